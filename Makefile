@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make            build build/matrixfs              make deps     bring what the build needs
+# make demo       build, mount and show it          make check    everything a change must pass
+# Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
+#          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
+
+VERSION := 0.1.0
+VARIANT ?= release
+FUSE    ?= private
+PREFIX  ?= /usr/local
+MANDIR  ?= $(PREFIX)/share/man
+# Where mount(8) looks for helpers, and nowhere else.
+MOUNTDIR ?= /sbin
+
+comma := ,
+objdir = build/$(1)$(if $(filter system,$(FUSE)),-system)
+B   := $(call objdir,$(VARIANT))
+# The plain build's programs are the ones people run: they lie in build/ itself.
+BIN := $(if $(filter build/release,$(B)),build,$(B))
+
+# --- flags
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef -Wconversion \
+	-Wno-sign-conversion -Wnull-dereference
+WARN += $(if $(filter true 1,$(CI) $(WERROR)),-Werror)
+
+OPT_release := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
+OPT_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+OPT_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+ifeq ($(VARIANT),fuzz)
+CC := clang
+endif
+
+PKG_CONFIG ?= pkg-config
+PACKAGES   := libcurl lmdb libcrypto jansson libxxhash
+FUSE_FIND  := $(if $(filter system,$(FUSE)),,PKG_CONFIG_LIBDIR=build/fuse/lib/pkgconfig) $(PKG_CONFIG)
+# Both <fuse_lowlevel.h> and <fuse3/fuse_lowlevel.h> must mean the libfuse that is linked.
+FUSE_FLAGS := $(if $(filter system,$(FUSE)),,-isystem build/fuse/include) \
+	$(patsubst -I%,-isystem %,$(shell $(FUSE_FIND) --cflags fuse3 2>/dev/null))
+READY := $(shell $(FUSE_FIND) --exists fuse3 2>/dev/null && $(PKG_CONFIG) --exists $(PACKAGES) 2>/dev/null && echo yes)
+
+CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMATRIXFS_VERSION=\"$(VERSION)\" \
+	$(FUSE_FLAGS) $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+CFLAGS   += -std=gnu17 -g -pthread $(OPT_$(VARIANT)) $(WARN)
+LDFLAGS  += -pthread $(filter -fsanitize%,$(subst fuzzer-no-link$(comma),,$(OPT_$(VARIANT))))
+LDLIBS   += $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) \
+	$(shell $(FUSE_FIND) --libs fuse3 2>/dev/null)
+
+# --- what there is: one program per main, one archive per folder, one test per module
+
+objects = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
+CORE  := $(call objects,daemon/*.c daemon/base/*.c)
+FS    := $(filter-out $(B)/fs/main.o,$(call objects,fs/*.c))
+ADMIN := $(filter-out $(B)/admin/main.o $(B)/admin/ctl.o,$(call objects,admin/*.c))
+PROGRAMS := $(if $(wildcard fs/main.c),$(BIN)/matrixfs) \
+	$(if $(wildcard admin/main.c),$(BIN)/matrixhubd) $(if $(wildcard admin/ctl.c),$(BIN)/matrixctl)
+TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
+FUZZ  := $(patsubst %.c,$(call objdir,fuzz)/%,$(wildcard tests/fuzz_*.c))
+# Whatever else lies in tests/ helps them all: fakes, builders.
+HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_%,$(wildcard tests/*.c)))
+LIBS  := $(addprefix $(B)/,libhelp.a $(if $(ADMIN),libadmin.a) libfs.a libcore.a)
+
+ifneq ($(V),1)
+quiet = @printf '  %-5s %s\n' '$(1)' '$@';
+endif
+# What a caller's -j says counts; without one, all cores.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+FUZZ_SECONDS ?= 600
+
+.PHONY: all objects tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
+	check-clients lint fuzz fuzz-short bench format install clean distclean
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(PROGRAMS)
+objects: $(CORE) $(FS) $(ADMIN) $(call objects,fs/main.c admin/main.c admin/ctl.c)
+tests: $(TESTS)
+fuzzers: $(FUZZ)
+
+ready:
+	@$(if $(READY),:,echo "libfuse or a library's headers are missing: run 'make deps' first" >&2; exit 1)
+
+$(B)/%.o: %.c Makefile $(wildcard build/.stamp/fuse) | ready
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+archive = $(call quiet,AR)rm -f $@ && $(AR) rcs $@ $^
+$(B)/libcore.a: $(CORE) ; $(archive)
+$(B)/libfs.a: $(FS) ; $(archive)
+$(B)/libadmin.a: $(ADMIN) ; $(archive)
+$(B)/libhelp.a: $(HELP) ; $(archive)
+
+link = $(call quiet,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BIN)/matrixfs: $(B)/fs/main.o $(B)/libfs.a $(B)/libcore.a ; $(link)
+$(BIN)/matrixhubd: $(B)/admin/main.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
+$(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
+$(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
+$(B)/tests/fuzz_%: $(B)/tests/fuzz_%.o $(LIBS) ; $(link) -fsanitize=fuzzer
+
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
+
+# --- what one can ask for
+
+deps:
+	@tools/deps
+
+demo:
+	@tools/deps demo
+	@$(SUBMAKE) all
+	@tools/demo
+
+check:
+	+@tools/check
+check-unit:
+	@$(SUBMAKE) tests
+	@tools/unit $(B)/tests
+check-asan check-tsan: check-%:
+	@$(MAKE) --no-print-directory VARIANT=$* check-unit
+check-flows: all
+	@tools/flows tests/flow_*.py
+check-clients: all
+	@tools/flows tests/clients_*.py
+lint: objects
+	@LINT_FLAGS='$(CPPFLAGS) -std=gnu17' tools/lint $(B)
+
+fuzz:
+	@$(SUBMAKE) VARIANT=fuzz fuzzers
+	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ)
+fuzz-short:
+	@$(MAKE) --no-print-directory FUZZ_SECONDS=20 fuzz
+bench: all
+	@tools/bench
+format:
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],fs daemon daemon/base admin tests))
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MOUNTDIR)
+	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	ln -sf $(PREFIX)/bin/matrixfs $(DESTDIR)$(MOUNTDIR)/mount.fuse.matrixfs
+	$(if $(wildcard docs/matrixfs.8),install -Dm644 -t $(DESTDIR)$(MANDIR)/man8 docs/matrixfs.8)
+
+# A mount left under build/ is not ours to empty: stay on this file system.
+clean:
+	@find build -xdev -mindepth 1 -maxdepth 1 ! -name '.*' ! -name fuse ! -name venv ! -name model \
+		! -name download -exec rm -rf --one-file-system {} + 2>/dev/null || true
+distclean:
+	rm -rf --one-file-system build

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Door to the file system: whole reads and writes, atomic replacement, holes, space, locks.
+ * All functions return 0 (or what they say) or -errno. Descriptors are O_CLOEXEC. Threads: any. */
+#ifndef MATRIXFS_FILE_H
+#define MATRIXFS_FILE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/base/buf.h"
+
+/* mkdir -p with mode 0700 for what is missing. */
+MUST_USE int file_mkdirs(const char *path);
+/* Reads a whole file of at most max bytes, appending to ret; -EFBIG if it is larger. */
+MUST_USE int file_read_all(int dirfd, const char *path, size_t max, struct buf *ret);
+/* Replaces path by these bytes: temporary file, fsync, rename, fsync of the directory. */
+MUST_USE int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+/* Writes all, or fails. */
+MUST_USE int file_pwrite(int fd, const void *data, size_t len, uint64_t off);
+/* Reads exactly len bytes; -ENODATA at a premature end. */
+MUST_USE int file_pread(int fd, void *ret, size_t len, uint64_t off);
+/* Frees the blocks of a range; the size stays, the bytes read as zero. */
+MUST_USE int file_punch(int fd, uint64_t off, uint64_t len);
+/* fsync of a directory. */
+MUST_USE int file_sync_dir(int dirfd);
+/* Bytes a non-root user may still write where fd lives, and the size of that file system. */
+MUST_USE int file_space(int fd, uint64_t *ret_free, uint64_t *ret_total);
+/* Takes an exclusive flock or -EWOULDBLOCK. */
+MUST_USE int file_lock(int fd);
+
+#endif

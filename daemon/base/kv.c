@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* LMDB forbids to resize a map while transactions run, so each transaction holds `resize` shared
+ * and growth takes it exclusively. Writers of one process are put in a row by LMDB's own mutex.
+ *
+ * Reads use MDB_NOTLS: a reader slot belongs to the transaction, so a thread that has ended, or
+ * reads while it writes, is no special case. Commits use the default flags, which sync before
+ * they return. */
+#include "daemon/base/kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "daemon/base/err.h"
+
+/* Reads at one time; LMDB's default of 126 is fewer than the threads a busy mount may have. */
+#define READERS_MAX 1024
+#define MAP_STEP 65536 /* a multiple of every page size we run on */
+
+struct kv {
+	MDB_env *env;
+	MDB_dbi tables[KV_TABLES_MAX];
+	unsigned table_count;
+	pthread_rwlock_t resize;
+	/* Guarded by resize. */
+	uint64_t map_bytes;
+	int broken; /* why the map could not be mapped again, or 0; LMDB has no map then */
+};
+
+struct kv_txn {
+	struct kv *kv;
+	MDB_txn *txn;
+	int full; /* the map has no room: grow and run again, whatever fn makes of it */
+};
+
+/* The only place where LMDB's codes become ours. */
+static int translate(int rc)
+{
+	switch (rc) {
+	case MDB_SUCCESS:
+		return 0;
+	case MDB_NOTFOUND:
+		return -ENOENT;
+	case MDB_KEYEXIST:
+		return -EEXIST;
+	case MDB_BAD_VALSIZE:
+		return -EINVAL;
+	case MDB_MAP_FULL:
+		return -ENOSPC;
+	case MDB_READERS_FULL:
+		return -EAGAIN;
+	case MDB_MAP_RESIZED:
+		return -ESTALE;
+	case MDB_INVALID:
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_VERSION_MISMATCH:
+	case MDB_INCOMPATIBLE:
+		return ERR_CORRUPT;
+	default:
+		return rc > 0 ? -rc : -EIO;
+	}
+}
+
+static int translate_in(struct kv_txn *t, int rc)
+{
+	if (rc == MDB_MAP_FULL)
+		t->full = 1;
+	return translate(rc);
+}
+
+/* LMDB takes pointers to what it only reads as pointers to what it may write. */
+static MDB_val as_val(const void *data, size_t len)
+{
+	return (MDB_val){ .mv_size = len, .mv_data = (void *)(uintptr_t)data };
+}
+
+static void abortp(MDB_txn **txn)
+{
+	if (*txn)
+		mdb_txn_abort(*txn);
+}
+
+static void cursor_closep(MDB_cursor **c)
+{
+	if (*c)
+		mdb_cursor_close(*c);
+}
+
+static void note_size_locked(struct kv *kv)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(kv->env, &info);
+	kv->map_bytes = info.me_mapsize;
+}
+
+/* Maps anew: with the given size, or with 0 the size another process gave the map. */
+static int remap_locked(struct kv *kv, uint64_t bytes)
+{
+	if (!kv->broken)
+		kv->broken = translate(mdb_env_set_mapsize(kv->env, bytes));
+	if (!kv->broken)
+		note_size_locked(kv);
+	return kv->broken;
+}
+
+/* Doubles the map, unless another thread has enlarged it since the caller saw `seen` bytes. */
+static int grow(struct kv *kv, uint64_t seen)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&kv->resize);
+	r = kv->map_bytes > seen ? 0 : remap_locked(kv, seen * 2);
+	pthread_rwlock_unlock(&kv->resize);
+	return r;
+}
+
+static int adopt_size(struct kv *kv)
+{
+	int r;
+
+	pthread_rwlock_wrlock(&kv->resize);
+	r = remap_locked(kv, 0);
+	pthread_rwlock_unlock(&kv->resize);
+	return r;
+}
+
+/* Begins a transaction and keeps `resize` shared; on failure it is dropped again. */
+static int begin(struct kv *kv, unsigned flags, MDB_txn **ret)
+{
+	int r;
+
+	do {
+		pthread_rwlock_rdlock(&kv->resize);
+		r = kv->broken;
+		if (!r)
+			r = translate(mdb_txn_begin(kv->env, NULL, flags, ret));
+		if (!r)
+			return 0;
+		pthread_rwlock_unlock(&kv->resize);
+		if (r == -ESTALE)
+			r = adopt_size(kv);
+	} while (!r);
+	return r;
+}
+
+/* Runs fn once. If *ret_full is set, the map of *ret_seen bytes was too small for it. */
+static int write_once(struct kv *kv, kv_write_fn fn, void *arg, int *ret_full, uint64_t *ret_seen)
+{
+	struct kv_txn t = { .kv = kv };
+	int r = begin(kv, 0, &t.txn);
+
+	*ret_full = 0;
+	if (r < 0)
+		return r;
+	*ret_seen = kv->map_bytes;
+	r = fn(&t, arg);
+	if (t.full || r)
+		mdb_txn_abort(t.txn);
+	else
+		r = translate_in(&t, mdb_txn_commit(t.txn));
+	pthread_rwlock_unlock(&kv->resize);
+	*ret_full = t.full;
+	return r;
+}
+
+int kv_write(struct kv *kv, kv_write_fn fn, void *arg)
+{
+	uint64_t seen;
+	int full, r;
+
+	for (;;) {
+		r = write_once(kv, fn, arg, &full, &seen);
+		if (!full)
+			return r;
+		r = grow(kv, seen);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int open_tables(struct kv_txn *t, void *arg)
+{
+	const struct kv_conf *conf = arg;
+
+	for (unsigned i = 0; i < conf->table_count; i++) {
+		int rc = mdb_dbi_open(t->txn, conf->tables[i], MDB_CREATE, &t->kv->tables[i]);
+
+		if (rc)
+			return translate_in(t, rc);
+	}
+	return 0;
+}
+
+/* glibc lets new readers pass a waiting writer by default: then growth could wait forever. */
+static int init_resize(pthread_rwlock_t *resize)
+{
+	pthread_rwlockattr_t attr;
+	int r = pthread_rwlockattr_init(&attr);
+
+	if (r)
+		return -r;
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	r = pthread_rwlock_init(resize, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return -r;
+}
+
+static int open_env(struct kv *kv, const struct kv_conf *conf)
+{
+	uint64_t bytes = (conf->map_bytes + MAP_STEP - 1) / MAP_STEP * MAP_STEP;
+	int rc = mdb_env_create(&kv->env);
+
+	if (!rc)
+		rc = mdb_env_set_maxdbs(kv->env, KV_TABLES_MAX);
+	if (!rc)
+		rc = mdb_env_set_maxreaders(kv->env, READERS_MAX);
+	if (!rc)
+		rc = mdb_env_set_mapsize(kv->env, bytes ? bytes : MAP_STEP);
+	if (!rc)
+		rc = mdb_env_open(kv->env, conf->dir, MDB_NOTLS, 0600);
+	return translate(rc);
+}
+
+static void kv_closep(struct kv **kv)
+{
+	kv_close(*kv);
+}
+
+int kv_open(const struct kv_conf *conf, struct kv **ret)
+{
+	CLEANUP(freep) struct kv *raw = calloc(1, sizeof(*raw));
+	CLEANUP(kv_closep) struct kv *kv = NULL;
+	struct kv_conf tables = *conf;
+	int r;
+
+	assert(conf->table_count <= KV_TABLES_MAX);
+	if (!raw)
+		return -ENOMEM;
+	r = init_resize(&raw->resize);
+	if (r < 0)
+		return r;
+	kv = steal(raw);
+	kv->table_count = conf->table_count;
+	r = open_env(kv, conf);
+	if (r < 0)
+		return r;
+	note_size_locked(kv);
+	r = kv_write(kv, open_tables, &tables);
+	if (r < 0)
+		return r;
+	*ret = steal(kv);
+	return 0;
+}
+
+void kv_close(struct kv *kv)
+{
+	if (!kv)
+		return;
+	if (kv->env)
+		mdb_env_close(kv->env);
+	pthread_rwlock_destroy(&kv->resize);
+	free(kv);
+}
+
+static MDB_dbi table_of(const struct kv *kv, unsigned table)
+{
+	assert(table < kv->table_count);
+	return kv->tables[table];
+}
+
+int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf *ret)
+{
+	MDB_val k = as_val(key.data, key.len), v;
+	MDB_txn *txn;
+	int r = begin(kv, MDB_RDONLY, &txn);
+
+	if (r < 0)
+		return r;
+	r = translate(mdb_get(txn, table_of(kv, table), &k, &v));
+	if (!r)
+		r = buf_add(ret, v.mv_data, v.mv_size);
+	mdb_txn_abort(txn);
+	pthread_rwlock_unlock(&kv->resize);
+	return r;
+}
+
+static int has_prefix(const MDB_val *k, const struct kv_key *prefix)
+{
+	if (k->mv_size < prefix->len)
+		return 0;
+	return !prefix->len || !memcmp(k->mv_data, prefix->data, prefix->len);
+}
+
+/* Walks one transaction, which is ended here. */
+static int walk(MDB_txn *begun, MDB_dbi dbi, struct kv_key prefix, kv_each_fn fn, void *arg)
+{
+	CLEANUP(abortp) MDB_txn *txn = begun;
+	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
+	MDB_val k = as_val(prefix.data, prefix.len), v;
+	int rc = mdb_cursor_open(txn, dbi, &cursor);
+
+	if (rc)
+		return translate(rc);
+	rc = mdb_cursor_get(cursor, &k, &v, prefix.len ? MDB_SET_RANGE : MDB_FIRST);
+	while (!rc && has_prefix(&k, &prefix)) {
+		struct kv_key key = { .data = k.mv_data, .len = k.mv_size };
+		int r = fn(arg, &key, v.mv_data, v.mv_size);
+
+		if (r)
+			return r;
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	}
+	return rc == MDB_NOTFOUND ? 0 : translate(rc);
+}
+
+int kv_each(struct kv *kv, unsigned table, struct kv_key prefix, kv_each_fn fn, void *arg)
+{
+	MDB_txn *txn;
+	int r = begin(kv, MDB_RDONLY, &txn);
+
+	if (r < 0)
+		return r;
+	r = walk(txn, table_of(kv, table), prefix, fn, arg);
+	pthread_rwlock_unlock(&kv->resize);
+	return r;
+}
+
+int kv_txn_put(struct kv_txn *t, unsigned table, struct kv_key key, const void *val, size_t len)
+{
+	MDB_val k = as_val(key.data, key.len), v = as_val(val, len);
+
+	return translate_in(t, mdb_put(t->txn, table_of(t->kv, table), &k, &v, 0));
+}
+
+int kv_txn_del(struct kv_txn *t, unsigned table, struct kv_key key)
+{
+	MDB_val k = as_val(key.data, key.len);
+	int rc = mdb_del(t->txn, table_of(t->kv, table), &k, NULL);
+
+	return rc == MDB_NOTFOUND ? 0 : translate_in(t, rc);
+}
+
+struct one {
+	unsigned table;
+	struct kv_key key;
+	const void *val;
+	size_t len;
+};
+
+static int put_one(struct kv_txn *t, void *arg)
+{
+	const struct one *one = arg;
+
+	return kv_txn_put(t, one->table, one->key, one->val, one->len);
+}
+
+static int del_one(struct kv_txn *t, void *arg)
+{
+	const struct one *one = arg;
+
+	return kv_txn_del(t, one->table, one->key);
+}
+
+int kv_put(struct kv *kv, unsigned table, struct kv_key key, const void *val, size_t len)
+{
+	struct one one = { .table = table, .key = key, .val = val, .len = len };
+
+	return kv_write(kv, put_one, &one);
+}
+
+int kv_del(struct kv *kv, unsigned table, struct kv_key key)
+{
+	struct one one = { .table = table, .key = key };
+
+	return kv_write(kv, del_one, &one);
+}
+
+uint64_t kv_map_bytes(struct kv *kv)
+{
+	uint64_t bytes;
+
+	pthread_rwlock_rdlock(&kv->resize);
+	bytes = kv->map_bytes;
+	pthread_rwlock_unlock(&kv->resize);
+	return bytes;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mutexes that know their owner and rank, and conditions with monotonic deadlines. A thread that holds
+ * a lock may only take locks of higher rank; a lock is short, and never held while calling out. */
+#ifndef MATRIXFS_LOCK_H
+#define MATRIXFS_LOCK_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#ifdef __clang__
+#define TSA(x) __attribute__((x))
+#else
+#define TSA(x)
+#endif
+#define NEEDS(m) TSA(requires_capability(m)) /* on declarations of x_locked() */
+
+/* In the order in which they may be nested. */
+enum lock_rank {
+	LOCK_INODE = 1,
+	LOCK_SCRATCH,
+	LOCK_NODE,
+	LOCK_FLIGHT,
+	LOCK_FETCH,
+	LOCK_EVICT,
+	LOCK_STORE,
+	LOCK_HUB,
+	LOCK_KV,
+	LOCK_HTTPC,
+	LOCK_TEST,
+};
+
+struct TSA(capability("mutex")) lock {
+	pthread_mutex_t mutex;
+	pthread_t owner; /* valid while held */
+	int held;
+	enum lock_rank rank;
+};
+
+struct cond {
+	pthread_cond_t cond;
+};
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_fini(struct lock *l);
+/* Takes the lock; asserts that this thread holds none of its rank or above. */
+void lock_take(struct lock *l) TSA(acquire_capability(*l)) TSA(no_thread_safety_analysis);
+/* Drops the lock; asserts that this thread holds it. */
+void lock_drop(struct lock *l) TSA(release_capability(*l)) TSA(no_thread_safety_analysis);
+/* True if the calling thread holds it. For assert(). */
+int lock_mine(const struct lock *l);
+
+void cond_init(struct cond *c);
+void cond_fini(struct cond *c);
+void cond_wake_one(struct cond *c);
+void cond_wake_all(struct cond *c);
+/* Waits until woken or until clock_ms() >= deadline_ms (CLOCK_FOREVER: no deadline). Returns 0, or
+ * -ETIMEDOUT. May wake for no reason; the caller looks again. */
+int cond_wait(struct cond *c, struct lock *l, int64_t deadline_ms) NEEDS(*l);
+
+/* A joinable thread with a name (at most 15 bytes) and a small stack. 0 or -errno. */
+int thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables and rows (all integers little-endian):
+ *   meta    "version"           u32
+ *   repo    key                 canonical key
+ *   ref     key NUL ref         commit (40 hex), u64 checked_s
+ *   commit  key NUL commit      u64 date_s, packed manifest
+ *   blob    etag                u8 sealed, u64 size, source */
+#include "daemon/catalog.h"
+
+#include <endian.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/kv.h"
+
+#define CATALOG_VERSION 1
+#define MAP_BYTES_FIRST (UINT64_C(16) << 20)
+
+enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB };
+static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob" };
+
+struct catalog {
+	struct kv *kv;
+};
+
+/* "key NUL name", the key of rows that belong to a repository. */
+struct row_key {
+	char text[REPO_KEY_MAX + 1 + 256];
+	size_t len;
+};
+
+static int row_key(struct row_key *k, const char *key, const char *name)
+{
+	size_t key_len = strlen(key), name_len = strlen(name);
+
+	if (key_len + 1 + name_len > sizeof(k->text))
+		return -ENAMETOOLONG;
+	memcpy(k->text, key, key_len + 1);
+	memcpy(k->text + key_len + 1, name, name_len);
+	k->len = key_len + 1 + name_len;
+	return 0;
+}
+
+static struct kv_key as_key(const struct row_key *k)
+{
+	return (struct kv_key){ k->text, k->len };
+}
+
+static struct kv_key str_key(const char *s)
+{
+	return (struct kv_key){ s, strlen(s) };
+}
+
+static uint64_t get_u64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return le64toh(v);
+}
+
+/* Copies the part of a row's key behind "repo key NUL" into a string. */
+static void name_of(const struct kv_key *key, size_t prefix, char *ret, size_t cap)
+{
+	size_t len = key->len - prefix;
+
+	if (len >= cap)
+		len = cap - 1;
+	memcpy(ret, (const char *)key->data + prefix, len);
+	ret[len] = '\0';
+}
+
+static int check_version(struct catalog *c, const char *dir, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	uint32_t version = htole32(CATALOG_VERSION);
+	int r = kv_get(c->kv, TABLE_META, str_key("version"), &row);
+
+	if (r == -ENOENT)
+		return kv_put(c->kv, TABLE_META, str_key("version"), &version, sizeof(version));
+	if (r < 0)
+		return r;
+	if (row.len != sizeof(version))
+		return ERR_CORRUPT;
+	memcpy(&version, row.data, sizeof(version));
+	version = le32toh(version);
+	if (version == CATALOG_VERSION)
+		return 0;
+	buf_printf(why, "the index in %s has format version %u and this matrixfs knows %d: use the "
+			"newer matrixfs, or another --cache", dir, version, CATALOG_VERSION);
+	return ERR_FORMAT;
+}
+
+int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
+{
+	struct kv_conf conf = {
+		.dir = dir,
+		.tables = table_names,
+		.table_count = ARRAY_LEN(table_names),
+		.map_bytes = MAP_BYTES_FIRST,
+	};
+	struct catalog *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	r = kv_open(&conf, &c->kv);
+	if (r == 0)
+		r = check_version(c, dir, why);
+	if (r < 0) {
+		if (!why->len)
+			buf_printf(why, "cannot open the index in %s: %s: move it away to start an "
+					"empty one", dir, err_text(r));
+		catalog_close(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void catalog_close(struct catalog *c)
+{
+	if (!c)
+		return;
+	kv_close(c->kv);
+	free(c);
+}
+
+int catalog_put_repo(struct catalog *c, const char *key, const char *canonical)
+{
+	return kv_put(c->kv, TABLE_REPO, str_key(key), canonical, strlen(canonical));
+}
+
+struct each_repo {
+	catalog_repo_fn fn;
+	void *arg;
+};
+
+static int repo_row(void *arg, const struct kv_key *key, const void *val, size_t val_len)
+{
+	struct each_repo *e = arg;
+	char name[REPO_KEY_MAX + 1], canonical[REPO_KEY_MAX + 1];
+
+	name_of(key, 0, name, sizeof(name));
+	name_of(&(struct kv_key){ val, val_len }, 0, canonical, sizeof(canonical));
+	return e->fn(e->arg, name, canonical);
+}
+
+int catalog_each_repo(struct catalog *c, catalog_repo_fn fn, void *arg)
+{
+	struct each_repo e = { fn, arg };
+
+	return kv_each(c->kv, TABLE_REPO, (struct kv_key){ "", 0 }, repo_row, &e);
+}
+
+int catalog_put_ref(struct catalog *c, const char *key, const char *ref, const char *commit,
+		    int64_t checked_s)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	struct row_key k;
+	int r = row_key(&k, key, ref);
+
+	if (r < 0)
+		return r;
+	buf_add(&row, commit, COMMIT_HEX);
+	buf_add_u64(&row, (uint64_t)checked_s);
+	if (row.failed)
+		return row.failed;
+	return kv_put(c->kv, TABLE_REF, as_key(&k), row.data, row.len);
+}
+
+int catalog_del_ref(struct catalog *c, const char *key, const char *ref)
+{
+	struct row_key k;
+	int r = row_key(&k, key, ref);
+
+	return r < 0 ? r : kv_del(c->kv, TABLE_REF, as_key(&k));
+}
+
+struct each_ref {
+	size_t prefix;
+	catalog_ref_fn fn;
+	void *arg;
+};
+
+static int ref_row(void *arg, const struct kv_key *key, const void *val, size_t val_len)
+{
+	struct each_ref *e = arg;
+	char ref[256], commit[COMMIT_HEX + 1];
+
+	if (val_len != COMMIT_HEX + sizeof(uint64_t))
+		return 0; /* damaged: as if never asked */
+	name_of(key, e->prefix, ref, sizeof(ref));
+	memcpy(commit, val, COMMIT_HEX);
+	commit[COMMIT_HEX] = '\0';
+	return e->fn(e->arg, ref, commit, (int64_t)get_u64((const char *)val + COMMIT_HEX));
+}
+
+int catalog_each_ref(struct catalog *c, const char *key, catalog_ref_fn fn, void *arg)
+{
+	struct each_ref e = { strlen(key) + 1, fn, arg };
+	struct row_key k;
+	int r = row_key(&k, key, "");
+
+	return r < 0 ? r : kv_each(c->kv, TABLE_REF, as_key(&k), ref_row, &e);
+}
+
+int catalog_put_commit(struct catalog *c, const char *key, const char *commit, int64_t date_s,
+		       const struct manifest *m)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	struct row_key k;
+	int r = row_key(&k, key, commit);
+
+	if (r < 0)
+		return r;
+	buf_add_u64(&row, (uint64_t)date_s);
+	r = manifest_pack(m, &row);
+	if (r < 0)
+		return r;
+	return kv_put(c->kv, TABLE_COMMIT, as_key(&k), row.data, row.len);
+}
+
+int catalog_get_commit(struct catalog *c, const char *key, const char *commit, int64_t *ret_date_s,
+		       struct manifest **ret)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	struct row_key k;
+	int r = row_key(&k, key, commit);
+
+	if (r == 0)
+		r = kv_get(c->kv, TABLE_COMMIT, as_key(&k), &row);
+	if (r < 0)
+		return r;
+	if (row.len < sizeof(uint64_t))
+		return ERR_CORRUPT;
+	*ret_date_s = (int64_t)get_u64(row.data);
+	return manifest_unpack(row.data + sizeof(uint64_t), row.len - sizeof(uint64_t), ret);
+}
+
+struct each_commit {
+	size_t prefix;
+	catalog_commit_fn fn;
+	void *arg;
+};
+
+static int commit_row(void *arg, const struct kv_key *key, const void *val UNUSED,
+		      size_t val_len UNUSED)
+{
+	struct each_commit *e = arg;
+	char commit[COMMIT_HEX + 1];
+
+	name_of(key, e->prefix, commit, sizeof(commit));
+	return commit_valid(commit) ? e->fn(e->arg, commit) : 0;
+}
+
+int catalog_each_commit(struct catalog *c, const char *key, catalog_commit_fn fn, void *arg)
+{
+	struct each_commit e = { strlen(key) + 1, fn, arg };
+	struct row_key k;
+	int r = row_key(&k, key, "");
+
+	return r < 0 ? r : kv_each(c->kv, TABLE_COMMIT, as_key(&k), commit_row, &e);
+}
+
+int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	char sealed = row->sealed;
+
+	buf_add(&b, &sealed, 1);
+	buf_add_u64(&b, row->size);
+	buf_add_str(&b, row->source);
+	if (b.failed)
+		return b.failed;
+	return kv_put(c->kv, TABLE_BLOB, str_key(etag), b.data, b.len);
+}
+
+int catalog_get_blob(struct catalog *c, const char *etag, struct catalog_blob *ret)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	int r = kv_get(c->kv, TABLE_BLOB, str_key(etag), &row);
+
+	if (r < 0)
+		return r;
+	if (row.len < 1 + sizeof(uint64_t))
+		return ERR_CORRUPT;
+	ret->sealed = row.data[0] == 1;
+	ret->size = get_u64(row.data + 1);
+	snprintf(ret->source, sizeof(ret->source), "%s", row.data + 1 + sizeof(uint64_t));
+	return 0;
+}
+
+int catalog_del_blob(struct catalog *c, const char *etag)
+{
+	return kv_del(c->kv, TABLE_BLOB, str_key(etag));
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/discover.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/retry.h"
+
+#define TRIES_MAX 3 /* of one hub */
+
+/* One question to one hub. */
+typedef int (*ask_fn)(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms);
+
+/* How much a failure decides: a hub that could not be asked outweighs one that refused, which outweighs
+ * one that has no such thing. */
+static int weight(int r)
+{
+	switch (r) {
+	case 0:
+		return 0;
+	case ERR_NOREPO:
+	case ERR_NOREV:
+	case ERR_NOENTRY:
+		return 1;
+	case ERR_GATED:
+	case ERR_DISABLED:
+	case ERR_TOKEN:
+	case -EACCES:
+		return 2;
+	default:
+		return 3;
+	}
+}
+
+static int ask_hub(struct hub *h, struct flight_job *job, int64_t deadline_ms, ask_fn ask, void *arg)
+{
+	struct retry retry;
+	int r;
+
+	retry_init(&retry, TRIES_MAX, deadline_ms, (uint64_t)clock_ms());
+	retry.stop = job->stop;
+	do {
+		r = ask(h, &job->cancel, arg, &retry.asked_ms);
+		if (r == 0 || !retry_passes(r))
+			return r;
+		r = retry_wait(&retry, r);
+	} while (r == 0);
+	return r;
+}
+
+/* Asks hub after hub until one answers. */
+static int ask_hubs(const struct discover *d, struct flight_job *job, ask_fn ask, void *arg)
+{
+	int64_t deadline = clock_ms() + d->give_up_ms;
+	int worst = 0;
+
+	if (d->hub_count == 0)
+		return ERR_OFFLINE;
+	for (unsigned i = 0; i < d->hub_count; i++) {
+		int r = ask_hub(d->hubs[i], job, deadline, ask, arg);
+
+		if (r == 0 || r == ERR_CANCELED || r == ERR_STOPPING)
+			return r;
+		if (weight(r) > weight(worst))
+			worst = r;
+	}
+	return worst;
+}
+
+struct revision_question {
+	const struct repo_id *id;
+	const char *revision; /* NULL: the default branch */
+	struct hub_revision answer;
+};
+
+static int ask_revision(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms)
+{
+	struct revision_question *q = arg;
+
+	return hub_get_revision(h, q->id, q->revision, cancel, &q->answer, ret_wait_ms);
+}
+
+struct files_question {
+	const struct repo_id *id;
+	const char *commit;
+	struct manifest *files;
+	int64_t date_s;
+};
+
+/* A commit's date comes from the commit list, or from what the hub tells about the revision; a hub that
+ * knows neither costs nothing but the date. */
+static int64_t ask_date(struct hub *h, struct httpc_cancel *cancel, const struct files_question *q)
+{
+	struct hub_revision revision;
+	int64_t date_s, wait_ms;
+
+	if (hub_get_date(h, q->id, q->commit, cancel, &date_s, &wait_ms) == 0)
+		return date_s;
+	if (hub_get_revision(h, q->id, q->commit, cancel, &revision, &wait_ms) == 0 &&
+	    revision.date_s >= 0)
+		return revision.date_s;
+	return 0;
+}
+
+static int ask_files(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct files_question *q = arg;
+	int r = hub_get_manifest(h, q->id, q->commit, cancel, &q->files, &why, ret_wait_ms);
+
+	if (r == ERR_HOSTILE)
+		log_err(r, "refused the file list of repo=%s commit=%s hub=%s (%s)", q->id->name,
+			q->commit, hub_name(h), buf_str(&why));
+	if (r == 0)
+		q->date_s = ask_date(h, cancel, q);
+	return r;
+}
+
+static int list_commit(const struct discover *d, struct flight_job *job, struct repo *repo,
+		       const char *commit)
+{
+	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
+	struct files_question q = { .id = repo_id_of(repo), .commit = commit };
+	int r = known_snapshot(d->known, repo, commit, &s);
+
+	if (r != -ENOENT)
+		return r;
+	r = ask_hubs(d, job, ask_files, &q);
+	if (r < 0)
+		return r;
+	return known_add_snapshot(d->known, repo, commit, q.date_s, q.files, &s);
+}
+
+static int report(int r, const struct repo_id *id, const char *what)
+{
+	if (weight(r) <= 1 || r == ERR_CANCELED || r == ERR_STOPPING || r == ERR_OFFLINE) {
+		log_debug("not found repo=%s/%s %s: %s", repo_type_plural(id->type), id->name, what,
+			  err_text(r));
+		return r;
+	}
+	return log_warn(r, "cannot look up repo=%s/%s %s", repo_type_plural(id->type), id->name,
+			what);
+}
+
+int discover_repo(const struct discover *d, struct flight_job *job, const struct repo_id *id)
+{
+	struct revision_question q = { .id = id };
+	struct repo *repo;
+	int r = ask_hubs(d, job, ask_revision, &q);
+
+	if (r < 0)
+		return report(r, id, "");
+	r = known_add_repo(d->known, id, &q.answer.id);
+	if (r < 0)
+		return log_err(r, "cannot note repo=%s", id->name);
+	/* The files of main are what nearly everybody asks for next. If they cannot be had, the
+	 * repository is there all the same, and who asks for them is told. */
+	repo = known_repo(d->known, &q.answer.id);
+	if (list_commit(d, job, repo, q.answer.commit) < 0)
+		return 0;
+	return known_set_ref(d->known, repo, "main", q.answer.commit);
+}
+
+/* True if a failure leaves an older answer standing: all but the hubs' own word that the ref is gone. */
+static bool leaves_old(const struct discover *d, struct repo *repo, const char *ref, int r)
+{
+	struct known_ref old;
+
+	return r != ERR_NOREV && known_get_ref(d->known, repo, ref, &old) && old.commit[0];
+}
+
+int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo, const char *ref)
+{
+	struct revision_question q = { .id = repo_id_of(repo), .revision = ref };
+	int r = ask_hubs(d, job, ask_revision, &q);
+
+	if (r == 0)
+		r = list_commit(d, job, repo, q.answer.commit);
+	if (r == 0)
+		return known_set_ref(d->known, repo, ref, q.answer.commit);
+	report(r, q.id, ref);
+	if (leaves_old(d, repo, ref, r))
+		return known_fail_ref(d->known, repo, ref);
+	if (r == ERR_NOREV && known_drop_ref(d->known, repo, ref) < 0)
+		log_debug("cannot forget ref=%s", ref);
+	return r;
+}
+
+int discover_commit(const struct discover *d, struct flight_job *job, struct repo *repo,
+		    const char *commit)
+{
+	int r = list_commit(d, job, repo, commit);
+
+	return r < 0 ? report(r, repo_id_of(repo), commit) : 0;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/fetch.h"
+
+#include <stdio.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/chunk.h"
+#include "daemon/pull.h"
+#include "daemon/seal.h"
+#include "daemon/stream.h"
+
+#define STREAMS_MAX 24
+#define SEALERS 2
+#define IDLE_MS 10000
+#define TICK_MS 250
+
+struct fetch {
+	struct fetch_conf conf;
+	struct pulls pulls;
+	struct streams *streams;
+	struct sealer *sealer;
+	struct cond parked; /* a reader was parked, or stop; guarded by pulls.lock */
+	unsigned waiting;   /* set by parking, cleared by the clock; guarded by pulls.lock */
+	pthread_t clock;
+	bool clock_runs;
+};
+
+struct late {
+	struct waitlist *settled;
+	int64_t now_ms;
+	unsigned left;
+};
+
+static int settle_late(void *arg, void *value)
+{
+	struct late *l = arg;
+	struct pull *p = value;
+
+	waitlist_settle_late(&p->waiters, l->now_ms, ERR_TIMEOUT, l->settled);
+	l->left += p->waiters.first != NULL;
+	return 0;
+}
+
+static void *clockwork(void *arg)
+{
+	struct fetch *f = arg;
+	struct pulls *all = &f->pulls;
+
+	lock_take(&all->lock);
+	while (!all->stop) {
+		struct waitlist settled = { 0 };
+		struct late late = { &settled, clock_ms(), 0 };
+
+		map_each(&all->by_etag, settle_late, &late);
+		f->waiting = late.left;
+		lock_drop(&all->lock);
+		waitlist_wake(&settled);
+		lock_take(&all->lock);
+		if (!all->stop)
+			cond_wait(&f->parked, &all->lock,
+				  f->waiting ? clock_ms() + TICK_MS : CLOCK_FOREVER);
+	}
+	lock_drop(&all->lock);
+	return NULL;
+}
+
+static int start_threads(struct fetch *f)
+{
+	const struct fetch_conf *conf = &f->conf;
+	struct streams_conf streams = {
+		.pulls = &f->pulls,
+		.http = conf->http,
+		.sources = conf->sources,
+		.source_count = conf->source_count,
+		.threads_max = STREAMS_MAX,
+		.idle_ms = IDLE_MS,
+		/* Before the readers' own deadline, so that they learn the reason. */
+		.give_up_ms = conf->timeout_ms * 4 / 5,
+		.make_room = conf->make_room,
+		.arg = conf->make_room_arg,
+	};
+	struct sealer_conf sealer = {
+		.pulls = &f->pulls,
+		.catalog = conf->catalog,
+		.threads = SEALERS,
+		.source_count = conf->source_count,
+		.on_wrong = conf->on_wrong,
+		.arg = conf->on_wrong_arg,
+	};
+	int r = streams_new(&streams, &f->streams);
+
+	sealer.streams = f->streams;
+	if (r == 0)
+		r = sealer_start(&sealer, &f->sealer);
+	if (r == 0)
+		r = thread_start(&f->clock, "mfs-clock", clockwork, f);
+	f->clock_runs = r == 0;
+	return r;
+}
+
+int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->conf = *conf;
+	pulls_init(&f->pulls);
+	cond_init(&f->parked);
+	r = start_threads(f);
+	if (r < 0) {
+		fetch_stop(f);
+		fetch_free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+static int settle_stopped(void *arg, void *value)
+{
+	struct pull *p = value;
+
+	waitlist_settle_all(&p->waiters, ERR_STOPPING, arg);
+	return 0;
+}
+
+void fetch_stop(struct fetch *f)
+{
+	struct waitlist settled = { 0 };
+
+	lock_take(&f->pulls.lock);
+	f->pulls.stop = true;
+	map_each(&f->pulls.by_etag, settle_stopped, &settled);
+	cond_wake_all(&f->parked);
+	lock_drop(&f->pulls.lock);
+	waitlist_wake(&settled);
+	if (f->clock_runs)
+		pthread_join(f->clock, NULL);
+	f->clock_runs = false;
+	if (f->streams)
+		streams_stop(f->streams);
+	sealer_stop(steal(f->sealer));
+}
+
+/* What the sealer had still to do when it was stopped; the next start does it. */
+static int free_left(void *arg, void *value)
+{
+	struct pulls *all = arg;
+	struct pull *p = value;
+
+	map_del_str(&all->by_etag, p->what.etag);
+	p->readers = 1; /* whoever has it open still: his runs end here */
+	pull_leave_locked(p);
+	pull_free(p);
+	return 0;
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	lock_take(&f->pulls.lock);
+	map_each(&f->pulls.by_etag, free_left, &f->pulls);
+	lock_drop(&f->pulls.lock);
+	streams_free(f->streams);
+	cond_fini(&f->parked);
+	pulls_fini(&f->pulls);
+	free(f);
+}
+
+/* The blob of a pull, sealed if the catalog says so. */
+static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret)
+{
+	struct catalog_blob row = { 0 };
+	int r = catalog_get_blob(f->conf.catalog, what->etag, &row);
+
+	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
+		return r;
+	r = store_blob(f->conf.store, what->etag, what->file.size,
+		       row.sealed && row.size == what->file.size, ret);
+	/* The row of a file that is gone would vouch for what is going to be in its place. */
+	if (r == 0 && row.sealed && blob_present_bytes(*ret) < what->file.size &&
+	    catalog_del_blob(f->conf.catalog, what->etag) < 0)
+		log_debug("a stale row is left etag=%s", what->etag);
+	return r == -EBUSY ? ERR_SIZE : r;
+}
+
+int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
+{
+	struct blob *blob;
+	int r = open_blob(f, what, &blob);
+
+	if (r < 0)
+		return r;
+	lock_take(&f->pulls.lock);
+	r = pull_join_locked(&f->pulls, what, blob, ret);
+	if (r == 0 && blob_present_bytes(blob) == what->file.size)
+		pull_hash_kick_locked(*ret);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+void fetch_close(struct fetch *f, struct pull *p)
+{
+	struct pull *idle;
+
+	lock_take(&f->pulls.lock);
+	pull_leave_locked(p);
+	idle = pull_if_idle_locked(p);
+	lock_drop(&f->pulls.lock);
+	pull_free(idle);
+}
+
+struct blob *fetch_blob(const struct pull *p)
+{
+	return p->blob;
+}
+
+void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1])
+{
+	const struct pull *p;
+
+	lock_take(&f->pulls.lock);
+	p = map_find_str(&f->pulls.by_etag, etag);
+	snprintf(ret, FETCH_SOURCE_MAX + 1, "%s", p && p->source ? p->source : "");
+	lock_drop(&f->pulls.lock);
+}
+
+static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off, uint64_t len)
+{
+	if (atomic_load(&w->canceled))
+		return ERR_CANCELED;
+	w->off = off;
+	w->len = len;
+	waitlist_add(&p->waiters, w);
+	if (f->waiting++ == 0)
+		cond_wake_one(&f->parked);
+	return PARKED;
+}
+
+/* Queues what this read needs and what is worth having behind it. */
+static int want_locked(struct pull *p, const struct plan_want *want)
+{
+	int r;
+
+	if (p->verified_only)
+		return pull_want_locked(p, 0, p->what.file.size, true);
+	r = pull_want_locked(p, want->need, want->need_end, true);
+	if (r == 0)
+		r = pull_want_locked(p, want->need_end, want->ahead_end, false);
+	return r;
+}
+
+static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+{
+	bool there = pull_has_locked(p, off, len);
+	struct plan_want want;
+	int r;
+
+	if (f->pulls.stop)
+		return ERR_STOPPING;
+	if (!there && p->barred_until_ms > clock_ms())
+		return ERR_DIGEST;
+	if (!there && f->conf.source_count == 0)
+		return ERR_OFFLINE;
+	if (!there && !w)
+		return PARKED;
+	want = plan_read(&p->plan, off, len, p->what.file.size);
+	r = want_locked(p, &want);
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	if (there)
+		return 0; /* what lies ahead is a bonus */
+	return r < 0 ? r : park_locked(f, p, w, off, len);
+}
+
+int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+{
+	int r;
+
+	if (blob_is_sealed(p->blob))
+		return 0;
+	/* Compares what a crash may have torn, outside the lock. */
+	for (uint32_t i = chunk_of(off); i <= chunk_of(off + len - 1); i++)
+		(void)blob_has(p->blob, i);
+	lock_take(&f->pulls.lock);
+	r = read_locked(f, p, off, len, w);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+int fetch_leave(struct fetch *f, struct waiter *w)
+{
+	int found = 0;
+
+	lock_take(&f->pulls.lock);
+	if (w->list) {
+		waitlist_del(w);
+		found = 1;
+	}
+	lock_drop(&f->pulls.lock);
+	return found;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client of one hub: its identity, its health, and what one exchange with it means. Health
+ * is about reaching the hub only: whoever gets any answer has reached it, and a host that it
+ * sends us to has a health of its own that nobody keeps. */
+#include "daemon/hub_priv.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/url.h"
+
+#define LOCATIONS_MAX 1024
+
+static int copy_url(const char *url, char **ret)
+{
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		len--;
+	*ret = strndup(url, len);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static bool token_valid(const char *token)
+{
+	for (; *token; token++) {
+		if (!isgraph((unsigned char)*token))
+			return false;
+	}
+	return true;
+}
+
+static int copy_conf(struct hub *h, const struct hub_conf *conf)
+{
+	CLEANUP(buf_free) struct buf name = { 0 };
+	int r = url_public(conf->url, &name);
+
+	if (r == 0)
+		r = copy_url(conf->url, &h->url);
+	if (r < 0)
+		return r;
+	h->name = buf_take(&name);
+	if (!h->name)
+		return -ENOMEM;
+	if (conf->token && *conf->token) {
+		if (!token_valid(conf->token))
+			return -EINVAL;
+		h->token = strdup(conf->token);
+		if (!h->token)
+			return -ENOMEM;
+	}
+	h->http = conf->http;
+	h->timeout_ms = conf->timeout_ms;
+	h->down_ms = conf->down_ms;
+	return 0;
+}
+
+static void hub_freep(struct hub **h)
+{
+	hub_free(*h);
+}
+
+int hub_new(const struct hub_conf *conf, struct hub **ret)
+{
+	CLEANUP(hub_freep) struct hub *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	lock_init(&h->lock, LOCK_HUB);
+	r = copy_conf(h, conf);
+	if (r == 0)
+		r = location_memory_new(LOCATIONS_MAX, &h->locations);
+	if (r == 0)
+		*ret = steal(h);
+	return r;
+}
+
+void hub_free(struct hub *h)
+{
+	if (!h)
+		return;
+	location_memory_free(h->locations);
+	lock_fini(&h->lock);
+	if (h->token)
+		explicit_bzero(h->token, strlen(h->token));
+	free(h->token);
+	free(h->name);
+	free(h->url);
+	free(h);
+}
+
+const char *hub_name(const struct hub *h)
+{
+	return h->name;
+}
+
+/* --- health */
+
+/* 0 if the hub may be asked: it is well, or its rest is over and this call is the one that
+ * tries. */
+static int health_enter(struct hub *h)
+{
+	int r = 0;
+
+	lock_take(&h->lock);
+	if (h->down_until_ms) {
+		if (h->probing || clock_ms() < h->down_until_ms)
+			r = ERR_UPSTREAM;
+		else
+			h->probing = true;
+	}
+	lock_drop(&h->lock);
+	return r;
+}
+
+static void health_leave(struct hub *h, int r, bool answered)
+{
+	lock_take(&h->lock);
+	h->probing = false;
+	if (answered)
+		h->down_until_ms = 0;
+	else if (r == ERR_UPSTREAM)
+		h->down_until_ms = clock_ms() + h->down_ms;
+	lock_drop(&h->lock);
+}
+
+/* --- one exchange */
+
+void hub_answer_fini(struct hub_answer *a)
+{
+	buf_free(&a->location);
+}
+
+static bool is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* What a refusal means. The hub's own words count first (hf-contract §1.0): a status alone says
+ * little, and a 404 without them is a proxy or a broken hub, not the absence of a file. */
+static int refusal(const struct httpc_response *r, int status, bool token_sent)
+{
+	const char *code = httpc_header(r, "X-Error-Code");
+	const char *message = httpc_header(r, "X-Error-Message");
+
+	if (message && strcmp(message, "Access to this resource is disabled.") == 0)
+		return ERR_DISABLED;
+	if (message && status == 401 &&
+	    strcmp(message, "Invalid credentials in Authorization header") == 0)
+		return ERR_TOKEN;
+	if (code && *code && err_from_hub_code(code))
+		return err_from_hub_code(code);
+	if (status == 401)
+		return token_sent ? ERR_TOKEN : ERR_NOREPO;
+	return status == 403 ? -EACCES : ERR_PROTO;
+}
+
+static int error_of(const struct httpc_response *r, int status, bool token_sent)
+{
+	if (status == 408 || status == 429)
+		return ERR_BUSY;
+	if (status == 416)
+		return ERR_SIZE;
+	if (status >= 500)
+		return ERR_SERVER;
+	return status >= 400 ? refusal(r, status, token_sent) : ERR_PROTO;
+}
+
+int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
+{
+	const char *location = httpc_header(r, "Location");
+
+	a->status = httpc_status(r);
+	a->wait_ms = httpc_retry_after_ms(r);
+	a->error = error_of(r, a->status, a->token_sent);
+	buf_clear(&a->location);
+	if (!is_redirect(a->status) || !location)
+		return 0;
+	/* A redirect to what is no URL leads nowhere: a->error says so. */
+	return url_join(a->url, location, &a->location) == -ENOMEM ? -ENOMEM : 0;
+}
+
+int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
+{
+	int r;
+
+	a->url = url;
+	a->own = url_same_origin(h->url, url);
+	a->token_sent = a->own && h->token;
+	a->status = 0;
+	a->wait_ms = -1;
+	q->method = "GET";
+	q->url = url;
+	q->token = a->token_sent ? h->token : NULL;
+	if (!a->own)
+		return httpc_run(h->http, q);
+	r = health_enter(h);
+	if (r < 0)
+		return r;
+	r = httpc_run(h->http, q);
+	health_leave(h, r, a->status != 0);
+	return r;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A hub's metadata calls (hf-contract §1.2, §1.4): each is one JSON answer, or a list of pages
+ * of them. */
+#include "daemon/hub_priv.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/jdoc.h"
+#include "daemon/base/url.h"
+
+#define PAGE_BYTES_MAX (64u << 20)
+#define PAGES_MAX 20000
+
+struct page {
+	struct hub_answer answer;
+	struct buf body;
+	size_t dropped;	 /* bytes of a refusal's body */
+	struct buf next; /* absolute URL of the next page, or empty */
+};
+
+static void page_fini(struct page *p)
+{
+	hub_answer_fini(&p->answer);
+	buf_free(&p->body);
+	buf_free(&p->next);
+}
+
+/* Finds the target with rel="next" in a Link header (RFC 8288); returns its length, or 0. */
+static size_t find_next(const char *link, const char **ret)
+{
+	const char *end;
+
+	for (; (link = strchr(link, '<')) && (end = strchr(link, '>')); link = end) {
+		size_t params = strcspn(end, ",");
+		const char *rel = strcasestr(end, "rel=\"next\"");
+
+		if (rel && rel < end + params) {
+			*ret = link + 1;
+			return (size_t)(end - link - 1);
+		}
+	}
+	return 0;
+}
+
+static int note_next(struct page *p, const struct httpc_response *r)
+{
+	const char *link = httpc_header(r, "Link"), *target;
+	size_t len = link ? find_next(link, &target) : 0;
+	CLEANUP(buf_free) struct buf reference = { 0 };
+
+	if (len == 0)
+		return 0;
+	if (buf_add(&reference, target, len) < 0)
+		return -ENOMEM;
+	return url_join(p->answer.url, buf_str(&reference), &p->next);
+}
+
+static int page_head(void *arg, const struct httpc_response *r)
+{
+	struct page *p = arg;
+	int e = hub_answer_head(&p->answer, r);
+
+	return e == 0 && p->answer.status == 200 ? note_next(p, r) : e;
+}
+
+static int page_body(void *arg, const void *data, size_t len)
+{
+	struct page *p = arg;
+
+	if (p->answer.status != 200) {
+		p->dropped += len;
+		return p->dropped > HUB_REFUSAL_BYTES_MAX; /* enough: the head said it all */
+	}
+	if (p->body.len + len > PAGE_BYTES_MAX)
+		return ERR_PROTO;
+	return buf_add(&p->body, data, len);
+}
+
+/* Gets one page, through redirects. 0 when its body is there. */
+static int get_page(struct hub *h, const char *url, struct httpc_cancel *cancel, struct page *p)
+{
+	struct httpc_request q = {
+		.accept = "application/json",
+		.deadline_ms = clock_ms() + h->timeout_ms,
+		.head = page_head,
+		.body = page_body,
+		.arg = p,
+		.cancel = cancel,
+	};
+	CLEANUP(buf_free) struct buf at = { 0 };
+	int r = buf_add_str(&at, url);
+
+	buf_clear(&p->body);
+	buf_clear(&p->next);
+	for (int hops = 0; r == 0 && hops <= HUB_REDIRECTS_MAX; hops++) {
+		r = hub_exchange(h, &q, buf_str(&at), &p->answer);
+		if (r < 0)
+			return r;
+		if (p->answer.status == 200)
+			return 0;
+		if (!p->answer.location.len)
+			return p->answer.error;
+		buf_clear(&at);
+		r = buf_add_str(&at, buf_str(&p->answer.location));
+	}
+	return r < 0 ? r : ERR_REDIRECT;
+}
+
+/* Gets one JSON text: that of {api}/{repository}{tail}. */
+static int get_json(struct hub *h, const struct repo_id *id, const char *tail,
+		    struct httpc_cancel *cancel, struct jdoc **ret, int64_t *ret_wait_ms)
+{
+	CLEANUP(page_fini) struct page p = { .answer.wait_ms = -1 };
+	CLEANUP(buf_free) struct buf url = { 0 };
+	int r = buf_printf(&url, "%s/api/%s/%s%s", h->url, repo_type_plural(id->type), id->name,
+			   tail);
+
+	if (r == 0)
+		r = get_page(h, buf_str(&url), cancel, &p);
+	if (ret_wait_ms)
+		*ret_wait_ms = p.answer.wait_ms;
+	return r < 0 ? r : jdoc_parse(buf_str(&p.body), p.body.len, ret);
+}
+
+/* --- revisions */
+
+static int read_revision(const struct jval *v, enum repo_type type, struct hub_revision *ret)
+{
+	const char *name = jval_get_str(v, "id"), *commit = jval_get_str(v, "sha");
+	const char *date = jval_get_str(v, "lastModified");
+
+	if (!name || !commit || !commit_valid(commit) || repo_id_parse(type, name, &ret->id) < 0)
+		return ERR_PROTO;
+	memcpy(ret->commit, commit, sizeof(ret->commit));
+	ret->date_s = date ? clock_parse_iso(date) : -1;
+	return 0;
+}
+
+int hub_get_revision(struct hub *h, const struct repo_id *id, const char *revision,
+		     struct httpc_cancel *cancel, struct hub_revision *ret, int64_t *ret_wait_ms)
+{
+	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
+	CLEANUP(buf_free) struct buf tail = { 0 };
+	struct hub_revision revised = { 0 };
+	int r;
+
+	if (revision) {
+		buf_add_str(&tail, "/revision/");
+		url_encode(&tail, revision, 0);
+	}
+	r = tail.failed;
+	if (r == 0)
+		r = get_json(h, id, buf_str(&tail), cancel, &doc, ret_wait_ms);
+	if (r == 0)
+		r = read_revision(jdoc_root(doc), id->type, &revised);
+	if (r == 0)
+		*ret = revised;
+	return r;
+}
+
+int hub_get_date(struct hub *h, const struct repo_id *id, const char *commit,
+		 struct httpc_cancel *cancel, int64_t *ret_s, int64_t *ret_wait_ms)
+{
+	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
+	CLEANUP(buf_free) struct buf tail = { 0 };
+	const char *date;
+	int64_t seconds;
+	int r = buf_printf(&tail, "/commits/%s?limit=1", commit);
+
+	if (r == 0)
+		r = get_json(h, id, buf_str(&tail), cancel, &doc, ret_wait_ms);
+	if (r < 0)
+		return r;
+	date = jval_get_str(jval_at(jdoc_root(doc), 0), "date");
+	seconds = date ? clock_parse_iso(date) : -1;
+	if (seconds < 0)
+		return ERR_PROTO;
+	*ret_s = seconds;
+	return 0;
+}
+
+/* --- file lists */
+
+/* Follows pages from url to the last one. A list that bites its tail is found as by Brent: one
+ * URL is kept, renewed at each power of two, and every cycle meets it. */
+static int add_pages(struct hub *h, const char *url, struct httpc_cancel *cancel, struct page *p,
+		     struct manifest_builder *b, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf at = { 0 };
+	CLEANUP(buf_free) struct buf kept = { 0 };
+
+	buf_add_str(&at, url);
+	for (unsigned n = 1; n <= PAGES_MAX; n++) {
+		int r = at.failed | kept.failed;
+
+		if (r == 0)
+			r = get_page(h, buf_str(&at), cancel, p);
+		if (r == 0)
+			r = manifest_builder_page(b, buf_str(&p->body), p->body.len, why);
+		if (r < 0 || !p->next.len)
+			return r;
+		if ((n & (n - 1)) == 0) {
+			buf_clear(&kept);
+			buf_add_str(&kept, buf_str(&at));
+		}
+		buf_clear(&at);
+		buf_add_str(&at, buf_str(&p->next));
+		if (strcmp(buf_str(&at), buf_str(&kept)) == 0)
+			return ERR_PROTO;
+	}
+	return ERR_PROTO;
+}
+
+int hub_get_manifest(struct hub *h, const struct repo_id *id, const char *commit,
+		     struct httpc_cancel *cancel, struct manifest **ret, struct buf *why,
+		     int64_t *ret_wait_ms)
+{
+	CLEANUP(manifest_builder_freep) struct manifest_builder *b = NULL;
+	CLEANUP(page_fini) struct page p = { .answer.wait_ms = -1 };
+	CLEANUP(buf_free) struct buf url = { 0 };
+	int r = buf_printf(&url, "%s/api/%s/%s/tree/%s?recursive=true", h->url,
+			   repo_type_plural(id->type), id->name, commit);
+
+	if (r == 0)
+		r = manifest_builder_new(&b);
+	if (r == 0)
+		r = add_pages(h, buf_str(&url), cancel, &p, b, why);
+	if (ret_wait_ms)
+		*ret_wait_ms = p.answer.wait_ms;
+	return r < 0 ? r : manifest_builder_finish(b, ret, why);
+}

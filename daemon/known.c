@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Repositories and refs are loaded whole at the start (they are few and small); a commit's manifest is
+ * loaded when it is first used, and stays while anybody holds it or until others push it out. */
+#include "daemon/known.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/map.h"
+
+#define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
+
+struct ref {
+	struct ref *next;
+	struct known_ref state;
+	char name[];
+};
+
+struct commit {
+	struct commit *next;
+	char name[COMMIT_HEX + 1];
+	struct snapshot *loaded; /* one count of it, or NULL */
+	uint64_t used;
+};
+
+struct repo {
+	struct repo_id id;
+	char key[REPO_KEY_MAX + 1];
+	struct repo *canonical; /* itself, or the one it is another name of */
+	struct ref *refs;       /* this and the next two: guarded by known->lock */
+	struct commit *commits;
+};
+
+struct known {
+	struct catalog *catalog;
+	struct lock lock;
+	/* Guarded by lock. */
+	struct map repos; /* key -> struct repo */
+	uint64_t clock;
+	uint64_t loaded_files;
+};
+
+/* ---- snapshots ---- */
+
+struct snapshot *snapshot_ref(struct snapshot *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	manifest_free(s->files);
+	free(s);
+}
+
+void snapshot_unrefp(struct snapshot **s)
+{
+	snapshot_unref(*s);
+}
+
+static int snapshot_new(struct repo *r, const char *commit, int64_t date_s, struct manifest *files,
+			struct snapshot **ret)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		manifest_free(files);
+		return -ENOMEM;
+	}
+	atomic_init(&s->refs, 1);
+	s->repo = r;
+	snprintf(s->commit, sizeof(s->commit), "%s", commit);
+	s->date_s = date_s;
+	s->files = files;
+	*ret = s;
+	return 0;
+}
+
+/* ---- lists of one repository ---- */
+
+static struct ref *find_ref(struct repo *r, const char *name)
+{
+	struct ref *ref = r->refs;
+
+	while (ref && strcmp(ref->name, name) != 0)
+		ref = ref->next;
+	return ref;
+}
+
+static int need_ref(struct repo *r, const char *name, struct ref **ret)
+{
+	size_t len = strlen(name);
+	struct ref *ref = find_ref(r, name);
+
+	if (!ref) {
+		ref = calloc(1, sizeof(*ref) + len + 1);
+		if (!ref)
+			return -ENOMEM;
+		memcpy(ref->name, name, len + 1);
+		ref->next = r->refs;
+		r->refs = ref;
+	}
+	*ret = ref;
+	return 0;
+}
+
+static struct commit *find_commit(struct repo *r, const char *name)
+{
+	struct commit *c = r->commits;
+
+	while (c && strcmp(c->name, name) != 0)
+		c = c->next;
+	return c;
+}
+
+static int need_commit(struct repo *r, const char *name, struct commit **ret)
+{
+	struct commit *c = find_commit(r, name);
+
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return -ENOMEM;
+		snprintf(c->name, sizeof(c->name), "%s", name);
+		c->next = r->commits;
+		r->commits = c;
+	}
+	*ret = c;
+	return 0;
+}
+
+static void repo_free(struct repo *r)
+{
+	while (r->refs) {
+		struct ref *next = r->refs->next;
+
+		free(r->refs);
+		r->refs = next;
+	}
+	while (r->commits) {
+		struct commit *next = r->commits->next;
+
+		snapshot_unref(r->commits->loaded);
+		free(r->commits);
+		r->commits = next;
+	}
+	free(r);
+}
+
+const struct repo_id *repo_id_of(const struct repo *r)
+{
+	return &r->id;
+}
+
+const char *repo_key(const struct repo *r)
+{
+	return r->key;
+}
+
+struct repo *repo_canonical(struct repo *r)
+{
+	return r->canonical;
+}
+
+/* ---- the table ---- */
+
+static int need_repo_locked(struct known *k, const struct repo_id *id, struct repo **ret)
+{
+	char key[REPO_KEY_MAX + 1];
+	struct repo *r;
+	int rc;
+
+	repo_id_key(id, key);
+	r = map_find_str(&k->repos, key);
+	if (!r) {
+		r = calloc(1, sizeof(*r));
+		if (!r)
+			return -ENOMEM;
+		r->id = *id;
+		r->canonical = r;
+		memcpy(r->key, key, sizeof(key));
+		rc = map_put_str(&k->repos, r->key, r);
+		if (rc < 0) {
+			free(r);
+			return rc;
+		}
+	}
+	*ret = r;
+	return 0;
+}
+
+static int name_repo_locked(struct known *k, const struct repo_id *asked,
+			    const struct repo_id *canonical)
+{
+	struct repo *alias, *real;
+	int r = need_repo_locked(k, canonical, &real);
+
+	if (r == 0)
+		r = need_repo_locked(k, asked, &alias);
+	if (r < 0)
+		return r;
+	real->canonical = real;
+	alias->canonical = real;
+	return 0;
+}
+
+static int load_repo(void *arg, const char *key, const char *canonical)
+{
+	struct repo_id asked, real;
+
+	if (repo_id_parse_key(key, &asked) < 0 || repo_id_parse_key(canonical, &real) < 0)
+		return 0; /* damaged: as if never seen */
+	return name_repo_locked(arg, &asked, &real);
+}
+
+/* The wall clock of the row is only believed where it lies in the past. */
+static int load_ref(void *arg, const char *name, const char *commit, int64_t checked_s)
+{
+	int64_t age_ms = (clock_wall_s() - checked_s) * 1000, now = clock_ms();
+	struct ref *ref;
+	int r = need_ref(arg, name, &ref);
+
+	if (r < 0)
+		return r;
+	snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
+	ref->state.checked_ms = age_ms >= 0 && age_ms < now ? now - age_ms : 0;
+	return 0;
+}
+
+static int load_commit(void *arg, const char *name)
+{
+	struct commit *c;
+
+	return need_commit(arg, name, &c);
+}
+
+static int load_lists(void *arg, void *value)
+{
+	struct known *k = arg;
+	struct repo *r = value;
+	int rc = catalog_each_ref(k->catalog, r->key, load_ref, r);
+
+	return rc ? rc : catalog_each_commit(k->catalog, r->key, load_commit, r);
+}
+
+int known_new(struct catalog *catalog, struct known **ret)
+{
+	struct known *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->catalog = catalog;
+	lock_init(&k->lock, LOCK_NODE);
+	r = catalog_each_repo(catalog, load_repo, k);
+	if (r == 0)
+		r = map_each(&k->repos, load_lists, k);
+	if (r < 0) {
+		known_free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+static int free_repo(void *arg UNUSED, void *value)
+{
+	repo_free(value);
+	return 0;
+}
+
+void known_free(struct known *k)
+{
+	if (!k)
+		return;
+	map_each(&k->repos, free_repo, NULL);
+	map_fini(&k->repos);
+	lock_fini(&k->lock);
+	free(k);
+}
+
+struct repo *known_repo(struct known *k, const struct repo_id *id)
+{
+	char key[REPO_KEY_MAX + 1];
+	struct repo *r;
+
+	repo_id_key(id, key);
+	lock_take(&k->lock);
+	r = map_find_str(&k->repos, key);
+	lock_drop(&k->lock);
+	return r;
+}
+
+int known_add_repo(struct known *k, const struct repo_id *asked, const struct repo_id *canonical)
+{
+	char asked_key[REPO_KEY_MAX + 1], key[REPO_KEY_MAX + 1];
+	int r;
+
+	repo_id_key(asked, asked_key);
+	repo_id_key(canonical, key);
+	r = catalog_put_repo(k->catalog, key, key);
+	if (r == 0 && strcmp(asked_key, key) != 0)
+		r = catalog_put_repo(k->catalog, asked_key, key);
+	if (r < 0)
+		return r;
+	lock_take(&k->lock);
+	r = name_repo_locked(k, asked, canonical);
+	lock_drop(&k->lock);
+	return r;
+}
+
+/* ---- refs ---- */
+
+bool known_get_ref(struct known *k, struct repo *r, const char *name, struct known_ref *ret)
+{
+	struct ref *ref;
+
+	lock_take(&k->lock);
+	ref = find_ref(r, name);
+	if (ref)
+		*ret = ref->state;
+	lock_drop(&k->lock);
+	return ref != NULL;
+}
+
+int known_set_ref(struct known *k, struct repo *r, const char *name, const char *commit)
+{
+	struct ref *ref;
+	int rc = catalog_put_ref(k->catalog, r->key, name, commit, clock_wall_s());
+
+	if (rc < 0)
+		return rc;
+	lock_take(&k->lock);
+	rc = need_ref(r, name, &ref);
+	if (rc == 0) {
+		snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
+		ref->state.checked_ms = clock_ms();
+	}
+	lock_drop(&k->lock);
+	return rc;
+}
+
+int known_fail_ref(struct known *k, struct repo *r, const char *name)
+{
+	struct ref *ref;
+	int rc;
+
+	lock_take(&k->lock);
+	rc = need_ref(r, name, &ref);
+	if (rc == 0)
+		ref->state.failed_ms = clock_ms();
+	lock_drop(&k->lock);
+	return rc;
+}
+
+int known_drop_ref(struct known *k, struct repo *r, const char *name)
+{
+	int rc = catalog_del_ref(k->catalog, r->key, name);
+
+	lock_take(&k->lock);
+	for (struct ref **at = &r->refs; *at; at = &(*at)->next)
+		if (strcmp((*at)->name, name) == 0) {
+			struct ref *gone = *at;
+
+			*at = gone->next;
+			free(gone);
+			break;
+		}
+	lock_drop(&k->lock);
+	return rc;
+}
+
+void known_doubt_refs(struct known *k, struct repo *r, const char *commit)
+{
+	lock_take(&k->lock);
+	for (struct ref *ref = r->refs; ref; ref = ref->next)
+		if (strcmp(ref->state.commit, commit) != 0)
+			ref->state.checked_ms = 0;
+	lock_drop(&k->lock);
+}
+
+/* ---- snapshots of a repository ---- */
+
+struct oldest {
+	struct commit *commit;
+};
+
+static int find_oldest(void *arg, void *value)
+{
+	struct oldest *o = arg;
+	struct repo *r = value;
+
+	for (struct commit *c = r->commits; c; c = c->next)
+		if (c->loaded && atomic_load(&c->loaded->refs) == 1 &&
+		    (!o->commit || c->used < o->commit->used))
+			o->commit = c;
+	return 0;
+}
+
+/* Unloads manifests nobody holds until the rest is small enough. */
+static void trim_locked(struct known *k)
+{
+	while (k->loaded_files > LOADED_FILES_MAX) {
+		struct oldest o = { NULL };
+
+		map_each(&k->repos, find_oldest, &o);
+		if (!o.commit)
+			return;
+		k->loaded_files -= manifest_file_count(o.commit->loaded->files);
+		snapshot_unref(steal(o.commit->loaded));
+	}
+}
+
+/* Keeps s (taken) in the table; if another thread was faster, its copy wins. */
+static int keep_locked(struct known *k, struct repo *r, struct snapshot *s, struct snapshot **ret)
+{
+	struct commit *c;
+	int rc = need_commit(r, s->commit, &c);
+
+	if (rc < 0) {
+		snapshot_unref(s);
+		return rc;
+	}
+	if (c->loaded) {
+		snapshot_unref(s);
+	} else {
+		c->loaded = s;
+		k->loaded_files += manifest_file_count(s->files);
+	}
+	c->used = ++k->clock;
+	*ret = snapshot_ref(c->loaded);
+	trim_locked(k);
+	return 0;
+}
+
+static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const char *commit,
+					bool *ret_known)
+{
+	struct snapshot *s = NULL;
+	struct commit *c;
+
+	lock_take(&k->lock);
+	c = find_commit(r, commit);
+	*ret_known = c != NULL;
+	if (c && c->loaded) {
+		c->used = ++k->clock;
+		s = snapshot_ref(c->loaded);
+	}
+	lock_drop(&k->lock);
+	return s;
+}
+
+static int keep(struct known *k, struct repo *r, const char *commit, int64_t date_s,
+		struct manifest *files, struct snapshot **ret)
+{
+	struct snapshot *s;
+	int rc = snapshot_new(r, commit, date_s, files, &s);
+
+	if (rc < 0)
+		return rc;
+	lock_take(&k->lock);
+	rc = keep_locked(k, r, s, ret);
+	lock_drop(&k->lock);
+	return rc;
+}
+
+int known_snapshot(struct known *k, struct repo *r, const char *commit, struct snapshot **ret)
+{
+	struct manifest *files;
+	int64_t date_s;
+	bool known;
+	int rc;
+
+	*ret = loaded_snapshot(k, r, commit, &known);
+	if (*ret)
+		return 0;
+	if (!known)
+		return -ENOENT;
+	rc = catalog_get_commit(k->catalog, r->key, commit, &date_s, &files);
+	if (rc == ERR_CORRUPT)
+		return -ENOENT; /* as if never listed: it will be listed anew */
+	return rc < 0 ? rc : keep(k, r, commit, date_s, files, ret);
+}
+
+int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int64_t date_s,
+		       struct manifest *files, struct snapshot **ret)
+{
+	int rc = catalog_put_commit(k->catalog, r->key, commit, date_s, files);
+
+	if (rc < 0) {
+		manifest_free(files);
+		return rc;
+	}
+	return keep(k, r, commit, date_s, files, ret);
+}
+
+/* ---- lists ---- */
+
+struct copy {
+	void **items;
+	size_t count;
+};
+
+static int copy_repo(void *arg, void *value)
+{
+	struct copy *c = arg;
+
+	c->items[c->count++] = value;
+	return 0;
+}
+
+int known_each_repo(struct known *k, int (*fn)(void *arg, struct repo *r), void *arg)
+{
+	struct copy c = { 0 };
+	int rc = 0;
+
+	lock_take(&k->lock);
+	c.items = calloc(k->repos.count + 1, sizeof(*c.items));
+	if (c.items)
+		map_each(&k->repos, copy_repo, &c);
+	lock_drop(&k->lock);
+	if (!c.items)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < c.count; i++) {
+		struct repo *r = c.items[i];
+
+		if (r->canonical == r)
+			rc = fn(arg, r);
+	}
+	free(c.items);
+	return rc;
+}
+
+/* A copy of a list's strings: pairs of name and commit. */
+static int copy_refs(struct known *k, struct repo *r, char ***ret, size_t *ret_count)
+{
+	size_t count = 0;
+	char **list;
+
+	lock_take(&k->lock);
+	for (struct ref *ref = r->refs; ref; ref = ref->next)
+		count++;
+	list = calloc(2 * count + 1, sizeof(*list));
+	count = 0;
+	for (struct ref *ref = r->refs; list && ref; ref = ref->next) {
+		if (!ref->state.commit[0])
+			continue;
+		list[2 * count] = strdup(ref->name);
+		list[2 * count + 1] = strdup(ref->state.commit);
+		count++;
+	}
+	lock_drop(&k->lock);
+	*ret = list;
+	*ret_count = count;
+	return list ? 0 : -ENOMEM;
+}
+
+int known_each_ref(struct known *k, struct repo *r,
+		   int (*fn)(void *arg, const char *ref, const char *commit), void *arg)
+{
+	char **list;
+	size_t count;
+	int rc = copy_refs(k, r, &list, &count);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < count; i++) {
+		if (rc == 0)
+			rc = list[2 * i] && list[2 * i + 1] ?
+				     fn(arg, list[2 * i], list[2 * i + 1]) : -ENOMEM;
+		free(list[2 * i]);
+		free(list[2 * i + 1]);
+	}
+	free(list);
+	return rc;
+}
+
+int known_each_commit(struct known *k, struct repo *r, int (*fn)(void *arg, const char *commit),
+		      void *arg)
+{
+	char(*list)[COMMIT_HEX + 1];
+	size_t count = 0;
+	int rc = 0;
+
+	lock_take(&k->lock);
+	for (struct commit *c = r->commits; c; c = c->next)
+		count++;
+	list = calloc(count + 1, sizeof(*list));
+	count = 0;
+	for (struct commit *c = r->commits; list && c; c = c->next)
+		memcpy(list[count++], c->name, sizeof(c->name));
+	lock_drop(&k->lock);
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = fn(arg, list[i]);
+	free(list);
+	return rc;
+}

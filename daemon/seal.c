@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/seal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/chunk.h"
+
+#define THREADS_MAX 4
+#define CHUNKS_A_TURN 16 /* digested before another pull gets its turn */
+#define NICE 10          /* readers come first */
+
+struct sealer {
+	struct sealer_conf conf;
+	pthread_t threads[THREADS_MAX];
+	unsigned started;
+};
+
+enum verdict { DIGEST_GOES_ON, DIGEST_RIGHT, DIGEST_WRONG };
+
+/* Compares the finished digest and frees it. */
+static int judge(struct pull *p, enum verdict *ret)
+{
+	uint8_t value[DIGEST_BYTES_MAX];
+	int r = digest_final(p->digest, value);
+
+	digest_free(steal(p->digest));
+	if (r < 0)
+		return r;
+	*ret = memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) == 0 ?
+		       DIGEST_RIGHT : DIGEST_WRONG;
+	return 0;
+}
+
+/* Digests the next chunks that are there, at most one turn's worth. */
+static int digest_turn(struct pull *p, enum verdict *ret)
+{
+	uint64_t size = p->what.file.size;
+	int r = 0;
+
+	if (!p->digest)
+		r = digest_new(p->what.file.kind, size, &p->digest);
+	for (int i = 0; r == 0 && i < CHUNKS_A_TURN && p->hashed < size; i++) {
+		uint32_t chunk = chunk_of(p->hashed);
+		uint64_t len = chunk_end(chunk, size) - p->hashed;
+
+		if (!blob_has(p->blob, chunk))
+			return 0;
+		r = digest_update(p->digest, blob_data(p->blob, p->hashed), len);
+		blob_release_pages(p->blob, p->hashed, len);
+		p->hashed += len;
+	}
+	if (r == 0 && p->hashed == size)
+		r = judge(p, ret);
+	return r;
+}
+
+static const char *source_of(struct sealer *s, struct pull *p)
+{
+	const char *source;
+
+	lock_take(&s->conf.pulls->lock);
+	source = p->source ? p->source : "";
+	lock_drop(&s->conf.pulls->lock);
+	return source;
+}
+
+/* Flushes, records, seals. */
+static int seal(struct sealer *s, struct pull *p)
+{
+	struct catalog_blob row = { .size = p->what.file.size, .sealed = true };
+	int r = blob_sync(p->blob);
+
+	snprintf(row.source, sizeof(row.source), "%s", source_of(s, p));
+	if (r == 0)
+		r = catalog_put_blob(s->conf.catalog, p->what.etag, &row);
+	if (r < 0)
+		return log_err(r, "cannot seal etag=%s path=%s", p->what.etag, p->what.path);
+	blob_seal(p->blob);
+	log_debug("sealed etag=%s repo=%s path=%s", p->what.etag, p->what.repo.name, p->what.path);
+	return 0;
+}
+
+/* Forgets who gave wrong bytes as far as another source is left to ask. */
+static void distrust_locked(struct sealer *s, struct pull *p)
+{
+	uint64_t every = s->conf.source_count >= 64 ? UINT64_MAX :
+			 (UINT64_C(1) << s->conf.source_count) - 1;
+
+	p->sources_bad |= p->sources_used;
+	if ((p->sources_bad & every) == every)
+		p->sources_bad = 0;
+	p->sources_used = 0;
+	p->verified_only = true;
+	p->hashed = 0;
+	if (++p->strikes >= SEAL_STRIKES_MAX) {
+		p->strikes = SEAL_STRIKES_MAX - 1; /* after the bar one more try */
+		p->barred_until_ms = clock_ms() + SEAL_BAR_MS;
+	}
+}
+
+static void reject(struct sealer *s, struct pull *p)
+{
+	struct pulls *pulls = s->conf.pulls;
+	struct waitlist settled = { 0 };
+	int r;
+
+	log_err(ERR_DIGEST, "dropped etag=%s repo=%s path=%s source=%s, will fetch it again",
+		p->what.etag, p->what.repo.name, p->what.path, source_of(s, p));
+	lock_take(&pulls->lock);
+	distrust_locked(s, p);
+	lock_drop(&pulls->lock);
+	r = blob_drop(p->blob);
+	lock_take(&pulls->lock);
+	if (r < 0 || p->barred_until_ms > clock_ms())
+		waitlist_settle_all(&p->waiters, r < 0 ? r : ERR_DIGEST, &settled);
+	else if (p->waiters.first)
+		r = pull_want_locked(p, 0, p->what.file.size, true);
+	if (r == 0)
+		r = streams_kick_locked(s->conf.streams);
+	if (r < 0)
+		waitlist_settle_all(&p->waiters, r, &settled);
+	lock_drop(&pulls->lock);
+	waitlist_wake(&settled);
+	s->conf.on_wrong(s->conf.arg, p->what.etag);
+}
+
+static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)
+{
+	struct pulls *pulls = s->conf.pulls;
+	struct waitlist settled = { 0 };
+
+	if (verdict == DIGEST_WRONG) {
+		reject(s, p);
+		return;
+	}
+	if (verdict != DIGEST_RIGHT)
+		return;
+	if (seal(s, p) < 0) {
+		p->hashed = 0; /* the next open tries again */
+		return;
+	}
+	lock_take(&pulls->lock);
+	p->strikes = 0;
+	p->verified_only = false;
+	pull_settle_ready_locked(p, &settled);
+	lock_drop(&pulls->lock);
+	waitlist_wake(&settled);
+}
+
+static struct pull *pop_locked(struct pulls *all)
+{
+	struct pull *p = all->hash_first;
+
+	if (!p)
+		return NULL;
+	all->hash_first = p->hash_next;
+	if (!all->hash_first)
+		all->hash_end = &all->hash_first;
+	p->hash_queued = false;
+	p->hash_busy = true;
+	return p;
+}
+
+/* The next open begins it anew. */
+static void digest_again(struct pull *p, int r)
+{
+	log_err(r, "cannot digest etag=%s", p->what.etag);
+	digest_free(steal(p->digest));
+	p->hashed = 0;
+}
+
+static void work_on(struct sealer *s, struct pull *p)
+{
+	enum verdict verdict = DIGEST_GOES_ON;
+	struct pulls *pulls = s->conf.pulls;
+	struct pull *idle;
+	int r = digest_turn(p, &verdict);
+
+	if (r == 0)
+		conclude(s, p, verdict);
+	else
+		digest_again(p, r);
+	lock_take(&pulls->lock);
+	p->hash_busy = false;
+	if (verdict == DIGEST_GOES_ON && r == 0)
+		pull_hash_kick_locked(p);
+	idle = pull_if_idle_locked(p);
+	lock_drop(&pulls->lock);
+	pull_free(idle);
+}
+
+static void *sealer_main(void *arg)
+{
+	struct sealer *s = arg;
+	struct pulls *pulls = s->conf.pulls;
+
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	lock_take(&pulls->lock);
+	while (!pulls->stop) {
+		struct pull *p = pop_locked(pulls);
+
+		if (!p) {
+			cond_wait(&pulls->hash_work, &pulls->lock, CLOCK_FOREVER);
+			continue;
+		}
+		lock_drop(&pulls->lock);
+		work_on(s, p);
+		lock_take(&pulls->lock);
+	}
+	lock_drop(&pulls->lock);
+	return NULL;
+}
+
+int sealer_start(const struct sealer_conf *conf, struct sealer **ret)
+{
+	struct sealer *s = calloc(1, sizeof(*s));
+	int r = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->conf = *conf;
+	while (r == 0 && s->started < conf->threads && s->started < THREADS_MAX) {
+		r = thread_start(&s->threads[s->started], "mfs-seal", sealer_main, s);
+		s->started += r == 0;
+	}
+	if (s->started == 0) {
+		free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void sealer_stop(struct sealer *s)
+{
+	if (!s)
+		return;
+	lock_take(&s->conf.pulls->lock);
+	cond_wake_all(&s->conf.pulls->hash_work);
+	lock_drop(&s->conf.pulls->lock);
+	for (unsigned i = 0; i < s->started; i++)
+		pthread_join(s->threads[i], NULL);
+	free(s);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cache directory: version file, lock, clean mark, and the table of open blobs. */
+#include "daemon/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/store_priv.h"
+
+#define VERSION_FILE "version"
+#define VERSION_MAGIC "matrixfs-cache "
+#define LOCK_FILE "lock"
+#define CLEAN_FILE "clean"
+#define BLOCK_BYTES 4096
+
+/* Opens the lock file and takes it; tells who has it if that fails. */
+static int take_lock(struct store *s, const char *dir, const char *owner, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf who = { 0 };
+	int r;
+
+	s->lockfd = openat(s->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lockfd < 0) {
+		r = -errno;
+		buf_printf(why, "cannot write in the cache directory %s: %s", dir, strerror(-r));
+		return r;
+	}
+	r = file_lock(s->lockfd);
+	if (r < 0) {
+		if (file_read_all(s->dirfd, LOCK_FILE, 4096, &who) < 0 || who.len == 0)
+			buf_add_str(&who, "another process");
+		buf_printf(why, "the cache directory %s is in use by %s: stop it, or give this one a "
+				"--cache of its own", dir, buf_str(&who));
+		return ERR_LOCKED;
+	}
+	if (ftruncate(s->lockfd, 0) < 0)
+		return -errno;
+	return file_pwrite(s->lockfd, owner, strlen(owner), 0);
+}
+
+static int check_version(struct store *s, const char *dir, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	unsigned version = 0;
+	int r = file_read_all(s->dirfd, VERSION_FILE, 4096, &text);
+
+	if (r == -ENOENT) {
+		char line[64];
+
+		s->fresh = true;
+		snprintf(line, sizeof(line), VERSION_MAGIC "%d\n", STORE_VERSION);
+		return file_replace(s->dirfd, VERSION_FILE, line, strlen(line), 0600);
+	}
+	if (r < 0)
+		return r;
+	if (sscanf(buf_str(&text), VERSION_MAGIC "%u", &version) == 1 && version == STORE_VERSION)
+		return 0;
+	if (version > STORE_VERSION)
+		buf_printf(why, "the cache directory %s has format version %u and this matrixfs knows "
+				"%d: use the newer matrixfs, or another --cache", dir, version,
+			   STORE_VERSION);
+	else
+		buf_printf(why, "%s/" VERSION_FILE " is not a matrixfs cache's: use another --cache",
+			   dir);
+	return ERR_FORMAT;
+}
+
+/* Removes the clean mark for as long as we run. */
+static int take_clean_mark(struct store *s)
+{
+	if (unlinkat(s->dirfd, CLEAN_FILE, 0) == 0)
+		return file_sync_dir(s->dirfd);
+	if (errno != ENOENT)
+		return -errno;
+	s->unclean = !s->fresh;
+	return 0;
+}
+
+uint64_t store_blocks(uint64_t len)
+{
+	return (len + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+void store_use(struct store *s, uint64_t bytes)
+{
+	atomic_fetch_add(&s->used_bytes, bytes);
+}
+
+void store_unuse(struct store *s, uint64_t bytes)
+{
+	unsigned long long used = atomic_load(&s->used_bytes);
+
+	while (!atomic_compare_exchange_weak(&s->used_bytes, &used,
+					     used > bytes ? used - bytes : 0))
+		;
+}
+
+static int add_used(void *arg, const char *etag UNUSED, uint64_t bytes, int64_t used_s UNUSED)
+{
+	store_use(arg, bytes);
+	return 0;
+}
+
+static int open_dirs(struct store *s, const char *dir, struct buf *why)
+{
+	static const char *const subdirs[] = { "blobs", "index" };
+	int r = file_mkdirs(dir);
+
+	if (r < 0) {
+		buf_printf(why, "cannot make the cache directory %s: %s", dir, strerror(-r));
+		return r;
+	}
+	s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dirfd < 0) {
+		r = -errno;
+		buf_printf(why, "cannot open the cache directory %s: %s", dir, strerror(-r));
+		return r;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(subdirs); i++)
+		if (mkdirat(s->dirfd, subdirs[i], 0700) < 0 && errno != EEXIST) {
+			r = -errno;
+			buf_printf(why, "cannot write in the cache directory %s: %s", dir,
+				   strerror(-r));
+			return r;
+		}
+	if (asprintf(&s->index_dir, "%s/index", dir) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void store_free(struct store *s)
+{
+	closep(&s->dirfd);
+	closep(&s->lockfd);
+	map_fini(&s->open);
+	lock_fini(&s->lock);
+	free(s->index_dir);
+	free(s);
+}
+
+static void store_freep(struct store **s)
+{
+	if (*s)
+		store_free(*s);
+}
+
+int store_open(const char *dir, const char *owner, struct store **ret, struct buf *why)
+{
+	CLEANUP(store_freep) struct store *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->dirfd = s->lockfd = -1;
+	lock_init(&s->lock, LOCK_STORE);
+	r = open_dirs(s, dir, why);
+	if (r == 0)
+		r = take_lock(s, dir, owner, why);
+	if (r == 0)
+		r = check_version(s, dir, why);
+	if (r == 0)
+		r = take_clean_mark(s);
+	if (r < 0) {
+		if (!why->len)
+			buf_printf(why, "cannot use the cache directory %s: %s", dir, err_text(r));
+		return r;
+	}
+	store_each(s, add_used, s);
+	*ret = steal(s);
+	return 0;
+}
+
+static int has_map(void *arg, const char *etag, uint64_t bytes UNUSED, int64_t used_s UNUSED)
+{
+	const struct store *s = arg;
+	char path[BLOB_PATH_MAX];
+
+	blob_path(etag, ".map", path);
+	return faccessat(s->dirfd, path, F_OK, 0) == 0;
+}
+
+/* A missing mark only costs comparisons at the next start. What an unclean stop left has been compared
+ * only where it was used, so that the mark stays away while any incomplete blob is left. */
+static void leave_clean_mark(struct store *s)
+{
+	if (s->unclean && store_each(s, has_map, s))
+		return;
+	closep(&(int){ openat(s->dirfd, CLEAN_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) });
+	if (file_sync_dir(s->dirfd) < 0)
+		unlinkat(s->dirfd, CLEAN_FILE, 0);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	leave_clean_mark(s);
+	store_free(s);
+}
+
+const char *store_index_dir(const struct store *s)
+{
+	return s->index_dir;
+}
+
+uint64_t store_used_bytes(struct store *s)
+{
+	return atomic_load(&s->used_bytes);
+}
+
+int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free)
+{
+	return file_space(s->dirfd, ret_free, ret_total);
+}
+
+int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+{
+	struct blob *b;
+	int r = 0;
+
+	lock_take(&s->lock);
+	b = map_find_str(&s->open, etag);
+	if (b) {
+		if (b->size != size)
+			r = -EBUSY;
+		else
+			b->refs++;
+	} else {
+		r = blob_open(s, etag, size, sealed, &b);
+		if (r == 0) {
+			r = map_put_str(&s->open, b->etag, b);
+			if (r < 0)
+				blob_close(b);
+		}
+	}
+	lock_drop(&s->lock);
+	if (r == 0)
+		*ret = b;
+	return r;
+}
+
+struct blob *blob_ref(struct blob *b)
+{
+	lock_take(&b->store->lock);
+	b->refs++;
+	lock_drop(&b->store->lock);
+	return b;
+}
+
+void blob_unref(struct blob *b)
+{
+	struct store *s = b->store;
+	bool last;
+
+	lock_take(&s->lock);
+	last = --b->refs == 0;
+	if (last) {
+		map_del_str(&s->open, b->etag);
+		blob_close(b);
+	}
+	lock_drop(&s->lock);
+}
+
+uint64_t store_disk_bytes(struct store *s, const char *etag)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	blob_path(etag, "", path);
+	if (fstatat(s->dirfd, path, &st, 0) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Calls fn for the blob files of one of the two-digit directories. */
+static int each_in(struct store *s, const char *path, store_each_fn fn, void *arg)
+{
+	CLEANUP(closedirp) DIR *d = NULL;
+	struct dirent *e;
+	struct stat st;
+	int fd = openat(s->dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0)
+		return 0;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return 0;
+	}
+	while (r == 0 && (e = readdir(d))) {
+		size_t len = strlen(e->d_name);
+
+		if ((len == 40 || len == 64) && hex_is(e->d_name, len) &&
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			r = fn(arg, e->d_name, (uint64_t)st.st_blocks * 512, st.st_atim.tv_sec);
+	}
+	return r;
+}
+
+int store_each(struct store *s, store_each_fn fn, void *arg)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < 256; i++) {
+		char path[sizeof("blobs/aa")];
+
+		snprintf(path, sizeof(path), "blobs/%02x", i);
+		r = each_in(s, path, fn, arg);
+	}
+	return r;
+}
+
+int64_t store_evict(struct store *s, const char *etag)
+{
+	char path[BLOB_PATH_MAX];
+	uint64_t bytes = store_disk_bytes(s, etag);
+	int r = -EBUSY;
+
+	lock_take(&s->lock);
+	if (!map_find_str(&s->open, etag)) {
+		blob_path(etag, "", path);
+		r = unlinkat(s->dirfd, path, 0) < 0 ? -errno : 0;
+		blob_path(etag, ".map", path);
+		unlinkat(s->dirfd, path, 0);
+	}
+	lock_drop(&s->lock);
+	if (r < 0)
+		return r;
+	store_unuse(s, bytes);
+	return (int64_t)bytes;
+}

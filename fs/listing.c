@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/listing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/map.h"
+
+struct entry {
+	char *name;
+	struct place place;
+};
+
+struct listing {
+	struct place dir;
+	/* Of a commit: the children [first, first + count) of a manifest's node. */
+	uint32_t first, count;
+	/* Of all others. */
+	struct entry *entries;
+	uint32_t cap;
+	int failed; /* of the first entry that could not be added */
+};
+
+static bool is_manifest_dir(const struct place *dir)
+{
+	return dir->kind == PLACE_LINK_DIR || dir->kind == PLACE_PLAIN_DIR;
+}
+
+bool listing_is_final(const struct place *dir)
+{
+	return is_manifest_dir(dir);
+}
+
+/* The place is taken. */
+static int add(struct listing *l, const char *name, struct place p)
+{
+	struct entry *e;
+
+	if (l->count == l->cap) {
+		uint32_t cap = l->cap ? l->cap * 2 : 16;
+
+		e = realloc(l->entries, cap * sizeof(*e));
+		if (!e) {
+			place_fini(&p);
+			return l->failed = -ENOMEM;
+		}
+		l->entries = e;
+		l->cap = cap;
+	}
+	e = &l->entries[l->count];
+	e->place = p;
+	e->name = strdup(name);
+	if (!e->name) {
+		place_fini(&p);
+		return l->failed = -ENOMEM;
+	}
+	l->count++;
+	return 0;
+}
+
+static bool has(const struct listing *l, const char *name)
+{
+	for (uint32_t i = 0; i < l->count; i++)
+		if (strcmp(l->entries[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static int natural(const void *a, const void *b)
+{
+	return manifest_natural(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+/* ---- one function a kind ---- */
+
+struct filling {
+	const struct view *v;
+	struct listing *l;
+	const struct place *dir;
+};
+
+static int add_written(void *arg, const char *name, struct scratch_node *n)
+{
+	struct filling *f = arg;
+
+	if (has(f->l, name))
+		return 0;
+	return add(f->l, name, (struct place){ .kind = PLACE_SCRATCH, .scratch = f->v->scratch,
+					       .written = scratch_ref(n) });
+}
+
+static void list_written(struct filling *f)
+{
+	struct scratch_node *dir;
+
+	if (view_scratch_dir(f->v, f->dir, false, &dir) < 0)
+		return;
+	scratch_each(f->v->scratch, dir, add_written, f);
+	scratch_unref(f->v->scratch, dir);
+}
+
+static void list_root(struct filling *f)
+{
+	add(f->l, "files", (struct place){ .kind = PLACE_FILES });
+	add(f->l, "hub", (struct place){ .kind = PLACE_HUB });
+	list_written(f);
+}
+
+static int add_repo(void *arg, struct repo *r)
+{
+	struct filling *f = arg;
+	char folder[REPO_FOLDER_MAX + 1];
+
+	repo_id_folder(repo_id_of(r), folder);
+	return add(f->l, folder, (struct place){ .kind = PLACE_REPO, .repo = r });
+}
+
+/* What clients wrote into hub/ stays unlisted: a scan of the cache warns about stray files. */
+static void list_hub(struct filling *f)
+{
+	add(f->l, ".locks", (struct place){ .kind = PLACE_LOCKS });
+	known_each_repo(node_known(f->v->node), add_repo, f);
+}
+
+static void list_repo(struct filling *f)
+{
+	static const char *const parts[] = { ".no_exist", "blobs", "refs", "snapshots", "trees" };
+	static const enum place_kind kinds[] = { PLACE_NO_EXIST, PLACE_BLOBS, PLACE_REFS,
+						 PLACE_SNAPSHOTS, PLACE_TREES };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		struct place p = { .kind = kinds[i], .repo = f->dir->repo };
+
+		if (p.kind == PLACE_REFS && !(p.name = strdup("")))
+			f->l->failed = -ENOMEM;
+		else
+			add(f->l, parts[i], p);
+	}
+}
+
+/* A ref below this directory adds itself, or the directory it is in. */
+static int add_ref(void *arg, const char *ref, const char *commit UNUSED)
+{
+	struct filling *f = arg;
+	size_t skip = strlen(f->dir->name);
+	char name[256];
+	const char *slash;
+
+	if (skip && (strncmp(ref, f->dir->name, skip) != 0 || ref[skip++] != '/'))
+		return 0;
+	slash = strchr(ref + skip, '/');
+	snprintf(name, sizeof(name), "%.*s",
+		 slash ? (int)(slash - ref - (long)skip) : (int)strlen(ref + skip), ref + skip);
+	if (has(f->l, name))
+		return 0;
+	return add(f->l, name, (struct place){
+		.kind = slash ? PLACE_REFS : PLACE_REF,
+		.repo = f->dir->repo,
+		.name = slash ? strndup(ref, (size_t)(slash - ref)) : strdup(ref),
+	});
+}
+
+static void list_refs(struct filling *f)
+{
+	known_each_ref(node_known(f->v->node), f->dir->repo, add_ref, f);
+}
+
+/* Entries that stand for a commit: snapshots/COMMIT, trees/COMMIT.json. */
+static int add_commit(void *arg, const char *commit)
+{
+	struct filling *f = arg;
+	bool tree = f->dir->kind == PLACE_TREES;
+	char name[COMMIT_HEX + sizeof(".json")];
+	struct snapshot *s;
+
+	if (known_snapshot(node_known(f->v->node), f->dir->repo, commit, &s) < 0)
+		return 0; /* its row is damaged: it will be listed when it is looked up */
+	snprintf(name, sizeof(name), "%s%s", commit, tree ? ".json" : "");
+	return add(f->l, name, (struct place){ .kind = tree ? PLACE_TREE_JSON : PLACE_LINK_DIR,
+					       .snapshot = s });
+}
+
+static void list_commits(struct filling *f)
+{
+	known_each_commit(node_known(f->v->node), f->dir->repo, add_commit, f);
+}
+
+struct blob_filling {
+	struct filling *f;
+	struct map seen; /* etag -> anything */
+};
+
+static int add_blobs(void *arg, const char *commit)
+{
+	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
+	struct blob_filling *b = arg;
+	struct filling *f = b->f;
+	char etag[DIGEST_HEX_MAX + 1];
+
+	if (known_snapshot(node_known(f->v->node), f->dir->repo, commit, &s) < 0)
+		return 0;
+	for (uint32_t i = 0; i < manifest_count(s->files); i++) {
+		const struct manifest_file *file = manifest_file(s->files, i);
+
+		if (!file)
+			continue;
+		if (map_find(&b->seen, file->digest, digest_size(file->kind)))
+			continue;
+		if (map_put(&b->seen, file->digest, digest_size(file->kind), f) < 0)
+			return f->l->failed = -ENOMEM;
+		manifest_etag(file, etag);
+		if (add(f->l, etag, (struct place){ .kind = PLACE_BLOB, .node = i,
+						    .snapshot = snapshot_ref(s) }) < 0)
+			return f->l->failed;
+	}
+	return 0;
+}
+
+/* All blobs of the known commits; the map's keys live in their manifests, which the entries hold. */
+static void list_blobs(struct filling *f)
+{
+	struct blob_filling b = { .f = f };
+
+	known_each_commit(node_known(f->v->node), f->dir->repo, add_blobs, &b);
+	map_fini(&b.seen);
+}
+
+/* Repositories of a type and organisation, or the organisations themselves. */
+static int add_to_files(void *arg, struct repo *r)
+{
+	const struct repo_id *id = repo_id_of(r);
+	const char *slash = strchr(id->name, '/');
+	struct filling *f = arg;
+	struct place p = { .kind = PLACE_ORG, .type = id->type };
+	char org[REPO_NAME_MAX + 1];
+
+	if (id->type != f->dir->type || !slash)
+		return 0;
+	snprintf(org, sizeof(org), "%.*s", (int)(slash - id->name), id->name);
+	if (f->dir->kind != PLACE_ORG) {
+		p.name = strdup(org);
+		if (has(f->l, org)) {
+			place_fini(&p);
+			return 0;
+		}
+		return add(f->l, org, p);
+	}
+	if (strcmp(org, f->dir->name) != 0)
+		return 0;
+	/* Only its name and kind are asked for: the commit is resolved when it is looked up. */
+	return add(f->l, slash + 1, (struct place){ .kind = PLACE_REPO, .repo = r });
+}
+
+static void list_files(struct filling *f)
+{
+	for (int type = REPO_DATASET; f->dir->kind == PLACE_FILES && type < REPO_TYPE_COUNT; type++)
+		add(f->l, repo_type_plural((enum repo_type)type),
+		    (struct place){ .kind = PLACE_TYPE, .type = (enum repo_type)type });
+	known_each_repo(node_known(f->v->node), add_to_files, f);
+}
+
+typedef void (*list_fn)(struct filling *f);
+
+static const list_fn lists[] = {
+	[PLACE_ROOT] = list_root,   [PLACE_HUB] = list_hub,           [PLACE_LOCKS] = list_written,
+	[PLACE_REPO] = list_repo,   [PLACE_BLOBS] = list_blobs,       [PLACE_SNAPSHOTS] = list_commits,
+	[PLACE_REFS] = list_refs,   [PLACE_TREES] = list_commits,     [PLACE_FILES] = list_files,
+	[PLACE_TYPE] = list_files,  [PLACE_ORG] = list_files,         [PLACE_SCRATCH] = list_written,
+};
+
+static int any_commit(void *arg UNUSED, const char *commit UNUSED)
+{
+	return 1;
+}
+
+/* A repository of which no commit is known yet shows at least main. */
+static int need_main(const struct view *v, const struct place *dir, struct waiter *w)
+{
+	char commit[COMMIT_HEX + 1];
+	int r;
+
+	if (dir->kind != PLACE_SNAPSHOTS && dir->kind != PLACE_REFS && dir->kind != PLACE_BLOBS &&
+	    dir->kind != PLACE_TREES)
+		return 0;
+	if (known_each_commit(node_known(v->node), dir->repo, any_commit, NULL) == 1)
+		return 0;
+	r = node_ref(v->node, dir->repo, "main", w, commit);
+	return r < 0 && err_errno(r) == ENOENT ? 0 : r;
+}
+
+static int fill(const struct view *v, struct listing *l)
+{
+	struct filling f = { v, l, &l->dir };
+
+	if (is_manifest_dir(&l->dir)) {
+		l->first = manifest_children(l->dir.snapshot->files, l->dir.node, &l->count);
+		return 0;
+	}
+	/* An absent directory lists nothing: it has every name. */
+	if (l->dir.kind < ARRAY_LEN(lists) && lists[l->dir.kind])
+		lists[l->dir.kind](&f);
+	if (l->count)
+		qsort(l->entries, l->count, sizeof(*l->entries), natural);
+	return l->failed;
+}
+
+int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
+		 struct listing **ret)
+{
+	struct listing *l;
+	int r;
+
+	if (place_format(dir) != S_IFDIR)
+		return -ENOTDIR;
+	r = need_main(v, dir, w);
+	if (r != 0)
+		return r;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	r = place_copy(dir, &l->dir);
+	if (r == 0)
+		r = fill(v, l);
+	if (r < 0) {
+		listing_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void listing_close(struct listing *l)
+{
+	if (!l)
+		return;
+	for (uint32_t i = 0; l->entries && i < l->count; i++) {
+		free(l->entries[i].name);
+		place_fini(&l->entries[i].place);
+	}
+	free(l->entries);
+	place_fini(&l->dir);
+	free(l);
+}
+
+uint32_t listing_count(const struct listing *l)
+{
+	return l->count;
+}
+
+static void child_place(const struct listing *l, uint32_t node, struct place *ret)
+{
+	bool file = manifest_file(l->dir.snapshot->files, node) != NULL;
+
+	*ret = (struct place){
+		.kind = l->dir.kind,
+		.node = node,
+		.snapshot = snapshot_ref(l->dir.snapshot),
+	};
+	if (file)
+		ret->kind = l->dir.kind == PLACE_LINK_DIR ? PLACE_LINK : PLACE_BLOB;
+}
+
+int listing_get(const struct listing *l, uint32_t i, const char **ret_name, struct place *ret)
+{
+	if (l->entries) {
+		*ret_name = l->entries[i].name;
+		return place_copy(&l->entries[i].place, ret);
+	}
+	*ret_name = manifest_name(l->dir.snapshot->files, l->first + i);
+	child_place(l, l->first + i, ret);
+	return 0;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* matrixfs: mounts the models of Hugging Face compatible hubs. Puts the house together: options, node,
+ * tree, mount; and takes it apart in the opposite order. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/base/log.h"
+#include "daemon/node.h"
+#include "fs/mount.h"
+#include "fs/options.h"
+#include "fs/ops.h"
+
+#define EXIT_RUN 1   /* it could not be started, or broke */
+#define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
+#define HUBS_MAX 64
+#define SCRATCH_NODES_MAX 100000
+#define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
+
+struct program {
+	struct options options;
+	char *mountpoint; /* absolute */
+	char *tokens[HUBS_MAX];
+	struct node_hub hubs[HUBS_MAX];
+	unsigned hub_count;
+	int ready_fd;     /* in the background: tells the waiting parent; else -1 */
+	struct ops ops;
+	struct mount *mount;
+};
+
+static int fail(const struct buf *why, int status)
+{
+	fprintf(stderr, "matrixfs: %s\n", buf_str(why));
+	return status;
+}
+
+/* ---- before anything is started ---- */
+
+static int find_tokens(struct program *p, struct buf *why)
+{
+	const struct conf_list *hubs = &p->options.hubs;
+
+	if (hubs->count > HUBS_MAX) {
+		buf_printf(why, "at most %d hubs can be given", HUBS_MAX);
+		return ERR_CONF;
+	}
+	for (size_t i = 0; i < hubs->count; i++) {
+		int r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i], why);
+
+		if (r < 0)
+			return r;
+		p->hubs[i] = (struct node_hub){ hubs->items[i], p->tokens[i] };
+		p->hub_count++;
+	}
+	return 0;
+}
+
+static void forget_tokens(struct program *p)
+{
+	for (unsigned i = 0; i < p->hub_count; i++) {
+		if (p->tokens[i])
+			explicit_bzero(p->tokens[i], strlen(p->tokens[i]));
+		free(steal(p->tokens[i]));
+	}
+}
+
+/* The mount point as the kernel will know it. One that is stale cannot be resolved: it is taken as
+ * given. */
+static int find_mountpoint(struct program *p, struct buf *why)
+{
+	char cwd[PATH_MAX];
+
+	p->mountpoint = realpath(p->options.mountpoint, NULL);
+	if (p->mountpoint)
+		return mount_check(p->mountpoint, why);
+	if (p->options.mountpoint[0] == '/') {
+		p->mountpoint = strdup(p->options.mountpoint);
+	} else if (!getcwd(cwd, sizeof(cwd)) ||
+		   asprintf(&p->mountpoint, "%s/%s", cwd, p->options.mountpoint) < 0) {
+		p->mountpoint = NULL;
+	}
+	return p->mountpoint ? mount_check(p->mountpoint, why) : -ENOMEM;
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			log_debug("the limit of open files stays as it is");
+	}
+}
+
+/* ---- background ---- */
+
+/* Splits off the process that will serve. Returns 0 in it; the parent waits for its word and exits with
+ * its status. */
+static int go_background(struct program *p)
+{
+	int pipe_fds[2];
+	unsigned char status = EXIT_RUN;
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0) {
+		close(pipe_fds[1]);
+		if (read(pipe_fds[0], &status, 1) != 1)
+			status = EXIT_RUN; /* it died; it has said why */
+		_exit(status);
+	}
+	close(pipe_fds[0]);
+	p->ready_fd = pipe_fds[1];
+	if (setsid() < 0)
+		return -errno;
+	return 0;
+}
+
+/* Lets go of the terminal: standard error goes to a file beside the cache. */
+static void leave_terminal(struct program *p)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	CLEANUP(closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CLEANUP(closep) int log_fd = -1;
+
+	buf_printf(&path, "%s/" LOG_FILE, p->options.cache);
+	log_fd = open(buf_str(&path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	dup2(null_fd, STDIN_FILENO);
+	dup2(null_fd, STDOUT_FILENO);
+	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
+}
+
+static void on_ready(void *arg)
+{
+	struct program *p = arg;
+	unsigned char status = 0;
+
+	log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s version=" MATRIXFS_VERSION,
+		 p->mountpoint, p->hubs[0].url, p->options.cache,
+		 p->ops.passthrough ? "yes" : "no");
+	if (p->ready_fd < 0)
+		return;
+	leave_terminal(p);
+	if (write(p->ready_fd, &status, 1) != 1)
+		log_debug("nobody waited for the mount");
+	closep(&p->ready_fd);
+}
+
+/* ---- putting it together ---- */
+
+static void on_wrong(void *arg, const char *etag)
+{
+	ops_forget_pages(arg, etag);
+}
+
+static int open_node(struct program *p, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf owner = { 0 };
+	const struct options *o = &p->options;
+	struct node_conf conf = {
+		.cache_dir = o->cache,
+		.hubs = p->hubs,
+		.hub_count = p->hub_count,
+		.offline = o->offline,
+		.cache_max_bytes = o->cache_size,
+		.cache_min_free_bytes = o->cache_min_free,
+		.ref_ttl_ms = o->ref_ttl * 1000,
+		.timeout_ms = o->timeout * 1000,
+		.on_wrong = on_wrong,
+		.arg = &p->ops,
+	};
+	int r;
+
+	buf_printf(&owner, "matrixfs (pid %d) mounted on %s", (int)getpid(), p->mountpoint);
+	conf.owner = buf_str(&owner);
+	r = node_open(&conf, &p->ops.view.node, why);
+	forget_tokens(p);
+	return r;
+}
+
+static int open_tree(struct program *p)
+{
+	struct scratch_conf scratch = {
+		.max_bytes = p->options.scratch_size,
+		.max_nodes = SCRATCH_NODES_MAX,
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	struct view *v = &p->ops.view;
+	int r = scratch_new(&scratch, &v->scratch);
+
+	v->strict_ro = p->options.strict_ro;
+	v->uid = getuid();
+	v->gid = getgid();
+	p->ops.passthrough = p->options.passthrough;
+	p->ops.timeout_ms = p->options.timeout * 1000;
+	return r < 0 ? r : inodes_new(view_root(), &p->ops.inodes);
+}
+
+static int open_mount(struct program *p, struct buf *why)
+{
+	struct mount_conf conf = {
+		.mountpoint = p->mountpoint,
+		.options = p->options.fuse_options,
+		.allow_other = p->options.allow_other,
+		.read_only = p->options.strict_ro,
+		.ops = &p->ops,
+		.ready = on_ready,
+		.arg = p,
+	};
+
+	return mount_open(&conf, &p->mount, why);
+}
+
+/* Parked requests are answered before the session goes, the session before what it uses. */
+static void close_all(struct program *p)
+{
+	if (p->ops.view.node)
+		node_stop(p->ops.view.node);
+	mount_close(p->mount);
+	inodes_free(p->ops.inodes);
+	if (p->ops.view.scratch)
+		scratch_free(p->ops.view.scratch);
+	if (p->ops.view.node)
+		node_close(p->ops.view.node);
+}
+
+static int serve(struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	int r = open_node(p, &why);
+
+	if (r == 0)
+		r = open_tree(p);
+	if (r == 0)
+		r = open_mount(p, &why);
+	if (r == 0) {
+		r = mount_serve(p->mount);
+		log_info("unmounting mountpoint=%s", p->mountpoint);
+	}
+	close_all(p);
+	if (r < 0) {
+		if (!why.len)
+			buf_printf(&why, "stopped: %s", err_text(r));
+		return fail(&why, EXIT_RUN);
+	}
+	return 0;
+}
+
+static int prepare(struct program *p, struct buf *why)
+{
+	int r;
+
+	log_set_level((enum log_level)p->options.log_level);
+	r = find_tokens(p, why);
+	return r == 0 ? find_mountpoint(p, why) : r;
+}
+
+static int run(struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	int r = prepare(p, &why);
+
+	if (r < 0) {
+		if (!why.len)
+			buf_add_str(&why, err_text(r));
+		return fail(&why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
+	}
+	raise_file_limit();
+	signal(SIGPIPE, SIG_IGN);
+	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
+	if (p->options.background && go_background(p) < 0) {
+		buf_printf(&why, "cannot go to the background: %s", strerror(errno));
+		return fail(&why, EXIT_RUN);
+	}
+	return serve(p);
+}
+
+static int print_and_exit(enum options_action action)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	if (action == OPTIONS_HELP)
+		options_help(&text);
+	else if (action == OPTIONS_CONFIG_MD)
+		options_markdown(&text);
+	else
+		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
+	fputs(buf_str(&text), stdout);
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct program p = { .ready_fd = -1 };
+	enum options_action action;
+	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
+
+	if (r < 0)
+		status = fail(&why, EXIT_USAGE);
+	else if (action != OPTIONS_RUN)
+		status = print_and_exit(action);
+	else
+		status = run(&p);
+	forget_tokens(&p);
+	options_fini(&p.options);
+	free(p.mountpoint);
+	return status;
+}

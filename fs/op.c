@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/op.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/err.h"
+#include "fs/attr.h"
+#include "fs/listing.h"
+
+#define FOREVER_SECONDS (10.0 * 365 * 86400)
+
+static void op_free(struct op *op)
+{
+	free(op->name);
+	free(op->name2);
+	free(op->data);
+	buf_free(&op->text);
+	free(op);
+}
+
+double op_seconds(int64_t ttl_ms)
+{
+	return ttl_ms == VIEW_FOREVER ? FOREVER_SECONDS : (double)ttl_ms / 1000;
+}
+
+void op_close_file(struct ops *ops, fuse_req_t req, struct file *f)
+{
+	int id = 0;
+
+	if (f->kind == FILE_BLOB) {
+		id = inode_release(ops->inodes, f->inode, f->passthrough);
+		node_close_file(ops->view.node, f->handle);
+	} else if (f->kind == FILE_SCRATCH) {
+		scratch_close(ops->view.scratch, f->written);
+		scratch_unref(ops->view.scratch, f->written);
+	}
+#ifdef FUSE_CAP_PASSTHROUGH
+	if (id && req)
+		fuse_passthrough_close(req, id);
+#else
+	(void)req;
+	(void)id;
+#endif
+	buf_free(&f->text);
+	free(f);
+}
+
+static struct file *file_of(const struct op *op)
+{
+	return (struct file *)(uintptr_t)op->fi.fh;
+}
+
+/* A reply fails with -ENOENT when the request was given up meanwhile: then nobody will ever release what
+ * it gave. */
+static void undo_open(struct op *op, int r)
+{
+	if (r == -ENOENT)
+		op_close_file(op->ops, NULL, file_of(op));
+}
+
+static void undo_opendir(struct op *op, int r)
+{
+	if (r == -ENOENT)
+		listing_close((struct listing *)(uintptr_t)op->fi.fh);
+}
+
+static void undo_entry(struct op *op, int r)
+{
+	if (r == -ENOENT && op->entry.ino)
+		inodes_forget(op->ops->inodes, op->entry.ino, 1);
+}
+
+static void reply_text(struct op *op)
+{
+	uint64_t off = (uint64_t)op->off;
+	size_t len = off < op->text.len ? op->text.len - (size_t)off : 0;
+
+	fuse_reply_buf(op->req, buf_str(&op->text) + (len ? off : 0), len < op->size ? len : op->size);
+}
+
+static void reply_xattr(struct op *op)
+{
+	if (op->size == 0)
+		fuse_reply_xattr(op->req, op->text.len);
+	else if (op->size < op->text.len)
+		fuse_reply_err(op->req, ERANGE);
+	else
+		fuse_reply_buf(op->req, buf_str(&op->text), op->text.len);
+}
+
+static void reply_bytes(struct op *op)
+{
+	fuse_reply_buf(op->req, op->bytes, op->count);
+	node_done(file_of(op)->handle, op->bytes, op->count);
+}
+
+static void reply_create(struct op *op)
+{
+	int r = fuse_reply_create(op->req, &op->entry, &op->fi);
+
+	undo_open(op, r);
+	undo_entry(op, r);
+}
+
+static void reply(struct op *op)
+{
+	switch (op->answer) {
+	case ANSWER_OK:
+		fuse_reply_err(op->req, 0);
+		break;
+	case ANSWER_ENTRY:
+		undo_entry(op, fuse_reply_entry(op->req, &op->entry));
+		break;
+	case ANSWER_ATTR:
+		fuse_reply_attr(op->req, &op->attr, op->ttl);
+		break;
+	case ANSWER_TEXT:
+		reply_text(op);
+		break;
+	case ANSWER_LINK:
+		fuse_reply_readlink(op->req, buf_str(&op->text));
+		break;
+	case ANSWER_XATTR:
+		reply_xattr(op);
+		break;
+	case ANSWER_BYTES:
+		reply_bytes(op);
+		break;
+	case ANSWER_COUNT:
+		fuse_reply_write(op->req, op->count);
+		break;
+	case ANSWER_OPEN:
+		undo_open(op, fuse_reply_open(op->req, &op->fi));
+		break;
+	case ANSWER_OPENDIR:
+		undo_opendir(op, fuse_reply_open(op->req, &op->fi));
+		break;
+	case ANSWER_CREATE:
+		reply_create(op);
+		break;
+	case ANSWER_STATFS:
+		fuse_reply_statfs(op->req, &op->statfs);
+		break;
+	}
+}
+
+static void op_finish(struct op *op, int r)
+{
+	if (op->interruptible)
+		fuse_req_interrupt_func(op->req, NULL, NULL);
+	if (r < 0)
+		fuse_reply_err(op->req, err_errno(r));
+	else
+		reply(op);
+	op_free(op);
+}
+
+void op_start(struct op *op)
+{
+	int r = op->run(op);
+
+	if (r != PARKED)
+		op_finish(op, r);
+}
+
+static void wake(struct waiter *w, int r)
+{
+	struct op *op = container_of(w, struct op, waiter);
+
+	if (r < 0)
+		op_finish(op, r);
+	else
+		op_start(op);
+}
+
+static void interrupt(fuse_req_t req, void *data)
+{
+	struct op *op = data;
+	struct node *node = op->ops->view.node;
+	int left = op->reads ? node_leave_read(node, &op->waiter) :
+			       node_leave_lookup(node, &op->waiter);
+
+	if (!left)
+		return; /* about to be answered */
+	fuse_reply_err(req, EINTR);
+	op_free(op);
+}
+
+void op_start_waiting(struct op *op, bool reads)
+{
+	op->reads = reads;
+	op->interruptible = true;
+	fuse_req_interrupt_func(op->req, interrupt, op);
+	op_start(op);
+}
+
+struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(struct op *))
+{
+	struct ops *ops = fuse_req_userdata(req);
+	struct inode *i = inodes_get(ops->inodes, ino);
+	struct op *op = i ? calloc(1, sizeof(*op)) : NULL;
+
+	if (op && name && !(op->name = strdup(name))) {
+		free(op);
+		op = NULL;
+	}
+	if (!op) {
+		fuse_reply_err(req, i ? ENOMEM : ENOENT);
+		return NULL;
+	}
+	op->req = req;
+	op->ops = ops;
+	op->inode = i;
+	op->run = run;
+	waiter_init(&op->waiter, ops->timeout_ms, wake);
+	return op;
+}
+
+bool op_second(struct op *op, fuse_ino_t ino, const char *name)
+{
+	op->inode2 = inodes_get(op->ops->inodes, ino);
+	op->name2 = name ? strdup(name) : NULL;
+	if (op->inode2 && (!name || op->name2))
+		return true;
+	fuse_reply_err(op->req, op->inode2 ? ENOMEM : ENOENT);
+	op_free(op);
+	return false;
+}
+
+int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms)
+{
+	int r = attr_stat(&op->ops->view, &i->place, st, ret_ttl_ms);
+
+	st->st_ino = i->number;
+	return r;
+}
+
+int op_entry(struct op *op, struct place place, int64_t ttl_ms)
+{
+	struct fuse_entry_param *e = &op->entry;
+	struct inode *i;
+	int64_t attr_ttl_ms;
+	int r = inodes_look(op->ops->inodes, place, &i);
+
+	if (r < 0)
+		return r;
+	r = op_stat(op, i, &e->attr, &attr_ttl_ms);
+	if (r < 0) {
+		inodes_forget(op->ops->inodes, i->number, 1);
+		return r;
+	}
+	e->ino = i->number;
+	e->entry_timeout = op_seconds(ttl_ms);
+	e->attr_timeout = op_seconds(attr_ttl_ms);
+	op->answer = ANSWER_ENTRY;
+	return 0;
+}

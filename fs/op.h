@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request of the kernel on its way: what was asked, and how it is answered. Its `run` function is
+ * called with the request's facts, and either fills in the answer, fails, or leaves its waiter parked;
+ * then it is run again, from the start, when woken. Nothing else replies to the kernel.
+ *
+ * Answering and interrupts: the interrupt handler is taken back before a reply, which waits for one that
+ * is running; a handler that finds the waiter parked takes it and replies itself. */
+#ifndef MATRIXFS_OP_H
+#define MATRIXFS_OP_H
+
+#define FUSE_USE_VERSION 317
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+
+#include "fs/inode.h"
+#include "fs/view.h"
+
+/* What all requests share. */
+struct ops {
+	struct view view;
+	struct inodes *inodes;
+	struct fuse_session *session;
+	bool passthrough;    /* offered by the kernel, allowed by options */
+	int64_t timeout_ms;  /* the longest a request may wait */
+};
+
+/* An open file: fi->fh. */
+enum file_kind { FILE_BLOB, FILE_TEXT, FILE_SCRATCH, FILE_SINK };
+
+struct file {
+	enum file_kind kind;
+	struct inode *inode;          /* borrowed: the kernel holds it */
+	struct handle *handle;        /* FILE_BLOB, owned */
+	bool passthrough;             /* FILE_BLOB: how it was counted */
+	struct buf text;              /* FILE_TEXT: what it reads, as of its open */
+	struct scratch_node *written; /* FILE_SCRATCH, owned */
+};
+
+enum answer_kind {
+	ANSWER_OK,
+	ANSWER_ENTRY,  /* entry: an inode with one more lookup, or a negative one */
+	ANSWER_ATTR,   /* attr */
+	ANSWER_TEXT,   /* text as data */
+	ANSWER_LINK,   /* text as a link's target */
+	ANSWER_XATTR,  /* text, or its length if size is 0 */
+	ANSWER_BYTES,  /* bytes borrowed from the op's file */
+	ANSWER_COUNT,  /* count: written */
+	ANSWER_OPEN,   /* fi: a struct file */
+	ANSWER_OPENDIR, /* fi: a struct listing */
+	ANSWER_CREATE, /* entry and fi */
+	ANSWER_STATFS, /* statfs */
+};
+
+struct op {
+	fuse_req_t req;
+	struct ops *ops;
+	int (*run)(struct op *op); /* 0, PARKED or negative */
+	bool interruptible;
+	bool reads;                /* waits for bytes, not for names */
+	struct waiter waiter;
+	/* The request. Strings and data are owned. */
+	struct inode *inode;
+	struct inode *inode2;
+	char *name, *name2;
+	char *data;
+	size_t size;
+	off_t off;
+	int flags;
+	mode_t mode;
+	struct stat set;
+	struct fuse_file_info fi;
+	/* The answer. */
+	enum answer_kind answer;
+	struct fuse_entry_param entry;
+	struct stat attr;
+	double ttl;
+	struct buf text;
+	const void *bytes;
+	uint64_t count;
+	struct statvfs statfs;
+};
+
+/* Makes an op for a request on inode `ino`. NULL after having replied with an error (no such inode: ENOENT;
+ * no memory). name may be NULL. */
+struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(struct op *));
+/* Gives it a second inode and name (rename, link). False after having replied. */
+bool op_second(struct op *op, fuse_ino_t ino, const char *name);
+/* Runs it: to its answer, or until it parks. */
+void op_start(struct op *op);
+/* The same for one that may wait: it can be interrupted. */
+void op_start_waiting(struct op *op, bool reads);
+
+/* Seconds for a time to live of view.h. */
+double op_seconds(int64_t ttl_ms);
+/* Makes the answer an entry for a place (taken), counting a lookup. */
+MUST_USE int op_entry(struct op *op, struct place place, int64_t ttl_ms);
+/* Attributes of an inode with its number. */
+MUST_USE int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms);
+/* Ends an open file: counts, backing id, memory. req is one not yet replied to; with NULL the backing id
+ * stays with the kernel until the unmount. */
+void op_close_file(struct ops *ops, fuse_req_t req, struct file *f);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ops.h"
+
+#include "daemon/base/log.h"
+
+#define BACKGROUND_MAX 128 /* requests the kernel may have under way; replies need no thread */
+
+static bool want(struct fuse_conn_info *conn, uint64_t capability)
+{
+#if FUSE_MINOR_VERSION >= 17
+	return fuse_set_feature_flag(conn, capability);
+#else
+	if (!(conn->capable & capability))
+		return false;
+	conn->want |= (unsigned)capability;
+	return true;
+#endif
+}
+
+static void drop(struct fuse_conn_info *conn, uint64_t capability)
+{
+#if FUSE_MINOR_VERSION >= 17
+	fuse_unset_feature_flag(conn, capability);
+#else
+	conn->want &= ~(unsigned)capability;
+#endif
+}
+
+/* Verified files are the kernel's to read, if all three agree: options, library, kernel. */
+static void init_passthrough(struct ops *ops, struct fuse_conn_info *conn)
+{
+#ifdef FUSE_CAP_PASSTHROUGH
+	if (!ops->passthrough) {
+		log_info("passthrough=no reason=\"switched off\"");
+	} else if (!want(conn, FUSE_CAP_PASSTHROUGH)) {
+		ops->passthrough = false;
+		log_info("passthrough=no reason=\"not offered by this kernel\"");
+	} else {
+		conn->max_backing_stack_depth = 1;
+	}
+#else
+	(void)conn;
+	ops->passthrough = false;
+	log_info("passthrough=no reason=\"built with a FUSE library without it\"");
+#endif
+}
+
+static void ops_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct ops *ops = userdata;
+
+	conn->max_background = BACKGROUND_MAX;
+	conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
+	want(conn, FUSE_CAP_READDIRPLUS);
+	want(conn, FUSE_CAP_READDIRPLUS_AUTO);
+	want(conn, FUSE_CAP_PARALLEL_DIROPS);
+	want(conn, FUSE_CAP_CACHE_SYMLINKS);
+	want(conn, FUSE_CAP_ASYNC_READ);
+	want(conn, FUSE_CAP_ASYNC_DIO);
+	want(conn, FUSE_CAP_ATOMIC_O_TRUNC);
+	/* Blobs never change under one inode: a new mtime must not drop their pages. */
+	drop(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	init_passthrough(ops, conn);
+}
+
+void ops_forget_pages(struct ops *ops, const char *etag)
+{
+	uint64_t number = inodes_find_blob(ops->inodes, etag);
+
+	if (number && ops->session)
+		fuse_lowlevel_notify_inval_inode(ops->session, number, 0, 0);
+}
+
+const struct fuse_lowlevel_ops ops_table = {
+	.init = ops_init,
+	.lookup = ops_lookup,
+	.forget = ops_forget,
+	.forget_multi = ops_forget_multi,
+	.getattr = ops_getattr,
+	.setattr = ops_setattr,
+	.readlink = ops_readlink,
+	.mknod = ops_mknod,
+	.mkdir = ops_mkdir,
+	.unlink = ops_unlink,
+	.rmdir = ops_rmdir,
+	.symlink = ops_symlink,
+	.rename = ops_rename,
+	.link = ops_link,
+	.open = ops_open,
+	.read = ops_read,
+	.write = ops_write,
+	.flush = ops_flush,
+	.release = ops_release,
+	.fsync = ops_fsync,
+	.opendir = ops_opendir,
+	.readdir = ops_readdir,
+	.readdirplus = ops_readdirplus,
+	.releasedir = ops_releasedir,
+	.statfs = ops_statfs,
+	.getxattr = ops_getxattr,
+	.listxattr = ops_listxattr,
+	.access = ops_access,
+	.create = ops_create,
+};

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files: OPEN, READ, RELEASE. A verified file is opened with kernel passthrough: the kernel reads the
+ * cache file itself and never asks here. One that is not complete yet is read through the page cache;
+ * each READ is answered from the mapped cache file as soon as its bytes are there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "daemon/base/log.h"
+#include "fs/attr.h"
+#include "fs/ops.h"
+
+static struct file *file_of(const struct op *op)
+{
+	return (struct file *)(uintptr_t)op->fi.fh;
+}
+
+/* Registers a file with the kernel for passthrough: its id, or 0. */
+static int backing_id(struct op *op, int fd)
+{
+#ifdef FUSE_CAP_PASSTHROUGH
+	int id = fuse_passthrough_open(op->req, fd);
+
+	if (id <= 0)
+		log_warn(-errno, "passthrough refused, verified files are read through the daemon");
+	return id > 0 ? id : 0;
+#else
+	(void)op;
+	(void)fd;
+	return 0;
+#endif
+}
+
+static void close_spare(struct op *op, int id)
+{
+#ifdef FUSE_CAP_PASSTHROUGH
+	if (id)
+		fuse_passthrough_close(op->req, id);
+#else
+	(void)op;
+	(void)id;
+#endif
+}
+
+/* Chooses how the kernel reads an opened blob. */
+static void choose_mode(struct op *op, struct file *f)
+{
+	int fd = op->ops->passthrough ? node_sealed_fd(f->handle) : -1;
+	int id = 0, spare = 0;
+	enum open_mode mode = inode_open(op->ops->inodes, op->inode, fd >= 0, &id);
+
+	if (mode == OPEN_NEEDS_ID) {
+		mode = inode_opened(op->ops->inodes, op->inode, backing_id(op, fd), &id, &spare);
+		close_spare(op, spare);
+	}
+	f->passthrough = mode == OPEN_PASSTHROUGH;
+#ifdef FUSE_CAP_PASSTHROUGH
+	op->fi.backing_id = f->passthrough ? id : 0;
+#endif
+	op->fi.keep_cache = !f->passthrough; /* what the digest names never changes */
+}
+
+static int open_blob(struct op *op, struct file *f)
+{
+	const struct place *p = &op->inode->place;
+	int r;
+
+	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC))
+		return -EROFS;
+	f->kind = FILE_BLOB;
+	r = node_open_file(op->ops->view.node, p->snapshot, p->node, &f->handle);
+	if (r == 0)
+		choose_mode(op, f);
+	return r;
+}
+
+/* Made-up files read as they were when opened, and swallow what is written to them. */
+static int open_text(struct op *op, struct file *f)
+{
+	bool writes = (op->fi.flags & O_ACCMODE) != O_RDONLY;
+
+	if (writes && op->ops->view.strict_ro)
+		return -EROFS;
+	f->kind = writes ? FILE_SINK : FILE_TEXT;
+	op->fi.direct_io = 1; /* no page may outlive this open */
+	if ((op->fi.flags & O_ACCMODE) == O_WRONLY)
+		return 0;
+	return attr_text(&op->ops->view, &op->inode->place, &op->waiter, &f->text);
+}
+
+static int open_written(struct op *op, struct file *f)
+{
+	f->kind = FILE_SCRATCH;
+	f->written = scratch_ref(op->inode->place.written);
+	scratch_open(op->ops->view.scratch, f->written);
+	if (op->fi.flags & O_TRUNC)
+		return scratch_truncate(op->ops->view.scratch, f->written, 0);
+	return 0;
+}
+
+static int open_kind(struct op *op, struct file *f)
+{
+	switch (op->inode->place.kind) {
+	case PLACE_BLOB:
+		return open_blob(op, f);
+	case PLACE_SCRATCH:
+		return open_written(op, f);
+	default:
+		return open_text(op, f);
+	}
+}
+
+/* Frees a file whose open parked or failed. */
+static void abandon(struct op *op, struct file *f)
+{
+	if (f->written) {
+		scratch_close(op->ops->view.scratch, f->written);
+		scratch_unref(op->ops->view.scratch, f->written);
+	}
+	buf_free(&f->text);
+	free(f);
+}
+
+static int run_open(struct op *op)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->inode = op->inode;
+	r = open_kind(op, f);
+	if (r != 0) {
+		abandon(op, f);
+		return r;
+	}
+	op->fi.fh = (uintptr_t)f;
+	op->answer = ANSWER_OPEN;
+	return 0;
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, ino, NULL, run_open);
+
+	if (!op)
+		return;
+	op->fi = *fi;
+	op_start_waiting(op, false);
+}
+
+static int read_blob(struct op *op, struct file *f)
+{
+	op->answer = ANSWER_BYTES;
+	return node_read(op->ops->view.node, f->handle, (uint64_t)op->off, op->size, &op->waiter,
+			 &op->bytes, &op->count);
+}
+
+static int read_text(struct op *op, struct file *f)
+{
+	op->answer = ANSWER_TEXT;
+	return buf_add(&op->text, buf_str(&f->text), f->text.len);
+}
+
+static int read_written(struct op *op, struct file *f)
+{
+	int64_t n;
+
+	op->data = malloc(op->size ? op->size : 1);
+	if (!op->data)
+		return -ENOMEM;
+	n = scratch_read(op->ops->view.scratch, f->written, op->data, op->size, (uint64_t)op->off);
+	if (n < 0)
+		return (int)n;
+	op->off = 0; /* of the answer's text */
+	op->answer = ANSWER_TEXT;
+	return buf_add(&op->text, op->data, (size_t)n);
+}
+
+static int run_read(struct op *op)
+{
+	struct file *f = file_of(op);
+
+	switch (f->kind) {
+	case FILE_BLOB:
+		return read_blob(op, f);
+	case FILE_SCRATCH:
+		return read_written(op, f);
+	default:
+		return read_text(op, f);
+	}
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, ino, NULL, run_read);
+
+	if (!op)
+		return;
+	op->size = size;
+	op->off = off;
+	op->fi = *fi;
+	op_start_waiting(op, true);
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct ops *ops = fuse_req_userdata(req);
+
+	(void)ino;
+	op_close_file(ops, req, (struct file *)(uintptr_t)fi->fh);
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names and what they look like: LOOKUP, FORGET, GETATTR, READLINK, GETXATTR, ACCESS, STATFS. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/err.h"
+#include "fs/attr.h"
+#include "fs/ops.h"
+
+static int run_lookup(struct op *op)
+{
+	struct place p;
+	int64_t ttl_ms;
+	int r = view_lookup(&op->ops->view, &op->inode->place, op->name, &op->waiter, &p, &ttl_ms);
+
+	if (r == 0)
+		return op_entry(op, p, ttl_ms);
+	if (r == PARKED || err_errno(r) != ENOENT || ttl_ms == VIEW_NEVER)
+		return r;
+	op->entry.entry_timeout = op_seconds(ttl_ms); /* inode 0: the kernel remembers the absence */
+	op->answer = ANSWER_ENTRY;
+	return 0;
+}
+
+void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct op *op = op_new(req, parent, name, run_lookup);
+
+	if (op)
+		op_start_waiting(op, false);
+}
+
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	struct ops *ops = fuse_req_userdata(req);
+
+	inodes_forget(ops->inodes, ino, nlookup);
+	fuse_reply_none(req);
+}
+
+void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	struct ops *ops = fuse_req_userdata(req);
+
+	for (size_t i = 0; i < count; i++)
+		inodes_forget(ops->inodes, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static int run_getattr(struct op *op)
+{
+	int64_t ttl_ms;
+	int r = op_stat(op, op->inode, &op->attr, &ttl_ms);
+
+	op->ttl = op_seconds(ttl_ms);
+	op->answer = ANSWER_ATTR;
+	return r;
+}
+
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, ino, NULL, run_getattr);
+
+	(void)fi;
+	if (op)
+		op_start(op);
+}
+
+static int run_readlink(struct op *op)
+{
+	op->answer = ANSWER_LINK;
+	return attr_link(&op->inode->place, &op->text);
+}
+
+void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	struct op *op = op_new(req, ino, NULL, run_readlink);
+
+	if (op)
+		op_start(op);
+}
+
+static int run_getxattr(struct op *op)
+{
+	op->answer = ANSWER_XATTR;
+	return attr_xattr(&op->ops->view, &op->inode->place, op->name, &op->text);
+}
+
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct op *op = op_new(req, ino, name, run_getxattr);
+
+	if (!op)
+		return;
+	op->size = size;
+	op_start(op);
+}
+
+static int run_listxattr(struct op *op)
+{
+	op->answer = ANSWER_XATTR;
+	return attr_xattr_names(&op->inode->place, &op->text);
+}
+
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct op *op = op_new(req, ino, NULL, run_listxattr);
+
+	if (!op)
+		return;
+	op->size = size;
+	op_start(op);
+}
+
+/* What is strictly read-only says EROFS, never EACCES: clients tell the two apart. */
+static int run_access(struct op *op)
+{
+	const struct place *p = &op->inode->place;
+	bool drops_writes = p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE ||
+			    p->kind == PLACE_TREE_JSON;
+
+	if (!(op->flags & W_OK))
+		return 0;
+	return !op->ops->view.strict_ro && (place_writable(p) || drops_writes) ? 0 : -EROFS;
+}
+
+void ops_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct op *op = op_new(req, ino, NULL, run_access);
+
+	if (!op)
+		return;
+	op->flags = mask;
+	op_start(op);
+}
+
+#define FRAGMENT 4096
+
+static int run_statfs(struct op *op)
+{
+	uint64_t total, free_bytes;
+	int r = node_space(op->ops->view.node, &total, &free_bytes);
+
+	op->answer = ANSWER_STATFS;
+	op->statfs = (struct statvfs){
+		.f_bsize = 1 << 20,
+		.f_frsize = FRAGMENT,
+		.f_namemax = 255,
+		.f_blocks = r < 0 ? 0 : total / FRAGMENT,
+		.f_bfree = r < 0 ? 0 : free_bytes / FRAGMENT,
+		.f_bavail = r < 0 ? 0 : free_bytes / FRAGMENT,
+	};
+	return r;
+}
+
+void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct op *op = op_new(req, ino ? ino : FUSE_ROOT_ID, NULL, run_statfs);
+
+	if (op)
+		op_start(op);
+}

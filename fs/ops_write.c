@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes of metadata: into the scratch where clients may write, dropped where the file is made up, EROFS
+ * for all else. What a client writes over a shown name is dropped too: the hub's truth stays. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/err.h"
+#include "fs/attr.h"
+#include "fs/ops.h"
+
+static struct file *file_of(const struct op *op)
+{
+	return (struct file *)(uintptr_t)op->fi.fh;
+}
+
+/* The scratch directory behind a directory clients may write in; owned. */
+static int writable_dir(struct op *op, struct inode *dir, struct scratch_node **ret)
+{
+	if (op->ops->view.strict_ro)
+		return -EROFS;
+	return view_scratch_dir(&op->ops->view, &dir->place, true, ret);
+}
+
+/* hub/blobs would make every scan of the cache warn. */
+static bool forbidden(const struct op *op)
+{
+	return op->inode->place.kind == PLACE_HUB && strcmp(op->name, "blobs") == 0;
+}
+
+static int make(struct op *op, mode_t mode, const char *target, struct scratch_node **ret)
+{
+	const struct fuse_ctx *who = fuse_req_ctx(op->req);
+	struct scratch_node *dir;
+	int r = forbidden(op) ? -EROFS : writable_dir(op, op->inode, &dir);
+
+	if (r < 0)
+		return r;
+	r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid, target, ret);
+	scratch_unref(op->ops->view.scratch, dir);
+	return r;
+}
+
+static struct place written_place(struct op *op, struct scratch_node *n)
+{
+	return (struct place){ .kind = PLACE_SCRATCH, .scratch = op->ops->view.scratch, .written = n };
+}
+
+static int run_make(struct op *op)
+{
+	struct scratch_node *n;
+	int r = make(op, op->mode, op->name2, &n);
+
+	return r < 0 ? r : op_entry(op, written_place(op, n), VIEW_NEVER);
+}
+
+static void start_make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		       const char *target)
+{
+	struct op *op = op_new(req, parent, name, run_make);
+
+	if (!op || (target && !op_second(op, parent, target)))
+		return;
+	op->mode = mode;
+	op_start(op);
+}
+
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	start_make(req, parent, name, S_IFDIR | (mode & 07777), NULL);
+}
+
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	start_make(req, parent, name, S_IFLNK | 0777, target);
+}
+
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)rdev;
+	if (!S_ISREG(mode))
+		fuse_reply_err(req, EPERM);
+	else
+		start_make(req, parent, name, mode, NULL);
+}
+
+static int run_create(struct op *op)
+{
+	struct scratch_node *n;
+	struct file *f = calloc(1, sizeof(*f));
+	int r = f ? make(op, S_IFREG | (op->mode & 07777), NULL, &n) : -ENOMEM;
+
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	f->kind = FILE_SCRATCH;
+	f->written = scratch_ref(n);
+	scratch_open(op->ops->view.scratch, n);
+	op->fi.fh = (uintptr_t)f;
+	r = op_entry(op, written_place(op, n), VIEW_NEVER);
+	if (r < 0) {
+		op_close_file(op->ops, op->req, f);
+		return r;
+	}
+	op->answer = ANSWER_CREATE;
+	return 0;
+}
+
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, parent, name, run_create);
+
+	if (!op)
+		return;
+	op->mode = mode;
+	op->fi = *fi;
+	op_start(op);
+}
+
+static int run_write(struct op *op)
+{
+	struct file *f = file_of(op);
+	int64_t n = (int64_t)op->size;
+
+	if (!op->data)
+		return -ENOMEM;
+	if (f->kind == FILE_SCRATCH)
+		n = scratch_write(op->ops->view.scratch, f->written, op->data, op->size,
+				  (uint64_t)op->off);
+	else if (f->kind != FILE_SINK)
+		n = -EROFS;
+	op->count = n < 0 ? 0 : (uint64_t)n;
+	op->answer = ANSWER_COUNT;
+	return n < 0 ? (int)n : 0;
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	       struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, ino, NULL, run_write);
+
+	if (!op)
+		return;
+	op->data = malloc(size ? size : 1);
+	if (op->data)
+		memcpy(op->data, data, size);
+	op->size = size;
+	op->off = off;
+	op->fi = *fi;
+	op_start(op);
+}
+
+/* unlink and rmdir: mode tells which. */
+static int run_remove(struct op *op)
+{
+	struct scratch_node *dir;
+	int r = writable_dir(op, op->inode, &dir);
+
+	if (r < 0)
+		return r;
+	r = op->mode == S_IFDIR ? scratch_rmdir(op->ops->view.scratch, dir, op->name) :
+				  scratch_unlink(op->ops->view.scratch, dir, op->name);
+	scratch_unref(op->ops->view.scratch, dir);
+	return r == -ENOENT ? -EROFS : r; /* the kernel saw it: it is shown, not written */
+}
+
+static void start_remove(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t kind)
+{
+	struct op *op = op_new(req, parent, name, run_remove);
+
+	if (!op)
+		return;
+	op->mode = kind;
+	op_start(op);
+}
+
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	start_remove(req, parent, name, S_IFREG);
+}
+
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	start_remove(req, parent, name, S_IFDIR);
+}
+
+/* Is the target a name the tree shows by itself? 1 yes, 0 no, PARKED only through *ret_parked. */
+static int target_is_shown(struct op *op, bool *ret_parked)
+{
+	struct place p;
+	int64_t ttl_ms;
+	int r = view_lookup(&op->ops->view, &op->inode2->place, op->name2, &op->waiter, &p, &ttl_ms);
+	int shown;
+
+	*ret_parked = r == PARKED;
+	if (r != 0)
+		return 0;
+	shown = p.kind != PLACE_SCRATCH;
+	place_fini(&p);
+	return shown;
+}
+
+static int move(struct op *op, struct scratch_node *from, struct scratch_node *to)
+{
+	bool parked;
+	int shown = target_is_shown(op, &parked);
+
+	if (parked)
+		return PARKED;
+	if (!shown)
+		return scratch_rename(op->ops->view.scratch, from, op->name, to, op->name2,
+				      (unsigned)op->flags);
+	return scratch_unlink(op->ops->view.scratch, from, op->name);
+}
+
+static int run_rename(struct op *op)
+{
+	struct scratch_node *from, *to;
+	int r = writable_dir(op, op->inode, &from);
+
+	if (r < 0)
+		return r;
+	r = writable_dir(op, op->inode2, &to);
+	if (r == 0) {
+		r = move(op, from, to);
+		scratch_unref(op->ops->view.scratch, to);
+	}
+	scratch_unref(op->ops->view.scratch, from);
+	return r == -ENOENT ? -EROFS : r;
+}
+
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+		const char *newname, unsigned int flags)
+{
+	struct op *op = op_new(req, parent, name, run_rename);
+
+	if (!op || !op_second(op, newparent, newname))
+		return;
+	op->flags = (int)flags;
+	op_start_waiting(op, false);
+}
+
+static int run_link(struct op *op)
+{
+	struct scratch_node *dir, *n = op->inode->place.written;
+	int r = n ? writable_dir(op, op->inode2, &dir) : -EROFS;
+
+	if (r < 0)
+		return r;
+	r = scratch_link(op->ops->view.scratch, n, dir, op->name2);
+	scratch_unref(op->ops->view.scratch, dir);
+	return r < 0 ? r : op_entry(op, written_place(op, scratch_ref(n)), VIEW_NEVER);
+}
+
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+	struct op *op = op_new(req, ino, NULL, run_link);
+
+	if (op && op_second(op, newparent, newname))
+		op_start(op);
+}
+
+static int set_written(struct op *op)
+{
+	struct scratch *s = op->ops->view.scratch;
+	struct scratch_node *n = op->inode->place.written;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
+
+	if (op->flags & FUSE_SET_ATTR_ATIME)
+		times[0] = op->set.st_atim;
+	if (op->flags & FUSE_SET_ATTR_ATIME_NOW)
+		times[0].tv_nsec = UTIME_NOW;
+	if (op->flags & FUSE_SET_ATTR_MTIME)
+		times[1] = op->set.st_mtim;
+	if (op->flags & FUSE_SET_ATTR_MTIME_NOW)
+		times[1].tv_nsec = UTIME_NOW;
+	scratch_set(s, n, op->flags & FUSE_SET_ATTR_MODE ? &op->set.st_mode : NULL,
+		    op->flags & FUSE_SET_ATTR_UID ? op->set.st_uid : (uid_t)-1,
+		    op->flags & FUSE_SET_ATTR_GID ? op->set.st_gid : (gid_t)-1, times);
+	if (op->flags & FUSE_SET_ATTR_SIZE)
+		return scratch_truncate(s, n, (uint64_t)op->set.st_size);
+	return 0;
+}
+
+/* touch, chmod and truncate of what is made up are dropped; of weights they are refused. */
+static int set(struct op *op)
+{
+	switch (op->inode->place.kind) {
+	case PLACE_SCRATCH:
+		return set_written(op);
+	case PLACE_REF:
+	case PLACE_ABSENT_FILE:
+	case PLACE_TREE_JSON:
+		return 0;
+	default:
+		return place_writable(&op->inode->place) ? 0 : -EROFS;
+	}
+}
+
+static int run_setattr(struct op *op)
+{
+	int64_t ttl_ms;
+	int r = op->ops->view.strict_ro ? -EROFS : set(op);
+
+	if (r == 0)
+		r = op_stat(op, op->inode, &op->attr, &ttl_ms);
+	op->ttl = r == 0 ? op_seconds(ttl_ms) : 0;
+	op->answer = ANSWER_ATTR;
+	return r;
+}
+
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		 struct fuse_file_info *fi)
+{
+	struct op *op = op_new(req, ino, NULL, run_setattr);
+
+	(void)fi;
+	if (!op)
+		return;
+	op->set = *attr;
+	op->flags = to_set;
+	op_start(op);
+}
+
+/* Nothing here outlives the process, so there is nothing to flush. */
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)datasync;
+	ops_flush(req, ino, fi);
+}

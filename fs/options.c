@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each source is applied to the same struct, weakest first. A list begins anew in each source: what
+ * was there before is marked as if it were the default. */
+#include "fs/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/base/log.h"
+#include "fs/cmdline.h"
+#include "fs/hub_url.h"
+#include "fs/why.h"
+
+#define CONFIG_FILE "/etc/matrixfs/matrixfs.conf"
+#define CONFIG_BYTES_MAX (1024 * 1024)
+#define MIB (1024LL * 1024)
+#define GIB (1024 * MIB)
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const struct conf_param params[] = {
+	{ "config", CONF_TEXT, FIELD(config), CONFIG_FILE, 0, 0, "FILE",
+	  "Configuration file: these names, as \"name = value\" lines." },
+	{ "hub", CONF_LIST, FIELD(hubs), "https://huggingface.co", 0, 0, "URL",
+	  "Hub to read from. Several are asked in this order. HF_ENDPOINT takes the place of the "
+	  "default." },
+	{ "cache", CONF_TEXT, FIELD(cache), "/var/cache/matrixfs", 0, 0, "DIR",
+	  "Directory where the bytes stay. For users other than root the default is "
+	  "$XDG_CACHE_HOME/matrixfs or ~/.cache/matrixfs." },
+	{ "cache-size", CONF_BYTES, FIELD(cache_size), "0", 0, 0, "BYTES",
+	  "Most bytes the cache may take; 0 is no limit but cache-min-free." },
+	{ "cache-min-free", CONF_BYTES, FIELD(cache_min_free), "1GiB", 0, 0, "BYTES",
+	  "Bytes that stay free on the file system of the cache." },
+	{ "token-file", CONF_TEXT, FIELD(token_file), NULL, 0, 0, "FILE",
+	  "File with the token of the first hub, or with lines \"URL TOKEN\". Without it HF_TOKEN, "
+	  "HF_TOKEN_PATH and the token of \"hf auth login\" are looked at." },
+	{ "ref-ttl", CONF_SECONDS, FIELD(ref_ttl), "60", 0, 86400, "SECONDS",
+	  "How long a branch or tag is believed before the hub is asked again." },
+	{ "timeout", CONF_SECONDS, FIELD(timeout), "30", 1, 600, "SECONDS",
+	  "Longest wait of a read or lookup; then it fails with EIO." },
+	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
+	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "strict-ro", CONF_FLAG, FIELD(strict_ro), NULL, 0, 0, NULL,
+	  "Refuse the metadata that clients write (locks, refs) with EROFS too." },
+	{ "passthrough", CONF_FLAG, FIELD(passthrough), "yes", 0, 0, NULL,
+	  "Let the kernel read complete files from the cache by itself, where it can; =no keeps "
+	  "the daemon in between." },
+	{ "allow-other", CONF_FLAG, FIELD(allow_other), NULL, 0, 0, NULL,
+	  "Let other users read the mount. For root the default is yes." },
+	{ "scratch-size", CONF_BYTES, FIELD(scratch_size), "64MiB", MIB, 64 * GIB, "BYTES",
+	  "Most bytes of the metadata that clients write; it is kept in memory." },
+	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, "error|warn|info|debug",
+	  "Least important kind of event that is logged." },
+	{ "background", CONF_FLAG, FIELD(background), NULL, 0, 0, NULL,
+	  "Return when mounted and go on in the background." },
+};
+
+const struct conf_table options_table = { params, ARRAY_LEN(params) };
+
+/* In the order of log-level's choices. */
+static const int log_levels[] = {
+	LOG_LEVEL_ERR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+void options_fini(struct options *o)
+{
+	conf_fini(&options_table, o);
+	if (o->token_env)
+		explicit_bzero(o->token_env, strlen(o->token_env));
+	free(o->token_env);
+	free(o->mountpoint);
+	free(o->fuse_options);
+	*o = (struct options){ 0 };
+}
+
+/* Ends a source: checks and cleans its hubs; a URL with a password is not repeated. */
+static int end_source(struct options *o, const char *where, struct buf *why)
+{
+	for (size_t i = 0; i < o->hubs.count; i++) {
+		char **hub = &o->hubs.items[i], *clean;
+		const char *problem = hub_url_problem(*hub);
+		int r;
+
+		if (problem && strchr(*hub, '@'))
+			return complain(why, "%s: The URL of a hub is not valid: %s.", where,
+					problem);
+		if (problem)
+			return complain(why, "%s: The hub \"%s\" is not a valid URL: %s.", where,
+					*hub, problem);
+		r = hub_url_clean(*hub, &clean);
+		if (r)
+			return r;
+		free(*hub);
+		*hub = clean;
+	}
+	o->hubs.from_default = 1;
+	return 0;
+}
+
+/* --- sources, weakest first */
+
+static int set_user_cache(struct options *o, char *(*getenv_fn)(const char *), struct buf *why)
+{
+	const char *xdg = getenv_fn("XDG_CACHE_HOME"), *home = getenv_fn("HOME");
+	CLEANUP(buf_free) struct buf dir = { 0 };
+
+	if (xdg && *xdg == '/')
+		buf_printf(&dir, "%s/matrixfs", xdg);
+	else if (home && *home)
+		buf_printf(&dir, "%s/.cache/matrixfs", home);
+	return dir.failed ? dir.failed : conf_set(&options_table, o, "cache", buf_str(&dir), why);
+}
+
+static int set_defaults(struct options *o, char *(*getenv_fn)(const char *), struct buf *why)
+{
+	bool is_root = geteuid() == 0;
+	int r = conf_defaults(&options_table, o);
+
+	o->allow_other = is_root;
+	if (!r && !is_root)
+		r = set_user_cache(o, getenv_fn, why);
+	return r;
+}
+
+/* HF_HUB_OFFLINE is not among these: it is how clients are told to ask nobody, and a mount that
+ * obeyed it could not fetch for them. */
+static int set_environment(struct options *o, char *(*getenv_fn)(const char *), struct buf *why)
+{
+	const char *hub = getenv_fn("HF_ENDPOINT"), *token = getenv_fn("HF_TOKEN");
+	int r = 0;
+
+	if (hub && *hub)
+		r = conf_set(&options_table, o, "hub", hub, why);
+	if (!r)
+		r = end_source(o, "HF_ENDPOINT", why);
+	if (r || !token || !*token)
+		return r;
+	o->token_env = strdup(token);
+	return o->token_env ? 0 : -ENOMEM;
+}
+
+/* The line of a file that names this hub, for what is wrong with it. */
+static unsigned line_of_hub(const char *text, const char *hub)
+{
+	unsigned number = 1;
+
+	for (; *text; number++) {
+		const char *key = text + strspn(text, " \t");
+		const char *found = strstr(key, hub);
+		size_t len = strcspn(text, "\n");
+
+		if (!strncmp(key, "hub", 3) && found && found < text + len)
+			return number;
+		text += len + (text[len] == '\n');
+	}
+	return 0;
+}
+
+static int end_file(struct options *o, const char *path, const char *text, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf where = { 0 };
+
+	buf_add_str(&where, path);
+	for (size_t i = 0; i < o->hubs.count && where.len == strlen(path); i++)
+		if (hub_url_problem(o->hubs.items[i]))
+			buf_printf(&where, ":%u", line_of_hub(text, o->hubs.items[i]));
+	return where.failed ? where.failed : end_source(o, buf_str(&where), why);
+}
+
+/* named: the file was asked for, and must be there. */
+static int set_file(struct options *o, const char *named, struct buf *why)
+{
+	const char *path = named ? named : CONFIG_FILE;
+	CLEANUP(buf_free) struct buf text = { 0 };
+	int r = file_read_all(AT_FDCWD, path, CONFIG_BYTES_MAX, &text);
+
+	if (r == -ENOENT && !named)
+		return 0;
+	if (r < 0)
+		return complain(why, "The configuration file %s cannot be read: %s.", path,
+				err_text(r));
+	r = conf_set(&options_table, o, "config", path, why);
+	if (!r)
+		r = conf_parse(&options_table, o, buf_str(&text), text.len, path, why);
+	if (!r && (!o->config || strcmp(o->config, path) != 0))
+		r = complain(why,
+			     "%s: A configuration file cannot name another one: remove its "
+			     "\"config\" line.",
+			     path);
+	return r ? r : end_file(o, path, buf_str(&text), why);
+}
+
+/* An option that is none of the table's: for the kernel, for others, or spelt as FUSE people do,
+ * with "_" for "-". */
+static int set_mount_option(struct options *o, char *option, struct buf *ret_fuse, struct buf *why)
+{
+	enum cmdline_use use = cmdline_mount_option(option);
+	char *equals = strchr(option, '=');
+
+	if (use == CMDLINE_PASS)
+		return buf_printf(ret_fuse, "%s%s", ret_fuse->len ? "," : "", option);
+	if (use == CMDLINE_DROP)
+		return 0;
+	if (equals)
+		*equals = '\0';
+	if (!strcmp(option, "token"))
+		return complain(why,
+				"A token among the options is seen by every user of this machine: "
+				"put it into a file and name that with token-file=FILE.");
+	for (char *c = option; *c; c++)
+		if (*c == '_')
+			*c = '-';
+	return conf_set(&options_table, o, option, equals ? equals + 1 : NULL, why);
+}
+
+static int set_mount_options(struct options *o, const struct cmdline *c, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf rest = { 0 }, fuse = { 0 };
+	char *next, *option;
+	int r = 0;
+
+	if (c->source && hub_url_has_scheme(c->source))
+		r = conf_set(&options_table, o, "hub", c->source, why);
+	if (!r)
+		r = conf_parse_options(&options_table, o, buf_str(&c->mount_options), &rest, why);
+	next = rest.data;
+	while (!r && (option = strsep(&next, ",")))
+		r = set_mount_option(o, option, &fuse, why);
+	if (!r)
+		r = end_source(o, c->source ? "SOURCE or -o" : "-o", why);
+	if (r)
+		return r;
+	o->fuse_options = buf_take(&fuse);
+	return o->fuse_options ? 0 : -ENOMEM;
+}
+
+static int set_arguments(struct options *o, const struct cmdline *c, struct buf *why)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < c->setting_count && !r; i++)
+		r = conf_set(&options_table, o, c->settings[i].name, c->settings[i].value, why);
+	return r ? r : end_source(o, "--hub", why);
+}
+
+/* --- all of them */
+
+/* The configuration file comes before the command line that names it: look there first. */
+static int find_config(const struct cmdline *c, char **ret, struct buf *why)
+{
+	CLEANUP(options_fini) struct options o = { 0 };
+	int r = set_mount_options(&o, c, why);
+
+	if (!r)
+		r = set_arguments(&o, c, why);
+	if (!r)
+		*ret = steal(o.config);
+	return r;
+}
+
+static int finish(struct options *o, const struct cmdline *c, struct buf *why)
+{
+	if (!o->hubs.count)
+		return complain(why, "There is no hub: name one with --hub=URL.");
+	if (!o->cache)
+		return complain(why, "There is no directory for the cache: name one with "
+				     "--cache=DIR.");
+	o->log_level = log_levels[o->log_level];
+	o->foreground_asked = c->foreground;
+	o->background = (o->background || c->by_mount) && !c->foreground;
+	o->mountpoint = strdup(c->mountpoint);
+	return o->mountpoint ? 0 : -ENOMEM;
+}
+
+static int collect(struct options *o, const struct cmdline *c, char *(*getenv_fn)(const char *),
+		   struct buf *why)
+{
+	CLEANUP(freep) char *config = NULL;
+	int r = find_config(c, &config, why);
+
+	if (!r)
+		r = set_defaults(o, getenv_fn, why);
+	if (!r)
+		r = set_environment(o, getenv_fn, why);
+	if (!r)
+		r = set_file(o, config, why);
+	if (!r)
+		r = set_mount_options(o, c, why);
+	if (!r)
+		r = set_arguments(o, c, why);
+	return r ? r : finish(o, c, why);
+}
+
+int options_parse(int argc, char *const argv[], char *(*getenv_fn)(const char *),
+		  struct options *ret, enum options_action *ret_action, struct buf *why)
+{
+	CLEANUP(cmdline_fini) struct cmdline c = { 0 };
+	int r = cmdline_parse(&options_table, argc, argv, &c, why);
+
+	*ret = (struct options){ 0 };
+	if (r)
+		return r;
+	*ret_action = c.action;
+	if (c.action != OPTIONS_RUN)
+		return 0;
+	r = collect(ret, &c, getenv_fn, why);
+	if (r)
+		options_fini(ret);
+	return r;
+}
+
+/* --- texts */
+
+static const char help_head[] =
+	"Usage: matrixfs [OPTION]... MOUNTPOINT\n"
+	"       matrixfs [OPTION]... SOURCE MOUNTPOINT   (as mount(8) calls it)\n"
+	"Shows the models of a Hugging Face compatible hub as files below MOUNTPOINT.\n"
+	"\n";
+
+static const char help_tail[] =
+	"  -o OPTION[,OPTION]...     These names without \"--\", and those of mount(8).\n"
+	"  -f                        Stay in the foreground.\n"
+	"  -h, --help                Show this text.\n"
+	"  -V, --version             Show the version.\n"
+	"\n"
+	"Then point a client there: HF_HUB_CACHE=MOUNTPOINT/hub\n";
+
+void options_help(struct buf *ret)
+{
+	buf_add_str(ret, help_head);
+	conf_help(&options_table, ret);
+	buf_add_str(ret, help_tail);
+}
+
+static const char markdown_head[] =
+	"# Configuration of matrixfs\n"
+	"\n"
+	"This page is what `matrixfs --config-markdown` prints; a test compares the two.\n"
+	"\n"
+	"Each parameter has one name, in three places: `name = value` in the configuration\n"
+	"file, `--name=value` on the command line, `-o name=value` for `mount` and `/etc/fstab`.\n"
+	"Later ones win: defaults, the environment (`HF_ENDPOINT`), the configuration file, `-o`,\n"
+	"`--name`. A list is replaced as a whole by the next place that names it; an empty\n"
+	"`token-file` means none. In the file, `#` begins a comment. An unknown name or a bad\n"
+	"value stops the start with exit status 2 before anything is mounted.\n"
+	"\n";
+
+static const char markdown_tail[] =
+	"\n"
+	"A token is never given on the command line. It is looked for in `token-file`, then (for\n"
+	"the first hub alone) in `HF_TOKEN`, in the file `HF_TOKEN_PATH` names, and in\n"
+	"`HF_HOME/token`, where `hf auth login` puts it. A token file holds one token, or lines\n"
+	"`URL TOKEN`:\n"
+	"\n"
+	"```\n"
+	"# token-file\n"
+	"https://huggingface.co  hf_xxxxxxxxxxxx\n"
+	"https://hub.example.org hf_yyyyyyyyyyyy\n"
+	"```\n"
+	"\n"
+	"An example of `/etc/matrixfs/matrixfs.conf`:\n"
+	"\n"
+	"```\n"
+	"hub        = https://hub.example.org\n"
+	"hub        = https://huggingface.co\n"
+	"cache      = /data/matrixfs\n"
+	"cache-size = 2TiB\n"
+	"token-file = /etc/matrixfs/tokens\n"
+	"```\n";
+
+void options_markdown(struct buf *ret)
+{
+	buf_add_str(ret, markdown_head);
+	conf_markdown(&options_table, ret);
+	buf_add_str(ret, markdown_tail);
+}

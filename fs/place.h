@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One spot of the shown tree: what a name means, whatever path led there. A place owns what it points to
+ * (a count of a snapshot or scratch node, a string) and can be copied, compared and keyed.
+ *
+ *   /                                        PLACE_ROOT        writable: HF_HOME files go to the scratch
+ *   /hub                                     PLACE_HUB         writable: locks, CACHEDIR.TAG
+ *   /hub/.locks                              PLACE_LOCKS       writable
+ *   /hub/models--ORG--NAME                   PLACE_REPO        (datasets--, spaces-- likewise)
+ *   /hub/models--OLD--NAME                   PLACE_ALIAS       symlink: renamed, or another case
+ *   .../blobs, snapshots                     PLACE_BLOBS, PLACE_SNAPSHOTS
+ *   .../refs, refs/refs/pr                   PLACE_REFS        writable; name: "" or "refs/pr"
+ *   .../refs/main                            PLACE_REF         name: "main"
+ *   .../snapshots/COMMIT[/sub]               PLACE_LINK_DIR
+ *   .../snapshots/COMMIT/file                PLACE_LINK        symlink into blobs
+ *   .../blobs/ETAG, /files/ORG/NAME/file     PLACE_BLOB        one inode, whatever shows it
+ *   .../.no_exist                            PLACE_NO_EXIST    writable
+ *   .../.no_exist/COMMIT[/dir], /file        PLACE_ABSENT_DIR, PLACE_ABSENT_FILE; name: path
+ *   .../trees, trees/COMMIT.json             PLACE_TREES (writable), PLACE_TREE_JSON
+ *   /files, /files/datasets, /files/ORG      PLACE_FILES, PLACE_TYPE, PLACE_ORG (name)
+ *   /files/ORG/NAME[@REV][/sub]              PLACE_PLAIN_DIR
+ *   written by clients                       PLACE_SCRATCH
+ *
+ * No FUSE in here. Threads: a place is its owner's. */
+#ifndef MATRIXFS_PLACE_H
+#define MATRIXFS_PLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/known.h"
+#include "fs/scratch.h"
+
+enum place_kind {
+	PLACE_ROOT,
+	PLACE_HUB,
+	PLACE_LOCKS,
+	PLACE_REPO,
+	PLACE_ALIAS,
+	PLACE_BLOBS,
+	PLACE_SNAPSHOTS,
+	PLACE_REFS,
+	PLACE_REF,
+	PLACE_LINK_DIR,
+	PLACE_LINK,
+	PLACE_BLOB,
+	PLACE_NO_EXIST,
+	PLACE_ABSENT_DIR,
+	PLACE_ABSENT_FILE,
+	PLACE_TREES,
+	PLACE_TREE_JSON,
+	PLACE_FILES,
+	PLACE_TYPE,
+	PLACE_ORG,
+	PLACE_PLAIN_DIR,
+	PLACE_SCRATCH,
+};
+
+struct place {
+	enum place_kind kind;
+	enum repo_type type;          /* PLACE_TYPE, PLACE_ORG */
+	uint32_t node;                /* of snapshot->files */
+	struct repo *repo;            /* borrowed for good */
+	struct snapshot *snapshot;    /* owned, or NULL */
+	char *name;                   /* owned, or NULL */
+	struct scratch *scratch;      /* where the next belongs; borrowed for good */
+	struct scratch_node *written; /* owned; PLACE_SCRATCH */
+};
+
+void place_fini(struct place *p);
+MUST_USE int place_copy(const struct place *from, struct place *ret);
+/* The same spot? */
+bool place_same(const struct place *a, const struct place *b);
+/* A number from the identity of the spot, equal on every node and after every restart (scratch files
+ * aside): the wanted inode number. Never 0 or 1, but 1 for the root. */
+uint64_t place_number(const struct place *p);
+
+/* S_IFDIR, S_IFREG or S_IFLNK. */
+mode_t place_format(const struct place *p);
+/* True if clients may write metadata in this directory. */
+bool place_writable(const struct place *p);
+/* The etag of a PLACE_BLOB or PLACE_LINK. */
+void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
+/* Appends the path, below the mount point and without leading '/', of a writable place that is no
+ * PLACE_SCRATCH: where its scratch directory is. */
+int place_scratch_path(const struct place *p, struct buf *ret);
+
+/* Splits "NAME[@REV]" of /files/ORG: -EINVAL if either part cannot be one. *ret_rev points into text, or
+ * is "main". */
+MUST_USE int place_split_files_name(enum repo_type type, const char *org, const char *text,
+				    struct repo_id *ret, const char **ret_rev);
+
+#endif

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules of a POSIX tree over scratch_node: what may be made, removed, renamed, read and
+ * written. All is done under one lock, for metadata is small and clients write little of it. */
+#include "fs/scratch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/base/buf.h"
+#include "fs/scratch_node.h"
+
+/* --- the whole */
+
+int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
+{
+	CLEANUP(freep) struct scratch *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->conf = *conf;
+	TAILQ_INIT(&s->by_age);
+	r = scratch_node_new(s, S_IFDIR | 0755, conf->uid, conf->gid, NULL, &s->root);
+	if (r)
+		return r;
+	lock_init(&s->mu, LOCK_SCRATCH);
+	s->root->open_count = 1;
+	scratch_node_settle(s, s->root);
+	*ret = steal(s);
+	return 0;
+}
+
+void scratch_free(struct scratch *s)
+{
+	struct scratch_node *n;
+
+	if (!s)
+		return;
+	while ((n = TAILQ_FIRST(&s->by_age))) {
+		TAILQ_REMOVE(&s->by_age, n, age);
+		for (size_t i = 0; i < n->count; i++)
+			free(n->entries[i]);
+		scratch_node_free(n);
+	}
+	lock_fini(&s->mu);
+	free(s);
+}
+
+void scratch_used(struct scratch *s, uint64_t *ret_bytes, uint64_t *ret_nodes)
+{
+	lock_take(&s->mu);
+	*ret_bytes = s->bytes;
+	*ret_nodes = s->nodes - 1;
+	lock_drop(&s->mu);
+}
+
+struct scratch_node *scratch_ref(struct scratch_node *n)
+{
+	atomic_fetch_add(&n->refs, 1);
+	return n;
+}
+
+void scratch_unref(struct scratch *s, struct scratch_node *n)
+{
+	lock_take(&s->mu);
+	scratch_node_unref(s, n);
+	lock_drop(&s->mu);
+}
+
+uint64_t scratch_id(const struct scratch_node *n)
+{
+	return n->id;
+}
+
+const char *scratch_target(const struct scratch_node *n)
+{
+	return n->target;
+}
+
+/* --- names */
+
+/* The entry of a directory, or NULL; refuses what is no directory and what is no name. */
+static int look_locked(const struct scratch_node *dir, const char *name, struct scratch_entry **ret)
+{
+	if (!S_ISDIR(dir->mode))
+		return -ENOTDIR;
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+		return -EINVAL;
+	*ret = scratch_entry_find(dir, name);
+	return 0;
+}
+
+static void remove_locked(struct scratch *s, struct scratch_entry *e)
+{
+	struct scratch_node *node = e->node;
+
+	scratch_entry_detach(s, e);
+	scratch_node_settle(s, node);
+}
+
+static int make_locked(struct scratch *s, struct scratch_node *dir, const char *name, mode_t mode,
+		       uid_t uid, gid_t gid, const char *target, struct scratch_node **ret)
+{
+	CLEANUP(freep) struct scratch_entry *e = NULL;
+	int r = scratch_room_for_node(s);
+
+	if (!r)
+		r = scratch_entry_new(dir, name, &e);
+	if (!r)
+		r = scratch_node_new(s, mode, uid, gid, target, ret);
+	if (!r)
+		scratch_entry_attach(s, steal(e), *ret);
+	return r;
+}
+
+/* From a directory to its child of this name; the reference moves along. */
+static int step_locked(struct scratch *s, const char *name, int make, struct scratch_node **at)
+{
+	struct scratch_node *dir = *at, *next = NULL;
+	struct scratch_entry *e = NULL;
+	int r = look_locked(dir, name, &e);
+
+	if (r)
+		return r;
+	if (e)
+		next = scratch_ref(e->node);
+	else if (!make)
+		return -ENOENT;
+	else
+		r = make_locked(s, dir, name, S_IFDIR | 0755, s->conf.uid, s->conf.gid, NULL,
+				&next);
+	if (r)
+		return r;
+	scratch_node_unref(s, dir);
+	*at = next;
+	return 0;
+}
+
+static int walk_locked(struct scratch *s, const char *path, int make, struct scratch_node **at)
+{
+	char name[NAME_MAX + 1];
+
+	for (path += strspn(path, "/"); *path; path += strspn(path, "/")) {
+		size_t len = strcspn(path, "/");
+		int r;
+
+		if (len > NAME_MAX)
+			return -ENAMETOOLONG;
+		memcpy(name, path, len);
+		name[len] = '\0';
+		r = step_locked(s, name, make, at);
+		if (r)
+			return r;
+		path += len;
+	}
+	return S_ISDIR((*at)->mode) ? 0 : -ENOTDIR;
+}
+
+int scratch_dir(struct scratch *s, const char *path, int make, struct scratch_node **ret)
+{
+	struct scratch_node *at = scratch_ref(s->root);
+	int r;
+
+	lock_take(&s->mu);
+	r = walk_locked(s, path, make, &at);
+	if (r)
+		scratch_node_unref(s, at);
+	lock_drop(&s->mu);
+	if (!r)
+		*ret = at;
+	return r;
+}
+
+int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,
+		 struct scratch_node **ret)
+{
+	struct scratch_entry *e = NULL;
+	int r;
+
+	lock_take(&s->mu);
+	r = look_locked(dir, name, &e);
+	if (!r && !e)
+		r = -ENOENT;
+	if (!r)
+		*ret = scratch_ref(e->node);
+	lock_drop(&s->mu);
+	return r;
+}
+
+/* A directory that can take a new name which it does not have yet. */
+static int fresh_name_locked(struct scratch *s, struct scratch_node *dir, const char *name)
+{
+	struct scratch_entry *e = NULL;
+	int r = look_locked(dir, name, &e);
+
+	if (!r && e)
+		r = -EEXIST;
+	if (!r && scratch_node_is_removed(s, dir))
+		r = -ENOENT;
+	return r;
+}
+
+int scratch_make(struct scratch *s, struct scratch_node *dir, const char *name, mode_t mode,
+		 uid_t uid, gid_t gid, const char *target, struct scratch_node **ret)
+{
+	struct scratch_node *n = NULL;
+	int r;
+
+	if (target)
+		mode = S_IFLNK | 0777;
+	else
+		mode = (S_ISDIR(mode) ? S_IFDIR : S_IFREG) | (mode & 07777);
+	lock_take(&s->mu);
+	r = fresh_name_locked(s, dir, name);
+	if (!r)
+		r = make_locked(s, dir, name, mode, uid, gid, target, &n);
+	lock_drop(&s->mu);
+	if (!r)
+		*ret = n;
+	return r;
+}
+
+int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node *dir,
+		 const char *name)
+{
+	CLEANUP(freep) struct scratch_entry *e = NULL;
+	int r;
+
+	lock_take(&s->mu);
+	r = S_ISDIR(n->mode) ? -EPERM : fresh_name_locked(s, dir, name);
+	if (!r && scratch_node_is_removed(s, n))
+		r = -ENOENT;
+	if (!r)
+		r = scratch_entry_new(dir, name, &e);
+	if (!r)
+		scratch_entry_attach(s, steal(e), n);
+	lock_drop(&s->mu);
+	return r;
+}
+
+int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name)
+{
+	struct scratch_entry *e = NULL;
+	int r;
+
+	lock_take(&s->mu);
+	r = look_locked(dir, name, &e);
+	if (!r && !e)
+		r = -ENOENT;
+	if (!r && S_ISDIR(e->node->mode))
+		r = -EISDIR;
+	if (!r)
+		remove_locked(s, e);
+	lock_drop(&s->mu);
+	return r;
+}
+
+int scratch_rmdir(struct scratch *s, struct scratch_node *dir, const char *name)
+{
+	struct scratch_entry *e = NULL;
+	int r;
+
+	lock_take(&s->mu);
+	r = look_locked(dir, name, &e);
+	if (!r && !e)
+		r = -ENOENT;
+	if (!r && !S_ISDIR(e->node->mode))
+		r = -ENOTDIR;
+	if (!r && e->node->count)
+		r = -ENOTEMPTY;
+	if (!r)
+		remove_locked(s, e);
+	lock_drop(&s->mu);
+	return r;
+}
+
+static bool is_in(const struct scratch_node *n, const struct scratch_node *top)
+{
+	while (n != top && n->names)
+		n = n->names->dir;
+	return n == top;
+}
+
+/* May e go to the directory `to`, where `old` (or nothing) has its new name? */
+static int rename_check(const struct scratch *s, const struct scratch_entry *e,
+			const struct scratch_node *to, const struct scratch_entry *old,
+			unsigned flags)
+{
+	bool is_dir = S_ISDIR(e->node->mode);
+
+	if (scratch_node_is_removed(s, to))
+		return -ENOENT;
+	if (old && (flags & RENAME_NOREPLACE))
+		return -EEXIST;
+	if (is_dir && is_in(to, e->node))
+		return -EINVAL;
+	if (!old || old->node == e->node)
+		return 0;
+	if (is_dir != S_ISDIR(old->node->mode))
+		return is_dir ? -ENOTDIR : -EISDIR;
+	return old->node->count ? -ENOTEMPTY : 0;
+}
+
+static int rename_locked(struct scratch *s, struct scratch_node *from, const char *from_name,
+			 struct scratch_node *to, const char *to_name, unsigned flags)
+{
+	struct scratch_entry *e = NULL, *old = NULL, *fresh;
+	int r = look_locked(from, from_name, &e);
+
+	if (!r)
+		r = e ? look_locked(to, to_name, &old) : -ENOENT;
+	if (!r)
+		r = rename_check(s, e, to, old, flags);
+	if (r || (old && old->node == e->node))
+		return r; /* two names of one file: rename(2) leaves both */
+	r = scratch_entry_new(to, to_name, &fresh);
+	if (r)
+		return r;
+	if (old)
+		remove_locked(s, old);
+	scratch_entry_attach(s, fresh, e->node);
+	scratch_entry_detach(s, e);
+	return 0;
+}
+
+int scratch_rename(struct scratch *s, struct scratch_node *from, const char *from_name,
+		   struct scratch_node *to, const char *to_name, unsigned flags)
+{
+	int r;
+
+	if (flags & ~(unsigned)RENAME_NOREPLACE)
+		return -EINVAL;
+	lock_take(&s->mu);
+	r = rename_locked(s, from, from_name, to, to_name, flags);
+	lock_drop(&s->mu);
+	return r;
+}
+
+/* --- contents */
+
+void scratch_open(struct scratch *s, struct scratch_node *n)
+{
+	lock_take(&s->mu);
+	n->open_count++;
+	scratch_node_settle(s, n);
+	lock_drop(&s->mu);
+}
+
+void scratch_close(struct scratch *s, struct scratch_node *n)
+{
+	lock_take(&s->mu);
+	n->open_count--;
+	scratch_node_settle(s, n);
+	lock_drop(&s->mu);
+}
+
+static int file_check_locked(const struct scratch_node *n)
+{
+	if (S_ISDIR(n->mode))
+		return -EISDIR;
+	if (!S_ISREG(n->mode))
+		return -EINVAL;
+	/* Forgotten between the look-up and now; the kernel looks it up again. */
+	return n->alive ? 0 : -ESTALE;
+}
+
+static int set_cap_locked(struct scratch_node *n, uint64_t cap)
+{
+	uint8_t *data = realloc(n->data, cap);
+
+	if (!data)
+		return -ENOMEM;
+	n->data = data;
+	n->cap = cap;
+	return 0;
+}
+
+static int grow_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
+{
+	/* Half as much again, so that a file written in small pieces is not copied for each. */
+	uint64_t cap = size + size / 2 < s->conf.max_bytes ? size + size / 2 : s->conf.max_bytes;
+	int r = scratch_room_for_bytes(s, n, size - n->size);
+
+	if (!r && size > n->cap)
+		r = set_cap_locked(n, cap);
+	if (r)
+		return r;
+	memset(n->data + n->size, 0, size - n->size);
+	s->bytes += size - n->size;
+	n->size = size;
+	return 0;
+}
+
+static void shrink_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
+{
+	s->bytes -= n->size - size;
+	n->size = size;
+	/* If this fails, the memory stays as it is, which does no harm. */
+	if (size < n->cap / 2)
+		set_cap_locked(n, size ? size : 1);
+}
+
+int64_t scratch_read(struct scratch *s, struct scratch_node *n, void *ret, size_t len, uint64_t off)
+{
+	int64_t r;
+
+	lock_take(&s->mu);
+	r = file_check_locked(n);
+	if (!r && off < n->size) {
+		r = (int64_t)(len < n->size - off ? len : n->size - off);
+		memcpy(ret, n->data + off, (size_t)r);
+	}
+	lock_drop(&s->mu);
+	return r;
+}
+
+int64_t scratch_write(struct scratch *s, struct scratch_node *n, const void *data, size_t len,
+		      uint64_t off)
+{
+	int r;
+
+	lock_take(&s->mu);
+	r = file_check_locked(n);
+	if (!r && (off > s->conf.max_bytes || len > s->conf.max_bytes - off))
+		r = -EFBIG;
+	if (!r && len && off + len > n->size)
+		r = grow_locked(s, n, off + len);
+	if (!r && len) {
+		memcpy(n->data + off, data, len);
+		scratch_node_written(s, n);
+	}
+	lock_drop(&s->mu);
+	return r ? r : (int64_t)len;
+}
+
+int scratch_truncate(struct scratch *s, struct scratch_node *n, uint64_t size)
+{
+	int r;
+
+	lock_take(&s->mu);
+	r = file_check_locked(n);
+	if (!r && size > s->conf.max_bytes)
+		r = -EFBIG;
+	if (!r && size > n->size)
+		r = grow_locked(s, n, size);
+	else if (!r && size < n->size)
+		shrink_locked(s, n, size);
+	if (!r)
+		scratch_node_written(s, n);
+	lock_drop(&s->mu);
+	return r;
+}
+
+/* --- attributes */
+
+static void set_time(struct timespec *t, struct timespec asked, struct timespec now)
+{
+	if (asked.tv_nsec == UTIME_NOW)
+		*t = now;
+	else if (asked.tv_nsec != UTIME_OMIT)
+		*t = asked;
+}
+
+void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, uid_t uid,
+		 gid_t gid, const struct timespec times[2])
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	lock_take(&s->mu);
+	if (mode)
+		n->mode = (n->mode & S_IFMT) | (*mode & 07777);
+	if (uid != (uid_t)-1)
+		n->uid = uid;
+	if (gid != (gid_t)-1)
+		n->gid = gid;
+	if (times) {
+		set_time(&n->atime, times[0], now);
+		set_time(&n->mtime, times[1], now);
+	}
+	n->ctime = now;
+	lock_drop(&s->mu);
+}
+
+void scratch_stat(struct scratch *s, struct scratch_node *n, struct stat *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	lock_take(&s->mu);
+	ret->st_mode = n->mode;
+	ret->st_nlink = n->name_count;
+	if (S_ISDIR(n->mode) && !scratch_node_is_removed(s, n))
+		ret->st_nlink = 2 + n->subdir_count;
+	ret->st_uid = n->uid;
+	ret->st_gid = n->gid;
+	ret->st_size = (off_t)(n->target ? strlen(n->target) : n->size);
+	ret->st_blocks = (blkcnt_t)((n->size + 511) / 512);
+	ret->st_blksize = 4096;
+	ret->st_atim = n->atime;
+	ret->st_mtim = n->mtime;
+	ret->st_ctim = n->ctime;
+	lock_drop(&s->mu);
+}
+
+/* --- listing */
+
+/* Copies the names of a directory, one behind the other with their NULs, and takes its nodes. */
+static int list_locked(const struct scratch_node *dir, struct buf *names,
+		       struct scratch_node **nodes)
+{
+	for (size_t i = 0; i < dir->count; i++)
+		buf_add(names, dir->entries[i]->name, strlen(dir->entries[i]->name) + 1);
+	if (names->failed)
+		return names->failed;
+	for (size_t i = 0; i < dir->count; i++)
+		nodes[i] = scratch_ref(dir->entries[i]->node);
+	return 0;
+}
+
+int scratch_each(struct scratch *s, struct scratch_node *dir, scratch_each_fn fn, void *arg)
+{
+	CLEANUP(freep) struct scratch_node **nodes = NULL;
+	CLEANUP(buf_free) struct buf names = { 0 };
+	const char *name;
+	int r;
+
+	lock_take(&s->mu);
+	nodes = calloc(dir->count + 1, sizeof(struct scratch_node *));
+	r = nodes ? list_locked(dir, &names, nodes) : -ENOMEM;
+	lock_drop(&s->mu);
+	if (r)
+		return r;
+	name = buf_str(&names);
+	for (size_t i = 0; nodes[i]; i++) {
+		if (!r)
+			r = fn(arg, name, nodes[i]);
+		name += strlen(name) + 1;
+		scratch_unref(s, nodes[i]);
+	}
+	return r;
+}

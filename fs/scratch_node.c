@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A node is alive while it has a name or is open. The living are counted, and stand in by_age with
+ * the one written longest ago first. Who dies loses its content at once, while the struct waits for
+ * the last reference: references are the kernel's lookup counts, and if they kept bytes, forgetting
+ * a file would make no room.
+ *
+ * A directory holds its entries sorted by name. A node knows its entries too: a file one for each
+ * hard link, a directory one, which is how parents are found. The root has none; it counts as open,
+ * so that it never dies. */
+#include "fs/scratch_node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+static struct timespec now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t;
+}
+
+/* --- life and death */
+
+int scratch_node_new(struct scratch *s, mode_t mode, uid_t uid, gid_t gid, const char *target,
+		     struct scratch_node **ret)
+{
+	CLEANUP(freep) struct scratch_node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	if (target && !(n->target = strdup(target)))
+		return -ENOMEM;
+	n->id = ++s->last_id;
+	n->mode = mode;
+	n->uid = uid;
+	n->gid = gid;
+	n->atime = n->mtime = n->ctime = now();
+	atomic_init(&n->refs, 1);
+	*ret = steal(n);
+	return 0;
+}
+
+void scratch_node_free(struct scratch_node *n)
+{
+	free(n->target);
+	free(n->data);
+	free(n->entries);
+	free(n);
+}
+
+static void drop_content(struct scratch *s, struct scratch_node *n)
+{
+	s->bytes -= n->size;
+	free(n->data);
+	n->data = NULL;
+	n->size = n->cap = 0;
+}
+
+void scratch_node_settle(struct scratch *s, struct scratch_node *n)
+{
+	bool alive = n->names || n->open_count;
+
+	if (alive && !n->alive) {
+		TAILQ_INSERT_TAIL(&s->by_age, n, age);
+		s->nodes++;
+	} else if (!alive && n->alive) {
+		TAILQ_REMOVE(&s->by_age, n, age);
+		s->nodes--;
+		drop_content(s, n);
+	}
+	n->alive = alive;
+	if (!alive && !atomic_load(&n->refs))
+		scratch_node_free(n);
+}
+
+void scratch_node_unref(struct scratch *s, struct scratch_node *n)
+{
+	unsigned before = atomic_fetch_sub(&n->refs, 1);
+
+	assert(before > 0);
+	scratch_node_settle(s, n);
+}
+
+void scratch_node_written(struct scratch *s, struct scratch_node *n)
+{
+	n->mtime = n->ctime = now();
+	if (n->alive) {
+		TAILQ_REMOVE(&s->by_age, n, age);
+		TAILQ_INSERT_TAIL(&s->by_age, n, age);
+	}
+}
+
+bool scratch_node_is_removed(const struct scratch *s, const struct scratch_node *n)
+{
+	return !n->names && n != s->root;
+}
+
+/* --- directories */
+
+/* Where a directory has this name, or would have it. */
+static size_t entry_pos(const struct scratch_node *dir, const char *name)
+{
+	size_t low = 0, high = dir->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(dir->entries[mid]->name, name) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+struct scratch_entry *scratch_entry_find(const struct scratch_node *dir, const char *name)
+{
+	size_t pos = entry_pos(dir, name);
+
+	if (pos == dir->count || strcmp(dir->entries[pos]->name, name) != 0)
+		return NULL;
+	return dir->entries[pos];
+}
+
+int scratch_entry_new(struct scratch_node *dir, const char *name, struct scratch_entry **ret)
+{
+	struct scratch_entry *e;
+	size_t len = strlen(name);
+
+	if (dir->count == dir->room) {
+		size_t room = dir->room ? 2 * dir->room : 8;
+		struct scratch_entry **more = realloc(dir->entries, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		dir->entries = more;
+		dir->room = room;
+	}
+	e = calloc(1, sizeof(*e) + len + 1);
+	if (!e)
+		return -ENOMEM;
+	memcpy(e->name, name, len);
+	e->dir = dir;
+	*ret = e;
+	return 0;
+}
+
+void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scratch_node *node)
+{
+	struct scratch_node *dir = e->dir;
+	size_t pos = entry_pos(dir, e->name);
+
+	memmove(&dir->entries[pos + 1], &dir->entries[pos],
+		(dir->count - pos) * sizeof(dir->entries[0]));
+	dir->entries[pos] = e;
+	dir->count++;
+	dir->subdir_count += S_ISDIR(node->mode);
+	scratch_node_written(s, dir);
+
+	e->node = node;
+	e->next = node->names;
+	node->names = e;
+	node->name_count++;
+	node->ctime = now();
+	scratch_node_settle(s, node);
+}
+
+void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
+{
+	struct scratch_node *dir = e->dir, *node = e->node;
+	struct scratch_entry **link = &node->names;
+	size_t pos = entry_pos(dir, e->name);
+
+	dir->count--;
+	memmove(&dir->entries[pos], &dir->entries[pos + 1],
+		(dir->count - pos) * sizeof(dir->entries[0]));
+	dir->subdir_count -= S_ISDIR(node->mode);
+	scratch_node_written(s, dir);
+
+	while (*link != e)
+		link = &(*link)->next;
+	*link = e->next;
+	node->name_count--;
+	node->ctime = now();
+	free(e);
+}
+
+/* --- forgetting */
+
+/* An empty directory that nobody refers to is no loss: it is made again when it is needed. */
+static bool can_forget(const struct scratch_node *n)
+{
+	if (n->open_count)
+		return false;
+	return !S_ISDIR(n->mode) || (!n->count && !atomic_load(&n->refs));
+}
+
+static void forget(struct scratch *s, struct scratch_node *n)
+{
+	struct scratch_entry *e, *next;
+
+	for (e = n->names; e; e = next) {
+		next = e->next;
+		scratch_entry_detach(s, e);
+	}
+	scratch_node_settle(s, n);
+}
+
+static int forget_oldest(struct scratch *s, const struct scratch_node *keep, uint64_t min_bytes)
+{
+	struct scratch_node *n;
+
+	for (n = TAILQ_FIRST(&s->by_age); n; n = TAILQ_NEXT(n, age)) {
+		if (n != keep && n->size >= min_bytes && can_forget(n)) {
+			forget(s, n);
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+int scratch_room_for_node(struct scratch *s)
+{
+	int r = 0;
+
+	while (!r && s->nodes > s->conf.max_nodes) /* the root is not meant by max_nodes */
+		r = forget_oldest(s, NULL, 0);
+	return r;
+}
+
+int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows, uint64_t more)
+{
+	const struct scratch_node *n;
+	uint64_t kept = more;
+	int r = 0;
+
+	if (s->bytes + more <= s->conf.max_bytes)
+		return 0;
+	/* What cannot fit must not cost the others their lives first. */
+	for (n = TAILQ_FIRST(&s->by_age); n; n = TAILQ_NEXT(n, age)) {
+		if (n == grows || !can_forget(n))
+			kept += n->size;
+	}
+	if (kept > s->conf.max_bytes)
+		return -ENOSPC;
+	while (!r && s->bytes + more > s->conf.max_bytes)
+		r = forget_oldest(s, grows, 1);
+	return r;
+}

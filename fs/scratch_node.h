@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tree inside a scratch: which nodes live, under which names, how old they are, and which are
+ * forgotten to make room. Knows no paths, checks no rules of POSIX: that is scratch.c, the only
+ * caller.
+ * Threads: all of it needs the scratch's lock, so no name says _locked. */
+#ifndef MATRIXFS_SCRATCH_NODE_H
+#define MATRIXFS_SCRATCH_NODE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include "daemon/base/lock.h"
+#include "fs/scratch.h"
+
+struct scratch_entry {
+	struct scratch_node *dir, *node;
+	struct scratch_entry *next; /* another name of the same node */
+	char name[];
+};
+
+/* Guarded by the scratch's lock, but for the first three. */
+struct scratch_node {
+	uint64_t id;
+	char *target;	  /* of a symbolic link */
+	atomic_uint refs; /* rises from 0, and falls, only under the lock */
+
+	TAILQ_ENTRY(scratch_node) age;
+	struct scratch_entry *names;
+	unsigned name_count, open_count;
+	bool alive;
+
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	struct timespec atime, mtime, ctime;
+
+	uint8_t *data; /* of a regular file: cap bytes, of which size are its content */
+	uint64_t size, cap;
+
+	struct scratch_entry **entries; /* of a directory: room slots, of which count are used */
+	size_t count, room;
+	unsigned subdir_count;
+};
+
+TAILQ_HEAD(scratch_ages, scratch_node);
+
+struct scratch {
+	struct scratch_conf conf;
+	struct scratch_node *root;
+	struct lock mu;
+	struct scratch_ages by_age; /* this and the rest is guarded by mu */
+	uint64_t bytes, nodes;	    /* of the living, the root among them */
+	uint64_t last_id;
+};
+
+/* A node with one reference and no life yet. -ENOMEM. */
+MUST_USE int scratch_node_new(struct scratch *s, mode_t mode, uid_t uid, gid_t gid,
+			      const char *target, struct scratch_node **ret);
+void scratch_node_free(struct scratch_node *n);
+/* Counts a node that came to life, buries one that died, frees one that nobody refers to: a node
+ * that is neither named, open nor referred to is gone when this returns. */
+void scratch_node_settle(struct scratch *s, struct scratch_node *n);
+void scratch_node_unref(struct scratch *s, struct scratch_node *n);
+/* Its content changed just now: the node is the youngest. */
+void scratch_node_written(struct scratch *s, struct scratch_node *n);
+/* True if it has lost its last name: a directory that takes no entries any more. */
+bool scratch_node_is_removed(const struct scratch *s, const struct scratch_node *n);
+
+/* The entry of a directory, or NULL; borrowed until it is detached. */
+struct scratch_entry *scratch_entry_find(const struct scratch_node *dir, const char *name);
+/* Prepares an entry, and a slot of the directory for it, so that attaching cannot fail. -ENOMEM. */
+MUST_USE int scratch_entry_new(struct scratch_node *dir, const char *name,
+			       struct scratch_entry **ret);
+/* Puts an entry (taken) into its directory as a name of this node. */
+void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scratch_node *node);
+/* Frees an entry. The node stays unsettled: it may be about to get another name. */
+void scratch_entry_detach(struct scratch *s, struct scratch_entry *e);
+
+/* Forget the oldest until one more node, or more bytes in the node `grows`, fit. -ENOSPC if they
+ * cannot fit; for bytes nothing was forgotten then. */
+MUST_USE int scratch_room_for_node(struct scratch *s);
+MUST_USE int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows,
+				    uint64_t more);
+
+#endif

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/base/httpc.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "tests/fake_origin.h"
+
+#define BIG (4 << 20)
+
+struct fixture {
+	struct fake_origin *origin;
+	struct httpc *client;
+	char *big; /* BIG bytes */
+};
+
+/* What one call gave. */
+struct got {
+	struct buf body;
+	char header[128]; /* value of the header asked for below, "-" if absent */
+	const char *header_name;
+	unsigned heads;
+	int status;
+	int64_t length, wait_ms;
+	uint64_t first, last;
+	int64_t total;
+	int range_result;
+	int head_answer, body_answer; /* what the callbacks return */
+};
+
+static int on_head(void *arg, const struct httpc_response *r)
+{
+	struct got *g = arg;
+	const char *value = g->header_name ? httpc_header(r, g->header_name) : NULL;
+
+	assert_int_equal(g->body.len, 0);
+	g->heads++;
+	g->status = httpc_status(r);
+	g->length = httpc_content_length(r);
+	g->wait_ms = httpc_retry_after_ms(r);
+	g->range_result = httpc_content_range(r, &g->first, &g->last, &g->total);
+	snprintf(g->header, sizeof(g->header), "%s", value ? value : "-");
+	return g->head_answer;
+}
+
+static int on_body(void *arg, const void *data, size_t len)
+{
+	struct got *g = arg;
+
+	assert_int_equal(buf_add(&g->body, data, len), 0);
+	return g->body_answer;
+}
+
+static struct httpc_request request(const struct fixture *f, const char *target,
+				    char url[static 512], struct got *g)
+{
+	snprintf(url, 512, "%s%s", fake_origin_url(f->origin), target);
+	return (struct httpc_request){
+		.method = "GET",
+		.url = url,
+		.deadline_ms = clock_ms() + 5000,
+		.head = on_head,
+		.body = on_body,
+		.arg = g,
+	};
+}
+
+static int get(struct fixture *f, const char *target, struct got *g)
+{
+	char url[512];
+	struct httpc_request q = request(f, target, url, g);
+
+	return httpc_run(f->client, &q);
+}
+
+static void got_fini(struct got *g)
+{
+	buf_free(&g->body);
+}
+
+static int set_up(void **state)
+{
+	const struct httpc_conf conf = { .user_agent = "test/1",
+					 .connect_ms = 500,
+					 .stall_ms = 300 };
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->origin = fake_origin_start();
+	assert_int_equal(httpc_new(&conf, &f->client), 0);
+	f->big = malloc(BIG);
+	assert_non_null(f->big);
+	for (int i = 0; i < BIG; i++)
+		f->big[i] = (char)(i * 31 >> 3);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	httpc_free(f->client);
+	fake_origin_stop(f->origin);
+	free(f->big);
+	free(f);
+	return 0;
+}
+
+/* --- what comes is what one sees */
+
+static void test_get(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { .header_name = "x-TWICE" };
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200,
+					      .body = "hello",
+					      .headers = "X-Twice: one\r\nX-Twice: two\r\n" });
+	assert_int_equal(get(f, "/a", &g), 200);
+	assert_string_equal(buf_str(&g.body), "hello");
+	assert_string_equal(g.header, "two");
+	assert_int_equal(g.heads, 1);
+	assert_int_equal(g.status, 200);
+	assert_int_equal(g.length, 5);
+	assert_int_equal(g.wait_ms, -1);
+	assert_int_equal(g.range_result, -EINVAL);
+	assert_true(fake_origin_saw(f->origin, "/a", "User-Agent: test/1\r\n"));
+	assert_true(fake_origin_saw(f->origin, "/a", "Accept-Encoding: identity\r\n"));
+	assert_false(fake_origin_saw(f->origin, "/a", "Authorization"));
+	assert_false(fake_origin_saw(f->origin, "/a", "Range"));
+}
+
+static void test_token_range_accept(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/big", url, &g);
+
+	fake_origin_add(
+		f->origin, "/big",
+		(struct fake_answer){ .status = 200, .body = f->big, .len = BIG, .ranges = true });
+	q.token = "hf_secret";
+	q.accept = "application/json";
+	q.range_off = 1000;
+	q.range_len = 2000000;
+	assert_int_equal(httpc_run(f->client, &q), 206);
+	assert_int_equal(g.body.len, 2000000);
+	assert_memory_equal(g.body.data, f->big + 1000, g.body.len);
+	assert_int_equal(g.range_result, 0);
+	assert_int_equal(g.first, 1000);
+	assert_int_equal(g.last, 2000999);
+	assert_int_equal(g.total, BIG);
+	assert_true(fake_origin_saw(f->origin, "/big", "Authorization: Bearer hf_secret\r\n"));
+	assert_true(fake_origin_saw(f->origin, "/big", "Range: bytes=1000-2000999\r\n"));
+	assert_true(fake_origin_saw(f->origin, "/big", "Accept: application/json\r\n"));
+	/* The session is used again, and knows none of it. */
+	assert_int_equal(get(f, "/next", &(struct got){ 0 }), 404);
+	assert_false(fake_origin_saw(f->origin, "/next", "Authorization"));
+	assert_false(fake_origin_saw(f->origin, "/next", "Range"));
+}
+
+static void test_token_cannot_add_a_header(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	q.token = "hf\r\nX-Evil: 1";
+	assert_int_equal(httpc_run(f->client, &q), -EINVAL);
+	assert_int_equal(fake_origin_count(f->origin, NULL), 0);
+}
+
+static void test_head_has_no_body(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200, .body = "hello" });
+	q.method = "HEAD";
+	assert_int_equal(httpc_run(f->client, &q), 200);
+	assert_int_equal(g.length, 5);
+	assert_int_equal(g.body.len, 0);
+}
+
+static void test_redirects_are_shown_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { .header_name = "Location" };
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 302, .headers = "Location: /b\r\n" });
+	assert_int_equal(get(f, "/a", &g), 302);
+	assert_string_equal(g.header, "/b");
+	assert_int_equal(fake_origin_count(f->origin, NULL), 1);
+}
+
+static void test_nothing_is_decoded(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { .header_name = "Content-Encoding" };
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200,
+					      .body = "no gzip at all",
+					      .headers = "Content-Encoding: gzip\r\n" });
+	assert_int_equal(get(f, "/a", &g), 200);
+	assert_string_equal(g.header, "gzip");
+	assert_string_equal(buf_str(&g.body), "no gzip at all");
+}
+
+static void test_chunked(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	CLEANUP(got_fini) struct got cut = { 0 };
+	struct fake_answer a = { .status = 200, .body = f->big, .len = 5000, .chunked = true };
+
+	fake_origin_add(f->origin, "/a", a);
+	assert_int_equal(get(f, "/a", &g), 200);
+	assert_int_equal(g.length, -1);
+	assert_int_equal(g.body.len, 5000);
+	assert_memory_equal(g.body.data, f->big, 5000);
+	a.cut = true;
+	a.cut_at = 4000;
+	fake_origin_add(f->origin, "/cut", a);
+	assert_int_equal(get(f, "/cut", &cut), ERR_CUT);
+}
+
+static void test_connections_are_reused(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200, .body = "x" });
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(get(f, "/a", &g), 200);
+		buf_clear(&g.body);
+	}
+	assert_int_equal(fake_origin_count(f->origin, "/a"), 5);
+	assert_int_equal(fake_origin_connections(f->origin), 1);
+	httpc_trim(f->client);
+	assert_int_equal(get(f, "/b", &g), 404);
+	assert_int_equal(fake_origin_connections(f->origin), 2);
+}
+
+/* --- callbacks end calls */
+
+static void test_callbacks_end_the_call(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got head = { .head_answer = ERR_SIZE };
+	CLEANUP(got_fini) struct got body = { .body_answer = 77 };
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200, .body = f->big, .len = BIG });
+	assert_int_equal(get(f, "/a", &head), ERR_SIZE);
+	assert_int_equal(head.body.len, 0);
+	assert_int_equal(get(f, "/a", &body), 77);
+	assert_true(body.body.len < BIG);
+}
+
+/* --- faults */
+
+static void test_short_and_long_bodies(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got shorter = { 0 };
+	CLEANUP(got_fini) struct got whole = { 0 };
+
+	fake_origin_add(f->origin, "/short",
+			(struct fake_answer){ .status = 200, .body = "hello", .claim = 9 });
+	assert_int_equal(get(f, "/short", &shorter), ERR_CUT);
+	assert_string_equal(buf_str(&shorter.body), "hello");
+	fake_origin_add(f->origin, "/open",
+			(struct fake_answer){ .status = 200, .body = "hello", .claim = -1 });
+	assert_int_equal(get(f, "/open", &whole), 200); /* ends with the connection */
+	assert_int_equal(whole.length, -1);
+}
+
+static void test_reset_and_silence_at_the_start(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+
+	fake_origin_add(f->origin, "/none", (struct fake_answer){ .status = 0 });
+	assert_int_equal(get(f, "/none", &g), ERR_CUT);
+	fake_origin_add(f->origin, "/reset",
+			(struct fake_answer){ .status = 200,
+					      .body = f->big,
+					      .len = 1000,
+					      .cut = true,
+					      .cut_at = 500,
+					      .reset = true });
+	assert_int_equal(get(f, "/reset", &g), ERR_CUT);
+	assert_int_equal(get(f, "/next", &(struct got){ 0 }), 404);
+}
+
+static void test_stall(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	int64_t start = clock_ms();
+
+	fake_origin_add(f->origin, "/head",
+			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
+	assert_int_equal(get(f, "/head", &g), ERR_TIMEOUT);
+	fake_origin_add(f->origin, "/body",
+			(struct fake_answer){ .status = 200, .body = "xy", .within_ms = 3000 });
+	assert_int_equal(get(f, "/body", &g), ERR_TIMEOUT);
+	assert_int_equal(g.body.len, 1);
+	assert_true(clock_ms() - start < 2000);
+	/* Shorter silences are none. */
+	fake_origin_add(f->origin, "/slow",
+			(struct fake_answer){
+				.status = 200, .body = "xy", .before_ms = 150, .within_ms = 150 });
+	buf_clear(&g.body);
+	assert_int_equal(get(f, "/slow", &g), 200);
+}
+
+static void test_deadline(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+	int64_t start = clock_ms();
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
+	q.deadline_ms = start + 100;
+	assert_int_equal(httpc_run(f->client, &q), ERR_TIMEOUT);
+	assert_in_range(clock_ms() - start, 90, 290);
+	q.deadline_ms = start; /* passed already: nothing is even asked */
+	assert_int_equal(httpc_run(f->client, &q), ERR_TIMEOUT);
+	assert_int_equal(fake_origin_count(f->origin, "/a"), 1);
+}
+
+/* Listens with a full queue: connecting to it takes for ever. */
+static void test_connect_time_out(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(addr);
+	CLEANUP(closep) int listener = socket(AF_INET, SOCK_STREAM, 0);
+	CLEANUP(closep) int first = socket(AF_INET, SOCK_STREAM, 0);
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/", url, &g);
+	int64_t start = clock_ms();
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(first, (struct sockaddr *)&addr, len), 0);
+	snprintf(url, 512, "http://127.0.0.1:%d/", ntohs(addr.sin_port));
+	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
+	assert_in_range(clock_ms() - start, 400, 1500);
+}
+
+static void test_nobody_there(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/", url, &g);
+
+	snprintf(url, 512, "http://127.0.0.1:1/");
+	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
+	snprintf(url, 512, "http://host.invalid/");
+	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
+}
+
+static void test_not_http(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const urls[] = { "file:///etc/passwd", "ftp://127.0.0.1/", "gopher://x/",
+					    "http://", "" };
+	CLEANUP(got_fini) struct got g = { 0 };
+	CLEANUP(buf_free) struct buf line = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/", url, &g);
+
+	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+		snprintf(url, 512, "%s", urls[i]);
+		assert_int_equal(httpc_run(f->client, &q), ERR_PROTO);
+	}
+	/* A head that never ends. */
+	for (int i = 0; i < 6000; i++)
+		buf_printf(&line, "X-%d: %0100d\r\n", i, i);
+	fake_origin_add(f->origin, "/endless",
+			(struct fake_answer){ .status = 200, .headers = buf_str(&line) });
+	assert_int_equal(get(f, "/endless", &g), ERR_PROTO);
+	assert_int_equal(get(f, "/next", &(struct got){ 0 }), 404);
+}
+
+/* --- cancel */
+
+struct canceler {
+	struct httpc *client;
+	struct httpc_cancel *cancel;
+};
+
+static void *cancel_soon(void *arg)
+{
+	struct canceler *c = arg;
+
+	clock_sleep_ms(100);
+	httpc_cancel(c->client, c->cancel);
+	return NULL;
+}
+
+static void test_cancel(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	struct httpc_cancel cancel = { 0 };
+	struct canceler canceler = { f->client, &cancel };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+	int64_t start = clock_ms();
+	pthread_t thread;
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
+	q.cancel = &cancel;
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &canceler), 0);
+	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_in_range(clock_ms() - start, 90, 250);
+	pthread_join(thread, NULL);
+	/* It stays canceled: a later call does not begin. */
+	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_int_equal(fake_origin_count(f->origin, "/a"), 1);
+	/* Others go on. */
+	assert_int_equal(get(f, "/b", &(struct got){ 0 }), 404);
+}
+
+/* --- many threads */
+
+static void *get_many(void *arg)
+{
+	struct fixture *f = arg;
+
+	for (int i = 0; i < 30; i++) {
+		CLEANUP(got_fini) struct got g = { 0 };
+		struct httpc_cancel cancel = { .canceled = i % 10 == 9 };
+		char url[512];
+		struct httpc_request q = request(f, "/big", url, &g);
+
+		q.cancel = &cancel;
+		q.range_off = (uint64_t)i * 1000;
+		q.range_len = 50000;
+		if (cancel.canceled) {
+			assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+			continue;
+		}
+		assert_int_equal(httpc_run(f->client, &q), 206);
+		assert_memory_equal(g.body.data, f->big + q.range_off, 50000);
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[16];
+
+	fake_origin_add(
+		f->origin, "/big",
+		(struct fake_answer){ .status = 200, .body = f->big, .len = BIG, .ranges = true });
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, get_many, f), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_true(fake_origin_connections(f->origin) <= 16);
+}
+
+/* --- heads */
+
+static void test_content_range(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t total; /* -2: malformed */
+	} cases[] = {
+		{ "bytes 0-9/10", 10 },
+		{ "Bytes 0-9/*", -1 },
+		{ "bytes 0-9/9", -2 },
+		{ "bytes 9-0/10", -2 },
+		{ "bytes */10", -2 },
+		{ "bytes 0-9", -2 },
+		{ "bytes 0-9/", -2 },
+		{ "bytes 0-9/10x", -2 },
+		{ "bytes -9/10", -2 },
+		{ "items 0-9/10", -2 },
+		{ "bytes=0-9/10", -2 },
+		{ "bytes 0-9/**", -2 },
+		{ "bytes 0- 9/10", -2 },
+		{ "bytes +0-9/10", -2 },
+		{ "bytes 0-99999999999999999999/*", -2 },
+	};
+	struct fixture *f = *state;
+	char headers[ARRAY_LEN(cases)][128];
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(got_fini) struct got g = { 0 };
+
+		snprintf(headers[i], sizeof(headers[i]), "Content-Range: %s\r\n", cases[i].text);
+		fake_origin_clear(f->origin, "/a");
+		fake_origin_add(f->origin, "/a",
+				(struct fake_answer){ .status = 206, .headers = headers[i] });
+		assert_int_equal(get(f, "/a", &g), 206);
+		assert_int_equal(g.range_result, cases[i].total == -2 ? -EINVAL : 0);
+		if (g.range_result == 0)
+			assert_int_equal(g.total, cases[i].total);
+	}
+}
+
+static void test_retry_after(void **state)
+{
+	static const struct {
+		const char *headers;
+		int64_t ms;
+	} cases[] = {
+		{ "Retry-After: 7\r\n", 7000 },
+		{ "Retry-After: 0\r\n", 0 },
+		{ "Retry-After: Sat, 01 Jan 2000 00:00:00 GMT\r\n", 0 },
+		{ "Retry-After: soon\r\n", -1 },
+		{ "Retry-After: 99999999999\r\n", 24 * 3600 * 1000 },
+		{ "RateLimit: \"api\";r=0;t=55\r\n", 55000 },
+		{ "RateLimit: \"api\";r=12;t=55\r\n", -1 },
+		{ "RateLimit: \"api\"\r\n", -1 },
+		{ "Retry-After: 7\r\nRateLimit: \"api\";r=0;t=55\r\n", 7000 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(got_fini) struct got g = { 0 };
+
+		fake_origin_clear(f->origin, "/a");
+		fake_origin_add(f->origin, "/a",
+				(struct fake_answer){ .status = 429, .headers = cases[i].headers });
+		assert_int_equal(get(f, "/a", &g), 429);
+		assert_int_equal(g.wait_ms, cases[i].ms);
+	}
+}
+
+/* --- TLS, against Debian's openssl if it is there */
+
+static pid_t start_tls(char dir[static 32], int port)
+{
+	char command[512];
+	pid_t pid;
+
+	snprintf(dir, 32, "/tmp/test_httpc.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(command, sizeof(command),
+		 "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 "
+		 "-subj /CN=localhost -addext subjectAltName=DNS:localhost >req.log 2>&1",
+		 dir);
+	if (system(command) != 0)
+		return -1;
+	snprintf(command, sizeof(command),
+		 "cd %s && exec openssl s_server -accept %d -cert cert -key key -www >log 2>&1",
+		 dir, port);
+	pid = fork();
+	if (pid == 0)
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	return pid;
+}
+
+static int get_tls(int port)
+{
+	const struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000 };
+	CLEANUP(httpc_freep) struct httpc *c = NULL;
+	char url[64];
+	struct httpc_request q = { .method = "GET", .url = url };
+	int r = ERR_UPSTREAM;
+
+	assert_int_equal(httpc_new(&conf, &c), 0);
+	snprintf(url, sizeof(url), "https://localhost:%d/", port);
+	for (int i = 0; i < 100 && r == ERR_UPSTREAM; i++) {
+		q.deadline_ms = clock_ms() + 5000;
+		r = httpc_run(c, &q);
+		if (r == ERR_UPSTREAM)
+			clock_sleep_ms(50);
+	}
+	return r;
+}
+
+static void test_tls(void **state)
+{
+	int port = 20000 + (int)getpid() % 20000, untrusted, trusted;
+	char dir[32], command[128];
+	pid_t pid;
+
+	(void)state;
+	if (system("openssl version >/dev/null 2>&1") != 0)
+		skip();
+	pid = start_tls(dir, port);
+	assert_true(pid > 0);
+	untrusted = get_tls(port);
+	snprintf(command, sizeof(command), "%s/cert", dir);
+	setenv("SSL_CERT_FILE", command, 1);
+	trusted = get_tls(port);
+	unsetenv("SSL_CERT_FILE");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(untrusted, ERR_TLS);
+	assert_int_equal(trusted, 200);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_get),
+		TEST(test_token_range_accept),
+		TEST(test_token_cannot_add_a_header),
+		TEST(test_head_has_no_body),
+		TEST(test_redirects_are_shown_not_followed),
+		TEST(test_nothing_is_decoded),
+		TEST(test_chunked),
+		TEST(test_connections_are_reused),
+		TEST(test_callbacks_end_the_call),
+		TEST(test_short_and_long_bodies),
+		TEST(test_reset_and_silence_at_the_start),
+		TEST(test_stall),
+		TEST(test_deadline),
+		TEST(test_connect_time_out),
+		TEST(test_nobody_there),
+		TEST(test_not_http),
+		TEST(test_cancel),
+		TEST(test_threads),
+		TEST(test_content_range),
+		TEST(test_retry_after),
+		cmocka_unit_test(test_tls),
+	};
+
+	unsetenv("http_proxy"); /* loopback must be reached directly */
+	unsetenv("https_proxy");
+	unsetenv("HTTPS_PROXY");
+	unsetenv("ALL_PROXY");
+	unsetenv("all_proxy");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "daemon/base/digest.h"
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/chunk.h"
+#include "tests/fake_source.h"
+#include "tests/place.h"
+
+#define ETAG "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define ETAG2 "0f112233445566778899aabbccddeeff00112233"
+#define FILE_PATH "blobs/00/" ETAG
+#define MAP_PATH FILE_PATH ".map"
+#define SIZE (3 * CHUNK_BYTES + 1000)
+#define SEED 7
+#define NOBODY 65534
+
+static struct store *open_store(const struct place *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct store *s = NULL;
+
+	assert_int_equal(store_open(p->path, "pid 1", &s, &why), 0);
+	assert_int_equal(why.len, 0);
+	return s;
+}
+
+static struct blob *open_blob_sized(struct store *s, uint64_t size, bool sealed)
+{
+	struct blob *b = NULL;
+
+	assert_int_equal(store_blob(s, ETAG, size, sealed, &b), 0);
+	return b;
+}
+
+static struct blob *open_blob(struct store *s)
+{
+	return open_blob_sized(s, SIZE, false);
+}
+
+static void fill_chunk(struct blob *b, uint32_t i)
+{
+	size_t len = chunk_end(i, blob_size(b)) - chunk_start(i);
+	CLEANUP(freep) char *bytes = malloc(len);
+
+	fake_bytes(SEED, chunk_start(i), bytes, len);
+	assert_int_equal(blob_write(b, bytes, len, chunk_start(i)), 0);
+	assert_int_equal(blob_put_chunk(b, i, xxh3_of(bytes, len)), 0);
+}
+
+static void fill_all(struct blob *b)
+{
+	for (uint32_t i = 0; i < chunk_count(blob_size(b)); i++)
+		fill_chunk(b, i);
+}
+
+static bool chunk_is_right(struct blob *b, uint32_t i)
+{
+	return fake_bytes_are(SEED, chunk_start(i), blob_data(b, chunk_start(i)),
+			      chunk_end(i, blob_size(b)) - chunk_start(i));
+}
+
+/* As if the last process had been killed. */
+static void make_unclean(const struct place *p)
+{
+	unlinkat(p->dirfd, "clean", 0);
+}
+
+static void tear_chunk(const struct place *p, uint32_t i)
+{
+	CLEANUP(closep) int fd = openat(p->dirfd, FILE_PATH, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(file_pwrite(fd, "torn", 4, chunk_start(i) + 500), 0);
+}
+
+static bool exists(const struct place *p, const char *path)
+{
+	return faccessat(p->dirfd, path, F_OK, 0) == 0;
+}
+
+/* ---- one blob ---- */
+
+static void an_empty_blob_is_sparse_and_reads_as_zero(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	struct stat st;
+
+	assert_int_equal(fstat(blob_fd(b), &st), 0);
+	assert_int_equal(st.st_size, SIZE);
+	assert_int_equal(st.st_blocks, 0);
+	assert_string_equal(blob_etag(b), ETAG);
+	assert_int_equal(blob_size(b), SIZE);
+	assert_int_equal(blob_present_bytes(b), 0);
+	assert_false(blob_is_sealed(b));
+	for (uint32_t i = 0; i < 4; i++)
+		assert_false(blob_has(b, i));
+	assert_int_equal(*(const char *)blob_data(b, SIZE - 1), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_put_chunk_is_present_and_mapped(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 1);
+	fill_chunk(b, 3);
+	assert_false(blob_has(b, 0));
+	assert_true(blob_has(b, 1));
+	assert_true(blob_may_have(b, 3));
+	assert_true(chunk_is_right(b, 1));
+	assert_true(chunk_is_right(b, 3));
+	assert_int_equal(blob_present_bytes(b), CHUNK_BYTES + 1000);
+	blob_release_pages(b, CHUNK_BYTES + 5, 100);
+	assert_true(chunk_is_right(b, 1));
+	assert_in_range(store_disk_bytes(s, ETAG), CHUNK_BYTES + 1000, 2 * CHUNK_BYTES);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void bytes_written_but_not_put_are_absent(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	assert_int_equal(blob_write(b, "abc", 3, 0), 0);
+	assert_false(blob_has(b, 0));
+	assert_memory_equal(blob_data(b, 0), "abc", 3);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_chunk_put_twice_counts_once(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	uint64_t used;
+
+	fill_chunk(b, 0);
+	used = store_used_bytes(s);
+	fill_chunk(b, 0);
+	assert_int_equal(blob_present_bytes(b), CHUNK_BYTES);
+	assert_int_equal(store_used_bytes(s), used);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void all_who_ask_get_the_same_blob(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *a = open_blob(s), *b = open_blob(s), *other;
+
+	assert_ptr_equal(a, b);
+	assert_int_equal(store_blob(s, ETAG, SIZE + 1, false, &other), -EBUSY);
+	blob_unref(a);
+	fill_chunk(b, 0);
+	blob_unref(blob_ref(b));
+	assert_true(blob_has(b, 0));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void the_map_survives_a_reopen(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 2);
+	blob_unref(b);
+	b = open_blob(s);
+	assert_true(blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+	s = open_store(*state);
+	b = open_blob(s);
+	assert_false(blob_has(b, 1));
+	assert_true(blob_has(b, 2));
+	assert_int_equal(blob_present_bytes(b), CHUNK_BYTES);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_torn_chunk_is_absent_after_an_unclean_stop(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 1);
+	fill_chunk(b, 2);
+	blob_unref(b);
+	store_close(s);
+	tear_chunk(*state, 1);
+	make_unclean(*state);
+	s = open_store(*state);
+	b = open_blob(s);
+	assert_true(blob_may_have(b, 1));
+	assert_false(blob_has(b, 1));
+	assert_false(blob_may_have(b, 1));
+	assert_true(blob_has(b, 2));
+	assert_int_equal(blob_present_bytes(b), CHUNK_BYTES);
+	fill_chunk(b, 1);
+	assert_true(blob_has(b, 1));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void after_a_clean_stop_nothing_is_compared(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 1);
+	blob_unref(b);
+	store_close(s);
+	tear_chunk(*state, 1);
+	s = open_store(*state);
+	b = open_blob(s);
+	assert_true(blob_has(b, 1));
+	assert_false(chunk_is_right(b, 1));
+	blob_unref(b);
+	store_close(s);
+}
+
+/* A run that begins unclean and ends cleanly has not compared what it did not touch. */
+static void a_clean_stop_does_not_vouch_for_an_earlier_unclean_one(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 1);
+	blob_unref(b);
+	store_close(s);
+	tear_chunk(*state, 1);
+	make_unclean(*state);
+	store_close(open_store(*state));
+	s = open_store(*state);
+	b = open_blob(s);
+	assert_false(blob_has(b, 1));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void with_nothing_left_to_compare_a_clean_stop_is_clean(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	blob_seal(b);
+	blob_unref(b);
+	store_close(s);
+	make_unclean(*state);
+	store_close(open_store(*state));
+	assert_true(exists(*state, "clean"));
+}
+
+static void a_file_of_another_size_starts_empty(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	blob_unref(b);
+	b = open_blob_sized(s, SIZE + 5, false);
+	assert_int_equal(blob_present_bytes(b), 0);
+	assert_false(blob_has(b, 0));
+	assert_int_equal(store_disk_bytes(s, ETAG), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+/* Changes four bytes of the chunk map's head. */
+static void spoil_map(const struct place *p, uint64_t off)
+{
+	CLEANUP(closep) int fd = openat(p->dirfd, MAP_PATH, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(file_pwrite(fd, "\0\0\4\0", 4, off), 0);
+}
+
+static void a_map_that_does_not_fit_counts_as_empty(void **state)
+{
+	static const uint64_t at[] = { 0, 8, 16 }; /* magic, chunk size, file size */
+
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct store *s = open_store(*state);
+		struct blob *b = open_blob(s);
+
+		fill_chunk(b, 0);
+		blob_unref(b);
+		spoil_map(*state, at[i]);
+		b = open_blob(s);
+		assert_false(blob_has(b, 0));
+		assert_int_equal(blob_present_bytes(b), 0);
+		blob_unref(b);
+		store_close(s);
+	}
+}
+
+static void a_map_that_is_too_short_counts_as_empty(void **state)
+{
+	const struct place *p = *state;
+	struct store *s = open_store(p);
+	struct blob *b = open_blob(s);
+	char path[256];
+
+	fill_chunk(b, 0);
+	blob_unref(b);
+	snprintf(path, sizeof(path), "%s/" MAP_PATH, p->path);
+	assert_int_equal(truncate(path, 30), 0);
+	b = open_blob(s);
+	assert_int_equal(blob_present_bytes(b), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_sealed_blob_has_all_and_no_map(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	assert_true(exists(*state, MAP_PATH));
+	assert_int_equal(blob_sync(b), 0);
+	blob_seal(b);
+	assert_true(blob_is_sealed(b));
+	assert_false(exists(*state, MAP_PATH));
+	blob_unref(b);
+	b = open_blob_sized(s, SIZE, true);
+	assert_true(blob_is_sealed(b));
+	assert_true(blob_has(b, 3));
+	assert_int_equal(blob_present_bytes(b), SIZE);
+	assert_true(chunk_is_right(b, 3));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void what_is_not_there_is_not_sealed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob_sized(s, SIZE, true);
+
+	assert_false(blob_is_sealed(b));
+	assert_int_equal(blob_present_bytes(b), 0);
+	blob_unref(b);
+	/* The file has its size now, and zeros for bytes: still not sealed, whatever the catalog says. */
+	b = open_blob_sized(s, SIZE, true);
+	assert_false(blob_is_sealed(b));
+	assert_false(blob_has(b, 0));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void an_empty_file_can_be_sealed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob_sized(s, 0, false);
+
+	assert_false(blob_is_sealed(b));
+	blob_seal(b);
+	blob_unref(b);
+	b = open_blob_sized(s, 0, true);
+	assert_true(blob_is_sealed(b));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_dropped_blob_has_nothing_now_and_later(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	assert_int_equal(blob_drop(b), 0);
+	assert_int_equal(blob_present_bytes(b), 0);
+	assert_int_equal(store_used_bytes(s), 0);
+	assert_int_equal(store_disk_bytes(s, ETAG), 0);
+	assert_int_equal(*(const char *)blob_data(b, 5), 0);
+	assert_false(blob_has(b, 0));
+	blob_unref(b);
+	b = open_blob(s);
+	assert_false(blob_has(b, 0));
+	fill_all(b);
+	assert_true(chunk_is_right(b, 2));
+	blob_unref(b);
+	store_close(s);
+}
+
+/* ---- the directory ---- */
+
+static void an_open_blob_is_not_evicted(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	assert_int_equal(store_evict(s, ETAG), -EBUSY);
+	assert_true(blob_has(b, 0));
+	blob_unref(b);
+	assert_in_range(store_evict(s, ETAG), SIZE, SIZE + 2 * CHUNK_BYTES);
+	assert_false(exists(*state, FILE_PATH));
+	assert_false(exists(*state, MAP_PATH));
+	assert_int_equal(store_evict(s, ETAG), -ENOENT);
+	b = open_blob(s);
+	assert_int_equal(blob_present_bytes(b), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void what_is_used_is_counted_and_never_below_zero(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob_sized(s, 100, false);
+	uint64_t used;
+
+	assert_int_equal(store_used_bytes(s), 0);
+	fill_all(b);
+	used = store_used_bytes(s);
+	assert_in_range(used, 100, 65536);
+	blob_unref(b);
+	/* The disk gives whole blocks: more comes back than was written. */
+	assert_true(store_evict(s, ETAG) >= 100);
+	assert_in_range(store_used_bytes(s), 0, used);
+	b = open_blob(s);
+	fill_all(b);
+	assert_true(store_used_bytes(s) >= SIZE);
+	blob_unref(b);
+	store_close(s);
+	s = open_store(*state);
+	assert_in_range(store_used_bytes(s), SIZE, SIZE + CHUNK_BYTES);
+	store_close(s);
+}
+
+struct seen {
+	unsigned count;
+	uint64_t bytes;
+	int64_t used_s;
+};
+
+static int see(void *arg, const char *etag, uint64_t bytes, int64_t used_s)
+{
+	struct seen *seen = arg;
+
+	assert_true(strcmp(etag, ETAG) == 0 || strcmp(etag, ETAG2) == 0);
+	seen->count++;
+	seen->bytes += bytes;
+	seen->used_s = used_s;
+	return 0;
+}
+
+static int stop_at_first(void *arg, const char *etag UNUSED, uint64_t bytes UNUSED,
+			 int64_t used_s UNUSED)
+{
+	++*(int *)arg;
+	return 5;
+}
+
+static void each_blob_is_listed_with_its_last_use(void **state)
+{
+	const struct timespec times[2] = { { .tv_sec = 12345 }, { .tv_sec = 99 } };
+	const struct place *p = *state;
+	struct store *s = open_store(p);
+	struct blob *b = open_blob(s), *b2;
+	struct seen seen = { 0 };
+	int calls = 0;
+
+	fill_chunk(b, 0);
+	assert_int_equal(store_blob(s, ETAG2, 0, false, &b2), 0);
+	assert_int_equal(file_replace(p->dirfd, "blobs/00/README", "x", 1, 0600), 0);
+	blob_unref(b2);
+	blob_unref(b);
+	assert_int_equal(utimensat(p->dirfd, FILE_PATH, times, 0), 0);
+	assert_int_equal(utimensat(p->dirfd, "blobs/0f/" ETAG2, times, 0), 0);
+	assert_int_equal(store_each(s, see, &seen), 0);
+	assert_int_equal(seen.count, 2);
+	assert_int_equal(seen.used_s, 12345);
+	assert_int_equal(seen.bytes, CHUNK_BYTES);
+	assert_int_equal(store_each(s, stop_at_first, &calls), 5);
+	assert_int_equal(calls, 1);
+	/* Opening is using. */
+	blob_unref(open_blob(s));
+	assert_int_equal(unlinkat(p->dirfd, "blobs/0f/" ETAG2, 0), 0);
+	store_each(s, see, &seen);
+	assert_true(seen.used_s > 12345);
+	store_close(s);
+}
+
+static void the_file_system_has_its_space(void **state)
+{
+	struct store *s = open_store(*state);
+	uint64_t total, free_bytes;
+
+	assert_int_equal(store_space(s, &total, &free_bytes), 0);
+	assert_true(free_bytes > 0 && free_bytes <= total);
+	store_close(s);
+}
+
+static void the_second_is_refused_and_told_who_is_first(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct place *p = *state;
+	struct store *first = NULL, *second = NULL;
+
+	assert_int_equal(store_open(p->path, "pid 12 on /models", &first, &why), 0);
+	assert_int_equal(store_open(p->path, "pid 13", &second, &why), ERR_LOCKED);
+	assert_null(second);
+	assert_non_null(strstr(buf_str(&why), "pid 12 on /models"));
+	assert_non_null(strstr(buf_str(&why), p->path));
+	store_close(first);
+	assert_int_equal(store_open(p->path, "pid 13", &second, &why), 0);
+	store_close(second);
+}
+
+static void a_newer_version_is_refused(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct place *p = *state;
+	struct store *s = NULL;
+
+	store_close(open_store(p));
+	assert_int_equal(file_replace(p->dirfd, "version", "matrixfs-cache 2\n", 17, 0600), 0);
+	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
+	assert_non_null(strstr(buf_str(&why), "version 2"));
+	buf_clear(&why);
+	assert_int_equal(file_replace(p->dirfd, "version", "somebody's\n", 11, 0600), 0);
+	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
+	assert_non_null(strstr(buf_str(&why), "not a matrixfs cache"));
+	assert_int_equal(unlinkat(p->dirfd, "version", 0), 0);
+	store_close(open_store(p));
+}
+
+static void a_missing_directory_is_made(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct place *p = *state;
+	struct store *s = NULL;
+	char path[128], index[160];
+
+	snprintf(path, sizeof(path), "%s/a/b", p->path);
+	assert_int_equal(store_open(path, "me", &s, &why), 0);
+	snprintf(index, sizeof(index), "%s/index", path);
+	assert_string_equal(store_index_dir(s), index);
+	assert_true(exists(p, "a/b/index"));
+	store_close(s);
+}
+
+static void a_path_that_is_a_file_is_refused(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct place *p = *state;
+	struct store *s = NULL;
+	char path[128];
+
+	assert_int_equal(file_replace(p->dirfd, "f", "x", 1, 0600), 0);
+	snprintf(path, sizeof(path), "%s/f", p->path);
+	assert_int_equal(store_open(path, "me", &s, &why), -ENOTDIR);
+	assert_non_null(strstr(buf_str(&why), path));
+}
+
+/* Root may write anywhere: a child that is nobody tries. */
+static void a_directory_that_cannot_be_written_is_refused(void **state)
+{
+	const struct place *p = *state;
+	pid_t child;
+	int status;
+
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(chmod(p->path, 0755), 0);
+	child = fork();
+	if (child == 0) {
+		struct buf why = { 0 };
+		struct store *s = NULL;
+		int r = setgid(NOBODY) || setuid(NOBODY) ? 0 : store_open(p->path, "me", &s, &why);
+
+		_exit(r == -EACCES && strstr(buf_str(&why), "cannot write in the cache") ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_empty_blob_is_sparse_and_reads_as_zero),
+		TEST(a_put_chunk_is_present_and_mapped),
+		TEST(bytes_written_but_not_put_are_absent),
+		TEST(a_chunk_put_twice_counts_once),
+		TEST(all_who_ask_get_the_same_blob),
+		TEST(the_map_survives_a_reopen),
+		TEST(a_torn_chunk_is_absent_after_an_unclean_stop),
+		TEST(after_a_clean_stop_nothing_is_compared),
+		TEST(a_clean_stop_does_not_vouch_for_an_earlier_unclean_one),
+		TEST(with_nothing_left_to_compare_a_clean_stop_is_clean),
+		TEST(a_file_of_another_size_starts_empty),
+		TEST(a_map_that_does_not_fit_counts_as_empty),
+		TEST(a_map_that_is_too_short_counts_as_empty),
+		TEST(a_sealed_blob_has_all_and_no_map),
+		TEST(what_is_not_there_is_not_sealed),
+		TEST(an_empty_file_can_be_sealed),
+		TEST(a_dropped_blob_has_nothing_now_and_later),
+		TEST(an_open_blob_is_not_evicted),
+		TEST(what_is_used_is_counted_and_never_below_zero),
+		TEST(each_blob_is_listed_with_its_last_use),
+		TEST(the_file_system_has_its_space),
+		TEST(the_second_is_refused_and_told_who_is_first),
+		TEST(a_newer_version_is_refused),
+		TEST(a_missing_directory_is_made),
+		TEST(a_path_that_is_a_file_is_refused),
+		TEST(a_directory_that_cannot_be_written_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

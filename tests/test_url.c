@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/base/url.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/err.h"
+
+static void test_encode(void **state)
+{
+	CLEANUP(buf_free) struct buf kept = { 0 };
+	CLEANUP(buf_free) struct buf all = { 0 };
+
+	(void)state;
+	assert_int_equal(url_encode(&kept, "a/b c?d%e#~\xc3\xa9", 1), 0);
+	assert_string_equal(buf_str(&kept), "a/b%20c%3Fd%25e%23~%C3%A9");
+	assert_int_equal(url_encode(&all, "refs/pr/1", 0), 0);
+	assert_string_equal(buf_str(&all), "refs%2Fpr%2F1");
+}
+
+static void assert_join(const char *base, const char *reference, const char *expected)
+{
+	CLEANUP(buf_free) struct buf joined = { 0 };
+
+	assert_int_equal(url_join(base, reference, &joined), expected ? 0 : ERR_PROTO);
+	assert_string_equal(buf_str(&joined), expected ? expected : "");
+}
+
+static void test_join(void **state)
+{
+	const char *base = "http://h:81/a/b?q=1";
+
+	(void)state;
+	assert_join(base, "https://Other/x?y=%2F&z", "https://Other/x?y=%2F&z");
+	assert_join(base, "//other/x", "http://other/x");
+	assert_join(base, "/x/y", "http://h:81/x/y");
+	assert_join(base, "c?d", "http://h:81/a/c?d");
+	assert_join(base, "../c", "http://h:81/c");
+	assert_join(base, "/with space", "http://h:81/with%20space");
+	assert_join(base, "/x#part", "http://h:81/x");
+	assert_join(base, "", "http://h:81/a/b?q=1");
+	assert_join(base, "?r", "http://h:81/a/b?r");
+	assert_join(base, "./../../c/./d/..", "http://h:81/c/");
+	assert_join(base, "/..", "http://h:81/");
+	assert_join("http://u:p@h", "c", "http://u:p@h/c");
+	assert_join(base, "http://h\\@evil/", NULL);
+	assert_join(base, "//a@b@c/", NULL);
+	assert_join(base, "mailto:x", NULL);
+	assert_join("/a", "/b", NULL);
+	assert_join(base, "ftp://h/x", NULL);
+	assert_join(base, "file:///etc/passwd", NULL);
+	assert_join(base, "http://", NULL);
+}
+
+static void test_same_origin(void **state)
+{
+	(void)state;
+	assert_true(url_same_origin("http://h/a", "http://H:80/b?c"));
+	assert_true(url_same_origin("https://h:443", "https://h/"));
+	assert_true(url_same_origin("https://u:p@h/", "https://h/"));
+	assert_false(url_same_origin("http://h/", "https://h/"));
+	assert_false(url_same_origin("http://h/", "http://h:81/"));
+	assert_false(url_same_origin("http://h/", "http://h.evil/"));
+	assert_false(url_same_origin("http://h/", "http://h@evil/"));
+	assert_true(url_same_origin("http://[::1]:80/", "http://[::1]"));
+	assert_false(url_same_origin("http://h/", "/relative"));
+	/* Two readings are possible: no. */
+	assert_false(url_same_origin("http://h/", "http://evil\\@h/"));
+	assert_false(url_same_origin("http://h/", "http://evil@x@h/"));
+	assert_false(url_same_origin("http://h/", "http://%68/"));
+	assert_false(url_same_origin("http://h/", "http:h/"));
+	assert_false(url_same_origin("http://h/", "http://h:80x/"));
+	assert_false(url_same_origin("http://h/", "http://h :80/"));
+	assert_false(url_same_origin("http://[::1/", "http://[::1/"));
+}
+
+static void assert_public(const char *url, const char *expected)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	assert_int_equal(url_public(url, &text), expected ? 0 : -EINVAL);
+	assert_string_equal(buf_str(&text), expected ? expected : "");
+}
+
+static void test_public(void **state)
+{
+	(void)state;
+	assert_public("https://huggingface.co/", "https://huggingface.co");
+	assert_public("https://user:word@h:8443/mirror//?token=x#y", "https://h:8443/mirror");
+	assert_public("ftp://h/", NULL);
+	assert_public("huggingface.co", NULL);
+	assert_public("", NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_same_origin),
+		cmocka_unit_test(test_public),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
