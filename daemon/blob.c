@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One blob: a sparse data file, its mapping, and the chunk map of an incomplete one.
  *
- * Chunk map, version 1, little-endian: 8 bytes magic, u32 chunk size, u32 zero, u64 file size, then one
- * u64 a chunk: XXH3-64 of its bytes, or 0 while it is absent. A map that does not fit the file counts as
- * empty. Order of writes: data, then the map's entry; at sealing: data synced, catalog, map removed. */
+ * Chunk map, version 1, little-endian: 8 bytes magic, u32 chunk size, u32 zero, u64 file size,
+ * then one u64 a chunk: XXH3-64 of its bytes, or 0 while it is absent. A map that does not fit
+ * the file counts as empty. Order of writes: data, then the map's entry; at sealing: data synced,
+ * catalog, map removed. */
 #include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>

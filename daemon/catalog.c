@@ -87,8 +87,10 @@ static int check_version(struct catalog *c, const char *dir, struct buf *why)
 	version = le32toh(version);
 	if (version == CATALOG_VERSION)
 		return 0;
-	buf_printf(why, "the index in %s has format version %u and this matrixfs knows %d: use the "
-			"newer matrixfs, or another --cache", dir, version, CATALOG_VERSION);
+	buf_printf(why,
+		   "the index in %s has format version %u and this matrixfs knows %d: use the "
+		   "newer matrixfs, or another --cache",
+		   dir, version, CATALOG_VERSION);
 	return ERR_FORMAT;
 }
 
@@ -110,8 +112,10 @@ int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
 		r = check_version(c, dir, why);
 	if (r < 0) {
 		if (!why->len)
-			buf_printf(why, "cannot open the index in %s: %s: move it away to start an "
-					"empty one", dir, err_text(r));
+			buf_printf(why,
+				   "cannot open the index in %s: %s: move it away to start an "
+				   "empty one",
+				   dir, err_text(r));
 		catalog_close(c);
 		return r;
 	}

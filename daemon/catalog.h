@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cache knows, in LMDB: which repositories were seen and under which names, which commit each
- * ref named when it was last asked, each commit's date and manifest, and for each blob that has bytes
- * whether it is sealed and where it came from. Rows and their versions: docs/formats.md.
- * Every put is durable when it returns. Repository keys are repo_id_key(). Threads: any. */
+/* What the cache knows, in LMDB: which repositories were seen and under which names, which commit
+ * each ref named when it was last asked, each commit's date and manifest, and for each blob that
+ * has bytes whether it is sealed and where it came from. Rows and their versions:
+ * docs/formats.md. Every put is durable when it returns. Repository keys are repo_id_key().
+ * Threads: any. */
 #ifndef MATRIXFS_CATALOG_H
 #define MATRIXFS_CATALOG_H
 
@@ -25,15 +26,15 @@ typedef int (*catalog_repo_fn)(void *arg, const char *key, const char *canonical
 int catalog_each_repo(struct catalog *c, catalog_repo_fn fn, void *arg);
 
 /* A ref, its commit, and when (wall clock, seconds) the hub said so. */
-MUST_USE int catalog_put_ref(struct catalog *c, const char *key, const char *ref, const char *commit,
-			     int64_t checked_s);
+MUST_USE int catalog_put_ref(struct catalog *c, const char *key, const char *ref,
+			     const char *commit, int64_t checked_s);
 MUST_USE int catalog_del_ref(struct catalog *c, const char *key, const char *ref);
 typedef int (*catalog_ref_fn)(void *arg, const char *ref, const char *commit, int64_t checked_s);
 int catalog_each_ref(struct catalog *c, const char *key, catalog_ref_fn fn, void *arg);
 
 /* A commit's date (seconds since 1970) and files. -ENOENT, ERR_CORRUPT. */
-MUST_USE int catalog_put_commit(struct catalog *c, const char *key, const char *commit, int64_t date_s,
-				const struct manifest *m);
+MUST_USE int catalog_put_commit(struct catalog *c, const char *key, const char *commit,
+				int64_t date_s, const struct manifest *m);
 MUST_USE int catalog_get_commit(struct catalog *c, const char *key, const char *commit,
 				int64_t *ret_date_s, struct manifest **ret);
 typedef int (*catalog_commit_fn)(void *arg, const char *commit);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Geometry of a blob: its file is cut into chunks of 1 MiB (the last may be shorter), and a chunk is the
- * unit of presence on disk. Pure functions; offsets and sizes are bytes. */
+/* Geometry of a blob: its file is cut into chunks of 1 MiB (the last may be shorter), and a chunk
+ * is the unit of presence on disk. Pure functions; offsets and sizes are bytes. */
 #ifndef MATRIXFS_CHUNK_H
 #define MATRIXFS_CHUNK_H
 

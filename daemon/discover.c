@@ -14,8 +14,8 @@
 /* One question to one hub. */
 typedef int (*ask_fn)(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms);
 
-/* How much a failure decides: a hub that could not be asked outweighs one that refused, which outweighs
- * one that has no such thing. */
+/* How much a failure decides: a hub that could not be asked outweighs one that refused, which
+ * outweighs one that has no such thing. */
 static int weight(int r)
 {
 	switch (r) {
@@ -35,7 +35,8 @@ static int weight(int r)
 	}
 }
 
-static int ask_hub(struct hub *h, struct flight_job *job, int64_t deadline_ms, ask_fn ask, void *arg)
+static int ask_hub(struct hub *h, struct flight_job *job, int64_t deadline_ms, ask_fn ask,
+		   void *arg)
 {
 	struct retry retry;
 	int r;
@@ -90,8 +91,8 @@ struct files_question {
 	int64_t date_s;
 };
 
-/* A commit's date comes from the commit list, or from what the hub tells about the revision; a hub that
- * knows neither costs nothing but the date. */
+/* A commit's date comes from the commit list, or from what the hub tells about the revision; a
+ * hub that knows neither costs nothing but the date. */
 static int64_t ask_date(struct hub *h, struct httpc_cancel *cancel, const struct files_question *q)
 {
 	struct hub_revision revision;
@@ -164,7 +165,8 @@ int discover_repo(const struct discover *d, struct flight_job *job, const struct
 	return known_set_ref(d->known, repo, "main", q.answer.commit);
 }
 
-/* True if a failure leaves an older answer standing: all but the hubs' own word that the ref is gone. */
+/* True if a failure leaves an older answer standing: all but the hubs' own word that the ref is
+ * gone. */
 static bool leaves_old(const struct discover *d, struct repo *repo, const char *ref, int r)
 {
 	struct known_ref old;
@@ -172,7 +174,8 @@ static bool leaves_old(const struct discover *d, struct repo *repo, const char *
 	return r != ERR_NOREV && known_get_ref(d->known, repo, ref, &old) && old.commit[0];
 }
 
-int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo, const char *ref)
+int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo,
+		 const char *ref)
 {
 	struct revision_question q = { .id = repo_id_of(repo), .revision = ref };
 	int r = ask_hubs(d, job, ask_revision, &q);

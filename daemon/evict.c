@@ -66,14 +66,14 @@ static uint64_t excess(struct evict *e)
 
 	if (conf->max_bytes && used > conf->max_bytes)
 		over = used - conf->max_bytes + conf->max_bytes / 100 * MARGIN_PERCENT;
-	if (store_space(conf->store, &total, &free_bytes) == 0 &&
-	    free_bytes < conf->min_free_bytes)
+	if (store_space(conf->store, &total, &free_bytes) == 0 && free_bytes < conf->min_free_bytes)
 		lack = conf->min_free_bytes - free_bytes +
 		       conf->min_free_bytes / 100 * MARGIN_PERCENT;
 	return over > lack ? over : lack;
 }
 
-/* Deletes one blob; the catalog's row goes first so that no row names a blob that is gone for good. */
+/* Deletes one blob; the catalog's row goes first so that no row names a blob that is gone for
+ * good. */
 static uint64_t drop(struct evict *e, const struct candidate *c)
 {
 	int64_t freed = store_evict(e->conf.store, c->etag);

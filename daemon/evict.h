@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the cache within its budget: when blobs take more than max_bytes, or the file system has less
- * than min_free_bytes left, the blobs used longest ago go, whole, until a margin below the limit is
- * reached. Blobs that are open never go. A thread looks every few seconds. */
+/* Keeps the cache within its budget: when blobs take more than max_bytes, or the file system has
+ * less than min_free_bytes left, the blobs used longest ago go, whole, until a margin below the
+ * limit is reached. Blobs that are open never go. A thread looks every few seconds. */
 #ifndef MATRIXFS_EVICT_H
 #define MATRIXFS_EVICT_H
 
@@ -20,10 +20,11 @@ struct evict_conf {
 	int64_t period_ms;
 };
 
+/* Starts the thread; stop joins it. */
 MUST_USE int evict_start(const struct evict_conf *conf, struct evict **ret);
 void evict_stop(struct evict *e);
-/* Makes room now, on the caller's thread: bytes freed. For a write that found the disk full: then at least
- * `want` bytes go if they can, whatever the limits say. */
+/* Makes room now, on the caller's thread: bytes freed. For a write that found the disk full: then
+ * at least `want` bytes go if they can, whatever the limits say. */
 uint64_t evict_now(struct evict *e, uint64_t want);
 
 #endif

@@ -230,7 +230,8 @@ void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SO
 	lock_drop(&f->pulls.lock);
 }
 
-static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off, uint64_t len)
+static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off,
+		       uint64_t len)
 {
 	if (atomic_load(&w->canceled))
 		return ERR_CANCELED;
@@ -255,7 +256,8 @@ static int want_locked(struct pull *p, const struct plan_want *want)
 	return r;
 }
 
-static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
+		       struct waiter *w)
 {
 	bool there = pull_has_locked(p, off, len);
 	struct plan_want want;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of blobs, fetched once whoever asks. Puts together the table of pulls, the stream threads and
- * the sealer, and wakes readers whose deadline has passed. Threads: any. */
+/* Bytes of blobs, fetched once whoever asks. Puts together the table of pulls, the stream threads
+ * and the sealer, and wakes readers whose deadline has passed. Threads: any. */
 #ifndef MATRIXFS_FETCH_H
 #define MATRIXFS_FETCH_H
 
@@ -13,7 +13,7 @@ struct pull;
 struct waiter;
 
 struct fetch_conf {
-	struct store *store;           /* borrowed until fetch_free, like the next three */
+	struct store *store; /* borrowed until fetch_free, like the next three */
 	struct catalog *catalog;
 	struct httpc *http;
 	struct source *const *sources; /* in order of preference; none when offline */
@@ -25,14 +25,15 @@ struct fetch_conf {
 	void *on_wrong_arg;
 };
 
+/* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */
 MUST_USE int fetch_new(const struct fetch_conf *conf, struct fetch **ret);
 /* Wakes all readers with ERR_STOPPING, ends running requests, joins all threads. */
 void fetch_stop(struct fetch *f);
 /* All handles must have been closed. */
 void fetch_free(struct fetch *f);
 
-/* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with another
- * size and in use; -ENOSPC, -EROFS and the like from the cache directory. */
+/* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
+ * another size and in use; -ENOSPC, -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
 void fetch_close(struct fetch *f, struct pull *p);
 /* The blob behind a handle; borrowed until fetch_close. */
@@ -41,9 +42,9 @@ struct blob *fetch_blob(const struct pull *p);
 #define FETCH_SOURCE_MAX 255
 void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1]);
 
-/* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 if it is, PARKED if w
- * waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT, ERR_STOPPING or the reason it cannot be had), or
- * negative. A NULL w only asks: 0, or PARKED for "would wait", and nothing is started. */
+/* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 if it is, PARKED
+ * if w waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT, ERR_STOPPING or the reason it cannot be
+ * had), or negative. A NULL w only asks: 0, or PARKED for "would wait", and nothing is started. */
 MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
 			struct waiter *w);
 /* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs wait in a queue for a worker; workers are started as needed and end when idle. A job is in the
- * map from its first waiter until it has run, so that joiners find it. One clock thread wakes late
- * waiters; it looks every TICK_MS while anybody waits. */
+/* Jobs wait in a queue for a worker; workers are started as needed and end when idle. A job is in
+ * the map from its first waiter until it has run, so that joiners find it. One clock thread wakes
+ * late waiters; it looks every TICK_MS while anybody waits. */
 #include "daemon/flight.h"
 
 #include <assert.h>

@@ -17,7 +17,7 @@
 struct page {
 	struct hub_answer answer;
 	struct buf body;
-	size_t dropped;	 /* bytes of a refusal's body */
+	size_t dropped;  /* bytes of a refusal's body */
 	struct buf next; /* absolute URL of the next page, or empty */
 };
 

@@ -22,16 +22,16 @@ struct hub {
 	struct location_memory *locations;
 	struct lock lock;
 	int64_t down_until_ms; /* guarded by lock; 0: the hub is well */
-	bool probing;	       /* guarded by lock; somebody tries whether it is back */
+	bool probing;          /* guarded by lock; somebody tries whether it is back */
 };
 
 /* What every exchange wants to know of an answer's head. Zeroed before use. */
 struct hub_answer {
 	const char *url; /* that was asked; borrowed */
-	bool own;	 /* it is on the hub's own origin */
+	bool own;        /* it is on the hub's own origin */
 	bool token_sent;
-	int status;	     /* 0 until a head came */
-	int error;	     /* what a status that is not wanted means */
+	int status;          /* 0 until a head came */
+	int error;           /* what a status that is not wanted means */
 	int64_t wait_ms;     /* how long the server asks to stay away, or -1 */
 	struct buf location; /* absolute target of a redirect; empty if this is none */
 };

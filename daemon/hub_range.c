@@ -23,9 +23,9 @@ struct range {
 	const struct source_ask *ask;
 	const char *key; /* of the location */
 	struct hub_answer answer;
-	uint64_t skip;	 /* bytes still to come before the wanted ones */
-	uint64_t given;	 /* wanted bytes that reached the sink */
-	size_t dropped;	 /* bytes of a refusal's body */
+	uint64_t skip;   /* bytes still to come before the wanted ones */
+	uint64_t given;  /* wanted bytes that reached the sink */
+	size_t dropped;  /* bytes of a refusal's body */
 	bool ends_there; /* the answer should end with the last wanted byte */
 	int sink_result; /* what the sink ended the call with */
 };

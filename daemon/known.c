@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Repositories and refs are loaded whole at the start (they are few and small); a commit's manifest is
- * loaded when it is first used, and stays while anybody holds it or until others push it out. */
+/* Repositories and refs are loaded whole at the start (they are few and small); a commit's
+ * manifest is loaded when it is first used, and stays while anybody holds it or until others push
+ * it out. */
 #include "daemon/known.h"
 
 #include <assert.h>
@@ -43,45 +44,6 @@ struct known {
 	uint64_t clock;
 	uint64_t loaded_files;
 };
-
-/* ---- snapshots ---- */
-
-struct snapshot *snapshot_ref(struct snapshot *s)
-{
-	atomic_fetch_add(&s->refs, 1);
-	return s;
-}
-
-void snapshot_unref(struct snapshot *s)
-{
-	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
-		return;
-	manifest_free(s->files);
-	free(s);
-}
-
-void snapshot_unrefp(struct snapshot **s)
-{
-	snapshot_unref(*s);
-}
-
-static int snapshot_new(struct repo *r, const char *commit, int64_t date_s, struct manifest *files,
-			struct snapshot **ret)
-{
-	struct snapshot *s = calloc(1, sizeof(*s));
-
-	if (!s) {
-		manifest_free(files);
-		return -ENOMEM;
-	}
-	atomic_init(&s->refs, 1);
-	s->repo = r;
-	snprintf(s->commit, sizeof(s->commit), "%s", commit);
-	s->date_s = date_s;
-	s->files = files;
-	*ret = s;
-	return 0;
-}
 
 /* ---- lists of one repository ---- */
 
@@ -573,8 +535,8 @@ int known_each_ref(struct known *k, struct repo *r,
 		return rc;
 	for (size_t i = 0; i < count; i++) {
 		if (rc == 0)
-			rc = list[2 * i] && list[2 * i + 1] ?
-				     fn(arg, list[2 * i], list[2 * i + 1]) : -ENOMEM;
+			rc = list[2 * i] && list[2 * i + 1] ? fn(arg, list[2 * i], list[2 * i + 1])
+							    : -ENOMEM;
 		free(list[2 * i]);
 		free(list[2 * i + 1]);
 	}

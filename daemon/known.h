@@ -1,29 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What we know of the hubs without asking: repositories, their refs, and the snapshots whose files are
- * listed. A copy in memory of the catalog's tables; what is added is in the catalog when the call returns.
- * Repositories live as long as the table; snapshots are counted. Threads: any. */
+/* What we know of the hubs without asking: repositories, their refs, and the snapshots whose
+ * files are listed. A copy in memory of the catalog's tables; what is added is in the catalog
+ * when the call returns. Repositories live as long as the table; snapshots are counted. Threads:
+ * any. */
 #ifndef MATRIXFS_KNOWN_H
 #define MATRIXFS_KNOWN_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/catalog.h"
 #include "daemon/manifest.h"
 #include "daemon/repo_id.h"
+#include "daemon/snapshot.h"
 
 struct known;
-struct repo;
-
-/* One commit's files: immutable, shared. */
-struct snapshot {
-	atomic_uint refs;
-	struct repo *repo;
-	char commit[COMMIT_HEX + 1];
-	int64_t date_s;
-	struct manifest *files; /* owned */
-};
 
 /* What is known of a ref. Times are clock_ms() values, 0 for never. */
 struct known_ref {
@@ -56,8 +47,8 @@ MUST_USE int known_set_ref(struct known *k, struct repo *r, const char *ref, con
 MUST_USE int known_fail_ref(struct known *k, struct repo *r, const char *ref);
 /* The hub says there is no such ref. */
 MUST_USE int known_drop_ref(struct known *k, struct repo *r, const char *ref);
-/* Somebody uses this commit: refs of r that name another one may have moved there, and are to be asked
- * again although their answers are young. */
+/* Somebody uses this commit: refs of r that name another one may have moved there, and are to be
+ * asked again although their answers are young. */
 void known_doubt_refs(struct known *k, struct repo *r, const char *commit);
 
 /* The snapshot of a commit, owned; -ENOENT if its files were never listed. */
@@ -66,10 +57,6 @@ MUST_USE int known_snapshot(struct known *k, struct repo *r, const char *commit,
 /* The manifest is taken. The snapshot is returned owned. */
 MUST_USE int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 				struct manifest *files, struct snapshot **ret);
-struct snapshot *snapshot_ref(struct snapshot *s);
-void snapshot_unref(struct snapshot *s);
-void snapshot_unrefp(struct snapshot **s);
-
 /* Each calls fn on a copy of the list, no lock held, until it returns non-zero. Only canonical
  * repositories, resolved refs, and commits whose files are known are listed. */
 int known_each_repo(struct known *k, int (*fn)(void *arg, struct repo *r), void *arg);

@@ -25,7 +25,7 @@ struct location {
 
 struct location_memory {
 	struct lock lock;
-	struct map map;			  /* guarded by lock */
+	struct map map;                   /* guarded by lock */
 	struct location *newest, *oldest; /* guarded by lock */
 	unsigned max;
 };

@@ -27,9 +27,9 @@ struct manifest_builder;
 /* What identifies a file's bytes. */
 struct manifest_file {
 	uint64_t size;
-	enum digest_kind kind;		  /* SHA-256 for LFS, git blob SHA-1 otherwise */
+	enum digest_kind kind;            /* SHA-256 for LFS, git blob SHA-1 otherwise */
 	uint8_t digest[DIGEST_BYTES_MAX]; /* digest_size(kind) bytes; its hex is the etag */
-	uint8_t oid[20];		  /* git object id; for LFS that of its pointer */
+	uint8_t oid[20];                  /* git object id; for LFS that of its pointer */
 };
 
 /* Makes an empty builder. 0 or -ENOMEM. */

@@ -227,15 +227,24 @@ struct place {
 	uint32_t path, entry;
 };
 
+static size_t component_length(const char *text)
+{
+	return (size_t)(strchrnul(text, '/') - text);
+}
+
+/* What two paths share decides nothing, but for the digits of a number that goes on. */
 static int order_paths(const void *a, const void *b, void *arg)
 {
 	const char *paths = arg;
 	const char *x = paths + ((const struct place *)a)->path;
 	const char *y = paths + ((const struct place *)b)->path;
-	size_t at = common_length(x, y), start = component_start(x, at);
-	int diff = manifest_natural_n(x + start, strcspn(x + start, "/"), y + start,
-				      strcspn(y + start, "/"));
+	size_t at = common_length(x, y), from = at;
+	int diff;
 
+	while (from > 0 && x[from - 1] >= '0' && x[from - 1] <= '9')
+		from--;
+	diff = manifest_natural_n(x + from, component_length(x + from), y + from,
+				  component_length(y + from));
 	return diff ? diff : (x[at] != '\0') - (y[at] != '\0');
 }
 
@@ -252,7 +261,7 @@ static int order_names(const void *a, const void *b, void *arg)
 struct build {
 	struct manifest_builder *b;
 	struct place *order; /* entries in order of their paths */
-	uint16_t *skip;	     /* by placed directory: bytes of its path and '/' */
+	uint16_t *skip;      /* by placed directory: bytes of its path and '/' */
 	struct manifest *m;
 	uint32_t node_count, name_bytes; /* what is needed; then what is used */
 };
@@ -355,7 +364,7 @@ static void place_node(struct build *w, uint32_t parent, uint32_t first, uint32_
 	struct manifest_node *n = &w->m->nodes[number];
 	uint16_t skip = w->skip[parent];
 	const char *name = path_at(w, first) + skip;
-	size_t len = strcspn(name, "/");
+	size_t len = component_length(name);
 
 	n->name = w->name_bytes;
 	n->parent = parent;
@@ -374,7 +383,7 @@ static void place_node(struct build *w, uint32_t parent, uint32_t first, uint32_
 static bool same_component(const struct build *w, uint32_t i, uint32_t j, uint16_t skip)
 {
 	const char *a = path_at(w, i) + skip, *b = path_at(w, j) + skip;
-	size_t len = strcspn(a, "/");
+	size_t len = component_length(a);
 
 	return strncmp(a, b, len) == 0 && b[len] == '/';
 }

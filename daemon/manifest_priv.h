@@ -11,10 +11,10 @@
 #define MANIFEST_IS_FILE UINT32_MAX
 
 struct manifest_node {
-	uint32_t name;	 /* offset in names */
+	uint32_t name;   /* offset in names */
 	uint32_t parent; /* the root is its own */
-	uint32_t first;	 /* first child; of a file: its index in files */
-	uint32_t count;	 /* children; MANIFEST_IS_FILE for a file */
+	uint32_t first;  /* first child; of a file: its index in files */
+	uint32_t count;  /* children; MANIFEST_IS_FILE for a file */
 };
 
 /* Nodes lie breadth first, so that the children of one stand together, in natural order. by_name
@@ -24,9 +24,9 @@ struct manifest {
 	uint64_t total_bytes; /* stops at UINT64_MAX */
 	struct manifest_node *nodes;
 	struct manifest_file *files; /* in node order */
-	char *names;		     /* NUL-terminated components */
-	uint32_t *by_name;	     /* node_count nodes */
-	uint32_t *by_etag;	     /* file_count nodes */
+	char *names;                 /* NUL-terminated components */
+	uint32_t *by_name;           /* node_count nodes */
+	uint32_t *by_etag;           /* file_count nodes */
 };
 
 /* Natural order of two pieces of text; 0 only if they are the same bytes. */

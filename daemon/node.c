@@ -20,7 +20,7 @@
 #define IDLE_MS 10000
 #define EVICT_PERIOD_MS 5000
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
-#define REF_RETRY_MS 5000               /* an old ref stands so long before a down hub is asked again */
+#define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 

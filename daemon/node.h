@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The face of the core: all that fs/ and admin/ need of it. Names are looked up and bytes are read here;
- * what is not at hand is fetched, and the caller's waiter is parked meanwhile.
+/* The face of the core: all that fs/ and admin/ need of it. Names are looked up and bytes are
+ * read here; what is not at hand is fetched, and the caller's waiter is parked meanwhile.
  *
- * Calls that take a waiter answer 0 with the result, a negative error, or PARKED: then w->wake is called
- * exactly once, from any thread and possibly before the call returns, no lock held, with 0 ("call
- * again": the answer is at hand now) or a negative error. Threads: any. */
+ * Calls that take a waiter answer 0 with the result, a negative error, or PARKED: then w->wake is
+ * called exactly once, from any thread and possibly before the call returns, no lock held, with 0
+ * ("call again": the answer is at hand now) or a negative error. Threads: any. */
 #ifndef MATRIXFS_NODE_H
 #define MATRIXFS_NODE_H
 
@@ -26,30 +26,33 @@ struct node_hub {
 
 struct node_conf {
 	const char *cache_dir;
-	const char *owner;            /* what a second process on the cache is told */
-	const struct node_hub *hubs;  /* in order of preference; copied */
-	unsigned hub_count;           /* 1 ... 64 */
-	bool offline;                 /* never ask a hub */
-	uint64_t cache_max_bytes;     /* 0: no limit */
+	const char *owner;           /* what a second process on the cache is told */
+	const struct node_hub *hubs; /* in order of preference; copied */
+	unsigned hub_count;          /* 1 ... 64 */
+	bool offline;                /* never ask a hub */
+	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
-	int64_t ref_ttl_ms;           /* a ref is believed so long without asking */
-	int64_t timeout_ms;           /* the longest any waiter waits */
-	/* Bytes of this blob that readers got turned out wrong: forget pages. Any thread, no lock held. */
+	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
+	int64_t timeout_ms; /* the longest any waiter waits */
+	/* Bytes of this blob that readers got turned out wrong: forget pages. Any thread, no lock
+	 * held. */
 	void (*on_wrong)(void *arg, const char *etag);
 	void *arg;
 };
 
 /* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL. */
 MUST_USE int node_open(const struct node_conf *conf, struct node **ret, struct buf *why);
-/* Wakes all waiters with ERR_STOPPING and ends all work; calls keep answering from what is known. */
+/* Wakes all waiters with ERR_STOPPING and ends all work; calls keep answering from what is
+ * known. */
 void node_stop(struct node *n);
 /* After node_stop; all handles and snapshots must have been given back. */
 void node_close(struct node *n);
 
 /* The repository of that name; ret may be another name's (repo_canonical tells). */
-MUST_USE int node_repo(struct node *n, const struct repo_id *id, struct waiter *w, struct repo **ret);
-/* The commit of a branch, tag or refs/..., at most ref_ttl_ms old, or the last known when no hub can be
- * asked. Its snapshot is known. */
+MUST_USE int node_repo(struct node *n, const struct repo_id *id, struct waiter *w,
+		       struct repo **ret);
+/* The commit of a branch, tag or refs/..., at most ref_ttl_ms old, or the last known when no hub
+ * can be asked. Its snapshot is known. */
 MUST_USE int node_ref(struct node *n, struct repo *r, const char *ref, struct waiter *w,
 		      char ret[static COMMIT_HEX + 1]);
 /* The files of a commit, owned. */
@@ -63,13 +66,13 @@ int node_leave_lookup(struct node *n, struct waiter *w);
 /* Opens a file of a snapshot (a node of its manifest) for reading; no network. */
 MUST_USE int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct handle **ret);
 void node_close_file(struct node *n, struct handle *h);
-/* A descriptor of the whole verified file, borrowed until the handle is closed, or -1 while it is not
- * sealed. */
+/* A descriptor of the whole verified file, borrowed until the handle is closed, or -1 while it is
+ * not sealed. */
 int node_sealed_fd(const struct handle *h);
-/* Bytes [off, off + len) of the file (cut at its end, *ret_len tells; 0 there), mapped; borrowed until
- * node_done. With a NULL waiter PARKED only means "would wait". */
-MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, struct waiter *w,
-		       const void **ret, uint64_t *ret_len);
+/* Bytes [off, off + len) of the file (cut at its end, *ret_len tells; 0 there), mapped; borrowed
+ * until node_done. With a NULL waiter PARKED only means "would wait". */
+MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len,
+		       struct waiter *w, const void **ret, uint64_t *ret_len);
 /* The bytes given by node_read were used. */
 void node_done(struct handle *h, const void *data, uint64_t len);
 /* Takes w out of a wait for node_read: 1 if it will not be woken. */
@@ -79,7 +82,7 @@ int node_leave_read(struct node *n, struct waiter *w);
 struct node_blob {
 	uint64_t present_bytes; /* at most the file's size */
 	bool sealed;
-	char source[256];       /* name of the source of its last bytes, "" if unknown */
+	char source[256]; /* name of the source of its last bytes, "" if unknown */
 };
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret);
 /* Size and free bytes of the cache's file system. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stream's window starts at PLAN_WINDOW_MIN with the second read that continues it, and doubles each
- * time the reader has come within half a window of what was asked for; asking in halves keeps requests
- * to the hub long. The kernel's readahead sends reads out of order, so a read up to one window behind
- * the stream's front still belongs to it. */
+/* A stream's window starts at PLAN_WINDOW_MIN with the second read that continues it, and doubles
+ * each time the reader has come within half a window of what was asked for; asking in halves
+ * keeps requests to the hub long. The kernel's readahead sends reads out of order, so a read up
+ * to one window behind the stream's front still belongs to it. */
 #include "daemon/plan.h"
 
 #include <stdbool.h>

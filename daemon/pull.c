@@ -112,8 +112,8 @@ static int run_hurry(struct run *run, uint64_t from)
 	return run_new(run->pull, from, end, true);
 }
 
-/* The run that will bring the byte at off. One that has come to its end brings nothing more, although its
- * thread may not have hung up yet. */
+/* The run that will bring the byte at off. One that has come to its end brings nothing more,
+ * although its thread may not have hung up yet. */
 static struct run *run_at(const struct pull *p, uint64_t off)
 {
 	for (struct run *run = p->runs; run; run = run->next)

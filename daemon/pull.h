@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of every blob that is being fetched: who waits for which bytes, and which runs of chunks
- * are queued or on their way. `stream` carries runs, `seal` digests what arrived, `fetch` is the face.
+/* The state of every blob that is being fetched: who waits for which bytes, and which runs of
+ * chunks are queued or on their way. `stream` carries runs, `seal` digests what arrived,
+ * `fetch` is the face.
  *
- * A run is one range for one request. Runs of a pull never overlap, and bytes [start, pos) of an active
- * run are in the file although their last chunk may not be complete, so that a reader gets the wanted
- * bytes as soon as they are there.
+ * A run is one range for one request. Runs of a pull never overlap, and bytes [start, pos) of
+ * an active run are in the file although their last chunk may not be complete, so that a reader
+ * gets the wanted bytes as soon as they are there.
  *
  *   run state   in pull->runs   in a queue   moved on by
- *   queued      yes             yes          stream thread that takes it; pull_leave when nobody reads
+ *   queued      yes             yes          stream thread that takes it; or pull_leave
  *   active      yes             no           its stream thread alone (pos); end may be moved nearer
  *
- * One lock guards everything here; functions named _locked need it. Nothing here blocks or calls out. */
+ * One lock guards everything here; functions named _locked need it. Nothing here blocks or
+ * calls out. */
 #ifndef MATRIXFS_PULL_H
 #define MATRIXFS_PULL_H
 
@@ -25,43 +27,43 @@
 #include "daemon/source.h"
 #include "daemon/store.h"
 
-#define RUN_BYTES_MAX (UINT64_C(32) << 20)  /* one request asks for at most this */
-#define RUN_JUMP (UINT64_C(4) << 20)        /* a demand this far ahead of a run gets one of its own */
-#define PULL_AHEAD_MAX 4                    /* active runs of one pull that nobody waits for */
+#define RUN_BYTES_MAX (UINT64_C(32) << 20) /* one request asks for at most this */
+#define RUN_JUMP (UINT64_C(4) << 20) /* a demand this far ahead of a run gets one of its own */
+#define PULL_AHEAD_MAX 4             /* active runs of one pull that nobody waits for */
 
 enum run_state { RUN_QUEUED, RUN_ACTIVE };
 
 struct run {
-	struct run *prev, *next;   /* in pull->runs */
-	struct run *qnext;         /* in a queue */
+	struct run *prev, *next; /* in pull->runs */
+	struct run *qnext;       /* in a queue */
 	struct pull *pull;
 	enum run_state state;
-	bool demand;               /* somebody waits for its first bytes */
-	uint64_t start, pos, end;  /* chunk borders, but for pos and the end of the file */
+	bool demand;              /* somebody waits for its first bytes */
+	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
 	struct httpc_cancel cancel;
 };
 
 struct pull {
 	struct pulls *all;
-	struct pull *hash_next;      /* in the queue of `seal` */
-	struct source_blob what;     /* what.path is owned */
-	struct blob *blob;           /* owned */
-	unsigned readers;            /* open handles */
-	unsigned busy;               /* active runs and a digest at work */
+	struct pull *hash_next;  /* in the queue of `seal` */
+	struct source_blob what; /* what.path is owned */
+	struct blob *blob;       /* owned */
+	unsigned readers;        /* open handles */
+	unsigned busy;           /* active runs and a digest at work */
 	struct waitlist waiters;
 	struct run *runs;
 	struct plan plan;
 	/* Sealing. */
-	struct digest *digest;       /* of [0, hashed); touched only by the thread that has hash_busy */
+	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */
 	uint64_t hashed;
 	bool hash_queued, hash_busy;
 	/* Distrust, after a wrong digest. */
-	unsigned strikes;            /* wrong digests in a row */
-	bool verified_only;          /* serve nothing before it is sealed */
-	int64_t barred_until_ms;     /* ERR_DIGEST at once until then */
-	uint64_t sources_used;       /* bit i: source i gave bytes since the last drop */
-	uint64_t sources_bad;        /* bit i: source i was part of a wrong digest */
-	const char *source;          /* name of the last source that gave bytes, or NULL; static */
+	unsigned strikes;        /* wrong digests in a row */
+	bool verified_only;      /* serve nothing before it is sealed */
+	int64_t barred_until_ms; /* ERR_DIGEST at once until then */
+	uint64_t sources_used;   /* bit i: source i gave bytes since the last drop */
+	uint64_t sources_bad;    /* bit i: source i was part of a wrong digest */
+	const char *source;      /* name of the last source that gave bytes, or NULL; static */
 };
 
 struct run_queue {
@@ -71,14 +73,15 @@ struct run_queue {
 struct pulls {
 	struct lock lock;
 	/* All below is guarded by lock. */
-	struct cond work;            /* a run was queued, or stop */
-	struct cond hash_work;       /* a pull has bytes to digest, or stop */
+	struct cond work;      /* a run was queued, or stop */
+	struct cond hash_work; /* a pull has bytes to digest, or stop */
 	struct map by_etag;
 	struct run_queue demand, ahead;
 	struct pull *hash_first, **hash_end;
 	bool stop;
 };
 
+/* An empty table; fini wants it empty again. */
 void pulls_init(struct pulls *all);
 void pulls_fini(struct pulls *all);
 
@@ -87,8 +90,8 @@ MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what,
 			      struct pull **ret) NEEDS(all->lock);
 /* True if [off, off + len) can be read from the file now. */
 bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
-/* Queues runs for the absent chunks of [from, to). Demand moves or splits runs that are under way so that
- * the byte at `from` comes next. */
+/* Queues runs for the absent chunks of [from, to). Demand moves or splits runs that are under way
+ * so that the byte at `from` comes next. */
 MUST_USE int pull_want_locked(struct pull *p, uint64_t from, uint64_t to, bool demand);
 /* Moves those waiters whose bytes have come to `settled`. */
 void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
@@ -96,14 +99,15 @@ void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
 void pull_hash_kick_locked(struct pull *p);
 /* One reader less; when it was the last, runs that nobody needs are taken back. */
 void pull_leave_locked(struct pull *p);
-/* Takes the pull out of the table if nobody reads it, nothing works on it and it is trusted: then it is the caller's to
- * pull_free() after dropping the lock. NULL otherwise. */
+/* Takes the pull out of the table if nobody reads it, nothing works on it and it is trusted: then
+ * it is the caller's to pull_free() after dropping the lock. NULL otherwise. */
 struct pull *pull_if_idle_locked(struct pull *p);
 void pull_free(struct pull *p);
 
 /* The next run to carry, made active; NULL if there is none that may start now. */
 struct run *run_next_locked(struct pulls *all);
-/* Ends an active run with result r: waiters who needed the rest get r if it is negative. Frees it. */
+/* Ends an active run with result r: waiters who needed the rest get r if it is negative. Frees
+ * it. */
 void run_end_locked(struct run *run, int r, struct waitlist *settled);
 
 #endif

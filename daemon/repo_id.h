@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of repositories, revisions and commits. Pure. Rules: the Hugging Face Hub's own (ASCII,
- * [A-Za-z0-9._-], each part 1 ... 96 long, no "--", no "..", no leading or trailing '-' or '.', not ending
- * in ".git"), so that "ORG/NAME" and the cache folder "models--ORG--NAME" map one to one. */
+ * [A-Za-z0-9._-], each part 1 ... 96 long, no "--", no "..", no leading or trailing '-' or '.',
+ * not ending in ".git"), so that "ORG/NAME" and the cache folder "models--ORG--NAME" map one to
+ * one. */
 #ifndef MATRIXFS_REPO_ID_H
 #define MATRIXFS_REPO_ID_H
 
@@ -37,8 +38,9 @@ MUST_USE int repo_id_parse_key(const char *key, struct repo_id *ret);
 int repo_part_valid(const char *part, size_t len);
 /* True for exactly 40 lower-case hex digits. */
 int commit_valid(const char *text);
-/* True if text can be a revision: branch, tag, commit or refs/...; no control bytes, no "..", no empty
- * component, at most 255 bytes, none of git's forbidden characters (git-check-ref-format(1)). */
+/* True if text can be a revision: branch, tag, commit or refs/...; no control bytes, no "..", no
+ * empty component, at most 255 bytes, none of git's forbidden characters
+ * (git-check-ref-format(1)). */
 int revision_valid(const char *text);
 
 #endif

@@ -33,8 +33,9 @@ static int judge(struct pull *p, enum verdict *ret)
 	digest_free(steal(p->digest));
 	if (r < 0)
 		return r;
-	*ret = memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) == 0 ?
-		       DIGEST_RIGHT : DIGEST_WRONG;
+	*ret = memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) == 0
+		       ? DIGEST_RIGHT
+		       : DIGEST_WRONG;
 	return 0;
 }
 
@@ -90,8 +91,8 @@ static int seal(struct sealer *s, struct pull *p)
 /* Forgets who gave wrong bytes as far as another source is left to ask. */
 static void distrust_locked(struct sealer *s, struct pull *p)
 {
-	uint64_t every = s->conf.source_count >= 64 ? UINT64_MAX :
-			 (UINT64_C(1) << s->conf.source_count) - 1;
+	uint64_t every = s->conf.source_count >= 64 ? UINT64_MAX
+						    : (UINT64_C(1) << s->conf.source_count) - 1;
 
 	p->sources_bad |= p->sources_used;
 	if ((p->sources_bad & every) == every)

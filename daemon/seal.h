@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads that digest what arrived, behind the streams and never in a reader's way. A blob whose
- * whole digest is right is flushed, recorded and sealed; one whose digest is wrong loses all its bytes,
- * the kernel is told, and it is served from then on only when verified. */
+/* The threads that digest what arrived, behind the streams and never in a reader's way. A blob
+ * whose whole digest is right is flushed, recorded and sealed; one whose digest is wrong loses
+ * all its bytes, the kernel is told, and it is served from then on only when verified. */
 #ifndef MATRIXFS_SEAL_H
 #define MATRIXFS_SEAL_H
 
@@ -9,15 +9,15 @@
 #include "daemon/pull.h"
 #include "daemon/stream.h"
 
-#define SEAL_STRIKES_MAX 3      /* wrong digests in a row, then the blob is barred for a time */
+#define SEAL_STRIKES_MAX 3 /* wrong digests in a row, then the blob is barred for a time */
 #define SEAL_BAR_MS (30 * 1000)
 
 struct sealer;
 
 struct sealer_conf {
-	struct pulls *pulls;      /* borrowed until sealer_free */
-	struct catalog *catalog;  /* likewise */
-	struct streams *streams;  /* likewise; fetch again what was wrong */
+	struct pulls *pulls;     /* borrowed until sealer_free */
+	struct catalog *catalog; /* likewise */
+	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
 	/* Bytes of this blob that readers got were wrong: forget cached pages. No lock held. */
@@ -25,6 +25,7 @@ struct sealer_conf {
 	void *arg;
 };
 
+/* Starts the threads. Errors: -ENOMEM, -EAGAIN. */
 MUST_USE int sealer_start(const struct sealer_conf *conf, struct sealer **ret);
 /* After pulls->stop was set: joins the threads and frees. */
 void sealer_stop(struct sealer *s);

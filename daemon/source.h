@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interface "something that can give a range of a blob". Hubs are one, peers will be another, and
- * tests/fake_source.c is the third. */
+/* The interface "something that can give a range of a blob". Hubs are one, peers will be another,
+ * and tests/fake_source.c is the third. */
 #ifndef MATRIXFS_SOURCE_H
 #define MATRIXFS_SOURCE_H
 
@@ -24,17 +24,18 @@ struct source_ask {
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
 	struct httpc_cancel *cancel;
-	/* Receives the bytes in order, borrowed until it returns. Non-zero ends the call and becomes its
-	 * result: how a caller says it has enough. */
+	/* Receives the bytes in order, borrowed until it returns. Non-zero ends the call and
+	 * becomes its result: how a caller says it has enough. */
 	int (*sink)(void *arg, const void *data, size_t len);
 	void *arg;
 };
 
 struct source {
 	const char *name; /* for logs, xattrs and metrics: a hub's URL without credentials */
-	/* Gives exactly the bytes asked for, or fails: 0 after the last byte, else negative (a part may have
-	 * reached the sink). Bytes beyond the range never reach it. `ret_wait_ms` gets how long the server
-	 * asked to stay away, or -1. Blocking; any number of threads at once. */
+	/* Gives exactly the bytes asked for, or fails: 0 after the last byte, else negative (a
+	 * part may have reached the sink). Bytes beyond the range never reach it. `ret_wait_ms`
+	 * gets how long the server asked to stay away, or -1. Blocking; any number of threads at
+	 * once. */
 	int (*get)(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms);
 };
 

@@ -35,8 +35,10 @@ static int take_lock(struct store *s, const char *dir, const char *owner, struct
 	if (r < 0) {
 		if (file_read_all(s->dirfd, LOCK_FILE, 4096, &who) < 0 || who.len == 0)
 			buf_add_str(&who, "another process");
-		buf_printf(why, "the cache directory %s is in use by %s: stop it, or give this one a "
-				"--cache of its own", dir, buf_str(&who));
+		buf_printf(why,
+			   "the cache directory %s is in use by %s: stop it, or give this one a "
+			   "--cache of its own",
+			   dir, buf_str(&who));
 		return ERR_LOCKED;
 	}
 	if (ftruncate(s->lockfd, 0) < 0)
@@ -62,11 +64,13 @@ static int check_version(struct store *s, const char *dir, struct buf *why)
 	if (sscanf(buf_str(&text), VERSION_MAGIC "%u", &version) == 1 && version == STORE_VERSION)
 		return 0;
 	if (version > STORE_VERSION)
-		buf_printf(why, "the cache directory %s has format version %u and this matrixfs knows "
-				"%d: use the newer matrixfs, or another --cache", dir, version,
-			   STORE_VERSION);
+		buf_printf(why,
+			   "the cache directory %s has format version %u and this matrixfs knows "
+			   "%d: use the newer matrixfs, or another --cache",
+			   dir, version, STORE_VERSION);
 	else
-		buf_printf(why, "%s/" VERSION_FILE " is not a matrixfs cache's: use another --cache",
+		buf_printf(why,
+			   "%s/" VERSION_FILE " is not a matrixfs cache's: use another --cache",
 			   dir);
 	return ERR_FORMAT;
 }
@@ -185,8 +189,9 @@ static int has_map(void *arg, const char *etag, uint64_t bytes UNUSED, int64_t u
 	return faccessat(s->dirfd, path, F_OK, 0) == 0;
 }
 
-/* A missing mark only costs comparisons at the next start. What an unclean stop left has been compared
- * only where it was used, so that the mark stays away while any incomplete blob is left. */
+/* A missing mark only costs comparisons at the next start. What an unclean stop left has been
+ * compared only where it was used, so that the mark stays away while any incomplete blob is
+ * left. */
 static void leave_clean_mark(struct store *s)
 {
 	if (s->unclean && store_each(s, has_map, s))

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes on disk. A blob is one sparse file at natural offsets, blobs/<aa>/<etag>; beside an incomplete
- * one lies its chunk map, <etag>.map, with the XXH3 of each chunk that is there. A chunk counts as
- * present once its eight bytes are in the map, which a kill -9 cannot take back; after an unclean stop
- * each chunk is compared with its XXH3 before its first use, so a torn write is only an absent chunk.
- * Whether a blob is sealed is the catalog's knowledge. Layout and invariants: docs/formats.md.
- * No network, no log. Threads: any; writes to one chunk of a blob come from one thread at a time. */
+/* Bytes on disk. A blob is one sparse file at natural offsets, blobs/<aa>/<etag>; beside an
+ * incomplete one lies its chunk map, <etag>.map, with the XXH3 of each chunk that is there. A
+ * chunk counts as present once its eight bytes are in the map, which a kill -9 cannot take back;
+ * after an unclean stop each chunk is compared with its XXH3 before its first use, so a torn
+ * write is only an absent chunk. Whether a blob is sealed is the catalog's knowledge. Layout and
+ * invariants: docs/formats.md. No network, no log. Threads: any; writes to one chunk of a blob
+ * come from one thread at a time. */
 #ifndef MATRIXFS_STORE_H
 #define MATRIXFS_STORE_H
 
@@ -18,9 +19,9 @@
 struct store;
 struct blob;
 
-/* Opens (and makes) a cache directory for this process alone; `owner` is what a second process will be
- * told ("pid 12 on /models"). Errors with a full sentence in why: ERR_LOCKED, ERR_FORMAT (newer version),
- * -EROFS, -EACCES, -ENOTDIR, ... */
+/* Opens (and makes) a cache directory for this process alone; `owner` is what a second process
+ * will be told ("pid 12 on /models"). Errors with a full sentence in why: ERR_LOCKED, ERR_FORMAT
+ * (newer version), -EROFS, -EACCES, -ENOTDIR, ... */
 MUST_USE int store_open(const char *dir, const char *owner, struct store **ret, struct buf *why);
 /* Marks the cache as cleanly stopped. All blobs must have been given back. */
 void store_close(struct store *s);
@@ -31,14 +32,15 @@ uint64_t store_used_bytes(struct store *s);
 /* Size of the cache's file system, and bytes free for us in it. */
 MUST_USE int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free);
 
-/* The blob of this etag, opened or made; the same one for all who ask. With `sealed`, all its bytes are
- * taken as present if the file is there and has this size (else it starts empty and blob_is_sealed tells).
- * If the blob is open with another size, -EBUSY. */
+/* The blob of this etag, opened or made; the same one for all who ask. With `sealed`, all its
+ * bytes are taken as present if the file is there and has this size (else it starts empty and
+ * blob_is_sealed tells). If the blob is open with another size, -EBUSY. */
 MUST_USE int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed,
 			struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b);
 
+/* What it was opened by, borrowed until it is given back. */
 const char *blob_etag(const struct blob *b);
 uint64_t blob_size(const struct blob *b);
 bool blob_is_sealed(const struct blob *b);
@@ -46,12 +48,14 @@ bool blob_is_sealed(const struct blob *b);
 uint64_t blob_present_bytes(const struct blob *b);
 /* The data file; borrowed until the blob is given back. */
 int blob_fd(const struct blob *b);
-/* The bytes at off, mapped read-only; absent ones read as zero. Borrowed until the blob is given back. */
+/* The bytes at off, mapped read-only; absent ones read as zero. Borrowed until the blob is given
+ * back. */
 const void *blob_data(const struct blob *b, uint64_t off);
 /* Gives the mapping's memory of a range back to the kernel (the page cache keeps the bytes). */
 void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len);
 
-/* True if chunk i is present. After an unclean stop the first call for a chunk reads and compares it. */
+/* True if chunk i is present. After an unclean stop the first call for a chunk reads and compares
+ * it. */
 bool blob_has(struct blob *b, uint32_t i);
 /* The same without comparing: chunk i is present, or a torn write that blob_has() will find out. */
 bool blob_may_have(const struct blob *b, uint32_t i);

@@ -35,10 +35,10 @@ struct blob {
 	uint64_t size;
 	uint32_t chunks;
 	int fd;
-	int mapfd;        /* the chunk map; -1 when sealed */
-	void *data;       /* whole file mapped; NULL if empty */
+	int mapfd;  /* the chunk map; -1 when sealed */
+	void *data; /* whole file mapped; NULL if empty */
 	atomic_bool sealed;
-	bool doubtful;    /* the chunk map may come from an unclean stop */
+	bool doubtful;            /* the chunk map may come from an unclean stop */
 	struct blob_chunk *state; /* one a chunk; NULL when opened sealed */
 	atomic_ullong present_bytes;
 };

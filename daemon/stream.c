@@ -28,7 +28,7 @@ struct carrier {
 	struct pull *pull;
 	struct xxh3 *sum; /* of the chunk that pos is in */
 	struct retry retry;
-	unsigned source;  /* the one being asked */
+	unsigned source; /* the one being asked */
 	uint64_t pos, end;
 	int refused; /* the first failure that waiting cannot mend, or 0 */
 	int passing; /* the last one in this round over the sources that it can, or 0 */
@@ -268,7 +268,7 @@ int streams_kick_locked(struct streams *s)
 	pthread_t thread;
 	int r;
 
-	if (s->idle || s->threads == s->conf.threads_max ||
+	if (pulls->stop || s->idle || s->threads == s->conf.threads_max ||
 	    (!pulls->demand.first && !pulls->ahead.first))
 		return 0;
 	r = thread_start(&thread, "mfs-stream", stream_main, s);

@@ -22,7 +22,8 @@ static void set_size(struct stat *st, uint64_t size, uint64_t present)
 }
 
 /* While a blob is incomplete its block count changes with every chunk. */
-static void stat_blob(const struct view *v, const struct place *p, struct stat *st, int64_t *ret_ttl_ms)
+static void stat_blob(const struct view *v, const struct place *p, struct stat *st,
+		      int64_t *ret_ttl_ms)
 {
 	const struct manifest_file *f = file_of(p);
 	char etag[DIGEST_HEX_MAX + 1];
@@ -57,7 +58,9 @@ static int stat_tree_json(const struct place *p, struct stat *st)
 
 int attr_stat(const struct view *v, const struct place *p, struct stat *st, int64_t *ret_ttl_ms)
 {
-	*st = (struct stat){ .st_nlink = 1, .st_uid = v->uid, .st_gid = v->gid, .st_blksize = 1 << 20 };
+	*st = (struct stat){
+		.st_nlink = 1, .st_uid = v->uid, .st_gid = v->gid, .st_blksize = 1 << 20
+	};
 	*ret_ttl_ms = VIEW_FOREVER;
 	if (p->snapshot)
 		st->st_mtim.tv_sec = p->snapshot->date_s;
@@ -128,7 +131,8 @@ int attr_text(const struct view *v, const struct place *p, struct waiter *w, str
 	switch (p->kind) {
 	case PLACE_REF:
 		r = node_ref(v->node, p->repo, p->name, w, commit);
-		return r == 0 ? buf_add(ret, commit, COMMIT_HEX) : r; /* no newline: rule of readers */
+		return r == 0 ? buf_add(ret, commit, COMMIT_HEX)
+			      : r; /* no newline: rule of readers */
 	case PLACE_TREE_JSON:
 		return manifest_tree_json(p->snapshot->files, ret);
 	default:

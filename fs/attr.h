@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a place looks like: attributes, link targets, extended attributes, and the text of the files that
- * are made up (refs, trees/COMMIT.json). Threads: any. */
+/* What a place looks like: attributes, link targets, extended attributes, and the text of the
+ * files that are made up (refs, trees/COMMIT.json). Threads: any. */
 #ifndef MATRIXFS_ATTR_H
 #define MATRIXFS_ATTR_H
 
@@ -14,11 +14,12 @@ MUST_USE int attr_stat(const struct view *v, const struct place *p, struct stat 
 		       int64_t *ret_ttl_ms);
 /* Appends the target of a symbolic link; -EINVAL for others. */
 MUST_USE int attr_link(const struct place *p, struct buf *ret);
-/* Appends the text of a PLACE_REF (asked anew if it is old; waiter as in node.h), PLACE_TREE_JSON or
- * PLACE_ABSENT_FILE. */
-MUST_USE int attr_text(const struct view *v, const struct place *p, struct waiter *w, struct buf *ret);
-/* Appends the value of an extended attribute: user.matrixfs.etag, .present (bytes), .source, .sealed
- * (0 or 1), on files of models. -ENODATA. */
+/* Appends the text of a PLACE_REF (asked anew if it is old; waiter as in node.h), PLACE_TREE_JSON
+ * or PLACE_ABSENT_FILE. */
+MUST_USE int attr_text(const struct view *v, const struct place *p, struct waiter *w,
+		       struct buf *ret);
+/* Appends the value of an extended attribute: user.matrixfs.etag, .present (bytes), .source,
+ * .sealed (0 or 1), on files of models. -ENODATA. */
 MUST_USE int attr_xattr(const struct view *v, const struct place *p, const char *name,
 			struct buf *ret);
 /* Appends the names, each with its NUL. */

@@ -13,7 +13,7 @@ struct parser {
 	char *const *next;    /* arguments not looked at yet */
 	const char *words[2]; /* what is neither an option nor its value */
 	unsigned word_count;
-	bool words_only;	/* behind "--" */
+	bool words_only;        /* behind "--" */
 	const char *mount_flag; /* the first that only mount(8) gives */
 };
 
@@ -231,17 +231,17 @@ enum cmdline_use cmdline_mount_option(const char *option)
 {
 	/* Those libfuse has a word for. */
 	static const char *const pass[] = {
-		"ro",	   "rw",      "dev",	    "nodev",	   "suid",
-		"nosuid",  "exec",    "noexec",	    "sync",	   "async",
+		"ro",      "rw",      "dev",        "nodev",       "suid",
+		"nosuid",  "exec",    "noexec",     "sync",        "async",
 		"dirsync", "noatime", "nodiratime", "nosymfollow", "default_permissions",
 		NULL,
 	};
 	static const char *const drop[] = {
-		"defaults", "auto",	  "noauto",	"user",	       "user=",
-		"nouser",   "users",	  "owner",	"group",       "_netdev",
-		"nofail",   "comment=",	  "x-",		"X-",	       "atime",
-		"diratime", "relatime",	  "norelatime", "strictatime", "nostrictatime",
-		"lazytime", "nolazytime", "silent",	"loud",	       "symfollow",
+		"defaults", "auto",       "noauto",     "user",        "user=",
+		"nouser",   "users",      "owner",      "group",       "_netdev",
+		"nofail",   "comment=",   "x-",         "X-",          "atime",
+		"diratime", "relatime",   "norelatime", "strictatime", "nostrictatime",
+		"lazytime", "nolazytime", "silent",     "loud",        "symfollow",
 		NULL,
 	};
 

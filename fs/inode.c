@@ -63,8 +63,8 @@ struct inode *inodes_get(struct inodes *t, uint64_t number)
 	return i;
 }
 
-/* The inode of a place, or a free number for it: the wanted one or, where another place has that, the
- * next. */
+/* The inode of a place, or a free number for it: the wanted one or, where another place has that,
+ * the next. */
 static struct inode *find_locked(struct inodes *t, const struct place *place, uint64_t *ret_number)
 {
 	uint64_t number = place_number(place);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inodes the kernel knows: number to place, with its lookup count, and how each file is open. The
- * kernel refuses to read one inode through its page cache and by passthrough at the same time (EIO), so
- * the opens of both kinds are counted until their RELEASE. No FUSE in here. Threads: any. */
+/* The inodes the kernel knows: number to place, with its lookup count, and how each file is open.
+ * The kernel refuses to read one inode through its page cache and by passthrough at the same time
+ * (EIO), so the opens of both kinds are counted until their RELEASE. No FUSE in here. Threads:
+ * any. */
 #ifndef MATRIXFS_INODE_H
 #define MATRIXFS_INODE_H
 
@@ -21,6 +22,7 @@ struct inode {
 	int backing_id; /* while passthrough_opens > 0 */
 };
 
+/* A table that knows the root (taken). */
 MUST_USE int inodes_new(struct place root, struct inodes **ret);
 /* Forgets all, whatever the kernel thinks. */
 void inodes_free(struct inodes *t);
@@ -37,13 +39,14 @@ size_t inodes_count(struct inodes *t);
 enum open_mode {
 	OPEN_CACHED,      /* through the kernel's page cache, counted */
 	OPEN_PASSTHROUGH, /* by *ret_backing_id, counted */
-	OPEN_NEEDS_ID,    /* may be passthrough: get a backing id, then inode_opened(); not counted */
+	OPEN_NEEDS_ID, /* may be passthrough: get a backing id, then inode_opened(); not counted */
 };
 
 /* Decides how an open goes; `sealed` allows passthrough. */
 enum open_mode inode_open(struct inodes *t, struct inode *i, bool sealed, int *ret_backing_id);
-/* After OPEN_NEEDS_ID: offers a fresh backing id (0: none could be had). The open is counted; *ret_spare is
- * an id that is not needed (another thread was faster), or 0: the caller closes it. */
+/* After OPEN_NEEDS_ID: offers a fresh backing id (0: none could be had). The open is counted;
+ * *ret_spare is an id that is not needed (another thread was faster), or 0: the caller closes
+ * it. */
 enum open_mode inode_opened(struct inodes *t, struct inode *i, int fresh_id, int *ret_backing_id,
 			    int *ret_spare);
 /* Ends an open. Returns the backing id the caller is to close, or 0. */

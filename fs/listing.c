@@ -87,8 +87,10 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 
 	if (has(f->l, name))
 		return 0;
-	return add(f->l, name, (struct place){ .kind = PLACE_SCRATCH, .scratch = f->v->scratch,
-					       .written = scratch_ref(n) });
+	return add(f->l, name,
+		   (struct place){ .kind = PLACE_SCRATCH,
+				   .scratch = f->v->scratch,
+				   .written = scratch_ref(n) });
 }
 
 static void list_written(struct filling *f)
@@ -155,11 +157,12 @@ static int add_ref(void *arg, const char *ref, const char *commit UNUSED)
 		 slash ? (int)(slash - ref - (long)skip) : (int)strlen(ref + skip), ref + skip);
 	if (has(f->l, name))
 		return 0;
-	return add(f->l, name, (struct place){
-		.kind = slash ? PLACE_REFS : PLACE_REF,
-		.repo = f->dir->repo,
-		.name = slash ? strndup(ref, (size_t)(slash - ref)) : strdup(ref),
-	});
+	return add(f->l, name,
+		   (struct place){
+			   .kind = slash ? PLACE_REFS : PLACE_REF,
+			   .repo = f->dir->repo,
+			   .name = slash ? strndup(ref, (size_t)(slash - ref)) : strdup(ref),
+		   });
 }
 
 static void list_refs(struct filling *f)
@@ -178,8 +181,9 @@ static int add_commit(void *arg, const char *commit)
 	if (known_snapshot(node_known(f->v->node), f->dir->repo, commit, &s) < 0)
 		return 0; /* its row is damaged: it will be listed when it is looked up */
 	snprintf(name, sizeof(name), "%s%s", commit, tree ? ".json" : "");
-	return add(f->l, name, (struct place){ .kind = tree ? PLACE_TREE_JSON : PLACE_LINK_DIR,
-					       .snapshot = s });
+	return add(
+		f->l, name,
+		(struct place){ .kind = tree ? PLACE_TREE_JSON : PLACE_LINK_DIR, .snapshot = s });
 }
 
 static void list_commits(struct filling *f)
@@ -211,14 +215,16 @@ static int add_blobs(void *arg, const char *commit)
 		if (map_put(&b->seen, file->digest, digest_size(file->kind), f) < 0)
 			return f->l->failed = -ENOMEM;
 		manifest_etag(file, etag);
-		if (add(f->l, etag, (struct place){ .kind = PLACE_BLOB, .node = i,
-						    .snapshot = snapshot_ref(s) }) < 0)
+		if (add(f->l, etag,
+			(struct place){
+				.kind = PLACE_BLOB, .node = i, .snapshot = snapshot_ref(s) }) < 0)
 			return f->l->failed;
 	}
 	return 0;
 }
 
-/* All blobs of the known commits; the map's keys live in their manifests, which the entries hold. */
+/* All blobs of the known commits; the map's keys live in their manifests, which the entries
+ * hold. */
 static void list_blobs(struct filling *f)
 {
 	struct blob_filling b = { .f = f };
@@ -264,10 +270,10 @@ static void list_files(struct filling *f)
 typedef void (*list_fn)(struct filling *f);
 
 static const list_fn lists[] = {
-	[PLACE_ROOT] = list_root,   [PLACE_HUB] = list_hub,           [PLACE_LOCKS] = list_written,
-	[PLACE_REPO] = list_repo,   [PLACE_BLOBS] = list_blobs,       [PLACE_SNAPSHOTS] = list_commits,
-	[PLACE_REFS] = list_refs,   [PLACE_TREES] = list_commits,     [PLACE_FILES] = list_files,
-	[PLACE_TYPE] = list_files,  [PLACE_ORG] = list_files,         [PLACE_SCRATCH] = list_written,
+	[PLACE_ROOT] = list_root,  [PLACE_HUB] = list_hub,       [PLACE_LOCKS] = list_written,
+	[PLACE_REPO] = list_repo,  [PLACE_BLOBS] = list_blobs,   [PLACE_SNAPSHOTS] = list_commits,
+	[PLACE_REFS] = list_refs,  [PLACE_TREES] = list_commits, [PLACE_FILES] = list_files,
+	[PLACE_TYPE] = list_files, [PLACE_ORG] = list_files,     [PLACE_SCRATCH] = list_written,
 };
 
 static int any_commit(void *arg UNUSED, const char *commit UNUSED)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entries of one directory, fixed at the moment it was opened. Directories of a commit are not
- * copied: their entries are the manifest's own children. Threads: one listing, one thread at a time. */
+/* The entries of one directory, fixed at the moment it was opened. Directories of a commit are
+ * not copied: their entries are the manifest's own children. Threads: one listing, one thread at
+ * a time. */
 #ifndef MATRIXFS_LISTING_H
 #define MATRIXFS_LISTING_H
 
@@ -8,8 +9,8 @@
 
 struct listing;
 
-/* Lists a directory. Waiter as in node.h: a repository's refs and snapshots are looked up if none is
- * known yet. -ENOTDIR, -ENOMEM. */
+/* Lists a directory. Waiter as in node.h: a repository's refs and snapshots are looked up if none
+ * is known yet. -ENOTDIR, -ENOMEM. */
 MUST_USE int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
 			  struct listing **ret);
 void listing_close(struct listing *l);

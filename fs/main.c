@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matrixfs: mounts the models of Hugging Face compatible hubs. Puts the house together: options, node,
- * tree, mount; and takes it apart in the opposite order. */
+/* matrixfs: mounts the models of Hugging Face compatible hubs. Puts the house together: options,
+ * node, tree, mount; and takes it apart in the opposite order. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,7 +30,7 @@ struct program {
 	char *tokens[HUBS_MAX];
 	struct node_hub hubs[HUBS_MAX];
 	unsigned hub_count;
-	int ready_fd;     /* in the background: tells the waiting parent; else -1 */
+	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
 	struct mount *mount;
 };
@@ -52,7 +52,8 @@ static int find_tokens(struct program *p, struct buf *why)
 		return ERR_CONF;
 	}
 	for (size_t i = 0; i < hubs->count; i++) {
-		int r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i], why);
+		int r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i],
+				      why);
 
 		if (r < 0)
 			return r;
@@ -102,8 +103,8 @@ static void raise_file_limit(void)
 
 /* ---- background ---- */
 
-/* Splits off the process that will serve. Returns 0 in it; the parent waits for its word and exits with
- * its status. */
+/* Splits off the process that will serve. Returns 0 in it; the parent waits for its word and
+ * exits with its status. */
 static int go_background(struct program *p)
 {
 	int pipe_fds[2];

@@ -16,8 +16,8 @@
 #include "daemon/base/log.h"
 #include "fs/ops.h"
 
-/* The kernel reads ahead 128 KiB of a FUSE file by default, two requests at a time; a model load wants
- * many large ones under way (measured: docs/benchmarks.md). */
+/* The kernel reads ahead 128 KiB of a FUSE file by default, two requests at a time; a model load
+ * wants many large ones under way (measured: docs/benchmarks.md). */
 #define READ_AHEAD_KB "8192"
 #define WORKERS_MAX 8
 #define MOUNTINFO_MAX (16 << 20)
@@ -62,8 +62,10 @@ static int refuse_live_mount(const char *mountpoint, struct buf *why)
 		return 0;
 	if (strncmp(type, "fuse", 4) != 0)
 		return 0; /* a volume prepared for us: mounting over it is fine */
-	buf_printf(why, "%s is in use: a %s file system is mounted there and answers; unmount it "
-			"first (umount %s)", mountpoint, type, mountpoint);
+	buf_printf(why,
+		   "%s is in use: a %s file system is mounted there and answers; unmount it "
+		   "first (umount %s)",
+		   mountpoint, type, mountpoint);
 	return -EBUSY;
 }
 
@@ -95,8 +97,10 @@ static int recover_stale(const char *mountpoint, struct buf *why)
 	int r = detach(mountpoint);
 
 	if (r < 0) {
-		buf_printf(why, "%s is the mount of a process that died, and cannot be taken away: "
-				"%s; run: umount -l %s", mountpoint, err_text(r), mountpoint);
+		buf_printf(why,
+			   "%s is the mount of a process that died, and cannot be taken away: "
+			   "%s; run: umount -l %s",
+			   mountpoint, err_text(r), mountpoint);
 		return r;
 	}
 	log_info("took away the stale mount of a dead process mountpoint=%s", mountpoint);
@@ -147,7 +151,7 @@ static int make_args(const struct mount_conf *conf, struct fuse_args *ret)
 static const char *advice(void)
 {
 	if (access("/dev/fuse", F_OK) < 0)
-		return "/dev/fuse is missing: load the fuse module, or give the container the device";
+		return "/dev/fuse is missing: load the fuse module, or give it to the container";
 	if (geteuid() != 0)
 		return "without root, fusermount3 must be installed, and allow-other needs "
 		       "user_allow_other in /etc/fuse.conf";
@@ -157,10 +161,13 @@ static const char *advice(void)
 static int open_session(struct mount *m, struct buf *why)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_lowlevel_ops table;
 	int r = make_args(&m->conf, &args);
 
+	ops_table(&table);
+
 	if (r == 0) {
-		m->session = fuse_session_new(&args, &ops_table, sizeof(ops_table), m->conf.ops);
+		m->session = fuse_session_new(&args, &table, sizeof(table), m->conf.ops);
 		if (!m->session)
 			r = -EINVAL;
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mount itself: a mount point made ready, a FUSE session on it, the kernel's settings, its end. */
+/* The mount itself: a mount point made ready, a FUSE session on it, the kernel's settings, its
+ * end. */
 #ifndef MATRIXFS_MOUNT_H
 #define MATRIXFS_MOUNT_H
 
@@ -12,21 +13,22 @@ struct mount;
 
 struct mount_conf {
 	const char *mountpoint; /* absolute */
-	const char *options;    /* further -o options for the FUSE library, comma-separated, or "" */
+	const char *options; /* further -o options for the FUSE library, comma-separated, or "" */
 	bool allow_other;
 	bool read_only;
-	struct ops *ops;        /* borrowed until mount_close; ops->session is set */
+	struct ops *ops; /* borrowed until mount_close; ops->session is set */
 	/* Called once when the mount answers, on a thread of its own. */
 	void (*ready)(void *arg);
 	void *arg;
 };
 
-/* Makes a mount point ready: takes away the stale mount of a dead process, refuses what is no directory
- * and what is mounted and alive. Sentences in why. */
+/* Makes a mount point ready: takes away the stale mount of a dead process, refuses what is no
+ * directory and what is mounted and alive. Sentences in why. */
 MUST_USE int mount_check(const char *mountpoint, struct buf *why);
 /* Mounts. -EPERM and the like with a sentence in why. */
 MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *why);
-/* Serves requests until SIGTERM, SIGINT, SIGHUP or an unmount. 0, or negative for a broken session. */
+/* Serves requests until SIGTERM, SIGINT, SIGHUP or an unmount. 0, or negative for a broken
+ * session. */
 MUST_USE int mount_serve(struct mount *m);
 /* Unmounts (lazily: who is inside gets ENOTCONN) and frees. */
 void mount_close(struct mount *m);

@@ -51,8 +51,8 @@ static struct file *file_of(const struct op *op)
 	return (struct file *)(uintptr_t)op->fi.fh;
 }
 
-/* A reply fails with -ENOENT when the request was given up meanwhile: then nobody will ever release what
- * it gave. */
+/* A reply fails with -ENOENT when the request was given up meanwhile: then nobody will ever
+ * release what it gave. */
 static void undo_open(struct op *op, int r)
 {
 	if (r == -ENOENT)
@@ -76,7 +76,8 @@ static void reply_text(struct op *op)
 	uint64_t off = (uint64_t)op->off;
 	size_t len = off < op->text.len ? op->text.len - (size_t)off : 0;
 
-	fuse_reply_buf(op->req, buf_str(&op->text) + (len ? off : 0), len < op->size ? len : op->size);
+	fuse_reply_buf(op->req, buf_str(&op->text) + (len ? off : 0),
+		       len < op->size ? len : op->size);
 }
 
 static void reply_xattr(struct op *op)
@@ -178,8 +179,8 @@ static void interrupt(fuse_req_t req, void *data)
 {
 	struct op *op = data;
 	struct node *node = op->ops->view.node;
-	int left = op->reads ? node_leave_read(node, &op->waiter) :
-			       node_leave_lookup(node, &op->waiter);
+	int left = op->reads ? node_leave_read(node, &op->waiter)
+			     : node_leave_lookup(node, &op->waiter);
 
 	if (!left)
 		return; /* about to be answered */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request of the kernel on its way: what was asked, and how it is answered. Its `run` function is
- * called with the request's facts, and either fills in the answer, fails, or leaves its waiter parked;
- * then it is run again, from the start, when woken. Nothing else replies to the kernel.
+/* One request of the kernel on its way: what was asked, and how it is answered. Its `run`
+ * function is called with the request's facts, and either fills in the answer, fails, or leaves
+ * its waiter parked; then it is run again, from the start, when woken. Nothing else replies to
+ * the kernel.
  *
- * Answering and interrupts: the interrupt handler is taken back before a reply, which waits for one that
- * is running; a handler that finds the waiter parked takes it and replies itself. */
+ * Answering and interrupts: the interrupt handler is taken back before a reply, which waits for
+ * one that is running; a handler that finds the waiter parked takes it and replies itself. */
 #ifndef MATRIXFS_OP_H
 #define MATRIXFS_OP_H
 
@@ -20,8 +21,8 @@ struct ops {
 	struct view view;
 	struct inodes *inodes;
 	struct fuse_session *session;
-	bool passthrough;    /* offered by the kernel, allowed by options */
-	int64_t timeout_ms;  /* the longest a request may wait */
+	bool passthrough;   /* offered by the kernel, allowed by options */
+	int64_t timeout_ms; /* the longest a request may wait */
 };
 
 /* An open file: fi->fh. */
@@ -38,17 +39,17 @@ struct file {
 
 enum answer_kind {
 	ANSWER_OK,
-	ANSWER_ENTRY,  /* entry: an inode with one more lookup, or a negative one */
-	ANSWER_ATTR,   /* attr */
-	ANSWER_TEXT,   /* text as data */
-	ANSWER_LINK,   /* text as a link's target */
-	ANSWER_XATTR,  /* text, or its length if size is 0 */
-	ANSWER_BYTES,  /* bytes borrowed from the op's file */
-	ANSWER_COUNT,  /* count: written */
-	ANSWER_OPEN,   /* fi: a struct file */
+	ANSWER_ENTRY,   /* entry: an inode with one more lookup, or a negative one */
+	ANSWER_ATTR,    /* attr */
+	ANSWER_TEXT,    /* text as data */
+	ANSWER_LINK,    /* text as a link's target */
+	ANSWER_XATTR,   /* text, or its length if size is 0 */
+	ANSWER_BYTES,   /* bytes borrowed from the op's file */
+	ANSWER_COUNT,   /* count: written */
+	ANSWER_OPEN,    /* fi: a struct file */
 	ANSWER_OPENDIR, /* fi: a struct listing */
-	ANSWER_CREATE, /* entry and fi */
-	ANSWER_STATFS, /* statfs */
+	ANSWER_CREATE,  /* entry and fi */
+	ANSWER_STATFS,  /* statfs */
 };
 
 struct op {
@@ -56,7 +57,7 @@ struct op {
 	struct ops *ops;
 	int (*run)(struct op *op); /* 0, PARKED or negative */
 	bool interruptible;
-	bool reads;                /* waits for bytes, not for names */
+	bool reads; /* waits for bytes, not for names */
 	struct waiter waiter;
 	/* The request. Strings and data are owned. */
 	struct inode *inode;
@@ -80,8 +81,8 @@ struct op {
 	struct statvfs statfs;
 };
 
-/* Makes an op for a request on inode `ino`. NULL after having replied with an error (no such inode: ENOENT;
- * no memory). name may be NULL. */
+/* Makes an op for a request on inode `ino`. NULL after having replied with an error (no such
+ * inode: ENOENT; no memory). name may be NULL. */
 struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(struct op *));
 /* Gives it a second inode and name (rename, link). False after having replied. */
 bool op_second(struct op *op, fuse_ino_t ino, const char *name);
@@ -96,8 +97,8 @@ double op_seconds(int64_t ttl_ms);
 MUST_USE int op_entry(struct op *op, struct place place, int64_t ttl_ms);
 /* Attributes of an inode with its number. */
 MUST_USE int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms);
-/* Ends an open file: counts, backing id, memory. req is one not yet replied to; with NULL the backing id
- * stays with the kernel until the unmount. */
+/* Ends an open file: counts, backing id, memory. req is one not yet replied to; with NULL the
+ * backing id stays with the kernel until the unmount. */
 void op_close_file(struct ops *ops, fuse_req_t req, struct file *f);
 
 #endif

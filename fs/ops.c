@@ -71,34 +71,11 @@ void ops_forget_pages(struct ops *ops, const char *etag)
 		fuse_lowlevel_notify_inval_inode(ops->session, number, 0, 0);
 }
 
-const struct fuse_lowlevel_ops ops_table = {
-	.init = ops_init,
-	.lookup = ops_lookup,
-	.forget = ops_forget,
-	.forget_multi = ops_forget_multi,
-	.getattr = ops_getattr,
-	.setattr = ops_setattr,
-	.readlink = ops_readlink,
-	.mknod = ops_mknod,
-	.mkdir = ops_mkdir,
-	.unlink = ops_unlink,
-	.rmdir = ops_rmdir,
-	.symlink = ops_symlink,
-	.rename = ops_rename,
-	.link = ops_link,
-	.open = ops_open,
-	.read = ops_read,
-	.write = ops_write,
-	.flush = ops_flush,
-	.release = ops_release,
-	.fsync = ops_fsync,
-	.opendir = ops_opendir,
-	.readdir = ops_readdir,
-	.readdirplus = ops_readdirplus,
-	.releasedir = ops_releasedir,
-	.statfs = ops_statfs,
-	.getxattr = ops_getxattr,
-	.listxattr = ops_listxattr,
-	.access = ops_access,
-	.create = ops_create,
-};
+void ops_table(struct fuse_lowlevel_ops *ret)
+{
+	*ret = (struct fuse_lowlevel_ops){ .init = ops_init };
+	ops_add_names(ret);
+	ops_add_dir(ret);
+	ops_add_file(ret);
+	ops_add_write(ret);
+}

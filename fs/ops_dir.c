@@ -25,7 +25,7 @@ static int run_opendir(struct op *op)
 	return 0;
 }
 
-void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_opendir);
 
@@ -35,7 +35,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	op_start_waiting(op, false);
 }
 
-void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	listing_close((struct listing *)(uintptr_t)fi->fh);
@@ -74,8 +74,8 @@ static size_t put_dot(struct page *pg, const char *name, off_t off)
 	return put(pg, name, &e, off);
 }
 
-/* Only the kind and number of an entry, no lookup: for plain listings, and for names in /files/ORG, which
- * become a commit only when they are looked up. */
+/* Only the kind and number of an entry, no lookup: for plain listings, and for names in
+ * /files/ORG, which become a commit only when they are looked up. */
 static size_t put_plain(struct page *pg, const char *name, struct place *p, off_t off)
 {
 	struct fuse_entry_param e = {
@@ -180,13 +180,22 @@ static void start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op_start(op);
 }
 
-void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
 {
 	start(req, ino, size, off, fi, run_readdir);
 }
 
-void ops_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		     struct fuse_file_info *fi)
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+			   struct fuse_file_info *fi)
 {
 	start(req, ino, size, off, fi, run_readdirplus);
+}
+
+void ops_add_dir(struct fuse_lowlevel_ops *table)
+{
+	table->opendir = op_opendir;
+	table->readdir = op_readdir;
+	table->readdirplus = op_readdirplus;
+	table->releasedir = op_releasedir;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files: OPEN, READ, RELEASE. A verified file is opened with kernel passthrough: the kernel reads the
- * cache file itself and never asks here. One that is not complete yet is read through the page cache;
- * each READ is answered from the mapped cache file as soon as its bytes are there. */
+/* Files: OPEN, READ, RELEASE. A verified file is opened with kernel passthrough: the kernel reads
+ * the cache file itself and never asks here. One that is not complete yet is read through the
+ * page cache; each READ is answered from the mapped cache file as soon as its bytes are there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -139,7 +139,7 @@ static int run_open(struct op *op)
 	return 0;
 }
 
-void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_open);
 
@@ -191,7 +191,8 @@ static int run_read(struct op *op)
 	}
 }
 
-void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_read);
 
@@ -203,11 +204,18 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
 	op_start_waiting(op, true);
 }
 
-void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct ops *ops = fuse_req_userdata(req);
 
 	(void)ino;
 	op_close_file(ops, req, (struct file *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
+}
+
+void ops_add_file(struct fuse_lowlevel_ops *table)
+{
+	table->open = op_open;
+	table->read = op_read;
+	table->release = op_release;
 }

@@ -18,12 +18,13 @@ static int run_lookup(struct op *op)
 		return op_entry(op, p, ttl_ms);
 	if (r == PARKED || err_errno(r) != ENOENT || ttl_ms == VIEW_NEVER)
 		return r;
-	op->entry.entry_timeout = op_seconds(ttl_ms); /* inode 0: the kernel remembers the absence */
+	op->entry.entry_timeout =
+		op_seconds(ttl_ms); /* inode 0: the kernel remembers the absence */
 	op->answer = ANSWER_ENTRY;
 	return 0;
 }
 
-void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct op *op = op_new(req, parent, name, run_lookup);
 
@@ -31,7 +32,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		op_start_waiting(op, false);
 }
 
-void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 {
 	struct ops *ops = fuse_req_userdata(req);
 
@@ -39,7 +40,7 @@ void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
 	fuse_reply_none(req);
 }
 
-void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	struct ops *ops = fuse_req_userdata(req);
 
@@ -58,7 +59,7 @@ static int run_getattr(struct op *op)
 	return r;
 }
 
-void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_getattr);
 
@@ -73,7 +74,7 @@ static int run_readlink(struct op *op)
 	return attr_link(&op->inode->place, &op->text);
 }
 
-void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct op *op = op_new(req, ino, NULL, run_readlink);
 
@@ -87,7 +88,7 @@ static int run_getxattr(struct op *op)
 	return attr_xattr(&op->ops->view, &op->inode->place, op->name, &op->text);
 }
 
-void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct op *op = op_new(req, ino, name, run_getxattr);
 
@@ -103,7 +104,7 @@ static int run_listxattr(struct op *op)
 	return attr_xattr_names(&op->inode->place, &op->text);
 }
 
-void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct op *op = op_new(req, ino, NULL, run_listxattr);
 
@@ -125,7 +126,7 @@ static int run_access(struct op *op)
 	return !op->ops->view.strict_ro && (place_writable(p) || drops_writes) ? 0 : -EROFS;
 }
 
-void ops_access(fuse_req_t req, fuse_ino_t ino, int mask)
+static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
 	struct op *op = op_new(req, ino, NULL, run_access);
 
@@ -154,10 +155,23 @@ static int run_statfs(struct op *op)
 	return r;
 }
 
-void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct op *op = op_new(req, ino ? ino : FUSE_ROOT_ID, NULL, run_statfs);
 
 	if (op)
 		op_start(op);
+}
+
+void ops_add_names(struct fuse_lowlevel_ops *table)
+{
+	table->lookup = op_lookup;
+	table->forget = op_forget;
+	table->forget_multi = op_forget_multi;
+	table->getattr = op_getattr;
+	table->readlink = op_readlink;
+	table->getxattr = op_getxattr;
+	table->listxattr = op_listxattr;
+	table->access = op_access;
+	table->statfs = op_statfs;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes of metadata: into the scratch where clients may write, dropped where the file is made up, EROFS
- * for all else. What a client writes over a shown name is dropped too: the hub's truth stays. */
+/* Writes of metadata: into the scratch where clients may write, dropped where the file is made
+ * up, EROFS for all else. What a client writes over a shown name is dropped too: the hub's truth
+ * stays. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,14 +38,17 @@ static int make(struct op *op, mode_t mode, const char *target, struct scratch_n
 
 	if (r < 0)
 		return r;
-	r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid, target, ret);
+	r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid, target,
+			 ret);
 	scratch_unref(op->ops->view.scratch, dir);
 	return r;
 }
 
 static struct place written_place(struct op *op, struct scratch_node *n)
 {
-	return (struct place){ .kind = PLACE_SCRATCH, .scratch = op->ops->view.scratch, .written = n };
+	return (struct place){ .kind = PLACE_SCRATCH,
+			       .scratch = op->ops->view.scratch,
+			       .written = n };
 }
 
 static int run_make(struct op *op)
@@ -66,17 +70,17 @@ static void start_make(fuse_req_t req, fuse_ino_t parent, const char *name, mode
 	op_start(op);
 }
 
-void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	start_make(req, parent, name, S_IFDIR | (mode & 07777), NULL);
 }
 
-void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	start_make(req, parent, name, S_IFLNK | 0777, target);
 }
 
-void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	(void)rdev;
 	if (!S_ISREG(mode))
@@ -108,8 +112,8 @@ static int run_create(struct op *op)
 	return 0;
 }
 
-void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-		struct fuse_file_info *fi)
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, parent, name, run_create);
 
@@ -137,8 +141,8 @@ static int run_write(struct op *op)
 	return n < 0 ? (int)n : 0;
 }
 
-void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-	       struct fuse_file_info *fi)
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+		     struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_write);
 
@@ -161,8 +165,8 @@ static int run_remove(struct op *op)
 
 	if (r < 0)
 		return r;
-	r = op->mode == S_IFDIR ? scratch_rmdir(op->ops->view.scratch, dir, op->name) :
-				  scratch_unlink(op->ops->view.scratch, dir, op->name);
+	r = op->mode == S_IFDIR ? scratch_rmdir(op->ops->view.scratch, dir, op->name)
+				: scratch_unlink(op->ops->view.scratch, dir, op->name);
 	scratch_unref(op->ops->view.scratch, dir);
 	return r == -ENOENT ? -EROFS : r; /* the kernel saw it: it is shown, not written */
 }
@@ -177,12 +181,12 @@ static void start_remove(fuse_req_t req, fuse_ino_t parent, const char *name, mo
 	op_start(op);
 }
 
-void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	start_remove(req, parent, name, S_IFREG);
 }
 
-void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	start_remove(req, parent, name, S_IFDIR);
 }
@@ -192,7 +196,8 @@ static int target_is_shown(struct op *op, bool *ret_parked)
 {
 	struct place p;
 	int64_t ttl_ms;
-	int r = view_lookup(&op->ops->view, &op->inode2->place, op->name2, &op->waiter, &p, &ttl_ms);
+	int r = view_lookup(&op->ops->view, &op->inode2->place, op->name2, &op->waiter, &p,
+			    &ttl_ms);
 	int shown;
 
 	*ret_parked = r == PARKED;
@@ -232,8 +237,8 @@ static int run_rename(struct op *op)
 	return r == -ENOENT ? -EROFS : r;
 }
 
-void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-		const char *newname, unsigned int flags)
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+		      const char *newname, unsigned int flags)
 {
 	struct op *op = op_new(req, parent, name, run_rename);
 
@@ -255,7 +260,7 @@ static int run_link(struct op *op)
 	return r < 0 ? r : op_entry(op, written_place(op, scratch_ref(n)), VIEW_NEVER);
 }
 
-void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
 	struct op *op = op_new(req, ino, NULL, run_link);
 
@@ -312,8 +317,8 @@ static int run_setattr(struct op *op)
 	return r;
 }
 
-void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-		 struct fuse_file_info *fi)
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi)
 {
 	struct op *op = op_new(req, ino, NULL, run_setattr);
 
@@ -326,15 +331,31 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 }
 
 /* Nothing here outlives the process, so there is nothing to flush. */
-void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
 	fuse_reply_err(req, 0);
 }
 
-void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	(void)datasync;
-	ops_flush(req, ino, fi);
+	op_flush(req, ino, fi);
+}
+
+void ops_add_write(struct fuse_lowlevel_ops *table)
+{
+	table->mkdir = op_mkdir;
+	table->symlink = op_symlink;
+	table->mknod = op_mknod;
+	table->create = op_create;
+	table->write = op_write;
+	table->unlink = op_unlink;
+	table->rmdir = op_rmdir;
+	table->rename = op_rename;
+	table->link = op_link;
+	table->setattr = op_setattr;
+	table->flush = op_flush;
+	table->fsync = op_fsync;
 }

@@ -15,9 +15,9 @@
 
 struct options {
 	char *config;
-	struct conf_list hubs;	 /* URLs in order of preference; at least one */
-	char *cache;		 /* directory */
-	uint64_t cache_size;	 /* bytes; 0: as much as cache_min_free leaves */
+	struct conf_list hubs;   /* URLs in order of preference; at least one */
+	char *cache;             /* directory */
+	uint64_t cache_size;     /* bytes; 0: as much as cache_min_free leaves */
 	uint64_t cache_min_free; /* bytes the file system of the cache keeps free */
 	char *token_file; /* a token, or lines "URL TOKEN"; a bare token is the first hub's */
 	int64_t ref_ttl;  /* seconds a branch or tag is believed without asking */
@@ -27,7 +27,7 @@ struct options {
 	bool passthrough;
 	bool allow_other;      /* default: true for root */
 	uint64_t scratch_size; /* bytes of metadata kept in memory */
-	int log_level;	       /* enum log_level */
+	int log_level;         /* enum log_level */
 	bool background;
 	bool foreground_asked;
 	char *mountpoint;

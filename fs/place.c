@@ -92,7 +92,8 @@ uint64_t place_number(const struct place *p)
 	} else {
 		add_key(p, &key);
 	}
-	/* Out of memory only makes the number likelier to be taken; the table then finds another. */
+	/* Out of memory only makes the number likelier to be taken; the table then finds
+	 * another. */
 	number = xxh3_of(buf_str(&key), key.len);
 	return number > 1 ? number : 2;
 }

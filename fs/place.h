@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One spot of the shown tree: what a name means, whatever path led there. A place owns what it points to
- * (a count of a snapshot or scratch node, a string) and can be copied, compared and keyed.
+/* One spot of the shown tree: what a name means, whatever path led there. A place owns what it
+ * points to (a count of a snapshot or scratch node, a string) and can be copied, compared and
+ * keyed.
  *
- *   /                                        PLACE_ROOT        writable: HF_HOME files go to the scratch
+ *   /                                        PLACE_ROOT        writable: HF_HOME files
  *   /hub                                     PLACE_HUB         writable: locks, CACHEDIR.TAG
  *   /hub/.locks                              PLACE_LOCKS       writable
  *   /hub/models--ORG--NAME                   PLACE_REPO        (datasets--, spaces-- likewise)
@@ -68,12 +69,13 @@ struct place {
 	struct scratch_node *written; /* owned; PLACE_SCRATCH */
 };
 
+/* Gives back what a place owns / makes a copy that owns its own. -ENOMEM. */
 void place_fini(struct place *p);
 MUST_USE int place_copy(const struct place *from, struct place *ret);
 /* The same spot? */
 bool place_same(const struct place *a, const struct place *b);
-/* A number from the identity of the spot, equal on every node and after every restart (scratch files
- * aside): the wanted inode number. Never 0 or 1, but 1 for the root. */
+/* A number from the identity of the spot, equal on every node and after every restart (scratch
+ * files aside): the wanted inode number. Never 0 or 1, but 1 for the root. */
 uint64_t place_number(const struct place *p);
 
 /* S_IFDIR, S_IFREG or S_IFLNK. */
@@ -86,8 +88,8 @@ void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
  * PLACE_SCRATCH: where its scratch directory is. */
 int place_scratch_path(const struct place *p, struct buf *ret);
 
-/* Splits "NAME[@REV]" of /files/ORG: -EINVAL if either part cannot be one. *ret_rev points into text, or
- * is "main". */
+/* Splits "NAME[@REV]" of /files/ORG: -EINVAL if either part cannot be one. *ret_rev points into
+ * text, or is "main". */
 MUST_USE int place_split_files_name(enum repo_type type, const char *org, const char *text,
 				    struct repo_id *ret, const char **ret_rev);
 

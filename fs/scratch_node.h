@@ -25,7 +25,7 @@ struct scratch_entry {
 /* Guarded by the scratch's lock, but for the first three. */
 struct scratch_node {
 	uint64_t id;
-	char *target;	  /* of a symbolic link */
+	char *target;     /* of a symbolic link */
 	atomic_uint refs; /* rises from 0, and falls, only under the lock */
 
 	TAILQ_ENTRY(scratch_node) age;
@@ -53,7 +53,7 @@ struct scratch {
 	struct scratch_node *root;
 	struct lock mu;
 	struct scratch_ages by_age; /* this and the rest is guarded by mu */
-	uint64_t bytes, nodes;	    /* of the living, the root among them */
+	uint64_t bytes, nodes;      /* of the living, the root among them */
 	uint64_t last_id;
 };
 

@@ -6,8 +6,9 @@
 
 #include "daemon/base/err.h"
 
-/* Answers that may change are asked again after this. A snapshot's own name is among them although its
- * content is for ever: each new use of a commit is a hint whether refs have moved (known_doubt_refs). */
+/* Answers that may change are asked again after this. A snapshot's own name is among them
+ * although its content is for ever: each new use of a commit is a hint whether refs have moved
+ * (known_doubt_refs). */
 #define TTL_SOON_MS 1000
 #define TTL_REPO_MS 60000
 #define TTL_ABSENT_MS 3000 /* the hub said there is no such repository or revision */
@@ -25,7 +26,8 @@ static bool ends_with(const char *text, const char *end)
 /* Names clients use for files in the making: no question for the hub. */
 static bool is_temporary(const char *name)
 {
-	return ends_with(name, ".tmp") || ends_with(name, ".lock") || ends_with(name, ".incomplete");
+	return ends_with(name, ".tmp") || ends_with(name, ".lock") ||
+	       ends_with(name, ".incomplete");
 }
 
 struct place view_root(void)
@@ -62,22 +64,26 @@ int view_lookup_written(const struct view *v, const struct place *dir, const cha
 	r = scratch_find(v->scratch, parent, name, &node);
 	scratch_unref(v->scratch, parent);
 	if (r == 0)
-		*ret = (struct place){ .kind = PLACE_SCRATCH, .scratch = v->scratch, .written = node };
+		*ret = (struct place){ .kind = PLACE_SCRATCH,
+				       .scratch = v->scratch,
+				       .written = node };
 	return r;
 }
 
 static int lookup_scratch(const struct view *v, const struct place *dir, const char *name,
 			  struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms)
 {
-	/* Renaming over a shown file drops the written one: the kernel must not go on showing it. */
+	/* Renaming over a shown file drops the written one: the kernel must not go on showing
+	 * it. */
 	*ret_ttl_ms = VIEW_NEVER;
 	return view_lookup_written(v, dir, name, ret);
 }
 
 /* ---- / and /hub ---- */
 
-static int lookup_root(const struct view *v UNUSED, const struct place *dir UNUSED, const char *name,
-		       struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms UNUSED)
+static int lookup_root(const struct view *v UNUSED, const struct place *dir UNUSED,
+		       const char *name, struct waiter *w UNUSED, struct place *ret,
+		       int64_t *ret_ttl_ms UNUSED)
 {
 	if (strcmp(name, "hub") == 0)
 		*ret = (struct place){ .kind = PLACE_HUB };
@@ -139,8 +145,9 @@ static int lookup_repo(const struct view *v UNUSED, const struct place *dir, con
 		const char *name;
 		enum place_kind kind;
 	} parts[] = {
-		{ "blobs", PLACE_BLOBS },       { "refs", PLACE_REFS },   { "snapshots", PLACE_SNAPSHOTS },
-		{ ".no_exist", PLACE_NO_EXIST }, { "trees", PLACE_TREES },
+		{ "blobs", PLACE_BLOBS },         { "refs", PLACE_REFS },
+		{ "snapshots", PLACE_SNAPSHOTS }, { ".no_exist", PLACE_NO_EXIST },
+		{ "trees", PLACE_TREES },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
@@ -243,8 +250,8 @@ static int has_prefix(void *arg, const char *ref, const char *commit UNUSED)
 	return strncmp(ref, p->prefix, p->len) == 0 && ref[p->len] == '/';
 }
 
-/* Is this a directory of refs: one that git always has, one that a known ref is in, or one that a client
- * made to write a ref? */
+/* Is this a directory of refs: one that git always has, one that a known ref is in, or one that a
+ * client made to write a ref? */
 static bool is_ref_dir(const struct view *v, const struct place *dir, const char *name,
 		       const char *full)
 {
@@ -313,8 +320,8 @@ static int lookup_no_exist(const struct view *v, const struct place *dir, const 
 	return -ENOMEM;
 }
 
-/* Every path the commit does not have is marked absent. A directory of the tree is a directory here; of
- * what is unknown, a name with an extension is a file. */
+/* Every path the commit does not have is marked absent. A directory of the tree is a directory
+ * here; of what is unknown, a name with an extension is a file. */
 static int lookup_absent(const struct view *v UNUSED, const struct place *dir, const char *name,
 			 struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms UNUSED)
 {
@@ -415,22 +422,14 @@ static int lookup_org(const struct view *v, const struct place *dir, const char 
 /* ---- all of them ---- */
 
 static const lookup_fn lookups[] = {
-	[PLACE_ROOT] = lookup_root,
-	[PLACE_HUB] = lookup_hub,
-	[PLACE_LOCKS] = lookup_locks,
-	[PLACE_REPO] = lookup_repo,
-	[PLACE_BLOBS] = lookup_blobs,
-	[PLACE_SNAPSHOTS] = lookup_snapshots,
-	[PLACE_REFS] = lookup_refs,
-	[PLACE_LINK_DIR] = lookup_tree,
-	[PLACE_NO_EXIST] = lookup_no_exist,
-	[PLACE_ABSENT_DIR] = lookup_absent,
-	[PLACE_TREES] = lookup_trees,
-	[PLACE_FILES] = lookup_files,
-	[PLACE_TYPE] = lookup_files,
-	[PLACE_ORG] = lookup_org,
-	[PLACE_PLAIN_DIR] = lookup_tree,
-	[PLACE_SCRATCH] = lookup_scratch,
+	[PLACE_ROOT] = lookup_root,         [PLACE_HUB] = lookup_hub,
+	[PLACE_LOCKS] = lookup_locks,       [PLACE_REPO] = lookup_repo,
+	[PLACE_BLOBS] = lookup_blobs,       [PLACE_SNAPSHOTS] = lookup_snapshots,
+	[PLACE_REFS] = lookup_refs,         [PLACE_LINK_DIR] = lookup_tree,
+	[PLACE_NO_EXIST] = lookup_no_exist, [PLACE_ABSENT_DIR] = lookup_absent,
+	[PLACE_TREES] = lookup_trees,       [PLACE_FILES] = lookup_files,
+	[PLACE_TYPE] = lookup_files,        [PLACE_ORG] = lookup_org,
+	[PLACE_PLAIN_DIR] = lookup_tree,    [PLACE_SCRATCH] = lookup_scratch,
 };
 
 int view_lookup(const struct view *v, const struct place *dir, const char *name, struct waiter *w,

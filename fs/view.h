@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shown tree over node: which place a name in a directory is. Knows the cache layout's rules and
- * nothing of FUSE, so that every face shows the same tree.
- * Source: the Hugging Face cache layout (huggingface.co/docs/huggingface_hub/guides/manage-cache) and
- * what its readers do (docs/tree.md). Threads: any. */
+/* The shown tree over node: which place a name in a directory is. Knows the cache layout's rules
+ * and nothing of FUSE, so that every face shows the same tree. Source: the Hugging Face cache
+ * layout (huggingface.co/docs/huggingface_hub/guides/manage-cache) and what its readers do
+ * (docs/tree.md). Threads: any. */
 #ifndef MATRIXFS_VIEW_H
 #define MATRIXFS_VIEW_H
 
@@ -13,10 +13,10 @@
 #include "fs/place.h"
 
 struct view {
-	struct node *node;       /* borrowed, like the next */
+	struct node *node; /* borrowed, like the next */
 	struct scratch *scratch;
-	bool strict_ro;          /* no metadata writes */
-	uid_t uid;               /* owner of what is shown */
+	bool strict_ro; /* no metadata writes */
+	uid_t uid;      /* owner of what is shown */
 	gid_t gid;
 };
 
@@ -24,8 +24,8 @@ struct view {
 #define VIEW_FOREVER INT64_MAX
 #define VIEW_NEVER 0
 
-/* The place called `name` in directory `dir`. ret_ttl_ms is set for 0 and for "there is none" (err_errno
- * of the result is ENOENT). Waiter as in node.h. The place is owned (place_fini). */
+/* The place called `name` in directory `dir`. ret_ttl_ms is set for 0 and for "there is none"
+ * (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned (place_fini). */
 MUST_USE int view_lookup(const struct view *v, const struct place *dir, const char *name,
 			 struct waiter *w, struct place *ret, int64_t *ret_ttl_ms);
 /* The root of the tree. */
@@ -33,8 +33,8 @@ struct place view_root(void);
 /* What clients wrote at `name` in `dir`: -ENOENT if nothing. */
 MUST_USE int view_lookup_written(const struct view *v, const struct place *dir, const char *name,
 				 struct place *ret);
-/* The scratch directory of a writable directory, owned; made if `make`. -EROFS where clients may not
- * write, -ENOENT. */
+/* The scratch directory of a writable directory, owned; made if `make`. -EROFS where clients may
+ * not write, -ENOENT. */
 MUST_USE int view_scratch_dir(const struct view *v, const struct place *dir, bool make,
 			      struct scratch_node **ret);
 

@@ -18,6 +18,7 @@ struct buf {
 	int failed; /* 0 or -ENOMEM */
 };
 
+/* Frees the bytes and leaves an empty buffer. */
 void buf_free(struct buf *b);
 /* Forgets the content, keeps the memory. */
 void buf_clear(struct buf *b);

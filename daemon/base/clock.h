@@ -11,7 +11,8 @@
 int64_t clock_ms(void);
 /* Seconds since 1970 of the wall clock. */
 int64_t clock_wall_s(void);
-/* Parses "2024-01-02T03:04:05.000Z" (RFC 3339, UTC; fraction optional) to seconds since 1970, or -1. */
+/* Parses "2024-01-02T03:04:05.000Z" (RFC 3339, UTC; fraction optional) to seconds since 1970, or
+ * -1. */
 int64_t clock_parse_iso(const char *text);
 /* Sleeps; only `retry` and tests should. */
 void clock_sleep_ms(int64_t ms);

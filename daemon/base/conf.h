@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parameter tables. One row a parameter makes the file key, the --name=, the -o name, the help text and
- * docs/config.md, and is what values are checked against. Pure: text in, struct out. */
+/* Parameter tables. One row a parameter makes the file key, the --name=, the -o name, the help
+ * text and docs/config.md, and is what values are checked against. Pure: text in, struct out. */
 #ifndef MATRIXFS_CONF_H
 #define MATRIXFS_CONF_H
 
@@ -28,11 +28,12 @@ struct conf_list {
 struct conf_param {
 	const char *name; /* as on the command line, without "--" */
 	enum conf_type type;
-	size_t offset;       /* of the field in the caller's struct */
-	const char *def;     /* default as text; NULL: zero, NULL or empty */
-	int64_t min, max;    /* of numbers; ignored when both 0 */
-	const char *arg;     /* what the help calls the value: "DIR", "BYTES"; choices for CONF_CHOICE */
-	const char *doc;     /* one sentence or two */
+	size_t offset;    /* of the field in the caller's struct */
+	const char *def;  /* default as text; NULL: zero, NULL or empty */
+	int64_t min, max; /* of numbers; ignored when both 0 */
+	const char
+		*arg; /* what the help calls the value: "DIR", "BYTES"; choices for CONF_CHOICE */
+	const char *doc; /* one sentence or two */
 };
 
 struct conf_table {
@@ -44,11 +45,12 @@ struct conf_table {
 MUST_USE int conf_defaults(const struct conf_table *t, void *ret);
 /* Frees texts and lists and zeroes them. */
 void conf_fini(const struct conf_table *t, void *conf);
-/* Sets one parameter from text (NULL value: a bare flag). ERR_CONF, with a full sentence in why that
- * names the key, the value and what is allowed. */
+/* Sets one parameter from text (NULL value: a bare flag). ERR_CONF, with a full sentence in why
+ * that names the key, the value and what is allowed. */
 MUST_USE int conf_set(const struct conf_table *t, void *conf, const char *name, const char *value,
 		      struct buf *why);
-/* Parses a file's text: "key = value" lines, '#' comments, blank lines. Errors name path and line. */
+/* Parses a file's text: "key = value" lines, '#' comments, blank lines. Errors name path and
+ * line. */
 MUST_USE int conf_parse(const struct conf_table *t, void *conf, const char *text, size_t len,
 			const char *path, struct buf *why);
 /* Parses a mount -o list: "a=b,c". Unknown names are appended to rest, comma-separated. */

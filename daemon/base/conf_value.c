@@ -15,8 +15,8 @@ struct unit {
 
 /* Smallest first: the last one that divides a number prints it. */
 static const struct unit byte_units[] = {
-	{ "KB", 1000 },		 { "KiB", 1ULL << 10 }, { "MB", 1000000 },
-	{ "MiB", 1ULL << 20 },	 { "GB", 1000000000 },	{ "GiB", 1ULL << 30 },
+	{ "KB", 1000 },          { "KiB", 1ULL << 10 }, { "MB", 1000000 },
+	{ "MiB", 1ULL << 20 },   { "GB", 1000000000 },  { "GiB", 1ULL << 30 },
 	{ "TB", 1000000000000 }, { "TiB", 1ULL << 40 }, { "PB", 1000000000000000 },
 	{ "PiB", 1ULL << 50 },
 };
@@ -33,7 +33,7 @@ static const struct {
 	bool value;
 } flag_words[] = {
 	{ "yes", true }, { "no", false },  { "true", true }, { "false", false },
-	{ "on", true },	 { "off", false }, { "1", true },    { "0", false },
+	{ "on", true },  { "off", false }, { "1", true },    { "0", false },
 };
 
 static int parse_digits(const char *text, const char **ret_end, uint64_t *ret)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Door to OpenSSL and xxHash. Identity is always a SHA: SHA-256 of the bytes for LFS files, and the git
- * blob id (SHA-1 of "blob <size>\0" and the bytes) for all others. XXH3 only finds torn writes. */
+/* Door to OpenSSL and xxHash. Identity is always a SHA: SHA-256 of the bytes for LFS files, and
+ * the git blob id (SHA-1 of "blob <size>\0" and the bytes) for all others. XXH3 only finds torn
+ * writes. */
 #ifndef MATRIXFS_DIGEST_H
 #define MATRIXFS_DIGEST_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one table of errors. A fallible function returns 0 or a count on success and a negative int on
- * failure: -1 ... -4095 is -errno, -5001 and below are the rows of this table. Each row says once what
- * the failure is for FUSE (errno), for HTTP (status and X-Error-Code) and for people (text). */
+/* The one table of errors. A fallible function returns 0 or a count on success and a negative int
+ * on failure: -1 ... -4095 is -errno, -5001 and below are the rows of this table. Each row says
+ * once what the failure is for FUSE (errno), for HTTP (status and X-Error-Code) and for people
+ * (text). */
 #ifndef MATRIXFS_ERR_H
 #define MATRIXFS_ERR_H
 
@@ -15,9 +16,10 @@
 	X(ERR_NOREV, -5003, ENOENT, 404, "RevisionNotFound", "no such revision") \
 	X(ERR_NOENTRY, -5004, ENOENT, 404, "EntryNotFound", "no such file in this revision") \
 	X(ERR_GATED, -5005, EACCES, 403, "GatedRepo", \
-	  "the repository is gated: ask for access on its page, then give matrixfs a token that has it") \
+	  "the repository is gated: ask for access on its page, with the token's account") \
 	X(ERR_DISABLED, -5006, EACCES, 403, "", "the hub has disabled access to this repository") \
-	X(ERR_TOKEN, -5007, EACCES, 401, "", "the hub does not accept the token: renew the token file") \
+	X(ERR_TOKEN, -5007, EACCES, 401, "", \
+	  "the hub does not accept the token: renew the token file") \
 	X(ERR_MOVED, -5008, EIO, 307, "", "the repository has another name now") \
 	X(ERR_UPSTREAM, -5009, EIO, 502, "", "the hub cannot be reached") \
 	X(ERR_TIMEOUT, -5010, EIO, 504, "", "no answer before the deadline") \
@@ -32,7 +34,8 @@
 	X(ERR_TLS, -5019, EIO, 502, "", \
 	  "the hub's certificate is not trusted: install its CA on this machine") \
 	X(ERR_REDIRECT, -5020, EIO, 502, "", "too many redirects") \
-	X(ERR_OFFLINE, -5021, EIO, 503, "", "not in the cache, and --offline forbids asking the hub") \
+	X(ERR_OFFLINE, -5021, EIO, 503, "", \
+	  "not in the cache, and --offline forbids asking the hub") \
 	X(ERR_FORMAT, -5022, EINVAL, 500, "", "unknown format version") \
 	X(ERR_LOCKED, -5023, EBUSY, 500, "", "in use by another process") \
 	X(ERR_CANCELED, -5024, EINTR, 499, "", "the caller gave up") \

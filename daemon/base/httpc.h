@@ -32,12 +32,12 @@ struct httpc_cancel {
 };
 
 struct httpc_request {
-	const char *method;	       /* "GET" or "HEAD" */
-	const char *url;	       /* absolute http:// or https:// */
-	const char *token;	       /* sent as "Authorization: Bearer", or NULL; never logged */
-	const char *accept;	       /* NULL: any */
+	const char *method;            /* "GET" or "HEAD" */
+	const char *url;               /* absolute http:// or https:// */
+	const char *token;             /* sent as "Authorization: Bearer", or NULL; never logged */
+	const char *accept;            /* NULL: any */
 	uint64_t range_off, range_len; /* range_len 0: the whole */
-	int64_t deadline_ms;	       /* clock_ms() value when the call ends with ERR_TIMEOUT */
+	int64_t deadline_ms;           /* clock_ms() value when the call ends with ERR_TIMEOUT */
 	/* Called once when the head is complete (not for 1xx), before any body. Non-zero ends
 	 * the call and becomes its result. May be NULL. */
 	int (*head)(void *arg, const struct httpc_response *r);

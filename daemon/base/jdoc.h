@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Door to the JSON library. A jdoc owns the parsed text; values are borrowed from it until it is freed.
- * Every getter accepts NULL and values of the wrong type, and answers "not there". */
+/* Door to the JSON library. A jdoc owns the parsed text; values are borrowed from it until it is
+ * freed. Every getter accepts NULL and values of the wrong type, and answers "not there". */
 #ifndef MATRIXFS_JDOC_H
 #define MATRIXFS_JDOC_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Door to LMDB: one environment, named tables, short transactions. Values are copied out before a
- * transaction ends. A full map is enlarged and the write run again, unseen by the caller. A commit is
- * durable (fdatasync) when kv_write returns. Threads: any; writes run one after another. */
+ * transaction ends. A full map is enlarged and the write run again, unseen by the caller. A
+ * commit is durable (fdatasync) when kv_write returns. Threads: any; writes run one after
+ * another. */
 #ifndef MATRIXFS_KV_H
 #define MATRIXFS_KV_H
 
@@ -16,10 +17,10 @@ struct kv;
 struct kv_txn;
 
 struct kv_conf {
-	const char *dir;               /* must exist */
-	const char *const *tables;     /* names; the index in this array names a table below */
-	unsigned table_count;          /* <= KV_TABLES_MAX */
-	uint64_t map_bytes;            /* first size of the map; it doubles when full */
+	const char *dir;           /* must exist */
+	const char *const *tables; /* names; the index in this array names a table below */
+	unsigned table_count;      /* <= KV_TABLES_MAX */
+	uint64_t map_bytes;        /* first size of the map; it doubles when full */
 };
 
 struct kv_key {
@@ -36,11 +37,12 @@ void kv_close(struct kv *kv);
 
 /* Appends the value to ret. -ENOENT if the key is not there. */
 MUST_USE int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf *ret);
-/* Calls fn for each key that begins with prefix (len 0: all), in key order, inside a read transaction:
- * fn copies what it keeps and calls nothing of this module. Non-zero from fn ends and is returned. */
+/* Calls fn for each key that begins with prefix (len 0: all), in key order, inside a read
+ * transaction: fn copies what it keeps and calls nothing of this module. Non-zero from fn ends
+ * and is returned. */
 MUST_USE int kv_each(struct kv *kv, unsigned table, struct kv_key prefix, kv_each_fn fn, void *arg);
-/* Runs fn in a write transaction and commits if it returns 0. fn may run again after a map growth, so it
- * must have no other effect. */
+/* Runs fn in a write transaction and commits if it returns 0. fn may run again after a map
+ * growth, so it must have no other effect. */
 MUST_USE int kv_write(struct kv *kv, kv_write_fn fn, void *arg);
 /* Inside kv_write. del of an absent key is 0. */
 MUST_USE int kv_txn_put(struct kv_txn *t, unsigned table, struct kv_key key, const void *val,

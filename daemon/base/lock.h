@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mutexes that know their owner and rank, and conditions with monotonic deadlines. A thread that holds
- * a lock may only take locks of higher rank; a lock is short, and never held while calling out. */
+/* Mutexes that know their owner and rank, and conditions with monotonic deadlines. A thread that
+ * holds a lock may only take locks of higher rank; a lock is short, and never held while calling
+ * out. */
 #ifndef MATRIXFS_LOCK_H
 #define MATRIXFS_LOCK_H
 
@@ -40,6 +41,7 @@ struct cond {
 	pthread_cond_t cond;
 };
 
+/* A free lock of that rank; fini wants it free. */
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 /* Takes the lock; asserts that this thread holds none of its rank or above. */
@@ -49,6 +51,7 @@ void lock_drop(struct lock *l) TSA(release_capability(*l)) TSA(no_thread_safety_
 /* True if the calling thread holds it. For assert(). */
 int lock_mine(const struct lock *l);
 
+/* A condition; waiting and waking need the lock that guards what is waited for. */
 void cond_init(struct cond *c);
 void cond_fini(struct cond *c);
 void cond_wake_one(struct cond *c);

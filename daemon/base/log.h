@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One line an event on stderr: a sentence part, then key=value pairs. Under journald ($JOURNAL_STREAM
- * names stderr) or any stderr that is no terminal each line begins with its <n> priority (sd-daemon(3)).
- * Only the function that decides what to do about a failure logs it. Secrets never come here.
- * Threads: any. */
+/* One line an event on stderr: a sentence part, then key=value pairs. Under journald
+ * ($JOURNAL_STREAM names stderr) or any stderr that is no terminal each line begins with its <n>
+ * priority (sd-daemon(3)). Only the function that decides what to do about a failure logs it.
+ * Secrets never come here. Threads: any. */
 #ifndef MATRIXFS_LOG_H
 #define MATRIXFS_LOG_H
 
@@ -11,8 +11,8 @@
 /* Values are syslog priorities. */
 enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
-/* Per-place state of the flood limit: the first event is printed at once, then one line a period with
- * the number of events that were held back. */
+/* Per-place state of the flood limit: the first event is printed at once, then one line a period
+ * with the number of events that were held back. */
 struct log_flood {
 	long long next_ms; /* guarded by the log's lock */
 	unsigned held;
@@ -22,7 +22,8 @@ struct log_flood {
 void log_set_level(enum log_level level);
 /* "error", "warn", "info", "debug" to a level; negative if unknown. */
 int log_level_parse(const char *text);
-/* Prints one line; newlines and control bytes in it become '?'. With `flood`, at most one a period. */
+/* Prints one line; newlines and control bytes in it become '?'. With `flood`, at most one a
+ * period. */
 void log_line(enum log_level level, struct log_flood *flood, const char *fmt, ...) PRINTF(3, 4);
 /* As log_line, appends ": <err_text(r)>" and returns r. */
 int log_line_err(enum log_level level, struct log_flood *flood, int r, const char *fmt, ...)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hash table from byte strings or numbers to pointers. Keys are not copied: they live inside the value
- * they name. Not locked: the owner's lock guards it. Zeroed memory is an empty map. */
+/* Hash table from byte strings or numbers to pointers. Keys are not copied: they live inside the
+ * value they name. Not locked: the owner's lock guards it. Zeroed memory is an empty map. */
 #ifndef MATRIXFS_MAP_H
 #define MATRIXFS_MAP_H
 
@@ -26,7 +26,8 @@ void map_fini(struct map *m);
 void *map_find(const struct map *m, const void *key, size_t key_len);
 void *map_find_str(const struct map *m, const char *key);
 void *map_find_u64(const struct map *m, uint64_t key);
-/* Adds value under key, which must not be there yet; key is borrowed until deleted. 0 or -ENOMEM. */
+/* Adds value under key, which must not be there yet; key is borrowed until deleted. 0 or
+ * -ENOMEM. */
 MUST_USE int map_put(struct map *m, const void *key, size_t key_len, void *value);
 MUST_USE int map_put_str(struct map *m, const char *key, void *value);
 MUST_USE int map_put_u64(struct map *m, uint64_t key, void *value);
@@ -34,8 +35,8 @@ MUST_USE int map_put_u64(struct map *m, uint64_t key, void *value);
 void *map_del(struct map *m, const void *key, size_t key_len);
 void *map_del_str(struct map *m, const char *key);
 void *map_del_u64(struct map *m, uint64_t key);
-/* Calls fn for each value in no order until it returns non-zero, and returns that. fn must not add; it
- * may delete the value it is called with. */
+/* Calls fn for each value in no order until it returns non-zero, and returns that. fn must not
+ * add; it may delete the value it is called with. */
 int map_each(struct map *m, map_each_fn fn, void *arg);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parked requests. A request that cannot be answered yet leaves a waiter behind and its thread goes on;
- * whoever brings the answer, the deadline or an interrupt wakes it, exactly once, with no lock held.
+/* Parked requests. A request that cannot be answered yet leaves a waiter behind and its thread
+ * goes on; whoever brings the answer, the deadline or an interrupt wakes it, exactly once, with
+ * no lock held.
  *
- * A waiter is embedded in the request that waits (container_of finds it). It is on at most one waitlist,
- * and the lock of that list's owner guards all its fields but `canceled`. */
+ * A waiter is embedded in the request that waits (container_of finds it). It is on at most one
+ * waitlist, and the lock of that list's owner guards all its fields but `canceled`. */
 #ifndef MATRIXFS_WAIT_H
 #define MATRIXFS_WAIT_H
 

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a whole file and prints the seconds from before open to after the last byte. For the benchmarks
+ * alone: tools/bench builds it.
+ *
+ *     bench_read read|mmap|first FILE          in reads of 1 MiB; every page of a mapping; one byte
+ *     bench_read threads FILE [COUNT]          COUNT (4) threads, each a part of it, in reads of 1 MiB */
+#include <err.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STEP (1 << 20)
+#define PAGE 4096
+#define THREADS_MAX 64
+
+struct part {
+	const char *path;
+	off_t from, to;
+	pthread_t thread;
+};
+
+static volatile uint8_t sink; /* keeps the touching of pages from being optimised away */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int open_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(1, "%s", path);
+	return fd;
+}
+
+static off_t size_of(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		err(1, "fstat");
+	return st.st_size;
+}
+
+/* Reads [from, to) through a file handle of its own, as a loader's thread does. */
+static void *read_part(void *arg)
+{
+	struct part *p = arg;
+	int fd = open_file(p->path);
+	char *buf = malloc(STEP);
+
+	if (!buf)
+		err(1, "malloc");
+	while (p->from < p->to) {
+		size_t want = p->to - p->from < STEP ? (size_t)(p->to - p->from) : STEP;
+		ssize_t n = pread(fd, buf, want, p->from);
+
+		if (n <= 0)
+			errx(1, "%s: read failed at %jd", p->path, (intmax_t)p->from);
+		p->from += n;
+	}
+	free(buf);
+	close(fd);
+	return NULL;
+}
+
+static void read_parts(const char *path, unsigned count)
+{
+	struct part parts[THREADS_MAX];
+	int fd = open_file(path);
+	off_t size = size_of(fd), share = (size / count + STEP - 1) / STEP * STEP;
+
+	close(fd);
+	for (unsigned i = 0; i < count; i++) {
+		off_t from = share * i, to = from + share;
+
+		parts[i] = (struct part){ .path = path, .from = from, .to = to < size ? to : size };
+		if (pthread_create(&parts[i].thread, NULL, read_part, &parts[i]) != 0)
+			errx(1, "pthread_create");
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(parts[i].thread, NULL);
+}
+
+static void touch_pages(const char *path)
+{
+	int fd = open_file(path);
+	size_t size = (size_t)size_of(fd);
+	const uint8_t *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (data == MAP_FAILED)
+		err(1, "mmap");
+	for (size_t i = 0; i < size; i += PAGE)
+		sink = data[i];
+	munmap((void *)(uintptr_t)data, size);
+	close(fd);
+}
+
+static void read_first(const char *path)
+{
+	int fd = open_file(path);
+	char byte;
+
+	if (read(fd, &byte, 1) != 1)
+		errx(1, "%s: read failed", path);
+	close(fd);
+}
+
+int main(int argc, char *argv[])
+{
+	double start = now();
+	unsigned count = argc > 3 ? (unsigned)atoi(argv[3]) : 4;
+
+	if (argc < 3 || count == 0 || count > THREADS_MAX)
+		errx(2, "usage: bench_read read|mmap|first|threads FILE [COUNT]");
+	if (strcmp(argv[1], "read") == 0)
+		read_parts(argv[2], 1);
+	else if (strcmp(argv[1], "threads") == 0)
+		read_parts(argv[2], count);
+	else if (strcmp(argv[1], "mmap") == 0)
+		touch_pages(argv[2]);
+	else if (strcmp(argv[1], "first") == 0)
+		read_first(argv[2]);
+	else
+		errx(2, "%s: no such way to read", argv[1]);
+	printf("%.6f\n", now() - start);
+	return 0;
+}

@@ -1,0 +1,361 @@
+"""Real clients, unmodified: each version of huggingface_hub, safetensors, transformers and the JavaScript client find on
+the mount what they would have found in a cache of their own. The rows of research/hf-contract-2x.md §5 are below, each
+with its twin under --strict-ro, where it fails as documented: that is why there is a scratch."""
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import types
+
+import pytest
+
+import conftest
+import models
+import mountlib
+from hub import Hub
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = HERE.parent / "build"
+VERSIONS = {"0.30": "hub-0.30", "0.36": "hub-0.36", "1.24": "hub-1.24", "2.4": "test"}
+HOMES = "HF_HUB_CACHE", "HF_HOME"
+OURS = "^matrixfs/"         # the daemon's user agent
+NOT_OURS = "^(?!matrixfs/)"
+PATIENCE = 180              # of a client process, on a busy machine
+TOKEN = "hf_of_the_mount"
+FILES = {"README.md": b"# small\n", "config.json": models.tiny_model()["config.json"], "LICENSE": b"free\n",
+         "model.safetensors": models.tiny_model()["model.safetensors"], "onnx/deep/model.onnx": models.big_file(70_000, 3),
+         "onnx/deep/names.txt": b"a\nb\n", "empty.txt": b""}
+MOVED = {"config.json": models.tiny_model(1)["config.json"].replace(b'"num_hidden_layers": 2', b'"num_hidden_layers": 3')}
+numbers = itertools.count(1)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def digests(files):
+    return {name: digest(data) for name, data in files.items()}
+
+
+class World:
+    """A hub and a mount of it, shared by the stories; each makes repositories of its own."""
+
+    def __init__(self, tmp, *args):
+        self.tmp, self.hub = tmp, Hub(cdn=True)
+        self.hub.token(TOKEN)
+        (tmp / "token").write_text(TOKEN + "\n")
+        # Branches are believed for an hour: what makes a moved one visible is the client's own use of the new commit.
+        self.mount = mountlib.Mount(tmp, self.hub, args=["--ref-ttl=1h", f"--token-file={tmp}/token", *args], timeout=20)
+
+    def close(self):
+        self.mount.stop()
+        self.hub.close()
+
+    def repo(self, files=FILES, type="model", **kw):
+        repo = self.hub.repo(f"org/small-{next(numbers)}", type, **kw)
+        repo.commit(files)
+        return repo
+
+    def asked(self, repo, who, **which):
+        """"METHOD path" of what was asked about a repository since the last forget()."""
+        return [f"{q.method} {q.path}" for q in self.hub.requests(ua=who, **which) if f"/{repo.id}/" in q.path + "/"]
+
+    def forget(self):
+        self.hub.clear_log()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    yield from worlds(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def strict_world(tmp_path_factory):
+    yield from worlds(tmp_path_factory, "--strict-ro")
+
+
+@pytest.fixture
+def own_world(tmp_path_factory):
+    """For stories that stop the hub."""
+    yield from worlds(tmp_path_factory)
+
+
+def worlds(factory, *args):
+    if reason := conftest.why_not():
+        pytest.skip(reason)
+    world = World(factory.mktemp("world"), *args)
+    yield world
+    world.close()
+
+
+class Client:
+    """A Python with one version of the client, told to use the mount."""
+
+    def __init__(self, world, venv, home="HF_HUB_CACHE", token=None):
+        self.bin = BUILD / "venv" / VERSIONS.get(venv, venv) / "bin"
+        if not self.bin.exists():
+            pytest.skip(f"{self.bin} is missing: run make deps")
+        tmp = world.tmp / f"home-{next(numbers)}"
+        tmp.mkdir()
+        where = {"HF_HOME": world.mount.root} if home == "HF_HOME" else {"HF_HOME": tmp, "HF_HUB_CACHE": world.mount.hub}
+        self.env = {"PATH": os.environ["PATH"], "HOME": tmp, "HF_ENDPOINT": world.hub.url, "HF_HUB_DISABLE_TELEMETRY": "1",
+                    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"} | where
+        if token:
+            self.env["HF_TOKEN"] = token
+
+    def run(self, *words, offline=False):
+        env = self.env | ({"HF_HUB_OFFLINE": "1"} if offline else {})
+        return subprocess.run(list(map(str, words)), env={k: str(v) for k, v in env.items()}, capture_output=True, text=True,
+                              timeout=PATIENCE, cwd=self.env["HOME"])
+
+    def __call__(self, *actions, offline=False):
+        """A process that performs the actions; for each, what came of it."""
+        done = self.run(self.bin / "python", HERE / "client.py", json.dumps(actions), offline=offline)
+        assert done.returncode == 0, done.stderr
+        return [types.SimpleNamespace(**{"value": None, "error": None} | r) for r in json.loads(done.stdout)]
+
+    def cli(self, *words, **kw):
+        """The command line tool of that version, under the name it has there."""
+        tool = next(p for p in (self.bin / "hf", self.bin / "huggingface-cli") if p.exists())
+        return self.run(tool, *words, **kw)
+
+
+def silent(result):
+    """Nothing was complained about."""
+    assert not result.log and not result.warnings, (result.log, result.warnings)
+    return result
+
+
+def fine(result):
+    """The value of an action that went well, without a word."""
+    assert not result.error, (result.error, result.log)
+    return silent(result).value
+
+
+def failed(result, name, *, silently=True):
+    """The text of the error of that class an action ended with."""
+    assert result.error, result.value
+    assert name in result.error["is"], result.error
+    if silently:
+        silent(result)
+    return result.error["text"]
+
+
+def act(name, repo, *args, **kw):
+    keys = {"file": ["name"], "cached": ["name"]}.get(name, [])
+    return name, {"repo": repo if isinstance(repo, str) else repo.id, **dict(zip(keys, args)), **kw}
+
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+each_home = pytest.mark.parametrize("home", HOMES)
+
+
+# ---- one client's life ----
+
+@each_version
+@each_home
+def test_first_second_and_offline_load(world, version, home):
+    repo, client = world.repo(), Client(world, version, home)
+    commit = repo.refs["refs/heads/main"]
+    snapshot = world.mount.snapshot(repo.id, commit)
+    absent = ["generation_config.json", "onnx/none.json", "no/such/file.txt", "NOTICE"]
+    load = [act("file", repo, "config.json"), act("file", repo, "onnx/deep/model.onnx"), act("snapshot", repo),
+            *(act("file", repo, name) for name in absent),
+            act("cached", repo, "config.json"), *(act("cached", repo, name) for name in absent)]
+
+    def loaded(results, error):
+        one, deep, whole, *rest = results
+        assert fine(one) == {"path": f"{snapshot}/config.json", "sha256": digest(FILES["config.json"])}
+        assert fine(deep) == {"path": f"{snapshot}/onnx/deep/model.onnx", "sha256": digest(FILES["onnx/deep/model.onnx"])}
+        assert fine(whole) == {"path": str(snapshot), "files": digests(FILES)}
+        for result in rest[:len(absent)]:
+            failed(result, error)
+        known, *unknown = rest[len(absent):]
+        assert fine(known) == f"{snapshot}/config.json"
+        # A name without an extension may as well be a directory: that one is asked for again.
+        assert [fine(u) for u in unknown] == ["absent", "absent", "absent", None]
+
+    world.forget()
+    loaded(client(*load), "EntryNotFoundError")
+    assert not world.asked(repo, NOT_OURS, method="GET", path_re="/resolve/")   # the bytes came through the mount
+    world.forget()
+    loaded(client(*load), "EntryNotFoundError")
+    assert not world.asked(repo, OURS)
+    asked = world.asked(repo, NOT_OURS)
+    assert {a.split()[0] for a in asked if "/resolve/" in a} == {"HEAD"} and len(asked) == len(absent) + 3
+    world.forget()
+    loaded(client(*load, offline=True), "LocalEntryNotFoundError")
+    assert not world.hub.requests()
+
+
+@each_version
+@each_home
+def test_scan_is_content(world, version, home):
+    repo, client = world.repo(), Client(world, version, home)
+    data = world.repo({"data/train.jsonl": b"{}\n"}, type="dataset")
+    fine(client(act("snapshot", repo))[0])
+    fine(client(act("snapshot", data, type="dataset"))[0])
+    found = fine(client(["scan", {}])[0])
+    commit = repo.refs["refs/heads/main"]
+    assert found["complaints"] == []
+    assert found["repos"][f"models/{repo.id}"] == {
+        "size": sum(map(len, FILES.values())), "files": len(FILES), "refs": {"main": commit}, "commits": [commit]}
+    assert found["repos"][f"datasets/{data.id}"]["files"] == 1
+
+
+@each_version
+def test_every_way_to_name_a_commit(world, version):
+    repo, client = world.repo(), Client(world, version)
+    first = repo.refs["refs/heads/main"]
+    second, third = repo.commit(MOVED, branch="dev"), repo.commit(MOVED | {"README.md": b"3\n"}, branch=None)
+    repo.tag("v1.0", first), repo.pr(1, third), repo.branch("feature/deep", second)
+    names = {"main": first, "v1.0": first, first: first, "dev": second, second: second, "feature/deep": second,
+             "refs/pr/1": third, third: third}
+
+    def loaded(results):
+        for (name, commit), one, whole in zip(names.items(), results[::2], results[1::2]):
+            snapshot = world.mount.snapshot(repo.id, commit)
+            path = repo.commits[commit].files["config.json"]
+            assert fine(one) == {"path": f"{snapshot}/config.json", "sha256": digest(path.bytes)}, name
+            assert fine(whole)["path"] == str(snapshot) and fine(whole)["files"].keys() == FILES.keys(), name
+    load = [act(kind, repo, *args, revision=name) for name in names for kind, *args in (["file", "config.json"], ["snapshot"])]
+    loaded(client(*load))
+    world.forget()
+    loaded(client(*load))
+    assert not world.asked(repo, OURS)
+    world.forget()
+    loaded(client(*load, offline=True))
+    assert not world.hub.requests()
+    scan = fine(client(["scan", {}])[0])
+    assert not scan["complaints"]
+    found = scan["repos"][f"models/{repo.id}"]
+    assert found["refs"] == {name: commit for name, commit in names.items() if len(name) < 40}
+    assert found["commits"] == sorted({first, second, third})
+    assert failed(client(act("file", repo, "config.json", revision="none"))[0], "RevisionNotFoundError")
+
+
+@each_version
+def test_other_types_names_and_rights(world, version):
+    """Datasets, spaces, a renamed repository by its old name, and a private one."""
+    data, space = world.repo(models.dataset(3), type="dataset"), world.repo({"app.py": b"print()\n"}, type="space")
+    renamed, private = world.repo(), world.repo(private=True)
+    old = renamed.id
+    renamed.rename(old + "-new")
+    client = Client(world, version, token=TOKEN)
+    load = [act("snapshot", data, type="dataset"), act("file", data, "data/train/00000.jsonl", type="dataset"),
+            act("snapshot", space, type="space"), act("snapshot", old), act("file", old, "config.json"), act("snapshot", renamed),
+            act("snapshot", private), act("file", private, "model.safetensors")]
+    for offline in False, False, True:
+        world.forget()
+        whole, line, app, by_old, config, by_new, secret, weights = map(fine, client(*load, offline=offline))
+        assert whole["files"] == digests(models.dataset(3)) and line["path"] == f"{whole['path']}/data/train/00000.jsonl"
+        assert app["files"] == digests({"app.py": b"print()\n"})
+        for found in by_old, by_new, secret:
+            assert found["files"] == digests(FILES)
+        assert weights["path"] == f"{secret['path']}/model.safetensors"
+    assert not world.hub.requests()
+    assert "Repository" in failed(Client(world, version)(act("file", private, "config.json", local=False))[0], "Exception",
+                                  silently=False) if version == "none" else True
+
+
+# ---- what changes ----
+
+@each_version
+def test_moved_branch(world, version):
+    """The branch moves while mounted: to a new commit, to one the mount knows already, and back."""
+    repo, client = world.repo(), Client(world, version)
+    first = repo.refs["refs/heads/main"]
+    load = [act("file", repo, "config.json"), act("file", repo, "none.json"), act("snapshot", repo), act("file", repo, "new.txt")]
+
+    def loaded(results, commit, offline=False):
+        files = repo.commits[commit].files
+        one, none, whole, new = results
+        assert fine(one) == {"path": f"{world.mount.snapshot(repo.id, commit)}/config.json",
+                             "sha256": digest(files["config.json"].bytes)}
+        failed(none, "LocalEntryNotFoundError" if offline else "EntryNotFoundError")
+        assert fine(whole)["files"] == {name: digest(blob.bytes) for name, blob in files.items()}
+        if "new.txt" in files:
+            assert fine(new)["sha256"] == digest(b"new\n")
+        else:
+            failed(new, "LocalEntryNotFoundError" if offline else "EntryNotFoundError")
+
+    def both(commit):
+        loaded(client(*load), commit)
+        assert world.mount.commit(repo.id) == commit
+        world.forget()
+        loaded(client(*load, offline=True), commit, offline=True)
+        assert not world.hub.requests()
+    both(first)
+    second = repo.commit(MOVED | {"new.txt": b"new\n"})
+    both(second)
+    repo.tag("known", third := repo.commit({"README.md": b"3\n"}, branch=None))
+    assert fine(client(act("snapshot", repo, revision="known"))[0])["path"].endswith(third)
+    repo.move("main", third)
+    both(third)
+    repo.move("main", first)
+    both(first)
+    assert mountlib.read(world.mount.snapshot(repo.id, second) / "new.txt") == b"new\n"
+    assert not fine(client(["scan", {}])[0])["complaints"]
+
+
+@each_version
+@each_home
+def test_hub_goes_down(own_world, version, home):
+    world = own_world
+    repo, client = world.repo(), Client(world, version, home)
+    load = [act("file", repo, "config.json"), act("snapshot", repo)]
+    before = list(map(fine, client(*load)))
+    world.hub.down()
+    after = client(*load, act("file", repo, "none.json"), ["scan", {}])
+    assert [r.value for r in after[:2]] == before and not [r for r in after if any(level == "ERROR" for level, *_ in r.log)]
+    failed(after[2], "LocalEntryNotFoundError", silently=False)
+    assert not fine(after[3])["complaints"]
+    world.hub.up()
+    assert list(map(fine, client(*load))) == before
+
+
+# ---- the command line ----
+
+@each_version
+def test_download_to_a_directory(world, version):
+    repo, client = world.repo(), Client(world, version)
+    if version == "0.30":       # this one does not look into the cache first: nothing of ours is in play
+        fine(client(act("snapshot", repo))[0])
+    fine(client(act("snapshot", repo))[0])
+    world.forget()
+    target = world.tmp / f"out-{next(numbers)}"
+    done = client.cli("download", repo.id, "--local-dir", target)
+    assert done.returncode == 0, done.stderr
+    found = {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file() and ".cache" not in p.parts}
+    assert found == FILES
+    assert not world.asked(repo, NOT_OURS, method="GET", path_re="/resolve/") and not world.asked(repo, OURS)
+
+
+def test_hf_cache_verify_and_ls(world):
+    repo, client = world.repo(), Client(world, "2.4")
+    fine(client(act("snapshot", repo))[0])
+    done = client.cli("cache", "verify", repo.id)
+    assert done.returncode == 0 and re.search(f"{len(FILES)} file", done.stdout + done.stderr), (done.stdout, done.stderr)
+    done = client.cli("cache", "ls")
+    assert done.returncode == 0 and f"model/{repo.id}" in done.stdout and "warn" not in (done.stdout + done.stderr).lower(), (
+        done.stdout, done.stderr)
+
+
+# ---- tensors ----
+
+@each_version
+def test_safetensors(world, version):
+    files = models.sharded_model(mb=1)
+    name = "model-00002-of-00002.safetensors"
+    repo, client = world.repo(files), Client(world, version)
+    size = int.from_bytes(files[name][:8], "little")
+    header = json.loads(files[name][8:8 + size])
+    header.pop("__metadata__")
+    data = files[name][8 + size:]
+    wanted = {k: [t["shape"], digest(data[slice(*t["data_offsets"])])] for k, t in sorted(header.items())}
+    for _ in range(2):
+        assert fine(client(act("tensors", repo, name=name))[0]) == [wanted, wanted]
