@@ -122,7 +122,9 @@ static int data_open(struct blob *b, struct stat *ret_st)
 			return -errno;
 		b->fd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	}
-	if (b->fd < 0 || fstat(b->fd, ret_st) < 0)
+	if (b->fd < 0)
+		return -errno;
+	if (fstat(b->fd, ret_st) < 0)
 		return -errno;
 	futimens(b->fd, now_atime); /* last use, for eviction */
 	return 0;
@@ -174,7 +176,7 @@ static void blob_closep(struct blob **b)
 int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
 {
 	CLEANUP(blob_closep) struct blob *b = calloc(1, sizeof(*b));
-	struct stat st;
+	struct stat st = { 0 };
 	bool fits;
 	int r;
 

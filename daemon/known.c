@@ -500,47 +500,45 @@ int known_each_repo(struct known *k, int (*fn)(void *arg, struct repo *r), void 
 	return rc;
 }
 
-/* A copy of a list's strings: pairs of name and commit. */
-static int copy_refs(struct known *k, struct repo *r, char ***ret, size_t *ret_count)
+/* A ref as it was when the list was copied. */
+struct ref_copy {
+	char name[256];
+	char commit[COMMIT_HEX + 1];
+};
+
+static struct ref_copy *copy_refs(struct known *k, struct repo *r, size_t *ret_count)
 {
+	struct ref_copy *list;
 	size_t count = 0;
-	char **list;
 
 	lock_take(&k->lock);
 	for (struct ref *ref = r->refs; ref; ref = ref->next)
 		count++;
-	list = calloc(2 * count + 1, sizeof(*list));
+	list = calloc(count + 1, sizeof(*list));
 	count = 0;
 	for (struct ref *ref = r->refs; list && ref; ref = ref->next) {
 		if (!ref->state.commit[0])
 			continue;
-		list[2 * count] = strdup(ref->name);
-		list[2 * count + 1] = strdup(ref->state.commit);
+		snprintf(list[count].name, sizeof(list[count].name), "%s", ref->name);
+		memcpy(list[count].commit, ref->state.commit, sizeof(ref->state.commit));
 		count++;
 	}
 	lock_drop(&k->lock);
-	*ret = list;
 	*ret_count = count;
-	return list ? 0 : -ENOMEM;
+	return list;
 }
 
 int known_each_ref(struct known *k, struct repo *r,
 		   int (*fn)(void *arg, const char *ref, const char *commit), void *arg)
 {
-	char **list;
 	size_t count;
-	int rc = copy_refs(k, r, &list, &count);
+	CLEANUP(freep) struct ref_copy *list = copy_refs(k, r, &count);
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; i < count; i++) {
-		if (rc == 0)
-			rc = list[2 * i] && list[2 * i + 1] ? fn(arg, list[2 * i], list[2 * i + 1])
-							    : -ENOMEM;
-		free(list[2 * i]);
-		free(list[2 * i + 1]);
-	}
-	free(list);
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = fn(arg, list[i].name, list[i].commit);
 	return rc;
 }
 

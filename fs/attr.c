@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/attr.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 static const struct manifest_file *file_of(const struct place *p)
 {
+	assert(p->snapshot);
 	return manifest_file(p->snapshot->files, p->node);
 }
 
@@ -49,8 +51,10 @@ static int stat_link(const struct place *p, struct stat *st)
 static int stat_tree_json(const struct place *p, struct stat *st)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	int r = manifest_tree_json(p->snapshot->files, &text);
+	int r;
 
+	assert(p->snapshot);
+	r = manifest_tree_json(p->snapshot->files, &text);
 	st->st_mode = MODE_FILE_RW;
 	set_size(st, text.len, text.len);
 	return r;
@@ -98,6 +102,7 @@ static int link_to_blob(const struct place *p, struct buf *ret)
 {
 	char etag[DIGEST_HEX_MAX + 1];
 
+	assert(p->snapshot);
 	for (unsigned up = manifest_depth(p->snapshot->files, p->node) + 2; up > 0; up--)
 		buf_add_str(ret, "../");
 	place_etag(p, etag);

@@ -9,18 +9,19 @@
 #include "daemon/base/map.h"
 
 struct entry {
-	char *name;
+	struct entry *next;
 	struct place place;
+	char name[];
 };
 
 struct listing {
 	struct place dir;
 	/* Of a commit: the children [first, first + count) of a manifest's node. */
 	uint32_t first, count;
-	/* Of all others. */
+	/* Of all others: gathered in a list, then sorted. */
 	struct entry *entries;
-	uint32_t cap;
-	int failed; /* of the first entry that could not be added */
+	struct entry **sorted; /* count of them; NULL for a commit's */
+	int failed;            /* of the first entry that could not be added */
 };
 
 static bool is_manifest_dir(const struct place *dir)
@@ -36,41 +37,47 @@ bool listing_is_final(const struct place *dir)
 /* The place is taken. */
 static int add(struct listing *l, const char *name, struct place p)
 {
-	struct entry *e;
+	size_t len = strlen(name);
+	struct entry *e = calloc(1, sizeof(*e) + len + 1);
 
-	if (l->count == l->cap) {
-		uint32_t cap = l->cap ? l->cap * 2 : 16;
-
-		e = realloc(l->entries, cap * sizeof(*e));
-		if (!e) {
-			place_fini(&p);
-			return l->failed = -ENOMEM;
-		}
-		l->entries = e;
-		l->cap = cap;
-	}
-	e = &l->entries[l->count];
-	e->place = p;
-	e->name = strdup(name);
-	if (!e->name) {
+	if (!e) {
 		place_fini(&p);
 		return l->failed = -ENOMEM;
 	}
+	e->place = p;
+	memcpy(e->name, name, len + 1);
+	e->next = l->entries;
+	l->entries = e;
 	l->count++;
 	return 0;
 }
 
 static bool has(const struct listing *l, const char *name)
 {
-	for (uint32_t i = 0; i < l->count; i++)
-		if (strcmp(l->entries[i].name, name) == 0)
+	for (const struct entry *e = l->entries; e; e = e->next)
+		if (strcmp(e->name, name) == 0)
 			return true;
 	return false;
 }
 
 static int natural(const void *a, const void *b)
 {
-	return manifest_natural(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	const struct entry *const *x = a, *const *y = b;
+
+	return manifest_natural((*x)->name, (*y)->name);
+}
+
+static int sort(struct listing *l)
+{
+	size_t i = 0;
+
+	l->sorted = calloc(l->count + 1, sizeof(struct entry *));
+	if (!l->sorted)
+		return -ENOMEM;
+	for (struct entry *e = l->entries; e; e = e->next)
+		l->sorted[i++] = e;
+	qsort(l->sorted, l->count, sizeof(struct entry *), natural);
+	return 0;
 }
 
 /* ---- one function a kind ---- */
@@ -307,9 +314,7 @@ static int fill(const struct view *v, struct listing *l)
 	/* An absent directory lists nothing: it has every name. */
 	if (l->dir.kind < ARRAY_LEN(lists) && lists[l->dir.kind])
 		lists[l->dir.kind](&f);
-	if (l->count)
-		qsort(l->entries, l->count, sizeof(*l->entries), natural);
-	return l->failed;
+	return l->failed ? l->failed : sort(l);
 }
 
 int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
@@ -341,11 +346,14 @@ void listing_close(struct listing *l)
 {
 	if (!l)
 		return;
-	for (uint32_t i = 0; l->entries && i < l->count; i++) {
-		free(l->entries[i].name);
-		place_fini(&l->entries[i].place);
+	while (l->entries) {
+		struct entry *next = l->entries->next;
+
+		place_fini(&l->entries->place);
+		free(l->entries);
+		l->entries = next;
 	}
-	free(l->entries);
+	free(l->sorted);
 	place_fini(&l->dir);
 	free(l);
 }
@@ -370,9 +378,9 @@ static void child_place(const struct listing *l, uint32_t node, struct place *re
 
 int listing_get(const struct listing *l, uint32_t i, const char **ret_name, struct place *ret)
 {
-	if (l->entries) {
-		*ret_name = l->entries[i].name;
-		return place_copy(&l->entries[i].place, ret);
+	if (l->sorted) {
+		*ret_name = l->sorted[i]->name;
+		return place_copy(&l->sorted[i]->place, ret);
 	}
 	*ret_name = manifest_name(l->dir.snapshot->files, l->first + i);
 	child_place(l, l->first + i, ret);

@@ -170,7 +170,7 @@ static void wake(struct waiter *w, int r)
 	struct op *op = container_of(w, struct op, waiter);
 
 	if (r < 0)
-		op_finish(op, r);
+		op_finish(op, op->ended ? op->ended(op, r) : r);
 	else
 		op_start(op);
 }

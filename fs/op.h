@@ -56,6 +56,8 @@ struct op {
 	fuse_req_t req;
 	struct ops *ops;
 	int (*run)(struct op *op); /* 0, PARKED or negative */
+	/* What the answer is when its wait ended with error r: 0 or negative. NULL: that error. */
+	int (*ended)(struct op *op, int r);
 	bool interruptible;
 	bool reads; /* waits for bytes, not for names */
 	struct waiter waiter;

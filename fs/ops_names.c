@@ -8,28 +8,45 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 
-static int run_lookup(struct op *op)
+/* Answers with the place (taken) if r is 0; tells the kernel to remember an absence for its
+ * time. */
+static int found(struct op *op, int r, struct place p, int64_t ttl_ms)
 {
-	struct place p;
-	int64_t ttl_ms;
-	int r = view_lookup(&op->ops->view, &op->inode->place, op->name, &op->waiter, &p, &ttl_ms);
-
 	if (r == 0)
 		return op_entry(op, p, ttl_ms);
 	if (r == PARKED || err_errno(r) != ENOENT || ttl_ms == VIEW_NEVER)
 		return r;
-	op->entry.entry_timeout =
-		op_seconds(ttl_ms); /* inode 0: the kernel remembers the absence */
+	op->entry.entry_timeout = op_seconds(ttl_ms); /* inode 0: an absence */
 	op->answer = ANSWER_ENTRY;
 	return 0;
+}
+
+static int run_lookup(struct op *op)
+{
+	struct place p = { 0 };
+	int64_t ttl_ms;
+	int r = view_lookup(&op->ops->view, &op->inode->place, op->name, &op->waiter, &p, &ttl_ms);
+
+	return found(op, r, p, ttl_ms);
+}
+
+static int lookup_ended(struct op *op, int r)
+{
+	struct place p = { 0 };
+	int64_t ttl_ms;
+
+	r = view_lookup_ended(&op->ops->view, &op->inode->place, op->name, r, &p, &ttl_ms);
+	return found(op, r, p, ttl_ms);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct op *op = op_new(req, parent, name, run_lookup);
 
-	if (op)
-		op_start_waiting(op, false);
+	if (!op)
+		return;
+	op->ended = lookup_ended;
+	op_start_waiting(op, false);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

@@ -38,8 +38,11 @@ static int make(struct op *op, mode_t mode, const char *target, struct scratch_n
 
 	if (r < 0)
 		return r;
-	r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid, target,
-			 ret);
+	if (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode))
+		r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid,
+				 target, ret);
+	else
+		r = -EPERM; /* no pipes and devices */
 	scratch_unref(op->ops->view.scratch, dir);
 	return r;
 }
@@ -208,10 +211,10 @@ static int target_is_shown(struct op *op, bool *ret_parked)
 	return shown;
 }
 
-static int move(struct op *op, struct scratch_node *from, struct scratch_node *to)
+static int move(struct op *op, struct scratch_node *from, struct scratch_node *to, bool asks)
 {
-	bool parked;
-	int shown = target_is_shown(op, &parked);
+	bool parked = false;
+	int shown = asks && target_is_shown(op, &parked);
 
 	if (parked)
 		return PARKED;
@@ -221,7 +224,7 @@ static int move(struct op *op, struct scratch_node *from, struct scratch_node *t
 	return scratch_unlink(op->ops->view.scratch, from, op->name);
 }
 
-static int run_rename(struct op *op)
+static int rename_written(struct op *op, bool asks)
 {
 	struct scratch_node *from, *to;
 	int r = writable_dir(op, op->inode, &from);
@@ -230,11 +233,22 @@ static int run_rename(struct op *op)
 		return r;
 	r = writable_dir(op, op->inode2, &to);
 	if (r == 0) {
-		r = move(op, from, to);
+		r = move(op, from, to, asks);
 		scratch_unref(op->ops->view.scratch, to);
 	}
 	scratch_unref(op->ops->view.scratch, from);
 	return r == -ENOENT ? -EROFS : r;
+}
+
+static int run_rename(struct op *op)
+{
+	return rename_written(op, true);
+}
+
+/* The hub has no such name, or cannot be asked: what a client writes does not depend on it. */
+static int rename_ended(struct op *op, int r)
+{
+	return r == ERR_STOPPING ? r : rename_written(op, false);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
@@ -245,6 +259,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 	if (!op || !op_second(op, newparent, newname))
 		return;
 	op->flags = (int)flags;
+	op->ended = rename_ended;
 	op_start_waiting(op, false);
 }
 
@@ -330,6 +345,32 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	op_start(op);
 }
 
+/* Extended attributes are ours to tell, not to set. */
+static int run_setxattr(struct op *op)
+{
+	const struct place *p = &op->inode->place;
+	bool written = p->kind == PLACE_SCRATCH && !op->ops->view.strict_ro;
+
+	return written ? -EOPNOTSUPP : -EROFS;
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct op *op = op_new(req, ino, name, run_setxattr);
+
+	if (op)
+		op_start(op);
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+			size_t size, int flags)
+{
+	(void)value;
+	(void)size;
+	(void)flags;
+	op_removexattr(req, ino, name);
+}
+
 /* Nothing here outlives the process, so there is nothing to flush. */
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -356,6 +397,8 @@ void ops_add_write(struct fuse_lowlevel_ops *table)
 	table->rename = op_rename;
 	table->link = op_link;
 	table->setattr = op_setattr;
+	table->setxattr = op_setxattr;
+	table->removexattr = op_removexattr;
 	table->flush = op_flush;
 	table->fsync = op_fsync;
 }

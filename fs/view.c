@@ -121,7 +121,7 @@ static int lookup_hub(const struct view *v, const struct place *dir UNUSED, cons
 static int lookup_locks(const struct view *v, const struct place *dir, const char *name,
 			struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms)
 {
-	struct scratch_node *locks;
+	struct scratch_node *locks = NULL;
 	struct repo_id id;
 	int r;
 
@@ -432,6 +432,19 @@ static const lookup_fn lookups[] = {
 	[PLACE_PLAIN_DIR] = lookup_tree,    [PLACE_SCRATCH] = lookup_scratch,
 };
 
+/* What the tree does not show (r says why) may still have been written by a client. */
+static int or_written(const struct view *v, const struct place *dir, const char *name, int r,
+		      struct place *ret, int64_t *ret_ttl_ms)
+{
+	if (err_errno(r) != ENOENT || !place_writable(dir))
+		return r;
+	if (view_lookup_written(v, dir, name, ret) == 0)
+		r = 0;
+	/* Somebody may write it the next moment, but only here is the kernel told at once. */
+	*ret_ttl_ms = dir->kind == PLACE_HUB && r < 0 ? *ret_ttl_ms : VIEW_NEVER;
+	return r;
+}
+
 int view_lookup(const struct view *v, const struct place *dir, const char *name, struct waiter *w,
 		struct place *ret, int64_t *ret_ttl_ms)
 {
@@ -441,11 +454,14 @@ int view_lookup(const struct view *v, const struct place *dir, const char *name,
 		return -ENOTDIR;
 	*ret_ttl_ms = VIEW_FOREVER;
 	r = lookups[dir->kind](v, dir, name, w, ret, ret_ttl_ms);
-	if (r >= 0 || err_errno(r) != ENOENT || !place_writable(dir))
-		return r;
-	if (view_lookup_written(v, dir, name, ret) == 0)
-		r = 0;
-	/* Somebody may write it the next moment, but only here is the kernel told at once. */
-	*ret_ttl_ms = dir->kind == PLACE_HUB && r < 0 ? *ret_ttl_ms : VIEW_NEVER;
-	return r;
+	return r < 0 ? or_written(v, dir, name, r, ret, ret_ttl_ms) : r;
+}
+
+int view_lookup_ended(const struct view *v, const struct place *dir, const char *name, int r,
+		      struct place *ret, int64_t *ret_ttl_ms)
+{
+	/* Only the hub's word is waited for, and below refs/ and trees/ it is asked each time. */
+	*ret_ttl_ms = dir->kind == PLACE_REFS || dir->kind == PLACE_TREES ? VIEW_NEVER
+									  : TTL_ABSENT_MS;
+	return or_written(v, dir, name, r, ret, ret_ttl_ms);
 }

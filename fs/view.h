@@ -28,6 +28,9 @@ struct view {
  * (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned (place_fini). */
 MUST_USE int view_lookup(const struct view *v, const struct place *dir, const char *name,
 			 struct waiter *w, struct place *ret, int64_t *ret_ttl_ms);
+/* The same when the wait for it ended with error r: the place may be one that clients wrote. */
+MUST_USE int view_lookup_ended(const struct view *v, const struct place *dir, const char *name,
+			       int r, struct place *ret, int64_t *ret_ttl_ms);
 /* The root of the tree. */
 struct place view_root(void);
 /* What clients wrote at `name` in `dir`: -ENOENT if nothing. */

@@ -13,7 +13,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/kv.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define KEY "models/org/model"
 #define COMMIT_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -22,7 +22,7 @@
 
 static const char *const tables[] = { "meta", "repo", "ref", "commit", "blob" };
 
-static struct catalog *open_catalog(const struct place *p)
+static struct catalog *open_catalog(const struct workdir *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct catalog *c = NULL;
@@ -33,7 +33,7 @@ static struct catalog *open_catalog(const struct place *p)
 }
 
 /* Writes a row behind the catalog's back. */
-static void put_raw(const struct place *p, unsigned table, const void *key, size_t key_len,
+static void put_raw(const struct workdir *p, unsigned table, const void *key, size_t key_len,
 		    const void *val, size_t len)
 {
 	struct kv_conf conf = { .dir = p->path, .tables = tables, .table_count = 5,
@@ -207,7 +207,7 @@ static void damaged_rows_are_not_believed(void **state)
 static void a_newer_version_is_refused(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct catalog *c = NULL;
 
 	put_raw(p, 0, "version", 7, "\2\0\0\0", 4);
@@ -220,7 +220,7 @@ static void a_newer_version_is_refused(void **state)
 static void what_is_no_index_is_refused_with_a_sentence(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct catalog *c = NULL;
 	char junk[8192];
 
@@ -233,7 +233,7 @@ static void what_is_no_index_is_refused_with_a_sentence(void **state)
 	assert_non_null(strstr(buf_str(&why), "/nonexistent/index"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
 int main(void)
 {

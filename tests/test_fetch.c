@@ -18,7 +18,7 @@
 #include "daemon/base/wait.h"
 #include "daemon/chunk.h"
 #include "tests/fake_source.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
 #define SEED 42
@@ -29,7 +29,7 @@
 #define SHORT_MS 500
 
 struct world {
-	struct place place;
+	struct workdir dir;
 	struct httpc *http;
 	struct store *store;
 	struct catalog *catalog;
@@ -67,7 +67,7 @@ static void on_wrong(void *arg, const char *etag)
 
 static bool await_wrong(struct world *w, unsigned count)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 	bool so;
 
 	lock_take(&w->lock);
@@ -101,7 +101,7 @@ static void start(struct world *w)
 		.on_wrong_arg = w,
 	};
 
-	assert_int_equal(store_open(w->place.path, "me", &w->store, &why), 0);
+	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
 	assert_int_equal(catalog_open(store_index_dir(w->store), &w->catalog, &why), 0);
 	conf.store = w->store;
 	conf.catalog = w->catalog;
@@ -123,7 +123,7 @@ static int setup(void **state)
 
 	if (!w || httpc_new(&http, &w->http) < 0)
 		return -1;
-	place_init(&w->place);
+	workdir_init(&w->dir);
 	lock_init(&w->lock, LOCK_TEST);
 	cond_init(&w->cond);
 	fake_source_init(&w->a, "a", SEED);
@@ -149,7 +149,7 @@ static int teardown(void **state)
 	cond_fini(&w->cond);
 	lock_fini(&w->lock);
 	httpc_free(w->http);
-	place_fini(&w->place);
+	workdir_fini(&w->dir);
 	free(w);
 	return 0;
 }
@@ -204,7 +204,7 @@ static int read_all(struct world *w, struct pull *p)
 /* Nobody is told when a blob is sealed. */
 static bool await_sealed(struct pull *p)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 
 	while (!blob_is_sealed(fetch_blob(p)) && clock_ms() < deadline)
 		clock_sleep_ms(1);
@@ -234,6 +234,8 @@ static int touch_all(struct world *w, struct pull *p)
 	if (!is_parked(w, p, &parked, 0, w->what.file.size, LONG_MS))
 		return -EALREADY;
 	r = parked_wait(&parked);
+	if (r == -ETIME)
+		fetch_leave(w->fetch, &parked.waiter);
 	parked_fini(&parked);
 	return r;
 }
@@ -293,6 +295,8 @@ static void an_empty_file_with_a_wrong_digest_is_not(void **state)
 	assert_true(await_wrong(w, 1));
 	assert_false(blob_is_sealed(fetch_blob(p)));
 	fetch_close(w->fetch, p);
+	stop(w);
+	assert_int_equal(wrong_count(w), 1);
 }
 
 struct reader {
@@ -770,7 +774,7 @@ static void a_crash_loses_nothing_that_was_there(void **state)
 	fetch_close(w->fetch, p);
 	assert_true(fake_source_await_idle(&w->a));
 	stop(w);
-	assert_int_equal(unlinkat(w->place.dirfd, "clean", 0), 0); /* as if it was killed */
+	assert_int_equal(unlinkat(w->dir.dirfd, "clean", 0), 0); /* as if it was killed */
 	start(w);
 	p = open_file(w);
 	present = blob_present_bytes(fetch_blob(p));

@@ -13,7 +13,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/httpc.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define WAITERS 50
 #define MINUTE_MS 60000
@@ -119,7 +119,7 @@ static int value_of(struct world *w, const int *field)
 /* Waits until a count has been reached. */
 static bool await(struct world *w, const int *field, int value)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 	bool so;
 
 	lock_take(&w->lock);
@@ -349,7 +349,7 @@ static int count_threads(const char *name)
 
 static void idle_workers_end_and_new_ones_start(void **state)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 	struct parked p;
 	struct world *w = *state;
 

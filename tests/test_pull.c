@@ -11,7 +11,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/chunk.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
 #define CHUNKS 100
@@ -22,7 +22,7 @@
 
 /* One pull with one reader; the lock is held during a test, as nothing here takes it. */
 struct world {
-	struct place place;
+	struct workdir dir;
 	struct store *store;
 	struct pulls pulls;
 	struct source_blob what;
@@ -37,10 +37,10 @@ static int setup(void **state)
 
 	if (!w)
 		return -1;
-	place_init(&w->place);
+	workdir_init(&w->dir);
 	pulls_init(&w->pulls);
 	w->what = (struct source_blob){ .path = "f", .file = { .size = SIZE }, .etag = ETAG };
-	if (store_open(w->place.path, "me", &w->store, &why) < 0 ||
+	if (store_open(w->dir.path, "me", &w->store, &why) < 0 ||
 	    store_blob(w->store, ETAG, SIZE, false, &blob) < 0)
 		return -1;
 	lock_take(&w->pulls.lock);
@@ -77,7 +77,7 @@ static int teardown(void **state)
 	pull_free(idle);
 	pulls_fini(&w->pulls);
 	store_close(w->store);
-	place_fini(&w->place);
+	workdir_fini(&w->dir);
 	free(w);
 	return 0;
 }

@@ -17,7 +17,7 @@
 #include "daemon/base/file.h"
 #include "daemon/chunk.h"
 #include "tests/fake_source.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define ETAG "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define ETAG2 "0f112233445566778899aabbccddeeff00112233"
@@ -27,7 +27,7 @@
 #define SEED 7
 #define NOBODY 65534
 
-static struct store *open_store(const struct place *p)
+static struct store *open_store(const struct workdir *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct store *s = NULL;
@@ -73,19 +73,19 @@ static bool chunk_is_right(struct blob *b, uint32_t i)
 }
 
 /* As if the last process had been killed. */
-static void make_unclean(const struct place *p)
+static void make_unclean(const struct workdir *p)
 {
 	unlinkat(p->dirfd, "clean", 0);
 }
 
-static void tear_chunk(const struct place *p, uint32_t i)
+static void tear_chunk(const struct workdir *p, uint32_t i)
 {
 	CLEANUP(closep) int fd = openat(p->dirfd, FILE_PATH, O_RDWR | O_CLOEXEC);
 
 	assert_int_equal(file_pwrite(fd, "torn", 4, chunk_start(i) + 500), 0);
 }
 
-static bool exists(const struct place *p, const char *path)
+static bool exists(const struct workdir *p, const char *path)
 {
 	return faccessat(p->dirfd, path, F_OK, 0) == 0;
 }
@@ -284,7 +284,7 @@ static void a_file_of_another_size_starts_empty(void **state)
 }
 
 /* Changes four bytes of the chunk map's head. */
-static void spoil_map(const struct place *p, uint64_t off)
+static void spoil_map(const struct workdir *p, uint64_t off)
 {
 	CLEANUP(closep) int fd = openat(p->dirfd, MAP_PATH, O_RDWR | O_CLOEXEC);
 
@@ -312,7 +312,7 @@ static void a_map_that_does_not_fit_counts_as_empty(void **state)
 
 static void a_map_that_is_too_short_counts_as_empty(void **state)
 {
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *s = open_store(p);
 	struct blob *b = open_blob(s);
 	char path[256];
@@ -471,7 +471,7 @@ static int stop_at_first(void *arg, const char *etag UNUSED, uint64_t bytes UNUS
 static void each_blob_is_listed_with_its_last_use(void **state)
 {
 	const struct timespec times[2] = { { .tv_sec = 12345 }, { .tv_sec = 99 } };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *s = open_store(p);
 	struct blob *b = open_blob(s), *b2;
 	struct seen seen = { 0 };
@@ -511,7 +511,7 @@ static void the_file_system_has_its_space(void **state)
 static void the_second_is_refused_and_told_who_is_first(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *first = NULL, *second = NULL;
 
 	assert_int_equal(store_open(p->path, "pid 12 on /models", &first, &why), 0);
@@ -527,7 +527,7 @@ static void the_second_is_refused_and_told_who_is_first(void **state)
 static void a_newer_version_is_refused(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *s = NULL;
 
 	store_close(open_store(p));
@@ -545,7 +545,7 @@ static void a_newer_version_is_refused(void **state)
 static void a_missing_directory_is_made(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *s = NULL;
 	char path[128], index[160];
 
@@ -560,7 +560,7 @@ static void a_missing_directory_is_made(void **state)
 static void a_path_that_is_a_file_is_refused(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	struct store *s = NULL;
 	char path[128];
 
@@ -573,7 +573,7 @@ static void a_path_that_is_a_file_is_refused(void **state)
 /* Root may write anywhere: a child that is nobody tries. */
 static void a_directory_that_cannot_be_written_is_refused(void **state)
 {
-	const struct place *p = *state;
+	const struct workdir *p = *state;
 	pid_t child;
 	int status;
 
@@ -592,7 +592,7 @@ static void a_directory_that_cannot_be_written_is_refused(void **state)
 	assert_int_equal(status, 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
 int main(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "daemon/base/clock.h"
 
-void place_init(struct place *p)
+void workdir_init(struct workdir *p)
 {
 	char *made;
 
@@ -27,26 +27,26 @@ static int remove_one(const char *path, UNUSED const struct stat *st, UNUSED int
 	return remove(path);
 }
 
-void place_fini(struct place *p)
+void workdir_fini(struct workdir *p)
 {
 	close(p->dirfd);
 	nftw(p->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-int place_setup(void **state)
+int workdir_setup(void **state)
 {
-	struct place *p = calloc(1, sizeof(*p));
+	struct workdir *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -1;
-	place_init(p);
+	workdir_init(p);
 	*state = p;
 	return 0;
 }
 
-int place_teardown(void **state)
+int workdir_teardown(void **state)
 {
-	place_fini(*state);
+	workdir_fini(*state);
 	free(*state);
 	return 0;
 }
@@ -88,7 +88,7 @@ int parked_woken(struct parked *p)
 
 int parked_wait(struct parked *p)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 	int r;
 
 	lock_take(&p->lock);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/evict.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/log.h"
+#include "daemon/chunk.h"
+#include "tests/place.h"
+
+#define MIB CHUNK_BYTES
+#define BLOBS 6
+#define LONG_MS 60000
+
+/* A cache of six blobs of one MiB; number 0 was used longest ago. */
+struct world {
+	struct place place;
+	struct store *store;
+	struct catalog *catalog;
+	struct evict *evict;
+};
+
+static void etag_of(int i, char ret[static DIGEST_HEX_MAX + 1])
+{
+	snprintf(ret, DIGEST_HEX_MAX + 1, "%02x11223344556677889900aabbccddeeff001122", i);
+}
+
+static bool is_there(struct world *w, int i)
+{
+	char etag[DIGEST_HEX_MAX + 1];
+
+	etag_of(i, etag);
+	return store_disk_bytes(w->store, etag) > 0;
+}
+
+static bool has_row(struct world *w, int i)
+{
+	struct catalog_blob row;
+	char etag[DIGEST_HEX_MAX + 1];
+
+	etag_of(i, etag);
+	return catalog_get_blob(w->catalog, etag, &row) == 0;
+}
+
+static struct blob *open_blob(struct world *w, int i)
+{
+	char etag[DIGEST_HEX_MAX + 1];
+	struct blob *b = NULL;
+
+	etag_of(i, etag);
+	assert_int_equal(store_blob(w->store, etag, MIB, true, &b), 0);
+	return b;
+}
+
+/* Sets when a blob was used, in the order of their numbers unless said otherwise. */
+static void set_used(struct world *w, int i, int64_t used_s)
+{
+	const struct timespec times[2] = { { .tv_sec = used_s }, { .tv_nsec = UTIME_OMIT } };
+	char etag[DIGEST_HEX_MAX + 1], path[128];
+
+	etag_of(i, etag);
+	snprintf(path, sizeof(path), "blobs/%.2s/%s", etag, etag);
+	assert_int_equal(utimensat(w->place.dirfd, path, times, 0), 0);
+}
+
+static void make_blob(struct world *w, int i)
+{
+	struct catalog_blob row = { .size = MIB, .sealed = true };
+	CLEANUP(freep) char *bytes = malloc(MIB);
+	struct blob *b = open_blob(w, i);
+	char etag[DIGEST_HEX_MAX + 1];
+
+	etag_of(i, etag);
+	memset(bytes, 'x', MIB);
+	assert_int_equal(blob_write(b, bytes, MIB, 0), 0);
+	assert_int_equal(blob_put_chunk(b, 0, xxh3_of(bytes, MIB)), 0);
+	assert_int_equal(blob_sync(b), 0); /* so that the disk has counted it */
+	assert_int_equal(catalog_put_blob(w->catalog, etag, &row), 0);
+	blob_seal(b);
+	blob_unref(b);
+	set_used(w, i, 1000 + i);
+}
+
+static int setup(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -1;
+	place_init(&w->place);
+	if (store_open(w->place.path, "me", &w->store, &why) < 0 ||
+	    catalog_open(store_index_dir(w->store), &w->catalog, &why) < 0)
+		return -1;
+	for (int i = 0; i < BLOBS; i++)
+		make_blob(w, i);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	evict_stop(w->evict);
+	catalog_close(w->catalog);
+	store_close(w->store);
+	place_fini(&w->place);
+	free(w);
+	return 0;
+}
+
+static void start(struct world *w, uint64_t max_bytes, uint64_t min_free_bytes, int64_t period_ms)
+{
+	struct evict_conf conf = {
+		.store = w->store,
+		.catalog = w->catalog,
+		.max_bytes = max_bytes,
+		.min_free_bytes = min_free_bytes,
+		.period_ms = period_ms,
+	};
+
+	assert_int_equal(evict_start(&conf, &w->evict), 0);
+}
+
+/* Waits until no more than so many bytes are used. */
+static bool await_used(struct world *w, uint64_t most)
+{
+	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+
+	while (store_used_bytes(w->store) > most && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	return store_used_bytes(w->store) <= most;
+}
+
+static void within_the_limits_nothing_goes(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 100 * MIB, 1, LONG_MS);
+	assert_int_equal(evict_now(w->evict, 0), 0);
+	for (int i = 0; i < BLOBS; i++)
+		assert_true(is_there(w, i) && has_row(w, i));
+}
+
+static void without_a_limit_nothing_goes(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 0, 0, LONG_MS);
+	assert_int_equal(evict_now(w->evict, 0), 0);
+	assert_true(is_there(w, 0));
+}
+
+static void what_was_used_longest_ago_goes_first(void **state)
+{
+	struct world *w = *state;
+
+	set_used(w, 1, 5000); /* used again meanwhile */
+	start(w, 4 * MIB + MIB / 2, 0, LONG_MS);
+	assert_true(await_used(w, 4 * MIB));
+	assert_int_equal(evict_now(w->evict, 0), 0);
+	assert_false(is_there(w, 0));
+	assert_false(has_row(w, 0));
+	assert_true(is_there(w, 1));
+	assert_true(has_row(w, 1));
+	assert_false(is_there(w, 2));
+	for (int i = 3; i < BLOBS; i++)
+		assert_true(is_there(w, i));
+}
+
+static void open_blobs_stay(void **state)
+{
+	struct world *w = *state;
+	struct blob *b = open_blob(w, 0);
+
+	set_used(w, 0, 1);
+	start(w, 1, 0, LONG_MS);
+	assert_true(await_used(w, MIB + 65536));
+	assert_true(is_there(w, 0));
+	assert_true(has_row(w, 0));
+	for (int i = 1; i < BLOBS; i++)
+		assert_false(is_there(w, i));
+	blob_unref(b);
+	assert_true(evict_now(w->evict, 0) >= MIB);
+	assert_false(is_there(w, 0));
+}
+
+static void a_file_system_that_is_too_full_is_relieved(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 0, UINT64_C(1) << 60, LONG_MS); /* never satisfied: all goes */
+	assert_true(await_used(w, 65536));
+	for (int i = 0; i < BLOBS; i++)
+		assert_false(is_there(w, i));
+}
+
+static void room_can_be_made_whatever_the_limits(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 0, 0, LONG_MS);
+	assert_in_range(evict_now(w->evict, 2 * MIB - 5), 2 * MIB, 2 * MIB + 65536);
+	assert_false(is_there(w, 1));
+	assert_true(is_there(w, 2));
+	assert_in_range(evict_now(w->evict, 100 * MIB), 4 * MIB, 5 * MIB);
+	assert_int_equal(evict_now(w->evict, 100 * MIB), 0);
+}
+
+static void what_comes_later_is_seen_in_time(void **state)
+{
+	struct world *w = *state;
+
+	start(w, (BLOBS + 1) * MIB, 0, 10);
+	assert_true(is_there(w, 0));
+	make_blob(w, BLOBS);
+	make_blob(w, BLOBS + 1);
+	assert_true(await_used(w, (BLOBS + 1) * MIB));
+	assert_false(is_there(w, 0));
+	assert_true(is_there(w, BLOBS + 1));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(within_the_limits_nothing_goes),
+		TEST(without_a_limit_nothing_goes),
+		TEST(what_was_used_longest_ago_goes_first),
+		TEST(open_blobs_stay),
+		TEST(a_file_system_that_is_too_full_is_relieved),
+		TEST(room_can_be_made_whatever_the_limits),
+		TEST(what_comes_later_is_seen_in_time),
+	};
+
+	log_set_level(LOG_LEVEL_ERR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
