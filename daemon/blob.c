@@ -135,7 +135,7 @@ static int data_resize(struct blob *b, const struct stat *st)
 {
 	if (ftruncate(b->fd, 0) < 0 || ftruncate(b->fd, (off_t)b->size) < 0)
 		return -errno;
-	store_unuse(b->store, (uint64_t)st->st_blocks * 512);
+	usage_sub(&b->store->usage, (uint64_t)st->st_blocks * 512);
 	return 0;
 }
 
@@ -209,8 +209,17 @@ int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, str
 	return r;
 }
 
+/* Gives back the blocks of bytes that turned out wrong and were not fetched again. */
+static void free_dropped(const struct blob *b)
+{
+	if (b->dropped && b->present_bytes == 0 && ftruncate(b->fd, 0) == 0 &&
+	    ftruncate(b->fd, (off_t)b->size) < 0)
+		return; /* an empty file: of the wrong size, so nothing in it counts */
+}
+
 void blob_close(struct blob *b)
 {
+	free_dropped(b);
 	if (b->data)
 		munmap(b->data, b->size);
 	closep(&b->fd);
@@ -314,7 +323,7 @@ int blob_put_chunk(struct blob *b, uint32_t i, uint64_t sum)
 	/* Counted before it can be seen: whoever finds all chunks there may drop them at once. */
 	if (!atomic_load(&b->state[i].sum)) {
 		atomic_fetch_add(&b->present_bytes, len);
-		store_use(b->store, store_blocks(len));
+		usage_add(&b->store->usage, usage_blocks(len));
 	}
 	atomic_store(&b->state[i].checked, true);
 	atomic_store(&b->state[i].sum, sum);
@@ -333,14 +342,12 @@ void blob_seal(struct blob *b)
 	remove_map(b);
 }
 
+/* The file keeps its blocks until they are written again or the blob is closed: a reader that is
+ * answered this moment must not find zeros in their place. */
 int blob_drop(struct blob *b)
 {
-	int r;
-
-	store_unuse(b->store, store_blocks(atomic_load(&b->present_bytes)));
+	atomic_store(&b->dropped, true);
+	usage_sub(&b->store->usage, usage_blocks(atomic_load(&b->present_bytes)));
 	forget_chunks(b);
-	r = map_write_head(b);
-	if (r == 0 && b->size)
-		r = file_punch(b->fd, 0, store_blocks(b->size)); /* the last block, too */
-	return r;
+	return map_write_head(b);
 }

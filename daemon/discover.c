@@ -35,40 +35,61 @@ static int weight(int r)
 	}
 }
 
-static int ask_hub(struct hub *h, struct flight_job *job, int64_t deadline_ms, ask_fn ask,
-		   void *arg)
-{
+struct asking {
+	const struct discover *d;
+	struct flight_job *job;
 	struct retry retry;
-	int r;
+	uint64_t refused; /* bit i: asking hub i again is no use */
+	int refusal;      /* the weightiest of their answers, or 0 */
+	int passing;      /* the last failure of this round that may pass, or 0 */
+};
 
-	retry_init(&retry, TRIES_MAX, deadline_ms, (uint64_t)clock_ms());
-	retry.stop = job->stop;
-	do {
-		r = ask(h, &job->cancel, arg, &retry.asked_ms);
-		if (r == 0 || !retry_passes(r))
-			return r;
-		r = retry_wait(&retry, r);
-	} while (r == 0);
-	return r;
-}
-
-/* Asks hub after hub until one answers. */
-static int ask_hubs(const struct discover *d, struct flight_job *job, ask_fn ask, void *arg)
+/* Asks the hubs in turn, but for those that have refused: 0 when one answered, else what
+ * decides. */
+static int ask_round(struct asking *a, ask_fn ask, void *arg)
 {
-	int64_t deadline = clock_ms() + d->give_up_ms;
-	int worst = 0;
+	int worst = a->refusal;
 
-	if (d->hub_count == 0)
-		return ERR_OFFLINE;
-	for (unsigned i = 0; i < d->hub_count; i++) {
-		int r = ask_hub(d->hubs[i], job, deadline, ask, arg);
+	a->passing = 0;
+	for (unsigned i = 0; i < a->d->hub_count; i++) {
+		int r;
 
+		if (a->refused >> i & 1)
+			continue;
+		r = ask(a->d->hubs[i], &a->job->cancel, arg, &a->retry.asked_ms);
 		if (r == 0 || r == ERR_CANCELED || r == ERR_STOPPING)
 			return r;
 		if (weight(r) > weight(worst))
 			worst = r;
+		if (retry_passes(r)) {
+			a->passing = r;
+			continue;
+		}
+		a->refused |= UINT64_C(1) << i;
+		if (weight(r) > weight(a->refusal))
+			a->refusal = r;
 	}
 	return worst;
+}
+
+/* Asks until a hub answers. When one fails the next is asked at once; only after all of them those
+ * again, after a pause, whose failure may pass. So a hub that hangs costs its silence once. */
+static int ask_hubs(const struct discover *d, struct flight_job *job, ask_fn ask, void *arg)
+{
+	struct asking a = { .d = d, .job = job };
+	int r, waited;
+
+	if (d->hub_count == 0)
+		return ERR_OFFLINE;
+	retry_init(&a.retry, TRIES_MAX, clock_ms() + d->give_up_ms, (uint64_t)clock_ms());
+	a.retry.stop = job->stop;
+	do {
+		r = ask_round(&a, ask, arg);
+		if (r == 0 || !a.passing)
+			return r;
+		waited = retry_wait(&a.retry, a.passing);
+	} while (waited == 0);
+	return waited == a.passing ? r : waited;
 }
 
 struct revision_question {
@@ -160,8 +181,11 @@ int discover_repo(const struct discover *d, struct flight_job *job, const struct
 	/* The files of main are what nearly everybody asks for next. If they cannot be had, the
 	 * repository is there all the same, and who asks for them is told. */
 	repo = known_repo(d->known, &q.answer.id);
-	if (list_commit(d, job, repo, q.answer.commit) < 0)
+	r = list_commit(d, job, repo, q.answer.commit);
+	if (r < 0) {
+		report(r, id, q.answer.commit);
 		return 0;
+	}
 	return known_set_ref(d->known, repo, "main", q.answer.commit);
 }
 

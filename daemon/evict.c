@@ -72,8 +72,7 @@ static uint64_t excess(struct evict *e)
 	return over > lack ? over : lack;
 }
 
-/* Deletes one blob; the catalog's row goes first so that no row names a blob that is gone for
- * good. */
+/* Deletes one blob. Its row may stay behind for a moment: without a file it means nothing. */
 static uint64_t drop(struct evict *e, const struct candidate *c)
 {
 	int64_t freed = store_evict(e->conf.store, c->etag);

@@ -54,6 +54,8 @@ static void *clockwork(void *arg)
 		struct late late = { &settled, clock_ms(), 0 };
 
 		map_each(&all->by_etag, settle_late, &late);
+		if (late.left && streams_kick_locked(f->streams) < 0)
+			log_debug("no further stream thread can be started");
 		f->waiting = late.left;
 		lock_drop(&all->lock);
 		waitlist_wake(&settled);
@@ -200,6 +202,16 @@ int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **re
 	r = pull_join_locked(&f->pulls, what, blob, ret);
 	if (r == 0 && blob_present_bytes(blob) == what->file.size)
 		pull_hash_kick_locked(*ret);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
+{
+	int r;
+
+	lock_take(&f->pulls.lock);
+	r = pull_add_place_locked(p, what);
 	lock_drop(&f->pulls.lock);
 	return r;
 }

@@ -35,6 +35,8 @@ void fetch_free(struct fetch *f);
 /* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
  * another size and in use; -ENOSPC, -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
+/* Tells another place where the blob of a handle lies. */
+MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
 /* The blob behind a handle; borrowed until fetch_close. */
 struct blob *fetch_blob(const struct pull *p);

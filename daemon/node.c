@@ -40,6 +40,7 @@ struct node {
 };
 
 struct handle {
+	atomic_uint refs;
 	struct pull *pull;
 	struct snapshot *snapshot;
 	struct blob *blob; /* the pull's */
@@ -345,15 +346,31 @@ int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct han
 		return log_err(r, "cannot open path=%s repo=%s in the cache", what.path,
 			       what.repo.name);
 	}
+	atomic_init(&h->refs, 1);
 	h->blob = fetch_blob(h->pull);
 	h->snapshot = snapshot_ref(s);
 	*ret = h;
 	return 0;
 }
 
+int node_also_file(struct node *n, struct handle *h, struct snapshot *s, uint32_t file)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	struct source_blob what;
+	int r = describe(s, file, &path, &what);
+
+	return r < 0 ? r : fetch_also(n->fetch, h->pull, &what);
+}
+
+struct handle *node_ref_file(struct handle *h)
+{
+	atomic_fetch_add(&h->refs, 1);
+	return h;
+}
+
 void node_close_file(struct node *n, struct handle *h)
 {
-	if (!h)
+	if (!h || atomic_fetch_sub(&h->refs, 1) > 1)
 		return;
 	fetch_close(n->fetch, h->pull);
 	snapshot_unref(h->snapshot);

@@ -65,7 +65,12 @@ int node_leave_lookup(struct node *n, struct waiter *w);
 
 /* Opens a file of a snapshot (a node of its manifest) for reading; no network. */
 MUST_USE int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct handle **ret);
+/* Tells the handle of another place where the same blob lies: it is fetched there if it cannot be
+ * had at the first. */
+MUST_USE int node_also_file(struct node *n, struct handle *h, struct snapshot *s, uint32_t file);
 void node_close_file(struct node *n, struct handle *h);
+/* The same handle once more: it stays until each has been closed. */
+struct handle *node_ref_file(struct handle *h);
 /* A descriptor of the whole verified file, borrowed until the handle is closed, or -1 while it is
  * not sealed. */
 int node_sealed_fd(const struct handle *h);

@@ -4,8 +4,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/chunk.h"
+
+#define PLACES_MAX 16 /* of one blob; so many are not all closed to us */
 
 void pulls_init(struct pulls *all)
 {
@@ -95,25 +98,24 @@ static void run_promote(struct run *run)
 	cond_wake_one(&run->pull->all->work);
 }
 
-/* Makes the run that covers `from` bring it next: a queued one is cut there or moved to the demand
- * queue, an active one that is still far away gives its tail to a run of its own. */
+/* Makes the run that covers `from` bring it soon. One that is on its way to it already, or
+ * waits to be, is left alone if it is near: cutting it would only make many requests out of
+ * one. One that nobody waited for is cut there and its tail comes at once. */
 static int run_hurry(struct run *run, uint64_t from)
 {
+	bool under_way = run->state == RUN_ACTIVE || run->demand;
 	uint64_t end = run->end;
 
-	if (run->state == RUN_QUEUED && from == run->start) {
-		if (!run->demand)
-			run_promote(run);
+	if (under_way && from < run->pos + RUN_JUMP)
+		return 0;
+	if (from == run->start) {
+		run_promote(run);
 		return 0;
 	}
-	if (run->state == RUN_ACTIVE && from < run->pos + RUN_JUMP)
-		return 0;
 	run->end = from;
 	return run_new(run->pull, from, end, true);
 }
 
-/* The run that will bring the byte at off. One that has come to its end brings nothing more,
- * although its thread may not have hung up yet. */
 static struct run *run_at(const struct pull *p, uint64_t off)
 {
 	for (struct run *run = p->runs; run; run = run->next)
@@ -135,6 +137,7 @@ static struct run *take(struct run_queue *q, struct run *run)
 {
 	queue_del(q, run);
 	run->state = RUN_ACTIVE;
+	run->moved_ms = clock_ms();
 	run->pull->busy++;
 	return run;
 }
@@ -147,6 +150,29 @@ struct run *run_next_locked(struct pulls *all)
 		if (active_ahead(run->pull) < PULL_AHEAD_MAX)
 			return take(&all->ahead, run);
 	return NULL;
+}
+
+struct stalled {
+	int64_t since_ms;
+	unsigned count;
+};
+
+static int count_stalled(void *arg, void *value)
+{
+	const struct pull *p = value;
+	struct stalled *s = arg;
+
+	for (const struct run *run = p->runs; run; run = run->next)
+		s->count += run->state == RUN_ACTIVE && run->moved_ms < s->since_ms;
+	return 0;
+}
+
+unsigned pulls_stalled_locked(struct pulls *all, int64_t since_ms)
+{
+	struct stalled s = { since_ms, 0 };
+
+	map_each(&all->by_etag, count_stalled, &s);
+	return s.count;
 }
 
 static void settle_failed(struct run *run, int r, struct waitlist *settled)
@@ -201,16 +227,77 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	return 0;
 }
 
+static bool same_place(const struct source_blob *a, const struct source_blob *b)
+{
+	return a->repo.type == b->repo.type && strcmp(a->repo.name, b->repo.name) == 0 &&
+	       strcmp(a->commit, b->commit) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+static int place_new(const struct source_blob *what, struct pull_place **ret)
+{
+	struct pull_place *place = calloc(1, sizeof(*place));
+
+	if (!place)
+		return -ENOMEM;
+	place->what = *what;
+	place->what.path = strdup(what->path);
+	if (!place->what.path) {
+		free(place);
+		return -ENOMEM;
+	}
+	*ret = place;
+	return 0;
+}
+
+int pull_add_place_locked(struct pull *p, const struct source_blob *what)
+{
+	struct pull_place **end = &p->places;
+	unsigned count = 1;
+
+	if (same_place(&p->what, what))
+		return 0;
+	for (; *end; end = &(*end)->next, count++)
+		if (same_place(&(*end)->what, what))
+			return 0;
+	return count < PLACES_MAX ? place_new(what, end) : 0;
+}
+
+const struct source_blob *pull_place_after_locked(const struct pull *p,
+						  const struct source_blob *at)
+{
+	const struct pull_place *next = p->places;
+
+	if (at != &p->what) {
+		while (&next->what != at)
+			next = next->next;
+		next = next->next;
+	}
+	return next ? &next->what : NULL;
+}
+
+static void free_places(struct pull *p)
+{
+	struct pull_place *place;
+
+	while ((place = p->places)) {
+		p->places = place->next;
+		free((void *)(uintptr_t)place->what.path);
+		free(place);
+	}
+}
+
 int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 		     struct pull **ret)
 {
 	struct pull *p = map_find_str(&all->by_etag, what->etag);
 	int r = 0;
 
-	if (p)
+	if (p) {
 		blob_unref(blob);
-	else
+		r = pull_add_place_locked(p, what);
+	} else {
 		r = pull_new(all, what, blob, &p);
+	}
 	if (r < 0)
 		return r;
 	p->readers++;
@@ -225,6 +312,7 @@ void pull_free(struct pull *p)
 	assert(!p->runs && !p->waiters.first);
 	blob_unref(p->blob);
 	digest_free(p->digest);
+	free_places(p);
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
 }
@@ -280,8 +368,10 @@ int pull_want_locked(struct pull *p, uint64_t from, uint64_t to, bool demand)
 		if (run) {
 			if (demand && run->pos <= off)
 				r = run_hurry(run, off);
+			run = run_at(p, off); /* it may be a new one */
+			assert(run);
 			if (r == 0)
-				off = run_at(p, off)->end; /* it may be a new one */
+				off = run->end;
 		} else if (blob_may_have(p->blob, chunk_of(off))) {
 			off = chunk_end(chunk_of(off), p->what.file.size);
 		} else {
@@ -321,7 +411,8 @@ void pull_hash_kick_locked(struct pull *p)
 	cond_wake_one(&p->all->hash_work);
 }
 
-/* Takes back what is queued; what is on its way stops at the end of the chunk it is in. */
+/* Takes back what is queued; what is on its way stops a chunk further, which its carrier cannot
+ * have passed yet without telling. */
 void pull_leave_locked(struct pull *p)
 {
 	struct run *next;
@@ -331,7 +422,7 @@ void pull_leave_locked(struct pull *p)
 	for (struct run *run = p->runs; run; run = next) {
 		next = run->next;
 		if (run->state == RUN_ACTIVE) {
-			uint64_t near = chunk_ceil(run->pos + 1, p->what.file.size);
+			uint64_t near = chunk_ceil(run->pos + CHUNK_BYTES, p->what.file.size);
 
 			run->end = near < run->end ? near : run->end;
 			continue;

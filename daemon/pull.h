@@ -28,8 +28,8 @@
 #include "daemon/store.h"
 
 #define RUN_BYTES_MAX (UINT64_C(32) << 20) /* one request asks for at most this */
-#define RUN_JUMP (UINT64_C(4) << 20) /* a demand this far ahead of a run gets one of its own */
-#define PULL_AHEAD_MAX 4             /* active runs of one pull that nobody waits for */
+#define RUN_JUMP (UINT64_C(16) << 20) /* a demand this far ahead of a run gets one of its own */
+#define PULL_AHEAD_MAX 4              /* active runs of one pull that nobody waits for */
 
 enum run_state { RUN_QUEUED, RUN_ACTIVE };
 
@@ -40,16 +40,25 @@ struct run {
 	enum run_state state;
 	bool demand;              /* somebody waits for its first bytes */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
+	int64_t moved_ms;         /* of an active run: when it last brought bytes, or began */
 	struct httpc_cancel cancel;
+};
+
+/* One more place where a blob that is being fetched lies. */
+struct pull_place {
+	struct pull_place *next;
+	struct source_blob what; /* what.path is owned */
 };
 
 struct pull {
 	struct pulls *all;
 	struct pull *hash_next;  /* in the queue of `seal` */
 	struct source_blob what; /* what.path is owned */
-	struct blob *blob;       /* owned */
-	unsigned readers;        /* open handles */
-	unsigned busy;           /* active runs and a digest at work */
+	struct pull_place
+		*places;   /* others than `what`; only grows, so that they may be read unlocked */
+	struct blob *blob; /* owned */
+	unsigned readers;  /* open handles */
+	unsigned busy;     /* active runs and a digest at work */
 	struct waitlist waiters;
 	struct run *runs;
 	struct plan plan;
@@ -88,6 +97,13 @@ void pulls_fini(struct pulls *all);
 /* The pull of a blob, made if need be, with one more reader. The blob is taken. */
 MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 			      struct pull **ret) NEEDS(all->lock);
+/* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
+ * those who read it through another. */
+MUST_USE int pull_add_place_locked(struct pull *p, const struct source_blob *what);
+/* Where else the blob lies: the place after `at` (first &p->what), or NULL. Borrowed until
+ * pull_free. */
+const struct source_blob *pull_place_after_locked(const struct pull *p,
+						  const struct source_blob *at);
 /* True if [off, off + len) can be read from the file now. */
 bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
 /* Queues runs for the absent chunks of [from, to). Demand moves or splits runs that are under way
@@ -106,6 +122,8 @@ void pull_free(struct pull *p);
 
 /* The next run to carry, made active; NULL if there is none that may start now. */
 struct run *run_next_locked(struct pulls *all);
+/* How many active runs have brought nothing since then. */
+unsigned pulls_stalled_locked(struct pulls *all, int64_t since_ms);
 /* Ends an active run with result r: waiters who needed the rest get r if it is negative. Frees
  * it. */
 void run_end_locked(struct run *run, int r, struct waitlist *settled);

@@ -190,8 +190,8 @@ static void work_on(struct sealer *s, struct pull *p)
 		digest_again(p, r);
 	lock_take(&pulls->lock);
 	p->hash_busy = false;
-	/* What came meanwhile, after a wrong digest perhaps all of it, could not queue the pull. Of an
-	 * empty file nothing ever comes. */
+	/* What came meanwhile (after a wrong digest perhaps all of it) could not queue the pull.
+	 * Of an empty file nothing ever comes. */
 	if (verdict != DIGEST_RIGHT && r == 0 && p->what.file.size)
 		pull_hash_kick_locked(p);
 	idle = pull_if_idle_locked(p);

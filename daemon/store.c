@@ -17,7 +17,6 @@
 #define VERSION_MAGIC "matrixfs-cache "
 #define LOCK_FILE "lock"
 #define CLEAN_FILE "clean"
-#define BLOCK_BYTES 4096
 
 /* Opens the lock file and takes it; tells who has it if that fails. */
 static int take_lock(struct store *s, const char *dir, const char *owner, struct buf *why)
@@ -86,28 +85,11 @@ static int take_clean_mark(struct store *s)
 	return 0;
 }
 
-uint64_t store_blocks(uint64_t len)
-{
-	return (len + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
-}
-
-void store_use(struct store *s, uint64_t bytes)
-{
-	atomic_fetch_add(&s->used_bytes, bytes);
-}
-
-void store_unuse(struct store *s, uint64_t bytes)
-{
-	unsigned long long used = atomic_load(&s->used_bytes);
-
-	while (!atomic_compare_exchange_weak(&s->used_bytes, &used,
-					     used > bytes ? used - bytes : 0))
-		;
-}
-
 static int add_used(void *arg, const char *etag UNUSED, uint64_t bytes, int64_t used_s UNUSED)
 {
-	store_use(arg, bytes);
+	struct store *s = arg;
+
+	usage_add(&s->usage, bytes);
 	return 0;
 }
 
@@ -216,7 +198,7 @@ const char *store_index_dir(const struct store *s)
 
 uint64_t store_used_bytes(struct store *s)
 {
-	return atomic_load(&s->used_bytes);
+	return usage_bytes(&s->usage);
 }
 
 int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free)
@@ -338,6 +320,6 @@ int64_t store_evict(struct store *s, const char *etag)
 	lock_drop(&s->lock);
 	if (r < 0)
 		return r;
-	store_unuse(s, bytes);
+	usage_sub(&s->usage, bytes);
 	return (int64_t)bytes;
 }

@@ -67,7 +67,7 @@ MUST_USE int blob_put_chunk(struct blob *b, uint32_t i, uint64_t sum);
 MUST_USE int blob_sync(struct blob *b);
 /* After the catalog has it as sealed: every chunk is present for good, the map is removed. */
 void blob_seal(struct blob *b);
-/* Forgets all bytes (wrong digest). Readers that hold the mapping see zeros. */
+/* Forgets all bytes (wrong digest). Readers that hold the mapping see the old ones. */
 MUST_USE int blob_drop(struct blob *b);
 
 /* What the disk holds of a blob that need not be open: bytes allocated, 0 if there is no file. */

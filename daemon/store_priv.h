@@ -9,6 +9,7 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 #include "daemon/store.h"
+#include "daemon/usage.h"
 
 #define BLOB_PATH_MAX (sizeof("blobs/aa/") + DIGEST_HEX_MAX + sizeof(".map"))
 
@@ -18,7 +19,7 @@ struct store {
 	bool fresh;   /* made by us: nothing in it yet */
 	bool unclean; /* the last process did not stop cleanly: compare chunks before first use */
 	char *index_dir;
-	atomic_ullong used_bytes;
+	struct usage usage;
 	struct lock lock;
 	struct map open; /* etag -> struct blob; guarded by lock */
 };
@@ -38,16 +39,12 @@ struct blob {
 	int mapfd;  /* the chunk map; -1 when sealed */
 	void *data; /* whole file mapped; NULL if empty */
 	atomic_bool sealed;
-	bool doubtful;            /* the chunk map may come from an unclean stop */
+	atomic_bool dropped; /* its bytes were wrong once: the file may hold more than is present */
+	bool doubtful;       /* the chunk map may come from an unclean stop */
 	struct blob_chunk *state; /* one a chunk; NULL when opened sealed */
 	atomic_ullong present_bytes;
 };
 
-/* Bytes as the disk counts them: whole blocks. */
-uint64_t store_blocks(uint64_t len);
-/* Keep up what is used. The disk may give back more than was counted: never below zero. */
-void store_use(struct store *s, uint64_t bytes);
-void store_unuse(struct store *s, uint64_t bytes);
 /* "blobs/aa/<etag>" plus suffix. */
 void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX]);
 /* Opens or makes the files of a blob; the caller puts it into the store's map. */

@@ -10,8 +10,10 @@
 #include "daemon/chunk.h"
 #include "daemon/retry.h"
 
-#define FAILURES_MAX 5 /* of one run in a row, over all sources */
-#define ENOUGH 1       /* the sink's word for "the run has ended nearer than asked" */
+#define FAILURES_MAX 5  /* of one run in a row, over all sources */
+#define STALL_MS 1000   /* a run that brought nothing for so long holds up no other */
+#define THREADS_CAP 256 /* with those that carry stalled runs */
+#define ENOUGH 1        /* the sink's word for "the run has ended nearer than asked" */
 
 struct streams {
 	struct streams_conf conf;
@@ -26,7 +28,8 @@ struct carrier {
 	struct streams *all;
 	struct run *run;
 	struct pull *pull;
-	struct xxh3 *sum; /* of the chunk that pos is in */
+	const struct source_blob *what; /* the place being asked for */
+	struct xxh3 *sum;               /* of the chunk that pos is in */
 	struct retry retry;
 	unsigned source; /* the one being asked */
 	uint64_t pos, end;
@@ -60,6 +63,7 @@ static void publish(struct carrier *c)
 
 	lock_take(&pulls->lock);
 	c->run->pos = c->pos;
+	c->run->moved_ms = clock_ms();
 	c->end = c->run->end;
 	c->pull->sources_used |= UINT64_C(1) << c->source;
 	c->pull->source = c->all->conf.sources[c->source]->name;
@@ -95,7 +99,7 @@ static int ask_source(struct carrier *c)
 {
 	struct source *src = c->all->conf.sources[c->source];
 	struct source_ask ask = {
-		.blob = &c->pull->what,
+		.blob = c->what,
 		.off = c->pos,
 		.len = c->end - c->pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
@@ -144,6 +148,20 @@ static bool next_source(struct carrier *c)
 	return true;
 }
 
+/* Goes on to the next place where the blob lies; false if there is none. */
+static bool next_place(struct carrier *c)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+	const struct source_blob *next;
+
+	lock_take(&pulls->lock);
+	next = pull_place_after_locked(c->pull, c->what);
+	lock_drop(&pulls->lock);
+	if (next)
+		c->what = next;
+	return next;
+}
+
 /* Decides what follows failure r: 0 to ask again (perhaps elsewhere, perhaps after a pause), or the
  * failure the run ends with. It ends when waiting cannot mend what any of the sources said. */
 static int after_failure(struct carrier *c, int r)
@@ -163,7 +181,9 @@ static int after_failure(struct carrier *c, int r)
 		return 0;
 	r = c->passing;
 	c->passing = 0;
-	return r ? retry_wait(&c->retry, r) : c->refused;
+	if (r)
+		return retry_wait(&c->retry, r);
+	return next_place(c) ? 0 : c->refused;
 }
 
 /* Asks until the run has all its bytes or nothing helps. */
@@ -187,13 +207,19 @@ static void report(struct carrier *c, int r)
 {
 	if (r < 0 && r != ERR_CANCELED && r != ERR_STOPPING)
 		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
-			c->pull->what.path, c->pull->what.repo.name, c->pull->what.commit,
+			c->what->path, c->what->repo.name, c->what->commit,
 			(unsigned long long)c->pos, c->all->conf.sources[c->source]->name);
 }
 
 static void carry(struct streams *s, struct run *run)
 {
-	struct carrier c = { .all = s, .run = run, .pull = run->pull, .pos = run->pos };
+	struct carrier c = {
+		.all = s,
+		.run = run,
+		.pull = run->pull,
+		.what = &run->pull->what,
+		.pos = run->pos,
+	};
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
 	struct pull *idle;
@@ -262,14 +288,26 @@ int streams_new(const struct streams_conf *conf, struct streams **ret)
 	return 0;
 }
 
+static bool may_start_locked(const struct streams *s)
+{
+	unsigned stalled;
+
+	if (s->threads < s->conf.threads_max)
+		return true;
+	if (s->threads >= THREADS_CAP || !s->conf.pulls->demand.first)
+		return false;
+	stalled = pulls_stalled_locked(s->conf.pulls, clock_ms() - STALL_MS);
+	return s->threads - s->conf.threads_max < stalled;
+}
+
 int streams_kick_locked(struct streams *s)
 {
 	struct pulls *pulls = s->conf.pulls;
 	pthread_t thread;
 	int r;
 
-	if (pulls->stop || s->idle || s->threads == s->conf.threads_max ||
-	    (!pulls->demand.first && !pulls->ahead.first))
+	if (pulls->stop || s->idle || (!pulls->demand.first && !pulls->ahead.first) ||
+	    !may_start_locked(s))
 		return 0;
 	r = thread_start(&thread, "mfs-stream", stream_main, s);
 	if (r < 0)

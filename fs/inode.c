@@ -16,6 +16,7 @@ struct inodes {
 static void inode_free(struct inode *i)
 {
 	place_fini(&i->place);
+	place_fini(&i->recent);
 	free(i);
 }
 
@@ -95,6 +96,27 @@ static int add_locked(struct inodes *t, struct place *place, uint64_t number, st
 	return 0;
 }
 
+/* Keeps the place of one more lookup; what it replaces is left in *place. */
+static void note_recent_locked(struct inode *i, struct place *place)
+{
+	struct place old = i->recent;
+
+	if (i->place.kind != PLACE_BLOB || !place->snapshot)
+		return;
+	i->recent = *place;
+	*place = old;
+}
+
+int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret)
+{
+	int r;
+
+	lock_take(&t->lock);
+	r = place_copy(i->recent.snapshot ? &i->recent : &i->place, ret);
+	lock_drop(&t->lock);
+	return r;
+}
+
 int inodes_look(struct inodes *t, struct place place, struct inode **ret)
 {
 	uint64_t number;
@@ -105,6 +127,8 @@ int inodes_look(struct inodes *t, struct place place, struct inode **ret)
 	i = find_locked(t, &place, &number);
 	if (!i)
 		r = add_locked(t, &place, number, &i);
+	else
+		note_recent_locked(i, &place);
 	if (r == 0)
 		i->lookups++;
 	lock_drop(&t->lock);

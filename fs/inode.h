@@ -17,6 +17,7 @@ struct inode {
 	uint64_t number;    /* st_ino and FUSE node id; equal after a restart, collisions aside */
 	struct place place; /* never changes */
 	/* Guarded by the table's lock. */
+	struct place recent; /* of a blob: where it was looked up last, if not at `place` */
 	uint64_t lookups;
 	unsigned cached_opens, passthrough_opens;
 	int backing_id; /* while passthrough_opens > 0 */
@@ -28,6 +29,8 @@ MUST_USE int inodes_new(struct place root, struct inodes **ret);
 void inodes_free(struct inodes *t);
 /* The inode of a number the kernel sent; borrowed until it forgets it, NULL if it never knew it. */
 struct inode *inodes_get(struct inodes *t, uint64_t number);
+/* A copy of where the inode was looked up last: a blob may lie in many repositories. */
+MUST_USE int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret);
 /* The inode of a place (taken), with one more lookup. */
 MUST_USE int inodes_look(struct inodes *t, struct place place, struct inode **ret);
 void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups);

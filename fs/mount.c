@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
@@ -107,12 +108,20 @@ static int recover_stale(const char *mountpoint, struct buf *why)
 	return 0;
 }
 
+/* Asks the file system's process: attributes of its root may be the kernel's own memory. */
+static bool is_stale(const char *mountpoint)
+{
+	struct statvfs fs;
+
+	return statvfs(mountpoint, &fs) < 0 && errno == ENOTCONN;
+}
+
 int mount_check(const char *mountpoint, struct buf *why)
 {
 	struct stat st;
 	int r;
 
-	if (stat(mountpoint, &st) < 0 && errno == ENOTCONN) {
+	if (is_stale(mountpoint)) {
 		r = recover_stale(mountpoint, why);
 		if (r < 0)
 			return r;

@@ -90,10 +90,14 @@ static void reply_xattr(struct op *op)
 		fuse_reply_buf(op->req, buf_str(&op->text), op->text.len);
 }
 
+/* The RELEASE of the file may come before the reply returns. */
 static void reply_bytes(struct op *op)
 {
+	struct handle *h = node_ref_file(file_of(op)->handle);
+
 	fuse_reply_buf(op->req, op->bytes, op->count);
-	node_done(file_of(op)->handle, op->bytes, op->count);
+	node_done(h, op->bytes, op->count);
+	node_close_file(op->ops->view.node, h);
 }
 
 static void reply_create(struct op *op)

@@ -60,15 +60,33 @@ static void choose_mode(struct op *op, struct file *f)
 	op->fi.keep_cache = !f->passthrough; /* what the digest names never changes */
 }
 
+/* Opens the blob where it was looked up last: that is the path the caller came by, as a rule. Where
+ * it was seen first is the other place worth asking. */
+static int open_handle(struct op *op, struct handle **ret)
+{
+	struct node *node = op->ops->view.node;
+	const struct place *first = &op->inode->place;
+	CLEANUP(place_fini) struct place recent = { 0 };
+	int r = inodes_recent(op->ops->inodes, op->inode, &recent);
+
+	if (r == 0)
+		r = node_open_file(node, recent.snapshot, recent.node, ret);
+	if (r < 0 || recent.snapshot == first->snapshot)
+		return r;
+	r = node_also_file(node, *ret, first->snapshot, first->node);
+	if (r < 0)
+		node_close_file(node, *ret);
+	return r;
+}
+
 static int open_blob(struct op *op, struct file *f)
 {
-	const struct place *p = &op->inode->place;
 	int r;
 
 	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC))
 		return -EROFS;
 	f->kind = FILE_BLOB;
-	r = node_open_file(op->ops->view.node, p->snapshot, p->node, &f->handle);
+	r = open_handle(op, &f->handle);
 	if (r == 0)
 		choose_mode(op, f);
 	return r;

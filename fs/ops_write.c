@@ -86,10 +86,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	(void)rdev;
-	if (!S_ISREG(mode))
-		fuse_reply_err(req, EPERM);
-	else
-		start_make(req, parent, name, mode, NULL);
+	start_make(req, parent, name, mode, NULL);
 }
 
 static int run_create(struct op *op)

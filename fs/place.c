@@ -70,8 +70,8 @@ static void add_key(const struct place *p, struct buf *key)
 	buf_printf(key, "%d %d %u ", (int)p->kind, (int)p->type, p->node);
 	if (p->repo)
 		buf_printf(key, "%s ", repo_key(p->repo));
-	if (p->snapshot)
-		buf_printf(key, "%s ", p->snapshot->commit);
+	if (p->snapshot) /* a mirror has the same commits under another name */
+		buf_printf(key, "%s %s ", repo_key(p->snapshot->repo), p->snapshot->commit);
 	if (p->name)
 		buf_add_str(key, p->name);
 	if (p->written)

@@ -11,6 +11,7 @@ import pathlib
 import sys
 import warnings
 
+NO_MATTER = "PyTorch was not found"
 PLUMBING = (DeprecationWarning, PendingDeprecationWarning, ResourceWarning, ImportWarning)
 
 
@@ -70,15 +71,15 @@ def tensors(repo, name="model.safetensors"):
 
 # ---- transformers ----
 
-def config(repo, revision="main"):
+def config(repo, **revision):
     from transformers import AutoConfig
-    made = AutoConfig.from_pretrained(repo, revision=revision)
-    return {"class": type(made).__name__, "layers": made.num_hidden_layers, "commit": getattr(made, "_commit_hash", None)}
+    made = AutoConfig.from_pretrained(repo, **revision)
+    return {"class": type(made).__name__, "layers": made.num_hidden_layers}
 
 
-def tokenizer(repo, revision="main"):
+def tokenizer(repo, **revision):
     from transformers import AutoTokenizer
-    made = AutoTokenizer.from_pretrained(repo, revision=revision)
+    made = AutoTokenizer.from_pretrained(repo, **revision)
     return {"class": type(made).__name__, "tokens": made.tokenize("The model reads a tree.")}
 
 
@@ -90,7 +91,8 @@ class Records(logging.Handler):
         self.seen = []
 
     def emit(self, record):
-        self.seen.append([record.levelname, record.name, record.getMessage()])
+        if not record.getMessage().startswith(NO_MATTER):
+            self.seen.append([record.levelname, record.name, record.getMessage()])
 
 
 def perform(name, words, records):

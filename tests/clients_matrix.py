@@ -29,7 +29,7 @@ TOKEN = "hf_of_the_mount"
 FILES = {"README.md": b"# small\n", "config.json": models.tiny_model()["config.json"], "LICENSE": b"free\n",
          "model.safetensors": models.tiny_model()["model.safetensors"], "onnx/deep/model.onnx": models.big_file(70_000, 3),
          "onnx/deep/names.txt": b"a\nb\n", "empty.txt": b""}
-MOVED = {"config.json": models.tiny_model(1)["config.json"].replace(b'"num_hidden_layers": 2', b'"num_hidden_layers": 3')}
+MOVED = {"config.json": FILES["config.json"].replace(b'"num_hidden_layers": 2', b'"num_hidden_layers": 3')}
 numbers = itertools.count(1)
 
 
@@ -56,7 +56,9 @@ class World:
         self.hub.close()
 
     def repo(self, files=FILES, type="model", **kw):
-        repo = self.hub.repo(f"org/small-{next(numbers)}", type, **kw)
+        number = next(numbers)
+        repo = self.hub.repo(f"org/small-{number}", type, **kw)
+        repo.number = number
         repo.commit(files)
         return repo
 
@@ -223,12 +225,13 @@ def test_every_way_to_name_a_commit(world, version):
             assert fine(whole)["path"] == str(snapshot) and fine(whole)["files"].keys() == FILES.keys(), name
     load = [act(kind, repo, *args, revision=name) for name in names for kind, *args in (["file", "config.json"], ["snapshot"])]
     loaded(client(*load))
-    world.forget()
-    loaded(client(*load))
-    assert not world.asked(repo, OURS)
-    world.forget()
-    loaded(client(*load, offline=True))
-    assert not world.hub.requests()
+    for offline in False, True:
+        world.forget()
+        loaded(client(*load, offline=offline))
+        # The use of one commit makes the refs that name others doubtful: each is asked for once more, nothing else is.
+        asked = world.asked(repo, OURS)
+        assert len(asked) == len(set(asked)) and all("/revision/" in a for a in asked)
+    assert not world.asked(repo, NOT_OURS)
     scan = fine(client(["scan", {}])[0])
     assert not scan["complaints"]
     found = scan["repos"][f"models/{repo.id}"]
@@ -300,10 +303,9 @@ def test_moved_branch(world, version):
 
 
 @each_version
-@each_home
-def test_hub_goes_down(own_world, version, home):
+def test_hub_goes_down(own_world, version):
     world = own_world
-    repo, client = world.repo(), Client(world, version, home)
+    repo, client = world.repo(), Client(world, version)
     load = [act("file", repo, "config.json"), act("snapshot", repo)]
     before = list(map(fine, client(*load)))
     world.hub.down()
@@ -355,3 +357,221 @@ def test_safetensors(world, version):
     wanted = {k: [t["shape"], digest(data[slice(*t["data_offsets"])])] for k, t in sorted(header.items())}
     for _ in range(2):
         assert fine(client(act("tensors", repo, name))[0]) == [wanted, wanted]
+
+
+# ---- the rows of hf-contract-2x.md §5.1 (and of hf-contract.md §3.2) ----
+
+def moved(repo):
+    """Files of a new commit, with bytes that no other repository has."""
+    return {"config.json": MOVED["config.json"] + b" " * repo.number}
+
+
+def ref_equal(world, repo):
+    assert world.mount.commit(repo.id) == repo.refs["refs/heads/main"]
+
+
+def untouched(world, repo):
+    """In a cache that nobody has filled, refs/, .locks/ and .no_exist/ are missing."""
+
+
+def locks_and_no_exist_there(world, repo):
+    folder, commit = world.mount.repo(repo.id), world.mount.commit(repo.id)
+    assert mountlib.names(world.mount.hub / ".locks" / folder.name) == []
+    assert mountlib.stat(folder / ".no_exist" / commit / "none.json").st_size == 0
+
+
+def ref_old_snapshot_visible(world, repo):
+    """The daemon cannot ask the hub whether the branch has moved; the client can."""
+    ref_equal(world, repo)
+    repo.tag("seen", second := repo.commit(moved(repo), branch=None))
+    assert world.mount.commit(repo.id, "seen") == second
+    repo.move("main", second)
+    world.hub.fault(f"/api/models/{repo.id}/revision/main", "status", code=503, ua=OURS)
+
+
+def snapshot_of_the_hub_absent(world, repo):
+    ref_equal(world, repo)
+    repo.commit(moved(repo))
+
+
+def client_wrote_a_newline(world, repo):
+    ref = world.mount.ref(repo.id)
+    mountlib.fails(mountlib.write, ref, mountlib.read(ref) + b"\n")
+    assert mountlib.read(ref) == repo.refs["refs/heads/main"].encode()
+
+
+ROWS = {f.__name__: f for f in (ref_equal, untouched, locks_and_no_exist_there, ref_old_snapshot_visible,
+                                snapshot_of_the_hub_absent, client_wrote_a_newline)}
+BEST = {"file": "ok", "absent": "EntryNotFoundError", "snapshot": "ok", "resolve": "ok"}
+# What is worse under --strict-ro. A ref that cannot be written is the one uncaught write of every version.
+STRICT = {"0.30": {"absent": "EntryNotFoundError, ERROR", "snapshot": "ok, WARNING"},
+          "0.36": {"absent": "EntryNotFoundError, ERROR", "snapshot": "ok, WARNING"},
+          "1.24": {"snapshot": "ok, WARNING"}, "2.4": {}}
+STRICT_REF_OLD = {"0.30": {"file": "OSError", "absent": "OSError, ERROR"}, "0.36": {"file": "OSError", "absent": "OSError, ERROR"},
+                  "1.24": {"file": "OSError", "absent": "OSError"},
+                  "2.4": {"absent": "OSError", "snapshot": "ok, WARNING", "resolve": "ok, WARNING"}}
+
+
+def outcome(result, wanted):
+    """In words: how it ended, and the loudest that was said on the way."""
+    if result.error:
+        end = next(c for c in ("EntryNotFoundError", "OSError", "Exception") if c in result.error["is"])
+        end += "" if end != "OSError" or "[Errno 30]" in result.error["text"] else f" ({result.error['text']})"
+    else:
+        end = "ok" if wanted(result.value) else f"wrong: {result.value}"
+    loudest = [level for level in ("ERROR", "WARNING") if level in [r[0] for r in result.log]]
+    return ", ".join([end] + loudest[:1] + result.warnings[:1])
+
+
+def is_commit(repo, commit):
+    """A function that tells whether an action brought that commit."""
+    data = digest(repo.commits[commit].files["config.json"].bytes)
+
+    def check(value):
+        if isinstance(value, str):
+            return value == commit
+        return f"/snapshots/{commit}" in value["path"] and data == value.get("files", {"config.json": value.get("sha256")})["config.json"]
+    return check
+
+
+@pytest.fixture(scope="module")
+def matrix(request):
+    """matrix(version, strict): all rows of a column by one client process: {row: {action: outcome}}, online and offline."""
+    columns = {}
+
+    def column(version, strict):
+        if (version, strict) not in columns:
+            world = request.getfixturevalue("strict_world" if strict else "world")
+            columns[version, strict] = run_column(world, version)
+        return columns[version, strict]
+    return column
+
+
+def run_column(world, version):
+    repos = {row: world.repo() for row in ROWS}
+    for row, prepare in ROWS.items():
+        prepare(world, repos[row])
+    actions = {"file": ("file", "config.json"), "absent": ("file", "none.json"), "snapshot": ("snapshot",)}
+    if version == "2.4":
+        actions["resolve"] = ("resolve",)
+    client = Client(world, version)
+    results = iter(client(*(act(do, repos[row], *name) for row in ROWS for do, *name in actions.values())))
+    online = {row: {a: outcome(next(results), is_commit(repos[row], repos[row].refs["refs/heads/main"])) for a in actions}
+              for row in ROWS}
+    world.forget()
+    del actions["absent"]
+    actions.pop("resolve", None)
+    results = iter(client(*(act(do, repos[row], *name) for row in ROWS for do, *name in actions.values()), offline=True))
+    # Who asks nobody gets what the mount knows of the branch: without the hub, that is the old commit, and all of it.
+    offline = {row: {a: outcome(next(results), is_commit(repos[row], world.mount.commit(repos[row].id))) for a in actions}
+               for row in ROWS}
+    world.hub.clear_faults()
+    offline["requests"] = [a for repo in repos.values() for a in world.asked(repo, NOT_OURS)]
+    return online, offline
+
+
+@each_version
+@pytest.mark.parametrize("row", ROWS)
+def test_row(matrix, row, version):
+    online, offline = matrix(version, False)
+    assert online[row] == {a: BEST[a] for a in online[row]}
+    assert offline[row] == {"file": "ok", "snapshot": "ok"} and not offline["requests"]
+
+
+@each_version
+@pytest.mark.parametrize("row", ROWS)
+def test_row_without_the_scratch(matrix, row, version):
+    online, offline = matrix(version, True)
+    worse = STRICT[version] | (STRICT_REF_OLD[version] if row == "ref_old_snapshot_visible" else {})
+    assert online[row] == {a: (BEST | worse)[a] for a in online[row]}
+    assert offline[row] == {"file": "ok", "snapshot": "ok"} and not offline["requests"]
+
+
+# ---- transformers, and the rows of §5.2 ----
+
+TINY = {name: data for name, data in models.tiny_model().items() if name != "model.safetensors"}
+FEW = {name: TINY[name] for name in ("config.json", "tokenizer.json", "tokenizer_config.json")}
+SECOND_LOAD = ["GET {}", "GET {}", "GET {}/tree/main", "GET {}/tree/main/additional_chat_templates"]
+
+
+def both(repo, **kw):
+    return act("config", repo, **kw), act("tokenizer", repo, **kw)
+
+
+def loaded(config, tokenizer, layers=2, check=fine):
+    """AutoConfig and AutoTokenizer gave what the commit holds: one that moved() made has a layer more."""
+    config, tokenizer = check(config), check(tokenizer)
+    assert config == {"class": "BertConfig", "layers": layers}
+    assert tokenizer["tokens"] == ["the", "model", "read", "##s", "a", "tree", "."]
+
+
+@each_home
+@pytest.mark.parametrize("files", [TINY, FEW], ids=["all", "few"])
+def test_transformers(world, files, home):
+    repo, client = world.repo(files), Client(world, "transformers", home)
+    api = f"/api/models/{repo.id}"
+    for n in range(2):
+        world.forget()
+        loaded(*client(*both(repo)))
+        # Already the first load needs no request a file: the mount knows which there are.
+        assert sorted(world.asked(repo, NOT_OURS)) == [line.format(api) for line in SECOND_LOAD]
+        assert n == 0 or not world.asked(repo, OURS)
+    world.forget()
+    loaded(*client(*both(repo), offline=True))
+    assert not world.hub.requests()
+
+
+def test_transformers_and_a_moved_branch(world):
+    repo, client = world.repo(TINY), Client(world, "transformers")
+    first = repo.refs["refs/heads/main"]
+    loaded(*client(*both(repo)))
+    repo.commit(moved(repo))
+    world.forget()
+    results = client(*both(repo), *both(repo, revision=first))
+    loaded(*results[:2], layers=3)
+    loaded(*results[2:])
+    assert not [a for a in world.asked(repo, NOT_OURS) if "/resolve/" in a]
+    world.forget()
+    loaded(*client(*both(repo, revision=first)))
+    assert all("/tree/" in a for a in world.asked(repo, NOT_OURS)) and len(world.asked(repo, NOT_OURS)) == 2
+    results = client(*both(repo), *both(repo, revision=first), offline=True)
+    loaded(*results[:2], layers=3)
+    loaded(*results[2:])
+
+
+TRANSFORMERS_ROWS = {f.__name__: f for f in (ref_equal, untouched, ref_old_snapshot_visible, snapshot_of_the_hub_absent)}
+
+
+@pytest.fixture(scope="module")
+def transformers_matrix(request):
+    columns = {}
+
+    def column(strict):
+        if strict not in columns:
+            world = request.getfixturevalue("strict_world" if strict else "world")
+            repos = {row: world.repo(TINY) for row in TRANSFORMERS_ROWS}
+            for row, prepare in TRANSFORMERS_ROWS.items():
+                prepare(world, repos[row])
+            client = Client(world, "transformers")
+            load = [a for repo in repos.values() for a in both(repo)]
+            online = client(*load)
+            world.hub.clear_faults()
+            columns[strict] = {row: (repos[row], online[2 * n:2 * n + 2]) for n, row in enumerate(repos)}
+        return columns[strict]
+    return column
+
+
+@pytest.mark.parametrize("row", TRANSFORMERS_ROWS)
+def test_transformers_row(transformers_matrix, row):
+    repo, results = transformers_matrix(False)[row]
+    loaded(*results, 2 + (repo.find("main").parent is not None))
+
+
+@pytest.mark.parametrize("row", TRANSFORMERS_ROWS)
+def test_transformers_row_without_the_scratch(transformers_matrix, row):
+    repo, results = transformers_matrix(True)[row]
+    loaded(*results, 2 + (repo.find("main").parent is not None), check=lambda r: r.value)
+    said = [line for r in results for line in r.log]
+    # Before anything of the new commit is used, the mount has no hint that the branch has moved.
+    assert bool(said) == (row in ("ref_old_snapshot_visible", "snapshot_of_the_hub_absent"))
+    assert all(level == "WARNING" and "Ignored error while caching commit hash" in text for level, _, text in said)

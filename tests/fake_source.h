@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scripted source of bytes: the third of struct source's kinds, with no network behind it. Its bytes are
- * a pure function of a seed and an offset, so that any test can tell right ones from wrong ones. Rules say
- * which requests fail, end early, lie, dawdle or hang; without one all is well. Threads: any. */
+/* A scripted source of bytes: the third of struct source's kinds, with no network behind it. Its
+ * bytes are a pure function of a seed and an offset, so that any test can tell right ones from
+ * wrong ones. Rules say which requests fail, end early, lie, dawdle or hang; without one all is
+ * well. Threads: any. */
 #ifndef MATRIXFS_TESTS_FAKE_SOURCE_H
 #define MATRIXFS_TESTS_FAKE_SOURCE_H
 
@@ -26,8 +27,8 @@ struct fake_rule {
 	unsigned times;    /* for so many requests; 0: for all */
 	uint64_t after;
 	int result;
-	int64_t delay_ms;  /* before each piece */
-	int64_t wait_ms;   /* what a refusing server asks to stay away */
+	int64_t delay_ms; /* before each piece */
+	int64_t wait_ms;  /* what a refusing server asks to stay away */
 };
 
 struct fake_source {

@@ -75,7 +75,7 @@ ON_BYTES = [
     ("status", {"code": 404, "error_code": "EntryNotFound"}, "ENOENT", "no such file", True),
     ("status", {"code": 416}, "EIO", "another size", True),
     ("hang", {}, "EIO", "no answer before the deadline", True),
-    ("hang_body", {"after_bytes": 100_000}, "EIO", "no answer before the deadline", True),
+    ("hang_body", {"after_bytes": 0}, "EIO", "no answer before the deadline", True),
     ("cut_body", {"after_bytes": 0}, "EIO", "connection broke", True),
     ("cut_body", {"after_bytes": 700_000}, RIGHT, None, True),
     ("reset", {}, "EIO", "cannot be reached|connection broke", False),
@@ -222,14 +222,20 @@ def test_metadata(tiny, mount, match, kind, args, expected, says, at_once):
     assert sorted(names(m.snapshot(REPO, tiny.commit))) == ["config.json", "model.safetensors", "sub"]
 
 
+HARMLESS = {"file_and_directory", "unknown_type"}     # directories follow from paths; what is no file is not shown
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_tree(tiny, mount, name):
     m = mount(tiny)
     with tiny.fault(TREE, "tree_paths", paths=HOSTILE[name]):
+        if name in HARMLESS:
+            assert set(names(m.file(REPO))) - {"both"} == {"config.json", "model.safetensors", "sub"}
+            return
         assert fails(names, m.file(REPO)) == "EIO", m.log_text()
         assert fails(names, m.snapshot(REPO, tiny.commit)) == "EIO"
-        m.wait_log(f"<3>.*refused the file list of repo={REPO} commit={tiny.commit}")
-        assert names(m.repo(REPO) / "snapshots") == []      # as a whole: nothing of it is shown
+        m.wait_log(f"<3>.*refused the file list of repo={REPO} commit={tiny.commit}|<4>cannot look up repo=models/{REPO}.*makes no sense")
+        assert fails(lstat, m.snapshot(REPO, tiny.commit) / "config.json") == "EIO"     # as a whole: nothing of it is shown
     assert not [p for p in m.cache.parent.rglob("*") if p.name in ("x", "abs", "both", "neg", "huge")]
     heals(m, m.file(REPO, "config.json"), SMALL)
 
@@ -325,7 +331,7 @@ def test_private_gated_disabled_and_bad_token(tiny, mount, tmp_path):
     assert "hf_good" not in m.log_text()
     m = mount(tiny, args=token("hf_revoked"))
     assert seen(m) == ["EACCES"] * 4
-    m.wait_log("org/tiny.*the hub does not accept the token: renew the token file")
+    m.wait_log("cannot look up repo=.*the hub does not accept the token: renew the token file")
     assert "hf_revoked" not in m.log_text()
     for reply in m.stop, lambda: mount(tiny, args=["--log-level=debug"]):
         m = reply() or m
@@ -441,7 +447,8 @@ def test_links_that_end_are_made_anew_once(signed, mount, how):
         signed.cdn_ttl = 3600
     signed.clear_log()
     assert read(path) == signed.plain.read_bytes(), m.log_text()
-    assert 1 <= len(signed.requests(path_re="/resolve/.*huge")) <= 4
+    # Once for those parts that are under way at that moment, not for each of the others.
+    assert 1 <= len(signed.requests(path_re="/resolve/.*huge")) <= 8
     assert not m.logged("<3>")
 
 
@@ -501,9 +508,12 @@ def test_wrong_bytes_are_never_sealed(tiny, mount):
             assert error == "EIO", m.log_text()
         assert not xattr(path, "user.matrixfs.sealed") in ("1", "yes", "true")
         assert read(m.file(REPO, "config.json")) == SMALL
-    heals(m, path, BIG, at_once=False)     # barred for a while: the hub is not asked in a circle
-    assert sealed(m, path)
+    asked = len(tiny.requests(path_re="/resolve/"))
+    assert outcome(path) == ("EIO", None) and len(tiny.requests(path_re="/resolve/")) == asked    # barred for half a minute
     m.stop()
+    again = mount(tiny, cache=m.cache)
+    assert read(model(again)) == BIG and sealed(again, model(again))
+    again.stop()
     again = mount(tiny, cache=m.cache, args=["--offline"])
     assert read(model(again)) == BIG
 
@@ -583,10 +593,11 @@ def test_cache_full_to_the_last_byte(tiny, mount, tmp_path):
     with small_disk(tmp_path / "disk", "8m") as disk:
         m = mount(tiny, cache=disk / "cache")
         assert m.commit(REPO) == tiny.commit
-        with open(disk / "filler", "wb") as f, contextlib.suppress(OSError):
+        filler = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)
+        with contextlib.suppress(OSError):
             while True:
-                f.write(b"x" * 4096)
-                f.flush()
+                os.write(filler, bytes(4096))
+        os.close(filler)
         tiny.repo("org/other").commit({"other.json": b"[]"})
         assert outcome(model(m))[0] in ("EIO", "ENOSPC"), m.log_text()
         assert outcome(m.file("org/other", "other.json"))[0] in (None, "EIO", "ENOSPC"), m.log_text()
@@ -719,7 +730,7 @@ def test_stop_with_hung_readers(tiny, mount):
 
 def test_many_readers_of_a_hung_hub_do_not_block_others(tiny, mount):
     """Parked requests hold no worker: what is at hand is served beside them."""
-    parts = {f"part{n:02}.safetensors": models.big_file(100_000, seed=n) for n in range(40)}
+    parts = {f"part{n:02}.safetensors": models.big_file(100_000, seed=n) for n in range(20)}
     tiny.repo("org/parts").commit(parts)
     m = mount(tiny, timeout=20)
     assert read(model(m)) == BIG and sealed(m, model(m))

@@ -36,8 +36,9 @@ static struct catalog *open_catalog(const struct workdir *p)
 static void put_raw(const struct workdir *p, unsigned table, const void *key, size_t key_len,
 		    const void *val, size_t len)
 {
-	struct kv_conf conf = { .dir = p->path, .tables = tables, .table_count = 5,
-				.map_bytes = 1 << 20 };
+	struct kv_conf conf = {
+		.dir = p->path, .tables = tables, .table_count = 5, .map_bytes = 1 << 20
+	};
 	struct kv *kv = NULL;
 
 	assert_int_equal(kv_open(&conf, &kv), 0);

@@ -12,9 +12,10 @@
 #include <sys/stat.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/log.h"
 #include "daemon/chunk.h"
-#include "tests/place.h"
+#include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
 #define BLOBS 6
@@ -22,7 +23,7 @@
 
 /* A cache of six blobs of one MiB; number 0 was used longest ago. */
 struct world {
-	struct place place;
+	struct workdir dir;
 	struct store *store;
 	struct catalog *catalog;
 	struct evict *evict;
@@ -68,7 +69,7 @@ static void set_used(struct world *w, int i, int64_t used_s)
 
 	etag_of(i, etag);
 	snprintf(path, sizeof(path), "blobs/%.2s/%s", etag, etag);
-	assert_int_equal(utimensat(w->place.dirfd, path, times, 0), 0);
+	assert_int_equal(utimensat(w->dir.dirfd, path, times, 0), 0);
 }
 
 static void make_blob(struct world *w, int i)
@@ -96,8 +97,8 @@ static int setup(void **state)
 
 	if (!w)
 		return -1;
-	place_init(&w->place);
-	if (store_open(w->place.path, "me", &w->store, &why) < 0 ||
+	workdir_init(&w->dir);
+	if (store_open(w->dir.path, "me", &w->store, &why) < 0 ||
 	    catalog_open(store_index_dir(w->store), &w->catalog, &why) < 0)
 		return -1;
 	for (int i = 0; i < BLOBS; i++)
@@ -113,7 +114,7 @@ static int teardown(void **state)
 	evict_stop(w->evict);
 	catalog_close(w->catalog);
 	store_close(w->store);
-	place_fini(&w->place);
+	workdir_fini(&w->dir);
 	free(w);
 	return 0;
 }
@@ -134,7 +135,7 @@ static void start(struct world *w, uint64_t max_bytes, uint64_t min_free_bytes, 
 /* Waits until no more than so many bytes are used. */
 static bool await_used(struct world *w, uint64_t most)
 {
-	int64_t deadline = clock_ms() + PLACE_WAIT_MS;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 
 	while (store_used_bytes(w->store) > most && clock_ms() < deadline)
 		clock_sleep_ms(1);

@@ -39,7 +39,7 @@ struct world {
 	int64_t timeout_ms;
 	struct fetch *fetch;
 	struct source_blob what;
-	atomic_int rooms;      /* how often room can still be made */
+	atomic_int rooms; /* how often room can still be made */
 	atomic_int rooms_asked;
 	struct lock lock;
 	struct cond cond;
@@ -168,8 +168,9 @@ static struct pull *open_file(struct world *w)
 	return p;
 }
 
-/* Reads as fs/ does: parks, and asks again when woken. -EBADMSG for bytes that are not the file's. */
-static int read_within(struct world *w, struct pull *p, uint64_t off, uint64_t len, int64_t timeout_ms)
+/* Reads as fs/ does: parks, and asks again when woken. -EBADMSG: bytes that are not the file's. */
+static int read_within(struct world *w, struct pull *p, uint64_t off, uint64_t len,
+		       int64_t timeout_ms)
 {
 	struct parked parked;
 	int r;
@@ -404,8 +405,9 @@ static void another_size_of_an_open_file_is_refused(void **state)
 
 static void a_cut_in_a_chunk_is_mended(void **state)
 {
-	const struct fake_rule rule = { .act = FAKE_END, .times = 1, .after = 300 * 1000,
-					.result = ERR_CUT };
+	const struct fake_rule rule = {
+		.act = FAKE_END, .times = 1, .after = 300 * 1000, .result = ERR_CUT
+	};
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 
@@ -432,8 +434,9 @@ static void a_short_body_is_a_cut(void **state)
 
 static void a_source_that_recovers_is_asked_again(void **state)
 {
-	const struct fake_rule rule = { .act = FAKE_END, .times = 2, .result = ERR_SERVER,
-					.wait_ms = 10 };
+	const struct fake_rule rule = {
+		.act = FAKE_END, .times = 2, .result = ERR_SERVER, .wait_ms = 10
+	};
 	struct world *w = *state;
 	struct pull *p;
 
@@ -502,8 +505,9 @@ static void the_second_source_stands_in(void **state)
 static void a_refusal_here_does_not_make_a_stumble_there_final(void **state)
 {
 	const struct fake_rule refuse = { .act = FAKE_END, .result = ERR_NOENTRY };
-	const struct fake_rule stumble = { .act = FAKE_END, .times = 1, .after = 1000,
-					   .result = ERR_CUT, .wait_ms = 10 };
+	const struct fake_rule stumble = {
+		.act = FAKE_END, .times = 1, .after = 1000, .result = ERR_CUT, .wait_ms = 10
+	};
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 
@@ -516,8 +520,12 @@ static void a_refusal_here_does_not_make_a_stumble_there_final(void **state)
 /* A run may last longer than the give-up time, as long as it comes on. */
 static void progress_puts_off_giving_up(void **state)
 {
-	const struct fake_rule slow = { .act = FAKE_END, .times = 1, .after = 15 * 64 * 1024,
-					.delay_ms = 40, .result = ERR_CUT, .wait_ms = 200 };
+	const struct fake_rule slow = { .act = FAKE_END,
+					.times = 1,
+					.after = 15 * 64 * 1024,
+					.delay_ms = 40,
+					.result = ERR_CUT,
+					.wait_ms = 200 };
 	struct world *w = *state;
 	struct pull *p;
 
@@ -553,7 +561,9 @@ static void wrong_bytes_are_dropped_and_fetched_elsewhere(void **state)
 static void after_wrong_bytes_only_verified_ones_are_served(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
-	const struct fake_rule hold = { .act = FAKE_HOLD, .after = SIZE - 10, .from = 0, .to = MIB };
+	const struct fake_rule hold = {
+		.act = FAKE_HOLD, .after = SIZE - 10, .from = 0, .to = MIB
+	};
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;
@@ -733,8 +743,9 @@ static void a_full_disk_is_told_when_no_room_can_be_made(void **state)
 
 static void a_full_disk_is_nothing_when_room_can_be_made(void **state)
 {
-	const struct fake_rule full = { .act = FAKE_END, .times = 2, .after = 5000,
-					.result = -ENOSPC };
+	const struct fake_rule full = {
+		.act = FAKE_END, .times = 2, .after = 5000, .result = -ENOSPC
+	};
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 
@@ -854,8 +865,9 @@ static void *read_at_random(void *arg)
 
 static void random_reads_give_the_truth(void **state)
 {
-	const struct fake_rule cuts = { .act = FAKE_END, .times = 6, .after = 777777,
-					.result = ERR_CUT, .wait_ms = 1 };
+	const struct fake_rule cuts = {
+		.act = FAKE_END, .times = 6, .after = 777777, .result = ERR_CUT, .wait_ms = 1
+	};
 	const struct fake_rule slow = { .act = FAKE_GIVE, .times = 20, .delay_ms = 1 };
 	unsigned seed = (unsigned)clock_ms();
 	struct reader readers[8];
@@ -868,8 +880,8 @@ static void random_reads_give_the_truth(void **state)
 	fake_source_rule(&w->b, &slow);
 	for (unsigned i = 0; i < 8; i++) {
 		readers[i] = (struct reader){ .w = w, .seed = seed + i, .rounds = 40 };
-		assert_int_equal(thread_start(&readers[i].thread, "reader", read_at_random,
-					      &readers[i]), 0);
+		assert_int_equal(
+			thread_start(&readers[i].thread, "reader", read_at_random, &readers[i]), 0);
 	}
 	for (int i = 0; i < 8; i++) {
 		pthread_join(readers[i].thread, NULL);
@@ -909,8 +921,8 @@ static void no_reader_hangs_while_lies_are_found_out(void **state)
 	fake_source_rule(&w->b, &lie);
 	for (unsigned i = 0; i < 8; i++) {
 		readers[i] = (struct reader){ .w = w, .pull = p, .seed = seed + i };
-		assert_int_equal(thread_start(&readers[i].thread, "reader", read_lies,
-					      &readers[i]), 0);
+		assert_int_equal(thread_start(&readers[i].thread, "reader", read_lies, &readers[i]),
+				 0);
 	}
 	for (int i = 0; i < 8; i++) {
 		pthread_join(readers[i].thread, NULL);

@@ -120,7 +120,8 @@ static void the_oldest_stream_makes_place(UNUSED void **state)
 
 	for (uint64_t s = 0; s < PLAN_STREAMS + 1; s++)
 		plan_read(&p, s * 100 * MIB, READ_BYTES, GIB);
-	w = plan_read(&p, READ_BYTES, READ_BYTES, GIB); /* was forgotten, and drives out the second */
+	w = plan_read(&p, READ_BYTES, READ_BYTES,
+		      GIB); /* was forgotten, and drives out the second */
 	assert_int_equal(ahead(&w), 0);
 	w = plan_read(&p, 200 * MIB + READ_BYTES, READ_BYTES, GIB);
 	assert_true(ahead(&w) > 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An empty directory for one test, and a request that can be waited for: what most tests of the core
- * need beside the module they are about. */
+/* An empty directory for one test, and a request that can be waited for: what most tests of the
+ * core need beside the module they are about. */
 #ifndef MATRIXFS_WORKDIR_H
 #define MATRIXFS_WORKDIR_H
 

@@ -26,7 +26,7 @@ void buf_clear(struct buf *b);
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_add_str(struct buf *b, const char *s);
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-int buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+int buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF(2, 0);
 /* Appends a little-endian integer of fixed width. */
 int buf_add_u32(struct buf *b, uint32_t v);
 int buf_add_u64(struct buf *b, uint64_t v);

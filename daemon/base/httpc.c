@@ -374,8 +374,6 @@ static int from_curl(CURLcode code)
 	switch (code) {
 	case CURLE_OK:
 		return 0;
-	case CURLE_OUT_OF_MEMORY:
-		return -ENOMEM;
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
@@ -394,7 +392,7 @@ static int from_curl(CURLcode code)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 		return ERR_CUT;
-	default:
+	default: /* CURLE_OUT_OF_MEMORY, too: older ones say so of a head beyond their limit */
 		return ERR_PROTO;
 	}
 }

@@ -48,7 +48,7 @@ int log_level_parse(const char *text)
 }
 
 /* Appends what fits; always leaves room for the newline. */
-static void line_vprintf(struct line *l, const char *fmt, va_list ap)
+PRINTF(2, 0) static void line_vprintf(struct line *l, const char *fmt, va_list ap)
 {
 	size_t room = sizeof(l->text) - l->len;
 	int n = vsnprintf(l->text + l->len, room, fmt, ap);
