@@ -15,23 +15,24 @@
 typedef int (*ask_fn)(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms);
 
 /* How much a failure decides: a hub that could not be asked outweighs one that refused, which
- * outweighs one that has no such thing. */
+ * outweighs one that has no such thing, which outweighs one that has not even the repository. */
 static int weight(int r)
 {
 	switch (r) {
 	case 0:
 		return 0;
 	case ERR_NOREPO:
+		return 1;
 	case ERR_NOREV:
 	case ERR_NOENTRY:
-		return 1;
+		return 2;
 	case ERR_GATED:
 	case ERR_DISABLED:
 	case ERR_TOKEN:
 	case -EACCES:
-		return 2;
-	default:
 		return 3;
+	default:
+		return 4;
 	}
 }
 
@@ -158,7 +159,8 @@ static int list_commit(const struct discover *d, struct flight_job *job, struct 
 
 static int report(int r, const struct repo_id *id, const char *what)
 {
-	if (weight(r) <= 1 || r == ERR_CANCELED || r == ERR_STOPPING || r == ERR_OFFLINE) {
+	if (weight(r) <= weight(ERR_NOREV) || r == ERR_CANCELED || r == ERR_STOPPING ||
+	    r == ERR_OFFLINE) {
 		log_debug("not found repo=%s/%s %s: %s", repo_type_plural(id->type), id->name, what,
 			  err_text(r));
 		return r;
@@ -189,29 +191,30 @@ int discover_repo(const struct discover *d, struct flight_job *job, const struct
 	return known_set_ref(d->known, repo, "main", q.answer.commit);
 }
 
-/* True if a failure leaves an older answer standing: all but the hubs' own word that the ref is
- * gone. */
-static bool leaves_old(const struct discover *d, struct repo *repo, const char *ref, int r)
+static bool has_old(const struct discover *d, struct repo *repo, const char *ref)
 {
 	struct known_ref old;
 
-	return r != ERR_NOREV && known_get_ref(d->known, repo, ref, &old) && old.commit[0];
+	return known_get_ref(d->known, repo, ref, &old) && old.commit[0];
 }
 
+/* Every failure leaves an older answer standing, but the hubs' own word that the ref is gone. That
+ * they have no such commit, when its files are asked for, is no word about the ref. */
 int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo,
 		 const char *ref)
 {
 	struct revision_question q = { .id = repo_id_of(repo), .revision = ref };
 	int r = ask_hubs(d, job, ask_revision, &q);
+	bool gone = r == ERR_NOREV;
 
 	if (r == 0)
 		r = list_commit(d, job, repo, q.answer.commit);
 	if (r == 0)
 		return known_set_ref(d->known, repo, ref, q.answer.commit);
 	report(r, q.id, ref);
-	if (leaves_old(d, repo, ref, r))
+	if (!gone && has_old(d, repo, ref))
 		return known_fail_ref(d->known, repo, ref);
-	if (r == ERR_NOREV && known_drop_ref(d->known, repo, ref) < 0)
+	if (gone && known_drop_ref(d->known, repo, ref) < 0)
 		log_debug("cannot forget ref=%s", ref);
 	return r;
 }

@@ -211,7 +211,7 @@ int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
 	int r;
 
 	lock_take(&f->pulls.lock);
-	r = pull_add_place_locked(p, what);
+	r = pull_add_origin_locked(p, what);
 	lock_drop(&f->pulls.lock);
 	return r;
 }

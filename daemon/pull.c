@@ -8,7 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/chunk.h"
 
-#define PLACES_MAX 16 /* of one blob; so many are not all closed to us */
+#define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
 
 void pulls_init(struct pulls *all)
 {
@@ -227,45 +227,42 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	return 0;
 }
 
-static bool same_place(const struct source_blob *a, const struct source_blob *b)
+static bool same_origin(const struct source_blob *a, const struct source_blob *b)
 {
 	return a->repo.type == b->repo.type && strcmp(a->repo.name, b->repo.name) == 0 &&
 	       strcmp(a->commit, b->commit) == 0 && strcmp(a->path, b->path) == 0;
 }
 
-static int place_new(const struct source_blob *what, struct pull_place **ret)
+static int origin_new(const struct source_blob *what, struct pull_origin **ret)
 {
-	struct pull_place *place = calloc(1, sizeof(*place));
+	size_t size = strlen(what->path) + 1;
+	struct pull_origin *origin = calloc(1, sizeof(*origin) + size);
 
-	if (!place)
+	if (!origin)
 		return -ENOMEM;
-	place->what = *what;
-	place->what.path = strdup(what->path);
-	if (!place->what.path) {
-		free(place);
-		return -ENOMEM;
-	}
-	*ret = place;
+	origin->what = *what;
+	origin->what.path = memcpy(origin->path, what->path, size);
+	*ret = origin;
 	return 0;
 }
 
-int pull_add_place_locked(struct pull *p, const struct source_blob *what)
+int pull_add_origin_locked(struct pull *p, const struct source_blob *what)
 {
-	struct pull_place **end = &p->places;
+	struct pull_origin **end = &p->origins;
 	unsigned count = 1;
 
-	if (same_place(&p->what, what))
+	if (same_origin(&p->what, what))
 		return 0;
 	for (; *end; end = &(*end)->next, count++)
-		if (same_place(&(*end)->what, what))
+		if (same_origin(&(*end)->what, what))
 			return 0;
-	return count < PLACES_MAX ? place_new(what, end) : 0;
+	return count < ORIGINS_MAX ? origin_new(what, end) : 0;
 }
 
-const struct source_blob *pull_place_after_locked(const struct pull *p,
-						  const struct source_blob *at)
+const struct source_blob *pull_origin_after_locked(const struct pull *p,
+						   const struct source_blob *at)
 {
-	const struct pull_place *next = p->places;
+	const struct pull_origin *next = p->origins;
 
 	if (at != &p->what) {
 		while (&next->what != at)
@@ -275,14 +272,13 @@ const struct source_blob *pull_place_after_locked(const struct pull *p,
 	return next ? &next->what : NULL;
 }
 
-static void free_places(struct pull *p)
+static void free_origins(struct pull *p)
 {
-	struct pull_place *place;
+	struct pull_origin *origin;
 
-	while ((place = p->places)) {
-		p->places = place->next;
-		free((void *)(uintptr_t)place->what.path);
-		free(place);
+	while ((origin = p->origins)) {
+		p->origins = origin->next;
+		free(origin);
 	}
 }
 
@@ -294,7 +290,7 @@ int pull_join_locked(struct pulls *all, const struct source_blob *what, struct b
 
 	if (p) {
 		blob_unref(blob);
-		r = pull_add_place_locked(p, what);
+		r = pull_add_origin_locked(p, what);
 	} else {
 		r = pull_new(all, what, blob, &p);
 	}
@@ -312,7 +308,7 @@ void pull_free(struct pull *p)
 	assert(!p->runs && !p->waiters.first);
 	blob_unref(p->blob);
 	digest_free(p->digest);
-	free_places(p);
+	free_origins(p);
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
 }

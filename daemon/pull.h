@@ -45,17 +45,18 @@ struct run {
 };
 
 /* One more place where a blob that is being fetched lies. */
-struct pull_place {
-	struct pull_place *next;
-	struct source_blob what; /* what.path is owned */
+struct pull_origin {
+	struct pull_origin *next;
+	struct source_blob what; /* what.path is the path below */
+	char path[];
 };
 
 struct pull {
 	struct pulls *all;
 	struct pull *hash_next;  /* in the queue of `seal` */
 	struct source_blob what; /* what.path is owned */
-	struct pull_place
-		*places;   /* others than `what`; only grows, so that they may be read unlocked */
+	struct pull_origin
+		*origins;  /* others than `what`; only grows, so that they may be read unlocked */
 	struct blob *blob; /* owned */
 	unsigned readers;  /* open handles */
 	unsigned busy;     /* active runs and a digest at work */
@@ -99,11 +100,11 @@ MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what,
 			      struct pull **ret) NEEDS(all->lock);
 /* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
  * those who read it through another. */
-MUST_USE int pull_add_place_locked(struct pull *p, const struct source_blob *what);
+MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what);
 /* Where else the blob lies: the place after `at` (first &p->what), or NULL. Borrowed until
  * pull_free. */
-const struct source_blob *pull_place_after_locked(const struct pull *p,
-						  const struct source_blob *at);
+const struct source_blob *pull_origin_after_locked(const struct pull *p,
+						   const struct source_blob *at);
 /* True if [off, off + len) can be read from the file now. */
 bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
 /* Queues runs for the absent chunks of [from, to). Demand moves or splits runs that are under way

@@ -149,13 +149,13 @@ static bool next_source(struct carrier *c)
 }
 
 /* Goes on to the next place where the blob lies; false if there is none. */
-static bool next_place(struct carrier *c)
+static bool next_origin(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 	const struct source_blob *next;
 
 	lock_take(&pulls->lock);
-	next = pull_place_after_locked(c->pull, c->what);
+	next = pull_origin_after_locked(c->pull, c->what);
 	lock_drop(&pulls->lock);
 	if (next)
 		c->what = next;
@@ -183,7 +183,7 @@ static int after_failure(struct carrier *c, int r)
 	c->passing = 0;
 	if (r)
 		return retry_wait(&c->retry, r);
-	return next_place(c) ? 0 : c->refused;
+	return next_origin(c) ? 0 : c->refused;
 }
 
 /* Asks until the run has all its bytes or nothing helps. */

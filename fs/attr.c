@@ -48,14 +48,20 @@ static int stat_link(const struct place *p, struct stat *st)
 	return r;
 }
 
-static int stat_tree_json(const struct place *p, struct stat *st)
+/* Files that are made up swallow what is written to them. */
+static mode_t text_mode(const struct view *v)
+{
+	return v->strict_ro ? MODE_FILE_RO : MODE_FILE_RW;
+}
+
+static int stat_tree_json(const struct view *v, const struct place *p, struct stat *st)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	int r;
 
 	assert(p->snapshot);
 	r = manifest_tree_json(p->snapshot->files, &text);
-	st->st_mode = MODE_FILE_RW;
+	st->st_mode = text_mode(v);
 	set_size(st, text.len, text.len);
 	return r;
 }
@@ -66,8 +72,7 @@ int attr_stat(const struct view *v, const struct place *p, struct stat *st, int6
 		.st_nlink = 1, .st_uid = v->uid, .st_gid = v->gid, .st_blksize = 1 << 20
 	};
 	*ret_ttl_ms = VIEW_FOREVER;
-	if (p->snapshot)
-		st->st_mtim.tv_sec = p->snapshot->date_s;
+	st->st_mtim.tv_sec = p->snapshot ? p->snapshot->date_s : v->since_s;
 	st->st_atim = st->st_ctim = st->st_mtim;
 	switch (p->kind) {
 	case PLACE_SCRATCH:
@@ -81,14 +86,14 @@ int attr_stat(const struct view *v, const struct place *p, struct stat *st, int6
 	case PLACE_ALIAS:
 		return stat_link(p, st);
 	case PLACE_TREE_JSON:
-		return stat_tree_json(p, st);
+		return stat_tree_json(v, p, st);
 	case PLACE_REF:
-		st->st_mode = MODE_FILE_RW;
+		st->st_mode = text_mode(v);
 		set_size(st, COMMIT_HEX, COMMIT_HEX);
 		*ret_ttl_ms = VIEW_NEVER;
 		return 0;
 	case PLACE_ABSENT_FILE:
-		st->st_mode = MODE_FILE_RW;
+		st->st_mode = text_mode(v);
 		return 0;
 	default:
 		st->st_nlink = 2;

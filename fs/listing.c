@@ -34,11 +34,17 @@ bool listing_is_final(const struct place *dir)
 	return is_manifest_dir(dir);
 }
 
+/* A place whose name could not be copied for want of memory. */
+static bool lacks_name(const struct place *p)
+{
+	return (p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG) && !p->name;
+}
+
 /* The place is taken. */
 static int add(struct listing *l, const char *name, struct place p)
 {
 	size_t len = strlen(name);
-	struct entry *e = calloc(1, sizeof(*e) + len + 1);
+	struct entry *e = lacks_name(&p) ? NULL : calloc(1, sizeof(*e) + len + 1);
 
 	if (!e) {
 		place_fini(&p);
@@ -142,10 +148,9 @@ static void list_repo(struct filling *f)
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		struct place p = { .kind = kinds[i], .repo = f->dir->repo };
 
-		if (p.kind == PLACE_REFS && !(p.name = strdup("")))
-			f->l->failed = -ENOMEM;
-		else
-			add(f->l, parts[i], p);
+		if (p.kind == PLACE_REFS)
+			p.name = strdup("");
+		add(f->l, parts[i], p);
 	}
 }
 
@@ -292,15 +297,13 @@ static int any_commit(void *arg UNUSED, const char *commit UNUSED)
 static int need_main(const struct view *v, const struct place *dir, struct waiter *w)
 {
 	char commit[COMMIT_HEX + 1];
-	int r;
 
 	if (dir->kind != PLACE_SNAPSHOTS && dir->kind != PLACE_REFS && dir->kind != PLACE_BLOBS &&
 	    dir->kind != PLACE_TREES)
 		return 0;
 	if (known_each_commit(node_known(v->node), dir->repo, any_commit, NULL) == 1)
 		return 0;
-	r = node_ref(v->node, dir->repo, "main", w, commit);
-	return r < 0 && err_errno(r) == ENOENT ? 0 : r;
+	return node_ref(v->node, dir->repo, "main", w, commit);
 }
 
 static int fill(const struct view *v, struct listing *l)
@@ -317,18 +320,11 @@ static int fill(const struct view *v, struct listing *l)
 	return l->failed ? l->failed : sort(l);
 }
 
-int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
-		 struct listing **ret)
+static int open_known(const struct view *v, const struct place *dir, struct listing **ret)
 {
-	struct listing *l;
+	struct listing *l = calloc(1, sizeof(*l));
 	int r;
 
-	if (place_format(dir) != S_IFDIR)
-		return -ENOTDIR;
-	r = need_main(v, dir, w);
-	if (r != 0)
-		return r;
-	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
 	r = place_copy(dir, &l->dir);
@@ -340,6 +336,24 @@ int listing_open(const struct view *v, const struct place *dir, struct waiter *w
 	}
 	*ret = l;
 	return 0;
+}
+
+int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
+		 struct listing **ret)
+{
+	int r;
+
+	if (place_format(dir) != S_IFDIR)
+		return -ENOTDIR;
+	r = need_main(v, dir, w);
+	if (r < 0)
+		return listing_open_ended(v, dir, r, ret);
+	return r == 0 ? open_known(v, dir, ret) : r;
+}
+
+int listing_open_ended(const struct view *v, const struct place *dir, int r, struct listing **ret)
+{
+	return err_errno(r) == ENOENT ? open_known(v, dir, ret) : r;
 }
 
 void listing_close(struct listing *l)

@@ -13,6 +13,9 @@ struct listing;
  * is known yet. -ENOTDIR, -ENOMEM. */
 MUST_USE int listing_open(const struct view *v, const struct place *dir, struct waiter *w,
 			  struct listing **ret);
+/* The same when the wait for it ended with error r: without a main it lists what is known. */
+MUST_USE int listing_open_ended(const struct view *v, const struct place *dir, int r,
+				struct listing **ret);
 void listing_close(struct listing *l);
 /* Number of entries, without "." and "..". */
 uint32_t listing_count(const struct listing *l);

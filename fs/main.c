@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
@@ -148,12 +149,13 @@ static void on_ready(void *arg)
 	struct program *p = arg;
 	unsigned char status = 0;
 
+	if (p->ready_fd >= 0)
+		leave_terminal(p);
 	log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s version=" MATRIXFS_VERSION,
 		 p->mountpoint, p->hubs[0].url, p->options.cache,
 		 p->ops.passthrough ? "yes" : "no");
 	if (p->ready_fd < 0)
 		return;
-	leave_terminal(p);
 	if (write(p->ready_fd, &status, 1) != 1)
 		log_debug("nobody waited for the mount");
 	closep(&p->ready_fd);
@@ -205,6 +207,7 @@ static int open_tree(struct program *p)
 	v->strict_ro = p->options.strict_ro;
 	v->uid = getuid();
 	v->gid = getgid();
+	v->since_s = clock_wall_s();
 	p->ops.passthrough = p->options.passthrough;
 	p->ops.timeout_ms = p->options.timeout * 1000;
 	return r < 0 ? r : inodes_new(view_root(), &p->ops.inodes);

@@ -32,6 +32,22 @@ struct mount {
 
 /* ---- mount points ---- */
 
+/* Undoes the \\ooo in which mountinfo(5) writes blanks and backslashes. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	while (*text) {
+		if (text[0] == '\\' && text[1] && text[2] && text[3]) {
+			*to++ = (char)((text[1] & 7) << 6 | (text[2] & 7) << 3 | (text[3] & 7));
+			text += 4;
+		} else {
+			*to++ = *text++;
+		}
+	}
+	*to = '\0';
+}
+
 /* Finds the last mount on this path in mountinfo(5) text; copies its type. */
 static bool find_mount(const char *text, const char *path, char *type, size_t cap)
 {
@@ -43,7 +59,10 @@ static bool find_mount(const char *text, const char *path, char *type, size_t ca
 
 		line += *line == '\n';
 		dash = strstr(line, " - ");
-		if (sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1 || strcmp(where, path) != 0)
+		if (sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1)
+			continue;
+		unescape(where);
+		if (strcmp(where, path) != 0)
 			continue;
 		if (dash && sscanf(dash, " - %63s", what) == 1) {
 			snprintf(type, cap, "%s", what);

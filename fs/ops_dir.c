@@ -11,18 +11,31 @@ static struct listing *listing_of(const struct op *op)
 	return (struct listing *)(uintptr_t)op->fi.fh;
 }
 
-static int run_opendir(struct op *op)
+/* r, or the answer if it is 0. */
+static int opened(struct op *op, int r, struct listing *l)
 {
-	const struct place *dir = &op->inode->place;
-	struct listing *l;
-	int r = listing_open(&op->ops->view, dir, &op->waiter, &l);
-
 	if (r != 0)
 		return r;
 	op->fi.fh = (uintptr_t)l;
-	op->fi.cache_readdir = op->fi.keep_cache = listing_is_final(dir);
+	op->fi.cache_readdir = op->fi.keep_cache = listing_is_final(&op->inode->place);
 	op->answer = ANSWER_OPENDIR;
 	return 0;
+}
+
+static int run_opendir(struct op *op)
+{
+	struct listing *l = NULL;
+	int r = listing_open(&op->ops->view, &op->inode->place, &op->waiter, &l);
+
+	return opened(op, r, l);
+}
+
+static int opendir_ended(struct op *op, int r)
+{
+	struct listing *l = NULL;
+
+	r = listing_open_ended(&op->ops->view, &op->inode->place, r, &l);
+	return opened(op, r, l);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -32,6 +45,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	if (!op)
 		return;
 	op->fi = *fi;
+	op->ended = opendir_ended;
 	op_start_waiting(op, false);
 }
 

@@ -124,8 +124,22 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	op_start(op);
 }
 
+/* Text written over a shown ref is dropped, but who writes another commit than the ref shows has
+ * just heard of it from the hub. */
+static void heed_ref(struct op *op, struct repo *r, const void *text, int64_t len)
+{
+	char commit[COMMIT_HEX + 1] = "";
+
+	if (len != COMMIT_HEX)
+		return;
+	memcpy(commit, text, COMMIT_HEX);
+	if (commit_valid(commit))
+		known_doubt_refs(node_known(op->ops->view.node), r, commit);
+}
+
 static int run_write(struct op *op)
 {
+	const struct place *p = &op->inode->place;
 	struct file *f = file_of(op);
 	int64_t n = (int64_t)op->size;
 
@@ -136,6 +150,8 @@ static int run_write(struct op *op)
 				  (uint64_t)op->off);
 	else if (f->kind != FILE_SINK)
 		n = -EROFS;
+	else if (p->kind == PLACE_REF)
+		heed_ref(op, p->repo, op->data, n);
 	op->count = n < 0 ? 0 : (uint64_t)n;
 	op->answer = ANSWER_COUNT;
 	return n < 0 ? (int)n : 0;
@@ -208,6 +224,18 @@ static int target_is_shown(struct op *op, bool *ret_parked)
 	return shown;
 }
 
+static void heed_renamed(struct op *op, struct scratch_node *from)
+{
+	struct scratch *s = op->ops->view.scratch;
+	struct scratch_node *n;
+	char text[COMMIT_HEX + 1];
+
+	if (op->inode2->place.kind != PLACE_REFS || scratch_find(s, from, op->name, &n) < 0)
+		return;
+	heed_ref(op, op->inode2->place.repo, text, scratch_read(s, n, text, sizeof(text), 0));
+	scratch_unref(s, n);
+}
+
 static int move(struct op *op, struct scratch_node *from, struct scratch_node *to, bool asks)
 {
 	bool parked = false;
@@ -218,6 +246,7 @@ static int move(struct op *op, struct scratch_node *from, struct scratch_node *t
 	if (!shown)
 		return scratch_rename(op->ops->view.scratch, from, op->name, to, op->name2,
 				      (unsigned)op->flags);
+	heed_renamed(op, from);
 	return scratch_unlink(op->ops->view.scratch, from, op->name);
 }
 

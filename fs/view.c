@@ -162,13 +162,29 @@ static int lookup_repo(const struct view *v UNUSED, const struct place *dir, con
 
 /* ---- snapshots and blobs ---- */
 
-/* The snapshot of the commit called `name`, and a hint to refs that name another one. */
+static int names_commit(void *arg, const char *ref UNUSED, const char *commit)
+{
+	return strcmp(commit, arg) == 0;
+}
+
+/* Who uses a commit that no ref names has heard of a move. If some ref names it that may just
+ * be the ref he means; had another moved there, he would write it (heed_ref), if he can. */
+static void heed_commit(const struct view *v, struct repo *repo, const char *commit)
+{
+	char name[COMMIT_HEX + 1];
+
+	memcpy(name, commit, sizeof(name));
+	if (v->strict_ro || known_each_ref(node_known(v->node), repo, names_commit, name) != 1)
+		known_doubt_refs(node_known(v->node), repo, commit);
+}
+
+/* The snapshot of the commit called `name`. */
 static int find_snapshot(const struct view *v, struct repo *repo, const char *name,
 			 struct waiter *w, struct snapshot **ret)
 {
 	if (!commit_valid(name))
 		return -ENOENT;
-	known_doubt_refs(node_known(v->node), repo, name);
+	heed_commit(v, repo, name);
 	return node_snapshot(v->node, repo, name, w, ret);
 }
 
@@ -320,6 +336,14 @@ static int lookup_no_exist(const struct view *v, const struct place *dir, const 
 	return -ENOMEM;
 }
 
+/* "config.json", but not "v1.5". */
+static bool has_extension(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && dot[1 + strspn(dot + 1, "0123456789")];
+}
+
 /* Every path the commit does not have is marked absent. A directory of the tree is a directory
  * here; of what is unknown, a name with an extension is a file. */
 static int lookup_absent(const struct view *v UNUSED, const struct place *dir, const char *name,
@@ -327,7 +351,7 @@ static int lookup_absent(const struct view *v UNUSED, const struct place *dir, c
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
 	const struct manifest *m = dir->snapshot->files;
-	enum place_kind kind = strrchr(name, '.') ? PLACE_ABSENT_FILE : PLACE_ABSENT_DIR;
+	enum place_kind kind = has_extension(name) ? PLACE_ABSENT_FILE : PLACE_ABSENT_DIR;
 	uint32_t node;
 
 	buf_printf(&path, "%s%s%s", dir->name, dir->name[0] ? "/" : "", name);

@@ -18,6 +18,7 @@ struct view {
 	bool strict_ro; /* no metadata writes */
 	uid_t uid;      /* owner of what is shown */
 	gid_t gid;
+	int64_t since_s; /* date of what has none of its own: when it was mounted */
 };
 
 /* How long an answer holds without asking again, in ms. */

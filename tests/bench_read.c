@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a whole file and prints the seconds from before open to after the last byte. For the benchmarks
- * alone: tools/bench builds it.
+/* Reads a whole file and prints the seconds from before open to after the last byte. Made and run
+ * by tools/bench alone.
  *
- *     bench_read read|mmap|first FILE          in reads of 1 MiB; every page of a mapping; one byte
- *     bench_read threads FILE [COUNT]          COUNT (4) threads, each a part of it, in reads of 1 MiB */
+ *     bench_read read FILE               in reads of 1 MiB
+ *     bench_read threads FILE [COUNT]    the same by COUNT (4) threads, each reading its part
+ *     bench_read mmap FILE               every cache line of a mapping
+ *     bench_read first FILE              one byte */
 #include <err.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,7 +19,7 @@
 #include <unistd.h>
 
 #define STEP (1 << 20)
-#define PAGE 4096
+#define LINE 64 /* of the processor's cache: all the data has come by then */
 #define THREADS_MAX 64
 
 struct part {
@@ -26,7 +28,7 @@ struct part {
 	pthread_t thread;
 };
 
-static volatile uint8_t sink; /* keeps the touching of pages from being optimised away */
+static volatile uint8_t sink; /* keeps the touching from being optimised away */
 
 static double now(void)
 {
@@ -94,7 +96,7 @@ static void read_parts(const char *path, unsigned count)
 		pthread_join(parts[i].thread, NULL);
 }
 
-static void touch_pages(const char *path)
+static void touch_lines(const char *path)
 {
 	int fd = open_file(path);
 	size_t size = (size_t)size_of(fd);
@@ -102,7 +104,7 @@ static void touch_pages(const char *path)
 
 	if (data == MAP_FAILED)
 		err(1, "mmap");
-	for (size_t i = 0; i < size; i += PAGE)
+	for (size_t i = 0; i < size; i += LINE)
 		sink = data[i];
 	munmap((void *)(uintptr_t)data, size);
 	close(fd);
@@ -130,7 +132,7 @@ int main(int argc, char *argv[])
 	else if (strcmp(argv[1], "threads") == 0)
 		read_parts(argv[2], count);
 	else if (strcmp(argv[1], "mmap") == 0)
-		touch_pages(argv[2]);
+		touch_lines(argv[2]);
 	else if (strcmp(argv[1], "first") == 0)
 		read_first(argv[2]);
 	else

@@ -266,7 +266,7 @@ def row(what, ours, theirs=None, target=None, unit="GB/s", commands=(), best=Non
     best is the ratio of the fastest runs: what other work on the machine disturbs least.
     """
     speed = unit == "GB/s"
-    digits = {"GB/s": 2, "MB": 1, "requests": 0, "ms": 1}.get(unit, 2)
+    digits = {"GB/s": 2, "MB": 1, "requests": 0, "ms": 2}.get(unit, 2)
     ratio = ours / theirs if theirs else None
     mark, aim = "", ""
     if target is not None:
@@ -362,11 +362,15 @@ def second_rows(origin):
         read("read", mount.file)
         mount.wait_sealed()
         path = mount.file
-        second_reads(path, "second load", 0.95)
         before = origin.requests()
         read("read", mount.file)        # looks up refs/main, as a client does, and all below it
         row("requests of a second load", origin.requests() - before, target=0, unit="requests",
-            commands=["lines of the hub's and nginx's logs"])
+            commands=(["cat", path.parents[2] / "refs/main"], ["build/bench/read read", path],
+                      "lines of the hub's and nginx's logs"))
+        second_reads(path, "second load", 0.95)
+        ours, plain = in_turns(lambda: read("first", path), lambda: read("first", PLAIN), times=30)
+        row("second load, open and one byte", median(ours) * 1e3, median(plain) * 1e3, unit="ms",
+            commands=(["build/bench/read first", path], ["build/bench/read first", PLAIN]))
     with Mount(origin, "--passthrough=no", keep_cache=True) as mount:
         second_reads(mount.file, "--passthrough=no", None)
 

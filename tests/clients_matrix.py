@@ -302,6 +302,29 @@ def test_moved_branch(world, version):
     assert not fine(client(["scan", {}])[0])["complaints"]
 
 
+def by_rename(ref, text):
+    part = ref.with_name(f"{ref.name}.0a1b2c3d.tmp")
+    mountlib.write(part, text)
+    mountlib.within(60, os.rename, part, ref)
+
+
+@pytest.mark.parametrize("put", [mountlib.write, by_rename], ids=["in place", "by rename"])
+def test_the_ref_a_client_writes_is_a_hint(world, put):
+    """The kernel still knows the snapshot the branch moves back to, so that only the client's write tells of it."""
+    repo = world.repo()
+    first = world.mount.commit(repo.id)
+    second = repo.commit(moved(repo))
+    assert mountlib.stat(world.mount.snapshot(repo.id, second)) and world.mount.commit(repo.id) == second
+    assert mountlib.stat(world.mount.snapshot(repo.id, first))
+    repo.move("main", first)
+    put(world.mount.ref(repo.id), b"no commit")
+    put(world.mount.ref(repo.id), first.encode())
+    assert world.mount.commit(repo.id) == first and mountlib.names(world.mount.ref(repo.id).parent) == ["main"]
+    world.forget()
+    put(world.mount.ref(repo.id), first.encode())       # nothing new: nothing to ask
+    assert world.mount.commit(repo.id) == first and not world.hub.requests()
+
+
 @each_version
 def test_hub_goes_down(own_world, version):
     world = own_world
@@ -321,8 +344,6 @@ def test_hub_goes_down(own_world, version):
 @each_version
 def test_download_to_a_directory(world, version):
     repo, client = world.repo(), Client(world, version)
-    if version == "0.30":       # this one does not look into the cache first: nothing of ours is in play
-        fine(client(act("snapshot", repo))[0])
     fine(client(act("snapshot", repo))[0])
     world.forget()
     target = world.tmp / f"out-{next(numbers)}"
@@ -333,8 +354,9 @@ def test_download_to_a_directory(world, version):
     assert not world.asked(repo, NOT_OURS, method="GET", path_re="/resolve/") and not world.asked(repo, OURS)
 
 
-def test_hf_cache_verify_and_ls(world):
-    repo, client = world.repo(), Client(world, "2.4")
+@each_home
+def test_hf_cache_verify_and_ls(world, home):
+    repo, client = world.repo(), Client(world, "2.4", home)
     fine(client(act("snapshot", repo))[0])
     done = client.cli("cache", "verify", repo.id)
     assert done.returncode == 0 and re.search(f"{len(FILES)} file", done.stdout + done.stderr), (done.stdout, done.stderr)
@@ -407,7 +429,8 @@ BEST = {"file": "ok", "absent": "EntryNotFoundError", "snapshot": "ok", "resolve
 STRICT = {"0.30": {"absent": "EntryNotFoundError, ERROR", "snapshot": "ok, WARNING"},
           "0.36": {"absent": "EntryNotFoundError, ERROR", "snapshot": "ok, WARNING"},
           "1.24": {"snapshot": "ok, WARNING"}, "2.4": {}}
-STRICT_REF_OLD = {"0.30": {"file": "OSError", "absent": "OSError, ERROR"}, "0.36": {"file": "OSError", "absent": "OSError, ERROR"},
+STRICT_REF_OLD = {"0.30": {"file": "OSError", "absent": "OSError, ERROR"},
+                  "0.36": {"file": "OSError", "absent": "OSError, ERROR"},
                   "1.24": {"file": "OSError", "absent": "OSError"},
                   "2.4": {"absent": "OSError", "snapshot": "ok, WARNING", "resolve": "ok, WARNING"}}
 
@@ -430,7 +453,8 @@ def is_commit(repo, commit):
     def check(value):
         if isinstance(value, str):
             return value == commit
-        return f"/snapshots/{commit}" in value["path"] and data == value.get("files", {"config.json": value.get("sha256")})["config.json"]
+        found = value["files"]["config.json"] if "files" in value else value["sha256"]
+        return f"/snapshots/{commit}" in value["path"] and found == data
     return check
 
 
@@ -575,3 +599,22 @@ def test_transformers_row_without_the_scratch(transformers_matrix, row):
     # Before anything of the new commit is used, the mount has no hint that the branch has moved.
     assert bool(said) == (row in ("ref_old_snapshot_visible", "snapshot_of_the_hub_absent"))
     assert all(level == "WARNING" and "Ignored error while caching commit hash" in text for level, _, text in said)
+
+
+# ---- JavaScript ----
+
+def test_javascript(world):
+    js, repo = BUILD / "js", world.repo()
+    if not (shutil.which("node") and (js / "node_modules").exists()):
+        pytest.skip("no node, or no build/js: make deps installs it where there is an npm")
+    for n in range(2):
+        world.forget()
+        done = subprocess.run(["node", HERE / "client.mjs", world.mount.hub, world.hub.url, repo.id], capture_output=True,
+                              text=True, timeout=PATIENCE, env={"PATH": os.environ["PATH"], "JS_CLIENT": str(js)})
+        assert done.returncode == 0, done.stderr
+        found, snapshot = json.loads(done.stdout), world.mount.snapshot(repo.id, repo.refs["refs/heads/main"])
+        assert found.pop("snapshot") == str(snapshot) and found.pop("file") == FILES["config.json"].decode()
+        flat = {name: data for name, data in FILES.items() if "/" not in name}      # its scan enters no directory
+        assert sorted(found.pop("files")) == sorted(f"{snapshot}/{name}" for name in flat)
+        assert found == {"warnings": [], "size": sum(map(len, flat.values())), "refs": ["main"]}
+        assert not [a for a in world.asked(repo, NOT_OURS) if "/resolve/" in a] and (n == 0 or not world.asked(repo, OURS))

@@ -237,7 +237,7 @@ def test_locks_are_there_for_every_repo(hub, mount):
 def test_refs_and_the_snapshots_they_name(hub, mount):
     repo, main = tiny(hub)
     made = {"main": main}
-    for name, ref in (("dev", "refs/heads/dev"), ("feature/x", "refs/heads/feature/x"), ("v1.0", "refs/tags/v1.0"), ("refs/pr/1", "refs/pr/1")):
+    for name, ref in (("dev", "refs/heads/dev"), ("v1.0", "refs/tags/v1.0"), ("refs/pr/1", "refs/pr/1")):
         made[name] = repo.commit({"which.txt": name.encode()}, branch=None)
         repo.ref(ref, made[name])
     m = mount(hub)
@@ -252,8 +252,24 @@ def test_refs_and_the_snapshots_they_name(hub, mount):
     for name, commit in made.items():
         assert name == "main" or read(m.snapshot("org/tiny", commit) / "which.txt") == name.encode()
     # The twin: no ref of that name, no such file, however it is spelt.
-    for none in ("none", "feature/y", "refs/pr/2", "feature", "refs"):
-        assert fails(read, m.ref("org/tiny", none)) == ("EISDIR" if none in ("feature", "refs") else "ENOENT"), none
+    for none in ("none", "none/y", "refs/pr/2"):
+        assert fails(read, m.ref("org/tiny", none)) == "ENOENT", none
+    assert fails(read, m.ref("org/tiny", "refs")) == "EISDIR"
+
+
+@pytest.mark.parametrize("first", ["read", "mkdir"])
+def test_branches_with_a_slash(hub, mount, first):
+    """Readers go there at once; huggingface_hub makes the directory before it looks."""
+    repo, main = tiny(hub)
+    commits = {n: repo.commit({"which.txt": n.encode()}, branch=n) for n in ("feature/x", "feature/deep/y")}
+    m = mount(hub)
+    for name, commit in commits.items():
+        if first == "mkdir":
+            m.ref("org/tiny", name).parent.mkdir(parents=True, exist_ok=True)
+        assert read(m.ref("org/tiny", name)) == commit.encode()
+        assert commit in names(m.repo("org/tiny") / "snapshots")
+    assert names(m.repo("org/tiny") / "refs") == ["feature", "main"] and names(m.ref("org/tiny", "feature")) == ["deep", "x"]
+    assert fails(read, m.ref("org/tiny", "feature/none")) == "ENOENT" and fails(read, m.ref("org/tiny", "feature")) == "EISDIR"
 
 
 @pytest.mark.parametrize("touched", ["refs/{}", ".no_exist/{}", ".no_exist/{}/chat_template.jinja", "snapshots/{}", "trees/{}.json",
@@ -581,7 +597,7 @@ def test_names_with_any_character(hub, mount):
     assert json.loads(read(m.repo("org/odd") / "trees" / f"{commit}.json"))["files"].keys() == odd
     # Control characters are refused, with all of their commit, like every hostile path.
     repo.commit({"new\nline": b"x"}, branch="dev")
-    assert fails(stat, m.file("org/odd", rev="dev")) == "EIO" and m.logged("control character")
+    assert fails(stat, m.file("org/odd", rev="dev")) == "EIO" and m.wait_log("control character")
     assert fails(stat, base / ("x" * 254)) == fails(stat, base / ("x" * 256)) == "ENOENT"
 
 

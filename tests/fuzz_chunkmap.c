@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/chunk.h"
 #include "tests/workdir.h"

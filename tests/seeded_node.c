@@ -29,8 +29,7 @@ static const struct seed_file files[] = {
 	{ COMMIT_MAIN, "config.json", DIGEST_GIT_SHA1, 'c', 20 },
 	{ COMMIT_MAIN, "layers/layer10.bin", DIGEST_SHA256, 'a', 1000 },
 	{ COMMIT_MAIN, "layers/layer2.bin", DIGEST_SHA256, '9', 200 },
-	{ COMMIT_MAIN, "model-00001-of-00002.safetensors", DIGEST_SHA256, 'd',
-	  SEEDED_SHARD_BYTES },
+	{ COMMIT_MAIN, "model-00001-of-00002.safetensors", DIGEST_SHA256, 'd', SEEDED_SHARD_BYTES },
 	{ COMMIT_MAIN, "model-00002-of-00002.safetensors", DIGEST_SHA256, 'e', 4000 },
 	{ COMMIT_MAIN, "onnx/quant/int8/model.onnx", DIGEST_SHA256, '7', 700 },
 	{ COMMIT_OTHER, "config.json", DIGEST_GIT_SHA1, '8', 21 },
@@ -55,13 +54,13 @@ static const char *const repos[][2] = {
 };
 
 static const char *const commits[][2] = {
-	{ MODEL, COMMIT_MAIN },		{ MODEL, COMMIT_OTHER },  { "models/gpt2", COMMIT_GPT2 },
-	{ MIRROR, COMMIT_MAIN },	{ DATA, COMMIT_DATA },	  { DATA, COMMIT_PARQUET },
+	{ MODEL, COMMIT_MAIN },  { MODEL, COMMIT_OTHER }, { "models/gpt2", COMMIT_GPT2 },
+	{ MIRROR, COMMIT_MAIN }, { DATA, COMMIT_DATA },   { DATA, COMMIT_PARQUET },
 	{ SPACE, COMMIT_SPACE },
 };
 
 static const char *const refs[][3] = {
-	{ MODEL, "main", COMMIT_MAIN },	      { MODEL, "v1.0", COMMIT_MAIN },
+	{ MODEL, "main", COMMIT_MAIN },       { MODEL, "v1.0", COMMIT_MAIN },
 	{ MODEL, "feature/x", COMMIT_OTHER }, { MODEL, "feature/y/z", COMMIT_OTHER },
 	{ MODEL, "refs/pr/1", COMMIT_OTHER }, { "models/gpt2", "main", COMMIT_GPT2 },
 	{ MIRROR, "main", COMMIT_MAIN },      { DATA, "main", COMMIT_DATA },

@@ -270,8 +270,9 @@ static void test_links_lead_to_their_blobs(void **state)
 
 static void test_no_links(void **state)
 {
-	static const char *const paths[] = { "", MODEL, MAIN, SHARD, MODEL "/refs/main",
-					     ABSENT "/x.json", "hub/CACHEDIR.TAG" };
+	static const char *const paths[] = {
+		"", MODEL, MAIN, SHARD, MODEL "/refs/main", ABSENT "/x.json", "hub/CACHEDIR.TAG"
+	};
 	CLEANUP(buf_free) struct buf target = { 0 };
 	struct seeded_node *s = *state;
 

@@ -399,8 +399,7 @@ static bool visit(struct shared *s, int file, bool sealed)
 		return false;
 	pass = open_file(s, i, sealed) == OPEN_PASSTHROUGH;
 	atomic_fetch_add(&s->opens[file][pass], 1);
-	good = atomic_load(&s->opens[file][!pass]) == 0 &&
-	       inodes_get(s->table, i->number) == i;
+	good = atomic_load(&s->opens[file][!pass]) == 0 && inodes_get(s->table, i->number) == i;
 	atomic_fetch_sub(&s->opens[file][pass], 1);
 	if (inode_release(s->table, i, pass))
 		atomic_fetch_sub(&s->ids_alive, 1);
@@ -427,8 +426,8 @@ static void test_threads(void **state)
 		s.places[i] = seeded_node_place(f->node, shared_paths[i]);
 	for (unsigned i = 0; i < THREADS; i++) {
 		visitors[i] = (struct visitor){ .shared = &s, .seed = i + 1 };
-		assert_int_equal(
-			pthread_create(&visitors[i].thread, NULL, wander, &visitors[i]), 0);
+		assert_int_equal(pthread_create(&visitors[i].thread, NULL, wander, &visitors[i]),
+				 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(visitors[i].thread, NULL);

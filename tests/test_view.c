@@ -317,9 +317,15 @@ static void test_what_clients_wrote(void **state)
 
 static void test_where_clients_may_not_write(void **state)
 {
-	static const char *const paths[] = { MODEL,	MODEL "/blobs",	   MODEL "/snapshots", MAIN,
-					     "files",	"files/org",	   "files/datasets",
-					     "files/org/model", MODEL "/refs/main" };
+	static const char *const paths[] = { MODEL,
+					     MODEL "/blobs",
+					     MODEL "/snapshots",
+					     MAIN,
+					     "files",
+					     "files/org",
+					     "files/datasets",
+					     "files/org/model",
+					     MODEL "/refs/main" };
 	struct seeded_node *s = *state;
 	struct scratch_node *n = NULL;
 	struct place p;
