@@ -200,6 +200,38 @@ static bool has_old(const struct discover *d, struct repo *repo, const char *ref
 
 /* Every failure leaves an older answer standing, but the hubs' own word that the ref is gone. That
  * they have no such commit, when its files are asked for, is no word about the ref. */
+struct below_question {
+	const struct repo_id *id;
+	const char *dir;
+};
+
+static int is_below(void *arg, const char *ref)
+{
+	const struct below_question *q = arg;
+	size_t len = strlen(q->dir);
+
+	return strncmp(ref, q->dir, len) == 0 && ref[len] == '/';
+}
+
+static int ask_below(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms)
+{
+	const struct below_question *q = arg;
+	int r = hub_each_ref(h, q->id, cancel, is_below, arg, ret_wait_ms);
+
+	return r == 1 ? 0 : r == 0 ? ERR_NOREV : r;
+}
+
+/* A ref the hubs do not have may be the directory of others. 0, or ERR_NOREV still. */
+static int find_below(const struct discover *d, struct flight_job *job, struct repo *repo,
+		      const char *ref)
+{
+	struct below_question q = { repo_id_of(repo), ref };
+
+	if (ask_hubs(d, job, ask_below, &q) != 0)
+		return ERR_NOREV;
+	return known_set_ref_dir(d->known, repo, ref);
+}
+
 int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo,
 		 const char *ref)
 {
@@ -212,11 +244,11 @@ int discover_ref(const struct discover *d, struct flight_job *job, struct repo *
 	if (r == 0)
 		return known_set_ref(d->known, repo, ref, q.answer.commit);
 	report(r, q.id, ref);
-	if (!gone && has_old(d, repo, ref))
-		return known_fail_ref(d->known, repo, ref);
-	if (gone && known_drop_ref(d->known, repo, ref) < 0)
+	if (!gone)
+		return has_old(d, repo, ref) ? known_fail_ref(d->known, repo, ref) : r;
+	if (known_drop_ref(d->known, repo, ref) < 0)
 		log_debug("cannot forget ref=%s", ref);
-	return r;
+	return find_below(d, job, repo, ref);
 }
 
 int discover_commit(const struct discover *d, struct flight_job *job, struct repo *repo,

@@ -21,8 +21,8 @@ struct discover {
 MUST_USE int discover_repo(const struct discover *d, struct flight_job *job,
 			   const struct repo_id *id);
 /* Asks which commit a ref is now, and makes that commit's files known. When the hubs cannot be
- * asked and an old answer is known, that is 0: the old answer stands, marked as tried. ERR_NOREV:
- * it is gone. */
+ * asked and an old answer is known, that is 0: the old answer stands, marked as tried. Also
+ * 0 if it is no ref but the directory of others (known_is_ref_dir). ERR_NOREV: it is gone. */
 MUST_USE int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo,
 			  const char *ref);
 /* Lists the files of a commit. */

@@ -57,6 +57,11 @@ MUST_USE int hub_get_manifest(struct hub *h, const struct repo_id *id, const cha
 MUST_USE int hub_get_date(struct hub *h, const struct repo_id *id, const char *commit,
 			  struct httpc_cancel *cancel, int64_t *ret_s, int64_t *ret_wait_ms);
 
+/* Calls fn for each branch, tag, conversion and pull request, by the name it has as a revision,
+ * until it returns non-zero, and returns that. */
+MUST_USE int hub_each_ref(struct hub *h, const struct repo_id *id, struct httpc_cancel *cancel,
+			  int (*fn)(void *arg, const char *ref), void *arg, int64_t *ret_wait_ms);
+
 /* Gives a range of a file, through the signed location it is remembered under. Contract of
  * struct source's get. Also ERR_CHANGED (another ETag or commit), ERR_SIZE, ERR_EXPIRED never. */
 MUST_USE int hub_get_range(struct hub *h, const struct source_ask *ask, int64_t *ret_wait_ms);

@@ -182,6 +182,43 @@ int hub_get_date(struct hub *h, const struct repo_id *id, const char *commit,
 	return 0;
 }
 
+/* --- refs */
+
+/* A branch or tag is asked for by its name; pull requests and conversions by their whole ref. */
+static const char *revision_of(const struct jval *v)
+{
+	const char *ref = jval_get_str(v, "ref"), *name = jval_get_str(v, "name");
+
+	return ref && (strncmp(ref, "refs/pr/", 8) == 0 || strncmp(ref, "refs/convert/", 13) == 0)
+		       ? ref
+		       : name;
+}
+
+static int each_in(const struct jval *list, int (*fn)(void *arg, const char *ref), void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < jval_count(list); i++) {
+		const char *ref = revision_of(jval_at(list, i));
+
+		if (ref)
+			r = fn(arg, ref);
+	}
+	return r;
+}
+
+int hub_each_ref(struct hub *h, const struct repo_id *id, struct httpc_cancel *cancel,
+		 int (*fn)(void *arg, const char *ref), void *arg, int64_t *ret_wait_ms)
+{
+	static const char *const lists[] = { "branches", "tags", "converts", "pullRequests" };
+	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
+	int r = get_json(h, id, "/refs?include_prs=1", cancel, &doc, ret_wait_ms);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++)
+		r = each_in(jval_get(jdoc_root(doc), lists[i]), fn, arg);
+	return r;
+}
+
 /* --- file lists */
 
 /* Follows pages from url to the last one. A list that bites its tail is found as by Brent: one

@@ -18,6 +18,7 @@
 struct ref {
 	struct ref *next;
 	struct known_ref state;
+	bool is_dir; /* no ref itself, but others are below it */
 	char name[];
 };
 
@@ -307,6 +308,38 @@ int known_set_ref(struct known *k, struct repo *r, const char *name, const char 
 	}
 	lock_drop(&k->lock);
 	return rc;
+}
+
+int known_set_ref_dir(struct known *k, struct repo *r, const char *name)
+{
+	struct ref *ref;
+	int rc;
+
+	lock_take(&k->lock);
+	rc = need_ref(r, name, &ref);
+	if (rc == 0)
+		ref->is_dir = true;
+	lock_drop(&k->lock);
+	return rc;
+}
+
+static bool is_below(const char *ref, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(ref, dir, len) == 0 && ref[len] == '/';
+}
+
+bool known_is_ref_dir(struct known *k, struct repo *r, const char *name)
+{
+	bool found = false;
+
+	lock_take(&k->lock);
+	for (const struct ref *ref = r->refs; ref && !found; ref = ref->next)
+		found = ref->state.commit[0] ? is_below(ref->name, name)
+					     : ref->is_dir && strcmp(ref->name, name) == 0;
+	lock_drop(&k->lock);
+	return found;
 }
 
 int known_fail_ref(struct known *k, struct repo *r, const char *name)

@@ -43,6 +43,10 @@ struct repo *repo_canonical(struct repo *r);
 bool known_get_ref(struct known *k, struct repo *r, const char *ref, struct known_ref *ret);
 /* The hub says ref is this commit (whose snapshot is known), now. */
 MUST_USE int known_set_ref(struct known *k, struct repo *r, const char *ref, const char *commit);
+/* There is no such ref, but others below it: "feature" of "feature/x". */
+MUST_USE int known_set_ref_dir(struct known *k, struct repo *r, const char *ref);
+/* True if that was said, or a resolved ref is below it. */
+bool known_is_ref_dir(struct known *k, struct repo *r, const char *ref);
 /* The hub could not be asked, now. */
 MUST_USE int known_fail_ref(struct known *k, struct repo *r, const char *ref);
 /* The hub says there is no such ref. */

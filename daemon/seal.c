@@ -109,11 +109,10 @@ static void distrust_locked(struct sealer *s, struct pull *p)
 static void reject(struct sealer *s, struct pull *p)
 {
 	struct pulls *pulls = s->conf.pulls;
+	const char *liar = source_of(s, p);
 	struct waitlist settled = { 0 };
 	int r;
 
-	log_err(ERR_DIGEST, "dropped etag=%s repo=%s path=%s source=%s, will fetch it again",
-		p->what.etag, p->what.repo.name, p->what.path, source_of(s, p));
 	lock_take(&pulls->lock);
 	distrust_locked(s, p);
 	lock_drop(&pulls->lock);
@@ -130,6 +129,8 @@ static void reject(struct sealer *s, struct pull *p)
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);
 	s->conf.on_wrong(s->conf.arg, p->what.etag);
+	log_err(ERR_DIGEST, "dropped etag=%s repo=%s path=%s source=%s, will fetch it again",
+		p->what.etag, p->what.repo.name, p->what.path, liar);
 }
 
 static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)

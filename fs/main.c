@@ -234,6 +234,8 @@ static void close_all(struct program *p)
 	if (p->ops.view.node)
 		node_stop(p->ops.view.node);
 	mount_close(p->mount);
+	op_close_files(&p->ops);
+	files_fini(&p->ops.files);
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
@@ -244,7 +246,10 @@ static void close_all(struct program *p)
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	int r = open_node(p, &why);
+	int r;
+
+	files_init(&p->ops.files);
+	r = open_node(p, &why);
 
 	if (r == 0)
 		r = open_tree(p);

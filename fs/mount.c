@@ -266,7 +266,7 @@ int mount_serve(struct mount *m)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(config, 1);
 	fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
-	fuse_loop_cfg_set_idle_threads(config, 2);
+	fuse_loop_cfg_set_idle_threads(config, WORKERS_MAX); /* starting one costs more than it */
 	r = fuse_session_loop_mt(m->session, config);
 	fuse_loop_cfg_destroy(config);
 	return r < 0 ? r : 0; /* positive: the signal that ended it */

@@ -6,7 +6,6 @@
 
 #include "daemon/base/err.h"
 #include "fs/attr.h"
-#include "fs/listing.h"
 
 #define FOREVER_SECONDS (10.0 * 365 * 86400)
 
@@ -24,17 +23,29 @@ double op_seconds(int64_t ttl_ms)
 	return ttl_ms == VIEW_FOREVER ? FOREVER_SECONDS : (double)ttl_ms / 1000;
 }
 
+static struct file_world world_of(const struct ops *ops)
+{
+	return (struct file_world){ ops->inodes, ops->view.node, ops->view.scratch };
+}
+
+struct file *op_file(const struct op *op)
+{
+	return (struct file *)(uintptr_t)op->fi.fh;
+}
+
+int op_new_file(struct op *op)
+{
+	struct file *f = file_new(&op->ops->files, op->inode);
+
+	op->fi.fh = (uintptr_t)f;
+	return f ? 0 : -ENOMEM;
+}
+
 void op_close_file(struct ops *ops, fuse_req_t req, struct file *f)
 {
-	int id = 0;
+	struct file_world w = world_of(ops);
+	int id = file_close(&ops->files, &w, f);
 
-	if (f->kind == FILE_BLOB) {
-		id = inode_release(ops->inodes, f->inode, f->passthrough);
-		node_close_file(ops->view.node, f->handle);
-	} else if (f->kind == FILE_SCRATCH) {
-		scratch_close(ops->view.scratch, f->written);
-		scratch_unref(ops->view.scratch, f->written);
-	}
 #ifdef FUSE_CAP_PASSTHROUGH
 	if (id && req)
 		fuse_passthrough_close(req, id);
@@ -42,13 +53,13 @@ void op_close_file(struct ops *ops, fuse_req_t req, struct file *f)
 	(void)req;
 	(void)id;
 #endif
-	buf_free(&f->text);
-	free(f);
 }
 
-static struct file *file_of(const struct op *op)
+void op_close_files(struct ops *ops)
 {
-	return (struct file *)(uintptr_t)op->fi.fh;
+	struct file_world w = world_of(ops);
+
+	files_close(&ops->files, &w);
 }
 
 /* A reply fails with -ENOENT when the request was given up meanwhile: then nobody will ever
@@ -56,13 +67,7 @@ static struct file *file_of(const struct op *op)
 static void undo_open(struct op *op, int r)
 {
 	if (r == -ENOENT)
-		op_close_file(op->ops, NULL, file_of(op));
-}
-
-static void undo_opendir(struct op *op, int r)
-{
-	if (r == -ENOENT)
-		listing_close((struct listing *)(uintptr_t)op->fi.fh);
+		op_close_file(op->ops, NULL, op_file(op));
 }
 
 static void undo_entry(struct op *op, int r)
@@ -93,7 +98,7 @@ static void reply_xattr(struct op *op)
 /* The RELEASE of the file may come before the reply returns. */
 static void reply_bytes(struct op *op)
 {
-	struct handle *h = node_ref_file(file_of(op)->handle);
+	struct handle *h = node_ref_file(op_file(op)->handle);
 
 	fuse_reply_buf(op->req, op->bytes, op->count);
 	node_done(h, op->bytes, op->count);
@@ -137,9 +142,6 @@ static void reply(struct op *op)
 		break;
 	case ANSWER_OPEN:
 		undo_open(op, fuse_reply_open(op->req, &op->fi));
-		break;
-	case ANSWER_OPENDIR:
-		undo_opendir(op, fuse_reply_open(op->req, &op->fi));
 		break;
 	case ANSWER_CREATE:
 		reply_create(op);

@@ -13,6 +13,7 @@
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 
+#include "fs/file.h"
 #include "fs/inode.h"
 #include "fs/view.h"
 
@@ -20,36 +21,24 @@
 struct ops {
 	struct view view;
 	struct inodes *inodes;
+	struct files files;
 	struct fuse_session *session;
 	bool passthrough;   /* offered by the kernel, allowed by options */
 	int64_t timeout_ms; /* the longest a request may wait */
 };
 
-/* An open file: fi->fh. */
-enum file_kind { FILE_BLOB, FILE_TEXT, FILE_SCRATCH, FILE_SINK };
-
-struct file {
-	enum file_kind kind;
-	struct inode *inode;          /* borrowed: the kernel holds it */
-	struct handle *handle;        /* FILE_BLOB, owned */
-	bool passthrough;             /* FILE_BLOB: how it was counted */
-	struct buf text;              /* FILE_TEXT: what it reads, as of its open */
-	struct scratch_node *written; /* FILE_SCRATCH, owned */
-};
-
 enum answer_kind {
 	ANSWER_OK,
-	ANSWER_ENTRY,   /* entry: an inode with one more lookup, or a negative one */
-	ANSWER_ATTR,    /* attr */
-	ANSWER_TEXT,    /* text as data */
-	ANSWER_LINK,    /* text as a link's target */
-	ANSWER_XATTR,   /* text, or its length if size is 0 */
-	ANSWER_BYTES,   /* bytes borrowed from the op's file */
-	ANSWER_COUNT,   /* count: written */
-	ANSWER_OPEN,    /* fi: a struct file */
-	ANSWER_OPENDIR, /* fi: a struct listing */
-	ANSWER_CREATE,  /* entry and fi */
-	ANSWER_STATFS,  /* statfs */
+	ANSWER_ENTRY,  /* entry: an inode with one more lookup, or a negative one */
+	ANSWER_ATTR,   /* attr */
+	ANSWER_TEXT,   /* text as data */
+	ANSWER_LINK,   /* text as a link's target */
+	ANSWER_XATTR,  /* text, or its length if size is 0 */
+	ANSWER_BYTES,  /* bytes borrowed from the op's file */
+	ANSWER_COUNT,  /* count: written */
+	ANSWER_OPEN,   /* fi, with file */
+	ANSWER_CREATE, /* entry and fi, with file */
+	ANSWER_STATFS, /* statfs */
 };
 
 struct op {
@@ -99,8 +88,14 @@ double op_seconds(int64_t ttl_ms);
 MUST_USE int op_entry(struct op *op, struct place place, int64_t ttl_ms);
 /* Attributes of an inode with its number. */
 MUST_USE int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms);
-/* Ends an open file: counts, backing id, memory. req is one not yet replied to; with NULL the
- * backing id stays with the kernel until the unmount. */
+/* The open file a request is about, or that its answer opens. */
+struct file *op_file(const struct op *op);
+/* Makes a file the one this op is about. -ENOMEM. */
+MUST_USE int op_new_file(struct op *op);
+/* Ends an open file. req is one not yet replied to; with NULL a backing id stays with the
+ * kernel until the unmount. */
 void op_close_file(struct ops *ops, fuse_req_t req, struct file *f);
+/* Ends all that are open, when no request can come any more. */
+void op_close_files(struct ops *ops);
 
 #endif

@@ -8,17 +8,23 @@
 
 static struct listing *listing_of(const struct op *op)
 {
-	return (struct listing *)(uintptr_t)op->fi.fh;
+	return op_file(op)->listing;
 }
 
-/* r, or the answer if it is 0. */
+/* r, or the answer if it is 0; the listing is taken. */
 static int opened(struct op *op, int r, struct listing *l)
 {
 	if (r != 0)
 		return r;
-	op->fi.fh = (uintptr_t)l;
+	r = op_new_file(op);
+	if (r < 0) {
+		listing_close(l);
+		return r;
+	}
+	op_file(op)->kind = FILE_DIR;
+	op_file(op)->listing = l;
 	op->fi.cache_readdir = op->fi.keep_cache = listing_is_final(&op->inode->place);
-	op->answer = ANSWER_OPENDIR;
+	op->answer = ANSWER_OPEN;
 	return 0;
 }
 
@@ -52,7 +58,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	listing_close((struct listing *)(uintptr_t)fi->fh);
+	op_close_file(fuse_req_userdata(req), req, (struct file *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
 }
 

@@ -10,11 +10,6 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 
-static struct file *file_of(const struct op *op)
-{
-	return (struct file *)(uintptr_t)op->fi.fh;
-}
-
 /* Registers a file with the kernel for passthrough: its id, or 0. */
 static int backing_id(struct op *op, int fd)
 {
@@ -53,6 +48,7 @@ static void choose_mode(struct op *op, struct file *f)
 		mode = inode_opened(op->ops->inodes, op->inode, backing_id(op, fd), &id, &spare);
 		close_spare(op, spare);
 	}
+	f->counted = true;
 	f->passthrough = mode == OPEN_PASSTHROUGH;
 #ifdef FUSE_CAP_PASSTHROUGH
 	op->fi.backing_id = f->passthrough ? id : 0;
@@ -128,33 +124,17 @@ static int open_kind(struct op *op, struct file *f)
 	}
 }
 
-/* Frees a file whose open parked or failed. */
-static void abandon(struct op *op, struct file *f)
-{
-	if (f->written) {
-		scratch_close(op->ops->view.scratch, f->written);
-		scratch_unref(op->ops->view.scratch, f->written);
-	}
-	buf_free(&f->text);
-	free(f);
-}
-
 static int run_open(struct op *op)
 {
-	struct file *f = calloc(1, sizeof(*f));
-	int r;
+	int r = op_new_file(op);
 
-	if (!f)
-		return -ENOMEM;
-	f->inode = op->inode;
-	r = open_kind(op, f);
-	if (r != 0) {
-		abandon(op, f);
+	if (r < 0)
 		return r;
-	}
-	op->fi.fh = (uintptr_t)f;
+	r = open_kind(op, op_file(op));
+	if (r != 0)
+		op_close_file(op->ops, NULL, op_file(op));
 	op->answer = ANSWER_OPEN;
-	return 0;
+	return r;
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -197,7 +177,7 @@ static int read_written(struct op *op, struct file *f)
 
 static int run_read(struct op *op)
 {
-	struct file *f = file_of(op);
+	struct file *f = op_file(op);
 
 	switch (f->kind) {
 	case FILE_BLOB:

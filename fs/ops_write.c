@@ -11,11 +11,6 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 
-static struct file *file_of(const struct op *op)
-{
-	return (struct file *)(uintptr_t)op->fi.fh;
-}
-
 /* The scratch directory behind a directory clients may write in; owned. */
 static int writable_dir(struct op *op, struct inode *dir, struct scratch_node **ret)
 {
@@ -89,27 +84,32 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	start_make(req, parent, name, mode, NULL);
 }
 
-static int run_create(struct op *op)
+/* Makes the file and opens it. */
+static int create(struct op *op)
 {
+	struct file *f = op_file(op);
 	struct scratch_node *n;
-	struct file *f = calloc(1, sizeof(*f));
-	int r = f ? make(op, S_IFREG | (op->mode & 07777), NULL, &n) : -ENOMEM;
+	int r = make(op, S_IFREG | (op->mode & 07777), NULL, &n);
 
-	if (r < 0) {
-		free(f);
+	if (r < 0)
 		return r;
-	}
 	f->kind = FILE_SCRATCH;
 	f->written = scratch_ref(n);
 	scratch_open(op->ops->view.scratch, n);
-	op->fi.fh = (uintptr_t)f;
-	r = op_entry(op, written_place(op, n), VIEW_NEVER);
-	if (r < 0) {
-		op_close_file(op->ops, op->req, f);
+	return op_entry(op, written_place(op, n), VIEW_NEVER);
+}
+
+static int run_create(struct op *op)
+{
+	int r = op_new_file(op);
+
+	if (r < 0)
 		return r;
-	}
+	r = create(op);
+	if (r < 0)
+		op_close_file(op->ops, NULL, op_file(op));
 	op->answer = ANSWER_CREATE;
-	return 0;
+	return r;
 }
 
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -140,7 +140,7 @@ static void heed_ref(struct op *op, struct repo *r, const void *text, int64_t le
 static int run_write(struct op *op)
 {
 	const struct place *p = &op->inode->place;
-	struct file *f = file_of(op);
+	struct file *f = op_file(op);
 	int64_t n = (int64_t)op->size;
 
 	if (!op->data)

@@ -254,31 +254,18 @@ static int lookup_blobs(const struct view *v, const struct place *dir, const cha
 
 /* ---- refs ---- */
 
-struct prefix_search {
-	const char *prefix;
-	size_t len;
-};
-
-static int has_prefix(void *arg, const char *ref, const char *commit UNUSED)
-{
-	const struct prefix_search *p = arg;
-
-	return strncmp(ref, p->prefix, p->len) == 0 && ref[p->len] == '/';
-}
-
 /* Is this a directory of refs: one that git always has, one that a known ref is in, or one that a
  * client made to write a ref? */
 static bool is_ref_dir(const struct view *v, const struct place *dir, const char *name,
 		       const char *full)
 {
-	struct prefix_search p = { full, strlen(full) };
 	struct place written;
 	bool made;
 
 	if (strcmp(full, "refs") == 0 || strcmp(full, "refs/pr") == 0 ||
 	    strcmp(full, "refs/convert") == 0)
 		return true;
-	if (known_each_ref(node_known(v->node), dir->repo, has_prefix, &p) == 1)
+	if (known_is_ref_dir(node_known(v->node), dir->repo, full))
 		return true;
 	if (view_lookup_written(v, dir, name, &written) < 0)
 		return false;

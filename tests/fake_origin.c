@@ -41,7 +41,7 @@ struct connection {
 	struct connection *next;
 	struct fake_origin *o;
 	pthread_t thread;
-	int fd;		   /* guarded by o->mutex when it ends */
+	int fd;            /* guarded by o->mutex when it ends */
 	char in[HEAD_MAX]; /* what came and was not yet used */
 	size_t in_len;
 };

@@ -12,15 +12,15 @@
 struct fake_origin;
 
 struct fake_answer {
-	int status;	     /* 0: the connection ends without an answer */
+	int status;          /* 0: the connection ends without an answer */
 	const char *headers; /* "Name: value\r\n" lines, or NULL */
 	const char *body;    /* or NULL */
-	size_t len;	     /* of body; 0: it is a string */
-	bool ranges;	     /* a request with Range gets a 206 with that part of body */
-	long claim;	     /* Content-Length to claim instead of the right one; -1: none at all */
-	bool chunked;	     /* the body goes out in chunks of 100 bytes */
-	bool cut;	     /* the connection ends after cut_at bytes of the body */
-	bool reset;	     /* ... by a reset */
+	size_t len;          /* of body; 0: it is a string */
+	bool ranges;         /* a request with Range gets a 206 with that part of body */
+	long claim;          /* Content-Length to claim instead of the right one; -1: none at all */
+	bool chunked;        /* the body goes out in chunks of 100 bytes */
+	bool cut;            /* the connection ends after cut_at bytes of the body */
+	bool reset;          /* ... by a reset */
 	size_t cut_at;
 	int before_ms; /* silence before the head */
 	int within_ms; /* silence after the first byte of the body */

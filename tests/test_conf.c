@@ -344,8 +344,8 @@ static void bytes_have_units(UNUSED void **state)
 
 static void other_units_are_refused(UNUSED void **state)
 {
-	static const char *const bad[] = { "",	      " 1",    "1k",	"1G",
-					   "GiB",     "1GiBs", "+1",	"-1",
+	static const char *const bad[] = { "",        " 1",    "1k",    "1G",
+					   "GiB",     "1GiBs", "+1",    "-1",
 					   "0x10",    "1,5MB", "1GiB ", "18446744073709551616",
 					   "16384PiB" };
 	uint64_t n = 7;

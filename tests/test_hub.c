@@ -37,8 +37,8 @@ struct fixture {
 	struct hub *hub;
 	struct source *source;
 	struct repo_id id;
-	char *huge;	       /* of one test; its origin may send it to the end */
-	char *big;	       /* SIZE bytes */
+	char *huge;            /* of one test; its origin may send it to the end */
+	char *big;             /* SIZE bytes */
 	struct buf headers[8]; /* texts that scripts borrow */
 	unsigned header_count;
 };

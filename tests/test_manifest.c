@@ -15,7 +15,7 @@
 #define OID "0123456789abcdef0123456789abcdef01234567"
 #define SHA "aaaaaaaabbbbbbbbccccccccddddddddaaaaaaaabbbbbbbbccccccccdddddddd"
 #define PLAIN "\"oid\":\"" OID "\",\"size\":7"
-#define LFS                                                      \
+#define LFS \
 	"\"oid\":\"" OID "\",\"size\":9,\"lfs\":{\"oid\":\"" SHA \
 	"\",\"size\":9,\"pointerSize\":130}"
 
@@ -127,9 +127,9 @@ static void test_tree(void **state)
 
 static void test_find_knows_only_what_is_there(void **state)
 {
-	static const char *const absent[] = { "layer",	     "layer1",	  "layer2/",
+	static const char *const absent[] = { "layer",       "layer1",    "layer2/",
 					      "/layer2",     "layer2//w", "layer2/sub/x",
-					      "README.md/x", "zzz",	  "readme.md",
+					      "README.md/x", "zzz",       "readme.md",
 					      NULL };
 	CLEANUP(manifest_freep) struct manifest *m = NULL;
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -169,10 +169,10 @@ static void test_empty(void **state)
 
 static void test_natural(void **state)
 {
-	static const char *const sorted[] = { "",      "-",	 "0",	 "00",	     "1",
-					      "01",    "1a",	 "2",	 "10",	     "a",
-					      "a-b",   "a1",	 "a01b", "a2",	     "a10",
-					      "a10b1", "a010b2", "b",	 "\xc3\xa9", NULL };
+	static const char *const sorted[] = { "",      "-",      "0",    "00",       "1",
+					      "01",    "1a",     "2",    "10",       "a",
+					      "a-b",   "a1",     "a01b", "a2",       "a10",
+					      "a10b1", "a010b2", "b",    "\xc3\xa9", NULL };
 
 	(void)state;
 	for (int i = 0; sorted[i]; i++) {

@@ -456,9 +456,9 @@ int main(void)
 		TEST(test_config_md),
 	};
 	const struct CMUnitTest tests[] = {
-		TEST(test_defaults),	TEST(test_each_parameter), TEST(test_bad_values),
-		TEST(test_bad_names),	TEST(test_words),	   TEST(test_tokens_are_refused),
-		TEST(test_hub_urls),	TEST(test_config_file),	   TEST(test_precedence),
+		TEST(test_defaults),    TEST(test_each_parameter), TEST(test_bad_values),
+		TEST(test_bad_names),   TEST(test_words),          TEST(test_tokens_are_refused),
+		TEST(test_hub_urls),    TEST(test_config_file),    TEST(test_precedence),
 		TEST(test_environment), TEST(test_mount_options),  TEST(test_mount_helper),
 		TEST(test_actions),
 	};

@@ -244,7 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_none),      TEST(test_bare_token), TEST(test_lines),
-		TEST(test_bad_files), TEST(test_order),	     TEST(test_bad_environment),
+		TEST(test_bad_files), TEST(test_order),      TEST(test_bad_environment),
 		TEST(test_login),
 	};
 

@@ -38,10 +38,10 @@ static void names_of_the_hub_are_taken(UNUSED void **state)
 static void other_names_are_refused(UNUSED void **state)
 {
 	static const char *const bad[] = {
-		"",	"/",	"a/",	 "/a",	   "a/b/c",    "a--b",	"a..b",	   "-a",
-		"a-",	".a",	"a.",	 "..",	   ".",	       "a.git", "o/a.git", ".git/a",
-		"a b",	"a\nb", "a%2fb", "a\\b",   "\xc3\xa4", "a:b",	"o-/a",	   "a//b",
-		"o/..", "../a", "o/-",	 "o/a--b", "~a",       "a@b",
+		"",     "/",    "a/",    "/a",     "a/b/c",    "a--b",  "a..b",    "-a",
+		"a-",   ".a",   "a.",    "..",     ".",        "a.git", "o/a.git", ".git/a",
+		"a b",  "a\nb", "a%2fb", "a\\b",   "\xc3\xa4", "a:b",   "o-/a",    "a//b",
+		"o/..", "../a", "o/-",   "o/a--b", "~a",       "a@b",
 	};
 	struct repo_id id;
 
@@ -123,7 +123,7 @@ static void other_folders_and_keys_are_refused(UNUSED void **state)
 		"models--a/b",
 		"blobs--a",
 	};
-	static const char *const keys[] = { "",	       "models",       "models/",
+	static const char *const keys[] = { "",        "models",       "models/",
 					    "model/a", "models/a/b/c", "a/b" };
 	struct repo_id id;
 
@@ -156,9 +156,9 @@ static void a_commit_has_40_lower_case_digits(UNUSED void **state)
 static void revisions_as_git_allows_are_taken(UNUSED void **state)
 {
 	static const char *const good[] = {
-		"main",		 "v1.0",    "refs/pr/1", "refs/convert/parquet",
-		"feature/a-b_c", "a@b",	    "@x",	 "607a30d783dfa663caf39e06633721c8d4cfcd7e",
-		"\xc3\xa4",	 "a.lockx", "-x",	 "a.b",
+		"main",          "v1.0",    "refs/pr/1", "refs/convert/parquet",
+		"feature/a-b_c", "a@b",     "@x",        "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+		"\xc3\xa4",      "a.lockx", "-x",        "a.b",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
@@ -168,8 +168,8 @@ static void revisions_as_git_allows_are_taken(UNUSED void **state)
 static void revisions_git_forbids_are_refused(UNUSED void **state)
 {
 	static const char *const bad[] = {
-		"",   "/",  "a/",    "/a",   "a//b",   "..",	   "a..b",     ".a", "a/.b",
-		"a.", "@",  "a@{1}", "a b",  "a\tb",   "a\x7f",	   "a~1",      "a^", "a:b",
+		"",   "/",  "a/",    "/a",   "a//b",   "..",       "a..b",     ".a", "a/.b",
+		"a.", "@",  "a@{1}", "a b",  "a\tb",   "a\x7f",    "a~1",      "a^", "a:b",
 		"a?", "a*", "a[b",   "a\\b", "a.lock", "a.lock/b", "a/b.lock",
 	};
 

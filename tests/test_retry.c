@@ -25,7 +25,7 @@ static void failures_of_the_way_pass(UNUSED void **state)
 static void answers_do_not_pass(UNUSED void **state)
 {
 	static const int lasting[] = { ERR_NOREPO,   ERR_GATED, ERR_TOKEN, ERR_DIGEST, ERR_OFFLINE,
-				       ERR_CANCELED, ERR_TLS,	-ENOMEM,   -ENOSPC,    0 };
+				       ERR_CANCELED, ERR_TLS,   -ENOMEM,   -ENOSPC,    0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(lasting); i++)
 		assert_false(retry_passes(lasting[i]));

@@ -56,6 +56,8 @@ struct call {
 	size_t head_bytes;
 	int64_t heard_ms; /* last sign of life once connected, 0 before */
 	bool head_done;
+	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
+	size_t held_len;
 	int result; /* set by a callback that ends the call */
 };
 
@@ -259,6 +261,31 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
 	return call->result ? 0 : len;
 }
 
+static int hand_over(struct call *call)
+{
+	size_t len = call->held_len;
+
+	call->held_len = 0;
+	return len ? call->q->body(call->q->arg, call->held, len) : 0;
+}
+
+/* libcurl cuts what it received into pieces of 16 KiB, which would cost a write(2) each. They are
+ * put together again, and handed over when the buffer is full or nothing more is at hand. */
+static int hold(struct call *call, const char *data, size_t len)
+{
+	int r = len > RECEIVE_BYTES - call->held_len ? hand_over(call) : 0;
+
+	if (r)
+		return r;
+	if (!call->held)
+		call->held = malloc(RECEIVE_BYTES);
+	if (!call->held || len > RECEIVE_BYTES)
+		return call->q->body(call->q->arg, data, len);
+	memcpy(call->held + call->held_len, data, len);
+	call->held_len += len;
+	return 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t len, void *arg)
 {
 	struct call *call = arg;
@@ -266,7 +293,7 @@ static size_t on_body(char *data, size_t size, size_t len, void *arg)
 	(void)size;
 	call->result = call_over(call);
 	if (!call->result && call->q->body)
-		call->result = call->q->body(call->q->arg, data, len);
+		call->result = hold(call, data, len);
 	call->heard_ms = clock_ms(); /* the time a callback took is not the server's silence */
 	return call->result ? CURL_WRITEFUNC_ERROR : len;
 }
@@ -419,10 +446,12 @@ static int drive(struct call *call)
 
 		if (curl_multi_perform(multi, &running) != CURLM_OK)
 			return -ENOMEM;
+		if (!call->result)
+			call->result = hand_over(call);
 		end = curl_multi_info_read(multi, &left);
 		if (end)
 			return call->result ? call->result : from_curl(end->data.result);
-		r = call_over(call);
+		r = call->result ? call->result : call_over(call);
 		if (r)
 			return r;
 		if (curl_multi_poll(multi, NULL, 0, (int)poll_ms(call), NULL) != CURLM_OK)
@@ -462,6 +491,7 @@ int httpc_run(struct httpc *c, const struct httpc_request *q)
 	r = perform(&call);
 	curl_easy_reset(call.s->easy); /* forgets the request, keeps the connections */
 	free_headers(&call);
+	free(call.held);
 	session_put(c, call.s);
 	return r;
 }

@@ -12,6 +12,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/base/err.h"
 
@@ -225,6 +226,23 @@ static int open_env(struct kv *kv, const struct kv_conf *conf)
 	return translate(rc);
 }
 
+/* A file that was cut short would end us by SIGBUS: what lies beyond reads as zeros, which LMDB
+ * calls damaged. */
+static int fill_up(MDB_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct stat st;
+	mdb_filehandle_t fd;
+	off_t need;
+
+	if (mdb_env_info(env, &info) || mdb_env_stat(env, &stat) || mdb_env_get_fd(env, &fd) ||
+	    fstat(fd, &st) < 0)
+		return -EIO;
+	need = (off_t)((info.me_last_pgno + 1) * stat.ms_psize);
+	return st.st_size < need && ftruncate(fd, need) < 0 ? -errno : 0;
+}
+
 static void kv_closep(struct kv **kv)
 {
 	kv_close(*kv);
@@ -246,6 +264,8 @@ int kv_open(const struct kv_conf *conf, struct kv **ret)
 	kv = steal(raw);
 	kv->table_count = conf->table_count;
 	r = open_env(kv, conf);
+	if (r == 0)
+		r = fill_up(kv->env);
 	if (r < 0)
 		return r;
 	note_size_locked(kv);

@@ -17,7 +17,8 @@
 
 /* In the order in which they may be nested. */
 enum lock_rank {
-	LOCK_INODE = 1,
+	LOCK_FILES = 1,
+	LOCK_INODE,
 	LOCK_SCRATCH,
 	LOCK_NODE,
 	LOCK_FLIGHT,
