@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One blob: a sparse data file, its mapping, and the chunk map of an incomplete one.
- *
- * Chunk map, version 1, little-endian: 8 bytes magic, u32 chunk size, u32 zero, u64 file size,
- * then one u64 a chunk: XXH3-64 of its bytes, or 0 while it is absent. A map that does not fit
- * the file counts as empty. Order of writes: data, then the map's entry; at sealing: data synced,
- * catalog, map removed. */
-#include <endian.h>
+/* One blob: a sparse data file, its mapping, and the chunk map of an incomplete one. Order of
+ * writes: data, then the map's entry; at sealing: data synced, catalog, map removed. What is
+ * only looked at here is read, not taken from the mapping: there a bad disk is an error, not
+ * the end of the process. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,68 +12,27 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/chunk.h"
+#include "daemon/chunkmap.h"
 #include "daemon/store_priv.h"
 
-#define MAP_MAGIC "MFSMAP1"
-
-struct map_head {
-	char magic[8];
-	uint32_t chunk_bytes;
-	uint32_t zero;
-	uint64_t size;
-};
-_Static_assert(sizeof(struct map_head) == 24, "on-disk size");
+#define COMPARE_BYTES (256 << 10) /* read at a time to compare a chunk */
 
 void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX])
 {
 	snprintf(ret, BLOB_PATH_MAX, "blobs/%.2s/%s%s", etag, etag, suffix);
 }
 
-static uint64_t map_entry_off(uint32_t i)
-{
-	return sizeof(struct map_head) + (uint64_t)i * sizeof(uint64_t);
-}
-
-static int map_write_head(const struct blob *b)
-{
-	struct map_head h = {
-		.magic = MAP_MAGIC,
-		.chunk_bytes = htole32((uint32_t)CHUNK_BYTES),
-		.size = htole64(b->size),
-	};
-
-	if (ftruncate(b->mapfd, 0) < 0)
-		return -errno;
-	if (ftruncate(b->mapfd, (off_t)map_entry_off(b->chunks)) < 0)
-		return -errno;
-	return file_pwrite(b->mapfd, &h, sizeof(h), 0);
-}
-
-static bool map_head_fits(const struct blob *b)
-{
-	struct map_head h;
-
-	return file_pread(b->mapfd, &h, sizeof(h), 0) == 0 &&
-	       memcmp(h.magic, MAP_MAGIC, sizeof(h.magic)) == 0 &&
-	       le32toh(h.chunk_bytes) == CHUNK_BYTES && le64toh(h.size) == b->size;
-}
-
 /* Takes over the chunks a former process left. */
 static int map_load(struct blob *b)
 {
-	CLEANUP(freep) uint64_t *raw = calloc(b->chunks, sizeof(*raw));
-	int r;
+	CLEANUP(freep) uint64_t *sums = calloc(b->chunks + 1, sizeof(*sums));
+	int r = sums ? chunkmap_load(b->mapfd, b->size, sums) : -ENOMEM;
 
-	if (!raw)
-		return -ENOMEM;
-	r = file_pread(b->mapfd, raw, b->chunks * sizeof(*raw), sizeof(struct map_head));
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < b->chunks; i++) {
-		uint64_t sum = le64toh(raw[i]);
-
-		atomic_store(&b->state[i].sum, sum);
-		if (sum)
+		atomic_store(&b->state[i].sum, sums[i]);
+		if (sums[i])
 			b->present_bytes += chunk_end(i, b->size) - chunk_start(i);
 	}
 	return 0;
@@ -100,10 +56,10 @@ static int map_open(struct blob *b, bool data_fits)
 	b->mapfd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (b->mapfd < 0)
 		return -errno;
-	if (data_fits && map_head_fits(b) && map_load(b) == 0)
+	if (data_fits && map_load(b) == 0)
 		return 0;
 	forget_chunks(b);
-	return map_write_head(b);
+	return chunkmap_make(b->mapfd, b->size);
 }
 
 /* Opens or makes the data file. */
@@ -267,28 +223,45 @@ void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len)
 		madvise((char *)b->data + start, off + len - start, MADV_DONTNEED);
 }
 
-static int write_sum(struct blob *b, uint32_t i, uint64_t sum)
+int blob_read(const struct blob *b, void *ret, size_t len, uint64_t off)
 {
-	uint64_t raw = htole64(sum);
+	return file_pread(b->fd, ret, len, off);
+}
 
-	return file_pwrite(b->mapfd, &raw, sizeof(raw), map_entry_off(i));
+/* XXH3 of a chunk's bytes; 0, which is none, if they cannot be read. */
+static uint64_t sum_of(const struct blob *b, uint32_t i)
+{
+	CLEANUP(freep) char *piece = malloc(COMPARE_BYTES);
+	uint64_t end = chunk_end(i, b->size), sum;
+	struct xxh3 *x;
+	int r = piece ? xxh3_new(&x) : -ENOMEM;
+
+	if (r < 0)
+		return 0;
+	for (uint64_t off = chunk_start(i); r == 0 && off < end; off += COMPARE_BYTES) {
+		size_t len = end - off < COMPARE_BYTES ? (size_t)(end - off) : COMPARE_BYTES;
+
+		r = blob_read(b, piece, len, off);
+		xxh3_update(x, piece, r == 0 ? len : 0);
+	}
+	sum = r == 0 ? xxh3_value(x) : 0;
+	xxh3_free(x);
+	return sum;
 }
 
 /* Compares a chunk that a crashed process left with its checksum. */
 static bool chunk_intact(struct blob *b, uint32_t i, unsigned long long sum)
 {
-	uint64_t start = chunk_start(i), len = chunk_end(i, b->size) - start;
-	bool intact = xxh3_of(blob_data(b, start), len) == sum;
+	uint64_t len = chunk_end(i, b->size) - chunk_start(i);
 
-	blob_release_pages(b, start, len);
-	if (intact) {
+	if (sum_of(b, i) == sum) {
 		atomic_store(&b->state[i].checked, true);
 		return true;
 	}
 	/* Two threads may come here for one chunk: only one takes it off the count. */
 	if (atomic_compare_exchange_strong(&b->state[i].sum, &sum, 0)) {
 		atomic_fetch_sub(&b->present_bytes, len);
-		if (write_sum(b, i, 0) < 0)
+		if (chunkmap_put(b->mapfd, i, 0) < 0)
 			return false; /* the map still has it; the next start will compare again */
 	}
 	return false;
@@ -316,7 +289,7 @@ int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
 int blob_put_chunk(struct blob *b, uint32_t i, uint64_t sum)
 {
 	uint64_t len = chunk_end(i, b->size) - chunk_start(i);
-	int r = write_sum(b, i, sum);
+	int r = chunkmap_put(b->mapfd, i, sum);
 
 	if (r < 0)
 		return r;
@@ -349,5 +322,5 @@ int blob_drop(struct blob *b)
 	atomic_store(&b->dropped, true);
 	usage_sub(&b->store->usage, usage_blocks(atomic_load(&b->present_bytes)));
 	forget_chunks(b);
-	return map_write_head(b);
+	return chunkmap_make(b->mapfd, b->size);
 }

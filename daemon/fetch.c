@@ -258,14 +258,11 @@ static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64
 /* Queues what this read needs and what is worth having behind it. */
 static int want_locked(struct pull *p, const struct plan_want *want)
 {
-	int r;
+	uint64_t size = p->what.file.size;
 
 	if (p->verified_only)
-		return pull_want_locked(p, 0, p->what.file.size, true);
-	r = pull_want_locked(p, want->need, want->need_end, true);
-	if (r == 0)
-		r = pull_want_locked(p, want->need_end, want->ahead_end, false);
-	return r;
+		return pull_want_locked(p, 0, size, size);
+	return pull_want_locked(p, want->need, want->need_end, want->ahead_end);
 }
 
 static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,

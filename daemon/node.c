@@ -418,15 +418,14 @@ int node_leave_read(struct node *n, struct waiter *w)
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret)
 {
 	struct catalog_blob row = { 0 };
-	uint64_t disk = store_disk_bytes(n->store, etag);
 
-	*ret = (struct node_blob){ .present_bytes = disk < size ? disk : size };
+	*ret = (struct node_blob){ 0 };
 	fetch_source_of(n->fetch, etag, ret->source);
-	if ((disk == 0 && size > 0) || catalog_get_blob(n->catalog, etag, &row) < 0)
+	if (size > 0 && store_disk_bytes(n->store, etag) == 0)
 		return;
-	ret->sealed = row.sealed && row.size == size;
-	if (ret->sealed)
-		ret->present_bytes = size;
+	if (catalog_get_blob(n->catalog, etag, &row) == 0)
+		ret->sealed = row.sealed && row.size == size;
+	ret->present_bytes = ret->sealed ? size : store_present_bytes(n->store, etag, size);
 	if (!ret->source[0])
 		memcpy(ret->source, row.source, sizeof(ret->source));
 }

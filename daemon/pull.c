@@ -195,7 +195,7 @@ void run_end_locked(struct run *run, int r, struct waitlist *settled)
 	run_unlink(run);
 	/* Bytes of this run may have been dropped after it was taken for their bringer. */
 	if (r >= 0 && p->verified_only && p->waiters.first)
-		r = pull_want_locked(p, 0, p->what.file.size, true);
+		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
 	if (r < 0)
 		settle_failed(run, r, settled);
 	p->busy--;
@@ -353,29 +353,28 @@ static uint64_t gap_end(const struct pull *p, uint64_t off, uint64_t to)
 	return end < to ? end : to;
 }
 
-int pull_want_locked(struct pull *p, uint64_t from, uint64_t to, bool demand)
+int pull_want_locked(struct pull *p, uint64_t from, uint64_t need_end, uint64_t to)
 {
-	uint64_t off = from;
+	uint64_t off = from, end;
 	int r = 0;
 
 	while (r == 0 && off < to) {
 		struct run *run = run_at(p, off);
+		bool demand = off < need_end;
 
 		if (run) {
 			if (demand && run->pos <= off)
 				r = run_hurry(run, off);
 			run = run_at(p, off); /* it may be a new one */
 			assert(run);
-			if (r == 0)
-				off = run->end;
+			end = run->end;
 		} else if (blob_may_have(p->blob, chunk_of(off))) {
-			off = chunk_end(chunk_of(off), p->what.file.size);
+			end = chunk_end(chunk_of(off), p->what.file.size);
 		} else {
-			uint64_t end = gap_end(p, off, to);
-
+			end = gap_end(p, off, to);
 			r = run_new(p, off, end, demand);
-			off = end;
 		}
+		off = end;
 	}
 	return r;
 }

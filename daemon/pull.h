@@ -107,9 +107,9 @@ const struct source_blob *pull_origin_after_locked(const struct pull *p,
 						   const struct source_blob *at);
 /* True if [off, off + len) can be read from the file now. */
 bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
-/* Queues runs for the absent chunks of [from, to). Demand moves or splits runs that are under way
- * so that the byte at `from` comes next. */
-MUST_USE int pull_want_locked(struct pull *p, uint64_t from, uint64_t to, bool demand);
+/* Queues runs for the absent chunks of [from, to). Somebody waits for those before need_end: runs
+ * that are under way are moved or split so that they come next. */
+MUST_USE int pull_want_locked(struct pull *p, uint64_t from, uint64_t need_end, uint64_t to);
 /* Moves those waiters whose bytes have come to `settled`. */
 void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
 /* Queues the pull for `seal` if its next bytes to digest are there. */

@@ -13,7 +13,8 @@
 #include "daemon/chunk.h"
 
 #define THREADS_MAX 4
-#define CHUNKS_A_TURN 16 /* digested before another pull gets its turn */
+#define PIECE_BYTES (256 << 10)
+#define PIECES_A_TURN 64 /* digested before another pull gets its turn */
 #define NICE 10          /* readers come first */
 
 struct sealer {
@@ -42,19 +43,21 @@ static int judge(struct pull *p, enum verdict *ret)
 /* Digests the next chunks that are there, at most one turn's worth. */
 static int digest_turn(struct pull *p, enum verdict *ret)
 {
+	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
 	uint64_t size = p->what.file.size;
-	int r = 0;
+	int r = piece ? 0 : -ENOMEM;
 
-	if (!p->digest)
+	if (r == 0 && !p->digest)
 		r = digest_new(p->what.file.kind, size, &p->digest);
-	for (int i = 0; r == 0 && i < CHUNKS_A_TURN && p->hashed < size; i++) {
-		uint32_t chunk = chunk_of(p->hashed);
-		uint64_t len = chunk_end(chunk, size) - p->hashed;
+	for (int i = 0; r == 0 && i < PIECES_A_TURN && p->hashed < size; i++) {
+		uint64_t left = chunk_end(chunk_of(p->hashed), size) - p->hashed;
+		size_t len = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
 
-		if (!blob_has(p->blob, chunk))
+		if (!blob_has(p->blob, chunk_of(p->hashed)))
 			return 0;
-		r = digest_update(p->digest, blob_data(p->blob, p->hashed), len);
-		blob_release_pages(p->blob, p->hashed, len);
+		r = blob_read(p->blob, piece, len, p->hashed);
+		if (r == 0)
+			r = digest_update(p->digest, piece, len);
 		p->hashed += len;
 	}
 	if (r == 0 && p->hashed == size)
@@ -121,7 +124,7 @@ static void reject(struct sealer *s, struct pull *p)
 	if (r < 0 || p->barred_until_ms > clock_ms())
 		waitlist_settle_all(&p->waiters, r < 0 ? r : ERR_DIGEST, &settled);
 	else if (p->waiters.first)
-		r = pull_want_locked(p, 0, p->what.file.size, true);
+		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
 	if (r == 0)
 		r = streams_kick_locked(s->conf.streams);
 	if (r < 0)

@@ -11,6 +11,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/chunkmap.h"
 #include "daemon/store_priv.h"
 
 #define VERSION_FILE "version"
@@ -263,6 +264,25 @@ uint64_t store_disk_bytes(struct store *s, const char *etag)
 	if (fstatat(s->dirfd, path, &st, 0) < 0)
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
+}
+
+uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size)
+{
+	char path[BLOB_PATH_MAX];
+	CLEANUP(closep) int fd = -1;
+	uint64_t present = 0;
+	struct blob *b;
+
+	lock_take(&s->lock);
+	b = map_find_str(&s->open, etag);
+	if (b && b->size == size)
+		present = blob_present_bytes(b);
+	lock_drop(&s->lock);
+	if (b)
+		return present;
+	blob_path(etag, ".map", path);
+	fd = openat(s->dirfd, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? 0 : chunkmap_present(fd, size);
 }
 
 /* Calls fn for the blob files of one of the two-digit directories. */

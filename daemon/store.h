@@ -51,6 +51,9 @@ int blob_fd(const struct blob *b);
 /* The bytes at off, mapped read-only; absent ones read as zero. Borrowed until the blob is given
  * back. */
 const void *blob_data(const struct blob *b, uint64_t off);
+/* Reads bytes as the disk has them; an I/O error is -EIO here, where the mapping would raise
+ * SIGBUS in a process that looks at it (the kernel, copying from it, gets EFAULT). */
+MUST_USE int blob_read(const struct blob *b, void *ret, size_t len, uint64_t off);
 /* Gives the mapping's memory of a range back to the kernel (the page cache keeps the bytes). */
 void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len);
 
@@ -72,6 +75,8 @@ MUST_USE int blob_drop(struct blob *b);
 
 /* What the disk holds of a blob that need not be open: bytes allocated, 0 if there is no file. */
 uint64_t store_disk_bytes(struct store *s, const char *etag);
+/* Bytes of the present chunks of a blob that is not sealed and need not be open. */
+uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size);
 /* One blob file for eviction: etag, allocated bytes, last use (seconds since 1970). */
 typedef int (*store_each_fn)(void *arg, const char *etag, uint64_t bytes, int64_t used_s);
 /* Calls fn for each blob file, open or not, until it returns non-zero. */

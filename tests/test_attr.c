@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "daemon/chunkmap.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"
@@ -145,6 +146,21 @@ static void put_blob(struct seeded_node *s, const char *etag, off_t size, size_t
 	close(fd);
 }
 
+/* Writes its chunk map, with the first chunks there. */
+static void put_map(struct seeded_node *s, const char *etag, uint64_t size, uint32_t chunks)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "blobs/%.2s/%s.map", etag, etag);
+	fd = openat(s->dir.dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(chunkmap_make(fd, size), 0);
+	for (uint32_t i = 0; i < chunks; i++)
+		assert_int_equal(chunkmap_put(fd, i, 1), 0);
+	close(fd);
+}
+
 /* Writes a blob's row while no node has the index. */
 static void put_row(struct seeded_node *s, const char *etag, uint64_t size, bool sealed)
 {
@@ -186,6 +202,8 @@ static void test_blocks_are_what_is_cached(void **state)
 	assert_int_equal(stat_of(s, SHARD, &ttl_ms).st_blocks, 0);
 	check_xattr(s, SHARD, "user.matrixfs.present", "0");
 	put_blob(s, ETAG_SHARD_1, SEEDED_SHARD_BYTES, 2 * CHUNK);
+	assert_int_equal(stat_of(s, SHARD, &ttl_ms).st_blocks, 0); /* bytes of no whole chunk */
+	put_map(s, ETAG_SHARD_1, SEEDED_SHARD_BYTES, 2);
 	assert_int_equal(stat_of(s, SHARD, &ttl_ms).st_blocks, 2 * CHUNK / 512);
 	assert_int_equal(ttl_ms, VIEW_NEVER);
 	check_xattr(s, SHARD, "user.matrixfs.present", "2097152");

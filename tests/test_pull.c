@@ -151,7 +151,7 @@ static bool is_covered(const struct world *w, uint64_t from, uint64_t to)
 
 static void want(struct world *w, uint64_t from, uint64_t to, bool demand)
 {
-	assert_int_equal(pull_want_locked(w->pull, from, to, demand), 0);
+	assert_int_equal(pull_want_locked(w->pull, from, demand ? to : from, to), 0);
 	check(w);
 	assert_true(is_covered(w, from, to));
 }
@@ -401,7 +401,7 @@ static void a_drop_under_a_finished_run_does_not_lose_what_is_waited_for(void **
 	park(w, &p, 0, 5);
 	w->pull->verified_only = true;
 	assert_int_equal(blob_drop(w->pull->blob), 0);
-	assert_int_equal(pull_want_locked(w->pull, 0, SIZE, true), 0);
+	assert_int_equal(pull_want_locked(w->pull, 0, SIZE, SIZE), 0);
 	run_end_locked(run, 0, &settled);
 	check(w);
 	assert_true(is_covered(w, 0, SIZE));
@@ -421,7 +421,7 @@ static void a_drop_under_an_unpublished_run_does_not_either(void **state)
 	run = start_next(w);
 	park(w, &p, 0, 5);
 	w->pull->verified_only = true;
-	assert_int_equal(pull_want_locked(w->pull, 0, SIZE, true), 0);
+	assert_int_equal(pull_want_locked(w->pull, 0, SIZE, SIZE), 0);
 	run->pos = run->end;
 	run_end_locked(run, 0, &settled);
 	check(w);
