@@ -45,7 +45,8 @@ static void forget_chunks(struct blob *b)
 	atomic_store(&b->present_bytes, 0);
 }
 
-static int map_open(struct blob *b, bool data_fits)
+/* Opens or makes the map; *keep says whether the data is its blob's, and whether it is kept. */
+static int map_open(struct blob *b, bool *keep)
 {
 	char path[BLOB_PATH_MAX];
 
@@ -56,7 +57,8 @@ static int map_open(struct blob *b, bool data_fits)
 	b->mapfd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (b->mapfd < 0)
 		return -errno;
-	if (data_fits && map_load(b) == 0)
+	*keep = *keep && map_load(b) == 0;
+	if (*keep)
 		return 0;
 	forget_chunks(b);
 	return chunkmap_make(b->mapfd, b->size);
@@ -133,7 +135,7 @@ int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, str
 {
 	CLEANUP(blob_closep) struct blob *b = calloc(1, sizeof(*b));
 	struct stat st = { 0 };
-	bool fits;
+	bool keep;
 	int r;
 
 	if (!b)
@@ -148,15 +150,15 @@ int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, str
 	r = data_open(b, &st);
 	if (r < 0)
 		return r;
-	fits = (uint64_t)st.st_size == size;
-	if (sealed && fits && !has_map(b)) {
+	keep = (uint64_t)st.st_size == size;
+	if (sealed && keep && !has_map(b)) {
 		b->sealed = true;
 		b->present_bytes = size;
 	} else {
-		r = map_open(b, fits);
+		r = map_open(b, &keep);
 	}
 	/* After the map is there: a whole file without one may pass for sealed. */
-	if (r == 0 && !fits)
+	if (r == 0 && !keep)
 		r = data_resize(b, &st);
 	if (r == 0)
 		r = data_map(b);

@@ -112,10 +112,11 @@ int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
 		r = check_version(c, dir, why);
 	if (r < 0) {
 		if (!why->len)
-			buf_printf(why,
-				   "cannot open the index in %s: %s: move it away to start an "
-				   "empty one",
-				   dir, err_text(r));
+			buf_printf(
+				why,
+				"cannot open the index in %s: %s: move the cache away to start an "
+				"empty one",
+				dir, err_text(r));
 		catalog_close(c);
 		return r;
 	}

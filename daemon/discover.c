@@ -53,11 +53,14 @@ static int ask_round(struct asking *a, ask_fn ask, void *arg)
 
 	a->passing = 0;
 	for (unsigned i = 0; i < a->d->hub_count; i++) {
+		int64_t wait_ms = -1;
 		int r;
 
 		if (a->refused >> i & 1)
 			continue;
-		r = ask(a->d->hubs[i], &a->job->cancel, arg, &a->retry.asked_ms);
+		r = ask(a->d->hubs[i], &a->job->cancel, arg, &wait_ms);
+		if (wait_ms > a->retry.asked_ms)
+			a->retry.asked_ms = wait_ms;
 		if (r == 0 || r == ERR_CANCELED || r == ERR_STOPPING)
 			return r;
 		if (weight(r) > weight(worst))
@@ -198,8 +201,6 @@ static bool has_old(const struct discover *d, struct repo *repo, const char *ref
 	return known_get_ref(d->known, repo, ref, &old) && old.commit[0];
 }
 
-/* Every failure leaves an older answer standing, but the hubs' own word that the ref is gone. That
- * they have no such commit, when its files are asked for, is no word about the ref. */
 struct below_question {
 	const struct repo_id *id;
 	const char *dir;
@@ -208,9 +209,8 @@ struct below_question {
 static int is_below(void *arg, const char *ref)
 {
 	const struct below_question *q = arg;
-	size_t len = strlen(q->dir);
 
-	return strncmp(ref, q->dir, len) == 0 && ref[len] == '/';
+	return revision_is_below(ref, q->dir);
 }
 
 static int ask_below(struct hub *h, struct httpc_cancel *cancel, void *arg, int64_t *ret_wait_ms)
@@ -226,12 +226,15 @@ static int find_below(const struct discover *d, struct flight_job *job, struct r
 		      const char *ref)
 {
 	struct below_question q = { repo_id_of(repo), ref };
+	int r = ask_hubs(d, job, ask_below, &q);
 
-	if (ask_hubs(d, job, ask_below, &q) != 0)
-		return ERR_NOREV;
+	if (r < 0)
+		return retry_passes(r) ? r : ERR_NOREV; /* not every hub lists its refs */
 	return known_set_ref_dir(d->known, repo, ref);
 }
 
+/* Every failure leaves an older answer standing, but the hubs' own word that the ref is gone. That
+ * they have no such commit, when its files are asked for, is no word about the ref. */
 int discover_ref(const struct discover *d, struct flight_job *job, struct repo *repo,
 		 const char *ref)
 {

@@ -22,7 +22,7 @@ struct fetch {
 	struct streams *streams;
 	struct sealer *sealer;
 	struct cond parked; /* a reader was parked, or stop; guarded by pulls.lock */
-	unsigned waiting;   /* set by parking, cleared by the clock; guarded by pulls.lock */
+	bool anybody;       /* parked since the clock last looked; guarded by pulls.lock */
 	pthread_t clock;
 	bool clock_runs;
 };
@@ -56,13 +56,13 @@ static void *clockwork(void *arg)
 		map_each(&all->by_etag, settle_late, &late);
 		if (late.left && streams_kick_locked(f->streams) < 0)
 			log_debug("no further stream thread can be started");
-		f->waiting = late.left;
+		f->anybody = late.left > 0;
 		lock_drop(&all->lock);
 		waitlist_wake(&settled);
 		lock_take(&all->lock);
 		if (!all->stop)
 			cond_wait(&f->parked, &all->lock,
-				  f->waiting ? clock_ms() + TICK_MS : CLOCK_FOREVER);
+				  f->anybody ? clock_ms() + TICK_MS : CLOCK_FOREVER);
 	}
 	lock_drop(&all->lock);
 	return NULL;
@@ -182,8 +182,9 @@ static int open_blob(struct fetch *f, const struct source_blob *what, struct blo
 
 	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
 		return r;
-	r = store_blob(f->conf.store, what->etag, what->file.size,
-		       row.sealed && row.size == what->file.size, ret);
+	if (row.sealed && row.size != what->file.size)
+		return ERR_SIZE; /* its digest was right with another: this listing lies */
+	r = store_blob(f->conf.store, what->etag, what->file.size, row.sealed, ret);
 	/* The row of a file that is gone would vouch for what is going to be in its place. */
 	if (r == 0 && row.sealed && blob_present_bytes(*ret) < what->file.size &&
 	    catalog_del_blob(f->conf.catalog, what->etag) < 0)
@@ -203,6 +204,7 @@ int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **re
 	if (r == 0 && blob_present_bytes(blob) == what->file.size)
 		pull_hash_kick_locked(*ret);
 	lock_drop(&f->pulls.lock);
+	blob_unref(blob);
 	return r;
 }
 
@@ -250,18 +252,17 @@ static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64
 	w->off = off;
 	w->len = len;
 	waitlist_add(&p->waiters, w);
-	if (f->waiting++ == 0)
+	if (!f->anybody)
 		cond_wake_one(&f->parked);
+	f->anybody = true;
 	return PARKED;
 }
 
 /* Queues what this read needs and what is worth having behind it. */
 static int want_locked(struct pull *p, const struct plan_want *want)
 {
-	uint64_t size = p->what.file.size;
-
 	if (p->verified_only)
-		return pull_want_locked(p, 0, size, size);
+		return pull_want_all_locked(p);
 	return pull_want_locked(p, want->need, want->need_end, want->ahead_end);
 }
 
@@ -272,8 +273,12 @@ static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t l
 	struct plan_want want;
 	int r;
 
+	if (there && f->conf.source_count == 0)
+		return 0; /* nobody to ask for what lies ahead */
 	if (f->pulls.stop)
-		return ERR_STOPPING;
+		return there ? 0 : ERR_STOPPING;
+	if (!there && blob_present_bytes(p->blob) == p->what.file.size)
+		pull_hash_kick_locked(p); /* all is there but a verdict */
 	if (!there && p->barred_until_ms > clock_ms())
 		return ERR_DIGEST;
 	if (!there && f->conf.source_count == 0)

@@ -101,28 +101,36 @@ const char *hub_name(const struct hub *h)
 
 /* 0 if the hub may be asked: it is well, or its rest is over and this call is the one that
  * tries. */
-static int health_enter(struct hub *h)
+static int health_enter(struct hub *h, bool *ret_probes)
 {
 	int r = 0;
 
 	lock_take(&h->lock);
+	*ret_probes = false;
 	if (h->down_until_ms) {
 		if (h->probing || clock_ms() < h->down_until_ms)
 			r = ERR_UPSTREAM;
 		else
-			h->probing = true;
+			h->probing = *ret_probes = true;
 	}
 	lock_drop(&h->lock);
 	return r;
 }
 
-static void health_leave(struct hub *h, int r, bool answered)
+/* It has answered: with the head already, however long its body may be. */
+static void health_well(struct hub *h)
 {
 	lock_take(&h->lock);
-	h->probing = false;
-	if (answered)
-		h->down_until_ms = 0;
-	else if (r == ERR_UPSTREAM)
+	h->down_until_ms = 0;
+	lock_drop(&h->lock);
+}
+
+static void health_leave(struct hub *h, int r, bool answered, bool probed)
+{
+	lock_take(&h->lock);
+	if (probed)
+		h->probing = false;
+	if (!answered && r == ERR_UPSTREAM)
 		h->down_until_ms = clock_ms() + h->down_ms;
 	lock_drop(&h->lock);
 }
@@ -173,6 +181,8 @@ int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
 {
 	const char *location = httpc_header(r, "Location");
 
+	if (a->hub)
+		health_well(a->hub);
 	a->status = httpc_status(r);
 	a->wait_ms = httpc_retry_after_ms(r);
 	a->error = error_of(r, a->status, a->token_sent);
@@ -185,10 +195,12 @@ int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
 
 int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
 {
+	bool probes;
 	int r;
 
 	a->url = url;
 	a->own = url_same_origin(h->url, url);
+	a->hub = a->own ? h : NULL;
 	a->token_sent = a->own && h->token;
 	a->status = 0;
 	a->wait_ms = -1;
@@ -197,10 +209,10 @@ int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct
 	q->token = a->token_sent ? h->token : NULL;
 	if (!a->own)
 		return httpc_run(h->http, q);
-	r = health_enter(h);
+	r = health_enter(h, &probes);
 	if (r < 0)
 		return r;
 	r = httpc_run(h->http, q);
-	health_leave(h, r, a->status != 0);
+	health_leave(h, r, a->status != 0, probes);
 	return r;
 }

@@ -27,6 +27,7 @@ struct hub {
 
 /* What every exchange wants to know of an answer's head. Zeroed before use. */
 struct hub_answer {
+	struct hub *hub; /* that is asked by it, on its own origin; else NULL */
 	const char *url; /* that was asked; borrowed */
 	bool own;        /* it is on the hub's own origin */
 	bool token_sent;

@@ -32,8 +32,8 @@ struct commit {
 struct repo {
 	struct repo_id id;
 	char key[REPO_KEY_MAX + 1];
-	struct repo *canonical; /* itself, or the one it is another name of */
-	struct ref *refs;       /* this and the next two: guarded by known->lock */
+	_Atomic(struct repo *) canonical; /* itself, or the one it is another name of */
+	struct ref *refs;                 /* this and the next two: guarded by known->lock */
 	struct commit *commits;
 };
 
@@ -323,20 +323,13 @@ int known_set_ref_dir(struct known *k, struct repo *r, const char *name)
 	return rc;
 }
 
-static bool is_below(const char *ref, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(ref, dir, len) == 0 && ref[len] == '/';
-}
-
 bool known_is_ref_dir(struct known *k, struct repo *r, const char *name)
 {
 	bool found = false;
 
 	lock_take(&k->lock);
 	for (const struct ref *ref = r->refs; ref && !found; ref = ref->next)
-		found = ref->state.commit[0] ? is_below(ref->name, name)
+		found = ref->state.commit[0] ? revision_is_below(ref->name, name)
 					     : ref->is_dir && strcmp(ref->name, name) == 0;
 	lock_drop(&k->lock);
 	return found;

@@ -418,16 +418,23 @@ int node_leave_read(struct node *n, struct waiter *w)
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret)
 {
 	struct catalog_blob row = { 0 };
+	uint64_t disk = store_disk_bytes(n->store, etag);
 
-	*ret = (struct node_blob){ 0 };
+	*ret = (struct node_blob){ .disk_bytes = disk < size ? disk : size };
 	fetch_source_of(n->fetch, etag, ret->source);
-	if (size > 0 && store_disk_bytes(n->store, etag) == 0)
+	if ((disk == 0 && size > 0) || catalog_get_blob(n->catalog, etag, &row) < 0)
 		return;
-	if (catalog_get_blob(n->catalog, etag, &row) == 0)
-		ret->sealed = row.sealed && row.size == size;
-	ret->present_bytes = ret->sealed ? size : store_present_bytes(n->store, etag, size);
+	ret->sealed = row.sealed && row.size == size;
 	if (!ret->source[0])
 		memcpy(ret->source, row.source, sizeof(ret->source));
+}
+
+uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size)
+{
+	struct node_blob blob;
+
+	node_blob(n, etag, size, &blob);
+	return blob.sealed ? size : store_present_bytes(n->store, etag, size);
 }
 
 int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free)

@@ -34,8 +34,8 @@ struct node_conf {
 	uint64_t cache_min_free_bytes;
 	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
 	int64_t timeout_ms; /* the longest any waiter waits */
-	/* Bytes of this blob that readers got turned out wrong: forget pages. Any thread, no lock
-	 * held. */
+	/* Bytes of this blob that readers got turned out wrong: forget pages. Must not wait for
+	 * readers. Any thread, no lock held. */
 	void (*on_wrong)(void *arg, const char *etag);
 	void *arg;
 };
@@ -85,11 +85,13 @@ int node_leave_read(struct node *n, struct waiter *w);
 
 /* What the cache holds of a blob, open or not. */
 struct node_blob {
-	uint64_t present_bytes; /* at most the file's size */
+	uint64_t disk_bytes; /* what its file takes, at most the file's size */
 	bool sealed;
 	char source[256]; /* name of the source of its last bytes, "" if unknown */
 };
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret);
+/* Bytes of it that are there for good: of whole chunks. */
+uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 /* Size and free bytes of the cache's file system. */
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
 

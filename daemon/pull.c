@@ -104,7 +104,7 @@ static void run_promote(struct run *run)
 static int run_hurry(struct run *run, uint64_t from)
 {
 	bool under_way = run->state == RUN_ACTIVE || run->demand;
-	uint64_t end = run->end;
+	int r;
 
 	if (under_way && from < run->pos + RUN_JUMP)
 		return 0;
@@ -112,8 +112,10 @@ static int run_hurry(struct run *run, uint64_t from)
 		run_promote(run);
 		return 0;
 	}
-	run->end = from;
-	return run_new(run->pull, from, end, true);
+	r = run_new(run->pull, from, run->end, true);
+	if (r == 0)
+		run->end = from;
+	return r;
 }
 
 static struct run *run_at(const struct pull *p, uint64_t off)
@@ -195,9 +197,11 @@ void run_end_locked(struct run *run, int r, struct waitlist *settled)
 	run_unlink(run);
 	/* Bytes of this run may have been dropped after it was taken for their bringer. */
 	if (r >= 0 && p->verified_only && p->waiters.first)
-		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
-	if (r < 0)
+		r = pull_want_locked(p, run->start, run->end, run->end);
+	if (r < 0) {
+		p->all_wanted = false;
 		settle_failed(run, r, settled);
+	}
 	p->busy--;
 	if (p->all->ahead.first)
 		cond_wake_one(&p->all->work); /* one that had to wait for its pull's turn */
@@ -211,12 +215,10 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 {
 	struct pull *p = calloc(1, sizeof(*p));
 
-	if (!p) {
-		blob_unref(blob);
+	if (!p)
 		return -ENOMEM;
-	}
 	p->all = all;
-	p->blob = blob;
+	p->blob = blob_ref(blob);
 	p->what = *what;
 	p->what.path = strdup(what->path);
 	if (!p->what.path || map_put_str(&all->by_etag, p->what.etag, p) < 0) {
@@ -289,7 +291,6 @@ int pull_join_locked(struct pulls *all, const struct source_blob *what, struct b
 	int r = 0;
 
 	if (p) {
-		blob_unref(blob);
 		r = pull_add_origin_locked(p, what);
 	} else {
 		r = pull_new(all, what, blob, &p);
@@ -379,6 +380,16 @@ int pull_want_locked(struct pull *p, uint64_t from, uint64_t need_end, uint64_t 
 	return r;
 }
 
+int pull_want_all_locked(struct pull *p)
+{
+	int r = 0;
+
+	if (!p->all_wanted)
+		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
+	p->all_wanted = r == 0;
+	return r;
+}
+
 void pull_settle_ready_locked(struct pull *p, struct waitlist *settled)
 {
 	struct waiter *next;
@@ -414,6 +425,7 @@ void pull_leave_locked(struct pull *p)
 
 	if (--p->readers > 0)
 		return;
+	p->all_wanted = false;
 	for (struct run *run = p->runs; run; run = next) {
 		next = run->next;
 		if (run->state == RUN_ACTIVE) {

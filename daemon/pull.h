@@ -69,6 +69,7 @@ struct pull {
 	bool hash_queued, hash_busy;
 	/* Distrust, after a wrong digest. */
 	unsigned strikes;        /* wrong digests in a row */
+	bool all_wanted;         /* runs for all that is absent have been queued */
 	bool verified_only;      /* serve nothing before it is sealed */
 	int64_t barred_until_ms; /* ERR_DIGEST at once until then */
 	uint64_t sources_used;   /* bit i: source i gave bytes since the last drop */
@@ -95,7 +96,8 @@ struct pulls {
 void pulls_init(struct pulls *all);
 void pulls_fini(struct pulls *all);
 
-/* The pull of a blob, made if need be, with one more reader. The blob is taken. */
+/* The pull of a blob, made if need be, with one more reader. The pull holds the blob for
+ * itself. */
 MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 			      struct pull **ret) NEEDS(all->lock);
 /* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
@@ -110,6 +112,8 @@ bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
 /* Queues runs for the absent chunks of [from, to). Somebody waits for those before need_end: runs
  * that are under way are moved or split so that they come next. */
 MUST_USE int pull_want_locked(struct pull *p, uint64_t from, uint64_t need_end, uint64_t to);
+/* The same for the whole file, once: until a run fails or bytes are dropped. */
+MUST_USE int pull_want_all_locked(struct pull *p);
 /* Moves those waiters whose bytes have come to `settled`. */
 void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
 /* Queues the pull for `seal` if its next bytes to digest are there. */

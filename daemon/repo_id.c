@@ -163,3 +163,10 @@ int revision_valid(const char *text)
 		text += part + 1;
 	}
 }
+
+int revision_is_below(const char *revision, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(revision, dir, len) == 0 && revision[len] == '/';
+}

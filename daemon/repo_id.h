@@ -42,5 +42,7 @@ int commit_valid(const char *text);
  * empty component, at most 255 bytes, none of git's forbidden characters
  * (git-check-ref-format(1)). */
 int revision_valid(const char *text);
+/* True for "feature/x" and "feature". */
+int revision_is_below(const char *revision, const char *dir);
 
 #endif

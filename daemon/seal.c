@@ -62,7 +62,7 @@ static int digest_turn(struct pull *p, enum verdict *ret)
 	}
 	if (r == 0 && p->hashed == size)
 		r = judge(p, ret);
-	return r;
+	return r < 0 ? log_err(r, "cannot digest etag=%s path=%s", p->what.etag, p->what.path) : 0;
 }
 
 static const char *source_of(struct sealer *s, struct pull *p)
@@ -102,6 +102,7 @@ static void distrust_locked(struct sealer *s, struct pull *p)
 		p->sources_bad = 0;
 	p->sources_used = 0;
 	p->verified_only = true;
+	p->all_wanted = false;
 	p->hashed = 0;
 	if (++p->strikes >= SEAL_STRIKES_MAX) {
 		p->strikes = SEAL_STRIKES_MAX - 1; /* after the bar one more try */
@@ -121,10 +122,11 @@ static void reject(struct sealer *s, struct pull *p)
 	lock_drop(&pulls->lock);
 	r = blob_drop(p->blob);
 	lock_take(&pulls->lock);
+	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
 	if (r < 0 || p->barred_until_ms > clock_ms())
 		waitlist_settle_all(&p->waiters, r < 0 ? r : ERR_DIGEST, &settled);
 	else if (p->waiters.first)
-		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
+		r = pull_want_all_locked(p);
 	if (r == 0)
 		r = streams_kick_locked(s->conf.streams);
 	if (r < 0)
@@ -136,10 +138,26 @@ static void reject(struct sealer *s, struct pull *p)
 		p->what.etag, p->what.repo.name, p->what.path, liar);
 }
 
+/* Digesting or sealing failed (r says how, and was logged): the next read begins it anew. Who
+ * waits for verified bytes learns it now. */
+static void digest_anew(struct sealer *s, struct pull *p, int r)
+{
+	struct waitlist settled = { 0 };
+
+	digest_free(steal(p->digest));
+	lock_take(&s->conf.pulls->lock);
+	p->hashed = 0;
+	if (p->verified_only)
+		waitlist_settle_all(&p->waiters, r, &settled);
+	lock_drop(&s->conf.pulls->lock);
+	waitlist_wake(&settled);
+}
+
 static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)
 {
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
+	int r;
 
 	if (verdict == DIGEST_WRONG) {
 		reject(s, p);
@@ -147,8 +165,9 @@ static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)
 	}
 	if (verdict != DIGEST_RIGHT)
 		return;
-	if (seal(s, p) < 0) {
-		p->hashed = 0; /* the next open tries again */
+	r = seal(s, p);
+	if (r < 0) {
+		digest_anew(s, p, r);
 		return;
 	}
 	lock_take(&pulls->lock);
@@ -173,14 +192,6 @@ static struct pull *pop_locked(struct pulls *all)
 	return p;
 }
 
-/* The next open begins it anew. */
-static void digest_again(struct pull *p, int r)
-{
-	log_err(r, "cannot digest etag=%s", p->what.etag);
-	digest_free(steal(p->digest));
-	p->hashed = 0;
-}
-
 static void work_on(struct sealer *s, struct pull *p)
 {
 	enum verdict verdict = DIGEST_GOES_ON;
@@ -191,7 +202,7 @@ static void work_on(struct sealer *s, struct pull *p)
 	if (r == 0)
 		conclude(s, p, verdict);
 	else
-		digest_again(p, r);
+		digest_anew(s, p, r);
 	lock_take(&pulls->lock);
 	p->hash_busy = false;
 	/* What came meanwhile (after a wrong digest perhaps all of it) could not queue the pull.

@@ -20,7 +20,8 @@ struct sealer_conf {
 	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
-	/* Bytes of this blob that readers got were wrong: forget cached pages. No lock held. */
+	/* Bytes of this blob that readers got were wrong: forget cached pages. Must not wait
+	 * for readers. No lock held. */
 	void (*on_wrong)(void *arg, const char *etag);
 	void *arg;
 };

@@ -19,13 +19,17 @@ struct source_blob {
 	char etag[DIGEST_HEX_MAX + 1];
 };
 
+/* A run may be cut while a piece is written: it is cut further away than this. */
+#define SOURCE_PIECE_MAX (UINT64_C(1) << 20)
+
 struct source_ask {
 	const struct source_blob *blob;
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
 	struct httpc_cancel *cancel;
-	/* Receives the bytes in order, borrowed until it returns. Non-zero ends the call and
-	 * becomes its result: how a caller says it has enough. */
+	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
+	 * returns. Non-zero ends the call and becomes its result: how a caller says it has
+	 * enough. */
 	int (*sink)(void *arg, const void *data, size_t len);
 	void *arg;
 };

@@ -179,6 +179,8 @@ static void leave_clean_mark(struct store *s)
 {
 	if (s->unclean && store_each(s, has_map, s))
 		return;
+	if (syncfs(s->dirfd) < 0) /* the mark vouches for the bytes, so they go first */
+		return;
 	closep(&(int){ openat(s->dirfd, CLEAN_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) });
 	if (file_sync_dir(s->dirfd) < 0)
 		unlinkat(s->dirfd, CLEAN_FILE, 0);

@@ -52,6 +52,8 @@ static int put_piece(struct carrier *c, const char *data, size_t len)
 		return 0;
 	r = blob_put_chunk(blob, chunk, xxh3_value(c->sum));
 	xxh3_reset(c->sum);
+	if (r < 0)
+		c->pos = chunk_start(chunk); /* it is not there: it is asked for again */
 	return r;
 }
 
@@ -78,6 +80,8 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	struct carrier *c = arg;
 	const char *at = data;
 	int r = 0;
+
+	assert(len <= SOURCE_PIECE_MAX);
 
 	while (r == 0 && len && c->pos < c->end) {
 		uint64_t room = chunk_end(chunk_of(c->pos), c->end) - c->pos;
@@ -168,7 +172,7 @@ static int after_failure(struct carrier *c, int r)
 {
 	if (r == ERR_CANCELED || r == ERR_STOPPING)
 		return r;
-	if (r == -ENOSPC)
+	if (r == -ENOSPC || r == -EDQUOT)
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
 		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
@@ -256,6 +260,7 @@ static void *stream_main(void *arg)
 		struct run *run = run_next_locked(pulls);
 
 		if (run) {
+			r = 0;
 			if (streams_kick_locked(s) < 0)
 				log_debug("no further stream thread can be started");
 			lock_drop(&pulls->lock);

@@ -34,7 +34,7 @@ static void stat_blob(const struct view *v, const struct place *p, struct stat *
 	place_etag(p, etag);
 	node_blob(v->node, etag, f->size, &blob);
 	st->st_mode = MODE_FILE_RO;
-	set_size(st, f->size, blob.present_bytes);
+	set_size(st, f->size, blob.sealed ? f->size : blob.disk_bytes);
 	*ret_ttl_ms = blob.sealed ? VIEW_FOREVER : VIEW_NEVER;
 }
 
@@ -166,7 +166,9 @@ int attr_xattr(const struct view *v, const struct place *p, const char *name, st
 	if (strcmp(name, "etag") == 0)
 		return buf_add_str(ret, etag);
 	if (strcmp(name, "present") == 0)
-		return buf_printf(ret, "%llu", (unsigned long long)blob.present_bytes);
+		return buf_printf(
+			ret, "%llu",
+			(unsigned long long)node_present_bytes(v->node, etag, file_of(p)->size));
 	if (strcmp(name, "source") == 0)
 		return buf_add_str(ret, blob.source);
 	if (strcmp(name, "sealed") == 0)

@@ -142,6 +142,8 @@ static void leave_terminal(struct program *p)
 	dup2(null_fd, STDIN_FILENO);
 	dup2(null_fd, STDOUT_FILENO);
 	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
+	if (chdir("/") < 0)
+		log_debug("the directory it was started in stays in use");
 }
 
 static void on_ready(void *arg)
@@ -210,7 +212,9 @@ static int open_tree(struct program *p)
 	v->since_s = clock_wall_s();
 	p->ops.passthrough = p->options.passthrough;
 	p->ops.timeout_ms = p->options.timeout * 1000;
-	return r < 0 ? r : inodes_new(view_root(), &p->ops.inodes);
+	if (r == 0)
+		r = inodes_new(view_root(), &p->ops.inodes);
+	return r < 0 ? r : ops_start_forgetting(&p->ops);
 }
 
 static int open_mount(struct program *p, struct buf *why)
@@ -233,6 +237,7 @@ static void close_all(struct program *p)
 {
 	if (p->ops.view.node)
 		node_stop(p->ops.view.node);
+	forget_stop(p->ops.forget);
 	mount_close(p->mount);
 	op_close_files(&p->ops);
 	files_fini(&p->ops.files);

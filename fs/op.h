@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "fs/file.h"
+#include "fs/forget.h"
 #include "fs/inode.h"
 #include "fs/view.h"
 
@@ -23,8 +24,9 @@ struct ops {
 	struct inodes *inodes;
 	struct files files;
 	struct fuse_session *session;
-	bool passthrough;   /* offered by the kernel, allowed by options */
-	int64_t timeout_ms; /* the longest a request may wait */
+	struct forget *forget; /* what was wrong leaves the page cache */
+	bool passthrough;      /* offered by the kernel, allowed by options */
+	int64_t timeout_ms;    /* the longest a request may wait */
 };
 
 enum answer_kind {
@@ -44,7 +46,9 @@ enum answer_kind {
 struct op {
 	fuse_req_t req;
 	struct ops *ops;
-	int (*run)(struct op *op); /* 0, PARKED or negative */
+	/* 0, PARKED or negative. Once it has parked the op may be gone: it is not touched any
+	 * more. */
+	int (*run)(struct op *op);
 	/* What the answer is when its wait ended with error r: 0 or negative. NULL: that error. */
 	int (*ended)(struct op *op, int r);
 	bool interruptible;

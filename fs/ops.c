@@ -67,8 +67,20 @@ void ops_forget_pages(struct ops *ops, const char *etag)
 {
 	uint64_t number = inodes_find_blob(ops->inodes, etag);
 
-	if (number && ops->session)
-		fuse_lowlevel_notify_inval_inode(ops->session, number, 0, 0);
+	if (number)
+		forget_add(ops->forget, number);
+}
+
+static void tell_kernel(void *arg, uint64_t number)
+{
+	struct ops *ops = arg;
+
+	fuse_lowlevel_notify_inval_inode(ops->session, number, 0, 0);
+}
+
+int ops_start_forgetting(struct ops *ops)
+{
+	return forget_start(tell_kernel, ops, &ops->forget);
 }
 
 void ops_table(struct fuse_lowlevel_ops *ret)

@@ -15,7 +15,10 @@ void ops_add_dir(struct fuse_lowlevel_ops *table);
 void ops_add_file(struct fuse_lowlevel_ops *table);
 void ops_add_write(struct fuse_lowlevel_ops *table);
 
-/* A wrong digest: makes the kernel forget pages of this blob. Any thread. */
+/* Starts what ops_forget_pages needs; forget_stop(ops->forget) ends it. */
+MUST_USE int ops_start_forgetting(struct ops *ops);
+/* A wrong digest: makes the kernel forget pages of this blob, soon. Waits for nobody. Any
+ * thread. */
 void ops_forget_pages(struct ops *ops, const char *etag);
 
 #endif

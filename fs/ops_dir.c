@@ -105,22 +105,27 @@ static size_t put_plain(struct page *pg, const char *name, struct place *p, off_
 	return put(pg, name, &e, off);
 }
 
-/* An entry with its attributes, which counts as a lookup: only if it fits. */
-static size_t put_plus(struct page *pg, const char *name, struct place *p, off_t off)
+/* An entry with its attributes, which counts as a lookup: only if it fits. The place is taken. */
+static int put_plus(struct page *pg, const char *name, struct place p, off_t off, size_t *ret)
 {
 	struct op *op = pg->op;
 	size_t room = op->size - pg->used;
+	int r;
 
-	if (fuse_add_direntry_plus(op->req, NULL, 0, name, NULL, off) > room)
+	*ret = 0;
+	if (fuse_add_direntry_plus(op->req, NULL, 0, name, NULL, off) > room) {
+		place_fini(&p);
 		return 0;
+	}
 	op->entry = (struct fuse_entry_param){ 0 };
-	if (op_entry(op, *p, VIEW_NEVER) < 0)
-		return 0;
-	*p = (struct place){ 0 };
+	r = op_entry(op, p, VIEW_NEVER);
+	if (r < 0)
+		return r;
 	/* Entries below a commit hold for ever; others are looked up again when used. */
 	if (listing_is_final(&op->inode->place))
 		op->entry.entry_timeout = op_seconds(VIEW_FOREVER);
-	return put(pg, name, &op->entry, off);
+	*ret = put(pg, name, &op->entry, off);
+	return 0;
 }
 
 static bool lists_only_names(const struct place *dir)
@@ -137,9 +142,8 @@ static int put_entry(struct page *pg, uint32_t i, off_t off, size_t *ret)
 	if (r < 0)
 		return r;
 	if (pg->plus && !lists_only_names(&pg->op->inode->place))
-		*ret = put_plus(pg, name, &p, off);
-	else
-		*ret = put_plain(pg, name, &p, off);
+		return put_plus(pg, name, p, off, ret);
+	*ret = put_plain(pg, name, &p, off);
 	place_fini(&p);
 	return 0;
 }

@@ -126,14 +126,17 @@ static int open_kind(struct op *op, struct file *f)
 
 static int run_open(struct op *op)
 {
+	struct ops *ops = op->ops;
+	struct file *f;
 	int r = op_new_file(op);
 
 	if (r < 0)
 		return r;
-	r = open_kind(op, op_file(op));
-	if (r != 0)
-		op_close_file(op->ops, NULL, op_file(op));
+	f = op_file(op);
 	op->answer = ANSWER_OPEN;
+	r = open_kind(op, f);
+	if (r != 0) /* parked or failed: the op is not ours to look at any more */
+		op_close_file(ops, NULL, f);
 	return r;
 }
 
@@ -156,8 +159,12 @@ static int read_blob(struct op *op, struct file *f)
 
 static int read_text(struct op *op, struct file *f)
 {
+	size_t off = (uint64_t)op->off < f->text.len ? (size_t)op->off : f->text.len;
+	size_t left = f->text.len - off;
+
+	op->off = 0; /* of the answer's text */
 	op->answer = ANSWER_TEXT;
-	return buf_add(&op->text, buf_str(&f->text), f->text.len);
+	return buf_add(&op->text, buf_str(&f->text) + off, left < op->size ? left : op->size);
 }
 
 static int read_written(struct op *op, struct file *f)

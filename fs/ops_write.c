@@ -20,16 +20,16 @@ static int writable_dir(struct op *op, struct inode *dir, struct scratch_node **
 }
 
 /* hub/blobs would make every scan of the cache warn. */
-static bool forbidden(const struct op *op)
+static bool is_forbidden(const struct inode *dir, const char *name)
 {
-	return op->inode->place.kind == PLACE_HUB && strcmp(op->name, "blobs") == 0;
+	return dir->place.kind == PLACE_HUB && strcmp(name, "blobs") == 0;
 }
 
 static int make(struct op *op, mode_t mode, const char *target, struct scratch_node **ret)
 {
 	const struct fuse_ctx *who = fuse_req_ctx(op->req);
 	struct scratch_node *dir;
-	int r = forbidden(op) ? -EROFS : writable_dir(op, op->inode, &dir);
+	int r = is_forbidden(op->inode, op->name) ? -EROFS : writable_dir(op, op->inode, &dir);
 
 	if (r < 0)
 		return r;
@@ -207,21 +207,20 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	start_remove(req, parent, name, S_IFDIR);
 }
 
-/* Is the target a name the tree shows by itself? 1 yes, 0 no, PARKED only through *ret_parked. */
-static int target_is_shown(struct op *op, bool *ret_parked)
+/* Is the target a name the tree shows by itself? 0 with the answer, or PARKED. */
+static int target_is_shown(struct op *op, bool *ret)
 {
 	struct place p;
 	int64_t ttl_ms;
 	int r = view_lookup(&op->ops->view, &op->inode2->place, op->name2, &op->waiter, &p,
 			    &ttl_ms);
-	int shown;
 
-	*ret_parked = r == PARKED;
-	if (r != 0)
-		return 0;
-	shown = p.kind != PLACE_SCRATCH;
-	place_fini(&p);
-	return shown;
+	if (r == PARKED)
+		return r;
+	*ret = r == 0 && p.kind != PLACE_SCRATCH;
+	if (r == 0)
+		place_fini(&p);
+	return 0;
 }
 
 static void heed_renamed(struct op *op, struct scratch_node *from)
@@ -236,39 +235,42 @@ static void heed_renamed(struct op *op, struct scratch_node *from)
 	scratch_unref(s, n);
 }
 
-static int move(struct op *op, struct scratch_node *from, struct scratch_node *to, bool asks)
+static int move(struct op *op, struct scratch_node *from, struct scratch_node *to, bool shown)
 {
-	bool parked = false;
-	int shown = asks && target_is_shown(op, &parked);
+	struct scratch *s = op->ops->view.scratch;
 
-	if (parked)
-		return PARKED;
 	if (!shown)
-		return scratch_rename(op->ops->view.scratch, from, op->name, to, op->name2,
-				      (unsigned)op->flags);
+		return scratch_rename(s, from, op->name, to, op->name2, (unsigned)op->flags);
+	if (op->flags)
+		return op->flags == RENAME_NOREPLACE ? -EEXIST : -EINVAL;
 	heed_renamed(op, from);
-	return scratch_unlink(op->ops->view.scratch, from, op->name);
+	return scratch_unlink(s, from, op->name);
 }
 
-static int rename_written(struct op *op, bool asks)
+static int rename_written(struct op *op, bool shown)
 {
+	struct scratch *s = op->ops->view.scratch;
 	struct scratch_node *from, *to;
-	int r = writable_dir(op, op->inode, &from);
+	int r = is_forbidden(op->inode2, op->name2) ? -EROFS : writable_dir(op, op->inode, &from);
 
 	if (r < 0)
 		return r;
 	r = writable_dir(op, op->inode2, &to);
 	if (r == 0) {
-		r = move(op, from, to, asks);
-		scratch_unref(op->ops->view.scratch, to);
+		r = move(op, from, to, shown);
+		scratch_unref(s, to);
 	}
-	scratch_unref(op->ops->view.scratch, from);
+	scratch_unref(s, from);
 	return r == -ENOENT ? -EROFS : r;
 }
 
+/* What may park comes first: after it nothing is left to clean up. */
 static int run_rename(struct op *op)
 {
-	return rename_written(op, true);
+	bool shown = false;
+	int r = target_is_shown(op, &shown);
+
+	return r == PARKED ? r : rename_written(op, shown);
 }
 
 /* The hub has no such name, or cannot be asked: what a client writes does not depend on it. */
@@ -292,7 +294,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 static int run_link(struct op *op)
 {
 	struct scratch_node *dir, *n = op->inode->place.written;
-	int r = n ? writable_dir(op, op->inode2, &dir) : -EROFS;
+	bool may = n && !is_forbidden(op->inode2, op->name2);
+	int r = may ? writable_dir(op, op->inode2, &dir) : -EROFS;
 
 	if (r < 0)
 		return r;

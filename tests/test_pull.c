@@ -46,6 +46,7 @@ static int setup(void **state)
 	lock_take(&w->pulls.lock);
 	if (pull_join_locked(&w->pulls, &w->what, blob, &w->pull) < 0)
 		return -1;
+	blob_unref(blob);
 	*state = w;
 	return 0;
 }
@@ -302,6 +303,7 @@ static void the_last_reader_takes_back_what_is_queued(void **state)
 	run = start_next(w);
 	carry_to(w, run, 2 * MIB + 5);
 	assert_int_equal(pull_join_locked(&w->pulls, &w->what, blob, &again), 0);
+	blob_unref(blob);
 	assert_ptr_equal(again, w->pull);
 	pull_leave_locked(again);
 	assert_int_equal(run_count(w), 2); /* one reader is left */
@@ -486,6 +488,7 @@ static void leave_and_join(struct world *w)
 	pull_leave_locked(w->pull);
 	check(w);
 	assert_int_equal(pull_join_locked(&w->pulls, &w->what, blob, &again), 0);
+	blob_unref(blob);
 	assert_ptr_equal(again, w->pull);
 }
 
