@@ -69,6 +69,9 @@ endif
 # What a caller's -j says counts; without one, all cores.
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 FUZZ_SECONDS ?= 600
+# Stories short enough for an instrumented build.
+SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py
+SHORT_FLOWS_tsan := tests/flow_bytes.py
 
 .PHONY: all objects tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
 	check-clients lint fuzz fuzz-short bench format install clean distclean
@@ -118,7 +121,8 @@ check-unit:
 	@$(SUBMAKE) tests
 	@tools/unit $(B)/tests
 check-asan check-tsan: check-%:
-	@$(MAKE) --no-print-directory VARIANT=$* check-unit
+	@$(MAKE) --no-print-directory VARIANT=$* check-unit all
+	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
 check-flows: all
 	@tools/flows tests/flow_*.py
 check-clients: all

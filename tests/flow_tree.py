@@ -150,8 +150,9 @@ def test_du_tells_what_is_cached(hub, mount):
     assert stat(path).st_blocks == 0 and du(path) == 0 and du(path, "--apparent-size") == len(BIG)
     assert stat(path).st_blksize & (stat(path).st_blksize - 1) == 0
     read(path, 4096, 100, step=100)
-    some = stat(path).st_blocks * 512
-    assert 0 < some < len(BIG) and du(path) == some == math.ceil(int(xattr(path, "user.matrixfs.present")) / 512) * 512
+    assert eventually(lambda: 0 < du(path) == stat(path).st_blocks * 512 < len(BIG))
+    # Whole chunks are present; a part of one may lie on the disk, too.
+    assert eventually(lambda: 0 < int(xattr(path, "user.matrixfs.present")) <= du(path))
     read(path)
     assert eventually(lambda: xattr(path, "user.matrixfs.sealed") == "1")
     assert du(path) == stat(path).st_blocks * 512 == math.ceil(len(BIG) / 512) * 512
