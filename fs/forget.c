@@ -60,7 +60,7 @@ int forget_start(void (*fn)(void *arg, uint64_t number), void *arg, struct forge
 		return -ENOMEM;
 	f->fn = fn;
 	f->arg = arg;
-	lock_init(&f->lock, LOCK_FILES);
+	lock_init(&f->lock, LOCK_OPENFILES);
 	cond_init(&f->work);
 	r = thread_start(&f->thread, "mfs-forget", forget_main, f);
 	if (r < 0) {

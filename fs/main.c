@@ -240,7 +240,7 @@ static void close_all(struct program *p)
 	forget_stop(p->ops.forget);
 	mount_close(p->mount);
 	op_close_files(&p->ops);
-	files_fini(&p->ops.files);
+	openfiles_fini(&p->ops.files);
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
@@ -253,7 +253,7 @@ static int serve(struct program *p)
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r;
 
-	files_init(&p->ops.files);
+	openfiles_init(&p->ops.files);
 	r = open_node(p, &why);
 
 	if (r == 0)

@@ -23,28 +23,28 @@ double op_seconds(int64_t ttl_ms)
 	return ttl_ms == VIEW_FOREVER ? FOREVER_SECONDS : (double)ttl_ms / 1000;
 }
 
-static struct file_world world_of(const struct ops *ops)
+static struct openfile_world world_of(const struct ops *ops)
 {
-	return (struct file_world){ ops->inodes, ops->view.node, ops->view.scratch };
+	return (struct openfile_world){ ops->inodes, ops->view.node, ops->view.scratch };
 }
 
-struct file *op_file(const struct op *op)
+struct openfile *op_file(const struct op *op)
 {
-	return (struct file *)(uintptr_t)op->fi.fh;
+	return (struct openfile *)(uintptr_t)op->fi.fh;
 }
 
 int op_new_file(struct op *op)
 {
-	struct file *f = file_new(&op->ops->files, op->inode);
+	struct openfile *f = openfile_new(&op->ops->files, op->inode);
 
 	op->fi.fh = (uintptr_t)f;
 	return f ? 0 : -ENOMEM;
 }
 
-void op_close_file(struct ops *ops, fuse_req_t req, struct file *f)
+void op_close_file(struct ops *ops, fuse_req_t req, struct openfile *f)
 {
-	struct file_world w = world_of(ops);
-	int id = file_close(&ops->files, &w, f);
+	struct openfile_world w = world_of(ops);
+	int id = openfile_close(&ops->files, &w, f);
 
 #ifdef FUSE_CAP_PASSTHROUGH
 	if (id && req)
@@ -57,9 +57,9 @@ void op_close_file(struct ops *ops, fuse_req_t req, struct file *f)
 
 void op_close_files(struct ops *ops)
 {
-	struct file_world w = world_of(ops);
+	struct openfile_world w = world_of(ops);
 
-	files_close(&ops->files, &w);
+	openfiles_close(&ops->files, &w);
 }
 
 /* A reply fails with -ENOENT when the request was given up meanwhile: then nobody will ever

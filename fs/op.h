@@ -13,7 +13,7 @@
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 
-#include "fs/file.h"
+#include "fs/openfile.h"
 #include "fs/forget.h"
 #include "fs/inode.h"
 #include "fs/view.h"
@@ -22,7 +22,7 @@
 struct ops {
 	struct view view;
 	struct inodes *inodes;
-	struct files files;
+	struct openfiles files;
 	struct fuse_session *session;
 	struct forget *forget; /* what was wrong leaves the page cache */
 	bool passthrough;      /* offered by the kernel, allowed by options */
@@ -93,12 +93,12 @@ MUST_USE int op_entry(struct op *op, struct place place, int64_t ttl_ms);
 /* Attributes of an inode with its number. */
 MUST_USE int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms);
 /* The open file a request is about, or that its answer opens. */
-struct file *op_file(const struct op *op);
+struct openfile *op_file(const struct op *op);
 /* Makes a file the one this op is about. -ENOMEM. */
 MUST_USE int op_new_file(struct op *op);
 /* Ends an open file. req is one not yet replied to; with NULL a backing id stays with the
  * kernel until the unmount. */
-void op_close_file(struct ops *ops, fuse_req_t req, struct file *f);
+void op_close_file(struct ops *ops, fuse_req_t req, struct openfile *f);
 /* Ends all that are open, when no request can come any more. */
 void op_close_files(struct ops *ops);
 

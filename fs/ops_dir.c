@@ -21,7 +21,7 @@ static int opened(struct op *op, int r, struct listing *l)
 		listing_close(l);
 		return r;
 	}
-	op_file(op)->kind = FILE_DIR;
+	op_file(op)->kind = OPENFILE_DIR;
 	op_file(op)->listing = l;
 	op->fi.cache_readdir = op->fi.keep_cache = listing_is_final(&op->inode->place);
 	op->answer = ANSWER_OPEN;
@@ -58,7 +58,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	op_close_file(fuse_req_userdata(req), req, (struct file *)(uintptr_t)fi->fh);
+	op_close_file(fuse_req_userdata(req), req, (struct openfile *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
 }
 

@@ -38,7 +38,7 @@ static void close_spare(struct op *op, int id)
 }
 
 /* Chooses how the kernel reads an opened blob. */
-static void choose_mode(struct op *op, struct file *f)
+static void choose_mode(struct op *op, struct openfile *f)
 {
 	int fd = op->ops->passthrough ? node_sealed_fd(f->handle) : -1;
 	int id = 0, spare = 0;
@@ -75,13 +75,13 @@ static int open_handle(struct op *op, struct handle **ret)
 	return r;
 }
 
-static int open_blob(struct op *op, struct file *f)
+static int open_blob(struct op *op, struct openfile *f)
 {
 	int r;
 
 	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC))
 		return -EROFS;
-	f->kind = FILE_BLOB;
+	f->kind = OPENFILE_BLOB;
 	r = open_handle(op, &f->handle);
 	if (r == 0)
 		choose_mode(op, f);
@@ -89,22 +89,22 @@ static int open_blob(struct op *op, struct file *f)
 }
 
 /* Made-up files read as they were when opened, and swallow what is written to them. */
-static int open_text(struct op *op, struct file *f)
+static int open_text(struct op *op, struct openfile *f)
 {
 	bool writes = (op->fi.flags & O_ACCMODE) != O_RDONLY;
 
 	if (writes && op->ops->view.strict_ro)
 		return -EROFS;
-	f->kind = writes ? FILE_SINK : FILE_TEXT;
+	f->kind = writes ? OPENFILE_SINK : OPENFILE_TEXT;
 	op->fi.direct_io = 1; /* no page may outlive this open */
 	if ((op->fi.flags & O_ACCMODE) == O_WRONLY)
 		return 0;
 	return attr_text(&op->ops->view, &op->inode->place, &op->waiter, &f->text);
 }
 
-static int open_written(struct op *op, struct file *f)
+static int open_written(struct op *op, struct openfile *f)
 {
-	f->kind = FILE_SCRATCH;
+	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(op->inode->place.written);
 	scratch_open(op->ops->view.scratch, f->written);
 	if (op->fi.flags & O_TRUNC)
@@ -112,7 +112,7 @@ static int open_written(struct op *op, struct file *f)
 	return 0;
 }
 
-static int open_kind(struct op *op, struct file *f)
+static int open_kind(struct op *op, struct openfile *f)
 {
 	switch (op->inode->place.kind) {
 	case PLACE_BLOB:
@@ -127,7 +127,7 @@ static int open_kind(struct op *op, struct file *f)
 static int run_open(struct op *op)
 {
 	struct ops *ops = op->ops;
-	struct file *f;
+	struct openfile *f;
 	int r = op_new_file(op);
 
 	if (r < 0)
@@ -150,14 +150,14 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	op_start_waiting(op, false);
 }
 
-static int read_blob(struct op *op, struct file *f)
+static int read_blob(struct op *op, struct openfile *f)
 {
 	op->answer = ANSWER_BYTES;
 	return node_read(op->ops->view.node, f->handle, (uint64_t)op->off, op->size, &op->waiter,
 			 &op->bytes, &op->count);
 }
 
-static int read_text(struct op *op, struct file *f)
+static int read_text(struct op *op, struct openfile *f)
 {
 	size_t off = (uint64_t)op->off < f->text.len ? (size_t)op->off : f->text.len;
 	size_t left = f->text.len - off;
@@ -167,7 +167,7 @@ static int read_text(struct op *op, struct file *f)
 	return buf_add(&op->text, buf_str(&f->text) + off, left < op->size ? left : op->size);
 }
 
-static int read_written(struct op *op, struct file *f)
+static int read_written(struct op *op, struct openfile *f)
 {
 	int64_t n;
 
@@ -184,12 +184,12 @@ static int read_written(struct op *op, struct file *f)
 
 static int run_read(struct op *op)
 {
-	struct file *f = op_file(op);
+	struct openfile *f = op_file(op);
 
 	switch (f->kind) {
-	case FILE_BLOB:
+	case OPENFILE_BLOB:
 		return read_blob(op, f);
-	case FILE_SCRATCH:
+	case OPENFILE_SCRATCH:
 		return read_written(op, f);
 	default:
 		return read_text(op, f);
@@ -214,7 +214,7 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct ops *ops = fuse_req_userdata(req);
 
 	(void)ino;
-	op_close_file(ops, req, (struct file *)(uintptr_t)fi->fh);
+	op_close_file(ops, req, (struct openfile *)(uintptr_t)fi->fh);
 	fuse_reply_err(req, 0);
 }
 

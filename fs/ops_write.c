@@ -87,13 +87,13 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 /* Makes the file and opens it. */
 static int create(struct op *op)
 {
-	struct file *f = op_file(op);
+	struct openfile *f = op_file(op);
 	struct scratch_node *n;
 	int r = make(op, S_IFREG | (op->mode & 07777), NULL, &n);
 
 	if (r < 0)
 		return r;
-	f->kind = FILE_SCRATCH;
+	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(n);
 	scratch_open(op->ops->view.scratch, n);
 	return op_entry(op, written_place(op, n), VIEW_NEVER);
@@ -140,15 +140,15 @@ static void heed_ref(struct op *op, struct repo *r, const void *text, int64_t le
 static int run_write(struct op *op)
 {
 	const struct place *p = &op->inode->place;
-	struct file *f = op_file(op);
+	struct openfile *f = op_file(op);
 	int64_t n = (int64_t)op->size;
 
 	if (!op->data)
 		return -ENOMEM;
-	if (f->kind == FILE_SCRATCH)
+	if (f->kind == OPENFILE_SCRATCH)
 		n = scratch_write(op->ops->view.scratch, f->written, op->data, op->size,
 				  (uint64_t)op->off);
-	else if (f->kind != FILE_SINK)
+	else if (f->kind != OPENFILE_SINK)
 		n = -EROFS;
 	else if (p->kind == PLACE_REF)
 		heed_ref(op, p->repo, op->data, n);

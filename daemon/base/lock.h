@@ -17,7 +17,7 @@
 
 /* In the order in which they may be nested. */
 enum lock_rank {
-	LOCK_FILES = 1,
+	LOCK_OPENFILES = 1,
 	LOCK_INODE,
 	LOCK_SCRATCH,
 	LOCK_NODE,

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/file.h"
+#include "fs/openfile.h"
 
 #include <assert.h>
 
-void files_init(struct files *all)
+void openfiles_init(struct openfiles *all)
 {
-	lock_init(&all->lock, LOCK_FILES);
+	lock_init(&all->lock, LOCK_OPENFILES);
 	all->first = NULL;
 }
 
-void files_fini(struct files *all)
+void openfiles_fini(struct openfiles *all)
 {
 	assert(!all->first);
 	lock_fini(&all->lock);
 }
 
-struct file *file_new(struct files *all, struct inode *i)
+struct openfile *openfile_new(struct openfiles *all, struct inode *i)
 {
-	struct file *f = calloc(1, sizeof(*f));
+	struct openfile *f = calloc(1, sizeof(*f));
 
 	if (!f)
 		return NULL;
@@ -31,7 +31,7 @@ struct file *file_new(struct files *all, struct inode *i)
 	return f;
 }
 
-static void unlink_file(struct files *all, struct file *f)
+static void unlink_openfile(struct openfiles *all, struct openfile *f)
 {
 	lock_take(&all->lock);
 	if (f->prev)
@@ -43,11 +43,11 @@ static void unlink_file(struct files *all, struct file *f)
 	lock_drop(&all->lock);
 }
 
-int file_close(struct files *all, const struct file_world *w, struct file *f)
+int openfile_close(struct openfiles *all, const struct openfile_world *w, struct openfile *f)
 {
 	int id = f->counted ? inode_release(w->inodes, f->inode, f->passthrough) : 0;
 
-	unlink_file(all, f);
+	unlink_openfile(all, f);
 	node_close_file(w->node, f->handle);
 	if (f->written) {
 		scratch_close(w->scratch, f->written);
@@ -59,9 +59,9 @@ int file_close(struct files *all, const struct file_world *w, struct file *f)
 	return id;
 }
 
-static struct file *first_file(struct files *all)
+static struct openfile *first_openfile(struct openfiles *all)
 {
-	struct file *f;
+	struct openfile *f;
 
 	lock_take(&all->lock);
 	f = all->first;
@@ -69,10 +69,10 @@ static struct file *first_file(struct files *all)
 	return f;
 }
 
-void files_close(struct files *all, const struct file_world *w)
+void openfiles_close(struct openfiles *all, const struct openfile_world *w)
 {
-	struct file *f;
+	struct openfile *f;
 
-	while ((f = first_file(all)))
-		file_close(all, w, f);
+	while ((f = first_openfile(all)))
+		openfile_close(all, w, f);
 }
