@@ -15,8 +15,9 @@ struct snapshot {
 	atomic_uint refs;
 	struct repo *repo; /* borrowed for good */
 	char commit[COMMIT_HEX + 1];
-	int64_t date_s;         /* seconds since 1970 */
-	struct manifest *files; /* owned */
+	int64_t date_s;           /* seconds since 1970 */
+	struct manifest *files;   /* owned */
+	atomic_ullong json_bytes; /* length of manifest_tree_json(), 0 until somebody asked */
 };
 
 /* A snapshot with one count; the manifest is taken. -ENOMEM. */

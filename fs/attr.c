@@ -54,15 +54,30 @@ static mode_t text_mode(const struct view *v)
 	return v->strict_ro ? MODE_FILE_RO : MODE_FILE_RW;
 }
 
-static int stat_tree_json(const struct view *v, const struct place *p, struct stat *st)
+/* The text is long for a large commit, so its length is only found out once. */
+static int json_bytes(struct snapshot *s, uint64_t *ret)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
+	int r = 0;
+
+	*ret = atomic_load(&s->json_bytes);
+	if (*ret == 0) {
+		r = manifest_tree_json(s->files, &text);
+		*ret = text.len;
+		atomic_store(&s->json_bytes, r < 0 ? 0 : text.len);
+	}
+	return r;
+}
+
+static int stat_tree_json(const struct view *v, const struct place *p, struct stat *st)
+{
+	uint64_t bytes;
 	int r;
 
 	assert(p->snapshot);
-	r = manifest_tree_json(p->snapshot->files, &text);
+	r = json_bytes(p->snapshot, &bytes);
 	st->st_mode = text_mode(v);
-	set_size(st, text.len, text.len);
+	set_size(st, bytes, bytes);
 	return r;
 }
 
