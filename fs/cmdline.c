@@ -180,6 +180,12 @@ static int place_words(struct parser *p, bool is_helper)
 	c->mountpoint = p->words[p->word_count - 1];
 	if (!*c->mountpoint)
 		return complain(p->why, "The mount point is an empty word.");
+	/* A slip of two mount points must not mount over the second. */
+	if (c->by_mount && strchr(c->source, '/') && !strstr(c->source, "://"))
+		return complain(p->why,
+				"Two mount points were given, \"%s\" and \"%s\"; SOURCE is a hub's "
+				"URL or a plain word.",
+				c->source, c->mountpoint);
 	if (p->mount_flag && !c->by_mount)
 		return complain(p->why,
 				"\"%s\" is for mount(8), which names SOURCE and MOUNTPOINT; "

@@ -562,6 +562,20 @@ def test_wrong_bytes_do_not_stay_in_the_page_cache(tiny, mount):
             assert eventually(lambda: within(PROMPT, os.pread, held.fileno(), len(BIG), 0) == BIG, 5)
 
 
+def test_readers_are_not_in_the_way_of_forgetting(hub, mount):
+    """The kernel forgets pages only when the reads under way have ended, and those wait for verified bytes."""
+    large = models.big_file(48 << 20, seed=12)
+    hub.repo("org/large").commit({"w.safetensors": large})
+    m = mount(hub, timeout=20)
+    path = m.file("org/large", "w.safetensors")
+    with hub.fault(BYTES, "wrong_bytes", offset=40 << 20, times=2) as fault:
+        fails(lambda: read(path, seconds=60))              # what it gives came before the first verdict
+        began = time.monotonic()
+        assert eventually(lambda: not fails(lambda: read(path)) and read(path) == large, 60), m.log_text()
+        assert time.monotonic() - began < 15 and fault.hits == 2, m.log_text()
+    assert sealed(m, path)
+
+
 # ---- the cache directory ----
 
 @contextlib.contextmanager

@@ -373,6 +373,8 @@ static void test_mount_helper(void **state)
 
 	bad("mount.fuse.matrixfs /m", "SOURCE MOUNTPOINT");
 	bad("matrixfs https://me:pw@a.org /m", "SOURCE or -o: ");
+	bad("matrixfs /mnt /tmp", "Two mount points");
+	bad("mount.fuse.matrixfs ./a /m", "Two mount points");
 	bad("matrixfs -n /m", "\"-n\" is for mount(8)");
 	bad("matrixfs -t fuse.matrixfs /m", "\"-t\" is for mount(8)");
 }
