@@ -59,6 +59,8 @@ static int ask_round(struct asking *a, ask_fn ask, void *arg)
 		if (a->refused >> i & 1)
 			continue;
 		r = ask(a->d->hubs[i], &a->job->cancel, arg, &wait_ms);
+		if (weight(r) > 1)
+			log_warn(r, "hub=%s did not tell", hub_name(a->d->hubs[i]));
 		if (wait_ms > a->retry.asked_ms)
 			a->retry.asked_ms = wait_ms;
 		if (r == 0 || r == ERR_CANCELED || r == ERR_STOPPING)
@@ -154,7 +156,12 @@ static int list_commit(const struct discover *d, struct flight_job *job, struct 
 
 	if (r != -ENOENT)
 		return r;
+	r = known_refusal(d->known, repo, commit);
+	if (r < 0)
+		return r;
 	r = ask_hubs(d, job, ask_files, &q);
+	if (r == ERR_HOSTILE)
+		known_refuse_commit(d->known, repo, commit, r);
 	if (r < 0)
 		return r;
 	return known_add_snapshot(d->known, repo, commit, q.date_s, q.files, &s);
@@ -247,8 +254,12 @@ int discover_ref(const struct discover *d, struct flight_job *job, struct repo *
 	if (r == 0)
 		return known_set_ref(d->known, repo, ref, q.answer.commit);
 	report(r, q.id, ref);
-	if (!gone)
-		return has_old(d, repo, ref) ? known_fail_ref(d->known, repo, ref) : r;
+	if (!gone && !has_old(d, repo, ref))
+		return r;
+	if (!gone) {
+		log_warn(r, "ref=%s of repo=%s stands as it was", ref, q.id->name);
+		return known_fail_ref(d->known, repo, ref);
+	}
 	if (known_drop_ref(d->known, repo, ref) < 0)
 		log_debug("cannot forget ref=%s", ref);
 	return find_below(d, job, repo, ref);

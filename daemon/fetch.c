@@ -279,7 +279,7 @@ static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t l
 		return there ? 0 : ERR_STOPPING;
 	if (!there && blob_present_bytes(p->blob) == p->what.file.size)
 		pull_hash_kick_locked(p); /* all is there but a verdict */
-	if (!there && p->barred_until_ms > clock_ms())
+	if (!there && p->distrust.barred_until_ms > clock_ms())
 		return ERR_DIGEST;
 	if (!there && f->conf.source_count == 0)
 		return ERR_OFFLINE;

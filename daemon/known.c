@@ -13,6 +13,7 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 
+#define REFUSED_MS 2000         /* a refused file list is not asked for again so long */
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
 
 struct ref {
@@ -35,6 +36,10 @@ struct repo {
 	_Atomic(struct repo *) canonical; /* itself, or the one it is another name of */
 	struct ref *refs;                 /* this and the next two: guarded by known->lock */
 	struct commit *commits;
+	/* The last commit whose file list was refused. */
+	char refused[COMMIT_HEX + 1];
+	int refusal;
+	int64_t refused_until_ms;
 };
 
 struct known {
@@ -487,6 +492,26 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 		return rc;
 	}
 	return keep(k, r, commit, date_s, files, ret);
+}
+
+void known_refuse_commit(struct known *k, struct repo *r, const char *commit, int error)
+{
+	lock_take(&k->lock);
+	snprintf(r->refused, sizeof(r->refused), "%s", commit);
+	r->refusal = error;
+	r->refused_until_ms = clock_ms() + REFUSED_MS;
+	lock_drop(&k->lock);
+}
+
+int known_refusal(struct known *k, struct repo *r, const char *commit)
+{
+	int error = 0;
+
+	lock_take(&k->lock);
+	if (strcmp(r->refused, commit) == 0 && clock_ms() < r->refused_until_ms)
+		error = r->refusal;
+	lock_drop(&k->lock);
+	return error;
 }
 
 /* ---- lists ---- */

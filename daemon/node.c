@@ -22,6 +22,7 @@
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
+#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct node {
@@ -37,6 +38,7 @@ struct node {
 	struct fetch *fetch;
 	struct evict *evict;
 	int64_t ref_ttl_ms;
+	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
 };
 
 struct handle {
@@ -161,6 +163,7 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	if (!n)
 		return -ENOMEM;
 	n->ref_ttl_ms = conf->ref_ttl_ms;
+	n->ref_retry_ms = conf->ref_ttl_ms < REF_RETRY_MS ? conf->ref_ttl_ms : REF_RETRY_MS;
 	r = start_all(n, conf, why);
 	if (r < 0) {
 		if (!why->len)
@@ -243,7 +246,8 @@ static int join(struct node *n, flight_fn work, char kind, const struct repo_id 
 	char repo_text[REPO_KEY_MAX + 1];
 
 	if (n->hub_count == 0)
-		return ERR_OFFLINE;
+		return log_warn(ERR_OFFLINE, "repo=%s/%s %s", repo_type_plural(id->type), id->name,
+				name);
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return -ENOMEM;
@@ -272,7 +276,7 @@ static bool ref_is_fresh(const struct node *n, const struct known_ref *ref, int6
 	if (n->hub_count == 0 || (ref->checked_ms && now - ref->checked_ms < n->ref_ttl_ms))
 		return true;
 	return ref->checked_ms >= started_ms || ref->failed_ms >= started_ms ||
-	       (ref->failed_ms && now - ref->failed_ms < REF_RETRY_MS);
+	       (ref->failed_ms && now - ref->failed_ms < n->ref_retry_ms);
 }
 
 int node_ref(struct node *n, struct repo *r, const char *ref, struct waiter *w,
@@ -341,10 +345,12 @@ int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct han
 	if (!h)
 		return -ENOMEM;
 	r = fetch_open(n->fetch, &what, &h->pull);
+	if ((r == -ENOSPC || r == -EDQUOT) && make_room(n))
+		r = fetch_open(n->fetch, &what, &h->pull);
 	if (r < 0) {
 		free(h);
-		return log_err(r, "cannot open path=%s repo=%s in the cache", what.path,
-			       what.repo.name);
+		return log_err(r, "cannot open path=%s repo=%s in the cache%s", what.path,
+			       what.repo.name, r == -ENOSPC ? FULL_ADVICE : "");
 	}
 	atomic_init(&h->refs, 1);
 	h->blob = fetch_blob(h->pull);

@@ -219,6 +219,8 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 		return -ENOMEM;
 	p->all = all;
 	p->blob = blob_ref(blob);
+	p->distrust = distrusts_get(&all->distrusts, what->etag);
+	p->verified_only = p->distrust.strikes > 0;
 	p->what = *what;
 	p->what.path = strdup(what->path);
 	if (!p->what.path || map_put_str(&all->by_etag, p->what.etag, p) < 0) {
@@ -442,9 +444,10 @@ void pull_leave_locked(struct pull *p)
 
 struct pull *pull_if_idle_locked(struct pull *p)
 {
-	/* Distrust outlives the readers: it ends with the seal. */
-	if (p->readers || p->busy || p->hash_queued || p->hash_busy || p->verified_only)
+	if (p->readers || p->busy || p->hash_queued || p->hash_busy)
 		return NULL;
+	/* Distrust outlives the readers: it ends with the seal. */
+	distrusts_put(&p->all->distrusts, p->what.etag, &p->distrust);
 	map_del_str(&p->all->by_etag, p->what.etag);
 	return p;
 }

@@ -23,6 +23,7 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 #include "daemon/base/wait.h"
+#include "daemon/distrust.h"
 #include "daemon/plan.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -68,13 +69,11 @@ struct pull {
 	uint64_t hashed;
 	bool hash_queued, hash_busy;
 	/* Distrust, after a wrong digest. */
-	unsigned strikes;        /* wrong digests in a row */
-	bool all_wanted;         /* runs for all that is absent have been queued */
-	bool verified_only;      /* serve nothing before it is sealed */
-	int64_t barred_until_ms; /* ERR_DIGEST at once until then */
-	uint64_t sources_used;   /* bit i: source i gave bytes since the last drop */
-	uint64_t sources_bad;    /* bit i: source i was part of a wrong digest */
-	const char *source;      /* name of the last source that gave bytes, or NULL; static */
+	struct distrust distrust;
+	bool all_wanted;       /* runs for all that is absent have been queued */
+	bool verified_only;    /* serve nothing before it is sealed */
+	uint64_t sources_used; /* bit i: source i gave bytes since the last drop */
+	const char *source;    /* name of the last source that gave bytes, or NULL; static */
 };
 
 struct run_queue {
@@ -89,6 +88,7 @@ struct pulls {
 	struct map by_etag;
 	struct run_queue demand, ahead;
 	struct pull *hash_first, **hash_end;
+	struct distrusts distrusts; /* of blobs that nobody reads now */
 	bool stop;
 };
 

@@ -97,16 +97,16 @@ static void distrust_locked(struct sealer *s, struct pull *p)
 	uint64_t every = s->conf.source_count >= 64 ? UINT64_MAX
 						    : (UINT64_C(1) << s->conf.source_count) - 1;
 
-	p->sources_bad |= p->sources_used;
-	if ((p->sources_bad & every) == every)
-		p->sources_bad = 0;
+	p->distrust.sources_bad |= p->sources_used;
+	if ((p->distrust.sources_bad & every) == every)
+		p->distrust.sources_bad = 0;
 	p->sources_used = 0;
 	p->verified_only = true;
 	p->all_wanted = false;
 	p->hashed = 0;
-	if (++p->strikes >= SEAL_STRIKES_MAX) {
-		p->strikes = SEAL_STRIKES_MAX - 1; /* after the bar one more try */
-		p->barred_until_ms = clock_ms() + SEAL_BAR_MS;
+	if (++p->distrust.strikes >= SEAL_STRIKES_MAX) {
+		p->distrust.strikes = SEAL_STRIKES_MAX - 1; /* after the bar one more try */
+		p->distrust.barred_until_ms = clock_ms() + SEAL_BAR_MS;
 	}
 }
 
@@ -123,7 +123,7 @@ static void reject(struct sealer *s, struct pull *p)
 	r = blob_drop(p->blob);
 	lock_take(&pulls->lock);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
-	if (r < 0 || p->barred_until_ms > clock_ms())
+	if (r < 0 || p->distrust.barred_until_ms > clock_ms())
 		waitlist_settle_all(&p->waiters, r < 0 ? r : ERR_DIGEST, &settled);
 	else if (p->waiters.first)
 		r = pull_want_all_locked(p);
@@ -171,7 +171,7 @@ static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)
 		return;
 	}
 	lock_take(&pulls->lock);
-	p->strikes = 0;
+	p->distrust = (struct distrust){ 0 };
 	p->verified_only = false;
 	pull_settle_ready_locked(p, &settled);
 	lock_drop(&pulls->lock);

@@ -124,7 +124,7 @@ static uint64_t bad_sources(struct carrier *c)
 	uint64_t bad;
 
 	lock_take(&pulls->lock);
-	bad = c->pull->sources_bad;
+	bad = c->pull->distrust.sources_bad;
 	lock_drop(&pulls->lock);
 	return bad;
 }

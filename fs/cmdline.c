@@ -167,6 +167,11 @@ static bool is_mount_helper(const char *program)
 	return !strcmp(slash ? slash + 1 : program, "mount.fuse.matrixfs");
 }
 
+static bool is_source(const char *word)
+{
+	return strstr(word, "://") || strcmp(word, "none") == 0 || strcmp(word, "matrixfs") == 0;
+}
+
 static int place_words(struct parser *p, bool is_helper)
 {
 	struct cmdline *c = p->c;
@@ -181,11 +186,12 @@ static int place_words(struct parser *p, bool is_helper)
 	if (!*c->mountpoint)
 		return complain(p->why, "The mount point is an empty word.");
 	/* A slip of two mount points must not mount over the second. */
-	if (c->by_mount && strchr(c->source, '/') && !strstr(c->source, "://"))
-		return complain(p->why,
-				"Two mount points were given, \"%s\" and \"%s\"; SOURCE is a hub's "
-				"URL or a plain word.",
-				c->source, c->mountpoint);
+	if (c->by_mount && !is_source(c->source))
+		return complain(
+			p->why,
+			"\"%s\" is no SOURCE for \"%s\": it is the URL of a hub, or \"none\", "
+			"or \"matrixfs\".",
+			c->source, c->mountpoint);
 	if (p->mount_flag && !c->by_mount)
 		return complain(p->why,
 				"\"%s\" is for mount(8), which names SOURCE and MOUNTPOINT; "

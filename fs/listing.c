@@ -100,10 +100,7 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 
 	if (has(f->l, name))
 		return 0;
-	return add(f->l, name,
-		   (struct place){ .kind = PLACE_SCRATCH,
-				   .scratch = f->v->scratch,
-				   .written = scratch_ref(n) });
+	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
 
 static void list_written(struct filling *f)

@@ -18,6 +18,13 @@ static void op_free(struct op *op)
 	free(op);
 }
 
+struct permit_who op_who(const struct op *op)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(op->req);
+
+	return (struct permit_who){ ctx->uid, ctx->gid };
+}
+
 double op_seconds(int64_t ttl_ms)
 {
 	return ttl_ms == VIEW_FOREVER ? FOREVER_SECONDS : (double)ttl_ms / 1000;

@@ -16,6 +16,7 @@
 #include "fs/openfile.h"
 #include "fs/forget.h"
 #include "fs/inode.h"
+#include "fs/permit.h"
 #include "fs/view.h"
 
 /* What all requests share. */
@@ -86,6 +87,8 @@ void op_start(struct op *op);
 /* The same for one that may wait: it can be interrupted. */
 void op_start_waiting(struct op *op, bool reads);
 
+/* Who asks. */
+struct permit_who op_who(const struct op *op);
 /* Seconds for a time to live of view.h. */
 double op_seconds(int64_t ttl_ms);
 /* Makes the answer an entry for a place (taken), counting a lookup. */

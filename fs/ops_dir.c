@@ -2,6 +2,7 @@
 /* Directories: OPENDIR, READDIR, READDIRPLUS, RELEASEDIR. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/listing.h"
 #include "fs/ops.h"
@@ -30,9 +31,12 @@ static int opened(struct op *op, int r, struct listing *l)
 
 static int run_opendir(struct op *op)
 {
+	struct permit_who who = op_who(op);
 	struct listing *l = NULL;
-	int r = listing_open(&op->ops->view, &op->inode->place, &op->waiter, &l);
+	int r = permit_access(&who, &op->inode->place, R_OK);
 
+	if (r == 0)
+		r = listing_open(&op->ops->view, &op->inode->place, &op->waiter, &l);
 	return opened(op, r, l);
 }
 

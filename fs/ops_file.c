@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/log.h"
 #include "fs/attr.h"
@@ -104,6 +105,18 @@ static int open_text(struct op *op, struct openfile *f)
 
 static int open_written(struct op *op, struct openfile *f)
 {
+	static const int masks[O_ACCMODE + 1] = {
+		[O_RDONLY] = R_OK,
+		[O_WRONLY] = W_OK,
+		[O_RDWR] = R_OK | W_OK,
+	};
+	struct permit_who who = op_who(op);
+	int r = permit_access(&who, &op->inode->place,
+			      masks[op->fi.flags & O_ACCMODE] |
+				      (op->fi.flags & O_TRUNC ? W_OK : 0));
+
+	if (r < 0)
+		return r;
 	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(op->inode->place.written);
 	scratch_open(op->ops->view.scratch, f->written);

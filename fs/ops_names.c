@@ -23,10 +23,14 @@ static int found(struct op *op, int r, struct place p, int64_t ttl_ms)
 
 static int run_lookup(struct op *op)
 {
+	struct permit_who who = op_who(op);
 	struct place p = { 0 };
-	int64_t ttl_ms;
-	int r = view_lookup(&op->ops->view, &op->inode->place, op->name, &op->waiter, &p, &ttl_ms);
+	int64_t ttl_ms = VIEW_NEVER;
+	int r = permit_access(&who, &op->inode->place, X_OK);
 
+	if (r < 0)
+		return r;
+	r = view_lookup(&op->ops->view, &op->inode->place, op->name, &op->waiter, &p, &ttl_ms);
 	return found(op, r, p, ttl_ms);
 }
 
@@ -138,8 +142,11 @@ static int run_access(struct op *op)
 	bool drops_writes = p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE ||
 			    p->kind == PLACE_TREE_JSON;
 
-	if (!(op->flags & W_OK))
-		return 0;
+	struct permit_who who = op_who(op);
+	int r = permit_access(&who, p, op->flags);
+
+	if (r < 0 || !(op->flags & W_OK))
+		return r;
 	return !op->ops->view.strict_ro && (place_writable(p) || drops_writes) ? 0 : -EROFS;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/err.h"
 #include "fs/attr.h"
@@ -14,9 +15,24 @@
 /* The scratch directory behind a directory clients may write in; owned. */
 static int writable_dir(struct op *op, struct inode *dir, struct scratch_node **ret)
 {
-	if (op->ops->view.strict_ro)
-		return -EROFS;
-	return view_scratch_dir(&op->ops->view, &dir->place, true, ret);
+	struct permit_who who = op_who(op);
+	int r = op->ops->view.strict_ro ? -EROFS : permit_access(&who, &dir->place, W_OK | X_OK);
+
+	return r < 0 ? r : view_scratch_dir(&op->ops->view, &dir->place, true, ret);
+}
+
+/* May the caller take away what was written there, if anything was? */
+static int removable(struct op *op, struct inode *dir, const char *name)
+{
+	struct permit_who who = op_who(op);
+	struct place entry;
+	int r;
+
+	if (view_lookup_written(&op->ops->view, &dir->place, name, &entry) < 0)
+		return 0;
+	r = permit_remove(&who, &dir->place, &entry);
+	place_fini(&entry);
+	return r;
 }
 
 /* hub/blobs would make every scan of the cache warn. */
@@ -42,19 +58,14 @@ static int make(struct op *op, mode_t mode, const char *target, struct scratch_n
 	return r;
 }
 
-static struct place written_place(struct op *op, struct scratch_node *n)
-{
-	return (struct place){ .kind = PLACE_SCRATCH,
-			       .scratch = op->ops->view.scratch,
-			       .written = n };
-}
-
 static int run_make(struct op *op)
 {
 	struct scratch_node *n;
 	int r = make(op, op->mode, op->name2, &n);
 
-	return r < 0 ? r : op_entry(op, written_place(op, n), VIEW_NEVER);
+	return r < 0 ? r
+		     : op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n),
+				VIEW_NEVER);
 }
 
 static void start_make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -96,7 +107,7 @@ static int create(struct op *op)
 	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(n);
 	scratch_open(op->ops->view.scratch, n);
-	return op_entry(op, written_place(op, n), VIEW_NEVER);
+	return op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n), VIEW_NEVER);
 }
 
 static int run_create(struct op *op)
@@ -181,8 +192,11 @@ static int run_remove(struct op *op)
 
 	if (r < 0)
 		return r;
-	r = op->mode == S_IFDIR ? scratch_rmdir(op->ops->view.scratch, dir, op->name)
-				: scratch_unlink(op->ops->view.scratch, dir, op->name);
+	r = removable(op, op->inode, op->name);
+	if (r == 0 && op->mode == S_IFDIR)
+		r = scratch_rmdir(op->ops->view.scratch, dir, op->name);
+	else if (r == 0)
+		r = scratch_unlink(op->ops->view.scratch, dir, op->name);
 	scratch_unref(op->ops->view.scratch, dir);
 	return r == -ENOENT ? -EROFS : r; /* the kernel saw it: it is shown, not written */
 }
@@ -257,7 +271,11 @@ static int rename_written(struct op *op, bool shown)
 		return r;
 	r = writable_dir(op, op->inode2, &to);
 	if (r == 0) {
-		r = move(op, from, to, shown);
+		r = removable(op, op->inode, op->name);
+		if (r == 0)
+			r = removable(op, op->inode2, op->name2);
+		if (r == 0)
+			r = move(op, from, to, shown);
 		scratch_unref(s, to);
 	}
 	scratch_unref(s, from);
@@ -301,7 +319,11 @@ static int run_link(struct op *op)
 		return r;
 	r = scratch_link(op->ops->view.scratch, n, dir, op->name2);
 	scratch_unref(op->ops->view.scratch, dir);
-	return r < 0 ? r : op_entry(op, written_place(op, scratch_ref(n)), VIEW_NEVER);
+	return r < 0 ? r
+		     : op_entry(op,
+				place_written(&op->inode2->place, op->ops->view.scratch,
+					      scratch_ref(n)),
+				VIEW_NEVER);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
@@ -335,6 +357,21 @@ static int set_written(struct op *op)
 }
 
 /* touch, chmod and truncate of what is made up are dropped; of weights they are refused. */
+#define OWNERS_ATTRS \
+	(FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_ATIME | \
+	 FUSE_SET_ATTR_MTIME)
+
+/* Its owner may change it, who may write it may cut and touch it; only root gives it away. */
+static int may_set(struct op *op)
+{
+	const struct place *p = &op->inode->place;
+	struct permit_who who = op_who(op);
+
+	if (op->flags & FUSE_SET_ATTR_UID && who.uid != 0 && op->set.st_uid != who.uid)
+		return -EPERM;
+	return op->flags & OWNERS_ATTRS ? permit_change(&who, p) : permit_access(&who, p, W_OK);
+}
+
 static int set(struct op *op)
 {
 	switch (op->inode->place.kind) {
@@ -352,8 +389,10 @@ static int set(struct op *op)
 static int run_setattr(struct op *op)
 {
 	int64_t ttl_ms;
-	int r = op->ops->view.strict_ro ? -EROFS : set(op);
+	int r = op->ops->view.strict_ro ? -EROFS : may_set(op);
 
+	if (r == 0)
+		r = set(op);
 	if (r == 0)
 		r = op_stat(op, op->inode, &op->attr, &ttl_ms);
 	op->ttl = r == 0 ? op_seconds(ttl_ms) : 0;

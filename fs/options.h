@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parameters and command line of matrixfs. Later sources win: built-in defaults, the environment
- * (HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME), the configuration file, -o options,
- * --name=value. Called by mount(8) (`matrixfs SOURCE MOUNTPOINT -o ...`, or under the name
- * mount.fuse.matrixfs), SOURCE is a hub's URL or any word, and the program goes to the background
- * when mounted. */
+/* Parameters and command line of matrixfs. Later sources win: built-in defaults, the
+ * environment (HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME), the configuration file, -o
+ * options, --name=value. Called by mount(8) (`matrixfs SOURCE MOUNTPOINT -o ...`, or under the
+ * name mount.fuse.matrixfs), SOURCE is a hub's URL, "none" or "matrixfs", and the program goes
+ * to the background when mounted. */
 #ifndef MATRIXFS_OPTIONS_H
 #define MATRIXFS_OPTIONS_H
 

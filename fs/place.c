@@ -119,6 +119,16 @@ mode_t place_format(const struct place *p)
 	}
 }
 
+struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n)
+{
+	return (struct place){
+		.kind = PLACE_SCRATCH,
+		.scratch = s,
+		.written = n,
+		.shared = dir->kind == PLACE_SCRATCH ? dir->shared : dir->kind != PLACE_ROOT,
+	};
+}
+
 bool place_writable(const struct place *p)
 {
 	switch (p->kind) {

@@ -67,6 +67,7 @@ struct place {
 	char *name;                   /* owned, or NULL */
 	struct scratch *scratch;      /* where the next belongs; borrowed for good */
 	struct scratch_node *written; /* owned; PLACE_SCRATCH */
+	bool shared;                  /* PLACE_SCRATCH: below hub/, so anybody's */
 };
 
 /* Gives back what a place owns / makes a copy that owns its own. -ENOMEM. */
@@ -80,6 +81,8 @@ uint64_t place_number(const struct place *p);
 
 /* S_IFDIR, S_IFREG or S_IFLNK. */
 mode_t place_format(const struct place *p);
+/* A place for what a client wrote in directory `dir` (the node is taken). */
+struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n);
 /* True if clients may write metadata in this directory. */
 bool place_writable(const struct place *p);
 /* The etag of a PLACE_BLOB or PLACE_LINK. */

@@ -64,9 +64,7 @@ int view_lookup_written(const struct view *v, const struct place *dir, const cha
 	r = scratch_find(v->scratch, parent, name, &node);
 	scratch_unref(v->scratch, parent);
 	if (r == 0)
-		*ret = (struct place){ .kind = PLACE_SCRATCH,
-				       .scratch = v->scratch,
-				       .written = node };
+		*ret = place_written(dir, v->scratch, node);
 	return r;
 }
 

@@ -718,3 +718,30 @@ def test_an_old_ref_stands_while_the_hub_is_down(hub, mount):
     hub.up()
     assert eventually(lambda: m.commit("org/tiny") == new, 20)
     assert re.search("refs|models/org/tiny", hub.requests()[-1].path)
+
+
+def as_nobody(*words):
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *map(str, words)],
+                          capture_output=True, timeout=30)
+    return done.returncode, done.stdout
+
+
+def test_tokens_and_modules_are_their_owners(hub, mount):
+    m = mount(hub)
+    for directory in list(m.root.parents)[:4]:     # pytest keeps them to root
+        directory.chmod(0o755)
+    (m.root / "token").write_bytes(b"hf_secret")
+    (m.root / "token").chmod(0o600)
+    (m.root / "modules").mkdir()
+    (m.root / "modules" / "code.py").write_bytes(b"good")
+    assert as_nobody("cat", m.root / "token")[0] != 0
+    assert as_nobody("sh", "-c", f"echo evil > {m.root}/modules/code.py")[0] != 0
+    for words in (("rm", "-f", m.root / "token"), ("mv", m.root / "modules", m.root / "mine"),
+                  ("chmod", "777", m.root / "token"), ("rm", "-f", m.root / "modules" / "code.py")):
+        assert as_nobody(*words)[0] != 0, words
+    assert (m.root / "token").read_bytes() == b"hf_secret" and (m.root / "modules" / "code.py").read_bytes() == b"good"
+    # The twin: what is open to all, and the shared metadata of hub/.
+    assert as_nobody("cat", m.root / "modules" / "code.py") == (0, b"good")
+    (m.root / "hub" / "x.lock").write_bytes(b"")
+    assert as_nobody("sh", "-c", f"echo 1 > {m.root}/hub/x.lock && rm {m.root}/hub/x.lock")[0] == 0
+    assert as_nobody("sh", "-c", f"echo mine > {m.root}/own && rm {m.root}/own")[0] == 0

@@ -198,7 +198,8 @@ static void an_unknown_key_suggests_a_near_one_only(void **state)
 	assert_int_equal(set(t, "threds", "1"), ERR_CONF);
 	assert_non_null(strstr(buf_str(&t->why), "\"threads\"?"));
 	assert_int_equal(set(t, "colour", "1"), ERR_CONF);
-	assert_string_equal(buf_str(&t->why), "There is no parameter \"colour\".");
+	assert_string_equal(buf_str(&t->why),
+			    "There is no parameter \"colour\"; --help lists all there are.");
 	assert_int_equal(set(t, "", "1"), ERR_CONF);
 }
 

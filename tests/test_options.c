@@ -197,7 +197,7 @@ static void test_words(void **state)
 	(void)state;
 	bad("matrixfs", "mount point is missing");
 	bad("matrixfs --offline", "mount point is missing");
-	bad("matrixfs hf /m more", "\"more\" is one argument too many");
+	bad("matrixfs none /m more", "\"more\" is one argument too many");
 	bad("matrixfs ", "empty word");
 	good("matrixfs -- --cache");
 	assert_string_equal(o.mountpoint, "--cache");
@@ -350,22 +350,23 @@ static void test_mount_options(void **state)
 static void test_mount_helper(void **state)
 {
 	(void)state;
-	good("matrixfs hf /m -o rw");
+	good("matrixfs none /m -o rw");
 	assert_true(o.background);
 	assert_string_equal(o.mountpoint, "/m");
 	assert_string_equal(o.hubs.items[0], "https://huggingface.co");
 	good("matrixfs https://a.org/ /m");
 	assert_int_equal(o.hubs.count, 1);
 	assert_string_equal(o.hubs.items[0], "https://a.org");
-	good("matrixfs hf /m -f");
+	good("matrixfs none /m -f");
 	assert_false(o.background);
 	assert_true(o.foreground_asked);
 
-	good("/sbin/mount.fuse.matrixfs hf /m -n -s -f -v -w -t fuse.matrixfs -N ns -o ro,_netdev");
+	good("/sbin/mount.fuse.matrixfs none /m -n -s -f -v -w -t fuse.matrixfs -N ns "
+	     "-o ro,_netdev");
 	assert_true(o.background);
 	assert_false(o.foreground_asked);
 	assert_string_equal(o.fuse_options, "rw,ro");
-	good("mount.fuse.matrixfs -r hf /m");
+	good("mount.fuse.matrixfs -r none /m");
 	assert_string_equal(o.fuse_options, "ro");
 	good("mount.fuse.matrixfs http://a.org /m -o hub=http://b.org");
 	assert_int_equal(o.hubs.count, 2);
@@ -373,8 +374,8 @@ static void test_mount_helper(void **state)
 
 	bad("mount.fuse.matrixfs /m", "SOURCE MOUNTPOINT");
 	bad("matrixfs https://me:pw@a.org /m", "SOURCE or -o: ");
-	bad("matrixfs /mnt /tmp", "Two mount points");
-	bad("mount.fuse.matrixfs ./a /m", "Two mount points");
+	bad("matrixfs /mnt /tmp", "is no SOURCE");
+	bad("mount.fuse.matrixfs word /m", "is no SOURCE");
 	bad("matrixfs -n /m", "\"-n\" is for mount(8)");
 	bad("matrixfs -t fuse.matrixfs /m", "\"-t\" is for mount(8)");
 }

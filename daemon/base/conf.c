@@ -108,7 +108,7 @@ static int complain_unknown(const struct conf_table *t, const char *name, struct
 	if (known)
 		return complain(why, "There is no parameter \"%s\"; did you mean \"%s\"?", name,
 				known);
-	return complain(why, "There is no parameter \"%s\".", name);
+	return complain(why, "There is no parameter \"%s\"; --help lists all there are.", name);
 }
 
 static int complain_value(const struct conf_param *p, const char *value, int r, struct buf *why)
