@@ -156,12 +156,7 @@ static int list_commit(const struct discover *d, struct flight_job *job, struct 
 
 	if (r != -ENOENT)
 		return r;
-	r = known_refusal(d->known, repo, commit);
-	if (r < 0)
-		return r;
 	r = ask_hubs(d, job, ask_files, &q);
-	if (r == ERR_HOSTILE)
-		known_refuse_commit(d->known, repo, commit, r);
 	if (r < 0)
 		return r;
 	return known_add_snapshot(d->known, repo, commit, q.date_s, q.files, &s);

@@ -82,6 +82,8 @@ static uint64_t drop(struct evict *e, const struct candidate *c)
 	if (catalog_del_blob(e->conf.catalog, c->etag) < 0)
 		log_debug("a stale row is left, and corrected when it is next used etag=%s",
 			  c->etag);
+	if (e->conf.on_gone)
+		e->conf.on_gone(e->conf.arg, c->etag);
 	return (uint64_t)freed;
 }
 

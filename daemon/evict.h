@@ -18,6 +18,10 @@ struct evict_conf {
 	uint64_t max_bytes;      /* 0: no limit */
 	uint64_t min_free_bytes;
 	int64_t period_ms;
+	/* A blob is gone from the disk: what the kernel keeps of it would hide that. Any
+	 * thread, no lock held, must not wait for readers. May be NULL. */
+	void (*on_gone)(void *arg, const char *etag);
+	void *arg;
 };
 
 /* Starts the thread; stop joins it. */

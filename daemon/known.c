@@ -4,52 +4,14 @@
  * it out. */
 #include "daemon/known.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/lock.h"
-#include "daemon/base/map.h"
+#include "daemon/known_priv.h"
 
-#define REFUSED_MS 2000         /* a refused file list is not asked for again so long */
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
-
-struct ref {
-	struct ref *next;
-	struct known_ref state;
-	bool is_dir; /* no ref itself, but others are below it */
-	char name[];
-};
-
-struct commit {
-	struct commit *next;
-	char name[COMMIT_HEX + 1];
-	struct snapshot *loaded; /* one count of it, or NULL */
-	uint64_t used;
-};
-
-struct repo {
-	struct repo_id id;
-	char key[REPO_KEY_MAX + 1];
-	_Atomic(struct repo *) canonical; /* itself, or the one it is another name of */
-	struct ref *refs;                 /* this and the next two: guarded by known->lock */
-	struct commit *commits;
-	/* The last commit whose file list was refused. */
-	char refused[COMMIT_HEX + 1];
-	int refusal;
-	int64_t refused_until_ms;
-};
-
-struct known {
-	struct catalog *catalog;
-	struct lock lock;
-	/* Guarded by lock. */
-	struct map repos; /* key -> struct repo */
-	uint64_t clock;
-	uint64_t loaded_files;
-};
 
 /* ---- lists of one repository ---- */
 
@@ -492,126 +454,4 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 		return rc;
 	}
 	return keep(k, r, commit, date_s, files, ret);
-}
-
-void known_refuse_commit(struct known *k, struct repo *r, const char *commit, int error)
-{
-	lock_take(&k->lock);
-	snprintf(r->refused, sizeof(r->refused), "%s", commit);
-	r->refusal = error;
-	r->refused_until_ms = clock_ms() + REFUSED_MS;
-	lock_drop(&k->lock);
-}
-
-int known_refusal(struct known *k, struct repo *r, const char *commit)
-{
-	int error = 0;
-
-	lock_take(&k->lock);
-	if (strcmp(r->refused, commit) == 0 && clock_ms() < r->refused_until_ms)
-		error = r->refusal;
-	lock_drop(&k->lock);
-	return error;
-}
-
-/* ---- lists ---- */
-
-struct copy {
-	void **items;
-	size_t count;
-};
-
-static int copy_repo(void *arg, void *value)
-{
-	struct copy *c = arg;
-
-	c->items[c->count++] = value;
-	return 0;
-}
-
-int known_each_repo(struct known *k, int (*fn)(void *arg, struct repo *r), void *arg)
-{
-	struct copy c = { 0 };
-	int rc = 0;
-
-	lock_take(&k->lock);
-	c.items = calloc(k->repos.count + 1, sizeof(*c.items));
-	if (c.items)
-		map_each(&k->repos, copy_repo, &c);
-	lock_drop(&k->lock);
-	if (!c.items)
-		return -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < c.count; i++) {
-		struct repo *r = c.items[i];
-
-		if (r->canonical == r)
-			rc = fn(arg, r);
-	}
-	free(c.items);
-	return rc;
-}
-
-/* A ref as it was when the list was copied. */
-struct ref_copy {
-	char name[256];
-	char commit[COMMIT_HEX + 1];
-};
-
-static struct ref_copy *copy_refs(struct known *k, struct repo *r, size_t *ret_count)
-{
-	struct ref_copy *list;
-	size_t count = 0;
-
-	lock_take(&k->lock);
-	for (struct ref *ref = r->refs; ref; ref = ref->next)
-		count++;
-	list = calloc(count + 1, sizeof(*list));
-	count = 0;
-	for (struct ref *ref = r->refs; list && ref; ref = ref->next) {
-		if (!ref->state.commit[0])
-			continue;
-		snprintf(list[count].name, sizeof(list[count].name), "%s", ref->name);
-		memcpy(list[count].commit, ref->state.commit, sizeof(ref->state.commit));
-		count++;
-	}
-	lock_drop(&k->lock);
-	*ret_count = count;
-	return list;
-}
-
-int known_each_ref(struct known *k, struct repo *r,
-		   int (*fn)(void *arg, const char *ref, const char *commit), void *arg)
-{
-	size_t count;
-	CLEANUP(freep) struct ref_copy *list = copy_refs(k, r, &count);
-	int rc = 0;
-
-	if (!list)
-		return -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = fn(arg, list[i].name, list[i].commit);
-	return rc;
-}
-
-int known_each_commit(struct known *k, struct repo *r, int (*fn)(void *arg, const char *commit),
-		      void *arg)
-{
-	char(*list)[COMMIT_HEX + 1];
-	size_t count = 0;
-	int rc = 0;
-
-	lock_take(&k->lock);
-	for (struct commit *c = r->commits; c; c = c->next)
-		count++;
-	list = calloc(count + 1, sizeof(*list));
-	count = 0;
-	for (struct commit *c = r->commits; list && c; c = c->next)
-		memcpy(list[count++], c->name, sizeof(c->name));
-	lock_drop(&k->lock);
-	if (!list)
-		return -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = fn(arg, list[i]);
-	free(list);
-	return rc;
 }

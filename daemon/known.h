@@ -58,11 +58,6 @@ void known_doubt_refs(struct known *k, struct repo *r, const char *commit);
 /* The snapshot of a commit, owned; -ENOENT if its files were never listed. */
 MUST_USE int known_snapshot(struct known *k, struct repo *r, const char *commit,
 			    struct snapshot **ret);
-/* The hubs' file list of this commit was refused with error r: no use to ask for it again at
- * once. */
-void known_refuse_commit(struct known *k, struct repo *r, const char *commit, int error);
-/* The error of a refusal some two seconds ago at most, or 0. */
-int known_refusal(struct known *k, struct repo *r, const char *commit);
 /* The manifest is taken. The snapshot is returned owned. */
 MUST_USE int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 				struct manifest *files, struct snapshot **ret);

@@ -91,6 +91,8 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 		.max_bytes = conf->cache_max_bytes,
 		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
+		.on_gone = conf->on_forget,
+		.arg = conf->arg,
 	};
 
 	return evict_start(&evict, &n->evict);
@@ -107,7 +109,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.timeout_ms = conf->timeout_ms,
 		.make_room = make_room,
 		.make_room_arg = n,
-		.on_wrong = conf->on_wrong,
+		.on_wrong = conf->on_forget,
 		.on_wrong_arg = conf->arg,
 	};
 

@@ -34,9 +34,10 @@ struct node_conf {
 	uint64_t cache_min_free_bytes;
 	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
 	int64_t timeout_ms; /* the longest any waiter waits */
-	/* Bytes of this blob that readers got turned out wrong: forget pages. Must not wait for
-	 * readers. Any thread, no lock held. */
-	void (*on_wrong)(void *arg, const char *etag);
+	/* Whatever was kept of this blob outside is to be forgotten: its bytes were wrong, or
+	 * are gone from the disk. Must not wait for readers. Any thread, no lock held, also
+	 * before node_open returns. May be NULL only for a node that nobody reads. */
+	void (*on_forget)(void *arg, const char *etag);
 	void *arg;
 };
 

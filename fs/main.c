@@ -165,7 +165,7 @@ static void on_ready(void *arg)
 
 /* ---- putting it together ---- */
 
-static void on_wrong(void *arg, const char *etag)
+static void on_forget(void *arg, const char *etag)
 {
 	ops_forget_pages(arg, etag);
 }
@@ -183,7 +183,7 @@ static int open_node(struct program *p, struct buf *why)
 		.cache_min_free_bytes = o->cache_min_free,
 		.ref_ttl_ms = o->ref_ttl * 1000,
 		.timeout_ms = o->timeout * 1000,
-		.on_wrong = on_wrong,
+		.on_forget = on_forget,
 		.arg = &p->ops,
 	};
 	int r;
@@ -254,10 +254,9 @@ static int serve(struct program *p)
 	int r;
 
 	openfiles_init(&p->ops.files);
-	r = open_node(p, &why);
-
+	r = open_tree(p); /* first: the node tells it what to forget */
 	if (r == 0)
-		r = open_tree(p);
+		r = open_node(p, &why);
 	if (r == 0)
 		r = open_mount(p, &why);
 	if (r == 0) {

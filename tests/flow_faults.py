@@ -240,7 +240,7 @@ def test_hostile_tree(tiny, mount, name):
         m.wait_log(f"<3>.*refused the file list of repo={REPO} commit={tiny.commit}|<4>cannot look up repo=models/{REPO}.*makes no sense")
         assert fails(lstat, m.snapshot(REPO, tiny.commit) / "config.json") == "EIO"     # as a whole: nothing of it is shown
     assert not [p for p in m.cache.parent.rglob("*") if p.name in ("x", "abs", "both", "neg", "huge")]
-    heals(m, m.file(REPO, "config.json"), SMALL, at_once=False)
+    heals(m, m.file(REPO, "config.json"), SMALL)
 
 
 def test_tree_of_many_pages_and_big_ones(tiny, mount):

@@ -125,7 +125,7 @@ static int setup(void **state)
 		.offline = true,
 		.ref_ttl_ms = 10,
 		.timeout_ms = 2000,
-		.on_wrong = ignore_wrong,
+		.on_forget = ignore_wrong,
 	};
 	fill_cache(w);
 	start(w);
