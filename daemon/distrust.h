@@ -22,7 +22,8 @@ struct distrusts {
 		char etag[DIGEST_HEX_MAX + 1]; /* "": free */
 		struct distrust what;
 	} entries[DISTRUST_MAX];
-	unsigned next;
+	unsigned next; /* entry to be taken next */
+	unsigned live; /* entries in use: as a rule none, and then nobody has to look */
 };
 
 /* What is held against a blob; zero if nothing. */

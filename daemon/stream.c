@@ -28,7 +28,7 @@ struct carrier {
 	struct streams *all;
 	struct run *run;
 	struct pull *pull;
-	const struct source_blob *what; /* the place being asked for */
+	const struct source_blob *what; /* the origin being asked for */
 	struct xxh3 *sum;               /* of the chunk that pos is in */
 	struct retry retry;
 	unsigned source; /* the one being asked */
@@ -152,7 +152,7 @@ static bool next_source(struct carrier *c)
 	return true;
 }
 
-/* Goes on to the next place where the blob lies; false if there is none. */
+/* Goes on to the blob's next origin; false if there is none. */
 static bool next_origin(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;

@@ -43,14 +43,14 @@ static bool is_forbidden(const struct inode *dir, const char *name)
 
 static int make(struct op *op, mode_t mode, const char *target, struct scratch_node **ret)
 {
-	const struct fuse_ctx *who = fuse_req_ctx(op->req);
+	struct permit_who who = op_who(op);
 	struct scratch_node *dir;
 	int r = is_forbidden(op->inode, op->name) ? -EROFS : writable_dir(op, op->inode, &dir);
 
 	if (r < 0)
 		return r;
 	if (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode))
-		r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who->uid, who->gid,
+		r = scratch_make(op->ops->view.scratch, dir, op->name, mode, who.uid, who.gid,
 				 target, ret);
 	else
 		r = -EPERM; /* no pipes and devices */
