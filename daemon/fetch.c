@@ -309,6 +309,44 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 	return r;
 }
 
+int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
+	       enum urgency urgency UNUSED)
+{
+	int r = 0;
+
+	if (f->conf.source_count == 0 || blob_is_sealed(p->blob))
+		return 0;
+	lock_take(&f->pulls.lock);
+	if (!f->pulls.stop)
+		r = pull_want_locked(p, chunk_floor(from), chunk_floor(from),
+				     chunk_ceil(to, p->what.file.size));
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e)
+{
+	lock_take(&f->pulls.lock);
+	if (!p->extents.count) {
+		p->extents = *e;
+		*e = (struct extents){ 0 };
+	}
+	lock_drop(&f->pulls.lock);
+	extents_fini(e);
+}
+
+void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
+{
+	lock_take(&f->pulls.lock);
+	*ret = (struct fetch_use){
+		.size = p->what.file.size,
+		.present = blob_present_bytes(p->blob),
+	};
+	lock_drop(&f->pulls.lock);
+}
+
 int fetch_leave(struct fetch *f, struct waiter *w)
 {
 	int found = 0;

@@ -5,8 +5,10 @@
 #define MATRIXFS_FETCH_H
 
 #include "daemon/catalog.h"
+#include "daemon/extents.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
+#include "daemon/urgency.h"
 
 struct fetch;
 struct pull;
@@ -49,6 +51,20 @@ void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SO
  * had), or negative. A NULL w only asks: 0, or PARKED for "would wait", and nothing is started. */
 MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
 			struct waiter *w);
+/* Queues the absent chunks of [from, to), within the file, without waiting for them: they come
+ * while the handle is open. Nothing happens when offline. */
+MUST_USE int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
+			enum urgency urgency);
+/* Tells where the tensors of a handle's file lie; what `e` owns is taken. The first telling counts. */
+void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e);
+
+/* What readers made of a file so far. */
+struct fetch_use {
+	uint64_t size, present; /* bytes; present counts whole chunks */
+	uint64_t read;          /* bytes readers asked for, the kernel's readahead included */
+	bool gaps;              /* they skip parts: it is not read whole */
+};
+void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret);
 /* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */
 int fetch_leave(struct fetch *f, struct waiter *w);
 

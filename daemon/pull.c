@@ -312,6 +312,7 @@ void pull_free(struct pull *p)
 	blob_unref(p->blob);
 	digest_free(p->digest);
 	free_origins(p);
+	extents_fini(&p->extents);
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
 }

@@ -24,6 +24,7 @@
 #include "daemon/base/map.h"
 #include "daemon/base/wait.h"
 #include "daemon/distrust.h"
+#include "daemon/extents.h"
 #include "daemon/plan.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -64,6 +65,7 @@ struct pull {
 	struct waitlist waiters;
 	struct run *runs;
 	struct plan plan;
+	struct extents extents; /* none while unknown */
 	/* Sealing. */
 	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */
 	uint64_t hashed;
