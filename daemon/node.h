@@ -30,6 +30,7 @@ struct node_conf {
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... 64 */
 	bool offline;                /* never ask a hub */
+	bool prefetch;               /* bring what is likely to be read next */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
 	int64_t ref_ttl_ms; /* a ref is believed so long without asking */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scanner of its own and not the JSON library: that takes twenty times the text in memory, and
+/* A scanner of its own and not the JSON library: that takes nine times the text in memory, and
  * headers are megabytes. Only the offsets are looked at; what else a tensor or the metadata says
  * is skipped, as long as it is JSON. */
 #include "daemon/safetensors.h"
