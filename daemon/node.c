@@ -112,6 +112,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.sources = n->sources,
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
+		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
 		.on_wrong = conf->on_forget,
@@ -401,12 +402,12 @@ int node_sealed_fd(const struct handle *h)
  * parks here is to be served before any guess. The request may be over when fetch_read returns, so
  * the handle is held. */
 static int read_first(struct node *n, struct handle *h, uint64_t off, uint64_t len,
-		      struct waiter *w)
+		      struct waiter *w, const void **ret)
 {
 	int r;
 
 	node_ref_file(h);
-	r = fetch_read(n->fetch, h->pull, off, len, w);
+	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
 	if (!blob_is_sealed(h->blob))
 		atomic_store(&h->watch, prefetch_watch(n->prefetch, h->snapshot, h->file));
 	node_close_file(n, h);
@@ -430,30 +431,37 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
-	r = is_first_read(n, h) ? read_first(n, h, off, len, w)
-				: fetch_read(n->fetch, h->pull, off, len, w);
+	r = is_first_read(n, h) ? read_first(n, h, off, len, w, ret)
+				: fetch_read(n->fetch, h->pull, off, len, w, ret);
 	if (r != 0)
 		return r;
 	watch = atomic_load(&h->watch);
 	if (watch)
 		prefetch_read(n->prefetch, watch, len);
-	*ret = blob_data(h->blob, off);
 	*ret_len = len;
 	return 0;
 }
 
 void node_done(struct handle *h, const void *data, uint64_t len)
 {
-	const char *start = blob_data(h->blob, 0);
-
 	if (len)
-		blob_release_pages(h->blob, (uint64_t)((const char *)data - start), len);
+		fetch_done(h->pull, data, len);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)
 {
 	atomic_store(&w->canceled, 1);
 	return fetch_leave(n->fetch, w);
+}
+
+void node_set_limits(struct node *n, const struct throttle_limits *limits)
+{
+	fetch_set_limits(n->fetch, limits);
+}
+
+struct throttle_limits node_limits(struct node *n)
+{
+	return fetch_limits(n->fetch);
 }
 
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret)
