@@ -455,3 +455,24 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 	}
 	return keep(k, r, commit, date_s, files, ret);
 }
+
+int known_source_blob(const struct snapshot *s, uint32_t file, struct buf *path,
+		      struct source_blob *ret)
+{
+	const struct manifest_file *f = manifest_file(s->files, file);
+	int r;
+
+	if (!f)
+		return -EISDIR;
+	r = manifest_path(s->files, file, path);
+	if (r < 0)
+		return r;
+	*ret = (struct source_blob){
+		.repo = *repo_id_of(s->repo),
+		.path = buf_str(path),
+		.file = *f,
+	};
+	memcpy(ret->commit, s->commit, sizeof(s->commit));
+	manifest_etag(f, ret->etag);
+	return 0;
+}
