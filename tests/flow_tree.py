@@ -5,12 +5,14 @@ import errno
 import fcntl
 import json
 import math
+import mmap
 import os
 import pathlib
 import re
 import stat as st_mode
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -160,6 +162,31 @@ def test_du_tells_what_is_cached(hub, mount):
     assert du(m.snapshot("org/tiny", commit), "-L") >= len(BIG)
 
 
+def _map(path):
+    """In a process of its own: a fault holds all threads of Python, and the hub is one."""
+    subprocess.run([sys.executable, "-c", "import mmap, os, sys; mmap.mmap(os.open(sys.argv[1], 0), 0, prot=mmap.PROT_READ)[0]",
+                    path], check=True, timeout=DEADLINE)
+
+
+def _direct(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        return os.preadv(fd, [mmap.mmap(-1, 4096)], 0)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("touch_it", [lambda p: read(p, 0, 1), _map, _direct], ids=["read", "mmap", "direct"])
+def test_blocks_of_an_untouched_file_are_right_after_its_first_read(hub, mount, touch_it):
+    """The kernel keeps its attributes for a while, but not beyond a read."""
+    tiny(hub)
+    m = mount(hub)
+    path = m.file("org/tiny", "sub/w.safetensors")
+    assert stat(path).st_blocks == stat(path).st_blocks == 0
+    within(DEADLINE, touch_it, path)
+    assert stat(path).st_blocks > 0
+
+
 def test_attributes_on_every_file_in_both_views(hub, mount):
     repo, commit = tiny(hub)
     m = mount(hub)
@@ -169,7 +196,7 @@ def test_attributes_on_every_file_in_both_views(hub, mount):
         assert xattr(path, "user.matrixfs.etag") == repo.blob("sub/w.safetensors").etag
         assert (xattr(path, "user.matrixfs.present"), xattr(path, "user.matrixfs.sealed")) == ("0", "0")
         assert fails(xattr, path, "user.matrixfs.none") == fails(xattr, path, "user.other") == "ENODATA"
-        assert fails(xattr, path, "security.capability") == fails(xattr, path, "system.posix_acl_access") == "EOPNOTSUPP"
+        assert fails(xattr, path, "security.capability") == fails(xattr, path, "system.posix_acl_access") == "ENOTSUP"
     read(m.file("org/tiny", "sub/w.safetensors"))
     assert eventually(lambda: xattr(path, "user.matrixfs.sealed") == "1")
     assert xattr(path, "user.matrixfs.present") == str(len(BIG)) and hub.url.split("//")[1] in xattr(path, "user.matrixfs.source")
