@@ -632,20 +632,29 @@ def test_names_with_any_character(hub, mount):
 
 # ---- requests ----
 
+def questions(m):
+    """How many the kernel has asked so far, roughly: each is a read of /dev/fuse."""
+    return int(re.search(r"^syscr: (\d+)", pathlib.Path(f"/proc/{m.pid}/io").read_text(), re.M)[1])
+
+
 def test_listing_a_large_repo_twice(hub, mount):
     files = {f"d{n % 30:02}/file-{n:04}.txt": b"%d" % n for n in range(3000)}
     repo = hub.repo("org/large")
     commit = repo.commit(files)
     m = mount(hub)
     hub.clear_log()
+    before = questions(m)
     first = sh(f"ls -lR '{m.snapshot('org/large', commit)}'")
+    assert questions(m) - before > 3000     # where each link leads
     pages = hub.requests(path_re="/tree/")
     assert len(pages) == math.ceil((3000 + 30) / hub.page_size) and first.count(" -> ../../../blobs/") == 3000
     hub.clear_log()
+    before = questions(m)
     assert sh(f"ls -lR '{m.snapshot('org/large', commit)}'") == first
+    assert questions(m) - before < 10 * 30  # of directories alone
     assert sh(f"ls -lRL '{m.snapshot('org/large', commit)}'").count(".txt") == 3000
     assert sh(f"find '{m.hub}' -name '*.txt' | wc -l").strip() == "3000"
-    assert hub.requests() == []
+    assert hub.requests() == [] and m.anonymous() < 16 << 20
 
 
 def test_one_repo_is_found_with_few_requests(hub, mount):
