@@ -4,6 +4,7 @@
  * it out. */
 #include "daemon/known.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "daemon/known_priv.h"
 
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
+#define LARGE_FILES 1000        /* in one commit: it came in several pages */
 
 /* ---- lists of one repository ---- */
 
@@ -412,6 +414,13 @@ static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const c
 	return s;
 }
 
+/* Making a long manifest leaves holes of many times its size in the heap. */
+static void give_back_memory(const struct manifest *files)
+{
+	if (manifest_file_count(files) >= LARGE_FILES)
+		malloc_trim(0);
+}
+
 static int keep(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 		struct manifest *files, struct snapshot **ret)
 {
@@ -420,6 +429,7 @@ static int keep(struct known *k, struct repo *r, const char *commit, int64_t dat
 
 	if (rc < 0)
 		return rc;
+	give_back_memory(files);
 	lock_take(&k->lock);
 	rc = keep_locked(k, r, s, ret);
 	lock_drop(&k->lock);
