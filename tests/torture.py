@@ -518,7 +518,7 @@ class Life:
             data = map.with_suffix("")
             self.note(f"damage: {how} {data.name[:8]}")
             self.damaged.add(data.name)
-            if how == "torn chunk" and data.stat().st_size:
+            if how == "torn chunk" and data.exists() and data.stat().st_size:
                 off = self.rng.randrange(data.stat().st_size)
                 with open(data, "r+b") as f:
                     byte = os.pread(f.fileno(), 1, off)
@@ -527,11 +527,10 @@ class Life:
                 os.truncate(map, self.rng.randrange(map.stat().st_size))
             elif how == "map garbled":
                 map.write_bytes(self.rng.randbytes(map.stat().st_size))
-            elif how == "data gone":
-                data.unlink()
-            elif how == "both gone":
-                data.unlink()
-                map.unlink()
+            elif how in ("data gone", "both gone"):
+                data.unlink(missing_ok=True)
+                if how == "both gone":
+                    map.unlink()
 
     # -- one step after another --
 
