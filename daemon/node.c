@@ -12,13 +12,14 @@
 #include "daemon/discover.h"
 #include "daemon/evict.h"
 #include "daemon/fetch.h"
+#include "daemon/pins.h"
 #include "daemon/source_hub.h"
 #include "daemon/store.h"
 
 #define HUBS_MAX 64
 #define WORKERS_MAX 8
 #define IDLE_MS 10000
-#define EVICT_PERIOD_MS 5000
+#define EVICT_PERIOD_MS 1000
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
@@ -37,6 +38,8 @@ struct node {
 	struct flight *flight;
 	struct fetch *fetch;
 	struct evict *evict;
+	struct pins *pins;
+	struct node_parts parts;
 	int64_t ref_ttl_ms;
 	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
 };
@@ -87,7 +90,7 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 {
 	struct evict_conf evict = {
 		.store = n->store,
-		.catalog = n->catalog,
+		.pins = n->pins,
 		.max_bytes = conf->cache_max_bytes,
 		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
@@ -107,6 +110,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.sources = n->sources,
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
+		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
 		.on_wrong = conf->on_forget,
@@ -142,6 +146,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = known_new(n->catalog, &n->known);
 	if (r == 0)
+		r = pins_new(n->catalog, &n->pins);
+	if (r == 0)
 		r = open_hubs(n, conf);
 	if (r == 0)
 		r = start_evict(n, conf);
@@ -150,6 +156,25 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = start_flight(n, conf);
 	return r;
+}
+
+static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
+{
+}
+
+static void note_parts(struct node *n, const struct node_conf *conf)
+{
+	n->parts = (struct node_parts){
+		.store = n->store,
+		.catalog = n->catalog,
+		.pins = n->pins,
+		.evict = n->evict,
+		.cache_max_bytes = conf->cache_max_bytes,
+		.cache_min_free_bytes = conf->cache_min_free_bytes,
+		.on_forget = conf->on_forget ? conf->on_forget : forget_nothing,
+		.arg = conf->arg,
+		.timeout_ms = conf->timeout_ms,
+	};
 }
 
 int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
@@ -175,8 +200,14 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 		node_close(n);
 		return r;
 	}
+	note_parts(n, conf);
 	*ret = n;
 	return 0;
+}
+
+const struct node_parts *node_parts(const struct node *n)
+{
+	return &n->parts;
 }
 
 void node_stop(struct node *n)
@@ -198,6 +229,7 @@ void node_close(struct node *n)
 	}
 	httpc_free(n->http);
 	known_free(n->known);
+	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);
 	free(n);
@@ -401,26 +433,47 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
-	r = fetch_read(n->fetch, h->pull, off, len, w);
-	if (r != 0)
-		return r;
-	*ret = blob_data(h->blob, off);
-	*ret_len = len;
-	return 0;
+	blob_hold(h->blob, off, len); /* before it is asked whether they are there */
+	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
+	if (r == 0)
+		*ret_len = len;
+	else
+		blob_let_go(h->blob);
+	return r;
 }
 
 void node_done(struct handle *h, const void *data, uint64_t len)
 {
-	const char *start = blob_data(h->blob, 0);
+	if (!len)
+		return;
+	fetch_done(h->pull, data, len);
+	blob_let_go(h->blob);
+}
 
-	if (len)
-		blob_release_pages(h->blob, (uint64_t)((const char *)data - start), len);
+int node_fetch_file(struct node *n, struct handle *h)
+{
+	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);
+}
+
+uint64_t node_file_present(const struct handle *h)
+{
+	return blob_present_bytes(h->blob);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)
 {
 	atomic_store(&w->canceled, 1);
 	return fetch_leave(n->fetch, w);
+}
+
+void node_set_limits(struct node *n, const struct throttle_limits *limits)
+{
+	fetch_set_limits(n->fetch, limits);
+}
+
+struct throttle_limits node_limits(struct node *n)
+{
+	return fetch_limits(n->fetch);
 }
 
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret)

@@ -15,6 +15,7 @@
 #include "daemon/base/wait.h"
 #include "daemon/known.h"
 #include "daemon/repo_id.h"
+#include "daemon/throttle.h"
 
 struct node;
 struct handle;
@@ -32,8 +33,9 @@ struct node_conf {
 	bool offline;                /* never ask a hub */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
-	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
-	int64_t timeout_ms; /* the longest any waiter waits */
+	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
+	int64_t ref_ttl_ms;    /* a ref is believed so long without asking */
+	int64_t timeout_ms;    /* the longest any waiter waits */
 	/* Whatever was kept of this blob outside is to be forgotten: its bytes were wrong, or
 	 * are gone from the disk. Must not wait for readers. Any thread, no lock held, also
 	 * before node_open returns. May be NULL only for a node that nobody reads. */
@@ -84,6 +86,16 @@ void node_done(struct handle *h, const void *data, uint64_t len);
 /* Takes w out of a wait for node_read: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
 
+/* Limits of transfers in bytes per second; they count from now on. */
+void node_set_limits(struct node *n, const struct throttle_limits *limits);
+struct throttle_limits node_limits(struct node *n);
+
+/* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
+ * open and nothing more urgent does. */
+MUST_USE int node_fetch_file(struct node *n, struct handle *h);
+/* Bytes of its chunks that are there, sealed or not. */
+uint64_t node_file_present(const struct handle *h);
+
 /* What the cache holds of a blob, open or not. */
 struct node_blob {
 	uint64_t disk_bytes; /* what its file takes, at most the file's size */
@@ -95,5 +107,18 @@ void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob
 uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 /* Size and free bytes of the cache's file system. */
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
+
+/* What those who look after the cache work with; borrowed until node_close. */
+struct node_parts {
+	struct store *store;
+	struct catalog *catalog;
+	struct pins *pins;
+	struct evict *evict;
+	uint64_t cache_max_bytes, cache_min_free_bytes;
+	void (*on_forget)(void *arg, const char *etag); /* node_conf's, never NULL */
+	void *arg;
+	int64_t timeout_ms;
+};
+const struct node_parts *node_parts(const struct node *n);
 
 #endif
