@@ -45,6 +45,15 @@ struct found {
 	char *data; /* of one chunk */
 };
 
+static int open_beside(int dir, const char *etag, const char *suffix)
+{
+	CLEANUP(buf_free) struct buf name = { 0 };
+
+	if (buf_printf(&name, "%s%s", etag, suffix) < 0)
+		return -1;
+	return openat(dir, buf_str(&name), O_RDONLY | O_CLOEXEC);
+}
+
 static bool take_chunk(struct found *f, uint32_t i, size_t *ret_len)
 {
 	*ret_len = (size_t)(chunk_end(i, f->size) - chunk_start(i));
@@ -100,16 +109,16 @@ static void check_digest(struct found *f)
 		broken(f->c, "blob %s: sealed, but its digest is %s", f->etag, hex);
 }
 
-static void judge_blob(struct found *f, int map)
+static void judge_blob(struct found *f, int map, int sums)
 {
 	struct catalog_blob row = { 0 };
 	bool sealed = catalog_get_blob(f->c->catalog, f->etag, &row) == 0 && row.sealed &&
 		      row.size == f->size && map < 0;
 
+	if (map >= 0 || (sealed && sums >= 0))
+		check_map(f, map >= 0 ? map : sums);
 	if (sealed)
 		check_digest(f);
-	else if (map >= 0)
-		check_map(f, map);
 	printf("%s %s %ju %ju\n", f->etag,
 	       sealed     ? "sealed"
 	       : map >= 0 ? "part"
@@ -120,20 +129,19 @@ static void judge_blob(struct found *f, int map)
 
 static void check_blob(struct check *c, int dir, const char *etag)
 {
-	CLEANUP(buf_free) struct buf name = { 0 };
 	CLEANUP(freep) char *data = malloc(CHUNK_BYTES);
 	CLEANUP(closep) int fd = openat(dir, etag, O_RDONLY | O_CLOEXEC);
-	CLEANUP(closep) int map = -1;
+	CLEANUP(closep) int map = open_beside(dir, etag, ".map");
+	CLEANUP(closep) int sums = open_beside(dir, etag, ".sums");
 	struct stat st;
 	struct found f = { .c = c, .etag = etag, .fd = fd, .data = data };
 
-	if (!data || fd < 0 || fstat(fd, &st) < 0 || buf_printf(&name, "%s.map", etag) < 0) {
+	if (!data || fd < 0 || fstat(fd, &st) < 0) {
 		broken(c, "blob %s cannot be opened", etag);
 		return;
 	}
-	map = openat(dir, buf_str(&name), O_RDONLY | O_CLOEXEC);
 	f.size = (uint64_t)st.st_size;
-	judge_blob(&f, map);
+	judge_blob(&f, map, sums);
 }
 
 /* --- directories */
@@ -167,7 +175,7 @@ static void in_folder(struct check *c, int dir, const char *folder, const char *
 	size_t len = strcspn(name, ".");
 
 	if (!is_etag(name, len) || strncmp(name, folder, 2) != 0 ||
-	    (name[len] && strcmp(name + len, ".map") != 0))
+	    (name[len] && strcmp(name + len, ".map") != 0 && strcmp(name + len, ".sums") != 0))
 		broken(c, "blobs/%s/%s does not belong there", folder, name);
 	else if (!name[len])
 		check_blob(c, dir, name);
