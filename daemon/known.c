@@ -155,14 +155,18 @@ static int load_repo(void *arg, const char *key, const char *canonical)
 /* The wall clock of the row is only believed where it lies in the past. */
 static int load_ref(void *arg, const char *name, const char *commit, int64_t checked_s)
 {
-	int64_t age_ms = (clock_wall_s() - checked_s) * 1000, now = clock_ms();
+	int64_t now = clock_ms(), now_s = clock_wall_s();
+	bool past = checked_s > 0 && checked_s <= now_s && now_s - checked_s < now / 1000;
 	struct ref *ref;
-	int r = need_ref(arg, name, &ref);
+	int r;
 
+	if (!commit_valid(commit) || !revision_valid(name))
+		return 0; /* damaged: as if never asked */
+	r = need_ref(arg, name, &ref);
 	if (r < 0)
 		return r;
 	snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
-	ref->state.checked_ms = age_ms >= 0 && age_ms < now ? now - age_ms : 0;
+	ref->state.checked_ms = past ? now - (now_s - checked_s) * 1000 : 0;
 	return 0;
 }
 
