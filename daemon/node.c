@@ -37,6 +37,7 @@ struct node {
 	struct flight *flight;
 	struct fetch *fetch;
 	struct evict *evict;
+	struct metrics metrics;
 	int64_t ref_ttl_ms;
 	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
 };
@@ -73,6 +74,7 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.http = n->http,
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
+			.metrics = &n->metrics.sources[i],
 		};
 
 		r = hub_new(&hub, &n->hubs[i]);
@@ -206,6 +208,22 @@ void node_close(struct node *n)
 struct known *node_known(struct node *n)
 {
 	return n->known;
+}
+
+struct metrics *node_metrics(struct node *n)
+{
+	return &n->metrics;
+}
+
+unsigned node_hub_count(const struct node *n)
+{
+	return n->hub_count;
+}
+
+const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret)
+{
+	hub_health(n->hubs[i], ret);
+	return hub_name(n->hubs[i]);
 }
 
 /* ---- names ---- */

@@ -28,6 +28,7 @@ enum lock_rank {
 	LOCK_HUB,
 	LOCK_KV,
 	LOCK_HTTPC,
+	LOCK_HTTPD,
 	LOCK_TEST,
 };
 
