@@ -4,7 +4,8 @@
  *   repo    key                 canonical key
  *   ref     key NUL ref         commit (40 hex), u64 checked_s
  *   commit  key NUL commit      u64 date_s, packed manifest
- *   blob    etag                u8 sealed, u64 size, source */
+ *   blob    etag                u8 sealed, u64 size, source
+ *   pin     key NUL revision    u64 since_s, commit (40 hex, or nothing) */
 #include "daemon/catalog.h"
 
 #include <endian.h>
@@ -17,8 +18,8 @@
 #define CATALOG_VERSION 1
 #define MAP_BYTES_FIRST (UINT64_C(16) << 20)
 
-enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB };
-static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob" };
+enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB, TABLE_PIN };
+static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob", "pin" };
 
 struct catalog {
 	struct kv *kv;
@@ -267,6 +268,58 @@ int catalog_each_commit(struct catalog *c, const char *key, catalog_commit_fn fn
 	int r = row_key(&k, key, "");
 
 	return r < 0 ? r : kv_each(c->kv, TABLE_COMMIT, as_key(&k), commit_row, &e);
+}
+
+int catalog_put_pin(struct catalog *c, const char *key, const char *revision, const char *commit,
+		    int64_t since_s)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	struct row_key k;
+	int r = row_key(&k, key, revision);
+
+	if (r < 0)
+		return r;
+	buf_add_u64(&row, (uint64_t)since_s);
+	buf_add_str(&row, commit);
+	if (row.failed)
+		return row.failed;
+	return kv_put(c->kv, TABLE_PIN, as_key(&k), row.data, row.len);
+}
+
+int catalog_del_pin(struct catalog *c, const char *key, const char *revision)
+{
+	struct row_key k;
+	int r = row_key(&k, key, revision);
+
+	return r < 0 ? r : kv_del(c->kv, TABLE_PIN, as_key(&k));
+}
+
+struct each_pin {
+	catalog_pin_fn fn;
+	void *arg;
+};
+
+static int pin_row(void *arg, const struct kv_key *key, const void *val, size_t val_len)
+{
+	struct each_pin *e = arg;
+	char repo[REPO_KEY_MAX + 1], revision[256], commit[COMMIT_HEX + 1] = "";
+	size_t repo_len = strnlen(key->data, key->len);
+
+	if (repo_len == key->len || repo_len >= sizeof(repo) || val_len < sizeof(uint64_t) ||
+	    val_len > sizeof(uint64_t) + COMMIT_HEX)
+		return 0; /* damaged: as if never asked */
+	memcpy(repo, key->data, repo_len + 1);
+	name_of(key, repo_len + 1, revision, sizeof(revision));
+	memcpy(commit, (const char *)val + sizeof(uint64_t), val_len - sizeof(uint64_t));
+	return e->fn(e->arg, repo, revision, commit_valid(commit) ? commit : "",
+		     (int64_t)get_u64(val));
+}
+
+int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg)
+{
+	struct each_pin e = { fn, arg };
+
+	return kv_each(c->kv, TABLE_PIN, (struct kv_key){ "", 0 }, pin_row, &e);
 }
 
 int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row)

@@ -72,18 +72,16 @@ static uint64_t excess(struct evict *e)
 	return over > lack ? over : lack;
 }
 
-/* Deletes one blob. Its row may stay behind for a moment: without a file it means nothing. */
-static uint64_t drop(struct evict *e, const struct candidate *c)
+/* Deletes one blob. Its row stays: without a file it means nothing, and taking it away could hit
+ * the one of a blob that is fetched again this moment. The next start sweeps it. */
+uint64_t evict_blob(struct evict *e, const char *etag)
 {
-	int64_t freed = store_evict(e->conf.store, c->etag);
+	int64_t freed = pins_have(e->conf.pins, etag) ? 0 : store_evict(e->conf.store, etag);
 
-	if (freed < 0)
-		return 0; /* open, or gone already */
-	if (catalog_del_blob(e->conf.catalog, c->etag) < 0)
-		log_debug("a stale row is left, and corrected when it is next used etag=%s",
-			  c->etag);
+	if (freed <= 0)
+		return 0; /* pinned, open, or gone already */
 	if (e->conf.on_gone)
-		e->conf.on_gone(e->conf.arg, c->etag);
+		e->conf.on_gone(e->conf.arg, etag);
 	return (uint64_t)freed;
 }
 
@@ -100,7 +98,7 @@ uint64_t evict_now(struct evict *e, uint64_t want)
 	if (all.count)
 		qsort(all.list, all.count, sizeof(*all.list), by_last_use);
 	for (size_t i = 0; i < all.count && freed < need; i++) {
-		uint64_t bytes = drop(e, &all.list[i]);
+		uint64_t bytes = evict_blob(e, all.list[i].etag);
 
 		freed += bytes;
 		dropped += bytes > 0;

@@ -12,6 +12,7 @@
 #include "daemon/discover.h"
 #include "daemon/evict.h"
 #include "daemon/fetch.h"
+#include "daemon/pins.h"
 #include "daemon/source_hub.h"
 #include "daemon/store.h"
 
@@ -38,6 +39,8 @@ struct node {
 	struct fetch *fetch;
 	struct evict *evict;
 	struct metrics metrics;
+	struct pins *pins;
+	struct node_parts parts;
 	int64_t ref_ttl_ms;
 	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
 };
@@ -89,7 +92,7 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 {
 	struct evict_conf evict = {
 		.store = n->store,
-		.catalog = n->catalog,
+		.pins = n->pins,
 		.max_bytes = conf->cache_max_bytes,
 		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
@@ -144,6 +147,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = known_new(n->catalog, &n->known);
 	if (r == 0)
+		r = pins_new(n->catalog, &n->pins);
+	if (r == 0)
 		r = open_hubs(n, conf);
 	if (r == 0)
 		r = start_evict(n, conf);
@@ -152,6 +157,25 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = start_flight(n, conf);
 	return r;
+}
+
+static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
+{
+}
+
+static void note_parts(struct node *n, const struct node_conf *conf)
+{
+	n->parts = (struct node_parts){
+		.store = n->store,
+		.catalog = n->catalog,
+		.pins = n->pins,
+		.evict = n->evict,
+		.cache_max_bytes = conf->cache_max_bytes,
+		.cache_min_free_bytes = conf->cache_min_free_bytes,
+		.on_forget = conf->on_forget ? conf->on_forget : forget_nothing,
+		.arg = conf->arg,
+		.timeout_ms = conf->timeout_ms,
+	};
 }
 
 int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
@@ -177,8 +201,14 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 		node_close(n);
 		return r;
 	}
+	note_parts(n, conf);
 	*ret = n;
 	return 0;
+}
+
+const struct node_parts *node_parts(const struct node *n)
+{
+	return &n->parts;
 }
 
 void node_stop(struct node *n)
@@ -200,6 +230,7 @@ void node_close(struct node *n)
 	}
 	httpc_free(n->http);
 	known_free(n->known);
+	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);
 	free(n);
@@ -433,6 +464,16 @@ void node_done(struct handle *h, const void *data, uint64_t len)
 
 	if (len)
 		blob_release_pages(h->blob, (uint64_t)((const char *)data - start), len);
+}
+
+int node_fetch_file(struct node *n, struct handle *h)
+{
+	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);
+}
+
+uint64_t node_file_present(const struct handle *h)
+{
+	return blob_present_bytes(h->blob);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)

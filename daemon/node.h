@@ -90,6 +90,12 @@ void node_done(struct handle *h, const void *data, uint64_t len);
 /* Takes w out of a wait for node_read: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
 
+/* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
+ * open and nothing more urgent does. */
+MUST_USE int node_fetch_file(struct node *n, struct handle *h);
+/* Bytes of its chunks that are there, sealed or not. */
+uint64_t node_file_present(const struct handle *h);
+
 /* What the cache holds of a blob, open or not. */
 struct node_blob {
 	uint64_t disk_bytes; /* what its file takes, at most the file's size */
@@ -101,5 +107,18 @@ void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob
 uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 /* Size and free bytes of the cache's file system. */
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
+
+/* What those who look after the cache work with; borrowed until node_close. */
+struct node_parts {
+	struct store *store;
+	struct catalog *catalog;
+	struct pins *pins;
+	struct evict *evict;
+	uint64_t cache_max_bytes, cache_min_free_bytes;
+	void (*on_forget)(void *arg, const char *etag); /* node_conf's, never NULL */
+	void *arg;
+	int64_t timeout_ms;
+};
+const struct node_parts *node_parts(const struct node *n);
 
 #endif

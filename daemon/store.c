@@ -326,6 +326,16 @@ int store_each(struct store *s, store_each_fn fn, void *arg)
 	return r;
 }
 
+bool store_is_open(struct store *s, const char *etag)
+{
+	bool open;
+
+	lock_take(&s->lock);
+	open = map_find_str(&s->open, etag);
+	lock_drop(&s->lock);
+	return open;
+}
+
 int64_t store_evict(struct store *s, const char *etag)
 {
 	char path[BLOB_PATH_MAX];

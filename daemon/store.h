@@ -81,6 +81,8 @@ uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size);
 typedef int (*store_each_fn)(void *arg, const char *etag, uint64_t bytes, int64_t used_s);
 /* Calls fn for each blob file, open or not, until it returns non-zero. */
 int store_each(struct store *s, store_each_fn fn, void *arg);
+/* True if somebody has the blob open. */
+bool store_is_open(struct store *s, const char *etag);
 /* Deletes a blob that is not open: bytes freed, -EBUSY if it is open, -ENOENT. */
 MUST_USE int64_t store_evict(struct store *s, const char *etag);
 

@@ -14,6 +14,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "fs/mount.h"
 #include "fs/options.h"
@@ -23,6 +24,7 @@
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define HUBS_MAX 64
 #define SCRATCH_NODES_MAX 100000
+#define JOBS_AT_ONCE 4
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
 struct program {
@@ -33,6 +35,7 @@ struct program {
 	unsigned hub_count;
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
+	struct keeper *keeper;
 	struct mount *mount;
 };
 
@@ -195,6 +198,16 @@ static int open_node(struct program *p, struct buf *why)
 	return r;
 }
 
+static int open_keeper(struct program *p)
+{
+	struct keeper_conf conf = {
+		.node = p->ops.view.node,
+		.threads = JOBS_AT_ONCE,
+	};
+
+	return keeper_start(&conf, &p->keeper);
+}
+
 static int open_tree(struct program *p)
 {
 	struct scratch_conf scratch = {
@@ -235,6 +248,7 @@ static int open_mount(struct program *p, struct buf *why)
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
+	keeper_stop(p->keeper);
 	if (p->ops.view.node)
 		node_stop(p->ops.view.node);
 	forget_stop(p->ops.forget);
@@ -244,6 +258,7 @@ static void close_all(struct program *p)
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
+	keeper_free(p->keeper);
 	if (p->ops.view.node)
 		node_close(p->ops.view.node);
 }
@@ -257,6 +272,8 @@ static int serve(struct program *p)
 	r = open_tree(p); /* first: the node tells it what to forget */
 	if (r == 0)
 		r = open_node(p, &why);
+	if (r == 0)
+		r = open_keeper(p);
 	if (r == 0)
 		r = open_mount(p, &why);
 	if (r == 0) {
