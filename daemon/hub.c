@@ -231,7 +231,7 @@ static int run(struct hub *h, const struct httpc_request *q, const struct hub_an
 	int r = httpc_run(h->http, q), failure = r;
 	enum metrics_outcome outcome = metrics_outcome(r, a->status);
 
-	metrics_add(&h->metrics->requests[outcome], 1);
+	metrics_count(h->metrics, requests[outcome], 1);
 	if (a->status >= 400) {
 		failure = a->error;
 		err_note(failure, "HTTP %d", a->status);

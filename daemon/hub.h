@@ -24,7 +24,7 @@ struct hub_conf {
 	struct httpc *http; /* borrowed until hub_free */
 	int64_t timeout_ms; /* for one metadata request */
 	int64_t down_ms;    /* how long to leave an unreachable hub alone */
-	struct metrics_source *metrics; /* counted there; borrowed until hub_free */
+	struct metrics_source *metrics; /* counted there, borrowed until hub_free; or NULL */
 };
 
 /* Makes a client; nothing is asked yet. -EINVAL (no http or https URL, or a token with spaces or

@@ -64,6 +64,13 @@ static inline uint64_t metrics_get(const metric *m)
 	return atomic_load_explicit(m, memory_order_relaxed);
 }
 
+/* Adds to a field of *m, unless m is NULL: nobody counts. */
+#define metrics_count(m, field, n) \
+	do { \
+		if (m) \
+			metrics_add(&(m)->field, n); \
+	} while (0)
+
 /* What httpc_run's answer means; status is that of the head, 0 if none came. */
 enum metrics_outcome metrics_outcome(int r, int status);
 /* The word for it: "ok", "busy". */

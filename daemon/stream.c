@@ -64,6 +64,8 @@ static void publish(struct carrier *c)
 	struct waitlist settled = { 0 };
 
 	lock_take(&pulls->lock);
+	if (c->pos > c->run->pos)
+		rate_add(&c->pull->rate, clock_ms(), c->pos - c->run->pos);
 	c->run->pos = c->pos;
 	c->run->moved_ms = clock_ms();
 	c->end = c->run->end;
@@ -209,10 +211,15 @@ static int carry_bytes(struct carrier *c)
 
 static void report(struct carrier *c, int r)
 {
-	if (r < 0 && r != ERR_CANCELED && r != ERR_STOPPING)
-		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
-			c->what->path, c->what->repo.name, c->what->commit,
-			(unsigned long long)c->pos, c->all->conf.sources[c->source]->name);
+	const struct streams_conf *conf = &c->all->conf;
+	const char *source = conf->sources[c->source]->name;
+
+	if (r >= 0 || r == ERR_CANCELED || r == ERR_STOPPING)
+		return;
+	if (conf->failures)
+		failures_note(conf->failures, c->pull->what.etag, source, r);
+	log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s", c->what->path,
+		c->what->repo.name, c->what->commit, (unsigned long long)c->pos, source);
 }
 
 static void carry(struct streams *s, struct run *run)

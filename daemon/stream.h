@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_STREAM_H
 #define MATRIXFS_STREAM_H
 
+#include "daemon/failures.h"
 #include "daemon/pull.h"
 
 struct streams;
@@ -15,8 +16,9 @@ struct streams_conf {
 	struct source *const *sources; /* in order of preference; borrowed; at most 64 */
 	unsigned source_count;
 	unsigned threads_max;
-	int64_t idle_ms;    /* a thread without work ends after this */
-	int64_t give_up_ms; /* a run fails after so long without progress */
+	struct failures *failures; /* noted there; borrowed; or NULL */
+	int64_t idle_ms;           /* a thread without work ends after this */
+	int64_t give_up_ms;        /* a run fails after so long without progress */
 	/* The disk is full: 1 if room was made and the write should be tried again. No lock
 	 * held. */
 	int (*make_room)(void *arg);

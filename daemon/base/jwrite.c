@@ -117,7 +117,7 @@ void jwrite_number(struct jwrite *w, const char *key, double value)
 		return;
 	}
 	begin(w, key);
-	buf_printf(w->to, "%.6g", value);
+	buf_printf(w->to, "%.15g", value);
 }
 
 void jwrite_bool(struct jwrite *w, const char *key, bool value)
