@@ -114,6 +114,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.sources = n->sources,
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
+		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
 		.metrics = &n->metrics,
@@ -471,20 +472,16 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
-	r = fetch_read(n->fetch, h->pull, off, len, w);
-	if (r != 0)
-		return r;
-	*ret = blob_data(h->blob, off);
-	*ret_len = len;
-	return 0;
+	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
+	if (r == 0)
+		*ret_len = len;
+	return r;
 }
 
 void node_done(struct handle *h, const void *data, uint64_t len)
 {
-	const char *start = blob_data(h->blob, 0);
-
 	if (len)
-		blob_release_pages(h->blob, (uint64_t)((const char *)data - start), len);
+		fetch_done(h->pull, data, len);
 }
 
 int node_fetch_file(struct node *n, struct handle *h)
@@ -501,6 +498,16 @@ int node_leave_read(struct node *n, struct waiter *w)
 {
 	atomic_store(&w->canceled, 1);
 	return fetch_leave(n->fetch, w);
+}
+
+void node_set_limits(struct node *n, const struct throttle_limits *limits)
+{
+	fetch_set_limits(n->fetch, limits);
+}
+
+struct throttle_limits node_limits(struct node *n)
+{
+	return fetch_limits(n->fetch);
 }
 
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret)

@@ -17,6 +17,7 @@
 #include "daemon/hub.h"
 #include "daemon/known.h"
 #include "daemon/repo_id.h"
+#include "daemon/throttle.h"
 #include "daemon/transfers.h"
 
 struct node;
@@ -35,8 +36,9 @@ struct node_conf {
 	bool offline;                /* never ask a hub */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
-	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
-	int64_t timeout_ms; /* the longest any waiter waits */
+	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
+	int64_t ref_ttl_ms;    /* a ref is believed so long without asking */
+	int64_t timeout_ms;    /* the longest any waiter waits */
 	/* Whatever was kept of this blob outside is to be forgotten: its bytes were wrong, or
 	 * are gone from the disk. Must not wait for readers. Any thread, no lock held, also
 	 * before node_open returns. May be NULL only for a node that nobody reads. */
@@ -101,6 +103,10 @@ int node_leave_read(struct node *n, struct waiter *w);
 MUST_USE int node_fetch_file(struct node *n, struct handle *h);
 /* Bytes of its chunks that are there, sealed or not. */
 uint64_t node_file_present(const struct handle *h);
+
+/* Limits of transfers in bytes per second; they count from now on. */
+void node_set_limits(struct node *n, const struct throttle_limits *limits);
+struct throttle_limits node_limits(struct node *n);
 
 /* What the cache holds of a blob, open or not. */
 struct node_blob {

@@ -7,6 +7,7 @@
 
 #include "daemon/failures.h"
 #include "daemon/pull.h"
+#include "daemon/throttle.h"
 
 struct streams;
 
@@ -15,8 +16,9 @@ struct streams_conf {
 	struct httpc *http;            /* borrowed; to end running requests at stop */
 	struct source *const *sources; /* in order of preference; borrowed; at most 64 */
 	unsigned source_count;
-	unsigned threads_max;
 	struct failures *failures; /* noted there; borrowed; or NULL */
+	struct throttle *throttle; /* borrowed */
+	unsigned threads_max;      /* runs at once, stalled ones included */
 	int64_t idle_ms;           /* a thread without work ends after this */
 	int64_t give_up_ms;        /* a run fails after so long without progress */
 	/* The disk is full: 1 if room was made and the write should be tried again. No lock
@@ -27,7 +29,7 @@ struct streams_conf {
 
 /* Makes the pool; threads come with the first run. */
 MUST_USE int streams_new(const struct streams_conf *conf, struct streams **ret);
-/* Starts a thread if runs are queued and none is free to take them. The pulls' lock is held. */
+/* Starts a thread if a run may start and none is free to take it. The pulls' lock is held. */
 MUST_USE int streams_kick_locked(struct streams *s);
 /* After pulls->stop was set: ends running requests and joins the threads. */
 void streams_stop(struct streams *s);

@@ -16,17 +16,42 @@ struct collecting {
 
 static void add_run(const struct run *run, int64_t now_ms, struct transfer *ret)
 {
-	if (run->state != RUN_ACTIVE) {
-		ret->queued += run->end - run->start;
-		return;
-	}
 	ret->requests++;
 	ret->asked += run->end - run->pos;
-	ret->present += run->pos - chunk_floor(run->pos);
+	if (!run->direct)
+		ret->present += run->pos - chunk_floor(run->pos);
 	if (ret->silent_ms < 0 || now_ms - run->moved_ms < ret->silent_ms)
 		ret->silent_ms = now_ms - run->moved_ms;
-	if (run->demand)
-		ret->urgency = URGENCY_DEMAND;
+	if (run->urgency < ret->urgency)
+		ret->urgency = run->urgency;
+}
+
+/* What is wanted and not there, chunk by chunk: wants may overlap what has come meanwhile. */
+static uint64_t absent_bytes(const struct pull *p, const struct want *w)
+{
+	uint64_t absent = 0, end;
+
+	for (uint64_t off = w->from; off < w->to; off = end) {
+		end = chunk_end(chunk_of(off), w->to);
+		if (!blob_may_have(p->blob, chunk_of(off)))
+			absent += end - off;
+	}
+	return absent;
+}
+
+static void add_wants(const struct pull *p, struct transfer *ret)
+{
+	unsigned left = p->fill.want_count;
+
+	for (int u = 0; left && u < URGENCY_COUNT; u++)
+		for (const struct want *w = p->all->schedule.wants[u].first; w; w = w->next) {
+			if (w->fill != &p->fill)
+				continue;
+			left--;
+			ret->queued += absent_bytes(p, w);
+			if (w->urgency < ret->urgency)
+				ret->urgency = w->urgency;
+		}
 }
 
 static void add_waiters(const struct pull *p, int64_t now_ms, struct transfer *ret)
@@ -48,15 +73,16 @@ static void describe_locked(const struct pull *p, int64_t now_ms, struct transfe
 		.bytes_s = rate_get(&p->rate, now_ms),
 		.readers = p->readers,
 		.silent_ms = -1,
-		.urgency = URGENCY_AHEAD,
+		.urgency = URGENCY_BACKGROUND,
 		.verified_only = p->verified_only,
 	};
 	snprintf(ret->commit, sizeof(ret->commit), "%s", p->what.commit);
 	snprintf(ret->path, sizeof(ret->path), "%s", p->what.path);
 	snprintf(ret->etag, sizeof(ret->etag), "%s", p->what.etag);
 	snprintf(ret->source, sizeof(ret->source), "%s", p->source ? p->source : "");
-	for (const struct run *run = p->runs; run; run = run->next)
+	for (const struct run *run = p->fill.runs; run; run = run->next)
 		add_run(run, now_ms, ret);
+	add_wants(p, ret);
 	add_waiters(p, now_ms, ret);
 	if (ret->present > ret->size)
 		ret->present = ret->size;
@@ -67,7 +93,7 @@ static int collect(void *arg, void *value)
 	const struct pull *p = value;
 	struct collecting *c = arg;
 
-	if (!p->runs && !p->waiters.first)
+	if (!p->fill.runs && !p->fill.want_count && !p->waiters.first)
 		return 0;
 	if (c->count == c->cap) {
 		size_t cap = c->cap ? c->cap * 2 : 16;

@@ -188,6 +188,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = o->offline,
 		.cache_max_bytes = o->cache_size,
 		.cache_min_free_bytes = o->cache_min_free,
+		.memory_bytes = o->memory,
 		.ref_ttl_ms = o->ref_ttl * 1000,
 		.timeout_ms = o->timeout * 1000,
 		.on_forget = on_forget,

@@ -35,6 +35,8 @@ static const struct conf_param params[] = {
 	  "Most bytes the cache may take; 0 is no limit but cache-min-free." },
 	{ "cache-min-free", CONF_BYTES, FIELD(cache_min_free), "1GiB", 0, 0, "BYTES",
 	  "Bytes that stay free on the file system of the cache." },
+	{ "memory", CONF_BYTES, FIELD(memory), "64MiB", 4 * MIB, 4 * GIB, "BYTES",
+	  "Most memory for transfers under way, however many files are open." },
 	{ "token-file", CONF_TEXT, FIELD(token_file), NULL, 0, 0, "FILE",
 	  "File with the token of the first hub, or with lines \"URL TOKEN\". Without it HF_TOKEN, "
 	  "HF_TOKEN_PATH and the token of \"hf auth login\" are looked at." },

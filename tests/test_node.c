@@ -125,6 +125,7 @@ static int setup(void **state)
 		.offline = true,
 		.ref_ttl_ms = 10,
 		.timeout_ms = 2000,
+		.memory_bytes = UINT64_C(64) << 20,
 		.on_forget = ignore_wrong,
 	};
 	fill_cache(w);

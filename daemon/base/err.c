@@ -126,6 +126,11 @@ const char *err_noted(int r)
 	return r && note.r == r ? note.text : "";
 }
 
+bool err_is_disk(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO;
+}
+
 int err_from_hub_code(const char *code)
 {
 	if (!*code)

@@ -6,6 +6,8 @@
 #ifndef MATRIXFS_ERR_H
 #define MATRIXFS_ERR_H
 
+#include <stdbool.h>
+
 #include <errno.h>
 
 /* X(name, value, errno, http, hub code, text) */
@@ -67,6 +69,8 @@ const char *err_word(unsigned index);
 void err_note(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* What this thread noted last, if it was about r; "" otherwise. Borrowed until the next note. */
 const char *err_noted(int r);
+/* True if r is the local disk's refusal to take bytes: full, over quota, read-only, broken. */
+bool err_is_disk(int r);
 /* The row whose hub code is `code` ("RepoNotFound"), or 0 if there is none. */
 int err_from_hub_code(const char *code);
 

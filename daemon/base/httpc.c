@@ -270,8 +270,14 @@ static int hand_over(struct call *call)
 {
 	size_t len = call->held_len;
 
+	int r;
+
+	if (len == 0)
+		return 0;
 	call->held_len = 0;
-	return len ? call->q->body(call->q->arg, call->held, len) : 0;
+	r = call->q->body(call->q->arg, call->held, len);
+	call->heard_ms = clock_ms(); /* the time a callback took is not the server's silence */
+	return r;
 }
 
 /* libcurl cuts what it received into pieces of 16 KiB, which would cost a write(2) each. They are
@@ -299,7 +305,7 @@ static size_t on_body(char *data, size_t size, size_t len, void *arg)
 	call->result = call_over(call);
 	if (!call->result && call->q->body)
 		call->result = hold(call, data, len);
-	call->heard_ms = clock_ms(); /* the time a callback took is not the server's silence */
+	call->heard_ms = clock_ms();
 	return call->result ? CURL_WRITEFUNC_ERROR : len;
 }
 
