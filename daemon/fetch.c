@@ -10,8 +10,10 @@
 #include "daemon/pull.h"
 #include "daemon/seal.h"
 #include "daemon/stream.h"
+#include "daemon/throttle.h"
 
-#define STREAMS_MAX 24
+#define STREAM_BYTES (UINT64_C(512) << 10) /* buffers of one stream: ours, libcurl's, TLS's */
+#define THREADS_CAP 256
 #define SEALERS 2
 #define IDLE_MS 10000
 #define TICK_MS 250
@@ -19,6 +21,7 @@
 struct fetch {
 	struct fetch_conf conf;
 	struct pulls pulls;
+	struct throttle throttle;
 	struct streams *streams;
 	struct sealer *sealer;
 	struct cond parked; /* a reader was parked, or stop; guarded by pulls.lock */
@@ -68,15 +71,24 @@ static void *clockwork(void *arg)
 	return NULL;
 }
 
+/* A stream keeps no bytes but those it is just receiving: their number is the budget. */
+static unsigned threads_within(uint64_t memory_bytes)
+{
+	uint64_t n = memory_bytes / STREAM_BYTES;
+
+	return n < 1 ? 1 : n > THREADS_CAP ? THREADS_CAP : (unsigned)n;
+}
+
 static int start_threads(struct fetch *f)
 {
 	const struct fetch_conf *conf = &f->conf;
 	struct streams_conf streams = {
+		.throttle = &f->throttle,
 		.pulls = &f->pulls,
 		.http = conf->http,
 		.sources = conf->sources,
 		.source_count = conf->source_count,
-		.threads_max = STREAMS_MAX,
+		.threads_max = threads_within(conf->memory_bytes),
 		.idle_ms = IDLE_MS,
 		/* Before the readers' own deadline, so that they learn the reason. */
 		.give_up_ms = conf->timeout_ms * 4 / 5,
@@ -111,6 +123,7 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
 		return -ENOMEM;
 	f->conf = *conf;
 	pulls_init(&f->pulls);
+	throttle_init(&f->throttle);
 	cond_init(&f->parked);
 	r = start_threads(f);
 	if (r < 0) {
@@ -171,6 +184,7 @@ void fetch_free(struct fetch *f)
 	streams_free(f->streams);
 	cond_fini(&f->parked);
 	pulls_fini(&f->pulls);
+	throttle_fini(&f->throttle);
 	free(f);
 }
 
@@ -234,6 +248,16 @@ struct blob *fetch_blob(const struct pull *p)
 	return p->blob;
 }
 
+void fetch_set_limits(struct fetch *f, const struct throttle_limits *limits)
+{
+	throttle_set(&f->throttle, limits);
+}
+
+struct throttle_limits fetch_limits(struct fetch *f)
+{
+	return throttle_get(&f->throttle);
+}
+
 void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1])
 {
 	const struct pull *p;
@@ -258,35 +282,67 @@ static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64
 	return PARKED;
 }
 
-/* Queues what this read needs and what is worth having behind it. */
-static int want_locked(struct pull *p, const struct plan_want *want)
+static int want_range(struct pull *p, const struct plan_range *range, uint64_t run_max)
 {
+	return fill_want(&p->fill, range->from, range->to, URGENCY_AHEAD, run_max);
+}
+
+/* Wants what this read needs, in runs that bring what comes after it along, and what is worth
+ * having besides. */
+static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
+{
+	struct plan_want want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
+	uint64_t to = want.need.from + want.run_max;
+	int r = 0;
+
 	if (p->verified_only)
 		return pull_want_all_locked(p);
-	return pull_want_locked(p, want->need, want->need_end, want->ahead_end);
+	if (to > want.ahead.to)
+		to = want.ahead.to;
+	if (to < want.need.to)
+		to = want.need.to;
+	if (!there)
+		r = fill_want(&p->fill, want.need.from, to, URGENCY_DEMAND, want.run_max);
+	if (r == 0)
+		r = want_range(p, &want.ahead, want.run_max);
+	return r < 0 ? r : want_range(p, &want.sweep, RUN_BYTES_MAX / 2);
+}
+
+/* Has the bytes brought past the cache, for this waiter alone. */
+static int read_past(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+{
+	int r = fill_direct(&p->fill, off, len);
+
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	return r < 0 ? r : park_locked(f, p, w, off, len);
+}
+
+/* What is to be said of bytes that are not there before anything is asked for; 0: ask. */
+static int refuse_locked(struct fetch *f, struct pull *p, const struct waiter *w)
+{
+	if (f->pulls.stop)
+		return ERR_STOPPING;
+	if (blob_present_bytes(p->blob) == p->what.file.size)
+		pull_hash_kick_locked(p); /* all is there but a verdict */
+	if (p->distrust.barred_until_ms > clock_ms())
+		return ERR_DIGEST;
+	if (f->conf.source_count == 0)
+		return ERR_OFFLINE;
+	return w ? 0 : PARKED;
 }
 
 static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
 		       struct waiter *w)
 {
 	bool there = pull_has_locked(p, off, len);
-	struct plan_want want;
-	int r;
+	int r = there ? 0 : refuse_locked(f, p, w);
 
-	if (there && f->conf.source_count == 0)
-		return 0; /* nobody to ask for what lies ahead */
-	if (f->pulls.stop)
-		return there ? 0 : ERR_STOPPING;
-	if (!there && blob_present_bytes(p->blob) == p->what.file.size)
-		pull_hash_kick_locked(p); /* all is there but a verdict */
-	if (!there && p->distrust.barred_until_ms > clock_ms())
-		return ERR_DIGEST;
-	if (!there && f->conf.source_count == 0)
-		return ERR_OFFLINE;
-	if (!there && !w)
-		return PARKED;
-	want = plan_read(&p->plan, off, len, p->what.file.size);
-	r = want_locked(p, &want);
+	if (r != 0 || (there && (f->pulls.stop || f->conf.source_count == 0)))
+		return r;
+	if (p->unkept_until_ms > clock_ms() && !p->verified_only)
+		return there ? 0 : read_past(f, p, off, len, w);
+	r = want_locked(p, off, len, there);
 	if (r == 0)
 		r = streams_kick_locked(f->streams);
 	if (there)
@@ -294,10 +350,24 @@ static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t l
 	return r < 0 ? r : park_locked(f, p, w, off, len);
 }
 
-int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+/* Bytes that were brought for this waiter alone, or NULL. */
+static void *held_bytes(struct waiter *w, uint64_t off, uint64_t len)
+{
+	if (w && w->held && w->off == off && w->len == len)
+		return steal(w->held);
+	return NULL;
+}
+
+int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w,
+	       const void **ret)
 {
 	int r;
 
+	*ret = held_bytes(w, off, len);
+	if (*ret)
+		return 0;
+	*ret = blob_data(p->blob, off);
+	blob_hold(p->blob, off, len); /* before it is asked whether the bytes are there */
 	if (blob_is_sealed(p->blob))
 		return 0;
 	/* Compares what a crash may have torn, outside the lock. */
@@ -305,21 +375,21 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 		(void)blob_has(p->blob, i);
 	lock_take(&f->pulls.lock);
 	r = read_locked(f, p, off, len, w);
+	if (r != 0)
+		blob_let_go(p->blob); /* under the lock: who has parked may be gone after it */
 	lock_drop(&f->pulls.lock);
 	return r;
 }
 
-int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
-	       enum urgency urgency UNUSED)
+int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to, enum urgency urgency)
 {
 	int r = 0;
 
-	if (f->conf.source_count == 0 || blob_is_sealed(p->blob))
+	if (f->conf.source_count == 0)
 		return 0;
 	lock_take(&f->pulls.lock);
-	if (!f->pulls.stop)
-		r = pull_want_locked(p, chunk_floor(from), chunk_floor(from),
-				     chunk_ceil(to, p->what.file.size));
+	if (!f->pulls.stop && p->unkept_until_ms <= clock_ms())
+		r = fill_want(&p->fill, from, to, urgency, RUN_BYTES_MAX);
 	if (r == 0)
 		r = streams_kick_locked(f->streams);
 	lock_drop(&f->pulls.lock);
@@ -343,8 +413,22 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
 	*ret = (struct fetch_use){
 		.size = p->what.file.size,
 		.present = blob_present_bytes(p->blob),
+		.read = p->plan.read,
+		.gaps = plan_has_gaps(&p->plan),
 	};
 	lock_drop(&f->pulls.lock);
+}
+
+void fetch_done(const struct pull *p, const void *data, uint64_t len)
+{
+	uintptr_t at = (uintptr_t)data, base = (uintptr_t)blob_data(p->blob, 0);
+
+	if (at < base || at - base >= blob_size(p->blob)) {
+		free((void *)at); /* brought past the cache */
+		return;
+	}
+	blob_release_pages(p->blob, at - base, len);
+	blob_let_go(p->blob);
 }
 
 int fetch_leave(struct fetch *f, struct waiter *w)

@@ -8,6 +8,7 @@
 #include "daemon/extents.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
+#include "daemon/throttle.h"
 #include "daemon/urgency.h"
 
 struct fetch;
@@ -21,6 +22,7 @@ struct fetch_conf {
 	struct source *const *sources; /* in order of preference; none when offline */
 	unsigned source_count;         /* <= 64 */
 	int64_t timeout_ms;            /* a run gives up after so long without progress */
+	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg);   /* see stream.h */
 	void *make_room_arg;
 	void (*on_wrong)(void *arg, const char *etag); /* see seal.h */
@@ -46,13 +48,21 @@ struct blob *fetch_blob(const struct pull *p);
 #define FETCH_SOURCE_MAX 255
 void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1]);
 
-/* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 if it is, PARKED
- * if w waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT, ERR_STOPPING or the reason it cannot be
- * had), or negative. A NULL w only asks: 0, or PARKED for "would wait", and nothing is started. */
+/* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 with where it lies,
+ * borrowed until fetch_done, if it is; PARKED if w waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT,
+ * ERR_STOPPING or the reason it cannot be had), or negative. A NULL w only asks: 0, or PARKED for
+ * "would wait", and nothing is started. When the disk takes nothing the bytes are brought for this
+ * reader alone, unless only verified ones may be served. A waiter that was woken with 0 must call
+ * again: it may own such bytes. */
 MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
-			struct waiter *w);
-/* Queues the absent chunks of [from, to), within the file, without waiting for them: they come
- * while the handle is open. Nothing happens when offline. */
+			struct waiter *w, const void **ret);
+/* The bytes given by fetch_read were used. */
+void fetch_done(const struct pull *p, const void *data, uint64_t len);
+/* Bytes per second, from now on. */
+void fetch_set_limits(struct fetch *f, const struct throttle_limits *limits);
+struct throttle_limits fetch_limits(struct fetch *f);
+/* Wants the absent chunks of [from, to), within the file, without waiting for them: they come while
+ * the handle is open, unless a run fails. Nothing happens when offline or when the disk is full. */
 MUST_USE int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
 			enum urgency urgency);
 /* Tells where the tensors of a handle's file lie; what `e` owns is taken. The first telling counts. */

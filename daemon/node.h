@@ -15,6 +15,7 @@
 #include "daemon/base/wait.h"
 #include "daemon/known.h"
 #include "daemon/repo_id.h"
+#include "daemon/throttle.h"
 
 struct node;
 struct handle;
@@ -30,10 +31,12 @@ struct node_conf {
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... 64 */
 	bool offline;                /* never ask a hub */
+	bool prefetch;               /* bring what is likely to be read next */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
-	int64_t ref_ttl_ms; /* a ref is believed so long without asking */
-	int64_t timeout_ms; /* the longest any waiter waits */
+	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
+	int64_t ref_ttl_ms;    /* a ref is believed so long without asking */
+	int64_t timeout_ms;    /* the longest any waiter waits */
 	/* Whatever was kept of this blob outside is to be forgotten: its bytes were wrong, or
 	 * are gone from the disk. Must not wait for readers. Any thread, no lock held, also
 	 * before node_open returns. May be NULL only for a node that nobody reads. */
@@ -83,6 +86,10 @@ MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t 
 void node_done(struct handle *h, const void *data, uint64_t len);
 /* Takes w out of a wait for node_read: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
+
+/* Limits of transfers in bytes per second; they count from now on. */
+void node_set_limits(struct node *n, const struct throttle_limits *limits);
+struct throttle_limits node_limits(struct node *n);
 
 /* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
  * open and nothing more urgent does. */

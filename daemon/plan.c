@@ -2,22 +2,34 @@
 /* A stream's window starts at PLAN_WINDOW_MIN with the second read that continues it, and doubles
  * each time the reader has come within half a window of what was asked for; asking in halves
  * keeps requests to the hub long. The kernel's readahead sends reads out of order, so a read up
- * to one window behind the stream's front still belongs to it. */
+ * to one window behind the stream's front still belongs to it.
+ *
+ * Where tensors are known, a reader may take some and leave others (a rank of a tensor-parallel
+ * group): until PLAN_PROOF bytes have shown how it reads, its window stays below what it has read
+ * in one stretch, and if it leaves gaps the window stays small and within the tensor. Random reads
+ * are followed by a sweep through the tensor, or through the file: each lets a little more come, so
+ * that few cost little and many soon find all of it there. */
 #include "daemon/plan.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/chunk.h"
+
+#define JUMPS_SWEPT 3 /* random reads that begin a sweep */
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static bool continues(const struct plan_stream *s, uint64_t off)
 {
-	uint64_t behind = s->window > PLAN_SKIP ? s->window : PLAN_SKIP;
+	uint64_t behind = max_u64(s->window, PLAN_SKIP);
 
 	return s->used && off <= s->next + PLAN_SKIP && off + behind >= s->next;
 }
@@ -40,33 +52,103 @@ static struct plan_stream *oldest_stream(struct plan *p)
 	return oldest;
 }
 
-/* Moves the stream's front and grows its window when the reader has used half of it. */
-static void advance(struct plan_stream *s, uint64_t end, uint64_t size)
+bool plan_has_gaps(const struct plan *p)
 {
+	uint64_t span = p->highest - p->lowest;
+
+	return span > PLAN_PROOF && p->read < span / 4 * 3;
+}
+
+static void note(struct plan *p, uint64_t off, uint64_t end)
+{
+	p->lowest = p->clock ? min_u64(p->lowest, off) : off;
+	p->highest = max_u64(p->highest, end);
+	p->read += end - off;
+	p->clock++;
+}
+
+/* The largest window that what is known of the reader bears out. */
+static uint64_t window_cap(const struct plan *p, const struct plan_stream *s, bool tensors)
+{
+	uint64_t stretch = s->next - s->start;
+
+	if (!tensors)
+		return PLAN_WINDOW_MAX;
+	if (plan_has_gaps(p))
+		return max_u64(chunk_floor(stretch / 4), CHUNK_BYTES);
+	return stretch < PLAN_PROOF ? max_u64(stretch / 2, PLAN_WINDOW_MIN) : PLAN_WINDOW_MAX;
+}
+
+/* Where the window of a stream may end. */
+static uint64_t border(const struct plan *p, const struct plan_stream *s, uint64_t size,
+		       const struct extents *tensors)
+{
+	const struct extent *tensor = extents_find(tensors, s->next - 1);
+
+	return tensor && plan_has_gaps(p) ? tensor->end : size;
+}
+
+/* Moves the stream's front and grows its window when the reader has used half of it. */
+static void advance(struct plan *p, struct plan_stream *s, uint64_t end, uint64_t size,
+		    const struct extents *tensors)
+{
+	uint64_t window, ahead;
+
 	if (end <= s->next)
 		return;
 	s->next = end;
 	if (s->window && s->ahead > s->next + s->window / 2)
 		return;
-	s->window = s->window ? min_u64(s->window * 2, PLAN_WINDOW_MAX) : PLAN_WINDOW_MIN;
-	s->ahead = chunk_ceil(s->next + s->window, size);
+	window = s->window ? s->window * 2 : PLAN_WINDOW_MIN;
+	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, tensors->count > 0));
+	ahead = min_u64(s->next + window, border(p, s, size, tensors));
+	s->window = window;
+	s->ahead = max_u64(s->ahead, chunk_ceil(ahead, size));
 }
 
-struct plan_want plan_read(struct plan *p, uint64_t off, uint64_t len, uint64_t size)
+/* A read that continues no stream: one more jump within the same domain lets the sweep go on. */
+static struct plan_range sweep(struct plan *p, uint64_t off, uint64_t size,
+			       const struct extents *tensors)
 {
-	uint64_t end = min_u64(off + len, size);
-	struct plan_want want = { chunk_floor(off), chunk_ceil(end, size), 0 };
+	const struct extent *tensor = extents_find(tensors, off);
+	uint64_t start = tensor ? tensor->start : 0, end = tensor ? tensor->end : size;
+	struct plan_range r = { 0 };
+
+	if (p->domain != start) {
+		p->domain = p->swept = start;
+		p->jumps = 0;
+	}
+	if (++p->jumps < JUMPS_SWEPT || p->swept >= end)
+		return r;
+	r.from = chunk_floor(p->swept);
+	p->swept = r.to = chunk_ceil(min_u64(p->swept + PLAN_SWEEP, end), size);
+	return r;
+}
+
+struct plan_want plan_read(struct plan *p, uint64_t off, uint64_t len, uint64_t size,
+			   const struct extents *tensors)
+{
+	uint64_t end = min_u64(off + len, size), before;
+	struct plan_want want = { .need = { chunk_floor(off), chunk_ceil(end, size) } };
 	struct plan_stream *s = find_stream(p, off);
 
+	note(p, off, end);
 	if (s) {
-		advance(s, end, size);
+		before = max_u64(s->ahead, want.need.from);
+		advance(p, s, end, size, tensors);
 	} else {
+		before = want.need.to;
 		s = oldest_stream(p);
-		*s = (struct plan_stream){ .next = end, .ahead = want.need_end };
-		if (size <= PLAN_WINDOW_MIN)
+		*s = (struct plan_stream){ .start = off, .next = end, .ahead = want.need.to };
+		if (size > PLAN_WINDOW_MIN) {
+			want.sweep = sweep(p, off, size, tensors);
+		} else { /* whole */
+			before = 0;
 			s->ahead = size;
+		}
 	}
-	s->used = ++p->clock;
-	want.ahead_end = s->ahead > want.need_end ? s->ahead : want.need_end;
+	s->used = p->clock;
+	want.ahead = (struct plan_range){ before, s->ahead };
+	want.run_max = max_u64(s->window / 8, want.need.to - want.need.from);
 	return want;
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/file.h"
 #include "daemon/chunk.h"
 
 #define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
@@ -16,8 +17,7 @@ void pulls_init(struct pulls *all)
 	lock_init(&all->lock, LOCK_FETCH);
 	cond_init(&all->work);
 	cond_init(&all->hash_work);
-	all->demand.end = &all->demand.first;
-	all->ahead.end = &all->ahead.first;
+	schedule_init(&all->schedule);
 	all->hash_end = &all->hash_first;
 }
 
@@ -29,183 +29,64 @@ void pulls_fini(struct pulls *all)
 	lock_fini(&all->lock);
 }
 
-/* ---- runs and their queues ---- */
+/* ---- the end of runs ---- */
 
-static void queue_add(struct run_queue *q, struct run *run)
+struct pull *pull_of(const struct run *run)
 {
-	run->qnext = NULL;
-	*q->end = run;
-	q->end = &run->qnext;
+	return container_of(run->fill, struct pull, fill);
 }
 
-static void queue_del(struct run_queue *q, struct run *run)
-{
-	struct run **at = &q->first;
-
-	while (*at != run)
-		at = &(*at)->qnext;
-	*at = run->qnext;
-	if (!*at)
-		q->end = at;
-}
-
-static struct run_queue *queue_of(struct run *run)
-{
-	return run->demand ? &run->pull->all->demand : &run->pull->all->ahead;
-}
-
-static void run_link(struct run *run)
-{
-	struct pull *p = run->pull;
-
-	run->next = p->runs;
-	if (p->runs)
-		p->runs->prev = run;
-	p->runs = run;
-}
-
-static void run_unlink(struct run *run)
-{
-	if (run->prev)
-		run->prev->next = run->next;
-	else
-		run->pull->runs = run->next;
-	if (run->next)
-		run->next->prev = run->prev;
-}
-
-static int run_new(struct pull *p, uint64_t start, uint64_t end, bool demand)
-{
-	struct run *run = calloc(1, sizeof(*run));
-
-	if (!run)
-		return -ENOMEM;
-	run->pull = p;
-	run->demand = demand;
-	run->start = run->pos = start;
-	run->end = end;
-	run_link(run);
-	queue_add(queue_of(run), run);
-	cond_wake_one(&p->all->work);
-	return 0;
-}
-
-static void run_promote(struct run *run)
-{
-	queue_del(queue_of(run), run);
-	run->demand = true;
-	queue_add(queue_of(run), run);
-	cond_wake_one(&run->pull->all->work);
-}
-
-/* Makes the run that covers `from` bring it soon. One that is on its way to it already, or
- * waits to be, is left alone if it is near: cutting it would only make many requests out of
- * one. One that nobody waited for is cut there and its tail comes at once. */
-static int run_hurry(struct run *run, uint64_t from)
-{
-	bool under_way = run->state == RUN_ACTIVE || run->demand;
-	int r;
-
-	if (under_way && from < run->pos + RUN_JUMP)
-		return 0;
-	if (from == run->start) {
-		run_promote(run);
-		return 0;
-	}
-	r = run_new(run->pull, from, run->end, true);
-	if (r == 0)
-		run->end = from;
-	return r;
-}
-
-static struct run *run_at(const struct pull *p, uint64_t off)
-{
-	for (struct run *run = p->runs; run; run = run->next)
-		if (off >= run->start && off < run->end && run->pos < run->end)
-			return run;
-	return NULL;
-}
-
-static unsigned active_ahead(const struct pull *p)
-{
-	unsigned n = 0;
-
-	for (const struct run *run = p->runs; run; run = run->next)
-		n += run->state == RUN_ACTIVE && !run->demand;
-	return n;
-}
-
-static struct run *take(struct run_queue *q, struct run *run)
-{
-	queue_del(q, run);
-	run->state = RUN_ACTIVE;
-	run->moved_ms = clock_ms();
-	run->pull->busy++;
-	return run;
-}
-
-struct run *run_next_locked(struct pulls *all)
-{
-	if (all->demand.first)
-		return take(&all->demand, all->demand.first);
-	for (struct run *run = all->ahead.first; run; run = run->qnext)
-		if (active_ahead(run->pull) < PULL_AHEAD_MAX)
-			return take(&all->ahead, run);
-	return NULL;
-}
-
-struct stalled {
-	int64_t since_ms;
-	unsigned count;
-};
-
-static int count_stalled(void *arg, void *value)
-{
-	const struct pull *p = value;
-	struct stalled *s = arg;
-
-	for (const struct run *run = p->runs; run; run = run->next)
-		s->count += run->state == RUN_ACTIVE && run->moved_ms < s->since_ms;
-	return 0;
-}
-
-unsigned pulls_stalled_locked(struct pulls *all, int64_t since_ms)
-{
-	struct stalled s = { since_ms, 0 };
-
-	map_each(&all->by_etag, count_stalled, &s);
-	return s.count;
-}
-
-static void settle_failed(struct run *run, int r, struct waitlist *settled)
+/* Answers those who wait for bytes of [from, to). */
+static void settle_range(struct pull *p, uint64_t from, uint64_t to, int r,
+			 struct waitlist *settled)
 {
 	struct waiter *next;
 
-	for (struct waiter *w = run->pull->waiters.first; w; w = next) {
+	for (struct waiter *w = p->waiters.first; w; w = next) {
 		next = w->next;
-		if (run->pull->verified_only ||
-		    (w->off < run->end && w->off + w->len > chunk_floor(run->pos)))
+		if (p->verified_only || (w->off < to && w->off + w->len > from))
 			waitlist_settle(w, r, settled);
 	}
 }
 
-void run_end_locked(struct run *run, int r, struct waitlist *settled)
+static void end_kept(struct pull *p, const struct run *run, int r, struct waitlist *settled)
 {
-	struct pull *p = run->pull;
-
-	assert(run->state == RUN_ACTIVE);
-	run_unlink(run);
 	/* Bytes of this run may have been dropped after it was taken for their bringer. */
 	if (r >= 0 && p->verified_only && p->waiters.first)
-		r = pull_want_locked(p, run->start, run->end, run->end);
-	if (r < 0) {
-		p->all_wanted = false;
-		settle_failed(run, r, settled);
+		r = fill_want(&p->fill, run->start, run->end, URGENCY_AHEAD, RUN_BYTES_MAX);
+	if (r >= 0)
+		return;
+	p->all_wanted = false;
+	fill_unwant_ahead(&p->fill);
+	if (err_is_disk(r) && !p->verified_only) {
+		p->unkept_until_ms = clock_ms() + UNKEPT_MS;
+		r = 0; /* call again, and be served past the cache */
 	}
-	p->busy--;
-	if (p->all->ahead.first)
-		cond_wake_one(&p->all->work); /* one that had to wait for its pull's turn */
-	free(run);
+	settle_range(p, chunk_floor(run->pos), run->end, r, settled);
+}
+
+/* Hands the bytes to one of those who wait for exactly them. He may have been interrupted. */
+static void end_direct(struct pull *p, struct run *run, int r, struct waitlist *settled)
+{
+	for (struct waiter *w = p->waiters.first; w; w = w->next) {
+		if (w->off != run->start || w->off + w->len != run->end || w->held)
+			continue;
+		w->held = r < 0 ? NULL : steal(run->bytes);
+		waitlist_settle(w, r, settled);
+		return;
+	}
+}
+
+void pull_end_run_locked(struct run *run, int r, struct waitlist *settled)
+{
+	struct pull *p = pull_of(run);
+
+	if (run->direct)
+		end_direct(p, run, r, settled);
+	else
+		end_kept(p, run, r, settled);
+	run_free(run);
+	cond_wake_one(&p->all->work); /* something may have had to wait for its turn */
 }
 
 /* ---- pulls ---- */
@@ -219,6 +100,7 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 		return -ENOMEM;
 	p->all = all;
 	p->blob = blob_ref(blob);
+	fill_init(&p->fill, &all->schedule, p->blob);
 	p->distrust = distrusts_get(&all->distrusts, what->etag);
 	p->verified_only = p->distrust.strikes > 0;
 	p->what = *what;
@@ -308,24 +190,13 @@ void pull_free(struct pull *p)
 {
 	if (!p)
 		return;
-	assert(!p->runs && !p->waiters.first);
+	assert(!p->fill.run_count && !p->fill.want_count && !p->waiters.first);
 	blob_unref(p->blob);
 	digest_free(p->digest);
 	free_origins(p);
 	extents_fini(&p->extents);
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
-}
-
-/* One past the last byte from off on that is in the file; off if that byte is not. */
-static uint64_t present_until(const struct pull *p, uint64_t off)
-{
-	const struct run *run;
-
-	if (blob_has(p->blob, chunk_of(off)))
-		return chunk_end(chunk_of(off), p->what.file.size);
-	run = run_at(p, off);
-	return run && run->pos > off ? run->pos : off;
 }
 
 bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len)
@@ -337,7 +208,7 @@ bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len)
 	if (p->verified_only)
 		return false;
 	while (off < end) {
-		uint64_t until = present_until(p, off);
+		uint64_t until = fill_until(&p->fill, off);
 
 		if (until == off)
 			return false;
@@ -346,49 +217,12 @@ bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len)
 	return true;
 }
 
-/* The end of the gap that begins at off: the next chunk that is there, the next run, or `to`. */
-static uint64_t gap_end(const struct pull *p, uint64_t off, uint64_t to)
-{
-	uint64_t end = off;
-
-	while (end < to && end - off < RUN_BYTES_MAX && !run_at(p, end) &&
-	       !blob_may_have(p->blob, chunk_of(end)))
-		end = chunk_end(chunk_of(end), p->what.file.size);
-	return end < to ? end : to;
-}
-
-int pull_want_locked(struct pull *p, uint64_t from, uint64_t need_end, uint64_t to)
-{
-	uint64_t off = from, end;
-	int r = 0;
-
-	while (r == 0 && off < to) {
-		struct run *run = run_at(p, off);
-		bool demand = off < need_end;
-
-		if (run) {
-			if (demand && run->pos <= off)
-				r = run_hurry(run, off);
-			run = run_at(p, off); /* it may be a new one */
-			assert(run);
-			end = run->end;
-		} else if (blob_may_have(p->blob, chunk_of(off))) {
-			end = chunk_end(chunk_of(off), p->what.file.size);
-		} else {
-			end = gap_end(p, off, to);
-			r = run_new(p, off, end, demand);
-		}
-		off = end;
-	}
-	return r;
-}
-
 int pull_want_all_locked(struct pull *p)
 {
 	int r = 0;
 
 	if (!p->all_wanted)
-		r = pull_want_locked(p, 0, p->what.file.size, p->what.file.size);
+		r = fill_want(&p->fill, 0, p->what.file.size, URGENCY_AHEAD, RUN_BYTES_MAX);
 	p->all_wanted = r == 0;
 	return r;
 }
@@ -420,32 +254,17 @@ void pull_hash_kick_locked(struct pull *p)
 	cond_wake_one(&p->all->hash_work);
 }
 
-/* Takes back what is queued; what is on its way stops a chunk further, which its carrier cannot
- * have passed yet without telling. */
 void pull_leave_locked(struct pull *p)
 {
-	struct run *next;
-
 	if (--p->readers > 0)
 		return;
 	p->all_wanted = false;
-	for (struct run *run = p->runs; run; run = next) {
-		next = run->next;
-		if (run->state == RUN_ACTIVE) {
-			uint64_t near = chunk_ceil(run->pos + CHUNK_BYTES, p->what.file.size);
-
-			run->end = near < run->end ? near : run->end;
-			continue;
-		}
-		queue_del(queue_of(run), run);
-		run_unlink(run);
-		free(run);
-	}
+	fill_abandon(&p->fill);
 }
 
 struct pull *pull_if_idle_locked(struct pull *p)
 {
-	if (p->readers || p->busy || p->hash_queued || p->hash_busy)
+	if (p->readers || p->fill.run_count || p->hash_queued || p->hash_busy)
 		return NULL;
 	/* Distrust outlives the readers: it ends with the seal. */
 	distrusts_put(&p->all->distrusts, p->what.etag, &p->distrust);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -10,10 +11,10 @@
 #include "daemon/chunk.h"
 #include "daemon/retry.h"
 
-#define FAILURES_MAX 5  /* of one run in a row, over all sources */
-#define STALL_MS 1000   /* a run that brought nothing for so long holds up no other */
-#define THREADS_CAP 256 /* with those that carry stalled runs */
-#define ENOUGH 1        /* the sink's word for "the run has ended nearer than asked" */
+#define FAILURES_MAX 5 /* of one run in a row, over all sources */
+#define PAUSE_MS 100   /* of a pause at a time, so that a stop is noticed */
+#define YIELD_MS 20    /* pause of others after each piece while somebody waits for bytes */
+#define ENOUGH 1       /* the sink's word for "the run has ended nearer than asked" */
 
 struct streams {
 	struct streams_conf conf;
@@ -57,45 +58,112 @@ static int put_piece(struct carrier *c, const char *data, size_t len)
 	return r;
 }
 
-/* Tells the others how far we have come, and learns whether the run ends nearer now. */
-static void publish(struct carrier *c)
+/* The disk takes bytes again, if it did not. */
+static void note_kept_locked(struct carrier *c)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	if (c->run->direct || !pulls->full)
+		return;
+	pulls->full = false;
+	log_info("the cache's disk takes bytes again");
+}
+
+/* Tells the others how far we have come, and learns whether the run ends nearer now and for how
+ * long more urgent ones should have the line to themselves. */
+static int64_t publish(struct carrier *c, uint64_t brought)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 	struct waitlist settled = { 0 };
+	int64_t now = clock_ms(), yield = 0;
 
 	lock_take(&pulls->lock);
 	c->run->pos = c->pos;
-	c->run->moved_ms = clock_ms();
+	c->run->moved_ms = now;
 	c->end = c->run->end;
 	c->pull->sources_used |= UINT64_C(1) << c->source;
 	c->pull->source = c->all->conf.sources[c->source]->name;
+	note_kept_locked(c);
 	pull_settle_ready_locked(c->pull, &settled);
 	pull_hash_kick_locked(c->pull);
+	if (pace_bytes(&pulls->schedule.pace, brought, now) && streams_kick_locked(c->all) < 0)
+		log_debug("no further stream thread can be started");
+	if (c->run->urgency >= URGENCY_PREFETCH &&
+	    schedule_moving(&pulls->schedule, URGENCY_DEMAND, now))
+		yield = YIELD_MS;
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);
+	return yield;
 }
 
-static int on_bytes(void *arg, const void *data, size_t len)
+static void set_paused(struct carrier *c, bool paused)
 {
-	struct carrier *c = arg;
-	const char *at = data;
-	int r = 0;
+	struct pulls *pulls = c->all->conf.pulls;
 
-	assert(len <= SOURCE_PIECE_MAX);
+	lock_take(&pulls->lock);
+	c->run->paused = paused;
+	c->run->moved_ms = clock_ms();
+	lock_drop(&pulls->lock);
+}
+
+/* Takes nothing more for as long as limits and more urgent ones ask for. */
+static void hold_back(struct carrier *c, uint64_t brought, int64_t yield_ms)
+{
+	enum urgency u = c->run->urgency;
+	int64_t owed = throttle_pause_ms(c->all->conf.throttle, u, brought);
+	int64_t ms = owed > yield_ms ? owed : yield_ms;
+
+	if (ms <= 0)
+		return;
+	set_paused(c, true);
+	for (; ms > 0 && !atomic_load(&c->all->stop);
+	     ms = throttle_pause_ms(c->all->conf.throttle, u, 0))
+		clock_sleep_ms(ms < PAUSE_MS ? ms : PAUSE_MS);
+	set_paused(c, false);
+}
+
+/* Bytes past the cache, for one reader. */
+static void put_direct(struct carrier *c, const char *data, size_t len)
+{
+	uint64_t left = c->end - c->pos;
+	size_t n = len < left ? len : (size_t)left;
+
+	memcpy(c->run->bytes + (c->pos - c->run->start), data, n);
+	c->pos += n;
+}
+
+static int put_kept(struct carrier *c, const char *data, size_t len)
+{
+	int r = 0;
 
 	while (r == 0 && len && c->pos < c->end) {
 		uint64_t room = chunk_end(chunk_of(c->pos), c->end) - c->pos;
 		size_t n = len < room ? len : (size_t)room;
 
-		r = put_piece(c, at, n);
-		at += n;
+		r = put_piece(c, data, n);
+		data += n;
 		len -= n;
 	}
+	return r;
+}
+
+static int on_bytes(void *arg, const void *data, size_t len)
+{
+	struct carrier *c = arg;
+	int64_t yield_ms;
+	int r = 0;
+
+	assert(len <= SOURCE_PIECE_MAX);
+	if (c->run->direct)
+		put_direct(c, data, len);
+	else
+		r = put_kept(c, data, len);
 	if (r < 0)
 		return r;
 	retry_reset(&c->retry);
+	yield_ms = publish(c, len);
+	hold_back(c, len, yield_ms);
 	c->retry.deadline_ms = clock_ms() + c->all->conf.give_up_ms;
-	publish(c);
 	return c->pos < c->end ? 0 : ENOUGH;
 }
 
@@ -166,14 +234,29 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
+/* A server has more than it can do. */
+static void slow_down(struct carrier *c)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+	int64_t now = clock_ms();
+
+	lock_take(&pulls->lock);
+	pace_refused(&pulls->schedule.pace,
+		     schedule_moving(&pulls->schedule, URGENCY_BACKGROUND, now), c->retry.asked_ms,
+		     now);
+	lock_drop(&pulls->lock);
+}
+
 /* Decides what follows failure r: 0 to ask again (perhaps elsewhere, perhaps after a pause), or the
  * failure the run ends with. It ends when waiting cannot mend what any of the sources said. */
 static int after_failure(struct carrier *c, int r)
 {
 	if (r == ERR_CANCELED || r == ERR_STOPPING)
 		return r;
-	if (r == -ENOSPC || r == -EDQUOT)
+	if (err_is_disk(r))
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
+	if (r == ERR_BUSY || r == ERR_SERVER)
+		slow_down(c);
 	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
 		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
 		  (unsigned long long)c->pos, err_text(r));
@@ -207,43 +290,71 @@ static int carry_bytes(struct carrier *c)
 	}
 }
 
+/* Says once that the disk is full, not for each run. */
+static void report_full(struct carrier *c, int r)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+	bool before;
+
+	lock_take(&pulls->lock);
+	before = pulls->full;
+	pulls->full = true;
+	lock_drop(&pulls->lock);
+	if (!before)
+		log_warn(r, "the cache's disk takes no bytes: files are served without being kept, "
+			    "until it does again (make room on it, or give the cache less: "
+			    "--cache-size)");
+}
+
 static void report(struct carrier *c, int r)
 {
-	if (r < 0 && r != ERR_CANCELED && r != ERR_STOPPING)
+	if (r >= 0 || r == ERR_CANCELED || r == ERR_STOPPING)
+		return;
+	if (err_is_disk(r))
+		report_full(c, r);
+	else
 		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
 			c->what->path, c->what->repo.name, c->what->commit,
 			(unsigned long long)c->pos, c->all->conf.sources[c->source]->name);
 }
 
+/* What a run needs before its first byte. */
+static int prepare(struct carrier *c)
+{
+	struct streams *s = c->all;
+
+	if (!s->conf.source_count)
+		return ERR_OFFLINE;
+	first_source(c);
+	retry_init(&c->retry, FAILURES_MAX, clock_ms() + s->conf.give_up_ms, c->pos);
+	c->retry.stop = &s->stop;
+	if (!c->run->direct)
+		return xxh3_new(&c->sum);
+	c->run->bytes = malloc(c->run->end - c->run->start);
+	return c->run->bytes ? 0 : -ENOMEM;
+}
+
 static void carry(struct streams *s, struct run *run)
 {
-	struct carrier c = {
-		.all = s,
-		.run = run,
-		.pull = run->pull,
-		.what = &run->pull->what,
-		.pos = run->pos,
-	};
+	struct pull *p = pull_of(run);
+	struct carrier c = { .all = s, .run = run, .pull = p, .what = &p->what, .pos = run->pos };
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
 	struct pull *idle;
-	int r = s->conf.source_count ? xxh3_new(&c.sum) : ERR_OFFLINE;
+	int r = prepare(&c);
 
 	lock_take(&pulls->lock);
 	c.end = run->end;
 	lock_drop(&pulls->lock);
-	if (r == 0) {
-		first_source(&c);
-		retry_init(&c.retry, FAILURES_MAX, clock_ms() + s->conf.give_up_ms, c.pos);
-		c.retry.stop = &s->stop;
+	if (r == 0)
 		r = carry_bytes(&c);
+	if (s->conf.source_count)
 		report(&c, r);
-	}
 	xxh3_free(c.sum);
 	lock_take(&pulls->lock);
-	run_end_locked(run, r, &settled);
-	pull_hash_kick_locked(c.pull);
-	idle = pull_if_idle_locked(c.pull);
+	pull_end_run_locked(run, r, &settled);
+	pull_hash_kick_locked(p);
+	idle = pull_if_idle_locked(p);
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);
 	pull_free(idle);
@@ -257,7 +368,7 @@ static void *stream_main(void *arg)
 
 	lock_take(&pulls->lock);
 	while (!pulls->stop) {
-		struct run *run = run_next_locked(pulls);
+		struct run *run = schedule_next(&pulls->schedule, clock_ms());
 
 		if (run) {
 			r = 0;
@@ -293,26 +404,17 @@ int streams_new(const struct streams_conf *conf, struct streams **ret)
 	return 0;
 }
 
-static bool may_start_locked(const struct streams *s)
-{
-	unsigned stalled;
-
-	if (s->threads < s->conf.threads_max)
-		return true;
-	if (s->threads >= THREADS_CAP || !s->conf.pulls->demand.first)
-		return false;
-	stalled = pulls_stalled_locked(s->conf.pulls, clock_ms() - STALL_MS);
-	return s->threads - s->conf.threads_max < stalled;
-}
-
 int streams_kick_locked(struct streams *s)
 {
 	struct pulls *pulls = s->conf.pulls;
 	pthread_t thread;
 	int r;
 
-	if (pulls->stop || s->idle || (!pulls->demand.first && !pulls->ahead.first) ||
-	    !may_start_locked(s))
+	if (pulls->stop || !schedule_has_next(&pulls->schedule, clock_ms()))
+		return 0;
+	if (s->idle)
+		cond_wake_one(&pulls->work);
+	if (s->idle || s->threads >= s->conf.threads_max)
 		return 0;
 	r = thread_start(&thread, "mfs-stream", stream_main, s);
 	if (r < 0)
@@ -327,7 +429,7 @@ static int cancel_runs(void *arg, void *value)
 	struct streams *s = arg;
 	struct pull *p = value;
 
-	for (struct run *run = p->runs; run; run = run->next)
+	for (struct run *run = p->fill.runs; run; run = run->next)
 		httpc_cancel(s->conf.http, &run->cancel);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #define MATRIXFS_STREAM_H
 
 #include "daemon/pull.h"
+#include "daemon/throttle.h"
 
 struct streams;
 
@@ -14,9 +15,10 @@ struct streams_conf {
 	struct httpc *http;            /* borrowed; to end running requests at stop */
 	struct source *const *sources; /* in order of preference; borrowed; at most 64 */
 	unsigned source_count;
-	unsigned threads_max;
-	int64_t idle_ms;    /* a thread without work ends after this */
-	int64_t give_up_ms; /* a run fails after so long without progress */
+	struct throttle *throttle; /* borrowed */
+	unsigned threads_max;      /* runs at once, stalled ones included */
+	int64_t idle_ms;           /* a thread without work ends after this */
+	int64_t give_up_ms;        /* a run fails after so long without progress */
 	/* The disk is full: 1 if room was made and the write should be tried again. No lock
 	 * held. */
 	int (*make_room)(void *arg);
@@ -25,7 +27,7 @@ struct streams_conf {
 
 /* Makes the pool; threads come with the first run. */
 MUST_USE int streams_new(const struct streams_conf *conf, struct streams **ret);
-/* Starts a thread if runs are queued and none is free to take them. The pulls' lock is held. */
+/* Starts a thread if a run may start and none is free to take it. The pulls' lock is held. */
 MUST_USE int streams_kick_locked(struct streams *s);
 /* After pulls->stop was set: ends running requests and joins the threads. */
 void streams_stop(struct streams *s);

@@ -35,6 +35,8 @@ static const struct conf_param params[] = {
 	  "Most bytes the cache may take; 0 is no limit but cache-min-free." },
 	{ "cache-min-free", CONF_BYTES, FIELD(cache_min_free), "1GiB", 0, 0, "BYTES",
 	  "Bytes that stay free on the file system of the cache." },
+	{ "memory", CONF_BYTES, FIELD(memory), "64MiB", 4 * MIB, 4 * GIB, "BYTES",
+	  "Most memory for transfers under way, however many files are open." },
 	{ "token-file", CONF_TEXT, FIELD(token_file), NULL, 0, 0, "FILE",
 	  "File with the token of the first hub, or with lines \"URL TOKEN\". Without it HF_TOKEN, "
 	  "HF_TOKEN_PATH and the token of \"hf auth login\" are looked at." },
@@ -44,6 +46,9 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "prefetch", CONF_FLAG, FIELD(prefetch), "yes", 0, 0, NULL,
+	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
+	  "a config; =no brings only what is read, and what lies right behind it." },
 	{ "strict-ro", CONF_FLAG, FIELD(strict_ro), NULL, 0, 0, NULL,
 	  "Refuse the metadata that clients write (locks, refs) with EROFS too." },
 	{ "passthrough", CONF_FLAG, FIELD(passthrough), "yes", 0, 0, NULL,

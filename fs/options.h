@@ -19,10 +19,12 @@ struct options {
 	char *cache;             /* directory */
 	uint64_t cache_size;     /* bytes; 0: as much as cache_min_free leaves */
 	uint64_t cache_min_free; /* bytes the file system of the cache keeps free */
+	uint64_t memory;         /* bytes for transfers */
 	char *token_file; /* a token, or lines "URL TOKEN"; a bare token is the first hub's */
 	int64_t ref_ttl;  /* seconds a branch or tag is believed without asking */
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
+	bool prefetch;
 	bool strict_ro;
 	bool passthrough;
 	bool allow_other;      /* default: true for root */

@@ -143,6 +143,7 @@ void seeded_node_start(struct seeded_node *s)
 		.offline = !s->origin,
 		.ref_ttl_ms = 60000,
 		.timeout_ms = WAIT_MS,
+		.memory_bytes = UINT64_C(64) << 20,
 	};
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r = node_open(&conf, &s->node, &why);

@@ -17,6 +17,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/wait.h"
 #include "daemon/chunk.h"
+#include "daemon/pull.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
 
@@ -95,6 +96,7 @@ static void start(struct world *w)
 		.sources = w->sources,
 		.source_count = w->source_count,
 		.timeout_ms = w->timeout_ms,
+		.memory_bytes = 64 * MIB,
 		.make_room = make_room,
 		.make_room_arg = w,
 		.on_wrong = on_wrong,
@@ -173,19 +175,23 @@ static int read_within(struct world *w, struct pull *p, uint64_t off, uint64_t l
 		       int64_t timeout_ms)
 {
 	struct parked parked;
+	const void *data;
 	int r;
 
+	parked_init(&parked, timeout_ms);
 	do {
-		parked_init(&parked, timeout_ms);
-		r = fetch_read(w->fetch, p, off, len, &parked.waiter);
+		r = fetch_read(w->fetch, p, off, len, &parked.waiter, &data);
 		r = r == PARKED ? parked_wait(&parked) : r < 0 ? r : PARKED;
 		if (r == -ETIME)
 			fetch_leave(w->fetch, &parked.waiter);
-		parked_fini(&parked);
+		parked.woken = 0;
 	} while (r == 0);
+	parked_fini(&parked);
 	if (r != PARKED)
 		return r;
-	return fake_bytes_are(SEED, off, blob_data(fetch_blob(p), off), len) ? 0 : -EBADMSG;
+	r = fake_bytes_are(SEED, off, data, len) ? 0 : -EBADMSG;
+	fetch_done(p, data, len);
+	return r;
 }
 
 static int read_bytes(struct world *w, struct pull *p, uint64_t off, uint64_t len)
@@ -222,8 +228,10 @@ static bool row_is_sealed(struct world *w)
 static bool is_parked(struct world *w, struct pull *p, struct parked *parked, uint64_t off,
 		      uint64_t len, int64_t timeout_ms)
 {
+	const void *data;
+
 	parked_init(parked, timeout_ms);
-	return fetch_read(w->fetch, p, off, len, &parked->waiter) == PARKED;
+	return fetch_read(w->fetch, p, off, len, &parked->waiter, &data) == PARKED;
 }
 
 /* Lets the whole file come, asking once: bytes that turn out wrong are not asked for again. */
@@ -369,6 +377,7 @@ static void wanted_bytes_do_not_wait_for_their_chunk(void **state)
 	assert_int_equal(read_bytes(w, p, 90000, 10000), 0);
 	assert_false(blob_has(fetch_blob(p), 0));
 	assert_true(is_parked(w, p, &parked, 90000, 10001, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
 	fake_source_calm(&w->a);
 	fake_source_release(&w->a);
 	assert_int_equal(parked_wait(&parked), 0);
@@ -380,11 +389,13 @@ static void asking_without_a_waiter_starts_nothing(void **state)
 {
 	struct world *w = *state;
 	struct pull *p = open_file(w);
+	const void *data;
 
-	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL), PARKED);
+	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL, &data), PARKED);
 	assert_int_equal(fake_source_calls(&w->a), 0);
 	assert_int_equal(read_bytes(w, p, 0, 10), 0);
-	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL), 0);
+	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL, &data), 0);
+	fetch_done(p, data, 10);
 	fetch_close(w->fetch, p);
 }
 
@@ -663,10 +674,11 @@ static void an_interrupt_before_parking_counts(void **state)
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;
+	const void *data;
 
 	parked_init(&parked, LONG_MS);
 	atomic_store(&parked.waiter.canceled, 1);
-	assert_int_equal(fetch_read(w->fetch, p, 0, 100, &parked.waiter), ERR_CANCELED);
+	assert_int_equal(fetch_read(w->fetch, p, 0, 100, &parked.waiter, &data), ERR_CANCELED);
 	parked_fini(&parked);
 	fetch_close(w->fetch, p);
 }
@@ -728,16 +740,59 @@ static void a_closed_file_is_not_fetched_on(void **state)
 
 /* ---- the disk ---- */
 
-static void a_full_disk_is_told_when_no_room_can_be_made(void **state)
+static void from_a_full_disk_the_reader_is_served_past_the_cache(void **state)
 {
-	const struct fake_rule full = { .act = FAKE_END, .after = 5000, .result = -ENOSPC };
+	const struct fake_rule full = {
+		.act = FAKE_END, .times = 1, .after = 5000, .result = -ENOSPC
+	};
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 
 	fake_source_rule(&w->a, &full);
-	assert_int_equal(read_bytes(w, p, 0, 100000), -ENOSPC);
+	assert_int_equal(read_bytes(w, p, 100, 100000), 0);
+	assert_int_equal(read_bytes(w, p, SIZE - 5, 5), 0);
 	assert_int_equal(atomic_load(&w->rooms_asked), 1);
+	assert_int_equal(blob_present_bytes(fetch_blob(p)), 0);
+	assert_int_equal(fake_source_bytes(&w->a), 5000 + 100000 + 5); /* no more than was read */
 	assert_int_equal(fake_source_calls(&w->b), 0); /* it is not the source's fault */
+	fetch_close(w->fetch, p);
+}
+
+static void when_the_disk_takes_bytes_again_they_are_kept(void **state)
+{
+	const struct fake_rule full = {
+		.act = FAKE_END, .times = 1, .after = 5000, .result = -ENOSPC
+	};
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &full);
+	assert_int_equal(read_bytes(w, p, 100, 100000), 0);
+	p->unkept_until_ms = clock_ms(); /* time passes */
+	assert_int_equal(read_bytes(w, p, 0, MIB), 0);
+	assert_true(blob_has(fetch_blob(p), 0));
+	fetch_close(w->fetch, p);
+}
+
+static void nobody_left_to_take_bytes_past_the_cache_loses_none(void **state)
+{
+	const struct fake_rule full = {
+		.act = FAKE_END, .times = 1, .after = 5000, .result = -ENOSPC
+	};
+	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 10 };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	struct parked parked;
+
+	fake_source_rule(&w->a, &full);
+	assert_int_equal(read_bytes(w, p, 0, 10), 0);
+	fake_source_rule(&w->a, &hold);
+	assert_true(is_parked(w, p, &parked, 100, 100, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	assert_int_equal(fetch_leave(w->fetch, &parked.waiter), 1);
+	parked_fini(&parked);
+	fake_source_release(&w->a);
+	assert_true(fake_source_await_idle(&w->a));
 	fetch_close(w->fetch, p);
 }
 
@@ -761,6 +816,7 @@ static void without_sources_only_what_is_there_is_given(void **state)
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;
+	const void *data;
 
 	assert_int_equal(read_bytes(w, p, 0, 100), 0);
 	fetch_close(w->fetch, p);
@@ -770,7 +826,8 @@ static void without_sources_only_what_is_there_is_given(void **state)
 	p = open_file(w);
 	assert_int_equal(read_bytes(w, p, 0, 100), 0);
 	assert_false(is_parked(w, p, &parked, SIZE - 10, 10, LONG_MS));
-	assert_int_equal(fetch_read(w->fetch, p, SIZE - 10, 10, &parked.waiter), ERR_OFFLINE);
+	assert_int_equal(fetch_read(w->fetch, p, SIZE - 10, 10, &parked.waiter, &data),
+			 ERR_OFFLINE);
 	parked_fini(&parked);
 	fetch_close(w->fetch, p);
 }
@@ -962,7 +1019,9 @@ int main(void)
 		TEST(stopping_wakes_readers_and_ends_requests),
 		TEST(closing_under_way_leaves_nothing_behind),
 		TEST(a_closed_file_is_not_fetched_on),
-		TEST(a_full_disk_is_told_when_no_room_can_be_made),
+		TEST(from_a_full_disk_the_reader_is_served_past_the_cache),
+		TEST(when_the_disk_takes_bytes_again_they_are_kept),
+		TEST(nobody_left_to_take_bytes_past_the_cache_loses_none),
 		TEST(a_full_disk_is_nothing_when_room_can_be_made),
 		TEST(without_sources_only_what_is_there_is_given),
 		TEST(a_crash_loses_nothing_that_was_there),

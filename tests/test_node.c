@@ -2,6 +2,7 @@
 /* The face of the core as far as it needs no network: a cache that was filled before, no hub. */
 #include "daemon/node.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,6 +126,7 @@ static int setup(void **state)
 		.offline = true,
 		.ref_ttl_ms = 10,
 		.timeout_ms = 2000,
+		.memory_bytes = UINT64_C(64) << 20,
 		.on_forget = ignore_wrong,
 	};
 	fill_cache(w);
@@ -426,6 +428,40 @@ static void a_cache_that_cannot_be_used_is_told_in_a_sentence(void **state)
 	assert_non_null(strstr(buf_str(&why), "99"));
 }
 
+static unsigned entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* NODE_LIVES says how many; the address sanitizer counts what they allocate. */
+static void many_lives_leave_no_descriptor_and_no_thread(void **state)
+{
+	struct world *w = *state;
+	const char *text = getenv("NODE_LIVES");
+	int lives = text ? atoi(text) : 20;
+	unsigned fds = entries("/proc/self/fd"), threads = entries("/proc/self/task");
+
+	for (int i = 0; i < lives; i++) {
+		CLEANUP(buf_free) struct buf why = { 0 };
+		struct repo *r = get_repo(w);
+
+		assert_non_null(r);
+		node_stop(w->node);
+		node_close(w->node);
+		w->conf.offline = i % 2 == 0;
+		start(w);
+	}
+	assert_int_equal(entries("/proc/self/fd"), fds);
+	assert_true(entries("/proc/self/task") <= threads + 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -445,6 +481,7 @@ int main(void)
 		TEST(two_nodes_do_not_share_a_cache),
 		TEST(the_number_of_hubs_is_checked),
 		TEST(a_cache_that_cannot_be_used_is_told_in_a_sentence),
+		TEST(many_lives_leave_no_descriptor_and_no_thread),
 	};
 
 	log_set_level(LOG_LEVEL_ERR);

@@ -86,6 +86,11 @@ const char *err_text(int r)
 	return text;
 }
 
+bool err_is_disk(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO;
+}
+
 int err_from_hub_code(const char *code)
 {
 	if (!*code)

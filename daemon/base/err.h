@@ -6,6 +6,8 @@
 #ifndef MATRIXFS_ERR_H
 #define MATRIXFS_ERR_H
 
+#include <stdbool.h>
+
 #include <errno.h>
 
 /* X(name, value, errno, http, hub code, text) */
@@ -57,6 +59,8 @@ int err_http(int r);
 const char *err_hub_code(int r);
 /* What happened, in a person's words; static for rows, per thread for errno values. */
 const char *err_text(int r);
+/* True if r is the local disk's refusal to take bytes: full, over quota, read-only, broken. */
+bool err_is_disk(int r);
 /* The row whose hub code is `code` ("RepoNotFound"), or 0 if there is none. */
 int err_from_hub_code(const char *code);
 

@@ -265,8 +265,14 @@ static int hand_over(struct call *call)
 {
 	size_t len = call->held_len;
 
+	int r;
+
+	if (len == 0)
+		return 0;
 	call->held_len = 0;
-	return len ? call->q->body(call->q->arg, call->held, len) : 0;
+	r = call->q->body(call->q->arg, call->held, len);
+	call->heard_ms = clock_ms(); /* the time a callback took is not the server's silence */
+	return r;
 }
 
 /* libcurl cuts what it received into pieces of 16 KiB, which would cost a write(2) each. They are
@@ -294,7 +300,7 @@ static size_t on_body(char *data, size_t size, size_t len, void *arg)
 	call->result = call_over(call);
 	if (!call->result && call->q->body)
 		call->result = hold(call, data, len);
-	call->heard_ms = clock_ms(); /* the time a callback took is not the server's silence */
+	call->heard_ms = clock_ms();
 	return call->result ? CURL_WRITEFUNC_ERROR : len;
 }
 
@@ -481,6 +487,27 @@ static int perform(struct call *call)
 	return r;
 }
 
+/* True if what made no sense was the rest of a connection's last answer, not this request's. */
+static bool is_spoiled(const struct call *call, int r)
+{
+	long connects = 1;
+
+	if (r != ERR_PROTO || call->result || call->head_done)
+		return false;
+	curl_easy_getinfo(call->s->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0;
+}
+
+/* Forgets the request, keeps the connections. */
+static void reset(struct call *call)
+{
+	curl_easy_reset(call->s->easy);
+	free_headers(call);
+	call->headers = NULL;
+	call->head_bytes = 0;
+	call->heard_ms = 0;
+}
+
 int httpc_run(struct httpc *c, const struct httpc_request *q)
 {
 	struct call call = { .q = q, .c = c };
@@ -489,8 +516,12 @@ int httpc_run(struct httpc *c, const struct httpc_request *q)
 	if (r < 0)
 		return r;
 	r = perform(&call);
-	curl_easy_reset(call.s->easy); /* forgets the request, keeps the connections */
-	free_headers(&call);
+	if (is_spoiled(&call, r)) {
+		reset(&call);
+		curl_easy_setopt(call.s->easy, CURLOPT_FRESH_CONNECT, 1L);
+		r = perform(&call);
+	}
+	reset(&call);
 	free(call.held);
 	session_put(c, call.s);
 	return r;

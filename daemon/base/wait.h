@@ -25,6 +25,7 @@ struct waiter {
 	int64_t deadline_ms;
 	int result;          /* handed to wake */
 	uint64_t off, len;   /* the range waited for; unused by metadata */
+	void *held;          /* bytes brought for this waiter alone; see fetch.h */
 	atomic_int canceled; /* set by an interrupt that came before parking */
 	/* Called exactly once after PARKED, from any thread, no lock held. r is 0 ("ask again") or
 	 * negative ("answer this"). The waiter may be freed inside. */

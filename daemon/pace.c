@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/pace.h"
+
+#define GAIN 1.1 /* more requests are kept if they bring a tenth more */
+
+void pace_init(struct pace *p)
+{
+	*p = (struct pace){ .limit = PACE_START };
+}
+
+void pace_wanted(struct pace *p)
+{
+	p->wanted = true;
+}
+
+static unsigned more(unsigned limit)
+{
+	unsigned next = limit + (limit > 3 ? limit / 2 : 1);
+
+	return next < PACE_MAX ? next : PACE_MAX;
+}
+
+/* A trial has run for a window: keep what it tried, or go back. */
+static void judge(struct pace *p, double rate, int64_t now_ms)
+{
+	if (rate < p->rate * GAIN) {
+		p->limit = p->before;
+		p->hold_until_ms = now_ms + PACE_HOLD_MS;
+	}
+	p->before = 0;
+}
+
+bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms)
+{
+	int64_t took = now_ms - p->since_ms;
+	unsigned old = p->limit;
+	bool wanted = p->wanted;
+	double rate;
+
+	p->bytes += bytes;
+	if (p->since_ms && took < PACE_WINDOW_MS)
+		return false;
+	rate = took > 0 ? (double)p->bytes / (double)took : 0;
+	p->bytes = 0;
+	p->wanted = false;
+	/* The first window begins now; one with too little to do says nothing. */
+	if (p->since_ms && wanted) {
+		if (p->before)
+			judge(p, rate, now_ms);
+		if (now_ms >= p->hold_until_ms && p->limit < PACE_MAX) {
+			p->rate = rate;
+			p->before = p->limit;
+			p->limit = more(p->limit);
+		}
+	}
+	p->since_ms = now_ms;
+	return p->limit > old;
+}
+
+void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now_ms)
+{
+	unsigned half = (running < p->limit ? running : p->limit) / 2;
+
+	if (wait_ms < PACE_REFUSED_MS)
+		wait_ms = PACE_REFUSED_MS;
+	if (wait_ms > PACE_REFUSED_MAX)
+		wait_ms = PACE_REFUSED_MAX;
+	/* Requests that were on their way together are refused together: that is one refusal. */
+	if (!pace_is_slowed(p, now_ms))
+		p->limit = half ? half : 1;
+	p->before = 0;
+	p->slowed_until_ms = now_ms + wait_ms;
+	p->hold_until_ms = p->slowed_until_ms;
+}
+
+bool pace_is_slowed(const struct pace *p, int64_t now_ms)
+{
+	return now_ms < p->slowed_until_ms;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/schedule.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/chunk.h"
+#include "tests/workdir.h"
+
+#define MIB CHUNK_BYTES
+#define CHUNKS 100
+#define SIZE (CHUNKS * MIB - 500)
+#define ETAG_A "00112233445566778899aabbccddeeff00112233"
+#define ETAG_B "11112233445566778899aabbccddeeff00112233"
+#define ROUNDS 3000
+#define NOW 1000000
+
+/* Two files of the same size, and a clock that stands. */
+struct world {
+	struct workdir dir;
+	struct store *store;
+	struct schedule all;
+	struct fill a, b;
+};
+
+static int setup(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct world *w = calloc(1, sizeof(*w));
+	struct blob *a, *b;
+
+	if (!w)
+		return -1;
+	workdir_init(&w->dir);
+	schedule_init(&w->all);
+	if (store_open(w->dir.path, "me", &w->store, &why) < 0 ||
+	    store_blob(w->store, ETAG_A, SIZE, false, &a) < 0 ||
+	    store_blob(w->store, ETAG_B, SIZE, false, &b) < 0)
+		return -1;
+	fill_init(&w->a, &w->all, a);
+	fill_init(&w->b, &w->all, b);
+	*state = w;
+	return 0;
+}
+
+static void end_all(struct fill *f)
+{
+	fill_abandon(f);
+	while (f->runs)
+		run_free(f->runs);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	end_all(&w->a);
+	end_all(&w->b);
+	for (int u = 0; u < URGENCY_COUNT; u++)
+		assert_null(w->all.wants[u].first);
+	assert_null(w->all.direct);
+	assert_null(w->all.busy);
+	blob_unref(w->a.blob);
+	blob_unref(w->b.blob);
+	store_close(w->store);
+	workdir_fini(&w->dir);
+	free(w);
+	return 0;
+}
+
+static void want(struct fill *f, uint64_t from, uint64_t to, enum urgency u)
+{
+	assert_int_equal(fill_want(f, from, to, u, RUN_BYTES_MAX), 0);
+}
+
+static struct run *next(struct world *w)
+{
+	return schedule_next(&w->all, NOW);
+}
+
+/* The next run is this one. */
+static struct run *next_is(struct world *w, const struct fill *f, uint64_t start, uint64_t end)
+{
+	struct run *run = next(w);
+
+	assert_non_null(run);
+	assert_ptr_equal(run->fill, f);
+	assert_int_equal(run->start, start);
+	assert_int_equal(run->end, end);
+	return run;
+}
+
+/* What a carrier does when bytes up to `pos` have come. */
+static void carry_to(struct run *run, uint64_t pos)
+{
+	struct blob *blob = run->fill->blob;
+
+	while (run->pos < run->end && chunk_end(chunk_of(run->pos), SIZE) <= pos) {
+		assert_int_equal(blob_put_chunk(blob, chunk_of(run->pos), 1), 0);
+		run->pos = chunk_end(chunk_of(run->pos), SIZE);
+	}
+	run->pos = pos;
+}
+
+static void carry_all(struct world *w)
+{
+	struct run *run;
+
+	while ((run = next(w))) {
+		carry_to(run, run->end);
+		run_free(run);
+	}
+}
+
+/* ---- from wants to runs ---- */
+
+static void what_is_wanted_becomes_runs_of_bounded_length(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 5, SIZE, URGENCY_DEMAND);
+	next_is(w, &w->a, 0, RUN_BYTES_MAX);
+	next_is(w, &w->a, RUN_BYTES_MAX, 2 * RUN_BYTES_MAX);
+	want(&w->b, 90 * MIB, SIZE, URGENCY_DEMAND);
+	next_is(w, &w->b, 90 * MIB, SIZE);
+}
+
+static void the_wanter_says_how_long_a_run_is(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(fill_want(&w->a, 0, SIZE, URGENCY_AHEAD, 2 * MIB), 0);
+	next_is(w, &w->a, 0, 2 * MIB);
+	assert_int_equal(fill_want(&w->b, 0, SIZE, URGENCY_AHEAD, 0), 0);
+	next_is(w, &w->b, 0, RUN_BYTES_MIN);
+}
+
+static void present_chunks_are_not_brought_again(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(blob_put_chunk(w->a.blob, 0, 1), 0);
+	assert_int_equal(blob_put_chunk(w->a.blob, 3, 1), 0);
+	assert_int_equal(blob_put_chunk(w->a.blob, 4, 1), 0);
+	want(&w->a, 0, 8 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 1 * MIB, 3 * MIB);
+	next_is(w, &w->a, 5 * MIB, 8 * MIB);
+	assert_null(next(w));
+}
+
+static void what_is_on_its_way_is_not_asked_for_twice(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	next_is(w, &w->a, 0, 8 * MIB);
+	want(&w->a, 2 * MIB, 10 * MIB, URGENCY_AHEAD);
+	want(&w->a, 3 * MIB, 4 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 8 * MIB, 10 * MIB);
+	assert_null(next(w));
+	assert_int_equal(w->a.want_count, 0);
+}
+
+static void a_run_far_before_wanted_bytes_gives_them_away(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 16 * MIB, URGENCY_AHEAD);
+	run = next_is(w, &w->a, 0, 16 * MIB);
+	carry_to(run, MIB + 100);
+	want(&w->a, 8 * MIB, 9 * MIB, URGENCY_DEMAND); /* near: it will bring them */
+	assert_null(next(w));
+	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 12 * MIB);
+	next_is(w, &w->a, 12 * MIB, 13 * MIB);
+	next_is(w, &w->a, 13 * MIB, 16 * MIB);
+	assert_null(next(w));
+}
+
+static void two_who_wait_far_apart_get_a_run_each(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 0, 16 * MIB, URGENCY_DEMAND);
+	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
+	want(&w->a, 2 * MIB, 3 * MIB, URGENCY_DEMAND); /* goes with the first */
+	next_is(w, &w->a, 0, 16 * MIB);
+	assert_null(next(w));
+	end_all(&w->a);
+	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
+	want(&w->a, 0, 16 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 0, 16 * MIB);
+}
+
+static void bytes_of_an_unfinished_chunk_are_in_the_file(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 4 * MIB, URGENCY_DEMAND);
+	run = next(w);
+	assert_int_equal(fill_until(&w->a, 0), 0);
+	carry_to(run, MIB + 110);
+	assert_int_equal(fill_until(&w->a, 0), MIB);
+	assert_int_equal(fill_until(&w->a, MIB + 5), MIB + 110);
+	assert_int_equal(fill_until(&w->a, MIB + 110), MIB + 110);
+}
+
+/* ---- turns ---- */
+
+static void the_urgent_come_first(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 60 * MIB, 61 * MIB, URGENCY_BACKGROUND);
+	want(&w->a, 40 * MIB, 41 * MIB, URGENCY_PREFETCH);
+	want(&w->a, 20 * MIB, 21 * MIB, URGENCY_AHEAD);
+	want(&w->a, 0, MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 0, MIB);
+	next_is(w, &w->a, 20 * MIB, 21 * MIB);
+	next_is(w, &w->a, 40 * MIB, 41 * MIB);
+	next_is(w, &w->a, 60 * MIB, 61 * MIB);
+}
+
+static void files_take_turns(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 0, SIZE, URGENCY_AHEAD);
+	want(&w->b, 0, SIZE, URGENCY_AHEAD);
+	next_is(w, &w->a, 0, RUN_BYTES_MAX);
+	next_is(w, &w->b, 0, RUN_BYTES_MAX);
+	next_is(w, &w->a, RUN_BYTES_MAX, 2 * RUN_BYTES_MAX);
+	next_is(w, &w->b, RUN_BYTES_MAX, 2 * RUN_BYTES_MAX);
+}
+
+static void no_more_run_ahead_than_the_pace_allows(void **state)
+{
+	struct world *w = *state;
+	struct run *first;
+
+	want(&w->a, 0, SIZE, URGENCY_AHEAD);
+	first = next(w);
+	for (int i = 1; i < PACE_START; i++)
+		assert_non_null(next(w));
+	assert_null(next(w));
+	want(&w->b, 0, MIB, URGENCY_PREFETCH);
+	assert_null(next(w));
+	want(&w->b, 9 * MIB, 10 * MIB, URGENCY_DEMAND); /* who waits is not held back */
+	assert_non_null(next(w));
+	assert_null(next(w));
+	run_free(first);
+	w->all.pace.limit++;
+	assert_non_null(next(w));
+}
+
+static void those_who_prefetch_do_not_hold_up_readers(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 0, SIZE, URGENCY_BACKGROUND);
+	while (next(w))
+		continue;
+	want(&w->b, 0, MIB, URGENCY_AHEAD);
+	next_is(w, &w->b, 0, MIB);
+}
+
+static void a_stalled_run_holds_up_no_other(void **state)
+{
+	struct world *w = *state;
+
+	w->all.pace.limit = 1;
+	want(&w->a, 0, SIZE, URGENCY_AHEAD);
+	assert_non_null(next(w));
+	assert_null(next(w));
+	assert_non_null(schedule_next(&w->all, NOW + RUN_STALL_MS));
+	assert_null(schedule_next(&w->all, NOW + RUN_STALL_MS));
+}
+
+static void a_run_that_is_held_back_is_not_stalled(void **state)
+{
+	struct world *w = *state;
+
+	w->all.pace.limit = 1;
+	want(&w->a, 0, SIZE, URGENCY_AHEAD);
+	next(w)->paused = true;
+	assert_null(schedule_next(&w->all, NOW + RUN_STALL_MS));
+}
+
+static void after_a_refusal_even_those_who_wait_are_few(void **state)
+{
+	struct world *w = *state;
+
+	pace_refused(&w->all.pace, 2, -1, NOW);
+	for (uint64_t i = 0; i < 5; i++)
+		want(&w->a, 20 * i * MIB, (20 * i + 1) * MIB, URGENCY_DEMAND);
+	assert_non_null(next(w));
+	assert_non_null(next(w));
+	assert_null(next(w));
+	assert_non_null(schedule_next(&w->all, NOW + PACE_REFUSED_MS));
+}
+
+static void runs_past_the_cache_are_bounded(void **state)
+{
+	struct world *w = *state;
+
+	for (uint64_t i = 0; i <= RUN_DIRECT_MAX; i++)
+		assert_int_equal(fill_direct(&w->a, 7 * i, 5), 0);
+	for (int i = 0; i < RUN_DIRECT_MAX; i++)
+		assert_true(next(w)->direct);
+	assert_null(next(w));
+	run_free(w->a.runs);
+	assert_int_equal(next(w)->start, 7 * RUN_DIRECT_MAX);
+	assert_null(next(w));
+}
+
+/* ---- giving up ---- */
+
+static void what_nobody_needs_is_taken_back(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 30 * MIB, URGENCY_DEMAND);
+	want(&w->a, 50 * MIB, 80 * MIB, URGENCY_AHEAD);
+	want(&w->b, 50 * MIB, 51 * MIB, URGENCY_AHEAD);
+	assert_int_equal(fill_direct(&w->a, 1, 2), 0);
+	w->all.direct_count = RUN_DIRECT_MAX; /* so that it stays queued */
+	run = next(w);
+	w->all.direct_count = 0;
+	carry_to(run, 2 * MIB + 5);
+	fill_unwant_ahead(&w->a);
+	assert_int_equal(w->a.want_count, 1);
+	fill_abandon(&w->a);
+	assert_int_equal(w->a.want_count, 0);
+	assert_null(w->all.direct);
+	assert_int_equal(run->end, 4 * MIB);
+	next_is(w, &w->b, 50 * MIB, 51 * MIB);
+	assert_null(next(w));
+}
+
+/* ---- anything in any order ---- */
+
+static void check_runs(const struct fill *f)
+{
+	unsigned count = 0;
+
+	for (const struct run *a = f->runs; a; a = a->next, count++) {
+		assert_int_equal(a->start % MIB, 0);
+		assert_true(a->end % MIB == 0 || a->end == SIZE);
+		assert_true(a->start < a->end && a->end <= SIZE);
+		assert_true(a->pos >= a->start && a->pos <= a->end);
+		for (const struct run *b = a->next; b; b = b->next)
+			assert_true(a->pos == a->end || b->pos == b->end || a->end <= b->start ||
+				    b->end <= a->start);
+	}
+	assert_int_equal(count, f->run_count);
+}
+
+static void move_on(struct fill *f, unsigned *seed)
+{
+	struct run *run = f->runs;
+
+	if (!run)
+		return;
+	if (run->pos < run->end)
+		carry_to(run, run->pos + 1 + (unsigned)rand_r(seed) % (run->end - run->pos));
+	if (run->pos == run->end || rand_r(seed) % 8 == 0)
+		run_free(run);
+}
+
+static void do_something(struct world *w, struct fill *f, unsigned *seed)
+{
+	uint32_t from = (unsigned)rand_r(seed) % CHUNKS;
+	uint32_t to = from + (unsigned)rand_r(seed) % 40;
+	int what = rand_r(seed) % 100;
+
+	if (what < 40)
+		want(f, chunk_start(from), chunk_end(to < CHUNKS ? to : CHUNKS - 1, SIZE),
+		     (unsigned)rand_r(seed) % URGENCY_COUNT);
+	else if (what < 65)
+		next(w);
+	else if (what < 97)
+		move_on(f, seed);
+	else if (what < 98)
+		fill_abandon(f);
+	else if (!f->runs)
+		assert_int_equal(blob_drop(f->blob), 0);
+}
+
+static void runs_never_overlap_whatever_happens(void **state)
+{
+	unsigned seed = (unsigned)clock_ms();
+	struct world *w = *state;
+
+	print_message("seed %u\n", seed);
+	for (int i = 0; i < ROUNDS; i++) {
+		do_something(w, rand_r(&seed) % 2 ? &w->a : &w->b, &seed);
+		check_runs(&w->a);
+		check_runs(&w->b);
+	}
+	end_all(&w->a);
+	end_all(&w->b);
+	want(&w->a, 0, SIZE, URGENCY_BACKGROUND);
+	carry_all(w);
+	assert_int_equal(blob_present_bytes(w->a.blob), SIZE);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_wanted_becomes_runs_of_bounded_length),
+		TEST(the_wanter_says_how_long_a_run_is),
+		TEST(present_chunks_are_not_brought_again),
+		TEST(what_is_on_its_way_is_not_asked_for_twice),
+		TEST(a_run_far_before_wanted_bytes_gives_them_away),
+		TEST(two_who_wait_far_apart_get_a_run_each),
+		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
+		TEST(the_urgent_come_first),
+		TEST(files_take_turns),
+		TEST(no_more_run_ahead_than_the_pace_allows),
+		TEST(those_who_prefetch_do_not_hold_up_readers),
+		TEST(a_stalled_run_holds_up_no_other),
+		TEST(a_run_that_is_held_back_is_not_stalled),
+		TEST(after_a_refusal_even_those_who_wait_are_few),
+		TEST(runs_past_the_cache_are_bounded),
+		TEST(what_nobody_needs_is_taken_back),
+		TEST(runs_never_overlap_whatever_happens),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
