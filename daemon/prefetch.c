@@ -24,7 +24,7 @@
 
 #define TICK_MS 20
 #define NICE 10
-#define LINGER_MS 30000 /* for the next reader to come to what is ahead */
+#define LINGER_MS 10000 /* for the next reader to come to what is ahead */
 #define STALL_MS 30000
 #define HEADS_AHEAD 4
 #define WHOLES_AHEAD 2
@@ -351,13 +351,15 @@ static void close_pull(struct prefetch *p, struct watch *w)
 		fetch_close(p->conf.fetch, steal(w->pull));
 }
 
-/* Nobody reads it any more. A config is read in one go and closed before anybody looks; who read
- * half of a shard goes on to the next, as a rule. */
+/* Nobody reads it any more. Who read half of it, as is easily done before anybody looks, goes on to
+ * the next, as a rule. */
 static void retire(struct prefetch *p, struct watch *w)
 {
-	if (atomic_load(&w->read) && !is_weights(w))
+	bool used = atomic_load(&w->read) > w->size / 2;
+
+	if (used)
 		serve(p, w);
-	ahead_end(&p->ahead, w->cause, atomic_load(&w->read) > w->size / 2 ? LINGER_MS : 0);
+	ahead_end(&p->ahead, w->cause, used ? LINGER_MS : 0);
 	close_pull(p, w);
 	watch_free(w);
 }
