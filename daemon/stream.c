@@ -236,7 +236,7 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
-/* A server has more than it can do. */
+/* A server has more than it can do: there are to be fewer requests, and this may be one too many. */
 static void slow_down(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
@@ -259,6 +259,8 @@ static int after_failure(struct carrier *c, int r)
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c);
+	if (c->pos == c->end)
+		return 0;
 	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
 		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
 		  (unsigned long long)c->pos, err_text(r));
@@ -283,6 +285,8 @@ static int carry_bytes(struct carrier *c)
 
 		if (atomic_load(&c->all->stop))
 			return ERR_STOPPING;
+		if (c->pos == c->end)
+			return 0;
 		r = ask_source(c);
 		if (r == 0)
 			return 0;
