@@ -82,6 +82,7 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
+	c->pull->moved_ms = now;
 	c->end = c->run->end;
 	c->pull->sources_used |= UINT64_C(1) << c->source;
 	c->pull->source = c->all->conf.sources[c->source]->name;
@@ -194,7 +195,7 @@ static uint64_t bad_sources(struct carrier *c)
 	uint64_t bad;
 
 	lock_take(&pulls->lock);
-	bad = c->pull->distrust.sources_bad;
+	bad = distrust_shunned(&c->pull->distrust, c->all->conf.source_count, clock_ms());
 	lock_drop(&pulls->lock);
 	return bad;
 }
