@@ -7,9 +7,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/chunk.h"
+#include "daemon/nap.h"
 #include "daemon/pins.h"
 #include "daemon/retry.h"
 
@@ -17,68 +17,8 @@
 #define LOOK_MIN_MS 5 /* between looks at what has come */
 #define LOOK_MAX_MS 200
 #define SILENCE_MS 2000 /* nothing came for so long: ask why */
-#define SLICE_MS 100    /* a wait looks so often whether the job shall end */
 #define AGAIN_MIN_MS 1000
 #define AGAIN_MAX_MS (5 * 60 * 1000)
-
-/* ---- waiting for an answer of the node ---- */
-
-struct nap {
-	struct waiter waiter;
-	struct lock lock;
-	struct cond cond;
-	/* Guarded by lock. */
-	bool woken;
-	int result;
-};
-
-static void nap_wake(struct waiter *w, int r)
-{
-	struct nap *nap = container_of(w, struct nap, waiter);
-
-	lock_take(&nap->lock);
-	nap->woken = true;
-	nap->result = r;
-	cond_wake_all(&nap->cond);
-	lock_drop(&nap->lock);
-}
-
-static void nap_init(struct nap *nap, int64_t timeout_ms)
-{
-	*nap = (struct nap){ .woken = false };
-	waiter_init(&nap->waiter, timeout_ms, nap_wake);
-	lock_init(&nap->lock, LOCK_JOBS);
-	cond_init(&nap->cond);
-}
-
-static void nap_fini(struct nap *nap)
-{
-	cond_fini(&nap->cond);
-	lock_fini(&nap->lock);
-}
-
-static bool nap_slice(struct nap *nap)
-{
-	bool woken;
-
-	lock_take(&nap->lock);
-	if (!nap->woken)
-		cond_wait(&nap->cond, &nap->lock, clock_ms() + SLICE_MS);
-	woken = nap->woken;
-	lock_drop(&nap->lock);
-	return woken;
-}
-
-/* Waits for a parked waiter; leaves when the job shall end. */
-static int nap_wait(struct job *j, struct node *n, struct nap *nap,
-		    int (*leave)(struct node *, struct waiter *))
-{
-	while (!nap_slice(nap)) {
-		if (job_is_over(j) && leave(n, &nap->waiter))
-			return ERR_CANCELED;
-	}
-	return nap->result;
-}
 
 /* What a turn works with. */
 struct turn {
@@ -109,19 +49,15 @@ static int ask_snapshot(struct turn *t, struct waiter *w)
 
 static int ask(struct turn *t, ask_fn fn)
 {
-	int64_t timeout_ms = node_parts(t->b->node)->timeout_ms;
 	int r = PARKED;
 
 	while (r == PARKED) {
 		struct nap nap;
 
-		nap_init(&nap, timeout_ms);
+		nap_init(&nap, t->b->node);
 		r = fn(t, &nap.waiter);
-		if (r == PARKED) {
-			int end = nap_wait(t->job, t->b->node, &nap, node_leave_lookup);
-
-			r = end < 0 ? end : PARKED;
-		}
+		if (r == PARKED)
+			r = nap_wait(&nap, t->job, node_leave_lookup);
 		nap_fini(&nap);
 	}
 	return r;
@@ -146,11 +82,20 @@ static bool is_settled(struct turn *t)
 		memcpy(t->commit, t->b->revision, sizeof(t->commit));
 		return true;
 	}
-	if (!t->b->pin ||
+	if (!t->b->pin || t->b->anew ||
 	    pins_get(node_parts(t->b->node)->pins, repo_key(t->repo), t->b->revision, &pin) < 0)
 		return false;
 	memcpy(t->commit, pin.commit, sizeof(t->commit));
 	return t->commit[0];
+}
+
+static void forget_pin(struct turn *t, const char *asked)
+{
+	struct pins *pins = node_parts(t->b->node)->pins;
+
+	if (pins_del(pins, asked, t->b->revision) < 0 &&
+	    pins_del(pins, repo_key(t->repo), t->b->revision) < 0)
+		log_debug("no pin of %s is left", asked);
 }
 
 static int remember(struct turn *t)
@@ -160,10 +105,13 @@ static int remember(struct turn *t)
 	char asked[REPO_KEY_MAX + 1];
 	struct pin pin;
 
-	if (max && manifest_total_bytes(t->snapshot->files) > max)
-		return -ENOSPC;
 	pin_of(t, &pin);
 	repo_id_key(&t->b->id, asked);
+	if (max && manifest_total_bytes(t->snapshot->files) > max) {
+		forget_pin(t, asked);
+		return -ENOSPC;
+	}
+	t->b->anew = false;
 	if (strcmp(asked, pin.key) != 0 &&
 	    pins_del(parts->pins, asked, t->b->revision) == 0) /* kept before its name was known */
 		log_debug("the pin of %s is one of %s", asked, pin.key);
@@ -256,23 +204,14 @@ static uint64_t first_absent(struct turn *t, const struct file *f)
 /* Nothing came for a while: waits for one byte, as a reader would, and so learns why. */
 static int ask_why(struct turn *t, struct file *f)
 {
-	struct node *n = t->b->node;
-	uint64_t off = first_absent(t, f), len;
-	const void *data;
-	struct nap nap;
+	uint64_t off = first_absent(t, f);
 	int r;
 
 	f->moved_ms = clock_ms();
 	if (off == f->size)
 		return 0; /* all there but the verdict */
-	nap_init(&nap, node_parts(n)->timeout_ms);
-	r = node_read(n, f->handle, off, 1, &nap.waiter, &data, &len);
-	if (r == 0)
-		node_done(f->handle, data, len);
-	if (r == PARKED)
-		r = nap_wait(t->job, n, &nap, node_leave_read);
-	nap_fini(&nap);
-	return r < 0 ? r : node_fetch_file(n, f->handle);
+	r = nap_read(t->b->node, t->job, f->handle, off, 1);
+	return r < 0 ? r : node_fetch_file(t->b->node, f->handle);
 }
 
 /* Looks at one file; *moved tells whether anything has come. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps the cache within its budget: when blobs take more than max_bytes, or the file system has
- * less than min_free_bytes left, the blobs used longest ago go, whole, until a margin below the
- * limit is reached. Blobs that are open or pinned never go. A thread looks every few seconds. */
+/* Keeps the cache within its budget. Before blobs take max_bytes, or the file system has no more
+ * than min_free_bytes left, the blobs used longest ago go, whole, until a margin is free again. If
+ * that is not enough, blobs that are open and incomplete lose the chunks their readers are done
+ * with. Sealed blobs that are open, and all that are pinned, are left alone. A thread looks every
+ * period_ms, and at once when what is used nears the limit. */
 #ifndef MATRIXFS_EVICT_H
 #define MATRIXFS_EVICT_H
 

@@ -24,19 +24,20 @@ struct keeper {
 
 /* ---- pulls and pins ---- */
 
-static int start_bring(struct keeper *k, const struct repo_id *id, const char *revision, bool pin,
+static int start_bring(struct keeper *k, const struct bring *what_to, const char *revision,
 		       uint64_t *ret_id)
 {
-	struct bring *b = calloc(1, sizeof(*b));
+	struct bring *b = malloc(sizeof(*b));
 	char what[JOB_WHAT_MAX + 1], key[REPO_KEY_MAX + 1];
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct bring){ .node = k->conf.node, .id = *id, .pin = pin };
+	*b = *what_to;
+	b->node = k->conf.node;
 	snprintf(b->revision, sizeof(b->revision), "%s", revision);
-	repo_id_key(id, key);
+	repo_id_key(&b->id, key);
 	snprintf(what, sizeof(what), "%s@%s", key, revision);
-	return jobs_start(k->jobs, pin ? JOB_PIN : JOB_PULL, what, bring_turn, b, free, ret_id);
+	return jobs_start(k->jobs, b->pin ? JOB_PIN : JOB_PULL, what, bring_turn, b, free, ret_id);
 }
 
 /* The name that pins of a repository are kept under. */
@@ -57,7 +58,7 @@ static int note_pin(struct keeper *k, const struct repo_id *id, const char *revi
 
 	pin_key(k, id, pin.key);
 	snprintf(pin.revision, sizeof(pin.revision), "%s", revision);
-	if (pins_get(k->parts->pins, pin.key, revision, &old) == 0 && commit_valid(revision))
+	if (pins_get(k->parts->pins, pin.key, revision, &old) == 0)
 		return 0;
 	return pins_put(k->parts->pins, &pin);
 }
@@ -65,12 +66,13 @@ static int note_pin(struct keeper *k, const struct repo_id *id, const char *revi
 int keeper_pull(struct keeper *k, const struct repo_id *id, const char *revision, bool pin,
 		uint64_t *ret_id)
 {
+	struct bring what = { .id = *id, .pin = pin, .anew = true };
 	int r;
 
 	if (!revision_valid(revision))
 		return ERR_NOREV;
 	r = pin ? note_pin(k, id, revision) : 0;
-	return r < 0 ? r : start_bring(k, id, revision, pin, ret_id);
+	return r < 0 ? r : start_bring(k, &what, revision, ret_id);
 }
 
 int keeper_unpin(struct keeper *k, const struct repo_id *id, const char *revision)
@@ -95,12 +97,12 @@ int keeper_each_pin(struct keeper *k, int (*fn)(void *arg, const struct pin *p),
 static int resume_pin(void *arg, const struct pin *pin)
 {
 	struct keeper *k = arg;
-	struct repo_id id;
+	struct bring what = { .pin = true };
 	uint64_t job;
 
-	if (repo_id_parse_key(pin->key, &id) < 0)
+	if (repo_id_parse_key(pin->key, &what.id) < 0)
 		return 0; /* a damaged row */
-	return start_bring(k, &id, pin->revision, true, &job);
+	return start_bring(k, &what, pin->revision, &job);
 }
 
 /* ---- jobs ---- */

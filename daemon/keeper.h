@@ -16,10 +16,8 @@
 struct keeper;
 
 struct keeper_conf {
-	struct node *node;       /* borrowed until keeper_free */
-	unsigned threads;        /* jobs that work at once */
-	uint64_t scrub_bytes_s;  /* rate of the periodic scrub */
-	int64_t scrub_period_ms; /* from the end of one to the next; 0: none */
+	struct node *node; /* borrowed until keeper_free */
+	unsigned threads;  /* jobs that work at once */
 };
 
 /* Starts; pins that are not complete go on being fetched. */
@@ -30,8 +28,8 @@ void keeper_stop(struct keeper *k);
 void keeper_free(struct keeper *k);
 
 /* Starts a job that fetches all files of a revision. With `pin` it is remembered, never evicted,
- * and fetched again and again until it is whole, also after a restart; the pin stays on the commit
- * that the revision names now. ERR_NOREV for a name that can be none. */
+ * and tried until it is whole, also after a restart; it stays on the commit that the revision names
+ * now, until the same is asked for again. ERR_NOREV for a name that can be none. */
 MUST_USE int keeper_pull(struct keeper *k, const struct repo_id *id, const char *revision, bool pin,
 			 uint64_t *ret_id);
 /* Forgets a pin, by the revision it was asked with; its bytes stay until they are evicted.

@@ -19,7 +19,7 @@
 #define HUBS_MAX 64
 #define WORKERS_MAX 8
 #define IDLE_MS 10000
-#define EVICT_PERIOD_MS 5000
+#define EVICT_PERIOD_MS 1000
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
@@ -472,16 +472,21 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
+	blob_hold(h->blob, off, len); /* before it is asked whether they are there */
 	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
 	if (r == 0)
 		*ret_len = len;
+	else
+		blob_let_go(h->blob);
 	return r;
 }
 
 void node_done(struct handle *h, const void *data, uint64_t len)
 {
-	if (len)
-		fetch_done(h->pull, data, len);
+	if (!len)
+		return;
+	fetch_done(h->pull, data, len);
+	blob_let_go(h->blob);
 }
 
 int node_fetch_file(struct node *n, struct handle *h)

@@ -98,15 +98,15 @@ void node_done(struct handle *h, const void *data, uint64_t len);
 /* Takes w out of a wait for node_read: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
 
+/* Limits of transfers in bytes per second; they count from now on. */
+void node_set_limits(struct node *n, const struct throttle_limits *limits);
+struct throttle_limits node_limits(struct node *n);
+
 /* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
  * open and nothing more urgent does. */
 MUST_USE int node_fetch_file(struct node *n, struct handle *h);
 /* Bytes of its chunks that are there, sealed or not. */
 uint64_t node_file_present(const struct handle *h);
-
-/* Limits of transfers in bytes per second; they count from now on. */
-void node_set_limits(struct node *n, const struct throttle_limits *limits);
-struct throttle_limits node_limits(struct node *n);
 
 /* What the cache holds of a blob, open or not. */
 struct node_blob {

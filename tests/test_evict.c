@@ -240,6 +240,32 @@ static void one_blob_can_be_dropped_by_name(void **state)
 	assert_int_equal(evict_blob(w->evict, etag), 0);
 }
 
+static void an_open_blob_larger_than_the_budget_loses_what_was_read(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(freep) char *bytes = malloc(MIB);
+	char etag[DIGEST_HEX_MAX + 1];
+	struct blob *b = NULL;
+
+	etag_of(100, etag);
+	memset(bytes, 'y', MIB);
+	assert_int_equal(store_blob(w->store, etag, 8 * MIB, false, &b), 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		assert_int_equal(blob_write(b, bytes, MIB, chunk_start(i)), 0);
+		assert_int_equal(blob_put_chunk(b, i, xxh3_of(bytes, MIB)), 0);
+	}
+	blob_hold(b, 0, 6 * MIB); /* a reader had the first six */
+	blob_let_go(b);
+	clock_sleep_ms(3100);
+	start(w, 4 * MIB, 0, 10);
+	assert_true(await_used(w, 4 * MIB));
+	for (int i = 0; i < BLOBS; i++)
+		assert_false(is_there(w, i)); /* whole blobs go first */
+	assert_false(blob_has(b, 0));
+	assert_true(blob_has(b, 6) && blob_has(b, 7));
+	blob_unref(b);
+}
+
 static void a_file_system_that_is_too_full_is_relieved(void **state)
 {
 	struct world *w = *state;
@@ -248,6 +274,19 @@ static void a_file_system_that_is_too_full_is_relieved(void **state)
 	assert_true(await_used(w, 65536));
 	for (int i = 0; i < BLOBS; i++)
 		assert_false(is_there(w, i));
+}
+
+static void it_begins_before_the_limit_is_hit(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 8 * MIB, 0, LONG_MS);
+	make_blob(w, BLOBS);
+	assert_true(is_there(w, 0)); /* seven of eight: enough is left */
+	make_blob(w, BLOBS + 1);     /* within the limit, but near it: at once, not in LONG_MS */
+	assert_true(await_used(w, 7 * MIB + MIB / 5));
+	assert_false(is_there(w, 0));
+	assert_true(is_there(w, 1));
 }
 
 static void room_can_be_made_whatever_the_limits(void **state)
@@ -286,7 +325,9 @@ int main(void)
 		TEST(open_blobs_stay),
 		TEST(pinned_blobs_stay_until_they_are_unpinned),
 		TEST(one_blob_can_be_dropped_by_name),
+		TEST(an_open_blob_larger_than_the_budget_loses_what_was_read),
 		TEST(a_file_system_that_is_too_full_is_relieved),
+		TEST(it_begins_before_the_limit_is_hit),
 		TEST(room_can_be_made_whatever_the_limits),
 		TEST(what_comes_later_is_seen_in_time),
 	};

@@ -841,7 +841,6 @@ static void a_crash_loses_nothing_that_was_there(void **state)
 	fetch_close(w->fetch, p);
 	assert_true(fake_source_await_idle(&w->a));
 	stop(w);
-	assert_int_equal(unlinkat(w->dir.dirfd, "clean", 0), 0); /* as if it was killed */
 	start(w);
 	p = open_file(w);
 	present = blob_present_bytes(fetch_blob(p));

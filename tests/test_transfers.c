@@ -125,12 +125,13 @@ static void a_download_under_way_is_listed_and_then_gone(void **state)
 	struct world *w = *state;
 	const struct fake_rule hold = { .act = FAKE_HOLD, .after = GIVEN };
 	struct parked parked;
+	const void *data;
 	struct transfer t;
 
 	assert_int_equal(listed(w), 0);
 	fake_source_rule(&w->source, &hold);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter), PARKED);
+	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter, &data), PARKED);
 	assert_true(await_present(w, GIVEN, &t));
 	assert_int_equal(listed(w), 1);
 	assert_string_equal(t.etag, w->what.etag);
@@ -160,11 +161,12 @@ static void a_failure_is_kept_with_its_blob(void **state)
 	struct world *w = *state;
 	const struct fake_rule refuse = { .act = FAKE_END, .result = ERR_GATED };
 	struct parked parked;
+	const void *data;
 	struct failure f;
 
 	fake_source_rule(&w->source, &refuse);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, 1, &parked.waiter), PARKED);
+	assert_int_equal(fetch_read(w->fetch, w->pull, 0, 1, &parked.waiter, &data), PARKED);
 	assert_int_equal(parked_wait(&parked), ERR_GATED);
 	parked_fini(&parked);
 	assert_true(failures_get(&w->failures, w->what.etag, &f));
@@ -177,10 +179,11 @@ static void a_wrong_digest_is_counted(void **state)
 	struct world *w = *state;
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
 	struct parked parked;
+	const void *data;
 
 	fake_source_rule(&w->source, &lie);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter), PARKED);
+	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter, &data), PARKED);
 	assert_int_equal(parked_wait(&parked), 0);
 	for (int i = 0; i < 500 && !metrics_get(&w->metrics.wrong_digests); i++)
 		clock_sleep_ms(10);
