@@ -21,6 +21,9 @@ struct extents {
 	uint64_t data_start; /* one past the header */
 };
 
+/* What a parser of a header answers when it needs more of the file. */
+#define EXTENTS_MORE 1
+
 /* Adds one while the table is being made, in any order; empty ones are left out. -ENOMEM. */
 MUST_USE int extents_add(struct extents *e, uint64_t start, uint64_t end);
 /* Ends the making: sorts. False if two overlap or one ends behind `size`: the header lies. */

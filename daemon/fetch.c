@@ -375,6 +375,7 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 	if (*ret)
 		return 0;
 	*ret = blob_data(p->blob, off);
+	blob_hold(p->blob, off, len); /* before it is asked whether the bytes are there */
 	if (blob_is_sealed(p->blob))
 		return 0;
 	/* Compares what a crash may have torn, outside the lock. */
@@ -382,6 +383,8 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 		(void)blob_has(p->blob, i);
 	lock_take(&f->pulls.lock);
 	r = read_locked(f, p, off, len, w);
+	if (r != 0)
+		blob_let_go(p->blob); /* under the lock: who has parked may be gone after it */
 	lock_drop(&f->pulls.lock);
 	return r;
 }
@@ -428,10 +431,12 @@ void fetch_done(const struct pull *p, const void *data, uint64_t len)
 {
 	uintptr_t at = (uintptr_t)data, base = (uintptr_t)blob_data(p->blob, 0);
 
-	if (at < base || at - base >= blob_size(p->blob))
+	if (at < base || at - base >= blob_size(p->blob)) {
 		free((void *)at); /* brought past the cache */
-	else
-		blob_release_pages(p->blob, at - base, len);
+		return;
+	}
+	blob_release_pages(p->blob, at - base, len);
+	blob_let_go(p->blob);
 }
 
 int fetch_leave(struct fetch *f, struct waiter *w)

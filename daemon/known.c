@@ -4,6 +4,7 @@
  * it out. */
 #include "daemon/known.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "daemon/known_priv.h"
 
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
+#define LARGE_FILES 1000        /* in one commit: it came in several pages */
 
 /* ---- lists of one repository ---- */
 
@@ -153,14 +155,18 @@ static int load_repo(void *arg, const char *key, const char *canonical)
 /* The wall clock of the row is only believed where it lies in the past. */
 static int load_ref(void *arg, const char *name, const char *commit, int64_t checked_s)
 {
-	int64_t age_ms = (clock_wall_s() - checked_s) * 1000, now = clock_ms();
+	int64_t now = clock_ms(), now_s = clock_wall_s();
+	bool past = checked_s > 0 && checked_s <= now_s && now_s - checked_s < now / 1000;
 	struct ref *ref;
-	int r = need_ref(arg, name, &ref);
+	int r;
 
+	if (!commit_valid(commit) || !revision_valid(name))
+		return 0; /* damaged: as if never asked */
+	r = need_ref(arg, name, &ref);
 	if (r < 0)
 		return r;
 	snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
-	ref->state.checked_ms = age_ms >= 0 && age_ms < now ? now - age_ms : 0;
+	ref->state.checked_ms = past ? now - (now_s - checked_s) * 1000 : 0;
 	return 0;
 }
 
@@ -412,6 +418,13 @@ static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const c
 	return s;
 }
 
+/* Making a long manifest leaves holes of many times its size in the heap. */
+static void give_back_memory(const struct manifest *files)
+{
+	if (manifest_file_count(files) >= LARGE_FILES)
+		malloc_trim(0);
+}
+
 static int keep(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 		struct manifest *files, struct snapshot **ret)
 {
@@ -420,6 +433,7 @@ static int keep(struct known *k, struct repo *r, const char *commit, int64_t dat
 
 	if (rc < 0)
 		return rc;
+	give_back_memory(files);
 	lock_take(&k->lock);
 	rc = keep_locked(k, r, s, ret);
 	lock_drop(&k->lock);
@@ -454,4 +468,25 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 		return rc;
 	}
 	return keep(k, r, commit, date_s, files, ret);
+}
+
+int known_source_blob(const struct snapshot *s, uint32_t file, struct buf *path,
+		      struct source_blob *ret)
+{
+	const struct manifest_file *f = manifest_file(s->files, file);
+	int r;
+
+	if (!f)
+		return -EISDIR;
+	r = manifest_path(s->files, file, path);
+	if (r < 0)
+		return r;
+	*ret = (struct source_blob){
+		.repo = *repo_id_of(s->repo),
+		.path = buf_str(path),
+		.file = *f,
+	};
+	memcpy(ret->commit, s->commit, sizeof(s->commit));
+	manifest_etag(f, ret->etag);
+	return 0;
 }

@@ -13,6 +13,7 @@
 #include "daemon/manifest.h"
 #include "daemon/repo_id.h"
 #include "daemon/snapshot.h"
+#include "daemon/source.h"
 
 struct known;
 
@@ -61,6 +62,10 @@ MUST_USE int known_snapshot(struct known *k, struct repo *r, const char *commit,
 /* The manifest is taken. The snapshot is returned owned. */
 MUST_USE int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 				struct manifest *files, struct snapshot **ret);
+/* What a source must know to give a file of a snapshot; `path` gets the text that ret->path is, so it
+ * must live as long. -EISDIR, -ENOMEM. */
+MUST_USE int known_source_blob(const struct snapshot *s, uint32_t file, struct buf *path,
+			       struct source_blob *ret);
 /* Each calls fn on a copy of the list, no lock held, until it returns non-zero. Only canonical
  * repositories, resolved refs, and commits whose files are known are listed. */
 int known_each_repo(struct known *k, int (*fn)(void *arg, struct repo *r), void *arg);

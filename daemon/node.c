@@ -13,6 +13,7 @@
 #include "daemon/evict.h"
 #include "daemon/fetch.h"
 #include "daemon/pins.h"
+#include "daemon/prefetch.h"
 #include "daemon/source_hub.h"
 #include "daemon/store.h"
 
@@ -42,6 +43,7 @@ struct node {
 	struct failures failures;
 	struct pins *pins;
 	struct node_parts parts;
+	struct prefetch *prefetch; /* NULL: no guesses */
 	int64_t ref_ttl_ms;
 	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
 };
@@ -50,7 +52,10 @@ struct handle {
 	atomic_uint refs;
 	struct pull *pull;
 	struct snapshot *snapshot;
-	struct blob *blob; /* the pull's */
+	uint32_t file;
+	struct blob *blob;             /* the pull's */
+	atomic_bool touched;           /* a first read has begun */
+	_Atomic(struct watch *) watch; /* of its readers, or NULL */
 };
 
 /* ---- start and stop ---- */
@@ -126,6 +131,20 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 	return fetch_new(&fetch, &n->fetch);
 }
 
+/* Offline there is nobody to bring what was guessed. */
+static int start_prefetch(struct node *n, const struct node_conf *conf)
+{
+	struct prefetch_conf prefetch = {
+		.fetch = n->fetch,
+		.store = n->store,
+		.max_bytes = conf->cache_max_bytes,
+		.min_free_bytes = conf->cache_min_free_bytes,
+		.root = "",
+	};
+
+	return conf->prefetch && n->hub_count ? prefetch_start(&prefetch, &n->prefetch) : 0;
+}
+
 static int start_flight(struct node *n, const struct node_conf *conf)
 {
 	struct flight_conf flight = {
@@ -159,6 +178,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 		r = start_evict(n, conf);
 	if (r == 0)
 		r = start_fetch(n, conf);
+	if (r == 0)
+		r = start_prefetch(n, conf);
 	if (r == 0)
 		r = start_flight(n, conf);
 	return r;
@@ -221,6 +242,8 @@ void node_stop(struct node *n)
 {
 	if (n->flight)
 		flight_stop(n->flight);
+	if (n->prefetch)
+		prefetch_stop(n->prefetch);
 	if (n->fetch)
 		fetch_stop(n->fetch);
 	evict_stop(steal(n->evict));
@@ -229,6 +252,7 @@ void node_stop(struct node *n)
 void node_close(struct node *n)
 {
 	flight_free(n->flight);
+	prefetch_free(n->prefetch);
 	fetch_free(n->fetch);
 	for (unsigned i = 0; i < n->hub_count; i++) {
 		source_hub_free(n->sources[i]);
@@ -385,32 +409,12 @@ int node_leave_lookup(struct node *n, struct waiter *w)
 
 /* ---- bytes ---- */
 
-static int describe(struct snapshot *s, uint32_t file, struct buf *path, struct source_blob *ret)
-{
-	const struct manifest_file *f = manifest_file(s->files, file);
-	int r;
-
-	if (!f)
-		return -EISDIR;
-	r = manifest_path(s->files, file, path);
-	if (r < 0)
-		return r;
-	*ret = (struct source_blob){
-		.repo = *repo_id_of(s->repo),
-		.path = buf_str(path),
-		.file = *f,
-	};
-	memcpy(ret->commit, s->commit, sizeof(s->commit));
-	manifest_etag(f, ret->etag);
-	return 0;
-}
-
 int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct handle **ret)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
 	struct source_blob what;
 	struct handle *h;
-	int r = describe(s, file, &path, &what);
+	int r = known_source_blob(s, file, &path, &what);
 
 	if (r < 0)
 		return r;
@@ -428,6 +432,7 @@ int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct han
 	atomic_init(&h->refs, 1);
 	h->blob = fetch_blob(h->pull);
 	h->snapshot = snapshot_ref(s);
+	h->file = file;
 	*ret = h;
 	return 0;
 }
@@ -436,7 +441,7 @@ int node_also_file(struct node *n, struct handle *h, struct snapshot *s, uint32_
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
 	struct source_blob what;
-	int r = describe(s, file, &path, &what);
+	int r = known_source_blob(s, file, &path, &what);
 
 	return r < 0 ? r : fetch_also(n->fetch, h->pull, &what);
 }
@@ -451,6 +456,8 @@ void node_close_file(struct node *n, struct handle *h)
 {
 	if (!h || atomic_fetch_sub(&h->refs, 1) > 1)
 		return;
+	if (atomic_load(&h->watch))
+		prefetch_leave(n->prefetch, atomic_load(&h->watch));
 	fetch_close(n->fetch, h->pull);
 	snapshot_unref(h->snapshot);
 	free(h);
@@ -461,10 +468,32 @@ int node_sealed_fd(const struct handle *h)
 	return blob_is_sealed(h->blob) ? blob_fd(h->blob) : -1;
 }
 
+/* The first read of a handle makes it known to prefetch: an open alone says nothing, and whoever
+ * parks here is to be served before any guess. The request may be over when fetch_read returns, so
+ * the handle is held. */
+static int read_first(struct node *n, struct handle *h, uint64_t off, uint64_t len,
+		      struct waiter *w, const void **ret)
+{
+	int r;
+
+	node_ref_file(h);
+	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
+	if (!blob_is_sealed(h->blob))
+		atomic_store(&h->watch, prefetch_watch(n->prefetch, h->snapshot, h->file));
+	node_close_file(n, h);
+	return r;
+}
+
+static bool is_first_read(struct node *n, struct handle *h)
+{
+	return n->prefetch && !atomic_load(&h->touched) && !atomic_exchange(&h->touched, true);
+}
+
 int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, struct waiter *w,
 	      const void **ret, uint64_t *ret_len)
 {
 	uint64_t size = blob_size(h->blob);
+	struct watch *watch;
 	int r;
 
 	*ret = NULL;
@@ -472,21 +501,21 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
-	blob_hold(h->blob, off, len); /* before it is asked whether they are there */
-	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
-	if (r == 0)
-		*ret_len = len;
-	else
-		blob_let_go(h->blob);
-	return r;
+	r = is_first_read(n, h) ? read_first(n, h, off, len, w, ret)
+				: fetch_read(n->fetch, h->pull, off, len, w, ret);
+	if (r != 0)
+		return r;
+	watch = atomic_load(&h->watch);
+	if (watch)
+		prefetch_read(n->prefetch, watch, len);
+	*ret_len = len;
+	return 0;
 }
 
 void node_done(struct handle *h, const void *data, uint64_t len)
 {
-	if (!len)
-		return;
-	fetch_done(h->pull, data, len);
-	blob_let_go(h->blob);
+	if (len)
+		fetch_done(h->pull, data, len);
 }
 
 int node_fetch_file(struct node *n, struct handle *h)

@@ -34,6 +34,7 @@ struct node_conf {
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... 64 */
 	bool offline;                /* never ask a hub */
+	bool prefetch;               /* bring what is likely to be read next */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */

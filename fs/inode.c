@@ -16,7 +16,7 @@ struct inodes {
 static void inode_free(struct inode *i)
 {
 	place_fini(&i->place);
-	place_fini(&i->recent);
+	snapshot_unref(i->recent);
 	free(i);
 }
 
@@ -96,23 +96,30 @@ static int add_locked(struct inodes *t, struct place *place, uint64_t number, st
 	return 0;
 }
 
-/* Keeps the place of one more lookup; what it replaces is left in *place. */
+/* Keeps the place of one more lookup; what it replaces is left in *place. There is an inode for
+ * each file that was ever listed, so it is the two members in which places of a blob differ. */
 static void note_recent_locked(struct inode *i, struct place *place)
 {
-	struct place old = i->recent;
+	struct snapshot *old = i->recent;
 
 	if (i->place.kind != PLACE_BLOB || !place->snapshot)
 		return;
-	i->recent = *place;
-	*place = old;
+	i->recent = place->snapshot;
+	i->recent_node = place->node;
+	place->snapshot = old;
 }
 
 int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret)
 {
+	struct place now = i->place;
 	int r;
 
 	lock_take(&t->lock);
-	r = place_copy(i->recent.snapshot ? &i->recent : &i->place, ret);
+	if (i->recent) {
+		now.snapshot = i->recent;
+		now.node = i->recent_node;
+	}
+	r = place_copy(&now, ret);
 	lock_drop(&t->lock);
 	return r;
 }

@@ -18,8 +18,9 @@ struct inode {
 	uint64_t number;    /* st_ino and FUSE node id; equal after a restart, collisions aside */
 	struct place place; /* never changes */
 	/* Guarded by the table's lock. */
-	struct place recent; /* of a blob: where it was looked up last, if not at `place` */
+	struct snapshot *recent; /* of a blob: where it was looked up last; owned, NULL: at place */
 	uint64_t lookups;
+	uint32_t recent_node;
 	unsigned cached_opens, passthrough_opens;
 	int backing_id; /* while passthrough_opens > 0 */
 	/* Reads of a blob that were answered at once, and after a wait. */

@@ -46,6 +46,9 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "prefetch", CONF_FLAG, FIELD(prefetch), "yes", 0, 0, NULL,
+	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
+	  "a config; =no brings only what is read, and what lies right behind it." },
 	{ "strict-ro", CONF_FLAG, FIELD(strict_ro), NULL, 0, 0, NULL,
 	  "Refuse the metadata that clients write (locks, refs) with EROFS too." },
 	{ "passthrough", CONF_FLAG, FIELD(passthrough), "yes", 0, 0, NULL,

@@ -24,6 +24,7 @@ struct options {
 	int64_t ref_ttl;  /* seconds a branch or tag is believed without asking */
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
+	bool prefetch;
 	bool strict_ro;
 	bool passthrough;
 	bool allow_other;      /* default: true for root */

@@ -395,6 +395,7 @@ static void asking_without_a_waiter_starts_nothing(void **state)
 	assert_int_equal(fake_source_calls(&w->a), 0);
 	assert_int_equal(read_bytes(w, p, 0, 10), 0);
 	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL, &data), 0);
+	fetch_done(p, data, 10);
 	fetch_close(w->fetch, p);
 }
 

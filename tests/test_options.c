@@ -118,6 +118,7 @@ static void test_defaults(void **state)
 	assert_false(o.offline);
 	assert_false(o.strict_ro);
 	assert_true(o.passthrough);
+	assert_true(o.prefetch);
 	assert_int_equal(o.allow_other, geteuid() == 0);
 	assert_int_equal(o.scratch_size, 64 << 20);
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
@@ -142,10 +143,10 @@ static void test_each_parameter(void **state)
 	assert_int_equal(o.ref_ttl, 0);
 	assert_int_equal(o.timeout, 600);
 
-	good("matrixfs --offline --strict-ro --passthrough=no --allow-other=no --scratch-size 1MiB "
+	good("matrixfs --offline --strict-ro --passthrough=no --prefetch=no --allow-other=no --scratch-size 1MiB "
 	     "--log-level=debug --background /m");
 	assert_true(o.offline && o.strict_ro && o.background);
-	assert_false(o.passthrough || o.allow_other);
+	assert_false(o.passthrough || o.prefetch || o.allow_other);
 	assert_int_equal(o.scratch_size, 1 << 20);
 	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
 	good("matrixfs --allow-other --log-level error /m");

@@ -58,7 +58,7 @@ struct call {
 	bool head_done;
 	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
 	size_t held_len;
-	int result; /* set by a callback that ends the call */
+	int result;                  /* set by a callback that ends the call */
 	char words[CURL_ERROR_SIZE]; /* the library's about a failure */
 };
 
@@ -506,6 +506,27 @@ static int perform(struct call *call)
 	return r;
 }
 
+/* True if what made no sense was the rest of a connection's last answer, not this request's. */
+static bool is_spoiled(const struct call *call, int r)
+{
+	long connects = 1;
+
+	if (r != ERR_PROTO || call->result || call->head_done)
+		return false;
+	curl_easy_getinfo(call->s->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0;
+}
+
+/* Forgets the request, keeps the connections. */
+static void reset(struct call *call)
+{
+	curl_easy_reset(call->s->easy);
+	free_headers(call);
+	call->headers = NULL;
+	call->head_bytes = 0;
+	call->heard_ms = 0;
+}
+
 int httpc_run(struct httpc *c, const struct httpc_request *q)
 {
 	struct call call = { .q = q, .c = c };
@@ -514,8 +535,12 @@ int httpc_run(struct httpc *c, const struct httpc_request *q)
 	if (r < 0)
 		return r;
 	r = perform(&call);
-	curl_easy_reset(call.s->easy); /* forgets the request, keeps the connections */
-	free_headers(&call);
+	if (is_spoiled(&call, r)) {
+		reset(&call);
+		curl_easy_setopt(call.s->easy, CURLOPT_FRESH_CONNECT, 1L);
+		r = perform(&call);
+	}
+	reset(&call);
 	free(call.held);
 	session_put(c, call.s);
 	return r;

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header of a safetensors file: eight bytes of length, then JSON that says where each tensor
+ * lies. Format: https://github.com/huggingface/safetensors#format. Pure. */
+#ifndef MATRIXFS_SAFETENSORS_H
+#define MATRIXFS_SAFETENSORS_H
+
+#include "daemon/extents.h"
+
+#define SAFETENSORS_HEADER_MAX (UINT64_C(16) << 20) /* the format allows 100 MB */
+
+/* Reads the header in the first len bytes of a file of that size. 0 with the extents, which the
+ * caller frees; EXTENTS_MORE with the number of bytes from the file's start that the next call
+ * needs; ERR_PROTO (not such a file, or its offsets lie), -EFBIG (too large to be worth it),
+ * -ENOMEM. */
+MUST_USE int safetensors_parse(const void *data, size_t len, uint64_t size, struct extents *ret,
+			       uint64_t *ret_need);
+
+#endif
