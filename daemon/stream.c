@@ -259,9 +259,9 @@ static int after_failure(struct carrier *c, int r)
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c);
-	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
-		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
-		  (unsigned long long)c->pos, err_text(r));
+	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
+		     c->all->conf.sources[c->source]->name, c->pull->what.etag,
+		     (unsigned long long)c->pos);
 	if (retry_passes(r))
 		c->passing = r;
 	else if (!c->refused)
