@@ -261,6 +261,22 @@ static void test_connections_are_reused(void **state)
 	assert_int_equal(fake_origin_connections(f->origin), 2);
 }
 
+static void test_what_comes_late_is_no_answer_to_the_next(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got first = { 0 }, second = { 0 };
+
+	fake_origin_add(f->origin, "/long",
+			(struct fake_answer){
+				.status = 200, .body = "xtoo much", .claim = 1, .within_ms = 100 });
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200, .body = "hello" });
+	assert_int_equal(get(f, "/long", &first), 200);
+	assert_string_equal(buf_str(&first.body), "x");
+	assert_int_equal(get(f, "/a", &second), 200);
+	assert_string_equal(buf_str(&second.body), "hello");
+	assert_int_equal(fake_origin_connections(f->origin), 2);
+}
+
 /* --- callbacks end calls */
 
 static void test_callbacks_end_the_call(void **state)
@@ -641,6 +657,7 @@ int main(void)
 		TEST(test_nothing_is_decoded),
 		TEST(test_chunked),
 		TEST(test_connections_are_reused),
+		TEST(test_what_comes_late_is_no_answer_to_the_next),
 		TEST(test_callbacks_end_the_call),
 		TEST(test_short_and_long_bodies),
 		TEST(test_reset_and_silence_at_the_start),

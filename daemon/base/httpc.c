@@ -349,6 +349,7 @@ static void free_headers(struct call *call)
 	for (struct curl_slist *h = call->headers; h; h = h->next)
 		explicit_bzero(h->data, strlen(h->data));
 	curl_slist_free_all(call->headers);
+	call->headers = NULL;
 }
 
 static void set_transport(CURL *easy, const struct httpc *c)
@@ -487,6 +488,17 @@ static int perform(struct call *call)
 	return r;
 }
 
+/* What a server says too much after an answer, and late, is taken for the next one. So an answer
+ * that makes no sense from its first byte on counts on a new connection only. */
+static bool was_misled(const struct call *call, int r)
+{
+	long connects = 1;
+
+	return r == ERR_PROTO && !call->result && !call->head_bytes &&
+	       curl_easy_getinfo(call->s->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK &&
+	       connects == 0;
+}
+
 int httpc_run(struct httpc *c, const struct httpc_request *q)
 {
 	struct call call = { .q = q, .c = c };
@@ -495,6 +507,12 @@ int httpc_run(struct httpc *c, const struct httpc_request *q)
 	if (r < 0)
 		return r;
 	r = perform(&call);
+	if (was_misled(&call, r)) {
+		free_headers(&call);
+		call.heard_ms = 0;
+		curl_easy_setopt(call.s->easy, CURLOPT_FRESH_CONNECT, 1L);
+		r = perform(&call);
+	}
 	curl_easy_reset(call.s->easy); /* forgets the request, keeps the connections */
 	free_headers(&call);
 	free(call.held);
