@@ -35,7 +35,7 @@ CC := clang
 endif
 
 PKG_CONFIG ?= pkg-config
-PACKAGES   := libcurl lmdb libcrypto jansson libxxhash
+PACKAGES   := libcurl libmicrohttpd lmdb libcrypto jansson libxxhash
 FUSE_FIND  := $(if $(filter system,$(FUSE)),,PKG_CONFIG_LIBDIR=build/fuse/lib/pkgconfig) $(PKG_CONFIG)
 # Both <fuse_lowlevel.h> and <fuse3/fuse_lowlevel.h> must mean the libfuse that is linked.
 FUSE_FLAGS := $(if $(filter system,$(FUSE)),,-isystem build/fuse/include) \
@@ -60,7 +60,10 @@ PROGRAMS := $(if $(wildcard fs/main.c),$(BIN)/matrixfs) \
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
 FUZZ  := $(patsubst %.c,$(call objdir,fuzz)/%,$(wildcard tests/fuzz_*.c))
 # Whatever else lies in tests/ helps them all: fakes, builders.
-HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_%,$(wildcard tests/*.c)))
+HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_%, \
+	$(wildcard tests/*.c)))
+# What stories run beside the programs: a cache's judge, a clock that jumps.
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/check_*.c)) $(patsubst %.c,$(B)/%.so,$(wildcard tests/shim_*.c))
 LIBS  := $(addprefix $(B)/,libhelp.a $(if $(ADMIN),libadmin.a) libfs.a libcore.a)
 
 ifneq ($(V),1)
@@ -69,16 +72,18 @@ endif
 # What a caller's -j says counts; without one, all cores.
 SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 FUZZ_SECONDS ?= 600
+TORTURE_SECONDS ?= 3600
 # Stories short enough for an instrumented build.
 SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py
 SHORT_FLOWS_tsan := tests/flow_bytes.py
 
-.PHONY: all objects tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients lint fuzz fuzz-short bench format install clean distclean
+.PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
+	check-clients torture leaks lint fuzz fuzz-short bench format install clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 all: $(PROGRAMS)
+helpers: $(TOOLS)
 objects: $(CORE) $(FS) $(ADMIN) $(call objects,fs/main.c admin/main.c admin/ctl.c)
 tests: $(TESTS)
 fuzzers: $(FUZZ)
@@ -101,6 +106,9 @@ $(BIN)/matrixfs: $(B)/fs/main.o $(B)/libfs.a $(B)/libcore.a ; $(link)
 $(BIN)/matrixhubd: $(B)/admin/main.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
+$(B)/tests/check_%: $(B)/tests/check_%.o $(B)/libcore.a ; $(link)
+$(B)/tests/shim_%.so: tests/shim_%.c
+	$(call quiet,LD)$(CC) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -fPIC -shared -o $@ $<
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.o $(LIBS) ; $(link) -fsanitize=fuzzer
 
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)
@@ -121,20 +129,28 @@ check-unit:
 	@$(SUBMAKE) tests
 	@tools/unit $(B)/tests
 check-asan check-tsan: check-%:
-	@$(MAKE) --no-print-directory VARIANT=$* check-unit all
+	@$(MAKE) --no-print-directory VARIANT=$* check-unit all helpers
 	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
-check-flows: all
+check-flows: all helpers
 	@tools/flows tests/flow_*.py
 check-clients: all
 	@tools/flows tests/clients_*.py
 lint: objects
 	@LINT_FLAGS='$(CPPFLAGS) -std=gnu17' tools/lint $(B)
 
+# One seeded life after another, and a thousand mounts: for hours, not for each change.
+torture: all helpers
+	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
+leaks: all
+	@$(SUBMAKE) $(B)/tests/test_node
+	@NODE_LIVES=1000 $(B)/tests/test_node
+	@LEAK_MOUNTS=1000 LEAK_OPENS=10000 PYTEST_ADDOPTS=--timeout=3000 tools/flows tests/flow_leaks.py
+
 fuzz:
 	@$(SUBMAKE) VARIANT=fuzz fuzzers
 	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ)
 fuzz-short:
-	@$(MAKE) --no-print-directory FUZZ_SECONDS=20 fuzz
+	@$(MAKE) --no-print-directory FUZZ_SECONDS=60 fuzz
 bench: all
 	@tools/bench
 format:

@@ -45,13 +45,18 @@ static void forget_chunks(struct blob *b)
 	atomic_store(&b->present_bytes, 0);
 }
 
+int blob_new_state(struct blob *b)
+{
+	b->state = calloc(b->chunks ? b->chunks : 1, sizeof(*b->state));
+	return b->state ? 0 : -ENOMEM;
+}
+
 /* Opens or makes the map; *keep says whether the data is its blob's, and whether it is kept. */
 static int map_open(struct blob *b, bool *keep)
 {
 	char path[BLOB_PATH_MAX];
 
-	b->state = calloc(b->chunks ? b->chunks : 1, sizeof(*b->state));
-	if (!b->state)
+	if (blob_new_state(b) < 0)
 		return -ENOMEM;
 	blob_path(b->etag, ".map", path);
 	b->mapfd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -64,11 +69,17 @@ static int map_open(struct blob *b, bool *keep)
 	return chunkmap_make(b->mapfd, b->size);
 }
 
-/* Opens or makes the data file. */
-static int data_open(struct blob *b, struct stat *ret_st)
+void blob_note_use(const struct blob *b)
 {
 	static const struct timespec now_atime[2] = { { .tv_nsec = UTIME_NOW },
 						      { .tv_nsec = UTIME_OMIT } };
+
+	futimens(b->fd, now_atime);
+}
+
+/* Opens or makes the data file. */
+static int data_open(struct blob *b, struct stat *ret_st)
+{
 	char path[BLOB_PATH_MAX];
 	char dir[sizeof("blobs/aa")];
 
@@ -84,7 +95,6 @@ static int data_open(struct blob *b, struct stat *ret_st)
 		return -errno;
 	if (fstat(b->fd, ret_st) < 0)
 		return -errno;
-	futimens(b->fd, now_atime); /* last use, for eviction */
 	return 0;
 }
 
@@ -109,20 +119,42 @@ static int data_map(struct blob *b)
 	return 0;
 }
 
-static bool has_map(const struct blob *b)
+bool blob_has_file(const struct blob *b, const char *suffix)
 {
 	char path[BLOB_PATH_MAX];
 
-	blob_path(b->etag, ".map", path);
+	blob_path(b->etag, suffix, path);
 	return faccessat(b->store->dirfd, path, F_OK, 0) == 0;
 }
 
-static void remove_map(const struct blob *b)
+void blob_remove_file(const struct blob *b, const char *suffix)
 {
 	char path[BLOB_PATH_MAX];
 
-	blob_path(b->etag, ".map", path);
+	blob_path(b->etag, suffix, path);
 	unlinkat(b->store->dirfd, path, 0);
+}
+
+int blob_rename_file(const struct blob *b, const char *from, const char *to)
+{
+	char old[BLOB_PATH_MAX], new[BLOB_PATH_MAX];
+
+	blob_path(b->etag, from, old);
+	blob_path(b->etag, to, new);
+	return renameat(b->store->dirfd, old, b->store->dirfd, new) < 0 ? -errno : 0;
+}
+
+/* A whole file with its sums, but nothing that says it is sealed: the index was lost. Its chunks
+ * are compared like all others, and the digest decides anew. */
+static int adopt_sums(const struct blob *b, bool keep)
+{
+	int r = 0;
+
+	if (!keep)
+		blob_remove_file(b, ".sums"); /* of an evicted one */
+	else if (!blob_has_file(b, ".map"))
+		r = blob_rename_file(b, ".sums", ".map");
+	return r == -ENOENT ? 0 : r;
 }
 
 static void blob_closep(struct blob **b)
@@ -131,11 +163,32 @@ static void blob_closep(struct blob **b)
 		blob_close(*b);
 }
 
-int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+int blob_open_files(struct blob *b, bool sealed)
+{
+	struct stat st = { 0 };
+	int r = data_open(b, &st);
+	bool keep = (uint64_t)st.st_size == b->size;
+
+	if (r < 0)
+		return r;
+	if (sealed && keep && !blob_has_file(b, ".map")) {
+		b->sealed = true;
+		b->present_bytes = b->size;
+		return 0;
+	}
+	r = adopt_sums(b, keep);
+	if (r == 0)
+		r = map_open(b, &keep);
+	/* After the map is there: a whole file without one may pass for sealed. */
+	if (r == 0 && !keep)
+		r = data_resize(b, &st);
+	return r;
+}
+
+int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
+	      struct blob **ret)
 {
 	CLEANUP(blob_closep) struct blob *b = calloc(1, sizeof(*b));
-	struct stat st = { 0 };
-	bool keep;
 	int r;
 
 	if (!b)
@@ -146,20 +199,9 @@ int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, str
 	b->size = size;
 	b->chunks = chunk_count(size);
 	b->fd = b->mapfd = -1;
-	b->doubtful = s->unclean;
-	r = data_open(b, &st);
-	if (r < 0)
-		return r;
-	keep = (uint64_t)st.st_size == size;
-	if (sealed && keep && !has_map(b)) {
-		b->sealed = true;
-		b->present_bytes = size;
-	} else {
-		r = map_open(b, &keep);
-	}
-	/* After the map is there: a whole file without one may pass for sealed. */
-	if (r == 0 && !keep)
-		r = data_resize(b, &st);
+	lock_init(&b->lock, LOCK_BLOB);
+	cond_init(&b->quiet);
+	r = kind == BLOB_HOMELESS ? blob_open_homeless(b) : blob_open_files(b, kind == BLOB_SEALED);
 	if (r == 0)
 		r = data_map(b);
 	if (r == 0)
@@ -178,10 +220,14 @@ static void free_dropped(const struct blob *b)
 void blob_close(struct blob *b)
 {
 	free_dropped(b);
+	if (b->fd >= 0 && !b->unused)
+		blob_note_use(b); /* the kernel may have read it by itself until now */
 	if (b->data)
 		munmap(b->data, b->size);
 	closep(&b->fd);
 	closep(&b->mapfd);
+	cond_fini(&b->quiet);
+	lock_fini(&b->lock);
 	free(b->state);
 	free(b);
 }
@@ -251,7 +297,7 @@ static uint64_t sum_of(const struct blob *b, uint32_t i)
 	return sum;
 }
 
-/* Compares a chunk that a crashed process left with its checksum. */
+/* Compares a chunk that a former process left with its checksum. */
 static bool chunk_intact(struct blob *b, uint32_t i, unsigned long long sum)
 {
 	uint64_t len = chunk_end(i, b->size) - chunk_start(i);
@@ -274,17 +320,31 @@ bool blob_may_have(const struct blob *b, uint32_t i)
 	return atomic_load(&b->sealed) || atomic_load(&b->state[i].sum);
 }
 
+bool blob_check(struct blob *b, uint32_t i)
+{
+	if (!atomic_load(&b->sealed) && atomic_load(&b->state[i].sum))
+		atomic_store(&b->state[i].checked, false);
+	return blob_has(b, i);
+}
+
 bool blob_has(struct blob *b, uint32_t i)
 {
 	if (!blob_may_have(b, i))
 		return false;
-	if (atomic_load(&b->sealed) || !b->doubtful || atomic_load(&b->state[i].checked))
+	if (atomic_load(&b->sealed) || atomic_load(&b->state[i].checked))
 		return true;
 	return chunk_intact(b, i, atomic_load(&b->state[i].sum));
 }
 
+/* The chunk is absent, but the blocks it had may be about to be given back: that comes first. */
 int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
 {
+	int r = atomic_load(&b->homeless) ? blob_find_home(b) : 0;
+
+	if (r < 0)
+		return r;
+	lock_take(&b->lock);
+	lock_drop(&b->lock);
 	return file_pwrite(b->fd, data, len, off);
 }
 
@@ -310,11 +370,20 @@ int blob_sync(struct blob *b)
 	return fsync(b->fd) < 0 ? -errno : 0;
 }
 
-void blob_seal(struct blob *b)
+int blob_seal(struct blob *b)
 {
-	atomic_store(&b->present_bytes, b->size);
-	atomic_store(&b->sealed, true);
-	remove_map(b);
+	bool whole;
+
+	lock_take(&b->lock);
+	whole = atomic_load(&b->present_bytes) == b->size;
+	if (whole)
+		atomic_store(&b->sealed, true);
+	lock_drop(&b->lock);
+	if (!whole)
+		return -EAGAIN;
+	if (blob_rename_file(b, ".map", ".sums") < 0)
+		blob_remove_file(b, ".map");
+	return 0;
 }
 
 /* The file keeps its blocks until they are written again or the blob is closed: a reader that is

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables and rows (all integers little-endian):
+/* Tables and rows (all integers little-endian; each is followed by its sum, see kv.h):
  *   meta    "version"           u32
  *   repo    key                 canonical key
  *   ref     key NUL ref         commit (40 hex), u64 checked_s
  *   commit  key NUL commit      u64 date_s, packed manifest
- *   blob    etag                u8 sealed, u64 size, source */
+ *   blob    etag                u8 sealed, u64 size, source
+ *   pin     key NUL revision    u64 since_s, commit (40 hex, or nothing) */
 #include "daemon/catalog.h"
 
 #include <endian.h>
@@ -13,15 +14,17 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/kv.h"
+#include "daemon/catalog_mend.h"
 
-#define CATALOG_VERSION 1
+#define CATALOG_VERSION 2
 #define MAP_BYTES_FIRST (UINT64_C(16) << 20)
 
-enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB };
-static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob" };
+enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB, TABLE_PIN };
+static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob", "pin" };
 
 struct catalog {
 	struct kv *kv;
+	char *dir;
 };
 
 /* "key NUL name", the key of rows that belong to a repository. */
@@ -71,27 +74,15 @@ static void name_of(const struct kv_key *key, size_t prefix, char *ret, size_t c
 	ret[len] = '\0';
 }
 
-static int check_version(struct catalog *c, const char *dir, struct buf *why)
+static int put_version(struct catalog *c)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	uint32_t version = htole32(CATALOG_VERSION);
-	int r = kv_get(c->kv, TABLE_META, str_key("version"), &row);
+	int r = kv_get(c->kv, TABLE_META, str_key(CATALOG_VERSION_KEY), &row);
 
-	if (r == -ENOENT)
-		return kv_put(c->kv, TABLE_META, str_key("version"), &version, sizeof(version));
-	if (r < 0)
-		return r;
-	if (row.len != sizeof(version))
-		return ERR_CORRUPT;
-	memcpy(&version, row.data, sizeof(version));
-	version = le32toh(version);
-	if (version == CATALOG_VERSION)
-		return 0;
-	buf_printf(why,
-		   "the index in %s has format version %u and this matrixfs knows %d: use the "
-		   "newer matrixfs, or another --cache",
-		   dir, version, CATALOG_VERSION);
-	return ERR_FORMAT;
+	return r == -ENOENT ? kv_put(c->kv, TABLE_META, str_key(CATALOG_VERSION_KEY), &version,
+				     sizeof(version))
+			    : r;
 }
 
 int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
@@ -101,27 +92,31 @@ int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
 		.tables = table_names,
 		.table_count = ARRAY_LEN(table_names),
 		.map_bytes = MAP_BYTES_FIRST,
+		.sums = true,
 	};
 	struct catalog *c = calloc(1, sizeof(*c));
-	int r;
+	int r = c ? catalog_mend(&conf, CATALOG_VERSION, why) : -ENOMEM;
 
-	if (!c)
-		return -ENOMEM;
-	r = kv_open(&conf, &c->kv);
 	if (r == 0)
-		r = check_version(c, dir, why);
-	if (r < 0) {
-		if (!why->len)
-			buf_printf(
-				why,
-				"cannot open the index in %s: %s: move the cache away to start an "
-				"empty one",
-				dir, err_text(r));
-		catalog_close(c);
-		return r;
+		c->dir = strdup(dir);
+	if (r == 0)
+		r = c->dir ? kv_open(&conf, &c->kv) : -ENOMEM;
+	if (r == 0)
+		r = put_version(c);
+	if (r == 0) {
+		*ret = c;
+		return 0;
 	}
-	*ret = c;
-	return 0;
+	if (!why->len)
+		buf_printf(why,
+			   "cannot open the index in %s: %s: move the cache away to start an "
+			   "empty one",
+			   dir, err_text(r));
+	if (c)
+		kv_close(c->kv);
+	free(c ? c->dir : NULL);
+	free(c);
+	return r;
 }
 
 void catalog_close(struct catalog *c)
@@ -129,6 +124,8 @@ void catalog_close(struct catalog *c)
 	if (!c)
 		return;
 	kv_close(c->kv);
+	catalog_vouch(c->dir);
+	free(c->dir);
 	free(c);
 }
 
@@ -267,6 +264,58 @@ int catalog_each_commit(struct catalog *c, const char *key, catalog_commit_fn fn
 	int r = row_key(&k, key, "");
 
 	return r < 0 ? r : kv_each(c->kv, TABLE_COMMIT, as_key(&k), commit_row, &e);
+}
+
+int catalog_put_pin(struct catalog *c, const char *key, const char *revision, const char *commit,
+		    int64_t since_s)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	struct row_key k;
+	int r = row_key(&k, key, revision);
+
+	if (r < 0)
+		return r;
+	buf_add_u64(&row, (uint64_t)since_s);
+	buf_add_str(&row, commit);
+	if (row.failed)
+		return row.failed;
+	return kv_put(c->kv, TABLE_PIN, as_key(&k), row.data, row.len);
+}
+
+int catalog_del_pin(struct catalog *c, const char *key, const char *revision)
+{
+	struct row_key k;
+	int r = row_key(&k, key, revision);
+
+	return r < 0 ? r : kv_del(c->kv, TABLE_PIN, as_key(&k));
+}
+
+struct each_pin {
+	catalog_pin_fn fn;
+	void *arg;
+};
+
+static int pin_row(void *arg, const struct kv_key *key, const void *val, size_t val_len)
+{
+	struct each_pin *e = arg;
+	char repo[REPO_KEY_MAX + 1], revision[256], commit[COMMIT_HEX + 1] = "";
+	size_t repo_len = strnlen(key->data, key->len);
+
+	if (repo_len == key->len || repo_len >= sizeof(repo) || val_len < sizeof(uint64_t) ||
+	    val_len > sizeof(uint64_t) + COMMIT_HEX)
+		return 0; /* damaged: as if never asked */
+	memcpy(repo, key->data, repo_len + 1);
+	name_of(key, repo_len + 1, revision, sizeof(revision));
+	memcpy(commit, (const char *)val + sizeof(uint64_t), val_len - sizeof(uint64_t));
+	return e->fn(e->arg, repo, revision, commit_valid(commit) ? commit : "",
+		     (int64_t)get_u64(val));
+}
+
+int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg)
+{
+	struct each_pin e = { fn, arg };
+
+	return kv_each(c->kv, TABLE_PIN, (struct kv_key){ "", 0 }, pin_row, &e);
 }
 
 int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row)

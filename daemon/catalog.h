@@ -40,6 +40,15 @@ MUST_USE int catalog_get_commit(struct catalog *c, const char *key, const char *
 typedef int (*catalog_commit_fn)(void *arg, const char *commit);
 int catalog_each_commit(struct catalog *c, const char *key, catalog_commit_fn fn, void *arg);
 
+/* A pin: the commit that `revision` of a repository named (COMMIT_HEX digits, or "" while that is
+ * not known), and since when (wall clock, seconds). */
+MUST_USE int catalog_put_pin(struct catalog *c, const char *key, const char *revision,
+			     const char *commit, int64_t since_s);
+MUST_USE int catalog_del_pin(struct catalog *c, const char *key, const char *revision);
+typedef int (*catalog_pin_fn)(void *arg, const char *key, const char *revision, const char *commit,
+			      int64_t since_s);
+int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg);
+
 /* A blob with bytes in the store. */
 struct catalog_blob {
 	uint64_t size;

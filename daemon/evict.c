@@ -11,14 +11,17 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 
-#define MARGIN_PERCENT 5 /* evict this much below the limit, so as not to come back at once */
+/* It begins as soon as less than this is left, and ends when twice as much is. */
+#define MARGIN_PERCENT 5
 
 struct evict {
 	struct evict_conf conf;
 	pthread_t thread;
 	struct lock lock;
 	struct cond wake;
-	bool stop; /* guarded by lock */
+	/* Guarded by lock. */
+	bool stop;
+	bool kicked; /* more is used than should be */
 };
 
 struct candidate {
@@ -58,70 +61,126 @@ static int by_last_use(const void *a, const void *b)
 	return (x->used_s > y->used_s) - (x->used_s < y->used_s);
 }
 
-/* Bytes that must go to be within both limits again, with the margin; 0 if within. */
+static uint64_t margin(uint64_t limit)
+{
+	return limit / 100 * MARGIN_PERCENT;
+}
+
+/* Bytes that must go to be away from both limits again; 0 if they are. */
 static uint64_t excess(struct evict *e)
 {
-	const struct evict_conf *conf = &e->conf;
-	uint64_t used = store_used_bytes(conf->store), total, free_bytes, over = 0, lack = 0;
+	uint64_t max = e->conf.max_bytes, min = e->conf.min_free_bytes;
+	uint64_t used = store_used_bytes(e->conf.store), total, left, over = 0, lack = 0;
 
-	if (conf->max_bytes && used > conf->max_bytes)
-		over = used - conf->max_bytes + conf->max_bytes / 100 * MARGIN_PERCENT;
-	if (store_space(conf->store, &total, &free_bytes) == 0 && free_bytes < conf->min_free_bytes)
-		lack = conf->min_free_bytes - free_bytes +
-		       conf->min_free_bytes / 100 * MARGIN_PERCENT;
+	if (max && used > max - margin(max))
+		over = used - (max - 2 * margin(max));
+	if (store_space(e->conf.store, &total, &left) == 0 && left < min + margin(min))
+		lack = min + 2 * margin(min) - left;
 	return over > lack ? over : lack;
 }
 
-/* Deletes one blob. Its row may stay behind for a moment: without a file it means nothing. */
-static uint64_t drop(struct evict *e, const struct candidate *c)
+/* Deletes one blob. Its row stays: without a file it means nothing, and taking it away could hit
+ * the one of a blob that is fetched again this moment. The next start sweeps it. */
+uint64_t evict_blob(struct evict *e, const char *etag)
 {
-	int64_t freed = store_evict(e->conf.store, c->etag);
+	int64_t freed = pins_have(e->conf.pins, etag) ? 0 : store_evict(e->conf.store, etag);
 
-	if (freed < 0)
-		return 0; /* open, or gone already */
-	if (catalog_del_blob(e->conf.catalog, c->etag) < 0)
-		log_debug("a stale row is left, and corrected when it is next used etag=%s",
-			  c->etag);
+	if (freed <= 0)
+		return 0; /* pinned, open, or gone already */
+	metrics_count(e->conf.metrics, evicted_blobs, 1);
+	metrics_count(e->conf.metrics, evicted_bytes, (uint64_t)freed);
 	if (e->conf.on_gone)
-		e->conf.on_gone(e->conf.arg, c->etag);
+		e->conf.on_gone(e->conf.arg, etag);
 	return (uint64_t)freed;
 }
 
-uint64_t evict_now(struct evict *e, uint64_t want)
+/* Makes room in a blob that is open. */
+static uint64_t trim_blob(struct evict *e, const char *etag, uint64_t want)
 {
-	struct candidates all = { 0 };
-	uint64_t need = excess(e), freed = 0;
+	struct blob *b = pins_have(e->conf.pins, etag) ? NULL : store_find(e->conf.store, etag);
+	uint64_t freed = b ? blob_trim(b, want) : 0;
+
+	if (b)
+		blob_unref(b);
+	return freed;
+}
+
+static uint64_t evict_list(struct evict *e, const struct candidates *all, uint64_t need)
+{
+	uint64_t freed = 0, trimmed = 0;
 	size_t dropped = 0;
 
-	need = need > want ? need : want;
-	if (need == 0)
-		return 0;
-	store_each(e->conf.store, add_candidate, &all);
-	if (all.count)
-		qsort(all.list, all.count, sizeof(*all.list), by_last_use);
-	for (size_t i = 0; i < all.count && freed < need; i++) {
-		uint64_t bytes = drop(e, &all.list[i]);
+	for (size_t i = 0; i < all->count && freed < need; i++) {
+		uint64_t bytes = evict_blob(e, all->list[i].etag);
 
 		freed += bytes;
 		dropped += bytes > 0;
 	}
-	free(all.list);
-	if (dropped)
-		log_info("evicted blobs=%zu bytes=%llu", dropped, (unsigned long long)freed);
+	for (size_t i = 0; i < all->count && freed + trimmed < need; i++)
+		trimmed += trim_blob(e, all->list[i].etag, need - freed - trimmed);
+	if (freed || trimmed)
+		log_info("evicted blobs=%zu bytes=%llu trimmed=%llu", dropped,
+			 (unsigned long long)freed, (unsigned long long)trimmed);
+	return freed + trimmed;
+}
+
+/* Frees what must go, and `want` at least; *ret_short: less could be freed. */
+static uint64_t make_room(struct evict *e, uint64_t want, bool *ret_short)
+{
+	struct candidates all = { 0 };
+	uint64_t need = excess(e), freed = 0;
+
+	need = need > want ? need : want;
+	if (need) {
+		store_each(e->conf.store, add_candidate, &all);
+		if (all.count)
+			qsort(all.list, all.count, sizeof(*all.list), by_last_use);
+		freed = evict_list(e, &all, need);
+		free(all.list);
+	}
+	*ret_short = freed < need;
 	return freed;
+}
+
+uint64_t evict_now(struct evict *e, uint64_t want)
+{
+	bool lacking;
+
+	return make_room(e, want, &lacking);
+}
+
+static void kick(void *arg)
+{
+	struct evict *e = arg;
+
+	lock_take(&e->lock);
+	if (!e->kicked)
+		cond_wake_all(&e->wake);
+	e->kicked = true;
+	lock_drop(&e->lock);
+}
+
+/* Sleeps until something is to be done: a while in any case if the last look was in vain. */
+static void rest_locked(struct evict *e, bool in_vain)
+{
+	int64_t until_ms = clock_ms() + e->conf.period_ms;
+
+	while (!e->stop && (in_vain || !e->kicked) && clock_ms() < until_ms)
+		cond_wait(&e->wake, &e->lock, until_ms);
+	e->kicked = false;
 }
 
 static void *evict_main(void *arg)
 {
 	struct evict *e = arg;
+	bool in_vain;
 
 	lock_take(&e->lock);
 	while (!e->stop) {
 		lock_drop(&e->lock);
-		evict_now(e, 0);
+		make_room(e, 0, &in_vain);
 		lock_take(&e->lock);
-		if (!e->stop)
-			cond_wait(&e->wake, &e->lock, clock_ms() + e->conf.period_ms);
+		rest_locked(e, in_vain);
 	}
 	lock_drop(&e->lock);
 	return NULL;
@@ -137,6 +196,8 @@ int evict_start(const struct evict_conf *conf, struct evict **ret)
 	e->conf = *conf;
 	lock_init(&e->lock, LOCK_EVICT);
 	cond_init(&e->wake);
+	if (conf->max_bytes)
+		store_watch(conf->store, conf->max_bytes - margin(conf->max_bytes), kick, e);
 	r = thread_start(&e->thread, "mfs-evict", evict_main, e);
 	if (r < 0) {
 		free(e);
@@ -155,6 +216,7 @@ void evict_stop(struct evict *e)
 	cond_wake_all(&e->wake);
 	lock_drop(&e->lock);
 	pthread_join(e->thread, NULL);
+	store_watch(e->conf.store, UINT64_MAX, NULL, NULL);
 	cond_fini(&e->wake);
 	lock_fini(&e->lock);
 	free(e);

@@ -17,6 +17,7 @@
 #define SEALERS 2
 #define IDLE_MS 10000
 #define TICK_MS 250
+#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 
 struct fetch {
 	struct fetch_conf conf;
@@ -90,6 +91,7 @@ static int start_threads(struct fetch *f)
 		.source_count = conf->source_count,
 		.threads_max = threads_within(conf->memory_bytes),
 		.idle_ms = IDLE_MS,
+		.failures = conf->failures,
 		/* Before the readers' own deadline, so that they learn the reason. */
 		.give_up_ms = conf->timeout_ms * 4 / 5,
 		.make_room = conf->make_room,
@@ -100,6 +102,8 @@ static int start_threads(struct fetch *f)
 		.catalog = conf->catalog,
 		.threads = SEALERS,
 		.source_count = conf->source_count,
+		.metrics = conf->metrics,
+		.failures = conf->failures,
 		.on_wrong = conf->on_wrong,
 		.arg = conf->on_wrong_arg,
 	};
@@ -206,10 +210,23 @@ static int open_blob(struct fetch *f, const struct source_blob *what, struct blo
 	return r == -EBUSY ? ERR_SIZE : r;
 }
 
+/* Its readers are served all the same, if need be past a full disk. */
+static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret)
+{
+	int r = open_blob(f, what, ret);
+
+	if (err_is_disk(r) && f->conf.make_room(f->conf.make_room_arg))
+		r = open_blob(f, what, ret);
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	log_warn(r, "no file for etag=%s in the cache" FULL_ADVICE, what->etag);
+	return store_blob_homeless(f->conf.store, what->etag, what->file.size, ret);
+}
+
 int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
 {
 	struct blob *blob;
-	int r = open_blob(f, what, &blob);
+	int r = open_somewhere(f, what, &blob);
 
 	if (r < 0)
 		return r;
@@ -266,6 +283,11 @@ void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SO
 	p = map_find_str(&f->pulls.by_etag, etag);
 	snprintf(ret, FETCH_SOURCE_MAX + 1, "%s", p && p->source ? p->source : "");
 	lock_drop(&f->pulls.lock);
+}
+
+struct pulls *fetch_pulls(struct fetch *f)
+{
+	return &f->pulls;
 }
 
 static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off,
@@ -367,6 +389,7 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 	if (*ret)
 		return 0;
 	*ret = blob_data(p->blob, off);
+	blob_hold(p->blob, off, len); /* before it is asked whether the bytes are there */
 	if (blob_is_sealed(p->blob))
 		return 0;
 	/* Compares what a crash may have torn, outside the lock. */
@@ -374,6 +397,8 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 		(void)blob_has(p->blob, i);
 	lock_take(&f->pulls.lock);
 	r = read_locked(f, p, off, len, w);
+	if (r != 0)
+		blob_let_go(p->blob); /* under the lock: who has parked may be gone after it */
 	lock_drop(&f->pulls.lock);
 	return r;
 }
@@ -420,10 +445,12 @@ void fetch_done(const struct pull *p, const void *data, uint64_t len)
 {
 	uintptr_t at = (uintptr_t)data, base = (uintptr_t)blob_data(p->blob, 0);
 
-	if (at < base || at - base >= blob_size(p->blob))
+	if (at < base || at - base >= blob_size(p->blob)) {
 		free((void *)at); /* brought past the cache */
-	else
-		blob_release_pages(p->blob, at - base, len);
+		return;
+	}
+	blob_release_pages(p->blob, at - base, len);
+	blob_let_go(p->blob);
 }
 
 int fetch_leave(struct fetch *f, struct waiter *w)

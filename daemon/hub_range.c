@@ -16,6 +16,9 @@
 /* A server that ignores Range sends the file from its start: bearable near the start only. */
 #define SKIP_BYTES_MAX (8u << 20)
 
+#define ITSELF_MS 3600000 /* so long a hub that gave bytes itself is believed to do so again */
+#define ANSWER_MS 2000    /* so long one waits for another's answer before asking, too */
+
 #define REDIRECTED 1 /* answer.location says where to */
 
 struct range {
@@ -26,6 +29,7 @@ struct range {
 	uint64_t skip;   /* bytes still to come before the wanted ones */
 	uint64_t given;  /* wanted bytes that reached the sink */
 	size_t dropped;  /* bytes of a refusal's body */
+	bool fresh;      /* the hub itself was asked, not a location remembered */
 	bool ends_there; /* the answer should end with the last wanted byte */
 	int sink_result; /* what the sink ended the call with */
 };
@@ -153,16 +157,23 @@ static int check_body(struct range *g, const struct httpc_response *r)
 	return g->answer.status == 206 ? check_part(g, r) : check_whole(g, r);
 }
 
+/* Remembers where the hub has the bytes, and lets go on those who wait to know it. */
 static void remember(const struct range *g, const struct httpc_response *r)
 {
 	const char *url = buf_str(&g->answer.location);
 	int64_t life;
 
-	if (url_same_origin(g->h->url, url))
+	if (g->answer.own && (!*url || url_same_origin(g->h->url, url))) {
+		location_put(g->h->locations, g->key, "", clock_ms(), ITSELF_MS);
+		location_asked(g->h->locations, g->key);
+		return;
+	}
+	if (!*url || url_same_origin(g->h->url, url))
 		return;
 	life = location_life_ms(url, httpc_header(r, "Cache-Control"), httpc_header(r, "Age"),
 				clock_wall_s());
 	location_put(g->h->locations, g->key, url, clock_ms(), life);
+	location_asked(g->h->locations, g->key);
 }
 
 static bool has_bytes(const struct range *g)
@@ -180,7 +191,7 @@ static int range_head(void *arg, const struct httpc_response *r)
 		e = check_names(g, r);
 	if (e == 0 && has_bytes(g))
 		e = check_body(g, r);
-	if (e == 0 && redirected)
+	if (e == 0 && (redirected || has_bytes(g)))
 		remember(g, r);
 	return e;
 }
@@ -196,6 +207,7 @@ static int range_body(void *arg, const void *data, size_t len)
 		g->dropped += len;
 		return g->dropped > HUB_REFUSAL_BYTES_MAX;
 	}
+	metrics_count(g->h->metrics, bytes, len);
 	g->skip -= skip;
 	if (wanted > 0) {
 		g->sink_result = g->ask->sink(g->ask->arg, (const char *)data + skip, wanted);
@@ -270,15 +282,6 @@ static int follow(struct range *g, const char *url)
 	return r < 0 ? r : ERR_REDIRECT;
 }
 
-static int follow_location(struct range *g)
-{
-	CLEANUP(buf_free) struct buf url = { 0 };
-
-	if (location_get(g->h->locations, g->key, clock_ms(), &url) < 0)
-		return ERR_EXPIRED;
-	return follow(g, buf_str(&url));
-}
-
 static int follow_resolve(struct range *g)
 {
 	const struct source_blob *blob = g->ask->blob;
@@ -291,6 +294,25 @@ static int follow_resolve(struct range *g)
 	return follow(g, buf_str(&url));
 }
 
+/* Asks where the bytes are said to be; one of many who do not know asks the hub. */
+static int follow_known(struct range *g)
+{
+	CLEANUP(buf_free) struct buf url = { 0 };
+	int64_t now = clock_ms();
+	int r = location_get(g->h->locations, g->key, now, now + ANSWER_MS, &url);
+
+	if (r == 0 && url.len)
+		return follow(g, buf_str(&url));
+	g->fresh = true;
+	if (r == 0)
+		return follow_resolve(g);
+	if (r != -ENOENT)
+		return r;
+	r = follow_resolve(g);
+	location_asked(g->h->locations, g->key);
+	return r;
+}
+
 int hub_get_range(struct hub *h, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	const struct source_blob *blob = ask->blob;
@@ -301,9 +323,9 @@ int hub_get_range(struct hub *h, const struct source_ask *ask, int64_t *ret_wait
 
 	g.key = buf_str(&key);
 	if (r == 0)
-		r = follow_location(&g);
-	if (r == ERR_EXPIRED)
-		r = follow_resolve(&g);
+		r = follow_known(&g);
+	if (r == ERR_EXPIRED && !g.fresh)
+		r = follow_known(&g);
 	if (r == ERR_EXPIRED)
 		r = ERR_SERVER; /* refused though just signed: storage and hub disagree */
 	if (ret_wait_ms)

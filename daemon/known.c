@@ -4,14 +4,17 @@
  * it out. */
 #include "daemon/known.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 #include "daemon/known_priv.h"
 
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
+#define LARGE_FILES 1000        /* in one commit: it came in several pages */
 
 /* ---- lists of one repository ---- */
 
@@ -153,14 +156,18 @@ static int load_repo(void *arg, const char *key, const char *canonical)
 /* The wall clock of the row is only believed where it lies in the past. */
 static int load_ref(void *arg, const char *name, const char *commit, int64_t checked_s)
 {
-	int64_t age_ms = (clock_wall_s() - checked_s) * 1000, now = clock_ms();
+	int64_t now = clock_ms(), now_s = clock_wall_s();
+	bool past = checked_s > 0 && checked_s <= now_s && now_s - checked_s < now / 1000;
 	struct ref *ref;
-	int r = need_ref(arg, name, &ref);
+	int r;
 
+	if (!commit_valid(commit) || !revision_valid(name))
+		return 0; /* damaged: as if never asked */
+	r = need_ref(arg, name, &ref);
 	if (r < 0)
 		return r;
 	snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
-	ref->state.checked_ms = age_ms >= 0 && age_ms < now ? now - age_ms : 0;
+	ref->state.checked_ms = past ? now - (now_s - checked_s) * 1000 : 0;
 	return 0;
 }
 
@@ -228,6 +235,17 @@ struct repo *known_repo(struct known *k, const struct repo_id *id)
 	return r;
 }
 
+/* What a full disk cannot take is known until the stop, and asked for again after it. */
+static bool is_known_all_the_same(int r)
+{
+	if (err_is_disk(r))
+		log_warn(
+			r,
+			"what the hubs said cannot be written to the index, and is known until the "
+			"stop only");
+	return r == 0 || err_is_disk(r);
+}
+
 int known_add_repo(struct known *k, const struct repo_id *asked, const struct repo_id *canonical)
 {
 	char asked_key[REPO_KEY_MAX + 1], key[REPO_KEY_MAX + 1];
@@ -238,7 +256,7 @@ int known_add_repo(struct known *k, const struct repo_id *asked, const struct re
 	r = catalog_put_repo(k->catalog, key, key);
 	if (r == 0 && strcmp(asked_key, key) != 0)
 		r = catalog_put_repo(k->catalog, asked_key, key);
-	if (r < 0)
+	if (!is_known_all_the_same(r))
 		return r;
 	lock_take(&k->lock);
 	r = name_repo_locked(k, asked, canonical);
@@ -265,7 +283,7 @@ int known_set_ref(struct known *k, struct repo *r, const char *name, const char 
 	struct ref *ref;
 	int rc = catalog_put_ref(k->catalog, r->key, name, commit, clock_wall_s());
 
-	if (rc < 0)
+	if (!is_known_all_the_same(rc))
 		return rc;
 	lock_take(&k->lock);
 	rc = need_ref(r, name, &ref);
@@ -412,6 +430,13 @@ static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const c
 	return s;
 }
 
+/* Making a long manifest leaves holes of many times its size in the heap. */
+static void give_back_memory(const struct manifest *files)
+{
+	if (manifest_file_count(files) >= LARGE_FILES)
+		malloc_trim(0);
+}
+
 static int keep(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 		struct manifest *files, struct snapshot **ret)
 {
@@ -420,6 +445,7 @@ static int keep(struct known *k, struct repo *r, const char *commit, int64_t dat
 
 	if (rc < 0)
 		return rc;
+	give_back_memory(files);
 	lock_take(&k->lock);
 	rc = keep_locked(k, r, s, ret);
 	lock_drop(&k->lock);
@@ -449,7 +475,7 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 {
 	int rc = catalog_put_commit(k->catalog, r->key, commit, date_s, files);
 
-	if (rc < 0) {
+	if (!is_known_all_the_same(rc)) {
 		manifest_free(files);
 		return rc;
 	}

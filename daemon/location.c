@@ -25,6 +25,8 @@ struct location {
 
 struct location_memory {
 	struct lock lock;
+	struct cond answered;
+	struct map asking;                /* keys that somebody asks the hub for; guarded by lock */
 	struct map map;                   /* guarded by lock */
 	struct location *newest, *oldest; /* guarded by lock */
 	unsigned max;
@@ -43,6 +45,7 @@ int location_memory_new(unsigned max, struct location_memory **ret)
 	if (!m)
 		return -ENOMEM;
 	lock_init(&m->lock, LOCK_HUB);
+	cond_init(&m->answered);
 	m->max = max;
 	*ret = m;
 	return 0;
@@ -67,6 +70,8 @@ void location_memory_free(struct location_memory *m)
 		location_free(l);
 	}
 	map_fini(&m->map);
+	map_fini(&m->asking);
+	cond_fini(&m->answered);
 	lock_fini(&m->lock);
 	free(m);
 }
@@ -107,22 +112,54 @@ static struct location *find_locked(struct location_memory *m, const char *key, 
 	return l && strcmp(l->url, url) == 0 ? l : NULL;
 }
 
-int location_get(struct location_memory *m, const char *key, int64_t now_ms, struct buf *ret)
+static int get_locked(struct location_memory *m, const char *key, int64_t now_ms, struct buf *ret)
 {
-	struct location *l;
-	int r = -ENOENT;
+	struct location *l = map_find_str(&m->map, key);
+
+	if (!l || now_ms >= l->until_ms) {
+		drop_locked(m, l);
+		return -ENOENT;
+	}
+	unlink_locked(m, l);
+	link_newest_locked(m, l);
+	return buf_add_str(ret, l->url);
+}
+
+/* Notes that the caller asks. Without memory nobody waits for him, which costs a question. */
+static void claim_locked(struct location_memory *m, const char *key)
+{
+	char *copy = map_find_str(&m->asking, key) ? NULL : strdup(key);
+
+	if (copy && map_put_str(&m->asking, copy, copy) < 0)
+		free(copy);
+}
+
+int location_get(struct location_memory *m, const char *key, int64_t now_ms, int64_t until_ms,
+		 struct buf *ret)
+{
+	int r;
 
 	lock_take(&m->lock);
-	l = map_find_str(&m->map, key);
-	if (l && now_ms < l->until_ms) {
-		unlink_locked(m, l);
-		link_newest_locked(m, l);
-		r = buf_add_str(ret, l->url);
-	} else {
-		drop_locked(m, l);
-	}
+	while ((r = get_locked(m, key, now_ms, ret)) == -ENOENT && map_find_str(&m->asking, key))
+		if (cond_wait(&m->answered, &m->lock, until_ms) == -ETIMEDOUT)
+			break;
+	if (r == -ENOENT)
+		claim_locked(m, key);
 	lock_drop(&m->lock);
 	return r;
+}
+
+void location_asked(struct location_memory *m, const char *key)
+{
+	char *copy;
+
+	lock_take(&m->lock);
+	copy = map_find_str(&m->asking, key);
+	if (copy)
+		map_del_str(&m->asking, key);
+	cond_wake_all(&m->answered);
+	lock_drop(&m->lock);
+	free(copy);
 }
 
 static struct location *location_new(const char *key, const char *url, int64_t until_ms)

@@ -16,10 +16,13 @@ MUST_USE int location_memory_new(unsigned max, struct location_memory **ret);
 void location_memory_free(struct location_memory *m);
 void location_memory_freep(struct location_memory **m);
 
-/* Appends the URL remembered under key, if one is and it is still good at now_ms (clock_ms()).
- * -ENOENT. */
+/* Appends the URL remembered under key, if one is and it is still good at now_ms (clock_ms()); ""
+ * is the hub itself. -ENOENT: nobody knows, and the caller is to ask and to say location_asked().
+ * Whoever comes meanwhile waits for him here, but no longer than until_ms; then it is -ENOENT, too. */
 MUST_USE int location_get(struct location_memory *m, const char *key, int64_t now_ms,
-			  struct buf *ret);
+			  int64_t until_ms, struct buf *ret);
+/* The hub was asked: those who wait for the answer go on. Nothing happens if nobody asks. */
+void location_asked(struct location_memory *m, const char *key);
 /* Remembers url under key for life_ms, replacing what was there. A life too short to be of use,
  * or lack of memory, means that it is not remembered. */
 void location_put(struct location_memory *m, const char *key, const char *url, int64_t now_ms,

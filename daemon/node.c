@@ -12,6 +12,7 @@
 #include "daemon/discover.h"
 #include "daemon/evict.h"
 #include "daemon/fetch.h"
+#include "daemon/pins.h"
 #include "daemon/prefetch.h"
 #include "daemon/source_hub.h"
 #include "daemon/store.h"
@@ -19,11 +20,10 @@
 #define HUBS_MAX 64
 #define WORKERS_MAX 8
 #define IDLE_MS 10000
-#define EVICT_PERIOD_MS 5000
+#define EVICT_PERIOD_MS 1000
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
-#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct node {
@@ -38,6 +38,10 @@ struct node {
 	struct flight *flight;
 	struct fetch *fetch;
 	struct evict *evict;
+	struct metrics metrics;
+	struct failures failures;
+	struct pins *pins;
+	struct node_parts parts;
 	struct prefetch *prefetch; /* NULL: no guesses */
 	int64_t ref_ttl_ms;
 	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
@@ -78,6 +82,7 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.http = n->http,
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
+			.metrics = &n->metrics.sources[i],
 		};
 
 		r = hub_new(&hub, &n->hubs[i]);
@@ -92,10 +97,11 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 {
 	struct evict_conf evict = {
 		.store = n->store,
-		.catalog = n->catalog,
+		.pins = n->pins,
 		.max_bytes = conf->cache_max_bytes,
 		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
+		.metrics = &n->metrics,
 		.on_gone = conf->on_forget,
 		.arg = conf->arg,
 	};
@@ -115,6 +121,8 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
+		.metrics = &n->metrics,
+		.failures = &n->failures,
 		.on_wrong = conf->on_forget,
 		.on_wrong_arg = conf->arg,
 	};
@@ -162,6 +170,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = known_new(n->catalog, &n->known);
 	if (r == 0)
+		r = pins_new(n->catalog, &n->pins);
+	if (r == 0)
 		r = open_hubs(n, conf);
 	if (r == 0)
 		r = start_evict(n, conf);
@@ -172,6 +182,25 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = start_flight(n, conf);
 	return r;
+}
+
+static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
+{
+}
+
+static void note_parts(struct node *n, const struct node_conf *conf)
+{
+	n->parts = (struct node_parts){
+		.store = n->store,
+		.catalog = n->catalog,
+		.pins = n->pins,
+		.evict = n->evict,
+		.cache_max_bytes = conf->cache_max_bytes,
+		.cache_min_free_bytes = conf->cache_min_free_bytes,
+		.on_forget = conf->on_forget ? conf->on_forget : forget_nothing,
+		.arg = conf->arg,
+		.timeout_ms = conf->timeout_ms,
+	};
 }
 
 int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
@@ -186,6 +215,7 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
+	failures_init(&n->failures);
 	n->ref_ttl_ms = conf->ref_ttl_ms;
 	n->ref_retry_ms = conf->ref_ttl_ms < REF_RETRY_MS ? conf->ref_ttl_ms : REF_RETRY_MS;
 	r = start_all(n, conf, why);
@@ -197,8 +227,14 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 		node_close(n);
 		return r;
 	}
+	note_parts(n, conf);
 	*ret = n;
 	return 0;
+}
+
+const struct node_parts *node_parts(const struct node *n)
+{
+	return &n->parts;
 }
 
 void node_stop(struct node *n)
@@ -223,14 +259,47 @@ void node_close(struct node *n)
 	}
 	httpc_free(n->http);
 	known_free(n->known);
+	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);
+	failures_fini(&n->failures);
 	free(n);
 }
 
 struct known *node_known(struct node *n)
 {
 	return n->known;
+}
+
+struct metrics *node_metrics(struct node *n)
+{
+	return &n->metrics;
+}
+
+int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg)
+{
+	return transfers_each(fetch_pulls(n->fetch), fn, arg);
+}
+
+bool node_transfer(struct node *n, const char *etag, struct transfer *ret)
+{
+	return transfers_get(fetch_pulls(n->fetch), etag, ret);
+}
+
+bool node_failure(struct node *n, const char *etag, struct failure *ret)
+{
+	return failures_get(&n->failures, etag, ret);
+}
+
+unsigned node_hub_count(const struct node *n)
+{
+	return n->hub_count;
+}
+
+const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret)
+{
+	hub_health(n->hubs[i], ret);
+	return hub_name(n->hubs[i]);
 }
 
 /* ---- names ---- */
@@ -352,12 +421,10 @@ int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct han
 	if (!h)
 		return -ENOMEM;
 	r = fetch_open(n->fetch, &what, &h->pull);
-	if ((r == -ENOSPC || r == -EDQUOT) && make_room(n))
-		r = fetch_open(n->fetch, &what, &h->pull);
 	if (r < 0) {
 		free(h);
-		return log_err(r, "cannot open path=%s repo=%s in the cache%s", what.path,
-			       what.repo.name, r == -ENOSPC ? FULL_ADVICE : "");
+		return log_err(r, "cannot open path=%s repo=%s in the cache", what.path,
+			       what.repo.name);
 	}
 	atomic_init(&h->refs, 1);
 	h->blob = fetch_blob(h->pull);
@@ -446,6 +513,16 @@ void node_done(struct handle *h, const void *data, uint64_t len)
 {
 	if (len)
 		fetch_done(h->pull, data, len);
+}
+
+int node_fetch_file(struct node *n, struct handle *h)
+{
+	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);
+}
+
+uint64_t node_file_present(const struct handle *h)
+{
+	return blob_present_bytes(h->blob);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)

@@ -13,9 +13,12 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/wait.h"
+#include "daemon/failures.h"
+#include "daemon/hub.h"
 #include "daemon/known.h"
 #include "daemon/repo_id.h"
 #include "daemon/throttle.h"
+#include "daemon/transfers.h"
 
 struct node;
 struct handle;
@@ -62,6 +65,15 @@ MUST_USE int node_ref(struct node *n, struct repo *r, const char *ref, struct wa
 /* The files of a commit, owned. */
 MUST_USE int node_snapshot(struct node *n, struct repo *r, const char *commit, struct waiter *w,
 			   struct snapshot **ret);
+/* Where everything about this node is counted; borrowed until node_close. */
+struct metrics *node_metrics(struct node *n);
+/* What is being fetched: see transfers.h; and the last failure of a blob, if it is remembered. */
+int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg);
+bool node_transfer(struct node *n, const char *etag, struct transfer *ret);
+bool node_failure(struct node *n, const char *etag, struct failure *ret);
+/* The hubs that are asked (none when offline): the name of hub i < count and how it is. */
+unsigned node_hub_count(const struct node *n);
+const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret);
 /* What is known, for listings: see known.h. Borrowed until node_close. */
 struct known *node_known(struct node *n);
 /* Takes w out of a wait for one of the three calls above: 1 if it will not be woken. */
@@ -91,6 +103,12 @@ int node_leave_read(struct node *n, struct waiter *w);
 void node_set_limits(struct node *n, const struct throttle_limits *limits);
 struct throttle_limits node_limits(struct node *n);
 
+/* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
+ * open and nothing more urgent does. */
+MUST_USE int node_fetch_file(struct node *n, struct handle *h);
+/* Bytes of its chunks that are there, sealed or not. */
+uint64_t node_file_present(const struct handle *h);
+
 /* What the cache holds of a blob, open or not. */
 struct node_blob {
 	uint64_t disk_bytes; /* what its file takes, at most the file's size */
@@ -102,5 +120,18 @@ void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob
 uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 /* Size and free bytes of the cache's file system. */
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
+
+/* What those who look after the cache work with; borrowed until node_close. */
+struct node_parts {
+	struct store *store;
+	struct catalog *catalog;
+	struct pins *pins;
+	struct evict *evict;
+	uint64_t cache_max_bytes, cache_min_free_bytes;
+	void (*on_forget)(void *arg, const char *etag); /* node_conf's, never NULL */
+	void *arg;
+	int64_t timeout_ms;
+};
+const struct node_parts *node_parts(const struct node *n);
 
 #endif

@@ -18,6 +18,7 @@
 #include "daemon/distrust.h"
 #include "daemon/extents.h"
 #include "daemon/plan.h"
+#include "daemon/rate.h"
 #include "daemon/schedule.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -42,6 +43,7 @@ struct pull {
 	struct waitlist waiters;
 	struct fill fill;
 	struct plan plan;
+	struct rate rate;
 	struct extents extents; /* none while unknown */
 	/* Sealing. */
 	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */
@@ -66,7 +68,7 @@ struct pulls {
 	struct schedule schedule;
 	struct pull *hash_first, **hash_end;
 	struct distrusts distrusts; /* of blobs that nobody reads now */
-	bool full;                  /* the disk took nothing when it was last tried */
+	int64_t full_ms;            /* when the disk last took nothing; 0: it takes bytes */
 	bool stop;
 };
 

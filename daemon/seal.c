@@ -86,7 +86,10 @@ static int seal(struct sealer *s, struct pull *p)
 		r = catalog_put_blob(s->conf.catalog, p->what.etag, &row);
 	if (r < 0)
 		return log_err(r, "cannot seal etag=%s path=%s", p->what.etag, p->what.path);
-	blob_seal(p->blob);
+	r = blob_seal(p->blob);
+	if (r < 0) /* made room for others meanwhile: it may come whole another time */
+		return r;
+	metrics_count(s->conf.metrics, sealed, 1);
 	log_debug("sealed etag=%s repo=%s path=%s", p->what.etag, p->what.repo.name, p->what.path);
 	return 0;
 }
@@ -134,6 +137,9 @@ static void reject(struct sealer *s, struct pull *p)
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);
 	s->conf.on_wrong(s->conf.arg, p->what.etag);
+	metrics_count(s->conf.metrics, wrong_digests, 1);
+	if (s->conf.failures)
+		failures_note(s->conf.failures, p->what.etag, liar, ERR_DIGEST);
 	log_err(ERR_DIGEST, "dropped etag=%s repo=%s path=%s source=%s, will fetch it again",
 		p->what.etag, p->what.repo.name, p->what.path, liar);
 }
@@ -173,6 +179,7 @@ static void conclude(struct sealer *s, struct pull *p, enum verdict verdict)
 	lock_take(&pulls->lock);
 	p->distrust = (struct distrust){ 0 };
 	p->verified_only = false;
+	p->hashed = 0; /* the seal may be broken again by what scrub finds */
 	pull_settle_ready_locked(p, &settled);
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cache directory: version file, lock, clean mark, and the table of open blobs. */
+/* The cache directory: version file, lock, and the table of open blobs. */
 #include "daemon/store.h"
 
 #include <dirent.h>
@@ -17,7 +17,7 @@
 #define VERSION_FILE "version"
 #define VERSION_MAGIC "matrixfs-cache "
 #define LOCK_FILE "lock"
-#define CLEAN_FILE "clean"
+#define CLEAN_FILE "clean" /* of version 1: chunks were trusted where it stood */
 
 /* Opens the lock file and takes it; tells who has it if that fails. */
 static int take_lock(struct store *s, const char *dir, const char *owner, struct buf *why)
@@ -46,23 +46,36 @@ static int take_lock(struct store *s, const char *dir, const char *owner, struct
 	return file_pwrite(s->lockfd, owner, strlen(owner), 0);
 }
 
+static int put_version(struct store *s)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), VERSION_MAGIC "%d\n", STORE_VERSION);
+	return file_replace(s->dirfd, VERSION_FILE, line, strlen(line), 0600);
+}
+
+/* From version 1, which kept no sums of sealed blobs: scrub makes them. */
+static int upgrade(struct store *s)
+{
+	if (unlinkat(s->dirfd, CLEAN_FILE, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return put_version(s);
+}
+
 static int check_version(struct store *s, const char *dir, struct buf *why)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	unsigned version = 0;
 	int r = file_read_all(s->dirfd, VERSION_FILE, 4096, &text);
 
-	if (r == -ENOENT) {
-		char line[64];
-
-		s->fresh = true;
-		snprintf(line, sizeof(line), VERSION_MAGIC "%d\n", STORE_VERSION);
-		return file_replace(s->dirfd, VERSION_FILE, line, strlen(line), 0600);
-	}
+	if (r == -ENOENT)
+		return put_version(s);
 	if (r < 0)
 		return r;
 	if (sscanf(buf_str(&text), VERSION_MAGIC "%u", &version) == 1 && version == STORE_VERSION)
 		return 0;
+	if (version == 1)
+		return upgrade(s);
 	if (version > STORE_VERSION)
 		buf_printf(why,
 			   "the cache directory %s has format version %u and this matrixfs knows "
@@ -73,17 +86,6 @@ static int check_version(struct store *s, const char *dir, struct buf *why)
 			   "%s/" VERSION_FILE " is not a matrixfs cache's: use another --cache",
 			   dir);
 	return ERR_FORMAT;
-}
-
-/* Removes the clean mark for as long as we run. */
-static int take_clean_mark(struct store *s)
-{
-	if (unlinkat(s->dirfd, CLEAN_FILE, 0) == 0)
-		return file_sync_dir(s->dirfd);
-	if (errno != ENOENT)
-		return -errno;
-	s->unclean = !s->fresh;
-	return 0;
 }
 
 static int add_used(void *arg, const char *etag UNUSED, uint64_t bytes, int64_t used_s UNUSED)
@@ -151,8 +153,6 @@ int store_open(const char *dir, const char *owner, struct store **ret, struct bu
 		r = take_lock(s, dir, owner, why);
 	if (r == 0)
 		r = check_version(s, dir, why);
-	if (r == 0)
-		r = take_clean_mark(s);
 	if (r < 0) {
 		if (!why->len)
 			buf_printf(why, "cannot use the cache directory %s: %s", dir, err_text(r));
@@ -163,34 +163,10 @@ int store_open(const char *dir, const char *owner, struct store **ret, struct bu
 	return 0;
 }
 
-static int has_map(void *arg, const char *etag, uint64_t bytes UNUSED, int64_t used_s UNUSED)
-{
-	const struct store *s = arg;
-	char path[BLOB_PATH_MAX];
-
-	blob_path(etag, ".map", path);
-	return faccessat(s->dirfd, path, F_OK, 0) == 0;
-}
-
-/* A missing mark only costs comparisons at the next start. What an unclean stop left has been
- * compared only where it was used, so that the mark stays away while any incomplete blob is
- * left. */
-static void leave_clean_mark(struct store *s)
-{
-	if (s->unclean && store_each(s, has_map, s))
-		return;
-	if (syncfs(s->dirfd) < 0) /* the mark vouches for the bytes, so they go first */
-		return;
-	closep(&(int){ openat(s->dirfd, CLEAN_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) });
-	if (file_sync_dir(s->dirfd) < 0)
-		unlinkat(s->dirfd, CLEAN_FILE, 0);
-}
-
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	leave_clean_mark(s);
 	store_free(s);
 }
 
@@ -204,34 +180,62 @@ uint64_t store_used_bytes(struct store *s)
 	return usage_bytes(&s->usage);
 }
 
+void store_watch(struct store *s, uint64_t above, void (*fn)(void *arg), void *arg)
+{
+	usage_watch(&s->usage, above, fn, arg);
+}
+
 int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free)
 {
 	return file_space(s->dirfd, ret_free, ret_total);
 }
 
-int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+static int open_blob_locked(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
+			    struct blob **ret)
 {
-	struct blob *b;
-	int r = 0;
+	struct blob *b = map_find_str(&s->open, etag);
+	int r;
+
+	if (b && b->size != size)
+		return -EBUSY;
+	if (b) {
+		b->refs++;
+		*ret = b;
+		return 0;
+	}
+	r = blob_open(s, etag, size, kind, &b);
+	if (r < 0)
+		return r;
+	b->unused = true;
+	r = map_put_str(&s->open, b->etag, b);
+	if (r < 0)
+		blob_close(b);
+	else
+		*ret = b;
+	return r;
+}
+
+int store_peek(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+{
+	int r;
 
 	lock_take(&s->lock);
-	b = map_find_str(&s->open, etag);
-	if (b) {
-		if (b->size != size)
-			r = -EBUSY;
-		else
-			b->refs++;
-	} else {
-		r = blob_open(s, etag, size, sealed, &b);
-		if (r == 0) {
-			r = map_put_str(&s->open, b->etag, b);
-			if (r < 0)
-				blob_close(b);
-		}
+	r = open_blob_locked(s, etag, size, sealed ? BLOB_SEALED : BLOB_FILLING, ret);
+	lock_drop(&s->lock);
+	return r;
+}
+
+int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+{
+	int r;
+
+	lock_take(&s->lock);
+	r = open_blob_locked(s, etag, size, sealed ? BLOB_SEALED : BLOB_FILLING, ret);
+	if (r == 0 && (*ret)->unused) {
+		(*ret)->unused = false;
+		blob_note_use(*ret);
 	}
 	lock_drop(&s->lock);
-	if (r == 0)
-		*ret = b;
 	return r;
 }
 
@@ -266,6 +270,28 @@ uint64_t store_disk_bytes(struct store *s, const char *etag)
 	if (fstatat(s->dirfd, path, &st, 0) < 0)
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
+}
+
+int store_blob_homeless(struct store *s, const char *etag, uint64_t size, struct blob **ret)
+{
+	int r;
+
+	lock_take(&s->lock);
+	r = open_blob_locked(s, etag, size, BLOB_HOMELESS, ret);
+	lock_drop(&s->lock);
+	return r;
+}
+
+int store_blob_size(struct store *s, const char *etag, uint64_t *ret)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	blob_path(etag, "", path);
+	if (fstatat(s->dirfd, path, &st, 0) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
 }
 
 uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size)
@@ -326,8 +352,31 @@ int store_each(struct store *s, store_each_fn fn, void *arg)
 	return r;
 }
 
+struct blob *store_find(struct store *s, const char *etag)
+{
+	struct blob *b;
+
+	lock_take(&s->lock);
+	b = map_find_str(&s->open, etag);
+	if (b)
+		b->refs++;
+	lock_drop(&s->lock);
+	return b;
+}
+
+bool store_is_open(struct store *s, const char *etag)
+{
+	bool open;
+
+	lock_take(&s->lock);
+	open = map_find_str(&s->open, etag);
+	lock_drop(&s->lock);
+	return open;
+}
+
 int64_t store_evict(struct store *s, const char *etag)
 {
+	static const char *const beside[] = { ".map", ".sums" };
 	char path[BLOB_PATH_MAX];
 	uint64_t bytes = store_disk_bytes(s, etag);
 	int r = -EBUSY;
@@ -336,8 +385,10 @@ int64_t store_evict(struct store *s, const char *etag)
 	if (!map_find_str(&s->open, etag)) {
 		blob_path(etag, "", path);
 		r = unlinkat(s->dirfd, path, 0) < 0 ? -errno : 0;
-		blob_path(etag, ".map", path);
-		unlinkat(s->dirfd, path, 0);
+		for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+			blob_path(etag, beside[i], path);
+			unlinkat(s->dirfd, path, 0);
+		}
 	}
 	lock_drop(&s->lock);
 	if (r < 0)

@@ -2,8 +2,9 @@
 /* Bytes on disk. A blob is one sparse file at natural offsets, blobs/<aa>/<etag>; beside an
  * incomplete one lies its chunk map, <etag>.map, with the XXH3 of each chunk that is there. A
  * chunk counts as present once its eight bytes are in the map, which a kill -9 cannot take back;
- * after an unclean stop each chunk is compared with its XXH3 before its first use, so a torn
- * write is only an absent chunk. Whether a blob is sealed is the catalog's knowledge. Layout and
+ * a chunk that another process left is compared with its XXH3 before its first use, so a torn
+ * write or a rotten bit is only an absent chunk. The map of a sealed blob is kept as <etag>.sums,
+ * to tell which chunk has rotted. Whether a blob is sealed is the catalog's knowledge. Layout and
  * invariants: docs/formats.md. No network, no log. Threads: any; writes to one chunk of a blob
  * come from one thread at a time. */
 #ifndef MATRIXFS_STORE_H
@@ -14,7 +15,7 @@
 
 #include "daemon/base/buf.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 struct store;
 struct blob;
@@ -23,12 +24,15 @@ struct blob;
  * will be told ("pid 12 on /models"). Errors with a full sentence in why: ERR_LOCKED, ERR_FORMAT
  * (newer version), -EROFS, -EACCES, -ENOTDIR, ... */
 MUST_USE int store_open(const char *dir, const char *owner, struct store **ret, struct buf *why);
-/* Marks the cache as cleanly stopped. All blobs must have been given back. */
+/* All blobs must have been given back. */
 void store_close(struct store *s);
 /* The directory of the index, below the cache directory; borrowed. */
 const char *store_index_dir(const struct store *s);
 /* Bytes in blob files, counted when opened and kept up since. */
 uint64_t store_used_bytes(struct store *s);
+/* Calls fn, from any thread, whenever bytes are added and more than `above` are used. Set once,
+ * before blobs are opened. */
+void store_watch(struct store *s, uint64_t above, void (*fn)(void *arg), void *arg);
 /* Size of the cache's file system, and bytes free for us in it. */
 MUST_USE int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free);
 
@@ -36,6 +40,13 @@ MUST_USE int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_fre
  * bytes are taken as present if the file is there and has this size (else it starts empty and
  * blob_is_sealed tells). If the blob is open with another size, -EBUSY. */
 MUST_USE int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed,
+			struct blob **ret);
+/* The same for a disk on which its files cannot be made: a blob that keeps nothing (blob_write gives
+ * the disk's error) until the disk has room again; then its files are made. */
+MUST_USE int store_blob_homeless(struct store *s, const char *etag, uint64_t size,
+				 struct blob **ret);
+/* The same for who only looks: its last use stays what it was. */
+MUST_USE int store_peek(struct store *s, const char *etag, uint64_t size, bool sealed,
 			struct blob **ret);
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b);
@@ -57,30 +68,58 @@ MUST_USE int blob_read(const struct blob *b, void *ret, size_t len, uint64_t off
 /* Gives the mapping's memory of a range back to the kernel (the page cache keeps the bytes). */
 void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len);
 
-/* True if chunk i is present. After an unclean stop the first call for a chunk reads and compares
- * it. */
+/* True if chunk i is present. The first call for a chunk that a former process left reads and
+ * compares it. */
 bool blob_has(struct blob *b, uint32_t i);
 /* The same without comparing: chunk i is present, or a torn write that blob_has() will find out. */
 bool blob_may_have(const struct blob *b, uint32_t i);
+/* The same as blob_has(), but compares a chunk that is not sealed in any case. */
+bool blob_check(struct blob *b, uint32_t i);
 /* Writes bytes; they are not present before blob_put_chunk. -ENOSPC and the like. */
 MUST_USE int blob_write(struct blob *b, const void *data, size_t len, uint64_t off);
 /* Declares chunk i present; sum is the XXH3 of its bytes, all of which have been written. */
 MUST_USE int blob_put_chunk(struct blob *b, uint32_t i, uint64_t sum);
 /* Flushes data to disk. */
 MUST_USE int blob_sync(struct blob *b);
-/* After the catalog has it as sealed: every chunk is present for good, the map is removed. */
-void blob_seal(struct blob *b);
+/* After the catalog has it as sealed: every chunk is present for good. -EAGAIN if a chunk is not:
+ * then it was trimmed after it was digested. */
+int blob_seal(struct blob *b);
 /* Forgets all bytes (wrong digest). Readers that hold the mapping see the old ones. */
 MUST_USE int blob_drop(struct blob *b);
 
+/* Who looks at bytes of the mapping holds the blob meanwhile: none of its blocks is given back
+ * before it lets go. [off, off + len), len > 0, is noted as used. */
+void blob_hold(struct blob *b, uint64_t off, uint64_t len);
+void blob_let_go(struct blob *b);
+/* Makes room in a blob that stays open: gives back chunks that readers had, longest ago first,
+ * until `want` bytes are free. Sealed blobs are left alone, as are the last seconds' chunks and those no
+ * reader has come to yet. Returns bytes freed. */
+uint64_t blob_trim(struct blob *b, uint64_t want);
+
+/* The XXH3 of each chunk of a sealed blob, as they were when it was sealed: blob_chunks() values.
+ * -ENOENT (sealed by an older version), ERR_CORRUPT. */
+MUST_USE int blob_sums(const struct blob *b, uint64_t *ret);
+uint32_t blob_chunks(const struct blob *b);
+/* Records them. */
+MUST_USE int blob_put_sums(const struct blob *b, const uint64_t *sums);
+/* A sealed blob has rotted: it is incomplete from now on, without the chunks whose sum here is 0.
+ * For one thread at a time. */
+MUST_USE int blob_unseal(struct blob *b, const uint64_t *sums);
+
 /* What the disk holds of a blob that need not be open: bytes allocated, 0 if there is no file. */
 uint64_t store_disk_bytes(struct store *s, const char *etag);
+/* The size of its file, which is that of the blob; -ENOENT. */
+MUST_USE int store_blob_size(struct store *s, const char *etag, uint64_t *ret);
 /* Bytes of the present chunks of a blob that is not sealed and need not be open. */
 uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size);
 /* One blob file for eviction: etag, allocated bytes, last use (seconds since 1970). */
 typedef int (*store_each_fn)(void *arg, const char *etag, uint64_t bytes, int64_t used_s);
 /* Calls fn for each blob file, open or not, until it returns non-zero. */
 int store_each(struct store *s, store_each_fn fn, void *arg);
+/* True if somebody has the blob open. */
+bool store_is_open(struct store *s, const char *etag);
+/* The same blob as store_blob() gave, if it is open: one more reference, else NULL. */
+struct blob *store_find(struct store *s, const char *etag);
 /* Deletes a blob that is not open: bytes freed, -EBUSY if it is open, -ENOENT. */
 MUST_USE int64_t store_evict(struct store *s, const char *etag);
 

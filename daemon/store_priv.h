@@ -11,13 +11,11 @@
 #include "daemon/store.h"
 #include "daemon/usage.h"
 
-#define BLOB_PATH_MAX (sizeof("blobs/aa/") + DIGEST_HEX_MAX + sizeof(".map"))
+#define BLOB_PATH_MAX (sizeof("blobs/aa/") + DIGEST_HEX_MAX + sizeof(".sums"))
 
 struct store {
 	int dirfd;
 	int lockfd;
-	bool fresh;   /* made by us: nothing in it yet */
-	bool unclean; /* the last process did not stop cleanly: compare chunks before first use */
 	char *index_dir;
 	struct usage usage;
 	struct lock lock;
@@ -25,31 +23,55 @@ struct store {
 };
 
 struct blob_chunk {
-	atomic_ullong sum;   /* XXH3 of its bytes; 0: absent */
+	atomic_ullong sum; /* XXH3 of its bytes; 0: absent */
+	atomic_uint
+		used_s; /* when a reader last had bytes of it, on the monotonic clock; 0: never */
 	atomic_bool checked; /* its bytes were compared with sum since they were loaded */
 };
 
 struct blob {
 	struct store *store;
 	unsigned refs; /* guarded by store->lock */
+	bool unused;   /* only looked at so far: its last use is what it was; likewise */
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
 	uint32_t chunks;
 	int fd;
-	int mapfd;  /* the chunk map; -1 when sealed */
+	int mapfd;  /* the chunk map; -1 when opened sealed */
 	void *data; /* whole file mapped; NULL if empty */
 	atomic_bool sealed;
+	atomic_bool homeless; /* the disk had no room for its files */
 	atomic_bool dropped; /* its bytes were wrong once: the file may hold more than is present */
-	bool doubtful;       /* the chunk map may come from an unclean stop */
 	struct blob_chunk *state; /* one a chunk; NULL when opened sealed */
 	atomic_ullong present_bytes;
+	struct lock lock;
+	/* Guarded by lock. */
+	struct cond quiet; /* the last user has gone, or trimming has ended */
+	unsigned users;    /* who looks at the mapping this moment */
+	bool trimming;     /* no new users: blocks are about to be given back */
 };
 
 /* "blobs/aa/<etag>" plus suffix. */
 void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX]);
 /* Opens or makes the files of a blob; the caller puts it into the store's map. */
-MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed,
+enum blob_kind { BLOB_FILLING, BLOB_SEALED, BLOB_HOMELESS };
+MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
 		       struct blob **ret);
+/* Its files alone: opened, or made. */
+MUST_USE int blob_open_files(struct blob *b, bool sealed);
+/* Gives a blob a place in memory, where nothing is ever put. */
+MUST_USE int blob_open_homeless(struct blob *b);
+/* Makes the files of a homeless blob, if the disk lets it. */
+MUST_USE int blob_find_home(struct blob *b);
+/* One of its files, named by suffix, is there / is removed if it is there. */
+bool blob_has_file(const struct blob *b, const char *suffix);
+void blob_remove_file(const struct blob *b, const char *suffix);
+/* One of its files takes the place of another. */
+MUST_USE int blob_rename_file(const struct blob *b, const char *from, const char *to);
+/* Notes the last use, for eviction, whatever the mount options of the disk say. */
+void blob_note_use(const struct blob *b);
+/* Memory for the state of its chunks. */
+MUST_USE int blob_new_state(struct blob *b);
 /* Closes its files and frees it. */
 void blob_close(struct blob *b);
 

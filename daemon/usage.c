@@ -15,7 +15,17 @@ uint64_t usage_bytes(const struct usage *u)
 
 void usage_add(struct usage *u, uint64_t bytes)
 {
-	atomic_fetch_add(&u->bytes, bytes);
+	unsigned long long now = atomic_fetch_add(&u->bytes, bytes) + bytes;
+
+	if (u->fn && now > u->above)
+		u->fn(u->arg);
+}
+
+void usage_watch(struct usage *u, uint64_t above, void (*fn)(void *arg), void *arg)
+{
+	u->above = above;
+	u->arg = arg;
+	u->fn = fn;
 }
 
 void usage_sub(struct usage *u, uint64_t bytes)

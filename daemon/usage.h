@@ -8,6 +8,10 @@
 
 struct usage {
 	atomic_ullong bytes;
+	/* Set by usage_watch, before others look. */
+	uint64_t above;
+	void (*fn)(void *arg);
+	void *arg;
 };
 
 /* len rounded up to the blocks of a file system. */
@@ -16,5 +20,9 @@ uint64_t usage_bytes(const struct usage *u);
 /* Keep the count up. The disk may give back more than was counted: it never falls below zero. */
 void usage_add(struct usage *u, uint64_t bytes);
 void usage_sub(struct usage *u, uint64_t bytes);
+
+/* Calls fn, from any thread, whenever bytes are added and there are more than `above`. Set once,
+ * before anything is added by another thread. */
+void usage_watch(struct usage *u, uint64_t above, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -11,6 +11,8 @@
 #define MODE_FILE_RW (S_IFREG | 0644)
 #define MODE_LINK (S_IFLNK | 0777)
 
+#define TTL_UNTOUCHED_MS 10000 /* of a blob of which nothing is cached */
+
 static const struct manifest_file *file_of(const struct place *p)
 {
 	assert(p->snapshot);
@@ -23,7 +25,14 @@ static void set_size(struct stat *st, uint64_t size, uint64_t present)
 	st->st_blocks = (blkcnt_t)((present + 511) / 512);
 }
 
-/* While a blob is incomplete its block count changes with every chunk. */
+/* While a blob is incomplete its block count changes with every chunk. One that nobody has read
+ * yet may be asked about again and again by who walks a large repository: a read of it makes the
+ * kernel forget its attributes by itself. */
+static int64_t blob_ttl_ms(const struct node_blob *blob)
+{
+	return blob->sealed ? VIEW_FOREVER : blob->disk_bytes ? VIEW_NEVER : TTL_UNTOUCHED_MS;
+}
+
 static void stat_blob(const struct view *v, const struct place *p, struct stat *st,
 		      int64_t *ret_ttl_ms)
 {
@@ -35,7 +44,7 @@ static void stat_blob(const struct view *v, const struct place *p, struct stat *
 	node_blob(v->node, etag, f->size, &blob);
 	st->st_mode = MODE_FILE_RO;
 	set_size(st, f->size, blob.sealed ? f->size : blob.disk_bytes);
-	*ret_ttl_ms = blob.sealed ? VIEW_FOREVER : VIEW_NEVER;
+	*ret_ttl_ms = blob_ttl_ms(&blob);
 }
 
 static int stat_link(const struct place *p, struct stat *st)
@@ -165,7 +174,8 @@ int attr_text(const struct view *v, const struct place *p, struct waiter *w, str
 	}
 }
 
-#define XATTR_PREFIX "user.matrixfs."
+#define XATTR_SPACE "user."
+#define XATTR_PREFIX XATTR_SPACE "matrixfs."
 static const char *const xattr_names[] = { "etag", "present", "source", "sealed" };
 
 int attr_xattr(const struct view *v, const struct place *p, const char *name, struct buf *ret)
@@ -173,6 +183,9 @@ int attr_xattr(const struct view *v, const struct place *p, const char *name, st
 	char etag[DIGEST_HEX_MAX + 1];
 	struct node_blob blob;
 
+	/* That there are no labels and ACLs at all saves programs the question for each file. */
+	if (strncmp(name, XATTR_SPACE, strlen(XATTR_SPACE)) != 0)
+		return -EOPNOTSUPP;
 	if (p->kind != PLACE_BLOB || strncmp(name, XATTR_PREFIX, strlen(XATTR_PREFIX)) != 0)
 		return -ENODATA;
 	name += strlen(XATTR_PREFIX);

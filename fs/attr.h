@@ -19,7 +19,7 @@ MUST_USE int attr_link(const struct place *p, struct buf *ret);
 MUST_USE int attr_text(const struct view *v, const struct place *p, struct waiter *w,
 		       struct buf *ret);
 /* Appends the value of an extended attribute: user.matrixfs.etag, .present (bytes), .source,
- * .sealed (0 or 1), on files of models. -ENODATA. */
+ * .sealed (0 or 1), on files of models. -ENODATA; -EOPNOTSUPP: not of the user's names. */
 MUST_USE int attr_xattr(const struct view *v, const struct place *p, const char *name,
 			struct buf *ret);
 /* Appends the names, each with its NUL. */

@@ -16,7 +16,7 @@ struct inodes {
 static void inode_free(struct inode *i)
 {
 	place_fini(&i->place);
-	place_fini(&i->recent);
+	snapshot_unref(i->recent);
 	free(i);
 }
 
@@ -96,23 +96,30 @@ static int add_locked(struct inodes *t, struct place *place, uint64_t number, st
 	return 0;
 }
 
-/* Keeps the place of one more lookup; what it replaces is left in *place. */
+/* Keeps the place of one more lookup; what it replaces is left in *place. There is an inode for
+ * each file that was ever listed, so it is the two members in which places of a blob differ. */
 static void note_recent_locked(struct inode *i, struct place *place)
 {
-	struct place old = i->recent;
+	struct snapshot *old = i->recent;
 
 	if (i->place.kind != PLACE_BLOB || !place->snapshot)
 		return;
-	i->recent = *place;
-	*place = old;
+	i->recent = place->snapshot;
+	i->recent_node = place->node;
+	place->snapshot = old;
 }
 
 int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret)
 {
+	struct place now = i->place;
 	int r;
 
 	lock_take(&t->lock);
-	r = place_copy(i->recent.snapshot ? &i->recent : &i->place, ret);
+	if (i->recent) {
+		now.snapshot = i->recent;
+		now.node = i->recent_node;
+	}
+	r = place_copy(&now, ret);
 	lock_drop(&t->lock);
 	return r;
 }
@@ -156,6 +163,7 @@ void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups)
 struct blob_search {
 	const char *etag;
 	uint64_t number;
+	struct inode_use use;
 };
 
 static int match_blob(void *arg, void *value)
@@ -170,18 +178,37 @@ static int match_blob(void *arg, void *value)
 	if (strcmp(etag, s->etag) != 0)
 		return 0;
 	s->number = i->number;
+	s->use = (struct inode_use){
+		.cached_opens = i->cached_opens,
+		.passthrough_opens = i->passthrough_opens,
+		.reads_hit = atomic_load(&i->reads_hit),
+		.reads_waited = atomic_load(&i->reads_waited),
+	};
 	return 1;
 }
 
-/* A walk over all: it is only asked after a wrong digest. */
+/* A walk over all: it is only asked after a wrong digest, and by people. */
+static void search_blob(struct inodes *t, struct blob_search *s)
+{
+	lock_take(&t->lock);
+	map_each(&t->by_number, match_blob, s);
+	lock_drop(&t->lock);
+}
+
 uint64_t inodes_find_blob(struct inodes *t, const char *etag)
 {
-	struct blob_search s = { etag, 0 };
+	struct blob_search s = { .etag = etag };
 
-	lock_take(&t->lock);
-	map_each(&t->by_number, match_blob, &s);
-	lock_drop(&t->lock);
+	search_blob(t, &s);
 	return s.number;
+}
+
+void inodes_blob_use(struct inodes *t, const char *etag, struct inode_use *ret)
+{
+	struct blob_search s = { .etag = etag };
+
+	search_blob(t, &s);
+	*ret = s.use;
 }
 
 size_t inodes_count(struct inodes *t)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a whole file and prints the seconds from before open to after the last byte. Made and run
- * by tools/bench alone.
+/* Reads a file and prints the seconds from before open to after the last byte, or of random reads
+ * how many there were in a second. Made and run by tools/bench alone.
  *
  *     bench_read read FILE               in reads of 1 MiB
  *     bench_read threads FILE [COUNT]    the same by COUNT (4) threads, each reading its part
  *     bench_read mmap FILE               every cache line of a mapping
- *     bench_read first FILE              one byte */
+ *     bench_read first FILE              one byte
+ *     bench_read random FILE COUNT SECONDS    4 KiB anywhere, by COUNT threads, for SECONDS */
 #include <err.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -20,11 +21,14 @@
 
 #define STEP (1 << 20)
 #define LINE 64 /* of the processor's cache: all the data has come by then */
+#define SMALL 4096
 #define THREADS_MAX 64
 
 struct part {
 	const char *path;
 	off_t from, to;
+	double until;
+	uint64_t seed, reads;
 	pthread_t thread;
 };
 
@@ -78,22 +82,74 @@ static void *read_part(void *arg)
 	return NULL;
 }
 
+/* The places are the same in each run: xorshift64 from the seed. */
+static void *read_anywhere(void *arg)
+{
+	struct part *p = arg;
+	int fd = open_file(p->path);
+	char buf[SMALL];
+
+	while (now() < p->until) {
+		p->seed ^= p->seed << 13;
+		p->seed ^= p->seed >> 7;
+		p->seed ^= p->seed << 17;
+		if (pread(fd, buf, SMALL, (off_t)(p->seed % (uint64_t)(p->to / SMALL)) * SMALL) !=
+		    SMALL)
+			err(1, "%s: read failed", p->path);
+		p->reads++;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void run_all(struct part *parts, unsigned count, void *(*run)(void *))
+{
+	for (unsigned i = 0; i < count; i++)
+		if (pthread_create(&parts[i].thread, NULL, run, &parts[i]) != 0)
+			errx(1, "pthread_create");
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(parts[i].thread, NULL);
+}
+
+static off_t size_of_path(const char *path)
+{
+	int fd = open_file(path);
+	off_t size = size_of(fd);
+
+	close(fd);
+	return size;
+}
+
 static void read_parts(const char *path, unsigned count)
 {
 	struct part parts[THREADS_MAX];
-	int fd = open_file(path);
-	off_t size = size_of(fd), share = (size / count + STEP - 1) / STEP * STEP;
+	off_t size = size_of_path(path), share = (size / count + STEP - 1) / STEP * STEP;
 
-	close(fd);
 	for (unsigned i = 0; i < count; i++) {
 		off_t from = share * i, to = from + share;
 
 		parts[i] = (struct part){ .path = path, .from = from, .to = to < size ? to : size };
-		if (pthread_create(&parts[i].thread, NULL, read_part, &parts[i]) != 0)
-			errx(1, "pthread_create");
 	}
+	run_all(parts, count, read_part);
+}
+
+/* Reads a second. */
+static double read_random(const char *path, unsigned count, double seconds)
+{
+	struct part parts[THREADS_MAX];
+	off_t size = size_of_path(path);
+	double start = now();
+	uint64_t reads = 0;
+
 	for (unsigned i = 0; i < count; i++)
-		pthread_join(parts[i].thread, NULL);
+		parts[i] = (struct part){ .path = path,
+					  .to = size,
+					  .until = start + seconds,
+					  .seed = 88172645463325252 + i };
+	run_all(parts, count, read_anywhere);
+	for (unsigned i = 0; i < count; i++)
+		reads += parts[i].reads;
+	return (double)reads / (now() - start);
 }
 
 static void touch_lines(const char *path)
@@ -126,7 +182,11 @@ int main(int argc, char *argv[])
 	unsigned count = argc > 3 ? (unsigned)atoi(argv[3]) : 4;
 
 	if (argc < 3 || count == 0 || count > THREADS_MAX)
-		errx(2, "usage: bench_read read|mmap|first|threads FILE [COUNT]");
+		errx(2, "usage: bench_read read|mmap|first|threads|random FILE [COUNT [SECONDS]]");
+	if (strcmp(argv[1], "random") == 0 && argc > 4) {
+		printf("%.1f\n", read_random(argv[2], count, atof(argv[4])));
+		return 0;
+	}
 	if (strcmp(argv[1], "read") == 0)
 		read_parts(argv[2], 1);
 	else if (strcmp(argv[1], "threads") == 0)

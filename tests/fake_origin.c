@@ -44,6 +44,7 @@ struct connection {
 	int fd;            /* guarded by o->mutex when it ends */
 	char in[HEAD_MAX]; /* what came and was not yet used */
 	size_t in_len;
+	bool used; /* an answer was given on it */
 };
 
 /* --- scripts */
@@ -261,6 +262,11 @@ static bool answer_one(struct connection *c)
 		reset(c);
 	if (!a.status)
 		return false;
+	if (a.spoiled && c->used) {
+		send_all(c, "\xee\xee\xee\xee\xee\xee\xee\xee\r\n", 10);
+		return false;
+	}
+	c->used = true;
 	apply_range(request, &a, &headers);
 	print_head(&a, buf_str(&headers), &head);
 	if (!send_all(c, head.data, head.len))

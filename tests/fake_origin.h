@@ -22,6 +22,7 @@ struct fake_answer {
 	bool cut;            /* the connection ends after cut_at bytes of the body */
 	bool reset;          /* ... by a reset */
 	size_t cut_at;
+	bool spoiled;  /* noise in its place, if the connection has been used before */
 	int before_ms; /* silence before the head */
 	int within_ms; /* silence after the first byte of the body */
 };

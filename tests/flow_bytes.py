@@ -12,6 +12,7 @@ import pytest
 import models
 from hub import Blob
 from mountlib import DEADLINE, eventually, fails, read, stat, within, xattr
+from reading import Readers
 
 MIB = 1 << 20
 SIZES = {"empty": 0, "one byte": 1, "1 MiB - 1": MIB - 1, "1 MiB": MIB, "1 MiB + 1": MIB + 1, "odd": 5 * MIB + 12345}
@@ -415,6 +416,36 @@ def test_64_hung_readers_hold_up_nobody(hub, mount, plain):
                 process.stderr.close()
     assert eventually(lambda: not fails(read, m.file("org/hung", "0.safetensors", rev=commit)), 30)
     assert read(m.file("org/hung", "63.safetensors", rev=commit)) == models.big_file(MIB + 63, seed=1063)
+
+
+def test_big_reads_do_not_starve_names(hub, mount, tmp_path):
+    """Eight cold files stream in slowly, and names, attributes and refs are answered meanwhile, each within a second."""
+    repo, sizes = hub.repo("org/huge"), [24 * MIB + n for n in range(8)]
+    twins = [models.big_file(size, seed=size, path=tmp_path / f"{size}") for size in sizes]
+    repo.commit({f"{n}.safetensors": twin for n, twin in enumerate(twins)} | {"config.json": b"{}"})
+    m = mount(hub, timeout=PLENTY, args=["--ref-ttl=0"])
+    commit, shown = m.commit("org/huge"), [m.file("org/huge", f"{n}.safetensors") for n in range(8)]
+    slowest, calls = {}, {
+        "stat": lambda n: os.stat(m.snapshot("org/huge", commit) / f"{n % 8}.safetensors"),
+        "ls": lambda n: os.listdir(m.snapshot("org/huge", commit)),
+        "xattr": lambda n: xattr(shown[n % 8], "user.matrixfs.present"),
+        "ref": lambda n: read(m.ref("org/huge")),
+        "statvfs": lambda n: os.statvfs(m.root),
+        "absent": lambda n: fails(os.stat, m.file("org/huge", f"absent-{n}")),
+    }
+    with Readers() as readers:
+        hub.rate(3_000_000)
+        pending = [readers.ask("sequential", path, twin) for path, twin in zip(shown, twins)]
+        assert eventually(lambda: len({q.path for q in hub.requests(path_re="/resolve/")}) == 8, DEADLINE)
+        for n in range(200):
+            for name, call in calls.items():
+                begun = time.monotonic()
+                within(DEADLINE, call, n)
+                slowest[name] = max(slowest.get(name, 0), time.monotonic() - begun)
+        assert not any(p.done.is_set() for p in pending), "the big reads were over: nothing was shown"
+        assert max(slowest.values()) < 1, slowest
+        hub.rate(None)
+        assert all(p.result(2 * DEADLINE).right for p in pending)
 
 
 def test_a_hung_read_ends_with_eio_in_its_time(hub, mount, plain):

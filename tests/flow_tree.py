@@ -5,12 +5,14 @@ import errno
 import fcntl
 import json
 import math
+import mmap
 import os
 import pathlib
 import re
 import stat as st_mode
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -160,6 +162,31 @@ def test_du_tells_what_is_cached(hub, mount):
     assert du(m.snapshot("org/tiny", commit), "-L") >= len(BIG)
 
 
+def _map(path):
+    """In a process of its own: a fault holds all threads of Python, and the hub is one."""
+    subprocess.run([sys.executable, "-c", "import mmap, os, sys; mmap.mmap(os.open(sys.argv[1], 0), 0, prot=mmap.PROT_READ)[0]",
+                    path], check=True, timeout=DEADLINE)
+
+
+def _direct(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        return os.preadv(fd, [mmap.mmap(-1, 4096)], 0)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("touch_it", [lambda p: read(p, 0, 1), _map, _direct], ids=["read", "mmap", "direct"])
+def test_blocks_of_an_untouched_file_are_right_after_its_first_read(hub, mount, touch_it):
+    """The kernel keeps its attributes for a while, but not beyond a read."""
+    tiny(hub)
+    m = mount(hub)
+    path = m.file("org/tiny", "sub/w.safetensors")
+    assert stat(path).st_blocks == stat(path).st_blocks == 0
+    within(DEADLINE, touch_it, path)
+    assert stat(path).st_blocks > 0
+
+
 def test_attributes_on_every_file_in_both_views(hub, mount):
     repo, commit = tiny(hub)
     m = mount(hub)
@@ -168,7 +195,8 @@ def test_attributes_on_every_file_in_both_views(hub, mount):
         assert set(within(DEADLINE, os.listxattr, path)) == wanted
         assert xattr(path, "user.matrixfs.etag") == repo.blob("sub/w.safetensors").etag
         assert (xattr(path, "user.matrixfs.present"), xattr(path, "user.matrixfs.sealed")) == ("0", "0")
-        assert fails(xattr, path, "user.matrixfs.none") == fails(xattr, path, "security.capability") == "ENODATA"
+        assert fails(xattr, path, "user.matrixfs.none") == fails(xattr, path, "user.other") == "ENODATA"
+        assert fails(xattr, path, "security.capability") == fails(xattr, path, "system.posix_acl_access") == "ENOTSUP"
     read(m.file("org/tiny", "sub/w.safetensors"))
     assert eventually(lambda: xattr(path, "user.matrixfs.sealed") == "1")
     assert xattr(path, "user.matrixfs.present") == str(len(BIG)) and hub.url.split("//")[1] in xattr(path, "user.matrixfs.source")
@@ -604,20 +632,29 @@ def test_names_with_any_character(hub, mount):
 
 # ---- requests ----
 
+def questions(m):
+    """How many the kernel has asked so far, roughly: each is a read of /dev/fuse."""
+    return int(re.search(r"^syscr: (\d+)", pathlib.Path(f"/proc/{m.pid}/io").read_text(), re.M)[1])
+
+
 def test_listing_a_large_repo_twice(hub, mount):
     files = {f"d{n % 30:02}/file-{n:04}.txt": b"%d" % n for n in range(3000)}
     repo = hub.repo("org/large")
     commit = repo.commit(files)
     m = mount(hub)
     hub.clear_log()
+    before = questions(m)
     first = sh(f"ls -lR '{m.snapshot('org/large', commit)}'")
+    assert questions(m) - before > 3000     # where each link leads
     pages = hub.requests(path_re="/tree/")
     assert len(pages) == math.ceil((3000 + 30) / hub.page_size) and first.count(" -> ../../../blobs/") == 3000
     hub.clear_log()
+    before = questions(m)
     assert sh(f"ls -lR '{m.snapshot('org/large', commit)}'") == first
+    assert questions(m) - before < 10 * 30  # of directories alone
     assert sh(f"ls -lRL '{m.snapshot('org/large', commit)}'").count(".txt") == 3000
     assert sh(f"find '{m.hub}' -name '*.txt' | wc -l").strip() == "3000"
-    assert hub.requests() == []
+    assert hub.requests() == [] and m.anonymous() < 16 << 20
 
 
 def test_one_repo_is_found_with_few_requests(hub, mount):

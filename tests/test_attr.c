@@ -21,6 +21,7 @@
 #define SHARD_NAME "model-00001-of-00002.safetensors"
 #define SHARD MODEL "/blobs/" ETAG_SHARD_1
 #define CHUNK (1 << 20)
+#define A_WHILE_MS 10000 /* how long nobody is asked again for a blob nobody has read */
 
 /* ---- modes, sizes, times ---- */
 
@@ -55,8 +56,8 @@ static const struct row rows[] = {
 	{ MAIN "/config.json", LINK, LINK, VIEW_FOREVER, 52, true },
 	{ MAIN "/" SHARD_NAME, LINK, LINK, VIEW_FOREVER, 76, true },
 	{ "hub/models--old--model", LINK, LINK, VIEW_FOREVER, 18, false },
-	{ SHARD, FILE_RO, FILE_RO, VIEW_NEVER, SEEDED_SHARD_BYTES, true },
-	{ "files/org/model/" SHARD_NAME, FILE_RO, FILE_RO, VIEW_NEVER, SEEDED_SHARD_BYTES, true },
+	{ SHARD, FILE_RO, FILE_RO, A_WHILE_MS, SEEDED_SHARD_BYTES, true },
+	{ "files/org/model/" SHARD_NAME, FILE_RO, FILE_RO, A_WHILE_MS, SEEDED_SHARD_BYTES, true },
 	{ ABSENT, DIR_RW, DIR_RO, VIEW_FOREVER, 0, true },
 	{ ABSENT "/x.json", FILE_RW, FILE_RO, VIEW_FOREVER, 0, true },
 	{ "files", DIR_RO, DIR_RO, VIEW_FOREVER, 0, false },
@@ -194,6 +195,16 @@ static void check_xattr(struct seeded_node *s, const char *path, const char *nam
 	place_fini(&p);
 }
 
+static void check_unsupported(struct seeded_node *s, const char *path, const char *name)
+{
+	struct place p = seeded_node_place(s, path);
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	assert_int_equal(attr_xattr(&s->view, &p, name, &b), -EOPNOTSUPP);
+	assert_int_equal(b.len, 0);
+	place_fini(&p);
+}
+
 static void test_blocks_are_what_is_cached(void **state)
 {
 	struct seeded_node *s = *state;
@@ -226,7 +237,7 @@ static void test_a_sealed_blob_is_whole_for_ever(void **state)
 	/* The twins: a row without a file, with another size, of an unsealed blob. */
 	restart_with_row(s, ETAG_CONFIG, 20, true);
 	stat_of(s, MODEL "/blobs/" ETAG_CONFIG, &ttl_ms);
-	assert_int_equal(ttl_ms, VIEW_NEVER);
+	assert_int_equal(ttl_ms, A_WHILE_MS);
 	put_blob(s, ETAG_CONFIG, 20, 20);
 	restart_with_row(s, ETAG_CONFIG, 19, true);
 	stat_of(s, MODEL "/blobs/" ETAG_CONFIG, &ttl_ms);
@@ -362,10 +373,22 @@ static void test_extended_attributes(void **state)
 	check_xattr(s, "files/org/model/config.json", "user.matrixfs.etag", ETAG_CONFIG);
 	check_xattr(s, SHARD, "user.matrixfs.", NULL);
 	check_xattr(s, SHARD, "user.matrixfs.etags", NULL);
-	check_xattr(s, SHARD, "etag", NULL);
-	check_xattr(s, SHARD, "security.capability", NULL);
+	check_xattr(s, SHARD, "user.etag", NULL);
 	check_xattr(s, MAIN, "user.matrixfs.etag", NULL);
 	check_xattr(s, MAIN "/config.json", "user.matrixfs.etag", NULL); /* a link */
+}
+
+/* ls -l asks for both, of each file, until it is told that the file system has none at all. */
+static void test_there_are_no_labels_and_acls_anywhere(void **state)
+{
+	static const char *const paths[] = { "", "hub/.locks", MAIN, MAIN "/config.json", SHARD };
+	struct seeded_node *s = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		check_unsupported(s, paths[i], "security.selinux");
+		check_unsupported(s, paths[i], "system.posix_acl_access");
+		check_xattr(s, paths[i], "user.other", NULL);
+	}
 }
 
 static void test_only_files_of_models_have_them(void **state)
@@ -398,6 +421,7 @@ int main(void)
 		TEST(test_no_links),
 		TEST(test_texts),
 		TEST(test_extended_attributes),
+		TEST(test_there_are_no_labels_and_acls_anywhere),
 		TEST(test_only_files_of_models_have_them),
 	};
 

@@ -88,6 +88,27 @@ static void test_equal_places_are_one_inode(void **state)
 	assert_ptr_equal(inodes_get(f->table, blob->number), blob);
 }
 
+/* Of a file in two repositories, that one is open which was asked for last. */
+static void test_a_blob_is_where_it_was_looked_up_last(void **state)
+{
+	struct fixture *f = *state;
+	struct inode *blob = look_path(f, SHARD);
+	struct place there, here;
+
+	assert_int_equal(inodes_recent(f->table, blob, &there), 0);
+	look_path(f, "hub/models--mirror--model/blobs/" ETAG_SHARD_1);
+	assert_int_equal(inodes_recent(f->table, blob, &here), 0);
+	assert_int_equal(there.kind, PLACE_BLOB);
+	assert_int_equal(here.kind, PLACE_BLOB);
+	assert_string_equal(repo_id_of(there.snapshot->repo)->name, "org/model");
+	assert_string_equal(repo_id_of(here.snapshot->repo)->name, "mirror/model");
+	assert_string_equal(manifest_name(here.snapshot->files, here.node),
+			    "model-00001-of-00002.safetensors");
+	assert_ptr_equal(blob->place.snapshot, there.snapshot);
+	place_fini(&there);
+	place_fini(&here);
+}
+
 static void test_numbers_are_equal_in_a_new_table(void **state)
 {
 	static const char *const paths[] = { "hub", MODEL, MODEL "/refs/main", SHARD, "files/org" };
@@ -446,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_the_root_is_one),
 		TEST(test_equal_places_are_one_inode),
+		TEST(test_a_blob_is_where_it_was_looked_up_last),
 		TEST(test_numbers_are_equal_in_a_new_table),
 		TEST(test_it_is_forgotten_with_its_last_lookup),
 		TEST(test_a_taken_number_gives_the_next),

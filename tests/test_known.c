@@ -198,6 +198,28 @@ static void a_row_from_the_future_is_not_believed_to_be_fresh(void **state)
 	assert_int_equal(ref.checked_ms, 0);
 }
 
+static void a_damaged_row_is_as_if_never_asked(void **state)
+{
+	static const char nonsense[COMMIT_HEX + 1] = "this is not what a commit is called as a";
+	struct world *w = *state;
+	struct repo *r = add_repo(w);
+	struct known_ref ref;
+
+	assert_int_equal(catalog_put_ref(w->catalog, repo_key(r), "odd", nonsense, 1), 0);
+	assert_int_equal(catalog_put_ref(w->catalog, repo_key(r), "..", COMMIT_A, 1), 0);
+	assert_int_equal(catalog_put_ref(w->catalog, repo_key(r), "late", COMMIT_A, INT64_MAX), 0);
+	assert_int_equal(catalog_put_ref(w->catalog, repo_key(r), "early", COMMIT_A, INT64_MIN), 0);
+	stop(w);
+	start(w);
+	r = known_repo(w->known, &w->id);
+	assert_false(known_get_ref(w->known, r, "odd", &ref));
+	assert_false(known_get_ref(w->known, r, "..", &ref));
+	assert_true(known_get_ref(w->known, r, "late", &ref));
+	assert_int_equal(ref.checked_ms, 0);
+	assert_true(known_get_ref(w->known, r, "early", &ref));
+	assert_int_equal(ref.checked_ms, 0);
+}
+
 static void a_failure_keeps_the_old_commit(void **state)
 {
 	struct world *w = *state;
@@ -323,9 +345,11 @@ static void a_damaged_commit_is_as_if_never_listed(void **state)
 	static const char key[] = "models/org/model\0" COMMIT_A;
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
 	struct world *w = *state;
-	struct kv_conf conf = {
-		.dir = w->dir.path, .tables = tables, .table_count = 5, .map_bytes = 1 << 20
-	};
+	struct kv_conf conf = { .dir = w->dir.path,
+				.tables = tables,
+				.table_count = 5,
+				.map_bytes = 1 << 20,
+				.sums = true };
 	struct kv *kv = NULL;
 
 	add_repo(w);
@@ -389,6 +413,7 @@ int main(void)
 		TEST(another_name_leads_to_the_same_repository),
 		TEST(a_ref_is_known_with_its_age),
 		TEST(a_row_from_the_future_is_not_believed_to_be_fresh),
+		TEST(a_damaged_row_is_as_if_never_asked),
 		TEST(a_failure_keeps_the_old_commit),
 		TEST(a_dropped_ref_is_gone_for_good),
 		TEST(doubt_makes_refs_to_other_commits_old),

@@ -8,14 +8,21 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/lock.h"
 
 static void assert_location(struct location_memory *m, const char *key, int64_t now_ms,
 			    const char *expected)
 {
 	CLEANUP(buf_free) struct buf url = { 0 };
 
-	assert_int_equal(location_get(m, key, now_ms, &url), expected ? 0 : -ENOENT);
+	assert_int_equal(location_get(m, key, now_ms, 0, &url), expected ? 0 : -ENOENT);
+	location_asked(m, key);
 	assert_string_equal(buf_str(&url), expected ? expected : "");
 }
 
@@ -115,6 +122,64 @@ static void test_life(void **state)
 			cases[i].life_s * 1000);
 }
 
+#define CALLERS 8
+#define LONG_MS 10000
+
+struct crowd {
+	struct location_memory *m;
+	atomic_int askers, right;
+};
+
+/* As hub_range does: asks if it must, and tells what it learnt. */
+static void *look_for(void *arg)
+{
+	CLEANUP(buf_free) struct buf url = { 0 };
+	struct crowd *c = arg;
+	int64_t now = clock_ms();
+
+	if (location_get(c->m, "k", now, now + LONG_MS, &url) == -ENOENT) {
+		atomic_fetch_add(&c->askers, 1);
+		clock_sleep_ms(50);
+		location_put(c->m, "k", "http://a", now, LONG_MS);
+		location_asked(c->m, "k");
+	} else {
+		atomic_fetch_add(&c->right, !strcmp(buf_str(&url), "http://a"));
+	}
+	return NULL;
+}
+
+static void test_one_asks_for_all(void **state)
+{
+	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	pthread_t threads[CALLERS];
+	struct crowd c = { 0 };
+
+	(void)state;
+	assert_int_equal(location_memory_new(4, &m), 0);
+	c.m = m;
+	for (int i = 0; i < CALLERS; i++)
+		assert_int_equal(thread_start(&threads[i], "caller", look_for, &c), 0);
+	for (int i = 0; i < CALLERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(c.askers, 1);
+	assert_int_equal(c.right, CALLERS - 1);
+}
+
+static void test_who_waits_too_long_asks_too(void **state)
+{
+	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(buf_free) struct buf url = { 0 };
+	int64_t now = clock_ms();
+
+	(void)state;
+	assert_int_equal(location_memory_new(4, &m), 0);
+	assert_int_equal(location_get(m, "k", now, now, &url), -ENOENT);
+	assert_int_equal(location_get(m, "k", now, now + 20, &url), -ENOENT);
+	assert_true(clock_ms() >= now + 20);
+	location_asked(m, "k");
+	location_asked(m, "never asked for");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +187,8 @@ int main(void)
 		cmocka_unit_test(test_replace_and_forget),
 		cmocka_unit_test(test_bounded_by_use),
 		cmocka_unit_test(test_etag),
+		cmocka_unit_test(test_one_asks_for_all),
+		cmocka_unit_test(test_who_waits_too_long_asks_too),
 		cmocka_unit_test(test_life),
 	};
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
@@ -23,6 +24,7 @@
 #define ETAG2 "0f112233445566778899aabbccddeeff00112233"
 #define FILE_PATH "blobs/00/" ETAG
 #define MAP_PATH FILE_PATH ".map"
+#define SUMS_PATH FILE_PATH ".sums"
 #define SIZE (3 * CHUNK_BYTES + 1000)
 #define SEED 7
 #define NOBODY 65534
@@ -70,12 +72,6 @@ static bool chunk_is_right(struct blob *b, uint32_t i)
 {
 	return fake_bytes_are(SEED, chunk_start(i), blob_data(b, chunk_start(i)),
 			      chunk_end(i, blob_size(b)) - chunk_start(i));
-}
-
-/* As if the last process had been killed. */
-static void make_unclean(const struct workdir *p)
-{
-	unlinkat(p->dirfd, "clean", 0);
 }
 
 static void tear_chunk(const struct workdir *p, uint32_t i)
@@ -194,7 +190,7 @@ static void the_map_survives_a_reopen(void **state)
 	store_close(s);
 }
 
-static void a_torn_chunk_is_absent_after_an_unclean_stop(void **state)
+static void a_torn_chunk_is_absent_after_a_restart(void **state)
 {
 	struct store *s = open_store(*state);
 	struct blob *b = open_blob(s);
@@ -204,7 +200,6 @@ static void a_torn_chunk_is_absent_after_an_unclean_stop(void **state)
 	blob_unref(b);
 	store_close(s);
 	tear_chunk(*state, 1);
-	make_unclean(*state);
 	s = open_store(*state);
 	b = open_blob(s);
 	assert_true(blob_may_have(b, 1));
@@ -216,56 +211,6 @@ static void a_torn_chunk_is_absent_after_an_unclean_stop(void **state)
 	assert_true(blob_has(b, 1));
 	blob_unref(b);
 	store_close(s);
-}
-
-static void after_a_clean_stop_nothing_is_compared(void **state)
-{
-	struct store *s = open_store(*state);
-	struct blob *b = open_blob(s);
-
-	fill_chunk(b, 1);
-	blob_unref(b);
-	store_close(s);
-	tear_chunk(*state, 1);
-	s = open_store(*state);
-	b = open_blob(s);
-	assert_true(blob_has(b, 1));
-	assert_false(chunk_is_right(b, 1));
-	blob_unref(b);
-	store_close(s);
-}
-
-/* A run that begins unclean and ends cleanly has not compared what it did not touch. */
-static void a_clean_stop_does_not_vouch_for_an_earlier_unclean_one(void **state)
-{
-	struct store *s = open_store(*state);
-	struct blob *b = open_blob(s);
-
-	fill_chunk(b, 1);
-	blob_unref(b);
-	store_close(s);
-	tear_chunk(*state, 1);
-	make_unclean(*state);
-	store_close(open_store(*state));
-	s = open_store(*state);
-	b = open_blob(s);
-	assert_false(blob_has(b, 1));
-	blob_unref(b);
-	store_close(s);
-}
-
-static void with_nothing_left_to_compare_a_clean_stop_is_clean(void **state)
-{
-	struct store *s = open_store(*state);
-	struct blob *b = open_blob(s);
-
-	fill_all(b);
-	blob_seal(b);
-	blob_unref(b);
-	store_close(s);
-	make_unclean(*state);
-	store_close(open_store(*state));
-	assert_true(exists(*state, "clean"));
 }
 
 static void a_file_of_another_size_starts_empty(void **state)
@@ -399,6 +344,163 @@ static void a_dropped_blob_has_nothing_now_and_later(void **state)
 	store_close(s);
 }
 
+static struct blob *open_sealed(struct store *s)
+{
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	assert_int_equal(blob_seal(b), 0);
+	return b;
+}
+
+static void what_is_not_whole_is_not_sealed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_chunk(b, 0);
+	assert_int_equal(blob_seal(b), -EAGAIN);
+	assert_false(blob_is_sealed(b));
+	assert_true(exists(*state, MAP_PATH));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void the_sums_of_a_sealed_blob_are_kept(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_sealed(s);
+	uint64_t sums[4], again[4];
+
+	assert_int_equal(blob_chunks(b), 4);
+	assert_true(exists(*state, SUMS_PATH));
+	assert_int_equal(blob_sums(b, sums), 0);
+	assert_int_equal(sums[1], xxh3_of(blob_data(b, CHUNK_BYTES), CHUNK_BYTES));
+	sums[1]++;
+	assert_int_equal(blob_put_sums(b, sums), 0);
+	assert_int_equal(blob_sums(b, again), 0);
+	assert_memory_equal(sums, again, sizeof(sums));
+	blob_unref(b);
+	assert_true(store_evict(s, ETAG) > 0);
+	assert_false(exists(*state, SUMS_PATH));
+	store_close(s);
+}
+
+/* The index is what says sealed: without it the bytes need not come again. */
+static void a_sealed_blob_nobody_vouches_for_is_whole_but_not_sealed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b;
+
+	blob_unref(open_sealed(s));
+	tear_chunk(*state, 2);
+	b = open_blob(s);
+	assert_false(blob_is_sealed(b));
+	assert_true(exists(*state, MAP_PATH));
+	assert_false(exists(*state, SUMS_PATH));
+	assert_int_equal(blob_present_bytes(b), SIZE);
+	assert_true(blob_has(b, 1));
+	assert_false(blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_broken_seal_leaves_the_chunks_that_are_right(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_sealed(s);
+	uint64_t sums[4];
+
+	blob_unref(b);
+	b = open_blob_sized(s, SIZE, true);
+	assert_true(blob_is_sealed(b));
+	assert_int_equal(blob_sums(b, sums), 0);
+	sums[2] = 0;
+	assert_int_equal(blob_unseal(b, sums), 0);
+	assert_false(blob_is_sealed(b));
+	assert_true(blob_has(b, 1));
+	assert_false(blob_has(b, 2));
+	assert_int_equal(blob_present_bytes(b), SIZE - CHUNK_BYTES);
+	blob_unref(b);
+	b = open_blob_sized(s, SIZE, true); /* a restart would find the same */
+	assert_false(blob_is_sealed(b));
+	assert_false(blob_has(b, 2));
+	fill_chunk(b, 2);
+	assert_int_equal(blob_seal(b), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+/* ---- room in an open blob ---- */
+
+static void wait_for_rest(void)
+{
+	clock_sleep_ms(3100);
+}
+
+static void chunks_readers_are_done_with_can_be_given_back(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	uint64_t used;
+
+	fill_all(b);
+	assert_int_equal(blob_sync(b), 0);
+	used = store_disk_bytes(s, ETAG);
+	blob_hold(b, CHUNK_BYTES, 2 * CHUNK_BYTES);
+	blob_let_go(b);
+	assert_int_equal(blob_trim(b, SIZE), 0); /* just used */
+	wait_for_rest();
+	blob_hold(b, CHUNK_BYTES, 1); /* used again */
+	blob_let_go(b);
+	assert_int_equal(blob_trim(b, SIZE), CHUNK_BYTES); /* 0 and 3 had no reader yet */
+	assert_false(blob_has(b, 2));
+	assert_true(blob_has(b, 0) && blob_has(b, 1) && blob_has(b, 3));
+	assert_int_equal(store_disk_bytes(s, ETAG), used - CHUNK_BYTES);
+	assert_int_equal(blob_present_bytes(b), SIZE - CHUNK_BYTES);
+	fill_chunk(b, 2);
+	assert_true(chunk_is_right(b, 2));
+	blob_unref(b);
+	b = open_blob(s);
+	assert_true(blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void nothing_is_given_back_under_a_reader(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	blob_hold(b, 0, SIZE);
+	wait_for_rest();
+	assert_int_equal(blob_trim(b, SIZE), 0);
+	assert_true(chunk_is_right(b, 0));
+	blob_let_go(b);
+	assert_int_equal(blob_trim(b, CHUNK_BYTES), CHUNK_BYTES);
+	assert_false(blob_has(b, 0));
+	assert_true(blob_has(b, 1));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void sealed_blobs_are_not_trimmed(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+
+	fill_all(b);
+	blob_hold(b, 0, SIZE);
+	blob_let_go(b);
+	assert_int_equal(blob_seal(b), 0);
+	wait_for_rest();
+	assert_int_equal(blob_trim(b, SIZE), 0);
+	assert_true(chunk_is_right(b, 0));
+	blob_unref(b);
+	store_close(s);
+}
+
 /* ---- the directory ---- */
 
 static void an_open_blob_is_not_evicted(void **state)
@@ -524,6 +626,45 @@ static void the_second_is_refused_and_told_who_is_first(void **state)
 	store_close(second);
 }
 
+static void the_last_use_is_when_it_was_closed(void **state)
+{
+	const struct timespec times[2] = { { .tv_sec = 12345 }, { .tv_nsec = UTIME_OMIT } };
+	const struct workdir *p = *state;
+	struct store *s = open_store(p);
+	struct blob *b = open_sealed(s);
+	struct stat st;
+
+	/* The kernel reads a sealed file by itself: nobody here sees it. */
+	assert_int_equal(utimensat(p->dirfd, FILE_PATH, times, 0), 0);
+	blob_unref(b);
+	assert_int_equal(fstatat(p->dirfd, FILE_PATH, &st, 0), 0);
+	assert_true(st.st_atim.tv_sec >= clock_wall_s() - 5);
+	store_close(s);
+}
+
+static void an_older_cache_is_upgraded(void **state)
+{
+	static const char old[] = "matrixfs-cache 1\n";
+	const struct workdir *p = *state;
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct store *s = open_store(p);
+	struct blob *b = open_sealed(s);
+
+	blob_unref(b);
+	store_close(s);
+	assert_int_equal(unlinkat(p->dirfd, SUMS_PATH, 0), 0); /* version 1 kept none */
+	assert_int_equal(file_replace(p->dirfd, "version", old, strlen(old), 0600), 0);
+	assert_int_equal(file_replace(p->dirfd, "clean", "", 0, 0600), 0);
+	s = open_store(p);
+	assert_int_equal(file_read_all(p->dirfd, "version", 100, &text), 0);
+	assert_string_equal(buf_str(&text), "matrixfs-cache 2\n");
+	assert_false(exists(p, "clean"));
+	b = open_blob_sized(s, SIZE, true);
+	assert_true(blob_is_sealed(b));
+	blob_unref(b);
+	store_close(s);
+}
+
 static void a_newer_version_is_refused(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -531,9 +672,9 @@ static void a_newer_version_is_refused(void **state)
 	struct store *s = NULL;
 
 	store_close(open_store(p));
-	assert_int_equal(file_replace(p->dirfd, "version", "matrixfs-cache 2\n", 17, 0600), 0);
+	assert_int_equal(file_replace(p->dirfd, "version", "matrixfs-cache 3\n", 17, 0600), 0);
 	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
-	assert_non_null(strstr(buf_str(&why), "version 2"));
+	assert_non_null(strstr(buf_str(&why), "version 3"));
 	buf_clear(&why);
 	assert_int_equal(file_replace(p->dirfd, "version", "somebody's\n", 11, 0600), 0);
 	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
@@ -594,6 +735,54 @@ static void a_directory_that_cannot_be_written_is_refused(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
+/* ---- a full disk ---- */
+
+static void a_homeless_blob_keeps_bytes_as_soon_as_it_can(UNUSED void **state)
+{
+	struct workdir p;
+	struct store *s;
+	struct blob *b;
+	const char *data;
+
+	workdir_init(&p);
+	s = open_store(&p);
+	assert_int_equal(store_blob_homeless(s, ETAG, SIZE, &b), 0);
+	assert_int_equal(store_disk_bytes(s, ETAG), 0);
+	assert_false(blob_has(b, 0));
+	data = blob_data(b, 0);
+	fill_chunk(b, 2);
+	assert_true(blob_has(b, 2));
+	assert_ptr_equal(blob_data(b, 0), data); /* whoever has it may go on */
+	assert_true(fake_bytes_are(SEED, chunk_start(2), blob_data(b, chunk_start(2)), 1000));
+	assert_true(store_disk_bytes(s, ETAG) > 0);
+	blob_unref(b);
+	b = open_blob(s);
+	assert_true(blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+	workdir_fini(&p);
+}
+
+static void a_homeless_blob_says_why_while_it_cannot(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	struct workdir p;
+	struct store *s;
+	struct blob *b;
+
+	workdir_init(&p);
+	s = open_store(&p);
+	buf_printf(&path, "%s/blobs/00", p.path);
+	closep(&(int){ open(buf_str(&path), O_WRONLY | O_CREAT, 0600) }); /* in the way */
+	assert_int_equal(store_blob_homeless(s, ETAG, SIZE, &b), 0);
+	assert_int_equal(blob_write(b, "x", 1, 0), -ENOTDIR);
+	unlink(buf_str(&path));
+	assert_int_equal(blob_write(b, "x", 1, 0), 0);
+	blob_unref(b);
+	store_close(s);
+	workdir_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -603,10 +792,7 @@ int main(void)
 		TEST(a_chunk_put_twice_counts_once),
 		TEST(all_who_ask_get_the_same_blob),
 		TEST(the_map_survives_a_reopen),
-		TEST(a_torn_chunk_is_absent_after_an_unclean_stop),
-		TEST(after_a_clean_stop_nothing_is_compared),
-		TEST(a_clean_stop_does_not_vouch_for_an_earlier_unclean_one),
-		TEST(with_nothing_left_to_compare_a_clean_stop_is_clean),
+		TEST(a_torn_chunk_is_absent_after_a_restart),
 		TEST(a_file_of_another_size_starts_empty),
 		TEST(a_map_that_does_not_fit_counts_as_empty),
 		TEST(a_map_that_is_too_short_counts_as_empty),
@@ -614,15 +800,26 @@ int main(void)
 		TEST(what_is_not_there_is_not_sealed),
 		TEST(an_empty_file_can_be_sealed),
 		TEST(a_dropped_blob_has_nothing_now_and_later),
+		TEST(what_is_not_whole_is_not_sealed),
+		TEST(the_sums_of_a_sealed_blob_are_kept),
+		TEST(a_sealed_blob_nobody_vouches_for_is_whole_but_not_sealed),
+		TEST(a_broken_seal_leaves_the_chunks_that_are_right),
+		TEST(chunks_readers_are_done_with_can_be_given_back),
+		TEST(nothing_is_given_back_under_a_reader),
+		TEST(sealed_blobs_are_not_trimmed),
 		TEST(an_open_blob_is_not_evicted),
 		TEST(what_is_used_is_counted_and_never_below_zero),
 		TEST(each_blob_is_listed_with_its_last_use),
 		TEST(the_file_system_has_its_space),
 		TEST(the_second_is_refused_and_told_who_is_first),
+		TEST(the_last_use_is_when_it_was_closed),
+		TEST(an_older_cache_is_upgraded),
 		TEST(a_newer_version_is_refused),
 		TEST(a_missing_directory_is_made),
 		TEST(a_path_that_is_a_file_is_refused),
 		TEST(a_directory_that_cannot_be_written_is_refused),
+		cmocka_unit_test(a_homeless_blob_keeps_bytes_as_soon_as_it_can),
+		cmocka_unit_test(a_homeless_blob_says_why_while_it_cannot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,8 @@ struct call {
 	bool head_done;
 	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
 	size_t held_len;
-	int result; /* set by a callback that ends the call */
+	int result;                  /* set by a callback that ends the call */
+	char words[CURL_ERROR_SIZE]; /* the library's about a failure */
 };
 
 /* --- the client and its sessions */
@@ -215,10 +216,14 @@ static int call_over(const struct call *call)
 		return call->result;
 	if (cancel && cancel->canceled)
 		return ERR_CANCELED;
-	if (now >= call->q->deadline_ms)
+	if (now >= call->q->deadline_ms) {
+		err_note(ERR_TIMEOUT, "the request has lasted too long");
 		return ERR_TIMEOUT;
-	if (call->heard_ms && now - call->heard_ms >= call->c->stall_ms)
+	}
+	if (call->heard_ms && now - call->heard_ms >= call->c->stall_ms) {
+		err_note(ERR_TIMEOUT, "silent for %lld s", (long long)call->c->stall_ms / 1000);
 		return ERR_TIMEOUT;
+	}
 	return 0;
 }
 
@@ -349,7 +354,6 @@ static void free_headers(struct call *call)
 	for (struct curl_slist *h = call->headers; h; h = h->next)
 		explicit_bzero(h->data, strlen(h->data));
 	curl_slist_free_all(call->headers);
-	call->headers = NULL;
 }
 
 static void set_transport(CURL *easy, const struct httpc *c)
@@ -373,6 +377,7 @@ static void set_callbacks(CURL *easy, struct call *call)
 {
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->words);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -431,6 +436,19 @@ static int from_curl(CURLcode code)
 	}
 }
 
+/* As from_curl, and keeps what the library says of it: of a URL at most what comes before its
+ * query or behind its user name, for the rest may be a secret. */
+static int failure(struct call *call, CURLcode code)
+{
+	const char *words = call->words[0] ? call->words : curl_easy_strerror(code);
+	int r = from_curl(code);
+
+	call->words[strcspn(call->words, "?@")] = '\0';
+	if (r)
+		err_note(r, "%s", words);
+	return r;
+}
+
 static long poll_ms(const struct call *call)
 {
 	int64_t now = clock_ms(), wait = POLL_MS_MAX;
@@ -457,7 +475,7 @@ static int drive(struct call *call)
 			call->result = hand_over(call);
 		end = curl_multi_info_read(multi, &left);
 		if (end)
-			return call->result ? call->result : from_curl(end->data.result);
+			return call->result ? call->result : failure(call, end->data.result);
 		r = call->result ? call->result : call_over(call);
 		if (r)
 			return r;
@@ -488,15 +506,25 @@ static int perform(struct call *call)
 	return r;
 }
 
-/* What a server says too much after an answer, and late, is taken for the next one. So an answer
- * that makes no sense from its first byte on counts on a new connection only. */
-static bool was_misled(const struct call *call, int r)
+/* True if what made no sense was the rest of a connection's last answer, not this request's. */
+static bool is_spoiled(const struct call *call, int r)
 {
 	long connects = 1;
 
-	return r == ERR_PROTO && !call->result && !call->head_bytes &&
-	       curl_easy_getinfo(call->s->easy, CURLINFO_NUM_CONNECTS, &connects) == CURLE_OK &&
-	       connects == 0;
+	if (r != ERR_PROTO || call->result || call->head_done)
+		return false;
+	curl_easy_getinfo(call->s->easy, CURLINFO_NUM_CONNECTS, &connects);
+	return connects == 0;
+}
+
+/* Forgets the request, keeps the connections. */
+static void reset(struct call *call)
+{
+	curl_easy_reset(call->s->easy);
+	free_headers(call);
+	call->headers = NULL;
+	call->head_bytes = 0;
+	call->heard_ms = 0;
 }
 
 int httpc_run(struct httpc *c, const struct httpc_request *q)
@@ -507,14 +535,12 @@ int httpc_run(struct httpc *c, const struct httpc_request *q)
 	if (r < 0)
 		return r;
 	r = perform(&call);
-	if (was_misled(&call, r)) {
-		free_headers(&call);
-		call.heard_ms = 0;
+	if (is_spoiled(&call, r)) {
+		reset(&call);
 		curl_easy_setopt(call.s->easy, CURLOPT_FRESH_CONNECT, 1L);
 		r = perform(&call);
 	}
-	curl_easy_reset(call.s->easy); /* forgets the request, keeps the connections */
-	free_headers(&call);
+	reset(&call);
 	free(call.held);
 	session_put(c, call.s);
 	return r;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sums of a sealed blob: its chunk map, kept under another name. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "daemon/base/file.h"
+#include "daemon/chunk.h"
+#include "daemon/chunkmap.h"
+#include "daemon/store_priv.h"
+
+static int open_sums(const struct blob *b, int flags)
+{
+	char path[BLOB_PATH_MAX];
+	int fd;
+
+	blob_path(b->etag, ".sums", path);
+	fd = openat(b->store->dirfd, path, flags | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+uint32_t blob_chunks(const struct blob *b)
+{
+	return b->chunks;
+}
+
+int blob_sums(const struct blob *b, uint64_t *ret)
+{
+	CLEANUP(closep) int fd = open_sums(b, O_RDONLY);
+
+	return fd < 0 ? fd : chunkmap_load(fd, b->size, ret);
+}
+
+static int put_all(int fd, const struct blob *b, const uint64_t *sums)
+{
+	int r = chunkmap_make(fd, b->size);
+
+	for (uint32_t i = 0; r == 0 && i < b->chunks; i++)
+		r = chunkmap_put(fd, i, sums[i]);
+	return r;
+}
+
+int blob_put_sums(const struct blob *b, const uint64_t *sums)
+{
+	CLEANUP(closep) int fd = open_sums(b, O_RDWR | O_CREAT);
+
+	return fd < 0 ? fd : put_all(fd, b, sums);
+}
+
+/* All that readers look at once the seal is off. */
+static int load_state(struct blob *b, const uint64_t *sums)
+{
+	uint64_t present = 0;
+
+	if (!b->state && blob_new_state(b) < 0)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < b->chunks; i++) {
+		atomic_store(&b->state[i].sum, sums[i]);
+		atomic_store(&b->state[i].checked, false);
+		present += sums[i] ? chunk_end(i, b->size) - chunk_start(i) : 0;
+	}
+	atomic_store(&b->present_bytes, present);
+	return 0;
+}
+
+int blob_unseal(struct blob *b, const uint64_t *sums)
+{
+	CLEANUP(closep) int fd = open_sums(b, O_RDWR | O_CREAT);
+	int r = fd < 0 ? fd : put_all(fd, b, sums);
+
+	/* With this name it counts, whatever the index says. */
+	if (r == 0)
+		r = blob_rename_file(b, ".sums", ".map");
+	if (r == 0)
+		r = load_state(b, sums);
+	if (r < 0)
+		return r;
+	if (b->mapfd >= 0)
+		close(b->mapfd);
+	b->mapfd = steal_fd(&fd);
+	lock_take(&b->lock);
+	atomic_store(&b->sealed, false);
+	lock_drop(&b->lock);
+	return 0;
+}

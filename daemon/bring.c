@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/bring.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/chunk.h"
+#include "daemon/nap.h"
+#include "daemon/pins.h"
+#include "daemon/retry.h"
+
+#define FILES_AT_ONCE 8
+#define LOOK_MIN_MS 5 /* between looks at what has come */
+#define LOOK_MAX_MS 200
+#define SILENCE_MS 2000 /* nothing came for so long: ask why */
+#define AGAIN_MIN_MS 1000
+#define AGAIN_MAX_MS (5 * 60 * 1000)
+
+/* What a turn works with. */
+struct turn {
+	struct job *job;
+	struct bring *b;
+	struct repo *repo;
+	struct snapshot *snapshot; /* owned */
+	char commit[COMMIT_HEX + 1];
+	struct job_progress progress;
+};
+
+typedef int (*ask_fn)(struct turn *t, struct waiter *w);
+
+static int ask_repo(struct turn *t, struct waiter *w)
+{
+	return node_repo(t->b->node, &t->b->id, w, &t->repo);
+}
+
+static int ask_ref(struct turn *t, struct waiter *w)
+{
+	return node_ref(t->b->node, t->repo, t->b->revision, w, t->commit);
+}
+
+static int ask_snapshot(struct turn *t, struct waiter *w)
+{
+	return node_snapshot(t->b->node, t->repo, t->commit, w, &t->snapshot);
+}
+
+static int ask(struct turn *t, ask_fn fn)
+{
+	int r = PARKED;
+
+	while (r == PARKED) {
+		struct nap nap;
+
+		nap_init(&nap, t->b->node);
+		r = fn(t, &nap.waiter);
+		if (r == PARKED)
+			r = nap_wait(&nap, t->job, node_leave_lookup);
+		nap_fini(&nap);
+	}
+	return r;
+}
+
+/* ---- which commit ---- */
+
+static void pin_of(const struct turn *t, struct pin *ret)
+{
+	*ret = (struct pin){ .since_s = clock_wall_s() };
+	snprintf(ret->key, sizeof(ret->key), "%s", repo_key(t->repo));
+	snprintf(ret->revision, sizeof(ret->revision), "%s", t->b->revision);
+	memcpy(ret->commit, t->commit, sizeof(ret->commit));
+}
+
+/* A pin that has found its commit stays there. */
+static bool is_settled(struct turn *t)
+{
+	struct pin pin;
+
+	if (commit_valid(t->b->revision)) {
+		memcpy(t->commit, t->b->revision, sizeof(t->commit));
+		return true;
+	}
+	if (!t->b->pin || t->b->anew ||
+	    pins_get(node_parts(t->b->node)->pins, repo_key(t->repo), t->b->revision, &pin) < 0)
+		return false;
+	memcpy(t->commit, pin.commit, sizeof(t->commit));
+	return t->commit[0];
+}
+
+static void forget_pin(struct turn *t, const char *asked)
+{
+	struct pins *pins = node_parts(t->b->node)->pins;
+
+	if (pins_del(pins, asked, t->b->revision) < 0 &&
+	    pins_del(pins, repo_key(t->repo), t->b->revision) < 0)
+		log_debug("no pin of %s is left", asked);
+}
+
+static int remember(struct turn *t)
+{
+	const struct node_parts *parts = node_parts(t->b->node);
+	uint64_t max = parts->cache_max_bytes;
+	char asked[REPO_KEY_MAX + 1];
+	struct pin pin;
+
+	pin_of(t, &pin);
+	repo_id_key(&t->b->id, asked);
+	if (max && manifest_total_bytes(t->snapshot->files) > max) {
+		forget_pin(t, asked);
+		return -ENOSPC;
+	}
+	t->b->anew = false;
+	if (strcmp(asked, pin.key) != 0 &&
+	    pins_del(parts->pins, asked, t->b->revision) == 0) /* kept before its name was known */
+		log_debug("the pin of %s is one of %s", asked, pin.key);
+	return pins_put(parts->pins, &pin);
+}
+
+static int find_commit(struct turn *t)
+{
+	int r = ask(t, ask_repo);
+
+	if (r < 0)
+		return r;
+	t->repo = repo_canonical(t->repo);
+	if (!is_settled(t))
+		r = ask(t, ask_ref);
+	if (r == 0)
+		r = ask(t, ask_snapshot);
+	return r == 0 && t->b->pin ? remember(t) : r;
+}
+
+/* ---- its files ---- */
+
+struct file {
+	struct handle *handle; /* NULL: a free place */
+	uint64_t size, present;
+	int64_t moved_ms; /* when it last grew */
+};
+
+struct files {
+	struct file at[FILES_AT_ONCE];
+	uint32_t next; /* node of the manifest to be looked at */
+	unsigned open;
+	uint64_t done_bytes;
+};
+
+static void close_file(struct turn *t, struct files *all, struct file *f)
+{
+	node_close_file(t->b->node, steal(f->handle));
+	all->open--;
+}
+
+static int open_file(struct turn *t, struct files *all, uint32_t file)
+{
+	struct file *f = all->at;
+	int r;
+
+	while (f->handle)
+		f++;
+	*f = (struct file){ .size = manifest_file(t->snapshot->files, file)->size,
+			    .moved_ms = clock_ms() };
+	r = node_open_file(t->b->node, t->snapshot, file, &f->handle);
+	if (r < 0)
+		return r;
+	all->open++;
+	if (node_sealed_fd(f->handle) < 0)
+		return node_fetch_file(t->b->node, f->handle);
+	all->done_bytes += f->size;
+	t->progress.files_done++;
+	close_file(t, all, f);
+	return 0;
+}
+
+static int open_more(struct turn *t, struct files *all)
+{
+	const struct manifest *m = t->snapshot->files;
+	int r = 0;
+
+	for (; r == 0 && all->open < FILES_AT_ONCE && all->next < manifest_count(m); all->next++)
+		if (manifest_file(m, all->next))
+			r = open_file(t, all, all->next);
+	return r;
+}
+
+/* The first byte that is not there; the size if all are. */
+static uint64_t first_absent(struct turn *t, const struct file *f)
+{
+	const void *data;
+	uint64_t len;
+
+	for (uint64_t off = 0; off < f->size; off += CHUNK_BYTES) {
+		int r = node_read(t->b->node, f->handle, off, 1, NULL, &data, &len);
+
+		if (r != 0)
+			return off;
+		node_done(f->handle, data, len);
+	}
+	return f->size;
+}
+
+/* Nothing came for a while: waits for one byte, as a reader would, and so learns why. */
+static int ask_why(struct turn *t, struct file *f)
+{
+	uint64_t off = first_absent(t, f);
+	int r;
+
+	f->moved_ms = clock_ms();
+	if (off == f->size)
+		return 0; /* all there but the verdict */
+	r = nap_read(t->b->node, t->job, f->handle, off, 1);
+	return r < 0 ? r : node_fetch_file(t->b->node, f->handle);
+}
+
+/* Looks at one file; *moved tells whether anything has come. */
+static int look_at(struct turn *t, struct files *all, struct file *f, bool *moved)
+{
+	uint64_t present = node_file_present(f->handle);
+
+	if (node_sealed_fd(f->handle) >= 0) {
+		all->done_bytes += f->size;
+		t->progress.files_done++;
+		close_file(t, all, f);
+		*moved = true;
+		return 0;
+	}
+	if (present != f->present) {
+		f->present = present;
+		f->moved_ms = clock_ms();
+		*moved = true;
+	}
+	return clock_ms() - f->moved_ms > SILENCE_MS ? ask_why(t, f) : 0;
+}
+
+static int look(struct turn *t, struct files *all, bool *moved)
+{
+	uint64_t part = 0;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < FILES_AT_ONCE; i++)
+		if (all->at[i].handle)
+			r = look_at(t, all, &all->at[i], moved);
+	for (int i = 0; i < FILES_AT_ONCE; i++)
+		part += all->at[i].handle ? all->at[i].present : 0;
+	t->progress.bytes_done = all->done_bytes + part;
+	job_tell(t->job, &t->progress);
+	return r;
+}
+
+static int bring_files(struct turn *t)
+{
+	struct files all = { .next = 0 };
+	int64_t pause_ms = LOOK_MIN_MS;
+	int r = open_more(t, &all);
+
+	while (r == 0 && all.open) {
+		bool moved = false;
+
+		r = job_sleep(t->job, pause_ms);
+		if (r == 0)
+			r = look(t, &all, &moved);
+		if (r == 0)
+			r = open_more(t, &all);
+		pause_ms = moved ? LOOK_MIN_MS : pause_ms * 2;
+		if (pause_ms > LOOK_MAX_MS)
+			pause_ms = LOOK_MAX_MS;
+	}
+	t->progress.bytes_done = r == 0 ? all.done_bytes : t->progress.bytes_done;
+	for (int i = 0; i < FILES_AT_ONCE; i++)
+		if (all.at[i].handle)
+			close_file(t, &all, &all.at[i]);
+	return r;
+}
+
+/* ---- the job ---- */
+
+static int bring(struct turn *t)
+{
+	int r = find_commit(t);
+
+	if (r < 0)
+		return r;
+	t->progress.files_total = manifest_file_count(t->snapshot->files);
+	t->progress.bytes_total = manifest_total_bytes(t->snapshot->files);
+	return bring_files(t);
+}
+
+static int again_ms(unsigned failures)
+{
+	int ms = AGAIN_MIN_MS;
+
+	while (--failures > 0 && ms < AGAIN_MAX_MS)
+		ms *= 2;
+	return ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
+}
+
+/* Waiting mends a hub that is down, a disk that is full, and bytes that were wrong. */
+static bool may_pass(int r)
+{
+	return retry_passes(r) || r == -ENOSPC || r == ERR_DIGEST || r == ERR_OFFLINE ||
+	       r == ERR_TOKEN;
+}
+
+int bring_turn(struct job *j, void *arg)
+{
+	struct turn t = { .job = j, .b = arg };
+	int r = bring(&t);
+
+	t.progress.error = r < 0 ? r : 0;
+	job_tell(j, &t.progress);
+	/* What does not fit at all was refused before its files were looked at. */
+	if (r < 0 && r != ERR_CANCELED && t.b->pin && may_pass(r) &&
+	    !(r == -ENOSPC && t.progress.files_total == 0))
+		r = again_ms(++t.b->failures);
+	else if (r < 0 && r != ERR_CANCELED)
+		log_warn(r, "cannot bring repo=%s revision=%s", t.b->id.name, t.b->revision);
+	snapshot_unref(t.snapshot);
+	return r;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Brings all files of a commit into the cache: the work of pull and pin jobs. A few files at a
+ * time, in the class of bytes that nobody waits for. */
+#ifndef MATRIXFS_BRING_H
+#define MATRIXFS_BRING_H
+
+#include <stdbool.h>
+
+#include "daemon/job.h"
+#include "daemon/node.h"
+
+struct bring {
+	struct node *node;
+	struct repo_id id;
+	char revision[256];
+	bool pin;          /* remembered in the node's pins, and tried until it is whole */
+	bool anew;         /* the pin is asked for now: it is of what the revision names now */
+	unsigned failures; /* in a row */
+};
+
+/* One turn of a job; arg is a struct bring. A pull fails with the first thing that cannot be had;
+ * a pin tries again, later and later, as long as waiting can mend it. -ENOSPC: a pin that is
+ * larger than the cache may be. */
+int bring_turn(struct job *j, void *arg);
+
+#endif

@@ -1,0 +1,178 @@
+"""Rows about one large file from its first byte to its last: first and second reads, what they cost, and rclone."""
+import os
+import shutil
+
+from bench_lib import (CACHE, COPY, DIR, GIB, OTHER_MNT, PLAIN, RUNS, SIZE, Mount, Origin, begin_cold, best, children_cpu, curl,
+                       drop_pages, in_turns, median, processes, read, row, run, speed, timed, unmount, wait_until)
+
+OPENS, OPEN_FILES = 10000, 100
+
+
+def first():
+    """Everything a first read is measured by, from the same runs."""
+    with Origin(one="one") as origin:
+        first_rows(origin)
+        copy_rows(origin)
+
+
+def first_rows(origin):
+    curl_s, copy_s, read_s, curl_cpu, cpu, digest, peak, sent = ([] for _ in range(8))
+    for _ in range(RUNS):
+        PLAIN.unlink(missing_ok=True), COPY.unlink(missing_ok=True)
+        begin_cold(origin.file)
+        before = children_cpu()
+        curl_s.append(curl(origin))
+        copy_s.append(curl_s[-1] + timed("cp", PLAIN, COPY))
+        curl_cpu.append(children_cpu() - before)
+        COPY.unlink()
+        begin_cold(origin.file)
+        with Mount(origin) as mount:
+            before = origin.bytes_sent()
+            read_s.append(read("read", mount.file))
+            mount.wait_sealed()
+            total, hashing = mount.cpu()
+            cpu.append(total), digest.append(hashing), peak.append(mount.memory("VmHWM"))
+            sent.append(origin.bytes_sent() - before)
+            path, command = mount.file, mount.command
+    row("first read / curl to the same disk", speed(read_s), speed(curl_s), at_least=0.8, best=best(read_s, curl_s),
+        commands=(command, ["build/bench/read read", path], ["curl -sfL -o", PLAIN, origin.url()]))
+    row("CPU of the daemon / of curl and cp (per GiB)", median(cpu) / GIB, median(curl_cpu) / GIB, unit="s", at_most=1.5,
+        commands=["/proc/PID/stat after the seal", "getrusage of curl and cp"])
+    row("  of it digest", median(digest) / GIB, unit="s", commands=["the threads mfs-seal in /proc/PID/task"])
+    row("bytes the origin sent / size of the file", median(sent) / 1e6, SIZE / 1e6, unit="MB", at_most=1.01,
+        commands=["sum of bytes in nginx's access log"])
+    row("peak memory, streaming one file", median(peak) / 1e6, unit="MB", at_most=64, commands=["VmHWM in /proc/PID/status"])
+
+
+def copy_rows(origin):
+    def through_mount():
+        with Mount(origin) as mount:
+            return timed("cp", mount.file, COPY)
+
+    def by_curl():
+        return curl(origin) + timed("cp", PLAIN, COPY)
+
+    def before():
+        COPY.unlink(missing_ok=True)
+        begin_cold(origin.file)
+    cp_s, copy_s = in_turns(through_mount, by_curl, before)
+    COPY.unlink()
+    row("first read by cp / curl, then cp", speed(cp_s), speed(copy_s), best=best(cp_s, copy_s),
+        commands=([f"cp {DIR}/mnt/… {COPY}"], ["curl -sfL -o", PLAIN, origin.url(), f"&& cp {PLAIN} {COPY}"]))
+
+
+def second():
+    """The file is in the cache; the plain file is what curl left, on the same disk."""
+    with Origin(one="one") as origin:
+        curl(origin)
+        with Mount(origin) as mount:
+            read("read", mount.file)
+            mount.wait_sealed()
+            path = mount.file
+            before = origin.requests()
+            read("read", mount.file)        # looks up refs/main, as a client does, and all below it
+            row("requests of a second load", origin.requests() - before, unit="requests", at_most=0,
+                commands=(["cat", path.parents[2] / "refs/main"], ["build/bench/read read", path],
+                          "lines of the hub's and nginx's logs"))
+            second_reads(path, "second load", 0.97)
+            ours, plain = in_turns(lambda: read("first", path), lambda: read("first", PLAIN), times=30)
+            row("second load, open and one byte", median(ours) * 1e3, median(plain) * 1e3, unit="ms",
+                commands=(["build/bench/read first", path], ["build/bench/read first", PLAIN]))
+        with Mount(origin, "--passthrough=no", keep_cache=True) as mount:
+            second_reads(mount.file, "--passthrough=no", None)
+
+
+def second_reads(path, name, target):
+    for way, title in ("read", "read"), ("mmap", "mmap"), ("threads", "4 threads"):
+        for state in "warm", "dropped":
+            if state == "warm":
+                read(way, path), read(way, PLAIN)
+            ours, plain = in_turns(lambda: read(way, path), lambda: read(way, PLAIN),
+                                   (lambda: drop_pages(path, PLAIN)) if state == "dropped" else None,
+                                   3 * RUNS)    # short ones: more of them cost little
+            row(f"{name}, {title}, page cache {state}", speed(ours), speed(plain), at_least=target, best=best(ours, plain),
+                commands=(["build/bench/read", way, path], ["build/bench/read", way, PLAIN]))
+
+
+def memory():
+    """Resident memory at rest, at its busiest, and after many opens."""
+    with Origin(four="four", many=str(OPEN_FILES)) as origin:
+        with Mount(origin) as mount:
+            mount.settle()
+            row("memory, idle", mount.memory("VmRSS") / 1e6, unit="MB", at_most=20, commands=["VmRSS in /proc/PID/status"])
+            seen = mount.snapshot("many")
+            paths = [seen / n for n in sorted(os.listdir(seen))]
+            open_all(paths, OPENS // 10)
+            before = mount.memory("VmRSS")
+            open_all(paths, OPENS)
+            row(f"growth of it over {OPENS} opens", (mount.memory("VmRSS") - before) / 1e6, unit="MB", at_most=1,
+                commands=[f"open, pread of 1 byte, close, of {OPEN_FILES} files in turn"])
+        peaks = []
+        for _ in range(RUNS):
+            begin_cold(*origin.directories["four"].iterdir())
+            with Mount(origin) as mount:
+                seen = mount.snapshot("four")
+                running = [processes.start([DIR / "read", "read", seen / n], f"read.{n}") for n in os.listdir(seen)]
+                for process in running:
+                    process.wait()
+                    processes.running.remove(process)
+                peaks.append(mount.memory("VmHWM"))
+        row("peak memory, streaming 4 files", median(peaks) / 1e6, unit="MB", at_most=96, commands=["VmHWM in /proc/PID/status"])
+
+
+def open_all(paths, times):
+    for n in range(times):
+        fd = os.open(paths[n % len(paths)], os.O_RDONLY)
+        os.pread(fd, 1, 0)
+        os.close(fd)
+
+
+def rclone():
+    """Another way to mount the same bytes."""
+    if not shutil.which("rclone"):
+        print("rclone is not installed: its rows are left out")
+        return
+    with Origin(one="one") as origin:
+        curl(origin)
+        sha256 = run("sha256sum", origin.file).split()[0]
+        command = ["rclone", "mount", ":http:", OTHER_MNT, "--http-url", origin.cdn, "--vfs-cache-mode", "full",
+                   "--cache-dir", DIR / "rclone.cache", "--read-only", "--config", "/dev/null"]
+        path, again = OTHER_MNT / sha256, {"warm": [], "dropped": []}
+
+        def cold():
+            with Rclone(command):
+                seconds = read("read", path)
+                if not again["warm"]:
+                    for state, answers in again.items():
+                        answers += in_turns(lambda: read("read", path), lambda: read("read", PLAIN),
+                                            (lambda: drop_pages(path, PLAIN)) if state == "dropped" else None)
+                return seconds
+
+        def mount_cold():
+            with Mount(origin) as mount:
+                return read("read", mount.file)
+        ours, theirs = in_turns(mount_cold, cold, lambda: begin_cold(origin.file))
+        row("first read / rclone mount", speed(ours), speed(theirs), at_least=3, best=best(ours, theirs),
+            commands=(["build/bench/read read", DIR / "mnt/…"], command, ["build/bench/read read", path]))
+        for state, (theirs, plain) in again.items():
+            row(f"rclone: second read, page cache {state}", speed(theirs), speed(plain), best=best(theirs, plain),
+                commands=(["build/bench/read read", path], ["build/bench/read read", PLAIN]))
+
+
+class Rclone:
+    """with Rclone(command): mounted, with an empty cache."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __enter__(self):
+        shutil.rmtree(DIR / "rclone.cache", ignore_errors=True)
+        shutil.rmtree(CACHE, ignore_errors=True)
+        OTHER_MNT.mkdir(exist_ok=True)
+        self.process = processes.start(self.command, "rclone.log")
+        wait_until("rclone's mount", lambda: os.path.ismount(OTHER_MNT))
+
+    def __exit__(self, *_):
+        unmount(OTHER_MNT)
+        processes.stop(self.process)
+        shutil.rmtree(DIR / "rclone.cache", ignore_errors=True)
