@@ -23,7 +23,7 @@ import time
 
 import models
 from hub import Hub
-from mountlib import (PROGRAM, SERVES_WHEN_FULL, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink,
+from mountlib import (OPENS_WHEN_FULL, PROGRAM, SERVES_WHEN_FULL, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink,
                       stat, within, xattr)
 from reading import READS, Outcome, Readers, plain
 
@@ -86,7 +86,7 @@ class Life:
         self.damaged = set()        # etags whose chunks may not be what the map says
         self.troubles = set()
         self.unsettled = False      # a trouble has ended, but the daemon may not have noticed
-        self.full = False
+        self.full = False           # the cache's disk has no room
         self.held = []              # (descriptor, file)
         self.readers, self.mount, self.options = Readers(), None, {}
         for n, (id, type) in enumerate((("org/a", "model"), ("org/b", "model"), ("org/c", "dataset"))):
@@ -168,7 +168,7 @@ class Life:
     def calm(self):
         return not self.troubles and not self.unsettled and not self.options["offline"]
 
-    def allowed(self, file, by):
+    def allowed(self, file, by, held=False):
         """The errors a read may end with, now."""
         if time.monotonic() < self.doubted.get(file.etag, 0) or file.etag in self.lied:
             return {"EIO", "ENOSPC"} if self.full else {"EIO"}
@@ -176,7 +176,7 @@ class Life:
             return set()
         if not self.calm:
             return {"EIO", "ENOSPC"} if self.full else {"EIO"}
-        return {"EIO", "ENOSPC"} if self.full and not SERVES_WHEN_FULL else set()
+        return {"EIO", "ENOSPC"} if self.full and not (SERVES_WHEN_FULL and (held or OPENS_WHEN_FULL)) else set()
 
     def judge(self, what, outcome, file, allowed):
         self.note(f"{what}: {outcome}")
@@ -238,7 +238,9 @@ class Life:
         """A file, and by which name it is read."""
         file = self.pick(self.files[-12:] if self.rng.random() < 0.7 else self.files)
         ways = [BY_COMMIT, BY_NAME]
-        if self.options["ttl"] == 0 and self.heads[file.repo.id][-1][1] == file.commit and self.calm:
+        since, head = self.heads[file.repo.id][-1]
+        # The kernel keeps what a plain name stands for during a second.
+        if self.options["ttl"] == 0 and head == file.commit and self.calm and time.monotonic() - since > 2:
             ways.append(BY_MAIN)
         return file, self.pick(ways)
 
@@ -325,7 +327,9 @@ class Life:
             self.judge("look", Outcome.of(error.errno), file, allowed)
 
     def allowed_of_names(self, file, by):
-        return set() if self.calm and not (self.full and not SERVES_WHEN_FULL) else {"EIO", "ENOSPC"} if self.full else {"EIO"}
+        if self.calm and (OPENS_WHEN_FULL or not self.full):
+            return set()
+        return {"EIO", "ENOSPC"} if self.full else {"EIO"}
 
     def see_ref(self, repo):
         asked = time.monotonic()
@@ -357,7 +361,7 @@ class Life:
         off, size = self.rng.randrange(file.size + 1), self.pick([1, 5000, MIB])
         want = file.plain.read_bytes()[off:off + size]
         self.operations += 1
-        allowed = self.allowed(file, BY_COMMIT)
+        allowed = self.allowed(file, BY_COMMIT, held=True)
         try:
             got = within(ACCESS, os.pread, fd, size, off)
             outcome = Outcome(wrong=got != want)
@@ -450,7 +454,7 @@ class Life:
 
     def settle(self):
         """The troubles are over: a file nobody has asked for yet can be had."""
-        if self.options["offline"] or self.troubles or self.full and not SERVES_WHEN_FULL:
+        if self.options["offline"] or self.troubles or self.full and not OPENS_WHEN_FULL:
             return
         repo, n = self.hub.repo("probe/probe"), len(self.log)
         commit = repo.commit({"probe.bin": b"%d" % n, "probe.txt": b"%dx" % n})
