@@ -35,7 +35,7 @@ CC := clang
 endif
 
 PKG_CONFIG ?= pkg-config
-PACKAGES   := libcurl lmdb libcrypto jansson libxxhash
+PACKAGES   := libcurl libmicrohttpd lmdb libcrypto jansson libxxhash
 FUSE_FIND  := $(if $(filter system,$(FUSE)),,PKG_CONFIG_LIBDIR=build/fuse/lib/pkgconfig) $(PKG_CONFIG)
 # Both <fuse_lowlevel.h> and <fuse3/fuse_lowlevel.h> must mean the libfuse that is linked.
 FUSE_FLAGS := $(if $(filter system,$(FUSE)),,-isystem build/fuse/include) \

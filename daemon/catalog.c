@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables and rows (all integers little-endian):
+/* Tables and rows (all integers little-endian; each is followed by its sum, see kv.h):
  *   meta    "version"           u32
  *   repo    key                 canonical key
  *   ref     key NUL ref         commit (40 hex), u64 checked_s
@@ -14,8 +14,9 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/kv.h"
+#include "daemon/catalog_mend.h"
 
-#define CATALOG_VERSION 1
+#define CATALOG_VERSION 2
 #define MAP_BYTES_FIRST (UINT64_C(16) << 20)
 
 enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB, TABLE_PIN };
@@ -23,6 +24,7 @@ static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blo
 
 struct catalog {
 	struct kv *kv;
+	char *dir;
 };
 
 /* "key NUL name", the key of rows that belong to a repository. */
@@ -72,27 +74,15 @@ static void name_of(const struct kv_key *key, size_t prefix, char *ret, size_t c
 	ret[len] = '\0';
 }
 
-static int check_version(struct catalog *c, const char *dir, struct buf *why)
+static int put_version(struct catalog *c)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	uint32_t version = htole32(CATALOG_VERSION);
-	int r = kv_get(c->kv, TABLE_META, str_key("version"), &row);
+	int r = kv_get(c->kv, TABLE_META, str_key(CATALOG_VERSION_KEY), &row);
 
-	if (r == -ENOENT)
-		return kv_put(c->kv, TABLE_META, str_key("version"), &version, sizeof(version));
-	if (r < 0)
-		return r;
-	if (row.len != sizeof(version))
-		return ERR_CORRUPT;
-	memcpy(&version, row.data, sizeof(version));
-	version = le32toh(version);
-	if (version == CATALOG_VERSION)
-		return 0;
-	buf_printf(why,
-		   "the index in %s has format version %u and this matrixfs knows %d: use the "
-		   "newer matrixfs, or another --cache",
-		   dir, version, CATALOG_VERSION);
-	return ERR_FORMAT;
+	return r == -ENOENT ? kv_put(c->kv, TABLE_META, str_key(CATALOG_VERSION_KEY), &version,
+				     sizeof(version))
+			    : r;
 }
 
 int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
@@ -102,27 +92,31 @@ int catalog_open(const char *dir, struct catalog **ret, struct buf *why)
 		.tables = table_names,
 		.table_count = ARRAY_LEN(table_names),
 		.map_bytes = MAP_BYTES_FIRST,
+		.sums = true,
 	};
 	struct catalog *c = calloc(1, sizeof(*c));
-	int r;
+	int r = c ? catalog_mend(&conf, CATALOG_VERSION, why) : -ENOMEM;
 
-	if (!c)
-		return -ENOMEM;
-	r = kv_open(&conf, &c->kv);
 	if (r == 0)
-		r = check_version(c, dir, why);
-	if (r < 0) {
-		if (!why->len)
-			buf_printf(
-				why,
-				"cannot open the index in %s: %s: move the cache away to start an "
-				"empty one",
-				dir, err_text(r));
-		catalog_close(c);
-		return r;
+		c->dir = strdup(dir);
+	if (r == 0)
+		r = c->dir ? kv_open(&conf, &c->kv) : -ENOMEM;
+	if (r == 0)
+		r = put_version(c);
+	if (r == 0) {
+		*ret = c;
+		return 0;
 	}
-	*ret = c;
-	return 0;
+	if (!why->len)
+		buf_printf(why,
+			   "cannot open the index in %s: %s: move the cache away to start an "
+			   "empty one",
+			   dir, err_text(r));
+	if (c)
+		kv_close(c->kv);
+	free(c ? c->dir : NULL);
+	free(c);
+	return r;
 }
 
 void catalog_close(struct catalog *c)
@@ -130,6 +124,8 @@ void catalog_close(struct catalog *c)
 	if (!c)
 		return;
 	kv_close(c->kv);
+	catalog_vouch(c->dir);
+	free(c->dir);
 	free(c);
 }
 

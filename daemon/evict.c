@@ -87,6 +87,8 @@ uint64_t evict_blob(struct evict *e, const char *etag)
 
 	if (freed <= 0)
 		return 0; /* pinned, open, or gone already */
+	metrics_count(e->conf.metrics, evicted_blobs, 1);
+	metrics_count(e->conf.metrics, evicted_bytes, (uint64_t)freed);
 	if (e->conf.on_gone)
 		e->conf.on_gone(e->conf.arg, etag);
 	return (uint64_t)freed;

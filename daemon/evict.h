@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "daemon/metrics.h"
 #include "daemon/pins.h"
 #include "daemon/store.h"
 
@@ -20,6 +21,7 @@ struct evict_conf {
 	uint64_t max_bytes;  /* 0: no limit */
 	uint64_t min_free_bytes;
 	int64_t period_ms;
+	struct metrics *metrics; /* counted there; borrowed; or NULL */
 	/* A blob is gone from the disk: what the kernel keeps of it would hide that. Any
 	 * thread, no lock held, must not wait for readers. May be NULL. */
 	void (*on_gone)(void *arg, const char *etag);

@@ -90,6 +90,7 @@ static int start_threads(struct fetch *f)
 		.source_count = conf->source_count,
 		.threads_max = threads_within(conf->memory_bytes),
 		.idle_ms = IDLE_MS,
+		.failures = conf->failures,
 		/* Before the readers' own deadline, so that they learn the reason. */
 		.give_up_ms = conf->timeout_ms * 4 / 5,
 		.make_room = conf->make_room,
@@ -100,6 +101,8 @@ static int start_threads(struct fetch *f)
 		.catalog = conf->catalog,
 		.threads = SEALERS,
 		.source_count = conf->source_count,
+		.metrics = conf->metrics,
+		.failures = conf->failures,
 		.on_wrong = conf->on_wrong,
 		.arg = conf->on_wrong_arg,
 	};
@@ -266,6 +269,11 @@ void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SO
 	p = map_find_str(&f->pulls.by_etag, etag);
 	snprintf(ret, FETCH_SOURCE_MAX + 1, "%s", p && p->source ? p->source : "");
 	lock_drop(&f->pulls.lock);
+}
+
+struct pulls *fetch_pulls(struct fetch *f)
+{
+	return &f->pulls;
 }
 
 static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off,

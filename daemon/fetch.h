@@ -6,6 +6,8 @@
 
 #include "daemon/catalog.h"
 #include "daemon/extents.h"
+#include "daemon/failures.h"
+#include "daemon/metrics.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
 #include "daemon/throttle.h"
@@ -27,6 +29,8 @@ struct fetch_conf {
 	void *make_room_arg;
 	void (*on_wrong)(void *arg, const char *etag); /* see seal.h */
 	void *on_wrong_arg;
+	struct metrics *metrics; /* counted and noted there; borrowed; or NULL */
+	struct failures *failures;
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */
@@ -47,6 +51,9 @@ struct blob *fetch_blob(const struct pull *p);
 /* Name of the source that gave the last bytes of a blob that is being fetched; "" if it is not. */
 #define FETCH_SOURCE_MAX 255
 void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1]);
+
+/* The table of what is being fetched, for transfers.h; borrowed until fetch_free. */
+struct pulls *fetch_pulls(struct fetch *f);
 
 /* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 with where it lies,
  * borrowed until fetch_done, if it is; PARKED if w waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT,

@@ -5,6 +5,7 @@
 #include "daemon/hub_priv.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -54,6 +55,7 @@ static int copy_conf(struct hub *h, const struct hub_conf *conf)
 	h->http = conf->http;
 	h->timeout_ms = conf->timeout_ms;
 	h->down_ms = conf->down_ms;
+	h->metrics = conf->metrics;
 	return 0;
 }
 
@@ -109,7 +111,7 @@ static int health_enter(struct hub *h, bool *ret_probes)
 	*ret_probes = false;
 	if (h->down_until_ms) {
 		if (h->probing || clock_ms() < h->down_until_ms)
-			r = ERR_UPSTREAM;
+			err_note(r = ERR_UPSTREAM, "%s", h->error);
 		else
 			h->probing = *ret_probes = true;
 	}
@@ -132,6 +134,36 @@ static void health_leave(struct hub *h, int r, bool answered, bool probed)
 		h->probing = false;
 	if (!answered && r == ERR_UPSTREAM)
 		h->down_until_ms = clock_ms() + h->down_ms;
+	lock_drop(&h->lock);
+}
+
+/* Keeps how an exchange ended. A refusal is an answer, too. */
+static void health_note(struct hub *h, enum metrics_outcome outcome, int r)
+{
+	const char *more = err_noted(r);
+
+	lock_take(&h->lock);
+	if (outcome <= METRICS_REFUSED) {
+		h->ok_s = clock_wall_s();
+	} else if (outcome != METRICS_CANCELED) {
+		h->failed_s = clock_wall_s();
+		snprintf(h->error, sizeof(h->error), "%s", *more ? more : err_text(r));
+	}
+	lock_drop(&h->lock);
+}
+
+void hub_health(struct hub *h, struct hub_health *ret)
+{
+	int64_t left;
+
+	lock_take(&h->lock);
+	left = h->down_until_ms ? h->down_until_ms - clock_ms() : 0;
+	*ret = (struct hub_health){
+		.ok_s = h->ok_s,
+		.failed_s = h->failed_s,
+		.down_ms = left > 0 ? left : 0,
+	};
+	memcpy(ret->error, h->error, sizeof(ret->error));
 	lock_drop(&h->lock);
 }
 
@@ -193,6 +225,21 @@ int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
 	return url_join(a->url, location, &a->location) == -ENOMEM ? -ENOMEM : 0;
 }
 
+/* Runs it, counts it, and keeps what became of it. */
+static int run(struct hub *h, const struct httpc_request *q, const struct hub_answer *a)
+{
+	int r = httpc_run(h->http, q), failure = r;
+	enum metrics_outcome outcome = metrics_outcome(r, a->status);
+
+	metrics_count(h->metrics, requests[outcome], 1);
+	if (a->status >= 400) {
+		failure = a->error;
+		err_note(failure, "HTTP %d", a->status);
+	}
+	health_note(h, outcome, failure);
+	return r;
+}
+
 int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
 {
 	bool probes;
@@ -208,11 +255,11 @@ int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct
 	q->url = url;
 	q->token = a->token_sent ? h->token : NULL;
 	if (!a->own)
-		return httpc_run(h->http, q);
+		return run(h, q, a);
 	r = health_enter(h, &probes);
 	if (r < 0)
 		return r;
-	r = httpc_run(h->http, q);
+	r = run(h, q, a);
 	health_leave(h, r, a->status != 0, probes);
 	return r;
 }

@@ -12,6 +12,7 @@
 
 #include "daemon/base/httpc.h"
 #include "daemon/manifest.h"
+#include "daemon/metrics.h"
 #include "daemon/repo_id.h"
 #include "daemon/source.h"
 
@@ -23,6 +24,7 @@ struct hub_conf {
 	struct httpc *http; /* borrowed until hub_free */
 	int64_t timeout_ms; /* for one metadata request */
 	int64_t down_ms;    /* how long to leave an unreachable hub alone */
+	struct metrics_source *metrics; /* counted there, borrowed until hub_free; or NULL */
 };
 
 /* Makes a client; nothing is asked yet. -EINVAL (no http or https URL, or a token with spaces or
@@ -31,6 +33,15 @@ MUST_USE int hub_new(const struct hub_conf *conf, struct hub **ret);
 void hub_free(struct hub *h);
 /* The URL, without user name and password. */
 const char *hub_name(const struct hub *h);
+
+/* How it did lately, the hosts it sends us to included. */
+#define HUB_ERROR_MAX 255
+struct hub_health {
+	int64_t ok_s, failed_s;        /* wall clock, seconds; 0: never */
+	char error[HUB_ERROR_MAX + 1]; /* of the last failure, "" if there was none */
+	int64_t down_ms;               /* it is left alone for so long yet, or 0 */
+};
+void hub_health(struct hub *h, struct hub_health *ret);
 
 /* What one API call tells about a revision. */
 struct hub_revision {

@@ -21,8 +21,11 @@ struct hub {
 	int64_t timeout_ms, down_ms;
 	struct location_memory *locations;
 	struct lock lock;
-	int64_t down_until_ms; /* guarded by lock; 0: the hub is well */
-	bool probing;          /* guarded by lock; somebody tries whether it is back */
+	int64_t down_until_ms;         /* guarded by lock; 0: the hub is well */
+	bool probing;                  /* guarded by lock; somebody tries whether it is back */
+	int64_t ok_s, failed_s;        /* guarded by lock; wall clock, 0: never */
+	char error[HUB_ERROR_MAX + 1]; /* guarded by lock; of the last failure */
+	struct metrics_source *metrics;
 };
 
 /* What every exchange wants to know of an answer's head. Zeroed before use. */

@@ -207,6 +207,7 @@ static int range_body(void *arg, const void *data, size_t len)
 		g->dropped += len;
 		return g->dropped > HUB_REFUSAL_BYTES_MAX;
 	}
+	metrics_count(g->h->metrics, bytes, len);
 	g->skip -= skip;
 	if (wanted > 0) {
 		g->sink_result = g->ask->sink(g->ask->arg, (const char *)data + skip, wanted);

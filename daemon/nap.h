@@ -21,6 +21,7 @@ struct nap {
 	int result;
 };
 
+/* Begins and ends one wait, of at most the node's time-out. */
 void nap_init(struct nap *nap, struct node *n);
 void nap_fini(struct nap *nap);
 /* After PARKED: PARKED again ("ask once more"), or negative. `leave` is node_leave_lookup or

@@ -39,6 +39,8 @@ struct node {
 	struct flight *flight;
 	struct fetch *fetch;
 	struct evict *evict;
+	struct metrics metrics;
+	struct failures failures;
 	struct pins *pins;
 	struct node_parts parts;
 	struct prefetch *prefetch; /* NULL: no guesses */
@@ -81,6 +83,7 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.http = n->http,
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
+			.metrics = &n->metrics.sources[i],
 		};
 
 		r = hub_new(&hub, &n->hubs[i]);
@@ -99,6 +102,7 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 		.max_bytes = conf->cache_max_bytes,
 		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
+		.metrics = &n->metrics,
 		.on_gone = conf->on_forget,
 		.arg = conf->arg,
 	};
@@ -118,6 +122,8 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
+		.metrics = &n->metrics,
+		.failures = &n->failures,
 		.on_wrong = conf->on_forget,
 		.on_wrong_arg = conf->arg,
 	};
@@ -210,6 +216,7 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return -ENOMEM;
+	failures_init(&n->failures);
 	n->ref_ttl_ms = conf->ref_ttl_ms;
 	n->ref_retry_ms = conf->ref_ttl_ms < REF_RETRY_MS ? conf->ref_ttl_ms : REF_RETRY_MS;
 	r = start_all(n, conf, why);
@@ -256,12 +263,44 @@ void node_close(struct node *n)
 	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);
+	failures_fini(&n->failures);
 	free(n);
 }
 
 struct known *node_known(struct node *n)
 {
 	return n->known;
+}
+
+struct metrics *node_metrics(struct node *n)
+{
+	return &n->metrics;
+}
+
+int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg)
+{
+	return transfers_each(fetch_pulls(n->fetch), fn, arg);
+}
+
+bool node_transfer(struct node *n, const char *etag, struct transfer *ret)
+{
+	return transfers_get(fetch_pulls(n->fetch), etag, ret);
+}
+
+bool node_failure(struct node *n, const char *etag, struct failure *ret)
+{
+	return failures_get(&n->failures, etag, ret);
+}
+
+unsigned node_hub_count(const struct node *n)
+{
+	return n->hub_count;
+}
+
+const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret)
+{
+	hub_health(n->hubs[i], ret);
+	return hub_name(n->hubs[i]);
 }
 
 /* ---- names ---- */

@@ -13,9 +13,12 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/wait.h"
+#include "daemon/failures.h"
+#include "daemon/hub.h"
 #include "daemon/known.h"
 #include "daemon/repo_id.h"
 #include "daemon/throttle.h"
+#include "daemon/transfers.h"
 
 struct node;
 struct handle;
@@ -62,6 +65,15 @@ MUST_USE int node_ref(struct node *n, struct repo *r, const char *ref, struct wa
 /* The files of a commit, owned. */
 MUST_USE int node_snapshot(struct node *n, struct repo *r, const char *commit, struct waiter *w,
 			   struct snapshot **ret);
+/* Where everything about this node is counted; borrowed until node_close. */
+struct metrics *node_metrics(struct node *n);
+/* What is being fetched: see transfers.h; and the last failure of a blob, if it is remembered. */
+int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg);
+bool node_transfer(struct node *n, const char *etag, struct transfer *ret);
+bool node_failure(struct node *n, const char *etag, struct failure *ret);
+/* The hubs that are asked (none when offline): the name of hub i < count and how it is. */
+unsigned node_hub_count(const struct node *n);
+const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret);
 /* What is known, for listings: see known.h. Borrowed until node_close. */
 struct known *node_known(struct node *n);
 /* Takes w out of a wait for one of the three calls above: 1 if it will not be woken. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reader's first answer makes a watch due, and its second, and the one with which half of the
- * file was read: at these moments the thread looks at it. While a header or something ahead is on
- * its way it looks again every few milliseconds; else it sleeps. */
+/* A reader's first read makes a watch due, and its first two answers, and the one with which half of
+ * the file was read: at these moments the thread looks at it. While a header or something ahead is
+ * on its way it looks again every few milliseconds; else it sleeps. */
 #include "daemon/prefetch.h"
 
 #include <errno.h>
@@ -23,8 +23,9 @@
 #include "daemon/shards.h"
 
 #define TICK_MS 20
+#define HEADER_TICK_MS 2 /* what a reader leaves out is only seen by who knows the header */
 #define NICE 10
-#define LINGER_MS 30000 /* for the next reader to come to what is ahead */
+#define LINGER_MS 10000 /* for the next reader to come to what is ahead */
 #define STALL_MS 30000
 #define HEADS_AHEAD 4
 #define WHOLES_AHEAD 2
@@ -149,9 +150,9 @@ struct watch *prefetch_watch(struct prefetch *p, struct snapshot *s, uint32_t fi
 void prefetch_read(struct prefetch *p, struct watch *w, uint64_t len)
 {
 	uint64_t before = atomic_fetch_add(&w->read, len), due_at = atomic_load(&w->due_at);
-	bool second = atomic_fetch_add(&w->answers, 1) == 1;
+	bool early = atomic_fetch_add(&w->answers, 1) < 2;
 
-	if (second || (before < due_at && before + len >= due_at))
+	if (early || (before < due_at && before + len >= due_at))
 		make_due(p, w);
 }
 
@@ -351,13 +352,15 @@ static void close_pull(struct prefetch *p, struct watch *w)
 		fetch_close(p->conf.fetch, steal(w->pull));
 }
 
-/* Nobody reads it any more. A config is read in one go and closed before anybody looks; who read
- * half of a shard goes on to the next, as a rule. */
+/* Nobody reads it any more. Who read half of it, as is easily done before anybody looks, goes on to
+ * the next, as a rule. */
 static void retire(struct prefetch *p, struct watch *w)
 {
-	if (atomic_load(&w->read) && !is_weights(w))
+	bool used = atomic_load(&w->read) > w->size / 2;
+
+	if (used)
 		serve(p, w);
-	ahead_end(&p->ahead, w->cause, atomic_load(&w->read) > w->size / 2 ? LINGER_MS : 0);
+	ahead_end(&p->ahead, w->cause, used ? LINGER_MS : 0);
 	close_pull(p, w);
 	watch_free(w);
 }
@@ -387,11 +390,11 @@ static int make_pending_due(void *arg, void *value)
 	return 0;
 }
 
-/* Serves what is due; true if there is something to come back for. */
+/* Serves what is due, and moves on what is ahead; true if there is any of that. */
 static bool round_locked(struct prefetch *p)
 {
 	struct watch *w;
-	bool gone, busy;
+	bool gone, ahead;
 
 	map_each(&p->watches, make_pending_due, p);
 	while (!p->stop && (w = take_due_locked(p, &gone))) {
@@ -405,15 +408,22 @@ static bool round_locked(struct prefetch *p)
 	lock_drop(&p->lock);
 	if (p->ahead.first && pressure_high(&p->pressure))
 		ahead_drop(&p->ahead);
-	busy = ahead_step(&p->ahead);
+	ahead = ahead_step(&p->ahead);
 	lock_take(&p->lock);
-	return busy;
+	return ahead;
 }
 
 static int is_pending(void *arg, void *value)
 {
 	(void)arg;
 	return ((struct watch *)value)->pending;
+}
+
+static int64_t next_look(bool pending, bool ahead)
+{
+	if (pending)
+		return clock_ms() + HEADER_TICK_MS;
+	return ahead ? clock_ms() + TICK_MS : CLOCK_FOREVER;
 }
 
 static void *prefetch_main(void *arg)
@@ -424,10 +434,11 @@ static void *prefetch_main(void *arg)
 		log_debug("prefetch runs with everybody's priority: %s", err_text(-errno));
 	lock_take(&p->lock);
 	while (!p->stop) {
-		bool busy = round_locked(p) || map_each(&p->watches, is_pending, NULL);
+		bool ahead = round_locked(p);
+		bool pending = map_each(&p->watches, is_pending, NULL);
 
 		if (!p->stop && !p->due)
-			cond_wait(&p->wake, &p->lock, busy ? clock_ms() + TICK_MS : CLOCK_FOREVER);
+			cond_wait(&p->wake, &p->lock, next_look(pending, ahead));
 	}
 	lock_drop(&p->lock);
 	return NULL;

@@ -18,6 +18,7 @@
 #include "daemon/distrust.h"
 #include "daemon/extents.h"
 #include "daemon/plan.h"
+#include "daemon/rate.h"
 #include "daemon/schedule.h"
 #include "daemon/source.h"
 #include "daemon/store.h"
@@ -42,6 +43,7 @@ struct pull {
 	struct waitlist waiters;
 	struct fill fill;
 	struct plan plan;
+	struct rate rate;
 	struct extents extents; /* none while unknown */
 	/* Sealing. */
 	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */

@@ -89,6 +89,7 @@ static int seal(struct sealer *s, struct pull *p)
 	r = blob_seal(p->blob);
 	if (r < 0) /* made room for others meanwhile: it may come whole another time */
 		return r;
+	metrics_count(s->conf.metrics, sealed, 1);
 	log_debug("sealed etag=%s repo=%s path=%s", p->what.etag, p->what.repo.name, p->what.path);
 	return 0;
 }
@@ -136,6 +137,9 @@ static void reject(struct sealer *s, struct pull *p)
 	lock_drop(&pulls->lock);
 	waitlist_wake(&settled);
 	s->conf.on_wrong(s->conf.arg, p->what.etag);
+	metrics_count(s->conf.metrics, wrong_digests, 1);
+	if (s->conf.failures)
+		failures_note(s->conf.failures, p->what.etag, liar, ERR_DIGEST);
 	log_err(ERR_DIGEST, "dropped etag=%s repo=%s path=%s source=%s, will fetch it again",
 		p->what.etag, p->what.repo.name, p->what.path, liar);
 }

@@ -6,6 +6,8 @@
 #define MATRIXFS_SEAL_H
 
 #include "daemon/catalog.h"
+#include "daemon/failures.h"
+#include "daemon/metrics.h"
 #include "daemon/pull.h"
 #include "daemon/stream.h"
 
@@ -20,6 +22,8 @@ struct sealer_conf {
 	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
+	struct metrics *metrics; /* counted and noted there; borrowed; or NULL */
+	struct failures *failures;
 	/* Bytes of this blob that readers got were wrong: forget cached pages. Must not wait
 	 * for readers. No lock held. */
 	void (*on_wrong)(void *arg, const char *etag);

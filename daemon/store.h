@@ -87,8 +87,8 @@ MUST_USE int blob_drop(struct blob *b);
  * before it lets go. [off, off + len), len > 0, is noted as used. */
 void blob_hold(struct blob *b, uint64_t off, uint64_t len);
 void blob_let_go(struct blob *b);
-/* Makes room in a blob that stays open: gives back chunks that readers had, longest ago first, until
- * `want` bytes are free. Sealed blobs are left alone, as are the last seconds' chunks and those no
+/* Makes room in a blob that stays open: gives back chunks that readers had, longest ago first,
+ * until `want` bytes are free. Sealed blobs are left alone, as are the last seconds' chunks and those no
  * reader has come to yet. Returns bytes freed. */
 uint64_t blob_trim(struct blob *b, uint64_t want);
 

@@ -78,6 +78,8 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	int64_t now = clock_ms(), yield = 0;
 
 	lock_take(&pulls->lock);
+	if (c->pos > c->run->pos)
+		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
 	c->end = c->run->end;
@@ -308,14 +310,19 @@ static void report_full(struct carrier *c, int r)
 
 static void report(struct carrier *c, int r)
 {
+	const struct streams_conf *conf = &c->all->conf;
+	const char *source = conf->sources[c->source]->name;
+
 	if (r >= 0 || r == ERR_CANCELED || r == ERR_STOPPING)
 		return;
+	if (conf->failures)
+		failures_note(conf->failures, c->pull->what.etag, source, r);
 	if (err_is_disk(r))
 		report_full(c, r);
 	else
 		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
 			c->what->path, c->what->repo.name, c->what->commit,
-			(unsigned long long)c->pos, c->all->conf.sources[c->source]->name);
+			(unsigned long long)c->pos, source);
 }
 
 /* What a run needs before its first byte. */

@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_STREAM_H
 #define MATRIXFS_STREAM_H
 
+#include "daemon/failures.h"
 #include "daemon/pull.h"
 #include "daemon/throttle.h"
 
@@ -15,6 +16,7 @@ struct streams_conf {
 	struct httpc *http;            /* borrowed; to end running requests at stop */
 	struct source *const *sources; /* in order of preference; borrowed; at most 64 */
 	unsigned source_count;
+	struct failures *failures; /* noted there; borrowed; or NULL */
 	struct throttle *throttle; /* borrowed */
 	unsigned threads_max;      /* runs at once, stalled ones included */
 	int64_t idle_ms;           /* a thread without work ends after this */

@@ -163,6 +163,7 @@ void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups)
 struct blob_search {
 	const char *etag;
 	uint64_t number;
+	struct inode_use use;
 };
 
 static int match_blob(void *arg, void *value)
@@ -177,18 +178,37 @@ static int match_blob(void *arg, void *value)
 	if (strcmp(etag, s->etag) != 0)
 		return 0;
 	s->number = i->number;
+	s->use = (struct inode_use){
+		.cached_opens = i->cached_opens,
+		.passthrough_opens = i->passthrough_opens,
+		.reads_hit = atomic_load(&i->reads_hit),
+		.reads_waited = atomic_load(&i->reads_waited),
+	};
 	return 1;
 }
 
-/* A walk over all: it is only asked after a wrong digest. */
+/* A walk over all: it is only asked after a wrong digest, and by people. */
+static void search_blob(struct inodes *t, struct blob_search *s)
+{
+	lock_take(&t->lock);
+	map_each(&t->by_number, match_blob, s);
+	lock_drop(&t->lock);
+}
+
 uint64_t inodes_find_blob(struct inodes *t, const char *etag)
 {
-	struct blob_search s = { etag, 0 };
+	struct blob_search s = { .etag = etag };
 
-	lock_take(&t->lock);
-	map_each(&t->by_number, match_blob, &s);
-	lock_drop(&t->lock);
+	search_blob(t, &s);
 	return s.number;
+}
+
+void inodes_blob_use(struct inodes *t, const char *etag, struct inode_use *ret)
+{
+	struct blob_search s = { .etag = etag };
+
+	search_blob(t, &s);
+	*ret = s.use;
 }
 
 size_t inodes_count(struct inodes *t)

@@ -6,6 +6,7 @@
 #ifndef MATRIXFS_INODE_H
 #define MATRIXFS_INODE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,14 @@ struct inode {
 	uint32_t recent_node;
 	unsigned cached_opens, passthrough_opens;
 	int backing_id; /* while passthrough_opens > 0 */
+	/* Reads of a blob that were answered at once, and after a wait. */
+	atomic_ullong reads_hit, reads_waited;
+};
+
+/* How a blob is used. */
+struct inode_use {
+	unsigned cached_opens, passthrough_opens;
+	uint64_t reads_hit, reads_waited;
 };
 
 /* A table that knows the root (taken). */
@@ -37,6 +46,8 @@ MUST_USE int inodes_look(struct inodes *t, struct place place, struct inode **re
 void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups);
 /* The number of a blob's inode, 0 if the kernel does not know it. */
 uint64_t inodes_find_blob(struct inodes *t, const char *etag);
+/* How a blob is used now: all zero if the kernel does not know it. */
+void inodes_blob_use(struct inodes *t, const char *etag, struct inode_use *ret);
 /* How many there are, for tests. */
 size_t inodes_count(struct inodes *t);
 

@@ -14,8 +14,10 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/control.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
+#include "fs/insight.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/ops.h"
@@ -36,6 +38,8 @@ struct program {
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
 	struct keeper *keeper;
+	struct control_face face;
+	struct control *control;
 	struct mount *mount;
 };
 
@@ -210,6 +214,29 @@ static int open_keeper(struct program *p)
 	return keeper_start(&conf, &p->keeper);
 }
 
+static int start_watching(struct program *p)
+{
+	p->ops.metrics = node_metrics(p->ops.view.node);
+	return underway_start(&p->ops.underway, p->options.slow_op * 1000, p->ops.metrics);
+}
+
+static int open_control(struct program *p, struct buf *why)
+{
+	const struct options *o = &p->options;
+	const struct control_conf conf = {
+		.node = p->ops.view.node,
+		.keeper = p->keeper,
+		.face = &p->face,
+		.cache_dir = o->cache,
+		.listen = o->control_listen,
+		.timeout_ms = o->timeout * 1000,
+		.offline = o->offline,
+	};
+
+	insight_face(&p->ops, p->mountpoint, &p->face);
+	return control_start(&conf, &p->control, why);
+}
+
 static int open_tree(struct program *p)
 {
 	struct scratch_conf scratch = {
@@ -226,6 +253,7 @@ static int open_tree(struct program *p)
 	v->gid = getgid();
 	v->since_s = clock_wall_s();
 	p->ops.passthrough = p->options.passthrough;
+	p->ops.passthrough_why_not = "not mounted yet";
 	p->ops.timeout_ms = p->options.timeout * 1000;
 	if (r == 0)
 		r = inodes_new(view_root(), &p->ops.inodes);
@@ -253,8 +281,10 @@ static void close_all(struct program *p)
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
 		node_stop(p->ops.view.node);
+	control_stop(p->control);
 	forget_stop(p->ops.forget);
 	mount_close(p->mount);
+	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
 	inodes_free(p->ops.inodes);
@@ -276,6 +306,10 @@ static int serve(struct program *p)
 		r = open_node(p, &why);
 	if (r == 0)
 		r = open_keeper(p);
+	if (r == 0)
+		r = start_watching(p);
+	if (r == 0)
+		r = open_control(p, &why);
 	if (r == 0)
 		r = open_mount(p, &why);
 	if (r == 0) {

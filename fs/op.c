@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "fs/attr.h"
 
@@ -11,6 +12,8 @@
 
 static void op_free(struct op *op)
 {
+	if (op->underway.listed)
+		underway_del(&op->ops->underway, &op->underway);
 	free(op->name);
 	free(op->name2);
 	free(op->data);
@@ -42,7 +45,7 @@ struct openfile *op_file(const struct op *op)
 
 int op_new_file(struct op *op)
 {
-	struct openfile *f = openfile_new(&op->ops->files, op->inode);
+	struct openfile *f = openfile_new(&op->ops->files, op->inode, fuse_req_ctx(op->req)->pid);
 
 	op->fi.fh = (uintptr_t)f;
 	return f ? 0 : -ENOMEM;
@@ -159,10 +162,44 @@ static void reply(struct op *op)
 	}
 }
 
+/* What is absent or not allowed here is an answer; these are troubles of ours or of a hub's. */
+static bool is_trouble(int r)
+{
+	int e = err_errno(r);
+
+	return r == -EIO || e == ENOMEM || e == ENOSPC ||
+	       (err_index(r) && e != ENOENT && e != EINTR);
+}
+
+static void count_read(const struct op *op, int64_t took_us)
+{
+	struct metrics *m = op->ops->metrics;
+
+	metrics_time(&m->read_time, took_us);
+	metrics_add(op->waited ? &m->reads_waited : &m->reads_hit, 1);
+	atomic_fetch_add_explicit(op->waited ? &op->inode->reads_waited : &op->inode->reads_hit, 1,
+				  memory_order_relaxed);
+}
+
+/* Before the reply: whoever got it may look at the counters. */
+static void account(struct op *op, int r)
+{
+	int64_t took_us = clock_us() - op->underway.started_us;
+
+	if (r < 0 && is_trouble(r))
+		metrics_add(&op->ops->metrics->errors[err_index(r)], 1);
+	if (!op->underway.listed)
+		return;
+	if (op->reads && op->inode->place.kind == PLACE_BLOB)
+		count_read(op, took_us);
+	underway_ended(&op->ops->underway, &op->underway, took_us);
+}
+
 static void op_finish(struct op *op, int r)
 {
 	if (op->interruptible)
 		fuse_req_interrupt_func(op->req, NULL, NULL);
+	account(op, r);
 	if (r < 0)
 		fuse_reply_err(op->req, err_errno(r));
 	else
@@ -182,6 +219,7 @@ static void wake(struct waiter *w, int r)
 {
 	struct op *op = container_of(w, struct op, waiter);
 
+	op->waited = true;
 	if (r < 0)
 		op_finish(op, op->ended ? op->ended(op, r) : r);
 	else
@@ -201,8 +239,70 @@ static void interrupt(fuse_req_t req, void *data)
 	op_free(op);
 }
 
-void op_start_waiting(struct op *op, bool reads)
+/* ---- for the log ---- */
+
+static void add_place(const struct place *p, struct buf *ret)
 {
+	if (p->snapshot) {
+		buf_printf(ret, " repo=%s commit=%.12s path=", repo_key(p->snapshot->repo),
+			   p->snapshot->commit);
+		manifest_path(p->snapshot->files, p->node, ret);
+	} else if (p->repo) {
+		buf_printf(ret, " repo=%s", repo_key(p->repo));
+	}
+}
+
+static void add_transfer(struct node *n, const struct place *p, struct buf *ret)
+{
+	char etag[DIGEST_HEX_MAX + 1];
+	struct transfer t;
+
+	place_etag(p, etag);
+	if (!node_transfer(n, etag, &t)) {
+		buf_add_str(ret, " waits=\"for nothing any more\"");
+		return;
+	}
+	buf_printf(ret, " source=%s present=%ju/%ju requests=%u waiting=%u silent_ms=%jd%s",
+		   t.source[0] ? t.source : "none", (uintmax_t)t.present, (uintmax_t)t.size,
+		   t.requests, t.waiting, (intmax_t)t.silent_ms,
+		   t.verified_only ? " waits=\"for the whole digest\"" : "");
+}
+
+static void add_hubs(struct node *n, struct buf *ret)
+{
+	for (unsigned i = 0; i < node_hub_count(n); i++) {
+		struct hub_health h;
+		const char *name = node_hub_health(n, i, &h);
+
+		buf_printf(ret, " hub=%s%s", name, h.down_ms ? " (down)" : "");
+	}
+}
+
+static void describe(struct underway_item *i, struct buf *ret)
+{
+	const struct op *op = container_of(i, struct op, underway);
+	struct node *n = op->ops->view.node;
+
+	buf_printf(ret, "op=%s", op->what);
+	add_place(&op->inode->place, ret);
+	if (op->name)
+		buf_printf(ret, " name=%s", op->name);
+	if (op->reads)
+		buf_printf(ret, " off=%jd", (intmax_t)op->what_off);
+	if (op->inode->place.kind == PLACE_BLOB)
+		add_transfer(n, &op->inode->place, ret);
+	else
+		add_hubs(n, ret);
+}
+
+void op_start_waiting(struct op *op, const char *what, bool reads)
+{
+	op->what = what;
+	op->what_off = op->off;
+	op->underway.started_us = clock_us();
+	op->underway.deadline_ms = op->waiter.deadline_ms;
+	op->underway.describe = describe;
+	underway_add(&op->ops->underway, &op->underway);
 	op->reads = reads;
 	op->interruptible = true;
 	fuse_req_interrupt_func(op->req, interrupt, op);

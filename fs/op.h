@@ -17,6 +17,7 @@
 #include "fs/forget.h"
 #include "fs/inode.h"
 #include "fs/permit.h"
+#include "fs/underway.h"
 #include "fs/view.h"
 
 /* What all requests share. */
@@ -25,9 +26,12 @@ struct ops {
 	struct inodes *inodes;
 	struct openfiles files;
 	struct fuse_session *session;
-	struct forget *forget; /* what was wrong leaves the page cache */
-	bool passthrough;      /* offered by the kernel, allowed by options */
-	int64_t timeout_ms;    /* the longest a request may wait */
+	struct forget *forget;                     /* what was wrong leaves the page cache */
+	bool passthrough;                          /* offered by the kernel, allowed by options */
+	_Atomic(const char *) passthrough_why_not; /* NULL: it is used; static */
+	struct underway underway;
+	struct metrics *metrics; /* borrowed from the node */
+	int64_t timeout_ms;      /* the longest a request may wait */
 };
 
 enum answer_kind {
@@ -53,7 +57,11 @@ struct op {
 	/* What the answer is when its wait ended with error r: 0 or negative. NULL: that error. */
 	int (*ended)(struct op *op, int r);
 	bool interruptible;
-	bool reads; /* waits for bytes, not for names */
+	bool reads;       /* waits for bytes, not for names */
+	bool waited;      /* it was parked */
+	const char *what; /* "read"; static */
+	off_t what_off;   /* of a read; as it was asked */
+	struct underway_item underway;
 	struct waiter waiter;
 	/* The request. Strings and data are owned. */
 	struct inode *inode;
@@ -84,8 +92,9 @@ struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(s
 bool op_second(struct op *op, fuse_ino_t ino, const char *name);
 /* Runs it: to its answer, or until it parks. */
 void op_start(struct op *op);
-/* The same for one that may wait: it can be interrupted. */
-void op_start_waiting(struct op *op, bool reads);
+/* The same for one that may wait: it can be interrupted, and is watched. `what` names it in the
+ * log: "open". */
+void op_start_waiting(struct op *op, const char *what, bool reads);
 
 /* Who asks. */
 struct permit_who op_who(const struct op *op);

@@ -22,6 +22,7 @@ struct openfile {
 	struct openfile *prev, *next; /* guarded by the list's lock */
 	enum openfile_kind kind;
 	struct inode *inode;          /* borrowed: the kernel holds it */
+	pid_t pid;                    /* who opened it */
 	struct handle *handle;        /* OPENFILE_BLOB, owned; NULL before it is opened */
 	bool counted;                 /* OPENFILE_BLOB: as an open of the inode */
 	bool passthrough;             /* OPENFILE_BLOB: how it was counted */
@@ -46,7 +47,9 @@ struct openfile_world {
 void openfiles_init(struct openfiles *all);
 void openfiles_fini(struct openfiles *all);
 /* A file that is listed as open. NULL: no memory. */
-struct openfile *openfile_new(struct openfiles *all, struct inode *i);
+struct openfile *openfile_new(struct openfiles *all, struct inode *i, pid_t pid);
+/* Writes who has a blob open, each process once, as far as there is room; returns how many. */
+unsigned openfiles_readers(struct openfiles *all, const char *etag, pid_t *ret, unsigned max);
 /* Ends and frees it, whatever part of its opening was done. Returns the backing id the caller is to
  * close, or 0. */
 int openfile_close(struct openfiles *all, const struct openfile_world *w, struct openfile *f);

@@ -30,19 +30,23 @@ static void drop(struct fuse_conn_info *conn, uint64_t capability)
 static void init_passthrough(struct ops *ops, struct fuse_conn_info *conn)
 {
 #ifdef FUSE_CAP_PASSTHROUGH
-	if (!ops->passthrough) {
-		log_info("passthrough=no reason=\"switched off\"");
-	} else if (!want(conn, FUSE_CAP_PASSTHROUGH)) {
-		ops->passthrough = false;
-		log_info("passthrough=no reason=\"not offered by this kernel\"");
-	} else {
+	const char *why_not = NULL;
+
+	if (!ops->passthrough)
+		why_not = "switched off";
+	else if (!want(conn, FUSE_CAP_PASSTHROUGH))
+		why_not = "not offered by this kernel";
+	else
 		conn->max_backing_stack_depth = 1;
-	}
 #else
+	const char *why_not = "built with a FUSE library without it";
+
 	(void)conn;
-	ops->passthrough = false;
-	log_info("passthrough=no reason=\"built with a FUSE library without it\"");
 #endif
+	ops->passthrough = !why_not;
+	ops->passthrough_why_not = why_not;
+	if (why_not)
+		log_info("passthrough=no reason=\"%s\"", why_not);
 }
 
 static void ops_init(void *userdata, struct fuse_conn_info *conn)

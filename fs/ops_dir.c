@@ -56,7 +56,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 		return;
 	op->fi = *fi;
 	op->ended = opendir_ended;
-	op_start_waiting(op, false);
+	op_start_waiting(op, "list", false);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

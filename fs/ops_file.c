@@ -11,12 +11,27 @@
 #include "fs/attr.h"
 #include "fs/ops.h"
 
+#ifdef FUSE_CAP_PASSTHROUGH
+static const char *why_refused(int e)
+{
+	switch (e) {
+	case EPERM:
+		return "refused by the kernel: it needs root";
+	case ELOOP:
+		return "refused by the kernel: the cache lies on a stacked file system";
+	default:
+		return "refused by the kernel: the log says why";
+	}
+}
+#endif
+
 /* Registers a file with the kernel for passthrough: its id, or 0. */
 static int backing_id(struct op *op, int fd)
 {
 #ifdef FUSE_CAP_PASSTHROUGH
 	int id = fuse_passthrough_open(op->req, fd);
 
+	op->ops->passthrough_why_not = id > 0 ? NULL : why_refused(errno);
 	if (id <= 0)
 		log_warn(-errno, "passthrough refused, verified files are read through the daemon");
 	return id > 0 ? id : 0;
@@ -51,6 +66,9 @@ static void choose_mode(struct op *op, struct openfile *f)
 	}
 	f->counted = true;
 	f->passthrough = mode == OPEN_PASSTHROUGH;
+	metrics_add(f->passthrough ? &op->ops->metrics->opens_passthrough
+				   : &op->ops->metrics->opens,
+		    1);
 #ifdef FUSE_CAP_PASSTHROUGH
 	op->fi.backing_id = f->passthrough ? id : 0;
 #endif
@@ -160,7 +178,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!op)
 		return;
 	op->fi = *fi;
-	op_start_waiting(op, false);
+	op_start_waiting(op, "open", false);
 }
 
 static int read_blob(struct op *op, struct openfile *f)
@@ -219,7 +237,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op->size = size;
 	op->off = off;
 	op->fi = *fi;
-	op_start_waiting(op, true);
+	op_start_waiting(op, "read", true);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

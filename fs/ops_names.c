@@ -50,7 +50,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (!op)
 		return;
 	op->ended = lookup_ended;
-	op_start_waiting(op, false);
+	op_start_waiting(op, "lookup", false);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)

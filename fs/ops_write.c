@@ -306,7 +306,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		return;
 	op->flags = (int)flags;
 	op->ended = rename_ended;
-	op_start_waiting(op, false);
+	op_start_waiting(op, "rename", false);
 }
 
 static int run_link(struct op *op)

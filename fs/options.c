@@ -60,6 +60,11 @@ static const struct conf_param params[] = {
 	  "Most bytes of the metadata that clients write; it is kept in memory." },
 	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, "error|warn|info|debug",
 	  "Least important kind of event that is logged." },
+	{ "slow-op", CONF_SECONDS, FIELD(slow_op), "5", 0, 86400, "SECONDS",
+	  "A request that takes longer is logged with what it waits for; 0 is never." },
+	{ "control-listen", CONF_TEXT, FIELD(control_listen), NULL, 0, 0, "ADDRESS:PORT",
+	  "Answer monitoring there too, as on CACHE/control but read-only: /metrics, /healthz, "
+	  "/v1/status, /v1/transfers, /v1/cache. Without it no port is opened." },
 	{ "background", CONF_FLAG, FIELD(background), NULL, 0, 0, NULL,
 	  "Return when mounted and go on in the background." },
 };

@@ -30,6 +30,8 @@ struct options {
 	bool allow_other;      /* default: true for root */
 	uint64_t scratch_size; /* bytes of metadata kept in memory */
 	int log_level;         /* enum log_level */
+	int64_t slow_op;       /* seconds after which a request is told to be slow; 0: never */
+	char *control_listen;  /* ADDRESS:PORT, or NULL */
 	bool background;
 	bool foreground_asked;
 	char *mountpoint;

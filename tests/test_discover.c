@@ -43,6 +43,7 @@ struct fixture {
 	struct fake_origin *origins[HUBS];
 	struct httpc *http;
 	struct hub *hubs[HUBS];
+	struct metrics_source metrics[HUBS];
 	struct catalog *catalog;
 	struct known *known;
 	struct discover discover;
@@ -53,7 +54,12 @@ struct fixture {
 
 static void open_hub(struct fixture *f, unsigned i)
 {
-	struct hub_conf conf = { .http = f->http, .timeout_ms = 2000, .down_ms = DOWN_MS };
+	struct hub_conf conf = {
+		.http = f->http,
+		.timeout_ms = 2000,
+		.down_ms = DOWN_MS,
+		.metrics = &f->metrics[i],
+	};
 
 	f->origins[i] = fake_origin_start();
 	conf.url = fake_origin_url(f->origins[i]);

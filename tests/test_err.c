@@ -68,6 +68,18 @@ static void a_strange_or_empty_hub_code_finds_none(UNUSED void **state)
 	assert_int_equal(err_from_hub_code(""), 0);
 }
 
+static void a_note_is_about_the_failure_it_was_made_for(UNUSED void **state)
+{
+	assert_string_equal(err_noted(ERR_UPSTREAM), "");
+	err_note(ERR_UPSTREAM, "port %d", 80);
+	assert_string_equal(err_noted(ERR_UPSTREAM), "port 80");
+	assert_string_equal(err_noted(ERR_TLS), "");
+	assert_string_equal(err_noted(0), "");
+	err_note(ERR_TLS, "who are you");
+	assert_string_equal(err_noted(ERR_UPSTREAM), "");
+	assert_string_equal(err_noted(ERR_TLS), "who are you");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -76,6 +88,7 @@ int main(void)
 		cmocka_unit_test(an_errno_keeps_its_meaning),
 		cmocka_unit_test(an_unknown_code_is_an_io_error),
 		cmocka_unit_test(a_hub_code_finds_its_row),
+		cmocka_unit_test(a_note_is_about_the_failure_it_was_made_for),
 		cmocka_unit_test(a_strange_or_empty_hub_code_finds_none),
 	};
 

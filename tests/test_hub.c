@@ -35,6 +35,7 @@ struct fixture {
 	struct fake_origin *origin, *storage;
 	struct httpc *http;
 	struct hub *hub;
+	struct metrics_source metrics;
 	struct source *source;
 	struct repo_id id;
 	char *huge;            /* of one test; its origin may send it to the end */
@@ -46,7 +47,12 @@ struct fixture {
 static struct hub *make_hub(struct fixture *f, const char *url, const char *token)
 {
 	const struct hub_conf conf = {
-		.url = url, .token = token, .http = f->http, .timeout_ms = 2000, .down_ms = DOWN_MS
+		.url = url,
+		.token = token,
+		.http = f->http,
+		.timeout_ms = 2000,
+		.down_ms = DOWN_MS,
+		.metrics = &f->metrics,
 	};
 	struct hub *h = NULL;
 

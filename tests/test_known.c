@@ -345,9 +345,11 @@ static void a_damaged_commit_is_as_if_never_listed(void **state)
 	static const char key[] = "models/org/model\0" COMMIT_A;
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
 	struct world *w = *state;
-	struct kv_conf conf = {
-		.dir = w->dir.path, .tables = tables, .table_count = 5, .map_bytes = 1 << 20
-	};
+	struct kv_conf conf = { .dir = w->dir.path,
+				.tables = tables,
+				.table_count = 5,
+				.map_bytes = 1 << 20,
+				.sums = true };
 	struct kv *kv = NULL;
 
 	add_repo(w);

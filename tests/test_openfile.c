@@ -42,7 +42,7 @@ static int tear_down(void **state)
 
 static struct openfile *open_scratch(struct fixture *f, const char *name)
 {
-	struct openfile *file = openfile_new(&f->all, f->root);
+	struct openfile *file = openfile_new(&f->all, f->root, 1);
 	struct scratch_node *dir;
 
 	assert_non_null(file);
@@ -60,7 +60,7 @@ static void a_file_in_the_making_closes_without_a_trace(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(openfile_close(&f->all, &f->w, openfile_new(&f->all, f->root)), 0);
+	assert_int_equal(openfile_close(&f->all, &f->w, openfile_new(&f->all, f->root, 1)), 0);
 	assert_null(f->all.first);
 }
 
@@ -90,8 +90,8 @@ static void what_was_never_released_is_closed_at_the_end(void **state)
 static void only_a_counted_open_ends_a_passthrough(void **state)
 {
 	struct fixture *f = *state;
-	struct openfile *counted = openfile_new(&f->all, f->root),
-			*uncounted = openfile_new(&f->all, f->root);
+	struct openfile *counted = openfile_new(&f->all, f->root, 1),
+			*uncounted = openfile_new(&f->all, f->root, 1);
 	int id, spare;
 
 	assert_int_equal(inode_open(f->w.inodes, f->root, true, &id), OPEN_NEEDS_ID);

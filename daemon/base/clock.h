@@ -9,6 +9,8 @@
 
 /* Milliseconds of the monotonic clock (CLOCK_MONOTONIC). */
 int64_t clock_ms(void);
+/* The same clock in microseconds, to measure with. */
+int64_t clock_us(void);
 /* Seconds since 1970 of the wall clock. */
 int64_t clock_wall_s(void);
 /* Parses "2024-01-02T03:04:05.000Z" (RFC 3339, UTC; fraction optional) to seconds since 1970, or

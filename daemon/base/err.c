@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/base/err.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 struct err_row {
 	int value;
+	const char *word;
 	int errnum;
 	int http;
 	const char *hub_code;
@@ -17,7 +19,8 @@ struct err_row {
 };
 
 static const struct err_row rows[] = {
-#define X(name, value, errno_, http, code, text) { value, errno_, http, code, text },
+#define X(name, value, errno_, http, code, text) \
+	{ value, &#name[sizeof("ERR_") - 1], errno_, http, code, text },
 	ERR_LIST(X)
 #undef X
 };
@@ -84,6 +87,43 @@ const char *err_text(int r)
 		return strerror_r(-r, text, sizeof(text));
 	snprintf(text, sizeof(text), "unknown error %d", r);
 	return text;
+}
+
+unsigned err_index(int r)
+{
+	const struct err_row *row = find_row(r);
+
+	return row ? (unsigned)(row - rows) + 1 : 0;
+}
+
+unsigned err_count(void)
+{
+	return ARRAY_LEN(rows) + 1;
+}
+
+const char *err_word(unsigned index)
+{
+	return index > 0 && index <= ARRAY_LEN(rows) ? rows[index - 1].word : "errno";
+}
+
+static _Thread_local struct {
+	int r;
+	char text[256];
+} note;
+
+void err_note(int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	note.r = r;
+	va_start(ap, fmt);
+	vsnprintf(note.text, sizeof(note.text), fmt, ap);
+	va_end(ap);
+}
+
+const char *err_noted(int r)
+{
+	return r && note.r == r ? note.text : "";
 }
 
 bool err_is_disk(int r)

@@ -59,6 +59,16 @@ int err_http(int r);
 const char *err_hub_code(int r);
 /* What happened, in a person's words; static for rows, per thread for errno values. */
 const char *err_text(int r);
+/* A small number for r: 0 ... err_count() - 1, 0 for what is no row of the table; and its word
+ * ("TIMEOUT", "errno" for 0), fit for a label; static. */
+unsigned err_index(int r);
+unsigned err_count(void);
+const char *err_word(unsigned index);
+/* Notes what more is known of failure r on this thread, in the words of whoever met it
+ * ("Connection refused"): until the next note, err_noted(r) tells. No secrets: it goes to logs. */
+void err_note(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What this thread noted last, if it was about r; "" otherwise. Borrowed until the next note. */
+const char *err_noted(int r);
 /* True if r is the local disk's refusal to take bytes: full, over quota, read-only, broken. */
 bool err_is_disk(int r);
 /* The row whose hub code is `code` ("RepoNotFound"), or 0 if there is none. */

@@ -58,7 +58,8 @@ struct call {
 	bool head_done;
 	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
 	size_t held_len;
-	int result; /* set by a callback that ends the call */
+	int result;                  /* set by a callback that ends the call */
+	char words[CURL_ERROR_SIZE]; /* the library's about a failure */
 };
 
 /* --- the client and its sessions */
@@ -215,10 +216,14 @@ static int call_over(const struct call *call)
 		return call->result;
 	if (cancel && cancel->canceled)
 		return ERR_CANCELED;
-	if (now >= call->q->deadline_ms)
+	if (now >= call->q->deadline_ms) {
+		err_note(ERR_TIMEOUT, "the request has lasted too long");
 		return ERR_TIMEOUT;
-	if (call->heard_ms && now - call->heard_ms >= call->c->stall_ms)
+	}
+	if (call->heard_ms && now - call->heard_ms >= call->c->stall_ms) {
+		err_note(ERR_TIMEOUT, "silent for %lld s", (long long)call->c->stall_ms / 1000);
 		return ERR_TIMEOUT;
+	}
 	return 0;
 }
 
@@ -372,6 +377,7 @@ static void set_callbacks(CURL *easy, struct call *call)
 {
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->words);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -430,6 +436,19 @@ static int from_curl(CURLcode code)
 	}
 }
 
+/* As from_curl, and keeps what the library says of it: of a URL at most what comes before its
+ * query or behind its user name, for the rest may be a secret. */
+static int failure(struct call *call, CURLcode code)
+{
+	const char *words = call->words[0] ? call->words : curl_easy_strerror(code);
+	int r = from_curl(code);
+
+	call->words[strcspn(call->words, "?@")] = '\0';
+	if (r)
+		err_note(r, "%s", words);
+	return r;
+}
+
 static long poll_ms(const struct call *call)
 {
 	int64_t now = clock_ms(), wait = POLL_MS_MAX;
@@ -456,7 +475,7 @@ static int drive(struct call *call)
 			call->result = hand_over(call);
 		end = curl_multi_info_read(multi, &left);
 		if (end)
-			return call->result ? call->result : from_curl(end->data.result);
+			return call->result ? call->result : failure(call, end->data.result);
 		r = call->result ? call->result : call_over(call);
 		if (r)
 			return r;

@@ -61,7 +61,7 @@ void httpc_trim(struct httpc *c);
  * what a callback returned, or ERR_UPSTREAM (no connection, or none within connect_ms), ERR_TLS,
  * ERR_TIMEOUT (stall or deadline), ERR_CUT (broke off after it began, or ended short of
  * Content-Length), ERR_PROTO (no HTTP), ERR_CANCELED, -EINVAL (a token with control characters),
- * -ENOMEM. */
+ * -ENOMEM. Of a failure that no callback made, err_noted() tells the library's own words. */
 MUST_USE int httpc_run(struct httpc *c, const struct httpc_request *q);
 /* Ends the call that uses `cancel`, or the next one that will. */
 void httpc_cancel(struct httpc *c, struct httpc_cancel *cancel);

@@ -8,12 +8,14 @@
 #include "daemon/base/kv.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 
 /* Reads at one time; LMDB's default of 126 is fewer than the threads a busy mount may have. */
@@ -23,7 +25,9 @@
 struct kv {
 	MDB_env *env;
 	MDB_dbi tables[KV_TABLES_MAX];
+	const char *const *names;
 	unsigned table_count;
+	bool sums;
 	pthread_rwlock_t resize;
 	/* Guarded by resize. */
 	uint64_t map_bytes;
@@ -183,6 +187,38 @@ int kv_write(struct kv *kv, kv_write_fn fn, void *arg)
 	}
 }
 
+/* ---- sums ---- */
+
+static int sum_of(struct kv_key key, const void *val, size_t len, uint64_t *ret)
+{
+	struct xxh3 *x;
+	int r = xxh3_new(&x);
+
+	if (r < 0)
+		return r;
+	xxh3_update(x, key.data, key.len);
+	xxh3_update(x, val, len);
+	*ret = htole64(xxh3_value(x));
+	xxh3_free(x);
+	return 0;
+}
+
+/* Takes the sum off a row; ERR_CORRUPT if it is not the right one. */
+static int strip_sum(struct kv_key key, MDB_val *v)
+{
+	uint64_t sum, stored;
+	int r;
+
+	if (v->mv_size < sizeof(stored))
+		return ERR_CORRUPT;
+	v->mv_size -= sizeof(stored);
+	memcpy(&stored, (const char *)v->mv_data + v->mv_size, sizeof(stored));
+	r = sum_of(key, v->mv_data, v->mv_size, &sum);
+	if (r < 0)
+		return r;
+	return sum == stored ? 0 : ERR_CORRUPT;
+}
+
 static int open_tables(struct kv_txn *t, void *arg)
 {
 	const struct kv_conf *conf = arg;
@@ -262,7 +298,9 @@ int kv_open(const struct kv_conf *conf, struct kv **ret)
 	if (r < 0)
 		return r;
 	kv = steal(raw);
+	kv->names = conf->tables;
 	kv->table_count = conf->table_count;
+	kv->sums = conf->sums;
 	r = open_env(kv, conf);
 	if (r == 0)
 		r = fill_up(kv->env);
@@ -301,6 +339,8 @@ int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf *ret)
 	if (r < 0)
 		return r;
 	r = translate(mdb_get(txn, table_of(kv, table), &k, &v));
+	if (!r && kv->sums)
+		r = strip_sum(key, &v);
 	if (!r)
 		r = buf_add(ret, v.mv_data, v.mv_size);
 	mdb_txn_abort(txn);
@@ -316,7 +356,8 @@ static int has_prefix(const MDB_val *k, const struct kv_key *prefix)
 }
 
 /* Walks one transaction, which is ended here. */
-static int walk(MDB_txn *begun, MDB_dbi dbi, struct kv_key prefix, kv_each_fn fn, void *arg)
+static int walk(MDB_txn *begun, MDB_dbi dbi, bool sums, struct kv_key prefix, kv_each_fn fn,
+		void *arg)
 {
 	CLEANUP(abortp) MDB_txn *txn = begun;
 	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
@@ -328,8 +369,12 @@ static int walk(MDB_txn *begun, MDB_dbi dbi, struct kv_key prefix, kv_each_fn fn
 	rc = mdb_cursor_get(cursor, &k, &v, prefix.len ? MDB_SET_RANGE : MDB_FIRST);
 	while (!rc && has_prefix(&k, &prefix)) {
 		struct kv_key key = { .data = k.mv_data, .len = k.mv_size };
-		int r = fn(arg, &key, v.mv_data, v.mv_size);
+		int r = sums ? strip_sum(key, &v) : 0;
 
+		if (r == 0)
+			r = fn(arg, &key, v.mv_data, v.mv_size);
+		else if (r == ERR_CORRUPT)
+			r = 0;
 		if (r)
 			return r;
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
@@ -344,16 +389,25 @@ int kv_each(struct kv *kv, unsigned table, struct kv_key prefix, kv_each_fn fn, 
 
 	if (r < 0)
 		return r;
-	r = walk(txn, table_of(kv, table), prefix, fn, arg);
+	r = walk(txn, table_of(kv, table), kv->sums, prefix, fn, arg);
 	pthread_rwlock_unlock(&kv->resize);
 	return r;
 }
 
 int kv_txn_put(struct kv_txn *t, unsigned table, struct kv_key key, const void *val, size_t len)
 {
-	MDB_val k = as_val(key.data, key.len), v = as_val(val, len);
+	size_t sum_len = t->kv->sums ? sizeof(uint64_t) : 0;
+	MDB_val k = as_val(key.data, key.len), v = { .mv_size = len + sum_len };
+	uint64_t sum = 0;
+	int r = sum_len ? sum_of(key, val, len, &sum) : 0;
 
-	return translate_in(t, mdb_put(t->txn, table_of(t->kv, table), &k, &v, 0));
+	if (r == 0)
+		r = translate_in(t, mdb_put(t->txn, table_of(t->kv, table), &k, &v, MDB_RESERVE));
+	if (r < 0)
+		return r;
+	memcpy(v.mv_data, val, len);
+	memcpy((char *)v.mv_data + len, &sum, sum_len);
+	return 0;
 }
 
 int kv_txn_del(struct kv_txn *t, unsigned table, struct kv_key key)
@@ -397,6 +451,105 @@ int kv_del(struct kv *kv, unsigned table, struct kv_key key)
 	struct one one = { .table = table, .key = key };
 
 	return kv_write(kv, del_one, &one);
+}
+
+/* ---- what may be damaged ---- */
+
+struct kv_old {
+	MDB_env *env;
+	MDB_txn *txn;
+};
+
+void kv_old_close(struct kv_old *old)
+{
+	if (!old)
+		return;
+	if (old->txn)
+		mdb_txn_abort(old->txn);
+	if (old->env)
+		mdb_env_close(old->env);
+	free(old);
+}
+
+int kv_old_open(const char *dir, struct kv_old **ret)
+{
+	struct kv_old *old = calloc(1, sizeof(*old));
+	int rc;
+
+	if (!old)
+		return -ENOMEM;
+	rc = mdb_env_create(&old->env);
+	if (!rc)
+		rc = mdb_env_set_maxdbs(old->env, KV_TABLES_MAX);
+	if (!rc)
+		rc = mdb_env_open(old->env, dir, MDB_RDONLY | MDB_NOLOCK, 0600);
+	if (!rc)
+		rc = mdb_txn_begin(old->env, NULL, MDB_RDONLY, &old->txn);
+	if (rc) {
+		kv_old_close(old);
+		return translate(rc);
+	}
+	*ret = old;
+	return 0;
+}
+
+int kv_old_get(struct kv_old *old, const char *table, struct kv_key key, struct buf *ret)
+{
+	MDB_val k = as_val(key.data, key.len), v;
+	MDB_dbi dbi;
+	int r = translate(mdb_dbi_open(old->txn, table, 0, &dbi));
+
+	if (r == 0)
+		r = translate(mdb_get(old->txn, dbi, &k, &v));
+	return r == 0 ? buf_add(ret, v.mv_data, v.mv_size) : r;
+}
+
+struct copy {
+	struct kv_old *old;
+	MDB_dbi from;
+	unsigned table;
+	bool sums;
+	uint64_t copied;
+};
+
+static int copy_row(struct kv_txn *t, struct copy *c, const MDB_val *k, MDB_val *v)
+{
+	struct kv_key key = { .data = k->mv_data, .len = k->mv_size };
+	int r = c->sums ? strip_sum(key, v) : 0;
+
+	if (r == 0)
+		r = kv_txn_put(t, c->table, key, v->mv_data, v->mv_size);
+	c->copied += r == 0;
+	return r == ERR_CORRUPT || r == -EINVAL ? 0 : r;
+}
+
+/* What cannot be read any further ends the table, not the copy. */
+static int copy_rows(struct kv_txn *t, void *arg)
+{
+	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
+	struct copy *c = arg;
+	MDB_val k, v;
+	int r = translate(mdb_cursor_open(c->old->txn, c->from, &cursor));
+
+	c->copied = 0;
+	while (r == 0 && !mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+		r = copy_row(t, c, &k, &v);
+	return r;
+}
+
+int kv_old_copy(struct kv_old *old, struct kv *to, unsigned table, bool sums, uint64_t *ret_lost)
+{
+	struct copy c = { .old = old, .table = table, .sums = sums };
+	MDB_stat stat;
+	int r = translate(mdb_dbi_open(old->txn, to->names[table], 0, &c.from));
+
+	*ret_lost = r == 0 || r == -ENOENT ? 0 : 1;
+	if (r < 0)
+		return 0; /* not there, or not to be found */
+	r = kv_write(to, copy_rows, &c);
+	if (r == 0 && !mdb_stat(old->txn, c.from, &stat) && stat.ms_entries > c.copied)
+		*ret_lost = stat.ms_entries - c.copied;
+	return r;
 }
 
 uint64_t kv_map_bytes(struct kv *kv)

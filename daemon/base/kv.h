@@ -6,6 +6,7 @@
 #ifndef MATRIXFS_KV_H
 #define MATRIXFS_KV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ struct kv_conf {
 	const char *const *tables; /* names; the index in this array names a table below */
 	unsigned table_count;      /* <= KV_TABLES_MAX */
 	uint64_t map_bytes;        /* first size of the map; it doubles when full */
+	/* Each row carries an XXH3 of its key and value. One whose sum is wrong is ERR_CORRUPT for
+	 * kv_get, and left out by kv_each. */
+	bool sums;
 };
 
 struct kv_key {
@@ -51,6 +55,18 @@ MUST_USE int kv_txn_del(struct kv_txn *t, unsigned table, struct kv_key key);
 /* One put or del in a transaction of its own. */
 MUST_USE int kv_put(struct kv *kv, unsigned table, struct kv_key key, const void *val, size_t len);
 MUST_USE int kv_del(struct kv *kv, unsigned table, struct kv_key key);
+/* An environment that may be damaged, opened only to be read: LMDB trusts its pages, so that any
+ * of these calls may end the process (see child.h). One thread, no other user of `dir`. */
+struct kv_old;
+MUST_USE int kv_old_open(const char *dir, struct kv_old **ret);
+void kv_old_close(struct kv_old *old);
+/* Appends the value as it is stored, a sum included. -ENOENT. */
+MUST_USE int kv_old_get(struct kv_old *old, const char *table, struct kv_key key, struct buf *ret);
+/* Copies the rows of one table of `to` that are sound; all if `sums` says they carry none.
+ * *ret_lost counts those that are not there, or not sound. */
+MUST_USE int kv_old_copy(struct kv_old *old, struct kv *to, unsigned table, bool sums,
+			 uint64_t *ret_lost);
+
 /* Present size of the map, for tests and status. */
 uint64_t kv_map_bytes(struct kv *kv);
 

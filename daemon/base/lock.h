@@ -17,7 +17,8 @@
 
 /* In the order in which they may be nested. */
 enum lock_rank {
-	LOCK_OPENFILES = 1,
+	LOCK_UNDERWAY = 1,
+	LOCK_OPENFILES,
 	LOCK_INODE,
 	LOCK_SCRATCH,
 	LOCK_NODE,
@@ -34,6 +35,8 @@ enum lock_rank {
 	LOCK_HUB,
 	LOCK_KV,
 	LOCK_HTTPC,
+	LOCK_HTTPD,
+	LOCK_FAILURES,
 	LOCK_TEST,
 };
 

@@ -119,6 +119,8 @@ static void print(enum log_level level, struct log_flood *flood, int r, const ch
 	line_vprintf(&l, fmt, ap);
 	if (r)
 		line_printf(&l, ": %s", err_text(r));
+	if (r && err_noted(r)[0])
+		line_printf(&l, " (%s)", err_noted(r));
 	if (held)
 		line_printf(&l, " held_back=%u", held);
 	line_write(&l);

@@ -25,7 +25,7 @@ int log_level_parse(const char *text);
 /* Prints one line; newlines and control bytes in it become '?'. With `flood`, at most one a
  * period. */
 void log_line(enum log_level level, struct log_flood *flood, const char *fmt, ...) PRINTF(3, 4);
-/* As log_line, appends ": <err_text(r)>" and returns r. */
+/* As log_line, appends ": <err_text(r)>", what was noted of r (err_note), and returns r. */
 int log_line_err(enum log_level level, struct log_flood *flood, int r, const char *fmt, ...)
 	PRINTF(4, 5);
 

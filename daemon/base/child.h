@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Work that may end its process, done in a short-lived child: reading what may be garbage with a
+ * library that trusts it. */
+#ifndef MATRIXFS_CHILD_H
+#define MATRIXFS_CHILD_H
+
+#include <stdint.h>
+
+#include "daemon/base/own.h"
+
+/* Runs fn in a copy of this process and returns what it returned (0 ... CHILD_RESULT_MAX), or
+ * ERR_CORRUPT if the child died, was still running after timeout_ms (it is killed then), or wrote
+ * a file of more than file_bytes_max. -EAGAIN and the like if there can be no child. What fn
+ * writes to memory stays in the child, but for mappings that are shared; it takes no locks that
+ * other threads may hold, and starts no thread. */
+#define CHILD_RESULT_MAX 63
+MUST_USE int child_run(int (*fn)(void *arg), void *arg, int64_t timeout_ms,
+		       uint64_t file_bytes_max);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the control socket: control.c (sockets, routes, errors) and the handlers by topic.
+ * Nobody else includes this. */
+#ifndef MATRIXFS_CONTROL_PRIV_H
+#define MATRIXFS_CONTROL_PRIV_H
+
+#include "daemon/base/httpd.h"
+#include "daemon/base/jwrite.h"
+#include "daemon/control.h"
+
+struct control {
+	struct control_conf conf;
+	int64_t since_s;               /* wall clock */
+	int64_t since_ms;              /* clock_ms() */
+	struct httpd *local, *address; /* or NULL */
+};
+
+/* Answers with what was written, which is taken; an error if there was no memory for it. */
+void control_reply(struct httpd_request *q, int status, struct buf *json);
+/* Answers with an error: its word ("not_found") and a sentence. */
+void control_refuse(struct httpd_request *q, int status, const char *error, const char *fmt, ...)
+	PRINTF(4, 5);
+/* The same for failure r. */
+void control_fail(struct httpd_request *q, int r);
+
+/* A handler: it answers q. rest is what follows the route's prefix in the path. */
+typedef void control_fn(struct control *c, struct httpd_request *q, const char *rest);
+
+/* How things are. */
+control_fn control_health, control_status, control_transfers, control_cache, control_why;
+/* The same for Prometheus. */
+control_fn control_metrics;
+/* Things to do, and how far they are. */
+control_fn control_pull, control_pin, control_unpin, control_evict, control_scrub;
+control_fn control_jobs, control_job, control_job_events, control_cancel_job;
+#endif

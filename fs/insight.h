@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control socket asks of the mount. No FUSE in here. Threads: any. */
+#ifndef MATRIXFS_INSIGHT_H
+#define MATRIXFS_INSIGHT_H
+
+#include "daemon/control.h"
+#include "fs/op.h"
+
+/* Fills a face that looks at these requests; both are borrowed as long as it is used. */
+void insight_face(struct ops *ops, const char *mountpoint, struct control_face *ret);
+
+#endif
