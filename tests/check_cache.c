@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_cache DIRECTORY [INDEX]: compares a cache that nobody runs on with the invariants of docs/formats.md;
- * with INDEX, that copy of its index is opened, which may mend it, and the cache itself is only read.
- * Prints a line for each that is broken, and one for each blob: "ETAG sealed|part|none PRESENT SIZE".
- * Ends with 1 if anything is broken. */
+/* check_cache DIRECTORY [INDEX]: compares a cache that nobody runs on with the invariants of
+ * docs/formats.md; with INDEX, that copy of its index is opened, which may mend it, and the cache
+ * itself is only read. Prints a line for each that is broken, and one for each blob: "ETAG
+ * sealed|part|none PRESENT SIZE". Ends with 1 if anything is broken. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -180,7 +180,8 @@ static void in_folder(struct check *c, int dir, const char *folder, const char *
 		broken(c, "blobs/%s/%s does not belong there", folder, name);
 	else if (!name[len])
 		check_blob(c, dir, name);
-	/* A map without its blob is what a kill in the middle of an eviction leaves: it is empty. */
+	/* A map without its blob: a kill in the middle of an eviction left it, and it counts for
+	 * nothing. */
 }
 
 static void in_blobs(struct check *c, int dir, const char *folder UNUSED, const char *name)

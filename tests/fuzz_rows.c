@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: rows of the index, as a disk may have them: table, length of the key, length of the value (two
- * bytes), key, value. The door to LMDB is played by this file, and so is what looks at its pages first. A value that begins with 'S' in the table of
- * commits gets a right sum, so that a manifest's insides are reached, too. Whatever the rows say, what is
- * known from them is well-formed. */
+/* Input: rows of the index, as a disk may have them: table, length of the key, length of the value
+ * (two bytes), key, value. The door to LMDB is played by this file, and so is what looks at its
+ * pages first. A value that begins with 'S' in the table of commits gets a right sum, so that a
+ * manifest's insides are reached, too. Whatever the rows say, what is known from them is
+ * well-formed. */
 #include "daemon/known.h"
 
 #include <assert.h>
