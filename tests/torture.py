@@ -25,8 +25,7 @@ import time
 
 from control import Control
 from hub import Hub
-from mountlib import (OPENS_WHEN_FULL, PROGRAM, SERVES_WHEN_FULL, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink,
-                      stat, within, xattr)
+from mountlib import PROGRAM, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink, stat, within, xattr
 from reading import READS, Outcome, Readers, plain
 
 MIB = 1 << 20
@@ -180,15 +179,13 @@ class Life:
     def calm(self):
         return not self.troubles and not self.unsettled and not self.options["offline"]
 
-    def allowed(self, file, by, held=False):
+    def allowed(self, file, by):
         """The errors a read may end with, now."""
         if time.monotonic() < self.doubted.get(file.etag, 0) or file.etag in self.lied:
-            return {"EIO", "ENOSPC"} if self.full else {"EIO"}
+            return {"EIO"}
         if file.etag in self.sure and (file.repo.id, file.commit) in self.known and by != BY_MAIN:
             return set()
-        if not self.calm:
-            return {"EIO", "ENOSPC"} if self.full else {"EIO"}
-        return {"EIO", "ENOSPC"} if self.full and not (SERVES_WHEN_FULL and (held or OPENS_WHEN_FULL)) else set()
+        return set() if self.calm else {"EIO"}
 
     def judge(self, what, outcome, file, allowed):
         self.note(f"{what}: {outcome}")
@@ -323,7 +320,6 @@ class Life:
         self.operations += 1
         self.note(f"look at {file} by {by}")
         id, type = file.repo.id, file.repo.type[:-1]
-        allowed = self.allowed_of_names(file, by)
         try:
             if stat(self.shown(file, by), ACCESS).st_size != file.size:
                 raise Broken(f"wrong size of {file}")
@@ -336,12 +332,7 @@ class Life:
         except TimeoutError as error:
             raise Broken(f"{error}") from None
         except OSError as error:
-            self.judge("look", Outcome.of(error.errno), file, allowed)
-
-    def allowed_of_names(self, file, by):
-        if self.calm and (OPENS_WHEN_FULL or not self.full):
-            return set()
-        return {"EIO", "ENOSPC"} if self.full else {"EIO"}
+            self.judge("look", Outcome.of(error.errno), file, set() if self.calm else {"EIO"})
 
     def see_ref(self, repo):
         asked = time.monotonic()
@@ -373,7 +364,7 @@ class Life:
         off, size = self.rng.randrange(file.size + 1), self.pick([1, 5000, MIB])
         want = file.plain.read_bytes()[off:off + size]
         self.operations += 1
-        allowed = self.allowed(file, BY_COMMIT, held=True)
+        allowed = self.allowed(file, BY_COMMIT)
         try:
             got = within(ACCESS, os.pread, fd, size, off)
             outcome = Outcome(wrong=got != want)
@@ -551,7 +542,7 @@ class Life:
 
     def settle(self):
         """The troubles are over: a file nobody has asked for yet can be had."""
-        if self.options["offline"] or self.troubles or self.full and not OPENS_WHEN_FULL:
+        if self.options["offline"] or self.troubles:
             return
         repo, n = self.hub.repo("probe/probe"), len(self.log)
         commit = repo.commit({"probe.bin": b"%d" % n, "probe.txt": b"%dx" % n})
