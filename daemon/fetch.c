@@ -37,6 +37,20 @@ struct late {
 	unsigned left;
 };
 
+/* A run that was left to bring what somebody waits for may have turned out slow. */
+static int demand_again(struct pull *p, int64_t now_ms)
+{
+	int r = 0;
+
+	if (p->verified_only || p->unkept_until_ms > now_ms)
+		return 0;
+	for (const struct waiter *w = p->waiters.first; w && r == 0; w = w->next)
+		r = fill_demand(&p->fill, w->off, w->off + w->len, RUN_BYTES_MIN, now_ms);
+	if (r < 0)
+		log_debug("what is waited for is not asked for again: %s", err_text(r));
+	return 0;
+}
+
 static int settle_late(void *arg, void *value)
 {
 	struct late *l = arg;
@@ -45,7 +59,7 @@ static int settle_late(void *arg, void *value)
 	waitlist_settle_late(&p->waiters, pull_late_ms_locked(p, l->now_ms, l->timeout_ms),
 			     ERR_TIMEOUT, l->settled);
 	l->left += p->waiters.first != NULL;
-	return 0;
+	return demand_again(p, l->now_ms);
 }
 
 static void *clockwork(void *arg)
@@ -332,7 +346,7 @@ static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
 	if (to < want.need.to)
 		to = want.need.to;
 	if (!there)
-		r = fill_want(&p->fill, want.need.from, to, URGENCY_DEMAND, want.run_max);
+		r = fill_demand(&p->fill, want.need.from, to, want.run_max, clock_ms());
 	if (r == 0)
 		r = want_range(p, &want.ahead, want.run_max);
 	return r < 0 ? r : want_range(p, &want.sweep, RUN_BYTES_MAX / 2);

@@ -5,8 +5,8 @@
  * to one window behind the stream's front still belongs to it.
  *
  * Where tensors are known, a reader may take some and leave others (a rank of a tensor-parallel
- * group): until PLAN_PROOF bytes have shown how it reads, its window stays below what it has read
- * in one stretch, and if it leaves gaps the window stays small and within the tensor. Random reads
+ * group): until it has read PLAN_PROOF bytes in one stretch its window stays at a quarter of them,
+ * and within the tensor until it has gone on into the next; if it leaves gaps, for good. Random reads
  * are followed by a sweep through the tensor, or through the file: each lets a little more come, so
  * that few cost little and many soon find all of it there. */
 #include "daemon/plan.h"
@@ -67,16 +67,26 @@ static void note(struct plan *p, uint64_t off, uint64_t end)
 	p->clock++;
 }
 
+/* True if the stream has gone on from one tensor into the next, further than the kernel's readahead
+ * would by itself. */
+static bool has_crossed(const struct plan_stream *s, const struct extents *tensors)
+{
+	const struct extent *tensor = NULL;
+
+	if (s->next - s->start > PLAN_SKIP)
+		tensor = extents_find(tensors, s->next - 1 - PLAN_SKIP);
+	return tensor && tensor->start > max_u64(s->start, tensors->data_start);
+}
+
 /* The largest window that what is known of the reader bears out. */
-static uint64_t window_cap(const struct plan *p, const struct plan_stream *s, bool tensors)
+static uint64_t window_cap(const struct plan *p, const struct plan_stream *s,
+			   const struct extents *tensors)
 {
 	uint64_t stretch = s->next - s->start;
 
-	if (!tensors)
+	if (!tensors->count || (!plan_has_gaps(p) && stretch >= PLAN_PROOF))
 		return PLAN_WINDOW_MAX;
-	if (plan_has_gaps(p))
-		return max_u64(chunk_floor(stretch / 4), CHUNK_BYTES);
-	return stretch < PLAN_PROOF ? max_u64(stretch / 2, PLAN_WINDOW_MIN) : PLAN_WINDOW_MAX;
+	return max_u64(chunk_floor(stretch / 4), CHUNK_BYTES);
 }
 
 /* Where the window of a stream may end. */
@@ -85,7 +95,7 @@ static uint64_t border(const struct plan *p, const struct plan_stream *s, uint64
 {
 	const struct extent *tensor = extents_find(tensors, s->next - 1);
 
-	return tensor && plan_has_gaps(p) ? tensor->end : size;
+	return tensor && (plan_has_gaps(p) || !has_crossed(s, tensors)) ? tensor->end : size;
 }
 
 /* Moves the stream's front and grows its window when the reader has used half of it. */
@@ -100,7 +110,7 @@ static void advance(struct plan *p, struct plan_stream *s, uint64_t end, uint64_
 	if (s->window && s->ahead > s->next + s->window / 2)
 		return;
 	window = s->window ? s->window * 2 : PLAN_WINDOW_MIN;
-	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, tensors->count > 0));
+	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, tensors));
 	ahead = min_u64(s->next + window, border(p, s, size, tensors));
 	s->window = window;
 	s->ahead = max_u64(s->ahead, chunk_ceil(ahead, size));

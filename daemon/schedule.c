@@ -122,7 +122,7 @@ static void run_link(struct run *run, int64_t now_ms)
 {
 	struct fill *f = run->fill;
 
-	run->moved_ms = now_ms;
+	run->began_ms = run->moved_ms = now_ms;
 	run->prev = NULL;
 	run->next = f->runs;
 	if (f->runs)
@@ -223,7 +223,8 @@ static bool want_has_gap(struct want *w)
 
 static uint64_t gap_end(const struct want *w)
 {
-	uint64_t end = w->from, max = min_u64(w->to, w->from + w->run_max);
+	uint64_t most = w->run_max > RUN_BYTES_MIN ? w->run_max : RUN_BYTES_MIN;
+	uint64_t end = w->from, max = min_u64(w->to, w->from + most);
 
 	while (end < max && taken_until(w->fill, end) == end)
 		end = chunk_end(chunk_of(end), blob_size(w->fill->blob));
@@ -258,42 +259,43 @@ static int run_give_back(struct run *run, uint64_t from)
 	return want_add(run->fill, from, end, run->urgency, RUN_BYTES_MAX);
 }
 
-/* Demands what is neither there nor about to come of [from, to). */
-static int demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max)
+/* True if a run will have come to `off` before another could. What was cut off would be on its way
+ * all the same for a while, for nobody. */
+static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
 {
-	uint64_t off = from;
+	uint64_t left = off - run->pos, brought = run->pos - run->start;
+	int64_t took = now_ms - run->began_ms;
+
+	if (off < run->pos + RUN_NEAR || took < RUN_SOON_MS)
+		return true;
+	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
+}
+
+int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max, int64_t now_ms)
+{
+	uint64_t off = chunk_floor(from), until;
 	int r = 0;
 
-	while (r == 0 && off < to) {
+	to = chunk_ceil(to, blob_size(f->blob));
+	while (r == 0 && off < to && !blob_is_sealed(f->blob)) {
 		struct run *run = run_at(f, off);
-		uint64_t until;
 
-		if (run && off >= run->pos + RUN_NEAR) {
+		if (run && off > run->pos && !comes_soon(run, off, now_ms))
 			r = run_give_back(run, off);
-			run = NULL;
-		}
 		until = taken_until(f, off);
-		if (until > off) {
-			off = until;
-			continue;
-		}
-		return r == 0 ? want_add(f, off, to, URGENCY_DEMAND, run_max) : r;
+		if (until == off)
+			return r == 0 ? want_add(f, off, to, URGENCY_DEMAND, run_max) : r;
+		off = until;
 	}
 	return r;
 }
 
 int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64_t run_max)
 {
-	uint64_t size = blob_size(f->blob);
-
+	assert(u != URGENCY_DEMAND);
 	from = chunk_floor(from);
-	to = chunk_ceil(to, size);
-	if (run_max < RUN_BYTES_MIN)
-		run_max = RUN_BYTES_MIN;
-	if (from >= to || blob_is_sealed(f->blob))
-		return 0;
-	return u == URGENCY_DEMAND ? demand(f, from, to, run_max)
-				   : want_add(f, from, to, u, run_max);
+	to = chunk_ceil(to, blob_size(f->blob));
+	return from < to && !blob_is_sealed(f->blob) ? want_add(f, from, to, u, run_max) : 0;
 }
 
 int fill_direct(struct fill *f, uint64_t off, uint64_t len)

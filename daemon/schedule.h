@@ -23,6 +23,7 @@
 #define RUN_BYTES_MIN (UINT64_C(1) << 20)
 #define RUN_BYTES_MAX (UINT64_C(16) << 20) /* one request asks for at most this */
 #define RUN_NEAR (UINT64_C(8) << 20)       /* a run so close before wanted bytes will bring them */
+#define RUN_SOON_MS 250                    /* as will one that comes to them within so long */
 #define RUN_DIRECT_MAX 16                  /* runs past the cache at once: each holds its bytes */
 #define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
 
@@ -40,7 +41,8 @@ struct run {
 	enum urgency urgency;
 	bool paused;              /* it brings nothing because we do not let it */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
-	int64_t moved_ms;         /* when it last brought bytes, or began */
+	int64_t began_ms;
+	int64_t moved_ms; /* when it last brought bytes, or began */
 	struct httpc_cancel cancel;
 	/* A run past the cache, for one reader, when the disk takes nothing: exactly his bytes. */
 	bool direct;
@@ -80,10 +82,14 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 
 /* A zeroed fill becomes one of that blob; it ends without runs and wants. */
 void fill_init(struct fill *f, struct schedule *s, struct blob *blob);
-/* Wants the absent chunks of [from, to), in runs of at most run_max. In demand, runs that are under
- * way to them and near are left to bring them; of one that is far its end is moved to `from`. */
+/* Wants the absent chunks of [from, to), in runs of at most run_max, less urgently than demand. */
 MUST_USE int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u,
 		       uint64_t run_max);
+/* Demands them: runs that will soon have come to them are left to bring them; of one that will not,
+ * the end is moved to `from`. To demand again what has not come yet is how a run that turned out
+ * slow is found. */
+MUST_USE int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
+			 int64_t now_ms);
 /* One past the last byte from off on that is in the file; off if that byte is not. */
 uint64_t fill_until(const struct fill *f, uint64_t off);
 /* Takes back what is wanted but not waited for. */

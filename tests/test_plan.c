@@ -267,14 +267,41 @@ static void who_reads_tensor_after_tensor_reads_the_file(UNUSED void **state)
 	extents_fini(&e);
 }
 
-static void at_first_the_window_stays_below_what_was_read(UNUSED void **state)
+static void at_first_the_window_is_a_quarter_of_what_was_read(UNUSED void **state)
 {
 	struct extents e = sixteen_tensors();
 	struct plan p = { 0 };
 
-	assert_true(read_through(&p, 0, 32 * MIB, GIB, &e) <= 17 * MIB);
+	assert_true(read_through(&p, 0, 32 * MIB, GIB, &e) <= 9 * MIB);
 	p = (struct plan){ 0 };
-	assert_true(read_through(&p, 0, 32 * MIB, GIB, &unknown) > 17 * MIB);
+	assert_true(read_through(&p, 0, 32 * MIB, GIB, &unknown) > 9 * MIB);
+	extents_fini(&e);
+}
+
+static void nothing_of_the_next_tensor_is_brought_before_the_reader_goes_on(UNUSED void **state)
+{
+	struct extents e = sixteen_tensors();
+	struct plan p = { 0 };
+
+	assert_int_equal(read_through(&p, 0, TENSOR - MIB, GIB, &e), MIB);
+	assert_true(read_through(&p, TENSOR - MIB, TENSOR + 2 * PLAN_SKIP, GIB, &e) > 0);
+	extents_fini(&e);
+}
+
+static void experts_left_out_are_not_brought(UNUSED void **state)
+{
+	struct extents e = sixteen_tensors();
+	struct plan p = { 0 };
+	uint64_t bytes = 0;
+
+	for (uint64_t i = 0; i < TENSORS; i += 2)
+		for (uint64_t off = i * TENSOR; off < (i + 1) * TENSOR; off += MIB) {
+			struct plan_want w = plan_read(&p, off, MIB, GIB, &e);
+
+			assert_true(w.ahead.to <= (i + 1) * TENSOR);
+			bytes += MIB;
+		}
+	assert_int_equal(bytes, GIB / 2);
 	extents_fini(&e);
 }
 
@@ -341,7 +368,9 @@ int main(void)
 		cmocka_unit_test(a_rank_that_takes_a_quarter_is_too),
 		cmocka_unit_test(without_tensors_the_same_reader_is_brought_more),
 		cmocka_unit_test(who_reads_tensor_after_tensor_reads_the_file),
-		cmocka_unit_test(at_first_the_window_stays_below_what_was_read),
+		cmocka_unit_test(at_first_the_window_is_a_quarter_of_what_was_read),
+		cmocka_unit_test(nothing_of_the_next_tensor_is_brought_before_the_reader_goes_on),
+		cmocka_unit_test(experts_left_out_are_not_brought),
 		cmocka_unit_test(random_reads_in_a_tensor_bring_that_tensor),
 		cmocka_unit_test(every_answer_is_sane),
 	};

@@ -80,7 +80,7 @@ static int teardown(void **state)
 
 static void want(struct world *w, uint64_t from, uint64_t to)
 {
-	assert_int_equal(fill_want(&w->pull->fill, from, to, URGENCY_DEMAND, RUN_BYTES_MAX), 0);
+	assert_int_equal(fill_demand(&w->pull->fill, from, to, RUN_BYTES_MAX, clock_ms()), 0);
 }
 
 static struct run *start_next(struct world *w)

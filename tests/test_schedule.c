@@ -74,7 +74,10 @@ static int teardown(void **state)
 
 static void want(struct fill *f, uint64_t from, uint64_t to, enum urgency u)
 {
-	assert_int_equal(fill_want(f, from, to, u, RUN_BYTES_MAX), 0);
+	if (u == URGENCY_DEMAND)
+		assert_int_equal(fill_demand(f, from, to, RUN_BYTES_MAX, NOW), 0);
+	else
+		assert_int_equal(fill_want(f, from, to, u, RUN_BYTES_MAX), 0);
 }
 
 static struct run *next(struct world *w)
@@ -165,14 +168,23 @@ static void what_is_on_its_way_is_not_asked_for_twice(void **state)
 	assert_int_equal(w->a.want_count, 0);
 }
 
-static void a_run_far_before_wanted_bytes_gives_them_away(void **state)
+/* A run from 0 to 16 MiB that brought bytes up to `pos` within a second. */
+static struct run *second_old_run(struct world *w, uint64_t pos)
 {
-	struct world *w = *state;
 	struct run *run;
 
 	want(&w->a, 0, 16 * MIB, URGENCY_AHEAD);
-	run = next_is(w, &w->a, 0, 16 * MIB);
-	carry_to(run, MIB + 100);
+	run = schedule_next(&w->all, NOW - 1000);
+	assert_int_equal(run->end, 16 * MIB);
+	carry_to(run, pos);
+	return run;
+}
+
+static void a_slow_run_far_before_wanted_bytes_gives_them_away(void **state)
+{
+	struct world *w = *state;
+	struct run *run = second_old_run(w, MIB + 100);
+
 	want(&w->a, 8 * MIB, 9 * MIB, URGENCY_DEMAND); /* near: it will bring them */
 	assert_null(next(w));
 	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
@@ -180,6 +192,34 @@ static void a_run_far_before_wanted_bytes_gives_them_away(void **state)
 	next_is(w, &w->a, 12 * MIB, 13 * MIB);
 	next_is(w, &w->a, 13 * MIB, 16 * MIB);
 	assert_null(next(w));
+}
+
+static void a_fast_run_keeps_them(void **state)
+{
+	struct world *w = *state;
+	struct run *run = second_old_run(w, 6 * MIB);
+
+	run->pos = 6 * MIB;
+	run->began_ms = NOW - 300;
+	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND); /* 450 ms away */
+	assert_int_equal(run->end, 15 * MIB);
+	run->end = 16 * MIB;
+	run->pos = 12 * MIB;
+	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 16 * MIB);
+}
+
+static void a_young_run_has_time_to_show_how_fast_it_is(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 16 * MIB, URGENCY_AHEAD);
+	run = next_is(w, &w->a, 0, 16 * MIB);
+	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 16 * MIB);
+	assert_int_equal(fill_demand(&w->a, 12 * MIB, 13 * MIB, MIB, NOW + RUN_SOON_MS), 0);
+	assert_int_equal(run->end, 12 * MIB);
 }
 
 static void two_who_wait_far_apart_get_a_run_each(void **state)
@@ -420,7 +460,9 @@ int main(void)
 		TEST(the_wanter_says_how_long_a_run_is),
 		TEST(present_chunks_are_not_brought_again),
 		TEST(what_is_on_its_way_is_not_asked_for_twice),
-		TEST(a_run_far_before_wanted_bytes_gives_them_away),
+		TEST(a_slow_run_far_before_wanted_bytes_gives_them_away),
+		TEST(a_fast_run_keeps_them),
+		TEST(a_young_run_has_time_to_show_how_fast_it_is),
 		TEST(two_who_wait_far_apart_get_a_run_each),
 		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
 		TEST(the_urgent_come_first),
