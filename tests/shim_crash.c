@@ -30,8 +30,8 @@ __attribute__((constructor)) static void begin(void)
 {
 	const char *path = getenv("CRASH_COUNT"), *at = getenv("CRASH_AT");
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-	void *map = fd < 0 ? MAP_FAILED :
-			     mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *map = fd < 0 ? MAP_FAILED
+			   : mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (map == MAP_FAILED)
 		return;
@@ -86,7 +86,7 @@ static int is_the_one(void)
 #define REAL(name) \
 	static __typeof__(name) *real; \
 	if (!real) \
-		real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+	real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 #define CHANGE(ours) \
 	do { \
