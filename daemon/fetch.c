@@ -17,6 +17,7 @@
 #define SEALERS 2
 #define IDLE_MS 10000
 #define TICK_MS 250
+#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 
 struct fetch {
 	struct fetch_conf conf;
@@ -213,11 +214,25 @@ static int open_blob(struct fetch *f, const struct source_blob *what, struct blo
 	return r == -EBUSY ? ERR_SIZE : r;
 }
 
+/* Its readers are served all the same, if need be past a full disk. */
+static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret,
+			  bool *ret_distrusted)
+{
+	int r = open_blob(f, what, ret, ret_distrusted);
+
+	if (err_is_disk(r) && f->conf.make_room(f->conf.make_room_arg))
+		r = open_blob(f, what, ret, ret_distrusted);
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	log_warn(r, "no file for etag=%s in the cache" FULL_ADVICE, what->etag);
+	return store_blob_homeless(f->conf.store, what->etag, what->file.size, ret);
+}
+
 int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
 {
 	struct blob *blob;
 	bool distrusted;
-	int r = open_blob(f, what, &blob, &distrusted);
+	int r = open_somewhere(f, what, &blob, &distrusted);
 
 	if (r < 0)
 		return r;

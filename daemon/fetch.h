@@ -42,7 +42,7 @@ void fetch_stop(struct fetch *f);
 void fetch_free(struct fetch *f);
 
 /* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
- * another size and in use; -ENOSPC, -EROFS and the like from the cache directory. */
+ * another size and in use; -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
 /* Tells another place where the blob of a handle lies. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);

@@ -70,7 +70,7 @@ struct pulls {
 	struct pull *hash_first, **hash_end;
 	struct distrusts distrusts; /* of blobs that nobody reads now */
 	bool strict;                /* all blobs are served only verified; set once */
-	bool full;                  /* the disk took nothing when it was last tried */
+	int64_t full_ms;            /* when the disk last took nothing; 0: it takes bytes */
 	bool stop;
 };
 
