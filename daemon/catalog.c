@@ -352,3 +352,41 @@ int catalog_del_blob(struct catalog *c, const char *etag)
 {
 	return kv_del(c->kv, TABLE_BLOB, str_key(etag));
 }
+
+struct sweep {
+	bool (*is_kept)(void *arg, const char *etag);
+	void *arg;
+	struct buf gone; /* etags, each with its NUL */
+};
+
+static int sweep_row(void *arg, const struct kv_key *key, const void *val, size_t val_len)
+{
+	struct sweep *s = arg;
+	char etag[DIGEST_HEX_MAX + 1];
+
+	name_of(key, 0, etag, sizeof(etag));
+	if (val_len && *(const char *)val != BLOB_SEALED)
+		return 0; /* distrust does not hang on a file */
+	return s->is_kept(s->arg, etag) ? 0 : buf_add(&s->gone, etag, strlen(etag) + 1);
+}
+
+static int del_swept(struct kv_txn *t, void *arg)
+{
+	const struct buf *gone = &((const struct sweep *)arg)->gone;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < gone->len; at += strlen(gone->data + at) + 1)
+		r = kv_txn_del(t, TABLE_BLOB, str_key(gone->data + at));
+	return r;
+}
+
+int catalog_sweep_blobs(struct catalog *c, bool (*is_kept)(void *arg, const char *etag), void *arg)
+{
+	struct sweep s = { .is_kept = is_kept, .arg = arg };
+	int r = kv_each(c->kv, TABLE_BLOB, (struct kv_key){ "", 0 }, sweep_row, &s);
+
+	if (r == 0 && s.gone.len)
+		r = kv_write(c->kv, del_swept, &s);
+	buf_free(&s.gone);
+	return r;
+}

@@ -59,5 +59,8 @@ struct catalog_blob {
 MUST_USE int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row);
 MUST_USE int catalog_get_blob(struct catalog *c, const char *etag, struct catalog_blob *ret);
 MUST_USE int catalog_del_blob(struct catalog *c, const char *etag);
+/* Takes away the rows of sealed blobs that are not kept any more: whose file was evicted. */
+MUST_USE int catalog_sweep_blobs(struct catalog *c, bool (*is_kept)(void *arg, const char *etag),
+				 void *arg);
 
 #endif

@@ -238,6 +238,7 @@ int catalog_mend(const struct kv_conf *conf, uint32_t version, struct buf *why)
 		return -errno;
 	/* It belongs to us alone, and only tells who reads: nothing in it is worth trusting. */
 	unlinkat(dirfd, LOCK_FILE, 0);
+	file_sweep(dirfd);
 	if (fstatat(dirfd, DATA_FILE, &st, 0) < 0 || is_vouched(dirfd))
 		return 0;
 	snprintf(m.new_dir, sizeof(m.new_dir), "%s/" NEW_DIR, conf->dir);

@@ -162,12 +162,21 @@ static int start_flight(struct node *n, const struct node_conf *conf)
 	return flight_new(&flight, &n->flight);
 }
 
+static bool has_file(void *arg, const char *etag)
+{
+	uint64_t size;
+
+	return store_blob_size(arg, etag, &size) == 0;
+}
+
 static int start_all(struct node *n, const struct node_conf *conf, struct buf *why)
 {
 	int r = store_open(conf->cache_dir, conf->owner, &n->store, why);
 
 	if (r == 0)
 		r = catalog_open(store_index_dir(n->store), &n->catalog, why);
+	if (r == 0)
+		r = catalog_sweep_blobs(n->catalog, has_file, n->store);
 	if (r == 0)
 		r = known_new(n->catalog, &n->known);
 	if (r == 0)

@@ -79,16 +79,23 @@ static const char *source_of(struct sealer *s, struct pull *p)
 static int seal(struct sealer *s, struct pull *p)
 {
 	struct catalog_blob row = { .size = p->what.file.size, .sealed = true };
-	int r = blob_sync(p->blob);
+	int r;
 
+	/* Chunks were given back to make room for others: it may come whole another time. */
+	if (blob_present_bytes(p->blob) != p->what.file.size)
+		return -EAGAIN;
+	r = blob_sync(p->blob);
 	snprintf(row.source, sizeof(row.source), "%s", source_of(s, p));
 	if (r == 0)
 		r = catalog_put_blob(s->conf.catalog, p->what.etag, &row);
 	if (r < 0)
 		return log_err(r, "cannot seal etag=%s path=%s", p->what.etag, p->what.path);
 	r = blob_seal(p->blob);
-	if (r < 0) /* made room for others meanwhile: it may come whole another time */
+	if (r < 0) { /* at the last moment */
+		if (catalog_del_blob(s->conf.catalog, p->what.etag) < 0)
+			log_debug("a stale row is left etag=%s", p->what.etag);
 		return r;
+	}
 	metrics_count(s->conf.metrics, sealed, 1);
 	log_debug("sealed etag=%s repo=%s path=%s", p->what.etag, p->what.repo.name, p->what.path);
 	return 0;

@@ -153,6 +153,8 @@ int store_open(const char *dir, const char *owner, struct store **ret, struct bu
 		r = take_lock(s, dir, owner, why);
 	if (r == 0)
 		r = check_version(s, dir, why);
+	if (r == 0)
+		file_sweep(s->dirfd);
 	if (r < 0) {
 		if (!why->len)
 			buf_printf(why, "cannot use the cache directory %s: %s", dir, err_text(r));

@@ -301,6 +301,30 @@ static void pins_come_back(void **state)
 	catalog_close(c);
 }
 
+static bool is_odd(void *arg UNUSED, const char *etag)
+{
+	return (etag[39] - '0') % 2;
+}
+
+static void rows_of_evicted_blobs_are_swept_away(void **state)
+{
+	struct catalog_blob sealed = { .size = 5, .sealed = true };
+	struct catalog_blob distrusted = { .size = 5, .distrusted = true }, row;
+	struct catalog *c = open_catalog(*state);
+	char etag[41];
+
+	for (int i = 0; i < 6; i++) {
+		snprintf(etag, sizeof(etag), "%040d", i);
+		assert_int_equal(catalog_put_blob(c, etag, i < 4 ? &sealed : &distrusted), 0);
+	}
+	assert_int_equal(catalog_sweep_blobs(c, is_odd, NULL), 0);
+	for (int i = 0; i < 6; i++) {
+		snprintf(etag, sizeof(etag), "%040d", i);
+		assert_int_equal(catalog_get_blob(c, etag, &row), i == 0 || i == 2 ? -ENOENT : 0);
+	}
+	catalog_close(c);
+}
+
 /* ---- bit rot ---- */
 
 #define ROWS 40
@@ -403,6 +427,7 @@ int main(void)
 		TEST(what_is_no_index_is_put_aside),
 		TEST(an_older_index_is_upgraded),
 		TEST(pins_come_back),
+		TEST(rows_of_evicted_blobs_are_swept_away),
 		TEST(a_flipped_bit_in_the_index_gives_no_wrong_row),
 	};
 

@@ -252,6 +252,17 @@ static void a_lock_excludes_others_until_it_is_closed(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
 
+static void what_a_killed_replace_left_is_swept_away(void **state)
+{
+	const struct place *p = *state;
+
+	assert_int_equal(file_replace(p->dirfd, ".new-0123456789abcdef", "x", 1, 0600), 0);
+	assert_int_equal(file_replace(p->dirfd, "kept", "x", 1, 0600), 0);
+	file_sweep(p->dirfd);
+	assert_int_equal(faccessat(p->dirfd, ".new-0123456789abcdef", F_OK, 0), -1);
+	assert_int_equal(faccessat(p->dirfd, "kept", F_OK, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +271,7 @@ int main(void)
 		TEST(a_replaced_file_reads_back),
 		TEST(a_path_with_directories_is_replaced_in_its_own),
 		TEST(a_failed_replacement_leaves_nothing_behind),
+		TEST(what_a_killed_replace_left_is_swept_away),
 		TEST(a_large_file_is_read_whole_or_not_at_all),
 		TEST(what_cannot_be_read_says_why),
 		TEST(bytes_go_to_their_place_and_come_back),

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#define TEMPORARY ".new-"
+
 static int check_dir(const char *path)
 {
 	struct stat st;
@@ -99,6 +101,22 @@ static int write_new(int dirfd, const char *name, const void *data, size_t len, 
 	return r;
 }
 
+void file_sweep(int dirfd)
+{
+	CLEANUP(closedirp) DIR *d = NULL;
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		closep(&fd);
+		return;
+	}
+	while ((e = readdir(d)))
+		if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
+			unlinkat(dirfd, e->d_name, 0);
+}
+
 int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
 {
 	const char *name;
@@ -111,7 +129,7 @@ int file_replace(int dirfd, const char *path, const void *data, size_t len, mode
 		return parent;
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		return -errno;
-	snprintf(temporary, sizeof(temporary), ".new-%016llx", (unsigned long long)random);
+	snprintf(temporary, sizeof(temporary), TEMPORARY "%016llx", (unsigned long long)random);
 	r = write_new(parent, temporary, data, len, mode);
 	if (r < 0)
 		return r;

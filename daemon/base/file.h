@@ -15,6 +15,8 @@ MUST_USE int file_mkdirs(const char *path);
 MUST_USE int file_read_all(int dirfd, const char *path, size_t max, struct buf *ret);
 /* Replaces path by these bytes: temporary file, fsync, rename, fsync of the directory. */
 MUST_USE int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+/* Removes what a process that was killed left of its file_replace() in this directory. */
+void file_sweep(int dirfd);
 /* Writes all, or fails. */
 MUST_USE int file_pwrite(int fd, const void *data, size_t len, uint64_t off);
 /* Reads exactly len bytes; -ENODATA at a premature end. */
