@@ -87,6 +87,7 @@ void control_status(struct control *c, struct httpd_request *q, const char *rest
 	jwrite_uint(&w, "cache_size", parts->cache_max_bytes);
 	jwrite_uint(&w, "cache_min_free", parts->cache_min_free_bytes);
 	jwrite_int(&w, "timeout_seconds", c->conf.timeout_ms / 1000);
+	control_write_limits(&w, "bytes_per_second", c->conf.node);
 	jwrite_object_end(&w);
 	write_hubs(&w, c->conf.node);
 	jwrite_object_end(&w);
