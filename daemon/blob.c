@@ -163,11 +163,32 @@ static void blob_closep(struct blob **b)
 		blob_close(*b);
 }
 
-int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, struct blob **ret)
+int blob_open_files(struct blob *b, bool sealed)
+{
+	struct stat st = { 0 };
+	int r = data_open(b, &st);
+	bool keep = (uint64_t)st.st_size == b->size;
+
+	if (r < 0)
+		return r;
+	if (sealed && keep && !blob_has_file(b, ".map")) {
+		b->sealed = true;
+		b->present_bytes = b->size;
+		return 0;
+	}
+	r = adopt_sums(b, keep);
+	if (r == 0)
+		r = map_open(b, &keep);
+	/* After the map is there: a whole file without one may pass for sealed. */
+	if (r == 0 && !keep)
+		r = data_resize(b, &st);
+	return r;
+}
+
+int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
+	      struct blob **ret)
 {
 	CLEANUP(blob_closep) struct blob *b = calloc(1, sizeof(*b));
-	struct stat st = { 0 };
-	bool keep;
 	int r;
 
 	if (!b)
@@ -180,21 +201,7 @@ int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed, str
 	b->fd = b->mapfd = -1;
 	lock_init(&b->lock, LOCK_BLOB);
 	cond_init(&b->quiet);
-	r = data_open(b, &st);
-	if (r < 0)
-		return r;
-	keep = (uint64_t)st.st_size == size;
-	if (sealed && keep && !blob_has_file(b, ".map")) {
-		b->sealed = true;
-		b->present_bytes = size;
-	} else {
-		r = adopt_sums(b, keep);
-		if (r == 0)
-			r = map_open(b, &keep);
-	}
-	/* After the map is there: a whole file without one may pass for sealed. */
-	if (r == 0 && !keep)
-		r = data_resize(b, &st);
+	r = kind == BLOB_HOMELESS ? blob_open_homeless(b) : blob_open_files(b, kind == BLOB_SEALED);
 	if (r == 0)
 		r = data_map(b);
 	if (r == 0)
@@ -332,6 +339,10 @@ bool blob_has(struct blob *b, uint32_t i)
 /* The chunk is absent, but the blocks it had may be about to be given back: that comes first. */
 int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
 {
+	int r = atomic_load(&b->homeless) ? blob_find_home(b) : 0;
+
+	if (r < 0)
+		return r;
 	lock_take(&b->lock);
 	lock_drop(&b->lock);
 	return file_pwrite(b->fd, data, len, off);

@@ -24,6 +24,7 @@ struct fetch_conf {
 	struct source *const *sources; /* in order of preference; none when offline */
 	unsigned source_count;         /* <= 64 */
 	int64_t timeout_ms;            /* a run gives up after so long without progress */
+	bool strict;                   /* no byte is served before its blob's digest was right */
 	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg);   /* see stream.h */
 	void *make_room_arg;
@@ -41,7 +42,7 @@ void fetch_stop(struct fetch *f);
 void fetch_free(struct fetch *f);
 
 /* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
- * another size and in use; -ENOSPC, -EROFS and the like from the cache directory. */
+ * another size and in use; -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
 /* Tells another place where the blob of a handle lies. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);

@@ -10,6 +10,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 #include "daemon/known_priv.h"
 
 #define LOADED_FILES_MAX 200000 /* files in manifests kept although nobody holds them */
@@ -234,6 +235,17 @@ struct repo *known_repo(struct known *k, const struct repo_id *id)
 	return r;
 }
 
+/* What a full disk cannot take is known until the stop, and asked for again after it. */
+static bool is_known_all_the_same(int r)
+{
+	if (err_is_disk(r))
+		log_warn(
+			r,
+			"what the hubs said cannot be written to the index, and is known until the "
+			"stop only");
+	return r == 0 || err_is_disk(r);
+}
+
 int known_add_repo(struct known *k, const struct repo_id *asked, const struct repo_id *canonical)
 {
 	char asked_key[REPO_KEY_MAX + 1], key[REPO_KEY_MAX + 1];
@@ -244,7 +256,7 @@ int known_add_repo(struct known *k, const struct repo_id *asked, const struct re
 	r = catalog_put_repo(k->catalog, key, key);
 	if (r == 0 && strcmp(asked_key, key) != 0)
 		r = catalog_put_repo(k->catalog, asked_key, key);
-	if (r < 0)
+	if (!is_known_all_the_same(r))
 		return r;
 	lock_take(&k->lock);
 	r = name_repo_locked(k, asked, canonical);
@@ -271,7 +283,7 @@ int known_set_ref(struct known *k, struct repo *r, const char *name, const char 
 	struct ref *ref;
 	int rc = catalog_put_ref(k->catalog, r->key, name, commit, clock_wall_s());
 
-	if (rc < 0)
+	if (!is_known_all_the_same(rc))
 		return rc;
 	lock_take(&k->lock);
 	rc = need_ref(r, name, &ref);
@@ -463,7 +475,7 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 {
 	int rc = catalog_put_commit(k->catalog, r->key, commit, date_s, files);
 
-	if (rc < 0) {
+	if (!is_known_all_the_same(rc)) {
 		manifest_free(files);
 		return rc;
 	}

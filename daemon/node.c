@@ -24,7 +24,6 @@
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
-#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct node {
@@ -119,6 +118,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.sources = n->sources,
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
+		.strict = conf->strict,
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
@@ -422,12 +422,10 @@ int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct han
 	if (!h)
 		return -ENOMEM;
 	r = fetch_open(n->fetch, &what, &h->pull);
-	if ((r == -ENOSPC || r == -EDQUOT) && make_room(n))
-		r = fetch_open(n->fetch, &what, &h->pull);
 	if (r < 0) {
 		free(h);
-		return log_err(r, "cannot open path=%s repo=%s in the cache%s", what.path,
-			       what.repo.name, r == -ENOSPC ? FULL_ADVICE : "");
+		return log_err(r, "cannot open path=%s repo=%s in the cache", what.path,
+			       what.repo.name);
 	}
 	atomic_init(&h->refs, 1);
 	h->blob = fetch_blob(h->pull);

@@ -190,7 +190,7 @@ int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_free)
 	return file_space(s->dirfd, ret_free, ret_total);
 }
 
-static int open_blob_locked(struct store *s, const char *etag, uint64_t size, bool sealed,
+static int open_blob_locked(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
 			    struct blob **ret)
 {
 	struct blob *b = map_find_str(&s->open, etag);
@@ -203,7 +203,7 @@ static int open_blob_locked(struct store *s, const char *etag, uint64_t size, bo
 		*ret = b;
 		return 0;
 	}
-	r = blob_open(s, etag, size, sealed, &b);
+	r = blob_open(s, etag, size, kind, &b);
 	if (r < 0)
 		return r;
 	b->unused = true;
@@ -220,7 +220,7 @@ int store_peek(struct store *s, const char *etag, uint64_t size, bool sealed, st
 	int r;
 
 	lock_take(&s->lock);
-	r = open_blob_locked(s, etag, size, sealed, ret);
+	r = open_blob_locked(s, etag, size, sealed ? BLOB_SEALED : BLOB_FILLING, ret);
 	lock_drop(&s->lock);
 	return r;
 }
@@ -230,7 +230,7 @@ int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed, st
 	int r;
 
 	lock_take(&s->lock);
-	r = open_blob_locked(s, etag, size, sealed, ret);
+	r = open_blob_locked(s, etag, size, sealed ? BLOB_SEALED : BLOB_FILLING, ret);
 	if (r == 0 && (*ret)->unused) {
 		(*ret)->unused = false;
 		blob_note_use(*ret);
@@ -270,6 +270,16 @@ uint64_t store_disk_bytes(struct store *s, const char *etag)
 	if (fstatat(s->dirfd, path, &st, 0) < 0)
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
+}
+
+int store_blob_homeless(struct store *s, const char *etag, uint64_t size, struct blob **ret)
+{
+	int r;
+
+	lock_take(&s->lock);
+	r = open_blob_locked(s, etag, size, BLOB_HOMELESS, ret);
+	lock_drop(&s->lock);
+	return r;
 }
 
 int store_blob_size(struct store *s, const char *etag, uint64_t *ret)

@@ -40,6 +40,7 @@ struct blob {
 	int mapfd;  /* the chunk map; -1 when opened sealed */
 	void *data; /* whole file mapped; NULL if empty */
 	atomic_bool sealed;
+	atomic_bool homeless; /* the disk had no room for its files */
 	atomic_bool dropped; /* its bytes were wrong once: the file may hold more than is present */
 	struct blob_chunk *state; /* one a chunk; NULL when opened sealed */
 	atomic_ullong present_bytes;
@@ -53,8 +54,15 @@ struct blob {
 /* "blobs/aa/<etag>" plus suffix. */
 void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX]);
 /* Opens or makes the files of a blob; the caller puts it into the store's map. */
-MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, bool sealed,
+enum blob_kind { BLOB_FILLING, BLOB_SEALED, BLOB_HOMELESS };
+MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
 		       struct blob **ret);
+/* Its files alone: opened, or made. */
+MUST_USE int blob_open_files(struct blob *b, bool sealed);
+/* Gives a blob a place in memory, where nothing is ever put. */
+MUST_USE int blob_open_homeless(struct blob *b);
+/* Makes the files of a homeless blob, if the disk lets it. */
+MUST_USE int blob_find_home(struct blob *b);
 /* One of its files, named by suffix, is there / is removed if it is there. */
 bool blob_has_file(const struct blob *b, const char *suffix);
 void blob_remove_file(const struct blob *b, const char *suffix);

@@ -58,14 +58,14 @@ static int put_piece(struct carrier *c, const char *data, size_t len)
 	return r;
 }
 
-/* The disk takes bytes again, if it did not. */
-static void note_kept_locked(struct carrier *c)
+/* The disk takes bytes again, if it did not and has not refused any for a while. */
+static void note_kept_locked(struct carrier *c, int64_t now_ms)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 
-	if (c->run->direct || !pulls->full)
+	if (c->run->direct || !pulls->full_ms || now_ms - pulls->full_ms < UNKEPT_MS)
 		return;
-	pulls->full = false;
+	pulls->full_ms = 0;
 	log_info("the cache's disk takes bytes again");
 }
 
@@ -82,10 +82,11 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
+	c->pull->moved_ms = now;
 	c->end = c->run->end;
 	c->pull->sources_used |= UINT64_C(1) << c->source;
 	c->pull->source = c->all->conf.sources[c->source]->name;
-	note_kept_locked(c);
+	note_kept_locked(c, now);
 	pull_settle_ready_locked(c->pull, &settled);
 	pull_hash_kick_locked(c->pull);
 	if (pace_bytes(&pulls->schedule.pace, brought, now) && streams_kick_locked(c->all) < 0)
@@ -194,7 +195,7 @@ static uint64_t bad_sources(struct carrier *c)
 	uint64_t bad;
 
 	lock_take(&pulls->lock);
-	bad = c->pull->distrust.sources_bad;
+	bad = distrust_shunned(&c->pull->distrust, c->all->conf.source_count, clock_ms());
 	lock_drop(&pulls->lock);
 	return bad;
 }
@@ -236,7 +237,7 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
-/* A server has more than it can do. */
+/* A server has more than it can do: there are to be fewer requests, and this may be one too many. */
 static void slow_down(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
@@ -259,6 +260,8 @@ static int after_failure(struct carrier *c, int r)
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c);
+	if (c->pos == c->end)
+		return 0;
 	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
 		     c->all->conf.sources[c->source]->name, c->pull->what.etag,
 		     (unsigned long long)c->pos);
@@ -283,6 +286,8 @@ static int carry_bytes(struct carrier *c)
 
 		if (atomic_load(&c->all->stop))
 			return ERR_STOPPING;
+		if (c->pos == c->end)
+			return 0;
 		r = ask_source(c);
 		if (r == 0)
 			return 0;
@@ -299,8 +304,8 @@ static void report_full(struct carrier *c, int r)
 	bool before;
 
 	lock_take(&pulls->lock);
-	before = pulls->full;
-	pulls->full = true;
+	before = pulls->full_ms;
+	pulls->full_ms = clock_ms();
 	lock_drop(&pulls->lock);
 	if (!before)
 		log_warn(r, "the cache's disk takes no bytes: files are served without being kept, "

@@ -735,6 +735,54 @@ static void a_directory_that_cannot_be_written_is_refused(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
+/* ---- a full disk ---- */
+
+static void a_homeless_blob_keeps_bytes_as_soon_as_it_can(UNUSED void **state)
+{
+	struct workdir p;
+	struct store *s;
+	struct blob *b;
+	const char *data;
+
+	workdir_init(&p);
+	s = open_store(&p);
+	assert_int_equal(store_blob_homeless(s, ETAG, SIZE, &b), 0);
+	assert_int_equal(store_disk_bytes(s, ETAG), 0);
+	assert_false(blob_has(b, 0));
+	data = blob_data(b, 0);
+	fill_chunk(b, 2);
+	assert_true(blob_has(b, 2));
+	assert_ptr_equal(blob_data(b, 0), data); /* whoever has it may go on */
+	assert_true(fake_bytes_are(SEED, chunk_start(2), blob_data(b, chunk_start(2)), 1000));
+	assert_true(store_disk_bytes(s, ETAG) > 0);
+	blob_unref(b);
+	b = open_blob(s);
+	assert_true(blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+	workdir_fini(&p);
+}
+
+static void a_homeless_blob_says_why_while_it_cannot(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	struct workdir p;
+	struct store *s;
+	struct blob *b;
+
+	workdir_init(&p);
+	s = open_store(&p);
+	buf_printf(&path, "%s/blobs/00", p.path);
+	closep(&(int){ open(buf_str(&path), O_WRONLY | O_CREAT, 0600) }); /* in the way */
+	assert_int_equal(store_blob_homeless(s, ETAG, SIZE, &b), 0);
+	assert_int_equal(blob_write(b, "x", 1, 0), -ENOTDIR);
+	unlink(buf_str(&path));
+	assert_int_equal(blob_write(b, "x", 1, 0), 0);
+	blob_unref(b);
+	store_close(s);
+	workdir_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -770,6 +818,8 @@ int main(void)
 		TEST(a_missing_directory_is_made),
 		TEST(a_path_that_is_a_file_is_refused),
 		TEST(a_directory_that_cannot_be_written_is_refused),
+		cmocka_unit_test(a_homeless_blob_keeps_bytes_as_soon_as_it_can),
+		cmocka_unit_test(a_homeless_blob_says_why_while_it_cannot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
