@@ -50,7 +50,7 @@ struct control_conf {
 	const char *cache_dir;
 	const char *listen; /* ADDRESS:PORT, or NULL */
 	int64_t timeout_ms;
-	bool offline;
+	bool offline, strict; /* as node_conf's */
 };
 
 /* Opens the socket (and the address) and answers. Sentences in why. */

@@ -23,16 +23,22 @@ static uint64_t *field(struct throttle_limits *l, size_t i)
 	return (uint64_t *)(void *)((char *)l + limits[i].offset);
 }
 
+void control_write_limits(struct jwrite *w, const char *key, struct node *n)
+{
+	struct throttle_limits now = node_limits(n);
+
+	jwrite_object(w, key);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+		jwrite_uint(w, limits[i].name, *field(&now, i));
+	jwrite_object_end(w);
+}
+
 void control_limits(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
 	struct jwrite w = { .to = &b };
-	struct throttle_limits now = node_limits(c->conf.node);
 
-	jwrite_object(&w, NULL);
-	for (size_t i = 0; i < ARRAY_LEN(limits); i++)
-		jwrite_uint(&w, limits[i].name, *field(&now, i));
-	jwrite_object_end(&w);
+	control_write_limits(&w, NULL, c->conf.node);
 	control_reply(q, 200, &b);
 }
 

@@ -33,6 +33,7 @@ typedef void control_fn(struct control *c, struct httpd_request *q, const char *
 control_fn control_health, control_status, control_transfers, control_cache, control_why;
 /* Bytes per second, to see and to set. */
 control_fn control_limits, control_set_limits;
+void control_write_limits(struct jwrite *w, const char *key, struct node *n);
 /* The same for Prometheus. */
 control_fn control_metrics;
 /* Things to do, and how far they are. */

@@ -83,10 +83,12 @@ void control_status(struct control *c, struct httpd_request *q, const char *rest
 	write_mount(&w, c->conf.face);
 	jwrite_text(&w, "cache", c->conf.cache_dir);
 	jwrite_bool(&w, "offline", c->conf.offline);
+	jwrite_text(&w, "verify", c->conf.strict ? "strict" : "stream");
 	jwrite_object(&w, "limits");
 	jwrite_uint(&w, "cache_size", parts->cache_max_bytes);
 	jwrite_uint(&w, "cache_min_free", parts->cache_min_free_bytes);
 	jwrite_int(&w, "timeout_seconds", c->conf.timeout_ms / 1000);
+	control_write_limits(&w, "bytes_per_second", c->conf.node);
 	jwrite_object_end(&w);
 	write_hubs(&w, c->conf.node);
 	jwrite_object_end(&w);

@@ -232,6 +232,7 @@ static int open_control(struct program *p, struct buf *why)
 		.listen = o->control_listen,
 		.timeout_ms = o->timeout * 1000,
 		.offline = o->offline,
+		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 	};
 
 	insight_face(&p->ops, p->mountpoint, &p->face);

@@ -319,11 +319,16 @@ static void limits_are_set_one_by_one(void **state)
 	CLEANUP(jdoc_freep)
 	struct jdoc *d = json(f, "PUT", "/v1/limits", "{\"total\":5000,\"background\":100}", 200);
 	CLEANUP(jdoc_freep) struct jdoc *then = json(f, "PUT", "/v1/limits", "{\"total\":0}", 200);
+	CLEANUP(jdoc_freep) struct jdoc *status = NULL;
+	const struct jval *shown;
 
 	assert_int_equal(jval_get_size(jdoc_root(d), "total"), 5000);
 	assert_int_equal(jval_get_size(jdoc_root(then), "total"), 0);
 	assert_int_equal(jval_get_size(jdoc_root(then), "background"), 100);
 	assert_int_equal(node_limits(f->seeded->node).of[URGENCY_BACKGROUND], 100);
+	status = json(f, "GET", "/v1/status", "", 200);
+	shown = jval_get(jval_get(jdoc_root(status), "limits"), "bytes_per_second");
+	assert_int_equal(jval_get_size(shown, "background"), 100);
 }
 
 static void on_an_address_nothing_can_be_changed(void **state)
