@@ -4,7 +4,7 @@
  *   repo    key                 canonical key
  *   ref     key NUL ref         commit (40 hex), u64 checked_s
  *   commit  key NUL commit      u64 date_s, packed manifest
- *   blob    etag                u8 sealed, u64 size, source
+ *   blob    etag                u8 state, u64 size, source
  *   pin     key NUL revision    u64 since_s, commit (40 hex, or nothing) */
 #include "daemon/catalog.h"
 
@@ -19,6 +19,7 @@
 #define CATALOG_VERSION 2
 #define MAP_BYTES_FIRST (UINT64_C(16) << 20)
 
+enum blob_state { BLOB_SEALED = 1, BLOB_DISTRUSTED = 2 };
 enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB, TABLE_PIN };
 static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob", "pin" };
 
@@ -321,9 +322,9 @@ int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg)
 int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
-	char sealed = row->sealed;
+	char state = row->sealed ? BLOB_SEALED : row->distrusted ? BLOB_DISTRUSTED : 0;
 
-	buf_add(&b, &sealed, 1);
+	buf_add(&b, &state, 1);
 	buf_add_u64(&b, row->size);
 	buf_add_str(&b, row->source);
 	if (b.failed)
@@ -340,7 +341,8 @@ int catalog_get_blob(struct catalog *c, const char *etag, struct catalog_blob *r
 		return r;
 	if (row.len < 1 + sizeof(uint64_t))
 		return ERR_CORRUPT;
-	ret->sealed = row.data[0] == 1;
+	ret->sealed = row.data[0] == BLOB_SEALED;
+	ret->distrusted = row.data[0] == BLOB_DISTRUSTED;
 	ret->size = get_u64(row.data + 1);
 	snprintf(ret->source, sizeof(ret->source), "%s", row.data + 1 + sizeof(uint64_t));
 	return 0;

@@ -53,6 +53,7 @@ int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg);
 struct catalog_blob {
 	uint64_t size;
 	bool sealed;
+	bool distrusted;  /* its digest was wrong, and not right since */
 	char source[256]; /* name of the source that gave (the last of) its bytes; may be cut */
 };
 MUST_USE int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row);

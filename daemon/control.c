@@ -2,74 +2,16 @@
 #include "daemon/control_priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/err.h"
 #include "daemon/base/listen.h"
-#include "daemon/base/log.h"
 
 #define THREADS 2
 #define CONNECTIONS_MAX 64
 #define BODY_MAX 65536
 #define IDLE_MS 60000
 #define STOP_MS 1000
-
-/* --- answers */
-
-void control_reply(struct httpd_request *q, int status, struct buf *json)
-{
-	if (buf_add(json, "\n", 1) < 0)
-		buf_free(json);
-	httpd_reply(q, status, "application/json", json, NULL);
-}
-
-static void refuse(struct httpd_request *q, int status, const char *error, const char *allow,
-		   const char *message)
-{
-	CLEANUP(buf_free) struct buf b = { 0 };
-	struct jwrite w = { .to = &b };
-
-	jwrite_object(&w, NULL);
-	jwrite_text(&w, "error", error);
-	jwrite_text(&w, "message", message);
-	jwrite_object_end(&w);
-	buf_add(&b, "\n", 1);
-	httpd_reply(q, status, "application/json", &b, allow);
-}
-
-void control_refuse(struct httpd_request *q, int status, const char *error, const char *fmt, ...)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	refuse(q, status, error, NULL, buf_str(&text));
-}
-
-void control_fail(struct httpd_request *q, int r)
-{
-	static const struct {
-		int r, status;
-		const char *error;
-	} table[] = {
-		{ ERR_NOREPO, 404, "no_repository" },  { ERR_NOREV, 404, "no_revision" },
-		{ ERR_NOENTRY, 404, "no_file" },       { -ENOENT, 404, "not_found" },
-		{ -ENOTDIR, 404, "not_found" },        { -EINVAL, 400, "bad_request" },
-		{ -ENAMETOOLONG, 400, "bad_request" }, { -EAGAIN, 503, "busy" },
-		{ ERR_STOPPING, 503, "stopping" },     { -ENOMEM, 503, "no_memory" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(table); i++)
-		if (table[i].r == r) {
-			refuse(q, table[i].status, table[i].error, NULL, err_text(r));
-			return;
-		}
-	refuse(q, err_http(r), "failed", NULL, err_text(r));
-}
 
 /* --- routes */
 
@@ -88,6 +30,8 @@ static const struct route routes[] = {
 	{ "GET", "/v1/transfers", "", false, control_transfers },
 	{ "GET", "/v1/cache", "", false, control_cache },
 	{ "GET", "/v1/why", "", true, control_why },
+	{ "GET", "/v1/limits", "", true, control_limits },
+	{ "PUT", "/v1/limits", "", true, control_set_limits },
 	{ "POST", "/v1/pull", "", true, control_pull },
 	{ "POST", "/v1/pin", "", true, control_pin },
 	{ "POST", "/v1/unpin", "", true, control_unpin },
@@ -140,8 +84,7 @@ static void dispatch(struct control *c, struct httpd_request *q, bool local)
 		buf_printf(&allow, "%s%s", allow.len ? ", " : "", route->method);
 	}
 	if (allow.len)
-		refuse(q, 405, "method_not_allowed", buf_str(&allow),
-		       "this endpoint has another method");
+		control_refuse_method(q, buf_str(&allow));
 	else
 		control_refuse(q, 404, "no_endpoint", "there is no endpoint %s%s", httpd_path(q),
 			       local ? "" : " on this address");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the control socket: control.c (sockets, routes, errors) and the handlers by topic.
+/* Inside of the control socket: control.c (sockets, routes), control_reply.c (answers) and
+ * the handlers by topic.
  * Nobody else includes this. */
 #ifndef MATRIXFS_CONTROL_PRIV_H
 #define MATRIXFS_CONTROL_PRIV_H
@@ -20,6 +21,8 @@ void control_reply(struct httpd_request *q, int status, struct buf *json);
 /* Answers with an error: its word ("not_found") and a sentence. */
 void control_refuse(struct httpd_request *q, int status, const char *error, const char *fmt, ...)
 	PRINTF(4, 5);
+/* The same for a method that is none of those allowed. */
+void control_refuse_method(struct httpd_request *q, const char *allow);
 /* The same for failure r. */
 void control_fail(struct httpd_request *q, int r);
 
@@ -28,6 +31,8 @@ typedef void control_fn(struct control *c, struct httpd_request *q, const char *
 
 /* How things are. */
 control_fn control_health, control_status, control_transfers, control_cache, control_why;
+/* Bytes per second, to see and to set. */
+control_fn control_limits, control_set_limits;
 /* The same for Prometheus. */
 control_fn control_metrics;
 /* Things to do, and how far they are. */

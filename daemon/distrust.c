@@ -4,6 +4,34 @@
 #include <stdio.h>
 #include <string.h>
 
+static uint64_t all_of(unsigned source_count)
+{
+	return source_count >= 64 ? UINT64_MAX : (UINT64_C(1) << source_count) - 1;
+}
+
+void distrust_blame(struct distrust *d, uint64_t used, unsigned source_count, int64_t now_ms)
+{
+	uint64_t all = all_of(source_count);
+
+	d->strikes++;
+	if (used & d->once)
+		d->twice_until_ms = now_ms + DISTRUST_BAR_MS;
+	d->twice |= used & d->once;
+	d->once |= used;
+	if ((d->twice & all) != all)
+		return;
+	d->barred_until_ms = now_ms + DISTRUST_BAR_MS;
+	d->twice = 0; /* after that each has one more try */
+}
+
+uint64_t distrust_shunned(const struct distrust *d, unsigned source_count, int64_t now_ms)
+{
+	uint64_t all = all_of(source_count);
+	uint64_t twice = now_ms < d->twice_until_ms ? d->twice : 0;
+
+	return (d->once & all) == all ? twice : d->once;
+}
+
 static int find(const struct distrusts *all, const char *etag)
 {
 	for (int i = 0; all->live && i < DISTRUST_MAX; i++)

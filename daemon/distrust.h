@@ -11,11 +11,21 @@
 
 #define DISTRUST_MAX 256
 
+#define DISTRUST_BAR_MS (30 * 1000)
+
+/* Bits of sources: bit i is source i, at most 64. */
 struct distrust {
 	unsigned strikes;        /* wrong digests in a row; 0: trusted */
-	int64_t barred_until_ms; /* ERR_DIGEST at once until then */
-	uint64_t sources_bad;    /* bit i: source i was part of a wrong digest */
+	int64_t barred_until_ms; /* nobody is left to ask until then: ERR_DIGEST at once */
+	uint64_t once, twice;    /* sources that were part of so many wrong digests */
+	int64_t twice_until_ms;  /* those are not asked until then */
 };
+
+/* The digest of bytes that these sources gave was wrong, now: whoever was part of it once is not
+ * asked while another is left, whoever was twice not for DISTRUST_BAR_MS. */
+void distrust_blame(struct distrust *d, uint64_t used, unsigned source_count, int64_t now_ms);
+/* The sources that are not to be asked now. */
+uint64_t distrust_shunned(const struct distrust *d, unsigned source_count, int64_t now_ms);
 
 struct distrusts {
 	struct {

@@ -33,7 +33,7 @@ struct fetch {
 
 struct late {
 	struct waitlist *settled;
-	int64_t now_ms;
+	int64_t now_ms, timeout_ms;
 	unsigned left;
 };
 
@@ -42,7 +42,8 @@ static int settle_late(void *arg, void *value)
 	struct late *l = arg;
 	struct pull *p = value;
 
-	waitlist_settle_late(&p->waiters, l->now_ms, ERR_TIMEOUT, l->settled);
+	waitlist_settle_late(&p->waiters, pull_late_ms_locked(p, l->now_ms, l->timeout_ms),
+			     ERR_TIMEOUT, l->settled);
 	l->left += p->waiters.first != NULL;
 	return 0;
 }
@@ -55,7 +56,7 @@ static void *clockwork(void *arg)
 	lock_take(&all->lock);
 	while (!all->stop) {
 		struct waitlist settled = { 0 };
-		struct late late = { &settled, clock_ms(), 0 };
+		struct late late = { &settled, clock_ms(), f->conf.timeout_ms, 0 };
 
 		map_each(&all->by_etag, settle_late, &late);
 		if (late.left && streams_kick_locked(f->streams) < 0)
@@ -127,6 +128,7 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
 		return -ENOMEM;
 	f->conf = *conf;
 	pulls_init(&f->pulls);
+	f->pulls.strict = conf->strict;
 	throttle_init(&f->throttle);
 	cond_init(&f->parked);
 	r = start_threads(f);
@@ -193,13 +195,15 @@ void fetch_free(struct fetch *f)
 }
 
 /* The blob of a pull, sealed if the catalog says so. */
-static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret)
+static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret,
+		     bool *ret_distrusted)
 {
 	struct catalog_blob row = { 0 };
 	int r = catalog_get_blob(f->conf.catalog, what->etag, &row);
 
 	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
 		return r;
+	*ret_distrusted = row.distrusted;
 	if (row.sealed && row.size != what->file.size)
 		return ERR_SIZE; /* its digest was right with another: this listing lies */
 	r = store_blob(f->conf.store, what->etag, what->file.size, row.sealed, ret);
@@ -211,12 +215,13 @@ static int open_blob(struct fetch *f, const struct source_blob *what, struct blo
 }
 
 /* Its readers are served all the same, if need be past a full disk. */
-static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret)
+static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret,
+			  bool *ret_distrusted)
 {
-	int r = open_blob(f, what, ret);
+	int r = open_blob(f, what, ret, ret_distrusted);
 
 	if (err_is_disk(r) && f->conf.make_room(f->conf.make_room_arg))
-		r = open_blob(f, what, ret);
+		r = open_blob(f, what, ret, ret_distrusted);
 	if (r != -ENOSPC && r != -EDQUOT)
 		return r;
 	log_warn(r, "no file for etag=%s in the cache" FULL_ADVICE, what->etag);
@@ -226,12 +231,15 @@ static int open_somewhere(struct fetch *f, const struct source_blob *what, struc
 int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
 {
 	struct blob *blob;
-	int r = open_somewhere(f, what, &blob);
+	bool distrusted;
+	int r = open_somewhere(f, what, &blob, &distrusted);
 
 	if (r < 0)
 		return r;
 	lock_take(&f->pulls.lock);
 	r = pull_join_locked(&f->pulls, what, blob, ret);
+	if (r == 0 && distrusted && !blob_is_sealed(blob))
+		pull_distrust_locked(*ret);
 	if (r == 0 && blob_present_bytes(blob) == what->file.size)
 		pull_hash_kick_locked(*ret);
 	lock_drop(&f->pulls.lock);

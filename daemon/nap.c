@@ -52,22 +52,30 @@ int nap_wait(struct nap *nap, struct job *j, int (*leave)(struct node *n, struct
 	return nap->result < 0 ? nap->result : PARKED;
 }
 
+/* The waiter stays the same: it may own bytes that were brought for it alone. */
+static void nap_again(struct nap *nap)
+{
+	nap->woken = false;
+	nap->waiter.deadline_ms = clock_ms() + node_parts(nap->node)->timeout_ms;
+}
+
 int nap_read(struct node *n, struct job *j, struct handle *h, uint64_t off, uint64_t len)
 {
-	int r = PARKED;
+	const void *data;
+	struct nap nap;
+	uint64_t got;
+	int r;
 
-	while (r == PARKED) {
-		struct nap nap;
-		const void *data;
-		uint64_t got;
-
-		nap_init(&nap, n);
+	nap_init(&nap, n);
+	do {
 		r = node_read(n, h, off, len, &nap.waiter, &data, &got);
 		if (r == 0)
 			node_done(h, data, got);
-		if (r == PARKED)
-			r = nap_wait(&nap, j, node_leave_read);
-		nap_fini(&nap);
-	}
+		if (r != PARKED)
+			break;
+		r = nap_wait(&nap, j, node_leave_read);
+		nap_again(&nap);
+	} while (r == PARKED);
+	nap_fini(&nap);
 	return r;
 }

@@ -118,6 +118,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.sources = n->sources,
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
+		.strict = conf->strict,
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,

@@ -35,6 +35,7 @@ struct node_conf {
 	unsigned hub_count;          /* 1 ... 64 */
 	bool offline;                /* never ask a hub */
 	bool prefetch;               /* bring what is likely to be read next */
+	bool strict;                 /* no byte is served before its file's digest was right */
 	uint64_t cache_max_bytes;    /* 0: no limit */
 	uint64_t cache_min_free_bytes;
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */

@@ -102,7 +102,7 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	p->blob = blob_ref(blob);
 	fill_init(&p->fill, &all->schedule, p->blob);
 	p->distrust = distrusts_get(&all->distrusts, what->etag);
-	p->verified_only = p->distrust.strikes > 0;
+	p->verified_only = all->strict || p->distrust.strikes > 0;
 	p->what = *what;
 	p->what.path = strdup(what->path);
 	if (!p->what.path || map_put_str(&all->by_etag, p->what.etag, p) < 0) {
@@ -111,6 +111,13 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	}
 	*ret = p;
 	return 0;
+}
+
+void pull_distrust_locked(struct pull *p)
+{
+	if (p->distrust.strikes == 0)
+		p->distrust.strikes = 1;
+	p->verified_only = true;
 }
 
 static bool same_origin(const struct source_blob *a, const struct source_blob *b)
@@ -236,6 +243,13 @@ void pull_settle_ready_locked(struct pull *p, struct waitlist *settled)
 		if (pull_has_locked(p, w->off, w->len))
 			waitlist_settle(w, 0, settled);
 	}
+}
+
+int64_t pull_late_ms_locked(const struct pull *p, int64_t now_ms, int64_t timeout_ms)
+{
+	if (!p->verified_only || !p->moved_ms || now_ms - p->moved_ms >= timeout_ms)
+		return now_ms;
+	return now_ms - (int64_t)(p->what.file.size * 1000 / PULL_VERIFY_BYTES_S);
 }
 
 void pull_hash_kick_locked(struct pull *p)

@@ -53,6 +53,7 @@ struct pull {
 	struct distrust distrust;
 	bool all_wanted;       /* all that is absent has been wanted */
 	bool verified_only;    /* serve nothing before it is sealed */
+	int64_t moved_ms;      /* when bytes last came or were digested; 0: never */
 	uint64_t sources_used; /* bit i: source i gave bytes since the last drop */
 	const char *source;    /* name of the last source that gave bytes, or NULL; static */
 	/* Until then the disk takes nothing, and readers are served past the cache. */
@@ -68,6 +69,7 @@ struct pulls {
 	struct schedule schedule;
 	struct pull *hash_first, **hash_end;
 	struct distrusts distrusts; /* of blobs that nobody reads now */
+	bool strict;                /* all blobs are served only verified; set once */
 	int64_t full_ms;            /* when the disk last took nothing; 0: it takes bytes */
 	bool stop;
 };
@@ -80,6 +82,8 @@ void pulls_fini(struct pulls *all);
  * itself. */
 MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 			      struct pull **ret) NEEDS(all->lock);
+/* Its digest was wrong before we started: nothing is served before it is sealed. */
+void pull_distrust_locked(struct pull *p);
 /* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
  * those who read it through another. */
 MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what);
@@ -93,6 +97,11 @@ bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
 MUST_USE int pull_want_all_locked(struct pull *p);
 /* Moves those waiters whose bytes have come to `settled`. */
 void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
+/* The time by which waiters' deadlines are judged at now_ms. Who waits for verified bytes waits for
+ * the whole file: he is late after timeout_ms of silence, or when its average is below
+ * PULL_VERIFY_BYTES_S. */
+#define PULL_VERIFY_BYTES_S (UINT64_C(1) << 20)
+int64_t pull_late_ms_locked(const struct pull *p, int64_t now_ms, int64_t timeout_ms);
 /* Queues the pull for `seal` if its next bytes to digest are there. */
 void pull_hash_kick_locked(struct pull *p);
 /* One reader less; when it was the last, what nobody needs is taken back. */

@@ -63,13 +63,12 @@ int64_t retry_pause_ms(struct retry *t)
 {
 	int64_t pause = PAUSE_FIRST_MS;
 
-	if (t->asked_ms >= 0)
-		return t->asked_ms;
 	for (unsigned i = 1; i < t->failures && pause < PAUSE_MAX_MS; i++)
 		pause *= 2;
 	if (pause > PAUSE_MAX_MS)
 		pause = PAUSE_MAX_MS;
-	return pause / 2 + (int64_t)(next_random(t) % (uint64_t)(pause + 1));
+	pause = pause / 2 + (int64_t)(next_random(t) % (uint64_t)(pause + 1));
+	return t->asked_ms > pause ? t->asked_ms : pause;
 }
 
 static int is_stopped(const struct retry *t)

@@ -28,7 +28,7 @@ void retry_init(struct retry *t, unsigned failures_max, int64_t deadline_ms, uin
 /* Progress was made: failures before it no longer count. */
 void retry_reset(struct retry *t);
 /* Length of the next pause in ms after failure number n (1, 2, ...): 100 ms doubling to 5 s, times
- * 0.5 ... 1.5; or what the server asked for. Pure but for t->random. */
+ * 0.5 ... 1.5; or what the server asked for, if that is longer. Pure but for t->random. */
 int64_t retry_pause_ms(struct retry *t);
 /* Notes failure r. Returns 0 after the pause if the work should be tried again, else r (or
  * ERR_CANCELED if stopped). */

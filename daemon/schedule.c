@@ -326,6 +326,16 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 	return n;
 }
 
+bool run_yield(struct run *run, int64_t now_ms)
+{
+	const struct schedule *s = run->fill->all;
+
+	if (run->direct || run->pos != chunk_floor(run->pos) ||
+	    schedule_moving(s, URGENCY_BACKGROUND, now_ms) <= s->pace.limit)
+		return false;
+	return run_give_back(run, run->pos) == 0;
+}
+
 /* Those who wait for bytes are held back only when a server asks for it. */
 static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 {

@@ -94,23 +94,22 @@ static int seal(struct sealer *s, struct pull *p)
 	return 0;
 }
 
-/* Forgets who gave wrong bytes as far as another source is left to ask. */
 static void distrust_locked(struct sealer *s, struct pull *p)
 {
-	uint64_t every = s->conf.source_count >= 64 ? UINT64_MAX
-						    : (UINT64_C(1) << s->conf.source_count) - 1;
-
-	p->distrust.sources_bad |= p->sources_used;
-	if ((p->distrust.sources_bad & every) == every)
-		p->distrust.sources_bad = 0;
+	distrust_blame(&p->distrust, p->sources_used, s->conf.source_count, clock_ms());
 	p->sources_used = 0;
 	p->verified_only = true;
 	p->all_wanted = false;
 	p->hashed = 0;
-	if (++p->distrust.strikes >= SEAL_STRIKES_MAX) {
-		p->distrust.strikes = SEAL_STRIKES_MAX - 1; /* after the bar one more try */
-		p->distrust.barred_until_ms = clock_ms() + SEAL_BAR_MS;
-	}
+}
+
+/* A restart is no reason to trust the blob again. */
+static void note_distrust(struct sealer *s, struct pull *p)
+{
+	struct catalog_blob row = { .size = p->what.file.size, .distrusted = true };
+
+	if (catalog_put_blob(s->conf.catalog, p->what.etag, &row) < 0)
+		log_debug("the next start will trust etag=%s again", p->what.etag);
 }
 
 static void reject(struct sealer *s, struct pull *p)
@@ -124,6 +123,7 @@ static void reject(struct sealer *s, struct pull *p)
 	distrust_locked(s, p);
 	lock_drop(&pulls->lock);
 	r = blob_drop(p->blob);
+	note_distrust(s, p);
 	lock_take(&pulls->lock);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
 	if (r < 0 || p->distrust.barred_until_ms > clock_ms())
@@ -212,6 +212,7 @@ static void work_on(struct sealer *s, struct pull *p)
 		digest_anew(s, p, r);
 	lock_take(&pulls->lock);
 	p->hash_busy = false;
+	p->moved_ms = clock_ms(); /* who waits for the verdict sees that it comes nearer */
 	/* What came meanwhile (after a wrong digest perhaps all of it) could not queue the pull.
 	 * Of an empty file nothing ever comes. */
 	if (verdict != DIGEST_RIGHT && r == 0 && p->what.file.size)

@@ -11,9 +11,6 @@
 #include "daemon/pull.h"
 #include "daemon/stream.h"
 
-#define SEAL_STRIKES_MAX 3 /* wrong digests in a row, then the blob is barred for a time */
-#define SEAL_BAR_MS (30 * 1000)
-
 struct sealer;
 
 struct sealer_conf {

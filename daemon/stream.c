@@ -82,6 +82,7 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
+	c->pull->moved_ms = now;
 	c->end = c->run->end;
 	c->pull->sources_used |= UINT64_C(1) << c->source;
 	c->pull->source = c->all->conf.sources[c->source]->name;
@@ -194,7 +195,7 @@ static uint64_t bad_sources(struct carrier *c)
 	uint64_t bad;
 
 	lock_take(&pulls->lock);
-	bad = c->pull->distrust.sources_bad;
+	bad = distrust_shunned(&c->pull->distrust, c->all->conf.source_count, clock_ms());
 	lock_drop(&pulls->lock);
 	return bad;
 }
@@ -236,7 +237,7 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
-/* A server has more than it can do. */
+/* A server has more than it can do: there are to be fewer requests, and this may be one too many. */
 static void slow_down(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
@@ -259,9 +260,11 @@ static int after_failure(struct carrier *c, int r)
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c);
-	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
-		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
-		  (unsigned long long)c->pos, err_text(r));
+	if (c->pos == c->end)
+		return 0;
+	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
+		     c->all->conf.sources[c->source]->name, c->pull->what.etag,
+		     (unsigned long long)c->pos);
 	if (retry_passes(r))
 		c->passing = r;
 	else if (!c->refused)
@@ -283,6 +286,8 @@ static int carry_bytes(struct carrier *c)
 
 		if (atomic_load(&c->all->stop))
 			return ERR_STOPPING;
+		if (c->pos == c->end)
+			return 0;
 		r = ask_source(c);
 		if (r == 0)
 			return 0;

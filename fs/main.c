@@ -186,6 +186,7 @@ static int open_node(struct program *p, struct buf *why)
 		.hubs = p->hubs,
 		.hub_count = p->hub_count,
 		.offline = o->offline,
+		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.prefetch = o->prefetch,
 		.cache_max_bytes = o->cache_size,
 		.cache_min_free_bytes = o->cache_min_free,

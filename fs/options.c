@@ -49,6 +49,9 @@ static const struct conf_param params[] = {
 	{ "prefetch", CONF_FLAG, FIELD(prefetch), "yes", 0, 0, NULL,
 	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
 	  "a config; =no brings only what is read, and what lies right behind it." },
+	{ "verify", CONF_CHOICE, FIELD(verify), "stream", 0, 0, "stream|strict",
+	  "stream gives bytes as they come, and takes them back when the file's digest turns out "
+	  "wrong; strict gives none before the digest of the whole file was right." },
 	{ "strict-ro", CONF_FLAG, FIELD(strict_ro), NULL, 0, 0, NULL,
 	  "Refuse the metadata that clients write (locks, refs) with EROFS too." },
 	{ "passthrough", CONF_FLAG, FIELD(passthrough), "yes", 0, 0, NULL,

@@ -24,6 +24,7 @@ struct options {
 	int64_t ref_ttl;  /* seconds a branch or tag is believed without asking */
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
+	int verify; /* enum options_verify */
 	bool prefetch;
 	bool strict_ro;
 	bool passthrough;
@@ -39,6 +40,8 @@ struct options {
 	char *fuse_options; /* the rest of -o, for the FUSE library; may be empty */
 };
 
+/* In the order of verify's choices. */
+enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CONFIG_MD };
 
 extern const struct conf_table options_table;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* check_cache DIRECTORY: compares a cache that nobody runs on with the invariants of docs/formats.md.
- * Prints a line for each that is broken, and one for each blob: "ETAG sealed|part|none PRESENT SIZE".
- * Ends with 1 if anything is broken. It only reads. */
+/* check_cache DIRECTORY [INDEX]: compares a cache that nobody runs on with the invariants of
+ * docs/formats.md; with INDEX, that copy of its index is opened, which may mend it, and the cache
+ * itself is only read. Prints a line for each that is broken, and one for each blob: "ETAG
+ * sealed|part|none PRESENT SIZE". Ends with 1 if anything is broken. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -179,7 +180,8 @@ static void in_folder(struct check *c, int dir, const char *folder, const char *
 		broken(c, "blobs/%s/%s does not belong there", folder, name);
 	else if (!name[len])
 		check_blob(c, dir, name);
-	/* A map without its blob is what a kill in the middle of an eviction leaves: it is empty. */
+	/* A map without its blob: a kill in the middle of an eviction left it, and it counts for
+	 * nothing. */
 }
 
 static void in_blobs(struct check *c, int dir, const char *folder UNUSED, const char *name)
@@ -272,13 +274,15 @@ int main(int argc, char **argv)
 {
 	CLEANUP(buf_free) struct buf index = { 0 };
 	CLEANUP(buf_free) struct buf why = { 0 };
-	struct check c = { .dir = argc == 2 ? argv[1] : "" };
+	struct check c = { .dir = argc > 1 ? argv[1] : "" };
 	int r;
 
-	if (argc != 2 || buf_printf(&index, "%s/index", c.dir) < 0) {
-		fputs("usage: check_cache DIRECTORY\n", stderr);
+	if (argc < 2 || argc > 3) {
+		fputs("usage: check_cache DIRECTORY [INDEX]\n", stderr);
 		return 2;
 	}
+	if ((argc == 3 ? buf_add_str(&index, argv[2]) : buf_printf(&index, "%s/index", c.dir)) < 0)
+		return 2;
 	r = catalog_open(buf_str(&index), &c.catalog, &why);
 	if (r < 0) {
 		broken(&c, "%s", buf_str(&why));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: which call of a hub's client, and the answers it gets: "CALL\n", then "STATUS\nNAME: VALUE\n...\n\nBODY",
- * one behind another with a 0x1e between them. The door to libcurl is played by this file, so heads reach
- * httpc_head, hub, hub_json, hub_range and location with no network in between. Whatever they say, the token
- * stays with its hub and the sink gets the bytes of its range, or the call fails. */
+/* Input: which call of a hub's client, and the answers it gets: "CALL\n", then "STATUS\nNAME:
+ * VALUE\n...\n\nBODY", one behind another with a 0x1e between them. The door to libcurl is played
+ * by this file, so heads reach httpc_head, hub, hub_json, hub_range and location with no network
+ * in between. Whatever they say, the token stays with its hub and the sink gets the bytes of its
+ * range, or the call fails. */
 #include "daemon/hub.h"
 
 #include <assert.h>
@@ -68,7 +69,8 @@ static int give_body(const struct httpc_request *q, char *body)
 	return r;
 }
 
-/* An URL as libcurl would take it apart: what stands between "//" and the path, less user and port 80. */
+/* An URL as libcurl would take it apart: what stands between "//" and the path, less user and port
+ * 80. */
 static bool goes_to_the_hub(const char *url)
 {
 	const char *host = strstr(url, "//") + 2, *end = host + strcspn(host, "/?#");

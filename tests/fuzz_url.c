@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: four lines: a base, a reference, a Cache-Control and an Age. What is joined is an http URL that
- * everybody reads alike, and no location is believed for longer than an hour. */
+/* Input: four lines: a base, a reference, a Cache-Control and an Age. What is joined is an http
+ * URL that everybody reads alike, and no location is believed for longer than an hour. */
 #include "daemon/base/url.h"
 
 #include <assert.h>

@@ -220,6 +220,7 @@ class Hub:
 
     def __init__(self, host="127.0.0.1", port=0, cdn=False, cdn_ttl=3600, tls=None, page_size=1000, log_file=None):
         self.repos, self.blobs, self.tokens, self.log, self.faults = {}, {}, {}, [], []
+        self.most_at_once = None        # answers of file bytes; more are refused with 429
         self.page_size, self.cdn_ttl, self.secret = page_size, cdn_ttl, os.urandom(16)
         self.log_file, self.lock = log_file and open(log_file, "a", buffering=1), threading.Lock()
         self.server = Server("hub", host, port, lambda q: self._reply(q, self._hub), self._done, tls)
@@ -273,6 +274,11 @@ class Hub:
         for server in filter(None, (self.server, self.cdn)):
             server.rate = bytes_per_s
 
+    def at_once(self, path_re):
+        """The most answers whose path matches that were on their way at one time."""
+        spans = [(q.time, q.time + q.seconds) for q in self.requests(path_re=path_re) if q.status in (200, 206)]
+        return max((sum(a <= start < b for a, b in spans) for start, _ in spans), default=0)
+
     def revoke_links(self):
         """Links given so far answer 403 from now on."""
         self.secret = os.urandom(16)
@@ -311,6 +317,8 @@ class Hub:
     def _reply(self, request, route):
         self.log.append(request)
         try:
+            if self.most_at_once and "/resolve/" in request.path and self._sending() > self.most_at_once:
+                raise Refused(429, "too many requests at once", Retry_After="0")
             reply = route(request)
         except Refused as refused:
             reply = refused.reply
@@ -322,6 +330,9 @@ class Hub:
         hit = [f.kind for f in list(self.faults) if f.apply(request, reply)]
         request.fault = ",".join(hit) or None
         return reply
+
+    def _sending(self):
+        return sum(q.sending and "/resolve/" in q.path for q in list(self.log))
 
     def _done(self, request):
         if self.log_file:

@@ -21,7 +21,6 @@ import time
 PROGRAM = pathlib.Path(os.environ.get("MATRIXFS", pathlib.Path(__file__).parent.parent / "build" / "matrixfs")).resolve()
 DEADLINE = 60       # of one access; far beyond every time-out of the daemon, on a busy machine too
 MNT_DETACH = 2
-SERVES_WHEN_FULL = True     # a reader gets his bytes though the cache's disk is full
 PREFIX = {"model": "", "dataset": "datasets", "space": "spaces"}
 KEPT = re.compile("PATH|LANG|TMPDIR|[A-Z]+SAN_OPTIONS|MATRIXFS_.*")   # of the caller's environment
 

@@ -66,15 +66,21 @@ def _some(fd, span, seed):
 # ---- ways: (path, span) ----
 
 def sequential(path, span):
+    """To the end, whatever comes: a digest is known when all of a file was asked for."""
+    wrong = None
     with open(path, "rb", buffering=0) as f:
         f.seek(span.off)
         at = span.off
-        while at < span.end:
-            got = f.read(min(PIECE, span.end - at))
-            span.compare(at, got, 1)
+        while at < span.end and (got := f.read(min(PIECE, span.end - at))):
+            try:
+                span.compare(at, got)
+            except Wrong as error:
+                wrong = wrong or error
             at += len(got)
-        if span.end == len(span.all) and f.read(1):
-            raise Wrong(span.end)
+        if at < span.end or span.end == len(span.all) and f.read(1):
+            raise Wrong(at)
+    if wrong:
+        raise wrong
 
 
 def pread(path, span):

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LD_PRELOAD: the wall clock of a process runs ahead by the seconds (i64) that stand in the file
- * CLOCK_SHIM, and jumps when they are changed. The monotonic clock is left alone, as a jump leaves it. */
+ * CLOCK_SHIM, and jumps when they are changed. The monotonic clock is left alone, as a jump leaves
+ * it. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
-static const struct distrust twice = { .strikes = 2, .barred_until_ms = 7, .sources_bad = 5 };
+static const struct distrust twice = { .strikes = 2, .barred_until_ms = 7, .once = 5 };
 
 static void what_was_put_is_remembered(void **state)
 {
@@ -19,7 +19,7 @@ static void what_was_put_is_remembered(void **state)
 	distrusts_put(&all, "aa", &twice);
 	assert_int_equal(distrusts_get(&all, "aa").strikes, 2);
 	assert_int_equal(distrusts_get(&all, "aa").barred_until_ms, 7);
-	assert_int_equal(distrusts_get(&all, "aa").sources_bad, 5);
+	assert_int_equal(distrusts_get(&all, "aa").once, 5);
 	assert_int_equal(distrusts_get(&all, "bb").strikes, 0);
 }
 
@@ -50,12 +50,65 @@ static void the_oldest_is_forgotten_first(void **state)
 	assert_int_equal(distrusts_get(&all, etag).strikes, 2);
 }
 
+static void the_next_source_is_tried_first(void **state)
+{
+	struct distrust d = { .strikes = 0 };
+
+	(void)state;
+	assert_int_equal(distrust_shunned(&d, 2, 0), 0);
+	distrust_blame(&d, 1, 2, 1000);
+	assert_int_equal(d.strikes, 1);
+	assert_int_equal(distrust_shunned(&d, 2, 1000), 1);
+	distrust_blame(&d, 2, 2, 1001); /* that one, too: both have another try */
+	assert_int_equal(distrust_shunned(&d, 2, 1001), 0);
+	assert_int_equal(d.barred_until_ms, 0);
+}
+
+static void a_source_that_was_wrong_twice_is_not_asked_for_a_time(void **state)
+{
+	struct distrust d = { .strikes = 0 };
+
+	(void)state;
+	distrust_blame(&d, 3, 2, 1000);
+	distrust_blame(&d, 2, 2, 2000);
+	assert_int_equal(distrust_shunned(&d, 2, 2000), 2);
+	assert_int_equal(distrust_shunned(&d, 2, 2000 + DISTRUST_BAR_MS - 1), 2);
+	assert_int_equal(distrust_shunned(&d, 2, 2000 + DISTRUST_BAR_MS), 0);
+	assert_int_equal(d.barred_until_ms, 0); /* the other is still asked */
+	distrust_blame(&d, 1, 2, 3000);
+	assert_int_equal(d.barred_until_ms, 3000 + DISTRUST_BAR_MS);
+	assert_int_equal(distrust_shunned(&d, 2, 3000 + DISTRUST_BAR_MS), 0);
+}
+
+static void the_only_source_is_asked_twice_and_then_not_for_a_time(void **state)
+{
+	struct distrust d = { .strikes = 0 };
+
+	(void)state;
+	distrust_blame(&d, 1, 1, 1000);
+	assert_int_equal(d.barred_until_ms, 0);
+	assert_int_equal(distrust_shunned(&d, 1, 1000), 0);
+	distrust_blame(&d, 1, 1, 2000);
+	assert_int_equal(d.barred_until_ms, 2000 + DISTRUST_BAR_MS);
+	distrust_blame(&d, 1, 1, 90000); /* its one more try */
+	assert_int_equal(d.barred_until_ms, 90000 + DISTRUST_BAR_MS);
+	/* Bytes of a former process: nobody here gave them. */
+	d = (struct distrust){ 0 };
+	distrust_blame(&d, 0, 1, 1000);
+	distrust_blame(&d, 0, 1, 1000);
+	assert_int_equal(d.strikes, 2);
+	assert_int_equal(d.barred_until_ms, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_put_is_remembered),
 		cmocka_unit_test(trust_comes_back),
 		cmocka_unit_test(the_oldest_is_forgotten_first),
+		cmocka_unit_test(the_next_source_is_tried_first),
+		cmocka_unit_test(a_source_that_was_wrong_twice_is_not_asked_for_a_time),
+		cmocka_unit_test(the_only_source_is_asked_twice_and_then_not_for_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct world {
 	struct source *sources[2];
 	unsigned source_count;
 	int64_t timeout_ms;
+	bool strict;
 	struct fetch *fetch;
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
@@ -96,6 +97,7 @@ static void start(struct world *w)
 		.sources = w->sources,
 		.source_count = w->source_count,
 		.timeout_ms = w->timeout_ms,
+		.strict = w->strict,
 		.memory_bytes = 64 * MIB,
 		.make_room = make_room,
 		.make_room_arg = w,
@@ -609,6 +611,109 @@ static void distrust_outlives_the_handle(void **state)
 	fetch_close(w->fetch, p);
 }
 
+static void distrust_outlives_a_restart(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = SIZE - 10, .to = MIB };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	struct parked parked;
+
+	fake_source_rule(&w->a, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	fetch_close(w->fetch, p);
+	assert_true(await_wrong(w, 1));
+	assert_true(fake_source_await_idle(&w->b));
+	restart(w);
+	fake_source_calm(&w->a);
+	fake_source_rule(&w->a, &hold);
+	p = open_file(w);
+	assert_true(is_parked(w, p, &parked, 0, 100, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	assert_int_equal(parked_woken(&parked), 0);
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&parked), 0);
+	parked_fini(&parked);
+	fetch_close(w->fetch, p);
+	restart(w); /* the seal has ended it */
+	p = open_file(w);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	fetch_close(w->fetch, p);
+}
+
+/* ---- strict ---- */
+
+static void start_strict(struct world *w, int64_t timeout_ms)
+{
+	stop(w);
+	w->strict = true;
+	w->timeout_ms = timeout_ms;
+	start(w);
+}
+
+static void strict_gives_no_byte_before_the_digest(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p;
+
+	start_strict(w, TIMEOUT_MS);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(read_bytes(w, p, 0, 100), 0); /* the second source's, and right */
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	assert_int_equal(wrong_count(w), 1);
+	fetch_close(w->fetch, p);
+}
+
+static void without_strict_bytes_are_given_as_they_come(void **state)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 2 * MIB };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &hold);
+	assert_int_equal(read_bytes(w, p, 0, 100), 0);
+	assert_false(blob_is_sealed(fetch_blob(p)));
+	fake_source_release(&w->a);
+	fetch_close(w->fetch, p);
+}
+
+/* A large file takes longer than any time-out: it is silence that ends a wait. */
+static void who_waits_for_the_digest_is_patient_while_bytes_come(void **state)
+{
+	const struct fake_rule slow = { .act = FAKE_GIVE, .delay_ms = 30 };
+	struct world *w = *state;
+	int64_t begun_ms;
+	struct pull *p;
+
+	start_strict(w, 300);
+	w->a.piece_bytes = 65536;
+	fake_source_rule(&w->a, &slow);
+	begun_ms = clock_ms();
+	p = open_file(w);
+	assert_int_equal(read_within(w, p, 0, 100, 300), 0);
+	assert_true(clock_ms() - begun_ms > 450);
+	fetch_close(w->fetch, p);
+}
+
+static void who_waits_for_the_digest_is_told_of_silence(void **state)
+{
+	const struct fake_rule hang = { .act = FAKE_HOLD, .after = MIB };
+	struct world *w = *state;
+	int64_t begun_ms = clock_ms();
+	struct pull *p;
+
+	start_strict(w, SHORT_MS);
+	w->source_count = 1;
+	fake_source_rule(&w->a, &hang);
+	p = open_file(w);
+	assert_true(read_within(w, p, 0, 100, SHORT_MS) < 0);
+	assert_true(clock_ms() - begun_ms < 10 * SHORT_MS);
+	fake_source_release(&w->a);
+	fetch_close(w->fetch, p);
+}
+
 static void when_all_sources_lie_readers_are_told(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
@@ -621,8 +726,7 @@ static void when_all_sources_lie_readers_are_told(void **state)
 	assert_int_equal(touch_all(w, p), 0);
 	assert_true(await_wrong(w, 1));
 	assert_int_equal(read_bytes(w, p, 0, 100), ERR_DIGEST);
-	assert_true(await_wrong(w, 3));
-	assert_int_equal(wrong_count(w), 3);
+	assert_in_range(wrong_count(w), 3, 4); /* each has had two tries, or a part in one */
 	assert_true(fake_source_calls(&w->b) > 0);
 	assert_false(row_is_sealed(w));
 	/* From now on at once, and without asking anybody. */
@@ -885,7 +989,8 @@ static void a_row_without_its_file_is_forgotten(void **state)
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(await_sealed(p));
 	fetch_close(w->fetch, p);
-	assert_true(store_evict(w->store, w->what.etag) > 0);
+	while (store_evict(w->store, w->what.etag) == -EBUSY) /* the sealer looks back at it */
+		clock_sleep_ms(1);
 	assert_true(row_is_sealed(w));
 	p = open_file(w);
 	assert_false(blob_is_sealed(fetch_blob(p)));
@@ -1012,6 +1117,11 @@ int main(void)
 		TEST(wrong_bytes_are_dropped_and_fetched_elsewhere),
 		TEST(after_wrong_bytes_only_verified_ones_are_served),
 		TEST(distrust_outlives_the_handle),
+		TEST(distrust_outlives_a_restart),
+		TEST(strict_gives_no_byte_before_the_digest),
+		TEST(without_strict_bytes_are_given_as_they_come),
+		TEST(who_waits_for_the_digest_is_patient_while_bytes_come),
+		TEST(who_waits_for_the_digest_is_told_of_silence),
 		TEST(when_all_sources_lie_readers_are_told),
 		TEST(a_hanging_source_meets_the_deadline),
 		TEST(who_leaves_is_not_woken),

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "daemon/base/err.h"
 
@@ -96,12 +97,29 @@ static void test_public(void **state)
 	assert_public("", NULL);
 }
 
+static void test_decode(void **state)
+{
+	static const char *const table[][2] = {
+		{ "", "" },           { "a%20b", "a b" },   { "%41%c3%A4%7e", "A\xc3\xa4~" },
+		{ "%00%0", "%00%0" }, { "%zz%4", "%zz%4" }, { "%%41%", "%A%" },
+		{ "%2541", "%41" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		char text[32];
+
+		strcpy(text, table[i][0]);
+		assert_int_equal(url_decode(text), strlen(table[i][1]));
+		assert_string_equal(text, table[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_encode),
-		cmocka_unit_test(test_join),
-		cmocka_unit_test(test_same_origin),
+		cmocka_unit_test(test_decode), cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_join),   cmocka_unit_test(test_same_origin),
 		cmocka_unit_test(test_public),
 	};
 

@@ -11,20 +11,21 @@ A chunk that was there before a read is not fetched by it.
 """
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import random
 import re
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-import models
+from control import Control
 from hub import Hub
-from mountlib import (PROGRAM, SERVES_WHEN_FULL, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink,
-                      stat, within, xattr)
+from mountlib import PROGRAM, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink, stat, within, xattr
 from reading import READS, Outcome, Readers, plain
 
 MIB = 1 << 20
@@ -41,6 +42,7 @@ FAULTS = [("status", {"code": 503}), ("status", {"code": 429, "retry_after": 1})
           ("wrong_etag", {}), ("ignore_range", {}), ("wrong_content_range", {"shift": 4096}), ("size_lies", {"delta": 7}),
           ("redirect_loop", {}), ("empty_body", {}), ("extra_bytes", {"claimed": False}), ("slow", {"rate": 400_000}),
           ("no_content_length", {"how": "close"}), ("truncated_json", {}), ("bad_json", {"text": "null"})]
+BYTES = "GET .*/resolve/|GET /[0-9a-f]{64}"
 BY_COMMIT, BY_NAME, BY_MAIN = "snapshot", "files@", "files"
 
 
@@ -81,12 +83,13 @@ class Life:
         self.heads = {}             # repo id: [(since, commit)]
         self.known = set()          # (repo id, commit) the daemon has the list of, durably
         self.sure = set()           # etags that were sealed, and that nothing took away since
+        self.pinned = {}            # (repo, commit): etags that are fetched and never evicted
         self.lied = set()           # etags a hub lied about, whose lie may not be known yet
         self.doubted = {}           # etags whose bytes were wrong: until when they may be refused
         self.damaged = set()        # etags whose chunks may not be what the map says
         self.troubles = set()
         self.unsettled = False      # a trouble has ended, but the daemon may not have noticed
-        self.full = False
+        self.full = False           # the cache's disk has no room
         self.held = []              # (descriptor, file)
         self.readers, self.mount, self.options = Readers(), None, {}
         for n, (id, type) in enumerate((("org/a", "model"), ("org/b", "model"), ("org/c", "dataset"))):
@@ -125,14 +128,19 @@ class Life:
         if self.options["offline"]:
             args.append("--offline")
         if self.options["limit"] or self.full:
-            self.sure.clear()
+            self.only_pins_are_sure()
         self.note(f"mount {self.options}")
         self.mount = Mount(self.base, self.hub, cache=self.cache, root=self.root, timeout=TIMEOUT, args=args, env=env,
                            passthrough=self.options["passthrough"])
         self.started = time.monotonic()
 
+    def only_pins_are_sure(self):
+        self.sure &= set().union(*self.pinned.values())
+
     def end(self, how):
         self.note(how)
+        if wedged := Control(self.mount).metrics().value("wedged_waits_total"):
+            raise Broken(f"{wedged} requests went on after their deadline")
         if how == "stop":
             self.mount.stop(seconds=10 * SLOW + TIMEOUT)
         else:
@@ -140,7 +148,10 @@ class Life:
         self.drop_held()
         if self.mount.logged("ssertion|Sanitizer"):
             raise Broken(f"the daemon complains:\n{self.mount.log_text()[-4000:]}")
-        done = subprocess.run([CHECK, self.cache], capture_output=True, text=True, timeout=120)
+        index = self.base / "index"             # a copy: opening one after a kill mends it, and that is the daemon's to do
+        shutil.rmtree(index, ignore_errors=True)
+        shutil.copytree(self.cache / "index", index)
+        done = subprocess.run([CHECK, self.cache, index], capture_output=True, text=True, timeout=120)
         broken = [line for line in done.stdout.splitlines() if line.startswith("broken:")]
         if broken or done.returncode:
             raise Broken(f"after {how}, the cache: {broken or done.stderr}")
@@ -171,12 +182,10 @@ class Life:
     def allowed(self, file, by):
         """The errors a read may end with, now."""
         if time.monotonic() < self.doubted.get(file.etag, 0) or file.etag in self.lied:
-            return {"EIO", "ENOSPC"} if self.full else {"EIO"}
+            return {"EIO"}
         if file.etag in self.sure and (file.repo.id, file.commit) in self.known and by != BY_MAIN:
             return set()
-        if not self.calm:
-            return {"EIO", "ENOSPC"} if self.full else {"EIO"}
-        return {"EIO", "ENOSPC"} if self.full and not SERVES_WHEN_FULL else set()
+        return set() if self.calm else {"EIO"}
 
     def judge(self, what, outcome, file, allowed):
         self.note(f"{what}: {outcome}")
@@ -238,7 +247,9 @@ class Life:
         """A file, and by which name it is read."""
         file = self.pick(self.files[-12:] if self.rng.random() < 0.7 else self.files)
         ways = [BY_COMMIT, BY_NAME]
-        if self.options["ttl"] == 0 and self.heads[file.repo.id][-1][1] == file.commit and self.calm:
+        since, head = self.heads[file.repo.id][-1]
+        # The kernel keeps what a plain name stands for during a second.
+        if self.options["ttl"] == 0 and head == file.commit and self.calm and time.monotonic() - since > 2:
             ways.append(BY_MAIN)
         return file, self.pick(ways)
 
@@ -309,7 +320,6 @@ class Life:
         self.operations += 1
         self.note(f"look at {file} by {by}")
         id, type = file.repo.id, file.repo.type[:-1]
-        allowed = self.allowed_of_names(file, by)
         try:
             if stat(self.shown(file, by), ACCESS).st_size != file.size:
                 raise Broken(f"wrong size of {file}")
@@ -322,10 +332,7 @@ class Life:
         except TimeoutError as error:
             raise Broken(f"{error}") from None
         except OSError as error:
-            self.judge("look", Outcome.of(error.errno), file, allowed)
-
-    def allowed_of_names(self, file, by):
-        return set() if self.calm and not (self.full and not SERVES_WHEN_FULL) else {"EIO", "ENOSPC"} if self.full else {"EIO"}
+            self.judge("look", Outcome.of(error.errno), file, set() if self.calm else {"EIO"})
 
     def see_ref(self, repo):
         asked = time.monotonic()
@@ -378,6 +385,89 @@ class Life:
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
                 os.close(fd)
 
+    # -- what the control socket is asked for --
+
+    def ask_control(self, verb, **body):
+        self.operations += 1
+        return within(ACCESS, Control(self.mount).ask, "POST", f"/v1/{verb}", body)
+
+    def job(self, verb, **body):
+        """How a job ended."""
+        status, _, text = self.ask_control(verb, **body)
+        if status != 202:
+            raise Broken(f"{verb} {body}: {status} {text}")
+        path, seen = f"/v1/jobs/{json.loads(text)['id']}", []
+        if not eventually(lambda: seen.append(Control(self.mount).get(path)) or seen[-1]["state"] != "running", 3 * HEALED, 0.05):
+            raise Broken(f"a job without end: {seen[-1]}")
+        self.note(f"{verb} {body}: {seen[-1]}")
+        return seen[-1]
+
+    def a_commit(self):
+        file = self.pick(self.files)
+        blobs = file.repo.commits[file.commit].files.values()
+        return file, {b.etag for b in blobs}, sum({b.etag: b.size for b in blobs}.values()), {
+            "repo": file.repo.id, "type": file.repo.type[:-1], "revision": file.commit}
+
+    def pull_or_pin(self):
+        """All files of a commit are fetched; with a pin they stay, whatever the limit."""
+        file, etags, size, wish = self.a_commit()
+        verb, now = self.pick(["pull", "pin", "pin"]), time.monotonic()
+        if not self.calm or self.full or etags & self.lied or any(now < self.doubted.get(e, 0) for e in etags):
+            return
+        done, limit = self.job(verb, **wish), self.options["limit"]
+        tight = bool(limit) or self.disk and self.disk_is_tight()
+        if done["state"] != "done":
+            if not tight:
+                raise Broken(f"a {verb} that failed: {done}")
+            self.ask_control("unpin", **wish)
+            return
+        self.known.add((file.repo.id, file.commit))
+        if verb == "pin":
+            self.pinned[file.repo.id, file.commit] = etags
+        if verb == "pin" or not tight:
+            self.sure |= etags
+            self.damaged -= etags
+
+    def unpin(self):
+        """Also of what was never pinned."""
+        file, etags, _, wish = self.a_commit()
+        status, _, text = self.ask_control("unpin", **wish)
+        pin = self.pinned.pop((file.repo.id, file.commit), None)
+        self.note(f"unpin {wish}: {status}")
+        if status != (200 if pin else 404):
+            raise Broken(f"unpin {wish}: {status} {text}")
+        if self.options["limit"] or self.disk and self.disk_is_tight():
+            self.only_pins_are_sure()
+
+    def evict(self):
+        file, etags, _, wish = self.a_commit()
+        status, _, text = self.ask_control("evict", **wish)
+        self.note(f"evict {wish}: {status} {text}")
+        if status != 200 and (file.repo.id, file.commit) in self.known:
+            raise Broken(f"evict {wish}: {status} {text}")
+        self.sure -= etags - set().union(*self.pinned.values())
+
+    def scrub(self):
+        """What has rotted unseen is found, and mended from the hub."""
+        if not self.calm or self.full or self.options["limit"]:
+            return
+        held = {file.etag for _, file in self.held}
+        rotten = sorted(e for e in self.sure - held if e not in self.lied and (self.mount.cached(e)).stat().st_size)
+        rotten = self.rng.sample(rotten, min(len(rotten), self.pick([0, 1, 2])))
+        for etag in rotten:
+            with open(self.mount.cached(etag), "r+b") as f:
+                off = self.rng.randrange(os.fstat(f.fileno()).st_size)
+                byte = os.pread(f.fileno(), 1, off)[0]
+                os.pwrite(f.fileno(), bytes([byte ^ 1 << self.rng.randrange(8)]), off)
+            self.note(f"a bit of {etag[:8]} has flipped at {off}")
+        done = self.job("scrub", bytes_per_second=0)
+        if done["state"] != "done" or done["bad"] or done["repaired"] < len(rotten):
+            raise Broken(f"{len(rotten)} files had rotted: {done}")
+        for etag in rotten:
+            file = next(f for f in self.files if f.etag == etag)
+            outcome = self.readers.read("sequential", self.shown(file, BY_NAME), file.plain, seconds=ACCESS)
+            self.judge("read after a scrub", outcome, file, set())
+
     # -- troubles --
 
     @contextlib.contextmanager
@@ -393,7 +483,9 @@ class Life:
 
     def a_fault(self):
         kind, args = self.pick(FAULTS)
-        match = self.pick(["GET .*/resolve/|GET /[0-9a-f]{64}", "GET .*/resolve/|GET /[0-9a-f]{64}", ".", "GET /api/"])
+        match = self.pick([BYTES, BYTES, ".", "GET /api/"])
+        if kind == "size_lies":
+            match = BYTES       # a list that lies is believed for ever
         times = self.pick([None, 1, 2])
         with self.trouble(f"{kind} {args} at {match}, times {times}"), self.hub.fault(match, kind, times=times, **args):
             self.reads(self.rng.randrange(1, 4))
@@ -401,7 +493,7 @@ class Life:
         self.settle()
 
     def a_lie(self):
-        with self.trouble("wrong bytes"), self.hub.fault("GET .*/resolve/|GET /[0-9a-f]{64}", "wrong_bytes",
+        with self.trouble("wrong bytes"), self.hub.fault(BYTES, "wrong_bytes",
                                                          times=self.pick([1, 1, 3])):
             self.lied |= {f.etag for f in self.files if f.etag not in self.sure}    # whoever is fetched now
             self.gather(self.ask(self.rng.randrange(1, 4)))
@@ -450,7 +542,7 @@ class Life:
 
     def settle(self):
         """The troubles are over: a file nobody has asked for yet can be had."""
-        if self.options["offline"] or self.troubles or self.full and not SERVES_WHEN_FULL:
+        if self.options["offline"] or self.troubles:
             return
         repo, n = self.hub.repo("probe/probe"), len(self.log)
         commit = repo.commit({"probe.bin": b"%d" % n, "probe.txt": b"%dx" % n})
@@ -470,7 +562,7 @@ class Life:
         room = self.pick([0, 100_000, 3 * MIB])
         self.note(f"the disk is full but for {room} bytes")
         self.full = True
-        self.sure.clear()
+        self.only_pins_are_sure()
         with open(self.disk / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
             while os.statvfs(self.disk).f_bavail * 4096 > room and f.write(bytes(1 << 16)):
                 pass
@@ -535,7 +627,8 @@ class Life:
     # -- one step after another --
 
     STEPS = [(reads, 30), (seal, 8), (look, 8), (use_held, 6), (hold, 4), (move_a_ref, 4), (forget_pages, 4), (a_fault, 6), (a_lie, 2),
-             (hub_down, 3), (down_under_way, 3), (revoke, 2), (fill_disk, 3), (jump, 2), (restart, 3), (kill, 4)]
+             (hub_down, 3), (down_under_way, 3), (revoke, 2), (fill_disk, 3), (jump, 2), (restart, 3), (kill, 4),
+             (pull_or_pin, 4), (unpin, 3), (evict, 3), (scrub, 3)]
 
     def run(self, steps):
         for self.step in range(steps):

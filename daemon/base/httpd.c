@@ -19,6 +19,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/url.h"
 
 #define HEAD_BYTES_MAX (32 * 1024) /* memory of a connection: request line and headers */
 #define STACK_BYTES (256 * 1024)
@@ -334,34 +335,11 @@ static void *tick(void *arg)
 
 /* --- what the library calls */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* %00 stays as it is: a decoded NUL would end the text before its end. */
 static size_t unescape(void *arg, struct MHD_Connection *c, char *text)
 {
-	char *to = text;
-
 	(void)arg;
 	(void)c;
-	for (const char *at = text; *at; at++) {
-		int high = *at == '%' ? hex_digit(at[1]) : -1;
-		int low = high >= 0 ? hex_digit(at[2]) : -1;
-
-		if (low >= 0 && (high || low)) {
-			*to++ = (char)(high << 4 | low);
-			at += 2;
-		} else {
-			*to++ = *at;
-		}
-	}
-	*to = '\0';
-	return (size_t)(to - text);
+	return url_decode(text);
 }
 
 static enum MHD_Result take_body(struct httpd_request *q, const char *data, size_t *len)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes one JSON text, piece by piece, into a buf; commas come by themselves. `key` is the member's
- * name inside an object and NULL elsewhere. Bytes that are no UTF-8 become U+FFFD, so that what
- * comes out can always be parsed. A failed append is kept in the buf. Pure. */
+/* Writes one JSON text, piece by piece, into a buf; commas come by themselves. `key` is the
+ * member's name inside an object and NULL elsewhere. Bytes that are no UTF-8 become U+FFFD, so
+ * that what comes out can always be parsed. A failed append is kept in the buf. Pure. */
 #ifndef MATRIXFS_JWRITE_H
 #define MATRIXFS_JWRITE_H
 

@@ -255,3 +255,30 @@ int url_public(const char *url, struct buf *ret)
 	add_encoded(ret, p.path.at, p.path.len);
 	return ret->failed;
 }
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t url_decode(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at; at++) {
+		int high = *at == '%' ? hex_digit(at[1]) : -1;
+		int low = high >= 0 ? hex_digit(at[2]) : -1;
+
+		if (low >= 0 && (high || low)) {
+			*to++ = (char)(high << 4 | low);
+			at += 2;
+		} else {
+			*to++ = *at;
+		}
+	}
+	*to = '\0';
+	return (size_t)(to - text);
+}

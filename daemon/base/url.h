@@ -8,6 +8,9 @@
 
 /* Appends text percent-encoded; '/' stays if keep_slash. */
 int url_encode(struct buf *b, const char *text, int keep_slash);
+/* Undoes percent-encoding in place and returns the new length. %00 stays as it is: a decoded NUL
+ * would end the text before its end; so does what is no two hex digits. */
+size_t url_decode(char *text);
 /* Appends base resolved against reference (RFC 3986 §5, absolute, scheme-relative, absolute-path or
  * relative-path), without fragment. ERR_PROTO if the result is no http(s) URL. */
 MUST_USE int url_join(const char *base, const char *reference, struct buf *ret);
