@@ -117,7 +117,7 @@ static bool begin(struct ahead *a, struct ahead_item *i)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
 	struct source_blob what;
-	struct pull *pull;
+	struct pull *pull = NULL;
 	int r = known_source_blob(i->snapshot, i->file, &path, &what);
 
 	if (r == 0)
