@@ -11,6 +11,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "fs/openfile.h"
@@ -27,7 +28,7 @@ struct ops {
 	struct openfiles files;
 	struct fuse_session *session;
 	struct forget *forget;                     /* what was wrong leaves the page cache */
-	bool passthrough;                          /* offered by the kernel, allowed by options */
+	atomic_bool passthrough;                   /* offered by the kernel, allowed by options */
 	_Atomic(const char *) passthrough_why_not; /* NULL: it is used; static */
 	struct underway underway;
 	struct metrics *metrics; /* borrowed from the node */
