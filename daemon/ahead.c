@@ -208,7 +208,7 @@ bool ahead_step(struct ahead *a)
 		bool keep = clock_ms() < i->until_ms;
 
 		if (keep && !i->pull && !must_wait(a, i))
-			keep = begin(a, i);
+			keep = a->has_room(a->arg, CHUNK_BYTES) && begin(a, i);
 		if (keep && i->pull)
 			keep = move_on(a, i);
 		if (keep) {

@@ -62,8 +62,8 @@ MUST_USE int known_snapshot(struct known *k, struct repo *r, const char *commit,
 /* The manifest is taken. The snapshot is returned owned. */
 MUST_USE int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int64_t date_s,
 				struct manifest *files, struct snapshot **ret);
-/* What a source must know to give a file of a snapshot; `path` gets the text that ret->path is, so it
- * must live as long. -EISDIR, -ENOMEM. */
+/* What a source must know to give a file of a snapshot; `path` gets the text that ret->path is, so
+ * it must live as long. -EISDIR, -ENOMEM. */
 MUST_USE int known_source_blob(const struct snapshot *s, uint32_t file, struct buf *path,
 			       struct source_blob *ret);
 /* Each calls fn on a copy of the list, no lock held, until it returns non-zero. Only canonical

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A reader's first read makes a watch due, and its first two answers, and the one with which half of
- * the file was read: at these moments the thread looks at it. While a header or something ahead is
- * on its way it looks again every few milliseconds; else it sleeps. */
+/* A reader's first read makes a watch due, and its first two answers, and the one with which half
+ * of the file was read: at these moments the thread looks at it. While a header or something ahead
+ * is on its way it looks again every few milliseconds; else it sleeps. */
 #include "daemon/prefetch.h"
 
 #include <errno.h>

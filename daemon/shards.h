@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the name of a model's file says: its format, and which file of the same directory follows it.
- * Pure. */
+/* What the name of a model's file says: its format, and which file of the same directory follows
+ * it. Pure. */
 #ifndef MATRIXFS_SHARDS_H
 #define MATRIXFS_SHARDS_H
 

@@ -262,9 +262,9 @@ static int after_failure(struct carrier *c, int r)
 		slow_down(c);
 	if (c->pos == c->end)
 		return 0;
-	log_debug("fetch failed source=%s etag=%s off=%llu: %s",
-		  c->all->conf.sources[c->source]->name, c->pull->what.etag,
-		  (unsigned long long)c->pos, err_text(r));
+	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
+		     c->all->conf.sources[c->source]->name, c->pull->what.etag,
+		     (unsigned long long)c->pos);
 	if (retry_passes(r))
 		c->passing = r;
 	else if (!c->refused)

@@ -68,7 +68,7 @@ static void on_place(void *arg, int r, struct place *p)
 		manifest_path(p->snapshot->files, p->node, &path);
 	}
 	f.path = buf_str(&path);
-	if (p->kind == PLACE_BLOB || p->kind == PLACE_LINK) {
+	if (p->snapshot && (p->kind == PLACE_BLOB || p->kind == PLACE_LINK)) {
 		place_etag(p, etag);
 		f.size = manifest_file(p->snapshot->files, p->node)->size;
 		add_use(s->ops, &f);

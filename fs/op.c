@@ -302,9 +302,9 @@ void op_start_waiting(struct op *op, const char *what, bool reads)
 	op->underway.started_us = clock_us();
 	op->underway.deadline_ms = op->waiter.deadline_ms;
 	op->underway.describe = describe;
-	underway_add(&op->ops->underway, &op->underway);
 	op->reads = reads;
 	op->interruptible = true;
+	underway_add(&op->ops->underway, &op->underway); /* others look at it from now on */
 	fuse_req_interrupt_func(op->req, interrupt, op);
 	op_start(op);
 }

@@ -30,7 +30,7 @@ NGINX = """
 events {{ worker_connections 512; }}
 http {{
     access_log {dir}/nginx.log; default_type application/octet-stream;
-    sendfile on; tcp_nopush on; keepalive_requests 100000;
+    sendfile on; tcp_nopush on; keepalive_requests 100000; limit_rate {rate};
     client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
     uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp;
     server {{ listen 127.0.0.1:{port}; root {dir}/blobs; autoindex on; }}
@@ -185,12 +185,12 @@ class Origin:
     """with Origin(one=DIRECTORY) as origin: a hub with bench/one; DIRECTORY may be a name that files() knows.
 
     nginx: the hub sends whoever wants an LFS file on to one, as the public hub does; else it sends the file itself.
-    latency: seconds the hub waits before each answer.
+    latency: seconds the hub waits before each answer. rate: bytes a second that nginx gives to one connection, 0: all.
     """
 
-    def __init__(self, nginx=True, latency=0, type="", **repos):
+    def __init__(self, nginx=True, latency=0, rate=0, type="", **repos):
         self.directories = {n: files(d) if isinstance(d, str) else d for n, d in repos.items()}
-        self.nginx, self.latency, self.type = nginx, latency, type
+        self.nginx, self.latency, self.rate, self.type = nginx, latency, rate, type
         self.hub_log, self.nginx_log = DIR / "hub.log", DIR / "nginx.log"
         self.processes = []
 
@@ -213,7 +213,7 @@ class Origin:
 
     def _start_nginx(self):
         port = free_port()
-        text = NGINX.format(dir=DIR.resolve(), port=port, user="user root; " if os.geteuid() == 0 else "")
+        text = NGINX.format(dir=DIR.resolve(), port=port, rate=self.rate, user="user root; " if os.geteuid() == 0 else "")
         (DIR / "nginx.conf").write_text(text)
         self.processes.append(processes.start(["nginx", "-c", (DIR / "nginx.conf").resolve(), "-e", "stderr"], "nginx.out"))
         return f"http://127.0.0.1:{port}"

@@ -2,10 +2,11 @@
 import os
 import shutil
 
-from bench_lib import (CACHE, COPY, DIR, GIB, OTHER_MNT, PLAIN, RUNS, SIZE, Mount, Origin, begin_cold, best, children_cpu, curl,
-                       drop_pages, in_turns, median, processes, read, row, run, speed, timed, unmount, wait_until)
+from bench_lib import (BLOBS, CACHE, COPY, DIR, GIB, OTHER_MNT, PLAIN, RUNS, SIZE, Mount, Origin, begin_cold, best, children_cpu, curl,
+                       drop_pages, in_turns, median, processes, read, row, speed, timed, unmount, wait_until)
 
 OPENS, OPEN_FILES = 10000, 100
+RATE = 100_000_000     # bytes a second that a CDN may give to one connection
 
 
 def first():
@@ -128,49 +129,57 @@ def open_all(paths, times):
 
 
 def rclone():
-    """Another way to mount the same bytes."""
+    """Another way to mount the same bytes: where the machine is the limit, and where each connection is."""
     if not shutil.which("rclone"):
         print("rclone is not installed: its rows are left out")
         return
     with Origin(one="one") as origin:
         curl(origin)
-        sha256 = run("sha256sum", origin.file).split()[0]
-        command = ["rclone", "mount", ":http:", OTHER_MNT, "--http-url", origin.cdn, "--vfs-cache-mode", "full",
-                   "--cache-dir", DIR / "rclone.cache", "--read-only", "--config", "/dev/null"]
-        path, again = OTHER_MNT / sha256, {"warm": [], "dropped": []}
+        rclone_first(origin, "")
+        rclone_second(origin)
+    with Origin(one="one", rate=RATE) as origin:
+        rclone_first(origin, f", {RATE / 1e6:.0f} MB/s a connection")
 
-        def cold():
-            with Rclone(command):
-                seconds = read("read", path)
-                if not again["warm"]:
-                    for state, answers in again.items():
-                        answers += in_turns(lambda: read("read", path), lambda: read("read", PLAIN),
-                                            (lambda: drop_pages(path, PLAIN)) if state == "dropped" else None)
-                return seconds
 
-        def mount_cold():
-            with Mount(origin) as mount:
-                return read("read", mount.file)
-        ours, theirs = in_turns(mount_cold, cold, lambda: begin_cold(origin.file))
-        row("first read / rclone mount", speed(ours), speed(theirs), at_least=3, best=best(ours, theirs),
-            commands=(["build/bench/read read", DIR / "mnt/…"], command, ["build/bench/read read", path]))
-        for state, (theirs, plain) in again.items():
+def rclone_first(origin, where):
+    def theirs():
+        with Rclone(origin) as other:
+            return read("read", other.file)
+
+    def ours():
+        with Mount(origin) as mount:
+            return read("read", mount.file)
+    ours_s, theirs_s = in_turns(ours, theirs, lambda: begin_cold(origin.file))
+    row(f"first read / rclone mount{where}", speed(ours_s), speed(theirs_s), at_least=3, best=best(ours_s, theirs_s),
+        commands=(["build/bench/read read", DIR / "mnt/…"], Rclone(origin).command))
+
+
+def rclone_second(origin):
+    with Rclone(origin) as other:
+        path = other.file
+        read("read", path)
+        for state in "warm", "dropped":
+            theirs, plain = in_turns(lambda: read("read", path), lambda: read("read", PLAIN),
+                                     (lambda: drop_pages(path, PLAIN)) if state == "dropped" else None)
             row(f"rclone: second read, page cache {state}", speed(theirs), speed(plain), best=best(theirs, plain),
                 commands=(["build/bench/read read", path], ["build/bench/read read", PLAIN]))
 
 
 class Rclone:
-    """with Rclone(command): mounted, with an empty cache."""
+    """with Rclone(origin) as other: its mount of what nginx serves, with an empty cache."""
 
-    def __init__(self, command):
-        self.command = command
+    def __init__(self, origin):
+        self.command = ["rclone", "mount", ":http:", OTHER_MNT, "--http-url", origin.cdn, "--vfs-cache-mode", "full",
+                        "--cache-dir", DIR / "rclone.cache", "--read-only", "--config", "/dev/null"]
+        names = [p.name for p in BLOBS.iterdir() if p.resolve() == origin.file.resolve()]
+        self.file = OTHER_MNT / names[0]
 
     def __enter__(self):
-        shutil.rmtree(DIR / "rclone.cache", ignore_errors=True)
         shutil.rmtree(CACHE, ignore_errors=True)
         OTHER_MNT.mkdir(exist_ok=True)
         self.process = processes.start(self.command, "rclone.log")
         wait_until("rclone's mount", lambda: os.path.ismount(OTHER_MNT))
+        return self
 
     def __exit__(self, *_):
         unmount(OTHER_MNT)

@@ -194,7 +194,7 @@ def test_transfers_show_a_slow_download_and_are_gone_after_it(tiny, mount):
         time.sleep(0.1)
     for before, t, after, _ in seen:
         assert t["repo"] == f"models/{REPO}" and t["size"] == len(BIG) and t["commit"] == tiny.commit
-        assert t["percent"] == pytest.approx(100 * t["present"] / t["size"]) and t["readers"] == 1
+        assert t["percent"] == pytest.approx(100 * t["present"] / t["size"]) and t["readers"] >= 1
         assert t["present"] <= after + 1 and t["present"] >= before - 4 * MIB       # the wire holds some of it
         assert t["class"] in ("demand", "ahead")
     last = seen[-1][1]

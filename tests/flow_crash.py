@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-import control
+from control import Control
 import models
 from mountlib import PROGRAM, eventually, read, xattr
 
@@ -39,10 +39,11 @@ def live(m):
     assert read(m.file("org/one", "whole.safetensors")) == WHOLE and sealed(m.file("org/one", "whole.safetensors"))
     assert read(m.file("org/one", "half.safetensors"), 0, 2 * MIB) == HALF[:2 * MIB]
     assert read(m.file("org/one", "config.json")) == SMALL
-    assert control.job(m, "/v1/pin", repo="org/two")["state"] == "done"
-    control.call(m, "POST", "/v1/evict", repo="org/three")
-    assert control.job(m, "/v1/scrub")["bad"] == 0
-    control.call(m, "POST", "/v1/unpin", repo="org/two")
+    c = Control(m)
+    assert c.finish(c.post("/v1/pin", {"repo": "org/two"}))["state"] == "done"
+    c.post("/v1/evict", {"repo": "org/three"})
+    assert c.finish(c.post("/v1/scrub"))["bad"] == 0
+    c.post("/v1/unpin", {"repo": "org/two"})
 
 
 class Lives:

@@ -169,7 +169,7 @@ def test_bytes_once(tiny, mount, kind, args):
 @pytest.mark.parametrize("headers", [{"retry_after": 1}, {"headers": {"RateLimit": '"api";r=0;t=1'}}], ids=["Retry-After", "RateLimit"])
 @pytest.mark.parametrize("match", [BYTES, META], ids=["bytes", "metadata"])
 def test_a_hub_that_asks_for_patience_gets_it(tiny, mount, match, headers):
-    m = mount(tiny, timeout=10)
+    m = mount(tiny, timeout=10, args=["--prefetch=no"])
     if match == BYTES:
         assert lstat(m.file(REPO, "config.json")).st_size == len(SMALL)
     tiny.clear_log()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: the first bytes of a safetensors file that is FILE_MORE bytes longer. Extents that come out lie in
- * the file, one after another; "more" is more than there was; of a part, the answer is never another
- * than of the whole. */
+/* Input: the first bytes of a safetensors file that is FILE_MORE bytes longer. Extents that come
+ * out lie in the file, one after another; "more" is more than there was; of a part, the answer is
+ * never another than of the whole. */
 #include "daemon/safetensors.h"
 
 #include <assert.h>

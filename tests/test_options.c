@@ -143,7 +143,8 @@ static void test_each_parameter(void **state)
 	assert_int_equal(o.ref_ttl, 0);
 	assert_int_equal(o.timeout, 600);
 
-	good("matrixfs --offline --strict-ro --passthrough=no --prefetch=no --allow-other=no --scratch-size 1MiB "
+	good("matrixfs --offline --strict-ro --passthrough=no --prefetch=no --allow-other=no "
+	     "--scratch-size 1MiB "
 	     "--log-level=debug --background /m");
 	assert_true(o.offline && o.strict_ro && o.background);
 	assert_false(o.passthrough || o.prefetch || o.allow_other);

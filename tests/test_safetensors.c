@@ -60,7 +60,8 @@ static void what_the_format_allows_is_read(UNUSED void **state)
 		"{\"__metadata__\":{}}",
 		"{" TENSOR("empty", 7, 7) "}",
 		"{" TENSOR("\\\"quoted\\u0041\\\\", 0, 1) "}",
-		"{\"a\" : { \"data_offsets\" : [ 0 , 9 ] , \"new\":{\"x\":[1,[2,null]],\"y\":-1.5e3} } }",
+		"{\"a\" : { \"data_offsets\" : [ 0 , 9 ] , \"new\":{\"x\":[1,[2,null]],"
+		"\"y\":-1.5e3} } }",
 		"{\"__metadata__\":{\"a\":\"{\\\"b\\\":[}\"}," TENSOR("a", 0, 1) "}",
 	};
 
