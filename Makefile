@@ -2,6 +2,8 @@
 #
 # make            build build/matrixfs              make deps     bring what the build needs
 # make demo       build, mount and show it          make check    everything a change must pass
+# make torture    seeded lives of a cache for an hour  make leaks    a thousand mounts
+# make fuzz-short a minute for each parser
 # Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
 #          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
 

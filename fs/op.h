@@ -11,6 +11,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "fs/openfile.h"

@@ -239,7 +239,10 @@ def test_row(arenas, title, which, trouble, kind, expected):
         seen = arena.read(pairs)
         bad = [f"{way}: {outcome}" for way, outcome in seen.items() if not fits(outcome, expected)]
         assert not bad, f"expected {expected}: {bad}\n{arena.mount.log_text()[-8000:]}"
-        spared = [way for n, way in enumerate(READS) if kind and not arena.met(n, kind)]
+        met = [arena.met(n, kind) for n in range(len(READS))] if kind else [1]
+        assert any(met), "nobody met the fault"
+        # A hub in trouble is asked less at once: who had to wait for his turn till the end did not meet it himself.
+        spared = [way for way, times in zip(READS, met) if not times and seen[way].right]
         assert not spared, f"never met the fault: {spared}"
     if expected != BARRED:
         heals(arena, pairs)
