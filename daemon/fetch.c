@@ -331,16 +331,14 @@ static int want_range(struct pull *p, const struct plan_range *range, uint64_t r
 	return fill_want(&p->fill, range->from, range->to, URGENCY_AHEAD, run_max);
 }
 
-/* Wants what this read needs, in runs that bring what comes after it along, and what is worth
+/* Wants what a new read needs, in runs that bring what comes after it along, and what is worth
  * having besides. */
-static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
+static int want_new_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
 {
 	struct plan_want want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
 	uint64_t to = want.need.from + want.run_max;
 	int r = 0;
 
-	if (p->verified_only)
-		return pull_want_all_locked(p);
 	if (to > want.ahead.to)
 		to = want.ahead.to;
 	if (to < want.need.to)
@@ -350,6 +348,22 @@ static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
 	if (r == 0)
 		r = want_range(p, &want.ahead, want.run_max);
 	return r < 0 ? r : want_range(p, &want.sweep, RUN_BYTES_MAX / 2);
+}
+
+/* True if this read has parked before: it has told the plan all it had to tell. */
+static bool is_known(const struct waiter *w, uint64_t off, uint64_t len)
+{
+	return w && w->off == off && w->len == len;
+}
+
+static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
+		       const struct waiter *w)
+{
+	if (p->verified_only)
+		return pull_want_all_locked(p);
+	if (!is_known(w, off, len))
+		return want_new_locked(p, off, len, there);
+	return there ? 0 : fill_demand(&p->fill, off, off + len, RUN_BYTES_MIN, clock_ms());
 }
 
 /* Has the bytes brought past the cache, for this waiter alone. */
@@ -371,6 +385,8 @@ static int refuse_locked(struct fetch *f, struct pull *p, const struct waiter *w
 		pull_hash_kick_locked(p); /* all is there but a verdict */
 	if (p->distrust.barred_until_ms > clock_ms())
 		return ERR_DIGEST;
+	if (p->failed_until_ms > clock_ms())
+		return p->failed;
 	if (f->conf.source_count == 0)
 		return ERR_OFFLINE;
 	return w ? 0 : PARKED;
@@ -386,7 +402,7 @@ static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t l
 		return r;
 	if (p->unkept_until_ms > clock_ms() && !p->verified_only)
 		return there ? 0 : read_past(f, p, off, len, w);
-	r = want_locked(p, off, len, there);
+	r = want_locked(p, off, len, there, w);
 	if (r == 0)
 		r = streams_kick_locked(f->streams);
 	if (there)
@@ -397,7 +413,7 @@ static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t l
 /* Bytes that were brought for this waiter alone, or NULL. */
 static void *held_bytes(struct waiter *w, uint64_t off, uint64_t len)
 {
-	if (w && w->held && w->off == off && w->len == len)
+	if (w && w->held && is_known(w, off, len))
 		return steal(w->held);
 	return NULL;
 }

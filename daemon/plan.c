@@ -150,11 +150,11 @@ struct plan_want plan_read(struct plan *p, uint64_t off, uint64_t len, uint64_t 
 		before = want.need.to;
 		s = oldest_stream(p);
 		*s = (struct plan_stream){ .start = off, .next = end, .ahead = want.need.to };
-		if (size > PLAN_WINDOW_MIN) {
-			want.sweep = sweep(p, off, size, tensors);
-		} else { /* whole */
+		if (size <= PLAN_WINDOW_MIN) { /* whole */
 			before = 0;
 			s->ahead = size;
+		} else if (len <= PLAN_SMALL) {
+			want.sweep = sweep(p, off, size, tensors);
 		}
 	}
 	s->used = p->clock;

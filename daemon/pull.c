@@ -8,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/chunk.h"
+#include "daemon/retry.h"
 
 #define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
 
@@ -61,6 +62,9 @@ static void end_kept(struct pull *p, const struct run *run, int r, struct waitli
 	if (err_is_disk(r) && !p->verified_only) {
 		p->unkept_until_ms = clock_ms() + UNKEPT_MS;
 		r = 0; /* call again, and be served past the cache */
+	} else if (retry_passes(r)) {
+		p->failed = r;
+		p->failed_until_ms = clock_ms() + FAILED_MS;
 	}
 	settle_range(p, chunk_floor(run->pos), run->end, r, settled);
 }

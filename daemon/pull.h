@@ -23,6 +23,7 @@
 #include "daemon/source.h"
 #include "daemon/store.h"
 
+#define FAILED_MS 300  /* so long after a failure a blob is not asked for again */
 #define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
 
 /* One more place where a blob that is being fetched lies. */
@@ -56,6 +57,10 @@ struct pull {
 	int64_t moved_ms;      /* when bytes last came or were digested; 0: never */
 	uint64_t sources_used; /* bit i: source i gave bytes since the last drop */
 	const char *source;    /* name of the last source that gave bytes, or NULL; static */
+	/* Who asks so shortly after a failure gets the same answer: the kernel lets those who wait
+	 * for one page ask one after another, and each would wait as long as the first. */
+	int failed;
+	int64_t failed_until_ms;
 	/* Until then the disk takes nothing, and readers are served past the cache. */
 	int64_t unkept_until_ms;
 };

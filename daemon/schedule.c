@@ -323,7 +323,7 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 
 	for (const struct fill *f = s->busy; f; f = f->next)
 		for (const struct run *run = f->runs; run; run = run->next)
-			n += run->urgency <= least &&
+			n += run->urgency <= least && !run->resting &&
 			     (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
 	return n;
 }

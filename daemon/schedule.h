@@ -40,6 +40,7 @@ struct run {
 	struct fill *fill;
 	enum urgency urgency;
 	bool paused;              /* it brings nothing because we do not let it */
+	bool resting;             /* it failed, and waits to try again: there is no request */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
 	int64_t began_ms;
 	int64_t moved_ms; /* when it last brought bytes, or began */

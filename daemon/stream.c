@@ -250,6 +250,23 @@ static void slow_down(struct carrier *c)
 	lock_drop(&pulls->lock);
 }
 
+/* Waits before the next try; others may use the time. */
+static int rest(struct carrier *c, int r)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	lock_take(&pulls->lock);
+	c->run->resting = true;
+	if (streams_kick_locked(c->all) < 0)
+		log_debug("no further stream thread can be started");
+	lock_drop(&pulls->lock);
+	r = retry_wait(&c->retry, r);
+	lock_take(&pulls->lock);
+	c->run->resting = false;
+	lock_drop(&pulls->lock);
+	return r;
+}
+
 /* Decides what follows failure r: 0 to ask again (perhaps elsewhere, perhaps after a pause), or the
  * failure the run ends with. It ends when waiting cannot mend what any of the sources said. */
 static int after_failure(struct carrier *c, int r)
@@ -274,7 +291,7 @@ static int after_failure(struct carrier *c, int r)
 	r = c->passing;
 	c->passing = 0;
 	if (r)
-		return retry_wait(&c->retry, r);
+		return rest(c, r);
 	return next_origin(c) ? 0 : c->refused;
 }
 

@@ -10,13 +10,13 @@ from hub import Blob
 from mountlib import eventually, xattr
 
 MIB = 1 << 20
-ROWS, COLUMNS = 4096, 2048          # a tensor of 32 MiB: a rank's part of it is many chunks
+ROWS, COLUMNS = 8192, 2048          # a tensor of 64 MiB: a rank's part of it is many chunks
 REPO = "org/loads"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Two shards of 96 MiB, nine of 8 MiB and a GGUF of 96 MiB, as blobs of a hub."""
+    """Two shards of 192 MiB, nine of 8 MiB and a GGUF of 192 MiB, as blobs of a hub."""
     directory = tmp_path_factory.mktemp("model")
     tensors = {f"layers.{n}.weight": (ROWS, COLUMNS) for n in range(3)}
     for shard in (1, 2):
@@ -83,9 +83,9 @@ def test_a_second_load_fetches_nothing(hub, mount, model):
     assert settled(hub) == 0
 
 
-# The tensors here have a sixteenth of the size of those that are worth dividing; so has the kernel's readahead, which
+# The tensors here have an eighth of the size of those that are worth dividing; so has the kernel's readahead, which
 # goes beyond the end of a slice by as much as it is long.
-SMALL_READAHEAD_KB = 8192 // 16
+SMALL_READAHEAD_KB = 8192 // 8
 SLICES = [("rows", 2), ("rows", 4), ("columns", 2), ("tensor_parallel", 2), ("tensor_parallel", 4), ("experts", 3)]
 
 

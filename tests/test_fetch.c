@@ -474,6 +474,7 @@ static void a_source_that_does_not_gives_its_reason(void **state)
 	fake_source_rule(&w->a, &rule);
 	assert_int_equal(read_bytes(w, p, 0, 100), ERR_SERVER);
 	fake_source_calm(&w->a);
+	clock_sleep_ms(FAILED_MS);
 	assert_int_equal(read_bytes(w, p, 0, 100), 0);
 	fetch_close(w->fetch, p);
 }
@@ -842,6 +843,27 @@ static void a_closed_file_is_not_fetched_on(void **state)
 	assert_in_range(fake_source_bytes(&w->a), MIB, MIB + 2 * w->a.piece_bytes);
 }
 
+static void who_asks_just_after_a_failure_gets_the_same_answer(void **state)
+{
+	const struct fake_rule down = { .act = FAKE_END, .result = ERR_UPSTREAM };
+	struct world *w = *state;
+	struct pull *p;
+	unsigned calls;
+
+	w->source_count = 1;
+	restart(w);
+	p = open_file(w);
+	fake_source_rule(&w->a, &down);
+	assert_int_equal(read_bytes(w, p, 0, 10), ERR_UPSTREAM);
+	calls = fake_source_calls(&w->a);
+	assert_int_equal(read_bytes(w, p, 0, 10), ERR_UPSTREAM);
+	assert_int_equal(fake_source_calls(&w->a), calls);
+	fake_source_calm(&w->a);
+	clock_sleep_ms(FAILED_MS);
+	assert_int_equal(read_bytes(w, p, 0, 10), 0);
+	fetch_close(w->fetch, p);
+}
+
 /* ---- the disk ---- */
 
 static void from_a_full_disk_the_reader_is_served_past_the_cache(void **state)
@@ -1129,6 +1151,7 @@ int main(void)
 		TEST(stopping_wakes_readers_and_ends_requests),
 		TEST(closing_under_way_leaves_nothing_behind),
 		TEST(a_closed_file_is_not_fetched_on),
+		TEST(who_asks_just_after_a_failure_gets_the_same_answer),
 		TEST(from_a_full_disk_the_reader_is_served_past_the_cache),
 		TEST(when_the_disk_takes_bytes_again_they_are_kept),
 		TEST(nobody_left_to_take_bytes_past_the_cache_loses_none),

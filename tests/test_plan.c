@@ -181,6 +181,14 @@ static void few_random_reads_cost_little(UNUSED void **state)
 	assert_int_equal(sweep_after(&p, 2), 0);
 }
 
+static void large_reads_out_of_order_are_not_random(UNUSED void **state)
+{
+	struct plan p = { 0 };
+
+	for (uint64_t i = 0; i < 50; i++)
+		assert_true(is_nothing(read_at(&p, i * 37 % 50 * 20 * MIB, MIB, GIB).sweep));
+}
+
 static void many_random_reads_are_followed_by_all_of_the_file(UNUSED void **state)
 {
 	struct plan p = { 0 };
@@ -363,6 +371,7 @@ int main(void)
 		cmocka_unit_test(interleaved_streams_have_a_window_each),
 		cmocka_unit_test(the_oldest_stream_makes_place),
 		cmocka_unit_test(few_random_reads_cost_little),
+		cmocka_unit_test(large_reads_out_of_order_are_not_random),
 		cmocka_unit_test(many_random_reads_are_followed_by_all_of_the_file),
 		cmocka_unit_test(a_rank_that_takes_half_of_each_tensor_is_brought_little_more),
 		cmocka_unit_test(a_rank_that_takes_a_quarter_is_too),

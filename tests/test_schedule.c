@@ -332,6 +332,17 @@ static void a_run_that_is_held_back_is_not_stalled(void **state)
 	assert_null(schedule_next(&w->all, NOW + RUN_STALL_MS));
 }
 
+static void a_run_that_rests_leaves_its_place_to_others(void **state)
+{
+	struct world *w = *state;
+
+	w->all.pace.limit = 1;
+	want(&w->a, 0, SIZE, URGENCY_AHEAD);
+	next(w)->resting = true;
+	assert_non_null(next(w));
+	assert_null(next(w));
+}
+
 static void after_a_refusal_even_those_who_wait_are_few(void **state)
 {
 	struct world *w = *state;
@@ -471,6 +482,7 @@ int main(void)
 		TEST(those_who_prefetch_do_not_hold_up_readers),
 		TEST(a_stalled_run_holds_up_no_other),
 		TEST(a_run_that_is_held_back_is_not_stalled),
+		TEST(a_run_that_rests_leaves_its_place_to_others),
 		TEST(after_a_refusal_even_those_who_wait_are_few),
 		TEST(runs_past_the_cache_are_bounded),
 		TEST(what_nobody_needs_is_taken_back),
