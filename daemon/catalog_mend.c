@@ -23,6 +23,7 @@
 #define SOUND_FORMAT "matrixfs-index %016llx\n"
 #define PIECE_BYTES (1 << 20)
 #define CHILD_MS 60000
+#define BYTES_MIN 8192 /* LMDB begins with two pages */
 #define GROWTH_BYTES \
 	(UINT64_C(64) << 20) /* a copy is at most this larger than twice the original */
 
@@ -241,6 +242,8 @@ int catalog_mend(const struct kv_conf *conf, uint32_t version, struct buf *why)
 	file_sweep(dirfd);
 	if (fstatat(dirfd, DATA_FILE, &st, 0) < 0 || is_vouched(dirfd))
 		return 0;
+	if (st.st_size < BYTES_MIN) /* a first start that was cut off */
+		return unlinkat(dirfd, DATA_FILE, 0) < 0 ? -errno : 0;
 	snprintf(m.new_dir, sizeof(m.new_dir), "%s/" NEW_DIR, conf->dir);
 	return mend(&m, dirfd, (uint64_t)st.st_size, why);
 }

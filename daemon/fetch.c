@@ -245,7 +245,7 @@ static int open_somewhere(struct fetch *f, const struct source_blob *what, struc
 int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
 {
 	struct blob *blob;
-	bool distrusted;
+	bool distrusted = false;
 	int r = open_somewhere(f, what, &blob, &distrusted);
 
 	if (r < 0)

@@ -92,8 +92,8 @@ MUST_USE int blob_drop(struct blob *b);
 void blob_hold(struct blob *b, uint64_t off, uint64_t len);
 void blob_let_go(struct blob *b);
 /* Makes room in a blob that stays open: gives back chunks that readers had, longest ago first,
- * until `want` bytes are free. Sealed blobs are left alone, as are the last seconds' chunks and those no
- * reader has come to yet. Returns bytes freed. */
+ * until `want` bytes are free. Sealed blobs are left alone, as are the last seconds' chunks and
+ * those no reader has come to yet. Returns bytes freed. */
 uint64_t blob_trim(struct blob *b, uint64_t want);
 
 /* The XXH3 of each chunk of a sealed blob, as they were when it was sealed: blob_chunks() values.

@@ -1,13 +1,12 @@
 """What is kept stays right and stays within bounds: pins, eviction, scrub, strict verification, bit rot anywhere, older formats."""
-import json
 import os
 import random
 import time
 
 import pytest
 
-import control
 import models
+from control import Control
 from mountlib import eventually, fails, read, xattr
 
 MIB = 1 << 20
@@ -37,6 +36,12 @@ def sealed(path, seconds=20):
 
 def of_one(m, name="whole.safetensors"):
     return m.file("org/one", name)
+
+
+def scrub(m):
+    """A scrub, after its end."""
+    c = Control(m)
+    return c.finish(c.post("/v1/scrub"))
 
 
 def flip(path, at, bit):
@@ -84,7 +89,7 @@ def test_a_bit_flips_anywhere(one, again, how):
         else:
             rotten = path.name[:64] != one.repo("org/one").blob("half.safetensors").etag or not half_is_sealed
             assert not rotten or read(of_one(m, "half.safetensors")) == HALF, where
-            done = control.job(m, "/v1/scrub")
+            done = scrub(m)
             assert done["state"] == "done" and done["bad"] == 0, f"{where}: {done}"
             assert read(of_one(m)) == WHOLE and sealed(of_one(m)), f"{where}: {done}"
             assert read(of_one(m, "half.safetensors")) == HALF and read(of_one(m, "config.json")) == SMALL, where
@@ -120,8 +125,7 @@ def test_nothing_is_fetched_twice_when_the_index_is_lost(one, again):
 def test_a_pin_is_fetched_whole_kept_and_goes_on_after_a_restart(one, again):
     m = again("--cache-size=32MiB")
     one.down()
-    status, _ = control.call(m, "POST", "/v1/pin", repo="org/one")
-    assert status in (200, 202)
+    Control(m).post("/v1/pin", {"repo": "org/one"})
     m.stop()
     one.up()
     m = again("--cache-size=32MiB")          # nobody asks again
@@ -132,11 +136,10 @@ def test_a_pin_is_fetched_whole_kept_and_goes_on_after_a_restart(one, again):
     one.clear_log()
     one.down()
     assert read(of_one(m)) == WHOLE and read(of_one(m, "half.safetensors")) == HALF
-    _, cache = control.call(m, "GET", "/v1/cache")
-    assert "pinned" in json.dumps(cache)
+    assert "pinned" in str(Control(m).get("/v1/cache"))
     # The twin: unpinned, it goes like all others.
-    control.call(m, "POST", "/v1/unpin", repo="org/one")
-    control.call(m, "POST", "/v1/evict", repo="org/one")
+    Control(m).post("/v1/unpin", {"repo": "org/one"})
+    Control(m).post("/v1/evict", {"repo": "org/one"})
     assert fails(read, of_one(m)) == "EIO"
 
 
@@ -168,7 +171,7 @@ def test_a_scrub_mends_what_the_kernel_reads_by_itself(one, again):
     etag = one.repo("org/one").blob("whole.safetensors").etag
     flip(m.cached(etag), MIB + 3, 1)
     one.clear_log()
-    done = control.job(m, "/v1/scrub")
+    done = scrub(m)
     assert done["state"] == "done" and done["bad"] == 0, done
     assert one.bytes_sent(path_re="/resolve/") == MIB       # that chunk alone
     assert sealed(of_one(m)) and read(of_one(m)) == WHOLE
@@ -180,7 +183,7 @@ def test_what_a_scrub_cannot_mend_is_not_served(one, again):
     assert read(of_one(m)) == WHOLE and sealed(of_one(m))
     flip(m.cached(one.repo("org/one").blob("whole.safetensors").etag), MIB + 3, 1)
     one.down()
-    done = control.job(m, "/v1/scrub")
+    done = scrub(m)
     assert done["state"] == "done" and done["bad"] == 1, done
     assert fails(read, of_one(m)) == "EIO"
     assert read(of_one(m), 0, MIB) == WHOLE[:MIB]

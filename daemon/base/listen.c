@@ -84,7 +84,7 @@ static int listen_there(int dirfd, const char *name, int fd)
 
 	if (r < 0)
 		return r;
-	snprintf(temporary, sizeof(temporary), ".listen-%d", (int)getpid());
+	snprintf(temporary, sizeof(temporary), ".new-%d", (int)getpid());
 	unlinkat(dirfd, temporary, 0);
 	r = bind_there(dirfd, temporary, fd);
 	if (r == 0 && renameat(dirfd, temporary, dirfd, name) < 0)
