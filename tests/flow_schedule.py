@@ -46,6 +46,19 @@ def test_where_each_connection_is_slow_there_are_soon_more(wide, mount):
     assert wide.at_once(BYTES) > 6
 
 
+@pytest.mark.parametrize("memory, fits", [("4MiB", 8), ("64MiB", 128)])
+def test_requests_are_as_many_as_their_memory(wide, mount, memory, fits):
+    """Sixteen files at once, each waited for: not their number decides, but the budget."""
+    for n in range(16):
+        wide.repo(f"org/many{n}").commit({"m.bin": SMALL})
+    m = mount(wide, args=[*ALONE, f"--memory={memory}"], timeout=60)
+    wide.rate(MIB)
+    paths = [m.file(f"org/many{n}", "m.bin") for n in range(16)]
+    assert together(*[lambda p=p: read(p, seconds=60) == SMALL for p in paths]) == [True] * 16
+    assert (wide.at_once(BYTES) > 8) == (fits > 8)
+    assert wide.at_once(BYTES) <= fits
+
+
 def test_where_one_fills_the_line_there_are_few(wide, mount):
     m = mount(wide, args=ALONE, timeout=60)
     assert read(m.file(REPO, "a.bin"), seconds=60) == BIG
