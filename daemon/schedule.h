@@ -47,7 +47,7 @@ struct run {
 	struct httpc_cancel cancel;
 	/* A run past the cache, for one reader, when the disk takes nothing: exactly his bytes. */
 	bool direct;
-	char *bytes; /* of a direct one: owned; made by its carrier */
+	char *bytes; /* of a direct one that has ended: owned */
 };
 
 /* One blob that is being filled. */
