@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One blob: a sparse data file, its mapping, and the chunk map of an incomplete one. Order of
- * writes: data, then the map's entry; at sealing: data synced, catalog, map removed. What is
- * only looked at here is read, not taken from the mapping: there a bad disk is an error, not
- * the end of the process. */
-#include <fcntl.h>
+/* One blob: its bytes, mapped and read, and which of its chunks are there. Order of writes: data,
+ * then the map's entry; at sealing: data synced, catalog, map renamed. What is only looked at here
+ * is read, not taken from the mapping: there a bad disk is an error, not the end of the process. */
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
@@ -16,96 +12,6 @@
 #include "daemon/store_priv.h"
 
 #define COMPARE_BYTES (256 << 10) /* read at a time to compare a chunk */
-
-void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX])
-{
-	snprintf(ret, BLOB_PATH_MAX, "blobs/%.2s/%s%s", etag, etag, suffix);
-}
-
-/* Takes over the chunks a former process left. */
-static int map_load(struct blob *b)
-{
-	CLEANUP(freep) uint64_t *sums = calloc(b->chunks + 1, sizeof(*sums));
-	int r = sums ? chunkmap_load(b->mapfd, b->size, sums) : -ENOMEM;
-
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < b->chunks; i++) {
-		atomic_store(&b->state[i].sum, sums[i]);
-		if (sums[i])
-			b->present_bytes += chunk_end(i, b->size) - chunk_start(i);
-	}
-	return 0;
-}
-
-static void forget_chunks(struct blob *b)
-{
-	for (uint32_t i = 0; i < b->chunks; i++)
-		atomic_store(&b->state[i].sum, 0);
-	atomic_store(&b->present_bytes, 0);
-}
-
-int blob_new_state(struct blob *b)
-{
-	b->state = calloc(b->chunks ? b->chunks : 1, sizeof(*b->state));
-	return b->state ? 0 : -ENOMEM;
-}
-
-/* Opens or makes the map; *keep says whether the data is its blob's, and whether it is kept. */
-static int map_open(struct blob *b, bool *keep)
-{
-	char path[BLOB_PATH_MAX];
-
-	if (blob_new_state(b) < 0)
-		return -ENOMEM;
-	blob_path(b->etag, ".map", path);
-	b->mapfd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (b->mapfd < 0)
-		return -errno;
-	*keep = *keep && map_load(b) == 0;
-	if (*keep)
-		return 0;
-	forget_chunks(b);
-	return chunkmap_make(b->mapfd, b->size);
-}
-
-void blob_note_use(const struct blob *b)
-{
-	static const struct timespec now_atime[2] = { { .tv_nsec = UTIME_NOW },
-						      { .tv_nsec = UTIME_OMIT } };
-
-	futimens(b->fd, now_atime);
-}
-
-/* Opens or makes the data file. */
-static int data_open(struct blob *b, struct stat *ret_st)
-{
-	char path[BLOB_PATH_MAX];
-	char dir[sizeof("blobs/aa")];
-
-	blob_path(b->etag, "", path);
-	b->fd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (b->fd < 0 && errno == ENOENT) {
-		snprintf(dir, sizeof(dir), "blobs/%.2s", b->etag);
-		if (mkdirat(b->store->dirfd, dir, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		b->fd = openat(b->store->dirfd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	}
-	if (b->fd < 0)
-		return -errno;
-	if (fstat(b->fd, ret_st) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Empties a data file of another size and gives it the right one. */
-static int data_resize(struct blob *b, const struct stat *st)
-{
-	if (ftruncate(b->fd, 0) < 0 || ftruncate(b->fd, (off_t)b->size) < 0)
-		return -errno;
-	usage_sub(&b->store->usage, (uint64_t)st->st_blocks * 512);
-	return 0;
-}
 
 static int data_map(struct blob *b)
 {
@@ -119,70 +25,10 @@ static int data_map(struct blob *b)
 	return 0;
 }
 
-bool blob_has_file(const struct blob *b, const char *suffix)
-{
-	char path[BLOB_PATH_MAX];
-
-	blob_path(b->etag, suffix, path);
-	return faccessat(b->store->dirfd, path, F_OK, 0) == 0;
-}
-
-void blob_remove_file(const struct blob *b, const char *suffix)
-{
-	char path[BLOB_PATH_MAX];
-
-	blob_path(b->etag, suffix, path);
-	unlinkat(b->store->dirfd, path, 0);
-}
-
-int blob_rename_file(const struct blob *b, const char *from, const char *to)
-{
-	char old[BLOB_PATH_MAX], new[BLOB_PATH_MAX];
-
-	blob_path(b->etag, from, old);
-	blob_path(b->etag, to, new);
-	return renameat(b->store->dirfd, old, b->store->dirfd, new) < 0 ? -errno : 0;
-}
-
-/* A whole file with its sums, but nothing that says it is sealed: the index was lost. Its chunks
- * are compared like all others, and the digest decides anew. */
-static int adopt_sums(const struct blob *b, bool keep)
-{
-	int r = 0;
-
-	if (!keep)
-		blob_remove_file(b, ".sums"); /* of an evicted one */
-	else if (!blob_has_file(b, ".map"))
-		r = blob_rename_file(b, ".sums", ".map");
-	return r == -ENOENT ? 0 : r;
-}
-
 static void blob_closep(struct blob **b)
 {
 	if (*b)
 		blob_close(*b);
-}
-
-int blob_open_files(struct blob *b, bool sealed)
-{
-	struct stat st = { 0 };
-	int r = data_open(b, &st);
-	bool keep = (uint64_t)st.st_size == b->size;
-
-	if (r < 0)
-		return r;
-	if (sealed && keep && !blob_has_file(b, ".map")) {
-		b->sealed = true;
-		b->present_bytes = b->size;
-		return 0;
-	}
-	r = adopt_sums(b, keep);
-	if (r == 0)
-		r = map_open(b, &keep);
-	/* After the map is there: a whole file without one may pass for sealed. */
-	if (r == 0 && !keep)
-		r = data_resize(b, &st);
-	return r;
 }
 
 int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
@@ -392,6 +238,6 @@ int blob_drop(struct blob *b)
 {
 	atomic_store(&b->dropped, true);
 	usage_sub(&b->store->usage, usage_blocks(atomic_load(&b->present_bytes)));
-	forget_chunks(b);
+	blob_forget_chunks(b);
 	return chunkmap_make(b->mapfd, b->size);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blob for whose files the disk has no room. It is open like any other, so that its readers can be
- * served past the cache, but what stands in for its files is empty memory. When the disk has room
- * again the files take the places of the descriptors and of the mapping: until then no chunk was
- * there, so nobody has looked at either. */
+/* A blob for whose files the disk has no room. It is open like any other, so that its readers can
+ * be served past the cache, but what stands in for its files is empty memory. When the disk has
+ * room again the files take the places of the descriptors and of the mapping: until then no chunk
+ * was there, so nobody has looked at either. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

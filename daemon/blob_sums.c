@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include "daemon/base/file.h"
-#include "daemon/chunk.h"
 #include "daemon/chunkmap.h"
 #include "daemon/store_priv.h"
 
@@ -46,22 +45,6 @@ int blob_put_sums(const struct blob *b, const uint64_t *sums)
 	return fd < 0 ? fd : put_all(fd, b, sums);
 }
 
-/* All that readers look at once the seal is off. */
-static int load_state(struct blob *b, const uint64_t *sums)
-{
-	uint64_t present = 0;
-
-	if (!b->state && blob_new_state(b) < 0)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < b->chunks; i++) {
-		atomic_store(&b->state[i].sum, sums[i]);
-		atomic_store(&b->state[i].checked, false);
-		present += sums[i] ? chunk_end(i, b->size) - chunk_start(i) : 0;
-	}
-	atomic_store(&b->present_bytes, present);
-	return 0;
-}
-
 int blob_unseal(struct blob *b, const uint64_t *sums)
 {
 	CLEANUP(closep) int fd = open_sums(b, O_RDWR | O_CREAT);
@@ -70,10 +53,12 @@ int blob_unseal(struct blob *b, const uint64_t *sums)
 	/* With this name it counts, whatever the index says. */
 	if (r == 0)
 		r = blob_rename_file(b, ".sums", ".map");
-	if (r == 0)
-		r = load_state(b, sums);
+	/* What readers look at once the seal is off. */
+	if (r == 0 && !b->state)
+		r = blob_new_state(b);
 	if (r < 0)
 		return r;
+	blob_take_sums(b, sums);
 	if (b->mapfd >= 0)
 		close(b->mapfd);
 	b->mapfd = steal_fd(&fd);

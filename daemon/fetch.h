@@ -73,7 +73,8 @@ struct throttle_limits fetch_limits(struct fetch *f);
  * the handle is open, unless a run fails. Nothing happens when offline or when the disk is full. */
 MUST_USE int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
 			enum urgency urgency);
-/* Tells where the tensors of a handle's file lie; what `e` owns is taken. The first telling counts. */
+/* Tells where the tensors of a handle's file lie; what `e` owns is taken. The first telling
+ * counts. */
 void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e);
 
 /* What readers made of a file so far. */

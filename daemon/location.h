@@ -18,7 +18,8 @@ void location_memory_freep(struct location_memory **m);
 
 /* Appends the URL remembered under key, if one is and it is still good at now_ms (clock_ms()); ""
  * is the hub itself. -ENOENT: nobody knows, and the caller is to ask and to say location_asked().
- * Whoever comes meanwhile waits for him here, but no longer than until_ms; then it is -ENOENT, too. */
+ * Whoever comes meanwhile waits for him here, but no longer than until_ms; then it is -ENOENT,
+ * too. */
 MUST_USE int location_get(struct location_memory *m, const char *key, int64_t now_ms,
 			  int64_t until_ms, struct buf *ret);
 /* The hub was asked: those who wait for the answer go on. Nothing happens if nobody asks. */

@@ -27,6 +27,7 @@ struct pace {
 	double rate;             /* bytes per ms before the trial */
 };
 
+/* Begins with PACE_START; nothing is on trial. */
 void pace_init(struct pace *p);
 /* Something could not be started because of the limit: only then is more worth a trial. */
 void pace_wanted(struct pace *p);

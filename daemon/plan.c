@@ -6,9 +6,9 @@
  *
  * Where tensors are known, a reader may take some and leave others (a rank of a tensor-parallel
  * group): until it has read PLAN_PROOF bytes in one stretch its window stays at a quarter of them,
- * and within the tensor until it has gone on into the next; if it leaves gaps, for good. Random reads
- * are followed by a sweep through the tensor, or through the file: each lets a little more come, so
- * that few cost little and many soon find all of it there. */
+ * and within the tensor until it has gone on into the next; if it leaves gaps, for good. Random
+ * reads are followed by a sweep through the tensor, or through the file: each lets a little more
+ * come, so that few cost little and many soon find all of it there. */
 #include "daemon/plan.h"
 
 #include <stddef.h>

@@ -71,6 +71,7 @@ struct prefetch {
 	struct cond wake;
 	/* Guarded by lock. */
 	bool stop;
+	bool ended;         /* as has the thread: nobody looks at watches but those who have one */
 	struct map watches; /* by key */
 	struct watch *due, **due_end;
 	uint64_t causes;
@@ -156,20 +157,20 @@ void prefetch_read(struct prefetch *p, struct watch *w, uint64_t len)
 		make_due(p, w);
 }
 
-/* The thread takes away what nobody reads; when it has ended, whoever leaves last does. */
+/* The thread takes away what nobody reads, for it may be at it this moment; when it has ended,
+ * prefetch_stop() does, and from then on whoever leaves last. */
 void prefetch_leave(struct prefetch *p, struct watch *w)
 {
-	bool is_last;
+	bool is_mine;
 
 	lock_take(&p->lock);
-	is_last = --w->readers == 0;
-	if (is_last && p->stop)
+	is_mine = --w->readers == 0 && p->ended;
+	if (is_mine)
 		map_del(&p->watches, &w->key, sizeof(w->key));
-	else if (is_last)
+	else if (w->readers == 0)
 		make_due_locked(p, w);
-	is_last = is_last && p->stop;
 	lock_drop(&p->lock);
-	if (is_last)
+	if (is_mine)
 		watch_free(w);
 }
 
@@ -491,6 +492,7 @@ void prefetch_stop(struct prefetch *p)
 	pthread_join(p->thread, NULL);
 	ahead_drop(&p->ahead);
 	lock_take(&p->lock);
+	p->ended = true;
 	map_each(&p->watches, give_up, p);
 	lock_drop(&p->lock);
 }

@@ -5,9 +5,9 @@
  *
  *   want  -- next turn -->  run  -- brings bytes -->  chunks of the blob
  *
- * Urgent wants come first. Among equals the blob with the fewest runs has its turn, so that one file
- * cannot starve another. Runs of a blob never overlap, and never bring a chunk that is there. Bytes
- * [start, pos) of a run are in the file although their last chunk may not be complete.
+ * Urgent wants come first. Among equals the blob with the fewest runs has its turn, so that one
+ * file cannot starve another. Runs of a blob never overlap, and never bring a chunk that is there.
+ * Bytes [start, pos) of a run are in the file although their last chunk may not be complete.
  * Nothing here blocks or calls out. Not locked: the owner's lock guards all of it. */
 #ifndef MATRIXFS_SCHEDULE_H
 #define MATRIXFS_SCHEDULE_H
@@ -47,7 +47,7 @@ struct run {
 	struct httpc_cancel cancel;
 	/* A run past the cache, for one reader, when the disk takes nothing: exactly his bytes. */
 	bool direct;
-	char *bytes; /* of a direct one: owned; made by its carrier */
+	char *bytes; /* of a direct one that has ended: owned */
 };
 
 /* One blob that is being filled. */
@@ -72,6 +72,7 @@ struct schedule {
 	struct pace pace;
 };
 
+/* Nothing is wanted. There is nothing to fini: it ends when its fills have. */
 void schedule_init(struct schedule *s);
 /* Makes the next run active; NULL if there is none that may start now. Its end may be moved nearer
  * while it runs. */
@@ -100,8 +101,8 @@ void fill_unwant_ahead(struct fill *f);
 void fill_abandon(struct fill *f);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
-/* Gives what a run has still to bring back to those who want it, if more run than may: its end moves
- * to where it is. False if it may go on. */
+/* Gives what a run has still to bring back to those who want it, if more run than may: its end
+ * moves to where it is. False if it may go on. */
 bool run_yield(struct run *run, int64_t now_ms);
 /* Ends and frees a run. */
 void run_free(struct run *run);

@@ -41,8 +41,8 @@ MUST_USE int store_space(struct store *s, uint64_t *ret_total, uint64_t *ret_fre
  * blob_is_sealed tells). If the blob is open with another size, -EBUSY. */
 MUST_USE int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed,
 			struct blob **ret);
-/* The same for a disk on which its files cannot be made: a blob that keeps nothing (blob_write gives
- * the disk's error) until the disk has room again; then its files are made. */
+/* The same for a disk on which its files cannot be made: a blob that keeps nothing (blob_write
+ * gives the disk's error) until the disk has room again; then its files are made. */
 MUST_USE int store_blob_homeless(struct store *s, const char *etag, uint64_t size,
 				 struct blob **ret);
 /* The same for who only looks: its last use stays what it was. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store.c (the directory) and blob.c (one file) share. */
+/* What store.c (the directory) and blob*.c (one blob) share. */
 #ifndef MATRIXFS_STORE_PRIV_H
 #define MATRIXFS_STORE_PRIV_H
 
@@ -51,18 +51,13 @@ struct blob {
 	bool trimming;     /* no new users: blocks are about to be given back */
 };
 
+/* ---- blob_files.c ---- */
+
 /* "blobs/aa/<etag>" plus suffix. */
 void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_MAX]);
-/* Opens or makes the files of a blob; the caller puts it into the store's map. */
-enum blob_kind { BLOB_FILLING, BLOB_SEALED, BLOB_HOMELESS };
-MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
-		       struct blob **ret);
-/* Its files alone: opened, or made. */
+/* Opens the files of a blob, or makes them. With `sealed` all its bytes are taken as present if its
+ * data file is whole. */
 MUST_USE int blob_open_files(struct blob *b, bool sealed);
-/* Gives a blob a place in memory, where nothing is ever put. */
-MUST_USE int blob_open_homeless(struct blob *b);
-/* Makes the files of a homeless blob, if the disk lets it. */
-MUST_USE int blob_find_home(struct blob *b);
 /* One of its files, named by suffix, is there / is removed if it is there. */
 bool blob_has_file(const struct blob *b, const char *suffix);
 void blob_remove_file(const struct blob *b, const char *suffix);
@@ -70,8 +65,27 @@ void blob_remove_file(const struct blob *b, const char *suffix);
 MUST_USE int blob_rename_file(const struct blob *b, const char *from, const char *to);
 /* Notes the last use, for eviction, whatever the mount options of the disk say. */
 void blob_note_use(const struct blob *b);
-/* Memory for the state of its chunks. */
+/* Memory for the state of its chunks; no chunk is there. */
 MUST_USE int blob_new_state(struct blob *b);
+/* These chunks are there, as far as memory goes: one sum a chunk, 0 for those that are not. They
+ * are compared before their first use. */
+void blob_take_sums(struct blob *b, const uint64_t *sums);
+/* None is there any more, likewise. */
+void blob_forget_chunks(struct blob *b);
+
+/* ---- blob_homeless.c ---- */
+
+/* Gives a blob a place in memory, where nothing is ever put. */
+MUST_USE int blob_open_homeless(struct blob *b);
+/* Makes the files of a homeless blob, if the disk lets it. */
+MUST_USE int blob_find_home(struct blob *b);
+
+/* ---- blob.c ---- */
+
+enum blob_kind { BLOB_FILLING, BLOB_SEALED, BLOB_HOMELESS };
+/* Opens a blob, or makes it; the caller puts it into the store's map. Owned: blob_close. */
+MUST_USE int blob_open(struct store *s, const char *etag, uint64_t size, enum blob_kind kind,
+		       struct blob **ret);
 /* Closes its files and frees it. */
 void blob_close(struct blob *b);
 

@@ -31,6 +31,7 @@ struct carrier {
 	struct pull *pull;
 	const struct source_blob *what; /* the origin being asked for */
 	struct xxh3 *sum;               /* of the chunk that pos is in */
+	char *bytes;                    /* of a direct run; the run's once it has ended */
 	struct retry retry;
 	unsigned source; /* the one being asked */
 	uint64_t pos, end;
@@ -131,7 +132,7 @@ static void put_direct(struct carrier *c, const char *data, size_t len)
 	uint64_t left = c->end - c->pos;
 	size_t n = len < left ? len : (size_t)left;
 
-	memcpy(c->run->bytes + (c->pos - c->run->start), data, n);
+	memcpy(c->bytes + (c->pos - c->run->start), data, n);
 	c->pos += n;
 }
 
@@ -237,7 +238,8 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
-/* A server has more than it can do: there are to be fewer requests, and this may be one too many. */
+/* A server has more than it can do: there are to be fewer requests, and this may be one too
+ * many. */
 static void slow_down(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
@@ -359,8 +361,8 @@ static int prepare(struct carrier *c)
 	c->retry.stop = &s->stop;
 	if (!c->run->direct)
 		return xxh3_new(&c->sum);
-	c->run->bytes = malloc(c->run->end - c->run->start);
-	return c->run->bytes ? 0 : -ENOMEM;
+	c->bytes = malloc(c->run->end - c->run->start);
+	return c->bytes ? 0 : -ENOMEM;
 }
 
 static void carry(struct streams *s, struct run *run)
@@ -381,6 +383,7 @@ static void carry(struct streams *s, struct run *run)
 		report(&c, r);
 	xxh3_free(c.sum);
 	lock_take(&pulls->lock);
+	run->bytes = steal(c.bytes);
 	pull_end_run_locked(run, r, &settled);
 	pull_hash_kick_locked(p);
 	idle = pull_if_idle_locked(p);

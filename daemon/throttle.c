@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A bucket is kept as the time at which it will be empty again: bytes move it on by what they cost
  * at the limit, and a receiver pauses until then. It never lies in the past by more than BURST_US,
- * so that an idle hour does not buy a flood. Source: ITU-T I.371, the virtual scheduling algorithm. */
+ * so that an idle hour does not buy a flood. Source: ITU-T I.371, the virtual scheduling
+ * algorithm. */
 #include "daemon/throttle.h"
 
 #include <string.h>

@@ -51,6 +51,29 @@ static bool is_held(struct held_commit *c)
 	return held;
 }
 
+/* Counts what has been taken: who sees the count finds the bytes in the cache. */
+static int give(struct held_commit *c, struct held_file *f, const struct source_ask *ask)
+{
+	int r = 0;
+
+	for (uint64_t off = 0; r == 0 && off < ask->len; off += MIB) {
+		size_t n = ask->len - off < MIB ? ask->len - off : MIB;
+
+		r = ask->sink(ask->arg, f->bytes.data + ask->off + off, n);
+		lock_take(&c->lock);
+		f->given += n;
+		lock_drop(&c->lock);
+	}
+	return r;
+}
+
+static void count_running(struct held_commit *c, int more)
+{
+	lock_take(&c->lock);
+	c->running += more;
+	lock_drop(&c->lock);
+}
+
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct held_commit *c = container_of(s, struct held_commit, source);
@@ -58,19 +81,15 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	int r = 0;
 
 	*ret_wait_ms = -1;
-	while (is_held(c)) {
+	count_running(c, 1);
+	while (r == 0 && is_held(c)) {
 		if (ask->cancel && atomic_load(&ask->cancel->canceled))
-			return ERR_CANCELED;
+			r = ERR_CANCELED;
 		clock_sleep_ms(1);
 	}
-	for (uint64_t off = 0; r == 0 && off < ask->len; off += MIB) {
-		size_t n = ask->len - off < MIB ? ask->len - off : MIB;
-
-		lock_take(&c->lock);
-		f->given += n;
-		lock_drop(&c->lock);
-		r = ask->sink(ask->arg, f->bytes.data + ask->off + off, n);
-	}
+	if (r == 0)
+		r = give(c, f, ask);
+	count_running(c, -1);
 	return r;
 }
 
@@ -297,16 +316,28 @@ bool held_commit_await_sealed(struct held_commit *c, const char *path)
 	return row.sealed;
 }
 
+static bool is_running(struct held_commit *c)
+{
+	bool running;
+
+	lock_take(&c->lock);
+	running = c->running;
+	lock_drop(&c->lock);
+	return running;
+}
+
 bool held_commit_is_quiet(struct held_commit *c)
 {
 	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 	uint64_t before;
+	bool quiet;
 
 	do {
 		before = held_commit_given_in_all(c);
 		clock_sleep_ms(QUIET_MS);
-	} while (held_commit_given_in_all(c) != before && clock_ms() < deadline);
-	return held_commit_given_in_all(c) == before;
+		quiet = !is_running(c) && held_commit_given_in_all(c) == before;
+	} while (!quiet && clock_ms() < deadline);
+	return quiet;
 }
 
 void held_commit_hold(struct held_commit *c, bool held)

@@ -30,7 +30,9 @@ struct held_commit {
 	struct source source;
 	struct source *sources[1];
 	struct lock lock;
-	bool held; /* guarded by lock: the source gives nothing */
+	/* Guarded by lock. */
+	bool held;        /* the source gives nothing */
+	unsigned running; /* requests */
 	struct httpc *http;
 	struct store *store;
 	struct catalog *catalog;
@@ -52,13 +54,13 @@ void held_commit_hold(struct held_commit *c, bool held);
 /* The node of a path in the commit's manifest; a handle of it. */
 uint32_t held_commit_node(struct held_commit *c, const char *path);
 struct pull *held_commit_open(struct held_commit *c, const char *path);
-/* Bytes the source gave of a file; of all. */
+/* Bytes of a file that the source gave and the cache took; of all. */
 uint64_t held_commit_given(struct held_commit *c, const char *path);
 uint64_t held_commit_given_in_all(struct held_commit *c);
 /* True once it gave exactly so many / the file is sealed; false if that takes too long. */
 bool held_commit_await_given(struct held_commit *c, const char *path, uint64_t bytes);
 bool held_commit_await_sealed(struct held_commit *c, const char *path);
-/* Waits until nothing more is given for a while; true. */
+/* Waits until no request runs and nothing more is given for a while; true. */
 bool held_commit_is_quiet(struct held_commit *c);
 
 #endif

@@ -7,7 +7,10 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
@@ -270,6 +273,7 @@ static void who_read_half_of_a_shard_finds_the_next_two_whole(void **state)
 	read_some(w, &r, 0, 4 * MIB);
 	assert_true(held_commit_await_sealed(&w->c, HELD_SHARD(2)));
 	assert_true(held_commit_await_sealed(&w->c, HELD_SHARD(3)));
+	assert_true(held_commit_await_given(&w->c, HELD_SHARD(4), MIB));
 	assert_true(held_commit_is_quiet(&w->c));
 	assert_int_equal(held_commit_given(&w->c, HELD_SHARD(2)),
 			 HELD_SHARD_MIB * MIB + 2); /* the head was not brought twice */
@@ -292,23 +296,46 @@ static void who_read_a_third_does_not(void **state)
 
 /* ---- when it stops ---- */
 
+static unsigned handles_of(struct world *w, const char *etag)
+{
+	struct pulls *all = fetch_pulls(w->c.fetch);
+	const struct pull *p;
+	unsigned count;
+
+	lock_take(&all->lock);
+	p = map_find_str(&all->by_etag, etag);
+	count = p ? p->readers : 0;
+	lock_drop(&all->lock);
+	return count;
+}
+
+static bool await_handles(struct world *w, const char *etag, unsigned count)
+{
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+
+	while (handles_of(w, etag) != count && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	return handles_of(w, etag) == count;
+}
+
 /* A run that is on its way ends a chunk later. */
 static void a_header_is_given_up_with_the_last_reader(void **state)
 {
+	char etag[DIGEST_HEX_MAX + 1];
 	struct world *w = *state;
 	struct reader r;
 
 	held_commit_hold(&w->c, true);
 	r = touch(w, "q.gguf");
+	snprintf(etag, sizeof(etag), "%s", r.pull->what.etag);
 	prefetch_read(w->prefetch, r.watch, 1);
 	prefetch_read(w->prefetch, r.watch, 1);
-	clock_sleep_ms(SETTLE_MS);
+	assert_true(await_handles(w, etag, 2));
 	leave(w, &r);
-	clock_sleep_ms(SETTLE_MS);
+	assert_true(await_handles(w, etag, 0));
 	held_commit_hold(&w->c, false);
-	clock_sleep_ms(SETTLE_MS);
-	assert_true(held_commit_given(&w->c, "q.gguf") <= 2 * MIB);
 	assert_true(held_commit_is_quiet(&w->c));
+	assert_true(held_commit_given(&w->c, "q.gguf") <= 2 * MIB);
 }
 
 static void put(struct world *w, const char *name, const char *text)
@@ -391,6 +418,42 @@ static void stopping_gives_all_up_and_readers_go_on(void **state)
 	start_prefetch(w);
 }
 
+static void *stop_prefetch(void *arg)
+{
+	prefetch_stop(((struct world *)arg)->prefetch);
+	return NULL;
+}
+
+/* Its look at the memory lasts until somebody writes; so long it is at the watch. */
+static void who_leaves_while_it_stops_takes_nothing_from_under_it(void **state)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	struct world *w = *state;
+	struct reader r, late;
+	pthread_t stopping;
+	int memory;
+
+	buf_printf(&path, "%s/proc", w->fake_root.path);
+	assert_int_equal(file_mkdirs(buf_str(&path)), 0);
+	buf_add_str(&path, "/meminfo");
+	assert_int_equal(mkfifo(buf_str(&path), 0600), 0);
+	restart_prefetch(w);
+	r = touch(w, HELD_SHARD(1));
+	memory = open(buf_str(&path), O_WRONLY | O_CLOEXEC);
+	assert_true(memory >= 0);
+	assert_int_equal(thread_start(&stopping, "stopping", stop_prefetch, w), 0);
+	do {
+		late = touch(w, HELD_SHARD(2));
+		leave(w, &late);
+	} while (late.watch);
+	leave(w, &r);
+	assert_true(dprintf(memory, "MemTotal: 9 kB\nMemAvailable: 9 kB\n") > 0);
+	close(memory);
+	pthread_join(stopping, NULL);
+	prefetch_free(w->prefetch);
+	start_prefetch(w);
+}
+
 static void a_file_that_is_left_and_read_again_is_watched_anew(void **state)
 {
 	struct world *w = *state;
@@ -426,6 +489,7 @@ int main(void)
 		TEST(what_is_under_way_ends_when_memory_gets_short),
 		TEST(guesses_drive_nothing_out_of_the_cache),
 		TEST(stopping_gives_all_up_and_readers_go_on),
+		TEST(who_leaves_while_it_stops_takes_nothing_from_under_it),
 		TEST(a_file_that_is_left_and_read_again_is_watched_anew),
 	};
 
