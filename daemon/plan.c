@@ -56,7 +56,7 @@ bool plan_has_gaps(const struct plan *p)
 {
 	uint64_t span = p->highest - p->lowest;
 
-	return span > PLAN_PROOF && p->read < span / 4 * 3;
+	return span > PLAN_PROOF && p->read < span / 8 * 7;
 }
 
 static void note(struct plan *p, uint64_t off, uint64_t end)
@@ -78,15 +78,17 @@ static bool has_crossed(const struct plan_stream *s, const struct extents *tenso
 	return tensor && tensor->start > max_u64(s->start, tensors->data_start);
 }
 
-/* The largest window that what is known of the reader bears out. */
-static uint64_t window_cap(const struct plan *p, const struct plan_stream *s,
+/* The largest window that what is known of the reader bears out. Large reads are the kernel's
+ * readahead, which is a window of its own. */
+static uint64_t window_cap(const struct plan *p, const struct plan_stream *s, uint64_t len,
 			   const struct extents *tensors)
 {
-	uint64_t stretch = s->next - s->start;
+	uint64_t stretch = s->next - s->start, cap = max_u64(stretch / 4, CHUNK_BYTES);
+	uint64_t kernels = len > PLAN_SMALL ? PLAN_SKIP : 0;
 
 	if (!tensors->count || (!plan_has_gaps(p) && stretch >= PLAN_PROOF))
 		return PLAN_WINDOW_MAX;
-	return max_u64(chunk_floor(stretch / 4), CHUNK_BYTES);
+	return cap > kernels ? chunk_floor(cap - kernels) : 0;
 }
 
 /* Where the window of a stream may end. */
@@ -99,8 +101,8 @@ static uint64_t border(const struct plan *p, const struct plan_stream *s, uint64
 }
 
 /* Moves the stream's front and grows its window when the reader has used half of it. */
-static void advance(struct plan *p, struct plan_stream *s, uint64_t end, uint64_t size,
-		    const struct extents *tensors)
+static void advance(struct plan *p, struct plan_stream *s, uint64_t len, uint64_t end,
+		    uint64_t size, const struct extents *tensors)
 {
 	uint64_t window, ahead;
 
@@ -110,9 +112,11 @@ static void advance(struct plan *p, struct plan_stream *s, uint64_t end, uint64_
 	if (s->window && s->ahead > s->next + s->window / 2)
 		return;
 	window = s->window ? s->window * 2 : PLAN_WINDOW_MIN;
-	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, tensors));
-	ahead = min_u64(s->next + window, border(p, s, size, tensors));
+	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, len, tensors));
 	s->window = window;
+	if (window == 0)
+		return;
+	ahead = min_u64(s->next + window, border(p, s, size, tensors));
 	s->ahead = max_u64(s->ahead, chunk_ceil(ahead, size));
 }
 
@@ -145,7 +149,7 @@ struct plan_want plan_read(struct plan *p, uint64_t off, uint64_t len, uint64_t 
 	note(p, off, end);
 	if (s) {
 		before = max_u64(s->ahead, want.need.from);
-		advance(p, s, end, size, tensors);
+		advance(p, s, len, end, size, tensors);
 	} else {
 		before = want.need.to;
 		s = oldest_stream(p);

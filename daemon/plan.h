@@ -17,7 +17,7 @@
 #define PLAN_SKIP (UINT64_C(8) << 20)         /* a jump this short is still the same stream */
 #define PLAN_PROOF (UINT64_C(64) << 20)       /* so much of a file tells how it is read */
 #define PLAN_SWEEP (UINT64_C(16) << 20)       /* what a jump lets come behind random reads */
-#define PLAN_SMALL (UINT64_C(64) << 10)       /* a random read is small: readahead's are not */
+#define PLAN_SMALL (UINT64_C(128) << 10)      /* larger reads are the kernel's readahead */
 
 struct plan_stream {
 	uint64_t start;  /* where it began */
