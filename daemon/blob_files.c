@@ -107,7 +107,7 @@ static int data_resize(struct blob *b, const struct stat *st)
 	return 0;
 }
 
-bool blob_has_file(const struct blob *b, const char *suffix)
+static bool has_file(const struct blob *b, const char *suffix)
 {
 	char path[BLOB_PATH_MAX];
 
@@ -140,7 +140,7 @@ static int adopt_sums(const struct blob *b, bool keep)
 
 	if (!keep)
 		blob_remove_file(b, ".sums"); /* of an evicted one */
-	else if (!blob_has_file(b, ".map"))
+	else if (!has_file(b, ".map"))
 		r = blob_rename_file(b, ".sums", ".map");
 	return r == -ENOENT ? 0 : r;
 }
@@ -153,7 +153,7 @@ int blob_open_files(struct blob *b, bool sealed)
 
 	if (r < 0)
 		return r;
-	if (sealed && keep && !blob_has_file(b, ".map")) {
+	if (sealed && keep && !has_file(b, ".map")) {
 		b->sealed = true;
 		b->present_bytes = b->size;
 		return 0;

@@ -19,7 +19,7 @@
 #define CATALOG_VERSION 2
 #define MAP_BYTES_FIRST (UINT64_C(16) << 20)
 
-enum blob_state { BLOB_SEALED = 1, BLOB_DISTRUSTED = 2 };
+enum row_state { ROW_SEALED = 1, ROW_DISTRUSTED = 2 }; /* of a blob */
 enum table { TABLE_META, TABLE_REPO, TABLE_REF, TABLE_COMMIT, TABLE_BLOB, TABLE_PIN };
 static const char *const table_names[] = { "meta", "repo", "ref", "commit", "blob", "pin" };
 
@@ -322,7 +322,7 @@ int catalog_each_pin(struct catalog *c, catalog_pin_fn fn, void *arg)
 int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
-	char state = row->sealed ? BLOB_SEALED : row->distrusted ? BLOB_DISTRUSTED : 0;
+	char state = row->sealed ? ROW_SEALED : row->distrusted ? ROW_DISTRUSTED : 0;
 
 	buf_add(&b, &state, 1);
 	buf_add_u64(&b, row->size);
@@ -341,8 +341,8 @@ int catalog_get_blob(struct catalog *c, const char *etag, struct catalog_blob *r
 		return r;
 	if (row.len < 1 + sizeof(uint64_t))
 		return ERR_CORRUPT;
-	ret->sealed = row.data[0] == BLOB_SEALED;
-	ret->distrusted = row.data[0] == BLOB_DISTRUSTED;
+	ret->sealed = row.data[0] == ROW_SEALED;
+	ret->distrusted = row.data[0] == ROW_DISTRUSTED;
 	ret->size = get_u64(row.data + 1);
 	snprintf(ret->source, sizeof(ret->source), "%s", row.data + 1 + sizeof(uint64_t));
 	return 0;
@@ -365,7 +365,7 @@ static int sweep_row(void *arg, const struct kv_key *key, const void *val, size_
 	char etag[DIGEST_HEX_MAX + 1];
 
 	name_of(key, 0, etag, sizeof(etag));
-	if (val_len && *(const char *)val != BLOB_SEALED)
+	if (val_len && *(const char *)val != ROW_SEALED)
 		return 0; /* distrust does not hang on a file */
 	return s->is_kept(s->arg, etag) ? 0 : buf_add(&s->gone, etag, strlen(etag) + 1);
 }

@@ -56,6 +56,7 @@ struct catalog_blob {
 	bool distrusted;  /* its digest was wrong, and not right since */
 	char source[256]; /* name of the source that gave (the last of) its bytes; may be cut */
 };
+/* Its row, by etag: put in the place of an older one; -ENOENT if there is none to get. */
 MUST_USE int catalog_put_blob(struct catalog *c, const char *etag, const struct catalog_blob *row);
 MUST_USE int catalog_get_blob(struct catalog *c, const char *etag, struct catalog_blob *ret);
 MUST_USE int catalog_del_blob(struct catalog *c, const char *etag);

@@ -98,7 +98,7 @@ static void find_version(struct mend *m, struct kv_old *old, bool *ret_sums)
 	CLEANUP(buf_free) struct buf row = { 0 };
 	const char *table = m->conf->tables[CATALOG_VERSION_TABLE];
 	struct kv_key key = { CATALOG_VERSION_KEY, strlen(CATALOG_VERSION_KEY) };
-	uint32_t version = m->version;
+	uint32_t version = htole32(m->version);
 
 	/* Without that row it is one of ours, damaged: what is left of it has its sums. */
 	if (kv_old_get(old, table, key, &row) == 0 && row.len >= sizeof(version))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the control socket: control.c (sockets, routes), control_reply.c (answers) and
- * the handlers by topic.
- * Nobody else includes this. */
+/* Inside of the control socket: control.c (sockets, routes), control_reply.c (answers) and the
+ * handlers by topic. Nobody else includes this. */
 #ifndef MATRIXFS_CONTROL_PRIV_H
 #define MATRIXFS_CONTROL_PRIV_H
 
@@ -39,4 +38,5 @@ control_fn control_metrics;
 /* Things to do, and how far they are. */
 control_fn control_pull, control_pin, control_unpin, control_evict, control_scrub;
 control_fn control_jobs, control_job, control_job_events, control_cancel_job;
+
 #endif

@@ -196,13 +196,15 @@ int evict_start(const struct evict_conf *conf, struct evict **ret)
 	e->conf = *conf;
 	lock_init(&e->lock, LOCK_EVICT);
 	cond_init(&e->wake);
-	if (conf->max_bytes)
-		store_watch(conf->store, conf->max_bytes - margin(conf->max_bytes), kick, e);
 	r = thread_start(&e->thread, "mfs-evict", evict_main, e);
 	if (r < 0) {
+		cond_fini(&e->wake);
+		lock_fini(&e->lock);
 		free(e);
 		return r;
 	}
+	if (conf->max_bytes)
+		store_watch(conf->store, conf->max_bytes - margin(conf->max_bytes), kick, e);
 	*ret = e;
 	return 0;
 }
@@ -217,6 +219,12 @@ void evict_stop(struct evict *e)
 	lock_drop(&e->lock);
 	pthread_join(e->thread, NULL);
 	store_watch(e->conf.store, UINT64_MAX, NULL, NULL);
+}
+
+void evict_free(struct evict *e)
+{
+	if (!e)
+		return;
 	cond_fini(&e->wake);
 	lock_fini(&e->lock);
 	free(e);

@@ -16,7 +16,7 @@
 struct evict;
 
 struct evict_conf {
-	struct store *store; /* borrowed until evict_stop */
+	struct store *store; /* borrowed until evict_free */
 	struct pins *pins;   /* likewise */
 	uint64_t max_bytes;  /* 0: no limit */
 	uint64_t min_free_bytes;
@@ -28,9 +28,11 @@ struct evict_conf {
 	void *arg;
 };
 
-/* Starts the thread; stop joins it. */
+/* Starts the thread; stop joins it, once: then blobs go only when that is asked for. NULL is
+ * fine. */
 MUST_USE int evict_start(const struct evict_conf *conf, struct evict **ret);
 void evict_stop(struct evict *e);
+void evict_free(struct evict *e);
 /* Makes room now, on the caller's thread: bytes freed. For a write that found the disk full: then
  * at least `want` bytes go if they can, whatever the limits say. */
 uint64_t evict_now(struct evict *e, uint64_t want);

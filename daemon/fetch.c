@@ -17,7 +17,6 @@
 #define SEALERS 2
 #define IDLE_MS 10000
 #define TICK_MS 250
-#define FULL_ADVICE " (make room on its disk, or give it less: --cache-size)"
 
 struct fetch {
 	struct fetch_conf conf;
@@ -238,7 +237,10 @@ static int open_somewhere(struct fetch *f, const struct source_blob *what, struc
 		r = open_blob(f, what, ret, ret_distrusted);
 	if (r != -ENOSPC && r != -EDQUOT)
 		return r;
-	log_warn(r, "no file for etag=%s in the cache" FULL_ADVICE, what->etag);
+	log_warn(r,
+		 "no file for etag=%s in the cache (make room on its disk, or give it less: "
+		 "--cache-size)",
+		 what->etag);
 	return store_blob_homeless(f->conf.store, what->etag, what->file.size, ret);
 }
 

@@ -83,6 +83,7 @@ struct fetch_use {
 	uint64_t read;          /* bytes readers asked for, the kernel's readahead included */
 	bool gaps;              /* they skip parts: it is not read whole */
 };
+/* The same now. Nothing of it is exact while bytes come. */
 void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret);
 /* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */
 int fetch_leave(struct fetch *f, struct waiter *w);

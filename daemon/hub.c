@@ -111,10 +111,12 @@ static int health_enter(struct hub *h, bool *ret_probes)
 	*ret_probes = false;
 	if (h->down_until_ms) {
 		if (h->probing || clock_ms() < h->down_until_ms)
-			err_note(r = ERR_UPSTREAM, "%s", h->error);
+			r = ERR_UPSTREAM;
 		else
 			h->probing = *ret_probes = true;
 	}
+	if (r < 0)
+		err_note(r, "%s", h->error);
 	lock_drop(&h->lock);
 	return r;
 }

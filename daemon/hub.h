@@ -41,6 +41,7 @@ struct hub_health {
 	char error[HUB_ERROR_MAX + 1]; /* of the last failure, "" if there was none */
 	int64_t down_ms;               /* it is left alone for so long yet, or 0 */
 };
+/* The same now. Threads: any. */
 void hub_health(struct hub *h, struct hub_health *ret);
 
 /* What one API call tells about a revision. */

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -37,14 +36,6 @@ struct jobs {
 	unsigned running, ended, threads, idle;
 	bool stop;
 };
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int jobs_new(unsigned threads_max, struct jobs **ret)
 {
@@ -94,7 +85,7 @@ static void end_locked(struct job *j, int r)
 
 	j->progress.state = r == 0 ? JOB_DONE : state_after(j, r);
 	j->progress.error = r;
-	j->progress.ended_ms = wall_ms();
+	j->progress.ended_ms = clock_wall_ms();
 	j->free_arg(steal(j->arg));
 	all->running--;
 	if (++all->ended > JOBS_ENDED_MAX)
@@ -217,7 +208,7 @@ int jobs_start(struct jobs *all, enum job_kind kind, const char *what, job_fn wo
 	if (r == 0) {
 		*j = (struct job){ .all = all, .work = work, .arg = arg, .free_arg = free_arg };
 		j->progress.kind = kind;
-		j->progress.started_ms = wall_ms();
+		j->progress.started_ms = clock_wall_ms();
 		snprintf(j->progress.what, sizeof(j->progress.what), "%s", what);
 	}
 	lock_take(&all->lock);

@@ -99,10 +99,17 @@ static int resume_pin(void *arg, const struct pin *pin)
 	struct keeper *k = arg;
 	struct bring what = { .pin = true };
 	uint64_t job;
+	int r;
 
 	if (repo_id_parse_key(pin->key, &what.id) < 0)
 		return 0; /* a damaged row */
-	return start_bring(k, &what, pin->revision, &job);
+	r = start_bring(k, &what, pin->revision, &job);
+	if (r != -EAGAIN)
+		return r;
+	/* What is there of it stays pinned all the same. */
+	log_warn(r, "too many pins to bring at once: left repo=%s revision=%s", pin->key,
+		 pin->revision);
+	return 0;
 }
 
 /* ---- jobs ---- */

@@ -255,7 +255,7 @@ void node_stop(struct node *n)
 		prefetch_stop(n->prefetch);
 	if (n->fetch)
 		fetch_stop(n->fetch);
-	evict_stop(steal(n->evict));
+	evict_stop(n->evict);
 }
 
 void node_close(struct node *n)
@@ -269,6 +269,7 @@ void node_close(struct node *n)
 	}
 	httpc_free(n->http);
 	known_free(n->known);
+	evict_free(n->evict);
 	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);

@@ -116,6 +116,7 @@ struct node_blob {
 	bool sealed;
 	char source[256]; /* name of the source of its last bytes, "" if unknown */
 };
+/* Looks at the disk and the index; `size` is the file's. */
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret);
 /* Bytes of it that are there for good: of whole chunks. */
 uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
@@ -133,6 +134,7 @@ struct node_parts {
 	void *arg;
 	int64_t timeout_ms;
 };
+/* The same from node_open to node_close. */
 const struct node_parts *node_parts(const struct node *n);
 
 #endif

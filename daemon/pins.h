@@ -2,8 +2,7 @@
 /* What is pinned: a commit of a repository, under the revision it was asked with, and so every
  * blob of that commit's manifest. Kept in the catalog. A pin stays on its commit when the ref
  * moves on: what was deployed stays at hand, and nothing large is fetched unasked. Pinning the same
- * revision again moves the pin. Threads:
- * any. */
+ * revision again moves the pin. Threads: any. */
 #ifndef MATRIXFS_PINS_H
 #define MATRIXFS_PINS_H
 

@@ -13,19 +13,10 @@
 
 #include <stddef.h>
 
+#include "daemon/base/num.h"
 #include "daemon/chunk.h"
 
 #define JUMPS_SWEPT 3 /* random reads that begin a sweep */
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
 
 static bool continues(const struct plan_stream *s, uint64_t off)
 {

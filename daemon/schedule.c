@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "daemon/base/num.h"
 #include "daemon/chunk.h"
 
 void schedule_init(struct schedule *s)
@@ -15,11 +16,6 @@ void schedule_init(struct schedule *s)
 void fill_init(struct fill *f, struct schedule *s, struct blob *blob)
 {
 	*f = (struct fill){ .all = s, .blob = blob };
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
 }
 
 /* ---- wants ---- */
@@ -326,16 +322,6 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 			n += run->urgency <= least && !run->resting &&
 			     (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
 	return n;
-}
-
-bool run_yield(struct run *run, int64_t now_ms)
-{
-	const struct schedule *s = run->fill->all;
-
-	if (run->direct || run->pos != chunk_floor(run->pos) ||
-	    schedule_moving(s, URGENCY_BACKGROUND, now_ms) <= s->pace.limit)
-		return false;
-	return run_give_back(run, run->pos) == 0;
 }
 
 /* Those who wait for bytes are held back only when a server asks for it. */

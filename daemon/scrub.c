@@ -279,7 +279,6 @@ static int check_blob(struct turn *t, struct patient *p)
 {
 	uint32_t chunks = blob_chunks(p->blob);
 	CLEANUP(freep) bool *bad = calloc(chunks + 1, sizeof(*bad));
-	bool had;
 	int r = bad ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; r == 0 && i < chunks; i++)
@@ -288,10 +287,8 @@ static int check_blob(struct turn *t, struct patient *p)
 		r = p->sealed ? check_sealed(t, p) : check_incomplete(t, p);
 	if (r < 0 || p->bad == 0)
 		return r;
-	for (uint32_t i = 0; i < chunks; i++) {
-		had = bad[i];
-		bad[i] = had && p->sums[i] == 0;
-	}
+	for (uint32_t i = 0; i < chunks; i++)
+		bad[i] = bad[i] && p->sums[i] == 0;
 	return mend(t, p, bad);
 }
 

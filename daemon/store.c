@@ -123,25 +123,14 @@ static int open_dirs(struct store *s, const char *dir, struct buf *why)
 	return 0;
 }
 
-static void store_free(struct store *s)
+static void store_closep(struct store **s)
 {
-	closep(&s->dirfd);
-	closep(&s->lockfd);
-	map_fini(&s->open);
-	lock_fini(&s->lock);
-	free(s->index_dir);
-	free(s);
-}
-
-static void store_freep(struct store **s)
-{
-	if (*s)
-		store_free(*s);
+	store_close(*s);
 }
 
 int store_open(const char *dir, const char *owner, struct store **ret, struct buf *why)
 {
-	CLEANUP(store_freep) struct store *s = calloc(1, sizeof(*s));
+	CLEANUP(store_closep) struct store *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
@@ -169,7 +158,12 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	store_free(s);
+	closep(&s->dirfd);
+	closep(&s->lockfd);
+	map_fini(&s->open);
+	lock_fini(&s->lock);
+	free(s->index_dir);
+	free(s);
 }
 
 const char *store_index_dir(const struct store *s)
@@ -241,6 +235,16 @@ int store_blob(struct store *s, const char *etag, uint64_t size, bool sealed, st
 	return r;
 }
 
+int store_blob_homeless(struct store *s, const char *etag, uint64_t size, struct blob **ret)
+{
+	int r;
+
+	lock_take(&s->lock);
+	r = open_blob_locked(s, etag, size, BLOB_HOMELESS, ret);
+	lock_drop(&s->lock);
+	return r;
+}
+
 struct blob *blob_ref(struct blob *b)
 {
 	lock_take(&b->store->lock);
@@ -272,16 +276,6 @@ uint64_t store_disk_bytes(struct store *s, const char *etag)
 	if (fstatat(s->dirfd, path, &st, 0) < 0)
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
-}
-
-int store_blob_homeless(struct store *s, const char *etag, uint64_t size, struct blob **ret)
-{
-	int r;
-
-	lock_take(&s->lock);
-	r = open_blob_locked(s, etag, size, BLOB_HOMELESS, ret);
-	lock_drop(&s->lock);
-	return r;
 }
 
 int store_blob_size(struct store *s, const char *etag, uint64_t *ret)

@@ -58,8 +58,7 @@ void blob_path(const char *etag, const char *suffix, char ret[static BLOB_PATH_M
 /* Opens the files of a blob, or makes them. With `sealed` all its bytes are taken as present if its
  * data file is whole. */
 MUST_USE int blob_open_files(struct blob *b, bool sealed);
-/* One of its files, named by suffix, is there / is removed if it is there. */
-bool blob_has_file(const struct blob *b, const char *suffix);
+/* Removes one of its files, named by suffix, if it is there. */
 void blob_remove_file(const struct blob *b, const char *suffix);
 /* One of its files takes the place of another. */
 MUST_USE int blob_rename_file(const struct blob *b, const char *from, const char *to);

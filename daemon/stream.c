@@ -70,6 +70,13 @@ static void note_kept_locked(struct carrier *c, int64_t now_ms)
 	log_info("the cache's disk takes bytes again");
 }
 
+/* Without one more thread those that run come to it, later. */
+static void kick_another_locked(struct streams *s)
+{
+	if (streams_kick_locked(s) < 0)
+		log_debug("no further stream thread can be started");
+}
+
 /* Tells the others how far we have come, and learns whether the run ends nearer now and for how
  * long more urgent ones should have the line to themselves. */
 static int64_t publish(struct carrier *c, uint64_t brought)
@@ -90,8 +97,8 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	note_kept_locked(c, now);
 	pull_settle_ready_locked(c->pull, &settled);
 	pull_hash_kick_locked(c->pull);
-	if (pace_bytes(&pulls->schedule.pace, brought, now) && streams_kick_locked(c->all) < 0)
-		log_debug("no further stream thread can be started");
+	if (pace_bytes(&pulls->schedule.pace, brought, now))
+		kick_another_locked(c->all);
 	if (c->run->urgency >= URGENCY_PREFETCH &&
 	    schedule_moving(&pulls->schedule, URGENCY_DEMAND, now))
 		yield = YIELD_MS;
@@ -259,8 +266,7 @@ static int rest(struct carrier *c, int r)
 
 	lock_take(&pulls->lock);
 	c->run->resting = true;
-	if (streams_kick_locked(c->all) < 0)
-		log_debug("no further stream thread can be started");
+	kick_another_locked(c->all);
 	lock_drop(&pulls->lock);
 	r = retry_wait(&c->retry, r);
 	lock_take(&pulls->lock);
@@ -404,8 +410,7 @@ static void *stream_main(void *arg)
 
 		if (run) {
 			r = 0;
-			if (streams_kick_locked(s) < 0)
-				log_debug("no further stream thread can be started");
+			kick_another_locked(s);
 			lock_drop(&pulls->lock);
 			carry(s, run);
 			lock_take(&pulls->lock);

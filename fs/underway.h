@@ -21,7 +21,8 @@ struct underway_item {
 	bool listed; /* its owner's */
 	int64_t started_us;
 	int64_t deadline_ms;
-	/* Appends what it is and what it waits for. The list's lock is held, so that it stays. */
+	/* Appends what it is and what it waits for. It stays: the list's lock is held, or its owner
+	 * asks. */
 	void (*describe)(struct underway_item *i, struct buf *ret);
 };
 

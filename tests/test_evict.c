@@ -105,6 +105,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	evict_stop(w->evict);
+	evict_free(w->evict);
 	pins_free(w->pins);
 	catalog_close(w->catalog);
 	store_close(w->store);

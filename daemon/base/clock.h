@@ -11,8 +11,9 @@
 int64_t clock_ms(void);
 /* The same clock in microseconds, to measure with. */
 int64_t clock_us(void);
-/* Seconds since 1970 of the wall clock. */
+/* Seconds since 1970 of the wall clock, and milliseconds. */
 int64_t clock_wall_s(void);
+int64_t clock_wall_ms(void);
 /* Parses "2024-01-02T03:04:05.000Z" (RFC 3339, UTC; fraction optional) to seconds since 1970, or
  * -1. */
 int64_t clock_parse_iso(const char *text);

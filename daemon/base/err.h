@@ -6,9 +6,8 @@
 #ifndef MATRIXFS_ERR_H
 #define MATRIXFS_ERR_H
 
-#include <stdbool.h>
-
 #include <errno.h>
+#include <stdbool.h>
 
 /* X(name, value, errno, http, hub code, text) */
 #define ERR_LIST(X) \

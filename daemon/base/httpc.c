@@ -269,7 +269,6 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
 static int hand_over(struct call *call)
 {
 	size_t len = call->held_len;
-
 	int r;
 
 	if (len == 0)

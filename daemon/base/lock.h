@@ -31,7 +31,6 @@ enum lock_rank {
 	LOCK_EVICT,
 	LOCK_STORE,
 	LOCK_BLOB,
-	LOCK_USAGE,
 	LOCK_HUB,
 	LOCK_KV,
 	LOCK_HTTPC,
