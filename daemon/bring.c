@@ -103,7 +103,9 @@ static int remember(struct turn *t)
 	const struct node_parts *parts = node_parts(t->b->node);
 	uint64_t max = parts->cache_max_bytes;
 	char asked[REPO_KEY_MAX + 1];
+	struct snapshot *s = t->snapshot;
 	struct pin pin;
+	int r;
 
 	pin_of(t, &pin);
 	repo_id_key(&t->b->id, asked);
@@ -115,7 +117,9 @@ static int remember(struct turn *t)
 	if (strcmp(asked, pin.key) != 0 &&
 	    pins_del(parts->pins, asked, t->b->revision) == 0) /* kept before its name was known */
 		log_debug("the pin of %s is one of %s", asked, pin.key);
-	return pins_put(parts->pins, &pin);
+	/* What is pinned is told by this row, which a full disk may not have taken before. */
+	r = catalog_put_commit(parts->catalog, pin.key, s->commit, s->date_s, s->files);
+	return r < 0 ? r : pins_put(parts->pins, &pin);
 }
 
 static int find_commit(struct turn *t)

@@ -1,4 +1,5 @@
 """What is kept stays right and stays within bounds: pins, eviction, scrub, strict verification, bit rot anywhere, older formats."""
+import contextlib
 import os
 import random
 import time
@@ -7,6 +8,7 @@ import pytest
 
 import models
 from control import Control
+from flow_faults import small_disk
 from mountlib import eventually, fails, read, xattr
 
 MIB = 1 << 20
@@ -147,6 +149,36 @@ def test_a_pin_is_fetched_whole_kept_and_goes_on_after_a_restart(one, again):
 
 def used(cache):
     return sum(p.stat().st_blocks * 512 for p in (cache / "blobs").rglob("*") if p.is_file())
+
+
+@contextlib.contextmanager
+def full(directory):
+    """Not a byte fits in there any more."""
+    filler = os.open(directory / "filler", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(filler, bytes(4096))
+    os.close(filler)
+    try:
+        yield
+    finally:
+        (directory / "filler").unlink()
+
+
+def test_a_pin_of_what_a_full_disk_did_not_write_down_holds(one, mount, tmp_path):
+    with small_disk(tmp_path / "disk", "48m") as disk:
+        m = mount(one, cache=disk / "cache", timeout=10)
+        with full(disk):
+            assert sorted(os.listdir(m.file("org/one"))) == ["config.json", "half.safetensors", "whole.safetensors"]
+            assert Control(m).refused("POST", "/v1/pin", {"repo": "org/one"})[0] >= 400 or \
+                eventually(lambda: Control(m).get("/v1/jobs")["jobs"][-1]["state"] == "failed")
+        c = Control(m)
+        assert c.finish(c.post("/v1/pin", {"repo": "org/one"}))["state"] == "done"
+        assert c.why(of_one(m))["pinned"]
+        m.stop()
+        m = mount(one, cache=disk / "cache", timeout=10)
+        assert Control(m).why(of_one(m))["pinned"]
+        m.stop()
 
 
 def test_one_open_file_larger_than_the_cache(hub, again):
