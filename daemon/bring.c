@@ -109,7 +109,8 @@ static int remember(struct turn *t)
 
 	pin_of(t, &pin);
 	repo_id_key(&t->b->id, asked);
-	if (max && manifest_total_bytes(t->snapshot->files) > max) {
+	/* One that was taken stays, though the cache may be given less than it takes. */
+	if (t->b->anew && max && manifest_total_bytes(s->files) > max) {
 		forget_pin(t, asked);
 		return -ENOSPC;
 	}

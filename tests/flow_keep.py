@@ -181,6 +181,23 @@ def test_a_pin_of_what_a_full_disk_did_not_write_down_holds(one, mount, tmp_path
         m.stop()
 
 
+def test_a_pin_stays_when_the_cache_is_given_less_than_it_takes(one, again):
+    m = again()
+    c = Control(m)
+    assert c.finish(c.post("/v1/pin", {"repo": "org/one"}))["state"] == "done"
+    m.stop()
+    m = again("--cache-size=2MiB")
+    time.sleep(1)
+    assert Control(m).why(of_one(m))["pinned"] and sealed(of_one(m))
+    m.stop()
+    # The twin: what is not pinned yet cannot be.
+    one.repo("org/two").commit({"whole.safetensors": WHOLE[::-1]})
+    m = again("--cache-size=2MiB")
+    c = Control(m)
+    assert c.finish(c.post("/v1/pin", {"repo": "org/two"}))["state"] == "failed"
+    assert not c.why(m.file("org/two", "whole.safetensors"))["pinned"]
+
+
 def test_one_open_file_larger_than_the_cache(hub, again):
     hub.repo("org/large").commit({"large.safetensors": LARGE})
     m = again("--cache-size=96MiB")
