@@ -98,10 +98,26 @@ static void forget_pin(struct turn *t, const char *asked)
 		log_debug("no pin of %s is left", asked);
 }
 
-static int remember(struct turn *t)
+/* A new pin must fit. One that was taken stays, though the cache is given less than it takes, and is
+ * not lost because its revision is now another commit, which does not fit. */
+static int check_fits(struct turn *t, const char *asked)
 {
 	const struct node_parts *parts = node_parts(t->b->node);
 	uint64_t max = parts->cache_max_bytes;
+	struct pin old = { 0 };
+
+	if (!t->b->anew || !max || manifest_total_bytes(t->snapshot->files) <= max)
+		return 0;
+	if (pins_get(parts->pins, repo_key(t->repo), t->b->revision, &old) < 0 || !old.commit[0]) {
+		forget_pin(t, asked);
+		return -ENOSPC;
+	}
+	return strcmp(old.commit, t->commit) == 0 ? 0 : -ENOSPC;
+}
+
+static int remember(struct turn *t)
+{
+	const struct node_parts *parts = node_parts(t->b->node);
 	char asked[REPO_KEY_MAX + 1];
 	struct snapshot *s = t->snapshot;
 	struct pin pin;
@@ -109,11 +125,9 @@ static int remember(struct turn *t)
 
 	pin_of(t, &pin);
 	repo_id_key(&t->b->id, asked);
-	/* One that was taken stays, though the cache may be given less than it takes. */
-	if (t->b->anew && max && manifest_total_bytes(s->files) > max) {
-		forget_pin(t, asked);
-		return -ENOSPC;
-	}
+	r = check_fits(t, asked);
+	if (r < 0)
+		return r;
 	t->b->anew = false;
 	if (strcmp(asked, pin.key) != 0 &&
 	    pins_del(parts->pins, asked, t->b->revision) == 0) /* kept before its name was known */
