@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/pace.h"
 
-#define GAIN 1.1 /* more requests are kept if they bring a tenth more */
+#define GAIN 0.2 /* more requests are kept if they bring a fifth of what they could */
 
 void pace_init(struct pace *p)
 {
@@ -13,9 +13,10 @@ void pace_wanted(struct pace *p)
 	p->wanted = true;
 }
 
-static unsigned more(unsigned limit)
+static unsigned more(const struct pace *p, int64_t now_ms)
 {
-	unsigned next = limit + (limit > 3 ? limit / 2 : 1);
+	unsigned step = p->limit > 3 && !pace_is_careful(p, now_ms) ? p->limit / 2 : 1;
+	unsigned next = p->limit + step;
 
 	return next < PACE_MAX ? next : PACE_MAX;
 }
@@ -23,7 +24,9 @@ static unsigned more(unsigned limit)
 /* A trial has run for a window: keep what it tried, or go back. */
 static void judge(struct pace *p, double rate, int64_t now_ms)
 {
-	if (rate < p->rate * GAIN) {
+	double share = (double)(p->limit - p->before) / (double)p->before;
+
+	if (rate < p->rate * (1 + GAIN * share)) {
 		p->limit = p->before;
 		p->hold_until_ms = now_ms + PACE_HOLD_MS;
 	}
@@ -50,7 +53,7 @@ bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms)
 		if (now_ms >= p->hold_until_ms && p->limit < PACE_MAX) {
 			p->rate = rate;
 			p->before = p->limit;
-			p->limit = more(p->limit);
+			p->limit = more(p, now_ms);
 		}
 	}
 	p->since_ms = now_ms;
@@ -66,14 +69,14 @@ void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now
 	if (wait_ms > PACE_REFUSED_MAX)
 		wait_ms = PACE_REFUSED_MAX;
 	/* Requests that were on their way together are refused together: that is one refusal. */
-	if (!pace_is_slowed(p, now_ms))
+	if (now_ms >= p->volley_until_ms)
 		p->limit = half ? half : 1;
 	p->before = 0;
-	p->slowed_until_ms = now_ms + wait_ms;
-	p->hold_until_ms = p->slowed_until_ms;
+	p->volley_until_ms = p->hold_until_ms = now_ms + wait_ms;
+	p->careful_until_ms = now_ms + (wait_ms > PACE_CAREFUL_MS ? wait_ms : PACE_CAREFUL_MS);
 }
 
-bool pace_is_slowed(const struct pace *p, int64_t now_ms)
+bool pace_is_careful(const struct pace *p, int64_t now_ms)
 {
-	return now_ms < p->slowed_until_ms;
+	return now_ms < p->careful_until_ms;
 }

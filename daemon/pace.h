@@ -14,7 +14,8 @@
 #define PACE_WINDOW_MS 250     /* throughput is measured over so long at least */
 #define PACE_HOLD_MS 5000      /* after more did not help, more is not tried for so long */
 #define PACE_REFUSED_MS 2000   /* nor after a refusal, whatever the server says */
-#define PACE_REFUSED_MAX 60000 /* the longest a server may slow us down by one answer */
+#define PACE_REFUSED_MAX 60000 /* the longest a server may hold us by one answer */
+#define PACE_CAREFUL_MS 30000  /* so long after a refusal more is tried one by one */
 
 struct pace {
 	unsigned limit;  /* requests that may run now */
@@ -23,8 +24,9 @@ struct pace {
 	uint64_t bytes;  /* of this window */
 	int64_t since_ms;
 	int64_t hold_until_ms;   /* no trial before */
-	int64_t slowed_until_ms; /* after a refusal */
-	double rate;             /* bytes per ms before the trial */
+	int64_t volley_until_ms; /* refusals before that are one */
+	int64_t careful_until_ms;
+	double rate; /* bytes per ms before the trial */
 };
 
 /* Begins with PACE_START; nothing is on trial. */
@@ -35,7 +37,7 @@ void pace_wanted(struct pace *p);
 bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms);
 /* A server refused (429, 5xx) while `running` requests ran, and asked to wait (-1: did not say). */
 void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now_ms);
-/* True while a refusal is young: then even those who wait for bytes heed the limit. */
-bool pace_is_slowed(const struct pace *p, int64_t now_ms);
+/* True for a while after a refusal: then even those who wait for bytes heed the limit. */
+bool pace_is_careful(const struct pace *p, int64_t now_ms);
 
 #endif

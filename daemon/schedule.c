@@ -324,13 +324,13 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 	return n;
 }
 
-/* Those who wait for bytes are held back only when a server asks for it. */
+/* Those who wait for bytes are held back only after a server has asked for it. */
 static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 {
 	unsigned limit = s->pace.limit;
 
 	if (u == URGENCY_DEMAND)
-		limit = pace_is_slowed(&s->pace, now_ms) ? limit + 1 : PACE_MAX;
+		limit = pace_is_careful(&s->pace, now_ms) ? limit + 1 : PACE_MAX;
 	return schedule_moving(s, u, now_ms) < limit;
 }
 

@@ -23,7 +23,7 @@
 #define RUN_BYTES_MIN (UINT64_C(1) << 20)
 #define RUN_BYTES_MAX (UINT64_C(16) << 20) /* one request asks for at most this */
 #define RUN_NEAR (UINT64_C(8) << 20)       /* a run so close before wanted bytes will bring them */
-#define RUN_SOON_MS 250                    /* as will one that comes to them within so long */
+#define RUN_SOON_MS 500                    /* as will one that comes to them within so long */
 #define RUN_DIRECT_MAX 16                  /* runs past the cache at once: each holds its bytes */
 #define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
 

@@ -560,6 +560,9 @@ def test_program(tmp_path):
         assert ask(url, "/o/model/resolve/main/w.bin").body == BIG
         assert ask(url, "/datasets/o/set/resolve/main/README.md").body == models.dataset(3)["README.md"]
         assert (tmp_path / "blobs" / hashlib.sha256(BIG).hexdigest()).read_bytes() == BIG
+        # A request is written down when it has ended, which may be after its last byte has come.
+        while (tmp_path / "log").read_text().count("\n") < 2:
+            time.sleep(0.02)
     finally:
         program.terminate()
         assert program.wait(5) == 0

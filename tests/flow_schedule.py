@@ -49,12 +49,13 @@ def test_where_each_connection_is_slow_there_are_soon_more(wide, mount):
 @pytest.mark.parametrize("memory, fits", [("4MiB", 8), ("64MiB", 128)])
 def test_requests_are_as_many_as_their_memory(wide, mount, memory, fits):
     """Sixteen files at once, each waited for: not their number decides, but the budget."""
-    for n in range(16):
-        wide.repo(f"org/many{n}").commit({"m.bin": SMALL})
+    files = [models.big_file(3 * MIB, seed=100 + n) for n in range(16)]
+    for n, data in enumerate(files):
+        wide.repo(f"org/many{n}").commit({"m.bin": data})
     m = mount(wide, args=[*ALONE, f"--memory={memory}"], timeout=60)
     wide.rate(MIB)
     paths = [m.file(f"org/many{n}", "m.bin") for n in range(16)]
-    assert together(*[lambda p=p: read(p, seconds=60) == SMALL for p in paths]) == [True] * 16
+    assert together(*[lambda p=p: read(p, seconds=60) for p in paths]) == files
     assert (wide.at_once(BYTES) > 8) == (fits > 8)
     assert wide.at_once(BYTES) <= fits
 
@@ -70,8 +71,8 @@ def test_a_server_that_says_too_many_is_asked_less(wide, mount):
     wide.rate(4 * MIB)
     wide.most_at_once = 3
     assert read(m.file(REPO, "a.bin"), seconds=60) == BIG, m.log_text()
-    refused = [q for q in wide.requests(path_re=BYTES) if q.status == 429]
-    assert 1 <= len(refused) <= 24, len(refused)
+    statuses = [q.status for q in wide.requests(path_re=BYTES)]
+    assert 1 <= statuses.count(429) <= statuses.count(206), statuses
     assert wide.bytes_sent(path_re=BYTES) <= len(BIG) * 1.01
 
 

@@ -78,11 +78,9 @@ static void a_refusal_halves_it_once_and_holds_it_down(UNUSED void **state)
 	pace_refused(&l.pace, 20, -1, l.now_ms);
 	pace_refused(&l.pace, 20, -1, l.now_ms + 5); /* of the same volley */
 	assert_int_equal(l.pace.limit, 10);
-	assert_true(pace_is_slowed(&l.pace, l.now_ms));
 	run_for(&l, PACE_REFUSED_MS - 100, true);
 	assert_int_equal(l.pace.limit, 10);
 	run_for(&l, 5000, true);
-	assert_false(pace_is_slowed(&l.pace, l.now_ms));
 	assert_true(l.pace.limit > 10);
 }
 
@@ -99,11 +97,26 @@ static void a_server_says_how_long_but_not_for_ever(UNUSED void **state)
 {
 	struct link l = new_link(10000, 1000000);
 
+	run_for(&l, 300, true);
 	pace_refused(&l.pace, 4, 10000, l.now_ms);
-	assert_true(pace_is_slowed(&l.pace, l.now_ms + 9999));
-	assert_false(pace_is_slowed(&l.pace, l.now_ms + 10000));
+	run_for(&l, 9900, true);
+	assert_int_equal(l.pace.limit, 2);
+	run_for(&l, 2000, true);
+	assert_true(l.pace.limit > 2);
 	pace_refused(&l.pace, 4, INT64_MAX / 2, l.now_ms);
-	assert_false(pace_is_slowed(&l.pace, l.now_ms + PACE_REFUSED_MAX));
+	assert_false(pace_is_careful(&l.pace, l.now_ms + PACE_REFUSED_MAX));
+}
+
+static void after_a_refusal_it_grows_one_by_one(UNUSED void **state)
+{
+	struct link l = new_link(10000, 1000000);
+
+	run_for(&l, 5000, true);
+	pace_refused(&l.pace, PACE_MAX, -1, l.now_ms);
+	assert_true(pace_is_careful(&l.pace, l.now_ms));
+	run_for(&l, PACE_REFUSED_MS + 3 * PACE_WINDOW_MS, true);
+	assert_in_range(l.pace.limit, PACE_MAX / 2 + 1, PACE_MAX / 2 + 3);
+	assert_false(pace_is_careful(&l.pace, l.now_ms + PACE_CAREFUL_MS));
 }
 
 int main(void)
@@ -114,6 +127,7 @@ int main(void)
 		cmocka_unit_test(it_stops_where_the_link_is_full),
 		cmocka_unit_test(it_does_not_grow_without_need),
 		cmocka_unit_test(a_refusal_halves_it_once_and_holds_it_down),
+		cmocka_unit_test(after_a_refusal_it_grows_one_by_one),
 		cmocka_unit_test(it_never_falls_below_one),
 		cmocka_unit_test(a_server_says_how_long_but_not_for_ever),
 	};

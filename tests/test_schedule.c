@@ -200,8 +200,8 @@ static void a_fast_run_keeps_them(void **state)
 	struct run *run = second_old_run(w, 6 * MIB);
 
 	run->pos = 6 * MIB;
-	run->began_ms = NOW - 300;
-	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND); /* 450 ms away */
+	run->began_ms = NOW - 600;
+	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND); /* 900 ms away */
 	assert_int_equal(run->end, 15 * MIB);
 	run->end = 16 * MIB;
 	run->pos = 12 * MIB;
@@ -353,7 +353,7 @@ static void after_a_refusal_even_those_who_wait_are_few(void **state)
 	assert_non_null(next(w));
 	assert_non_null(next(w));
 	assert_null(next(w));
-	assert_non_null(schedule_next(&w->all, NOW + PACE_REFUSED_MS));
+	assert_non_null(schedule_next(&w->all, NOW + PACE_CAREFUL_MS));
 }
 
 static void runs_past_the_cache_are_bounded(void **state)
