@@ -69,7 +69,7 @@ static bool is_vouched(int dirfd)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	char want[64];
-	uint64_t sum;
+	uint64_t sum = 0;
 
 	if (file_read_all(dirfd, SOUND_FILE, 4096, &text) < 0 || digest_data(dirfd, &sum) < 0)
 		return false;

@@ -403,6 +403,29 @@ static void a_pin_waits_for_its_hub_and_outlives_a_restart(void **state)
 	assert_true(is_sealed(w, &w->big) && is_sealed(w, &w->small));
 }
 
+static void more_pins_than_jobs_may_run_do_not_keep_it_from_starting(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct world *w = *state;
+	struct catalog *c = NULL;
+	struct store *s = NULL;
+	char revision[16];
+	struct pin pin;
+
+	stop(w);
+	assert_int_equal(store_open(w->dir.path, "pins", &s, &why), 0);
+	assert_int_equal(catalog_open(store_index_dir(s), &c, &why), 0);
+	for (int i = 0; i <= JOBS_RUNNING_MAX; i++) {
+		snprintf(revision, sizeof(revision), "v%d", i);
+		assert_int_equal(catalog_put_pin(c, "models/org/none", revision, "", 1), 0);
+	}
+	catalog_close(c);
+	store_close(s);
+	w->conf.offline = true; /* none of them ends */
+	start(w);
+	assert_int_equal(pins_get(node_parts(w->node)->pins, "models/org/none", revision, &pin), 0);
+}
+
 static void a_pin_stays_on_its_commit_when_the_ref_moves(void **state)
 {
 	struct world *w = *state;
@@ -590,6 +613,7 @@ int main(void)
 		TEST(a_pin_is_kept_until_it_is_taken_away),
 		TEST(a_pin_of_another_name_is_the_repositorys),
 		TEST(a_pin_waits_for_its_hub_and_outlives_a_restart),
+		TEST(more_pins_than_jobs_may_run_do_not_keep_it_from_starting),
 		TEST(a_pin_stays_on_its_commit_when_the_ref_moves),
 		TEST(what_cannot_fit_is_not_pinned),
 		TEST(the_cache_tells_what_it_holds),
