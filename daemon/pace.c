@@ -62,15 +62,18 @@ bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms)
 
 void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now_ms)
 {
-	unsigned half = (running < p->limit ? running : p->limit) / 2;
+	unsigned most = running < p->limit ? running : p->limit;
+	bool volley = now_ms < p->volley_until_ms;
 
 	if (wait_ms < PACE_REFUSED_MS)
 		wait_ms = PACE_REFUSED_MS;
 	if (wait_ms > PACE_REFUSED_MAX)
 		wait_ms = PACE_REFUSED_MAX;
-	/* Requests that were on their way together are refused together: that is one refusal. */
-	if (now_ms >= p->volley_until_ms)
-		p->limit = half ? half : 1;
+	/* Requests that were on their way together are refused together: that is one refusal. But if
+	 * as few as the limit are too many, it is too high still. */
+	p->limit = volley ? (running > p->limit ? p->limit : most - 1) : most / 2;
+	if (p->limit == 0 || most == 0)
+		p->limit = 1;
 	p->before = 0;
 	p->volley_until_ms = p->hold_until_ms = now_ms + wait_ms;
 	p->careful_until_ms = now_ms + (wait_ms > PACE_CAREFUL_MS ? wait_ms : PACE_CAREFUL_MS);

@@ -324,14 +324,27 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 	return n;
 }
 
-/* Those who wait for bytes are held back only after a server has asked for it. */
+bool run_yield(struct run *run, int64_t now_ms)
+{
+	const struct schedule *s = run->fill->all;
+
+	if (run->direct || run->pos != chunk_floor(run->pos) ||
+	    schedule_moving(s, URGENCY_BACKGROUND, now_ms) <= s->pace.limit)
+		return false;
+	return run_give_back(run, run->pos) == 0;
+}
+
+/* Those who wait for bytes are held back only after a server has asked for it; then one of the places
+ * is left for them. */
 static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 {
 	unsigned limit = s->pace.limit;
 
-	if (u == URGENCY_DEMAND)
-		limit = pace_is_careful(&s->pace, now_ms) ? limit + 1 : PACE_MAX;
-	return schedule_moving(s, u, now_ms) < limit;
+	if (!pace_is_careful(&s->pace, now_ms))
+		return schedule_moving(s, u, now_ms) < (u == URGENCY_DEMAND ? PACE_MAX : limit);
+	if (u != URGENCY_DEMAND && limit > 1)
+		limit--;
+	return schedule_moving(s, URGENCY_BACKGROUND, now_ms) < limit;
 }
 
 /* The want whose turn it is: of the blob with the fewest runs, else the oldest. Those that have

@@ -101,6 +101,9 @@ void fill_unwant_ahead(struct fill *f);
 void fill_abandon(struct fill *f);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
+/* Gives what a run has still to bring back to those who want it, if more run than may: its end moves
+ * to where it is. False if it may go on. */
+bool run_yield(struct run *run, int64_t now_ms);
 /* Ends and frees a run. */
 void run_free(struct run *run);
 

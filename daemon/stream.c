@@ -250,12 +250,14 @@ static bool next_origin(struct carrier *c)
 static void slow_down(struct carrier *c)
 {
 	struct pulls *pulls = c->all->conf.pulls;
+	struct schedule *s = &pulls->schedule;
 	int64_t now = clock_ms();
 
 	lock_take(&pulls->lock);
-	pace_refused(&pulls->schedule.pace,
-		     schedule_moving(&pulls->schedule, URGENCY_BACKGROUND, now), c->retry.asked_ms,
-		     now);
+	pace_refused(&s->pace, schedule_moving(s, URGENCY_BACKGROUND, now), c->retry.asked_ms, now);
+	c->run->pos = c->pos;
+	if (run_yield(c->run, now))
+		c->end = c->pos;
 	lock_drop(&pulls->lock);
 }
 
@@ -286,7 +288,7 @@ static int after_failure(struct carrier *c, int r)
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c);
 	if (c->pos == c->end)
-		return 0;
+		return rest(c, r);
 	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
 		     c->all->conf.sources[c->source]->name, c->pull->what.etag,
 		     (unsigned long long)c->pos);

@@ -84,6 +84,16 @@ static void a_refusal_halves_it_once_and_holds_it_down(UNUSED void **state)
 	assert_true(l.pace.limit > 10);
 }
 
+static void a_volley_goes_on_until_few_enough_run(UNUSED void **state)
+{
+	struct link l = new_link(10000, 1000000);
+
+	run_for(&l, 5000, true);
+	for (unsigned running = 20; running > 3; running--) /* the server takes three */
+		pace_refused(&l.pace, running, -1, l.now_ms);
+	assert_int_equal(l.pace.limit, 3);
+}
+
 static void it_never_falls_below_one(UNUSED void **state)
 {
 	struct link l = new_link(1, 1);
@@ -128,6 +138,7 @@ int main(void)
 		cmocka_unit_test(it_does_not_grow_without_need),
 		cmocka_unit_test(a_refusal_halves_it_once_and_holds_it_down),
 		cmocka_unit_test(after_a_refusal_it_grows_one_by_one),
+		cmocka_unit_test(a_volley_goes_on_until_few_enough_run),
 		cmocka_unit_test(it_never_falls_below_one),
 		cmocka_unit_test(a_server_says_how_long_but_not_for_ever),
 	};

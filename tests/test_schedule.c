@@ -343,15 +343,36 @@ static void a_run_that_rests_leaves_its_place_to_others(void **state)
 	assert_null(next(w));
 }
 
+static void a_run_that_is_one_too_many_gives_its_bytes_back(void **state)
+{
+	struct world *w = *state;
+	struct run *first, *second;
+
+	want(&w->a, 0, 32 * MIB, URGENCY_DEMAND);
+	first = next_is(w, &w->a, 0, 16 * MIB);
+	second = next_is(w, &w->a, 16 * MIB, 32 * MIB);
+	carry_to(first, MIB + 5);
+	w->all.pace.limit = 1;
+	assert_false(run_yield(first, NOW)); /* half a chunk would be lost */
+	assert_true(run_yield(second, NOW));
+	assert_int_equal(second->end, 16 * MIB);
+	run_free(second);
+	assert_false(run_yield(first, NOW));
+	w->all.pace.limit = 2;
+	next_is(w, &w->a, 16 * MIB, 32 * MIB);
+}
+
 static void after_a_refusal_even_those_who_wait_are_few(void **state)
 {
 	struct world *w = *state;
 
-	pace_refused(&w->all.pace, 2, -1, NOW);
+	pace_refused(&w->all.pace, 4, -1, NOW); /* leaves two */
+	want(&w->b, 0, SIZE, URGENCY_AHEAD);
+	assert_non_null(next(w));
+	assert_null(next(w)); /* one place is left for those who wait */
 	for (uint64_t i = 0; i < 5; i++)
 		want(&w->a, 20 * i * MIB, (20 * i + 1) * MIB, URGENCY_DEMAND);
-	assert_non_null(next(w));
-	assert_non_null(next(w));
+	assert_ptr_equal(next(w)->fill, &w->a);
 	assert_null(next(w));
 	assert_non_null(schedule_next(&w->all, NOW + PACE_CAREFUL_MS));
 }
@@ -483,6 +504,7 @@ int main(void)
 		TEST(a_stalled_run_holds_up_no_other),
 		TEST(a_run_that_is_held_back_is_not_stalled),
 		TEST(a_run_that_rests_leaves_its_place_to_others),
+		TEST(a_run_that_is_one_too_many_gives_its_bytes_back),
 		TEST(after_a_refusal_even_those_who_wait_are_few),
 		TEST(runs_past_the_cache_are_bounded),
 		TEST(what_nobody_needs_is_taken_back),
