@@ -76,8 +76,8 @@ SUBMAKE = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shel
 FUZZ_SECONDS ?= 600
 TORTURE_SECONDS ?= 3600
 # Stories short enough for an instrumented build.
-SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py
-SHORT_FLOWS_tsan := tests/flow_bytes.py
+SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.py tests/flow_prefetch.py
+SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
 	check-clients torture leaks lint fuzz fuzz-short bench format install clean distclean

@@ -98,8 +98,8 @@ static void forget_pin(struct turn *t, const char *asked)
 		log_debug("no pin of %s is left", asked);
 }
 
-/* A new pin must fit. One that was taken stays, though the cache is given less than it takes, and is
- * not lost because its revision is now another commit, which does not fit. */
+/* A new pin must fit. One that was taken stays, though the cache is given less than it takes, and
+ * is not lost because its revision is now another commit, which does not fit. */
 static int check_fits(struct turn *t, const char *asked)
 {
 	const struct node_parts *parts = node_parts(t->b->node);

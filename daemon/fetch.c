@@ -445,12 +445,13 @@ int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, stru
 
 int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to, enum urgency urgency)
 {
+	int64_t now = clock_ms();
 	int r = 0;
 
 	if (f->conf.source_count == 0)
 		return 0;
 	lock_take(&f->pulls.lock);
-	if (!f->pulls.stop && p->unkept_until_ms <= clock_ms())
+	if (!f->pulls.stop && p->unkept_until_ms <= now && p->distrust.barred_until_ms <= now)
 		r = fill_want(&p->fill, from, to, urgency, RUN_BYTES_MAX);
 	if (r == 0)
 		r = streams_kick_locked(f->streams);

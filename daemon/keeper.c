@@ -112,17 +112,35 @@ static int resume_pin(void *arg, const struct pin *pin)
 	return 0;
 }
 
-/* ---- jobs ---- */
+/* A scrub, and whose pins it is. */
+struct scrub_job {
+	struct keeper *k;
+	struct scrub scrub;
+};
+
+/* What could not be mended now is brought when its hub can be asked again, if it is pinned. */
+static int run_scrub(struct job *j, void *arg)
+{
+	struct scrub_job *s = arg;
+	int r = scrub_turn(j, &s->scrub);
+
+	if (r == 0 && s->scrub.bad)
+		r = pins_each(s->k->parts->pins, resume_pin, s->k);
+	return r;
+}
 
 int keeper_scrub(struct keeper *k, uint64_t bytes_per_s, uint64_t *ret_id)
 {
-	struct scrub *s = calloc(1, sizeof(*s));
+	struct scrub_job *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	*s = (struct scrub){ .node = k->conf.node, .bytes_per_s = bytes_per_s };
-	return jobs_start(k->jobs, JOB_SCRUB, WHAT_ALL, scrub_turn, s, free, ret_id);
+	s->k = k;
+	s->scrub = (struct scrub){ .node = k->conf.node, .bytes_per_s = bytes_per_s };
+	return jobs_start(k->jobs, JOB_SCRUB, WHAT_ALL, run_scrub, s, free, ret_id);
 }
+
+/* ---- jobs ---- */
 
 int keeper_job(struct keeper *k, uint64_t id, struct job_progress *ret)
 {

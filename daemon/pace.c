@@ -69,8 +69,8 @@ void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now
 		wait_ms = PACE_REFUSED_MS;
 	if (wait_ms > PACE_REFUSED_MAX)
 		wait_ms = PACE_REFUSED_MAX;
-	/* Requests that were on their way together are refused together: that is one refusal. But if
-	 * as few as the limit are too many, it is too high still. */
+	/* Requests that were on their way together are refused together: that is one refusal. But
+	 * if as few as the limit are too many, it is too high still. */
 	p->limit = volley ? (running > p->limit ? p->limit : most - 1) : most / 2;
 	if (p->limit == 0 || most == 0)
 		p->limit = 1;

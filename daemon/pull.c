@@ -233,7 +233,7 @@ int pull_want_all_locked(struct pull *p)
 	int r = 0;
 
 	if (!p->all_wanted)
-		r = fill_want(&p->fill, 0, p->what.file.size, URGENCY_AHEAD, RUN_BYTES_MAX);
+		r = fill_want(&p->fill, 0, p->what.file.size, URGENCY_AHEAD, RUN_BYTES_MAX / 2);
 	p->all_wanted = r == 0;
 	return r;
 }

@@ -262,7 +262,7 @@ static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
 	uint64_t left = off - run->pos, brought = run->pos - run->start;
 	int64_t took = now_ms - run->began_ms;
 
-	if (off < run->pos + RUN_NEAR || took < RUN_SOON_MS)
+	if (off < run->pos + RUN_NEAR || took < RUN_YOUNG_MS)
 		return true;
 	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
 }
@@ -334,8 +334,8 @@ bool run_yield(struct run *run, int64_t now_ms)
 	return run_give_back(run, run->pos) == 0;
 }
 
-/* Those who wait for bytes are held back only after a server has asked for it; then one of the places
- * is left for them. */
+/* Those who wait for bytes are held back only after a server has asked for it; then one of the
+ * places is left for them. */
 static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 {
 	unsigned limit = s->pace.limit;

@@ -21,10 +21,11 @@
 #include "daemon/urgency.h"
 
 #define RUN_BYTES_MIN (UINT64_C(1) << 20)
-#define RUN_BYTES_MAX (UINT64_C(16) << 20) /* one request asks for at most this */
-#define RUN_NEAR (UINT64_C(8) << 20)       /* a run so close before wanted bytes will bring them */
-#define RUN_SOON_MS 500                    /* as will one that comes to them within so long */
-#define RUN_DIRECT_MAX 16                  /* runs past the cache at once: each holds its bytes */
+#define RUN_BYTES_MAX (UINT64_C(8) << 20) /* one request asks for at most this */
+#define RUN_NEAR (UINT64_C(2) << 20)      /* a run so close before wanted bytes will bring them */
+#define RUN_SOON_MS 1000                  /* as will one that comes to them within so long */
+#define RUN_YOUNG_MS 500                  /* before that nobody knows how fast it is */
+#define RUN_DIRECT_MAX 16                 /* runs past the cache at once: each holds its bytes */
 #define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
 
 struct want {
@@ -101,8 +102,8 @@ void fill_unwant_ahead(struct fill *f);
 void fill_abandon(struct fill *f);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
-/* Gives what a run has still to bring back to those who want it, if more run than may: its end moves
- * to where it is. False if it may go on. */
+/* Gives what a run has still to bring back to those who want it, if more run than may: its end
+ * moves to where it is. False if it may go on. */
 bool run_yield(struct run *run, int64_t now_ms);
 /* Ends and frees a run. */
 void run_free(struct run *run);

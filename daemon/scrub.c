@@ -388,6 +388,7 @@ int scrub_turn(struct job *j, void *arg)
 		r = scrub_all(&t, &all);
 	be_modest(false);
 	free(all.list);
+	s->bad = t.progress.bad;
 	if (r == 0)
 		log_info("scrubbed blobs=%u bytes=%llu repaired=%llu bad=%llu",
 			 t.progress.files_done, (unsigned long long)t.progress.bytes_done,

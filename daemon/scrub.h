@@ -13,6 +13,7 @@
 struct scrub {
 	struct node *node;
 	uint64_t bytes_per_s; /* 0: as fast as it goes */
+	uint64_t bad;         /* after it: chunks that could not be mended */
 };
 
 /* One turn of a job; arg is a struct scrub. What could not be mended is counted as bad and left

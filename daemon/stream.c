@@ -11,10 +11,12 @@
 #include "daemon/chunk.h"
 #include "daemon/retry.h"
 
-#define FAILURES_MAX 5 /* of one run in a row, over all sources */
-#define PAUSE_MS 100   /* of a pause at a time, so that a stop is noticed */
-#define YIELD_MS 20    /* pause of others after each piece while somebody waits for bytes */
-#define ENOUGH 1       /* the sink's word for "the run has ended nearer than asked" */
+#define FAILURES_MAX 5  /* of one run in a row, over all sources */
+#define TRICKLE_MS 2000 /* a request is given so long to bring TRICKLE_RATE bytes a second */
+#define TRICKLE_RATE 16384
+#define PAUSE_MS 100 /* of a pause at a time, so that a stop is noticed */
+#define YIELD_MS 20  /* pause of others after each piece while somebody waits for bytes */
+#define ENOUGH 1     /* the sink's word for "the run has ended nearer than asked" */
 
 struct streams {
 	struct streams_conf conf;
@@ -34,6 +36,9 @@ struct carrier {
 	char *bytes;                    /* of a direct run; the run's once it has ended */
 	struct retry retry;
 	unsigned source; /* the one being asked */
+	/* Of this request: when it went out, from where, and how long we held it back since. */
+	int64_t asked_ms, held_ms;
+	uint64_t asked_pos;
 	uint64_t pos, end;
 	int refused; /* the first failure that waiting cannot mend, or 0 */
 	int passing; /* the last one in this round over the sources that it can, or 0 */
@@ -126,11 +131,22 @@ static void hold_back(struct carrier *c, uint64_t brought, int64_t yield_ms)
 
 	if (ms <= 0)
 		return;
+	c->held_ms -= clock_ms();
 	set_paused(c, true);
 	for (; ms > 0 && !atomic_load(&c->all->stop);
 	     ms = throttle_pause_ms(c->all->conf.throttle, u, 0))
 		clock_sleep_ms(ms < PAUSE_MS ? ms : PAUSE_MS);
 	set_paused(c, false);
+	c->held_ms += clock_ms();
+}
+
+/* True if so little comes that another connection, or another source, is worth a try: what has come
+ * is not lost. */
+static bool is_trickle(const struct carrier *c)
+{
+	int64_t took = clock_ms() - c->asked_ms - c->held_ms;
+
+	return took > TRICKLE_MS && (c->pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
 }
 
 /* Bytes past the cache, for one reader. */
@@ -175,7 +191,9 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	yield_ms = publish(c, len);
 	hold_back(c, len, yield_ms);
 	c->retry.deadline_ms = clock_ms() + c->all->conf.give_up_ms;
-	return c->pos < c->end ? 0 : ENOUGH;
+	if (c->pos >= c->end)
+		return ENOUGH;
+	return is_trickle(c) ? ERR_TIMEOUT : 0;
 }
 
 static int ask_source(struct carrier *c)
@@ -190,8 +208,12 @@ static int ask_source(struct carrier *c)
 		.sink = on_bytes,
 		.arg = c,
 	};
-	int r = src->get(src, &ask, &c->retry.asked_ms);
+	int r;
 
+	c->asked_ms = clock_ms();
+	c->asked_pos = c->pos;
+	c->held_ms = 0;
+	r = src->get(src, &ask, &c->retry.asked_ms);
 	if (r == ENOUGH || (r == 0 && c->pos == c->end))
 		return 0;
 	return r == 0 ? ERR_CUT : r;
@@ -270,6 +292,9 @@ static int rest(struct carrier *c, int r)
 	c->run->resting = true;
 	kick_another_locked(c->all);
 	lock_drop(&pulls->lock);
+	/* Who is told to come later has been heard: that ends with the deadline, not before. */
+	if (r == ERR_BUSY && c->retry.failures > FAILURES_MAX / 2)
+		c->retry.failures = FAILURES_MAX / 2;
 	r = retry_wait(&c->retry, r);
 	lock_take(&pulls->lock);
 	c->run->resting = false;

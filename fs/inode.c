@@ -224,6 +224,8 @@ size_t inodes_count(struct inodes *t)
 static enum open_mode open_locked(struct inode *i, bool sealed, int *ret_backing_id)
 {
 	*ret_backing_id = i->backing_id;
+	if (i->backing_id && !sealed)
+		return OPEN_REFUSED;
 	if (i->backing_id) {
 		i->passthrough_opens++;
 		return OPEN_PASSTHROUGH;
@@ -255,7 +257,7 @@ enum open_mode inode_opened(struct inodes *t, struct inode *i, int fresh_id, int
 		i->backing_id = fresh_id;
 		*ret_spare = 0;
 	}
-	mode = open_locked(i, false, ret_backing_id);
+	mode = open_locked(i, i->backing_id, ret_backing_id);
 	lock_drop(&t->lock);
 	return mode;
 }

@@ -54,6 +54,7 @@ size_t inodes_count(struct inodes *t);
 enum open_mode {
 	OPEN_CACHED,      /* through the kernel's page cache, counted */
 	OPEN_PASSTHROUGH, /* by *ret_backing_id, counted */
+	OPEN_REFUSED,     /* it was sealed, is not now, but is still open by its backing id */
 	OPEN_NEEDS_ID, /* may be passthrough: get a backing id, then inode_opened(); not counted */
 };
 

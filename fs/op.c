@@ -278,6 +278,19 @@ static void add_hubs(struct node *n, struct buf *ret)
 	}
 }
 
+/* Who waits for the digest of a whole file waits as long as bytes come. */
+static bool is_patient(struct underway_item *i)
+{
+	const struct op *op = container_of(i, struct op, underway);
+	char etag[DIGEST_HEX_MAX + 1];
+	struct transfer t;
+
+	if (op->inode->place.kind != PLACE_BLOB)
+		return false;
+	place_etag(&op->inode->place, etag);
+	return node_transfer(op->ops->view.node, etag, &t) && t.verified_only;
+}
+
 static void describe(struct underway_item *i, struct buf *ret)
 {
 	const struct op *op = container_of(i, struct op, underway);
@@ -302,6 +315,7 @@ void op_start_waiting(struct op *op, const char *what, bool reads)
 	op->underway.started_us = clock_us();
 	op->underway.deadline_ms = op->waiter.deadline_ms;
 	op->underway.describe = describe;
+	op->underway.is_patient = is_patient;
 	op->reads = reads;
 	op->interruptible = true;
 	underway_add(&op->ops->underway, &op->underway); /* others look at it from now on */

@@ -53,8 +53,19 @@ static void close_spare(struct op *op, int id)
 #endif
 }
 
-/* Chooses how the kernel reads an opened blob. */
-static void choose_mode(struct op *op, struct openfile *f)
+static int mend_first(struct op *op, const struct openfile *f)
+{
+	int r = node_fetch_file(op->ops->view.node, f->handle);
+
+	return log_err(r < 0 ? r : -EIO,
+		       "damaged, and being read past us: it can be opened when it "
+		       "is whole again ino=%ju",
+		       (uintmax_t)op->inode->number);
+}
+
+/* Chooses how the kernel reads an opened blob. One that has lost its seal, but that somebody still
+ * reads through the kernel, cannot be opened in another way: it is mended first. */
+static int choose_mode(struct op *op, struct openfile *f)
 {
 	int fd = op->ops->passthrough ? node_sealed_fd(f->handle) : -1;
 	int id = 0, spare = 0;
@@ -64,6 +75,10 @@ static void choose_mode(struct op *op, struct openfile *f)
 		mode = inode_opened(op->ops->inodes, op->inode, backing_id(op, fd), &id, &spare);
 		close_spare(op, spare);
 	}
+	if (mode == OPEN_REFUSED && node_sealed_fd(f->handle) >= 0) /* only just */
+		mode = inode_open(op->ops->inodes, op->inode, true, &id);
+	if (mode == OPEN_REFUSED)
+		return mend_first(op, f);
 	f->counted = true;
 	f->passthrough = mode == OPEN_PASSTHROUGH;
 	metrics_add(f->passthrough ? &op->ops->metrics->opens_passthrough
@@ -73,6 +88,7 @@ static void choose_mode(struct op *op, struct openfile *f)
 	op->fi.backing_id = f->passthrough ? id : 0;
 #endif
 	op->fi.keep_cache = !f->passthrough; /* what the digest names never changes */
+	return 0;
 }
 
 /* Opens the blob where it was looked up last: that is the path the caller came by, as a rule. Where
@@ -102,9 +118,7 @@ static int open_blob(struct op *op, struct openfile *f)
 		return -EROFS;
 	f->kind = OPENFILE_BLOB;
 	r = open_handle(op, &f->handle);
-	if (r == 0)
-		choose_mode(op, f);
-	return r;
+	return r == 0 ? choose_mode(op, f) : r;
 }
 
 /* Made-up files read as they were when opened, and swallow what is written to them. */

@@ -17,7 +17,8 @@ static void look_at(struct underway *u, struct underway_item *i, int64_t now_us,
 {
 	int64_t age_us = now_us - i->started_us;
 
-	if (!i->wedged && i->deadline_ms < now_us / 1000 - UNDERWAY_GRACE_MS) {
+	if (!i->wedged && i->deadline_ms < now_us / 1000 - UNDERWAY_GRACE_MS &&
+	    !(i->is_patient && i->is_patient(i))) {
 		i->wedged = true;
 		metrics_add(&u->metrics->wedged, 1);
 		buf_clear(&ret->wedged);

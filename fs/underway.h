@@ -24,6 +24,8 @@ struct underway_item {
 	/* Appends what it is and what it waits for. It stays: the list's lock is held, or its owner
 	 * asks. */
 	void (*describe)(struct underway_item *i, struct buf *ret);
+	/* True if it may wait longer than its deadline says; the same holds. NULL: never. */
+	bool (*is_patient)(struct underway_item *i);
 };
 
 struct underway {

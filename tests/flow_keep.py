@@ -244,6 +244,35 @@ def test_what_a_scrub_cannot_mend_is_not_served(one, again):
 
 # ---- verification ----
 
+@pytest.mark.parametrize("held", [True, False], ids=["read past us", "not open"])
+def test_rot_that_cannot_be_mended_now_is_given_to_nobody_and_mended_later(one, again, held):
+    m = again()
+    path = of_one(m)
+    assert read(path) == WHOLE and sealed(path)
+    fd = os.open(path, os.O_RDONLY) if held else None
+    flip(m.cached(one.repo("org/one").blob("whole.safetensors").etag), 2 * MIB + 7, 3)
+    one.down()
+    assert scrub(m)["bad"] == 1
+    assert fails(lambda: read(path)) == "EIO"
+    one.up()
+    assert eventually(lambda: not fails(lambda: read(path)) and sealed(path, 0.5), 30), m.log_text()
+    assert read(path) == WHOLE
+    if held:
+        assert os.pread(fd, 100, 2 * MIB) == WHOLE[2 * MIB:2 * MIB + 100]
+        os.close(fd)
+
+
+def test_a_pin_is_made_whole_again_when_its_hub_is_back(one, again):
+    m = again()
+    c, path = Control(m), of_one(m)
+    assert c.finish(c.post("/v1/pin", {"repo": "org/one"}))["state"] == "done"
+    flip(m.cached(one.repo("org/one").blob("whole.safetensors").etag), 2 * MIB + 7, 3)
+    one.down()
+    assert scrub(m)["bad"] == 1
+    one.up()
+    assert sealed(path, 40), m.log_text()        # nobody has read it
+
+
 def test_strict_gives_nothing_before_the_digest(one, again):
     m = again("--verify=strict")
     with one.fault(RANGE, "wrong_bytes", offset=1_500_000, times=1):

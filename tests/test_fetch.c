@@ -575,9 +575,7 @@ static void wrong_bytes_are_dropped_and_fetched_elsewhere(void **state)
 static void after_wrong_bytes_only_verified_ones_are_served(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
-	const struct fake_rule hold = {
-		.act = FAKE_HOLD, .after = SIZE - 10, .from = 0, .to = MIB
-	};
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 1000, .from = 0, .to = MIB };
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;
@@ -615,7 +613,7 @@ static void distrust_outlives_the_handle(void **state)
 static void distrust_outlives_a_restart(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
-	const struct fake_rule hold = { .act = FAKE_HOLD, .after = SIZE - 10, .to = MIB };
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 1000, .to = MIB };
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;

@@ -208,11 +208,11 @@ static void test_sealed_is_passthrough(void **state)
 	assert_int_equal(inode_opened(f->table, i, 5, &id, &spare), OPEN_PASSTHROUGH);
 	assert_int_equal(id, 5);
 	assert_int_equal(spare, 0);
-	/* All share the id, even one that was told it is not sealed. */
+	/* All share the id, but one that was told it is not sealed any more gets neither it nor
+	 * what the kernel would not allow beside it. */
 	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_PASSTHROUGH);
 	assert_int_equal(id, 5);
-	assert_int_equal(inode_open(f->table, i, false, &id), OPEN_PASSTHROUGH);
-	assert_int_equal(inode_release(f->table, i, true), 0);
+	assert_int_equal(inode_open(f->table, i, false, &id), OPEN_REFUSED);
 	assert_int_equal(inode_release(f->table, i, true), 0);
 	assert_int_equal(inode_release(f->table, i, true), 5);
 	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_NEEDS_ID);
@@ -414,11 +414,17 @@ static bool visit(struct shared *s, int file, bool sealed)
 {
 	struct place place;
 	struct inode *i;
+	enum open_mode mode;
 	bool pass, good;
 
 	if (place_copy(&s->places[file], &place) < 0 || inodes_look(s->table, place, &i) < 0)
 		return false;
-	pass = open_file(s, i, sealed) == OPEN_PASSTHROUGH;
+	mode = open_file(s, i, sealed);
+	if (mode == OPEN_REFUSED) {
+		inodes_forget(s->table, i->number, 1);
+		return !sealed;
+	}
+	pass = mode == OPEN_PASSTHROUGH;
 	atomic_fetch_add(&s->opens[file][pass], 1);
 	good = atomic_load(&s->opens[file][!pass]) == 0 && inodes_get(s->table, i->number) == i;
 	atomic_fetch_sub(&s->opens[file][pass], 1);

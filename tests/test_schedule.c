@@ -128,8 +128,8 @@ static void what_is_wanted_becomes_runs_of_bounded_length(void **state)
 	want(&w->a, 5, SIZE, URGENCY_DEMAND);
 	next_is(w, &w->a, 0, RUN_BYTES_MAX);
 	next_is(w, &w->a, RUN_BYTES_MAX, 2 * RUN_BYTES_MAX);
-	want(&w->b, 90 * MIB, SIZE, URGENCY_DEMAND);
-	next_is(w, &w->b, 90 * MIB, SIZE);
+	want(&w->b, 95 * MIB, SIZE, URGENCY_DEMAND);
+	next_is(w, &w->b, 95 * MIB, SIZE);
 }
 
 static void the_wanter_says_how_long_a_run_is(void **state)
@@ -168,14 +168,14 @@ static void what_is_on_its_way_is_not_asked_for_twice(void **state)
 	assert_int_equal(w->a.want_count, 0);
 }
 
-/* A run from 0 to 16 MiB that brought bytes up to `pos` within a second. */
-static struct run *second_old_run(struct world *w, uint64_t pos)
+/* A run from 0 to 8 MiB that brought bytes up to `pos` within so many ms. */
+static struct run *run_of_age(struct world *w, uint64_t pos, int64_t took_ms)
 {
 	struct run *run;
 
-	want(&w->a, 0, 16 * MIB, URGENCY_AHEAD);
-	run = schedule_next(&w->all, NOW - 1000);
-	assert_int_equal(run->end, 16 * MIB);
+	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	run = schedule_next(&w->all, NOW - took_ms);
+	assert_int_equal(run->end, 8 * MIB);
 	carry_to(run, pos);
 	return run;
 }
@@ -183,30 +183,24 @@ static struct run *second_old_run(struct world *w, uint64_t pos)
 static void a_slow_run_far_before_wanted_bytes_gives_them_away(void **state)
 {
 	struct world *w = *state;
-	struct run *run = second_old_run(w, MIB + 100);
+	struct run *run = run_of_age(w, MIB + 100, 1000);
 
-	want(&w->a, 8 * MIB, 9 * MIB, URGENCY_DEMAND); /* near: it will bring them */
+	want(&w->a, 3 * MIB, 4 * MIB, URGENCY_DEMAND); /* near: it will bring them */
 	assert_null(next(w));
-	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
-	assert_int_equal(run->end, 12 * MIB);
-	next_is(w, &w->a, 12 * MIB, 13 * MIB);
-	next_is(w, &w->a, 13 * MIB, 16 * MIB);
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 5 * MIB);
+	next_is(w, &w->a, 5 * MIB, 6 * MIB);
+	next_is(w, &w->a, 6 * MIB, 8 * MIB);
 	assert_null(next(w));
 }
 
 static void a_fast_run_keeps_them(void **state)
 {
 	struct world *w = *state;
-	struct run *run = second_old_run(w, 6 * MIB);
+	struct run *run = run_of_age(w, 4 * MIB, 1000);
 
-	run->pos = 6 * MIB;
-	run->began_ms = NOW - 600;
-	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND); /* 900 ms away */
-	assert_int_equal(run->end, 15 * MIB);
-	run->end = 16 * MIB;
-	run->pos = 12 * MIB;
-	want(&w->a, 15 * MIB, 16 * MIB, URGENCY_DEMAND);
-	assert_int_equal(run->end, 16 * MIB);
+	want(&w->a, 7 * MIB, 8 * MIB, URGENCY_DEMAND); /* 750 ms away */
+	assert_int_equal(run->end, 8 * MIB);
 }
 
 static void a_young_run_has_time_to_show_how_fast_it_is(void **state)
@@ -214,27 +208,27 @@ static void a_young_run_has_time_to_show_how_fast_it_is(void **state)
 	struct world *w = *state;
 	struct run *run;
 
-	want(&w->a, 0, 16 * MIB, URGENCY_AHEAD);
-	run = next_is(w, &w->a, 0, 16 * MIB);
-	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
-	assert_int_equal(run->end, 16 * MIB);
-	assert_int_equal(fill_demand(&w->a, 12 * MIB, 13 * MIB, MIB, NOW + RUN_SOON_MS), 0);
-	assert_int_equal(run->end, 12 * MIB);
+	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	run = next_is(w, &w->a, 0, 8 * MIB);
+	want(&w->a, 6 * MIB, 7 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 8 * MIB);
+	assert_int_equal(fill_demand(&w->a, 6 * MIB, 7 * MIB, MIB, NOW + RUN_YOUNG_MS), 0);
+	assert_int_equal(run->end, 6 * MIB);
 }
 
 static void two_who_wait_far_apart_get_a_run_each(void **state)
 {
 	struct world *w = *state;
 
-	want(&w->a, 0, 16 * MIB, URGENCY_DEMAND);
-	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
-	want(&w->a, 2 * MIB, 3 * MIB, URGENCY_DEMAND); /* goes with the first */
-	next_is(w, &w->a, 0, 16 * MIB);
+	want(&w->a, 0, 8 * MIB, URGENCY_DEMAND);
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	want(&w->a, 1 * MIB, 2 * MIB, URGENCY_DEMAND); /* goes with the first */
+	next_is(w, &w->a, 0, 8 * MIB);
 	assert_null(next(w));
 	end_all(&w->a);
-	want(&w->a, 12 * MIB, 13 * MIB, URGENCY_DEMAND);
-	want(&w->a, 0, 16 * MIB, URGENCY_DEMAND);
-	next_is(w, &w->a, 0, 16 * MIB);
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	want(&w->a, 0, 8 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 0, 8 * MIB);
 }
 
 static void bytes_of_an_unfinished_chunk_are_in_the_file(void **state)
@@ -348,18 +342,18 @@ static void a_run_that_is_one_too_many_gives_its_bytes_back(void **state)
 	struct world *w = *state;
 	struct run *first, *second;
 
-	want(&w->a, 0, 32 * MIB, URGENCY_DEMAND);
-	first = next_is(w, &w->a, 0, 16 * MIB);
-	second = next_is(w, &w->a, 16 * MIB, 32 * MIB);
+	want(&w->a, 0, 16 * MIB, URGENCY_DEMAND);
+	first = next_is(w, &w->a, 0, 8 * MIB);
+	second = next_is(w, &w->a, 8 * MIB, 16 * MIB);
 	carry_to(first, MIB + 5);
 	w->all.pace.limit = 1;
 	assert_false(run_yield(first, NOW)); /* half a chunk would be lost */
 	assert_true(run_yield(second, NOW));
-	assert_int_equal(second->end, 16 * MIB);
+	assert_int_equal(second->end, 8 * MIB);
 	run_free(second);
 	assert_false(run_yield(first, NOW));
 	w->all.pace.limit = 2;
-	next_is(w, &w->a, 16 * MIB, 32 * MIB);
+	next_is(w, &w->a, 8 * MIB, 16 * MIB);
 }
 
 static void after_a_refusal_even_those_who_wait_are_few(void **state)
