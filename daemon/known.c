@@ -278,23 +278,6 @@ bool known_get_ref(struct known *k, struct repo *r, const char *name, struct kno
 	return ref != NULL;
 }
 
-int known_set_ref(struct known *k, struct repo *r, const char *name, const char *commit)
-{
-	struct ref *ref;
-	int rc = catalog_put_ref(k->catalog, r->key, name, commit, clock_wall_s());
-
-	if (!is_known_all_the_same(rc))
-		return rc;
-	lock_take(&k->lock);
-	rc = need_ref(r, name, &ref);
-	if (rc == 0) {
-		snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
-		ref->state.checked_ms = clock_ms();
-	}
-	lock_drop(&k->lock);
-	return rc;
-}
-
 int known_set_ref_dir(struct known *k, struct repo *r, const char *name)
 {
 	struct ref *ref;
@@ -430,6 +413,37 @@ static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const c
 	return s;
 }
 
+/* The row of a ref says that its commit's is there: one that a full disk has not taken goes first. */
+static int put_ref(struct known *k, struct repo *r, const char *name, const char *commit)
+{
+	bool known;
+	CLEANUP(snapshot_unrefp) struct snapshot *s = loaded_snapshot(k, r, commit, &known);
+	int rc = 0;
+
+	if (s && atomic_load(&s->unsaved)) {
+		rc = catalog_put_commit(k->catalog, r->key, commit, s->date_s, s->files);
+		atomic_store(&s->unsaved, rc < 0);
+	}
+	return rc < 0 ? rc : catalog_put_ref(k->catalog, r->key, name, commit, clock_wall_s());
+}
+
+int known_set_ref(struct known *k, struct repo *r, const char *name, const char *commit)
+{
+	struct ref *ref;
+	int rc = put_ref(k, r, name, commit);
+
+	if (!is_known_all_the_same(rc))
+		return rc;
+	lock_take(&k->lock);
+	rc = need_ref(r, name, &ref);
+	if (rc == 0) {
+		snprintf(ref->state.commit, sizeof(ref->state.commit), "%s", commit);
+		ref->state.checked_ms = clock_ms();
+	}
+	lock_drop(&k->lock);
+	return rc;
+}
+
 /* Making a long manifest leaves holes of many times its size in the heap. */
 static void give_back_memory(const struct manifest *files)
 {
@@ -474,12 +488,17 @@ int known_add_snapshot(struct known *k, struct repo *r, const char *commit, int6
 		       struct manifest *files, struct snapshot **ret)
 {
 	int rc = catalog_put_commit(k->catalog, r->key, commit, date_s, files);
+	bool saved;
 
 	if (!is_known_all_the_same(rc)) {
 		manifest_free(files);
 		return rc;
 	}
-	return keep(k, r, commit, date_s, files, ret);
+	saved = rc == 0;
+	rc = keep(k, r, commit, date_s, files, ret);
+	if (rc == 0 && !saved)
+		atomic_store(&(*ret)->unsaved, true);
+	return rc;
 }
 
 int known_source_blob(const struct snapshot *s, uint32_t file, struct buf *path,

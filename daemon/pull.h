@@ -23,7 +23,7 @@
 #include "daemon/source.h"
 #include "daemon/store.h"
 
-#define FAILED_MS 300  /* so long after a failure a blob is not asked for again */
+#define FAILED_MS 100  /* so long after a failure a blob is not asked for again */
 #define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
 
 /* One more place where a blob that is being fetched lies. */

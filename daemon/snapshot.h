@@ -17,6 +17,7 @@ struct snapshot {
 	char commit[COMMIT_HEX + 1];
 	int64_t date_s;           /* seconds since 1970 */
 	struct manifest *files;   /* owned */
+	atomic_bool unsaved;      /* a full disk has not taken it */
 	atomic_ullong json_bytes; /* length of manifest_tree_json(), 0 until somebody asked */
 };
 
