@@ -413,7 +413,7 @@ static struct snapshot *loaded_snapshot(struct known *k, struct repo *r, const c
 	return s;
 }
 
-/* The row of a ref says that its commit's is there: one that a full disk has not taken goes first. */
+/* The row of a ref says that its commit is there: one that a full disk did not take goes first. */
 static int put_ref(struct known *k, struct repo *r, const char *name, const char *commit)
 {
 	bool known;

@@ -13,12 +13,18 @@ void pace_wanted(struct pace *p)
 	p->wanted = true;
 }
 
-static unsigned more(const struct pace *p, int64_t now_ms)
+/* After a refusal one by one, without a trial: there was room for more before, and the next refusal
+ * tells where it ends. */
+static void grow(struct pace *p, double rate, int64_t now_ms)
 {
-	unsigned step = p->limit > 3 && !pace_is_careful(p, now_ms) ? p->limit / 2 : 1;
-	unsigned next = p->limit + step;
+	bool careful = pace_is_careful(p, now_ms);
+	unsigned step = p->limit > 3 && !careful ? p->limit / 2 : 1;
 
-	return next < PACE_MAX ? next : PACE_MAX;
+	if (now_ms < p->hold_until_ms || p->limit >= PACE_MAX)
+		return;
+	p->rate = rate;
+	p->before = careful ? 0 : p->limit;
+	p->limit = p->limit + step < PACE_MAX ? p->limit + step : PACE_MAX;
 }
 
 /* A trial has run for a window: keep what it tried, or go back. */
@@ -50,11 +56,7 @@ bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms)
 	if (p->since_ms && wanted) {
 		if (p->before)
 			judge(p, rate, now_ms);
-		if (now_ms >= p->hold_until_ms && p->limit < PACE_MAX) {
-			p->rate = rate;
-			p->before = p->limit;
-			p->limit = more(p, now_ms);
-		}
+		grow(p, rate, now_ms);
 	}
 	p->since_ms = now_ms;
 	return p->limit > old;
@@ -77,6 +79,14 @@ void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now
 	p->before = 0;
 	p->volley_until_ms = p->hold_until_ms = now_ms + wait_ms;
 	p->careful_until_ms = now_ms + (wait_ms > PACE_CAREFUL_MS ? wait_ms : PACE_CAREFUL_MS);
+}
+
+void pace_failed(struct pace *p, int64_t now_ms)
+{
+	if (now_ms >= p->volley_until_ms && p->limit > PACE_START / 2)
+		p->limit = p->limit / 2 > PACE_START / 2 ? p->limit / 2 : PACE_START / 2;
+	p->before = 0;
+	p->volley_until_ms = p->hold_until_ms = now_ms + PACE_REFUSED_MS;
 }
 
 bool pace_is_careful(const struct pace *p, int64_t now_ms)

@@ -35,8 +35,10 @@ void pace_init(struct pace *p);
 void pace_wanted(struct pace *p);
 /* Bytes have come. Returns true if the limit has grown. */
 bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms);
-/* A server refused (429, 5xx) while `running` requests ran, and asked to wait (-1: did not say). */
+/* A server refused while `running` requests ran, and asked to wait (-1: did not say). */
 void pace_refused(struct pace *p, unsigned running, int64_t wait_ms, int64_t now_ms);
+/* A server failed (5xx): it may be overloaded, or not. Fewer requests, but nobody has to wait. */
+void pace_failed(struct pace *p, int64_t now_ms);
 /* True for a while after a refusal: then even those who wait for bytes heed the limit. */
 bool pace_is_careful(const struct pace *p, int64_t now_ms);
 

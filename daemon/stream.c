@@ -267,18 +267,21 @@ static bool next_origin(struct carrier *c)
 	return next;
 }
 
-/* A server has more than it can do: there are to be fewer requests, and this may be one too
- * many. */
-static void slow_down(struct carrier *c)
+/* A server has more than it can do: there are to be fewer requests; this may be one too many. */
+static void slow_down(struct carrier *c, int r)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 	struct schedule *s = &pulls->schedule;
 	int64_t now = clock_ms();
 
 	lock_take(&pulls->lock);
-	pace_refused(&s->pace, schedule_moving(s, URGENCY_BACKGROUND, now), c->retry.asked_ms, now);
+	if (r == ERR_BUSY)
+		pace_refused(&s->pace, schedule_moving(s, URGENCY_BACKGROUND, now),
+			     c->retry.asked_ms, now);
+	else
+		pace_failed(&s->pace, now);
 	c->run->pos = c->pos;
-	if (run_yield(c->run, now))
+	if (r == ERR_BUSY && run_yield(c->run, now))
 		c->end = c->pos;
 	lock_drop(&pulls->lock);
 }
@@ -311,7 +314,7 @@ static int after_failure(struct carrier *c, int r)
 	if (err_is_disk(r))
 		return c->all->conf.make_room(c->all->conf.arg) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
-		slow_down(c);
+		slow_down(c, r);
 	if (c->pos == c->end)
 		return rest(c, r);
 	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",

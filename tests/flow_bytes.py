@@ -434,7 +434,7 @@ def test_big_reads_do_not_starve_names(hub, mount, tmp_path):
         "absent": lambda n: fails(os.stat, m.file("org/huge", f"absent-{n}")),
     }
     with Readers() as readers:
-        hub.rate(3_000_000)
+        hub.rate(800_000)
         pending = [readers.ask("sequential", path, twin) for path, twin in zip(shown, twins)]
         assert eventually(lambda: len({q.path for q in hub.requests(path_re="/resolve/")}) == 8, DEADLINE)
         for n in range(200):

@@ -84,6 +84,20 @@ static void a_refusal_halves_it_once_and_holds_it_down(UNUSED void **state)
 	assert_true(l.pace.limit > 10);
 }
 
+static void a_failure_halves_it_but_makes_nobody_careful(UNUSED void **state)
+{
+	struct link l = new_link(10000, 1000000);
+
+	run_for(&l, 5000, true);
+	pace_failed(&l.pace, l.now_ms);
+	pace_failed(&l.pace, l.now_ms + 1);
+	assert_int_equal(l.pace.limit, PACE_MAX / 2);
+	assert_false(pace_is_careful(&l.pace, l.now_ms));
+	for (int i = 0; i < 10; i++, l.now_ms += PACE_REFUSED_MS)
+		pace_failed(&l.pace, l.now_ms);
+	assert_int_equal(l.pace.limit, PACE_START / 2);
+}
+
 static void a_volley_goes_on_until_few_enough_run(UNUSED void **state)
 {
 	struct link l = new_link(10000, 1000000);
@@ -138,6 +152,7 @@ int main(void)
 		cmocka_unit_test(it_does_not_grow_without_need),
 		cmocka_unit_test(a_refusal_halves_it_once_and_holds_it_down),
 		cmocka_unit_test(after_a_refusal_it_grows_one_by_one),
+		cmocka_unit_test(a_failure_halves_it_but_makes_nobody_careful),
 		cmocka_unit_test(a_volley_goes_on_until_few_enough_run),
 		cmocka_unit_test(it_never_falls_below_one),
 		cmocka_unit_test(a_server_says_how_long_but_not_for_ever),
