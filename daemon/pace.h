@@ -14,8 +14,8 @@
 #define PACE_WINDOW_MS 250     /* throughput is measured over so long at least */
 #define PACE_HOLD_MS 5000      /* after more did not help, more is not tried for so long */
 #define PACE_REFUSED_MS 2000   /* nor after a refusal, whatever the server says */
-#define PACE_REFUSED_MAX 60000 /* the longest a server may hold us by one answer */
-#define PACE_CAREFUL_MS 30000  /* so long after a refusal more is tried one by one */
+#define PACE_REFUSED_MAX 10000 /* the longest a server may hold us by one answer */
+#define PACE_CAREFUL_MS 10000  /* so long after a refusal more is tried one by one */
 
 struct pace {
 	unsigned limit;  /* requests that may run now */

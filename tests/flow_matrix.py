@@ -17,7 +17,7 @@ from reading import READS, Readers, plain
 
 SIZE = (1 << 20) + 300_001          # two chunks, the second one odd
 SLOW = 3 if "san" in str(PROGRAM) else 1
-TIMEOUT = 3 * SLOW                  # the mounts'
+TIMEOUT = 4 * SLOW                  # the mounts'
 CELL = 4 * TIMEOUT + 2              # a read is several accesses, and each may wait once
 HEALED = 20 * SLOW                  # a hub that was down is left alone for five seconds
 EITHER = "right bytes or EIO"

@@ -73,7 +73,7 @@ def test_a_server_that_says_too_many_is_asked_less(wide, mount):
     assert read(m.file(REPO, "a.bin"), seconds=60) == BIG, m.log_text()
     statuses = [q.status for q in wide.requests(path_re=BYTES)]
     assert 1 <= statuses.count(429) <= statuses.count(206), statuses
-    assert wide.bytes_sent(path_re=BYTES) <= len(BIG) * 1.01
+    assert wide.bytes_sent(path_re=BYTES) <= len(BIG) * 1.05      # what was on its way of a run cut short
 
 
 # ---- whose turn ----
