@@ -19,7 +19,7 @@ import time
 import pytest
 
 import models
-from mountlib import DEADLINE, eventually, fails, lstat, names, read, readlink, stat, within, write, xattr
+from mountlib import DEADLINE, PROGRAM, eventually, fails, lstat, names, read, readlink, stat, within, write, xattr
 
 BIG = models.big_file(12_000_000, seed=3)
 SMALL = b'{"model_type": "bert"}'
@@ -654,7 +654,8 @@ def test_listing_a_large_repo_twice(hub, mount):
     assert questions(m) - before < 10 * 30  # of directories alone
     assert sh(f"ls -lRL '{m.snapshot('org/large', commit)}'").count(".txt") == 3000
     assert sh(f"find '{m.hub}' -name '*.txt' | wc -l").strip() == "3000"
-    assert hub.requests() == [] and m.anonymous() < 16 << 20
+    assert hub.requests() == []
+    assert "san" in str(PROGRAM) or m.anonymous() < 16 << 20      # a sanitizer's own memory is not ours
 
 
 def test_one_repo_is_found_with_few_requests(hub, mount):
