@@ -8,10 +8,12 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "daemon/nap.h"
-#include "daemon/pins.h"
-#include "daemon/retry.h"
+#include "daemon/cache/pins.h"
+#include "daemon/fetch/retry.h"
+#include "daemon/cache/store.h"
+#include "daemon/cache/usage.h"
 
 #define FILES_AT_ONCE 8
 #define LOOK_MIN_MS 5 /* between looks at what has come */
@@ -19,6 +21,8 @@
 #define SILENCE_MS 2000 /* nothing came for so long: ask why */
 #define AGAIN_MIN_MS 1000
 #define AGAIN_MAX_MS (5 * 60 * 1000)
+#define AGAIN_FULL_MS \
+	10000 /* at most, where a file that is closed makes room: no hub is troubled */
 
 /* What a turn works with. */
 struct turn {
@@ -83,7 +87,7 @@ static bool is_settled(struct turn *t)
 		return true;
 	}
 	if (!t->b->pin || t->b->anew ||
-	    pins_get(node_parts(t->b->node)->pins, repo_key(t->repo), t->b->revision, &pin) < 0)
+	    pins_get(t->b->parts->pins, repo_key(t->repo), t->b->revision, &pin) < 0)
 		return false;
 	memcpy(t->commit, pin.commit, sizeof(t->commit));
 	return t->commit[0];
@@ -91,7 +95,7 @@ static bool is_settled(struct turn *t)
 
 static void forget_pin(struct turn *t, const char *asked)
 {
-	struct pins *pins = node_parts(t->b->node)->pins;
+	struct pins *pins = t->b->parts->pins;
 
 	if (pins_del(pins, asked, t->b->revision) < 0 &&
 	    pins_del(pins, repo_key(t->repo), t->b->revision) < 0)
@@ -100,24 +104,24 @@ static void forget_pin(struct turn *t, const char *asked)
 
 /* A new pin must fit. One that was taken stays, though the cache is given less than it takes, and
  * is not lost because its revision is now another commit, which does not fit. */
-static int check_fits(struct turn *t, const char *asked)
+static int put_pin(struct turn *t, const struct pin *pin, const char *asked)
 {
-	const struct node_parts *parts = node_parts(t->b->node);
-	uint64_t max = parts->cache_max_bytes;
+	const struct node_parts *parts = t->b->parts;
+	uint64_t most = t->b->anew ? store_capacity(parts->store) : UINT64_MAX;
 	struct pin old = { 0 };
+	int r = pins_get(parts->pins, pin->key, pin->revision, &old);
 
-	if (!t->b->anew || !max || manifest_total_bytes(t->snapshot->files) <= max)
-		return 0;
-	if (pins_get(parts->pins, repo_key(t->repo), t->b->revision, &old) < 0 || !old.commit[0]) {
+	if (r == 0 && strcmp(old.commit, pin->commit) == 0)
+		most = UINT64_MAX;
+	r = pins_put(parts->pins, pin, most);
+	if (r == ERR_TOO_LARGE && !old.commit[0])
 		forget_pin(t, asked);
-		return -ENOSPC;
-	}
-	return strcmp(old.commit, t->commit) == 0 ? 0 : -ENOSPC;
+	return r;
 }
 
 static int remember(struct turn *t)
 {
-	const struct node_parts *parts = node_parts(t->b->node);
+	const struct node_parts *parts = t->b->parts;
 	char asked[REPO_KEY_MAX + 1];
 	struct snapshot *s = t->snapshot;
 	struct pin pin;
@@ -125,16 +129,17 @@ static int remember(struct turn *t)
 
 	pin_of(t, &pin);
 	repo_id_key(&t->b->id, asked);
-	r = check_fits(t, asked);
+	/* What is pinned is told by this row, which a full disk may not have taken before. */
+	r = known_save(node_known(t->b->node), s);
+	if (r == 0)
+		r = put_pin(t, &pin, asked);
 	if (r < 0)
 		return r;
 	t->b->anew = false;
 	if (strcmp(asked, pin.key) != 0 &&
 	    pins_del(parts->pins, asked, t->b->revision) == 0) /* kept before its name was known */
 		log_debug("the pin of %s is one of %s", asked, pin.key);
-	/* What is pinned is told by this row, which a full disk may not have taken before. */
-	r = catalog_put_commit(parts->catalog, pin.key, s->commit, s->date_s, s->files);
-	return r < 0 ? r : pins_put(parts->pins, &pin);
+	return 0;
 }
 
 static int find_commit(struct turn *t)
@@ -152,6 +157,20 @@ static int find_commit(struct turn *t)
 }
 
 /* ---- its files ---- */
+
+/* The node's file if it is to be brought, else NULL. */
+static const struct manifest_file *wanted(const struct turn *t, uint32_t node)
+{
+	const struct manifest_file *f = manifest_file(t->snapshot->files, node);
+	CLEANUP(buf_free) struct buf path = { 0 };
+
+	if (!f || !t->b->wants)
+		return f;
+	return manifest_path(t->snapshot->files, node, &path) == 0 &&
+			       t->b->wants(t->b->arg, repo_id_of(t->repo), buf_str(&path))
+		       ? f
+		       : NULL;
+}
 
 struct file {
 	struct handle *handle; /* NULL: a free place */
@@ -199,7 +218,7 @@ static int open_more(struct turn *t, struct files *all)
 	int r = 0;
 
 	for (; r == 0 && all->open < FILES_AT_ONCE && all->next < manifest_count(m); all->next++)
-		if (manifest_file(m, all->next))
+		if (wanted(t, all->next))
 			r = open_file(t, all, all->next);
 	return r;
 }
@@ -295,30 +314,61 @@ static int bring_files(struct turn *t)
 
 /* ---- the job ---- */
 
+/* Counts what is to be brought; the bytes its files take of the disk. */
+static uint64_t count_files(struct turn *t)
+{
+	uint64_t disk = 0;
+
+	t->progress.files_total = 0;
+	t->progress.bytes_total = 0;
+	for (uint32_t i = 0; i < manifest_count(t->snapshot->files); i++) {
+		const struct manifest_file *f = wanted(t, i);
+
+		disk += f ? usage_blocks(f->size) : 0;
+		t->progress.files_total += f != NULL;
+		t->progress.bytes_total += f ? f->size : 0;
+	}
+	return disk;
+}
+
+/* What is larger than the cache would drive out its own first files with its last. */
+static int check_capacity(const struct turn *t, uint64_t bytes)
+{
+	uint64_t most = store_capacity(t->b->parts->store);
+
+	if (bytes <= most)
+		return 0;
+	err_note(ERR_FULL, "it takes %ju bytes, the cache may take %ju", (uintmax_t)bytes,
+		 (uintmax_t)most);
+	return ERR_FULL;
+}
+
 static int bring(struct turn *t)
 {
 	int r = find_commit(t);
+	uint64_t disk;
 
 	if (r < 0)
 		return r;
-	t->progress.files_total = manifest_file_count(t->snapshot->files);
-	t->progress.bytes_total = manifest_total_bytes(t->snapshot->files);
-	return bring_files(t);
+	disk = count_files(t);
+	if (!t->b->pin) /* of pins only new ones must fit: see put_pin */
+		r = check_capacity(t, disk);
+	return r < 0 ? r : bring_files(t);
 }
 
-static int again_ms(unsigned failures)
+static int again_ms(unsigned failures, int r)
 {
-	int ms = AGAIN_MIN_MS;
+	int ms = AGAIN_MIN_MS, most = err_is_full(r) ? AGAIN_FULL_MS : AGAIN_MAX_MS;
 
-	while (--failures > 0 && ms < AGAIN_MAX_MS)
+	while (--failures > 0 && ms < most)
 		ms *= 2;
-	return ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
+	return ms < most ? ms : most;
 }
 
 /* Waiting mends a hub that is down, a disk that is full, and bytes that were wrong. */
 static bool may_pass(int r)
 {
-	return retry_passes(r) || r == -ENOSPC || r == ERR_DIGEST || r == ERR_OFFLINE ||
+	return retry_passes(r) || err_is_disk(r) || r == ERR_DIGEST || r == ERR_OFFLINE ||
 	       r == ERR_TOKEN;
 }
 
@@ -327,12 +377,10 @@ int bring_turn(struct job *j, void *arg)
 	struct turn t = { .job = j, .b = arg };
 	int r = bring(&t);
 
-	t.progress.error = r < 0 ? r : 0;
+	t.b->error = t.progress.error = r < 0 ? r : 0;
 	job_tell(j, &t.progress);
-	/* What does not fit at all was refused before its files were looked at. */
-	if (r < 0 && r != ERR_CANCELED && t.b->pin && may_pass(r) &&
-	    !(r == -ENOSPC && t.progress.files_total == 0))
-		r = again_ms(++t.b->failures);
+	if (r < 0 && r != ERR_CANCELED && t.b->pin && may_pass(r))
+		r = again_ms(++t.b->failures, r);
 	else if (r < 0 && r != ERR_CANCELED)
 		log_warn(r, "cannot bring repo=%s revision=%s", t.b->id.name, t.b->revision);
 	snapshot_unref(t.snapshot);

@@ -24,6 +24,7 @@ struct job {
 	struct job_progress progress;
 	int64_t due_ms; /* of one that waits; CLOCK_FOREVER while it is worked on */
 	bool over;      /* it shall end */
+	bool vanishes;  /* and is not listed then */
 };
 
 struct jobs {
@@ -56,19 +57,26 @@ static bool is_running(const struct job *j)
 	return j->progress.state == JOB_RUNNING;
 }
 
+static void drop_locked(struct job *j)
+{
+	struct job **at = &j->all->first;
+
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	if (!*at)
+		j->all->end = at;
+	free(j);
+}
+
 /* Makes room for one more that has ended. */
 static void drop_oldest_locked(struct jobs *all)
 {
-	struct job **at = &all->first;
-	struct job *old;
+	struct job *j = all->first;
 
-	while (is_running(*at))
-		at = &(*at)->next;
-	old = *at;
-	*at = old->next;
-	if (!*at)
-		all->end = at;
-	free(old);
+	while (is_running(j))
+		j = j->next;
+	drop_locked(j);
 	all->ended--;
 }
 
@@ -79,16 +87,30 @@ static enum job_state state_after(const struct job *j, int r)
 	return r < 0 ? JOB_FAILED : JOB_DONE;
 }
 
+/* On the thread that met it: that is who noted more of it. */
+static void set_error_locked(struct job *j, int r)
+{
+	const char *more = err_noted(r);
+
+	j->progress.error = r;
+	j->progress.why[0] = '\0';
+	if (r < 0)
+		snprintf(j->progress.why, sizeof(j->progress.why), *more ? "%s (%s)" : "%s",
+			 err_text(r), more);
+}
+
 static void end_locked(struct job *j, int r)
 {
 	struct jobs *all = j->all;
 
 	j->progress.state = r == 0 ? JOB_DONE : state_after(j, r);
-	j->progress.error = r;
+	set_error_locked(j, r);
 	j->progress.ended_ms = clock_wall_ms();
 	j->free_arg(steal(j->arg));
 	all->running--;
-	if (++all->ended > JOBS_ENDED_MAX)
+	if (j->vanishes)
+		drop_locked(j);
+	else if (++all->ended > JOBS_ENDED_MAX)
 		drop_oldest_locked(all);
 }
 
@@ -115,6 +137,7 @@ static void run_locked(struct job *j)
 	j->due_ms = CLOCK_FOREVER;
 	if (!over) {
 		lock_drop(&all->lock);
+		err_forget_note(); /* what another job noted is not about this one */
 		r = j->work(j, j->arg);
 		lock_take(&all->lock);
 	}
@@ -289,6 +312,13 @@ void jobs_cancel_named(struct jobs *all, enum job_kind kind, const char *what)
 	lock_drop(&all->lock);
 }
 
+void job_vanish(struct job *j)
+{
+	lock_take(&j->all->lock);
+	j->vanishes = true;
+	lock_drop(&j->all->lock);
+}
+
 bool job_is_over(struct job *j)
 {
 	bool over;
@@ -323,7 +353,7 @@ void job_tell(struct job *j, const struct job_progress *p)
 	to->bytes_total = p->bytes_total;
 	to->repaired = p->repaired;
 	to->bad = p->bad;
-	to->error = p->error;
+	set_error_locked(j, p->error);
 	lock_drop(&j->all->lock);
 }
 

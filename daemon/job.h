@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long work that somebody asked for and may watch: pulls, pins, scrubs. A job has an id and a
- * progress, runs on one of a few threads, can be canceled, and stays listed for a while after its
- * end. Threads: any; a job_ function is for the thread that runs the job. */
+/* Long work that somebody asked for and may watch: pulls, pins, scrubs, collecting. A job has an
+ * id and a progress, runs on one of a few threads, can be canceled, and stays listed for a while
+ * after its end. Threads: any; a job_ function is for the thread that runs the job, or for one
+ * that it waits for. */
 #ifndef MATRIXFS_JOB_H
 #define MATRIXFS_JOB_H
 
@@ -11,10 +12,11 @@
 #include "daemon/base/own.h"
 
 #define JOB_WHAT_MAX 511
+#define JOB_WHY_MAX 511
 #define JOBS_RUNNING_MAX 1024 /* more are refused */
 #define JOBS_ENDED_MAX 64     /* kept for those who ask later; the oldest goes first */
 
-enum job_kind { JOB_PULL, JOB_PIN, JOB_SCRUB };
+enum job_kind { JOB_PULL, JOB_PIN, JOB_SCRUB, JOB_COLLECT };
 enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELED };
 
 struct job_progress {
@@ -24,15 +26,18 @@ struct job_progress {
 	char what[JOB_WHAT_MAX + 1]; /* "models/ORG/NAME@REVISION", or "" for the whole cache */
 	uint32_t files_done, files_total;
 	uint64_t bytes_done, bytes_total;
-	uint64_t repaired, bad; /* scrub: chunks that were wrong and were, or were not, mended */
-	int error;              /* why it failed; of a running one, why it had to try again */
+	uint64_t repaired, bad;    /* scrub: chunks that were wrong and were, or were not, mended */
+	int error;                 /* why it failed; of a running one, why it had to try again */
+	char why[JOB_WHY_MAX + 1]; /* that error in words, with what its thread noted (err_note) */
 	int64_t started_ms, ended_ms; /* wall clock, since 1970; ended_ms 0: it runs */
 };
 
 struct jobs;
 struct job;
 
-/* One turn of a job: 0 (done), negative (failed), or how many ms later it wants to run again. */
+/* One turn of a job: 0 (done), negative (failed), or how many ms later it wants to run again. What
+ * more it knows of a failure (sizes, names, what to do) it says by err_note(), and then returns or
+ * tells that error. */
 typedef int (*job_fn)(struct job *j, void *arg);
 
 /* Makes an empty list; threads come with the first job, at most so many at once. */
@@ -55,6 +60,8 @@ MUST_USE int jobs_cancel(struct jobs *all, uint64_t id);
 /* The same for the running job of this kind and name, if there is one. */
 void jobs_cancel_named(struct jobs *all, enum job_kind kind, const char *what);
 
+/* When this turn ends the job, it was never there: another goes on with its work. */
+void job_vanish(struct job *j);
 /* True if the job shall end: it returns ERR_CANCELED then. */
 bool job_is_over(struct job *j);
 /* Sleeps, but wakes when the job shall end: ERR_CANCELED then, else 0. */

@@ -7,38 +7,64 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/bring.h"
-#include "daemon/catalog.h"
-#include "daemon/evict.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/cache/evict.h"
 #include "daemon/scrub.h"
-#include "daemon/store.h"
+#include "daemon/cache/store.h"
 
-#define WHAT_ALL "" /* of a scrub */
+#define WHAT_ALL ""                        /* of a scrub */
+#define RESUMED_MAX (JOBS_RUNNING_MAX / 2) /* at once: others may ask for jobs, too */
+#define RESUME_MS 1000                     /* without a place among all jobs it looks again then */
+
+/* A pin that goes on being fetched when there is a place for it among the jobs. */
+struct resumed {
+	struct resumed *next;
+	struct pin pin;
+	int64_t due_ms; /* not before */
+	unsigned failures;
+};
 
 struct keeper {
 	struct keeper_conf conf;
 	const struct node_parts *parts; /* borrowed from the node */
 	struct jobs *jobs;
+	struct lock lock;
+	/* All below is guarded by lock. */
+	struct cond changed; /* a place is free, or a pin waits for one, or stop */
+	struct resumed *first, **end;
+	unsigned places; /* taken by resumed pins */
+	bool stop, has_thread;
+	pthread_t thread; /* set while has_thread */
 };
 
-/* ---- pulls and pins ---- */
+struct pull_job {
+	struct bring bring;
+	struct keeper *k;
+	bool has_place; /* of a resumed pin */
+};
 
-static int start_bring(struct keeper *k, const struct bring *what_to, const char *revision,
-		       uint64_t *ret_id)
+static void give_place_back(const struct pull_job *p)
 {
-	struct bring *b = malloc(sizeof(*b));
-	char what[JOB_WHAT_MAX + 1], key[REPO_KEY_MAX + 1];
+	struct keeper *k = p->k;
 
-	if (!b)
-		return -ENOMEM;
-	*b = *what_to;
-	b->node = k->conf.node;
-	snprintf(b->revision, sizeof(b->revision), "%s", revision);
-	repo_id_key(&b->id, key);
-	snprintf(what, sizeof(what), "%s@%s", key, revision);
-	return jobs_start(k->jobs, b->pin ? JOB_PIN : JOB_PULL, what, bring_turn, b, free, ret_id);
+	if (!p->has_place)
+		return;
+	lock_take(&k->lock);
+	k->places--;
+	cond_wake_all(&k->changed);
+	lock_drop(&k->lock);
 }
+
+static void free_pull(void *arg)
+{
+	give_place_back(arg);
+	free(arg);
+}
+
+/* ---- pins that wait for a place ---- */
 
 /* The name that pins of a repository are kept under. */
 static void pin_key(struct keeper *k, const struct repo_id *id, char ret[static REPO_KEY_MAX + 1])
@@ -51,6 +77,99 @@ static void pin_key(struct keeper *k, const struct repo_id *id, char ret[static 
 		repo_id_key(id, ret);
 }
 
+static int wait_for_place(struct keeper *k, const struct resumed *what)
+{
+	struct resumed *w = malloc(sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	*w = *what;
+	w->next = NULL;
+	lock_take(&k->lock);
+	*k->end = w;
+	k->end = &w->next;
+	cond_wake_all(&k->changed);
+	lock_drop(&k->lock);
+	return 0;
+}
+
+static int add_resumed(void *arg, const struct pin *pin)
+{
+	return wait_for_place(arg, &(struct resumed){ .pin = *pin });
+}
+
+/* The place in the list of the first that is due, or NULL. */
+static struct resumed **next_due_locked(struct keeper *k)
+{
+	int64_t now = clock_ms();
+
+	for (struct resumed **at = &k->first; *at; at = &(*at)->next)
+		if ((*at)->due_ms <= now)
+			return at;
+	return NULL;
+}
+
+static bool others_wait(struct keeper *k)
+{
+	bool so;
+
+	lock_take(&k->lock);
+	so = next_due_locked(k) != NULL;
+	lock_drop(&k->lock);
+	return so;
+}
+
+/* ---- pulls and pins ---- */
+
+/* A pin that has to wait for pause_ms leaves its place to those who wait for one: its job ends, and
+ * another takes it up. */
+static int make_way(struct job *j, const struct pull_job *p, int pause_ms)
+{
+	struct resumed later = { .due_ms = clock_ms() + pause_ms, .failures = p->bring.failures };
+	struct pins *pins = p->k->parts->pins;
+	char key[REPO_KEY_MAX + 1];
+
+	pin_key(p->k, &p->bring.id, key);
+	if (pins_get(pins, key, p->bring.revision, &later.pin) < 0) {
+		repo_id_key(&p->bring.id, key);
+		if (pins_get(pins, key, p->bring.revision, &later.pin) < 0)
+			return p->bring.error; /* unpinned meanwhile */
+	}
+	if (wait_for_place(p->k, &later) < 0)
+		return pause_ms;
+	job_vanish(j);
+	return p->bring.error;
+}
+
+static int run_pull(struct job *j, void *arg)
+{
+	struct pull_job *p = arg;
+	int r = bring_turn(j, &p->bring);
+
+	return r > 0 && p->has_place && others_wait(p->k) ? make_way(j, p, r) : r;
+}
+
+static int start_pull(const struct pull_job *job, const char *revision, uint64_t *ret_id)
+{
+	struct pull_job *p = malloc(sizeof(*p));
+	char what[JOB_WHAT_MAX + 1], key[REPO_KEY_MAX + 1];
+
+	if (!p) {
+		give_place_back(job);
+		return -ENOMEM;
+	}
+	*p = *job;
+	p->bring.node = p->k->conf.node;
+	p->bring.parts = p->k->parts;
+	p->bring.wants = p->k->conf.wants;
+	p->bring.arg = p->k->conf.arg;
+	snprintf(p->bring.revision, sizeof(p->bring.revision), "%s", revision);
+	repo_id_key(&p->bring.id, key);
+	snprintf(what, sizeof(what), "%s@%s", key, revision);
+	return jobs_start(p->k->jobs, p->bring.pin ? JOB_PIN : JOB_PULL, what, run_pull, p,
+			  free_pull, ret_id);
+}
+
 /* A pin is kept from the moment it is asked for: no restart loses it. */
 static int note_pin(struct keeper *k, const struct repo_id *id, const char *revision)
 {
@@ -60,19 +179,22 @@ static int note_pin(struct keeper *k, const struct repo_id *id, const char *revi
 	snprintf(pin.revision, sizeof(pin.revision), "%s", revision);
 	if (pins_get(k->parts->pins, pin.key, revision, &old) == 0)
 		return 0;
-	return pins_put(k->parts->pins, &pin);
+	return pins_put(k->parts->pins, &pin, UINT64_MAX);
 }
 
 int keeper_pull(struct keeper *k, const struct repo_id *id, const char *revision, bool pin,
 		uint64_t *ret_id)
 {
-	struct bring what = { .id = *id, .pin = pin, .anew = true };
+	const struct pull_job job = {
+		.bring = { .id = *id, .pin = pin, .anew = true },
+		.k = k,
+	};
 	int r;
 
 	if (!revision_valid(revision))
 		return ERR_NOREV;
 	r = pin ? note_pin(k, id, revision) : 0;
-	return r < 0 ? r : start_bring(k, &what, revision, ret_id);
+	return r < 0 ? r : start_pull(&job, revision, ret_id);
 }
 
 int keeper_unpin(struct keeper *k, const struct repo_id *id, const char *revision)
@@ -94,22 +216,92 @@ int keeper_each_pin(struct keeper *k, int (*fn)(void *arg, const struct pin *p),
 	return pins_each(k->parts->pins, fn, arg);
 }
 
-static int resume_pin(void *arg, const struct pin *pin)
+/* ---- pins that are resumed ---- */
+
+/* The first that waits and is due, if there is a place for it, which it takes. */
+static struct resumed *take_resumed(struct keeper *k)
+{
+	struct resumed **at = NULL, *w = NULL;
+
+	lock_take(&k->lock);
+	if (!k->stop && k->places < RESUMED_MAX)
+		at = next_due_locked(k);
+	if (at) {
+		k->places++;
+		w = *at;
+		*at = w->next;
+		if (!w->next)
+			k->end = at;
+	}
+	lock_drop(&k->lock);
+	return w;
+}
+
+/* -EAGAIN: now there is no place among all jobs. */
+static int resume_pin(struct keeper *k, const struct resumed *w)
+{
+	struct pull_job job = {
+		.bring = { .pin = true, .failures = w->failures },
+		.k = k,
+		.has_place = true,
+	};
+	const struct pin *pin = &w->pin;
+	struct pin still;
+	uint64_t id;
+
+	if (pins_get(k->parts->pins, pin->key, pin->revision, &still) == 0 &&
+	    repo_id_parse_key(pin->key, &job.bring.id) == 0)
+		return start_pull(&job, pin->revision, &id);
+	give_place_back(&job); /* unpinned meanwhile, or a damaged row */
+	return 0;
+}
+
+/* Starts those for which there are places. */
+static int resume(struct keeper *k)
+{
+	struct resumed *w;
+	int r = 0;
+
+	while (r == 0 && (w = take_resumed(k))) {
+		r = resume_pin(k, w);
+		if (r < 0 && wait_for_place(k, w) < 0)
+			log_warn(r, "left until the next start repo=%s revision=%s", w->pin.key,
+				 w->pin.revision);
+		free(w);
+	}
+	return r == -EAGAIN || r == ERR_STOPPING ? 0 : r;
+}
+
+static void *resumer(void *arg)
 {
 	struct keeper *k = arg;
-	struct bring what = { .pin = true };
-	uint64_t job;
-	int r;
 
-	if (repo_id_parse_key(pin->key, &what.id) < 0)
-		return 0; /* a damaged row */
-	r = start_bring(k, &what, pin->revision, &job);
-	if (r != -EAGAIN)
-		return r;
-	/* What is there of it stays pinned all the same. */
-	log_warn(r, "too many pins to bring at once: left repo=%s revision=%s", pin->key,
-		 pin->revision);
-	return 0;
+	lock_take(&k->lock);
+	while (!k->stop) {
+		int64_t until_ms = k->first ? clock_ms() + RESUME_MS : CLOCK_FOREVER;
+
+		cond_wait(&k->changed, &k->lock, until_ms);
+		lock_drop(&k->lock);
+		if (resume(k) < 0)
+			log_debug("no memory to resume pins now");
+		lock_take(&k->lock);
+	}
+	lock_drop(&k->lock);
+	return NULL;
+}
+
+/* Resumes what waits, and sees to it that what finds no place now finds one later. */
+static int resume_all(struct keeper *k)
+{
+	int r = resume(k);
+
+	lock_take(&k->lock);
+	if (r == 0 && k->first && !k->has_thread && !k->stop) {
+		r = thread_start(&k->thread, "mfs-pins", resumer, k);
+		k->has_thread = r == 0;
+	}
+	lock_drop(&k->lock);
+	return r;
 }
 
 /* A scrub, and whose pins it is. */
@@ -125,8 +317,8 @@ static int run_scrub(struct job *j, void *arg)
 	int r = scrub_turn(j, &s->scrub);
 
 	if (r == 0 && s->scrub.bad)
-		r = pins_each(s->k->parts->pins, resume_pin, s->k);
-	return r;
+		r = pins_each(s->k->parts->pins, add_resumed, s->k);
+	return r == 0 && s->scrub.bad ? resume_all(s->k) : r;
 }
 
 int keeper_scrub(struct keeper *k, uint64_t bytes_per_s, uint64_t *ret_id)
@@ -136,11 +328,21 @@ int keeper_scrub(struct keeper *k, uint64_t bytes_per_s, uint64_t *ret_id)
 	if (!s)
 		return -ENOMEM;
 	s->k = k;
-	s->scrub = (struct scrub){ .node = k->conf.node, .bytes_per_s = bytes_per_s };
+	s->scrub = (struct scrub){
+		.node = k->conf.node,
+		.parts = k->parts,
+		.bytes_per_s = bytes_per_s,
+	};
 	return jobs_start(k->jobs, JOB_SCRUB, WHAT_ALL, run_scrub, s, free, ret_id);
 }
 
 /* ---- jobs ---- */
+
+int keeper_start_job(struct keeper *k, enum job_kind kind, const char *what, job_fn work, void *arg,
+		     void (*free_arg)(void *), uint64_t *ret_id)
+{
+	return jobs_start(k->jobs, kind, what, work, arg, free_arg, ret_id);
+}
 
 int keeper_job(struct keeper *k, uint64_t id, struct job_progress *ret)
 {
@@ -232,10 +434,7 @@ int keeper_cache(struct keeper *k, struct keeper_cache *ret)
 	struct counting c = { k, ret };
 	int r;
 
-	*ret = (struct keeper_cache){
-		.max_bytes = k->parts->cache_max_bytes,
-		.min_free_bytes = k->parts->cache_min_free_bytes,
-	};
+	*ret = (struct keeper_cache){ .limits = store_limits(k->parts->store) };
 	r = node_space(k->conf.node, &ret->disk_bytes, &ret->disk_free_bytes);
 	return r < 0 ? r : store_each(k->parts->store, count_blob, &c);
 }
@@ -247,13 +446,19 @@ int keeper_start(const struct keeper_conf *conf, struct keeper **ret)
 	struct keeper *k = calloc(1, sizeof(*k));
 	int r;
 
+	*ret = NULL;
 	if (!k)
 		return -ENOMEM;
 	k->conf = *conf;
 	k->parts = node_parts(conf->node);
+	k->end = &k->first;
+	lock_init(&k->lock, LOCK_KEEPER);
+	cond_init(&k->changed);
 	r = jobs_new(conf->threads, &k->jobs);
 	if (r == 0)
-		r = pins_each(k->parts->pins, resume_pin, k);
+		r = pins_each(k->parts->pins, add_resumed, k);
+	if (r == 0)
+		r = resume_all(k);
 	if (r < 0) {
 		keeper_stop(k);
 		keeper_free(k);
@@ -265,14 +470,33 @@ int keeper_start(const struct keeper_conf *conf, struct keeper **ret)
 
 void keeper_stop(struct keeper *k)
 {
-	if (k)
-		jobs_stop(k->jobs);
+	bool has_thread;
+
+	if (!k)
+		return;
+	lock_take(&k->lock);
+	k->stop = true;
+	has_thread = k->has_thread;
+	k->has_thread = false;
+	cond_wake_all(&k->changed);
+	lock_drop(&k->lock);
+	if (has_thread)
+		pthread_join(k->thread, NULL);
+	jobs_stop(k->jobs);
 }
 
 void keeper_free(struct keeper *k)
 {
+	struct resumed *w;
+
 	if (!k)
 		return;
 	jobs_free(k->jobs);
+	while ((w = k->first)) {
+		k->first = w->next;
+		free(w);
+	}
+	cond_fini(&k->changed);
+	lock_fini(&k->lock);
 	free(k);
 }

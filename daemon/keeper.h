@@ -11,16 +11,20 @@
 
 #include "daemon/job.h"
 #include "daemon/node.h"
-#include "daemon/pins.h"
+#include "daemon/cache/pins.h"
 
 struct keeper;
 
 struct keeper_conf {
 	struct node *node; /* borrowed until keeper_free */
 	unsigned threads;  /* jobs that work at once */
+	/* True if a pull brings this file; NULL: each. Any thread, no lock held. */
+	bool (*wants)(void *arg, const struct repo_id *id, const char *path);
+	void *arg;
 };
 
-/* Starts; pins that are not complete go on being fetched. */
+/* Starts; all pins that are not complete go on being fetched, some hundreds at once. -ENOMEM,
+ * -EAGAIN (no thread): then *ret is NULL. */
 MUST_USE int keeper_start(const struct keeper_conf *conf, struct keeper **ret);
 /* Ends all jobs (before node_stop); what is known of them stays. NULL is fine, as below. */
 void keeper_stop(struct keeper *k);
@@ -37,6 +41,10 @@ MUST_USE int keeper_pull(struct keeper *k, const struct repo_id *id, const char 
 MUST_USE int keeper_unpin(struct keeper *k, const struct repo_id *id, const char *revision);
 /* Starts a job that reads all blobs again, at so many bytes/s (0: as fast as it goes). */
 MUST_USE int keeper_scrub(struct keeper *k, uint64_t bytes_per_s, uint64_t *ret_id);
+
+/* Starts a job of others: see jobs_start. */
+MUST_USE int keeper_start_job(struct keeper *k, enum job_kind kind, const char *what, job_fn work,
+			      void *arg, void (*free_arg)(void *), uint64_t *ret_id);
 
 /* What is known of one job / of each, in the order of their ids, no lock held: see job.h. */
 MUST_USE int keeper_job(struct keeper *k, uint64_t id, struct job_progress *ret);
@@ -59,7 +67,7 @@ struct keeper_cache {
 	uint64_t sealed_bytes, sealed_blobs;
 	uint64_t incomplete_bytes, incomplete_blobs;
 	uint64_t evictable_bytes, evictable_blobs; /* neither open nor pinned */
-	uint64_t max_bytes, min_free_bytes;        /* the limits; max 0: none */
+	struct cache_limits limits;
 	uint64_t disk_bytes, disk_free_bytes;
 };
 /* Looks at every blob: for people, not for loops. */

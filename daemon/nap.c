@@ -3,6 +3,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/node_parts.h"
 
 #define SLICE_MS 100 /* so often it looks whether the job shall end */
 
@@ -47,15 +48,15 @@ static bool slice(struct nap *nap)
 int nap_wait(struct nap *nap, struct job *j, int (*leave)(struct node *n, struct waiter *w))
 {
 	while (!slice(nap))
-		if (job_is_over(j) && leave(nap->node, &nap->waiter))
+		if (j && job_is_over(j) && leave(nap->node, &nap->waiter))
 			return ERR_CANCELED;
+	nap->woken = false; /* it may wait once more */
 	return nap->result < 0 ? nap->result : PARKED;
 }
 
 /* The waiter stays the same: it may own bytes that were brought for it alone. */
 static void nap_again(struct nap *nap)
 {
-	nap->woken = false;
 	nap->waiter.deadline_ms = clock_ms() + node_parts(nap->node)->timeout_ms;
 }
 

@@ -24,8 +24,8 @@ struct nap {
 /* Begins and ends one wait, of at most the node's time-out. */
 void nap_init(struct nap *nap, struct node *n);
 void nap_fini(struct nap *nap);
-/* After PARKED: PARKED again ("ask once more"), or negative. `leave` is node_leave_lookup or
- * node_leave_read, whichever suits the call. */
+/* After PARKED: PARKED again ("ask once more"), or negative. j: NULL is none that could end.
+ * `leave` is node_leave_lookup or node_leave_read, whichever suits the call. */
 MUST_USE int nap_wait(struct nap *nap, struct job *j,
 		      int (*leave)(struct node *n, struct waiter *w));
 /* Waits until these bytes of a file (len > 0, within it) have come. */

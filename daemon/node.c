@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/node.h"
+#include "daemon/node_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,61 +9,26 @@
 #include "daemon/base/err.h"
 #include "daemon/base/httpc.h"
 #include "daemon/base/log.h"
-#include "daemon/discover.h"
-#include "daemon/evict.h"
-#include "daemon/fetch.h"
-#include "daemon/pins.h"
-#include "daemon/prefetch.h"
-#include "daemon/source_hub.h"
-#include "daemon/store.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/hub/source_hub.h"
 
-#define HUBS_MAX 64
 #define WORKERS_MAX 8
 #define IDLE_MS 10000
 #define EVICT_PERIOD_MS 1000
 #define EVICT_STEP (UINT64_C(64) << 20) /* room made at once when the disk is full */
 #define REF_RETRY_MS 5000 /* an old ref stands so long before a down hub is asked again */
 #define HUB_DOWN_MS 5000
+#define HUB_SILENT_MS 60000
+#define PATIENCE_MS 2000 /* clients wait for ten seconds in all */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
-
-struct node {
-	struct store *store;
-	struct catalog *catalog;
-	struct known *known;
-	struct httpc *http;
-	struct hub *hubs[HUBS_MAX];
-	struct source *sources[HUBS_MAX];
-	unsigned hub_count;
-	struct discover discover;
-	struct flight *flight;
-	struct fetch *fetch;
-	struct evict *evict;
-	struct metrics metrics;
-	struct failures failures;
-	struct pins *pins;
-	struct node_parts parts;
-	struct prefetch *prefetch; /* NULL: no guesses */
-	int64_t ref_ttl_ms;
-	int64_t ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */
-};
-
-struct handle {
-	atomic_uint refs;
-	struct pull *pull;
-	struct snapshot *snapshot;
-	uint32_t file;
-	struct blob *blob;             /* the pull's */
-	atomic_bool touched;           /* a first read has begun */
-	_Atomic(struct watch *) watch; /* of its readers, or NULL */
-};
 
 /* ---- start and stop ---- */
 
-static int make_room(void *arg)
+static int make_room(void *arg, int refusal)
 {
 	struct node *n = arg;
 
-	return evict_now(n->evict, EVICT_STEP) > 0;
+	return evict_now(n->evict, refusal == ERR_FULL ? CHUNK_BYTES : EVICT_STEP) > 0;
 }
 
 static int open_hubs(struct node *n, const struct node_conf *conf)
@@ -82,6 +47,8 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.http = n->http,
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
+			.silent_ms = HUB_SILENT_MS,
+			.lenient = conf->lenient,
 			.metrics = &n->metrics.sources[i],
 		};
 
@@ -98,8 +65,6 @@ static int start_evict(struct node *n, const struct node_conf *conf)
 	struct evict_conf evict = {
 		.store = n->store,
 		.pins = n->pins,
-		.max_bytes = conf->cache_max_bytes,
-		.min_free_bytes = conf->cache_min_free_bytes,
 		.period_ms = EVICT_PERIOD_MS,
 		.metrics = &n->metrics,
 		.on_gone = conf->on_forget,
@@ -122,10 +87,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,
-		.metrics = &n->metrics,
-		.failures = &n->failures,
-		.on_wrong = conf->on_forget,
-		.on_wrong_arg = conf->arg,
+		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
 	};
 
 	return fetch_new(&fetch, &n->fetch);
@@ -137,29 +99,40 @@ static int start_prefetch(struct node *n, const struct node_conf *conf)
 	struct prefetch_conf prefetch = {
 		.fetch = n->fetch,
 		.store = n->store,
-		.max_bytes = conf->cache_max_bytes,
-		.min_free_bytes = conf->cache_min_free_bytes,
 		.root = "",
+		.always = conf->prefetch == NODE_PREFETCH_ALWAYS,
 	};
 
-	return conf->prefetch && n->hub_count ? prefetch_start(&prefetch, &n->prefetch) : 0;
+	return conf->prefetch != NODE_PREFETCH_NO && n->hub_count
+		       ? prefetch_start(&prefetch, &n->prefetch)
+		       : 0;
 }
 
 static int start_flight(struct node *n, const struct node_conf *conf)
 {
-	struct flight_conf flight = {
-		.http = n->http,
-		.threads_max = WORKERS_MAX,
-		.idle_ms = IDLE_MS,
+	struct flight_conf flight = { n->http, .threads_max = WORKERS_MAX, .idle_ms = IDLE_MS };
+	struct docs_conf docs = {
+		.catalog = n->catalog,
+		.discover = &n->discover,
+		.retry_ms = n->ref_retry_ms,
+		.patience_ms = HUB_PATIENCE_MS,
+		.max_bytes = DOCS_BYTES_MAX,
 	};
+	int r;
 
 	n->discover = (struct discover){
 		.known = n->known,
 		.hubs = n->hubs,
 		.hub_count = n->hub_count,
+		.hosted = conf->hosted,
+		.gone = conf->gone,
+		.renames = conf->renames,
+		.patience_ms = PATIENCE_MS < conf->timeout_ms / 3 ? PATIENCE_MS : 0,
 		.give_up_ms = conf->timeout_ms * 4 / 5,
 	};
-	return flight_new(&flight, &n->flight);
+	r = flight_new(&flight, &n->flight);
+	docs.flight = n->flight;
+	return r < 0 ? r : docs_new(&docs, &n->docs);
 }
 
 static bool has_file(void *arg, const char *etag)
@@ -173,6 +146,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 {
 	int r = store_open(conf->cache_dir, conf->owner, &n->store, why);
 
+	if (r == 0 && conf->own_dir)
+		r = store_set_own(n->store, conf->own_dir);
 	if (r == 0)
 		r = catalog_open(store_index_dir(n->store), &n->catalog, why);
 	if (r == 0)
@@ -184,6 +159,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = open_hubs(n, conf);
 	if (r == 0)
+		store_limit(n->store, &conf->cache);
+	if (r == 0)
 		r = start_evict(n, conf);
 	if (r == 0)
 		r = start_fetch(n, conf);
@@ -191,6 +168,8 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 		r = start_prefetch(n, conf);
 	if (r == 0)
 		r = start_flight(n, conf);
+	if (r == 0)
+		r = node_load_hosted(n);
 	return r;
 }
 
@@ -205,12 +184,27 @@ static void note_parts(struct node *n, const struct node_conf *conf)
 		.catalog = n->catalog,
 		.pins = n->pins,
 		.evict = n->evict,
-		.cache_max_bytes = conf->cache_max_bytes,
-		.cache_min_free_bytes = conf->cache_min_free_bytes,
 		.on_forget = conf->on_forget ? conf->on_forget : forget_nothing,
 		.arg = conf->arg,
 		.timeout_ms = conf->timeout_ms,
 	};
+}
+
+void node_set_ref_ttl(struct node *n, int64_t ref_ttl_ms)
+{
+	n->ref_ttl_ms = ref_ttl_ms;
+	n->ref_retry_ms = ref_ttl_ms < REF_RETRY_MS ? ref_ttl_ms : REF_RETRY_MS;
+}
+
+void node_set_cache(struct node *n, const struct cache_limits *limits)
+{
+	store_limit(n->store, limits);
+	evict_limits_changed(n->evict);
+}
+
+int node_set_token(struct node *n, unsigned i, const char *token)
+{
+	return hub_set_token(n->hubs[i], token);
 }
 
 int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
@@ -226,8 +220,8 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	if (!n)
 		return -ENOMEM;
 	failures_init(&n->failures);
-	n->ref_ttl_ms = conf->ref_ttl_ms;
-	n->ref_retry_ms = conf->ref_ttl_ms < REF_RETRY_MS ? conf->ref_ttl_ms : REF_RETRY_MS;
+	lock_init(&n->renewing, LOCK_RENEWING);
+	node_set_ref_ttl(n, conf->ref_ttl_ms);
 	r = start_all(n, conf, why);
 	if (r < 0) {
 		if (!why->len)
@@ -261,6 +255,7 @@ void node_stop(struct node *n)
 void node_close(struct node *n)
 {
 	flight_free(n->flight);
+	docs_free(n->docs);
 	prefetch_free(n->prefetch);
 	fetch_free(n->fetch);
 	for (unsigned i = 0; i < n->hub_count; i++) {
@@ -268,12 +263,15 @@ void node_close(struct node *n)
 		hub_free(n->hubs[i]);
 	}
 	httpc_free(n->http);
+	if (n->known && known_save_all(n->known) < 0)
+		log_debug("what the hubs said is asked for again after the next start");
 	known_free(n->known);
 	evict_free(n->evict);
 	pins_free(n->pins);
 	catalog_close(n->catalog);
 	store_close(n->store);
 	failures_fini(&n->failures);
+	lock_fini(&n->renewing);
 	free(n);
 }
 
@@ -330,6 +328,20 @@ static int repo_job(struct flight_job *job)
 	return discover_repo(l->discover, job, &l->id);
 }
 
+static int nothing_job(struct flight_job *job)
+{
+	struct lookup *l = job->arg;
+
+	return discover_nothing(l->discover, job, &l->id, false);
+}
+
+static int open_job(struct flight_job *job)
+{
+	struct lookup *l = job->arg;
+
+	return discover_nothing(l->discover, job, &l->id, true);
+}
+
 static int ref_job(struct flight_job *job)
 {
 	struct lookup *l = job->arg;
@@ -344,15 +356,16 @@ static int commit_job(struct flight_job *job)
 	return discover_commit(l->discover, job, l->repo, l->name);
 }
 
-/* Waits for a job about `name` of a repository; kind tells jobs of different questions apart. */
-static int join(struct node *n, flight_fn work, char kind, const struct repo_id *id,
-		struct repo *repo, const char *name, struct waiter *w)
+/* Waits for a job about `name` of a repository; kind tells jobs of different questions apart.
+ * until_ms: see flight_join. */
+static int join_patiently(struct node *n, flight_fn work, char kind, const struct repo_id *id,
+			  struct repo *repo, const char *name, int64_t until_ms, struct waiter *w)
 {
 	struct lookup *l;
 	char key[1 + REPO_KEY_MAX + 1 + sizeof(l->name)];
 	char repo_text[REPO_KEY_MAX + 1];
 
-	if (n->hub_count == 0)
+	if (n->hub_count == 0 && !(repo && repo_is_hosted(repo)))
 		return log_warn(ERR_OFFLINE, "repo=%s/%s %s", repo_type_plural(id->type), id->name,
 				name);
 	l = calloc(1, sizeof(*l));
@@ -364,18 +377,58 @@ static int join(struct node *n, flight_fn work, char kind, const struct repo_id 
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	repo_id_key(id, repo_text);
 	snprintf(key, sizeof(key), "%c%s@%s", kind, repo_text, l->name);
-	return flight_join(n->flight, key, work, l, free, w);
+	return flight_join(n->flight, key, work, l, free, until_ms, w);
+}
+
+static int join(struct node *n, flight_fn work, char kind, const struct repo_id *id,
+		struct repo *repo, const char *name, struct waiter *w)
+{
+	return join_patiently(n, work, kind, id, repo, name, CLOCK_FOREVER, w);
+}
+
+/* True if of a repository that went it is to be asked whether it is back; else *ret is the
+ * answer. */
+static bool must_ask_again(const struct node *n, const struct repo *repo, int64_t started_ms,
+			   int *ret)
+{
+	int64_t said_ms;
+
+	*ret = n->discover.gone == DISCOVER_GONE_GOES ? known_gone(repo, &said_ms) : 0;
+	return *ret && n->hub_count && said_ms < started_ms &&
+	       clock_ms() - said_ms >= n->ref_ttl_ms;
+}
+
+/* Its name is that of one in other letters: no hub is asked for it. */
+static bool is_like_hosted(struct node *n, const struct repo_id *id)
+{
+	struct repo *like = known_repo_like(n->known, id);
+
+	return like && repo_is_hosted(like);
 }
 
 int node_repo(struct node *n, const struct repo_id *id, struct waiter *w, struct repo **ret)
 {
+	int r;
+
 	*ret = known_repo(n->known, id);
-	if (*ret)
+	if (!*ret && (n->hub_count == 0 || is_like_hosted(n, id)) &&
+	    discover_repo_like(&n->discover, id) == 0)
+		*ret = known_repo(n->known, id);
+	if (*ret && repo_is_hosted(*ret))
 		return 0;
+	if (*ret && !must_ask_again(n, repo_canonical(*ret), w->started_ms, &r))
+		return r;
 	return join(n, repo_job, 'r', id, NULL, "", w);
 }
 
-/* True if what is known of a ref answers a request that came at started_ms. */
+int node_nothing(struct node *n, const struct repo_id *id, bool open_counts, struct waiter *w)
+{
+	return join(n, open_counts ? open_job : nothing_job, open_counts ? 'o' : 'n', id, NULL, "",
+		    w);
+}
+
+/* True if what is known of a ref answers a request that came at started_ms: also when no hub has
+ * said a word for as long as one is patient. */
 static bool ref_is_fresh(const struct node *n, const struct known_ref *ref, int64_t started_ms)
 {
 	int64_t now = clock_ms();
@@ -383,6 +436,7 @@ static bool ref_is_fresh(const struct node *n, const struct known_ref *ref, int6
 	if (n->hub_count == 0 || (ref->checked_ms && now - ref->checked_ms < n->ref_ttl_ms))
 		return true;
 	return ref->checked_ms >= started_ms || ref->failed_ms >= started_ms ||
+	       now - started_ms >= HUB_PATIENCE_MS ||
 	       (ref->failed_ms && now - ref->failed_ms < n->ref_retry_ms);
 }
 
@@ -390,15 +444,19 @@ int node_ref(struct node *n, struct repo *r, const char *ref, struct waiter *w,
 	     char ret[static COMMIT_HEX + 1])
 {
 	struct known_ref known;
+	bool is_old;
 
 	if (strlen(ref) >= sizeof(((struct lookup *)0)->name))
 		return ERR_NOREV;
-	if (known_get_ref(n->known, r, ref, &known) && known.commit[0] &&
-	    ref_is_fresh(n, &known, w->started_ms)) {
+	if (repo_is_hosted(r))
+		return node_hosted_ref(n, r, ref, ret);
+	is_old = known_get_ref(n->known, r, ref, &known) && known.commit[0];
+	if (is_old && ref_is_fresh(n, &known, w->started_ms)) {
 		memcpy(ret, known.commit, sizeof(known.commit));
 		return 0;
 	}
-	return join(n, ref_job, 'b', repo_id_of(r), r, ref, w);
+	return join_patiently(n, ref_job, 'b', repo_id_of(r), r, ref,
+			      is_old ? w->started_ms + HUB_PATIENCE_MS : CLOCK_FOREVER, w);
 }
 
 int node_snapshot(struct node *n, struct repo *r, const char *commit, struct waiter *w,
@@ -411,136 +469,36 @@ int node_snapshot(struct node *n, struct repo *r, const char *commit, struct wai
 	return join(n, commit_job, 'c', repo_id_of(r), r, commit, w);
 }
 
+int node_doc(struct node *n, struct repo *r, const char *tail, int64_t max_age_ms, struct waiter *w,
+	     struct doc *ret)
+{
+	if (repo_is_hosted(r))
+		return ERR_NOENTRY;
+	return docs_get(n->docs, r, tail, max_age_ms, w, ret);
+}
+
+int node_doc_kept(struct node *n, struct repo *r, const char *tail, struct buf *ret)
+{
+	return docs_kept(n->docs, r, tail, ret);
+}
+
+uint64_t node_doc_version(struct node *n, const char *name)
+{
+	return docs_version(n->docs, name);
+}
+
+uint64_t node_doc_changes(struct node *n)
+{
+	return docs_changes(n->docs);
+}
+
 int node_leave_lookup(struct node *n, struct waiter *w)
 {
 	atomic_store(&w->canceled, 1);
 	return flight_leave(n->flight, w);
 }
 
-/* ---- bytes ---- */
-
-int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct handle **ret)
-{
-	CLEANUP(buf_free) struct buf path = { 0 };
-	struct source_blob what;
-	struct handle *h;
-	int r = known_source_blob(s, file, &path, &what);
-
-	if (r < 0)
-		return r;
-	h = calloc(1, sizeof(*h));
-	if (!h)
-		return -ENOMEM;
-	r = fetch_open(n->fetch, &what, &h->pull);
-	if (r < 0) {
-		free(h);
-		return log_err(r, "cannot open path=%s repo=%s in the cache", what.path,
-			       what.repo.name);
-	}
-	atomic_init(&h->refs, 1);
-	h->blob = fetch_blob(h->pull);
-	h->snapshot = snapshot_ref(s);
-	h->file = file;
-	*ret = h;
-	return 0;
-}
-
-int node_also_file(struct node *n, struct handle *h, struct snapshot *s, uint32_t file)
-{
-	CLEANUP(buf_free) struct buf path = { 0 };
-	struct source_blob what;
-	int r = known_source_blob(s, file, &path, &what);
-
-	return r < 0 ? r : fetch_also(n->fetch, h->pull, &what);
-}
-
-struct handle *node_ref_file(struct handle *h)
-{
-	atomic_fetch_add(&h->refs, 1);
-	return h;
-}
-
-void node_close_file(struct node *n, struct handle *h)
-{
-	if (!h || atomic_fetch_sub(&h->refs, 1) > 1)
-		return;
-	if (atomic_load(&h->watch))
-		prefetch_leave(n->prefetch, atomic_load(&h->watch));
-	fetch_close(n->fetch, h->pull);
-	snapshot_unref(h->snapshot);
-	free(h);
-}
-
-int node_sealed_fd(const struct handle *h)
-{
-	return blob_is_sealed(h->blob) ? blob_fd(h->blob) : -1;
-}
-
-/* The first read of a handle makes it known to prefetch: an open alone says nothing, and whoever
- * parks here is to be served before any guess. The request may be over when fetch_read returns, so
- * the handle is held. */
-static int read_first(struct node *n, struct handle *h, uint64_t off, uint64_t len,
-		      struct waiter *w, const void **ret)
-{
-	int r;
-
-	node_ref_file(h);
-	r = fetch_read(n->fetch, h->pull, off, len, w, ret);
-	if (!blob_is_sealed(h->blob))
-		atomic_store(&h->watch, prefetch_watch(n->prefetch, h->snapshot, h->file));
-	node_close_file(n, h);
-	return r;
-}
-
-static bool is_first_read(struct node *n, struct handle *h)
-{
-	return n->prefetch && !atomic_load(&h->touched) && !atomic_exchange(&h->touched, true);
-}
-
-int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, struct waiter *w,
-	      const void **ret, uint64_t *ret_len)
-{
-	uint64_t size = blob_size(h->blob);
-	struct watch *watch;
-	int r;
-
-	*ret = NULL;
-	*ret_len = 0;
-	if (off >= size || len == 0)
-		return 0;
-	len = len < size - off ? len : size - off;
-	r = is_first_read(n, h) ? read_first(n, h, off, len, w, ret)
-				: fetch_read(n->fetch, h->pull, off, len, w, ret);
-	if (r != 0)
-		return r;
-	watch = atomic_load(&h->watch);
-	if (watch)
-		prefetch_read(n->prefetch, watch, len);
-	*ret_len = len;
-	return 0;
-}
-
-void node_done(struct handle *h, const void *data, uint64_t len)
-{
-	if (len)
-		fetch_done(h->pull, data, len);
-}
-
-int node_fetch_file(struct node *n, struct handle *h)
-{
-	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);
-}
-
-uint64_t node_file_present(const struct handle *h)
-{
-	return blob_present_bytes(h->blob);
-}
-
-int node_leave_read(struct node *n, struct waiter *w)
-{
-	atomic_store(&w->canceled, 1);
-	return fetch_leave(n->fetch, w);
-}
+/* ---- limits, and what is kept ---- */
 
 void node_set_limits(struct node *n, const struct throttle_limits *limits)
 {
@@ -562,6 +520,7 @@ void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob
 	if ((disk == 0 && size > 0) || catalog_get_blob(n->catalog, etag, &row) < 0)
 		return;
 	ret->sealed = row.sealed && row.size == size;
+	ret->was_wrong = row.distrusted;
 	if (!ret->source[0])
 		memcpy(ret->source, row.source, sizeof(ret->source));
 }
@@ -574,7 +533,31 @@ uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size)
 	return blob.sealed ? size : store_present_bytes(n->store, etag, size);
 }
 
+uint64_t node_capacity(struct node *n)
+{
+	return store_capacity(n->store);
+}
+
+uint64_t node_make_room(struct node *n, uint64_t bytes)
+{
+	uint64_t total, left = 0;
+
+	if (node_space(n, &total, &left) < 0 || left >= bytes)
+		return 0;
+	if (bytes - left > store_used_bytes(n->store))
+		return 0; /* all of it would go in vain */
+	return evict_now(n->evict, bytes - left);
+}
+
 int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free)
 {
 	return store_space(n->store, ret_total, ret_free);
+}
+
+int node_probe(struct node *n)
+{
+	struct catalog_blob row;
+	int r = catalog_get_blob(n->catalog, "probe", &row);
+
+	return r == -ENOENT ? 0 : r;
 }

@@ -13,31 +13,45 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/wait.h"
+#include "daemon/names/discover.h"
+#include "daemon/cache/docs.h"
 #include "daemon/failures.h"
-#include "daemon/hub.h"
-#include "daemon/known.h"
-#include "daemon/repo_id.h"
-#include "daemon/throttle.h"
-#include "daemon/transfers.h"
+#include "daemon/hub/hub.h"
+#include "daemon/names/known.h"
+#include "daemon/node_file.h"
+#include "daemon/model/repo_id.h"
+#include "daemon/fetch/throttle.h"
+#include "daemon/fetch/transfers.h"
+#include "daemon/cache/usage.h"
 
 struct node;
-struct handle;
 
 struct node_hub {
 	const char *url;
 	const char *token; /* or NULL */
 };
 
+/* Whether what is likely to be read next is brought. In the order of --prefetch's choices. */
+enum node_prefetch {
+	NODE_PREFETCH_NO,
+	NODE_PREFETCH_YES,
+	NODE_PREFETCH_ALWAYS, /* also while memory is short */
+};
+
 struct node_conf {
 	const char *cache_dir;
+	const char *own_dir;         /* of blobs that are not cache: see store_set_own; or NULL */
 	const char *owner;           /* what a second process on the cache is told */
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... 64 */
 	bool offline;                /* never ask a hub */
-	bool prefetch;               /* bring what is likely to be read next */
+	enum node_prefetch prefetch;
+	enum discover_gone gone;     /* what the hubs' word for it does */
+	bool renames;                /* what has a new name is found by that, see discover.h */
+	bool lenient;                /* of hubs' lists what makes sense is believed: see hub.h */
 	bool strict;                 /* no byte is served before its file's digest was right */
-	uint64_t cache_max_bytes;    /* 0: no limit */
-	uint64_t cache_min_free_bytes;
+	const struct hosted *hosted; /* or NULL: there are none; borrowed until node_close */
+	struct cache_limits cache;
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int64_t ref_ttl_ms;    /* a ref is believed so long without asking */
 	int64_t timeout_ms;    /* the longest any waiter waits */
@@ -50,23 +64,34 @@ struct node_conf {
 
 /* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL. */
 MUST_USE int node_open(const struct node_conf *conf, struct node **ret, struct buf *why);
-/* Wakes all waiters with ERR_STOPPING and ends all work; calls keep answering from what is
- * known. */
+/* Wakes all waiters with ERR_STOPPING and ends all work; calls answer from what is known. */
 void node_stop(struct node *n);
-/* After node_stop; all handles and snapshots must have been given back. */
+/* After node_stop; all handles and snapshots have been given back. */
 void node_close(struct node *n);
 
 /* The repository of that name; ret may be another name's (repo_canonical tells). */
 MUST_USE int node_repo(struct node *n, const struct repo_id *id, struct waiter *w,
 		       struct repo **ret);
+/* What who may not see the repository of that name is answered, after all hubs were asked for it:
+ * see discover_nothing. Never 0 without a wait. */
+MUST_USE int node_nothing(struct node *n, const struct repo_id *id, bool open_counts,
+			  struct waiter *w);
 /* The commit of a branch, tag or refs/..., at most ref_ttl_ms old, or the last known when no hub
- * can be asked. Its snapshot is known. */
+ * can be asked or none answers for two seconds. Its snapshot is known. */
 MUST_USE int node_ref(struct node *n, struct repo *r, const char *ref, struct waiter *w,
 		      char ret[static COMMIT_HEX + 1]);
 /* The files of a commit, owned. */
 MUST_USE int node_snapshot(struct node *n, struct repo *r, const char *commit, struct waiter *w,
 			   struct snapshot **ret);
-/* Where everything about this node is counted; borrowed until node_close. */
+/* What a hub answers about a repository, kept as it came: see docs_get and docs_kept. */
+MUST_USE int node_doc(struct node *n, struct repo *r, const char *tail, int64_t max_age_ms,
+		      struct waiter *w, struct doc *ret);
+MUST_USE int node_doc_kept(struct node *n, struct repo *r, const char *tail, struct buf *ret);
+/* Which of them is kept, and whether anything of that has changed: see docs_version and
+ * docs_changes. */
+uint64_t node_doc_version(struct node *n, const char *name);
+uint64_t node_doc_changes(struct node *n);
+/* Where all about this node is counted; borrowed until node_close. */
 struct metrics *node_metrics(struct node *n);
 /* What is being fetched: see transfers.h; and the last failure of a blob, if it is remembered. */
 int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg);
@@ -75,66 +100,39 @@ bool node_failure(struct node *n, const char *etag, struct failure *ret);
 /* The hubs that are asked (none when offline): the name of hub i < count and how it is. */
 unsigned node_hub_count(const struct node *n);
 const char *node_hub_health(struct node *n, unsigned i, struct hub_health *ret);
+/* A repository that is hosted here was made, changed or deleted, which counts when this returns; no
+ * lock held. Errors: -ENOMEM, the host's: then what was known of it stands. */
+MUST_USE int node_renew(struct node *n, const struct repo_id *id);
 /* What is known, for listings: see known.h. Borrowed until node_close. */
 struct known *node_known(struct node *n);
-/* Takes w out of a wait for one of the three calls above: 1 if it will not be woken. */
+/* Takes w out of a wait for one of the calls above about names: 1 if it will not be woken. */
 int node_leave_lookup(struct node *n, struct waiter *w);
 
-/* Opens a file of a snapshot (a node of its manifest) for reading; no network. */
-MUST_USE int node_open_file(struct node *n, struct snapshot *s, uint32_t file, struct handle **ret);
-/* Tells the handle of another place where the same blob lies: it is fetched there if it cannot be
- * had at the first. */
-MUST_USE int node_also_file(struct node *n, struct handle *h, struct snapshot *s, uint32_t file);
-void node_close_file(struct node *n, struct handle *h);
-/* The same handle once more: it stays until each has been closed. */
-struct handle *node_ref_file(struct handle *h);
-/* A descriptor of the whole verified file, borrowed until the handle is closed, or -1 while it is
- * not sealed. */
-int node_sealed_fd(const struct handle *h);
-/* Bytes [off, off + len) of the file (cut at its end, *ret_len tells; 0 there), mapped; borrowed
- * until node_done. With a NULL waiter PARKED only means "would wait". */
-MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len,
-		       struct waiter *w, const void **ret, uint64_t *ret_len);
-/* The bytes given by node_read were used. */
-void node_done(struct handle *h, const void *data, uint64_t len);
-/* Takes w out of a wait for node_read: 1 if it will not be woken. */
-int node_leave_read(struct node *n, struct waiter *w);
-
-/* Limits of transfers in bytes per second; they count from now on. */
+/* What counts from now on: limits of transfers in bytes per second, what the cache may take, how
+ * long a ref is believed, the token for hub i < count. */
 void node_set_limits(struct node *n, const struct throttle_limits *limits);
 struct throttle_limits node_limits(struct node *n);
-
-/* Queues all that is absent of the file, for nobody in particular: it comes while the handle is
- * open and nothing more urgent does. */
-MUST_USE int node_fetch_file(struct node *n, struct handle *h);
-/* Bytes of its chunks that are there, sealed or not. */
-uint64_t node_file_present(const struct handle *h);
+void node_set_cache(struct node *n, const struct cache_limits *limits);
+void node_set_ref_ttl(struct node *n, int64_t ref_ttl_ms);
+MUST_USE int node_set_token(struct node *n, unsigned i, const char *token);
 
 /* What the cache holds of a blob, open or not. */
 struct node_blob {
 	uint64_t disk_bytes; /* what its file takes, at most the file's size */
 	bool sealed;
+	bool was_wrong;   /* its digest was wrong once */
 	char source[256]; /* name of the source of its last bytes, "" if unknown */
 };
-/* Looks at the disk and the index; `size` is the file's. */
+/* Looks at the disk and the index; `size` is the file's. And bytes of it there for good. */
 void node_blob(struct node *n, const char *etag, uint64_t size, struct node_blob *ret);
-/* Bytes of it that are there for good: of whole chunks. */
 uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
-/* Size and free bytes of the cache's file system. */
+/* Bytes the cache may take at most, by its limits and by what the disk has left. */
+uint64_t node_capacity(struct node *n);
+/* 0 if the index can be read; size and free bytes of the cache's file system. */
+MUST_USE int node_probe(struct node *n);
+/* For bytes that are not the cache's, on its disk: what was used longest ago goes until so many are
+ * free, if it may. Waits for the disk. Bytes freed. */
+uint64_t node_make_room(struct node *n, uint64_t bytes);
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
-
-/* What those who look after the cache work with; borrowed until node_close. */
-struct node_parts {
-	struct store *store;
-	struct catalog *catalog;
-	struct pins *pins;
-	struct evict *evict;
-	uint64_t cache_max_bytes, cache_min_free_bytes;
-	void (*on_forget)(void *arg, const char *etag); /* node_conf's, never NULL */
-	void *arg;
-	int64_t timeout_ms;
-};
-/* The same from node_open to node_close. */
-const struct node_parts *node_parts(const struct node *n);
 
 #endif

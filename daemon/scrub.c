@@ -5,38 +5,35 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/lock.h"
 #include "daemon/base/log.h"
-#include "daemon/catalog.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/cache/chunk.h"
 #include "daemon/nap.h"
-#include "daemon/store.h"
+#include "daemon/cache/store.h"
+#include "daemon/fetch/throttle.h"
 
 #define PIECE_BYTES (256 << 10)
-#define NICE 19
-#define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: IOPRIO_CLASS_IDLE */
-#define IOPRIO_WHO_PROCESS 1
 #define PAUSE_MS 5 /* rates are kept by naps of at least this */
 #define SEAL_WAIT_MS (10 * 60 * 1000)
 
-struct etags {
-	char (*list)[DIGEST_HEX_MAX + 1];
-	size_t count, cap;
-	uint64_t bytes;
+struct etag {
+	char text[DIGEST_HEX_MAX + 1];
+	uint64_t disk_bytes; /* it took, when the list was made */
 };
 
 /* What a turn works with. */
 struct turn {
 	struct job *job;
 	struct scrub *s;
-	const struct node_parts *parts;
 	struct job_progress progress;
-	int64_t begun_ms;
-	char *piece; /* PIECE_BYTES */
+	struct throttle throttle;
+	struct buf etags; /* of all blobs: struct etag */
+	char *piece;      /* PIECE_BYTES */
+	int result;
 };
 
 /* One blob on the bench. */
@@ -51,28 +48,19 @@ struct patient {
 
 /* ---- reading at a bounded rate ---- */
 
-static void be_modest(bool modest)
-{
-	id_t tid = (id_t)gettid();
-
-	setpriority(PRIO_PROCESS, tid, modest ? NICE : 0);
-	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, (int)tid, modest ? IOPRIO_IDLE : 0);
-}
-
 /* Counts bytes that were read, and sleeps as long as they were too many. */
 static int pace(struct turn *t, uint64_t bytes)
 {
-	uint64_t rate = t->s->bytes_per_s;
-	int64_t ahead_ms = 0;
+	int64_t ms = throttle_pause_ms(&t->throttle, URGENCY_BACKGROUND, bytes);
+	int r = 0;
 
 	t->progress.bytes_done += bytes;
-	if (rate)
-		ahead_ms =
-			t->begun_ms + (int64_t)(t->progress.bytes_done * 1000 / rate) - clock_ms();
-	if (ahead_ms < PAUSE_MS)
+	if (ms < PAUSE_MS)
 		return job_is_over(t->job) ? ERR_CANCELED : 0;
 	job_tell(t->job, &t->progress);
-	return job_sleep(t->job, ahead_ms);
+	for (; r == 0 && ms > 0; ms = throttle_pause_ms(&t->throttle, URGENCY_BACKGROUND, 0))
+		r = job_sleep(t->job, ms);
+	return r;
 }
 
 /* Digests and sums one chunk. What cannot be read is wrong: its sum is 0. */
@@ -153,9 +141,9 @@ static int break_seal(struct turn *t, struct patient *p)
 	r = blob_unseal(p->blob, p->sums);
 	if (r < 0)
 		return r;
-	if (catalog_del_blob(t->parts->catalog, etag) < 0)
+	if (catalog_unseal_blob(t->s->parts->catalog, etag) < 0)
 		log_debug("a stale row is left etag=%s", etag);
-	t->parts->on_forget(t->parts->arg, etag);
+	t->s->parts->on_forget(t->s->parts->arg, etag);
 	return 0;
 }
 
@@ -182,14 +170,16 @@ static int check_incomplete(struct turn *t, struct patient *p)
 	for (uint32_t i = 0; r == 0 && i < blob_chunks(p->blob); i++) {
 		if (!blob_may_have(p->blob, i))
 			continue;
-		blob_hold(p->blob, chunk_start(i), 1); /* it must not be given back meanwhile */
+		blob_hold(p->blob); /* it must not be given back meanwhile */
 		p->sums[i] = blob_check(p->blob, i);
 		blob_let_go(p->blob);
 		p->bad += p->sums[i] == 0;
 		r = pace(t, chunk_end(i, size) - chunk_start(i));
 	}
-	if (p->bad)
-		log_err(ERR_CORRUPT, "rotten etag=%s chunks=%u", blob_etag(p->blob), p->bad);
+	if (p->bad == 0)
+		return r;
+	log_err(ERR_CORRUPT, "rotten etag=%s chunks=%u", blob_etag(p->blob), p->bad);
+	t->s->parts->on_forget(t->s->parts->arg, blob_etag(p->blob));
 	return r;
 }
 
@@ -249,7 +239,7 @@ static int fetch_bad(struct turn *t, struct patient *p, struct handle *h, const 
 			continue;
 		r = nap_read(t->s->node, t->job, h, chunk_start(i),
 			     chunk_end(i, size) - chunk_start(i));
-		if (r == 0) {
+		if (r == 0 && blob_has(p->blob, i)) {
 			p->bad--;
 			t->progress.repaired++;
 		}
@@ -315,14 +305,14 @@ static int open_kept(struct turn *t, const char *etag, struct patient *p)
 	uint64_t size = 0;
 	int r;
 
-	p->blob = store_find(t->parts->store, etag);
+	p->blob = store_find(t->s->parts->store, etag);
 	if (!p->blob) {
-		r = store_blob_size(t->parts->store, etag, &size);
-		if (r == 0 && catalog_get_blob(t->parts->catalog, etag, &row) < 0)
+		r = store_blob_size(t->s->parts->store, etag, &size);
+		if (r == 0 && catalog_get_blob(t->s->parts->catalog, etag, &row) < 0)
 			row.sealed = false;
 		if (r == 0)
-			r = store_peek(t->parts->store, etag, size, row.sealed && row.size == size,
-				       &p->blob);
+			r = store_peek(t->s->parts->store, etag, size,
+				       row.sealed && row.size == size, &p->blob);
 		if (r < 0)
 			return r == -EBUSY ? -ENOENT : r;
 	}
@@ -330,9 +320,12 @@ static int open_kept(struct turn *t, const char *etag, struct patient *p)
 	return parse_etag(etag, &p->id);
 }
 
-static int scrub_one(struct turn *t, const char *etag)
+/* Sizes on disk are what the total began with; of what was looked at it is what was read. */
+static int scrub_one(struct turn *t, const struct etag *e)
 {
 	struct patient p = { .blob = NULL };
+	uint64_t done = t->progress.bytes_done;
+	const char *etag = e->text;
 	int r = open_kept(t, etag, &p);
 
 	if (r == 0)
@@ -340,6 +333,8 @@ static int scrub_one(struct turn *t, const char *etag)
 	if (p.blob)
 		blob_unref(p.blob);
 	t->progress.files_done++;
+	if (r != ERR_CANCELED)
+		t->progress.bytes_total += t->progress.bytes_done - done - e->disk_bytes;
 	job_tell(t->job, &t->progress);
 	if (r < 0 && r != ERR_CANCELED && r != -ENOENT)
 		r = log_warn(r, "cannot scrub etag=%s", etag);
@@ -348,46 +343,61 @@ static int scrub_one(struct turn *t, const char *etag)
 
 static int add_etag(void *arg, const char *etag, uint64_t bytes, int64_t used_s UNUSED)
 {
-	struct etags *all = arg;
-	void *grown;
+	struct turn *t = arg;
+	struct etag e = { .disk_bytes = bytes };
 
-	if (all->count == all->cap) {
-		all->cap = all->cap ? all->cap * 2 : 256;
-		grown = realloc(all->list, all->cap * sizeof(*all->list));
-		if (!grown)
-			return -ENOMEM;
-		all->list = grown;
-	}
-	snprintf(all->list[all->count++], sizeof(*all->list), "%s", etag);
-	all->bytes += bytes;
-	return 0;
+	snprintf(e.text, sizeof(e.text), "%s", etag);
+	t->progress.files_total++;
+	t->progress.bytes_total += bytes;
+	return buf_add(&t->etags, &e, sizeof(e));
 }
 
-static int scrub_all(struct turn *t, struct etags *all)
+static int scrub_all(struct turn *t)
 {
-	int r = store_each(t->parts->store, add_etag, all);
+	int r = store_each(t->s->parts->store, add_etag, t);
 
-	t->progress.files_total = (uint32_t)all->count;
-	t->progress.bytes_total = all->bytes;
-	for (size_t i = 0; r == 0 && i < all->count; i++)
-		r = scrub_one(t, all->list[i]);
+	for (size_t at = 0; r == 0 && at < t->etags.len; at += sizeof(struct etag))
+		r = scrub_one(t, (const struct etag *)(const void *)(t->etags.data + at));
 	return r;
+}
+
+/* A thread of its own: the job's does other jobs later, for which somebody may wait. */
+static void *scrub_main(void *arg)
+{
+	struct turn *t = arg;
+
+	thread_be_nice(THREAD_NICE_MAX);
+	t->result = scrub_all(t);
+	return NULL;
+}
+
+static int scrub_in_thread(struct turn *t)
+{
+	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
+	pthread_t thread;
+	int r;
+
+	if (!piece)
+		return -ENOMEM;
+	t->piece = piece;
+	r = thread_start(&thread, "mfs-scrub", scrub_main, t);
+	if (r < 0)
+		return r;
+	pthread_join(thread, NULL);
+	return t->result;
 }
 
 int scrub_turn(struct job *j, void *arg)
 {
 	struct scrub *s = arg;
-	struct turn t = { .job = j, .s = s, .parts = node_parts(s->node), .begun_ms = clock_ms() };
-	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
-	struct etags all = { 0 };
-	int r = piece ? 0 : -ENOMEM;
+	struct turn t = { .job = j, .s = s };
+	int r;
 
-	t.piece = piece;
-	be_modest(true);
-	if (r == 0)
-		r = scrub_all(&t, &all);
-	be_modest(false);
-	free(all.list);
+	throttle_init(&t.throttle);
+	throttle_set(&t.throttle, &(struct throttle_limits){ .total = s->bytes_per_s });
+	r = scrub_in_thread(&t);
+	throttle_fini(&t.throttle);
+	buf_free(&t.etags);
 	s->bad = t.progress.bad;
 	if (r == 0)
 		log_info("scrubbed blobs=%u bytes=%llu repaired=%llu bad=%llu",

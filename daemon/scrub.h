@@ -8,12 +8,13 @@
 #define MATRIXFS_SCRUB_H
 
 #include "daemon/job.h"
-#include "daemon/node.h"
+#include "daemon/node_parts.h"
 
 struct scrub {
 	struct node *node;
-	uint64_t bytes_per_s; /* 0: as fast as it goes */
-	uint64_t bad;         /* after it: chunks that could not be mended */
+	const struct node_parts *parts; /* its */
+	uint64_t bytes_per_s;           /* 0: as fast as it goes */
+	uint64_t bad;                   /* after it: chunks that could not be mended */
 };
 
 /* One turn of a job; arg is a struct scrub. What could not be mended is counted as bad and left

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fs/why.h"
+#include "daemon/base/why.h"
 
 struct parser {
 	const struct conf_table *table;

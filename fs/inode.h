@@ -48,7 +48,7 @@ void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups);
 uint64_t inodes_find_blob(struct inodes *t, const char *etag);
 /* How a blob is used now: all zero if the kernel does not know it. */
 void inodes_blob_use(struct inodes *t, const char *etag, struct inode_use *ret);
-/* How many there are, for tests. */
+/* How many there are. */
 size_t inodes_count(struct inodes *t);
 
 enum open_mode {

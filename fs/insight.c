@@ -106,12 +106,21 @@ static unsigned under_way(void *arg, int64_t *ret_oldest_ms)
 	return underway_count(&ops->underway, ret_oldest_ms);
 }
 
+static void count(void *arg, struct control_counts *ret)
+{
+	struct ops *ops = arg;
+
+	ret->inodes = inodes_count(ops->inodes);
+	scratch_used(ops->view.scratch, &ret->scratch_bytes, &ret->scratch_nodes);
+}
+
 void insight_face(struct ops *ops, const char *mountpoint, struct control_face *ret)
 {
 	*ret = (struct control_face){
 		.mountpoint = mountpoint,
 		.passthrough_why_not = passthrough_why_not,
 		.under_way = under_way,
+		.count = count,
 		.find = find,
 		.arg = ops,
 	};

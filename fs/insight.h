@@ -3,7 +3,7 @@
 #ifndef MATRIXFS_INSIGHT_H
 #define MATRIXFS_INSIGHT_H
 
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "fs/op.h"
 
 /* Fills a face that looks at these requests; both are borrowed as long as it is used. */

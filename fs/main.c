@@ -8,25 +8,28 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
-#include "daemon/control.h"
+#include "daemon/base/workers.h"
+#include "daemon/control/control.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "fs/insight.h"
 #include "fs/mount.h"
 #include "fs/options.h"
 #include "fs/ops.h"
+#include "fs/secret.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define HUBS_MAX 64
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
+#define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
 struct program {
@@ -41,10 +44,12 @@ struct program {
 	struct control_face face;
 	struct control *control;
 	struct mount *mount;
+	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
-static int fail(const struct buf *why, int status)
+static int fail(struct buf *why, int status)
 {
+	secret_hide(why);
 	fprintf(stderr, "matrixfs: %s\n", buf_str(why));
 	return status;
 }
@@ -96,17 +101,6 @@ static int find_mountpoint(struct program *p, struct buf *why)
 		p->mountpoint = NULL;
 	}
 	return p->mountpoint ? mount_check(p->mountpoint, why) : -ENOMEM;
-}
-
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			log_debug("the limit of open files stays as it is");
-	}
 }
 
 /* ---- background ---- */
@@ -188,8 +182,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.prefetch = o->prefetch,
-		.cache_max_bytes = o->cache_size,
-		.cache_min_free_bytes = o->cache_min_free,
+		.cache = { o->cache_size, o->cache_min_free },
 		.memory_bytes = o->memory,
 		.ref_ttl_ms = o->ref_ttl * 1000,
 		.timeout_ms = o->timeout * 1000,
@@ -280,11 +273,19 @@ static int open_mount(struct program *p, struct buf *why)
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
+	bool over;
+
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
 		node_stop(p->ops.view.node);
-	control_stop(p->control);
-	forget_stop(p->ops.forget);
+	over = control_stop(p->control);
+	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
+	if (!over) {
+		p->left = true;
+		log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
+		mount_leave(p->mount);
+		return;
+	}
 	mount_close(p->mount);
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
@@ -346,7 +347,8 @@ static int run(struct program *p)
 			buf_add_str(&why, err_text(r));
 		return fail(&why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
 	}
-	raise_file_limit();
+	if (file_raise_limit() < 0)
+		log_debug("the limit of open files stays as it is");
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
 	if (p->options.background && go_background(p) < 0) {
@@ -373,7 +375,7 @@ static int print_and_exit(enum options_action action)
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	struct program p = { .ready_fd = -1 };
+	static struct program p = { .ready_fd = -1 };
 	enum options_action action;
 	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 
@@ -383,6 +385,8 @@ int main(int argc, char *argv[])
 		status = print_and_exit(action);
 	else
 		status = run(&p);
+	if (p.left)
+		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	forget_tokens(&p);
 	options_fini(&p.options);
 	free(p.mountpoint);

@@ -275,6 +275,12 @@ int mount_serve(struct mount *m)
 	return r < 0 ? r : 0; /* positive: the signal that ended it */
 }
 
+void mount_leave(struct mount *m)
+{
+	if (m)
+		fuse_session_unmount(m->session);
+}
+
 void mount_close(struct mount *m)
 {
 	if (!m)

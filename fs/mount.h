@@ -32,5 +32,7 @@ MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struc
 MUST_USE int mount_serve(struct mount *m);
 /* Unmounts (lazily: who is inside gets ENOTCONN) and frees. */
 void mount_close(struct mount *m);
+/* Unmounts, and leaves all else to the end of the process: somebody may still use it. */
+void mount_leave(struct mount *m);
 
 #endif

@@ -15,7 +15,6 @@
 #include <stdbool.h>
 
 #include "fs/openfile.h"
-#include "fs/forget.h"
 #include "fs/inode.h"
 #include "fs/permit.h"
 #include "fs/underway.h"
@@ -27,7 +26,7 @@ struct ops {
 	struct inodes *inodes;
 	struct openfiles files;
 	struct fuse_session *session;
-	struct forget *forget;                     /* what was wrong leaves the page cache */
+	struct workers *forgetting;                /* what was wrong leaves the page cache */
 	atomic_bool passthrough;                   /* offered by the kernel, allowed by options */
 	_Atomic(const char *) passthrough_why_not; /* NULL: it is used; static */
 	struct underway underway;

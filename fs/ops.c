@@ -2,8 +2,10 @@
 #include "fs/ops.h"
 
 #include "daemon/base/log.h"
+#include "daemon/base/workers.h"
 
 #define BACKGROUND_MAX 128 /* requests the kernel may have under way; replies need no thread */
+#define FORGETTING_MAX 1024
 
 static bool want(struct fuse_conn_info *conn, uint64_t capability)
 {
@@ -67,14 +69,6 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 	init_passthrough(ops, conn);
 }
 
-void ops_forget_pages(struct ops *ops, const char *etag)
-{
-	uint64_t number = inodes_find_blob(ops->inodes, etag);
-
-	if (number)
-		forget_add(ops->forget, number);
-}
-
 static void tell_kernel(void *arg, uint64_t number)
 {
 	struct ops *ops = arg;
@@ -82,9 +76,26 @@ static void tell_kernel(void *arg, uint64_t number)
 	fuse_lowlevel_notify_inval_inode(ops->session, number, 0, 0);
 }
 
+/* On threads of their own: the kernel waits there for the READs of the file that are under way, and
+ * those may wait for the very thread that found the bytes wrong. A file whose hub hangs is in the
+ * way of itself alone. What finds no room there is told by its next wrong digest. */
+void ops_forget_pages(struct ops *ops, const char *etag)
+{
+	uint64_t number = inodes_find_blob(ops->inodes, etag);
+	const struct work work = {
+		.fn = tell_kernel, .arg = ops, .number = number, .lane = number
+	};
+
+	if (number && workers_add(ops->forgetting, &work) < 0)
+		log_debug("the kernel keeps pages of etag=%s for now", etag);
+}
+
 int ops_start_forgetting(struct ops *ops)
 {
-	return forget_start(tell_kernel, ops, &ops->forget);
+	const struct workers_conf conf = { "mfs-forget", WORKERS_THREADS_MAX, FORGETTING_MAX,
+					   true };
+
+	return workers_start(&conf, &ops->forgetting);
 }
 
 void ops_table(struct fuse_lowlevel_ops *ret)

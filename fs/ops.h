@@ -15,7 +15,8 @@ void ops_add_dir(struct fuse_lowlevel_ops *table);
 void ops_add_file(struct fuse_lowlevel_ops *table);
 void ops_add_write(struct fuse_lowlevel_ops *table);
 
-/* Starts what ops_forget_pages needs; forget_stop(ops->forget) ends it. */
+/* Starts what ops_forget_pages needs; workers_stop(ops->forgetting) ends it, when
+ * no READ is parked any more: it drops what waits. */
 MUST_USE int ops_start_forgetting(struct ops *ops);
 /* A wrong digest: makes the kernel forget pages of this blob, soon. Waits for nobody. Any
  * thread. */

@@ -87,7 +87,8 @@ static int choose_mode(struct op *op, struct openfile *f)
 #ifdef FUSE_CAP_PASSTHROUGH
 	op->fi.backing_id = f->passthrough ? id : 0;
 #endif
-	op->fi.keep_cache = !f->passthrough; /* what the digest names never changes */
+	/* What the digest names never changes; what no digest is going to speak for is had anew. */
+	op->fi.keep_cache = !f->passthrough && !node_begin_anew(op->ops->view.node, f->handle);
 	return 0;
 }
 

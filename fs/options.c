@@ -4,19 +4,19 @@
 #include "fs/options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/conf_file.h"
 #include "daemon/base/err.h"
-#include "daemon/base/file.h"
+#include "daemon/base/listen.h"
 #include "daemon/base/log.h"
+#include "daemon/base/why.h"
+#include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
-#include "fs/hub_url.h"
-#include "fs/why.h"
+#include "fs/secret.h"
 
 #define CONFIG_FILE "/etc/matrixfs/matrixfs.conf"
-#define CONFIG_BYTES_MAX (1024 * 1024)
 #define MIB (1024LL * 1024)
 #define GIB (1024 * MIB)
 
@@ -46,9 +46,10 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
-	{ "prefetch", CONF_FLAG, FIELD(prefetch), "yes", 0, 0, NULL,
+	{ "prefetch", CONF_CHOICE, FIELD(prefetch), "yes", 0, 0, "no|yes|always",
 	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
-	  "a config; =no brings only what is read, and what lies right behind it." },
+	  "a config; no brings only what is read, and what lies right behind it. yes pauses while "
+	  "memory is short, always does not." },
 	{ "verify", CONF_CHOICE, FIELD(verify), "stream", 0, 0, "stream|strict",
 	  "stream gives bytes as they come, and takes them back when the file's digest turns out "
 	  "wrong; strict gives none before the digest of the whole file was right." },
@@ -61,7 +62,7 @@ static const struct conf_param params[] = {
 	  "Let other users read the mount. For root the default is yes." },
 	{ "scratch-size", CONF_BYTES, FIELD(scratch_size), "64MiB", MIB, 64 * GIB, "BYTES",
 	  "Most bytes of the metadata that clients write; it is kept in memory." },
-	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, "error|warn|info|debug",
+	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, LOG_LEVEL_CHOICES,
 	  "Least important kind of event that is logged." },
 	{ "slow-op", CONF_SECONDS, FIELD(slow_op), "5", 0, 86400, "SECONDS",
 	  "A request that takes longer is logged with what it waits for; 0 is never." },
@@ -74,14 +75,6 @@ static const struct conf_param params[] = {
 
 const struct conf_table options_table = { params, ARRAY_LEN(params) };
 
-/* In the order of log-level's choices. */
-static const int log_levels[] = {
-	LOG_LEVEL_ERR,
-	LOG_LEVEL_WARN,
-	LOG_LEVEL_INFO,
-	LOG_LEVEL_DEBUG,
-};
-
 void options_fini(struct options *o)
 {
 	conf_fini(&options_table, o);
@@ -93,28 +86,26 @@ void options_fini(struct options *o)
 	*o = (struct options){ 0 };
 }
 
-/* Ends a source: checks and cleans its hubs; a URL with a password is not repeated. */
+/* Of a hub's URL nothing is repeated that may be a password or a token. */
+static int complain_hub(const char *hub, const char *problem, const char *where, struct buf *why)
+{
+	if (strchr(hub, '@'))
+		return complain(why, "%s: The URL of a hub is not valid: %s.", where, problem);
+	return complain(why, "%s: The hub \"%.*s\" is not a valid URL: %s.", where,
+			(int)strcspn(hub, "?#"), hub, problem);
+}
+
+/* Ends a source: checks and cleans its hubs. */
 static int end_source(struct options *o, const char *where, struct buf *why)
 {
 	for (size_t i = 0; i < o->hubs.count; i++) {
-		char **hub = &o->hubs.items[i], *clean;
-		const char *problem = hub_url_problem(*hub);
-		int r;
+		const char *problem = hub_url_problem(o->hubs.items[i]);
 
-		if (problem && strchr(*hub, '@'))
-			return complain(why, "%s: The URL of a hub is not valid: %s.", where,
-					problem);
 		if (problem)
-			return complain(why, "%s: The hub \"%s\" is not a valid URL: %s.", where,
-					*hub, problem);
-		r = hub_url_clean(*hub, &clean);
-		if (r)
-			return r;
-		free(*hub);
-		*hub = clean;
+			return complain_hub(o->hubs.items[i], problem, where, why);
 	}
 	o->hubs.from_default = 1;
-	return 0;
+	return hub_url_clean_all(&o->hubs, where, why);
 }
 
 /* --- sources, weakest first */
@@ -187,27 +178,12 @@ static int end_file(struct options *o, const char *path, const char *text, struc
 	return where.failed ? where.failed : end_source(o, buf_str(&where), why);
 }
 
-/* named: the file was asked for, and must be there. */
 static int set_file(struct options *o, const char *named, struct buf *why)
 {
-	const char *path = named ? named : CONFIG_FILE;
 	CLEANUP(buf_free) struct buf text = { 0 };
-	int r = file_read_all(AT_FDCWD, path, CONFIG_BYTES_MAX, &text);
+	int r = conf_file(&options_table, o, &o->config, named, CONFIG_FILE, &text, why);
 
-	if (r == -ENOENT && !named)
-		return 0;
-	if (r < 0)
-		return complain(why, "The configuration file %s cannot be read: %s.", path,
-				err_text(r));
-	r = conf_set(&options_table, o, "config", path, why);
-	if (!r)
-		r = conf_parse(&options_table, o, buf_str(&text), text.len, path, why);
-	if (!r && (!o->config || strcmp(o->config, path) != 0))
-		r = complain(why,
-			     "%s: A configuration file cannot name another one: remove its "
-			     "\"config\" line.",
-			     path);
-	return r ? r : end_file(o, path, buf_str(&text), why);
+	return r || !text.data ? r : end_file(o, named ? named : CONFIG_FILE, buf_str(&text), why);
 }
 
 /* An option that is none of the table's: for the kernel, for others, or spelt as FUSE people do,
@@ -227,9 +203,11 @@ static int set_mount_option(struct options *o, char *option, struct buf *ret_fus
 		return complain(why,
 				"A token among the options is seen by every user of this machine: "
 				"put it into a file and name that with token-file=FILE.");
-	for (char *c = option; *c; c++)
-		if (*c == '_')
-			*c = '-';
+	/* A token in another spelling would be told. */
+	if (strncmp(option, "hf_", 3) != 0)
+		for (char *c = option; *c; c++)
+			if (*c == '_')
+				*c = '-';
 	return conf_set(&options_table, o, option, equals ? equals + 1 : NULL, why);
 }
 
@@ -285,7 +263,12 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 	if (!o->cache)
 		return complain(why, "There is no directory for the cache: name one with "
 				     "--cache=DIR.");
-	o->log_level = log_levels[o->log_level];
+	if (o->control_listen && !listen_is_address(o->control_listen))
+		return complain(why,
+				"The value \"%s\" of \"control-listen\" is not valid; allowed is "
+				"ADDRESS:PORT, as 127.0.0.1:9400.",
+				o->control_listen);
+	o->log_level = log_level_of(o->log_level);
 	o->foreground_asked = c->foreground;
 	o->background = (o->background || c->by_mount) && !c->foreground;
 	o->mountpoint = strdup(c->mountpoint);
@@ -318,12 +301,14 @@ int options_parse(int argc, char *const argv[], char *(*getenv_fn)(const char *)
 	int r = cmdline_parse(&options_table, argc, argv, &c, why);
 
 	*ret = (struct options){ 0 };
+	secret_hide(why);
 	if (r)
 		return r;
 	*ret_action = c.action;
 	if (c.action != OPTIONS_RUN)
 		return 0;
 	r = collect(ret, &c, getenv_fn, why);
+	secret_hide(why);
 	if (r)
 		options_fini(ret);
 	return r;

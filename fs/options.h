@@ -24,8 +24,8 @@ struct options {
 	int64_t ref_ttl;  /* seconds a branch or tag is believed without asking */
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
-	int verify; /* enum options_verify */
-	bool prefetch;
+	int verify;   /* enum options_verify */
+	int prefetch; /* enum node_prefetch */
 	bool strict_ro;
 	bool passthrough;
 	bool allow_other;      /* default: true for root */

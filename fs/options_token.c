@@ -10,8 +10,9 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "fs/hub_url.h"
-#include "fs/why.h"
+#include "daemon/base/why.h"
+#include "daemon/hub/hub_url.h"
+#include "fs/secret.h"
 
 #define TOKEN_FILE_BYTES_MAX (64 * 1024)
 
@@ -119,6 +120,19 @@ static int search_text(const struct search *s, struct buf *text, char **ret)
 	return 0;
 }
 
+/* Somebody may have given the token itself. */
+static int complain_unread(const struct search *s, int r)
+{
+	if (secret_is_path(s->path))
+		return complain(s->why, "The token file %s cannot be read: %s.", s->path,
+				err_text(r));
+	return complain(s->why,
+			"The token file cannot be read: %s. What was given for it is not repeated "
+			"here: it begins neither with / nor with ./, and may be a token. It must "
+			"be the name of a file (token-file, HF_TOKEN_PATH).",
+			err_text(r));
+}
+
 /* Which failure to read is no failure: 0, -ENOENT, or any (1). */
 static int search_file(const struct search *s, int forgive, char **ret)
 {
@@ -130,8 +144,7 @@ static int search_file(const struct search *s, int forgive, char **ret)
 	if (r == -EFBIG)
 		return complain(s->why, "The token file %s is larger than 64KiB.", s->path);
 	if (r < 0)
-		return complain(s->why, "The token file %s cannot be read: %s.", s->path,
-				err_text(r));
+		return complain_unread(s, r);
 	return search_text(s, &text, ret);
 }
 

@@ -30,7 +30,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/buf.h"
-#include "daemon/known.h"
+#include "daemon/names/known.h"
 #include "fs/scratch.h"
 
 enum place_kind {

@@ -82,7 +82,7 @@ const char *scratch_target(const struct scratch_node *n);
  * node is borrowed during the call. */
 typedef int (*scratch_each_fn)(void *arg, const char *name, struct scratch_node *n);
 int scratch_each(struct scratch *s, struct scratch_node *dir, scratch_each_fn fn, void *arg);
-/* Bytes and nodes in use, for tests and status. */
+/* Bytes and nodes in use. */
 void scratch_used(struct scratch *s, uint64_t *ret_bytes, uint64_t *ret_nodes);
 
 #endif

@@ -7,16 +7,34 @@
 #include "daemon/base/log.h"
 
 #define PERIOD_MS 1000
+#define TELL_MS 10000 /* from one line about slow ones to the next */
 
-struct lines {
-	struct buf slow, wedged; /* of the last one found */
+/* What a look has found. */
+struct found {
+	struct underway_item
+		*slow[UNDERWAY_SHOWN]; /* the oldest that were not told, oldest first */
+	unsigned slow_count;           /* of all of them */
+	struct buf wedged;             /* the last one */
 };
 
-/* Notes an item that has become too old since the last look. */
-static void look_at(struct underway *u, struct underway_item *i, int64_t now_us, struct lines *ret)
+static void add_slow(struct found *f, struct underway_item *i)
 {
-	int64_t age_us = now_us - i->started_us;
+	unsigned at = f->slow_count++;
 
+	if (at >= UNDERWAY_SHOWN) {
+		at = UNDERWAY_SHOWN - 1;
+		if (i->started_us >= f->slow[at]->started_us)
+			return;
+	}
+	for (; at > 0 && i->started_us < f->slow[at - 1]->started_us; at--)
+		f->slow[at] = f->slow[at - 1];
+	f->slow[at] = i;
+}
+
+/* Notes an item that has become too old since the last look; a slow one only if it can be told. */
+static void look_at(struct underway *u, struct underway_item *i, int64_t now_us, bool tell,
+		    struct found *ret)
+{
 	if (!i->wedged && i->deadline_ms < now_us / 1000 - UNDERWAY_GRACE_MS &&
 	    !(i->is_patient && i->is_patient(i))) {
 		i->wedged = true;
@@ -24,31 +42,44 @@ static void look_at(struct underway *u, struct underway_item *i, int64_t now_us,
 		buf_clear(&ret->wedged);
 		i->describe(i, &ret->wedged);
 	}
-	if (!i->told && u->slow_us && age_us >= u->slow_us) {
+	if (tell && !i->told && u->slow_us && now_us - i->started_us >= u->slow_us) {
 		i->told = true;
-		buf_clear(&ret->slow);
-		buf_printf(&ret->slow, "seconds=%.1f ", (double)age_us / 1e6);
-		i->describe(i, &ret->slow);
+		add_slow(ret, i);
 	}
 }
 
+static void describe_slow(const struct found *f, int64_t now_us, struct buf *ret)
+{
+	for (unsigned n = 0; n < f->slow_count && n < UNDERWAY_SHOWN; n++) {
+		buf_printf(ret, "%sseconds=%.1f ", n ? "; " : "",
+			   (double)(now_us - f->slow[n]->started_us) / 1e6);
+		f->slow[n]->describe(f->slow[n], ret);
+	}
+	if (f->slow_count > UNDERWAY_SHOWN)
+		buf_printf(ret, "; and %u more", f->slow_count - UNDERWAY_SHOWN);
+}
+
+/* Those that become slow between two lines are told by the next one, if they still wait. */
 static void look(struct underway *u)
 {
-	struct lines lines = { .slow = { 0 } };
+	CLEANUP(buf_free) struct buf slow = { 0 };
+	struct found found = { .slow_count = 0 };
 	int64_t now_us = clock_us();
+	bool tell = !u->told_ms || now_us / 1000 - u->told_ms >= TELL_MS;
 
 	lock_take(&u->lock);
 	for (struct underway_item *i = u->first; i; i = i->next)
-		look_at(u, i, now_us, &lines);
+		look_at(u, i, now_us, tell, &found);
+	describe_slow(&found, now_us, &slow);
 	lock_drop(&u->lock);
-	if (lines.slow.len)
-		log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_, "slow, still waiting: %s",
-			 buf_str(&lines.slow));
-	if (lines.wedged.len)
+	if (slow.len) {
+		u->told_ms = now_us / 1000;
+		log_line(LOG_LEVEL_WARN, NULL, "slow, still waiting: %s", buf_str(&slow));
+	}
+	if (found.wedged.len)
 		log_line(LOG_LEVEL_ERR, LOG_ONCE_A_PERIOD_,
-			 "a request was not answered at its deadline: %s", buf_str(&lines.wedged));
-	buf_free(&lines.slow);
-	buf_free(&lines.wedged);
+			 "a request was not answered at its deadline: %s", buf_str(&found.wedged));
+	buf_free(&found.wedged);
 }
 
 static void *watch(void *arg)

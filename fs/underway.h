@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel's requests that are on their way, watched for those that take long: a line in the log
- * for a slow one, and for one that outlives its deadline, which is a bug of ours, a count too. The
+ * for slow ones, and for one that outlives its deadline, which is a bug of ours, a count too. The
  * watcher sleeps while nothing is under way. No FUSE in here. Threads: any. */
 #ifndef MATRIXFS_UNDERWAY_H
 #define MATRIXFS_UNDERWAY_H
@@ -12,6 +12,7 @@
 #include "daemon/base/lock.h"
 #include "daemon/metrics.h"
 
+#define UNDERWAY_SHOWN 4       /* slow ones that a line names, oldest first; it counts the rest */
 #define UNDERWAY_GRACE_MS 2000 /* behind a deadline until it counts as missed */
 
 /* Embedded in a request. The fields are set before it is added, and stay. */
@@ -35,6 +36,7 @@ struct underway {
 	struct underway_item *first;
 	bool watching; /* the watcher looks every now and then; else it sleeps */
 	bool stop;
+	int64_t told_ms; /* the watcher's: when it last named slow ones */
 	/* Set at start. */
 	int64_t slow_us; /* 0: nothing is too slow to be told */
 	struct metrics *metrics;

@@ -14,9 +14,11 @@ import sys
 import time
 
 SIZE = int(os.environ.get("SIZE", 1 << 30))
+CROWD_SIZE = int(os.environ.get("CROWD_SIZE", SIZE))
 RUNS = int(os.environ.get("RUNS", 3))
 GIB = SIZE / (1 << 30)
 MATRIXFS = os.environ.get("MATRIXFS", "build/matrixfs")
+MATRIXHUBD = os.environ.get("MATRIXHUBD", "build/matrixhubd")
 DIR = pathlib.Path("build/bench")
 MNT, CACHE, PLAIN, COPY = DIR / "mnt", DIR / "cache", DIR / "plain", DIR / "copy"
 OTHER_MNT, FILES, BLOBS = DIR / "other.mnt", DIR / "files", DIR / "blobs"
@@ -33,7 +35,10 @@ http {{
     sendfile on; tcp_nopush on; keepalive_requests 100000; limit_rate {rate};
     client_body_temp_path {dir}/tmp; proxy_temp_path {dir}/tmp; fastcgi_temp_path {dir}/tmp;
     uwsgi_temp_path {dir}/tmp; scgi_temp_path {dir}/tmp;
-    server {{ listen 127.0.0.1:{port}; root {dir}/blobs; autoindex on; }}
+    server {{
+        listen 127.0.0.1:{port}; root {dir}/blobs; autoindex on;
+        location /still/ {{ alias {dir}/blobs/; access_log off; }}
+    }}
 }}
 """
 
@@ -293,22 +298,58 @@ class Mount:
             time.sleep(0.1)
 
     def memory(self, key):
-        """VmRSS, VmHWM or RssAnon, in bytes."""
-        for line in open(f"/proc/{self.pid}/status"):
-            if line.startswith(key + ":"):
-                return int(line.split()[1]) * 1024
-        raise Broken(f"no {key}")
+        return memory(self.pid, key)
 
     def cpu(self):
         """Seconds of CPU: all of it, and that of the threads that digest."""
-        tick = os.sysconf("SC_CLK_TCK")
-
-        def spent(stat):
-            fields = stat.read_text().rpartition(")")[2].split()
-            return (int(fields[11]) + int(fields[12])) / tick
         tasks = pathlib.Path(f"/proc/{self.pid}/task").iterdir()
-        digest = sum(spent(t / "stat") for t in tasks if (t / "comm").read_text() == "mfs-seal\n")
-        return spent(pathlib.Path(f"/proc/{self.pid}/stat")), digest
+        digest = sum(cpu_of(t / "stat") for t in tasks if (t / "comm").read_text() == "mfs-seal\n")
+        return cpu_of(f"/proc/{self.pid}/stat"), digest
+
+
+class Hubd:
+    """with Hubd(origin) as hubd: a matrixhubd of its own before the origin (None: before none), with nothing in it."""
+
+    def __init__(self, origin, *options):
+        self.port, self.origin = free_port(), origin
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data, log = DIR / f"hubd.{self.port}", f"hubd.{self.port}.log"
+        self.command = [MATRIXHUBD, "--config=/dev/null", f"--data={self.data}", f"--listen=127.0.0.1:{self.port}",
+                        *([f"--upstream={origin.hub}"] if origin else []), "--cache-min-free=0", "--address-connections=0", *options]
+        self.process = processes.start(self.command, log)
+        self.pid = self.process.pid
+        wait_until("the hub daemon", lambda: "listening address" in (DIR / log).read_text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        processes.stop(self.process)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def memory(self, key):
+        return memory(self.pid, key)
+
+    def cpu(self):
+        return cpu_of(f"/proc/{self.pid}/stat")
+
+    def wait_sealed(self):
+        """Waits until no chunk map says that a file is not whole, or not verified yet."""
+        wait_until("the seal", lambda: not any((self.data / "cache/blobs").rglob("*.map")), 60 + SIZE / 20e6)
+
+
+def cpu_of(stat):
+    """Seconds of CPU of a process, or a thread, by its file in /proc."""
+    fields = pathlib.Path(stat).read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid, key):
+    """VmRSS, VmHWM or RssAnon, in bytes."""
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    raise Broken(f"no {key}")
 
 
 def read(way, path, *more):
@@ -329,7 +370,7 @@ def children_cpu():
 # ---- rows ----
 
 rows = []
-DIGITS = {"MB": 1, "requests": 0, "reads/s": 0}
+DIGITS = {"MB": 1, "requests": 0, "reads/s": 0, "req/s": 0}
 
 
 def row(what, ours, theirs=None, unit="GB/s", at_least=None, at_most=None, best=None, commands=()):

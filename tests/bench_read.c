@@ -60,15 +60,17 @@ static off_t size_of(int fd)
 	return st.st_size;
 }
 
-/* Reads [from, to) through a file handle of its own, as a loader's thread does. */
+/* Reads [from, to) through a file handle of its own, as a loader's thread does. Some processors
+ * copy into memory that begins 16 bytes past a page, as malloc's does, at a tenth of their speed,
+ * which would be all that is measured: so it begins at a page. */
 static void *read_part(void *arg)
 {
 	struct part *p = arg;
 	int fd = open_file(p->path);
-	char *buf = malloc(STEP);
+	char *buf = aligned_alloc(4096, STEP);
 
 	if (!buf)
-		err(1, "malloc");
+		err(1, "aligned_alloc");
 	while (p->from < p->to) {
 		size_t want = p->to - p->from < STEP ? (size_t)(p->to - p->from) : STEP;
 		ssize_t n = pread(fd, buf, want, p->from);

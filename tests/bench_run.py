@@ -10,6 +10,9 @@ import signal
 import subprocess
 import sys
 
+import bench_catalogue
+import bench_commit
+import bench_hub
 import bench_listing
 import bench_random
 import bench_recorded
@@ -18,7 +21,8 @@ from bench_lib import DIR, RUNS, SIGNALS, SIZE, Broken, clean_up, rows, unmount
 
 PARTS = {"second": bench_stream.second, "first": bench_stream.first, "memory": bench_stream.memory, "rclone": bench_stream.rclone,
          "first-byte": bench_random.first_byte, "random": bench_random.random, "load": bench_recorded.load,
-         "recorded": bench_recorded.recorded, "listing": bench_listing.listing}
+         "recorded": bench_recorded.recorded, "listing": bench_listing.listing, "hub": bench_hub.hub, "commit": bench_commit.commit,
+         "catalogue": bench_catalogue.catalogue}
 
 
 def print_markdown():
@@ -46,13 +50,13 @@ def main():
     words = [w for w in sys.argv[1:] if w != "--markdown"]
     if unknown := [w for w in words if w not in PARTS]:
         raise SystemExit(f"bench: there is no part {' or '.join(unknown)}; there are {', '.join(PARTS)}")
-    if shutil.disk_usage(DIR).free < 8 * SIZE + (1 << 30):
+    if shutil.disk_usage(DIR).free < 9 * SIZE + (1 << 30):
         raise SystemExit(f"bench: too little room on the disk of {DIR}: SIZE=BYTES makes the file smaller")
     for number in SIGNALS:
         signal.signal(number, stop)
     for left in DIR.iterdir():          # by a run that was killed
         unmount(left)
-        if left.name != "read":
+        if left.name not in ("read", "load"):
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     try:
         measure(words or PARTS)

@@ -14,9 +14,9 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "daemon/catalog.h"
-#include "daemon/chunk.h"
-#include "daemon/chunkmap.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/cache/chunkmap.h"
 
 struct check {
 	const char *dir;

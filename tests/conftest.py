@@ -6,6 +6,7 @@ import pytest
 
 import mountlib
 from hub import Hub
+from hubd import Hubd
 from mountlib import Mount
 
 
@@ -35,6 +36,26 @@ def _sweep(directory):
 def hub():
     with Hub() as hub:
         yield hub
+
+
+@pytest.fixture
+def hubd(tmp_path):
+    """hubd(upstream, …): a Hubd below tmp_path; at the end of the test each is stopped, which must go well."""
+    made = []
+
+    def factory(*args, **kw):
+        made.append(Hubd(tmp_path, *args, **kw))
+        return made[-1]
+    yield factory
+    for h in reversed(made):
+        h.stop()
+
+
+@pytest.fixture
+def tiny(hub, request):
+    """The hub with a small repository: the FILES of the story's module."""
+    hub.repo("org/tiny").commit(request.module.FILES)
+    return hub
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "daemon/base/lock.h"
-#include "daemon/source.h"
+#include "daemon/hub/source.h"
 
 #define FAKE_RULES_MAX 16
 

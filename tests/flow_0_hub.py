@@ -204,6 +204,21 @@ def test_down_and_up_on_the_same_port(hub):
     assert hub.port == port and ask(hub.url, FILE).body == BIG
 
 
+def test_answers_that_the_end_of_the_hub_cuts_say_so(hub):
+    hub.rate(100_000)
+    timer = threading.Timer(0.3, hub.down)
+    timer.start()
+    with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+        whole(hub)
+    timer.join()
+    cut, = hub.requests()
+    assert cut.fault == "down" and 0 < cut.bytes_sent < len(BIG)
+    hub.rate(None)
+    hub.up()
+    hub.clear_log()
+    assert whole(hub).body == BIG and hub.requests()[0].fault is None
+
+
 def test_latency_and_rate(hub):
     hub.latency(0.2)
     begun = time.monotonic()

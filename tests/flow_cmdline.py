@@ -70,6 +70,23 @@ def test_help_and_version():
     (["--token", TOKEN, "MP"], ["--token-file"]),
     (["-o", "token=" + TOKEN, "MP"], ["token-file"]),
     (["--hub=http://user:pass@x", "MP"], ["hub"]),
+    (["--hub=http://x", "--hub=HTTP://X/", "MP"], ["http://x", "twice"]),
+    (["-o", "hub=http://x,hub=http://x", "MP"], ["http://x", "twice"]),
+    (["--control-listen=127.0.0.1", "MP"], ["control-listen", "127.0.0.1", "ADDRESS:PORT"]),
+    # Secrets in the wrong place.
+    (["--token-file=" + TOKEN, "MP"], ["token file", "not repeated"]),
+    (["--token-file=" + TOKEN[3:], "MP"], ["token file", "not repeated"]),
+    (["-o", "token_file=" + TOKEN, "MP"], ["token file"]),
+    (["--hub=https://host/?token=" + TOKEN[3:], "MP"], ["https://host/", "without ?"]),
+    (["--hub=https://host#" + TOKEN[3:], "MP"], ["https://host"]),
+    ([f"--hub=https://user:{TOKEN[3:]}@host", "MP"], ["hub", "--token-file"]),
+    ([f"--hub=https://{TOKEN}@host", "MP"], ["hub", "--token-file"]),
+    (["--hub=" + TOKEN, "MP"], ["hub"]),
+    ([TOKEN, "MP"], ["SOURCE"]),
+    (["-o", TOKEN, "MP"], ["There is no parameter"]),
+    (["--" + TOKEN, "MP"], ["There is no parameter"]),
+    (["--control-listen=" + TOKEN, "MP"], ["control-listen"]),
+    (["--config=" + TOKEN, "MP"], ["configuration file"]),
 ])
 def test_bad_usage_is_told_and_nothing_is_mounted(tmp_path, args, words):
     (tmp_path / "models").mkdir()
@@ -77,7 +94,7 @@ def test_bad_usage_is_told_and_nothing_is_mounted(tmp_path, args, words):
     assert done.returncode == 2, done.stderr
     for word in words:
         assert word in done.stderr, (word, done.stderr)
-    assert done.stderr.startswith("matrixfs: ") and TOKEN not in done.stderr and "pass@" not in done.stderr
+    assert done.stderr.startswith("matrixfs: ") and TOKEN[3:] not in done.stderr and "pass@" not in done.stderr
     assert not mounts_below(tmp_path) and os.listdir(tmp_path) == ["models"]
 
 
@@ -327,7 +344,7 @@ def test_built_with_debian_s_own_libfuse(hub, mount, monkeypatch):
     if subprocess.run(["pkg-config", "--exists", "fuse3"]).returncode:
         pytest.skip("Debian's libfuse3-dev is not installed")
     try:
-        done = subprocess.run(["make", "-s", "-C", ROOT, "FUSE=system", "-j2"], capture_output=True, text=True, timeout=150)
+        done = subprocess.run(["make", "-s", "-C", ROOT, "FUSE=system", "-j2", binary.relative_to(ROOT)], capture_output=True, text=True, timeout=150)
     except subprocess.TimeoutExpired:
         pytest.skip("the build takes too long here")
     assert done.returncode == 0, done.stderr[-3000:]

@@ -13,6 +13,8 @@ import pytest
 
 import models
 from control import Control
+from flow_faults import small_disk
+from flow_keep import full
 from hub import Hub
 from mountlib import DEADLINE, eventually, fails, names, read, stat, within, xattr
 
@@ -84,7 +86,7 @@ def test_what_lies_in_the_way_is_not_removed(tiny, mount, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/control").write_text("mine")
     m = mount(tiny, cache=tmp_path / "cache", expect_fail=True)
-    assert m.status == 1 and "cannot listen on control" in m.log_text()
+    assert m.status == 1 and f"cannot listen on {tmp_path}/cache/control: there is something that is no socket; move it" in m.log_text()
     assert (tmp_path / "cache/control").read_text() == "mine"
 
 
@@ -128,14 +130,65 @@ def test_monitoring_may_listen_on_an_address_and_change_nothing(tiny, mount):
     assert tiny.requests() == []
 
 
+def test_silent_clients_do_not_blind_monitoring(tiny, mount):
+    m = mount(tiny, args=["--control-listen=127.0.0.1:0"])
+    [port] = listening(m.pid)
+    c = Control(m, port)
+    clients = []
+    try:
+        for i in range(400):
+            clients.append(socket.create_connection(("127.0.0.1", port), DEADLINE))
+            clients[-1].sendall((b"", b"GET /metrics HTTP/1.1\r\nHo", b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")[i % 3])
+        begun = time.monotonic()
+        assert c.metrics().value("build_info") == 1
+        assert time.monotonic() - begun < 2
+        clients[0].settimeout(2)
+        assert clients[0].recv(1) == b""        # who has been silent for longest made room
+        clients[-3].settimeout(15)
+        assert clients[-3].recv(1) == b"" and time.monotonic() - begun < 14      # and the others do not stay for ever
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_a_target_may_name_its_host(tiny, mount):
+    c = Control(mount(tiny))
+    assert c.get("http://control/v1/status")["cache"] == c.get("/v1/status")["cache"]
+    assert c.refused("GET", "http://control/v1/none") == (404, "no_endpoint")
+
+
+def test_a_request_that_makes_no_sense_is_refused(tiny, mount):
+    """What the library refuses before we see it has the right status, but not our words (docs/control.md)."""
+    m = mount(tiny, args=["--control-listen=127.0.0.1:0"])
+    [port] = listening(m.pid)
+
+    def says(request):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as s:
+            s.sendall(request)
+            answer = b""
+            while part := s.recv(65536):
+                answer += part
+        return int(answer.split()[1]), b"application/json" in answer
+    assert says(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")[0] == 400
+    assert says(b"BREW /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") == (405, True)
+    assert says(b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n") == (405, True)   # decided by its head
+    assert says(b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n") == (413, True)
+    assert says(b"GET /healthz HTTQ/1.1\r\n\r\n")[0] == 400
+    assert says(b"GET /healthz HTTP/2.0\r\n\r\n")[0] == 505
+    assert says(b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\n\r\n")[0] == 414
+    assert says(b"GET / HTTP/1.1\r\nX: " + b"x" * 40000 + b"\r\n\r\n")[0] == 431
+    assert Control(m, port).ask("GET", "/healthz")[0] == 200
+
+
 def test_without_it_no_port_is_opened(tiny, mount):
     assert listening(mount(tiny).pid) == []
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:http"])
-def test_what_is_no_address_stops_the_start(tiny, mount, address):
-    m = mount(tiny, args=[f"--control-listen={address}"], expect_fail=True)
-    assert m.status == 1 and f"cannot listen on {address}" in m.log_text() and "ADDRESS:PORT" in m.log_text()
+def test_what_is_no_address_stops_the_start_before_anything_is_made(tiny, mount, tmp_path, address):
+    m = mount(tiny, cache=tmp_path / "none", args=[f"--control-listen={address}"], expect_fail=True)
+    assert m.status == 2 and f'"{address}" of "control-listen"' in m.log_text() and "ADDRESS:PORT" in m.log_text()
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_port_that_is_taken_stops_the_start(tiny, mount):
@@ -269,6 +322,24 @@ def test_why_says_what_it_cannot_know(tiny, mount):
     assert c.why(m.file(REPO, "config.json"))["state"] == "absent"      # what is known needs no hub
 
 
+def test_what_does_not_move_says_since_when_and_why(tiny, mount):
+    m = mount(tiny, timeout=20)
+    c = Control(m)
+    stat(weights(m))
+    with tiny.fault(BYTES, "status", code=503):
+        ended = background(read, weights(m), 0, 1000, step=1000)
+
+        def stuck():
+            found = [t for t in c.transfers() if t["path"] == "model.safetensors"]
+            return found and found[0]["silent_seconds"] >= 3 and found[0]
+        t = eventually(stuck, DEADLINE)
+        assert t, c.transfers()
+        assert "HTTP 503" in t["last_error"]["message"] and t["last_error"]["source"] == tiny.url and t["waiting"] >= 1
+        assert "HTTP 503" in c.why(weights(m))["last_error"]["message"]
+    assert ended() is None
+    assert read(weights(m)) == BIG
+
+
 def test_why_remembers_the_last_failure(tiny, mount):
     m = mount(tiny)
     c = Control(m)
@@ -314,6 +385,38 @@ def test_a_pin_fetches_all_and_its_progress_can_be_watched(tiny, mount):
     assert read(weights(m)) == BIG
 
 
+def test_a_pin_that_a_full_disk_does_not_take_is_refused(tiny, mount, tmp_path):
+    with small_disk(tmp_path / "disk", "32m") as disk:
+        m = mount(tiny, cache=disk / "cache")
+        c = Control(m)
+        with full(disk):
+            assert c.refused("POST", "/v1/pin", {"repo": REPO}) == (507, "no_space")
+            assert c.get("/v1/cache")["pins"] == []
+        assert c.finish(c.post("/v1/pin", {"repo": REPO}))["state"] == "done"
+        m.stop()
+
+
+def test_a_pin_outlives_its_job(tiny, mount, tmp_path):
+    m = mount(tiny, cache=tmp_path / "cache")
+    c = Control(m)
+    tiny.rate(200_000)
+    job = c.post("/v1/pin", {"repo": REPO})
+    c.get(f"/v1/jobs/{job['id']}", "DELETE")
+    assert c.finish(job)["state"] == "canceled" and len(c.get("/v1/cache")["pins"]) == 1
+    m.stop()
+    tiny.rate(None)
+    c = Control(mount(tiny, cache=tmp_path / "cache", root=m.root))
+    assert eventually(lambda: [j["state"] for j in c.get("/v1/jobs")["jobs"]] == ["done"], 20)
+
+
+def test_offline_what_is_not_here_is_said_to_be_so(tiny, mount):
+    c = Control(mount(tiny, args=["--offline"]))
+    assert c.refused("GET", "/v1/why?path=files/org/tiny/x") == (503, "offline")
+    end = c.finish(c.post("/v1/pull", {"repo": REPO}))
+    assert end["state"] == "failed" and "--offline" in end["error"]
+    assert c.refused("POST", "/v1/evict", {"repo": REPO}) == (404, "no_repository")
+
+
 def test_a_pull_that_cannot_be_had_says_so(tiny, mount):
     m = mount(tiny)
     c = Control(m)
@@ -342,7 +445,8 @@ def test_a_scrub_reads_all_again(tiny, mount):
     c = Control(m)
     assert read(weights(m)) == BIG and sealed(weights(m))
     end = c.finish(c.post("/v1/scrub"))
-    assert (end["kind"], end["state"], end["bad"]) == ("scrub", "done", 0) and end["bytes_done"] >= len(BIG)
+    assert (end["kind"], end["state"], end["bad"]) == ("scrub", "done", 0)
+    assert end["bytes_done"] == end["bytes_total"] >= len(BIG)
 
 
 def test_limits_hold_from_the_moment_they_are_set(tiny, mount):
@@ -360,6 +464,8 @@ def test_limits_hold_from_the_moment_they_are_set(tiny, mount):
     assert read(m.file(REPO, "sub/other.safetensors")) == OTHER
     assert time.monotonic() - begun < limited / 2
     assert c.refused("PUT", "/v1/limits", {"total": -1}) == (400, "bad_request")
+    assert c.refused("PUT", "/v1/limits", {"totl": 1}) == (400, "bad_request")
+    assert c.get("/v1/limits")["total"] == 0
 
 
 # ---- the cache ----

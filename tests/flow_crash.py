@@ -1,4 +1,5 @@
 """Power cuts at every single change of the cache: the next start needs no hand, tells no lie, and fetches nothing twice."""
+import http.client
 import os
 import random
 import struct
@@ -64,7 +65,7 @@ class Lives:
             m = self.begin(at, torn, cache)
             live(m)
             m.stop()
-        except (AssertionError, OSError, ValueError) as error:
+        except (AssertionError, OSError, ValueError, LookupError, http.client.HTTPException) as error:
             self.died += 1
             if m and m.status is None:
                 if not eventually(lambda: not m.alive(), 5):
@@ -100,7 +101,8 @@ def test_a_cut_at_any_change(repos, mount, tmp_path, torn):
     assert total > 60
     points = range(1, total + 1) if not POINTS else sorted(dice.sample(range(1, total + 1), min(POINTS, total)))
     blobs = {name: (data, repos.repo(repo).blob(name).etag) for repo, name, data in (
-        ("org/one", "whole.safetensors", WHOLE), ("org/one", "half.safetensors", HALF), ("org/two", "pinned.safetensors", PINNED))}
+        ("org/one", "whole.safetensors", WHOLE), ("org/one", "half.safetensors", HALF), ("org/two", "pinned.safetensors", PINNED),
+        ("org/three", "gone.safetensors", GONE))}
     for at in points:
         cache = lives.cut(at, torn)
         had = {name: kept(cache, *blob) for name, blob in blobs.items()} if cache.exists() else dict.fromkeys(blobs, 0)
@@ -110,6 +112,7 @@ def test_a_cut_at_any_change(repos, mount, tmp_path, torn):
         assert read(m.file("org/one", "whole.safetensors")) == WHOLE, where
         assert read(m.file("org/one", "half.safetensors")) == HALF, where
         assert read(m.file("org/two", "pinned.safetensors")) == PINNED, where
+        assert read(m.file("org/three", "gone.safetensors")) == GONE, where
         assert read(m.file("org/one", "config.json")) == SMALL, where
         for name, (data, _) in blobs.items():
             # What was written but not recorded is lost; nothing else is. A chunk torn by the cut itself may be, too.

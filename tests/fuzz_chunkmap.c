@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Input: the chunk map of a blob, after a kill. Its bytes are zeros, so no chunk may count as
  * present but by the right sum, and what the store counts is what it says of each chunk. */
-#include "daemon/store.h"
+#include "daemon/cache/store.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/file.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/workdir.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -48,9 +48,11 @@ static void put_files(const uint8_t *map, size_t len)
 
 	assert(r == 0);
 	close(fd);
-	fd = openat(dir.dirfd, "blobs/aa/" ETAG ".map", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-		    0600);
+	/* Not emptied first: for a file that is written anew so, ext4 waits for the disk. */
+	fd = openat(dir.dirfd, "blobs/aa/" ETAG ".map", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	r = fd < 0 ? -1 : file_pwrite(fd, map, len, 0);
+	assert(r == 0);
+	r = ftruncate(fd, (off_t)len);
 	assert(r == 0);
 	close(fd);
 }

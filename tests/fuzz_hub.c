@@ -4,7 +4,7 @@
  * by this file, so heads reach httpc_head, hub, hub_json, hub_range and location with no network
  * in between. Whatever they say, the token stays with its hub and the sink gets the bytes of its
  * range, or the call fails. */
-#include "daemon/hub.h"
+#include "daemon/hub/hub.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -181,7 +181,8 @@ static void call_manifest(struct hub *h)
 {
 	CLEANUP(manifest_freep) struct manifest *m = NULL;
 	CLEANUP(buf_free) struct buf why = { 0 };
-	int r = hub_get_manifest(h, &id, COMMIT, NULL, &m, &why, NULL);
+	uint32_t left_out;
+	int r = hub_get_manifest(h, &id, COMMIT, NULL, &m, &why, &left_out, NULL);
 
 	assert(r <= 0 && (r < 0 || m));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Input: a page of a tree listing, or "P" and a packed manifest whose sum is made right here.
  * Whatever comes out is walked, and must survive being packed. */
-#include "daemon/manifest.h"
+#include "daemon/model/manifest.h"
 
 #include <assert.h>
 #include <string.h>

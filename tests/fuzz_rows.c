@@ -4,7 +4,7 @@
  * pages first. A value that begins with 'S' in the table of commits gets a right sum, so that a
  * manifest's insides are reached, too. Whatever the rows say, what is known from them is
  * well-formed. */
-#include "daemon/known.h"
+#include "daemon/names/known.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,12 +14,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/kv.h"
 #include "daemon/base/log.h"
-#include "daemon/catalog_mend.h"
+#include "daemon/cache/catalog_docs.h"
+#include "daemon/cache/catalog_mend.h"
+#include "daemon/cache/shelf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define ROWS_MAX 32
-#define TABLES 6
+#define TABLES 7
 #define TABLE_COMMIT 3
 #define KEY_MAX 511
 
@@ -82,7 +84,7 @@ int kv_del(struct kv *kv UNUSED, unsigned table UNUSED, struct kv_key key UNUSED
 	return 0;
 }
 
-int kv_write(struct kv *kv UNUSED, kv_write_fn fn, void *arg)
+int kv_write(struct kv *kv UNUSED, kv_txn_fn fn, void *arg)
 {
 	return fn(NULL, arg);
 }
@@ -94,6 +96,11 @@ int kv_txn_put(struct kv_txn *t UNUSED, unsigned table UNUSED, struct kv_key key
 }
 
 int kv_txn_del(struct kv_txn *t UNUSED, unsigned table UNUSED, struct kv_key key UNUSED)
+{
+	return 0;
+}
+
+uint64_t kv_map_bytes(struct kv *kv UNUSED)
 {
 	return 0;
 }
@@ -195,8 +202,35 @@ static int on_pin(void *arg UNUSED, const char *key, const char *revision, const
 	return 0;
 }
 
+static int on_doc(void *arg, const struct catalog_doc *doc)
+{
+	assert(hex_is(doc->name, DOC_NAME_HEX));
+	return buf_add(arg, doc->name, sizeof(doc->name));
+}
+
+static void look_at_docs(struct catalog *c)
+{
+	CLEANUP(buf_free) struct buf names = { 0 };
+	struct shelf *s = NULL;
+
+	assert(catalog_each_doc(c, on_doc, &names) == 0 && shelf_new(c, 1 << 20, &s) == 0);
+	for (size_t at = 0; at < names.len; at += DOC_NAME_HEX + 1) {
+		CLEANUP(buf_free) struct buf text = { 0 };
+		CLEANUP(buf_free) struct buf next = { 0 };
+		struct shelf_note note;
+
+		if (shelf_find(s, names.data + at, &note) == 0) {
+			assert(note.age_ms >= 0);
+			if (shelf_get(s, names.data + at, &text, &next) == 0)
+				assert(strlen(buf_str(&text)) == text.len);
+		}
+	}
+	shelf_free(s);
+}
+
 static void look(struct catalog *c)
 {
+	look_at_docs(c);
 	look_at_blobs(c);
 	catalog_each_pin(c, on_pin, NULL);
 	if (known_new(c, &known) < 0)

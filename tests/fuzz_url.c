@@ -7,9 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "daemon/location.h"
-#include "daemon/repo_id.h"
-#include "fs/hub_url.h"
+#include "daemon/hub/hub_url.h"
+#include "daemon/hub/location.h"
+#include "daemon/model/repo_id.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

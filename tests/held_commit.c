@@ -11,7 +11,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/fake_source.h"
 
 #define MIB CHUNK_BYTES
@@ -244,7 +244,7 @@ static void ignore_wrong(void *arg UNUSED, const char *etag UNUSED)
 {
 }
 
-static int never_room(void *arg UNUSED)
+static int never_room(void *arg UNUSED, int refusal UNUSED)
 {
 	return 0;
 }
@@ -270,7 +270,7 @@ void held_commit_init(struct held_commit *c)
 	conf.sources = c->sources;
 	conf.source_count = 1;
 	conf.make_room = never_room;
-	conf.on_wrong = ignore_wrong;
+	conf.outcry.on_wrong = ignore_wrong;
 	assert_int_equal(fetch_new(&conf, &c->fetch), 0);
 }
 
@@ -324,6 +324,15 @@ static bool is_running(struct held_commit *c)
 	running = c->running;
 	lock_drop(&c->lock);
 	return running;
+}
+
+bool held_commit_await_idle(struct held_commit *c)
+{
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+
+	while (is_running(c) && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	return !is_running(c);
 }
 
 bool held_commit_is_quiet(struct held_commit *c)

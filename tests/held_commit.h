@@ -16,9 +16,9 @@
 
 #include <stdbool.h>
 
-#include "daemon/catalog.h"
-#include "daemon/fetch.h"
-#include "daemon/known.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/fetch/fetch.h"
+#include "daemon/names/known.h"
 #include "tests/workdir.h"
 
 #define HELD_SMALL_FILES 300
@@ -60,6 +60,8 @@ uint64_t held_commit_given_in_all(struct held_commit *c);
 /* True once it gave exactly so many / the file is sealed; false if that takes too long. */
 bool held_commit_await_given(struct held_commit *c, const char *path, uint64_t bytes);
 bool held_commit_await_sealed(struct held_commit *c, const char *path);
+/* Waits until no request runs: bytes are in the cache a moment before they count as given. */
+bool held_commit_await_idle(struct held_commit *c);
 /* Waits until no request runs and nothing more is given for a while; true. */
 bool held_commit_is_quiet(struct held_commit *c);
 

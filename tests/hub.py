@@ -125,7 +125,7 @@ class Commit:
                 last = last.parent
             item["lastCommit"] = {"id": last.id, "title": last.title, "date": last.date}
             if item["type"] == "file":
-                item["securityFileStatus"] = {"status": "safe"}
+                item["securityFileStatus"] = {"status": "safe", "avScan": None, "pickleImportScan": None}
         return item
 
     def _oid(self, path):
@@ -140,6 +140,7 @@ class Repo:
         self.private, self.gated, self.disabled, self.renamed_to = private, gated, disabled, renamed_to
         self.refs = {}              # full name: commit id
         self.commits = {}
+        self.more = {}              # what else is told of it: {"tags": […], "likes": 7}
 
     def commit(self, files, date=None, title=None, branch="main"):
         """Lays files over the head of a branch (None removes one), moves the branch, returns the commit id.
@@ -448,7 +449,7 @@ class Hub:
                                  | ({"lfs": {"size": b.size, "sha256": b.sha256, "pointerSize": len(b.pointer)}} if blobs and b.lfs else {})
                                  for n, b in files]
             about["usedStorage"] = sum(b.size for _, b in files)
-        return about
+        return about | repo.more
 
     def _info(self, q, repo, rest):
         commit = self._revision(repo, rest)[0] if rest or repo.commits else None

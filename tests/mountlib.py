@@ -102,12 +102,19 @@ def fails(call, *args, **kw):
     return None
 
 
-def eventually(check, seconds=20, every=0.05):
+def eventually(check, seconds=60, every=0.05):
     """Asks until check() is true; its last value."""
     until = time.monotonic() + seconds
     while not (value := check()) and time.monotonic() < until:
         time.sleep(every)
     return value
+
+
+def freeze(pid, seconds=DEADLINE):
+    """SIGSTOP, and back when every thread has stopped: the signal is only on its way when kill() returns."""
+    os.kill(pid, signal.SIGSTOP)
+    states = lambda: {stat.read_text().rsplit(")", 1)[1].split()[0] for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")}
+    assert eventually(lambda: states() == {"T"}, seconds), states()
 
 
 def mounts_below(directory):

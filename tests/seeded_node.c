@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/store.h"
+#include "daemon/cache/store.h"
 
 #define MODEL "models/org/model"
 #define MIRROR "models/mirror/model"

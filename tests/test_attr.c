@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
-#include "daemon/chunkmap.h"
+#include "daemon/cache/chunkmap.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"

@@ -111,6 +111,18 @@ static void integers_are_little_endian(UNUSED void **state)
 	assert_memory_equal(b.data, "\1\2\3\4\5\6\7\10\11\12\13\14", 12);
 }
 
+static void digits_are_those_of_the_number(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	buf_add_digits(&b, 0);
+	buf_add_str(&b, " ");
+	buf_add_digits(&b, 1090);
+	buf_add_str(&b, " ");
+	buf_add_digits(&b, UINT64_MAX);
+	assert_string_equal(buf_str(&b), "0 1090 18446744073709551615");
+}
+
 static void hex_goes_out_and_comes_back(UNUSED void **state)
 {
 	const uint8_t bytes[] = { 0x00, 0x7f, 0xff, 0xa5 };
@@ -146,9 +158,26 @@ static void only_exact_lower_case_is_hex(UNUSED void **state)
 	assert_false(hex_is("0ag9", 4));
 }
 
+static void blanks_are_taken_off_the_end_alone(void **state)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	(void)state;
+	buf_trim_end(&b);
+	assert_int_equal(b.len, 0);
+	buf_add_str(&b, " a b \t\r\n");
+	buf_trim_end(&b);
+	assert_string_equal(buf_str(&b), " a b");
+	buf_clear(&b);
+	buf_add_str(&b, " \n");
+	buf_trim_end(&b);
+	assert_string_equal(buf_str(&b), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(blanks_are_taken_off_the_end_alone),
 		cmocka_unit_test(appends_follow_each_other_and_end_in_nul),
 		cmocka_unit_test(growth_keeps_every_byte),
 		cmocka_unit_test(an_unwritten_buffer_reads_as_an_empty_string),
@@ -158,6 +187,7 @@ int main(void)
 		cmocka_unit_test(take_moves_the_bytes_out),
 		cmocka_unit_test(take_of_an_unwritten_buffer_is_a_string_too),
 		cmocka_unit_test(integers_are_little_endian),
+		cmocka_unit_test(digits_are_those_of_the_number),
 		cmocka_unit_test(hex_goes_out_and_comes_back),
 		cmocka_unit_test(hex_of_wrong_length_or_letters_is_refused),
 		cmocka_unit_test(only_exact_lower_case_is_hex),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/catalog.h"
+#include "daemon/cache/catalog.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -180,6 +180,24 @@ static void a_blob_row_comes_back(void **state)
 	assert_false(back.sealed);
 	assert_int_equal(catalog_del_blob(c, ETAG), 0);
 	assert_int_equal(catalog_get_blob(c, ETAG, &back), -ENOENT);
+	catalog_close(c);
+}
+
+static void without_its_seal_a_row_says_only_that_the_blob_was_wrong(void **state)
+{
+	struct catalog_blob row = { .size = 20000002, .sealed = true };
+	struct catalog *c = open_catalog(*state);
+	struct catalog_blob back;
+
+	assert_int_equal(catalog_unseal_blob(c, ETAG), 0);
+	assert_int_equal(catalog_put_blob(c, ETAG, &row), 0);
+	assert_int_equal(catalog_unseal_blob(c, ETAG), 0);
+	assert_int_equal(catalog_get_blob(c, ETAG, &back), -ENOENT);
+	row.distrusted = true;
+	assert_int_equal(catalog_put_blob(c, ETAG, &row), 0);
+	assert_int_equal(catalog_unseal_blob(c, ETAG), 0);
+	assert_int_equal(catalog_get_blob(c, ETAG, &back), 0);
+	assert_true(back.distrusted && !back.sealed && back.size == row.size);
 	catalog_close(c);
 }
 
@@ -422,6 +440,7 @@ int main(void)
 		TEST(a_name_that_is_too_long_is_refused),
 		TEST(a_commit_comes_back_with_its_files),
 		TEST(a_blob_row_comes_back),
+		TEST(without_its_seal_a_row_says_only_that_the_blob_was_wrong),
 		TEST(damaged_rows_are_not_believed),
 		TEST(a_newer_version_is_refused),
 		TEST(what_is_no_index_is_put_aside),

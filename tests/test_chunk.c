@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/chunkmap.h"
+#include "daemon/cache/chunkmap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 
 #define SIZE (2 * CHUNK_BYTES + 100) /* three chunks, the last a short one */
 

@@ -46,6 +46,21 @@ static void utc_dates_are_understood(UNUSED void **state)
 	assert_int_equal(clock_parse_iso("2024-02-29T23:59:60Z"), 1709251200);
 }
 
+static void dates_are_printed_as_they_are_understood(UNUSED void **state)
+{
+	char text[CLOCK_ISO_MAX];
+
+	clock_print_iso(INT64_C(1704164645006), text);
+	assert_string_equal(text, "2024-01-02T03:04:05.006Z");
+	assert_int_equal(clock_parse_iso(text), 1704164645);
+	clock_print_iso(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+	clock_print_iso(INT64_C(253402300799999), text);
+	assert_string_equal(text, "9999-12-31T23:59:59.999Z");
+	clock_print_iso(-1, text); /* nothing is that old */
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
 static void other_texts_are_no_dates(UNUSED void **state)
 {
 	static const char *const bad[] = {
@@ -79,6 +94,7 @@ int main(void)
 		cmocka_unit_test(no_time_to_sleep_returns_at_once),
 		cmocka_unit_test(wall_time_is_the_systems),
 		cmocka_unit_test(utc_dates_are_understood),
+		cmocka_unit_test(dates_are_printed_as_they_are_understood),
 		cmocka_unit_test(other_texts_are_no_dates),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/base/conf.h"
+#include "daemon/base/conf_value.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -333,13 +334,13 @@ static void bytes_have_units(UNUSED void **state)
 {
 	uint64_t n = 7;
 
-	assert_int_equal(conf_parse_bytes("0", &n), 0);
+	assert_int_equal(conf_value_bytes("0", &n), 0);
 	assert_true(n == 0);
-	assert_int_equal(conf_parse_bytes("1KB", &n), 0);
+	assert_int_equal(conf_value_bytes("1KB", &n), 0);
 	assert_true(n == 1000);
-	assert_int_equal(conf_parse_bytes("3 KiB", &n), 0);
+	assert_int_equal(conf_value_bytes("3 KiB", &n), 0);
 	assert_true(n == 3072);
-	assert_int_equal(conf_parse_bytes("18446744073709551615", &n), 0);
+	assert_int_equal(conf_value_bytes("18446744073709551615", &n), 0);
 	assert_true(n == UINT64_MAX);
 }
 
@@ -352,11 +353,34 @@ static void other_units_are_refused(UNUSED void **state)
 	uint64_t n = 7;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_int_equal(conf_parse_bytes(bad[i], &n), -EINVAL);
+		assert_int_equal(conf_value_bytes(bad[i], &n), -EINVAL);
 	assert_true(n == 7);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+static void what_is_live_is_taken_and_the_rest_is_named(void **state)
+{
+	struct test *t = *state;
+	static const char *const live[] = { "timeout", "token-file", "hub" };
+	struct settings fresh = { 0 };
+
+	assert_int_equal(conf_defaults(&table, &fresh), 0);
+	assert_int_equal(conf_set(&table, &fresh, "timeout", "7", &t->why), 0);
+	assert_int_equal(conf_set(&table, &fresh, "token-file", "/t", &t->why), 0);
+	assert_int_equal(conf_set(&table, &fresh, "hub", "https://c", &t->why), 0);
+	assert_int_equal(conf_set(&table, &fresh, "threads", "9", &t->why), 0);
+	assert_int_equal(conf_set(&table, &fresh, "pin", "a/b", &t->why), 0);
+	conf_renew(&table, &t->s, &fresh, live, ARRAY_LEN(live), &t->why);
+	assert_string_equal(buf_str(&t->why), "threads, pin");
+	assert_int_equal(t->s.timeout, 7);
+	assert_string_equal(t->s.token_file, "/t");
+	assert_int_equal(t->s.hubs.count, 1);
+	assert_int_equal(t->s.threads, 8);
+	assert_int_equal(fresh.timeout, 30);
+	assert_null(fresh.token_file);
+	conf_fini(&table, &fresh);
+}
 
 int main(void)
 {
@@ -374,6 +398,7 @@ int main(void)
 		TEST(a_nul_in_a_file_hides_nothing),
 		TEST(mount_options_set_ours_and_hand_on_the_rest),
 		TEST(a_wrong_mount_option_is_refused),
+		TEST(what_is_live_is_taken_and_the_rest_is_named),
 		TEST(help_wraps_at_80_columns),
 		TEST(markdown_has_a_row_a_parameter),
 		TEST(bytes_have_units),

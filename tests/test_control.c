@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control socket over a seeded node, asked as a client would. What needs a mount is in
  * flow_control.py. */
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +44,11 @@ static unsigned under_way(UNUSED void *arg, int64_t *ret_oldest_ms)
 	return 3;
 }
 
+static void count(UNUSED void *arg, struct control_counts *ret)
+{
+	*ret = (struct control_counts){ .inodes = 21, .scratch_bytes = 22, .scratch_nodes = 23 };
+}
+
 static void find(UNUSED void *arg, const char *path,
 		 void (*found)(void *ctx, int r, const struct control_file *f), void *ctx)
 {
@@ -82,13 +87,14 @@ static int set_up(void **state)
 		.mountpoint = "/models",
 		.passthrough_why_not = why_not,
 		.under_way = under_way,
+		.count = count,
 		.find = find,
 	};
 	conf.node = f->seeded->node;
 	conf.keeper = f->keeper;
 	conf.face = &f->face;
 	conf.cache_dir = f->seeded->dir.path;
-	f->port = 20000 + (int)getpid() % 30000;
+	f->port = 20000 + (int)getpid() % 10000; /* below those the kernel gives */
 	for (int i = 0; i < 50 && !f->control; i++) {
 		char address[32];
 
@@ -107,7 +113,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	keeper_stop(f->keeper);
-	control_stop(f->control);
+	assert_true(control_stop(f->control));
 	assert_int_equal(faccessat(f->seeded->dir.dirfd, CONTROL_SOCKET, F_OK, 0), -1);
 	keeper_free(f->keeper);
 	seeded_node_teardown((void **)&f->seeded);
@@ -238,7 +244,7 @@ static void what_is_no_endpoint_or_method_is_refused(void **state)
 	refused(f, "GET", "/v1/jobs/1/2", "", 404, "no_endpoint");
 	refused(f, "DELETE", "/v1/cache", "", 405, "method_not_allowed");
 	assert_int_equal(ask(f, true, "POST", "/v1/limits", "", &b), 405);
-	assert_non_null(strstr(buf_str(&b), "Allow: GET, PUT\r\n"));
+	assert_non_null(strstr(buf_str(&b), "Allow: GET, HEAD, PUT\r\n"));
 	buf_clear(&b);
 	assert_int_equal(ask(f, true, "HEAD", "/v1/status", "", &b), 200);
 	assert_string_equal(body_of(&b), "");
@@ -257,6 +263,7 @@ static void bad_wishes_are_told_what_is_wrong(void **state)
 		"{\"repo\":\"org/model\",\"type\":7}",
 		"{\"repo\":\"org/model\",\"revision\":\"a..b\"}",
 		"{\"repo\":\"org/model\",\"revision\":[]}",
+		"{\"repo\":\"org/model\",\"Revision\":\"v1\"}",
 	};
 	struct fixture *f = *state;
 
@@ -267,10 +274,40 @@ static void bad_wishes_are_told_what_is_wrong(void **state)
 	refused(f, "POST", "/v1/scrub", "{\"bytes_per_second\":-1}", 400, "bad_request");
 	refused(f, "PUT", "/v1/limits", "{\"total\":\"fast\"}", 400, "bad_request");
 	refused(f, "PUT", "/v1/limits", "7", 400, "bad_request");
+	refused(f, "POST", "/v1/pin", bad[ARRAY_LEN(bad) - 1], 400, "bad_request");
+	refused(f, "POST", "/v1/unpin", bad[ARRAY_LEN(bad) - 1], 400, "bad_request");
+	refused(f, "POST", "/v1/scrub", "{\"rate\":1}", 400, "bad_request");
+	refused(f, "POST", "/v1/scrub", "{\"bytes_per_second\":9000000000000000000}", 400,
+		"bad_request");
+	refused(f, "PUT", "/v1/limits", "{\"total\":1e3}", 400, "bad_request");
+	refused(f, "PUT", "/v1/limits", "{\"total\":99999999999999999999}", 400, "bad_request");
+	refused(f, "PUT", "/v1/limits", "{\"total\":9000000000000000000}", 400, "bad_request");
 	refused(f, "POST", "/v1/unpin", "{\"repo\":\"org/model\"}", 404, "no_pin");
 	refused(f, "POST", "/v1/evict", "{\"repo\":\"org/none\"}", 404, "no_repository");
 	refused(f, "POST", "/v1/evict", "{\"repo\":\"org/model\",\"revision\":\"no\"}", 404,
 		"no_revision");
+}
+
+static void an_unknown_name_is_told_with_the_known_ones(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(jdoc_freep)
+	struct jdoc *d = json(f, "PUT", "/v1/limits", "{\"total\":5,\"demnad\":7}", 400);
+	const char *message = jval_get_str(jdoc_root(d), "message");
+
+	assert_string_equal(message, "there is no \"demnad\" here; there is \"total\", \"demand\", "
+				     "\"ahead\", \"prefetch\", \"background\"");
+	assert_int_equal(node_limits(f->seeded->node).total, 0); /* and nothing was set */
+}
+
+static void what_is_not_known_cannot_be_evicted(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(jdoc_freep)
+	struct jdoc *d = json(f, "POST", "/v1/evict", "{\"repo\":\"org/none\"}", 404);
+
+	assert_string_equal(jval_get_str(jdoc_root(d), "message"),
+			    "nothing of models/org/none is known here");
 }
 
 static void a_pin_is_listed_until_it_is_forgotten(void **state)
@@ -372,6 +409,10 @@ static void metrics_are_in_the_text_format(void **state)
 	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_read_seconds_sum 0.000700\n"));
 	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_wedged_waits_total 0\n"));
 	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_passthrough 1\n"));
+	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_inodes 21\n"));
+	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_scratch_bytes 22\n"));
+	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_scratch_nodes 23\n"));
+	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_index_map_bytes "));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -383,6 +424,8 @@ int main(void)
 		TEST(why_tells_all_of_a_file),
 		TEST(what_is_no_endpoint_or_method_is_refused),
 		TEST(bad_wishes_are_told_what_is_wrong),
+		TEST(an_unknown_name_is_told_with_the_known_ones),
+		TEST(what_is_not_known_cannot_be_evicted),
 		TEST(a_pin_is_listed_until_it_is_forgotten),
 		TEST(events_end_with_their_job),
 		TEST(limits_are_set_one_by_one),

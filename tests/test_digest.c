@@ -48,6 +48,49 @@ static void sha1_is_gits_blob_id(UNUSED void **state)
 			    "ce013625030ba8dba906f756967f9e9ca394464a");
 }
 
+/* git hash-object -t tree /dev/null, and of one file "a" that holds nothing. */
+static void objects_have_the_ids_git_gives_them(UNUSED void **state)
+{
+	static const char entry[] = "100644 a\0\xe6\x9d\xe2\x9b\xb2\xd1\xd6\x43\x4b\x8b\x29\xae"
+				    "\x77\x5a\xd8\xc2\xe4\x8c\x53\x91";
+	char hex[41];
+	uint8_t id[20];
+
+	assert_int_equal(digest_git_object("tree", "", 0, id), 0);
+	hex_print(id, sizeof(id), hex);
+	assert_string_equal(hex, "4b825dc642cb6eb9a060e54bf8d69288fbee4904");
+	assert_int_equal(digest_git_object("tree", entry, sizeof(entry) - 1, id), 0);
+	hex_print(id, sizeof(id), hex);
+	assert_string_equal(hex, "496d6428b9cf92981dc9495211e6e1120fb6f2ba");
+}
+
+/* RFC 4231, test cases 2 and 6. */
+static void hmac_is_the_published_function(UNUSED void **state)
+{
+	static const char data[] = "Test Using Larger Than Block-Size Key - Hash Key First";
+	uint8_t key[131], mac[32];
+	char hex[65];
+
+	assert_int_equal(digest_hmac("Jefe", 4, "what do ya want for nothing?", 28, mac), 0);
+	hex_print(mac, sizeof(mac), hex);
+	assert_string_equal(hex,
+			    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, sizeof(key));
+	assert_int_equal(digest_hmac(key, sizeof(key), data, strlen(data), mac), 0);
+	hex_print(mac, sizeof(mac), hex);
+	assert_string_equal(hex,
+			    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+static void digests_are_the_same_or_not(UNUSED void **state)
+{
+	static const uint8_t a[] = { 1, 2, 3 }, b[] = { 1, 2, 4 };
+
+	assert_true(digest_same(a, a, 3));
+	assert_true(digest_same(a, b, 2));
+	assert_false(digest_same(a, b, 3));
+}
+
 static void pieces_do_not_matter_but_bytes_do(UNUSED void **state)
 {
 	char whole[DIGEST_HEX_MAX + 1];
@@ -112,6 +155,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_is_of_the_bytes_alone),
 		cmocka_unit_test(sha1_is_gits_blob_id),
+		cmocka_unit_test(objects_have_the_ids_git_gives_them),
+		cmocka_unit_test(hmac_is_the_published_function),
+		cmocka_unit_test(digests_are_the_same_or_not),
 		cmocka_unit_test(pieces_do_not_matter_but_bytes_do),
 		cmocka_unit_test(the_announced_size_is_part_of_a_git_id),
 		cmocka_unit_test(nothing_can_be_freed),

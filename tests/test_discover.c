@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two scripted hubs, in order of preference; what was asked and what is known afterwards. */
-#include "daemon/discover.h"
+#include "daemon/names/discover.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,6 +37,9 @@
 
 #define HUBS 2
 #define DOWN_MS 300
+#define TIMEOUT_MS 10000
+#define PATIENCE_MS 200
+#define SILENCE_MS 600
 
 struct fixture {
 	struct workdir dir;
@@ -56,8 +59,9 @@ static void open_hub(struct fixture *f, unsigned i)
 {
 	struct hub_conf conf = {
 		.http = f->http,
-		.timeout_ms = 2000,
+		.timeout_ms = TIMEOUT_MS,
 		.down_ms = DOWN_MS,
+		.silent_ms = TIMEOUT_MS,
 		.metrics = &f->metrics[i],
 	};
 
@@ -66,9 +70,9 @@ static void open_hub(struct fixture *f, unsigned i)
 	assert_int_equal(hub_new(&conf, &f->hubs[i]), 0);
 }
 
-static int setup(void **state)
+static int start(void **state, int64_t stall_ms)
 {
-	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 1000 };
+	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = stall_ms };
 	struct fixture *f = calloc(1, sizeof(*f));
 	CLEANUP(buf_free) struct buf why = { 0 };
 
@@ -82,11 +86,24 @@ static int setup(void **state)
 	for (unsigned i = 0; i < HUBS; i++)
 		open_hub(f, i);
 	f->job.stop = &f->stop;
-	f->discover = (struct discover){
-		.known = f->known, .hubs = f->hubs, .hub_count = HUBS, .give_up_ms = 5000
-	};
+	f->discover = (struct discover){ .known = f->known,
+					 .hubs = f->hubs,
+					 .hub_count = HUBS,
+					 .patience_ms = PATIENCE_MS,
+					 .give_up_ms = 5000 };
 	*state = f;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return start(state, 1000);
+}
+
+/* A client that waits for a silent hub longer than a question may take. */
+static int setup_patient(void **state)
+{
+	return start(state, TIMEOUT_MS);
 }
 
 static int teardown(void **state)
@@ -213,6 +230,42 @@ static void test_the_next_hub_is_asked(void **state)
 	assert_int_equal(asked(f, 1, DEV), ARRAY_LEN(first));
 }
 
+static void add_silent(struct fixture *f, unsigned hub, const char *target, const char *body)
+{
+	fake_origin_add(
+		f->origins[hub], target,
+		(struct fake_answer){ .status = 200, .body = body, .before_ms = SILENCE_MS });
+}
+
+static void test_who_hangs_is_waited_for_only_once_while_another_has_the_answer(void **state)
+{
+	struct fixture *f = *state;
+	int64_t start = clock_ms();
+
+	add_silent(f, 0, API, REVISION(A));
+	add_silent(f, 0, TREE(B), FILES("a"));
+	set(f, 1, API, 200, NULL, REVISION(B));
+	set(f, 1, TREE(B), 200, NULL, FILES("b"));
+	assert_int_equal(find_repo(f), 0);
+	assert_true(clock_ms() - start < SILENCE_MS);
+	check_ref(f, "main", B);
+	check_files(f, B, "b");
+	assert_int_equal(asked(f, 0, TREE(B)), 0);
+}
+
+static void test_who_hangs_is_waited_for_when_no_other_has_the_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	add_silent(f, 0, API, REVISION(A));
+	set(f, 0, TREE(A), 200, NULL, FILES("a"));
+	set(f, 1, API, 404, NO_REPO, NULL);
+	assert_int_equal(find_repo(f), 0);
+	check_ref(f, "main", A);
+	assert_int_equal(asked(f, 0, API), 2);
+	assert_int_equal(asked(f, 1, API), 1);
+}
+
 static void test_which_verdict_counts(void **state)
 {
 	static const struct {
@@ -305,6 +358,61 @@ static void test_stopping_ends_the_pauses(void **state)
 	assert_true(clock_ms() - start < 5000);
 }
 
+static int nothing(struct fixture *f, bool open_counts)
+{
+	int r = discover_nothing(&f->discover, &f->job, &f->id, open_counts);
+
+	assert_null(known_repo(f->known, &f->id));
+	return r;
+}
+
+#define INFO(private) "{\"id\":\"org/name\",\"sha\":\"" A "\",\"private\":" private "}"
+
+static void test_what_may_not_be_seen_is_asked_for_as_what_is_not_there(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, 0, API, 200, NULL, INFO("true"));
+	set(f, 1, API, 404, NO_REPO, NULL);
+	assert_int_equal(nothing(f, true), ERR_NOREPO);
+	assert_int_equal(asked(f, 0, API), 1);
+	assert_int_equal(asked(f, 1, API), 1);
+	set(f, 1, API, 403, "", NULL);
+	assert_int_equal(nothing(f, false), -EACCES);
+	set(f, 0, API, 404, NO_REPO, NULL); /* as of what is not there */
+	assert_int_equal(find_repo(f), -EACCES);
+}
+
+static void test_what_is_gated_is_not_there_only_for_those_from_whom_it_is_hidden(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, 0, API, 403, GATED, NULL);
+	set(f, 1, API, 404, NO_REPO, NULL);
+	assert_int_equal(nothing(f, true), ERR_GATED);
+	assert_int_equal(nothing(f, false), ERR_NOREPO);
+}
+
+static void test_what_the_first_hub_has_for_everybody_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, 0, API, 200, NULL, INFO("false"));
+	set(f, 1, API, 404, NO_REPO, NULL);
+	assert_int_equal(nothing(f, true), 0);
+	assert_int_equal(asked(f, 1, API), 0);
+	assert_int_equal(nothing(f, false), ERR_NOREPO);
+	assert_int_equal(asked(f, 1, API), 1);
+	set(f, 0, API, 404, NO_REPO, NULL);
+	set(f, 1, API, 200, NULL, INFO("false,\"gated\":false"));
+	assert_int_equal(nothing(f, true), 0);
+	set(f, 1, API, 200, NULL, INFO("false,\"gated\":\"auto\""));
+	assert_int_equal(nothing(f, true), ERR_NOREPO);
+	set(f, 0, API, 200, NULL, REVISION(A)); /* which does not say */
+	set(f, 1, API, 200, NULL, INFO("false"));
+	assert_int_equal(nothing(f, true), ERR_NOREPO);
+}
+
 static void test_a_renamed_repository_has_an_alias(void **state)
 {
 	struct fixture *f = *state;
@@ -320,6 +428,102 @@ static void test_a_renamed_repository_has_an_alias(void **state)
 	assert_ptr_equal(repo_canonical(known_repo(f->known, &f->id)), real);
 	assert_ptr_equal(repo_canonical(real), real);
 	assert_int_equal(asked(f, 0, TREE(A)), 0);
+}
+
+#define NEW_API "/api/models/new/name"
+#define NEW_REVISION(commit) "{\"id\":\"new/name\",\"sha\":\"" commit "\"}"
+
+static void check_called(struct fixture *f, const char *want)
+{
+	struct repo_names names;
+
+	known_names_of(f->known, &f->id, &names);
+	assert_string_equal(names.list[0]->name, want);
+	if (strcmp(want, f->id.name) != 0)
+		assert_string_equal(names.list[1]->name, f->id.name);
+}
+
+static void test_a_new_name_is_heard_when_a_ref_is_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct known_ref known;
+	struct repo_id id;
+
+	set(f, 0, DEV, 200, NULL, NEW_REVISION(A));
+	set(f, 0, TREE(A), 200, NULL, FILES("f"));
+	set(f, 0, NEW_API "/tree/" A "?recursive=true", 200, NULL, FILES("f"));
+	assert_int_equal(find_dev(f), 0); /* who does not care for it */
+	check_called(f, "org/name");
+	f->discover.renames = true;
+	assert_int_equal(discover_ref(&f->discover, &f->job, repo(f), "dev"), 0);
+	check_called(f, "new/name");
+	assert_int_equal(repo_id_parse(REPO_MODEL, "new/name", &id), 0);
+	assert_true(known_get_ref(f->known, known_repo(f->known, &id), "dev", &known));
+	assert_string_equal(known.commit, A);
+}
+
+/* What was known has commit A, and now there is one with that of another name. */
+static void find_new(struct fixture *f, const char *old_is)
+{
+	struct repo_id id;
+
+	set(f, 0, API, 200, NULL, REVISION(A));
+	set(f, 0, TREE(A), 200, NULL, FILES("f"));
+	assert_int_equal(find_repo(f), 0);
+	set(f, 0, API, 200, NULL, old_is);
+	set(f, 0, NEW_API, 200, NULL, NEW_REVISION(A));
+	set(f, 0, NEW_API "/tree/" A "?recursive=true", 200, NULL, FILES("f"));
+	assert_int_equal(repo_id_parse(REPO_MODEL, "new/name", &id), 0);
+	assert_int_equal(discover_repo(&f->discover, &f->job, &id), 0);
+	assert_non_null(known_repo(f->known, &id));
+}
+
+static void test_what_has_the_commit_of_another_may_be_that_one(void **state)
+{
+	struct fixture *f = *state;
+
+	f->discover.renames = true;
+	find_new(f, NEW_REVISION(A));
+	check_called(f, "new/name");
+}
+
+static void test_a_copy_is_another_one(void **state)
+{
+	struct fixture *f = *state;
+
+	f->discover.renames = true;
+	find_new(f, REVISION(A));
+	check_called(f, "org/name");
+}
+
+static void test_who_keeps_to_names_has_both(void **state)
+{
+	struct fixture *f = *state;
+
+	find_new(f, NEW_REVISION(A));
+	check_called(f, "org/name");
+}
+
+static void test_a_name_in_other_letters_is_known_while_nobody_can_be_asked(void **state)
+{
+	struct fixture *f = *state;
+	struct repo_id other;
+	struct repo *real = repo(f);
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "Org/NAME", &other), 0);
+	f->discover.give_up_ms = 300;
+	for (unsigned i = 0; i < HUBS; i++)
+		set(f, i, "/api/models/Org/NAME", 404, NO_REPO, NULL);
+	/* The hubs' own word counts. */
+	assert_int_equal(discover_repo(&f->discover, &f->job, &other), ERR_NOREPO);
+	assert_null(known_repo(f->known, &other));
+	set(f, 1, "/api/models/Org/NAME", 503, NULL, NULL);
+	assert_int_equal(discover_repo(&f->discover, &f->job, &other), 0);
+	assert_ptr_equal(repo_canonical(known_repo(f->known, &other)), real);
+	assert_int_equal(repo_id_parse(REPO_MODEL, "Org/NAMES", &other), 0);
+	assert_int_equal(discover_repo_like(&f->discover, &other), ERR_OFFLINE);
+	assert_int_equal(repo_id_parse(REPO_DATASET, "Org/Name", &other), 0);
+	assert_int_equal(discover_repo_like(&f->discover, &other), ERR_OFFLINE);
 }
 
 static void test_a_repository_without_files_is_there(void **state)
@@ -343,6 +547,41 @@ static void test_a_repository_without_files_is_there(void **state)
 		assert_non_null(known_repo(f->known, &f->id));
 		check_ref(f, "main", NULL);
 		check_files(f, A, NULL);
+	}
+}
+
+/* ---- gone ---- */
+
+static void test_what_is_gone_goes_stays_or_stands(void **state)
+{
+	static const struct {
+		enum discover_gone gone;
+		const char *said;
+		bool stands;
+	} cases[] = {
+		{ DISCOVER_GONE_REFS, NO_REV, false }, { DISCOVER_GONE_REFS, NO_REPO, true },
+		{ DISCOVER_GONE_GOES, NO_REV, false }, { DISCOVER_GONE_GOES, NO_REPO, false },
+		{ DISCOVER_GONE_GOES, GATED, false },  { DISCOVER_GONE_GOES, NULL, true },
+		{ DISCOVER_GONE_STAYS, NO_REV, true }, { DISCOVER_GONE_STAYS, NO_REPO, true },
+		{ DISCOVER_GONE_STAYS, GATED, true },
+	};
+	struct fixture *f = *state;
+
+	f->discover.hub_count = 1;
+	f->discover.give_up_ms = 300;
+	set(f, 0, TREE(A), 200, NULL, FILES("f"));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		bool repo_gone = cases[i].said && strcmp(cases[i].said, NO_REV) != 0;
+		int64_t said_ms;
+
+		set(f, 0, DEV, 200, NULL, REVISION(A));
+		assert_int_equal(find_dev(f), 0);
+		assert_int_equal(known_gone(repo(f), &said_ms), 0);
+		f->discover.gone = cases[i].gone;
+		set(f, 0, DEV, 404, cases[i].said, NULL);
+		assert_int_equal(find_dev(f) == 0, cases[i].stands);
+		check_ref(f, "dev", cases[i].stands ? A : NULL);
+		assert_int_equal(known_gone(repo(f), &said_ms) != 0, repo_gone);
 	}
 }
 
@@ -508,18 +747,30 @@ static void test_it_stands_when_the_repository_is_gone(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_PATIENT(f) cmocka_unit_test_setup_teardown(f, setup_patient, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_repository_comes_with_main),
 		TEST(test_the_next_hub_is_asked),
+		TEST_PATIENT(test_who_hangs_is_waited_for_only_once_while_another_has_the_answer),
+		TEST_PATIENT(test_who_hangs_is_waited_for_when_no_other_has_the_answer),
 		TEST(test_which_verdict_counts),
 		TEST(test_no_hubs),
 		TEST(test_what_passes_is_tried_again),
 		TEST(test_it_gives_up),
 		TEST(test_stopping_ends_the_pauses),
+		TEST(test_what_may_not_be_seen_is_asked_for_as_what_is_not_there),
+		TEST(test_what_is_gated_is_not_there_only_for_those_from_whom_it_is_hidden),
+		TEST(test_what_the_first_hub_has_for_everybody_is_there),
 		TEST(test_a_renamed_repository_has_an_alias),
+		TEST(test_a_new_name_is_heard_when_a_ref_is_asked_for),
+		TEST(test_what_has_the_commit_of_another_may_be_that_one),
+		TEST(test_a_copy_is_another_one),
+		TEST(test_who_keeps_to_names_has_both),
+		TEST(test_a_name_in_other_letters_is_known_while_nobody_can_be_asked),
+		TEST(test_what_is_gone_goes_stays_or_stands),
 		TEST(test_a_repository_without_files_is_there),
 		TEST(test_hostile_lists_are_refused),
 		TEST(test_a_listed_commit_is_not_asked_for),

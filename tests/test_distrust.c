@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/distrust.h"
+#include "daemon/fetch/distrust.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -77,6 +77,9 @@ static void a_source_that_was_wrong_twice_is_not_asked_for_a_time(void **state)
 	assert_int_equal(d.barred_until_ms, 0); /* the other is still asked */
 	distrust_blame(&d, 1, 2, 3000);
 	assert_int_equal(d.barred_until_ms, 3000 + DISTRUST_BAR_MS);
+	assert_int_equal(distrust_shunned(&d, 2, 3001), 3);
+	assert_int_equal(distrust_twice(&d, 2, 3001), 3); /* nor as a last resort */
+	assert_int_equal(distrust_shunned(&d, 2, 3000 + DISTRUST_BAR_MS - 1), 3);
 	assert_int_equal(distrust_shunned(&d, 2, 3000 + DISTRUST_BAR_MS), 0);
 }
 
@@ -90,6 +93,7 @@ static void the_only_source_is_asked_twice_and_then_not_for_a_time(void **state)
 	assert_int_equal(distrust_shunned(&d, 1, 1000), 0);
 	distrust_blame(&d, 1, 1, 2000);
 	assert_int_equal(d.barred_until_ms, 2000 + DISTRUST_BAR_MS);
+	assert_int_equal(distrust_shunned(&d, 1, 2000), 1);
 	distrust_blame(&d, 1, 1, 90000); /* its one more try */
 	assert_int_equal(d.barred_until_ms, 90000 + DISTRUST_BAR_MS);
 	/* Bytes of a former process: nobody here gave them. */

@@ -21,7 +21,6 @@ static void a_row_answers_fuse_http_and_people(UNUSED void **state)
 {
 	assert_int_equal(err_errno(ERR_NOREPO), ENOENT);
 	assert_int_equal(err_http(ERR_NOREPO), 404);
-	assert_string_equal(err_hub_code(ERR_NOREPO), "RepoNotFound");
 	assert_non_null(strstr(err_text(ERR_NOREPO), "no such repository"));
 }
 
@@ -32,6 +31,8 @@ static void every_row_is_complete_and_its_value_its_own(UNUSED void **state)
 		assert_true(err_errno(all[i]) > 0);
 		assert_in_range(err_http(all[i]), 300, 599);
 		assert_true(strlen(err_text(all[i])) > 0);
+		/* It stands within sentences. */
+		assert_false(strchr(".:!?", err_text(all[i])[strlen(err_text(all[i])) - 1]));
 	}
 }
 
@@ -43,7 +44,6 @@ static void an_errno_keeps_its_meaning(UNUSED void **state)
 	assert_int_equal(err_http(-EACCES), 403);
 	assert_int_equal(err_http(-EINVAL), 400);
 	assert_int_equal(err_http(-EIO), 500);
-	assert_string_equal(err_hub_code(-ENOENT), "");
 	assert_string_equal(err_text(-ENOENT), "No such file or directory");
 }
 
@@ -52,7 +52,6 @@ static void an_unknown_code_is_an_io_error(UNUSED void **state)
 	assert_int_equal(err_errno(-4999), EIO);
 	assert_int_equal(err_errno(-9999), EIO);
 	assert_int_equal(err_http(-9999), 500);
-	assert_string_equal(err_hub_code(-9999), "");
 	assert_string_equal(err_text(-9999), "unknown error -9999");
 }
 
@@ -80,6 +79,14 @@ static void a_note_is_about_the_failure_it_was_made_for(UNUSED void **state)
 	assert_string_equal(err_noted(ERR_TLS), "who are you");
 }
 
+static void a_note_is_of_no_later_operation(UNUSED void **state)
+{
+	err_note(ERR_UPSTREAM, "port %d", 80);
+	err_forget_note();
+	assert_string_equal(err_noted(ERR_UPSTREAM), "");
+	assert_string_equal(err_noted(0), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -89,6 +96,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_code_is_an_io_error),
 		cmocka_unit_test(a_hub_code_finds_its_row),
 		cmocka_unit_test(a_note_is_about_the_failure_it_was_made_for),
+		cmocka_unit_test(a_note_is_of_no_later_operation),
 		cmocka_unit_test(a_strange_or_empty_hub_code_finds_none),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/evict.h"
+#include "daemon/cache/evict.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +13,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/err.h"
 #include "daemon/base/log.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
@@ -64,6 +65,19 @@ static void set_used(struct world *w, int i, int64_t used_s)
 	assert_int_equal(utimensat(w->dir.dirfd, path, times, 0), 0);
 }
 
+/* The limits count for who writes, too. */
+static void write_when_there_is_room(struct blob *b, const void *bytes)
+{
+	int r = ERR_FULL;
+
+	for (int i = 0; i < 10000 && r == ERR_FULL; i++) {
+		r = blob_write(b, bytes, MIB, 0);
+		if (r == ERR_FULL)
+			clock_sleep_ms(5);
+	}
+	assert_int_equal(r, 0);
+}
+
 static void make_blob(struct world *w, int i)
 {
 	struct catalog_blob row = { .size = MIB, .sealed = true };
@@ -73,7 +87,7 @@ static void make_blob(struct world *w, int i)
 
 	etag_of(i, etag);
 	memset(bytes, 'x', MIB);
-	assert_int_equal(blob_write(b, bytes, MIB, 0), 0);
+	write_when_there_is_room(b, bytes);
 	assert_int_equal(blob_put_chunk(b, 0, xxh3_of(bytes, MIB)), 0);
 	assert_int_equal(blob_sync(b), 0); /* so that the disk has counted it */
 	assert_int_equal(catalog_put_blob(w->catalog, etag, &row), 0);
@@ -119,11 +133,10 @@ static void start(struct world *w, uint64_t max_bytes, uint64_t min_free_bytes, 
 	struct evict_conf conf = {
 		.store = w->store,
 		.pins = w->pins,
-		.max_bytes = max_bytes,
-		.min_free_bytes = min_free_bytes,
 		.period_ms = period_ms,
 	};
 
+	store_limit(w->store, &(struct cache_limits){ max_bytes, min_free_bytes });
 	assert_int_equal(evict_start(&conf, &w->evict), 0);
 }
 
@@ -145,6 +158,17 @@ static void within_the_limits_nothing_goes(void **state)
 	assert_int_equal(evict_now(w->evict, 0), 0);
 	for (int i = 0; i < BLOBS; i++)
 		assert_true(is_there(w, i));
+}
+
+static void a_limit_that_is_lowered_counts_at_once(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 100 * MIB, 0, LONG_MS);
+	assert_false(evict_now(w->evict, 0));
+	store_limit(w->store, &(struct cache_limits){ 4 * MIB + MIB / 2, 0 });
+	evict_limits_changed(w->evict);
+	assert_true(await_used(w, 4 * MIB));
 }
 
 static void without_a_limit_nothing_goes(void **state)
@@ -210,7 +234,7 @@ static void pin_blob(struct world *w, int i)
 	assert_int_equal(manifest_builder_finish(b, &m, &why), 0);
 	assert_int_equal(catalog_put_commit(w->catalog, pin.key, commit, 1, m), 0);
 	memcpy(pin.commit, commit, sizeof(commit));
-	assert_int_equal(pins_put(w->pins, &pin), 0);
+	assert_int_equal(pins_put(w->pins, &pin, UINT64_MAX), 0);
 }
 
 static void pinned_blobs_stay_until_they_are_unpinned(void **state)
@@ -255,7 +279,8 @@ static void an_open_blob_larger_than_the_budget_loses_what_was_read(void **state
 		assert_int_equal(blob_write(b, bytes, MIB, chunk_start(i)), 0);
 		assert_int_equal(blob_put_chunk(b, i, xxh3_of(bytes, MIB)), 0);
 	}
-	blob_hold(b, 0, 6 * MIB); /* a reader had the first six */
+	blob_hold(b);
+	blob_note_read(b, 0, 6 * MIB); /* a reader had the first six */
 	blob_let_go(b);
 	clock_sleep_ms(3100);
 	start(w, 4 * MIB, 0, 10);
@@ -321,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(within_the_limits_nothing_goes),
+		TEST(a_limit_that_is_lowered_counts_at_once),
 		TEST(without_a_limit_nothing_goes),
 		TEST(what_was_used_longest_ago_goes_first),
 		TEST(open_blobs_stay),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/extents.h"
+#include "daemon/model/extents.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

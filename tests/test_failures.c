@@ -53,11 +53,28 @@ static void the_oldest_makes_room(UNUSED void **state)
 	failures_fini(&all);
 }
 
+/* A transfer that is tried again and again is one that fails, not many. */
+static void one_blob_takes_one_place(UNUSED void **state)
+{
+	static struct failures all;
+	struct failure f;
+
+	failures_init(&all);
+	failures_note(&all, "quiet", "", ERR_DIGEST);
+	for (int i = 0; i < 2 * FAILURES_KEPT; i++)
+		failures_note(&all, "loud", "", i % 2 ? ERR_TIMEOUT : ERR_CUT);
+	assert_true(failures_get(&all, "quiet", &f));
+	assert_true(failures_get(&all, "loud", &f));
+	assert_string_equal(f.text, err_text(ERR_TIMEOUT));
+	failures_fini(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_failure_of_a_blob_is_remembered),
 		cmocka_unit_test(the_oldest_makes_room),
+		cmocka_unit_test(one_blob_takes_one_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

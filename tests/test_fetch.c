@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine that fetches, over two scripted sources: pull, stream and seal together. */
-#include "daemon/fetch.h"
+#include "daemon/fetch/fetch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,13 +11,15 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/file.h"
 #include "daemon/base/log.h"
 #include "daemon/base/wait.h"
-#include "daemon/chunk.h"
-#include "daemon/pull.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/fetch/pull.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
 
@@ -43,17 +45,24 @@ struct world {
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
 	atomic_int rooms_asked;
+	int64_t room_takes_ms;
 	struct lock lock;
 	struct cond cond;
 	unsigned wrong; /* guarded by lock */
 };
 
-static int make_room(void *arg)
+/* Against a limit of the cache one more chunk is the room that can be made. */
+static int make_room(void *arg, int refusal)
 {
 	struct world *w = arg;
+	bool can = atomic_fetch_sub(&w->rooms, 1) > 0;
 
 	atomic_fetch_add(&w->rooms_asked, 1);
-	return atomic_fetch_sub(&w->rooms, 1) > 0;
+	clock_sleep_ms(w->room_takes_ms);
+	if (can && refusal == ERR_FULL)
+		store_limit(w->store,
+			    &(struct cache_limits){ store_used_bytes(w->store) + MIB, 0 });
+	return can;
 }
 
 static void on_wrong(void *arg, const char *etag)
@@ -101,8 +110,7 @@ static void start(struct world *w)
 		.memory_bytes = 64 * MIB,
 		.make_room = make_room,
 		.make_room_arg = w,
-		.on_wrong = on_wrong,
-		.on_wrong_arg = w,
+		.outcry = { .on_wrong = on_wrong, .arg = w },
 	};
 
 	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
@@ -172,6 +180,14 @@ static struct pull *open_file(struct world *w)
 	return p;
 }
 
+static int read_whole(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w,
+		      const void **ret)
+{
+	uint64_t all;
+
+	return fetch_read(f, p, off, len, w, ret, &all);
+}
+
 /* Reads as fs/ does: parks, and asks again when woken. -EBADMSG: bytes that are not the file's. */
 static int read_within(struct world *w, struct pull *p, uint64_t off, uint64_t len,
 		       int64_t timeout_ms)
@@ -182,7 +198,7 @@ static int read_within(struct world *w, struct pull *p, uint64_t off, uint64_t l
 
 	parked_init(&parked, timeout_ms);
 	do {
-		r = fetch_read(w->fetch, p, off, len, &parked.waiter, &data);
+		r = read_whole(w->fetch, p, off, len, &parked.waiter, &data);
 		r = r == PARKED ? parked_wait(&parked) : r < 0 ? r : PARKED;
 		if (r == -ETIME)
 			fetch_leave(w->fetch, &parked.waiter);
@@ -233,7 +249,7 @@ static bool is_parked(struct world *w, struct pull *p, struct parked *parked, ui
 	const void *data;
 
 	parked_init(parked, timeout_ms);
-	return fetch_read(w->fetch, p, off, len, &parked->waiter, &data) == PARKED;
+	return read_whole(w->fetch, p, off, len, &parked->waiter, &data) == PARKED;
 }
 
 /* Lets the whole file come, asking once: bytes that turn out wrong are not asked for again. */
@@ -252,6 +268,36 @@ static int touch_all(struct world *w, struct pull *p)
 }
 
 /* ---- all is well ---- */
+
+static void who_is_content_with_some_gets_the_first_bytes_of_a_slow_one(void **state)
+{
+	struct fake_rule rule = { .act = FAKE_HOLD, .after = 1000 };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	struct parked some, all;
+	const void *data;
+	uint64_t len;
+	int r;
+
+	fake_source_rule(&w->a, &rule);
+	parked_init(&some, LONG_MS);
+	some.waiter.some = true;
+	assert_true(is_parked(w, p, &all, 0, 64 << 10, LONG_MS));
+	r = fetch_read(w->fetch, p, 0, 64 << 10, &some.waiter, &data, &len);
+	if (r == PARKED && (r = parked_wait(&some)) == 0)
+		r = fetch_read(w->fetch, p, 0, 64 << 10, &some.waiter, &data, &len);
+	assert_int_equal(r, 0);
+	assert_in_range(len, 1, 1000);
+	assert_true(fake_bytes_are(SEED, 0, data, len));
+	fetch_done(p, data, len);
+	/* The twin: who wants all of them waits. */
+	assert_int_equal(all.woken, 0);
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&all), 0);
+	parked_fini(&some);
+	parked_fini(&all);
+	fetch_close(w->fetch, p);
+}
 
 static void a_file_is_fetched_once_and_sealed(void **state)
 {
@@ -369,7 +415,7 @@ static void two_handles_share_what_is_fetched(void **state)
 
 static void wanted_bytes_do_not_wait_for_their_chunk(void **state)
 {
-	const struct fake_rule rule = { .act = FAKE_HOLD, .after = 100 * 1000 };
+	const struct fake_rule rule = { .act = FAKE_HOLD, .to = 1, .after = 100 * 1000 };
 	struct world *w = *state;
 	struct pull *p = open_file(w);
 	struct parked parked;
@@ -393,10 +439,10 @@ static void asking_without_a_waiter_starts_nothing(void **state)
 	struct pull *p = open_file(w);
 	const void *data;
 
-	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL, &data), PARKED);
+	assert_int_equal(read_whole(w->fetch, p, 0, 10, NULL, &data), PARKED);
 	assert_int_equal(fake_source_calls(&w->a), 0);
 	assert_int_equal(read_bytes(w, p, 0, 10), 0);
-	assert_int_equal(fetch_read(w->fetch, p, 0, 10, NULL, &data), 0);
+	assert_int_equal(read_whole(w->fetch, p, 0, 10, NULL, &data), 0);
 	fetch_done(p, data, 10);
 	fetch_close(w->fetch, p);
 }
@@ -515,6 +561,30 @@ static void the_second_source_stands_in(void **state)
 	assert_int_equal(fake_source_bytes(&w->a), 0);
 }
 
+static bool yes(struct source *s)
+{
+	(void)s;
+	return true;
+}
+
+static void a_slow_source_is_asked_when_no_other_has_it(void **state)
+{
+	const struct fake_rule refuse = { .act = FAKE_END, .result = ERR_NOENTRY };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	w->a.source.is_slow = yes;
+	assert_int_equal(read_all(w, p), 0);
+	assert_int_equal(fake_source_bytes(&w->a), 0);
+	fetch_close(w->fetch, p);
+	fake_blob(SEED, SIZE - 1, DIGEST_SHA256, &w->what);
+	fake_source_rule(&w->b, &refuse);
+	p = open_file(w);
+	assert_int_equal(read_all(w, p), 0);
+	assert_int_equal(fake_source_bytes(&w->a), SIZE - 1);
+	fetch_close(w->fetch, p);
+}
+
 /* One has no such file for good, the other stumbles: waiting helps. */
 static void a_refusal_here_does_not_make_a_stumble_there_final(void **state)
 {
@@ -610,6 +680,45 @@ static void distrust_outlives_the_handle(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* Who digested it may have it open for a moment still. */
+static bool await_evicted(struct world *w)
+{
+	int64_t until_ms = clock_ms() + PARKED_WAIT_MS;
+	int64_t freed;
+
+	do
+		freed = store_evict(w->store, w->what.etag);
+	while (freed == -EBUSY && clock_ms() < until_ms);
+	return freed > 0;
+}
+
+static void distrust_outlives_the_seal_and_eviction(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	unsigned asked;
+
+	fake_source_rule(&w->a, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_all(w, p), 0); /* right this time, from b */
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	fetch_close(w->fetch, p);
+	asked = fake_source_calls(&w->a);
+	for (int lives = 0; lives < 2; lives++) {
+		if (lives)
+			restart(w);
+		assert_true(await_evicted(w));
+		p = open_file(w);
+		assert_int_equal(read_bytes(w, p, 0, 100), 0); /* and no wrong one before */
+		assert_true(blob_is_sealed(fetch_blob(p)));
+		assert_true(lives || fake_source_calls(&w->a) == asked);
+		fetch_close(w->fetch, p);
+	}
+	assert_int_equal(wrong_count(w), 2); /* after a restart nobody knows who it was */
+}
+
 static void distrust_outlives_a_restart(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
@@ -638,6 +747,188 @@ static void distrust_outlives_a_restart(void **state)
 	p = open_file(w);
 	assert_true(blob_is_sealed(fetch_blob(p)));
 	fetch_close(w->fetch, p);
+}
+
+/* ---- rot ---- */
+
+static void flip_bit(struct pull *p, uint64_t off)
+{
+	uint8_t byte;
+
+	assert_int_equal(pread(blob_fd(fetch_blob(p)), &byte, 1, (off_t)off), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(blob_fd(fetch_blob(p)), &byte, 1, (off_t)off), 1);
+}
+
+/* So long nothing that came is compared again. */
+static void age(void)
+{
+	clock_sleep_ms(3100);
+}
+
+static void what_rots_while_it_is_open_is_found_by_a_read(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	uint64_t given;
+
+	assert_int_equal(read_bytes(w, p, MIB, MIB), 0);
+	assert_int_equal(read_bytes(w, p, 3 * MIB, MIB), 0);
+	assert_true(fake_source_await_idle(&w->a));
+	flip_bit(p, 3 * MIB + 4096);
+	age();
+	given = fake_source_bytes(&w->a);
+	assert_int_equal(read_bytes(w, p, MIB, 100), 0);
+	assert_int_equal(wrong_count(w), 0); /* the twin: it is as it was */
+	assert_int_equal(fake_source_bytes(&w->a), given);
+	assert_int_equal(read_bytes(w, p, 3 * MIB, MIB), 0);
+	assert_true(await_wrong(w, 1)); /* the kernel forgets what it has of it */
+	assert_int_equal(fake_source_bytes(&w->a), given + MIB);
+	fetch_close(w->fetch, p);
+}
+
+/* All but the first chunk, so that nothing can be digested. */
+static struct pull *open_all_but_first(struct world *w)
+{
+	struct pull *p = open_file(w);
+
+	assert_int_equal(read_bytes(w, p, MIB, SIZE - MIB), 0);
+	assert_true(fake_source_await_idle(&w->a));
+	return p;
+}
+
+static void rotten_chunks_alone_are_fetched_again_and_nobody_is_blamed(void **state)
+{
+	struct world *w = *state;
+
+	for (int aged = 0; aged < 2; aged++) {
+		struct pull *p = open_all_but_first(w);
+		struct catalog_blob row;
+		uint64_t given;
+
+		flip_bit(p, 2 * MIB);
+		if (aged)
+			age();
+		given = fake_source_bytes(&w->a) + fake_source_bytes(&w->b);
+		assert_int_equal(read_bytes(w, p, 0, MIB), 0);
+		assert_true(await_sealed(p));
+		assert_true(await_wrong(w, (unsigned)aged + 1));
+		assert_int_equal(fetch_drops(p), aged ? 0 : 1); /* found before it was digested */
+		assert_int_equal(read_all(w, p), 0);
+		assert_int_equal(fake_source_bytes(&w->a) + fake_source_bytes(&w->b) - given,
+				 2 * MIB);
+		assert_int_equal(catalog_get_blob(w->catalog, w->what.etag, &row), 0);
+		assert_true(row.sealed && !row.distrusted);
+		fetch_close(w->fetch, p);
+		assert_true(await_evicted(w));
+	}
+}
+
+static bool await_drop(struct pull *p)
+{
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+
+	while (!fetch_drops(p) && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	return fetch_drops(p);
+}
+
+/* A chunk that was digested goes, and comes again wrong: what was digested is not what is there. */
+static void come_again_wrong(struct world *w, bool trimmed)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .from = 0, .to = MIB, .times = 1 };
+	struct pull *p;
+
+	w->source_count = 1;
+	restart(w);
+	p = open_file(w);
+	assert_int_equal(read_bytes(w, p, 0, MIB), 0);
+	assert_true(fake_source_await_idle(&w->a));
+	assert_true(blob_present_bytes(fetch_blob(p)) < SIZE);
+	if (!trimmed)
+		flip_bit(p, 4096);
+	age();
+	assert_true(!trimmed || blob_trim(fetch_blob(p), 1) == MIB);
+	fake_source_rule(&w->a, &lie);
+	assert_int_equal(read_bytes(w, p, 0, MIB), -EBADMSG); /* nobody can know yet */
+	assert_int_equal(read_bytes(w, p, MIB, SIZE - MIB), 0);
+	assert_true(await_drop(p));
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	fetch_close(w->fetch, p);
+}
+
+static void what_rotted_after_it_was_digested_is_digested_again(void **state)
+{
+	come_again_wrong(*state, false);
+}
+
+static void what_went_after_it_was_digested_is_digested_again(void **state)
+{
+	come_again_wrong(*state, true);
+}
+
+static bool await_present(struct pull *p, uint64_t bytes)
+{
+	int64_t until_ms = clock_ms() + PARKED_WAIT_MS;
+
+	while (blob_present_bytes(fetch_blob(p)) != bytes && clock_ms() < until_ms)
+		clock_sleep_ms(1);
+	return blob_present_bytes(fetch_blob(p)) == bytes;
+}
+
+/* It comes in two runs: the second is there before the first. */
+static void what_is_lost_before_its_digest_comes_again_for_who_waits_for_the_verdict(void **state)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 1000, .to = MIB };
+	struct world *w = *state;
+
+	w->source_count = 1;
+	w->strict = true;
+	restart(w);
+	fake_source_rule(&w->a, &hold);
+	for (int lost = 0; lost < 2; lost++) {
+		struct pull *p = open_file(w);
+		struct parked parked;
+		uint64_t given = fake_source_bytes(&w->a);
+
+		assert_true(is_parked(w, p, &parked, 0, 100, LONG_MS));
+		assert_true(fake_source_await_held(&w->a, 1));
+		assert_true(await_present(p, SIZE - 4 * MIB));
+		if (lost)
+			flip_bit(p, 4 * MIB);
+		assert_true(blob_check(fetch_blob(p), 4) != lost);
+		fake_source_release(&w->a);
+		assert_int_equal(parked_wait(&parked), 0);
+		assert_true(blob_is_sealed(fetch_blob(p)));
+		assert_int_equal(fake_source_bytes(&w->a) - given, SIZE + (lost ? MIB : 0));
+		parked_fini(&parked);
+		fetch_close(w->fetch, p);
+		assert_true(await_evicted(w));
+	}
+}
+
+static void what_had_to_go_before_its_digest_is_forgotten_by_the_kernel(void **state)
+{
+	struct world *w = *state;
+
+	for (int trimmed = 0; trimmed < 2; trimmed++) {
+		struct pull *p = open_all_but_first(w);
+		int64_t until_ms = clock_ms() + (trimmed ? PARKED_WAIT_MS : 0);
+
+		while (clock_ms() < until_ms && !blob_trim(fetch_blob(p), MIB))
+			clock_sleep_ms(20);
+		assert_int_equal(blob_present_bytes(fetch_blob(p)),
+				 SIZE - MIB - (trimmed ? MIB : 0));
+		fetch_close(w->fetch, p); /* that outlives the handle */
+		p = open_file(w);
+		assert_int_equal(read_all(w, p), 0);
+		assert_true(await_sealed(p));
+		assert_true(!trimmed || await_wrong(w, 1));
+		assert_int_equal(wrong_count(w), trimmed);
+		fetch_close(w->fetch, p);
+		assert_true(await_evicted(w));
+	}
 }
 
 /* ---- strict ---- */
@@ -713,6 +1004,63 @@ static void who_waits_for_the_digest_is_told_of_silence(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* Or a file that comes slowly into a small cache would never be whole. */
+static void what_is_waited_for_is_not_given_back(void **state)
+{
+	const struct fake_rule hang = { .act = FAKE_HOLD, .after = 2 * MIB };
+	struct world *w = *state;
+	struct parked parked;
+	struct pull *p;
+
+	start_strict(w, TIMEOUT_MS);
+	w->source_count = 1;
+	fake_source_rule(&w->a, &hang);
+	p = open_file(w);
+	assert_true(is_parked(w, p, &parked, 0, SIZE, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	clock_sleep_ms(3100);
+	assert_true(blob_present_bytes(fetch_blob(p)) > 0);
+	assert_int_equal(blob_trim(fetch_blob(p), SIZE), 0);
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&parked), 0);
+	parked_fini(&parked);
+	assert_int_equal(read_bytes(w, p, 0, 100), 0);
+	fetch_close(w->fetch, p);
+}
+
+static void who_lied_once_is_asked_again_if_no_other_has_it(void **state)
+{
+	const struct fake_rule none = { .act = FAKE_END, .result = ERR_NOREPO };
+	const struct fake_rule lie = { .act = FAKE_WRONG, .to = 1, .times = 1 };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &none);
+	fake_source_rule(&w->b, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_bytes(w, p, 0, 100), 0);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	fetch_close(w->fetch, p);
+}
+
+/* That another knows nothing of it is no reason to say that it does not exist. */
+static void who_lied_twice_is_not_and_readers_are_told_why(void **state)
+{
+	const struct fake_rule none = { .act = FAKE_END, .result = ERR_NOREPO };
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &none);
+	fake_source_rule(&w->b, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_bytes(w, p, 0, 100), ERR_DIGEST);
+	assert_false(blob_is_sealed(fetch_blob(p)));
+	fetch_close(w->fetch, p);
+}
+
 static void when_all_sources_lie_readers_are_told(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
@@ -736,6 +1084,59 @@ static void when_all_sources_lie_readers_are_told(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* As what was wanted, or on its way, since before the digest was wrong. */
+static void want_behind_the_bar(struct world *w, struct pull *p, enum urgency urgency)
+{
+	struct pulls *pulls = fetch_pulls(w->fetch);
+
+	lock_take(&pulls->lock);
+	assert_int_equal(fill_want(&p->fill, 0, SIZE, urgency, RUN_BYTES_MAX), 0);
+	lock_drop(&pulls->lock);
+	assert_int_equal(fetch_want(w->fetch, p, 0, 0, urgency), 0); /* wakes the streams */
+}
+
+/* Wants the file in every class, in both ways, and waits for what comes of it. */
+static unsigned calls_after_wanting(struct world *w, struct pull *p)
+{
+	for (enum urgency u = URGENCY_AHEAD; u < URGENCY_COUNT; u++) {
+		assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, u), 0);
+		want_behind_the_bar(w, p, u);
+		clock_sleep_ms(100);
+		assert_true(fake_source_await_idle(&w->a));
+	}
+	return fake_source_calls(&w->a);
+}
+
+static void a_source_that_was_wrong_twice_is_not_asked_by_any_way(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p;
+	unsigned calls;
+	int touched;
+
+	w->source_count = 1;
+	restart(w);
+	p = open_file(w);
+	fake_source_rule(&w->a, &lie);
+	touched = touch_all(w, p); /* before or after a verdict */
+	assert_true(touched == 0 || touched == ERR_DIGEST);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_bytes(w, p, 0, 100), ERR_DIGEST);
+	assert_true(await_wrong(w, 2));
+	calls = fake_source_calls(&w->a);
+	assert_int_equal(calls_after_wanting(w, p), calls);
+	fetch_close(w->fetch, p);
+	p = open_file(w); /* nor by who opens it anew */
+	assert_int_equal(read_bytes(w, p, 0, 100), ERR_DIGEST);
+	assert_int_equal(calls_after_wanting(w, p), calls);
+	lock_take(&fetch_pulls(w->fetch)->lock);
+	p->distrust.barred_until_ms = p->distrust.twice_until_ms = 0; /* but later once more */
+	lock_drop(&fetch_pulls(w->fetch)->lock);
+	assert_true(calls_after_wanting(w, p) > calls);
+	fetch_close(w->fetch, p);
+}
+
 /* ---- waits end ---- */
 
 static void a_hanging_source_meets_the_deadline(void **state)
@@ -749,6 +1150,7 @@ static void a_hanging_source_meets_the_deadline(void **state)
 	assert_int_equal(read_within(w, p, 0, 100, SHORT_MS), ERR_TIMEOUT);
 	assert_in_range(clock_ms() - begun, SHORT_MS, 2 * SHORT_MS);
 	fake_source_release(&w->a);
+	clock_sleep_ms(LATE_MS);
 	assert_int_equal(read_bytes(w, p, 0, 100), 0);
 	fetch_close(w->fetch, p);
 }
@@ -781,7 +1183,7 @@ static void an_interrupt_before_parking_counts(void **state)
 
 	parked_init(&parked, LONG_MS);
 	atomic_store(&parked.waiter.canceled, 1);
-	assert_int_equal(fetch_read(w->fetch, p, 0, 100, &parked.waiter, &data), ERR_CANCELED);
+	assert_int_equal(read_whole(w->fetch, p, 0, 100, &parked.waiter, &data), ERR_CANCELED);
 	parked_fini(&parked);
 	fetch_close(w->fetch, p);
 }
@@ -841,6 +1243,82 @@ static void a_closed_file_is_not_fetched_on(void **state)
 	assert_in_range(fake_source_bytes(&w->a), MIB, MIB + 2 * w->a.piece_bytes);
 }
 
+/* A server that is too busy takes the rest of a run back to the queue, where nobody is left to want
+ * it. */
+static void what_nobody_reads_any_more_is_not_queued_again(void **state)
+{
+	const struct fake_rule busy = { .act = FAKE_END,
+					.to = 1,
+					.after = MIB,
+					.result = ERR_BUSY,
+					.delay_ms = 50,
+					.wait_ms = 10 };
+	const struct fake_rule slow = { .act = FAKE_GIVE, .delay_ms = 100 };
+	struct source_blob other;
+	struct world *w = *state;
+	struct pull *p, *q;
+
+	w->source_count = 1;
+	restart(w);
+	w->a.piece_bytes = MIB / 4;
+	fake_source_rule(&w->a, &busy);
+	fake_source_rule(&w->a, &slow);
+	fake_blob(SEED, 4 * MIB, DIGEST_SHA256, &other);
+	assert_int_equal(fetch_open(w->fetch, &other, &q), 0);
+	assert_int_equal(fetch_want(w->fetch, q, MIB, 4 * MIB, URGENCY_AHEAD), 0);
+	p = open_file(w);
+	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_AHEAD), 0);
+	assert_true(fake_source_await_calls(&w->a, 2));
+	clock_sleep_ms(120);
+	fetch_close(w->fetch, p);
+	assert_true(fake_source_await_idle(&w->a));
+	assert_in_range(fake_source_bytes(&w->a), 3 * MIB, 5 * MIB);
+	fetch_close(w->fetch, q);
+}
+
+/* Zeros among our own, under the id of the file that the source has. */
+static void put_own(struct world *w)
+{
+	CLEANUP(buf_free) struct buf dir = { 0 };
+	CLEANUP(closep) int fd = -1;
+
+	buf_printf(&dir, "%s/own/blobs/%.2s", w->dir.path, w->what.etag);
+	assert_int_equal(file_mkdirs(buf_str(&dir)), 0);
+	buf_printf(&dir, "/%s", w->what.etag);
+	fd = open(buf_str(&dir), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, SIZE), 0);
+	buf_clear(&dir);
+	buf_printf(&dir, "%s/own", w->dir.path);
+	assert_int_equal(store_set_own(w->store, buf_str(&dir)), 0);
+}
+
+static void what_is_our_own_is_given_to_nobody_else_who_names_its_id(void **state)
+{
+	struct world *w = *state;
+	struct source_blob own = w->what;
+	struct pull *p, *q, *none = NULL;
+	const void *data;
+
+	w->source_count = 1;
+	restart(w);
+	own.own = true;
+	assert_int_equal(fetch_open(w->fetch, &own, &none), ERR_CORRUPT); /* and not asked for */
+	put_own(w);
+	assert_int_equal(fetch_open(w->fetch, &own, &p), 0);
+	q = open_file(w);
+	assert_ptr_not_equal(fetch_blob(p), fetch_blob(q));
+	assert_false(blob_is_sealed(fetch_blob(q)));
+	assert_int_equal(read_whole(w->fetch, p, 0, SIZE, NULL, &data), 0);
+	assert_int_equal(*(const char *)data, 0);
+	fetch_done(p, data, SIZE);
+	assert_int_equal(fake_source_calls(&w->a), 0);
+	assert_int_equal(read_within(w, q, 0, SIZE, LONG_MS), 0);
+	assert_int_equal(fake_source_bytes(&w->a), SIZE);
+	fetch_close(w->fetch, q);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	fetch_close(w->fetch, p);
+}
+
 static void who_asks_just_after_a_failure_gets_the_same_answer(void **state)
 {
 	const struct fake_rule down = { .act = FAKE_END, .result = ERR_UPSTREAM };
@@ -862,6 +1340,67 @@ static void who_asks_just_after_a_failure_gets_the_same_answer(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* A large read that waited in vain is asked for anew in pieces by the kernel. */
+static void what_was_waited_for_in_vain_is_not_waited_for_again_at_once(void **state)
+{
+	const struct fake_rule hang = { .act = FAKE_HOLD, .after = 5000 };
+	struct world *w = *state;
+	struct pull *p;
+	int64_t began;
+
+	w->source_count = 1;
+	restart(w);
+	p = open_file(w);
+	fake_source_rule(&w->a, &hang);
+	assert_int_equal(read_within(w, p, 0, MIB, 1000), ERR_TIMEOUT);
+	began = clock_ms();
+	assert_int_equal(read_bytes(w, p, 0, 4096), 0); /* has come */
+	assert_int_equal(read_bytes(w, p, 8192, 4096), ERR_TIMEOUT);
+	assert_in_range(clock_ms() - began, 0, LATE_MS);
+	clock_sleep_ms(LATE_MS);
+	fake_source_release(&w->a);
+	fake_source_calm(&w->a);
+	assert_int_equal(read_bytes(w, p, 8192, 4096), 0);
+	fetch_close(w->fetch, p);
+}
+
+static void what_slow_bytes_do_not_come_to_is_not_waited_for_again_at_once(void **state)
+{
+	const struct fake_rule slow = { .act = FAKE_GIVE, .delay_ms = 100 };
+	struct world *w = *state;
+	struct pull *p;
+	int64_t began;
+
+	w->source_count = 1;
+	w->a.piece_bytes = 8192;
+	w->timeout_ms = 1000;
+	restart(w);
+	p = open_file(w);
+	fake_source_rule(&w->a, &slow);
+	assert_int_equal(read_within(w, p, 0, MIB, 1000), ERR_TIMEOUT);
+	began = clock_ms();
+	assert_int_equal(read_bytes(w, p, MIB / 2, 4096), ERR_TIMEOUT);
+	assert_in_range(clock_ms() - began, 0, LATE_MS);
+	assert_int_equal(read_bytes(w, p, 98304, 4096), 0); /* is about to come */
+	fetch_close(w->fetch, p);
+}
+
+static void slow_bytes_that_come_are_waited_for_again(void **state)
+{
+	const struct fake_rule slow = { .act = FAKE_GIVE, .delay_ms = 60 };
+	struct world *w = *state;
+	struct pull *p;
+
+	w->source_count = 1;
+	w->a.piece_bytes = 65536;
+	restart(w);
+	p = open_file(w);
+	fake_source_rule(&w->a, &slow);
+	assert_int_equal(read_within(w, p, 0, MIB, 100), ERR_TIMEOUT);
+	assert_int_equal(read_bytes(w, p, MIB / 2, 4096), 0);
+	fetch_close(w->fetch, p);
+}
+
 /* ---- the disk ---- */
 
 static void from_a_full_disk_the_reader_is_served_past_the_cache(void **state)
@@ -873,8 +1412,10 @@ static void from_a_full_disk_the_reader_is_served_past_the_cache(void **state)
 	struct pull *p = open_file(w);
 
 	fake_source_rule(&w->a, &full);
+	assert_false(fetch_begin_anew(w->fetch, p));
 	assert_int_equal(read_bytes(w, p, 100, 100000), 0);
 	assert_int_equal(read_bytes(w, p, SIZE - 5, 5), 0);
+	assert_true(fetch_begin_anew(w->fetch, p));
 	assert_int_equal(atomic_load(&w->rooms_asked), 1);
 	assert_int_equal(blob_present_bytes(fetch_blob(p)), 0);
 	assert_int_equal(fake_source_bytes(&w->a), 5000 + 100000 + 5); /* no more than was read */
@@ -936,6 +1477,126 @@ static void a_full_disk_is_nothing_when_room_can_be_made(void **state)
 	fetch_close(w->fetch, p);
 }
 
+static void at_the_limit_room_is_made_without_asking_twice(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	atomic_store(&w->rooms, 5);
+	store_limit(w->store, &(struct cache_limits){ MIB, 0 });
+	assert_int_equal(read_bytes(w, p, 0, SIZE), 0);
+	assert_int_equal(atomic_load(&w->rooms_asked), 5);
+	assert_int_equal(blob_present_bytes(fetch_blob(p)), SIZE);
+	assert_int_equal(fake_source_bytes(&w->a), SIZE);
+	fetch_close(w->fetch, p);
+}
+
+static void room_that_takes_long_is_not_the_sources_fault(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	atomic_store(&w->rooms, 1);
+	w->room_takes_ms = 2200; /* a request that brings so little for so long is cut */
+	store_limit(w->store, &(struct cache_limits){ 1, 0 });
+	assert_int_equal(read_bytes(w, p, 0, 10), 0);
+	assert_true(fake_source_await_idle(&w->a));
+	assert_int_equal(fake_source_calls(&w->a), 1);
+	assert_true(blob_has(fetch_blob(p), 0));
+	fetch_close(w->fetch, p);
+}
+
+/* Only verified, in a cache of one MiB. */
+static struct pull *open_strict_in_little(struct world *w)
+{
+	w->strict = true;
+	restart(w);
+	store_limit(w->store, &(struct cache_limits){ MIB, 0 });
+	return open_file(w);
+}
+
+static void what_nobody_waits_for_keeps_to_the_limit_also_if_it_is_to_be_verified(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_strict_in_little(w);
+
+	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_BACKGROUND), 0);
+	assert_true(fake_source_await_calls(&w->a, 1));
+	assert_true(fake_source_await_idle(&w->a));
+	assert_in_range(store_used_bytes(w->store), 0, MIB);
+	fetch_close(w->fetch, p);
+}
+
+static void what_is_wanted_says_that_it_cannot_be_kept(void **state)
+{
+	int64_t until_ms = clock_ms() + PARKED_WAIT_MS;
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+	int r;
+
+	store_limit(w->store, &(struct cache_limits){ MIB, 0 });
+	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_BACKGROUND), 0);
+	do
+		r = fetch_want(w->fetch, p, 0, SIZE, URGENCY_BACKGROUND);
+	while (r == 0 && clock_ms() < until_ms);
+	assert_int_equal(r, ERR_FULL);
+	fetch_close(w->fetch, p);
+}
+
+static void beyond_the_limit_the_reader_is_served_past_the_cache(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	store_limit(w->store, &(struct cache_limits){ MIB, 0 });
+	assert_int_equal(read_bytes(w, p, 0, SIZE), 0);
+	assert_true(atomic_load(&w->rooms_asked) > 0);
+	assert_true(fake_source_await_idle(&w->a));
+	assert_in_range(store_used_bytes(w->store), 0, MIB);
+	assert_in_range(blob_present_bytes(fetch_blob(p)), 0, MIB);
+	assert_int_equal(fake_source_calls(&w->b), 0);
+	fetch_close(w->fetch, p);
+}
+
+static bool has_first_chunk_anew(struct world *w, struct pull *p)
+{
+	assert_true(fake_source_await_idle(&w->a));
+	assert_true(fetch_begin_anew(w->fetch, p));
+	return !blob_has(fetch_blob(p), 0);
+}
+
+static void what_had_room_only_in_part_is_begun_anew(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w), *another = open_file(w);
+
+	store_limit(w->store, &(struct cache_limits){ MIB, 0 });
+	assert_int_equal(read_bytes(w, p, 0, SIZE), 0);
+	fetch_close(w->fetch, another);
+	another = open_file(w);
+	assert_false(has_first_chunk_anew(w, another)); /* it is somebody else's, too */
+	fetch_close(w->fetch, p);
+	fetch_close(w->fetch, another);
+	p = open_file(w);
+	assert_true(has_first_chunk_anew(w, p));
+	store_limit(w->store, &(struct cache_limits){ 0, 0 });
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_false(fetch_begin_anew(w->fetch, p));
+	fetch_close(w->fetch, p);
+}
+
+static void what_is_given_only_verified_is_kept_beyond_the_limit(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_strict_in_little(w);
+
+	assert_int_equal(read_bytes(w, p, 100, 5), 0);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	assert_in_range(store_used_bytes(w->store), SIZE, SIZE + 4096);
+	fetch_close(w->fetch, p);
+}
+
 static void without_sources_only_what_is_there_is_given(void **state)
 {
 	struct world *w = *state;
@@ -951,7 +1612,7 @@ static void without_sources_only_what_is_there_is_given(void **state)
 	p = open_file(w);
 	assert_int_equal(read_bytes(w, p, 0, 100), 0);
 	assert_false(is_parked(w, p, &parked, SIZE - 10, 10, LONG_MS));
-	assert_int_equal(fetch_read(w->fetch, p, SIZE - 10, 10, &parked.waiter, &data),
+	assert_int_equal(read_whole(w->fetch, p, SIZE - 10, 10, &parked.waiter, &data),
 			 ERR_OFFLINE);
 	parked_fini(&parked);
 	fetch_close(w->fetch, p);
@@ -1118,6 +1779,7 @@ static void no_reader_hangs_while_lies_are_found_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(who_is_content_with_some_gets_the_first_bytes_of_a_slow_one),
 		TEST(a_file_is_fetched_once_and_sealed),
 		TEST(a_git_blob_is_sealed_by_its_own_digest),
 		TEST(an_empty_file_is_sealed_without_asking),
@@ -1133,28 +1795,52 @@ int main(void)
 		TEST(a_source_that_does_not_gives_its_reason),
 		TEST(what_waiting_cannot_mend_is_told_at_once),
 		TEST(the_second_source_stands_in),
+		TEST(a_slow_source_is_asked_when_no_other_has_it),
 		TEST(a_refusal_here_does_not_make_a_stumble_there_final),
 		TEST(progress_puts_off_giving_up),
 		TEST(wrong_bytes_are_dropped_and_fetched_elsewhere),
 		TEST(after_wrong_bytes_only_verified_ones_are_served),
 		TEST(distrust_outlives_the_handle),
+		TEST(distrust_outlives_the_seal_and_eviction),
 		TEST(distrust_outlives_a_restart),
 		TEST(strict_gives_no_byte_before_the_digest),
 		TEST(without_strict_bytes_are_given_as_they_come),
 		TEST(who_waits_for_the_digest_is_patient_while_bytes_come),
 		TEST(who_waits_for_the_digest_is_told_of_silence),
+		TEST(what_is_waited_for_is_not_given_back),
+		TEST(what_rots_while_it_is_open_is_found_by_a_read),
+		TEST(rotten_chunks_alone_are_fetched_again_and_nobody_is_blamed),
+		TEST(what_rotted_after_it_was_digested_is_digested_again),
+		TEST(what_is_lost_before_its_digest_comes_again_for_who_waits_for_the_verdict),
+		TEST(what_went_after_it_was_digested_is_digested_again),
+		TEST(what_had_to_go_before_its_digest_is_forgotten_by_the_kernel),
+		TEST(who_lied_once_is_asked_again_if_no_other_has_it),
+		TEST(who_lied_twice_is_not_and_readers_are_told_why),
 		TEST(when_all_sources_lie_readers_are_told),
+		TEST(a_source_that_was_wrong_twice_is_not_asked_by_any_way),
 		TEST(a_hanging_source_meets_the_deadline),
 		TEST(who_leaves_is_not_woken),
 		TEST(an_interrupt_before_parking_counts),
 		TEST(stopping_wakes_readers_and_ends_requests),
 		TEST(closing_under_way_leaves_nothing_behind),
 		TEST(a_closed_file_is_not_fetched_on),
+		TEST(what_nobody_reads_any_more_is_not_queued_again),
+		TEST(what_is_our_own_is_given_to_nobody_else_who_names_its_id),
 		TEST(who_asks_just_after_a_failure_gets_the_same_answer),
+		TEST(what_was_waited_for_in_vain_is_not_waited_for_again_at_once),
+		TEST(what_slow_bytes_do_not_come_to_is_not_waited_for_again_at_once),
+		TEST(slow_bytes_that_come_are_waited_for_again),
 		TEST(from_a_full_disk_the_reader_is_served_past_the_cache),
 		TEST(when_the_disk_takes_bytes_again_they_are_kept),
 		TEST(nobody_left_to_take_bytes_past_the_cache_loses_none),
 		TEST(a_full_disk_is_nothing_when_room_can_be_made),
+		TEST(at_the_limit_room_is_made_without_asking_twice),
+		TEST(room_that_takes_long_is_not_the_sources_fault),
+		TEST(what_nobody_waits_for_keeps_to_the_limit_also_if_it_is_to_be_verified),
+		TEST(what_is_wanted_says_that_it_cannot_be_kept),
+		TEST(beyond_the_limit_the_reader_is_served_past_the_cache),
+		TEST(what_had_room_only_in_part_is_begun_anew),
+		TEST(what_is_given_only_verified_is_kept_beyond_the_limit),
 		TEST(without_sources_only_what_is_there_is_given),
 		TEST(a_crash_loses_nothing_that_was_there),
 		TEST(what_was_complete_is_sealed_by_the_next_start),

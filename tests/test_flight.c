@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/flight.h"
+#include "daemon/names/flight.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +135,7 @@ static int join_as(struct world *w, const char *key, struct parked *p)
 
 	assert_non_null(a);
 	a->world = w;
-	return flight_join(w->flight, key, work, a, free_arg, &p->waiter);
+	return flight_join(w->flight, key, work, a, free_arg, CLOCK_FOREVER, &p->waiter);
 }
 
 static void join(struct world *w, const char *key, struct parked *p)
@@ -256,6 +256,36 @@ static void a_deadline_is_its_waiters_own(void **state)
 	parked_fini(&patient);
 }
 
+static void an_impatient_waiter_is_sent_back_and_the_job_goes_on(void **state)
+{
+	struct job_arg *a = malloc(sizeof(*a));
+	struct parked p, patient, beside;
+	struct world *w = *state;
+	int64_t start = clock_ms();
+
+	assert_non_null(a);
+	a->world = w;
+	parked_init(&p, MINUTE_MS);
+	assert_int_equal(
+		flight_join(w->flight, "old", work, a, free_arg, start + SHORT_MS, &p.waiter),
+		PARKED);
+	join(w, "new", &patient);
+	join(w, "old", &beside); /* whose patience is its own */
+	assert_int_equal(parked_wait(&p), 0);
+	assert_in_range(clock_ms() - start, SHORT_MS, 3 * SHORT_MS);
+	assert_int_equal(value_of(w, &w->freed), 1); /* what beside brought */
+	assert_int_equal(parked_woken(&patient), 0);
+	assert_int_equal(parked_woken(&beside), 0);
+	open_gate(w);
+	assert_int_equal(parked_wait(&patient), 0);
+	assert_int_equal(parked_wait(&beside), 0);
+	assert_true(await(w, &w->freed, 3));
+	assert_int_equal(parked_woken(&p), 1);
+	parked_fini(&p);
+	parked_fini(&beside);
+	parked_fini(&patient);
+}
+
 static void who_leaves_is_not_woken_and_the_job_goes_on(void **state)
 {
 	struct parked p;
@@ -365,6 +395,30 @@ static void idle_workers_end_and_new_ones_start(void **state)
 	parked_fini(&p);
 }
 
+static int note_once(struct flight_job *job UNUSED)
+{
+	if (*err_noted(ERR_UPSTREAM))
+		return ERR_PROTO;
+	err_note(ERR_UPSTREAM, "Connection refused");
+	return ERR_UPSTREAM;
+}
+
+static void no_job_has_the_reasons_of_another(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < 4; i++) {
+		struct parked p;
+
+		parked_init(&p, MINUTE_MS);
+		assert_int_equal(flight_join(w->flight, "a", note_once, malloc(1), free,
+					     CLOCK_FOREVER, &p.waiter),
+				 PARKED);
+		assert_int_equal(parked_wait(&p), ERR_UPSTREAM);
+		parked_fini(&p);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -377,10 +431,12 @@ int main(void)
 		TEST(two_jobs_at_once_do_not_wait_for_one_idle_worker),
 		TEST(a_deadline_is_its_waiters_own),
 		TEST(who_leaves_is_not_woken_and_the_job_goes_on),
+		TEST(an_impatient_waiter_is_sent_back_and_the_job_goes_on),
 		TEST(who_was_woken_cannot_leave),
 		TEST(an_interrupt_before_joining_counts),
 		TEST(stopping_wakes_all_and_ends_what_runs),
 		TEST(idle_workers_end_and_new_ones_start),
+		TEST(no_job_has_the_reasons_of_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

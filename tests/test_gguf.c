@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/gguf.h"
+#include "daemon/model/gguf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -38,6 +38,7 @@ struct got {
 	int64_t total;
 	int range_result;
 	int head_answer, body_answer; /* what the callbacks return */
+	size_t answer_at;             /* ... that of the body: when so much has come */
 };
 
 static int on_head(void *arg, const struct httpc_response *r)
@@ -60,7 +61,7 @@ static int on_body(void *arg, const void *data, size_t len)
 	struct got *g = arg;
 
 	assert_int_equal(buf_add(&g->body, data, len), 0);
-	return g->body_answer;
+	return g->body.len >= g->answer_at ? g->body_answer : 0;
 }
 
 static struct httpc_request request(const struct fixture *f, const char *target,
@@ -186,6 +187,39 @@ static void test_token_cannot_add_a_header(void **state)
 	assert_int_equal(fake_origin_count(f->origin, NULL), 0);
 }
 
+static void test_content_is_sent_as_json_by_any_method(void **state)
+{
+	static const char *const methods[] = { "POST", "PUT", "PATCH", "DELETE" };
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got plain = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		CLEANUP(got_fini) struct got g = { 0 };
+		char url[512], target[16], line[64];
+		struct httpc_request q;
+
+		snprintf(target, sizeof(target), "/%zu", i);
+		snprintf(line, sizeof(line), "%s %s HTTP/1.1\r\n", methods[i], target);
+		fake_origin_add(f->origin, target,
+				(struct fake_answer){ .status = 200,
+						      .headers = "Connection: close\r\n",
+						      .body = "done" });
+		q = request(f, target, url, &g);
+		q.method = methods[i];
+		q.content = "{\"a\":1}";
+		q.content_len = 7;
+		assert_int_equal(httpc_run(f->client, &q), 200);
+		assert_string_equal(buf_str(&g.body), "done");
+		assert_true(fake_origin_saw(f->origin, target, line));
+		assert_true(
+			fake_origin_saw(f->origin, target, "Content-Type: application/json\r\n"));
+		assert_true(fake_origin_saw(f->origin, target, "Content-Length: 7\r\n"));
+	}
+	assert_int_equal(get(f, "/0", &plain), 200);
+	assert_false(fake_origin_saw(f->origin, "/0", "Content-Type"));
+	assert_true(fake_origin_saw(f->origin, "/0", "GET /0 "));
+}
+
 static void test_head_has_no_body(void **state)
 {
 	struct fixture *f = *state;
@@ -256,9 +290,27 @@ static void test_connections_are_reused(void **state)
 	}
 	assert_int_equal(fake_origin_count(f->origin, "/a"), 5);
 	assert_int_equal(fake_origin_connections(f->origin), 1);
-	httpc_trim(f->client);
 	assert_int_equal(get(f, "/b", &g), 404);
-	assert_int_equal(fake_origin_connections(f->origin), 2);
+	assert_int_equal(fake_origin_connections(f->origin), 1);
+}
+
+/* Who has enough with the last byte spoils nothing, also at a multiple of what is handed over. */
+static void test_enough_at_the_end_keeps_the_connection(void **state)
+{
+	struct fixture *f = *state;
+	const size_t lens[] = { 3 * 256 * 1024, 3 * 256 * 1024 - 1 };
+
+	fake_origin_add(f->origin, "/0",
+			(struct fake_answer){ .status = 200, .body = f->big, .len = lens[0] });
+	fake_origin_add(f->origin, "/1",
+			(struct fake_answer){ .status = 200, .body = f->big, .len = lens[1] });
+	for (int i = 0; i < 6; i++) {
+		CLEANUP(got_fini) struct got g = { .body_answer = 1, .answer_at = lens[i % 2] };
+
+		assert_int_equal(get(f, i % 2 ? "/1" : "/0", &g), 1);
+		assert_int_equal(g.body.len, lens[i % 2]);
+	}
+	assert_int_equal(fake_origin_connections(f->origin), 1);
 }
 
 /* What a server sends behind an answer is found by the next request on that connection. */
@@ -403,6 +455,21 @@ static void test_nobody_there(void **state)
 	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
 	snprintf(url, 512, "http://host.invalid/");
 	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
+}
+
+static void test_a_reason_is_not_that_of_an_earlier_failure(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { .head_answer = ERR_UPSTREAM };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200 });
+	snprintf(url, 512, "http://127.0.0.1:1/");
+	assert_int_equal(httpc_run(f->client, &q), ERR_UPSTREAM);
+	assert_string_not_equal(err_noted(ERR_UPSTREAM), "");
+	assert_int_equal(get(f, "/a", &g), ERR_UPSTREAM); /* whoever called it knows why */
+	assert_string_equal(err_noted(ERR_UPSTREAM), "");
 }
 
 static void test_not_http(void **state)
@@ -603,6 +670,19 @@ static pid_t start_tls(char dir[static 32], int port)
 	return pid;
 }
 
+/* One that was free just now. */
+static int free_port(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	return ntohs(at.sin_port);
+}
+
 static int get_tls(int port)
 {
 	const struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000 };
@@ -624,7 +704,7 @@ static int get_tls(int port)
 
 static void test_tls(void **state)
 {
-	int port = 20000 + (int)getpid() % 20000, untrusted, trusted;
+	int port = free_port(), untrusted, trusted;
 	char dir[32], command[128];
 	pid_t pid;
 
@@ -653,11 +733,14 @@ int main(void)
 		TEST(test_get),
 		TEST(test_token_range_accept),
 		TEST(test_token_cannot_add_a_header),
+		TEST(test_content_is_sent_as_json_by_any_method),
+		TEST(test_content_is_sent_as_json_by_any_method),
 		TEST(test_head_has_no_body),
 		TEST(test_redirects_are_shown_not_followed),
 		TEST(test_nothing_is_decoded),
 		TEST(test_chunked),
 		TEST(test_connections_are_reused),
+		TEST(test_enough_at_the_end_keeps_the_connection),
 		TEST(test_a_spoiled_connection_is_not_the_next_requests_fault),
 		TEST(test_callbacks_end_the_call),
 		TEST(test_short_and_long_bodies),
@@ -666,6 +749,7 @@ int main(void)
 		TEST(test_deadline),
 		TEST(test_connect_time_out),
 		TEST(test_nobody_there),
+		TEST(test_a_reason_is_not_that_of_an_earlier_failure),
 		TEST(test_not_http),
 		TEST(test_cancel),
 		TEST(test_threads),

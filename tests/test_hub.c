@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A hub and a storage host, both scripted; every rule has a twin that shows the rule is the
  * reason. */
-#include "daemon/hub.h"
+#include "daemon/hub/hub.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +12,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/source_hub.h"
+#include "daemon/hub/source_hub.h"
 #include "tests/fake_origin.h"
 
 #define COMMIT "1111111111111111111111111111111111111111"
@@ -50,7 +50,7 @@ static struct hub *make_hub(struct fixture *f, const char *url, const char *toke
 		.url = url,
 		.token = token,
 		.http = f->http,
-		.timeout_ms = 2000,
+		.timeout_ms = 20000, /* 64 MiB take it under a sanitizer */
 		.down_ms = DOWN_MS,
 		.metrics = &f->metrics,
 	};
@@ -342,7 +342,9 @@ static void test_bad_conf(void **state)
 
 static int get_manifest(struct fixture *f, struct manifest **ret, struct buf *why)
 {
-	return hub_get_manifest(f->hub, &f->id, COMMIT, NULL, ret, why, NULL);
+	uint32_t left_out;
+
+	return hub_get_manifest(f->hub, &f->id, COMMIT, NULL, ret, why, &left_out, NULL);
 }
 
 static int manifest_result(struct fixture *f)
@@ -817,6 +819,32 @@ static void test_down_is_left_alone(void **state)
 	assert_true(clock_ms() - start < DOWN_MS);
 }
 
+static int64_t busy_ms(struct fixture *f)
+{
+	struct hub_health health;
+
+	hub_health(f->hub, &health);
+	return health.busy_ms;
+}
+
+static void test_it_is_known_until_when_it_is_busy(void **state)
+{
+	struct fixture *f = *state;
+
+	script(f->origin, INFO, 429, NULL, NULL);
+	script(f->origin, INFO, 429, "Retry-After: 30\r\n", NULL);
+	script(f->origin, INFO, 404, NULL, NULL);
+	script(f->origin, INFO, 200, NULL, REVISION_JSON);
+	assert_int_equal(revision_result(f), ERR_BUSY);
+	assert_int_equal(busy_ms(f), 0);
+	assert_int_equal(revision_result(f), ERR_BUSY);
+	assert_in_range(busy_ms(f), 20000, 30000);
+	assert_true(revision_result(f) < 0);
+	assert_in_range(busy_ms(f), 20000, 30000);
+	assert_int_equal(revision_result(f), 0);
+	assert_int_equal(busy_ms(f), 0);
+}
+
 /* A proxy is down for a while: the hub's first call fails, and for down_ms nothing is even
  * tried. */
 static void test_recovers_after_a_rest(void **state)
@@ -864,6 +892,83 @@ static void test_remembered_locations_outlive_the_hub(void **state)
 	f->origin = fake_origin_start();
 }
 
+/* --- documents */
+
+static int get_doc(struct fixture *f, const char *tail, struct buf *text, struct buf *next)
+{
+	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
+	int r = hub_get_doc(f->hub, &f->id, tail, NULL, &doc, next, NULL);
+
+	return r < 0 ? r : jdoc_print(jdoc_root(doc), NULL, NULL, text);
+}
+
+static void test_documents(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	CLEANUP(buf_free) struct buf next = { 0 };
+	struct fixture *f = *state;
+
+	script(f->origin, INFO "/refs?include_prs=1", 200, NULL, "{ \"tags\": [] }\n");
+	assert_int_equal(get_doc(f, "/refs?include_prs=1", &text, &next), 0);
+	assert_string_equal(buf_str(&text), "{\"tags\":[]}");
+	assert_int_equal(next.len, 0);
+	script(f->origin, INFO, 200, NULL, "<html>");
+	assert_int_equal(get_doc(f, "", &text, &next), ERR_PROTO);
+	script(f->origin, INFO "/x", 404, "X-Error-Code: EntryNotFound\r\n", "{}");
+	assert_int_equal(get_doc(f, "/x", &text, &next), ERR_NOENTRY);
+}
+
+static void test_the_next_page_of_a_document(void **state)
+{
+	static const struct {
+		const char *link, *next;
+	} cases[] = {
+		{ "</api/models/org/name/commits/main?p=1&limit=2>; rel=\"next\"",
+		  "/commits/main?p=1&limit=2" },
+		{ "<https://public.example/api/models/Org/Name/commits/main?p=1>; rel=\"next\"",
+		  "/commits/main?p=1" },
+		{ "<?p=1>; rel=\"next\"", "/commits/main?p=1" },
+		{ "</api/models/org/name-2/commits/main?p=1>; rel=\"next\"", "" },
+		{ "</api/datasets/org/name/commits/main?p=1>; rel=\"next\"", "" },
+		{ "</elsewhere?u=/api/models/org/name/commits>; rel=\"next\"", "" },
+		{ "</api/models/org/name/commits/main?p=0>; rel=\"prev\"", "" },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(buf_free) struct buf header = { 0 };
+		CLEANUP(buf_free) struct buf text = { 0 };
+		CLEANUP(buf_free) struct buf next = { 0 };
+
+		buf_printf(&header, "Link: %s\r\n", cases[i].link);
+		rescript(f->origin, INFO "/commits/main", 200, buf_str(&header), "[]");
+		assert_int_equal(get_doc(f, "/commits/main", &text, &next), 0);
+		assert_string_equal(buf_str(&next), cases[i].next);
+	}
+}
+
+static void test_a_document_of_any_size_is_not_taken(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	CLEANUP(buf_free) struct buf next = { 0 };
+	struct fixture *f = *state;
+
+	f->huge = malloc(HUB_DOC_MAX + 1);
+	assert_non_null(f->huge);
+	memset(f->huge, ' ', HUB_DOC_MAX + 1);
+	f->huge[0] = '1';
+	for (unsigned more = 0; more < 2; more++) {
+		fake_origin_clear(f->origin, INFO);
+		fake_origin_add(f->origin, INFO,
+				(struct fake_answer){
+					.status = 200,
+					.body = f->huge,
+					.len = HUB_DOC_MAX + more,
+				});
+		assert_int_equal(get_doc(f, "", &text, &next), more ? ERR_PROTO : 0);
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -884,6 +989,9 @@ int main(void)
 		TEST(test_page_loops),
 		TEST(test_list_faults),
 		TEST(test_date),
+		TEST(test_documents),
+		TEST(test_the_next_page_of_a_document),
+		TEST(test_a_document_of_any_size_is_not_taken),
 		TEST(test_range_direct),
 		TEST(test_range_by_signed_location),
 		TEST(test_short_lived_location_is_not_kept),
@@ -899,6 +1007,7 @@ int main(void)
 		TEST(test_body_breaks_off),
 		TEST(test_hang),
 		TEST(test_sink_has_enough),
+		TEST(test_it_is_known_until_when_it_is_busy),
 		TEST(test_down_is_left_alone),
 		TEST(test_recovers_after_a_rest),
 		TEST(test_errors_are_not_down),

@@ -22,7 +22,8 @@ struct script {
 	atomic_uint turns;
 	int results[4]; /* of each turn; the last one for all that follow */
 	atomic_bool hold;
-	bool until_over; /* works until it is canceled */
+	bool until_over;  /* works until it is canceled */
+	const char *note; /* what it knows of its failure */
 };
 
 static int play(struct job *j, void *arg)
@@ -37,6 +38,8 @@ static int play(struct job *j, void *arg)
 	while (s->until_over)
 		if (job_sleep(j, 1000) < 0)
 			return ERR_CANCELED;
+	if (s->note)
+		err_note(s->results[0], "%s", s->note);
 	return s->results[turn < 4 ? turn : 3];
 }
 
@@ -90,6 +93,7 @@ static void a_job_runs_tells_and_ends(void **state)
 
 	assert_int_equal(p.state, JOB_DONE);
 	assert_int_equal(p.error, 0);
+	assert_string_equal(p.why, "");
 	assert_int_equal(p.files_done, 1);
 	assert_int_equal(p.bytes_done, 100);
 	assert_string_equal(p.what, "models/a/b@main");
@@ -104,6 +108,21 @@ static void a_failed_job_says_why(void **state)
 
 	assert_int_equal(p.state, JOB_FAILED);
 	assert_int_equal(p.error, ERR_NOREPO);
+	assert_string_equal(p.why, err_text(ERR_NOREPO));
+}
+
+static void a_failure_may_carry_a_sentence(void **state)
+{
+	struct script s = { .results = { -ENOSPC }, .note = "it takes 2 GiB of 1 GiB" };
+	struct script mute = { .results = { -ENOSPC, -ENOSPC, -ENOSPC, -ENOSPC } };
+	struct job_progress p = await_end(*state, begin(*state, "x", &s));
+
+	assert_non_null(strstr(p.why, "No space left on device (it takes 2 GiB of 1 GiB)"));
+	/* The next one on that thread has not said it. */
+	for (int i = 0; i < 2 * THREADS; i++) {
+		p = await_end(*state, begin(*state, "y", &mute));
+		assert_string_equal(p.why, "No space left on device");
+	}
 }
 
 static void a_job_that_asks_for_it_runs_again(void **state)
@@ -185,6 +204,29 @@ static void ended_jobs_are_remembered_for_a_while(void **state)
 	assert_int_equal(seen, last);
 }
 
+static int vanish(struct job *j, void *arg)
+{
+	job_vanish(j);
+	return play(j, arg);
+}
+
+static void a_job_that_another_goes_on_with_was_never_there(void **state)
+{
+	int64_t deadline = clock_ms() + WAIT_MS;
+	atomic_uint freed = 0;
+	struct script s = { .freed = &freed };
+	struct job_progress p;
+	uint64_t id, seen = 0;
+
+	assert_int_equal(jobs_start(*state, JOB_PULL, "x", vanish, &s, count_free, &id), 0);
+	while (jobs_get(*state, id, &p) == 0 && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	assert_int_equal(jobs_get(*state, id, &p), -ENOENT);
+	assert_int_equal(jobs_each(*state, note_id, &seen), 0);
+	assert_int_equal(seen, 0);
+	assert_int_equal(freed, 1);
+}
+
 static void stopping_ends_all_jobs(void **state)
 {
 	atomic_uint freed = 0;
@@ -211,11 +253,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_job_runs_tells_and_ends),
 		TEST(a_failed_job_says_why),
+		TEST(a_failure_may_carry_a_sentence),
 		TEST(a_job_that_asks_for_it_runs_again),
 		TEST(jobs_that_wait_for_their_time_hold_no_thread),
 		TEST(the_same_job_is_not_started_twice),
 		TEST(a_canceled_job_ends_soon),
 		TEST(ended_jobs_are_remembered_for_a_while),
+		TEST(a_job_that_another_goes_on_with_was_never_there),
 		TEST(stopping_ends_all_jobs),
 	};
 

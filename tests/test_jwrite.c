@@ -32,10 +32,12 @@ static void objects_and_arrays_nest_with_their_commas(UNUSED void **state)
 	jwrite_null(&w, "e");
 	jwrite_text(&w, "f", NULL);
 	jwrite_number(&w, "g", NAN);
+	jwrite_time(&w, "h", 1500);
 	jwrite_object_end(&w);
 	assert_string_equal(buf_str(&b),
 			    "{\"a\":\"x\",\"b\":[18446744073709551615,-1,{},[]],\"c\":0.25,"
-			    "\"d\":true,\"e\":null,\"f\":null,\"g\":null}");
+			    "\"d\":true,\"e\":null,\"f\":null,\"g\":null,"
+			    "\"h\":\"1970-01-01T00:00:01.500Z\"}");
 }
 
 static void check_text(const char *text, const char *json)

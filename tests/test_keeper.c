@@ -8,18 +8,23 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
-#include "daemon/catalog.h"
-#include "daemon/chunk.h"
-#include "daemon/store.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/node_parts.h"
+#include "daemon/cache/store.h"
 #include "tests/fake_origin.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
@@ -37,6 +42,7 @@
 #define SMALL_URL "/org/model/resolve/" COMMIT_A "/small.txt"
 #define OTHER_URL "/org/model/resolve/" COMMIT_B "/small.txt"
 #define WAIT_MS 15000
+#define NOBODY 65534
 
 /* org/model: main is COMMIT_A (big.bin, small.txt, empty); COMMIT_B has another small.txt. */
 struct world {
@@ -403,28 +409,144 @@ static void a_pin_waits_for_its_hub_and_outlives_a_restart(void **state)
 	assert_true(is_sealed(w, &w->big) && is_sealed(w, &w->small));
 }
 
-static void more_pins_than_jobs_may_run_do_not_keep_it_from_starting(void **state)
+/* Pins v0, v1, ... of a repository that no hub has; nothing runs. */
+static void put_pins(struct world *w, int count)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	struct world *w = *state;
 	struct catalog *c = NULL;
 	struct store *s = NULL;
 	char revision[16];
-	struct pin pin;
 
-	stop(w);
 	assert_int_equal(store_open(w->dir.path, "pins", &s, &why), 0);
 	assert_int_equal(catalog_open(store_index_dir(s), &c, &why), 0);
-	for (int i = 0; i <= JOBS_RUNNING_MAX; i++) {
+	for (int i = 0; i < count; i++) {
 		snprintf(revision, sizeof(revision), "v%d", i);
 		assert_int_equal(catalog_put_pin(c, "models/org/none", revision, "", 1), 0);
 	}
 	catalog_close(c);
 	store_close(s);
+}
+
+static int note_last(void *arg, const struct job_progress *p)
+{
+	*(uint64_t *)arg = p->id;
+	return 0;
+}
+
+/* Of the job that was started last; their ids are numbered through. */
+static uint64_t last_job(struct world *w)
+{
+	uint64_t id = 0;
+
+	assert_int_equal(keeper_each_job(w->keeper, note_last, &id), 0);
+	return id;
+}
+
+static int count_running(void *arg, const struct job_progress *p)
+{
+	*(unsigned *)arg += p->state == JOB_RUNNING;
+	return 0;
+}
+
+static void more_pins_than_jobs_may_run_keep_nobody_from_a_pull(void **state)
+{
+	struct world *w = *state;
+	unsigned running = 0;
+	struct pin pin;
+
+	stop(w);
+	put_pins(w, JOBS_RUNNING_MAX + 1);
 	w->conf.offline = true; /* none of them ends */
 	start(w);
-	assert_int_equal(pins_get(node_parts(w->node)->pins, "models/org/none", revision, &pin), 0);
+	assert_int_equal(pins_get(node_parts(w->node)->pins, "models/org/none", "v1024", &pin), 0);
+	assert_int_equal(pull(w, COMMIT_A, false).error, ERR_OFFLINE);
+	assert_int_equal(keeper_each_job(w->keeper, count_running, &running), 0);
+	assert_in_range(running, 1, JOBS_RUNNING_MAX / 2);
 }
+
+static int note_done(void *arg, const struct job_progress *p)
+{
+	bool *done = arg;
+
+	*done |= strcmp(p->what, KEY "@" COMMIT_A) == 0 && p->state == JOB_DONE;
+	return 0;
+}
+
+static void pins_that_have_to_wait_make_way_for_others(void **state)
+{
+	int64_t until_ms = clock_ms() + WAIT_MS;
+	struct world *w = *state;
+	unsigned running = 0;
+	bool done = false;
+
+	assert_int_equal(pull(w, COMMIT_A, true).state, JOB_DONE);
+	stop(w);
+	put_pins(w, JOBS_RUNNING_MAX / 2 + 8);
+	w->conf.offline = true; /* only the pin that comes after all these has what it needs */
+	start(w);
+	while (!done && clock_ms() < until_ms) {
+		assert_int_equal(keeper_each_job(w->keeper, note_done, &done), 0);
+		clock_sleep_ms(5);
+	}
+	assert_true(done);
+	/* They go on waiting; between two that take turns there may be none, or both. */
+	while ((running < 1 || running > JOBS_RUNNING_MAX / 2) && clock_ms() < until_ms) {
+		running = 0;
+		assert_int_equal(keeper_each_job(w->keeper, count_running, &running), 0);
+	}
+	assert_in_range(running, 1, JOBS_RUNNING_MAX / 2);
+}
+
+static void all_pins_are_resumed_however_many_there_are(void **state)
+{
+	int64_t until_ms = clock_ms() + 2 * WAIT_MS;
+	struct world *w = *state;
+
+	stop(w);
+	put_pins(w, JOBS_RUNNING_MAX + 7);
+	start(w); /* the hub says that there is no such repository: they end one by one */
+	while (last_job(w) < JOBS_RUNNING_MAX + 7 && clock_ms() < until_ms)
+		clock_sleep_ms(20);
+	assert_int_equal(last_job(w), JOBS_RUNNING_MAX + 7);
+	clock_sleep_ms(1500); /* and none of them twice */
+	assert_int_equal(last_job(w), JOBS_RUNNING_MAX + 7);
+}
+
+#ifndef __SANITIZE_THREAD__ /* it forbids threads in a process that was forked */
+/* In a process that may have no thread more. */
+static int start_without_threads(struct world *w)
+{
+	const struct rlimit none = { 0, 0 };
+	struct keeper_conf conf = { .node = w->node, .threads = 2 };
+	struct keeper *k = (struct keeper *)w; /* no keeper: not to be touched */
+	int r;
+
+	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0)
+		return 1;
+	r = keeper_start(&conf, &k);
+	return r != -EAGAIN || k;
+}
+
+static void a_keeper_that_cannot_start_is_none(void **state)
+{
+	struct world *w = *state;
+	int status;
+	pid_t pid;
+
+	keeper_stop(w->keeper);
+	keeper_free(w->keeper);
+	assert_int_equal(pins_put(node_parts(w->node)->pins,
+				  &(struct pin){ .key = "models/org/none", .revision = "v" },
+				  UINT64_MAX),
+			 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(start_without_threads(w));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	w->keeper = NULL;
+}
+#endif
 
 static void a_pin_stays_on_its_commit_when_the_ref_moves(void **state)
 {
@@ -454,12 +576,45 @@ static void what_cannot_fit_is_not_pinned(void **state)
 	struct pin pin;
 
 	stop(w);
-	w->conf.cache_max_bytes = BIG_SIZE;
+	w->conf.cache.max_bytes = BIG_SIZE;
 	start(w);
 	p = pull(w, "main", true);
 	assert_int_equal(p.state, JOB_FAILED);
-	assert_int_equal(p.error, -ENOSPC);
+	assert_int_equal(p.error, ERR_TOO_LARGE);
 	assert_int_equal(keeper_each_pin(w->keeper, copy_pin, &pin), 0);
+}
+
+static void pins_fit_together_or_the_last_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct job_progress p;
+
+	for (int fits = 0; fits < 2; fits++) {
+		stop(w);
+		w->conf.cache.max_bytes =
+			BIG_SIZE + SMALL_SIZE + OTHER_SIZE - 1 + (fits ? CHUNK_BYTES : 0);
+		start(w);
+		p = pull(w, COMMIT_B, true);
+		assert_int_equal(p.error, 0);
+		p = pull(w, "main", true);
+		assert_int_equal(p.error, fits ? 0 : ERR_TOO_LARGE);
+	}
+}
+
+static void a_pull_that_cannot_be_kept_fails_and_says_why(void **state)
+{
+	struct world *w = *state;
+	struct job_progress p;
+
+	stop(w);
+	w->conf.cache.max_bytes = 3 * CHUNK_BYTES;
+	start(w);
+	p = pull(w, "main", false);
+	assert_int_equal(p.state, JOB_FAILED);
+	assert_int_equal(p.error, ERR_FULL);
+	assert_non_null(strstr(p.why, "the cache may take 3145728")); /* before any byte came */
+	assert_int_equal(p.bytes_done, 0);
+	assert_int_equal(store_used_bytes(node_parts(w->node)->store), 0);
 }
 
 /* ---- what is kept ---- */
@@ -485,6 +640,54 @@ static void the_cache_tells_what_it_holds(void **state)
 }
 
 /* ---- scrub ---- */
+
+/* How many threads of that name run, and how nice the nicest of them is. */
+static unsigned count_threads(const char *name, int *ret_nice)
+{
+	CLEANUP(closedirp) DIR *tasks = opendir("/proc/self/task");
+	unsigned count = 0;
+	struct dirent *e;
+
+	*ret_nice = 0;
+	assert_non_null(tasks);
+	while ((e = readdir(tasks))) {
+		CLEANUP(buf_free) struct buf comm = { 0 };
+		char path[300];
+		int now;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		if (file_read_all(AT_FDCWD, path, 100, &comm) < 0 ||
+		    strncmp(buf_str(&comm), name, strlen(name)) != 0)
+			continue;
+		count++;
+		now = getpriority(PRIO_PROCESS, (id_t)strtol(e->d_name, NULL, 10));
+		*ret_nice = now > *ret_nice ? now : *ret_nice;
+	}
+	return count;
+}
+
+/* Its thread ends with it: niceness is for life, and the job's thread has other jobs to do. */
+static void a_scrub_is_modest_and_leaves_no_modest_thread(void **state)
+{
+	struct world *w = *state;
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+	uint64_t id;
+	int nice = 0;
+
+	pull(w, "main", false);
+	assert_int_equal(keeper_scrub(w->keeper, 1, &id), 0);
+	while (nice != THREAD_NICE_MAX && clock_ms() < deadline) {
+		clock_sleep_ms(1);
+		count_threads("mfs-scrub", &nice);
+	}
+	assert_int_equal(nice, THREAD_NICE_MAX);
+	assert_true(count_threads("mfs-job", &nice) > 0);
+	assert_int_equal(nice, getpriority(PRIO_PROCESS, 0));
+	assert_int_equal(keeper_cancel_job(w->keeper, id), 0);
+	while (count_threads("mfs-scrub", &nice) && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	assert_int_equal(count_threads("mfs-scrub", &nice), 0);
+}
 
 static void a_scrub_of_a_sound_cache_finds_nothing(void **state)
 {
@@ -523,6 +726,26 @@ static void a_rotten_chunk_is_found_and_fetched_again(void **state)
 	assert_true(fake_origin_saw(w->origin, BIG_URL, "bytes=2097152-3145727"));
 	assert_true(atomic_load(&w->forgotten) > 0);
 	assert_int_equal(scrub(w, 0).repaired, 0);
+}
+
+static void rot_is_mended_in_a_cache_that_has_no_room_for_more(void **state)
+{
+	struct world *w = *state;
+	struct job_progress p;
+	char path[128];
+
+	assert_int_equal(pull(w, "main", false).state, JOB_DONE);
+	stop(w);
+	w->conf.cache.max_bytes = BIG_SIZE + SMALL_SIZE + CHUNK_BYTES;
+	start(w);
+	blob_file(&w->big, ".sums", path);
+	assert_int_equal(unlinkat(w->dir.dirfd, path, 0), 0); /* all of it is to be fetched again */
+	flip_bit(w, &w->big, "", CHUNK_BYTES);
+	p = scrub(w, 0);
+	assert_int_equal(p.repaired, 6);
+	assert_int_equal(p.bad, 0);
+	assert_true(is_sealed(w, &w->big));
+	assert_true(disk_is_right(w));
 }
 
 static void what_cannot_be_mended_is_absent(void **state)
@@ -613,15 +836,24 @@ int main(void)
 		TEST(a_pin_is_kept_until_it_is_taken_away),
 		TEST(a_pin_of_another_name_is_the_repositorys),
 		TEST(a_pin_waits_for_its_hub_and_outlives_a_restart),
-		TEST(more_pins_than_jobs_may_run_do_not_keep_it_from_starting),
+		TEST(more_pins_than_jobs_may_run_keep_nobody_from_a_pull),
+		TEST(pins_that_have_to_wait_make_way_for_others),
+		TEST(all_pins_are_resumed_however_many_there_are),
+#ifndef __SANITIZE_THREAD__
+		TEST(a_keeper_that_cannot_start_is_none),
+#endif
 		TEST(a_pin_stays_on_its_commit_when_the_ref_moves),
 		TEST(what_cannot_fit_is_not_pinned),
+		TEST(pins_fit_together_or_the_last_is_refused),
+		TEST(a_pull_that_cannot_be_kept_fails_and_says_why),
 		TEST(the_cache_tells_what_it_holds),
 		TEST(a_scrub_of_a_sound_cache_finds_nothing),
 		TEST(a_rotten_chunk_is_found_and_fetched_again),
+		TEST(rot_is_mended_in_a_cache_that_has_no_room_for_more),
 		TEST(what_cannot_be_mended_is_absent),
 		TEST(rotten_or_missing_sums_are_made_again),
 		TEST(chunks_of_an_incomplete_blob_are_compared),
+		TEST(a_scrub_is_modest_and_leaves_no_modest_thread),
 		TEST(a_scrub_keeps_to_its_rate_and_can_be_canceled),
 	};
 

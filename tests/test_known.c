@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/known.h"
+#include "daemon/names/known.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -405,12 +405,102 @@ static void threads_may_share_it(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static struct repo_id named(const char *name)
+{
+	struct repo_id id;
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, name, &id), 0);
+	return id;
+}
+
+static void rename_to(struct world *w, const char *old, const char *now)
+{
+	struct repo_id from = named(old), to = named(now);
+
+	assert_int_equal(known_add_repo(w->known, &from, &to), 0);
+}
+
+static void check_names(struct world *w, const char *name, const char *want)
+{
+	CLEANUP(buf_free) struct buf got = { 0 };
+	struct repo_id id = named(name);
+	struct repo_names names;
+
+	known_names_of(w->known, &id, &names);
+	assert_false(names.more);
+	for (unsigned i = 0; i < names.count; i++)
+		buf_printf(&got, "%s;", names.list[i]->name);
+	assert_string_equal(buf_str(&got), want);
+}
+
+static void a_repository_keeps_the_names_it_had(void **state)
+{
+	struct world *w = *state;
+
+	check_names(w, "org/unknown", "org/unknown;");
+	rename_to(w, "a/one", "a/one");
+	check_names(w, "a/one", "a/one;");
+	rename_to(w, "A/One", "a/one"); /* the same name */
+	check_names(w, "A/ONE", "a/one;");
+	rename_to(w, "a/one", "m/two");
+	check_names(w, "a/one", "m/two;a/one;");
+	check_names(w, "A/One", "m/two;a/one;");
+	rename_to(w, "z/zero", "m/two");
+	rename_to(w, "m/two", "b/three"); /* and all that it was called */
+	check_names(w, "z/zero", "b/three;m/two;a/one;z/zero;");
+	stop(w);
+	start(w);
+	check_names(w, "b/three", "b/three;m/two;a/one;z/zero;");
+	check_names(w, "A/One", "b/three;m/two;a/one;z/zero;");
+	rename_to(w, "b/three", "a/one"); /* it has its first name again */
+	check_names(w, "z/zero", "a/one;b/three;m/two;z/zero;");
+	stop(w);
+	start(w);
+	check_names(w, "m/two", "a/one;b/three;m/two;z/zero;");
+	check_names(w, "A/One", "a/one;b/three;m/two;z/zero;");
+}
+
+static void too_many_names_are_told(void **state)
+{
+	struct world *w = *state;
+	struct repo_names names;
+	struct repo_id id = named("a/0");
+
+	for (unsigned i = 0; i <= REPO_NAMES_MAX; i++) {
+		CLEANUP(buf_free) struct buf from = { 0 }, to = { 0 };
+
+		buf_printf(&from, "a/%u", i);
+		buf_printf(&to, "a/%u", i + 1);
+		rename_to(w, buf_str(&from), buf_str(&to));
+		known_names_of(w->known, &id, &names);
+		assert_int_equal(names.more, i + 2 > REPO_NAMES_MAX);
+	}
+}
+
+static void a_commit_tells_which_repository_it_may_have_been(void **state)
+{
+	struct world *w = *state;
+	struct repo *r = add_repo(w);
+	struct repo_id now = named("new/name");
+
+	assert_null(known_repo_of_commit(w->known, &now, COMMIT_A));
+	add_commit(w, r, COMMIT_A);
+	assert_ptr_equal(known_repo_of_commit(w->known, &now, COMMIT_A), r);
+	assert_null(known_repo_of_commit(w->known, &now, COMMIT_B));
+	assert_null(known_repo_of_commit(w->known, &w->id, COMMIT_A));
+	now.type = REPO_DATASET;
+	assert_null(known_repo_of_commit(w->known, &now, COMMIT_A));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(nothing_is_known_at_first),
 		TEST(a_repository_is_known_from_then_on),
 		TEST(another_name_leads_to_the_same_repository),
+		TEST(a_repository_keeps_the_names_it_had),
+		TEST(too_many_names_are_told),
+		TEST(a_commit_tells_which_repository_it_may_have_been),
 		TEST(a_ref_is_known_with_its_age),
 		TEST(a_row_from_the_future_is_not_believed_to_be_fresh),
 		TEST(a_damaged_row_is_as_if_never_asked),

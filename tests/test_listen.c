@@ -70,9 +70,11 @@ static void a_dead_socket_is_replaced_a_live_one_is_not(void **state)
 static void what_is_no_socket_stays(void **state)
 {
 	const struct workdir *d = *state;
+	CLEANUP(buf_free) struct buf why = { 0 };
 
 	close(openat(d->dirfd, "control", O_CREAT | O_WRONLY, 0600));
-	assert_int_equal(listen_here(d), -EADDRINUSE);
+	assert_int_equal(listen_path(d->path, "control", &why), -EADDRINUSE);
+	assert_non_null(strstr(buf_str(&why), "/control: there is something that is no socket"));
 	listen_unlink(d->path, "control");
 	assert_int_equal(faccessat(d->dirfd, "control", F_OK, 0), 0);
 }
@@ -103,7 +105,7 @@ static void a_long_path_is_no_obstacle(void **state)
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(listen_path("/nonexistent", "control", &why), -ENOENT);
-	assert_non_null(strstr(buf_str(&why), "cannot listen on control"));
+	assert_non_null(strstr(buf_str(&why), "cannot listen on /nonexistent/control: No such"));
 }
 
 static void an_address_is_listened_on_and_port_0_is_any(UNUSED void **state)
@@ -129,8 +131,8 @@ static void an_address_is_listened_on_and_port_0_is_any(UNUSED void **state)
 static void what_is_no_address_is_refused_with_an_example(UNUSED void **state)
 {
 	static const char *const bad[] = {
-		"",         "9400",           "127.0.0.1",          "127.0.0.1:",
-		"::1:9400", "127.0.0.1:http", "127.0.0.1:99999999", "no such:1"
+		"",         "9400",           "127.0.0.1",         "127.0.0.1:",
+		"::1:9400", "127.0.0.1:http", "127.0.0.1:99999999"
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -139,7 +141,19 @@ static void what_is_no_address_is_refused_with_an_example(UNUSED void **state)
 		if (listen_address(bad[i], &why) != -EINVAL)
 			fail_msg("%s", bad[i]);
 		assert_non_null(strstr(buf_str(&why), "127.0.0.1:9400"));
+		assert_false(listen_is_address(bad[i]));
 	}
+}
+
+static void a_name_nobody_knows_is_an_address_all_the_same(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	assert_true(listen_is_address("no such:1"));
+	assert_true(listen_is_address("[::1]:9400"));
+	assert_true(listen_is_address(":9400"));
+	assert_int_equal(listen_address("no such:1", &why), -EINVAL);
+	assert_non_null(strstr(buf_str(&why), "nobody knows the name no such"));
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
@@ -153,6 +167,7 @@ int main(void)
 		TEST(only_a_dead_socket_is_taken_away),
 		TEST(a_long_path_is_no_obstacle),
 		cmocka_unit_test(an_address_is_listened_on_and_port_0_is_any),
+		cmocka_unit_test(a_name_nobody_knows_is_an_address_all_the_same),
 		cmocka_unit_test(what_is_no_address_is_refused_with_an_example),
 	};
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/location.h"
+#include "daemon/hub/location.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,11 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 
+static void memory_freep(struct location_memory **m)
+{
+	location_memory_free(*m);
+}
+
 static void assert_location(struct location_memory *m, const char *key, int64_t now_ms,
 			    const char *expected)
 {
@@ -28,7 +33,7 @@ static void assert_location(struct location_memory *m, const char *key, int64_t 
 
 static void test_until_it_expires(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 
 	(void)state;
 	assert_int_equal(location_memory_new(4, &m), 0);
@@ -43,7 +48,7 @@ static void test_until_it_expires(void **state)
 
 static void test_replace_and_forget(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 
 	(void)state;
 	assert_int_equal(location_memory_new(4, &m), 0);
@@ -58,7 +63,7 @@ static void test_replace_and_forget(void **state)
 
 static void test_bounded_by_use(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 	char key[16];
 
 	(void)state;
@@ -75,7 +80,7 @@ static void test_bounded_by_use(void **state)
 
 static void test_etag(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 
 	(void)state;
 	assert_int_equal(location_memory_new(4, &m), 0);
@@ -150,7 +155,7 @@ static void *look_for(void *arg)
 
 static void test_one_asks_for_all(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 	pthread_t threads[CALLERS];
 	struct crowd c = { 0 };
 
@@ -167,7 +172,7 @@ static void test_one_asks_for_all(void **state)
 
 static void test_who_waits_too_long_asks_too(void **state)
 {
-	CLEANUP(location_memory_freep) struct location_memory *m = NULL;
+	CLEANUP(memory_freep) struct location_memory *m = NULL;
 	CLEANUP(buf_free) struct buf url = { 0 };
 	int64_t now = clock_ms();
 

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/resource.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "daemon/base/clock.h"
@@ -219,6 +219,31 @@ static void waiting_without_the_lock_is_a_bug(void **state)
 	assert_true(aborts(wait_without_the_lock, *state));
 }
 
+static void *be_nice(void *arg)
+{
+	int *nice = arg;
+
+	nice[0] = getpriority(PRIO_PROCESS, 0);
+	thread_be_nice(7);
+	nice[1] = getpriority(PRIO_PROCESS, 0);
+	thread_be_nice(THREAD_NICE_MAX);
+	nice[2] = getpriority(PRIO_PROCESS, 0);
+	return NULL;
+}
+
+static void a_thread_is_nice_for_itself_alone(void **state UNUSED)
+{
+	int nice[3], before = getpriority(PRIO_PROCESS, 0);
+	pthread_t thread;
+
+	assert_int_equal(thread_start(&thread, "nice", be_nice, nice), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(nice[0], before);
+	assert_int_equal(nice[1], 7);
+	assert_int_equal(nice[2], THREAD_NICE_MAX);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+
 static void *introduce(void *arg)
 {
 	struct shared *s = arg;
@@ -262,6 +287,7 @@ int main(void)
 		TEST(a_wait_ends_when_woken),
 		TEST(waiting_without_the_lock_is_a_bug),
 		TEST(a_thread_has_its_name_and_leaves_ending_signals_to_main),
+		TEST(a_thread_is_nice_for_itself_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

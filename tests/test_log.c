@@ -106,16 +106,6 @@ static void lines_below_the_level_are_dropped(void **state)
 	assert_string_equal(captured(*state), "");
 }
 
-static void levels_have_names(UNUSED void **state)
-{
-	assert_int_equal(log_level_parse("error"), LOG_LEVEL_ERR);
-	assert_int_equal(log_level_parse("warn"), LOG_LEVEL_WARN);
-	assert_int_equal(log_level_parse("info"), LOG_LEVEL_INFO);
-	assert_int_equal(log_level_parse("debug"), LOG_LEVEL_DEBUG);
-	assert_true(log_level_parse("loud") < 0);
-	assert_true(log_level_parse("") < 0);
-}
-
 static void control_bytes_cannot_forge_a_line(void **state)
 {
 	log_info("name=%s", "a\n<0>b\tc\033[1m\x7f");
@@ -219,7 +209,6 @@ int main(void)
 		TEST(a_line_is_plain_on_a_terminal),
 		TEST(a_failure_is_named_and_handed_back),
 		TEST(lines_below_the_level_are_dropped),
-		TEST(levels_have_names),
 		TEST(control_bytes_cannot_forge_a_line),
 		TEST(utf8_passes),
 		TEST(an_endless_line_is_cut_but_stays_a_line),

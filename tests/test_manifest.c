@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/manifest.h"
+#include "daemon/model/manifest.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,6 +53,18 @@ static int make_page(const char *json, struct manifest **ret, struct buf *why)
 	if (r == 0)
 		r = manifest_builder_page(b, json, strlen(json), why);
 	return r < 0 ? r : manifest_builder_finish(b, ret, why);
+}
+
+/* Only what makes sense of a page; how many were left out. */
+static uint32_t make_of_the_good(const char *json, struct manifest **ret, struct buf *why)
+{
+	CLEANUP(manifest_builder_freep) struct manifest_builder *b = NULL;
+
+	assert_int_equal(manifest_builder_new(&b), 0);
+	manifest_builder_be_lenient(b);
+	assert_int_equal(manifest_builder_page(b, json, strlen(json), why), 0);
+	assert_int_equal(manifest_builder_finish(b, ret, why), 0);
+	return manifest_builder_left_out(b);
 }
 
 static int page_result(const char *json)
@@ -407,6 +419,46 @@ static int conflict(const char *a, const char *b, const char *c)
 	return r;
 }
 
+static void what_must_not_be_shown_can_be_left_out(void **state)
+{
+	static const char page[] = "[{\"type\":\"file\",\"path\":\"good\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"../bad\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"a\\nb\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":7," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"negative\",\"oid\":\"" OID
+				   "\",\"size\":-1},"
+				   "{\"type\":\"file\",\"path\":\"both/below/it\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"both\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"good\"," PLAIN "},"
+				   "{\"type\":\"file\",\"path\":\"both/beside\"," PLAIN "}]";
+	CLEANUP(manifest_freep) struct manifest *m = NULL;
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	(void)state;
+	assert_int_equal(make_of_the_good(page, &m, &why), 7);
+	assert_string_equal(buf_str(&why), "The path '../bad' has a component '.' or '..'.");
+	assert_int_equal(manifest_file_count(m), 2);
+	assert_int_not_equal(manifest_find(m, "good"), MANIFEST_NONE);
+	assert_non_null(manifest_file(m, manifest_find(m, "both")));
+	/* The twin: else they refuse the list. */
+	assert_int_equal(page_result(page), ERR_HOSTILE);
+}
+
+static void a_list_without_anything_good_is_none(void **state)
+{
+	static const char page[] = "[{\"type\":\"file\",\"path\":\"../bad\"," PLAIN "}]";
+	CLEANUP(manifest_builder_freep) struct manifest_builder *b = NULL;
+	CLEANUP(manifest_freep) struct manifest *empty = NULL, *none = NULL;
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	(void)state;
+	assert_int_equal(make_of_the_good("[]", &empty, &why), 0);
+	assert_int_equal(manifest_builder_new(&b), 0);
+	manifest_builder_be_lenient(b);
+	assert_int_equal(manifest_builder_page(b, page, strlen(page), &why), 0);
+	assert_int_equal(manifest_builder_finish(b, &none, &why), ERR_PROTO);
+}
+
 static void test_conflicts(void **state)
 {
 	(void)state;
@@ -608,6 +660,8 @@ int main(void)
 		cmocka_unit_test(test_hostile_paths),
 		cmocka_unit_test(test_long_paths),
 		cmocka_unit_test(test_why_is_printable),
+		cmocka_unit_test(what_must_not_be_shown_can_be_left_out),
+		cmocka_unit_test(a_list_without_anything_good_is_none),
 		cmocka_unit_test(test_conflicts),
 		cmocka_unit_test(test_pack_round_trip),
 		cmocka_unit_test(test_pack_damage),

@@ -90,7 +90,7 @@ static void there_is_room_for_every_kind_of_error(UNUSED void **state)
 	assert_true(err_count() <= METRICS_ERRORS_MAX);
 	assert_string_equal(err_word(err_index(ERR_TIMEOUT)), "TIMEOUT");
 	assert_string_equal(err_word(err_index(-EIO)), "errno");
-	assert_int_equal(err_index(ERR_CORRUPT), err_count() - 1);
+	assert_string_not_equal(err_word(err_count() - 1), "errno"); /* the last one */
 	assert_string_equal(err_word(10000), "errno");
 }
 

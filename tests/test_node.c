@@ -12,12 +12,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
-#include "daemon/catalog.h"
-#include "daemon/chunk.h"
-#include "daemon/store.h"
+#include "daemon/cache/catalog.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/cache/store.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
 
@@ -464,6 +465,20 @@ static void many_lives_leave_no_descriptor_and_no_thread(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void a_document_that_is_not_known_is_not_to_be_had_offline(void **state)
+{
+	CLEANUP(doc_fini) struct doc doc = { 0 };
+	struct world *w = *state;
+	struct repo *repo = known_repo(node_known(w->node), &w->id);
+	struct parked p;
+
+	assert_non_null(repo);
+	parked_init(&p, LONG_MS);
+	assert_int_equal(node_doc(w->node, repo, "/refs", CLOCK_FOREVER, &p.waiter, &doc),
+			 ERR_OFFLINE);
+	parked_fini(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,6 +497,7 @@ int main(void)
 		TEST(the_number_of_hubs_is_checked),
 		TEST(a_cache_that_cannot_be_used_is_told_in_a_sentence),
 		TEST(many_lives_leave_no_descriptor_and_no_thread),
+		TEST(a_document_that_is_not_known_is_not_to_be_had_offline),
 	};
 
 	log_set_level(LOG_LEVEL_ERR);

@@ -247,6 +247,37 @@ static void test_hub_urls(void **state)
 	bad("matrixfs --hub=https://a#x /m", "without ? or #");
 	bad("matrixfs --hub=https://me:secret@a.org /m", "--token-file");
 	assert_null(strstr(buf_str(&why), "secret"));
+	bad("matrixfs --hub=https://a.org/?token=secret /m",
+	    "--hub: The hub \"https://a.org/\" is");
+	assert_null(strstr(buf_str(&why), "secret"));
+	bad("matrixfs --hub=hf_secret /m", "The hub \"hf_...\" is not");
+	bad("matrixfs hf_secret /m", "\"hf_...\" is no SOURCE");
+	bad("matrixfs -o hf_secret /m", "\"hf_...\"");
+	bad_config("hf_secret\n", "\"hf_...\"");
+}
+
+static void test_a_hub_is_named_once(void **state)
+{
+	(void)state;
+	bad("matrixfs --hub=http://a.org --hub=http://b.org --hub=HTTP://A.org/ /m",
+	    "--hub: The hub http://a.org is named twice");
+	bad("matrixfs http://a.org /m -o hub=http://a.org", "SOURCE or -o: The hub http://a.org");
+	bad_config("hub = http://a.org\nhub = http://a.org\n", "is named twice");
+	/* Each source begins anew. */
+	good_config("hub = http://a.org\n",
+		    "matrixfs --config=matrixfs.conf --hub=http://a.org /m");
+	good("matrixfs --hub=http://a.org --hub=https://a.org --hub=http://a.org/x /m");
+	assert_int_equal(o.hubs.count, 3);
+}
+
+static void test_control_listen(void **state)
+{
+	(void)state;
+	good("matrixfs --control-listen=127.0.0.1:9400 /m");
+	good("matrixfs --control-listen=:0 /m");
+	good("matrixfs --control-listen= /m");
+	bad("matrixfs --control-listen=nonsense /m", "\"nonsense\" of \"control-listen\"");
+	bad("matrixfs --control-listen=::1:9400 /m", "ADDRESS:PORT");
 }
 
 static void test_config_file(void **state)
@@ -461,10 +492,13 @@ int main(void)
 		TEST(test_config_md),
 	};
 	const struct CMUnitTest tests[] = {
-		TEST(test_defaults),    TEST(test_each_parameter), TEST(test_bad_values),
-		TEST(test_bad_names),   TEST(test_words),          TEST(test_tokens_are_refused),
-		TEST(test_hub_urls),    TEST(test_config_file),    TEST(test_precedence),
-		TEST(test_environment), TEST(test_mount_options),  TEST(test_mount_helper),
+		TEST(test_defaults),       TEST(test_each_parameter),
+		TEST(test_bad_values),     TEST(test_bad_names),
+		TEST(test_words),          TEST(test_tokens_are_refused),
+		TEST(test_hub_urls),       TEST(test_a_hub_is_named_once),
+		TEST(test_control_listen), TEST(test_config_file),
+		TEST(test_precedence),     TEST(test_environment),
+		TEST(test_mount_options),  TEST(test_mount_helper),
 		TEST(test_actions),
 	};
 	int failed = cmocka_run_group_tests(docs, NULL, NULL);

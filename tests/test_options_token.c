@@ -149,7 +149,14 @@ static void test_bad_files(void **state)
 	use_token_file(large);
 	finds(HUB, true, NULL);
 	unlink("tokens");
-	refuses("tokens cannot be read");
+	refuses("The token file cannot be read: No such file");
+	assert_null(strstr(buf_str(&why), "tokens"));
+	free(o.token_file);
+	o.token_file = strdup("./tokens");
+	refuses("./tokens cannot be read");
+	free(o.token_file);
+	o.token_file = strdup("secret"); /* the token itself, by mistake */
+	refuses("may be a token");
 }
 
 static void test_order(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/pace.h"
+#include "daemon/fetch/pace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

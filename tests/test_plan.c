@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/plan.h"
+#include "daemon/fetch/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +11,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/own.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 
 #define MIB CHUNK_BYTES
 #define GIB (UINT64_C(1) << 30)

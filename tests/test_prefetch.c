@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guesses. A reader is what node does for one: a handle, a watch, and news of what was read. */
-#include "daemon/prefetch.h"
+#include "daemon/fetch/prefetch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,12 +15,13 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
-#include "daemon/chunk.h"
-#include "daemon/pull.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/fetch/pull.h"
 #include "tests/held_commit.h"
 
 #define MIB CHUNK_BYTES
 #define SETTLE_MS 200 /* for the thread to have done what it does */
+#define WAKES_MAX 100 /* of one read: more is a reader that goes round for ever */
 
 struct world {
 	struct held_commit c;
@@ -34,10 +35,10 @@ static void start_prefetch(struct world *w)
 	struct prefetch_conf conf = {
 		.fetch = w->c.fetch,
 		.store = w->c.store,
-		.max_bytes = w->max_bytes,
 		.root = w->fake_root.path,
 	};
 
+	store_limit(w->c.store, &(struct cache_limits){ w->max_bytes, 0 });
 	assert_int_equal(prefetch_start(&conf, &w->prefetch), 0);
 }
 
@@ -96,24 +97,34 @@ static void leave(struct world *w, struct reader *r)
 	fetch_close(w->c.fetch, r->pull);
 }
 
+/* One waiter all along: what finds no room in the cache is brought for it alone. */
+static const void *read_one(struct world *w, struct reader *r, uint64_t off, uint64_t len)
+{
+	const void *data = NULL;
+	struct parked parked;
+	unsigned wakes = 0;
+	uint64_t all;
+	int rc;
+
+	parked_init(&parked, PARKED_WAIT_MS);
+	while ((rc = fetch_read(w->c.fetch, r->pull, off, len, &parked.waiter, &data, &all)) ==
+	       PARKED) {
+		assert_int_equal(parked_wait(&parked), 0);
+		assert_true(++wakes < WAKES_MAX);
+		parked.woken = 0;
+	}
+	parked_fini(&parked);
+	assert_int_equal(rc, 0);
+	return data;
+}
+
 /* Brings bytes as a reader would, in reads of 1 MiB. */
 static void read_some(struct world *w, struct reader *r, uint64_t from, uint64_t to)
 {
 	for (uint64_t off = from; off < to; off += MIB) {
 		uint64_t len = to - off < MIB ? to - off : MIB;
-		const void *data = NULL;
-		struct parked parked;
-		int rc;
 
-		do {
-			parked_init(&parked, PARKED_WAIT_MS);
-			rc = fetch_read(w->c.fetch, r->pull, off, len, &parked.waiter, &data);
-			if (rc == PARKED)
-				assert_int_equal(parked_wait(&parked), 0);
-			parked_fini(&parked);
-		} while (rc == PARKED);
-		assert_int_equal(rc, 0);
-		fetch_done(r->pull, data, len);
+		fetch_done(r->pull, read_one(w, r, off, len), len);
 		prefetch_read(w->prefetch, r->watch, len);
 	}
 }
@@ -265,12 +276,12 @@ static void a_second_read_brings_the_heads_of_the_next_shards(void **state)
 	leave(w, &r);
 }
 
-static void who_read_half_of_a_shard_finds_the_next_two_whole(void **state)
+static void who_read_most_of_a_small_shard_finds_the_next_two_whole(void **state)
 {
 	struct world *w = *state;
 	struct reader r = touch(w, HELD_SHARD(1));
 
-	read_some(w, &r, 0, 4 * MIB);
+	read_some(w, &r, 0, 5 * MIB);
 	assert_true(held_commit_await_sealed(&w->c, HELD_SHARD(2)));
 	assert_true(held_commit_await_sealed(&w->c, HELD_SHARD(3)));
 	assert_true(held_commit_await_given(&w->c, HELD_SHARD(4), MIB));
@@ -282,12 +293,12 @@ static void who_read_half_of_a_shard_finds_the_next_two_whole(void **state)
 	assert_true(held_commit_is_quiet(&w->c));
 }
 
-static void who_read_a_third_does_not(void **state)
+static void who_read_two_thirds_as_the_kernel_does_unasked_does_not(void **state)
 {
 	struct world *w = *state;
 	struct reader r = touch(w, HELD_SHARD(1));
 
-	read_some(w, &r, 0, 2 * MIB);
+	read_some(w, &r, 0, 4 * MIB);
 	assert_true(held_commit_await_given(&w->c, HELD_SHARD(2), MIB));
 	assert_true(held_commit_is_quiet(&w->c));
 	assert_int_equal(held_commit_given(&w->c, HELD_SHARD(2)), MIB);
@@ -373,7 +384,7 @@ static void what_is_under_way_ends_when_memory_gets_short(void **state)
 	put(w, "proc/meminfo", "MemTotal: 1000000 kB\nMemAvailable: 500000 kB\n");
 	restart_prefetch(w);
 	r = touch(w, HELD_SHARD(1));
-	read_some(w, &r, 0, 3 * MIB);
+	read_some(w, &r, 0, 4 * MIB);
 	held_commit_hold(&w->c, true);
 	prefetch_read(w->prefetch, r.watch, MIB);
 	clock_sleep_ms(SETTLE_MS);
@@ -402,12 +413,27 @@ static void guesses_drive_nothing_out_of_the_cache(void **state)
 	leave(w, &r);
 }
 
+/* Which chunks find room is a matter of whose thread comes first. */
+static void who_reads_on_past_a_full_cache_gets_his_bytes(void **state)
+{
+	struct world *w = *state;
+	struct reader r;
+
+	w->max_bytes = MIB;
+	restart_prefetch(w);
+	r = touch(w, "bad.safetensors");
+	read_some(w, &r, 0, 3 * MIB);
+	assert_true(held_commit_is_quiet(&w->c));
+	assert_in_range(held_commit_given(&w->c, "bad.safetensors"), 3 * MIB, 9 * MIB);
+	leave(w, &r);
+}
+
 static void stopping_gives_all_up_and_readers_go_on(void **state)
 {
 	struct world *w = *state;
 	struct reader r = touch(w, HELD_SHARD(1)), late;
 
-	read_some(w, &r, 0, 4 * MIB);
+	read_some(w, &r, 0, 5 * MIB);
 	prefetch_stop(w->prefetch);
 	late = touch(w, HELD_SHARD(5));
 	assert_null(late.watch);
@@ -482,12 +508,13 @@ int main(void)
 		TEST(a_config_brings_the_small_files_beside_it),
 		TEST(an_index_brings_the_heads_of_the_first_shards),
 		TEST(a_second_read_brings_the_heads_of_the_next_shards),
-		TEST(who_read_half_of_a_shard_finds_the_next_two_whole),
-		TEST(who_read_a_third_does_not),
+		TEST(who_read_most_of_a_small_shard_finds_the_next_two_whole),
+		TEST(who_read_two_thirds_as_the_kernel_does_unasked_does_not),
 		TEST(a_header_is_given_up_with_the_last_reader),
 		TEST(nothing_is_guessed_while_memory_is_short),
 		TEST(what_is_under_way_ends_when_memory_gets_short),
 		TEST(guesses_drive_nothing_out_of_the_cache),
+		TEST(who_reads_on_past_a_full_cache_gets_his_bytes),
 		TEST(stopping_gives_all_up_and_readers_go_on),
 		TEST(who_leaves_while_it_stops_takes_nothing_from_under_it),
 		TEST(a_file_that_is_left_and_read_again_is_watched_anew),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/pressure.h"
+#include "daemon/fetch/pressure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,12 +47,13 @@ static void memory_is_short_when_the_kernel_says_so(UNUSED void **state)
 		{ PLENTY, PSI("0.00"), NULL, NULL, false },
 		{ MEMINFO("1000001"), NULL, NULL, NULL, false },
 		{ MEMINFO("999999"), NULL, NULL, NULL, true },
-		{ PLENTY, PSI("10.00"), NULL, NULL, false },
-		{ PLENTY, PSI("10.01"), NULL, NULL, true },
+		{ MEMINFO("3999999"), PSI("10.00"), NULL, NULL, false },
+		{ MEMINFO("3999999"), PSI("10.01"), NULL, NULL, true },
+		{ MEMINFO("4000001"), PSI("10.01"), NULL, NULL, false }, /* others' limits */
 		{ NULL, PSI("55.00"), NULL, NULL, true },
 		{ "rubbish", "rubbish", NULL, NULL, false },
 		{ "MemTotal: x", "some avg10=y", NULL, NULL, false },
-		{ PLENTY, PSI("0.00"), "0::/a/b\n", PSI("80.00"), true },
+		{ PLENTY, PSI("0.00"), "0::/a/b\n", PSI("10.01"), true },
 		{ PLENTY, PSI("0.00"), "4:memory:/x\n0::/a/b\n", PSI("80.00"), true },
 		{ PLENTY, PSI("0.00"), "0::/a/b\n", PSI("0.00"), false },
 		{ PLENTY, PSI("0.00"), "10::/a/b\n", PSI("80.00"), false }, /* not ours */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/pull.h"
+#include "daemon/fetch/pull.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,11 +10,11 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
-#define CHUNKS 100
+#define CHUNKS 600
 #define SIZE (CHUNKS * MIB - 500)
 #define ETAG "00112233445566778899aabbccddeeff00112233"
 #define MINUTE_MS 60000
@@ -266,6 +266,54 @@ static void a_pull_is_hashed_as_its_first_bytes_come(void **state)
 	assert_null(w->pull->hash_next);
 }
 
+static void while_readers_wait_for_bytes_the_digest_stays_behind(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(w, 0, SIZE);
+	run = start_next(w);
+	run->moved_ms = clock_ms();
+	carry_to(w, run, run->end);
+	pull_hash_kick_locked(w->pull);
+	assert_null(w->pulls.hash_first);
+	end_all(w);
+	pull_hash_kick_locked(w->pull);
+	assert_ptr_equal(w->pulls.hash_first, w->pull);
+}
+
+static void the_digest_stays_behind_only_so_far(void **state)
+{
+	uint32_t most = PULL_UNHASHED_MAX / MIB;
+	struct world *w = *state;
+	struct run *run;
+
+	want(w, SIZE - MIB, SIZE);
+	run = start_next(w);
+	for (uint32_t i = 0; i < most - 1; i++)
+		assert_int_equal(blob_put_chunk(w->pull->blob, i, 1), 0);
+	run->moved_ms = clock_ms();
+	pull_hash_kick_locked(w->pull);
+	assert_null(w->pulls.hash_first);
+	assert_int_equal(blob_put_chunk(w->pull->blob, most - 1, 1), 0);
+	pull_hash_kick_locked(w->pull);
+	assert_ptr_equal(w->pulls.hash_first, w->pull);
+}
+
+static void who_gets_only_verified_bytes_waits_for_the_digest(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	w->pull->verified_only = true;
+	want(w, 0, SIZE);
+	run = start_next(w);
+	run->moved_ms = clock_ms();
+	carry_to(w, run, run->end);
+	pull_hash_kick_locked(w->pull);
+	assert_ptr_equal(w->pulls.hash_first, w->pull);
+}
+
 /* ---- a disk that takes nothing ---- */
 
 static void a_run_the_disk_refused_lets_its_waiters_call_again(void **state)
@@ -347,6 +395,9 @@ int main(void)
 		TEST(a_drop_under_a_finished_run_does_not_lose_what_is_waited_for),
 		TEST(a_drop_under_an_unpublished_run_does_not_either),
 		TEST(a_pull_is_hashed_as_its_first_bytes_come),
+		TEST(while_readers_wait_for_bytes_the_digest_stays_behind),
+		TEST(the_digest_stays_behind_only_so_far),
+		TEST(who_gets_only_verified_bytes_waits_for_the_digest),
 		TEST(a_run_the_disk_refused_lets_its_waiters_call_again),
 		TEST(verified_bytes_cannot_be_had_past_the_disk),
 		TEST(a_direct_run_hands_its_bytes_to_one_waiter),

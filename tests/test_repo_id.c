@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/repo_id.h"
+#include "daemon/model/repo_id.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

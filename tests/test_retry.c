@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/retry.h"
+#include "daemon/fetch/retry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/safetensors.h"
+#include "daemon/model/safetensors.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/buf.h"
@@ -181,6 +182,24 @@ static void a_header_of_many_tensors_is_read(UNUSED void **state)
 	extents_fini(&e);
 }
 
+static void counts_are_added_and_none_of_them_if_one_is_too_many(UNUSED void **state)
+{
+	struct safetensors_counts all = { .count = 0 }, full = { .count = 0 };
+	const struct safetensors_counts more = { { { "F32", 3 }, { "I8", 4 } }, 2 };
+	const struct safetensors_counts huge = { { { "I8", 1 }, { "F32", UINT64_MAX } }, 2 };
+
+	assert_int_equal(safetensors_add(&more, &all), 0);
+	assert_int_equal(safetensors_add(&more, &all), 0);
+	assert_int_equal(all.count, 2);
+	assert_int_equal(safetensors_total(&all), 14);
+	assert_int_equal(safetensors_add(&huge, &all), ERR_PROTO);
+	assert_int_equal(safetensors_total(&all), 14);
+	for (; full.count < SAFETENSORS_DTYPES; full.count++)
+		snprintf(full.list[full.count].name, sizeof(full.list[0].name), "T%zu", full.count);
+	assert_int_equal(safetensors_add(&more, &full), ERR_PROTO);
+	assert_int_equal(full.count, SAFETENSORS_DTYPES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +209,7 @@ int main(void)
 		cmocka_unit_test(of_a_part_it_says_how_much_is_needed),
 		cmocka_unit_test(a_length_that_cannot_be_is_refused),
 		cmocka_unit_test(a_header_of_many_tensors_is_read),
+		cmocka_unit_test(counts_are_added_and_none_of_them_if_one_is_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/schedule.h"
+#include "daemon/fetch/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/shards.h"
+#include "daemon/model/shards.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/store.h"
+#include "daemon/cache/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "daemon/chunk.h"
+#include "daemon/cache/chunk.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
 
@@ -331,10 +331,10 @@ static void a_dropped_blob_has_nothing_now_and_later(void **state)
 	fill_all(b);
 	assert_int_equal(blob_drop(b), 0);
 	assert_int_equal(blob_present_bytes(b), 0);
-	assert_int_equal(store_used_bytes(s), 0);
 	assert_true(chunk_is_right(b, 1)); /* a reader who is being answered finds no zeros */
 	assert_false(blob_has(b, 0));
 	blob_unref(b);
+	assert_int_equal(store_used_bytes(s), 0);
 	assert_int_equal(store_disk_bytes(s, ETAG), 0);
 	b = open_blob(s);
 	assert_false(blob_has(b, 0));
@@ -447,11 +447,13 @@ static void chunks_readers_are_done_with_can_be_given_back(void **state)
 	fill_all(b);
 	assert_int_equal(blob_sync(b), 0);
 	used = store_disk_bytes(s, ETAG);
-	blob_hold(b, CHUNK_BYTES, 2 * CHUNK_BYTES);
+	blob_hold(b);
+	blob_note_read(b, CHUNK_BYTES, 2 * CHUNK_BYTES);
 	blob_let_go(b);
 	assert_int_equal(blob_trim(b, SIZE), 0); /* just used */
 	wait_for_rest();
-	blob_hold(b, CHUNK_BYTES, 1); /* used again */
+	blob_hold(b);
+	blob_note_read(b, CHUNK_BYTES, 1); /* used again */
 	blob_let_go(b);
 	assert_int_equal(blob_trim(b, SIZE), CHUNK_BYTES); /* 0 and 3 had no reader yet */
 	assert_false(blob_has(b, 2));
@@ -473,7 +475,8 @@ static void nothing_is_given_back_under_a_reader(void **state)
 	struct blob *b = open_blob(s);
 
 	fill_all(b);
-	blob_hold(b, 0, SIZE);
+	blob_hold(b);
+	blob_note_read(b, 0, SIZE);
 	wait_for_rest();
 	assert_int_equal(blob_trim(b, SIZE), 0);
 	assert_true(chunk_is_right(b, 0));
@@ -491,7 +494,8 @@ static void sealed_blobs_are_not_trimmed(void **state)
 	struct blob *b = open_blob(s);
 
 	fill_all(b);
-	blob_hold(b, 0, SIZE);
+	blob_hold(b);
+	blob_note_read(b, 0, SIZE);
 	blob_let_go(b);
 	assert_int_equal(blob_seal(b), 0);
 	wait_for_rest();
@@ -543,6 +547,66 @@ static void what_is_used_is_counted_and_never_below_zero(void **state)
 	store_close(s);
 	s = open_store(*state);
 	assert_in_range(store_used_bytes(s), SIZE, SIZE + CHUNK_BYTES);
+	store_close(s);
+}
+
+static void no_byte_is_written_beyond_the_limit(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = NULL;
+	char bytes[4096] = "";
+
+	store_limit(s, &(struct cache_limits){ CHUNK_BYTES + 8192, 0 });
+	b = open_blob(s);
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), 0), 0);
+	assert_int_equal(store_used_bytes(s), CHUNK_BYTES); /* all of it, before it is there */
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), 4096), 0);
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), CHUNK_BYTES), ERR_FULL);
+	assert_int_equal(store_used_bytes(s), CHUNK_BYTES);
+	blob_unref(b);
+	assert_int_equal(store_used_bytes(s), 8192); /* what the disk really holds */
+	assert_int_equal(store_evict(s, ETAG), 8192);
+	b = open_blob(s);
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), CHUNK_BYTES), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void bytes_that_stay_free_are_left_alone(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	char bytes[4096] = "";
+	uint64_t total, left;
+
+	assert_int_equal(store_space(s, &total, &left), 0);
+	store_limit(s, &(struct cache_limits){ 0, total });
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), 0), ERR_FULL);
+	assert_int_equal(store_capacity(s), 0);
+	store_limit(s, &(struct cache_limits){ 0, 0 });
+	assert_int_equal(blob_write(b, bytes, sizeof(bytes), 0), 0);
+	assert_in_range(store_capacity(s), 1, total);
+	store_limit(s, &(struct cache_limits){ 5, 0 });
+	assert_int_equal(store_capacity(s), 5);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_torn_chunk_that_is_fetched_again_counts_once(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	uint64_t used;
+
+	fill_all(b);
+	blob_unref(b);
+	used = store_used_bytes(s);
+	tear_chunk(*state, 1);
+	b = open_blob(s);
+	assert_false(blob_has(b, 1));
+	fill_chunk(b, 1);
+	blob_unref(b);
+	assert_int_equal(store_used_bytes(s), used);
 	store_close(s);
 }
 
@@ -675,10 +739,6 @@ static void a_newer_version_is_refused(void **state)
 	assert_int_equal(file_replace(p->dirfd, "version", "matrixfs-cache 3\n", 17, 0600), 0);
 	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
 	assert_non_null(strstr(buf_str(&why), "version 3"));
-	buf_clear(&why);
-	assert_int_equal(file_replace(p->dirfd, "version", "somebody's\n", 11, 0600), 0);
-	assert_int_equal(store_open(p->path, "me", &s, &why), ERR_FORMAT);
-	assert_non_null(strstr(buf_str(&why), "not a matrixfs cache"));
 	assert_int_equal(unlinkat(p->dirfd, "version", 0), 0);
 	store_close(open_store(p));
 }
@@ -783,6 +843,94 @@ static void a_homeless_blob_says_why_while_it_cannot(UNUSED void **state)
 	workdir_fini(&p);
 }
 
+/* ---- our own ---- */
+
+#define OWN_BYTES "what somebody has uploaded"
+#define OWN_SIZE (sizeof(OWN_BYTES) - 1)
+
+/* A second directory with that blob. */
+static struct store *open_with_own(const struct workdir *p)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	struct store *s = open_store(p);
+
+	buf_printf(&path, "%s/own", p->path);
+	assert_int_equal(store_set_own(s, buf_str(&path)), -ENOENT);
+	buf_add_str(&path, "/blobs/00");
+	assert_int_equal(file_mkdirs(buf_str(&path)), 0);
+	assert_int_equal(file_replace(p->dirfd, "own/" FILE_PATH, OWN_BYTES, OWN_SIZE, 0400), 0);
+	buf_clear(&path);
+	buf_printf(&path, "%s/own", p->path);
+	assert_int_equal(store_set_own(s, buf_str(&path)), 0);
+	return s;
+}
+
+static struct blob *open_own(struct store *s)
+{
+	struct blob *b = NULL;
+
+	assert_int_equal(store_own_blob(s, ETAG, OWN_SIZE, &b), 0);
+	return b;
+}
+
+static void check_own(struct store *s)
+{
+	struct blob *b = open_own(s);
+
+	assert_true(blob_is_sealed(b));
+	assert_int_equal(blob_present_bytes(b), OWN_SIZE);
+	assert_memory_equal(blob_data(b, 0), OWN_BYTES, OWN_SIZE);
+	blob_unref(b);
+}
+
+static void a_blob_of_our_own_is_whole_without_anybodys_word(void **state)
+{
+	struct store *s = open_with_own(*state);
+	struct blob *b = NULL;
+
+	check_own(s);
+	assert_int_equal(store_used_bytes(s), 0);
+	assert_false(exists(*state, FILE_PATH));
+	assert_int_equal(store_own_blob(s, ETAG, OWN_SIZE + 1, &b), -EBUSY);
+	assert_int_equal(store_own_blob(s, ETAG2, SIZE, &b), -ENOENT);
+	store_close(s);
+}
+
+/* To know the id of a file is not to have it. */
+static void who_asks_the_cache_for_it_gets_nothing_of_it(void **state)
+{
+	struct store *s = open_with_own(*state);
+	struct blob *own = open_own(s), *b = open_blob_sized(s, OWN_SIZE, true);
+
+	assert_ptr_not_equal(own, b);
+	assert_false(blob_is_sealed(b));
+	assert_int_equal(blob_present_bytes(b), 0);
+	assert_int_equal(blob_write(b, "other", 5, 0), 0);
+	assert_memory_equal(blob_data(own, 0), OWN_BYTES, OWN_SIZE);
+	assert_ptr_equal(store_find(s, ETAG), b);
+	blob_unref(b);
+	blob_unref(b);
+	blob_unref(own);
+	check_own(s);
+	store_close(s);
+}
+
+static void nothing_changes_a_blob_of_our_own(void **state)
+{
+	struct store *s = open_with_own(*state);
+	struct blob *b = open_own(s);
+	uint64_t sums[1] = { 0 };
+
+	assert_int_equal(blob_drop(b), -EROFS);
+	assert_int_equal(blob_unseal(b, sums), -EROFS);
+	assert_int_equal(blob_trim(b, SIZE), 0);
+	assert_true(blob_is_sealed(b));
+	blob_unref(b);
+	assert_int_equal(store_evict(s, ETAG), -ENOENT);
+	check_own(s);
+	store_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -809,6 +957,9 @@ int main(void)
 		TEST(sealed_blobs_are_not_trimmed),
 		TEST(an_open_blob_is_not_evicted),
 		TEST(what_is_used_is_counted_and_never_below_zero),
+		TEST(no_byte_is_written_beyond_the_limit),
+		TEST(bytes_that_stay_free_are_left_alone),
+		TEST(a_torn_chunk_that_is_fetched_again_counts_once),
 		TEST(each_blob_is_listed_with_its_last_use),
 		TEST(the_file_system_has_its_space),
 		TEST(the_second_is_refused_and_told_who_is_first),
@@ -818,6 +969,9 @@ int main(void)
 		TEST(a_missing_directory_is_made),
 		TEST(a_path_that_is_a_file_is_refused),
 		TEST(a_directory_that_cannot_be_written_is_refused),
+		TEST(a_blob_of_our_own_is_whole_without_anybodys_word),
+		TEST(who_asks_the_cache_for_it_gets_nothing_of_it),
+		TEST(nothing_changes_a_blob_of_our_own),
 		cmocka_unit_test(a_homeless_blob_keeps_bytes_as_soon_as_it_can),
 		cmocka_unit_test(a_homeless_blob_says_why_while_it_cannot),
 	};

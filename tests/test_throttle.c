@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/throttle.h"
+#include "daemon/fetch/throttle.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the list of transfers says, over a source that holds its bytes back. */
-#include "daemon/transfers.h"
+#include "daemon/fetch/transfers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,12 +11,12 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/fetch.h"
+#include "daemon/fetch/fetch.h"
 #include "tests/fake_source.h"
 #include "tests/workdir.h"
 
 #define MIB (UINT64_C(1) << 20)
-#define SIZE (4 * MIB)
+#define SIZE (24 * MIB)
 #define GIVEN 300000
 
 struct world {
@@ -33,7 +33,7 @@ struct world {
 	struct pull *pull;
 };
 
-static int no_room(UNUSED void *arg)
+static int no_room(UNUSED void *arg, UNUSED int refusal)
 {
 	return 0;
 }
@@ -52,8 +52,9 @@ static int set_up(void **state)
 	struct fetch_conf conf = {
 		.source_count = 1,
 		.timeout_ms = 2000,
+		.memory_bytes = 64 * MIB,
 		.make_room = no_room,
-		.on_wrong = on_wrong,
+		.outcry.on_wrong = on_wrong,
 	};
 
 	if (!w || httpc_new(&http, &w->http) < 0)
@@ -69,8 +70,8 @@ static int set_up(void **state)
 	conf.store = w->store;
 	conf.catalog = w->catalog;
 	conf.sources = w->sources;
-	conf.metrics = &w->metrics;
-	conf.failures = &w->failures;
+	conf.outcry.metrics = &w->metrics;
+	conf.outcry.failures = &w->failures;
 	assert_int_equal(fetch_new(&conf, &w->fetch), 0);
 	assert_int_equal(fetch_open(w->fetch, &w->what, &w->pull), 0);
 	*state = w;
@@ -120,18 +121,25 @@ static bool await_present(struct world *w, uint64_t bytes, struct transfer *t)
 	return false;
 }
 
+static void park(struct world *w, struct parked *parked, uint64_t off, uint64_t len)
+{
+	const void *data;
+
+	assert_int_equal(fetch_read(w->fetch, w->pull, off, len, &parked->waiter, &data, &len),
+			 PARKED);
+}
+
 static void a_download_under_way_is_listed_and_then_gone(void **state)
 {
 	struct world *w = *state;
 	const struct fake_rule hold = { .act = FAKE_HOLD, .after = GIVEN };
 	struct parked parked;
-	const void *data;
 	struct transfer t;
 
 	assert_int_equal(listed(w), 0);
 	fake_source_rule(&w->source, &hold);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter, &data), PARKED);
+	park(w, &parked, 0, SIZE);
 	assert_true(await_present(w, GIVEN, &t));
 	assert_int_equal(listed(w), 1);
 	assert_string_equal(t.etag, w->what.etag);
@@ -156,17 +164,69 @@ static void a_download_under_way_is_listed_and_then_gone(void **state)
 	parked_fini(&parked);
 }
 
+/* A newer request that has brought nothing either is no sign of life. */
+static void silence_is_counted_from_the_last_byte(void **state)
+{
+	struct world *w = *state;
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	struct parked first, second;
+	unsigned begun;
+	struct transfer t;
+
+	fake_source_rule(&w->source, &hold);
+	parked_init(&first, PARKED_WAIT_MS);
+	parked_init(&second, PARKED_WAIT_MS);
+	park(w, &first, 0, 1);
+	assert_true(fake_source_await_held(&w->source, 1));
+	clock_sleep_ms(700); /* or the first are left to bring those bytes too */
+	begun = fake_source_calls(&w->source);
+	park(w, &second, SIZE - 1, 1);
+	/* All that were begun, or one would be held behind the release. */
+	assert_true(fake_source_await_held(&w->source, begun + 1));
+	assert_true(fake_source_await_held(&w->source, fake_source_calls(&w->source)));
+	assert_true(transfers_get(fetch_pulls(w->fetch), w->what.etag, &t));
+	assert_true(t.requests >= 2);
+	assert_in_range(t.silent_ms, 700, 5000);
+	fake_source_calm(&w->source);
+	fake_source_release(&w->source);
+	assert_int_equal(parked_wait(&first), 0);
+	assert_int_equal(parked_wait(&second), 0);
+	parked_fini(&first);
+	parked_fini(&second);
+}
+
+/* While it is tried again, too. */
+static void why_it_does_not_move_is_known_before_it_has_failed(void **state)
+{
+	struct world *w = *state;
+	const struct fake_rule busy = { .act = FAKE_END, .times = 1, .result = ERR_SERVER };
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	struct parked parked;
+	struct failure f;
+
+	fake_source_rule(&w->source, &busy);
+	fake_source_rule(&w->source, &hold);
+	parked_init(&parked, PARKED_WAIT_MS);
+	park(w, &parked, 0, 1);
+	assert_true(fake_source_await_held(&w->source, 1));
+	assert_true(failures_get(&w->failures, w->what.etag, &f));
+	assert_string_equal(f.text, err_text(ERR_SERVER));
+	fake_source_calm(&w->source);
+	fake_source_release(&w->source);
+	assert_int_equal(parked_wait(&parked), 0);
+	parked_fini(&parked);
+}
+
 static void a_failure_is_kept_with_its_blob(void **state)
 {
 	struct world *w = *state;
 	const struct fake_rule refuse = { .act = FAKE_END, .result = ERR_GATED };
 	struct parked parked;
-	const void *data;
 	struct failure f;
 
 	fake_source_rule(&w->source, &refuse);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, 1, &parked.waiter, &data), PARKED);
+	park(w, &parked, 0, 1);
 	assert_int_equal(parked_wait(&parked), ERR_GATED);
 	parked_fini(&parked);
 	assert_true(failures_get(&w->failures, w->what.etag, &f));
@@ -179,11 +239,10 @@ static void a_wrong_digest_is_counted(void **state)
 	struct world *w = *state;
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
 	struct parked parked;
-	const void *data;
 
 	fake_source_rule(&w->source, &lie);
 	parked_init(&parked, PARKED_WAIT_MS);
-	assert_int_equal(fetch_read(w->fetch, w->pull, 0, SIZE, &parked.waiter, &data), PARKED);
+	park(w, &parked, 0, SIZE);
 	assert_int_equal(parked_wait(&parked), 0);
 	for (int i = 0; i < 500 && !metrics_get(&w->metrics.wrong_digests); i++)
 		clock_sleep_ms(10);
@@ -197,6 +256,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_download_under_way_is_listed_and_then_gone),
+		TEST(silence_is_counted_from_the_last_byte),
+		TEST(why_it_does_not_move_is_known_before_it_has_failed),
 		TEST(a_failure_is_kept_with_its_blob),
 		TEST(a_wrong_digest_is_counted),
 	};

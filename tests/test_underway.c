@@ -116,6 +116,42 @@ static void a_slow_one_is_told_while_it_waits_and_when_it_ends(void **state)
 	assert_int_equal(metrics_get(&f->metrics.wedged), 0);
 }
 
+static void describe_alone(struct underway_item *i, struct buf *ret)
+{
+	buf_printf(ret, "op=%jd", (intmax_t)i->deadline_ms % 10);
+}
+
+/* The line names the oldest and counts the others. */
+static void all_that_wait_are_told_in_one_line(void **state)
+{
+	struct fixture *f = *state;
+	struct underway_item items[UNDERWAY_SHOWN + 3];
+	size_t n = ARRAY_LEN(items);
+
+	for (size_t i = 0; i < n; i++) {
+		items[i] = item(600 + 10 * (int64_t)((3 * i) % n), 60000);
+		items[i].deadline_ms += 10 - items[i].deadline_ms % 10 + (int64_t)((3 * i) % n);
+		items[i].describe = describe_alone;
+	}
+	/* All at once, as the watcher sees them. */
+	lock_take(&f->all.lock);
+	for (size_t i = 0; i < n; i++) {
+		items[i].prev = NULL;
+		items[i].next = i ? &items[i - 1] : NULL;
+		if (i)
+			items[i - 1].prev = &items[i];
+	}
+	f->all.first = &items[n - 1];
+	cond_wake_all(&f->all.wake);
+	lock_drop(&f->all.lock);
+	assert_true(await_log(f, " op=6; seconds="));
+	assert_true(logged(f, "; and 3 more\n"));
+	assert_true(logged(f, " op=3; and"));
+	assert_false(logged(f, "op=2"));
+	for (size_t i = 0; i < n; i++)
+		underway_del(&f->all, &items[i]);
+}
+
 static void with_0_nothing_is_slow(void **state)
 {
 	struct fixture *f = *state;
@@ -140,6 +176,7 @@ int main(void)
 		/* The log says each kind of line once in 10 s: this one comes first. */
 		TEST(a_slow_one_is_told_while_it_waits_and_when_it_ends),
 		TEST(one_that_outlives_its_deadline_is_counted_once),
+		TEST(all_that_wait_are_told_in_one_line),
 		TEST(with_0_nothing_is_slow),
 	};
 

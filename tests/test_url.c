@@ -57,6 +57,19 @@ static void test_join(void **state)
 	assert_join(base, "http://", NULL);
 }
 
+static void a_host_is_a_name_or_an_address_and_perhaps_a_port(void **state)
+{
+	CLEANUP(buf_free) struct buf endless = { 0 };
+
+	(void)state;
+	assert_true(url_is_host("hub.example") && url_is_host("my_hub:8080"));
+	assert_true(url_is_host("[2001:db8::1]:443") && url_is_host("192.0.2.1:"));
+	assert_false(url_is_host("") || url_is_host(":80") || url_is_host("a:b") ||
+		     url_is_host("a:1x") || url_is_host("[::1") || url_is_host("u@h"));
+	buf_printf(&endless, "%0300d", 0);
+	assert_false(url_is_host(buf_str(&endless)));
+}
+
 static void test_same_origin(void **state)
 {
 	(void)state;
@@ -115,12 +128,36 @@ static void test_decode(void **state)
 	}
 }
 
+static void test_target_path(void **state)
+{
+	static const char *const table[][2] = {
+		{ "/v1/status", "/v1/status" },
+		{ "http://h/v1/status", "/v1/status" },
+		{ "HTTPS://h:1/", "/" },
+		{ "http://h", "/" },
+		{ "http:/h", "http:/h" },
+		{ "ftp://h/x", "ftp://h/x" },
+		{ "/http://h/x", "/http://h/x" },
+		{ "*", "*" },
+		{ "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		assert_string_equal(url_target_path(table[i][0]), table[i][1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decode), cmocka_unit_test(test_encode),
-		cmocka_unit_test(test_join),   cmocka_unit_test(test_same_origin),
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_join),
+		cmocka_unit_test(a_host_is_a_name_or_an_address_and_perhaps_a_port),
+		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_same_origin),
 		cmocka_unit_test(test_public),
+		cmocka_unit_test(test_target_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,10 @@ class Server:
             reply = self.answer(request)
             time.sleep(reply.delay + (self.latency if reply.latency else 0))
             return self._send(conn, request, reply) and request.headers.get("connection", "").lower() != "close"
+        except OSError:
+            if not self.listener:
+                request.fault = ",".join(filter(None, (request.fault, "down")))
+            raise
         finally:
             request.seconds = time.monotonic() - begun
             request.sending = False

@@ -4,6 +4,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,9 +30,9 @@ static int fail(struct buf *b)
 	return b->failed;
 }
 
-/* Makes room for more bytes and the NUL. Refuses after a failure: bytes that came behind a hole
- * would make the content wrong instead of short. */
-static int reserve(struct buf *b, size_t more)
+/* Refuses after a failure: bytes that came behind a hole would make the content wrong instead of
+ * short. */
+int buf_reserve(struct buf *b, size_t more)
 {
 	size_t need, cap = b->cap < CAP_MIN ? CAP_MIN : b->cap;
 	char *data;
@@ -55,7 +56,7 @@ static int reserve(struct buf *b, size_t more)
 
 int buf_add(struct buf *b, const void *data, size_t len)
 {
-	int r = reserve(b, len);
+	int r = buf_reserve(b, len);
 
 	if (r < 0)
 		return r;
@@ -71,6 +72,17 @@ int buf_add_str(struct buf *b, const char *s)
 	return buf_add(b, s, strlen(s));
 }
 
+int buf_add_digits(struct buf *b, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	return buf_add(b, digits + at, sizeof(digits) - at);
+}
+
 int buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;
@@ -82,20 +94,58 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 	return r;
 }
 
+/* True if it asks for texts alone: a tenth of the work of printing. */
+static bool is_of_texts(const char *fmt)
+{
+	for (fmt = strchr(fmt, '%'); fmt; fmt = strchr(fmt + 2, '%'))
+		if (fmt[1] != 's')
+			return false;
+	return true;
+}
+
+static int add_texts(struct buf *b, const char *fmt, va_list ap)
+{
+	size_t was = b->len, len;
+
+	for (; *fmt && !b->failed; fmt += len) {
+		const char *text = *fmt == '%' ? va_arg(ap, const char *) : fmt;
+
+		len = *fmt == '%' ? 2 : strcspn(fmt, "%");
+		if (text)
+			buf_add(b, text, *fmt == '%' ? strlen(text) : len);
+	}
+	if (b->failed && b->data) {
+		b->len = was;
+		b->data[was] = '\0';
+	}
+	return b->failed;
+}
+
+/* Most texts fit into what room there is: they are printed once. */
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t room;
 	va_list again;
-	int n, r;
+	int n, r = buf_reserve(b, 0);
 
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
-	va_end(again);
-	if (n < 0)
-		return fail(b);
-	r = reserve(b, (size_t)n);
 	if (r < 0)
 		return r;
-	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	if (is_of_texts(fmt))
+		return add_texts(b, fmt, ap);
+	room = b->cap - b->len;
+	va_copy(again, ap);
+	n = vsnprintf(b->data + b->len, room, fmt, again);
+	va_end(again);
+	if (n >= 0 && (size_t)n >= room) {
+		b->data[b->len] = '\0';
+		r = buf_reserve(b, (size_t)n);
+		if (r == 0)
+			n = vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	}
+	if (n < 0 || r < 0) {
+		b->data[b->len] = '\0';
+		return n < 0 ? fail(b) : r;
+	}
 	b->len += (size_t)n;
 	return 0;
 }
@@ -112,6 +162,12 @@ int buf_add_u64(struct buf *b, uint64_t v)
 	return buf_add(b, &v, sizeof(v));
 }
 
+void buf_trim_end(struct buf *b)
+{
+	while (b->len && strchr(" \t\r\n", b->data[b->len - 1]))
+		b->data[--b->len] = '\0';
+}
+
 const char *buf_str(const struct buf *b)
 {
 	return b->data ? b->data : "";
@@ -122,7 +178,7 @@ char *buf_take(struct buf *b)
 	char *data;
 
 	/* A buffer that was never written still becomes a string. */
-	if (reserve(b, 0) < 0)
+	if (buf_reserve(b, 0) < 0)
 		return NULL;
 	b->data[b->len] = '\0';
 	data = b->data;

@@ -22,14 +22,20 @@ struct buf {
 void buf_free(struct buf *b);
 /* Forgets the content, keeps the memory. */
 void buf_clear(struct buf *b);
+/* Makes room for so many more bytes, which then come without another allocation; as below. */
+int buf_reserve(struct buf *b, size_t more);
 /* Appends; 0 or -ENOMEM (also remembered in b->failed). */
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_add_str(struct buf *b, const char *s);
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF(2, 0);
+/* Appends a number in decimal digits. */
+int buf_add_digits(struct buf *b, uint64_t v);
 /* Appends a little-endian integer of fixed width. */
 int buf_add_u32(struct buf *b, uint32_t v);
 int buf_add_u64(struct buf *b, uint64_t v);
+/* Takes blanks and ends of lines off its end. */
+void buf_trim_end(struct buf *b);
 /* The content as a string, "" when empty; borrowed until the next append or free. */
 const char *buf_str(const struct buf *b);
 /* Moves the bytes out as a malloc'd string (owned by the caller), or NULL after a failed append. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/base/num.h"
+
 int64_t clock_ms(void)
 {
 	struct timespec ts;
@@ -35,6 +37,28 @@ int64_t clock_wall_s(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return ts.tv_sec;
+}
+
+static void put_digits(char *at, int count, int value)
+{
+	for (; count-- > 0; value /= 10)
+		at[count] = (char)('0' + value % 10);
+}
+
+void clock_print_iso(int64_t wall_ms, char ret[static CLOCK_ISO_MAX])
+{
+	time_t s = (time_t)(max_i64(wall_ms, 0) / 1000);
+	struct tm tm = { 0 };
+
+	gmtime_r(&s, &tm);
+	memcpy(ret, "0000-00-00T00:00:00.000Z", sizeof("0000-00-00T00:00:00.000Z"));
+	put_digits(ret, 4, tm.tm_year + 1900);
+	put_digits(ret + 5, 2, tm.tm_mon + 1);
+	put_digits(ret + 8, 2, tm.tm_mday);
+	put_digits(ret + 11, 2, tm.tm_hour);
+	put_digits(ret + 14, 2, tm.tm_min);
+	put_digits(ret + 17, 2, tm.tm_sec);
+	put_digits(ret + 20, 3, (int)(max_i64(wall_ms, 0) % 1000));
 }
 
 /* True if text begins with what the pattern shows: '0' stands for any digit. */

@@ -17,11 +17,6 @@ static void *field_of(const struct conf_param *p, void *conf)
 	return (char *)conf + p->offset;
 }
 
-int conf_parse_bytes(const char *text, uint64_t *ret)
-{
-	return conf_value_bytes(text, ret);
-}
-
 int conf_defaults(const struct conf_table *t, void *ret)
 {
 	for (size_t i = 0; i < t->count; i++) {
@@ -39,6 +34,29 @@ void conf_fini(const struct conf_table *t, void *conf)
 {
 	for (size_t i = 0; i < t->count; i++)
 		conf_value_clear(&t->params[i], field_of(&t->params[i], conf));
+}
+
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+void conf_renew(const struct conf_table *t, void *conf, void *fresh, const char *const *live,
+		size_t count, struct buf *ret_kept)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		const struct conf_param *p = &t->params[i];
+
+		if (conf_value_same(p, field_of(p, conf), field_of(p, fresh)))
+			continue;
+		if (is_among(p->name, live, count))
+			conf_value_swap(p, field_of(p, conf), field_of(p, fresh));
+		else
+			buf_printf(ret_kept, "%s%s", ret_kept->len ? ", " : "", p->name);
+	}
 }
 
 PRINTF(2, 3) static int complain(struct buf *why, const char *fmt, ...)

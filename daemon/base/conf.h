@@ -45,6 +45,10 @@ struct conf_table {
 MUST_USE int conf_defaults(const struct conf_table *t, void *ret);
 /* Frees texts and lists and zeroes them. */
 void conf_fini(const struct conf_table *t, void *conf);
+/* Takes the values of the `count` parameters named in `live` from fresh, which gets the old ones.
+ * Appends the names of all others that differ: "a, b". */
+void conf_renew(const struct conf_table *t, void *conf, void *fresh, const char *const *live,
+		size_t count, struct buf *ret_kept);
 /* Sets one parameter from text (NULL value: a bare flag). ERR_CONF, with a full sentence in why
  * that names the key, the value and what is allowed. */
 MUST_USE int conf_set(const struct conf_table *t, void *conf, const char *name, const char *value,
@@ -59,7 +63,5 @@ MUST_USE int conf_parse_options(const struct conf_table *t, void *conf, const ch
 /* Appends the --help lines / the table of docs/config.md. */
 void conf_help(const struct conf_table *t, struct buf *ret);
 void conf_markdown(const struct conf_table *t, struct buf *ret);
-/* "10GiB" to bytes; -EINVAL. */
-MUST_USE int conf_parse_bytes(const char *text, uint64_t *ret);
 
 #endif

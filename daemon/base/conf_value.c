@@ -253,6 +253,54 @@ void conf_value_clear(const struct conf_param *p, void *field)
 		list_clear(field);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_list(const struct conf_list *a, const struct conf_list *b)
+{
+	bool same = a->count == b->count;
+
+	for (size_t i = 0; same && i < a->count; i++)
+		same = same_text(a->items[i], b->items[i]);
+	return same;
+}
+
+static size_t size_of(const struct conf_param *p)
+{
+	static const size_t sizes[] = {
+		[CONF_FLAG] = sizeof(bool),
+		[CONF_BYTES] = sizeof(uint64_t),
+		[CONF_SECONDS] = sizeof(int64_t),
+		[CONF_COUNT] = sizeof(int64_t),
+		[CONF_TEXT] = sizeof(char *),
+		[CONF_CHOICE] = sizeof(int),
+		[CONF_LIST] = sizeof(struct conf_list),
+	};
+
+	return sizes[p->type];
+}
+
+bool conf_value_same(const struct conf_param *p, const void *a, const void *b)
+{
+	if (p->type == CONF_TEXT)
+		return same_text(*(char *const *)a, *(char *const *)b);
+	if (p->type == CONF_LIST)
+		return same_list(a, b);
+	return memcmp(a, b, size_of(p)) == 0;
+}
+
+void conf_value_swap(const struct conf_param *p, void *a, void *b)
+{
+	char kept[sizeof(struct conf_list)];
+	size_t size = size_of(p);
+
+	memcpy(kept, a, size);
+	memcpy(a, b, size);
+	memcpy(b, kept, size);
+}
+
 /* Prints n in the largest unit that divides it. */
 static void print_scaled(struct buf *ret, uint64_t n, const struct unit *units, size_t count)
 {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One parameter's value: from text to the field, and what it may be in words. Only conf uses it. */
+/* One parameter's value: from text to the field, and what it may be in words. All but
+ * sizes is for conf alone. */
 #ifndef MATRIXFS_CONF_VALUE_H
 #define MATRIXFS_CONF_VALUE_H
+
+#include <stdbool.h>
 
 #include "daemon/base/conf.h"
 
@@ -13,6 +16,10 @@ MUST_USE int conf_value_set(const struct conf_param *p, const char *value, void 
 MUST_USE int conf_value_default(const struct conf_param *p, void *field);
 /* Frees and zeroes a text or a list. */
 void conf_value_clear(const struct conf_param *p, void *field);
+/* True if two fields of the parameter hold the same. */
+bool conf_value_same(const struct conf_param *p, const void *a, const void *b);
+/* Each gets what the other held. */
+void conf_value_swap(const struct conf_param *p, void *a, void *b);
 /* Appends what is allowed: "a whole number from 1 to 64". */
 void conf_value_allowed(const struct conf_param *p, struct buf *ret);
 /* "10GiB" to bytes; -EINVAL. */

@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_DIGEST_H
 #define MATRIXFS_DIGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,17 @@ MUST_USE int digest_update(struct digest *d, const void *data, size_t len);
 MUST_USE int digest_final(struct digest *d, uint8_t *ret);
 void digest_free(struct digest *d);
 void digest_freep(struct digest **d);
+
+/* The id git gives an object: SHA-1 of "<type> <len>\0" and the bytes ("tree", "commit"). */
+MUST_USE int digest_git_object(const char *type, const void *data, size_t len,
+			       uint8_t ret[static 20]);
+
+/* HMAC-SHA256 (RFC 2104) of bytes under a key. -EIO if the library refuses. */
+MUST_USE int digest_hmac(const void *key, size_t key_len, const void *data, size_t len,
+			 uint8_t ret[static 32]);
+
+/* True if both are the same; the time it takes does not tell where they differ. */
+bool digest_same(const uint8_t *a, const uint8_t *b, size_t len);
 
 /* XXH3-64 of bytes; never 0 (0 means "absent" in chunk maps). */
 uint64_t xxh3_of(const void *data, size_t len);

@@ -121,14 +121,24 @@ void err_note(int r, const char *fmt, ...)
 	va_end(ap);
 }
 
+void err_forget_note(void)
+{
+	note.r = 0;
+}
+
 const char *err_noted(int r)
 {
 	return r && note.r == r ? note.text : "";
 }
 
+bool err_is_full(int r)
+{
+	return r == ERR_FULL || r == -ENOSPC || r == -EDQUOT;
+}
+
 bool err_is_disk(int r)
 {
-	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO;
+	return err_is_full(r) || r == -EROFS || r == -EFBIG || r == -EIO;
 }
 
 int err_from_hub_code(const char *code)

@@ -42,7 +42,21 @@
 	X(ERR_CANCELED, -5024, EINTR, 499, "", "the caller gave up") \
 	X(ERR_STOPPING, -5025, EIO, 503, "", "matrixfs is stopping") \
 	X(ERR_CONF, -5026, EINVAL, 400, "", "bad configuration") \
-	X(ERR_CORRUPT, -5027, EIO, 500, "", "a record in the cache is damaged")
+	X(ERR_CORRUPT, -5027, EIO, 500, "", "a record in the cache is damaged") \
+	X(ERR_FULL, -5028, ENOSPC, 507, "", \
+	  "the cache may take no more (--cache-size, --cache-min-free)") \
+	X(ERR_TOO_LARGE, -5029, ENOSPC, 507, "", \
+	  "with it the pins would take more than the cache may (--cache-size, --cache-min-free)") \
+	X(ERR_FORBIDDEN, -5030, EACCES, 403, "", "the token does not give that right") \
+	X(ERR_GUESSING, -5031, EACCES, 429, "", \
+	  "too many wrong tokens came from this address: try again in a few seconds") \
+	X(ERR_READ_ONLY, -5032, EROFS, 507, "", \
+	  "there is no room on the disk: nothing can be changed until there is") \
+	X(ERR_TAG_LOCKED, -5033, EPERM, 403, "TagLocked", \
+	  "the tag is locked: it can be neither moved nor deleted") \
+	X(ERR_QUOTA, -5034, EDQUOT, 403, "", \
+	  "the storage limit of the namespace is reached: delete what is not needed, or ask an " \
+	  "administrator for more")
 
 enum err {
 #define X(name, value, errno_, http, code, text) name = value,
@@ -64,12 +78,18 @@ unsigned err_index(int r);
 unsigned err_count(void);
 const char *err_word(unsigned index);
 /* Notes what more is known of failure r on this thread, in the words of whoever met it
- * ("Connection refused"): until the next note, err_noted(r) tells. No secrets: it goes to logs. */
+ * ("Connection refused"): until the next note, or the next operation on this thread, err_noted(r)
+ * tells. No secrets: it goes to logs. */
 void err_note(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* An operation begins that may note something: what was noted before is of no failure of it. */
+void err_forget_note(void);
 /* What this thread noted last, if it was about r; "" otherwise. Borrowed until the next note. */
 const char *err_noted(int r);
-/* True if r is the local disk's refusal to take bytes: full, over quota, read-only, broken. */
+/* True if no more bytes can be kept: the limits of the cache are reached, or its disk refuses them
+ * (full, over quota, read-only, its files may grow no further, broken). */
 bool err_is_disk(int r);
+/* The same, if room would help. */
+bool err_is_full(int r);
 /* The row whose hub code is `code` ("RepoNotFound"), or 0 if there is none. */
 int err_from_hub_code(const char *code);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -101,7 +102,7 @@ static int write_new(int dirfd, const char *name, const void *data, size_t len, 
 	return r;
 }
 
-void file_sweep(int dirfd)
+void file_each_name(int dirfd, void (*fn)(void *arg, const char *name), void *arg)
 {
 	CLEANUP(closedirp) DIR *d = NULL;
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -113,8 +114,20 @@ void file_sweep(int dirfd)
 		return;
 	}
 	while ((e = readdir(d)))
-		if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
-			unlinkat(dirfd, e->d_name, 0);
+		fn(arg, e->d_name);
+}
+
+static void remove_temporary(void *arg, const char *name)
+{
+	const int *dirfd = arg;
+
+	if (strncmp(name, TEMPORARY, strlen(TEMPORARY)) == 0)
+		unlinkat(*dirfd, name, 0);
+}
+
+void file_sweep(int dirfd)
+{
+	file_each_name(dirfd, remove_temporary, &dirfd);
 }
 
 int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
@@ -177,6 +190,21 @@ int file_pread(int fd, void *ret, size_t len, uint64_t off)
 	return 0;
 }
 
+void file_flush(int fd, uint64_t off, uint64_t len)
+{
+	(void)!sync_file_range(fd, (off_t)off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+}
+
+int file_allocate(int fd, uint64_t off, uint64_t len)
+{
+	int r;
+
+	do
+		r = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0 ? -errno : 0;
+	while (r == -EINTR);
+	return r == -EOPNOTSUPP || r == -ENOSYS ? 0 : r;
+}
+
 int file_punch(int fd, uint64_t off, uint64_t len)
 {
 	int r;
@@ -201,7 +229,7 @@ int file_space(int fd, uint64_t *ret_free, uint64_t *ret_total)
 
 	if (fstatvfs(fd, &st) < 0)
 		return -errno;
-	*ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+	*ret_free = st.f_flag & ST_RDONLY ? 0 : (uint64_t)st.f_bavail * st.f_frsize;
 	*ret_total = (uint64_t)st.f_blocks * st.f_frsize;
 	return 0;
 }
@@ -214,4 +242,14 @@ int file_lock(int fd)
 		r = flock(fd, LOCK_EX | LOCK_NB);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : 0;
+}
+
+int file_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }

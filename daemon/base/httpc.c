@@ -21,6 +21,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
+#include "daemon/base/num.h"
 
 #define IDLE_MAX 32
 #define SESSION_CONNECTIONS_MAX 4 /* a hub and the hosts it sends us to */
@@ -58,6 +59,7 @@ struct call {
 	bool head_done;
 	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
 	size_t held_len;
+	uint64_t body_len;           /* of the body so far, held bytes included */
 	int result;                  /* set by a callback that ends the call */
 	char words[CURL_ERROR_SIZE]; /* the library's about a failure */
 };
@@ -148,28 +150,16 @@ int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 	return 0;
 }
 
-void httpc_trim(struct httpc *c)
-{
-	struct session *s;
-
-	lock_take(&c->lock);
-	s = c->idle;
-	c->idle = NULL;
-	c->idle_count = 0;
-	lock_drop(&c->lock);
-	while (s) {
-		struct session *next = s->next;
-
-		session_free(s);
-		s = next;
-	}
-}
-
 void httpc_free(struct httpc *c)
 {
+	struct session *next;
+
 	if (!c)
 		return;
-	httpc_trim(c);
+	for (struct session *s = c->idle; s; s = next) {
+		next = s->next;
+		session_free(s);
+	}
 	lock_fini(&c->lock);
 	free(c->user_agent);
 	free(c->ca_file);
@@ -206,11 +196,20 @@ static void set_cancel_session(struct call *call, struct session *s)
 	lock_drop(&call->c->lock);
 }
 
+/* The longest wait of one kind that this call may take. */
+static int64_t patience(const struct call *call, int64_t limit_ms)
+{
+	const struct httpc_cancel *cancel = call->q->cancel;
+
+	return cancel && cancel->patience_ms && cancel->patience_ms < limit_ms ? cancel->patience_ms
+									       : limit_ms;
+}
+
 /* Why the call must end now, or 0. */
 static int call_over(const struct call *call)
 {
 	const struct httpc_cancel *cancel = call->q->cancel;
-	int64_t now = clock_ms();
+	int64_t now = clock_ms(), stall_ms = patience(call, call->c->stall_ms);
 
 	if (call->result)
 		return call->result;
@@ -220,8 +219,8 @@ static int call_over(const struct call *call)
 		err_note(ERR_TIMEOUT, "the request has lasted too long");
 		return ERR_TIMEOUT;
 	}
-	if (call->heard_ms && now - call->heard_ms >= call->c->stall_ms) {
-		err_note(ERR_TIMEOUT, "silent for %lld s", (long long)call->c->stall_ms / 1000);
+	if (call->heard_ms && now - call->heard_ms >= stall_ms) {
+		err_note(ERR_TIMEOUT, "silent for %lld s", (long long)stall_ms / 1000);
 		return ERR_TIMEOUT;
 	}
 	return 0;
@@ -280,19 +279,31 @@ static int hand_over(struct call *call)
 }
 
 /* libcurl cuts what it received into pieces of 16 KiB, which would cost a write(2) each. They are
- * put together again, and handed over when the buffer is full or nothing more is at hand. */
+ * put together again, and handed over when nothing more is at hand or at each multiple of
+ * RECEIVE_BYTES: where a request begins aligned its writes are, too, and the page cache takes them
+ * in large folios. A full buffer waits for what comes next: libcurl closes the connection of a
+ * transfer that is ended from here, also after its last byte. */
 static int hold(struct call *call, const char *data, size_t len)
 {
-	int r = len > RECEIVE_BYTES - call->held_len ? hand_over(call) : 0;
+	int r = 0;
 
-	if (r)
-		return r;
 	if (!call->held)
 		call->held = malloc(RECEIVE_BYTES);
-	if (!call->held || len > RECEIVE_BYTES)
+	if (!call->held)
 		return call->q->body(call->q->arg, data, len);
-	memcpy(call->held + call->held_len, data, len);
-	call->held_len += len;
+	while (len) {
+		size_t n = min_u64(len, RECEIVE_BYTES - call->body_len % RECEIVE_BYTES);
+
+		if (call->body_len % RECEIVE_BYTES == 0)
+			r = hand_over(call);
+		if (r)
+			return r;
+		memcpy(call->held + call->held_len, data, n);
+		call->held_len += n;
+		call->body_len += n;
+		data += n;
+		len -= n;
+	}
 	return 0;
 }
 
@@ -338,6 +349,8 @@ static int add_headers(struct call *call)
 
 	if (r == 0)
 		r = add_header(call, "Accept", call->q->accept);
+	if (r == 0 && call->q->content)
+		r = add_header(call, "Content-Type", "application/json");
 	if (r < 0 || !call->q->token)
 		return r;
 	r = buf_printf(&bearer, "Bearer %s", call->q->token);
@@ -363,7 +376,6 @@ static void set_transport(CURL *easy, const struct httpc *c)
 	curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
 	/* A canceled call must not wait for the thread that resolves its name. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	if (c->ca_file)
@@ -385,6 +397,18 @@ static void set_callbacks(CURL *easy, struct call *call)
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 }
 
+static void set_method(CURL *easy, const struct httpc_request *q)
+{
+	if (strcmp(q->method, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else if (strcmp(q->method, "GET") != 0)
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
+	if (!q->content)
+		return;
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)q->content_len);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, q->content); /* borrowed */
+}
+
 static int set_request(CURL *easy, struct call *call)
 {
 	const struct httpc_request *q = call->q;
@@ -393,8 +417,9 @@ static int set_request(CURL *easy, struct call *call)
 
 	if (r < 0)
 		return r;
-	if (strcmp(q->method, "HEAD") == 0)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	set_method(easy, q);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+			 (long)patience(call, call->c->connect_ms));
 	if (call->c->user_agent)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, call->c->user_agent);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
@@ -450,12 +475,12 @@ static int failure(struct call *call, CURLcode code)
 
 static long poll_ms(const struct call *call)
 {
-	int64_t now = clock_ms(), wait = POLL_MS_MAX;
+	int64_t now = clock_ms(), wait = POLL_MS_MAX, stall_ms = patience(call, call->c->stall_ms);
 
 	if (call->q->deadline_ms - now < wait)
 		wait = call->q->deadline_ms - now;
-	if (call->heard_ms && call->heard_ms + call->c->stall_ms - now < wait)
-		wait = call->heard_ms + call->c->stall_ms - now;
+	if (call->heard_ms && call->heard_ms + stall_ms - now < wait)
+		wait = call->heard_ms + stall_ms - now;
 	return wait > 0 ? (long)wait : 0;
 }
 
@@ -529,8 +554,10 @@ static void reset(struct call *call)
 int httpc_run(struct httpc *c, const struct httpc_request *q)
 {
 	struct call call = { .q = q, .c = c };
-	int r = session_get(c, &call.s);
+	int r;
 
+	err_forget_note();
+	r = session_get(c, &call.s);
 	if (r < 0)
 		return r;
 	r = perform(&call);

@@ -29,13 +29,16 @@ struct httpc_conf {
 struct httpc_cancel {
 	void *session; /* guarded by the client's lock */
 	atomic_int canceled;
+	int64_t patience_ms; /* the caller's own limit below connect_ms and stall_ms; 0: none */
 };
 
 struct httpc_request {
-	const char *method;            /* "GET" or "HEAD" */
-	const char *url;               /* absolute http:// or https:// */
-	const char *token;             /* sent as "Authorization: Bearer", or NULL; never logged */
-	const char *accept;            /* NULL: any */
+	const char *method;  /* "GET", "HEAD", or any that may have content */
+	const char *url;     /* absolute http:// or https:// */
+	const char *token;   /* sent as "Authorization: Bearer", or NULL; never logged */
+	const char *accept;  /* NULL: any */
+	const void *content; /* JSON to send, content_len bytes, or NULL */
+	size_t content_len;
 	uint64_t range_off, range_len; /* range_len 0: the whole */
 	int64_t deadline_ms;           /* clock_ms() value when the call ends with ERR_TIMEOUT */
 	/* Called once when the head is complete (not for 1xx), before any body. Non-zero ends
@@ -54,8 +57,6 @@ MUST_USE int httpc_new(const struct httpc_conf *conf, struct httpc **ret);
 /* No call may be running. */
 void httpc_free(struct httpc *c);
 void httpc_freep(struct httpc **c);
-/* Drops idle sessions and their connections. */
-void httpc_trim(struct httpc *c);
 
 /* Runs one request; blocks until the body has ended. Returns the HTTP status (100 ... 599), or
  * what a callback returned, or ERR_UPSTREAM (no connection, or none within connect_ms), ERR_TLS,

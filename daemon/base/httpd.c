@@ -1,203 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The library calls on_request() several times for each request: first with its head (an answer
- * queued there would make it close the connection, since the body is still to come), then with
- * pieces of the body, then at its end. An answer may only be queued inside such a call; so one that
- * comes later is kept in the request, whose connection was suspended, and resuming it brings
- * another call. A request lives until both sides are done with it: the library with its connection,
- * the handler with its answer. */
-#include "daemon/base/httpd.h"
-
-#include <assert.h>
+ * queued there would make it close the connection, if the body is still to come), then with pieces
+ * of the body, then at its end. An answer may only be queued inside such a call; so one that comes
+ * later is kept in the request, whose connection was suspended, and resuming it brings another
+ * call. A request lives until both sides are done with it: the library with its connection, the
+ * handler with its answer. */
 #include <errno.h>
 #include <microhttpd.h>
 #include <signal.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/lock.h"
-#include "daemon/base/log.h"
+#include "daemon/base/httpd_priv.h"
+#include "daemon/base/num.h"
+#include "daemon/base/tls.h"
 #include "daemon/base/url.h"
 
-#define HEAD_BYTES_MAX (32 * 1024) /* memory of a connection: request line and headers */
+#define HEAD_BYTES_MAX (9 * 1024)         /* request line and headers */
+#define POOL_BYTES (12 * 1024)            /* of a connection, all of it, also while it is idle */
+#define LIBRARY_CONNECTIONS_MAX (1 << 20) /* of a thread: ours is the limit that counts */
 #define STACK_BYTES (256 * 1024)
 #define DROPPED_BYTES_MAX (1 << 20) /* of a body too large, read to be polite */
-#define STREAM_PIECE 4096
-#define REFUSAL_MS 200 /* at stop, for refusals to get out */
-#define HELD_MS 10000  /* at stop, for who still holds a request */
+#define LONG_ANSWER (64 * 1024)     /* what a client took of one that broke off is worth knowing */
+#define REFUSAL_MS 200              /* at stop, for refusals to get out */
 
-struct httpd {
-	struct httpd_conf conf;
-	struct MHD_Daemon *daemon;
-	pthread_t ticker;
-	struct lock lock;
-	struct cond changed; /* a stream sleeps, a request has gone, or stop */
-	/* Guarded by lock. */
-	struct httpd_request *requests; /* that the library or a handler has */
-	unsigned sleeping;              /* streams that wait for the ticker */
-	bool stop;
-};
+/* --- what the library calls */
 
-enum stage {
-	STAGE_BODY,    /* still coming in */
-	STAGE_HANDLER, /* inside handle() */
-	STAGE_PARKED,  /* the handler returned without an answer: suspended */
-	STAGE_ANSWERED
-};
-
-struct httpd_request {
-	struct httpd *all;
-	struct httpd_request *prev, *next; /* guarded by all->lock */
-	struct MHD_Connection *connection;
-	char *method, *path;
-	struct buf body;
-	size_t dropped; /* bytes of a body that is too large */
-	/* Guarded by all->lock. */
-	enum stage stage;
-	bool in_library, in_handler; /* who still has it */
-	struct MHD_Response *answer; /* to be queued */
-	int status;
-	/* A streamed answer: touched by the connection's thread, but for what the lock guards. */
-	struct httpd_stream stream;
-	struct buf piece;
-	size_t piece_at;
-	int stream_result;
-	bool asleep; /* guarded by all->lock: suspended until the next tick */
-};
-
-/* --- a request's life */
-
-static struct httpd_request *request_new(struct httpd *h, struct MHD_Connection *c,
-					 const char *method, const char *path)
+static void on_connection(void *arg, struct MHD_Connection *c, void **context,
+			  enum MHD_ConnectionNotificationCode what)
 {
-	struct httpd_request *q = calloc(1, sizeof(*q));
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	int fd = info->connect_fd;
 
-	if (!q)
-		return NULL;
-	q->all = h;
-	q->connection = c;
-	q->method = strdup(method);
-	q->path = strdup(path);
-	if (!q->method || !q->path) {
-		free(q->method);
-		free(q->path);
-		free(q);
-		return NULL;
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) { /* its descriptor is still open */
+		httpd_link_end(arg, steal(*context));
+		return;
 	}
-	q->in_library = true;
-	lock_take(&h->lock);
-	q->next = h->requests;
-	if (h->requests)
-		h->requests->prev = q;
-	h->requests = q;
-	lock_drop(&h->lock);
-	return q;
+	info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	*context = httpd_link_begin(arg, fd, info ? info->tls_session : NULL);
 }
 
-static void unlink_locked(struct httpd_request *q)
+static size_t unescape(void *arg UNUSED, struct MHD_Connection *c UNUSED, char *text)
 {
-	struct httpd *h = q->all;
-
-	if (q->prev)
-		q->prev->next = q->next;
-	else
-		h->requests = q->next;
-	if (q->next)
-		q->next->prev = q->prev;
-}
-
-static void request_free(struct httpd_request *q)
-{
-	buf_free(&q->body);
-	free(q->method);
-	free(q->path);
-	free(q);
-}
-
-/* One side is done with it. */
-static void leave(struct httpd_request *q, bool *side)
-{
-	struct httpd *h = q->all;
-	bool last;
-
-	lock_take(&h->lock);
-	*side = false;
-	last = !q->in_library && !q->in_handler;
-	if (last)
-		unlink_locked(q);
-	if (h->stop)
-		cond_wake_all(&h->changed);
-	lock_drop(&h->lock);
-	if (last)
-		request_free(q);
-}
-
-/* --- answers */
-
-static struct MHD_Response *make_answer(const char *type, struct buf *body, const char *allow)
-{
-	size_t len = body->len;
-	char *data = buf_take(body);
-	struct MHD_Response *m;
-
-	if (!data)
-		return NULL;
-	m = MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE);
-	if (!m) {
-		free(data);
-		return NULL;
-	}
-	MHD_add_response_header(m, "Content-Type", type);
-	MHD_add_response_header(m, "Cache-Control", "no-store");
-	if (allow)
-		MHD_add_response_header(m, "Allow", allow);
-	return m;
-}
-
-static struct MHD_Response *refusal(const char *error, const char *message)
-{
-	CLEANUP(buf_free) struct buf body = { 0 };
-
-	buf_printf(&body, "{\"error\":\"%s\",\"message\":\"%s\"}\n", error, message);
-	return make_answer("application/json", &body, NULL);
-}
-
-/* Keeps the answer; a request that is parked goes on. The first answer counts. */
-static void keep_answer_locked(struct httpd_request *q, int status, struct MHD_Response *m)
-{
-	bool parked = q->stage == STAGE_PARKED;
-
-	q->stage = STAGE_ANSWERED;
-	q->status = status;
-	q->answer = m;
-	if (parked && q->in_library)
-		MHD_resume_connection(q->connection);
-}
-
-/* The handler's answer, which may come when nobody wants it any more. */
-static void answer(struct httpd_request *q, int status, struct MHD_Response *m)
-{
-	struct httpd *h = q->all;
-
-	lock_take(&h->lock);
-	assert(q->in_handler);
-	if (q->stage != STAGE_ANSWERED && q->in_library) {
-		keep_answer_locked(q, status, m);
-		m = NULL;
-	}
-	lock_drop(&h->lock);
-	if (m)
-		MHD_destroy_response(m);
-	leave(q, &q->in_handler);
-}
-
-void httpd_reply(struct httpd_request *q, int status, const char *type, struct buf *body,
-		 const char *allow)
-{
-	answer(q, status, make_answer(type, body, allow));
-	buf_free(body);
+	return url_decode(text);
 }
 
 /* Gives the library what was kept. Without memory for an answer the connection ends. */
@@ -205,257 +57,368 @@ static enum MHD_Result queue_answer(struct httpd_request *q)
 {
 	struct MHD_Response *m = steal(q->answer);
 	enum MHD_Result ok;
+	bool left;
 
 	if (!m)
 		return MHD_NO;
+	q->answered_us = clock_us();
+	if (q->length >= LONG_ANSWER && !httpd_taken(q->link->idler.fd, &q->taken, &left))
+		q->taken = 0;
+	lock_take(&q->all->lock);
+	q->queued = true;
+	lock_drop(&q->all->lock);
+	if (q->all->closed)
+		MHD_add_response_header(m, "Connection", "close");
 	ok = MHD_queue_response(q->connection, (unsigned)q->status, m);
 	MHD_destroy_response(m);
 	return ok;
 }
 
-/* --- streams */
+static enum MHD_Result refuse(struct httpd_request *q, int status, const char *error,
+			      const char *message)
+{
+	lock_take(&q->all->lock);
+	q->stage = STAGE_ANSWERED;
+	lock_drop(&q->all->lock);
+	q->status = status;
+	q->answer = httpd_refusal(error, message);
+	return queue_answer(q);
+}
 
-/* Sleeps until the next tick, or not at all when the server stops: then it is the end. */
-static bool sleep_on(struct httpd_request *q)
+/* --- bodies */
+
+static enum MHD_Result refuse_body(struct httpd_request *q)
+{
+	if (q->refused == 503)
+		return refuse(q, 503, "busy", "there are too many bodies of requests in memory");
+	return refuse(q, 413, "too_large", "the body of this request is too large");
+}
+
+/* More of the body has come: 0, or 503 if it is to be kept and there is no room, of what all bodies
+ * may take together. Who sends something has been silent for no time. */
+static int note_came(struct httpd_request *q, size_t len, bool keep)
 {
 	struct httpd *h = q->all;
-	bool stop;
+	bool fits;
 
 	lock_take(&h->lock);
-	stop = h->stop;
-	if (!stop) {
-		q->asleep = true;
-		if (h->sleeping++ == 0)
-			cond_wake_all(&h->changed);
-		MHD_suspend_connection(q->connection);
+	q->came += len;
+	fits = !keep || len <= h->conf.bodies_max - h->bodies;
+	if (keep && fits) {
+		h->bodies += len;
+		q->kept += len;
 	}
+	idlers_add(&h->idlers, &q->link->idler, clock_ms());
 	lock_drop(&h->lock);
-	return !stop;
-}
-
-static bool is_stopping(struct httpd *h)
-{
-	bool stop;
-
-	lock_take(&h->lock);
-	stop = h->stop;
-	lock_drop(&h->lock);
-	return stop;
-}
-
-static ssize_t stream_read(void *arg, uint64_t pos, char *to, size_t max)
-{
-	struct httpd_request *q = arg;
-	size_t left;
-
-	(void)pos;
-	if (q->piece_at == q->piece.len) {
-		buf_clear(&q->piece);
-		q->piece_at = 0;
-		if (q->stream_result == 0 && !is_stopping(q->all))
-			q->stream_result = q->stream.next(q->stream.arg, &q->piece);
-	}
-	left = q->piece.len - q->piece_at;
-	if (left > 0) {
-		left = left < max ? left : max;
-		memcpy(to, q->piece.data + q->piece_at, left);
-		q->piece_at += left;
-		return (ssize_t)left;
-	}
-	if (q->stream_result == 0 && sleep_on(q))
-		return 0;
-	return q->stream_result < 0 ? MHD_CONTENT_READER_END_WITH_ERROR
-				    : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-static void stream_end(void *arg)
-{
-	struct httpd_request *q = arg;
-
-	q->stream.end(q->stream.arg);
-	buf_free(&q->piece);
-	leave(q, &q->in_handler);
-}
-
-void httpd_reply_stream(struct httpd_request *q, const char *type, const struct httpd_stream *s)
-{
-	struct httpd *h = q->all;
-	struct MHD_Response *m;
-
-	q->stream = *s;
-	/* The stream is the handler's side of the request until it ends. */
-	m = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PIECE, stream_read, q,
-					      stream_end);
-	if (!m) {
-		s->end(s->arg);
-		answer(q, 500, NULL);
-		return;
-	}
-	MHD_add_response_header(m, "Content-Type", type);
-	MHD_add_response_header(m, "Cache-Control", "no-store");
-	lock_take(&h->lock);
-	if (q->stage != STAGE_ANSWERED && q->in_library) {
-		keep_answer_locked(q, 200, m);
-		m = NULL;
-	}
-	lock_drop(&h->lock);
-	if (m)
-		MHD_destroy_response(m);
-}
-
-static void wake_streams_locked(struct httpd *h)
-{
-	for (struct httpd_request *q = h->requests; q; q = q->next) {
-		if (!q->asleep)
-			continue;
-		q->asleep = false;
-		MHD_resume_connection(q->connection);
-	}
-	h->sleeping = 0;
-}
-
-static void *tick(void *arg)
-{
-	struct httpd *h = arg;
-	int64_t next_ms = CLOCK_FOREVER;
-
-	lock_take(&h->lock);
-	while (!h->stop) {
-		if (h->sleeping && next_ms == CLOCK_FOREVER)
-			next_ms = clock_ms() + HTTPD_POLL_MS;
-		if (clock_ms() >= next_ms) {
-			wake_streams_locked(h);
-			next_ms = CLOCK_FOREVER;
-		}
-		cond_wait(&h->changed, &h->lock, next_ms);
-	}
-	lock_drop(&h->lock);
-	return NULL;
-}
-
-/* --- what the library calls */
-
-static size_t unescape(void *arg, struct MHD_Connection *c, char *text)
-{
-	(void)arg;
-	(void)c;
-	return url_decode(text);
+	return fits ? 0 : 503;
 }
 
 static enum MHD_Result take_body(struct httpd_request *q, const char *data, size_t *len)
 {
-	size_t max = q->all->conf.body_max;
+	size_t max = (size_t)q->body_max, n = *len;
+	int busy;
 
-	if (q->dropped || *len > max - q->body.len)
-		q->dropped += *len;
-	else if (buf_add(&q->body, data, *len) < 0)
-		return MHD_NO;
 	*len = 0;
+	if (!q->refused && n > max - q->body.len)
+		q->refused = 413;
+	busy = note_came(q, n, !q->refused);
+	if (!q->refused)
+		q->refused = busy;
+	if (q->refused)
+		q->dropped += n;
+	else if (buf_add(&q->body, data, n) < 0)
+		return MHD_NO;
 	return q->dropped > DROPPED_BYTES_MAX ? MHD_NO : MHD_YES;
 }
 
-/* The handler has returned: its answer goes out, or the connection waits for it. */
+/* --- the handler */
+
+static enum MHD_Result end_pieces(struct httpd *h, struct httpd_request *q);
+
+/* Of a body that nobody takes a little may come all the same: not each client looks for an answer
+ * while it sends. */
+static enum MHD_Result answer_head(struct httpd_request *q)
+{
+	return q->coming && httpd_pieces_throws(q) ? MHD_YES : queue_answer(q);
+}
+
+/* It has returned: its answer goes out, or the connection waits for it, or goes on with the
+ * body. */
 static enum MHD_Result after_handler(struct httpd *h, struct httpd_request *q)
 {
+	enum stage stage;
+
 	lock_take(&h->lock);
-	if (q->stage == STAGE_HANDLER && h->stop)
-		keep_answer_locked(q, 503, refusal("stopping", "matrixfs is stopping"));
+	if (q->stage == STAGE_HANDLER && h->over)
+		httpd_keep_locked(q, 503, httpd_refusal("stopping", "the server is stopping"));
 	if (q->stage == STAGE_HANDLER) {
 		q->stage = STAGE_PARKED;
+		q->at_head = q->coming;
 		MHD_suspend_connection(q->connection);
-		lock_drop(&h->lock);
-		return MHD_YES;
 	}
+	stage = q->stage;
 	lock_drop(&h->lock);
-	return queue_answer(q);
+	if (stage == STAGE_PIECES && !q->coming)
+		return end_pieces(h, q); /* it has none */
+	return stage == STAGE_ANSWERED ? answer_head(q) : MHD_YES;
 }
 
-static bool claims_too_much(const struct httpd_request *q)
+/* The body of a request that was handled before it came is there. */
+static enum MHD_Result end_pieces(struct httpd *h, struct httpd_request *q)
 {
-	const char *length = httpd_field(q, MHD_HTTP_HEADER_CONTENT_LENGTH);
-
-	return length && strtoull(length, NULL, 10) > q->all->conf.body_max;
-}
-
-static enum MHD_Result refuse_body(struct httpd_request *q)
-{
-	q->status = 413;
-	q->answer = refusal("too_large", "the body of this request is too large");
-	return queue_answer(q);
+	q->coming = false;
+	lock_take(&h->lock);
+	if (q->stage == STAGE_PIECES)
+		q->stage = STAGE_HANDLER;
+	lock_drop(&h->lock);
+	httpd_pieces_end(q, 0);
+	return after_handler(h, q);
 }
 
 static enum MHD_Result handle(struct httpd *h, struct httpd_request *q)
 {
-	if (q->dropped)
+	if (q->refused)
 		return refuse_body(q);
 	lock_take(&h->lock);
+	idlers_del(&h->idlers, &q->link->idler);
 	q->stage = STAGE_HANDLER;
 	q->in_handler = true;
 	lock_drop(&h->lock);
+	httpd_enter(h);
 	h->conf.handle(h->conf.arg, q);
+	httpd_exit(h);
 	return after_handler(h, q);
 }
 
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *path,
+/* --- heads */
+
+/* A body of a length that two could read differently is none. */
+static bool is_ambiguous(const char *length, const char *coding)
+{
+	return coding && (length || strcasecmp(coding, "chunked") != 0);
+}
+
+/* The body is told by the head. The handler decides whether it may come, and how much of it. */
+static enum MHD_Result check_body(struct httpd_request *q)
+{
+	const char *length = httpd_field(q, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	const char *coding = httpd_field(q, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	const struct httpd_conf *conf = &q->all->conf;
+
+	if (is_ambiguous(length, coding))
+		return refuse(q, 400, "bad_request", "the length of the body is not clear");
+	if (!coding && (!length || strtoull(length, NULL, 10) == 0))
+		return MHD_YES;
+	q->body_max = conf->body_max(conf->arg, q);
+	q->coming = q->body_max == HTTPD_PIECES;
+	if (q->body_max < 0)
+		return handle(q->all, q);
+	if (q->body_max == 0 || (length && strtoull(length, NULL, 10) > (size_t)q->body_max))
+		return refuse_body(q);
+	lock_take(&q->all->lock);
+	q->stage = STAGE_BODY;
+	lock_drop(&q->all->lock);
+	return MHD_YES;
+}
+
+static size_t head_size(const struct httpd_request *q)
+{
+	return MHD_get_connection_info(q->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+		->header_size;
+}
+
+/* One, or none of an old client. It goes into links, and two could read it differently. The library
+ * could demand one, but says so with its head sent twice. */
+static bool is_host_clear(const struct httpd_request *q, const char *version)
+{
+	CLEANUP(buf_free) struct buf all = { 0 };
+
+	if (!httpd_field(q, MHD_HTTP_HEADER_HOST))
+		return strcmp(version, MHD_HTTP_VERSION_1_1) != 0;
+	return httpd_fields(q, MHD_HTTP_HEADER_HOST, &all) == 0 &&
+	       (!all.len || url_is_host(buf_str(&all)));
+}
+
+static enum MHD_Result check_head(struct httpd_request *q, const char *version)
+{
+	if (strlen(q->target) > HTTPD_TARGET_MAX)
+		return refuse(q, 414, "too_long", "the address of this request is too long");
+	if (head_size(q) > HEAD_BYTES_MAX)
+		return refuse(q, 431, "too_large", "the head of this request is too large");
+	if (!is_host_clear(q, version))
+		return refuse(q, 400, "bad_request",
+			      "the request wants one Host field: HOST[:PORT]");
+	return check_body(q);
+}
+
+/* Before anything is decoded. The library would make a record of each parameter in the memory of
+ * the connection, and forget to answer if that is too small: what it sees of the query is nothing.
+ * The text is in its own memory, which it is about to change itself. */
+static void *on_target(void *arg, const char *target, struct MHD_Connection *c)
+{
+	struct httpd_request *q = httpd_request_new(arg, c, target);
+	char *query = strchr((char *)(uintptr_t)target, '?');
+
+	if (query)
+		query[1] = '\0';
+	return q;
+}
+
+static enum MHD_Result begin(struct httpd_request *q, const char *path, const char *method,
+			     const char *version)
+{
+	q->begun_us = clock_us();
+	q->method = strdup(method);
+	q->path = strdup(url_target_path(path));
+	return q->method && q->path ? check_head(q, version) : MHD_NO;
+}
+
+/* All has come that is coming for now: the head, the body, or nothing since it was suspended. */
+static enum MHD_Result go_on(struct httpd *h, struct httpd_request *q)
+{
+	bool at_head = q->at_head;
+	enum stage stage;
+
+	q->at_head = false;
+	lock_take(&h->lock);
+	stage = q->stage;
+	lock_drop(&h->lock);
+	if (stage <= STAGE_BODY)
+		return handle(h, q);
+	if (at_head)
+		return stage == STAGE_ANSWERED ? answer_head(q) : MHD_YES;
+	return q->coming || stage == STAGE_PIECES ? end_pieces(h, q) : queue_answer(q);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c UNUSED, const char *path,
 				  const char *method, const char *version, const char *data,
 				  size_t *len, void **state)
 {
 	struct httpd *h = arg;
 	struct httpd_request *q = *state;
 
-	(void)version;
-	if (!q) {
-		*state = q = request_new(h, c, method, path);
-		if (!q)
-			return MHD_NO;
-		return claims_too_much(q) ? refuse_body(q) : MHD_YES;
-	}
+	if (!q)
+		return MHD_NO;
+	if (!q->method)
+		return begin(q, path, method, version);
+	if (*len && q->coming)
+		return httpd_pieces_came(q, data, len) ? MHD_YES : MHD_NO;
 	if (*len)
 		return take_body(q, data, len);
-	return q->stage == STAGE_BODY ? handle(h, q) : queue_answer(q);
+	return go_on(h, q);
 }
 
-static void on_completed(void *arg, struct MHD_Connection *c, void **state,
+/* --- the end of a request */
+
+/* Of an answer that was broken off, what the kernel knows of. */
+static uint64_t bytes_of(const struct httpd_request *q, bool whole)
+{
+	uint64_t taken;
+	bool left;
+
+	if (!q->queued || !strcmp(q->method, "HEAD"))
+		return 0;
+	if (whole)
+		return q->length;
+	if (q->length < LONG_ANSWER || !httpd_taken(q->link->idler.fd, &taken, &left))
+		return 0;
+	return min_u64(taken - q->taken, q->length);
+}
+
+static void note_end(struct httpd_request *q, bool whole)
+{
+	int64_t now_us = clock_us();
+
+	q->end = (struct httpd_end){
+		.status = q->queued ? q->status : 0,
+		.whole = whole && q->queued,
+		.bytes = bytes_of(q, whole),
+		.answer_us = (q->queued ? q->answered_us : now_us) - q->begun_us,
+		.all_us = now_us - q->begun_us,
+	};
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c UNUSED, void **state,
 			 enum MHD_RequestTerminationCode how)
 {
 	struct httpd *h = arg;
 	struct httpd_request *q = *state;
-	struct MHD_Response *unsent;
 
-	(void)c;
-	(void)how;
 	*state = NULL;
 	if (!q)
 		return;
+	note_end(q, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	lock_take(&h->lock);
-	unsent = steal(q->answer);
+	idlers_add(&h->idlers, &q->link->idler, clock_ms());
+	if (h->closed)
+		shutdown(q->link->idler.fd, SHUT_RD);
+	q->link = NULL;
 	lock_drop(&h->lock);
-	if (unsent)
-		MHD_destroy_response(unsent);
-	leave(q, &q->in_library);
+	httpd_answer_over(q);
+	httpd_pieces_end(q, ERR_CUT);
+	httpd_leave(q, &q->in_library);
 }
 
 /* --- start and stop */
 
-static int start_library(struct httpd *h)
+static struct MHD_Daemon *start_library(struct httpd *h, bool secure)
 {
 	const struct httpd_conf *conf = &h->conf;
-	sigset_t all, old;
+	const struct MHD_OptionItem tls[] = {
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)tls_callback() },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	const struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 
-	/* Its threads inherit this: signals are for the main thread. */
+	/* It spreads connections over its threads: each could take all. */
+	return MHD_start_daemon(
+		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_USE_NO_LISTEN_SOCKET | (secure ? MHD_USE_TLS : 0),
+		0, NULL, NULL, on_request, h, MHD_OPTION_THREAD_POOL_SIZE, conf->threads,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+		LIBRARY_CONNECTIONS_MAX * conf->threads, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)((max_i64(conf->idle_ms, conf->slow_ms) + 1999) / 1000),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
+		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK,
+		on_target, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_ARRAY,
+		secure ? tls : none, MHD_OPTION_END);
+}
+
+static bool has_door(const struct httpd_conf *conf, bool tls)
+{
+	for (unsigned i = 0; i < conf->door_count; i++)
+		if (conf->doors[i].tls == tls)
+			return true;
+	return false;
+}
+
+static int start_threads(struct httpd *h)
+{
+	bool plain = has_door(&h->conf, false), secure = has_door(&h->conf, true);
+	sigset_t all, old;
+	int r;
+
+	/* They inherit this: signals are for the main thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	h->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request,
-		h, MHD_OPTION_LISTEN_SOCKET, conf->fd, MHD_OPTION_THREAD_POOL_SIZE, conf->threads,
-		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-		conf->connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)((conf->idle_ms + 999) / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)HEAD_BYTES_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, h, MHD_OPTION_END);
+	if (plain)
+		h->plain = start_library(h, false);
+	if (secure)
+		h->secure = start_library(h, true);
+	r = (plain && !h->plain) || (secure && !h->secure)
+		    ? -EAGAIN
+		    : thread_start(&h->keeper, "mfs-http-door", httpd_keep, h);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return h->daemon ? 0 : -EAGAIN;
+	h->kept = r == 0;
+	return r;
+}
+
+static void close_fds(const struct httpd_conf *conf)
+{
+	for (unsigned i = 0; i < conf->door_count; i++)
+		closep(&conf->doors[i].fd);
 }
 
 int httpd_start(const struct httpd_conf *conf, struct httpd **ret)
@@ -464,26 +427,39 @@ int httpd_start(const struct httpd_conf *conf, struct httpd **ret)
 	int r;
 
 	if (!h) {
-		close(conf->fd);
+		close_fds(conf);
 		return -ENOMEM;
 	}
 	h->conf = *conf;
 	lock_init(&h->lock, LOCK_HTTPD);
 	cond_init(&h->changed);
-	r = thread_start(&h->ticker, "mfs-http-tick", tick, h);
+	h->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = h->wake_fd < 0 ? -errno : start_threads(h);
 	if (r < 0) {
-		close(conf->fd);
-		free(h);
-		return r;
-	}
-	r = start_library(h);
-	if (r < 0) {
-		close(conf->fd);
-		httpd_stop(h, 0);
+		close_fds(conf);
+		(void)!httpd_stop(h, 0, 0);
 		return r;
 	}
 	*ret = h;
 	return 0;
+}
+
+void httpd_set_limits(struct httpd *h, unsigned connections_max, unsigned address_max)
+{
+	lock_take(&h->lock);
+	h->conf.connections_max = connections_max;
+	h->conf.address_max = address_max;
+	lock_drop(&h->lock);
+}
+
+unsigned httpd_connections(struct httpd *h)
+{
+	unsigned count;
+
+	lock_take(&h->lock);
+	count = h->links_count;
+	lock_drop(&h->lock);
+	return count;
 }
 
 static bool library_has_locked(const struct httpd *h)
@@ -495,10 +471,31 @@ static bool library_has_locked(const struct httpd *h)
 }
 
 /* Waits until the library has no request any more, or only until the deadline. */
-static void drain_locked(struct httpd *h, int64_t deadline_ms)
+static bool drain_locked(struct httpd *h, int64_t deadline_ms)
 {
 	while (library_has_locked(h) && clock_ms() < deadline_ms)
 		cond_wait(&h->changed, &h->lock, deadline_ms);
+	return !library_has_locked(h);
+}
+
+void httpd_close(struct httpd *h)
+{
+	lock_take(&h->lock);
+	h->closed = true;
+	httpd_wake_all_locked(h);
+	idlers_hear_no_more(&h->idlers);
+	lock_drop(&h->lock);
+	httpd_nudge(h);
+}
+
+bool httpd_drain(struct httpd *h, int64_t deadline_ms)
+{
+	bool drained;
+
+	lock_take(&h->lock);
+	drained = drain_locked(h, deadline_ms);
+	lock_drop(&h->lock);
+	return drained;
 }
 
 /* The library must not be stopped with suspended connections. */
@@ -506,78 +503,70 @@ static void resume_all_locked(struct httpd *h)
 {
 	for (struct httpd_request *q = h->requests; q; q = q->next)
 		if (q->stage == STAGE_PARKED)
-			keep_answer_locked(q, 503, refusal("stopping", "matrixfs is stopping"));
-	wake_streams_locked(h);
+			httpd_keep_locked(q, 503,
+					  httpd_refusal("stopping", "the server is stopping"));
+	h->over = true;
+	httpd_wake_all_locked(h);
 }
 
-void httpd_stop(struct httpd *h, int64_t deadline_ms)
+static void end_threads(struct httpd *h)
 {
-	int fd = h->daemon ? MHD_quiesce_daemon(h->daemon) : -1;
-	int64_t held_until_ms;
-	bool held;
+	h->quit = true;
+	httpd_nudge(h);
+	if (h->kept)
+		pthread_join(h->keeper, NULL);
+	if (h->plain)
+		MHD_stop_daemon(h->plain);
+	if (h->secure)
+		MHD_stop_daemon(h->secure);
+}
+
+static bool is_inside(const struct httpd *h)
+{
+	return h->inside;
+}
+
+static bool is_held(const struct httpd *h)
+{
+	return h->requests;
+}
+
+/* False if it still is so. */
+static bool wait_while(struct httpd *h, bool (*is_so)(const struct httpd *h), int64_t until_ms)
+{
+	bool so;
 
 	lock_take(&h->lock);
-	h->stop = true;
-	wake_streams_locked(h);
-	cond_wake_all(&h->changed);
+	while ((so = is_so(h)) && clock_ms() < until_ms)
+		cond_wait(&h->changed, &h->lock, until_ms);
+	lock_drop(&h->lock);
+	return !so;
+}
+
+bool httpd_stop(struct httpd *h, int64_t deadline_ms, int64_t held_ms)
+{
+	int64_t until_ms;
+
+	if (!h)
+		return true;
+	httpd_close(h);
+	lock_take(&h->lock);
 	drain_locked(h, deadline_ms);
 	resume_all_locked(h);
 	drain_locked(h, clock_ms() + REFUSAL_MS);
 	lock_drop(&h->lock);
-	pthread_join(h->ticker, NULL);
-	if (h->daemon)
-		MHD_stop_daemon(h->daemon);
-	closep(&fd);
-	held_until_ms = clock_ms() + HELD_MS;
-	lock_take(&h->lock);
-	while (h->requests && clock_ms() < held_until_ms)
-		cond_wait(&h->changed, &h->lock, held_until_ms);
-	held = h->requests;
-	lock_drop(&h->lock);
-	if (held) { /* freeing what somebody still has would be worse */
-		log_err(ERR_TIMEOUT, "a request was never answered");
-		return;
-	}
+	until_ms = clock_ms() + held_ms;
+	/* A thread that does not come back cannot be joined; and freeing what somebody has would be
+	 * worse than not to. */
+	if (!wait_while(h, is_inside, until_ms))
+		return false;
+	end_threads(h);
+	if (!wait_while(h, is_held, until_ms))
+		return false;
+	httpd_links_fini(h);
+	closep(&h->wake_fd);
 	cond_fini(&h->changed);
 	lock_fini(&h->lock);
 	free(h);
-}
-
-/* --- the request */
-
-const char *httpd_method(const struct httpd_request *q)
-{
-	return q->method;
-}
-
-const char *httpd_path(const struct httpd_request *q)
-{
-	return q->path;
-}
-
-const struct buf *httpd_body(const struct httpd_request *q)
-{
-	return &q->body;
-}
-
-static const char *find(const struct httpd_request *q, enum MHD_ValueKind kind, const char *name,
-			const char *otherwise)
-{
-	const char *value = NULL;
-	size_t len = 0;
-
-	if (MHD_lookup_connection_value_n(q->connection, kind, name, strlen(name), &value, &len) !=
-	    MHD_YES)
-		return NULL;
-	return value ? value : otherwise;
-}
-
-const char *httpd_query(const struct httpd_request *q, const char *name)
-{
-	return find(q, MHD_GET_ARGUMENT_KIND, name, "");
-}
-
-const char *httpd_field(const struct httpd_request *q, const char *name)
-{
-	return find(q, MHD_HEADER_KIND, name, "");
+	return true;
 }

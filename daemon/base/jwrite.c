@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
+
+#define SHORT 120
 #define REPLACEMENT "\xef\xbf\xbd"
 
 /* How many bytes the character at s has; 0 if it is no UTF-8 (RFC 3629). The text ends with a
@@ -23,9 +26,46 @@ static size_t character(const unsigned char *s)
 	return len;
 }
 
+/* How many bytes there are that stand for themselves. */
+static size_t plain(const char *text)
+{
+	size_t len = 0;
+
+	while (text[len] >= ' ' && text[len] < 0x7f && text[len] != '"' && text[len] != '\\')
+		len++;
+	return len;
+}
+
+/* Most texts are short and plain: they go with their quotes, and what stands beside them, as one
+ * piece. */
+static bool add_short(struct buf *b, bool comma, const char *text, size_t len, bool colon)
+{
+	char piece[SHORT + 4];
+	size_t at = 0;
+
+	if (len > SHORT)
+		return false;
+	if (comma)
+		piece[at++] = ',';
+	piece[at++] = '"';
+	memcpy(piece + at, text, len);
+	at += len;
+	piece[at++] = '"';
+	if (colon)
+		piece[at++] = ':';
+	buf_add(b, piece, at);
+	return true;
+}
+
 static void quote(struct buf *b, const char *text)
 {
+	size_t run = plain(text);
+
+	if (!text[run] && add_short(b, false, text, run, false))
+		return;
 	buf_add(b, "\"", 1);
+	buf_add(b, text, run);
+	text += run;
 	while (*text) {
 		unsigned char c = (unsigned char)*text;
 		size_t len = character((const unsigned char *)text);
@@ -46,9 +86,14 @@ static void quote(struct buf *b, const char *text)
 /* What comes before a value. */
 static void begin(struct jwrite *w, const char *key)
 {
-	if (w->more)
-		buf_add(w->to, ",", 1);
+	size_t run = key ? plain(key) : 0;
+	bool comma = w->more;
+
 	w->more = true;
+	if (key && !key[run] && add_short(w->to, comma, key, run, true))
+		return;
+	if (comma)
+		buf_add(w->to, ",", 1);
 	if (!key)
 		return;
 	quote(w->to, key);
@@ -101,13 +146,15 @@ void jwrite_text(struct jwrite *w, const char *key, const char *text)
 void jwrite_uint(struct jwrite *w, const char *key, uint64_t value)
 {
 	begin(w, key);
-	buf_printf(w->to, "%ju", (uintmax_t)value);
+	buf_add_digits(w->to, value);
 }
 
 void jwrite_int(struct jwrite *w, const char *key, int64_t value)
 {
 	begin(w, key);
-	buf_printf(w->to, "%jd", (intmax_t)value);
+	if (value < 0)
+		buf_add(w->to, "-", 1);
+	buf_add_digits(w->to, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void jwrite_number(struct jwrite *w, const char *key, double value)
@@ -126,8 +173,21 @@ void jwrite_bool(struct jwrite *w, const char *key, bool value)
 	buf_add_str(w->to, value ? "true" : "false");
 }
 
-void jwrite_null(struct jwrite *w, const char *key)
+void jwrite_time(struct jwrite *w, const char *key, int64_t ms)
+{
+	char text[CLOCK_ISO_MAX];
+
+	clock_print_iso(ms, text);
+	jwrite_text(w, key, text);
+}
+
+void jwrite_json(struct jwrite *w, const char *key, const char *text)
 {
 	begin(w, key);
-	buf_add_str(w->to, "null");
+	buf_add_str(w->to, text);
+}
+
+void jwrite_null(struct jwrite *w, const char *key)
+{
+	jwrite_json(w, key, "null");
 }

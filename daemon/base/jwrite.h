@@ -26,6 +26,10 @@ void jwrite_uint(struct jwrite *w, const char *key, uint64_t value);
 void jwrite_int(struct jwrite *w, const char *key, int64_t value);
 void jwrite_number(struct jwrite *w, const char *key, double value);
 void jwrite_bool(struct jwrite *w, const char *key, bool value);
+/* A moment as ISO 8601 has it: milliseconds since 1970. */
+void jwrite_time(struct jwrite *w, const char *key, int64_t ms);
+/* What is a JSON text already. */
+void jwrite_json(struct jwrite *w, const char *key, const char *text);
 void jwrite_null(struct jwrite *w, const char *key);
 
 #endif

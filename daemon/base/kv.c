@@ -5,11 +5,12 @@
  * Reads use MDB_NOTLS: a reader slot belongs to the transaction, so a thread that has ended, or
  * reads while it writes, is no special case. Commits use the default flags, which sync before
  * they return. */
-#include "daemon/base/kv.h"
+#include "daemon/base/kv_priv.h"
 
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 
 /* Reads at one time; LMDB's default of 126 is fewer than the threads a busy mount may have. */
 #define READERS_MAX 1024
-#define MAP_STEP 65536 /* a multiple of every page size we run on */
+#define READER_BYTES 72 /* in the table of readers, its head shared out */
+#define MAP_STEP 65536  /* a multiple of every page size we run on */
 
 struct kv {
 	MDB_env *env;
@@ -40,8 +42,7 @@ struct kv_txn {
 	int full; /* the map has no room: grow and run again, whatever fn makes of it */
 };
 
-/* The only place where LMDB's codes become ours. */
-static int translate(int rc)
+int kv_translate(int rc)
 {
 	switch (rc) {
 	case MDB_SUCCESS:
@@ -69,29 +70,17 @@ static int translate(int rc)
 	}
 }
 
-static int translate_in(struct kv_txn *t, int rc)
-{
-	if (rc == MDB_MAP_FULL)
-		t->full = 1;
-	return translate(rc);
-}
-
 /* LMDB takes pointers to what it only reads as pointers to what it may write. */
 static MDB_val as_val(const void *data, size_t len)
 {
 	return (MDB_val){ .mv_size = len, .mv_data = (void *)(uintptr_t)data };
 }
 
-static void abortp(MDB_txn **txn)
+static int translate_in(struct kv_txn *t, int rc)
 {
-	if (*txn)
-		mdb_txn_abort(*txn);
-}
-
-static void cursor_closep(MDB_cursor **c)
-{
-	if (*c)
-		mdb_cursor_close(*c);
+	if (rc == MDB_MAP_FULL)
+		t->full = 1;
+	return kv_translate(rc);
 }
 
 static void note_size_locked(struct kv *kv)
@@ -106,7 +95,7 @@ static void note_size_locked(struct kv *kv)
 static int remap_locked(struct kv *kv, uint64_t bytes)
 {
 	if (!kv->broken)
-		kv->broken = translate(mdb_env_set_mapsize(kv->env, bytes));
+		kv->broken = kv_translate(mdb_env_set_mapsize(kv->env, bytes));
 	if (!kv->broken)
 		note_size_locked(kv);
 	return kv->broken;
@@ -142,7 +131,7 @@ static int begin(struct kv *kv, unsigned flags, MDB_txn **ret)
 		pthread_rwlock_rdlock(&kv->resize);
 		r = kv->broken;
 		if (!r)
-			r = translate(mdb_txn_begin(kv->env, NULL, flags, ret));
+			r = kv_translate(mdb_txn_begin(kv->env, NULL, flags, ret));
 		if (!r)
 			return 0;
 		pthread_rwlock_unlock(&kv->resize);
@@ -153,7 +142,7 @@ static int begin(struct kv *kv, unsigned flags, MDB_txn **ret)
 }
 
 /* Runs fn once. If *ret_full is set, the map of *ret_seen bytes was too small for it. */
-static int write_once(struct kv *kv, kv_write_fn fn, void *arg, int *ret_full, uint64_t *ret_seen)
+static int write_once(struct kv *kv, kv_txn_fn fn, void *arg, int *ret_full, uint64_t *ret_seen)
 {
 	struct kv_txn t = { .kv = kv };
 	int r = begin(kv, 0, &t.txn);
@@ -172,7 +161,7 @@ static int write_once(struct kv *kv, kv_write_fn fn, void *arg, int *ret_full, u
 	return r;
 }
 
-int kv_write(struct kv *kv, kv_write_fn fn, void *arg)
+int kv_write(struct kv *kv, kv_txn_fn fn, void *arg)
 {
 	uint64_t seen;
 	int full, r;
@@ -203,8 +192,7 @@ static int sum_of(struct kv_key key, const void *val, size_t len, uint64_t *ret)
 	return 0;
 }
 
-/* Takes the sum off a row; ERR_CORRUPT if it is not the right one. */
-static int strip_sum(struct kv_key key, MDB_val *v)
+int kv_strip_sum(struct kv_key key, MDB_val *v)
 {
 	uint64_t sum, stored;
 	int r;
@@ -246,11 +234,26 @@ static int init_resize(pthread_rwlock_t *resize)
 	return -r;
 }
 
+/* LMDB maps its table of readers: if the disk has no room for that, a look at it is a SIGBUS. */
+static int reserve_lock_file(const char *dir)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	CLEANUP(closep) int fd = -1;
+
+	if (buf_printf(&path, "%s/lock.mdb", dir) < 0)
+		return -ENOMEM;
+	fd = open(buf_str(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : -posix_fallocate(fd, 0, READERS_MAX * READER_BYTES);
+}
+
 static int open_env(struct kv *kv, const struct kv_conf *conf)
 {
 	uint64_t bytes = (conf->map_bytes + MAP_STEP - 1) / MAP_STEP * MAP_STEP;
-	int rc = mdb_env_create(&kv->env);
+	int rc = reserve_lock_file(conf->dir);
 
+	if (rc < 0)
+		return rc;
+	rc = mdb_env_create(&kv->env);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(kv->env, KV_TABLES_MAX);
 	if (!rc)
@@ -259,7 +262,7 @@ static int open_env(struct kv *kv, const struct kv_conf *conf)
 		rc = mdb_env_set_mapsize(kv->env, bytes ? bytes : MAP_STEP);
 	if (!rc)
 		rc = mdb_env_open(kv->env, conf->dir, MDB_NOTLS, 0600);
-	return translate(rc);
+	return kv_translate(rc);
 }
 
 /* A file that was cut short would end us by SIGBUS: what lies beyond reads as zeros, which LMDB
@@ -330,22 +333,50 @@ static MDB_dbi table_of(const struct kv *kv, unsigned table)
 	return kv->tables[table];
 }
 
-int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf *ret)
+int kv_txn_get(struct kv_txn *t, unsigned table, struct kv_key key, struct buf *ret)
 {
 	MDB_val k = as_val(key.data, key.len), v;
-	MDB_txn *txn;
-	int r = begin(kv, MDB_RDONLY, &txn);
+	int r = translate_in(t, mdb_get(t->txn, table_of(t->kv, table), &k, &v));
 
-	if (r < 0)
-		return r;
-	r = translate(mdb_get(txn, table_of(kv, table), &k, &v));
-	if (!r && kv->sums)
-		r = strip_sum(key, &v);
-	if (!r)
-		r = buf_add(ret, v.mv_data, v.mv_size);
-	mdb_txn_abort(txn);
-	pthread_rwlock_unlock(&kv->resize);
+	if (!r && t->kv->sums)
+		r = kv_strip_sum(key, &v);
+	return r ? r : buf_add(ret, v.mv_data, v.mv_size);
+}
+
+static int begin_read(struct kv *kv, struct kv_txn *t)
+{
+	*t = (struct kv_txn){ .kv = kv };
+	return begin(kv, MDB_RDONLY, &t->txn);
+}
+
+/* Ends it, and gives on what came of it. */
+static int end_read(struct kv_txn *t, int r)
+{
+	mdb_txn_abort(t->txn);
+	pthread_rwlock_unlock(&t->kv->resize);
 	return r;
+}
+
+int kv_read(struct kv *kv, kv_txn_fn fn, void *arg)
+{
+	struct kv_txn t;
+	int r = begin_read(kv, &t);
+
+	return r < 0 ? r : end_read(&t, fn(&t, arg));
+}
+
+int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf *ret)
+{
+	struct kv_txn t;
+	int r = begin_read(kv, &t);
+
+	return r < 0 ? r : end_read(&t, kv_txn_get(&t, table, key, ret));
+}
+
+static void cursor_closep(MDB_cursor **c)
+{
+	if (*c)
+		mdb_cursor_close(*c);
 }
 
 static int has_prefix(const MDB_val *k, const struct kv_key *prefix)
@@ -355,43 +386,122 @@ static int has_prefix(const MDB_val *k, const struct kv_key *prefix)
 	return !prefix->len || !memcmp(k->mv_data, prefix->data, prefix->len);
 }
 
-/* Walks one transaction, which is ended here. */
-static int walk(MDB_txn *begun, MDB_dbi dbi, bool sums, struct kv_key prefix, kv_each_fn fn,
-		void *arg)
+/* The first key behind `after` that begins with prefix. */
+static int seek(MDB_cursor *cursor, struct kv_key prefix, struct kv_key after, MDB_val *k,
+		MDB_val *v)
 {
-	CLEANUP(abortp) MDB_txn *txn = begun;
-	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
-	MDB_val k = as_val(prefix.data, prefix.len), v;
-	int rc = mdb_cursor_open(txn, dbi, &cursor);
+	struct kv_key from = after.len ? after : prefix;
+	int rc;
 
-	if (rc)
-		return translate(rc);
-	rc = mdb_cursor_get(cursor, &k, &v, prefix.len ? MDB_SET_RANGE : MDB_FIRST);
-	while (!rc && has_prefix(&k, &prefix)) {
-		struct kv_key key = { .data = k.mv_data, .len = k.mv_size };
-		int r = sums ? strip_sum(key, &v) : 0;
+	*k = as_val(from.data, from.len);
+	rc = mdb_cursor_get(cursor, k, v, from.len ? MDB_SET_RANGE : MDB_FIRST);
+	if (!rc && after.len && k->mv_size == after.len &&
+	    !memcmp(k->mv_data, after.data, after.len))
+		rc = mdb_cursor_get(cursor, k, v, MDB_NEXT);
+	return rc;
+}
+
+/* Who is called for each row, and whether also for those that are damaged. */
+struct visitor {
+	kv_each_fn fn;
+	void *arg;
+	bool all;
+};
+
+/* Calls it for the row the cursor stands at, and for those behind it or before it (`step`), as long
+ * as they begin with prefix. `rc` is what came of going there. */
+static int walk(struct kv_txn *t, MDB_cursor *cursor, int rc, struct kv_key prefix, MDB_val *k,
+		MDB_val *v, MDB_cursor_op step, const struct visitor *to)
+{
+	while (!rc && has_prefix(k, &prefix)) {
+		struct kv_key key = { .data = k->mv_data, .len = k->mv_size };
+		int r = t->kv->sums ? kv_strip_sum(key, v) : 0;
 
 		if (r == 0)
-			r = fn(arg, &key, v.mv_data, v.mv_size);
+			r = to->fn(to->arg, &key, v->mv_data, v->mv_size);
 		else if (r == ERR_CORRUPT)
-			r = 0;
+			r = to->all ? to->fn(to->arg, &key, NULL, 0) : 0;
 		if (r)
 			return r;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = mdb_cursor_get(cursor, k, v, step);
 	}
-	return rc == MDB_NOTFOUND ? 0 : translate(rc);
+	return rc == MDB_NOTFOUND ? 0 : translate_in(t, rc);
+}
+
+static int go_on(struct kv_txn *t, unsigned table, struct kv_key prefix, struct kv_key after,
+		 const struct visitor *to)
+{
+	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
+	MDB_val k, v;
+	int rc = mdb_cursor_open(t->txn, table_of(t->kv, table), &cursor);
+
+	if (rc)
+		return translate_in(t, rc);
+	rc = seek(cursor, prefix, after, &k, &v);
+	return walk(t, cursor, rc, prefix, &k, &v, MDB_NEXT, to);
+}
+
+int kv_txn_each(struct kv_txn *t, unsigned table, struct kv_key prefix, struct kv_key after,
+		kv_each_fn fn, void *arg)
+{
+	return go_on(t, table, prefix, after, &(struct visitor){ fn, arg, false });
+}
+
+int kv_txn_each_all(struct kv_txn *t, unsigned table, struct kv_key prefix, kv_each_fn fn,
+		    void *arg)
+{
+	return go_on(t, table, prefix, (struct kv_key){ 0 }, &(struct visitor){ fn, arg, true });
+}
+
+/* The last key before `end`; of all if that is empty. */
+static int seek_before(MDB_cursor *cursor, struct kv_key end, MDB_val *k, MDB_val *v)
+{
+	int rc = MDB_NOTFOUND;
+
+	*k = as_val(end.data, end.len);
+	if (end.len)
+		rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+	if (rc == MDB_NOTFOUND)
+		return mdb_cursor_get(cursor, k, v, MDB_LAST);
+	return rc ? rc : mdb_cursor_get(cursor, k, v, MDB_PREV);
+}
+
+/* The first key behind all that begin with prefix, in `room`; empty: there can be none. */
+static struct kv_key end_of(struct kv_key prefix, uint8_t room[static KV_KEY_MAX])
+{
+	size_t len = prefix.len;
+
+	if (len)
+		memcpy(room, prefix.data, len);
+	while (len && room[len - 1] == UINT8_MAX)
+		len--;
+	if (len)
+		room[len - 1]++;
+	return (struct kv_key){ room, len };
+}
+
+int kv_txn_each_back(struct kv_txn *t, unsigned table, struct kv_key prefix, struct kv_key before,
+		     kv_each_fn fn, void *arg)
+{
+	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
+	uint8_t room[KV_KEY_MAX];
+	MDB_val k, v;
+	int rc = mdb_cursor_open(t->txn, table_of(t->kv, table), &cursor);
+
+	if (rc)
+		return translate_in(t, rc);
+	rc = seek_before(cursor, before.len ? before : end_of(prefix, room), &k, &v);
+	return walk(t, cursor, rc, prefix, &k, &v, MDB_PREV, &(struct visitor){ fn, arg, false });
 }
 
 int kv_each(struct kv *kv, unsigned table, struct kv_key prefix, kv_each_fn fn, void *arg)
 {
-	MDB_txn *txn;
-	int r = begin(kv, MDB_RDONLY, &txn);
+	struct kv_txn t;
+	int r = begin_read(kv, &t);
 
 	if (r < 0)
 		return r;
-	r = walk(txn, table_of(kv, table), kv->sums, prefix, fn, arg);
-	pthread_rwlock_unlock(&kv->resize);
-	return r;
+	return end_read(&t, kv_txn_each(&t, table, prefix, (struct kv_key){ 0 }, fn, arg));
 }
 
 int kv_txn_put(struct kv_txn *t, unsigned table, struct kv_key key, const void *val, size_t len)
@@ -453,102 +563,18 @@ int kv_del(struct kv *kv, unsigned table, struct kv_key key)
 	return kv_write(kv, del_one, &one);
 }
 
-/* ---- what may be damaged ---- */
-
-struct kv_old {
-	MDB_env *env;
-	MDB_txn *txn;
-};
-
-void kv_old_close(struct kv_old *old)
+const char *kv_table_name(const struct kv *kv, unsigned table)
 {
-	if (!old)
-		return;
-	if (old->txn)
-		mdb_txn_abort(old->txn);
-	if (old->env)
-		mdb_env_close(old->env);
-	free(old);
+	return kv->names[table];
 }
 
-int kv_old_open(const char *dir, struct kv_old **ret)
+int kv_copy(struct kv *kv, const char *dir)
 {
-	struct kv_old *old = calloc(1, sizeof(*old));
-	int rc;
+	int r;
 
-	if (!old)
-		return -ENOMEM;
-	rc = mdb_env_create(&old->env);
-	if (!rc)
-		rc = mdb_env_set_maxdbs(old->env, KV_TABLES_MAX);
-	if (!rc)
-		rc = mdb_env_open(old->env, dir, MDB_RDONLY | MDB_NOLOCK, 0600);
-	if (!rc)
-		rc = mdb_txn_begin(old->env, NULL, MDB_RDONLY, &old->txn);
-	if (rc) {
-		kv_old_close(old);
-		return translate(rc);
-	}
-	*ret = old;
-	return 0;
-}
-
-int kv_old_get(struct kv_old *old, const char *table, struct kv_key key, struct buf *ret)
-{
-	MDB_val k = as_val(key.data, key.len), v;
-	MDB_dbi dbi;
-	int r = translate(mdb_dbi_open(old->txn, table, 0, &dbi));
-
-	if (r == 0)
-		r = translate(mdb_get(old->txn, dbi, &k, &v));
-	return r == 0 ? buf_add(ret, v.mv_data, v.mv_size) : r;
-}
-
-struct copy {
-	struct kv_old *old;
-	MDB_dbi from;
-	unsigned table;
-	bool sums;
-	uint64_t copied;
-};
-
-static int copy_row(struct kv_txn *t, struct copy *c, const MDB_val *k, MDB_val *v)
-{
-	struct kv_key key = { .data = k->mv_data, .len = k->mv_size };
-	int r = c->sums ? strip_sum(key, v) : 0;
-
-	if (r == 0)
-		r = kv_txn_put(t, c->table, key, v->mv_data, v->mv_size);
-	c->copied += r == 0;
-	return r == ERR_CORRUPT || r == -EINVAL ? 0 : r;
-}
-
-/* What cannot be read any further ends the table, not the copy. */
-static int copy_rows(struct kv_txn *t, void *arg)
-{
-	CLEANUP(cursor_closep) MDB_cursor *cursor = NULL;
-	struct copy *c = arg;
-	MDB_val k, v;
-	int r = translate(mdb_cursor_open(c->old->txn, c->from, &cursor));
-
-	c->copied = 0;
-	while (r == 0 && !mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
-		r = copy_row(t, c, &k, &v);
-	return r;
-}
-
-int kv_old_copy(struct kv_old *old, struct kv *to, unsigned table, bool sums, uint64_t *ret_lost)
-{
-	struct copy c = { .old = old, .table = table, .sums = sums };
-	MDB_stat stat;
-	int r = translate(mdb_dbi_open(old->txn, to->names[table], 0, &c.from));
-
-	*ret_lost = r == 0 || r == -ENOENT ? 0 : 1;
-	if (r < 0)
-		return 0; /* not there, or not to be found */
-	r = kv_write(to, copy_rows, &c);
-	if (r == 0 && !mdb_stat(old->txn, c.from, &stat) && stat.ms_entries > c.copied)
-		*ret_lost = stat.ms_entries - c.copied;
+	pthread_rwlock_rdlock(&kv->resize);
+	r = kv->broken ? kv->broken : kv_translate(mdb_env_copy2(kv->env, dir, MDB_CP_COMPACT));
+	pthread_rwlock_unlock(&kv->resize);
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/base/buf.h"
 
 #define KV_TABLES_MAX 8
+#define KV_KEY_MAX 511
 
 struct kv;
 struct kv_txn;
@@ -29,10 +30,10 @@ struct kv_conf {
 
 struct kv_key {
 	const void *data;
-	size_t len; /* <= 511, LMDB's limit */
+	size_t len; /* <= KV_KEY_MAX, LMDB's limit */
 };
 
-typedef int (*kv_write_fn)(struct kv_txn *t, void *arg);
+typedef int (*kv_txn_fn)(struct kv_txn *t, void *arg);
 typedef int (*kv_each_fn)(void *arg, const struct kv_key *key, const void *val, size_t val_len);
 
 /* 0; -ENOENT and the like as for files; ERR_CORRUPT if it is no LMDB environment. */
@@ -45,13 +46,26 @@ MUST_USE int kv_get(struct kv *kv, unsigned table, struct kv_key key, struct buf
  * transaction: fn copies what it keeps and calls nothing of this module. Non-zero from fn ends
  * and is returned. */
 MUST_USE int kv_each(struct kv *kv, unsigned table, struct kv_key prefix, kv_each_fn fn, void *arg);
+/* Runs fn in a read transaction: all it reads is of one moment. */
+MUST_USE int kv_read(struct kv *kv, kv_txn_fn fn, void *arg);
 /* Runs fn in a write transaction and commits if it returns 0. fn may run again after a map
  * growth, so it must have no other effect. */
-MUST_USE int kv_write(struct kv *kv, kv_write_fn fn, void *arg);
+MUST_USE int kv_write(struct kv *kv, kv_txn_fn fn, void *arg);
 /* Inside kv_write. del of an absent key is 0. */
 MUST_USE int kv_txn_put(struct kv_txn *t, unsigned table, struct kv_key key, const void *val,
 			size_t len);
 MUST_USE int kv_txn_del(struct kv_txn *t, unsigned table, struct kv_key key);
+/* Inside kv_read or kv_write: as kv_get and kv_each. `after` (len 0: none) begins behind that
+ * key, there or not; fn may read with the same transaction, but not write. */
+MUST_USE int kv_txn_get(struct kv_txn *t, unsigned table, struct kv_key key, struct buf *ret);
+MUST_USE int kv_txn_each(struct kv_txn *t, unsigned table, struct kv_key prefix,
+			 struct kv_key after, kv_each_fn fn, void *arg);
+/* The same with the damaged rows among them: they have no value (NULL, 0). */
+MUST_USE int kv_txn_each_all(struct kv_txn *t, unsigned table, struct kv_key prefix, kv_each_fn fn,
+			     void *arg);
+/* The same from the last key to the first; `before` (len 0: none) begins in front of that key. */
+MUST_USE int kv_txn_each_back(struct kv_txn *t, unsigned table, struct kv_key prefix,
+			      struct kv_key before, kv_each_fn fn, void *arg);
 /* One put or del in a transaction of its own. */
 MUST_USE int kv_put(struct kv *kv, unsigned table, struct kv_key key, const void *val, size_t len);
 MUST_USE int kv_del(struct kv *kv, unsigned table, struct kv_key key);
@@ -62,10 +76,17 @@ MUST_USE int kv_old_open(const char *dir, struct kv_old **ret);
 void kv_old_close(struct kv_old *old);
 /* Appends the value as it is stored, a sum included. -ENOENT. */
 MUST_USE int kv_old_get(struct kv_old *old, const char *table, struct kv_key key, struct buf *ret);
+/* The same without its sum, which was right; else ERR_CORRUPT. */
+MUST_USE int kv_old_get_sound(struct kv_old *old, const char *table, struct kv_key key,
+			      struct buf *ret);
 /* Copies the rows of one table of `to` that are sound; all if `sums` says they carry none.
  * *ret_lost counts those that are not there, or not sound. */
 MUST_USE int kv_old_copy(struct kv_old *old, struct kv *to, unsigned table, bool sums,
 			 uint64_t *ret_lost);
+
+/* Copies all tables, as they are at one moment, into an empty directory, without what is free.
+ * Durable when it returns. A write that has to enlarge the map waits for its end. */
+MUST_USE int kv_copy(struct kv *kv, const char *dir);
 
 /* Present size of the map, for tests and status. */
 uint64_t kv_map_bytes(struct kv *kv);

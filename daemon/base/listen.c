@@ -16,13 +16,8 @@
 
 #include "daemon/base/err.h"
 
-#define BACKLOG 128
-
-static int fail(struct buf *why, const char *what, int r)
-{
-	buf_printf(why, "cannot listen on %s: %s", what, err_text(r));
-	return r;
-}
+#define BACKLOG SOMAXCONN
+#define HOST_MAX 256
 
 /* --- on a path */
 
@@ -53,14 +48,17 @@ static bool is_alive(int dirfd, const char *name)
 	return connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 || errno != ECONNREFUSED;
 }
 
-/* 0 if the name is free, or a dead process's socket. */
+/* 0 if the name is free, or a dead process's socket. -EADDRINUSE: somebody listens there; -EEXIST:
+ * it is something else. */
 static int check_free(int dirfd, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return S_ISSOCK(st.st_mode) && !is_alive(dirfd, name) ? 0 : -EADDRINUSE;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	return is_alive(dirfd, name) ? -EADDRINUSE : 0;
 }
 
 /* The mode given before bind(2) is the file's; the umask, which all threads share, stays. */
@@ -94,13 +92,25 @@ static int listen_there(int dirfd, const char *name, int fd)
 	return r;
 }
 
+static int fail_path(struct buf *why, const char *dir, const char *name, int r)
+{
+	buf_printf(why, "cannot listen on %s/%s: ", dir, name);
+	if (r == -EEXIST)
+		buf_add_str(why, "there is something that is no socket; move it away");
+	else if (r == -EADDRINUSE)
+		buf_add_str(why, "another process answers there; end it, or use another directory");
+	else
+		buf_add_str(why, err_text(r));
+	return r == -EEXIST ? -EADDRINUSE : r;
+}
+
 int listen_path(const char *dir, const char *name, struct buf *why)
 {
 	CLEANUP(closep) int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(closep) int fd = unix_socket(SOCK_NONBLOCK);
 	int r = dirfd < 0 ? -errno : fd < 0 ? fd : listen_there(dirfd, name, fd);
 
-	return r < 0 ? fail(why, name, r) : steal_fd(&fd);
+	return r < 0 ? fail_path(why, dir, name, r) : steal_fd(&fd);
 }
 
 void listen_unlink(const char *dir, const char *name)
@@ -152,23 +162,35 @@ static int listen_one(const struct addrinfo *a)
 	return steal_fd(&fd);
 }
 
+bool listen_is_address(const char *text)
+{
+	char host[HOST_MAX];
+	const char *port;
+
+	return split(text, host, sizeof(host), &port) == 0;
+}
+
 int listen_address(const char *text, struct buf *why)
 {
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 				  .ai_socktype = SOCK_STREAM };
 	struct addrinfo *all = NULL;
-	char host[256];
+	char host[HOST_MAX];
 	const char *port;
 	int r = split(text, host, sizeof(host), &port);
 
-	if (r == 0 && getaddrinfo(host[0] ? host : NULL, port, &hints, &all) != 0)
-		r = -EINVAL;
 	if (r < 0) {
 		buf_printf(why, "cannot listen on %s: it must be ADDRESS:PORT, as 127.0.0.1:9400",
 			   text);
 		return r;
 	}
+	if (getaddrinfo(host[0] ? host : NULL, port, &hints, &all) != 0) {
+		buf_printf(why, "cannot listen on %s: nobody knows the name %s", text, host);
+		return -EINVAL;
+	}
 	r = listen_one(all);
 	freeaddrinfo(all);
-	return r < 0 ? fail(why, text, r) : r;
+	if (r < 0)
+		buf_printf(why, "cannot listen on %s: %s", text, err_text(r));
+	return r;
 }

@@ -3,6 +3,8 @@
 #ifndef MATRIXFS_LISTEN_H
 #define MATRIXFS_LISTEN_H
 
+#include <stdbool.h>
+
 #include "daemon/base/buf.h"
 
 /* Listens on `name` in directory `dir`, mode 0600 from its first moment. The socket of a dead
@@ -11,8 +13,10 @@
 MUST_USE int listen_path(const char *dir, const char *name, struct buf *why);
 /* Takes `name` away if it is a socket that nobody listens on any more. */
 void listen_unlink(const char *dir, const char *name);
+/* True if the text has the form that listen_address takes. Asks nobody. */
+bool listen_is_address(const char *text);
 /* Listens on "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (all addresses); names count as well.
- * -EINVAL if it is none of these, or what the system says. As above. */
+ * -EINVAL if it is none of these or a name that nobody knows, or what the system says. As above. */
 MUST_USE int listen_address(const char *text, struct buf *why);
 
 #endif

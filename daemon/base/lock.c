@@ -7,16 +7,27 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 
 /* Room for name resolution (glibc's resolver is the hungriest), and no more. */
+#ifdef __SANITIZE_THREAD__ /* takes most of that for itself */
+#define STACK_BYTES (4 * 1024 * 1024)
+#else
 #define STACK_BYTES (512 * 1024)
+#endif
 #define NAME_MAX_BYTES 15
+#define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: IOPRIO_CLASS_IDLE */
+#define IOPRIO_WHO_PROCESS 1
 
-static _Thread_local unsigned held_ranks;
+static _Thread_local uint64_t held_ranks;
+static_assert(LOCK_TEST < 64, "a rank is a bit of the word");
 
 void lock_init(struct lock *l, enum lock_rank rank)
 {
@@ -62,7 +73,7 @@ void lock_take(struct lock *l)
 	r = pthread_mutex_lock(&l->mutex);
 	assert(r == 0);
 	set_owner(l);
-	held_ranks |= 1U << l->rank;
+	held_ranks |= UINT64_C(1) << l->rank;
 }
 
 void lock_drop(struct lock *l)
@@ -70,7 +81,7 @@ void lock_drop(struct lock *l)
 	int r;
 
 	assert(lock_mine(l));
-	held_ranks &= ~(1U << l->rank);
+	held_ranks &= ~(UINT64_C(1) << l->rank);
 	clear_owner(l);
 	r = pthread_mutex_unlock(&l->mutex);
 	assert(r == 0);
@@ -156,4 +167,11 @@ int thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *ar
 	if (!r)
 		pthread_setname_np(*ret, name);
 	return -r;
+}
+
+void thread_be_nice(int nice)
+{
+	setpriority(PRIO_PROCESS, 0, nice); /* of this thread alone, on Linux */
+	if (nice == THREAD_NICE_MAX)
+		syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
 }

@@ -21,9 +21,22 @@ enum lock_rank {
 	LOCK_OPENFILES,
 	LOCK_INODE,
 	LOCK_SCRATCH,
+	LOCK_SENDING,
+	LOCK_RECEIVE,
+	LOCK_PARTS,
+	LOCK_READY,
+	LOCK_ROSTER,
+	LOCK_FILTER,
+	LOCK_HEARD,
+	LOCK_COLLECTOR,
+	LOCK_DEBTS,
+	LOCK_WORKERS,
+	LOCK_RENEWING,
 	LOCK_NODE,
 	LOCK_JOBS,
+	LOCK_KEEPER,
 	LOCK_PINS,
+	LOCK_DOCS,
 	LOCK_FLIGHT,
 	LOCK_PREFETCH,
 	LOCK_FETCH,
@@ -35,7 +48,13 @@ enum lock_rank {
 	LOCK_KV,
 	LOCK_HTTPC,
 	LOCK_HTTPD,
+	LOCK_TLS,
 	LOCK_FAILURES,
+	LOCK_GUESSES,
+	LOCK_USES,
+	LOCK_AUDIT,
+	LOCK_AUDIT_WRITER,
+	LOCK_OUTBOX,
 	LOCK_TEST,
 };
 
@@ -71,5 +90,10 @@ int cond_wait(struct cond *c, struct lock *l, int64_t deadline_ms) NEEDS(*l);
 
 /* A joinable thread with a name (at most 15 bytes) and a small stack. 0 or -errno. */
 int thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg);
+/* The calling thread lets others go first, by 1 ... THREAD_NICE_MAX as for nice(1), for the rest of
+ * its life: only root may take that back, so what is to be done so has a thread of its own. With
+ * the maximum its disk reads wait for everybody else's, too. As far as the system lets it. */
+#define THREAD_NICE_MAX 19
+void thread_be_nice(int nice);
 
 #endif

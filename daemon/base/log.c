@@ -24,27 +24,17 @@ struct line {
 static atomic_int threshold = LOG_LEVEL_INFO;
 static pthread_mutex_t flood_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+enum log_level log_level_of(int choice)
+{
+	static const enum log_level levels[] = { LOG_LEVEL_ERR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
+						 LOG_LEVEL_DEBUG };
+
+	return levels[choice];
+}
+
 void log_set_level(enum log_level level)
 {
 	atomic_store(&threshold, (int)level);
-}
-
-int log_level_parse(const char *text)
-{
-	static const struct {
-		const char *name;
-		int level;
-	} levels[] = {
-		{ "error", LOG_LEVEL_ERR },
-		{ "warn", LOG_LEVEL_WARN },
-		{ "info", LOG_LEVEL_INFO },
-		{ "debug", LOG_LEVEL_DEBUG },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-		if (!strcmp(levels[i].name, text))
-			return levels[i].level;
-	return -EINVAL;
 }
 
 /* Appends what fits; always leaves room for the newline. */

@@ -11,6 +11,10 @@
 /* Values are syslog priorities. */
 enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
+/* The same as choices of a parameter, and the level a choice is. */
+#define LOG_LEVEL_CHOICES "error|warn|info|debug"
+enum log_level log_level_of(int choice);
+
 /* Per-place state of the flood limit: the first event is printed at once, then one line a period
  * with the number of events that were held back. */
 struct log_flood {
@@ -20,8 +24,6 @@ struct log_flood {
 
 /* Lines less important than `level` are dropped. Default: LOG_LEVEL_INFO. */
 void log_set_level(enum log_level level);
-/* "error", "warn", "info", "debug" to a level; negative if unknown. */
-int log_level_parse(const char *text);
 /* Prints one line; newlines and control bytes in it become '?'. With `flood`, at most one a
  * period. */
 void log_line(enum log_level level, struct log_flood *flood, const char *fmt, ...) PRINTF(3, 4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The smaller and the larger of two numbers of bytes. */
+/* The smaller and the larger of two numbers. */
 #ifndef MATRIXFS_NUM_H
 #define MATRIXFS_NUM_H
 
@@ -11,6 +11,16 @@ static inline uint64_t min_u64(uint64_t a, uint64_t b)
 }
 
 static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline int64_t min_i64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline int64_t max_i64(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
 }

@@ -6,11 +6,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
 #include "daemon/base/err.h"
+
+#define HOST_MAX 262 /* a name of the DNS, and a port */
 
 struct span {
 	const char *at;
@@ -242,6 +243,14 @@ int url_same_origin(const char *a, const char *b)
 	       same_text(x.host, y.host) && port_of(&x) == port_of(&y);
 }
 
+bool url_is_host(const char *text)
+{
+	struct parts p;
+	size_t len = strlen(text);
+
+	return len <= HOST_MAX && parse_host(text, text + len, &p);
+}
+
 int url_public(const char *url, struct buf *ret)
 {
 	struct parts p;
@@ -281,4 +290,16 @@ size_t url_decode(char *text)
 	}
 	*to = '\0';
 	return (size_t)(to - text);
+}
+
+const char *url_target_path(const char *target)
+{
+	size_t scheme = !strncasecmp(target, "http://", 7)    ? 7
+			: !strncasecmp(target, "https://", 8) ? 8
+							      : 0;
+	const char *path = target + scheme + strcspn(target + scheme, "/");
+
+	if (!scheme)
+		return target;
+	return *path ? path : "/";
 }

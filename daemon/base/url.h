@@ -4,6 +4,8 @@
 #ifndef MATRIXFS_URL_H
 #define MATRIXFS_URL_H
 
+#include <stdbool.h>
+
 #include "daemon/base/buf.h"
 
 /* Appends text percent-encoded; '/' stays if keep_slash. */
@@ -16,8 +18,14 @@ size_t url_decode(char *text);
 MUST_USE int url_join(const char *base, const char *reference, struct buf *ret);
 /* True if both URLs have the same scheme, host (case-insensitive) and port. */
 int url_same_origin(const char *a, const char *b);
+/* True if text is a host, perhaps with a port, as a Host field names it: "hub.example:8443",
+ * "[2001:db8::1]". */
+bool url_is_host(const char *text);
 /* Appends an http(s) URL without user name, password, query, fragment and trailing slashes: fit for
  * logs and for paths to be appended to. -EINVAL if it is none. */
 MUST_USE int url_public(const char *url, struct buf *ret);
+/* The path of a request's target: what stands behind the host of an absolute one ("http://h/path",
+ * RFC 9112 §3.2.2; "/" if nothing does), else the target itself. Borrowed from it. */
+const char *url_target_path(const char *target);
 
 #endif

@@ -60,6 +60,7 @@ void waitlist_del(struct waiter *w)
 void waitlist_settle(struct waiter *w, int r, struct waitlist *to)
 {
 	waitlist_del(w);
+	w->patient_until_ms = 0;
 	w->result = r;
 	link_last(to, w);
 }
@@ -78,6 +79,8 @@ void waitlist_settle_late(struct waitlist *from, int64_t now_ms, int r, struct w
 		next = w->next;
 		if (w->deadline_ms <= now_ms)
 			waitlist_settle(w, r, to);
+		else if (w->patient_until_ms && w->patient_until_ms <= now_ms)
+			waitlist_settle(w, 0, to);
 	}
 }
 

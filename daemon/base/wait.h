@@ -9,6 +9,7 @@
 #define MATRIXFS_WAIT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/base/own.h"
@@ -23,9 +24,12 @@ struct waiter {
 	struct waitlist *list; /* NULL while not parked */
 	int64_t started_ms;    /* when the request came; answers younger than this are fresh */
 	int64_t deadline_ms;
-	int result;          /* handed to wake */
-	uint64_t off, len;   /* the range waited for; unused by metadata */
-	void *held;          /* bytes brought for this waiter alone; see fetch.h */
+	int64_t patient_until_ms; /* it is woken then to ask again, once; 0: never */
+	int result;               /* handed to wake */
+	uint64_t off, len;        /* the range waited for; unused by metadata */
+	void *held;               /* bytes brought for this waiter alone; see fetch.h */
+	bool some;           /* the first bytes of it are enough, if the others are slow to come */
+	bool verdict;        /* waits until the whole file is known to be right, or wrong */
 	atomic_int canceled; /* set by an interrupt that came before parking */
 	/* Called exactly once after PARKED, from any thread, no lock held. r is 0 ("ask again") or
 	 * negative ("answer this"). The waiter may be freed inside. */
@@ -46,7 +50,8 @@ void waitlist_del(struct waiter *w);
 void waitlist_settle(struct waiter *w, int r, struct waitlist *to);
 /* Settles all with result r. */
 void waitlist_settle_all(struct waitlist *from, int r, struct waitlist *to);
-/* Settles those whose deadline has passed, with result r. */
+/* Settles those whose deadline has passed, with result r, and with 0 those whose patience is
+ * over. */
 void waitlist_settle_late(struct waitlist *from, int64_t now_ms, int r, struct waitlist *to);
 /* Wakes each with its result and leaves the list empty. Call with no lock held. */
 void waitlist_wake(struct waitlist *settled);

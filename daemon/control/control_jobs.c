@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Things to do, and how far they are: pulls, pins, eviction, scrubs, and the jobs they become. */
+#include "daemon/control/control_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/job_json.h"
+
+#define KEEP_ALIVE_MS 15000 /* a stream with no news says so: proxies close silent ones */
+#define WATCHERS_MAX 64     /* of jobs, at once */
+
+/* --- what a request asks for */
+
+struct wish {
+	struct repo_id id;
+	char revision[256];
+};
+
+static int parse_type(const char *text, enum repo_type *ret)
+{
+	for (int t = 0; t < REPO_TYPE_COUNT; t++) {
+		const char *plural = repo_type_plural((enum repo_type)t);
+		size_t len = strlen(plural) - 1;
+
+		if (strncmp(text, plural, len) == 0 && (!text[len] || !strcmp(text + len, "s"))) {
+			*ret = (enum repo_type)t;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* A member that is a text; `otherwise` if it is not there. NULL if it is something else. */
+static const char *text_of(const struct jval *object, const char *key, const char *otherwise)
+{
+	const struct jval *v = jval_get(object, key);
+
+	return v ? jval_str(v) : otherwise;
+}
+
+/* The one thing that is wrong with a wish, or NULL. */
+static const char *parse_wish(const struct jval *root, struct wish *ret)
+{
+	const char *repo = text_of(root, "repo", NULL);
+	const char *type = text_of(root, "type", "model");
+	const char *revision = text_of(root, "revision", "main");
+	enum repo_type t;
+
+	if (!type || parse_type(type, &t) < 0)
+		return "\"type\" must be \"model\", \"dataset\" or \"space\"";
+	if (!repo || repo_id_parse(t, repo, &ret->id) < 0)
+		return "\"repo\" must be a repository, as \"org/name\"";
+	if (!revision || strlen(revision) >= sizeof(ret->revision) || !revision_valid(revision))
+		return "\"revision\" must be a branch, a tag or a commit";
+	memcpy(ret->revision, revision, strlen(revision) + 1);
+	return NULL;
+}
+
+/* 0, or -EINVAL after having answered. */
+static int take_wish(struct httpd_request *q, struct wish *ret)
+{
+	static const char *const known[] = { "repo", "type", "revision" };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *problem;
+
+	*ret = (struct wish){ .revision = "" };
+	if (control_take_object(q, known, ARRAY_LEN(known), &d) < 0)
+		return -EINVAL;
+	problem = parse_wish(jdoc_root(d), ret);
+	if (!problem)
+		return 0;
+	control_refuse(q, 400, "bad_request", "%s", problem);
+	return -EINVAL;
+}
+
+/* --- jobs as JSON */
+
+static void reply_job(struct control *c, struct httpd_request *q, int status, uint64_t id)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct jwrite w = { .to = &b };
+	struct job_progress p;
+	int r = keeper_job(c->conf.keeper, id, &p);
+
+	if (r < 0) {
+		control_refuse(q, 404, "no_job", "there is no such job");
+		return;
+	}
+	job_write(&p, &w);
+	control_reply(q, status, &b);
+}
+
+/* --- things to do */
+
+static void start_bring(struct control *c, struct httpd_request *q, bool pin)
+{
+	struct wish wish;
+	uint64_t id;
+	int r;
+
+	if (take_wish(q, &wish) < 0)
+		return;
+	r = keeper_pull(c->conf.keeper, &wish.id, wish.revision, pin, &id);
+	if (r < 0)
+		control_fail(q, r);
+	else
+		reply_job(c, q, 202, id);
+}
+
+void control_pull(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	start_bring(c, q, false);
+}
+
+void control_pin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	start_bring(c, q, true);
+}
+
+void control_unpin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct wish wish;
+	int r;
+
+	if (take_wish(q, &wish) < 0)
+		return;
+	r = keeper_unpin(c->conf.keeper, &wish.id, wish.revision);
+	if (r == -ENOENT) {
+		control_refuse(q, 404, "no_pin", "there is no such pin");
+	} else if (r < 0) {
+		control_fail(q, r);
+	} else {
+		buf_add_str(&b, "{}");
+		control_reply(q, 200, &b);
+	}
+}
+
+/* Here a hub was not asked: what is not known has no bytes to drop. */
+static void refuse_evict(struct httpd_request *q, const struct wish *wish, int r)
+{
+	char repo[REPO_KEY_MAX + 1];
+
+	repo_id_key(&wish->id, repo);
+	if (r == ERR_NOREPO)
+		control_refuse(q, 404, "no_repository", "nothing of %s is known here", repo);
+	else if (r == ERR_NOREV)
+		control_refuse(q, 404, "no_revision", "nothing of %s@%s is known here", repo,
+			       wish->revision);
+	else
+		control_fail(q, r);
+}
+
+void control_evict(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct jwrite w = { .to = &b };
+	uint64_t freed = 0;
+	struct wish wish;
+	int r;
+
+	if (take_wish(q, &wish) < 0)
+		return;
+	r = keeper_evict(c->conf.keeper, &wish.id, wish.revision, &freed);
+	if (r < 0) {
+		refuse_evict(q, &wish, r);
+		return;
+	}
+	jwrite_object(&w, NULL);
+	jwrite_uint(&w, "freed_bytes", freed);
+	jwrite_object_end(&w);
+	control_reply(q, 200, &b);
+}
+
+/* The rate a scrub is asked to keep, or -EINVAL after having answered. No body at all: as fast as
+ * it goes. */
+static int64_t take_scrub_rate(struct httpd_request *q)
+{
+	static const char *const known[] = { "bytes_per_second" };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+
+	if (httpd_body(q)->len == 0)
+		return 0;
+	if (control_take_object(q, known, ARRAY_LEN(known), &d) < 0)
+		return -EINVAL;
+	return control_take_rate(q, jdoc_root(d), known[0], 0);
+}
+
+void control_scrub(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	int64_t rate = take_scrub_rate(q);
+	uint64_t id;
+	int r;
+
+	if (rate < 0)
+		return;
+	r = keeper_scrub(c->conf.keeper, (uint64_t)rate, &id);
+	if (r < 0)
+		control_fail(q, r);
+	else
+		reply_job(c, q, 202, id);
+}
+
+/* --- jobs */
+
+static int write_one(void *arg, const struct job_progress *p)
+{
+	job_write(p, arg);
+	return 0;
+}
+
+void control_jobs(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct jwrite w = { .to = &b };
+
+	jwrite_object(&w, NULL);
+	jwrite_array(&w, "jobs");
+	keeper_each_job(c->conf.keeper, write_one, &w);
+	jwrite_array_end(&w);
+	jwrite_object_end(&w);
+	control_reply(q, 200, &b);
+}
+
+/* The id in a path; 0, which no job has, if it is none. */
+static uint64_t parse_id(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return digits > 0 && digits < 20 && !text[digits] ? strtoull(text, NULL, 10) : 0;
+}
+
+void control_job(struct control *c, struct httpd_request *q, const char *rest)
+{
+	reply_job(c, q, 200, parse_id(rest));
+}
+
+void control_cancel_job(struct control *c, struct httpd_request *q, const char *rest)
+{
+	uint64_t id = parse_id(rest);
+	struct job_progress p;
+
+	if (keeper_cancel_job(c->conf.keeper, id) < 0 && keeper_job(c->conf.keeper, id, &p) == 0)
+		control_refuse(q, 409, "not_running", "this job has ended");
+	else
+		reply_job(c, q, 202, id);
+}
+
+/* --- events: the job whenever it has changed, until it has ended */
+
+struct events {
+	struct control *c;
+	struct job_progress last;
+	bool begun;
+	int64_t told_ms;
+};
+
+static bool is_news(const struct events *e, const struct job_progress *p)
+{
+	const struct job_progress *l = &e->last;
+
+	return !e->begun || p->state != l->state || p->files_done != l->files_done ||
+	       p->files_total != l->files_total || p->bytes_done != l->bytes_done ||
+	       p->bytes_total != l->bytes_total || p->repaired != l->repaired || p->bad != l->bad ||
+	       p->error != l->error;
+}
+
+static int next_event(void *arg, struct buf *ret)
+{
+	struct events *e = arg;
+	struct jwrite w = { .to = ret };
+	struct job_progress p;
+
+	if (keeper_job(e->c->conf.keeper, e->last.id, &p) < 0)
+		return 1; /* so long ended that it was forgotten */
+	if (!is_news(e, &p)) {
+		if (clock_ms() - e->told_ms >= KEEP_ALIVE_MS) {
+			e->told_ms = clock_ms();
+			buf_add_str(ret, ": still there\n\n");
+		}
+		return ret->failed;
+	}
+	e->last = p;
+	e->begun = true;
+	e->told_ms = clock_ms();
+	buf_printf(ret, "event: %s\ndata: ", p.state == JOB_RUNNING ? "progress" : "end");
+	job_write(&p, &w);
+	buf_add_str(ret, "\n\n");
+	return ret->failed ? ret->failed : p.state != JOB_RUNNING;
+}
+
+static void end_events(void *arg)
+{
+	struct events *e = arg;
+
+	atomic_fetch_sub(&e->c->watchers, 1);
+	free(e);
+}
+
+/* Who watches holds a connection for as long as the job takes: others must find one, too. */
+static int begin_events(struct control *c, uint64_t id, struct events **ret)
+{
+	struct events *e = calloc(1, sizeof(*e));
+	int r = -ENOMEM;
+
+	if (!e)
+		return r;
+	e->c = c;
+	r = keeper_job(c->conf.keeper, id, &e->last);
+	if (r == 0 && atomic_fetch_add(&c->watchers, 1) >= WATCHERS_MAX) {
+		atomic_fetch_sub(&c->watchers, 1);
+		r = -EAGAIN;
+	}
+	if (r < 0)
+		free(e);
+	else
+		*ret = e;
+	return r;
+}
+
+void control_job_events(struct control *c, struct httpd_request *q, const char *rest)
+{
+	struct httpd_stream stream = { next_event, end_events, NULL };
+	struct events *e = NULL;
+	int r = begin_events(c, parse_id(rest), &e);
+
+	stream.arg = e;
+	if (r == 0)
+		httpd_reply_stream(q, "text/event-stream", &stream);
+	else if (r == -ENOENT)
+		control_refuse(q, 404, "no_job", "there is no such job");
+	else if (r == -EAGAIN)
+		control_refuse(q, 503, "busy", "%d clients watch jobs already: ask GET /v1/jobs/%s",
+			       WATCHERS_MAX, rest);
+	else
+		control_fail(q, r);
+}

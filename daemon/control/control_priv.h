@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the control socket: control.c (sockets, routes), control_reply.c (answers) and the
+ * handlers by topic. Nobody else includes this. */
+#ifndef MATRIXFS_CONTROL_PRIV_H
+#define MATRIXFS_CONTROL_PRIV_H
+
+#include <stdatomic.h>
+
+#include "daemon/base/httpd.h"
+#include "daemon/base/jdoc.h"
+#include "daemon/base/jwrite.h"
+#include "daemon/control/control.h"
+#include "daemon/node_parts.h"
+
+struct control {
+	struct control_conf conf;
+	int64_t since_s;               /* wall clock */
+	int64_t since_ms;              /* clock_ms() */
+	struct httpd *local, *address; /* or NULL */
+	atomic_uint watchers;          /* streams of events */
+};
+
+/* Answers with what was written, which is taken; an error if there was no memory for it. */
+void control_reply(struct httpd_request *q, int status, struct buf *json);
+/* Answers with an error: its word ("not_found") and a sentence. */
+void control_refuse(struct httpd_request *q, int status, const char *error, const char *fmt, ...)
+	PRINTF(4, 5);
+/* The same for a method that is none of those allowed. */
+void control_refuse_method(struct httpd_request *q, const char *allow);
+/* The same for failure r. */
+void control_fail(struct httpd_request *q, int r);
+
+/* The body, which must be one JSON object with no other members than these: 0, or -EINVAL after
+ * having answered. */
+MUST_USE int control_take_object(struct httpd_request *q, const char *const *known, size_t count,
+				 struct jdoc **ret);
+/* A member that is a number of bytes per second (0: no limit): what it says, `otherwise` if it is
+ * not there, or -EINVAL after having answered. */
+#define CONTROL_RATE_MAX (INT64_C(1) << 50)
+MUST_USE int64_t control_take_rate(struct httpd_request *q, const struct jval *object,
+				   const char *name, int64_t otherwise);
+/* The last failure of a blob, or null. */
+void control_write_failure(struct jwrite *w, const struct failure *f);
+/* How much of the whole this is; of nothing, all. */
+void control_write_percent(struct jwrite *w, uint64_t part, uint64_t whole);
+
+/* A handler: it answers q. rest is what follows the route's prefix in the path. */
+typedef void control_fn(struct control *c, struct httpd_request *q, const char *rest);
+
+/* How things are. */
+control_fn control_health, control_status, control_transfers, control_cache, control_why;
+/* The members that say how far a transfer is and who waits for it, into an open object. */
+void control_write_progress(struct jwrite *w, const struct transfer *t);
+/* Bytes per second, to see and to set. */
+control_fn control_limits, control_set_limits;
+void control_write_limits(struct jwrite *w, const char *key, struct node *n);
+/* The same for Prometheus. */
+control_fn control_metrics;
+/* Things to do, and how far they are. */
+control_fn control_pull, control_pin, control_unpin, control_evict, control_scrub;
+control_fn control_jobs, control_job, control_job_events, control_cancel_job;
+
+#endif

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/fetch/fetch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/fetch/pull.h"
+#include "daemon/fetch/seal.h"
+#include "daemon/fetch/stream.h"
+#include "daemon/fetch/throttle.h"
+
+#define STREAM_BYTES (UINT64_C(512) << 10) /* buffers of one stream: ours, libcurl's, TLS's */
+#define THREADS_CAP 256
+#define SEALERS 2
+#define IDLE_MS 10000
+#define TICK_MS 250
+
+struct fetch {
+	struct fetch_conf conf;
+	struct pulls pulls;
+	struct throttle throttle;
+	struct streams *streams;
+	struct sealer *sealer;
+	struct cond parked; /* a reader was parked, or stop; guarded by pulls.lock */
+	bool anybody;       /* parked since the clock last looked; guarded by pulls.lock */
+	pthread_t clock;
+	bool clock_runs;
+};
+
+struct late {
+	struct waitlist *settled;
+	int64_t now_ms, timeout_ms;
+	unsigned left;
+};
+
+/* Who waits for the verdict needs all of the file: also what was there, was not digested yet, and
+ * has gone since. */
+static int want_gone(struct pull *p)
+{
+	if (!p->waiters.first || p->fill.run_count || p->fill.want_count ||
+	    blob_present_bytes(p->blob) == p->what.file.size)
+		return 0;
+	p->all_wanted = false;
+	return pull_want_all_locked(p);
+}
+
+/* A run that was left to bring what somebody waits for may have turned out slow. */
+static int demand_again(struct pull *p, int64_t now_ms)
+{
+	bool some = !p->verified_only && p->unkept_until_ms <= now_ms;
+	int r = p->verified_only ? want_gone(p) : 0;
+
+	for (const struct waiter *w = p->waiters.first; some && w && r == 0; w = w->next)
+		r = fill_demand(&p->fill, w->off, w->off + w->len, RUN_BYTES_MIN, now_ms);
+	if (r < 0)
+		log_debug("what is waited for is not asked for again: %s", err_text(r));
+	return 0;
+}
+
+static int settle_late(void *arg, void *value)
+{
+	struct late *l = arg;
+	struct pull *p = value;
+
+	pull_settle_some_locked(p, l->settled);
+	pull_settle_late_locked(p, l->now_ms, l->timeout_ms, l->settled);
+	l->left += p->waiters.first != NULL;
+	return demand_again(p, l->now_ms);
+}
+
+static void *clockwork(void *arg)
+{
+	struct fetch *f = arg;
+	struct pulls *all = &f->pulls;
+
+	lock_take(&all->lock);
+	while (!all->stop) {
+		struct waitlist settled = { 0 };
+		struct late late = { &settled, clock_ms(), f->conf.timeout_ms, 0 };
+
+		map_each(&all->by_etag, settle_late, &late);
+		if (late.left && streams_kick_locked(f->streams) < 0)
+			log_debug("no further stream thread can be started");
+		f->anybody = late.left > 0;
+		lock_drop(&all->lock);
+		waitlist_wake(&settled);
+		lock_take(&all->lock);
+		if (!all->stop)
+			cond_wait(&f->parked, &all->lock,
+				  f->anybody ? clock_ms() + TICK_MS : CLOCK_FOREVER);
+	}
+	lock_drop(&all->lock);
+	return NULL;
+}
+
+/* A stream keeps no bytes but those it is just receiving: their number is the budget. */
+static unsigned threads_within(uint64_t memory_bytes)
+{
+	uint64_t n = memory_bytes / STREAM_BYTES;
+
+	return n < 1 ? 1 : n > THREADS_CAP ? THREADS_CAP : (unsigned)n;
+}
+
+static int start_threads(struct fetch *f)
+{
+	const struct fetch_conf *conf = &f->conf;
+	struct streams_conf streams = {
+		.throttle = &f->throttle,
+		.pulls = &f->pulls,
+		.http = conf->http,
+		.sources = conf->sources,
+		.source_count = conf->source_count,
+		.threads_max = threads_within(conf->memory_bytes),
+		.idle_ms = IDLE_MS,
+		.failures = conf->outcry.failures,
+		/* Before the readers' own deadline, so that they learn the reason. */
+		.give_up_ms = conf->timeout_ms * 4 / 5,
+		.make_room = conf->make_room,
+		.arg = conf->make_room_arg,
+	};
+	struct sealer_conf sealer = {
+		.pulls = &f->pulls,
+		.catalog = conf->catalog,
+		.threads = SEALERS,
+		.source_count = conf->source_count,
+		.outcry = conf->outcry,
+	};
+	int r = streams_new(&streams, &f->streams);
+
+	sealer.streams = f->streams;
+	if (r == 0)
+		r = sealer_start(&sealer, &f->sealer);
+	if (r == 0)
+		r = thread_start(&f->clock, "mfs-clock", clockwork, f);
+	f->clock_runs = r == 0;
+	return r;
+}
+
+int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->conf = *conf;
+	pulls_init(&f->pulls);
+	f->pulls.strict = conf->strict;
+	throttle_init(&f->throttle);
+	cond_init(&f->parked);
+	r = start_threads(f);
+	if (r < 0) {
+		fetch_stop(f);
+		fetch_free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
+}
+
+static int settle_stopped(void *arg, void *value)
+{
+	struct pull *p = value;
+
+	waitlist_settle_all(&p->waiters, ERR_STOPPING, arg);
+	return 0;
+}
+
+void fetch_stop(struct fetch *f)
+{
+	struct waitlist settled = { 0 };
+
+	lock_take(&f->pulls.lock);
+	f->pulls.stop = true;
+	map_each(&f->pulls.by_etag, settle_stopped, &settled);
+	cond_wake_all(&f->parked);
+	lock_drop(&f->pulls.lock);
+	waitlist_wake(&settled);
+	if (f->clock_runs)
+		pthread_join(f->clock, NULL);
+	f->clock_runs = false;
+	if (f->streams)
+		streams_stop(f->streams);
+	sealer_stop(steal(f->sealer));
+}
+
+/* What the sealer had still to do when it was stopped; the next start does it. */
+static int free_left(void *arg, void *value)
+{
+	struct pull *p = value;
+
+	map_del_str(arg, p->what.etag);
+	p->readers = 1; /* whoever has it open still: his runs end here */
+	pull_leave_locked(p);
+	pull_free(p);
+	return 0;
+}
+
+void fetch_free(struct fetch *f)
+{
+	if (!f)
+		return;
+	lock_take(&f->pulls.lock);
+	map_each(&f->pulls.by_etag, free_left, &f->pulls.by_etag);
+	map_each(&f->pulls.own, free_left, &f->pulls.own);
+	lock_drop(&f->pulls.lock);
+	streams_free(f->streams);
+	cond_fini(&f->parked);
+	pulls_fini(&f->pulls);
+	throttle_fini(&f->throttle);
+	free(f);
+}
+
+/* The blob of a pull, sealed if the catalog says so. */
+static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret,
+		     bool *ret_distrusted)
+{
+	struct catalog_blob row = { 0 };
+	int r = catalog_get_blob(f->conf.catalog, what->etag, &row);
+
+	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
+		return r;
+	*ret_distrusted = row.distrusted;
+	if (row.sealed && row.size != what->file.size)
+		return ERR_SIZE; /* its digest was right with another: this listing lies */
+	r = store_blob(f->conf.store, what->etag, what->file.size, row.sealed, ret);
+	/* The row of a file that is gone would vouch for what is going to be in its place. */
+	if (r == 0 && row.sealed && blob_present_bytes(*ret) < what->file.size &&
+	    catalog_unseal_blob(f->conf.catalog, what->etag) < 0)
+		log_debug("a stale row is left etag=%s", what->etag);
+	return r == -EBUSY ? ERR_SIZE : r;
+}
+
+/* Its readers are served all the same, if need be past a full disk. */
+static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret,
+			  bool *ret_distrusted)
+{
+	int r = open_blob(f, what, ret, ret_distrusted);
+
+	if (err_is_disk(r) && f->conf.make_room(f->conf.make_room_arg, r))
+		r = open_blob(f, what, ret, ret_distrusted);
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	log_warn(r,
+		 "no file for etag=%s in the cache (make room on its disk, or give it less: "
+		 "--cache-size)",
+		 what->etag);
+	return store_blob_homeless(f->conf.store, what->etag, what->file.size, ret);
+}
+
+/* One of our own that is gone is nobody else's to bring. */
+static int open_own(struct fetch *f, const struct source_blob *what, struct blob **ret)
+{
+	int r = store_own_blob(f->conf.store, what->etag, what->file.size, ret);
+
+	return r == -ENOENT || r == -EBUSY ? ERR_CORRUPT : r;
+}
+
+int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
+{
+	struct blob *blob;
+	bool distrusted = false;
+	int r = what->own ? open_own(f, what, &blob) : open_somewhere(f, what, &blob, &distrusted);
+
+	if (r < 0)
+		return r;
+	lock_take(&f->pulls.lock);
+	r = pull_join_locked(&f->pulls, what, blob, ret);
+	if (r == 0 && distrusted && !blob_is_sealed(blob))
+		pull_distrust_locked(*ret);
+	if (r == 0 && blob_present_bytes(blob) == what->file.size)
+		pull_hash_kick_locked(*ret);
+	lock_drop(&f->pulls.lock);
+	blob_unref(blob);
+	return r;
+}
+
+int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
+{
+	int r;
+
+	lock_take(&f->pulls.lock);
+	r = pull_add_origin_locked(p, what);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+void fetch_close(struct fetch *f, struct pull *p)
+{
+	struct pull *idle;
+
+	lock_take(&f->pulls.lock);
+	pull_leave_locked(p);
+	idle = pull_if_idle_locked(p);
+	lock_drop(&f->pulls.lock);
+	pull_free(idle);
+}
+
+struct blob *fetch_blob(const struct pull *p)
+{
+	return p->blob;
+}
+
+unsigned fetch_drops(const struct pull *p)
+{
+	return atomic_load(&p->drops);
+}
+
+bool fetch_begin_anew(struct fetch *f, struct pull *p)
+{
+	bool so;
+
+	lock_take(&f->pulls.lock);
+	so = p->distrust.unverified && !blob_is_sealed(p->blob);
+	if (so && p->readers == 1)
+		pull_begin_anew_locked(p);
+	lock_drop(&f->pulls.lock);
+	return so;
+}
+
+void fetch_set_limits(struct fetch *f, const struct throttle_limits *limits)
+{
+	throttle_set(&f->throttle, limits);
+}
+
+struct throttle_limits fetch_limits(struct fetch *f)
+{
+	return throttle_get(&f->throttle);
+}
+
+void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1])
+{
+	const struct pull *p;
+
+	lock_take(&f->pulls.lock);
+	p = map_find_str(&f->pulls.by_etag, etag);
+	snprintf(ret, FETCH_SOURCE_MAX + 1, "%s", p && p->source ? p->source : "");
+	lock_drop(&f->pulls.lock);
+}
+
+struct pulls *fetch_pulls(struct fetch *f)
+{
+	return &f->pulls;
+}
+
+static int park_locked(struct fetch *f, struct pull *p, struct waiter *w, uint64_t off,
+		       uint64_t len)
+{
+	if (atomic_load(&w->canceled))
+		return ERR_CANCELED;
+	w->off = off;
+	w->len = len;
+	w->verdict = false;
+	waitlist_add(&p->waiters, w);
+	if (!f->anybody)
+		cond_wake_one(&f->parked);
+	f->anybody = true;
+	return PARKED;
+}
+
+static int want_range(struct pull *p, const struct plan_range *range, uint64_t run_max)
+{
+	return fill_want(&p->fill, range->from, range->to, URGENCY_AHEAD, run_max);
+}
+
+/* Wants what a new read needs, in runs that bring what comes after it along, and what is worth
+ * having besides. */
+static int want_new_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
+{
+	struct plan_want want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
+	uint64_t to = max_u64(min_u64(want.need.from + want.run_max, want.ahead.to), want.need.to);
+	int r = 0;
+
+	if (!there)
+		r = fill_demand(&p->fill, want.need.from, to, want.run_max, clock_ms());
+	if (r == 0)
+		r = want_range(p, &want.ahead, want.run_max);
+	return r < 0 ? r : want_range(p, &want.sweep, RUN_BYTES_MAX / 2);
+}
+
+/* True if this read has parked before: it has told the plan all it had to tell. */
+static bool is_known(const struct waiter *w, uint64_t off, uint64_t len)
+{
+	return w && w->off == off && w->len == len;
+}
+
+static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
+		       const struct waiter *w)
+{
+	if (p->verified_only)
+		return pull_want_all_locked(p);
+	if (!is_known(w, off, len))
+		return want_new_locked(p, off, len, there);
+	return there ? 0 : fill_demand(&p->fill, off, off + len, RUN_BYTES_MIN, clock_ms());
+}
+
+/* Has the bytes brought past the cache, for this waiter alone. */
+static int read_past(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w)
+{
+	int r = fill_direct(&p->fill, off, len);
+
+	p->distrust.unverified = true;
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	return r < 0 ? r : park_locked(f, p, w, off, len);
+}
+
+/* What is to be said of bytes that are not there before anything is asked for; 0: ask. */
+static int refuse_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
+			 const struct waiter *w)
+{
+	int64_t now = clock_ms();
+
+	if (f->pulls.stop)
+		return ERR_STOPPING;
+	if (blob_present_bytes(p->blob) == p->what.file.size)
+		pull_hash_kick_locked(p); /* all is there but a verdict */
+	if (p->distrust.barred_until_ms > now)
+		return ERR_DIGEST;
+	if (p->failed_until_ms > now)
+		return p->failed;
+	if (pull_was_late_locked(p, off, len, now))
+		return ERR_TIMEOUT;
+	if (f->conf.source_count == 0)
+		return ERR_OFFLINE;
+	return w ? 0 : PARKED;
+}
+
+/* *ret_len: how many of the bytes are there, if that is enough. */
+static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
+		       struct waiter *w, uint64_t *ret_len)
+{
+	uint64_t ready = pull_ready_locked(p, off, len);
+	bool there = ready == len || (ready && w && w->some);
+	int r = there ? 0 : refuse_locked(f, p, off, len, w);
+
+	*ret_len = ready;
+	if (r != 0 || (there && (f->pulls.stop || f->conf.source_count == 0)))
+		return r;
+	if (p->unkept_until_ms > clock_ms() && !p->verified_only)
+		return there ? 0 : read_past(f, p, off, len, w);
+	r = want_locked(p, off, len, there, w);
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	if (there)
+		return 0; /* what lies ahead is a bonus */
+	return r < 0 ? r : park_locked(f, p, w, off, len);
+}
+
+/* Bytes that were brought for this waiter alone, or NULL. */
+static void *held_bytes(struct waiter *w, uint64_t off, uint64_t len)
+{
+	if (w && w->held && is_known(w, off, len))
+		return steal(w->held);
+	return NULL;
+}
+
+/* A chunk is absent now that had been right, and perhaps was given away after it was not. */
+static void tell_rot(struct fetch *f, struct pull *p)
+{
+	lock_take(&f->pulls.lock);
+	p->all_wanted = false;
+	lock_drop(&f->pulls.lock);
+	outcry_rot(&f->conf.outcry, &p->what);
+}
+
+int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w,
+	       const void **ret, uint64_t *ret_len)
+{
+	int r;
+
+	*ret_len = len;
+	*ret = held_bytes(w, off, len);
+	if (*ret)
+		return 0;
+	*ret = blob_data(p->blob, off);
+	blob_hold(p->blob); /* before it is asked whether the bytes are there */
+	if (blob_is_sealed(p->blob))
+		return 0;
+	/* Compares what a crash may have torn or the disk changed, outside the lock. */
+	for (uint32_t i = chunk_of(off); i <= chunk_of(off + len - 1); i++)
+		(void)blob_still_has(p->blob, i);
+	if (pull_has_rotted(p))
+		tell_rot(f, p);
+	lock_take(&f->pulls.lock);
+	r = read_locked(f, p, off, len, w, ret_len);
+	if (r == 0)
+		blob_note_read(p->blob, off,
+			       *ret_len); /* not before: what is waited for must stay */
+	else
+		blob_let_go(p->blob); /* under the lock: who has parked may be gone after it */
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+int fetch_verdict(struct fetch *f, struct pull *p, struct waiter *w)
+{
+	uint64_t size = p->what.file.size;
+	int r = 0;
+
+	lock_take(&f->pulls.lock);
+	if (f->pulls.stop) {
+		r = ERR_STOPPING;
+	} else if (!blob_is_sealed(p->blob)) {
+		pull_hash_kick_locked(p);
+		w->deadline_ms += (int64_t)(size * 1000 / PULL_VERIFY_BYTES_S);
+		r = park_locked(f, p, w, 0, size);
+		w->verdict = r == PARKED;
+	}
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to, enum urgency urgency)
+{
+	int64_t now = clock_ms();
+	int r = 0;
+
+	if (f->conf.source_count == 0)
+		return 0;
+	lock_take(&f->pulls.lock);
+	if (p->unkept_until_ms > now && !p->verified_only)
+		r = p->unkept;
+	else if (!f->pulls.stop && p->distrust.barred_until_ms <= now)
+		r = fill_want(&p->fill, from, to, urgency, RUN_BYTES_MAX);
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e)
+{
+	lock_take(&f->pulls.lock);
+	if (!p->extents.count) {
+		p->extents = *e;
+		*e = (struct extents){ 0 };
+	}
+	lock_drop(&f->pulls.lock);
+	extents_fini(e);
+}
+
+void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
+{
+	lock_take(&f->pulls.lock);
+	*ret = (struct fetch_use){
+		.present = blob_present_bytes(p->blob),
+		.gaps = plan_has_gaps(&p->plan),
+	};
+	lock_drop(&f->pulls.lock);
+}
+
+/* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
+static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off)
+{
+	uintptr_t at = (uintptr_t)data, base = (uintptr_t)blob_data(p->blob, 0);
+
+	*ret_off = at - base;
+	return at >= base && *ret_off < blob_size(p->blob);
+}
+
+int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to)
+{
+	uint64_t off;
+
+	if (is_in_file(p, data, &off) && blob_fd(p->blob) >= 0)
+		return blob_read(p->blob, to, len, off);
+	memcpy(to, data, len);
+	return 0;
+}
+
+void fetch_done(const struct pull *p, const void *data, uint64_t len)
+{
+	uint64_t off;
+
+	if (!is_in_file(p, data, &off)) {
+		free((void *)(uintptr_t)data);
+		return;
+	}
+	blob_release_pages(p->blob, off, len);
+	blob_let_go(p->blob);
+}
+
+int fetch_leave(struct fetch *f, struct waiter *w)
+{
+	int found = 0;
+
+	lock_take(&f->pulls.lock);
+	if (w->list) {
+		waitlist_del(w);
+		found = 1;
+	}
+	lock_drop(&f->pulls.lock);
+	return found;
+}

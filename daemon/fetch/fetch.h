@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes of blobs, fetched once whoever asks. Puts together the table of pulls, the stream threads
+ * and the sealer, and wakes readers whose deadline has passed. Threads: any. */
+#ifndef MATRIXFS_FETCH_H
+#define MATRIXFS_FETCH_H
+
+#include "daemon/cache/catalog.h"
+#include "daemon/model/extents.h"
+#include "daemon/fetch/outcry.h"
+#include "daemon/hub/source.h"
+#include "daemon/cache/store.h"
+#include "daemon/fetch/throttle.h"
+#include "daemon/fetch/urgency.h"
+
+struct fetch;
+struct pull;
+struct waiter;
+
+struct fetch_conf {
+	struct store *store; /* borrowed until fetch_free, like the next three */
+	struct catalog *catalog;
+	struct httpc *http;
+	struct source *const *sources; /* in order of preference; none when offline */
+	unsigned source_count;         /* <= 64 */
+	int64_t timeout_ms;            /* a run gives up after so long without progress */
+	bool strict;                   /* no byte is served before its blob's digest was right */
+	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */
+	int (*make_room)(void *arg, int r); /* see stream.h */
+	void *make_room_arg;
+	struct outcry outcry; /* failures of sources are noted there, too */
+};
+
+/* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */
+MUST_USE int fetch_new(const struct fetch_conf *conf, struct fetch **ret);
+/* Wakes all readers with ERR_STOPPING, ends running requests, joins all threads. */
+void fetch_stop(struct fetch *f);
+/* All handles must have been closed. */
+void fetch_free(struct fetch *f);
+
+/* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
+ * another size and in use; -EROFS and the like from the cache directory. */
+MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
+/* Tells another place where the blob of a handle lies. */
+MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
+void fetch_close(struct fetch *f, struct pull *p);
+/* The blob behind a handle; borrowed until fetch_close. */
+struct blob *fetch_blob(const struct pull *p);
+/* How often bytes of it were dropped since its first handle was opened, because they were wrong. */
+unsigned fetch_drops(const struct pull *p);
+/* For a reader who opens the file: true if others had bytes of it that were not kept, so that no
+ * digest speaks for any of it: he is to have none of those. What is kept of it goes, too, unless
+ * somebody else has it open. */
+bool fetch_begin_anew(struct fetch *f, struct pull *p);
+/* Name of the source that gave the last bytes of a blob that is being fetched; "" if it is not. */
+#define FETCH_SOURCE_MAX 255
+void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1]);
+
+/* The table of what is being fetched, for transfers.h; borrowed until fetch_free. */
+struct pulls *fetch_pulls(struct fetch *f);
+
+/* Makes [off, off + len) of an open blob readable (len > 0, within the file): 0 with where it lies,
+ * borrowed until fetch_done, if it is; PARKED if w waits for it (wake: 0, ERR_DIGEST, ERR_TIMEOUT,
+ * ERR_STOPPING or the reason it cannot be had), or negative. A NULL w only asks: 0, or PARKED for
+ * "would wait", and nothing is started. When the disk takes nothing the bytes are brought for this
+ * reader alone, unless only verified ones may be served. A waiter that was woken with 0 must call
+ * again: it may own such bytes. *ret_len are there: all, but for a w to which some of them are
+ * enough (w->some), which is woken with the first when the others do not follow at once. */
+MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
+			struct waiter *w, const void **ret, uint64_t *ret_len);
+/* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
+ * be taken out again on all processors. -EIO. */
+MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* The bytes given by fetch_read were used. */
+void fetch_done(const struct pull *p, const void *data, uint64_t len);
+/* Bytes per second, from now on. */
+void fetch_set_limits(struct fetch *f, const struct throttle_limits *limits);
+struct throttle_limits fetch_limits(struct fetch *f);
+/* Wants the absent chunks of [from, to), within the file, without waiting for them: they come while
+ * the handle is open, unless a run fails. Nothing happens when offline or while nobody may be
+ * asked. ERR_FULL, -ENOSPC and the like if the cache has just refused bytes of it. */
+MUST_USE int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to,
+			enum urgency urgency);
+/* Tells where the tensors of a handle's file lie; what `e` owns is taken. The first telling
+ * counts. */
+void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e);
+
+/* What readers made of a file so far. */
+struct fetch_use {
+	uint64_t present; /* bytes of whole chunks that are there */
+	bool gaps;        /* they skip parts: it is not read whole */
+};
+/* The same now. Nothing of it is exact while bytes come. */
+void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret);
+/* Waits until all bytes are there and the digest has told: 0 if they are right, ERR_DIGEST if some
+ * that were given are wrong. Nothing is fetched for it. */
+MUST_USE int fetch_verdict(struct fetch *f, struct pull *p, struct waiter *w);
+/* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */
+int fetch_leave(struct fetch *f, struct waiter *w);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/fetch/pull.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/fetch/retry.h"
+
+#define QUIET_MS 1000  /* after that what came before says nothing of what comes next */
+#define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
+
+void pulls_init(struct pulls *all)
+{
+	*all = (struct pulls){ .stop = false };
+	lock_init(&all->lock, LOCK_FETCH);
+	cond_init(&all->work);
+	cond_init(&all->hash_work);
+	schedule_init(&all->schedule);
+	all->hash_end = &all->hash_first;
+}
+
+void pulls_fini(struct pulls *all)
+{
+	map_fini(&all->by_etag);
+	map_fini(&all->own);
+	cond_fini(&all->hash_work);
+	cond_fini(&all->work);
+	lock_fini(&all->lock);
+}
+
+/* ---- the end of runs ---- */
+
+struct pull *pull_of(const struct run *run)
+{
+	return container_of(run->fill, struct pull, fill);
+}
+
+/* Answers those who wait for bytes of [from, to). */
+static void settle_range(struct pull *p, uint64_t from, uint64_t to, int r,
+			 struct waitlist *settled)
+{
+	struct waiter *next;
+
+	for (struct waiter *w = p->waiters.first; w; w = next) {
+		next = w->next;
+		if (p->verified_only || (w->off < to && w->off + w->len > from))
+			waitlist_settle(w, r, settled);
+	}
+}
+
+static void end_kept(struct pull *p, const struct run *run, int r, struct waitlist *settled)
+{
+	/* Bytes of this run may have been dropped after it was taken for their bringer. */
+	if (r >= 0 && p->verified_only && p->waiters.first)
+		r = fill_want(&p->fill, run->start, run->end, URGENCY_AHEAD, RUN_BYTES_MAX);
+	if (r >= 0)
+		return;
+	p->all_wanted = false;
+	fill_unwant_ahead(&p->fill);
+	if (err_is_disk(r) && !p->verified_only) {
+		p->unkept_until_ms = clock_ms() + UNKEPT_MS;
+		p->unkept = r;
+		r = 0; /* call again, and be served past the cache */
+	} else if (retry_passes(r)) {
+		p->failed = r;
+		p->failed_until_ms = clock_ms() + FAILED_MS;
+	}
+	settle_range(p, chunk_floor(run->pos), run->end, r, settled);
+}
+
+/* Hands the bytes to one of those who wait for exactly them. He may have been interrupted. */
+static void end_direct(struct pull *p, struct run *run, int r, struct waitlist *settled)
+{
+	for (struct waiter *w = p->waiters.first; w; w = w->next) {
+		if (w->off != run->start || w->off + w->len != run->end || w->held)
+			continue;
+		w->held = r < 0 ? NULL : steal(run->bytes);
+		waitlist_settle(w, r, settled);
+		return;
+	}
+}
+
+void pull_end_run_locked(struct run *run, int r, struct waitlist *settled)
+{
+	struct pull *p = pull_of(run);
+
+	if (run->direct)
+		end_direct(p, run, r, settled);
+	else
+		end_kept(p, run, r, settled);
+	run_free(run);
+	cond_wake_one(&p->all->work); /* something may have had to wait for its turn */
+}
+
+/* ---- pulls ---- */
+
+static struct map *table_of(struct pulls *all, const struct source_blob *what)
+{
+	return what->own ? &all->own : &all->by_etag;
+}
+
+static int pull_new(struct pulls *all, const struct source_blob *what, struct blob *blob,
+		    struct pull **ret)
+{
+	struct pull *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->all = all;
+	p->blob = blob_ref(blob);
+	p->rotten = blob_rotten(blob);
+	fill_init(&p->fill, &all->schedule, p->blob);
+	if (!what->own)
+		p->distrust = distrusts_get(&all->distrusts, what->etag);
+	p->verified_only = all->strict || p->distrust.strikes > 0;
+	p->what = *what;
+	p->what.path = strdup(what->path);
+	if (!p->what.path || map_put_str(table_of(all, what), p->what.etag, p) < 0) {
+		pull_free(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+void pull_distrust_locked(struct pull *p)
+{
+	if (p->distrust.strikes == 0)
+		p->distrust.strikes = 1;
+	p->verified_only = true;
+}
+
+static bool same_origin(const struct source_blob *a, const struct source_blob *b)
+{
+	return a->repo.type == b->repo.type && strcmp(a->repo.name, b->repo.name) == 0 &&
+	       strcmp(a->commit, b->commit) == 0 && strcmp(a->path, b->path) == 0;
+}
+
+static int origin_new(const struct source_blob *what, struct pull_origin **ret)
+{
+	size_t size = strlen(what->path) + 1;
+	struct pull_origin *origin = calloc(1, sizeof(*origin) + size);
+
+	if (!origin)
+		return -ENOMEM;
+	origin->what = *what;
+	origin->what.path = memcpy(origin->path, what->path, size);
+	*ret = origin;
+	return 0;
+}
+
+int pull_add_origin_locked(struct pull *p, const struct source_blob *what)
+{
+	struct pull_origin **end = &p->origins;
+	unsigned count = 1;
+
+	if (same_origin(&p->what, what))
+		return 0;
+	for (; *end; end = &(*end)->next, count++)
+		if (same_origin(&(*end)->what, what))
+			return 0;
+	return count < ORIGINS_MAX ? origin_new(what, end) : 0;
+}
+
+const struct source_blob *pull_origin_after_locked(const struct pull *p,
+						   const struct source_blob *at)
+{
+	const struct pull_origin *next = p->origins;
+
+	if (at != &p->what) {
+		while (&next->what != at)
+			next = next->next;
+		next = next->next;
+	}
+	return next ? &next->what : NULL;
+}
+
+static void free_origins(struct pull *p)
+{
+	struct pull_origin *origin;
+
+	while ((origin = p->origins)) {
+		p->origins = origin->next;
+		free(origin);
+	}
+}
+
+int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
+		     struct pull **ret)
+{
+	struct pull *p = map_find_str(table_of(all, what), what->etag);
+	int r = 0;
+
+	if (p) {
+		r = pull_add_origin_locked(p, what);
+	} else {
+		r = pull_new(all, what, blob, &p);
+	}
+	if (r < 0)
+		return r;
+	p->readers++;
+	*ret = p;
+	return 0;
+}
+
+void pull_free(struct pull *p)
+{
+	if (!p)
+		return;
+	assert(!p->fill.run_count && !p->fill.want_count && !p->waiters.first);
+	blob_unref(p->blob);
+	digest_free(p->digest);
+	free_origins(p);
+	extents_fini(&p->extents);
+	free((void *)(uintptr_t)p->what.path);
+	free(p);
+}
+
+uint64_t pull_ready_locked(const struct pull *p, uint64_t off, uint64_t len)
+{
+	uint64_t end = off + len, at = off, until;
+
+	if (blob_is_sealed(p->blob))
+		return len;
+	if (p->verified_only)
+		return 0;
+	for (; at < end; at = until) {
+		until = fill_until(&p->fill, at);
+		if (until == at)
+			break;
+	}
+	return min_u64(at, end) - off;
+}
+
+bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len)
+{
+	return pull_ready_locked(p, off, len) == len;
+}
+
+int pull_want_all_locked(struct pull *p)
+{
+	int r = 0;
+
+	if (!p->all_wanted)
+		r = fill_want(&p->fill, 0, p->what.file.size, URGENCY_AHEAD, RUN_BYTES_MAX / 2);
+	p->all_wanted = r == 0;
+	return r;
+}
+
+void pull_settle_ready_locked(struct pull *p, struct waitlist *settled)
+{
+	struct waiter *next;
+
+	for (struct waiter *w = p->waiters.first; w; w = next) {
+		next = w->next;
+		if (w->verdict ? blob_is_sealed(p->blob) : pull_has_locked(p, w->off, w->len))
+			waitlist_settle(w, 0, settled);
+	}
+}
+
+void pull_settle_some_locked(struct pull *p, struct waitlist *settled)
+{
+	struct waiter *next;
+
+	for (struct waiter *w = p->waiters.first; w; w = next) {
+		next = w->next;
+		if (w->some && !w->verdict && pull_ready_locked(p, w->off, 1))
+			waitlist_settle(w, 0, settled);
+	}
+}
+
+void pull_settle_verdict_locked(struct pull *p, int r, struct waitlist *settled)
+{
+	struct waiter *next;
+
+	for (struct waiter *w = p->waiters.first; w; w = next) {
+		next = w->next;
+		if (w->verdict)
+			waitlist_settle(w, r, settled);
+	}
+}
+
+/* The time by which waiters' deadlines are judged. */
+static int64_t late_time(const struct pull *p, int64_t now_ms, int64_t timeout_ms)
+{
+	if (!p->verified_only || !p->moved_ms || now_ms - p->moved_ms >= timeout_ms)
+		return now_ms;
+	return now_ms - (int64_t)(p->what.file.size * 1000 / PULL_VERIFY_BYTES_S);
+}
+
+static bool is_trickle(uint64_t bytes, int64_t began_ms, int64_t moved_ms, int64_t now_ms)
+{
+	int64_t took = now_ms - began_ms;
+
+	return now_ms - moved_ms > QUIET_MS ||
+	       (took > 0 && bytes * 1000 / (uint64_t)took < TRICKLE_RATE);
+}
+
+/* From where on what he waited for was in vain: from the start if as good as nothing comes of it,
+ * else from what is not going to come in as much time again. */
+static uint64_t vain_from(const struct pull *p, const struct waiter *w, int64_t now_ms,
+			  int64_t timeout_ms)
+{
+	uint64_t at = fill_until(&p->fill, w->off);
+
+	for (const struct run *run = p->fill.runs; run; run = run->next) {
+		uint64_t bytes = run->pos - run->start;
+		int64_t took = now_ms - run->began_ms;
+
+		if (at < run->start || at >= run->end)
+			continue;
+		if (is_trickle(bytes, run->began_ms, run->moved_ms, now_ms))
+			return w->off;
+		if (took <= 0)
+			return UINT64_MAX;
+		return max_u64(run->pos + bytes * (uint64_t)timeout_ms / (uint64_t)took, w->off);
+	}
+	return is_trickle(rate_get(&p->rate, now_ms), now_ms - 1000, p->moved_ms, now_ms)
+		       ? w->off
+		       : UINT64_MAX;
+}
+
+/* What adjoins is one read of the kernel's. */
+static void note_late(struct pull *p, uint64_t from, uint64_t to, int64_t now_ms)
+{
+	struct late_range *l = p->late, *oldest = l;
+
+	for (; l < p->late + LATE_RANGES; l++) {
+		if (now_ms < l->until_ms && from <= l->to && to >= l->from)
+			break;
+		if (l->until_ms < oldest->until_ms)
+			oldest = l;
+	}
+	if (l == p->late + LATE_RANGES) {
+		l = oldest;
+		*l = (struct late_range){ .from = from, .to = to };
+	}
+	l->from = min_u64(l->from, from);
+	l->to = max_u64(l->to, to);
+	l->until_ms = now_ms + LATE_MS;
+}
+
+void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
+			     struct waitlist *settled)
+{
+	int64_t late_ms = late_time(p, now_ms, timeout_ms);
+
+	for (const struct waiter *w = p->waiters.first; w; w = w->next) {
+		uint64_t from, to = w->off + w->len;
+
+		if (w->deadline_ms > late_ms || w->verdict)
+			continue;
+		from = vain_from(p, w, now_ms, timeout_ms);
+		if (from < to)
+			note_late(p, from, to, now_ms);
+	}
+	waitlist_settle_late(&p->waiters, late_ms, ERR_TIMEOUT, settled);
+}
+
+bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms)
+{
+	for (const struct late_range *l = p->late; l < p->late + LATE_RANGES; l++)
+		if (now_ms < l->until_ms && off >= l->from && off + len <= l->to)
+			return true;
+	return false;
+}
+
+bool pull_has_rotted(struct pull *p)
+{
+	unsigned now = blob_rotten(p->blob);
+
+	return atomic_exchange(&p->rotten, now) != now;
+}
+
+/* Readers who wait for bytes have the processor first. */
+static bool may_digest_later_locked(const struct pull *p)
+{
+	return !p->verified_only && blob_present_bytes(p->blob) < p->hashed + PULL_UNHASHED_MAX &&
+	       schedule_moving(&p->all->schedule, URGENCY_AHEAD, clock_ms()) > 0;
+}
+
+void pull_hash_kick_locked(struct pull *p)
+{
+	uint64_t size = p->what.file.size;
+
+	if (p->hash_queued || p->hash_busy || blob_is_sealed(p->blob))
+		return;
+	if (blob_present_bytes(p->blob) != size &&
+	    (p->hashed >= size || !blob_may_have(p->blob, chunk_of(p->hashed)) ||
+	     may_digest_later_locked(p)))
+		return;
+	p->hash_queued = true;
+	p->hash_next = NULL;
+	*p->all->hash_end = p;
+	p->all->hash_end = &p->hash_next;
+	cond_wake_one(&p->all->hash_work);
+}
+
+static bool is_at_work(const struct pull *p)
+{
+	return p->fill.run_count || p->hash_queued || p->hash_busy;
+}
+
+void pull_begin_anew_locked(struct pull *p)
+{
+	if (is_at_work(p) || !blob_present_bytes(p->blob))
+		return;
+	digest_free(steal(p->digest));
+	p->hashed = 0;
+	p->all_wanted = false;
+	if (blob_drop(p->blob) < 0)
+		log_debug("the map of what is not there any more is left etag=%s", p->what.etag);
+}
+
+void pull_leave_locked(struct pull *p)
+{
+	if (--p->readers > 0)
+		return;
+	p->all_wanted = false;
+	fill_abandon(&p->fill);
+}
+
+struct pull *pull_if_idle_locked(struct pull *p)
+{
+	if (p->readers || is_at_work(p))
+		return NULL;
+	if (blob_was_trimmed(p->blob) && !blob_is_sealed(p->blob))
+		p->distrust.trimmed = true;
+	/* Distrust outlives the readers: it ends with the seal. */
+	if (!p->what.own)
+		distrusts_put(&p->all->distrusts, p->what.etag, &p->distrust);
+	map_del_str(table_of(p->all, &p->what), p->what.etag);
+	return p;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of every blob that is being fetched: who waits for which bytes, and what is wanted
+ * and on its way (`schedule`). `stream` carries runs, `seal` digests what arrived, `fetch` is the
+ * face. A reader gets the wanted bytes as soon as they are there, be their chunk complete or not.
+ *
+ * One lock guards everything here; functions named _locked need it. Nothing here blocks or
+ * calls out. */
+#ifndef MATRIXFS_PULL_H
+#define MATRIXFS_PULL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/digest.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/map.h"
+#include "daemon/base/wait.h"
+#include "daemon/fetch/distrust.h"
+#include "daemon/model/extents.h"
+#include "daemon/fetch/plan.h"
+#include "daemon/rate.h"
+#include "daemon/fetch/schedule.h"
+#include "daemon/hub/source.h"
+#include "daemon/cache/store.h"
+
+#define FAILED_MS 100      /* so long after a failure a blob is not asked for again */
+#define LATE_MS 300        /* so long nobody waits again for what somebody waited for in vain */
+#define LATE_RANGES 8      /* as many MiB as the kernel reads ahead */
+#define TRICKLE_RATE 16384 /* bytes a second: less is as good as nothing */
+#define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
+
+/* One more place where a blob that is being fetched lies. */
+struct pull_origin {
+	struct pull_origin *next;
+	struct source_blob what; /* what.path is the path below */
+	char path[];
+};
+
+struct pull {
+	struct pulls *all;
+	struct pull *hash_next;      /* in the queue of `seal` */
+	struct source_blob what;     /* what.path is owned */
+	struct pull_origin *origins; /* others than `what`; only grows: may be read unlocked */
+	struct blob *blob;           /* owned */
+	unsigned readers;            /* open handles */
+	struct waitlist waiters;
+	struct fill fill;
+	struct plan plan;
+	struct rate rate;
+	struct extents extents; /* none while unknown */
+	/* Sealing. */
+	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */
+	uint64_t hashed;
+	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
+	bool hash_queued, hash_busy;
+	/* Distrust, after a wrong digest. */
+	atomic_uint drops;  /* how many there were */
+	atomic_uint rotten; /* blob_rotten() when that was last looked at */
+	struct distrust distrust;
+	bool all_wanted;       /* all that is absent has been wanted */
+	bool verified_only;    /* serve nothing before it is sealed */
+	int64_t moved_ms;      /* when bytes last came or were digested; 0: never */
+	uint64_t sources_used; /* bit i: source i gave bytes since the last drop */
+	const char *source;    /* name of the last source that gave bytes, or NULL; static */
+	/* Who asks so shortly after a failure gets the same answer: the kernel lets those who wait
+	 * for one page ask one after another, and each would wait as long as the first. */
+	int failed;
+	int64_t failed_until_ms;
+	/* Likewise of bytes that were waited for in vain, while as good as nothing came or too
+	 * little to come to them: after the error of a large read the kernel asks once more for
+	 * each page of it. */
+	struct late_range {
+		uint64_t from, to;
+		int64_t until_ms;
+	} late[LATE_RANGES];
+	int64_t unkept_until_ms; /* until then readers are served past the cache */
+	int unkept;              /* why */
+};
+
+struct pulls {
+	struct lock lock;
+	/* All below is guarded by lock. */
+	struct cond work;        /* something is wanted, or stop */
+	struct cond hash_work;   /* a pull has bytes to digest, or stop */
+	struct map by_etag, own; /* own: of our own, which are all there */
+	struct schedule schedule;
+	struct pull *hash_first, **hash_end;
+	struct distrusts distrusts; /* of blobs that nobody reads now */
+	bool strict;                /* all blobs are served only verified; set once */
+	int64_t full_ms;            /* when the disk last took nothing; 0: it takes bytes */
+	bool stop;
+};
+
+/* An empty table; fini wants it empty again. */
+void pulls_init(struct pulls *all);
+void pulls_fini(struct pulls *all);
+
+/* The pull of a blob, made if need be, with one more reader. The pull holds the blob for
+ * itself. */
+MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
+			      struct pull **ret) NEEDS(all->lock);
+/* Its digest was wrong before we started: nothing is served before it is sealed. */
+void pull_distrust_locked(struct pull *p);
+/* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
+ * those who read it through another. */
+MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what);
+/* Where else the blob lies: the place after `at` (first &p->what), or NULL. Borrowed until
+ * pull_free. */
+const struct source_blob *pull_origin_after_locked(const struct pull *p,
+						   const struct source_blob *at);
+/* How many of the bytes [off, off + len) can be read now, from the first on; whether all can. */
+uint64_t pull_ready_locked(const struct pull *p, uint64_t off, uint64_t len);
+bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
+/* Wants the absent chunks of the whole file, once: until a run fails or bytes are dropped. */
+MUST_USE int pull_want_all_locked(struct pull *p);
+/* Moves those waiters whose bytes have come to `settled`. */
+void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
+/* The same for those to whom some of them are enough. */
+void pull_settle_some_locked(struct pull *p, struct waitlist *settled);
+/* Moves those who wait for the verdict, which is r. */
+void pull_settle_verdict_locked(struct pull *p, int r, struct waitlist *settled);
+/* Who waits for verified bytes is late after timeout_ms of silence, or below this on average. */
+#define PULL_VERIFY_BYTES_S (UINT64_C(1) << 20)
+/* Settles those who are late with ERR_TIMEOUT, and remembers what they waited for in vain. */
+void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
+			     struct waitlist *settled);
+/* True if somebody waited in vain for all of [off, off + len) only just now. */
+bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms);
+/* True if chunks of it have rotted since this was last asked. No lock needed. */
+bool pull_has_rotted(struct pull *p);
+/* While somebody waits for bytes so many are left undigested: the kernel still has their pages. */
+#define PULL_UNHASHED_MAX (UINT64_C(512) << 20)
+/* Queues the pull for `seal` if its next bytes to digest are there, and need not be left. */
+void pull_hash_kick_locked(struct pull *p);
+/* Forgets what is kept of a blob that nothing works on. */
+void pull_begin_anew_locked(struct pull *p);
+/* One reader less; when it was the last, what nobody needs is taken back. */
+void pull_leave_locked(struct pull *p);
+/* Takes the pull out of the table if nobody reads it, nothing works on it and it is trusted: then
+ * it is the caller's to pull_free() after dropping the lock. NULL otherwise. */
+struct pull *pull_if_idle_locked(struct pull *p);
+void pull_free(struct pull *p);
+
+/* The pull a run is for. */
+struct pull *pull_of(const struct run *run);
+/* Ends an active run with result r: waiters who needed the rest get r if it is negative, or are
+ * asked to call again if the disk took nothing. Frees it. */
+void pull_end_run_locked(struct run *run, int r, struct waitlist *settled);
+
+#endif

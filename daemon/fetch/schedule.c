@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/fetch/schedule.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
+
+void schedule_init(struct schedule *s)
+{
+	*s = (struct schedule){ 0 };
+	pace_init(&s->pace);
+}
+
+void fill_init(struct fill *f, struct schedule *s, struct blob *blob)
+{
+	*f = (struct fill){ .all = s, .blob = blob };
+}
+
+/* ---- wants ---- */
+
+static void want_link(struct want *w)
+{
+	struct want_queue *q = &w->fill->all->wants[w->urgency];
+
+	w->prev = q->last;
+	if (q->last)
+		q->last->next = w;
+	else
+		q->first = w;
+	q->last = w;
+	w->fill->want_count++;
+}
+
+static void want_free(struct want *w)
+{
+	struct want_queue *q = &w->fill->all->wants[w->urgency];
+
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		q->first = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	else
+		q->last = w->prev;
+	w->fill->want_count--;
+	free(w);
+}
+
+/* True if one run may well bring both. Whoever waits for bytes far behind the start of a want is
+ * better off with a run of his own. */
+static bool goes_with(const struct want *w, uint64_t from, uint64_t to)
+{
+	if (from > w->to || w->from > to)
+		return false;
+	return w->urgency != URGENCY_DEMAND || from < w->from + RUN_NEAR;
+}
+
+/* A want of the same kind that touches [from, to). */
+static struct want *want_near(const struct fill *f, uint64_t from, uint64_t to, enum urgency u)
+{
+	if (f->want_count == 0)
+		return NULL;
+	for (struct want *w = f->all->wants[u].first; w; w = w->next)
+		if (w->fill == f && goes_with(w, from, to))
+			return w;
+	return NULL;
+}
+
+static int want_add(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64_t run_max)
+{
+	struct want *w = want_near(f, from, to, u);
+
+	if (w) {
+		w->from = min_u64(w->from, from);
+		w->to = max_u64(w->to, to);
+		w->run_max = max_u64(w->run_max, run_max);
+		return 0;
+	}
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	*w = (struct want){ .fill = f, .urgency = u, .from = from, .to = to, .run_max = run_max };
+	want_link(w);
+	return 0;
+}
+
+static void unwant(struct fill *f, enum urgency u)
+{
+	struct want *next;
+
+	for (struct want *w = f->want_count ? f->all->wants[u].first : NULL; w; w = next) {
+		next = w->next;
+		if (w->fill == f)
+			want_free(w);
+	}
+}
+
+void fill_unwant_ahead(struct fill *f)
+{
+	for (enum urgency u = URGENCY_AHEAD; u < URGENCY_COUNT; u++)
+		unwant(f, u);
+}
+
+/* ---- runs ---- */
+
+static struct run *run_at(const struct fill *f, uint64_t off)
+{
+	for (struct run *run = f->runs; run; run = run->next)
+		if (!run->direct && off >= run->start && off < run->end && run->pos < run->end)
+			return run;
+	return NULL;
+}
+
+static void run_link(struct run *run, int64_t now_ms)
+{
+	struct fill *f = run->fill;
+
+	run->began_ms = run->moved_ms = now_ms;
+	run->prev = NULL;
+	run->next = f->runs;
+	if (f->runs)
+		f->runs->prev = run;
+	f->runs = run;
+	if (f->run_count++ > 0)
+		return;
+	f->prev = NULL;
+	f->next = f->all->busy;
+	if (f->next)
+		f->next->prev = f;
+	f->all->busy = f;
+}
+
+static void fill_idle(struct fill *f)
+{
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		f->all->busy = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+}
+
+void run_free(struct run *run)
+{
+	struct fill *f = run->fill;
+
+	if (run->prev)
+		run->prev->next = run->next;
+	else
+		f->runs = run->next;
+	if (run->next)
+		run->next->prev = run->prev;
+	f->all->direct_count -= run->direct;
+	if (--f->run_count == 0)
+		fill_idle(f);
+	free(run->bytes);
+	free(run);
+}
+
+uint64_t fill_until(const struct fill *f, uint64_t off)
+{
+	const struct run *run;
+
+	if (blob_has(f->blob, chunk_of(off)))
+		return chunk_end(chunk_of(off), blob_size(f->blob));
+	run = run_at(f, off);
+	return run && run->pos > off ? run->pos : off;
+}
+
+static void drop_direct(struct fill *f)
+{
+	struct run **at = &f->all->direct, *run;
+
+	while ((run = *at)) {
+		if (run->fill != f) {
+			at = &run->next;
+			continue;
+		}
+		*at = run->next;
+		free(run);
+	}
+}
+
+void fill_abandon(struct fill *f)
+{
+	for (enum urgency u = 0; u < URGENCY_COUNT; u++)
+		unwant(f, u);
+	drop_direct(f);
+	for (struct run *run = f->runs; run; run = run->next)
+		if (!run->direct)
+			run->end = min_u64(run->end,
+					   chunk_ceil(run->pos + CHUNK_BYTES, blob_size(f->blob)));
+}
+
+/* One past what is there or on its way from off on; off if that chunk is neither. */
+static uint64_t taken_until(const struct fill *f, uint64_t off)
+{
+	const struct run *run = run_at(f, off);
+
+	if (run)
+		return run->end;
+	if (blob_may_have(f->blob, chunk_of(off)))
+		return chunk_end(chunk_of(off), blob_size(f->blob));
+	return off;
+}
+
+/* Moves the start of a want to its first chunk that is neither there nor on its way. */
+static bool want_has_gap(struct want *w)
+{
+	uint64_t until;
+
+	while (w->from < w->to && (until = taken_until(w->fill, w->from)) > w->from)
+		w->from = until;
+	return w->from < w->to;
+}
+
+static uint64_t gap_end(const struct want *w)
+{
+	uint64_t end = w->from;
+	uint64_t max = min_u64(w->to, w->from + max_u64(w->run_max, RUN_BYTES_MIN));
+
+	while (end < max && taken_until(w->fill, end) == end)
+		end = chunk_end(chunk_of(end), blob_size(w->fill->blob));
+	return end;
+}
+
+/* Cuts a run from a want that has a gap. NULL: no memory; the want stays. */
+static struct run *run_cut(struct want *w, int64_t now_ms)
+{
+	struct run *run = calloc(1, sizeof(*run));
+
+	if (!run)
+		return NULL;
+	run->fill = w->fill;
+	run->urgency = w->urgency;
+	run->start = run->pos = w->from;
+	run->end = gap_end(w);
+	w->from = run->end;
+	run_link(run, now_ms);
+	return run;
+}
+
+/* ---- wanting ---- */
+
+/* Gives what a run was to bring from `from` on back to those who want it; the demand itself is
+ * wanted by the caller. */
+static int run_give_back(struct run *run, uint64_t from)
+{
+	uint64_t end = run->end;
+
+	run->end = from;
+	return want_add(run->fill, from, end, run->urgency, RUN_BYTES_MAX);
+}
+
+/* True if a run will have come to `off` before another could. What was cut off would be on its way
+ * all the same for a while, for nobody. */
+static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
+{
+	uint64_t left = off - run->pos, brought = run->pos - run->start;
+	int64_t took = now_ms - run->began_ms;
+
+	if (off < run->pos + RUN_NEAR || took < RUN_YOUNG_MS)
+		return true;
+	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
+}
+
+int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max, int64_t now_ms)
+{
+	uint64_t off = chunk_floor(from), until;
+	int r = 0;
+
+	to = chunk_ceil(to, blob_size(f->blob));
+	while (r == 0 && off < to && !blob_is_sealed(f->blob)) {
+		struct run *run = run_at(f, off);
+
+		if (run && off > run->pos && !comes_soon(run, off, now_ms))
+			r = run_give_back(run, off);
+		until = taken_until(f, off);
+		if (until == off)
+			return r == 0 ? want_add(f, off, to, URGENCY_DEMAND, run_max) : r;
+		off = until;
+	}
+	return r;
+}
+
+int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64_t run_max)
+{
+	assert(u != URGENCY_DEMAND);
+	from = chunk_floor(from);
+	to = chunk_ceil(to, blob_size(f->blob));
+	return from < to && !blob_is_sealed(f->blob) ? want_add(f, from, to, u, run_max) : 0;
+}
+
+int fill_direct(struct fill *f, uint64_t off, uint64_t len)
+{
+	struct run *run = calloc(1, sizeof(*run)), **end = &f->all->direct;
+
+	if (!run)
+		return -ENOMEM;
+	run->direct = true;
+	run->fill = f;
+	run->urgency = URGENCY_DEMAND;
+	run->start = run->pos = off;
+	run->end = off + len;
+	while (*end)
+		end = &(*end)->next;
+	*end = run;
+	return 0;
+}
+
+/* ---- turns ---- */
+
+unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t now_ms)
+{
+	unsigned n = 0;
+
+	for (const struct fill *f = s->busy; f; f = f->next)
+		for (const struct run *run = f->runs; run; run = run->next)
+			n += run->urgency <= least && !run->resting &&
+			     (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
+	return n;
+}
+
+bool run_yield(struct run *run, int64_t now_ms)
+{
+	const struct schedule *s = run->fill->all;
+
+	if (run->direct || run->pos != chunk_floor(run->pos) ||
+	    schedule_moving(s, URGENCY_BACKGROUND, now_ms) <= s->pace.limit)
+		return false;
+	return run_give_back(run, run->pos) == 0;
+}
+
+/* Those who wait for bytes are held back only after a server has asked for it; then one of the
+ * places is left for them. */
+static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
+{
+	unsigned limit = s->pace.limit;
+
+	if (!pace_is_careful(&s->pace, now_ms))
+		return schedule_moving(s, u, now_ms) < (u == URGENCY_DEMAND ? PACE_MAX : limit);
+	if (u != URGENCY_DEMAND && limit > 1)
+		limit--;
+	return schedule_moving(s, URGENCY_BACKGROUND, now_ms) < limit;
+}
+
+/* The want whose turn it is: of the blob with the fewest runs, else the oldest. Those that have
+ * nothing left to bring end here. */
+static struct want *want_next(struct schedule *s, enum urgency u)
+{
+	struct want *best = NULL, *next;
+
+	for (struct want *w = s->wants[u].first; w; w = next) {
+		next = w->next;
+		if (best && w->fill->run_count >= best->fill->run_count)
+			continue;
+		if (want_has_gap(w))
+			best = w;
+		else
+			want_free(w);
+		if (best && best->fill->run_count == 0)
+			break;
+	}
+	return best;
+}
+
+static struct want *find_next(struct schedule *s, int64_t now_ms)
+{
+	for (enum urgency u = 0; u < URGENCY_COUNT; u++) {
+		struct want *w = s->wants[u].first ? want_next(s, u) : NULL;
+
+		if (w && may_start(s, u, now_ms))
+			return w;
+		if (w)
+			pace_wanted(&s->pace);
+	}
+	return NULL;
+}
+
+static bool direct_may_start(const struct schedule *s)
+{
+	return s->direct && s->direct_count < RUN_DIRECT_MAX;
+}
+
+bool schedule_has_next(struct schedule *s, int64_t now_ms)
+{
+	return direct_may_start(s) || find_next(s, now_ms);
+}
+
+struct run *schedule_next(struct schedule *s, int64_t now_ms)
+{
+	struct run *run = s->direct;
+	struct want *w;
+
+	if (direct_may_start(s)) {
+		s->direct = run->next;
+		s->direct_count++;
+		run_link(run, now_ms);
+		return run;
+	}
+	w = find_next(s, now_ms);
+	run = w ? run_cut(w, now_ms) : NULL;
+	if (run && w->from >= w->to)
+		want_free(w);
+	return run;
+}

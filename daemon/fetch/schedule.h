@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which bytes are asked for next. A want is a range that somebody would like to have, a run is the
+ * part of it that one request brings. A run is cut from a want only when it starts, so that its
+ * length, its place and its turn follow from what is known then:
+ *
+ *   want  -- next turn -->  run  -- brings bytes -->  chunks of the blob
+ *
+ * Urgent wants come first. Among equals the blob with the fewest runs has its turn, so that one
+ * file cannot starve another. Runs of a blob never overlap, and never bring a chunk that is there.
+ * Bytes [start, pos) of a run are in the file although their last chunk may not be complete.
+ * Nothing here blocks or calls out. Not locked: the owner's lock guards all of it. */
+#ifndef MATRIXFS_SCHEDULE_H
+#define MATRIXFS_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/httpc.h"
+#include "daemon/fetch/pace.h"
+#include "daemon/cache/store.h"
+#include "daemon/fetch/urgency.h"
+
+#define RUN_BYTES_MIN (UINT64_C(1) << 20)
+#define RUN_BYTES_MAX (UINT64_C(8) << 20) /* one request asks for at most this */
+#define RUN_NEAR (UINT64_C(2) << 20)      /* a run so close before wanted bytes will bring them */
+#define RUN_SOON_MS 1000                  /* as will one that comes to them within so long */
+#define RUN_YOUNG_MS 500                  /* before that nobody knows how fast it is */
+#define RUN_DIRECT_MAX 16                 /* runs past the cache at once: each holds its bytes */
+#define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
+
+struct want {
+	struct want *prev, *next; /* in the queue of its urgency */
+	struct fill *fill;
+	enum urgency urgency;
+	uint64_t from, to; /* chunk borders, or the end of the file */
+	uint64_t run_max;  /* one run of it is at most so long */
+};
+
+struct run {
+	struct run *prev, *next; /* in fill->runs */
+	struct fill *fill;
+	enum urgency urgency;
+	bool paused;              /* it brings nothing because we do not let it */
+	bool resting;             /* it failed, and waits to try again: there is no request */
+	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
+	int64_t began_ms;
+	int64_t moved_ms; /* when it last brought bytes, or began */
+	struct httpc_cancel cancel;
+	/* A run past the cache, for one reader, when the disk takes nothing: exactly his bytes. */
+	bool direct;
+	char *bytes; /* of a direct one that has ended: owned */
+};
+
+/* One blob that is being filled. */
+struct fill {
+	struct schedule *all;
+	struct fill *prev, *next; /* in all->busy, while it has runs */
+	struct blob *blob;        /* borrowed */
+	struct run *runs;         /* active ones */
+	unsigned run_count;
+	unsigned want_count;
+};
+
+struct want_queue {
+	struct want *first, *last;
+};
+
+struct schedule {
+	struct want_queue wants[URGENCY_COUNT];
+	struct run *direct;    /* runs past the cache that have not begun, linked by next */
+	unsigned direct_count; /* of those that have */
+	struct fill *busy;
+	struct pace pace;
+};
+
+/* Nothing is wanted. There is nothing to fini: it ends when its fills have. */
+void schedule_init(struct schedule *s);
+/* Makes the next run active; NULL if there is none that may start now. Its end may be moved nearer
+ * while it runs. */
+struct run *schedule_next(struct schedule *s, int64_t now_ms);
+/* True if schedule_next would find something, as far as limits go. */
+bool schedule_has_next(struct schedule *s, int64_t now_ms);
+/* Runs that brought bytes lately, of that urgency or more urgent. */
+unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t now_ms);
+
+/* A zeroed fill becomes one of that blob; it ends without runs and wants. */
+void fill_init(struct fill *f, struct schedule *s, struct blob *blob);
+/* Wants the absent chunks of [from, to), in runs of at most run_max, less urgently than demand. */
+MUST_USE int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u,
+		       uint64_t run_max);
+/* Demands them: runs that will soon have come to them are left to bring them; of one that will not,
+ * the end is moved to `from`. To demand again what has not come yet is how a run that turned out
+ * slow is found. */
+MUST_USE int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
+			 int64_t now_ms);
+/* One past the last byte from off on that is in the file; off if that byte is not. */
+uint64_t fill_until(const struct fill *f, uint64_t off);
+/* Takes back what is wanted but not waited for. */
+void fill_unwant_ahead(struct fill *f);
+/* Takes back all that is wanted; runs end a chunk further, which their carriers cannot have passed
+ * without telling. */
+void fill_abandon(struct fill *f);
+/* Queues a run past the cache for [off, off + len). */
+MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
+/* Gives what a run has still to bring back to those who want it, if more run than may: its end
+ * moves to where it is. False if it may go on. */
+bool run_yield(struct run *run, int64_t now_ms);
+/* Ends and frees a run. */
+void run_free(struct run *run);
+
+#endif

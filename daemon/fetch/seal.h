@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The threads that digest what arrived, behind the streams and never in a reader's way. A blob
+ * whose whole digest is right is flushed, recorded and sealed. One whose digest is wrong loses the
+ * chunks that have rotted here since they came; if none has it was lied to, and loses all. The
+ * kernel is told, and from then on it is served only when verified. */
+#ifndef MATRIXFS_SEAL_H
+#define MATRIXFS_SEAL_H
+
+#include "daemon/cache/catalog.h"
+#include "daemon/fetch/outcry.h"
+#include "daemon/fetch/pull.h"
+#include "daemon/fetch/stream.h"
+
+struct sealer;
+
+struct sealer_conf {
+	struct pulls *pulls;     /* borrowed until sealer_stop */
+	struct catalog *catalog; /* likewise */
+	struct streams *streams; /* likewise; fetch again what was wrong */
+	unsigned threads;
+	unsigned source_count;
+	struct outcry outcry; /* its metrics count what is sealed, too */
+};
+
+/* Starts the threads. Errors: -ENOMEM, -EAGAIN. */
+MUST_USE int sealer_start(const struct sealer_conf *conf, struct sealer **ret);
+/* After pulls->stop was set: joins the threads and frees. */
+void sealer_stop(struct sealer *s);
+
+#endif

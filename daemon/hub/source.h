@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interface "something that can give a range of a blob". Hubs are one, peers will be another,
+ * and tests/fake_source.c is the third. */
+#ifndef MATRIXFS_SOURCE_H
+#define MATRIXFS_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/httpc.h"
+#include "daemon/model/manifest.h"
+#include "daemon/model/repo_id.h"
+
+/* Which bytes: the blob by its digest and size, and one place where a hub shows it. */
+struct source_blob {
+	struct repo_id repo;
+	char commit[COMMIT_HEX + 1];
+	const char *path;
+	struct manifest_file file;
+	char etag[DIGEST_HEX_MAX + 1];
+	bool own; /* of a repository that is hosted here: it lies where those are kept */
+};
+
+/* A run may be cut while a piece is written: it is cut further away than this. */
+#define SOURCE_PIECE_MAX (UINT64_C(1) << 20)
+
+struct source_ask {
+	const struct source_blob *blob;
+	uint64_t off, len; /* len > 0, within the file */
+	int64_t deadline_ms;
+	struct httpc_cancel *cancel;
+	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
+	 * returns. Non-zero ends the call and becomes its result: how a caller says it has
+	 * enough. */
+	int (*sink)(void *arg, const void *data, size_t len);
+	void *arg;
+};
+
+struct source {
+	const char *name; /* for logs, xattrs and metrics: a hub's URL without credentials */
+	/* Gives exactly the bytes asked for, or fails: 0 after the last byte, else negative (a
+	 * part may have reached the sink). Bytes beyond the range never reach it. `ret_wait_ms`
+	 * gets how long the server asked to stay away, or -1. Blocking; any number of threads at
+	 * once. */
+	int (*get)(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms);
+	/* True if it had better be asked after others: it is silent. NULL: never. */
+	bool (*is_slow)(struct source *s);
+};
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/model/extents.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int extents_add(struct extents *e, uint64_t start, uint64_t end)
+{
+	struct extent *grown;
+
+	if (start >= end)
+		return 0;
+	if (e->count == e->cap) {
+		size_t cap = e->cap ? e->cap * 2 : 64;
+
+		grown = reallocarray(e->at, cap, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		e->at = grown;
+		e->cap = cap;
+	}
+	e->at[e->count++] = (struct extent){ start, end };
+	return 0;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+bool extents_finish(struct extents *e, uint64_t size)
+{
+	if (e->count)
+		qsort(e->at, e->count, sizeof(*e->at), by_start);
+	for (size_t i = 0; i < e->count; i++)
+		if (e->at[i].end > (i + 1 < e->count ? e->at[i + 1].start : size))
+			return false;
+	return true;
+}
+
+static int holds(const void *key, const void *item)
+{
+	uint64_t off = *(const uint64_t *)key;
+	const struct extent *e = item;
+
+	return off < e->start ? -1 : off >= e->end;
+}
+
+const struct extent *extents_find(const struct extents *e, uint64_t off)
+{
+	return e->count ? bsearch(&off, e->at, e->count, sizeof(*e->at), holds) : NULL;
+}
+
+void extents_fini(struct extents *e)
+{
+	free(e->at);
+	*e = (struct extents){ 0 };
+}
