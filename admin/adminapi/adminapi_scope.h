@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Admin API: what rules about tags are about, as people call it: a namespace, or a repository that
+ * is hosted here. */
+#ifndef MATRIXFS_ADMINAPI_SCOPE_H
+#define MATRIXFS_ADMINAPI_SCOPE_H
+
+#include "admin/adminapi/adminapi_call.h"
+#include "admin/registry/tag_rules.h"
+
+#define API_REASON_LETTERS (TAG_WHY_MAX / 4)
+
+/* The scope that "models/ns/name" or "ns" means. -ENOENT with a sentence. */
+MUST_USE int api_scope(struct api_call *c, const char *what, struct tag_scope *ret);
+/* Inside a transaction: appends what a scope is called. -ENOENT. */
+MUST_USE int api_scope_name(struct db_txn *t, const struct tag_scope *s, struct buf *ret);
+/* The repository of the path's first two segments. -ENOENT with a sentence: it is not hosted here.
+ */
+MUST_USE int api_hosted_repo(struct api_call *c, struct registry_repo *ret);
+
+/* A page of the rules of one scope, or of all. */
+struct api_tag_rules {
+	struct api_page page;
+	struct db_txn *txn;
+	const char *after; /* or NULL */
+	struct tag_scope scope;
+	const struct tag_scope *about; /* that scope, or NULL: all */
+	int (*each)(struct db_txn *t, struct api_tag_rules *l);
+};
+/* Answers with it: each() calls api_tag_rules_at for each rule in order, until that is not 0, and
+ * writes those it told the subject of. */
+int api_tag_rules(struct api_call *c, int (*each)(struct db_txn *t, struct api_tag_rules *l));
+/* 0 and what the rule is about, or nothing if it stood on a page before; 1: the page is full. */
+int api_tag_rules_at(struct api_tag_rules *l, const struct tag_scope *s, const char *name,
+		     struct buf *ret_what);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* matrixctl: asks and steers a matrixhubd over its admin API. */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/ctl/ctl_run.h"
+#include "admin/ctl/ctl_verbs.h"
+#include "daemon/base/err.h"
+
+#define EXIT_RUN 1   /* the hub refused it, or could not be asked */
+#define EXIT_USAGE 2 /* bad command line or settings: nothing was done */
+
+static int fail(const struct ctl_line *l, const struct buf *why, int r, int status)
+{
+	fprintf(stderr, "matrixctl: %s%s%s\n", l->verb ? l->verb->words : "", l->verb ? ": " : "",
+		why->len ? buf_str(why) : err_text(r));
+	return status;
+}
+
+static int print_and_exit(const struct ctl_line *l)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	if (l->action == CTL_HELP)
+		ctl_help(&ctl_verbs, l->verb, &text);
+	else
+		buf_add_str(&text, "matrixctl " MATRIXFS_VERSION "\n");
+	return fputs(buf_str(&text), stdout) < 0 || fflush(stdout) != 0 ? EXIT_RUN : 0;
+}
+
+static int run(const struct ctl_line *l)
+{
+	struct ctl c = { .line = l, .out = stdout, .err = stderr, .tty = isatty(2) };
+	int status = 0, r;
+
+	c.json = ctl_global(l, "json") != NULL;
+	r = ctl_hub_open(ctl_global(l, "hub"), ctl_global(l, "token-file"), getenv, &c.hub, &c.why);
+	if (r < 0) {
+		status = fail(l, &c.why, r, EXIT_USAGE);
+	} else {
+		r = ctl_run(&c);
+		if (r < 0)
+			status = fail(l, &c.why, r, EXIT_RUN);
+		ctl_hub_close(&c.hub);
+	}
+	buf_free(&c.why);
+	return status;
+}
+
+int main(int argc, char *argv[])
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct ctl_line line;
+	int r = ctl_parse(&ctl_verbs, argc, argv, &line, &why);
+
+	if (r < 0)
+		return fail(&line, &why, r, EXIT_USAGE);
+	return line.action == CTL_RUN ? run(&line) : print_and_exit(&line);
+}

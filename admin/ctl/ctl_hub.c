@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/ctl/ctl_hub.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/file.h"
+#include "daemon/base/httpc.h"
+#include "daemon/base/jdoc.h"
+#include "daemon/base/url.h"
+#include "daemon/base/why.h"
+
+#define DEFAULT_URL "http://127.0.0.1:8080"
+#define SECRET_BYTES_MAX 4096
+#define ANSWER_BYTES_MAX (64 * 1024 * 1024)
+#define REFUSAL_BYTES_MAX (64 * 1024)
+#define CONNECT_MS 10000
+#define STALL_MS 120000
+#define ASK_MS (10 * 60 * 1000)
+#define COPY_MS (24LL * 3600 * 1000)
+
+/* --- who asks whom */
+
+void ctl_hub_wipe(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+static bool is_secret(const char *text)
+{
+	for (; isgraph((unsigned char)*text); text++)
+		;
+	return !*text;
+}
+
+static int read_secret(const char *path, struct buf *ret)
+{
+	return file_read_all(AT_FDCWD, strcmp(path, "-") == 0 ? "/dev/stdin" : path,
+			     SECRET_BYTES_MAX, ret);
+}
+
+/* What is no path of a file for sure may be the secret that was to be in it. */
+static const char *tellable(const char *path)
+{
+	if (*path == '/' || !strncmp(path, "./", 2) || !strncmp(path, "../", 3))
+		return path;
+	return "(its name is not repeated: it may be the secret itself)";
+}
+
+int ctl_hub_secret(const char *path, char **ret, struct buf *why)
+{
+	struct buf text = { 0 };
+	int r = read_secret(path, &text);
+	char *secret;
+
+	if (r < 0)
+		r = complain(why, "The file %s cannot be read: %s.", tellable(path), err_text(r));
+	buf_trim_end(&text);
+	secret = text.data ? text.data + strspn(text.data, " \t\r\n") : NULL;
+	if (r == 0 && (!secret || !*secret))
+		r = complain(why, "The file %s is empty; a token is to stand in it.",
+			     tellable(path));
+	else if (r == 0 && !is_secret(secret))
+		r = complain(why,
+			     "In the file %s stands more than one token, or one with a byte that "
+			     "is no letter, digit or mark of ASCII.",
+			     tellable(path));
+	if (r == 0 && !(*ret = strdup(secret)))
+		r = -ENOMEM;
+	if (text.data)
+		explicit_bzero(text.data, text.cap);
+	buf_free(&text);
+	return r;
+}
+
+static int find_token(const char *file, char *(*getenv_fn)(const char *), char **ret,
+		      struct buf *why)
+{
+	const char *token = getenv_fn("MATRIXHUB_TOKEN");
+
+	if (!file)
+		file = getenv_fn("MATRIXHUB_TOKEN_FILE");
+	if (file && *file)
+		return ctl_hub_secret(file, ret, why);
+	if (!token || !*token)
+		return 0;
+	if (!is_secret(token))
+		return complain(why, "MATRIXHUB_TOKEN holds a byte that no token has.");
+	*ret = strdup(token);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int find_url(const char *url, char *(*getenv_fn)(const char *), char **ret, struct buf *why)
+{
+	struct buf clean = { 0 };
+
+	if (!url)
+		url = getenv_fn("MATRIXHUB_URL");
+	if (!url || !*url)
+		url = DEFAULT_URL;
+	if (strpbrk(url, "@?#") || url_public(url, &clean) < 0) {
+		buf_free(&clean);
+		return complain(why,
+				"The hub is no http or https URL without user, password and "
+				"query, as %s; --hub or MATRIXHUB_URL names it.",
+				DEFAULT_URL);
+	}
+	*ret = buf_take(&clean);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int ctl_hub_open(const char *url, const char *token_file, char *(*getenv_fn)(const char *),
+		 struct ctl_hub *ret, struct buf *why)
+{
+	static const struct httpc_conf conf = { "matrixctl/" MATRIXFS_VERSION, CONNECT_MS,
+						STALL_MS };
+	int r;
+
+	*ret = (struct ctl_hub){ 0 };
+	r = find_url(url, getenv_fn, &ret->url, why);
+	if (r == 0)
+		r = find_token(token_file, getenv_fn, &ret->token, why);
+	if (r == 0)
+		r = httpc_new(&conf, &ret->client);
+	if (r < 0)
+		ctl_hub_close(ret);
+	return r;
+}
+
+void ctl_hub_close(struct ctl_hub *h)
+{
+	httpc_free(h->client);
+	ctl_hub_wipe(h->token);
+	free(h->url);
+	*h = (struct ctl_hub){ 0 };
+}
+
+/* --- asking */
+
+struct question {
+	struct buf *answer;
+	int fd; /* or -1: all goes to the answer */
+	bool refused;
+	int failed; /* to write: -errno */
+};
+
+static int on_head(void *arg, const struct httpc_response *r)
+{
+	struct question *q = arg;
+
+	q->refused = httpc_status(r) / 100 != 2;
+	return 0;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		data += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+static int on_body(void *arg, const void *data, size_t len)
+{
+	struct question *q = arg;
+	size_t max = q->refused ? REFUSAL_BYTES_MAX : ANSWER_BYTES_MAX;
+
+	if (q->fd >= 0 && !q->refused)
+		return q->failed = write_all(q->fd, data, len);
+	if (q->answer->len + len > max)
+		return ERR_PROTO;
+	return buf_add(q->answer, data, len);
+}
+
+static int complain_reach(const struct ctl_hub *h, int r, struct buf *why)
+{
+	const char *more = err_noted(r);
+
+	(void)complain(why, "The hub at %s did not answer: %s%s%s%s.", h->url, err_text(r),
+		       *more ? " (" : "", more, *more ? ")" : "");
+	if (r == ERR_UPSTREAM)
+		(void)complain(why, " Does matrixhubd run there? --hub=URL or MATRIXHUB_URL names "
+				    "another.");
+	return r;
+}
+
+static int complain_who(const struct ctl_hub *h, int status, struct buf *why)
+{
+	if (status == 403)
+		return complain(why,
+				"The hub at %s knows this token, but it is not an "
+				"administrator's: name the file of one with "
+				"--token-file=FILE.",
+				h->url);
+	if (h->token)
+		return complain(why,
+				"The hub at %s does not accept this token: it may be revoked, "
+				"expired, or another hub's.",
+				h->url);
+	return complain(why,
+			"The hub at %s asks who you are: name the file of an administrator's token "
+			"with --token-file=FILE or MATRIXHUB_TOKEN_FILE; the first one is "
+			"admin.token in the hub's data directory.",
+			h->url);
+}
+
+/* What the hub says is shown as it is: it knows best what is wrong with a request. */
+static int complain_status(const struct ctl_hub *h, int status, const struct buf *answer,
+			   struct buf *why)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *said = NULL;
+
+	if (status == 401 || status == 403)
+		return complain_who(h, status, why);
+	if (jdoc_parse(buf_str(answer), answer->len, &d) == 0)
+		said = jval_get_str(jdoc_root(d), "error");
+	if (!said)
+		return complain(why,
+				"The hub at %s answered with HTTP status %d; is it a "
+				"matrixhubd of this version?",
+				h->url, status);
+	return complain(why, "%s (HTTP %d).", said, status);
+}
+
+static int ask(struct ctl_hub *h, struct httpc_request *q, const char *path, struct question *to,
+	       struct buf *why)
+{
+	CLEANUP(buf_free) struct buf url = { 0 };
+	int status;
+
+	if (buf_printf(&url, "%s%s%s", h->url, strncmp(path, "/api/", 5) ? CTL_API : "", path) < 0)
+		return -ENOMEM;
+	q->url = buf_str(&url);
+	q->token = h->token;
+	q->head = on_head;
+	q->body = on_body;
+	q->arg = to;
+	status = httpc_run(h->client, q);
+	if (to->failed)
+		return complain(why, "The answer cannot be written: %s.", err_text(to->failed));
+	if (status < 0)
+		return complain_reach(h, status, why);
+	return status / 100 == 2 ? 0 : complain_status(h, status, to->answer, why);
+}
+
+int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path, const struct buf *json,
+		struct buf *ret, struct buf *why)
+{
+	struct question to = { .answer = ret, .fd = -1 };
+	struct httpc_request q = {
+		.method = method,
+		.content = json ? json->data : NULL,
+		.content_len = json ? json->len : 0,
+		.deadline_ms = clock_ms() + ASK_MS,
+	};
+
+	return ask(h, &q, path, &to, why);
+}
+
+int ctl_hub_copy(struct ctl_hub *h, const char *path, int fd, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf refusal = { 0 };
+	struct question to = { .answer = &refusal, .fd = fd };
+	struct httpc_request q = { .method = "GET", .deadline_ms = clock_ms() + COPY_MS };
+
+	return ask(h, &q, path, &to, why);
+}

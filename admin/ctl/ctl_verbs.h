@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands of matrixctl. */
+#ifndef MATRIXFS_CTL_VERBS_H
+#define MATRIXFS_CTL_VERBS_H
+
+#include "admin/ctl/ctl_grammar.h"
+
+extern const struct ctl_table ctl_verbs;
+
+/* The value of one of the options all commands have, NULL if it was not given. */
+const char *ctl_global(const struct ctl_line *l, const char *name);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/hub/likers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/hub/answer.h"
+#include "admin/hub/writing.h"
+#include "admin/registry/likes.h"
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+
+/* ---- one more, one less ---- */
+
+struct liking {
+	struct registry_repo repo;
+	const char *user;
+};
+
+static int add(struct db_txn *t, void *arg)
+{
+	const struct liking *l = arg;
+
+	return like_put(t, &l->repo, l->user, clock_wall_s());
+}
+
+static int take_back(struct db_txn *t, void *arg)
+{
+	const struct liking *l = arg;
+
+	return like_del(t, l->repo.uid, l->user);
+}
+
+static int change(struct ask *a, db_fn fn, const char *name)
+{
+	struct liking l = { .user = a->who.user };
+	const struct writing_act act = { name, &l.repo.id, NULL, NULL };
+	int r;
+
+	if (!writing_begin(a, &r))
+		return r;
+	r = writing_repo(a, &l.repo);
+	if (r != 0)
+		return r == ANSWERED ? 0 : r;
+	r = db_write(writing_db(a, &act), fn, &l);
+	if (r < 0)
+		return writing_failed(a, &act, r);
+	r = writing_done(a, &act);
+	if (r == 0)
+		writing_answer_done(a);
+	return r;
+}
+
+int likers_add(struct ask *a)
+{
+	return change(a, add, "like.add");
+}
+
+int likers_remove(struct ask *a)
+{
+	return change(a, take_back, "like.remove");
+}
+
+/* ---- who ---- */
+
+struct telling {
+	const struct ask *ask;
+	struct buf json;
+	struct jwrite w;
+	struct db_txn *txn;
+};
+
+static int tell_liker(void *arg, const char *user)
+{
+	struct telling *x = arg;
+	struct account a;
+	int r = account_get(x->txn, user, &a);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	jwrite_object(&x->w, NULL);
+	jwrite_text(&x->w, "user", a.name);
+	jwrite_text(&x->w, "fullname", *a.full_name ? a.full_name : a.name);
+	jwrite_text(&x->w, "avatarUrl", "");
+	jwrite_text(&x->w, "type", "user");
+	jwrite_object_end(&x->w);
+	return 0;
+}
+
+static int tell_likers(struct db_txn *t, void *arg)
+{
+	struct telling *x = arg;
+	struct registry_repo repo;
+	int r = registry_get(t, repo_id_of(x->ask->repo), &repo);
+
+	buf_clear(&x->json);
+	x->txn = t;
+	x->w = (struct jwrite){ .to = &x->json };
+	jwrite_array(&x->w, NULL);
+	if (r == 0)
+		r = likes_each(t, repo.uid, tell_liker, x);
+	jwrite_array_end(&x->w);
+	return r == -ENOENT ? ERR_NOREPO : r;
+}
+
+static int answer_told(struct telling *x, int r)
+{
+	if (r == 0)
+		r = x->json.failed;
+	if (r == 0)
+		answer_json(x->ask, 200, &x->json);
+	buf_free(&x->json);
+	return r;
+}
+
+int likers_list(struct ask *a)
+{
+	struct telling x = { .ask = a };
+
+	if (!repo_is_hosted(a->repo)) {
+		buf_add_str(&x.json, "[]");
+		return answer_told(&x, 0);
+	}
+	if (!ask_aside_or_here(a))
+		return PARKED;
+	return answer_told(&x, db_read(a->server->rights.db, tell_likers, &x));
+}
+
+/* ---- what ---- */
+
+struct found {
+	struct ask *ask;
+	const char *user;
+	bool known; /* there is somebody of that name */
+	struct liked *list;
+	struct rights_row *rows;
+	size_t count, cap;
+};
+
+static void found_fini(struct found *f)
+{
+	free(f->list);
+	free(f->rows);
+}
+
+static int note_liked(void *arg, const struct liked *liked)
+{
+	struct found *f = arg;
+	size_t cap = f->cap ? 2 * f->cap : 16;
+	struct liked *list;
+
+	if (f->count == f->cap) {
+		list = reallocarray(f->list, cap, sizeof(*list));
+		if (!list)
+			return -ENOMEM;
+		f->list = list;
+		f->cap = cap;
+	}
+	f->list[f->count++] = *liked;
+	return 0;
+}
+
+static int find(struct db_txn *t, void *arg)
+{
+	struct found *f = arg;
+	struct account a;
+	int r = account_get(t, f->user, &a);
+
+	f->count = 0;
+	f->known = r == 0 && a.kind == ACCOUNT_USER;
+	if (!f->known)
+		return r == -ENOENT ? 0 : r;
+	return likes_of(t, f->user, note_liked, f);
+}
+
+/* What it is called now; it may be another one that has the name it had. */
+static int check_uids(struct db_txn *t, void *arg)
+{
+	struct found *f = arg;
+
+	for (size_t i = 0; i < f->count; i++) {
+		struct registry_repo repo;
+		int r = registry_get(t, f->rows[i].names.list[0], &repo);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r < 0 || strcmp(repo.uid, f->list[i].uid) != 0)
+			f->rows[i].sees = false;
+	}
+	return 0;
+}
+
+/* Those who ask may see. */
+static int look(struct found *f)
+{
+	struct known *k = node_known(f->ask->server->node);
+	struct server *s = f->ask->server;
+	int r;
+
+	f->rows = calloc(f->count + 1, sizeof(*f->rows));
+	if (!f->rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->count; i++)
+		known_names_of(k, &f->list[i].then, &f->rows[i].names);
+	r = rights_look(&s->rights, &f->ask->who, f->rows, f->count);
+	return r < 0 ? r : db_read(s->rights.db, check_uids, f);
+}
+
+static void tell_found(const struct found *f, struct jwrite *w)
+{
+	jwrite_array(w, NULL);
+	for (size_t i = 0; i < f->count; i++) {
+		const struct repo_id *id = f->rows[i].names.list[0];
+
+		if (!f->rows[i].sees)
+			continue;
+		jwrite_object(w, NULL);
+		jwrite_time(w, "createdAt", f->list[i].at_s * 1000);
+		jwrite_object(w, "repo");
+		jwrite_text(w, "name", id->name);
+		jwrite_text(w, "type", repo_type_word(id->type));
+		jwrite_object_end(w);
+		jwrite_object_end(w);
+	}
+	jwrite_array_end(w);
+}
+
+int likers_count(struct ask *a, const char *user, uint64_t *ret)
+{
+	CLEANUP(found_fini) struct found f = { .ask = a, .user = user };
+	int r = db_read(a->server->rights.db, find, &f);
+
+	if (r == 0)
+		r = look(&f);
+	*ret = 0;
+	for (size_t i = 0; r == 0 && i < f.count; i++)
+		*ret += f.rows[i].sees;
+	return r;
+}
+
+int likers_liked(struct ask *a, const char *user)
+{
+	CLEANUP(found_fini) struct found f = { .ask = a, .user = user };
+	CLEANUP(buf_free) struct buf json = { 0 };
+	struct jwrite w = { .to = &json };
+	int r = db_read(a->server->rights.db, find, &f);
+
+	if (r == 0 && !f.known) {
+		answer_refuse(a, 404, "This user does not exist");
+		return 0;
+	}
+	if (r == 0)
+		r = look(&f);
+	if (r < 0)
+		return r;
+	tell_found(&f, &w);
+	if (json.failed)
+		return json.failed;
+	answer_json(a, 200, &json);
+	return 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A like has two rows: by the repository's uid and the user, and the other way round, with the name
+ * and the time. The row of a uid alone is how many it has. */
+#include "admin/registry/likes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/catalogue/catalogue.h"
+#include "daemon/base/err.h"
+
+static void user_key(const char *user, char ret[static ACCOUNT_NAME_MAX + 1])
+{
+	snprintf(ret, ACCOUNT_NAME_MAX + 1, "%s", user);
+	account_key(ret, ret);
+}
+
+int likes_count(struct db_txn *t, const char *uid, uint64_t *ret)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	int r = db_get(t, DB_LIKES, db_text(uid), &text);
+
+	*ret = r == 0 ? strtoull(buf_str(&text), NULL, 10) : 0;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int set_count(struct db_txn *t, const char *uid, uint64_t count)
+{
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%" PRIu64, count);
+
+	return count ? db_put(t, DB_LIKES, db_text(uid), text, (size_t)len)
+		     : db_del(t, DB_LIKES, db_text(uid));
+}
+
+/* Lists are sorted by it, too. */
+static int tell_catalogue(struct db_txn *t, const char *uid, uint64_t count)
+{
+	struct registry_repo now;
+	int r = registry_now(t, uid, &now);
+
+	if (r < 0)
+		return r == ERR_NOREPO ? 0 : r;
+	return catalogue_set(t, &now.id, CATALOGUE_LIKES, (double)count);
+}
+
+static int count_one(struct db_txn *t, const char *uid, int by)
+{
+	uint64_t count;
+	int r = likes_count(t, uid, &count);
+
+	if (r == 0)
+		r = set_count(t, uid, count + (uint64_t)(int64_t)by);
+	return r < 0 ? r : tell_catalogue(t, uid, count + (uint64_t)(int64_t)by);
+}
+
+static int has(struct db_txn *t, const char *uid, const char *user)
+{
+	CLEANUP(buf_free) struct buf room = { 0 }, row = { 0 };
+
+	return db_get(t, DB_LIKES, db_pair(&room, uid, user), &row);
+}
+
+int like_put(struct db_txn *t, const struct registry_repo *repo, const char *user, int64_t now_s)
+{
+	CLEANUP(buf_free) struct buf room = { 0 }, row = { 0 };
+	char key[REPO_KEY_MAX + 1], name[ACCOUNT_NAME_MAX + 1];
+	struct registry_repo now;
+	int r = registry_now(t, repo->uid, &now);
+
+	user_key(user, name);
+	if (r == 0)
+		r = has(t, repo->uid, name);
+	if (r != -ENOENT)
+		return r;
+	repo_id_key(&repo->id, key);
+	buf_printf(&row, "%" PRId64 " %s", now_s, key);
+	if (row.failed)
+		return row.failed;
+	r = db_put(t, DB_LIKES, db_pair(&room, repo->uid, name), "1", 1);
+	if (r == 0)
+		r = db_put(t, DB_LIKED, db_pair(&room, name, repo->uid), row.data, row.len);
+	return r < 0 ? r : count_one(t, repo->uid, 1);
+}
+
+int like_del(struct db_txn *t, const char *uid, const char *user)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	char name[ACCOUNT_NAME_MAX + 1];
+	int r;
+
+	user_key(user, name);
+	r = has(t, uid, name);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = db_del(t, DB_LIKES, db_pair(&room, uid, name));
+	if (r == 0)
+		r = db_del(t, DB_LIKED, db_pair(&room, name, uid));
+	return r < 0 ? r : count_one(t, uid, -1);
+}
+
+static int note_user(void *arg, const char *user)
+{
+	return buf_printf(arg, "%s\n", user);
+}
+
+int likes_forget(struct db_txn *t, const char *uid)
+{
+	CLEANUP(buf_free) struct buf list = { 0 };
+	int r = likes_each(t, uid, note_user, &list);
+	char *at = list.data, *user;
+
+	while (r == 0 && at && (user = strsep(&at, "\n")) && *user)
+		r = like_del(t, uid, user);
+	return r < 0 ? r : set_count(t, uid, 0);
+}
+
+static int note_uid(void *arg, const struct liked *liked)
+{
+	return buf_printf(arg, "%s\n", liked->uid);
+}
+
+int likes_forget_user(struct db_txn *t, const char *user)
+{
+	CLEANUP(buf_free) struct buf list = { 0 };
+	int r = likes_of(t, user, note_uid, &list);
+	char *at = list.data, *uid;
+
+	while (r == 0 && at && (uid = strsep(&at, "\n")) && *uid)
+		r = like_del(t, uid, user);
+	return r;
+}
+
+struct each {
+	liker_fn liker;
+	liked_fn liked;
+	void *arg;
+};
+
+/* What follows the NUL. */
+static void second_of(struct db_key key, char *ret, size_t cap)
+{
+	size_t at = strnlen(key.data, key.len);
+
+	snprintf(ret, cap, "%.*s", at < key.len ? (int)(key.len - at - 1) : 0,
+		 (const char *)key.data + at + (at < key.len));
+}
+
+static int each_liker(void *arg, struct db_key key, const char *val UNUSED, size_t len UNUSED)
+{
+	const struct each *e = arg;
+	char user[ACCOUNT_NAME_MAX + 1];
+
+	second_of(key, user, sizeof(user));
+	return e->liker(e->arg, user);
+}
+
+int likes_each(struct db_txn *t, const char *uid, liker_fn fn, void *arg)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct each e = { .liker = fn, .arg = arg };
+
+	return db_each(t, DB_LIKES, db_pair(&room, uid, ""), (struct db_key){ 0 }, each_liker, &e);
+}
+
+static int each_liked(void *arg, struct db_key key, const char *val, size_t len)
+{
+	const struct each *e = arg;
+	char text[REPO_KEY_MAX + 32];
+	struct liked liked;
+	char *end;
+
+	snprintf(text, sizeof(text), "%.*s", (int)len, val);
+	liked.at_s = strtoll(text, &end, 10);
+	second_of(key, liked.uid, sizeof(liked.uid));
+	if (*end != ' ' || repo_id_parse_key(end + 1, &liked.then) < 0)
+		return 0;
+	return e->liked(e->arg, &liked);
+}
+
+int likes_of(struct db_txn *t, const char *user, liked_fn fn, void *arg)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct each e = { .liked = fn, .arg = arg };
+	char name[ACCOUNT_NAME_MAX + 1];
+
+	user_key(user, name);
+	return db_each(t, DB_LIKED, db_pair(&room, name, ""), (struct db_key){ 0 }, each_liked, &e);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A key is a repository's uid, a NUL, and git's id in hex; a value is a letter and the object. */
+#include "admin/registry/objects.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/registry/holdings.h"
+#include "admin/registry/owners.h"
+#include "daemon/base/digest.h"
+#include "daemon/base/err.h"
+
+#define UID 24
+#define ID_AT (UID + 1)
+#define KEY_LEN (ID_AT + 2 * GIT_ID)
+
+static struct db_key key_of(const char *uid, const uint8_t id[static GIT_ID],
+			    char room[static KEY_LEN + 1])
+{
+	memcpy(room, uid, UID);
+	room[UID] = '\0';
+	hex_print(id, GIT_ID, room + ID_AT);
+	return (struct db_key){ room, KEY_LEN };
+}
+
+/* The etag and the size of a file's bytes: false if the row is no file's. */
+static bool is_file(struct db_key key, const char *val, size_t len,
+		    char ret_etag[static DIGEST_HEX_MAX + 1], uint64_t *ret_size)
+{
+	uint8_t sha256[32];
+
+	if (key.len != KEY_LEN || !len)
+		return false;
+	if (val[0] == REGISTRY_POINTER && git_pointer_parse(val + 1, len - 1, sha256, ret_size)) {
+		hex_print(sha256, sizeof(sha256), ret_etag);
+		return true;
+	}
+	snprintf(ret_etag, DIGEST_HEX_MAX + 1, "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	*ret_size = 0;
+	for (size_t i = 1; i < len && val[i] >= '0' && val[i] <= '9'; i++)
+		*ret_size = *ret_size * 10 + (uint64_t)(val[i] - '0');
+	return val[0] == REGISTRY_FILE;
+}
+
+static void uid_of(struct db_key key, char ret[static UID + 1])
+{
+	memcpy(ret, key.data, UID);
+	ret[UID] = '\0';
+}
+
+/* "": the namespace of the repository. So it is where the row is damaged: counts are mended, and
+ * what cannot be deleted or moved is worse. */
+static int get_payer(struct db_txn *t, struct db_key key, char ret[static ACCOUNT_NAME_MAX + 1])
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	int r = db_get(t, DB_PAYERS, key, &row);
+
+	snprintf(ret, ACCOUNT_NAME_MAX + 1, "%s", r == 0 ? buf_str(&row) : "");
+	return r == -ENOENT || r == ERR_CORRUPT ? 0 : r;
+}
+
+static int set_payer(struct db_txn *t, struct db_key key, const char *payer)
+{
+	return payer ? db_put(t, DB_PAYERS, key, payer, strlen(payer)) : db_del(t, DB_PAYERS, key);
+}
+
+int objects_charge(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+		   const char *payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], was[ACCOUNT_NAME_MAX + 1];
+	struct db_key key = key_of(uid, id, room);
+	uint64_t size;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r < 0 || !is_file(key, row.data, row.len, etag, &size))
+		return set_payer(t, key, payer);
+	r = get_payer(t, key, was);
+	if (r < 0 || payer || !*was)
+		return r;
+	r = owners_drop(t, uid, was, etag, size);
+	if (r == 0)
+		r = set_payer(t, key, NULL);
+	return r < 0 ? r : owners_add(t, uid, "", etag, size);
+}
+
+int objects_come(struct db_txn *t, struct db_key key, const struct buf *row)
+{
+	char etag[DIGEST_HEX_MAX + 1], uid[UID + 1], payer[ACCOUNT_NAME_MAX + 1];
+	uint64_t size;
+	int r;
+
+	if (!is_file(key, row->data, row->len, etag, &size))
+		return 0;
+	uid_of(key, uid);
+	r = get_payer(t, key, payer);
+	return r < 0 ? r : owners_add(t, uid, payer, etag, size);
+}
+
+int objects_remove(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID])
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], payer[ACCOUNT_NAME_MAX + 1] = "";
+	struct db_key key = key_of(uid, id, room);
+	uint64_t size;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	if (r == 0)
+		r = get_payer(t, key, payer);
+	if (r == 0 && is_file(key, row.data, row.len, etag, &size))
+		r = owners_drop(t, uid, payer, etag, size);
+	if (r < 0 && r != ERR_CORRUPT)
+		return r == -ENOENT ? 0 : r;
+	r = set_payer(t, key, NULL);
+	return r < 0 ? r : db_del(t, DB_OBJECTS, key);
+}
+
+/* ---- all of a repository ---- */
+
+/* All are found before anything is written. */
+struct file {
+	uint8_t id[GIT_ID];
+	char etag[DIGEST_HEX_MAX + 1];
+	uint64_t size;
+};
+
+static int list_file(void *arg, struct db_key key, const char *val, size_t len)
+{
+	char hex[2 * GIT_ID + 1];
+	struct file f;
+
+	if (!is_file(key, val, len, f.etag, &f.size))
+		return 0;
+	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	return hex_parse(hex, GIT_ID, f.id) < 0 ? 0 : buf_add(arg, &f, sizeof(f));
+}
+
+typedef int (*file_fn)(struct db_txn *t, const char *uid, const char *payer, const char *etag,
+		       uint64_t size);
+
+/* Without `all` those alone whose bytes the namespace of the repository holds. */
+static int with_files(struct db_txn *t, const char *uid, bool all, file_fn fn)
+{
+	CLEANUP(buf_free) struct buf files = { 0 };
+	struct db_key prefix = { uid, ID_AT };
+	int r = db_each(t, DB_OBJECTS, prefix, (struct db_key){ 0 }, list_file, &files);
+
+	for (size_t at = 0; r == 0 && at < files.len; at += sizeof(struct file)) {
+		const struct file *f = (const void *)(files.data + at);
+
+		char room[KEY_LEN + 1], payer[ACCOUNT_NAME_MAX + 1];
+
+		r = get_payer(t, key_of(uid, f->id, room), payer);
+		if (r == 0 && (all || !*payer))
+			r = fn(t, uid, payer, f->etag, f->size);
+	}
+	return r;
+}
+
+int objects_own(struct db_txn *t, const char *uid, const char *repo)
+{
+	struct owner old, new;
+	int r = owners_get(t, uid, &old);
+	bool first = r == -ENOENT;
+
+	if (r < 0 && !first)
+		return r;
+	holdings_namespace(repo, new.namespace);
+	if (!first && !strcmp(old.namespace, new.namespace))
+		return owners_put(t, uid, repo);
+	r = first ? 0 : with_files(t, uid, false, owners_drop);
+	if (r == 0)
+		r = owners_put(t, uid, repo);
+	return r < 0 ? r : with_files(t, uid, first, owners_add);
+}
+
+int objects_disown(struct db_txn *t, const char *uid)
+{
+	int r = with_files(t, uid, true, owners_drop);
+
+	return r < 0 ? r : owners_del(t, uid);
+}
+
+struct each {
+	objects_fn fn;
+	void *arg;
+};
+
+static int each_row(void *arg, struct db_key key, const char *val, size_t len)
+{
+	const struct each *e = arg;
+	char hex[2 * GIT_ID + 1];
+	uint8_t id[GIT_ID];
+
+	if (key.len != KEY_LEN || !len)
+		return 0;
+	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id, val[0]);
+}
+
+int objects_each(struct db_txn *t, const char *uid, objects_fn fn, void *arg)
+{
+	struct each e = { fn, arg };
+	struct db_key prefix = { uid, ID_AT };
+
+	return db_each(t, DB_OBJECTS, prefix, (struct db_key){ 0 }, each_row, &e);
+}
+
+/* ---- all of all ---- */
+
+struct scan {
+	struct db_txn *txn;
+	struct buf *place;
+	unsigned left;
+	objects_file_fn fn;
+	void *arg;
+};
+
+#define SCAN_ENOUGH 1000000 /* no result of a caller's */
+
+static int scan_row(void *arg, struct db_key key, const char *val, size_t len)
+{
+	struct scan *s = arg;
+	char etag[DIGEST_HEX_MAX + 1], uid[UID + 1], payer[ACCOUNT_NAME_MAX + 1];
+	uint64_t size;
+	int r = 0;
+
+	if (is_file(key, val, len, etag, &size)) {
+		uid_of(key, uid);
+		r = get_payer(s->txn, key, payer);
+		if (r == 0)
+			r = s->fn(s->arg, uid, payer, etag, size);
+	}
+	buf_clear(s->place);
+	if (r == 0)
+		r = buf_add(s->place, key.data, key.len);
+	return r == 0 && --s->left == 0 ? SCAN_ENOUGH : r;
+}
+
+int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_file_fn fn, void *arg)
+{
+	CLEANUP(buf_free) struct buf after = { 0 };
+	struct scan s = { t, place, rows, fn, arg };
+	int r = buf_add(&after, place->data, place->len);
+
+	if (r == 0)
+		r = db_each(t, DB_OBJECTS, (struct db_key){ 0 },
+			    (struct db_key){ after.data, after.len }, scan_row, &s);
+	return r == SCAN_ENOUGH ? 1 : r;
+}
+
+int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
+		     char ret[static ACCOUNT_NAME_MAX + 1])
+{
+	CLEANUP(buf_free) struct buf row = { 0 }, text = { 0 };
+	uint8_t sha256[32], id[GIT_ID];
+	char room[KEY_LEN + 1];
+	int r;
+
+	if (strlen(etag) == 2 * GIT_ID) {
+		r = hex_parse(etag, GIT_ID, id);
+	} else {
+		r = hex_parse(etag, sizeof(sha256), sha256);
+		if (r == 0)
+			r = git_pointer_print(sha256, size, &text);
+		if (r == 0)
+			r = digest_git_object("blob", buf_str(&text), text.len, id);
+	}
+	if (r == 0)
+		r = db_get(t, DB_OBJECTS, key_of(uid, id, room), &row);
+	if (r == 0)
+		r = get_payer(t, key_of(uid, id, room), ret);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);
+}

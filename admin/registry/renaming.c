@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A row says of a name what its repository is called now, so that no chain is to be followed: a
+ * move writes all rows that led to it anew. They are few: a row for each move. */
+#include "admin/registry/renaming.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "admin/account/rules.h"
+#include "daemon/base/err.h"
+
+static int find_now(struct db_txn *t, const struct repo_id *was, struct repo_id *ret)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char key[REPO_KEY_MAX + 1];
+	int r;
+
+	registry_key(was, key);
+	r = db_get(t, DB_FORMER, db_text(key), &row);
+	if (r < 0)
+		return r;
+	return repo_id_parse_key(buf_str(&row), ret) < 0 ? ERR_CORRUPT : 0;
+}
+
+int renaming_get(struct db_txn *t, const struct repo_id *id, struct registry_repo *ret)
+{
+	struct repo_id now;
+	int r = registry_get(t, id, ret);
+
+	if (r != -ENOENT)
+		return r;
+	r = find_now(t, id, &now);
+	return r < 0 ? r : registry_get(t, &now, ret);
+}
+
+/* ---- all names of one ---- */
+
+struct former {
+	char key[REPO_KEY_MAX + 1]; /* of the repository */
+	struct buf names;           /* the keys of its former names, a line each */
+};
+
+static void former_fini(struct former *f)
+{
+	buf_free(&f->names);
+}
+
+static int note_name(void *arg, struct db_key key, const char *val, size_t len)
+{
+	struct former *f = arg;
+	char now[REPO_KEY_MAX + 1];
+
+	if (len >= sizeof(now))
+		return 0;
+	memcpy(now, val, len);
+	now[len] = '\0';
+	account_key(now, now);
+	return strcmp(now, f->key)
+		       ? 0
+		       : buf_printf(&f->names, "%.*s\n", (int)key.len, (const char *)key.data);
+}
+
+/* All are found before any is changed. */
+static int find_former(struct db_txn *t, const struct repo_id *id, struct former *ret)
+{
+	const struct db_key all = { 0 };
+
+	registry_key(id, ret->key);
+	return db_each(t, DB_FORMER, all, all, note_name, ret);
+}
+
+/* ---- rules about names ---- */
+
+/* A name is given up: what is said of it stays until it is let go (renaming_left). */
+static int give_up(struct db_txn *t, const char *key)
+{
+	return db_put(t, DB_GIVEN_UP, db_text(key), "1", 1);
+}
+
+/* 0 if the name was given up, and nothing has let it go; -ENOENT. */
+static int is_given_up(struct db_txn *t, const char *key)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	int r = db_get(t, DB_GIVEN_UP, db_text(key), &row);
+
+	return r == ERR_CORRUPT ? 0 : r;
+}
+
+int renaming_left(struct db_txn *t, const struct repo_id *name)
+{
+	char key[REPO_KEY_MAX + 1];
+	int r;
+
+	registry_key(name, key);
+	r = is_given_up(t, key);
+	if (r == 0)
+		r = rule_drop(t, key);
+	return r == 0 ? db_del(t, DB_GIVEN_UP, db_text(key)) : r == -ENOENT ? 0 : r;
+}
+
+/* Rules about a name that led to another repository were about that one, and are so by the name it
+ * has. */
+static int give_back_rules(struct db_txn *t, const struct repo_id *name, const char *key)
+{
+	char owner[REPO_KEY_MAX + 1];
+	struct repo_id now;
+	int r = find_now(t, name, &now);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	registry_key(&now, owner);
+	if (!strcmp(owner, key))
+		return 0;
+	r = rule_copy(t, key, owner);
+	return r < 0 ? r : rule_drop(t, key);
+}
+
+/* They lead to `to`, or nowhere; then with the rules about them. */
+static int lead(struct db_txn *t, struct former *f, const struct repo_id *to)
+{
+	char key[REPO_KEY_MAX + 1];
+	char *at = f->names.data, *name;
+	int r = 0;
+
+	if (to)
+		repo_id_key(to, key);
+	while (r == 0 && at && (name = strsep(&at, "\n")) && *name) {
+		r = to ? db_put(t, DB_FORMER, db_text(name), key, strlen(key))
+		       : db_del(t, DB_FORMER, db_text(name));
+		if (r == 0 && !to)
+			r = rule_drop(t, name);
+	}
+	return r;
+}
+
+int renaming_take(struct db_txn *t, const struct repo_id *name)
+{
+	char key[REPO_KEY_MAX + 1];
+	int r;
+
+	registry_key(name, key);
+	r = renaming_left(t, name);
+	if (r == 0)
+		r = give_back_rules(t, name, key);
+	return r < 0 ? r : db_del(t, DB_FORMER, db_text(key));
+}
+
+int renaming_drop(struct db_txn *t, const struct repo_id *id)
+{
+	CLEANUP(former_fini) struct former f = { .key = "" };
+	int r = find_former(t, id, &f);
+
+	if (r == 0)
+		r = lead(t, &f, NULL);
+	if (r == 0)
+		r = rule_drop(t, f.key);
+	return r < 0 ? r : give_up(t, f.key);
+}
+
+/* ---- a move ---- */
+
+/* By the old name they hold until it is let go: the node may know no other yet. */
+static int take_rules_along(struct db_txn *t, const char *from, const struct repo_id *to)
+{
+	char key[REPO_KEY_MAX + 1];
+	int r;
+
+	registry_key(to, key);
+	if (!strcmp(from, key))
+		return 0;
+	r = rule_copy(t, from, key);
+	return r < 0 ? r : give_up(t, from);
+}
+
+/* The name that is given up leads where the others do. */
+static int leave(struct db_txn *t, const struct repo_id *from, const struct repo_id *to)
+{
+	CLEANUP(former_fini) struct former f = { .key = "" };
+	int r = find_former(t, from, &f);
+
+	if (r == 0)
+		r = buf_printf(&f.names, "%s\n", f.key);
+	if (r == 0)
+		r = lead(t, &f, to);
+	if (r == 0)
+		r = renaming_take(t, to);
+	return r < 0 ? r : take_rules_along(t, f.key, to);
+}
+
+int renaming_move(struct db_txn *t, struct registry_repo *repo, const struct repo_id *to)
+{
+	const struct repo_id from = repo->id;
+	struct registry_repo other;
+	int r = registry_get(t, &from, &other);
+
+	if (r < 0 || strcmp(other.uid, repo->uid) != 0)
+		return r < 0 ? r : -ENOENT;
+	*repo = other;
+	r = registry_get(t, to, &other);
+	if (r != -ENOENT && (r < 0 || strcmp(other.uid, repo->uid) != 0))
+		return r < 0 ? r : -EEXIST;
+	r = registry_rename(t, repo, to);
+	return r < 0 ? r : leave(t, &from, to);
+}
+
+/* ---- all of them ---- */
+
+struct each {
+	renaming_fn fn;
+	void *arg;
+};
+
+static int each_row(void *arg, struct db_key key, const char *val UNUSED, size_t len UNUSED)
+{
+	const struct each *e = arg;
+	char text[REPO_KEY_MAX + 1];
+	struct repo_id was;
+
+	if (key.len >= sizeof(text))
+		return 0;
+	memcpy(text, key.data, key.len);
+	text[key.len] = '\0';
+	return repo_id_parse_key(text, &was) < 0 ? 0 : e->fn(e->arg, &was);
+}
+
+static int each(struct db_txn *t, enum db_table table, renaming_fn fn, void *arg)
+{
+	const struct db_key all = { 0 };
+	struct each e = { fn, arg };
+
+	return db_each(t, table, all, all, each_row, &e);
+}
+
+int renaming_each(struct db_txn *t, renaming_fn fn, void *arg)
+{
+	return each(t, DB_FORMER, fn, arg);
+}
+
+int renaming_each_given_up(struct db_txn *t, renaming_fn fn, void *arg)
+{
+	return each(t, DB_GIVEN_UP, fn, arg);
+}

@@ -1,0 +1,445 @@
+"""Power cuts at every single change of a hub's data: the next start has the old or the new state, and each change exactly one record."""
+import hashlib
+import http.client
+import itertools
+import json
+import os
+import random
+import re
+import struct
+import time
+
+import pytest
+
+from flow_crash import SEED, SHIM
+from hubd import Hubd
+from mountlib import PROGRAM, eventually
+from registry import Repo, lfs, put
+
+POINTS = int(os.environ.get("CRASH_POINTS", 2))     # of each kind; 0: all there are
+FAR = 1 << 40                                       # changes that no life comes to
+LATE_S = 1.3                                        # rows of records that are durable go later
+NEVER = object()
+pytestmark = pytest.mark.skipif("san" in str(PROGRAM) or not SHIM.exists(), reason="needs `make helpers` and a plain build")
+
+
+def noise(i):
+    return random.Random(i).randbytes(70000)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Lives:
+    """Hubs on one data directory, each until it is killed."""
+
+    def __init__(self, hub, tmp_path, torn):
+        self.hub, self.tmp, self.torn, self.below = hub, tmp_path, torn, "data"
+        self.count, self.h, self.died, self.replays = tmp_path / "count", None, 0, 0
+        self.count.write_bytes(bytes(8))
+
+    def up(self):
+        """A hub that runs."""
+        if self.h and self.h.process.poll() is not None:
+            self.bury()
+        if self.h is None:
+            env = {"LD_PRELOAD": SHIM, "CRASH_DIR": self.tmp / self.below, "CRASH_AT": FAR, "CRASH_COUNT": self.count}
+            self.set(0)
+            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB"],
+                          env=env | ({"CRASH_TORN": 1} if self.torn else {}))
+            self.replays += self.h.logged("recorded what a hub that was killed could not")
+            assert not self.h.logged("were put into the catalogue anew"), "a kill left lists that told another thing"
+        return self.h
+
+    def bury(self):
+        self.h.kill()
+        self.h, self.died = None, self.died + 1
+
+    def set(self, value):
+        with self.count.open("r+b") as f:
+            f.write(struct.pack("<Q", value))
+
+    def changes(self):
+        return struct.unpack("<Q", self.count.read_bytes())[0]
+
+    def during(self, at, act):
+        """What an act answers while its hub is cut at the change with that number from now on; NEVER if nobody heard."""
+        self.set(FAR - at)
+        try:
+            got = act()
+        except (OSError, http.client.HTTPException):
+            got = NEVER
+        if got is NEVER or not POINTS and eventually(lambda: self.h.process.poll() is not None, LATE_S):
+            assert eventually(lambda: self.h.process.poll() is not None, 5), self.h.log_text()
+            self.bury()
+        else:
+            self.set(0)
+        return got
+
+    def records(self, act, name):
+        """Records of that change of something that was made; a note may go on behind its name."""
+        lines = [line for f in sorted((self.tmp / "data" / "audit").glob("*.jsonl")) for line in f.read_text().splitlines()]
+        found = [json.loads(one) for one in lines if f'"act":"{act}"' in one and re.search(rf"{name}[\";]", one)]
+        return [r for r in found if r["outcome"] == "done"]
+
+    def end(self):
+        told = self.up().ask("/api/admin/v1/audit/verify", token=self.h.admin_token).json
+        assert told["whole"], told
+        self.h.stop()
+
+
+class Act:
+    """One kind of change, of things that it makes for each try (by number)."""
+
+    def __init__(self, h, i):
+        self.h, self.i, self.name = h, i, f"x{i}"
+
+    def prepare(self):
+        self.ask_admin("/orgs", "POST", name=f"before-{self.name}")      # what a hub writes once is written
+
+    def repo(self, make=False):
+        return Repo(self.h, f"admin/{self.name}", self.h.admin_token, make=make)
+
+    def ask_admin(self, path, method="GET", **body):
+        return self.h.ask(f"/api/admin/v1{path}", method, json.dumps(body) if body else None, self.h.admin_token)
+
+
+class Commit(Act):
+    act = "commit"
+
+    def prepare(self):
+        self.parent = self.repo(make=True).head()
+
+    def run(self):
+        return self.repo().commit(put("a.txt", b"a" * 5000), put("b.txt", self.name.encode()), parent=self.parent).status
+
+    def is_made(self):
+        head, tree = self.repo().head(), self.repo().tree()
+        assert (head == self.parent) == ("b.txt" not in tree) == ("a.txt" not in tree) == (len(self.repo().log()) == 1)
+        if head != self.parent:
+            assert self.repo().read("b.txt") == self.name.encode() and self.repo().read("a.txt") == b"a" * 5000
+        return head != self.parent
+
+    def again(self):
+        return self.run() == 200            # also if it was made: a client that heard nothing comes again
+
+
+class Upload(Act):
+    act = "lfs.upload"
+
+    def prepare(self):
+        self.repo(make=True)
+
+    def run(self):
+        return 200 if self.repo().send(noise(self.i)) else 0
+
+    def is_made(self):
+        return self.repo().ask(f"/admin/{self.name}.git/info/lfs/objects/verify", "POST", oid=sha256(noise(self.i)), size=70000).status == 200
+
+    def again(self):
+        self.run()
+        return self.repo().done(lfs("w.bin", noise(self.i))) and self.repo().read("w.bin") == noise(self.i)
+
+
+class Parts(Upload):
+    def run(self):
+        data, repo = noise(self.i), self.repo()
+        got = repo.ask(f"/admin/{self.name}.git/info/lfs/objects/batch", "POST", operation="upload", transfers=["multipart"],
+                       objects=[{"oid": sha256(data), "size": len(data)}]).json["objects"][0].get("actions")
+        if not got:
+            return 0
+        size, parts = int(got["upload"]["header"].pop("chunk_size")), []
+        for number, href in sorted(got["upload"]["header"].items()):
+            at = (int(number) - 1) * size
+            answer = self.h.ask(href[len(self.h.url):], "PUT", data[at:at + size])
+            assert answer.status == 200, answer
+            parts.append({"partNumber": int(number), "etag": answer.headers["etag"]})
+        return self.h.ask(got["upload"]["href"][len(self.h.url):], "POST", json.dumps({"oid": sha256(data), "parts": parts})).status
+
+
+class Create(Act):
+    act = "repo.create"
+
+    def run(self):
+        return Repo(self.h, f"admin/{self.name}", self.h.admin_token, make=False).make(visibility="private").status
+
+    def is_made(self):
+        told = self.h.ask(self.repo().api, token=self.h.admin_token)
+        if told.status == 200:
+            assert told.json["private"] and list(self.repo().tree()) == [".gitattributes"] and len(self.repo().log()) == 1
+        return told.status == 200
+
+    def again(self):
+        return self.run() in (200, 409)
+
+
+class Delete(Create):
+    act = "repo.delete"
+
+    def prepare(self):
+        self.repo(make=True)
+
+    def run(self):
+        return self.repo().remove().status
+
+    def is_made(self):
+        return self.h.ask(self.repo().api, token=self.h.admin_token).status in (401, 404)
+
+    def again(self):
+        return self.run() in (200, 401, 404)
+
+
+class Settings(Act):
+    act = "repo.settings"
+
+    def prepare(self):
+        self.repo(make=True)
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/settings", "PUT", private=True).status
+
+    def is_made(self):
+        return self.h.ask(self.repo().api, token=self.h.admin_token).json["private"]
+
+    def again(self):
+        return True
+
+
+class Move(Act):
+    act = "repo.move"
+
+    def prepare(self):
+        self.head = self.repo(make=True).head()
+
+    def run(self):
+        return self.repo().ask("/api/repos/move", "POST", fromRepo=f"admin/{self.name}", toRepo=f"admin/to-{self.name}").status
+
+    def is_made(self):
+        old, new = (self.h.ask(f"/api/models/admin/{n}", token=self.h.admin_token) for n in (self.name, f"to-{self.name}"))
+        assert (old.status, new.status) in ((200, 404), (307, 200)) and self.head in (old if old.status == 200 else new).body.decode()
+        return new.status == 200
+
+    def again(self):
+        return self.run() in (200, 404)
+
+
+class Duplicate(Act):
+    act = "repo.duplicate"
+
+    def prepare(self):
+        self.repo(make=True).done(put("a.txt", b"a"))
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/duplicate", "POST", repository=f"admin/of-{self.name}").status
+
+    def is_made(self):
+        copy = Repo(self.h, f"admin/of-{self.name}", self.h.admin_token, make=False)
+        if self.h.ask(copy.api, token=self.h.admin_token).status != 200:
+            return False
+        assert copy.log() == self.repo().log() and copy.read("a.txt") == b"a"
+        return True
+
+    def again(self):
+        return self.run() in (200, 409)
+
+
+class Squash(Act):
+    act = "repo.squash"
+
+    def prepare(self):
+        self.repo(make=True).done(put("a.txt", b"a"))
+        self.tree = self.repo().tree()
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/super-squash/main", "POST", message="one").status
+
+    def is_made(self):
+        titles = [c["title"] for c in self.repo().log()]
+        assert titles in (["one"], ["a change", "initial commit"]) and self.repo().tree() == self.tree
+        return len(titles) == 1
+
+    def again(self):
+        return self.is_made() or self.run() == 200
+
+
+class Cut(Act):
+    act = "lfs.delete"
+
+    def prepare(self):
+        repo = self.repo(make=True)
+        repo.send(noise(self.i))
+        repo.done(lfs("w.bin", noise(self.i)), put("a.txt", b"a"))
+        repo.ask(f"{repo.api}/tag/main", "POST", tag="v1")
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/lfs-files/batch", "POST",
+                               deletions={"sha": [sha256(noise(self.i))], "rewriteHistory": True}).status
+
+    def is_made(self):
+        repo = self.repo()
+        there = {"w.bin" in repo.tree(), "w.bin" in repo.tree("v1"), bool(repo.ask(f"{repo.api}/lfs-files").json)}
+        assert len(there) == 1 and "a.txt" in repo.tree() and repo.head() == repo.head("v1") and len(repo.log()) == 2
+        return there == {False}
+
+    def again(self):
+        return self.is_made() or self.run() == 200
+
+
+class Tag(Act):
+    act = "tag.create"
+
+    def prepare(self):
+        self.repo(make=True)
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/tag/main", "POST", tag="v1").status
+
+    def is_made(self):
+        return bool(self.repo().ask(f"{self.repo().api}/refs").json["tags"])
+
+    def again(self):
+        return self.run() in (200, 409)
+
+
+class Untag(Tag):
+    act = "tag.delete"
+
+    def prepare(self):
+        super().prepare()
+        super().run()
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/tag/v1", "DELETE").status
+
+    def is_made(self):
+        return not super().is_made()
+
+    def again(self):
+        return self.run() in (200, 404)
+
+
+class Branch(Act):
+    act = "branch.create"
+
+    def prepare(self):
+        self.repo(make=True)
+
+    def run(self):
+        return self.repo().ask(f"{self.repo().api}/branch/b", "POST", emptyBranch=True).status
+
+    def is_made(self):
+        made = len(self.repo().ask(f"{self.repo().api}/refs").json["branches"]) == 2
+        assert not made or self.repo().tree("b") == {}
+        return made
+
+    def again(self):
+        return self.run() in (200, 409)
+
+
+class User(Act):
+    act = "user.add"
+
+    def run(self):
+        return self.ask_admin("/users", "POST", name=self.name).status
+
+    def is_made(self):
+        return self.ask_admin(f"/users/{self.name}").status == 200
+
+    def again(self):
+        return self.run() in (201, 409)
+
+
+class Retire(User):
+    act = "user.remove"
+
+    def prepare(self):
+        super().run()
+        assert self.ask_admin("/tokens", "POST", user=self.name, name="t").status == 201
+
+    def run(self):
+        return self.ask_admin(f"/users/{self.name}", "DELETE").status
+
+    def is_made(self):
+        return not super().is_made()
+
+    def again(self):
+        return self.run() in (200, 404)
+
+
+class Token(Act):
+    act = "token.add"
+
+    def run(self):
+        return self.ask_admin("/tokens", "POST", user="admin", name=self.name, secret=f"hf_{self.name}").status
+
+    def is_made(self):
+        made = self.h.ask("/api/whoami-v2", token=f"hf_{self.name}").status == 200
+        listed = [t["name"] for t in self.ask_admin("/tokens?limit=1000").json["items"]]
+        assert (self.name in listed) == made
+        return made
+
+    def again(self):
+        return self.run() in (201, 409)
+
+
+class Rule(Act):
+    act = "rule.put"
+
+    def run(self):
+        return self.ask_admin("/rules", "PUT", what=f"models/admin/{self.name}", whom="*", role="read").status
+
+    def is_made(self):
+        return bool(self.ask_admin(f"/rules?what=models/admin/{self.name}").json["items"])
+
+    def again(self):
+        return True
+
+
+SOME = [Commit, Upload, Parts, Create, Delete, Settings, Move, Cut, Tag, User, Retire]
+ALL = [*SOME, Duplicate, Squash, Untag, Branch, Token, Rule]
+
+
+def a_try(lives, kind, i, at, below="data"):
+    """One change that is cut off at that point, and what is left of it. How many changes of files there were.
+
+    below: where those are counted in the life that follows.
+    """
+    act = kind(lives.up(), i)
+    act.prepare()
+    if at:
+        heard = lives.during(at, act.run)
+    else:
+        lives.set(0)
+        heard = act.run()
+        if not POINTS:
+            time.sleep(LATE_S)
+    changes, lives.below = lives.changes(), below
+    act.h = lives.up()
+    made = act.is_made()
+    words = kind.act, sha256(noise(i)) if isinstance(act, Upload) else act.name + (" (of|for) .*" if kind in (Token, Rule) else "")
+    where = f"{kind.__name__} cut at {at}, answered {heard}, made {made}\n{lives.h.log_text()}"
+    assert heard is NEVER or made == (heard in (200, 201)), where
+    assert len(lives.records(*words)) == made, f"{lives.records(*words)} {where}"
+    assert act.again(), where
+    if kind not in (Settings, Rule):
+        assert act.is_made() and len(lives.records(*words)) == 1, where
+    return changes
+
+
+@pytest.mark.parametrize("kind", SOME if POINTS else ALL)
+@pytest.mark.parametrize("torn", [False, True] if not POINTS else [False], ids=lambda torn: "half done" if torn else "not begun")
+def test_a_change_and_its_record_are_never_parted(hub, tmp_path, kind, torn):
+    print(f"seed {SEED}")
+    lives, numbers = Lives(hub, tmp_path, torn), itertools.count()
+    lives.below = "data/audit"          # the first change there is that of the record, when all else is done
+    a_try(lives, kind, next(numbers), 1, below="data")
+    assert (lives.died, lives.replays) == (1, 1), lives.h.log_text()
+    total = a_try(lives, kind, next(numbers), 0)
+    assert total > 5
+    points = range(1, total + 1) if not POINTS else sorted(random.Random(f"{SEED} {kind}").sample(range(1, total + 1), min(POINTS, total)))
+    for at in points:
+        a_try(lives, kind, next(numbers), at)
+    lives.end()
+    print(f"{total} changes, {len(points)} cuts, {lives.died} deaths, {lives.replays} starts that recorded what was owed")
+    assert lives.died > len(points) * 0.5

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/ctl/ctl_grammar.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "admin/ctl/ctl_verbs.h"
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+
+#define ARGS_MAX 12
+#define SECRET "hf_SecretSecretSecret"
+
+/* Parses a command line whose words have blanks between them; "" in why if it is right. */
+static int parse(const char *text, struct ctl_line *ret, struct buf *why)
+{
+	static char words[512]; /* what was parsed borrows from it */
+	char *argv[ARGS_MAX + 1] = { words }, *at = words;
+	int argc = 1;
+
+	snprintf(words, sizeof(words), "matrixctl %s", text);
+	strsep(&at, " ");
+	while (at && *at && argc < ARGS_MAX)
+		argv[argc++] = strsep(&at, " ");
+	argv[argc] = NULL;
+	return ctl_parse(&ctl_verbs, argc, argv, ret, why);
+}
+
+static struct ctl_line right(const char *text)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct ctl_line l;
+
+	if (parse(text, &l, &why) != 0)
+		fail_msg("%s: %s", text, buf_str(&why));
+	return l;
+}
+
+/* It is refused, and the sentence holds the words. */
+static void wrong(const char *text, const char *words)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct ctl_line l;
+
+	assert_int_equal(parse(text, &l, &why), ERR_CONF);
+	if (!strstr(buf_str(&why), words))
+		fail_msg("%s: \"%s\" is not in \"%s\"", text, words, buf_str(&why));
+	assert_null(strstr(buf_str(&why), SECRET));
+}
+
+static void commands_of_one_two_and_three_words_are_found(void **state)
+{
+	struct ctl_line l = right("status");
+
+	(void)state;
+	assert_string_equal(l.verb->words, "status");
+	l = right("user add alice");
+	assert_string_equal(l.verb->words, "user add");
+	assert_string_equal(ctl_operand(&l, "NAME"), "alice");
+	l = right("org member add acme bob");
+	assert_string_equal(l.verb->words, "org member add");
+	assert_string_equal(ctl_operand(&l, "ORG"), "acme");
+	assert_string_equal(ctl_operand(&l, "USER"), "bob");
+}
+
+static void options_stand_before_among_and_behind_the_words(void **state)
+{
+	struct ctl_line l = right("--json org --hub=http://h member add --role=write acme bob");
+
+	(void)state;
+	assert_string_equal(ctl_option(&l, "role"), "write");
+	assert_string_equal(ctl_global(&l, "hub"), "http://h");
+	assert_non_null(ctl_global(&l, "json"));
+	l = right("org member add acme bob --role read");
+	assert_string_equal(ctl_option(&l, "role"), "read");
+	assert_null(ctl_global(&l, "json"));
+}
+
+static void what_may_be_left_out_is_not_there(void **state)
+{
+	struct ctl_line l = right("token list");
+
+	(void)state;
+	assert_null(ctl_operand(&l, "USER"));
+	l = right("token list alice");
+	assert_string_equal(ctl_operand(&l, "USER"), "alice");
+	l = right("user add -- --odd");
+	assert_string_equal(ctl_operand(&l, "NAME"), "--odd");
+}
+
+static void a_repository_is_found_with_its_revision_behind_it(void **state)
+{
+	struct ctl_line l = right("pull org/name@v1.0 --type=dataset");
+
+	(void)state;
+	assert_string_equal(ctl_operand(&l, "REPO"), "org/name@v1.0");
+	assert_string_equal(ctl_option(&l, "type"), "dataset");
+}
+
+static void what_is_wrong_is_named_with_what_would_be_right(void **state)
+{
+	(void)state;
+	wrong("", "behind \"matrixctl\" stands status, pull");
+	wrong("user", "behind \"matrixctl user\" stands add, list, info, set, disable, remove");
+	wrong("org member", "stands add, list, remove");
+	wrong("usr add", "There is no command \"usr\"");
+	wrong("user ad", "There is no command \"user ad\"");
+	wrong("user add", "NAME is missing");
+	wrong("org member add acme", "USER is missing");
+	wrong("user add a b", "\"b\" is one argument too many");
+	wrong("user add a --role=read", "no option \"--role\" of user add");
+	wrong("user add a --full-name", "needs a value: --full-name=TEXT");
+	wrong("user add a --email=x --email=y", "given twice");
+	wrong("user add a --json=yes", "takes no value");
+	wrong("user add a -x", "no option \"-x\"");
+	wrong("org add a --default-visibility=secret", "allowed is public|private");
+	wrong("token create a --name=n --role=owner", "allowed is read|write|admin");
+	wrong("token import a --secret-file=f --role=read", "needs --name=TEXT");
+	wrong("token create a --name=n --expires-days=soon", "a whole number");
+	wrong("--nonsense status", "before a command");
+}
+
+static void a_secret_on_the_command_line_is_refused_and_not_repeated(void **state)
+{
+	(void)state;
+	wrong("status --token=" SECRET, "--token-file=FILE");
+	wrong("--token " SECRET, "--token-file=FILE");
+	wrong("token import a --secret=" SECRET, "--secret-file=FILE");
+}
+
+static void help_is_of_all_or_of_one_command(void **state)
+{
+	CLEANUP(buf_free) struct buf all = { 0 }, one = { 0 };
+	struct ctl_line l = right("--help");
+
+	(void)state;
+	assert_int_equal(l.action, CTL_HELP);
+	assert_null(l.verb);
+	ctl_help(&ctl_verbs, NULL, &all);
+	for (size_t i = 0; i < ctl_verbs.count; i++)
+		assert_non_null(strstr(buf_str(&all), ctl_verbs.verbs[i].words));
+	l = right("token import --help");
+	ctl_help(&ctl_verbs, l.verb, &one);
+	assert_non_null(strstr(buf_str(&one), "Usage: matrixctl token import --secret-file=FILE"));
+	assert_null(strstr(buf_str(&one), "user add"));
+	assert_int_equal(right("-V").action, CTL_VERSION);
+}
+
+static void no_command_begins_as_another_one_is_called(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ctl_verbs.count; i++)
+		for (size_t j = 0; j < ctl_verbs.count; j++) {
+			const char *a = ctl_verbs.verbs[i].words, *b = ctl_verbs.verbs[j].words;
+			size_t len = strlen(a);
+
+			assert_true(i == j || strncmp(a, b, len) != 0 || b[len] != ' ');
+		}
+}
+
+/* The manual page writes "-" as "\-", so that it is not taken for a hyphen. */
+static void strip_backslashes(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++)
+		if (*text != '\\')
+			*to++ = *text;
+	*to = '\0';
+}
+
+static void check_options(const struct ctl_option *o, const char *page)
+{
+	char name[64];
+
+	for (; o && o->name; o++) {
+		snprintf(name, sizeof(name), "Fl -%s", o->name);
+		if (!strstr(page, name))
+			fail_msg("docs/matrixctl.1 has no \"%s\"", name);
+	}
+}
+
+static void the_manual_has_all_commands_and_options(void **state)
+{
+	CLEANUP(buf_free) struct buf page = { 0 };
+	char item[128];
+
+	(void)state;
+	assert_int_equal(file_read_all(AT_FDCWD, "docs/matrixctl.1", 1 << 20, &page), 0);
+	strip_backslashes(page.data);
+	check_options(ctl_verbs.globals, buf_str(&page));
+	for (size_t i = 0; i < ctl_verbs.count; i++) {
+		snprintf(item, sizeof(item), ".It Cm %s", ctl_verbs.verbs[i].words);
+		if (!strstr(buf_str(&page), item))
+			fail_msg("docs/matrixctl.1 has no \"%s\"", item);
+		check_options(ctl_verbs.verbs[i].options, buf_str(&page));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commands_of_one_two_and_three_words_are_found),
+		cmocka_unit_test(options_stand_before_among_and_behind_the_words),
+		cmocka_unit_test(what_may_be_left_out_is_not_there),
+		cmocka_unit_test(a_repository_is_found_with_its_revision_behind_it),
+		cmocka_unit_test(what_is_wrong_is_named_with_what_would_be_right),
+		cmocka_unit_test(a_secret_on_the_command_line_is_refused_and_not_repeated),
+		cmocka_unit_test(help_is_of_all_or_of_one_command),
+		cmocka_unit_test(no_command_begins_as_another_one_is_called),
+		cmocka_unit_test(the_manual_has_all_commands_and_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

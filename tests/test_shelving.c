@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/catalogue/shelving.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/catalogue/commitfacts.h"
+#include "admin/registry/refs.h"
+#include "daemon/base/err.h"
+#include "tests/kept_repo.h"
+
+#define SHARDS 300
+#define UID KEPT_UID_A
+
+/* A commit to the main branch on its way, which tells the catalogue of itself. */
+struct step {
+	struct kept *k;
+	struct commit_plan plan;
+	struct extracts extracts;
+	uint64_t late; /* reads inside the transaction */
+	bool first, unprepared;
+	char commit[COMMIT_HEX + 1];
+	struct buf why;
+};
+
+static void step_fini(struct step *s)
+{
+	commit_plan_fini(&s->plan);
+	extracts_fini(&s->extracts);
+	buf_free(&s->why);
+}
+
+static int ahead(struct db *db, void *arg)
+{
+	struct step *s = arg;
+	const struct commitfacts_ahead what = {
+		.type = REPO_MODEL,
+		.uid = UID,
+		.revision = REGISTRY_MAIN,
+		.changes = s->plan.changes,
+		.count = s->plan.count,
+	};
+
+	return s->unprepared ? 0 : commitfacts_ahead(db, &s->extracts, &what);
+}
+
+static int shelve(struct db_txn *t, void *arg)
+{
+	struct step *s = arg;
+	uint64_t before = s->extracts.reads;
+	struct registry_repo repo;
+	int r = registry_now(t, UID, &repo);
+
+	if (r == 0)
+		r = shelving_put(t, &s->extracts, &repo.id);
+	s->late += s->extracts.reads - before;
+	return r;
+}
+
+static struct step begin(struct kept *k)
+{
+	struct step s = { .k = k, .extracts = { .intake = k->in } };
+
+	snprintf(s.plan.uid, sizeof(s.plan.uid), UID);
+	snprintf(s.plan.branch, sizeof(s.plan.branch), REGISTRY_MAIN);
+	snprintf(s.plan.email, sizeof(s.plan.email), "ann@users.noreply");
+	s.plan.name = "ann";
+	s.plan.repo = "models/org/a";
+	assert_int_equal(commit_plan_say(&s.plan, "as it is", NULL), 0);
+	return s;
+}
+
+static void add_bytes(struct step *s, const char *path, const void *data, size_t len)
+{
+	struct manifest_file f = { .kind = DIGEST_GIT_SHA1, .size = len };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	assert_int_equal(intake_put(s->k->in, data, len, etag), 0);
+	assert_int_equal(hex_parse(etag, GIT_ID, f.digest), 0);
+	assert_int_equal(commit_plan_add(&s->plan, CHANGE_FILE, path, &f, &s->why), 0);
+}
+
+static void add_text(struct step *s, const char *path, const char *text)
+{
+	add_bytes(s, path, text, strlen(text));
+}
+
+/* So many numbers. */
+static void add_weights(struct step *s, const char *path, unsigned numbers)
+{
+	CLEANUP(buf_free) struct buf head = { 0 }, file = { 0 };
+
+	buf_printf(&head, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[%u],\"data_offsets\":[0,%u]}}",
+		   path, numbers, 4 * numbers);
+	buf_add_u64(&file, head.len);
+	buf_add(&file, head.data, head.len);
+	assert_int_equal(file.failed, 0);
+	add_bytes(s, path, file.data, file.len);
+}
+
+static void add_shards(struct step *s, unsigned count)
+{
+	char path[64];
+
+	for (unsigned i = 1; i <= count; i++) {
+		snprintf(path, sizeof(path), "model-%05u-of-%05u.safetensors", i, count);
+		add_weights(s, path, 10);
+	}
+}
+
+static void drop(struct step *s, const char *path)
+{
+	assert_int_equal(commit_plan_add(&s->plan, CHANGE_DROP, path, NULL, &s->why), 0);
+}
+
+static int make_first(struct db_txn *t, void *arg)
+{
+	struct step *s = arg;
+
+	return commit_make_first(t, &s->plan, s->commit, &s->why);
+}
+
+static void done(struct step *s)
+{
+	s->plan.also = shelve;
+	s->plan.ahead = ahead;
+	s->plan.also_arg = s;
+	s->late = 0;
+	assert_int_equal(s->first ? db_write(s->k->db, make_first, s)
+				  : commit_make(s->k->db, &s->plan, s->commit, &s->why),
+			 0);
+}
+
+/* ---- what the catalogue has ---- */
+
+static int get(struct db_txn *t, void *arg)
+{
+	struct catalogue_entry *e = arg;
+	struct repo_id id;
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	return catalogue_get(t, &id, e);
+}
+
+static double number(struct kept *k, enum catalogue_number which)
+{
+	struct catalogue_entry e;
+
+	assert_int_equal(db_read(k->db, get, &e), 0);
+	return e.numbers[which];
+}
+
+static int count_row(void *arg, struct db_key key, const char *val, size_t len)
+{
+	unsigned *n = arg;
+
+	(void)key;
+	(void)val;
+	(void)len;
+	++*n;
+	return 0;
+}
+
+static int count_rows(struct db_txn *t, void *arg)
+{
+	*(unsigned *)arg = 0;
+	return db_each(t, DB_EXTRACTS, (struct db_key){ 0 }, (struct db_key){ 0 }, count_row, arg);
+}
+
+static unsigned rows(struct kept *k)
+{
+	unsigned n;
+
+	assert_int_equal(db_read(k->db, count_rows, &n), 0);
+	return n;
+}
+
+/* A repository with a card. */
+static void make_repo(struct kept *k)
+{
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	kept_make(k, UID, "a");
+	s.first = true;
+	add_text(&s, "README.md", "one");
+	done(&s);
+}
+
+static void commit_shards(struct kept *k, unsigned count)
+{
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	add_shards(&s, count);
+	done(&s);
+	assert_int_equal(s.extracts.reads, count + 1);
+	assert_int_equal(s.late, 0);
+}
+
+/* ---- the stories ---- */
+
+static void a_card_that_is_edited_beside_many_weights_is_all_that_is_read(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	make_repo(k);
+	commit_shards(k, SHARDS);
+	add_text(&s, "README.md", "two");
+	done(&s);
+	assert_int_equal(s.extracts.reads, 1);
+	assert_int_equal(s.late, 0);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 10 * SHARDS);
+	assert_int_equal(rows(k), SHARDS);
+}
+
+static void weights_that_come_are_read_and_those_that_are_there_are_not(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	make_repo(k);
+	commit_shards(k, 3);
+	add_weights(&s, "z.safetensors", 7);
+	drop(&s, "model-00001-of-00003.safetensors");
+	done(&s);
+	assert_int_equal(s.extracts.reads, 2); /* with the card */
+	assert_int_equal(s.late, 0);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 27);
+	assert_int_equal(rows(k), 4);
+}
+
+static void what_nobody_read_ahead_is_told_all_the_same(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	make_repo(k);
+	s.unprepared = true;
+	add_shards(&s, 3);
+	done(&s);
+	assert_true(s.late >= 4);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 30);
+}
+
+static void the_file_that_is_the_whole_model_is_counted_alone_and_read_alone(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), without = begin(k);
+
+	make_repo(k);
+	add_shards(&s, 3);
+	add_weights(&s, "model.safetensors", 5);
+	add_weights(&s, "other.safetensors", 6);
+	done(&s);
+	assert_int_equal(s.extracts.reads, 2);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 5);
+	drop(&without, "model.safetensors");
+	done(&without);
+	assert_int_equal(without.late, 0);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 36);
+}
+
+static void a_file_that_is_no_weights_is_not_read_again(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k);
+
+	make_repo(k);
+	add_text(&s, "a.gguf", "no such thing");
+	add_text(&s, "b.gguf", "nor is this");
+	add_text(&s, "bad.safetensors", "\377\377\377\377\377\377\377\377\377");
+	done(&s);
+	assert_int_equal(s.extracts.reads, 4);
+	assert_int_equal(s.late, 0);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == -1);
+	add_text(&next, "f", "f");
+	done(&next);
+	assert_int_equal(next.extracts.reads, 1); /* the card */
+}
+
+static int get_doc(struct db_txn *t, void *arg)
+{
+	struct repo_id id;
+
+	buf_clear(arg);
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	return catalogue_doc(t, &id, arg);
+}
+
+static void check_doc(struct kept *k, const char *holds)
+{
+	CLEANUP(buf_free) struct buf doc = { 0 };
+
+	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
+	assert_non_null(strstr(buf_str(&doc), holds));
+}
+
+/* Says "llama", 4096, and one tensor of 7 numbers. */
+static void add_gguf(struct step *s, const char *path)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	static const char zeros[64];
+
+	buf_add(&b, "GGUF\3\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 24);
+	buf_add_u64(&b, 20);
+	buf_printf(&b, "general.architecture");
+	buf_add_u32(&b, 8);
+	buf_add_u64(&b, 5);
+	buf_printf(&b, "llama");
+	buf_add_u64(&b, 20);
+	buf_printf(&b, "llama.context_length");
+	buf_add_u32(&b, 4);
+	buf_add_u32(&b, 4096);
+	buf_add_u64(&b, 1);
+	buf_printf(&b, "w");
+	buf_add_u32(&b, 1);
+	buf_add_u64(&b, 7);
+	buf_add_u32(&b, 0);
+	buf_add_u64(&b, 0);
+	buf_add(&b, zeros, 32 - b.len % 32);
+	buf_add(&b, zeros, 32);
+	assert_int_equal(b.failed, 0);
+	add_bytes(s, path, b.data, b.len);
+}
+
+static void of_several_quantisations_the_first_that_can_be_read_is_told_and_kept(void **state)
+{
+	static const char told[] =
+		"\"gguf\":{\"total\":7,\"architecture\":\"llama\",\"context_length\":4096}";
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k);
+
+	make_repo(k);
+	add_text(&s, "a.gguf", "no such thing");
+	add_gguf(&s, "b.gguf");
+	add_gguf(&s, "c.gguf");
+	add_text(&s, "d.gguf", "nobody asks for this");
+	done(&s);
+	assert_int_equal(s.extracts.reads, 3); /* the card, a, b */
+	check_doc(k, told);
+	add_text(&next, "README.md", "two");
+	done(&next);
+	assert_int_equal(next.extracts.reads, 1);
+	check_doc(k, told);
+}
+
+static void bytes_are_counted_by_what_changes(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k);
+
+	make_repo(k);
+	add_text(&s, "dir/deep/f", "12345");
+	add_text(&s, "dir/g", "123");
+	done(&s);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5 + 3);
+	drop(&next, "dir/g");
+	add_text(&next, "dir/deep/f", "1");
+	add_text(&next, "README.md", "four");
+	done(&next);
+	assert_true(number(k, CATALOGUE_SIZE) == 4 + 1);
+}
+
+static void what_weights_said_goes_with_their_blob(void **state)
+{
+	struct kept *k = *state;
+
+	make_repo(k);
+	commit_shards(k, 3);
+	kept_collect(k, KEPT_SPARES_NOTHING, false, 0);
+	assert_int_equal(rows(k), 3);
+	kept_unmake(k, UID, "a");
+	kept_collect(k, KEPT_SPARES_NOTHING, true, 0);
+	assert_int_equal(rows(k), 3);
+	kept_collect(k, KEPT_SPARES_NOTHING, false, 0);
+	assert_int_equal(rows(k), 0);
+}
+
+/* ---- at the start ---- */
+
+static int forget(struct db_txn *t, void *arg)
+{
+	return catalogue_remove(t, arg);
+}
+
+static int put_stray(struct db_txn *t, void *arg)
+{
+	const struct catalogue_entry e = { .id = *(struct repo_id *)arg, .hosted = true };
+	const struct catalogue_texts texts = { .tags = "\n\n" };
+
+	return catalogue_put(t, &e, &texts);
+}
+
+static void a_start_puts_in_what_is_missing_and_takes_out_what_is_gone(void **state)
+{
+	struct kept *k = *state;
+	struct catalogue_entry e;
+	struct repo_id id;
+
+	make_repo(k);
+	commit_shards(k, 3);
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	assert_int_equal(db_write(k->db, forget, &id), 0);
+	assert_int_equal(db_read(k->db, get, &e), -ENOENT);
+	assert_int_equal(shelving_check_all(k->db, k->in), 0);
+	assert_true(number(k, CATALOGUE_PARAMETERS) == 30);
+	kept_unmake(k, UID, "a");
+	assert_int_equal(db_read(k->db, get, &e), -ENOENT);
+	assert_int_equal(db_write(k->db, put_stray, &id), 0);
+	assert_int_equal(shelving_check_all(k->db, k->in), 0);
+	assert_int_equal(db_read(k->db, get, &e), -ENOENT);
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, kept_setup, kept_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(a_card_that_is_edited_beside_many_weights_is_all_that_is_read),
+		STORY(weights_that_come_are_read_and_those_that_are_there_are_not),
+		STORY(what_nobody_read_ahead_is_told_all_the_same),
+		STORY(the_file_that_is_the_whole_model_is_counted_alone_and_read_alone),
+		STORY(a_file_that_is_no_weights_is_not_read_again),
+		STORY(of_several_quantisations_the_first_that_can_be_read_is_told_and_kept),
+		STORY(bytes_are_counted_by_what_changes),
+		STORY(what_weights_said_goes_with_their_blob),
+		STORY(a_start_puts_in_what_is_missing_and_takes_out_what_is_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
