@@ -72,6 +72,11 @@ def git_id(kind, content):
     return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(content)) + content).hexdigest()
 
 
+def later():
+    """What is asked from here on is asked after what was answered before, also by clocks that count milliseconds."""
+    time.sleep(0.002)
+
+
 def moment(date):
     return int(datetime.datetime.fromisoformat(date).timestamp())
 
@@ -147,6 +152,7 @@ class Repo:
 
         A file is bytes, a Path or a Blob; branch=None: a commit no branch names, over the head of main.
         """
+        later()
         parent = self.commits.get(self.refs.get(f"refs/heads/{branch or 'main'}"))
         tree = dict(parent.files) if parent else {}
         for name, source in files.items():
@@ -305,6 +311,7 @@ class Hub:
 
     def clear_log(self):
         self._settle()
+        later()
         self.log = []
 
     def _settle(self):
