@@ -10,15 +10,25 @@
 #include <string.h>
 
 #include "admin/registry/committing.h"
+#include "admin/registry/left.h"
 #include "admin/registry/treediff.h"
 #include "admin/registry/uploads.h"
 #include "daemon/base/digest.h"
 
+/* Of the commits that hold nothing none was ever named. */
+static int forget_left(struct db_txn *t, void *arg UNUSED)
+{
+	return left_forget(t, HISTORY_UID, INT64_MAX);
+}
+
 int history_setup(void **state)
 {
 	int r = tagged_repo_setup(state);
+	struct hub_db *h = *state;
 
-	return r < 0 ? r : tagged_repo_move(*state, REGISTRY_MAIN, NULL);
+	if (r == 0)
+		r = tagged_repo_move(h, REGISTRY_MAIN, NULL);
+	return r < 0 ? r : db_write(h->db, forget_left, NULL);
 }
 
 /* ---- files ---- */

@@ -10,8 +10,8 @@
 
 #define HISTORY_UID TAGGED_UID
 
-/* cmocka fixture: *state is a struct hub_db with that repository, which has no ref yet; the teardown
- * is tagged_repo's. */
+/* cmocka fixture: *state is a struct hub_db with that repository, which has no ref yet. What
+ * tears down is tagged_repo's. */
 int history_setup(void **state);
 
 /* Makes a commit, the first one of a ref that is not there. */

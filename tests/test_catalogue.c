@@ -13,8 +13,7 @@
 static void what_is_changed_stands_in_its_new_place_alone(void **state)
 {
 	CLEANUP(listed_asked_fini)
-	struct listed_asked a = listed_ask(),
-			    tagged = listed_ask(), jax = listed_ask();
+	struct listed_asked a = listed_ask(), tagged = listed_ask(), jax = listed_ask();
 
 	listed_fill(*state);
 	listed_want(&tagged, TERM_TAG, "license:mit");

@@ -120,10 +120,10 @@ static int find(struct db_txn *t, void *arg)
 {
 	CLEANUP(buf_free) struct buf terms = { 0 };
 	struct finding_query q = { .terms = &terms,
-				     .parameters_min = -1,
-				     .parameters_max = HUGE_VAL,
-				     .sort = CATALOGUE_NUMBERS,
-				     .sees_all = true };
+				   .parameters_min = -1,
+				   .parameters_max = HUGE_VAL,
+				   .sort = CATALOGUE_NUMBERS,
+				   .sees_all = true };
 	struct tagged *g = arg;
 	uint64_t reads = 0;
 
