@@ -638,11 +638,11 @@ static void the_word_of_what_was_deleted_does_not_outlive_a_hub_that_was_killed(
 	hub_db_reopen(h);
 	r.db = h->db;
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
-	assert_int_equal(rights_let_all_go(h->db), 0);
+	assert_int_equal(rights_forget_names(h->db), 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_NONE);
 	assert_int_equal(most(&r, &nobody, "models/org/other"), ROLE_READ);
 	say(h, "models/org/gone", VISIBILITY_PUBLIC); /* what is said later stays */
-	assert_int_equal(rights_let_all_go(h->db), 0);
+	assert_int_equal(rights_forget_names(h->db), 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
 }
 

@@ -504,10 +504,10 @@ int rights_move_visibility(struct db_txn *t, const struct repo_id *from, const s
 }
 
 /* By then there may be another one of its name, whose word it is. */
-int rights_let_go(struct db_txn *t, const struct repo_id *name)
+int rights_forget_name(struct db_txn *t, const struct repo_id *name)
 {
 	struct registry_repo other;
-	int r = renaming_left(t, name);
+	int r = renaming_forget(t, name);
 
 	if (r == 0)
 		r = registry_get(t, name, &other);
@@ -519,7 +519,7 @@ static int note_name(void *arg, const struct repo_id *name)
 	return buf_add(arg, name, sizeof(*name));
 }
 
-static int let_all_go(struct db_txn *t, void *arg UNUSED)
+static int forget_names(struct db_txn *t, void *arg UNUSED)
 {
 	CLEANUP(buf_free) struct buf names = { 0 };
 	int r = renaming_each_given_up(t, note_name, &names);
@@ -528,14 +528,14 @@ static int let_all_go(struct db_txn *t, void *arg UNUSED)
 		struct repo_id name;
 
 		memcpy(&name, names.data + at, sizeof(name));
-		r = rights_let_go(t, &name);
+		r = rights_forget_name(t, &name);
 	}
 	return r;
 }
 
-int rights_let_all_go(struct db *db)
+int rights_forget_names(struct db *db)
 {
-	return db_write(db, let_all_go, NULL);
+	return db_write(db, forget_names, NULL);
 }
 
 struct setting {

@@ -299,7 +299,7 @@ static int refuse(struct held *h, const struct writing_act *act, int r)
 		answer_refuse(h->ask, 409, "This item is in the collection already");
 		return ANSWERED;
 	default:
-		return writing_failed(h->ask, act, r);
+		return writing_note_failure(h->ask, act, r);
 	}
 }
 

@@ -45,7 +45,7 @@ static int change(struct ask *a, db_fn fn, const char *name)
 		return r == ANSWERED ? 0 : r;
 	r = db_write(writing_db(a, &act), fn, &l);
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r == 0)
 		writing_answer_done(a);

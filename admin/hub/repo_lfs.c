@@ -223,7 +223,7 @@ static int delete_all(struct ask *a, struct deletion *d)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&d->why));
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	known_host_forget(node_known(s->node), &d->repo.id);
 	r = writing_done(a, &act);
 	ready_empty(s->ready);
