@@ -201,9 +201,9 @@ static void add_next(const struct listing *l, struct httpd_head *h)
 	const char *rest = !strncmp(query, "p=", 2) ? query + strcspn(query, "&") : query;
 
 	if (l->more)
-		httpd_head_add(h, "Link", "<%s/api/collections?p=%ju%s%s>; rel=\"next\"",
-			       l->ask->asked.origin, (uintmax_t)(l->first / l->limit + 1),
-			       *rest && *rest != '&' ? "&" : "", rest);
+		answer_next(l->ask, h, "/api/collections?p=%ju%s%s",
+			    (uintmax_t)(l->first / l->limit + 1), *rest && *rest != '&' ? "&" : "",
+			    rest);
 }
 
 int collections_list(struct ask *a)
@@ -228,7 +228,7 @@ int collections_list(struct ask *a)
 		r = write_rows(&l, &w);
 	if (r < 0 || json.failed)
 		return r < 0 ? r : json.failed;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	add_next(&l, &h);
 	answer_json_head(a, &h, &json);
 	return 0;

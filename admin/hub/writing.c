@@ -20,7 +20,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/workers.h"
 
-/* Odd, as no lane of others is but those of the admin API: one that is met by chance costs time. */
 static uint64_t lane_of(const struct ask *a)
 {
 	char key[REPO_KEY_MAX + 1];
@@ -28,7 +27,7 @@ static uint64_t lane_of(const struct ask *a)
 	if (!a->repo)
 		return 0;
 	repo_id_key(repo_id_of(repo_canonical(a->repo)), key);
-	return xxh3_of(key, strlen(key)) | 1;
+	return ask_lane_of(key, strlen(key));
 }
 
 bool writing_begin(struct ask *a, int *ret)
