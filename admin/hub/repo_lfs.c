@@ -164,7 +164,7 @@ static int purge_in(struct db_txn *t, void *arg)
 		r = purge_files(t, &d->purge, &d->why);
 	snprintf(d->note, sizeof(d->note), "%u files, %u commits written anew", d->purge.files,
 		 d->purge.commits);
-	return r < 0 ? r : shelving_put_anew(t, &d->shelf.extracts, &now.id);
+	return r < 0 ? r : shelving_put_anew(t, &d->shelf.facts, &now.id);
 }
 
 static int refuse_body(struct ask *a)

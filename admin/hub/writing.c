@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "admin/hub/answer.h"
-#include "admin/catalogue/commitfacts.h"
 #include "admin/catalogue/shelving.h"
 #include "admin/health.h"
 #include "admin/registry/holdings.h"
@@ -308,7 +307,7 @@ int writing_url(const struct ask *a, const struct repo_id *id, struct buf *ret)
 
 void writing_shelf_fini(struct writing_shelf *s)
 {
-	extracts_fini(&s->extracts);
+	commitfacts_fini(&s->facts);
 }
 
 /* Whatever it is called by now. */
@@ -317,7 +316,7 @@ int writing_shelved(struct db_txn *t, struct writing_shelf *s, const char *uid)
 	struct registry_repo now;
 	int r = registry_now(t, uid, &now);
 
-	return r < 0 ? r : shelving_put(t, &s->extracts, &now.id);
+	return r < 0 ? r : shelving_put(t, &s->facts, &now.id);
 }
 
 static int shelve(struct db_txn *t, void *arg)
@@ -333,14 +332,14 @@ static int read_ahead(struct db *db, void *arg)
 	const struct commit_plan *p = s->plan;
 
 	return commitfacts_ahead(
-		db, &s->extracts,
+		db, &s->facts,
 		&(struct commitfacts_ahead){ s->type, p->uid, p->branch, p->changes, p->count });
 }
 
 void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p)
 {
-	s->extracts.intake = a->server->intake;
+	s->facts.extracts.intake = a->server->intake;
 	s->type = type;
 	s->plan = p;
 	if (p->apart || strcmp(p->branch, REGISTRY_MAIN) != 0)
@@ -353,9 +352,9 @@ void writing_shelve(const struct ask *a, enum repo_type type, struct writing_she
 int writing_ahead(const struct ask *a, enum repo_type type, const char *uid, const char *revision,
 		  struct writing_shelf *s)
 {
-	s->extracts.intake = a->server->intake;
+	s->facts.extracts.intake = a->server->intake;
 	return commitfacts_ahead(
-		a->server->rights.db, &s->extracts,
+		a->server->rights.db, &s->facts,
 		&(struct commitfacts_ahead){ .type = type, .uid = uid, .revision = revision });
 }
 
