@@ -132,7 +132,7 @@ static void second_of(struct db_key key, char *ret, size_t cap)
 		 (const char *)key.data + at + (at < key.len));
 }
 
-/* A line each: all are found before any is taken away. Those that are damaged go with the others. */
+/* A line each: all are found before any is taken away. Those that are damaged go as well. */
 static int note_second(void *arg, struct db_key key, const char *val, size_t len UNUSED)
 {
 	char second[ACCOUNT_NAME_MAX + REGISTRY_UID + 1];
