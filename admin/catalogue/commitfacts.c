@@ -6,6 +6,7 @@
 
 #include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
+#include "daemon/base/num.h"
 #include "daemon/base/text.h"
 
 #define WHOLE "model.safetensors" /* it is the model, whatever lies beside it */
@@ -164,7 +165,7 @@ static int size_of(const struct counting *c, const struct tree_side *s, int64_t 
 						     : registry_file(c->txn, c->uid, s->id, &f);
 
 	*ret = r == 0 ? (int64_t)f.size : 0;
-	return r == -ENOMEM ? r : 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 static int count_file(void *arg, const char *path UNUSED, const struct tree_side *from,
@@ -180,16 +181,17 @@ static int count_file(void *arg, const char *path UNUSED, const struct tree_side
 	return r;
 }
 
-/* From a base that is damaged nothing is known. */
+/* From a base that is damaged nothing is known; nor is it where the commit is: a part of the sum
+ * would be the base of the next, and all of them wrong. */
 static int count(struct db_txn *t, const char *uid, const struct git_commit *commit,
-		 const struct commitfacts_base *base, uint64_t *ret)
+		 const struct commitfacts_base *base, int64_t *ret)
 {
-	struct counting c = { t, uid, base ? (int64_t)base->bytes : 0 };
+	struct counting c = { t, uid, base ? base->bytes : 0 };
 	int r = treediff_each(t, uid, base ? base->tree : NULL, commit->tree, count_file, &c);
 
 	if (r < 0 && r != -ENOMEM && base)
 		return count(t, uid, commit, NULL, ret);
-	*ret = c.bytes > 0 ? (uint64_t)c.bytes : 0;
+	*ret = r < 0 ? -1 : max_i64(c.bytes, 0);
 	return r == -ENOMEM ? r : 0;
 }
 

@@ -11,10 +11,11 @@
 /* A tree of the repository, and how many bytes all its files have. */
 struct commitfacts_base {
 	uint8_t tree[GIT_ID];
-	uint64_t bytes;
+	int64_t bytes;
 };
 
-/* Files that cannot be read are passed over. With a base (or NULL) only what differs from it is
+/* Files that cannot be read are passed over; how large all are is not known then, if it is a row of
+ * theirs, or of a directory, that cannot. With a base (or NULL) only what differs from it is
  * counted. To be freed in any case. */
 MUST_USE int commitfacts_read(struct db_txn *t, struct extracts *x,
 			      const struct registry_repo *repo, const struct git_commit *commit,

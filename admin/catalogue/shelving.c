@@ -16,7 +16,7 @@
 
 /* ---- one ---- */
 
-/* From the commit that the catalogue has. False: it has none. */
+/* From the commit that the catalogue has. False: it has none, or does not know how large it is. */
 static bool find_base(struct db_txn *t, const struct registry_repo *repo,
 		      struct commitfacts_base *ret)
 {
@@ -25,16 +25,16 @@ static bool find_base(struct db_txn *t, const struct registry_repo *repo,
 	struct git_commit c;
 
 	if (catalogue_get(t, &repo->id, &e) < 0 || !e.hosted || !e.commit[0] ||
-	    registry_commit(t, repo->uid, e.commit, &room, &c) < 0)
+	    e.numbers[CATALOGUE_SIZE] < 0 || registry_commit(t, repo->uid, e.commit, &room, &c) < 0)
 		return false;
 	memcpy(ret->tree, c.tree, GIT_ID);
-	ret->bytes = (uint64_t)e.numbers[CATALOGUE_SIZE];
+	ret->bytes = (int64_t)e.numbers[CATALOGUE_SIZE];
 	return true;
 }
 
 static int make_facts(struct db_txn *t, struct extracts *x, const struct registry_repo *repo,
 		      const struct git_commit *c, const struct commitfacts_base *base,
-		      uint64_t *bytes, struct facts *ret)
+		      int64_t *bytes, struct facts *ret)
 {
 	CLEANUP(facts_source_fini) struct facts_source source;
 	int r = commitfacts_read(t, x, repo, c, base, &source);
@@ -49,7 +49,7 @@ int shelving_describe(struct db_txn *t, struct extracts *x, const struct registr
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct commitfacts_base base;
 	struct git_commit c;
-	uint64_t bytes;
+	int64_t bytes;
 	int r = registry_commit(t, repo->uid, commit, &room, &c);
 
 	*ret = (struct facts){ .parameters = -1 };
@@ -94,9 +94,10 @@ static int put_commit(struct db_txn *t, struct extracts *x, const struct registr
 	struct commitfacts_base base;
 	bool based = !anew && find_base(t, repo, &base);
 	struct git_commit c;
-	uint64_t bytes;
+	int64_t bytes;
 	int r = registry_commit(t, repo->uid, e->commit, &room, &c);
 
+	e->numbers[CATALOGUE_SIZE] = -1;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	r = make_facts(t, x, repo, &c, based ? &base : NULL, &bytes, facts);
@@ -163,6 +164,7 @@ static bool is_current(struct db_txn *t, const struct registry_repo *repo,
 	return registry_ref(t, repo->uid, REGISTRY_MAIN, commit) != -ENOMEM && e->hosted &&
 	       !strcmp(commit, e->commit) && !strcmp(repo->id.name, e->id.name) &&
 	       (double)repo->created_s == e->numbers[CATALOGUE_CREATED] &&
+	       e->numbers[CATALOGUE_SIZE] >= 0 && /* else it may be known by now */
 	       e->gated == (repo->gating != REGISTRY_OPEN) &&
 	       e->manual == (repo->gating == REGISTRY_GATED_MANUAL);
 }
