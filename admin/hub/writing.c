@@ -190,9 +190,23 @@ bool writing_made(const struct ask *a)
 	return audit_debt_made(a->debt);
 }
 
+/* What old commits hold is asked for anew, where they hold more than they did. */
+static int renew(const struct ask *a, const struct repo_id *repo)
+{
+	struct server *s = a->server;
+	int r;
+
+	if (a->revives)
+		known_host_forget(node_known(s->node), repo);
+	r = node_renew(s->node, repo);
+	if (a->revives)
+		ready_empty(s->ready);
+	return r;
+}
+
 int writing_done(struct ask *a, const struct writing_act *what)
 {
-	int known = what->repo ? node_renew(a->server->node, what->repo) : 0, r;
+	int known = what->repo ? renew(a, what->repo) : 0, r;
 	struct audit_record rec;
 
 	a->act = what;
@@ -320,11 +334,23 @@ int writing_shelved(struct db_txn *t, struct writing_shelf *s, const char *uid)
 	return r < 0 ? r : shelving_put(t, &s->extracts, &now.id);
 }
 
+static bool is_main(const struct commit_plan *p)
+{
+	return !p->apart && !strcmp(p->branch, REGISTRY_MAIN);
+}
+
+/* What a commit to any ref brings again may be in commits of the main branch, and counts there. */
 static int shelve(struct db_txn *t, void *arg)
 {
 	struct writing_shelf *s = arg;
+	struct registry_repo now;
+	int r;
 
-	return writing_shelved(t, s, s->plan->uid);
+	s->ask->revives = s->plan->revives;
+	if (!s->plan->revives)
+		return is_main(s->plan) ? writing_shelved(t, s, s->plan->uid) : 0;
+	r = registry_now(t, s->plan->uid, &now);
+	return r < 0 ? r : shelving_put_anew(t, &s->extracts, &now.id);
 }
 
 static int read_ahead(struct db *db, void *arg)
@@ -337,16 +363,15 @@ static int read_ahead(struct db *db, void *arg)
 		&(struct commitfacts_ahead){ s->type, p->uid, p->branch, p->changes, p->count });
 }
 
-void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
+void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p)
 {
 	s->extracts.intake = a->server->intake;
 	s->type = type;
 	s->plan = p;
-	if (p->apart || strcmp(p->branch, REGISTRY_MAIN) != 0)
-		return;
+	s->ask = a;
 	p->also = shelve;
-	p->ahead = read_ahead;
+	p->ahead = is_main(p) ? read_ahead : NULL;
 	p->also_arg = s;
 }
 
