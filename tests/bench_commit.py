@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import itertools
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -16,18 +17,32 @@ import threading
 import time
 import urllib.parse
 
-from bench_lib import DIR, MOST_SECONDS, RUNS, SIZE, Broken, Hubd, best, free_port, in_turns, processes, row, speed, timed, wait_until, \
-    write_random
+from bench_lib import DIR, MOST_SECONDS, RUNS, SIZE, Broken, Hubd, best, drop_pages, free_port, processes, row, speed, timed, wait_until, \
+    warm_pages, write_random
 
 SMALL = 200                 # commits of one file, of which the median and the 99th count
 FILES_A_FOLDER = 1000
 LARGE = 25_000
 AT_ONCE = 8
 WRITERS, EACH = 32, 50
+# By huggingface_hub: the whole of it to the hub; then what it does for an upload, to a plain server. Both tell how long
+# the bytes took alone: its start and its digest of the file are before them.
 SENDER = """
-import sys
-from huggingface_hub import HfApi
-HfApi(sys.argv[1], token=sys.argv[2]).upload_file(path_or_fileobj=sys.argv[3], path_in_repo="model.safetensors", repo_id=sys.argv[4])
+import sys, time
+from huggingface_hub import CommitOperationAdd, HfApi, lfs
+url, path, token, repo = sys.argv[1:]
+send = lfs._upload_single_part
+def timed(*args, **more):
+    start = time.monotonic()
+    send(*args, **more)
+    print(time.monotonic() - start)
+lfs._upload_single_part = timed
+if token:
+    HfApi(url, token=token).upload_file(path_or_fileobj=path, path_in_repo="model.safetensors", repo_id=repo)
+else:
+    operation = CommitOperationAdd("model.safetensors", path)
+    operation.upload_info.sha256
+    lfs._upload_single_part(operation, url)
 """
 NGINX = """
 {user}daemon off; worker_processes 2; pid {dir}/nginx.pid; error_log {dir}/nginx.err;
@@ -214,31 +229,50 @@ def start_dav():
     return process, port
 
 
+def touch_memory():
+    """A virtual machine gets memory it never had from its host, page by page: that is no part of who comes first."""
+    with mmap.mmap(-1, 6 * SIZE) as memory:
+        for at in range(0, len(memory), mmap.PAGESIZE):
+            memory[at] = 1
+
+
 def one_upload(hubd):
     """By the client, which digests the file first, as the hub does while it comes."""
     writer, path, numbers = Writer(hubd, "upload"), DIR / "upload", itertools.count()
     write_random(path, SIZE)
     nginx, port = start_dav()
+    plain = f"http://127.0.0.1:{port}/file"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
     env = clean | {"HF_HUB_DISABLE_XET": "1", "HF_HOME": str(DIR / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
-    def ours():
-        done = subprocess.run([sys.executable, "-c", SENDER, hubd.url, writer.token, path, writer.name], env=env, capture_output=True, text=True,
-                              timeout=MOST_SECONDS)
+    def client(url, *more):
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", SENDER, url, path, *more], env=env, capture_output=True, text=True, timeout=MOST_SECONDS)
         if done.returncode != 0:
             raise Broken(done.stderr[-500:])
-
-    def curl():
-        (DIR / "dav/file").unlink(missing_ok=True)
-        return timed("curl", "-sfT", path, f"http://127.0.0.1:{port}/file")
+        return time.monotonic() - start, float(done.stdout.split()[-1])
 
     def before():
+        (DIR / "dav/file").unlink(missing_ok=True)
         with open(path, "r+b") as f:        # the hub has those of the last run
             f.write(b"%016d" % next(numbers))
-        os.sync()
-    hub, dav = in_turns(lambda: took(ours), curl, before)
-    row("upload by huggingface_hub / curl -T to nginx dav", speed(hub), speed(dav), at_least=0.7, best=best(hub, dav),
-        commands=["upload_file of huggingface_hub, its start included", "curl -T FILE http://nginx/file"])
+        drop_pages(path)
+        warm_pages(path)
+
+    touch_memory()
+    sides = (lambda: client(hubd.url, writer.token, writer.name)), (lambda: client(plain, "", "")), (lambda: timed("curl", "-sfT", path, plain))
+    turns = [[] for _ in sides]
+    for _ in range(2 * RUNS - 1):
+        for side, answers in zip(sides, turns):
+            before()
+            answers.append(side())
+    (hub, bytes_hub), (dav, bytes_dav), curl = zip(*turns[0]), zip(*turns[1]), turns[2]
+    row("bytes of an upload by huggingface_hub / curl -T to nginx dav", speed(bytes_hub), speed(curl), at_least=0.7, best=best(bytes_hub, curl),
+        commands=["the PUT of upload_file of huggingface_hub", f"curl -T FILE {plain}"])
+    row("  its start, its digest and the commit included", speed(hub), speed(curl), best=best(hub, curl))
+    row("upload by huggingface_hub / the same to nginx dav", speed(hub), speed(dav), at_least=0.7, best=best(hub, dav),
+        commands=["upload_file of huggingface_hub", f"its digest and its PUT to {plain}"])
+    row("  bytes alone", speed(bytes_hub), speed(bytes_dav), best=best(bytes_hub, bytes_dav))
     processes.stop(nginx)
     path.unlink()
     shutil.rmtree(DIR / "dav")

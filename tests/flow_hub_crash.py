@@ -34,8 +34,8 @@ def sha256(data):
 class Lives:
     """Hubs on one data directory, each until it is killed."""
 
-    def __init__(self, hub, tmp_path, torn):
-        self.hub, self.tmp, self.torn, self.below = hub, tmp_path, torn, "data"
+    def __init__(self, hub, tmp_path, torn, args=()):
+        self.hub, self.tmp, self.torn, self.args, self.below = hub, tmp_path, torn, args, "data"
         self.count, self.h, self.died, self.replays = tmp_path / "count", None, 0, 0
         self.count.write_bytes(bytes(8))
 
@@ -46,7 +46,7 @@ class Lives:
         if self.h is None:
             env = {"LD_PRELOAD": SHIM, "CRASH_DIR": self.tmp / self.below, "CRASH_AT": FAR, "CRASH_COUNT": self.count}
             self.set(0)
-            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB"],
+            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB", *self.args],
                           env=env | ({"CRASH_TORN": 1} if self.torn else {}))
             self.replays += self.h.logged("recorded what a hub that was killed could not")
             assert not self.h.logged("were put into the catalogue anew"), "a kill left lists that told another thing"
@@ -442,4 +442,73 @@ def test_a_change_and_its_record_are_never_parted(hub, tmp_path, kind, torn):
         a_try(lives, kind, next(numbers), at)
     lives.end()
     print(f"{total} changes, {len(points)} cuts, {lives.died} deaths, {lives.replays} starts that recorded what was owed")
+    assert lives.died > len(points) * 0.5
+
+
+class Collected:
+    """A repository some of which nobody needs any more: all of its own file, of a branch that went, of an upload without a commit."""
+
+    def __init__(self, h, i):
+        self.h, self.kept, self.gone, self.stray = h, *(noise(3 * i + n) for n in range(3))
+        self.repo = Repo(h, f"admin/c{i}", h.admin_token)
+        self.repo.send(self.kept)
+        self.repo.done(lfs("w.bin", self.kept), put("a.txt", b"a%d" % i))
+        self.repo.ask(f"{self.repo.api}/branch/side", "POST")
+        self.repo.send(self.gone)
+        self.repo.done(lfs("s.bin", self.gone), put("s.txt", b"s%d" % i), branch="side")
+        self.repo.send(self.stray)
+        self.repo.ask(f"{self.repo.api}/branch/side", "DELETE")
+        self.tree, self.log = self.repo.tree(), self.repo.log()
+
+    def collect(self):
+        """What a run told at its end."""
+        job = self.h.ask("/api/admin/v1/collect", "POST", "{}", self.h.admin_token, Content_Type="application/json").json["id"]
+        ended = lambda: self.h.ask(f"/api/admin/v1/jobs/{job}", token=self.h.admin_token).json["state"] not in ("queued", "running")
+        assert eventually(ended, 20)
+        return self.h.ask("/api/admin/v1/collect", token=self.h.admin_token).json
+
+    def blobs(self):
+        """Which of the three there are files of."""
+        names = {p.name for p in (self.h.data / "own/blobs").glob("*/*")}
+        return {part for part in ("kept", "gone", "stray") if sha256(getattr(self, part)) in names}
+
+    def is_whole(self):
+        assert self.repo.tree() == self.tree and self.repo.log() == self.log
+        return self.repo.read("w.bin") == self.kept and "kept" in self.blobs()
+
+    def live(self, h):
+        """In the life that follows."""
+        self.h = self.repo.hubd = h
+
+
+def a_collection(lives, i, at):
+    """One run of the collector that is cut at that change of a file, and one in the next life. How many changes there were."""
+    some = Collected(lives.up(), i)
+    assert some.blobs() == {"kept", "gone", "stray"}
+    heard = lives.during(at, some.collect) if at else (lives.set(0), some.collect())[1]
+    changes = lives.changes()
+    some.live(lives.up())
+    assert some.is_whole(), f"cut at {at}"
+    assert heard is NEVER or heard["complete"] and some.blobs() == {"kept"}
+    told = some.collect()
+    assert told["complete"] and some.is_whole() and some.blobs() == {"kept"}, f"cut at {at}: {told}"
+    assert (told["blobs"], told["left_alone"], told["mended"]) == (0, 0, 0) if heard is not NEVER else told["blobs"] <= 3, told
+    # What was begun and cut is begun again: nothing is left for a third, and who comes with the same bytes brings them.
+    assert all(some.collect()[what] == 0 for what in ("blobs", "objects", "uploads", "mended"))
+    assert some.repo.send(some.stray) and not some.repo.send(some.kept)
+    assert some.repo.done(lfs("t.bin", some.stray)) and some.repo.read("t.bin") == some.stray
+    return changes
+
+
+@pytest.mark.parametrize("torn", [False, True] if not POINTS else [False], ids=lambda torn: "half done" if torn else "not begun")
+def test_a_collector_that_is_cut_takes_nothing_that_is_reached_and_leaves_nothing_that_is_not(hub, tmp_path, torn):
+    print(f"seed {SEED}")
+    lives, numbers = Lives(hub, tmp_path, torn, ["--collect-grace=0"]), itertools.count()
+    total = a_collection(lives, next(numbers), 0)
+    assert total > 5 and lives.died == 0
+    points = range(1, total + 1) if not POINTS else sorted(random.Random(f"{SEED} collect").sample(range(1, total + 1), POINTS))
+    for at in points:
+        a_collection(lives, next(numbers), at)
+    lives.end()
+    print(f"{total} changes, {len(points)} cuts, {lives.died} deaths")
     assert lives.died > len(points) * 0.5

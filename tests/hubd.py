@@ -37,10 +37,10 @@ class Answer(types.SimpleNamespace):
 class Hubd:
     """matrixhubd on a data directory and a port of its own; made, it answers. upstream: a Hub, a URL, or a list of them."""
 
-    def __init__(self, tmp, upstream=(), data=None, args=(), timeout=5, env=None):
+    def __init__(self, tmp, upstream=(), data=None, args=(), timeout=5, env=None, port=None):
         base = pathlib.Path(tempfile.mkdtemp(prefix="hubd-", dir=tmp))
         self.data = pathlib.Path(data) if data else base / "data"
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         hubs = upstream if isinstance(upstream, (list, tuple)) else [upstream]
         self.argv = [str(HUBD), f"--data={self.data}", f"--listen=127.0.0.1:{self.port}", "--cache-min-free=0",

@@ -9,13 +9,13 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
-#include "tests/grown_repo.h"
+#include "tests/history.h"
 
 #define COPY_UID "bbbbbbbbbbbbbbbbbbbbbbbb"
 #define PULL "refs/pr/1"
-
-static const struct grown_file plain = { "a.txt", "plain", false }, large = { "b", "large", true },
-			       proposed = { "c", "proposed", true };
+#define PLAIN "a.txt=plain"
+#define LARGE "b#large"
+#define PROPOSED "c#proposed"
 
 struct copied {
 	char commit[COMMIT_HEX + 1];
@@ -47,18 +47,18 @@ static int copy(struct hub_db *h, char ret[static COMMIT_HEX + 1])
 static void grow(struct hub_db *h, char first[static COMMIT_HEX + 1],
 		 char second[static COMMIT_HEX + 1], char third[static COMMIT_HEX + 1])
 {
-	grown_repo_commit(h, REGISTRY_MAIN, &plain, first);
-	grown_repo_commit(h, REGISTRY_MAIN, &large, second);
+	history_commit(h, REGISTRY_MAIN, PLAIN, first);
+	history_commit(h, REGISTRY_MAIN, LARGE, second);
 	assert_int_equal(tagged_repo_move(h, "refs/tags/v1", first), 0);
 	assert_int_equal(tagged_repo_move(h, PULL, second), 0);
-	grown_repo_commit(h, PULL, &proposed, third);
+	history_commit(h, PULL, PROPOSED, third);
 }
 
 static void assert_at(struct hub_db *h, const char *ref, const char *commit)
 {
 	char at[COMMIT_HEX + 1];
 
-	grown_repo_at(h, COPY_UID, ref, at);
+	history_at(h, COPY_UID, ref, at);
 	assert_string_equal(at, commit);
 }
 
@@ -73,9 +73,9 @@ static void a_copy_has_what_branches_and_tags_reach_and_no_pull_request(void **s
 	assert_at(h, REGISTRY_MAIN, two);
 	assert_at(h, "refs/tags/v1", one);
 	assert_at(h, PULL, "");
-	assert_true(grown_repo_has(h, COPY_UID, &plain) && grown_repo_has(h, COPY_UID, &large));
-	assert_false(grown_repo_has(h, COPY_UID, &proposed));
-	assert_true(grown_repo_has(h, TAGGED_UID, &proposed));
+	assert_true(history_has(h, COPY_UID, PLAIN) && history_has(h, COPY_UID, LARGE));
+	assert_false(history_has(h, COPY_UID, PROPOSED));
+	assert_true(history_has(h, TAGGED_UID, PROPOSED));
 }
 
 static void what_a_branch_reaches_as_well_is_copied(void **state)
@@ -87,7 +87,7 @@ static void what_a_branch_reaches_as_well_is_copied(void **state)
 	assert_int_equal(tagged_repo_move(h, "refs/heads/tried", three), 0);
 	assert_int_equal(copy(h, at), 0);
 	assert_at(h, "refs/heads/tried", three);
-	assert_true(grown_repo_has(h, COPY_UID, &proposed));
+	assert_true(history_has(h, COPY_UID, PROPOSED));
 }
 
 static void what_has_no_main_branch_is_not_copied(void **state)
@@ -95,12 +95,12 @@ static void what_has_no_main_branch_is_not_copied(void **state)
 	char one[COMMIT_HEX + 1], at[COMMIT_HEX + 1];
 	struct hub_db *h = *state;
 
-	grown_repo_commit(h, "refs/heads/side", &plain, one);
+	history_commit(h, "refs/heads/side", PLAIN, one);
 	assert_int_equal(copy(h, at), ERR_NOREV);
-	assert_false(grown_repo_has(h, COPY_UID, &plain));
+	assert_false(history_has(h, COPY_UID, PLAIN));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, grown_repo_setup, grown_repo_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

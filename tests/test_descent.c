@@ -86,6 +86,7 @@ static void a_model_is_followed_to_what_it_was_made_from_and_to_what_was_made_fr
 		{ "Acme/tuned", "up/Base", "finetune", true },
 		{ "acme/small", "acme/TUNED", "quantized", true },
 		{ "bob/other", "up/base", "adapter", true },
+		{ "bob/longer", "up/base2", "adapter", true },
 		{ "bob/alone", NULL, NULL, true },
 		{ NULL, NULL, NULL, false },
 	};

@@ -125,7 +125,7 @@ static void who_has_heard_enough_hears_no_more(void **state)
 	assert_int_equal(a.count, 1);
 }
 
-#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, hub_db_teardown)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

@@ -51,7 +51,7 @@ static struct asked part(struct hub_db *h, const char *base, const char *ours, c
 	struct asked a = { .of = { .uid = HISTORY_UID } };
 
 	history_commit(h, REGISTRY_MAIN, base, a.of.base);
-	history_ref(h, DEV, a.of.base);
+	assert_int_equal(tagged_repo_move(h, DEV, a.of.base), 0);
 	memcpy(a.of.ours, a.of.base, sizeof(a.of.ours));
 	if (ours)
 		history_commit(h, REGISTRY_MAIN, ours, a.of.ours);
@@ -192,7 +192,7 @@ static void a_file_that_is_damaged_is_not_one_that_was_deleted_for_good(void **s
 	check_damaged(h, &a, a.file);
 }
 
-#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, hub_db_teardown)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

@@ -104,38 +104,12 @@ static void terms_that_begin_alike_are_others(void **state)
 	assert_string_equal(buf_str(&got), "a ab ");
 }
 
-static void sets_are_joined_kept_and_dropped(void **state UNUSED)
-{
-	struct numberset a = { 0 }, b = { 0 };
-	uint32_t at = 0;
-
-	assert_false(numberset_next(&a, &at));
-	for (uint32_t i = 0; i < 300; i += 3)
-		assert_int_equal(numberset_add(&a, i), 0);
-	for (uint32_t i = 0; i < 900; i += 2)
-		assert_int_equal(numberset_add(&b, i), 0);
-	numberset_keep(&a, &b);
-	assert_int_equal(numberset_size(&a), 50);
-	at = 1;
-	assert_true(numberset_next(&a, &at) && at == 6);
-	assert_int_equal(numberset_join(&a, &b), 0);
-	assert_int_equal(numberset_size(&a), 450);
-	at = 299;
-	assert_true(numberset_next(&a, &at) && at == 300);
-	numberset_drop(&a, &b);
-	assert_int_equal(numberset_size(&a), 0);
-	assert_false(numberset_next(&a, &at));
-	numberset_fini(&a);
-	numberset_fini(&b);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hub_db_setup, hub_db_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_term_has_the_numbers_that_were_put_under_it),
 		TEST(terms_that_begin_alike_are_others),
-		cmocka_unit_test(sets_are_joined_kept_and_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,12 +11,13 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
-#include "tests/grown_repo.h"
+#include "tests/history.h"
 
 #define TAG "refs/tags/v1"
-
-static const struct grown_file plain = { "a.txt", "plain", false }, one = { "dir/x", "one", true },
-			       two = { "y", "two", true };
+#define PLAIN "a.txt=plain"
+#define ONE "dir/x#one"
+#define ONE_TEXT "one"
+#define TWO "y#two"
 
 struct asked {
 	struct purge p;
@@ -33,7 +34,7 @@ static int purge_in(struct db_txn *t, void *arg)
 }
 
 /* A file goes; *ret tells what came of it. */
-static int purge(struct hub_db *h, const struct grown_file *f, bool rewrite, struct purge *ret)
+static int purge(struct hub_db *h, const char *text, bool rewrite, struct purge *ret)
 {
 	struct asked q = {
 		.p = { .uid = TAGGED_UID, .count = 1, .rewrite = rewrite, .user = "ann" }
@@ -41,7 +42,7 @@ static int purge(struct hub_db *h, const struct grown_file *f, bool rewrite, str
 	int r;
 
 	q.p.sha256 = q.sum;
-	grown_repo_sum(f->text, q.sum);
+	history_sum(text, q.sum);
 	r = db_write(h->db, purge_in, &q);
 	assert_int_equal(r == ERR_TAG_LOCKED, q.why.len > 0);
 	*ret = q.p;
@@ -73,9 +74,9 @@ static bool is_listed(struct hub_db *h, const char *line)
 static void grow(struct hub_db *h, char first[static COMMIT_HEX + 1],
 		 char last[static COMMIT_HEX + 1])
 {
-	grown_repo_commit(h, REGISTRY_MAIN, &plain, first);
-	grown_repo_commit(h, REGISTRY_MAIN, &one, last);
-	grown_repo_commit(h, REGISTRY_MAIN, &two, last);
+	history_commit(h, REGISTRY_MAIN, PLAIN, first);
+	history_commit(h, REGISTRY_MAIN, ONE, last);
+	history_commit(h, REGISTRY_MAIN, TWO, last);
 	assert_int_equal(tagged_repo_move(h, TAG, last), 0);
 }
 
@@ -83,7 +84,7 @@ static void assert_at(struct hub_db *h, const char *ref, const char *commit, boo
 {
 	char at[COMMIT_HEX + 1];
 
-	grown_repo_at(h, TAGGED_UID, ref, at);
+	history_at(h, TAGGED_UID, ref, at);
 	assert_int_equal(strcmp(at, commit) == 0, is);
 }
 
@@ -92,7 +93,7 @@ static int find_gone(struct db_txn *t, void *arg)
 	CLEANUP(buf_free) struct buf text = { 0 };
 	struct manifest_file f, gone;
 	uint8_t id[GIT_ID];
-	int r = git_pointer_print(arg, strlen(one.text), &text);
+	int r = git_pointer_print(arg, strlen(ONE_TEXT), &text);
 
 	if (r == 0)
 		r = digest_git_object("blob", buf_str(&text), text.len, id);
@@ -101,7 +102,7 @@ static int find_gone(struct db_txn *t, void *arg)
 	if (r < 0)
 		return r;
 	assert_memory_equal(gone.digest, arg, 32);
-	assert_int_equal(gone.size, strlen(one.text));
+	assert_int_equal(gone.size, strlen(ONE_TEXT));
 	return registry_file(t, TAGGED_UID, id, &f) == -ENOENT ? 0 : -EEXIST;
 }
 
@@ -124,17 +125,17 @@ static void without_rewriting_commits_stay_and_the_file_is_gone(void **state)
 	uint8_t sum[32];
 
 	grow(h, first, last);
-	grown_repo_sum(one.text, sum);
+	history_sum(ONE_TEXT, sum);
 	assert_int_equal(db_read(h->db, find_gone, sum), -ENOENT);
-	assert_int_equal(purge(h, &one, false, &told), 0);
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), 0);
 	assert_int_equal(told.files, 1);
 	assert_int_equal(told.commits, 0);
 	assert_at(h, REGISTRY_MAIN, last, true);
 	assert_at(h, TAG, last, true);
-	assert_false(grown_repo_has(h, TAGGED_UID, &one) || is_listed(h, "dir/x"));
-	assert_true(grown_repo_has(h, TAGGED_UID, &two) && is_listed(h, "y refs"));
+	assert_false(history_has(h, TAGGED_UID, ONE) || is_listed(h, "dir/x"));
+	assert_true(history_has(h, TAGGED_UID, TWO) && is_listed(h, "y refs"));
 	assert_int_equal(db_read(h->db, find_gone, sum), 0);
-	assert_int_equal(purge(h, &one, false, &told), 0); /* it is gone */
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), 0); /* it is gone */
 	assert_int_equal(told.files, 0);
 }
 
@@ -146,15 +147,15 @@ static void with_rewriting_refs_follow_the_commits_that_had_it(void **state)
 
 	grow(h, first, last);
 	assert_int_equal(tagged_repo_move(h, "refs/heads/old", first), 0);
-	assert_int_equal(purge(h, &one, true, &told), 0);
+	assert_int_equal(purge(h, ONE_TEXT, true, &told), 0);
 	assert_int_equal(told.files, 1);
 	assert_int_equal(told.commits, 2);
 	assert_at(h, REGISTRY_MAIN, last, false);
-	grown_repo_at(h, TAGGED_UID, REGISTRY_MAIN, main_at);
+	history_at(h, TAGGED_UID, REGISTRY_MAIN, main_at);
 	assert_at(h, TAG, main_at, true);
 	assert_at(h, "refs/heads/old", first, true); /* it was made before that came */
-	assert_false(grown_repo_has(h, TAGGED_UID, &one));
-	assert_true(grown_repo_has(h, TAGGED_UID, &two) && grown_repo_has(h, TAGGED_UID, &plain));
+	assert_false(history_has(h, TAGGED_UID, ONE));
+	assert_true(history_has(h, TAGGED_UID, TWO) && history_has(h, TAGGED_UID, PLAIN));
 }
 
 static void a_file_of_a_locked_tag_stays_either_way(void **state)
@@ -165,16 +166,16 @@ static void a_file_of_a_locked_tag_stays_either_way(void **state)
 
 	grow(h, first, last);
 	assert_int_equal(tagged_repo_lock(h, "v1"), 0);
-	assert_int_equal(purge(h, &one, false, &told), ERR_TAG_LOCKED);
-	assert_int_equal(purge(h, &one, true, &told), ERR_TAG_LOCKED);
-	assert_true(grown_repo_has(h, TAGGED_UID, &one));
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), ERR_TAG_LOCKED);
+	assert_int_equal(purge(h, ONE_TEXT, true, &told), ERR_TAG_LOCKED);
+	assert_true(history_has(h, TAGGED_UID, ONE));
 	assert_at(h, REGISTRY_MAIN, last, true);
 	assert_int_equal(tagged_repo_release(h, "v1"), 0);
-	assert_int_equal(purge(h, &one, true, &told), 0);
-	assert_false(grown_repo_has(h, TAGGED_UID, &one));
+	assert_int_equal(purge(h, ONE_TEXT, true, &told), 0);
+	assert_false(history_has(h, TAGGED_UID, ONE));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, grown_repo_setup, grown_repo_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

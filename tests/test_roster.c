@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/catalogue/catalogue.h"
+#include "admin/catalogue/finding.h"
 #include "daemon/base/clock.h"
 #include "tests/hub_db.h"
 #include "tests/seeded_node.h"
@@ -119,16 +119,16 @@ static int count_one(void *arg, const struct catalogue_entry *e)
 static int find(struct db_txn *t, void *arg)
 {
 	CLEANUP(buf_free) struct buf terms = { 0 };
-	struct catalogue_query q = { .terms = &terms,
-				     .parameters_min = -1,
-				     .parameters_max = HUGE_VAL,
-				     .sort = CATALOGUE_NUMBERS,
-				     .sees_all = true };
+	struct finding_query q = { .terms = &terms,
+				   .parameters_min = -1,
+				   .parameters_max = HUGE_VAL,
+				   .sort = CATALOGUE_NUMBERS,
+				   .sees_all = true };
 	struct tagged *g = arg;
 	uint64_t reads = 0;
 
 	term_add(&terms, TERM_TAG, g->tag, strlen(g->tag));
-	return catalogue_find(t, &q, count_one, g, &reads);
+	return finding_each(t, &q, count_one, g, &reads);
 }
 
 static size_t tagged(struct world *w, const char *tag)

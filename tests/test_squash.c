@@ -10,9 +10,10 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
-#include "tests/grown_repo.h"
+#include "tests/history.h"
 
-static const struct grown_file a = { "a.txt", "one", false }, b = { "dir/b", "two", true };
+#define A "a.txt=one"
+#define B "dir/b#two"
 
 struct asked {
 	struct squash s;
@@ -79,10 +80,10 @@ static void a_history_becomes_one_commit_that_holds_what_it_held_last(void **sta
 	struct hub_db *h = *state;
 	struct told before, after;
 
-	grown_repo_commit(h, REGISTRY_MAIN, &a, one);
-	grown_repo_commit(h, REGISTRY_MAIN, &b, two);
+	history_commit(h, REGISTRY_MAIN, A, one);
+	history_commit(h, REGISTRY_MAIN, B, two);
 	assert_int_equal(squash(h, REGISTRY_MAIN, now), 0);
-	grown_repo_at(h, TAGGED_UID, REGISTRY_MAIN, at);
+	history_at(h, TAGGED_UID, REGISTRY_MAIN, at);
 	assert_string_equal(at, now);
 	before = tell(h, two); /* it is there still: the collector spares it for a while */
 	after = tell(h, now);
@@ -98,15 +99,15 @@ static void other_refs_keep_the_history_they_have(void **state)
 	char one[COMMIT_HEX + 1], two[COMMIT_HEX + 1], now[COMMIT_HEX + 1], at[COMMIT_HEX + 1];
 	struct hub_db *h = *state;
 
-	grown_repo_commit(h, REGISTRY_MAIN, &a, one);
-	grown_repo_commit(h, REGISTRY_MAIN, &b, two);
+	history_commit(h, REGISTRY_MAIN, A, one);
+	history_commit(h, REGISTRY_MAIN, B, two);
 	assert_int_equal(tagged_repo_move(h, "refs/heads/side", two), 0);
 	assert_int_equal(tagged_repo_move(h, "refs/tags/v1", two), 0);
 	assert_int_equal(tagged_repo_lock(h, "v1"), 0); /* the tag stays: that is no harm to it */
 	assert_int_equal(squash(h, REGISTRY_MAIN, now), 0);
-	grown_repo_at(h, TAGGED_UID, "refs/heads/side", at);
+	history_at(h, TAGGED_UID, "refs/heads/side", at);
 	assert_string_equal(at, two);
-	grown_repo_at(h, TAGGED_UID, "refs/tags/v1", at);
+	history_at(h, TAGGED_UID, "refs/tags/v1", at);
 	assert_string_equal(at, two);
 	assert_string_not_equal(now, two);
 }
@@ -116,14 +117,14 @@ static void a_ref_that_is_not_there_or_is_locked_is_not_squashed(void **state)
 	char one[COMMIT_HEX + 1], now[COMMIT_HEX + 1];
 	struct hub_db *h = *state;
 
-	grown_repo_commit(h, REGISTRY_MAIN, &a, one);
+	history_commit(h, REGISTRY_MAIN, A, one);
 	assert_int_equal(squash(h, "refs/heads/none", now), ERR_NOREV);
 	assert_int_equal(tagged_repo_move(h, "refs/tags/v1", one), 0);
 	assert_int_equal(tagged_repo_lock(h, "v1"), 0);
 	assert_int_equal(squash(h, "refs/tags/v1", now), ERR_TAG_LOCKED);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, grown_repo_setup, grown_repo_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

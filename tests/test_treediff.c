@@ -148,7 +148,7 @@ static void what_lies_by_a_path_is_found(void **state)
 	assert_int_equal(look(h, one, "a/b"), -ENOTDIR);
 }
 
-#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, hub_db_teardown)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

@@ -108,7 +108,7 @@ static void each_object_is_met_once_in_the_first_commit_that_has_it(void **state
 	struct hub_db *h = *state;
 
 	history_commit(h, REGISTRY_MAIN, "a=1 d/b=2", one);
-	history_ref(h, DEV, one);
+	assert_int_equal(tagged_repo_move(h, DEV, one), 0);
 	history_commit(h, REGISTRY_MAIN, "a=5 same=1", two);
 	history_commit(h, DEV, "c=3 d/e=4", dev);
 	assert_int_equal(db_read(h->db, walk, &heard), 0);
@@ -135,7 +135,7 @@ static void what_no_ref_leads_to_is_not_met(void **state)
 	assert_string_equal(buf_str(&none.commits), "");
 	history_commit(h, REGISTRY_MAIN, "a=1", one);
 	history_commit(h, REGISTRY_MAIN, "a=2", two);
-	history_ref(h, REGISTRY_MAIN, one);
+	assert_int_equal(tagged_repo_move(h, REGISTRY_MAIN, one), 0);
 	assert_int_equal(db_read(h->db, walk, &heard), 0);
 	check(&heard.commits, (const char *const[][2]){ { one, REGISTRY_MAIN }, { NULL } });
 }
@@ -147,7 +147,7 @@ static void what_only_a_ref_leads_to_that_is_not_followed_is_not_met(void **stat
 	struct hub_db *h = *state;
 
 	history_commit(h, REGISTRY_MAIN, "a=1", one);
-	history_ref(h, DEV, one);
+	assert_int_equal(tagged_repo_move(h, DEV, one), 0);
 	history_commit(h, DEV, "b=2", dev);
 	assert_int_equal(db_read(h->db, walk_main, &heard), 0);
 	check(&heard.commits, (const char *const[][2]){ { one, REGISTRY_MAIN }, { NULL } });
@@ -182,7 +182,7 @@ static void a_tree_that_is_lost_is_missed_by_who_looks_into_it(void **state)
 	assert_int_equal(db_read(h->db, walk_commits, &heard), ERR_CORRUPT);
 }
 
-#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, hub_db_teardown)
+#define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, tagged_repo_teardown)
 
 int main(void)
 {

@@ -6,7 +6,6 @@
 #ifndef MATRIXFS_CATALOGUE_H
 #define MATRIXFS_CATALOGUE_H
 
-#include "admin/catalogue/numberset.h"
 #include "admin/catalogue/terms.h"
 #include "admin/db.h"
 #include "daemon/model/repo_id.h"
@@ -59,40 +58,10 @@ typedef int (*catalogue_fn)(void *arg, const struct catalogue_entry *e);
 /* Calls fn for each, by kind and name, until it returns non-zero, and returns that. */
 MUST_USE int catalogue_each(struct db_txn *t, catalogue_fn fn, void *arg);
 
-/* Which are looked for. */
-struct catalogue_query {
-	enum repo_type type;
-	const struct buf *terms; /* lines: all of them are wanted; in small letters */
-	const struct buf *names; /* texts, each with its NUL, that the name holds in any case */
-	double parameters_min, parameters_max;
-	enum catalogue_number sort; /* CATALOGUE_NUMBERS: by name */
-	bool ascending;             /* else the largest come first; those of one number by name */
-	/* Behind this one they begin, if there is a name. */
-	double after_number;
-	const char *after_name;
-	/* Of the hidden ones only those under these terms, and these; unless all are wanted. */
-	bool sees_all;
-	const struct buf *seen_terms; /* lines */
-	const struct repo_id *seen;
-	size_t seen_count;
-};
-
-/* Calls fn for each that is found, in order, until it returns non-zero, and returns that. *reads
- * grows by the rows that took. */
-MUST_USE int catalogue_find(struct db_txn *t, const struct catalogue_query *q, catalogue_fn fn,
-			    void *arg, uint64_t *reads);
 /* "lastModified" and the like, as clients call it; and the number of that name, or
  * CATALOGUE_NUMBERS. */
 const char *catalogue_number_name(enum catalogue_number which);
 enum catalogue_number catalogue_number_of(const char *name);
-
-/* Calls fn for each model that names this one as its base, by name; and the text of each model's
- * name that this one names as its base. Until it returns non-zero, which is returned. Who may see
- * them is to be asked. */
-typedef int (*catalogue_name_fn)(void *arg, const char *name);
-MUST_USE int catalogue_children(struct db_txn *t, const char *name, catalogue_fn fn, void *arg);
-MUST_USE int catalogue_bases(struct db_txn *t, const struct repo_id *id, catalogue_name_fn fn,
-			     void *arg);
 
 typedef int (*catalogue_term_fn)(void *arg, const char *text, size_t len);
 /* Calls fn for the text of each term of a kind that a repository of that type has, and that begins

@@ -2,10 +2,12 @@
 #include "admin/catalogue/descent.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "admin/catalogue/finding.h"
 #include "daemon/base/jdoc.h"
 
 /* Names in the order in which they were reached, each once. */
@@ -116,9 +118,25 @@ static int take_child(void *arg, const struct catalogue_entry *e)
 	return r < 0 ? r : reach(w, e->id.name, jval_get_str(bases, "relation"));
 }
 
+/* A card says it, so it is among the tags. */
 static int look_down(struct walk *w)
 {
-	return catalogue_children(w->txn, w->list[w->at].id.name, take_child, w);
+	CLEANUP(buf_free) struct buf terms = { 0 }, tag = { 0 };
+	const struct finding_query q = {
+		.type = REPO_MODEL,
+		.terms = &terms,
+		.parameters_min = -1,
+		.parameters_max = HUGE_VAL,
+		.sort = CATALOGUE_NUMBERS,
+		.sees_all = true,
+	};
+	uint64_t reads = 0;
+
+	buf_printf(&tag, "base_model:%s", w->list[w->at].id.name);
+	term_add(&terms, TERM_TAG, buf_str(&tag), tag.len);
+	if (tag.failed || terms.failed)
+		return -ENOMEM;
+	return terms.len ? finding_each(w->txn, &q, take_child, w, &reads) : 0;
 }
 
 /* ---- all of it ---- */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is found by its terms is a set of numbers. If they are few each is looked at, and put in
  * order; else the order is followed, and whoever is not in the set is passed over. */
+#include "admin/catalogue/finding.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/catalogue/numberset.h"
 #include "admin/catalogue/postings.h"
 #include "admin/catalogue/rows.h"
 #include "daemon/base/err.h"
@@ -18,7 +21,7 @@
 /* One question on its way. */
 struct finding {
 	struct db_txn *t;
-	const struct catalogue_query *q;
+	const struct finding_query *q;
 	catalogue_fn fn;
 	void *arg;
 	uint64_t reads;
@@ -95,7 +98,7 @@ static int narrow_by_names(struct finding *f)
 	return r < 0 ? r : narrow_by_terms(f, &pieces);
 }
 
-static bool counts_parameters(const struct catalogue_query *q)
+static bool counts_parameters(const struct finding_query *q)
 {
 	return q->parameters_min >= 0 || q->parameters_max < HUGE_VAL;
 }
@@ -143,7 +146,7 @@ static int find_hidden(struct finding *f)
 
 /* ---- one of them ---- */
 
-static bool has_names(const struct catalogue_query *q, const char *name)
+static bool has_names(const struct finding_query *q, const char *name)
 {
 	const char *want = NULL;
 
@@ -158,7 +161,7 @@ static bool is_meant(const struct finding *f, uint32_t number)
 	return !f->narrowed || numberset_has(&f->wanted, number);
 }
 
-static bool is_wanted(const struct catalogue_query *q, const struct catalogue_entry *e)
+static bool is_wanted(const struct finding_query *q, const struct catalogue_entry *e)
 {
 	double parameters = e->numbers[CATALOGUE_PARAMETERS];
 
@@ -206,7 +209,7 @@ static int pass(void *arg, struct db_key key, const char *val, size_t len)
 	return has_names(f->q, name) ? pass_head(f, number) : 0;
 }
 
-static struct db_key after_of(const struct catalogue_query *q, char room[static ROWS_KEY_MAX])
+static struct db_key after_of(const struct finding_query *q, char room[static ROWS_KEY_MAX])
 {
 	if (!q->after_name || !*q->after_name || strlen(q->after_name) > REPO_NAME_MAX)
 		return (struct db_key){ 0 };
@@ -310,8 +313,8 @@ static int narrow_to_all(struct finding *f)
 	return r;
 }
 
-int catalogue_find(struct db_txn *t, const struct catalogue_query *q, catalogue_fn fn, void *arg,
-		   uint64_t *reads)
+int finding_each(struct db_txn *t, const struct finding_query *q, catalogue_fn fn, void *arg,
+		 uint64_t *reads)
 {
 	CLEANUP(finding_fini) struct finding f = { .t = t, .q = q, .fn = fn, .arg = arg };
 	size_t most = FEW + 1;

@@ -201,8 +201,6 @@ static void pack_head(const struct catalogue_entry *e, struct buf *ret)
 
 static int unpack_head(const char *at, size_t len, struct catalogue_entry *ret)
 {
-	char name[REPO_NAME_MAX + 1];
-
 	if (len < HEAD_BYTES + 2 || at[0] != HEAD_FORMAT || len - HEAD_BYTES - 1 > REPO_NAME_MAX)
 		return ERR_CORRUPT;
 	*ret = (struct catalogue_entry){ .hosted = at[1] & HOSTED,
@@ -218,11 +216,10 @@ static int unpack_head(const char *at, size_t len, struct catalogue_entry *ret)
 	memcpy(ret->commit, at + HEAD_BYTES - COMMIT_HEX, COMMIT_HEX);
 	at += HEAD_BYTES;
 	len -= HEAD_BYTES;
-	snprintf(name, sizeof(name), "%.*s", (int)(len - 1), at + 1);
 	if (*at < '0' || *at >= '0' + REPO_TYPE_COUNT)
 		return ERR_CORRUPT;
 	ret->id.type = (enum repo_type)(*at - '0');
-	memcpy(ret->id.name, name, sizeof(name));
+	snprintf(ret->id.name, sizeof(ret->id.name), "%.*s", (int)(len - 1), at + 1);
 	return 0;
 }
 

@@ -72,9 +72,7 @@ static int add(struct db_txn *t, void *arg)
 		return commit_make_first(t, &m->plan, m->commit, &m->why);
 	if (r == 0)
 		r = registry_find(t, m->repo.uid, m->start, m->commit);
-	if (r == 0)
-		r = change(t, m, m->commit);
-	return r == 0 && is_main(m) ? writing_shelved(t, &m->shelf, m->repo.uid) : r;
+	return r < 0 ? r : change(t, m, m->commit);
 }
 
 static int take_away(struct db_txn *t, void *arg)
@@ -101,12 +99,18 @@ static int run(struct move *m, db_fn fn)
 {
 	CLEANUP(buf_free) struct buf note = { 0 };
 	struct writing_act act = { m->act, &m->repo.id, m->commit, m->ref };
-	int r = db_write(writing_db(m->ask, &act), fn, m);
+	const struct writing_change made = { .act = &act,
+					     .fn = fn,
+					     .arg = m,
+					     .type = m->repo.id.type,
+					     .uid = m->repo.uid,
+					     .revision = is_main(m) && !m->empty ? m->start
+										 : NULL };
+	int r = writing_change(m->ask, &made);
 
 	if (r == 0 && m->before[0] &&
 	    buf_printf(&note, "%s, which named %s", m->ref, m->before) == 0)
 		act.note = buf_str(&note);
-
 	if (r == -EEXIST)
 		return writing_refuse(m->ask, &act, 409, "Reference %s already exists", m->ref);
 	if (r == ERR_TAG_LOCKED)
@@ -179,9 +183,7 @@ int branch_add(struct ask *a)
 	m.overwrite = jval_bool(jval_get(jdoc_root(body), "overwrite")) == 1;
 	if (!m.start)
 		m.start = "main";
-	r = m.empty       ? plan_empty(&m)
-	    : is_main(&m) ? writing_ahead(a, m.repo.id.type, m.repo.uid, m.start, &m.shelf)
-			  : 0;
+	r = m.empty ? plan_empty(&m) : 0;
 	return r < 0 ? r : run(&m, add);
 }
 

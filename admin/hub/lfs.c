@@ -284,21 +284,14 @@ static int ask_quota(struct db_txn *t, void *arg)
 /* Before the bytes are sent, rather than after. */
 static int check_quota(struct batch *b)
 {
-	const char *key = repo_key(b->ask->repo);
 	struct demand d = { .asked = &b->asked };
-	char payer[ACCOUNT_NAME_MAX + 1];
-	int r = writing_payer(b->ask, payer);
+	int r = writing_payer(b->ask, d.namespace);
 
-	if (r < 0)
+	if (r >= 0)
+		r = db_read(b->ask->server->rights.db, ask_quota, &d);
+	if (r != ERR_QUOTA)
 		return r;
-	holdings_namespace(key, d.namespace);
-	if (*payer)
-		memcpy(d.namespace, payer, sizeof(payer));
-	r = db_read(b->ask->server->rights.db, ask_quota, &d);
-	if (r == ERR_QUOTA)
-		r = writing_over_quota(b->ask, key, payer);
-	else
-		return r;
+	r = writing_over_quota(b->ask, d.namespace);
 	return r < 0 ? r : REFUSED;
 }
 

@@ -14,6 +14,7 @@
 #include "admin/registry/parts.h"
 #include "admin/registry/renaming.h"
 #include "admin/hub/trace.h"
+#include "admin/registry/holdings.h"
 #include "admin/registry/uploads.h"
 #include "admin/hub/writing.h"
 #include "daemon/base/clock.h"
@@ -281,10 +282,11 @@ static void answer_etag(struct ask *a, const char *etag)
 
 static int refuse_over(struct ask *a, const struct lfs_link *l)
 {
-	char payer[ACCOUNT_NAME_MAX + 1];
+	char payer[ACCOUNT_NAME_MAX + 1], namespace[ACCOUNT_NAME_MAX + 1];
 	int r = find_payer(a, l, payer);
 
-	return r < 0 ? r : writing_over_quota(a, l->repo, payer);
+	holdings_namespace(l->repo, namespace);
+	return r < 0 ? r : writing_over_quota(a, holdings_payer(payer, namespace));
 }
 
 /* What the client did wrong is not answered as a failure of ours: it would try again. */

@@ -46,7 +46,7 @@ static int read_reach(struct listing *l)
 
 /* Of those that were found, on its way. */
 struct finding {
-	const struct catalogue_query *query;
+	const struct finding_query *query;
 	struct shown *found;
 	size_t count, most;
 	uint64_t reads;
@@ -65,7 +65,7 @@ static int find(struct db_txn *t, void *arg)
 	struct finding *f = arg;
 
 	f->count = 0;
-	return catalogue_find(t, f->query, take_found, f, &f->reads);
+	return finding_each(t, f->query, take_found, f, &f->reads);
 }
 
 /* A name that another repository has by now, or none, is told no more. */
@@ -105,7 +105,7 @@ static int add_seen(struct listing *l, struct shown *found, size_t count, struct
 static int look(struct listing *l, size_t most, struct rights_row *rows)
 {
 	struct shown *found = l->page + l->count;
-	struct catalogue_query query = search_query(&l->search);
+	struct finding_query query = search_query(&l->search);
 	struct finding f = { .query = &query, .found = found, .most = most };
 	int r;
 

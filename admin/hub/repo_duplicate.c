@@ -21,13 +21,11 @@ struct duplication {
 	enum visibility visibility; /* VISIBILITY_UNSAID: as the other one's */
 	int64_t now_s;
 	char uid[REGISTRY_UID + 1], commit[COMMIT_HEX + 1];
-	struct writing_shelf shelf;
 	struct buf why; /* owned */
 };
 
 static void duplication_fini(struct duplication *d)
 {
-	writing_shelf_fini(&d->shelf);
 	buf_free(&d->why);
 }
 
@@ -58,15 +56,21 @@ static int bring_in(struct db_txn *t, void *arg)
 		r = rights_move_visibility(t, &from.id, &d->to.id);
 	else if (r == 0)
 		r = rights_put_visibility(t, &d->to.id, d->visibility);
-	if (r == 0)
-		r = copying_history(t, from.uid, d->uid, d->ask->who.user, d->commit, &d->why);
-	return r < 0 ? r : writing_shelved(t, &d->shelf, d->uid);
+	return r < 0 ? r
+		     : copying_history(t, from.uid, d->uid, d->ask->who.user, d->commit, &d->why);
 }
 
 static int duplicate(struct duplication *d)
 {
 	char note[sizeof("of ") + REPO_NAME_MAX];
 	struct writing_act act = { "repo.duplicate", &d->to.id, d->commit, note };
+	const struct writing_change change = { .act = &act,
+					       .fn = bring_in,
+					       .arg = d,
+					       .type = d->from.id.type,
+					       .uid = d->uid,
+					       .from_uid = d->from.uid,
+					       .revision = REGISTRY_MAIN };
 	struct ask *a = d->ask;
 	int r = writing_name_free(a, &d->to.id) ? 0 : -EEXIST;
 
@@ -74,16 +78,14 @@ static int duplicate(struct duplication *d)
 	if (r == 0)
 		r = registry_make_uid(d->uid);
 	if (r == 0)
-		r = writing_ahead(a, d->from.id.type, d->from.uid, REGISTRY_MAIN, &d->shelf);
-	if (r == 0)
-		r = db_write(writing_db(a, &act), bring_in, d);
+		r = writing_change(a, &change);
 	if (r == -EEXIST)
 		return repo_answer_exists(a, &d->to.id);
 	act.commit = r < 0 ? NULL : d->commit;
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&d->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(a, &act, &d->to.id);
+		return writing_refuse_full(a, &act, &d->to.id, "");
 	if (r < 0)
 		return writing_failed(a, &act, r);
 	r = writing_done(a, &act);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "admin/catalogue/shelving.h"
 #include "admin/hub/answer.h"
 #include "admin/hub/writing.h"
 #include "admin/registry/purge.h"
@@ -125,13 +124,11 @@ struct deletion {
 	struct purge purge;
 	struct buf sums; /* SHA_BYTES each */
 	char note[96];   /* of the record: how much went */
-	struct writing_shelf shelf;
 	struct buf why;
 };
 
 static void deletion_fini(struct deletion *d)
 {
-	writing_shelf_fini(&d->shelf);
 	buf_free(&d->sums);
 	buf_free(&d->why);
 }
@@ -164,7 +161,7 @@ static int purge_in(struct db_txn *t, void *arg)
 		r = purge_files(t, &d->purge, &d->why);
 	snprintf(d->note, sizeof(d->note), "%u files, %u commits written anew", d->purge.files,
 		 d->purge.commits);
-	return r < 0 ? r : shelving_put_anew(t, &d->shelf.extracts, &now.id);
+	return r;
 }
 
 static int refuse_body(struct ask *a)
@@ -213,11 +210,15 @@ static int take_body(struct ask *a, const struct jval *body, struct deletion *d)
 static int delete_all(struct ask *a, struct deletion *d)
 {
 	const struct writing_act act = { "lfs.delete", &d->repo.id, NULL, d->note };
+	const struct writing_change change = { .act = &act,
+					       .fn = purge_in,
+					       .arg = d,
+					       .type = d->repo.id.type,
+					       .uid = d->repo.uid,
+					       .revision = REGISTRY_MAIN,
+					       .loses = true };
 	struct server *s = a->server;
-	int r = writing_ahead(a, d->repo.id.type, d->repo.uid, REGISTRY_MAIN, &d->shelf);
-
-	if (r == 0)
-		r = db_write(writing_db(a, &act), purge_in, d);
+	int r = writing_change(a, &change);
 
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&d->why));

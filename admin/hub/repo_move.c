@@ -20,13 +20,11 @@ struct move {
 	struct registry_repo repo; /* as it is called when all is done */
 	struct repo_id from, to;
 	int64_t now_s;
-	struct writing_shelf shelf;
 	struct buf why; /* owned: of a lock */
 };
 
 static void move_fini(struct move *m)
 {
-	writing_shelf_fini(&m->shelf);
 	buf_free(&m->why);
 }
 
@@ -45,9 +43,7 @@ static int rename_in(struct db_txn *t, void *arg)
 		r = renaming_move(t, &m->repo, &m->to);
 	if (r == 0)
 		r = uploads_move(t, from, to, m->now_s);
-	if (r == 0)
-		r = rights_move_visibility(t, &m->from, &m->to);
-	return r < 0 ? r : writing_shelved(t, &m->shelf, m->repo.uid);
+	return r < 0 ? r : rights_move_visibility(t, &m->from, &m->to);
 }
 
 static int refuse_namespace(struct move *m, const struct writing_act *act, const struct repo_id *id)
@@ -73,21 +69,25 @@ static int move(struct move *m)
 	CLEANUP(buf_free) struct buf note = { 0 };
 	struct ask *a = m->ask;
 	struct writing_act act = { "repo.move", &m->from, NULL, NULL };
+	const struct writing_change change = { .act = &act,
+					       .fn = rename_in,
+					       .arg = m,
+					       .type = m->from.type,
+					       .uid = m->repo.uid,
+					       .revision = REGISTRY_MAIN };
 	int r;
 
 	buf_printf(&note, "to %s", m->to.name);
 	act.note = buf_str(&note);
 	if (!strcmp(m->from.name, m->to.name) || !writing_name_free(a, &m->to))
 		return refuse_name(m, &act);
-	r = writing_ahead(a, m->from.type, m->repo.uid, REGISTRY_MAIN, &m->shelf);
-	if (r == 0)
-		r = db_write(writing_db(a, &act), rename_in, m);
+	r = writing_change(a, &change);
 	if (r == -EEXIST)
 		return refuse_name(m, &act);
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&m->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(a, &act, &m->to);
+		return writing_refuse_full(a, &act, &m->to, "");
 	if (r < 0)
 		return writing_failed(a, &act, r == -ENOENT ? ERR_NOREPO : r);
 	r = writing_done(a, &act);

@@ -19,13 +19,11 @@ struct settings {
 	enum registry_gating gating;
 	int discussions_disabled; /* -1: not said */
 	const char *description;
-	struct writing_shelf shelf;
 	struct buf note; /* of the record: "private, gated=auto" */
 };
 
 static void settings_fini(struct settings *s)
 {
-	writing_shelf_fini(&s->shelf);
 	buf_free(&s->note);
 }
 
@@ -129,7 +127,7 @@ static int set(struct db_txn *t, void *arg)
 	r = registry_change(t, &repo);
 	if (r == 0 && s->visibility != VISIBILITY_UNSAID)
 		r = rights_put_visibility(t, &repo.id, s->visibility);
-	return r < 0 ? r : writing_shelved(t, &s->shelf, s->uid);
+	return r;
 }
 
 /* What was said is said back, as the public hub does. */
@@ -152,16 +150,20 @@ static void answer_settings(struct ask *a, const struct settings *s)
 	answer_json(a, 200, &json);
 }
 
-static int change(struct ask *a, struct settings *s)
+static int apply(struct ask *a, struct settings *s)
 {
 	struct writing_act act = { "repo.settings", &s->id, NULL, NULL };
+	const struct writing_change change = { .act = &act,
+					       .fn = set,
+					       .arg = s,
+					       .type = s->id.type,
+					       .uid = s->uid,
+					       .revision = REGISTRY_MAIN };
 	int r;
 
 	describe(s);
 	act.note = s->note.len ? buf_str(&s->note) : NULL;
-	r = writing_ahead(a, s->id.type, s->uid, REGISTRY_MAIN, &s->shelf);
-	if (r == 0)
-		r = db_write(writing_db(a, &act), set, s);
+	r = writing_change(a, &change);
 	if (r < 0)
 		return writing_failed(a, &act, r);
 	r = writing_done(a, &act);
@@ -190,5 +192,5 @@ int repo_settings(struct ask *a)
 		return r < 0 ? r : 0;
 	s.id = repo.id;
 	memcpy(s.uid, repo.uid, sizeof(s.uid));
-	return change(a, &s);
+	return apply(a, &s);
 }

@@ -12,31 +12,21 @@
 
 struct squashing {
 	struct squash s;
-	struct writing_shelf shelf;
 	struct buf text, why;
 };
 
 static void squashing_fini(struct squashing *q)
 {
-	writing_shelf_fini(&q->shelf);
 	buf_free(&q->text);
 	buf_free(&q->why);
-}
-
-static bool is_main(const struct squashing *q)
-{
-	return !strcmp(q->s.ref, REGISTRY_MAIN);
 }
 
 static int squash_in(struct db_txn *t, void *arg)
 {
 	struct squashing *q = arg;
 
-	int r;
-
 	buf_clear(&q->why);
-	r = squash_ref(t, &q->s, &q->why);
-	return r == 0 && is_main(q) ? writing_shelved(t, &q->shelf, q->s.uid) : r;
+	return squash_ref(t, &q->s, &q->why);
 }
 
 /* A branch, or the ref of a pull request: nothing else has a history of its own. */
@@ -59,22 +49,26 @@ static int say(struct squashing *q, const struct ask *a, const char *message)
 	return q->text.failed;
 }
 
-static int squash(struct ask *a, const char *uid, const struct repo_id *id, const char *message)
+static int squash(struct ask *a, const struct registry_repo *repo, const char *ref,
+		  const char *message)
 {
-	char ref[REGISTRY_REF_MAX + 1];
-	CLEANUP(squashing_fini) struct squashing q = { .s = { .uid = uid, .ref = ref } };
-	struct writing_act act = { "repo.squash", id, q.s.commit, ref };
+	CLEANUP(squashing_fini) struct squashing q = { .s = { .uid = repo->uid, .ref = ref } };
+	struct writing_act act = { "repo.squash", &repo->id, q.s.commit, ref };
+	const struct writing_change change = { .act = &act,
+					       .fn = squash_in,
+					       .arg = &q,
+					       .type = repo->id.type,
+					       .uid = repo->uid,
+					       .revision = strcmp(ref, REGISTRY_MAIN) ? NULL
+										      : ref };
 	struct commit_plan who = { .name = NULL };
 	int r = say(&q, a, message);
 
-	name_ref(a->asked.target.rev, ref);
 	writing_author(a, &who);
 	q.s.by = (struct git_person){ who.name, who.email, clock_wall_s(), 0 };
 	q.s.user = a->who.user;
-	if (r == 0 && is_main(&q))
-		r = writing_ahead(a, id->type, uid, ref, &q.shelf);
 	if (r == 0)
-		r = db_write(writing_db(a, &act), squash_in, &q);
+		r = writing_change(a, &change);
 	act.commit = r < 0 ? NULL : q.s.commit;
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&q.why));
@@ -89,6 +83,7 @@ static int squash(struct ask *a, const char *uid, const struct repo_id *id, cons
 int repo_squash(struct ask *a)
 {
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
+	char ref[REGISTRY_REF_MAX + 1];
 	struct registry_repo repo;
 	int r;
 
@@ -101,5 +96,6 @@ int repo_squash(struct ask *a)
 		r = writing_body(a, &doc);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	return squash(a, repo.uid, &repo.id, jval_get_str(jdoc_root(doc), "message"));
+	name_ref(a->asked.target.rev, ref);
+	return squash(a, &repo, ref, jval_get_str(jdoc_root(doc), "message"));
 }

@@ -224,9 +224,9 @@ int search_read(const char *query, enum repo_type type, struct search *ret, stru
 
 /* --- as the catalogue is asked */
 
-struct catalogue_query search_query(const struct search *s)
+struct finding_query search_query(const struct search *s)
 {
-	return (struct catalogue_query){
+	return (struct finding_query){
 		.type = s->type,
 		.terms = &s->terms,
 		.names = &s->names,

@@ -3,7 +3,7 @@
 #ifndef MATRIXFS_SEARCH_H
 #define MATRIXFS_SEARCH_H
 
-#include "admin/catalogue/catalogue.h"
+#include "admin/catalogue/finding.h"
 
 struct search {
 	enum repo_type type;
@@ -29,7 +29,7 @@ void search_add(struct search *s, enum term_kind kind, const char *text, size_t 
 void search_add_words(struct search *s, const char *text);
 /* The same as the catalogue is asked, for somebody who sees all; borrowed as long as the search
  * stays as it is. */
-struct catalogue_query search_query(const struct search *s);
+struct finding_query search_query(const struct search *s);
 /* The page begins behind this one. -ENOMEM. */
 MUST_USE int search_go_behind(struct search *s, const struct catalogue_entry *last);
 /* Appends what a query must say for that. */

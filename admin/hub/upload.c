@@ -285,8 +285,8 @@ static int refuse(struct upload *u, const struct writing_act *act, int r)
 	case -ENODATA:
 		return writing_refuse(u->ask, act, 400, NO_BLOB, why);
 	case ERR_QUOTA:
-		writing_failed(u->ask, act, r);
-		return writing_over_quota(u->ask, u->plan.repo, u->payer);
+		return writing_refuse_full(u->ask, act, &u->repo.id,
+					   u->plan.payer ? u->plan.payer : "");
 	case ERR_TAG_LOCKED:
 		return writing_refuse_as(u->ask, act, r, why);
 	case ERR_NOENTRY:
@@ -351,7 +351,7 @@ static int plan_pull(struct upload *u)
 {
 	int r = writing_payer(u->ask, u->payer);
 
-	if (*u->payer)
+	if (r == 1)
 		u->plan.payer = u->payer;
 	return r < 0 ? r : pull_commit_plan(&u->pull, &u->plan);
 }

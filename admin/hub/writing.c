@@ -106,10 +106,12 @@ int writing_payer(const struct ask *a, char ret[static ACCOUNT_NAME_MAX + 1])
 {
 	int r = writing_may(a, ROLE_WRITE);
 
-	ret[0] = '\0';
-	if (r == ERR_FORBIDDEN)
+	if (r == ERR_FORBIDDEN) {
 		account_key(a->who.user, ret);
-	return r == ERR_FORBIDDEN ? 0 : r;
+		return 1;
+	}
+	holdings_namespace(repo_key(a->repo), ret);
+	return r;
 }
 
 int writing_namespace(struct ask *a, const struct repo_id *id)
@@ -270,7 +272,7 @@ int writing_refuse(struct ask *a, const struct writing_act *what, int status, co
 }
 
 struct over {
-	char namespace[ACCOUNT_NAME_MAX + 1];
+	const char *namespace;
 	struct holdings_use use;
 };
 
@@ -281,29 +283,27 @@ static int get_use(struct db_txn *t, void *arg)
 	return holdings_use(t, o->namespace, &o->use);
 }
 
-int writing_over_quota(struct ask *a, const char *repo_key, const char *payer)
+int writing_over_quota(struct ask *a, const char *namespace)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	struct over o;
+	struct over o = { .namespace = namespace };
 
-	if (*payer)
-		snprintf(o.namespace, sizeof(o.namespace), "%s", payer);
-	else
-		holdings_namespace(repo_key, o.namespace);
 	if (db_read(a->server->rights.db, get_use, &o) < 0)
 		return ERR_QUOTA;
-	holdings_complain(o.namespace, &o.use, &why);
+	holdings_complain(namespace, &o.use, &why);
 	answer_refuse(a, err_http(ERR_QUOTA), "%s", buf_str(&why));
 	return 0;
 }
 
-int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id)
+int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id,
+			const char *payer)
 {
-	char key[REPO_KEY_MAX + 1];
+	char key[REPO_KEY_MAX + 1], namespace[ACCOUNT_NAME_MAX + 1];
 
 	repo_id_key(id, key);
+	holdings_namespace(key, namespace);
 	writing_failed(a, what, ERR_QUOTA);
-	return writing_over_quota(a, key, "");
+	return writing_over_quota(a, holdings_payer(payer, namespace));
 }
 
 int writing_refuse_as(struct ask *a, const struct writing_act *what, int r, const char *message)
@@ -325,21 +325,13 @@ void writing_shelf_fini(struct writing_shelf *s)
 	extracts_fini(&s->extracts);
 }
 
-/* Whatever it is called by now. */
-int writing_shelved(struct db_txn *t, struct writing_shelf *s, const char *uid)
-{
-	struct registry_repo now;
-	int r = registry_now(t, uid, &now);
-
-	return r < 0 ? r : shelving_put(t, &s->extracts, &now.id);
-}
-
 static bool is_main(const struct commit_plan *p)
 {
 	return !p->apart && !strcmp(p->branch, REGISTRY_MAIN);
 }
 
-/* What a commit to any ref brings again may be in commits of the main branch, and counts there. */
+/* Whatever it is called by now. What a commit to any ref brings again may be in the commit of the
+ * main branch, and counts there. */
 static int shelve(struct db_txn *t, void *arg)
 {
 	struct writing_shelf *s = arg;
@@ -347,10 +339,13 @@ static int shelve(struct db_txn *t, void *arg)
 	int r;
 
 	s->ask->revives = s->plan->revives;
-	if (!s->plan->revives)
-		return is_main(s->plan) ? writing_shelved(t, s, s->plan->uid) : 0;
+	if (!s->plan->revives && !is_main(s->plan))
+		return 0;
 	r = registry_now(t, s->plan->uid, &now);
-	return r < 0 ? r : shelving_put_anew(t, &s->extracts, &now.id);
+	if (r < 0)
+		return r;
+	return s->plan->revives ? shelving_put_anew(t, &s->extracts, &now.id)
+				: shelving_put(t, &s->extracts, &now.id);
 }
 
 static int read_ahead(struct db *db, void *arg)
@@ -375,13 +370,41 @@ void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 	p->also_arg = s;
 }
 
-int writing_ahead(const struct ask *a, enum repo_type type, const char *uid, const char *revision,
-		  struct writing_shelf *s)
+struct changing {
+	const struct writing_change *c;
+	struct extracts extracts;
+};
+
+static void changing_fini(struct changing *x)
 {
-	s->extracts.intake = a->server->intake;
-	return commitfacts_ahead(
-		a->server->rights.db, &s->extracts,
-		&(struct commitfacts_ahead){ .type = type, .uid = uid, .revision = revision });
+	extracts_fini(&x->extracts);
+}
+
+static int change(struct db_txn *t, void *arg)
+{
+	struct changing *x = arg;
+	struct registry_repo now;
+	int r = x->c->fn(t, x->c->arg);
+
+	if (r != 0 || !x->c->revision)
+		return r;
+	r = registry_now(t, x->c->uid, &now);
+	if (r < 0)
+		return r;
+	return x->c->loses ? shelving_put_anew(t, &x->extracts, &now.id)
+			   : shelving_put(t, &x->extracts, &now.id);
+}
+
+int writing_change(struct ask *a, const struct writing_change *c)
+{
+	CLEANUP(changing_fini)
+	struct changing x = { .c = c, .extracts.intake = a->server->intake };
+	const struct commitfacts_ahead ahead = { .type = c->type,
+						 .uid = c->from_uid ? c->from_uid : c->uid,
+						 .revision = c->revision };
+	int r = c->revision ? commitfacts_ahead(a->server->rights.db, &x.extracts, &ahead) : 0;
+
+	return r < 0 ? r : db_write(writing_db(a, c->act), change, &x);
 }
 
 /* An address is nobody's business: commits are for all who may read. */

@@ -63,15 +63,15 @@ int writing_refuse(struct ask *a, const struct writing_act *what, int status, co
 /* The same in words of the caller's, with the status and the code that clients know of r. */
 int writing_refuse_as(struct ask *a, const struct writing_act *what, int r, const char *message);
 
-/* Which namespace holds what who asks brings for the request's repository: "", that one's; or
- * their own, if they may not write there, but bring it for a pull request. */
+/* Which namespace holds what who asks brings for the request's repository: 0, that one's; or 1,
+ * their own, since they may not write there, but bring it for a pull request. */
 MUST_USE int writing_payer(const struct ask *a, char ret[static ACCOUNT_NAME_MAX + 1]);
-/* Refuses because that namespace may hold no more, or, if the payer is "", the one of the
- * repository with that key; returns 0. */
-int writing_over_quota(struct ask *a, const char *repo_key, const char *payer);
-/* It was not made because the namespace of that repository may hold no more: recorded, and refused
- * likewise. */
-int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id);
+/* Refuses because that namespace may hold no more; returns 0. */
+int writing_over_quota(struct ask *a, const char *namespace);
+/* It was not made because the namespace that pays for that repository's files, or, if `payer` is
+ * "", its own, may hold no more: recorded, and refused likewise. */
+int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id,
+			const char *payer);
 
 /* What a change of a repository tells the catalogue, in the transaction that makes it. Zeroed it
  * is none yet. */
@@ -86,12 +86,21 @@ void writing_shelf_fini(struct writing_shelf *s);
 /* By a commit. The shelf is the plan's as long as that is used. */
 void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p);
-/* By anything else, after which the main branch holds what a revision of the repository of that uid
- * holds now, or less: what is to be told of its files is read ahead of the transaction. */
-MUST_USE int writing_ahead(const struct ask *a, enum repo_type type, const char *uid,
-			   const char *revision, struct writing_shelf *s);
-/* Inside it: tells what became of the repository. ERR_NOREPO. */
-MUST_USE int writing_shelved(struct db_txn *t, struct writing_shelf *s, const char *uid);
+/* By anything else, after which the main branch of a repository holds what a revision holds now, or
+ * less. */
+struct writing_change {
+	const struct writing_act *act;
+	db_fn fn; /* makes it, in a transaction */
+	void *arg;
+	enum repo_type type;
+	const char *uid;      /* of the repository, once it is made */
+	const char *from_uid; /* whose revision it is; NULL: the same one's */
+	const char *revision; /* NULL: the main branch stays as it is, and nothing is told */
+	bool loses;           /* commits lose files, and stay what they are */
+};
+/* Makes that change in writing_db; what the catalogue is to be told of its files is read ahead, so
+ * that nobody waits meanwhile. Fails as fn; ERR_NOREPO. */
+MUST_USE int writing_change(struct ask *a, const struct writing_change *c);
 /* Whose commit it is going to be: of who asks. */
 void writing_author(const struct ask *a, struct commit_plan *p);
 /* Keeps the bytes of a file that is not of git-lfs: durable when it returns 0. */

@@ -23,6 +23,12 @@ struct holdings_use {
 
 /* The namespace of a repository's key ("models/Org/name"), in small letters. "" if it has none. */
 void holdings_namespace(const char *repo_key, char ret[static ACCOUNT_NAME_MAX + 1]);
+/* Who holds bytes of a repository of that namespace: the one that pays for them in its place, or,
+ * if that is "", it. */
+static inline const char *holdings_payer(const char *payer, const char *namespace)
+{
+	return *payer ? payer : namespace;
+}
 
 /* One more holds it. ERR_QUOTA if the namespace held it not yet, and may not hold so much. */
 MUST_USE int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint64_t size);

@@ -198,7 +198,6 @@ static int with_files(struct db_txn *t, const char *uid, bool all, file_fn fn)
 
 	for (size_t at = 0; r == 0 && at < files.len; at += sizeof(struct file)) {
 		const struct file *f = (const void *)(files.data + at);
-
 		char room[KEY_LEN + 1], payer[ACCOUNT_NAME_MAX + 1];
 
 		r = get_payer(t, key_of(uid, f->id, room), payer);

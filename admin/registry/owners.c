@@ -62,7 +62,7 @@ int owners_add(struct db_txn *t, const char *uid, const char *payer, const char 
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = holdings_add(t, *payer ? payer : o.namespace, etag, size);
+	r = holdings_add(t, holdings_payer(payer, o.namespace), etag, size);
 	return r < 0 ? r : put(t, uid, o.bytes + size, o.repo);
 }
 
@@ -74,7 +74,7 @@ int owners_drop(struct db_txn *t, const char *uid, const char *payer, const char
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = holdings_drop(t, *payer ? payer : o.namespace, etag);
+	r = holdings_drop(t, holdings_payer(payer, o.namespace), etag);
 	return r < 0 ? r : put(t, uid, o.bytes < size ? 0 : o.bytes - size, o.repo);
 }
 

@@ -59,7 +59,7 @@ static int count_owner(void *arg, const char *uid, const struct owner *owner)
 	char payer[ACCOUNT_NAME_MAX + 1] = "";
 	int r = objects_has_file(c->txn, uid, c->what->etag, c->what->size, payer);
 
-	c->count += r == 1 && !strcmp(*payer ? payer : owner->namespace, c->what->namespace);
+	c->count += r == 1 && !strcmp(holdings_payer(payer, owner->namespace), c->what->namespace);
 	return r < 0 ? r : 0;
 }
 

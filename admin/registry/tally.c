@@ -113,7 +113,8 @@ static int count_file(void *arg, const char *uid, const char *payer, const char 
 			f->owner = (struct owner){ .namespace = "" };
 	}
 	/* Nobody's objects name blobs all the same. */
-	return count(f, f->owner.namespace[0] && *payer ? payer : f->owner.namespace, etag, size);
+	return count(f, f->owner.namespace[0] ? holdings_payer(payer, f->owner.namespace) : "",
+		     etag, size);
 }
 
 static int scan_objects(struct db_txn *t, void *arg)

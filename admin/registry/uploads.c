@@ -40,14 +40,6 @@ static int get(struct db_txn *t, const char *repo, const char *etag, struct row 
 	return r < 0 ? r : parse(buf_str(&text), ret);
 }
 
-static void holder_of(const char *repo, const char *payer, char ret[static ACCOUNT_NAME_MAX + 1])
-{
-	if (*payer)
-		snprintf(ret, ACCOUNT_NAME_MAX + 1, "%s", payer);
-	else
-		holdings_namespace(repo, ret);
-}
-
 static int put(struct db_txn *t, const char *repo, const char *etag, const struct row *row)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -67,9 +59,9 @@ int uploads_note(struct db_txn *t, const char *repo, const char *payer, const ch
 
 	if (r != 0)
 		snprintf(row.payer, sizeof(row.payer), "%s", payer);
-	holder_of(repo, row.payer, namespace);
+	holdings_namespace(repo, namespace);
 	if (r == -ENOENT)
-		r = holdings_add(t, namespace, etag, size);
+		r = holdings_add(t, holdings_payer(row.payer, namespace), etag, size);
 	if (r < 0 && r != ERR_CORRUPT)
 		return r;
 	row.size = size;
@@ -94,9 +86,9 @@ int uploads_forget(struct db_txn *t, const char *repo, const char *etag)
 	struct row old = { .size = 0 };
 	int r = get(t, repo, etag, &old);
 
-	holder_of(repo, old.payer, namespace);
+	holdings_namespace(repo, namespace);
 	if (r == 0)
-		r = holdings_drop(t, namespace, etag);
+		r = holdings_drop(t, holdings_payer(old.payer, namespace), etag);
 	if (r < 0 && r != ERR_CORRUPT)
 		return r == -ENOENT ? 0 : r;
 	return db_del(t, DB_UPLOADS, db_pair(&room, repo, etag));
@@ -206,7 +198,7 @@ static int each_row(void *arg, struct db_key key, const char *val, size_t len)
 {
 	const struct each *e = arg;
 	char room[DB_KEY_MAX + 1], text[ROW_MAX], namespace[ACCOUNT_NAME_MAX + 1];
-	struct upload_row u = { .repo = room, .namespace = namespace };
+	struct upload_row u = { .repo = room };
 	struct row row;
 
 	memcpy(room, key.data, key.len);
@@ -215,7 +207,8 @@ static int each_row(void *arg, struct db_key key, const char *val, size_t len)
 	snprintf(text, sizeof(text), "%.*s", (int)len, val);
 	if (u.etag > room + key.len || parse(text, &row) < 0)
 		return 0;
-	holder_of(room, row.payer, namespace);
+	holdings_namespace(room, namespace);
+	u.namespace = holdings_payer(row.payer, namespace);
 	u.size = row.size;
 	u.came_s = row.came_s;
 	return e->fn(e->arg, &u);
