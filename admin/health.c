@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/health.h"
 
+#include "admin/rulewatch.h"
 #include "admin/scrubber.h"
 #include "admin/registry/intake.h"
-#include "admin/registry/tag_rules.h"
 #include "daemon/base/err.h"
 
 #define CHANGES_BYTES (UINT64_C(16) << 20) /* what changes and their trail need at least */
@@ -29,11 +29,6 @@ int server_room(struct server *s, uint64_t bytes)
 	return r == 0 ? audit_may_change(s->audit) : r;
 }
 
-static int count_rules(struct db_txn *t, void *arg)
-{
-	return tag_rules_damaged(t, arg);
-}
-
 void health_check(const struct server *s, struct health *ret)
 {
 	struct node *n = s->node;
@@ -45,7 +40,7 @@ void health_check(const struct server *s, struct health *ret)
 				.names = s->names_kept,
 				.upstreams = node_hub_count(n) };
 	if (ret->index == 0)
-		ret->index = db_read(s->rights.db, count_rules, &ret->rules);
+		ret->index = rulewatch_damaged(s->rulewatch, &ret->rules);
 	if (node_space(n, &ret->disk_bytes, &ret->disk_free_bytes) < 0)
 		ret->disk_bytes = 0;
 	for (unsigned i = 0; i < ret->upstreams; i++) {

@@ -22,6 +22,7 @@
 #include "admin/reload.h"
 #include "admin/hub/roster.h"
 #include "admin/hub/routes.h"
+#include "admin/rulewatch.h"
 #include "admin/scrubber.h"
 #include "admin/server.h"
 #include "daemon/base/clock.h"
@@ -181,6 +182,16 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 	};
 
 	return keeper_start(&conf, &p->server.keeper);
+}
+
+static int open_rulewatch(struct program *p, struct buf *why UNUSED)
+{
+	const struct rulewatch_conf conf = { p->db, p->server.workers, clock_ms };
+	int r = rulewatch_new(&conf, &p->server.rulewatch);
+
+	if (r == 0)
+		rulewatch_look(p->server.rulewatch);
+	return r;
 }
 
 static int open_caretakers(struct program *p, struct buf *why UNUSED)
@@ -352,6 +363,7 @@ static void close_all(struct program *p)
 	keeper_free(p->server.keeper);
 	collector_free(p->server.collector);
 	scrubber_free(p->server.scrubber);
+	rulewatch_free(p->server.rulewatch);
 	roster_free(p->server.roster);
 	downloads_free(p->server.downloads);
 	if (p->server.node)
@@ -420,9 +432,9 @@ static int open_lists(struct program *p, struct buf *why UNUSED)
 
 /* Each may use what those before it opened; the doors come last. */
 static int (*const steps[])(struct program *p, struct buf *why) = {
-	open_data,   open_filter, open_workers,    open_auth,  open_ready,
-	open_intake, open_names,  open_catalogue,  open_node,  open_keeper,
-	open_lists,  open_audit,  open_caretakers, open_doors,
+	open_data,   open_filter, open_workers,   open_auth,       open_ready,
+	open_intake, open_names,  open_catalogue, open_node,       open_keeper,
+	open_lists,  open_audit,  open_rulewatch, open_caretakers, open_doors,
 };
 
 static int serve(struct program *p)

@@ -168,6 +168,22 @@ def test_rules_are_told_and_their_tags_do_not_slip_away(ours):
     assert len(removed) == 2 and all("over" in note for note in removed)
 
 
+def test_a_rule_whose_row_is_damaged_is_told_of_until_it_is_removed(ours, hub, hubd):
+    h = ours.hubd
+    fine(h, "tag lock-rule set acme v9", "--reason=damaged-one")
+    fine(h, "tag lock-rule set acme v8", "--reason=twin-of-it")
+    assert h.ask("/readyz").json["reasons"] == [] and not any(r["damaged"] for r in data(h, "tag lock-rule list"))
+    h.stop()
+    rows = h.data / "hub" / "data.mdb"
+    rows.write_bytes(rows.read_bytes().replace(b"damaged-one", b"damagee-one"))
+    h = hubd(hub, data=h.data)
+    assert h.logged("rule about tags is damaged.*name=v9") and not h.logged("name=v8")
+    assert h.ask("/readyz").json["reasons"] == ["rules"] and h.ask("/readyz").json["damaged_rules"] == 1
+    assert [r["tags"] for r in data(h, "tag lock-rule list") if r["damaged"]] == ["v9"]
+    fine(h, "tag lock-rule remove acme v9 --reason=damaged")
+    assert h.ask("/readyz").json["reasons"] == []
+
+
 def test_a_body_that_makes_no_sense_is_refused_with_a_sentence(ours):
     for path, method, body in (("/promote/v1", "POST", {}), ("/promote/v1", "POST", {"to": "refs/heads/main"}), ("/promote/v1", "POST", {"to": 5}),
                                ("/promote/v1", "POST", {"to": "prod", "require": "x"}), ("/promote/v1", "POST", {"to": "prod", "require": ["a b"]}),

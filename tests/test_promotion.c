@@ -113,6 +113,24 @@ static void a_tag_gets_what_another_names_as_a_rule_allows_and_without_one_not(v
 	assert_string_equal(buf_str(&log), "tag.promote ->1 tag.promote 1>2 ");
 }
 
+/* Or nobody knew what to do. */
+static void a_rule_that_is_damaged_says_so_and_not_that_there_is_none(void **state)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct hub_db *h = *state;
+
+	tagged_repo_promotion(h, &(struct promotion_rule){ .to = "prod" });
+	hub_db_damage(h, DB_PROMOTION_RULES, db_pair(&room, TAGGED_UID, "release"));
+	assert_int_equal(from(h, "v1"), ERR_FORBIDDEN);
+	assert_non_null(strstr(buf_str(&h->why), "\"release\" of promotions is damaged"));
+	assert_non_null(strstr(buf_str(&h->why), "remove it and make it anew"));
+	assert_int_equal(run(h, (struct promotion){ .from = "v1", .rule = "other" }),
+			 ERR_FORBIDDEN);
+	assert_non_null(strstr(buf_str(&h->why), "There is no rule \"other\"")); /* twin */
+	tagged_repo_promotion(h, &(struct promotion_rule){ .name = "other" });
+	assert_int_equal(from(h, "v1"), 0); /* one that is whole leads there */
+}
+
 static void a_lock_rule_lets_promotions_through_and_a_lock_of_the_tag_does_not(void **state)
 {
 	struct hub_db *h = *state;
@@ -330,6 +348,7 @@ int main(void)
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, tagged_repo_teardown)
 	const struct CMUnitTest tests[] = {
 		STORY(a_tag_gets_what_another_names_as_a_rule_allows_and_without_one_not),
+		STORY(a_rule_that_is_damaged_says_so_and_not_that_there_is_none),
 		STORY(a_lock_rule_lets_promotions_through_and_a_lock_of_the_tag_does_not),
 		STORY(who_may_is_whom_the_rule_names),
 		STORY(a_rule_that_names_nobody_is_for_who_administers_the_repository),

@@ -21,8 +21,9 @@
 struct step {
 	struct kept *k;
 	struct commit_plan plan;
-	struct extracts extracts;
-	uint64_t late; /* reads inside the transaction */
+	struct commitfacts facts;
+	uint64_t late;      /* reads inside the transaction */
+	uint64_t late_made; /* facts that were worked out there */
 	bool first, unprepared;
 	char commit[COMMIT_HEX + 1];
 	struct buf why;
@@ -31,7 +32,7 @@ struct step {
 static void step_fini(struct step *s)
 {
 	commit_plan_fini(&s->plan);
-	extracts_fini(&s->extracts);
+	commitfacts_fini(&s->facts);
 	buf_free(&s->why);
 }
 
@@ -46,25 +47,26 @@ static int ahead(struct db *db, void *arg)
 		.count = s->plan.count,
 	};
 
-	return s->unprepared ? 0 : commitfacts_ahead(db, &s->extracts, &what);
+	return s->unprepared ? 0 : commitfacts_ahead(db, &s->facts, &what);
 }
 
 static int shelve(struct db_txn *t, void *arg)
 {
 	struct step *s = arg;
-	uint64_t before = s->extracts.reads;
+	uint64_t before = s->facts.extracts.reads, made = s->facts.made;
 	struct registry_repo repo;
 	int r = registry_now(t, UID, &repo);
 
 	if (r == 0)
-		r = shelving_put(t, &s->extracts, &repo.id);
-	s->late += s->extracts.reads - before;
+		r = shelving_put(t, &s->facts, &repo.id);
+	s->late += s->facts.extracts.reads - before;
+	s->late_made += s->facts.made - made;
 	return r;
 }
 
 static struct step begin(struct kept *k)
 {
-	struct step s = { .k = k, .extracts = { .intake = k->in } };
+	struct step s = { .k = k, .facts = { .extracts = { .intake = k->in } } };
 
 	snprintf(s.plan.uid, sizeof(s.plan.uid), UID);
 	snprintf(s.plan.branch, sizeof(s.plan.branch), REGISTRY_MAIN);
@@ -130,7 +132,7 @@ static void done(struct step *s)
 	s->plan.also = shelve;
 	s->plan.ahead = ahead;
 	s->plan.also_arg = s;
-	s->late = 0;
+	s->late = s->late_made = 0;
 	assert_int_equal(s->first ? db_write(s->k->db, make_first, s)
 				  : commit_make(s->k->db, &s->plan, s->commit, &s->why),
 			 0);
@@ -180,6 +182,33 @@ static unsigned rows(struct kept *k)
 	return n;
 }
 
+static int get_doc(struct db_txn *t, void *arg)
+{
+	struct repo_id id;
+
+	buf_clear(arg);
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	return catalogue_doc(t, &id, arg);
+}
+
+static bool doc_holds(struct kept *k, const char *text)
+{
+	CLEANUP(buf_free) struct buf doc = { 0 };
+
+	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
+	return strstr(buf_str(&doc), text);
+}
+
+static void check_doc(struct kept *k, const char *holds)
+{
+	assert_true(doc_holds(k, holds));
+}
+
+static void check_doc_not(struct kept *k, const char *holds)
+{
+	assert_false(doc_holds(k, holds));
+}
+
 /* A repository with a card. */
 static void make_repo(struct kept *k)
 {
@@ -197,7 +226,7 @@ static void commit_shards(struct kept *k, unsigned count)
 
 	add_shards(&s, count);
 	done(&s);
-	assert_int_equal(s.extracts.reads, count + 1);
+	assert_int_equal(s.facts.extracts.reads, count + 1);
 	assert_int_equal(s.late, 0);
 }
 
@@ -212,7 +241,7 @@ static void a_card_that_is_edited_beside_many_weights_is_all_that_is_read(void *
 	commit_shards(k, SHARDS);
 	add_text(&s, "README.md", "two");
 	done(&s);
-	assert_int_equal(s.extracts.reads, 1);
+	assert_int_equal(s.facts.extracts.reads, 1);
 	assert_int_equal(s.late, 0);
 	assert_true(number(k, CATALOGUE_PARAMETERS) == 10 * SHARDS);
 	assert_int_equal(rows(k), SHARDS);
@@ -228,7 +257,7 @@ static void weights_that_come_are_read_and_those_that_are_there_are_not(void **s
 	add_weights(&s, "z.safetensors", 7);
 	drop(&s, "model-00001-of-00003.safetensors");
 	done(&s);
-	assert_int_equal(s.extracts.reads, 2); /* with the card */
+	assert_int_equal(s.facts.extracts.reads, 2); /* with the card */
 	assert_int_equal(s.late, 0);
 	assert_true(number(k, CATALOGUE_PARAMETERS) == 27);
 	assert_int_equal(rows(k), 4);
@@ -243,8 +272,38 @@ static void what_nobody_read_ahead_is_told_all_the_same(void **state)
 	s.unprepared = true;
 	add_shards(&s, 3);
 	done(&s);
-	assert_true(s.late >= 4);
+	assert_true(s.late >= 4 && s.late_made >= 1);
 	assert_true(number(k, CATALOGUE_PARAMETERS) == 30);
+}
+
+/* YAML and JSON take long to parse: of whatever files there will be it is done before. */
+static void cards_are_parsed_before_anybody_waits(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k), last = begin(k);
+
+	make_repo(k);
+	add_text(&s, "README.md", "---\nlicense: mit\n---\n");
+	add_text(&s, "config.json", "{\"model_type\":\"bert\"}");
+	add_text(&s, "m.onnx", "some");
+	add_shards(&s, 3);
+	done(&s);
+	assert_int_equal(s.facts.made, 1);
+	assert_int_equal(s.late_made, 0);
+	check_doc(k, "license:mit");
+	check_doc(k, "\"onnx\"");
+	drop(&next, "m.onnx");
+	add_text(&next, "config.json", "{}");
+	add_text(&next, "config.json", "{\"model_type\":\"gpt2\"}");
+	done(&next);
+	assert_int_equal(next.late_made, 0);
+	check_doc(k, "gpt2");
+	check_doc_not(k, "\"onnx\"");
+	last.unprepared = true; /* twin */
+	add_text(&last, "README.md", "---\nlicense: gpl\n---\n");
+	done(&last);
+	assert_true(last.late_made >= 1);
+	check_doc(k, "license:gpl");
 }
 
 static void the_file_that_is_the_whole_model_is_counted_alone_and_read_alone(void **state)
@@ -257,7 +316,7 @@ static void the_file_that_is_the_whole_model_is_counted_alone_and_read_alone(voi
 	add_weights(&s, "model.safetensors", 5);
 	add_weights(&s, "other.safetensors", 6);
 	done(&s);
-	assert_int_equal(s.extracts.reads, 2);
+	assert_int_equal(s.facts.extracts.reads, 2);
 	assert_true(number(k, CATALOGUE_PARAMETERS) == 5);
 	drop(&without, "model.safetensors");
 	done(&without);
@@ -275,29 +334,12 @@ static void a_file_that_is_no_weights_is_not_read_again(void **state)
 	add_text(&s, "b.gguf", "nor is this");
 	add_text(&s, "bad.safetensors", "\377\377\377\377\377\377\377\377\377");
 	done(&s);
-	assert_int_equal(s.extracts.reads, 4);
+	assert_int_equal(s.facts.extracts.reads, 4);
 	assert_int_equal(s.late, 0);
 	assert_true(number(k, CATALOGUE_PARAMETERS) == -1);
 	add_text(&next, "f", "f");
 	done(&next);
-	assert_int_equal(next.extracts.reads, 1); /* the card */
-}
-
-static int get_doc(struct db_txn *t, void *arg)
-{
-	struct repo_id id;
-
-	buf_clear(arg);
-	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
-	return catalogue_doc(t, &id, arg);
-}
-
-static void check_doc(struct kept *k, const char *holds)
-{
-	CLEANUP(buf_free) struct buf doc = { 0 };
-
-	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
-	assert_non_null(strstr(buf_str(&doc), holds));
+	assert_int_equal(next.facts.extracts.reads, 1); /* the card */
 }
 
 /* Says "llama", 4096, and one tensor of 7 numbers. */
@@ -341,11 +383,11 @@ static void of_several_quantisations_the_first_that_can_be_read_is_told_and_kept
 	add_gguf(&s, "c.gguf");
 	add_text(&s, "d.gguf", "nobody asks for this");
 	done(&s);
-	assert_int_equal(s.extracts.reads, 3); /* the card, a, b */
+	assert_int_equal(s.facts.extracts.reads, 3); /* the card, a, b */
 	check_doc(k, told);
 	add_text(&next, "README.md", "two");
 	done(&next);
-	assert_int_equal(next.extracts.reads, 1);
+	assert_int_equal(next.facts.extracts.reads, 1);
 	check_doc(k, told);
 }
 
@@ -366,7 +408,7 @@ static void bytes_are_counted_by_what_changes(void **state)
 	assert_true(number(k, CATALOGUE_SIZE) == 4 + 1);
 }
 
-static int forget_all(struct db_txn *t, void *arg UNUSED)
+static int forget_a(struct db_txn *t, void *arg UNUSED)
 {
 	struct repo_id id;
 
@@ -430,7 +472,7 @@ static void a_size_that_is_not_known_is_told_to_nobody_and_is_none_to_count_from
 	add_text(&s, "b/g", "123");
 	done(&s);
 	spoil(k, damaged);
-	assert_int_equal(db_write(k->db, forget_all, NULL), 0);
+	assert_int_equal(db_write(k->db, forget_a, NULL), 0);
 	add_text(&next, "h", "1234");
 	done(&next);
 	assert_true(number(k, CATALOGUE_SIZE) == -1);
@@ -454,12 +496,73 @@ static void a_start_counts_what_is_whole_again(void **state)
 	add_text(&s, "a/f", damaged);
 	done(&s);
 	spoil(k, damaged);
-	assert_int_equal(db_write(k->db, forget_all, NULL), 0);
+	assert_int_equal(db_write(k->db, forget_a, NULL), 0);
 	assert_int_equal(shelving_check_all(k->db, k->in), 0);
 	assert_true(number(k, CATALOGUE_SIZE) == -1);
 	assert_int_equal(db_write(k->db, mend_row, damaged), 0);
 	assert_int_equal(shelving_check_all(k->db, k->in), 0);
 	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5);
+}
+
+static int forget(struct db_txn *t, void *arg)
+{
+	return catalogue_remove(t, arg);
+}
+
+/* Puts it in by a name of which nothing was counted yet, as a move does: how many files it looked
+ * at inside the transaction. */
+static uint64_t put_by_a_new_name(struct kept *k, bool prepared)
+{
+	CLEANUP(step_fini) struct step s = begin(k);
+	struct repo_id id;
+	uint64_t before;
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	s.unprepared = !prepared;
+	assert_int_equal(ahead(k->db, &s), 0);
+	before = s.facts.looked;
+	assert_int_equal(db_write(k->db, forget, &id), 0);
+	assert_int_equal(db_write(k->db, shelve, &s), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5 + 3);
+	assert_int_equal(s.late_made > 0, !prepared);
+	return s.facts.looked - before;
+}
+
+static void a_repository_by_a_new_name_is_counted_before(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	make_repo(k);
+	add_text(&s, "dir/deep/f", "12345");
+	add_text(&s, "dir/g", "123");
+	done(&s);
+	assert_int_equal(put_by_a_new_name(k, true), 0);
+	assert_true(put_by_a_new_name(k, false) >= 3); /* twin */
+}
+
+/* What others than the main branch hold is told without a row of it, and as the catalogue does. */
+static void any_commit_is_described_as_the_catalogue_has_it(void **state)
+{
+	CLEANUP(buf_free) struct buf told = { 0 }, first = { 0 }, doc = { 0 };
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k);
+	struct registry_repo repo = { .id = { .type = REPO_MODEL } };
+
+	make_repo(k);
+	snprintf(repo.uid, sizeof(repo.uid), UID);
+	add_text(&s, "README.md", "---\nlicense: mit\n---\n");
+	add_shards(&s, 3);
+	done(&s);
+	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told), 0);
+	assert_string_equal(buf_str(&told), buf_str(&doc));
+	add_text(&next, "README.md", "---\nlicense: gpl\n---\n");
+	drop(&next, "model-00001-of-00003.safetensors");
+	done(&next);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &first), 0);
+	assert_string_equal(buf_str(&first), buf_str(&told));
+	check_doc_not(k, "license:mit");
 }
 
 static void what_weights_said_goes_with_their_blob(void **state)
@@ -478,11 +581,6 @@ static void what_weights_said_goes_with_their_blob(void **state)
 }
 
 /* ---- at the start ---- */
-
-static int forget(struct db_txn *t, void *arg)
-{
-	return catalogue_remove(t, arg);
-}
 
 static int put_stray(struct db_txn *t, void *arg)
 {
@@ -512,6 +610,62 @@ static void a_start_puts_in_what_is_missing_and_takes_out_what_is_gone(void **st
 	assert_int_equal(db_read(k->db, get, &e), -ENOENT);
 }
 
+#define MANY 205 /* more than one transaction takes */
+
+static int count_entry(void *arg, const struct catalogue_entry *e)
+{
+	*(unsigned *)arg += e->hosted;
+	return 0;
+}
+
+static int count_entries(struct db_txn *t, void *arg)
+{
+	*(unsigned *)arg = 0;
+	return catalogue_each(t, count_entry, arg);
+}
+
+static int add_many(struct db_txn *t, void *arg UNUSED)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < MANY; i++) {
+		struct registry_repo repo = { .id = { .type = REPO_MODEL } };
+
+		snprintf(repo.uid, sizeof(repo.uid), "%024x", i);
+		snprintf(repo.id.name, sizeof(repo.id.name), "org/r%u", i);
+		r = registry_add(t, &repo);
+	}
+	return r;
+}
+
+static void however_many_they_are(void **state)
+{
+	struct kept *k = *state;
+	unsigned count;
+
+	assert_int_equal(db_write(k->db, add_many, NULL), 0);
+	assert_int_equal(shelving_check_all(k->db, k->in), 0);
+	assert_int_equal(db_read(k->db, count_entries, &count), 0);
+	assert_int_equal(count, MANY);
+}
+
+/* By which a start knows how many it can hold at once. */
+static void what_is_held_in_memory_is_told(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), small = begin(k);
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	make_repo(k);
+	assert_int_equal(ahead(k->db, &small), 0);
+	assert_true(commitfacts_held(&small.facts) < 64 << 10);
+	while (text.len < 1 << 20)
+		buf_printf(&text, "words %zu ", text.len);
+	add_bytes(&s, "README.md", text.data, 1 << 20);
+	assert_int_equal(ahead(k->db, &s), 0);
+	assert_true(commitfacts_held(&s.facts) >= 1 << 20);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, kept_setup, kept_teardown)
 
 int main(void)
@@ -528,6 +682,11 @@ int main(void)
 		STORY(a_size_that_is_not_known_is_told_to_nobody_and_is_none_to_count_from),
 		STORY(a_start_counts_what_is_whole_again),
 		STORY(what_weights_said_goes_with_their_blob),
+		STORY(cards_are_parsed_before_anybody_waits),
+		STORY(a_repository_by_a_new_name_is_counted_before),
+		STORY(any_commit_is_described_as_the_catalogue_has_it),
+		STORY(however_many_they_are),
+		STORY(what_is_held_in_memory_is_told),
 		STORY(a_start_puts_in_what_is_missing_and_takes_out_what_is_gone),
 	};
 

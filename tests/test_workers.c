@@ -23,13 +23,19 @@ static struct {
 	sem_t here, go;
 } seen;
 
+static struct workers *start_with(const struct workers_conf *conf)
+{
+	struct workers *w = NULL;
+
+	assert_int_equal(workers_start(conf, &w), 0);
+	return w;
+}
+
 static struct workers *start(unsigned threads, bool drops)
 {
 	const struct workers_conf conf = { "test", threads, MANY, drops };
-	struct workers *w = NULL;
 
-	assert_int_equal(workers_start(&conf, &w), 0);
-	return w;
+	return start_with(&conf);
 }
 
 static void note(void *arg UNUSED, uint64_t number)
@@ -122,17 +128,31 @@ static void what_is_slow_holds_up_none_but_its_lane(void **state UNUSED)
 
 static void one_lane_gets_half_the_places(void **state UNUSED)
 {
-	struct workers *w = start(2, false);
+	struct workers *w = start(1, false);
 
 	assert_int_equal(add(w, wait_to_go, 0, 6), 0);
 	sem_wait(&seen.here);
-	for (uint64_t i = 0; i <= MANY / 2; i++)
+	for (uint64_t i = 0; i < MANY / 2; i++)
 		assert_int_equal(add(w, note, i, 6), 0);
 	assert_int_equal(add(w, note, 0, 6), -EAGAIN);
-	assert_int_equal(add(w, note, 0, 7), 0); /* the twins: there is room for others */
-	assert_int_equal(add(w, note, 0, 0), 0);
+	for (uint64_t i = 0; i < MANY / 2; i++) /* the twin: the other half is for others */
+		assert_int_equal(add(w, note, i, 7), 0);
+	assert_int_equal(add(w, note, 0, 0), -EAGAIN);
 	sem_post(&seen.go);
 	assert_true(stop(w));
+}
+
+static void a_lane_has_a_place_where_there_is_but_one(void **state UNUSED)
+{
+	struct workers *w = start_with(&(const struct workers_conf){ "test", 1, 1, false });
+
+	assert_int_equal(add(w, wait_to_go, 0, 6), 0);
+	sem_wait(&seen.here);
+	assert_int_equal(add(w, note, 0, 6), 0);
+	assert_int_equal(add(w, note, 0, 6), -EAGAIN);
+	sem_post(&seen.go);
+	assert_true(stop(w));
+	assert_int_equal(seen.done, 2);
 }
 
 static void a_single_one_is_held_up_by_what_is_slow(void **state UNUSED)
@@ -226,6 +246,7 @@ int main(void)
 		TEST(more_than_may_wait_are_refused),
 		TEST(what_is_slow_holds_up_none_but_its_lane),
 		TEST(one_lane_gets_half_the_places),
+		TEST(a_lane_has_a_place_where_there_is_but_one),
 		TEST(a_single_one_is_held_up_by_what_is_slow),
 		TEST(what_is_for_later_comes_later_or_at_the_stop),
 		TEST(a_stop_may_drop_what_waits),

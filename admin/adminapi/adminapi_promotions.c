@@ -49,10 +49,7 @@
 	}
 
 static const struct api_field promotion_fields[] = {
-	RULE,
-	API_TEXT_ROW("user"),
-	API_COUNT_ROW("since"),
-	{ 0 },
+	RULE, API_TEXT_ROW("user"), API_COUNT_ROW("since"), API_DAMAGED_ROW, { 0 },
 };
 const struct api_shape api_promotion_shape = { "PromotionRule", promotion_fields };
 
@@ -76,6 +73,7 @@ static void write_rule(struct jwrite *w, const char *what, const struct promotio
 	jwrite_array_end(w);
 	jwrite_text(w, "user", r->user);
 	jwrite_int(w, "since", r->at_s);
+	jwrite_bool(w, "damaged", r->damaged);
 	jwrite_object_end(w);
 }
 
@@ -204,7 +202,7 @@ int api_promotion_put(struct api_call *c)
 		r = take_require(c, &x.rule);
 	describe(c, what, &x.rule);
 	if (r == 0)
-		r = db_write(api_db(c), put_rule, &x);
+		r = api_rule_write(c, put_rule, &x);
 	if (r == -EEXIST)
 		return api_complain(c, r,
 				    "the rule \"%s\" leads to another tag, which would no longer "
@@ -236,7 +234,7 @@ int api_promotion_remove(struct api_call *c)
 	if (!name || !check_name_valid(name))
 		return api_complain(c, -ENOENT, "\"%s\" is no name of a rule", name ? name : "");
 	snprintf(x.rule.name, sizeof(x.rule.name), "%s", name);
-	r = db_write(api_db(c), del_rule, &x);
+	r = api_rule_write(c, del_rule, &x);
 	if (r == -ENOENT)
 		return api_complain(c, r, "there is no rule \"%s\" of promotions about \"%s\"",
 				    name, what);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/adminapi/adminapi_scope.h"
 
+#include "admin/rulewatch.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -77,7 +79,16 @@ int api_hosted_repo(struct api_call *c, struct registry_repo *ret)
 	return r;
 }
 
-/* --- pages of rules */
+/* --- rules */
+
+int api_rule_write(struct api_call *c, db_fn fn, void *arg)
+{
+	int r = db_write(api_db(c), fn, arg);
+
+	if (r == 0)
+		rulewatch_look(c->ask->server->rulewatch);
+	return r;
+}
 
 int api_tag_rules_at(struct api_tag_rules *l, const struct tag_scope *s, const char *name,
 		     struct buf *ret_what)

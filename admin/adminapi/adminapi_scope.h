@@ -17,6 +17,14 @@ MUST_USE int api_scope_name(struct db_txn *t, const struct tag_scope *s, struct 
  */
 MUST_USE int api_hosted_repo(struct api_call *c, struct registry_repo *ret);
 
+#define API_DAMAGED_ROW \
+	{ \
+		.name = "damaged", .kind = API_BOOL, .needed = true, \
+		.doc = "Its row is: it holds what it may have held until it is removed." \
+	}
+/* Writes, deletes a rule inside db_write, and has those counted that are damaged. */
+MUST_USE int api_rule_write(struct api_call *c, db_fn fn, void *arg);
+
 /* A page of the rules of one scope, or of all. */
 struct api_tag_rules {
 	struct api_page page;

@@ -59,7 +59,13 @@ const struct api_shape api_lock_shape = { "Lock", lock_fields };
 	}
 
 static const struct api_field lock_rule_fields[] = {
-	WHAT, TAGS, API_TEXT_ROW("reason"), API_TEXT_ROW("user"), API_COUNT_ROW("since"), { 0 },
+	WHAT,
+	TAGS,
+	API_TEXT_ROW("reason"),
+	API_TEXT_ROW("user"),
+	API_COUNT_ROW("since"),
+	API_DAMAGED_ROW,
+	{ 0 },
 };
 const struct api_shape api_lock_rule_shape = { "LockRule", lock_rule_fields };
 
@@ -214,6 +220,7 @@ static void write_rule(struct jwrite *w, const char *what, const struct lock_rul
 	jwrite_text(w, "reason", r->why);
 	jwrite_text(w, "user", r->user);
 	jwrite_int(w, "since", r->at_s);
+	jwrite_bool(w, "damaged", r->damaged);
 	jwrite_object_end(w);
 }
 
@@ -274,7 +281,7 @@ int api_lock_rule_put(struct api_call *c)
 	int r = take_rule(c, what, api_text(c, "tags", ""), api_text(c, "reason", ""), &x);
 
 	if (r == 0)
-		r = db_write(api_db(c), put_rule, &x);
+		r = api_rule_write(c, put_rule, &x);
 	x.rule.at_s = clock_wall_s();
 	if (r == 0)
 		write_rule(&c->w, what, &x.rule);
@@ -298,7 +305,7 @@ int api_lock_rule_remove(struct api_call *c)
 
 	if (r < 0)
 		return r;
-	r = db_write(api_db(c), del_rule, &x);
+	r = api_rule_write(c, del_rule, &x);
 	if (r == -ENOENT)
 		return api_complain(c, r, "no rule locks \"%s\" of \"%s\"", x.rule.tags, what);
 	return r < 0 ? r : api_nothing(c);

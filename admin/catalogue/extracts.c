@@ -143,6 +143,7 @@ static int read_one(struct extracts *x, struct extract *e)
 	if (r < 0)
 		buf_free(&e->bytes);
 	e->read = r != -ENOMEM;
+	x->held += e->bytes.cap;
 	return r == -ENOMEM ? r : 0;
 }
 

@@ -14,8 +14,7 @@
 #include "daemon/model/safetensors.h"
 
 enum extracts_mode {
-	EXTRACTS_NOW,   /* what is not known is read at once */
-	EXTRACTS_LATER, /* it is noted, for extracts_read */
+	EXTRACTS_LATER, /* what is not known is noted, for extracts_read */
 	EXTRACTS_KEPT,  /* inside db_write: it is read, and what weights say gets its row */
 };
 
@@ -28,6 +27,7 @@ struct extracts {
 	struct map map;
 	struct extract *first;
 	uint64_t reads; /* of files, so far */
+	size_t held;    /* bytes in memory of what they say */
 };
 
 /* Frees what it holds. */

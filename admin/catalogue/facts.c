@@ -219,8 +219,6 @@ static int tell(const struct facts_parsed *p, struct facts *ret)
 		write_model(&w, p);
 	else if (p->source->type == REPO_SPACE)
 		write_space(&w, p);
-	if (p->source->bytes >= 0)
-		jwrite_int(&w, "usedStorage", p->source->bytes);
 	ret->parameters = parameters_of(p->source);
 	return ret->doc.failed;
 }

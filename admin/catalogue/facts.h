@@ -25,7 +25,6 @@ struct facts_source {
 	struct safetensors_counts tensors;
 	bool has_gguf;
 	struct gguf_facts gguf;
-	int64_t bytes; /* of all files; -1: not known */
 };
 
 struct facts {

@@ -2,61 +2,41 @@
 #include "admin/catalogue/shelving.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/catalogue/commitfacts.h"
 #include "admin/catalogue/downloads.h"
 #include "admin/registry/likes.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 
-#define AT_ONCE 200 /* in one transaction, at the start */
+/* In one transaction, at the start. */
+#define AT_ONCE 200
+#define HELD_BYTES (16 << 20)
 
 /* ---- one ---- */
 
-/* From the commit that the catalogue has. False: it has none, or does not know how large it is. */
-static bool find_base(struct db_txn *t, const struct registry_repo *repo,
-		      struct commitfacts_base *ret)
+/* As the catalogue has it. */
+static int print_doc(const struct facts *facts, int64_t bytes, struct buf *ret)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
-	struct catalogue_entry e;
-	struct git_commit c;
-
-	if (catalogue_get(t, &repo->id, &e) < 0 || !e.hosted || !e.commit[0] ||
-	    e.numbers[CATALOGUE_SIZE] < 0 || registry_commit(t, repo->uid, e.commit, &room, &c) < 0)
-		return false;
-	memcpy(ret->tree, c.tree, GIT_ID);
-	ret->bytes = (int64_t)e.numbers[CATALOGUE_SIZE];
-	return true;
+	buf_printf(ret, "{%s", buf_str(&facts->doc));
+	if (bytes >= 0)
+		buf_printf(ret, ",\"usedStorage\":%" PRId64, bytes);
+	return buf_add_str(ret, "}");
 }
 
-static int make_facts(struct db_txn *t, struct extracts *x, const struct registry_repo *repo,
-		      const struct git_commit *c, const struct commitfacts_base *base,
-		      int64_t *bytes, struct facts *ret)
+int shelving_describe(struct db *db, struct intake *in, const struct registry_repo *repo,
+		      const char *commit, struct buf *ret)
 {
-	CLEANUP(facts_source_fini) struct facts_source source;
-	int r = commitfacts_read(t, x, repo, c, base, &source);
+	CLEANUP(commitfacts_fini) struct commitfacts x = { .extracts = { .intake = in } };
+	int r = commitfacts_ahead(db, &x,
+				  &(struct commitfacts_ahead){ .type = repo->id.type,
+							       .uid = repo->uid,
+							       .revision = commit });
 
-	*bytes = source.bytes;
-	return r < 0 ? r : facts_make(&source, ret);
-}
-
-int shelving_describe(struct db_txn *t, struct extracts *x, const struct registry_repo *repo,
-		      const char *commit, struct facts *ret)
-{
-	CLEANUP(buf_free) struct buf room = { 0 };
-	struct commitfacts_base base;
-	struct git_commit c;
-	int64_t bytes;
-	int r = registry_commit(t, repo->uid, commit, &room, &c);
-
-	*ret = (struct facts){ .parameters = -1 };
-	x->mode = EXTRACTS_NOW;
-	return r < 0 ? r
-		     : make_facts(t, x, repo, &c, find_base(t, repo, &base) ? &base : NULL, &bytes,
-				  ret);
+	return r < 0 ? r : print_doc(&x.facts, x.bytes, ret);
 }
 
 /* What others count of it stays. */
@@ -87,12 +67,11 @@ static void begin_entry(struct db_txn *t, const struct registry_repo *repo,
 	ret->numbers[CATALOGUE_PARAMETERS] = -1;
 }
 
-static int put_commit(struct db_txn *t, struct extracts *x, const struct registry_repo *repo,
-		      bool anew, struct catalogue_entry *e, struct facts *facts)
+/* Without a commit that can be read there is nothing to tell: *ret_told stays as it is. */
+static int put_commit(struct db_txn *t, struct commitfacts *x, const struct registry_repo *repo,
+		      bool anew, struct catalogue_entry *e, bool *ret_told)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
-	struct commitfacts_base base;
-	bool based = !anew && find_base(t, repo, &base);
 	struct git_commit c;
 	int64_t bytes;
 	int r = registry_commit(t, repo->uid, e->commit, &room, &c);
@@ -100,40 +79,45 @@ static int put_commit(struct db_txn *t, struct extracts *x, const struct registr
 	e->numbers[CATALOGUE_SIZE] = -1;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
-	r = make_facts(t, x, repo, &c, based ? &base : NULL, &bytes, facts);
+	r = commitfacts_make(t, x, repo, &c, anew, &bytes);
+	if (r < 0)
+		return r;
 	e->numbers[CATALOGUE_MODIFIED] = (double)c.committer.at_s;
 	e->numbers[CATALOGUE_SIZE] = (double)bytes;
-	e->numbers[CATALOGUE_PARAMETERS] = facts->parameters;
-	return r;
+	e->numbers[CATALOGUE_PARAMETERS] = x->facts.parameters;
+	*ret_told = true;
+	return 0;
 }
 
-static int put(struct db_txn *t, struct extracts *x, const struct registry_repo *repo, bool anew)
+static int put(struct db_txn *t, struct commitfacts *x, const struct registry_repo *repo, bool anew)
 {
-	CLEANUP(facts_fini) struct facts facts = { .parameters = -1 };
 	CLEANUP(buf_free) struct buf doc = { 0 };
+	struct catalogue_texts texts = { "\n\n", "", "{}" };
 	struct catalogue_entry e;
-	struct catalogue_texts texts;
+	bool told = false;
 	int r;
 
 	begin_entry(t, repo, &e);
 	r = registry_ref(t, repo->uid, REGISTRY_MAIN, e.commit);
 	if (r == 0)
-		r = put_commit(t, x, repo, anew, &e, &facts);
+		r = put_commit(t, x, repo, anew, &e, &told);
 	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
 		return r;
-	buf_printf(&doc, "{%s}", buf_str(&facts.doc));
-	texts = (struct catalogue_texts){ facts.tags.len ? buf_str(&facts.tags) : "\n\n",
-					  buf_str(&facts.words), buf_str(&doc) };
-	return doc.failed ? doc.failed : catalogue_put(t, &e, &texts);
+	if (!told)
+		return catalogue_put(t, &e, &texts);
+	r = print_doc(&x->facts, (int64_t)e.numbers[CATALOGUE_SIZE], &doc);
+	texts = (struct catalogue_texts){ buf_str(&x->facts.tags), buf_str(&x->facts.words),
+					  buf_str(&doc) };
+	return r < 0 ? r : catalogue_put(t, &e, &texts);
 }
 
-static int put_or_remove(struct db_txn *t, struct extracts *x, const struct repo_id *id, bool anew)
+static int put_or_remove(struct db_txn *t, struct commitfacts *x, const struct repo_id *id,
+			 bool anew)
 {
 	struct catalogue_entry e;
 	struct registry_repo repo;
 	int r = registry_get(t, id, &repo);
 
-	x->mode = EXTRACTS_KEPT;
 	if (r == 0)
 		return put(t, x, &repo, anew);
 	if (r != -ENOENT)
@@ -144,12 +128,12 @@ static int put_or_remove(struct db_txn *t, struct extracts *x, const struct repo
 	return r == -ENOENT ? 0 : r;
 }
 
-int shelving_put(struct db_txn *t, struct extracts *x, const struct repo_id *id)
+int shelving_put(struct db_txn *t, struct commitfacts *x, const struct repo_id *id)
 {
 	return put_or_remove(t, x, id, false);
 }
 
-int shelving_put_anew(struct db_txn *t, struct extracts *x, const struct repo_id *id)
+int shelving_put_anew(struct db_txn *t, struct commitfacts *x, const struct repo_id *id)
 {
 	return put_or_remove(t, x, id, true);
 }
@@ -220,16 +204,18 @@ static int find_wrong(struct db_txn *t, void *arg)
 	return r < 0 ? r : catalogue_each(t, look_at_entry, w);
 }
 
-/* Some of them, in one transaction. */
+/* Some of them, in one transaction: as many as that, or as what they say takes memory. */
 struct batch {
-	struct extracts extracts;
+	struct intake *intake;
 	const struct repo_id *ids;
 	size_t count;
+	struct commitfacts facts[AT_ONCE];
 };
 
-static void batch_fini(struct batch *b)
+static void batch_clear(struct batch *b)
 {
-	extracts_fini(&b->extracts);
+	while (b->count)
+		commitfacts_fini(&b->facts[--b->count]);
 }
 
 static int put_batch(struct db_txn *t, void *arg)
@@ -238,7 +224,7 @@ static int put_batch(struct db_txn *t, void *arg)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < b->count; i++)
-		r = shelving_put(t, &b->extracts, &b->ids[i]);
+		r = shelving_put(t, &b->facts[i], &b->ids[i]);
 	return r;
 }
 
@@ -250,41 +236,63 @@ static int find_uid(struct db_txn *t, void *arg)
 	return registry_get(t, &id, repo);
 }
 
-static int read_ahead(struct db *db, struct batch *b)
+static int read_one_ahead(struct db *db, const struct repo_id *id, struct commitfacts *x)
 {
+	struct registry_repo repo = { .id = *id };
+	const struct commitfacts_ahead ahead = { .type = repo.id.type,
+						 .uid = repo.uid,
+						 .revision = REGISTRY_MAIN };
+	int r = db_read(db, find_uid, &repo);
+
+	if (r == 0)
+		r = commitfacts_ahead(db, x, &ahead);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int read_ahead(struct db *db, struct batch *b, size_t left)
+{
+	size_t held = 0;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < b->count; i++) {
-		struct registry_repo repo = { .id = b->ids[i] };
-		const struct commitfacts_ahead ahead = { .type = repo.id.type,
-							 .uid = repo.uid,
-							 .revision = REGISTRY_MAIN };
+	while (r == 0 && b->count < left && b->count < AT_ONCE && held < HELD_BYTES) {
+		struct commitfacts *x = &b->facts[b->count];
 
-		r = db_read(db, find_uid, &repo);
-		if (r == 0)
-			r = commitfacts_ahead(db, &b->extracts, &ahead);
-		r = r == -ENOENT ? 0 : r;
+		*x = (struct commitfacts){ .extracts = { .intake = b->intake } };
+		r = read_one_ahead(db, &b->ids[b->count], x);
+		b->count++;
+		held += commitfacts_held(x);
 	}
 	return r;
 }
 
-static int check_some(struct db *db, struct intake *in, const struct repo_id *ids, size_t count)
+static int put_all(struct db *db, struct batch *b, const struct wrong *w)
 {
-	CLEANUP(batch_fini) struct batch b = { { .intake = in }, ids, count };
-	int r = read_ahead(db, &b);
+	int r = 0;
 
-	return r < 0 ? r : db_write(db, put_batch, &b);
+	for (size_t at = 0; r == 0 && at < w->count; at += b->count) {
+		batch_clear(b);
+		b->ids = w->ids + at;
+		r = read_ahead(db, b, w->count - at);
+		if (r == 0)
+			r = db_write(db, put_batch, b);
+	}
+	batch_clear(b);
+	return r;
 }
 
 int shelving_check_all(struct db *db, struct intake *in)
 {
+	struct batch *b = calloc(1, sizeof(*b));
 	struct wrong w = { .count = 0 };
-	int r = db_read(db, find_wrong, &w);
+	int r = b ? db_read(db, find_wrong, &w) : -ENOMEM;
 
-	for (size_t at = 0; r == 0 && at < w.count; at += AT_ONCE)
-		r = check_some(db, in, w.ids + at, w.count - at < AT_ONCE ? w.count - at : AT_ONCE);
+	if (r == 0) {
+		b->intake = in;
+		r = put_all(db, b, &w);
+	}
 	if (r == 0 && w.count)
 		log_info("repositories=%zu were put into the catalogue anew", w.count);
 	free(w.ids);
+	free(b);
 	return r;
 }

@@ -256,7 +256,7 @@ static const struct ctl_verb verbs[] = {
 	  "Unlock a tag. One that a rule locks is released for one change.", "DELETE",
 	  "/repos/{type}s/{REPO}/tags/{TAG}/lock", NULL, "tag {TAG} of {REPO} is unlocked", NULL },
 	{ "tag lock-rule list", "[WHAT]", limit_only, "Which tags are locked from their birth.",
-	  "GET", "/lock-rules", ";items what tags reason user since:time", NULL, NULL },
+	  "GET", "/lock-rules", ";items what tags reason user since:time damaged", NULL, NULL },
 	{ "tag lock-rule set", "WHAT TAGS", lock_rule_options,
 	  "Lock all tags with such a name (\"v*\") in a repository (models/org/name) or a "
 	  "namespace, those that are there and those that come.",
@@ -280,7 +280,8 @@ static const struct ctl_verb verbs[] = {
 	  "DELETE", "/api/{type}s/{REPO}/discussions/{NUM}/ref", NULL,
 	  "the commits of pull request {NUM} of {REPO} are let go", NULL },
 	{ "promotion list", "[WHAT]", limit_only, "By which rules tags are promoted.", "GET",
-	  "/promotion-rules", ";items what name to from who require user since:time", NULL, NULL },
+	  "/promotion-rules", ";items what name to from who require user since:time damaged", NULL,
+	  NULL },
 	{ "promotion set", "WHAT NAME", promotion_options,
 	  "Let a tag of a repository (models/org/name) or a namespace move by promotion, and in no "
 	  "other way.",

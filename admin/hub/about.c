@@ -72,6 +72,7 @@ int about_ready(struct ask *a)
 	jwrite_bool(&w, "read_only", h.read_only);
 	jwrite_bool(&w, "audit_writable", !h.audit);
 	jwrite_uint(&w, "lost_uploads", h.lost);
+	jwrite_uint(&w, "damaged_rules", h.rules);
 	jwrite_uint(&w, "disk_free_bytes", h.disk_free_bytes);
 	write_upstreams(a->server->node, &w);
 	jwrite_object_end(&w);

@@ -29,8 +29,10 @@ struct telling {
 	int (*tell)(struct db_txn *t, const struct registry_repo *repo, struct telling *x);
 	struct jwrite w;
 	const char *place; /* of refs */
-	struct intake *intake;
-	bool aside; /* it may take a while */
+	/* Of a commit whose files the catalogue does not know: which, and then what they say. */
+	struct registry_repo repo;
+	char commit[COMMIT_HEX + 1];
+	const char *facts; /* borrowed, or NULL */
 };
 
 /* ---- what it is ---- */
@@ -51,22 +53,17 @@ static void take_commit(const char *tail, char ret[static COMMIT_HEX + 1])
 	snprintf(ret, COMMIT_HEX + 1, "%.*s", (int)strcspn(tail, "?/"), tail);
 }
 
-/* What its files say: of the main branch the catalogue knows; what another commit says is read of
- * it, where that may take a while. */
-static int read_facts(struct db_txn *t, const struct registry_repo *repo, const char *commit,
+/* What its files say: of the main branch the catalogue knows; of another commit it is found out
+ * outside of this transaction, which is run again: -EAGAIN. */
+static int read_facts(struct db_txn *t, const struct registry_repo *repo,
 		      const struct catalogue_entry *e, struct telling *x, struct buf *ret)
 {
-	struct extracts extracts = { .intake = x->intake };
-	CLEANUP(facts_fini) struct facts facts = { .parameters = -1 };
-	int r;
-
-	if (!strcmp(e->commit, commit))
+	if (!strcmp(e->commit, x->commit))
 		return catalogue_doc(t, &repo->id, ret);
-	if (!x->aside)
-		return -EAGAIN;
-	r = shelving_describe(t, &extracts, repo, commit, &facts);
-	extracts_fini(&extracts);
-	return r < 0 ? r : buf_printf(ret, "{%s}", buf_str(&facts.doc));
+	if (x->facts)
+		return buf_add_str(ret, x->facts);
+	x->repo = *repo;
+	return -EAGAIN;
 }
 
 static void write_facts(const char *facts, struct jwrite *w)
@@ -88,16 +85,15 @@ static int tell_revision(struct db_txn *t, const struct registry_repo *repo, str
 	CLEANUP(buf_free) struct buf room = { 0 }, facts = { 0 };
 	struct catalogue_entry e = { .id = repo->id };
 	struct downloads_count count;
-	char commit[COMMIT_HEX + 1];
 	struct git_commit c;
 	int r;
 
-	take_commit(x->tail, commit);
-	r = registry_commit(t, repo->uid, commit, &room, &c);
+	take_commit(x->tail, x->commit);
+	r = registry_commit(t, repo->uid, x->commit, &room, &c);
 	if (r == 0 && catalogue_get(t, &repo->id, &e) < 0)
 		e = (struct catalogue_entry){ .id = repo->id };
 	if (r == 0)
-		r = read_facts(t, repo, commit, &e, x, &facts);
+		r = read_facts(t, repo, &e, x, &facts);
 	if (r < 0)
 		return r;
 	e.numbers[CATALOGUE_MODIFIED] = (double)c.committer.at_s;
@@ -314,12 +310,45 @@ static size_t kind_of(const char *tail)
 	return i;
 }
 
+/* What a commit's files say stays as it is, so that it is found out once for many who ask. */
+static int describe(struct ask *a, const struct telling *x, const char *key,
+		    struct ready_text **ret)
+{
+	CLEANUP(buf_free) struct buf doc = { 0 };
+	int r = shelving_describe(a->server->rights.db, a->server->intake, &x->repo, x->commit,
+				  &doc);
+
+	return r < 0 ? r
+		     : ready_put(a->server->ready, key, &doc, &(struct ready_note){ .next = 0 },
+				 ret);
+}
+
+static int tell_described(struct ask *a, struct telling *x)
+{
+	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
+	CLEANUP(buf_free) struct buf key = { 0 }, facts = { 0 };
+	const void *bytes;
+	size_t len;
+	int r = buf_printf(&key, "facts %s %s %s", x->repo.uid, x->commit, x->repo.sdk);
+
+	if (r < 0)
+		return r;
+	text = ready_find(a->server->ready, buf_str(&key));
+	if (!text && !ask_aside_or_here(a))
+		return PARKED;
+	if (!text)
+		r = describe(a, x, buf_str(&key), &text);
+	if (r < 0)
+		return r;
+	ready_bytes(text, READY_PLAIN, &bytes, &len);
+	r = buf_add(&facts, bytes, len);
+	x->facts = buf_str(&facts);
+	return r < 0 ? r : db_read(a->server->rights.db, tell, x);
+}
+
 int history_doc(struct ask *a, const char *tail, struct doc *ret)
 {
-	struct telling x = { .id = repo_id_of(a->repo),
-			     .doc = ret,
-			     .intake = a->server->intake,
-			     .aside = a->aside };
+	struct telling x = { .id = repo_id_of(a->repo), .doc = ret };
 	size_t kind = kind_of(tail);
 	uint64_t version;
 	int r;
@@ -332,11 +361,10 @@ int history_doc(struct ask *a, const char *tail, struct doc *ret)
 	x.tail = tail + strlen(kinds[kind].begin);
 	x.tail += *x.tail == '?';
 	r = db_read(a->server->rights.db, tell, &x);
-	if (r == -EAGAIN && !ask_aside_or_here(a))
-		return PARKED;
-	x.aside = true;
 	if (r == -EAGAIN)
-		r = db_read(a->server->rights.db, tell, &x);
+		r = tell_described(a, &x);
+	if (r == PARKED)
+		return r; /* it may be gone already */
 	if (r < 0 || ret->text.failed)
 		return r < 0 ? r : ret->text.failed;
 	version = xxh3_of(ret->text.data, ret->text.len);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "admin/hub/answer.h"
-#include "admin/catalogue/commitfacts.h"
 #include "admin/catalogue/shelving.h"
 #include "admin/health.h"
 #include "admin/registry/holdings.h"
@@ -322,7 +321,7 @@ int writing_url(const struct ask *a, const struct repo_id *id, struct buf *ret)
 
 void writing_shelf_fini(struct writing_shelf *s)
 {
-	extracts_fini(&s->extracts);
+	commitfacts_fini(&s->facts);
 }
 
 static bool is_main(const struct commit_plan *p)
@@ -344,8 +343,8 @@ static int shelve(struct db_txn *t, void *arg)
 	r = registry_now(t, s->plan->uid, &now);
 	if (r < 0)
 		return r;
-	return s->plan->revives ? shelving_put_anew(t, &s->extracts, &now.id)
-				: shelving_put(t, &s->extracts, &now.id);
+	return s->plan->revives ? shelving_put_anew(t, &s->facts, &now.id)
+				: shelving_put(t, &s->facts, &now.id);
 }
 
 static int read_ahead(struct db *db, void *arg)
@@ -354,14 +353,14 @@ static int read_ahead(struct db *db, void *arg)
 	const struct commit_plan *p = s->plan;
 
 	return commitfacts_ahead(
-		db, &s->extracts,
+		db, &s->facts,
 		&(struct commitfacts_ahead){ s->type, p->uid, p->branch, p->changes, p->count });
 }
 
 void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p)
 {
-	s->extracts.intake = a->server->intake;
+	s->facts.extracts.intake = a->server->intake;
 	s->type = type;
 	s->plan = p;
 	s->ask = a;
@@ -372,12 +371,12 @@ void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 
 struct changing {
 	const struct writing_change *c;
-	struct extracts extracts;
+	struct commitfacts facts;
 };
 
 static void changing_fini(struct changing *x)
 {
-	extracts_fini(&x->extracts);
+	commitfacts_fini(&x->facts);
 }
 
 static int change(struct db_txn *t, void *arg)
@@ -391,18 +390,18 @@ static int change(struct db_txn *t, void *arg)
 	r = registry_now(t, x->c->uid, &now);
 	if (r < 0)
 		return r;
-	return x->c->loses ? shelving_put_anew(t, &x->extracts, &now.id)
-			   : shelving_put(t, &x->extracts, &now.id);
+	return x->c->loses ? shelving_put_anew(t, &x->facts, &now.id)
+			   : shelving_put(t, &x->facts, &now.id);
 }
 
 int writing_change(struct ask *a, const struct writing_change *c)
 {
 	CLEANUP(changing_fini)
-	struct changing x = { .c = c, .extracts.intake = a->server->intake };
+	struct changing x = { .c = c, .facts.extracts.intake = a->server->intake };
 	const struct commitfacts_ahead ahead = { .type = c->type,
 						 .uid = c->from_uid ? c->from_uid : c->uid,
 						 .revision = c->revision };
-	int r = c->revision ? commitfacts_ahead(a->server->rights.db, &x.extracts, &ahead) : 0;
+	int r = c->revision ? commitfacts_ahead(a->server->rights.db, &x.facts, &ahead) : 0;
 
 	return r < 0 ? r : db_write(writing_db(a, c->act), change, &x);
 }

@@ -4,7 +4,7 @@
 #ifndef MATRIXFS_WRITING_H
 #define MATRIXFS_WRITING_H
 
-#include "admin/catalogue/extracts.h"
+#include "admin/catalogue/commitfacts.h"
 #include "admin/hub/ask.h"
 #include "admin/registry/committing.h"
 #include "daemon/base/jdoc.h"
@@ -76,7 +76,7 @@ int writing_refuse_full(struct ask *a, const struct writing_act *what, const str
 /* What a change of a repository tells the catalogue, in the transaction that makes it. Zeroed it
  * is none yet. */
 struct writing_shelf {
-	struct extracts extracts;
+	struct commitfacts facts;
 	enum repo_type type;
 	const struct commit_plan *plan; /* borrowed, or NULL */
 	struct ask *ask;                /* of the plan; likewise */

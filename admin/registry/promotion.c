@@ -18,6 +18,7 @@ struct making {
 	struct promotion_rule rule;     /* by which it is made, if it was found ... */
 	bool found;
 	int refused; /* ... else why not, with a sentence: of the first that leads there */
+	char damaged[TAG_RULE_NAME_MAX + 1]; /* the first that may have led there, or "" */
 	struct buf *why;
 };
 
@@ -206,8 +207,11 @@ static int try_rule(void *arg, const struct tag_scope *s UNUSED, const struct pr
 	struct making *m = arg;
 	int r;
 
-	if (rule->damaged || strcmp(rule->to, m->p->to) != 0 ||
-	    (m->p->rule && strcmp(rule->name, m->p->rule) != 0))
+	if (m->p->rule && strcmp(rule->name, m->p->rule) != 0)
+		return 0;
+	if (rule->damaged && !*m->damaged)
+		memcpy(m->damaged, rule->name, sizeof(m->damaged));
+	if (rule->damaged || strcmp(rule->to, m->p->to) != 0)
 		return 0;
 	if (m->refused) /* the first sentence stays */
 		buf_add_str(&first, buf_str(m->why));
@@ -243,6 +247,11 @@ static int find_rule(struct making *m)
 	buf_clear(&m->p->checks);
 	if (m->refused)
 		return m->refused;
+	if (*m->damaged)
+		return complain_as(ERR_FORBIDDEN, m->why,
+				   "The rule \"%s\" of promotions is damaged, and may have led to "
+				   "\"%s\": an administrator must remove it and make it anew",
+				   m->damaged, m->p->to);
 	return complain_as(ERR_FORBIDDEN, m->why, "There is no rule%s%s%s of promotions to \"%s\"",
 			   m->p->rule ? " \"" : "", m->p->rule ? m->p->rule : "",
 			   m->p->rule ? "\"" : "", m->p->to);

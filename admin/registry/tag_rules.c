@@ -12,7 +12,6 @@
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/jwrite.h"
-#include "daemon/base/log.h"
 
 /* ---- what they are about ---- */
 
@@ -146,14 +145,6 @@ static int each(struct db_txn *t, enum db_table table, const struct tag_scope *s
 	return db_each_all(t, table, s ? key_of(s, "", room) : all, fn, arg);
 }
 
-/* What a rule says that cannot be read: it holds until an administrator has seen to it. */
-
-static void tell_damage(const char *kind, const struct tag_scope *s, const char *name)
-{
-	log_err(ERR_CORRUPT, "a rule holds until it is removed kind=%s scope=%s name=%s", kind,
-		s->key, name);
-}
-
 static void copy_text(const struct jval *v, const char *name, char *ret, size_t cap)
 {
 	const char *text = name ? jval_get_str(v, name) : jval_str(v);
@@ -201,8 +192,8 @@ static int each_lock(void *arg, struct db_key key, const char *val, size_t len)
 	if (r == -ENOMEM)
 		return r;
 	split(key, &s, rule.tags);
-	if (r < 0) {
-		tell_damage("lock", &s, rule.tags);
+	if (r < 0 || !jval_is_object(jdoc_root(doc))) {
+		rule.damaged = true;
 		snprintf(rule.why, sizeof(rule.why), "%s", TAG_RULE_DAMAGED);
 	} else {
 		copy_text(jdoc_root(doc), "user", rule.user, sizeof(rule.user));
@@ -326,7 +317,6 @@ static int each_promotion(void *arg, struct db_key key, const char *val, size_t 
 	split(key, &s, name);
 	r = val ? parse_promotion(name, val, len, &rule) : ERR_CORRUPT;
 	if (r == ERR_CORRUPT) {
-		tell_damage("promotion", &s, name);
 		rule = (struct promotion_rule){ .to = TAG_ANY, .damaged = true };
 		snprintf(rule.name, sizeof(rule.name), "%.*s", TAG_RULE_NAME_MAX, name);
 		r = 0;
@@ -340,19 +330,4 @@ int promotion_rule_each(struct db_txn *t, const struct tag_scope *s, promotion_r
 	struct each_promotion e = { fn, arg };
 
 	return each(t, DB_PROMOTION_RULES, s, each_promotion, &e);
-}
-
-static int count_damaged(void *arg, struct db_key key UNUSED, const char *val, size_t len UNUSED)
-{
-	*(unsigned *)arg += !val;
-	return 0;
-}
-
-int tag_rules_damaged(struct db_txn *t, unsigned *ret)
-{
-	int r;
-
-	*ret = 0;
-	r = each(t, DB_LOCK_RULES, NULL, count_damaged, ret);
-	return r < 0 ? r : each(t, DB_PROMOTION_RULES, NULL, count_damaged, ret);
 }

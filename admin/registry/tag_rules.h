@@ -32,6 +32,7 @@ struct lock_rule {
 	char user[ACCOUNT_NAME_MAX + 1]; /* who made it */
 	char why[TAG_WHY_MAX + 1];
 	int64_t at_s;
+	bool damaged; /* its row is: it holds, and why is TAG_RULE_DAMAGED */
 };
 
 /* Why a rule holds whose row is damaged. */
@@ -84,7 +85,4 @@ typedef int (*promotion_rule_fn)(void *arg, const struct tag_scope *s,
 /* The same of those, by name. One that cannot be read holds whatever it may have meant. */
 MUST_USE int promotion_rule_each(struct db_txn *t, const struct tag_scope *s, promotion_rule_fn fn,
 				 void *arg);
-/* How many rules of both kinds have rows that are damaged. */
-MUST_USE int tag_rules_damaged(struct db_txn *t, unsigned *ret);
-
 #endif

@@ -152,14 +152,15 @@ int workers_start(const struct workers_conf *conf, struct workers **ret)
 	return r;
 }
 
-/* Who fills one lane does not shut out all others: it has half the places. */
+/* Who fills one lane does not shut out all others: it has half the places, and one at least. */
 static bool has_place_locked(const struct workers *w, uint64_t lane)
 {
 	unsigned in_lane = 0;
 
 	for (const struct item *i = w->waiting; lane && i; i = i->next)
 		in_lane += i->work.lane == lane;
-	return w->count < w->conf.waiting_max && in_lane <= w->conf.waiting_max / 2;
+	return w->count < w->conf.waiting_max &&
+	       in_lane < w->conf.waiting_max - w->conf.waiting_max / 2;
 }
 
 int workers_add(struct workers *w, const struct work *work)
