@@ -27,6 +27,15 @@ struct list {
 	struct jwrite w;
 };
 
+/* A branch by its name alone: by that releases before 1.0 tell what is on "main", and later ones
+ * take it as well. */
+static const char *short_ref(const char *ref)
+{
+	size_t len = sizeof(REGISTRY_BRANCHES) - 1;
+
+	return strncmp(ref, REGISTRY_BRANCHES, len) == 0 ? ref + len : ref;
+}
+
 static void write_file(struct list *l, const struct purge_file *f)
 {
 	char oid[2 * SHA_BYTES + 1];
@@ -38,7 +47,7 @@ static void write_file(struct list *l, const struct purge_file *f)
 	jwrite_text(&l->w, "oid", oid);
 	jwrite_time(&l->w, "pushedAt", 1000 * (f->at_s ? f->at_s : l->repo->created_s));
 	if (*f->ref)
-		jwrite_text(&l->w, "ref", f->ref);
+		jwrite_text(&l->w, "ref", short_ref(f->ref));
 	jwrite_uint(&l->w, "size", f->size);
 	jwrite_object_end(&l->w);
 }
