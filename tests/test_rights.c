@@ -639,12 +639,12 @@ static void the_word_of_what_was_deleted_does_not_outlive_a_hub_that_was_killed(
 	hub_db_reopen(h);
 	r.db = h->db;
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
-	assert_int_equal(rights_let_all_go(h->db, &kept), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
 	assert_int_equal(kept, 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_NONE);
 	assert_int_equal(most(&r, &nobody, "models/org/other"), ROLE_READ);
 	say(h, "models/org/gone", VISIBILITY_PUBLIC); /* what is said later stays */
-	assert_int_equal(rights_let_all_go(h->db, &kept), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
 }
 
@@ -665,12 +665,12 @@ static void what_is_damaged_of_one_name_stops_no_hub_and_keeps_no_other(void **s
 	hub_db_damage(h, DB_GIVEN_UP, db_text(names[0]));
 	hub_db_damage(h, DB_HOSTED, db_text(names[1]));
 	r.db = h->db;
-	assert_int_equal(rights_let_all_go(h->db, &kept), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
 	assert_int_equal(kept, 1);
 	assert_int_equal(most(&r, &nobody, names[0]), ROLE_NONE);
 	assert_int_equal(most(&r, &nobody, names[1]), ROLE_READ);
 	assert_int_equal(most(&r, &nobody, names[2]), ROLE_NONE);
-	assert_int_equal(rights_let_all_go(h->db, &kept), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
 	assert_int_equal(kept, 1); /* it is not lost */
 }
 

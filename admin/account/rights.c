@@ -498,10 +498,10 @@ int rights_move_visibility(struct db_txn *t, const struct repo_id *from, const s
 }
 
 /* By then there may be another one of its name, whose word it is. */
-int rights_let_go(struct db_txn *t, const struct repo_id *name)
+int rights_forget_name(struct db_txn *t, const struct repo_id *name)
 {
 	struct registry_repo other;
-	int r = renaming_left(t, name);
+	int r = renaming_forget(t, name);
 
 	if (r == 0)
 		r = registry_get(t, name, &other);
@@ -519,12 +519,12 @@ static int list_given_up(struct db_txn *t, void *arg)
 	return renaming_each_given_up(t, note_name, arg);
 }
 
-static int let_one_go(struct db_txn *t, void *arg)
+static int forget_one(struct db_txn *t, void *arg)
 {
-	return rights_let_go(t, arg);
+	return rights_forget_name(t, arg);
 }
 
-int rights_let_all_go(struct db *db, unsigned *ret_kept)
+int rights_forget_names(struct db *db, unsigned *ret_kept)
 {
 	CLEANUP(buf_free) struct buf names = { 0 };
 	int r = db_read(db, list_given_up, &names);
@@ -532,7 +532,7 @@ int rights_let_all_go(struct db *db, unsigned *ret_kept)
 
 	*ret_kept = 0;
 	for (size_t i = 0; r == 0 && i < names.len / sizeof(*all); i++) {
-		r = db_write(db, let_one_go, &all[i]);
+		r = db_write(db, forget_one, &all[i]);
 		if (r == ERR_CORRUPT) {
 			log_err(r, "what is said of a name given up stays repo=%s", all[i].name);
 			++*ret_kept;

@@ -19,7 +19,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/workers.h"
 
-/* Odd, as no lane of others is but those of the admin API: one that is met by chance costs time. */
 static uint64_t lane_of(const struct ask *a)
 {
 	char key[REPO_KEY_MAX + 1];
@@ -27,7 +26,7 @@ static uint64_t lane_of(const struct ask *a)
 	if (!a->repo)
 		return 0;
 	repo_id_key(repo_id_of(repo_canonical(a->repo)), key);
-	return xxh3_of(key, strlen(key)) | 1;
+	return ask_lane_of(key, strlen(key));
 }
 
 bool writing_begin(struct ask *a, int *ret)
@@ -217,16 +216,16 @@ int writing_done(struct ask *a, const struct writing_act *what)
 	return r < 0 ? r : known;
 }
 
-static int take_word_out(struct db_txn *t, void *arg)
+static int forget_name(struct db_txn *t, void *arg)
 {
-	return rights_let_go(t, arg);
+	return rights_forget_name(t, arg);
 }
 
-int writing_name_left(struct ask *a, const struct repo_id *name)
+int writing_forget_name(struct ask *a, const struct repo_id *name)
 {
 	struct repo_id copy = *name;
 
-	return db_write(a->server->rights.db, take_word_out, &copy);
+	return db_write(a->server->rights.db, forget_name, &copy);
 }
 
 void writing_answer_done(const struct ask *a)
@@ -250,7 +249,7 @@ static void record_failure(struct ask *a, const struct writing_act *what, int st
 	audit_note(a->server->audit, &rec);
 }
 
-int writing_failed(struct ask *a, const struct writing_act *what, int r)
+int writing_note_failure(struct ask *a, const struct writing_act *what, int r)
 {
 	if (r < 0)
 		record_failure(a, what, err_http(r), err_text(r));
@@ -301,7 +300,7 @@ int writing_refuse_full(struct ask *a, const struct writing_act *what, const str
 
 	repo_id_key(id, key);
 	holdings_namespace(key, namespace);
-	writing_failed(a, what, ERR_QUOTA);
+	writing_note_failure(a, what, ERR_QUOTA);
 	return writing_over_quota(a, holdings_payer(payer, namespace));
 }
 

@@ -72,14 +72,14 @@ static int find_former(struct db_txn *t, const struct repo_id *id, struct former
 
 /* ---- rules about names ---- */
 
-/* A name is given up. Until it is let go (renaming_left), what is said of who may see it stays;
+/* A name is given up. Until it is forgotten (renaming_forget), what is said of who may see it stays;
  * after a move the rules about it as well, after a deletion they are gone already. */
 static int give_up(struct db_txn *t, const char *key)
 {
 	return db_put(t, DB_GIVEN_UP, db_text(key), "1", 1);
 }
 
-/* 0 if the name was given up, and nothing has let it go; -ENOENT. */
+/* 0 if the name was given up, and is not forgotten; -ENOENT. */
 static int is_given_up(struct db_txn *t, const char *key)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
@@ -88,7 +88,7 @@ static int is_given_up(struct db_txn *t, const char *key)
 	return r == ERR_CORRUPT ? 0 : r;
 }
 
-int renaming_left(struct db_txn *t, const struct repo_id *name)
+int renaming_forget(struct db_txn *t, const struct repo_id *name)
 {
 	char key[REPO_KEY_MAX + 1];
 	int r;
@@ -149,7 +149,7 @@ int renaming_take(struct db_txn *t, const struct repo_id *name)
 	int r;
 
 	registry_key(name, key);
-	r = renaming_left(t, name);
+	r = renaming_forget(t, name);
 	if (r == 0)
 		r = give_back_rules(t, name, key);
 	return r < 0 ? r : db_del(t, DB_FORMER, db_text(key));
@@ -169,7 +169,7 @@ int renaming_drop(struct db_txn *t, const struct repo_id *id)
 
 /* ---- a move ---- */
 
-/* By the old name they hold until it is let go: the node may know no other yet. */
+/* By the old name they hold until it is forgotten: the node may know no other yet. */
 static int take_rules_along(struct db_txn *t, const char *from, const struct repo_id *to)
 {
 	char key[REPO_KEY_MAX + 1];
