@@ -72,8 +72,8 @@ static int find_former(struct db_txn *t, const struct repo_id *id, struct former
 
 /* ---- rules about names ---- */
 
-/* A name is given up. Until it is forgotten (renaming_forget), what is said of who may see it stays;
- * after a move the rules about it as well, after a deletion they are gone already. */
+/* A name is given up. Until it is forgotten (renaming_forget), what is said of who may see it
+ * stays; after a move the rules about it as well, after a deletion they are gone already. */
 static int give_up(struct db_txn *t, const char *key)
 {
 	return db_put(t, DB_GIVEN_UP, db_text(key), "1", 1);
