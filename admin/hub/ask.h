@@ -52,6 +52,7 @@ struct ask {
 	struct ready_text *trees;  /* git's ids of its directories; owned */
 	bool file_wanted;          /* the bytes of a file are */
 	bool changes;              /* it would change a repository */
+	bool revives;              /* and old commits of it: a file is in them again */
 	bool frees;                /* and make room by it: on a full disk, too */
 	/* A wait for what is not needed: if it fails the handler runs again, and finds why in
 	 * `without`. */

@@ -190,9 +190,23 @@ bool writing_made(const struct ask *a)
 	return audit_debt_made(a->debt);
 }
 
+/* What old commits hold is asked for anew, where they hold more than they did. */
+static int renew(const struct ask *a, const struct repo_id *repo)
+{
+	struct server *s = a->server;
+	int r;
+
+	if (a->revives)
+		known_host_forget(node_known(s->node), repo);
+	r = node_renew(s->node, repo);
+	if (a->revives)
+		ready_empty(s->ready);
+	return r;
+}
+
 int writing_done(struct ask *a, const struct writing_act *what)
 {
-	int known = what->repo ? node_renew(a->server->node, what->repo) : 0, r;
+	int known = what->repo ? renew(a, what->repo) : 0, r;
 	struct audit_record rec;
 
 	a->act = what;
@@ -309,14 +323,27 @@ void writing_shelf_fini(struct writing_shelf *s)
 	commitfacts_fini(&s->facts);
 }
 
-/* Whatever it is called by now. */
+static bool is_main(const struct commit_plan *p)
+{
+	return !p->apart && !strcmp(p->branch, REGISTRY_MAIN);
+}
+
+/* Whatever it is called by now. What a commit to any ref brings again may be in the commit of the
+ * main branch, and counts there. */
 static int shelve(struct db_txn *t, void *arg)
 {
 	struct writing_shelf *s = arg;
 	struct registry_repo now;
-	int r = registry_now(t, s->plan->uid, &now);
+	int r;
 
-	return r < 0 ? r : shelving_put(t, &s->facts, &now.id);
+	s->ask->revives = s->plan->revives;
+	if (!s->plan->revives && !is_main(s->plan))
+		return 0;
+	r = registry_now(t, s->plan->uid, &now);
+	if (r < 0)
+		return r;
+	return s->plan->revives ? shelving_put_anew(t, &s->facts, &now.id)
+				: shelving_put(t, &s->facts, &now.id);
 }
 
 static int read_ahead(struct db *db, void *arg)
@@ -329,16 +356,15 @@ static int read_ahead(struct db *db, void *arg)
 		&(struct commitfacts_ahead){ s->type, p->uid, p->branch, p->changes, p->count });
 }
 
-void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
+void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p)
 {
 	s->facts.extracts.intake = a->server->intake;
 	s->type = type;
 	s->plan = p;
-	if (p->apart || strcmp(p->branch, REGISTRY_MAIN) != 0)
-		return;
+	s->ask = a;
 	p->also = shelve;
-	p->ahead = read_ahead;
+	p->ahead = is_main(p) ? read_ahead : NULL;
 	p->also_arg = s;
 }
 

@@ -80,11 +80,12 @@ struct writing_shelf {
 	struct commitfacts facts;
 	enum repo_type type;
 	const struct commit_plan *plan; /* borrowed, or NULL */
+	struct ask *ask;                /* of the plan; likewise */
 };
 /* Frees what it holds. */
 void writing_shelf_fini(struct writing_shelf *s);
-/* By a commit to a branch. The shelf is the plan's as long as that is used. */
-void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
+/* By a commit. The shelf is the plan's as long as that is used. */
+void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p);
 /* By anything else, after which the main branch of a repository holds what a revision holds now, or
  * less. */
