@@ -37,6 +37,7 @@ struct server {
 	struct roster *roster;
 	struct downloads *downloads;
 	struct rights rights;       /* with the db of it all */
+	unsigned names_kept;        /* given up, but damage keeps what is said of them */
 	struct filter_now filter;   /* what of the upstreams may be read */
 	bool keeps_gone;            /* what upstreams say is gone is served */
 	const char *public_url;     /* how clients reach us, or NULL: as each of them says */

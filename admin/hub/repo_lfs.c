@@ -94,15 +94,13 @@ static void take_page(const struct ask *a, struct list *l)
 
 static void answer_list(struct ask *a, const struct list *l)
 {
-	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 	char cursor[2 * GIT_ID + 1];
 
 	hex_print(l->last, GIT_ID, cursor);
 	if (l->more)
-		httpd_head_add(&h, "Link",
-			       "<%s/api/%s/%s/lfs-files?limit=%u&cursor=%s>; rel=\"next\"",
-			       a->asked.origin, repo_type_plural(l->repo->id.type),
-			       l->repo->id.name, l->limit, cursor);
+		answer_next(a, &h, "/api/%s/%s/lfs-files?limit=%u&cursor=%s",
+			    repo_type_plural(l->repo->id.type), l->repo->id.name, l->limit, cursor);
 	answer_json_head(a, &h, l->w.to);
 }
 
@@ -232,7 +230,7 @@ static int delete_all(struct ask *a, struct deletion *d)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&d->why));
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	known_host_forget(node_known(s->node), &d->repo.id);
 	r = writing_done(a, &act);
 	ready_empty(s->ready);

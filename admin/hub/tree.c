@@ -280,10 +280,10 @@ static void add_next(const struct ask *a, struct httpd_head *h, uint32_t at, boo
 {
 	const char *target = httpd_target(a->http);
 
-	httpd_head_add(
-		h, "Link", "<%s%.*s?recursive=%s%s&limit=%u&cursor=%s.%u>; rel=\"next\"",
-		a->asked.origin, (int)strcspn(target, "?"), target, recursive ? "true" : "false",
-		target_flag(a->asked.query, "expand") ? "&expand=true" : "", limit, a->commit, at);
+	answer_next(a, h, "%.*s?recursive=%s%s&limit=%u&cursor=%s.%u", (int)strcspn(target, "?"),
+		    target, recursive ? "true" : "false",
+		    target_flag(a->asked.query, "expand") ? "&expand=true" : "", limit, a->commit,
+		    at);
 }
 
 /* Where the client's cursor stands; a list of another commit than this is not gone on with. */
@@ -413,7 +413,7 @@ static int list_here(struct ask *a)
 		r = make_page(a, limit, buf_str(&key), &page);
 	if (r != 0)
 		return r;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	if (ready_note_of(page)->next != MANIFEST_NONE)
 		add_next(a, &h, ready_note_of(page)->next, recursive, limit);
 	answer_ready(a, &h, page);

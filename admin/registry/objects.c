@@ -119,6 +119,53 @@ int objects_remove(struct db_txn *t, const char *uid, const uint8_t id[static GI
 	return r < 0 ? r : db_del(t, DB_OBJECTS, key);
 }
 
+/* ---- all that one pays for ---- */
+
+/* Keys of rows. */
+struct paid {
+	const char *payer;
+	struct buf keys; /* KEY_LEN bytes each */
+};
+
+static int list_paid(void *arg, struct db_key key, const char *val, size_t len)
+{
+	struct paid *p = arg;
+
+	if (key.len != KEY_LEN || len != strlen(p->payer) || memcmp(val, p->payer, len) != 0)
+		return 0;
+	return buf_add(&p->keys, key.data, KEY_LEN);
+}
+
+/* Counts that cannot be read are the collector's to mend: nobody stays for them. */
+static int leave_one(struct db_txn *t, struct db_key key, const char *payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char etag[DIGEST_HEX_MAX + 1], uid[UID + 1];
+	uint64_t size;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	uid_of(key, uid);
+	if (r == -ENOENT || (r == 0 && !is_file(key, row.data, row.len, etag, &size)))
+		return set_payer(t, key, NULL);
+	if (r == 0)
+		r = owners_drop(t, uid, payer, etag, size);
+	if (r == 0)
+		r = owners_add(t, uid, HOLDINGS_NOBODY, etag, size);
+	return r < 0 && r != ERR_CORRUPT ? r : set_payer(t, key, HOLDINGS_NOBODY);
+}
+
+int objects_leave(struct db_txn *t, const char *payer)
+{
+	const struct db_key all = { 0 };
+	struct paid p = { .payer = payer };
+	int r = db_each(t, DB_PAYERS, all, all, list_paid, &p);
+
+	for (size_t at = 0; r == 0 && at < p.keys.len; at += KEY_LEN)
+		r = leave_one(t, (struct db_key){ p.keys.data + at, KEY_LEN }, payer);
+	buf_free(&p.keys);
+	return r;
+}
+
 /* ---- all of a repository ---- */
 
 /* All are found before anything is written. */

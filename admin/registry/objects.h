@@ -37,6 +37,10 @@ MUST_USE int objects_own(struct db_txn *t, const char *uid, const char *repo);
 /* They belong to nobody: their rows are going to be removed. */
 MUST_USE int objects_disown(struct db_txn *t, const char *uid);
 
+/* What that namespace, in small letters, holds of the repositories of others stays, and is held by
+ * nobody whom there is (HOLDINGS_NOBODY) until who may write there names it. */
+MUST_USE int objects_leave(struct db_txn *t, const char *payer);
+
 typedef int (*objects_fn)(void *arg, const uint8_t id[static GIT_ID], char kind);
 /* Calls fn for each of a repository, by id, until it returns non-zero, and returns that. */
 MUST_USE int objects_each(struct db_txn *t, const char *uid, objects_fn fn, void *arg);

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 #include "admin/catalogue/catalogue.h"
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "admin/registry/owners.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -323,7 +323,7 @@ static int leave(struct db_txn *t, const char *uid, const char *ref, const char 
 		if (!strcmp(parent, old))
 			return 0;
 	}
-	return left_put(t, uid, old, clock_wall_s());
+	return left_commits_put(t, uid, old, clock_wall_s());
 }
 
 int registry_put_ref(struct db_txn *t, const char *uid, const char *ref, const char *commit)

@@ -67,7 +67,7 @@ MUST_USE int registry_make_uid(char ret[static REGISTRY_UID + 1]);
 
 /* What "refs/heads/main" names, -ENOENT. To delete what is absent is no failure. The next two ask
  * no lock: a ref changes by ref_change (refs.h) alone. A commit that a ref names no longer, and
- * that is no parent of the next one, is remembered: left.h. */
+ * that is no parent of the next one, is remembered: left_commits.h. */
 MUST_USE int registry_ref(struct db_txn *t, const char *uid, const char *ref,
 			  char ret[static COMMIT_HEX + 1]);
 MUST_USE int registry_put_ref(struct db_txn *t, const char *uid, const char *ref,
