@@ -299,27 +299,33 @@ int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_fil
 	return r == SCAN_ENOUGH ? 1 : r;
 }
 
-int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
-		     char ret[static ACCOUNT_NAME_MAX + 1])
+/* Of a file of git-lfs its pointer has one, which is the same wherever it is. */
+static int find_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 {
-	CLEANUP(buf_free) struct buf row = { 0 }, text = { 0 };
-	uint8_t sha256[32], id[GIT_ID];
-	char room[KEY_LEN + 1];
+	CLEANUP(buf_free) struct buf text = { 0 };
+	uint8_t sha256[32];
 	int r;
 
-	if (strlen(etag) == 2 * GIT_ID) {
-		r = hex_parse(etag, GIT_ID, id);
-	} else {
-		r = hex_parse(etag, sizeof(sha256), sha256);
-		if (r == 0)
-			r = git_pointer_print(sha256, size, &text);
-		if (r == 0)
-			r = digest_git_object("blob", buf_str(&text), text.len, id);
-	}
+	if (strlen(etag) == 2 * GIT_ID)
+		return hex_parse(etag, GIT_ID, ret);
+	r = hex_parse(etag, sizeof(sha256), sha256);
+	if (r == 0)
+		r = git_pointer_print(sha256, size, &text);
+	return r < 0 ? r : digest_git_object("blob", buf_str(&text), text.len, ret);
+}
+
+int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
+		     char *ret_payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1];
+	uint8_t id[GIT_ID];
+	int r = find_id(etag, size, id);
+
 	if (r == 0)
 		r = db_get(t, DB_OBJECTS, key_of(uid, id, room), &row);
-	if (r == 0)
-		r = get_payer(t, key_of(uid, id, room), ret);
+	if (r == 0 && ret_payer)
+		r = get_payer(t, key_of(uid, id, room), ret_payer);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);
