@@ -161,10 +161,13 @@ static int look_for_file(struct db_txn *t, void *arg)
 {
 	char etag[DIGEST_HEX_MAX + 1], payer[ACCOUNT_NAME_MAX + 1];
 	struct question *q = arg;
+	uint8_t id[GIT_ID];
 	int r;
 
 	manifest_etag(&q->file, etag);
-	r = objects_has_file(t, q->uid, etag, q->file.size, payer);
+	r = objects_file_id(etag, q->file.size, id);
+	if (r == 0)
+		r = objects_has_file(t, q->uid, id, payer);
 	q->has = r == 1;
 	return r < 0 ? r : 0;
 }

@@ -52,8 +52,10 @@ typedef int (*objects_file_fn)(void *arg, const char *uid, const char *payer, co
  * be more; 0: there are none. fn may read. */
 MUST_USE int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_file_fn fn,
 			  void *arg);
-/* 1 if the repository has a file of these bytes, else 0. ret: its payer, likewise. */
-MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
+/* By what id the objects of any repository have a file of these bytes. -EINVAL. */
+MUST_USE int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID]);
+/* 1 if the repository has a file of that id, else 0. ret: its payer, likewise. */
+MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
 			      char ret[static ACCOUNT_NAME_MAX + 1]);
 
 #endif
