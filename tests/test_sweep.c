@@ -244,7 +244,7 @@ static int make_waiting(struct db_txn *t, void *arg)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < *count; i++) {
-		snprintf(etag, sizeof(etag), "%040x", i + 1);
+		snprintf(etag, sizeof(etag), "%08x%032x", i * 2654435761u, 1);
 		r = uploads_note(t, "models/other/many", "", etag, 1, 1);
 	}
 	return r;
