@@ -17,7 +17,7 @@
 #include "admin/hubconf.h"
 #include "admin/catalogue/shelving.h"
 #include "admin/registry/intake.h"
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_link.h"
 #include "admin/registry/parts.h"
 #include "admin/reload.h"
 #include "admin/hub/roster.h"

@@ -10,7 +10,7 @@
 #include "admin/audit/audit.h"
 #include "admin/audit/audit_debt.h"
 #include "admin/account/auth.h"
-#include "admin/registry/capability.h"
+#include "admin/hub/capability.h"
 #include "admin/catalogue/downloads.h"
 #include "admin/hub/filter.h"
 #include "admin/meter.h"

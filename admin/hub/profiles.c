@@ -9,6 +9,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/likers.h"
 #include "admin/hub/people.h"
+#include "admin/hub/possessions.h"
 #include "daemon/base/err.h"
 
 /* What is found of one, in a transaction. */
@@ -228,5 +229,7 @@ int profiles_org(struct ask *a)
 		return answer_overview(&p);
 	if (!strcmp(p.what, "members") || !strcmp(p.what, "followers"))
 		return answer_list(&p, *p.what == 'm');
+	if (!strcmp(p.what, "settings/repositories"))
+		return possessions_of(a, p.name);
 	return answer_nothing(a);
 }

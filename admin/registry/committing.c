@@ -344,12 +344,11 @@ static int check_lfs(struct db_txn *t, const struct commit_plan *p, const struct
 		     const char *etag)
 {
 	uint64_t size;
-	int r = registry_has_lfs(t, p->uid, f->digest, f->size);
+	int r = objects_has_file(t, p->uid, etag, f->size);
 
-	if (r == -ENOENT)
-		r = uploads_find(t, p->repo, etag, &size);
-	else
-		size = f->size;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = uploads_find(t, p->repo, etag, &size);
 	return r == -ENOENT || (r == 0 && size != f->size) ? -ENODATA : r;
 }
 

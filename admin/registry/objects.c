@@ -307,6 +307,7 @@ int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_fil
 	return r == SCAN_ENOUGH ? 1 : r;
 }
 
+/* Of a file of git-lfs its pointer has one, which is the same wherever it is. */
 int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
@@ -321,8 +322,8 @@ int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 	return r < 0 ? r : digest_git_object("blob", buf_str(&text), text.len, ret);
 }
 
-int objects_has_file(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
-		     char ret[static ACCOUNT_NAME_MAX + 1])
+int objects_has_id(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+		   char ret_payer[static ACCOUNT_NAME_MAX + 1])
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	char room[KEY_LEN + 1];
@@ -330,8 +331,17 @@ int objects_has_file(struct db_txn *t, const char *uid, const uint8_t id[static 
 	int r = db_get(t, DB_OBJECTS, key, &row);
 
 	if (r == 0)
-		r = get_payer(t, key, ret);
+		r = get_payer(t, key, ret_payer);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);
+}
+
+int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size)
+{
+	char payer[ACCOUNT_NAME_MAX + 1];
+	uint8_t id[GIT_ID];
+	int r = objects_file_id(etag, size, id);
+
+	return r < 0 ? r : objects_has_id(t, uid, id, payer);
 }

@@ -54,8 +54,10 @@ MUST_USE int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, ob
 			  void *arg);
 /* By what id the objects of any repository have a file of these bytes. -EINVAL. */
 MUST_USE int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID]);
-/* 1 if the repository has a file of that id, else 0. ret: its payer, likewise. */
-MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
-			      char ret[static ACCOUNT_NAME_MAX + 1]);
+/* 1 if a commit of the repository has had a file of that id, or of these bytes, else 0. ret_payer:
+ * its payer, likewise. */
+MUST_USE int objects_has_id(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+			    char ret_payer[static ACCOUNT_NAME_MAX + 1]);
+MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size);
 
 #endif

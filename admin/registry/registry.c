@@ -559,16 +559,3 @@ int registry_gone(struct db_txn *t, const char *uid, const uint8_t id[static GIT
 	memcpy(ret->oid, id, GIT_ID);
 	return r < 0 ? r : read_pointer(buf_str(&text), text.len, ret);
 }
-
-/* Its pointer is the same wherever it is. */
-int registry_has_lfs(struct db_txn *t, const char *uid, const uint8_t sha256[static 32],
-		     uint64_t size)
-{
-	CLEANUP(buf_free) struct buf text = { 0 }, row = { 0 };
-	uint8_t id[GIT_ID];
-	int r = git_pointer_print(sha256, size, &text);
-
-	if (r == 0)
-		r = digest_git_object("blob", buf_str(&text), text.len, id);
-	return r < 0 ? r : registry_object(t, uid, REGISTRY_POINTER, id, &row);
-}

@@ -106,8 +106,5 @@ MUST_USE int registry_file(struct db_txn *t, const char *uid, const uint8_t id[s
 /* What stands in git for one that was deleted for good. -ENOENT if it was not. */
 MUST_USE int registry_gone(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
 			   struct manifest_file *ret);
-/* 0 if a commit of the repository has had this file of git-lfs, else -ENOENT. */
-MUST_USE int registry_has_lfs(struct db_txn *t, const char *uid, const uint8_t sha256[static 32],
-			      uint64_t size);
 
 #endif

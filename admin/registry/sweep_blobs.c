@@ -65,7 +65,7 @@ static int count_owner(void *arg, const char *uid, const struct owner *owner)
 {
 	struct counting *c = arg;
 	char payer[ACCOUNT_NAME_MAX + 1] = "";
-	int r = objects_has_file(c->txn, uid, c->what->id, payer);
+	int r = objects_has_id(c->txn, uid, c->what->id, payer);
 
 	c->rows++;
 	c->count += r == 1 && !strcmp(holdings_payer(payer, owner->namespace), c->what->namespace);
