@@ -138,36 +138,36 @@ static int list_files(struct top *p, const struct facts_source *of, struct buf *
 /* ---- what they say ---- */
 
 /* Of several quantisations the first one is told. */
-static int read_gguf(struct db_txn *t, struct extracts *x, const struct manifest_file *f,
+static int read_gguf(const struct extracts_in *in, const struct manifest_file *f,
 		     struct facts_source *to)
 {
-	int r = to->has_gguf ? 0 : extracts_gguf(x, t, f, &to->gguf);
+	int r = to->has_gguf ? 0 : extracts_gguf(in, f, &to->gguf);
 
 	to->has_gguf |= r == 0 || r == -EAGAIN;
 	return r;
 }
 
-static int read_file(struct db_txn *t, struct extracts *x, const struct top *p,
-		     const struct top_file *f, struct facts_source *to)
+static int read_file(const struct extracts_in *in, const struct top *p, const struct top_file *f,
+		     struct facts_source *to)
 {
 	if (!strcmp(f->name, "README.md"))
-		return extracts_text(x, t, &f->file, &to->readme);
+		return extracts_text(in, &f->file, &to->readme);
 	if (!strcmp(f->name, "config.json"))
-		return extracts_text(x, t, &f->file, &to->config);
+		return extracts_text(in, &f->file, &to->config);
 	if (text_ends_with(f->name, ".gguf"))
-		return read_gguf(t, x, &f->file, to);
+		return read_gguf(in, &f->file, to);
 	return p->whole && strcmp(f->name, WHOLE) != 0
 		       ? 0
-		       : extracts_tensors(x, t, &f->file, &to->tensors);
+		       : extracts_tensors(in, &f->file, &to->tensors);
 }
 
-static int read_files(struct db_txn *t, struct extracts *x, struct top *p, struct facts_source *to)
+static int read_files(const struct extracts_in *in, struct top *p, struct facts_source *to)
 {
 	const struct top_file *list = list_of(p);
 	int r = 0;
 
 	for (size_t i = 0; r != -ENOMEM && i < p->count; i++)
-		r = read_file(t, x, p, &list[i], to);
+		r = read_file(in, p, &list[i], to);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -282,15 +282,15 @@ int commitfacts_make(struct db_txn *t, struct commitfacts *x, const struct regis
 	CLEANUP(facts_source_fini)
 	struct facts_source source = { .type = top.type, .sdk = repo->sdk };
 	CLEANUP(buf_free) struct buf of = { 0 };
+	const struct extracts_in in = { &x->extracts, t, true };
 	int r = add_tree(t, repo->uid, commit->tree, &top, &source.files);
 
 	if (r < 0)
 		return r;
 	sort(&top);
-	x->extracts.mode = EXTRACTS_KEPT;
 	r = list_files(&top, &source, &of);
 	if (r == 0)
-		r = read_files(t, &x->extracts, &top, &source);
+		r = read_files(&in, &top, &source);
 	if (r == 0)
 		r = make(x, &source, &of);
 	if (r < 0)
@@ -386,6 +386,7 @@ static int look_ahead(struct db_txn *t, void *arg)
 {
 	struct ahead *a = arg;
 	CLEANUP(top_fini) struct top top = { .type = a->what->type };
+	const struct extracts_in in = { &a->x->extracts, t, false };
 	int r;
 
 	facts_source_fini(&a->source);
@@ -399,7 +400,7 @@ static int look_ahead(struct db_txn *t, void *arg)
 		return r;
 	sort(&top);
 	r = list_files(&top, &a->source, &a->of);
-	return r < 0 ? r : read_files(t, &a->x->extracts, &top, &a->source);
+	return r < 0 ? r : read_files(&in, &top, &a->source);
 }
 
 /* Which of several is told may turn out only once one of them was read. */
@@ -408,7 +409,6 @@ int commitfacts_ahead(struct db *db, struct commitfacts *x, const struct commitf
 	CLEANUP(ahead_fini) struct ahead a = { .what = what, .x = x };
 	int r;
 
-	x->extracts.mode = EXTRACTS_LATER;
 	do {
 		r = db_read(db, look_ahead, &a);
 		if (r == 0)
