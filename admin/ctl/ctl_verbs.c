@@ -73,8 +73,8 @@ static const struct ctl_option repo_set_options[] = {
 #define AGAIN \
 	{ \
 		"again", NULL, \
-			"It is the same one who had the name before: repositories, comments and pull " \
-			"requests that bear it are theirs.", \
+			"It is the same one who had the name before: repositories, comments and " \
+			"pull requests that bear it are theirs.", \
 			0, 0 \
 	}
 
