@@ -30,6 +30,7 @@ struct asking {
 	struct jwrite w;
 	struct pull_view pull;
 	bool with_diff;
+	bool dear; /* what a pull request holds is to be worked out */
 };
 
 static void asking_fini(struct asking *q)
@@ -173,34 +174,40 @@ static int tell_one(struct db_txn *t, void *arg)
 	return r;
 }
 
-/* A diff is wanted: only a pull request has one. */
-static int look_for_diff(struct db_txn *t, void *arg)
+/* Only a pull request has a diff, if one is wanted, and something to merge. */
+static int look_ahead(struct db_txn *t, void *arg)
 {
 	struct asking *q = arg;
 	struct discussion d;
 	int r = find_one(t, q, &d);
+	bool is_pull = r == 0 && d.is_pull;
 
-	q->with_diff = r == 0 && d.is_pull;
+	q->with_diff = is_pull && target_flag(q->ask->asked.query, "diff");
+	q->dear = q->with_diff || (is_pull && !pull_is_known(t, q->repo.uid, &d, q->pull.ready));
 	return r;
 }
 
 int discuss_show(struct ask *a)
 {
 	CLEANUP(asking_fini) struct asking q = { .ask = a };
+	bool passes;
 	int r;
 
 	if (!repo_is_hosted(a->repo)) {
 		answer_refuse(a, 404, "Discussion not found");
 		return 0;
 	}
+	q.pull.ready = a->server->ready;
 	r = gated_passes(a);
-	if (r == 0 && target_flag(a->asked.query, "diff"))
-		r = db_read(a->server->rights.db, look_for_diff, &q);
-	if (q.with_diff && !ask_aside(a, LANE_DIFFS, &r))
+	passes = r == 0;
+	if (r == 0 || r == ERR_GATED)
+		r = db_read(a->server->rights.db, look_ahead, &q);
+	q.with_diff &= passes;
+	if (q.dear && !ask_aside(a, LANE_DIFFS, &r))
 		return r;
 	if (!ask_aside_or_here(a))
 		return PARKED;
-	if (r == 0 || r == ERR_GATED) /* a diff is what is in files; the rest is talk */
+	if (r == 0) /* a diff is what is in files; the rest is talk */
 		r = db_read(a->server->rights.db, tell_one, &q);
 	if (r == 0 && q.pull.is_pull)
 		r = pull_write(a, &q.pull, q.with_diff, &q.w);
