@@ -37,6 +37,7 @@ void health_check(const struct server *s, struct health *ret)
 				.read_only = server_read_only(s),
 				.audit = audit_may_change(s->audit),
 				.lost = scrubber_lost(s->scrubber),
+				.names = s->names_kept,
 				.upstreams = node_hub_count(n) };
 	if (ret->index == 0)
 		ret->index = rulewatch_damaged(s->rulewatch, &ret->rules);

@@ -10,6 +10,7 @@ struct health {
 	int read_only;  /* 0, or why nothing can be changed: ERR_READ_ONLY, or what the disk says */
 	int audit;      /* 0, or why the audit trail cannot be written */
 	unsigned lost;  /* blobs of people that are damaged or missing */
+	unsigned names; /* given up, of which damage keeps what is said of who may see them */
 	unsigned rules; /* about tags, whose rows are damaged: they hold, and let nobody promote */
 	uint64_t disk_bytes, disk_free_bytes;
 	unsigned upstreams, upstreams_down;

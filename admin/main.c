@@ -17,7 +17,7 @@
 #include "admin/hubconf.h"
 #include "admin/catalogue/shelving.h"
 #include "admin/registry/intake.h"
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_link.h"
 #include "admin/registry/parts.h"
 #include "admin/reload.h"
 #include "admin/hub/roster.h"
@@ -154,7 +154,7 @@ static int open_intake(struct program *p, struct buf *why)
 /* What was said of names that somebody gave up is not said of who takes them. */
 static int open_names(struct program *p, struct buf *why)
 {
-	int r = rights_let_all_go(p->db);
+	int r = rights_forget_names(p->db, &p->server.names_kept);
 
 	if (r < 0)
 		buf_printf(why, "cannot forget who might read what was given up in %s: %s",

@@ -10,7 +10,7 @@
 #include "admin/audit/audit.h"
 #include "admin/audit/audit_debt.h"
 #include "admin/account/auth.h"
-#include "admin/registry/capability.h"
+#include "admin/hub/capability.h"
 #include "admin/catalogue/downloads.h"
 #include "admin/hub/filter.h"
 #include "admin/meter.h"
@@ -37,6 +37,7 @@ struct server {
 	struct roster *roster;
 	struct downloads *downloads;
 	struct rights rights;       /* with the db of it all */
+	unsigned names_kept;        /* given up, but damage keeps what is said of them */
 	struct filter_now filter;   /* what of the upstreams may be read */
 	bool keeps_gone;            /* what upstreams say is gone is served */
 	const char *public_url;     /* how clients reach us, or NULL: as each of them says */

@@ -1,5 +1,6 @@
 """A README.md is checked before anything is uploaded: what the real client makes of what matrixhubd says of it."""
 import json
+import urllib.parse
 import warnings
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_card_has_itself_checked(hub, monkeypatch):
     ModelCard("---\nlicense: mit\n---\n# M\n").validate()
     with pytest.raises(ValueError, match="must be one of .*apache-2.0"):
         ModelCard("---\nlicense: mine\n---\n# M\n").validate()
+
+
+def test_a_card_may_come_as_a_form_as_releases_before_1_send_it(hub):
+    def sent(content, **said):
+        form = urllib.parse.urlencode({"content": f"---\nlicense: {content}\n---\n# A card & more\n"} | said)
+        got = hub.ask("/api/validate-yaml", "POST", form, Content_Type="application/x-www-form-urlencoded")
+        return got.status, [e["message"][:22] for e in got.json.get("errors", [{"message": got.json.get("error")}])]
+    assert sent("mit") == sent("mit", repoType="dataset") == (200, [])
+    assert sent("mine", repoType="model") == (400, ['"license" must be one '])
+    assert sent("mit", repoType="kernel") == (400, ['"repoType" must be one'])
+    assert hub.ask("/api/validate-yaml", "POST", "x=1", Content_Type="application/x-www-form-urlencoded").json == {"error": '"content" must be a string'}
 
 
 def test_whatever_is_sent_the_answer_is_json(hub):

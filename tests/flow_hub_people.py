@@ -2,9 +2,10 @@
 import json
 
 import pytest
+from huggingface_hub import HfApi
 
 from flow_hub_rights import people, told, upstream  # noqa: F401: a fixture
-from registry import Repo
+from registry import Repo, put
 
 OPEN, SECRET = "org/open-here", "org/secret-here"
 
@@ -166,6 +167,33 @@ def test_webhooks_are_ones_own_and_their_secrets_nobodys(p):
     trail = b"".join(f.read_bytes() for f in (p.h.data / "audit").rglob("*") if f.is_file())
     assert b"webhook.create" in trail and b"a-secret" not in trail and b"another-secret" not in trail and "secret" not in p.h.log_text()
     assert [ask(p, "reader", path, "DELETE")[0] for _ in range(2)] == [200, 404] and ask(p, "reader", path)[0] == 404
+
+
+def test_ones_own_repositories_are_listed_with_their_sizes(p):
+    model = Repo(p.h, "writer/b", p.tokens["writer"], visibility="private")
+    model.done(put("x.txt", b"x" * 3000), put("y.txt", b"y" * 1000))
+    Repo(p.h, "writer/a", p.tokens["writer"], type="dataset")
+    own, empty = HfApi(p.h.url, p.tokens["writer"]).list_user_repos()  # by kind, then by name
+    size = sum(i["size"] for i in p.h.ask(f"{model.api}/tree/main", token=model.token).json)
+    assert (own.id, own.type, own.visibility, own.storage) == ("writer/b", "model", "private", size) and size > 4000
+    assert (empty.id, empty.type, empty.visibility) == ("writer/a", "dataset", "public") and 0 < empty.storage < 3000
+    assert 50 < own.storage_percent < 100 and own.updated_at.isoformat()[:19] + "Z" == model.log()[0]["date"][:19] + "Z"
+    whole, pages = p.h.pages("/api/settings/repositories?limit=1", p.tokens["writer"])
+    assert [(r["type"], r["id"]) for r in whole] == [("model", "writer/b"), ("dataset", "writer/a")] and pages == 2
+    # A token tells of what it may see, whosever it is. Twin: another one's, and nobody's.
+    p.do(f"fine writer some {p.value('some')} datasets/writer/a=read")
+    assert [r["id"] for r in ask(p, "some", "/api/settings/repositories")[1]] == ["writer/a"]
+    assert ask(p, "stranger", "/api/settings/repositories") == (200, []) and ask(p, "anonymous", "/api/settings/repositories")[0] == 401
+
+
+def test_an_organization_s_repositories_are_listed_for_its_members(p):
+    path = "/api/organizations/org/settings/repositories"
+    p.do("token reader look read " + p.value("looker"))
+    for who in "reader", "looker", "admin":
+        assert [(r["id"], r["visibility"]) for r in ask(p, who, path)[1]] == [(OPEN, "public"), (SECRET, "private")], who
+    assert [r.id for r in HfApi(p.h.url, p.tokens["chief"]).list_user_repos("ORG")] == [OPEN, SECRET]
+    assert [ask(p, who, path)[0] for who in ("stranger", "anonymous")] == [403, 401]
+    assert [ask(p, "reader", path.replace("org/", f"{name}/", 1))[0] for name in ("reader", "nobody")] == [404, 404]
 
 
 def test_of_people_is_told_what_one_sees(p):

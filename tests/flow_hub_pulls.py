@@ -154,6 +154,23 @@ def test_what_is_deleted_for_good_is_counted_no_more(ours, rewrite):
     assert storage(repo) == before + 50_005
     purge(repo, one, rewrite=rewrite)                            # it is gone: nothing happens
     assert storage(repo) == before + 50_005
+    repo.send(one)
+    repo.done(lfs("one.bin", one))                               # by the name at which it never ceased to be, or anew
+    assert storage(repo) == before + 110_005
+
+
+def test_what_a_stranger_brings_again_is_counted_where_it_was(ours):
+    _, repo, guest = ours
+    before, some = storage(repo), noise(40_000)
+    repo.send(some)
+    repo.done(lfs("one.bin", some))
+    purge(repo, some)
+    assert storage(repo) == before
+    guest.propose(put("a.txt", b"a\n"))
+    assert storage(repo) == before
+    guest.send(some)
+    guest.propose(lfs("two.bin", some))                          # main shows its one.bin again
+    assert storage(repo) == before + 40_000 and repo.read("one.bin") == some
 
 
 def test_a_pull_request_whose_file_was_deleted_for_good_says_so(ours):

@@ -108,14 +108,17 @@ def test_the_last_commit_of_each_file_and_folder_is_told(ours):
 
 
 def test_a_list_of_a_folder_begins_with_its_folders(ours):
-    names = (".a", "b/x", "c/d/y", "c/e", "c/f/z", "c/g", "d", "e/x")
+    names = (".a", "b/x", "c/d/y", "c/e", "c/f/z", "c/g", "d", "e/x", "e/l10/x", "e/l2")
     ours.done(*(put(name, b"") for name in names))
     for path, listed in (("", ["b", "c", "e", ".a", ".gitattributes", "d"]), ("/c", ["c/d", "c/f", "c/e", "c/g"]), ("/b", ["b/x"])):
         for limit in (1, 2, 3, 100):
             items, pages = ours.hubd.pages(f"{ours.api}/tree/main{path}?limit={limit}")
             assert [i["path"] for i in items] == listed and pages == -(-len(listed) // limit), limit
-    whole, _ = ours.hubd.pages(f"{ours.api}/tree/main?recursive=true&limit=2")  # that of all has each folder's files behind it
-    assert [i["path"] for i in whole if i["type"] == "file"] == sorted([*names, ".gitattributes"])
+    folders, files = ["b", "c", "c/d", "c/f", "e", "e/l10"], sorted([*names, ".gitattributes"])
+    for path, within in ("", ""), ("/c", "c/"), ("/e", "e/"):  # and so does one of all that is below it
+        whole, _ = ours.hubd.pages(f"{ours.api}/tree/main{path}?recursive=true&limit=2")
+        assert [i["path"] for i in whole] == [p for p in folders + files if p.startswith(within)]
+    assert ours.hubd.ask(f"{ours.api}/tree/main?cursor={ours.head()}.{len(folders + files)}").status == 400
 
 
 def test_commits_that_cannot_be_change_nothing(ours):

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "admin/registry/lfs_asked.h"
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_asked.h"
+#include "admin/hub/lfs_link.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "admin/registry/committing.h"
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "admin/registry/treediff.h"
 #include "admin/registry/uploads.h"
 #include "daemon/base/digest.h"
@@ -18,7 +18,7 @@
 /* Of the commits that hold nothing none was ever named. */
 static int forget_left(struct db_txn *t, void *arg UNUSED)
 {
-	return left_forget(t, HISTORY_UID, INT64_MAX);
+	return left_commits_forget(t, HISTORY_UID, INT64_MAX);
 }
 
 int history_setup(void **state)

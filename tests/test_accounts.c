@@ -12,6 +12,9 @@
 
 #include "admin/account/retire.h"
 #include "admin/account/rules.h"
+#include "admin/registry/holdings.h"
+#include "admin/registry/registry.h"
+#include "admin/registry/uploads.h"
 #include "tests/hub_db.h"
 
 #define as_is (&ACCOUNT_AS_IS)
@@ -261,6 +264,75 @@ static void who_goes_leaves_nothing_behind(void **state)
 	assert_int_equal(retire_account(h->db, "lab", &h->why), -ENOENT);
 }
 
+#define PULLED "0123456789abcdef01234567"
+
+/* Bob brings a file for a repository of others, in a pull request, and one that waits. */
+static int bring_of_bob(struct db_txn *t, void *arg)
+{
+	static const uint8_t id[GIT_ID] = { 1 };
+	int r = objects_own(t, PULLED, "models/lab/m");
+
+	(void)arg;
+	if (r == 0)
+		r = holdings_limit(t, "bob", 1000);
+	if (r == 0)
+		r = objects_charge(t, PULLED, id, "bob");
+	if (r == 0)
+		r = registry_put_object(t, PULLED, REGISTRY_FILE, id, "700", 3);
+	return r < 0 ? r : uploads_note(t, "models/lab/m", "bob", PULLED, 30, 1);
+}
+
+struct use {
+	const char *namespace;
+	struct holdings_use use;
+};
+
+static int get_use(struct db_txn *t, void *arg)
+{
+	struct use *u = arg;
+
+	return holdings_use(t, u->namespace, &u->use);
+}
+
+static void check_use(struct hub_db *h, const char *namespace, uint64_t bytes, uint64_t limit)
+{
+	struct use u = { .namespace = namespace };
+
+	assert_int_equal(db_read(h->db, get_use, &u), 0);
+	assert_int_equal(u.use.bytes, bytes);
+	assert_int_equal(u.use.limit, limit);
+}
+
+static void who_gets_a_name_pays_for_nothing_that_another_brought(void **state)
+{
+	struct hub_db *h = *state;
+
+	hub_db_user(h, "root");
+	hub_db_user(h, "Bob");
+	hub_db_user(h, "bo");
+	assert_int_equal(db_write(h->db, bring_of_bob, NULL), 0);
+	assert_int_equal(retire_account(h->db, "bo", &h->why), 0);
+	check_use(h, "bob", 730, 1000); /* twin */
+	assert_int_equal(retire_account(h->db, "Bob", &h->why), 0);
+	hub_db_user(h, "bob");
+	check_use(h, "bob", 0, 0);
+	check_use(h, HOLDINGS_NOBODY, 730, 0);
+	check_use(h, "lab", 0, 0);
+}
+
+static void what_is_damaged_keeps_no_account(void **state)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct hub_db *h = *state;
+
+	hub_db_user(h, "bob");
+	assert_int_equal(db_write(h->db, bring_of_bob, NULL), 0);
+	hub_db_damage(h, DB_USAGE, db_text("bob"));
+	hub_db_damage(h, DB_OWNERS, db_text(PULLED));
+	hub_db_damage(h, DB_HOLDINGS, db_pair(&room, PULLED, "bob"));
+	assert_int_equal(retire_account(h->db, "bob", &h->why), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hub_db_setup, hub_db_teardown)
 
 static void the_words_of_roles_are_those_that_can_be_given(void **state UNUSED)
@@ -292,6 +364,8 @@ int main(void)
 		TEST(members_are_known_from_both_sides),
 		TEST(only_users_are_members_and_only_of_organisations),
 		TEST(who_goes_leaves_nothing_behind),
+		TEST(who_gets_a_name_pays_for_nothing_that_another_brought),
+		TEST(what_is_damaged_keeps_no_account),
 		cmocka_unit_test(the_words_of_roles_are_those_that_can_be_given),
 	};
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "admin/registry/committed.h"
+#include "admin/registry/purge.h"
 #include "admin/registry/uploads.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
@@ -387,6 +388,47 @@ static void files_of_git_lfs_must_have_been_brought_from_some_change_on(void **s
 	assert_int_equal(make(h, &q, first), 0);
 }
 
+static int purge(struct db_txn *t, void *arg)
+{
+	struct purge p = { .uid = UID_A, .sha256 = arg, .count = 1, .user = "ann" };
+	CLEANUP(buf_free) struct buf why = { 0 };
+	int r = purge_files(t, &p, &why);
+
+	return r < 0 ? r : p.files == 1 ? 0 : -ENOENT;
+}
+
+/* Brings the file, and commits it: true if it revives what was deleted for good. */
+static bool brings_back(struct hub_db *h, const struct manifest_file *f, const char *path)
+{
+	char etag[DIGEST_HEX_MAX + 1], commit[COMMIT_HEX + 1];
+	struct commit_plan p = plan_of(path);
+	bool revives;
+
+	p.repo = "models/ann/m";
+	manifest_etag(f, etag);
+	assert_int_equal(db_write(h->db, bring_one, etag), 0);
+	assert_int_equal(commit_plan_add(&p, CHANGE_FILE, path, f, &h->why), 0);
+	assert_int_equal(commit_make(h->db, &p, commit, &h->why), 0);
+	revives = p.revives;
+	commit_plan_fini(&p);
+	return revives;
+}
+
+static void what_was_deleted_for_good_and_comes_again_is_told_of(void **state)
+{
+	struct manifest_file f = { .kind = DIGEST_SHA256, .size = 5, .digest = { 1 } };
+	char first[COMMIT_HEX + 1];
+	struct commit_plan p = plan_of("1");
+	struct hub_db *h = *state;
+
+	begin(h, &p, first);
+	assert_false(brings_back(h, &f, "one"));
+	assert_false(brings_back(h, &f, "two")); /* it is there */
+	assert_int_equal(db_write(h->db, purge, f.digest), 0);
+	assert_true(brings_back(h, &f, "two")); /* the same once more, which is not what was made */
+	assert_false(brings_back(h, &f, "three"));
+}
+
 struct finding {
 	const char *commit, *path;
 	struct manifest_file file;
@@ -499,6 +541,7 @@ int main(void)
 		STORY(what_only_looks_like_it_is_not),
 		STORY(who_comes_too_late_is_known_before_files_have_come),
 		STORY(files_of_git_lfs_must_have_been_brought_from_some_change_on),
+		STORY(what_was_deleted_for_good_and_comes_again_is_told_of),
 		STORY(a_file_of_a_commit_is_found_by_its_path),
 		STORY(what_is_read_ahead_of_a_commit_is_read_before_and_stops_it_if_it_fails),
 		STORY(there_is_no_branch_of_that_name),

@@ -133,6 +133,25 @@ static void what_is_counted_anew_is_as_if_it_had_always_been_so(void **state)
 	assert_int_equal(ask(h, ANY, "", A, 0), 0);
 }
 
+static void a_sum_that_is_damaged_is_made_again_and_keeps_nobody(void **state)
+{
+	struct hub_db *h = *state;
+
+	assert_int_equal(ask(h, ADD, "org", A, 100), 0);
+	assert_int_equal(ask(h, ADD, "org", A, 100), 0);
+	assert_int_equal(ask(h, ADD, "org", B, 7), 0);
+	assert_int_equal(ask(h, ADD, "other", B, 7), 0);
+	hub_db_damage(h, DB_USAGE, db_text("org"));
+	check_use(h, "org", 107, 2);
+	assert_int_equal(ask(h, DROP, "org", B, 0), 0);
+	check_use(h, "org", 100, 1);
+	check_use(h, "other", 7, 1); /* twin */
+	hub_db_damage(h, DB_USAGE, db_text("org"));
+	assert_int_equal(ask(h, LIMIT, "org", NULL, 120), 0);
+	assert_int_equal(ask(h, ADD, "org", B, 21), ERR_QUOTA);
+	check_use(h, "org", 100, 1);
+}
+
 static void the_refusal_names_what_is_used_and_what_may_be(void **state)
 {
 	const struct holdings_use use = { .bytes = UINT64_C(3) << 29, .limit = 1 << 30 };
@@ -156,6 +175,7 @@ int main(void)
 		TEST(a_blob_counts_once_however_many_of_a_namespace_hold_it),
 		TEST(who_has_a_limit_gets_no_more_and_keeps_what_he_has),
 		TEST(what_is_counted_anew_is_as_if_it_had_always_been_so),
+		TEST(a_sum_that_is_damaged_is_made_again_and_keeps_nobody),
 		TEST(the_refusal_names_what_is_used_and_what_may_be),
 	};
 

@@ -108,6 +108,8 @@ static void what_is_not_there_is_told_apart(void **state)
 	assert_int_equal(db_read(h->db, run, &a), ERR_NOENTRY);
 	a.dir = "a"; /* a file */
 	assert_int_equal(db_read(h->db, run, &a), ERR_NOENTRY);
+	a.dir = "a/b"; /* below one */
+	assert_int_equal(db_read(h->db, run, &a), ERR_NOENTRY);
 	a = (struct asked){ .commit = "0000000000000000000000000000000000000000", .dir = "" };
 	assert_int_equal(db_read(h->db, run, &a), ERR_NOREV);
 	a.commit = "main";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/lfs_asked.h"
+#include "admin/hub/lfs_asked.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

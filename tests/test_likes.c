@@ -171,6 +171,59 @@ static void a_repository_or_a_user_goes_with_all(void **state)
 	check(h, NULL, "bob", 0, "");
 }
 
+static void damage(struct hub_db *h, enum db_table table, const char *first, const char *second)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+
+	hub_db_damage(h, table, second ? db_pair(&room, first, second) : db_text(first));
+}
+
+static void a_count_that_is_damaged_is_made_again_from_likes(void **state)
+{
+	struct hub_db *h = *state;
+
+	run(h, put, UID_A, "ann");
+	run(h, put, UID_A, "bob");
+	damage(h, DB_LIKES, UID_A, NULL);
+	check(h, UID_A, NULL, 2, "ann bob ");
+	run(h, put, UID_A, "eve");
+	check(h, UID_A, NULL, 3, "ann bob eve ");
+	damage(h, DB_LIKES, UID_A, NULL);
+	run(h, del, UID_A, "bob");
+	check(h, UID_A, NULL, 2, "ann eve ");
+}
+
+static void what_is_damaged_keeps_no_repository_and_goes_with_it(void **state)
+{
+	struct hub_db *h = *state;
+
+	run(h, put, UID_A, "ann");
+	run(h, put, UID_A, "bob");
+	damage(h, DB_LIKES, UID_A, NULL);
+	damage(h, DB_LIKES, UID_A, "ann");
+	run(h, forget, UID_A, NULL);
+	check(h, UID_A, NULL, 0, "");
+	check(h, NULL, "ann", 0, "");
+	check(h, NULL, "bob", 0, "");
+}
+
+static void what_is_damaged_keeps_no_user_and_goes_with_them(void **state)
+{
+	struct hub_db *h = *state;
+
+	run(h, put, UID_A, "ann");
+	run(h, put, UID_A, "bob");
+	run(h, put, UID_B, "ann");
+	damage(h, DB_LIKES, UID_A, NULL);
+	damage(h, DB_LIKES, UID_A, "ann");
+	damage(h, DB_LIKED, "ann", UID_B);
+	damage(h, DB_HOSTED, "models/ns/b", NULL);
+	run(h, forget, NULL, "ann");
+	check(h, UID_A, NULL, 1, "bob ");
+	check(h, UID_B, NULL, 0, "");
+	check(h, NULL, "ann", 0, "");
+}
+
 #define STORY(f) cmocka_unit_test_setup_teardown(f, setup, hub_db_teardown)
 
 int main(void)
@@ -181,6 +234,9 @@ int main(void)
 		STORY(a_page_goes_on_behind_the_one_before),
 		STORY(what_is_taken_back_is_gone_on_both_sides),
 		STORY(a_repository_or_a_user_goes_with_all),
+		STORY(a_count_that_is_damaged_is_made_again_from_likes),
+		STORY(what_is_damaged_keeps_no_repository_and_goes_with_it),
+		STORY(what_is_damaged_keeps_no_user_and_goes_with_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

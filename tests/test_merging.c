@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
 #include "tests/history.h"
 
@@ -21,6 +22,7 @@ struct asked {
 	struct commit_plan plan;
 	struct buf conflicts; /* "a b " */
 	bool ends;            /* at the first one */
+	char file[2 * GIT_ID + 1];
 };
 
 static void asked_fini(struct asked *a)
@@ -29,11 +31,11 @@ static void asked_fini(struct asked *a)
 	buf_free(&a->conflicts);
 }
 
-static int add_conflict(void *arg, const char *path, enum merge_obstacle what UNUSED)
+static int add_conflict(void *arg, const char *path, enum merge_obstacle what)
 {
 	struct asked *a = arg;
 
-	buf_printf(&a->conflicts, "%s ", path);
+	buf_printf(&a->conflicts, "%s%s ", path, what == MERGE_GONE ? ":gone" : "");
 	return a->ends ? 7 : 0;
 }
 
@@ -169,6 +171,59 @@ static void a_line_that_is_not_there_cannot_be_merged(void **state)
 	asked_fini(&b);
 }
 
+/* What becomes of it when an object of its history is damaged. */
+static void check_damaged(struct hub_db *h, struct asked *a, const char *id)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+
+	hub_db_damage(h, DB_OBJECTS, db_pair(&room, HISTORY_UID, id));
+	assert_int_equal(db_read(h->db, merge, a), ERR_CORRUPT);
+	assert_string_equal(buf_str(&a->conflicts), "");
+	asked_fini(a);
+}
+
+static void a_base_that_is_damaged_is_not_one_that_is_gone(void **state)
+{
+	struct hub_db *h = *state;
+	struct asked a = part(h, "a=1 b=1", "c=1", "d=1 b=2");
+
+	check_damaged(h, &a, a.of.base);
+}
+
+static int find_file(struct db_txn *t, void *arg)
+{
+	struct git_commit c;
+	struct tree_side at;
+	struct asked *a = arg;
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = registry_commit(t, HISTORY_UID, a->of.theirs, &room, &c);
+
+	if (r == 0)
+		r = treediff_find(t, HISTORY_UID, c.tree, "b", &at);
+	hex_print(at.id, GIT_ID, a->file);
+	return r;
+}
+
+static int bury_file(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	const struct asked *a = arg;
+
+	return db_put(t, DB_OBJECTS, db_pair(&room, HISTORY_UID, a->file), "d", 1);
+}
+
+static void a_file_that_is_damaged_is_not_one_that_was_deleted_for_good(void **state)
+{
+	struct hub_db *h = *state;
+	struct asked a = part(h, "a=1 b=1", "c=1", "b=2"), b = a;
+
+	assert_int_equal(db_read(h->db, find_file, &a), 0);
+	memcpy(b.file, a.file, sizeof(b.file));
+	assert_int_equal(db_write(h->db, bury_file, &b), 0);
+	check(h, &b, "", "b:gone ");
+	check_damaged(h, &a, a.file);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, history_setup, tagged_repo_teardown)
 
 int main(void)
@@ -182,6 +237,8 @@ int main(void)
 		STORY(no_more_files_are_looked_at_than_may_be),
 		STORY(lines_whose_base_is_gone_have_in_common_what_is_alike),
 		STORY(a_line_that_is_not_there_cannot_be_merged),
+		STORY(a_base_that_is_damaged_is_not_one_that_is_gone),
+		STORY(a_file_that_is_damaged_is_not_one_that_was_deleted_for_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

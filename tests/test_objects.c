@@ -20,7 +20,7 @@
 
 static const uint8_t one[GIT_ID] = { 1 }, two[GIT_ID] = { 2 };
 
-enum step { OWN, BRING, LIMIT, REMOVE, DISOWN };
+enum step { OWN, BRING, LIMIT, REMOVE, LEAVE, DISOWN };
 
 struct asked {
 	enum step step;
@@ -44,6 +44,8 @@ static int run(struct db_txn *t, void *arg)
 		return holdings_limit(t, q->who, q->bytes);
 	case REMOVE:
 		return objects_remove(t, UID, q->id);
+	case LEAVE:
+		return objects_leave(t, q->who);
 	default:
 		return objects_disown(t, UID);
 	}
@@ -170,6 +172,24 @@ static void it_stays_the_strangers_in_whatever_namespace_the_repository_is(void 
 	assert_held(h, "bob", 0);
 }
 
+static void what_somebody_brought_who_is_gone_is_held_by_nobody(void **state)
+{
+	struct hub_db *h = *state;
+
+	begin(h, "bob");
+	assert_int_equal(do_it(h, BRING, "bo", two), 0);
+	assert_int_equal(do_it(h, LEAVE, "bob", NULL), 0);
+	assert_held(h, "bob", 0);
+	assert_held(h, HOLDINGS_NOBODY, SIZE);
+	assert_held(h, "bo", SIZE); /* twin */
+	assert_owned(h, 2 * SIZE);
+	assert_int_equal(do_it(h, BRING, NULL, one), 0);
+	assert_held(h, HOLDINGS_NOBODY, 0);
+	assert_held(h, "ann", SIZE);
+	assert_int_equal(do_it(h, LEAVE, "ann", NULL), 0);
+	assert_held(h, "ann", SIZE); /* it is in a repository of that name */
+}
+
 /* Who pays for it is forgotten: that is mended with the counts, and nothing is stuck meanwhile. */
 static void a_repository_whose_payer_cannot_be_read_can_go(void **state)
 {
@@ -195,6 +215,7 @@ int main(void)
 		TEST(who_may_write_and_names_it_pays_for_it),
 		TEST(what_goes_is_given_back_to_whom_it_was_taken_from),
 		TEST(it_stays_the_strangers_in_whatever_namespace_the_repository_is),
+		TEST(what_somebody_brought_who_is_gone_is_held_by_nobody),
 		TEST(a_repository_whose_payer_cannot_be_read_can_go),
 	};
 

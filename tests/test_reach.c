@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "tests/history.h"
@@ -155,7 +155,8 @@ static void what_is_reached_and_not_there_is_damage(void **state)
 
 static int leave_nothing(struct db_txn *t, void *arg UNUSED)
 {
-	return left_put(t, HISTORY_UID, "4444444444444444444444444444444444444444", clock_wall_s());
+	return left_commits_put(t, HISTORY_UID, "4444444444444444444444444444444444444444",
+				clock_wall_s());
 }
 
 static void that_a_ref_left_what_went_since_is_no_damage(void **state)

@@ -212,16 +212,16 @@ static void check_rules(struct hub_db *h, const char *want)
 	buf_free(&list);
 }
 
-static int let_go(struct db_txn *t, void *arg)
+static int forget(struct db_txn *t, void *arg)
 {
-	return renaming_left(t, arg);
+	return renaming_forget(t, arg);
 }
 
 static void leave(struct hub_db *h, const char *name)
 {
 	struct repo_id id = id_of(name);
 
-	assert_int_equal(db_write(h->db, let_go, &id), 0);
+	assert_int_equal(db_write(h->db, forget, &id), 0);
 }
 
 static void delete_it(struct hub_db *h, const char *name, const char *uid)

@@ -631,6 +631,7 @@ static void the_word_of_what_was_deleted_does_not_outlive_a_hub_that_was_killed(
 	struct hub_db *h = *state;
 	struct rights r = { .db = h->db, .guarded = true };
 	struct repo_id gone = repo_of("models/org/gone");
+	unsigned kept = 7;
 
 	say(h, "models/org/gone", VISIBILITY_PUBLIC);
 	say(h, "models/org/other", VISIBILITY_PUBLIC); /* twin: an administrator's */
@@ -638,12 +639,39 @@ static void the_word_of_what_was_deleted_does_not_outlive_a_hub_that_was_killed(
 	hub_db_reopen(h);
 	r.db = h->db;
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
-	assert_int_equal(rights_let_all_go(h->db), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
+	assert_int_equal(kept, 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_NONE);
 	assert_int_equal(most(&r, &nobody, "models/org/other"), ROLE_READ);
 	say(h, "models/org/gone", VISIBILITY_PUBLIC); /* what is said later stays */
-	assert_int_equal(rights_let_all_go(h->db), 0);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
 	assert_int_equal(most(&r, &nobody, "models/org/gone"), ROLE_READ);
+}
+
+/* The first one's row is damaged; of the second one something else is. */
+static void what_is_damaged_of_one_name_stops_no_hub_and_keeps_no_other(void **state)
+{
+	static const char *const names[] = { "models/org/a", "models/org/b", "models/org/c" };
+	struct hub_db *h = *state;
+	struct rights r = { .guarded = true };
+	struct repo_id id;
+	unsigned kept = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		id = repo_of(names[i]);
+		say(h, names[i], VISIBILITY_PUBLIC);
+		assert_int_equal(db_write(h->db, give_up, &id), 0);
+	}
+	hub_db_damage(h, DB_GIVEN_UP, db_text(names[0]));
+	hub_db_damage(h, DB_HOSTED, db_text(names[1]));
+	r.db = h->db;
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
+	assert_int_equal(kept, 1);
+	assert_int_equal(most(&r, &nobody, names[0]), ROLE_NONE);
+	assert_int_equal(most(&r, &nobody, names[1]), ROLE_READ);
+	assert_int_equal(most(&r, &nobody, names[2]), ROLE_NONE);
+	assert_int_equal(rights_forget_names(h->db, &kept), 0);
+	assert_int_equal(kept, 1); /* it is not lost */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, hub_db_setup, hub_db_teardown)
@@ -672,6 +700,7 @@ int main(void)
 		TEST(files_of_a_gated_repository_are_for_its_people_and_who_was_let_in),
 		TEST(what_is_said_of_a_repository_holds_for_the_name_it_gets),
 		TEST(the_word_of_what_was_deleted_does_not_outlive_a_hub_that_was_killed),
+		TEST(what_is_damaged_of_one_name_stops_no_hub_and_keeps_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

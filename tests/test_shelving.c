@@ -408,6 +408,102 @@ static void bytes_are_counted_by_what_changes(void **state)
 	assert_true(number(k, CATALOGUE_SIZE) == 4 + 1);
 }
 
+static int forget_a(struct db_txn *t, void *arg UNUSED)
+{
+	struct repo_id id;
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	return catalogue_remove(t, &id);
+}
+
+/* The row of the file of that text; damaged, and then as it was. */
+static void spoil(struct kept *k, const char *text)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	kept_etag(text, false, etag);
+	hub_db_damage(k->hub, DB_OBJECTS, db_pair(&room, UID, etag));
+	k->db = k->hub->db;
+}
+
+static int mend_row(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	char etag[DIGEST_HEX_MAX + 1], size[32];
+
+	kept_etag(arg, false, etag);
+	snprintf(size, sizeof(size), "b%zu", strlen(arg));
+	return db_put(t, DB_OBJECTS, db_pair(&room, UID, etag), size, strlen(size));
+}
+
+static void where_a_row_is_damaged_the_size_is_not_known_and_is_counted_when_it_is_whole(
+	void **state)
+{
+	char damaged[] = "12345";
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k), last = begin(k);
+
+	make_repo(k);
+	add_text(&s, "dir/f", damaged);
+	add_text(&s, "dir/g", "123");
+	done(&s);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5 + 3);
+	check_doc(k, "\"usedStorage\":11");
+	spoil(k, damaged);
+	add_text(&next, "h", "1234"); /* beside it: what was counted stands */
+	done(&next);
+	assert_true(number(k, CATALOGUE_SIZE) == 11 + 4);
+	drop(&last, "dir/f");
+	add_text(&last, "moved", "1234567");
+	done(&last);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 3 + 4 + 7); /* it is in it no more */
+}
+
+static void a_size_that_is_not_known_is_told_to_nobody_and_is_none_to_count_from(void **state)
+{
+	char damaged[] = "12345";
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), next = begin(k), last = begin(k);
+	CLEANUP(buf_free) struct buf doc = { 0 };
+
+	make_repo(k);
+	add_text(&s, "a/f", damaged);
+	add_text(&s, "b/g", "123");
+	done(&s);
+	spoil(k, damaged);
+	assert_int_equal(db_write(k->db, forget_a, NULL), 0);
+	add_text(&next, "h", "1234");
+	done(&next);
+	assert_true(number(k, CATALOGUE_SIZE) == -1);
+	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
+	assert_null(strstr(buf_str(&doc), "usedStorage"));
+	assert_int_equal(shelving_check_all(k->db, k->in), 0); /* damaged still */
+	assert_true(number(k, CATALOGUE_SIZE) == -1);
+	assert_int_equal(db_write(k->db, mend_row, damaged), 0);
+	add_text(&last, "i", "12");
+	done(&last);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5 + 3 + 4 + 2);
+}
+
+static void a_start_counts_what_is_whole_again(void **state)
+{
+	char damaged[] = "12345";
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+
+	make_repo(k);
+	add_text(&s, "a/f", damaged);
+	done(&s);
+	spoil(k, damaged);
+	assert_int_equal(db_write(k->db, forget_a, NULL), 0);
+	assert_int_equal(shelving_check_all(k->db, k->in), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == -1);
+	assert_int_equal(db_write(k->db, mend_row, damaged), 0);
+	assert_int_equal(shelving_check_all(k->db, k->in), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5);
+}
+
 static int forget(struct db_txn *t, void *arg)
 {
 	return catalogue_remove(t, arg);
@@ -582,6 +678,9 @@ int main(void)
 		STORY(a_file_that_is_no_weights_is_not_read_again),
 		STORY(of_several_quantisations_the_first_that_can_be_read_is_told_and_kept),
 		STORY(bytes_are_counted_by_what_changes),
+		STORY(where_a_row_is_damaged_the_size_is_not_known_and_is_counted_when_it_is_whole),
+		STORY(a_size_that_is_not_known_is_told_to_nobody_and_is_none_to_count_from),
+		STORY(a_start_counts_what_is_whole_again),
 		STORY(what_weights_said_goes_with_their_blob),
 		STORY(cards_are_parsed_before_anybody_waits),
 		STORY(a_repository_by_a_new_name_is_counted_before),

@@ -154,6 +154,33 @@ static void who_brought_it_for_their_own_is_not_named(void **state)
 	assert_string_equal(seen, "org models/org/m");
 }
 
+static int leave(struct db_txn *t, void *payer)
+{
+	return uploads_leave(t, payer);
+}
+
+static void what_somebody_brought_for_another_and_who_is_gone_is_nobodys(void **state)
+{
+	char seen[32] = "", bob[] = "bob", nobody[] = HOLDINGS_NOBODY, org[] = "org";
+	struct hub_db *h = *state;
+
+	assert_int_equal(db_write(h->db, note_of_bob, NULL), 0);
+	assert_int_equal(db_write(h->db, leave, bob), 0);
+	assert_int_equal(db_read(h->db, list, seen), 0);
+	assert_string_equal(seen, "- models/org/m");
+	assert_int_equal(db_read(h->db, get_held, bob), 0);
+	assert_true(held == 0);
+	assert_int_equal(db_read(h->db, get_held, nobody), 0);
+	assert_true(held == 7);
+	assert_int_equal(db_write(h->db, forget, NULL), 0);
+	assert_int_equal(db_read(h->db, get_held, nobody), 0);
+	assert_true(held == 0);
+	assert_int_equal(db_write(h->db, note, NULL), 0); /* twin: what came for their own stays */
+	assert_int_equal(db_write(h->db, leave, org), 0);
+	assert_int_equal(db_read(h->db, list, seen), 0);
+	assert_string_equal(seen, "org models/org/m");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, hub_db_setup, hub_db_teardown)
 
 int main(void)
@@ -164,6 +191,7 @@ int main(void)
 		TEST(it_moves_with_its_repository),
 		TEST(who_brought_it_for_another_holds_its_bytes),
 		TEST(who_brought_it_for_their_own_is_not_named),
+		TEST(what_somebody_brought_for_another_and_who_is_gone_is_nobodys),
 		TEST(a_row_that_makes_no_sense_says_so),
 	};
 

@@ -112,15 +112,15 @@ static void each_object_is_met_once_in_the_first_commit_that_has_it(void **state
 	history_commit(h, REGISTRY_MAIN, "a=5 same=1", two);
 	history_commit(h, DEV, "c=3 d/e=4", dev);
 	assert_int_equal(db_read(h->db, walk, &heard), 0);
-	/* By the first ref of all: refs/heads/dev. Commits come before what was made of them. */
+	/* By main, though dev comes before it. Commits come before what was made of them. */
 	check(&heard.commits,
 	      (const char *const[][2]){
-		      { one, DEV }, { dev, DEV }, { two, REGISTRY_MAIN }, { NULL } });
+		      { one, REGISTRY_MAIN }, { two, REGISTRY_MAIN }, { dev, DEV }, { NULL } });
 	check(&heard.files, (const char *const[][2]){ { one, "a" },
 						      { one, "d/b" },
+						      { two, "a" },
 						      { dev, "c" },
 						      { dev, "d/e" },
-						      { two, "a" },
 						      { NULL } });
 	assert_int_equal(heard.trees, 5); /* three of commits, d twice */
 }

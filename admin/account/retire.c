@@ -6,10 +6,13 @@
 #include "admin/account/accounts.h"
 #include "admin/account/rules.h"
 #include "admin/account/tokens.h"
-#include "admin/registry/likes.h"
-#include "admin/registry/owned.h"
 #include "admin/registry/gate.h"
+#include "admin/registry/holdings.h"
+#include "admin/registry/likes.h"
+#include "admin/registry/objects.h"
+#include "admin/registry/owned.h"
 #include "admin/registry/tag_rules.h"
+#include "admin/registry/uploads.h"
 
 struct leaver {
 	const char *name;
@@ -41,6 +44,19 @@ static int retire_owned(struct db_txn *t, const char *name)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(tables); i++)
 		r = owned_del_all(t, tables[i], name);
 	return r;
+}
+
+/* Nor pays for it, nor is bound by a limit that was another's. */
+static int retire_payer(struct db_txn *t, const char *name)
+{
+	char key[ACCOUNT_NAME_MAX + 1];
+	int r;
+
+	account_key(name, key);
+	r = uploads_leave(t, key);
+	if (r == 0)
+		r = objects_leave(t, key);
+	return r < 0 ? r : holdings_limit(t, key, 0);
 }
 
 /* Whoever gets the name after it would promote, or vouch, in its place. */
@@ -80,7 +96,9 @@ static int retire(struct db_txn *t, void *arg)
 		r = gate_forget_user(t, l->name);
 	if (r == 0)
 		r = rule_del_all(t, l->name);
-	return r == 0 ? retire_owned(t, l->name) : r;
+	if (r == 0)
+		r = retire_owned(t, l->name);
+	return r == 0 ? retire_payer(t, l->name) : r;
 }
 
 int retire_account(struct db *db, const char *name, struct buf *why)

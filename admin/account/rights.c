@@ -12,6 +12,7 @@
 #include "admin/account/rules.h"
 #include "admin/registry/renaming.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 
 struct question {
 	const struct rights *rights;
@@ -39,13 +40,6 @@ static void namespace_of(const struct repo_id *repo, char ret[static ACCOUNT_NAM
 	account_key(ret, ret);
 }
 
-/* In small letters: what rows call it. */
-static void row_key(const struct repo_id *repo, char ret[static REPO_KEY_MAX + 1])
-{
-	repo_id_key(repo, ret);
-	account_key(ret, ret);
-}
-
 /* ---- is it private? ---- */
 
 static const char *const words[] = { "", "public", "private", "gated" };
@@ -68,7 +62,7 @@ static struct question question_of(const struct rights *r, const struct identity
 	const char *word;
 
 	namespace_of(names->list[0], q.namespace);
-	row_key(names->list[0], key);
+	registry_key(names->list[0], key);
 	word = heard_get(r->heard, key);
 	q.heard = word ? visibility_of(word) : VISIBILITY_UNSAID;
 	return q;
@@ -110,7 +104,7 @@ static int look_here(struct db_txn *t, struct question *q)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < q->names->count && said == VISIBILITY_UNSAID; i++) {
-		row_key(q->names->list[i], key);
+		registry_key(q->names->list[i], key);
 		r = read_word(t, DB_REPOS, key, &said);
 		if (i && said == VISIBILITY_PUBLIC)
 			said = VISIBILITY_UNSAID;
@@ -148,7 +142,7 @@ static int look(struct db_txn *t, struct question *q)
 		r = look_at_namespaces(t, q);
 	if (r < 0 || q->visibility != VISIBILITY_UNSAID)
 		return r;
-	row_key(q->names->list[0], key);
+	registry_key(q->names->list[0], key);
 	r = db_get(t, DB_HOSTED, db_text(key), &row);
 	if (r != -ENOENT)
 		return r < 0 ? r : decide(q, VISIBILITY_PRIVATE, "it is nowhere but here");
@@ -204,7 +198,7 @@ static int look_at_user(struct db_txn *t, struct question *q)
 	for (unsigned i = 0; r == 0 && i < q->names->count; i++) {
 		char key[REPO_KEY_MAX + 1];
 
-		row_key(q->names->list[i], key);
+		registry_key(q->names->list[i], key);
 		r = rule_each(t, key, apply_rule, q);
 	}
 	return r == 0 && *q->namespace ? rule_each(t, q->namespace, apply_rule, q) : r;
@@ -220,7 +214,7 @@ static bool is_named(const struct question *q, const char *what)
 	char key[REPO_KEY_MAX + 1];
 
 	for (unsigned i = 0; q->names && i < q->names->count; i++) {
-		row_key(q->names->list[i], key);
+		registry_key(q->names->list[i], key);
 		if (!strcmp(what, key))
 			return true;
 	}
@@ -481,7 +475,7 @@ int rights_put_visibility(struct db_txn *t, const struct repo_id *repo, enum vis
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	row_key(repo, key);
+	registry_key(repo, key);
 	r = catalogue_hide(t, repo, visibility == VISIBILITY_PRIVATE);
 	if (r < 0)
 		return r;
@@ -496,7 +490,7 @@ int rights_move_visibility(struct db_txn *t, const struct repo_id *from, const s
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	row_key(from, key);
+	registry_key(from, key);
 	r = read_word(t, DB_REPOS, key, &said);
 	if (said == VISIBILITY_UNSAID)
 		said = VISIBILITY_PRIVATE;
@@ -504,10 +498,10 @@ int rights_move_visibility(struct db_txn *t, const struct repo_id *from, const s
 }
 
 /* By then there may be another one of its name, whose word it is. */
-int rights_let_go(struct db_txn *t, const struct repo_id *name)
+int rights_forget_name(struct db_txn *t, const struct repo_id *name)
 {
 	struct registry_repo other;
-	int r = renaming_left(t, name);
+	int r = renaming_forget(t, name);
 
 	if (r == 0)
 		r = registry_get(t, name, &other);
@@ -519,23 +513,33 @@ static int note_name(void *arg, const struct repo_id *name)
 	return buf_add(arg, name, sizeof(*name));
 }
 
-static int let_all_go(struct db_txn *t, void *arg UNUSED)
+static int list_given_up(struct db_txn *t, void *arg)
 {
-	CLEANUP(buf_free) struct buf names = { 0 };
-	int r = renaming_each_given_up(t, note_name, &names);
-
-	for (size_t at = 0; r == 0 && at < names.len; at += sizeof(struct repo_id)) {
-		struct repo_id name;
-
-		memcpy(&name, names.data + at, sizeof(name));
-		r = rights_let_go(t, &name);
-	}
-	return r;
+	buf_clear(arg);
+	return renaming_each_given_up(t, note_name, arg);
 }
 
-int rights_let_all_go(struct db *db)
+static int forget_one(struct db_txn *t, void *arg)
 {
-	return db_write(db, let_all_go, NULL);
+	return rights_forget_name(t, arg);
+}
+
+int rights_forget_names(struct db *db, unsigned *ret_kept)
+{
+	CLEANUP(buf_free) struct buf names = { 0 };
+	int r = db_read(db, list_given_up, &names);
+	struct repo_id *all = (void *)names.data;
+
+	*ret_kept = 0;
+	for (size_t i = 0; r == 0 && i < names.len / sizeof(*all); i++) {
+		r = db_write(db, forget_one, &all[i]);
+		if (r == ERR_CORRUPT) {
+			log_err(r, "what is said of a name given up stays repo=%s", all[i].name);
+			++*ret_kept;
+			r = 0;
+		}
+	}
+	return r;
 }
 
 struct setting {
@@ -579,7 +583,7 @@ int rights_learn(const struct rights *r, const struct repo_id *repo, enum visibi
 	struct said s;
 	int e;
 
-	row_key(repo, s.repo);
+	registry_key(repo, s.repo);
 	waits = heard_get(r->heard, s.repo);
 	if (waits)
 		return strcmp(waits, words[visibility]) == 0

@@ -86,9 +86,10 @@ MUST_USE int rights_move_visibility(struct db_txn *t, const struct repo_id *from
 				    const struct repo_id *to);
 /* A name was given up (renaming.h), and everybody knows: what is said of who may see it goes, and
  * the rules about it, unless another repository has it by now. */
-MUST_USE int rights_let_go(struct db_txn *t, const struct repo_id *name);
-/* The same of each that a hub which was killed could not let go. Before anybody asks. */
-MUST_USE int rights_let_all_go(struct db *db);
+MUST_USE int rights_forget_name(struct db_txn *t, const struct repo_id *name);
+/* The same of each that a hub which was killed could not forget. Before anybody asks. Of so many as
+ * *ret_kept something is damaged: that is logged, and what is said of them stays. */
+MUST_USE int rights_forget_names(struct db *db, unsigned *ret_kept);
 /* What counts for it now; *ret_why gets the reason in a few words, static. */
 MUST_USE int rights_visibility(const struct rights *r, const struct repo_names *names,
 			       enum visibility *ret, const char **ret_why);

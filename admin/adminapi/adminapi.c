@@ -20,7 +20,6 @@
 #include "admin/audit/audit_filter.h"
 #include "admin/health.h"
 #include "admin/hub/trace.h"
-#include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 
 static int api_document(struct api_call *c);
@@ -416,7 +415,7 @@ static void serve(struct ask *a)
 }
 
 /* Changes of one kind of thing are made one after another, so that the trail tells them in that
- * order; who only looks waits for nobody. Odd, as no lane of others is. */
+ * order; who only looks waits for nobody. */
 static uint64_t lane_of(const struct ask *a)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
@@ -426,7 +425,7 @@ static uint64_t lane_of(const struct ask *a)
 		return 0;
 	take_path(a, &path);
 	kind = buf_str(&path);
-	return xxh3_of(kind, kind[0] ? 1 + strcspn(kind + 1, "/") : 0) | 1;
+	return ask_lane_of(kind, kind[0] ? 1 + strcspn(kind + 1, "/") : 0);
 }
 
 int adminapi_run(struct ask *a)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "admin/hub/answer.h"
 #include "admin/audit/audit.h"
 #include "admin/audit/audit_read.h"
 #include "admin/audit/audit_verify.h"
@@ -301,7 +302,7 @@ int api_audit_verify(struct api_call *c)
 		return r;
 	}
 	stream.arg = v;
-	httpd_reply_stream(c->ask->http, "application/json; charset=utf-8", &stream);
+	httpd_reply_stream(c->ask->http, ANSWER_JSON, &stream);
 	return API_ANSWERED;
 }
 

@@ -10,7 +10,6 @@
 #include "daemon/base/url.h"
 #include "daemon/base/why.h"
 
-#define JSON "application/json; charset=utf-8"
 #define QUERY_NAME_MAX 64
 #define CONTENT_BYTES_MAX (256 * 1024)
 
@@ -230,7 +229,7 @@ void api_page_end(struct api_page *p)
 
 void api_refuse(struct api_call *c, int status, const char *allow, const char *message)
 {
-	struct httpd_head h = answer_head(c->ask, status, JSON);
+	struct httpd_head h = answer_head(c->ask, status, ANSWER_JSON);
 	CLEANUP(buf_free) struct buf json = { 0 };
 	struct jwrite w = { .to = &json };
 

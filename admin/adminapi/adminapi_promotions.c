@@ -61,16 +61,7 @@ static void write_rule(struct jwrite *w, const char *what, const struct promotio
 	jwrite_object(w, NULL);
 	jwrite_text(w, "what", what);
 	jwrite_text(w, "name", r->name);
-	jwrite_text(w, "to", r->to);
-	jwrite_text(w, "from", r->from);
-	jwrite_array(w, "who");
-	for (unsigned i = 0; i < r->who_count; i++)
-		jwrite_text(w, NULL, r->who[i]);
-	jwrite_array_end(w);
-	jwrite_array(w, "require");
-	for (unsigned i = 0; i < r->require_count; i++)
-		jwrite_text(w, NULL, r->require[i]);
-	jwrite_array_end(w);
+	promotion_rule_write(w, r);
 	jwrite_text(w, "user", r->user);
 	jwrite_int(w, "since", r->at_s);
 	jwrite_bool(w, "damaged", r->damaged);

@@ -8,6 +8,7 @@
 #include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
 #include "daemon/base/map.h"
+#include "daemon/base/num.h"
 #include "daemon/base/text.h"
 
 #define WHOLE "model.safetensors" /* it is the model, whatever lies beside it */
@@ -137,36 +138,36 @@ static int list_files(struct top *p, const struct facts_source *of, struct buf *
 /* ---- what they say ---- */
 
 /* Of several quantisations the first one is told. */
-static int read_gguf(struct db_txn *t, struct extracts *x, const struct manifest_file *f,
+static int read_gguf(const struct extracts_in *in, const struct manifest_file *f,
 		     struct facts_source *to)
 {
-	int r = to->has_gguf ? 0 : extracts_gguf(x, t, f, &to->gguf);
+	int r = to->has_gguf ? 0 : extracts_gguf(in, f, &to->gguf);
 
 	to->has_gguf |= r == 0 || r == -EAGAIN;
 	return r;
 }
 
-static int read_file(struct db_txn *t, struct extracts *x, const struct top *p,
-		     const struct top_file *f, struct facts_source *to)
+static int read_file(const struct extracts_in *in, const struct top *p, const struct top_file *f,
+		     struct facts_source *to)
 {
 	if (!strcmp(f->name, "README.md"))
-		return extracts_text(x, t, &f->file, &to->readme);
+		return extracts_text(in, &f->file, &to->readme);
 	if (!strcmp(f->name, "config.json"))
-		return extracts_text(x, t, &f->file, &to->config);
+		return extracts_text(in, &f->file, &to->config);
 	if (text_ends_with(f->name, ".gguf"))
-		return read_gguf(t, x, &f->file, to);
+		return read_gguf(in, &f->file, to);
 	return p->whole && strcmp(f->name, WHOLE) != 0
 		       ? 0
-		       : extracts_tensors(x, t, &f->file, &to->tensors);
+		       : extracts_tensors(in, &f->file, &to->tensors);
 }
 
-static int read_files(struct db_txn *t, struct extracts *x, struct top *p, struct facts_source *to)
+static int read_files(const struct extracts_in *in, struct top *p, struct facts_source *to)
 {
 	const struct top_file *list = list_of(p);
 	int r = 0;
 
 	for (size_t i = 0; r != -ENOMEM && i < p->count; i++)
-		r = read_file(t, x, p, &list[i], to);
+		r = read_file(in, p, &list[i], to);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -175,7 +176,7 @@ static int read_files(struct db_txn *t, struct extracts *x, struct top *p, struc
 /* What is not as in another tree, whose bytes are known. */
 struct base {
 	uint8_t tree[GIT_ID];
-	uint64_t bytes;
+	int64_t bytes;
 };
 
 struct counting {
@@ -193,7 +194,7 @@ static int size_of(struct counting *c, const struct tree_side *s, int64_t *ret)
 
 	c->looked += is_file;
 	*ret = r == 0 ? (int64_t)f.size : 0;
-	return r == -ENOMEM ? r : 0;
+	return r == -ENOENT ? 0 : r;
 }
 
 static int count_file(void *arg, const char *path UNUSED, const struct tree_side *from,
@@ -209,7 +210,7 @@ static int count_file(void *arg, const char *path UNUSED, const struct tree_side
 	return r;
 }
 
-/* From the commit that the catalogue has. False: it has none. */
+/* From the commit that the catalogue has. False: it has none, or does not know its bytes. */
 static bool find_base(struct db_txn *t, const struct registry_repo *repo, struct base *ret)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -217,24 +218,25 @@ static bool find_base(struct db_txn *t, const struct registry_repo *repo, struct
 	struct git_commit c;
 
 	if (catalogue_get(t, &repo->id, &e) < 0 || !e.hosted || !e.commit[0] ||
-	    registry_commit(t, repo->uid, e.commit, &room, &c) < 0)
+	    e.numbers[CATALOGUE_SIZE] < 0 || registry_commit(t, repo->uid, e.commit, &room, &c) < 0)
 		return false;
 	memcpy(ret->tree, c.tree, GIT_ID);
-	ret->bytes = (uint64_t)e.numbers[CATALOGUE_SIZE];
+	ret->bytes = (int64_t)e.numbers[CATALOGUE_SIZE];
 	return true;
 }
 
-/* From a base (or NULL) that is damaged nothing is known. */
+/* From a base (or NULL) that is damaged nothing is known; nor is it where the tree is: a part of
+ * the sum would be the base of the next, and all of them wrong. */
 static int count(struct db_txn *t, struct commitfacts *x, const char *uid,
-		 const uint8_t tree[static GIT_ID], const struct base *base, uint64_t *ret)
+		 const uint8_t tree[static GIT_ID], const struct base *base, int64_t *ret)
 {
-	struct counting c = { t, uid, base ? (int64_t)base->bytes : 0, 0 };
+	struct counting c = { t, uid, base ? base->bytes : 0, 0 };
 	int r = treediff_each(t, uid, base ? base->tree : NULL, tree, count_file, &c);
 
 	x->looked += c.looked;
 	if (r < 0 && r != -ENOMEM && base)
 		return count(t, x, uid, tree, NULL, ret);
-	*ret = c.bytes > 0 ? (uint64_t)c.bytes : 0;
+	*ret = r < 0 ? -1 : max_i64(c.bytes, 0);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -242,7 +244,7 @@ static int count(struct db_txn *t, struct commitfacts *x, const char *uid,
  * that got its name or its files just now. */
 static int count_from_known(struct db_txn *t, struct commitfacts *x,
 			    const struct registry_repo *repo, const uint8_t tree[static GIT_ID],
-			    uint64_t *ret)
+			    int64_t *ret)
 {
 	struct base base = { .bytes = x->bytes };
 	bool has = x->counted;
@@ -274,21 +276,21 @@ static int make(struct commitfacts *x, const struct facts_source *source, struct
 }
 
 int commitfacts_make(struct db_txn *t, struct commitfacts *x, const struct registry_repo *repo,
-		     const struct git_commit *commit, bool anew, uint64_t *ret_bytes)
+		     const struct git_commit *commit, bool anew, int64_t *ret_bytes)
 {
 	CLEANUP(top_fini) struct top top = { .type = repo->id.type };
 	CLEANUP(facts_source_fini)
 	struct facts_source source = { .type = top.type, .sdk = repo->sdk };
 	CLEANUP(buf_free) struct buf of = { 0 };
+	const struct extracts_in in = { &x->extracts, t, true };
 	int r = add_tree(t, repo->uid, commit->tree, &top, &source.files);
 
 	if (r < 0)
 		return r;
 	sort(&top);
-	x->extracts.mode = EXTRACTS_KEPT;
 	r = list_files(&top, &source, &of);
 	if (r == 0)
-		r = read_files(t, &x->extracts, &top, &source);
+		r = read_files(&in, &top, &source);
 	if (r == 0)
 		r = make(x, &source, &of);
 	if (r < 0)
@@ -357,7 +359,7 @@ static int count_ahead(struct db_txn *t, struct ahead *a, const uint8_t tree[sta
 		return 0;
 	r = count_from_known(t, x, &a->repo, tree, &x->bytes);
 	memcpy(x->tree, tree, GIT_ID);
-	x->counted = r == 0;
+	x->counted = r == 0 && x->bytes >= 0;
 	return r;
 }
 
@@ -384,6 +386,7 @@ static int look_ahead(struct db_txn *t, void *arg)
 {
 	struct ahead *a = arg;
 	CLEANUP(top_fini) struct top top = { .type = a->what->type };
+	const struct extracts_in in = { &a->x->extracts, t, false };
 	int r;
 
 	facts_source_fini(&a->source);
@@ -397,7 +400,7 @@ static int look_ahead(struct db_txn *t, void *arg)
 		return r;
 	sort(&top);
 	r = list_files(&top, &a->source, &a->of);
-	return r < 0 ? r : read_files(t, &a->x->extracts, &top, &a->source);
+	return r < 0 ? r : read_files(&in, &top, &a->source);
 }
 
 /* Which of several is told may turn out only once one of them was read. */
@@ -406,7 +409,6 @@ int commitfacts_ahead(struct db *db, struct commitfacts *x, const struct commitf
 	CLEANUP(ahead_fini) struct ahead a = { .what = what, .x = x };
 	int r;
 
-	x->extracts.mode = EXTRACTS_LATER;
 	do {
 		r = db_read(db, look_ahead, &a);
 		if (r == 0)

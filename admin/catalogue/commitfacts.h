@@ -16,10 +16,10 @@ struct commitfacts {
 	struct facts facts; /* of the files that `of` lists; empty: of none yet */
 	struct buf of;
 	uint64_t made; /* facts, so far */
-	/* A tree, and how many bytes all its files have. */
+	/* A tree, and how many bytes all its files have; -1: that cannot be known. */
 	bool counted;
 	uint8_t tree[GIT_ID];
-	uint64_t bytes;
+	int64_t bytes;
 	uint64_t looked; /* files whose sizes were looked up to count them, so far */
 };
 
@@ -31,10 +31,10 @@ size_t commitfacts_held(const struct commitfacts *x);
 /* Inside db_write: x->facts are those of that commit, and *ret_bytes is how many bytes its files
  * have; anew: all of them are counted, or else only what is not as in a commit whose bytes are
  * known. What is not known yet is read while others wait. Files that cannot be read are passed
- * over. */
+ * over; if it is a row of theirs, or of a directory, that cannot, *ret_bytes is -1. */
 MUST_USE int commitfacts_make(struct db_txn *t, struct commitfacts *x,
 			      const struct registry_repo *repo, const struct git_commit *commit,
-			      bool anew, uint64_t *ret_bytes);
+			      bool anew, int64_t *ret_bytes);
 
 /* What a transaction is going to make of a revision. */
 struct commitfacts_ahead {

@@ -184,21 +184,20 @@ static int get_row(struct db_txn *t, const char *key, struct buf *ret)
 }
 
 /* What has no row yet. */
-static int look(struct extracts *x, struct db_txn *t, const char *key, struct extract *e,
-		struct buf *ret)
+static int look(const struct extracts_in *in, const char *key, struct extract *e, struct buf *ret)
 {
 	int r = 0;
 
-	if (!e->read && x->mode == EXTRACTS_LATER)
+	if (!e->read && !in->writes)
 		return -EAGAIN;
 	if (!e->read)
-		r = read_one(x, e);
-	if (r == 0 && x->mode == EXTRACTS_KEPT && kind_of(e) != TEXT && e->bytes.len)
-		r = db_put(t, DB_EXTRACTS, db_text(key), e->bytes.data, e->bytes.len);
+		r = read_one(in->x, e);
+	if (r == 0 && in->writes && kind_of(e) != TEXT && e->bytes.len)
+		r = db_put(in->txn, DB_EXTRACTS, db_text(key), e->bytes.data, e->bytes.len);
 	return r < 0 ? r : buf_add(ret, buf_str(&e->bytes), e->bytes.len);
 }
 
-static int find(struct extracts *x, struct db_txn *t, enum kind kind, const struct manifest_file *f,
+static int find(const struct extracts_in *in, enum kind kind, const struct manifest_file *f,
 		struct buf *ret)
 {
 	char etag[DIGEST_HEX_MAX + 1], key[KEY_MAX + 1];
@@ -207,14 +206,14 @@ static int find(struct extracts *x, struct db_txn *t, enum kind kind, const stru
 
 	manifest_etag(f, etag);
 	snprintf(key, sizeof(key), "%s%c", etag, (char)kind);
-	e = map_find_str(&x->map, key);
+	e = map_find_str(&in->x->map, key);
 	if (!e && kind != TEXT) {
-		r = get_row(t, key, ret);
+		r = get_row(in->txn, key, ret);
 		if (r != -ENOENT)
 			return r;
 	}
-	r = e ? 0 : add(x, key, &e);
-	return r < 0 ? r : look(x, t, key, e, ret);
+	r = e ? 0 : add(in->x, key, &e);
+	return r < 0 ? r : look(in, key, e, ret);
 }
 
 int extracts_forget(struct db_txn *t, const char *etag)
@@ -232,10 +231,9 @@ int extracts_forget(struct db_txn *t, const char *etag)
 
 /* ---- what they say ---- */
 
-int extracts_text(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
-		  struct buf *ret)
+int extracts_text(const struct extracts_in *in, const struct manifest_file *f, struct buf *ret)
 {
-	return find(x, t, TEXT, f, ret);
+	return find(in, TEXT, f, ret);
 }
 
 static uint64_t unpack_u64(const char *at)
@@ -246,13 +244,13 @@ static uint64_t unpack_u64(const char *at)
 	return le64toh(n);
 }
 
-int extracts_tensors(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
+int extracts_tensors(const struct extracts_in *in, const struct manifest_file *f,
 		     struct safetensors_counts *counts)
 {
 	enum { ROW = DTYPE_BYTES + sizeof(uint64_t) };
 	CLEANUP(buf_free) struct buf row = { 0 };
 	struct safetensors_counts of = { .count = 0 };
-	int r = find(x, t, TENSORS, f, &row);
+	int r = find(in, TENSORS, f, &row);
 
 	for (size_t at = 1; at + ROW <= row.len && of.count < SAFETENSORS_DTYPES; at += ROW) {
 		struct safetensors_dtype *d = &of.list[of.count++];
@@ -265,12 +263,12 @@ int extracts_tensors(struct extracts *x, struct db_txn *t, const struct manifest
 	return r;
 }
 
-int extracts_gguf(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
+int extracts_gguf(const struct extracts_in *in, const struct manifest_file *f,
 		  struct gguf_facts *ret)
 {
 	enum { HEAD = 1 + 2 * sizeof(uint64_t) };
 	CLEANUP(buf_free) struct buf row = { 0 };
-	int r = find(x, t, GGUF, f, &row);
+	int r = find(in, GGUF, f, &row);
 
 	*ret = (struct gguf_facts){ .total = 0 };
 	if (r < 0 || row.len < HEAD)

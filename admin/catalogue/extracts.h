@@ -13,17 +13,11 @@
 #include "daemon/model/manifest.h"
 #include "daemon/model/safetensors.h"
 
-enum extracts_mode {
-	EXTRACTS_LATER, /* what is not known is noted, for extracts_read */
-	EXTRACTS_KEPT,  /* inside db_write: it is read, and what weights say gets its row */
-};
-
 struct extract;
 
-/* Zeroed but for these two it holds nothing. */
+/* Zeroed but for its intake it holds nothing. */
 struct extracts {
 	struct intake *intake;
-	enum extracts_mode mode;
 	struct map map;
 	struct extract *first;
 	uint64_t reads; /* of files, so far */
@@ -32,15 +26,24 @@ struct extracts {
 
 /* Frees what it holds. */
 void extracts_fini(struct extracts *x);
+
+/* A transaction that asks. */
+struct extracts_in {
+	struct extracts *x;
+	struct db_txn *txn;
+	/* Inside db_write what is not known is read, and what weights say gets its row; else it is
+	 * noted, for extracts_read. */
+	bool writes;
+};
 /* Appends the text of a small file. -EAGAIN: it was noted; -ENOMEM. Of a large file, and of one
  * that cannot be read, it is empty. */
-MUST_USE int extracts_text(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
+MUST_USE int extracts_text(const struct extracts_in *in, const struct manifest_file *f,
 			   struct buf *ret);
 /* Adds what a safetensors file holds; one that is none adds nothing. -EAGAIN, -ENOMEM. */
-MUST_USE int extracts_tensors(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
+MUST_USE int extracts_tensors(const struct extracts_in *in, const struct manifest_file *f,
 			      struct safetensors_counts *counts);
 /* -ENOENT: the file says nothing; -EAGAIN, -ENOMEM. */
-MUST_USE int extracts_gguf(struct extracts *x, struct db_txn *t, const struct manifest_file *f,
+MUST_USE int extracts_gguf(const struct extracts_in *in, const struct manifest_file *f,
 			   struct gguf_facts *ret);
 /* Reads what was noted, outside of any transaction: 1, or 0 if nothing was; -ENOMEM. */
 MUST_USE int extracts_read(struct extracts *x);

@@ -19,9 +19,12 @@
 /* ---- one ---- */
 
 /* As the catalogue has it. */
-static int print_doc(const struct facts *facts, uint64_t bytes, struct buf *ret)
+static int print_doc(const struct facts *facts, int64_t bytes, struct buf *ret)
 {
-	return buf_printf(ret, "{%s,\"usedStorage\":%" PRIu64 "}", buf_str(&facts->doc), bytes);
+	buf_printf(ret, "{%s", buf_str(&facts->doc));
+	if (bytes >= 0)
+		buf_printf(ret, ",\"usedStorage\":%" PRId64, bytes);
+	return buf_add_str(ret, "}");
 }
 
 int shelving_describe(struct db *db, struct intake *in, const struct registry_repo *repo,
@@ -70,9 +73,10 @@ static int put_commit(struct db_txn *t, struct commitfacts *x, const struct regi
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct git_commit c;
-	uint64_t bytes;
+	int64_t bytes;
 	int r = registry_commit(t, repo->uid, e->commit, &room, &c);
 
+	e->numbers[CATALOGUE_SIZE] = -1;
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
 	r = commitfacts_make(t, x, repo, &c, anew, &bytes);
@@ -101,7 +105,7 @@ static int put(struct db_txn *t, struct commitfacts *x, const struct registry_re
 		return r;
 	if (!told)
 		return catalogue_put(t, &e, &texts);
-	r = print_doc(&x->facts, (uint64_t)e.numbers[CATALOGUE_SIZE], &doc);
+	r = print_doc(&x->facts, (int64_t)e.numbers[CATALOGUE_SIZE], &doc);
 	texts = (struct catalogue_texts){ buf_str(&x->facts.tags), buf_str(&x->facts.words),
 					  buf_str(&doc) };
 	return r < 0 ? r : catalogue_put(t, &e, &texts);
@@ -144,6 +148,7 @@ static bool is_current(struct db_txn *t, const struct registry_repo *repo,
 	return registry_ref(t, repo->uid, REGISTRY_MAIN, commit) != -ENOMEM && e->hosted &&
 	       !strcmp(commit, e->commit) && !strcmp(repo->id.name, e->id.name) &&
 	       (double)repo->created_s == e->numbers[CATALOGUE_CREATED] &&
+	       e->numbers[CATALOGUE_SIZE] >= 0 && /* else it may be known by now */
 	       e->gated == (repo->gating != REGISTRY_OPEN) &&
 	       e->manual == (repo->gating == REGISTRY_GATED_MANUAL);
 }

@@ -15,7 +15,7 @@
 MUST_USE int shelving_put(struct db_txn *t, struct commitfacts *x, const struct repo_id *id);
 /* The same where commits lost files and stayed what they are: all of it is counted anew. */
 MUST_USE int shelving_put_anew(struct db_txn *t, struct commitfacts *x, const struct repo_id *id);
-/* Of all repositories of which it is not so already, at the start. */
+/* Of all repositories of which it is not so already, or whose size was not known, at the start. */
 MUST_USE int shelving_check_all(struct db *db, struct intake *in);
 /* Appends what the files of any commit say, as catalogue_doc has it: an object. Nothing is changed,
  * and no file read inside a transaction. */

@@ -38,7 +38,7 @@ static void write_reasons(const struct health *h, struct jwrite *w)
 {
 	jwrite_bool(w, "degraded",
 		    h->index || h->read_only || h->audit || h->upstreams_down || h->lost ||
-			    h->rules);
+			    h->rules || h->names);
 	jwrite_array(w, "reasons");
 	if (h->index)
 		jwrite_text(w, NULL, "index");
@@ -50,6 +50,8 @@ static void write_reasons(const struct health *h, struct jwrite *w)
 		jwrite_text(w, NULL, "uploads");
 	if (h->rules)
 		jwrite_text(w, NULL, "rules");
+	if (h->names)
+		jwrite_text(w, NULL, "names");
 	if (h->upstreams_down)
 		jwrite_text(w, NULL, "upstream");
 	jwrite_array_end(w);

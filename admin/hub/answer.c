@@ -60,9 +60,22 @@ void answer_json_head(const struct ask *a, struct httpd_head *h, struct buf *jso
 	httpd_reply_length(a->http, h, len);
 }
 
+void answer_next(const struct ask *a, struct httpd_head *h, const char *fmt, ...)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&path, fmt, ap);
+	va_end(ap);
+	httpd_head_add(h, "Link", "<%s%s>; rel=\"next\"", a->asked.origin, buf_str(&path));
+	if (path.failed)
+		h->fields.failed = path.failed;
+}
+
 void answer_json(const struct ask *a, int status, struct buf *json)
 {
-	struct httpd_head h = answer_head(a, status, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, status, ANSWER_JSON);
 
 	answer_json_head(a, &h, json);
 }
@@ -135,7 +148,7 @@ static void refuse(const struct ask *a, struct httpd_head *h, const char *messag
 static void refuse_saying(const struct ask *a, int status, const char *code, const char *fmt,
 			  va_list ap)
 {
-	struct httpd_head h = answer_head(a, status, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, status, ANSWER_JSON);
 	CLEANUP(buf_free) struct buf message = { 0 };
 
 	buf_vprintf(&message, fmt, ap);
@@ -196,7 +209,7 @@ void answer_repo_counts(struct jwrite *w, const struct catalogue_entry *e)
 
 void answer_refuse_method(const struct ask *a, const char *allow)
 {
-	struct httpd_head h = answer_head(a, 405, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 405, ANSWER_JSON);
 	CLEANUP(buf_free) struct buf message = { 0 };
 
 	httpd_head_add(&h, "Allow", "%s", allow);
@@ -277,7 +290,7 @@ static void answer_missing_revision(const struct ask *a, struct httpd_head *h)
 /* The path alone: clients put it behind the host they know. */
 static void answer_moved(const struct ask *a)
 {
-	struct httpd_head h = answer_head(a, 307, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 307, ANSWER_JSON);
 	const char *target = httpd_target(a->http);
 	const struct target *t = &a->asked.target;
 	const char *name = repo_id_of(repo_canonical(a->repo))->name;
@@ -306,7 +319,7 @@ void answer_fail(const struct ask *a, int r)
 		return;
 	}
 	trace_failed(a, r, status_of(a, r));
-	h = answer_head(a, status_of(a, r), "application/json; charset=utf-8");
+	h = answer_head(a, status_of(a, r), ANSWER_JSON);
 	if (r == ERR_GUESSING)
 		httpd_head_add(&h, "Retry-After", "%d", GUESSES_MS / 1000);
 	add_retry_after(a, r, &h);

@@ -8,8 +8,13 @@
 #include "admin/hub/ask.h"
 #include "daemon/base/jwrite.h"
 
+/* The type of most of them. */
+#define ANSWER_JSON "application/json; charset=utf-8"
+
 /* A head with the fields of every answer; `type` may be NULL. */
 struct httpd_head answer_head(const struct ask *a, int status, const char *type);
+/* A field that says where the next page of a list is: by that path on this hub. */
+void answer_next(const struct ask *a, struct httpd_head *h, const char *fmt, ...) PRINTF(3, 4);
 /* JSON, which is taken. */
 void answer_json(const struct ask *a, int status, struct buf *json);
 /* The same with more fields: the head is taken as well. */

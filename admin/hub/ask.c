@@ -7,6 +7,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/trace.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/base/workers.h"
@@ -194,6 +195,11 @@ bool ask_body(struct ask *a, receive_fn take, void *arg, int *ret)
 	if (*ret == 0)
 		*ret = PARKED;
 	return false;
+}
+
+uint64_t ask_lane_of(const char *name, size_t len)
+{
+	return xxh3_of(name, len) | 1;
 }
 
 /* False if too many wait. */

@@ -18,7 +18,7 @@ typedef int (*ask_fn)(struct ask *a);
 /* What a step of a handler returns that has answered itself, so that nothing is left to do. */
 #define ANSWERED (PARKED + 1)
 
-/* Lanes of the hub's workers that many requests share; even, as those of repositories are not. */
+/* Lanes of the hub's workers that many requests share; even, as those of names are not. */
 enum {
 	LANE_ROLL = 2,  /* one makes a list, the next finds it there */
 	LANE_TAGS = 4,  /* likewise */
@@ -52,6 +52,7 @@ struct ask {
 	struct ready_text *trees;  /* git's ids of its directories; owned */
 	bool file_wanted;          /* the bytes of a file are */
 	bool changes;              /* it would change a repository */
+	bool revives;              /* and old commits of it: a file is in them again */
 	bool frees;                /* and make room by it: on a full disk, too */
 	/* A wait for what is not needed: if it fails the handler runs again, and finds why in
 	 * `without`. */
@@ -69,6 +70,10 @@ struct ask {
 	void *kept;
 	void (*free_kept)(void *kept);
 };
+
+/* The lane of those who change what has that name, one after another. Odd: one of others that is
+ * met by chance costs time. */
+uint64_t ask_lane_of(const char *name, size_t len);
 
 /* Begins: runs the handler, which answers now or later. It runs only if who asks may do what `role`
  * says to the repository that the target names, which was found then; ROLE_HUB: if it is an

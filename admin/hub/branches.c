@@ -116,7 +116,7 @@ static int run(struct move *m, db_fn fn)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(m->ask, &act, r, buf_str(&m->why));
 	if (r < 0)
-		return writing_failed(m->ask, &act, r == ERR_NOREV ? no_such(m) : r);
+		return writing_note_failure(m->ask, &act, r == ERR_NOREV ? no_such(m) : r);
 	r = writing_done(m->ask, &act);
 	if (r == 0)
 		writing_answer_done(m->ask);

@@ -87,7 +87,7 @@ static int run(struct ask *a, const struct registry_repo *repo, struct setting *
 	snprintf(note, sizeof(note), "%s %s", s->check.name, s->check.passed ? "passed" : "failed");
 	r = db_write(writing_db(a, &act), set, s);
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r < 0)
 		return r;

@@ -201,9 +201,9 @@ static void add_next(const struct listing *l, struct httpd_head *h)
 	const char *rest = !strncmp(query, "p=", 2) ? query + strcspn(query, "&") : query;
 
 	if (l->more)
-		httpd_head_add(h, "Link", "<%s/api/collections?p=%ju%s%s>; rel=\"next\"",
-			       l->ask->asked.origin, (uintmax_t)(l->first / l->limit + 1),
-			       *rest && *rest != '&' ? "&" : "", rest);
+		answer_next(l->ask, h, "/api/collections?p=%ju%s%s",
+			    (uintmax_t)(l->first / l->limit + 1), *rest && *rest != '&' ? "&" : "",
+			    rest);
 }
 
 int collections_list(struct ask *a)
@@ -228,7 +228,7 @@ int collections_list(struct ask *a)
 		r = write_rows(&l, &w);
 	if (r < 0 || json.failed)
 		return r < 0 ? r : json.failed;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	add_next(&l, &h);
 	answer_json_head(a, &h, &json);
 	return 0;
@@ -299,7 +299,7 @@ static int refuse(struct held *h, const struct writing_act *act, int r)
 		answer_refuse(h->ask, 409, "This item is in the collection already");
 		return ANSWERED;
 	default:
-		return writing_failed(h->ask, act, r);
+		return writing_note_failure(h->ask, act, r);
 	}
 }
 

@@ -313,7 +313,7 @@ static int refuse(struct saying *s, const struct writing_act *act, int r)
 		return writing_refuse(s->ask, act, 403,
 				      "Only who wrote this comment may change it");
 	default:
-		return writing_failed(s->ask, act, r);
+		return writing_note_failure(s->ask, act, r);
 	}
 }
 

@@ -46,13 +46,12 @@ int document_ask(struct ask *a, const char *tail, int64_t max_age_ms, struct doc
 
 struct httpd_head document_head(const struct ask *a, const struct doc *doc)
 {
-	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 
 	if (doc->total)
 		httpd_head_add(&h, "X-Total-Count", "%ju", (uintmax_t)doc->total);
 	if (doc->next.len)
-		httpd_head_add(&h, "Link", "<%s/api/%s/%s%s>; rel=\"next\"", a->asked.origin,
-			       repo_type_plural(a->asked.target.repo.type),
-			       repo_id_of(a->repo)->name, buf_str(&doc->next));
+		answer_next(a, &h, "/api/%s/%s%s", repo_type_plural(a->asked.target.repo.type),
+			    repo_id_of(a->repo)->name, buf_str(&doc->next));
 	return h;
 }

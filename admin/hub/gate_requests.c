@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/hub/answer.h"
+#include "admin/hub/people.h"
 #include "admin/hub/writing.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -156,7 +157,7 @@ static int refuse_open(const struct decision *c)
 /* There is no page to go to: what is told of the repository is what it is. */
 static void answer_asked(const struct decision *c)
 {
-	struct httpd_head h = answer_head(c->ask, 303, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(c->ask, 303, ANSWER_JSON);
 	const struct repo_id *id = &c->repo.id;
 	struct buf json = { 0 };
 
@@ -246,8 +247,7 @@ static int write_user(struct list *l, const char *key, const char *name, bool ad
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	jwrite_object(&l->w, key);
-	jwrite_text(&l->w, "user", account.name);
-	jwrite_text(&l->w, "fullname", *account.full_name ? account.full_name : account.name);
+	people_write_name(&l->w, "user", &account);
 	if (address && *account.email)
 		jwrite_text(&l->w, "email", account.email);
 	jwrite_object_end(&l->w);
@@ -311,14 +311,12 @@ static bool take_limit(struct ask *a, unsigned *ret)
 
 static void answer_list(struct ask *a, const struct list *l)
 {
-	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 
 	if (l->more)
-		httpd_head_add(&h, "Link",
-			       "<%s/api/%s/%s/user-access-request/%s?limit=%u&after=%s>; "
-			       "rel=\"next\"",
-			       a->asked.origin, repo_type_plural(l->repo->id.type),
-			       l->repo->id.name, gate_word(l->status), l->limit, l->last);
+		answer_next(a, &h, "/api/%s/%s/user-access-request/%s?limit=%u&after=%s",
+			    repo_type_plural(l->repo->id.type), l->repo->id.name,
+			    gate_word(l->status), l->limit, l->last);
 	answer_json_head(a, &h, l->w.to);
 }
 

@@ -12,8 +12,8 @@
 #include "admin/health.h"
 #include "admin/registry/holdings.h"
 #include "admin/registry/intake.h"
-#include "admin/registry/lfs_asked.h"
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_asked.h"
+#include "admin/hub/lfs_link.h"
 #include "admin/registry/parts.h"
 #include "admin/registry/renaming.h"
 #include "admin/hub/trace.h"
@@ -58,13 +58,11 @@ static int read_body(struct batch *b, read_fn fn)
 static bool is_there(struct db_txn *t, const char *repo, const char *uid,
 		     const struct lfs_object *o)
 {
-	uint8_t sha256[32];
 	uint64_t size;
 
 	if (uploads_find(t, repo, o->oid, &size) == 0)
 		return size == o->size;
-	return hex_parse(o->oid, sizeof(sha256), sha256) == 0 &&
-	       registry_has_lfs(t, uid, sha256, o->size) == 0;
+	return objects_has_file(t, uid, o->oid, o->size, NULL) == 1;
 }
 
 static int find_uploads(struct db_txn *t, void *arg)

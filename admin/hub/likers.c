@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/hub/answer.h"
+#include "admin/hub/people.h"
 #include "admin/hub/writing.h"
 #include "admin/registry/likes.h"
 #include "daemon/base/clock.h"
@@ -46,7 +47,7 @@ static int change(struct ask *a, db_fn fn, const char *name)
 		return r == ANSWERED ? 0 : r;
 	r = db_write(writing_db(a, &act), fn, &l);
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r == 0)
 		writing_answer_done(a);
@@ -127,8 +128,7 @@ static int tell_liker(void *arg, const char *user)
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	jwrite_object(&x->w, NULL);
-	jwrite_text(&x->w, "user", a.name);
-	jwrite_text(&x->w, "fullname", *a.full_name ? a.full_name : a.name);
+	people_write_name(&x->w, "user", &a);
 	jwrite_text(&x->w, "avatarUrl", "");
 	jwrite_text(&x->w, "type", "user");
 	jwrite_object_end(&x->w);

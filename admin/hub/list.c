@@ -176,19 +176,19 @@ static int write_item(const struct list *l, struct jwrite *w, const struct shown
 /* The same question, from where this page ended. */
 static void add_next(const struct list *l, struct httpd_head *h)
 {
-	CLEANUP(buf_free) struct buf url = { 0 };
+	CLEANUP(buf_free) struct buf path = { 0 };
 	const struct ask *a = l->l.a;
 	const char *target = httpd_target(a->http), *field = a->asked.query;
 
-	buf_printf(&url, "%s%.*s?", a->asked.origin, (int)strcspn(target, "?"), target);
+	buf_printf(&path, "%.*s?", (int)strcspn(target, "?"), target);
 	for (size_t len; *field; field += len + (field[len] == '&')) {
 		len = strcspn(field, "&");
 		if (len && strncmp(field, "cursor=", 7) != 0 && !memchr(field, '>', len))
-			buf_printf(&url, "%.*s&", (int)len, field);
+			buf_printf(&path, "%.*s&", (int)len, field);
 	}
-	buf_add_str(&url, "cursor=");
-	if (search_cursor(&l->l.search, &l->l.page[l->l.count - 1].e, &url) == 0)
-		httpd_head_add(h, "Link", "<%s>; rel=\"next\"", buf_str(&url));
+	buf_add_str(&path, "cursor=");
+	if (search_cursor(&l->l.search, &l->l.page[l->l.count - 1].e, &path) == 0)
+		answer_next(a, h, "%s", buf_str(&path));
 }
 
 static int answer_page(struct list *l)
@@ -208,7 +208,7 @@ static int answer_page(struct list *l)
 	jwrite_array_end(&w);
 	if (r != 0)
 		return r;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	if (l->l.more)
 		add_next(l, &h);
 	answer_json_head(a, &h, &json);

@@ -22,6 +22,12 @@ void people_write_id(struct jwrite *w, const char *key, const char *what)
 	jwrite_text(w, key, hex);
 }
 
+void people_write_name(struct jwrite *w, const char *key, const struct account *a)
+{
+	jwrite_text(w, key, a->name);
+	jwrite_text(w, "fullname", *a->full_name ? a->full_name : a->name);
+}
+
 int people_write(struct db_txn *t, struct jwrite *w, const char *key, const char *name)
 {
 	struct account a;
@@ -31,8 +37,7 @@ int people_write(struct db_txn *t, struct jwrite *w, const char *key, const char
 		return r == -ENOENT ? 0 : r;
 	jwrite_object(w, key);
 	people_write_id(w, "_id", a.name);
-	jwrite_text(w, "name", a.name);
-	jwrite_text(w, "fullname", *a.full_name ? a.full_name : a.name);
+	people_write_name(w, "name", &a);
 	jwrite_text(w, "type", a.kind == ACCOUNT_USER ? "user" : "org");
 	jwrite_text(w, "avatarUrl", "");
 	jwrite_bool(w, "isPro", false);

@@ -9,6 +9,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/likers.h"
 #include "admin/hub/people.h"
+#include "admin/hub/possessions.h"
 #include "daemon/base/err.h"
 
 /* What is found of one, in a transaction. */
@@ -61,8 +62,7 @@ static int tell_member(void *arg, const char *name, enum role role)
 	p->members++;
 	jwrite_object(&p->w, NULL);
 	people_write_id(&p->w, "_id", a.name);
-	jwrite_text(&p->w, p->kind == ACCOUNT_ORG ? "user" : "name", a.name);
-	jwrite_text(&p->w, "fullname", *a.full_name ? a.full_name : a.name);
+	people_write_name(&p->w, p->kind == ACCOUNT_ORG ? "user" : "name", &a);
 	jwrite_text(&p->w, "avatarUrl", "");
 	if (p->kind == ACCOUNT_ORG) {
 		jwrite_text(&p->w, "type", "user");
@@ -115,9 +115,8 @@ static void tell_names(struct profile *p, struct jwrite *w)
 	const struct account *a = &p->account;
 
 	people_write_id(w, "_id", a->name);
+	people_write_name(w, p->kind == ACCOUNT_USER ? "user" : "name", a);
 	jwrite_text(w, "avatarUrl", "");
-	jwrite_text(w, "fullname", *a->full_name ? a->full_name : a->name);
-	jwrite_text(w, p->kind == ACCOUNT_USER ? "user" : "name", a->name);
 	jwrite_text(w, "type", p->kind == ACCOUNT_USER ? "user" : "org");
 	jwrite_time(w, "createdAt", a->created_s * 1000);
 }
@@ -230,5 +229,7 @@ int profiles_org(struct ask *a)
 		return answer_overview(&p);
 	if (!strcmp(p.what, "members") || !strcmp(p.what, "followers"))
 		return answer_list(&p, *p.what == 'm');
+	if (!strcmp(p.what, "settings/repositories"))
+		return possessions_of(a, p.name);
 	return answer_nothing(a);
 }

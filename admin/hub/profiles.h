@@ -8,7 +8,7 @@
 
 /* GET /api/users/NAME/{overview,likes,followers,following}. */
 int profiles_user(struct ask *a);
-/* GET /api/organizations/NAME/{overview,members,followers}. */
+/* GET /api/organizations/NAME/{overview,members,followers,settings/repositories}. */
 int profiles_org(struct ask *a);
 
 #endif

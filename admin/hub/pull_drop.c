@@ -59,7 +59,7 @@ static int refuse(struct dropping *p, const struct writing_act *act, int r)
 	if (r == -ENOENT)
 		return writing_refuse(p->ask, act, 404,
 				      "The commits of this pull request are gone already");
-	return writing_failed(p->ask, act, r);
+	return writing_note_failure(p->ask, act, r);
 }
 
 static int drop(struct dropping *p)

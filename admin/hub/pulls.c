@@ -330,7 +330,7 @@ static int refuse(struct merging *m, const struct writing_act *act, int r)
 		return writing_refuse_as(m->ask, act, r, buf_str(&m->why));
 	if (r == ERR_QUOTA)
 		return writing_refuse_full(m->ask, act, &m->repo.id, "");
-	return writing_failed(m->ask, act, r);
+	return writing_note_failure(m->ask, act, r);
 }
 
 static int refuse_obstacles(struct merging *m, const struct writing_act *act)

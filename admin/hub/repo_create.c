@@ -120,7 +120,7 @@ static int run_create(struct creation *c, const char *license)
 		return repo_answer_exists(c->ask, &c->repo.id);
 	act.commit = r < 0 ? NULL : c->commit;
 	if (r < 0)
-		return writing_failed(c->ask, &act, r);
+		return writing_note_failure(c->ask, &act, r);
 	r = writing_done(c->ask, &act);
 	return r < 0 ? r
 		     : repo_answer_there(c->ask, &c->repo.id, &c->repo,

@@ -59,10 +59,10 @@ static int delete (struct ask *a)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&x.why));
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r == 0)
-		r = writing_name_left(a, &x.repo.id);
+		r = writing_forget_name(a, &x.repo.id);
 	if (r == 0)
 		writing_answer_done(a);
 	return r;

@@ -87,7 +87,7 @@ static int duplicate(struct duplication *d)
 	if (r == ERR_QUOTA)
 		return writing_refuse_full(a, &act, &d->to.id, "");
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	return r < 0 ? r : repo_answer_there(a, &d->to.id, NULL, false);
 }

@@ -27,6 +27,15 @@ struct list {
 	struct jwrite w;
 };
 
+/* A branch by its name alone: by that releases before 1.0 tell what is on "main", and later ones
+ * take it as well. */
+static const char *short_ref(const char *ref)
+{
+	size_t len = sizeof(REGISTRY_BRANCHES) - 1;
+
+	return strncmp(ref, REGISTRY_BRANCHES, len) == 0 ? ref + len : ref;
+}
+
 static void write_file(struct list *l, const struct purge_file *f)
 {
 	char oid[2 * SHA_BYTES + 1];
@@ -38,7 +47,7 @@ static void write_file(struct list *l, const struct purge_file *f)
 	jwrite_text(&l->w, "oid", oid);
 	jwrite_time(&l->w, "pushedAt", 1000 * (f->at_s ? f->at_s : l->repo->created_s));
 	if (*f->ref)
-		jwrite_text(&l->w, "ref", f->ref);
+		jwrite_text(&l->w, "ref", short_ref(f->ref));
 	jwrite_uint(&l->w, "size", f->size);
 	jwrite_object_end(&l->w);
 }
@@ -85,15 +94,13 @@ static void take_page(const struct ask *a, struct list *l)
 
 static void answer_list(struct ask *a, const struct list *l)
 {
-	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 	char cursor[2 * GIT_ID + 1];
 
 	hex_print(l->last, GIT_ID, cursor);
 	if (l->more)
-		httpd_head_add(&h, "Link",
-			       "<%s/api/%s/%s/lfs-files?limit=%u&cursor=%s>; rel=\"next\"",
-			       a->asked.origin, repo_type_plural(l->repo->id.type),
-			       l->repo->id.name, l->limit, cursor);
+		answer_next(a, &h, "/api/%s/%s/lfs-files?limit=%u&cursor=%s",
+			    repo_type_plural(l->repo->id.type), l->repo->id.name, l->limit, cursor);
 	answer_json_head(a, &h, l->w.to);
 }
 
@@ -223,7 +230,7 @@ static int delete_all(struct ask *a, struct deletion *d)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&d->why));
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	known_host_forget(node_known(s->node), &d->repo.id);
 	r = writing_done(a, &act);
 	ready_empty(s->ready);

@@ -89,10 +89,10 @@ static int move(struct move *m)
 	if (r == ERR_QUOTA)
 		return writing_refuse_full(a, &act, &m->to, "");
 	if (r < 0)
-		return writing_failed(a, &act, r == -ENOENT ? ERR_NOREPO : r);
+		return writing_note_failure(a, &act, r == -ENOENT ? ERR_NOREPO : r);
 	r = writing_done(a, &act);
 	if (r == 0)
-		r = writing_name_left(a, &m->from);
+		r = writing_forget_name(a, &m->from);
 	return r < 0 ? r : repo_answer_there(a, &m->to, NULL, false);
 }
 

@@ -165,7 +165,7 @@ static int apply(struct ask *a, struct settings *s)
 	act.note = s->note.len ? buf_str(&s->note) : NULL;
 	r = writing_change(a, &change);
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r == 0)
 		answer_settings(a, s);

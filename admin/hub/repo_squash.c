@@ -73,7 +73,7 @@ static int squash(struct ask *a, const struct registry_repo *repo, const char *r
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&q.why));
 	if (r < 0)
-		return writing_failed(a, &act, r);
+		return writing_note_failure(a, &act, r);
 	r = writing_done(a, &act);
 	if (r == 0)
 		writing_answer_done(a);

@@ -23,6 +23,7 @@
 #include "admin/hub/lfs_bytes.h"
 #include "admin/hub/likers.h"
 #include "admin/hub/list.h"
+#include "admin/hub/possessions.h"
 #include "admin/hub/preupload.h"
 #include "admin/hub/profiles.h"
 #include "admin/hub/pull_drop.h"
@@ -107,6 +108,7 @@ static const struct route routes[] = {
 	{ "POST", "/api/collections/:path", collections_add_item, ROLE_NONE },
 	{ "PATCH", "/api/collections/:path", collections_change, ROLE_NONE },
 	{ "DELETE", "/api/collections/:path", collections_remove, ROLE_NONE },
+	{ "GET", "/api/settings/repositories", possessions_own, ROLE_NONE },
 	{ "GET", "/api/settings/webhooks", webhooks_list, ROLE_NONE },
 	{ "POST", "/api/settings/webhooks", webhooks_add, ROLE_NONE },
 	{ "GET", "/api/settings/webhooks/:path", webhooks_show, ROLE_NONE },

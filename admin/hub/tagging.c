@@ -94,7 +94,7 @@ static int refuse(struct promoting *x, int r)
 	case ERR_TAG_LOCKED:
 		return writing_refuse_as(x->ask, &x->act, r, why);
 	default:
-		return writing_failed(x->ask, &x->act, r);
+		return writing_note_failure(x->ask, &x->act, r);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "admin/hub/document.h"
 #include "admin/hub/expanded.h"
 #include "admin/git/githash.h"
+#include "admin/git/gitorder.h"
 #include "admin/hub/resolve.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -37,26 +38,6 @@ static uint32_t next_below(const struct manifest *m, uint32_t top, uint32_t node
 			return node + 1;
 	}
 	return MANIFEST_NONE;
-}
-
-static uint32_t next_of_kind(const struct manifest *m, uint32_t at, uint32_t end, bool file)
-{
-	while (at < end && (manifest_file(m, at) != NULL) != file)
-		at++;
-	return at < end ? at : MANIFEST_NONE;
-}
-
-/* What is in `top` itself: its directories, then its files, as the public hub lists them. */
-static uint32_t next_inside(const struct manifest *m, uint32_t top, uint32_t node)
-{
-	uint32_t count, first = manifest_children(m, top, &count), at;
-	bool file;
-
-	while (node != top && manifest_parent(m, node) != top)
-		node = manifest_parent(m, node);
-	file = node != top && manifest_file(m, node);
-	at = next_of_kind(m, node == top ? first : node + 1, first + count, file);
-	return at == MANIFEST_NONE && !file ? next_of_kind(m, first, first + count, true) : at;
 }
 
 void tree_view(const struct ask *a, struct repo *repo, const struct snapshot *s,
@@ -203,13 +184,66 @@ int tree_siblings(const struct tree_view *v, bool blobs, struct jwrite *w)
 
 /* --- pages */
 
-static uint32_t next_shown(const struct tree_view *v, uint32_t top, uint32_t node, bool recursive)
+/* What one request lists: some of the nodes of its commit, in the order of all. */
+struct listing {
+	struct tree_view view;
+	struct ready_text *text; /* holds the order */
+	const uint32_t *order;
+	uint32_t count;
+	uint32_t top;   /* what is in this directory, ... */
+	bool recursive; /* ... or anywhere below it */
+};
+
+static void listing_fini(struct listing *l)
 {
-	do
-		node = recursive ? next_below(v->files, top, node)
-				 : next_inside(v->files, top, node);
-	while (node != MANIFEST_NONE && !is_shown(v, node));
-	return node;
+	ready_unref(l->text);
+}
+
+/* The order of the request's commit: worked out for all of it, once. */
+static int find_order(struct ask *a, struct listing *l)
+{
+	CLEANUP(buf_free) struct buf key = { 0 }, order = { 0 };
+	int r = buf_printf(&key, "order %s %s", repo_key(a->repo), a->commit);
+	const void *data;
+	size_t len;
+
+	if (r < 0)
+		return r;
+	l->text = ready_find(a->server->ready, buf_str(&key));
+	if (!l->text)
+		r = gitorder(a->snapshot->files, &order);
+	if (r == 0 && !l->text)
+		r = ready_put(a->server->ready, buf_str(&key), &order, &(struct ready_note){ 0 },
+			      &l->text);
+	if (r < 0)
+		return r;
+	ready_bytes(l->text, READY_PLAIN, &data, &len);
+	l->order = data;
+	l->count = (uint32_t)(len / sizeof(*l->order));
+	return 0;
+}
+
+static bool is_below(const struct manifest *m, uint32_t top, uint32_t node)
+{
+	while (node != top && node != MANIFEST_ROOT)
+		node = manifest_parent(m, node);
+	return node == top;
+}
+
+static bool is_listed(const struct listing *l, uint32_t node)
+{
+	uint32_t parent = manifest_parent(l->view.files, node);
+
+	return (l->recursive ? is_below(l->view.files, l->top, parent) : parent == l->top) &&
+	       is_shown(&l->view, node);
+}
+
+/* The first place from this one on whose node is listed; l->count: none is. */
+static uint32_t next_listed(const struct listing *l, uint32_t at)
+{
+	while (at < l->count && !is_listed(l, l->order[at]))
+		at++;
+	return at;
 }
 
 static int write_listed(struct ask *a, struct expanded *e, struct jwrite *w, uint32_t node)
@@ -225,56 +259,50 @@ static int write_listed(struct ask *a, struct expanded *e, struct jwrite *w, uin
 	return r != 0 ? r : write_item(a, w, node, told);
 }
 
-static int write_page(struct ask *a, const struct tree_view *v, struct jwrite *w, uint32_t top,
-		      uint32_t *at, bool recursive, unsigned limit)
+/* From *at on, which becomes where the next page begins. */
+static int write_page(struct ask *a, const struct listing *l, struct jwrite *w, uint32_t *at,
+		      unsigned limit)
 {
 	CLEANUP(expanded_fini) struct expanded e = { 0 };
 	int r = 0;
 
 	jwrite_array(w, NULL);
-	while (r == 0 && limit-- && (*at = next_shown(v, top, *at, recursive)) != MANIFEST_NONE)
-		r = write_listed(a, &e, w, *at);
+	for (*at = next_listed(l, *at); r == 0 && limit-- && *at < l->count;
+	     *at = next_listed(l, *at + 1))
+		r = write_listed(a, &e, w, l->order[*at]);
 	jwrite_array_end(w);
 	return r;
 }
 
-/* The same list from where this page ended: cursors are nodes of the commit's immutable list. */
+/* The same list from there on: cursors are places in the order of an immutable commit. */
 static void add_next(const struct ask *a, struct httpd_head *h, uint32_t at, bool recursive,
 		     unsigned limit)
 {
 	const char *target = httpd_target(a->http);
 
-	httpd_head_add(
-		h, "Link", "<%s%.*s?recursive=%s%s&limit=%u&cursor=%s.%u>; rel=\"next\"",
-		a->asked.origin, (int)strcspn(target, "?"), target, recursive ? "true" : "false",
-		target_flag(a->asked.query, "expand") ? "&expand=true" : "", limit, a->commit, at);
-}
-
-static bool is_below(const struct manifest *m, uint32_t top, uint32_t node)
-{
-	while (node != top && node != MANIFEST_ROOT)
-		node = manifest_parent(m, node);
-	return node == top;
+	answer_next(a, h, "%.*s?recursive=%s%s&limit=%u&cursor=%s.%u", (int)strcspn(target, "?"),
+		    target, recursive ? "true" : "false",
+		    target_flag(a->asked.query, "expand") ? "&expand=true" : "", limit, a->commit,
+		    at);
 }
 
 /* Where the client's cursor stands; a list of another commit than this is not gone on with. */
-static int read_cursor(const struct ask *a, uint32_t top, uint32_t *ret)
+static int read_cursor(const struct ask *a, uint32_t count, uint32_t *ret)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	unsigned long node;
+	unsigned long at;
 	char *end;
 
-	*ret = top;
+	*ret = 0;
 	if (!target_field(a->asked.query, "cursor", &text))
 		return 0;
 	if (text.len < COMMIT_HEX + 2 || strncmp(text.data, a->commit, COMMIT_HEX) != 0 ||
 	    text.data[COMMIT_HEX] != '.')
 		return -EINVAL;
-	node = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
-	if (*end || node >= manifest_count(a->snapshot->files) ||
-	    !is_below(a->snapshot->files, top, (uint32_t)node))
+	at = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
+	if (*end || at >= count)
 		return -EINVAL;
-	*ret = (uint32_t)node;
+	*ret = (uint32_t)at;
 	return 0;
 }
 
@@ -334,29 +362,37 @@ static int list_expanded(struct ask *a)
 	return 0;
 }
 
-/* Makes the page that the query asks for, and keeps it: its note says where it ends, if another
- * follows. */
-static int make_page(struct ask *a, bool recursive, unsigned limit, const char *key,
-		     struct ready_text **ret)
+/* The directory that the path names, and what of it the query asks for. */
+static int begin_listing(struct ask *a, struct listing *l)
 {
 	const struct manifest *m = a->snapshot->files;
+
+	tree_view(a, a->repo, a->snapshot, &l->view);
+	l->recursive = target_flag(a->asked.query, "recursive");
+	l->top = manifest_find(m, a->asked.target.path);
+	if (l->top == MANIFEST_NONE || manifest_file(m, l->top) ||
+	    (l->top != MANIFEST_ROOT && !is_shown(&l->view, l->top)))
+		return ERR_NOENTRY;
+	return find_order(a, l);
+}
+
+/* Makes the page that the query asks for, and keeps it: its note says where another follows. */
+static int make_page(struct ask *a, unsigned limit, const char *key, struct ready_text **ret)
+{
+	CLEANUP(listing_fini) struct listing l = { 0 };
 	struct ready_note note = { .next = MANIFEST_NONE };
 	CLEANUP(buf_free) struct buf json = { 0 };
 	struct jwrite w = { .to = &json };
-	uint32_t at, top = manifest_find(m, a->asked.target.path);
-	struct tree_view view;
-	int r;
+	uint32_t at;
+	int r = begin_listing(a, &l);
 
-	tree_view(a, a->repo, a->snapshot, &view);
-	if (top == MANIFEST_NONE || manifest_file(m, top) ||
-	    (top != MANIFEST_ROOT && !is_shown(&view, top)))
-		return ERR_NOENTRY;
-	r = read_cursor(a, top, &at);
 	if (r == 0)
-		r = write_page(a, &view, &w, top, &at, recursive, limit);
+		r = read_cursor(a, l.count, &at);
+	if (r == 0)
+		r = write_page(a, &l, &w, &at, limit);
 	if (r != 0) /* it may be gone already */
 		return r;
-	if (at != MANIFEST_NONE && next_shown(&view, top, at, recursive) != MANIFEST_NONE)
+	if (at < l.count)
 		note.next = at;
 	return ready_put(a->server->ready, key, &json, &note, ret);
 }
@@ -374,10 +410,10 @@ static int list_here(struct ask *a)
 	if (r == 0)
 		page = ready_find(a->server->ready, buf_str(&key));
 	if (r == 0 && !page)
-		r = make_page(a, recursive, limit, buf_str(&key), &page);
+		r = make_page(a, limit, buf_str(&key), &page);
 	if (r != 0)
 		return r;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	if (ready_note_of(page)->next != MANIFEST_NONE)
 		add_next(a, &h, ready_note_of(page)->next, recursive, limit);
 	answer_ready(a, &h, page);

@@ -290,11 +290,11 @@ static int refuse(struct upload *u, const struct writing_act *act, int r)
 	case ERR_TAG_LOCKED:
 		return writing_refuse_as(u->ask, act, r, why);
 	case ERR_NOENTRY:
-		writing_failed(u->ask, act, r);
+		writing_note_failure(u->ask, act, r);
 		answer_fail_saying(u->ask, r, "A file with this name doesn't exist: \"%s\"", why);
 		return 0;
 	default:
-		return writing_failed(u->ask, act, r);
+		return writing_note_failure(u->ask, act, r);
 	}
 }
 
@@ -326,7 +326,7 @@ static int check_again(struct upload *u)
 		return 0;
 	u->asked_again = true;
 	r = admit_again(u->ask);
-	return auth_refuses(r) ? writing_failed(u->ask, &act, r) : r;
+	return auth_refuses(r) ? writing_note_failure(u->ask, &act, r) : r;
 }
 
 static int finish(struct upload *u)

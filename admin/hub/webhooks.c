@@ -234,7 +234,7 @@ static int run(struct hook *h, db_fn fn)
 		return writing_refuse(h->ask, &act, 400, "There are %d webhooks already",
 				      HOOKS_MAX);
 	if (r < 0)
-		return writing_failed(h->ask, &act, r);
+		return writing_note_failure(h->ask, &act, r);
 	r = writing_done(h->ask, &act);
 	if (r == 0)
 		answer_json(h->ask, 200, &h->json);

@@ -20,8 +20,7 @@ struct telling {
 static void write_names(struct jwrite *w, const struct account *a)
 {
 	people_write_id(w, "id", a->name);
-	jwrite_text(w, "name", a->name);
-	jwrite_text(w, "fullname", *a->full_name ? a->full_name : a->name);
+	people_write_name(w, "name", a);
 	if (*a->email)
 		jwrite_text(w, "email", a->email);
 	jwrite_bool(w, "canPay", false);

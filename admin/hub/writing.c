@@ -19,7 +19,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/workers.h"
 
-/* Odd, as no lane of others is but those of the admin API: one that is met by chance costs time. */
 static uint64_t lane_of(const struct ask *a)
 {
 	char key[REPO_KEY_MAX + 1];
@@ -27,7 +26,7 @@ static uint64_t lane_of(const struct ask *a)
 	if (!a->repo)
 		return 0;
 	repo_id_key(repo_id_of(repo_canonical(a->repo)), key);
-	return xxh3_of(key, strlen(key)) | 1;
+	return ask_lane_of(key, strlen(key));
 }
 
 bool writing_begin(struct ask *a, int *ret)
@@ -191,9 +190,23 @@ bool writing_made(const struct ask *a)
 	return audit_debt_made(a->debt);
 }
 
+/* What old commits hold is asked for anew, where they hold more than they did. */
+static int renew(const struct ask *a, const struct repo_id *repo)
+{
+	struct server *s = a->server;
+	int r;
+
+	if (a->revives)
+		known_host_forget(node_known(s->node), repo);
+	r = node_renew(s->node, repo);
+	if (a->revives)
+		ready_empty(s->ready);
+	return r;
+}
+
 int writing_done(struct ask *a, const struct writing_act *what)
 {
-	int known = what->repo ? node_renew(a->server->node, what->repo) : 0, r;
+	int known = what->repo ? renew(a, what->repo) : 0, r;
 	struct audit_record rec;
 
 	a->act = what;
@@ -203,16 +216,16 @@ int writing_done(struct ask *a, const struct writing_act *what)
 	return r < 0 ? r : known;
 }
 
-static int take_word_out(struct db_txn *t, void *arg)
+static int forget_name(struct db_txn *t, void *arg)
 {
-	return rights_let_go(t, arg);
+	return rights_forget_name(t, arg);
 }
 
-int writing_name_left(struct ask *a, const struct repo_id *name)
+int writing_forget_name(struct ask *a, const struct repo_id *name)
 {
 	struct repo_id copy = *name;
 
-	return db_write(a->server->rights.db, take_word_out, &copy);
+	return db_write(a->server->rights.db, forget_name, &copy);
 }
 
 void writing_answer_done(const struct ask *a)
@@ -236,7 +249,7 @@ static void record_failure(struct ask *a, const struct writing_act *what, int st
 	audit_note(a->server->audit, &rec);
 }
 
-int writing_failed(struct ask *a, const struct writing_act *what, int r)
+int writing_note_failure(struct ask *a, const struct writing_act *what, int r)
 {
 	if (r < 0)
 		record_failure(a, what, err_http(r), err_text(r));
@@ -287,7 +300,7 @@ int writing_refuse_full(struct ask *a, const struct writing_act *what, const str
 
 	repo_id_key(id, key);
 	holdings_namespace(key, namespace);
-	writing_failed(a, what, ERR_QUOTA);
+	writing_note_failure(a, what, ERR_QUOTA);
 	return writing_over_quota(a, holdings_payer(payer, namespace));
 }
 
@@ -310,14 +323,27 @@ void writing_shelf_fini(struct writing_shelf *s)
 	commitfacts_fini(&s->facts);
 }
 
-/* Whatever it is called by now. */
+static bool is_main(const struct commit_plan *p)
+{
+	return !p->apart && !strcmp(p->branch, REGISTRY_MAIN);
+}
+
+/* Whatever it is called by now. What a commit to any ref brings again may be in the commit of the
+ * main branch, and counts there. */
 static int shelve(struct db_txn *t, void *arg)
 {
 	struct writing_shelf *s = arg;
 	struct registry_repo now;
-	int r = registry_now(t, s->plan->uid, &now);
+	int r;
 
-	return r < 0 ? r : shelving_put(t, &s->facts, &now.id);
+	s->ask->revives = s->plan->revives;
+	if (!s->plan->revives && !is_main(s->plan))
+		return 0;
+	r = registry_now(t, s->plan->uid, &now);
+	if (r < 0)
+		return r;
+	return s->plan->revives ? shelving_put_anew(t, &s->facts, &now.id)
+				: shelving_put(t, &s->facts, &now.id);
 }
 
 static int read_ahead(struct db *db, void *arg)
@@ -330,16 +356,15 @@ static int read_ahead(struct db *db, void *arg)
 		&(struct commitfacts_ahead){ s->type, p->uid, p->branch, p->changes, p->count });
 }
 
-void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
+void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p)
 {
 	s->facts.extracts.intake = a->server->intake;
 	s->type = type;
 	s->plan = p;
-	if (p->apart || strcmp(p->branch, REGISTRY_MAIN) != 0)
-		return;
+	s->ask = a;
 	p->also = shelve;
-	p->ahead = read_ahead;
+	p->ahead = is_main(p) ? read_ahead : NULL;
 	p->also_arg = s;
 }
 

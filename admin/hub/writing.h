@@ -53,11 +53,12 @@ bool writing_made(const struct ask *a);
 MUST_USE int writing_done(struct ask *a, const struct writing_act *what);
 /* A name was given up, and the node knows: until then, what is said of who may see it must
  * stand. */
-MUST_USE int writing_name_left(struct ask *a, const struct repo_id *name);
+MUST_USE int writing_forget_name(struct ask *a, const struct repo_id *name);
 /* Answers that it was made, where there is nothing to tell. */
 void writing_answer_done(const struct ask *a);
-/* It was not, because of r, or of a refusal with that status and message. Returns r; 0. */
-int writing_failed(struct ask *a, const struct writing_act *what, int r);
+/* Records that it was not made, because of r, which is returned; or of a refusal with that status
+ * and message, which is the answer: 0. */
+int writing_note_failure(struct ask *a, const struct writing_act *what, int r);
 int writing_refuse(struct ask *a, const struct writing_act *what, int status, const char *fmt, ...)
 	PRINTF(4, 5);
 /* The same in words of the caller's, with the status and the code that clients know of r. */
@@ -79,11 +80,12 @@ struct writing_shelf {
 	struct commitfacts facts;
 	enum repo_type type;
 	const struct commit_plan *plan; /* borrowed, or NULL */
+	struct ask *ask;                /* of the plan; likewise */
 };
 /* Frees what it holds. */
 void writing_shelf_fini(struct writing_shelf *s);
-/* By a commit to a branch. The shelf is the plan's as long as that is used. */
-void writing_shelve(const struct ask *a, enum repo_type type, struct writing_shelf *s,
+/* By a commit. The shelf is the plan's as long as that is used. */
+void writing_shelve(struct ask *a, enum repo_type type, struct writing_shelf *s,
 		    struct commit_plan *p);
 /* By anything else, after which the main branch of a repository holds what a revision holds now, or
  * less. */

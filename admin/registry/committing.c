@@ -241,6 +241,18 @@ static int apply(struct making *m)
 	return r == -EEXIST ? ERR_HOSTILE : r;
 }
 
+/* What cannot be read is told of when it is written. */
+static void look_for_gone(struct db_txn *t, const struct making *m)
+{
+	struct commit_plan *p = m->plan;
+	struct manifest_file gone;
+
+	p->revives = false;
+	for (const struct object *o = m->objects; o; o = o->next)
+		p->revives |= o->kind == REGISTRY_POINTER &&
+			      registry_gone(t, p->uid, o->id, &gone) == 0;
+}
+
 static int work_out(struct db_txn *t, void *arg)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -256,12 +268,17 @@ static int work_out(struct db_txn *t, void *arg)
 		r = registry_commit(t, uid, m->base, &room, &base);
 	if (r == 0)
 		r = committed_open(&m->files, t, uid, &base);
-	return r < 0 ? r : apply(m);
+	if (r == 0)
+		r = apply(m);
+	look_for_gone(t, m);
+	return r;
 }
 
+/* One that brings what is gone is none: the tree is the same, and shows less. */
 static bool is_repeated(const struct making *m)
 {
-	return !memcmp(m->head_commit.tree, m->tree, GIT_ID) && may_be_repeated(m);
+	return !memcmp(m->head_commit.tree, m->tree, GIT_ID) && may_be_repeated(m) &&
+	       !m->plan->revives;
 }
 
 int commit_check_base(struct db *db, struct commit_plan *p)
@@ -327,12 +344,11 @@ static int check_lfs(struct db_txn *t, const struct commit_plan *p, const struct
 		     const char *etag)
 {
 	uint64_t size;
-	int r = registry_has_lfs(t, p->uid, f->digest, f->size);
+	int r = objects_has_file(t, p->uid, etag, f->size, NULL);
 
-	if (r == -ENOENT)
-		r = uploads_find(t, p->repo, etag, &size);
-	else
-		size = f->size;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = uploads_find(t, p->repo, etag, &size);
 	return r == -ENOENT || (r == 0 && size != f->size) ? -ENODATA : r;
 }
 
@@ -410,6 +426,7 @@ static int put_objects(struct db_txn *t, const struct making *m)
 	const struct commit_plan *p = m->plan;
 	int r = 0;
 
+	look_for_gone(t, m);
 	for (const struct object *o = m->objects; r == 0 && o; o = o->next) {
 		if (o->kind == REGISTRY_FILE || o->kind == REGISTRY_POINTER)
 			r = objects_charge(t, p->uid, o->id, p->payer);

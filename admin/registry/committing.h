@@ -53,6 +53,9 @@ struct commit_plan {
 	bool apart;
 	char ref[REGISTRY_REF_MAX + 1];
 	bool fresh; /* it is none that was made just now, even if it looks so */
+	/* Told to also(): a file came again that had been deleted for good, so that commits show it
+	 * again which stayed what they were. */
+	bool revives;
 };
 
 /* Frees what it holds. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 
 #define NUMBERS_MAX 3
 #define DIGITS_MAX 20
@@ -65,11 +66,43 @@ static int put_numbers(struct db_txn *t, enum db_table table, struct db_key key,
 
 /* ---- namespaces ---- */
 
+struct recount {
+	const char *namespace;
+	struct holdings_use *use;
+};
+
+static int count_held(void *arg, const char *etag UNUSED, const char *namespace, uint64_t count,
+		      uint64_t size)
+{
+	const struct recount *c = arg;
+
+	if (count && !strcmp(namespace, c->namespace)) {
+		c->use->bytes += size;
+		c->use->files++;
+	}
+	return 0;
+}
+
+/* Its own row is there so that nobody has to count; but its limit stands nowhere else. */
+static int recount(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+{
+	struct recount c = { namespace, ret };
+
+	log_err(ERR_CORRUPT,
+		"the row of what a namespace uses is damaged: it is counted anew, and "
+		"has no limit until one is set namespace=%s",
+		namespace);
+	return holdings_each(t, (struct db_key){ 0 }, count_held, &c);
+}
+
 int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
 {
 	uint64_t n[3];
 	int r = get_numbers(t, DB_USAGE, db_text(namespace), n, 3);
 
+	*ret = (struct holdings_use){ .bytes = 0 };
+	if (r == ERR_CORRUPT)
+		return recount(t, namespace, ret);
 	*ret = (struct holdings_use){ n[0], n[1], n[2] };
 	return r;
 }
@@ -160,12 +193,11 @@ static int change(struct db_txn *t, const char *namespace, const char *etag, con
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct db_key key = holdings_key(&room, etag, namespace);
 	struct holdings_use use;
-	int r = is[0] ? put_numbers(t, DB_HOLDINGS, key, is, 2) : db_del(t, DB_HOLDINGS, key);
+	int r = holdings_use(t, namespace, &use); /* before: it may be counted anew */
 
+	if (r == 0)
+		r = is[0] ? put_numbers(t, DB_HOLDINGS, key, is, 2) : db_del(t, DB_HOLDINGS, key);
 	if (r < 0 || !was[0] == !is[0])
-		return r;
-	r = holdings_use(t, namespace, &use);
-	if (r < 0)
 		return r;
 	if (is[0]) {
 		use.bytes += is[1];

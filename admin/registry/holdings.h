@@ -13,6 +13,9 @@
 #include "admin/account/accounts.h"
 #include "admin/db.h"
 
+/* No account can have that name: it holds what accounts brought for others that are gone since. */
+#define HOLDINGS_NOBODY "-"
+
 struct holdings_use {
 	uint64_t bytes, files; /* that it holds, each blob once */
 	uint64_t limit;        /* of bytes; 0: none */
@@ -47,7 +50,8 @@ MUST_USE int holdings_each(struct db_txn *t, struct db_key after, holdings_fn fn
 /* The key of one, in `room`. */
 struct db_key holdings_key(struct buf *room, const char *etag, const char *namespace);
 
-/* What a namespace holds and may; all zero of one nobody spoke of. */
+/* What a namespace holds and may; all zero of one nobody spoke of. One whose row is damaged is
+ * counted anew, and has no limit: that is logged. */
 MUST_USE int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret);
 /* ERR_QUOTA if so many bytes more would be too many, as far as can be told before they come. */
 MUST_USE int holdings_check(struct db_txn *t, const char *namespace, uint64_t more);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
 
 /* A directory of one commit. */
@@ -31,41 +32,20 @@ struct search {
 	size_t count;
 };
 
-static int find_entry(const struct buf *tree, const char *name, size_t len,
-		      uint8_t ret[static GIT_ID])
-{
-	const char *at = buf_str(tree);
-	size_t left = tree->len;
-	struct git_entry e;
-	int r;
-
-	while ((r = git_tree_next(&at, &left, &e)) == 1)
-		if (strlen(e.name) == len && !memcmp(e.name, name, len)) {
-			memcpy(ret, e.id, GIT_ID);
-			return e.mode == GIT_DIRECTORY ? 0 : ERR_NOENTRY;
-		}
-	return r < 0 ? r : ERR_NOENTRY;
-}
-
 /* ERR_NOENTRY if the commit has none. */
 static int open_dir(const struct search *s, const uint8_t root[static GIT_ID], struct dir *ret)
 {
-	const char *at = s->dir;
-	int r;
+	struct tree_side found;
+	int r = treediff_find(s->txn, s->uid, root, s->dir, &found);
 
-	memcpy(ret->id, root, GIT_ID);
-	for (;;) {
-		size_t len = strcspn(at, "/");
-
-		buf_clear(&ret->tree);
-		r = registry_object(s->txn, s->uid, REGISTRY_TREE, ret->id, &ret->tree);
-		if (r < 0 || !len)
-			return r == -ENOENT ? ERR_CORRUPT : r;
-		r = find_entry(&ret->tree, at, len, ret->id);
-		if (r < 0)
-			return r;
-		at += len + (at[len] == '/');
-	}
+	buf_clear(&ret->tree);
+	if (r == -ENOTDIR || (r == 0 && found.mode != GIT_DIRECTORY))
+		return ERR_NOENTRY;
+	if (r < 0)
+		return r;
+	memcpy(ret->id, found.id, GIT_ID);
+	r = registry_object(s->txn, s->uid, REGISTRY_TREE, found.id, &ret->tree);
+	return r == -ENOENT ? ERR_CORRUPT : r;
 }
 
 static int by_name(const void *a, const void *b)

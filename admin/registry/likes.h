@@ -11,11 +11,12 @@ MUST_USE int like_put(struct db_txn *t, const struct registry_repo *repo, const 
 		      int64_t now_s);
 /* To take back what was not said is no failure. */
 MUST_USE int like_del(struct db_txn *t, const char *uid, const char *user);
-/* All that a repository has go. */
+/* A repository goes, and all that it has: the catalogue is not told. Here and in the next, what is
+ * damaged goes with the rest, and is logged: it keeps nobody. */
 MUST_USE int likes_forget(struct db_txn *t, const char *uid);
 /* All that somebody said go. */
 MUST_USE int likes_forget_user(struct db_txn *t, const char *user);
-/* How many a repository has: one row is read. */
+/* How many a repository has: one row is read, or, if that is damaged, all of its likes. */
 MUST_USE int likes_count(struct db_txn *t, const char *uid, uint64_t *ret);
 
 typedef int (*liker_fn)(void *arg, const char *user);

@@ -32,6 +32,15 @@ static int tree_of(struct db_txn *t, const char *uid, const char *commit,
 	return r;
 }
 
+/* One that is gone held no files; of one that is damaged nobody knows what it held. */
+static int find_base(struct merging *m)
+{
+	int r = tree_of(m->txn, m->of->uid, m->of->base, m->base);
+
+	m->based = r == 0;
+	return r == ERR_NOREV ? 0 : r;
+}
+
 static bool is_same(const struct tree_side *a, const struct tree_side *b)
 {
 	return a->mode == b->mode && (!a->mode || !memcmp(a->id, b->id, GIT_ID));
@@ -95,9 +104,10 @@ int merge_plan(struct db_txn *t, const struct merge *of, struct commit_plan *p, 
 	uint8_t theirs[GIT_ID];
 	int r = tree_of(t, of->uid, of->ours, m.ours);
 
-	m.based = tree_of(t, of->uid, of->base, m.base) == 0;
 	if (r == 0)
 		r = tree_of(t, of->uid, of->theirs, theirs);
+	if (r == 0)
+		r = find_base(&m);
 	m.unmoved = m.based && !memcmp(m.base, m.ours, GIT_ID);
 	if (r == 0 && (p || !m.unmoved)) /* who did not move is in nobody's way */
 		r = treediff_each(t, of->uid, m.based ? m.base : NULL, theirs, merge_file, &m);

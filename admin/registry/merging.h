@@ -22,8 +22,9 @@ enum merge_obstacle { MERGE_CONFLICT, MERGE_GONE };
 typedef int (*merge_fn)(void *arg, const char *path, enum merge_obstacle what);
 /* Adds to the plan, unless it is NULL, what ours must change to have what theirs changed; calls
  * fn for each file that keeps it from that, until it returns non-zero, and returns that; without a
- * plan for conflicts alone. ERR_NOREV: one of the two is not there; -E2BIG: theirs changed more
- * than files_max; commit_plan_add's. */
+ * plan for conflicts alone. ERR_NOREV: one of the two is not there; ERR_CORRUPT: what has to be
+ * read of them, or of the base, is damaged; -E2BIG: theirs changed more than files_max;
+ * commit_plan_add's. */
 MUST_USE int merge_plan(struct db_txn *t, const struct merge *m, struct commit_plan *p, merge_fn fn,
 			void *arg);
 

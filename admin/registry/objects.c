@@ -119,6 +119,53 @@ int objects_remove(struct db_txn *t, const char *uid, const uint8_t id[static GI
 	return r < 0 ? r : db_del(t, DB_OBJECTS, key);
 }
 
+/* ---- all that one pays for ---- */
+
+/* Keys of rows. */
+struct paid {
+	const char *payer;
+	struct buf keys; /* KEY_LEN bytes each */
+};
+
+static int list_paid(void *arg, struct db_key key, const char *val, size_t len)
+{
+	struct paid *p = arg;
+
+	if (key.len != KEY_LEN || len != strlen(p->payer) || memcmp(val, p->payer, len) != 0)
+		return 0;
+	return buf_add(&p->keys, key.data, KEY_LEN);
+}
+
+/* Counts that cannot be read are the collector's to mend: nobody stays for them. */
+static int leave_one(struct db_txn *t, struct db_key key, const char *payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char etag[DIGEST_HEX_MAX + 1], uid[UID + 1];
+	uint64_t size;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	uid_of(key, uid);
+	if (r == -ENOENT || (r == 0 && !is_file(key, row.data, row.len, etag, &size)))
+		return set_payer(t, key, NULL);
+	if (r == 0)
+		r = owners_drop(t, uid, payer, etag, size);
+	if (r == 0)
+		r = owners_add(t, uid, HOLDINGS_NOBODY, etag, size);
+	return r < 0 && r != ERR_CORRUPT ? r : set_payer(t, key, HOLDINGS_NOBODY);
+}
+
+int objects_leave(struct db_txn *t, const char *payer)
+{
+	const struct db_key all = { 0 };
+	struct paid p = { .payer = payer };
+	int r = db_each(t, DB_PAYERS, all, all, list_paid, &p);
+
+	for (size_t at = 0; r == 0 && at < p.keys.len; at += KEY_LEN)
+		r = leave_one(t, (struct db_key){ p.keys.data + at, KEY_LEN }, payer);
+	buf_free(&p.keys);
+	return r;
+}
+
 /* ---- all of a repository ---- */
 
 /* All are found before anything is written. */
@@ -252,27 +299,33 @@ int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_fil
 	return r == SCAN_ENOUGH ? 1 : r;
 }
 
-int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
-		     char ret[static ACCOUNT_NAME_MAX + 1])
+/* Of a file of git-lfs its pointer has one, which is the same wherever it is. */
+static int find_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 {
-	CLEANUP(buf_free) struct buf row = { 0 }, text = { 0 };
-	uint8_t sha256[32], id[GIT_ID];
-	char room[KEY_LEN + 1];
+	CLEANUP(buf_free) struct buf text = { 0 };
+	uint8_t sha256[32];
 	int r;
 
-	if (strlen(etag) == 2 * GIT_ID) {
-		r = hex_parse(etag, GIT_ID, id);
-	} else {
-		r = hex_parse(etag, sizeof(sha256), sha256);
-		if (r == 0)
-			r = git_pointer_print(sha256, size, &text);
-		if (r == 0)
-			r = digest_git_object("blob", buf_str(&text), text.len, id);
-	}
+	if (strlen(etag) == 2 * GIT_ID)
+		return hex_parse(etag, GIT_ID, ret);
+	r = hex_parse(etag, sizeof(sha256), sha256);
+	if (r == 0)
+		r = git_pointer_print(sha256, size, &text);
+	return r < 0 ? r : digest_git_object("blob", buf_str(&text), text.len, ret);
+}
+
+int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
+		     char *ret_payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1];
+	uint8_t id[GIT_ID];
+	int r = find_id(etag, size, id);
+
 	if (r == 0)
 		r = db_get(t, DB_OBJECTS, key_of(uid, id, room), &row);
-	if (r == 0)
-		r = get_payer(t, key_of(uid, id, room), ret);
+	if (r == 0 && ret_payer)
+		r = get_payer(t, key_of(uid, id, room), ret_payer);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);

@@ -37,6 +37,10 @@ MUST_USE int objects_own(struct db_txn *t, const char *uid, const char *repo);
 /* They belong to nobody: their rows are going to be removed. */
 MUST_USE int objects_disown(struct db_txn *t, const char *uid);
 
+/* What that namespace, in small letters, holds of the repositories of others stays, and is held by
+ * nobody whom there is (HOLDINGS_NOBODY) until who may write there names it. */
+MUST_USE int objects_leave(struct db_txn *t, const char *payer);
+
 typedef int (*objects_fn)(void *arg, const uint8_t id[static GIT_ID], char kind);
 /* Calls fn for each of a repository, by id, until it returns non-zero, and returns that. */
 MUST_USE int objects_each(struct db_txn *t, const char *uid, objects_fn fn, void *arg);
@@ -48,8 +52,9 @@ typedef int (*objects_file_fn)(void *arg, const char *uid, const char *payer, co
  * be more; 0: there are none. fn may read. */
 MUST_USE int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_file_fn fn,
 			  void *arg);
-/* 1 if the repository has a file of these bytes, else 0. ret: its payer, likewise. */
+/* 1 if a commit of the repository has had a file of these bytes, else 0. ret_payer, which has room
+ * for the name of an account, or is NULL: its payer, likewise. */
 MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
-			      char ret[static ACCOUNT_NAME_MAX + 1]);
+			      char *ret_payer);
 
 #endif

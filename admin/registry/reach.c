@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "admin/registry/refs.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
@@ -168,7 +168,7 @@ static int each_root(struct db_txn *t, const char *uid, struct roots *s)
 
 	if (r == 0)
 		r = ref_each_held(t, uid, take_held, s);
-	return r < 0 ? r : left_each(t, uid, take_left, s);
+	return r < 0 ? r : left_commits_each(t, uid, take_left, s);
 }
 
 static int roots_digest(struct db_txn *t, const char *uid, int64_t left_s, struct walk *walk,

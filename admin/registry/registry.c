@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 #include "admin/catalogue/catalogue.h"
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "admin/registry/owners.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -323,7 +323,7 @@ static int leave(struct db_txn *t, const char *uid, const char *ref, const char 
 		if (!strcmp(parent, old))
 			return 0;
 	}
-	return left_put(t, uid, old, clock_wall_s());
+	return left_commits_put(t, uid, old, clock_wall_s());
 }
 
 int registry_put_ref(struct db_txn *t, const char *uid, const char *ref, const char *commit)
@@ -558,17 +558,4 @@ int registry_gone(struct db_txn *t, const char *uid, const uint8_t id[static GIT
 	*ret = (struct manifest_file){ .kind = DIGEST_SHA256 };
 	memcpy(ret->oid, id, GIT_ID);
 	return r < 0 ? r : read_pointer(buf_str(&text), text.len, ret);
-}
-
-/* Its pointer is the same wherever it is. */
-int registry_has_lfs(struct db_txn *t, const char *uid, const uint8_t sha256[static 32],
-		     uint64_t size)
-{
-	CLEANUP(buf_free) struct buf text = { 0 }, row = { 0 };
-	uint8_t id[GIT_ID];
-	int r = git_pointer_print(sha256, size, &text);
-
-	if (r == 0)
-		r = digest_git_object("blob", buf_str(&text), text.len, id);
-	return r < 0 ? r : registry_object(t, uid, REGISTRY_POINTER, id, &row);
 }

@@ -67,7 +67,7 @@ MUST_USE int registry_make_uid(char ret[static REGISTRY_UID + 1]);
 
 /* What "refs/heads/main" names, -ENOENT. To delete what is absent is no failure. The next two ask
  * no lock: a ref changes by ref_change (refs.h) alone. A commit that a ref names no longer, and
- * that is no parent of the next one, is remembered: left.h. */
+ * that is no parent of the next one, is remembered: left_commits.h. */
 MUST_USE int registry_ref(struct db_txn *t, const char *uid, const char *ref,
 			  char ret[static COMMIT_HEX + 1]);
 MUST_USE int registry_put_ref(struct db_txn *t, const char *uid, const char *ref,
@@ -106,8 +106,5 @@ MUST_USE int registry_file(struct db_txn *t, const char *uid, const uint8_t id[s
 /* What stands in git for one that was deleted for good. -ENOENT if it was not. */
 MUST_USE int registry_gone(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
 			   struct manifest_file *ret);
-/* 0 if a commit of the repository has had this file of git-lfs, else -ENOENT. */
-MUST_USE int registry_has_lfs(struct db_txn *t, const char *uid, const uint8_t sha256[static 32],
-			      uint64_t size);
 
 #endif

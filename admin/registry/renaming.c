@@ -8,6 +8,7 @@
 
 #include "admin/account/rules.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 
 static int find_now(struct db_txn *t, const struct repo_id *was, struct repo_id *ret)
 {
@@ -71,13 +72,14 @@ static int find_former(struct db_txn *t, const struct repo_id *id, struct former
 
 /* ---- rules about names ---- */
 
-/* A name is given up: what is said of it stays until it is let go (renaming_left). */
+/* A name is given up. Until it is forgotten (renaming_forget), what is said of who may see it
+ * stays; after a move the rules about it as well, after a deletion they are gone already. */
 static int give_up(struct db_txn *t, const char *key)
 {
 	return db_put(t, DB_GIVEN_UP, db_text(key), "1", 1);
 }
 
-/* 0 if the name was given up, and nothing has let it go; -ENOENT. */
+/* 0 if the name was given up, and is not forgotten; -ENOENT. */
 static int is_given_up(struct db_txn *t, const char *key)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
@@ -86,7 +88,7 @@ static int is_given_up(struct db_txn *t, const char *key)
 	return r == ERR_CORRUPT ? 0 : r;
 }
 
-int renaming_left(struct db_txn *t, const struct repo_id *name)
+int renaming_forget(struct db_txn *t, const struct repo_id *name)
 {
 	char key[REPO_KEY_MAX + 1];
 	int r;
@@ -115,19 +117,27 @@ static int give_back_rules(struct db_txn *t, const struct repo_id *name, const c
 	return r < 0 ? r : rule_drop(t, key);
 }
 
-/* They lead to `to`, or nowhere; then with the rules about them. */
-static int lead(struct db_txn *t, struct former *f, const struct repo_id *to)
+static int lead_to(struct db_txn *t, struct former *f, const struct repo_id *to)
 {
 	char key[REPO_KEY_MAX + 1];
 	char *at = f->names.data, *name;
 	int r = 0;
 
-	if (to)
-		repo_id_key(to, key);
+	repo_id_key(to, key);
+	while (r == 0 && at && (name = strsep(&at, "\n")) && *name)
+		r = db_put(t, DB_FORMER, db_text(name), key, strlen(key));
+	return r;
+}
+
+/* They lead nowhere, and the rules about them go. */
+static int lead_nowhere(struct db_txn *t, struct former *f)
+{
+	char *at = f->names.data, *name;
+	int r = 0;
+
 	while (r == 0 && at && (name = strsep(&at, "\n")) && *name) {
-		r = to ? db_put(t, DB_FORMER, db_text(name), key, strlen(key))
-		       : db_del(t, DB_FORMER, db_text(name));
-		if (r == 0 && !to)
+		r = db_del(t, DB_FORMER, db_text(name));
+		if (r == 0)
 			r = rule_drop(t, name);
 	}
 	return r;
@@ -139,7 +149,7 @@ int renaming_take(struct db_txn *t, const struct repo_id *name)
 	int r;
 
 	registry_key(name, key);
-	r = renaming_left(t, name);
+	r = renaming_forget(t, name);
 	if (r == 0)
 		r = give_back_rules(t, name, key);
 	return r < 0 ? r : db_del(t, DB_FORMER, db_text(key));
@@ -151,7 +161,7 @@ int renaming_drop(struct db_txn *t, const struct repo_id *id)
 	int r = find_former(t, id, &f);
 
 	if (r == 0)
-		r = lead(t, &f, NULL);
+		r = lead_nowhere(t, &f);
 	if (r == 0)
 		r = rule_drop(t, f.key);
 	return r < 0 ? r : give_up(t, f.key);
@@ -159,7 +169,7 @@ int renaming_drop(struct db_txn *t, const struct repo_id *id)
 
 /* ---- a move ---- */
 
-/* By the old name they hold until it is let go: the node may know no other yet. */
+/* By the old name they hold until it is forgotten: the node may know no other yet. */
 static int take_rules_along(struct db_txn *t, const char *from, const struct repo_id *to)
 {
 	char key[REPO_KEY_MAX + 1];
@@ -181,7 +191,7 @@ static int leave(struct db_txn *t, const struct repo_id *from, const struct repo
 	if (r == 0)
 		r = buf_printf(&f.names, "%s\n", f.key);
 	if (r == 0)
-		r = lead(t, &f, to);
+		r = lead_to(t, &f, to);
 	if (r == 0)
 		r = renaming_take(t, to);
 	return r < 0 ? r : take_rules_along(t, f.key, to);
@@ -223,20 +233,26 @@ static int each_row(void *arg, struct db_key key, const char *val UNUSED, size_t
 	return repo_id_parse_key(text, &was) < 0 ? 0 : e->fn(e->arg, &was);
 }
 
-static int each(struct db_txn *t, enum db_table table, renaming_fn fn, void *arg)
+int renaming_each(struct db_txn *t, renaming_fn fn, void *arg)
 {
 	const struct db_key all = { 0 };
 	struct each e = { fn, arg };
 
-	return db_each(t, table, all, all, each_row, &e);
+	return db_each(t, DB_FORMER, all, all, each_row, &e);
 }
 
-int renaming_each(struct db_txn *t, renaming_fn fn, void *arg)
+/* The key is all that such a row says. */
+static int each_given_up(void *arg, struct db_key key, const char *val, size_t len)
 {
-	return each(t, DB_FORMER, fn, arg);
+	if (!val)
+		log_warn(ERR_CORRUPT, "the row of a name that was given up is damaged name=%.*s",
+			 (int)key.len, (const char *)key.data);
+	return each_row(arg, key, val, len);
 }
 
 int renaming_each_given_up(struct db_txn *t, renaming_fn fn, void *arg)
 {
-	return each(t, DB_GIVEN_UP, fn, arg);
+	struct each e = { fn, arg };
+
+	return db_each_all(t, DB_GIVEN_UP, (struct db_key){ 0 }, each_given_up, &e);
 }

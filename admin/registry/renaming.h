@@ -13,20 +13,22 @@ MUST_USE int renaming_get(struct db_txn *t, const struct repo_id *id, struct reg
 /* It is called `to` from now on, and found by all that it was called. -EEXIST: another one is
  * called so; -ENOENT: it is not there any more by the name that `repo` says. What is kept under
  * its uid stays where it is, and the rules about it hold by the new name; what is said of who may
- * see it is for the caller to say anew. The old name is given up: renaming_left. */
+ * see it is for the caller to say anew. The old name is given up: renaming_forget. */
 MUST_USE int renaming_move(struct db_txn *t, struct registry_repo *repo, const struct repo_id *to);
 /* The name is given to another repository. */
 MUST_USE int renaming_take(struct db_txn *t, const struct repo_id *name);
 /* The repository of that name goes, with all names that led to it, and the rules about all of them.
  * Its name is given up. */
 MUST_USE int renaming_drop(struct db_txn *t, const struct repo_id *id);
-/* A name that was given up is let go, with the rules about it; nothing if somebody has it again. */
-MUST_USE int renaming_left(struct db_txn *t, const struct repo_id *name);
+/* A name that was given up is forgotten, with the rules about it; nothing happens if somebody has
+ * it again. */
+MUST_USE int renaming_forget(struct db_txn *t, const struct repo_id *name);
 typedef int (*renaming_fn)(void *arg, const struct repo_id *was);
 /* Calls fn for each name that one had, in small letters, until it returns non-zero, and returns
  * that. fn may read. */
 MUST_USE int renaming_each(struct db_txn *t, renaming_fn fn, void *arg);
-/* The same of names that were given up, and that nobody has let go. */
+/* The same of names that were given up, and not forgotten yet; of damaged rows as well, which
+ * are logged: a name is all they say. */
 MUST_USE int renaming_each_given_up(struct db_txn *t, renaming_fn fn, void *arg);
 
 #endif

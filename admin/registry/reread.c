@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/catalogue/extracts.h"
 #include "admin/registry/aside.h"
 #include "admin/registry/holdings.h"
 #include "daemon/base/digest.h"
@@ -49,6 +50,25 @@ static int read_once(struct reread *r, int fd, const char *etag, uint64_t size, 
 	return 0;
 }
 
+static int forget_extracts(struct db_txn *t, void *arg)
+{
+	return extracts_forget(t, arg);
+}
+
+/* What was read of the wrong bytes must not be believed of the right ones, when they come. */
+static int set_aside(struct reread *r, const char *etag, int fd)
+{
+	char room[ETAG_ROOM];
+	int result = aside_damaged(r->intake, etag, fd);
+
+	snprintf(room, sizeof(room), "%s", etag);
+	if (result <= 0)
+		return result;
+	r->counts.damaged++;
+	r->tell(r->arg, etag, false);
+	return db_write(r->db, forget_extracts, room);
+}
+
 /* What is wrong twice is wrong. */
 static int check_blob(struct reread *r, const char *etag)
 {
@@ -66,14 +86,7 @@ static int check_blob(struct reread *r, const char *etag)
 		return result;
 	r->counts.looked++;
 	r->counts.looked_bytes += size;
-	if (right)
-		return 0;
-	result = aside_damaged(r->intake, etag, fd);
-	if (result <= 0)
-		return result;
-	r->counts.damaged++;
-	r->tell(r->arg, etag, false);
-	return 0;
+	return right ? 0 : set_aside(r, etag, fd);
 }
 
 static int list_blob(void *arg, const char *etag, uint64_t size UNUSED, int64_t spoken_s UNUSED)
@@ -167,10 +180,17 @@ static int find_missing(struct reread *r)
 
 /* ---- all ---- */
 
+/* Once more, of who was reading when it was set aside. */
 static int forget_healed(void *arg, const char *etag)
 {
+	char room[ETAG_ROOM];
 	struct reread *r = arg;
+	int result;
 
+	snprintf(room, sizeof(room), "%s", etag);
+	result = db_write(r->db, forget_extracts, room);
+	if (result < 0)
+		return result;
 	r->counts.healed++;
 	aside_forget_damaged(r->intake, etag);
 	return 0;

@@ -7,7 +7,7 @@
 
 #include "admin/registry/aside.h"
 #include "admin/registry/checks.h"
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 #include "admin/registry/likes.h"
 #include "admin/registry/owners.h"
 #include "admin/registry/reach.h"
@@ -173,7 +173,7 @@ static int forget_left(struct db_txn *t, void *arg)
 {
 	const struct bench *b = arg;
 
-	return left_forget(t, b->home->uid, b->s->before_s);
+	return left_commits_forget(t, b->home->uid, b->s->before_s);
 }
 
 static int has_old(void *arg, const char *commit UNUSED, int64_t left_s)
@@ -185,7 +185,7 @@ static int has_left(struct db_txn *t, void *arg)
 {
 	struct bench *b = arg;
 
-	return left_each(t, b->home->uid, has_old, &b->s->before_s);
+	return left_commits_each(t, b->home->uid, has_old, &b->s->before_s);
 }
 
 static int try_repo(struct bench *b)

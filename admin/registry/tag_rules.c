@@ -11,7 +11,6 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
-#include "daemon/base/jwrite.h"
 
 /* ---- what they are about ---- */
 
@@ -212,9 +211,8 @@ int lock_rule_each(struct db_txn *t, const struct tag_scope *s, lock_rule_fn fn,
 
 /* ---- promotions ---- */
 
-static void print_promotion(const struct promotion_rule *r, struct jwrite *w)
+void promotion_rule_write(struct jwrite *w, const struct promotion_rule *r)
 {
-	jwrite_object(w, NULL);
 	jwrite_text(w, "to", r->to);
 	jwrite_text(w, "from", r->from);
 	jwrite_array(w, "who");
@@ -225,6 +223,12 @@ static void print_promotion(const struct promotion_rule *r, struct jwrite *w)
 	for (unsigned i = 0; i < r->require_count; i++)
 		jwrite_text(w, NULL, r->require[i]);
 	jwrite_array_end(w);
+}
+
+static void print_promotion(const struct promotion_rule *r, struct jwrite *w)
+{
+	jwrite_object(w, NULL);
+	promotion_rule_write(w, r);
 	jwrite_text(w, "user", r->user);
 	jwrite_int(w, "at", clock_wall_s());
 	jwrite_object_end(w);

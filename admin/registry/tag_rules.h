@@ -6,6 +6,7 @@
 #define MATRIXFS_TAG_RULES_H
 
 #include "admin/registry/checks.h"
+#include "daemon/base/jwrite.h"
 
 #define TAG_GLOB_MAX 128
 #define TAG_ANY "*"
@@ -80,6 +81,8 @@ MUST_USE int promotion_rule_put(struct db_txn *t, const struct tag_scope *s,
 bool promotion_rule_names(const struct promotion_rule *r, const char *account);
 /* -ENOENT. */
 MUST_USE int promotion_rule_del(struct db_txn *t, const struct tag_scope *s, const char *name);
+/* Writes what it says of tags and people: members of an object. */
+void promotion_rule_write(struct jwrite *w, const struct promotion_rule *r);
 typedef int (*promotion_rule_fn)(void *arg, const struct tag_scope *s,
 				 const struct promotion_rule *r);
 /* The same of those, by name. One that cannot be read holds whatever it may have meant. */

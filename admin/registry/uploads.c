@@ -40,24 +40,33 @@ static int get(struct db_txn *t, const char *repo, const char *etag, struct row 
 	return r < 0 ? r : parse(buf_str(&text), ret);
 }
 
+static int put(struct db_txn *t, const char *repo, const char *etag, const struct row *row)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	char text[ROW_MAX];
+	int len = snprintf(text, sizeof(text), "%" PRIu64 " %" PRId64 "%s%s", row->size,
+			   row->came_s, *row->payer ? " " : "", row->payer);
+
+	return db_put(t, DB_UPLOADS, db_pair(&room, repo, etag), text, (size_t)len);
+}
+
 int uploads_note(struct db_txn *t, const char *repo, const char *payer, const char *etag,
 		 uint64_t size, int64_t now_s)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
-	char text[ROW_MAX], namespace[ACCOUNT_NAME_MAX + 1];
-	struct row old = { .size = 0 };
-	int len, r = get(t, repo, etag, &old);
+	char namespace[ACCOUNT_NAME_MAX + 1];
+	struct row row;
+	int r = get(t, repo, etag, &row);
 
-	if (r == 0)
-		payer = old.payer;
+	if (r != 0)
+		snprintf(row.payer, sizeof(row.payer), "%s", payer);
 	holdings_namespace(repo, namespace);
 	if (r == -ENOENT)
-		r = holdings_add(t, holdings_payer(payer, namespace), etag, size);
+		r = holdings_add(t, holdings_payer(row.payer, namespace), etag, size);
 	if (r < 0 && r != ERR_CORRUPT)
 		return r;
-	len = snprintf(text, sizeof(text), "%" PRIu64 " %" PRId64 "%s%s", size, now_s,
-		       *payer ? " " : "", payer);
-	return db_put(t, DB_UPLOADS, db_pair(&room, repo, etag), text, (size_t)len);
+	row.size = size;
+	row.came_s = now_s;
+	return put(t, repo, etag, &row);
 }
 
 int uploads_find(struct db_txn *t, const char *repo, const char *etag, uint64_t *ret_size)
@@ -125,6 +134,56 @@ int uploads_forget_all(struct db_txn *t, const char *repo)
 
 	while (r == 0 && at && (etag = strsep(&at, "\n")) && *etag)
 		r = uploads_forget(t, repo, etag);
+	return r;
+}
+
+/* ---- all that one pays for ---- */
+
+struct leaver {
+	const char *name;
+	struct buf list; /* a repository's key, a blank and an etag each, a line */
+};
+
+/* What came for repositories of the namespace stays its own, as they do. */
+static int list_paid(void *arg, const struct upload_row *u)
+{
+	struct leaver *l = arg;
+	char own[ACCOUNT_NAME_MAX + 1];
+
+	holdings_namespace(u->repo, own);
+	return strcmp(u->namespace, l->name) != 0 || !strcmp(own, l->name)
+		       ? 0
+		       : buf_printf(&l->list, "%s %s\n", u->repo, u->etag);
+}
+
+/* Counts that cannot be read are the collector's to mend: nobody stays for them. */
+static int leave_one(struct db_txn *t, const char *repo, const char *etag, const char *payer)
+{
+	struct row row;
+	int r = get(t, repo, etag, &row);
+
+	if (r < 0)
+		return r;
+	r = holdings_drop(t, payer, etag);
+	if (r == 0)
+		r = holdings_add(t, HOLDINGS_NOBODY, etag, row.size);
+	snprintf(row.payer, sizeof(row.payer), "%s", HOLDINGS_NOBODY);
+	return r < 0 && r != ERR_CORRUPT ? r : put(t, repo, etag, &row);
+}
+
+int uploads_leave(struct db_txn *t, const char *payer)
+{
+	struct leaver l = { .name = payer };
+	int r = uploads_each(t, NULL, list_paid, &l);
+	char *at = l.list.data, *repo;
+
+	while (r == 0 && at && (repo = strsep(&at, "\n")) && *repo) {
+		char *etag = strchr(repo, ' ');
+
+		*etag++ = '\0';
+		r = leave_one(t, repo, etag, payer);
+	}
+	buf_free(&l.list);
 	return r;
 }
 

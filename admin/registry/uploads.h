@@ -32,6 +32,10 @@ MUST_USE int uploads_move(struct db_txn *t, const char *from, const char *to, in
 /* The repository went: nothing of it is noted any more. */
 MUST_USE int uploads_forget_all(struct db_txn *t, const char *repo);
 
+/* What came for others, and is held by that namespace, in small letters, is held by nobody whom
+ * there is (HOLDINGS_NOBODY). */
+MUST_USE int uploads_leave(struct db_txn *t, const char *payer);
+
 typedef int (*uploads_fn)(void *arg, const struct upload_row *u);
 /* Calls fn for each by its repository, behind that of `after_repo` (NULL: from the first), until it
  * returns non-zero, and returns that. fn may read. */

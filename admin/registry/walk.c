@@ -189,10 +189,15 @@ static int walk_commit(struct walk *w, const struct walk_commit *c)
 int walk_history(struct db_txn *t, const char *uid, const struct walk_events *events, void *arg)
 {
 	CLEANUP(walk_fini) struct walk w = { .txn = t, .uid = uid, .events = events, .arg = arg };
+	char main[COMMIT_HEX + 1];
 	int r;
 
 	w.last = &w.first;
-	r = registry_each_ref(t, uid, "", from_ref, &w);
+	r = registry_ref(t, uid, REGISTRY_MAIN, main);
+	if (r == 0)
+		r = from_ref(&w, REGISTRY_MAIN, main);
+	if (r == 0 || r == -ENOENT)
+		r = registry_each_ref(t, uid, "", from_ref, &w);
 	for (const struct met *m = w.first; r == 0 && m; m = m->next)
 		r = walk_commit(&w, &m->commit);
 	return r;

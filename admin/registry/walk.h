@@ -11,7 +11,7 @@
 struct walk_commit {
 	uint8_t id[GIT_ID], tree[GIT_ID];
 	int64_t at_s;
-	char ref[REGISTRY_REF_MAX + 1]; /* by which it was found first */
+	char ref[REGISTRY_REF_MAX + 1]; /* main, or else the first of those that lead to it */
 };
 
 /* Each may be NULL. What they return but 0 ends the walk, and is returned. They may read. The first

@@ -6,7 +6,7 @@ import warnings
 
 import huggingface_hub
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, repocard
 from huggingface_hub.utils import _auth
 
 from . import testing_constants as told
@@ -79,6 +79,23 @@ def a_home_of_its_own(monkeypatch, tmp_path_factory):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_EXPERIMENTAL_WARNING", True, raising=False)
     if hasattr(_auth, "_OAUTH_REFRESH_CACHE"):
         monkeypatch.setattr(_auth, "_OAUTH_REFRESH_CACHE", None)
+
+
+class CardsHere:
+    """A session that has cards checked by this hub: before 1.0 they go to the public one, whatever HF_ENDPOINT says."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def post(self, url, *args, **kwargs):
+        return self.session.post(url.replace(told.ENDPOINT_PRODUCTION, told.ENDPOINT_STAGING), *args, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def cards_are_checked_here(monkeypatch):
+    if huggingface_hub.__version__.startswith("0."):
+        asked = repocard.get_session
+        monkeypatch.setattr(repocard, "get_session", lambda: CardsHere(asked()))
 
 
 @pytest.fixture(autouse=True)

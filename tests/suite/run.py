@@ -106,6 +106,21 @@ def run(tests, left_out, words):
             yield json.loads(line.replace(hub.url, "HUB"))
 
 
+def judge(left_out, ends):
+    """What should not be of how each test ended; then why those that were left out or not run were not, counted."""
+    faults, told = [], collections.defaultdict(collections.Counter)
+    for test, (outcome, why) in sorted(ends.items()):
+        reason = left_out.reason(test) if outcome != "skipped" else None  # what was not run proves nothing of the list
+        if outcome == "skipped":
+            told["not run"][why] += 1
+        elif outcome == "failed" and reason:
+            told["left out"][reason] += 1
+        elif outcome == "failed" or reason:
+            faults.append((test, "passes, and is left out: " + reason if reason else why))
+        print(f"{'left out' if reason else outcome:8} {test}")
+    return faults, told
+
+
 def main():
     asked = argparse.ArgumentParser()
     asked.add_argument("tests", type=pathlib.Path)
@@ -116,16 +131,7 @@ def main():
     for test, outcome, why in run(asked.tests, left_out, asked.words):
         if ends.get(test, ("passed",))[0] != "failed":
             ends[test] = outcome, why
-    faults, told = [], collections.defaultdict(collections.Counter)
-    for test, (outcome, why) in sorted(ends.items()):
-        reason = left_out.reason(test)
-        if outcome == "skipped":
-            told["not run"][why] += 1
-        elif outcome == "failed" and reason:
-            told["left out"][reason] += 1
-        elif outcome == "failed" or reason:
-            faults.append((test, "passes, and is left out: " + reason if reason else why))
-        print(f"{'left out' if reason else outcome:8} {test}")
+    faults, told = judge(left_out, ends)
     if not asked.words:
         faults += [(line, "is in the list, and no such test was run") for line in left_out.idle()]
     for test, why in faults:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/capability.h"
+#include "admin/hub/capability.h"
 
 #include <errno.h>
 #include <inttypes.h>

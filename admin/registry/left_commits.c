@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/left.h"
+#include "admin/registry/left_commits.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define ROW_MAX 24
 
-int left_put(struct db_txn *t, const char *uid, const char *commit, int64_t now_s)
+int left_commits_put(struct db_txn *t, const char *uid, const char *commit, int64_t now_s)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
 	char text[ROW_MAX];
@@ -20,7 +20,7 @@ int left_put(struct db_txn *t, const char *uid, const char *commit, int64_t now_
 }
 
 struct each {
-	left_fn fn;
+	left_commits_fn fn;
 	void *arg;
 	size_t prefix_len;
 };
@@ -36,7 +36,7 @@ static int each_row(void *arg, struct db_key key, const char *val, size_t len)
 	return commit_valid(commit) ? e->fn(e->arg, commit, strtoll(text, NULL, 10)) : 0;
 }
 
-int left_each(struct db_txn *t, const char *uid, left_fn fn, void *arg)
+int left_commits_each(struct db_txn *t, const char *uid, left_commits_fn fn, void *arg)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct db_key prefix = db_pair(&room, uid, "");
@@ -57,11 +57,11 @@ static int note_old(void *arg, const char *commit, int64_t left_s)
 	return left_s < o->before_s ? buf_add(&o->commits, commit, COMMIT_HEX + 1) : 0;
 }
 
-int left_forget(struct db_txn *t, const char *uid, int64_t before_s)
+int left_commits_forget(struct db_txn *t, const char *uid, int64_t before_s)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct old o = { .before_s = before_s };
-	int r = left_each(t, uid, note_old, &o);
+	int r = left_commits_each(t, uid, note_old, &o);
 
 	for (size_t at = 0; r == 0 && at < o.commits.len; at += COMMIT_HEX + 1)
 		r = db_del(t, DB_LEFT, db_pair(&room, uid, o.commits.data + at));

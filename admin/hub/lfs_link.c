@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_link.h"
 
 #include <errno.h>
 #include <inttypes.h>

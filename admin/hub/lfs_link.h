@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "admin/registry/capability.h"
+#include "admin/hub/capability.h"
 #include "admin/db.h"
 #include "daemon/base/digest.h"
 

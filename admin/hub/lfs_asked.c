@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/lfs_asked.h"
+#include "admin/hub/lfs_asked.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/registry/lfs_link.h"
+#include "admin/hub/lfs_link.h"
 #include "daemon/base/err.h"
 
 static int refuse(int status, const char **ret_why, const char *why)
