@@ -344,7 +344,7 @@ static int check_lfs(struct db_txn *t, const struct commit_plan *p, const struct
 		     const char *etag)
 {
 	uint64_t size;
-	int r = objects_has_file(t, p->uid, etag, f->size, NULL);
+	int r = objects_has_file(t, p->uid, etag, f->size);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
