@@ -73,10 +73,7 @@ static int drop(struct dropping *p)
 	act.commit = r < 0 ? NULL : p->commit;
 	if (r < 0)
 		return refuse(p, &act, r);
-	r = writing_done(p->ask, &act);
-	if (r == 0)
-		writing_answer_done(p->ask);
-	return r;
+	return writing_done_and_answered(p->ask, &act);
 }
 
 /* Who opened it may: its bytes are counted for them (objects.h). */
