@@ -175,6 +175,54 @@ int objects_leave(struct db_txn *t, const char *payer)
 	return r;
 }
 
+struct each_paid {
+	const char *payer;
+	objects_id_fn fn;
+	void *arg;
+};
+
+static int tell_paid(void *arg, struct db_key key, const char *val, size_t len)
+{
+	const struct each_paid *e = arg;
+	char hex[2 * GIT_ID + 1];
+	uint8_t id[GIT_ID];
+
+	if (key.len != KEY_LEN || len != strlen(e->payer) || memcmp(val, e->payer, len) != 0)
+		return 0;
+	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id);
+}
+
+int objects_each_paid(struct db_txn *t, const char *uid, const char *payer, objects_id_fn fn,
+		      void *arg)
+{
+	struct each_paid e = { payer, fn, arg };
+	struct db_key prefix = { uid, ID_AT };
+
+	return db_each(t, DB_PAYERS, prefix, (struct db_key){ 0 }, tell_paid, &e);
+}
+
+int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+		      const char *payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], was[ACCOUNT_NAME_MAX + 1];
+	struct db_key key = key_of(uid, id, room);
+	uint64_t size, count = 0;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	if (r == 0)
+		r = get_payer(t, key, was);
+	if (r < 0 || !*was || !is_file(key, row.data, row.len, etag, &size))
+		return r == -ENOENT ? 0 : r;
+	r = holdings_drop(t, was, etag);
+	if (r == 0)
+		r = set_payer(t, key, payer);
+	if (r == 0)
+		r = holdings_count(t, payer, etag, &count);
+	return r < 0 ? r : holdings_set(t, payer, etag, size, count + 1);
+}
+
 /* ---- all of a repository ---- */
 
 /* All are found before anything is written. */

@@ -40,6 +40,14 @@ MUST_USE int objects_disown(struct db_txn *t, const char *uid);
 /* What that namespace, in small letters, holds of the repositories of others stays, and is held by
  * nobody whom there is (HOLDINGS_NOBODY) until who may write there names it. */
 MUST_USE int objects_leave(struct db_txn *t, const char *payer);
+typedef int (*objects_id_fn)(void *arg, const uint8_t id[static GIT_ID]);
+/* Calls fn for each file of the repository that it holds, by id, until it returns non-zero, and
+ * returns that. fn may read. */
+MUST_USE int objects_each_paid(struct db_txn *t, const char *uid, const char *payer,
+			       objects_id_fn fn, void *arg);
+/* What another one holds of the repository is held by that namespace, whatever its limit. */
+MUST_USE int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+			       const char *payer);
 
 typedef int (*objects_fn)(void *arg, const uint8_t id[static GIT_ID], char kind);
 /* Calls fn for each of a repository, by id, until it returns non-zero, and returns that. */
