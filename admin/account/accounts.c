@@ -12,6 +12,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/jwrite.h"
+#include "daemon/base/text.h"
 #include "daemon/base/why.h"
 #include "daemon/model/repo_id.h"
 
@@ -39,9 +40,7 @@ bool role_parse(const char *word, enum role *ret)
 
 void account_key(const char *text, char *ret)
 {
-	for (; *text; text++)
-		*ret++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
-	*ret = '\0';
+	text_copy_small(text, ret);
 }
 
 /* Words that are the first segment of something else, so that they cannot be a namespace. */
