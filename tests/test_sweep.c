@@ -128,7 +128,7 @@ static int count_likes(struct db_txn *t, void *arg)
 	struct liking *l = arg;
 	int r = likes_count(t, l->uid, &l->count);
 
-	return r < 0 ? r : likes_of(t, l->user, count_one, &l->count);
+	return r < 0 ? r : likes_of(t, l->user, "", count_one, &l->count);
 }
 
 static uint64_t likes(struct kept *k, const char *uid, const char *user)
