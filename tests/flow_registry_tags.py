@@ -96,7 +96,7 @@ def test_a_repository_brings_no_tag_to_where_it_is_promoted(ours):
         return ask(evil, "/duplicate", "POST", "bob", repository=name).status
 
     fine(h, "promotion set acme release --to=prod --from=v*")
-    assert locked(move("acme/evil"), '"prod"', "promoted") and copy("acme/copy") == 200 and copy("bob/copy") == 200
+    assert locked(move("acme/evil"), '"prod"', "delete it before") and copy("acme/copy") == 200 and copy("bob/copy") == 200
     assert not tags(Repo(h, "acme/copy", None, make=False)) and tags(Repo(h, "bob/copy", None, make=False)).keys() == {"prod"}
     notes = {r["repo"]: r["note"] for r in data(h, "audit query --kind=change") if r.get("act") == "repo.duplicate"}
     assert notes == {"models/acme/copy": "of bob/evil, without what is promoted: prod", "models/bob/copy": "of bob/evil"}
