@@ -11,6 +11,8 @@ import threading
 import urllib.parse
 
 import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import EntryNotFoundError
 
 from registry import Git, Repo, blob_id, drop, lfs, line, pointer, put
 
@@ -198,7 +200,18 @@ def test_a_parent_that_is_past_is_refused_and_a_commit_that_is_repeated_is_the_f
     assert again == made and len(ours.log()) == 2
     late = ours.commit(put("b.txt", b"b"), parent=first)
     assert late.status == 412 and late.json["error"] == STALE
-    assert ours.done(put("b.txt", b"b"), parent=made) == ours.head()
+    last = ours.done(put("b.txt", b"b"), parent=made)
+    assert last == ours.head() and ours.done(put("a.txt", b"a"), parent=first) == made and ours.head() == last
+
+
+def test_a_client_deletes_a_folder_as_such_and_not_as_a_file(ours):
+    ours.done(put("weights/a", b"a"), put("weights/b", b"b"))
+    api = HfApi(endpoint=ours.hubd.url, token=ours.token)
+    with pytest.raises(EntryNotFoundError, match="A file with this name doesn't exist.*\n.*differentiate file and folder"):
+        api.delete_file("weights", ours.id)
+    assert list(ours.tree()) == [".gitattributes", "weights/a", "weights/b"]
+    api.delete_folder("weights", ours.id)
+    assert list(ours.tree()) == [".gitattributes"]
 
 
 def begin_commit(repo, parent):

@@ -207,6 +207,16 @@ def test_people_see_where_a_tag_has_been(ours):
     assert fine(h, "tag lock acme/m v1") == "tag v1 of acme/m is locked\n"
     asked = ctl(h, "tag log acme/m", env=environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["eve"]))
     assert asked.returncode == 0, asked  # who may read
+    eve = environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["eve"])
+    assert "not an administrator's" in refused(h, "tag lock acme/m v2", env=eve)
+
+
+def test_matrixctl_tells_what_the_hub_said_of_a_promotion_that_is_not_allowed(ours):
+    h = ours.hubd
+    assert "no rule" in refused(h, "tag promote acme/m v1 --to=prod")
+    fine(h, "promotion set acme release --to=prod --who=ann")
+    said = refused(h, "tag promote acme/m v1 --to=prod")
+    assert 'The rule "release" does not let admin promote to "prod" (HTTP 403)' in said and "administrator" not in said
 
 
 def test_a_client_is_told_why_and_reads_refs_as_ever(ours):

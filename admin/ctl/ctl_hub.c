@@ -214,6 +214,12 @@ static int complain_who(const struct ctl_hub *h, int status, struct buf *why)
 			h->url);
 }
 
+/* It knows who asks, and does not say more than that they may not. */
+static bool wants_administrator(const char *said)
+{
+	return !said || !strcmp(said, err_text(ERR_FORBIDDEN));
+}
+
 /* What the hub says is shown as it is: it knows best what is wrong with a request. */
 static int complain_status(const struct ctl_hub *h, int status, const struct buf *answer,
 			   struct buf *why)
@@ -221,10 +227,10 @@ static int complain_status(const struct ctl_hub *h, int status, const struct buf
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const char *said = NULL;
 
-	if (status == 401 || status == 403)
-		return complain_who(h, status, why);
 	if (jdoc_parse(buf_str(answer), answer->len, &d) == 0)
 		said = jval_get_str(jdoc_root(d), "error");
+	if (status == 401 || (status == 403 && wants_administrator(said)))
+		return complain_who(h, status, why);
 	if (!said)
 		return complain(why,
 				"The hub at %s answered with HTTP status %d; is it a "
