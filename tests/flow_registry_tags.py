@@ -270,3 +270,16 @@ def test_what_a_model_was_made_from_is_told_both_ways(ours):
     assert [r["id"] for r in h.ask("/api/models?filter=base_model:acme/m", token=h.tokens["ann"]).json] == ["acme/small"]
     child.done(put("README.md", b"# x\n"))
     assert eventually(lambda: not data(h, "repo lineage acme/m")["descendants"], DEADLINE)
+
+
+def test_rules_with_names_that_cannot_be_are_refused_as_such(ours):
+    h = ours.hubd
+    good = {"what": "acme", "name": "r", "to": "prod", "from": "v*", "who": ["ann"], "require": ["eval"]}
+    for wrong, words in ({"name": "a b"}, "no name of a rule"), ({"to": "a..b"}, "no tag can be called"), ({"from": "a..b"}, "no tag can"), \
+            ({"from": "v*,w*"}, "a rule for each"), ({"who": ["ann:owner"]}, "neither a user"), ({"require": ["a b"]}, "no check"):
+        got = h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good | wrong), h.admin_token)
+        assert got.status == 400 and words in got.json["error"], (wrong, got)
+    assert "a rule for each" in refused(h, "tag lock-rule set acme v*,w*") and "no tag can" in refused(h, "tag lock-rule set acme a..b")
+    assert data(h, "tag lock-rule list") == data(h, "promotion list") == []
+    assert "no user or organization" in h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good | {"who": ["nobody"]}), h.admin_token).json["error"]
+    assert h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good), h.admin_token).status == 200
