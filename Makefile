@@ -48,6 +48,7 @@ READY := $(shell $(FUSE_FIND) --exists fuse3 2>/dev/null && \
 	$(FIND) --exists 'libmicrohttpd >= 1.0' $(PACKAGES) 2>/dev/null && echo yes)
 
 CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMATRIXFS_VERSION=\"$(VERSION)\" \
+	-DMATRIXFS_REHEARSE=$(if $(filter %san,$(VARIANT)),true,false) \
 	$(FUSE_FLAGS) $(shell $(FIND) --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g -pthread $(OPT_$(VARIANT)) $(WARN)
 # A hundred tests are linked after each change of the core: gold takes a fifth of the time.
@@ -82,7 +83,7 @@ FUZZ_SECONDS ?= 600
 TORTURE_SECONDS ?= 3600
 # Stories short enough for an instrumented build.
 SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.py tests/flow_schedule.py \
-	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_hub_upload.py
+	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py
 SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control.py tests/flow_schedule.py \
 	tests/flow_hub_limits.py
 

@@ -29,6 +29,7 @@ enum db_table {
 	DB_HOSTED = 10,
 	DB_REFS = 11,
 	DB_OBJECTS = 12, /* 13 was in no release */
+	DB_LEAVERS = 14,
 	DB_UPLOADS = 20,
 	DB_FORMER = 21,
 	DB_GATE = 22,

@@ -225,7 +225,7 @@ static int open_filter(struct program *p, struct buf *why)
 
 static int open_auth(struct program *p, struct buf *why)
 {
-	struct db_conf conf = { 0 };
+	struct db_conf conf = { .rehearse = MATRIXFS_REHEARSE };
 	bool made = false;
 	int r = buf_printf(&p->hub_dir, "%s/hub", p->conf.data);
 

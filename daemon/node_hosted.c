@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/node_priv.h"
 
 struct refs {
@@ -19,17 +20,8 @@ static void refs_fini(struct refs *refs)
 
 static struct hosted_ref *grow(struct refs *refs)
 {
-	size_t cap = refs->cap ? 2 * refs->cap : 8;
-	struct hosted_ref *list = refs->list;
-
-	if (refs->count == refs->cap) {
-		list = reallocarray(refs->list, cap, sizeof(*list));
-		if (!list)
-			return NULL;
-		refs->list = list;
-		refs->cap = cap;
-	}
-	return &list[refs->count++];
+	return grow_list(refs->list, refs->count, refs->cap) < 0 ? NULL
+								 : &refs->list[refs->count++];
 }
 
 static int add_ref(void *arg, const char *name, const char *commit)
@@ -117,18 +109,11 @@ static void ids_fini(struct ids *ids)
 static int add_id(void *arg, const struct repo_id *id)
 {
 	struct ids *ids = arg;
-	size_t cap = ids->cap ? 2 * ids->cap : 64;
-	struct repo_id *list;
+	int r = grow_list(ids->list, ids->count, ids->cap);
 
-	if (ids->count == ids->cap) {
-		list = reallocarray(ids->list, cap, sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		ids->list = list;
-		ids->cap = cap;
-	}
-	ids->list[ids->count++] = *id;
-	return 0;
+	if (r == 0)
+		ids->list[ids->count++] = *id;
+	return r;
 }
 
 int node_load_hosted(struct node *n)

@@ -4,7 +4,7 @@
  *   user|admin|org NAME          private|public|unsaid MODEL      default-private ORG
  *   member ORG USER ROLE         rule WHAT WHOM ROLE              disable|enable USER
  *   token USER NAME ROLE VALUE [SECONDS]                          revoke USER NAME
- *   fine USER NAME VALUE WHAT=ROLE...                             retire NAME */
+ *   fine USER NAME VALUE WHAT=ROLE...                             retire|again NAME */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +44,14 @@ static int change(const struct line *l, int disabled, int is_admin, int private_
 static int add_user(const struct line *l)
 {
 	return accounts_add(l->db, ACCOUNT_USER, l->words[1], &ACCOUNT_AS_IS, l->why);
+}
+
+static int add_again(const struct line *l)
+{
+	struct account_change c = ACCOUNT_AS_IS;
+
+	c.again = true;
+	return accounts_add(l->db, ACCOUNT_USER, l->words[1], &c, l->why);
 }
 
 static int add_admin(const struct line *l)
@@ -168,7 +176,7 @@ static const struct {
 	{ "rule", 4, rule },         { "disable", 2, disable },
 	{ "enable", 2, enable },     { "token", 5, token },
 	{ "fine", 5, fine },         { "revoke", 3, remove_token },
-	{ "retire", 2, retire },
+	{ "retire", 2, retire },     { "again", 2, add_again },
 };
 
 static int run(struct db *db, char *text)

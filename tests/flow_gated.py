@@ -6,7 +6,7 @@ import pytest
 
 from flow_hub_rights import People
 from mountlib import DEADLINE, eventually
-from registry import Repo, lfs, put
+from registry import Repo, lfs, line, put
 
 
 @pytest.fixture
@@ -109,6 +109,24 @@ def test_a_diff_is_for_those_who_may_read_the_files(ours):
     assert "secret" in diff("bob") and diff("eve") is diff("anonymous") is None
     settings(ours, gated=False)
     assert diff("anonymous") == diff("bob")
+
+
+def test_no_change_that_somebody_proposes_opens_a_gated_file(ours):
+    """Who was not let in knows the ids of large files, and what everybody reads: those names are not theirs to give."""
+    p, weights = ours.people, b"weights" * 1000
+
+    def propose(*lines):
+        body = "\n".join([line("header", summary="mine", description=""), *lines])
+        return p.ask("eve", f"{ours.api}/commit/main?create_pr=1", "POST", body, Content_Type="application/x-ndjson")
+    assert [propose(lfs(name, weights)).status for name in ("README.md", "LICENSE")] == [200, 200]
+    for pull, name in (1, "README.md"), (2, "LICENSE"):
+        assert refusal(ours, "eve", f"resolve/refs%2Fpr%2F{pull}/{name}")[:2] == (403, "GatedRepo")
+        assert refusal(ours, "bob", f"resolve/refs%2Fpr%2F{pull}/{name}") is None
+    copy = line("copyFile", path="LICENSE", srcPath="config.json")
+    assert propose(copy).headers["x-error-code"] == "GatedRepo"
+    assert propose(put("README.md", b"# better\n")).status == 200 and refusal(ours, "eve", "resolve/refs%2Fpr%2F3/README.md") is None
+    settings(ours, gated=False)  # twin
+    assert refusal(ours, "eve", "resolve/refs%2Fpr%2F1/README.md") is None and propose(copy).status == 200
 
 
 def test_who_gets_a_name_does_not_get_what_was_said_under_it(ours):

@@ -211,11 +211,12 @@ def test_of_people_is_told_what_one_sees(p):
 
 
 def test_who_goes_takes_along_what_was_theirs(p):
-    """Twin: somebody who gets the name some day has nothing of it."""
+    """Twin: nobody else gets the name; who has it again has nothing of what went, and what stays is theirs."""
     slug = ask(p, "stranger", "/api/collections", "POST", title="mine", namespace="stranger", private=True)[1]["slug"]
     ask(p, "stranger", "/api/settings/webhooks", "POST", url="https://x.example", watched=[], secret="s")
     ask(p, "stranger", f"/api/models/{OPEN}/like", "POST")
     p.do("retire stranger")
-    p.user("stranger")
+    p.do("user stranger", fails=True)
+    p.do("again stranger", f"token stranger laptop admin {p.value('stranger')}")
     assert ask(p, "stranger", f"/api/collections/{slug}")[0] == 404 and ask(p, "stranger", "/api/settings/webhooks")[1] == []
     assert ask(p, "stranger", f"/api/models/{OPEN}/likers")[1] == [] and ask(p, "stranger", "/api/users/stranger/likes")[1] == []

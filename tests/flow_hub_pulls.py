@@ -124,6 +124,26 @@ def test_what_a_stranger_brought_is_given_back_when_it_goes(ours):
     assert used(h, "stranger") == 0 and used(h, "org") == held - 5000
 
 
+def test_what_two_strangers_propose_is_the_seconds_when_the_first_lets_it_go(ours):
+    p, repo, guest = ours
+    h, some, second = p.h, noise(7000), Guest(p, repo, "reader")
+    num = guest.propose(put("x.txt", some), put("y.txt", noise(100, 2)))
+    other = second.propose(put("z.txt", some))
+    assert used(h, "stranger") == 7100 and used(h, "reader") == 0
+    assert guest.say(f"{num}/status", status="closed").status == 200
+    assert guest.say(f"{num}/ref", "DELETE").status == 200
+    assert used(h, "stranger") == 100 and used(h, "reader") == 7000
+    assert data(h, "collect")["mended"] == 0
+    assert used(h, "stranger") == 0 and used(h, "reader") == 7000
+    # Whoever gets the name of an account that is gone pays for nothing of it.
+    fine(h, "quota set reader 10KB")
+    fine(h, "user remove reader")
+    fine(h, "user add reader")
+    assert used(h, "reader") == 0 and used(h, "-") == 7000 and data(h, "collect")["mended"] == 0
+    assert repo.ask(f"{repo.api}/discussions/{other}/merge", "POST").status == 200
+    assert used(h, "-") == 0 and repo.read("z.txt") == some
+
+
 # ---- files that were deleted for good ----
 
 def purge(repo, *some, rewrite=False):

@@ -123,6 +123,23 @@ def test_a_list_of_a_folder_begins_with_its_folders(ours):
     assert ours.hubd.ask(f"{ours.api}/tree/main?cursor={ours.head()}.{len(folders + files)}").status == 400
 
 
+def test_a_file_is_copied_from_what_the_repository_has_or_had(ours):
+    large = b"large" * 1000
+    ours.send(large)
+    one = ours.done(put("a.txt", b"one"), lfs("w.bin", large))
+
+    def copy(path, source, **said):
+        return line("copyFile", path=path, srcPath=source, **said)
+    ours.done(put("a.txt", b"two"), copy("was.txt", "a.txt"), copy("d/w.bin", "w.bin"), drop("w.bin"))
+    assert [ours.read(p) for p in ("a.txt", "was.txt", "d/w.bin")] == [b"two", b"one", large] and "w.bin" not in ours.tree()
+    head = ours.done(copy("a.txt", "a.txt", srcRevision=one), copy("b.txt", "a.txt", srcRevision="main"))
+    assert ours.read("a.txt") == b"one" and ours.read("b.txt") == b"two"
+    for line_, code in ((copy("x", "none"), "EntryNotFound"), (copy("x", "d"), "EntryNotFound"), (copy("x", "w.bin"), "EntryNotFound"),
+                        (copy("x", "a.txt", srcRevision="nowhere"), "RevisionNotFound")):
+        assert ours.commit(line_).headers.get("x-error-code") == code, line_
+    assert ours.head() == head
+
+
 def test_commits_that_cannot_be_change_nothing(ours):
     head = ours.done(put("a.txt", b"a"))
     for lines, status, words in (

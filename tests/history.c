@@ -159,12 +159,12 @@ void history_at(struct hub_db *h, const char *uid, const char *ref, char ret[sta
 
 static int look_for_file(struct db_txn *t, void *arg)
 {
-	char etag[DIGEST_HEX_MAX + 1], payer[ACCOUNT_NAME_MAX + 1];
+	char etag[DIGEST_HEX_MAX + 1];
 	struct question *q = arg;
 	int r;
 
 	manifest_etag(&q->file, etag);
-	r = objects_has_file(t, q->uid, etag, q->file.size, payer);
+	r = objects_has_file(t, q->uid, etag, q->file.size);
 	q->has = r == 1;
 	return r < 0 ? r : 0;
 }

@@ -24,6 +24,15 @@ static int add(struct hub_db *h, enum account_kind kind, const char *name)
 	return accounts_add(h->db, kind, name, as_is, &h->why);
 }
 
+/* Who had the name before has it again. */
+static void come_again(struct hub_db *h, const char *name)
+{
+	struct account_change with = ACCOUNT_AS_IS;
+
+	with.again = true;
+	assert_int_equal(accounts_add(h->db, ACCOUNT_USER, name, &with, &h->why), 0);
+}
+
 static void an_account_is_found_by_any_case_and_keeps_its_own(void **state)
 {
 	struct hub_db *h = *state;
@@ -254,7 +263,7 @@ static void who_goes_leaves_nothing_behind(void **state)
 	check_members(h, "lab", "anna:read ");
 	assert_int_equal(rules_each(h->db, NULL, note_rule, &rules), 0);
 	assert_string_equal(buf_str(&rules), "models/o/r>anna ");
-	hub_db_user(h, "ann"); /* another one of that name has none of it */
+	come_again(h, "ann"); /* and has none of it */
 	check_members(h, "ann", "");
 	assert_int_equal(tokens_remove(h->db, "ann", "a"), -ENOENT);
 	strcpy(token.user, "anna");
@@ -314,10 +323,30 @@ static void who_gets_a_name_pays_for_nothing_that_another_brought(void **state)
 	assert_int_equal(retire_account(h->db, "bo", &h->why), 0);
 	check_use(h, "bob", 730, 1000); /* twin */
 	assert_int_equal(retire_account(h->db, "Bob", &h->why), 0);
-	hub_db_user(h, "bob");
+	come_again(h, "bob");
 	check_use(h, "bob", 0, 0);
 	check_use(h, HOLDINGS_NOBODY, 730, 0);
 	check_use(h, "lab", 0, 0);
+}
+
+static void a_name_that_was_left_is_nobody_elses(void **state)
+{
+	struct hub_db *h = *state;
+	struct account a;
+
+	hub_db_user(h, "Bob");
+	hub_db_user(h, "ann");
+	assert_int_equal(retire_account(h->db, "bob", &h->why), 0);
+	assert_int_equal(add(h, ACCOUNT_USER, "bob"), -EEXIST);
+	assert_non_null(strstr(buf_str(&h->why), "--again"));
+	hub_db_reopen(h);
+	assert_int_equal(add(h, ACCOUNT_ORG, "BOB"), -EEXIST);
+	assert_int_equal(accounts_get(h->db, "bob", &a), -ENOENT);
+	assert_int_equal(add(h, ACCOUNT_ORG, "bobby"), 0); /* twin */
+	come_again(h, "bob");
+	assert_int_equal(accounts_get(h->db, "Bob", &a), 0);
+	assert_int_equal(retire_account(h->db, "bob", &h->why), 0);
+	assert_int_equal(add(h, ACCOUNT_USER, "bob"), -EEXIST);
 }
 
 static void what_is_damaged_keeps_no_account(void **state)
@@ -365,6 +394,7 @@ int main(void)
 		TEST(only_users_are_members_and_only_of_organisations),
 		TEST(who_goes_leaves_nothing_behind),
 		TEST(who_gets_a_name_pays_for_nothing_that_another_brought),
+		TEST(a_name_that_was_left_is_nobody_elses),
 		TEST(what_is_damaged_keeps_no_account),
 		cmocka_unit_test(the_words_of_roles_are_those_that_can_be_given),
 	};

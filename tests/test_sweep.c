@@ -19,6 +19,8 @@
 #include "admin/registry/likes.h"
 #include "admin/registry/owners.h"
 #include "admin/registry/reach.h"
+#include "admin/registry/sweep_blobs.h"
+#include "admin/registry/uploads.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "tests/kept_repo.h"
@@ -234,6 +236,63 @@ static void a_wrong_count_costs_nothing_and_is_mended(void **state)
 	assert_int_equal(x.count, 0);
 }
 
+/* Uploads that wait, of another: each of them is looked at for each count. */
+static int make_waiting(struct db_txn *t, void *arg)
+{
+	const unsigned *count = arg;
+	char etag[2 * GIT_ID + 1];
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < *count; i++) {
+		snprintf(etag, sizeof(etag), "%08x%032x", i * 2654435761u, 1);
+		r = uploads_note(t, "models/other/many", "", etag, 1, 1);
+	}
+	return r;
+}
+
+static int count_writes(struct db_txn *t, void *arg)
+{
+	(void)t;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static int go_on(void *arg, const struct sweep_counts *so_far)
+{
+	(void)arg, (void)so_far;
+	return 0;
+}
+
+/* In how many transactions, which others wait for, three wrong counts are mended. */
+static unsigned writes_to_mend(struct kept *k)
+{
+	static const char *const texts[] = { "a", "b", "c" };
+	char etag[DIGEST_HEX_MAX + 1];
+	struct holding x = { .etag = etag, .count = 5 };
+	struct sweep s = { .intake = k->in, .rest = go_on };
+	unsigned writes = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		kept_etag(texts[i], true, etag);
+		assert_int_equal(db_write(k->db, set_count, &x), 0);
+	}
+	assert_int_equal(db_also(k->db, count_writes, &writes, &s.db), 0);
+	assert_int_equal(sweep_blobs(&s, true), 0);
+	db_close(s.db);
+	assert_int_equal(s.counts.mended, 3);
+	return writes / 2; /* each is rehearsed */
+}
+
+static void nobody_waits_longer_the_more_there_is_to_be_counted(void **state)
+{
+	struct kept *k = *state;
+	unsigned many = 5000;
+
+	assert_int_equal(writes_to_mend(k), 1);
+	assert_int_equal(db_write(k->db, make_waiting, &many), 0);
+	assert_int_equal(writes_to_mend(k), 3);
+}
+
 static int spoil(struct db_txn *t, void *arg)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -422,6 +481,7 @@ int main(void)
 		TEST(an_upload_is_forgotten_when_nothing_comes_any_more),
 		TEST(a_file_in_parts_keeps_the_others_of_its_upload),
 		TEST(a_wrong_count_costs_nothing_and_is_mended),
+		TEST(nobody_waits_longer_the_more_there_is_to_be_counted),
 		TEST(beside_a_damaged_repository_nothing_is_taken),
 		TEST(what_was_aside_when_the_hub_was_killed_comes_back),
 		TEST(what_nobody_counted_yet_is_counted),

@@ -8,10 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/account/leavers.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/jwrite.h"
+#include "daemon/base/text.h"
 #include "daemon/base/why.h"
 #include "daemon/model/repo_id.h"
 
@@ -39,9 +41,7 @@ bool role_parse(const char *word, enum role *ret)
 
 void account_key(const char *text, char *ret)
 {
-	for (; *text; text++)
-		*ret++ = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
-	*ret = '\0';
+	text_copy_small(text, ret);
 }
 
 /* Words that are the first segment of something else, so that they cannot be a namespace. */
@@ -191,6 +191,27 @@ static int check_kind(const struct account *a, const struct account_change *c, s
 	return 0;
 }
 
+/* What bears a name that is free again is not a newcomer's. */
+static int check_leaver(struct db_txn *t, const struct change *c)
+{
+	char key[ACCOUNT_NAME_MAX + 1], when[CLOCK_ISO_MAX];
+	int64_t left_s;
+	int r;
+
+	account_key(c->name, key);
+	if (c->to->again)
+		return leaver_forget(t, key);
+	r = leaver_find(t, key, &left_s);
+	if (r < 0 || left_s == 0)
+		return r;
+	clock_print_iso(left_s * 1000, when);
+	return complain_as(
+		-EEXIST, c->why,
+		"%s was somebody's until %.10s: repositories and comments may bear the name. Take "
+		"another, or say that this is the same one (--again)",
+		c->name, when);
+}
+
 static int add(struct db_txn *t, void *arg)
 {
 	const struct change *c = arg;
@@ -201,7 +222,8 @@ static int add(struct db_txn *t, void *arg)
 	if (r == 0)
 		return complain_as(-EEXIST, c->why, "there is a user or an organisation %s already",
 				   old.name);
-	if (r != -ENOENT)
+	r = r == -ENOENT ? check_leaver(t, c) : r;
+	if (r < 0)
 		return r;
 	snprintf(a.name, sizeof(a.name), "%s", c->name);
 	apply(c->to, &a);
@@ -507,5 +529,6 @@ int account_del(struct db_txn *t, const char *name, struct buf *why)
 	if (r < 0)
 		return r;
 	account_key(a.name, key);
-	return db_del(t, DB_ACCOUNTS, db_text(key));
+	r = leaver_note(t, key);
+	return r < 0 ? r : db_del(t, DB_ACCOUNTS, db_text(key));
 }

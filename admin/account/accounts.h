@@ -2,8 +2,8 @@
 /* Who there is: users and organisations, which share one space of names, and who is a member of
  * what. Names are those of namespaces on the Hub; letters of either case are the same name.
  * Changes refuse what makes no sense with a sentence in why. Errors: -EINVAL (a name or value that
- * cannot be), -EEXIST, -ENOENT (no such account, or not of that kind), -EBUSY (it is the last
- * administrator). Threads: any. */
+ * cannot be), -EEXIST (also a name that was another's), -ENOENT (no such account, or not of that
+ * kind), -EBUSY (it is the last administrator). Threads: any. */
 #ifndef MATRIXFS_ACCOUNTS_H
 #define MATRIXFS_ACCOUNTS_H
 
@@ -39,8 +39,9 @@ struct account {
 struct account_change {
 	const char *full_name, *email;
 	int disabled, is_admin, private_default;
+	bool again; /* of one that is added: it is who had the name before, see leavers.h */
 };
-#define ACCOUNT_AS_IS ((struct account_change){ NULL, NULL, -1, -1, -1 })
+#define ACCOUNT_AS_IS ((struct account_change){ NULL, NULL, -1, -1, -1, false })
 
 typedef int (*account_fn)(void *arg, const struct account *a);
 typedef int (*member_fn)(void *arg, const char *name, enum role role);

@@ -35,7 +35,7 @@ static int check_default(struct db_txn *t, const struct leaver *l)
 	return -EBUSY;
 }
 
-/* Whoever gets the name some day has nothing of it. */
+/* Who has the name again has nothing of it. */
 static int retire_owned(struct db_txn *t, const char *name)
 {
 	static const enum db_table tables[] = { DB_COLLECTIONS, DB_WEBHOOKS, DB_WEBHOOK_SECRETS };

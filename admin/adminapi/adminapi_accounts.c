@@ -35,6 +35,11 @@
 	{ \
 		.name = "email", .kind = API_ASCII, .max = EMAIL_MAX \
 	}
+#define AGAIN \
+	{ \
+		.name = "again", .kind = API_BOOL, \
+		.doc = "It is the same one who had the name before, and has what still bears it." \
+	}
 #define VISIBILITY(needed_) \
 	{ \
 		.name = "default_visibility", .kind = API_WORD, .needed = needed_, \
@@ -64,7 +69,7 @@ static const struct api_field user_fields[] = {
 const struct api_shape api_user_shape = { "User", user_fields };
 
 static const struct api_field user_new_fields[] = {
-	NEW_NAME, FULL_NAME, EMAIL, FLAG("admin", false), { 0 },
+	NEW_NAME, FULL_NAME, EMAIL, FLAG("admin", false), AGAIN, { 0 },
 };
 const struct api_shape api_user_new_shape = { "NewUser", user_new_fields };
 
@@ -79,10 +84,7 @@ static const struct api_field org_fields[] = {
 const struct api_shape api_org_shape = { "Organization", org_fields };
 
 static const struct api_field org_new_fields[] = {
-	NEW_NAME,
-	FULL_NAME,
-	VISIBILITY(false),
-	{ 0 },
+	NEW_NAME, FULL_NAME, VISIBILITY(false), AGAIN, { 0 },
 };
 const struct api_shape api_org_new_shape = { "NewOrganization", org_new_fields };
 
@@ -200,6 +202,7 @@ static struct account_change change_of(const struct api_call *c)
 	change.email = api_text(c, "email", NULL);
 	change.is_admin = api_bool(c, "admin");
 	change.disabled = api_bool(c, "disabled");
+	change.again = api_bool(c, "again") == 1;
 	if (visibility)
 		change.private_default = !strcmp(visibility, "private");
 	return change;

@@ -8,6 +8,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/keeper.h"
 #include "daemon/nap.h"
 
@@ -129,15 +130,8 @@ static int collect(void *arg, struct repo *r)
 
 	if (!is_wanted(l, r))
 		return 0;
-	if (l->count == l->room) {
-		size_t room = l->room ? 2 * l->room : 64;
-		struct repo **more = reallocarray(l->found, room, sizeof(struct repo *));
-
-		if (!more)
-			return -ENOMEM;
-		l->found = more;
-		l->room = room;
-	}
+	if (grow_list(l->found, l->count, l->room) < 0)
+		return -ENOMEM;
 	l->found[l->count++] = r;
 	return 0;
 }

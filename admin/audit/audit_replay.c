@@ -9,6 +9,7 @@
 #include "admin/audit/audit_debt.h"
 #include "admin/audit/audit_files.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/base/log.h"
 
 struct owed {
@@ -34,27 +35,12 @@ static void replay_fini(struct replay *p)
 
 /* ---- what is owed ---- */
 
-static int grow(struct replay *p)
-{
-	size_t cap = p->cap ? 2 * p->cap : 16;
-	struct owed *at = p->at;
-
-	if (p->count < p->cap)
-		return 0;
-	at = reallocarray(at, cap, sizeof(*at));
-	if (!at)
-		return -ENOMEM;
-	p->at = at;
-	p->cap = cap;
-	return 0;
-}
-
 /* One that makes no sense stays, and is told of at each start. */
 static int take_row(void *arg, const char *key, const char *line, size_t len)
 {
 	struct replay *p = arg;
 	struct owed *o;
-	int r = grow(p);
+	int r = grow_list(p->at, p->count, p->cap);
 
 	if (r < 0)
 		return r;

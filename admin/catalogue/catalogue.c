@@ -7,6 +7,7 @@
 #include "admin/catalogue/postings.h"
 #include "admin/catalogue/rows.h"
 #include "daemon/base/err.h"
+#include "daemon/base/text.h"
 
 static const char *const names[CATALOGUE_NUMBERS] = {
 	[CATALOGUE_CREATED] = "createdAt",         [CATALOGUE_MODIFIED] = "lastModified",
@@ -52,9 +53,7 @@ static int is_hidden(struct db_txn *t, const struct repo_id *id, bool *ret)
 	int r;
 
 	repo_id_key(id, key);
-	for (char *at = key; *at; at++)
-		if (*at >= 'A' && *at <= 'Z')
-			*at = (char)(*at - 'A' + 'a');
+	text_copy_small(key, key);
 	r = db_get(t, DB_REPOS, db_text(key), &row);
 	*ret = r == 0 && strcmp(buf_str(&row), "public") != 0;
 	return r == -ENOENT ? 0 : r;

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "admin/catalogue/finding.h"
+#include "daemon/base/grow.h"
 #include "daemon/base/jdoc.h"
 
 /* Names in the order in which they were reached, each once. */
@@ -33,18 +34,11 @@ static bool is_new(const struct walk *w, const char *name)
 
 static int push(struct walk *w, const struct repo_id *id, unsigned depth)
 {
-	size_t cap = w->cap ? 2 * w->cap : 16;
+	int r = grow_list(w->list, w->count, w->cap);
 
-	if (w->count == w->cap) {
-		struct reached *more = reallocarray(w->list, cap, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		w->list = more;
-		w->cap = cap;
-	}
-	w->list[w->count++] = (struct reached){ *id, depth };
-	return 0;
+	if (r == 0)
+		w->list[w->count++] = (struct reached){ *id, depth };
+	return r;
 }
 
 /* One that stands beside the one at w->at. Its name as it is written, if it is known here. */

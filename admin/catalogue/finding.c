@@ -13,6 +13,7 @@
 #include "admin/catalogue/rows.h"
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
+#include "daemon/base/text.h"
 
 #define FEW 2000
 #define KEY_MAX (TERM_MAX + 3)
@@ -234,24 +235,17 @@ struct place {
 	size_t len;
 };
 
-static int order(const void *a, size_t a_len, const void *b, size_t b_len)
-{
-	int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
-
-	return c ? c : (a_len > b_len) - (a_len < b_len);
-}
-
 static int by_key(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
 
-	return order(x->key, x->len, y->key, y->len);
+	return text_order(x->key, x->len, y->key, y->len);
 }
 
 /* False if the page before had it. */
 static bool is_behind(const struct place *p, struct db_key after, bool ascending)
 {
-	int c = after.len ? order(p->key, p->len, after.data, after.len) : 0;
+	int c = after.len ? text_order(p->key, p->len, after.data, after.len) : 0;
 
 	return !after.len || (ascending ? c < 0 : c > 0);
 }

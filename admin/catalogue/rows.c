@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "daemon/base/text.h"
 
 #define NEXT "catalogue" /* of DB_META: the number that nobody has had */
 #define HEAD 'h'
@@ -23,9 +24,7 @@
 static struct db_key name_key(const struct repo_id *id, char room[static REPO_KEY_MAX + 1])
 {
 	repo_id_key(id, room);
-	for (char *at = room; *at; at++)
-		if (*at >= 'A' && *at <= 'Z')
-			*at = (char)(*at - 'A' + 'a');
+	text_copy_small(room, room);
 	return db_text(room);
 }
 

@@ -10,6 +10,7 @@
 #include "admin/registry/likes.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/base/log.h"
 
 /* In one transaction, at the start. */
@@ -162,18 +163,11 @@ struct wrong {
 
 static int add_wrong(struct wrong *w, const struct repo_id *id)
 {
-	size_t cap = w->cap ? 2 * w->cap : 64;
-	struct repo_id *ids;
+	int r = grow_list(w->ids, w->count, w->cap);
 
-	if (w->count == w->cap) {
-		ids = reallocarray(w->ids, cap, sizeof(*ids));
-		if (!ids)
-			return -ENOMEM;
-		w->ids = ids;
-		w->cap = cap;
-	}
-	w->ids[w->count++] = *id;
-	return 0;
+	if (r == 0)
+		w->ids[w->count++] = *id;
+	return r;
 }
 
 static int look_at_repo(void *arg, const struct registry_repo *repo)

@@ -5,14 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/base/num.h"
+#include "daemon/base/text.h"
 
 #define WORD_MIN 2
-
-static char small(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
 
 int term_add(struct buf *terms, enum term_kind kind, const char *text, size_t len)
 {
@@ -21,7 +16,7 @@ int term_add(struct buf *terms, enum term_kind kind, const char *text, size_t le
 	if (!len || len > TERM_MAX || memchr(text, '\n', len) || memchr(text, '\0', len))
 		return terms->failed;
 	for (size_t i = 0; i < len; i++)
-		line[1 + i] = small(text[i]);
+		line[1 + i] = text_small(text[i]);
 	line[1 + len] = '\n';
 	return buf_add(terms, line, len + 2);
 }
@@ -95,18 +90,11 @@ struct line {
 	size_t len;
 };
 
-static int order(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	int c = memcmp(a, b, (size_t)min_u64(a_len, b_len));
-
-	return c ? c : (a_len > b_len) - (a_len < b_len);
-}
-
 static int by_text(const void *a, const void *b)
 {
 	const struct line *x = a, *y = b;
 
-	return order(x->text, x->len, y->text, y->len);
+	return text_order(x->text, x->len, y->text, y->len);
 }
 
 int terms_sort(struct buf *terms)
@@ -143,7 +131,7 @@ int terms_compare(const char *old, const char *now, terms_fn fn, void *arg)
 	int r = 0;
 
 	while (r == 0 && (a_len || b_len)) {
-		int c = !a_len ? 1 : !b_len ? -1 : order(a, a_len, b, b_len);
+		int c = !a_len ? 1 : !b_len ? -1 : text_order(a, a_len, b, b_len);
 
 		if (c < 0)
 			r = fn(arg, a, a_len, false);

@@ -70,10 +70,19 @@ static const struct ctl_option repo_set_options[] = {
 	{ 0 },
 };
 
+#define AGAIN \
+	{ \
+		"again", NULL, \
+			"It is the same one who had the name before: repositories, comments and " \
+			"pull requests that bear it are theirs.", \
+			0, 0 \
+	}
+
 static const struct ctl_option user_add_options[] = {
 	{ "full-name", "TEXT", "Name for people.", 0, 0 },
 	{ "email", "ADDRESS", "Address of mail.", 0, 0 },
 	{ "admin", "yes|no", "May administer the hub (default: no).", 0, 0 },
+	AGAIN,
 	{ 0 },
 };
 
@@ -88,6 +97,13 @@ static const struct ctl_option user_set_options[] = {
 static const struct ctl_option org_options[] = {
 	{ "full-name", "TEXT", "Name for people.", 0, 0 },
 	{ "default-visibility", VISIBILITY_WORDS, "Of repositories made in it.", 0, 0 },
+	{ 0 },
+};
+
+static const struct ctl_option org_add_options[] = {
+	{ "full-name", "TEXT", "Name for people.", 0, 0 },
+	{ "default-visibility", VISIBILITY_WORDS, "Of repositories made in it.", 0, 0 },
+	AGAIN,
 	{ 0 },
 };
 
@@ -306,7 +322,7 @@ static const struct ctl_verb verbs[] = {
 	  "POST", "/users/{NAME}/disable", NULL, "user {NAME} is disabled", NULL },
 	{ "user remove", "NAME", NULL, "Remove a user, its tokens and memberships.", "DELETE",
 	  "/users/{NAME}", NULL, "user {NAME} removed", NULL },
-	{ "org add", "NAME", org_options, "Make an organization.", "POST", "/orgs", NULL,
+	{ "org add", "NAME", org_add_options, "Make an organization.", "POST", "/orgs", NULL,
 	  "organization {NAME} added", NULL },
 	{ "org list", "", limit_only, "All organizations.", "GET", "/orgs",
 	  ";items name full_name default_visibility created:time", NULL, NULL },

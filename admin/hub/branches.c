@@ -117,10 +117,7 @@ static int run(struct move *m, db_fn fn)
 		return writing_refuse_as(m->ask, &act, r, buf_str(&m->why));
 	if (r < 0)
 		return writing_note_failure(m->ask, &act, r == ERR_NOREV ? no_such(m) : r);
-	r = writing_done(m->ask, &act);
-	if (r == 0)
-		writing_answer_done(m->ask);
-	return r;
+	return writing_done_and_answered(m->ask, &act);
 }
 
 /* False: it is answered, or goes on elsewhere; *ret is the handler's. */

@@ -479,11 +479,7 @@ static int answer_decided(struct decision *c, int r)
 		answer_refuse(c->ask, 400, "That user already has access to the repo");
 	if (r > 0)
 		return 0;
-	if (r == 0)
-		r = writing_done(c->ask, &c->act);
-	if (r == 0)
-		writing_answer_done(c->ask);
-	return r;
+	return r < 0 ? r : writing_done_and_answered(c->ask, &c->act);
 }
 
 int gate_handle(struct ask *a)

@@ -67,12 +67,23 @@ int gated_passes(struct ask *a)
 	return ask_rights(a, &status);
 }
 
-int gated_pass_file(struct ask *a)
+/* What says what the repository is. */
+static bool is_open(const struct ask *a)
 {
 	static const char *const open[] = { "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt" };
 
 	for (size_t i = 0; i < ARRAY_LEN(open); i++)
 		if (!strcmp(a->asked.target.path, open[i]))
-			return 0;
-	return gated_pass(a);
+			return true;
+	return false;
+}
+
+int gated_pass_file(struct ask *a)
+{
+	return is_open(a) ? 0 : gated_pass(a);
+}
+
+int gated_pass_found(struct ask *a, const struct manifest_file *f)
+{
+	return is_open(a) && f->kind == DIGEST_SHA256 ? gated_pass(a) : 0;
 }

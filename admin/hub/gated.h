@@ -14,5 +14,8 @@ MUST_USE int gated_pass(struct ask *a);
 MUST_USE int gated_passes(struct ask *a);
 /* The same of the file that the target names: what says what the repository is, everybody reads. */
 MUST_USE int gated_pass_file(struct ask *a);
+/* The same when it is found: a file of git-lfs is nobody's to read by such a name alone, since who
+ * may propose a change can give that name to any, whose ids lists tell. */
+MUST_USE int gated_pass_found(struct ask *a, const struct manifest_file *f);
 
 #endif

@@ -62,7 +62,7 @@ static bool is_there(struct db_txn *t, const char *repo, const char *uid,
 
 	if (uploads_find(t, repo, o->oid, &size) == 0)
 		return size == o->size;
-	return objects_has_file(t, uid, o->oid, o->size, NULL) == 1;
+	return objects_has_file(t, uid, o->oid, o->size) == 1;
 }
 
 static int find_uploads(struct db_txn *t, void *arg)

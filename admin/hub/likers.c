@@ -11,6 +11,7 @@
 #include "admin/registry/likes.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 
 /* ---- one more, one less ---- */
 
@@ -47,10 +48,7 @@ static int change(struct ask *a, db_fn fn, const char *name)
 	r = db_write(writing_db(a, &act), fn, &l);
 	if (r < 0)
 		return writing_note_failure(a, &act, r);
-	r = writing_done(a, &act);
-	if (r == 0)
-		writing_answer_done(a);
-	return r;
+	return writing_done_and_answered(a, &act);
 }
 
 int likers_add(struct ask *a)
@@ -147,18 +145,11 @@ static void found_fini(struct found *f)
 static int note_liked(void *arg, const struct liked *liked)
 {
 	struct found *f = arg;
-	size_t cap = f->cap ? 2 * f->cap : 16;
-	struct liked *list;
+	int r = grow_list(f->list, f->count, f->cap);
 
-	if (f->count == f->cap) {
-		list = reallocarray(f->list, cap, sizeof(*list));
-		if (!list)
-			return -ENOMEM;
-		f->list = list;
-		f->cap = cap;
-	}
-	f->list[f->count++] = *liked;
-	return 0;
+	if (r == 0)
+		f->list[f->count++] = *liked;
+	return r;
 }
 
 static int find(struct db_txn *t, void *arg)

@@ -11,6 +11,7 @@
 #include "admin/hub/people.h"
 #include "admin/hub/possessions.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 
 /* What is found of one, in a transaction. */
 struct profile {
@@ -36,18 +37,11 @@ static void profile_fini(struct profile *p)
 static int note_repo(void *arg, const struct registry_repo *repo)
 {
 	struct profile *p = arg;
-	size_t cap = p->cap ? 2 * p->cap : 16;
-	struct repo_id *repos;
+	int r = grow_list(p->repos, p->count, p->cap);
 
-	if (p->count == p->cap) {
-		repos = reallocarray(p->repos, cap, sizeof(*repos));
-		if (!repos)
-			return -ENOMEM;
-		p->repos = repos;
-		p->cap = cap;
-	}
-	p->repos[p->count++] = repo->id;
-	return 0;
+	if (r == 0)
+		p->repos[p->count++] = repo->id;
+	return r;
 }
 
 /* Of a user: an organization it is in. Of an organization: a member. */

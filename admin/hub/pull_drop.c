@@ -7,7 +7,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/authorship.h"
 #include "admin/hub/writing.h"
-#include "admin/registry/discussions.h"
+#include "admin/registry/handover.h"
 #include "admin/registry/refs.h"
 #include "daemon/base/err.h"
 
@@ -47,7 +47,9 @@ static int drop_in(struct db_txn *t, void *arg)
 	if (r == 0)
 		r = registry_ref(t, p->repo.uid, ref, p->commit);
 	buf_clear(&p->why);
-	return r < 0 ? r : ref_change(t, &change, &p->why);
+	if (r == 0)
+		r = ref_change(t, &change, &p->why);
+	return r < 0 ? r : handover_pull(t, p->repo.uid, &p->d);
 }
 
 static int refuse(struct dropping *p, const struct writing_act *act, int r)
@@ -73,10 +75,7 @@ static int drop(struct dropping *p)
 	act.commit = r < 0 ? NULL : p->commit;
 	if (r < 0)
 		return refuse(p, &act, r);
-	r = writing_done(p->ask, &act);
-	if (r == 0)
-		writing_answer_done(p->ask);
-	return r;
+	return writing_done_and_answered(p->ask, &act);
 }
 
 /* Who opened it may: its bytes are counted for them (objects.h). */

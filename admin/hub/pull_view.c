@@ -10,6 +10,7 @@
 #include "admin/registry/merging.h"
 #include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 
 #define FILES_MAX 1000               /* of a diff */
 #define FILE_BYTES (512 * 1024)      /* of a file that is compared line by line */
@@ -57,21 +58,6 @@ static int add_conflict(void *arg, const char *path, enum merge_obstacle what UN
 	return 0;
 }
 
-static int reserve(struct pull_view *v)
-{
-	size_t cap = v->cap ? 2 * v->cap : 16;
-	struct pull_file *files;
-
-	if (v->count < v->cap)
-		return 0;
-	files = reallocarray(v->files, cap, sizeof(*files));
-	if (!files)
-		return -ENOMEM;
-	v->files = files;
-	v->cap = cap;
-	return 0;
-}
-
 /* Of a file that was deleted for good commits show the pointer still, as in git. */
 static int look_up(const struct looking *l, const struct tree_side *s, struct manifest_file *ret)
 {
@@ -94,7 +80,7 @@ static int add_file(void *arg, const char *path, const struct tree_side *from,
 	v->cut = v->count == FILES_MAX;
 	if (v->cut)
 		return 1;
-	r = reserve(v);
+	r = grow_list(v->files, v->count, v->cap);
 	if (r == 0)
 		r = look_up(l, from, &f.old);
 	if (r == 0)

@@ -74,10 +74,7 @@ static int squash(struct ask *a, const struct registry_repo *repo, const char *r
 		return writing_refuse_as(a, &act, r, buf_str(&q.why));
 	if (r < 0)
 		return writing_note_failure(a, &act, r);
-	r = writing_done(a, &act);
-	if (r == 0)
-		writing_answer_done(a);
-	return r;
+	return writing_done_and_answered(a, &act);
 }
 
 int repo_squash(struct ask *a)

@@ -255,6 +255,8 @@ int resolve_file(struct ask *a)
 	struct found f = { 0 };
 	int r = want(a, gated_pass_file, &f);
 
+	if (r == 0)
+		r = gated_pass_found(a, f.file);
 	if (r != 0)
 		return r == ANSWERED ? 0 : r;
 	return answer_file(a, &f);

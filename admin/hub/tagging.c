@@ -11,6 +11,7 @@
 #include "admin/registry/promotion.h"
 #include "admin/registry/reflog.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 
 /* ---- promotions ---- */
 
@@ -236,18 +237,11 @@ static void moves_fini(struct moves *m)
 
 static int place(struct moves *m, uint64_t number)
 {
-	size_t cap = m->cap ? 2 * m->cap : 64;
+	int r = grow_list(m->list, m->count, m->cap);
 
-	if (m->count == m->cap) {
-		struct move *more = reallocarray(m->list, cap, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		m->list = more;
-		m->cap = cap;
-	}
-	m->list[m->count++] = (struct move){ number, m->text.len };
-	return 0;
+	if (r == 0)
+		m->list[m->count++] = (struct move){ number, m->text.len };
+	return r;
 }
 
 static int take_move(void *arg, const struct ref_event *e)

@@ -11,7 +11,9 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/pulls.h"
 #include "admin/health.h"
+#include "admin/hub/gated.h"
 #include "admin/registry/card.h"
+#include "admin/registry/committed.h"
 #include "admin/registry/intake.h"
 #include "admin/registry/ndjson.h"
 #include "admin/hub/writing.h"
@@ -200,6 +202,56 @@ static int add_named(struct upload *u, const struct ndjson_op *op)
 	return add_lfs(u, op->path, &f);
 }
 
+struct copy {
+	const struct commit_plan *plan;
+	const struct ndjson_op *op;
+	struct manifest_file file;
+};
+
+static int find_source(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct copy *c = arg;
+	const struct commit_plan *p = c->plan;
+	const char *base = p->parent[0] ? p->parent : p->branch;
+	const char *said = c->op->source_revision;
+	struct committed files = { .trees = NULL };
+	char id[COMMIT_HEX + 1];
+	struct git_commit commit;
+	int r = registry_find(t, p->uid, *said ? said : base, id);
+
+	if (r == 0)
+		r = registry_commit(t, p->uid, id, &room, &commit);
+	if (r == 0)
+		r = committed_open(&files, t, p->uid, &commit);
+	if (r == 0)
+		r = committed_find(&files, c->op->source, &c->file);
+	committed_fini(&files);
+	return r;
+}
+
+/* Of a file of this repository, as it was before the commit, or in another one: what it holds is
+ * not for who was not let in, under no name. */
+static int add_copy(struct upload *u, const struct ndjson_op *op)
+{
+	struct copy c = { .plan = &u->plan, .op = op };
+	struct ask *a = u->ask;
+	int r = gated_passes(a);
+
+	if (r == 0)
+		r = db_read(a->server->rights.db, find_source, &c);
+	if (r == ERR_NOREV) /* which the failure names */
+		snprintf(a->asked.target.rev, sizeof(a->asked.target.rev), "%s",
+			 op->source_revision);
+	if (r == -ENOENT)
+		return complain_as(ERR_NOENTRY, &u->why, "%s", op->source);
+	if (r < 0)
+		return r;
+	return c.file.kind == DIGEST_SHA256
+		       ? add_lfs(u, op->path, &c.file)
+		       : commit_plan_add(&u->plan, CHANGE_FILE, op->path, &c.file, &u->why);
+}
+
 static int take_op(void *arg, const struct ndjson_op *op)
 {
 	struct upload *u = arg;
@@ -217,8 +269,7 @@ static int take_op(void *arg, const struct ndjson_op *op)
 	case NDJSON_DELETED_FOLDER:
 		return commit_plan_add(&u->plan, CHANGE_DROP_DIR, op->path, NULL, &u->why);
 	default:
-		return complain(&u->why, "line %ju: this hub copies no files: send them",
-				(uintmax_t)op->line);
+		return add_copy(u, op);
 	}
 }
 

@@ -236,6 +236,15 @@ void writing_answer_done(const struct ask *a)
 	answer_json(a, 200, &json);
 }
 
+int writing_done_and_answered(struct ask *a, const struct writing_act *what)
+{
+	int r = writing_done(a, what);
+
+	if (r == 0)
+		writing_answer_done(a);
+	return r;
+}
+
 static void record_failure(struct ask *a, const struct writing_act *what, int status,
 			   const char *why)
 {

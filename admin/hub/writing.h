@@ -56,6 +56,8 @@ MUST_USE int writing_done(struct ask *a, const struct writing_act *what);
 MUST_USE int writing_forget_name(struct ask *a, const struct repo_id *name);
 /* Answers that it was made, where there is nothing to tell. */
 void writing_answer_done(const struct ask *a);
+/* Both. */
+MUST_USE int writing_done_and_answered(struct ask *a, const struct writing_act *what);
 /* Records that it was not made, because of r, which is returned; or of a refusal with that status
  * and message, which is the answer: 0. */
 int writing_note_failure(struct ask *a, const struct writing_act *what, int r);

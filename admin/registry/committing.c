@@ -14,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/base/why.h"
 
 #define TRIES_MAX 64 /* while the branch moves */
@@ -28,21 +29,6 @@ void commit_plan_fini(struct commit_plan *p)
 	buf_free(&p->message);
 }
 
-static int reserve(struct commit_plan *p)
-{
-	size_t cap = p->cap ? 2 * p->cap : 16;
-	struct change *changes;
-
-	if (p->count < p->cap)
-		return 0;
-	changes = reallocarray(p->changes, cap, sizeof(*changes));
-	if (!changes)
-		return -ENOMEM;
-	p->changes = changes;
-	p->cap = cap;
-	return 0;
-}
-
 int commit_plan_add(struct commit_plan *p, enum change_kind kind, const char *path,
 		    const struct manifest_file *file, struct buf *why)
 {
@@ -52,7 +38,7 @@ int commit_plan_add(struct commit_plan *p, enum change_kind kind, const char *pa
 	if (r == 0 && kind == CHANGE_FILE && !git_path_valid(path))
 		r = complain_as(ERR_HOSTILE, why, "The path '%s' cannot be in git.", path);
 	if (r == 0)
-		r = reserve(p);
+		r = grow_list(p->changes, p->count, p->cap);
 	if (r < 0)
 		return r;
 	if (file)
@@ -347,7 +333,7 @@ static int check_lfs(struct db_txn *t, const struct commit_plan *p, const struct
 		     const char *etag)
 {
 	uint64_t size;
-	int r = objects_has_file(t, p->uid, etag, f->size, NULL);
+	int r = objects_has_file(t, p->uid, etag, f->size);
 
 	if (r != 0)
 		return r < 0 ? r : 0;

@@ -87,7 +87,7 @@ int like_put(struct db_txn *t, const struct registry_repo *repo, const char *use
 	CLEANUP(buf_free) struct buf room = { 0 }, row = { 0 };
 	char key[REPO_KEY_MAX + 1], name[ACCOUNT_NAME_MAX + 1];
 	struct registry_repo now;
-	uint64_t count;
+	uint64_t count = 0;
 	int r = registry_now(t, repo->uid, &now);
 
 	user_key(user, name);

@@ -66,11 +66,26 @@ static int set_payer(struct db_txn *t, struct db_key key, const char *payer)
 	return payer ? db_put(t, DB_PAYERS, key, payer, strlen(payer)) : db_del(t, DB_PAYERS, key);
 }
 
+/* It is there, and who may write names it: the namespace of the repository holds it from now on. */
+static int take_over(struct db_txn *t, struct db_key key, const char *etag, uint64_t size)
+{
+	char uid[UID + 1], was[ACCOUNT_NAME_MAX + 1];
+	int r = get_payer(t, key, was);
+
+	if (r < 0 || !*was)
+		return r;
+	uid_of(key, uid);
+	r = owners_drop(t, uid, was, etag, size);
+	if (r == 0)
+		r = set_payer(t, key, NULL);
+	return r < 0 ? r : owners_add(t, uid, "", etag, size);
+}
+
 int objects_charge(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
 		   const char *payer)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
-	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], was[ACCOUNT_NAME_MAX + 1];
+	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1];
 	struct db_key key = key_of(uid, id, room);
 	uint64_t size;
 	int r = db_get(t, DB_OBJECTS, key, &row);
@@ -79,13 +94,7 @@ int objects_charge(struct db_txn *t, const char *uid, const uint8_t id[static GI
 		return r;
 	if (r < 0 || !is_file(key, row.data, row.len, etag, &size))
 		return set_payer(t, key, payer);
-	r = get_payer(t, key, was);
-	if (r < 0 || payer || !*was)
-		return r;
-	r = owners_drop(t, uid, was, etag, size);
-	if (r == 0)
-		r = set_payer(t, key, NULL);
-	return r < 0 ? r : owners_add(t, uid, "", etag, size);
+	return payer ? 0 : take_over(t, key, etag, size);
 }
 
 int objects_come(struct db_txn *t, struct db_key key, const struct buf *row)
@@ -166,24 +175,71 @@ int objects_leave(struct db_txn *t, const char *payer)
 	return r;
 }
 
+struct each_paid {
+	const char *payer;
+	objects_id_fn fn;
+	void *arg;
+};
+
+static int tell_paid(void *arg, struct db_key key, const char *val, size_t len)
+{
+	const struct each_paid *e = arg;
+	char hex[2 * GIT_ID + 1];
+	uint8_t id[GIT_ID];
+
+	if (key.len != KEY_LEN || len != strlen(e->payer) || memcmp(val, e->payer, len) != 0)
+		return 0;
+	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id);
+}
+
+int objects_each_paid(struct db_txn *t, const char *uid, const char *payer, objects_id_fn fn,
+		      void *arg)
+{
+	struct each_paid e = { payer, fn, arg };
+	struct db_key prefix = { uid, ID_AT };
+
+	return db_each(t, DB_PAYERS, prefix, (struct db_key){ 0 }, tell_paid, &e);
+}
+
+int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+		      const char *payer)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], was[ACCOUNT_NAME_MAX + 1];
+	struct db_key key = key_of(uid, id, room);
+	uint64_t size, count = 0;
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	if (r == 0)
+		r = get_payer(t, key, was);
+	if (r < 0 || !*was || !is_file(key, row.data, row.len, etag, &size))
+		return r == -ENOENT ? 0 : r;
+	r = holdings_drop(t, was, etag);
+	if (r == 0)
+		r = set_payer(t, key, payer);
+	if (r == 0)
+		r = holdings_count(t, payer, etag, &count);
+	return r < 0 ? r : holdings_set(t, payer, etag, size, count + 1);
+}
+
 /* ---- all of a repository ---- */
 
 /* All are found before anything is written. */
 struct file {
-	uint8_t id[GIT_ID];
+	char key[KEY_LEN];
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
 };
 
 static int list_file(void *arg, struct db_key key, const char *val, size_t len)
 {
-	char hex[2 * GIT_ID + 1];
 	struct file f;
 
 	if (!is_file(key, val, len, f.etag, &f.size))
 		return 0;
-	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
-	return hex_parse(hex, GIT_ID, f.id) < 0 ? 0 : buf_add(arg, &f, sizeof(f));
+	memcpy(f.key, key.data, KEY_LEN);
+	return buf_add(arg, &f, sizeof(f));
 }
 
 typedef int (*file_fn)(struct db_txn *t, const char *uid, const char *payer, const char *etag,
@@ -198,9 +254,9 @@ static int with_files(struct db_txn *t, const char *uid, bool all, file_fn fn)
 
 	for (size_t at = 0; r == 0 && at < files.len; at += sizeof(struct file)) {
 		const struct file *f = (const void *)(files.data + at);
-		char room[KEY_LEN + 1], payer[ACCOUNT_NAME_MAX + 1];
+		char payer[ACCOUNT_NAME_MAX + 1];
 
-		r = get_payer(t, key_of(uid, f->id, room), payer);
+		r = get_payer(t, (struct db_key){ f->key, KEY_LEN }, payer);
 		if (r == 0 && (all || !*payer))
 			r = fn(t, uid, payer, f->etag, f->size);
 	}
@@ -300,7 +356,7 @@ int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_fil
 }
 
 /* Of a file of git-lfs its pointer has one, which is the same wherever it is. */
-static int find_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
+int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	uint8_t sha256[32];
@@ -314,19 +370,26 @@ static int find_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 	return r < 0 ? r : digest_git_object("blob", buf_str(&text), text.len, ret);
 }
 
-int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
-		     char *ret_payer)
+int objects_has_id(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+		   char ret_payer[static ACCOUNT_NAME_MAX + 1])
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	char room[KEY_LEN + 1];
-	uint8_t id[GIT_ID];
-	int r = find_id(etag, size, id);
+	struct db_key key = key_of(uid, id, room);
+	int r = db_get(t, DB_OBJECTS, key, &row);
 
 	if (r == 0)
-		r = db_get(t, DB_OBJECTS, key_of(uid, id, room), &row);
-	if (r == 0 && ret_payer)
-		r = get_payer(t, key_of(uid, id, room), ret_payer);
+		r = get_payer(t, key, ret_payer);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);
+}
+
+int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size)
+{
+	char payer[ACCOUNT_NAME_MAX + 1];
+	uint8_t id[GIT_ID];
+	int r = objects_file_id(etag, size, id);
+
+	return r < 0 ? r : objects_has_id(t, uid, id, payer);
 }

@@ -40,6 +40,14 @@ MUST_USE int objects_disown(struct db_txn *t, const char *uid);
 /* What that namespace, in small letters, holds of the repositories of others stays, and is held by
  * nobody whom there is (HOLDINGS_NOBODY) until who may write there names it. */
 MUST_USE int objects_leave(struct db_txn *t, const char *payer);
+typedef int (*objects_id_fn)(void *arg, const uint8_t id[static GIT_ID]);
+/* Calls fn for each file of the repository that it holds, by id, until it returns non-zero, and
+ * returns that. fn may read. */
+MUST_USE int objects_each_paid(struct db_txn *t, const char *uid, const char *payer,
+			       objects_id_fn fn, void *arg);
+/* What another one holds of the repository is held by that namespace, whatever its limit. */
+MUST_USE int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+			       const char *payer);
 
 typedef int (*objects_fn)(void *arg, const uint8_t id[static GIT_ID], char kind);
 /* Calls fn for each of a repository, by id, until it returns non-zero, and returns that. */
@@ -52,9 +60,12 @@ typedef int (*objects_file_fn)(void *arg, const char *uid, const char *payer, co
  * be more; 0: there are none. fn may read. */
 MUST_USE int objects_scan(struct db_txn *t, struct buf *place, unsigned rows, objects_file_fn fn,
 			  void *arg);
-/* 1 if a commit of the repository has had a file of these bytes, else 0. ret_payer, which has room
- * for the name of an account, or is NULL: its payer, likewise. */
-MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size,
-			      char *ret_payer);
+/* By what id the objects of any repository have a file of these bytes. -EINVAL. */
+MUST_USE int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID]);
+/* 1 if a commit of the repository has had a file of that id, or of these bytes, else 0. ret_payer:
+ * its payer, likewise. */
+MUST_USE int objects_has_id(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
+			    char ret_payer[static ACCOUNT_NAME_MAX + 1]);
+MUST_USE int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size);
 
 #endif

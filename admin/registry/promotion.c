@@ -8,6 +8,7 @@
 
 #include "admin/registry/reflog.h"
 #include "daemon/base/err.h"
+#include "daemon/base/grow.h"
 #include "daemon/base/why.h"
 
 /* One on its way through its transaction. */
@@ -58,18 +59,11 @@ struct past {
 
 static int push(struct past *p, const char *commit)
 {
-	size_t cap = p->cap ? 2 * p->cap : 16;
+	int r = grow_list(p->commits, p->count, p->cap);
 
-	if (p->count == p->cap) {
-		char(*more)[COMMIT_HEX + 1] = reallocarray(p->commits, cap, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		p->commits = more;
-		p->cap = cap;
-	}
-	snprintf(p->commits[p->count++], COMMIT_HEX + 1, "%s", commit);
-	return 0;
+	if (r == 0)
+		snprintf(p->commits[p->count++], COMMIT_HEX + 1, "%s", commit);
+	return r;
 }
 
 static int take_event(void *arg, const struct ref_event *e)

@@ -18,7 +18,8 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 
-#define BATCH 64 /* blobs, or counts, of a transaction */
+#define BATCH 64  /* blobs, or counts, of a transaction */
+#define ROWS 4096 /* that one which writes looks at for counts, besides those of its last count */
 #define UNHELD "no repository has it, and no upload waits for its commit"
 
 /* ---- counts that are wrong ---- */
@@ -26,22 +27,28 @@
 struct mend {
 	char namespace[ACCOUNT_NAME_MAX + 1];
 	char etag[SWEEP_ETAG];
+	uint8_t id[GIT_ID]; /* of the objects that name it */
 	uint64_t size;
+	bool wrong;
 };
 
 struct mending {
 	struct sweep *s;
 	struct buf list; /* struct mend */
-	size_t from, to, mended;
+	size_t from, to;
+	/* What came of a transaction. */
+	size_t done; /* up to there */
+	size_t wrong, rows;
 };
 
 static int note_mend(void *arg, const char *namespace, const char *etag, uint64_t size)
 {
 	struct mending *m = arg;
 	struct mend one = { .size = size };
+	int r = *namespace ? objects_file_id(etag, size, one.id) : 0;
 
-	if (!*namespace)
-		return 0;
+	if (!*namespace || r < 0)
+		return r;
 	snprintf(one.namespace, sizeof(one.namespace), "%s", namespace);
 	snprintf(one.etag, sizeof(one.etag), "%s", etag);
 	return buf_add(&m->list, &one, sizeof(one));
@@ -51,14 +58,16 @@ struct counting {
 	struct db_txn *txn;
 	const struct mend *what;
 	uint64_t count;
+	size_t rows; /* that were looked at */
 };
 
 static int count_owner(void *arg, const char *uid, const struct owner *owner)
 {
 	struct counting *c = arg;
 	char payer[ACCOUNT_NAME_MAX + 1] = "";
-	int r = objects_has_file(c->txn, uid, c->what->etag, c->what->size, payer);
+	int r = objects_has_id(c->txn, uid, c->what->id, payer);
 
+	c->rows++;
 	c->count += r == 1 && !strcmp(holdings_payer(payer, owner->namespace), c->what->namespace);
 	return r < 0 ? r : 0;
 }
@@ -67,14 +76,15 @@ static int count_upload(void *arg, const struct upload_row *u)
 {
 	struct counting *c = arg;
 
+	c->rows++;
 	c->count += !strcmp(u->namespace, c->what->namespace) && !strcmp(u->etag, c->what->etag);
 	return 0;
 }
 
 /* Exactly, since nothing can change meanwhile. */
-static int mend_one(struct db_txn *t, const struct mend *what, size_t *mended)
+static int count_exactly(struct db_txn *t, struct mending *m, struct mend *what, uint64_t *ret)
 {
-	struct counting c = { t, what, 0 };
+	struct counting c = { .txn = t, .what = what };
 	uint64_t now = 0;
 	int r = holdings_count(t, what->namespace, what->etag, &now);
 
@@ -82,21 +92,65 @@ static int mend_one(struct db_txn *t, const struct mend *what, size_t *mended)
 		r = owners_each(t, count_owner, &c);
 	if (r == 0)
 		r = uploads_each(t, NULL, count_upload, &c);
-	if (r < 0 || c.count == now)
-		return r;
-	++*mended;
-	return holdings_set(t, what->namespace, what->etag, what->size, c.count);
+	what->wrong = r == 0 && c.count != now;
+	m->wrong += what->wrong;
+	m->rows += c.rows;
+	*ret = c.count;
+	return r;
 }
 
+static void begin_some(struct mending *m)
+{
+	m->done = m->from;
+	m->wrong = m->rows = 0;
+}
+
+/* Most are not wrong, but were changed while they were counted: nobody waits for those. */
+static int look_at_some(struct db_txn *t, void *arg)
+{
+	struct mending *m = arg;
+	struct mend *all = (void *)m->list.data;
+	uint64_t count;
+	int r = 0;
+
+	begin_some(m);
+	for (; r == 0 && m->done < m->to; m->done++)
+		r = count_exactly(t, m, &all[m->done], &count);
+	return r;
+}
+
+/* Those that seemed to be; others wait for so many rows at most, and those of one. */
 static int mend_some(struct db_txn *t, void *arg)
 {
 	struct mending *m = arg;
-	const struct mend *all = (const void *)m->list.data;
+	struct mend *all = (void *)m->list.data;
 	int r = 0;
 
-	m->mended = 0;
-	for (size_t i = m->from; r == 0 && i < m->to; i++)
-		r = mend_one(t, &all[i], &m->mended);
+	begin_some(m);
+	for (; r == 0 && m->done < m->to && m->rows < ROWS; m->done++) {
+		struct mend what = all[m->done];
+		uint64_t count = 0;
+
+		if (what.wrong)
+			r = count_exactly(t, m, &what, &count);
+		if (r == 0 && what.wrong)
+			r = holdings_set(t, what.namespace, what.etag, what.size, count);
+	}
+	return r;
+}
+
+static int mend_batch(struct mending *m)
+{
+	struct sweep *s = m->s;
+	int r = db_read(s->db, look_at_some, m);
+	bool wrong = m->wrong > 0;
+
+	for (; r == 0 && wrong && m->from < m->to; m->from = m->done) {
+		r = db_write(s->db, mend_some, m);
+		s->counts.mended += r == 0 ? m->wrong : 0;
+		if (r == 0)
+			r = s->rest(s->arg, &s->counts);
+	}
 	return r;
 }
 
@@ -108,8 +162,7 @@ static int mend_all(struct mending *m)
 
 	for (m->from = 0; r == 0 && m->from < count && !s->dry; m->from = m->to) {
 		m->to = count - m->from < BATCH ? count : m->from + BATCH;
-		r = db_write(s->db, mend_some, m);
-		s->counts.mended += r == 0 ? m->mended : 0;
+		r = mend_batch(m);
 		if (r == 0)
 			r = s->rest(s->arg, &s->counts);
 	}

@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/model/extents.h"
 
-#include <errno.h>
 #include <stdlib.h>
+
+#include "daemon/base/grow.h"
 
 int extents_add(struct extents *e, uint64_t start, uint64_t end)
 {
-	struct extent *grown;
+	int r = start < end ? grow_list(e->at, e->count, e->cap) : 0;
 
-	if (start >= end)
-		return 0;
-	if (e->count == e->cap) {
-		size_t cap = e->cap ? e->cap * 2 : 64;
-
-		grown = reallocarray(e->at, cap, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		e->at = grown;
-		e->cap = cap;
-	}
-	e->at[e->count++] = (struct extent){ start, end };
-	return 0;
+	if (r == 0 && start < end)
+		e->at[e->count++] = (struct extent){ start, end };
+	return r;
 }
 
 static int by_start(const void *a, const void *b)

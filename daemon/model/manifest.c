@@ -8,6 +8,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
+#include "daemon/base/text.h"
 
 void manifest_free(struct manifest *m)
 {
@@ -83,13 +84,6 @@ unsigned manifest_depth(const struct manifest *m, uint32_t node)
 
 /* --- looking up */
 
-static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	int diff = memcmp(a, b, a_len < b_len ? a_len : b_len);
-
-	return diff ? diff : (a_len > b_len) - (a_len < b_len);
-}
-
 uint32_t manifest_child(const struct manifest *m, uint32_t node, const char *name, size_t len)
 {
 	uint32_t count, low = 0;
@@ -99,7 +93,7 @@ uint32_t manifest_child(const struct manifest *m, uint32_t node, const char *nam
 		uint32_t middle = low + (count - low) / 2;
 		uint32_t child = m->by_name[first + middle];
 		const char *there = m->names + m->nodes[child].name;
-		int diff = compare_bytes(name, len, there, strlen(there));
+		int diff = text_order(name, len, there, strlen(there));
 
 		if (diff == 0)
 			return child;
@@ -293,7 +287,7 @@ int manifest_natural_n(const char *a, size_t a_len, const char *b, size_t b_len)
 	}
 	if (x.at < x.end || y.at < y.end)
 		return x.at < x.end ? 1 : -1;
-	return compare_bytes(a, a_len, b, b_len); /* "01" and "1" are equal numbers */
+	return text_order(a, a_len, b, b_len); /* "01" and "1" are equal numbers */
 }
 
 int manifest_natural(const char *a, const char *b)

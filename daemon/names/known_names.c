@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/text.h"
 #include "daemon/names/known_priv.h"
 
 const struct repo_id *repo_id_of(const struct repo *r)
@@ -38,11 +39,7 @@ bool repo_is_buried(const struct repo *r)
 
 void known_fold(const char *key, char ret[static REPO_KEY_MAX + 1])
 {
-	size_t i = 0;
-
-	for (; key[i]; i++)
-		ret[i] = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] - 'A' + 'a') : key[i];
-	ret[i] = '\0';
+	text_copy_small(key, ret);
 }
 
 static int put_repo_locked(struct known *k, struct repo *r)
