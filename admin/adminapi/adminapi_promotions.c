@@ -11,8 +11,7 @@
 
 /* --- shapes */
 
-#define ACCOUNT \
-	"(?!.*(--|\\.\\.|\\.git(:|$)))[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+#define ACCOUNT "(?!.*(--|\\.\\.|\\.git(:|$)))[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 #define RULE(tag_, tags_) \
 	{ .name = "what", \
 	  .kind = API_TEXT, \
@@ -57,9 +56,8 @@ static const struct api_field promotion_fields[] = {
 };
 const struct api_shape api_promotion_shape = { "PromotionRule", promotion_fields };
 
-static const struct api_field promotion_new_fields[] = {
-	RULE(API_TAG_PATTERN, API_TAGS_PATTERN), { 0 }
-};
+static const struct api_field promotion_new_fields[] = { RULE(API_TAG_PATTERN, API_TAGS_PATTERN),
+							 { 0 } };
 const struct api_shape api_promotion_new_shape = { "NewPromotionRule", promotion_new_fields };
 
 static void write_rule(struct jwrite *w, const char *what, const struct promotion_rule *r)

@@ -55,8 +55,7 @@ const struct api_shape api_lock_shape = { "Lock", lock_fields };
 #define TAGS(pattern_) \
 	{ \
 		.name = "tags", .kind = API_TEXT, .needed = true, .min = 1, .max = TAG_GLOB_MAX, \
-		.pattern = pattern_, \
-		.doc = "A name of tags: '*' is any letters, '?' is one." \
+		.pattern = pattern_, .doc = "A name of tags: '*' is any letters, '?' is one." \
 	}
 
 static const struct api_field lock_rule_fields[] = {

@@ -97,7 +97,8 @@ static int find_opened(struct db_txn *t, struct commit_plan *p, const char *base
 		       const uint8_t tree[static GIT_ID], char ret[static COMMIT_HEX + 1])
 {
 	struct pull_commit *c = p->beside_arg;
-	const struct repeated_pull wanted = { c->user, buf_str(&p->message), p->branch, base, tree };
+	const struct repeated_pull wanted = { c->user, buf_str(&p->message), p->branch, base,
+					      tree };
 
 	return repeated_find_pull(t, p->uid, &wanted, &c->num, ret);
 }

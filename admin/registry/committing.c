@@ -244,8 +244,8 @@ static int look_for_repeated(struct db_txn *t, struct making *m)
 	struct commit_plan *p = m->plan;
 	int r = p->again && !p->revives ? p->again(t, p, m->base, m->tree, m->like) : -ENOENT;
 
-	m->again = r == 0 || (!memcmp(m->like_commit.tree, m->tree, GIT_ID) &&
-			      may_be_repeated(m) && !p->revives);
+	m->again = r == 0 || (!memcmp(m->like_commit.tree, m->tree, GIT_ID) && may_be_repeated(m) &&
+			      !p->revives);
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -24,8 +24,7 @@ struct commit_plan;
 typedef int (*commit_beside_fn)(struct db_txn *t, struct commit_plan *p, const char *base,
 				const char *commit);
 typedef int (*commit_again_fn)(struct db_txn *t, struct commit_plan *p, const char *base,
-			       const uint8_t tree[static GIT_ID],
-			       char ret[static COMMIT_HEX + 1]);
+			       const uint8_t tree[static GIT_ID], char ret[static COMMIT_HEX + 1]);
 
 /* What is to be done; zeroed but for what is known. */
 struct commit_plan {
@@ -83,7 +82,8 @@ MUST_USE int commit_check_lfs(struct db *db, const struct commit_plan *p, size_t
 			      struct buf *why);
 /* Makes the commit; it is durable when this returns 0. If the branch has just got the same one, and
  * no other one since unless the parent is said, it is that one again: clients repeat a commit whose
- * answer they did not get. ERR_NOREV: there is no such branch; -ESTALE: it names another commit than the parent, or never stops moving;
+ * answer they did not get. ERR_NOREV: there is no such branch; -ESTALE: it names another commit
+ * than the parent, or never stops moving;
  * ERR_NOENTRY: there is nothing to take away by a name, which `why` gets; -ENODATA: a file of
  * git-lfs, whose path it gets, was not brought for this repository; ERR_BUSY: another file's bytes
  * are gone: they may be sent again; ERR_QUOTA: holdings.h; ERR_HOSTILE: `why` says what cannot
