@@ -10,8 +10,8 @@
 /* True if somebody of that name made it just now, with that message. */
 bool repeated_alike(const struct git_commit *c, const char *name, const char *message);
 /* The commit that was made of `parent`, on the way back from `head`: its id, and itself, whose
- * texts lie in `room`. -ENOENT: there is none so near and so new that it could be sent again; ERR_CORRUPT
- * if one on the way is gone. */
+ * texts lie in `room`. -ENOENT: there is none so near and so new that it could be sent again;
+ * ERR_CORRUPT if one on the way is gone. */
 MUST_USE int repeated_find(struct db_txn *t, const char *uid, const char *head, const char *parent,
 			   struct buf *room, struct git_commit *ret,
 			   char ret_id[static COMMIT_HEX + 1]);
