@@ -38,6 +38,11 @@ def test_likes_are_counted_once_and_told_of_what_one_sees(p):
     both = [{"name": OPEN, "type": "model"}, {"name": SECRET, "type": "model"}]
     for who, count in ("reader", 2), ("writer", 2), ("stranger", 1), ("anonymous", 1):
         assert ask(p, who, "/api/users/reader/overview")[1]["numLikes"] == count, who
+    for who, of in ("reader", both), ("anonymous", both[:1]):  # pages are as full as what one sees is
+        pages, count = p.h.pages("/api/users/reader/likes?limit=1", p.tokens.get(who))
+        assert (sorted((like["repo"] for like in pages), key=str), count) == (of, len(of)), who
+    pages, count = p.h.pages(f"/api/models/{OPEN}/likers?limit=1")
+    assert ([u["user"] for u in pages], count) == (["reader", "stranger"], 2)
     assert sorted(likes("reader"), key=str) == both and likes("stranger") == likes("anonymous") == both[:1]
     assert ask(p, "reader", f"/api/models/{OPEN}/like", "DELETE")[0] == 200 and likes("stranger") == []
     assert ask(p, "reader", f"/api/models/{OPEN}/like", "DELETE")[0] == 200

@@ -233,6 +233,30 @@ def test_a_diff_of_very_many_small_files_has_an_end(ours):
     assert show(ours, few, diff=True)["diffTruncated"] is False
 
 
+def test_files_that_conflict_are_named_up_to_a_thousand_and_compared_files_too(ours):
+    def files(n, data):
+        return [lfs(f"{k:04}.bin", data) for k in range(n)]
+    ours.send(b"one"), ours.send(b"two")
+    many, _ = pull(ours, *files(1001, b"one"))
+    few, _ = pull(ours, *files(1000, b"one"))  # twin
+    assert show(ours, many)["filesWithConflicts"] == [] and show(ours, many)["filesWithConflictsTruncated"] is False
+    start = ours.head()
+    ours.done(*files(1001, b"two"))
+    for num, cut in (many, True), (few, False):
+        for _ in range(2):  # the second time as it is remembered
+            told = show(ours, num)
+            assert told["filesWithConflicts"] == [f"{k:04}.bin" for k in range(1000)] and told["filesWithConflictsTruncated"] is cut
+
+    def compare(what):
+        return ours.hubd.ask(f"{ours.api}/compare/{what}?raw=true", token=ours.token).body.decode().splitlines()
+    lines = compare(f"{start}..main")
+    assert len(lines) == 1001 and lines[-1] == "# The list ends here: more than 1000 files differ" and lines[-2].endswith("0999.bin")
+    ours.done(drop("1000.bin"))
+    assert len(compare(f"{start}..main")) == 1000 and not compare(f"{start}..main")[-1].startswith("#")
+    told = show(ours, many)  # which main moved
+    assert len(told["filesWithConflicts"]) == 1000 and told["filesWithConflictsTruncated"] is False
+
+
 def test_many_merge_and_talk_at_once_and_nothing_is_lost(ours):
     for n in range(12):
         pull(ours, put(f"f{n}", b"x"))

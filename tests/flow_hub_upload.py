@@ -94,6 +94,7 @@ def test_a_client_sends_a_large_file_and_it_is_verified(uploads, tmp_path):
     # It is not sent twice.
     actions, errors, _ = lfs.post_lfs_batch_info([operation.upload_info], h.admin_token, "model", "admin/m", endpoint=h.url)
     assert not errors and "actions" not in actions[0]
+    assert Repo(h, "admin/m", h.admin_token, make=False).commit(lfs_line("w.bin", data)).status == 200
     got = h.ask(link(h, data, "download"))
     assert got.status == 200 and got.body == data
     # The trail says who has brought it.
@@ -326,6 +327,8 @@ def test_a_link_for_a_repository_that_went_brings_nothing(uploads):
 def test_who_takes_an_object_by_its_link_is_in_the_trail(uploads):
     h, data = uploads(), noise(100000)
     assert put(h, data).status == 200
+    assert batch(h, (sha256(data), len(data)), operation="download").json["objects"][0]["error"]["code"] == 404  # in no commit yet
+    assert Repo(h, "admin/m", h.admin_token, make=False).commit(lfs_line("w.bin", data)).status == 200
     path = link(h, data, "download")
     assert h.ask(path, "HEAD").headers["content-length"] == "100000"
     assert h.ask(path).body == data
@@ -355,7 +358,7 @@ def test_a_link_outlives_no_right(uploads):
     assert h.ask("/api/admin/v1/users", "POST", '{"name": "ann"}', h.admin_token).status == 201
     made = h.ask("/api/admin/v1/tokens", "POST", '{"user": "ann", "name": "laptop", "role": "write"}', h.admin_token)
     repo = Repo(h, "ann/m", made.json["token"], visibility="private")
-    assert repo.send(data)
+    assert repo.send(data) and repo.done(lfs_line("w.bin", data))
 
     def hrefs():
         found = []

@@ -79,9 +79,60 @@ def test_no_route_moves_or_deletes_what_is_locked_and_any_other_tag_goes(ours):
 
 def test_a_branch_that_has_the_name_takes_no_commit(ours):
     assert ask(ours, "/branch/v1", "POST").status == 200 and ours.done(put("x", b"x"), branch="v1")
-    fine(ours.hubd, "tag lock acme/m v1")
+    fine(ours.hubd, "tag lock-rule set acme v1")
     assert locked(ours.commit(put("x", b"y"), branch="v1"), "branch")
     assert ask(ours, "/branch/v1", "DELETE").status == 200 and ours.read("w.txt", "v1") == b"1"
+
+
+def test_a_repository_brings_no_tag_to_where_it_is_promoted(ours):
+    h = ours.hubd
+    evil = Repo(h, "bob/evil", h.tokens["bob"])
+    assert evil.done(put("w.txt", b"bad")) and tag(evil, "prod", who="bob").status == 200
+
+    def move(name):
+        return h.ask("/api/repos/move", "POST", json.dumps({"fromRepo": "bob/evil", "toRepo": name, "type": "model"}), h.tokens["bob"])
+
+    def copy(name):
+        return ask(evil, "/duplicate", "POST", "bob", repository=name).status
+
+    fine(h, "promotion set acme release --to=prod --from=v*")
+    assert locked(move("acme/evil"), '"prod"', "promoted") and copy("acme/copy") == 200 and copy("bob/copy") == 200
+    assert not tags(Repo(h, "acme/copy", None, make=False)) and tags(Repo(h, "bob/copy", None, make=False)).keys() == {"prod"}
+    notes = {r["repo"]: r["note"] for r in data(h, "audit query --kind=change") if r.get("act") == "repo.duplicate"}
+    assert notes == {"models/acme/copy": "of bob/evil, without what is promoted: prod", "models/bob/copy": "of bob/evil"}
+    assert untag(evil, "prod", "bob").status == 200 and move("acme/evil").status == 200
+
+
+def test_what_holds_a_tag_is_told_and_taken_back_one_by_one(ours):
+    h = ours.hubd
+    assert ask(ours, "/branch/v3", "POST").status == 200
+    assert "delete the branch" in refused(h, "tag lock acme/m v3")
+    fine(h, "tag lock-rule set acme v*")
+    fine(h, "tag lock acme/m v1 --reason=sold")
+    rows = {t["name"]: (t["lock"], t["beneath"], t["rule"], t["hidden"]) for t in data(h, "tag status acme/m")}
+    assert rows == {"v1": ("tag", "rule", "v*", False), "v2": ("rule", "none", "v*", False), "v3": ("rule", "none", "v*", True)}
+    assert "blanks" in refused(h, "tag unlock acme/m v1", "--reason= ")
+    for holds in "yes", "no":
+        assert re.search(rf"locked +{holds}\n", fine(h, "tag unlock acme/m v1", "--reason=a wrong file"))
+    assert untag(ours, "v1").status == 200
+
+
+def test_a_repository_is_found_by_the_name_it_had_for_all_of_this(ours):
+    h = ours.hubd
+    move = json.dumps({"fromRepo": "acme/m", "toRepo": "acme/n", "type": "model"})
+    assert h.ask("/api/repos/move", "POST", move, h.tokens["ann"]).status == 200
+    fine(h, "promotion set models/acme/m release --to=prod --require=scan")
+    fine(h, "tag lock-rule set models/acme/m w*")
+    assert [r["what"] for r in data(h, "promotion list models/acme/m") + data(h, "tag lock-rule list")] == ["models/acme/n"] * 2
+    assert "scan" in refused(h, "tag promote acme/m v1 --to=prod")  # and not that the name is another one
+    fine(h, "check set acme/m v1 scan passed")
+    assert data(h, "tag promote acme/m v1 --to=prod")["commit"] == ours.ids[0]
+    fine(h, "tag lock acme/m v2")
+    assert {t["name"] for t in data(h, "tag status acme/m") if t["locked"]} == {"prod", "v2"}
+    assert data(h, "tag log acme/m prod")["moves"][0]["act"] == "tag.promote"
+    eve = environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["bob"])
+    assert "does not let bob" in refused(h, "tag promote acme/m v2 --to=prod", env=eve)
+    assert "no repository" in refused(h, "tag status acme/none")  # twin
 
 
 def test_to_unlock_is_an_administrators_act_with_a_reason_that_is_kept(ours):

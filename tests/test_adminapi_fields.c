@@ -60,6 +60,8 @@ static void what_it_does_not_is_refused_and_the_place_is_named(void **state)
 	check("{\"name\":null}", "name", "must be a text");
 	check("{\"name\":5}", "name", "must be a text");
 	check("{\"name\":\"\"}", "name", "is empty");
+	check("{\"name\":\"  \"}", "name", "nothing but blanks");
+	check("{\"name\":\" a \"}", NULL, NULL);
 	check("{\"name\":\"abcde\"}", "name", "longer than 4");
 	check("{\"name\":\"a\\nb\"}", "name", "control character");
 	check("{\"name\":\"a\",\"x\":1}", "x", "not known here; there is \"name\", \"role\"");
@@ -116,7 +118,8 @@ static void others_are_told_the_same(void **state)
 	assert_string_equal(buf_str(&got),
 			    "{\"type\":\"object\",\"properties\":{\"what\":{\"type\":\"string\","
 			    "\"minLength\":1,\"maxLength\":8,"
-			    "\"pattern\":\"^[^\\\\u0000-\\\\u001f\\\\u007f]*$\"}},"
+			    "\"pattern\":\"^[^\\\\u0000-\\\\u001f\\\\u007f]*"
+			    "[^\\\\u0000-\\\\u0020\\\\u007f][^\\\\u0000-\\\\u001f\\\\u007f]*$\"}},"
 			    "\"required\":[\"what\"],\"additionalProperties\":false}");
 	buf_clear(&got);
 	w.more = false;

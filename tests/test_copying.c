@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/err.h"
@@ -18,7 +19,7 @@
 #define PROPOSED "c#proposed"
 
 struct copied {
-	char commit[COMMIT_HEX + 1];
+	struct copying copying;
 	struct buf why;
 };
 
@@ -30,16 +31,29 @@ static int copy_in(struct db_txn *t, void *arg)
 
 	if (r == 0)
 		r = registry_add(t, &repo);
-	return r < 0 ? r : copying_history(t, TAGGED_UID, COPY_UID, "bob", c->commit, &c->why);
+	return r < 0 ? r : copying_history(t, &c->copying, &c->why);
+}
+
+/* ret_left: the tags that stayed behind. */
+static int copy_but(struct hub_db *h, char ret[static COMMIT_HEX + 1], char ret_left[static 32])
+{
+	struct copied c = { .copying = { TAGGED_UID, COPY_UID, "bob", .commit = "" } };
+	int r = db_write(h->db, copy_in, &c);
+
+	memcpy(ret, c.copying.commit, sizeof(c.copying.commit));
+	snprintf(ret_left, 32, "%s", buf_str(&c.copying.left));
+	assert_int_equal(r == ERR_TAG_LOCKED, c.why.len > 0);
+	copying_fini(&c.copying);
+	buf_free(&c.why);
+	return r;
 }
 
 static int copy(struct hub_db *h, char ret[static COMMIT_HEX + 1])
 {
-	struct copied c = { .commit = "" };
-	int r = db_write(h->db, copy_in, &c);
+	char left[32];
+	int r = copy_but(h, ret, left);
 
-	memcpy(ret, c.commit, sizeof(c.commit));
-	buf_free(&c.why);
+	assert_string_equal(left, "");
 	return r;
 }
 
@@ -100,6 +114,45 @@ static void what_has_no_main_branch_is_not_copied(void **state)
 	assert_false(history_has(h, COPY_UID, PLAIN));
 }
 
+static int guard(struct db_txn *t, void *arg)
+{
+	struct promotion_rule rule = { .name = "release", .to = "prod", .from = "v*" };
+	struct tag_scope s = tag_scope_of_namespace(arg);
+
+	return promotion_rule_put(t, &s, &rule);
+}
+
+/* The copy comes to bob's namespace: what rules say of it counts. */
+static void what_is_promoted_there_stays_behind_with_what_it_alone_reaches(void **state)
+{
+	char one[COMMIT_HEX + 1], two[COMMIT_HEX + 1], three[COMMIT_HEX + 1], at[COMMIT_HEX + 1];
+	char guarded[] = "bob", left[32];
+	struct hub_db *h = *state;
+
+	grow(h, one, two, three);
+	assert_int_equal(tagged_repo_move(h, "refs/tags/prod", three), 0);
+	assert_int_equal(db_write(h->db, guard, guarded), 0);
+	assert_int_equal(copy_but(h, at, left), 0);
+	assert_string_equal(left, "prod");
+	assert_at(h, "refs/tags/prod", "");
+	assert_at(h, "refs/tags/v1", one);
+	assert_false(history_has(h, COPY_UID, PROPOSED));
+}
+
+static void where_no_rule_leads_to_it_a_tag_comes_along(void **state)
+{
+	char one[COMMIT_HEX + 1], two[COMMIT_HEX + 1], three[COMMIT_HEX + 1], at[COMMIT_HEX + 1];
+	char elsewhere[] = "acme";
+	struct hub_db *h = *state;
+
+	grow(h, one, two, three);
+	assert_int_equal(tagged_repo_move(h, "refs/tags/prod", three), 0);
+	assert_int_equal(db_write(h->db, guard, elsewhere), 0);
+	assert_int_equal(copy(h, at), 0);
+	assert_at(h, "refs/tags/prod", three);
+	assert_true(history_has(h, COPY_UID, PROPOSED));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, history_setup, tagged_repo_teardown)
 
 int main(void)
@@ -108,6 +161,8 @@ int main(void)
 		TEST(a_copy_has_what_branches_and_tags_reach_and_no_pull_request),
 		TEST(what_a_branch_reaches_as_well_is_copied),
 		TEST(what_has_no_main_branch_is_not_copied),
+		TEST(what_is_promoted_there_stays_behind_with_what_it_alone_reaches),
+		TEST(where_no_rule_leads_to_it_a_tag_comes_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,12 +52,12 @@ struct asked {
 	struct buf why;
 };
 
-static bool is_it(void *arg, const struct manifest_file *f)
+static bool is_it(void *arg, const uint8_t id[static GIT_ID])
 {
 	const struct asked *q = arg;
-	char etag[DIGEST_HEX_MAX + 1];
+	char etag[COMMIT_HEX + 1];
 
-	manifest_etag(f, etag);
+	hex_print(id, GIT_ID, etag);
 	return strcmp(etag, q->etag) == 0;
 }
 

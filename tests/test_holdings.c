@@ -152,6 +152,27 @@ static void a_sum_that_is_damaged_is_made_again_and_keeps_nobody(void **state)
 	check_use(h, "org", 100, 1);
 }
 
+static void a_count_that_is_damaged_is_none_and_keeps_nobody(void **state)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct hub_db *h = *state;
+
+	assert_int_equal(ask(h, LIMIT, "org", NULL, 200), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask(h, ADD, "org", A, 100), 0);
+		assert_int_equal(ask(h, ADD, "org", B, 7), 0);
+		assert_int_equal(ask(h, ADD, "other", A, 100), 0);
+		hub_db_damage(h, DB_HOLDINGS, holdings_key(&room, A, "org"));
+		assert_int_equal(ask(h, i ? SET : DROP, "org", A, 2), 0);
+		check_use(h, "org", i ? 7 + 5 : 7, 1 + (unsigned)i);
+		check_use(h, "other", 100, 1); /* twin */
+	}
+	assert_int_equal(ask(h, CHECK, "org", NULL, 200), ERR_QUOTA); /* the limit is as it was */
+	hub_db_damage(h, DB_HOLDINGS, holdings_key(&room, B, "org"));
+	assert_int_equal(ask(h, ADD, "org", B, 7), 0);
+	check_use(h, "org", 12, 2);
+}
+
 static void the_refusal_names_what_is_used_and_what_may_be(void **state)
 {
 	const struct holdings_use use = { .bytes = UINT64_C(3) << 29, .limit = 1 << 30 };
@@ -176,6 +197,7 @@ int main(void)
 		TEST(who_has_a_limit_gets_no_more_and_keeps_what_he_has),
 		TEST(what_is_counted_anew_is_as_if_it_had_always_been_so),
 		TEST(a_sum_that_is_damaged_is_made_again_and_keeps_nobody),
+		TEST(a_count_that_is_damaged_is_none_and_keeps_nobody),
 		TEST(the_refusal_names_what_is_used_and_what_may_be),
 	};
 

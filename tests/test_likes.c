@@ -19,6 +19,7 @@ struct act {
 	const char *uid, *user;
 	uint64_t count;
 	struct buf said;
+	const char *after;
 };
 
 static int put(struct db_txn *t, void *arg)
@@ -27,7 +28,7 @@ static int put(struct db_txn *t, void *arg)
 	struct registry_repo repo = { .id = { .type = REPO_MODEL } };
 
 	strcpy(repo.uid, a->uid);
-	strcpy(repo.id.name, "ns/a");
+	strcpy(repo.id.name, strcmp(a->uid, UID_B) ? "ns/a" : "ns/b");
 	return like_put(t, &repo, a->user, 5);
 }
 
@@ -68,19 +69,25 @@ static int look(struct db_txn *t, void *arg)
 	int r = a->uid ? likes_count(t, a->uid, &a->count) : 0;
 
 	if (r == 0 && a->uid)
-		r = likes_each(t, a->uid, tell_liker, &a->said);
-	return r == 0 && a->user ? likes_of(t, a->user, tell_liked, &a->said) : r;
+		r = likes_each(t, a->uid, a->after, tell_liker, &a->said);
+	return r == 0 && a->user ? likes_of(t, a->user, a->after, tell_liked, &a->said) : r;
 }
 
-static void check(struct hub_db *h, const char *uid, const char *user, uint64_t count,
-		  const char *want)
+static void check_after(struct hub_db *h, const char *uid, const char *user, const char *after,
+			uint64_t count, const char *want)
 {
-	struct act a = { .uid = uid, .user = user };
+	struct act a = { .uid = uid, .user = user, .after = after };
 
 	assert_int_equal(db_read(h->db, look, &a), 0);
 	assert_int_equal(a.count, count);
 	assert_string_equal(buf_str(&a.said), want);
 	buf_free(&a.said);
+}
+
+static void check(struct hub_db *h, const char *uid, const char *user, uint64_t count,
+		  const char *want)
+{
+	check_after(h, uid, user, "", count, want);
 }
 
 static int make(struct db_txn *t, void *arg UNUSED)
@@ -120,7 +127,21 @@ static void each_counts_once_from_either_side(void **state)
 	run(h, put, UID_B, "ann");
 	check(h, UID_A, NULL, 2, "ann bob ");
 	check(h, UID_B, NULL, 1, "ann ");
-	check(h, NULL, "ANN", 0, "a:ns/a:5 b:ns/a:5 ");
+	check(h, NULL, "ANN", 0, "a:ns/a:5 b:ns/b:5 ");
+}
+
+static void a_page_goes_on_behind_the_one_before(void **state)
+{
+	struct hub_db *h = *state;
+
+	run(h, put, UID_A, "ann");
+	run(h, put, UID_A, "bob");
+	run(h, put, UID_B, "ann");
+	check_after(h, UID_A, NULL, "Ann", 2, "bob ");
+	check_after(h, UID_A, NULL, "b", 2, "bob "); /* who went meanwhile is no obstacle */
+	check_after(h, UID_A, NULL, "bob", 2, "");
+	check_after(h, NULL, "ann", UID_A, 0, "b:ns/b:5 ");
+	check_after(h, NULL, "ann", UID_B, 0, "");
 }
 
 static void what_is_taken_back_is_gone_on_both_sides(void **state)
@@ -210,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORY(each_counts_once_from_either_side),
 		STORY(what_is_gone_cannot_be_liked),
+		STORY(a_page_goes_on_behind_the_one_before),
 		STORY(what_is_taken_back_is_gone_on_both_sides),
 		STORY(a_repository_or_a_user_goes_with_all),
 		STORY(a_count_that_is_damaged_is_made_again_from_likes),

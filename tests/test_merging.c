@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,6 +118,37 @@ static void who_has_seen_one_conflict_may_end_it(void **state)
 	asked_fini(&a);
 }
 
+static int merge_without_plan(struct db_txn *t, void *arg)
+{
+	struct asked *a = arg;
+
+	return merge_plan(t, &a->of, NULL, add_conflict, a);
+}
+
+static void no_more_files_are_looked_at_than_may_be(void **state)
+{
+	static const struct {
+		size_t max;
+		int want;
+		const char *conflicts;
+	} cases[] = { { 0, 0, "a b c " }, { 3, 0, "a b c " }, { 2, -E2BIG, "a b " } };
+	struct hub_db *h = *state;
+	struct asked a = part(h, "a=1 b=1 c=1", "a=2 b=2 c=2", "a=3 b=3 c=3");
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		buf_clear(&a.conflicts);
+		a.of.files_max = cases[i].max;
+		assert_int_equal(db_read(h->db, merge_without_plan, &a), cases[i].want);
+		assert_string_equal(buf_str(&a.conflicts), cases[i].conflicts);
+	}
+	/* The twin: against a line that stayed where it was nothing need be looked at. */
+	memcpy(a.of.ours, a.of.base, sizeof(a.of.ours));
+	buf_clear(&a.conflicts);
+	assert_int_equal(db_read(h->db, merge_without_plan, &a), 0);
+	assert_int_equal(a.conflicts.len, 0);
+	asked_fini(&a);
+}
+
 static void lines_whose_base_is_gone_have_in_common_what_is_alike(void **state)
 {
 	struct hub_db *h = *state;
@@ -202,6 +234,7 @@ int main(void)
 		STORY(a_file_that_both_changed_is_a_conflict_unless_they_agree),
 		STORY(a_directory_where_the_other_has_a_file_is_a_conflict),
 		STORY(who_has_seen_one_conflict_may_end_it),
+		STORY(no_more_files_are_looked_at_than_may_be),
 		STORY(lines_whose_base_is_gone_have_in_common_what_is_alike),
 		STORY(a_line_that_is_not_there_cannot_be_merged),
 		STORY(a_base_that_is_damaged_is_not_one_that_is_gone),

@@ -300,6 +300,59 @@ static void the_digest_stays_behind_only_so_far(void **state)
 	assert_ptr_equal(w->pulls.hash_first, w->pull);
 }
 
+/* So many bytes of both together, or their pages would have to come from the disk again. */
+static void of_two_blobs_each_stays_behind_half_as_far(void **state)
+{
+	struct source_blob other = ((struct world *)*state)->what;
+	uint32_t most = PULL_UNHASHED_MAX / MIB / 2;
+	struct waitlist settled = { 0 };
+	struct world *w = *state;
+	struct blob *blob;
+	struct pull *p;
+	struct run *run;
+
+	memcpy(other.etag, "ffeeddccbbaa99887766554433221100ffeeddcc", sizeof(ETAG));
+	assert_int_equal(store_blob(w->store, other.etag, SIZE, false, &blob), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &other, blob, &p), 0);
+	blob_unref(blob);
+	want(w, SIZE - MIB, SIZE);
+	assert_int_equal(fill_demand(&p->fill, 0, MIB, MIB, clock_ms()), 0);
+	while ((run = start_next(w)))
+		run->moved_ms = clock_ms();
+	for (uint32_t i = 0; i < most - 1; i++)
+		assert_int_equal(blob_put_chunk(w->pull->blob, i, 1), 0);
+	pull_hash_kick_locked(w->pull);
+	assert_null(w->pulls.hash_first);
+	assert_int_equal(blob_put_chunk(w->pull->blob, most - 1, 1), 0);
+	pull_hash_kick_locked(w->pull);
+	assert_ptr_equal(w->pulls.hash_first, w->pull);
+	pull_leave_locked(p);
+	while (p->fill.runs)
+		pull_end_run_locked(p->fill.runs, ERR_CANCELED, &settled);
+	assert_ptr_equal(pull_if_idle_locked(p), p);
+	pull_free(p);
+}
+
+/* Others go on being brought, and read. */
+static void who_waits_for_the_verdict_does_not_wait_for_readers(void **state)
+{
+	struct world *w = *state;
+	struct parked p;
+	struct run *run;
+
+	want(w, 0, SIZE);
+	run = start_next(w);
+	run->moved_ms = clock_ms();
+	carry_to(w, run, 4 * MIB);
+	park(w, &p, 0, SIZE);
+	pull_hash_kick_locked(w->pull);
+	assert_null(w->pulls.hash_first); /* twin: who waits for bytes waits for these alone */
+	p.waiter.verdict = true;
+	pull_hash_kick_locked(w->pull);
+	assert_ptr_equal(w->pulls.hash_first, w->pull);
+	waitlist_del(&p.waiter);
+}
+
 static void who_gets_only_verified_bytes_waits_for_the_digest(void **state)
 {
 	struct world *w = *state;
@@ -397,6 +450,8 @@ int main(void)
 		TEST(a_pull_is_hashed_as_its_first_bytes_come),
 		TEST(while_readers_wait_for_bytes_the_digest_stays_behind),
 		TEST(the_digest_stays_behind_only_so_far),
+		TEST(of_two_blobs_each_stays_behind_half_as_far),
+		TEST(who_waits_for_the_verdict_does_not_wait_for_readers),
 		TEST(who_gets_only_verified_bytes_waits_for_the_digest),
 		TEST(a_run_the_disk_refused_lets_its_waiters_call_again),
 		TEST(verified_bytes_cannot_be_had_past_the_disk),

@@ -175,6 +175,30 @@ static void a_file_of_a_locked_tag_stays_either_way(void **state)
 	assert_false(history_has(h, TAGGED_UID, ONE));
 }
 
+static void a_file_of_what_a_locked_tag_was_made_from_stays_either_way(void **state)
+{
+	char first[COMMIT_HEX + 1], last[COMMIT_HEX + 1], at[COMMIT_HEX + 1];
+	struct hub_db *h = *state;
+	struct purge told;
+
+	grow(h, first, last);
+	history_commit(h, REGISTRY_MAIN, "-dir/x", at);
+	assert_int_equal(tagged_repo_move(h, "refs/tags/rel1", at), 0);
+	assert_int_equal(tagged_repo_move(h, "refs/tags/old", first), 0);
+	assert_int_equal(tagged_repo_lock(h, "old"), 0);
+	assert_int_equal(tagged_repo_lock(h, "rel1"), 0);
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), ERR_TAG_LOCKED);
+	assert_int_equal(purge(h, ONE_TEXT, true, &told), ERR_TAG_LOCKED);
+	assert_true(history_has(h, TAGGED_UID, ONE));
+	assert_int_equal(tagged_repo_release(h, "rel1"), 0);
+	/* Twin: it came after what the other one names. */
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), 0);
+	assert_false(history_has(h, TAGGED_UID, ONE));
+	/* What is gone keeps nobody from asking for it again. */
+	assert_int_equal(tagged_repo_lock(h, "rel1"), 0);
+	assert_int_equal(purge(h, ONE_TEXT, false, &told), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, history_setup, tagged_repo_teardown)
 
 int main(void)
@@ -184,6 +208,7 @@ int main(void)
 		TEST(without_rewriting_commits_stay_and_the_file_is_gone),
 		TEST(with_rewriting_refs_follow_the_commits_that_had_it),
 		TEST(a_file_of_a_locked_tag_stays_either_way),
+		TEST(a_file_of_what_a_locked_tag_was_made_from_stays_either_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

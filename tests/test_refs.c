@@ -113,7 +113,7 @@ static void nor_does_one_that_has_it_move_but_it_may_go(void **state)
 	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
 	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", C1), 0);
 	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", C2), 0);
-	assert_int_equal(tagged_repo_lock(h, "v1"), 0);
+	tagged_repo_rule(h, "acme", "v1");
 	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", C3), ERR_TAG_LOCKED);
 	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", NULL), 0);
 }
@@ -172,6 +172,61 @@ static void one_that_was_locked_by_itself_is_free_when_it_is_released(void **sta
 	assert_int_equal(tagged_repo_release(h, "v1"), 0);
 	assert_int_equal(tagged_repo_move(h, V1, C2), 0);
 	assert_int_equal(tagged_repo_move(h, V1, C3), 0);
+}
+
+static void one_that_a_branch_hides_is_not_locked_by_itself(void **state)
+{
+	struct hub_db *h = *state;
+
+	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
+	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", C2), 0);
+	assert_int_equal(tagged_repo_lock(h, "v1"), -ENOTUNIQ);
+	assert_int_equal(tagged_repo_move(h, V1, C2), 0);
+	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", NULL), 0);
+	assert_int_equal(tagged_repo_lock(h, "v1"), 0);
+	assert_int_equal(tagged_repo_move(h, V1, C3), ERR_TAG_LOCKED);
+}
+
+static int get_lock(struct db_txn *t, void *arg)
+{
+	return tag_lock_get(t, TAGGED_UID, "v1", arg);
+}
+
+static struct tag_lock lock_of_v1(struct hub_db *h)
+{
+	struct tag_lock l;
+
+	assert_int_equal(db_read(h->db, get_lock, &l), 0);
+	return l;
+}
+
+static bool lock_holds(struct hub_db *h)
+{
+	struct tag_lock l = lock_of_v1(h);
+
+	return tag_lock_holds(&l);
+}
+
+/* Each act of an administrator takes back one thing that holds it. */
+static void one_that_is_locked_twice_is_released_twice(void **state)
+{
+	struct tag_lock l;
+	struct hub_db *h = *state;
+
+	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
+	tagged_repo_rule(h, "acme", "v*");
+	assert_int_equal(tagged_repo_lock(h, "v1"), 0);
+	l = lock_of_v1(h);
+	assert_int_equal(l.kind, LOCK_TAG);
+	assert_int_equal(l.beneath, LOCK_RULE);
+	assert_string_equal(l.rule, "v*");
+	assert_int_equal(tagged_repo_release(h, "v1"), 0);
+	l = lock_of_v1(h);
+	assert_true(l.kind == LOCK_RULE && tag_lock_holds(&l));
+	assert_int_equal(l.beneath, LOCK_NONE);
+	assert_int_equal(tagged_repo_move(h, V1, C2), ERR_TAG_LOCKED);
+	assert_int_equal(tagged_repo_release(h, "v1"), 0);
+	assert_int_equal(tagged_repo_move(h, V1, C2), 0);
 }
 
 static int del_rule(struct db_txn *t, void *arg)
@@ -316,6 +371,83 @@ static int rename_it(struct db_txn *t, void *arg)
 	return registry_change(t, &repo);
 }
 
+struct coming {
+	char key[sizeof("models/Third/m")];
+	struct buf *why;
+};
+
+/* As a move does. */
+static int arrive(struct db_txn *t, void *arg)
+{
+	struct coming *c = arg;
+	int r = rename_it(t, c->key);
+
+	buf_clear(c->why);
+	return r < 0 ? r : ref_check_arrival(t, TAGGED_UID, c->why);
+}
+
+static int move_to(struct hub_db *h, const char *key)
+{
+	struct coming c = { .why = &h->why };
+	int r;
+
+	strcpy(c.key, key);
+	r = db_write(h->db, arrive, &c);
+	assert_int_equal(r == ERR_TAG_LOCKED, h->why.len > 0);
+	return r;
+}
+
+static int put_promotion(struct db_txn *t, void *arg)
+{
+	struct promotion_rule rule = { .name = "release", .to = "prod", .from = "v*" };
+	struct tag_scope s = tag_scope_of_namespace(arg);
+
+	return promotion_rule_put(t, &s, &rule);
+}
+
+static void a_tag_does_not_come_with_its_repository_to_where_it_is_promoted(void **state)
+{
+	char guarded[] = "third";
+	struct hub_db *h = *state;
+
+	assert_int_equal(tagged_repo_move(h, PROD, C1), 0);
+	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
+	assert_int_equal(db_write(h->db, put_promotion, guarded), 0);
+	assert_int_equal(move_to(h, "models/Other/m"), 0); /* twin: no rule is there */
+	assert_int_equal(move_to(h, "models/Third/m"), ERR_TAG_LOCKED);
+	assert_non_null(strstr(buf_str(&h->why), "\"prod\""));
+	assert_int_equal(tagged_repo_move(h, PROD, NULL), 0);
+	assert_int_equal(move_to(h, "models/Third/m"), 0);
+}
+
+static void nor_does_one_that_would_be_locked_while_a_branch_hides_it(void **state)
+{
+	struct hub_db *h = *state;
+
+	tagged_repo_rule(h, "third", "v*");
+	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
+	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", C2), 0);
+	assert_int_equal(move_to(h, "models/Third/m"), ERR_TAG_LOCKED);
+	assert_non_null(strstr(buf_str(&h->why), "branch"));
+	assert_int_equal(tagged_repo_move(h, "refs/heads/v1", NULL), 0);
+	assert_int_equal(move_to(h, "models/Third/m"), 0);
+	assert_int_equal(tagged_repo_move(h, V1, C2), ERR_TAG_LOCKED);
+}
+
+/* Rules of two namespaces may be called alike. */
+static void what_one_namespace_released_another_one_holds(void **state)
+{
+	struct hub_db *h = *state;
+
+	assert_int_equal(tagged_repo_move(h, V1, C1), 0);
+	tagged_repo_rule(h, "acme", "v*");
+	tagged_repo_rule(h, "third", "v*");
+	assert_int_equal(tagged_repo_release(h, "v1"), 0);
+	assert_false(lock_holds(h));
+	assert_int_equal(move_to(h, "models/Third/m"), 0);
+	assert_true(lock_holds(h));
+}
+
 static void rules_of_a_namespace_count_where_a_repository_is_now(void **state)
 {
 	char name[] = "models/Other/m";
@@ -412,6 +544,11 @@ static void what_locked_tags_name_is_held_and_what_promoted_ones_named(void **st
 	tagged_repo_promotion(h, &(struct promotion_rule){ .to = "prod" });
 	assert_int_equal(db_read(h->db, list_all_held, &held), 0);
 	assert_string_equal(buf_str(&held), "1223");
+	buf_clear(&held);
+	/* Also by itself: that takes nothing away, and is told of once more. */
+	assert_int_equal(tagged_repo_lock(h, "prod"), 0);
+	assert_int_equal(db_read(h->db, list_all_held, &held), 0);
+	assert_string_equal(buf_str(&held), "12223");
 }
 
 /* ---- at once ---- */
@@ -468,10 +605,15 @@ int main(void)
 		STORY(what_moves_by_promotion_is_not_made_in_another_way),
 		STORY(one_that_is_released_changes_once_and_is_held_again),
 		STORY(one_that_was_locked_by_itself_is_free_when_it_is_released),
+		STORY(one_that_a_branch_hides_is_not_locked_by_itself),
+		STORY(one_that_is_locked_twice_is_released_twice),
 		STORY(who_released_it_from_one_rule_released_it_from_no_other),
 		STORY(a_rule_that_is_damaged_locks_until_it_is_removed),
 		STORY(a_rule_of_promotions_that_is_damaged_holds_all_tags),
 		STORY(a_lock_that_is_damaged_holds_until_it_is_released),
+		STORY(a_tag_does_not_come_with_its_repository_to_where_it_is_promoted),
+		STORY(nor_does_one_that_would_be_locked_while_a_branch_hides_it),
+		STORY(what_one_namespace_released_another_one_holds),
 		STORY(rules_of_a_namespace_count_where_a_repository_is_now),
 		STORY(refs_do_not_stand_above_or_below_others),
 		STORY(each_move_of_a_tag_is_kept),

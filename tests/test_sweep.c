@@ -128,7 +128,7 @@ static int count_likes(struct db_txn *t, void *arg)
 	struct liking *l = arg;
 	int r = likes_count(t, l->uid, &l->count);
 
-	return r < 0 ? r : likes_of(t, l->user, count_one, &l->count);
+	return r < 0 ? r : likes_of(t, l->user, "", count_one, &l->count);
 }
 
 static uint64_t likes(struct kept *k, const char *uid, const char *user)
@@ -234,6 +234,24 @@ static void a_wrong_count_costs_nothing_and_is_mended(void **state)
 	assert_int_equal(collect(k, ALL).mended, 1);
 	assert_int_equal(db_read(k->db, get_count, &x), 0);
 	assert_int_equal(x.count, 0);
+}
+
+static void a_damaged_count_costs_nothing_and_is_mended(void **state)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	struct kept *k = *state;
+	char etag[DIGEST_HEX_MAX + 1];
+	struct holding x = { .etag = etag };
+
+	kept_make(k, A);
+	commit(k, A, REGISTRY_MAIN, "all", true, true);
+	kept_etag("all", true, etag);
+	hub_db_damage(k->hub, DB_HOLDINGS, holdings_key(&room, etag, "org"));
+	k->db = k->hub->db;
+	assert_int_equal(collect(k, ALL).mended, 1);
+	assert_true(kept_has(k, "all", true));
+	assert_int_equal(db_read(k->db, get_count, &x), 0);
+	assert_int_equal(x.count, 1);
 }
 
 /* Uploads that wait, of another: each of them is looked at for each count. */
@@ -481,6 +499,7 @@ int main(void)
 		TEST(an_upload_is_forgotten_when_nothing_comes_any_more),
 		TEST(a_file_in_parts_keeps_the_others_of_its_upload),
 		TEST(a_wrong_count_costs_nothing_and_is_mended),
+		TEST(a_damaged_count_costs_nothing_and_is_mended),
 		TEST(nobody_waits_longer_the_more_there_is_to_be_counted),
 		TEST(beside_a_damaged_repository_nothing_is_taken),
 		TEST(what_was_aside_when_the_hub_was_killed_comes_back),

@@ -203,7 +203,7 @@ static const struct api_route routes[] = {
 	  "Lock a tag by itself: not even a promotion moves it.", api_tag_lock, &api_lock_shape,
 	  true, NULL, 200, &api_tag_shape, false, NULL },
 	{ "DELETE", "/repos/{type}/{repo}/tags/{tag}/lock", "tag.unlock",
-	  "Unlock a tag; one that a rule locks, for one change.", api_tag_unlock, NULL, false,
+	  "Unlock a tag; one that only a rule locks, for one change.", api_tag_unlock, NULL, false,
 	  unlock_query, 200, &api_tag_shape, false, NULL },
 	{ "GET", "/lock-rules", "lock-rule.list", "Which tags are locked from their birth.",
 	  api_lock_rules, NULL, false, about_query, 200, &api_lock_rule_shape, true, NULL },

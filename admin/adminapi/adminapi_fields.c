@@ -16,6 +16,8 @@
 #define COUNT_MAX (INT64_C(1) << 53) /* of a real that is a whole number */
 #define ASCII_PATTERN "^[!-~]*$"
 #define TEXT_PATTERN "^[^\\u0000-\\u001f\\u007f]*$"
+#define WORDS_PATTERN \
+	"^[^\\u0000-\\u001f\\u007f]*[^\\u0000-\\u0020\\u007f][^\\u0000-\\u001f\\u007f]*$"
 
 /* --- checking */
 
@@ -100,6 +102,8 @@ static int check_letters(const struct api_field *f, const char *text, struct buf
 		return complain(why, "\"%s\" may hold printable ASCII without blanks", f->name);
 	if (n < f->min)
 		return complain(why, n ? "\"%s\" is too short" : "\"%s\" is empty", f->name);
+	if (f->min && !text[strspn(text, " ")])
+		return complain(why, "\"%s\" holds nothing but blanks", f->name);
 	if (f->max && n > f->max)
 		return complain(why, "\"%s\" is longer than %ld letters", f->name, f->max);
 	return 0;
@@ -348,6 +352,7 @@ static void write_limits(const struct api_field *f, struct jwrite *w)
 			jwrite_text(w, "pattern",
 				    f->pattern             ? f->pattern
 				    : f->kind == API_ASCII ? ASCII_PATTERN
+				    : f->min               ? WORDS_PATTERN
 							   : TEXT_PATTERN);
 		break;
 	default:

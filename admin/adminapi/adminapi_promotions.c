@@ -185,9 +185,9 @@ static void describe(struct api_call *c, const char *what, const struct promotio
 
 int api_promotion_put(struct api_call *c)
 {
-	const char *what = api_text(c, "what", "");
+	CLEANUP(buf_free) struct buf what = { 0 };
 	struct ruling x = { .rule = { .at_s = clock_wall_s() } };
-	int r = api_scope(c, what, &x.scope);
+	int r = api_scope(c, api_text(c, "what", ""), &x.scope, &what);
 
 	if (r == 0)
 		r = take_names(c, &x.rule);
@@ -195,7 +195,7 @@ int api_promotion_put(struct api_call *c)
 		r = take_who(c, &x.rule);
 	if (r == 0)
 		r = take_require(c, &x.rule);
-	describe(c, what, &x.rule);
+	describe(c, what.len ? buf_str(&what) : api_text(c, "what", ""), &x.rule);
 	if (r == 0)
 		r = api_rule_write(c, put_rule, &x);
 	if (r == -EEXIST)
@@ -204,7 +204,7 @@ int api_promotion_put(struct api_call *c)
 				    "be locked: remove it first",
 				    x.rule.name);
 	if (r == 0)
-		write_rule(&c->w, what, &x.rule);
+		write_rule(&c->w, buf_str(&what), &x.rule);
 	return r;
 }
 
@@ -217,12 +217,14 @@ static int del_rule(struct db_txn *t, void *arg)
 
 int api_promotion_remove(struct api_call *c)
 {
-	CLEANUP(buf_free) struct buf a = { 0 }, b = { 0 }, d = { 0 };
+	CLEANUP(buf_free) struct buf a = { 0 }, b = { 0 }, d = { 0 }, now = { 0 };
 	const char *what = api_query(c, "what", &a), *name = api_query(c, "name", &b);
 	const char *why = api_query(c, "reason", &d);
 	struct ruling x = { .rule = { .at_s = 0 } };
-	int r = api_scope(c, what ? what : "", &x.scope);
+	int r = api_scope(c, what ? what : "", &x.scope, &now);
 
+	if (r == 0)
+		what = buf_str(&now);
 	buf_printf(&c->subject, "%s of %s: %s", name, what, why);
 	if (r < 0)
 		return r;

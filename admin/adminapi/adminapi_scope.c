@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/account/tokens.h"
+#include "admin/registry/renaming.h"
 
 struct finding {
 	struct repo_id id;
@@ -17,10 +18,15 @@ static int find(struct db_txn *t, void *arg)
 {
 	const struct finding *f = arg;
 
-	return registry_get(t, &f->id, f->repo);
+	return renaming_get(t, &f->id, f->repo);
 }
 
-int api_scope(struct api_call *c, const char *what, struct tag_scope *ret)
+static int tell(const char *name, struct buf *ret)
+{
+	return ret ? buf_add_str(ret, name) : 0;
+}
+
+int api_scope(struct api_call *c, const char *what, struct tag_scope *ret, struct buf *ret_name)
 {
 	char key[REPO_KEY_MAX + 1];
 	struct registry_repo repo;
@@ -34,16 +40,18 @@ int api_scope(struct api_call *c, const char *what, struct tag_scope *ret)
 				    what);
 	if (!strchr(key, '/')) {
 		*ret = tag_scope_of_namespace(key);
-		return 0;
+		return tell(what, ret_name);
 	}
 	r = repo_id_parse_key(key, &f.id);
 	if (r == 0)
 		r = db_read(api_db(c), find, &f);
 	if (r == -ENOENT)
 		return api_complain(c, r, "\"%s\" is no repository that is hosted here", what);
-	if (r == 0)
-		*ret = tag_scope_of_repo(repo.uid);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = tag_scope_of_repo(repo.uid);
+	repo_id_key(&repo.id, key);
+	return tell(key, ret_name);
 }
 
 int api_scope_name(struct db_txn *t, const struct tag_scope *s, struct buf *ret)
@@ -126,7 +134,7 @@ int api_tag_rules(struct api_call *c, int (*each)(struct db_txn *t, struct api_t
 	CLEANUP(buf_free) struct buf room = { 0 }, what = { 0 };
 	const char *about = api_query(c, "what", &what);
 	struct api_tag_rules l = { .each = each };
-	int r = about ? api_scope(c, about, &l.scope) : 0;
+	int r = about ? api_scope(c, about, &l.scope, NULL) : 0;
 
 	if (r < 0)
 		return r;

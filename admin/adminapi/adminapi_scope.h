@@ -17,12 +17,14 @@
 /* 0 unless a name of tags is none, or is a list of them: -EINVAL with a sentence. */
 MUST_USE int api_tag_glob(struct api_call *c, const char *glob);
 
-/* The scope that "models/ns/name" or "ns" means. -ENOENT with a sentence. */
-MUST_USE int api_scope(struct api_call *c, const char *what, struct tag_scope *ret);
+/* The scope that "models/ns/name" or "ns" means; a repository also by a name it had. ret_name (or
+ * NULL) gets what it is called. -ENOENT with a sentence. */
+MUST_USE int api_scope(struct api_call *c, const char *what, struct tag_scope *ret,
+		       struct buf *ret_name);
 /* Inside a transaction: appends what a scope is called. -ENOENT. */
 MUST_USE int api_scope_name(struct db_txn *t, const struct tag_scope *s, struct buf *ret);
-/* The repository of the path's first two segments. -ENOENT with a sentence: it is not hosted here.
- */
+/* The repository of the path's first two segments, also by a name it had. -ENOENT with a sentence:
+ * it is not hosted here. */
 MUST_USE int api_hosted_repo(struct api_call *c, struct registry_repo *ret);
 
 #define API_DAMAGED_ROW \

@@ -32,7 +32,20 @@ static const struct api_field tag_fields[] = {
 	  .words = LOCK_WORDS,
 	  .doc = "What holds it: itself, a rule of locks, or one of promotions; also if it is "
 		 "released for one change." },
-	{ .name = "rule", .kind = API_TEXT, .needed = true, .null = true },
+	{ .name = "beneath",
+	  .kind = API_WORD,
+	  .needed = true,
+	  .words = LOCK_WORDS,
+	  .doc = "What else holds it if \"lock\" is \"tag\", and does so when that is over." },
+	{ .name = "rule",
+	  .kind = API_TEXT,
+	  .needed = true,
+	  .null = true,
+	  .doc = "The one that holds it, also beneath." },
+	{ .name = "hidden",
+	  .kind = API_BOOL,
+	  .needed = true,
+	  .doc = "A branch has its name, and readers get that in its place, whatever locks it." },
 	{ .name = "user",
 	  .kind = API_TEXT,
 	  .needed = true,
@@ -91,15 +104,32 @@ struct tags {
 	const char *uid;
 };
 
-static void write_tag(struct jwrite *w, const char *name, const char *commit,
-		      const struct tag_lock *l)
+struct tag_state {
+	struct tag_lock lock;
+	bool hidden;
+};
+
+static int get_state(struct db_txn *t, const char *uid, const char *tag, struct tag_state *ret)
 {
+	int r = tag_is_hidden(t, uid, tag);
+
+	ret->hidden = r > 0;
+	return r < 0 ? r : tag_lock_get(t, uid, tag, &ret->lock);
+}
+
+static void write_tag(struct jwrite *w, const char *name, const char *commit,
+		      const struct tag_state *s)
+{
+	const struct tag_lock *l = &s->lock;
+
 	jwrite_object(w, NULL);
 	jwrite_text(w, "name", name);
 	jwrite_text(w, "commit", commit);
 	jwrite_bool(w, "locked", tag_lock_holds(l));
 	jwrite_text(w, "lock", tag_lock_word(l->kind));
+	jwrite_text(w, "beneath", tag_lock_word(l->beneath));
 	jwrite_text(w, "rule", or_null(l->rule));
+	jwrite_bool(w, "hidden", s->hidden);
 	jwrite_text(w, "user", or_null(l->user));
 	jwrite_text(w, "reason", or_null(l->why));
 	if (l->at_s)
@@ -113,16 +143,16 @@ static int list_tag(void *arg, const char *ref, const char *commit)
 {
 	const char *name = ref + sizeof(REGISTRY_TAGS) - 1;
 	struct tags *l = arg;
-	struct tag_lock lock;
+	struct tag_state state;
 	int r;
 
 	if (l->after && strcmp(name, l->after) <= 0)
 		return 0;
 	if (!api_page_room(&l->page, name))
 		return 1;
-	r = tag_lock_get(l->txn, l->uid, name, &lock);
+	r = get_state(l->txn, l->uid, name, &state);
 	if (r == 0)
-		write_tag(&l->page.call->w, name, commit, &lock);
+		write_tag(&l->page.call->w, name, commit, &state);
 	return r;
 }
 
@@ -157,7 +187,7 @@ struct locking {
 	int (*run)(struct db_txn *t, const char *uid, const char *tag, const char *user,
 		   const char *why);
 	char commit[COMMIT_HEX + 1];
-	struct tag_lock now;
+	struct tag_state now;
 };
 
 static int lock_it(struct db_txn *t, void *arg)
@@ -169,7 +199,7 @@ static int lock_it(struct db_txn *t, void *arg)
 	snprintf(ref, sizeof(ref), REGISTRY_TAGS "%.*s", REVISION_MAX, l->tag);
 	if (r == 0)
 		r = registry_ref(t, l->repo.uid, ref, l->commit);
-	return r < 0 ? r : tag_lock_get(t, l->repo.uid, l->tag, &l->now);
+	return r < 0 ? r : get_state(t, l->repo.uid, l->tag, &l->now);
 }
 
 static int run_lock(struct api_call *c, struct locking *l)
@@ -200,6 +230,12 @@ int api_tag_lock(struct api_call *c)
 		return api_complain(c, r, "there is no tag \"%s\"", l.tag);
 	if (r == -EEXIST)
 		return api_complain(c, r, "the tag \"%s\" is locked already", l.tag);
+	if (r == -ENOTUNIQ)
+		return api_complain(c, -EEXIST,
+				    "a branch is called \"%s\" as well, and readers get that in "
+				    "the tag's place, locked or not: delete the branch first, or "
+				    "make it anew by another name",
+				    l.tag);
 	return r;
 }
 
@@ -251,14 +287,20 @@ int api_lock_rules(struct api_call *c)
 }
 
 struct ruling {
+	struct buf what; /* what it is about, as that is called now; owned */
 	struct tag_scope scope;
 	struct lock_rule rule;
 };
 
+static void ruling_fini(struct ruling *x)
+{
+	buf_free(&x->what);
+}
+
 static int take_rule(struct api_call *c, const char *what, const char *tags, const char *why,
 		     struct ruling *ret)
 {
-	int r = api_scope(c, what, &ret->scope);
+	int r = api_scope(c, what, &ret->scope, &ret->what);
 
 	if (r == 0 && !tag_glob_valid(tags))
 		r = api_complain(c, -EINVAL, "no tag can have a name like \"%s\"", tags);
@@ -268,7 +310,7 @@ static int take_rule(struct api_call *c, const char *what, const char *tags, con
 	snprintf(ret->rule.tags, sizeof(ret->rule.tags), "%s", tags);
 	snprintf(ret->rule.why, sizeof(ret->rule.why), "%s", why);
 	snprintf(ret->rule.user, sizeof(ret->rule.user), "%s", c->ask->who.user);
-	buf_printf(&c->subject, "%s of %s%s%s", tags, what, *why ? ": " : "", why);
+	buf_printf(&c->subject, "%s of %s%s%s", tags, buf_str(&ret->what), *why ? ": " : "", why);
 	return 0;
 }
 
@@ -281,10 +323,9 @@ static int put_rule(struct db_txn *t, void *arg)
 
 int api_lock_rule_put(struct api_call *c)
 {
-	const char *what = api_text(c, "what", "");
+	CLEANUP(ruling_fini) struct ruling x = { .what = { 0 } };
 	const char *tags = api_text(c, "tags", "");
-	struct ruling x;
-	int r = take_rule(c, what, tags, api_text(c, "reason", ""), &x);
+	int r = take_rule(c, api_text(c, "what", ""), tags, api_text(c, "reason", ""), &x);
 
 	if (r == 0) /* one that is there already may be removed */
 		r = api_tag_glob(c, tags);
@@ -292,7 +333,7 @@ int api_lock_rule_put(struct api_call *c)
 		r = api_rule_write(c, put_rule, &x);
 	x.rule.at_s = clock_wall_s();
 	if (r == 0)
-		write_rule(&c->w, what, &x.rule);
+		write_rule(&c->w, buf_str(&x.what), &x.rule);
 	return r;
 }
 
@@ -308,13 +349,14 @@ int api_lock_rule_remove(struct api_call *c)
 	CLEANUP(buf_free) struct buf a = { 0 }, b = { 0 }, d = { 0 };
 	const char *what = api_query(c, "what", &a), *tags = api_query(c, "tags", &b);
 	const char *why = api_query(c, "reason", &d);
-	struct ruling x;
+	CLEANUP(ruling_fini) struct ruling x = { .what = { 0 } };
 	int r = take_rule(c, what ? what : "", tags ? tags : "", why ? why : "", &x);
 
 	if (r < 0)
 		return r;
 	r = api_rule_write(c, del_rule, &x);
 	if (r == -ENOENT)
-		return api_complain(c, r, "no rule locks \"%s\" of \"%s\"", x.rule.tags, what);
+		return api_complain(c, r, "no rule locks \"%s\" of \"%s\"", x.rule.tags,
+				    buf_str(&x.what));
 	return r < 0 ? r : api_nothing(c);
 }

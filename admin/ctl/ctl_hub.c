@@ -146,15 +146,26 @@ struct question {
 	struct buf *answer;
 	int fd; /* or -1: all goes to the answer */
 	bool refused;
-	int failed; /* to write: -errno */
+	int failed;       /* to write: -errno */
+	struct buf moved; /* where it is instead, on the same hub; owned */
 };
 
+static void question_fini(struct question *q)
+{
+	buf_free(&q->moved);
+}
+
+/* A repository that has another name: the hub says so with a path. Whatever else a Location is, the
+ * token does not go there. */
 static int on_head(void *arg, const struct httpc_response *r)
 {
 	struct question *q = arg;
+	const char *place = httpc_header(r, "Location");
 
 	q->refused = httpc_status(r) / 100 != 2;
-	return 0;
+	return httpc_status(r) == 307 && place && !strncmp(place, "/api/", 5)
+		       ? buf_add_str(&q->moved, place)
+		       : 0;
 }
 
 static int write_all(int fd, const char *data, size_t len)
@@ -214,22 +225,22 @@ static int complain_who(const struct ctl_hub *h, int status, struct buf *why)
 			h->url);
 }
 
-/* It knows who asks, and does not say more than that they may not. */
-static bool wants_administrator(const char *said)
+/* It knows who asks, and says no more than that they may not, where only administrators may. */
+static bool wants_administrator(bool is_admins, const char *said)
 {
-	return !said || !strcmp(said, err_text(ERR_FORBIDDEN));
+	return !said || (is_admins && !strcmp(said, err_text(ERR_FORBIDDEN)));
 }
 
 /* What the hub says is shown as it is: it knows best what is wrong with a request. */
-static int complain_status(const struct ctl_hub *h, int status, const struct buf *answer,
-			   struct buf *why)
+static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
+			   const struct buf *answer, struct buf *why)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const char *said = NULL;
 
 	if (jdoc_parse(buf_str(answer), answer->len, &d) == 0)
 		said = jval_get_str(jdoc_root(d), "error");
-	if (status == 401 || (status == 403 && wants_administrator(said)))
+	if (status == 401 || (status == 403 && wants_administrator(is_admins, said)))
 		return complain_who(h, status, why);
 	if (!said)
 		return complain(why,
@@ -239,31 +250,45 @@ static int complain_status(const struct ctl_hub *h, int status, const struct buf
 	return complain(why, "%s (HTTP %d).", said, status);
 }
 
-static int ask(struct ctl_hub *h, struct httpc_request *q, const char *path, struct question *to,
-	       struct buf *why)
+static int ask_at(struct ctl_hub *h, struct httpc_request *q, const char *path, struct question *to)
 {
 	CLEANUP(buf_free) struct buf url = { 0 };
-	int status;
 
-	if (buf_printf(&url, "%s%s%s", h->url, strncmp(path, "/api/", 5) ? CTL_API : "", path) < 0)
+	if (buf_printf(&url, "%s%s", h->url, path) < 0)
 		return -ENOMEM;
 	q->url = buf_str(&url);
 	q->token = h->token;
 	q->head = on_head;
 	q->body = on_body;
 	q->arg = to;
-	status = httpc_run(h->client, q);
+	return httpc_run(h->client, q);
+}
+
+/* Names lead to where a repository is, and no further: one step is enough. */
+static int ask(struct ctl_hub *h, struct httpc_request *q, const char *path, struct question *to,
+	       struct buf *why)
+{
+	bool is_admins = strncmp(path, "/api/", 5) != 0;
+	CLEANUP(buf_free) struct buf whole = { 0 };
+	int status = buf_printf(&whole, "%s%s", is_admins ? CTL_API : "", path);
+
+	if (status == 0)
+		status = ask_at(h, q, buf_str(&whole), to);
+	if (status == 307 && to->moved.len) {
+		buf_clear(to->answer);
+		status = ask_at(h, q, buf_str(&to->moved), to);
+	}
 	if (to->failed)
 		return complain(why, "The answer cannot be written: %s.", err_text(to->failed));
 	if (status < 0)
 		return complain_reach(h, status, why);
-	return status / 100 == 2 ? 0 : complain_status(h, status, to->answer, why);
+	return status / 100 == 2 ? 0 : complain_status(h, status, is_admins, to->answer, why);
 }
 
 int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path, const struct buf *json,
 		struct buf *ret, struct buf *why)
 {
-	struct question to = { .answer = ret, .fd = -1 };
+	CLEANUP(question_fini) struct question to = { .answer = ret, .fd = -1 };
 	struct httpc_request q = {
 		.method = method,
 		.content = json ? json->data : NULL,
@@ -277,7 +302,7 @@ int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path, const s
 int ctl_hub_copy(struct ctl_hub *h, const char *path, int fd, struct buf *why)
 {
 	CLEANUP(buf_free) struct buf refusal = { 0 };
-	struct question to = { .answer = &refusal, .fd = fd };
+	CLEANUP(question_fini) struct question to = { .answer = &refusal, .fd = fd };
 	struct httpc_request q = { .method = "GET", .deadline_ms = clock_ms() + COPY_MS };
 
 	return ask(h, &q, path, &to, why);

@@ -262,15 +262,14 @@ static const struct ctl_verb verbs[] = {
 	  "Tags of a repository that is hosted here, and "
 	  "what locks them.",
 	  "GET", "/repos/{type}s/{REPO}/tags",
-	  ";items name commit locked lock rule reason user "
-	  "since:time",
-	  NULL, NULL },
+	  ";items name commit locked lock beneath rule reason user since:time hidden", NULL, NULL },
 	{ "tag lock", "REPO TAG", lock_options,
 	  "Lock a tag by itself: nothing moves or deletes it, not even a promotion.", "PUT",
 	  "/repos/{type}s/{REPO}/tags/{TAG}/lock", NULL, "tag {TAG} of {REPO} is locked", NULL },
 	{ "tag unlock", "REPO TAG", unlock_options,
-	  "Unlock a tag. One that a rule locks is released for one change.", "DELETE",
-	  "/repos/{type}s/{REPO}/tags/{TAG}/lock", NULL, "tag {TAG} of {REPO} is unlocked", NULL },
+	  "Unlock a tag. One that only a rule locks is released for one change; of one that is "
+	  "locked by itself as well, the rule holds it on.",
+	  "DELETE", "/repos/{type}s/{REPO}/tags/{TAG}/lock", "name locked lock rule", NULL, NULL },
 	{ "tag lock-rule list", "[WHAT]", limit_only, "Which tags are locked from their birth.",
 	  "GET", "/lock-rules", ";items what tags reason user since:time damaged", NULL, NULL },
 	{ "tag lock-rule set", "WHAT TAGS", lock_rule_options,

@@ -14,6 +14,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/num.h"
 
+#define FILES_MAX 1000  /* that are told */
 #define TEXT_BYTES 8000 /* git looks at so many for a NUL */
 
 /* ---- which two ---- */
@@ -24,8 +25,10 @@ struct comparison {
 	const char *uid;
 	char revisions[2 * REVISION_MAX + 4]; /* "main", NUL, "v1" */
 	const char *sides[2];                 /* in it */
-	struct buf lines;                     /* struct line */
-	struct buf paths;                     /* each with its NUL */
+	size_t count;
+	bool cut;         /* there are more */
+	struct buf lines; /* struct line */
+	struct buf paths; /* each with its NUL */
 };
 
 static void comparison_fini(struct comparison *c)
@@ -96,6 +99,10 @@ static int add_line(void *arg, const char *path, const struct tree_side *from,
 		r = find_file(c, &l.sides[1], &l.file);
 	if (r < 0 || (!l.sides[0].mode && !l.sides[1].mode))
 		return r;
+	c->cut = c->count == FILES_MAX;
+	if (c->cut)
+		return 1;
+	c->count++;
 	buf_add(&c->lines, &l, sizeof(l));
 	buf_add(&c->paths, path, strlen(path) + 1);
 	return c->lines.failed ? c->lines.failed : c->paths.failed;
@@ -110,10 +117,14 @@ static int compare(struct db_txn *t, void *arg)
 	c->txn = t;
 	buf_clear(&c->lines);
 	buf_clear(&c->paths);
+	c->count = 0;
+	c->cut = false;
 	r = find_tree(c, c->sides[0], from);
 	if (r == 0)
 		r = find_tree(c, c->sides[1], to);
-	return r < 0 ? r : treediff_each(t, c->uid, from, to, add_line, c);
+	if (r == 0)
+		r = treediff_each(t, c->uid, from, to, add_line, c);
+	return r < 0 ? r : 0;
 }
 
 /* ---- as lines ---- */
@@ -157,10 +168,13 @@ static int answer_lines(const struct comparison *c)
 	struct httpd_head h;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < c->lines.len / sizeof(*lines); i++) {
+	for (size_t i = 0; r == 0 && i < c->count; i++) {
 		r = print_line(c->ask, &lines[i], path, &text);
 		path += strlen(path) + 1;
 	}
+	if (r == 0 && c->cut)
+		r = buf_printf(&text, "# The list ends here: more than %zu files differ\n",
+			       c->count);
 	if (r < 0)
 		return r;
 	h = answer_head(c->ask, 200, "text/plain; charset=utf-8");

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "admin/hub/answer.h"
 #include "admin/hub/authorship.h"
@@ -15,62 +14,23 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
-#define PAGE 50 /* discussions of a list */
-
 /* ---- what is asked ---- */
 
 struct asking {
 	struct ask *ask;
-	struct buf type, status, author; /* as the query has them, or "" */
-	uint64_t first;                  /* of the page */
-	uint64_t count, closed;          /* that fit */
 	struct registry_repo repo;
 	struct db_txn *txn;
 	struct buf json;
 	struct jwrite w;
 	struct pull_view pull;
 	bool with_diff;
+	bool dear; /* what a pull request holds is to be worked out */
 };
 
 static void asking_fini(struct asking *q)
 {
-	buf_free(&q->type);
-	buf_free(&q->status);
-	buf_free(&q->author);
 	buf_free(&q->json);
 	pull_view_fini(&q->pull);
-}
-
-/* What is no word of these lets all through, as "all" does. */
-static bool fits(const struct asking *q, const struct discussion *d)
-{
-	const char *type = buf_str(&q->type), *status = buf_str(&q->status);
-
-	if ((!strcmp(type, "pull_request") && !d->is_pull) ||
-	    (!strcmp(type, "discussion") && d->is_pull))
-		return false;
-	if ((!strcmp(status, "open") && discussion_is_over(d)) ||
-	    (!strcmp(status, "closed") && !discussion_is_over(d)))
-		return false;
-	return !q->author.len || !strcasecmp(buf_str(&q->author), d->author);
-}
-
-static int list_one(void *arg, const struct discussion *d)
-{
-	struct asking *q = arg;
-	uint64_t at;
-	int r;
-
-	q->closed += discussion_is_over(d);
-	if (!fits(q, d))
-		return 0;
-	at = q->count++;
-	if (at < q->first || at >= q->first + PAGE)
-		return 0;
-	jwrite_object(&q->w, NULL);
-	r = discuss_write(q->txn, &q->w, &q->repo, d);
-	jwrite_object_end(&q->w);
-	return r;
 }
 
 /* What a transaction finds begins anew each time it runs. */
@@ -84,59 +44,12 @@ static int begin_telling(struct db_txn *t, struct asking *q)
 	return r == -ENOENT ? ERR_NOREPO : r;
 }
 
-static int tell_list(struct db_txn *t, void *arg)
-{
-	struct asking *q = arg;
-	int r = begin_telling(t, q);
-
-	q->count = q->closed = 0;
-	jwrite_object(&q->w, NULL);
-	jwrite_array(&q->w, "discussions");
-	if (r == 0)
-		r = discussion_each(t, q->repo.uid, list_one, q);
-	jwrite_array_end(&q->w);
-	jwrite_uint(&q->w, "count", q->count);
-	jwrite_uint(&q->w, "start", q->first);
-	jwrite_uint(&q->w, "numClosedDiscussions", q->closed);
-	jwrite_object_end(&q->w);
-	return r;
-}
-
 static int answer_asked(struct asking *q)
 {
 	if (q->json.failed)
 		return q->json.failed;
 	answer_json(q->ask, 200, &q->json);
 	return 0;
-}
-
-/* What is said of another hub's repository is there: to ask for it would make a repository whose
- * discussions are closed look as if it were gone. */
-static int answer_elsewhere(struct ask *a)
-{
-	struct buf json = { 0 };
-
-	buf_add_str(&json, "{\"discussions\":[],\"count\":0,\"start\":0}");
-	answer_json(a, 200, &json);
-	return 0;
-}
-
-int discuss_list(struct ask *a)
-{
-	CLEANUP(asking_fini) struct asking q = { .ask = a };
-	const char *query = a->asked.query;
-	int r;
-
-	if (!repo_is_hosted(a->repo))
-		return answer_elsewhere(a);
-	if (!ask_aside_or_here(a))
-		return PARKED;
-	target_field(query, "type", &q.type);
-	target_field(query, "status", &q.status);
-	target_field(query, "author", &q.author);
-	q.first = (uint64_t)target_number(query, "p", 0) * PAGE;
-	r = db_read(a->server->rights.db, tell_list, &q);
-	return r < 0 ? r : answer_asked(&q);
 }
 
 static int tell_event(void *arg, const struct event *e)
@@ -173,14 +86,16 @@ static int tell_one(struct db_txn *t, void *arg)
 	return r;
 }
 
-/* A diff is wanted: only a pull request has one. */
-static int look_for_diff(struct db_txn *t, void *arg)
+/* Only a pull request has a diff, if one is wanted, and something to merge. */
+static int look_ahead(struct db_txn *t, void *arg)
 {
 	struct asking *q = arg;
 	struct discussion d;
 	int r = find_one(t, q, &d);
+	bool is_pull = r == 0 && d.is_pull;
 
-	q->with_diff = r == 0 && d.is_pull;
+	q->with_diff &= is_pull;
+	q->dear = q->with_diff || (is_pull && !pull_is_known(t, q->repo.uid, &d, q->pull.ready));
 	return r;
 }
 
@@ -193,14 +108,16 @@ int discuss_show(struct ask *a)
 		answer_refuse(a, 404, "Discussion not found");
 		return 0;
 	}
-	r = gated_passes(a);
-	if (r == 0 && target_flag(a->asked.query, "diff"))
-		r = db_read(a->server->rights.db, look_for_diff, &q);
-	if (q.with_diff && !ask_aside(a, LANE_DIFFS, &r))
+	q.pull.ready = a->server->ready;
+	r = gated_passes(a); /* a diff is what is in files; the rest is talk */
+	q.with_diff = r == 0 && target_flag(a->asked.query, "diff");
+	if (r == 0 || r == ERR_GATED)
+		r = db_read(a->server->rights.db, look_ahead, &q);
+	if (q.dear && !ask_aside(a, LANE_DIFFS, &r))
 		return r;
 	if (!ask_aside_or_here(a))
 		return PARKED;
-	if (r == 0 || r == ERR_GATED) /* a diff is what is in files; the rest is talk */
+	if (r == 0)
 		r = db_read(a->server->rights.db, tell_one, &q);
 	if (r == 0 && q.pull.is_pull)
 		r = pull_write(a, &q.pull, q.with_diff, &q.w);

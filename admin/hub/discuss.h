@@ -8,8 +8,7 @@
 #include "admin/hub/writing.h"
 #include "admin/registry/discussions.h"
 
-/* GET .../discussions?p=&type=&status=&author=, and .../discussions/N?diff=1. */
-int discuss_list(struct ask *a);
+/* GET .../discussions/N?diff=1. */
 int discuss_show(struct ask *a);
 /* POST .../discussions, and .../discussions/N/{comment,title,status}. */
 int discuss_open(struct ask *a);

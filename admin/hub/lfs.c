@@ -29,6 +29,7 @@
 struct batch {
 	struct ask *ask;
 	struct lfs_asked asked;
+	bool brought; /* also what came for the repository, and is in no commit of it yet */
 	struct jwrite w;
 	int failed;
 };
@@ -54,13 +55,12 @@ static int read_body(struct batch *b, read_fn fn)
 
 /* ---- what is here ---- */
 
-/* Brought for it, or in a commit of it. */
-static bool is_there(struct db_txn *t, const char *repo, const char *uid,
+static bool is_there(struct db_txn *t, const struct batch *b, const char *repo, const char *uid,
 		     const struct lfs_object *o)
 {
 	uint64_t size;
 
-	if (uploads_find(t, repo, o->oid, &size) == 0)
+	if (b->brought && uploads_find(t, repo, o->oid, &size) == 0)
 		return size == o->size;
 	return objects_has_file(t, uid, o->oid, o->size) == 1;
 }
@@ -77,7 +77,7 @@ static int find_uploads(struct db_txn *t, void *arg)
 	for (size_t i = 0; i < b->asked.count; i++) {
 		struct lfs_object *o = &b->asked.objects[i];
 
-		o->here = r == 0 && o->valid && is_there(t, key, repo.uid, o);
+		o->here = r == 0 && o->valid && is_there(t, b, key, repo.uid, o);
 	}
 	return r == -ENOENT ? 0 : r;
 }
@@ -300,6 +300,7 @@ static int serve_batch(struct batch *b)
 
 	if (r == 0)
 		r = b->asked.upload ? check_upload(a) : gated_pass(a);
+	b->brought = b->asked.upload; /* a reader is shown what is committed */
 	if (r == 0 && !ask_aside(a, 0, &r))
 		return r;
 	if (r == 0)
@@ -325,6 +326,7 @@ static int verify(struct batch *b)
 	struct buf json = { 0 };
 	int r = read_body(b, lfs_asked_object);
 
+	b->brought = true;
 	if (r == 0)
 		r = find_objects(b);
 	if (r != 0)

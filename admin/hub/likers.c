@@ -2,6 +2,7 @@
 #include "admin/hub/likers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,21 +62,67 @@ int likers_remove(struct ask *a)
 	return change(a, take_back, "like.remove");
 }
 
+/* ---- pages ---- */
+
+/* Which one is wanted. */
+struct page {
+	unsigned limit;
+	struct buf cursor; /* owned: what the one before ended with */
+};
+
+static void take_page(const struct ask *a, struct page *ret)
+{
+	unsigned limit = target_number(a->asked.query, "limit", LIKERS_LOOKED);
+
+	ret->limit = limit && limit < LIKERS_LOOKED ? limit : LIKERS_LOOKED;
+	target_field(a->asked.query, "cursor", &ret->cursor);
+	if (ret->cursor.len > ACCOUNT_NAME_MAX) /* neither a name nor a uid */
+		buf_clear(&ret->cursor);
+}
+
+/* last: what it ends with, "" if nothing follows. */
+static void answer_page(const struct ask *a, const struct page *p, const char *path,
+			const char *last, struct buf *json)
+{
+	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+
+	if (*last)
+		httpd_head_add(&h, "Link", "<%s/api/%s?limit=%u&cursor=%s>; rel=\"next\"",
+			       a->asked.origin, path, p->limit, last);
+	answer_json_head(a, &h, json);
+}
+
 /* ---- who ---- */
 
 struct telling {
 	const struct ask *ask;
+	struct page page;
+	unsigned told;
+	char last[ACCOUNT_NAME_MAX + 1]; /* that was looked at */
+	bool more;
 	struct buf json;
 	struct jwrite w;
 	struct db_txn *txn;
 };
 
+static void telling_fini(struct telling *x)
+{
+	buf_free(&x->page.cursor);
+	buf_free(&x->json);
+}
+
 static int tell_liker(void *arg, const char *user)
 {
 	struct telling *x = arg;
 	struct account a;
-	int r = account_get(x->txn, user, &a);
+	int r;
 
+	x->more = x->told == x->page.limit;
+	if (x->more)
+		return 1;
+	x->told++;
+	snprintf(x->last, sizeof(x->last), "%s", user);
+	r = account_get(x->txn, user, &a);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	jwrite_object(&x->w, NULL);
@@ -94,35 +141,36 @@ static int tell_likers(struct db_txn *t, void *arg)
 
 	buf_clear(&x->json);
 	x->txn = t;
+	x->told = 0;
+	x->more = false;
 	x->w = (struct jwrite){ .to = &x->json };
 	jwrite_array(&x->w, NULL);
 	if (r == 0)
-		r = likes_each(t, repo.uid, tell_liker, x);
+		r = likes_each(t, repo.uid, buf_str(&x->page.cursor), tell_liker, x);
 	jwrite_array_end(&x->w);
-	return r == -ENOENT ? ERR_NOREPO : r;
-}
-
-static int answer_told(struct telling *x, int r)
-{
-	if (r == 0)
-		r = x->json.failed;
-	if (r == 0)
-		answer_json(x->ask, 200, &x->json);
-	buf_free(&x->json);
-	return r;
+	return r == -ENOENT ? ERR_NOREPO : r < 0 ? r : 0;
 }
 
 int likers_list(struct ask *a)
 {
-	struct telling x = { .ask = a };
+	CLEANUP(telling_fini) struct telling x = { .ask = a };
+	char path[REPO_KEY_MAX + sizeof("/likers")];
+	int r;
 
 	if (!repo_is_hosted(a->repo)) {
 		buf_add_str(&x.json, "[]");
-		return answer_told(&x, 0);
+		answer_json(a, 200, &x.json);
+		return 0;
 	}
 	if (!ask_aside_or_here(a))
 		return PARKED;
-	return answer_told(&x, db_read(a->server->rights.db, tell_likers, &x));
+	take_page(a, &x.page);
+	r = db_read(a->server->rights.db, tell_likers, &x);
+	if (r < 0 || x.json.failed)
+		return r < 0 ? r : x.json.failed;
+	snprintf(path, sizeof(path), "%s/likers", repo_key(a->repo));
+	answer_page(a, &x.page, path, x.more ? x.last : "", &x.json);
+	return 0;
 }
 
 /* ---- what ---- */
@@ -131,13 +179,16 @@ struct found {
 	struct ask *ask;
 	const char *user;
 	bool known; /* there is somebody of that name */
+	struct page page;
 	struct liked *list;
 	struct rights_row *rows;
 	size_t count, cap;
+	bool more; /* than are looked at */
 };
 
 static void found_fini(struct found *f)
 {
+	buf_free(&f->page.cursor);
 	free(f->list);
 	free(f->rows);
 }
@@ -145,8 +196,12 @@ static void found_fini(struct found *f)
 static int note_liked(void *arg, const struct liked *liked)
 {
 	struct found *f = arg;
-	int r = grow_list(f->list, f->count, f->cap);
+	int r;
 
+	f->more = f->count == LIKERS_LOOKED;
+	if (f->more)
+		return 1;
+	r = grow_list(f->list, f->count, f->cap);
 	if (r == 0)
 		f->list[f->count++] = *liked;
 	return r;
@@ -159,10 +214,12 @@ static int find(struct db_txn *t, void *arg)
 	int r = account_get(t, f->user, &a);
 
 	f->count = 0;
+	f->more = false;
 	f->known = r == 0 && a.kind == ACCOUNT_USER;
 	if (!f->known)
 		return r == -ENOENT ? 0 : r;
-	return likes_of(t, f->user, note_liked, f);
+	r = likes_of(t, f->user, buf_str(&f->page.cursor), note_liked, f);
+	return r < 0 ? r : 0;
 }
 
 /* What it is called now; it may be another one that has the name it had. */
@@ -198,23 +255,37 @@ static int look(struct found *f)
 	return r < 0 ? r : db_read(s->rights.db, check_uids, f);
 }
 
-static void tell_found(const struct found *f, struct jwrite *w)
+static void tell_one(const struct liked *liked, const struct repo_id *id, struct jwrite *w)
 {
+	jwrite_object(w, NULL);
+	jwrite_time(w, "createdAt", liked->at_s * 1000);
+	jwrite_object(w, "repo");
+	jwrite_text(w, "name", id->name);
+	jwrite_text(w, "type", repo_type_word(id->type));
+	jwrite_object_end(w);
+	jwrite_object_end(w);
+}
+
+/* What it ends with if more follows, or "": of what one may not see nothing is told, as long as
+ * that is not more than is looked at. */
+static const char *tell_found(const struct found *f, struct jwrite *w)
+{
+	const char *last = "";
+	unsigned told = 0;
+
 	jwrite_array(w, NULL);
 	for (size_t i = 0; i < f->count; i++) {
-		const struct repo_id *id = f->rows[i].names.list[0];
-
 		if (!f->rows[i].sees)
 			continue;
-		jwrite_object(w, NULL);
-		jwrite_time(w, "createdAt", f->list[i].at_s * 1000);
-		jwrite_object(w, "repo");
-		jwrite_text(w, "name", id->name);
-		jwrite_text(w, "type", repo_type_word(id->type));
-		jwrite_object_end(w);
-		jwrite_object_end(w);
+		if (told++ == f->page.limit)
+			break;
+		tell_one(&f->list[i], f->rows[i].names.list[0], w);
+		last = f->list[i].uid;
 	}
 	jwrite_array_end(w);
+	if (told > f->page.limit)
+		return last;
+	return f->more ? f->list[f->count - 1].uid : "";
 }
 
 int likers_count(struct ask *a, const char *user, uint64_t *ret)
@@ -234,9 +305,13 @@ int likers_liked(struct ask *a, const char *user)
 {
 	CLEANUP(found_fini) struct found f = { .ask = a, .user = user };
 	CLEANUP(buf_free) struct buf json = { 0 };
+	char path[sizeof("users//likes") + ACCOUNT_NAME_MAX];
 	struct jwrite w = { .to = &json };
-	int r = db_read(a->server->rights.db, find, &f);
+	const char *last;
+	int r;
 
+	take_page(a, &f.page);
+	r = db_read(a->server->rights.db, find, &f);
 	if (r == 0 && !f.known) {
 		answer_refuse(a, 404, "This user does not exist");
 		return 0;
@@ -245,9 +320,10 @@ int likers_liked(struct ask *a, const char *user)
 		r = look(&f);
 	if (r < 0)
 		return r;
-	tell_found(&f, &w);
+	last = tell_found(&f, &w);
 	if (json.failed)
 		return json.failed;
-	answer_json(a, 200, &json);
+	snprintf(path, sizeof(path), "users/%s/likes", user);
+	answer_page(a, &f.page, path, last, &json);
 	return 0;
 }

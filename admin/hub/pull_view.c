@@ -17,6 +17,8 @@
 #define READ_BYTES (8 * 1024 * 1024) /* of all that are, before and after */
 #define PAIR_BYTES (16 * 1024)       /* a pair costs that much more: lines are looked for */
 #define DIFF_BYTES (4 * 1024 * 1024) /* of all of it, more or less */
+#define CONFLICTS_MAX 1000           /* files that are named */
+#define LOOKED_MAX 10000             /* and that are looked at for that */
 
 /* What one file was and is; a mode of 0: it was not, or is not any more. */
 struct pull_file {
@@ -30,7 +32,7 @@ static void forget(struct pull_view *v)
 	for (size_t i = 0; i < v->count; i++)
 		free(v->files[i].path);
 	v->count = 0;
-	v->cut = false;
+	v->cut = v->conflicts_cut = false;
 	buf_clear(&v->conflicts);
 }
 
@@ -48,14 +50,64 @@ struct looking {
 	const char *uid;
 	struct pull_view *view;
 	struct jwrite w;
+	size_t conflicts;
 };
 
 static int add_conflict(void *arg, const char *path, enum merge_obstacle what UNUSED)
 {
 	struct looking *l = arg;
 
+	if (l->conflicts++ == CONFLICTS_MAX)
+		return -E2BIG;
 	jwrite_text(&l->w, NULL, path);
 	return 0;
+}
+
+/* Which commits a pull request is about: 1, or 0 if there is nothing to be merged. */
+static int find_merge(struct db_txn *t, const char *uid, const struct discussion *d,
+		      struct merge *ret)
+{
+	char ref[REGISTRY_REF_MAX + 1];
+	int r, there;
+
+	*ret = (struct merge){ .uid = uid, .files_max = LOOKED_MAX };
+	memcpy(ret->base, d->base, sizeof(ret->base));
+	discussion_ref(d->num, ref);
+	r = registry_ref(t, uid, ref, ret->theirs);
+	there = registry_ref(t, uid, d->onto, ret->ours);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return there == 0 && !discussion_is_over(d);
+}
+
+/* What cannot be merged of three commits stays so. */
+static void name_merge(const struct merge *m, struct buf *ret)
+{
+	buf_printf(ret, "conflicts %s %s %s %s", m->uid, m->base, m->ours, m->theirs);
+}
+
+bool pull_is_known(struct db_txn *t, const char *uid, const struct discussion *d,
+		   struct ready *ready)
+{
+	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
+	CLEANUP(buf_free) struct buf key = { 0 };
+	struct merge m;
+
+	if (find_merge(t, uid, d, &m) != 1)
+		return true;
+	name_merge(&m, &key);
+	text = ready_find(ready, buf_str(&key));
+	return text;
+}
+
+static int recall(struct ready_text *known, struct pull_view *v)
+{
+	const void *bytes;
+	size_t len;
+
+	ready_bytes(known, READY_PLAIN, &bytes, &len);
+	v->conflicts_cut = ready_note_of(known)->next;
+	return buf_add(&v->conflicts, bytes, len);
 }
 
 /* Of a file that was deleted for good commits show the pointer still, as in git. */
@@ -123,26 +175,50 @@ static int look_at_files(struct looking *l, const struct merge *m)
 	return r < 0 ? r : 0;
 }
 
+static int find_conflicts(struct looking *l, const struct merge *m, const char *key,
+			  struct ready_text **ret)
+{
+	CLEANUP(buf_free) struct buf json = { 0 };
+	struct ready_note note = { .next = 0 };
+	int r;
+
+	l->w = (struct jwrite){ .to = &json };
+	jwrite_array(&l->w, NULL);
+	r = merge_plan(l->txn, m, NULL, add_conflict, l);
+	jwrite_array_end(&l->w);
+	note.next = r == -E2BIG;
+	return r < 0 && r != -E2BIG ? r : ready_put(l->view->ready, key, &json, &note, ret);
+}
+
+static int look_at_conflicts(struct looking *l, const struct merge *m)
+{
+	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
+	CLEANUP(buf_free) struct buf key = { 0 };
+	int r = 0;
+
+	name_merge(m, &key);
+	if (key.failed)
+		return key.failed;
+	text = ready_find(l->view->ready, buf_str(&key));
+	if (!text)
+		r = find_conflicts(l, m, buf_str(&key), &text);
+	return r < 0 ? r : recall(text, l->view);
+}
+
 int pull_look(struct db_txn *t, const char *uid, const struct discussion *d, bool with_diff,
 	      struct pull_view *ret)
 {
-	struct looking l = { .txn = t, .uid = uid, .view = ret, .w = { .to = &ret->conflicts } };
-	struct merge m = { .uid = uid };
-	char ref[REGISTRY_REF_MAX + 1];
-	int r, there;
+	struct looking l = { .txn = t, .uid = uid, .view = ret };
+	struct merge m;
+	int r;
 
 	forget(ret);
 	ret->is_pull = true;
 	ret->of = *d;
-	memcpy(m.base, d->base, sizeof(m.base));
-	discussion_ref(d->num, ref);
-	r = registry_ref(t, uid, ref, m.theirs);
-	there = registry_ref(t, uid, d->onto, m.ours);
-	jwrite_array(&l.w, NULL);
-	if (r == 0 && there == 0 && !discussion_is_over(d))
-		r = merge_plan(t, &m, NULL, add_conflict, &l);
-	jwrite_array_end(&l.w);
-	if (r == 0 && with_diff)
+	r = find_merge(t, uid, d, &m);
+	if (r >= 0)
+		r = r ? look_at_conflicts(&l, &m) : buf_add_str(&ret->conflicts, "[]");
+	if (r == 0 && with_diff && m.theirs[0])
 		r = look_at_files(&l, &m);
 	return r == -ENOENT ? 0 : r;
 }
@@ -235,5 +311,6 @@ int pull_write(struct ask *a, const struct pull_view *v, bool with_diff, struct 
 		jwrite_text(w, "mergeCommitId", v->of.merged);
 	jwrite_object_end(w);
 	jwrite_json(w, "filesWithConflicts", buf_str(&v->conflicts));
+	jwrite_bool(w, "filesWithConflictsTruncated", v->conflicts_cut);
 	return with_diff ? write_diff(a, v, w) : 0;
 }

@@ -14,7 +14,9 @@ struct pull_file;
 struct pull_view {
 	bool is_pull;
 	struct discussion of;
+	struct ready *ready;  /* where it is remembered which files cannot be merged; borrowed */
 	struct buf conflicts; /* a JSON array */
+	bool conflicts_cut;   /* there may be more */
 	struct pull_file *files;
 	size_t count, cap;
 	bool cut; /* there are more files than a diff shows */
@@ -22,6 +24,10 @@ struct pull_view {
 
 /* Frees what it holds. */
 void pull_view_fini(struct pull_view *v);
+/* True if it is remembered which files of it cannot be merged, or there is none to look at; else to
+ * look costs as much as a diff does. Inside a transaction. */
+bool pull_is_known(struct db_txn *t, const char *uid, const struct discussion *d,
+		   struct ready *ready);
 /* Looks at one, in the place of what was there; with_diff: what it changes as well. Inside a
  * transaction. */
 MUST_USE int pull_look(struct db_txn *t, const char *uid, const struct discussion *d,

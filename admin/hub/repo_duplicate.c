@@ -20,12 +20,16 @@ struct duplication {
 	struct registry_repo from, to;
 	enum visibility visibility; /* VISIBILITY_UNSAID: as the other one's */
 	int64_t now_s;
-	char uid[REGISTRY_UID + 1], commit[COMMIT_HEX + 1];
-	struct buf why; /* owned */
+	char uid[REGISTRY_UID + 1];
+	struct copying copying;
+	struct writing_act act;
+	struct buf note, why; /* owned */
 };
 
 static void duplication_fini(struct duplication *d)
 {
+	copying_fini(&d->copying);
+	buf_free(&d->note);
 	buf_free(&d->why);
 }
 
@@ -43,6 +47,20 @@ static int copy_row(struct db_txn *t, struct duplication *d, const struct regist
 	return r < 0 ? r : renaming_take(t, &to);
 }
 
+/* What is recorded, of what came of it. */
+static int describe(struct duplication *d)
+{
+	const struct buf *left = &d->copying.left;
+
+	buf_clear(&d->note);
+	d->act.commit = *d->copying.commit ? d->copying.commit : NULL;
+	buf_printf(&d->note, "of %s", d->from.id.name);
+	if (left->len)
+		buf_printf(&d->note, ", without what is promoted: %s", buf_str(left));
+	d->act.note = buf_str(&d->note);
+	return d->note.failed;
+}
+
 static int bring_in(struct db_txn *t, void *arg)
 {
 	struct duplication *d = arg;
@@ -56,15 +74,14 @@ static int bring_in(struct db_txn *t, void *arg)
 		r = rights_move_visibility(t, &from.id, &d->to.id);
 	else if (r == 0)
 		r = rights_put_visibility(t, &d->to.id, d->visibility);
-	return r < 0 ? r
-		     : copying_history(t, from.uid, d->uid, d->ask->who.user, d->commit, &d->why);
+	if (r == 0)
+		r = copying_history(t, &d->copying, &d->why);
+	return r < 0 ? r : describe(d);
 }
 
 static int duplicate(struct duplication *d)
 {
-	char note[sizeof("of ") + REPO_NAME_MAX];
-	struct writing_act act = { "repo.duplicate", &d->to.id, d->commit, note };
-	const struct writing_change change = { .act = &act,
+	const struct writing_change change = { .act = &d->act,
 					       .fn = bring_in,
 					       .arg = d,
 					       .type = d->from.id.type,
@@ -74,21 +91,24 @@ static int duplicate(struct duplication *d)
 	struct ask *a = d->ask;
 	int r = writing_name_free(a, &d->to.id) ? 0 : -EEXIST;
 
-	snprintf(note, sizeof(note), "of %s", d->from.id.name);
+	d->copying = (struct copying){ .from = d->from.uid, .to = d->uid, .user = a->who.user };
+	d->act = (struct writing_act){ .act = "repo.duplicate", .repo = &d->to.id };
+	if (r == 0)
+		r = describe(d);
 	if (r == 0)
 		r = registry_make_uid(d->uid);
 	if (r == 0)
 		r = writing_change(a, &change);
 	if (r == -EEXIST)
 		return repo_answer_exists(a, &d->to.id);
-	act.commit = r < 0 ? NULL : d->commit;
+	d->act.commit = r < 0 ? NULL : d->copying.commit;
 	if (r == ERR_TAG_LOCKED)
-		return writing_refuse_as(a, &act, r, buf_str(&d->why));
+		return writing_refuse_as(a, &d->act, r, buf_str(&d->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(a, &act, &d->to.id, "");
+		return writing_refuse_full(a, &d->act, &d->to.id, "");
 	if (r < 0)
-		return writing_note_failure(a, &act, r);
-	r = writing_done(a, &act);
+		return writing_note_failure(a, &d->act, r);
+	r = writing_done(a, &d->act);
 	return r < 0 ? r : repo_answer_there(a, &d->to.id, NULL, false);
 }
 

@@ -42,6 +42,8 @@ static int rename_in(struct db_txn *t, void *arg)
 	if (r == 0)
 		r = renaming_move(t, &m->repo, &m->to);
 	if (r == 0)
+		r = ref_check_arrival(t, m->repo.uid, &m->why);
+	if (r == 0)
 		r = uploads_move(t, from, to, m->now_s);
 	return r < 0 ? r : rights_move_visibility(t, &m->from, &m->to);
 }

@@ -12,6 +12,7 @@
 #include "admin/hub/branches.h"
 #include "admin/hub/collections.h"
 #include "admin/hub/discuss.h"
+#include "admin/hub/discuss_list.h"
 #include "admin/health.h"
 #include "admin/hub/checking.h"
 #include "admin/hub/compare.h"

@@ -6,9 +6,19 @@
 
 #include "admin/registry/refs.h"
 
-/* Inside a transaction, into a repository that was just made there, by that user. ret: what the
- * main branch names. ERR_NOREV if there is none; ref_change's (refs.h). */
-MUST_USE int copying_history(struct db_txn *t, const char *from, const char *to, const char *user,
-			     char ret[static COMMIT_HEX + 1], struct buf *why);
+/* One copy of it; uids and names are borrowed. */
+struct copying {
+	const char *from, *to; /* uids */
+	const char *user;
+	/* What came of it. */
+	char commit[COMMIT_HEX + 1]; /* what the main branch names */
+	struct buf left;             /* names of tags that did not come along; owned */
+};
+
+/* Inside a transaction, into a repository that was just made there. Tags that promotions lead to
+ * where it is stay behind, with what they alone reach: nobody has promoted a copy. ERR_NOREV: there
+ * is no main branch; ref_change's (refs.h), with a sentence in why. */
+MUST_USE int copying_history(struct db_txn *t, struct copying *c, struct buf *why);
+void copying_fini(struct copying *c);
 
 #endif

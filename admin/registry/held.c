@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/registry/held.h"
 
-#include <string.h>
-
-#include "admin/registry/committed.h"
+#include "admin/registry/walk.h"
 #include "daemon/base/err.h"
 #include "daemon/base/why.h"
 
@@ -12,52 +10,51 @@ struct looking {
 	const char *uid;
 	held_doomed_fn doomed;
 	void *arg;
-	char last[COMMIT_HEX + 1]; /* some come more than once */
+	struct buf commits; /* ids of those that are held */
 	struct buf *why;
 };
 
-static const struct manifest_file *find_doomed(const struct looking *l, const struct manifest *m)
+static void looking_fini(struct looking *l)
 {
-	for (uint32_t i = 0; i < manifest_count(m); i++) {
-		const struct manifest_file *f = manifest_file(m, i);
-
-		if (f && l->doomed(l->arg, f))
-			return f;
-	}
-	return NULL;
+	buf_free(&l->commits);
 }
 
-static int look(void *arg, const char *commit)
+/* What a tag named before it moved by promotion may have been collected: that holds nothing. */
+static int note_commit(void *arg, const char *commit)
 {
-	CLEANUP(manifest_freep) struct manifest *m = NULL;
 	CLEANUP(buf_free) struct buf room = { 0 };
-	const struct manifest_file *f;
-	char etag[DIGEST_HEX_MAX + 1];
 	struct looking *l = arg;
 	struct git_commit c;
-	int r;
+	uint8_t id[GIT_ID];
+	int r = registry_commit(l->txn, l->uid, commit, &room, &c);
 
-	if (!strcmp(commit, l->last))
-		return 0;
-	memcpy(l->last, commit, sizeof(l->last));
-	r = registry_commit(l->txn, l->uid, commit, &room, &c);
 	if (r == 0)
-		r = committed_files(l->txn, l->uid, &c, &m);
+		r = hex_parse(commit, GIT_ID, id);
 	if (r < 0)
-		return r;
-	f = find_doomed(l, m);
-	if (!f)
+		return r == ERR_NOREV ? 0 : r;
+	return buf_add(&l->commits, id, GIT_ID);
+}
+
+static int look(void *arg, const struct walk_commit *c, const char *path, const struct git_entry *e)
+{
+	struct looking *l = arg;
+	char commit[COMMIT_HEX + 1];
+
+	if (!l->doomed(l->arg, e->id))
 		return 0;
-	manifest_etag(f, etag);
+	hex_print(c->id, GIT_ID, commit);
 	return complain_as(ERR_TAG_LOCKED, l->why,
-			   "The file %.12s cannot be deleted: it is in the commit %.8s, which a "
-			   "locked tag holds",
-			   etag, commit);
+			   "The file \"%s\" cannot be deleted: the commit %.8s has it, which a "
+			   "locked tag names, or has in its history",
+			   path, commit);
 }
 
 int held_check(struct db_txn *t, const char *uid, held_doomed_fn doomed, void *arg, struct buf *why)
 {
+	static const struct walk_events events = { .file = look };
+	CLEANUP(looking_fini)
 	struct looking l = { .txn = t, .uid = uid, .doomed = doomed, .arg = arg, .why = why };
+	int r = ref_each_held(t, uid, note_commit, &l);
 
-	return ref_each_held(t, uid, look, &l);
+	return r < 0 ? r : walk_commits(t, uid, &l.commits, &events, &l);
 }

@@ -83,16 +83,23 @@ static int count_held(void *arg, const char *etag UNUSED, const char *namespace,
 	return 0;
 }
 
-/* Its own row is there so that nobody has to count; but its limit stands nowhere else. */
-static int recount(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+/* Its limit stays as it is. */
+static int count_anew(struct db_txn *t, const char *namespace, struct holdings_use *ret)
 {
 	struct recount c = { namespace, ret };
 
+	ret->bytes = ret->files = 0;
+	return holdings_each(t, (struct db_key){ 0 }, count_held, &c);
+}
+
+/* Its own row is there so that nobody has to count; but its limit stands nowhere else. */
+static int recount(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+{
 	log_err(ERR_CORRUPT,
 		"the row of what a namespace uses is damaged: it is counted anew, and "
 		"has no limit until one is set namespace=%s",
 		namespace);
-	return holdings_each(t, (struct db_key){ 0 }, count_held, &c);
+	return count_anew(t, namespace, ret);
 }
 
 int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
@@ -183,7 +190,7 @@ int holdings_count(struct db_txn *t, const char *namespace, const char *etag, ui
 	int r = get_numbers(t, DB_HOLDINGS, holdings_key(&room, etag, namespace), n, 2);
 
 	*ret = n[0];
-	return r;
+	return r == ERR_CORRUPT ? 0 : r;
 }
 
 /* From so many holders to so many; the first and the last change what the namespace holds. */
@@ -209,11 +216,34 @@ static int change(struct db_txn *t, const char *namespace, const char *etag, con
 	return put_use(t, namespace, &use);
 }
 
+/* As if nobody held it: the collector counts it anew, and takes nothing that a row names. */
+static int forget_damaged(struct db_txn *t, const char *namespace, const char *etag,
+			  struct db_key key)
+{
+	struct holdings_use use;
+	int r = holdings_use(t, namespace, &use);
+
+	log_err(ERR_CORRUPT,
+		"a row of who holds a file is damaged: the collector counts it anew "
+		"namespace=%s etag=%s",
+		namespace, etag);
+	if (r == 0)
+		r = db_del(t, DB_HOLDINGS, key);
+	if (r == 0)
+		r = count_anew(t, namespace, &use);
+	return r < 0 ? r : put_use(t, namespace, &use);
+}
+
 static int get(struct db_txn *t, const char *namespace, const char *etag, uint64_t ret[2])
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
+	struct db_key key = holdings_key(&room, etag, namespace);
+	int r = get_numbers(t, DB_HOLDINGS, key, ret, 2);
 
-	return get_numbers(t, DB_HOLDINGS, holdings_key(&room, etag, namespace), ret, 2);
+	if (r != ERR_CORRUPT)
+		return r;
+	ret[0] = ret[1] = 0;
+	return forget_damaged(t, namespace, etag, key);
 }
 
 int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint64_t size)

@@ -30,7 +30,9 @@ static inline const char *holdings_payer(const char *payer, const char *namespac
 	return *payer ? payer : namespace;
 }
 
-/* One more holds it. ERR_QUOTA if the namespace held it not yet, and may not hold so much. */
+/* In the next three a row that is damaged is as none, and keeps nobody: it is logged, and the
+ * collector counts it anew. One more holds it. ERR_QUOTA if the namespace held it not yet, and may
+ * not hold so much. */
 MUST_USE int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint64_t size);
 /* One less. What is not held stays so. */
 MUST_USE int holdings_drop(struct db_txn *t, const char *namespace, const char *etag);

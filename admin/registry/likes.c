@@ -196,12 +196,24 @@ static int each_liker(void *arg, struct db_key key, const char *val UNUSED, size
 	return e->liker(e->arg, user);
 }
 
-int likes_each(struct db_txn *t, const char *uid, liker_fn fn, void *arg)
+static int each(struct db_txn *t, enum db_table table, const char *first, const char *after,
+		db_each_fn fn, void *arg)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
-	struct each e = { .liker = fn, .arg = arg };
+	CLEANUP(buf_free) struct buf all = { 0 }, from = { 0 };
+	struct db_key prefix = db_pair(&all, first, ""), behind = { 0 };
 
-	return db_each(t, DB_LIKES, db_pair(&room, uid, ""), (struct db_key){ 0 }, each_liker, &e);
+	if (*after)
+		behind = db_pair(&from, first, after);
+	return db_each(t, table, prefix, behind, fn, arg);
+}
+
+int likes_each(struct db_txn *t, const char *uid, const char *after, liker_fn fn, void *arg)
+{
+	struct each e = { .liker = fn, .arg = arg };
+	char name[ACCOUNT_NAME_MAX + 1];
+
+	user_key(after, name);
+	return each(t, DB_LIKES, uid, name, each_liker, &e);
 }
 
 static int each_liked(void *arg, struct db_key key, const char *val, size_t len)
@@ -219,12 +231,11 @@ static int each_liked(void *arg, struct db_key key, const char *val, size_t len)
 	return e->liked(e->arg, &liked);
 }
 
-int likes_of(struct db_txn *t, const char *user, liked_fn fn, void *arg)
+int likes_of(struct db_txn *t, const char *user, const char *after, liked_fn fn, void *arg)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
 	struct each e = { .liked = fn, .arg = arg };
 	char name[ACCOUNT_NAME_MAX + 1];
 
 	user_key(user, name);
-	return db_each(t, DB_LIKED, db_pair(&room, name, ""), (struct db_key){ 0 }, each_liked, &e);
+	return each(t, DB_LIKED, name, after, each_liked, &e);
 }

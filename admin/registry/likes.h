@@ -20,9 +20,10 @@ MUST_USE int likes_forget_user(struct db_txn *t, const char *user);
 MUST_USE int likes_count(struct db_txn *t, const char *uid, uint64_t *ret);
 
 typedef int (*liker_fn)(void *arg, const char *user);
-/* Calls fn for each who likes a repository, by name, until it returns non-zero, and returns
- * that. */
-MUST_USE int likes_each(struct db_txn *t, const char *uid, liker_fn fn, void *arg);
+/* Calls fn for each who likes a repository, by name, from behind `after` on ("": from the first),
+ * until it returns non-zero, and returns that. */
+MUST_USE int likes_each(struct db_txn *t, const char *uid, const char *after, liker_fn fn,
+			void *arg);
 /* What somebody likes: the repository as it was called then, and its uid. */
 struct liked {
 	struct repo_id then;
@@ -30,7 +31,8 @@ struct liked {
 	int64_t at_s;
 };
 typedef int (*liked_fn)(void *arg, const struct liked *liked);
-/* Calls fn for each, as above. */
-MUST_USE int likes_of(struct db_txn *t, const char *user, liked_fn fn, void *arg);
+/* Calls fn for each, by uid, as above. */
+MUST_USE int likes_of(struct db_txn *t, const char *user, const char *after, liked_fn fn,
+		      void *arg);
 
 #endif

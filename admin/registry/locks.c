@@ -67,22 +67,24 @@ static int read_row(struct db_txn *t, const char *uid, const char *tag, struct t
 	ret->released = jval_bool(jval_get(v, "released")) == 1;
 	ret->at_s = jval_get_size(v, "at");
 	take(v, "rule", ret->rule, sizeof(ret->rule));
+	take(v, "of", ret->of.key, sizeof(ret->of.key));
 	take(v, "user", ret->user, sizeof(ret->user));
 	take(v, "why", ret->why, sizeof(ret->why));
 	return 0;
 }
 
-/* `rule`: it is released from that one; NULL: it is locked. */
-static int write_row(struct db_txn *t, const char *uid, const char *tag, const char *rule,
-		     const char *user, const char *why)
+/* `from`: it is released from that one's rule; NULL: it is locked. */
+static int write_row(struct db_txn *t, const char *uid, const char *tag,
+		     const struct tag_lock *from, const char *user, const char *why)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	struct jwrite w = { .to = &row };
 	char room[ROW_MAX];
 
 	jwrite_object(&w, NULL);
-	jwrite_bool(&w, "released", rule != NULL);
-	jwrite_text(&w, "rule", rule ? rule : "");
+	jwrite_bool(&w, "released", from != NULL);
+	jwrite_text(&w, "rule", from ? from->rule : "");
+	jwrite_text(&w, "of", from ? from->of.key : "");
 	jwrite_text(&w, "user", user);
 	jwrite_text(&w, "why", why);
 	jwrite_int(&w, "at", clock_wall_s());
@@ -112,9 +114,9 @@ static int is_promoted(void *arg, const struct tag_scope *s, const struct promot
 
 	if (strcmp(r->to, l->tag) != 0 && !r->damaged)
 		return 0;
-	*l->to = (struct tag_lock){ .kind = LOCK_PROMOTION,
-				    .of_namespace = !tag_scope_is_repo(s),
-				    .at_s = r->at_s };
+	*l->to = (struct tag_lock){
+		.kind = LOCK_PROMOTION, .of = *s, .damaged = r->damaged, .at_s = r->at_s
+	};
 	snprintf(l->to->rule, sizeof(l->to->rule), "%s", r->name);
 	snprintf(l->to->user, sizeof(l->to->user), "%s", r->user);
 	if (r->damaged)
@@ -128,9 +130,9 @@ static int is_locked(void *arg, const struct tag_scope *s, const struct lock_rul
 
 	if (!tag_glob_matches(r->tags, l->tag))
 		return 0;
-	*l->to = (struct tag_lock){ .kind = LOCK_RULE,
-				    .of_namespace = !tag_scope_is_repo(s),
-				    .at_s = r->at_s };
+	*l->to = (struct tag_lock){
+		.kind = LOCK_RULE, .of = *s, .damaged = r->damaged, .at_s = r->at_s
+	};
 	memcpy(l->to->rule, r->tags, sizeof(r->tags));
 	memcpy(l->to->user, r->user, sizeof(r->user));
 	memcpy(l->to->why, r->why, sizeof(r->why));
@@ -152,28 +154,40 @@ static int look_at_rules(struct db_txn *t, const char *uid, const char *tag, str
 	return r < 0 ? r : 0;
 }
 
+/* Who released it from one rule knew of no other; of which namespace one is, older rows do not
+ * say. */
+static bool is_from(const struct tag_lock *own, const struct tag_lock *rule)
+{
+	return !strcmp(own->rule, rule->rule) &&
+	       (!*own->of.key || !strcmp(own->of.key, rule->of.key));
+}
+
 int tag_lock_get(struct db_txn *t, const char *uid, const char *tag, struct tag_lock *ret)
 {
 	struct tag_lock own;
 	int r = read_row(t, uid, tag, &own);
 
-	*ret = own;
-	if (r < 0 || (own.kind == LOCK_TAG && !own.released))
-		return r;
 	*ret = (struct tag_lock){ .kind = LOCK_NONE };
-	r = look_at_rules(t, uid, tag, ret);
-	/* Who released it from one rule knew of no other. */
-	if (r == 0 && own.released && ret->kind != LOCK_NONE && !strcmp(own.rule, ret->rule)) {
+	if (r == 0)
+		r = look_at_rules(t, uid, tag, ret);
+	if (r < 0 || own.kind == LOCK_NONE)
+		return r;
+	if (!own.released) {
+		own.beneath = ret->kind;
+		memcpy(own.rule, ret->rule, sizeof(own.rule));
+	} else if (ret->kind == LOCK_NONE || !is_from(&own, ret))
+		return 0;
+	else
 		own.kind = ret->kind;
-		own.of_namespace = ret->of_namespace;
-		*ret = own;
-	}
-	return r;
+	own.of = ret->of;
+	own.damaged = ret->damaged;
+	*ret = own;
+	return 0;
 }
 
 void tag_lock_say(const struct tag_lock *l, const char *tag, struct buf *ret)
 {
-	const char *of = l->of_namespace ? "its namespace" : "this repository";
+	const char *of = tag_scope_is_repo(&l->of) ? "this repository" : "its namespace";
 
 	switch (l->kind) {
 	case LOCK_PROMOTION:
@@ -192,8 +206,6 @@ void tag_lock_say(const struct tag_lock *l, const char *tag, struct buf *ret)
 	}
 	if (*l->why)
 		buf_printf(ret, " (%s)", l->why);
-	buf_add_str(ret,
-		    ": it can be neither moved nor deleted unless an administrator unlocks it");
 }
 
 /* ---- locked and released ---- */
@@ -217,6 +229,27 @@ static int find_tag(struct db_txn *t, const char *uid, const char *tag,
 	return registry_ref(t, uid, ret_ref, ret_commit);
 }
 
+int tag_is_hidden(struct db_txn *t, const char *uid, const char *tag)
+{
+	char ref[REGISTRY_REF_MAX + 1], commit[COMMIT_HEX + 1];
+	int r;
+
+	snprintf(ref, sizeof(ref), REGISTRY_BRANCHES "%.*s", REVISION_MAX, tag);
+	r = registry_ref(t, uid, ref, commit);
+	return r < 0 ? (r == -ENOENT ? 0 : r) : 1;
+}
+
+/* A lock that readers see nothing of would be a promise that is not kept. */
+static int lock_anew(struct db_txn *t, const char *uid, const char *tag, const char *user,
+		     const char *why)
+{
+	int r = tag_is_hidden(t, uid, tag);
+
+	if (r > 0)
+		return -ENOTUNIQ;
+	return r < 0 ? r : write_row(t, uid, tag, NULL, user, why);
+}
+
 int tag_lock_add(struct db_txn *t, const char *uid, const char *tag, const char *user,
 		 const char *why)
 {
@@ -228,9 +261,10 @@ int tag_lock_add(struct db_txn *t, const char *uid, const char *tag, const char 
 		r = tag_lock_get(t, uid, tag, &l);
 	if (r == 0 && l.kind == LOCK_TAG)
 		return -EEXIST;
-	if (r == 0)
-		r = l.kind != LOCK_NONE && l.released ? tag_lock_used(t, uid, tag)
-						      : write_row(t, uid, tag, NULL, user, why);
+	if (r == 0 && l.released)
+		r = tag_lock_used(t, uid, tag);
+	else if (r == 0)
+		r = lock_anew(t, uid, tag, user, why);
 	return r < 0 ? r : note(t, uid, ref, commit, "tag.lock", user, why);
 }
 
@@ -246,12 +280,7 @@ int tag_lock_release(struct db_txn *t, const char *uid, const char *tag, const c
 	if (r == 0 && !tag_lock_holds(&l))
 		return -ENOENT;
 	if (r == 0)
-		r = tag_lock_used(t, uid, tag);
-	if (r == 0)
-		l = (struct tag_lock){ .kind = LOCK_NONE };
-	if (r == 0)
-		r = look_at_rules(t, uid, tag, &l);
-	if (r == 0 && l.kind != LOCK_NONE)
-		r = write_row(t, uid, tag, l.rule, user, why);
+		r = l.kind == LOCK_TAG ? tag_lock_used(t, uid, tag)
+				       : write_row(t, uid, tag, &l, user, why);
 	return r < 0 ? r : note(t, uid, ref, commit, "tag.unlock", user, why);
 }

@@ -18,9 +18,11 @@ enum lock_kind {
 
 struct tag_lock {
 	enum lock_kind kind;
+	enum lock_kind beneath;          /* of one that is locked by itself: what else holds it */
 	bool released;                   /* for one change, although a rule holds it */
-	char rule[TAG_GLOB_MAX + 1];     /* the glob, or the promotion's name; "" */
-	bool of_namespace;               /* the rule is of the whole namespace */
+	bool damaged;                    /* the rule is */
+	char rule[TAG_GLOB_MAX + 1];     /* the glob, or the promotion's name, also beneath; "" */
+	struct tag_scope of;             /* what that rule is about */
 	char user[ACCOUNT_NAME_MAX + 1]; /* who locked it, or released it, or made the rule */
 	char why[TAG_WHY_MAX + 1];
 	int64_t at_s;
@@ -33,17 +35,19 @@ const char *tag_lock_word(enum lock_kind kind);
 bool tag_lock_holds(const struct tag_lock *l);
 /* What holds a tag of that repository. Of one that is not there yet: what would. */
 MUST_USE int tag_lock_get(struct db_txn *t, const char *uid, const char *tag, struct tag_lock *ret);
-/* Appends why it cannot be changed. */
+/* Appends by what it is held: a clause, to be gone on with. */
 void tag_lock_say(const struct tag_lock *l, const char *tag, struct buf *ret);
 
 /* Locks a tag by itself; one that was released is only held again. -ENOENT: there is none; -EEXIST:
- * it is locked by itself already. */
+ * it is locked by itself already; -ENOTUNIQ: a branch has its name, and readers get that one. */
 MUST_USE int tag_lock_add(struct db_txn *t, const char *uid, const char *tag, const char *user,
 			  const char *why);
-/* It is no longer locked by itself; and if a rule holds it, it is released for one change.
- * -ENOENT: there is no such tag, or nothing holds it. */
+/* It is no longer locked by itself, and what is beneath holds it; if only a rule held it, it is
+ * released for one change. -ENOENT: there is no such tag, or nothing holds it. */
 MUST_USE int tag_lock_release(struct db_txn *t, const char *uid, const char *tag, const char *user,
 			      const char *why);
+/* True: a branch has the name of that tag, and readers get it in the tag's place. Or an error. */
+MUST_USE int tag_is_hidden(struct db_txn *t, const char *uid, const char *tag);
 /* The tag has changed or gone: what was said of it alone is over. */
 MUST_USE int tag_lock_used(struct db_txn *t, const char *uid, const char *tag);
 

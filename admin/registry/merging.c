@@ -16,6 +16,7 @@ struct merging {
 	uint8_t ours[GIT_ID], base[GIT_ID];
 	bool based;   /* there is a base */
 	bool unmoved; /* ours is what theirs began at */
+	size_t files; /* that were looked at */
 	struct buf why;
 };
 
@@ -81,6 +82,8 @@ static int merge_file(void *arg, const char *path, const struct tree_side *from 
 	struct tree_side here, there = { 0 };
 	int r, base;
 
+	if (m->of->files_max && m->files++ == m->of->files_max)
+		return -E2BIG;
 	if (m->unmoved)
 		return take(m, path, to);
 	r = find(m, m->ours, path, &here);
@@ -106,7 +109,7 @@ int merge_plan(struct db_txn *t, const struct merge *of, struct commit_plan *p, 
 	if (r == 0)
 		r = find_base(&m);
 	m.unmoved = m.based && !memcmp(m.base, m.ours, GIT_ID);
-	if (r == 0)
+	if (r == 0 && (p || !m.unmoved)) /* who did not move is in nobody's way */
 		r = treediff_each(t, of->uid, m.based ? m.base : NULL, theirs, merge_file, &m);
 	buf_free(&m.why);
 	return r;

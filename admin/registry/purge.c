@@ -533,9 +533,13 @@ static int rewrite_all(struct purging *p)
 	return r < 0 ? r : remove_objects(p);
 }
 
-static bool is_doomed(void *arg, const struct manifest_file *f)
+/* What is gone already goes no more. */
+static bool is_doomed(void *arg, const uint8_t id[static GIT_ID])
 {
-	return f->kind == DIGEST_SHA256 && is_wanted(arg, f->digest);
+	const struct purging *p = arg;
+	const struct object *o = map_find(&p->objects, id, GIT_ID);
+
+	return o && o->kind == REGISTRY_POINTER;
 }
 
 int purge_files(struct db_txn *t, struct purge *purge, struct buf *why)
@@ -545,10 +549,11 @@ int purge_files(struct db_txn *t, struct purge *purge, struct buf *why)
 
 	purge->files = purge->commits = 0;
 	if (r == 0)
-		r = held_check(t, purge->uid, is_doomed, &p, why);
-	if (r == 0)
 		r = registry_each_object(t, purge->uid, find_doomed, &p);
 	if (r < 0 || !p.first)
+		return r;
+	r = held_check(t, purge->uid, is_doomed, &p, why);
+	if (r < 0)
 		return r;
 	if (purge->rewrite)
 		return rewrite_all(&p);

@@ -17,26 +17,18 @@ static const char *below(const char *ref, const char *prefix)
 	return strncmp(ref, prefix, len) == 0 ? ref + len : NULL;
 }
 
-/* The same name in another place. */
-static int find_beside(struct db_txn *t, const char *uid, const char *place, const char *name,
-		       char ret[static COMMIT_HEX + 1])
-{
-	char ref[REGISTRY_REF_MAX + 1];
-
-	snprintf(ref, sizeof(ref), "%s%.*s", place, REVISION_MAX, name);
-	return registry_ref(t, uid, ref, ret);
-}
-
 /* ---- locks ---- */
 
 /* A branch is found before a tag of its name: to make or to move it would be to move the tag. */
 static int check_branch(struct db_txn *t, const struct ref_change *c, const char *name,
 			struct buf *why)
 {
-	char commit[COMMIT_HEX + 1];
+	char tag[REGISTRY_REF_MAX + 1], commit[COMMIT_HEX + 1];
 	struct tag_lock l;
-	int r = c->commit ? find_beside(t, c->uid, REGISTRY_TAGS, name, commit) : -ENOENT;
+	int r;
 
+	snprintf(tag, sizeof(tag), REGISTRY_TAGS "%.*s", REVISION_MAX, name);
+	r = c->commit ? registry_ref(t, c->uid, tag, commit) : -ENOENT;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = tag_lock_get(t, c->uid, name, &l);
@@ -52,19 +44,20 @@ static int check_branch(struct db_txn *t, const struct ref_change *c, const char
 static int check_birth(struct db_txn *t, const struct ref_change *c, const struct tag_lock *l,
 		       const char *name, struct buf *why)
 {
-	char commit[COMMIT_HEX + 1];
-	int r = find_beside(t, c->uid, REGISTRY_BRANCHES, name, commit);
+	int r = tag_is_hidden(t, c->uid, name);
 
-	if (r == -ENOENT && l->kind == LOCK_PROMOTION && !c->rule) {
-		tag_lock_say(l, name, why);
-		return ERR_TAG_LOCKED;
-	}
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+	if (r > 0)
+		return complain_as(
+			ERR_TAG_LOCKED, why,
+			"The tag \"%s\" would be locked, but there is a branch of that name, "
+			"which readers would get in its place: delete the branch first, or make "
+			"it anew by another name",
+			name);
+	if (r < 0 || l->kind != LOCK_PROMOTION || c->rule)
+		return r;
+	tag_lock_say(l, name, why);
 	return complain_as(ERR_TAG_LOCKED, why,
-			   "The tag \"%s\" would be locked, but there is a branch of that name, "
-			   "which readers would get in its place",
-			   name);
+			   ": there it cannot be without having been promoted");
 }
 
 static int check_tag(struct db_txn *t, const struct ref_change *c, const char *name,
@@ -80,7 +73,9 @@ static int check_tag(struct db_txn *t, const struct ref_change *c, const char *n
 	if (c->rule && l.kind != LOCK_TAG)
 		return 0;
 	tag_lock_say(&l, name, why);
-	return ERR_TAG_LOCKED;
+	return complain_as(
+		ERR_TAG_LOCKED, why,
+		": it can be neither moved nor deleted unless an administrator unlocks it");
 }
 
 /* ---- changes ---- */
@@ -180,6 +175,26 @@ int ref_check_repo(struct db_txn *t, const char *uid, struct buf *why)
 	return registry_each_ref(t, uid, REGISTRY_TAGS, refuse_held, &w);
 }
 
+static int check_arrived(void *arg, const char *ref, const char *commit UNUSED)
+{
+	const struct walk *w = arg;
+	const struct ref_change c = { .uid = w->uid, .ref = ref };
+	const char *tag = below(ref, REGISTRY_TAGS);
+	struct tag_lock l;
+	int r = tag_lock_get(w->txn, w->uid, tag, &l);
+
+	if (r < 0 || !tag_lock_holds(&l))
+		return r;
+	return check_birth(w->txn, &c, &l, tag, w->why);
+}
+
+int ref_check_arrival(struct db_txn *t, const char *uid, struct buf *why)
+{
+	struct walk w = { .txn = t, .uid = uid, .why = why };
+
+	return registry_each_ref(t, uid, REGISTRY_TAGS, check_arrived, &w);
+}
+
 static int tell_past(void *arg, const struct ref_event *e)
 {
 	const struct walk *w = arg;
@@ -193,7 +208,7 @@ static int tell_held(void *arg, const char *ref, const char *commit)
 	struct tag_lock l;
 	int r = tag_lock_get(w->txn, w->uid, below(ref, REGISTRY_TAGS), &l);
 
-	if (r == 0 && l.kind == LOCK_PROMOTION)
+	if (r == 0 && (l.kind == LOCK_PROMOTION || l.beneath == LOCK_PROMOTION))
 		r = reflog_each(w->txn, w->uid, ref, tell_past, w);
 	return r == 0 && l.kind != LOCK_NONE ? w->fn(w->arg, commit) : r;
 }

@@ -27,6 +27,9 @@ MUST_USE int ref_change(struct db_txn *t, const struct ref_change *c, struct buf
 /* 0 if the repository may be deleted or get another name: no lock holds a tag of it. Else
  * ERR_TAG_LOCKED, and a sentence. */
 MUST_USE int ref_check_repo(struct db_txn *t, const char *uid, struct buf *why);
+/* Once it has another name: 0 if its tags could have been made where it is now. ERR_TAG_LOCKED with
+ * a sentence: promotions lead to one, or one would be locked that a branch of its name hides. */
+MUST_USE int ref_check_arrival(struct db_txn *t, const char *uid, struct buf *why);
 
 typedef int (*ref_held_fn)(void *arg, const char *commit);
 /* Calls fn for each commit that must stay whatever else refs name: those that locked tags name, and

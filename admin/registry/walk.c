@@ -98,20 +98,23 @@ static int step(struct walk *w)
 	return r < 0 ? r : meet(w, id, &c);
 }
 
+static int from(struct walk *w, const char *ref, const uint8_t id[static GIT_ID])
+{
+	int r = buf_add(&w->stack, id, GIT_ID);
+
+	w->ref = ref;
+	while (r == 0 && w->stack.len)
+		r = step(w);
+	return r;
+}
+
 static int from_ref(void *arg, const char *ref, const char *commit)
 {
 	struct walk *w = arg;
 	uint8_t id[GIT_ID];
 	int r = hex_parse(commit, GIT_ID, id);
 
-	if (w->events->follows && !w->events->follows(ref))
-		return 0;
-	w->ref = ref;
-	if (r == 0)
-		r = buf_add(&w->stack, id, GIT_ID);
-	while (r == 0 && w->stack.len)
-		r = step(w);
-	return r;
+	return r < 0 ? r : from(w, ref, id);
 }
 
 /* ---- trees and files ---- */
@@ -186,6 +189,16 @@ static int walk_commit(struct walk *w, const struct walk_commit *c)
 	return r == 1 ? walk_tree(w, c->tree) : r;
 }
 
+/* All that was met. */
+static int tell(struct walk *w)
+{
+	int r = 0;
+
+	for (const struct met *m = w->first; r == 0 && m; m = m->next)
+		r = walk_commit(w, &m->commit);
+	return r;
+}
+
 int walk_history(struct db_txn *t, const char *uid, const struct walk_events *events, void *arg)
 {
 	CLEANUP(walk_fini) struct walk w = { .txn = t, .uid = uid, .events = events, .arg = arg };
@@ -198,7 +211,17 @@ int walk_history(struct db_txn *t, const char *uid, const struct walk_events *ev
 		r = from_ref(&w, REGISTRY_MAIN, main);
 	if (r == 0 || r == -ENOENT)
 		r = registry_each_ref(t, uid, "", from_ref, &w);
-	for (const struct met *m = w.first; r == 0 && m; m = m->next)
-		r = walk_commit(&w, &m->commit);
-	return r;
+	return r < 0 ? r : tell(&w);
+}
+
+int walk_commits(struct db_txn *t, const char *uid, const struct buf *ids,
+		 const struct walk_events *events, void *arg)
+{
+	CLEANUP(walk_fini) struct walk w = { .txn = t, .uid = uid, .events = events, .arg = arg };
+	int r = 0;
+
+	w.last = &w.first;
+	for (size_t at = 0; r == 0 && at < ids->len; at += GIT_ID)
+		r = from(&w, "", (const uint8_t *)ids->data + at);
+	return r < 0 ? r : tell(&w);
 }

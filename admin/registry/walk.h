@@ -14,10 +14,8 @@ struct walk_commit {
 	char ref[REGISTRY_REF_MAX + 1]; /* main, or else the first of those that lead to it */
 };
 
-/* Each may be NULL. What they return but 0 ends the walk, and is returned. They may read. The first
- * says which refs are followed (NULL: all), and ends nothing. */
+/* Each may be NULL. What they return but 0 ends the walk, and is returned. They may read. */
 struct walk_events {
-	bool (*follows)(const char *ref);
 	int (*commit)(void *arg, const struct walk_commit *c);
 	int (*tree)(void *arg, const uint8_t id[static GIT_ID], const struct buf *bytes);
 	int (*file)(void *arg, const struct walk_commit *c, const char *path,
@@ -27,5 +25,8 @@ struct walk_events {
 /* ERR_CORRUPT: something that is named is not there. */
 MUST_USE int walk_history(struct db_txn *t, const char *uid, const struct walk_events *events,
 			  void *arg);
+/* The same from commits instead of refs: their ids, one after the other. */
+MUST_USE int walk_commits(struct db_txn *t, const char *uid, const struct buf *ids,
+			  const struct walk_events *events, void *arg);
 
 #endif

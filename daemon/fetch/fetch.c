@@ -507,10 +507,10 @@ int fetch_verdict(struct fetch *f, struct pull *p, struct waiter *w)
 	if (f->pulls.stop) {
 		r = ERR_STOPPING;
 	} else if (!blob_is_sealed(p->blob)) {
-		pull_hash_kick_locked(p);
 		w->deadline_ms += (int64_t)(size * 1000 / PULL_VERIFY_BYTES_S);
 		r = park_locked(f, p, w, 0, size);
 		w->verdict = r == PARKED;
+		pull_hash_kick_locked(p); /* now that it is seen that somebody waits */
 	}
 	lock_drop(&f->pulls.lock);
 	return r;

@@ -377,11 +377,23 @@ bool pull_has_rotted(struct pull *p)
 	return atomic_exchange(&p->rotten, now) != now;
 }
 
+static bool waits_for_verdict_locked(const struct pull *p)
+{
+	for (const struct waiter *w = p->waiters.first; w; w = w->next)
+		if (w->verdict)
+			return true;
+	return false;
+}
+
 /* Readers who wait for bytes have the processor first. */
 static bool may_digest_later_locked(const struct pull *p)
 {
-	return !p->verified_only && blob_present_bytes(p->blob) < p->hashed + PULL_UNHASHED_MAX &&
-	       schedule_moving(&p->all->schedule, URGENCY_AHEAD, clock_ms()) > 0;
+	const struct schedule *s = &p->all->schedule;
+	uint64_t share = PULL_UNHASHED_MAX / max_u64(schedule_busy(s), 1);
+
+	return !p->verified_only && !waits_for_verdict_locked(p) &&
+	       blob_present_bytes(p->blob) < p->hashed + share &&
+	       schedule_moving(s, URGENCY_AHEAD, clock_ms()) > 0;
 }
 
 void pull_hash_kick_locked(struct pull *p)

@@ -101,8 +101,7 @@ MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what,
 			      struct pull **ret) NEEDS(all->lock);
 /* Its digest was wrong before we started: nothing is served before it is sealed. */
 void pull_distrust_locked(struct pull *p);
-/* Notes where else the blob lies: a repository that is gone or closed to us must not keep it from
- * those who read it through another. */
+/* Notes where else it lies: a repository that is gone, or closed, must not keep it from others. */
 MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what);
 /* Where else the blob lies: the place after `at` (first &p->what), or NULL. Borrowed until
  * pull_free. */
@@ -128,9 +127,10 @@ void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
 bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms);
 /* True if chunks of it have rotted since this was last asked. No lock needed. */
 bool pull_has_rotted(struct pull *p);
-/* While somebody waits for bytes so many are left undigested: the kernel still has their pages. */
+/* While somebody waits for bytes so many of all that come are left: their pages are there yet. */
 #define PULL_UNHASHED_MAX (UINT64_C(512) << 20)
-/* Queues the pull for `seal` if its next bytes to digest are there, and need not be left. */
+/* Queues the pull for `seal` if its next bytes to digest are there, and need not be left: for who
+ * waits for the verdict they are not. */
 void pull_hash_kick_locked(struct pull *p);
 /* Forgets what is kept of a blob that nothing works on. */
 void pull_begin_anew_locked(struct pull *p);

@@ -324,6 +324,15 @@ unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t n
 	return n;
 }
 
+unsigned schedule_busy(const struct schedule *s)
+{
+	unsigned n = 0;
+
+	for (const struct fill *f = s->busy; f; f = f->next)
+		n++;
+	return n;
+}
+
 bool run_yield(struct run *run, int64_t now_ms)
 {
 	const struct schedule *s = run->fill->all;

@@ -82,6 +82,8 @@ struct run *schedule_next(struct schedule *s, int64_t now_ms);
 bool schedule_has_next(struct schedule *s, int64_t now_ms);
 /* Runs that brought bytes lately, of that urgency or more urgent. */
 unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t now_ms);
+/* Blobs that runs bring bytes of. */
+unsigned schedule_busy(const struct schedule *s);
 
 /* A zeroed fill becomes one of that blob; it ends without runs and wants. */
 void fill_init(struct fill *f, struct schedule *s, struct blob *blob);
