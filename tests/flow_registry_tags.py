@@ -210,6 +210,11 @@ def test_rules_are_told_and_their_tags_do_not_slip_away(ours):
     assert [(r["what"], r["tags"]) for r in data(h, "tag lock-rule list")] == [("acme", "prod"), ("models/acme/m", "v*")]
     assert [(r["what"], r["name"], r["to"], r["from"], r["who"]) for r in data(h, "promotion list")] == [("acme", "release", "prod", "*", [])]
     assert promote(ours, "v1", who="admin").status == 200  # who may administer it
+    for role, status in ("write", 200), ("read", 403):  # with what token they write
+        h.tokens[role] = fine(h, f"token create ann --name={role} --role={role}").strip()
+        assert promote(ours, "v1", who=role).status == status
+    h.tokens["granted"] = fine(h, "token create bob --name=g --grants=models/acme/m:write").strip()
+    assert promote(ours, "v1", who="granted").status == 403  # who may not
     assert promote(ours, "v2", who="bob").status == 403
     assert locked(untag(ours, "prod", "admin"))
     fine(h, "promotion remove acme release --reason=over")

@@ -187,7 +187,7 @@ static void with_a_repository_go_the_names_that_led_to_it(void **state)
 	check_former(h, "ann/other ");
 }
 
-/* ---- rules ---- */
+/* ---- rules and grants ---- */
 
 static void allow(struct hub_db *h, const char *what, const char *whom, enum role role)
 {
@@ -305,6 +305,43 @@ static void with_a_repository_go_the_rules_about_it(void **state)
 	check_rules(h, "ann bob read; models/ann/other bob read; ");
 }
 
+static int list_grants(void *arg, const struct token *token)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < token->grant_count; i++)
+		r = buf_printf(arg, "%s %s; ", token->grants[i].what,
+			       role_word(token->grants[i].role));
+	return r;
+}
+
+static void check_grants(struct hub_db *h, const char *want)
+{
+	struct buf list = { 0 };
+
+	assert_int_equal(tokens_each(h->db, "ann", list_grants, &list), 0);
+	assert_string_equal(buf_str(&list), want);
+	buf_free(&list);
+}
+
+static void a_grant_goes_where_its_repository_goes_and_not_to_the_next_of_its_name(void **state)
+{
+	struct grant grants[] = { { "models/ann/one", ROLE_WRITE },
+				  { "models/ann/oneself", ROLE_READ } };
+	struct token token = { .user = "ann", .name = "ci", .grants = grants, .grant_count = 2 };
+	struct hub_db *h = *state;
+
+	hub_db_user(h, "ann");
+	assert_int_equal(tokens_add(h->db, &token, NULL, NULL, &h->why), 0);
+	make(h, "ann/one", UID_A);
+	check_grants(h, "models/ann/one write; models/ann/oneself read; ");
+	assert_int_equal(move(h, UID_A, "ann/one", "Ann/Two"), 0);
+	make(h, "ann/one", UID_B);
+	check_grants(h, "models/ann/oneself read; models/ann/two write; ");
+	delete_it(h, "ann/two", UID_A);
+	check_grants(h, "models/ann/oneself read; ");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, hub_db_setup, hub_db_teardown)
 
 int main(void)
@@ -319,6 +356,7 @@ int main(void)
 		TEST(who_gets_a_name_that_was_given_up_gets_no_rules_with_it),
 		TEST(rules_about_a_former_name_are_not_for_who_takes_it),
 		TEST(with_a_repository_go_the_rules_about_it),
+		TEST(a_grant_goes_where_its_repository_goes_and_not_to_the_next_of_its_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,13 +99,16 @@ static int refuse(struct promoting *x, int r)
 	}
 }
 
-/* Who may administer the repository may promote by a rule that names nobody. */
+/* Who may administer the repository may promote by a rule that names nobody: with whatever token
+ * may write, as those whom a rule names. */
 static bool is_owner(const struct ask *a)
 {
+	struct identity who = a->who;
 	struct repo_names names;
 
 	known_names(node_known(a->server->node), a->repo, &names);
-	return rights_check(&a->server->rights, &a->who, &names, ROLE_ADMIN, NULL) == 0;
+	who.token.role = ROLE_ADMIN;
+	return rights_check(&a->server->rights, &who, &names, ROLE_ADMIN, NULL) == 0;
 }
 
 static int run(struct promoting *x)

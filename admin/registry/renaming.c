@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "admin/account/grants.h"
 #include "admin/account/rules.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
@@ -70,7 +71,22 @@ static int find_former(struct db_txn *t, const struct repo_id *id, struct former
 	return db_each(t, DB_FORMER, all, all, note_name, ret);
 }
 
-/* ---- rules about names ---- */
+/* ---- what is said of names ---- */
+
+/* Rules name it, and grants of tokens. */
+static int drop_said(struct db_txn *t, const char *key)
+{
+	int r = rule_drop(t, key);
+
+	return r < 0 ? r : grant_drop(t, key);
+}
+
+static int copy_said(struct db_txn *t, const char *from, const char *to)
+{
+	int r = rule_copy(t, from, to);
+
+	return r < 0 ? r : grant_copy(t, from, to);
+}
 
 /* A name is given up. Until it is forgotten (renaming_forget), what is said of who may see it
  * stays; after a move the rules about it as well, after a deletion they are gone already. */
@@ -96,7 +112,7 @@ int renaming_forget(struct db_txn *t, const struct repo_id *name)
 	registry_key(name, key);
 	r = is_given_up(t, key);
 	if (r == 0)
-		r = rule_drop(t, key);
+		r = drop_said(t, key);
 	return r == 0 ? db_del(t, DB_GIVEN_UP, db_text(key)) : r == -ENOENT ? 0 : r;
 }
 
@@ -113,8 +129,8 @@ static int give_back_rules(struct db_txn *t, const struct repo_id *name, const c
 	registry_key(&now, owner);
 	if (!strcmp(owner, key))
 		return 0;
-	r = rule_copy(t, key, owner);
-	return r < 0 ? r : rule_drop(t, key);
+	r = copy_said(t, key, owner);
+	return r < 0 ? r : drop_said(t, key);
 }
 
 static int lead_to(struct db_txn *t, struct former *f, const struct repo_id *to)
@@ -138,7 +154,7 @@ static int lead_nowhere(struct db_txn *t, struct former *f)
 	while (r == 0 && at && (name = strsep(&at, "\n")) && *name) {
 		r = db_del(t, DB_FORMER, db_text(name));
 		if (r == 0)
-			r = rule_drop(t, name);
+			r = drop_said(t, name);
 	}
 	return r;
 }
@@ -163,7 +179,7 @@ int renaming_drop(struct db_txn *t, const struct repo_id *id)
 	if (r == 0)
 		r = lead_nowhere(t, &f);
 	if (r == 0)
-		r = rule_drop(t, f.key);
+		r = drop_said(t, f.key);
 	return r < 0 ? r : give_up(t, f.key);
 }
 
@@ -178,7 +194,7 @@ static int take_rules_along(struct db_txn *t, const char *from, const struct rep
 	registry_key(to, key);
 	if (!strcmp(from, key))
 		return 0;
-	r = rule_copy(t, from, key);
+	r = copy_said(t, from, key);
 	return r < 0 ? r : give_up(t, from);
 }
 

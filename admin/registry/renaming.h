@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names that repositories had: what is asked for by one of them is found as it is called now. A
  * name that somebody gives to another repository leads to that one from then on. Rules of who may
- * do what to one repository (rules.h) go where it goes, and never to another that gets its name.
+ * do what to one repository (rules.h), and grants of tokens that name it, go where it goes, and
+ * never to another that gets its name; below, grants are meant with the rules.
  * All calls run inside a transaction of db. Threads: any. */
 #ifndef MATRIXFS_RENAMING_H
 #define MATRIXFS_RENAMING_H
