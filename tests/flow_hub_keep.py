@@ -183,6 +183,9 @@ def test_a_namespace_holds_no_more_than_it_may(ours):
     bring(ours, "one.bin", one)
     assert "no user or organization" in refused(h, "quota set nobody 1GiB")
     assert "no size" in refused(h, "quota set admin much")
+    for nothing in "0", "0GiB":  # who means to stop a namespace does not open it
+        assert "one byte at least" in refused(h, f"quota set admin {nothing}")
+    assert data(h, "quota set admin 1")["limit_bytes"] == 1 and ours.commit(put("two.txt", b"2")).status == 403
 
 
 def test_what_waits_for_its_commit_counts_until_it_is_forgotten(ours):

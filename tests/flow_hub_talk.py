@@ -128,6 +128,14 @@ def test_a_commit_opens_a_pull_request_and_main_stays(ours):
     assert ask(ours, "")[1]["count"] == 1
 
 
+def test_a_commit_that_comes_again_opens_no_second_pull_request(ours):
+    first = pull(ours, put("a.txt", b"a"))
+    assert ours.done(put("b.txt", b"b"), branch="refs/pr/1") and pull(ours, put("a.txt", b"a")) == first
+    assert pull(ours, put("a.txt", b"other"))[0] == 2
+    say(ours, "/1/status", status="closed")
+    assert pull(ours, put("a.txt", b"a"))[0] == 3
+
+
 def test_a_pull_request_is_made_from_the_commit_it_names(ours):
     first = ours.head()
     ours.done(put("later.txt", b"x"))

@@ -11,6 +11,8 @@ import threading
 import urllib.parse
 
 import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import EntryNotFoundError
 
 from registry import Git, Repo, blob_id, drop, lfs, line, pointer, put
 
@@ -215,7 +217,18 @@ def test_a_parent_that_is_past_is_refused_and_a_commit_that_is_repeated_is_the_f
     assert again == made and len(ours.log()) == 2
     late = ours.commit(put("b.txt", b"b"), parent=first)
     assert late.status == 412 and late.json["error"] == STALE
-    assert ours.done(put("b.txt", b"b"), parent=made) == ours.head()
+    last = ours.done(put("b.txt", b"b"), parent=made)
+    assert last == ours.head() and ours.done(put("a.txt", b"a"), parent=first) == made and ours.head() == last
+
+
+def test_a_client_deletes_a_folder_as_such_and_not_as_a_file(ours):
+    ours.done(put("weights/a", b"a"), put("weights/b", b"b"))
+    api = HfApi(endpoint=ours.hubd.url, token=ours.token)
+    with pytest.raises(EntryNotFoundError, match="A file with this name doesn't exist.*\n.*differentiate file and folder"):
+        api.delete_file("weights", ours.id)
+    assert {"weights/a", "weights/b"} <= set(ours.tree())
+    api.delete_folder("weights", ours.id)
+    assert list(ours.tree()) == [".gitattributes"]
 
 
 def begin_commit(repo, parent):
@@ -433,6 +446,21 @@ def test_it_is_found_without_any_upstream_and_after_a_restart_without_a_cache(ou
     assert repo.head() == commit and repo.read("a.txt") == b"a" and len(repo.log()) == 2
     assert repo.done(put("b.txt", b"b")) == repo.head() and repo.ask(f"{repo.api}/branch/dev", "POST").status == 200
     assert not hub.requests("admin/one")
+
+
+def test_what_is_not_here_is_not_there_when_nobody_can_be_asked(ours, hubd):
+    h, data = ours.hubd, ours.hubd.data
+    Repo(h, "admin/hidden", ours.token, visibility="private")
+    for args, elsewhere in (["--offline"], 404), (["--upstream=http://127.0.0.1:1"], 502):
+        h.stop()
+        h = hubd((), data=data, args=args, timeout=2)
+        api = HfApi(endpoint=h.url, token=ours.token)
+        assert not api.repo_exists("admin/nope") and api.repo_exists("admin/hidden")
+        api.delete_repo("admin/nope", missing_ok=True)
+        hidden, absent = (h.ask(f"/api/models/admin/{name}") for name in ("hidden", "absent"))
+        assert (hidden.status, hidden.json) == (absent.status, absent.json) and hidden.status == 401
+        got = h.ask("/api/models/org/tiny", token=ours.token)  # a namespace of nobody here
+        assert got.status == elsewhere and got.headers.get("x-error-code") == ("RepoNotFound" if elsewhere == 404 else None)
 
 
 def test_what_is_private_is_not_there_for_others_and_settings_say_so(ours):

@@ -264,6 +264,16 @@ def test_people_see_where_a_tag_has_been(ours):
     assert fine(h, "tag lock acme/m v1") == "tag v1 of acme/m is locked\n"
     asked = ctl(h, "tag log acme/m", env=environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["eve"]))
     assert asked.returncode == 0, asked  # who may read
+    eve = environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["eve"])
+    assert "not an administrator's" in refused(h, "tag lock acme/m v2", env=eve)
+
+
+def test_matrixctl_tells_what_the_hub_said_of_a_promotion_that_is_not_allowed(ours):
+    h = ours.hubd
+    assert "no rule" in refused(h, "tag promote acme/m v1 --to=prod")
+    fine(h, "promotion set acme release --to=prod --who=ann")
+    said = refused(h, "tag promote acme/m v1 --to=prod")
+    assert 'The rule "release" does not let admin promote to "prod" (HTTP 403)' in said and "administrator" not in said
 
 
 def test_a_client_is_told_why_and_reads_refs_as_ever(ours):
@@ -317,3 +327,16 @@ def test_what_a_model_was_made_from_is_told_both_ways(ours):
     assert [r["id"] for r in h.ask("/api/models?filter=base_model:acme/m", token=h.tokens["ann"]).json] == ["acme/small"]
     child.done(put("README.md", b"# x\n"))
     assert eventually(lambda: not data(h, "repo lineage acme/m")["descendants"], DEADLINE)
+
+
+def test_rules_with_names_that_cannot_be_are_refused_as_such(ours):
+    h = ours.hubd
+    good = {"what": "acme", "name": "r", "to": "prod", "from": "v*", "who": ["ann"], "require": ["eval"]}
+    for wrong, words in ({"name": "a b"}, "no name of a rule"), ({"to": "a..b"}, "no tag can be called"), ({"from": "a..b"}, "no tag can"), \
+            ({"from": "v*,w*"}, "a rule for each"), ({"who": ["ann:owner"]}, "neither a user"), ({"require": ["a b"]}, "no check"):
+        got = h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good | wrong), h.admin_token)
+        assert got.status == 400 and words in got.json["error"], (wrong, got)
+    assert "a rule for each" in refused(h, "tag lock-rule set acme v*,w*") and "no tag can" in refused(h, "tag lock-rule set acme a..b")
+    assert data(h, "tag lock-rule list") == data(h, "promotion list") == []
+    assert "no user or organization" in h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good | {"who": ["nobody"]}), h.admin_token).json["error"]
+    assert h.ask("/api/admin/v1/promotion-rules", "PUT", json.dumps(good), h.admin_token).status == 200

@@ -98,8 +98,8 @@ static const struct api_field quota_change_fields[] = {
 	  .needed = true,
 	  .min = 1,
 	  .max = SIZE_LETTERS_MAX,
-	  .pattern = "^([0-9]{1,4}[KMGTP]i?B|[0-9]{1,18}|none)$",
-	  .doc = "As \"10GiB\"; \"none\" is no limit." },
+	  .pattern = "^([1-9][0-9]{0,3}[KMGTP]i?B|[1-9][0-9]{0,17}|none)$",
+	  .doc = "As \"10GiB\", a byte at least; \"none\" is no limit." },
 	{ 0 },
 };
 const struct api_shape api_quota_change_shape = { "QuotaChange", quota_change_fields };
@@ -306,6 +306,20 @@ static int change(struct db_txn *t, void *arg)
 	return r < 0 ? r : holdings_use(t, to->namespace, &to->use);
 }
 
+static int take_size(struct api_call *c, const char *size, uint64_t *ret)
+{
+	*ret = 0;
+	if (!strcmp(size, "none"))
+		return 0;
+	if (conf_value_bytes(size, ret) < 0)
+		return api_complain(c, -EINVAL, "\"%s\" is no size: as 10GiB, or none", size);
+	if (*ret)
+		return 0;
+	return api_complain(c, -EINVAL,
+			    "a limit is one byte at least, with which nothing more comes in; "
+			    "none is no limit");
+}
+
 int api_quota_put(struct api_call *c)
 {
 	const char *size = api_text(c, "size", "");
@@ -315,10 +329,10 @@ int api_quota_put(struct api_call *c)
 
 	if (r == -ENOENT)
 		return api_complain(c, r, "there is no user or organization \"%s\"", c->params[0]);
+	if (r == 0)
+		r = take_size(c, size, &to.limit);
 	if (r < 0)
 		return r;
-	if (strcmp(size, "none") != 0 && conf_value_bytes(size, &to.limit) < 0)
-		return api_complain(c, -EINVAL, "\"%s\" is no size: as 10GiB, or none", size);
 	buf_printf(&c->subject, "%s to %s", account.name, size);
 	account_key(account.name, to.namespace);
 	r = db_write(api_db(c), change, &to);

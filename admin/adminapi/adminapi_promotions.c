@@ -11,7 +11,8 @@
 
 /* --- shapes */
 
-#define RULE \
+#define ACCOUNT "(?!.*(--|\\.\\.|\\.git(:|$)))[A-Za-z0-9_]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+#define RULE(tag_, tags_) \
 	{ .name = "what", \
 	  .kind = API_TEXT, \
 	  .needed = true, \
@@ -29,31 +30,34 @@
 		  .needed = true, \
 		  .min = 1, \
 		  .max = REVISION_MAX, \
+		  .pattern = tag_, \
 		  .doc = "The tag that moves so, and in no other way." }, \
 		{ .name = "from", \
 		  .kind = API_TEXT, \
 		  .min = 1, \
 		  .max = TAG_GLOB_MAX, \
+		  .pattern = tags_, \
 		  .doc = "Tags it may come from ('*' is any letters, '?' is one; default: " \
 			 "\"*\"), or branches as refs/heads/main." }, \
 		{ .name = "who", \
 		  .kind = API_LIST, \
 		  .max = TAG_RULE_LIST_MAX, \
-		  .pattern = "^[A-Za-z0-9._-]+(:(read|write|admin))?$", \
+		  .pattern = "^" ACCOUNT "(:(read|write|admin))?$", \
 		  .doc = "Users, organizations, or members of a role (org:write). Without one: " \
 			 "who may administer the repository." }, \
 	{ \
 		.name = "require", .kind = API_LIST, .max = TAG_RULE_LIST_MAX, \
-		.pattern = "^[A-Za-z0-9._-]+(@[A-Za-z0-9._-]+)?$", \
+		.pattern = "^[A-Za-z0-9._-]{1,64}(@" ACCOUNT ")?$", \
 		.doc = "Checks that must have passed; NAME@USER: if that user says so." \
 	}
 
 static const struct api_field promotion_fields[] = {
-	RULE, API_TEXT_ROW("user"), API_COUNT_ROW("since"), API_DAMAGED_ROW, { 0 },
+	RULE(NULL, NULL), API_TEXT_ROW("user"), API_COUNT_ROW("since"), API_DAMAGED_ROW, { 0 },
 };
 const struct api_shape api_promotion_shape = { "PromotionRule", promotion_fields };
 
-static const struct api_field promotion_new_fields[] = { RULE, { 0 } };
+static const struct api_field promotion_new_fields[] = { RULE(API_TAG_PATTERN, API_TAGS_PATTERN),
+							 { 0 } };
 const struct api_shape api_promotion_new_shape = { "NewPromotionRule", promotion_new_fields };
 
 static void write_rule(struct jwrite *w, const char *what, const struct promotion_rule *r)
@@ -110,7 +114,7 @@ static int take_who(struct api_call *c, struct promotion_rule *ret)
 		int r;
 
 		if (!tag_who_parse(who, name, &role))
-			return api_complain(c, -ENOENT,
+			return api_complain(c, -EINVAL,
 					    "\"%s\" is neither a user nor an organization, nor "
 					    "ORGANIZATION:ROLE",
 					    who);
@@ -132,7 +136,7 @@ static int take_require(struct api_call *c, struct promotion_rule *ret)
 		const char *wanted = jval_str(jval_at(list, i));
 
 		if (!check_wanted_valid(wanted))
-			return api_complain(c, -ENOENT,
+			return api_complain(c, -EINVAL,
 					    "\"%s\" is no check: NAME, or NAME@USER, of letters, "
 					    "digits, '.', '_' and '-'",
 					    wanted);
@@ -147,14 +151,14 @@ static int take_names(struct api_call *c, struct promotion_rule *ret)
 	const char *from = api_text(c, "from", "*");
 
 	if (!check_name_valid(name))
-		return api_complain(c, -ENOENT,
+		return api_complain(c, -EINVAL,
 				    "\"%s\" is no name of a rule: letters, digits, '.', '_' and "
 				    "'-'",
 				    name);
 	if (!tag_name_valid(to))
-		return api_complain(c, -ENOENT, "no tag can be called \"%s\"", to);
-	if (!tag_glob_valid(from))
-		return api_complain(c, -ENOENT, "no ref can have a name like \"%s\"", from);
+		return api_complain(c, -EINVAL, "no tag can be called \"%s\"", to);
+	if (api_tag_glob(c, from) < 0)
+		return -EINVAL;
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	snprintf(ret->to, sizeof(ret->to), "%s", to);
 	snprintf(ret->from, sizeof(ret->from), "%s", from);
@@ -225,7 +229,7 @@ int api_promotion_remove(struct api_call *c)
 	if (r < 0)
 		return r;
 	if (!name || !check_name_valid(name))
-		return api_complain(c, -ENOENT, "\"%s\" is no name of a rule", name ? name : "");
+		return api_complain(c, -EINVAL, "\"%s\" is no name of a rule", name ? name : "");
 	snprintf(x.rule.name, sizeof(x.rule.name), "%s", name);
 	r = api_rule_write(c, del_rule, &x);
 	if (r == -ENOENT)

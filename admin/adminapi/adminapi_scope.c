@@ -89,6 +89,17 @@ int api_hosted_repo(struct api_call *c, struct registry_repo *ret)
 
 /* --- rules */
 
+int api_tag_glob(struct api_call *c, const char *glob)
+{
+	if (!tag_glob_valid(glob))
+		return api_complain(c, -EINVAL, "no tag can have a name like \"%s\"", glob);
+	if (!strchr(glob, ','))
+		return 0;
+	return api_complain(c, -EINVAL,
+			    "\"%s\" is one name with a comma in it: make a rule for each of them",
+			    glob);
+}
+
 int api_rule_write(struct api_call *c, db_fn fn, void *arg)
 {
 	int r = db_write(api_db(c), fn, arg);

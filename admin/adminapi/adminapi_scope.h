@@ -9,6 +9,14 @@
 
 #define API_REASON_LETTERS (TAG_WHY_MAX / 4)
 
+/* What the document says of a tag's name, and of one with '*' and '?'. */
+#define API_TAG_PART(more) "[^\\u0000-\\u0020\\u007f~^:\\[\\\\/." more "]+"
+#define API_TAG_PATTERN "^" API_TAG_PART("?*") "([./]" API_TAG_PART("?*") ")*$"
+#define API_TAGS_PATTERN "^" API_TAG_PART(",") "([./]" API_TAG_PART(",") ")*$"
+
+/* 0 unless a name of tags is none, or is a list of them: -EINVAL with a sentence. */
+MUST_USE int api_tag_glob(struct api_call *c, const char *glob);
+
 /* The scope that "models/ns/name" or "ns" means; a repository also by a name it had. ret_name (or
  * NULL) gets what it is called. -ENOENT with a sentence. */
 MUST_USE int api_scope(struct api_call *c, const char *what, struct tag_scope *ret,

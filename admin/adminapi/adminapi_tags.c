@@ -65,15 +65,15 @@ const struct api_shape api_lock_shape = { "Lock", lock_fields };
 		.name = "what", .kind = API_TEXT, .needed = true, .min = 1, .max = REPO_KEY_MAX, \
 		.doc = "A namespace, or a repository as models/namespace/name." \
 	}
-#define TAGS \
+#define TAGS(pattern_) \
 	{ \
 		.name = "tags", .kind = API_TEXT, .needed = true, .min = 1, .max = TAG_GLOB_MAX, \
-		.doc = "Names of tags: '*' is any letters, '?' is one." \
+		.pattern = pattern_, .doc = "A name of tags: '*' is any letters, '?' is one." \
 	}
 
 static const struct api_field lock_rule_fields[] = {
 	WHAT,
-	TAGS,
+	TAGS(NULL),
 	API_TEXT_ROW("reason"),
 	API_TEXT_ROW("user"),
 	API_COUNT_ROW("since"),
@@ -82,7 +82,12 @@ static const struct api_field lock_rule_fields[] = {
 };
 const struct api_shape api_lock_rule_shape = { "LockRule", lock_rule_fields };
 
-static const struct api_field lock_rule_new_fields[] = { WHAT, TAGS, REASON(false), { 0 } };
+static const struct api_field lock_rule_new_fields[] = {
+	WHAT,
+	TAGS(API_TAGS_PATTERN),
+	REASON(false),
+	{ 0 },
+};
 const struct api_shape api_lock_rule_new_shape = { "NewLockRule", lock_rule_new_fields };
 
 static const char *or_null(const char *text)
@@ -298,7 +303,7 @@ static int take_rule(struct api_call *c, const char *what, const char *tags, con
 	int r = api_scope(c, what, &ret->scope, &ret->what);
 
 	if (r == 0 && !tag_glob_valid(tags))
-		r = api_complain(c, -ENOENT, "no tag can have a name like \"%s\"", tags);
+		r = api_complain(c, -EINVAL, "no tag can have a name like \"%s\"", tags);
 	if (r < 0)
 		return r;
 	ret->rule = (struct lock_rule){ .at_s = 0 };
@@ -319,9 +324,11 @@ static int put_rule(struct db_txn *t, void *arg)
 int api_lock_rule_put(struct api_call *c)
 {
 	CLEANUP(ruling_fini) struct ruling x = { .what = { 0 } };
-	int r = take_rule(c, api_text(c, "what", ""), api_text(c, "tags", ""),
-			  api_text(c, "reason", ""), &x);
+	const char *tags = api_text(c, "tags", "");
+	int r = take_rule(c, api_text(c, "what", ""), tags, api_text(c, "reason", ""), &x);
 
+	if (r == 0) /* one that is there already may be removed */
+		r = api_tag_glob(c, tags);
 	if (r == 0)
 		r = api_rule_write(c, put_rule, &x);
 	x.rule.at_s = clock_wall_s();

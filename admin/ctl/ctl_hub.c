@@ -225,6 +225,12 @@ static int complain_who(const struct ctl_hub *h, int status, struct buf *why)
 			h->url);
 }
 
+/* It knows who asks, and says no more than that they may not, where only administrators may. */
+static bool wants_administrator(bool is_admins, const char *said)
+{
+	return !said || (is_admins && !strcmp(said, err_text(ERR_FORBIDDEN)));
+}
+
 /* What the hub says is shown as it is: it knows best what is wrong with a request. */
 static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
 			   const struct buf *answer, struct buf *why)
@@ -234,7 +240,7 @@ static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
 
 	if (jdoc_parse(buf_str(answer), answer->len, &d) == 0)
 		said = jval_get_str(jdoc_root(d), "error");
-	if (status == 401 || (status == 403 && (is_admins || !said)))
+	if (status == 401 || (status == 403 && wants_administrator(is_admins, said)))
 		return complain_who(h, status, why);
 	if (!said)
 		return complain(why,

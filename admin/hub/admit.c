@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/hub/admit.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -155,7 +156,7 @@ static bool is_moved(const struct ask *a)
 	return now != a->repo && strcasecmp(repo_id_of(now)->name, repo_id_of(a->repo)->name) != 0;
 }
 
-static int find_repo(struct ask *a)
+static int seek_repo(struct ask *a)
 {
 	const struct repo_names asked = { { &a->asked.target.repo }, 1, false };
 	int r;
@@ -176,6 +177,38 @@ static int find_repo(struct ask *a)
 		return ERR_MOVED;
 	a->repo = repo_canonical(a->repo);
 	return 0;
+}
+
+/* --- what nobody tells of */
+
+/* Upstream there may be an account of that name as well. */
+static bool is_of_own(const struct ask *a)
+{
+	const char *name = a->asked.target.repo.name;
+	size_t len = strcspn(name, "/");
+	char namespace[ACCOUNT_NAME_MAX + 1];
+	struct account account;
+
+	if (!name[len] || len > ACCOUNT_NAME_MAX)
+		return false;
+	snprintf(namespace, sizeof(namespace), "%.*s", (int)len, name);
+	return accounts_get(a->server->rights.db, namespace, &account) == 0;
+}
+
+int admit_untold(const struct ask *a, int r)
+{
+	if (a->role == ROLE_NONE || a->role == ROLE_HUB)
+		return r;
+	if (r == ERR_OFFLINE)
+		return ERR_NOREPO;
+	return (r == ERR_UPSTREAM || r == ERR_TIMEOUT) && is_of_own(a) ? ERR_NOREPO : r;
+}
+
+static int find_repo(struct ask *a)
+{
+	int r = seek_repo(a);
+
+	return r < 0 ? admit_untold(a, r) : r;
 }
 
 int admit_ask(struct ask *a)

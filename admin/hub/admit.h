@@ -10,6 +10,10 @@
  * was found. For each time it runs: it is looked up once. ERR_NOREPO also if it is not for who
  * asks; ERR_MOVED if it has another name now; ERR_FORBIDDEN; node.h's. PARKED. */
 MUST_USE int admit_ask(struct ask *a);
+/* What it means that a repository, which is not known here, or not to whoever asks, was not found
+ * for that reason: ERR_NOREPO if upstreams are never asked, or cannot be reached and its namespace
+ * is one of this hub's accounts; else r. */
+int admit_untold(const struct ask *a, int r);
 
 /* Once more, for who has taken long to say what is to be done: they are who they are today, and may
  * what they may now. ERR_TOKEN; as admit_ask: PARKED runs the handler again, which is not to ask

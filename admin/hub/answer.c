@@ -224,8 +224,11 @@ static const char *message_of(const struct ask *a, int r)
 {
 	switch (r) {
 	case ERR_FORBIDDEN:
-		return a->who.known ? "You don't have the rights for that with this token"
-				    : "Invalid username or password.";
+		if (!a->who.known)
+			return "Invalid username or password.";
+		if (a->role == ROLE_HUB) /* matrixctl knows these words, and says what to do */
+			return err_text(r);
+		return "You don't have the rights for that with this token";
 	case ERR_NOREPO:
 		return a->filtered ? "Repository not found: this hub's rules do not let it be read"
 				   : "Repository not found";

@@ -54,7 +54,7 @@ static void wake(struct waiter *w, int r)
 		run(a);
 		return;
 	}
-	answer_fail(a, r);
+	answer_fail(a, a->repo ? r : admit_untold(a, r));
 	ask_free(a);
 }
 

@@ -9,6 +9,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/authorship.h"
 #include "admin/registry/merging.h"
+#include "admin/registry/repeated.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
@@ -91,6 +92,17 @@ static int bring_in(struct db_txn *t, struct commit_plan *p, const char *base, c
 	return r < 0 ? r : add_event(t, p, &d, &e, c->commit);
 }
 
+/* Who did not hear that it was opened sends it once more. */
+static int find_opened(struct db_txn *t, struct commit_plan *p, const char *base,
+		       const uint8_t tree[static GIT_ID], char ret[static COMMIT_HEX + 1])
+{
+	struct pull_commit *c = p->beside_arg;
+	const struct repeated_pull wanted = { c->user, buf_str(&p->message), p->branch, base,
+					      tree };
+
+	return repeated_find_pull(t, p->uid, &wanted, &c->num, ret);
+}
+
 int pull_commit_plan(struct pull_commit *c, struct commit_plan *p)
 {
 	int r = registry_make_uid(c->comment);
@@ -98,6 +110,7 @@ int pull_commit_plan(struct pull_commit *c, struct commit_plan *p)
 	if (r == 0)
 		r = registry_make_uid(c->commit);
 	p->beside = bring_in;
+	p->again = c->num ? NULL : find_opened;
 	p->beside_arg = c;
 	p->apart = p->fresh = !c->num;
 	return r;

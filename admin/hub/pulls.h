@@ -12,7 +12,9 @@ int pull_merge(struct ask *a);
 
 /* A commit for a pull request. */
 struct pull_commit {
-	unsigned num; /* of the one it goes on with; 0: it opens one, whose number this becomes */
+	/* Of the one it goes on with; 0: it opens one, or has opened it a moment ago, whose number
+	 * this becomes. */
+	unsigned num;
 	const char *user;
 	char comment[REGISTRY_UID + 1], commit[REGISTRY_UID + 1]; /* ids of its events */
 };

@@ -9,6 +9,7 @@
 
 #include "admin/registry/committed.h"
 #include "admin/registry/refs.h"
+#include "admin/registry/repeated.h"
 #include "admin/registry/uploads.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
@@ -16,8 +17,7 @@
 #include "daemon/base/grow.h"
 #include "daemon/base/why.h"
 
-#define TRIES_MAX 64       /* while the branch moves */
-#define REPEAT_S (10 * 60) /* a client that repeats a commit does it within that time */
+#define TRIES_MAX 64 /* while the branch moves */
 
 /* ---- plans ---- */
 
@@ -77,8 +77,10 @@ struct making {
 	char head[COMMIT_HEX + 1]; /* what the branch named, or "" */
 	char base[COMMIT_HEX + 1]; /* what it is made from, or "" */
 	bool late;                 /* the branch has left that: it may be made already */
-	struct buf head_room;      /* of the next two */
-	struct git_commit head_commit;
+	bool again;                /* it is: as `like` */
+	char like[COMMIT_HEX + 1]; /* the one that it may be, or the head */
+	struct buf like_room;      /* of the next one's texts */
+	struct git_commit like_commit;
 	struct object *objects;
 	uint8_t tree[GIT_ID];
 	char commit[COMMIT_HEX + 1];
@@ -99,7 +101,7 @@ static void making_clear(struct making *m)
 static void making_fini(struct making *m)
 {
 	making_clear(m);
-	buf_free(&m->head_room);
+	buf_free(&m->like_room);
 }
 
 static int add_object(struct making *m, enum registry_kind kind, const uint8_t id[static GIT_ID],
@@ -126,34 +128,31 @@ static int add_tree(void *arg, const uint8_t id[static GIT_ID], const void *data
 
 /* ---- what it is made from ---- */
 
-/* The head may be what is asked for, by the same person, just now: its tree will tell. */
+/* It may be what is asked for, by the same person, just now: its tree will tell. */
 static bool may_be_repeated(const struct making *m)
 {
-	const struct git_commit *head = &m->head_commit;
+	const struct commit_plan *p = m->plan;
 
-	return !m->plan->fresh && m->head[0] &&
-	       !strcmp(head->message, buf_str(&m->plan->message)) &&
-	       !strcmp(head->author.name, m->plan->name) &&
-	       clock_wall_s() - head->committer.at_s < REPEAT_S;
+	return !p->fresh && m->like[0] &&
+	       repeated_alike(&m->like_commit, p->name, buf_str(&p->message));
 }
 
-/* A parent that is not the head is one only if the head may be this commit already. */
-static int choose_base(struct making *m)
+/* A parent that the branch has left is one only if this commit may have been made of it already. */
+static int choose_base(struct db_txn *t, struct making *m)
 {
 	const struct commit_plan *p = m->plan;
-	char parent[COMMIT_HEX + 1] = "";
+	int r;
 
 	m->late = false;
 	memcpy(m->base, p->apart && p->parent[0] ? p->parent : m->head, sizeof(m->base));
 	if (p->apart || !p->parent[0] || !strcmp(p->parent, m->head))
 		return 0;
-	if (m->head_commit.parent_count)
-		hex_print(m->head_commit.parents[0], GIT_ID, parent);
-	if (strcmp(p->parent, parent) != 0 || !may_be_repeated(m))
+	r = repeated_find(t, p->uid, m->head, p->parent, &m->like_room, &m->like_commit, m->like);
+	if (r == -ENOENT || (r == 0 && !may_be_repeated(m)))
 		return -ESTALE;
-	memcpy(m->base, parent, sizeof(m->base));
+	memcpy(m->base, p->parent, sizeof(m->base));
 	m->late = true;
-	return 0;
+	return r;
 }
 
 static int find_base(struct db_txn *t, void *arg)
@@ -164,8 +163,9 @@ static int find_base(struct db_txn *t, void *arg)
 
 	if (r < 0)
 		return r == -ENOENT ? ERR_NOREV : r;
-	r = registry_commit(t, uid, m->head, &m->head_room, &m->head_commit);
-	return r < 0 ? r : choose_base(m);
+	memcpy(m->like, m->head, sizeof(m->like));
+	r = registry_commit(t, uid, m->head, &m->like_room, &m->like_commit);
+	return r < 0 ? r : choose_base(t, m);
 }
 
 /* ---- what becomes of it ---- */
@@ -210,9 +210,8 @@ static int change(struct making *m, const struct change *c)
 
 	if (c->kind == CHANGE_FILE)
 		return put_file(m, c);
-	r = c->kind == CHANGE_DROP ? git_trees_drop(trees, c->path) : -ENOENT;
-	if (r == -ENOENT && (c->kind == CHANGE_DROP_DIR || *c->path)) /* clients need not know */
-		r = git_trees_drop_dir(trees, c->path);
+	r = c->kind == CHANGE_DROP ? git_trees_drop(trees, c->path)
+				   : git_trees_drop_dir(trees, c->path);
 	return r == -ENOENT ? complain_as(ERR_NOENTRY, m->why, "%s", c->path) : r;
 }
 
@@ -239,6 +238,17 @@ static void look_for_gone(struct db_txn *t, const struct making *m)
 			      registry_gone(t, p->uid, o->id, &gone) == 0;
 }
 
+/* One that brings what is gone is none: the tree is the same, and shows less. */
+static int look_for_repeated(struct db_txn *t, struct making *m)
+{
+	struct commit_plan *p = m->plan;
+	int r = p->again && !p->revives ? p->again(t, p, m->base, m->tree, m->like) : -ENOENT;
+
+	m->again = r == 0 || (!memcmp(m->like_commit.tree, m->tree, GIT_ID) && may_be_repeated(m) &&
+			      !p->revives);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int work_out(struct db_txn *t, void *arg)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -257,14 +267,7 @@ static int work_out(struct db_txn *t, void *arg)
 	if (r == 0)
 		r = apply(m);
 	look_for_gone(t, m);
-	return r;
-}
-
-/* One that brings what is gone is none: the tree is the same, and shows less. */
-static bool is_repeated(const struct making *m)
-{
-	return !memcmp(m->head_commit.tree, m->tree, GIT_ID) && may_be_repeated(m) &&
-	       !m->plan->revives;
+	return r < 0 ? r : look_for_repeated(t, m);
 }
 
 int commit_check_base(struct db *db, struct commit_plan *p)
@@ -272,7 +275,7 @@ int commit_check_base(struct db *db, struct commit_plan *p)
 	struct making m = { .plan = p };
 	int r = db_read(db, find_base, &m);
 
-	buf_free(&m.head_room);
+	buf_free(&m.like_room);
 	return r;
 }
 
@@ -285,7 +288,7 @@ static int check(struct db_txn *t, void *arg)
 	if (r < 0 || !m->late)
 		return r;
 	r = work_out(t, m);
-	return r == 0 && !is_repeated(m) ? -ESTALE : r;
+	return r == 0 && !m->again ? -ESTALE : r;
 }
 
 int commit_check(struct db *db, struct commit_plan *p, struct buf *why)
@@ -464,8 +467,8 @@ static int try_once(struct db *db, struct commit_plan *p, char ret[static COMMIT
 	CLEANUP(making_fini) struct making m = { .plan = p, .why = why };
 	int r = db_read(db, work_out, &m);
 
-	if (r == 0 && is_repeated(&m)) {
-		memcpy(ret, m.head, sizeof(m.head));
+	if (r == 0 && m.again) {
+		memcpy(ret, m.like, sizeof(m.like));
 		return 0;
 	}
 	if (r == 0 && m.late)

@@ -10,8 +10,8 @@
 
 enum change_kind {
 	CHANGE_FILE,    /* it is put there */
-	CHANGE_DROP,    /* a file goes, or a directory */
-	CHANGE_DROP_DIR /* a directory goes */
+	CHANGE_DROP,    /* a file goes */
+	CHANGE_DROP_DIR /* a directory goes, with all below it */
 };
 
 struct change {
@@ -23,6 +23,8 @@ struct change {
 struct commit_plan;
 typedef int (*commit_beside_fn)(struct db_txn *t, struct commit_plan *p, const char *base,
 				const char *commit);
+typedef int (*commit_again_fn)(struct db_txn *t, struct commit_plan *p, const char *base,
+			       const uint8_t tree[static GIT_ID], char ret[static COMMIT_HEX + 1]);
 
 /* What is to be done; zeroed but for what is known. */
 struct commit_plan {
@@ -47,7 +49,10 @@ struct commit_plan {
 	void *also_arg;
 	/* What else the transaction does that brings it in, or NULL; it may run again. */
 	commit_beside_fn beside;
-	void *beside_arg;
+	/* Finds one of that tree, made of that base, which this one is again, or -ENOENT; or NULL:
+	 * what the branch has is looked at, if anything. */
+	commit_again_fn again;
+	void *beside_arg; /* of both */
 	/* The commit is made from `parent`, or what the branch names, which then stays as it is:
 	 * another ref gets it, which beside() names here. */
 	bool apart;
@@ -75,9 +80,10 @@ MUST_USE int commit_check(struct db *db, struct commit_plan *p, struct buf *why)
  * brought for the repository, or is in it; else -ENODATA, and `why` gets the path of the first. */
 MUST_USE int commit_check_lfs(struct db *db, const struct commit_plan *p, size_t first,
 			      struct buf *why);
-/* Makes the commit; it is durable when this returns 0. If the branch has just got the same one, it
- * is that one again: clients repeat a commit whose answer they did not get. ERR_NOREV: there is no
- * such branch; -ESTALE: it names another commit than the parent, or never stops moving;
+/* Makes the commit; it is durable when this returns 0. If the branch has just got the same one, and
+ * no other one since unless the parent is said, it is that one again: clients repeat a commit whose
+ * answer they did not get. ERR_NOREV: there is no such branch; -ESTALE: it names another commit
+ * than the parent, or never stops moving;
  * ERR_NOENTRY: there is nothing to take away by a name, which `why` gets; -ENODATA: a file of
  * git-lfs, whose path it gets, was not brought for this repository; ERR_BUSY: another file's bytes
  * are gone: they may be sent again; ERR_QUOTA: holdings.h; ERR_HOSTILE: `why` says what cannot
