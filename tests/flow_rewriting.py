@@ -221,6 +221,23 @@ def test_without_rewriting_commits_stay_and_the_files_are_gone(ours, hubd, hub):
     assert listed(ours) == [] and set(ours.tree()) == {".gitattributes", "a.txt"} == set(ours.tree("dev"))
 
 
+def test_who_may_but_propose_does_not_bring_back_what_was_deleted_for_good(ours):
+    p = People(ours.hubd)
+    p.do("user eve", f"token eve t admin {p.value('eve')}")
+    ours.send(data_of(1))
+    ours.done(lfs("a.bin", data_of(1)))
+
+    def propose(who, name):
+        Repo(ours.hubd, ours.id, p.tokens[who], make=False).send(data_of(1))
+        body = "\n".join([json.dumps({"key": "header", "value": {"summary": "mine"}}), lfs(name, data_of(1))])
+        return p.ask(who, f"{ours.api}/commit/main?create_pr=1", "POST", body, Content_Type="application/x-ndjson")
+    assert propose("eve", "before.bin").status == 200 and cut(ours, data_of(1), rewrite=False).status == 200
+    got = propose("eve", "other.bin")
+    assert got.status == 403 and "other.bin was deleted for good here" in got.json["error"] and "a.bin" not in ours.tree()
+    assert ours.hubd.ask("/admin/one/resolve/main/a.bin").status == 404
+    assert propose("admin", "other.bin").status == 200 and "a.bin" in ours.tree()  # twin
+
+
 def test_what_makes_no_sense_cuts_nothing_and_others_may_not(ours):
     filled(ours)
     was = ours.head(), ours.head("v1"), listed(ours)

@@ -399,20 +399,32 @@ static int purge(struct db_txn *t, void *arg)
 	return r < 0 ? r : p.files == 1 ? 0 : -ENOENT;
 }
 
-/* Brings the file, and commits it: true if it revives what was deleted for good. */
-static bool brings_back(struct hub_db *h, const struct manifest_file *f, const char *path)
+/* Brings the file, and commits it; payer: who may not write, or NULL. */
+static int bring_back(struct hub_db *h, const struct manifest_file *f, const char *path,
+		      const char *payer, bool *ret_revives)
 {
 	char etag[DIGEST_HEX_MAX + 1], commit[COMMIT_HEX + 1];
 	struct commit_plan p = plan_of(path);
-	bool revives;
+	int r;
 
 	p.repo = "models/ann/m";
+	p.payer = payer;
 	manifest_etag(f, etag);
+	buf_clear(&h->why);
 	assert_int_equal(db_write(h->db, bring_one, etag), 0);
 	assert_int_equal(commit_plan_add(&p, CHANGE_FILE, path, f, &h->why), 0);
-	assert_int_equal(commit_make(h->db, &p, commit, &h->why), 0);
-	revives = p.revives;
+	r = commit_make(h->db, &p, commit, &h->why);
+	*ret_revives = p.revives;
 	commit_plan_fini(&p);
+	return r;
+}
+
+/* True if it revives what was deleted for good. */
+static bool brings_back(struct hub_db *h, const struct manifest_file *f, const char *path)
+{
+	bool revives;
+
+	assert_int_equal(bring_back(h, f, path, NULL, &revives), 0);
 	return revives;
 }
 
@@ -429,6 +441,39 @@ static void what_was_deleted_for_good_and_comes_again_is_told_of(void **state)
 	assert_int_equal(db_write(h->db, purge, f.digest), 0);
 	assert_true(brings_back(h, &f, "two")); /* the same once more, which is not what was made */
 	assert_false(brings_back(h, &f, "three"));
+}
+
+static int get_gone(struct db_txn *t, void *arg)
+{
+	const struct manifest_file *f = arg;
+	char etag[DIGEST_HEX_MAX + 1];
+	struct manifest_file gone;
+	uint8_t id[GIT_ID];
+
+	manifest_etag(f, etag);
+	assert_int_equal(objects_file_id(etag, f->size, id), 0);
+	return registry_gone(t, UID_A, id, &gone);
+}
+
+static void what_was_deleted_for_good_is_not_brought_again_by_who_may_not_write(void **state)
+{
+	struct manifest_file f = { .kind = DIGEST_SHA256, .size = 5, .digest = { 1 } },
+			     other = { .kind = DIGEST_SHA256, .size = 5, .digest = { 2 } };
+	char first[COMMIT_HEX + 1];
+	struct commit_plan p = plan_of("1");
+	struct hub_db *h = *state;
+	bool revives;
+
+	begin(h, &p, first);
+	assert_false(brings_back(h, &f, "one"));
+	assert_int_equal(bring_back(h, &f, "two", "eve", &revives), 0); /* it is there */
+	assert_int_equal(db_write(h->db, purge, f.digest), 0);
+	assert_int_equal(bring_back(h, &f, "three", "eve", &revives), ERR_FORBIDDEN);
+	assert_non_null(strstr(buf_str(&h->why), "three was deleted for good here"));
+	assert_int_equal(db_read(h->db, get_gone, &f), 0);
+	assert_int_equal(bring_back(h, &other, "other", "eve", &revives), 0); /* twin */
+	assert_true(brings_back(h, &f, "three"));                             /* twin */
+	assert_int_equal(db_read(h->db, get_gone, &f), -ENOENT);
 }
 
 struct finding {
@@ -544,6 +589,7 @@ int main(void)
 		STORY(who_comes_too_late_is_known_before_files_have_come),
 		STORY(files_of_git_lfs_must_have_been_brought_from_some_change_on),
 		STORY(what_was_deleted_for_good_and_comes_again_is_told_of),
+		STORY(what_was_deleted_for_good_is_not_brought_again_by_who_may_not_write),
 		STORY(a_file_of_a_commit_is_found_by_its_path),
 		STORY(what_is_read_ahead_of_a_commit_is_read_before_and_stops_it_if_it_fails),
 		STORY(there_is_no_branch_of_that_name),

@@ -410,12 +410,40 @@ int commit_check_lfs(struct db *db, const struct commit_plan *p, size_t first, s
 	return db_read(db, ask_lfs, &q);
 }
 
+static int refuse_gone(const struct making *m, const struct manifest_file *gone)
+{
+	const struct change *c = m->plan->changes;
+
+	while (c->kind != CHANGE_FILE || memcmp(c->file.digest, gone->digest, 32) != 0)
+		c++;
+	return complain_as(ERR_FORBIDDEN, m->why,
+			   "%s was deleted for good here: only who may write to the repository "
+			   "brings it again. Ask them to, or leave the file out.",
+			   c->path);
+}
+
+/* Every commit that had it would show it again: that is not for who may only propose. */
+static int check_gone(struct db_txn *t, const struct making *m)
+{
+	const struct commit_plan *p = m->plan;
+	struct manifest_file gone;
+	int r = -ENOENT;
+
+	for (const struct object *o = m->objects; p->payer && r == -ENOENT && o; o = o->next)
+		if (o->kind == REGISTRY_POINTER)
+			r = registry_gone(t, p->uid, o->id, &gone);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return refuse_gone(m, &gone);
+}
+
 static int put_objects(struct db_txn *t, const struct making *m)
 {
 	const struct commit_plan *p = m->plan;
-	int r = 0;
+	int r;
 
 	look_for_gone(t, m);
+	r = check_gone(t, m);
 	for (const struct object *o = m->objects; r == 0 && o; o = o->next) {
 		if (o->kind == REGISTRY_FILE || o->kind == REGISTRY_POINTER)
 			r = objects_charge(t, p->uid, o->id, p->payer);

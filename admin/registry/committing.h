@@ -32,8 +32,9 @@ struct commit_plan {
 	 * what was there before may have been collected. NULL: nobody collects. */
 	struct intake *blobs;
 	char uid[REGISTRY_UID + 1];
-	const char *repo;                  /* the key by which uploads know it */
-	const char *payer;                 /* of its files (objects.h), or NULL: the repository's */
+	const char *repo; /* the key by which uploads know it */
+	/* Of its files (objects.h): who proposes it and may not write, or NULL: the repository. */
+	const char *payer;
 	char branch[REGISTRY_REF_MAX + 1]; /* "refs/heads/main" */
 	char parent[COMMIT_HEX + 1];       /* what it must name; "": whatever it does */
 	const char *name;                  /* of who does it */
@@ -87,7 +88,8 @@ MUST_USE int commit_check_lfs(struct db *db, const struct commit_plan *p, size_t
  * ERR_NOENTRY: there is nothing to take away by a name, which `why` gets; -ENODATA: a file of
  * git-lfs, whose path it gets, was not brought for this repository; ERR_BUSY: another file's bytes
  * are gone: they may be sent again; ERR_QUOTA: holdings.h; ERR_HOSTILE: `why` says what cannot
- * be; ERR_TAG_LOCKED: what is locked. */
+ * be; ERR_TAG_LOCKED: what is locked; ERR_FORBIDDEN: what was deleted for good, and is not for the
+ * payer to bring again. */
 MUST_USE int commit_make(struct db *db, struct commit_plan *p, char ret[static COMMIT_HEX + 1],
 			 struct buf *why);
 /* Inside a transaction, of a repository that was just made there. */
