@@ -124,6 +124,15 @@ def test_no_change_that_somebody_proposes_opens_a_gated_file(ours):
     copy = line("copyFile", path="LICENSE", srcPath="config.json")
     assert propose(copy).headers["x-error-code"] == "GatedRepo"
     assert propose(put("README.md", b"# better\n")).status == 200 and refusal(ours, "eve", "resolve/refs%2Fpr%2F3/README.md") is None
+    card, config = b"---\nlicense: mit\n---\n", b'{"model_type": "bert"}'
+    ours.send(card), ours.send(config)
+    ours.done(lfs("hidden.md", card), lfs("hidden.json", config))
+
+    def told(pull):
+        told = p.ask("eve", f"{ours.api}/revision/refs%2Fpr%2F{pull}").json
+        return told.get("cardData"), told.get("config", {}).get("model_type")
+    assert propose(lfs("README.md", card), lfs("config.json", config)).status == 200 and told(4) == (None, None)
+    assert propose(put("README.md", card), put("config.json", config)).status == 200 and told(5) == ({"license": "mit"}, "bert")  # twin
     settings(ours, gated=False)  # twin
     assert refusal(ours, "eve", "resolve/refs%2Fpr%2F1/README.md") is None and propose(copy).status == 200
 

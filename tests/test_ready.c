@@ -127,6 +127,26 @@ static void what_is_very_large_is_given_but_not_kept(void **state)
 	assert_false(is_there(*state, "a"));
 }
 
+/* What was worked out beside that may be of what is gone. */
+static void what_was_begun_before_all_was_forgotten_is_given_but_not_kept(void **state)
+{
+	const struct ready_note note = { .next = 1 };
+	struct ready *r = *state;
+
+	for (int late = 0; late < 2; late++) {
+		CLEANUP(ready_unrefp) struct ready_text *t = NULL;
+		uint64_t emptied = ready_emptied(r);
+		struct buf text = { 0 };
+
+		buf_printf(&text, "told");
+		if (late)
+			ready_empty(r);
+		assert_int_equal(ready_put_since(r, emptied, "key", &text, &note, &t), 0);
+		assert_non_null(t);
+		assert_int_equal(is_there(r, "key"), !late);
+	}
+}
+
 /* ---- packing ---- */
 
 static void a_text_is_packed_once_and_its_tag_stays(void **state)
@@ -241,6 +261,7 @@ int main(void)
 		TEST(what_was_used_longest_ago_makes_room),
 		TEST(packed_bytes_take_room_as_well),
 		TEST(what_is_very_large_is_given_but_not_kept),
+		TEST(what_was_begun_before_all_was_forgotten_is_given_but_not_kept),
 		TEST(a_text_is_packed_once_and_its_tag_stays),
 		TEST(what_gains_nothing_stays_plain),
 		cmocka_unit_test(the_best_of_what_a_client_takes_is_chosen),

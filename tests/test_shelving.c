@@ -8,8 +8,10 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin/catalogue/commitfacts.h"
+#include "admin/registry/purge.h"
 #include "admin/registry/refs.h"
 #include "daemon/base/err.h"
 #include "tests/kept_repo.h"
@@ -84,6 +86,18 @@ static void add_bytes(struct step *s, const char *path, const void *data, size_t
 
 	assert_int_equal(intake_put(s->k->in, data, len, etag), 0);
 	assert_int_equal(hex_parse(etag, GIT_ID, f.digest), 0);
+	assert_int_equal(commit_plan_add(&s->plan, CHANGE_FILE, path, &f, &s->why), 0);
+}
+
+/* The same as a file of git-lfs. */
+static void add_lfs(struct step *s, const char *path, const char *text)
+{
+	struct manifest_file f = { .kind = DIGEST_SHA256, .size = strlen(text) };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	kept_bring(s->k, "a", text, true);
+	kept_etag(text, true, etag);
+	assert_int_equal(hex_parse(etag, sizeof(f.digest), f.digest), 0);
 	assert_int_equal(commit_plan_add(&s->plan, CHANGE_FILE, path, &f, &s->why), 0);
 }
 
@@ -541,6 +555,104 @@ static void a_repository_by_a_new_name_is_counted_before(void **state)
 	assert_true(put_by_a_new_name(k, false) >= 3); /* twin */
 }
 
+static int cut(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct step *s = arg;
+	struct repo_id id;
+	struct purge p = {
+		.uid = UID, .sha256 = s->plan.changes[0].file.digest, .count = 1, .user = "ann"
+	};
+	int r = purge_files(t, &p, &why);
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	assert_int_equal(p.files, 1);
+	return r < 0 ? r : shelving_put_anew(t, &s->facts, &id);
+}
+
+/* As a move does, which nothing keeps from coming beside. */
+static int move_there(struct db_txn *t, void *arg)
+{
+	struct step *s = arg;
+	struct repo_id id;
+	int r;
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/a", &id), 0);
+	commitfacts_correct(t, &s->facts, UID);
+	r = catalogue_remove(t, &id);
+	return r < 0 ? r : shelve(t, s);
+}
+
+static void what_was_counted_before_files_went_for_good_is_not_told_after_that(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), move = begin(k), set = begin(k);
+
+	make_repo(k);
+	add_lfs(&s, "w.bin", "12345");
+	done(&s);
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5);
+	assert_int_equal(ahead(k->db, &move), 0);
+	assert_int_equal(ahead(k->db, &set), 0);
+	assert_int_equal(db_write(k->db, move_there, &move), 0); /* twin: nothing went yet */
+	assert_true(number(k, CATALOGUE_SIZE) == 3 + 5);
+	assert_int_equal(db_write(k->db, cut, &s), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == 3);
+	assert_int_equal(db_write(k->db, shelve, &set), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == 3);
+	assert_int_equal(db_write(k->db, move_there, &move), 0);
+	assert_true(number(k, CATALOGUE_SIZE) == 3);
+}
+
+/* Whatever name somebody who may not read them gives them in a change that is but proposed. */
+static void texts_of_git_lfs_say_nothing_to_those_who_may_not_read_them(void **state)
+{
+	static const char card[] = "---\nlicense: mit\n---\n",
+			  config[] = "{\"model_type\":\"bert\"}";
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k), regular = begin(k);
+	CLEANUP(buf_free) struct buf told = { 0 };
+	struct registry_repo repo = { .id = { .type = REPO_MODEL }, .uid = UID };
+	bool whole;
+
+	make_repo(k);
+	add_lfs(&s, "README.md", card);
+	add_lfs(&s, "config.json", config);
+	done(&s);
+	check_doc_not(k, "mit");
+	check_doc_not(k, "bert");
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told, &whole), 0);
+	assert_null(strstr(buf_str(&told), "mit"));
+	assert_null(strstr(buf_str(&told), "bert"));
+	add_text(&regular, "README.md", card); /* twin */
+	add_text(&regular, "config.json", config);
+	done(&regular);
+	check_doc(k, "license:mit");
+	check_doc(k, "bert");
+}
+
+static void what_could_not_be_read_just_now_is_said(void **state)
+{
+	CLEANUP(buf_free) struct buf told = { 0 }, dir = { 0 };
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+	struct registry_repo repo = { .id = { .type = REPO_MODEL }, .uid = UID };
+	char etag[DIGEST_HEX_MAX + 1];
+	bool whole;
+
+	make_repo(k);
+	add_text(&s, "config.json", "{\"model_type\":\"bert\"}");
+	done(&s);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told, &whole), 0);
+	assert_true(whole && strstr(buf_str(&told), "bert"));
+	kept_etag("{\"model_type\":\"bert\"}", false, etag);
+	buf_printf(&dir, "%s/own/blobs/%.2s/%s", k->hub->dir.path, etag, etag);
+	assert_int_equal(unlink(buf_str(&dir)), 0);
+	buf_clear(&told);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told, &whole), 0);
+	assert_true(!whole && !strstr(buf_str(&told), "bert"));
+}
+
 /* What others than the main branch hold is told without a row of it, and as the catalogue does. */
 static void any_commit_is_described_as_the_catalogue_has_it(void **state)
 {
@@ -548,6 +660,7 @@ static void any_commit_is_described_as_the_catalogue_has_it(void **state)
 	struct kept *k = *state;
 	CLEANUP(step_fini) struct step s = begin(k), next = begin(k);
 	struct registry_repo repo = { .id = { .type = REPO_MODEL } };
+	bool whole;
 
 	make_repo(k);
 	snprintf(repo.uid, sizeof(repo.uid), UID);
@@ -555,12 +668,12 @@ static void any_commit_is_described_as_the_catalogue_has_it(void **state)
 	add_shards(&s, 3);
 	done(&s);
 	assert_int_equal(db_read(k->db, get_doc, &doc), 0);
-	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told), 0);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told, &whole), 0);
 	assert_string_equal(buf_str(&told), buf_str(&doc));
 	add_text(&next, "README.md", "---\nlicense: gpl\n---\n");
 	drop(&next, "model-00001-of-00003.safetensors");
 	done(&next);
-	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &first), 0);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &first, &whole), 0);
 	assert_string_equal(buf_str(&first), buf_str(&told));
 	check_doc_not(k, "license:mit");
 }
@@ -685,6 +798,9 @@ int main(void)
 		STORY(cards_are_parsed_before_anybody_waits),
 		STORY(a_repository_by_a_new_name_is_counted_before),
 		STORY(any_commit_is_described_as_the_catalogue_has_it),
+		STORY(what_was_counted_before_files_went_for_good_is_not_told_after_that),
+		STORY(texts_of_git_lfs_say_nothing_to_those_who_may_not_read_them),
+		STORY(what_could_not_be_read_just_now_is_said),
 		STORY(however_many_they_are),
 		STORY(what_is_held_in_memory_is_told),
 		STORY(a_start_puts_in_what_is_missing_and_takes_out_what_is_gone),

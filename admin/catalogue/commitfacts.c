@@ -50,18 +50,25 @@ static void top_fini(struct top *p)
 	buf_free(&p->files);
 }
 
+static bool is_weights(const char *name)
+{
+	return text_ends_with(name, ".safetensors") || text_ends_with(name, ".gguf");
+}
+
 static bool is_read(enum repo_type type, const char *name)
 {
 	return !strcmp(name, "README.md") ||
-	       (type == REPO_MODEL &&
-		(!strcmp(name, "config.json") || text_ends_with(name, ".safetensors") ||
-		 text_ends_with(name, ".gguf")));
+	       (type == REPO_MODEL && (!strcmp(name, "config.json") || is_weights(name)));
 }
 
+/* Texts are told to whoever finds the repository, weights by a few numbers: a file of git-lfs is
+ * for those alone who may read it, and a commit that is but proposed may give it any name. */
 static int add_file(struct top *p, const char *name, const struct manifest_file *file)
 {
 	struct top_file f = { .name = name, .file = *file };
 
+	if (file->kind != DIGEST_GIT_SHA1 && !is_weights(name))
+		return 0;
 	p->count++;
 	return buf_add(&p->files, &f, sizeof(f));
 }
@@ -240,15 +247,35 @@ static int count(struct db_txn *t, struct commitfacts *x, const char *uid,
 	return r == -ENOMEM ? r : 0;
 }
 
-/* What was counted ahead is as good as what the catalogue has, and is all there is of a repository
- * that got its name or its files just now. */
+/* Files may have gone out of that tree, or come again, since it was counted: then the catalogue
+ * knows. */
+static void correct(struct db_txn *t, struct commitfacts *x, const struct registry_repo *repo)
+{
+	struct base base;
+
+	if (x->counted && find_base(t, repo, &base) && !memcmp(base.tree, x->tree, GIT_ID))
+		x->bytes = base.bytes;
+}
+
+void commitfacts_correct(struct db_txn *t, struct commitfacts *x, const char *uid)
+{
+	struct registry_repo repo;
+
+	if (x->counted && registry_now(t, uid, &repo) == 0)
+		correct(t, x, &repo);
+}
+
+/* What was counted ahead is all there is of a repository that got its name or its files just now.
+ */
 static int count_from_known(struct db_txn *t, struct commitfacts *x,
 			    const struct registry_repo *repo, const uint8_t tree[static GIT_ID],
 			    int64_t *ret)
 {
-	struct base base = { .bytes = x->bytes };
+	struct base base;
 	bool has = x->counted;
 
+	correct(t, x, repo);
+	base.bytes = x->bytes;
 	memcpy(base.tree, x->tree, GIT_ID);
 	if (!has || memcmp(base.tree, tree, GIT_ID) != 0)
 		has = find_base(t, repo, &base) || has;

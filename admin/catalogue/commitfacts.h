@@ -31,7 +31,8 @@ size_t commitfacts_held(const struct commitfacts *x);
 /* Inside db_write: x->facts are those of that commit, and *ret_bytes is how many bytes its files
  * have; anew: all of them are counted, or else only what is not as in a commit whose bytes are
  * known. What is not known yet is read while others wait. Files that cannot be read are passed
- * over; if it is a row of theirs, or of a directory, that cannot, *ret_bytes is -1. */
+ * over, and so are texts of git-lfs, which are not for everybody who hears of the repository; if it
+ * is a row of theirs, or of a directory, that cannot, *ret_bytes is -1. */
 MUST_USE int commitfacts_make(struct db_txn *t, struct commitfacts *x,
 			      const struct registry_repo *repo, const struct git_commit *commit,
 			      bool anew, int64_t *ret_bytes);
@@ -47,5 +48,8 @@ struct commitfacts_ahead {
  * there are. A revision that is not there has no files. */
 MUST_USE int commitfacts_ahead(struct db *db, struct commitfacts *x,
 			       const struct commitfacts_ahead *what);
+/* Inside db_write, before a repository may lose the name by which the catalogue has it: how many
+ * bytes there are is what that knows by now, if it is of the same commit. */
+void commitfacts_correct(struct db_txn *t, struct commitfacts *x, const char *uid);
 
 #endif

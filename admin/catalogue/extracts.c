@@ -142,6 +142,7 @@ static int read_one(struct extracts *x, struct extract *e)
 		r = e->bytes.failed;
 	if (r < 0)
 		buf_free(&e->bytes);
+	x->failed += r < 0;
 	e->read = r != -ENOMEM;
 	x->held += e->bytes.cap;
 	return r == -ENOMEM ? r : 0;

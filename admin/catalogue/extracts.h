@@ -20,8 +20,8 @@ struct extracts {
 	struct intake *intake;
 	struct map map;
 	struct extract *first;
-	uint64_t reads; /* of files, so far */
-	size_t held;    /* bytes in memory of what they say */
+	uint64_t reads, failed; /* of files, so far */
+	size_t held;            /* bytes in memory of what they say */
 };
 
 /* Frees what it holds. */

@@ -29,7 +29,7 @@ static int print_doc(const struct facts *facts, int64_t bytes, struct buf *ret)
 }
 
 int shelving_describe(struct db *db, struct intake *in, const struct registry_repo *repo,
-		      const char *commit, struct buf *ret)
+		      const char *commit, struct buf *ret, bool *ret_whole)
 {
 	CLEANUP(commitfacts_fini) struct commitfacts x = { .extracts = { .intake = in } };
 	int r = commitfacts_ahead(db, &x,
@@ -37,6 +37,7 @@ int shelving_describe(struct db *db, struct intake *in, const struct registry_re
 							       .uid = repo->uid,
 							       .revision = commit });
 
+	*ret_whole = !x.extracts.failed;
 	return r < 0 ? r : print_doc(&x.facts, x.bytes, ret);
 }
 

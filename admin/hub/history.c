@@ -310,38 +310,50 @@ static size_t kind_of(const char *tail)
 	return i;
 }
 
-/* What a commit's files say stays as it is, so that it is found out once for many who ask. */
-static int describe(struct ask *a, const struct telling *x, const char *key,
-		    struct ready_text **ret)
+/* What a commit's files say stays as it is, so that it is found out once for many who ask; but not
+ * if one of them could not be read, or any went for good meanwhile. */
+static int describe(struct ask *a, const struct telling *x, uint64_t emptied, const char *key,
+		    struct buf *ret)
 {
-	CLEANUP(buf_free) struct buf doc = { 0 };
-	int r = shelving_describe(a->server->rights.db, a->server->intake, &x->repo, x->commit,
-				  &doc);
+	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
+	CLEANUP(buf_free) struct buf kept = { 0 };
+	bool whole;
+	int r = shelving_describe(a->server->rights.db, a->server->intake, &x->repo, x->commit, ret,
+				  &whole);
 
-	return r < 0 ? r
-		     : ready_put(a->server->ready, key, &doc, &(struct ready_note){ .next = 0 },
-				 ret);
+	if (r == 0 && whole)
+		r = buf_add(&kept, ret->data, ret->len);
+	return r < 0 || !whole ? r
+			       : ready_put_since(a->server->ready, emptied, key, &kept,
+						 &(struct ready_note){ .next = 0 }, &text);
+}
+
+static bool is_described(struct ask *a, const char *key, struct buf *ret)
+{
+	CLEANUP(ready_unrefp) struct ready_text *text = ready_find(a->server->ready, key);
+	const void *bytes;
+	size_t len;
+
+	if (!text)
+		return false;
+	ready_bytes(text, READY_PLAIN, &bytes, &len);
+	buf_add(ret, bytes, len);
+	return true;
 }
 
 static int tell_described(struct ask *a, struct telling *x)
 {
-	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
+	uint64_t emptied = ready_emptied(a->server->ready);
 	CLEANUP(buf_free) struct buf key = { 0 }, facts = { 0 };
-	const void *bytes;
-	size_t len;
 	int r = buf_printf(&key, "facts %s %s %s", x->repo.uid, x->commit, x->repo.sdk);
 
-	if (r < 0)
-		return r;
-	text = ready_find(a->server->ready, buf_str(&key));
-	if (!text && !ask_aside_or_here(a))
-		return PARKED;
-	if (!text)
-		r = describe(a, x, buf_str(&key), &text);
-	if (r < 0)
-		return r;
-	ready_bytes(text, READY_PLAIN, &bytes, &len);
-	r = buf_add(&facts, bytes, len);
+	if (r == 0 && !is_described(a, buf_str(&key), &facts)) {
+		if (!ask_aside_or_here(a))
+			return PARKED;
+		r = describe(a, x, emptied, buf_str(&key), &facts);
+	}
+	if (r == 0)
+		r = facts.failed;
 	x->facts = buf_str(&facts);
 	return r < 0 ? r : db_read(a->server->rights.db, tell, x);
 }

@@ -45,6 +45,7 @@ struct ready {
 	struct map texts;
 	struct ready_text *first, *last; /* used longest ago, and just now */
 	uint64_t total;
+	uint64_t emptied; /* so often */
 };
 
 /* ---- one text ---- */
@@ -137,7 +138,18 @@ void ready_empty(struct ready *r)
 	lock_take(&r->lock);
 	while (r->first)
 		forget_locked(r, r->first);
+	r->emptied++;
 	lock_drop(&r->lock);
+}
+
+uint64_t ready_emptied(struct ready *r)
+{
+	uint64_t n;
+
+	lock_take(&r->lock);
+	n = r->emptied;
+	lock_drop(&r->lock);
+	return n;
 }
 
 int ready_new(uint64_t max_bytes, struct ready **ret)
@@ -219,8 +231,8 @@ static void keep_locked(struct ready *r, struct ready_text *t)
 	trim_locked(r);
 }
 
-int ready_put(struct ready *r, const char *key, struct buf *text, const struct ready_note *note,
-	      struct ready_text **ret)
+static int put(struct ready *r, const uint64_t *emptied, const char *key, struct buf *text,
+	       const struct ready_note *note, struct ready_text **ret)
 {
 	struct ready_text *t = text_new(r, key, text, note);
 
@@ -228,10 +240,23 @@ int ready_put(struct ready *r, const char *key, struct buf *text, const struct r
 	if (!t)
 		return -ENOMEM;
 	lock_take(&r->lock);
-	keep_locked(r, t);
+	if (!emptied || *emptied == r->emptied)
+		keep_locked(r, t);
 	lock_drop(&r->lock);
 	*ret = t;
 	return 0;
+}
+
+int ready_put(struct ready *r, const char *key, struct buf *text, const struct ready_note *note,
+	      struct ready_text **ret)
+{
+	return put(r, NULL, key, text, note, ret);
+}
+
+int ready_put_since(struct ready *r, uint64_t emptied, const char *key, struct buf *text,
+		    const struct ready_note *note, struct ready_text **ret)
+{
+	return put(r, &emptied, key, text, note, ret);
 }
 
 /* ---- packing ---- */

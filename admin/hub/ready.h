@@ -33,6 +33,11 @@ MUST_USE int ready_put(struct ready *r, const char *key, struct buf *text,
 		       const struct ready_note *note, struct ready_text **ret);
 /* Forgets all that is kept: something was told that is not so any more. */
 void ready_empty(struct ready *r);
+/* How often that was so far; and ready_put of what was worked out from that number on, which is
+ * only returned if it was once more: it may be of what is not so any more. */
+uint64_t ready_emptied(struct ready *r);
+MUST_USE int ready_put_since(struct ready *r, uint64_t emptied, const char *key, struct buf *text,
+			     const struct ready_note *note, struct ready_text **ret);
 /* Holds it once more (returns its argument); gives it back; NULL is fine for the latter. */
 struct ready_text *ready_ref(struct ready_text *t);
 void ready_unref(struct ready_text *t);

@@ -387,12 +387,20 @@ static void changing_fini(struct changing *x)
 	commitfacts_fini(&x->facts);
 }
 
+/* Whose files are looked at ahead. */
+static const char *from_of(const struct writing_change *c)
+{
+	return c->from_uid ? c->from_uid : c->uid;
+}
+
 static int change(struct db_txn *t, void *arg)
 {
 	struct changing *x = arg;
 	struct registry_repo now;
-	int r = x->c->fn(t, x->c->arg);
+	int r;
 
+	commitfacts_correct(t, &x->facts, from_of(x->c)); /* it may lose its name */
+	r = x->c->fn(t, x->c->arg);
 	if (r != 0 || !x->c->revision)
 		return r;
 	r = registry_now(t, x->c->uid, &now);
@@ -407,7 +415,7 @@ int writing_change(struct ask *a, const struct writing_change *c)
 	CLEANUP(changing_fini)
 	struct changing x = { .c = c, .facts.extracts.intake = a->server->intake };
 	const struct commitfacts_ahead ahead = { .type = c->type,
-						 .uid = c->from_uid ? c->from_uid : c->uid,
+						 .uid = from_of(c),
 						 .revision = c->revision };
 	int r = c->revision ? commitfacts_ahead(a->server->rights.db, &x.facts, &ahead) : 0;
 
