@@ -12,6 +12,7 @@
 #include "admin/registry/holdings.h"
 #include "admin/registry/owners.h"
 #include "admin/registry/registry.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "tests/hub_db.h"
 
@@ -204,6 +205,54 @@ static void a_repository_whose_payer_cannot_be_read_can_go(void **state)
 	assert_held(h, "org", 0);
 }
 
+/* A file whose text is a pointer of git-lfs, or one of git-lfs: both have that id. */
+struct text_or_lfs {
+	enum registry_kind kind;
+	const char *etag; /* of git-lfs */
+	int has_lfs, has_text;
+};
+
+static int put_and_ask(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	char hex[2 * GIT_ID + 1];
+	struct text_or_lfs *q = arg;
+	uint8_t sha256[32], id[GIT_ID];
+	int r = hex_parse(q->etag, sizeof(sha256), sha256);
+
+	if (r == 0)
+		r = objects_file_id(q->etag, SIZE, id);
+	if (r == 0)
+		r = git_pointer_print(sha256, SIZE, &text);
+	if (r == 0 && q->kind == REGISTRY_FILE) {
+		buf_clear(&text);
+		r = buf_printf(&text, "130");
+	}
+	if (r == 0)
+		r = registry_put_object(t, UID, q->kind, id, text.data, text.len);
+	hex_print(id, GIT_ID, hex);
+	q->has_lfs = r < 0 ? r : objects_has_file(t, UID, q->etag, SIZE);
+	q->has_text = r < 0 ? r : objects_has_file(t, UID, hex, 130);
+	return r;
+}
+
+static void a_text_that_reads_as_a_pointer_is_not_the_file_that_it_names(void **state)
+{
+	static const char *const etags[] = {
+		"11c0ffee11c0ffee11c0ffee11c0ffee11c0ffee11c0ffee11c0ffee11c0ffee",
+		"22c0ffee22c0ffee22c0ffee22c0ffee22c0ffee22c0ffee22c0ffee22c0ffee",
+	};
+	struct text_or_lfs text = { .kind = REGISTRY_FILE, .etag = etags[0] },
+			   lfs = { .kind = REGISTRY_POINTER, .etag = etags[1] };
+	struct hub_db *h = *state;
+
+	begin(h, "bob");
+	assert_int_equal(db_write(h->db, put_and_ask, &text), 0);
+	assert_true(text.has_lfs == 0 && text.has_text == 1);
+	assert_int_equal(db_write(h->db, put_and_ask, &lfs), 0); /* twin */
+	assert_true(lfs.has_lfs == 1 && lfs.has_text == 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, hub_db_setup, hub_db_teardown)
 
 int main(void)
@@ -217,6 +266,7 @@ int main(void)
 		TEST(it_stays_the_strangers_in_whatever_namespace_the_repository_is),
 		TEST(what_somebody_brought_who_is_gone_is_held_by_nobody),
 		TEST(a_repository_whose_payer_cannot_be_read_can_go),
+		TEST(a_text_that_reads_as_a_pointer_is_not_the_file_that_it_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

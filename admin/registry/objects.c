@@ -370,26 +370,37 @@ int objects_file_id(const char *etag, uint64_t size, uint8_t ret[static GIT_ID])
 	return r < 0 ? r : digest_git_object("blob", buf_str(&text), text.len, ret);
 }
 
+/* 0 also if there is none. */
+static int get_kind(struct db_txn *t, struct db_key key, char *ret)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+	int r = db_get(t, DB_OBJECTS, key, &row);
+
+	*ret = r == 0 && row.len ? row.data[0] : '\0';
+	return r == -ENOENT ? 0 : r;
+}
+
 int objects_has_id(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
 		   char ret_payer[static ACCOUNT_NAME_MAX + 1])
 {
-	CLEANUP(buf_free) struct buf row = { 0 };
-	char room[KEY_LEN + 1];
+	char room[KEY_LEN + 1], kind;
 	struct db_key key = key_of(uid, id, room);
-	int r = db_get(t, DB_OBJECTS, key, &row);
+	int r = get_kind(t, key, &kind);
 
 	if (r == 0)
 		r = get_payer(t, key, ret_payer);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	return row.len && (row.data[0] == REGISTRY_FILE || row.data[0] == REGISTRY_POINTER);
+	return r < 0 ? r : kind == REGISTRY_FILE || kind == REGISTRY_POINTER;
 }
 
+/* A text that reads as a pointer has its id, and brings nobody the bytes. */
 int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64_t size)
 {
-	char payer[ACCOUNT_NAME_MAX + 1];
+	bool is_lfs = strlen(etag) != 2 * GIT_ID;
+	char room[KEY_LEN + 1], kind;
 	uint8_t id[GIT_ID];
 	int r = objects_file_id(etag, size, id);
 
-	return r < 0 ? r : objects_has_id(t, uid, id, payer);
+	if (r == 0)
+		r = get_kind(t, key_of(uid, id, room), &kind);
+	return r < 0 ? r : kind == (is_lfs ? REGISTRY_POINTER : REGISTRY_FILE);
 }
