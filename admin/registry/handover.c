@@ -10,6 +10,8 @@
 #include "admin/registry/treediff.h"
 #include "daemon/base/err.h"
 
+#define ENOUGH 1
+
 /* A file that is held; they are in the order of their ids. */
 struct paid {
 	uint8_t id[GIT_ID];
@@ -28,8 +30,10 @@ struct handing {
 	const char *uid;
 	struct pull from;
 	struct buf files; /* struct paid */
+	size_t unsettled;
 	struct buf pulls; /* struct pull: the others */
 	const char *to;   /* whose the one is that is looked at; NULL: of who lets go */
+	int failed;       /* as nothing that was only read */
 };
 
 static void handing_fini(struct handing *h)
@@ -78,10 +82,12 @@ static int settle(void *arg, const char *path UNUSED, const struct tree_side *fr
 	if (!to->mode || !f || f->settled)
 		return 0;
 	f->settled = true;
-	return h->to ? objects_hand_over(h->txn, h->uid, f->id, h->to) : 0;
+	h->unsettled--;
+	if (h->to)
+		h->failed = objects_hand_over(h->txn, h->uid, f->id, h->to);
+	return h->failed < 0 ? h->failed : h->unsettled ? 0 : ENOUGH;
 }
 
-/* ERR_NOREV, and a base that is gone, is none. */
 static int tree_of(const struct handing *h, const char *commit, uint8_t ret[static GIT_ID])
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -93,7 +99,8 @@ static int tree_of(const struct handing *h, const char *commit, uint8_t ret[stat
 	return r;
 }
 
-/* What cannot be read stays with who holds it. */
+/* What cannot be read stays with who holds it; and so does what one has whose base is gone: to know
+ * what that one changes all of it would have to be gone through. */
 static int look_at_pull(struct handing *h, const struct pull *p)
 {
 	char ref[REGISTRY_REF_MAX + 1], head[COMMIT_HEX + 1];
@@ -105,8 +112,11 @@ static int look_at_pull(struct handing *h, const struct pull *p)
 	if (r == 0)
 		r = tree_of(h, head, tree);
 	if (r == 0)
-		r = treediff_each(h->txn, h->uid, tree_of(h, p->base, base) == 0 ? base : NULL,
-				  tree, settle, h);
+		r = tree_of(h, p->base, base);
+	if (r == 0)
+		r = treediff_each(h->txn, h->uid, base, tree, settle, h);
+	if (h->failed < 0 || r == ENOUGH)
+		return h->failed;
 	return r == -ENOENT || r == ERR_NOREV || r == ERR_CORRUPT ? 0 : r;
 }
 
@@ -126,7 +136,7 @@ static int look_at_pulls(struct handing *h, bool own)
 	const struct pull *all = (const void *)h->pulls.data;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < h->pulls.len / sizeof(*all); i++) {
+	for (size_t i = 0; r == 0 && h->unsettled && i < h->pulls.len / sizeof(*all); i++) {
 		if (!strcmp(all[i].author, h->from.author) != own)
 			continue;
 		h->to = NULL;
@@ -143,7 +153,8 @@ int handover_pull(struct db_txn *t, const char *uid, const struct discussion *d)
 	CLEANUP(handing_fini) struct handing h = { .txn = t, .uid = uid, .from = pull_of(d) };
 	int r = objects_each_paid(t, uid, h.from.author, note_file, &h.files);
 
-	if (r < 0 || !h.files.len)
+	h.unsettled = h.files.len / sizeof(struct paid);
+	if (r < 0 || !h.unsettled)
 		return r;
 	r = discussion_each(t, uid, note_pull, &h);
 	if (r == 0)
