@@ -69,10 +69,15 @@ static int look_at_promotion(void *arg, const struct tag_scope *s, const struct 
 	return r->damaged ? note(arg, "promotion", s, r->name) : 0;
 }
 
+/* It may run again. */
 static int count_all(struct db_txn *t, void *arg)
 {
-	int r = lock_rule_each(t, NULL, look_at_lock, arg);
+	struct count *c = arg;
+	int r;
 
+	c->damaged = 0;
+	buf_clear(&c->names);
+	r = lock_rule_each(t, NULL, look_at_lock, arg);
 	return r < 0 ? r : promotion_rule_each(t, NULL, look_at_promotion, arg);
 }
 

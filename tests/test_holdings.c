@@ -152,6 +152,33 @@ static void a_sum_that_is_damaged_is_made_again_and_keeps_nobody(void **state)
 	check_use(h, "org", 100, 1);
 }
 
+static int read_use(struct db_txn *t, void *arg)
+{
+	CLEANUP(buf_free) struct buf row = { 0 };
+
+	return db_get(t, DB_USAGE, db_text(arg), &row);
+}
+
+/* Each that came would go through all that anybody holds. */
+static void a_sum_that_is_damaged_is_counted_once_whatever_comes_next(void **state)
+{
+	static const enum step steps[] = { ADD, DROP };
+	struct hub_db *h = *state;
+	char org[] = "org";
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ask(h, ADD, org, A, 100), 0);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		hub_db_damage(h, DB_USAGE, db_text(org));
+		assert_int_equal(db_read(h->db, read_use, org), ERR_CORRUPT);
+		check_use(h, org, 100, 1);
+		assert_int_equal(db_read(h->db, read_use, org), ERR_CORRUPT); /* twin */
+		assert_int_equal(ask(h, steps[i], org, A, 100), 0);
+		assert_int_equal(db_read(h->db, read_use, org), 0);
+		check_use(h, org, 100, 1);
+	}
+}
+
 static void a_count_that_is_damaged_is_none_and_keeps_nobody(void **state)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -197,6 +224,7 @@ int main(void)
 		TEST(who_has_a_limit_gets_no_more_and_keeps_what_he_has),
 		TEST(what_is_counted_anew_is_as_if_it_had_always_been_so),
 		TEST(a_sum_that_is_damaged_is_made_again_and_keeps_nobody),
+		TEST(a_sum_that_is_damaged_is_counted_once_whatever_comes_next),
 		TEST(a_count_that_is_damaged_is_none_and_keeps_nobody),
 		TEST(the_refusal_names_what_is_used_and_what_may_be),
 	};

@@ -102,16 +102,25 @@ static int recount(struct db_txn *t, const char *namespace, struct holdings_use 
 	return count_anew(t, namespace, ret);
 }
 
-int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+static int get_use(struct db_txn *t, const char *namespace, struct holdings_use *ret,
+		   bool *ret_anew)
 {
 	uint64_t n[3];
 	int r = get_numbers(t, DB_USAGE, db_text(namespace), n, 3);
 
 	*ret = (struct holdings_use){ .bytes = 0 };
-	if (r == ERR_CORRUPT)
+	*ret_anew = r == ERR_CORRUPT;
+	if (*ret_anew)
 		return recount(t, namespace, ret);
 	*ret = (struct holdings_use){ n[0], n[1], n[2] };
 	return r;
+}
+
+int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+{
+	bool anew;
+
+	return get_use(t, namespace, ret, &anew);
 }
 
 static int put_use(struct db_txn *t, const char *namespace, const struct holdings_use *use)
@@ -200,8 +209,11 @@ static int change(struct db_txn *t, const char *namespace, const char *etag, con
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct db_key key = holdings_key(&room, etag, namespace);
 	struct holdings_use use;
-	int r = holdings_use(t, namespace, &use); /* before: it may be counted anew */
+	bool anew;
+	int r = get_use(t, namespace, &use, &anew); /* before: it may be counted anew */
 
+	if (r == 0 && anew)
+		r = put_use(t, namespace, &use); /* who comes next does not count again */
 	if (r == 0)
 		r = is[0] ? put_numbers(t, DB_HOLDINGS, key, is, 2) : db_del(t, DB_HOLDINGS, key);
 	if (r < 0 || !was[0] == !is[0])
