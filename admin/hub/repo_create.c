@@ -75,7 +75,8 @@ static int read_content(const struct jval *file, const char *path, struct buf *r
 	if (r == 0)
 		r = base64_end(&digits);
 	ret->len = n;
-	return r < 0 ? complain_as(ERR_HOSTILE, why, "The \"content\" of %s is no Base64", path) : 0;
+	return r < 0 ? complain_as(ERR_HOSTILE, why, "The \"content\" of %s is no Base64", path)
+		     : 0;
 }
 
 /* The same that a commit would not take. */

@@ -150,8 +150,7 @@ static enum MHD_Result after_handler(struct httpd *h, struct httpd_request *q)
 
 	lock_take(&h->lock);
 	if (q->stage == STAGE_HANDLER && h->over)
-		httpd_keep_locked(q, 503,
-				  httpd_refusal(h, "stopping", "the server is stopping"));
+		httpd_keep_locked(q, 503, httpd_refusal(h, "stopping", "the server is stopping"));
 	if (q->stage == STAGE_HANDLER) {
 		q->stage = STAGE_PARKED;
 		q->at_head = q->coming;

@@ -56,9 +56,7 @@ struct httpd_conf {
 	/* A request whose head came is over for library and handler; or NULL. What is not borrowed
 	 * can still be asked. Any thread, no lock held; not after httpd_stop has returned. */
 	void (*ended)(void *arg, const struct httpd_request *q, const struct httpd_end *end);
-	/* What is refused before it is handled has its sentence as "error", as clients of hubs look
-	 * for it; else that is a word, and the sentence is "message". */
-	bool error_is_sentence;
+	bool error_is_sentence; /* of what is refused here, as hubs have it; else it is a word */
 	void *arg;
 };
 
