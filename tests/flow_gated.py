@@ -141,7 +141,7 @@ def test_who_gets_a_name_does_not_get_what_was_said_under_it(ours):
     assert say(f"/1/comment/{comment}/edit", content="second") == say("/1/status", status="closed") == 200
     assert p.ask("admin", "/api/admin/v1/users/eve", "DELETE").status < 300
     eventually(lambda until=time.time() + 1.1: time.time() > until, DEADLINE)  # times are whole seconds
-    p.do("user eve", f"token eve t admin {p.value('eve')}")
+    p.do("again eve", f"token eve t admin {p.value('eve')}")
     assert say(f"/1/comment/{comment}/edit", content="third") == say("/1/status", status="open") == 403
     assert say("/1/comment", comment="and I?") == 200
 
@@ -190,7 +190,7 @@ def test_who_was_let_in_stays_so_over_a_move_and_goes_with_the_account(ours, hub
     other.people = p
     assert refusal(other, "eve") is None and refusal(other, "anonymous")[1] == "GatedRepo"
     assert h.ask("/api/admin/v1/users/eve", "DELETE", token=h.admin_token).status in (200, 204)
-    p.user("eve")
+    p.do("again eve", f"token eve laptop admin {p.value('eve')}")
     assert "authorized list" in refusal(other, "eve")[2] and refusal(other, "dan") is None
     h.stop()
     other.hubd = p.h = hubd(hub, data=h.data)

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from flow_hub_ctl import ctl, data, environment, fine, refused
 from flow_hub_rights import ACCOUNTS
 from mountlib import DEADLINE, eventually
-from registry import Repo, lfs, put
+from registry import Repo, drop, lfs, put
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_repository_brings_no_tag_to_where_it_is_promoted(ours):
         return ask(evil, "/duplicate", "POST", "bob", repository=name).status
 
     fine(h, "promotion set acme release --to=prod --from=v*")
-    assert locked(move("acme/evil"), '"prod"', "promoted") and copy("acme/copy") == 200 and copy("bob/copy") == 200
+    assert locked(move("acme/evil"), '"prod"', "delete it before") and copy("acme/copy") == 200 and copy("bob/copy") == 200
     assert not tags(Repo(h, "acme/copy", None, make=False)) and tags(Repo(h, "bob/copy", None, make=False)).keys() == {"prod"}
     notes = {r["repo"]: r["note"] for r in data(h, "audit query --kind=change") if r.get("act") == "repo.duplicate"}
     assert notes == {"models/acme/copy": "of bob/evil, without what is promoted: prod", "models/bob/copy": "of bob/evil"}
@@ -120,6 +120,7 @@ def test_what_holds_a_tag_is_told_and_taken_back_one_by_one(ours):
 def test_a_repository_is_found_by_the_name_it_had_for_all_of_this(ours):
     h = ours.hubd
     move = json.dumps({"fromRepo": "acme/m", "toRepo": "acme/n", "type": "model"})
+    granted = fine(h, "token create ann --name=g --grants=models/acme/m:write").strip()
     assert h.ask("/api/repos/move", "POST", move, h.tokens["ann"]).status == 200
     fine(h, "promotion set models/acme/m release --to=prod --require=scan")
     fine(h, "tag lock-rule set models/acme/m w*")
@@ -133,6 +134,9 @@ def test_a_repository_is_found_by_the_name_it_had_for_all_of_this(ours):
     eve = environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.tokens["bob"])
     assert "does not let bob" in refused(h, "tag promote acme/m v2 --to=prod", env=eve)
     assert "no repository" in refused(h, "tag status acme/none")  # twin
+    another = Repo(h, "acme/m", h.tokens["ann"])  # which is another one now
+    assert data(h, "tag status acme/m") == [] and another.commit(put("a", b"a"), token=granted).status == 403
+    assert Repo(h, "acme/n", granted, make=False).commit(put("a", b"a")).status == 200
 
 
 def test_to_unlock_is_an_administrators_act_with_a_reason_that_is_kept(ours):
@@ -310,6 +314,11 @@ def test_neither_a_move_nor_a_cut_nor_a_deletion_for_good_gets_at_a_locked_versi
     assert ask(ours, "/super-squash/main", "POST", message="one").status == 200 and tags(ours) == at
     assert ours.read("w.bin", "v4") == big and ours.read("w.txt", "v1") == b"1"
     fine(h, "tag unlock acme/m v4 --reason=over")
+    held = ours.done(drop("w.bin"))
+    assert tag(ours, "v5").status == 200
+    fine(h, "tag lock acme/m v5")  # whose commit has it no more, but those before it
+    assert held and locked(purge(False), "w.bin") and locked(purge(True), "w.bin") and ours.read("w.bin", "v4") == big
+    fine(h, "tag unlock acme/m v5 --reason=over")
     assert move("n").status == 200
 
 

@@ -146,6 +146,21 @@ static void a_lock_rule_lets_promotions_through_and_a_lock_of_the_tag_does_not(v
 	assert_int_equal(from(h, "v3"), 0);
 }
 
+static void what_a_branch_hides_is_not_promoted_to_until_that_goes(void **state)
+{
+	struct hub_db *h = *state;
+
+	assert_int_equal(tagged_repo_move(h, PROD, C1), 0);
+	assert_int_equal(tagged_repo_move(h, "refs/heads/prod", C3), 0);
+	tagged_repo_promotion(h, &(struct promotion_rule){ .to = "prod" });
+	assert_int_equal(from(h, "v2"), ERR_TAG_LOCKED);
+	assert_non_null(strstr(buf_str(&h->why), "delete the branch"));
+	assert_int_equal(tagged_repo_at(h, PROD), '1');
+	assert_int_equal(tagged_repo_move(h, "refs/heads/prod", NULL), 0);
+	assert_int_equal(from(h, "v2"), 0);
+	assert_int_equal(tagged_repo_at(h, PROD), '2');
+}
+
 static void who_may_is_whom_the_rule_names(void **state)
 {
 	static const struct {
@@ -350,6 +365,7 @@ int main(void)
 		STORY(a_tag_gets_what_another_names_as_a_rule_allows_and_without_one_not),
 		STORY(a_rule_that_is_damaged_says_so_and_not_that_there_is_none),
 		STORY(a_lock_rule_lets_promotions_through_and_a_lock_of_the_tag_does_not),
+		STORY(what_a_branch_hides_is_not_promoted_to_until_that_goes),
 		STORY(who_may_is_whom_the_rule_names),
 		STORY(a_rule_that_names_nobody_is_for_who_administers_the_repository),
 		STORY(a_rule_leads_from_the_refs_it_names),

@@ -40,24 +40,30 @@ static int check_branch(struct db_txn *t, const struct ref_change *c, const char
 			   name);
 }
 
-/* A tag that is locked from its birth must be what readers get by its name. */
-static int check_birth(struct db_txn *t, const struct ref_change *c, const struct tag_lock *l,
-		       const char *name, struct buf *why)
+/* A tag that is locked must be what readers get by its name. */
+static int check_hidden(struct db_txn *t, const char *uid, const char *name, struct buf *why)
 {
-	int r = tag_is_hidden(t, c->uid, name);
+	int r = tag_is_hidden(t, uid, name);
 
-	if (r > 0)
-		return complain_as(
-			ERR_TAG_LOCKED, why,
-			"The tag \"%s\" would be locked, but there is a branch of that name, "
-			"which readers would get in its place: delete the branch first, or make "
-			"it anew by another name",
-			name);
-	if (r < 0 || l->kind != LOCK_PROMOTION || c->rule)
+	if (r <= 0)
+		return r;
+	return complain_as(ERR_TAG_LOCKED, why,
+			   "The tag \"%s\" would be locked, but there is a branch of that name, "
+			   "which readers get in its place: delete the branch first, or make it "
+			   "anew by another name",
+			   name);
+}
+
+/* One that is there, but by no promotion, is not where promotions lead to it. */
+static int check_birth(struct db_txn *t, const char *uid, const struct tag_lock *l,
+		       const char *name, const char *advice, struct buf *why)
+{
+	int r = check_hidden(t, uid, name, why);
+
+	if (r < 0 || l->kind != LOCK_PROMOTION)
 		return r;
 	tag_lock_say(l, name, why);
-	return complain_as(ERR_TAG_LOCKED, why,
-			   ": there it cannot be without having been promoted");
+	return complain_as(ERR_TAG_LOCKED, why, ": %s", advice);
 }
 
 static int check_tag(struct db_txn *t, const struct ref_change *c, const char *name,
@@ -68,10 +74,11 @@ static int check_tag(struct db_txn *t, const struct ref_change *c, const char *n
 
 	if (r < 0 || !tag_lock_holds(&l))
 		return r;
-	if (!*was)
-		return check_birth(t, c, &l, name, why);
 	if (c->rule && l.kind != LOCK_TAG)
-		return 0;
+		return check_hidden(t, c->uid, name, why);
+	if (!*was)
+		return check_birth(t, c->uid, &l, name, "promote another tag, or a branch, to it",
+				   why);
 	tag_lock_say(&l, name, why);
 	return complain_as(
 		ERR_TAG_LOCKED, why,
@@ -178,14 +185,15 @@ int ref_check_repo(struct db_txn *t, const char *uid, struct buf *why)
 static int check_arrived(void *arg, const char *ref, const char *commit UNUSED)
 {
 	const struct walk *w = arg;
-	const struct ref_change c = { .uid = w->uid, .ref = ref };
 	const char *tag = below(ref, REGISTRY_TAGS);
 	struct tag_lock l;
 	int r = tag_lock_get(w->txn, w->uid, tag, &l);
 
 	if (r < 0 || !tag_lock_holds(&l))
 		return r;
-	return check_birth(w->txn, &c, &l, tag, w->why);
+	return check_birth(w->txn, w->uid, &l, tag,
+			   "delete it before the repository moves there, and promote to it then",
+			   w->why);
 }
 
 int ref_check_arrival(struct db_txn *t, const char *uid, struct buf *why)
