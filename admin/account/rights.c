@@ -305,7 +305,7 @@ static int pass(struct db_txn *t, void *arg)
 		q->gate = request.status;
 	if (r < 0 && r != -ENOENT)
 		return r;
-	return q->gate == GATE_ACCEPTED && role_of_token(q) >= ROLE_READ ? 0 : ERR_GATED;
+	return q->gate == GATE_ACCEPTED && within_token(q, ROLE_READ) == ROLE_READ ? 0 : ERR_GATED;
 }
 
 int rights_pass(const struct rights *r, const struct identity *who, const struct repo_names *names,
