@@ -50,6 +50,15 @@ def cut(repo, *datas, rewrite=True):
     return repo.ask(f"{repo.api}/lfs-files/batch", "POST", deletions={"sha": [oid(d) for d in datas], "rewriteHistory": rewrite})
 
 
+def test_a_message_that_is_none_squashes_nothing(ours):
+    ours.done(put("a.txt", b"a"))
+    for message in "x" * 65537, 5, ["x"]:
+        got = squash(ours, message=message)
+        assert got.status == 400 and "message" in got.json["error"], got
+    assert len(ours.log()) == 2 and squash(ours, message=None).status == 200
+    assert squash(ours, message="x" * 65536).status == 200 and len(ours.log()) == 1
+
+
 def test_a_squashed_branch_is_one_commit_of_the_same_files(ours, tmp_path):
     head = filled(ours)
     tree, dev = ours.tree(), ours.head("dev")
@@ -196,6 +205,20 @@ def test_a_pull_request_follows_a_history_that_is_written_anew(ours):
     assert "-a" in diff and "b.txt" not in diff
     merged = ours.hubd.ask(f"{ours.api}/discussions/1/merge", "POST", "{}", ours.token, Content_Type="application/json")
     assert merged.status == 200 and set(ours.tree()) == {".gitattributes", "b.txt"}
+
+
+def test_a_repository_of_another_ones_name_lists_what_it_has_itself(ours):
+    """Twin: a copy has the commits of what it was made from, and here fewer files."""
+    filled(ours)
+    assert ours.ask(f"{ours.api}/duplicate", "POST", repository="admin/two").status == 200
+    copy = Repo(ours.hubd, "admin/two", ours.token, make=False)
+    assert cut(copy, data_of(1), rewrite=False).status == 200
+    all_of, fewer, head = ours.tree(), copy.tree(), ours.head()
+    assert copy.head() == head and set(all_of) - set(fewer) == {"w/y.bin"}
+    assert ours.remove().status == 200
+    assert copy.ask("/api/repos/move", "POST", fromRepo="admin/two", toRepo="admin/one").status == 200
+    assert ours.head() == head and ours.tree() == fewer
+    assert [i["path"] for i in ours.hubd.pages(f"{ours.api}/tree/main?limit=2&recursive=true", ours.token)[0]] == list(fewer)
 
 
 def test_without_rewriting_commits_stay_and_the_files_are_gone(ours, hubd, hub):

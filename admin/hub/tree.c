@@ -2,6 +2,7 @@
 #include "admin/hub/tree.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "admin/hub/answer.h"
@@ -16,7 +17,8 @@
 #include "daemon/base/url.h"
 
 #define PAGE_ITEMS 1000
-#define PATHS_MAX 10000 /* that one request may ask about */
+#define PATHS_MAX 10000     /* that one request may ask about */
+#define NODES_AT_ONCE 50000 /* more of a commit are put in order by a worker */
 #define OID_HEX 40
 #define NOTHING (PARKED + 1) /* no list of the hub's */
 #define REFUSED (PARKED + 2) /* and that has been answered */
@@ -89,11 +91,19 @@ static void write_oid(struct jwrite *w, const char *key, const uint8_t oid[stati
 	jwrite_text(w, key, text);
 }
 
+/* What is kept of all nodes is of so many: a request that was under way while files went, or came
+ * again, may leave behind what fits those it has seen. */
+static int key_of_nodes(const struct ask *a, const char *what, struct buf *ret)
+{
+	return buf_printf(ret, "%s %s %s %" PRIu32, what, repo_key(a->repo), a->commit,
+			  manifest_count(a->snapshot->files));
+}
+
 /* Git's ids of the directories of the request's commit: worked out for all of them, once. */
 static int find_trees(struct ask *a)
 {
 	CLEANUP(buf_free) struct buf key = { 0 }, trees = { 0 };
-	int r = a->trees ? 0 : buf_printf(&key, "trees %s %s", repo_key(a->repo), a->commit);
+	int r = a->trees ? 0 : key_of_nodes(a, "trees", &key);
 
 	if (r < 0 || a->trees)
 		return r;
@@ -203,7 +213,7 @@ static void listing_fini(struct listing *l)
 static int find_order(struct ask *a, struct listing *l)
 {
 	CLEANUP(buf_free) struct buf key = { 0 }, order = { 0 };
-	int r = buf_printf(&key, "order %s %s", repo_key(a->repo), a->commit);
+	int r = key_of_nodes(a, "order", &key);
 	const void *data;
 	size_t len;
 
@@ -296,14 +306,16 @@ static int read_cursor(const struct ask *a, uint32_t count, uint32_t *ret)
 	*ret = 0;
 	if (!target_field(a->asked.query, "cursor", &text))
 		return 0;
-	if (text.len < COMMIT_HEX + 2 || strncmp(text.data, a->commit, COMMIT_HEX) != 0 ||
-	    text.data[COMMIT_HEX] != '.')
-		return -EINVAL;
-	at = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
-	if (*end || at >= count)
-		return -EINVAL;
-	*ret = (uint32_t)at;
-	return 0;
+	if (text.len > COMMIT_HEX + 1 && strncmp(text.data, a->commit, COMMIT_HEX) == 0 &&
+	    text.data[COMMIT_HEX] == '.') {
+		at = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
+		*ret = (uint32_t)at;
+		if (!*end && at < count)
+			return 0;
+	}
+	answer_refuse(a, 400,
+		      "\"cursor\" is none of this list, as it is now: begin with its first page");
+	return ANSWERED;
 }
 
 /* Of the hub's list, what is shown here. */
@@ -409,10 +421,13 @@ static int list_here(struct ask *a)
 	limit = limit && limit < PAGE_ITEMS ? limit : PAGE_ITEMS;
 	if (r == 0)
 		page = ready_find(a->server->ready, buf_str(&key));
+	if (r == 0 && !page && manifest_count(a->snapshot->files) > NODES_AT_ONCE &&
+	    !ask_aside(a, 0, &r))
+		return r;
 	if (r == 0 && !page)
 		r = make_page(a, limit, buf_str(&key), &page);
 	if (r != 0)
-		return r;
+		return r == ANSWERED ? 0 : r;
 	h = answer_head(a, 200, ANSWER_JSON);
 	if (ready_note_of(page)->next != MANIFEST_NONE)
 		add_next(a, &h, ready_note_of(page)->next, recursive, limit);
