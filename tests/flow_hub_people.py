@@ -216,7 +216,7 @@ def test_of_people_is_told_what_one_sees(p):
 
 
 def test_who_goes_takes_along_what_was_theirs(p):
-    """Twin: nobody else gets the name; who has it again has nothing of what went, and what stays is theirs."""
+    """Twin: nobody else gets the name; who has it again has nothing of what went."""
     slug = ask(p, "stranger", "/api/collections", "POST", title="mine", namespace="stranger", private=True)[1]["slug"]
     ask(p, "stranger", "/api/settings/webhooks", "POST", url="https://x.example", watched=[], secret="s")
     ask(p, "stranger", f"/api/models/{OPEN}/like", "POST")

@@ -135,10 +135,10 @@ def test_what_two_strangers_propose_is_the_seconds_when_the_first_lets_it_go(our
     assert used(h, "stranger") == 100 and used(h, "reader") == 7000
     assert data(h, "collect")["mended"] == 0
     assert used(h, "stranger") == 0 and used(h, "reader") == 7000
-    # Whoever gets the name of an account that is gone pays for nothing of it.
+    # Whoever has the name of an account that is gone again pays for nothing of it.
     fine(h, "quota set reader 10KB")
     fine(h, "user remove reader")
-    fine(h, "user add reader")
+    fine(h, "user add reader --again")
     assert used(h, "reader") == 0 and used(h, "-") == 7000 and data(h, "collect")["mended"] == 0
     assert repo.ask(f"{repo.api}/discussions/{other}/merge", "POST").status == 200
     assert used(h, "-") == 0 and repo.read("z.txt") == some

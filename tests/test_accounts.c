@@ -15,6 +15,7 @@
 #include "admin/registry/holdings.h"
 #include "admin/registry/registry.h"
 #include "admin/registry/uploads.h"
+#include "daemon/base/clock.h"
 #include "tests/hub_db.h"
 
 #define as_is (&ACCOUNT_AS_IS)
@@ -333,9 +334,13 @@ static void a_name_that_was_left_is_nobody_elses(void **state)
 {
 	struct hub_db *h = *state;
 	struct account a;
+	int64_t made_s;
 
 	hub_db_user(h, "Bob");
 	hub_db_user(h, "ann");
+	assert_int_equal(accounts_get(h->db, "bob", &a), 0);
+	made_s = a.created_s;
+	clock_sleep_ms(1100); /* times are whole seconds */
 	assert_int_equal(retire_account(h->db, "bob", &h->why), 0);
 	assert_int_equal(add(h, ACCOUNT_USER, "bob"), -EEXIST);
 	assert_non_null(strstr(buf_str(&h->why), "--again"));
@@ -345,6 +350,7 @@ static void a_name_that_was_left_is_nobody_elses(void **state)
 	assert_int_equal(add(h, ACCOUNT_ORG, "bobby"), 0); /* twin */
 	come_again(h, "bob");
 	assert_int_equal(accounts_get(h->db, "Bob", &a), 0);
+	assert_int_equal(a.created_s, made_s);
 	assert_int_equal(retire_account(h->db, "bob", &h->why), 0);
 	assert_int_equal(add(h, ACCOUNT_USER, "bob"), -EEXIST);
 }

@@ -191,25 +191,35 @@ static int check_kind(const struct account *a, const struct account_change *c, s
 	return 0;
 }
 
-/* What bears a name that is free again is not a newcomer's. */
-static int check_leaver(struct db_txn *t, const struct change *c)
+static int refuse_leaver(const struct leaver *left, const struct change *c)
 {
-	char key[ACCOUNT_NAME_MAX + 1], when[CLOCK_ISO_MAX];
-	int64_t left_s;
-	int r;
+	char when[CLOCK_ISO_MAX] = "some day";
 
-	account_key(c->name, key);
-	if (c->to->again)
-		return leaver_forget(t, key);
-	r = leaver_find(t, key, &left_s);
-	if (r < 0 || left_s == 0)
-		return r;
-	clock_print_iso(left_s * 1000, when);
+	if (left->left_s)
+		clock_print_iso(left->left_s * 1000, when);
 	return complain_as(
 		-EEXIST, c->why,
 		"%s was somebody's until %.10s: repositories and comments may bear the name. Take "
 		"another, or say that this is the same one (--again)",
 		c->name, when);
+}
+
+/* Nobody else gets a name that was left; who has it again is who they were. */
+static int claim_name(struct db_txn *t, const struct change *c, struct account *a)
+{
+	char key[ACCOUNT_NAME_MAX + 1];
+	struct leaver left;
+	int r;
+
+	account_key(c->name, key);
+	r = leaver_find(t, key, &left);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!c->to->again)
+		return refuse_leaver(&left, c);
+	if (left.made_s)
+		a->created_s = left.made_s;
+	return leaver_forget(t, key);
 }
 
 static int add(struct db_txn *t, void *arg)
@@ -222,7 +232,7 @@ static int add(struct db_txn *t, void *arg)
 	if (r == 0)
 		return complain_as(-EEXIST, c->why, "there is a user or an organisation %s already",
 				   old.name);
-	r = r == -ENOENT ? check_leaver(t, c) : r;
+	r = r == -ENOENT ? claim_name(t, c, &a) : r;
 	if (r < 0)
 		return r;
 	snprintf(a.name, sizeof(a.name), "%s", c->name);
@@ -529,6 +539,6 @@ int account_del(struct db_txn *t, const char *name, struct buf *why)
 	if (r < 0)
 		return r;
 	account_key(a.name, key);
-	r = leaver_note(t, key);
+	r = leaver_note(t, key, a.created_s);
 	return r < 0 ? r : db_del(t, DB_ACCOUNTS, db_text(key));
 }

@@ -74,7 +74,8 @@ MUST_USE int members_each(struct db *db, const char *name, member_fn fn, void *a
 /* Inside a transaction. */
 MUST_USE int account_get(struct db_txn *t, const char *name, struct account *ret);
 MUST_USE int account_put(struct db_txn *t, const struct account *a);
-/* With its memberships or members; what else hangs on it is retire.h's. */
+/* With its memberships or members; its name is noted (leavers.h). What else hangs on it is
+ * retire.h's. */
 MUST_USE int account_del(struct db_txn *t, const char *name, struct buf *why);
 /* The role of a user in an organisation, ROLE_NONE if it is no member. */
 MUST_USE int member_get(struct db_txn *t, const char *org, const char *user, enum role *ret);

@@ -7,8 +7,9 @@
 
 /* The account goes with its tokens, its memberships or members, the rules for it, what it asked to
  * be let in to, what it likes and collects, its webhooks, and the limit of its storage;
- * repositories stay, with what they hold, and what was said. What it brought in pull requests to
- * others stays, and counts for nobody (HOLDINGS_NOBODY). Errors as in accounts.h. Threads: any. */
+ * repositories stay, with what they hold, and what was said, and the name is kept from others
+ * (leavers.h). What it brought in pull requests to others stays, and counts for nobody
+ * (HOLDINGS_NOBODY). Errors as in accounts.h. Threads: any. */
 MUST_USE int retire_account(struct db *db, const char *name, struct buf *why);
 
 #endif

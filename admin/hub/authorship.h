@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether what an author of that name said is the word of who asks: names go with their accounts,
- * and are given anew. */
+/* Whether what an author of that name said is the word of who asks: a name goes with its account,
+ * and may be given again as an administrator says. */
 #ifndef MATRIXFS_AUTHORSHIP_H
 #define MATRIXFS_AUTHORSHIP_H
 
