@@ -94,7 +94,7 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control
 
 all: $(PROGRAMS)
 helpers: $(TOOLS)
-objects: $(CORE) $(FS) $(ADMIN) $(call objects,fs/main.c admin/main.c admin/ctl.c)
+objects: $(CORE) $(FS) $(ADMIN) $(call objects,fs/main.c admin/main.c admin/ctl.c tests/fuzz_*.c)
 tests: $(TESTS)
 fuzzers: $(FUZZ)
 

@@ -198,6 +198,20 @@ def test_a_pull_request_follows_a_history_that_is_written_anew(ours):
     assert merged.status == 200 and set(ours.tree()) == {".gitattributes", "b.txt"}
 
 
+def test_a_repository_of_another_ones_name_lists_what_it_has_itself(ours):
+    """Twin: a copy has the commits of what it was made from, and here fewer files."""
+    filled(ours)
+    assert ours.ask(f"{ours.api}/duplicate", "POST", repository="admin/two").status == 200
+    copy = Repo(ours.hubd, "admin/two", ours.token, make=False)
+    assert cut(copy, data_of(1), rewrite=False).status == 200
+    all_of, fewer, head = ours.tree(), copy.tree(), ours.head()
+    assert copy.head() == head and set(all_of) - set(fewer) == {"w/y.bin"}
+    assert ours.remove().status == 200
+    assert copy.ask("/api/repos/move", "POST", fromRepo="admin/two", toRepo="admin/one").status == 200
+    assert ours.head() == head and ours.tree() == fewer
+    assert [i["path"] for i in ours.hubd.pages(f"{ours.api}/tree/main?limit=2&recursive=true", ours.token)[0]] == list(fewer)
+
+
 def test_without_rewriting_commits_stay_and_the_files_are_gone(ours, hubd, hub):
     head = filled(ours)
     log, tagged = [c["id"] for c in ours.log()], ours.head("v1")

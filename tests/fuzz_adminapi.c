@@ -52,7 +52,7 @@ static void check_passed(const struct api_call *c)
 static void check_route(const struct api_route *route, const char *text, const char *content)
 {
 	struct httpd_request http = { 0 };
-	struct ask ask = { .http = &http, .query = text };
+	struct ask ask = { .http = &http, .asked.query = text };
 	struct api_call c = { .ask = &ask, .route = route };
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
 	int r = buf_add_str(&http.body, content);

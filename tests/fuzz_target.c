@@ -51,7 +51,7 @@ static void check_admin(const char *path)
 
 	if (!api_match(&route, path, &c))
 		return;
-	for (unsigned i = 0; i < API_PARAMS_MAX; i++)
+	for (unsigned i = 0; i < 2; i++) /* as many as the route has */
 		assert(c.params[i][0] && memchr(c.params[i], '\0', API_PARAM_MAX + 1));
 }
 

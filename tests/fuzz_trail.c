@@ -83,7 +83,7 @@ static void follow(void)
 	struct audit_verify *v;
 	uint64_t problems = 0;
 	unsigned steps = 0;
-	int r = audit_verify_open(dir.path, NULL, &v);
+	int r = audit_verify_open(dir.path, NULL, NULL, &v);
 
 	if (r < 0)
 		return;

@@ -2,6 +2,7 @@
 #include "admin/hub/tree.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "admin/hub/answer.h"
@@ -17,6 +18,7 @@
 
 #define PAGE_ITEMS 1000
 #define PATHS_MAX 10000 /* that one request may ask about */
+#define NODES_AT_ONCE 50000 /* more of a commit are put in order by a worker */
 #define OID_HEX 40
 #define NOTHING (PARKED + 1) /* no list of the hub's */
 #define REFUSED (PARKED + 2) /* and that has been answered */
@@ -89,11 +91,19 @@ static void write_oid(struct jwrite *w, const char *key, const uint8_t oid[stati
 	jwrite_text(w, key, text);
 }
 
+/* What is kept of all nodes is of so many: a request that was under way while files went, or came
+ * again, may leave behind what fits those it has seen. */
+static int key_of_nodes(const struct ask *a, const char *what, struct buf *ret)
+{
+	return buf_printf(ret, "%s %s %s %" PRIu32, what, repo_key(a->repo), a->commit,
+			  manifest_count(a->snapshot->files));
+}
+
 /* Git's ids of the directories of the request's commit: worked out for all of them, once. */
 static int find_trees(struct ask *a)
 {
 	CLEANUP(buf_free) struct buf key = { 0 }, trees = { 0 };
-	int r = a->trees ? 0 : buf_printf(&key, "trees %s %s", repo_key(a->repo), a->commit);
+	int r = a->trees ? 0 : key_of_nodes(a, "trees", &key);
 
 	if (r < 0 || a->trees)
 		return r;
@@ -203,7 +213,7 @@ static void listing_fini(struct listing *l)
 static int find_order(struct ask *a, struct listing *l)
 {
 	CLEANUP(buf_free) struct buf key = { 0 }, order = { 0 };
-	int r = buf_printf(&key, "order %s %s", repo_key(a->repo), a->commit);
+	int r = key_of_nodes(a, "order", &key);
 	const void *data;
 	size_t len;
 
@@ -408,6 +418,9 @@ static int list_here(struct ask *a)
 
 	if (r == 0)
 		page = ready_find(a->server->ready, buf_str(&key));
+	if (r == 0 && !page && manifest_count(a->snapshot->files) > NODES_AT_ONCE &&
+	    !ask_aside(a, 0, &r))
+		return r;
 	if (r == 0 && !page)
 		r = make_page(a, limit, buf_str(&key), &page);
 	if (r != 0)

@@ -225,6 +225,7 @@ int writing_forget_name(struct ask *a, const struct repo_id *name)
 {
 	struct repo_id copy = *name;
 
+	ready_empty(a->server->ready);
 	return db_write(a->server->rights.db, forget_name, &copy);
 }
 

@@ -52,7 +52,7 @@ bool writing_made(const struct ask *a);
 /* It was made: becomes known here, then is recorded. 0, or the failure to answer with. */
 MUST_USE int writing_done(struct ask *a, const struct writing_act *what);
 /* A name was given up, and the node knows: until then, what is said of who may see it must
- * stand. */
+ * stand. What was told under it is for nobody who gets it. */
 MUST_USE int writing_forget_name(struct ask *a, const struct repo_id *name);
 /* Answers that it was made, where there is nothing to tell. */
 void writing_answer_done(const struct ask *a);
