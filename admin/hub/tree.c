@@ -17,7 +17,7 @@
 #include "daemon/base/url.h"
 
 #define PAGE_ITEMS 1000
-#define PATHS_MAX 10000 /* that one request may ask about */
+#define PATHS_MAX 10000     /* that one request may ask about */
 #define NODES_AT_ONCE 50000 /* more of a commit are put in order by a worker */
 #define OID_HEX 40
 #define NOTHING (PARKED + 1) /* no list of the hub's */

@@ -336,8 +336,7 @@ static int refuse(struct upload *u, const struct writing_act *act, int r)
 	case -ENODATA:
 		return writing_refuse(u->ask, act, 400, NO_BLOB, why);
 	case ERR_QUOTA:
-		return writing_refuse_full(u->ask, act, &u->repo.id,
-					   u->plan.payer ? u->plan.payer : "");
+		return writing_refuse_full(u->ask, act, &u->repo.id, u->plan.payer);
 	case ERR_TAG_LOCKED:
 		return writing_refuse_as(u->ask, act, r, why);
 	case ERR_NOREV:

@@ -72,7 +72,7 @@ MUST_USE int writing_payer(const struct ask *a, char ret[static ACCOUNT_NAME_MAX
 /* Refuses because that namespace may hold no more; returns 0. */
 int writing_over_quota(struct ask *a, const char *namespace);
 /* It was not made because the namespace that pays for that repository's files, or, if `payer` is
- * "", its own, may hold no more: recorded, and refused likewise. */
+ * NULL or "", its own, may hold no more: recorded, and refused likewise. */
 int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id,
 			const char *payer);
 

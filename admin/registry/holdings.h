@@ -27,10 +27,10 @@ struct holdings_use {
 /* The namespace of a repository's key ("models/Org/name"), in small letters. "" if it has none. */
 void holdings_namespace(const char *repo_key, char ret[static ACCOUNT_NAME_MAX + 1]);
 /* Who holds bytes of a repository of that namespace: the one that pays for them in its place, or,
- * if that is "", it. */
+ * if that is NULL or "", it. */
 static inline const char *holdings_payer(const char *payer, const char *namespace)
 {
-	return *payer ? payer : namespace;
+	return payer && *payer ? payer : namespace;
 }
 
 /* One more holds it. ERR_QUOTA if the namespace held it not yet, and may not hold so much. */
