@@ -182,7 +182,15 @@ def test_ones_own_repositories_are_listed_with_their_sizes(p):
     assert [(r["type"], r["id"]) for r in whole] == [("model", "writer/b"), ("dataset", "writer/a")] and pages == 2
     # A token tells of what it may see, whosever it is. Twin: another one's, and nobody's.
     p.do(f"fine writer some {p.value('some')} datasets/writer/a=read")
-    assert [r["id"] for r in ask(p, "some", "/api/settings/repositories")[1]] == ["writer/a"]
+    for query in "", "?limit=1":
+        got = p.ask("some", "/api/settings/repositories" + query)
+        assert [r["id"] for r in got.json] == ["writer/a"] and "storagePercent" not in got.json[0] and "link" not in got.headers
+    Repo(p.h, "writer/c", p.tokens["writer"], type="dataset", visibility="private")
+    Repo(p.h, "writer/d", p.tokens["writer"], type="dataset")
+    p.do(f"fine writer more {p.value('more')} datasets/writer/a=read datasets/writer/d=read")
+    found, pages = p.h.pages("/api/settings/repositories?limit=1", p.tokens["more"])
+    assert [r["id"] for r in found] == ["writer/a", "writer/d"] and pages == 2
+    assert "writer/a" in p.ask("more", "/api/settings/repositories?limit=1").headers["link"]
     assert ask(p, "stranger", "/api/settings/repositories") == (200, []) and ask(p, "anonymous", "/api/settings/repositories")[0] == 401
 
 

@@ -29,9 +29,11 @@ struct page {
 	unsigned limit;
 	struct possession *list;
 	struct rights_row *rows;
-	size_t count;
+	size_t count; /* of those looked at */
+	size_t end;   /* those before it are told, if they may be seen */
 	bool more;
-	uint64_t all_bytes; /* that the namespace holds */
+	bool knows_all;     /* who asks may know what the namespace holds: */
+	uint64_t all_bytes; /* so much */
 	struct db_txn *txn;
 };
 
@@ -62,7 +64,7 @@ static int note(void *arg, const struct registry_repo *repo)
 
 	if (p->has_after && !is_behind(&repo->id, &p->after))
 		return 0;
-	p->more = p->count == p->limit;
+	p->more = p->count == PAGE;
 	if (p->more)
 		return 1;
 	*here = (struct possession){ .id = repo->id, .at_s = repo->created_s };
@@ -105,6 +107,41 @@ static int look(struct page *p)
 	return rights_look(&s->rights, &p->ask->who, p->rows, p->count);
 }
 
+/* As many as were asked for: a cursor is the name of the last one that is told. */
+static void pick(struct page *p)
+{
+	unsigned told = 0;
+	size_t i;
+
+	for (p->end = i = 0; i < p->count && told < p->limit; i++)
+		if (p->rows[i].sees) {
+			told++;
+			p->end = i + 1;
+		}
+	for (; i < p->count; i++)
+		p->more |= p->rows[i].sees;
+}
+
+/* Goes on until there is something to tell, or nothing any more. */
+static int find_page(struct page *p)
+{
+	const struct server *s = p->ask->server;
+	int r;
+
+	do {
+		r = db_read(s->rights.db, find, p);
+		if (r == 0)
+			r = look(p);
+		if (r < 0)
+			return r;
+		pick(p);
+		if (p->count)
+			p->after = p->list[p->count - 1].id;
+		p->has_after = true;
+	} while (p->end == 0 && p->more);
+	return 0;
+}
+
 /* Files that are there twice are held once: then they would be more than all. */
 static double percent(uint64_t bytes, uint64_t all)
 {
@@ -116,7 +153,7 @@ static double percent(uint64_t bytes, uint64_t all)
 static void write_page(const struct page *p, struct jwrite *w)
 {
 	jwrite_array(w, NULL);
-	for (size_t i = 0; i < p->count; i++) {
+	for (size_t i = 0; i < p->end; i++) {
 		const struct possession *here = &p->list[i];
 
 		if (!p->rows[i].sees)
@@ -127,7 +164,8 @@ static void write_page(const struct page *p, struct jwrite *w)
 		jwrite_time(w, "updatedAt", here->at_s * 1000);
 		jwrite_text(w, "visibility", p->rows[i].is_private ? "private" : "public");
 		jwrite_uint(w, "storage", here->bytes);
-		jwrite_number(w, "storagePercent", percent(here->bytes, p->all_bytes));
+		if (p->knows_all)
+			jwrite_number(w, "storagePercent", percent(here->bytes, p->all_bytes));
 		jwrite_object_end(w);
 	}
 	jwrite_array_end(w);
@@ -138,7 +176,7 @@ static void add_next(const struct page *p, struct httpd_head *h)
 	const char *target = httpd_target(p->ask->http);
 	char key[REPO_KEY_MAX + 1];
 
-	repo_id_key(&p->list[p->count - 1].id, key);
+	repo_id_key(&p->list[p->end - 1].id, key);
 	answer_next(p->ask, h, "%.*s?limit=%u&cursor=%s", (int)strcspn(target, "?"), target,
 		    p->limit, key);
 }
@@ -151,8 +189,8 @@ static int take_query(struct page *p)
 	p->limit = target_limit(query, PAGE);
 	p->has_after = target_field(query, "cursor", &cursor) &&
 		       repo_id_parse_key(buf_str(&cursor), &p->after) == 0;
-	p->list = calloc(p->limit + 1, sizeof(*p->list));
-	p->rows = calloc(p->limit + 1, sizeof(*p->rows));
+	p->list = calloc(PAGE, sizeof(*p->list));
+	p->rows = calloc(PAGE, sizeof(*p->rows));
 	return p->list && p->rows ? 0 : -ENOMEM;
 }
 
@@ -165,11 +203,10 @@ static int answer_page(struct ask *a, const char *namespace)
 	int r = take_query(&p);
 
 	if (r == 0)
-		r = db_read(a->server->rights.db, find, &p);
-	if (r == 0)
-		r = look(&p);
+		r = find_page(&p);
 	if (r < 0)
 		return r;
+	p.knows_all = rights_namespace(&a->server->rights, &a->who, namespace, ROLE_READ) == 0;
 	write_page(&p, &w);
 	if (json.failed)
 		return json.failed;
