@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from hub import Hub
+from hub import Hub, later
 from hubd import HUBD, Hubd
 from mountlib import eventually
 from registry import Repo, line, put
@@ -522,9 +522,11 @@ def test_what_becomes_private_upstream_is_hidden_and_what_becomes_public_is_show
     path = "/org/open/resolve/main/config.json"
     for private in False, True, False:
         hub.repo("org/open").private = private
+        later()
         assert p.ask("stranger", path).status == (404 if private else 200)
         assert p.ask("reader", path).status == 200
     hub.repo("org/open").private = True
+    later()
     assert p.ask("stranger", path).status == 404
     with hub.fault(".*", "status", code=503):
         assert p.ask("stranger", path).status != 200

@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from hub import later
 from hubd import HUBD
 from mountlib import eventually
 
@@ -101,6 +102,7 @@ def remove(repo):
 
 def gate(repo):
     repo.disabled = True
+    later()
 
 
 @pytest.mark.parametrize("go", [remove, gate])
@@ -114,6 +116,7 @@ def test_a_repository_that_went_is_gone_here_too(tiny, hubd, go):
         got = h.ask(path)
         assert got.status in (401, 403, 404) and got.headers["x-error-message"], (path, got)
     repo.disabled = False
+    later()
     tiny.repos["models", "org/tiny"] = repo
     assert eventually(lambda: h.ask("/org/tiny/resolve/main/w.bin").body == b"bin", 5)
 

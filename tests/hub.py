@@ -173,6 +173,7 @@ class Repo:
         self.refs[full_name] = commit
 
     def branch(self, name, commit):
+        later()
         self.refs[f"refs/heads/{name}"] = commit
 
     move = branch
@@ -184,16 +185,19 @@ class Repo:
         self.refs[f"refs/pr/{number}"] = commit
 
     def drop(self, name):
+        later()
         for full in (name, f"refs/heads/{name}", f"refs/tags/{name}"):
             self.refs.pop(full, None)
 
     def rename(self, id):
         """The old name answers 307 from now on."""
+        later()
         old, self.id = self.id, id
         self.hub.repos[self.type, id.lower()] = self
         self.hub.repos[self.type, old.lower()] = Repo(self.hub, old, self.type, renamed_to=id)
 
     def remove(self):
+        later()
         del self.hub.repos[self.type, self.id.lower()]
 
     def blob(self, path, revision="main"):

@@ -51,12 +51,12 @@ static int run(struct hub_db *h, struct promotion p)
 
 static int from(struct hub_db *h, const char *ref)
 {
-	return run(h, (struct promotion){ .from = ref, .is_owner = true });
+	return run(h, (struct promotion){ .from = ref, .may_administer = true });
 }
 
 static int back(struct hub_db *h)
 {
-	return run(h, (struct promotion){ .from = NULL, .is_owner = true });
+	return run(h, (struct promotion){ .from = NULL, .may_administer = true });
 }
 
 struct said {
@@ -187,7 +187,7 @@ static void who_may_is_whom_the_rule_names(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		assert_int_equal(run(h, (struct promotion){ .from = i % 2 ? "v1" : "v2",
 							    .user = cases[i].user,
-							    .is_owner = cases[i].owner }),
+							    .may_administer = cases[i].owner }),
 				 cases[i].want);
 }
 
@@ -197,7 +197,7 @@ static void a_rule_that_names_nobody_is_for_who_administers_the_repository(void 
 
 	tagged_repo_promotion(h, &(struct promotion_rule){ .to = "prod" });
 	assert_int_equal(run(h, (struct promotion){ .from = "v1" }), ERR_FORBIDDEN);
-	assert_int_equal(run(h, (struct promotion){ .from = "v1", .is_owner = true }), 0);
+	assert_int_equal(run(h, (struct promotion){ .from = "v1", .may_administer = true }), 0);
 }
 
 static void a_rule_leads_from_the_refs_it_names(void **state)
@@ -214,17 +214,17 @@ static void a_rule_leads_from_the_refs_it_names(void **state)
 	assert_int_equal(from(h, "refs/heads/main"), 0);
 	assert_int_equal(from(h, "v2"), ERR_FORBIDDEN);
 	assert_int_equal(
-		run(h, (struct promotion){ .from = "v1", .rule = "main", .is_owner = true }),
+		run(h, (struct promotion){ .from = "v1", .rule = "main", .may_administer = true }),
 		ERR_FORBIDDEN);
 	assert_int_equal(
-		run(h, (struct promotion){ .from = "v1", .rule = "none", .is_owner = true }),
+		run(h, (struct promotion){ .from = "v1", .rule = "none", .may_administer = true }),
 		ERR_FORBIDDEN);
 }
 
 static void checks_must_have_passed_and_by_whom_it_says(void **state)
 {
 	struct promotion more = {
-		.from = "v2", .is_owner = true, .require = { "scan" }, .require_count = 1
+		.from = "v2", .may_administer = true, .require = { "scan" }, .require_count = 1
 	};
 	struct hub_db *h = *state;
 
@@ -307,7 +307,7 @@ static void *keep_promoting(void *arg)
 					  .to = "prod",
 					  .from = refs[(p->id + i) % 3],
 					  .user = "ann",
-					  .is_owner = true } };
+					  .may_administer = true } };
 
 		assert_int_equal(db_write(p->hub->db, make, &a), 0);
 		promotion_fini(&a.p);

@@ -157,9 +157,10 @@ static void private_is_for_those_it_belongs_to(void **state)
 	}
 }
 
-static void a_token_does_no_more_than_its_role(void **state)
+static void a_token_does_no_more_than_its_role_and_its_user_may_more(void **state)
 {
 	static const char *const users[] = { "root", "Owner", "chief" };
+	struct repo_id id = repo_of("models/o/x");
 	struct hub_db *h = *state;
 	struct rights r = { .db = h->db };
 
@@ -172,6 +173,7 @@ static void a_token_does_no_more_than_its_role(void **state)
 			struct identity i = who(h, users[n], role);
 
 			assert_int_equal(most(&r, &i, "models/o/x"), role);
+			assert_int_equal(rights_check_user(&r, &i, NAMES(1, &id), ROLE_ADMIN), 0);
 		}
 }
 
@@ -681,7 +683,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(public_is_for_all_to_read),
 		TEST(private_is_for_those_it_belongs_to),
-		TEST(a_token_does_no_more_than_its_role),
+		TEST(a_token_does_no_more_than_its_role_and_its_user_may_more),
 		TEST(grants_reach_as_far_as_they_say),
 		TEST(rules_open_what_is_closed),
 		TEST(rules_are_listed_and_checked),

@@ -163,11 +163,6 @@ static enum role larger(enum role a, enum role b)
 	return a > b ? a : b;
 }
 
-static enum role smaller(enum role a, enum role b)
-{
-	return a < b ? a : b;
-}
-
 static int apply_rule(void *arg, const struct rule *rule)
 {
 	struct question *q = arg;
@@ -221,18 +216,18 @@ static bool is_named(const struct question *q, const char *what)
 	return !strcmp(what, q->namespace);
 }
 
-/* The most the token does there. */
-static enum role role_of_token(const struct question *q)
+/* That much, as far as the token lets. */
+static enum role within_token(const struct question *q, enum role role)
 {
-	enum role role = q->who->token.role;
+	enum role most = q->who->token.role;
 
 	for (size_t i = 0; i < q->who->token.grant_count; i++) {
 		const struct grant *g = &q->who->token.grants[i];
 
 		if (is_named(q, g->what))
-			role = larger(role, g->role);
+			most = larger(most, g->role);
 	}
-	return role;
+	return role < most ? role : most;
 }
 
 static int answer(struct db_txn *t, void *arg)
@@ -248,12 +243,12 @@ static int answer(struct db_txn *t, void *arg)
 			q->role = ROLE_ADMIN;
 		else
 			r = look_at_user(t, q);
-		q->role = smaller(q->role, role_of_token(q));
+		q->role = within_token(q, q->role);
 	}
 	q->given = q->role;
 	if (q->visibility == VISIBILITY_PUBLIC && (q->who->known || !q->rights->closed))
 		q->role = larger(q->role, ROLE_READ);
-	if (q->role == ROLE_READ && q->who->known && role_of_token(q) >= ROLE_WRITE)
+	if (q->role == ROLE_READ && q->who->known && within_token(q, ROLE_WRITE) == ROLE_WRITE)
 		q->role = ROLE_SPEAK;
 	return r;
 }
@@ -276,6 +271,15 @@ int rights_check(const struct rights *r, const struct identity *who, const struc
 	if (visibility)
 		*visibility = q.visibility;
 	return q.role >= role ? 0 : ERR_FORBIDDEN;
+}
+
+int rights_check_user(const struct rights *r, const struct identity *who,
+		      const struct repo_names *names, enum role role)
+{
+	struct identity whole = *who;
+
+	whole.token.role = ROLE_ADMIN;
+	return rights_check(r, &whole, names, role, NULL);
 }
 
 /* ---- may they have its files? ---- */
@@ -301,7 +305,7 @@ static int pass(struct db_txn *t, void *arg)
 		q->gate = request.status;
 	if (r < 0 && r != -ENOENT)
 		return r;
-	return q->gate == GATE_ACCEPTED && role_of_token(q) >= ROLE_READ ? 0 : ERR_GATED;
+	return q->gate == GATE_ACCEPTED && within_token(q, ROLE_READ) == ROLE_READ ? 0 : ERR_GATED;
 }
 
 int rights_pass(const struct rights *r, const struct identity *who, const struct repo_names *names,
@@ -428,7 +432,7 @@ static int may_create(struct db_txn *t, void *arg)
 		q->role = ROLE_ADMIN;
 	else
 		r = member_get(t, q->namespace, q->who->user, &q->role);
-	q->role = smaller(q->role, role_of_token(q));
+	q->role = within_token(q, q->role);
 	return r;
 }
 

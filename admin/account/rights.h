@@ -40,6 +40,9 @@ enum visibility { VISIBILITY_UNSAID, VISIBILITY_PUBLIC, VISIBILITY_PRIVATE, VISI
 MUST_USE int rights_check(const struct rights *r, const struct identity *who,
 			  const struct repo_names *names, enum role role,
 			  enum visibility *visibility);
+/* The same of the user, whatever the token may. */
+MUST_USE int rights_check_user(const struct rights *r, const struct identity *who,
+			       const struct repo_names *names, enum role role);
 /* 0 if who may read of a repository that is hosted here may have its files, too; ERR_GATED if it is
  * gated, and they were not let in: *ret says how far they have come. Others are nobody's to gate:
  * 0. */

@@ -101,14 +101,12 @@ static int refuse(struct promoting *x, int r)
 
 /* Who may administer the repository may promote by a rule that names nobody: with whatever token
  * may write, as those whom a rule names. */
-static bool is_owner(const struct ask *a)
+static bool may_administer(const struct ask *a)
 {
-	struct identity who = a->who;
 	struct repo_names names;
 
 	known_names(node_known(a->server->node), a->repo, &names);
-	who.token.role = ROLE_ADMIN;
-	return rights_check(&a->server->rights, &who, &names, ROLE_ADMIN, NULL) == 0;
+	return rights_check_user(&a->server->rights, &a->who, &names, ROLE_ADMIN) == 0;
 }
 
 static int run(struct promoting *x)
@@ -121,7 +119,7 @@ static int run(struct promoting *x)
 				       .note = x->p.to };
 	x->p.uid = x->repo.uid;
 	x->p.user = a->who.user;
-	x->p.is_owner = is_owner(a);
+	x->p.may_administer = may_administer(a);
 	r = db_write(writing_db(a, &x->act), promote, x);
 	if (r < 0)
 		return refuse(x, r);

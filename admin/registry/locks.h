@@ -46,7 +46,7 @@ MUST_USE int tag_lock_add(struct db_txn *t, const char *uid, const char *tag, co
  * released for one change. -ENOENT: there is no such tag, or nothing holds it. */
 MUST_USE int tag_lock_release(struct db_txn *t, const char *uid, const char *tag, const char *user,
 			      const char *why);
-/* True: a branch has the name of that tag, and readers get it in the tag's place. Or an error. */
+/* 1: a branch has the name of that tag, and readers get it in the tag's place; 0: none has. */
 MUST_USE int tag_is_hidden(struct db_txn *t, const char *uid, const char *tag);
 /* The tag has changed or gone: what was said of it alone is over. */
 MUST_USE int tag_lock_used(struct db_txn *t, const char *uid, const char *tag);

@@ -137,7 +137,7 @@ static int is_meant(struct making *m, const char *who, bool *ret)
 
 static int check_who(struct making *m, const struct promotion_rule *rule)
 {
-	bool may = !rule->who_count && m->p->is_owner;
+	bool may = !rule->who_count && m->p->may_administer;
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && !may && i < rule->who_count; i++)

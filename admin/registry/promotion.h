@@ -14,7 +14,7 @@ struct promotion {
 	const char *from; /* a tag, or "refs/heads/main"; NULL: a rollback */
 	const char *rule; /* by this one; NULL: by the first that allows it */
 	const char *user, *why;
-	bool is_owner; /* the user may administer the repository */
+	bool may_administer; /* the user, the repository */
 	/* More checks than the rule asks for. */
 	const char *require[TAG_RULE_LIST_MAX];
 	unsigned require_count;
