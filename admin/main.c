@@ -300,6 +300,7 @@ static int open_doors(struct program *p, struct buf *why)
 		.body_max = routes_body_max,
 		.handle = routes_handle,
 		.ended = routes_ended,
+		.error_is_sentence = true,
 		.arg = &p->server,
 	};
 	int r = 0;

@@ -1,4 +1,5 @@
 """Who may see what of matrixhubd: every route of its table for everybody there is, and what whoever may not is told."""
+import base64
 import concurrent.futures
 import json
 import os
@@ -540,6 +541,9 @@ def test_whoami_tells_the_user_the_organisations_and_the_token(people, hub):
     p.do(f"fine reader robot {p.value('robot')} models/org/secret=read datasets/org/x=write org=read reader=write")
     p.do(f"token reader short read {p.value('short')} 3600")
     user = p.ask("reader", "/api/whoami-v2").json
+    for name, status in ("Reader", 200), ("stranger", 401):      # as git and git-lfs say it
+        pair = base64.b64encode(f"{name}:{p.tokens['reader']}".encode()).decode()
+        assert p.h.ask("/api/whoami-v2", Authorization=f"Basic {pair}").status == status
     assert user["type"] == "user" and user["name"] == "reader" and user["fullname"] and re.fullmatch("[0-9a-f]{24}", user["id"])
     assert [(o["type"], o["name"], o["roleInOrg"]) for o in user["orgs"]] == [("org", "org", "read")]
     token = user["auth"]["accessToken"]

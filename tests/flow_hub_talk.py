@@ -94,6 +94,10 @@ def test_a_comment_is_edited_and_hidden_for_ever(ours):
 def test_what_makes_no_sense_is_refused(ours):
     for body in {}, {"title": ""}, {"title": " \n"}, {"title": "x" * 257}, {"title": 5}, {"title": "x", "description": "x" * 65537}:
         assert ask(ours, "", "POST", **body)[0] == 400, body
+    assert ask(ours, "", "POST", title="a\u0007b")[1]["error"] == '"title" holds a control character'
+    for query in "?p=-1", "?p=x", "?p=", "?type=bogus", "?status=bogus", "?status=open&type=pr":
+        assert ask(ours, query)[0] == 400, query
+    assert ask(ours, "?p=0&type=all&status=")[0] == 200
     say(ours, "", title="line\nbreak")
     assert show(ours, 1)["title"] == "line break"
     for path, body in ("comment", {}), ("comment", {"comment": "x" * 65537}), ("title", {"title": ""}), ("status", {"status": "merged"}), \

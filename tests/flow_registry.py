@@ -1,5 +1,6 @@
 """Repositories that matrixhubd hosts itself: made, written, read back and deleted, with the ids git gives; by many at once, by
 people with and without the right, and over kills."""
+import base64
 import concurrent.futures
 import hashlib
 import http.client
@@ -42,6 +43,41 @@ def test_a_repository_is_made_with_a_first_commit_and_found_by_its_name(ours):
     assert ours.hubd.ask("/api/models/Admin/ONE").json["id"] == "admin/one"
     assert [r["id"] for r in ours.hubd.ask("/api/models").json] == ["admin/one"]
     assert ours.hubd.ask("/api/datasets/admin/one").status == 401
+
+
+def wanted(path, data, encoding="base64"):
+    return {"path": path, "content": base64.b64encode(data).decode(), "encoding": encoding}
+
+
+def test_the_first_commit_has_the_files_that_are_sent_along(ours):
+    h, card = ours.hubd, b"---\nlicense: mit\n---\n# M\n"
+    repo = Repo(h, "admin/two", ours.token, files=[wanted("README.md", card), wanted("dir/w.bin", bytes(range(256))), wanted("empty", b"")],
+                license="apache-2.0")
+    assert repo.read("README.md") == card and repo.read("dir/w.bin") == bytes(range(256)) and repo.read("empty") == b""
+    assert len(repo.log()) == 1 and b"filter=lfs" in repo.read(".gitattributes")
+    assert h.ask(repo.api).json["cardData"]["license"] == "mit"
+    bad = ([wanted("../x", b"x")], "../x"), ([wanted(".git/x", b"x")], ".git"), ([wanted("x" * 5000, b"x")], "too long"), \
+        ([{"path": "x"}], "no Base64"), ([wanted("x", b"x", "utf-16")], "no Base64"), ([{"content": ""}], "path"), ("x", "a list"), \
+        ([wanted("README.md", b"---\nlicense: bogus\n---\n")], "license"), ([wanted("x", pointer(b"x"))], "pointer"), \
+        ([wanted(str(n), b"") for n in range(101)], "100 at most")
+    for files, words in bad:
+        got = Repo(h, "admin/three", ours.token, make=False).make(files=files)
+        assert got.status == 400 and words in got.json["error"], (files, got)
+    assert h.ask("/api/models/admin/three", token=ours.token).status == 404
+    assert h.ask("/api/admin/v1/quotas/admin", "PUT", json.dumps({"size": "1"}), ours.token).status == 200
+    got = Repo(h, "admin/three", ours.token, make=False).make(files=[wanted("x.bin", b"quota")])
+    assert got.status == 403 and "Storage limit reached" in got.json["error"]
+
+
+def test_what_a_repository_is_made_with_must_make_sense(ours):
+    h = ours.hubd
+    for license in "bogus", "a b", "mit\nsdk: x":
+        got = h.ask("/api/repos/create", "POST", json.dumps({"name": "x", "license": license}), ours.token)
+        assert got.status == 400 and "license" in got.json["error"], got
+    got = h.ask("/api/repos/create", "POST", json.dumps({"name": "x", "organization": 5}), ours.token)
+    assert got.status == 400 and "organization" in got.json["error"]
+    made = h.ask("/api/repos/create", "POST", json.dumps({"name": "x", "organization": None, "license": "mit"}), ours.token)
+    assert made.status == 200 and Repo(h, "admin/x", ours.token, make=False).read("README.md") == b"---\nlicense: mit\n---\n"
 
 
 def test_names_that_cannot_be_are_refused_and_those_of_others_too(ours):
@@ -268,6 +304,14 @@ def test_who_comes_too_late_is_told_so_before_the_files_have_come(ours):
     assert not list(kept.glob(f"*/{blob_id(b'late')}")) and list(kept.glob(f"*/{blob_id(b'fresh')}"))
 
 
+def test_a_repository_that_goes_while_its_commit_comes_is_not_there(ours):
+    with begin_commit(ours, None) as s:
+        assert ours.remove().status == 200
+        send_rest(s, put("a.txt", b"a").encode())
+        head = s.recv(4096)
+    assert b" 404 " in head.splitlines()[0] and b"X-Error-Code: RepoNotFound" in head
+
+
 def test_a_file_lies_where_a_folder_was_and_the_other_way_round(ours):
     ours.done(put("x/a", b"1"), put("x/b", b"2"), put("y", b"3"))
     ours.done(put("x", b"4"), drop("x/"), drop("y"), put("y/z", b"5"))
@@ -327,6 +371,9 @@ def test_what_to_do_with_each_file_is_told_before(ours):
     brought = ours.ask(f"{ours.api}/preupload/main", "POST", files=[{"path": "x.log", "size": 1}], gitIgnore="", gitAttributes="*.log filter=lfs")
     assert brought.json["files"][0]["uploadMode"] == "lfs" and brought.json["files"][0]["shouldIgnore"] is False
     assert ours.ask(f"{ours.api}/preupload/none", "POST", files=[]).headers["x-error-code"] == "RevisionNotFound"
+    for path in "../x", "x" * 5000, ".git/config":
+        assert ours.ask(f"{ours.api}/preupload/main", "POST", files=[{"path": "a", "size": 1}, {"path": path, "size": 1}]).status == 422, path
+    assert ours.ask(f"{ours.api}/preupload/main", "POST", files=[{"size": 1}]).status == 400
     assert ours.ask(f"{ours.api}/preupload/main", "POST").status == 400
 
 

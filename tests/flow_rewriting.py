@@ -50,6 +50,15 @@ def cut(repo, *datas, rewrite=True):
     return repo.ask(f"{repo.api}/lfs-files/batch", "POST", deletions={"sha": [oid(d) for d in datas], "rewriteHistory": rewrite})
 
 
+def test_a_message_that_is_none_squashes_nothing(ours):
+    ours.done(put("a.txt", b"a"))
+    for message in "x" * 65537, 5, ["x"]:
+        got = squash(ours, message=message)
+        assert got.status == 400 and "message" in got.json["error"], got
+    assert len(ours.log()) == 2 and squash(ours, message=None).status == 200
+    assert squash(ours, message="x" * 65536).status == 200 and len(ours.log()) == 1
+
+
 def test_a_squashed_branch_is_one_commit_of_the_same_files(ours, tmp_path):
     head = filled(ours)
     tree, dev = ours.tree(), ours.head("dev")

@@ -174,6 +174,51 @@ static void the_words_before_a_token_may_vary(void **state)
 	close_auth(a);
 }
 
+/* As programs of git say it. */
+static void a_token_may_come_as_the_password_of_its_user(void **state)
+{
+	static const struct {
+		const char *field;
+		int r;
+	} cases[] = {
+		{ "Basic YW5uOmhlcnMtaXQtaXM=", 0 },         /* ann:hers-it-is */
+		{ "basic  QU5OOmhlcnMtaXQtaXM=", 0 },        /* ANN */
+		{ "Basic YmVuOmhlcnMtaXQtaXM=", ERR_TOKEN }, /* ben */
+		{ "Basic OmhlcnMtaXQtaXM=", ERR_TOKEN },     /* nobody */
+		{ "Basic YW5uOmhlcnM=", ERR_TOKEN },         /* ann:hers */
+		{ "Basic YW5uOg==", ERR_TOKEN },             /* ann: */
+		{ "Basic YW5u", ERR_TOKEN },                 /* ann */
+		{ "Basic YW5uADpoZXJzLWl0LWlz", ERR_TOKEN }, /* ann, NUL */
+		{ "Basic YW5uOmhlcnMtaXQtaXM", ERR_TOKEN },  /* no padding */
+		{ "Basic ann:hers-it-is", ERR_TOKEN },
+	};
+	struct token token = { .user = "ann", .name = "t", .role = ROLE_READ };
+	struct hub_db *h = *state;
+	struct identity who;
+	struct auth *a;
+
+	assert_true(open_auth(h, &a));
+	hub_db_user(h, "ann");
+	hub_db_user(h, "ben");
+	assert_int_equal(tokens_add(h->db, &token, "hers-it-is", NULL, &h->why), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(auth_check(a, cases[i].field, HOME, &who), cases[i].r);
+		assert_string_equal(who.user, cases[i].r ? "" : "ann");
+		identity_fini(&who);
+	}
+	for (int r = ERR_TOKEN, n = 0; r != ERR_GUESSING; n++) { /* guessers are slowed */
+		char field[32];
+
+		assert_true(n < 1000);
+		snprintf(field, sizeof(field), "Basic YW5uOmd1%04d", n); /* ann:gu... */
+		r = auth_check(a, field, HOME, &who);
+		assert_true(r == ERR_TOKEN || r == ERR_GUESSING);
+	}
+	assert_int_equal(auth_check(a, cases[0].field, HOME, &who), 0);
+	identity_fini(&who);
+	close_auth(a);
+}
+
 static void absurd_fields_open_nothing(void **state)
 {
 	static const char *const absurd[] = {
@@ -301,6 +346,7 @@ int main(void)
 		TEST(another_file_is_another_token),
 		TEST(files_that_hold_no_token_of_its_own_are_refused),
 		TEST(the_words_before_a_token_may_vary),
+		TEST(a_token_may_come_as_the_password_of_its_user),
 		TEST(absurd_fields_open_nothing),
 		TEST(whatever_is_wrong_with_a_token_is_the_same),
 		cmocka_unit_test(only_what_is_wrong_with_a_token_is_a_refusal),

@@ -106,6 +106,9 @@ static void a_repository_is_found_with_its_revision_behind_it(void **state)
 static void what_is_wrong_is_named_with_what_would_be_right(void **state)
 {
 	(void)state;
+	wrong("pr drop org/name abc", "NUM is a number, and \"abc\" is none");
+	wrong("pr drop org/name -- -1", "NUM is a number");
+	right("pr drop org/name 12");
 	wrong("", "behind \"matrixctl\" stands status, pull");
 	wrong("user", "behind \"matrixctl user\" stands add, list, info, set, disable, remove");
 	wrong("org member", "stands add, list, remove");

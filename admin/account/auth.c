@@ -8,10 +8,13 @@
 
 #include "admin/account/guesses.h"
 #include "admin/account/uses.h"
+#include "daemon/base/base64.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+
+#define BASIC_MAX ((ACCOUNT_NAME_MAX + 1 + TOKEN_VALUE_MAX + 2) / 3 * 4) /* digits of a pair */
 
 struct auth {
 	struct db *db;
@@ -164,6 +167,7 @@ void auth_close(struct auth *a)
 
 struct asking {
 	uint8_t digest[TOKEN_DIGEST];
+	char user[ACCOUNT_NAME_MAX + 1]; /* whose it is to be, or "" */
 	struct identity *who;
 };
 
@@ -181,6 +185,8 @@ static int find(struct db_txn *t, void *arg)
 		r = account_get(t, who->token.user, &user);
 	if (r != 0)
 		return r == -ENOENT ? ERR_TOKEN : r;
+	if (*a->user && strcasecmp(a->user, user.name) != 0)
+		return ERR_TOKEN;
 	if (user.disabled || (who->token.expires_s && who->token.expires_s <= clock_wall_s()))
 		return ERR_TOKEN;
 	who->known = true;
@@ -189,19 +195,61 @@ static int find(struct db_txn *t, void *arg)
 	return 0;
 }
 
-/* The token in a field; NULL if there is none, or none that can be. */
-static const char *token_in(const char *field, size_t *ret_len)
+/* The word behind a scheme in a field; NULL if there is none, or another scheme. */
+static const char *word_behind(const char *field, const char *scheme, size_t *ret_len)
 {
-	static const char scheme[] = "Bearer ";
+	size_t len = strlen(scheme);
 
-	if (strncasecmp(field, scheme, sizeof(scheme) - 1) != 0)
+	if (strncasecmp(field, scheme, len) != 0 || field[len] != ' ')
 		return NULL;
-	field += sizeof(scheme) - 1;
+	field += len;
 	field += strspn(field, " ");
 	*ret_len = strcspn(field, " ");
-	if (field[*ret_len + strspn(field + *ret_len, " ")] != '\0')
-		return NULL;
-	return *ret_len > 0 && *ret_len <= TOKEN_VALUE_MAX ? field : NULL;
+	return !*ret_len || field[*ret_len + strspn(field + *ret_len, " ")] ? NULL : field;
+}
+
+static int take_token(struct asking *a, const void *token, size_t len)
+{
+	return len > 0 && len <= TOKEN_VALUE_MAX ? token_digest(token, len, a->digest) : ERR_TOKEN;
+}
+
+/* "user:token", as programs say it that know names and passwords. */
+static int take_pair(struct asking *a, const uint8_t *text, size_t len)
+{
+	const uint8_t *colon = memchr(text, ':', len);
+	size_t user = colon ? (size_t)(colon - text) : 0;
+
+	if (!user || user > ACCOUNT_NAME_MAX || memchr(text, '\0', user))
+		return ERR_TOKEN;
+	memcpy(a->user, text, user);
+	a->user[user] = '\0';
+	return take_token(a, colon + 1, len - user - 1);
+}
+
+static int take_basic(struct asking *a, const char *word, size_t len)
+{
+	uint8_t text[BASE64_BYTES(BASIC_MAX)];
+	struct base64 digits = { 0 };
+	size_t n = 0;
+	int r = len <= BASIC_MAX ? base64_take(&digits, word, len, text, &n) : -EINVAL;
+
+	if (r == 0)
+		r = base64_end(&digits);
+	r = r < 0 ? ERR_TOKEN : take_pair(a, text, n);
+	explicit_bzero(text, sizeof(text));
+	return r;
+}
+
+/* Whom a field names, and by which token. ERR_TOKEN if there is none, or none that can be. */
+static int read_field(const char *field, struct asking *ret)
+{
+	size_t len;
+	const char *word = word_behind(field, "Bearer", &len);
+
+	if (word)
+		return take_token(ret, word, len);
+	word = word_behind(field, "Basic", &len);
+	return word ? take_basic(ret, word, len) : ERR_TOKEN;
 }
 
 /* Looks a token up, as often as its address may. */
@@ -253,17 +301,12 @@ bool auth_refuses(int r)
 int auth_check(struct auth *a, const char *field, const char *address, struct identity *ret)
 {
 	struct asking asking = { .who = ret };
-	const char *token;
-	size_t len;
 	int r;
 
 	*ret = (struct identity){ 0 };
 	if (!field)
 		return 0;
-	token = token_in(field, &len);
-	if (!token)
-		return ERR_TOKEN;
-	r = token_digest(token, len, asking.digest);
+	r = read_field(field, &asking);
 	if (r == 0)
 		r = try(a, &asking, address);
 	if (r == 0)

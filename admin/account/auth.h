@@ -31,9 +31,11 @@ MUST_USE int auth_open(const char *dir, struct db *db, struct workers *workers, 
 		       bool *ret_made, struct buf *why);
 /* Writes down the last uses. The workers have been stopped. */
 void auth_close(struct auth *a);
-/* Who sends this Authorization field (NULL: none) from this address. ERR_TOKEN if it holds no token
- * that is taken: unknown, expired, taken back, or of a disabled user, which are all the same.
- * ERR_GUESSING: too many wrong ones came from there, and this one was not looked at. */
+/* Who sends this Authorization field (NULL: none) from this address: "Bearer TOKEN", or, as git has
+ * it, "Basic ...", a user's name and a token of theirs in the place of a password. ERR_TOKEN if it
+ * holds no token that is taken: unknown, expired, taken back, of another user, or of a disabled
+ * one, which are all the same. ERR_GUESSING: too many wrong ones came from there, and this one was
+ * not looked at. */
 MUST_USE int auth_check(struct auth *a, const char *field, const char *address,
 			struct identity *ret);
 /* Who that user is today, by the token of that name: as if it had come again, but for its value.

@@ -252,12 +252,16 @@ static int parse_arg(struct parser *p, const char *arg)
 static int check_operands(const struct parser *p)
 {
 	const struct ctl_verb *v = p->to->verb;
+	const char *num = ctl_operand(p->to, "NUM");
 	size_t len;
 	const char *name = operand_name(v->operands, p->to->operand_count, &len);
 
 	if (name && *name != '[')
 		return complain(p->why, "%.*s is missing: matrixctl %s %s.", (int)len, name,
 				v->words, v->operands);
+	if (num && (!*num || num[strspn(num, "0123456789")]))
+		return complain(p->why, "NUM is a number, and \"%s\" is none: matrixctl %s %s.",
+				num, v->words, v->operands);
 	for (const struct ctl_option *o = v->options; o && o->name; o++)
 		if (o->needed && !p->to->options[o - v->options])
 			return complain(p->why, "\"%s\" needs --%s=%s.", v->words, o->name, o->arg);

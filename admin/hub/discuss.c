@@ -201,10 +201,15 @@ static bool take_title(struct saying *s, const struct jdoc *body, struct buf *re
 	buf_add_str(ret, text + strspn(text, " \t\r\n"));
 	buf_trim_end(ret);
 	for (size_t i = 0; i < ret->len; i++)
-		if ((unsigned char)ret->data[i] < ' ')
+		if (strchr("\t\r\n", ret->data[i]))
 			ret->data[i] = ' ';
 	if (!ret->len && !ret->failed)
 		answer_refuse(s->ask, 400, "\"title\" is required");
+	for (size_t i = 0; i < ret->len; i++)
+		if ((unsigned char)ret->data[i] < ' ' || ret->data[i] == 0x7f) {
+			answer_refuse(s->ask, 400, "\"title\" holds a control character");
+			return false;
+		}
 	return ret->len != 0;
 }
 

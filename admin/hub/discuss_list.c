@@ -2,6 +2,7 @@
 #include "admin/hub/discuss_list.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,7 +34,6 @@ static void asking_fini(struct asking *q)
 	buf_free(&q->json);
 }
 
-/* What is no word of these lets all through, as "all" does. */
 static bool fits(const struct asking *q, const struct discussion *d)
 {
 	const char *type = buf_str(&q->type), *status = buf_str(&q->status);
@@ -45,6 +45,38 @@ static bool fits(const struct asking *q, const struct discussion *d)
 	    (!strcmp(status, "closed") && !discussion_is_over(d)))
 		return false;
 	return !q->author.len || !strcasecmp(buf_str(&q->author), d->author);
+}
+
+/* Without a value it is "all". False: it is none, which was answered. */
+static bool take_word(const struct asking *q, const char *name, const char *const words[3],
+		      struct buf *ret)
+{
+	if (!target_field(q->ask->asked.query, name, ret) || !ret->len)
+		return true;
+	for (size_t i = 0; i < 3; i++)
+		if (!strcmp(buf_str(ret), words[i]))
+			return true;
+	answer_refuse(q->ask, 400, "\"%s\" must be one of [%s, %s, %s]", name, words[0], words[1],
+		      words[2]);
+	return false;
+}
+
+/* What the query says; false if that makes no sense, which was answered. */
+static bool take_query(struct asking *q)
+{
+	static const char *const types[] = { "all", "discussion", "pull_request" };
+	static const char *const states[] = { "all", "open", "closed" };
+	const char *query = q->ask->asked.query;
+	CLEANUP(buf_free) struct buf page = { 0 };
+
+	if (!take_word(q, "type", types, &q->type) || !take_word(q, "status", states, &q->status))
+		return false;
+	target_field(query, "author", &q->author);
+	q->first = (uint64_t)target_number(query, "p", 0) * PAGE;
+	if (!target_field(query, "p", &page) || target_number(query, "p", UINT_MAX) != UINT_MAX)
+		return true;
+	answer_refuse(q->ask, 400, "\"p\" must be the number of a page, from 0 on");
+	return false;
 }
 
 static int list_one(void *arg, const struct discussion *d)
@@ -101,17 +133,14 @@ static int answer_elsewhere(struct ask *a)
 int discuss_list(struct ask *a)
 {
 	CLEANUP(asking_fini) struct asking q = { .ask = a };
-	const char *query = a->asked.query;
 	int r;
 
 	if (!repo_is_hosted(a->repo))
 		return answer_elsewhere(a);
 	if (!ask_aside_or_here(a))
 		return PARKED;
-	target_field(query, "type", &q.type);
-	target_field(query, "status", &q.status);
-	target_field(query, "author", &q.author);
-	q.first = (uint64_t)target_number(query, "p", 0) * PAGE;
+	if (!take_query(&q))
+		return 0;
 	r = db_read(a->server->rights.db, tell_list, &q);
 	if (r == 0)
 		answer_json(a, 200, &q.json);

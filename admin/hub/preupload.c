@@ -112,14 +112,32 @@ static int write_files(struct asking *q)
 	jwrite_array(&w, "files");
 	for (size_t i = 0; r == 0 && i < jval_count(files); i++) {
 		const struct jval *file = jval_at(files, i);
-		const char *path = jval_get_str(file, "path");
 
-		if (path)
-			r = write_file(q, path, jval_get_size(file, "size"), &w);
+		r = write_file(q, jval_get_str(file, "path"), jval_get_size(file, "size"), &w);
 	}
 	jwrite_array_end(&w);
 	jwrite_object_end(&w);
 	return r;
+}
+
+/* What a commit would refuse is told before its bytes are sent. False: it was answered. */
+static bool check_paths(struct ask *a, const struct jval *files)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	for (size_t i = 0; i < jval_count(files); i++) {
+		const char *path = jval_get_str(jval_at(files, i), "path");
+
+		if (!path) {
+			answer_refuse(a, 400, "each of \"files\" must have a \"path\"");
+			return false;
+		}
+		if (commit_check_path(path, &why) < 0) {
+			answer_refuse(a, 422, "%s", buf_str(&why));
+			return false;
+		}
+	}
+	return true;
 }
 
 /* Of the commit only the directories of what is asked for are read. */
@@ -156,6 +174,8 @@ int preupload(struct ask *a)
 		answer_refuse(a, 400, "\"files\" is required");
 		return 0;
 	}
+	if (!check_paths(a, jval_get(q.body, "files")))
+		return 0;
 	r = db_read(a->server->rights.db, look, &q);
 	if (r == 0)
 		answer_json(a, 200, &q.json);

@@ -71,6 +71,10 @@ int repo_body_id(struct ask *a, const struct jval *body, struct repo_id *ret)
 		answer_refuse(a, 400, "\"name\" is required");
 		return ANSWERED;
 	}
+	if (jval_get(body, "organization") && !jval_get_str(body, "organization")) {
+		answer_refuse(a, 400, "\"organization\" must be a name, or null");
+		return ANSWERED;
+	}
 	take_namespace(a, body, &name, namespace);
 	snprintf(text, sizeof(text), "%s/%s", namespace, name);
 	return take_text(a, type, strlen(name) > ACCOUNT_NAME_MAX ? name : text, ret);

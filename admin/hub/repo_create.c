@@ -9,13 +9,17 @@
 #include "admin/hub/repo_answer.h"
 #include "admin/hub/repo_body.h"
 #include "admin/hub/writing.h"
+#include "admin/registry/card.h"
 #include "admin/registry/committing.h"
 #include "admin/registry/first_files.h"
 #include "admin/registry/renaming.h"
+#include "daemon/base/base64.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/why.h"
 
 #define FIRST_TITLE "initial commit"
+#define FILES_MAX 100 /* each of them waits for the disk */
 
 static bool is_sdk(const char *word)
 {
@@ -33,6 +37,7 @@ struct creation {
 	enum visibility visibility;
 	struct commit_plan plan;
 	struct writing_shelf shelf;
+	const struct jval *files; /* that the first commit is to have beside, or NULL */
 	char commit[COMMIT_HEX + 1];
 	struct buf why;
 };
@@ -52,6 +57,79 @@ static int add_first_file(struct creation *c, const char *path, const char *text
 	return r < 0 ? r : commit_plan_add(&c->plan, CHANGE_FILE, path, &file, &c->why);
 }
 
+/* The bytes of a file as a line of a commit has them. */
+static int read_content(const struct jval *file, const char *path, struct buf *ret, struct buf *why)
+{
+	const char *content = jval_get_str(file, "content");
+	const char *encoding = jval_get_str(file, "encoding");
+	size_t len = content ? strlen(content) : 0, n = 0;
+	struct base64 digits = { 0 };
+	int r = buf_reserve(ret, BASE64_BYTES(len));
+
+	if (r < 0)
+		return r;
+	if (!content || (encoding && strcmp(encoding, "base64") != 0))
+		r = -EINVAL;
+	if (r == 0)
+		r = base64_take(&digits, content, len, (uint8_t *)ret->data, &n);
+	if (r == 0)
+		r = base64_end(&digits);
+	ret->len = n;
+	return r < 0 ? complain_as(ERR_HOSTILE, why, "The \"content\" of %s is no Base64", path)
+		     : 0;
+}
+
+/* The same that a commit would not take. */
+static int check_content(const struct creation *c, const char *path, const struct buf *bytes,
+			 struct buf *why)
+{
+	CLEANUP(buf_free) struct buf told = { 0 };
+	struct manifest_file f = { .kind = DIGEST_SHA256 };
+	int r = 0;
+
+	if (git_pointer_parse(buf_str(bytes), bytes->len, f.digest, &f.size))
+		return complain_as(ERR_HOSTILE, why,
+				   "%s is a pointer of git-lfs: its file comes with a commit",
+				   path);
+	if (!strcmp(path, "README.md"))
+		r = card_check(buf_str(bytes), bytes->len, c->repo.id.type, &told, why);
+	return r == 0 && why->len ? ERR_HOSTILE : r;
+}
+
+/* A file that is to be in the first commit. */
+static int add_wanted(struct creation *c, const struct jval *file)
+{
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+	const char *path = jval_get_str(file, "path");
+	int r;
+
+	if (!path)
+		return complain_as(ERR_HOSTILE, &c->why, "each of \"files\" must have a \"path\"");
+	r = commit_check_path(path, &c->why);
+	if (r == 0)
+		r = read_content(file, path, &bytes, &c->why);
+	if (r == 0)
+		r = check_content(c, path, &bytes, &c->why);
+	return r < 0 ? r : add_first_file(c, path, buf_str(&bytes), bytes.len);
+}
+
+/* They take the place of what is made here. */
+static int add_all_wanted(struct creation *c)
+{
+	size_t count = jval_count(c->files);
+	int r = 0;
+
+	if (c->files && !jval_is_array(c->files))
+		return complain_as(ERR_HOSTILE, &c->why, "\"files\" must be a list");
+	if (count > FILES_MAX)
+		return complain_as(ERR_HOSTILE, &c->why,
+				   "\"files\" may be %d at most: the others come with a commit",
+				   FILES_MAX);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = add_wanted(c, jval_at(c->files, i));
+	return r;
+}
+
 static int plan_first(struct creation *c, const char *license)
 {
 	CLEANUP(buf_free) struct buf card = { 0 };
@@ -62,9 +140,11 @@ static int plan_first(struct creation *c, const char *license)
 	writing_author(c->ask, &c->plan);
 	writing_shelve(c->ask, c->repo.id.type, &c->shelf, &c->plan);
 	if (r == 0)
-		r = first_card(&c->repo, license, &card);
+		r = first_card(&c->repo, license, &card, &c->why);
 	if (r == 0 && card.len)
 		r = add_first_file(c, "README.md", buf_str(&card), card.len);
+	if (r == 0)
+		r = add_all_wanted(c);
 	if (r == 0)
 		r = commit_plan_say(&c->plan, FIRST_TITLE, NULL);
 	return r;
@@ -119,6 +199,10 @@ static int run_create(struct creation *c, const char *license)
 	if (r == -EEXIST)
 		return repo_answer_exists(c->ask, &c->repo.id);
 	act.commit = r < 0 ? NULL : c->commit;
+	if (r == ERR_HOSTILE)
+		return writing_refuse(c->ask, &act, 400, "%s", buf_str(&c->why));
+	if (r == ERR_QUOTA)
+		return writing_refuse_full(c->ask, &act, &c->repo.id, "");
 	if (r < 0)
 		return writing_note_failure(c->ask, &act, r);
 	r = writing_done(c->ask, &act);
@@ -151,5 +235,6 @@ int repo_create(struct ask *a)
 	}
 	if (c.repo.id.type == REPO_SPACE)
 		snprintf(c.repo.sdk, sizeof(c.repo.sdk), "%s", sdk);
+	c.files = jval_get(jdoc_root(doc), "files");
 	return run_create(&c, jval_get_str(jdoc_root(doc), "license"));
 }

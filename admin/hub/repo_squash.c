@@ -6,6 +6,7 @@
 
 #include "admin/hub/answer.h"
 #include "admin/hub/writing.h"
+#include "admin/registry/ndjson.h"
 #include "admin/registry/squash.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -49,6 +50,16 @@ static int say(struct squashing *q, const struct ask *a, const char *message)
 	return q->text.failed;
 }
 
+/* NULL: none is said. False: what is said is no message, which was answered. */
+static bool take_message(struct ask *a, const struct jval *body, const char **ret)
+{
+	*ret = jval_get_str(body, "message");
+	if (*ret ? strlen(*ret) <= NDJSON_TEXT_MAX : !jval_get(body, "message"))
+		return true;
+	answer_refuse(a, 400, "\"message\" must be a text of at most %d bytes", NDJSON_TEXT_MAX);
+	return false;
+}
+
 static int squash(struct ask *a, const struct registry_repo *repo, const char *ref,
 		  const char *message)
 {
@@ -81,6 +92,7 @@ int repo_squash(struct ask *a)
 {
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
 	char ref[REGISTRY_REF_MAX + 1];
+	const char *message;
 	struct registry_repo repo;
 	int r;
 
@@ -94,5 +106,5 @@ int repo_squash(struct ask *a)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	name_ref(a->asked.target.rev, ref);
-	return squash(a, &repo, ref, jval_get_str(jdoc_root(doc), "message"));
+	return take_message(a, jdoc_root(doc), &message) ? squash(a, &repo, ref, message) : 0;
 }

@@ -11,6 +11,7 @@
 #include "admin/hub/range.h"
 #include "admin/hub/sending.h"
 #include "admin/hub/trace.h"
+#include "admin/registry/intake.h"
 #include "daemon/base/err.h"
 #include "daemon/base/url.h"
 
@@ -223,6 +224,14 @@ static void count(const struct ask *a, const struct found *f)
 			       f->etag, whom);
 }
 
+/* Only a question for bytes tells whether an upstream gives them to us, and whether what somebody
+ * brought can be had. */
+static bool asks_for_bytes(const struct ask *a, const struct found *f)
+{
+	return !a->asked.head || repo_is_restricted(a->repo) ||
+	       (repo_is_hosted(a->repo) && !intake_is_there(a->server->intake, f->etag));
+}
+
 static int answer_file(struct ask *a, const struct found *f)
 {
 	struct ranges ranges = { 0 };
@@ -239,8 +248,7 @@ static int answer_file(struct ask *a, const struct found *f)
 		return answer_unsatisfiable(a, f);
 	if (resumes_wrong(a, f, &ranges))
 		ranges.count = 0;
-	/* Only a question for bytes tells whether an upstream gives them to us. */
-	if (!a->asked.head || repo_is_restricted(a->repo))
+	if (asks_for_bytes(a, f))
 		r = ask_byte(a, f->node, ranges.count ? ranges.at[0].from : 0);
 	if (r != 0)
 		return r;

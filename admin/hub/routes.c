@@ -150,6 +150,7 @@ static const struct {
 	{ tree_paths, 8 * 1024 * 1024 },    /* names of files */
 	{ preupload, 8 * 1024 * 1024 },     /* and how they begin */
 	{ validate_yaml, 8 * 1024 * 1024 }, /* a whole README.md */
+	{ repo_create, 8 * 1024 * 1024 },   /* with its first files */
 	{ upload_commit, HTTPD_PIECES },    /* whole files */
 	{ lfs_put, HTTPD_PIECES },          /* the same */
 };

@@ -306,14 +306,16 @@ static int read_cursor(const struct ask *a, uint32_t count, uint32_t *ret)
 	*ret = 0;
 	if (!target_field(a->asked.query, "cursor", &text))
 		return 0;
-	if (text.len < COMMIT_HEX + 2 || strncmp(text.data, a->commit, COMMIT_HEX) != 0 ||
-	    text.data[COMMIT_HEX] != '.')
-		return -EINVAL;
-	at = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
-	if (*end || at >= count)
-		return -EINVAL;
-	*ret = (uint32_t)at;
-	return 0;
+	if (text.len > COMMIT_HEX + 1 && strncmp(text.data, a->commit, COMMIT_HEX) == 0 &&
+	    text.data[COMMIT_HEX] == '.') {
+		at = strtoul(text.data + COMMIT_HEX + 1, &end, 10);
+		*ret = (uint32_t)at;
+		if (!*end && at < count)
+			return 0;
+	}
+	answer_refuse(a, 400,
+		      "\"cursor\" is none of this list, as it is now: begin with its first page");
+	return ANSWERED;
 }
 
 /* Of the hub's list, what is shown here. */
@@ -424,7 +426,7 @@ static int list_here(struct ask *a)
 	if (r == 0 && !page)
 		r = make_page(a, limit, buf_str(&key), &page);
 	if (r != 0)
-		return r;
+		return r == ANSWERED ? 0 : r;
 	h = answer_head(a, 200, ANSWER_JSON);
 	if (ready_note_of(page)->next != MANIFEST_NONE)
 		add_next(a, &h, ready_note_of(page)->next, recursive, limit);

@@ -354,6 +354,13 @@ static int refuse(struct upload *u, const struct writing_act *act, int r)
 	}
 }
 
+static int look_for_repo(struct db_txn *t, void *arg)
+{
+	struct registry_repo now;
+
+	return registry_now(t, ((const struct upload *)arg)->repo.uid, &now);
+}
+
 static int make(struct upload *u, const struct writing_act *act)
 {
 	struct db *db = u->ask->server->rights.db;
@@ -369,6 +376,8 @@ static int make(struct upload *u, const struct writing_act *act)
 		r = keep_staged(u);
 	if (r == 0)
 		r = commit_make(writing_db(u->ask, act), &u->plan, u->commit, &u->why);
+	if (r == ERR_NOREV && db_read(db, look_for_repo, u) == ERR_NOREPO)
+		r = ERR_NOREPO;
 	return r;
 }
 

@@ -29,14 +29,21 @@ void commit_plan_fini(struct commit_plan *p)
 	buf_free(&p->message);
 }
 
+int commit_check_path(const char *path, struct buf *why)
+{
+	int r = manifest_check_path(path, why);
+
+	if (r == 0 && !git_path_valid(path))
+		r = complain_as(ERR_HOSTILE, why, "The path '%s' cannot be in git.", path);
+	return r;
+}
+
 int commit_plan_add(struct commit_plan *p, enum change_kind kind, const char *path,
 		    const struct manifest_file *file, struct buf *why)
 {
 	struct change c = { .kind = kind };
-	int r = kind == CHANGE_FILE ? manifest_check_path(path, why) : 0;
+	int r = kind == CHANGE_FILE ? commit_check_path(path, why) : 0;
 
-	if (r == 0 && kind == CHANGE_FILE && !git_path_valid(path))
-		r = complain_as(ERR_HOSTILE, why, "The path '%s' cannot be in git.", path);
 	if (r == 0)
 		r = grow_list(p->changes, p->count, p->cap);
 	if (r < 0)

@@ -65,6 +65,8 @@ struct commit_plan {
 
 /* Frees what it holds. */
 void commit_plan_fini(struct commit_plan *p);
+/* 0 if a file may have that path; else ERR_HOSTILE, with a sentence. */
+MUST_USE int commit_check_path(const char *path, struct buf *why);
 /* Adds what is done next. ERR_HOSTILE if nothing may have that path; -ENOMEM. */
 MUST_USE int commit_plan_add(struct commit_plan *p, enum change_kind kind, const char *path,
 			     const struct manifest_file *file, struct buf *why);

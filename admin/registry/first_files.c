@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "admin/registry/card.h"
+#include "daemon/base/err.h"
+#include "daemon/base/why.h"
+
 #define LFS " filter=lfs diff=lfs merge=lfs -text\n"
 
 #define EVERYWHERE \
@@ -42,10 +46,27 @@ static bool is_plain(const char *text)
 	return len > 0 && !text[len];
 }
 
-int first_card(const struct registry_repo *repo, const char *license, struct buf *ret)
+/* What a commit would have to take for one. */
+static int check_license(const struct registry_repo *repo, const char *license, struct buf *why)
 {
-	bool licensed = license && is_plain(license);
+	CLEANUP(buf_free) struct buf card = { 0 }, told = { 0 };
+	int r;
 
+	if (!is_plain(license))
+		return complain_as(ERR_HOSTILE, why, "\"license\" is no identifier of a license");
+	buf_printf(&card, "---\nlicense: %s\n---\n", license);
+	r = card_check(buf_str(&card), card.len, repo->id.type, &told, why);
+	return r == 0 && why->len ? ERR_HOSTILE : r;
+}
+
+int first_card(const struct registry_repo *repo, const char *license, struct buf *ret,
+	       struct buf *why)
+{
+	bool licensed = license && *license;
+	int r = licensed ? check_license(repo, license, why) : 0;
+
+	if (r < 0)
+		return r;
 	if (!licensed && !repo->sdk[0])
 		return 0;
 	buf_add_str(ret, "---\n");

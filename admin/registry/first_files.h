@@ -7,8 +7,9 @@
 
 /* Which files are for git-lfs: the text of .gitattributes, as the public hub has it; static. */
 const char *first_attributes(enum repo_type type);
-/* Appends README.md, if there is anything to tell: a license (or NULL), what a Space is made
- * with. */
-MUST_USE int first_card(const struct registry_repo *repo, const char *license, struct buf *ret);
+/* Appends README.md, if there is anything to tell: a license (or NULL), what a Space is made with.
+ * ERR_HOSTILE, with a sentence: there is no such license. */
+MUST_USE int first_card(const struct registry_repo *repo, const char *license, struct buf *ret,
+			struct buf *why);
 
 #endif

@@ -81,7 +81,7 @@ static enum MHD_Result refuse(struct httpd_request *q, int status, const char *e
 	q->stage = STAGE_ANSWERED;
 	lock_drop(&q->all->lock);
 	q->status = status;
-	q->answer = httpd_refusal(error, message);
+	q->answer = httpd_refusal(q->all, error, message);
 	return queue_answer(q);
 }
 
@@ -150,7 +150,7 @@ static enum MHD_Result after_handler(struct httpd *h, struct httpd_request *q)
 
 	lock_take(&h->lock);
 	if (q->stage == STAGE_HANDLER && h->over)
-		httpd_keep_locked(q, 503, httpd_refusal("stopping", "the server is stopping"));
+		httpd_keep_locked(q, 503, httpd_refusal(h, "stopping", "the server is stopping"));
 	if (q->stage == STAGE_HANDLER) {
 		q->stage = STAGE_PARKED;
 		q->at_head = q->coming;
@@ -504,7 +504,7 @@ static void resume_all_locked(struct httpd *h)
 	for (struct httpd_request *q = h->requests; q; q = q->next)
 		if (q->stage == STAGE_PARKED)
 			httpd_keep_locked(q, 503,
-					  httpd_refusal("stopping", "the server is stopping"));
+					  httpd_refusal(h, "stopping", "the server is stopping"));
 	h->over = true;
 	httpd_wake_all_locked(h);
 }

@@ -42,8 +42,7 @@ struct httpd_conf {
 	unsigned connections_max; /* one more, and who has been silent longest goes, or gets 503 */
 	unsigned address_max;     /* of one address (IPv6: of a /64); more get 429; 0: no limit */
 	size_t bodies_max;        /* bytes of bodies in memory; what is more is answered 503 */
-	int64_t idle_ms; /* a client has so long for a whole head, from its connection or its last
-			    answer on */
+	int64_t idle_ms; /* for a whole head, from a client's connection or its last answer on */
 	int64_t slow_ms; /* who gives less than slow_bytes of a body in such a time, or takes less
 			    of an answer that is there, is cut off */
 	unsigned slow_bytes;
@@ -56,6 +55,7 @@ struct httpd_conf {
 	/* A request whose head came is over for library and handler; or NULL. What is not borrowed
 	 * can still be asked. Any thread, no lock held; not after httpd_stop has returned. */
 	void (*ended)(void *arg, const struct httpd_request *q, const struct httpd_end *end);
+	bool error_is_sentence; /* of what is refused here, as hubs have it; else it is a word */
 	void *arg;
 };
 

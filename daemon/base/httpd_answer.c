@@ -34,12 +34,15 @@ static struct MHD_Response *make_answer(const char *type, struct buf *body, cons
 	return m;
 }
 
-struct MHD_Response *httpd_refusal(const char *error, const char *message)
+struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, const char *message)
 {
 	CLEANUP(buf_free) struct buf body = { 0 };
 	struct MHD_Response *m;
 
-	buf_printf(&body, "{\"error\":\"%s\",\"message\":\"%s\"}\n", error, message);
+	if (h->conf.error_is_sentence)
+		buf_printf(&body, "{\"error\":\"%s\"}\n", message);
+	else
+		buf_printf(&body, "{\"error\":\"%s\",\"message\":\"%s\"}\n", error, message);
 	m = make_answer("application/json", &body, NULL);
 	if (!m)
 		return NULL;

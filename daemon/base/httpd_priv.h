@@ -127,7 +127,7 @@ void httpd_pieces_end(struct httpd_request *q, int r);
 
 /* ---- httpd_answer.c ---- */
 /* An answer of ours in JSON; NULL without memory. */
-struct MHD_Response *httpd_refusal(const char *error, const char *message);
+struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, const char *message);
 /* Keeps the answer; a request that is parked goes on. The first answer counts. all->lock is
  * held. */
 void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m);
