@@ -395,9 +395,9 @@ static void a_slow_hub_is_waited_for_only_so_long(void **state)
 	/* Who comes now need not wait at all. */
 	begin = clock_ms();
 	check(w, 0, OLD, true);
-	assert_in_range(clock_ms() - begin, 0, PATIENCE_MS / 2);
-	/* The question went on. */
-	clock_sleep_ms(1800);
+	assert_in_range(clock_ms() - begin, 0, PATIENCE_MS - 1);
+	/* The question went on; the machine may be busy. */
+	clock_sleep_ms(3500);
 	check(w, MINUTE_MS, NEW, false);
 	assert_int_equal(asked(w), 2);
 }
