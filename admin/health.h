@@ -16,7 +16,8 @@ struct health {
 	unsigned upstreams, upstreams_down;
 };
 
-/* Looks now, but for rules: those are counted when they change, and now and then. */
+/* Looks now, but for rules, which are counted when they change and now and then, and for names,
+ * which are those of the last start. */
 void health_check(const struct server *s, struct health *ret);
 /* What everything that changes something asks first: 0, or a failure to answer with. Reads go on:
  * what cannot be kept is given past the cache. */

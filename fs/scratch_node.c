@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/base/grow.h"
+
 static struct timespec now(void)
 {
 	struct timespec t;
@@ -129,16 +131,10 @@ int scratch_entry_new(struct scratch_node *dir, const char *name, struct scratch
 {
 	struct scratch_entry *e;
 	size_t len = strlen(name);
+	int r = grow_list(dir->entries, dir->count, dir->room);
 
-	if (dir->count == dir->room) {
-		size_t room = dir->room ? 2 * dir->room : 8;
-		struct scratch_entry **more = realloc(dir->entries, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		dir->entries = more;
-		dir->room = room;
-	}
+	if (r < 0)
+		return r;
 	e = calloc(1, sizeof(*e) + len + 1);
 	if (!e)
 		return -ENOMEM;

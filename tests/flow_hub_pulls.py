@@ -179,7 +179,7 @@ def test_what_is_deleted_for_good_is_counted_no_more(ours, rewrite):
     assert storage(repo) == before + 110_005
 
 
-def test_what_a_stranger_brings_again_is_counted_where_it_was(ours):
+def test_what_a_stranger_may_not_bring_again_is_counted_where_it_was_once_a_writer_does(ours):
     _, repo, guest = ours
     before, some = storage(repo), noise(40_000)
     repo.send(some)
@@ -189,7 +189,10 @@ def test_what_a_stranger_brings_again_is_counted_where_it_was(ours):
     guest.propose(put("a.txt", b"a\n"))
     assert storage(repo) == before
     guest.send(some)
-    guest.propose(lfs("two.bin", some))                          # main shows its one.bin again
+    got = guest.commit(lfs("two.bin", some), branch="main?create_pr=1")
+    assert got.status == 403 and "two.bin was deleted for good here" in got.json["error"] and storage(repo) == before
+    repo.send(some)
+    repo.done(lfs("two.bin", some))                              # main shows its one.bin again
     assert storage(repo) == before + 40_000 and repo.read("one.bin") == some
 
 
@@ -206,7 +209,9 @@ def test_a_pull_request_whose_file_was_deleted_for_good_says_so(ours):
     assert got.status == 409 and "deleted for good" in got.json["error"] and got.json["error"].endswith(": x.bin"), got
     # Whatever the sentence says helps does.
     guest.send(some)
-    assert guest.commit(lfs("x.bin", some), put("b.txt", b"b"), branch=f"refs/pr/{num}").status == 200
+    both = lfs("x.bin", some), put("b.txt", b"b")
+    assert guest.commit(*both, branch=f"refs/pr/{num}").status == 403
+    assert Guest(p, repo, "writer").commit(*both, branch=f"refs/pr/{num}").status == 200
     assert repo.ask(merge, "POST").status == 200 and repo.read("x.bin") == some
 
 

@@ -174,6 +174,9 @@ def test_a_file_is_copied_from_what_the_repository_has_or_had(ours):
                         (copy("x", "a.txt", srcRevision="nowhere"), "RevisionNotFound")):
         assert ours.commit(line_).headers.get("x-error-code") == code, line_
     assert ours.head() == head
+    for line_, branch, named in ((copy("x", "a.txt", srcRevision="gone"), "main", "gone"), (copy("x", "a.txt"), "none", "none")):
+        answer = ours.commit(line_, branch=branch)
+        assert (answer.status, answer.headers["x-error-message"]) == (404, f"Invalid rev id: {named}")
 
 
 def test_commits_that_cannot_be_change_nothing(ours):

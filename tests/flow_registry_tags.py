@@ -240,6 +240,7 @@ def test_a_rule_whose_row_is_damaged_is_told_of_until_it_is_removed(ours, hub, h
     h = hubd(hub, data=h.data)
     assert h.logged("rule about tags is damaged.*name=v9") and not h.logged("name=v8")
     assert h.ask("/readyz").json["reasons"] == ["rules"] and h.ask("/readyz").json["damaged_rules"] == 1
+    assert h.ask("/readyz").json["names_kept"] == 0
     assert [r["tags"] for r in data(h, "tag lock-rule list") if r["damaged"]] == ["v9"]
     fine(h, "tag lock-rule remove acme v9 --reason=damaged")
     assert h.ask("/readyz").json["reasons"] == []

@@ -51,6 +51,8 @@ static void an_account_is_found_by_any_case_and_keeps_its_own(void **state)
 	assert_int_equal(a.kind, ACCOUNT_USER);
 	assert_false(a.disabled || a.is_admin || a.private_default);
 	assert_true(a.created_s > 1700000000);
+	assert_true(account_is_author(&a, a.created_s * 1000));
+	assert_false(account_is_author(&a, a.created_s * 1000 - 1)); /* somebody else's then */
 	assert_int_equal(accounts_get(h->db, "ann", &a), -ENOENT);
 }
 

@@ -90,6 +90,21 @@ static void a_folder_names_its_repository_and_back(UNUSED void **state)
 	}
 }
 
+static void however_it_is_spelled_rows_have_one_key(UNUSED void **state)
+{
+	static const char *const spelled[] = { "Org/Name-1", "org/name-1", "ORG/NAME-1" };
+	char key[REPO_KEY_MAX + 1];
+	struct repo_id id;
+
+	for (size_t i = 0; i < ARRAY_LEN(spelled); i++) {
+		assert_int_equal(repo_id_parse(REPO_DATASET, spelled[i], &id), 0);
+		repo_id_key_small(&id, key);
+		assert_string_equal(key, "datasets/org/name-1");
+		repo_id_key(&id, key); /* twin */
+		assert_string_equal(key + strlen("datasets/"), spelled[i]);
+	}
+}
+
 static void the_longest_name_fits_all_forms(UNUSED void **state)
 {
 	char name[REPO_NAME_MAX + 1], folder[REPO_FOLDER_MAX + 1], key[REPO_KEY_MAX + 1];
@@ -195,6 +210,7 @@ int main(void)
 		cmocka_unit_test(other_names_are_refused),
 		cmocka_unit_test(a_part_may_have_96_letters_and_no_more),
 		cmocka_unit_test(a_folder_names_its_repository_and_back),
+		cmocka_unit_test(however_it_is_spelled_rows_have_one_key),
 		cmocka_unit_test(the_longest_name_fits_all_forms),
 		cmocka_unit_test(other_folders_and_keys_are_refused),
 		cmocka_unit_test(types_have_the_hubs_words),

@@ -61,7 +61,7 @@ static struct watched begin(struct hub_db *h)
 	return x;
 }
 
-/* Both rows damaged, one of them, or none; then the watch looks for the first time. */
+/* Damages the row of either rule. */
 static void damage(struct watched *x, bool lock, bool promotion)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
@@ -147,7 +147,7 @@ static void a_look_after_a_change_is_told_at_once(void **state)
 	end(&x);
 }
 
-/* Lines of the log, while fn runs. */
+/* How many lines name a rule while the watch looks so often. */
 static unsigned lines_of(struct watched *x, unsigned looks)
 {
 	char path[] = "/tmp/rulewatch-XXXXXX", line[4096];

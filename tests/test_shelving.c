@@ -451,8 +451,7 @@ static int mend_row(struct db_txn *t, void *arg)
 	return db_put(t, DB_OBJECTS, db_pair(&room, UID, etag), size, strlen(size));
 }
 
-static void where_a_row_is_damaged_the_size_is_not_known_and_is_counted_when_it_is_whole(
-	void **state)
+static void beside_a_damaged_row_what_was_counted_stands(void **state)
 {
 	char damaged[] = "12345";
 	struct kept *k = *state;
@@ -678,6 +677,26 @@ static void any_commit_is_described_as_the_catalogue_has_it(void **state)
 	check_doc_not(k, "license:mit");
 }
 
+static void of_a_commit_that_is_not_there_no_size_is_told(void **state)
+{
+	CLEANUP(buf_free) struct buf none = { 0 }, told = { 0 };
+	struct kept *k = *state;
+	CLEANUP(step_fini) struct step s = begin(k);
+	struct registry_repo repo = { .id = { .type = REPO_MODEL } };
+	const char *gone = "0123456789012345678901234567890123456789";
+	bool whole;
+
+	make_repo(k);
+	snprintf(repo.uid, sizeof(repo.uid), UID);
+	add_text(&s, "f", "four");
+	done(&s);
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, gone, &none, &whole), 0);
+	assert_null(strstr(buf_str(&none), "usedStorage"));
+	assert_int_equal(shelving_describe(k->db, k->in, &repo, s.commit, &told, &whole),
+			 0); /* twin */
+	assert_non_null(strstr(buf_str(&told), "\"usedStorage\":7"));
+}
+
 static void what_weights_said_goes_with_their_blob(void **state)
 {
 	struct kept *k = *state;
@@ -791,7 +810,7 @@ int main(void)
 		STORY(a_file_that_is_no_weights_is_not_read_again),
 		STORY(of_several_quantisations_the_first_that_can_be_read_is_told_and_kept),
 		STORY(bytes_are_counted_by_what_changes),
-		STORY(where_a_row_is_damaged_the_size_is_not_known_and_is_counted_when_it_is_whole),
+		STORY(beside_a_damaged_row_what_was_counted_stands),
 		STORY(a_size_that_is_not_known_is_told_to_nobody_and_is_none_to_count_from),
 		STORY(a_start_counts_what_is_whole_again),
 		STORY(what_weights_said_goes_with_their_blob),
@@ -801,6 +820,7 @@ int main(void)
 		STORY(what_was_counted_before_files_went_for_good_is_not_told_after_that),
 		STORY(texts_of_git_lfs_say_nothing_to_those_who_may_not_read_them),
 		STORY(what_could_not_be_read_just_now_is_said),
+		STORY(of_a_commit_that_is_not_there_no_size_is_told),
 		STORY(however_many_they_are),
 		STORY(what_is_held_in_memory_is_told),
 		STORY(a_start_puts_in_what_is_missing_and_takes_out_what_is_gone),

@@ -140,6 +140,17 @@ static void fields_are_found_by_name_and_number(void **state)
 	assert_int_equal(target_number(query, "none", 5), 5);
 }
 
+static void no_page_is_longer_than_the_most_and_none_is_empty(void **state)
+{
+	(void)state;
+	assert_int_equal(target_limit("limit=7", 10), 7);
+	assert_int_equal(target_limit("limit=10", 10), 10);
+	assert_int_equal(target_limit("limit=11", 10), 10);
+	assert_int_equal(target_limit("limit=0", 10), 10);
+	assert_int_equal(target_limit("limit=-1", 10), 10);
+	assert_int_equal(target_limit("", 10), 10);
+}
+
 static void flags_are_read_as_clients_write_them(void **state)
 {
 	(void)state;
@@ -212,6 +223,7 @@ int main(void)
 		cmocka_unit_test(a_name_may_be_that_of_a_git_remote),
 		cmocka_unit_test(words_must_be_the_patterns),
 		cmocka_unit_test(fields_are_found_by_name_and_number),
+		cmocka_unit_test(no_page_is_longer_than_the_most_and_none_is_empty),
 		cmocka_unit_test(flags_are_read_as_clients_write_them),
 		cmocka_unit_test(a_head_is_asked_of_who_answers_get),
 		cmocka_unit_test(a_path_may_name_what_can_be_no_repository),

@@ -39,6 +39,11 @@ bool role_parse(const char *word, enum role *ret)
 	return false;
 }
 
+bool account_is_author(const struct account *a, int64_t at_ms)
+{
+	return a->created_s * 1000 <= at_ms;
+}
+
 void account_key(const char *text, char *ret)
 {
 	text_copy_small(text, ret);

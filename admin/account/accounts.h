@@ -43,6 +43,9 @@ struct account_change {
 };
 #define ACCOUNT_AS_IS ((struct account_change){ NULL, NULL, -1, -1, -1, false })
 
+/* True if what somebody of that name said at that time is this account's word. */
+bool account_is_author(const struct account *a, int64_t at_ms);
+
 typedef int (*account_fn)(void *arg, const struct account *a);
 typedef int (*member_fn)(void *arg, const char *name, enum role role);
 

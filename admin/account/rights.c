@@ -62,7 +62,7 @@ static struct question question_of(const struct rights *r, const struct identity
 	const char *word;
 
 	namespace_of(names->list[0], q.namespace);
-	registry_key(names->list[0], key);
+	repo_id_key_small(names->list[0], key);
 	word = heard_get(r->heard, key);
 	q.heard = word ? visibility_of(word) : VISIBILITY_UNSAID;
 	return q;
@@ -104,7 +104,7 @@ static int look_here(struct db_txn *t, struct question *q)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < q->names->count && said == VISIBILITY_UNSAID; i++) {
-		registry_key(q->names->list[i], key);
+		repo_id_key_small(q->names->list[i], key);
 		r = read_word(t, DB_REPOS, key, &said);
 		if (i && said == VISIBILITY_PUBLIC)
 			said = VISIBILITY_UNSAID;
@@ -142,7 +142,7 @@ static int look(struct db_txn *t, struct question *q)
 		r = look_at_namespaces(t, q);
 	if (r < 0 || q->visibility != VISIBILITY_UNSAID)
 		return r;
-	registry_key(q->names->list[0], key);
+	repo_id_key_small(q->names->list[0], key);
 	r = db_get(t, DB_HOSTED, db_text(key), &row);
 	if (r != -ENOENT)
 		return r < 0 ? r : decide(q, VISIBILITY_PRIVATE, "it is nowhere but here");
@@ -193,7 +193,7 @@ static int look_at_user(struct db_txn *t, struct question *q)
 	for (unsigned i = 0; r == 0 && i < q->names->count; i++) {
 		char key[REPO_KEY_MAX + 1];
 
-		registry_key(q->names->list[i], key);
+		repo_id_key_small(q->names->list[i], key);
 		r = rule_each(t, key, apply_rule, q);
 	}
 	return r == 0 && *q->namespace ? rule_each(t, q->namespace, apply_rule, q) : r;
@@ -209,7 +209,7 @@ static bool is_named(const struct question *q, const char *what)
 	char key[REPO_KEY_MAX + 1];
 
 	for (unsigned i = 0; q->names && i < q->names->count; i++) {
-		registry_key(q->names->list[i], key);
+		repo_id_key_small(q->names->list[i], key);
 		if (!strcmp(what, key))
 			return true;
 	}
@@ -479,7 +479,7 @@ int rights_put_visibility(struct db_txn *t, const struct repo_id *repo, enum vis
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(repo, key);
+	repo_id_key_small(repo, key);
 	r = catalogue_hide(t, repo, visibility == VISIBILITY_PRIVATE);
 	if (r < 0)
 		return r;
@@ -494,7 +494,7 @@ int rights_move_visibility(struct db_txn *t, const struct repo_id *from, const s
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(from, key);
+	repo_id_key_small(from, key);
 	r = read_word(t, DB_REPOS, key, &said);
 	if (said == VISIBILITY_UNSAID)
 		said = VISIBILITY_PRIVATE;
@@ -587,7 +587,7 @@ int rights_learn(const struct rights *r, const struct repo_id *repo, enum visibi
 	struct said s;
 	int e;
 
-	registry_key(repo, s.repo);
+	repo_id_key_small(repo, s.repo);
 	waits = heard_get(r->heard, s.repo);
 	if (waits)
 		return strcmp(waits, words[visibility]) == 0

@@ -60,10 +60,10 @@ MUST_USE int token_make(struct buf *ret);
  * expired. */
 MUST_USE int token_get(struct db_txn *t, const uint8_t digest[static TOKEN_DIGEST],
 		       struct token *ret);
-/* Adds or replaces a token; the caller has looked at its fields. */
 /* What a token of that user and name is found by. -ENOENT. */
 MUST_USE int token_find(struct db_txn *t, const char *user, const char *name,
 			uint8_t ret[static TOKEN_DIGEST]);
+/* Adds or replaces a token; the caller has looked at its fields. */
 MUST_USE int token_put(struct db_txn *t, const uint8_t digest[static TOKEN_DIGEST],
 		       const struct token *token);
 /* Takes one token away, or all of a user. -ENOENT if there is none of that name. */

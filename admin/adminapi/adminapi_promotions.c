@@ -157,7 +157,7 @@ static int take_names(struct api_call *c, struct promotion_rule *ret)
 				    name);
 	if (!tag_name_valid(to))
 		return api_complain(c, -EINVAL, "no tag can be called \"%s\"", to);
-	if (api_tag_glob(c, from) < 0)
+	if (api_tag_glob(c, from, true) < 0)
 		return -EINVAL;
 	snprintf(ret->name, sizeof(ret->name), "%s", name);
 	snprintf(ret->to, sizeof(ret->to), "%s", to);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/adminapi/adminapi_scope.h"
 
-#include "admin/rulewatch.h"
-
 #include <errno.h>
 #include <string.h>
 
 #include "admin/account/tokens.h"
 #include "admin/registry/renaming.h"
+#include "admin/rulewatch.h"
 
 struct finding {
 	struct repo_id id;
@@ -89,11 +88,11 @@ int api_hosted_repo(struct api_call *c, struct registry_repo *ret)
 
 /* --- rules */
 
-int api_tag_glob(struct api_call *c, const char *glob)
+int api_tag_glob(struct api_call *c, const char *glob, bool is_new)
 {
 	if (!tag_glob_valid(glob))
 		return api_complain(c, -EINVAL, "no tag can have a name like \"%s\"", glob);
-	if (!strchr(glob, ','))
+	if (!is_new || !strchr(glob, ','))
 		return 0;
 	return api_complain(c, -EINVAL,
 			    "\"%s\" is one name with a comma in it: make a rule for each of them",

@@ -14,8 +14,9 @@
 #define API_TAG_PATTERN "^" API_TAG_PART("?*") "([./]" API_TAG_PART("?*") ")*$"
 #define API_TAGS_PATTERN "^" API_TAG_PART(",") "([./]" API_TAG_PART(",") ")*$"
 
-/* 0 unless a name of tags is none, or is a list of them: -EINVAL with a sentence. */
-MUST_USE int api_tag_glob(struct api_call *c, const char *glob);
+/* 0 unless a name of tags is none, or, where a rule is made (is_new; one that is there may be
+ * removed), is a list of them: -EINVAL with a sentence. */
+MUST_USE int api_tag_glob(struct api_call *c, const char *glob, bool is_new);
 
 /* The scope that "models/ns/name" or "ns" means; a repository also by a name it had. ret_name (or
  * NULL) gets what it is called. -ENOENT with a sentence. */

@@ -298,12 +298,12 @@ static void ruling_fini(struct ruling *x)
 }
 
 static int take_rule(struct api_call *c, const char *what, const char *tags, const char *why,
-		     struct ruling *ret)
+		     bool is_new, struct ruling *ret)
 {
 	int r = api_scope(c, what, &ret->scope, &ret->what);
 
-	if (r == 0 && !tag_glob_valid(tags))
-		r = api_complain(c, -EINVAL, "no tag can have a name like \"%s\"", tags);
+	if (r == 0)
+		r = api_tag_glob(c, tags, is_new);
 	if (r < 0)
 		return r;
 	ret->rule = (struct lock_rule){ .at_s = 0 };
@@ -324,11 +324,9 @@ static int put_rule(struct db_txn *t, void *arg)
 int api_lock_rule_put(struct api_call *c)
 {
 	CLEANUP(ruling_fini) struct ruling x = { .what = { 0 } };
-	const char *tags = api_text(c, "tags", "");
-	int r = take_rule(c, api_text(c, "what", ""), tags, api_text(c, "reason", ""), &x);
+	int r = take_rule(c, api_text(c, "what", ""), api_text(c, "tags", ""),
+			  api_text(c, "reason", ""), true, &x);
 
-	if (r == 0) /* one that is there already may be removed */
-		r = api_tag_glob(c, tags);
 	if (r == 0)
 		r = api_rule_write(c, put_rule, &x);
 	x.rule.at_s = clock_wall_s();
@@ -350,7 +348,7 @@ int api_lock_rule_remove(struct api_call *c)
 	const char *what = api_query(c, "what", &a), *tags = api_query(c, "tags", &b);
 	const char *why = api_query(c, "reason", &d);
 	CLEANUP(ruling_fini) struct ruling x = { .what = { 0 } };
-	int r = take_rule(c, what ? what : "", tags ? tags : "", why ? why : "", &x);
+	int r = take_rule(c, what ? what : "", tags ? tags : "", why ? why : "", false, &x);
 
 	if (r < 0)
 		return r;

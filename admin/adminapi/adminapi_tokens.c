@@ -336,8 +336,7 @@ static int take_subject(struct api_call *c, const char *what, struct subject *re
 		return 0;
 	known_names_of(node_known(c->ask->server->node), &id, &names);
 	for (unsigned i = 0; i < names.count; i++) {
-		repo_id_key(names.list[i], ret->names[i]);
-		account_key(ret->names[i], ret->names[i]);
+		repo_id_key_small(names.list[i], ret->names[i]);
 	}
 	ret->count = names.count;
 	return 0;

@@ -7,7 +7,6 @@
 #include "admin/catalogue/postings.h"
 #include "admin/catalogue/rows.h"
 #include "daemon/base/err.h"
-#include "daemon/base/text.h"
 
 static const char *const names[CATALOGUE_NUMBERS] = {
 	[CATALOGUE_CREATED] = "createdAt",         [CATALOGUE_MODIFIED] = "lastModified",
@@ -52,8 +51,7 @@ static int is_hidden(struct db_txn *t, const struct repo_id *id, bool *ret)
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	repo_id_key(id, key);
-	text_copy_small(key, key);
+	repo_id_key_small(id, key);
 	r = db_get(t, DB_REPOS, db_text(key), &row);
 	*ret = r == 0 && strcmp(buf_str(&row), "public") != 0;
 	return r == -ENOENT ? 0 : r;

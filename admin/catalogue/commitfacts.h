@@ -10,7 +10,7 @@
 #include "admin/registry/committing.h"
 #include "admin/registry/registry.h"
 
-/* What is known already. Zeroed but for extracts.intake that is nothing. */
+/* What is known already. All zero but for extracts.intake: nothing is known yet. */
 struct commitfacts {
 	struct extracts extracts;
 	struct facts facts; /* of the files that `of` lists; empty: of none yet */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
-#include "daemon/base/text.h"
 
 #define NEXT "catalogue" /* of DB_META: the number that nobody has had */
 #define HEAD 'h'
@@ -23,8 +22,7 @@
 
 static struct db_key name_key(const struct repo_id *id, char room[static REPO_KEY_MAX + 1])
 {
-	repo_id_key(id, room);
-	text_copy_small(room, room);
+	repo_id_key_small(id, room);
 	return db_text(room);
 }
 

@@ -38,7 +38,7 @@ int shelving_describe(struct db *db, struct intake *in, const struct registry_re
 							       .revision = commit });
 
 	*ret_whole = !x.extracts.failed;
-	return r < 0 ? r : print_doc(&x.facts, x.bytes, ret);
+	return r < 0 ? r : print_doc(&x.facts, x.counted ? x.bytes : -1, ret);
 }
 
 /* What others count of it stays. */

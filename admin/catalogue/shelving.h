@@ -18,8 +18,8 @@ MUST_USE int shelving_put_anew(struct db_txn *t, struct commitfacts *x, const st
 /* Of all repositories of which it is not so already, or whose size was not known, at the start. */
 MUST_USE int shelving_check_all(struct db *db, struct intake *in);
 /* Appends what the files of any commit say, as catalogue_doc has it: an object. Nothing is changed,
- * and no file read inside a transaction. *ret_whole is false if a file could not be read now, which
- * says nothing then. */
+ * and no file read inside a transaction. One that is not there, or cannot be read, has no files,
+ * and no size is told. *ret_whole is false if a file could not be read now, which says nothing. */
 MUST_USE int shelving_describe(struct db *db, struct intake *in, const struct registry_repo *repo,
 			       const char *commit, struct buf *ret, bool *ret_whole);
 

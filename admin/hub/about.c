@@ -57,8 +57,7 @@ static void write_reasons(const struct health *h, struct jwrite *w)
 	jwrite_array_end(w);
 }
 
-/* A full disk, an upstream that is down, or an audit trail that cannot be written makes it
- * degraded, not unfit: what is here is served. */
+/* Whatever is amiss but the index makes it degraded, not unfit: what is here is served. */
 int about_ready(struct ask *a)
 {
 	CLEANUP(buf_free) struct buf json = { 0 };
@@ -73,6 +72,7 @@ int about_ready(struct ask *a)
 	jwrite_bool(&w, "audit_writable", !h.audit);
 	jwrite_uint(&w, "lost_uploads", h.lost);
 	jwrite_uint(&w, "damaged_rules", h.rules);
+	jwrite_uint(&w, "names_kept", h.names);
 	jwrite_uint(&w, "disk_free_bytes", h.disk_free_bytes);
 	write_upstreams(a->server->node, &w);
 	jwrite_object_end(&w);

@@ -52,8 +52,8 @@ struct ask {
 	struct ready_text *trees;  /* git's ids of its directories; owned */
 	bool file_wanted;          /* the bytes of a file are */
 	bool changes;              /* it would change a repository */
-	bool revives;              /* and old commits of it: a file is in them again */
 	bool frees;                /* and make room by it: on a full disk, too */
+	bool revives;              /* a deleted file came again: old commits show it */
 	/* A wait for what is not needed: if it fails the handler runs again, and finds why in
 	 * `without`. */
 	bool dispensable;

@@ -19,11 +19,12 @@ int authorship_since(const struct ask *a, int64_t *ret_ms)
 
 int authorship_is(const struct ask *a, const char *author, int64_t at_ms)
 {
-	int64_t since_ms = 0;
-	int r = strcasecmp(author, a->who.user) == 0 ? authorship_since(a, &since_ms)
-						     : ERR_FORBIDDEN;
+	struct account account;
+	int r = strcasecmp(author, a->who.user) == 0
+			? accounts_get(a->server->rights.db, a->who.user, &account)
+			: ERR_FORBIDDEN;
 
-	return r == 0 && since_ms > at_ms ? ERR_FORBIDDEN : r;
+	return r == 0 && !account_is_author(&account, at_ms) ? ERR_FORBIDDEN : r;
 }
 
 int authorship_or_write(const struct ask *a, const char *author, int64_t at_ms)

@@ -82,7 +82,7 @@ static int tell_one(struct db_txn *t, void *arg)
 		r = event_each(t, q->repo.uid, d.num, tell_event, q);
 	jwrite_array_end(&q->w);
 	if (r == 0 && d.is_pull)
-		r = pull_look(t, q->repo.uid, &d, q->with_diff, &q->pull);
+		r = pull_look(t, q->repo.uid, &d, q->with_diff, q->ask->server->ready, &q->pull);
 	return r;
 }
 
@@ -95,7 +95,8 @@ static int look_ahead(struct db_txn *t, void *arg)
 	bool is_pull = r == 0 && d.is_pull;
 
 	q->with_diff &= is_pull;
-	q->dear = q->with_diff || (is_pull && !pull_is_known(t, q->repo.uid, &d, q->pull.ready));
+	q->dear = q->with_diff ||
+		  (is_pull && !pull_is_known(t, q->repo.uid, &d, q->ask->server->ready));
 	return r;
 }
 
@@ -108,7 +109,6 @@ int discuss_show(struct ask *a)
 		answer_refuse(a, 404, "Discussion not found");
 		return 0;
 	}
-	q.pull.ready = a->server->ready;
 	r = gated_passes(a); /* a diff is what is in files; the rest is talk */
 	q.with_diff = r == 0 && target_flag(a->asked.query, "diff");
 	if (r == 0 || r == ERR_GATED)

@@ -8,6 +8,7 @@
 
 #include "admin/hub/answer.h"
 #include "admin/hub/discuss_json.h"
+#include "admin/registry/discussions.h"
 #include "daemon/base/err.h"
 
 #define PAGE 50 /* discussions of a list */

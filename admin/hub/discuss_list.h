@@ -4,7 +4,6 @@
 #define MATRIXFS_DISCUSS_LIST_H
 
 #include "admin/hub/ask.h"
-#include "admin/registry/discussions.h"
 
 /* GET .../discussions?p=&type=&status=&author= */
 int discuss_list(struct ask *a);

@@ -68,7 +68,7 @@ int gated_passes(struct ask *a)
 }
 
 /* What says what the repository is. */
-static bool is_open(const struct ask *a)
+static bool is_for_everybody(const struct ask *a)
 {
 	static const char *const open[] = { "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt" };
 
@@ -80,10 +80,10 @@ static bool is_open(const struct ask *a)
 
 int gated_pass_file(struct ask *a)
 {
-	return is_open(a) ? 0 : gated_pass(a);
+	return is_for_everybody(a) ? 0 : gated_pass(a);
 }
 
 int gated_pass_found(struct ask *a, const struct manifest_file *f)
 {
-	return is_open(a) && f->kind == DIGEST_SHA256 ? gated_pass(a) : 0;
+	return is_for_everybody(a) && f->kind == DIGEST_SHA256 ? gated_pass(a) : 0;
 }

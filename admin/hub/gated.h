@@ -12,10 +12,11 @@
 MUST_USE int gated_pass(struct ask *a);
 /* The same without an answer: ERR_GATED. */
 MUST_USE int gated_passes(struct ask *a);
-/* The same of the file that the target names: what says what the repository is, everybody reads. */
+/* gated_pass for the target's path: README.md and LICENSE pass, everybody may read them. */
 MUST_USE int gated_pass_file(struct ask *a);
-/* The same when it is found: a file of git-lfs is nobody's to read by such a name alone, since who
- * may propose a change can give that name to any, whose ids lists tell. */
+/* To be asked again once the file is found: README.md or LICENSE that is a file of git-lfs passes
+ * for nobody who was not let in. Whoever may propose a change can give that name to any LFS file
+ * whose id a list told them. */
 MUST_USE int gated_pass_found(struct ask *a, const struct manifest_file *f);
 
 #endif

@@ -72,9 +72,7 @@ struct page {
 
 static void take_page(const struct ask *a, struct page *ret)
 {
-	unsigned limit = target_number(a->asked.query, "limit", LIKERS_LOOKED);
-
-	ret->limit = limit && limit < LIKERS_LOOKED ? limit : LIKERS_LOOKED;
+	ret->limit = target_limit(a->asked.query, LIKERS_LOOKED);
 	target_field(a->asked.query, "cursor", &ret->cursor);
 	if (ret->cursor.len > ACCOUNT_NAME_MAX) /* neither a name nor a uid */
 		buf_clear(&ret->cursor);
@@ -84,11 +82,10 @@ static void take_page(const struct ask *a, struct page *ret)
 static void answer_page(const struct ask *a, const struct page *p, const char *path,
 			const char *last, struct buf *json)
 {
-	struct httpd_head h = answer_head(a, 200, "application/json; charset=utf-8");
+	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 
 	if (*last)
-		httpd_head_add(&h, "Link", "<%s/api/%s?limit=%u&cursor=%s>; rel=\"next\"",
-			       a->asked.origin, path, p->limit, last);
+		answer_next(a, &h, "/api/%s?limit=%u&cursor=%s", path, p->limit, last);
 	answer_json_head(a, &h, json);
 }
 

@@ -194,14 +194,13 @@ static void add_next(const struct list *l, struct httpd_head *h)
 static int answer_page(struct list *l)
 {
 	struct ask *a = l->l.a;
-	size_t most = l->full ? FULL_PAGE_MAX : PAGE_MAX;
-	size_t limit = target_number(a->asked.query, "limit", (unsigned)most);
+	unsigned limit = target_limit(a->asked.query, l->full ? FULL_PAGE_MAX : PAGE_MAX);
 	CLEANUP(buf_free) struct buf json = { 0 };
 	struct jwrite w = { .to = &json };
 	struct httpd_head h;
 	int r;
 
-	r = listing_turn(&l->l, limit && limit < most ? limit : most);
+	r = listing_turn(&l->l, limit);
 	jwrite_array(&w, NULL);
 	for (size_t i = 0; r == 0 && i < l->l.count; i++)
 		r = write_item(l, &w, &l->l.page[i]);

@@ -45,7 +45,7 @@ static int read_reach(struct listing *l)
 }
 
 /* Of those that were found, on its way. */
-struct finding {
+struct taking {
 	const struct finding_query *query;
 	struct shown *found;
 	size_t count, most;
@@ -54,7 +54,7 @@ struct finding {
 
 static int take_found(void *arg, const struct catalogue_entry *e)
 {
-	struct finding *f = arg;
+	struct taking *f = arg;
 
 	f->found[f->count++] = (struct shown){ .e = *e };
 	return f->count == f->most;
@@ -62,7 +62,7 @@ static int take_found(void *arg, const struct catalogue_entry *e)
 
 static int find(struct db_txn *t, void *arg)
 {
-	struct finding *f = arg;
+	struct taking *f = arg;
 
 	f->count = 0;
 	return finding_each(t, f->query, take_found, f, &f->reads);
@@ -106,7 +106,7 @@ static int look(struct listing *l, size_t most, struct rights_row *rows)
 {
 	struct shown *found = l->page + l->count;
 	struct finding_query query = search_query(&l->search);
-	struct finding f = { .query = &query, .found = found, .most = most };
+	struct taking f = { .query = &query, .found = found, .most = most };
 	int r;
 
 	query.sees_all = l->reach.all;

@@ -50,8 +50,8 @@ static bool is_behind(const struct repo_id *id, const struct repo_id *after)
 
 	if (id->type != after->type)
 		return id->type > after->type;
-	registry_key(id, one);
-	registry_key(after, other);
+	repo_id_key_small(id, one);
+	repo_id_key_small(after, other);
 	return strcmp(one, other) > 0;
 }
 
@@ -177,8 +177,8 @@ static void add_next(const struct page *p, struct httpd_head *h)
 	char key[REPO_KEY_MAX + 1];
 
 	repo_id_key(&p->list[p->end - 1].id, key);
-	httpd_head_add(h, "Link", "<%s%.*s?limit=%u&cursor=%s>; rel=\"next\"", p->ask->asked.origin,
-		       (int)strcspn(target, "?"), target, p->limit, key);
+	answer_next(p->ask, h, "%.*s?limit=%u&cursor=%s", (int)strcspn(target, "?"), target,
+		    p->limit, key);
 }
 
 static int take_query(struct page *p)
@@ -186,9 +186,7 @@ static int take_query(struct page *p)
 	CLEANUP(buf_free) struct buf cursor = { 0 };
 	const char *query = p->ask->asked.query;
 
-	p->limit = target_number(query, "limit", PAGE);
-	if (!p->limit || p->limit > PAGE)
-		p->limit = PAGE;
+	p->limit = target_limit(query, PAGE);
 	p->has_after = target_field(query, "cursor", &cursor) &&
 		       repo_id_parse_key(buf_str(&cursor), &p->after) == 0;
 	p->list = calloc(PAGE, sizeof(*p->list));
@@ -212,7 +210,7 @@ static int answer_page(struct ask *a, const char *namespace)
 	write_page(&p, &w);
 	if (json.failed)
 		return json.failed;
-	h = answer_head(a, 200, "application/json; charset=utf-8");
+	h = answer_head(a, 200, ANSWER_JSON);
 	if (p.more)
 		add_next(&p, &h);
 	answer_json_head(a, &h, &json);

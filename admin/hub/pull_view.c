@@ -48,6 +48,7 @@ void pull_view_fini(struct pull_view *v)
 struct looking {
 	struct db_txn *txn;
 	const char *uid;
+	struct ready *ready; /* borrowed */
 	struct pull_view *view;
 	struct jwrite w;
 	size_t conflicts;
@@ -187,7 +188,7 @@ static int find_conflicts(struct looking *l, const struct merge *m, const char *
 	r = merge_plan(l->txn, m, NULL, add_conflict, l);
 	jwrite_array_end(&l->w);
 	note.next = r == -E2BIG;
-	return r < 0 && r != -E2BIG ? r : ready_put(l->view->ready, key, &json, &note, ret);
+	return r < 0 && r != -E2BIG ? r : ready_put(l->ready, key, &json, &note, ret);
 }
 
 static int look_at_conflicts(struct looking *l, const struct merge *m)
@@ -199,16 +200,16 @@ static int look_at_conflicts(struct looking *l, const struct merge *m)
 	name_merge(m, &key);
 	if (key.failed)
 		return key.failed;
-	text = ready_find(l->view->ready, buf_str(&key));
+	text = ready_find(l->ready, buf_str(&key));
 	if (!text)
 		r = find_conflicts(l, m, buf_str(&key), &text);
 	return r < 0 ? r : recall(text, l->view);
 }
 
 int pull_look(struct db_txn *t, const char *uid, const struct discussion *d, bool with_diff,
-	      struct pull_view *ret)
+	      struct ready *ready, struct pull_view *ret)
 {
-	struct looking l = { .txn = t, .uid = uid, .view = ret };
+	struct looking l = { .txn = t, .uid = uid, .ready = ready, .view = ret };
 	struct merge m;
 	int r;
 

@@ -14,7 +14,6 @@ struct pull_file;
 struct pull_view {
 	bool is_pull;
 	struct discussion of;
-	struct ready *ready;  /* where it is remembered which files cannot be merged; borrowed */
 	struct buf conflicts; /* a JSON array */
 	bool conflicts_cut;   /* there may be more */
 	struct pull_file *files;
@@ -28,10 +27,10 @@ void pull_view_fini(struct pull_view *v);
  * look costs as much as a diff does. Inside a transaction. */
 bool pull_is_known(struct db_txn *t, const char *uid, const struct discussion *d,
 		   struct ready *ready);
-/* Looks at one, in the place of what was there; with_diff: what it changes as well. Inside a
- * transaction. */
+/* Looks at one, in the place of what was there; with_diff: what it changes as well. `ready`
+ * remembers which files cannot be merged. Inside a transaction. */
 MUST_USE int pull_look(struct db_txn *t, const char *uid, const struct discussion *d,
-		       bool with_diff, struct pull_view *ret);
+		       bool with_diff, struct ready *ready, struct pull_view *ret);
 /* Writes it: members of an object. It reads files: not in a transaction. */
 MUST_USE int pull_write(struct ask *a, const struct pull_view *v, bool with_diff, struct jwrite *w);
 

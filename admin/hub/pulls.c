@@ -342,7 +342,7 @@ static int refuse(struct merging *m, const struct writing_act *act, int r)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(m->ask, act, r, buf_str(&m->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(m->ask, act, &m->repo.id, "");
+		return writing_refuse_full(m->ask, act, &m->repo.id, NULL);
 	return writing_note_failure(m->ask, act, r);
 }
 

@@ -18,7 +18,9 @@ enum ready_packing { READY_PLAIN, READY_GZIP, READY_ZSTD, READY_PACKINGS };
 /* What a text says of itself. */
 struct ready_note {
 	uint64_t version; /* of what else it was told from, see docs.h; 0: of nothing else */
-	uint32_t next;    /* of a list: where its next page begins, in whatever its maker counts */
+	/* Of a list: where its next page begins, in whatever its maker counts; of conflicts: 1 if
+	 * there may be more. */
+	uint32_t next;
 };
 
 /* All texts together may take max_bytes. -ENOMEM. */

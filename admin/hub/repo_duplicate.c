@@ -105,7 +105,7 @@ static int duplicate(struct duplication *d)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &d->act, r, buf_str(&d->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(a, &d->act, &d->to.id, "");
+		return writing_refuse_full(a, &d->act, &d->to.id, NULL);
 	if (r < 0)
 		return writing_note_failure(a, &d->act, r);
 	r = writing_done(a, &d->act);

@@ -85,9 +85,7 @@ static void take_page(const struct ask *a, struct list *l)
 {
 	CLEANUP(buf_free) struct buf cursor = { 0 };
 
-	l->limit = target_number(a->asked.query, "limit", PAGE);
-	if (!l->limit || l->limit > PAGE)
-		l->limit = PAGE;
+	l->limit = target_limit(a->asked.query, PAGE);
 	l->has_after = target_field(a->asked.query, "cursor", &cursor) &&
 		       hex_parse(buf_str(&cursor), GIT_ID, l->after) == 0;
 }

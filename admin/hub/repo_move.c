@@ -89,7 +89,7 @@ static int move(struct move *m)
 	if (r == ERR_TAG_LOCKED)
 		return writing_refuse_as(a, &act, r, buf_str(&m->why));
 	if (r == ERR_QUOTA)
-		return writing_refuse_full(a, &act, &m->to, "");
+		return writing_refuse_full(a, &act, &m->to, NULL);
 	if (r < 0)
 		return writing_note_failure(a, &act, r == -ENOENT ? ERR_NOREPO : r);
 	r = writing_done(a, &act);

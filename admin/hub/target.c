@@ -340,6 +340,13 @@ unsigned target_number(const char *query, const char *name, unsigned otherwise)
 	return *end || buf_str(&value)[0] == '-' ? otherwise : (unsigned)n;
 }
 
+unsigned target_limit(const char *query, unsigned most)
+{
+	unsigned limit = target_number(query, "limit", most);
+
+	return limit && limit < most ? limit : most;
+}
+
 /* --- methods */
 
 bool target_takes(const char *method, const char *asked)

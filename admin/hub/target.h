@@ -51,5 +51,7 @@ bool target_field(const char *query, const char *name, struct buf *ret);
 bool target_flag(const char *query, const char *name);
 /* Its value as a number, `otherwise` if it is absent or none. */
 unsigned target_number(const char *query, const char *name, unsigned otherwise);
+/* How many of a list go on a page, by its "limit": none, 0 or more than `most` is `most`. */
+unsigned target_limit(const char *query, unsigned most);
 
 #endif

@@ -412,13 +412,12 @@ static int make_page(struct ask *a, unsigned limit, const char *key, struct read
 static int list_here(struct ask *a)
 {
 	bool recursive = target_flag(a->asked.query, "recursive");
-	unsigned limit = target_number(a->asked.query, "limit", PAGE_ITEMS);
+	unsigned limit = target_limit(a->asked.query, PAGE_ITEMS);
 	CLEANUP(ready_unrefp) struct ready_text *page = NULL;
 	CLEANUP(buf_free) struct buf key = { 0 };
 	struct httpd_head h;
 	int r = answer_ready_key(a, "tree", &key);
 
-	limit = limit && limit < PAGE_ITEMS ? limit : PAGE_ITEMS;
 	if (r == 0)
 		page = ready_find(a->server->ready, buf_str(&key));
 	if (r == 0 && !page && manifest_count(a->snapshot->files) > NODES_AT_ONCE &&

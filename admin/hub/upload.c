@@ -231,7 +231,7 @@ static int find_source(struct db_txn *t, void *arg)
 }
 
 /* Of a file of this repository, as it was before the commit, or in another one: what it holds is
- * not for who was not let in, under no name. */
+ * not for who was not let in, under any other name either. */
 static int add_copy(struct upload *u, const struct ndjson_op *op)
 {
 	struct copy c = { .plan = &u->plan, .op = op };
@@ -240,9 +240,8 @@ static int add_copy(struct upload *u, const struct ndjson_op *op)
 
 	if (r == 0)
 		r = db_read(a->server->rights.db, find_source, &c);
-	if (r == ERR_NOREV) /* which the failure names */
-		snprintf(a->asked.target.rev, sizeof(a->asked.target.rev), "%s",
-			 op->source_revision);
+	if (r == ERR_NOREV && *op->source_revision)
+		return complain_as(ERR_NOREV, &u->why, "%s", op->source_revision);
 	if (r == -ENOENT)
 		return complain_as(ERR_NOENTRY, &u->why, "%s", op->source);
 	if (r < 0)
@@ -268,9 +267,10 @@ static int take_op(void *arg, const struct ndjson_op *op)
 		return commit_plan_add(&u->plan, CHANGE_DROP, op->path, NULL, &u->why);
 	case NDJSON_DELETED_FOLDER:
 		return commit_plan_add(&u->plan, CHANGE_DROP_DIR, op->path, NULL, &u->why);
-	default:
+	case NDJSON_COPY_FILE:
 		return add_copy(u, op);
 	}
+	return -EINVAL;
 }
 
 static int take_piece(void *arg, const void *data, size_t len)
@@ -336,11 +336,16 @@ static int refuse(struct upload *u, const struct writing_act *act, int r)
 	case -ENODATA:
 		return writing_refuse(u->ask, act, 400, NO_BLOB, why);
 	case ERR_QUOTA:
-		return writing_refuse_full(u->ask, act, &u->repo.id,
-					   u->plan.payer ? u->plan.payer : "");
+		return writing_refuse_full(u->ask, act, &u->repo.id, u->plan.payer);
 	case ERR_FORBIDDEN:
 	case ERR_TAG_LOCKED:
 		return writing_refuse_as(u->ask, act, r, why);
+	case ERR_NOREV:
+		if (!*why) /* it is the one of the address */
+			return writing_note_failure(u->ask, act, r);
+		writing_note_failure(u->ask, act, r);
+		answer_fail_saying(u->ask, r, "Invalid rev id: %s", why);
+		return 0;
 	case ERR_NOENTRY:
 		writing_note_failure(u->ask, act, r);
 		answer_fail_saying(u->ask, r, "A file with this name doesn't exist: \"%s\"", why);

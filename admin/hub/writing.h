@@ -56,11 +56,11 @@ MUST_USE int writing_done(struct ask *a, const struct writing_act *what);
 MUST_USE int writing_forget_name(struct ask *a, const struct repo_id *name);
 /* Answers that it was made, where there is nothing to tell. */
 void writing_answer_done(const struct ask *a);
-/* Both. */
+/* writing_done, and if that went well writing_answer_done. */
 MUST_USE int writing_done_and_answered(struct ask *a, const struct writing_act *what);
-/* Records that it was not made, because of r, which is returned; or of a refusal with that status
- * and message, which is the answer: 0. */
+/* Records that it was not made, because of r; returns r. */
 int writing_note_failure(struct ask *a, const struct writing_act *what, int r);
+/* Records and answers a refusal with that status and message; returns 0. */
 int writing_refuse(struct ask *a, const struct writing_act *what, int status, const char *fmt, ...)
 	PRINTF(4, 5);
 /* The same in words of the caller's, with the status and the code that clients know of r. */
@@ -72,7 +72,7 @@ MUST_USE int writing_payer(const struct ask *a, char ret[static ACCOUNT_NAME_MAX
 /* Refuses because that namespace may hold no more; returns 0. */
 int writing_over_quota(struct ask *a, const char *namespace);
 /* It was not made because the namespace that pays for that repository's files, or, if `payer` is
- * "", its own, may hold no more: recorded, and refused likewise. */
+ * NULL or "", its own, may hold no more: recorded, and refused likewise. */
 int writing_refuse_full(struct ask *a, const struct writing_act *what, const struct repo_id *id,
 			const char *payer);
 
@@ -82,7 +82,7 @@ struct writing_shelf {
 	struct commitfacts facts;
 	enum repo_type type;
 	const struct commit_plan *plan; /* borrowed, or NULL */
-	struct ask *ask;                /* of the plan; likewise */
+	struct ask *ask; /* of the plan; borrowed: its `revives` is set inside the transaction */
 };
 /* Frees what it holds. */
 void writing_shelf_fini(struct writing_shelf *s);

@@ -125,7 +125,7 @@ static int find_account(const struct handing *h, const struct pull *p, const cha
 {
 	struct account a;
 	int r = account_get(h->txn, p->author, &a);
-	bool same = r == 0 && a.created_s * 1000 <= p->created_ms;
+	bool same = r == 0 && account_is_author(&a, p->created_ms);
 
 	*ret = same ? p->author : HOLDINGS_NOBODY;
 	return r == -ENOENT ? 0 : r;

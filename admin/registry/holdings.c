@@ -92,35 +92,23 @@ static int count_anew(struct db_txn *t, const char *namespace, struct holdings_u
 	return holdings_each(t, (struct db_key){ 0 }, count_held, &c);
 }
 
-/* Its own row is there so that nobody has to count; but its limit stands nowhere else. */
-static int recount(struct db_txn *t, const char *namespace, struct holdings_use *ret)
-{
-	log_err(ERR_CORRUPT,
-		"the row of what a namespace uses is damaged: it is counted anew, and "
-		"has no limit until one is set namespace=%s",
-		namespace);
-	return count_anew(t, namespace, ret);
-}
-
-static int get_use(struct db_txn *t, const char *namespace, struct holdings_use *ret,
-		   bool *ret_anew)
+static int get_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
 {
 	uint64_t n[3];
 	int r = get_numbers(t, DB_USAGE, db_text(namespace), n, 3);
 
 	*ret = (struct holdings_use){ .bytes = 0 };
-	*ret_anew = r == ERR_CORRUPT;
-	if (*ret_anew)
-		return recount(t, namespace, ret);
-	*ret = (struct holdings_use){ n[0], n[1], n[2] };
+	if (r == 0)
+		*ret = (struct holdings_use){ n[0], n[1], n[2] };
 	return r;
 }
 
+/* The row is there so that nobody has to count; but the limit stands nowhere else. */
 int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret)
 {
-	bool anew;
+	int r = get_use(t, namespace, ret);
 
-	return get_use(t, namespace, ret, &anew);
+	return r == ERR_CORRUPT ? count_anew(t, namespace, ret) : r;
 }
 
 static int put_use(struct db_txn *t, const char *namespace, const struct holdings_use *use)
@@ -130,6 +118,21 @@ static int put_use(struct db_txn *t, const char *namespace, const struct holding
 	if (!use->bytes && !use->files && !use->limit)
 		return db_del(t, DB_USAGE, db_text(namespace));
 	return put_numbers(t, DB_USAGE, db_text(namespace), n, 3);
+}
+
+/* holdings_use for who changes it. */
+static int use_or_mend(struct db_txn *t, const char *namespace, struct holdings_use *ret)
+{
+	int r = get_use(t, namespace, ret);
+
+	if (r != ERR_CORRUPT)
+		return r;
+	log_err(r,
+		"the row of what a namespace uses was damaged: it was counted anew, and has no "
+		"limit until one is set namespace=%s",
+		namespace);
+	r = count_anew(t, namespace, ret);
+	return r < 0 ? r : put_use(t, namespace, ret);
 }
 
 static bool has_room(const struct holdings_use *use, uint64_t more)
@@ -151,7 +154,7 @@ int holdings_check(struct db_txn *t, const char *namespace, uint64_t more)
 int holdings_limit(struct db_txn *t, const char *namespace, uint64_t bytes)
 {
 	struct holdings_use use;
-	int r = holdings_use(t, namespace, &use);
+	int r = use_or_mend(t, namespace, &use);
 
 	use.limit = bytes;
 	return r < 0 ? r : put_use(t, namespace, &use);
@@ -209,11 +212,8 @@ static int change(struct db_txn *t, const char *namespace, const char *etag, con
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct db_key key = holdings_key(&room, etag, namespace);
 	struct holdings_use use;
-	bool anew;
-	int r = get_use(t, namespace, &use, &anew); /* before: it may be counted anew */
+	int r = use_or_mend(t, namespace, &use); /* before: it may be counted anew */
 
-	if (r == 0 && anew)
-		r = put_use(t, namespace, &use); /* who comes next does not count again */
 	if (r == 0)
 		r = is[0] ? put_numbers(t, DB_HOLDINGS, key, is, 2) : db_del(t, DB_HOLDINGS, key);
 	if (r < 0 || !was[0] == !is[0])
@@ -233,7 +233,7 @@ static int forget_damaged(struct db_txn *t, const char *namespace, const char *e
 			  struct db_key key)
 {
 	struct holdings_use use;
-	int r = holdings_use(t, namespace, &use);
+	int r = use_or_mend(t, namespace, &use);
 
 	log_err(ERR_CORRUPT,
 		"a row of who holds a file is damaged: the collector counts it anew "
@@ -246,7 +246,7 @@ static int forget_damaged(struct db_txn *t, const char *namespace, const char *e
 	return r < 0 ? r : put_use(t, namespace, &use);
 }
 
-static int get(struct db_txn *t, const char *namespace, const char *etag, uint64_t ret[2])
+static int get_or_mend(struct db_txn *t, const char *namespace, const char *etag, uint64_t ret[2])
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
 	struct db_key key = holdings_key(&room, etag, namespace);
@@ -261,7 +261,7 @@ static int get(struct db_txn *t, const char *namespace, const char *etag, uint64
 int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint64_t size)
 {
 	uint64_t was[2], is[2];
-	int r = get(t, namespace, etag, was);
+	int r = get_or_mend(t, namespace, etag, was);
 
 	if (r == 0 && !was[0])
 		r = holdings_check(t, namespace, size);
@@ -273,7 +273,7 @@ int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint
 int holdings_drop(struct db_txn *t, const char *namespace, const char *etag)
 {
 	uint64_t was[2], is[2];
-	int r = get(t, namespace, etag, was);
+	int r = get_or_mend(t, namespace, etag, was);
 
 	if (r < 0 || !was[0])
 		return r;
@@ -287,7 +287,7 @@ int holdings_set(struct db_txn *t, const char *namespace, const char *etag, uint
 {
 	const uint64_t is[2] = { count, size };
 	uint64_t was[2];
-	int r = get(t, namespace, etag, was);
+	int r = get_or_mend(t, namespace, etag, was);
 
 	return r < 0 ? r : change(t, namespace, etag, was, is);
 }

@@ -4,7 +4,10 @@
  * not committed it yet; its bytes count once. What nobody holds is needed by nobody: the rows are
  * written in the transactions that bring and remove what holds, so they are right in each
  * transaction, and a collector that removes a blob inside one cannot be late. All calls run inside
- * a transaction of db. Threads: any. */
+ * a transaction of db. A damaged row keeps nobody: one of a blob counts as none until the collector
+ * counts it anew; one of a namespace is counted anew, and its limit is gone. Those that read say
+ * nothing of it; those that write mend it, and log that, since nobody above sees it. Threads:
+ * any. */
 #ifndef MATRIXFS_HOLDINGS_H
 #define MATRIXFS_HOLDINGS_H
 
@@ -24,15 +27,13 @@ struct holdings_use {
 /* The namespace of a repository's key ("models/Org/name"), in small letters. "" if it has none. */
 void holdings_namespace(const char *repo_key, char ret[static ACCOUNT_NAME_MAX + 1]);
 /* Who holds bytes of a repository of that namespace: the one that pays for them in its place, or,
- * if that is "", it. */
+ * if that is NULL or "", it. */
 static inline const char *holdings_payer(const char *payer, const char *namespace)
 {
-	return *payer ? payer : namespace;
+	return payer && *payer ? payer : namespace;
 }
 
-/* In the next three a row that is damaged is as none, and keeps nobody: it is logged, and the
- * collector counts it anew. One more holds it. ERR_QUOTA if the namespace held it not yet, and may
- * not hold so much. */
+/* One more holds it. ERR_QUOTA if the namespace held it not yet, and may not hold so much. */
 MUST_USE int holdings_add(struct db_txn *t, const char *namespace, const char *etag, uint64_t size);
 /* One less. What is not held stays so. */
 MUST_USE int holdings_drop(struct db_txn *t, const char *namespace, const char *etag);
@@ -52,8 +53,7 @@ MUST_USE int holdings_each(struct db_txn *t, struct db_key after, holdings_fn fn
 /* The key of one, in `room`. */
 struct db_key holdings_key(struct buf *room, const char *etag, const char *namespace);
 
-/* What a namespace holds and may; all zero of one nobody spoke of. One whose row is damaged is
- * counted anew, and has no limit: that is logged. */
+/* What a namespace holds and may; all zero of one nobody spoke of. */
 MUST_USE int holdings_use(struct db_txn *t, const char *namespace, struct holdings_use *ret);
 /* ERR_QUOTA if so many bytes more would be too many, as far as can be told before they come. */
 MUST_USE int holdings_check(struct db_txn *t, const char *namespace, uint64_t more);

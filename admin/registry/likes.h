@@ -12,7 +12,7 @@ MUST_USE int like_put(struct db_txn *t, const struct registry_repo *repo, const 
 /* To take back what was not said is no failure. */
 MUST_USE int like_del(struct db_txn *t, const char *uid, const char *user);
 /* A repository goes, and all that it has: the catalogue is not told. Here and in the next, what is
- * damaged goes with the rest, and is logged: it keeps nobody. */
+ * damaged goes with the rest, and is logged here, since nobody above sees it: it keeps nobody. */
 MUST_USE int likes_forget(struct db_txn *t, const char *uid);
 /* All that somebody said go. */
 MUST_USE int likes_forget_user(struct db_txn *t, const char *user);

@@ -66,19 +66,45 @@ static int set_payer(struct db_txn *t, struct db_key key, const char *payer)
 	return payer ? db_put(t, DB_PAYERS, key, payer, strlen(payer)) : db_del(t, DB_PAYERS, key);
 }
 
+static int hold(struct db_txn *t, const char *namespace, const char *etag, uint64_t size,
+		bool limited)
+{
+	uint64_t count;
+	int r;
+
+	if (limited)
+		return holdings_add(t, namespace, etag, size);
+	r = holdings_count(t, namespace, etag, &count);
+	return r < 0 ? r : holdings_set(t, namespace, etag, size, count + 1);
+}
+
+/* The bytes of a file, which `from` held, are held by `to` (NULL: the namespace of the repository)
+ * from now on; limited: as far as that may hold so much. What nobody owns nobody holds. */
+static int move_payer(struct db_txn *t, struct db_key key, const char *etag, uint64_t size,
+		      const char *from, const char *to, bool limited)
+{
+	char uid[UID + 1];
+	struct owner o;
+	int r;
+
+	uid_of(key, uid);
+	r = owners_get(t, uid, &o);
+	if (r == -ENOENT)
+		return set_payer(t, key, to);
+	if (r == 0)
+		r = holdings_drop(t, holdings_payer(from, o.namespace), etag);
+	if (r == 0)
+		r = set_payer(t, key, to);
+	return r < 0 ? r : hold(t, holdings_payer(to, o.namespace), etag, size, limited);
+}
+
 /* It is there, and who may write names it: the namespace of the repository holds it from now on. */
 static int take_over(struct db_txn *t, struct db_key key, const char *etag, uint64_t size)
 {
-	char uid[UID + 1], was[ACCOUNT_NAME_MAX + 1];
+	char was[ACCOUNT_NAME_MAX + 1];
 	int r = get_payer(t, key, was);
 
-	if (r < 0 || !*was)
-		return r;
-	uid_of(key, uid);
-	r = owners_drop(t, uid, was, etag, size);
-	if (r == 0)
-		r = set_payer(t, key, NULL);
-	return r < 0 ? r : owners_add(t, uid, "", etag, size);
+	return r < 0 || !*was ? r : move_payer(t, key, etag, size, was, NULL, true);
 }
 
 int objects_charge(struct db_txn *t, const char *uid, const uint8_t id[static GIT_ID],
@@ -130,6 +156,11 @@ int objects_remove(struct db_txn *t, const char *uid, const uint8_t id[static GI
 
 /* ---- all that one pays for ---- */
 
+static bool is_paid_by(struct db_key key, const char *val, size_t len, const char *payer)
+{
+	return key.len == KEY_LEN && len == strlen(payer) && memcmp(val, payer, len) == 0;
+}
+
 /* Keys of rows. */
 struct paid {
 	const char *payer;
@@ -140,27 +171,22 @@ static int list_paid(void *arg, struct db_key key, const char *val, size_t len)
 {
 	struct paid *p = arg;
 
-	if (key.len != KEY_LEN || len != strlen(p->payer) || memcmp(val, p->payer, len) != 0)
-		return 0;
-	return buf_add(&p->keys, key.data, KEY_LEN);
+	return is_paid_by(key, val, len, p->payer) ? buf_add(&p->keys, key.data, KEY_LEN) : 0;
 }
 
 /* Counts that cannot be read are the collector's to mend: nobody stays for them. */
 static int leave_one(struct db_txn *t, struct db_key key, const char *payer)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
-	char etag[DIGEST_HEX_MAX + 1], uid[UID + 1];
+	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
 	int r = db_get(t, DB_OBJECTS, key, &row);
 
-	uid_of(key, uid);
 	if (r == -ENOENT || (r == 0 && !is_file(key, row.data, row.len, etag, &size)))
 		return set_payer(t, key, NULL);
 	if (r == 0)
-		r = owners_drop(t, uid, payer, etag, size);
-	if (r == 0)
-		r = owners_add(t, uid, HOLDINGS_NOBODY, etag, size);
-	return r < 0 && r != ERR_CORRUPT ? r : set_payer(t, key, HOLDINGS_NOBODY);
+		r = move_payer(t, key, etag, size, payer, HOLDINGS_NOBODY, false);
+	return r == ERR_CORRUPT ? set_payer(t, key, HOLDINGS_NOBODY) : r;
 }
 
 int objects_leave(struct db_txn *t, const char *payer)
@@ -187,7 +213,7 @@ static int tell_paid(void *arg, struct db_key key, const char *val, size_t len)
 	char hex[2 * GIT_ID + 1];
 	uint8_t id[GIT_ID];
 
-	if (key.len != KEY_LEN || len != strlen(e->payer) || memcmp(val, e->payer, len) != 0)
+	if (!is_paid_by(key, val, len, e->payer))
 		return 0;
 	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
 	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id);
@@ -208,19 +234,14 @@ int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static
 	CLEANUP(buf_free) struct buf row = { 0 };
 	char room[KEY_LEN + 1], etag[DIGEST_HEX_MAX + 1], was[ACCOUNT_NAME_MAX + 1];
 	struct db_key key = key_of(uid, id, room);
-	uint64_t size, count = 0;
+	uint64_t size;
 	int r = db_get(t, DB_OBJECTS, key, &row);
 
 	if (r == 0)
 		r = get_payer(t, key, was);
 	if (r < 0 || !*was || !is_file(key, row.data, row.len, etag, &size))
 		return r == -ENOENT ? 0 : r;
-	r = holdings_drop(t, was, etag);
-	if (r == 0)
-		r = set_payer(t, key, payer);
-	if (r == 0)
-		r = holdings_count(t, payer, etag, &count);
-	return r < 0 ? r : holdings_set(t, payer, etag, size, count + 1);
+	return move_payer(t, key, etag, size, was, payer, false);
 }
 
 /* ---- all of a repository ---- */

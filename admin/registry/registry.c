@@ -22,12 +22,6 @@
 
 /* ---- repositories ---- */
 
-void registry_key(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1])
-{
-	repo_id_key(id, ret);
-	account_key(ret, ret);
-}
-
 const char *registry_gating_word(enum registry_gating gating)
 {
 	static const char *const words[] = { NULL, "auto", "manual" };
@@ -80,7 +74,7 @@ int registry_get(struct db_txn *t, const struct repo_id *id, struct registry_rep
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(id, key);
+	repo_id_key_small(id, key);
 	r = db_get(t, DB_HOSTED, db_text(key), &row);
 	return r < 0 ? r : parse_repo(key, buf_str(&row), row.len, ret);
 }
@@ -92,7 +86,7 @@ int registry_change(struct db_txn *t, const struct registry_repo *repo)
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(&repo->id, key);
+	repo_id_key_small(&repo->id, key);
 	r = objects_own(t, repo->uid, key);
 	if (r < 0)
 		return r;
@@ -126,7 +120,7 @@ int registry_rename(struct db_txn *t, struct registry_repo *repo, const struct r
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(&repo->id, key);
+	repo_id_key_small(&repo->id, key);
 	r = db_del(t, DB_HOSTED, db_text(key));
 	if (r == 0)
 		r = catalogue_remove(t, &repo->id); /* it comes back by its new name */
@@ -179,7 +173,7 @@ int registry_remove(struct db_txn *t, const struct registry_repo *repo)
 	char key[REPO_KEY_MAX + 1];
 	int r = registry_remove_rows(t, repo->uid);
 
-	registry_key(&repo->id, key);
+	repo_id_key_small(&repo->id, key);
 	if (r == 0)
 		r = catalogue_remove(t, &repo->id);
 	return r < 0 ? r : db_del(t, DB_HOSTED, db_text(key));

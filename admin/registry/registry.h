@@ -47,8 +47,6 @@ MUST_USE int registry_rename(struct db_txn *t, struct registry_repo *repo,
 			     const struct repo_id *to);
 /* "auto", "manual", or NULL: it is open. */
 const char *registry_gating_word(enum registry_gating gating);
-/* By what rows call a repository: its key in small letters. */
-void registry_key(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1]);
 /* It goes with its refs and objects, all that is said of them, and with who was let in. Whether it
  * may: refs.h. */
 MUST_USE int registry_remove(struct db_txn *t, const struct registry_repo *repo);

@@ -17,7 +17,7 @@ static int find_now(struct db_txn *t, const struct repo_id *was, struct repo_id 
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(was, key);
+	repo_id_key_small(was, key);
 	r = db_get(t, DB_FORMER, db_text(key), &row);
 	if (r < 0)
 		return r;
@@ -67,7 +67,7 @@ static int find_former(struct db_txn *t, const struct repo_id *id, struct former
 {
 	const struct db_key all = { 0 };
 
-	registry_key(id, ret->key);
+	repo_id_key_small(id, ret->key);
 	return db_each(t, DB_FORMER, all, all, note_name, ret);
 }
 
@@ -109,7 +109,7 @@ int renaming_forget(struct db_txn *t, const struct repo_id *name)
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(name, key);
+	repo_id_key_small(name, key);
 	r = is_given_up(t, key);
 	if (r == 0)
 		r = drop_said(t, key);
@@ -126,7 +126,7 @@ static int give_back_rules(struct db_txn *t, const struct repo_id *name, const c
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	registry_key(&now, owner);
+	repo_id_key_small(&now, owner);
 	if (!strcmp(owner, key))
 		return 0;
 	r = copy_said(t, key, owner);
@@ -164,7 +164,7 @@ int renaming_take(struct db_txn *t, const struct repo_id *name)
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(name, key);
+	repo_id_key_small(name, key);
 	r = renaming_forget(t, name);
 	if (r == 0)
 		r = give_back_rules(t, name, key);
@@ -191,7 +191,7 @@ static int take_rules_along(struct db_txn *t, const char *from, const struct rep
 	char key[REPO_KEY_MAX + 1];
 	int r;
 
-	registry_key(to, key);
+	repo_id_key_small(to, key);
 	if (!strcmp(from, key))
 		return 0;
 	r = copy_said(t, from, key);

@@ -28,8 +28,8 @@ typedef int (*renaming_fn)(void *arg, const struct repo_id *was);
 /* Calls fn for each name that one had, in small letters, until it returns non-zero, and returns
  * that. fn may read. */
 MUST_USE int renaming_each(struct db_txn *t, renaming_fn fn, void *arg);
-/* The same of names that were given up, and not forgotten yet; of damaged rows as well, which
- * are logged: a name is all they say. */
+/* The same of names that were given up, and not forgotten yet; of damaged rows as well: a name is
+ * all they say. Those are logged here, where alone they are seen. */
 MUST_USE int renaming_each_given_up(struct db_txn *t, renaming_fn fn, void *arg);
 
 #endif

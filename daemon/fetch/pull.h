@@ -127,7 +127,7 @@ void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
 bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms);
 /* True if chunks of it have rotted since this was last asked. No lock needed. */
 bool pull_has_rotted(struct pull *p);
-/* While somebody waits for bytes so many of all that come are left: their pages are there yet. */
+/* Digesting of all blobs together may lag so far while readers wait: their pages are in memory. */
 #define PULL_UNHASHED_MAX (UINT64_C(512) << 20)
 /* Queues the pull for `seal` if its next bytes to digest are there, and need not be left: for who
  * waits for the verdict they are not. */

@@ -7,9 +7,12 @@
 
 int extents_add(struct extents *e, uint64_t start, uint64_t end)
 {
-	int r = start < end ? grow_list(e->at, e->count, e->cap) : 0;
+	int r;
 
-	if (r == 0 && start < end)
+	if (start >= end)
+		return 0;
+	r = grow_list(e->at, e->count, e->cap);
+	if (r == 0)
 		e->at[e->count++] = (struct extent){ start, end };
 	return r;
 }

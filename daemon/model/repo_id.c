@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/buf.h"
+#include "daemon/base/text.h"
 
 #define PART_MAX 96
 
@@ -126,6 +127,12 @@ void repo_id_key(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1])
 
 	*end = '/';
 	memcpy(end + 1, id->name, strlen(id->name) + 1);
+}
+
+void repo_id_key_small(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1])
+{
+	repo_id_key(id, ret);
+	text_copy_small(ret, ret);
 }
 
 int repo_id_parse_key(const char *key, struct repo_id *ret)

@@ -46,6 +46,8 @@ void repo_id_folder(const struct repo_id *id, char ret[static REPO_FOLDER_MAX + 
 /* Prints "models/ns/name"; the key of tables and logs. */
 #define REPO_KEY_MAX (sizeof("datasets/") + REPO_NAME_MAX)
 void repo_id_key(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1]);
+/* The same in small letters: by what rows call a repository, however it is spelled. */
+void repo_id_key_small(const struct repo_id *id, char ret[static REPO_KEY_MAX + 1]);
 /* The inverse of repo_id_key. -EINVAL. */
 MUST_USE int repo_id_parse_key(const char *key, struct repo_id *ret);
 /* True if one part of a repository name is valid. */
