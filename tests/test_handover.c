@@ -172,7 +172,7 @@ static void what_is_of_somebody_who_is_gone_is_held_by_nobody(void **state)
 	assert_holds(h, HOLDINGS_NOBODY, "both");
 }
 
-#define GONE "1111111111111111111111111111111111111111"
+#define GONE "ffffffffffffffffffffffffffffffffffffffff"
 
 /* All of a repository would have to be gone through to know what it changes. */
 static void what_was_made_from_a_commit_that_is_gone_is_passed_over(void **state)
