@@ -215,6 +215,22 @@ def test_a_pull_request_whose_file_was_deleted_for_good_says_so(ours):
     assert repo.ask(merge, "POST").status == 200 and repo.read("x.bin") == some
 
 
+def test_what_a_commit_says_is_looked_for_again_if_a_file_could_not_be_read(ours):
+    p, repo, guest = ours
+    config = b'{"model_type": "bert"}'
+    num = guest.propose(put("config.json", config))
+    (blob,) = p.h.data.rglob(etag(config, False))
+
+    def told():
+        return guest.ask(f"{repo.api}/revision/refs%2Fpr%2F{num}", "GET").json.get("config")
+    blob.rename(blob.with_suffix(".away"))
+    assert told() is None
+    blob.with_suffix(".away").rename(blob)
+    assert told()["model_type"] == "bert"
+    blob.unlink()
+    assert told()["model_type"] == "bert"  # twin: what was whole is kept
+
+
 def test_a_pull_request_without_its_file_that_was_deleted_for_good_is_merged(ours):
     p, repo, guest = ours
     guest.send(noise(9000))
