@@ -97,6 +97,12 @@ int answer_ready_key(const struct ask *a, const char *kind, struct buf *ret)
 			  a->asked.target.path, a->asked.query);
 }
 
+int answer_ready_put(const struct ask *a, const char *key, struct buf *text,
+		     const struct ready_note *note, struct ready_text **ret)
+{
+	return ready_put_since(a->server->ready, a->emptied, key, text, note, ret);
+}
+
 /* Compared weakly (RFC 9110 §13.1.2): what is in the quotes. */
 static bool has_it(const struct ask *a, const char *etag)
 {

@@ -6,6 +6,7 @@
 
 #include "admin/catalogue/catalogue.h"
 #include "admin/hub/ask.h"
+#include "admin/hub/ready.h"
 #include "daemon/base/jwrite.h"
 
 /* The type of most of them. */
@@ -22,6 +23,10 @@ void answer_json_head(const struct ask *a, struct httpd_head *h, struct buf *jso
 /* The key of a text that was told from the files of the request's commit and from its query alone;
  * `kind` tells questions apart. */
 MUST_USE int answer_ready_key(const struct ask *a, const char *kind, struct buf *ret);
+/* As ready_put, of what this request worked out: it may have begun before something ceased to be
+ * so. */
+MUST_USE int answer_ready_put(const struct ask *a, const char *key, struct buf *text,
+			      const struct ready_note *note, struct ready_text **ret);
 /* A text that is ready, packed as the client takes it; 304 if it has that already. The head is
  * taken. */
 void answer_ready(const struct ask *a, struct httpd_head *h, struct ready_text *t);

@@ -70,6 +70,7 @@ static struct ask *ask_new(struct server *s, struct httpd_request *http,
 	a->run = fn;
 	a->role = role;
 	a->filter = filter_hold(&s->filter);
+	a->emptied = ready_emptied(s->ready);
 	asked_read(s, http, target, &a->asked);
 	waiter_init(&a->waiter, s->timeout_ms, wake);
 	return a;

@@ -50,6 +50,7 @@ struct ask {
 	struct snapshot *snapshot; /* owned */
 	struct handle *file;       /* of it, opened; owned */
 	struct ready_text *trees;  /* git's ids of its directories; owned */
+	uint64_t emptied;          /* how often what is ready was, when it came */
 	bool file_wanted;          /* the bytes of a file are */
 	bool changes;              /* it would change a repository */
 	bool frees;                /* and make room by it: on a full disk, too */

@@ -234,7 +234,7 @@ static int make_info(struct ask *a, struct doc *doc, const char *key, struct rea
 		r = write_info(a, doc, &json);
 	if (r == 0 && target_field(a->asked.query, "expand", &want))
 		r = keep_expanded(a, &json);
-	return r < 0 ? r : ready_put(a->server->ready, key, &json, &note, ret);
+	return r < 0 ? r : answer_ready_put(a, key, &json, &note, ret);
 }
 
 int info_repo(struct ask *a)

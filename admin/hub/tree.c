@@ -112,8 +112,8 @@ static int find_trees(struct ask *a)
 		return 0;
 	r = githash_trees(a->snapshot->files, &trees);
 	return r < 0 ? r
-		     : ready_put(a->server->ready, buf_str(&key), &trees, &(struct ready_note){ 0 },
-				 &a->trees);
+		     : answer_ready_put(a, buf_str(&key), &trees, &(struct ready_note){ 0 },
+					&a->trees);
 }
 
 static int directory_oid(struct ask *a, uint32_t node, const uint8_t **ret)
@@ -223,8 +223,7 @@ static int find_order(struct ask *a, struct listing *l)
 	if (!l->text)
 		r = gitorder(a->snapshot->files, &order);
 	if (r == 0 && !l->text)
-		r = ready_put(a->server->ready, buf_str(&key), &order, &(struct ready_note){ 0 },
-			      &l->text);
+		r = answer_ready_put(a, buf_str(&key), &order, &(struct ready_note){ 0 }, &l->text);
 	if (r < 0)
 		return r;
 	ready_bytes(l->text, READY_PLAIN, &data, &len);
@@ -406,7 +405,7 @@ static int make_page(struct ask *a, unsigned limit, const char *key, struct read
 		return r;
 	if (at < l.count)
 		note.next = at;
-	return ready_put(a->server->ready, key, &json, &note, ret);
+	return answer_ready_put(a, key, &json, &note, ret);
 }
 
 static int list_here(struct ask *a)
