@@ -17,7 +17,7 @@
 #define SOON_MS 5000
 
 static struct {
-	uint64_t order[MANY];
+	uint64_t order[2 * MANY];
 	atomic_uint done;
 	pthread_t thread;
 	sem_t here, go;

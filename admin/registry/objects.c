@@ -239,7 +239,7 @@ int objects_hand_over(struct db_txn *t, const char *uid, const uint8_t id[static
 
 	if (r == 0)
 		r = get_payer(t, key, was);
-	if (r < 0 || !*was || !is_file(key, row.data, row.len, etag, &size))
+	if (r != 0 || !*was || !is_file(key, row.data, row.len, etag, &size))
 		return r == -ENOENT ? 0 : r;
 	return move_payer(t, key, etag, size, was, payer, false);
 }
@@ -423,5 +423,5 @@ int objects_has_file(struct db_txn *t, const char *uid, const char *etag, uint64
 
 	if (r == 0)
 		r = get_kind(t, key_of(uid, id, room), &kind);
-	return r < 0 ? r : kind == (is_lfs ? REGISTRY_POINTER : REGISTRY_FILE);
+	return r != 0 ? r : kind == (is_lfs ? REGISTRY_POINTER : REGISTRY_FILE);
 }

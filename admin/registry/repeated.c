@@ -27,10 +27,10 @@ int repeated_find(struct db_txn *t, const char *uid, const char *head, const cha
 	uint8_t wanted[GIT_ID];
 	int r = hex_parse(parent, GIT_ID, wanted);
 
-	strcpy(ret_id, head);
+	memcpy(ret_id, head, COMMIT_HEX + 1);
 	for (unsigned i = 0; r == 0 && i < COMMITS_MAX; i++) {
 		r = registry_commit(t, uid, ret_id, room, ret);
-		if (r < 0)
+		if (r != 0)
 			return r == ERR_NOREV ? ERR_CORRUPT : r;
 		if (!ret->parent_count || !is_recent(ret))
 			return -ENOENT;
@@ -64,7 +64,7 @@ static int look_at_first(struct search *s, const struct discussion *d)
 	r = registry_ref(s->txn, s->uid, ref, head);
 	if (r == 0)
 		r = repeated_find(s->txn, s->uid, head, d->base, &room, &c, s->id);
-	if (r < 0)
+	if (r != 0)
 		return r == -ENOENT || r == ERR_CORRUPT ? 0 : r;
 	s->num = d->num;
 	return repeated_alike(&c, p->name, p->message) && !memcmp(c.tree, p->tree, GIT_ID);
