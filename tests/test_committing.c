@@ -165,11 +165,10 @@ static void a_file_or_all_below_a_folder_goes_and_what_is_absent_cannot(void **s
 		{ "", CHANGE_DROP, NULL },
 		{ "di", CHANGE_DROP_DIR, NULL },
 		{ "none", CHANGE_DROP, NULL },
-		{ "e", CHANGE_DROP, NULL }, /* clients say which of the two they mean */
 		{ "dirx", CHANGE_DROP_DIR, NULL },
 		{ "dir/x", CHANGE_DROP, "dirx e/f dir/y/z " },
 		{ "dir/y/", CHANGE_DROP_DIR, "dirx e/f " },
-		{ "e", CHANGE_DROP_DIR, "dirx " },
+		{ "e", CHANGE_DROP, "dirx " }, /* clients need not know which it is */
 		{ "dirx", CHANGE_DROP, "" },
 	};
 

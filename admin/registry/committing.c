@@ -217,8 +217,9 @@ static int change(struct making *m, const struct change *c)
 
 	if (c->kind == CHANGE_FILE)
 		return put_file(m, c);
-	r = c->kind == CHANGE_DROP ? git_trees_drop(trees, c->path)
-				   : git_trees_drop_dir(trees, c->path);
+	r = c->kind == CHANGE_DROP ? git_trees_drop(trees, c->path) : -ENOENT;
+	if (r == -ENOENT && (c->kind == CHANGE_DROP_DIR || *c->path)) /* clients need not know */
+		r = git_trees_drop_dir(trees, c->path);
 	return r == -ENOENT ? complain_as(ERR_NOENTRY, m->why, "%s", c->path) : r;
 }
 

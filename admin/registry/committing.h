@@ -10,7 +10,7 @@
 
 enum change_kind {
 	CHANGE_FILE,    /* it is put there */
-	CHANGE_DROP,    /* a file goes */
+	CHANGE_DROP,    /* a file goes, or a directory, as at the public hub */
 	CHANGE_DROP_DIR /* a directory goes, with all below it */
 };
 
