@@ -312,8 +312,7 @@ static size_t kind_of(const char *tail)
 
 /* What a commit's files say stays as it is, so that it is found out once for many who ask; but not
  * if one of them could not be read, or any went for good meanwhile. */
-static int describe(struct ask *a, const struct telling *x, uint64_t emptied, const char *key,
-		    struct buf *ret)
+static int describe(struct ask *a, const struct telling *x, const char *key, struct buf *ret)
 {
 	CLEANUP(ready_unrefp) struct ready_text *text = NULL;
 	CLEANUP(buf_free) struct buf kept = { 0 };
@@ -323,9 +322,9 @@ static int describe(struct ask *a, const struct telling *x, uint64_t emptied, co
 
 	if (r == 0 && whole)
 		r = buf_add(&kept, ret->data, ret->len);
-	return r < 0 || !whole ? r
-			       : ready_put_since(a->server->ready, emptied, key, &kept,
-						 &(struct ready_note){ .next = 0 }, &text);
+	return r < 0 || !whole
+		       ? r
+		       : answer_ready_put(a, key, &kept, &(struct ready_note){ .next = 0 }, &text);
 }
 
 static bool is_described(struct ask *a, const char *key, struct buf *ret)
@@ -343,14 +342,13 @@ static bool is_described(struct ask *a, const char *key, struct buf *ret)
 
 static int tell_described(struct ask *a, struct telling *x)
 {
-	uint64_t emptied = ready_emptied(a->server->ready);
 	CLEANUP(buf_free) struct buf key = { 0 }, facts = { 0 };
 	int r = buf_printf(&key, "facts %s %s %s", x->repo.uid, x->commit, x->repo.sdk);
 
 	if (r == 0 && !is_described(a, buf_str(&key), &facts)) {
 		if (!ask_aside_or_here(a))
 			return PARKED;
-		r = describe(a, x, emptied, buf_str(&key), &facts);
+		r = describe(a, x, buf_str(&key), &facts);
 	}
 	if (r == 0)
 		r = facts.failed;

@@ -45,7 +45,7 @@ struct ready {
 	struct map texts;
 	struct ready_text *first, *last; /* used longest ago, and just now */
 	uint64_t total;
-	uint64_t emptied; /* so often */
+	_Atomic uint64_t emptied; /* so often; changed under the lock */
 };
 
 /* ---- one text ---- */
@@ -144,12 +144,7 @@ void ready_empty(struct ready *r)
 
 uint64_t ready_emptied(struct ready *r)
 {
-	uint64_t n;
-
-	lock_take(&r->lock);
-	n = r->emptied;
-	lock_drop(&r->lock);
-	return n;
+	return r->emptied;
 }
 
 int ready_new(uint64_t max_bytes, struct ready **ret)
