@@ -54,11 +54,6 @@ void numberset_keep(struct numberset *s, const struct numberset *other)
 		s->words[i] &= i < other->count ? other->words[i] : 0;
 }
 
-int numberset_join(struct numberset *s, const struct numberset *other)
-{
-	return numberset_add_bits(s, 0, other->words, other->count);
-}
-
 void numberset_drop(struct numberset *s, const struct numberset *other)
 {
 	for (size_t i = 0; i < s->count && i < other->count; i++)

@@ -20,9 +20,8 @@ void numberset_fini(struct numberset *s);
 MUST_USE int numberset_add(struct numberset *s, uint32_t number);
 MUST_USE int numberset_add_bits(struct numberset *s, uint32_t first, const uint64_t *words,
 				size_t count);
-/* What is in both; in either (-ENOMEM); not in the other: the result is in s. */
+/* What is in both; not in the other: the result is in s. */
 void numberset_keep(struct numberset *s, const struct numberset *other);
-MUST_USE int numberset_join(struct numberset *s, const struct numberset *other);
 void numberset_drop(struct numberset *s, const struct numberset *other);
 
 /* Whether it is in; and how many are. */
