@@ -25,6 +25,17 @@ static struct db_key key_of(const char *uid, const uint8_t id[static GIT_ID],
 	return (struct db_key){ room, KEY_LEN };
 }
 
+/* The inverse: false if it is no object's. */
+static bool id_of(struct db_key key, uint8_t ret[static GIT_ID])
+{
+	char hex[2 * GIT_ID + 1];
+
+	if (key.len != KEY_LEN)
+		return false;
+	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
+	return hex_parse(hex, GIT_ID, ret) == 0;
+}
+
 /* The etag and the size of a file's bytes: false if the row is no file's. */
 static bool is_file(struct db_key key, const char *val, size_t len,
 		    char ret_etag[static DIGEST_HEX_MAX + 1], uint64_t *ret_size)
@@ -210,13 +221,9 @@ struct each_paid {
 static int tell_paid(void *arg, struct db_key key, const char *val, size_t len)
 {
 	const struct each_paid *e = arg;
-	char hex[2 * GIT_ID + 1];
 	uint8_t id[GIT_ID];
 
-	if (!is_paid_by(key, val, len, e->payer))
-		return 0;
-	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
-	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id);
+	return is_paid_by(key, val, len, e->payer) && id_of(key, id) ? e->fn(e->arg, id) : 0;
 }
 
 int objects_each_paid(struct db_txn *t, const char *uid, const char *payer, objects_id_fn fn,
@@ -316,13 +323,9 @@ struct each {
 static int each_row(void *arg, struct db_key key, const char *val, size_t len)
 {
 	const struct each *e = arg;
-	char hex[2 * GIT_ID + 1];
 	uint8_t id[GIT_ID];
 
-	if (key.len != KEY_LEN || !len)
-		return 0;
-	snprintf(hex, sizeof(hex), "%.*s", 2 * GIT_ID, (const char *)key.data + ID_AT);
-	return hex_parse(hex, GIT_ID, id) < 0 ? 0 : e->fn(e->arg, id, val[0]);
+	return len && id_of(key, id) ? e->fn(e->arg, id, val[0]) : 0;
 }
 
 int objects_each(struct db_txn *t, const char *uid, objects_fn fn, void *arg)

@@ -19,6 +19,14 @@ static const char *below(const char *ref, const char *prefix)
 
 /* ---- locks ---- */
 
+/* 1: the tag is held, and how; 0: it is not. */
+static int look_at_lock(struct db_txn *t, const char *uid, const char *tag, struct tag_lock *ret)
+{
+	int r = tag_lock_get(t, uid, tag, ret);
+
+	return r < 0 ? r : tag_lock_holds(ret);
+}
+
 /* A branch is found before a tag of its name: to make or to move it would be to move the tag. */
 static int check_branch(struct db_txn *t, const struct ref_change *c, const char *name,
 			struct buf *why)
@@ -31,8 +39,8 @@ static int check_branch(struct db_txn *t, const struct ref_change *c, const char
 	r = c->commit ? registry_ref(t, c->uid, tag, commit) : -ENOENT;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = tag_lock_get(t, c->uid, name, &l);
-	if (r < 0 || !tag_lock_holds(&l))
+	r = look_at_lock(t, c->uid, name, &l);
+	if (r <= 0)
 		return r;
 	return complain_as(ERR_TAG_LOCKED, why,
 			   "The branch \"%s\" can be neither made nor moved: the tag of that name "
@@ -70,9 +78,9 @@ static int check_tag(struct db_txn *t, const struct ref_change *c, const char *n
 		     const char *was, struct buf *why)
 {
 	struct tag_lock l;
-	int r = tag_lock_get(t, c->uid, name, &l);
+	int r = look_at_lock(t, c->uid, name, &l);
 
-	if (r < 0 || !tag_lock_holds(&l))
+	if (r <= 0)
 		return r;
 	if (c->rule && l.kind != LOCK_TAG)
 		return check_hidden(t, c->uid, name, why);
@@ -165,9 +173,9 @@ static int refuse_held(void *arg, const char *ref, const char *commit UNUSED)
 	const struct walk *w = arg;
 	const char *tag = below(ref, REGISTRY_TAGS);
 	struct tag_lock l;
-	int r = tag_lock_get(w->txn, w->uid, tag, &l);
+	int r = look_at_lock(w->txn, w->uid, tag, &l);
 
-	if (r < 0 || !tag_lock_holds(&l))
+	if (r <= 0)
 		return r;
 	return complain_as(ERR_TAG_LOCKED, w->why,
 			   "The repository can be neither deleted nor moved while its tag \"%s\" "
@@ -187,9 +195,9 @@ static int check_arrived(void *arg, const char *ref, const char *commit UNUSED)
 	const struct walk *w = arg;
 	const char *tag = below(ref, REGISTRY_TAGS);
 	struct tag_lock l;
-	int r = tag_lock_get(w->txn, w->uid, tag, &l);
+	int r = look_at_lock(w->txn, w->uid, tag, &l);
 
-	if (r < 0 || !tag_lock_holds(&l))
+	if (r <= 0)
 		return r;
 	return check_birth(w->txn, w->uid, &l, tag,
 			   "delete it before the repository moves there, and promote to it then",
