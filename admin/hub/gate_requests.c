@@ -482,32 +482,32 @@ static int answer_decided(struct decision *c, int r)
 	return r < 0 ? r : writing_done_and_answered(c->ask, &c->act);
 }
 
-int gate_handle(struct ask *a)
+typedef int (*take_fn)(struct decision *c, const struct jval *body);
+
+static int take_and_make(struct ask *a, struct decision *c, take_fn take, db_fn make)
 {
-	CLEANUP(decision_fini) struct decision c = { .now_s = 0 };
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
-	int r = begin(a, &c);
+	int r = begin(a, c);
 
 	if (r == 0)
 		r = writing_body(a, &doc);
 	if (r == 0)
-		r = take_decision(&c, jdoc_root(doc));
+		r = take(c, jdoc_root(doc));
 	if (r != 0)
 		return r == ANSWERED ? 0 : r;
-	return answer_decided(&c, db_write(writing_db(a, &c.act), handle_in, &c));
+	return answer_decided(c, db_write(writing_db(a, &c->act), make, c));
+}
+
+int gate_handle(struct ask *a)
+{
+	CLEANUP(decision_fini) struct decision c = { .now_s = 0 };
+
+	return take_and_make(a, &c, take_decision, handle_in);
 }
 
 int gate_grant(struct ask *a)
 {
 	CLEANUP(decision_fini) struct decision c = { .to = GATE_ACCEPTED };
-	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
-	int r = begin(a, &c);
 
-	if (r == 0)
-		r = writing_body(a, &doc);
-	if (r == 0)
-		r = take_whom(&c, jdoc_root(doc));
-	if (r != 0)
-		return r == ANSWERED ? 0 : r;
-	return answer_decided(&c, db_write(writing_db(a, &c.act), grant_in, &c));
+	return take_and_make(a, &c, take_whom, grant_in);
 }

@@ -245,11 +245,7 @@ int repo_lfs_delete(struct ask *a)
 
 	if (!writing_begin(a, &r))
 		return r;
-	r = writing_repo(a, &d.repo);
-	if (r == 0)
-		r = writing_namespace(a, &d.repo.id);
-	if (r == 0)
-		r = writing_body(a, &doc);
+	r = writing_whole(a, &d.repo, &doc);
 	if (r == 0)
 		r = take_body(a, jdoc_root(doc), &d);
 	return r != 0 ? (r < 0 ? r : 0) : delete_all(a, &d);

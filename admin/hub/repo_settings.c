@@ -181,11 +181,7 @@ int repo_settings(struct ask *a)
 
 	if (!writing_begin(a, &r))
 		return r;
-	r = writing_repo(a, &repo);
-	if (r == 0)
-		r = writing_namespace(a, &repo.id);
-	if (r == 0)
-		r = writing_body(a, &doc);
+	r = writing_whole(a, &repo, &doc);
 	if (r == 0)
 		r = take_settings(a, jdoc_root(doc), &s);
 	if (r != 0)

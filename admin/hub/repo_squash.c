@@ -98,11 +98,7 @@ int repo_squash(struct ask *a)
 
 	if (!writing_begin(a, &r))
 		return r;
-	r = writing_repo(a, &repo);
-	if (r == 0)
-		r = writing_namespace(a, &repo.id);
-	if (r == 0)
-		r = writing_body(a, &doc);
+	r = writing_whole(a, &repo, &doc);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	name_ref(a->asked.target.rev, ref);

@@ -154,6 +154,15 @@ int writing_body(struct ask *a, struct jdoc **ret)
 	return ANSWERED;
 }
 
+int writing_whole(struct ask *a, struct registry_repo *ret, struct jdoc **ret_body)
+{
+	int r = writing_repo(a, ret);
+
+	if (r == 0)
+		r = writing_namespace(a, &ret->id);
+	return r == 0 ? writing_body(a, ret_body) : r;
+}
+
 /* ---- what is recorded ---- */
 
 /* The key is the record's as long as it. */

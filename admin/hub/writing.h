@@ -28,6 +28,9 @@ MUST_USE int writing_owner(struct ask *a, struct repo_id *id, bool *ret_hides);
 bool writing_name_free(const struct ask *a, const struct repo_id *id);
 /* Parses the body, an object; nothing is an empty one. ANSWERED: it is none. */
 MUST_USE int writing_body(struct ask *a, struct jdoc **ret);
+/* What a change of a repository as a whole begins with: writing_repo, writing_namespace and
+ * writing_body. */
+MUST_USE int writing_whole(struct ask *a, struct registry_repo *ret, struct jdoc **ret_body);
 
 /* writing_begin for what is no repository's: true also needs a token that may write. */
 MUST_USE bool writing_begin_own(struct ask *a, int *ret);
