@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "admin/registry/committing.h"
 #include "daemon/base/kv.h"
 
 static void open_it(struct hub_db *h)
@@ -90,4 +91,46 @@ void hub_db_admin(struct hub_db *h, const char *name)
 void hub_db_org(struct hub_db *h, const char *name)
 {
 	add(h, ACCOUNT_ORG, name, 0);
+}
+
+struct use {
+	const char *namespace;
+	struct holdings_use use;
+};
+
+static int get_use(struct db_txn *t, void *arg)
+{
+	struct use *u = arg;
+
+	return holdings_use(t, u->namespace, &u->use);
+}
+
+struct holdings_use hub_db_use(struct hub_db *h, const char *namespace)
+{
+	struct use u = { .namespace = namespace };
+
+	assert_int_equal(db_read(h->db, get_use, &u), 0);
+	return u.use;
+}
+
+struct first {
+	struct commit_plan *plan;
+	char *commit;
+	struct buf why;
+};
+
+static int make_first(struct db_txn *t, void *arg)
+{
+	struct first *f = arg;
+
+	return commit_make_first(t, f->plan, f->commit, &f->why);
+}
+
+int hub_db_first_commit(struct db *db, struct commit_plan *plan, char ret[static COMMIT_HEX + 1])
+{
+	struct first f = { .plan = plan, .commit = ret };
+	int r = db_write(db, make_first, &f);
+
+	buf_free(&f.why);
+	return r;
 }

@@ -6,7 +6,11 @@
 
 #include "admin/account/accounts.h"
 #include "admin/db.h"
+#include "admin/registry/holdings.h"
+#include "daemon/model/repo_id.h"
 #include "tests/workdir.h"
+
+struct commit_plan;
 
 struct hub_db {
 	struct workdir dir;
@@ -25,5 +29,9 @@ void hub_db_damage(struct hub_db *h, enum db_table table, struct db_key key);
 void hub_db_user(struct hub_db *h, const char *name);
 void hub_db_admin(struct hub_db *h, const char *name);
 void hub_db_org(struct hub_db *h, const char *name);
+/* What a namespace holds. */
+struct holdings_use hub_db_use(struct hub_db *h, const char *namespace);
+/* commit_make_first in a transaction of its own; the plan stays the caller's. */
+int hub_db_first_commit(struct db *db, struct commit_plan *plan, char ret[static COMMIT_HEX + 1]);
 
 #endif

@@ -165,26 +165,12 @@ bool kept_has(struct kept *k, const char *text, bool lfs)
 
 /* ---- commits ---- */
 
-struct first {
-	struct commit_plan *plan;
-	char commit[COMMIT_HEX + 1];
-	struct buf why;
-};
-
-static int make_first(struct db_txn *t, void *arg)
-{
-	struct first *f = arg;
-
-	return commit_make_first(t, f->plan, f->commit, &f->why);
-}
-
 int kept_commit(struct kept *k, const char *uid, const char *name, const char *branch,
 		const char *text, bool lfs, bool first)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct commit_plan p = { .name = "ann", .blobs = k->in };
 	struct manifest_file f = file_of(text, lfs);
-	struct first make = { .plan = &p };
 	char commit[COMMIT_HEX + 1], key[REPO_KEY_MAX + 1];
 	int r;
 
@@ -195,8 +181,7 @@ int kept_commit(struct kept *k, const char *uid, const char *name, const char *b
 	p.repo = key;
 	assert_int_equal(commit_plan_say(&p, text, NULL), 0);
 	assert_int_equal(commit_plan_add(&p, CHANGE_FILE, "f", &f, &why), 0);
-	r = first ? db_write(k->db, make_first, &make) : commit_make(k->db, &p, commit, &why);
-	buf_free(&make.why);
+	r = first ? hub_db_first_commit(k->db, &p, commit) : commit_make(k->db, &p, commit, &why);
 	commit_plan_fini(&p);
 	return r;
 }

@@ -294,25 +294,12 @@ static int bring_of_bob(struct db_txn *t, void *arg)
 	return r < 0 ? r : uploads_note(t, "models/lab/m", "bob", PULLED, 30, 1);
 }
 
-struct use {
-	const char *namespace;
-	struct holdings_use use;
-};
-
-static int get_use(struct db_txn *t, void *arg)
-{
-	struct use *u = arg;
-
-	return holdings_use(t, u->namespace, &u->use);
-}
-
 static void check_use(struct hub_db *h, const char *namespace, uint64_t bytes, uint64_t limit)
 {
-	struct use u = { .namespace = namespace };
+	struct holdings_use use = hub_db_use(h, namespace);
 
-	assert_int_equal(db_read(h->db, get_use, &u), 0);
-	assert_int_equal(u.use.bytes, bytes);
-	assert_int_equal(u.use.limit, limit);
+	assert_int_equal(use.bytes, bytes);
+	assert_int_equal(use.limit, limit);
 }
 
 static void who_gets_a_name_pays_for_nothing_that_another_brought(void **state)

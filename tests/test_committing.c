@@ -54,26 +54,10 @@ static void drop(struct commit_plan *p, const char *path, enum change_kind kind)
 	assert_int_equal(commit_plan_add(p, kind, path, NULL, &why), 0);
 }
 
-struct first {
-	struct commit_plan *plan;
-	char commit[COMMIT_HEX + 1];
-	struct buf why;
-};
-
-static int make_first(struct db_txn *t, void *arg)
-{
-	struct first *f = arg;
-
-	return commit_make_first(t, f->plan, f->commit, &f->why);
-}
-
 /* The plan is taken. */
 static void begin(struct hub_db *h, struct commit_plan *p, char ret[static COMMIT_HEX + 1])
 {
-	struct first f = { .plan = p };
-
-	assert_int_equal(db_write(h->db, make_first, &f), 0);
-	memcpy(ret, f.commit, sizeof(f.commit));
+	assert_int_equal(hub_db_first_commit(h->db, p, ret), 0);
 	commit_plan_fini(p);
 }
 

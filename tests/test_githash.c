@@ -10,30 +10,16 @@
 #include <cmocka.h>
 #include <string.h>
 
-static const struct {
-	const char *path, *content;
-} files[] = {
+#include "tests/plain_manifest.h"
+
+static const struct plain_file files[] = {
 	{ "a/x/one", "1" }, { "a/two", "2" },  { "a.b/three", "3" },
 	{ "a0/four", "4" }, { "a-five", "5" }, { "a.txt", "6" },
 };
 
 static int set_up(void **state)
 {
-	struct manifest_builder *b;
-	struct manifest *m;
-	CLEANUP(buf_free) struct buf why = { 0 };
-
-	assert_int_equal(manifest_builder_new(&b), 0);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		struct manifest_file f = { .size = 1, .kind = DIGEST_GIT_SHA1 };
-
-		assert_int_equal(digest_git_object("blob", files[i].content, 1, f.oid), 0);
-		memcpy(f.digest, f.oid, sizeof(f.oid));
-		assert_int_equal(manifest_builder_add(b, files[i].path, &f, &why), 0);
-	}
-	assert_int_equal(manifest_builder_finish(b, &m, &why), 0);
-	manifest_builder_free(b);
-	*state = m;
+	*state = plain_manifest(files, ARRAY_LEN(files));
 	return 0;
 }
 

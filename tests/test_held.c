@@ -14,26 +14,17 @@
 #include "daemon/base/err.h"
 #include "tests/tagged_repo.h"
 
-struct first {
-	struct commit_plan *plan;
+struct made {
 	char commit[COMMIT_HEX + 1];
-	struct buf why;
 };
 
-static int make_first(struct db_txn *t, void *arg)
-{
-	struct first *f = arg;
-
-	return commit_make_first(t, f->plan, f->commit, &f->why);
-}
-
 /* A branch of one commit with one file; its commit. */
-static struct first commit_of(struct hub_db *h, const char *branch, const char *text,
-			      char etag[static DIGEST_HEX_MAX + 1])
+static struct made commit_of(struct hub_db *h, const char *branch, const char *text,
+			     char etag[static DIGEST_HEX_MAX + 1])
 {
 	struct commit_plan p = { .name = "ann", .email = "ann@users.noreply" };
 	struct manifest_file file = { .kind = DIGEST_GIT_SHA1, .size = strlen(text) };
-	struct first f = { .plan = &p };
+	struct made f;
 
 	strcpy(p.uid, TAGGED_UID);
 	strcpy(p.branch, branch);
@@ -41,9 +32,8 @@ static struct first commit_of(struct hub_db *h, const char *branch, const char *
 	manifest_etag(&file, etag);
 	assert_int_equal(commit_plan_say(&p, text, NULL), 0);
 	assert_int_equal(commit_plan_add(&p, CHANGE_FILE, "dir/w.txt", &file, &h->why), 0);
-	assert_int_equal(db_write(h->db, make_first, &f), 0);
+	assert_int_equal(hub_db_first_commit(h->db, &p, f.commit), 0);
 	commit_plan_fini(&p);
-	buf_free(&f.why);
 	return f;
 }
 
@@ -82,8 +72,8 @@ static void a_file_of_a_locked_version_stays_and_one_of_any_other_may_go(void **
 {
 	char one[DIGEST_HEX_MAX + 1], two[DIGEST_HEX_MAX + 1];
 	struct hub_db *h = *state;
-	struct first a = commit_of(h, "refs/heads/a", "one", one);
-	struct first b = commit_of(h, "refs/heads/b", "two", two);
+	struct made a = commit_of(h, "refs/heads/a", "one", one);
+	struct made b = commit_of(h, "refs/heads/b", "two", two);
 
 	assert_int_equal(tagged_repo_move(h, "refs/tags/v1", a.commit), 0);
 	assert_int_equal(tagged_repo_move(h, "refs/tags/prod", a.commit), 0);

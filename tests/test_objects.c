@@ -59,25 +59,12 @@ static int do_it(struct hub_db *h, enum step step, const char *who, const uint8_
 	return db_write(h->db, run, &q);
 }
 
-struct use {
-	const char *namespace;
-	struct holdings_use use;
-};
-
-static int get_use(struct db_txn *t, void *arg)
-{
-	struct use *u = arg;
-
-	return holdings_use(t, u->namespace, &u->use);
-}
-
 static void assert_held(struct hub_db *h, const char *namespace, uint64_t bytes)
 {
-	struct use u = { .namespace = namespace };
+	struct holdings_use use = hub_db_use(h, namespace);
 
-	assert_int_equal(db_read(h->db, get_use, &u), 0);
-	assert_int_equal(u.use.bytes, bytes);
-	assert_int_equal(u.use.files, bytes / SIZE);
+	assert_int_equal(use.bytes, bytes);
+	assert_int_equal(use.files, bytes / SIZE);
 }
 
 static int get_owner(struct db_txn *t, void *arg)
