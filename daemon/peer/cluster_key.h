@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who belongs to the cluster: whoever has its key. Each request carries an HMAC-SHA256 over what is
+ * asked, by whom, when, and a number used once; each answer one over what is answered and that
+ * number, so that both sides know the other. Two keys can be valid at once: the first signs, all
+ * verify (rotation: put the new one second everywhere, then first, then take the old one out).
+ * The file is read again when it changes. Keys are never logged. Threads: any.
+ * Sources: RFC 2104 (HMAC), RFC 7616 §3.7 and RFC 7615 for the shape of the fields. */
+#ifndef MATRIXFS_CLUSTER_KEY_H
+#define MATRIXFS_CLUSTER_KEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/buf.h"
+
+#define CLUSTER_WINDOW_MS (30 * 1000) /* a request may be so old, or so far ahead */
+#define CLUSTER_NONCE_HEX 32
+#define CLUSTER_NODE_MAX 127 /* an address as members have it */
+
+struct cluster_key;
+
+/* One or two lines, each a key of at least 16 bytes; blank lines and "# ..." between. A file that
+ * others may read is refused. ERR_CONF, -ENOENT and the like with a sentence in why. */
+MUST_USE int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why);
+void cluster_key_free(struct cluster_key *k);
+
+/* What is signed of a request: all texts borrowed. */
+struct cluster_words {
+	const char *method; /* "GET" */
+	const char *target; /* path and query as they go over the line */
+	const char *range;  /* value of the Range field, or "" */
+	const char *node;   /* who asks: its address */
+};
+/* Appends the value of the Authorization field for a request that is sent at wall_ms (Unix time as
+ * the receiver's clock has it), and tells the number used once, which the answer is bound to. */
+MUST_USE int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words,
+			      int64_t wall_ms, struct buf *ret,
+			      char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
+
+enum cluster_verdict {
+	CLUSTER_TRUE,
+	CLUSTER_FALSE,    /* no field, no such key, another text: says nothing more on purpose */
+	CLUSTER_STALE,    /* the right key, but another time than ours: the sender may correct it */
+	CLUSTER_REPLAYED, /* seen before */
+};
+/* Looks at a request that came at wall_ms. `words->node` is not looked at: ret_node gets who asks
+ * and ret_nonce its number, both but for CLUSTER_FALSE. A number counts as seen once it was found
+ * CLUSTER_TRUE; those of the last two windows are remembered, 200 000 at most: when there are more,
+ * requests are CLUSTER_STALE until some can be forgotten. */
+enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
+					const char *authorization, int64_t wall_ms,
+					char ret_node[static CLUSTER_NODE_MAX + 1],
+					char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
+
+/* What is signed of an answer. */
+struct cluster_answer {
+	int status;
+	const char *content_range; /* "" if it has none */
+	const char *others;        /* value of Peer-Others, likewise */
+	const char *node;          /* id of the process that answers */
+	int64_t wall_ms;           /* its clock */
+};
+/* Appends the value of the Authentication-Info field of the answer to request `nonce`. */
+MUST_USE int cluster_key_sign_answer(struct cluster_key *k, const struct cluster_answer *a,
+				     const char *nonce, struct buf *ret);
+/* True if `info` is what a member would say. a->node and a->wall_ms are not looked at; what the
+ * field says of them goes to ret_node and *ret_wall_ms. */
+bool cluster_key_check_answer(struct cluster_key *k, const struct cluster_answer *a,
+			      const char *nonce, const char *info,
+			      char ret_node[static CLUSTER_NODE_MAX + 1], int64_t *ret_wall_ms);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The nodes of a cluster, as far as this one knows: whom the list names, and how each has behaved
+ * when it was asked. No messages are sent to find that out: it follows from real requests. Who is
+ * silent is left alone for a while, longer each time (1 s doubling to 60 s, jittered), then one
+ * request tries it again. Who gave wrong bytes is banned for ten minutes, then for longer.
+ * Times are clock_ms() values that the caller gives, so that a simulation can have its own.
+ * Threads: any. */
+#ifndef MATRIXFS_MEMBERS_H
+#define MATRIXFS_MEMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/peer/placement.h"
+
+#define MEMBER_ADDRESS_MAX 127 /* "192.0.2.1:9980", "[2001:db8::1]:9980", "node-1.example:9980" */
+#define MEMBER_ZONE_MAX 31
+
+/* What a list says of a node. */
+struct member_spec {
+	char address[MEMBER_ADDRESS_MAX + 1]; /* where it answers peers; also its name */
+	char zone[MEMBER_ZONE_MAX + 1];       /* "" if not said */
+	uint32_t weight;                      /* 1 ... PLACEMENT_WEIGHT_MAX */
+};
+
+struct members;
+struct member;
+
+/* How a request to a member ended. */
+enum member_outcome {
+	MEMBER_GAVE,     /* bytes */
+	MEMBER_ANSWERED, /* something else that makes sense */
+	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
+	MEMBER_REFUSED,  /* it does not take our key, or has another */
+	MEMBER_LIED,     /* its bytes were wrong */
+};
+
+/* `self` is this node, which counts as a member whatever the list says; copied. -ENOMEM. */
+MUST_USE int members_new(const struct member_spec *self, struct members **ret);
+/* All memberships have been given back. */
+void members_free(struct members *m);
+/* Who is a member from now on. Names that are there twice count once, the first of them, and this
+ * node is not there a second time. Who stays keeps his past. -ENOMEM: all stays as it was. */
+MUST_USE int members_set(struct members *m, const struct member_spec *list, size_t count);
+
+/* Who is a member at one time, ordered by address; nothing of it changes. */
+struct membership {
+	uint64_t version; /* another one: the list has changed */
+	uint32_t count, self; /* self: index of this node */
+	const struct placement_node *nodes;
+	struct member *const *members;
+};
+/* The members now; borrowed until membership_unref. */
+const struct membership *members_now(struct members *m);
+void membership_unref(const struct membership *ms);
+/* The index of the member of that address; -ENOENT. */
+MUST_USE int membership_find(const struct membership *ms, const char *address);
+
+/* What it is called, and what is said of it; the same for all its life. */
+const char *member_address(const struct member *m);
+/* Its zone, as the list has it or, if that is silent, as it says itself; static per member. */
+const char *member_zone(const struct member *m);
+/* It has told its zone. Heard only while the list says nothing. */
+void member_tell_zone(struct member *m, const char *zone);
+/* It has turned out to be this node under another name: it is not asked any more. */
+void member_is_self(struct member *m);
+
+/* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
+ * one request to try; that is this one then. */
+bool member_may_ask(struct member *m, int64_t now_ms);
+/* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
+ * known, or not its fault). */
+void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,
+		 int64_t now_ms);
+/* Bytes that were given to it. */
+void member_note_sent(struct member *m, uint64_t bytes);
+/* So long silence is usual with it: several times what it took lately, 250 ms to 5 s. */
+int64_t member_patience_ms(struct member *m);
+/* How far its wall clock is ahead of ours, in ms, as it last told. */
+int64_t member_clock_ahead_ms(const struct member *m);
+void member_tell_clock(struct member *m, int64_t ahead_ms);
+
+/* For people. */
+struct member_status {
+	const char *address, *zone; /* borrowed */
+	uint32_t weight;
+	bool self;
+	const char *state;      /* "self", "new", "up", "silent", "refused", "banned"; static */
+	int64_t state_until_ms; /* when a silent, refused or banned one is tried again */
+	unsigned failures;      /* in a row */
+	unsigned bans;
+	int64_t first_ms; /* usual time to the first byte, -1: not known */
+	uint64_t bytes_in, bytes_out, bytes_wrong;
+	uint64_t requests;
+};
+/* Calls fn for each member, by address. */
+void members_each(struct members *m, int64_t now_ms,
+		  void (*fn)(void *arg, const struct member_status *s), void *arg);
+/* Takes all bans back, or one's (by address): true if there was one. */
+bool members_forgive(struct members *m, const char *address);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What peers say to each other, as texts of HTTP/1.1 (docs/peers.md has the protocol). Written and
+ * read here and nowhere else; pure. */
+#ifndef MATRIXFS_WIRE_H
+#define MATRIXFS_WIRE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/hub/source.h"
+#include "daemon/peer/members.h"
+
+#define WIRE_ROOT "/peer/v1/"
+#define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
+
+/* Fields of requests and answers. */
+#define WIRE_OTHERS "Peer-Others" /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
+#define WIRE_ZONE "Peer-Zone"     /* of who asks, and of who answers */
+#define WIRE_CAUSE "Peer-Cause"   /* of a failure: the word of its error (err_word) */
+
+/* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
+enum wire_status {
+	WIRE_BYTES = 206,   /* the first bytes asked for, perhaps not all: Content-Range tells */
+	WIRE_COMING = 202,  /* they are on their way here: ask again, at once */
+	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
+	WIRE_BAD = 400,
+	WIRE_KEY = 401,  /* the key is not ours, or the clocks differ, or it was sent before */
+	WIRE_NOT_HERE = 404,
+	WIRE_OTHER_SIZE = 409,
+	WIRE_FAILED = 502, /* it cannot be had from upstream: Peer-Cause */
+	WIRE_BUSY = 503,   /* as much is going out as may: Retry-After, and Peer-Others if known */
+	WIRE_FULL = 507,   /* nothing more can be kept here */
+};
+
+/* What is asked for: a range of a blob within one segment. */
+struct wire_ask {
+	char etag[DIGEST_HEX_MAX + 1];
+	uint64_t size; /* of the blob */
+	uint64_t off, len;
+	bool bring; /* if it is not there, fetch it: from upstream, or as a member does */
+	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
+	char commit[COMMIT_HEX + 1];
+	const char *path; /* owned by the buffer it was read into, or borrowed */
+	bool lfs; /* the etag is a SHA-256; else it is git's SHA-1 */
+	/* Members that were tried for it and failed: not to be named again. */
+	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
+	unsigned failed_count;
+};
+
+/* Appends the target: "/peer/v1/blobs/ETAG?size=...", and the value of the Range field. */
+MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
+			    struct buf *ret_range);
+/* Reads both. -EINVAL, with what is wrong in why as the end of a sentence: nothing of a request is
+ * believed but what has its form, a range is within the blob and one segment. `path` gets the bytes
+ * of ret->path. */
+MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
+			   struct buf *path, struct buf *why);
+/* "a, b" and back; addresses that have no form of one are left out. How many. */
+void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
+		       struct buf *ret);
+unsigned wire_read_others(const char *text,
+			  char ret[static WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1]);
+
+#endif
