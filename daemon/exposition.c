@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/exposition.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "daemon/cache/catalog.h"
 #include "daemon/node_parts.h"
@@ -82,11 +82,30 @@ void exposition_histogram(struct buf *b, const char *name, const char *key, cons
 
 /* --- sources */
 
-static void write_requests(struct buf *b, const char *hub, const struct metrics_source *s)
+#define PEERS "peers" /* all of them are one source */
+#define PEER "peer"
+
+static void begin_sample(struct buf *b, const char *name, const char *kind, const char *source)
+{
+	buf_printf(b, "matrixfs_%s{", name);
+	exposition_label(b, "kind", kind);
+	buf_add(b, ",", 1);
+	exposition_label(b, "source", source);
+}
+
+static void write_bytes(struct buf *b, const char *kind, const char *source,
+			const struct metrics_source *s)
+{
+	begin_sample(b, "source_bytes_total", kind, source);
+	buf_add(b, "}", 1);
+	exposition_value(b, metrics_get(&s->bytes));
+}
+
+static void write_requests(struct buf *b, const char *kind, const char *source,
+			   const struct metrics_source *s)
 {
 	for (unsigned i = 0; i < METRICS_OUTCOMES; i++) {
-		buf_add_str(b, "matrixfs_source_requests_total{");
-		exposition_label(b, "source", hub);
+		begin_sample(b, "source_requests_total", kind, source);
 		buf_add(b, ",", 1);
 		exposition_label(b, "outcome", metrics_outcome_name(i));
 		buf_add(b, "}", 1);
@@ -94,7 +113,7 @@ static void write_requests(struct buf *b, const char *hub, const struct metrics_
 	}
 }
 
-static void write_sources(struct buf *b, struct node *n)
+static void write_counts(struct buf *b, struct node *n, const char *kind)
 {
 	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
@@ -102,12 +121,20 @@ static void write_sources(struct buf *b, struct node *n)
 	exposition_head(b, "source_bytes_total", "counter",
 			"Bytes of files received from a source.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
-		exposition_sample(b, "source_bytes_total", "source", node_hub_health(n, i, &health),
-				  metrics_get(&m->sources[i].bytes));
+		write_bytes(b, kind, node_hub_health(n, i, &health), &m->sources[i]);
+	write_bytes(b, PEER, PEERS, &m->peers.asked);
 	exposition_head(b, "source_requests_total", "counter",
 			"Requests to a source and the hosts it names, by how they ended.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
-		write_requests(b, node_hub_health(n, i, &health), &m->sources[i]);
+		write_requests(b, kind, node_hub_health(n, i, &health), &m->sources[i]);
+	write_requests(b, PEER, PEERS, &m->peers.asked);
+}
+
+static void write_sources(struct buf *b, struct node *n, const char *kind)
+{
+	struct hub_health health;
+
+	write_counts(b, n, kind);
 	exposition_head(b, "source_up", "gauge",
 			"1 unless a source cannot be reached and is left alone.");
 	for (unsigned i = 0; i < node_hub_count(n); i++) {
@@ -121,6 +148,26 @@ static void write_sources(struct buf *b, struct node *n)
 		const char *name = node_hub_health(n, i, &health);
 
 		exposition_sample(b, "source_locations", "source", name, health.locations);
+	}
+}
+
+/* --- peers */
+
+static void write_peers(struct buf *b, const struct metrics_peers *m)
+{
+	exposition_counter(b, "peer_sent_bytes_total", &m->sent, "Bytes given to peers.");
+	exposition_counter(b, "peer_wrong_bytes_total", &m->wrong,
+			   "Bytes of peers that were not what they should be.");
+	exposition_counter(b, "peer_twice_bytes_total", &m->twice,
+			   "Bytes that came twice, as two sources raced.");
+	exposition_head(b, "peer_answers_total", "counter",
+			"Answers to peers, by status; 0: any other.");
+	for (unsigned i = 0; i < METRICS_ANSWERS; i++) {
+		char status[16];
+
+		snprintf(status, sizeof(status), "%d", metrics_answer_status(i));
+		exposition_sample(b, "peer_answers_total", "status", status,
+				  metrics_get(&m->answers[i]));
 	}
 }
 
@@ -176,9 +223,10 @@ static void write_transfers(struct buf *b, struct node *n)
 	exposition_gauge(b, "waiting_reads", s.waiting, "Reads that wait for bytes.");
 }
 
-void exposition_node(struct buf *b, struct node *n)
+void exposition_node(struct buf *b, struct node *n, const char *kind)
 {
-	write_sources(b, n);
+	write_sources(b, n, kind);
+	write_peers(b, &node_metrics(n)->peers);
 	write_cache(b, n);
 	write_transfers(b, n);
 }
