@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/exposition.h"
 
-#include <stdio.h>
+#include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/cache/catalog.h"
 #include "daemon/node_parts.h"
 #include "daemon/cache/store.h"
+#include "daemon/peer/peers.h"
 
 void exposition_head(struct buf *b, const char *name, const char *type, const char *help)
 {
@@ -82,30 +84,11 @@ void exposition_histogram(struct buf *b, const char *name, const char *key, cons
 
 /* --- sources */
 
-#define PEERS "peers" /* all of them are one source */
-#define PEER "peer"
-
-static void begin_sample(struct buf *b, const char *name, const char *kind, const char *source)
-{
-	buf_printf(b, "matrixfs_%s{", name);
-	exposition_label(b, "kind", kind);
-	buf_add(b, ",", 1);
-	exposition_label(b, "source", source);
-}
-
-static void write_bytes(struct buf *b, const char *kind, const char *source,
-			const struct metrics_source *s)
-{
-	begin_sample(b, "source_bytes_total", kind, source);
-	buf_add(b, "}", 1);
-	exposition_value(b, metrics_get(&s->bytes));
-}
-
-static void write_requests(struct buf *b, const char *kind, const char *source,
-			   const struct metrics_source *s)
+static void write_requests(struct buf *b, const char *hub, const struct metrics_source *s)
 {
 	for (unsigned i = 0; i < METRICS_OUTCOMES; i++) {
-		begin_sample(b, "source_requests_total", kind, source);
+		buf_add_str(b, "matrixfs_source_requests_total{");
+		exposition_label(b, "source", hub);
 		buf_add(b, ",", 1);
 		exposition_label(b, "outcome", metrics_outcome_name(i));
 		buf_add(b, "}", 1);
@@ -113,28 +96,44 @@ static void write_requests(struct buf *b, const char *kind, const char *source,
 	}
 }
 
-static void write_counts(struct buf *b, struct node *n, const char *kind)
+static void write_bytes(struct buf *b, const char *kind, const char *source, uint64_t bytes)
+{
+	buf_add_str(b, "matrixfs_source_bytes_total{");
+	exposition_label(b, "kind", kind);
+	buf_add(b, ",", 1);
+	exposition_label(b, "source", source);
+	buf_add(b, "}", 1);
+	exposition_value(b, bytes);
+}
+
+/* Peers are one source: who each of them is, and gave, is asked of the control socket. */
+static void write_all_bytes(struct buf *b, struct node *n, const char *kind)
 {
 	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
+	struct peers_status s;
 
 	exposition_head(b, "source_bytes_total", "counter",
 			"Bytes of files received from a source.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
-		write_bytes(b, kind, node_hub_health(n, i, &health), &m->sources[i]);
-	write_bytes(b, PEER, PEERS, &m->peers.asked);
-	exposition_head(b, "source_requests_total", "counter",
-			"Requests to a source and the hosts it names, by how they ended.");
-	for (unsigned i = 0; i < node_hub_count(n); i++)
-		write_requests(b, kind, node_hub_health(n, i, &health), &m->sources[i]);
-	write_requests(b, PEER, PEERS, &m->peers.asked);
+		write_bytes(b, kind, node_hub_health(n, i, &health),
+			    metrics_get(&m->sources[i].bytes));
+	if (!node_peers(n))
+		return;
+	peers_status(node_peers(n), &s);
+	write_bytes(b, "peer", "peers", s.bytes_in);
 }
 
 static void write_sources(struct buf *b, struct node *n, const char *kind)
 {
+	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
 
-	write_counts(b, n, kind);
+	write_all_bytes(b, n, kind);
+	exposition_head(b, "source_requests_total", "counter",
+			"Requests to a source and the hosts it names, by how they ended.");
+	for (unsigned i = 0; i < node_hub_count(n); i++)
+		write_requests(b, node_hub_health(n, i, &health), &m->sources[i]);
 	exposition_head(b, "source_up", "gauge",
 			"1 unless a source cannot be reached and is left alone.");
 	for (unsigned i = 0; i < node_hub_count(n); i++) {
@@ -153,22 +152,56 @@ static void write_sources(struct buf *b, struct node *n, const char *kind)
 
 /* --- peers */
 
-static void write_peers(struct buf *b, const struct metrics_peers *m)
+static void write_sum(struct buf *b, const char *name, uint64_t v, const char *help)
 {
-	exposition_counter(b, "peer_sent_bytes_total", &m->sent, "Bytes given to peers.");
-	exposition_counter(b, "peer_wrong_bytes_total", &m->wrong,
-			   "Bytes of peers that were not what they should be.");
-	exposition_counter(b, "peer_twice_bytes_total", &m->twice,
-			   "Bytes that came twice, as two sources raced.");
-	exposition_head(b, "peer_answers_total", "counter",
-			"Answers to peers, by status; 0: any other.");
-	for (unsigned i = 0; i < METRICS_ANSWERS; i++) {
-		char status[16];
+	exposition_head(b, name, "counter", help);
+	exposition_sample(b, name, NULL, NULL, v);
+}
 
-		snprintf(status, sizeof(status), "%d", metrics_answer_status(i));
-		exposition_sample(b, "peer_answers_total", "status", status,
-				  metrics_get(&m->answers[i]));
-	}
+static const char *const member_states[] = { "self", "new", "up", "silent", "refused", "banned" };
+
+struct states {
+	uint64_t count[ARRAY_LEN(member_states)];
+};
+
+static void count_state(void *arg, const struct member_status *m)
+{
+	struct states *s = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
+		if (!strcmp(m->state, member_states[i]))
+			s->count[i]++;
+}
+
+static void write_members(struct buf *b, struct peers *p)
+{
+	struct states s = { 0 };
+
+	members_each(peers_members(p), clock_ms(), count_state, &s);
+	exposition_head(b, "peer_members", "gauge",
+			"Members of the cluster, by how they behave towards this one.");
+	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
+		exposition_sample(b, "peer_members", "state", member_states[i], s.count[i]);
+}
+
+static void write_peers(struct buf *b, struct peers *p)
+{
+	struct peers_status s;
+
+	if (!p)
+		return;
+	peers_status(p, &s);
+	write_sum(b, "peer_sent_bytes_total", s.bytes_out, "Bytes of files given to peers.");
+	write_sum(b, "peer_wrong_bytes_total", s.bytes_wrong,
+		  "Bytes of peers that were not what they should be.");
+	write_sum(b, "peer_twice_bytes_total", s.bytes_twice,
+		  "Bytes that came twice, as two sources raced.");
+	exposition_head(b, "peer_answers_total", "counter", "Answers to peers, by what they were.");
+	exposition_sample(b, "peer_answers_total", "kind", "bytes", s.answers);
+	exposition_sample(b, "peer_answers_total", "kind", "elsewhere", s.redirects);
+	exposition_sample(b, "peer_answers_total", "kind", "refused", s.refused);
+	exposition_gauge(b, "peer_connections", s.connections, "Connections of peers.");
+	write_members(b, p);
 }
 
 /* --- what is kept, what is on its way */
@@ -226,7 +259,7 @@ static void write_transfers(struct buf *b, struct node *n)
 void exposition_node(struct buf *b, struct node *n, const char *kind)
 {
 	write_sources(b, n, kind);
-	write_peers(b, &node_metrics(n)->peers);
+	write_peers(b, node_peers(n));
 	write_cache(b, n);
 	write_transfers(b, n);
 }

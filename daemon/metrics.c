@@ -9,10 +9,6 @@ static const int64_t bounds_us[METRICS_BUCKETS] = {
 	100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000,
 };
 
-static const int answer_statuses[METRICS_ANSWERS] = {
-	206, 202, 300, 400, 401, 404, 409, 502, 503, 507, 0,
-};
-
 static enum metrics_outcome outcome_of_status(int status)
 {
 	if (status == 408 || status == 429)
@@ -64,20 +60,6 @@ const char *metrics_outcome_name(enum metrics_outcome outcome)
 	};
 
 	return names[outcome];
-}
-
-int metrics_answer_status(unsigned i)
-{
-	return answer_statuses[i];
-}
-
-void metrics_answer(struct metrics_peers *m, int status)
-{
-	unsigned i = 0;
-
-	while (answer_statuses[i] && answer_statuses[i] != status)
-		i++;
-	metrics_add(&m->answers[i], 1);
 }
 
 void metrics_time(struct metrics_histogram *h, int64_t us)

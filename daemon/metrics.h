@@ -35,18 +35,6 @@ struct metrics_source {
 	metric requests[METRICS_OUTCOMES];
 };
 
-/* What is answered to peers; in the order of metrics_answer_status. */
-#define METRICS_ANSWERS 11
-
-/* What went between this node and its peers, all of them together. */
-struct metrics_peers {
-	struct metrics_source asked; /* what came from them, as from a source */
-	metric sent;                 /* bytes that were given to them */
-	metric wrong;                /* bytes of theirs that were not what they should be */
-	metric twice;                /* bytes that came twice, as two sources raced */
-	metric answers[METRICS_ANSWERS];
-};
-
 struct metrics_histogram {
 	metric buckets[METRICS_BUCKETS + 1]; /* the last one: longer than any bound */
 	metric sum_us;
@@ -54,8 +42,7 @@ struct metrics_histogram {
 
 /* Zeroed memory has counted nothing. */
 struct metrics {
-	struct metrics_source sources[METRICS_SOURCES_MAX]; /* hubs */
-	struct metrics_peers peers;
+	struct metrics_source sources[METRICS_SOURCES_MAX];
 	metric reads_hit;    /* answered at once */
 	metric reads_waited; /* parked first */
 	struct metrics_histogram read_time;
@@ -88,10 +75,6 @@ static inline uint64_t metrics_get(const metric *m)
 enum metrics_outcome metrics_outcome(int r, int status);
 /* The word for it: "ok", "busy". */
 const char *metrics_outcome_name(enum metrics_outcome outcome);
-/* Counts an answer to a peer. */
-void metrics_answer(struct metrics_peers *m, int status);
-/* The status that answers[i] counts; 0: all others. */
-int metrics_answer_status(unsigned i);
 /* Counts a duration. */
 void metrics_time(struct metrics_histogram *h, int64_t us);
 /* The upper bound of bucket i < METRICS_BUCKETS, in microseconds. */

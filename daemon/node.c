@@ -280,6 +280,11 @@ struct known *node_known(struct node *n)
 	return n->known;
 }
 
+struct peers *node_peers(struct node *n)
+{
+	return n->peers;
+}
+
 struct metrics *node_metrics(struct node *n)
 {
 	return &n->metrics;

@@ -25,6 +25,7 @@
 #include "daemon/cache/usage.h"
 
 struct node;
+struct peers;
 
 struct node_hub {
 	const char *url;
@@ -93,6 +94,8 @@ uint64_t node_doc_version(struct node *n, const char *name);
 uint64_t node_doc_changes(struct node *n);
 /* Where all about this node is counted; borrowed until node_close. */
 struct metrics *node_metrics(struct node *n);
+/* Those it shares with, or NULL; borrowed likewise. */
+struct peers *node_peers(struct node *n);
 /* What is being fetched: see transfers.h; and the last failure of a blob, if it is remembered. */
 int node_each_transfer(struct node *n, int (*fn)(void *arg, const struct transfer *t), void *arg);
 bool node_transfer(struct node *n, const char *etag, struct transfer *ret);

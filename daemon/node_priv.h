@@ -30,6 +30,7 @@ struct node {
 	struct lock renewing; /* one who does it at a time: the last one saw all */
 	struct node_parts parts;
 	struct prefetch *prefetch; /* NULL: no guesses */
+	struct peers *peers;       /* NULL: none */
 	_Atomic int64_t ref_ttl_ms;
 	_Atomic int64_t
 		ref_retry_ms; /* an old ref stands so long before a failed hub is asked again */

@@ -415,26 +415,6 @@ static void metrics_are_in_the_text_format(void **state)
 	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_index_map_bytes "));
 }
 
-static void bytes_are_counted_by_the_kind_of_their_source(void **state)
-{
-	struct fixture *f = *state;
-	struct metrics *m = node_metrics(f->seeded->node);
-	CLEANUP(buf_free) struct buf b = { 0 };
-
-	metrics_add(&m->peers.asked.bytes, 41);
-	metrics_add(&m->peers.asked.requests[METRICS_OK], 3);
-	metrics_add(&m->peers.sent, 42);
-	metrics_answer(&m->peers, 503);
-	assert_int_equal(ask(f, true, "GET", "/metrics", "", &b), 200);
-	assert_non_null(strstr(
-		buf_str(&b), "\nmatrixfs_source_bytes_total{kind=\"peer\",source=\"peers\"} 41\n"));
-	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_source_requests_total{kind=\"peer\","
-					    "source=\"peers\",outcome=\"ok\"} 3\n"));
-	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_peer_sent_bytes_total 42\n"));
-	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_peer_answers_total{status=\"503\"} 1\n"));
-	assert_non_null(strstr(buf_str(&b), "\nmatrixfs_peer_answers_total{status=\"206\"} 0\n"));
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -451,7 +431,6 @@ int main(void)
 		TEST(limits_are_set_one_by_one),
 		TEST(on_an_address_nothing_can_be_changed),
 		TEST(metrics_are_in_the_text_format),
-		TEST(bytes_are_counted_by_the_kind_of_their_source),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

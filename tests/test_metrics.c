@@ -66,24 +66,6 @@ static void a_duration_is_in_the_first_bucket_that_holds_it(UNUSED void **state)
 	assert_int_equal(metrics_get(&h.sum_us), 2 * metrics_bound_us(0) + 1 + (INT64_C(1) << 40));
 }
 
-static void an_answer_is_counted_by_its_status_or_among_all_others(UNUSED void **state)
-{
-	static struct metrics_peers m;
-
-	metrics_answer(&m, 206);
-	metrics_answer(&m, 206);
-	metrics_answer(&m, 507);
-	metrics_answer(&m, 418);
-	metrics_answer(&m, 0);
-	for (unsigned i = 0; i < METRICS_ANSWERS; i++) {
-		int status = metrics_answer_status(i);
-
-		assert_int_equal(metrics_get(&m.answers[i]),
-				 status == 206 || status == 0 ? 2 : status == 507);
-	}
-	assert_int_equal(metrics_answer_status(METRICS_ANSWERS - 1), 0);
-}
-
 static void *count(void *arg)
 {
 	for (int i = 0; i < 100000; i++)
@@ -118,7 +100,6 @@ int main(void)
 		cmocka_unit_test(each_way_a_request_ends_has_a_name_of_its_own),
 		cmocka_unit_test(the_end_counts_before_the_status),
 		cmocka_unit_test(a_duration_is_in_the_first_bucket_that_holds_it),
-		cmocka_unit_test(an_answer_is_counted_by_its_status_or_among_all_others),
 		cmocka_unit_test(no_count_is_lost_between_threads),
 		cmocka_unit_test(there_is_room_for_every_kind_of_error),
 	};
