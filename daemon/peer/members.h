@@ -46,7 +46,7 @@ MUST_USE int members_set(struct members *m, const struct member_spec *list, size
 
 /* Who is a member at one time, ordered by address; nothing of it changes. */
 struct membership {
-	uint64_t version; /* another one: the list has changed */
+	uint64_t version;     /* another one: the list has changed */
 	uint32_t count, self; /* self: index of this node */
 	const struct placement_node *nodes;
 	struct member *const *members;

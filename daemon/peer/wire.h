@@ -42,7 +42,7 @@ struct wire_ask {
 	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
-	bool lfs; /* the etag is a SHA-256; else it is git's SHA-1 */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1: its length says so, this is read only */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
@@ -51,12 +51,12 @@ struct wire_ask {
 /* Appends the target: "/peer/v1/blobs/ETAG?size=...", and the value of the Range field. */
 MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
 			    struct buf *ret_range);
-/* Reads both. -EINVAL, with what is wrong in why as the end of a sentence: nothing of a request is
- * believed but what has its form, a range is within the blob and one segment. `path` gets the bytes
- * of ret->path. */
+/* Reads both. -EINVAL, with what is wrong in why as the end of a sentence ("its range is none"):
+ * nothing of a request is believed but what has its form, a range is within the blob and one
+ * segment. `path` gets the bytes of ret->path instead of what it held. */
 MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
 			   struct buf *path, struct buf *why);
-/* "a, b" and back; addresses that have no form of one are left out. How many. */
+/* Appends "a, b"; and reads it: addresses that have no form of one are left out. How many. */
 void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
 		       struct buf *ret);
 unsigned wire_read_others(const char *text,
