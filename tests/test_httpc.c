@@ -187,6 +187,51 @@ static void test_token_cannot_add_a_header(void **state)
 	assert_int_equal(fake_origin_count(f->origin, NULL), 0);
 }
 
+static void fields_of_the_callers_own_are_sent_besides(void **state)
+{
+	const char *const fields[] = { "Authorization: Matrix a=1", "Peer-Zone: r1" };
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	q.fields = fields;
+	q.field_count = ARRAY_LEN(fields);
+	assert_int_equal(httpc_run(f->client, &q), 404);
+	assert_true(fake_origin_saw(f->origin, "/a", "Authorization: Matrix a=1\r\n"));
+	assert_true(fake_origin_saw(f->origin, "/a", "Peer-Zone: r1\r\n"));
+	q.field_count = 0;
+	assert_int_equal(httpc_run(f->client, &q), 404);
+	assert_false(fake_origin_saw(f->origin, "/a", "Authorization"));
+	assert_false(fake_origin_saw(f->origin, "/a", "Peer-Zone"));
+}
+
+static void a_field_cannot_add_or_take_away_another(void **state)
+{
+	const char *const bad[] = { "A: 1\r\nX-Evil: 1",
+				    "A: \t1",
+				    "A: 1\x7f",
+				    "A:",
+				    "A: ",
+				    "A;",
+				    "A:1",
+				    "",
+				    "A B: 1",
+				    ": 1",
+				    "A" };
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		q.fields = &bad[i];
+		q.field_count = 1;
+		assert_int_equal(httpc_run(f->client, &q), -EINVAL);
+	}
+	assert_int_equal(fake_origin_count(f->origin, NULL), 0);
+}
+
 static void test_content_is_sent_as_json_by_any_method(void **state)
 {
 	static const char *const methods[] = { "POST", "PUT", "PATCH", "DELETE" };
@@ -657,7 +702,9 @@ static pid_t start_tls(char dir[static 32], int port)
 	assert_non_null(mkdtemp(dir));
 	snprintf(command, sizeof(command),
 		 "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 "
-		 "-subj /CN=localhost -addext subjectAltName=DNS:localhost >req.log 2>&1",
+		 "-subj /CN=localhost -addext subjectAltName=DNS:localhost >req.log 2>&1 && "
+		 "openssl req -x509 -newkey rsa:2048 -nodes -keyout key2 -out other -days 2 "
+		 "-subj /CN=other >>req.log 2>&1",
 		 dir);
 	if (system(command) != 0)
 		return -1;
@@ -683,9 +730,9 @@ static int free_port(void)
 	return ntohs(at.sin_port);
 }
 
-static int get_tls(int port)
+static int get_tls(int port, const char *ca_file)
 {
-	const struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000 };
+	const struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000, .ca_file = ca_file };
 	CLEANUP(httpc_freep) struct httpc *c = NULL;
 	char url[64];
 	struct httpc_request q = { .method = "GET", .url = url };
@@ -702,10 +749,10 @@ static int get_tls(int port)
 	return r;
 }
 
-static void test_tls(void **state)
+static void whose_certificate_is_trusted_the_system_says_or_the_caller(void **state)
 {
-	int port = free_port(), untrusted, trusted;
-	char dir[32], command[128];
+	int port = free_port(), untrusted, trusted, told, told_another;
+	char dir[32], cert[64], other[64], command[128];
 	pid_t pid;
 
 	(void)state;
@@ -713,17 +760,22 @@ static void test_tls(void **state)
 		skip();
 	pid = start_tls(dir, port);
 	assert_true(pid > 0);
-	untrusted = get_tls(port);
-	snprintf(command, sizeof(command), "%s/cert", dir);
-	setenv("SSL_CERT_FILE", command, 1);
-	trusted = get_tls(port);
+	snprintf(cert, sizeof(cert), "%s/cert", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	untrusted = get_tls(port, NULL);
+	told = get_tls(port, cert);
+	setenv("SSL_CERT_FILE", cert, 1);
+	trusted = get_tls(port, NULL);
+	told_another = get_tls(port, other);
 	unsetenv("SSL_CERT_FILE");
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	assert_int_equal(system(command), 0);
 	assert_int_equal(untrusted, ERR_TLS);
+	assert_int_equal(told, 200);
 	assert_int_equal(trusted, 200);
+	assert_int_equal(told_another, ERR_TLS);
 }
 
 int main(void)
@@ -733,6 +785,8 @@ int main(void)
 		TEST(test_get),
 		TEST(test_token_range_accept),
 		TEST(test_token_cannot_add_a_header),
+		TEST(fields_of_the_callers_own_are_sent_besides),
+		TEST(a_field_cannot_add_or_take_away_another),
 		TEST(test_content_is_sent_as_json_by_any_method),
 		TEST(test_content_is_sent_as_json_by_any_method),
 		TEST(test_head_has_no_body),
@@ -755,7 +809,7 @@ int main(void)
 		TEST(test_threads),
 		TEST(test_content_range),
 		TEST(test_retry_after),
-		cmocka_unit_test(test_tls),
+		cmocka_unit_test(whose_certificate_is_trusted_the_system_says_or_the_caller),
 	};
 
 	unsetenv("http_proxy"); /* loopback must be reached directly */

@@ -117,8 +117,9 @@ static int find_url(const char *url, char *(*getenv_fn)(const char *), char **re
 int ctl_hub_open(const char *url, const char *token_file, char *(*getenv_fn)(const char *),
 		 struct ctl_hub *ret, struct buf *why)
 {
-	static const struct httpc_conf conf = { "matrixctl/" MATRIXFS_VERSION, CONNECT_MS,
-						STALL_MS };
+	static const struct httpc_conf conf = { .user_agent = "matrixctl/" MATRIXFS_VERSION,
+						.connect_ms = CONNECT_MS,
+						.stall_ms = STALL_MS };
 	int r;
 
 	*ret = (struct ctl_hub){ 0 };

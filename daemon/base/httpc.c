@@ -41,6 +41,7 @@ struct httpc {
 	unsigned idle_count;  /* guarded by lock */
 	char *user_agent;
 	char *ca_file, *ca_dir; /* or NULL: what libcurl was built with */
+	bool one_ca;            /* ca_file and nobody else */
 	int64_t connect_ms, stall_ms;
 };
 
@@ -131,6 +132,7 @@ static int copy_text(const char *text, char **ret)
 int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 {
 	CLEANUP(httpc_freep) struct httpc *c = NULL;
+	const char *system_ca = secure_getenv("SSL_CERT_FILE");
 
 	if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK)
 		return -ENOMEM;
@@ -142,9 +144,10 @@ int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 	lock_init(&c->lock, LOCK_HTTPC);
 	c->connect_ms = conf->connect_ms;
 	c->stall_ms = conf->stall_ms;
+	c->one_ca = conf->ca_file;
 	if (copy_text(conf->user_agent, &c->user_agent) < 0 ||
-	    copy_text(secure_getenv("SSL_CERT_FILE"), &c->ca_file) < 0 ||
-	    copy_text(secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0)
+	    copy_text(c->one_ca ? conf->ca_file : system_ca, &c->ca_file) < 0 ||
+	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0)
 		return -ENOMEM;
 	*ret = steal(c);
 	return 0;
@@ -321,25 +324,52 @@ static size_t on_body(char *data, size_t size, size_t len, void *arg)
 
 /* --- one request */
 
-static int add_header(struct call *call, const char *name, const char *value)
+static int add_line(struct call *call, const char *line)
 {
-	CLEANUP(buf_free) struct buf line = { 0 };
 	struct curl_slist *more;
 
-	if (!value)
-		return 0;
-	for (const char *c = value; *c; c++) {
+	for (const char *c = line; *c; c++) {
 		if (iscntrl((unsigned char)*c))
 			return -EINVAL; /* would begin a header of its own */
 	}
-	if (buf_printf(&line, "%s: %s", name, value) < 0)
-		return -ENOMEM;
-	more = curl_slist_append(call->headers, buf_str(&line));
-	explicit_bzero(line.data, line.len);
+	more = curl_slist_append(call->headers, line);
 	if (!more)
 		return -ENOMEM;
 	call->headers = more;
 	return 0;
+}
+
+static int add_header(struct call *call, const char *name, const char *value)
+{
+	CLEANUP(buf_free) struct buf line = { 0 };
+	int r;
+
+	if (!value)
+		return 0;
+	if (buf_printf(&line, "%s: %s", name, value) < 0)
+		return -ENOMEM;
+	r = add_line(call, buf_str(&line));
+	explicit_bzero(line.data, line.len);
+	return r;
+}
+
+/* True for "Name: value": other forms libcurl would take for orders to leave a field out. */
+static bool is_field(const char *line)
+{
+	size_t name = strcspn(line, ":; ");
+
+	return name > 0 && strncmp(line + name, ": ", 2) == 0 &&
+	       line[name + 1 + strspn(line + name + 1, " ")];
+}
+
+static int add_fields(struct call *call)
+{
+	const struct httpc_request *q = call->q;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < q->field_count; i++)
+		r = is_field(q->fields[i]) ? add_line(call, q->fields[i]) : -EINVAL;
+	return r;
 }
 
 static int add_headers(struct call *call)
@@ -351,6 +381,8 @@ static int add_headers(struct call *call)
 		r = add_header(call, "Accept", call->q->accept);
 	if (r == 0 && call->q->content)
 		r = add_header(call, "Content-Type", "application/json");
+	if (r == 0)
+		r = add_fields(call);
 	if (r < 0 || !call->q->token)
 		return r;
 	r = buf_printf(&bearer, "Bearer %s", call->q->token);
@@ -380,7 +412,7 @@ static void set_transport(CURL *easy, const struct httpc *c)
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	if (c->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
-	if (c->ca_dir)
+	if (c->ca_dir || c->one_ca)
 		curl_easy_setopt(easy, CURLOPT_CAPATH, c->ca_dir);
 }
 

@@ -20,8 +20,9 @@ struct httpc_response;
 
 struct httpc_conf {
 	const char *user_agent;
-	int64_t connect_ms; /* name, TCP and TLS together */
-	int64_t stall_ms;   /* longest silence before the head and within the body */
+	int64_t connect_ms;  /* name, TCP and TLS together */
+	int64_t stall_ms;    /* longest silence before the head and within the body */
+	const char *ca_file; /* whom to trust and nobody else; NULL: as the system does */
 };
 
 /* Lets another thread end a running call at once. Zeroed memory is ready for use; may be set
@@ -33,10 +34,12 @@ struct httpc_cancel {
 };
 
 struct httpc_request {
-	const char *method;  /* "GET", "HEAD", or any that may have content */
-	const char *url;     /* absolute http:// or https:// */
-	const char *token;   /* sent as "Authorization: Bearer", or NULL; never logged */
-	const char *accept;  /* NULL: any */
+	const char *method;        /* "GET", "HEAD", or any that may have content */
+	const char *url;           /* absolute http:// or https:// */
+	const char *token;         /* sent as "Authorization: Bearer", or NULL; never logged */
+	const char *accept;        /* NULL: any */
+	const char *const *fields; /* whole lines "Name: value", sent besides; never logged */
+	unsigned field_count;
 	const void *content; /* JSON to send, content_len bytes, or NULL */
 	size_t content_len;
 	uint64_t range_off, range_len; /* range_len 0: the whole */
@@ -51,8 +54,8 @@ struct httpc_request {
 	struct httpc_cancel *cancel; /* or NULL */
 };
 
-/* Makes a client; user_agent is copied. SSL_CERT_FILE and SSL_CERT_DIR are read here, once. 0 or
- * -ENOMEM. */
+/* Makes a client; texts are copied. Without ca_file SSL_CERT_FILE and SSL_CERT_DIR are read here,
+ * once. 0 or -ENOMEM. */
 MUST_USE int httpc_new(const struct httpc_conf *conf, struct httpc **ret);
 /* No call may be running. */
 void httpc_free(struct httpc *c);
@@ -61,8 +64,9 @@ void httpc_freep(struct httpc **c);
 /* Runs one request; blocks until the body has ended. Returns the HTTP status (100 ... 599), or
  * what a callback returned, or ERR_UPSTREAM (no connection, or none within connect_ms), ERR_TLS,
  * ERR_TIMEOUT (stall or deadline), ERR_CUT (broke off after it began, or ended short of
- * Content-Length), ERR_PROTO (no HTTP), ERR_CANCELED, -EINVAL (a token with control characters),
- * -ENOMEM. Of a failure that no callback made, err_noted() tells the library's own words. */
+ * Content-Length), ERR_PROTO (no HTTP), ERR_CANCELED, -EINVAL (a token or field with control
+ * characters, a field without a name or a value), -ENOMEM. Of a failure that no callback made,
+ * err_noted() tells the library's own words. */
 MUST_USE int httpc_run(struct httpc *c, const struct httpc_request *q);
 /* Ends the call that uses `cancel`, or the next one that will. */
 void httpc_cancel(struct httpc *c, struct httpc_cancel *cancel);

@@ -28,6 +28,8 @@ struct waiter {
 	int result;               /* handed to wake */
 	uint64_t off, len;        /* the range waited for; unused by metadata */
 	void *held;               /* bytes brought for this waiter alone; see fetch.h */
+	uint64_t only;       /* of bytes: not more than so many from off on are fetched; 0: what the
+			      * plan of the file says */
 	bool some;           /* the first bytes of it are enough, if the others are slow to come */
 	bool verdict;        /* waits until the whole file is known to be right, or wrong */
 	atomic_int canceled; /* set by an interrupt that came before parking */

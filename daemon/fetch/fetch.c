@@ -132,6 +132,8 @@ static int start_threads(struct fetch *f)
 	};
 	int r = streams_new(&streams, &f->streams);
 
+	for (unsigned i = 0; i < conf->source_count; i++)
+		sealer.hearsay |= (uint64_t)conf->sources[i]->hearsay << i;
 	sealer.streams = f->streams;
 	if (r == 0)
 		r = sealer_start(&sealer, &f->sealer);
@@ -151,6 +153,7 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
 	f->conf = *conf;
 	pulls_init(&f->pulls);
 	f->pulls.strict = conf->strict;
+	f->pulls.schedule.border = conf->border;
 	throttle_init(&f->throttle);
 	cond_init(&f->parked);
 	r = start_threads(f);
@@ -389,11 +392,19 @@ static bool is_known(const struct waiter *w, uint64_t off, uint64_t len)
 	return w && w->off == off && w->len == len;
 }
 
+/* Who asks for others knows what they want: it says nothing of how the file is read here. */
+static int want_only_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
+{
+	return there ? 0 : fill_demand(&p->fill, off, off + len, len, clock_ms());
+}
+
 static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
 		       const struct waiter *w)
 {
 	if (p->verified_only)
 		return pull_want_all_locked(p);
+	if (w && w->only && !is_known(w, off, len))
+		return want_only_locked(p, off, max_u64(len, w->only), there);
 	if (!is_known(w, off, len))
 		return want_new_locked(p, off, len, there);
 	return there ? 0 : fill_demand(&p->fill, off, off + len, RUN_BYTES_MIN, clock_ms());

@@ -22,6 +22,7 @@ struct fetch_conf {
 	struct httpc *http;
 	struct source *const *sources; /* in order of preference; none when offline */
 	unsigned source_count;         /* <= 64 */
+	uint64_t border; /* of whom else a run asks than its neighbour: none goes over one; or 0 */
 	int64_t timeout_ms;            /* a run gives up after so long without progress */
 	bool strict;                   /* no byte is served before its blob's digest was right */
 	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */

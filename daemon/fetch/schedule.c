@@ -221,7 +221,10 @@ static uint64_t gap_end(const struct want *w)
 {
 	uint64_t end = w->from;
 	uint64_t max = min_u64(w->to, w->from + max_u64(w->run_max, RUN_BYTES_MIN));
+	uint64_t border = w->fill->all->border;
 
+	if (border)
+		max = min_u64(max, (w->from / border + 1) * border);
 	while (end < max && taken_until(w->fill, end) == end)
 		end = chunk_end(chunk_of(end), blob_size(w->fill->blob));
 	return end;

@@ -71,6 +71,7 @@ struct schedule {
 	unsigned direct_count; /* of those that have */
 	struct fill *busy;
 	struct pace pace;
+	uint64_t border; /* no run goes over a multiple of it; 0: there is none. Set once */
 };
 
 /* Nothing is wanted. There is nothing to fini: it ends when its fills have. */

@@ -147,9 +147,12 @@ static int seal(struct sealer *s, struct pull *p)
 /* What has rotted here is no source's fault. */
 static void distrust_locked(struct sealer *s, struct pull *p, bool rot)
 {
+	uint64_t hearsay = p->sources_used & s->conf.hearsay;
+
 	atomic_fetch_add(&p->drops, 1);
 	if (!rot) {
-		distrust_blame(&p->distrust, p->sources_used, s->conf.source_count, clock_ms());
+		distrust_blame(&p->distrust, hearsay ? hearsay : p->sources_used,
+			       s->conf.source_count, clock_ms());
 		p->sources_used = 0;
 	}
 	p->verified_only = true;

@@ -19,6 +19,7 @@ struct sealer_conf {
 	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
+	uint64_t hearsay; /* bit i: source i has what it gives from others */
 	struct outcry outcry; /* its metrics count what is sealed, too */
 };
 

@@ -252,6 +252,7 @@ static int ask_source(struct carrier *c)
 		.off = c->pos,
 		.len = c->end - c->pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
+		.demand = c->run->urgency == URGENCY_DEMAND,
 		.cancel = &c->run->cancel,
 		.sink = on_bytes,
 		.arg = c,
@@ -316,12 +317,29 @@ static void note_failure(struct carrier *c, int r)
 		failures_note(conf->failures, c->pull->what.etag, c->blamed, r);
 }
 
+/* All sources have had their turn. */
+static int after_round(struct carrier *c)
+{
+	int r = c->passing;
+
+	c->passing = 0;
+	if (r)
+		return rest(c, r);
+	if (choice_next_origin(&c->choice) || choice_again(&c->choice))
+		return 0;
+	if (c->choice.desperate)
+		return ERR_DIGEST;
+	return c->refused ? c->refused : ERR_OFFLINE; /* those who pass have no one to pass to */
+}
+
 /* Decides what follows failure r: 0 to ask again (perhaps elsewhere, perhaps after a pause), or the
  * failure the run ends with. It ends when waiting cannot mend what any of the sources said. */
 static int after_failure(struct carrier *c, int r)
 {
 	if (r == ERR_CANCELED || r == ERR_STOPPING)
 		return r;
+	if (r == SOURCE_PASS)
+		return choice_next(&c->choice) ? after_round(c) : 0;
 	if (err_is_disk(r))
 		return make_room(c, r) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
@@ -337,15 +355,7 @@ static int after_failure(struct carrier *c, int r)
 	else if (!c->refused ||
 		 err_errno(c->refused) == ENOENT) /* that one has not got it says least */
 		c->refused = r;
-	if (!choice_next(&c->choice))
-		return 0;
-	r = c->passing;
-	c->passing = 0;
-	if (r)
-		return rest(c, r);
-	if (choice_next_origin(&c->choice) || choice_again(&c->choice))
-		return 0;
-	return c->choice.desperate ? ERR_DIGEST : c->refused;
+	return choice_next(&c->choice) ? after_round(c) : 0;
 }
 
 /* Asks until the run has all its bytes or nothing helps. */

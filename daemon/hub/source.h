@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interface "something that can give a range of a blob". Hubs are one, peers will be another,
- * and tests/fake_source.c is the third. */
+/* The interface "something that can give a range of a blob". Hubs are one, the peers together
+ * another, and tests/fake_source.c is the third. */
 #ifndef MATRIXFS_SOURCE_H
 #define MATRIXFS_SOURCE_H
 
@@ -21,6 +21,10 @@ struct source_blob {
 	bool own; /* of a repository that is hosted here: it lies where those are kept */
 };
 
+/* What a source answers, without a word and at once, that is not the one to ask for these bytes:
+ * the next one is, and nothing has failed. */
+#define SOURCE_PASS 2
+
 /* A run may be cut while a piece is written: it is cut further away than this. */
 #define SOURCE_PIECE_MAX (UINT64_C(1) << 20)
 
@@ -28,6 +32,7 @@ struct source_ask {
 	const struct source_blob *blob;
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
+	bool demand; /* somebody waits for them */
 	struct httpc_cancel *cancel;
 	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
 	 * returns. Non-zero ends the call and becomes its result: how a caller says it has
@@ -38,13 +43,16 @@ struct source_ask {
 
 struct source {
 	const char *name; /* for logs, xattrs and metrics: a hub's URL without credentials */
-	/* Gives exactly the bytes asked for, or fails: 0 after the last byte, else negative (a
-	 * part may have reached the sink). Bytes beyond the range never reach it. `ret_wait_ms`
-	 * gets how long the server asked to stay away, or -1. Blocking; any number of threads at
-	 * once. */
+	/* Gives exactly the bytes asked for, or fails: 0 after the last byte, else negative or
+	 * SOURCE_PASS (a part may have reached the sink). Bytes beyond the range never reach it.
+	 * `ret_wait_ms` gets how long the server asked to stay away, or -1. Blocking; any number of
+	 * threads at once. */
 	int (*get)(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms);
 	/* True if it had better be asked after others: it is silent. NULL: never. */
 	bool (*is_slow)(struct source *s);
+	/* It gives what it had from others: of wrong bytes it is blamed before those who had not.
+	 */
+	bool hearsay;
 };
 
 #endif

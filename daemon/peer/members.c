@@ -331,6 +331,7 @@ static void set_zones_locked(struct members *m, const struct listed *list, size_
 	for (size_t i = 0; i < count; i++)
 		set_zone_locked(m, map_find_str(&m->by_address, list[i].spec.address),
 				list[i].spec.zone);
+	m->own->zone_listed &= m->own_listed;
 	if (!m->own->zone_listed)
 		atomic_store(&m->own->zone, zone_locked(m, m->self.zone));
 }

@@ -12,11 +12,11 @@ struct peers;
 
 /* What --peer-... say. Texts are borrowed until peers_open has returned. */
 struct peers_conf {
-	const char *listen;   /* ADDRESS:PORT */
-	const char *address;  /* what others call it, ADDRESS:PORT; NULL: as listen */
-	const char *members;  /* see member_list.h */
+	const char *listen;  /* ADDRESS:PORT */
+	const char *address; /* what others call it, ADDRESS:PORT; NULL: as listen */
+	const char *members; /* see member_list.h */
 	const char *key_file;
-	const char *zone;     /* or NULL */
+	const char *zone; /* or NULL */
 	uint32_t weight;
 	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
 	unsigned connections; /* at once */

@@ -21,11 +21,11 @@
 
 /* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
 enum wire_status {
-	WIRE_BYTES = 206,   /* the first bytes asked for, perhaps not all: Content-Range tells */
-	WIRE_COMING = 202,  /* they are on their way here: ask again, at once */
+	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
+	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
 	WIRE_BAD = 400,
-	WIRE_KEY = 401,  /* the key is not ours, or the clocks differ, or it was sent before */
+	WIRE_KEY = 401, /* the key is not ours, or the clocks differ, or it was sent before */
 	WIRE_NOT_HERE = 404,
 	WIRE_OTHER_SIZE = 409,
 	WIRE_FAILED = 502, /* it cannot be had from upstream: Peer-Cause */
@@ -38,11 +38,12 @@ struct wire_ask {
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
-	bool bring; /* if it is not there, fetch it: from upstream, or as a member does */
+	bool bring;          /* if it is not there, fetch it: from upstream, or as a member does */
 	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
-	bool lfs; /* the etag is a SHA-256; else it is git's SHA-1 */
+	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1: its length says so, this is read only */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
@@ -51,12 +52,12 @@ struct wire_ask {
 /* Appends the target: "/peer/v1/blobs/ETAG?size=...", and the value of the Range field. */
 MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
 			    struct buf *ret_range);
-/* Reads both. -EINVAL, with what is wrong in why as the end of a sentence: nothing of a request is
- * believed but what has its form, a range is within the blob and one segment. `path` gets the bytes
- * of ret->path. */
+/* Reads both. -EINVAL, with what is wrong in why as the end of a sentence ("its range is none"):
+ * nothing of a request is believed but what has its form, a range is within the blob and one
+ * segment. `path` gets the bytes of ret->path instead of what it held. */
 MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
 			   struct buf *path, struct buf *why);
-/* "a, b" and back; addresses that have no form of one are left out. How many. */
+/* Appends "a, b"; and reads it: addresses that have no form of one are left out. How many. */
 void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
 		       struct buf *ret);
 unsigned wire_read_others(const char *text,

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A target is "/peer/v1/blobs/ETAG?size=N", and behind it, if the blob may be brought,
+ * "&repo=KEY&commit=C&path=P", "&sent=1" if a member said to ask here, and "&failed=A,B" if some
+ * failed. Names that are not known are
+ * passed over, so that a later version may say more; of those that are, each is there once. */
+#include "daemon/peer/wire.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/url.h"
+
+#define BLOBS WIRE_ROOT "blobs/"
+#define UNIT "bytes="
+#define SHA1_HEX 40
+#define SHA256_HEX 64
+#define PORT_DIGITS_MAX 5
+#define SIZE_MAX_ASKED (UINT32_MAX * SEGMENT_BYTES) /* segments have numbers of 32 bits */
+
+/* --- addresses, and lists of them */
+
+/* True for "HOST:PORT", as members are called. */
+static bool is_address(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+	long port = digits <= PORT_DIGITS_MAX && digits > 0 ? atol(colon + 1) : 0;
+
+	return strlen(text) <= MEMBER_ADDRESS_MAX && port > 0 && port <= UINT16_MAX &&
+	       colon[1 + digits] == '\0' && url_is_host(text);
+}
+
+/* The next address of "a, b" from *at on. 0; -ENOENT: there is none; -EINVAL: it has no form of
+ * one. */
+static int next_address(const char **at, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	const char *start = *at + strspn(*at, ", \t");
+	size_t len = strcspn(start, ", \t");
+
+	*at = start + len;
+	if (len == 0)
+		return -ENOENT;
+	if (len > MEMBER_ADDRESS_MAX)
+		return -EINVAL;
+	memcpy(ret, start, len);
+	ret[len] = '\0';
+	return is_address(ret) ? 0 : -EINVAL;
+}
+
+void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
+		       struct buf *ret)
+{
+	for (unsigned i = 0; i < count; i++)
+		buf_printf(ret, "%s%s", i ? ", " : "", others[i]);
+}
+
+unsigned wire_read_others(const char *text,
+			  char ret[static WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	unsigned count = 0;
+
+	while (count < WIRE_OTHERS_MAX) {
+		int r = next_address(&text, ret[count]);
+
+		if (r == -ENOENT)
+			break;
+		count += r == 0;
+	}
+	return count;
+}
+
+/* --- writing */
+
+static void write_place(const struct wire_ask *ask, struct buf *ret)
+{
+	char key[REPO_KEY_MAX + 1];
+
+	repo_id_key(&ask->repo, key);
+	buf_add_str(ret, "&repo=");
+	url_encode(ret, key, 1);
+	buf_printf(ret, "&commit=%s&path=", ask->commit);
+	url_encode(ret, ask->path, 1);
+}
+
+int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct buf *ret_range)
+{
+	buf_printf(ret_target, BLOBS "%s?size=%ju", ask->etag, (uintmax_t)ask->size);
+	if (ask->bring)
+		write_place(ask, ret_target);
+	if (ask->sent)
+		buf_add_str(ret_target, "&sent=1");
+	for (unsigned i = 0; i < ask->failed_count; i++) {
+		buf_add_str(ret_target, i ? "," : "&failed=");
+		url_encode(ret_target, ask->failed[i], 0);
+	}
+	buf_printf(ret_range, UNIT "%ju-%ju", (uintmax_t)ask->off,
+		   (uintmax_t)(ask->off + ask->len - 1));
+	return ret_target->failed ? ret_target->failed : ret_range->failed;
+}
+
+/* --- reading */
+
+/* What a query may say; each gets its value, or NULL if it is not there. */
+enum field { SIZE, REPO, COMMIT, PATH, SENT, FAILED, FIELDS };
+
+static const char *const field_names[FIELDS] = {
+	[SIZE] = "size", [REPO] = "repo", [COMMIT] = "commit",
+	[PATH] = "path", [SENT] = "sent", [FAILED] = "failed",
+};
+
+static int bad(struct buf *why, const char *what)
+{
+	buf_add_str(why, what);
+	return -EINVAL;
+}
+
+/* Digits alone, no zero before others; moves *at behind them. */
+static bool take_number(const char **at, uint64_t *ret)
+{
+	const char *start = *at;
+
+	*ret = 0;
+	for (; isdigit((unsigned char)**at); ++*at) {
+		if (__builtin_mul_overflow(*ret, 10, ret) ||
+		    __builtin_add_overflow(*ret, (uint64_t)(**at - '0'), ret))
+			return false;
+	}
+	return *at > start && (*start != '0' || *at == start + 1);
+}
+
+static bool is_number(const char *text, uint64_t *ret)
+{
+	return take_number(&text, ret) && !*text;
+}
+
+/* Decodes one name=value in place and notes it. */
+static int note_field(char *pair, char *value[static FIELDS], struct buf *why)
+{
+	char *text = strchr(pair, '=');
+
+	if (!text)
+		return bad(why, "a field of its query has no value");
+	*text++ = '\0';
+	for (enum field f = 0; f < FIELDS; f++) {
+		if (strcmp(pair, field_names[f]) != 0)
+			continue;
+		if (value[f])
+			return bad(why, "a field of its query is there twice");
+		url_decode(text);
+		value[f] = text;
+	}
+	return 0;
+}
+
+static int split_query(char *query, char *value[static FIELDS], struct buf *why)
+{
+	char *next = query;
+	int r = 0;
+
+	while (r == 0 && next) {
+		char *pair = strsep(&next, "&");
+
+		r = note_field(pair, value, why);
+	}
+	return r;
+}
+
+static int read_etag(const char *text, struct wire_ask *ret, struct buf *why)
+{
+	ret->lfs = hex_is(text, SHA256_HEX);
+	if (!ret->lfs && !hex_is(text, SHA1_HEX))
+		return bad(why, "it names no blob");
+	snprintf(ret->etag, sizeof(ret->etag), "%s", text);
+	return 0;
+}
+
+static int read_place(char *const value[static FIELDS], struct wire_ask *ret, struct buf *path,
+		      struct buf *why)
+{
+	CLEANUP(buf_free) struct buf hostile = { 0 };
+
+	ret->bring = value[REPO];
+	if (!value[REPO] && !value[COMMIT] && !value[PATH])
+		return 0;
+	if (!value[REPO] || !value[COMMIT] || !value[PATH])
+		return bad(why, "it says half of where the blob lies");
+	if (repo_id_parse_key(value[REPO], &ret->repo) < 0)
+		return bad(why, "its repo is none");
+	if (!commit_valid(value[COMMIT]))
+		return bad(why, "its commit is none");
+	snprintf(ret->commit, sizeof(ret->commit), "%s", value[COMMIT]);
+	if (manifest_check_path(value[PATH], &hostile) < 0)
+		return bad(why, "its path is none that a repository may have");
+	buf_clear(path);
+	if (buf_add_str(path, value[PATH]) < 0)
+		return -ENOMEM;
+	ret->path = buf_str(path);
+	return 0;
+}
+
+static int read_failed(const char *text, struct wire_ask *ret, struct buf *why)
+{
+	char address[MEMBER_ADDRESS_MAX + 1];
+	int r;
+
+	while ((r = next_address(&text, address)) == 0) {
+		if (ret->failed_count == WIRE_OTHERS_MAX)
+			return bad(why, "it names too many that failed");
+		memcpy(ret->failed[ret->failed_count++], address, sizeof(address));
+	}
+	return r == -ENOENT ? 0 : bad(why, "one that failed has no address");
+}
+
+static int read_range(const char *text, struct wire_ask *ret, struct buf *why)
+{
+	uint64_t first, last;
+
+	if (strncmp(text, UNIT, strlen(UNIT)) != 0)
+		return bad(why, "it asks for no range");
+	text += strlen(UNIT);
+	if (!take_number(&text, &first) || *text++ != '-' || !is_number(text, &last) ||
+	    last < first)
+		return bad(why, "its range is none");
+	if (last >= ret->size)
+		return bad(why, "its range ends behind the blob");
+	if (first / SEGMENT_BYTES != last / SEGMENT_BYTES)
+		return bad(why, "its range lies in more than one segment");
+	ret->off = first;
+	ret->len = last - first + 1;
+	return 0;
+}
+
+static int read_query(char *query, struct wire_ask *ret, struct buf *path, struct buf *why)
+{
+	char *value[FIELDS] = { 0 };
+	int r = split_query(query, value, why);
+
+	if (r < 0)
+		return r;
+	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
+		return bad(why, "its size is none");
+	ret->sent = value[SENT];
+	r = read_place(value, ret, path, why);
+	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
+}
+
+int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, struct buf *path,
+		  struct buf *why)
+{
+	CLEANUP(freep) char *copy = strdup(target);
+	char *etag, *query;
+	int r;
+
+	*ret = (struct wire_ask){ 0 };
+	if (!copy)
+		return -ENOMEM;
+	query = strchr(copy, '?');
+	if (strncmp(copy, BLOBS, strlen(BLOBS)) != 0 || !query)
+		return bad(why, "it names no blob");
+	etag = copy + strlen(BLOBS);
+	*query++ = '\0';
+	r = read_etag(etag, ret, why);
+	if (r == 0)
+		r = read_query(query, ret, path, why);
+	return r == 0 ? read_range(range, ret, why) : r;
+}
