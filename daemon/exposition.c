@@ -121,7 +121,7 @@ static void write_all_bytes(struct buf *b, struct node *n, const char *kind)
 	if (!node_peers(n))
 		return;
 	peers_status(node_peers(n), &s);
-	write_bytes(b, "peer", "peers", s.bytes_in);
+	write_bytes(b, "peer", "peers", metrics_get(&s.counts->bytes_in));
 }
 
 static void write_sources(struct buf *b, struct node *n, const char *kind)
@@ -152,12 +152,6 @@ static void write_sources(struct buf *b, struct node *n, const char *kind)
 
 /* --- peers */
 
-static void write_sum(struct buf *b, const char *name, uint64_t v, const char *help)
-{
-	exposition_head(b, name, "counter", help);
-	exposition_sample(b, name, NULL, NULL, v);
-}
-
 static const char *const member_states[] = { "self", "new", "up", "silent", "refused", "banned" };
 
 struct states {
@@ -184,6 +178,11 @@ static void write_members(struct buf *b, struct peers *p)
 		exposition_sample(b, "peer_members", "state", member_states[i], s.count[i]);
 }
 
+static void write_answers(struct buf *b, const char *kind, const metric *m)
+{
+	exposition_sample(b, "peer_answers_total", "kind", kind, metrics_get(m));
+}
+
 static void write_peers(struct buf *b, struct peers *p)
 {
 	struct peers_status s;
@@ -191,15 +190,20 @@ static void write_peers(struct buf *b, struct peers *p)
 	if (!p)
 		return;
 	peers_status(p, &s);
-	write_sum(b, "peer_sent_bytes_total", s.bytes_out, "Bytes of files given to peers.");
-	write_sum(b, "peer_wrong_bytes_total", s.bytes_wrong,
-		  "Bytes of peers that were not what they should be.");
-	write_sum(b, "peer_twice_bytes_total", s.bytes_twice,
-		  "Bytes that came twice, as two sources raced.");
+	exposition_counter(b, "peer_sent_bytes_total", &s.counts->bytes_out,
+			   "Bytes of files given to peers.");
+	exposition_counter(b, "peer_wrong_bytes_total", &s.counts->bytes_wrong,
+			   "Bytes of peers that were not what they should be.");
+	exposition_counter(b, "peer_twice_bytes_total", &s.counts->bytes_twice,
+			   "Bytes that were on their way when somebody else was asked.");
+	exposition_counter(b, "peer_requests_total", &s.counts->asked, "Requests to peers.");
+	exposition_counter(b, "peer_passed_total", &s.counts->passed,
+			   "Ranges that were left to hubs: nobody else was to have them.");
 	exposition_head(b, "peer_answers_total", "counter", "Answers to peers, by what they were.");
-	exposition_sample(b, "peer_answers_total", "kind", "bytes", s.answers);
-	exposition_sample(b, "peer_answers_total", "kind", "elsewhere", s.redirects);
-	exposition_sample(b, "peer_answers_total", "kind", "refused", s.refused);
+	write_answers(b, "bytes", &s.counts->answers);
+	write_answers(b, "coming", &s.counts->waits);
+	write_answers(b, "elsewhere", &s.counts->redirects);
+	write_answers(b, "refused", &s.counts->refused);
 	exposition_gauge(b, "peer_connections", s.connections, "Connections of peers.");
 	write_members(b, p);
 }

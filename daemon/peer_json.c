@@ -41,6 +41,20 @@ static void write_member(void *arg, const struct member_status *s)
 	jwrite_object_end(w);
 }
 
+static void write_counts(const struct peer_counts *c, struct jwrite *w)
+{
+	jwrite_uint(w, "bytes_in", metrics_get(&c->bytes_in));
+	jwrite_uint(w, "bytes_out", metrics_get(&c->bytes_out));
+	jwrite_uint(w, "bytes_wrong", metrics_get(&c->bytes_wrong));
+	jwrite_uint(w, "bytes_twice", metrics_get(&c->bytes_twice));
+	jwrite_uint(w, "asked", metrics_get(&c->asked));
+	jwrite_uint(w, "passed", metrics_get(&c->passed));
+	jwrite_uint(w, "answers", metrics_get(&c->answers));
+	jwrite_uint(w, "waits", metrics_get(&c->waits));
+	jwrite_uint(w, "redirects", metrics_get(&c->redirects));
+	jwrite_uint(w, "refused", metrics_get(&c->refused));
+}
+
 void peer_json_members(struct peers *p, struct jwrite *w)
 {
 	struct listing l = { w, clock_ms(), clock_wall_s() };
@@ -50,13 +64,7 @@ void peer_json_members(struct peers *p, struct jwrite *w)
 	jwrite_object(w, NULL);
 	jwrite_text(w, "address", s.address);
 	jwrite_text(w, "zone", s.zone && *s.zone ? s.zone : NULL);
-	jwrite_uint(w, "bytes_in", s.bytes_in);
-	jwrite_uint(w, "bytes_out", s.bytes_out);
-	jwrite_uint(w, "bytes_wrong", s.bytes_wrong);
-	jwrite_uint(w, "bytes_twice", s.bytes_twice);
-	jwrite_uint(w, "answers", s.answers);
-	jwrite_uint(w, "redirects", s.redirects);
-	jwrite_uint(w, "refused", s.refused);
+	write_counts(s.counts, w);
 	jwrite_uint(w, "connections", s.connections);
 	jwrite_array(w, "members");
 	members_each(peers_members(p), l.now_ms, write_member, &l);

@@ -214,8 +214,8 @@ static const char status_shape[] =
 	";jobs id kind state what bytes_done:size bytes_total:size error";
 
 static const char peers_shape[] =
-	"address zone bytes_in:size bytes_out:size bytes_wrong:size bytes_twice:size answers "
-	"redirects refused connections"
+	"address zone bytes_in:size bytes_out:size bytes_wrong:size bytes_twice:size asked "
+	"passed answers waits redirects refused connections"
 	";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
 	"first_byte_ms until:time";
 
