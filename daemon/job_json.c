@@ -2,10 +2,8 @@
 #include "daemon/job_json.h"
 
 static const char *const kind_names[] = {
-	[JOB_PULL] = "pull",
-	[JOB_PIN] = "pin",
-	[JOB_SCRUB] = "scrub",
-	[JOB_COLLECT] = "collect",
+	[JOB_PULL] = "pull",       [JOB_PIN] = "pin",     [JOB_SCRUB] = "scrub",
+	[JOB_COLLECT] = "collect", [JOB_SHARE] = "share", [JOB_WARMUP] = "warmup",
 };
 static const char *const state_names[] = {
 	[JOB_RUNNING] = "running",

@@ -55,7 +55,7 @@ static const struct api_shape transfer_shape = { "Transfer", transfer_fields };
 
 static const struct api_field job_fields[] = {
 	API_COUNT_ROW("id"),
-	{ .name = "kind", .kind = API_WORD, .needed = true, .words = "pull|pin|scrub|collect" },
+	{ .name = "kind", .kind = API_WORD, .needed = true, .words = "pull|pin|scrub|collect|share|warmup" },
 	{ .name = "state",
 	  .kind = API_WORD,
 	  .needed = true,
