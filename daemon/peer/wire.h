@@ -42,7 +42,7 @@ struct wire_ask {
 	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
-	bool lfs; /* the etag is a SHA-256, else git's SHA-1: its length says so, this is read only */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
