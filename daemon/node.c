@@ -299,14 +299,14 @@ void node_close(struct node *n)
 	free(n);
 }
 
-struct peers *node_peers(struct node *n)
-{
-	return n->peers;
-}
-
 struct known *node_known(struct node *n)
 {
 	return n->known;
+}
+
+struct peers *node_peers(struct node *n)
+{
+	return n->peers;
 }
 
 struct metrics *node_metrics(struct node *n)
