@@ -40,8 +40,8 @@
 #define NAME_BYTES 64
 #define TICK_US 2000
 #define PIECE (64 << 10)
-#define PIECE_LIMITED (16 << 10) /* of a link that others wait for */
-#define ROUNDS 8                 /* before others have their turn */
+#define PIECE_LIMITED (8 << 10) /* of a link that others wait for */
+#define ROUNDS 8                /* before others have their turn */
 #define QUEUE (256 << 10)
 #define QUEUE_DELAYED (8 << 20)
 #define SOCKET_BUFFER (256 << 10) /* else the kernel would take megabytes that no rate holds */
