@@ -119,6 +119,7 @@ $(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
 $(B)/tests/check_%: $(B)/tests/check_%.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(patsubst %.c,$(B)/%,$(BESIDE)): %: %.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
+$(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libcore.a ; $(link)
 $(B)/tests/shim_%.so: tests/shim_%.c
 	$(call quiet,LD)$(CC) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -fPIC -shared -o $@ $<
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.o $(LIBS) ; $(link) -fsanitize=fuzzer
@@ -175,7 +176,7 @@ fuzz:
 	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ)
 fuzz-short:
 	@$(MAKE) --no-print-directory FUZZ_SECONDS=60 fuzz
-bench: all helpers
+bench: all helpers $(B)/tests/bench_placement
 	@tools/bench
 format:
 	@clang-format -i $(wildcard $(addsuffix /*.[ch],fs daemon daemon/* admin admin/* tests))

@@ -78,7 +78,8 @@ struct route_step route_next(struct route *r, int64_t now_ms)
 	if (r->asked != ROUTE_NOBODY)
 		return ask(r, r->asked);
 	other = take_other(r, now_ms);
-	if (other != ROUTE_NOBODY)
+	r->named = other != ROUTE_NOBODY;
+	if (r->named)
 		return ask(r, other);
 	for (; r->owner < r->owner_count; next_owner(r)) {
 		if (r->owners[r->owner] == r->members->self)
@@ -87,6 +88,11 @@ struct route_step route_next(struct route *r, int64_t now_ms)
 			return ask(r, r->owners[r->owner]);
 	}
 	return (struct route_step){ .kind = ROUTE_SOURCE };
+}
+
+bool route_was_named(const struct route *r)
+{
+	return r->named;
 }
 
 /* Those that were named are asked first; false if there are none worth asking. */

@@ -47,6 +47,7 @@ struct route {
 	unsigned other_count;
 	uint32_t failed[ROUTE_OTHERS_MAX]; /* told the owner when it is asked again */
 	unsigned failed_count;
+	bool named;      /* who is asked was named by a member */
 	unsigned hops;   /* how often others were named in a row */
 	unsigned again;  /* how often this owner was asked again */
 	unsigned rests;  /* how often it was busy in a row */
@@ -59,6 +60,8 @@ void route_init(struct route *r, const struct membership *members,
 		uint32_t before);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);
+/* True if a member has named who is asked now. */
+bool route_was_named(const struct route *r);
 /* What came of the last ROUTE_ASK; `others` are those that were named. */
 void route_heard(struct route *r, enum route_answer answer, const uint32_t *others, unsigned count);
 
