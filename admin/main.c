@@ -88,6 +88,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = c->offline,
 		.gone = c->keep_gone ? DISCOVER_GONE_STAYS : DISCOVER_GONE_GOES,
 		.renames = true,
+		.chunk_lists = true,
 		.lenient = true, /* one bad name must not keep all the others from its clients */
 		.cache = { c->cache_size, c->cache_min_free },
 		.memory_bytes = c->memory,

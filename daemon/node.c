@@ -84,6 +84,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.source_count = n->hub_count,
 		.timeout_ms = conf->timeout_ms,
 		.strict = conf->strict,
+		.lists = conf->chunk_lists,
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,

@@ -19,6 +19,7 @@ struct sealer_conf {
 	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
+	bool lists;           /* the digest list of what is sealed is kept, see chunk_list.h */
 	struct outcry outcry; /* its metrics count what is sealed, too */
 };
 
