@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 
 import pytest
@@ -65,3 +66,80 @@ def test_nobody_there_is_told_with_what_to_do(tiny, mount, tmp_path):
     status, _, err = ask("/" + "x" * 200, "peers")
     assert status == 2 and "at most 107 bytes" in err
     assert "no peers" in ask("control", "peers", cwd=mount(tiny).cache)[2]
+
+
+# ---- peers ----
+
+def addresses(count):
+    """Loopback addresses that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+@pytest.fixture
+def cluster(tiny, mount, tmp_path):
+    """cluster(count, extra address, …): so many mounts that have each other as peers."""
+    def make(count, *others):
+        key = tmp_path / "key"
+        key.write_text("a key of the cluster, of many letters\n")
+        key.chmod(0o600)
+        where = addresses(count)
+        return [mount(tiny, args=[f"--peer-listen={a}", f"--peers={','.join([*where, *others])}", f"--cluster-key-file={key}",
+                                  f"--zone=z{i}"]) for i, a in enumerate(where)], where
+    return make
+
+
+def test_peers_are_shown_with_what_went_to_and_fro(cluster, tiny):
+    mounts, where = cluster(2, "127.0.0.1:1")
+    for m in mounts:
+        assert read(m.file(REPO, "w.safetensors")) == BIG
+    got = [json.loads(ask(m, "--json", "peers")[1]) for m in mounts]
+    assert [g["address"] for g in got] == where and [g["zone"] for g in got] == ["z0", "z1"]
+    assert sum(g["bytes_in"] for g in got) == sum(g["bytes_out"] for g in got) >= len(BIG)
+    for i, g in enumerate(got):
+        members = {x["address"]: x for x in g["members"]}
+        assert set(members) == {*where, "127.0.0.1:1"} and members[where[i]]["state"] == "self"
+        assert members[where[1 - i]]["bytes_in"] == g["bytes_in"] and members[where[1 - i]]["bytes_out"] == g["bytes_out"]
+        metrics = Control(mounts[i]).metrics()
+        assert metrics.value("source_bytes_total", kind="peer") == g["bytes_in"]
+        assert metrics.value("peer_sent_bytes_total") == g["bytes_out"] and metrics.value("peer_members", state="self") == 1
+    hubs = sum(Control(m).metrics().value("source_bytes_total", kind="hub") for m in mounts)
+    assert hubs == tiny.bytes_sent(path_re="w.safetensors") == len(BIG)
+    out = ask(mounts[0], "peers")[1]
+    assert re.search(r"^ADDRESS +ZONE +WEIGHT +STATE +BYTES IN +BYTES OUT +BYTES WRONG +FIRST BYTE MS +UNTIL$", out, re.M)
+    assert re.search(rf"^{re.escape(where[0])} +z0 +1 +self ", out, re.M)
+
+
+def test_where_a_file_lies_is_the_same_for_all_and_what_is_there_is_not(cluster):
+    mounts, where = cluster(2)
+    path = mounts[0].file(REPO, "w.safetensors")
+    assert read(path) == BIG
+    here, there = (json.loads(ask(m, "--json", "peers", "where", m.file(REPO, "w.safetensors"))[1]) for m in mounts)
+    assert here["size"] == here["present"] == len(BIG) and here["etag"] == there["etag"]
+    for a, b in zip(here["segments"], there["segments"], strict=True):
+        assert a["owner"] == b["owner"] and {a["owner"], *a["followers"]} == set(where) and a["present"] == a["bytes"]
+    assert "SEGMENT" in ask(mounts[0], "peers", "where", path)[1]
+    assert "no_file" == Control(mounts[0]).refused("GET", "/v1/peers/owners?path=hub")[1]
+    assert "there is no such path" in ask(mounts[0], "peers", "where", mounts[0].file(REPO, "none"))[2]
+
+
+def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
+    (m,), _ = cluster(1, "127.0.0.1:1")
+    files = {f"f{n}.bin": models.big_file(5000 + n, seed=n) for n in range(16)}
+    hub.repo("org/many").commit(files)
+
+    def state():
+        return {x["address"]: x["state"] for x in Control(m).get("/v1/peers")["members"]}["127.0.0.1:1"]
+    assert state() == "new" and json.loads(ask(m, "--json", "peers", "forgive")[1]) == {"forgiven": False}
+    for name, content in files.items():     # many of them would be for that one to bring
+        assert read(m.file("org/many", name)) == content
+    assert state() == "silent"
+    assert ask(m, "peers", "forgive")[:2] == (0, "bans are taken back\n") and state() == "silent"
+    for address in "127.0.0.1:1", "192.0.2.9:1":
+        status, out, err = ask(m, "peers", "forgive", address)
+        assert status == 1 and f"{address} is not banned" in err
+    assert Control(m).refused("POST", "/v1/peers/forgive", {"address": 5}) == (400, "bad_request")
+    assert Control(m).refused("POST", "/v1/peers/forgive", {"adress": "x"}) == (400, "bad_request")

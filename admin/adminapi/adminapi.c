@@ -169,7 +169,7 @@ static const struct api_route routes[] = {
 	{ "GET", "/peers", "peer.list", "Who the peers are, and what went to and fro.", api_peers,
 	  NULL, false, NULL, 200, &api_peers_shape, false, NULL },
 	{ "POST", "/peers/forgive", "peer.forgive",
-	  "Ask those again at once who were silent or wrong.", api_peers_forgive,
+	  "Take back the bans of those whose bytes were wrong.", api_peers_forgive,
 	  &api_forgive_shape, true, NULL, 200, &api_forgiven_shape, false, NULL },
 	{ "GET", "/jobs", "job.list", "Jobs, running and lately ended.", api_jobs, NULL, false,
 	  NULL, 200, &api_job_shape, true, NULL },

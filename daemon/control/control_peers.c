@@ -90,7 +90,7 @@ void control_forgive_peers(struct control *c, struct httpd_request *q, const cha
 		return;
 	any = members_forgive(peers_members(p), address);
 	if (!any && address) {
-		control_refuse(q, 404, "no_ban", "nothing is held against %s", address);
+		control_refuse(q, 404, "no_ban", "%s is not banned", address);
 		return;
 	}
 	jwrite_object(&w, NULL);
