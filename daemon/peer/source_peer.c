@@ -14,7 +14,7 @@
 #include "daemon/peer/route.h"
 
 #define RESTED_MS 50    /* of a rest at a time, so that its end is noticed */
-#define ANSWER_MS 1000  /* a member takes so long to say that bytes are still on their way */
+#define ANSWER_MS 1500  /* a member takes so long to say that bytes are still on their way */
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
