@@ -2,7 +2,9 @@
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import socket
 import subprocess
 
@@ -143,3 +145,94 @@ def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
         assert status == 1 and f"{address} is not banned" in err
     assert Control(m).refused("POST", "/v1/peers/forgive", {"address": 5}) == (400, "bad_request")
     assert Control(m).refused("POST", "/v1/peers/forgive", {"adress": "x"}) == (400, "bad_request")
+
+
+# ---- all nodes at once ----
+
+MIB = 1 << 20
+WIDE = {f"w{n}.safetensors": models.big_file(33 * MIB + n, seed=50 + n) for n in range(2)}
+
+
+def whole(m, repo="org/wide", files=WIDE):
+    """The bytes of its files that are there without another question."""
+    return sum(Control(m).why(m.file(repo, name))["present"] for name in files)
+
+
+def test_all_nodes_fetch_it_when_one_is_asked_to(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    size = sum(map(len, WIDE.values()))
+    mounts, where = cluster(3)
+    status, out, err = ask(mounts[1], "pull", "org/wide", "--nodes=all", "--json")
+    assert status == 0 and not err, err
+    nodes = json.loads(out)["nodes"]
+    assert sorted(n["address"] for n in nodes) == sorted(where) and {n["self"] for n in nodes} == {True, False}
+    for n in nodes:
+        assert (n["state"], n["bytes_done"], n["bytes_total"], n["error"]) == ("done", size, size, None), n
+    assert hub.bytes_sent(path_re="/resolve/") <= 1.02 * size
+    for m in mounts:
+        assert whole(m) == size
+    job = next(j for j in Control(mounts[1]).get("/v1/jobs")["jobs"] if j["kind"] == "warmup")
+    assert (job["state"], job["what"], job["bytes_done"]) == ("done", "models/org/wide@main", 3 * size)
+    assert Control(mounts[0]).refused("GET", f"/v1/jobs/{job['id']}/nodes") == (404, "no_job")
+
+
+def test_shares_are_together_all_of_it_once(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    size = sum(map(len, WIDE.values()))
+    mounts, _ = cluster(3)
+    status, out, err = ask(mounts[0], "pull", "org/wide", "--nodes=all", "--share", "--json")
+    nodes = json.loads(out)["nodes"]
+    assert status == 0 and sum(n["bytes_total"] for n in nodes) == size == sum(n["bytes_done"] for n in nodes), (nodes, err)
+    assert max(n["bytes_total"] for n in nodes) < size
+    assert sum(map(whole, mounts)) >= size
+    assert hub.bytes_sent(path_re="/resolve/") <= 1.02 * size
+    before = hub.bytes_sent(path_re="/resolve/")
+    for m in mounts:                     # what one lacks it has from the others
+        for name, content in WIDE.items():
+            assert read(m.file("org/wide", name)) == content
+    assert hub.bytes_sent(path_re="/resolve/") == before
+    assert json.loads(ask(mounts[0], "pull", "org/wide", "--share", "--json")[1])["kind"] == "share"
+
+
+def test_a_node_that_does_not_answer_is_named_and_the_others_have_it(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    mounts, where = cluster(2, "127.0.0.1:1")
+    status, out, err = ask(mounts[0], "pull", "org/wide", "--nodes=all")
+    assert status == 1 and "some nodes have not got it (1 of 3, 127.0.0.1:1 is one)" in err, err
+    assert re.search(r"^127\.0\.0\.1:1 +failed .* it does not answer$", out, re.M)
+    for address in where:
+        assert re.search(rf"^{re.escape(address)} +done ", out, re.M)
+    assert all(whole(m) == sum(map(len, WIDE.values())) for m in mounts)
+
+
+def test_a_line_shows_how_far_each_node_is(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    mounts, where = cluster(2)
+    main, side = pty.openpty()
+    seen = b""
+    with hub.fault("GET .*safetensors", "slow", rate=30 * MIB):
+        child = subprocess.Popen([CTL, f"--node={mounts[0].cache}/control", "pull", "org/wide", "--nodes=all"],
+                                 env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=side, text=True)
+        os.close(side)
+        while child.poll() is None:
+            if select.select([main], [], [], 0.05)[0]:
+                try:
+                    seen += os.read(main, 65536)
+                except OSError:
+                    break
+    out, _ = child.communicate(timeout=DEADLINE)
+    os.close(main)
+    assert child.returncode == 0 and out.count(" done ") == 2
+    for address in where:
+        assert re.search(re.escape(address).encode() + rb" +\[=*>? *\] +\d+ %  [\d.]+ [KM]iB of 66\.0 MiB", seen), seen[-2000:]
+    assert b"\x1b[2A" in seen
+
+
+def test_who_has_no_peers_tells_nobody(tiny, mount):
+    m = mount(tiny)
+    assert "this node has no peers" in ask(m, "pull", REPO, "--nodes=all")[2]
+    assert "this node has no peers" in ask(m, "pull", REPO, "--share")[2]
+    c = Control(m)
+    assert c.refused("POST", "/v1/pull", {"repo": REPO, "nodes": "some"}) == (400, "bad_request")
+    assert c.refused("POST", "/v1/pull", {"repo": REPO, "share": 1}) == (400, "bad_request")
+    assert c.refused("POST", "/v1/pin", {"repo": REPO, "nodes": "all"}) == (400, "bad_request")

@@ -175,6 +175,8 @@ static const struct api_route routes[] = {
 	  NULL, 200, &api_job_shape, true, NULL },
 	{ "GET", "/jobs/{job}", "job.get", "How far one is.", api_job, NULL, false, NULL, 200,
 	  &api_job_shape, false, NULL },
+	{ "GET", "/jobs/{job}/nodes", "job.nodes", "How far each node is with one of all nodes.",
+	  api_job_nodes, NULL, false, NULL, 200, &api_nodes_shape, false, NULL },
 	{ "POST", "/jobs/{job}/cancel", "job.cancel", "End one that runs.", api_job_cancel, NULL,
 	  false, NULL, 202, &api_job_shape, false, NULL },
 	{ "GET", "/repos", "repo.list", "Repositories that are known here.", api_repos, NULL, false,

@@ -43,6 +43,8 @@ static const struct ctl_option limit_only[] = { LIMIT, { 0 } };
 
 static const struct ctl_option pull_options[] = {
 	TYPE,
+	{ "nodes", "all", "All peers fetch it, and who is asked.", 0, 0 },
+	{ "share", NULL, "Only what of it is a node's to bring for the others.", 0, 0 },
 	{ "no-wait", NULL, "Start it and do not wait for its end.", 0, true },
 	{ 0 },
 };
