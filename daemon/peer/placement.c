@@ -101,35 +101,36 @@ static bool better(const struct rank *a, const struct rank *b)
 }
 
 /* Puts a number where it belongs among the best, of which a node has one. */
-static void enter(struct rank *best, uint32_t each, const struct rank *r)
+static void enter(struct rank best[static PLACEMENT_OWNERS], const struct rank *r)
 {
 	uint32_t at = 0, end;
 
-	for (; at < each && !better(r, &best[at]); at++)
+	for (; at < PLACEMENT_OWNERS && !better(r, &best[at]); at++)
 		if (best[at].node == r->node)
 			return;
-	if (at == each)
+	if (at == PLACEMENT_OWNERS)
 		return;
-	for (end = at; end < each - 1 && best[end].node != r->node;)
+	for (end = at; end < PLACEMENT_OWNERS - 1 && best[end].node != r->node;)
 		end++;
 	memmove(&best[at + 1], &best[at], (end - at) * sizeof(*best));
 	best[at] = *r;
 }
 
-/* The best nodes for a segment, best first. */
-static void rank_all(const struct draw *d, uint32_t segment, struct rank *best)
+/* The best nodes for a segment, best first; of fewer nodes, nobodies behind them. */
+static void rank_all(const struct draw *d, uint32_t segment,
+		     struct rank best[static PLACEMENT_OWNERS])
 {
 	uint64_t salt = salt_of(d->blob, segment), least = 0;
 
-	for (uint32_t i = 0; i < d->each; i++)
+	for (uint32_t i = 0; i < PLACEMENT_OWNERS; i++)
 		best[i] = (struct rank){ .node = UINT32_MAX };
 	for (size_t i = 0; i < d->lots; i++) {
 		uint64_t score = mix(d->lot[i] ^ salt);
 
 		if (score < least)
 			continue;
-		enter(best, d->each, &(struct rank){ score, d->nodes[d->of[i]].key, d->of[i] });
-		least = best[d->each - 1].score;
+		enter(best, &(struct rank){ score, d->nodes[d->of[i]].key, d->of[i] });
+		least = best[PLACEMENT_OWNERS - 1].score;
 	}
 }
 
