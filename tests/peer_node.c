@@ -354,7 +354,7 @@ static void obey(char *line)
 	} else if (count == 1 && strcmp(word[0], "metrics") == 0) {
 		CLEANUP(buf_free) struct buf text = { 0 };
 
-		exposition_node(&text, node);
+		exposition_node(&text, node, "hub");
 		printf("%s.\n", buf_str(&text));
 	} else {
 		errx(2, "no such command");
@@ -459,6 +459,7 @@ static void open_node(void)
 		.ref_ttl_ms = 60000,
 		.timeout_ms = conf.timeout_ms,
 		.on_forget = on_forget,
+		.peers = conf.peers.listen ? &conf.peers : NULL,
 	};
 
 	if (node_open(&c, &node, &why) < 0)
