@@ -370,6 +370,7 @@ enum word {
 	OPT_TIMEOUT,
 	OPT_MEMORY,
 	OPT_PREFETCH,
+	OPT_LOG,
 	OPT_LISTEN,
 	OPT_ADDRESS,
 	OPT_PEERS,
@@ -386,6 +387,7 @@ static const struct option options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
+	{ "log-level", required_argument, NULL, OPT_LOG },
 	{ "peer-listen", required_argument, NULL, OPT_LISTEN },
 	{ "peer-address", required_argument, NULL, OPT_ADDRESS },
 	{ "peers", required_argument, NULL, OPT_PEERS },
@@ -434,6 +436,9 @@ static void read_command_line(int argc, char *argv[])
 			conf.memory_bytes = strtoull(optarg, NULL, 10);
 		else if (which == OPT_PREFETCH)
 			conf.prefetch = strcmp(optarg, "no") != 0;
+		else if (which == OPT_LOG)
+			log_set_level(strcmp(optarg, "debug") == 0 ? LOG_LEVEL_DEBUG
+								   : LOG_LEVEL_INFO);
 		else
 			take_peer_option(which);
 	}
