@@ -459,6 +459,7 @@ static void open_node(void)
 		.owner = "a test's node",
 		.hubs = &conf.hub,
 		.hub_count = 1,
+		.peers = conf.peers.listen ? &conf.peers : NULL,
 		.prefetch = conf.prefetch ? NODE_PREFETCH_YES : NODE_PREFETCH_NO,
 		.memory_bytes = conf.memory_bytes,
 		.ref_ttl_ms = 60000,
