@@ -465,7 +465,6 @@ static void open_node(void)
 		.ref_ttl_ms = 60000,
 		.timeout_ms = conf.timeout_ms,
 		.on_forget = on_forget,
-		.peers = conf.peers.listen ? &conf.peers : NULL,
 	};
 
 	if (node_open(&c, &node, &why) < 0)
