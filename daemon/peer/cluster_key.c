@@ -485,8 +485,12 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 
 /* --- what was seen */
 
+static size_t forget_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
+static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
+				       int64_t wall_ms) NEEDS(k->lock);
+
 /* Forgets what cannot be accepted any more, and tells how many are left. */
-static NEEDS(k->lock) size_t forget_locked(struct cluster_key *k, int64_t wall_ms)
+static size_t forget_locked(struct cluster_key *k, int64_t wall_ms)
 {
 	int64_t first = (wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
 	size_t count = 0;
