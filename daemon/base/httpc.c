@@ -41,6 +41,7 @@ struct httpc {
 	char *user_agent;
 	char *ca_file, *ca_dir; /* or NULL: what libcurl was built with */
 	bool one_ca;            /* ca_file and nobody else */
+	char *socket;           /* or NULL */
 	int64_t connect_ms, stall_ms;
 };
 
@@ -146,7 +147,8 @@ int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 	c->one_ca = conf->ca_file;
 	if (copy_text(conf->user_agent, &c->user_agent) < 0 ||
 	    copy_text(c->one_ca ? conf->ca_file : system_ca, &c->ca_file) < 0 ||
-	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0)
+	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0 ||
+	    copy_text(conf->socket, &c->socket) < 0)
 		return -ENOMEM;
 	*ret = steal(c);
 	return 0;
@@ -166,6 +168,7 @@ void httpc_free(struct httpc *c)
 	free(c->user_agent);
 	free(c->ca_file);
 	free(c->ca_dir);
+	free(c->socket);
 	free(c);
 	curl_global_cleanup();
 }
@@ -337,6 +340,10 @@ static void set_transport(CURL *easy, const struct httpc *c)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
 	if (c->ca_dir || c->one_ca)
 		curl_easy_setopt(easy, CURLOPT_CAPATH, c->ca_dir);
+	if (c->socket) {
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	}
 }
 
 static void set_callbacks(CURL *easy, struct call *call)

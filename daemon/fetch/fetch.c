@@ -575,6 +575,13 @@ static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off
 	return at >= base && *ret_off < blob_size(p->blob);
 }
 
+bool fetch_keeps(const struct pull *p, const void *data)
+{
+	uint64_t off;
+
+	return is_in_file(p, data, &off) && blob_fd(p->blob) >= 0;
+}
+
 int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to)
 {
 	uint64_t off;

@@ -23,9 +23,9 @@ struct fetch_conf {
 	struct source *const *sources; /* in order of preference; none when offline */
 	unsigned source_count;         /* <= 64 */
 	uint64_t border; /* of whom else a run asks than its neighbour: none goes over one; or 0 */
-	int64_t timeout_ms;            /* a run gives up after so long without progress */
-	bool strict;                   /* no byte is served before its blob's digest was right */
-	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */
+	int64_t timeout_ms;    /* a run gives up after so long without progress */
+	bool strict;           /* no byte is served before its blob's digest was right */
+	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
 	struct outcry outcry; /* failures of sources are noted there, too */
@@ -71,6 +71,8 @@ MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t 
 /* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
  * be taken out again on all processors. -EIO. */
 MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
+bool fetch_keeps(const struct pull *p, const void *data);
 /* The bytes given by fetch_read were used. */
 void fetch_done(const struct pull *p, const void *data, uint64_t len);
 /* Bytes per second, from now on. */

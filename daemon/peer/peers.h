@@ -5,30 +5,45 @@
 #define MATRIXFS_PEERS_H
 
 #include "daemon/base/buf.h"
+#include "daemon/fetch/fetch.h"
 #include "daemon/hub/source.h"
 #include "daemon/peer/members.h"
+#include "daemon/peer/peer_counts.h"
 
 struct peers;
 
 /* What --peer-... say. Texts are borrowed until peers_open has returned. */
 struct peers_conf {
-	const char *listen;   /* ADDRESS:PORT */
-	const char *address;  /* what others call it, ADDRESS:PORT; NULL: as listen */
-	const char *members;  /* see member_list.h */
+	const char *listen;  /* ADDRESS:PORT */
+	const char *address; /* what others call it, ADDRESS:PORT; NULL: as listen */
+	const char *members; /* see member_list.h */
 	const char *key_file;
-	const char *zone;     /* or NULL */
+	const char *zone; /* or NULL */
 	uint32_t weight;
 	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
 	unsigned connections; /* at once */
 	const char *hub_url;  /* the first hub's */
 };
 
-/* For people: what was moved, in bytes, since the start. */
+/* Reads the key and knows nobody yet. `http` is borrowed until peers_close; timeout_ms is how long
+ * any of their readers may wait. Sentences in why. */
+MUST_USE int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
+			struct peers **ret, struct buf *why);
+/* All of them as a source; borrowed until peers_close. */
+struct source *peers_source(struct peers *p);
+/* Answers others from then on, and learns who they are. Both are borrowed until peers_stop.
+ * Sentences in why. */
+MUST_USE int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why);
+/* After fetch_stop. False: see serve_stop. */
+MUST_USE bool peers_stop(struct peers *p);
+/* Nothing asks the source any more. NULL is fine. */
+void peers_close(struct peers *p);
+
+/* For people. */
 struct peers_status {
-	const char *address, *zone;
-	uint64_t bytes_in, bytes_out, bytes_wrong, bytes_twice; /* twice: two sources raced */
-	uint64_t answers, redirects, refused;
-	unsigned connections;
+	const char *address, *zone; /* borrowed until peers_close, like counts */
+	const struct peer_counts *counts;
+	unsigned connections; /* of members, now */
 };
 void peers_status(struct peers *p, struct peers_status *ret);
 /* Its members, for members_each and members_forgive; borrowed until peers_close. */

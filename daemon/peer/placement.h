@@ -39,7 +39,8 @@ uint64_t placement_score(const struct placement_node *node, uint64_t blob, uint3
 struct placement;
 
 /* Places all `segments` of a blob (its placement_key). The order of the nodes does not matter; none
- * is there twice; not kept. -ENOMEM. */
+ * is there twice; not kept. Shares are of this blob: nothing evens out what a node owns of many.
+ * Takes a few ns for each segment and unit of weight: 0.5 ms for 5 GiB on 1000 nodes. -ENOMEM. */
 MUST_USE int placement_new(const struct placement_node *nodes, uint32_t count, uint64_t blob,
 			   uint32_t segments, struct placement **ret);
 void placement_free(struct placement *p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N", and behind it, if the blob may be brought,
- * "&repo=KEY&commit=C&path=P", and "&failed=A,B" if members failed. Names that are not known are
+ * "&repo=KEY&commit=C&path=P", "&sent=1" if a member said to ask here, and "&failed=A,B" if some
+ * failed. Names that are not known are
  * passed over, so that a later version may say more; of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
@@ -88,6 +89,8 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 	buf_printf(ret_target, BLOBS "%s?size=%ju", ask->etag, (uintmax_t)ask->size);
 	if (ask->bring)
 		write_place(ask, ret_target);
+	if (ask->sent)
+		buf_add_str(ret_target, "&sent=1");
 	for (unsigned i = 0; i < ask->failed_count; i++) {
 		buf_add_str(ret_target, i ? "," : "&failed=");
 		url_encode(ret_target, ask->failed[i], 0);
@@ -100,10 +103,11 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, FAILED, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, SENT, FAILED, FIELDS };
 
 static const char *const field_names[FIELDS] = {
-	[SIZE] = "size", [REPO] = "repo", [COMMIT] = "commit", [PATH] = "path", [FAILED] = "failed",
+	[SIZE] = "size", [REPO] = "repo", [COMMIT] = "commit",
+	[PATH] = "path", [SENT] = "sent", [FAILED] = "failed",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -237,6 +241,7 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
+	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);
 	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
 }

@@ -21,11 +21,11 @@
 
 /* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
 enum wire_status {
-	WIRE_BYTES = 206,   /* the first bytes asked for, perhaps not all: Content-Range tells */
-	WIRE_COMING = 202,  /* they are on their way here: ask again, at once */
+	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
+	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
 	WIRE_BAD = 400,
-	WIRE_KEY = 401,  /* the key is not ours, or the clocks differ, or it was sent before */
+	WIRE_KEY = 401, /* the key is not ours, or the clocks differ, or it was sent before */
 	WIRE_NOT_HERE = 404,
 	WIRE_OTHER_SIZE = 409,
 	WIRE_FAILED = 502, /* it cannot be had from upstream: Peer-Cause */
@@ -38,10 +38,11 @@ struct wire_ask {
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
-	bool bring; /* if it is not there, fetch it: from upstream, or as a member does */
+	bool bring;          /* if it is not there, fetch it: from upstream, or as a member does */
 	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
+	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
 	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];

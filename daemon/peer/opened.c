@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/opened.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/map.h"
+
+struct one {
+	char etag[DIGEST_HEX_MAX + 1];
+	struct pull *pull; /* a handle of ours */
+	unsigned users;
+	int64_t used_ms;
+	struct one *next; /* of those to be closed */
+};
+
+struct opened {
+	struct fetch *fetch;
+	struct store *store;
+	pthread_t sweeper;
+	struct lock lock;
+	/* Guarded by lock. */
+	struct cond changed; /* the first one was opened, or stop */
+	struct map by_etag;
+	bool stop;
+};
+
+struct sweep {
+	struct opened *all;
+	int64_t before_ms;
+	struct one *idle;
+};
+
+static int take_idle(void *arg, void *value)
+{
+	struct sweep *s = arg;
+	struct one *one = value;
+
+	if (one->users || one->used_ms >= s->before_ms)
+		return 0;
+	map_del_str(&s->all->by_etag, one->etag);
+	one->next = s->idle;
+	s->idle = one;
+	return 0;
+}
+
+/* Closes those that nobody used since. */
+static void sweep(struct opened *o, int64_t before_ms)
+{
+	struct sweep s = { o, before_ms, NULL };
+	struct one *one;
+
+	lock_take(&o->lock);
+	map_each(&o->by_etag, take_idle, &s);
+	lock_drop(&o->lock);
+	while ((one = s.idle)) {
+		s.idle = one->next;
+		fetch_close(o->fetch, one->pull);
+		free(one);
+	}
+}
+
+static void *sweeper_main(void *arg)
+{
+	struct opened *o = arg;
+
+	lock_take(&o->lock);
+	while (!o->stop) {
+		cond_wait(&o->changed, &o->lock,
+			  o->by_etag.count ? clock_ms() + OPENED_IDLE_MS / 2 : CLOCK_FOREVER);
+		lock_drop(&o->lock);
+		sweep(o, clock_ms() - OPENED_IDLE_MS);
+		lock_take(&o->lock);
+	}
+	lock_drop(&o->lock);
+	return NULL;
+}
+
+int opened_start(struct fetch *f, struct store *s, struct opened **ret)
+{
+	struct opened *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return -ENOMEM;
+	o->fetch = f;
+	o->store = s;
+	lock_init(&o->lock, LOCK_OPENED);
+	cond_init(&o->changed);
+	r = thread_start(&o->sweeper, "mfs-opened", sweeper_main, o);
+	if (r < 0) {
+		free(o);
+		return r;
+	}
+	*ret = o;
+	return 0;
+}
+
+void opened_stop(struct opened *o)
+{
+	if (!o)
+		return;
+	lock_take(&o->lock);
+	o->stop = true;
+	cond_wake_all(&o->changed);
+	lock_drop(&o->lock);
+	pthread_join(o->sweeper, NULL);
+	sweep(o, CLOCK_FOREVER);
+	map_fini(&o->by_etag);
+	cond_fini(&o->changed);
+	lock_fini(&o->lock);
+	free(o);
+}
+
+/* One more user of it, if it is open. */
+static struct pull *find(struct opened *o, const char *etag)
+{
+	struct one *one;
+
+	lock_take(&o->lock);
+	one = map_find_str(&o->by_etag, etag);
+	if (one)
+		one->users++;
+	lock_drop(&o->lock);
+	return one ? one->pull : NULL;
+}
+
+/* Puts a handle into the table; another one's may be there already, which is used then. */
+static int put(struct opened *o, const char *etag, struct pull *p, struct pull **ret)
+{
+	struct one *one = calloc(1, sizeof(*one)), *there;
+	int r = one ? 0 : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	memcpy(one->etag, etag, sizeof(one->etag));
+	one->pull = p;
+	lock_take(&o->lock);
+	there = map_find_str(&o->by_etag, etag);
+	if (!there) {
+		r = map_put_str(&o->by_etag, one->etag, one);
+		there = r < 0 ? NULL : one;
+	}
+	if (there) {
+		there->users++;
+		*ret = there->pull;
+	}
+	cond_wake_one(&o->changed);
+	lock_drop(&o->lock);
+	if (there != one)
+		free(one);
+	return r;
+}
+
+int opened_take(struct opened *o, const struct source_blob *what, bool make, struct pull **ret)
+{
+	struct pull *p = find(o, what->etag);
+	uint64_t size;
+	int r;
+
+	*ret = p;
+	if (p && blob_size(fetch_blob(p)) == what->file.size)
+		return 0;
+	if (p) {
+		opened_give(o, p);
+		return ERR_SIZE;
+	}
+	if (!make && store_blob_size(o->store, what->etag, &size) < 0)
+		return -ENOENT;
+	r = fetch_open(o->fetch, what, &p);
+	if (r < 0)
+		return r;
+	r = put(o, what->etag, p, ret);
+	if (r < 0 || *ret != p)
+		fetch_close(o->fetch, p);
+	return r;
+}
+
+void opened_give(struct opened *o, struct pull *p)
+{
+	const char *etag = blob_etag(fetch_blob(p));
+	struct one *one;
+
+	lock_take(&o->lock);
+	one = map_find_str(&o->by_etag, etag);
+	one->users--;
+	one->used_ms = clock_ms();
+	lock_drop(&o->lock);
+}

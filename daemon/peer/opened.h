@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blobs that are open because members ask for them. One stays open for a few seconds after the last
+ * question: what it waits for goes on being fetched until it is asked for again. Threads: any. */
+#ifndef MATRIXFS_OPENED_H
+#define MATRIXFS_OPENED_H
+
+#include "daemon/fetch/fetch.h"
+
+#define OPENED_IDLE_MS 5000
+
+struct opened;
+
+/* Both are borrowed until opened_stop. -ENOMEM, -EAGAIN (no thread). */
+MUST_USE int opened_start(struct fetch *f, struct store *s, struct opened **ret);
+/* Closes all; nobody uses one any more. NULL is fine. */
+void opened_stop(struct opened *o);
+/* The blob, which is opened if it is kept here, or else if `make`. Give it back. -ENOENT, and what
+ * fetch_open says. */
+MUST_USE int opened_take(struct opened *o, const struct source_blob *what, bool make,
+			 struct pull **ret);
+void opened_give(struct opened *o, struct pull *p);
+
+#endif

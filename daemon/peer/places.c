@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/places.h"
+
+void places_init(struct places *p)
+{
+	*p = (struct places){ 0 };
+	lock_init(&p->lock, LOCK_PLACES);
+}
+
+void places_fini(struct places *p)
+{
+	for (unsigned i = 0; i < PLACES_MAX; i++)
+		placement_free(p->of[i].placement);
+	lock_fini(&p->lock);
+}
+
+static struct place_of *find(struct places *p, const struct membership *members, uint64_t blob,
+			     uint64_t size)
+{
+	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
+		if (o->used && o->blob == blob && o->size == size && o->version == members->version)
+			return o;
+	return NULL;
+}
+
+static struct place_of *oldest(struct places *p)
+{
+	struct place_of *oldest = p->of;
+
+	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
+		if (o->used < oldest->used)
+			oldest = o;
+	return oldest;
+}
+
+/* Works it out in the place of the oldest; NULL: no memory. */
+static struct place_of *work_out(struct places *p, const struct membership *members, uint64_t blob,
+				 uint64_t size)
+{
+	struct place_of *o = oldest(p);
+	struct placement *placement;
+
+	if (placement_new(members->nodes, members->count, blob, segment_count(size), &placement) <
+	    0)
+		return NULL;
+	placement_free(o->placement);
+	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
+	o->placement = placement;
+	return o;
+}
+
+unsigned places_owners(struct places *p, const struct membership *members, uint64_t blob,
+		       uint64_t size, uint32_t segment, uint32_t ret[static PLACEMENT_OWNERS])
+{
+	struct place_of *o;
+	unsigned count = 0;
+
+	lock_take(&p->lock);
+	o = find(p, members, blob, size);
+	if (!o)
+		o = work_out(p, members, blob, size);
+	if (o) {
+		o->used = ++p->clock;
+		count = placement_owners(o->placement, segment, ret);
+	}
+	lock_drop(&p->lock);
+	return count;
+}

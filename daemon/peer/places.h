@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the segments of blobs belong, kept while blobs are asked for: a placement is worked out
+ * once for a blob and a list of members. Threads: any. */
+#ifndef MATRIXFS_PLACES_H
+#define MATRIXFS_PLACES_H
+
+#include "daemon/base/lock.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/placement.h"
+
+#define PLACES_MAX 64 /* blobs whose placement is kept; the one asked for longest ago goes */
+
+struct places {
+	struct lock lock;
+	/* Guarded by lock. */
+	struct place_of {
+		uint64_t blob, size, version;
+		uint64_t used; /* 0: free */
+		struct placement *placement;
+	} of[PLACES_MAX];
+	uint64_t clock;
+};
+
+/* Nothing is placed. */
+void places_init(struct places *p);
+void places_fini(struct places *p);
+/* The owners of a segment of a blob (its placement_key) of that size, as placement_owners tells
+ * them: indexes in `members`. 0: no memory. */
+unsigned places_owners(struct places *p, const struct membership *members, uint64_t blob,
+		       uint64_t size, uint32_t segment, uint32_t ret[static PLACEMENT_OWNERS]);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One question to one member: a request, signed, and its answer, checked. What the answer holds
+ * besides bytes is noted here, and what is to be learned of the member (its clock, its zone). */
+#ifndef MATRIXFS_QUESTION_H
+#define MATRIXFS_QUESTION_H
+
+#include "daemon/base/httpc.h"
+#include "daemon/peer/cluster_key.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/wire.h"
+
+/* Who asks, and by what. Borrowed. */
+struct asker {
+	struct cluster_key *key;
+	struct httpc *http;
+	const char *address, *zone; /* of this node */
+};
+
+struct question {
+	struct member *member;      /* borrowed */
+	const struct wire_ask *ask; /* borrowed */
+	struct httpc_cancel *cancel;
+	int64_t patience_ms; /* of silence */
+	/* Gets the bytes in order; non-zero ends the question. Nothing reaches it that the head has
+	 * not said to be the first bytes asked for, of this blob. */
+	int (*sink)(void *arg, const void *data, size_t len);
+	void *arg;
+	/* What came. */
+	int status;       /* of an answer that a member has signed; 0: there was none */
+	int64_t first_ms; /* from the question to its answer's head, or -1 */
+	uint64_t len;     /* of a WIRE_BYTES: so many are given */
+	int64_t retry_ms; /* how long it asks to stay away, or -1 */
+	char others[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
+	unsigned other_count;
+	int sunk; /* what the sink ended it with, or 0 */
+};
+
+/* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said,
+ * ERR_CANCELED, ERR_TOKEN (the member takes no word of ours, or we none of its), or how it failed.
+ * Blocking. */
+MUST_USE int question_ask(struct question *q, const struct asker *who);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/route.h"
+
+#include <string.h>
+
+#define HOPS_MAX 6  /* names that lead to names lead nowhere after so many */
+#define AGAIN_MAX 3 /* an owner that named only those who fail */
+#define RESTS_MAX 8 /* a busy owner is waited for so often */
+#define REST_MS 50  /* the first time; then twice as long each time */
+#define REST_MAX 800
+
+void route_init(struct route *r, const struct membership *members,
+		const uint32_t owners[static PLACEMENT_OWNERS], unsigned owner_count,
+		uint32_t before)
+{
+	*r = (struct route){ .members = members, .owner_count = owner_count };
+	r->asked = ROUTE_NOBODY;
+	memcpy(r->owners, owners, owner_count * sizeof(*owners));
+	if (before != ROUTE_NOBODY)
+		r->others[r->other_count++] = before;
+}
+
+static bool has_failed(const struct route *r, uint32_t member)
+{
+	for (unsigned i = 0; i < r->failed_count; i++)
+		if (r->failed[i] == member)
+			return true;
+	return false;
+}
+
+static void note_failed(struct route *r, uint32_t member)
+{
+	if (has_failed(r, member))
+		return;
+	if (r->failed_count == ROUTE_OTHERS_MAX) /* the oldest may have come to itself */
+		memmove(r->failed, r->failed + 1, --r->failed_count * sizeof(*r->failed));
+	r->failed[r->failed_count++] = member;
+}
+
+static struct route_step ask(struct route *r, uint32_t member)
+{
+	r->asked = member;
+	return (struct route_step){ .kind = ROUTE_ASK, .member = member };
+}
+
+static bool may_ask(const struct route *r, uint32_t member, int64_t now_ms)
+{
+	return member != r->members->self && member_may_ask(r->members->members[member], now_ms);
+}
+
+/* The first of the others that may be asked; ROUTE_NOBODY if none is left. */
+static uint32_t take_other(struct route *r, int64_t now_ms)
+{
+	while (r->other_count) {
+		uint32_t member = r->others[0];
+
+		memmove(r->others, r->others + 1, --r->other_count * sizeof(*r->others));
+		if (!has_failed(r, member) && may_ask(r, member, now_ms))
+			return member;
+	}
+	return ROUTE_NOBODY;
+}
+
+static void next_owner(struct route *r)
+{
+	r->owner++;
+	r->hops = r->again = r->rests = 0;
+}
+
+struct route_step route_next(struct route *r, int64_t now_ms)
+{
+	struct route_step step = { .kind = ROUTE_REST, .rest_ms = r->rest_ms };
+	uint32_t other;
+
+	r->rest_ms = 0;
+	if (step.rest_ms)
+		return step;
+	if (r->asked != ROUTE_NOBODY)
+		return ask(r, r->asked);
+	other = take_other(r, now_ms);
+	r->named = other != ROUTE_NOBODY;
+	if (r->named)
+		return ask(r, other);
+	for (; r->owner < r->owner_count; next_owner(r)) {
+		if (r->owners[r->owner] == r->members->self)
+			break;
+		if (may_ask(r, r->owners[r->owner], now_ms))
+			return ask(r, r->owners[r->owner]);
+	}
+	return (struct route_step){ .kind = ROUTE_SOURCE };
+}
+
+bool route_was_named(const struct route *r)
+{
+	return r->named;
+}
+
+/* Those that were named are asked first; false if there are none worth asking. */
+static bool take_names(struct route *r, const uint32_t *others, unsigned count)
+{
+	unsigned kept = 0;
+
+	if (++r->hops > HOPS_MAX)
+		return false;
+	r->other_count = 0;
+	for (unsigned i = 0; i < count && kept < ROUTE_OTHERS_MAX; i++)
+		if (others[i] != r->members->self && !has_failed(r, others[i]))
+			r->others[kept++] = others[i];
+	r->other_count = kept;
+	return kept;
+}
+
+/* It is as busy as it may be, and names nobody else. */
+static void come_again(struct route *r)
+{
+	if (++r->rests > RESTS_MAX) {
+		next_owner(r);
+		return;
+	}
+	r->rest_ms = REST_MS << r->rests;
+	if (r->rest_ms > REST_MAX)
+		r->rest_ms = REST_MAX;
+}
+
+static bool is_owner(const struct route *r, uint32_t member)
+{
+	return r->owner < r->owner_count && r->owners[r->owner] == member;
+}
+
+/* Whoever it was gives nothing now. When the last of those an owner named has failed, the owner is
+ * asked again: it learns of it, and has others, or gives the bytes itself. */
+static void give_up(struct route *r, uint32_t member)
+{
+	note_failed(r, member);
+	if (is_owner(r, member))
+		next_owner(r);
+	else if (!r->other_count && ++r->again > AGAIN_MAX)
+		next_owner(r);
+}
+
+void route_heard(struct route *r, enum route_answer answer, const uint32_t *others, unsigned count)
+{
+	uint32_t member = r->asked;
+
+	if (answer == ROUTE_GAVE || answer == ROUTE_COMING) {
+		r->rests = 0;
+		return;
+	}
+	r->asked = ROUTE_NOBODY;
+	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
+		return;
+	if (answer == ROUTE_BUSY && is_owner(r, member))
+		come_again(r);
+	else
+		give_up(r, member);
+}

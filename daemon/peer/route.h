@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whom one node asks for bytes of one segment, step by step: the one who gave it bytes before, its
+ * owner, those the owner names, the owner again with word of who failed, those who follow the
+ * owner; in the end, or when this node is the owner itself, the source. Pure: what was answered
+ * goes in, whom to ask next comes out; the simulation runs the same code. Threads: one per route.
+ */
+#ifndef MATRIXFS_ROUTE_H
+#define MATRIXFS_ROUTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/peer/members.h"
+#include "daemon/peer/placement.h"
+
+#define ROUTE_NOBODY UINT32_MAX
+#define ROUTE_OTHERS_MAX 8
+
+/* What came of asking a member. */
+enum route_answer {
+	ROUTE_GAVE,      /* bytes; there may be more to ask for */
+	ROUTE_COMING,    /* it will have them; nothing yet */
+	ROUTE_ELSEWHERE, /* others are named */
+	ROUTE_BUSY,      /* it gives as much as it may; others may be named */
+	ROUTE_NOT_HERE,  /* it has not got them, or keeps nothing more */
+	ROUTE_FAILED,    /* it could not have them from upstream */
+	ROUTE_SILENT,    /* no answer, or one without sense */
+	ROUTE_WRONG,     /* bytes that are not those of the blob */
+	ROUTE_SLOW,      /* bytes, or hope, but too slowly for who waits */
+};
+
+enum route_kind { ROUTE_ASK, ROUTE_REST, ROUTE_SOURCE };
+
+struct route_step {
+	enum route_kind kind;
+	uint32_t member; /* to be asked: index in the membership */
+	int64_t rest_ms; /* to wait before the next step */
+};
+
+/* Members are indexes in a membership that stays the same. */
+struct route {
+	const struct membership *members; /* borrowed */
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned owner_count, owner; /* the one whose turn it is */
+	uint32_t asked;              /* who was asked last, and goes on giving; or ROUTE_NOBODY */
+	uint32_t others[ROUTE_OTHERS_MAX];
+	unsigned other_count;
+	uint32_t failed[ROUTE_OTHERS_MAX]; /* told the owner when it is asked again */
+	unsigned failed_count;
+	bool named;      /* who is asked was named by a member */
+	unsigned hops;   /* how often others were named in a row */
+	unsigned again;  /* how often this owner was asked again */
+	unsigned rests;  /* how often it was busy in a row */
+	int64_t rest_ms; /* of the next step; 0: none */
+};
+
+/* Begins with `before` if that is somebody: who gave bytes of this segment last. */
+void route_init(struct route *r, const struct membership *members,
+		const uint32_t owners[static PLACEMENT_OWNERS], unsigned owner_count,
+		uint32_t before);
+/* The next step. */
+struct route_step route_next(struct route *r, int64_t now_ms);
+/* True if a member has named who is asked now. */
+bool route_was_named(const struct route *r);
+/* What came of the last ROUTE_ASK; `others` are those that were named. */
+void route_heard(struct route *r, enum route_answer answer, const uint32_t *others, unsigned count);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server of a node for its peers: whole chunks of what it keeps, sent by the kernel from the
+ * cache's files; and what it is to bring for others, given as it comes. Threads: any. */
+#ifndef MATRIXFS_SERVE_H
+#define MATRIXFS_SERVE_H
+
+#include "daemon/base/buf.h"
+#include "daemon/fetch/fetch.h"
+#include "daemon/peer/cluster_key.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/peer_counts.h"
+#include "daemon/peer/places.h"
+#include "daemon/peer/trails.h"
+
+struct serve;
+
+struct serve_conf {
+	const char *listen;  /* ADDRESS:PORT */
+	const char *zone;    /* of this node, or "" */
+	struct fetch *fetch; /* borrowed until serve_stop, like all below */
+	struct store *store;
+	struct members *members;
+	struct places *places;
+	struct trails *trails; /* what is asked for here, too */
+	struct cluster_key *key;
+	struct peer_counts *counts;
+	uint64_t rate;        /* bytes a second to all together; 0: no limit */
+	unsigned connections; /* at once */
+	int64_t timeout_ms;   /* for bytes that have to be brought */
+};
+
+/* Listens and answers. Sentences in why. */
+MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why);
+/* After fetch_stop, so that nothing waits any more. False if somebody works on a request still:
+ * then what was borrowed stays so until the process ends. NULL is fine. */
+MUST_USE bool serve_stop(struct serve *s);
+unsigned serve_connections(struct serve *s);
+
+#endif

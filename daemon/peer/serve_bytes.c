@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What becomes of a question for bytes: the owner of a segment may send the guest to another one;
+ * else what is there of it is sent, whole chunks from the first byte asked for on; else it is
+ * brought, and the guest waits for its first chunk, or is told to ask again. */
+#include "daemon/peer/serve_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/base/wait.h"
+#include "daemon/cache/chunk.h"
+
+#define WAIT_MS 500    /* then a guest is told to ask again */
+#define CLOSE_MAX 8    /* so many may be nearer to a segment, and this node still bring it */
+#define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
+
+/* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
+struct giving {
+	struct guest guest;
+	struct wire_ask ask; /* its path is not kept */
+	struct pull *pull;
+	struct waiter waiter;
+	int64_t until_ms; /* it waits no longer than this */
+	const void *data; /* what is sent, held */
+	uint64_t len;
+};
+
+static void giving_free(struct giving *v)
+{
+	if (v->data)
+		fetch_done(v->pull, v->data, v->len);
+	opened_give(v->guest.serve->opened, v->pull);
+	free(v->waiter.held);
+	free(v);
+}
+
+static void end_failed(struct giving *v, int r)
+{
+	struct guest g = v->guest;
+
+	giving_free(v);
+	serve_fail(&g, r);
+}
+
+static void end_saying(struct giving *v, int status)
+{
+	struct guest g = v->guest;
+
+	giving_free(v);
+	serve_say(&g, status, NULL, 0);
+}
+
+/* ---- limits ---- */
+
+/* Books bytes under the limit; false if as much went out lately as may. */
+static bool may_give(struct serve *s, uint64_t bytes)
+{
+	int64_t now = clock_us();
+	bool may;
+
+	if (!s->conf.rate)
+		return true;
+	lock_take(&s->lock);
+	may = s->paid_until_us < now + DEBT_US;
+	if (may)
+		s->paid_until_us = (s->paid_until_us > now ? s->paid_until_us : now) +
+				   (int64_t)(bytes * 1000000 / s->conf.rate);
+	lock_drop(&s->lock);
+	return may;
+}
+
+/* ---- bytes ---- */
+
+static void on_sent(void *arg)
+{
+	giving_free(arg);
+}
+
+static void note_given(const struct giving *v)
+{
+	const struct serve_conf *conf = &v->guest.serve->conf;
+	const struct membership *members = members_now(conf->members);
+	int at = membership_find(members, v->guest.address);
+
+	if (at >= 0)
+		member_note_sent(members->members[at], v->len);
+	membership_unref(members);
+	metrics_add(&conf->counts->answers, 1);
+	metrics_add(&conf->counts->bytes_out, v->len);
+}
+
+/* Sends what is held. */
+static void send_bytes(struct giving *v)
+{
+	int fd = blob_fd(fetch_blob(v->pull));
+	uint64_t off = v->ask.off;
+	struct httpd_head head;
+	char range[80];
+	int r;
+
+	snprintf(range, sizeof(range), "bytes %ju-%ju/%ju", (uintmax_t)off,
+		 (uintmax_t)(off + v->len - 1), (uintmax_t)v->ask.size);
+	r = serve_head(&v->guest, WIRE_BYTES, range, "", &head);
+	if (r < 0) {
+		httpd_head_free(&head);
+		end_failed(v, r);
+		return;
+	}
+	note_given(v);
+	httpd_reply_file(v->guest.http, &head, fd, off, v->len, on_sent, v);
+}
+
+/* How many of the bytes asked for are there, by whole chunks from the first on. */
+static uint64_t present(const struct giving *v)
+{
+	struct blob *blob = fetch_blob(v->pull);
+	uint64_t end = v->ask.off + v->ask.len, at = v->ask.off;
+
+	if (blob_is_sealed(blob))
+		return v->ask.len;
+	while (at < end && blob_may_have(blob, chunk_of(at)))
+		at = chunk_end(chunk_of(at), end);
+	return at - v->ask.off;
+}
+
+/* True if this node would be asked for the segment by those who find nobody nearer to it. */
+static bool is_close(const struct giving *v)
+{
+	const struct membership *members = members_now(v->guest.serve->conf.members);
+	const struct placement_node *self = &members->nodes[members->self];
+	uint64_t blob = placement_key(v->ask.etag);
+	uint32_t segment = segment_of(v->ask.off);
+	uint64_t own = placement_score(self, blob, segment);
+	unsigned closer = 0;
+
+	for (uint32_t i = 0; i < members->count; i++)
+		closer += placement_score(&members->nodes[i], blob, segment) > own;
+	membership_unref(members);
+	return closer < CLOSE_MAX;
+}
+
+/* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
+ * guest itself. */
+static bool may_bring(const struct giving *v)
+{
+	const struct serve_conf *conf = &v->guest.serve->conf;
+	uint64_t giver;
+	bool wanted = trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off),
+				  clock_ms(), &giver);
+
+	if (!v->ask.bring || (wanted && giver == placement_key(v->guest.address)))
+		return false;
+	return wanted || is_close(v);
+}
+
+/* Sends what there is, or waits for the first chunk of it. */
+static void look(struct giving *v)
+{
+	uint64_t len = present(v);
+	const void *data;
+	int r;
+
+	if (!len && !may_bring(v)) {
+		end_saying(v, WIRE_NOT_HERE);
+		return;
+	}
+	if (!len)
+		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	v->waiter.only = v->ask.len;
+	r = fetch_read(v->guest.serve->conf.fetch, v->pull, v->ask.off, len, &v->waiter, &data,
+		       &len);
+	if (r == PARKED)
+		return; /* it may be over already */
+	if (r < 0) {
+		end_failed(v, r);
+		return;
+	}
+	v->data = data;
+	v->len = len;
+	if (!fetch_keeps(v->pull, data))
+		end_failed(v, ERR_FULL);
+	else if (!may_give(v->guest.serve, len))
+		end_saying(v, WIRE_BUSY);
+	else
+		send_bytes(v);
+}
+
+static void wake(struct waiter *w, int r)
+{
+	struct giving *v = container_of(w, struct giving, waiter);
+
+	if (r < 0)
+		end_failed(v, r);
+	else if (clock_ms() >= v->until_ms && !present(v))
+		end_saying(v, WIRE_COMING);
+	else
+		look(v);
+}
+
+/* ---- beginning ---- */
+
+/* Where a blob lies upstream, as a guest says. Its digest is what it is known by. */
+static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
+{
+	*ret = (struct source_blob){
+		.repo = ask->repo,
+		.path = ask->path ? ask->path : "",
+		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
+	};
+	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
+	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
+	return hex_parse(ask->etag, strlen(ask->etag), ret->file.digest);
+}
+
+static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
+{
+	struct giving *v = calloc(1, sizeof(*v));
+	struct source_blob what;
+	int r = v ? read_blob(ask, &what) : -ENOMEM;
+
+	if (r == 0)
+		r = opened_take(g->serve->opened, &what, ask->bring, &v->pull);
+	if (r < 0) {
+		free(v);
+		return r;
+	}
+	v->guest = *g;
+	v->ask = *ask;
+	v->ask.path = NULL;
+	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
+	v->until_ms = clock_ms() + WAIT_MS;
+	v->waiter.patient_until_ms = v->until_ms;
+	*ret = v;
+	return 0;
+}
+
+/* The addresses of members with these keys; those that are none now are left out. */
+static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
+			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	const struct membership *members = members_now(s->conf.members);
+	unsigned found = 0;
+
+	for (unsigned k = 0; k < count; k++)
+		for (uint32_t i = 0; i < members->count; i++)
+			if (members->nodes[i].key == keys[k])
+				snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
+					 member_address(members->members[i]));
+	membership_unref(members);
+	return found;
+}
+
+static bool is_owner(const struct serve *s, const struct wire_ask *ask)
+{
+	const struct membership *members = members_now(s->conf.members);
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned count = places_owners(s->conf.places, members, placement_key(ask->etag), ask->size,
+				       segment_of(ask->off), owners);
+	bool so = false;
+
+	for (unsigned i = 0; i < count; i++)
+		so = so || owners[i] == members->self;
+	membership_unref(members);
+	return so;
+}
+
+/* Sends the guest to another one, if that is how its crowd is arranged. */
+static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
+{
+	struct serve *s = g->serve;
+	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
+	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
+				     ask->failed_count };
+	unsigned count;
+
+	for (unsigned i = 0; i < ask->failed_count; i++)
+		failed[i] = placement_key(ask->failed[i]);
+	lock_take(&s->lock);
+	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off),
+			  placement_key(s->conf.zone), &guest, clock_ms(), keys);
+	lock_drop(&s->lock);
+	count = find_addresses(s, keys, count, others);
+	if (count)
+		serve_say(g, WIRE_ELSEWHERE, others, count);
+	return count;
+}
+
+void serve_bytes(const struct guest *g, const struct wire_ask *ask)
+{
+	struct giving *v;
+	int r;
+
+	if (!ask->sent && is_owner(g->serve, ask) && send_elsewhere(g, ask))
+		return;
+	r = giving_new(g, ask, &v);
+	if (r < 0)
+		serve_fail(g, r);
+	else
+		look(v);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the server for peers: serve.c (who comes in, and what goes out) and serve_bytes.c (what
+ * becomes of one question for bytes). Nobody else includes this. */
+#ifndef MATRIXFS_SERVE_PRIV_H
+#define MATRIXFS_SERVE_PRIV_H
+
+#include "daemon/base/httpd.h"
+#include "daemon/peer/crowd.h"
+#include "daemon/peer/opened.h"
+#include "daemon/peer/serve.h"
+#include "daemon/peer/wire.h"
+
+struct serve {
+	struct serve_conf conf;
+	struct httpd *http;
+	struct opened *opened;
+	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
+	struct lock lock;
+	/* Guarded by lock. */
+	struct crowd *crowd;
+	int64_t paid_until_us; /* what went out under the limit is paid for then */
+};
+
+/* One request of a member that has shown the key. */
+struct guest {
+	struct serve *serve;
+	struct httpd_request *http;
+	char address[CLUSTER_NODE_MAX + 1];
+	char nonce[CLUSTER_NONCE_HEX + 1];
+	uint64_t zone; /* key of its zone */
+};
+
+/* Answers without bytes; `others` may be named. */
+void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
+	       unsigned count);
+/* The same for failure r of bringing. */
+void serve_fail(const struct guest *g, int r);
+/* The fields all answers have, signed. Of one with bytes `content_range` is said, else it is "". */
+MUST_USE int serve_head(const struct guest *g, int status, const char *content_range,
+			const char *others, struct httpd_head *ret);
+
+/* ---- serve_bytes.c ---- */
+
+/* Answers a question for bytes, now or later. */
+void serve_bytes(const struct guest *g, const struct wire_ask *ask);
+
+#endif

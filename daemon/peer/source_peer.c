@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/source_peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+#include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/peer/question.h"
+#include "daemon/peer/route.h"
+
+#define RESTED_MS 50    /* of a rest at a time, so that its end is noticed */
+#define ANSWER_MS 1000  /* a member takes so long to say that bytes are still on their way */
+#define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
+#define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
+#define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
+
+struct source_peer {
+	struct source source;
+	struct source_peer_conf conf;
+	_Atomic int64_t usual_ms; /* to the first bytes of a piece, lately */
+};
+
+/* The way of one range, which lies in one segment. */
+struct trip {
+	struct source_peer *all;
+	const struct source_ask *ask;
+	const struct membership *members; /* borrowed */
+	struct route route;
+	uint64_t blob; /* its key */
+	uint32_t segment;
+	uint64_t pos, end; /* still to be given */
+	char *chunk;       /* the one that pos is in, or NULL */
+	size_t have;       /* of it, from its start */
+	int64_t since_ms;  /* nothing was given since */
+	struct question question;
+	int64_t asked_ms;
+	uint64_t came; /* bytes of this question */
+	bool slow;     /* it was ended for that */
+};
+
+/* ---- bytes ---- */
+
+/* Gives what is wanted of a chunk that has come. */
+static int give_chunk(struct trip *t)
+{
+	uint64_t start = chunk_floor(t->pos);
+	size_t skip = (size_t)(t->pos - start), len = t->have - skip;
+	int r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
+
+	t->have = 0;
+	t->pos += len;
+	t->since_ms = clock_ms();
+	metrics_add(&t->all->conf.counts->bytes_in, len);
+	return r;
+}
+
+static bool is_trickle(const struct trip *t)
+{
+	int64_t took = clock_ms() - t->asked_ms;
+
+	return took > t->question.patience_ms + SLOW_MS &&
+	       t->came * 1000 / (uint64_t)took < SLOW_RATE;
+}
+
+static int on_bytes(void *arg, const void *data, size_t len)
+{
+	struct trip *t = arg;
+	int r = 0;
+
+	t->came += len;
+	for (const char *from = data; r == 0 && len;) {
+		uint32_t i = chunk_of(t->pos);
+		size_t whole = (size_t)(chunk_end(i, t->ask->blob->file.size) - chunk_start(i));
+		size_t n = min_u64(len, whole - t->have);
+
+		memcpy(t->chunk + t->have, from, n);
+		t->have += n;
+		from += n;
+		len -= n;
+		if (t->have == whole)
+			r = give_chunk(t);
+	}
+	t->slow = r == 0 && is_trickle(t);
+	return t->slow ? ERR_TIMEOUT : r;
+}
+
+/* ---- one question ---- */
+
+static void write_ask(const struct trip *t, struct wire_ask *ret)
+{
+	const struct source_blob *blob = t->ask->blob;
+	uint64_t from = chunk_floor(t->pos);
+
+	*ret = (struct wire_ask){
+		.size = blob->file.size,
+		.off = from,
+		.len = t->end - from,
+		.bring = true,
+		.sent = route_was_named(&t->route),
+		.repo = blob->repo,
+		.path = blob->path,
+	};
+	memcpy(ret->etag, blob->etag, sizeof(ret->etag));
+	memcpy(ret->commit, blob->commit, sizeof(ret->commit));
+	for (unsigned i = 0; i < t->route.failed_count && i < WIRE_OTHERS_MAX; i++)
+		snprintf(ret->failed[ret->failed_count++], sizeof(ret->failed[0]), "%s",
+			 member_address(t->members->members[t->route.failed[i]]));
+}
+
+/* What an answer means for the way. */
+static enum route_answer meaning(const struct trip *t, int r)
+{
+	if (t->slow)
+		return ROUTE_SLOW;
+	if (r < 0)
+		return ROUTE_SILENT;
+	switch (t->question.status) {
+	case WIRE_BYTES:
+		return ROUTE_GAVE;
+	case WIRE_COMING:
+		return ROUTE_COMING;
+	case WIRE_ELSEWHERE:
+		return ROUTE_ELSEWHERE;
+	case WIRE_BUSY:
+		return ROUTE_BUSY;
+	case WIRE_FAILED:
+		return ROUTE_FAILED;
+	case WIRE_NOT_HERE:
+	case WIRE_OTHER_SIZE:
+	case WIRE_FULL:
+		return ROUTE_NOT_HERE;
+	default:
+		return ROUTE_SILENT;
+	}
+}
+
+static enum member_outcome outcome(const struct trip *t, int r)
+{
+	if (r == ERR_TOKEN)
+		return MEMBER_REFUSED;
+	if (r < 0)
+		return MEMBER_SILENT;
+	return t->question.status == WIRE_BYTES ? MEMBER_GAVE : MEMBER_ANSWERED;
+}
+
+static unsigned find_others(const struct trip *t, uint32_t ret[static WIRE_OTHERS_MAX])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < t->question.other_count; i++) {
+		int at = membership_find(t->members, t->question.others[i]);
+
+		if (at >= 0)
+			ret[count++] = (uint32_t)at;
+	}
+	return count;
+}
+
+/* True if who waits has waited long enough for hope alone. Asking another at the same time costs
+ * bytes twice: of that there is only so much. */
+static bool is_late(const struct trip *t)
+{
+	const struct source_peer *s = t->all;
+	int64_t waited = clock_ms() - t->since_ms;
+	int64_t usual = 4 * atomic_load(&s->usual_ms);
+	uint64_t in = metrics_get(&s->conf.counts->bytes_in);
+	uint64_t twice = metrics_get(&s->conf.counts->bytes_twice);
+
+	if (waited > s->conf.give_up_ms)
+		return true;
+	return t->ask->demand && waited > (usual > SLOW_MS ? usual : SLOW_MS) &&
+	       (twice + (t->end - t->pos)) * TWICE_SHARE < in;
+}
+
+static void note_usual(struct trip *t)
+{
+	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->asked_ms;
+
+	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+}
+
+static void note_answer(struct trip *t, enum route_answer answer)
+{
+	struct source_peer *s = t->all;
+
+	if (answer == ROUTE_GAVE) {
+		trails_note(s->conf.trails, t->blob, t->segment,
+			    t->members->nodes[t->route.asked].key, clock_ms());
+		note_usual(t);
+	}
+	if (answer == ROUTE_SLOW)
+		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
+}
+
+/* Asks a member, and tells the way what came of it. Non-zero: the run ends with it. */
+static int ask_member(struct trip *t, uint32_t member)
+{
+	const struct source_peer_conf *conf = &t->all->conf;
+	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
+	struct wire_ask ask;
+	uint32_t others[WIRE_OTHERS_MAX];
+	struct question *q = &t->question;
+	enum route_answer answer;
+	unsigned count;
+	int r;
+
+	write_ask(t, &ask);
+	t->have = 0;
+	t->came = 0;
+	t->slow = false;
+	t->asked_ms = clock_ms();
+	*q = (struct question){
+		.member = t->members->members[member],
+		.ask = &ask,
+		.cancel = t->ask->cancel,
+		.patience_ms = ANSWER_MS + member_patience_ms(t->members->members[member]),
+		.sink = on_bytes,
+		.arg = t,
+	};
+	metrics_add(&conf->counts->asked, 1);
+	r = question_ask(q, &who);
+	if (r == ERR_CANCELED)
+		return r;
+	member_note(q->member, outcome(t, r), t->came, q->status == WIRE_BYTES ? q->first_ms : -1,
+		    clock_ms());
+	if (q->sunk && !t->slow)
+		return q->sunk;
+	answer = meaning(t, r);
+	if (answer == ROUTE_COMING && is_late(t))
+		answer = ROUTE_SLOW;
+	note_answer(t, answer);
+	count = find_others(t, others);
+	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d others=%u",
+		  member_address(q->member), t->ask->blob->etag, t->segment,
+		  (unsigned long long)t->pos, (int)answer, q->status, r, count);
+	route_heard(&t->route, answer, others, count);
+	return 0;
+}
+
+/* ---- the way ---- */
+
+static int rest(const struct trip *t, int64_t ms)
+{
+	for (int64_t end = clock_ms() + ms; clock_ms() < end;) {
+		if (atomic_load(&t->ask->cancel->canceled))
+			return ERR_CANCELED;
+		clock_sleep_ms(RESTED_MS);
+	}
+	return 0;
+}
+
+static int go(struct trip *t)
+{
+	int r = 0;
+
+	while (r == 0 && t->pos < t->end) {
+		struct route_step step = route_next(&t->route, clock_ms());
+
+		if (step.kind == ROUTE_SOURCE) {
+			metrics_add(&t->all->conf.counts->passed, 1);
+			return SOURCE_PASS;
+		}
+		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_member(t, step.member);
+	}
+	return r;
+}
+
+static uint32_t giver_before(const struct trip *t)
+{
+	uint64_t giver;
+
+	if (!trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver) || !giver)
+		return ROUTE_NOBODY;
+	for (uint32_t i = 0; i < t->members->count; i++)
+		if (t->members->nodes[i].key == giver)
+			return i;
+	return ROUTE_NOBODY;
+}
+
+/* Brings the part of the range that lies in the segment of t->pos. */
+static int bring(struct trip *t)
+{
+	const struct source_peer_conf *conf = &t->all->conf;
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned count;
+
+	t->segment = segment_of(t->pos);
+	t->end = min_u64(t->ask->off + t->ask->len,
+			 segment_end(t->segment, t->ask->blob->file.size));
+	t->since_ms = clock_ms();
+	count = places_owners(conf->places, t->members, t->blob, t->ask->blob->file.size,
+			      t->segment, owners);
+	route_init(&t->route, t->members, owners, count, giver_before(t));
+	trails_note(conf->trails, t->blob, t->segment, 0, clock_ms());
+	return go(t);
+}
+
+static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
+{
+	struct source_peer *all = container_of(s, struct source_peer, source);
+	struct trip t = { .all = all, .ask = ask, .pos = ask->off };
+	int r = 0;
+
+	*ret_wait_ms = -1;
+	if (ask->blob->own)
+		return SOURCE_PASS;
+	t.chunk = malloc(CHUNK_BYTES);
+	if (!t.chunk)
+		return -ENOMEM;
+	t.blob = placement_key(ask->blob->etag);
+	t.members = members_now(all->conf.members);
+	while (r == 0 && t.pos < ask->off + ask->len)
+		r = bring(&t);
+	membership_unref(t.members);
+	free(t.chunk);
+	return r;
+}
+
+int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
+{
+	struct source_peer *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->source.name = SOURCE_PEER_NAME;
+	s->source.get = get;
+	s->source.hearsay = true;
+	s->conf = *conf;
+	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */
+	return 0;
+}
+
+void source_peer_free(struct source *s)
+{
+	if (s)
+		free(container_of(s, struct source_peer, source));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The peers together as a source of bytes. Each range is asked for by the segments it lies in, of
+ * whom `route` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
+ * the sink by whole chunks. Threads: any. */
+#ifndef MATRIXFS_SOURCE_PEER_H
+#define MATRIXFS_SOURCE_PEER_H
+
+#include "daemon/base/httpc.h"
+#include "daemon/hub/source.h"
+#include "daemon/peer/cluster_key.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/peer_counts.h"
+#include "daemon/peer/places.h"
+#include "daemon/peer/trails.h"
+
+#define SOURCE_PEER_NAME "peers"
+
+struct source_peer_conf {
+	struct members *members; /* borrowed until source_peer_free, like all below */
+	struct places *places;
+	struct trails *trails;
+	struct cluster_key *key;
+	struct httpc *http;
+	const char *address, *zone; /* of this node */
+	struct peer_counts *counts;
+	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
+};
+
+/* -ENOMEM. */
+MUST_USE int source_peer_new(const struct source_peer_conf *conf, struct source **ret);
+void source_peer_free(struct source *s);
+
+#endif

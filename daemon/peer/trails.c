@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/trails.h"
+
+void trails_init(struct trails *t)
+{
+	*t = (struct trails){ 0 };
+	lock_init(&t->lock, LOCK_TRAILS);
+}
+
+void trails_fini(struct trails *t)
+{
+	lock_fini(&t->lock);
+}
+
+static struct trail *slot_of(struct trails *t, uint64_t blob, uint32_t segment)
+{
+	return &t->slots[(blob + segment) % TRAILS_MAX];
+}
+
+static bool is_of(const struct trail *slot, uint64_t blob, uint32_t segment, int64_t now_ms)
+{
+	return slot->since_ms && slot->blob == blob && slot->segment == segment &&
+	       now_ms - slot->since_ms < TRAILS_MS;
+}
+
+void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giver, int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (!giver && is_of(slot, blob, segment, now_ms))
+		giver = slot->giver;
+	*slot = (struct trail){ blob, segment, giver, now_ms };
+	lock_drop(&t->lock);
+}
+
+bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
+		 uint64_t *ret_giver)
+{
+	const struct trail *slot = slot_of(t, blob, segment);
+	bool found;
+
+	lock_take(&t->lock);
+	found = is_of(slot, blob, segment, now_ms);
+	*ret_giver = found ? slot->giver : 0;
+	lock_drop(&t->lock);
+	return found;
+}
