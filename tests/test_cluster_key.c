@@ -265,6 +265,24 @@ static void a_request_of_a_clock_behind_is_heard(void **state)
 	cluster_key_free(k);
 }
 
+/* Two threads hear at nearly the same time: what one has forgotten the other does not hear. */
+static void a_thread_that_comes_late_hears_nothing_twice(void **state)
+{
+	const int64_t at = NOW / CLUSTER_WINDOW_MS * CLUSTER_WINDOW_MS - 1;
+	struct cluster_key *k = opened(ONE);
+	CLEANUP(asked_fini) struct asked q = ask(k, at);
+	CLEANUP(asked_fini) struct asked next = ask(k, at + 1);
+
+	(void)state;
+	assert_int_equal(hear(k, &words, buf_str(&q.field), at), CLUSTER_TRUE);
+	assert_int_equal(hear(k, &words, buf_str(&q.field), at + CLUSTER_WINDOW_MS),
+			 CLUSTER_REPLAYED);
+	assert_int_equal(hear(k, &words, buf_str(&next.field), at + CLUSTER_WINDOW_MS + 1),
+			 CLUSTER_TRUE);
+	assert_int_equal(hear(k, &words, buf_str(&q.field), at + CLUSTER_WINDOW_MS), CLUSTER_STALE);
+	cluster_key_free(k);
+}
+
 /* A clock that was hours ahead is put right: who asks is heard at once. */
 static void a_clock_that_is_set_back_shuts_nobody_out(void **state)
 {
@@ -606,6 +624,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_not_heard_again_as_long_as_it_could_be),
 		cmocka_unit_test(a_clock_that_differs_too_much_is_told_from_a_wrong_key),
 		cmocka_unit_test(a_request_of_a_clock_behind_is_heard),
+		cmocka_unit_test(a_thread_that_comes_late_hears_nothing_twice),
 		cmocka_unit_test(a_clock_that_is_set_back_shuts_nobody_out),
 		cmocka_unit_test(what_is_asked_cannot_be_altered),
 		cmocka_unit_test(no_byte_of_a_field_can_be_altered_left_out_or_added),

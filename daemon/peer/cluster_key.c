@@ -40,6 +40,7 @@
 #define MAC_HEX (2 * MAC_BYTES)
 #define TIME_DIGITS_MAX 18
 #define LOOK_MS 1000 /* between looks at the file */
+#define LATE_MS 1000 /* a thread may come so much later with its time than another */
 #define SPANS 3
 #define SEEN_MAX 200000
 
@@ -65,7 +66,7 @@ struct stamp {
 
 struct span {
 	int64_t number;     /* time / CLUSTER_WINDOW_MS */
-	struct map numbers; /* used once: the first 64 bits of each */
+	struct map numbers; /* used once: 64 bits of each */
 };
 
 struct cluster_key {
@@ -76,6 +77,7 @@ struct cluster_key {
 	struct stamp stamp; /* of what was tried last, be it good or bad */
 	int64_t look_ms;    /* clock_ms() value of the next look */
 	bool looking;
+	int64_t wall_ms; /* the latest time a request was heard at */
 	struct span seen[SPANS];
 };
 
@@ -485,14 +487,24 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 
 /* --- what was seen */
 
-static size_t forget_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
+static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
+static size_t forget_locked(struct cluster_key *k) NEEDS(k->lock);
 static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
 				       int64_t wall_ms) NEEDS(k->lock);
 
-/* Forgets what cannot be accepted any more, and tells how many are left. */
-static size_t forget_locked(struct cluster_key *k, int64_t wall_ms)
+/* The latest time: what was forgotten then must not be heard by a thread that comes late. Unless
+ * the clock was set back. */
+static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms)
 {
-	int64_t first = (wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
+	if (wall_ms > k->wall_ms || k->wall_ms - wall_ms > LATE_MS)
+		k->wall_ms = wall_ms;
+	return k->wall_ms;
+}
+
+/* Forgets what cannot be accepted any more, and tells how many are left. */
+static size_t forget_locked(struct cluster_key *k)
+{
+	int64_t first = (k->wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
 	size_t count = 0;
 
 	for (unsigned i = 0; i < SPANS; i++) {
@@ -505,13 +517,16 @@ static size_t forget_locked(struct cluster_key *k, int64_t wall_ms)
 	return count;
 }
 
-static NEEDS(k->lock) enum cluster_verdict
-	see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number, int64_t wall_ms)
+static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
+				       int64_t wall_ms)
 {
 	int64_t span = sent_ms / CLUSTER_WINDOW_MS;
 	struct span *s = &k->seen[span % SPANS];
-	size_t count = forget_locked(k, wall_ms);
+	size_t count;
 
+	if (llabs(settle_locked(k, wall_ms) - sent_ms) > CLUSTER_WINDOW_MS)
+		return CLUSTER_STALE;
+	count = forget_locked(k);
 	s->number = span;
 	if (map_find_u64(&s->numbers, number))
 		return CLUSTER_REPLAYED;
@@ -523,14 +538,9 @@ static NEEDS(k->lock) enum cluster_verdict
 /* A request that is signed as it should be. */
 static enum cluster_verdict see(struct cluster_key *k, const struct said *said, int64_t wall_ms)
 {
-	uint8_t bytes[CLUSTER_NONCE_HEX / 2];
+	uint64_t number = xxh3_of(said->nonce, CLUSTER_NONCE_HEX);
 	enum cluster_verdict verdict;
-	uint64_t number;
 
-	if (llabs(wall_ms - said->wall_ms) > CLUSTER_WINDOW_MS ||
-	    hex_parse(said->nonce, sizeof(bytes), bytes) < 0)
-		return CLUSTER_STALE;
-	memcpy(&number, bytes, sizeof(number));
 	lock_take(&k->lock);
 	verdict = see_locked(k, said->wall_ms, number, wall_ms);
 	lock_drop(&k->lock);
