@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N", and behind it, if the blob may be brought,
  * "&repo=KEY&commit=C&path=P", "&sent=1" if a member said to ask here, and "&failed=A,B" if some
- * failed. Names that are not known are
- * passed over, so that a later version may say more; of those that are, each is there once. */
+ * failed. Names that are not known are passed over, so that a later version may say more; of those
+ * that are, each is there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -241,6 +241,8 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
+	if (value[SENT] && strcmp(value[SENT], "1") != 0)
+		return bad(why, "its sent is none");
 	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);
 	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
