@@ -65,6 +65,11 @@ static int read_lines(const char *path, const char *text, size_t len, struct key
 	return r;
 }
 
+static int unreadable(int r, const char *path, struct buf *why)
+{
+	return complain_as(r, why, "The cluster key %s cannot be read: %s.", path, err_text(r));
+}
+
 static int read_text(const char *path, int fd, size_t size, struct key_file *ret, struct buf *why)
 {
 	char text[FILE_BYTES_MAX];
@@ -73,9 +78,7 @@ static int read_text(const char *path, int fd, size_t size, struct key_file *ret
 	if (size > sizeof(text))
 		return complain(why, "The cluster key %s is too large to be one.", path);
 	r = file_pread(fd, text, size, 0);
-	r = r == 0 ? read_lines(path, text, size, ret, why)
-		   : complain_as(r, why, "The cluster key %s cannot be read: %s.", path,
-				 err_text(r));
+	r = r == 0 ? read_lines(path, text, size, ret, why) : unreadable(r, path, why);
 	explicit_bzero(text, sizeof(text));
 	return r;
 }
@@ -91,12 +94,10 @@ int key_file_read(const char *path, struct key_file *ret, struct key_file_stamp 
 {
 	CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 
 	*ret = (struct key_file){ 0 };
-	if (r < 0)
-		return complain_as(r, why, "The cluster key %s cannot be read: %s.", path,
-				   err_text(r));
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return unreadable(-errno, path, why);
 	*ret_stamp = stamp_of(&st);
 	if (!S_ISREG(st.st_mode))
 		return complain(why, "The cluster key %s is no file.", path);
