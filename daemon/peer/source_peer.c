@@ -238,6 +238,11 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
+	if (*ret == ROUTE_COMING) {
+		r = t->ask->sink(t->ask->arg, NULL, 0);
+		if (r != 0)
+			return r;
+	}
 	note_answer(t, member, *ret);
 	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d",
 		  member_address(q->member), t->ask->blob->etag, t->segment,
