@@ -36,6 +36,7 @@
 #include "daemon/base/tls.h"
 #include "daemon/base/workers.h"
 #include "daemon/keeper.h"
+#include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
@@ -83,6 +84,7 @@ static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
 static int open_node(struct program *p, struct buf *why)
 {
 	const struct hubconf *c = &p->conf;
+	struct peers_conf peers;
 	struct node_conf conf = {
 		.hubs = p->hubs,
 		.hub_count = (unsigned)c->upstreams.count,
@@ -102,6 +104,8 @@ static int open_node(struct program *p, struct buf *why)
 	for (unsigned i = 0; i < conf.hub_count && i < HUBS_MAX; i++)
 		p->hubs[i] = (struct node_hub){ c->upstreams.items[i],
 						i == 0 && p->token.len ? p->token.data : NULL };
+	if (peer_settings_conf(&c->peer, conf.hub_count ? p->hubs[0].url : NULL, &peers))
+		conf.peers = &peers;
 	buf_printf(&p->cache_dir, "%s/cache", c->data);
 	buf_printf(&p->owner, "matrixhubd (pid %d)", (int)getpid());
 	conf.cache_dir = buf_str(&p->cache_dir);
@@ -183,7 +187,9 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 		.arg = &p->server,
 	};
 
-	return keeper_start(&conf, &p->server.keeper);
+	int r = keeper_start(&conf, &p->server.keeper);
+
+	return r < 0 ? r : warmups_new(p->server.node, p->server.keeper, &p->server.warmups);
 }
 
 static int open_rulewatch(struct program *p, struct buf *why UNUSED)
@@ -366,6 +372,7 @@ static void close_all(struct program *p)
 		return;
 	}
 	heard_free(p->server.rights.heard);
+	warmups_free(p->server.warmups);
 	keeper_free(p->server.keeper);
 	collector_free(p->server.collector);
 	scrubber_free(p->server.scrubber);

@@ -5,6 +5,7 @@
 
 #include "daemon/base/listen.h"
 #include "daemon/base/why.h"
+#include "daemon/peer/member_list.h"
 
 #define ZONE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
@@ -82,6 +83,8 @@ int peer_settings_check(const struct peer_settings *s, struct buf *why)
 
 	if (r == 0)
 		r = check_addresses(s, why);
+	if (r == 0 && s->members)
+		r = member_list_check(s->members, why);
 	return r < 0 ? r : check_zone(s->zone, why);
 }
 
