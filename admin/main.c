@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "admin/audit/audit_replay.h"
+#include "admin/chunker.h"
 #include "admin/collector.h"
 #include "admin/hub/heard.h"
 #include "admin/registry/aside.h"
@@ -88,6 +89,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = c->offline,
 		.gone = c->keep_gone ? DISCOVER_GONE_STAYS : DISCOVER_GONE_GOES,
 		.renames = true,
+		.chunk_lists = true,
 		.lenient = true, /* one bad name must not keep all the others from its clients */
 		.cache = { c->cache_size, c->cache_min_free },
 		.memory_bytes = c->memory,
@@ -202,8 +204,10 @@ static int open_caretakers(struct program *p, struct buf *why UNUSED)
 		.every_s = p->conf.collect_every,
 	};
 	const struct scrubber_conf scrub = { &p->server, p->conf.scrub_every, p->conf.scrub_rate };
-	int r = collector_new(&conf, &p->server.collector);
+	int r = chunker_start(p->server.node, p->server.intake, &p->server.chunker);
 
+	if (r == 0)
+		r = collector_new(&conf, &p->server.collector);
 	if (r == 0)
 		r = scrubber_new(&scrub, &p->server.scrubber);
 	if (r < 0)
@@ -330,7 +334,8 @@ static bool end_requests(struct program *p)
 	int64_t until_ms = clock_ms() + (over ? held_ms : 0);
 
 	over = workers_stop(p->server.receivers, until_ms) && over;
-	return workers_stop(p->server.workers, until_ms) && over;
+	over = workers_stop(p->server.workers, until_ms) && over;
+	return chunker_stop(p->server.chunker, until_ms) && over;
 }
 
 /* False if a disk hangs. */
@@ -364,6 +369,7 @@ static void close_all(struct program *p)
 	keeper_free(p->server.keeper);
 	collector_free(p->server.collector);
 	scrubber_free(p->server.scrubber);
+	chunker_free(p->server.chunker);
 	rulewatch_free(p->server.rulewatch);
 	roster_free(p->server.roster);
 	downloads_free(p->server.downloads);

@@ -29,6 +29,7 @@ struct server {
 	struct parts *parts;
 	struct collector *collector;
 	struct scrubber *scrubber;
+	struct chunker *chunker;
 	struct rulewatch *rulewatch;
 	uint64_t part_bytes; /* larger files come in parts of that size; 0: none does */
 	uint8_t link_key[CAPABILITY_KEY]; /* of links that bear their right, see lfs_link.h */

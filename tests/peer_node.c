@@ -354,7 +354,7 @@ static void obey(char *line)
 	} else if (count == 1 && strcmp(word[0], "metrics") == 0) {
 		CLEANUP(buf_free) struct buf text = { 0 };
 
-		exposition_node(&text, node);
+		exposition_node(&text, node, "hub");
 		printf("%s.\n", buf_str(&text));
 	} else {
 		errx(2, "no such command");
@@ -454,6 +454,7 @@ static void open_node(void)
 		.owner = "a test's node",
 		.hubs = &conf.hub,
 		.hub_count = 1,
+		.peers = conf.peers.listen ? &conf.peers : NULL,
 		.prefetch = conf.prefetch ? NODE_PREFETCH_YES : NODE_PREFETCH_NO,
 		.memory_bytes = conf.memory_bytes,
 		.ref_ttl_ms = 60000,

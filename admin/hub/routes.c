@@ -15,6 +15,7 @@
 #include "admin/hub/discuss_list.h"
 #include "admin/health.h"
 #include "admin/hub/checking.h"
+#include "admin/hub/chunks.h"
 #include "admin/hub/compare.h"
 #include "admin/hub/gate_requests.h"
 #include "admin/scrubber.h"
@@ -126,6 +127,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/datasets-tags-by-type", taglist_datasets, ROLE_NONE },
 	{ "GET", "/api/:type/:repo/tree/:rev/:path?", tree_list, ROLE_READ },
 	{ "POST", "/api/:type/:repo/paths-info/:rev", tree_paths, ROLE_READ },
+	{ "GET", "/api/:type/:repo/chunks/:rev/:path", chunks_show, ROLE_READ },
 	{ "GET", "/api/:type/:repo/revision/:rev", info_repo, ROLE_READ },
 	{ "GET", "/api/:type/:repo/refs", info_refs, ROLE_READ },
 	{ "GET", "/api/:type/:repo/commits/:rev", info_commits, ROLE_READ },

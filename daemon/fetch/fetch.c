@@ -128,6 +128,7 @@ static int start_threads(struct fetch *f)
 		.catalog = conf->catalog,
 		.threads = SEALERS,
 		.source_count = conf->source_count,
+		.lists = conf->lists,
 		.outcry = conf->outcry,
 	};
 	int r = streams_new(&streams, &f->streams);
@@ -606,13 +607,12 @@ void fetch_done(const struct pull *p, const void *data, uint64_t len)
 
 int fetch_leave(struct fetch *f, struct waiter *w)
 {
-	int found = 0;
+	int found;
 
 	lock_take(&f->pulls.lock);
-	if (w->list) {
+	found = w->list != NULL;
+	if (found)
 		waitlist_del(w);
-		found = 1;
-	}
 	lock_drop(&f->pulls.lock);
 	return found;
 }

@@ -213,7 +213,7 @@ static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
 	};
 	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
 	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
-	return hex_parse(ask->etag, strlen(ask->etag), ret->file.digest);
+	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
 }
 
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
