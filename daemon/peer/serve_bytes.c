@@ -14,9 +14,10 @@
 #include "daemon/base/wait.h"
 #include "daemon/cache/chunk.h"
 
-#define WAIT_MS 500    /* then a guest is told to ask again */
-#define CLOSE_MAX 8    /* so many may be nearer to a segment, and this node still bring it */
-#define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
+#define WAIT_MS 500       /* then a guest is told to ask again */
+#define CLOSE_MAX 8       /* so many may be nearer to a segment, and this node still bring it */
+#define SMALL_BYTES 65536 /* a segment of so little is given to everybody by its owner */
+#define DEBT_US 200000    /* what goes out may be ahead of the limit by so much */
 
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
@@ -25,6 +26,7 @@ struct giving {
 	struct pull *pull;
 	struct waiter waiter;
 	int64_t until_ms; /* it waits no longer than this */
+	bool late;        /* it has looked once more after that */
 	const void *data; /* what is sent, held */
 	uint64_t len;
 };
@@ -193,12 +195,19 @@ static void wake(struct waiter *w, int r)
 {
 	struct giving *v = container_of(w, struct giving, waiter);
 
-	if (r < 0)
+	bool late = clock_ms() >= v->until_ms;
+
+	if (r < 0) {
 		end_failed(v, r);
-	else if (clock_ms() >= v->until_ms && !present(v))
+		return;
+	}
+	/* What is there may still not be shown, when only verified bytes may. */
+	if (late && (v->late || !present(v))) {
 		end_saying(v, WIRE_COMING);
-	else
-		look(v);
+		return;
+	}
+	v->late = late;
+	look(v);
 }
 
 /* ---- beginning ---- */
@@ -268,6 +277,13 @@ static bool is_owner(const struct serve *s, const struct wire_ask *ask)
 	return so;
 }
 
+static bool is_small(const struct wire_ask *ask)
+{
+	uint32_t segment = segment_of(ask->off);
+
+	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
+}
+
 /* Sends the guest to another one, if that is how its crowd is arranged. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
@@ -295,7 +311,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->sent && is_owner(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->sent && !is_small(ask) && is_owner(g->serve, ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)
