@@ -116,7 +116,8 @@ static int ask(struct member_checkin *c, struct exchange *x)
 	return httpc_run(c->http, &q);
 }
 
-/* Whether who has our key has said this; then its clock is known. `digest` gets that of the body. */
+/* Whether who has our key has said this; then its clock is known. `digest` gets that of the
+ * body. */
 static bool is_signed(struct member_checkin *c, int status, const struct exchange *x,
 		      char digest[static DIGEST_HEX_MAX + 1])
 {
