@@ -185,13 +185,19 @@ static void note_usual(struct trip *t)
 	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
 }
 
+/* Other ranges of the segment begin with whoever gives this one, or is to. */
+static void note_giver(struct trip *t, uint32_t member)
+{
+	trails_note(t->all->conf.trails, t->blob, t->segment, t->members->nodes[member].key,
+		    clock_ms());
+}
+
 static void note_answer(struct trip *t, uint32_t member, enum route_answer answer)
 {
 	struct source_peer *s = t->all;
 
 	if (answer == ROUTE_GAVE) {
-		trails_note(s->conf.trails, t->blob, t->segment, t->members->nodes[member].key,
-			    clock_ms());
+		note_giver(t, member);
 		note_usual(t);
 	}
 	if (answer == ROUTE_SLOW)
@@ -245,10 +251,15 @@ static int ask_on_way(struct trip *t, uint32_t member)
 	uint32_t others[WIRE_OTHERS_MAX];
 	enum route_answer answer;
 	int r = ask_member(t, member, true, &answer);
+	unsigned count;
 
-	if (r == 0)
-		route_heard(&t->route, answer, others, find_others(t, others));
-	return r;
+	if (r != 0)
+		return r;
+	count = find_others(t, others);
+	if (answer == ROUTE_ELSEWHERE && count && others[0] != t->members->self)
+		note_giver(t, others[0]);
+	route_heard(&t->route, answer, others, count);
+	return 0;
 }
 
 /* ---- those who may have it ---- */
