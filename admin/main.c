@@ -11,6 +11,7 @@
 
 #include "admin/audit/audit_replay.h"
 #include "admin/chunker.h"
+#include "admin/checkins.h"
 #include "admin/collector.h"
 #include "admin/hub/heard.h"
 #include "admin/registry/aside.h"
@@ -202,6 +203,14 @@ static int open_rulewatch(struct program *p, struct buf *why UNUSED)
 	return r;
 }
 
+/* Who has the cluster's key may be told who else has: this hub need not be one of them. */
+static int open_checkins(struct program *p, struct buf *why)
+{
+	const char *key_file = p->conf.peer.key_file;
+
+	return key_file ? checkins_open(key_file, clock_ms(), &p->server.checkins, why) : 0;
+}
+
 static int open_caretakers(struct program *p, struct buf *why UNUSED)
 {
 	const struct collector_conf conf = {
@@ -378,6 +387,7 @@ static void close_all(struct program *p)
 	scrubber_free(p->server.scrubber);
 	chunker_free(p->server.chunker);
 	rulewatch_free(p->server.rulewatch);
+	checkins_free(p->server.checkins);
 	roster_free(p->server.roster);
 	downloads_free(p->server.downloads);
 	if (p->server.node)
@@ -446,9 +456,9 @@ static int open_lists(struct program *p, struct buf *why UNUSED)
 
 /* Each may use what those before it opened; the doors come last. */
 static int (*const steps[])(struct program *p, struct buf *why) = {
-	open_data,   open_filter, open_workers,   open_auth,       open_ready,
-	open_intake, open_names,  open_catalogue, open_node,       open_keeper,
-	open_lists,  open_audit,  open_rulewatch, open_caretakers, open_doors,
+	open_data,      open_filter,    open_workers,    open_auth,   open_ready, open_intake,
+	open_names,     open_catalogue, open_node,       open_keeper, open_lists, open_audit,
+	open_rulewatch, open_checkins,  open_caretakers, open_doors,
 };
 
 static int serve(struct program *p)

@@ -32,7 +32,8 @@ struct server {
 	struct scrubber *scrubber;
 	struct chunker *chunker;
 	struct rulewatch *rulewatch;
-	uint64_t part_bytes; /* larger files come in parts of that size; 0: none does */
+	struct checkins *checkins; /* or NULL: no node may check in */
+	uint64_t part_bytes;       /* larger files come in parts of that size; 0: none does */
 	uint8_t link_key[CAPABILITY_KEY]; /* of links that bear their right, see lfs_link.h */
 	struct auth *auth;
 	struct ready *ready;

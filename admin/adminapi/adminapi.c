@@ -171,6 +171,8 @@ static const struct api_route routes[] = {
 	{ "POST", "/peers/forgive", "peer.forgive",
 	  "Take back the bans of those whose bytes were wrong.", api_peers_forgive,
 	  &api_forgive_shape, true, NULL, 200, &api_forgiven_shape, false, NULL },
+	{ "GET", "/members", "cluster-member.list", "Nodes that have checked in lately.",
+	  api_checkins, NULL, false, page_query, 200, &api_checkin_shape, true, NULL },
 	{ "GET", "/jobs", "job.list", "Jobs, running and lately ended.", api_jobs, NULL, false,
 	  NULL, 200, &api_job_shape, true, NULL },
 	{ "GET", "/jobs/{job}", "job.get", "How far one is.", api_job, NULL, false, NULL, 200,

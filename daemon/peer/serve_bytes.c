@@ -217,7 +217,7 @@ static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
 {
 	*ret = (struct source_blob){
 		.repo = ask->repo,
-		.path = ask->path ? ask->path : "",
+		.path = ask->path,
 		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
 	};
 	memcpy(ret->commit, ask->commit, sizeof(ret->commit));

@@ -40,7 +40,7 @@ struct wire_ask {
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
 	bool bring;          /* if it is not there, fetch it: from upstream, or as a member does */
-	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
+	struct repo_id repo; /* where the blob lies upstream */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
