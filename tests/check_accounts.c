@@ -107,7 +107,7 @@ static int enable(const struct line *l)
 
 static int member(const struct line *l)
 {
-	return members_set(l->db, l->words[1], l->words[2], role_of(l->words[3]), l->why);
+	return membership_set(l->db, l->words[1], l->words[2], role_of(l->words[3]), l->why);
 }
 
 static int rule(const struct line *l)

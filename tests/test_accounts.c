@@ -204,7 +204,7 @@ static void check_members(struct hub_db *h, const char *name, const char *want)
 {
 	CLEANUP(buf_free) struct buf names = { 0 };
 
-	assert_int_equal(members_each(h->db, name, note_member, &names), 0);
+	assert_int_equal(memberships_each(h->db, name, note_member, &names), 0);
 	assert_string_equal(buf_str(&names), want);
 }
 
@@ -216,14 +216,14 @@ static void members_are_known_from_both_sides(void **state)
 	hub_db_user(h, "bob");
 	hub_db_org(h, "Lab");
 	hub_db_org(h, "lab2");
-	assert_int_equal(members_set(h->db, "lab", "ann", ROLE_READ, &h->why), 0);
-	assert_int_equal(members_set(h->db, "LAB", "bob", ROLE_ADMIN, &h->why), 0);
-	assert_int_equal(members_set(h->db, "lab2", "ANN", ROLE_WRITE, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "ann", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "LAB", "bob", ROLE_ADMIN, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab2", "ANN", ROLE_WRITE, &h->why), 0);
 	check_members(h, "lab", "Ann:read bob:admin ");
 	check_members(h, "ann", "Lab:read lab2:write ");
-	assert_int_equal(members_set(h->db, "lab", "ann", ROLE_WRITE, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "ann", ROLE_WRITE, &h->why), 0);
 	check_members(h, "Ann", "Lab:write lab2:write ");
-	assert_int_equal(members_set(h->db, "lab", "ann", ROLE_NONE, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "ann", ROLE_NONE, &h->why), 0);
 	check_members(h, "ann", "lab2:write ");
 	check_members(h, "lab", "bob:admin ");
 }
@@ -234,10 +234,10 @@ static void only_users_are_members_and_only_of_organisations(void **state)
 
 	hub_db_user(h, "ann");
 	hub_db_org(h, "lab");
-	assert_int_equal(members_set(h->db, "ann", "ann", ROLE_READ, &h->why), -ENOENT);
-	assert_int_equal(members_set(h->db, "lab", "lab", ROLE_READ, &h->why), -ENOENT);
-	assert_int_equal(members_set(h->db, "none", "ann", ROLE_READ, &h->why), -ENOENT);
-	assert_int_equal(members_set(h->db, "lab", "none", ROLE_READ, &h->why), -ENOENT);
+	assert_int_equal(membership_set(h->db, "ann", "ann", ROLE_READ, &h->why), -ENOENT);
+	assert_int_equal(membership_set(h->db, "lab", "lab", ROLE_READ, &h->why), -ENOENT);
+	assert_int_equal(membership_set(h->db, "none", "ann", ROLE_READ, &h->why), -ENOENT);
+	assert_int_equal(membership_set(h->db, "lab", "none", ROLE_READ, &h->why), -ENOENT);
 	check_members(h, "lab", "");
 }
 
@@ -256,8 +256,8 @@ static void who_goes_leaves_nothing_behind(void **state)
 	hub_db_user(h, "ann");
 	hub_db_user(h, "anna");
 	hub_db_org(h, "lab");
-	assert_int_equal(members_set(h->db, "lab", "ann", ROLE_READ, &h->why), 0);
-	assert_int_equal(members_set(h->db, "lab", "anna", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "ann", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "anna", ROLE_READ, &h->why), 0);
 	assert_int_equal(rules_set(h->db, &rule, &h->why), 0);
 	strcpy(rule.whom, "anna");
 	assert_int_equal(rules_set(h->db, &rule, &h->why), 0);

@@ -180,8 +180,8 @@ static void who_may_is_whom_the_rule_names(void **state)
 	hub_db_org(h, "ops");
 	hub_db_user(h, "bob");
 	hub_db_user(h, "cid");
-	assert_int_equal(members_set(h->db, "ops", "bob", ROLE_ADMIN, &h->why), 0);
-	assert_int_equal(members_set(h->db, "ops", "cid", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "ops", "bob", ROLE_ADMIN, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "ops", "cid", ROLE_READ, &h->why), 0);
 	tagged_repo_promotion(
 		h, &(struct promotion_rule){ .who = { "ann", "ops:write" }, .who_count = 2 });
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)

@@ -111,9 +111,9 @@ static void people(struct hub_db *h)
 	hub_db_user(h, "chief");
 	hub_db_user(h, "stranger");
 	hub_db_org(h, "Lab");
-	assert_int_equal(members_set(h->db, "lab", "reader", ROLE_READ, &h->why), 0);
-	assert_int_equal(members_set(h->db, "lab", "writer", ROLE_WRITE, &h->why), 0);
-	assert_int_equal(members_set(h->db, "lab", "chief", ROLE_ADMIN, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "reader", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "writer", ROLE_WRITE, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "lab", "chief", ROLE_ADMIN, &h->why), 0);
 }
 
 static void public_is_for_all_to_read(void **state)
@@ -580,7 +580,7 @@ static void files_of_a_gated_repository_are_for_its_people_and_who_was_let_in(vo
 	hub_db_user(h, "ruled");
 	hub_db_user(h, "reader");
 	hub_db_user(h, "writer");
-	assert_int_equal(members_set(h->db, "org", "member", ROLE_READ, &h->why), 0);
+	assert_int_equal(membership_set(h->db, "org", "member", ROLE_READ, &h->why), 0);
 	rule(h, "models/org/gated", "ruled", ROLE_READ);
 	assert_int_equal(db_write(h->db, put_gated, &gating), 0);
 	for (size_t n = 0; n < ARRAY_LEN(in); n++) {

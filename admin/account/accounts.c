@@ -455,7 +455,8 @@ static int set_member(struct db_txn *t, void *arg)
 	return put_member(t, org.name, user.name, m->role);
 }
 
-int members_set(struct db *db, const char *org, const char *user, enum role role, struct buf *why)
+int membership_set(struct db *db, const char *org, const char *user, enum role role,
+		   struct buf *why)
 {
 	struct membership m = { org, user, role, why };
 
@@ -505,7 +506,7 @@ static int each_members(struct db_txn *t, void *arg)
 	return member_each(t, e->name, e->fn, e->arg);
 }
 
-int members_each(struct db *db, const char *name, member_fn fn, void *arg)
+int memberships_each(struct db *db, const char *name, member_fn fn, void *arg)
 {
 	struct each_member e = { name, fn, arg };
 

@@ -69,10 +69,10 @@ MUST_USE int accounts_each(struct db *db, enum account_kind kind, const char *af
 			   void *arg);
 
 /* Makes the user a member with that role, or changes it; ROLE_NONE: a member no more. */
-MUST_USE int members_set(struct db *db, const char *org, const char *user, enum role role,
-			 struct buf *why);
+MUST_USE int membership_set(struct db *db, const char *org, const char *user, enum role role,
+			    struct buf *why);
 /* Calls fn for each member of an organisation, or each organisation of a user. As above. */
-MUST_USE int members_each(struct db *db, const char *name, member_fn fn, void *arg);
+MUST_USE int memberships_each(struct db *db, const char *name, member_fn fn, void *arg);
 
 /* Inside a transaction. */
 MUST_USE int account_get(struct db_txn *t, const char *name, struct account *ret);
@@ -82,7 +82,7 @@ MUST_USE int account_put(struct db_txn *t, const struct account *a);
 MUST_USE int account_del(struct db_txn *t, const char *name, struct buf *why);
 /* The role of a user in an organisation, ROLE_NONE if it is no member. */
 MUST_USE int member_get(struct db_txn *t, const char *org, const char *user, enum role *ret);
-/* As members_each. */
+/* As memberships_each. */
 MUST_USE int member_each(struct db_txn *t, const char *name, member_fn fn, void *arg);
 
 #endif

@@ -162,7 +162,7 @@ static int write_account(struct api_call *c, const struct account *a)
 	write_common(c, a);
 	if (a->kind == ACCOUNT_USER) {
 		jwrite_array(&c->w, "organizations");
-		r = members_each(api_db(c), a->name, write_membership, &c->w);
+		r = memberships_each(api_db(c), a->name, write_membership, &c->w);
 		jwrite_array_end(&c->w);
 	}
 	jwrite_object_end(&c->w);
@@ -355,7 +355,7 @@ int api_members(struct api_call *c)
 	if (r < 0)
 		return r;
 	m.page = api_page_begin(c, &room, &m.after);
-	r = members_each(api_db(c), org.name, list_member, &m);
+	r = memberships_each(api_db(c), org.name, list_member, &m);
 	api_page_end(&m.page);
 	return r < 0 ? r : 0;
 }
@@ -372,7 +372,7 @@ int api_member_put(struct api_call *c)
 		r = -EINVAL;
 	buf_printf(&c->subject, "user %s in %s as %s", c->params[1], c->params[0], role_word(role));
 	if (r == 0)
-		r = members_set(api_db(c), org.name, user.name, role, &c->why);
+		r = membership_set(api_db(c), org.name, user.name, role, &c->why);
 	return r < 0 ? r : write_member(&c->w, user.name, role);
 }
 
@@ -389,10 +389,10 @@ int api_member_remove(struct api_call *c)
 
 	buf_printf(&c->subject, "user %s in %s", user, c->params[0]);
 	if (r == 0)
-		r = members_each(api_db(c), org.name, is_member, user);
+		r = memberships_each(api_db(c), org.name, is_member, user);
 	if (r == 0)
 		return api_complain(c, -ENOENT, "\"%s\" is no member of \"%s\"", user, org.name);
 	if (r > 0)
-		r = members_set(api_db(c), org.name, user, ROLE_NONE, &c->why);
+		r = membership_set(api_db(c), org.name, user, ROLE_NONE, &c->why);
 	return r < 0 ? r : api_nothing(c);
 }

@@ -12,36 +12,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/peer/member_health.h"
+#include "daemon/peer/member_spec.h"
 #include "daemon/peer/placement.h"
-
-#define MEMBER_ADDRESS_MAX 127 /* "192.0.2.1:9980", "[2001:db8::1]:9980", "node-1.example:9980" */
-#define MEMBER_ZONE_MAX 31
-
-/* What a list says of a node. */
-struct member_spec {
-	char address[MEMBER_ADDRESS_MAX + 1]; /* where it answers peers; also its name */
-	char zone[MEMBER_ZONE_MAX + 1];       /* "" if not said */
-	uint32_t weight;                      /* 1 ... PLACEMENT_WEIGHT_MAX */
-};
 
 struct members;
 struct member;
-
-/* How a request to a member ended. */
-enum member_outcome {
-	MEMBER_GAVE,     /* bytes */
-	MEMBER_ANSWERED, /* something else that makes sense */
-	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
-	MEMBER_REFUSED,  /* it does not take our key, or has another */
-	MEMBER_LIED,     /* its bytes were wrong */
-};
 
 /* `self` is this node, which counts as a member whatever the list says; copied. -ENOMEM. */
 MUST_USE int members_new(const struct member_spec *self, struct members **ret);
 /* All memberships have been given back. */
 void members_free(struct members *m);
-/* Who is a member from now on. Names that are there twice count once, the first of them, and this
- * node is not there a second time. Who stays keeps his past. -ENOMEM: all stays as it was. */
+/* Who is a member from now on. Names that are there twice count once, the first of them. What the
+ * list says of this node counts, since the others go by it; if it has it only under a name that
+ * turned out to be its own (member_is_self), that is its name. Who stays keeps his past, and so do
+ * the last MEMBERS_GONE of those who went and come back. A list that says the same as the one
+ * before changes nothing. -ENOMEM: all stays as it was. */
+#define MEMBERS_GONE 1024
 MUST_USE int members_set(struct members *m, const struct member_spec *list, size_t count);
 
 /* Who is a member at one time, ordered by address; nothing of it changes. */
@@ -59,16 +46,19 @@ MUST_USE int membership_find(const struct membership *ms, const char *address);
 
 /* What it is called, and what is said of it; the same for all its life. */
 const char *member_address(const struct member *m);
-/* Its zone, as the list has it or, if that is silent, as it says itself; static per member. */
+/* Its zone, as the list has it or, if that is silent, as it says itself; "" if nobody does. Borrowed
+ * until members_free. */
 const char *member_zone(const struct member *m);
-/* It has told its zone. Heard only while the list says nothing. */
+/* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has turned out to be this node under another name: it is not asked any more. */
+/* It has turned out to be this node under another name: it is not asked any more, and stands for it
+ * where the list has no other name of it. */
 void member_is_self(struct member *m);
 
 /* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
- * one request to try; that is this one then. */
-bool member_may_ask(struct member *m, int64_t now_ms);
+ * one request to try; that is this one then, until it is noted how it ended, at most for
+ * MEMBER_TURN_MS. */
+MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
 /* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
  * known, or not its fault). */
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,
@@ -90,14 +80,14 @@ struct member_status {
 	int64_t state_until_ms; /* when a silent, refused or banned one is tried again */
 	unsigned failures;      /* in a row */
 	unsigned bans;
-	int64_t first_ms; /* usual time to the first byte, -1: not known */
+	int64_t first_ms; /* usual time to the first byte; -1: not known */
 	uint64_t bytes_in, bytes_out, bytes_wrong;
 	uint64_t requests;
 };
 /* Calls fn for each member, by address. */
 void members_each(struct members *m, int64_t now_ms,
 		  void (*fn)(void *arg, const struct member_status *s), void *arg);
-/* Takes all bans back, or one's (by address): true if there was one. */
+/* Takes one's bans back (by address), or all (NULL): true if there was one. */
 bool members_forgive(struct members *m, const char *address);
 
 #endif

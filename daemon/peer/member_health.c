@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sources: RFC 6298 (a time-out from the mean and the spread of what was measured; twice as long
+ * after each time-out). */
+#include "daemon/peer/member_health.h"
+
+#include "daemon/base/num.h"
+
+#define DOUBLINGS_MAX 3 /* of the patience */
+
+void health_init(struct member_health *h, uint64_t seed)
+{
+	*h = (struct member_health){ .usual_us = -1, .random = seed };
+}
+
+/* SplitMix64: any seed is as good as any other. Source: Steele, Lea, Flood (OOPSLA 2014). */
+static uint64_t next_random(struct member_health *h)
+{
+	uint64_t v = h->random += 0x9e3779b97f4a7c15;
+
+	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
+	v = (v ^ v >> 27) * 0x94d049bb133111eb;
+	return v ^ v >> 31;
+}
+
+/* first, doubled with each one more, but never above max. */
+static int64_t doubled(int64_t first, unsigned times, int64_t max)
+{
+	while (times-- && first < max)
+		first *= 2;
+	return min_i64(first, max);
+}
+
+/* --- who may ask */
+
+bool health_may_ask(struct member_health *h, int64_t now_ms)
+{
+	if (!h->failures)
+		return true;
+	if (now_ms < h->until_ms)
+		return false;
+	if (h->cause == MEMBER_SILENT && h->failures == 1)
+		return true;
+	if (now_ms < h->turn_ms)
+		return false;
+	h->turn_ms = now_ms + MEMBER_TURN_MS;
+	return true;
+}
+
+static void leave_alone(struct member_health *h, int64_t pause_ms, int64_t now_ms)
+{
+	h->until_ms = now_ms + pause_ms;
+	h->turn_ms = 0;
+}
+
+static int64_t pause_ms(struct member_health *h)
+{
+	int64_t pause;
+
+	if (h->cause == MEMBER_REFUSED)
+		pause = doubled(MEMBER_REFUSED_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
+	else if (h->failures == 1)
+		return MEMBER_HICCUP_MS;
+	else
+		pause = doubled(MEMBER_SILENT_MS, h->failures - 2, MEMBER_AWAY_MAX_MS);
+	return pause - pause / 4 + (int64_t)(next_random(h) % (uint64_t)(pause / 2 + 1));
+}
+
+static void fail(struct member_health *h, enum member_outcome cause, int64_t now_ms)
+{
+	if (h->failures && now_ms < h->until_ms)
+		return;
+	if (h->cause != cause)
+		h->failures = 0;
+	h->cause = cause;
+	h->failures++;
+	leave_alone(h, pause_ms(h), now_ms);
+}
+
+/* --- bans */
+
+unsigned health_bans(const struct member_health *h, int64_t now_ms)
+{
+	int64_t hours = now_ms > h->clean_ms ? (now_ms - h->clean_ms) / MEMBER_CLEAN_MS : 0;
+
+	return hours < h->bans ? h->bans - (unsigned)hours : 0;
+}
+
+static bool is_banned(const struct member_health *h, int64_t now_ms)
+{
+	return h->failures && h->cause == MEMBER_LIED && now_ms < h->until_ms;
+}
+
+static void ban(struct member_health *h, int64_t now_ms)
+{
+	if (is_banned(h, now_ms))
+		return;
+	h->bans = health_bans(h, now_ms) + 1;
+	h->cause = MEMBER_LIED;
+	h->failures = 1;
+	leave_alone(h, doubled(MEMBER_BAN_MS, h->bans - 1, MEMBER_BAN_MAX_MS), now_ms);
+	h->clean_ms = h->until_ms;
+}
+
+bool health_forgive(struct member_health *h)
+{
+	bool was = h->bans > 0;
+
+	h->bans = 0;
+	if (h->failures && h->cause == MEMBER_LIED)
+		h->failures = 0;
+	return was;
+}
+
+/* --- how fast it is */
+
+static void measure(struct member_health *h, int64_t us)
+{
+	int64_t off = us - h->usual_us;
+
+	if (h->usual_us < 0) {
+		h->usual_us = us;
+		h->spread_us = us / 2;
+		return;
+	}
+	h->spread_us += ((off < 0 ? -off : off) - h->spread_us) / 4;
+	h->usual_us += off / 8;
+}
+
+int64_t health_patience_ms(const struct member_health *h)
+{
+	int64_t ms = max_i64(4 * h->usual_us, h->usual_us + 4 * h->spread_us) / 1000;
+	unsigned times = h->cause == MEMBER_SILENT ? h->failures : 0;
+
+	ms = h->usual_us < 0 ? MEMBER_PATIENCE_NEW_MS : max_i64(ms, MEMBER_PATIENCE_MIN_MS);
+	return doubled(ms, times < DOUBLINGS_MAX ? times : DOUBLINGS_MAX, MEMBER_PATIENCE_MAX_MS);
+}
+
+/* --- outcomes */
+
+static void succeed(struct member_health *h, int64_t first_ms, int64_t now_ms)
+{
+	h->answered = true;
+	if (first_ms >= 0)
+		measure(h, min_i64(first_ms, MEMBER_PATIENCE_MAX_MS) * 1000);
+	if (!is_banned(h, now_ms))
+		h->failures = 0;
+}
+
+void health_note(struct member_health *h, enum member_outcome outcome, int64_t first_ms,
+		 int64_t now_ms)
+{
+	switch (outcome) {
+	case MEMBER_GAVE:
+	case MEMBER_ANSWERED:
+		succeed(h, first_ms, now_ms);
+		break;
+	case MEMBER_SILENT:
+	case MEMBER_REFUSED:
+		fail(h, outcome, now_ms);
+		break;
+	case MEMBER_LIED:
+		ban(h, now_ms);
+		break;
+	case MEMBER_LEFT:
+		h->turn_ms = 0;
+		break;
+	}
+}
+
+const char *health_state(const struct member_health *h)
+{
+	if (!h->failures)
+		return h->answered ? "up" : "new";
+	return h->cause == MEMBER_LIED      ? "banned"
+	       : h->cause == MEMBER_REFUSED ? "refused"
+					    : "silent";
+}

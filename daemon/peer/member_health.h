@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a member has behaved, and what follows from it: whether it may be asked, and how long to wait
+ * for it. Only requests that were made anyway tell. Times are the caller's, in ms of a clock that
+ * does not go back. Pure. Not locked: the owner's lock guards it. */
+#ifndef MATRIXFS_MEMBER_HEALTH_H
+#define MATRIXFS_MEMBER_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/own.h"
+
+/* The first silence may be an accident: it costs a moment. From the second in a row on it is left
+ * alone for longer, each time twice as long; who refuses us, from the first on. All but the first
+ * silence times 0.75 ... 1.25. */
+#define MEMBER_HICCUP_MS 250
+#define MEMBER_SILENT_MS 1000
+#define MEMBER_REFUSED_MS (10 * 1000)
+#define MEMBER_AWAY_MAX_MS (60 * 1000)
+/* Then one request tries it. If nothing is heard of that one for so long, another may. */
+#define MEMBER_TURN_MS (10 * 1000)
+/* Who gave wrong bytes: twice as long each time. One time is forgotten for each clean hour. */
+#define MEMBER_BAN_MS (10 * 60 * 1000)
+#define MEMBER_BAN_MAX_MS (2 * 3600 * 1000)
+#define MEMBER_CLEAN_MS (3600 * 1000)
+/* Silence that is usual. */
+#define MEMBER_PATIENCE_MIN_MS 250
+#define MEMBER_PATIENCE_MAX_MS 5000
+#define MEMBER_PATIENCE_NEW_MS 1000 /* of who has not answered yet */
+
+/* How a request to a member ended. */
+enum member_outcome {
+	MEMBER_GAVE,     /* bytes */
+	MEMBER_ANSWERED, /* something else that makes sense */
+	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
+	MEMBER_REFUSED,  /* it does not take our key, or has another */
+	MEMBER_LIED,     /* its bytes were wrong */
+	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
+};
+
+struct member_health {
+	enum member_outcome cause;   /* why it is left alone; valid with failures */
+	unsigned failures;           /* of that kind in a row; 0: it is not */
+	int64_t until_ms;            /* nobody asks before */
+	int64_t turn_ms;             /* who tries it has so long; 0: it is nobody's turn */
+	unsigned bans;               /* as of until_ms of the last one, see health_bans */
+	int64_t clean_ms;            /* end of the last one */
+	bool answered;               /* once, at least */
+	int64_t usual_us, spread_us; /* time to the first byte, and how far off it is; usual < 0:
+					not known */
+	uint64_t random;             /* state of the jitter */
+};
+
+/* Somebody new. The seed makes the jitter: any number, better not the same on two nodes. */
+void health_init(struct member_health *h, uint64_t seed);
+/* True if it may be asked now. If that is on trial, the caller has its turn until it notes how its
+ * request ended, at most for MEMBER_TURN_MS. */
+MUST_USE bool health_may_ask(struct member_health *h, int64_t now_ms);
+/* A request ended so; the first byte came after first_ms (-1: not known). Failures while it is left
+ * alone already are of requests that were under way: they count as one. */
+void health_note(struct member_health *h, enum member_outcome outcome, int64_t first_ms,
+		 int64_t now_ms);
+/* So long silence is usual. After a silence it may be longer: perhaps the line has become slow. */
+int64_t health_patience_ms(const struct member_health *h);
+/* Bans that are remembered. */
+unsigned health_bans(const struct member_health *h, int64_t now_ms);
+/* Forgets all bans: true if there was one. */
+bool health_forgive(struct member_health *h);
+/* "new", "up", "silent", "refused" or "banned"; static. */
+const char *health_state(const struct member_health *h);
+
+#endif
