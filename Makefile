@@ -67,11 +67,12 @@ PROGRAMS := $(if $(wildcard fs/main.c),$(BIN)/matrixfs) \
 	$(if $(wildcard admin/main.c),$(BIN)/matrixhubd) $(if $(wildcard admin/ctl.c),$(BIN)/matrixctl)
 TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
 FUZZ  := $(patsubst %.c,$(call objdir,fuzz)/%,$(wildcard tests/fuzz_*.c))
+BESIDE := tests/relay.c tests/peer_node.c
 # Whatever else lies in tests/ helps them all: fakes, builders.
-HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_%, \
+HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_% $(BESIDE), \
 	$(wildcard tests/*.c)))
-# What stories run beside the programs: a cache's judge, a clock that jumps.
-TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/check_*.c)) $(patsubst %.c,$(B)/%.so,$(wildcard tests/shim_*.c))
+# What stories run beside the programs: a cache's judge, a clock that jumps, links, nodes without a mount.
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/check_*.c) $(BESIDE)) $(patsubst %.c,$(B)/%.so,$(wildcard tests/shim_*.c))
 LIBS  := $(addprefix $(B)/,libhelp.a $(if $(ADMIN),libadmin.a) libfs.a libcore.a)
 
 ifneq ($(V),1)
@@ -117,6 +118,7 @@ $(BIN)/matrixhubd: $(B)/admin/main.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
 $(B)/tests/check_%: $(B)/tests/check_%.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
+$(patsubst %.c,$(B)/%,$(BESIDE)): %: %.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
 $(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libcore.a ; $(link)
 $(B)/tests/shim_%.so: tests/shim_%.c
 	$(call quiet,LD)$(CC) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -fPIC -shared -o $@ $<

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matrixctl: asks and steers a matrixhubd over its admin API. */
+/* matrixctl: asks and steers a matrixhubd over its admin API, or a matrixfs by its control
+ * socket. */
 #include <stdio.h>
 #include <string.h>
 
 #include "admin/ctl/ctl_run.h"
 #include "admin/ctl/ctl_verbs.h"
-#include "daemon/base/err.h"
+#include "daemon/base/why.h"
 
 #define EXIT_RUN 1   /* the hub refused it, or could not be asked */
 #define EXIT_USAGE 2 /* bad command line or settings: nothing was done */
@@ -28,13 +29,28 @@ static int print_and_exit(const struct ctl_line *l)
 	return fputs(buf_str(&text), stdout) < 0 || fflush(stdout) != 0 ? EXIT_RUN : 0;
 }
 
+static int open_hub(struct ctl *c)
+{
+	const struct ctl_line *l = c->line;
+	const char *node = ctl_global(l, "node");
+
+	if (!node)
+		return ctl_hub_open(ctl_global(l, "hub"), ctl_global(l, "token-file"), getenv,
+				    &c->hub, &c->why);
+	if (ctl_global(l, "hub"))
+		return complain(&c->why, "--hub and --node name two to be asked: choose one.");
+	if (!ctl_asks_nodes(l->verb))
+		return complain(&c->why, "This is asked of a hub, and --node names a matrixfs.");
+	return ctl_hub_open_node(node, &c->hub, &c->why);
+}
+
 static int run(const struct ctl_line *l)
 {
 	struct ctl c = { .line = l, .out = stdout, .err = stderr, .tty = isatty(2) };
 	int status = 0, r;
 
 	c.json = ctl_global(l, "json") != NULL;
-	r = ctl_hub_open(ctl_global(l, "hub"), ctl_global(l, "token-file"), getenv, &c.hub, &c.why);
+	r = open_hub(&c);
 	if (r < 0) {
 		status = fail(l, &c.why, r, EXIT_USAGE);
 	} else {

@@ -89,6 +89,7 @@ static const struct conf_param params[] = {
 	{ "trusted-proxy", CONF_LIST, FIELD(proxies), "127.0.0.0/8,::1", 0, 0, "ADDRESS[/BITS]",
 	  "Believe the X-Forwarded- fields of requests that come from there. May be given several "
 	  "times; \"\" is nobody." },
+	PEER_PARAMS(FIELD(peer)),
 	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, LOG_LEVEL_CHOICES,
 	  "Least important kind of event that is logged." },
 };
@@ -216,6 +217,8 @@ static int check(struct hubconf *c, struct buf *why)
 	c->log_level = (int)log_level_of(c->log_level);
 	if (r == 0)
 		r = check_rules(c, why);
+	if (r == 0)
+		r = peer_settings_check(&c->peer, why);
 	return r < 0 ? r : check_doors(c, why);
 }
 

@@ -9,6 +9,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/conf.h"
+#include "daemon/peer/peer_settings.h"
 
 struct hubconf {
 	char *config;
@@ -34,7 +35,8 @@ struct hubconf {
 	uint64_t audit_segment;   /* bytes */
 	char *access_log;         /* file, "-", or NULL */
 	struct conf_list proxies; /* networks */
-	int log_level;            /* enum log_level */
+	struct peer_settings peer;
+	int log_level; /* enum log_level */
 };
 
 /* What somebody without a token may do. */

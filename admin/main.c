@@ -38,7 +38,7 @@
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
-#define HUBS_MAX 64
+#define HUBS_MAX 63
 #define THREADS 4
 #define BODIES_MAX (64 * 1024 * 1024)
 #define JOB_THREADS 3

@@ -3,9 +3,11 @@
 
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/cache/catalog.h"
 #include "daemon/node_parts.h"
 #include "daemon/cache/store.h"
+#include "daemon/peer/peers.h"
 
 void exposition_head(struct buf *b, const char *name, const char *type, const char *help)
 {
@@ -94,16 +96,40 @@ static void write_requests(struct buf *b, const char *hub, const struct metrics_
 	}
 }
 
-static void write_sources(struct buf *b, struct node *n)
+static void write_bytes(struct buf *b, const char *kind, const char *source, uint64_t bytes)
+{
+	buf_add_str(b, "matrixfs_source_bytes_total{");
+	exposition_label(b, "kind", kind);
+	buf_add(b, ",", 1);
+	exposition_label(b, "source", source);
+	buf_add(b, "}", 1);
+	exposition_value(b, bytes);
+}
+
+/* Peers are one source: who each of them is, and gave, is asked of the control socket. */
+static void write_all_bytes(struct buf *b, struct node *n, const char *kind)
 {
 	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
+	struct peers_status s;
 
 	exposition_head(b, "source_bytes_total", "counter",
 			"Bytes of files received from a source.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
-		exposition_sample(b, "source_bytes_total", "source", node_hub_health(n, i, &health),
-				  metrics_get(&m->sources[i].bytes));
+		write_bytes(b, kind, node_hub_health(n, i, &health),
+			    metrics_get(&m->sources[i].bytes));
+	if (!node_peers(n))
+		return;
+	peers_status(node_peers(n), &s);
+	write_bytes(b, "peer", "peers", metrics_get(&s.counts->bytes_in));
+}
+
+static void write_sources(struct buf *b, struct node *n, const char *kind)
+{
+	const struct metrics *m = node_metrics(n);
+	struct hub_health health;
+
+	write_all_bytes(b, n, kind);
 	exposition_head(b, "source_requests_total", "counter",
 			"Requests to a source and the hosts it names, by how they ended.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
@@ -122,6 +148,64 @@ static void write_sources(struct buf *b, struct node *n)
 
 		exposition_sample(b, "source_locations", "source", name, health.locations);
 	}
+}
+
+/* --- peers */
+
+static const char *const member_states[] = { "self", "new", "up", "silent", "refused", "banned" };
+
+struct states {
+	uint64_t count[ARRAY_LEN(member_states)];
+};
+
+static void count_state(void *arg, const struct member_status *m)
+{
+	struct states *s = arg;
+
+	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
+		if (!strcmp(m->state, member_states[i]))
+			s->count[i]++;
+}
+
+static void write_members(struct buf *b, struct peers *p)
+{
+	struct states s = { 0 };
+
+	members_each(peers_members(p), clock_ms(), count_state, &s);
+	exposition_head(b, "peer_members", "gauge",
+			"Members of the cluster, by how they behave towards this one.");
+	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
+		exposition_sample(b, "peer_members", "state", member_states[i], s.count[i]);
+}
+
+static void write_answers(struct buf *b, const char *kind, const metric *m)
+{
+	exposition_sample(b, "peer_answers_total", "kind", kind, metrics_get(m));
+}
+
+static void write_peers(struct buf *b, struct peers *p)
+{
+	struct peers_status s;
+
+	if (!p)
+		return;
+	peers_status(p, &s);
+	exposition_counter(b, "peer_sent_bytes_total", &s.counts->bytes_out,
+			   "Bytes of files given to peers.");
+	exposition_counter(b, "peer_wrong_bytes_total", &s.counts->bytes_wrong,
+			   "Bytes of peers that were not what they should be.");
+	exposition_counter(b, "peer_twice_bytes_total", &s.counts->bytes_twice,
+			   "Bytes that were on their way when somebody else was asked.");
+	exposition_counter(b, "peer_requests_total", &s.counts->asked, "Requests to peers.");
+	exposition_counter(b, "peer_passed_total", &s.counts->passed,
+			   "Ranges that were left to hubs: nobody else was to have them.");
+	exposition_head(b, "peer_answers_total", "counter", "Answers to peers, by what they were.");
+	write_answers(b, "bytes", &s.counts->answers);
+	write_answers(b, "coming", &s.counts->waits);
+	write_answers(b, "elsewhere", &s.counts->redirects);
+	write_answers(b, "refused", &s.counts->refused);
+	exposition_gauge(b, "peer_connections", s.connections, "Connections of peers.");
+	write_members(b, p);
 }
 
 /* --- what is kept, what is on its way */
@@ -176,9 +260,10 @@ static void write_transfers(struct buf *b, struct node *n)
 	exposition_gauge(b, "waiting_reads", s.waiting, "Reads that wait for bytes.");
 }
 
-void exposition_node(struct buf *b, struct node *n)
+void exposition_node(struct buf *b, struct node *n, const char *kind)
 {
-	write_sources(b, n);
+	write_sources(b, n, kind);
+	write_peers(b, node_peers(n));
 	write_cache(b, n);
 	write_transfers(b, n);
 }

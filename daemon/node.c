@@ -54,9 +54,23 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 
 		r = hub_new(&hub, &n->hubs[i]);
 		if (r == 0)
-			r = source_hub_new(n->hubs[i], &n->sources[i]);
+			r = source_hub_new(n->hubs[i], &n->of_hubs[i]);
 		n->hub_count = i + 1;
 	}
+	return r;
+}
+
+/* Peers are asked first: they pass what is this node's to ask upstream. */
+static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
+{
+	int r = 0;
+
+	if (conf->peers)
+		r = peers_open(conf->peers, n->http, conf->timeout_ms, &n->peers, why);
+	if (r == 0 && n->peers)
+		n->sources[n->source_count++] = peers_source(n->peers);
+	for (unsigned i = 0; r == 0 && i < n->hub_count; i++)
+		n->sources[n->source_count++] = n->of_hubs[i];
 	return r;
 }
 
@@ -81,7 +95,8 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.catalog = n->catalog,
 		.http = n->http,
 		.sources = n->sources,
-		.source_count = n->hub_count,
+		.source_count = n->source_count,
+		.border = n->peers ? SEGMENT_BYTES : 0,
 		.timeout_ms = conf->timeout_ms,
 		.strict = conf->strict,
 		.memory_bytes = conf->memory_bytes,
@@ -159,11 +174,15 @@ static int start_all(struct node *n, const struct node_conf *conf, struct buf *w
 	if (r == 0)
 		r = open_hubs(n, conf);
 	if (r == 0)
+		r = open_sources(n, conf, why);
+	if (r == 0)
 		store_limit(n->store, &conf->cache);
 	if (r == 0)
 		r = start_evict(n, conf);
 	if (r == 0)
 		r = start_fetch(n, conf);
+	if (r == 0 && n->peers)
+		r = peers_start(n->peers, n->fetch, n->store, why);
 	if (r == 0)
 		r = start_prefetch(n, conf);
 	if (r == 0)
@@ -249,17 +268,22 @@ void node_stop(struct node *n)
 		prefetch_stop(n->prefetch);
 	if (n->fetch)
 		fetch_stop(n->fetch);
+	if (n->peers)
+		n->left = !peers_stop(n->peers);
 	evict_stop(n->evict);
 }
 
 void node_close(struct node *n)
 {
+	if (n->left)
+		return; /* a peer's answer still uses it */
 	flight_free(n->flight);
 	docs_free(n->docs);
 	prefetch_free(n->prefetch);
 	fetch_free(n->fetch);
+	peers_close(n->peers);
 	for (unsigned i = 0; i < n->hub_count; i++) {
-		source_hub_free(n->sources[i]);
+		source_hub_free(n->of_hubs[i]);
 		hub_free(n->hubs[i]);
 	}
 	httpc_free(n->http);
@@ -278,6 +302,11 @@ void node_close(struct node *n)
 struct known *node_known(struct node *n)
 {
 	return n->known;
+}
+
+struct peers *node_peers(struct node *n)
+{
+	return n->peers;
 }
 
 struct metrics *node_metrics(struct node *n)

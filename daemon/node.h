@@ -20,6 +20,7 @@
 #include "daemon/names/known.h"
 #include "daemon/node_file.h"
 #include "daemon/model/repo_id.h"
+#include "daemon/peer/peers.h"
 #include "daemon/fetch/throttle.h"
 #include "daemon/fetch/transfers.h"
 #include "daemon/cache/usage.h"
@@ -43,8 +44,9 @@ struct node_conf {
 	const char *own_dir;         /* of blobs that are not cache: see store_set_own; or NULL */
 	const char *owner;           /* what a second process on the cache is told */
 	const struct node_hub *hubs; /* in order of preference; copied */
-	unsigned hub_count;          /* 1 ... 64 */
+	unsigned hub_count;          /* 1 ... 63 */
 	bool offline;                /* never ask a hub */
+	const struct peers_conf *peers; /* who else fetches the same; NULL: nobody */
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */
@@ -91,6 +93,8 @@ MUST_USE int node_doc_kept(struct node *n, struct repo *r, const char *tail, str
  * docs_changes. */
 uint64_t node_doc_version(struct node *n, const char *name);
 uint64_t node_doc_changes(struct node *n);
+/* Its peers; NULL: it has none. Borrowed until node_stop. */
+struct peers *node_peers(struct node *n);
 /* Where all about this node is counted; borrowed until node_close. */
 struct metrics *node_metrics(struct node *n);
 /* What is being fetched: see transfers.h; and the last failure of a blob, if it is remembered. */

@@ -9,7 +9,7 @@
 #include "daemon/node_parts.h"
 #include "daemon/fetch/prefetch.h"
 
-#define HUBS_MAX 64
+#define HUBS_MAX 63 /* and the peers */
 
 struct node {
 	struct store *store;
@@ -17,8 +17,12 @@ struct node {
 	struct known *known;
 	struct httpc *http;
 	struct hub *hubs[HUBS_MAX];
-	struct source *sources[HUBS_MAX];
+	struct source *of_hubs[HUBS_MAX];
 	unsigned hub_count;
+	struct peers *peers;                  /* NULL: it has none */
+	struct source *sources[HUBS_MAX + 1]; /* in the order in which they are asked */
+	unsigned source_count;
+	bool left; /* somebody still works on a request of a peer: all stays */
 	struct discover discover;
 	struct flight *flight;
 	struct docs *docs;

@@ -26,7 +26,7 @@
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
-#define HUBS_MAX 64
+#define HUBS_MAX 63
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
 #define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */

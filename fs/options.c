@@ -69,6 +69,7 @@ static const struct conf_param params[] = {
 	{ "control-listen", CONF_TEXT, FIELD(control_listen), NULL, 0, 0, "ADDRESS:PORT",
 	  "Answer monitoring there too, as on CACHE/control but read-only: /metrics, /healthz, "
 	  "/v1/status, /v1/transfers, /v1/cache. Without it no port is opened." },
+	PEER_PARAMS(FIELD(peer)),
 	{ "background", CONF_FLAG, FIELD(background), NULL, 0, 0, NULL,
 	  "Return when mounted and go on in the background." },
 };
@@ -258,6 +259,10 @@ static int find_config(const struct cmdline *c, char **ret, struct buf *why)
 
 static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 {
+	int r = peer_settings_check(&o->peer, why);
+
+	if (r < 0)
+		return r;
 	if (!o->hubs.count)
 		return complain(why, "There is no hub: name one with --hub=URL.");
 	if (!o->cache)

@@ -12,6 +12,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/conf.h"
+#include "daemon/peer/peer_settings.h"
 
 struct options {
 	char *config;
@@ -33,6 +34,7 @@ struct options {
 	int log_level;         /* enum log_level */
 	int64_t slow_op;       /* seconds after which a request is told to be slow; 0: never */
 	char *control_listen;  /* ADDRESS:PORT, or NULL */
+	struct peer_settings peer;
 	bool background;
 	bool foreground_asked;
 	char *mountpoint;

@@ -155,16 +155,43 @@ static void help_is_of_all_or_of_one_command(void **state)
 	assert_int_equal(right("-V").action, CTL_VERSION);
 }
 
-static void no_command_begins_as_another_one_is_called(void **state)
+static void a_command_that_others_begin_with_takes_nothing(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ctl_verbs.count; i++)
 		for (size_t j = 0; j < ctl_verbs.count; j++) {
-			const char *a = ctl_verbs.verbs[i].words, *b = ctl_verbs.verbs[j].words;
-			size_t len = strlen(a);
+			const struct ctl_verb *a = &ctl_verbs.verbs[i], *b = &ctl_verbs.verbs[j];
+			size_t len = strlen(a->words);
 
-			assert_true(i == j || strncmp(a, b, len) != 0 || b[len] != ' ');
+			if (i == j || strncmp(a->words, b->words, len) != 0 || b->words[len] != ' ')
+				continue;
+			assert_true(!*a->operands && !a->options);
 		}
+}
+
+static void a_command_may_go_on_where_another_one_ends(void **state)
+{
+	struct ctl_line l = right("peers --json --node=/c/control");
+
+	(void)state;
+	assert_string_equal(l.verb->words, "peers");
+	assert_string_equal(ctl_global(&l, "node"), "/c/control");
+	assert_string_equal(right("peers where /models/x").verb->words, "peers where");
+	l = right("peers forgive");
+	assert_null(ctl_operand(&l, "ADDRESS"));
+	l = right("peers forgive 192.0.2.1:9980");
+	assert_string_equal(ctl_operand(&l, "ADDRESS"), "192.0.2.1:9980");
+	wrong("peers were /x", "behind \"matrixctl peers\" stands where, forgive");
+	wrong("peers where", "PATH is missing");
+	wrong("status now", "one argument too many");
+}
+
+static void only_some_commands_are_for_a_node(void **state)
+{
+	(void)state;
+	assert_true(ctl_asks_nodes(right("pull org/x").verb));
+	assert_true(ctl_asks_nodes(right("peers where /x").verb));
+	assert_false(ctl_asks_nodes(right("user list").verb));
 }
 
 /* The manual page writes "-" as "\-", so that it is not taken for a hyphen. */
@@ -216,7 +243,9 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_named_with_what_would_be_right),
 		cmocka_unit_test(a_secret_on_the_command_line_is_refused_and_not_repeated),
 		cmocka_unit_test(help_is_of_all_or_of_one_command),
-		cmocka_unit_test(no_command_begins_as_another_one_is_called),
+		cmocka_unit_test(a_command_that_others_begin_with_takes_nothing),
+		cmocka_unit_test(a_command_may_go_on_where_another_one_ends),
+		cmocka_unit_test(only_some_commands_are_for_a_node),
 		cmocka_unit_test(the_manual_has_all_commands_and_options),
 	};
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -778,6 +779,57 @@ static void whose_certificate_is_trusted_the_system_says_or_the_caller(void **st
 	assert_int_equal(told_another, ERR_TLS);
 }
 
+/* Answers one request on a socket file. */
+static void *answer_once(void *arg)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+				     "Connection: close\r\n\r\nhello";
+	CLEANUP(closep) int fd = accept4(*(int *)arg, NULL, NULL, SOCK_CLOEXEC);
+	char request[4096];
+
+	if (fd >= 0 && recv(fd, request, sizeof(request), 0) > 0)
+		(void)!send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+	return NULL;
+}
+
+static void all_requests_go_to_a_socket_that_is_named(void **state)
+{
+	char path[] = "/tmp/test_httpc.XXXXXX/s";
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CLEANUP(got_fini) struct got g = { 0 };
+	struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 2000 };
+	struct httpc_request q = { .method = "GET",
+				   .url = "http://nobody.invalid/x",
+				   .head = on_head,
+				   .body = on_body,
+				   .arg = &g };
+	CLEANUP(httpc_freep) struct httpc *there = NULL, *nowhere = NULL;
+	char *slash = strrchr(path, '/');
+	pthread_t thread;
+
+	(void)state;
+	*slash = '\0';
+	assert_non_null(mkdtemp(path));
+	*slash = '/';
+	memcpy(at.sun_path, path, sizeof(path));
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, answer_once, &fd), 0);
+	assert_int_equal(httpc_new(&conf, &nowhere), 0);
+	conf.socket = path;
+	assert_int_equal(httpc_new(&conf, &there), 0);
+	q.deadline_ms = clock_ms() + 5000;
+	assert_int_equal(httpc_run(nowhere, &q), ERR_UPSTREAM);
+	assert_int_equal(httpc_run(there, &q), 200);
+	assert_string_equal(buf_str(&g.body), "hello");
+	pthread_join(thread, NULL);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(httpc_run(there, &q), ERR_UPSTREAM);
+	*slash = '\0';
+	assert_int_equal(rmdir(path), 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -785,6 +837,7 @@ int main(void)
 		TEST(test_get),
 		TEST(test_token_range_accept),
 		TEST(test_token_cannot_add_a_header),
+		TEST(all_requests_go_to_a_socket_that_is_named),
 		TEST(fields_of_the_callers_own_are_sent_besides),
 		TEST(a_field_cannot_add_or_take_away_another),
 		TEST(test_content_is_sent_as_json_by_any_method),

@@ -280,6 +280,60 @@ static void test_control_listen(void **state)
 	bad("matrixfs --control-listen=::1:9400 /m", "ADDRESS:PORT");
 }
 
+#define PEERS "matrixfs --peers=dns:gpu:9980 --cluster-key-file=/k "
+
+static void test_peers_are_named_with_all_they_need(void **state)
+{
+	struct peers_conf conf;
+
+	(void)state;
+	good("matrixfs /m");
+	assert_false(peer_settings_conf(&o.peer, NULL, &conf));
+	good(PEERS "--peer-listen=192.0.2.1:9980 /m");
+	assert_true(peer_settings_conf(&o.peer, o.hubs.items[0], &conf));
+	assert_string_equal(conf.listen, "192.0.2.1:9980");
+	assert_string_equal(conf.members, "dns:gpu:9980");
+	assert_string_equal(conf.key_file, "/k");
+	assert_string_equal(conf.hub_url, "https://huggingface.co");
+	assert_null(conf.address);
+	assert_null(conf.zone);
+	assert_int_equal(conf.weight, 1);
+	assert_int_equal(conf.rate, 0);
+	assert_int_equal(conf.connections, 256);
+	good(PEERS "--peer-listen=:9980 --peer-address=node-1.example:9980 --zone=rack-7_b.x "
+		   "--peer-weight=100 --peer-rate=1GB --peer-connections=8 /m");
+	assert_true(peer_settings_conf(&o.peer, NULL, &conf));
+	assert_string_equal(conf.address, "node-1.example:9980");
+	assert_string_equal(conf.zone, "rack-7_b.x");
+	assert_int_equal(conf.weight, 100);
+	assert_int_equal(conf.rate, 1000000000);
+	assert_int_equal(conf.connections, 8);
+	good_config("peer-listen = 192.0.2.1:9980\npeers = hub\ncluster-key-file = /k\n",
+		    "matrixfs --config=matrixfs.conf /m");
+	good("matrixfs --config=matrixfs.conf --peer-listen= --peers= --cluster-key-file= /m");
+}
+
+static void test_half_a_peer_is_refused(void **state)
+{
+	(void)state;
+	bad(PEERS "/m", "\"peer-listen\" is missing");
+	bad("matrixfs --peer-listen=192.0.2.1:1 --peers=hub /m", "\"cluster-key-file\" is missing");
+	bad("matrixfs --peer-listen=192.0.2.1:1 --cluster-key-file=/k /m", "\"peers\" is missing");
+	bad(PEERS "--peer-listen=nonsense /m", "\"nonsense\" of \"peer-listen\"");
+	bad(PEERS "--peer-listen=:9980 /m", "say with \"peer-address\"");
+	bad(PEERS "--peer-listen=0.0.0.0:9980 /m", "say with \"peer-address\"");
+	bad(PEERS "--peer-listen=[::]:9980 /m", "say with \"peer-address\"");
+	bad(PEERS "--peer-listen=192.0.2.1:0 /m", "say with \"peer-address\"");
+	bad(PEERS "--peer-listen=:9980 --peer-address=::1:9980 /m", "of \"peer-address\"");
+	bad(PEERS "--peer-listen=:9980 --peer-address=:9980 /m", "cannot call this node");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --zone=a/b /m", "\"a/b\" of \"zone\"");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --zone=0123456789abcdef0123456789abcdef /m",
+	    "at most 31");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-weight=0 /m", "from 1 to 100");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-weight=101 /m", "out of range");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-connections=0 /m", "out of range");
+}
+
 static void test_config_file(void **state)
 {
 	(void)state;
@@ -492,14 +546,23 @@ int main(void)
 		TEST(test_config_md),
 	};
 	const struct CMUnitTest tests[] = {
-		TEST(test_defaults),       TEST(test_each_parameter),
-		TEST(test_bad_values),     TEST(test_bad_names),
-		TEST(test_words),          TEST(test_tokens_are_refused),
-		TEST(test_hub_urls),       TEST(test_a_hub_is_named_once),
-		TEST(test_control_listen), TEST(test_config_file),
-		TEST(test_precedence),     TEST(test_environment),
-		TEST(test_mount_options),  TEST(test_mount_helper),
+		TEST(test_defaults),
+		TEST(test_each_parameter),
+		TEST(test_bad_values),
+		TEST(test_bad_names),
+		TEST(test_words),
+		TEST(test_tokens_are_refused),
+		TEST(test_hub_urls),
+		TEST(test_a_hub_is_named_once),
+		TEST(test_control_listen),
+		TEST(test_config_file),
+		TEST(test_precedence),
+		TEST(test_environment),
+		TEST(test_mount_options),
+		TEST(test_mount_helper),
 		TEST(test_actions),
+		TEST(test_peers_are_named_with_all_they_need),
+		TEST(test_half_a_peer_is_refused),
 	};
 	int failed = cmocka_run_group_tests(docs, NULL, NULL);
 

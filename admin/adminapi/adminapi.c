@@ -11,6 +11,7 @@
 #include "admin/adminapi/adminapi_lineage.h"
 #include "admin/adminapi/adminapi_openapi.h"
 #include "admin/adminapi/adminapi_promotions.h"
+#include "admin/adminapi/adminapi_peers.h"
 #include "admin/adminapi/adminapi_repos.h"
 #include "admin/adminapi/adminapi_scope.h"
 #include "admin/adminapi/adminapi_tags.h"
@@ -165,6 +166,11 @@ static const struct api_route routes[] = {
 	  false, NULL, 200, &api_status_shape, false, NULL },
 	{ "POST", "/pull", "pull", "Fetch all files of a revision.", api_pull, &api_pull_shape,
 	  false, NULL, 202, &api_job_shape, false, NULL },
+	{ "GET", "/peers", "peer.list", "Who the peers are, and what went to and fro.", api_peers,
+	  NULL, false, NULL, 200, &api_peers_shape, false, NULL },
+	{ "POST", "/peers/forgive", "peer.forgive",
+	  "Ask those again at once who were silent or wrong.", api_peers_forgive,
+	  &api_forgive_shape, true, NULL, 200, &api_forgiven_shape, false, NULL },
 	{ "GET", "/jobs", "job.list", "Jobs, running and lately ended.", api_jobs, NULL, false,
 	  NULL, 200, &api_job_shape, true, NULL },
 	{ "GET", "/jobs/{job}", "job.get", "How far one is.", api_job, NULL, false, NULL, 200,

@@ -229,6 +229,19 @@ static int parse_long(struct parser *p, const char *text)
 			p->to->verb ? p->to->verb->words : " before a command");
 }
 
+/* True if a word belongs to the command still: this one takes none, and others begin with it. */
+static bool goes_on(const struct parser *p)
+{
+	bool whole;
+
+	if (!p->to->verb)
+		return true;
+	for (size_t i = 0; !*p->to->verb->operands && i < p->table->count; i++)
+		if (begins(p->table->verbs[i].words, p->words, &whole) && !whole)
+			return true;
+	return false;
+}
+
 static int parse_arg(struct parser *p, const char *arg)
 {
 	if (!p->words_only && arg[0] == '-' && arg[1]) {
@@ -244,7 +257,7 @@ static int parse_arg(struct parser *p, const char *arg)
 		p->words_only = true;
 		return 0;
 	}
-	return p->to->verb ? add_operand(p, arg) : add_word(p, arg);
+	return goes_on(p) ? add_word(p, arg) : add_operand(p, arg);
 }
 
 /* --- all of it */

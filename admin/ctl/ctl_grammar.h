@@ -26,7 +26,8 @@ struct ctl_option {
 };
 
 struct ctl_verb {
-	const char *words;                /* "org member add" */
+	/* "org member add". One that others begin with has neither operands nor options. */
+	const char *words;
 	const char *operands;             /* "ORG USER", "" for none; "[X]" may be left out */
 	const struct ctl_option *options; /* ends with a row without name; may be NULL */
 	const char *doc;

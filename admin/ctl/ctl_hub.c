@@ -133,10 +133,40 @@ int ctl_hub_open(const char *url, const char *token_file, char *(*getenv_fn)(con
 	return r;
 }
 
+/* What a socket's address holds. */
+#define SOCKET_BYTES_MAX 107
+
+int ctl_hub_open_node(const char *socket, struct ctl_hub *ret, struct buf *why)
+{
+	const struct httpc_conf conf = { .user_agent = "matrixctl/" MATRIXFS_VERSION,
+					 .connect_ms = CONNECT_MS,
+					 .stall_ms = STALL_MS,
+					 .socket = socket };
+	int r = 0;
+
+	*ret = (struct ctl_hub){ 0 };
+	if (!*socket || strlen(socket) > SOCKET_BYTES_MAX)
+		return complain(
+			why,
+			"--node names the control socket of a matrixfs, CACHE/control, in at "
+			"most %d bytes: from its directory it is \"control\".",
+			SOCKET_BYTES_MAX);
+	ret->url = strdup("http://node");
+	ret->socket = strdup(socket);
+	if (!ret->url || !ret->socket)
+		r = -ENOMEM;
+	if (r == 0)
+		r = httpc_new(&conf, &ret->client);
+	if (r < 0)
+		ctl_hub_close(ret);
+	return r;
+}
+
 void ctl_hub_close(struct ctl_hub *h)
 {
 	httpc_free(h->client);
 	ctl_hub_wipe(h->token);
+	free(h->socket);
 	free(h->url);
 	*h = (struct ctl_hub){ 0 };
 }
@@ -198,6 +228,14 @@ static int complain_reach(const struct ctl_hub *h, int r, struct buf *why)
 {
 	const char *more = err_noted(r);
 
+	if (h->socket && r == ERR_UPSTREAM)
+		return complain(why,
+				"Nobody answers at %s: does matrixfs run with this cache, and as "
+				"this user?",
+				h->socket);
+	if (h->socket)
+		return complain_ended(why, "The matrixfs at %s did not answer: %s", h->socket,
+				      err_text(r));
 	(void)complain(why, "The hub at %s did not answer: %s%s%s%s.", h->url, err_text(r),
 		       *more ? " (" : "", more, *more ? ")" : "");
 	if (r == ERR_UPSTREAM)
@@ -240,7 +278,9 @@ static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
 	const char *said = NULL;
 
 	if (jdoc_parse(buf_str(answer), answer->len, &d) == 0)
-		said = jval_get_str(jdoc_root(d), "error");
+		said = jval_get_str(jdoc_root(d), h->socket ? "message" : "error");
+	if (h->socket && said)
+		return complain_ended(why, "%s", said);
 	if (status == 401 || (status == 403 && wants_administrator(is_admins, said)))
 		return complain_who(h, status, why);
 	if (!said)
@@ -271,7 +311,8 @@ static int ask(struct ctl_hub *h, struct httpc_request *q, const char *path, str
 {
 	bool is_admins = strncmp(path, "/api/", 5) != 0;
 	CLEANUP(buf_free) struct buf whole = { 0 };
-	int status = buf_printf(&whole, "%s%s", is_admins ? CTL_API : "", path);
+	const char *root = !is_admins ? "" : h->socket ? CTL_NODE_API : CTL_API;
+	int status = buf_printf(&whole, "%s%s", root, path);
 
 	if (status == 0)
 		status = ask_at(h, q, buf_str(&whole), to);

@@ -14,6 +14,8 @@ static const struct ctl_option globals[] = {
 	  "File with an administrator's token (\"-\": standard input). Else MATRIXHUB_TOKEN_FILE "
 	  "names it, or MATRIXHUB_TOKEN holds the token.",
 	  0, 0 },
+	{ "node", "SOCKET",
+	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, peers.", 0, 0 },
 	{ "json", NULL, "Print the answer as JSON.", 0, 0 },
 	{ 0 },
 };
@@ -211,6 +213,15 @@ static const char status_shape[] =
 	";transfers repo path present_bytes:size size:size bytes_per_second:size readers"
 	";jobs id kind state what bytes_done:size bytes_total:size error";
 
+static const char peers_shape[] =
+	"address zone bytes_in:size bytes_out:size bytes_wrong:size bytes_twice:size asked "
+	"passed answers waits redirects refused connections"
+	";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
+	"first_byte_ms until:time";
+
+static const char where_shape[] =
+	"etag size:size present:size;segments segment bytes:size present:size owner followers";
+
 static const char promotion_shape[] = "tag commit was rule from checks changed";
 
 static const struct ctl_verb verbs[] = {
@@ -218,6 +229,14 @@ static const struct ctl_verb verbs[] = {
 	  "/status", status_shape, NULL, NULL },
 	{ "pull", "REPO[@REV]", pull_options, "Fetch all files of a revision (main) into the hub.",
 	  "POST", "/pull", ctl_shape_job, NULL, ctl_pull },
+	{ "peers", "", NULL, "Who the peers are, how they behave, and what went to and fro.", "GET",
+	  "/peers", peers_shape, NULL, NULL },
+	{ "peers where", "PATH", NULL,
+	  "Which peers the segments of a file of a mount belong to, and how much of each is there.",
+	  "GET", "/peers/owners", where_shape, NULL, NULL },
+	{ "peers forgive", "[ADDRESS]", NULL,
+	  "Ask those again at once who were silent or wrong: all, or one.", "POST",
+	  "/peers/forgive", NULL, "nothing is held against them any more", NULL },
 	{ "job list", "", NULL, "Pulls and other long work, running and lately ended.", "GET",
 	  "/jobs", ";items id kind state what bytes_done:size bytes_total:size error started:time",
 	  NULL, NULL },
@@ -369,6 +388,16 @@ static const struct ctl_verb verbs[] = {
 };
 
 const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
+
+bool ctl_asks_nodes(const struct ctl_verb *v)
+{
+	static const char *const words[] = { "pull", "peers", "peers where", "peers forgive" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (!strcmp(v->words, words[i]))
+			return true;
+	return false;
+}
 
 const char *ctl_global(const struct ctl_line *l, const char *name)
 {

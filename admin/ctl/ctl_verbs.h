@@ -7,6 +7,8 @@
 
 extern const struct ctl_table ctl_verbs;
 
+/* True if a matrixfs answers it, too. */
+bool ctl_asks_nodes(const struct ctl_verb *v);
 /* The value of one of the options all commands have, NULL if it was not given. */
 const char *ctl_global(const struct ctl_line *l, const char *name);
 

@@ -194,7 +194,7 @@ static int show_metrics(struct ask *a)
 			 "Uploaded files whose bytes are damaged or missing.");
 	meter_write(&s->meter, label_of, &text);
 	audit_metrics(s->audit, &text);
-	exposition_node(&text, s->node);
+	exposition_node(&text, s->node, "upstream");
 	answer_json_head(a, &h, &text);
 	return 0;
 }

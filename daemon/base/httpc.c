@@ -6,9 +6,8 @@
  *
  * HTTP/1.1 on purpose: each range is to have a connection, a congestion window and a TLS record
  * stream of its own, and a slow reader must not hold back its neighbours on a shared one. */
-#include "daemon/base/httpc.h"
+#include "daemon/base/httpc_priv.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <curl/header.h>
 #include <stdatomic.h>
@@ -42,6 +41,7 @@ struct httpc {
 	char *user_agent;
 	char *ca_file, *ca_dir; /* or NULL: what libcurl was built with */
 	bool one_ca;            /* ca_file and nobody else */
+	char *socket;           /* or NULL */
 	int64_t connect_ms, stall_ms;
 };
 
@@ -54,7 +54,7 @@ struct call {
 	const struct httpc_request *q;
 	struct httpc *c;
 	struct session *s;
-	struct curl_slist *headers;
+	struct curl_slist *lines;
 	size_t head_bytes;
 	int64_t heard_ms; /* last sign of life once connected, 0 before */
 	bool head_done;
@@ -147,7 +147,8 @@ int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 	c->one_ca = conf->ca_file;
 	if (copy_text(conf->user_agent, &c->user_agent) < 0 ||
 	    copy_text(c->one_ca ? conf->ca_file : system_ca, &c->ca_file) < 0 ||
-	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0)
+	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0 ||
+	    copy_text(conf->socket, &c->socket) < 0)
 		return -ENOMEM;
 	*ret = steal(c);
 	return 0;
@@ -167,6 +168,7 @@ void httpc_free(struct httpc *c)
 	free(c->user_agent);
 	free(c->ca_file);
 	free(c->ca_dir);
+	free(c->socket);
 	free(c);
 	curl_global_cleanup();
 }
@@ -324,82 +326,6 @@ static size_t on_body(char *data, size_t size, size_t len, void *arg)
 
 /* --- one request */
 
-static int add_line(struct call *call, const char *line)
-{
-	struct curl_slist *more;
-
-	for (const char *c = line; *c; c++) {
-		if (iscntrl((unsigned char)*c))
-			return -EINVAL; /* would begin a header of its own */
-	}
-	more = curl_slist_append(call->headers, line);
-	if (!more)
-		return -ENOMEM;
-	call->headers = more;
-	return 0;
-}
-
-static int add_header(struct call *call, const char *name, const char *value)
-{
-	CLEANUP(buf_free) struct buf line = { 0 };
-	int r;
-
-	if (!value)
-		return 0;
-	if (buf_printf(&line, "%s: %s", name, value) < 0)
-		return -ENOMEM;
-	r = add_line(call, buf_str(&line));
-	explicit_bzero(line.data, line.len);
-	return r;
-}
-
-/* True for "Name: value": other forms libcurl would take for orders to leave a field out. */
-static bool is_field(const char *line)
-{
-	size_t name = strcspn(line, ":; ");
-
-	return name > 0 && strncmp(line + name, ": ", 2) == 0 &&
-	       line[name + 1 + strspn(line + name + 1, " ")];
-}
-
-static int add_fields(struct call *call)
-{
-	const struct httpc_request *q = call->q;
-	int r = 0;
-
-	for (unsigned i = 0; r == 0 && i < q->field_count; i++)
-		r = is_field(q->fields[i]) ? add_line(call, q->fields[i]) : -EINVAL;
-	return r;
-}
-
-static int add_headers(struct call *call)
-{
-	CLEANUP(buf_free) struct buf bearer = { 0 };
-	int r = add_header(call, "Accept-Encoding", "identity");
-
-	if (r == 0)
-		r = add_header(call, "Accept", call->q->accept);
-	if (r == 0 && call->q->content)
-		r = add_header(call, "Content-Type", "application/json");
-	if (r == 0)
-		r = add_fields(call);
-	if (r < 0 || !call->q->token)
-		return r;
-	r = buf_printf(&bearer, "Bearer %s", call->q->token);
-	if (r == 0)
-		r = add_header(call, "Authorization", buf_str(&bearer));
-	if (bearer.data)
-		explicit_bzero(bearer.data, bearer.len);
-	return r;
-}
-
-static void free_headers(struct call *call)
-{
-	for (struct curl_slist *h = call->headers; h; h = h->next)
-		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(call->headers);
-}
-
 static void set_transport(CURL *easy, const struct httpc *c)
 {
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -414,6 +340,10 @@ static void set_transport(CURL *easy, const struct httpc *c)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
 	if (c->ca_dir || c->one_ca)
 		curl_easy_setopt(easy, CURLOPT_CAPATH, c->ca_dir);
+	if (c->socket) {
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	}
 }
 
 static void set_callbacks(CURL *easy, struct call *call)
@@ -445,7 +375,7 @@ static int set_request(CURL *easy, struct call *call)
 {
 	const struct httpc_request *q = call->q;
 	char range[48];
-	int r = add_headers(call);
+	int r = httpc_lines(q, &call->lines);
 
 	if (r < 0)
 		return r;
@@ -454,7 +384,7 @@ static int set_request(CURL *easy, struct call *call)
 			 (long)patience(call, call->c->connect_ms));
 	if (call->c->user_agent)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, call->c->user_agent);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->lines);
 	snprintf(range, sizeof(range), "%ju-%ju", (uintmax_t)q->range_off,
 		 (uintmax_t)(q->range_off + q->range_len - 1));
 	if ((q->range_len && curl_easy_setopt(easy, CURLOPT_RANGE, range) != CURLE_OK) ||
@@ -577,8 +507,8 @@ static bool is_spoiled(const struct call *call, int r)
 static void reset(struct call *call)
 {
 	curl_easy_reset(call->s->easy);
-	free_headers(call);
-	call->headers = NULL;
+	httpc_lines_free(call->lines);
+	call->lines = NULL;
 	call->head_bytes = 0;
 	call->heard_ms = 0;
 }

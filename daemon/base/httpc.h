@@ -23,6 +23,8 @@ struct httpc_conf {
 	int64_t connect_ms;  /* name, TCP and TLS together */
 	int64_t stall_ms;    /* longest silence before the head and within the body */
 	const char *ca_file; /* whom to trust and nobody else; NULL: as the system does */
+	const char *socket;  /* path of the one that all requests go to, whatever host their URL
+				names; NULL: to that host */
 };
 
 /* Lets another thread end a running call at once. Zeroed memory is ready for use; may be set

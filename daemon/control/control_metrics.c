@@ -62,7 +62,7 @@ void control_metrics(struct control *c, struct httpd_request *q, const char *res
 	struct node *n = c->conf.node;
 
 	write_self(&b, c);
-	exposition_node(&b, n);
+	exposition_node(&b, n, "hub");
 	write_reads(&b, node_metrics(n));
 	if (b.failed)
 		control_fail(q, b.failed);

@@ -49,8 +49,15 @@ typedef void control_fn(struct control *c, struct httpd_request *q, const char *
 
 /* How things are. */
 control_fn control_health, control_status, control_transfers, control_cache, control_why;
+/* Looks up ?path=PATH and gives what it is to `found`, which answers q, as this does if it is not
+ * there. Any thread. */
+typedef void control_found_fn(struct control *c, struct httpd_request *q,
+			      const struct control_file *f);
+void control_find(struct control *c, struct httpd_request *q, control_found_fn *found);
 /* The members that say how far a transfer is and who waits for it, into an open object. */
 void control_write_progress(struct jwrite *w, const struct transfer *t);
+/* Peers, where a file lies among them, and bans. */
+control_fn control_peers, control_peer_owners, control_forgive_peers;
 /* Bytes per second, to see and to set. */
 control_fn control_limits, control_set_limits;
 void control_write_limits(struct jwrite *w, const char *key, struct node *n);

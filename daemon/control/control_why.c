@@ -6,9 +6,10 @@
 
 #include "daemon/base/err.h"
 
-struct why {
+struct search {
 	struct control *c;
 	struct httpd_request *q;
+	control_found_fn *found;
 };
 
 static void write_transfer(struct jwrite *w, struct node *n, const char *etag)
@@ -60,36 +61,37 @@ static void write_blob(struct jwrite *w, struct node *n, const struct control_fi
 	write_transfer(w, n, f->etag);
 }
 
-static void write_file(struct jwrite *w, struct node *n, const struct control_file *f)
+static void write_file(struct control *c, struct httpd_request *q, const struct control_file *f)
 {
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct jwrite w = { .to = &b };
 	char repo[REPO_KEY_MAX + 1];
 
-	jwrite_object(w, NULL);
-	jwrite_text(w, "kind", f->kind);
+	jwrite_object(&w, NULL);
+	jwrite_text(&w, "kind", f->kind);
 	if (f->repo)
 		repo_id_key(f->repo, repo);
-	jwrite_text(w, "repo", f->repo ? repo : NULL);
-	jwrite_text(w, "commit", f->commit[0] ? f->commit : NULL);
-	jwrite_text(w, "path", f->path[0] ? f->path : NULL);
+	jwrite_text(&w, "repo", f->repo ? repo : NULL);
+	jwrite_text(&w, "commit", f->commit[0] ? f->commit : NULL);
+	jwrite_text(&w, "path", f->path[0] ? f->path : NULL);
 	if (f->etag[0])
-		write_blob(w, n, f);
-	jwrite_object_end(w);
+		write_blob(&w, c->conf.node, f);
+	jwrite_object_end(&w);
+	control_reply(q, 200, &b);
 }
+
+/* --- a path */
 
 static void on_found(void *arg, int r, const struct control_file *f)
 {
-	CLEANUP(freep) struct why *why = arg;
-	CLEANUP(buf_free) struct buf b = { 0 };
-	struct jwrite w = { .to = &b };
+	CLEANUP(freep) struct search *s = arg;
 
-	if (r < 0 && err_errno(r) == ENOENT) {
-		control_refuse(why->q, 404, "not_found", "there is no such path: %s", err_text(r));
-	} else if (r < 0) {
-		control_fail(why->q, r);
-	} else {
-		write_file(&w, why->c->conf.node, f);
-		control_reply(why->q, 200, &b);
-	}
+	if (r < 0 && err_errno(r) == ENOENT)
+		control_refuse(s->q, 404, "not_found", "there is no such path: %s", err_text(r));
+	else if (r < 0)
+		control_fail(s->q, r);
+	else
+		s->found(s->c, s->q, f);
 }
 
 /* What of a path lies below the mount point; NULL if it lies elsewhere. */
@@ -104,11 +106,11 @@ static const char *below(const char *mountpoint, const char *path)
 	return path + len;
 }
 
-void control_why(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+void control_find(struct control *c, struct httpd_request *q, control_found_fn *found)
 {
 	const struct control_face *face = c->conf.face;
 	const char *path = httpd_query(q, "path");
-	struct why *why;
+	struct search *s;
 
 	if (!path || !*path) {
 		control_refuse(q, 400, "bad_request", "say which: ?path=PATH");
@@ -119,11 +121,16 @@ void control_why(struct control *c, struct httpd_request *q, const char *rest UN
 		control_refuse(q, 400, "bad_request", "the path is not below %s", face->mountpoint);
 		return;
 	}
-	why = calloc(1, sizeof(*why));
-	if (!why) {
+	s = calloc(1, sizeof(*s));
+	if (!s) {
 		control_fail(q, -ENOMEM);
 		return;
 	}
-	*why = (struct why){ c, q };
-	face->find(face->arg, path, on_found, why);
+	*s = (struct search){ c, q, found };
+	face->find(face->arg, path, on_found, s);
+}
+
+void control_why(struct control *c, struct httpd_request *q, const char *rest UNUSED)
+{
+	control_find(c, q, write_file);
 }

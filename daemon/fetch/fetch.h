@@ -23,9 +23,9 @@ struct fetch_conf {
 	struct source *const *sources; /* in order of preference; none when offline */
 	unsigned source_count;         /* <= 64 */
 	uint64_t border; /* of whom else a run asks than its neighbour: none goes over one; or 0 */
-	int64_t timeout_ms;            /* a run gives up after so long without progress */
-	bool strict;                   /* no byte is served before its blob's digest was right */
-	uint64_t memory_bytes;         /* for transfers, whatever number of files is open */
+	int64_t timeout_ms;    /* a run gives up after so long without progress */
+	bool strict;           /* no byte is served before its blob's digest was right */
+	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
 	struct outcry outcry; /* failures of sources are noted there, too */

@@ -3,7 +3,8 @@
  * asked, by whom, when, and a number used once; each answer one over what is answered and that
  * number, so that both sides know the other. Two keys can be valid at once: the first signs, all
  * verify (rotation: put the new one second everywhere, then first, then take the old one out).
- * The file is read again when it changes. Keys are never logged. Threads: any.
+ * The file is read again when it changes, looked at once a second at most; one that cannot be used
+ * is logged once and changes nothing. Keys are never logged. Threads: any.
  * Sources: RFC 2104 (HMAC), RFC 7616 §3.7 and RFC 7615 for the shape of the fields. */
 #ifndef MATRIXFS_CLUSTER_KEY_H
 #define MATRIXFS_CLUSTER_KEY_H
@@ -32,7 +33,8 @@ struct cluster_words {
 	const char *node;   /* who asks: its address */
 };
 /* Appends the value of the Authorization field for a request that is sent at wall_ms (Unix time as
- * the receiver's clock has it), and tells the number used once, which the answer is bound to. */
+ * the receiver's clock has it), and tells the number used once, which the answer is bound to.
+ * -EINVAL: a node that is none; -EIO, -ENOMEM. */
 MUST_USE int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words,
 			      int64_t wall_ms, struct buf *ret,
 			      char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
@@ -43,10 +45,10 @@ enum cluster_verdict {
 	CLUSTER_STALE,    /* the right key, but another time than ours: the sender may correct it */
 	CLUSTER_REPLAYED, /* seen before */
 };
-/* Looks at a request that came at wall_ms. `words->node` is not looked at: ret_node gets who asks
- * and ret_nonce its number, both but for CLUSTER_FALSE. A number counts as seen once it was found
- * CLUSTER_TRUE; those of the last two windows are remembered, 200 000 at most: when there are more,
- * requests are CLUSTER_STALE until some can be forgotten. */
+/* Looks at a request that came at wall_ms with that field, or NULL. `words->node` is not looked at:
+ * ret_node gets who asks and ret_nonce its number, "" both if CLUSTER_FALSE. A number counts as seen
+ * once it was found CLUSTER_TRUE; all that could be accepted again are remembered, 200 000 at most:
+ * when there are more, requests are CLUSTER_STALE until some can be forgotten. */
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
 					char ret_node[static CLUSTER_NODE_MAX + 1],
@@ -57,14 +59,15 @@ struct cluster_answer {
 	int status;
 	const char *content_range; /* "" if it has none */
 	const char *others;        /* value of Peer-Others, likewise */
-	const char *node;          /* id of the process that answers */
+	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */
 };
-/* Appends the value of the Authentication-Info field of the answer to request `nonce`. */
+/* Appends the value of the Authentication-Info field of the answer to request `nonce`. Errors as
+ * above. */
 MUST_USE int cluster_key_sign_answer(struct cluster_key *k, const struct cluster_answer *a,
 				     const char *nonce, struct buf *ret);
-/* True if `info` is what a member would say. a->node and a->wall_ms are not looked at; what the
- * field says of them goes to ret_node and *ret_wall_ms. */
+/* True if `info`, or NULL if there is no such field, is what a member would say. a->node and
+ * a->wall_ms are not looked at; what the field says of them goes to ret_node and *ret_wall_ms. */
 bool cluster_key_check_answer(struct cluster_key *k, const struct cluster_answer *a,
 			      const char *nonce, const char *info,
 			      char ret_node[static CLUSTER_NODE_MAX + 1], int64_t *ret_wall_ms);

@@ -43,7 +43,7 @@ struct wire_ask {
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
-	bool lfs; /* the etag is a SHA-256, else git's SHA-1: its length says so, this is read only */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;

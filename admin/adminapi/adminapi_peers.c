@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/adminapi/adminapi_peers.h"
+
+#include <errno.h>
+
+#include "daemon/peer_json.h"
+
+/* --- shapes */
+
+static const struct api_field member_fields[] = {
+	API_TEXT_ROW("address"),
+	{ .name = "zone", .kind = API_TEXT, .needed = true, .null = true },
+	API_COUNT_ROW("weight"),
+	{ .name = "self", .kind = API_BOOL, .needed = true },
+	{ .name = "state",
+	  .kind = API_WORD,
+	  .needed = true,
+	  .words = "self|new|up|silent|refused|banned" },
+	{ .name = "until",
+	  .kind = API_COUNT,
+	  .needed = true,
+	  .null = true,
+	  .doc = "When one that is left alone is asked again." },
+	API_COUNT_ROW("failures"),
+	API_COUNT_ROW("bans"),
+	{ .name = "first_byte_ms", .kind = API_COUNT, .needed = true, .null = true },
+	API_COUNT_ROW("bytes_in"),
+	API_COUNT_ROW("bytes_out"),
+	API_COUNT_ROW("bytes_wrong"),
+	API_COUNT_ROW("requests"),
+	{ 0 },
+};
+static const struct api_shape member_shape = { "Peer", member_fields };
+
+static const struct api_field peers_fields[] = {
+	API_TEXT_ROW("address"),
+	{ .name = "zone", .kind = API_TEXT, .needed = true, .null = true },
+	API_COUNT_ROW("bytes_in"),
+	API_COUNT_ROW("bytes_out"),
+	API_COUNT_ROW("bytes_wrong"),
+	API_COUNT_ROW("bytes_twice"),
+	API_COUNT_ROW("asked"),
+	API_COUNT_ROW("passed"),
+	API_COUNT_ROW("answers"),
+	API_COUNT_ROW("waits"),
+	API_COUNT_ROW("redirects"),
+	API_COUNT_ROW("refused"),
+	API_COUNT_ROW("connections"),
+	{ .name = "members", .kind = API_LIST, .needed = true, .of = &member_shape },
+	{ 0 },
+};
+const struct api_shape api_peers_shape = { "Peers", peers_fields };
+
+static const struct api_field forgive_fields[] = {
+	{ .name = "address",
+	  .kind = API_TEXT,
+	  .min = 1,
+	  .max = MEMBER_ADDRESS_MAX,
+	  .doc = "Only this one." },
+	{ 0 },
+};
+const struct api_shape api_forgive_shape = { "Forgive", forgive_fields };
+
+static const struct api_field forgiven_fields[] = {
+	{ .name = "forgiven", .kind = API_BOOL, .needed = true, .doc = "There was something." },
+	{ 0 },
+};
+const struct api_shape api_forgiven_shape = { "Forgiven", forgiven_fields };
+
+/* --- handlers */
+
+static int complain_none(struct api_call *c)
+{
+	return api_complain(c, -ENOENT, "this hub has no peers");
+}
+
+int api_peers(struct api_call *c)
+{
+	struct peers *p = node_peers(c->ask->server->node);
+
+	if (!p)
+		return complain_none(c);
+	peer_json_members(p, &c->w);
+	return 0;
+}
+
+int api_peers_forgive(struct api_call *c)
+{
+	struct peers *p = node_peers(c->ask->server->node);
+	const char *address = api_text(c, "address", NULL);
+	bool any;
+
+	if (!p)
+		return complain_none(c);
+	any = members_forgive(peers_members(p), address);
+	if (!any && address)
+		return api_complain(c, -ENOENT, "nothing is held against \"%s\"", address);
+	buf_printf(&c->subject, "%s", address ? address : "");
+	jwrite_object(&c->w, NULL);
+	jwrite_bool(&c->w, "forgiven", any);
+	jwrite_object_end(&c->w);
+	return 0;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/peer_settings.h"
+
+#include <string.h>
+
+#include "daemon/base/listen.h"
+#include "daemon/base/why.h"
+
+#define ZONE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+/* A node with some of what peers need has a mistake in its settings, not half a cluster. */
+static int check_all_or_none(const struct peer_settings *s, struct buf *why)
+{
+	const char *missing = !s->listen     ? "peer-listen"
+			      : !s->members  ? "peers"
+			      : !s->key_file ? "cluster-key-file"
+					     : NULL;
+
+	if (!missing || (!s->listen && !s->members && !s->key_file))
+		return 0;
+	return complain(why,
+			"Peers want all three, \"peer-listen\", \"peers\" and "
+			"\"cluster-key-file\": \"%s\" is missing.",
+			missing);
+}
+
+/* True if others can ask there: it names one address, and a port. */
+static bool is_callable(const char *address)
+{
+	static const char *const nobody[] = { ":", "0.0.0.0:", "[::]:" };
+
+	for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
+		if (!strncmp(address, nobody[i], strlen(nobody[i])))
+			return false;
+	return atol(strrchr(address, ':') + 1) != 0;
+}
+
+static int check_form(const char *name, const char *value, struct buf *why)
+{
+	if (listen_is_address(value) && strlen(value) <= MEMBER_ADDRESS_MAX)
+		return 0;
+	return complain(why,
+			"The value \"%s\" of \"%s\" is not valid; allowed is ADDRESS:PORT, as "
+			"192.0.2.1:9980.",
+			value, name);
+}
+
+static int check_addresses(const struct peer_settings *s, struct buf *why)
+{
+	int r = s->listen ? check_form("peer-listen", s->listen, why) : 0;
+
+	if (r == 0 && s->address)
+		r = check_form("peer-address", s->address, why);
+	if (r < 0)
+		return r;
+	if (s->address && !is_callable(s->address))
+		return complain(why,
+				"Peers cannot call this node \"%s\": \"peer-address\" is one "
+				"address and a port, as 192.0.2.1:9980.",
+				s->address);
+	if (s->listen && !s->address && !is_callable(s->listen))
+		return complain(why,
+				"\"peer-listen\" is \"%s\", by which peers cannot call this node: "
+				"say with \"peer-address\" how they do, as 192.0.2.1:9980.",
+				s->listen);
+	return 0;
+}
+
+static int check_zone(const char *zone, struct buf *why)
+{
+	if (!zone || (strlen(zone) <= MEMBER_ZONE_MAX && !zone[strspn(zone, ZONE_LETTERS)]))
+		return 0;
+	return complain(why,
+			"The value \"%s\" of \"zone\" is not valid; allowed are at most %d "
+			"letters, digits, \".\", \"_\" and \"-\".",
+			zone, MEMBER_ZONE_MAX);
+}
+
+int peer_settings_check(const struct peer_settings *s, struct buf *why)
+{
+	int r = check_all_or_none(s, why);
+
+	if (r == 0)
+		r = check_addresses(s, why);
+	return r < 0 ? r : check_zone(s->zone, why);
+}
+
+bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, struct peers_conf *ret)
+{
+	*ret = (struct peers_conf){
+		.listen = s->listen,
+		.address = s->address,
+		.members = s->members,
+		.key_file = s->key_file,
+		.zone = s->zone,
+		.weight = (uint32_t)s->weight,
+		.rate = s->rate,
+		.connections = (unsigned)s->connections,
+		.hub_url = hub_url,
+	};
+	return s->listen != NULL;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer_json.h"
+
+#include "daemon/base/clock.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/cache/store.h"
+#include "daemon/node_parts.h"
+
+/* --- who they are */
+
+struct listing {
+	struct jwrite *w;
+	int64_t now_ms, wall_s;
+};
+
+static void write_member(void *arg, const struct member_status *s)
+{
+	struct listing *l = arg;
+	struct jwrite *w = l->w;
+
+	jwrite_object(w, NULL);
+	jwrite_text(w, "address", s->address);
+	jwrite_text(w, "zone", s->zone && *s->zone ? s->zone : NULL);
+	jwrite_uint(w, "weight", s->weight);
+	jwrite_bool(w, "self", s->self);
+	jwrite_text(w, "state", s->state);
+	if (s->state_until_ms > l->now_ms)
+		jwrite_int(w, "until", l->wall_s + (s->state_until_ms - l->now_ms + 999) / 1000);
+	else
+		jwrite_null(w, "until");
+	jwrite_uint(w, "failures", s->failures);
+	jwrite_uint(w, "bans", s->bans);
+	if (s->first_ms >= 0)
+		jwrite_int(w, "first_byte_ms", s->first_ms);
+	else
+		jwrite_null(w, "first_byte_ms");
+	jwrite_uint(w, "bytes_in", s->bytes_in);
+	jwrite_uint(w, "bytes_out", s->bytes_out);
+	jwrite_uint(w, "bytes_wrong", s->bytes_wrong);
+	jwrite_uint(w, "requests", s->requests);
+	jwrite_object_end(w);
+}
+
+static void write_counts(const struct peer_counts *c, struct jwrite *w)
+{
+	jwrite_uint(w, "bytes_in", metrics_get(&c->bytes_in));
+	jwrite_uint(w, "bytes_out", metrics_get(&c->bytes_out));
+	jwrite_uint(w, "bytes_wrong", metrics_get(&c->bytes_wrong));
+	jwrite_uint(w, "bytes_twice", metrics_get(&c->bytes_twice));
+	jwrite_uint(w, "asked", metrics_get(&c->asked));
+	jwrite_uint(w, "passed", metrics_get(&c->passed));
+	jwrite_uint(w, "answers", metrics_get(&c->answers));
+	jwrite_uint(w, "waits", metrics_get(&c->waits));
+	jwrite_uint(w, "redirects", metrics_get(&c->redirects));
+	jwrite_uint(w, "refused", metrics_get(&c->refused));
+}
+
+void peer_json_members(struct peers *p, struct jwrite *w)
+{
+	struct listing l = { w, clock_ms(), clock_wall_s() };
+	struct peers_status s;
+
+	peers_status(p, &s);
+	jwrite_object(w, NULL);
+	jwrite_text(w, "address", s.address);
+	jwrite_text(w, "zone", s.zone && *s.zone ? s.zone : NULL);
+	write_counts(s.counts, w);
+	jwrite_uint(w, "connections", s.connections);
+	jwrite_array(w, "members");
+	members_each(peers_members(p), l.now_ms, write_member, &l);
+	jwrite_array_end(w);
+	jwrite_object_end(w);
+}
+
+/* --- where a blob lies */
+
+/* The blob if some of it is here, to be given back; else NULL. Nothing is made for a look. */
+static struct blob *peek(struct node *n, const char *etag, uint64_t size)
+{
+	struct store *s = node_parts(n)->store;
+	struct blob *b = store_find(s, etag);
+	struct node_blob is;
+
+	if (b || !store_disk_bytes(s, etag))
+		return b;
+	node_blob(n, etag, size, &is);
+	return store_peek(s, etag, size, is.sealed, &b) == 0 ? b : NULL;
+}
+
+static uint64_t present_bytes(const struct blob *b, uint64_t start, uint64_t end)
+{
+	uint64_t present = 0;
+
+	if (!b || blob_size(b) < end)
+		return 0;
+	for (uint32_t i = chunk_of(start); chunk_start(i) < end; i++)
+		if (blob_may_have(b, i))
+			present += chunk_end(i, blob_size(b)) - chunk_start(i);
+	return present;
+}
+
+static void write_owners(const struct membership *ms, const struct placement *p, uint32_t segment,
+			 struct jwrite *w)
+{
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned count = placement_owners(p, segment, owners);
+
+	jwrite_text(w, "owner", count ? member_address(ms->members[owners[0]]) : NULL);
+	jwrite_array(w, "followers");
+	for (unsigned i = 1; i < count; i++)
+		jwrite_text(w, NULL, member_address(ms->members[owners[i]]));
+	jwrite_array_end(w);
+}
+
+static int write_segments(const struct membership *ms, const struct blob *b, const char *etag,
+			  uint64_t size, struct jwrite *w)
+{
+	uint32_t count = segment_count(size);
+	struct placement *p = NULL;
+	int r = placement_new(ms->nodes, ms->count, placement_key(etag), count, &p);
+
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
+		uint64_t start = segment_start(i), end = segment_end(i, size);
+
+		jwrite_object(w, NULL);
+		jwrite_uint(w, "segment", i);
+		jwrite_uint(w, "from", start);
+		jwrite_uint(w, "bytes", end - start);
+		jwrite_uint(w, "present", present_bytes(b, start, end));
+		write_owners(ms, p, i, w);
+		jwrite_object_end(w);
+	}
+	placement_free(p);
+	return r;
+}
+
+int peer_json_segments(struct node *n, struct peers *p, const char *etag, uint64_t size,
+		       struct jwrite *w)
+{
+	const struct membership *ms = members_now(peers_members(p));
+	struct blob *b = peek(n, etag, size);
+	int r;
+
+	jwrite_object(w, NULL);
+	jwrite_text(w, "etag", etag);
+	jwrite_uint(w, "size", size);
+	jwrite_uint(w, "present", present_bytes(b, 0, size));
+	jwrite_array(w, "segments");
+	r = write_segments(ms, b, etag, size, w);
+	jwrite_array_end(w);
+	jwrite_object_end(w);
+	if (b)
+		blob_unref(b);
+	membership_unref(ms);
+	return r;
+}

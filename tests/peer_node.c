@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peer_node: a node without a mount, and somebody who loads models from it as loaders do. Its
+ * options are those of matrixfs of the same names. Lines of its input are commands; it serves its
+ * peers until its input ends.
+ *
+ *   load REPO REV READERS STEP DIRECTORY    reads all files in order, so many at once, STEP bytes a
+ *                                           read; each byte is compared with DIRECTORY's files, "-":
+ *                                           nobody looks. One line of JSON: seconds, bytes, files,
+ *                                           wrong (files), errors, and kilobytes of memory
+ *   metrics                                 what GET /metrics would say, then a line "."
+ */
+#include <assert.h>
+#include <err.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/base/jwrite.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/log.h"
+#include "daemon/exposition.h"
+#include "daemon/node.h"
+#include "daemon/peer/peers.h"
+
+#define READERS_MAX 64
+#define STEP_MAX (16 << 20)
+#define WEDGED_MS 60000 /* after the deadline of a wait */
+#define WORDS 6
+
+static struct {
+	const char *cache;
+	struct node_hub hub;
+	int64_t timeout_ms;
+	uint64_t memory_bytes;
+	bool prefetch;
+	struct peers_conf peers;
+} conf = {
+	.timeout_ms = 30000,
+	.memory_bytes = UINT64_C(64) << 20,
+	.prefetch = true,
+	.peers = { .weight = 1, .connections = 64 },
+};
+
+static struct node *node;
+
+/* --- waiting */
+
+struct wait {
+	struct waiter waiter;
+	struct lock lock;
+	struct cond cond;
+	bool woken;
+	int result;
+};
+
+static void wake(struct waiter *w, int r)
+{
+	struct wait *p = container_of(w, struct wait, waiter);
+
+	lock_take(&p->lock);
+	p->woken = true;
+	p->result = r;
+	cond_wake_all(&p->cond);
+	lock_drop(&p->lock);
+}
+
+static void wait_init(struct wait *p)
+{
+	*p = (struct wait){ .woken = false };
+	lock_init(&p->lock, LOCK_TEST);
+	cond_init(&p->cond);
+	waiter_init(&p->waiter, conf.timeout_ms, wake);
+}
+
+/* After PARKED. Whoever is not woken long after his deadline has found a bug. */
+static int wait_end(struct wait *p)
+{
+	int64_t until = clock_ms() + conf.timeout_ms + WEDGED_MS;
+	int r;
+
+	lock_take(&p->lock);
+	while (!p->woken) {
+		if (cond_wait(&p->cond, &p->lock, until) < 0)
+			errx(3, "wedged: nobody ended a wait");
+	}
+	r = p->result;
+	lock_drop(&p->lock);
+	return r;
+}
+
+static void wait_fini(struct wait *p)
+{
+	cond_fini(&p->cond);
+	lock_fini(&p->lock);
+}
+
+/* Asks again until there is an answer. `call` sees a waiter as `w`. */
+#define WAIT_FOR(call) \
+	({ \
+		bool again_ = true; \
+		int r_ = 0; \
+\
+		while (again_) { \
+			struct wait p_; \
+			struct waiter *w = &p_.waiter; \
+\
+			wait_init(&p_); \
+			r_ = (call); \
+			again_ = r_ == PARKED; \
+			if (again_) { \
+				r_ = wait_end(&p_); \
+				again_ = r_ == 0; \
+			} \
+			wait_fini(&p_); \
+		} \
+		r_; \
+	})
+
+/* --- a load */
+
+struct load {
+	struct snapshot *snapshot;
+	const char *directory; /* or NULL */
+	uint64_t step;
+	struct lock lock;
+	/* Guarded by lock. */
+	uint32_t next; /* node of the manifest */
+	uint64_t bytes, files, wrong;
+	struct buf errors_text;
+	struct jwrite errors;
+};
+
+struct reading {
+	struct load *load;
+	struct handle *handle;
+	int plain; /* -1: not compared */
+	char *got, *right;
+	bool wrong;
+};
+
+/* One read; how much it gave. */
+static int64_t read_step(struct reading *r, uint64_t off, uint64_t len)
+{
+	const void *data = NULL;
+	uint64_t given = 0;
+	int n = WAIT_FOR(node_read(node, r->handle, off, len, w, &data, &given));
+
+	if (n < 0)
+		return n;
+	if (r->plain >= 0) {
+		n = node_copy(r->handle, data, given, r->got);
+		if (n == 0)
+			n = file_pread(r->plain, r->right, given, off);
+		if (n == 0 && memcmp(r->got, r->right, given) != 0)
+			r->wrong = true;
+	}
+	node_done(r->handle, data, given);
+	return n < 0 ? n : (int64_t)given;
+}
+
+static int read_all(struct reading *r, uint64_t *ret_bytes)
+{
+	uint64_t size = node_file_size(r->handle);
+
+	while (*ret_bytes < size) {
+		uint64_t left = size - *ret_bytes;
+		int64_t n = read_step(r, *ret_bytes, left < r->load->step ? left : r->load->step);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		*ret_bytes += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int open_plain(const struct load *l, const char *path)
+{
+	CLEANUP(buf_free) struct buf whole = { 0 };
+	int fd;
+
+	if (!l->directory || buf_printf(&whole, "%s/%s", l->directory, path) < 0)
+		return -1;
+	fd = open(buf_str(&whole), O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "%s", buf_str(&whole));
+	return fd;
+}
+
+static void load_tell(struct load *l, const char *path, uint64_t bytes, int r, bool wrong)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	lock_take(&l->lock);
+	l->files++;
+	l->bytes += bytes;
+	l->wrong += wrong;
+	if (r < 0 && buf_printf(&text, "%s: %s", path, err_text(r)) == 0)
+		jwrite_text(&l->errors, NULL, buf_str(&text));
+	lock_drop(&l->lock);
+}
+
+static void load_file(struct load *l, uint32_t file)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	CLEANUP(freep) char *got = aligned_alloc(4096, l->step);
+	CLEANUP(freep) char *right = aligned_alloc(4096, l->step);
+	struct reading r = { .load = l, .plain = -1, .got = got, .right = right };
+	uint64_t bytes = 0;
+	int n = manifest_path(l->snapshot->files, file, &path);
+
+	if (!got || !right || n < 0)
+		errx(1, "no memory");
+	r.plain = open_plain(l, buf_str(&path));
+	n = node_open_file(node, l->snapshot, file, &r.handle);
+	if (n == 0) {
+		n = read_all(&r, &bytes);
+		node_close_file(node, r.handle);
+	}
+	load_tell(l, buf_str(&path), bytes, n, r.wrong);
+	closep(&r.plain);
+}
+
+/* The next file that nobody reads yet, or MANIFEST_NONE. */
+static uint32_t load_next(struct load *l)
+{
+	const struct manifest *m = l->snapshot->files;
+	uint32_t found = MANIFEST_NONE;
+
+	lock_take(&l->lock);
+	while (found == MANIFEST_NONE && l->next < manifest_count(m)) {
+		if (manifest_file(m, l->next))
+			found = l->next;
+		l->next++;
+	}
+	lock_drop(&l->lock);
+	return found;
+}
+
+static void *reader(void *arg)
+{
+	struct load *l = arg;
+	uint32_t file;
+
+	while ((file = load_next(l)) != MANIFEST_NONE)
+		load_file(l, file);
+	return NULL;
+}
+
+static void read_files(struct load *l, unsigned readers)
+{
+	pthread_t threads[READERS_MAX];
+
+	for (unsigned i = 0; i < readers; i++) {
+		if (thread_start(&threads[i], "reader", reader, l) < 0)
+			errx(1, "no thread");
+	}
+	for (unsigned i = 0; i < readers; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* --- what is told */
+
+/* A line of /proc/self/status, in kilobytes. */
+static uint64_t memory(const char *key)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	uint64_t kilobytes = 0;
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, strlen(key)) == 0)
+			kilobytes = strtoull(line + strlen(key) + 1, NULL, 10);
+	}
+	fclose(f);
+	return kilobytes;
+}
+
+static void print_load(struct load *l, int64_t us, int r)
+{
+	static const char *const keys[] = { "VmHWM", "VmRSS", "RssAnon", "Threads" };
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct jwrite w = { .to = &text };
+
+	if (r < 0)
+		jwrite_text(&l->errors, NULL, err_text(r));
+	jwrite_array_end(&l->errors);
+	jwrite_object(&w, NULL);
+	jwrite_number(&w, "seconds", (double)us / 1e6);
+	jwrite_uint(&w, "bytes", l->bytes);
+	jwrite_uint(&w, "files", l->files);
+	jwrite_uint(&w, "wrong", l->wrong);
+	jwrite_json(&w, "errors", buf_str(&l->errors_text));
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
+		jwrite_uint(&w, keys[i], memory(keys[i]));
+	jwrite_object_end(&w);
+	puts(buf_str(&text));
+}
+
+static int find_snapshot(const char *name, const char *rev, struct snapshot **ret)
+{
+	char commit[COMMIT_HEX + 1];
+	struct repo_id id;
+	struct repo *repo;
+	int r = repo_id_parse(REPO_MODEL, name, &id);
+
+	if (r == 0)
+		r = WAIT_FOR(node_repo(node, &id, w, &repo));
+	if (r == 0)
+		r = WAIT_FOR(node_ref(node, repo, rev, w, commit));
+	if (r == 0)
+		r = WAIT_FOR(node_snapshot(node, repo, commit, w, ret));
+	return r;
+}
+
+static void load(char **word)
+{
+	int64_t begun = clock_us();
+	unsigned readers = (unsigned)atoi(word[3]);
+	struct load l = { .step = strtoull(word[4], NULL, 10),
+			  .directory = strcmp(word[5], "-") == 0 ? NULL : word[5] };
+	int r;
+
+	if (readers < 1 || readers > READERS_MAX || l.step < 1 || l.step > STEP_MAX)
+		errx(2, "no such readers");
+	l.step = (l.step + 4095) / 4096 * 4096;
+	l.errors.to = &l.errors_text;
+	jwrite_array(&l.errors, NULL);
+	lock_init(&l.lock, LOCK_TEST);
+	r = find_snapshot(word[1], word[2], &l.snapshot);
+	if (r == 0)
+		read_files(&l, readers);
+	print_load(&l, clock_us() - begun, r);
+	snapshot_unref(l.snapshot);
+	lock_fini(&l.lock);
+	buf_free(&l.errors_text);
+}
+
+static void obey(char *line)
+{
+	char *word[WORDS + 1] = { NULL }, *rest = NULL;
+	int count = 0;
+
+	for (char *w = strtok_r(line, " \n", &rest); w && count < WORDS;
+	     w = strtok_r(NULL, " \n", &rest))
+		word[count++] = w;
+	if (count == WORDS && strcmp(word[0], "load") == 0) {
+		load(word);
+	} else if (count == 1 && strcmp(word[0], "metrics") == 0) {
+		CLEANUP(buf_free) struct buf text = { 0 };
+
+		exposition_node(&text, node);
+		printf("%s.\n", buf_str(&text));
+	} else {
+		errx(2, "no such command");
+	}
+	fflush(stdout);
+}
+
+/* --- the command line */
+
+enum word {
+	OPT_CACHE = 1,
+	OPT_HUB,
+	OPT_TIMEOUT,
+	OPT_MEMORY,
+	OPT_PREFETCH,
+	OPT_LISTEN,
+	OPT_ADDRESS,
+	OPT_PEERS,
+	OPT_KEY,
+	OPT_ZONE,
+	OPT_WEIGHT,
+	OPT_RATE,
+	OPT_CONNECTIONS
+};
+
+static const struct option options[] = {
+	{ "cache", required_argument, NULL, OPT_CACHE },
+	{ "hub", required_argument, NULL, OPT_HUB },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
+	{ "peer-listen", required_argument, NULL, OPT_LISTEN },
+	{ "peer-address", required_argument, NULL, OPT_ADDRESS },
+	{ "peers", required_argument, NULL, OPT_PEERS },
+	{ "cluster-key-file", required_argument, NULL, OPT_KEY },
+	{ "zone", required_argument, NULL, OPT_ZONE },
+	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
+	{ "peer-rate", required_argument, NULL, OPT_RATE },
+	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
+	{ 0 },
+};
+
+static void take_peer_option(int which)
+{
+	if (which == OPT_LISTEN)
+		conf.peers.listen = optarg;
+	else if (which == OPT_ADDRESS)
+		conf.peers.address = optarg;
+	else if (which == OPT_PEERS)
+		conf.peers.members = optarg;
+	else if (which == OPT_KEY)
+		conf.peers.key_file = optarg;
+	else if (which == OPT_ZONE)
+		conf.peers.zone = optarg;
+	else if (which == OPT_WEIGHT)
+		conf.peers.weight = (uint32_t)atoi(optarg);
+	else if (which == OPT_RATE)
+		conf.peers.rate = strtoull(optarg, NULL, 10);
+	else if (which == OPT_CONNECTIONS)
+		conf.peers.connections = (unsigned)atoi(optarg);
+	else
+		errx(2, "see the head of peer_node.c");
+}
+
+static void read_command_line(int argc, char *argv[])
+{
+	int which;
+
+	while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (which == OPT_CACHE)
+			conf.cache = optarg;
+		else if (which == OPT_HUB)
+			conf.hub.url = optarg;
+		else if (which == OPT_TIMEOUT)
+			conf.timeout_ms = (int64_t)(atof(optarg) * 1000);
+		else if (which == OPT_MEMORY)
+			conf.memory_bytes = strtoull(optarg, NULL, 10);
+		else if (which == OPT_PREFETCH)
+			conf.prefetch = strcmp(optarg, "no") != 0;
+		else
+			take_peer_option(which);
+	}
+	if (!conf.cache || !conf.hub.url || optind != argc)
+		errx(2, "--cache and --hub are wanted");
+	conf.peers.hub_url = conf.hub.url;
+}
+
+static void on_forget(void *arg UNUSED, const char *etag UNUSED)
+{
+}
+
+static void open_node(void)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct node_conf c = {
+		.cache_dir = conf.cache,
+		.owner = "a test's node",
+		.hubs = &conf.hub,
+		.hub_count = 1,
+		.prefetch = conf.prefetch ? NODE_PREFETCH_YES : NODE_PREFETCH_NO,
+		.memory_bytes = conf.memory_bytes,
+		.ref_ttl_ms = 60000,
+		.timeout_ms = conf.timeout_ms,
+		.on_forget = on_forget,
+	};
+
+	if (node_open(&c, &node, &why) < 0)
+		errx(1, "%s", buf_str(&why));
+}
+
+int main(int argc, char *argv[])
+{
+	CLEANUP(freep) char *line = NULL;
+	size_t size = 0;
+
+	read_command_line(argc, argv);
+	open_node();
+	puts("ready");
+	fflush(stdout);
+	while (getline(&line, &size, stdin) > 0)
+		obey(line);
+	node_stop(node);
+	node_close(node);
+	return 0;
+}
