@@ -32,7 +32,7 @@ static void load(uint32_t nodes, uint32_t segments)
 		.latency_us = 200,
 		.upstream_us = 20000,
 		.spread_ms = spread ? atoi(spread) : 100,
-		.window = window ? (unsigned)atoi(window) : 4,
+		.window = window ? (unsigned)atoi(window) : 8,
 		.zones = zones ? (unsigned)atoi(zones) : 0,
 		.limit_ms = 3600000,
 	};

@@ -26,20 +26,20 @@ struct swarm_conf {
 };
 
 enum swarm_fault {
-	SWARM_JOIN,     /* node a starts, with what it had */
-	SWARM_KILL,     /* node a dies; lists have it still */
-	SWARM_LEAVE,    /* node a dies, and is taken from the lists */
-	SWARM_CUT,      /* nothing gets from a to b any more; b may be SWARM_UPSTREAM */
-	SWARM_HEAL,     /* all lines are whole again */
-	SWARM_PART,     /* nodes whose bit is set in a are parted from the others */
-	SWARM_UP_DOWN,  /* upstream answers nothing but errors; with a: it answers again */
-	SWARM_FULL,     /* node a keeps nothing more */
-	SWARM_FLIPS,    /* node a gives wrong bytes in one of a hundred chunks */
-	SWARM_ZEROS,    /* all bytes it gives are wrong */
-	SWARM_CLAIMS,   /* it says that all is coming, and gives nothing */
-	SWARM_DRIPS,    /* it says that it has all, and gives a byte a second */
-	SWARM_FORGETS,  /* node a has lost what it had; it starts with the next SWARM_JOIN */
-	SWARM_HONEST,   /* node a does as all others */
+	SWARM_JOIN,    /* node a starts, with what it had */
+	SWARM_KILL,    /* node a dies; lists have it still */
+	SWARM_LEAVE,   /* node a dies, and is taken from the lists */
+	SWARM_CUT,     /* nothing gets from a to b any more; b may be SWARM_UPSTREAM */
+	SWARM_HEAL,    /* all lines are whole again */
+	SWARM_PART,    /* nodes whose bit is set in a are parted from the others */
+	SWARM_UP_DOWN, /* upstream answers nothing but errors; with a: it answers again */
+	SWARM_FULL,    /* node a keeps nothing more */
+	SWARM_FLIPS,   /* node a gives wrong bytes in one of a hundred chunks */
+	SWARM_ZEROS,   /* all bytes it gives are wrong */
+	SWARM_CLAIMS,  /* it says that all is coming, and gives nothing */
+	SWARM_DRIPS,   /* it says that it has all, and gives a byte a second */
+	SWARM_FORGETS, /* node a has lost what it had; it starts with the next SWARM_JOIN */
+	SWARM_HONEST,  /* node a does as all others */
 };
 
 #define SWARM_UPSTREAM UINT32_MAX
@@ -48,17 +48,17 @@ struct swarm;
 
 /* What came of it, of all nodes together unless said; bytes are counted in chunks. */
 struct swarm_result {
-	uint32_t chunks; /* of the model */
+	uint32_t chunks;                    /* of the model */
 	uint32_t ended, failed, unfinished; /* readers */
 	uint64_t upstream;                  /* chunks that left it */
 	uint64_t sent, sent_most;           /* chunks that left nodes; of the one that sent most */
 	uint64_t asked, asked_most;         /* questions of nodes; of the one who asked most */
 	uint64_t heard_most;                /* questions that one node was asked */
-	uint64_t used, wrong, dropped;      /* chunks that came and were kept, lied, were for nothing */
-	uint64_t again; /* chunks a node kept though it had them: never but after it forgot them */
-	uint64_t races; /* answers left for being late */
-	uint64_t bans;  /* lies that were noticed */
-	uint64_t rings; /* times that somebody began to wait for one who waited for him */
+	uint64_t used, wrong, dropped; /* chunks that came and were kept, lied, were for nothing */
+	uint64_t again;  /* chunks a node kept though it had them: never but after it forgot them */
+	uint64_t races;  /* answers left for being late */
+	uint64_t bans;   /* lies that were noticed */
+	uint64_t rings;  /* times that somebody began to wait for one who waited for him */
 	uint64_t passed; /* runs that went upstream */
 	double mean_ms, last_ms; /* readers' time */
 	uint64_t events;

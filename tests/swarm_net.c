@@ -16,8 +16,8 @@ static bool before(const struct event *a, const struct event *b)
 	return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
 }
 
-void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t a,
-		 uint64_t number, void *what)
+void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t a, uint64_t number,
+		 void *what)
 {
 	struct event e = { at_us, s->order++, kind, a, number, what };
 	size_t i;

@@ -66,7 +66,7 @@ struct query {
 
 /* Chunks that one node asks for in a row, within one segment. */
 struct run {
-	uint64_t number; /* 0: free */
+	uint64_t number;  /* 0: free */
 	struct run *next; /* of the node's, or of the free ones */
 	struct node *node;
 	uint32_t from, pos, end;
@@ -170,8 +170,8 @@ void swarm_drop_runs(struct swarm *s, struct node *n);
 
 /* ---- swarm_net.c: a node as one who is asked, and what is between them ---- */
 
-void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t a,
-		 uint64_t number, void *what);
+void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t a, uint64_t number,
+		 void *what);
 /* The next thing happens; false if nothing is to come. */
 bool swarm_next(struct swarm *s);
 void swarm_ask(struct swarm *s, struct query *q);

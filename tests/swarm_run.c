@@ -45,16 +45,16 @@ static uint32_t member_of(const struct node *n, const struct membership *m, cons
 static void begin_trip(struct swarm *s, struct run *r)
 {
 	struct node *n = r->node;
-	uint32_t owners[PLACEMENT_OWNERS], before = ROUTE_NOBODY;
-	uint32_t segment = r->pos / SWARM_CHUNKS;
+	uint32_t before = ROUTE_NOBODY, segment = r->pos / SWARM_CHUNKS;
+	struct route_place place = { .blob = s->blob, .segment = segment };
 	uint64_t giver;
-	unsigned count;
 
 	r->since_ms = swarm_ms(s);
-	count = places_owners(n->places, r->members, s->blob, s->chunks * CHUNK, segment, owners);
+	place.owner_count = places_owners(n->places, r->members, s->blob, s->chunks * CHUNK,
+					  segment, place.owners);
 	if (trails_find(&n->trails, s->blob, segment, swarm_ms(s), &giver) && giver)
 		before = member_of(n, r->members, swarm_find(s, giver));
-	route_init(&r->route, r->members, owners, count, before);
+	route_init(&r->route, r->members, &place, before);
 	trails_note(&n->trails, s->blob, segment, 0, swarm_ms(s));
 }
 

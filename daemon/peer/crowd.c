@@ -11,7 +11,7 @@
 #define NOBODY UINT32_MAX
 #define OWNER 0       /* its number: it comes before all guests */
 #define STRIKES_MAX 2 /* so many guests in vain, and no more are sent to a node */
-#define TWO_IN 4      /* of so many nodes one gives two copies of a segment, before others do */
+#define TWO_IN 8      /* of so many nodes one gives two copies of a segment before others do */
 
 /* A copy that somebody can give. */
 struct ticket {

@@ -2,13 +2,24 @@
 #include "daemon/peer/decide.h"
 
 #include "daemon/base/num.h"
+#include "daemon/peer/route.h"
 
-#define CLOSE_MAX 8     /* so many may be nearer to a segment, and this node still bring it */
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
 
 /* ---- who is asked ---- */
+
+/* True if this node would be asked for the segment by those who find nobody nearer to it. */
+static bool is_close(const struct membership *members, uint64_t blob, uint32_t segment)
+{
+	uint64_t own = placement_score(&members->nodes[members->self], blob, segment);
+	unsigned closer = 0;
+
+	for (uint32_t i = 0; i < members->count && closer < ROUTE_REACH; i++)
+		closer += placement_score(&members->nodes[i], blob, segment) > own;
+	return closer < ROUTE_REACH;
+}
 
 bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t size, uint32_t segment)
 {
@@ -18,18 +29,7 @@ bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t siz
 	for (unsigned i = 0; i < count; i++)
 		if (owners[i] == here->members->self)
 			return true;
-	return false;
-}
-
-/* True if this node would be asked for the segment by those who find nobody nearer to it. */
-static bool is_close(const struct membership *members, uint64_t blob, uint32_t segment)
-{
-	uint64_t own = placement_score(&members->nodes[members->self], blob, segment);
-	unsigned closer = 0;
-
-	for (uint32_t i = 0; i < members->count && closer < CLOSE_MAX; i++)
-		closer += placement_score(&members->nodes[i], blob, segment) > own;
-	return closer < CLOSE_MAX;
+	return is_close(here->members, blob, segment);
 }
 
 /* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the

@@ -276,16 +276,15 @@ static uint32_t giver_before(const struct trip *t)
 static int bring(struct trip *t)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count;
+	struct route_place place = { .blob = t->blob };
 
-	t->segment = segment_of(t->pos);
+	t->segment = place.segment = segment_of(t->pos);
 	t->end = min_u64(t->ask->off + t->ask->len,
 			 segment_end(t->segment, t->ask->blob->file.size));
 	t->since_ms = clock_ms();
-	count = places_owners(conf->places, t->members, t->blob, t->ask->blob->file.size,
-			      t->segment, owners);
-	route_init(&t->route, t->members, owners, count, giver_before(t));
+	place.owner_count = places_owners(conf->places, t->members, t->blob,
+					  t->ask->blob->file.size, t->segment, place.owners);
+	route_init(&t->route, t->members, &place, giver_before(t));
 	trails_note(conf->trails, t->blob, t->segment, 0, clock_ms());
 	return go(t);
 }
