@@ -222,13 +222,21 @@ static void tell_lists(struct swarm *s)
 				    EV_LIST, i, 0, NULL);
 }
 
-static void forget(struct swarm *s, struct node *n)
+static void lose(struct swarm *s, struct node *n)
 {
-	if (n->alive)
-		return;
 	memset(n->chunks, 0, s->chunks);
 	n->at = 0;
 	n->ended = n->failed = n->full = false;
+}
+
+static void read_again(struct swarm *s, struct node *n)
+{
+	if (!n->alive || !(n->ended || n->failed))
+		return;
+	swarm_drop_runs(s, n);
+	lose(s, n);
+	n->begun_ms = 0;
+	swarm_event(s, s->now_us, EV_START, n->id, 0, NULL);
 }
 
 void swarm_fault_now(struct swarm *s, const struct fault *f)
@@ -267,7 +275,11 @@ void swarm_fault_now(struct swarm *s, const struct fault *f)
 		n->full = true;
 		break;
 	case SWARM_FORGETS:
-		forget(s, n);
+		if (!n->alive)
+			lose(s, n);
+		break;
+	case SWARM_AGAIN:
+		read_again(s, n);
 		break;
 	default:
 		n->lie = f->what;

@@ -39,6 +39,7 @@ enum swarm_fault {
 	SWARM_CLAIMS,  /* it says that all is coming, and gives nothing */
 	SWARM_DRIPS,   /* it says that it has all, and gives a byte a second */
 	SWARM_FORGETS, /* node a has lost what it had; it starts with the next SWARM_JOIN */
+	SWARM_AGAIN,   /* node a has lost what it had, and reads it again */
 	SWARM_HONEST,  /* node a does as all others */
 };
 

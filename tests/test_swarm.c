@@ -22,7 +22,7 @@
 #define CHUNKS (SEGMENTS * SWARM_CHUNKS)
 #define RATE 125000000
 #define FAULTS_MAX 12
-#define WHEN_MS 4000           /* faults happen within so long */
+#define WHEN_MS 4000          /* faults happen within so long */
 #define LIMIT_MS (900 * 1000) /* longer than a ban */
 
 static struct swarm_conf usual(uint64_t seed)
@@ -197,7 +197,7 @@ static const char *live(uint64_t seed, bool loud)
 	struct swarm_result r = swarm_run(s);
 	const char *wrong = judge(&c, &r);
 
-	if (loud || wrong)
+	if (loud || wrong || getenv("SWARM_TELL"))
 		tell(seed, &c, &r);
 	swarm_free(s);
 	return wrong;
@@ -217,9 +217,181 @@ static void torture(UNUSED void **state)
 	assert_int_equal(bad, 0);
 }
 
+/* ---- stories, each with a bound of its own ---- */
+
+static struct swarm_result story(struct swarm *s)
+{
+	struct swarm_result r = swarm_run(s);
+
+	swarm_free(s);
+	assert_int_equal(r.unfinished, 0);
+	assert_int_equal(r.again, 0);
+	return r;
+}
+
+static struct swarm *new_story(uint64_t seed)
+{
+	struct swarm_conf conf = usual(seed);
+
+	return swarm_new(&conf);
+}
+
+static void without_faults_all_comes_from_upstream_once(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct swarm_result r = story(new_story(seed));
+
+		assert_int_equal(r.ended, NODES);
+		assert_int_equal(r.upstream, CHUNKS);
+		assert_int_equal(r.sent, (NODES - 1) * CHUNKS);
+		assert_int_equal(r.dropped + r.wrong + r.races + r.bans + r.rings, 0);
+		assert_true(r.sent_most <= 3 * CHUNKS);
+	}
+}
+
+static void a_seed_is_a_life(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct swarm *one = new_story(seed), *two = new_story(seed);
+		struct swarm_result a, b;
+
+		make_schedule(one, seed);
+		make_schedule(two, seed);
+		a = story(one);
+		b = story(two);
+		assert_int_equal(a.events, b.events);
+		assert_int_equal(a.upstream, b.upstream);
+	}
+}
+
+static void a_third_dies_in_a_row_while_loading(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm_conf conf = usual(seed);
+		struct swarm_result r;
+		struct swarm *s;
+
+		conf.nodes = 60;
+		s = swarm_new(&conf);
+		for (uint32_t i = 0; i < 20; i++)
+			swarm_fault(s, 100 + i * 50, SWARM_KILL, i * 3, 0);
+		r = story(s);
+		assert_int_equal(r.failed, 0);
+		assert_in_range(r.ended, 40, 60);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS);
+	}
+}
+
+static void two_halves_bring_it_twice_at_most(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		swarm_fault(s, 50, SWARM_PART, 0x55555, 0);
+		swarm_fault(s, 20000, SWARM_HEAL, 0, 0);
+		r = story(s);
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS + CHUNKS / 4);
+	}
+}
+
+static void upstream_goes_down_and_what_is_there_is_shared(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		swarm_fault(s, 250, SWARM_UP_DOWN, 0, 0);
+		r = story(s);
+		assert_int_equal(r.ended + r.failed, NODES);
+		if (r.upstream == CHUNKS)
+			assert_int_equal(r.failed, 0);
+		else
+			assert_int_equal(r.ended, 0);
+		assert_in_range(r.upstream, 1, CHUNKS);
+		assert_true(r.used <= r.upstream * NODES);
+	}
+}
+
+static void full_disks_cost_no_more_than_their_own_reading(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		for (uint32_t i = 0; i < 10; i++)
+			swarm_fault(s, 0, SWARM_FULL, 2 * i, 0);
+		r = story(s);
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS);
+	}
+}
+
+/* Upstream and time of a swarm with one liar, from the start. */
+static struct swarm_result with_liar(uint64_t seed, enum swarm_fault lie)
+{
+	struct swarm *s = new_story(seed);
+
+	swarm_fault(s, 0, lie, (uint32_t)(seed % NODES), 0);
+	return story(s);
+}
+
+static void a_liar_costs_a_retry(UNUSED void **state)
+{
+	static const enum swarm_fault lies[] = { SWARM_FLIPS, SWARM_ZEROS, SWARM_CLAIMS,
+						 SWARM_DRIPS, SWARM_HONEST };
+
+	for (uint64_t seed = 1; seed <= 100; seed++) {
+		struct swarm_result r = with_liar(seed, lies[seed % 5]);
+
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, CHUNKS + CHUNKS / 2);
+		assert_true(lies[seed % 5] != SWARM_ZEROS || r.wrong <= 2 * NODES);
+		assert_true(lies[seed % 5] != SWARM_HONEST || r.wrong + r.bans == 0);
+	}
+}
+
+/* Chunks that node 0 gave after all others had seen it lie, and read again at a time. */
+static uint64_t trusted_at(int64_t at_ms)
+{
+	uint64_t lied;
+	struct swarm *s = new_story(4);
+	struct swarm_result r;
+
+	swarm_fault(s, 0, SWARM_ZEROS, 0, 0);
+	swarm_fault(s, 50000, SWARM_HONEST, 0, 0);
+	r = swarm_run(s);
+	lied = swarm_node(s, 0).sent;
+	assert_int_not_equal(r.bans, 0);
+	for (uint32_t i = 1; i < NODES; i++)
+		swarm_fault(s, at_ms, SWARM_AGAIN, i, 0);
+	r = swarm_run(s);
+	lied = swarm_node(s, 0).sent - lied;
+	assert_int_equal(r.ended, NODES);
+	swarm_free(s);
+	return lied;
+}
+
+static void a_ban_lasts_and_heals(UNUSED void **state)
+{
+	uint64_t soon = trusted_at(60000), later = trusted_at(700000);
+
+	assert_true(soon < later / 2);
+	assert_in_range(later, CHUNKS / NODES, 3 * CHUNKS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_faults_all_comes_from_upstream_once),
+		cmocka_unit_test(a_seed_is_a_life),
+		cmocka_unit_test(a_third_dies_in_a_row_while_loading),
+		cmocka_unit_test(two_halves_bring_it_twice_at_most),
+		cmocka_unit_test(upstream_goes_down_and_what_is_there_is_shared),
+		cmocka_unit_test(full_disks_cost_no_more_than_their_own_reading),
+		cmocka_unit_test(a_liar_costs_a_retry),
+		cmocka_unit_test(a_ban_lasts_and_heals),
 		cmocka_unit_test(torture),
 	};
 
