@@ -51,6 +51,7 @@ struct node_conf {
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */
 	bool lenient;                /* of hubs' lists what makes sense is believed: see hub.h */
+	bool chunk_lists;            /* of what comes the digest list is kept, see chunk_list.h */
 	bool strict;                 /* no byte is served before its file's digest was right */
 	const struct hosted *hosted; /* or NULL: there are none; borrowed until node_close */
 	struct cache_limits cache;

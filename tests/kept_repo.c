@@ -14,6 +14,7 @@
 #include "admin/registry/uploads.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/cache/chunk_list.h"
 
 int kept_setup(void **state)
 {
@@ -218,4 +219,23 @@ struct sweep_counts kept_collect(struct kept *k, int64_t before_s, bool dry, int
 	assert_int_equal(sweep_blobs(&s, r == ERR_CORRUPT), 0);
 	buf_free(&s.doomed);
 	return s.counts;
+}
+
+void kept_put_list(struct kept *k, const char *text, bool lfs)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(strlen(text));
+	char etag[DIGEST_HEX_MAX + 1];
+
+	assert_non_null(l);
+	kept_etag(text, lfs, etag);
+	assert_int_equal(chunk_list_save(intake_root(k->in), etag, l), 0);
+}
+
+bool kept_has_list(struct kept *k, const char *text, bool lfs)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = NULL;
+	char etag[DIGEST_HEX_MAX + 1];
+
+	kept_etag(text, lfs, etag);
+	return chunk_list_load(intake_root(k->in), etag, strlen(text), &l) == 0;
 }

@@ -40,5 +40,8 @@ void kept_drop_ref(struct kept *k, const char *uid, const char *ref);
 struct sweep_counts kept_collect(struct kept *k, int64_t before_s, bool dry, int want);
 /* True if the bytes are there. */
 bool kept_has(struct kept *k, const char *text, bool lfs);
+/* Puts a digest list beside the blob of that text / says whether one is there. */
+void kept_put_list(struct kept *k, const char *text, bool lfs);
+bool kept_has_list(struct kept *k, const char *text, bool lfs);
 
 #endif

@@ -242,7 +242,7 @@ static enum decision decide(struct swarm *s, struct node *n, const struct query 
 		.size = s->chunks * CHUNK,
 		.segment = q->from / SWARM_CHUNKS,
 		.guest = s->nodes[q->asker].key,
-		.bring = true,
+		.bring = q->bring,
 		.present = count,
 		.late = q->late,
 	};

@@ -53,7 +53,7 @@ struct query {
 	uint32_t member;       /* index of the giver in the run's membership */
 	uint32_t from, end;    /* chunks */
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
-	bool sent, over, broken, on_link, parked, late, dripping;
+	bool bring, sent, over, broken, on_link, parked, late, dripping;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
 	int64_t asked_ms, heard_ms, patience_ms, first_ms;
@@ -75,6 +75,9 @@ struct run {
 	struct query *query; /* under way */
 	int64_t since_ms;
 	unsigned tries;
+	/* Those who may have it, asked before upstream is. */
+	uint32_t *sought;
+	unsigned sought_count, sought_at;
 };
 
 struct link {

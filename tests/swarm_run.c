@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
 #include "daemon/base/num.h"
 #include "daemon/peer/decide.h"
+#include "daemon/peer/seek.h"
 #include "tests/swarm_priv.h"
 
 #define CHUNK (UINT64_C(1) << 20)
@@ -50,6 +53,8 @@ static void begin_trip(struct swarm *s, struct run *r)
 	uint64_t giver;
 
 	r->since_ms = swarm_ms(s);
+	free(r->sought);
+	r->sought = NULL;
 	place.owner_count = places_owners(n->places, r->members, s->blob, s->chunks * CHUNK,
 					  segment, place.owners);
 	if (trails_find(&n->trails, s->blob, segment, swarm_ms(s), &giver) && giver)
@@ -90,6 +95,7 @@ static void free_run(struct swarm *s, struct run *r)
 	for (uint32_t i = r->from; i < r->end; i++)
 		n->chunks[i] &= (uint8_t)~CHUNK_ON_ITS_WAY;
 	swarm_members_done(n, r->members);
+	free(r->sought);
 	*r = (struct run){ .next = s->free_runs };
 	s->free_runs = r;
 }
@@ -144,17 +150,45 @@ static void ask_upstream(struct swarm *s, struct run *r)
 	swarm_ask(s, q);
 }
 
-static void ask_member(struct swarm *s, struct run *r, uint32_t member)
+static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bring)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
 
 	q->member = member;
-	q->sent = route_was_named(&r->route);
+	q->bring = bring;
+	q->sent = !bring || route_was_named(&r->route);
 	for (unsigned i = 0; i < r->route.failed_count; i++)
 		q->failed[q->failed_count++] = r->members->nodes[r->route.failed[i]].key;
 	q->patience_ms = DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
 	r->node->asked++;
 	swarm_ask(s, q);
+}
+
+/* Nobody is to bring it but this node: whoever has it all the same gives it, else upstream. */
+static void seek(struct swarm *s, struct run *r)
+{
+	struct node *n = r->node;
+	uint32_t segment = r->pos / SWARM_CHUNKS;
+
+	if (!r->sought) {
+		int vain = trails_seek(&n->trails, s->blob, segment, r->pos * CHUNK, swarm_ms(s));
+		int count = vain < 0 ? 0
+				     : seek_list(r->members, s->blob, segment,
+						 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16),
+						 &r->sought);
+
+		r->sought_count = count > 0 ? (unsigned)count : 0;
+		r->sought_at = 0;
+	}
+	for (; r->sought_at < r->sought_count; r->sought_at++) {
+		uint32_t member = r->sought[r->sought_at];
+
+		if (!member_may_ask(r->members->members[member], swarm_ms(s)))
+			continue;
+		ask_member(s, r, member, false);
+		return;
+	}
+	ask_upstream(s, r);
 }
 
 void swarm_step(struct swarm *s, struct run *r)
@@ -169,9 +203,9 @@ void swarm_step(struct swarm *s, struct run *r)
 	if (step.kind == ROUTE_REST)
 		swarm_event(s, s->now_us + step.rest_ms * 1000, EV_STEP, 0, r->number, r);
 	else if (step.kind == ROUTE_ASK)
-		ask_member(s, r, step.member);
+		ask_member(s, r, step.member, true);
 	else
-		ask_upstream(s, r);
+		seek(s, r);
 }
 
 /* ---- what comes of a question ---- */
@@ -207,14 +241,19 @@ static enum member_outcome outcome(enum route_answer answer)
 	}
 }
 
+static void note_giver(struct swarm *s, struct run *r, uint32_t member)
+{
+	trails_note(&r->node->trails, s->blob, r->from / SWARM_CHUNKS,
+		    r->members->nodes[member].key, swarm_ms(s));
+}
+
 static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 			enum route_answer answer)
 {
 	struct node *n = r->node;
 
 	if (answer == ROUTE_GAVE) {
-		trails_note(&n->trails, s->blob, q->from / SWARM_CHUNKS,
-			    r->members->nodes[q->member].key, swarm_ms(s));
+		note_giver(s, r, q->member);
 		n->usual_ms += (swarm_ms(s) - q->asked_ms - n->usual_ms) / 8;
 	}
 	if (answer == ROUTE_SLOW) {
@@ -239,6 +278,12 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 		others[count] = member_of(r->node, r->members, swarm_find(s, q->others[i]));
 		count += others[count] != ROUTE_NOBODY;
 	}
+	if (!q->bring) {
+		r->sought_at += answer != ROUTE_GAVE;
+		return;
+	}
+	if (answer == ROUTE_ELSEWHERE && count && others[0] != r->members->self)
+		note_giver(s, r, others[0]);
 	route_heard(&r->route, answer, others, count);
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
 #include "daemon/base/wait.h"
+#include "daemon/cache/blob_lists.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/fetch/pull.h"
 #include "tests/fake_source.h"
@@ -40,7 +41,7 @@ struct world {
 	struct source *sources[2];
 	unsigned source_count;
 	int64_t timeout_ms;
-	bool strict;
+	bool strict, lists;
 	struct fetch *fetch;
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
@@ -107,6 +108,7 @@ static void start(struct world *w)
 		.source_count = w->source_count,
 		.timeout_ms = w->timeout_ms,
 		.strict = w->strict,
+		.lists = w->lists,
 		.memory_bytes = 64 * MIB,
 		.make_room = make_room,
 		.make_room_arg = w,
@@ -326,6 +328,94 @@ static void a_git_blob_is_sealed_by_its_own_digest(void **state)
 	p = open_file(w);
 	assert_int_equal(read_bytes(w, p, 10, 100), 0);
 	assert_true(await_sealed(p));
+	fetch_close(w->fetch, p);
+}
+
+/* ---- digest lists ---- */
+
+/* It comes after the seal, and nobody is told. */
+static struct chunk_list *await_list(struct world *w)
+{
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+	uint64_t size = w->what.file.size;
+	struct chunk_list *l = NULL;
+
+	while (store_chunk_list(w->store, w->what.etag, size, &l) < 0 && clock_ms() < deadline)
+		clock_sleep_ms(1);
+	return l;
+}
+
+static void check_kept_list(struct world *w, struct pull *p)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = await_list(w), *want = NULL;
+	uint64_t size = w->what.file.size;
+
+	assert_non_null(l);
+	assert_int_equal(
+		chunk_list_make(blob_fd(fetch_blob(p)), w->what.etag, size, NULL, NULL, &want), 0);
+	assert_int_equal(l->count, chunk_count(size));
+	assert_memory_equal(l->digests, want->digests, l->count * sizeof(l->digests[0]));
+}
+
+static void start_with_lists(struct world *w)
+{
+	stop(w);
+	w->lists = true;
+	start(w);
+}
+
+static void of_what_is_sealed_the_digest_list_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct pull *p;
+
+	start_with_lists(w);
+	p = open_file(w);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	check_kept_list(w, p);
+	fetch_close(w->fetch, p);
+	fake_blob(SEED, 3000, DIGEST_GIT_SHA1, &w->what);
+	p = open_file(w);
+	assert_int_equal(read_all(w, p), 0);
+	check_kept_list(w, p);
+	fetch_close(w->fetch, p);
+}
+
+static int list_result(struct world *w)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = NULL;
+
+	return store_chunk_list(w->store, w->what.etag, w->what.file.size, &l);
+}
+
+static void without_lists_none_is_kept(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	fetch_close(w->fetch, p);
+	fetch_stop(w->fetch); /* the sealers have ended */
+	assert_int_equal(list_result(w), -ENOENT);
+}
+
+static void what_was_lied_about_has_a_list_once_it_is_right(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .to = MIB, .times = 1 };
+	struct world *w = *state;
+	struct pull *p;
+
+	start_with_lists(w);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(list_result(w), -ENOENT);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	check_kept_list(w, p);
 	fetch_close(w->fetch, p);
 }
 
@@ -1804,6 +1894,9 @@ int main(void)
 		TEST(who_is_content_with_some_gets_the_first_bytes_of_a_slow_one),
 		TEST(a_file_is_fetched_once_and_sealed),
 		TEST(a_git_blob_is_sealed_by_its_own_digest),
+		TEST(of_what_is_sealed_the_digest_list_is_kept),
+		TEST(without_lists_none_is_kept),
+		TEST(what_was_lied_about_has_a_list_once_it_is_right),
 		TEST(an_empty_file_is_sealed_without_asking),
 		TEST(an_empty_file_with_a_wrong_digest_is_not),
 		TEST(many_who_read_the_same_bytes_cause_one_request),

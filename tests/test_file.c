@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -263,6 +264,31 @@ static void what_a_killed_replace_left_is_swept_away(void **state)
 	assert_int_equal(faccessat(p->dirfd, "kept", F_OK, 0), 0);
 }
 
+static bool was_touched(const struct place *p)
+{
+	static const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	struct stat st;
+
+	assert_int_equal(fstatat(p->dirfd, ".", &st, 0), 0);
+	assert_int_equal(futimens(p->dirfd, old), 0);
+	return st.st_mtim.tv_sec != 1;
+}
+
+/* Where a sweep of the directory that was named finds what a kill leaves. */
+static void what_replaces_a_file_further_down_comes_from_above(void **state)
+{
+	const struct place *p = *state;
+	char path[128];
+
+	assert_int_equal(mkdirat(p->dirfd, "d", 0700), 0);
+	assert_true(was_touched(p));
+	assert_int_equal(file_replace(p->dirfd, "d/f", "x", 1, 0600), 0);
+	assert_true(was_touched(p));
+	snprintf(path, sizeof(path), "%s/d/f", p->path);
+	assert_int_equal(file_replace(AT_FDCWD, path, "y", 1, 0600), 0);
+	assert_false(was_touched(p)); /* the twin: there is no such directory */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +298,7 @@ int main(void)
 		TEST(a_path_with_directories_is_replaced_in_its_own),
 		TEST(a_failed_replacement_leaves_nothing_behind),
 		TEST(what_a_killed_replace_left_is_swept_away),
+		TEST(what_replaces_a_file_further_down_comes_from_above),
 		TEST(a_large_file_is_read_whole_or_not_at_all),
 		TEST(what_cannot_be_read_says_why),
 		TEST(bytes_go_to_their_place_and_come_back),

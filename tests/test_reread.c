@@ -124,9 +124,13 @@ static void what_has_rotted_goes_aside_and_what_was_read_of_it_goes(void **state
 	bring_with_row(k, "sound");
 	bring_with_row(k, "rotten");
 	rot(k, "rotten");
+	kept_put_list(k, "rotten", true);
+	kept_put_list(k, "sound", true);
 	kept_etag("rotten", true, etag);
 	snprintf(told, sizeof(told), "%.4s ", etag);
 	assert_int_equal(read_again(k, told).damaged, 1);
+	assert_false(kept_has_list(k, "rotten", true));
+	assert_true(kept_has_list(k, "sound", true));
 	assert_false(kept_has(k, "rotten", true));
 	assert_true(aside_was_damaged(k->in, etag));
 	assert_false(has_row(k, "rotten"));

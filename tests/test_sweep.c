@@ -353,6 +353,20 @@ static void what_was_aside_when_the_hub_was_killed_comes_back(void **state)
 	assert_true(kept_has(k, "here", false));
 }
 
+static void a_digest_list_goes_with_its_blob(void **state)
+{
+	struct kept *k = *state;
+
+	kept_make(k, A);
+	commit(k, A, REGISTRY_MAIN, "a", false, true);
+	kept_bring(k, "one", "stray", false);
+	kept_put_list(k, "a", false);
+	kept_put_list(k, "stray", false);
+	assert_int_equal(collect(k, ALL).blobs, 1);
+	assert_false(kept_has_list(k, "stray", false));
+	assert_true(kept_has_list(k, "a", false));
+}
+
 static int count_owned(struct db_txn *t, void *arg)
 {
 	return owners_get(t, KEPT_UID_A, arg);
@@ -503,6 +517,7 @@ int main(void)
 		TEST(nobody_waits_longer_the_more_there_is_to_be_counted),
 		TEST(beside_a_damaged_repository_nothing_is_taken),
 		TEST(what_was_aside_when_the_hub_was_killed_comes_back),
+		TEST(a_digest_list_goes_with_its_blob),
 		TEST(what_nobody_counted_yet_is_counted),
 		TEST(nothing_that_is_reached_goes_while_many_write),
 	};

@@ -18,14 +18,8 @@
 #define BYTES_TYPE "application/octet-stream"
 #define BOUNDARY "matrixhubd-7d1f3a9c5b2e4860"
 
-struct found {
-	uint32_t node;
-	const struct manifest_file *file;
-	char etag[DIGEST_HEX_MAX + 1];
-};
-
 /* Finds the target's file; PARKED until its list is there. */
-static int find(struct ask *a, struct found *ret)
+static int find(struct ask *a, struct resolve_found *ret)
 {
 	struct repo_names names;
 	int r = ask_snapshot(a);
@@ -43,17 +37,20 @@ static int find(struct ask *a, struct found *ret)
 	return 0;
 }
 
-/* The same for its bytes, which may not be given when that cannot be recorded. ANSWERED. */
-static int want(struct ask *a, int (*pass)(struct ask *a), struct found *ret)
+int resolve_find(struct ask *a, struct resolve_found *ret)
 {
-	int r = 0;
+	int r = gated_pass_file(a);
 
-	a->file_wanted = !a->asked.head;
-	if (!a->asked.head)
-		r = audit_may_read(a->server->audit);
 	if (r == 0)
-		r = pass(a);
-	return r != 0 ? r : find(a, ret);
+		r = find(a, ret);
+	return r != 0 ? r : gated_pass_found(a, ret->file);
+}
+
+/* Bytes of it may not be given when that cannot be recorded. */
+static int want(struct ask *a)
+{
+	a->file_wanted = !a->asked.head;
+	return a->asked.head ? 0 : audit_may_read(a->server->audit);
 }
 
 /* --- the head */
@@ -77,7 +74,7 @@ static void add_disposition(struct httpd_head *h, const char *path)
 			       plain);
 }
 
-static struct httpd_head file_head(const struct ask *a, const struct found *f, int status)
+static struct httpd_head file_head(const struct ask *a, const struct resolve_found *f, int status)
 {
 	struct httpd_head h = answer_head(a, status, NULL);
 
@@ -93,7 +90,7 @@ static struct httpd_head file_head(const struct ask *a, const struct found *f, i
 
 /* --- the body */
 
-static int answer_unsatisfiable(struct ask *a, const struct found *f)
+static int answer_unsatisfiable(struct ask *a, const struct resolve_found *f)
 {
 	struct httpd_head h = file_head(a, f, 416);
 	struct buf nothing = { 0 };
@@ -105,7 +102,7 @@ static int answer_unsatisfiable(struct ask *a, const struct found *f)
 
 /* An empty file has no range; clients that ask for its first byte to learn its size read that from
  * a Content-Range (hf-contract §1.1). */
-static int answer_empty(struct ask *a, const struct found *f)
+static int answer_empty(struct ask *a, const struct resolve_found *f)
 {
 	struct httpd_head h;
 	struct buf nothing = { 0 };
@@ -122,7 +119,7 @@ static int answer_empty(struct ask *a, const struct found *f)
 }
 
 /* All that goes out is on record before the first byte does. */
-static int send_bytes(struct ask *a, const struct found *f, struct httpd_head *h,
+static int send_bytes(struct ask *a, const struct resolve_found *f, struct httpd_head *h,
 		      struct sending_part *parts, unsigned count, uint64_t len)
 {
 	struct audit_span spans[RANGES_MAX + 1];
@@ -137,7 +134,7 @@ static int send_bytes(struct ask *a, const struct found *f, struct httpd_head *h
 	return r;
 }
 
-static int answer_bytes(struct ask *a, const struct found *f, struct httpd_head *h,
+static int answer_bytes(struct ask *a, const struct resolve_found *f, struct httpd_head *h,
 			struct sending_part *parts, unsigned count)
 {
 	uint64_t len = 0;
@@ -152,7 +149,7 @@ static int answer_bytes(struct ask *a, const struct found *f, struct httpd_head 
 	return 0;
 }
 
-static int answer_one(struct ask *a, const struct found *f, const struct range *range)
+static int answer_one(struct ask *a, const struct resolve_found *f, const struct range *range)
 {
 	struct sending_part part = { .to = f->file->size };
 	struct httpd_head h = file_head(a, f, range ? 206 : 200);
@@ -179,7 +176,7 @@ static char *part_head(const struct range *r, uint64_t size, bool first)
 }
 
 /* RFC 9110 §14.6. */
-static int answer_several(struct ask *a, const struct found *f, const struct ranges *ranges)
+static int answer_several(struct ask *a, const struct resolve_found *f, const struct ranges *ranges)
 {
 	struct sending_part parts[RANGES_MAX + 1] = { 0 };
 	struct httpd_head h = file_head(a, f, 206);
@@ -203,7 +200,8 @@ static int answer_several(struct ask *a, const struct found *f, const struct ran
 
 /* A client whose transfer broke because bytes were wrong asks for the rest of the file: it must
  * have all of it. */
-static bool resumes_wrong(const struct ask *a, const struct found *f, const struct ranges *ranges)
+static bool resumes_wrong(const struct ask *a, const struct resolve_found *f,
+			  const struct ranges *ranges)
 {
 	struct node_blob blob;
 
@@ -215,7 +213,7 @@ static bool resumes_wrong(const struct ask *a, const struct found *f, const stru
 }
 
 /* What others host they count themselves. */
-static void count(const struct ask *a, const struct found *f)
+static void count(const struct ask *a, const struct resolve_found *f)
 {
 	const char *whom = a->who.known ? a->who.user : a->asked.address;
 
@@ -226,13 +224,13 @@ static void count(const struct ask *a, const struct found *f)
 
 /* Only a question for bytes tells whether an upstream gives them to us, and whether what somebody
  * brought can be had. */
-static bool asks_for_bytes(const struct ask *a, const struct found *f)
+static bool asks_for_bytes(const struct ask *a, const struct resolve_found *f)
 {
 	return !a->asked.head || repo_is_restricted(a->repo) ||
 	       (repo_is_hosted(a->repo) && !intake_is_there(a->server->intake, f->etag));
 }
 
-static int answer_file(struct ask *a, const struct found *f)
+static int answer_file(struct ask *a, const struct resolve_found *f)
 {
 	struct ranges ranges = { 0 };
 	int r = 0;
@@ -260,11 +258,11 @@ static int answer_file(struct ask *a, const struct found *f)
 
 int resolve_file(struct ask *a)
 {
-	struct found f = { 0 };
-	int r = want(a, gated_pass_file, &f);
+	struct resolve_found f = { 0 };
+	int r = want(a);
 
 	if (r == 0)
-		r = gated_pass_found(a, f.file);
+		r = resolve_find(a, &f);
 	if (r != 0)
 		return r == ANSWERED ? 0 : r;
 	return answer_file(a, &f);
@@ -286,10 +284,14 @@ int resolve_raw(struct ask *a)
 {
 	CLEANUP(buf_free) struct buf pointer = { 0 };
 	char oid[2 * sizeof(((struct manifest_file *)0)->oid) + 1];
-	struct found f = { 0 };
+	struct resolve_found f = { 0 };
 	struct httpd_head h;
-	int r = want(a, gated_pass, &f);
+	int r = want(a);
 
+	if (r == 0)
+		r = gated_pass(a);
+	if (r == 0)
+		r = find(a, &f);
 	if (r != 0)
 		return r == ANSWERED ? 0 : r;
 	if (f.file->kind != DIGEST_SHA256)

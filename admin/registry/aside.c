@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/base/file.h"
+#include "daemon/cache/chunk_list.h"
 
 #define PREFIX "aside-"
 #define DAMAGED "damaged"
@@ -103,6 +104,8 @@ void aside_remove(struct intake *in, const char *etag)
 {
 	char name[ASIDE_NAME_MAX];
 
+	/* First: no list without its blob. */
+	chunk_list_remove(intake_root(in), etag);
 	aside_name(etag, name);
 	unlinkat(intake_staging(in), name, 0);
 }
@@ -126,8 +129,10 @@ int aside_damaged(struct intake *in, const char *etag, int fd)
 	if (renameat(root, blob, root, name) < 0)
 		return -errno;
 	/* What came between the look and the rename is another. */
-	if (fstatat(root, name, &named, 0) == 0 && is.st_ino == named.st_ino)
+	if (fstatat(root, name, &named, 0) == 0 && is.st_ino == named.st_ino) {
+		chunk_list_remove(root, etag);
 		return 1;
+	}
 	if (linkat(root, name, root, blob, 0) == 0 || errno == EEXIST)
 		unlinkat(root, name, 0);
 	return 0;

@@ -111,6 +111,7 @@ int intake_open(const char *dir, struct intake **ret, struct buf *why)
 		return r;
 	}
 	file_each_name(in->stagefd, remove_staged, in);
+	file_sweep(in->dirfd);
 	*ret = in;
 	return 0;
 }

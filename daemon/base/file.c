@@ -134,6 +134,7 @@ int file_replace(int dirfd, const char *path, const void *data, size_t len, mode
 {
 	const char *name;
 	CLEANUP(closep) int parent = open_parent(dirfd, path, &name);
+	int home = dirfd == AT_FDCWD ? parent : dirfd;
 	char temporary[32];
 	uint64_t random;
 	int r;
@@ -143,12 +144,12 @@ int file_replace(int dirfd, const char *path, const void *data, size_t len, mode
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		return -errno;
 	snprintf(temporary, sizeof(temporary), TEMPORARY "%016llx", (unsigned long long)random);
-	r = write_new(parent, temporary, data, len, mode);
+	r = write_new(home, temporary, data, len, mode);
 	if (r < 0)
 		return r;
-	if (renameat(parent, temporary, parent, name) < 0) {
+	if (renameat(home, temporary, parent, name) < 0) {
 		r = -errno;
-		unlinkat(parent, temporary, 0);
+		unlinkat(home, temporary, 0);
 		return r;
 	}
 	return file_sync_dir(parent);

@@ -11,6 +11,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/cache/chunk_list.h"
 #include "daemon/cache/chunkmap.h"
 #include "daemon/cache/format.h"
 #include "daemon/cache/store_priv.h"
@@ -377,6 +378,7 @@ int64_t store_evict(struct store *s, const char *etag)
 
 	lock_take(&s->lock);
 	if (!map_find_str(&s->open, etag)) {
+		chunk_list_remove(s->dirfd, etag); /* first: no list without its blob */
 		blob_path(etag, "", path);
 		r = unlinkat(s->dirfd, path, 0) < 0 ? -errno : 0;
 		for (size_t i = 0; i < ARRAY_LEN(beside); i++) {

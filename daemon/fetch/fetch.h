@@ -25,6 +25,7 @@ struct fetch_conf {
 	uint64_t border; /* of whom else a run asks than its neighbour: none goes over one; or 0 */
 	int64_t timeout_ms;    /* a run gives up after so long without progress */
 	bool strict;           /* no byte is served before its blob's digest was right */
+	bool lists;            /* of what is sealed the digest list is kept */
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;

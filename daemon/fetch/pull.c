@@ -214,7 +214,7 @@ void pull_free(struct pull *p)
 		return;
 	assert(!p->fill.run_count && !p->fill.want_count && !p->waiters.first);
 	blob_unref(p->blob);
-	digest_free(p->digest);
+	chunk_listing_free(p->digest);
 	free_origins(p);
 	extents_fini(&p->extents);
 	free((void *)(uintptr_t)p->what.path);
@@ -422,7 +422,7 @@ void pull_begin_anew_locked(struct pull *p)
 {
 	if (is_at_work(p) || !blob_present_bytes(p->blob))
 		return;
-	digest_free(steal(p->digest));
+	chunk_listing_free(steal(p->digest));
 	p->hashed = 0;
 	p->all_wanted = false;
 	if (blob_drop(p->blob) < 0)

@@ -11,7 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/base/digest.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 #include "daemon/base/wait.h"
@@ -21,6 +20,7 @@
 #include "daemon/rate.h"
 #include "daemon/fetch/schedule.h"
 #include "daemon/hub/source.h"
+#include "daemon/cache/chunk_list.h"
 #include "daemon/cache/store.h"
 
 #define FAILED_MS 100      /* so long after a failure a blob is not asked for again */
@@ -49,7 +49,7 @@ struct pull {
 	struct rate rate;
 	struct extents extents; /* none while unknown */
 	/* Sealing. */
-	struct digest *digest; /* of [0, hashed); touched only by the thread that has hash_busy */
+	struct chunk_listing *digest; /* of [0, hashed): the thread's that has hash_busy */
 	uint64_t hashed;
 	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
 	bool hash_queued, hash_busy;

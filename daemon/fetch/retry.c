@@ -3,6 +3,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/random.h"
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 5000
@@ -49,16 +50,6 @@ void retry_reset(struct retry *t)
 	t->asked_ms = -1;
 }
 
-/* SplitMix64: any seed is as good as any other. Source: Steele, Lea, Flood (OOPSLA 2014). */
-static uint64_t next_random(struct retry *t)
-{
-	uint64_t v = t->random += 0x9e3779b97f4a7c15;
-
-	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
-	v = (v ^ v >> 27) * 0x94d049bb133111eb;
-	return v ^ v >> 31;
-}
-
 int64_t retry_pause_ms(struct retry *t)
 {
 	int64_t pause = PAUSE_FIRST_MS;
@@ -67,7 +58,7 @@ int64_t retry_pause_ms(struct retry *t)
 		pause *= 2;
 	if (pause > PAUSE_MAX_MS)
 		pause = PAUSE_MAX_MS;
-	pause = pause / 2 + (int64_t)(next_random(t) % (uint64_t)(pause + 1));
+	pause = random_near(&t->random, pause, 50);
 	return t->asked_ms > pause ? t->asked_ms : pause;
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/cache/blob_lists.h"
 #include "daemon/cache/chunk.h"
 
 #define THREADS_MAX 4
@@ -29,18 +30,28 @@ enum verdict {
 	DIGEST_WRONG,
 };
 
-/* Compares the finished digest and frees it. */
-static int judge(struct pull *p, enum verdict *ret)
-{
-	uint8_t value[DIGEST_BYTES_MAX];
-	int r = digest_final(p->digest, value);
+/* What came of a turn. */
+struct outcome {
+	enum verdict verdict;
+	struct chunk_list *list; /* of what is right, or NULL; owned */
+};
 
-	digest_free(steal(p->digest));
+/* Compares the finished digest and frees it. */
+static int judge(struct pull *p, struct outcome *ret)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *list = NULL;
+	uint8_t value[DIGEST_BYTES_MAX];
+	int r = chunk_listing_end(p->digest, value, &list);
+
+	chunk_listing_free(steal(p->digest));
 	if (r < 0)
 		return r;
-	*ret = memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) == 0
-		       ? DIGEST_RIGHT
-		       : DIGEST_WRONG;
+	if (memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) != 0) {
+		ret->verdict = DIGEST_WRONG;
+		return 0;
+	}
+	ret->verdict = DIGEST_RIGHT;
+	ret->list = steal(list);
 	return 0;
 }
 
@@ -60,21 +71,21 @@ static int digest_held(struct pull *p, char *piece, enum verdict *ret)
 	blob_note_digested(p->blob, i + 1); /* before: what goes meanwhile counts, too */
 	r = blob_read(p->blob, piece, len, p->hashed);
 	if (r == 0)
-		r = digest_update(p->digest, piece, len);
+		r = chunk_listing_update(p->digest, piece, len);
 	p->hashed += len;
 	return r < 0 ? r : 1;
 }
 
-static int begin_digest(struct pull *p)
+static int begin_digest(const struct sealer *s, struct pull *p)
 {
 	p->rotten_before = blob_rotten(p->blob);
 	blob_note_digested(p->blob, 0);
-	return digest_new(p->what.file.kind, p->what.file.size, &p->digest);
+	return chunk_listing_begin(p->what.file.kind, p->what.file.size, s->conf.lists, &p->digest);
 }
 
 /* Digests the next chunks that are there, at most one turn's worth. -EAGAIN: some that were
  * digested have gone since. */
-static int digest_turn(struct pull *p, enum verdict *ret)
+static int digest_turn(const struct sealer *s, struct pull *p, struct outcome *ret)
 {
 	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
 	uint64_t size = p->what.file.size;
@@ -83,10 +94,10 @@ static int digest_turn(struct pull *p, enum verdict *ret)
 	if (p->digest && !blob_digest_stands(p->blob))
 		return -EAGAIN;
 	if (r == 0 && !p->digest)
-		r = begin_digest(p);
+		r = begin_digest(s, p);
 	for (int i = 0; r == 0 && more && i < PIECES_A_TURN && p->hashed < size; i++) {
 		blob_hold(p->blob);
-		more = digest_held(p, piece, ret);
+		more = digest_held(p, piece, &ret->verdict);
 		blob_let_go(p->blob);
 		r = more < 0 ? more : 0;
 	}
@@ -245,7 +256,7 @@ static void digest_anew(struct sealer *s, struct pull *p, int r)
 {
 	struct waitlist settled = { 0 };
 
-	digest_free(steal(p->digest));
+	chunk_listing_free(steal(p->digest));
 	lock_take(&s->conf.pulls->lock);
 	p->hashed = 0;
 	pull_settle_verdict_locked(p, r == -EAGAIN ? 0 : r, &settled);
@@ -256,19 +267,28 @@ static void digest_anew(struct sealer *s, struct pull *p, int r)
 	waitlist_wake(&settled);
 }
 
+/* After those who waited for the seal were woken: whoever wants the list can have it made. */
+static void keep_list(const struct pull *p, const struct chunk_list *l)
+{
+	int r = l ? blob_put_chunk_list(p->blob, l) : 0;
+
+	if (r < 0)
+		log_warn(r, "cannot keep the digest list etag=%s", p->what.etag);
+}
+
 /* Errors: as seal(). */
-static int conclude(struct sealer *s, struct pull *p, enum verdict verdict)
+static int conclude(struct sealer *s, struct pull *p, const struct outcome *o)
 {
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
 	bool unverified;
 	int r;
 
-	if (verdict == DIGEST_WRONG)
+	if (o->verdict == DIGEST_WRONG)
 		reject(s, p);
-	else if (verdict == DIGEST_LOST)
+	else if (o->verdict == DIGEST_LOST)
 		want_lost(s, p);
-	if (verdict != DIGEST_RIGHT)
+	if (o->verdict != DIGEST_RIGHT)
 		return 0;
 	r = seal(s, p);
 	if (r < 0)
@@ -282,6 +302,7 @@ static int conclude(struct sealer *s, struct pull *p, enum verdict verdict)
 	waitlist_wake(&settled);
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
+	keep_list(p, o->list);
 	return 0;
 }
 
@@ -308,20 +329,21 @@ static struct pull *pop_locked(struct pulls *all)
 
 static void work_on(struct sealer *s, struct pull *p)
 {
-	enum verdict verdict = DIGEST_GOES_ON;
+	struct outcome o = { .verdict = DIGEST_GOES_ON };
 	struct pulls *pulls = s->conf.pulls;
 	struct pull *idle;
-	int r = digest_turn(p, &verdict);
+	int r = digest_turn(s, p, &o);
 
 	if (r == 0)
-		r = conclude(s, p, verdict);
+		r = conclude(s, p, &o);
+	chunk_list_free(o.list);
 	if (r < 0)
 		digest_anew(s, p, r);
 	lock_take(&pulls->lock);
 	p->hash_busy = false;
 	p->moved_ms = clock_ms(); /* who waits for the verdict sees that it comes nearer */
 	/* What came meanwhile (after a wrong digest perhaps all of it) could not queue the pull. */
-	if (goes_on(p, verdict, r))
+	if (goes_on(p, o.verdict, r))
 		pull_hash_kick_locked(p);
 	idle = pull_if_idle_locked(p);
 	lock_drop(&pulls->lock);

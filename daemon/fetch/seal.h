@@ -19,7 +19,8 @@ struct sealer_conf {
 	struct streams *streams; /* likewise; fetch again what was wrong */
 	unsigned threads;
 	unsigned source_count;
-	uint64_t hearsay; /* bit i: source i has what it gives from others */
+	uint64_t hearsay;     /* bit i: source i has what it gives from others */
+	bool lists;           /* the digest list of what is sealed is kept, see chunk_list.h */
 	struct outcry outcry; /* its metrics count what is sealed, too */
 };
 

@@ -119,6 +119,21 @@ static int get_page(struct hub *h, const char *url, struct httpc_cancel *cancel,
 	return r < 0 ? r : ERR_REDIRECT;
 }
 
+int hub_get_text(struct hub *h, const char *url, size_t max, struct httpc_cancel *cancel,
+		 struct buf *ret, int64_t *ret_wait_ms)
+{
+	CLEANUP(page_fini) struct page p = PAGE_INIT(max);
+	int r = get_page(h, url, cancel, &p);
+
+	if (ret_wait_ms)
+		*ret_wait_ms = p.answer.wait_ms;
+	if (r < 0)
+		return r;
+	*ret = p.body;
+	p.body = (struct buf){ 0 };
+	return 0;
+}
+
 /* Gets one JSON text: that of {api}/{repository}{tail}. */
 static int get_json(struct hub *h, const struct repo_id *id, const char *tail,
 		    struct httpc_cancel *cancel, struct page *p, struct jdoc **ret,

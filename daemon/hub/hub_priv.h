@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of a hub's client: hub.c (the client, its health, one exchange), hub_json.c (metadata) and
- * hub_range.c (bytes). Nobody else includes this. */
+/* Inside of a hub's client: hub.c (the client, its health, one exchange), hub_json.c (metadata),
+ * hub_chunks.c (digest lists) and hub_range.c (bytes). Nobody else includes this. */
 #ifndef MATRIXFS_HUB_PRIV_H
 #define MATRIXFS_HUB_PRIV_H
 
@@ -57,4 +57,10 @@ MUST_USE int hub_answer_head(struct hub_answer *a, const struct httpc_response *
  * without both. Returns as httpc_run. */
 MUST_USE int hub_exchange(struct hub *h, struct httpc_request *q, const char *url,
 			  struct hub_answer *a);
+
+/* The text at url, of at most max bytes, through redirects; owned. ERR_PROTO also if it is longer;
+ * else errors and ret_wait_ms as in hub.h. */
+MUST_USE int hub_get_text(struct hub *h, const char *url, size_t max, struct httpc_cancel *cancel,
+			  struct buf *ret, int64_t *ret_wait_ms);
+
 #endif

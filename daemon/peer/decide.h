@@ -10,7 +10,7 @@
 #include "daemon/peer/trails.h"
 
 #define DECIDE_WAIT_MS 500    /* a guest waits so long for bytes, then is told to ask again */
-#define DECIDE_ANSWER_MS 1000 /* so long after a question silence begins to be counted */
+#define DECIDE_ANSWER_MS 1500 /* so long after a question silence begins to be counted */
 
 enum decision {
 	DECIDE_GIVE,     /* what is there */

@@ -4,22 +4,13 @@
 #include "daemon/peer/member_health.h"
 
 #include "daemon/base/num.h"
+#include "daemon/base/random.h"
 
 #define DOUBLINGS_MAX 3 /* of the patience */
 
 void health_init(struct member_health *h, uint64_t seed)
 {
 	*h = (struct member_health){ .usual_us = -1, .random = seed };
-}
-
-/* SplitMix64: any seed is as good as any other. Source: Steele, Lea, Flood (OOPSLA 2014). */
-static uint64_t next_random(struct member_health *h)
-{
-	uint64_t v = h->random += 0x9e3779b97f4a7c15;
-
-	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9;
-	v = (v ^ v >> 27) * 0x94d049bb133111eb;
-	return v ^ v >> 31;
 }
 
 /* first, doubled with each one more, but never above max. */
@@ -62,7 +53,7 @@ static int64_t pause_ms(struct member_health *h)
 		return MEMBER_HICCUP_MS;
 	else
 		pause = doubled(MEMBER_SILENT_MS, h->failures - 2, MEMBER_AWAY_MAX_MS);
-	return pause - pause / 4 + (int64_t)(next_random(h) % (uint64_t)(pause / 2 + 1));
+	return random_near(&h->random, pause, 25);
 }
 
 static void fail(struct member_health *h, enum member_outcome cause, int64_t now_ms)

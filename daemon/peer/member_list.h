@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the list of members comes from: told once, a DNS name, a file that something else writes,
  * or a hub where nodes check in. All but the first are looked at again and again; a list that
- * cannot be had, or makes no sense, leaves the one before in force and is logged once. */
+ * cannot be had, names nobody or makes no sense leaves the one before in force and is logged once.
+ * Threads: any. */
 #ifndef MATRIXFS_MEMBER_LIST_H
 #define MATRIXFS_MEMBER_LIST_H
 
@@ -10,15 +11,17 @@
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/members.h"
 
-#define MEMBERS_MAX 10000
-#define MEMBER_LIST_PERIOD_MS 5000 /* between looks, jittered */
+#define MEMBER_LIST_PERIOD_MS 5000
+#define MEMBER_LIST_FIRST_MS 2000 /* so long the first look may hold up who starts */
 
 struct member_list;
 
 struct member_list_conf {
-	/* "ADDR:PORT,ADDR:PORT", "dns:NAME:PORT" (its A and AAAA records), "file:PATH", or "hub". */
+	/* "ADDR:PORT,ADDR:PORT", "dns:NAME:PORT" (its addresses of IPv4, or if there are none of
+	 * IPv6), "file:PATH" (lines as member_list_parse reads them), or "hub". */
 	const char *spec;
 	struct members *members; /* told of each list; borrowed until member_list_stop */
+	int64_t period_ms;       /* between looks, jittered; 0: MEMBER_LIST_PERIOD_MS */
 	struct member_spec self; /* what is told to a hub */
 	/* For "hub"; borrowed likewise, may be NULL else. */
 	const char *hub_url;
@@ -28,14 +31,12 @@ struct member_list_conf {
 
 /* 0 if a spec has one of the forms above, else ERR_CONF with a sentence in why. Asks nobody. */
 MUST_USE int member_list_check(const char *spec, struct buf *why);
-/* The lines of a file or of a hub's answer: "ADDR:PORT [weight=N] [zone=NAME]", one member a line,
- * blank lines and "# ..." between. ERR_CONF with the line in why. *ret is owned (free). */
-MUST_USE int member_list_parse(const char *text, size_t len, struct member_spec **ret,
-			       size_t *ret_count, struct buf *why);
 /* Looks once (a failure of that is only logged, unless spec makes no sense: ERR_CONF with a
  * sentence in why), then goes on in a thread of its own. */
 MUST_USE int member_list_start(const struct member_list_conf *conf, struct member_list **ret,
 			       struct buf *why);
+/* At once: a look at a name or a file that hangs is left to itself, with nothing of the caller's.
+ * NULL is none. */
 void member_list_stop(struct member_list *l);
 
 #endif

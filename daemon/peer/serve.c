@@ -7,7 +7,6 @@
 #include <sys/random.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/err.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
 
@@ -18,83 +17,6 @@
 #define SLOW_BYTES 4096 /* in such a time */
 #define STOP_MS 500
 #define HELD_MS 5000
-
-/* ---- answers ---- */
-
-int serve_head(const struct guest *g, int status, const char *content_range, const char *others,
-	       struct httpd_head *ret)
-{
-	CLEANUP(buf_free) struct buf info = { 0 };
-	const struct serve *s = g->serve;
-	struct cluster_answer answer = {
-		.status = status,
-		.content_range = content_range,
-		.others = others,
-		.node = s->process,
-		.wall_ms = clock_wall_ms(),
-	};
-	int r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
-
-	*ret = (struct httpd_head){ .status = status };
-	if (r == 0)
-		r = httpd_head_add(ret, "Authentication-Info", "%s", buf_str(&info));
-	if (r == 0 && *content_range)
-		r = httpd_head_add(ret, "Content-Range", "%s", content_range);
-	if (r == 0 && *others)
-		r = httpd_head_add(ret, WIRE_OTHERS, "%s", others);
-	if (r == 0 && *s->conf.zone)
-		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
-	return r;
-}
-
-/* Ends a request whose answer could not be written. */
-static void break_off(const struct guest *g)
-{
-	struct buf body = { 0 };
-
-	httpd_reply(g->http, 500, "text/plain", &body, NULL);
-}
-
-static void say(const struct guest *g, int status, const char *others, const char *cause)
-{
-	struct httpd_head head;
-	struct buf body = { 0 };
-	int r = serve_head(g, status, "", others, &head);
-
-	if (r == 0 && *cause)
-		r = httpd_head_add(&head, WIRE_CAUSE, "%s", cause);
-	if (r < 0) {
-		httpd_head_free(&head);
-		break_off(g);
-		return;
-	}
-	httpd_reply_head(g->http, &head, &body);
-}
-
-void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
-	       unsigned count)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-	struct peer_counts *counts = g->serve->conf.counts;
-
-	wire_write_others(others, count, &text);
-	metrics_add(status == WIRE_COMING      ? &counts->waits
-		    : status == WIRE_ELSEWHERE ? &counts->redirects
-					       : &counts->refused,
-		    1);
-	say(g, status, buf_str(&text), "");
-}
-
-void serve_fail(const struct guest *g, int r)
-{
-	int status = r == -ENOENT     ? WIRE_NOT_HERE
-		     : r == ERR_SIZE  ? WIRE_OTHER_SIZE
-		     : err_is_disk(r) ? WIRE_FULL
-				      : WIRE_FAILED;
-
-	metrics_add(&g->serve->conf.counts->refused, 1);
-	say(g, status, "", err_word(err_index(r)));
-}
 
 /* ---- who comes in ---- */
 
@@ -122,11 +44,12 @@ static bool knows_key(struct guest *g, const char *range)
 
 	if (verdict == CLUSTER_TRUE)
 		return true;
+	if (verdict != CLUSTER_FALSE) {
+		serve_cause(g, WIRE_KEY, verdict == CLUSTER_STALE ? "stale" : "replayed");
+		return false;
+	}
 	metrics_add(&g->serve->conf.counts->refused, 1);
-	if (verdict == CLUSTER_FALSE)
-		refuse(g->http, WIRE_KEY, "this port is for members of the cluster");
-	else
-		say(g, WIRE_KEY, "", verdict == CLUSTER_STALE ? "stale" : "replayed");
+	refuse(g->http, WIRE_KEY, "this port is for members of the cluster");
 	return false;
 }
 
@@ -154,7 +77,9 @@ static void handle(void *arg, struct httpd_request *q)
 	if (!knows_key(&g, range))
 		return;
 	note_guest(&g);
-	if (strcmp(httpd_method(q), "GET") != 0)
+	if (serve_is_work(q))
+		serve_some_work(&g);
+	else if (strcmp(httpd_method(q), "GET") != 0)
 		refuse(q, 405, "blobs are only read");
 	else if (wire_read_ask(httpd_target(q), range, &ask, &path, &why) < 0)
 		serve_say(&g, WIRE_BAD, NULL, 0);
@@ -235,6 +160,11 @@ bool serve_stop(struct serve *s)
 	lock_fini(&s->lock);
 	free(s);
 	return true;
+}
+
+void serve_set_work(struct serve *s, const struct serve_work *work)
+{
+	atomic_store(&s->work, work);
 }
 
 unsigned serve_connections(struct serve *s)

@@ -15,7 +15,8 @@
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/decide.h"
 
-#define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
+#define SMALL_BYTES 65536 /* a segment of so little is given to everybody by its owner */
+#define DEBT_US 200000    /* what goes out may be ahead of the limit by so much */
 
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
@@ -24,6 +25,7 @@ struct giving {
 	struct pull *pull;
 	struct waiter waiter;
 	int64_t until_ms; /* it waits no longer than this */
+	bool late;        /* it has looked once more after that */
 	const void *data; /* what is sent, held */
 	uint64_t len;
 };
@@ -126,7 +128,7 @@ static uint64_t present(const struct giving *v)
 	return at - v->ask.off;
 }
 
-static enum decision decide(const struct giving *v, uint64_t len, bool late)
+static enum decision decide(const struct giving *v, uint64_t len)
 {
 	const struct serve_conf *conf = &v->guest.serve->conf;
 	const struct membership *members = members_now(conf->members);
@@ -138,7 +140,7 @@ static enum decision decide(const struct giving *v, uint64_t len, bool late)
 		.guest = placement_key(v->guest.address),
 		.bring = v->ask.bring,
 		.present = len,
-		.late = late,
+		.late = v->late,
 	};
 	enum decision d = decide_bytes(&here, &ask, clock_ms());
 
@@ -147,10 +149,10 @@ static enum decision decide(const struct giving *v, uint64_t len, bool late)
 }
 
 /* Sends what there is, or waits for the first chunk of it. */
-static void look(struct giving *v, bool late)
+static void look(struct giving *v)
 {
 	uint64_t len = present(v);
-	enum decision d = decide(v, len, late);
+	enum decision d = decide(v, len);
 	const void *data;
 	int r;
 
@@ -182,11 +184,19 @@ static void look(struct giving *v, bool late)
 static void wake(struct waiter *w, int r)
 {
 	struct giving *v = container_of(w, struct giving, waiter);
+	bool late = clock_ms() >= v->until_ms;
 
-	if (r < 0)
+	if (r < 0) {
 		end_failed(v, r);
-	else
-		look(v, clock_ms() >= v->until_ms);
+		return;
+	}
+	/* What is there may still not be shown, when only verified bytes may. */
+	if (late && v->late) {
+		end_saying(v, WIRE_COMING);
+		return;
+	}
+	v->late = late;
+	look(v);
 }
 
 /* ---- beginning ---- */
@@ -196,12 +206,12 @@ static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
 {
 	*ret = (struct source_blob){
 		.repo = ask->repo,
-		.path = ask->path ? ask->path : "",
+		.path = ask->path,
 		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
 	};
 	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
 	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
-	return hex_parse(ask->etag, strlen(ask->etag), ret->file.digest);
+	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
 }
 
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
@@ -252,6 +262,13 @@ static bool arranges(const struct serve *s, const struct wire_ask *ask)
 	return so;
 }
 
+static bool is_small(const struct wire_ask *ask)
+{
+	uint32_t segment = segment_of(ask->off);
+
+	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
+}
+
 /* Sends the guest to another one, if that is how its crowd is arranged. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
@@ -279,11 +296,11 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->sent && arranges(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->sent && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)
 		serve_fail(g, r);
 	else
-		look(v, false);
+		look(v);
 }

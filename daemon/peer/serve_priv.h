@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the server for peers: serve.c (who comes in, and what goes out) and serve_bytes.c (what
- * becomes of one question for bytes). Nobody else includes this. */
+/* Inside of the server for peers: serve.c (who comes in), serve_answer.c (what is said) and
+ * serve_bytes.c (what becomes of one question for bytes). Nobody else includes this. */
 #ifndef MATRIXFS_SERVE_PRIV_H
 #define MATRIXFS_SERVE_PRIV_H
 
@@ -14,7 +14,8 @@ struct serve {
 	struct serve_conf conf;
 	struct httpd *http;
 	struct opened *opened;
-	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
+	_Atomic(const struct serve_work *) work; /* NULL: not yet */
+	char process[CLUSTER_NONCE_HEX + 1];     /* a number that tells this process from others */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct crowd *crowd;
@@ -30,14 +31,23 @@ struct guest {
 	uint64_t zone; /* key of its zone */
 };
 
-/* Answers without bytes; `others` may be named. */
-void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
-	       unsigned count);
-/* The same for failure r of bringing. */
-void serve_fail(const struct guest *g, int r);
+/* ---- serve_answer.c ---- */
+
 /* The fields all answers have, signed. Of one with bytes `content_range` is said, else it is "". */
 MUST_USE int serve_head(const struct guest *g, int status, const char *content_range,
 			const char *others, struct httpd_head *ret);
+/* Answers without bytes; `others` may be named. */
+void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
+	       unsigned count);
+/* Refuses, with one word of why; and for failure r of bringing. */
+void serve_cause(const struct guest *g, int status, const char *cause);
+void serve_fail(const struct guest *g, int r);
+
+/* ---- serve_work.c ---- */
+
+/* True if something else than bytes is asked for; and answers it. */
+bool serve_is_work(const struct httpd_request *q);
+void serve_some_work(const struct guest *g);
 
 /* ---- serve_bytes.c ---- */
 

@@ -21,6 +21,7 @@
 
 /* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
 enum wire_status {
+	WIRE_TOLD = 200,      /* of what is no question for bytes: JSON */
 	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
 	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
@@ -39,11 +40,11 @@ struct wire_ask {
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
 	bool bring;          /* if it is not there, fetch it: from upstream, or as a member does */
-	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
+	struct repo_id repo; /* where the blob lies upstream */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
-	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
+	bool lfs;  /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
