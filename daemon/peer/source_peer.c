@@ -20,6 +20,7 @@
 struct source_peer {
 	struct source source;
 	struct source_peer_conf conf;
+	metric raced;             /* bytes that somebody else was asked for, too, who waited */
 	_Atomic int64_t usual_ms; /* to the first bytes of a piece, lately */
 };
 
@@ -35,6 +36,8 @@ struct trip {
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
 	int64_t since_ms;  /* nothing was given since */
+	uint32_t hoped_of; /* who says since hoped_ms that bytes are coming, or ROUTE_NOBODY */
+	int64_t hoped_ms;
 	struct question question;
 	int64_t asked_ms;
 	uint64_t came; /* bytes of this question */
@@ -162,7 +165,7 @@ static bool is_late(const struct trip *t)
 		.demand = t->ask->demand,
 		.left = t->end - t->pos,
 		.in = metrics_get(&s->conf.counts->bytes_in),
-		.twice = metrics_get(&s->conf.counts->bytes_twice),
+		.twice = metrics_get(&s->raced),
 	};
 
 	return decide_is_late(&way);
@@ -191,7 +194,25 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 		note_usual(t);
 	}
 	if (answer == ROUTE_SLOW)
-		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
+		metrics_add(&s->raced, t->end - t->pos);
+	/* Of a chunk that did not become whole. */
+	metrics_add(&s->conf.counts->bytes_twice, t->have);
+}
+
+/* It has given nothing but hope since when? */
+static int64_t hoped_ms(struct trip *t, uint32_t member)
+{
+	if (t->hoped_of != member || t->hoped_ms < t->since_ms) {
+		t->hoped_of = member;
+		t->hoped_ms = clock_ms();
+	}
+	return clock_ms() - t->hoped_ms;
+}
+
+/* How long the answer took, as far as that was not waiting for bytes. */
+static int64_t first_ms(const struct question *q)
+{
+	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
 /* Asks a member; with `bring` it is to fetch what it has not. Non-zero: the run ends with it. */
@@ -204,6 +225,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	int r;
 
 	write_ask(t, bring, &ask);
+	ask.wait_ms = (uint32_t)decide_wait_ms(hoped_ms(t, member), t->ask->demand);
 	t->have = 0;
 	t->came = 0;
 	t->slow = false;
@@ -212,7 +234,8 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.member = t->members->members[member],
 		.ask = &ask,
 		.cancel = t->ask->cancel,
-		.patience_ms = DECIDE_ANSWER_MS + member_patience_ms(t->members->members[member]),
+		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+			       member_patience_ms(t->members->members[member]),
 		.sink = on_bytes,
 		.arg = t,
 	};
@@ -221,8 +244,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	q->ask = NULL;
 	if (r == ERR_CANCELED)
 		return r;
-	member_note(q->member, outcome(t, r), t->came, q->status == WIRE_BYTES ? q->first_ms : -1,
-		    clock_ms());
+	member_note(q->member, outcome(t, r), t->came, first_ms(q), clock_ms());
 	if (q->sunk && !t->slow)
 		return q->sunk;
 	*ret = meaning(t, r);
@@ -348,7 +370,7 @@ static int bring(struct trip *t)
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
-	struct trip t = { .all = all, .ask = ask, .pos = ask->off };
+	struct trip t = { .all = all, .ask = ask, .pos = ask->off, .hoped_of = ROUTE_NOBODY };
 	int r = 0;
 
 	*ret_wait_ms = -1;
