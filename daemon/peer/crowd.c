@@ -336,15 +336,17 @@ static unsigned name_others(const struct gathering *g, const struct crowd_guest 
 
 unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX])
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
 {
 	const struct gathering_key key = { blob, segment };
 	struct gathering *g = gather(c, &key, home, now_ms);
 	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
 	uint32_t giver;
 
+	*ret_number = 1;
 	if (number == NOBODY)
 		return 0;
+	*ret_number = number;
 	giver = giver_of(g, number);
 	if (giver != OWNER && has_failed(guest, g->places[giver].node))
 		change_giver(g, guest, number, now_ms);
