@@ -16,6 +16,7 @@ enum decision {
 	DECIDE_GIVE,     /* what is there */
 	DECIDE_WAIT,     /* until it is: it is being brought, or is to be */
 	DECIDE_COMING,   /* the guest has waited as long as it may, and is to ask again */
+	DECIDE_FAILED,   /* upstream fails, as others say */
 	DECIDE_NOT_HERE, /* and it is not brought for this guest */
 };
 
