@@ -188,6 +188,8 @@ static void seek(struct swarm *s, struct run *r)
 						 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16),
 						 &r->sought);
 
+		if (vain >= SEEK_FAILED)
+			trails_failed(&n->trails, s->blob, segment, swarm_ms(s));
 		r->sought_count = count > 0 ? (unsigned)count : 0;
 		r->sought_at = 0;
 	}

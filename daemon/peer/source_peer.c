@@ -306,6 +306,8 @@ static int seek(struct trip *t)
 					 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16), &list);
 	int r = 0;
 
+	if (vain >= SEEK_FAILED)
+		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
 		if (member_may_ask(t->members->members[list[i]], clock_ms()))
 			r = take_from(t, list[i]);
