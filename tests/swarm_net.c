@@ -196,7 +196,7 @@ static void park(struct swarm *s, struct query *q)
 	if (n->parked)
 		n->parked->previous_parked = q;
 	n->parked = q;
-	swarm_event(s, s->now_us + DECIDE_WAIT_MS * 1000, EV_WAITED, 0, q->number, q);
+	swarm_event(s, s->now_us + q->wait_ms * 1000, EV_WAITED, 0, q->number, q);
 }
 
 static void say(struct swarm *s, struct query *q, enum route_answer answer)

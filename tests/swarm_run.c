@@ -154,6 +154,11 @@ static void ask_upstream(struct swarm *s, struct run *r)
 	swarm_ask(s, q);
 }
 
+static bool is_demand(const struct run *r)
+{
+	return r->node->parked || (r->from <= r->node->at && r->node->at < r->end);
+}
+
 static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bring)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
@@ -170,7 +175,9 @@ static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bri
 		q->number_of_asker = trail.number ? trail.number : 1;
 	for (unsigned i = 0; i < r->route.failed_count; i++)
 		q->failed[q->failed_count++] = r->members->nodes[r->route.failed[i]].key;
-	q->patience_ms = DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
+	q->wait_ms = decide_wait_ms(swarm_ms(s) - r->since_ms, is_demand(r));
+	q->patience_ms =
+		q->wait_ms + DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
 	r->node->asked++;
 	swarm_ask(s, q);
 }
@@ -230,7 +237,7 @@ static bool is_late(const struct swarm *s, const struct run *r)
 		.waited_ms = swarm_ms(s) - r->since_ms,
 		.usual_ms = n->usual_ms,
 		.give_up_ms = SWARM_GIVE_UP_MS,
-		.demand = n->parked || (r->from <= n->at && n->at < r->end),
+		.demand = is_demand(r),
 		.left = (r->end - r->pos) * CHUNK,
 		.in = n->in * CHUNK,
 		.twice = n->twice * CHUNK,
@@ -271,7 +278,7 @@ static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_GAVE)
 		note_giver(s, r, q->member);
 	if (answer == ROUTE_SLOW) {
-		n->twice += r->end - r->pos;
+		n->twice += r->end - r->pos; /* raced, in source_peer.c */
 		s->result.races++;
 	}
 	s->result.bans += answer == ROUTE_WRONG;
@@ -286,7 +293,7 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_COMING && is_late(s, r))
 		answer = ROUTE_SLOW;
 	member_note(r->members->members[q->member], outcome(answer), (q->next - q->from) * CHUNK,
-		    q->first_ms, swarm_ms(s));
+		    q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms, swarm_ms(s));
 	note_answer(s, r, q, answer);
 	for (unsigned i = 0; i < q->other_count; i++) {
 		others[count] = member_of(r->node, r->members, swarm_find(s, q->others[i]));

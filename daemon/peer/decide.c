@@ -63,6 +63,12 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
 
 /* ---- who asks ---- */
 
+int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
+{
+	return min_i64(max_i64(hoped_ms, DECIDE_WAIT_MS),
+		       demand ? DECIDE_DEMAND_MS : DECIDE_WAIT_MAX_MS);
+}
+
 bool decide_is_late(const struct decide_way *w)
 {
 	int64_t usual_ms = 4 * w->usual_ms;

@@ -9,8 +9,10 @@
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
 
-#define DECIDE_WAIT_MS 500    /* a guest waits so long for bytes, then is told to ask again */
-#define DECIDE_ANSWER_MS 1500 /* so long after a question silence begins to be counted */
+#define DECIDE_WAIT_MS 500      /* a guest waits so long for bytes, then is told to ask again */
+#define DECIDE_WAIT_MAX_MS 4000 /* the longest it asks to wait; and if a reader waits: */
+#define DECIDE_DEMAND_MS 1500
+#define DECIDE_ANSWER_MS 1000 /* so long after that silence begins to be counted */
 
 enum decision {
 	DECIDE_GIVE,     /* what is there */
@@ -35,7 +37,7 @@ struct decide_ask {
 		number; /* its number among those who want the segment (trails.h); 0: it has none */
 	bool bring;     /* it may be brought for it */
 	bool present;   /* the first of the bytes asked for are there */
-	bool late;      /* it has waited for DECIDE_WAIT_MS */
+	bool late;      /* it has waited as long as it asked to */
 };
 
 /* True if this node is to say who gives the segment to whom: it owns it, or would be asked for it if
@@ -45,6 +47,10 @@ bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t siz
 /* What becomes of a question that is not sent elsewhere. */
 enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
 			   int64_t now_ms);
+
+/* How long a guest asks a member to wait for bytes that has said for hoped_ms that they are coming:
+ * who has shown that it is alive for so long is believed to stay so as long again. */
+int64_t decide_wait_ms(int64_t hoped_ms, bool demand);
 
 /* What is known of a way that brings nothing now. */
 struct decide_way {

@@ -246,7 +246,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	v->ask = *ask;
 	v->ask.path = NULL;
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
-	v->until_ms = clock_ms() + DECIDE_WAIT_MS;
+	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;

@@ -20,6 +20,7 @@
 struct source_peer {
 	struct source source;
 	struct source_peer_conf conf;
+	metric raced;             /* bytes that somebody else was asked for, too, who waited */
 	_Atomic int64_t usual_ms; /* from one chunk to the next, lately */
 };
 
@@ -186,7 +187,7 @@ static bool is_late(const struct trip *t)
 		.demand = t->ask->demand,
 		.left = t->end - t->pos,
 		.in = metrics_get(&s->conf.counts->bytes_in),
-		.twice = metrics_get(&s->conf.counts->bytes_twice),
+		.twice = metrics_get(&s->raced),
 	};
 
 	return decide_is_late(&way);
@@ -210,7 +211,15 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
 	if (answer == ROUTE_SLOW)
-		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
+		metrics_add(&s->raced, t->end - t->pos);
+	/* Of a chunk that did not become whole. */
+	metrics_add(&s->conf.counts->bytes_twice, t->have);
+}
+
+/* How long the answer took, as far as that was not waiting for bytes. */
+static int64_t first_ms(const struct question *q)
+{
+	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
 /* Asks a member; with `bring` it is to fetch what it has not. Non-zero: the run ends with it. */
@@ -227,6 +236,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	if (member != t->member)
 		t->since_ms = clock_ms();
 	t->member = member;
+	ask.wait_ms = (uint32_t)decide_wait_ms(clock_ms() - t->since_ms, t->ask->demand);
 	t->have = 0;
 	t->came = 0;
 	t->slow = false;
@@ -235,7 +245,8 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.member = t->members->members[member],
 		.ask = &ask,
 		.cancel = t->ask->cancel,
-		.patience_ms = DECIDE_ANSWER_MS + member_patience_ms(t->members->members[member]),
+		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+			       member_patience_ms(t->members->members[member]),
 		.sink = on_bytes,
 		.arg = t,
 	};
@@ -248,7 +259,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
 	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r), t->came,
-		    q->status == WIRE_BYTES ? q->first_ms : -1, clock_ms());
+		    first_ms(q), clock_ms());
 	if (q->sunk && !t->slow)
 		return q->sunk;
 	if (*ret == ROUTE_COMING) {
