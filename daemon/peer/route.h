@@ -16,8 +16,7 @@
 
 #define ROUTE_NOBODY UINT32_MAX
 #define ROUTE_OTHERS_MAX 8
-#define ROUTE_REACH \
-	16 /* so many are looked at in the order of placement_score, if no owner is left */
+#define ROUTE_REACH 16 /* so many are looked at, those who follow the owners by their score */
 
 /* What came of asking a member. */
 enum route_answer {

@@ -2,8 +2,7 @@
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with
  * "&bring=1" if the blob may be brought, "&number=N" if a member said to ask here, "&wait=MS" if
  * it is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are
- * passed over, so that a later version may say more;
- * of those that are, each is there once. */
+ * passed over, so that a later version may say more; of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
