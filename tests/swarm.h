@@ -56,12 +56,11 @@ struct swarm_result {
 	uint64_t asked, asked_most;         /* questions of nodes; of the one who asked most */
 	uint64_t heard_most;                /* questions that one node was asked */
 	uint64_t used, wrong, dropped; /* chunks that came and were kept, lied, were for nothing */
-	uint64_t again; /* chunks a node kept though it had them: never but after it forgot them */
-	uint64_t races; /* answers left for being late */
-	uint64_t bans;  /* lies that were noticed */
-	uint64_t
-		rings; /* times that somebody was told to go on waiting for one who waited for him */
-	uint64_t passed;         /* runs that went upstream */
+	uint64_t again;  /* chunks a node kept though it had them: never but after it forgot them */
+	uint64_t races;  /* answers left for being late */
+	uint64_t bans;   /* lies that were noticed */
+	uint64_t rings;  /* times that one was told to wait on for who waited for him */
+	uint64_t passed; /* runs that went upstream */
 	double mean_ms, last_ms; /* time of readers that ended */
 	double failed_ms;        /* and the longest of one that failed */
 	uint64_t events;
