@@ -73,6 +73,10 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	struct trip *t = arg;
 	int r = 0;
 
+	if (!t->chunk)
+		t->chunk = malloc(CHUNK_BYTES);
+	if (!t->chunk)
+		return -ENOMEM;
 	t->came += len;
 	for (const char *from = data; r == 0 && len;) {
 		uint32_t i = chunk_of(t->pos);
@@ -253,6 +257,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	metrics_add(&conf->counts->asked, 1);
 	r = question_ask(q, &who);
 	q->ask = NULL;
+	free(steal(t->chunk)); /* a way is long, and mostly waiting */
 	if (r == ERR_CANCELED)
 		return r;
 	*ret = meaning(t, r);
@@ -402,15 +407,11 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	*ret_wait_ms = -1;
 	if (ask->blob->own)
 		return SOURCE_PASS;
-	t.chunk = malloc(CHUNK_BYTES);
-	if (!t.chunk)
-		return -ENOMEM;
 	t.blob = placement_key(ask->blob->etag);
 	t.members = members_now(all->conf.members);
 	while (r == 0 && t.pos < ask->off + ask->len)
 		r = bring(&t);
 	membership_unref(t.members);
-	free(t.chunk);
 	return r;
 }
 
