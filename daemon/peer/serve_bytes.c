@@ -152,12 +152,11 @@ static enum decision decide(const struct giving *v, uint64_t len)
 /* This node's among those who want the segment; whoever gets it from here has a higher one. */
 static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
 {
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
 	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
-		    &giver, &number);
-	return number;
+		    &trail);
+	return trail.number;
 }
 
 /* Sends what there is, or waits for the first chunk of it. */
@@ -169,6 +168,10 @@ static void look(struct giving *v)
 	int r;
 
 	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
+	if (d == DECIDE_FAILED) {
+		end_failed(v, ERR_UPSTREAM);
+		return;
+	}
 	if (d == DECIDE_NOT_HERE || d == DECIDE_COMING) {
 		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
 		return;
