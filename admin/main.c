@@ -37,6 +37,7 @@
 #include "daemon/base/tls.h"
 #include "daemon/base/workers.h"
 #include "daemon/keeper.h"
+#include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
@@ -187,7 +188,9 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 		.arg = &p->server,
 	};
 
-	return keeper_start(&conf, &p->server.keeper);
+	int r = keeper_start(&conf, &p->server.keeper);
+
+	return r < 0 ? r : warmups_new(p->server.node, p->server.keeper, &p->server.warmups);
 }
 
 static int open_rulewatch(struct program *p, struct buf *why UNUSED)
@@ -378,6 +381,7 @@ static void close_all(struct program *p)
 		return;
 	}
 	heard_free(p->server.rights.heard);
+	warmups_free(p->server.warmups);
 	keeper_free(p->server.keeper);
 	collector_free(p->server.collector);
 	scrubber_free(p->server.scrubber);

@@ -22,6 +22,7 @@
 struct server {
 	const char *data; /* the directory of it all */
 	struct node *node;
+	struct warmups *warmups;
 	struct keeper *keeper;
 	struct workers *workers;   /* of the admin API, and for what nobody waits for */
 	struct workers *receivers; /* that take bodies: see ask_body */

@@ -41,6 +41,7 @@ struct program {
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
 	struct keeper *keeper;
+	struct warmups *warmups;
 	struct control_face face;
 	struct control *control;
 	struct mount *mount;
@@ -208,7 +209,9 @@ static int open_keeper(struct program *p)
 		.threads = JOBS_AT_ONCE,
 	};
 
-	return keeper_start(&conf, &p->keeper);
+	int r = keeper_start(&conf, &p->keeper);
+
+	return r < 0 ? r : warmups_new(p->ops.view.node, p->keeper, &p->warmups);
 }
 
 static int start_watching(struct program *p)
@@ -223,6 +226,7 @@ static int open_control(struct program *p, struct buf *why)
 	const struct control_conf conf = {
 		.node = p->ops.view.node,
 		.keeper = p->keeper,
+		.warmups = p->warmups,
 		.face = &p->face,
 		.cache_dir = o->cache,
 		.listen = o->control_listen,
@@ -296,6 +300,7 @@ static void close_all(struct program *p)
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
+	warmups_free(p->warmups);
 	keeper_free(p->keeper);
 	if (p->ops.view.node)
 		node_close(p->ops.view.node);

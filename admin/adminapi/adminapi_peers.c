@@ -108,7 +108,7 @@ int api_peers_forgive(struct api_call *c)
 		return complain_none(c);
 	any = members_forgive(peers_members(p), address);
 	if (!any && address)
-		return api_complain(c, -ENOENT, "nothing is held against \"%s\"", address);
+		return api_complain(c, -ENOENT, "\"%s\" is not banned", address);
 	buf_printf(&c->subject, "%s", address ? address : "");
 	jwrite_object(&c->w, NULL);
 	jwrite_bool(&c->w, "forgiven", any);

@@ -5,6 +5,7 @@
 
 #include "daemon/base/listen.h"
 #include "daemon/base/why.h"
+#include "daemon/peer/member_list.h"
 
 /* A node with some of what peers need has a mistake in its settings, not half a cluster. */
 static int check_all_or_none(const struct peer_settings *s, bool key_alone, struct buf *why)
@@ -80,6 +81,8 @@ int peer_settings_check(const struct peer_settings *s, bool key_alone, struct bu
 
 	if (r == 0)
 		r = check_addresses(s, why);
+	if (r == 0 && s->members)
+		r = member_list_check(s->members, why);
 	return r < 0 ? r : check_zone(s->zone, why);
 }
 

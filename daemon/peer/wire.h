@@ -21,6 +21,7 @@
 
 /* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
 enum wire_status {
+	WIRE_TOLD = 200,      /* of what is no question for bytes: JSON */
 	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
 	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
