@@ -378,6 +378,7 @@ static void obey(char *line)
 enum word {
 	OPT_CACHE = 1,
 	OPT_HUB,
+	OPT_TOKEN,
 	OPT_TIMEOUT,
 	OPT_MEMORY,
 	OPT_PREFETCH,
@@ -395,6 +396,7 @@ enum word {
 static const struct option options[] = {
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "hub", required_argument, NULL, OPT_HUB },
+	{ "token", required_argument, NULL, OPT_TOKEN },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
@@ -441,6 +443,8 @@ static void read_command_line(int argc, char *argv[])
 			conf.cache = optarg;
 		else if (which == OPT_HUB)
 			conf.hub.url = optarg;
+		else if (which == OPT_TOKEN)
+			conf.hub.token = optarg;
 		else if (which == OPT_TIMEOUT)
 			conf.timeout_ms = (int64_t)(atof(optarg) * 1000);
 		else if (which == OPT_MEMORY)

@@ -11,11 +11,15 @@ A node is called by its relay's address, which its list of members has, so rates
 behind a link of its own, `upstream`. Nodes are tests/peer_node.c, the core without a mount, or (mounts=True) matrixfs.
 """
 import contextlib
+import hashlib
+import hmac
+import http.client
 import itertools
 import json
 import os
 import pathlib
 import re
+import secrets
 import select
 import signal
 import socket
@@ -114,6 +118,40 @@ class Relay(Talk):
     def counts(self):
         """{pair: (bytes up, bytes down, connections, turns)}"""
         return json.loads(self._ask("count"))
+
+
+class Caller:
+    """A member as a reader of docs/peers.md writes one: it asks the member at an address, and gets its status and bytes."""
+
+    def __init__(self, address, node, key=KEY):
+        self.address, self.node = address, node
+        self.secret = hmac.new(key.encode(), b"matrixfs-cluster-key-1", hashlib.sha256).digest()
+        self.id = hmac.new(key.encode(), b"matrixfs-key-id-1", hashlib.sha256).hexdigest()[:8]
+
+    def sign(self, target, span, ahead=0):
+        """The fields of a request."""
+        now, nonce = str(int((time.time() + ahead) * 1000)), secrets.token_hex(16)
+        words = ["matrixfs-peer-request-1", "GET", target, span, self.node, now, nonce]
+        mac = hmac.new(self.secret, "".join(f"{len(word)}:{word}\n" for word in words).encode(), hashlib.sha256).hexdigest()
+        return {"Range": span,
+                "Authorization": f'MatrixFS key={self.id}, node="{self.node}", time={now}, nonce={nonce}, mac={mac}'}
+
+    def send(self, target, fields):
+        host, port = self.address.rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE)
+        try:
+            connection.request("GET", target, headers=fields)
+            got = connection.getresponse()
+            return got.status, got.read()
+        finally:
+            connection.close()
+
+    def get(self, target, first, last):
+        """Asks again while the bytes are on their way."""
+        status, data = 202, b""
+        while status == 202:
+            status, data = self.send(target, self.sign(target, f"bytes={first}-{last}"))
+        return status, data
 
 
 class Node:

@@ -20,7 +20,8 @@ struct peers {
 	uint64_t rate;
 	unsigned connections;
 	int64_t timeout_ms;
-	struct httpc *http; /* borrowed */
+	const struct peer_host *host; /* or NULL */
+	struct httpc *http;           /* borrowed */
 	struct cluster_key *key;
 	struct members *members;
 	struct places places;
@@ -75,6 +76,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	p->timeout_ms = timeout_ms;
 	p->rate = conf->rate;
 	p->connections = conf->connections;
+	p->host = conf->host;
 	r = copy_texts(p, conf);
 	if (r == 0)
 		r = cluster_key_open(conf->key_file, &p->key, why);
@@ -107,6 +109,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.trails = &p->trails,
 		.key = p->key,
 		.counts = &p->counts,
+		.host = p->host,
 		.rate = p->rate,
 		.connections = p->connections,
 		.timeout_ms = p->timeout_ms,

@@ -10,6 +10,7 @@
 #include "daemon/peer/errand.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
+#include "daemon/peer/peer_host.h"
 #include "daemon/peer/serve.h"
 
 struct peers;
@@ -22,9 +23,11 @@ struct peers_conf {
 	const char *key_file;
 	const char *zone; /* or NULL */
 	uint32_t weight;
-	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
-	unsigned connections; /* at once */
-	const char *hub_url;  /* the first hub's */
+	uint64_t rate;                /* bytes a second to all peers together; 0: no limit */
+	unsigned connections;         /* at once */
+	const char *hub_url;          /* the first hub's */
+	const struct peer_host *host; /* or NULL: members get what is here; borrowed until
+					 peers_close */
 };
 
 /* Reads the key and knows nobody yet. `http` is borrowed until peers_close; timeout_ms is how long

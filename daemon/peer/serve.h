@@ -10,6 +10,7 @@
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
+#include "daemon/peer/peer_host.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
 
@@ -35,9 +36,10 @@ struct serve_conf {
 	struct trails *trails; /* what is asked for here, too */
 	struct cluster_key *key;
 	struct peer_counts *counts;
-	uint64_t rate;        /* bytes a second to all together; 0: no limit */
-	unsigned connections; /* at once */
-	int64_t timeout_ms;   /* for bytes that have to be brought */
+	const struct peer_host *host; /* or NULL: members get what is here */
+	uint64_t rate;                /* bytes a second to all together; 0: no limit */
+	unsigned connections;         /* at once */
+	int64_t timeout_ms;           /* for bytes that have to be brought */
 };
 
 /* Listens and answers. Sentences in why. */

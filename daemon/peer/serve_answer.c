@@ -2,6 +2,8 @@
 /* What members are answered, but for bytes: each answer is signed. */
 #include "daemon/peer/serve_priv.h"
 
+#include <errno.h>
+
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
@@ -78,6 +80,7 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 void serve_fail(const struct guest *g, int r)
 {
 	int status = r == -ENOENT     ? WIRE_NOT_HERE
+		     : r == -EAGAIN   ? WIRE_BUSY
 		     : r == ERR_SIZE  ? WIRE_OTHER_SIZE
 		     : err_is_disk(r) ? WIRE_FULL
 				      : WIRE_FAILED;
