@@ -388,6 +388,9 @@ enum word {
 	OPT_PEERS,
 	OPT_KEY,
 	OPT_ZONE,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_TLS_CA,
 	OPT_WEIGHT,
 	OPT_RATE,
 	OPT_CONNECTIONS
@@ -406,6 +409,9 @@ static const struct option options[] = {
 	{ "peers", required_argument, NULL, OPT_PEERS },
 	{ "cluster-key-file", required_argument, NULL, OPT_KEY },
 	{ "zone", required_argument, NULL, OPT_ZONE },
+	{ "peer-tls-cert", required_argument, NULL, OPT_TLS_CERT },
+	{ "peer-tls-key", required_argument, NULL, OPT_TLS_KEY },
+	{ "peer-tls-ca", required_argument, NULL, OPT_TLS_CA },
 	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
 	{ "peer-rate", required_argument, NULL, OPT_RATE },
 	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
@@ -424,6 +430,12 @@ static void take_peer_option(int which)
 		conf.peers.key_file = optarg;
 	else if (which == OPT_ZONE)
 		conf.peers.zone = optarg;
+	else if (which == OPT_TLS_CERT)
+		conf.peers.tls_cert = optarg;
+	else if (which == OPT_TLS_KEY)
+		conf.peers.tls_key = optarg;
+	else if (which == OPT_TLS_CA)
+		conf.peers.tls_ca = optarg;
 	else if (which == OPT_WEIGHT)
 		conf.peers.weight = (uint32_t)atoi(optarg);
 	else if (which == OPT_RATE)

@@ -168,7 +168,7 @@ class Node:
         self.key_file = cluster.key_file
 
     def _env(self):
-        return {"LD_PRELOAD": str(SHIM), "SOURCE_SHIM": self.host} if self.cluster.shim else {}
+        return self.cluster.env | ({"LD_PRELOAD": str(SHIM), "SOURCE_SHIM": self.host} if self.cluster.shim else {})
 
     def start(self):
         args = [*self.cluster.peer_args(self), *self.cluster.args, *self.args]
@@ -259,13 +259,14 @@ class Cluster:
 
     up, down: bytes a second that each node may send, and get; upstream: that the hub may send; 0: no limit. delay_ms: of each
     node's link, both ways. peers=False: none knows of others (the twin). members: what --peers says, instead of the list of all.
-    args: more options for each node. start=False: nodes begin when they are told to.
+    args, env: more options for each node, and of its environment. start=False: nodes begin when they are told to.
     """
 
     def __init__(self, tmp, hub, n, up=0, down=0, upstream=0, delay_ms=0, peers=True, members=None, mounts=False, args=(),
-                 timeout=30, keys=(KEY,), start=True):
+                 timeout=30, keys=(KEY,), start=True, env=None):
         self.tmp, self.hub, self.peers, self.members = pathlib.Path(tmp), hub, peers, members
         self.mounts, self.args, self.timeout, self.begins = mounts, list(map(str, args)), timeout, start
+        self.env = env or {}
         self.shim = SHIM.exists() and not INSTRUMENTED
         self.key_file = self.tmp / "cluster.key"
         self.write_key(*keys)

@@ -9,19 +9,25 @@
 #include "daemon/base/log.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/member_list.h"
+#include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/trails.h"
 
+#define USER_AGENT "matrixfs/" MATRIXFS_VERSION
+
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
+	bool secure;                        /* members speak TLS */
 	struct member_spec self;
 	uint64_t rate;
 	unsigned connections;
 	int64_t timeout_ms;
 	const struct peer_host *host; /* or NULL */
-	struct httpc *http;           /* borrowed */
+	struct httpc *http;           /* borrowed: for hubs */
+	struct httpc *members_http;   /* for members */
+	struct peer_cert *cert;       /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
 	struct places places;
@@ -52,7 +58,8 @@ static int make_source(struct peers *p)
 		.places = &p->places,
 		.trails = &p->trails,
 		.key = p->key,
-		.http = p->http,
+		.http = p->members_http,
+		.secure = p->secure,
 		.address = p->self.address,
 		.zone = p->self.zone,
 		.counts = &p->counts,
@@ -60,6 +67,28 @@ static int make_source(struct peers *p)
 	};
 
 	return source_peer_new(&conf, &p->source);
+}
+
+/* No proxy stands between members. */
+static int open_client(struct peers *p, const struct peers_conf *conf)
+{
+	const struct httpc_conf http = {
+		.user_agent = USER_AGENT,
+		.connect_ms = p->timeout_ms / 3,
+		.stall_ms = p->timeout_ms / 3,
+		.ca_file = conf->tls_ca,
+		.direct = true,
+		.elder = p->http,
+	};
+
+	return httpc_new(&http, &p->members_http);
+}
+
+static int open_tls(struct peers *p, const struct peers_conf *conf, struct buf *why)
+{
+	int r = peer_cert_check_ca(conf->tls_ca, why);
+
+	return r < 0 ? r : peer_cert_start(conf->tls_cert, conf->tls_key, &p->cert, why);
 }
 
 int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
@@ -77,7 +106,12 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	p->rate = conf->rate;
 	p->connections = conf->connections;
 	p->host = conf->host;
+	p->secure = conf->tls_cert;
 	r = copy_texts(p, conf);
+	if (r == 0)
+		r = open_client(p, conf);
+	if (r == 0 && p->secure)
+		r = open_tls(p, conf, why);
 	if (r == 0)
 		r = cluster_key_open(conf->key_file, &p->key, why);
 	if (r == 0)
@@ -101,6 +135,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 {
 	struct serve_conf serve = {
 		.listen = p->listen,
+		.tls = p->cert ? peer_cert_tls(p->cert) : NULL,
 		.zone = p->self.zone,
 		.fetch = f,
 		.store = s,
@@ -143,6 +178,8 @@ void peers_close(struct peers *p)
 	if (!p)
 		return;
 	source_peer_free(p->source);
+	httpc_free(p->members_http);
+	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
 	trails_fini(&p->trails);
@@ -160,7 +197,8 @@ void peers_set_work(struct peers *p, const struct serve_work *work)
 
 int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
 {
-	const struct asker who = { p->key, p->http, p->self.address, p->self.zone };
+	const struct asker who = { p->key, p->members_http, p->secure, p->self.address,
+				   p->self.zone };
 
 	return errand_run(e, &who, ret);
 }

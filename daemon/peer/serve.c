@@ -98,6 +98,7 @@ static int start_http(struct serve *s, struct buf *why)
 {
 	struct httpd_conf http = {
 		.door_count = 1,
+		.tls = s->conf.tls,
 		.threads = THREADS,
 		.connections_max = s->conf.connections,
 		.bodies_max = BODIES_MAX,
@@ -112,7 +113,7 @@ static int start_http(struct serve *s, struct buf *why)
 
 	if (fd < 0)
 		return fd;
-	http.doors[0] = (struct httpd_door){ .fd = fd };
+	http.doors[0] = (struct httpd_door){ .fd = fd, .tls = s->conf.tls };
 	return httpd_start(&http, &s->http);
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/peer/trails.h"
 
 struct serve;
+struct tls;
 
 /* What members may have this node do; functions are called from any thread. */
 struct serve_work {
@@ -27,6 +28,7 @@ struct serve_work {
 };
 
 struct serve_conf {
+	struct tls *tls;     /* or NULL: it speaks none; borrowed until serve_stop */
 	const char *listen;  /* ADDRESS:PORT */
 	const char *zone;    /* of this node, or "" */
 	struct fetch *fetch; /* borrowed until serve_stop, like all below */

@@ -208,7 +208,7 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
+	const struct asker who = { conf->key, conf->http, conf->secure, conf->address, conf->zone };
 	struct question *q = &t->question;
 	struct wire_ask ask;
 	int r;

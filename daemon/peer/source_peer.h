@@ -21,6 +21,7 @@ struct source_peer_conf {
 	struct trails *trails;
 	struct cluster_key *key;
 	struct httpc *http;
+	bool secure;                /* members speak TLS */
 	const char *address, *zone; /* of this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */

@@ -25,7 +25,8 @@ int spoken_write(struct spoken *s, const char *method, const char *target, const
 	r = cluster_key_sign(s->who->key, &words,
 			     clock_wall_ms() + member_clock_ahead_ms(s->member), &s->authorization,
 			     s->nonce);
-	buf_printf(&s->url, "http://%s%s", member_address(s->member), target);
+	buf_printf(&s->url, "%s://%s%s", s->who->secure ? "https" : "http",
+		   member_address(s->member), target);
 	buf_printf(&s->range, "Range: %s", range);
 	buf_printf(&s->zone, WIRE_ZONE ": %s", s->who->zone);
 	if (r == 0 && (s->url.failed || s->range.failed || s->zone.failed))

@@ -12,6 +12,7 @@
 struct asker {
 	struct cluster_key *key;
 	struct httpc *http;
+	bool secure;                /* members speak TLS */
 	const char *address, *zone; /* of this node */
 };
 
