@@ -11,6 +11,7 @@
  */
 #include <assert.h>
 #include <err.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -503,6 +504,7 @@ int main(int argc, char *argv[])
 	CLEANUP(freep) char *line = NULL;
 	size_t size = 0;
 
+	mallopt(M_ARENA_MAX, 2); /* as both programs do */
 	read_command_line(argc, argv);
 	open_node();
 	puts("ready");

@@ -64,6 +64,7 @@ static void assert_same(const struct wire_ask *a, const struct wire_ask *b)
 	assert_int_equal(a->len, b->len);
 	assert_int_equal(a->bring, b->bring);
 	assert_int_equal(a->sent, b->sent);
+	assert_int_equal(a->wait_ms, b->wait_ms);
 	assert_int_equal(a->failed_count, b->failed_count);
 	for (unsigned i = 0; i < a->failed_count; i++)
 		assert_string_equal(a->failed[i], b->failed[i]);
@@ -191,6 +192,7 @@ static void any_ask_comes_back(void **state)
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
 		ask.bring = draw(&seed, 2);
 		ask.sent = draw(&seed, 2);
+		ask.wait_ms = (uint32_t)draw(&seed, WIRE_WAIT_MAX_MS + 1);
 		ask.failed_count = (unsigned)draw(&seed, WIRE_OTHERS_MAX + 1);
 		for (unsigned j = 0; j < ask.failed_count; j++)
 			snprintf(ask.failed[j], sizeof(ask.failed[j]), "node-%ju:%ju",
@@ -318,6 +320,16 @@ static void a_range_is_within_the_blob_and_one_segment(void **state)
 		   "its range lies in more than one segment");
 }
 
+static void a_wait_is_a_number_within_bounds(void **state)
+{
+	(void)state;
+	assert_good(BLOB "?size=1" PLACE "&wait=1", "bytes=0-0");
+	assert_good(BLOB "?size=1" PLACE "&wait=10000", "bytes=0-0");
+	assert_bad(BLOB "?size=1" PLACE "&wait=10001", "bytes=0-0", "its wait is none");
+	assert_bad(BLOB "?size=1" PLACE "&wait=0", "bytes=0-0", "its wait is none");
+	assert_bad(BLOB "?size=1" PLACE "&wait=1s", "bytes=0-0", "its wait is none");
+}
+
 static void who_was_sent_here_says_so_in_one_way(void **state)
 {
 	(void)state;
@@ -395,6 +407,7 @@ int main(void)
 		cmocka_unit_test(a_place_is_told_as_a_whole),
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
+		cmocka_unit_test(a_wait_is_a_number_within_bounds),
 		cmocka_unit_test(who_was_sent_here_says_so_in_one_way),
 		cmocka_unit_test(who_failed_has_an_address),
 		cmocka_unit_test(others_are_read_as_they_were_written),

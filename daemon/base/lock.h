@@ -52,6 +52,7 @@ enum lock_rank {
 	LOCK_BLOB,
 	LOCK_HUB,
 	LOCK_KV,
+	LOCK_PEERS,
 	LOCK_HTTPC,
 	LOCK_HTTPD,
 	LOCK_PLACES,

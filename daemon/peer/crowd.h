@@ -18,7 +18,9 @@
 #define CROWD_FANOUT 2          /* copies that one node is asked to give of a segment */
 #define CROWD_NAMES_MAX 4       /* who is named at once: one to ask, and others to fall back on */
 #define CROWD_IDLE_MS 30000     /* a segment that nobody asked for so long begins anew */
+#define CROWD_COPY_MS 5000      /* a copy is thought to be over then: its giver may give another */
 #define CROWD_SEGMENTS_MAX 4096 /* remembered at once */
+#define CROWD_PLACES_MAX 131072 /* guests of all segments, likewise */
 
 struct crowd;
 

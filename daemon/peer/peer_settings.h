@@ -29,8 +29,8 @@ struct peer_settings {
 	  0, \
 	  0, \
 	  "ADDRESS:PORT", \
-	  "Give peers there what is in the cache. It goes with peers and cluster-key-file; " \
-	  "without the three this node has no peers." }, \
+	  "Give peers there what is in the cache. It goes with peers and " \
+	  "cluster-key-file; without the three this node has no peers." }, \
 		{ "peer-address", \
 		  CONF_TEXT, \
 		  PEER_FIELD(base, address), \
@@ -38,8 +38,8 @@ struct peer_settings {
 		  0, \
 		  0, \
 		  "ADDRESS:PORT", \
-		  "How peers call this node, as it stands in their lists; without it as peer-listen, " \
-		  "which then must name one address." }, \
+		  "How peers call this node, as it stands in their lists; without it " \
+		  "as peer-listen, which then must name one address." }, \
 		{ "peers", \
 		  CONF_TEXT, \
 		  PEER_FIELD(base, members), \
@@ -47,9 +47,10 @@ struct peer_settings {
 		  0, \
 		  0, \
 		  "LIST", \
-		  "Who the peers are: ADDRESS:PORT,ADDRESS:PORT; dns:NAME:PORT, all addresses of a " \
-		  "name; file:PATH, lines \"ADDRESS:PORT [weight=N] [zone=NAME]\"; or hub, who checks " \
-		  "in at the first hub. This node may be among them." }, \
+		  "Who the peers are: ADDRESS:PORT,ADDRESS:PORT; dns:NAME:PORT, all " \
+		  "addresses of a name; file:PATH, lines \"ADDRESS:PORT [weight=N] " \
+		  "[zone=NAME]\"; or hub, who checks in at the first hub. This node " \
+		  "may be among them." }, \
 		{ "cluster-key-file", \
 		  CONF_TEXT, \
 		  PEER_FIELD(base, key_file), \
@@ -57,8 +58,9 @@ struct peer_settings {
 		  0, \
 		  0, \
 		  "FILE", \
-		  "File with the key that all peers have, of 16 bytes or more; of two lines the first " \
-		  "signs and both count. Only its owner may read it." }, \
+		  "File with the key that all peers have, of 16 bytes or more; of " \
+		  "two lines the first signs and both count. Only its owner may read " \
+		  "it." }, \
 		{ "zone", \
 		  CONF_TEXT, \
 		  PEER_FIELD(base, zone), \
@@ -74,8 +76,8 @@ struct peer_settings {
 		  1, \
 		  PLACEMENT_WEIGHT_MAX, \
 		  "COUNT", \
-		  "How many times the share of others this node fetches for all; what a list says of " \
-		  "it counts more." }, \
+		  "How many times the share of others this node fetches for all; " \
+		  "what a list says of it counts more." }, \
 		{ "peer-rate", \
 		  CONF_BYTES, \
 		  PEER_FIELD(base, rate), \

@@ -34,7 +34,8 @@ struct peers {
 	struct trails trails;
 	struct peer_counts counts;
 	struct source *source;
-	struct serve *serve;
+	struct lock lock;
+	struct serve *serve; /* guarded by lock where it may be asked while it ends */
 	struct member_list *list;
 };
 
@@ -99,6 +100,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 
 	if (!p)
 		return -ENOMEM;
+	lock_init(&p->lock, LOCK_PEERS);
 	places_init(&p->places);
 	trails_init(&p->trails);
 	p->http = http;
@@ -167,10 +169,31 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	return r;
 }
 
+/* Who looks at it for people may do so until the node is closed. */
+static struct serve *take_serve(struct peers *p)
+{
+	struct serve *s;
+
+	lock_take(&p->lock);
+	s = steal(p->serve);
+	lock_drop(&p->lock);
+	return s;
+}
+
+static unsigned count_connections(struct peers *p)
+{
+	unsigned count;
+
+	lock_take(&p->lock);
+	count = p->serve ? serve_connections(p->serve) : 0;
+	lock_drop(&p->lock);
+	return count;
+}
+
 bool peers_stop(struct peers *p)
 {
 	member_list_stop(steal(p->list));
-	return serve_stop(steal(p->serve));
+	return serve_stop(take_serve(p));
 }
 
 void peers_close(struct peers *p)
@@ -184,6 +207,7 @@ void peers_close(struct peers *p)
 	cluster_key_free(p->key);
 	trails_fini(&p->trails);
 	places_fini(&p->places);
+	lock_fini(&p->lock);
 	free(p->listen);
 	free(p->list_spec);
 	free(p->hub_url);
@@ -209,7 +233,7 @@ void peers_status(struct peers *p, struct peers_status *ret)
 		.address = p->self.address,
 		.zone = p->self.zone,
 		.counts = &p->counts,
-		.connections = serve_connections(p->serve),
+		.connections = count_connections(p),
 	};
 }
 

@@ -13,9 +13,8 @@
 #include "daemon/base/log.h"
 #include "daemon/base/wait.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/decide.h"
 
-#define WAIT_MS 500       /* then a guest is told to ask again */
-#define CLOSE_MAX 8       /* so many may be nearer to a segment, and this node still bring it */
 #define SMALL_BYTES 65536 /* a segment of so little is given to everybody by its owner */
 #define DEBT_US 200000    /* what goes out may be ahead of the limit by so much */
 
@@ -162,45 +161,36 @@ static uint64_t present(const struct giving *v)
 	return at - v->ask.off;
 }
 
-/* True if this node would be asked for the segment by those who find nobody nearer to it. */
-static bool is_close(const struct giving *v)
-{
-	const struct membership *members = members_now(v->guest.serve->conf.members);
-	const struct placement_node *self = &members->nodes[members->self];
-	uint64_t blob = placement_key(v->ask.etag);
-	uint32_t segment = segment_of(v->ask.off);
-	uint64_t own = placement_score(self, blob, segment);
-	unsigned closer = 0;
-
-	for (uint32_t i = 0; i < members->count; i++)
-		closer += placement_score(&members->nodes[i], blob, segment) > own;
-	membership_unref(members);
-	return closer < CLOSE_MAX;
-}
-
-/* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
- * guest itself. */
-static bool may_bring(const struct giving *v)
+static enum decision decide(const struct giving *v, uint64_t len)
 {
 	const struct serve_conf *conf = &v->guest.serve->conf;
-	uint64_t giver;
-	bool wanted = trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off),
-				  clock_ms(), &giver);
+	const struct membership *members = members_now(conf->members);
+	const struct decide_here here = { members, conf->places, conf->trails };
+	const struct decide_ask ask = {
+		.blob = placement_key(v->ask.etag),
+		.size = v->ask.size,
+		.segment = segment_of(v->ask.off),
+		.guest = placement_key(v->guest.address),
+		.bring = v->ask.bring,
+		.present = len,
+		.late = v->late,
+	};
+	enum decision d = decide_bytes(&here, &ask, clock_ms());
 
-	if (!v->ask.bring || (wanted && giver == placement_key(v->guest.address)))
-		return false;
-	return wanted || is_close(v);
+	membership_unref(members);
+	return d;
 }
 
 /* Sends what there is, or waits for the first chunk of it. */
 static void look(struct giving *v)
 {
 	uint64_t len = present(v);
+	enum decision d = decide(v, len);
 	const void *data;
 	int r;
 
-	if (!len && !may_bring(v)) {
-		end_saying(v, WIRE_NOT_HERE);
+	if (d == DECIDE_NOT_HERE || d == DECIDE_COMING) {
+		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
 		return;
 	}
 	if (!len)
@@ -227,7 +217,6 @@ static void look(struct giving *v)
 static void wake(struct waiter *w, int r)
 {
 	struct giving *v = container_of(w, struct giving, waiter);
-
 	bool late = clock_ms() >= v->until_ms;
 
 	if (r < 0) {
@@ -235,7 +224,7 @@ static void wake(struct waiter *w, int r)
 		return;
 	}
 	/* What is there may still not be shown, when only verified bytes may. */
-	if (late && (v->late || !present(v))) {
+	if (late && v->late) {
 		end_saying(v, WIRE_COMING);
 		return;
 	}
@@ -292,7 +281,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 		return r;
 	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
-	v->until_ms = clock_ms() + WAIT_MS;
+	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;
@@ -314,16 +303,12 @@ static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned c
 	return found;
 }
 
-static bool is_owner(const struct serve *s, const struct wire_ask *ask)
+static bool arranges(const struct serve *s, const struct wire_ask *ask)
 {
 	const struct membership *members = members_now(s->conf.members);
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count = places_owners(s->conf.places, members, placement_key(ask->etag), ask->size,
-				       segment_of(ask->off), owners);
-	bool so = false;
+	const struct decide_here here = { members, s->conf.places, s->conf.trails };
+	bool so = decide_arranges(&here, placement_key(ask->etag), ask->size, segment_of(ask->off));
 
-	for (unsigned i = 0; i < count; i++)
-		so = so || owners[i] == members->self;
 	membership_unref(members);
 	return so;
 }
@@ -362,7 +347,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->sent && !is_small(ask) && is_owner(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->sent && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)

@@ -10,19 +10,17 @@
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/decide.h"
 #include "daemon/peer/question.h"
 #include "daemon/peer/route.h"
 #include "daemon/peer/seek.h"
 
-#define RESTED_MS 50    /* of a rest at a time, so that its end is noticed */
-#define ANSWER_MS 1500  /* a member takes so long to say that bytes are still on their way */
-#define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
-#define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
-#define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
+#define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
 
 struct source_peer {
 	struct source source;
 	struct source_peer_conf conf;
+	metric raced;             /* bytes that somebody else was asked for, too, who waited */
 	_Atomic int64_t usual_ms; /* to the first bytes of a piece, lately */
 };
 
@@ -38,6 +36,8 @@ struct trip {
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
 	int64_t since_ms;  /* nothing was given since */
+	uint32_t hoped_of; /* who says since hoped_ms that bytes are coming, or ROUTE_NOBODY */
+	int64_t hoped_ms;
 	struct question question;
 	int64_t asked_ms;
 	uint64_t came; /* bytes of this question */
@@ -60,14 +60,6 @@ static int give_chunk(struct trip *t)
 	return r;
 }
 
-static bool is_trickle(const struct trip *t)
-{
-	int64_t took = clock_ms() - t->asked_ms;
-
-	return took > t->question.patience_ms + SLOW_MS &&
-	       t->came * 1000 / (uint64_t)took < SLOW_RATE;
-}
-
 static int on_bytes(void *arg, const void *data, size_t len)
 {
 	struct trip *t = arg;
@@ -86,7 +78,8 @@ static int on_bytes(void *arg, const void *data, size_t len)
 		if (t->have == whole)
 			r = give_chunk(t);
 	}
-	t->slow = r == 0 && is_trickle(t);
+	t->slow = r == 0 &&
+		  decide_is_trickle(clock_ms() - t->asked_ms, t->question.patience_ms, t->came);
 	return t->slow ? ERR_TIMEOUT : r;
 }
 
@@ -162,20 +155,20 @@ static unsigned find_others(const struct trip *t, uint32_t ret[static WIRE_OTHER
 	return count;
 }
 
-/* True if who waits has waited long enough for hope alone. Asking another at the same time costs
- * bytes twice: of that there is only so much. */
 static bool is_late(const struct trip *t)
 {
 	const struct source_peer *s = t->all;
-	int64_t waited = clock_ms() - t->since_ms;
-	int64_t usual = 4 * atomic_load(&s->usual_ms);
-	uint64_t in = metrics_get(&s->conf.counts->bytes_in);
-	uint64_t twice = metrics_get(&s->conf.counts->bytes_twice);
+	const struct decide_way way = {
+		.waited_ms = clock_ms() - t->since_ms,
+		.usual_ms = atomic_load(&s->usual_ms),
+		.give_up_ms = s->conf.give_up_ms,
+		.demand = t->ask->demand,
+		.left = t->end - t->pos,
+		.in = metrics_get(&s->conf.counts->bytes_in),
+		.twice = metrics_get(&s->raced),
+	};
 
-	if (waited > s->conf.give_up_ms)
-		return true;
-	return t->ask->demand && waited > (usual > SLOW_MS ? usual : SLOW_MS) &&
-	       (twice + (t->end - t->pos)) * TWICE_SHARE < in;
+	return decide_is_late(&way);
 }
 
 static void note_usual(struct trip *t)
@@ -201,7 +194,25 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 		note_usual(t);
 	}
 	if (answer == ROUTE_SLOW)
-		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
+		metrics_add(&s->raced, t->end - t->pos);
+	/* Of a chunk that did not become whole. */
+	metrics_add(&s->conf.counts->bytes_twice, t->have);
+}
+
+/* It has given nothing but hope since when? */
+static int64_t hoped_ms(struct trip *t, uint32_t member)
+{
+	if (t->hoped_of != member || t->hoped_ms < t->since_ms) {
+		t->hoped_of = member;
+		t->hoped_ms = clock_ms();
+	}
+	return clock_ms() - t->hoped_ms;
+}
+
+/* How long the answer took, as far as that was not waiting for bytes. */
+static int64_t first_ms(const struct question *q)
+{
+	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
 /* Asks a member; with `bring` it is to fetch what it has not. Non-zero: the run ends with it. */
@@ -214,6 +225,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	int r;
 
 	write_ask(t, bring, &ask);
+	ask.wait_ms = (uint32_t)decide_wait_ms(hoped_ms(t, member), t->ask->demand);
 	t->have = 0;
 	t->came = 0;
 	t->slow = false;
@@ -222,7 +234,8 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.member = t->members->members[member],
 		.ask = &ask,
 		.cancel = t->ask->cancel,
-		.patience_ms = ANSWER_MS + member_patience_ms(t->members->members[member]),
+		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+			       member_patience_ms(t->members->members[member]),
 		.sink = on_bytes,
 		.arg = t,
 	};
@@ -231,13 +244,17 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	q->ask = NULL;
 	if (r == ERR_CANCELED)
 		return r;
-	member_note(q->member, outcome(t, r), t->came, q->status == WIRE_BYTES ? q->first_ms : -1,
-		    clock_ms());
+	member_note(q->member, outcome(t, r), t->came, first_ms(q), clock_ms());
 	if (q->sunk && !t->slow)
 		return q->sunk;
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
+	if (*ret == ROUTE_COMING) {
+		r = t->ask->sink(t->ask->arg, NULL, 0);
+		if (r != 0)
+			return r;
+	}
 	note_answer(t, member, *ret);
 	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d",
 		  member_address(q->member), t->ask->blob->etag, t->segment,
@@ -337,16 +354,15 @@ static uint32_t giver_before(const struct trip *t)
 static int bring(struct trip *t)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count;
+	struct route_place place = { .blob = t->blob };
 
-	t->segment = segment_of(t->pos);
+	t->segment = place.segment = segment_of(t->pos);
 	t->end = min_u64(t->ask->off + t->ask->len,
 			 segment_end(t->segment, t->ask->blob->file.size));
 	t->since_ms = clock_ms();
-	count = places_owners(conf->places, t->members, t->blob, t->ask->blob->file.size,
-			      t->segment, owners);
-	route_init(&t->route, t->members, owners, count, giver_before(t));
+	place.owner_count = places_owners(conf->places, t->members, t->blob,
+					  t->ask->blob->file.size, t->segment, place.owners);
+	route_init(&t->route, t->members, &place, giver_before(t));
 	trails_note(conf->trails, t->blob, t->segment, 0, clock_ms());
 	return go(t);
 }
@@ -354,7 +370,7 @@ static int bring(struct trip *t)
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
-	struct trip t = { .all = all, .ask = ask, .pos = ask->off };
+	struct trip t = { .all = all, .ask = ask, .pos = ask->off, .hoped_of = ROUTE_NOBODY };
 	int r = 0;
 
 	*ret_wait_ms = -1;

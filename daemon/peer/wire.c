@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with
- * "&bring=1" if the blob may be brought, "&sent=1" if a member said to ask here, and "&failed=A,B"
- * if some failed. Names that are not known are passed over, so that a later version may say more;
+ * "&bring=1" if the blob may be brought, "&sent=1" if a member said to ask here, "&wait=MS" if it
+ * is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are passed over, so that a later version may say more;
  * of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
@@ -92,6 +92,8 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 		buf_add_str(ret_target, "&bring=1");
 	if (ask->sent)
 		buf_add_str(ret_target, "&sent=1");
+	if (ask->wait_ms)
+		buf_printf(ret_target, "&wait=%u", ask->wait_ms);
 	for (unsigned i = 0; i < ask->failed_count; i++) {
 		buf_add_str(ret_target, i ? "," : "&failed=");
 		url_encode(ret_target, ask->failed[i], 0);
@@ -104,11 +106,11 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, BRING, SENT, FAILED, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, BRING, SENT, WAIT, FAILED, FIELDS };
 
 static const char *const field_names[FIELDS] = {
 	[SIZE] = "size", [REPO] = "repo", [COMMIT] = "commit", [BRING] = "bring",
-	[PATH] = "path", [SENT] = "sent", [FAILED] = "failed",
+	[PATH] = "path", [SENT] = "sent", [WAIT] = "wait",     [FAILED] = "failed",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -230,6 +232,15 @@ static int read_range(const char *text, struct wire_ask *ret, struct buf *why)
 	return 0;
 }
 
+static bool read_wait(const char *text, struct wire_ask *ret)
+{
+	uint64_t ms = 0;
+	bool so = !text || (is_number(text, &ms) && ms && ms <= WIRE_WAIT_MAX_MS);
+
+	ret->wait_ms = so ? (uint32_t)ms : 0;
+	return so;
+}
+
 static int read_query(char *query, struct wire_ask *ret, struct buf *path, struct buf *why)
 {
 	char *value[FIELDS] = { 0 };
@@ -241,6 +252,8 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return bad(why, "its size is none");
 	if (value[SENT] && strcmp(value[SENT], "1") != 0)
 		return bad(why, "its sent is none");
+	if (!read_wait(value[WAIT], ret))
+		return bad(why, "its wait is none");
 	ret->bring = value[BRING];
 	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);

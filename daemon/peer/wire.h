@@ -12,6 +12,7 @@
 #include "daemon/peer/members.h"
 
 #define WIRE_ROOT "/peer/v1/"
+#define WIRE_WAIT_MAX_MS 10000
 #define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
 
 /* Fields of requests and answers. */
@@ -44,7 +45,8 @@ struct wire_ask {
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
-	bool lfs;  /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
+	uint32_t wait_ms; /* for bytes that are coming; at most WIRE_WAIT_MAX_MS; 0: as usual */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
