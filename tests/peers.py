@@ -128,13 +128,13 @@ class Caller:
         self.secret = hmac.new(key.encode(), b"matrixfs-cluster-key-1", hashlib.sha256).digest()
         self.id = hmac.new(key.encode(), b"matrixfs-key-id-1", hashlib.sha256).hexdigest()[:8]
 
-    def sign(self, target, span, ahead=0):
+    def sign(self, target, span, ahead=0, zone="", to=None):
         """The fields of a request."""
-        now, nonce = str(int((time.time() + ahead) * 1000)), secrets.token_hex(16)
-        words = ["matrixfs-peer-request-1", "GET", target, span, self.node, now, nonce]
+        now, nonce, to = str(int((time.time() + ahead) * 1000)), secrets.token_hex(16), to or self.address
+        words = ["matrixfs-peer-request-2", "GET", target, span, zone, self.node, to, now, nonce]
         mac = hmac.new(self.secret, "".join(f"{len(word)}:{word}\n" for word in words).encode(), hashlib.sha256).hexdigest()
-        return {"Range": span,
-                "Authorization": f'MatrixFS key={self.id}, node="{self.node}", time={now}, nonce={nonce}, mac={mac}'}
+        return {"Range": span, **({"Peer-Zone": zone} if zone else {}),
+                "Authorization": f'MatrixFS key={self.id}, node="{self.node}", to="{to}", time={now}, nonce={nonce}, mac={mac}'}
 
     def send(self, target, fields):
         host, port = self.address.rsplit(":", 1)

@@ -31,6 +31,7 @@ struct serve_conf {
 	struct tls *tls;     /* or NULL: it speaks none; borrowed until serve_stop */
 	const char *listen;  /* ADDRESS:PORT */
 	const char *zone;    /* of this node, or "" */
+	const char *process; /* what answers are signed by: tells this process from others */
 	struct fetch *fetch; /* borrowed until serve_stop, like all below */
 	struct store *store;
 	struct members *members;

@@ -16,7 +16,8 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 		.status = status,
 		.content_range = content_range,
 		.others = others,
-		.node = s->process,
+		.zone = s->conf.zone,
+		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
 	int r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);

@@ -219,7 +219,6 @@ static int64_t first_ms(const struct question *q)
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	const struct asker who = { conf->key, conf->http, conf->secure, conf->address, conf->zone };
 	struct question *q = &t->question;
 	struct wire_ask ask;
 	int r;
@@ -240,7 +239,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.arg = t,
 	};
 	metrics_add(&conf->counts->asked, 1);
-	r = question_ask(q, &who);
+	r = question_ask(q, conf->asker);
 	q->ask = NULL;
 	if (r == ERR_CANCELED)
 		return r;
