@@ -41,6 +41,7 @@
 #include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
+#define LARGE_BYTES (512 * 1024)
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define HUBS_MAX 63
 #define THREADS 4
@@ -482,6 +483,7 @@ static int run(struct program *p, int argc, char *const argv[])
 		log_debug("the limit of open files stays as it is");
 	block_signals();
 	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is large goes back at once */
 	filter_now_init(&p->server.filter);
 	p->server.data = p->conf.data;
 	p->server.part_bytes = p->conf.upload_part;

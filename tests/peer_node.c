@@ -505,6 +505,7 @@ int main(int argc, char *argv[])
 	size_t size = 0;
 
 	mallopt(M_ARENA_MAX, 2); /* as both programs do */
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
 	read_command_line(argc, argv);
 	open_node();
 	puts("ready");

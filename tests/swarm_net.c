@@ -242,6 +242,7 @@ static enum decision decide(struct swarm *s, struct node *n, const struct query 
 		.size = s->chunks * CHUNK,
 		.segment = q->from / SWARM_CHUNKS,
 		.guest = s->nodes[q->asker].key,
+		.number = q->number_of_asker,
 		.bring = q->bring,
 		.present = count,
 		.late = q->late,
@@ -252,10 +253,20 @@ static enum decision decide(struct swarm *s, struct node *n, const struct query 
 	return d;
 }
 
+static uint32_t number_of(struct swarm *s, struct node *n, const struct query *q)
+{
+	uint64_t giver;
+	uint32_t number;
+
+	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &giver, &number);
+	return number;
+}
+
 static void look(struct swarm *s, struct node *n, struct query *q)
 {
 	uint32_t count = present(n, q);
 
+	q->told = number_of(s, n, q) + 1;
 	switch (decide(s, n, q, count)) {
 	case DECIDE_GIVE:
 		give(s, q, count);
@@ -281,18 +292,20 @@ static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 {
 	const struct membership *members = swarm_members(n);
 	const struct decide_here here = { members, n->places, &n->trails };
-	uint32_t segment = q->from / SWARM_CHUNKS;
+	uint32_t segment = q->from / SWARM_CHUNKS, number = 0;
 	struct node *asker = &s->nodes[q->asker];
 	struct crowd_guest guest = { asker->key, asker->zone, q->failed, q->failed_count };
 
 	q->other_count = 0;
 	if (!q->sent && decide_arranges(&here, s->blob, s->chunks * CHUNK, segment))
 		q->other_count = crowd_ask(n->crowd, s->blob, segment, n->zone, &guest, swarm_ms(s),
-					   q->others);
+					   q->others, &number);
 	swarm_members_done(n, members);
-	if (q->other_count)
-		say(s, q, ROUTE_ELSEWHERE);
-	return q->other_count;
+	if (!q->other_count)
+		return false;
+	q->told = number_of(s, n, q) + number;
+	say(s, q, ROUTE_ELSEWHERE);
+	return true;
 }
 
 static void on_asked(struct swarm *s, struct query *q)

@@ -60,6 +60,7 @@ struct query {
 	uint64_t failed[ROUTE_OTHERS_MAX];
 	unsigned failed_count;
 	enum route_answer answer;
+	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
 	uint64_t others[CROWD_NAMES_MAX];
 	unsigned other_count;
 };
@@ -73,6 +74,7 @@ struct run {
 	const struct membership *members;
 	struct route route;
 	struct query *query; /* under way */
+	uint32_t last;       /* who was asked last */
 	int64_t since_ms;
 	unsigned tries;
 	/* Those who may have it, asked before upstream is. */

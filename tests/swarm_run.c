@@ -7,7 +7,7 @@
 #include "tests/swarm_priv.h"
 
 #define CHUNK (UINT64_C(1) << 20)
-#define UPSTREAM_PATIENCE_MS 10000
+#define UPSTREAM_PATIENCE_MS 60000 /* it is of chunks here, not of bytes */
 #define RETRY_MS 100 /* the first time; then twice as long */
 
 static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
@@ -51,13 +51,14 @@ static void begin_trip(struct swarm *s, struct run *r)
 	uint32_t before = ROUTE_NOBODY, segment = r->pos / SWARM_CHUNKS;
 	struct route_place place = { .blob = s->blob, .segment = segment };
 	uint64_t giver;
+	uint32_t number;
 
 	r->since_ms = swarm_ms(s);
 	free(r->sought);
 	r->sought = NULL;
 	place.owner_count = places_owners(n->places, r->members, s->blob, s->chunks * CHUNK,
 					  segment, place.owners);
-	if (trails_find(&n->trails, s->blob, segment, swarm_ms(s), &giver) && giver)
+	if (trails_find(&n->trails, s->blob, segment, swarm_ms(s), &giver, &number) && giver)
 		before = member_of(n, r->members, swarm_find(s, giver));
 	route_init(&r->route, r->members, &place, before);
 	trails_note(&n->trails, s->blob, segment, 0, swarm_ms(s));
@@ -146,6 +147,7 @@ static void ask_upstream(struct swarm *s, struct run *r)
 	struct query *q = new_query(s, r, s->conf.nodes);
 
 	q->patience_ms = UPSTREAM_PATIENCE_MS;
+	trails_number(&r->node->trails, s->blob, r->from / SWARM_CHUNKS, 0, swarm_ms(s));
 	s->result.passed++;
 	swarm_ask(s, q);
 }
@@ -153,10 +155,20 @@ static void ask_upstream(struct swarm *s, struct run *r)
 static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bring)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
+	uint64_t giver;
+	uint32_t number;
 
 	q->member = member;
+	if (member != r->last)
+		r->since_ms = swarm_ms(s);
+	r->last = member;
 	q->bring = bring;
 	q->sent = !bring || route_was_named(&r->route);
+	trails_find(&r->node->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s), &giver,
+		    &number);
+	q->number_of_asker = q->sent ? number : 0;
+	if (q->sent && !number)
+		q->number_of_asker = 1;
 	for (unsigned i = 0; i < r->route.failed_count; i++)
 		q->failed[q->failed_count++] = r->members->nodes[r->route.failed[i]].key;
 	q->patience_ms = DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
@@ -252,10 +264,11 @@ static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 {
 	struct node *n = r->node;
 
-	if (answer == ROUTE_GAVE) {
+	if (q->told && (answer == ROUTE_ELSEWHERE ||
+			(!q->sent && (answer == ROUTE_GAVE || answer == ROUTE_COMING))))
+		trails_number(&n->trails, s->blob, r->from / SWARM_CHUNKS, q->told, swarm_ms(s));
+	if (answer == ROUTE_GAVE)
 		note_giver(s, r, q->member);
-		n->usual_ms += (swarm_ms(s) - q->asked_ms - n->usual_ms) / 8;
-	}
 	if (answer == ROUTE_SLOW) {
 		n->twice += r->end - r->pos;
 		s->result.races++;
@@ -269,10 +282,10 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	uint32_t others[CROWD_NAMES_MAX];
 	unsigned count = 0;
 
-	member_note(r->members->members[q->member], outcome(answer), (q->next - q->from) * CHUNK,
-		    q->first_ms, swarm_ms(s));
 	if (answer == ROUTE_COMING && is_late(s, r))
 		answer = ROUTE_SLOW;
+	member_note(r->members->members[q->member], outcome(answer), (q->next - q->from) * CHUNK,
+		    q->first_ms, swarm_ms(s));
 	note_answer(s, r, q, answer);
 	for (unsigned i = 0; i < q->other_count; i++) {
 		others[count] = member_of(r->node, r->members, swarm_find(s, q->others[i]));
@@ -352,6 +365,7 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 		return;
 	}
 	r->pos = chunk + 1;
+	n->usual_ms += (swarm_ms(s) - r->since_ms - n->usual_ms) / 8;
 	r->since_ms = swarm_ms(s);
 	r->tries = 0;
 	n->in += q->giver != s->conf.nodes;

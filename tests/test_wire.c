@@ -63,7 +63,7 @@ static void assert_same(const struct wire_ask *a, const struct wire_ask *b)
 	assert_int_equal(a->off, b->off);
 	assert_int_equal(a->len, b->len);
 	assert_int_equal(a->bring, b->bring);
-	assert_int_equal(a->sent, b->sent);
+	assert_int_equal(a->number, b->number);
 	assert_int_equal(a->wait_ms, b->wait_ms);
 	assert_int_equal(a->failed_count, b->failed_count);
 	for (unsigned i = 0; i < a->failed_count; i++)
@@ -115,7 +115,7 @@ static void what_is_asked_is_what_is_read(void **state)
 	assert_comes_back(&ask);
 	ask.bring = false;
 	assert_comes_back(&ask);
-	ask.sent = true;
+	ask.number = 7;
 	assert_comes_back(&ask);
 	ask.failed_count = 0;
 	assert_comes_back(&ask);
@@ -191,8 +191,8 @@ static void any_ask_comes_back(void **state)
 		room = SEGMENT_BYTES - ask.off % SEGMENT_BYTES;
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
 		ask.bring = draw(&seed, 2);
-		ask.sent = draw(&seed, 2);
 		ask.wait_ms = (uint32_t)draw(&seed, WIRE_WAIT_MAX_MS + 1);
+		ask.number = draw(&seed, 2) ? (uint32_t)draw(&seed, UINT32_MAX) : 0;
 		ask.failed_count = (unsigned)draw(&seed, WIRE_OTHERS_MAX + 1);
 		for (unsigned j = 0; j < ask.failed_count; j++)
 			snprintf(ask.failed[j], sizeof(ask.failed[j]), "node-%ju:%ju",
@@ -330,12 +330,15 @@ static void a_wait_is_a_number_within_bounds(void **state)
 	assert_bad(BLOB "?size=1" PLACE "&wait=1s", "bytes=0-0", "its wait is none");
 }
 
-static void who_was_sent_here_says_so_in_one_way(void **state)
+static void who_was_sent_here_has_a_number(void **state)
 {
 	(void)state;
-	assert_good(BLOB "?size=1&sent=1" PLACE, "bytes=0-0");
-	assert_bad(BLOB "?size=1&sent=0" PLACE, "bytes=0-0", "its sent is none");
-	assert_bad(BLOB "?size=1&sent=" PLACE, "bytes=0-0", "its sent is none");
+	assert_good(BLOB "?size=1&number=1" PLACE, "bytes=0-0");
+	assert_good(BLOB "?size=1&number=4294967295" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1&number=0" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=-1" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=4294967296" PLACE, "bytes=0-0", "its number is none");
 }
 
 static void who_failed_has_an_address(void **state)
@@ -408,7 +411,7 @@ int main(void)
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
 		cmocka_unit_test(a_wait_is_a_number_within_bounds),
-		cmocka_unit_test(who_was_sent_here_says_so_in_one_way),
+		cmocka_unit_test(who_was_sent_here_has_a_number),
 		cmocka_unit_test(who_failed_has_an_address),
 		cmocka_unit_test(others_are_read_as_they_were_written),
 		cmocka_unit_test(what_has_no_form_of_an_address_is_left_out),

@@ -6,12 +6,10 @@
 
 #include "daemon/base/grow.h"
 #include "daemon/base/map.h"
-#include "daemon/peer/placement.h"
 
 #define NOBODY UINT32_MAX
 #define OWNER 0       /* its number: it comes before all guests */
 #define STRIKES_MAX 2 /* so many guests in vain, and no more are sent to a node */
-#define TWO_IN 8      /* of so many nodes one gives two copies of a segment before others do */
 
 /* A copy that somebody can give. */
 struct ticket {
@@ -23,11 +21,11 @@ struct queue {
 	uint32_t first, last;
 };
 
-/* Tickets of those in one zone: for copies that are over, never used, and of those who had better
- * give one copy only. */
+/* Tickets of those in one zone: never used; of those who had better give one copy only; for copies
+ * that are over. */
 struct quarter {
 	uint64_t zone;
-	struct queue used, fresh, spare;
+	struct queue fresh, spare, used;
 };
 
 struct place {
@@ -150,14 +148,12 @@ static int add_ticket(struct gathering *g, struct queue *q, uint32_t giver)
 	return 0;
 }
 
-/* All give one copy, and some two, others in each segment, so that nobody gives much more than he
- * gets: who comes first to one segment does so to the next. The owner gives as many as it may. */
+/* Every node gives two copies of every other segment, and one of those between: whoever comes first
+ * to all segments gives little more than it gets, and no tree is deep. The owner gives as many as
+ * it may. */
 static bool gives_two(const struct gathering *g, uint32_t number)
 {
-	struct placement_node n = { g->places[number].node, 1 };
-
-	return number == OWNER ||
-	       placement_score(&n, g->key.blob, (uint32_t)g->key.segment) % TWO_IN == 0;
+	return number == OWNER || (g->places[number].node + g->key.blob + g->key.segment) % 2;
 }
 
 static int add_tickets(struct gathering *g, uint32_t number)
@@ -263,12 +259,12 @@ static uint32_t take_first(struct gathering *g, struct queue *q, const struct cr
 static uint32_t take_of(struct gathering *g, struct quarter *q, const struct crowd_guest *guest,
 			uint32_t end, int64_t now_ms)
 {
-	uint32_t ticket = take_first(g, &q->used, guest, end, now_ms);
+	uint32_t ticket = take_first(g, &q->fresh, guest, end, now_ms);
 
 	if (ticket == NOBODY)
-		ticket = take_first(g, &q->fresh, guest, end, now_ms);
-	if (ticket == NOBODY)
 		ticket = take_first(g, &q->spare, guest, end, now_ms);
+	if (ticket == NOBODY)
+		ticket = take_first(g, &q->used, guest, end, now_ms);
 	if (ticket != NOBODY) {
 		g->tickets[ticket].due_ms = now_ms + CROWD_COPY_MS;
 		put_last(g, &q->used, ticket);
@@ -336,15 +332,17 @@ static unsigned name_others(const struct gathering *g, const struct crowd_guest 
 
 unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX])
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
 {
 	const struct gathering_key key = { blob, segment };
 	struct gathering *g = gather(c, &key, home, now_ms);
 	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
 	uint32_t giver;
 
+	*ret_number = 1;
 	if (number == NOBODY)
 		return 0;
+	*ret_number = number;
 	giver = giver_of(g, number);
 	if (giver != OWNER && has_failed(guest, g->places[giver].node))
 		change_giver(g, guest, number, now_ms);

@@ -35,10 +35,11 @@ MUST_USE int crowd_new(struct crowd **ret);
 void crowd_free(struct crowd *c);
 /* A guest asks the owner, which is in zone `home`, for a segment: 0 if the owner gives it itself,
  * else how many others are to be asked, in this order. When all others have failed the guest, or
- * there is no memory, the owner gives it itself. */
+ * there is no memory, the owner gives it itself. *ret_number: the how manieth guest it is; those
+ * others have lower ones. */
 unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX]);
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number);
 /* Who asked for a segment before, the latest first: they have it, or get it. How many. */
 unsigned crowd_members(const struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms,
 		       uint64_t ret[static CROWD_NAMES_MAX]);

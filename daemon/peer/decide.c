@@ -5,6 +5,7 @@
 #include "daemon/peer/route.h"
 
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
+#define HOPE_MS 10000   /* who hears that bytes are coming believes it as long at least */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
 
@@ -37,9 +38,13 @@ bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t siz
 static bool may_bring(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms)
 {
 	uint64_t giver;
-	bool wanted = trails_find(here->trails, ask->blob, ask->segment, now_ms, &giver);
+	uint32_t number;
+	bool wanted = trails_find(here->trails, ask->blob, ask->segment, now_ms, &giver, &number);
 
 	if (!ask->bring || (wanted && giver == ask->guest))
+		return false;
+	/* It may wait, by whatever way, for who asks. */
+	if (ask->number && number >= ask->number)
 		return false;
 	return wanted || is_close(here->members, ask->blob, ask->segment);
 }
@@ -64,9 +69,11 @@ int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
 
 bool decide_is_late(const struct decide_way *w)
 {
-	if (w->waited_ms > w->give_up_ms)
+	int64_t usual_ms = 4 * w->usual_ms;
+
+	if (w->waited_ms > min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms))
 		return true;
-	return w->demand && w->waited_ms > max_i64(4 * w->usual_ms, SLOW_MS) &&
+	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
 	       (w->twice + w->left) * TWICE_SHARE < w->in;
 }
 

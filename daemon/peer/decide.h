@@ -32,6 +32,8 @@ struct decide_ask {
 	uint64_t blob, size; /* its placement_key, and bytes */
 	uint32_t segment;
 	uint64_t guest; /* key of who asks */
+	uint32_t
+		number; /* its number among those who want the segment (trails.h); 0: it has none */
 	bool bring;     /* it may be brought for it */
 	bool present;   /* the first of the bytes asked for are there */
 	bool late;      /* it has waited as long as it asked to */
@@ -51,16 +53,16 @@ int64_t decide_wait_ms(int64_t hoped_ms, bool demand);
 
 /* What is known of a way that brings nothing now. */
 struct decide_way {
-	int64_t waited_ms;  /* nothing was given since */
-	int64_t usual_ms;   /* from a question to its bytes, lately */
+	int64_t waited_ms;  /* this member has given nothing since */
+	int64_t usual_ms;   /* from one chunk to the next, lately */
 	int64_t give_up_ms; /* hope alone may be given for so long */
 	bool demand;        /* a reader waits */
 	uint64_t left;      /* bytes that it has to bring still */
 	uint64_t in, twice; /* bytes that members gave this node, and that it asked for twice */
 };
 
-/* True if another member is to be asked at the same time. That costs bytes twice, of which there is
- * only so much. */
+/* True if another member is to be asked. That may cost bytes twice: who does so early, because a
+ * reader waits, has only so much of it. */
 bool decide_is_late(const struct decide_way *w);
 /* True if an answer that has brought `came` bytes in took_ms is too slow to go on with. */
 bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came);

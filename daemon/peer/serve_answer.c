@@ -29,6 +29,8 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 		r = httpd_head_add(ret, "Content-Range", "%s", content_range);
 	if (r == 0 && *others)
 		r = httpd_head_add(ret, WIRE_OTHERS, "%s", others);
+	if (r == 0 && g->number)
+		r = httpd_head_add(ret, WIRE_NUMBER, "%u", g->number);
 	if (r == 0 && *s->conf.zone)
 		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
 	return r;

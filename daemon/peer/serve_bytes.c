@@ -171,6 +171,7 @@ static enum decision decide(const struct giving *v, uint64_t len)
 		.size = v->ask.size,
 		.segment = segment_of(v->ask.off),
 		.guest = placement_key(v->guest.address),
+		.number = v->ask.number,
 		.bring = v->ask.bring,
 		.present = len,
 		.late = v->late,
@@ -181,6 +182,17 @@ static enum decision decide(const struct giving *v, uint64_t len)
 	return d;
 }
 
+/* This node's among those who want the segment; whoever gets it from here has a higher one. */
+static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
+{
+	uint64_t giver;
+	uint32_t number;
+
+	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
+		    &giver, &number);
+	return number;
+}
+
 /* Sends what there is, or waits for the first chunk of it. */
 static void look(struct giving *v)
 {
@@ -189,6 +201,7 @@ static void look(struct giving *v)
 	const void *data;
 	int r;
 
+	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
 	if (d == DECIDE_NOT_HERE || d == DECIDE_COMING) {
 		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
 		return;
@@ -324,21 +337,24 @@ static bool is_small(const struct wire_ask *ask)
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
 	struct serve *s = g->serve;
+	struct guest sent = *g;
 	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
 	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
 	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
 				     ask->failed_count };
+	uint32_t number;
 	unsigned count;
 
 	for (unsigned i = 0; i < ask->failed_count; i++)
 		failed[i] = placement_key(ask->failed[i]);
 	lock_take(&s->lock);
 	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off),
-			  placement_key(s->conf.zone), &guest, clock_ms(), keys);
+			  placement_key(s->conf.zone), &guest, clock_ms(), keys, &number);
 	lock_drop(&s->lock);
 	count = find_addresses(s, keys, count, others);
+	sent.number = own_number(s, ask) + number;
 	if (count)
-		serve_say(g, WIRE_ELSEWHERE, others, count);
+		serve_say(&sent, WIRE_ELSEWHERE, others, count);
 	return count;
 }
 
@@ -347,7 +363,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->sent && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->number && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)

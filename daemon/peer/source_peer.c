@@ -21,7 +21,7 @@ struct source_peer {
 	struct source source;
 	struct source_peer_conf conf;
 	metric raced;             /* bytes that somebody else was asked for, too, who waited */
-	_Atomic int64_t usual_ms; /* to the first bytes of a piece, lately */
+	_Atomic int64_t usual_ms; /* from one chunk to the next, lately */
 };
 
 /* The way of one range, which lies in one segment. */
@@ -35,16 +35,23 @@ struct trip {
 	uint64_t pos, end; /* still to be given */
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
-	int64_t since_ms;  /* nothing was given since */
-	uint32_t hoped_of; /* who says since hoped_ms that bytes are coming, or ROUTE_NOBODY */
-	int64_t hoped_ms;
+	int64_t since_ms;  /* nothing was given since, or another member is asked */
 	struct question question;
 	int64_t asked_ms;
-	uint64_t came; /* bytes of this question */
-	bool slow;     /* it was ended for that */
+	uint64_t came;   /* bytes of this question */
+	bool slow;       /* it was ended for that */
+	bool sent;       /* another had said to ask there */
+	uint32_t member; /* who is asked */
 };
 
 /* ---- bytes ---- */
+
+static void note_usual(struct trip *t)
+{
+	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->since_ms;
+
+	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+}
 
 /* Gives what is wanted of a chunk that has come. */
 static int give_chunk(struct trip *t)
@@ -55,6 +62,7 @@ static int give_chunk(struct trip *t)
 
 	t->have = 0;
 	t->pos += len;
+	note_usual(t);
 	t->since_ms = clock_ms();
 	metrics_add(&t->all->conf.counts->bytes_in, len);
 	return r;
@@ -65,6 +73,10 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	struct trip *t = arg;
 	int r = 0;
 
+	if (!t->chunk)
+		t->chunk = malloc(CHUNK_BYTES);
+	if (!t->chunk)
+		return -ENOMEM;
 	t->came += len;
 	for (const char *from = data; r == 0 && len;) {
 		uint32_t i = chunk_of(t->pos);
@@ -85,6 +97,21 @@ static int on_bytes(void *arg, const void *data, size_t len)
 
 /* ---- one question ---- */
 
+/* Among those who want the segment; 1 if nobody has said so yet. */
+static uint32_t own_number(const struct trip *t)
+{
+	uint64_t giver;
+	uint32_t number;
+
+	trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver, &number);
+	return number ? number : 1;
+}
+
+static void note_number(const struct trip *t, uint32_t number)
+{
+	trails_number(t->all->conf.trails, t->blob, t->segment, number, clock_ms());
+}
+
 static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 {
 	const struct source_blob *blob = t->ask->blob;
@@ -95,7 +122,7 @@ static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 		.off = from,
 		.len = t->end - from,
 		.bring = bring,
-		.sent = !bring || route_was_named(&t->route),
+		.number = bring && !route_was_named(&t->route) ? 0 : own_number(t),
 		.repo = blob->repo,
 		.path = blob->path,
 	};
@@ -171,13 +198,6 @@ static bool is_late(const struct trip *t)
 	return decide_is_late(&way);
 }
 
-static void note_usual(struct trip *t)
-{
-	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->asked_ms;
-
-	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
-}
-
 /* Other ranges of the segment begin with whoever gives this one, or is to. */
 static void note_giver(struct trip *t, uint32_t member)
 {
@@ -189,24 +209,16 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 {
 	struct source_peer *s = t->all;
 
-	if (answer == ROUTE_GAVE) {
+	/* Who was sent to it has the number he was sent with. */
+	if (t->question.number && (answer == ROUTE_ELSEWHERE ||
+				   (!t->sent && (answer == ROUTE_GAVE || answer == ROUTE_COMING))))
+		note_number(t, t->question.number);
+	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
-		note_usual(t);
-	}
 	if (answer == ROUTE_SLOW)
 		metrics_add(&s->raced, t->end - t->pos);
 	/* Of a chunk that did not become whole. */
 	metrics_add(&s->conf.counts->bytes_twice, t->have);
-}
-
-/* It has given nothing but hope since when? */
-static int64_t hoped_ms(struct trip *t, uint32_t member)
-{
-	if (t->hoped_of != member || t->hoped_ms < t->since_ms) {
-		t->hoped_of = member;
-		t->hoped_ms = clock_ms();
-	}
-	return clock_ms() - t->hoped_ms;
 }
 
 /* How long the answer took, as far as that was not waiting for bytes. */
@@ -224,7 +236,11 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	int r;
 
 	write_ask(t, bring, &ask);
-	ask.wait_ms = (uint32_t)decide_wait_ms(hoped_ms(t, member), t->ask->demand);
+	t->sent = ask.number;
+	if (member != t->member)
+		t->since_ms = clock_ms();
+	t->member = member;
+	ask.wait_ms = (uint32_t)decide_wait_ms(clock_ms() - t->since_ms, t->ask->demand);
 	t->have = 0;
 	t->came = 0;
 	t->slow = false;
@@ -241,14 +257,16 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	metrics_add(&conf->counts->asked, 1);
 	r = question_ask(q, conf->asker);
 	q->ask = NULL;
+	free(steal(t->chunk)); /* a way is long, and mostly waiting */
 	if (r == ERR_CANCELED)
 		return r;
-	member_note(q->member, outcome(t, r), t->came, first_ms(q), clock_ms());
-	if (q->sunk && !t->slow)
-		return q->sunk;
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
+	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r), t->came,
+		    first_ms(q), clock_ms());
+	if (q->sunk && !t->slow)
+		return q->sunk;
 	if (*ret == ROUTE_COMING) {
 		r = t->ask->sink(t->ask->arg, NULL, 0);
 		if (r != 0)
@@ -308,6 +326,7 @@ static int seek(struct trip *t)
 	if (r != 0 || t->pos == t->end)
 		return r;
 	metrics_add(&t->all->conf.counts->passed, 1);
+	note_number(t, 0);
 	return SOURCE_PASS;
 }
 
@@ -340,8 +359,10 @@ static int go(struct trip *t)
 static uint32_t giver_before(const struct trip *t)
 {
 	uint64_t giver;
+	uint32_t number;
 
-	if (!trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver) || !giver)
+	if (!trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver, &number) ||
+	    !giver)
 		return ROUTE_NOBODY;
 	for (uint32_t i = 0; i < t->members->count; i++)
 		if (t->members->nodes[i].key == giver)
@@ -369,21 +390,17 @@ static int bring(struct trip *t)
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
-	struct trip t = { .all = all, .ask = ask, .pos = ask->off, .hoped_of = ROUTE_NOBODY };
+	struct trip t = { .all = all, .ask = ask, .pos = ask->off, .member = ROUTE_NOBODY };
 	int r = 0;
 
 	*ret_wait_ms = -1;
 	if (ask->blob->own)
 		return SOURCE_PASS;
-	t.chunk = malloc(CHUNK_BYTES);
-	if (!t.chunk)
-		return -ENOMEM;
 	t.blob = placement_key(ask->blob->etag);
 	t.members = members_now(all->conf.members);
 	while (r == 0 && t.pos < ask->off + ask->len)
 		r = bring(&t);
 	membership_unref(t.members);
-	free(t.chunk);
 	return r;
 }
 

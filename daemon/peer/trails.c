@@ -36,8 +36,19 @@ void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giv
 	lock_drop(&t->lock);
 }
 
+void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
+		   int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms))
+		slot->number = number;
+	lock_drop(&t->lock);
+}
+
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 uint64_t *ret_giver)
+		 uint64_t *ret_giver, uint32_t *ret_number)
 {
 	const struct trail *slot = slot_of(t, blob, segment);
 	bool found;
@@ -45,6 +56,7 @@ bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_
 	lock_take(&t->lock);
 	found = is_of(slot, blob, segment, now_ms);
 	*ret_giver = found ? slot->giver : 0;
+	*ret_number = found ? slot->number : 0;
 	lock_drop(&t->lock);
 	return found;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who gave this node which segment last: it is asked first for the rest; and how often others were
- * asked for it in vain. A small memory that forgets when it is full, and after a minute. Threads:
- * any. */
+/* Who gave this node which segment last: it is asked first for the rest; and which number this node
+ * has among those who want the segment. A node waits only for one of a lower number: who asks
+ * upstream has 0, all others more than those they were sent to, so that nobody waits for one who
+ * waits for him; and how often others were asked for it in vain. A small memory that forgets when it is full, and after a minute. Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
@@ -22,8 +23,9 @@ struct trails {
 		uint32_t segment;
 		uint64_t giver;   /* key of a member's address; 0: asked for, and not yet given */
 		int64_t since_ms; /* 0: free */
-		uint64_t sought;  /* the byte that others were asked for in vain */
-		unsigned vain;    /* how often in a row, lately */
+		uint32_t number;
+		uint64_t sought; /* the byte that others were asked for in vain */
+		unsigned vain;   /* how often in a row, lately */
 		int64_t sought_ms;
 	} slots[TRAILS_MAX];
 };
@@ -36,8 +38,12 @@ void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giv
 /* The bytes from `pos` on are to be had from nobody who is to bring them: how often others were
  * asked for them in vain before. -1: others of the segment have just been, and nobody had them. */
 int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms);
-/* True if it was asked for here lately; *ret_giver is who gives it, or 0. */
+/* This node has that number from now on; if it has asked for the segment. */
+void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
+		   int64_t now_ms);
+/* True if it was asked for here lately; *ret_giver is who gives it, or 0, *ret_number this node's
+ * number. Else both are 0. */
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 uint64_t *ret_giver);
+		 uint64_t *ret_giver, uint32_t *ret_number);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with
- * "&bring=1" if the blob may be brought, "&sent=1" if a member said to ask here, "&wait=MS" if it
- * is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are passed over, so that a later version may say more;
- * of those that are, each is there once. */
+ * "&bring=1" if the blob may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it
+ * is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are
+ * passed over, so that a later version may say more; of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -90,8 +90,8 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 	write_place(ask, ret_target);
 	if (ask->bring)
 		buf_add_str(ret_target, "&bring=1");
-	if (ask->sent)
-		buf_add_str(ret_target, "&sent=1");
+	if (ask->number)
+		buf_printf(ret_target, "&number=%u", ask->number);
 	if (ask->wait_ms)
 		buf_printf(ret_target, "&wait=%u", ask->wait_ms);
 	for (unsigned i = 0; i < ask->failed_count; i++) {
@@ -106,11 +106,11 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, BRING, SENT, WAIT, FAILED, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, BRING, NUMBER, WAIT, FAILED, FIELDS };
 
 static const char *const field_names[FIELDS] = {
-	[SIZE] = "size", [REPO] = "repo", [COMMIT] = "commit", [BRING] = "bring",
-	[PATH] = "path", [SENT] = "sent", [WAIT] = "wait",     [FAILED] = "failed",
+	[SIZE] = "size", [REPO] = "repo",     [COMMIT] = "commit", [BRING] = "bring",
+	[PATH] = "path", [NUMBER] = "number", [WAIT] = "wait",     [FAILED] = "failed",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -136,6 +136,13 @@ static bool take_number(const char **at, uint64_t *ret)
 static bool is_number(const char *text, uint64_t *ret)
 {
 	return take_number(&text, ret) && !*text;
+}
+
+uint32_t wire_read_number(const char *text)
+{
+	uint64_t number;
+
+	return is_number(text, &number) && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
 /* Decodes one name=value in place and notes it. */
@@ -250,12 +257,12 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
-	if (value[SENT] && strcmp(value[SENT], "1") != 0)
-		return bad(why, "its sent is none");
 	if (!read_wait(value[WAIT], ret))
 		return bad(why, "its wait is none");
+	ret->number = value[NUMBER] ? wire_read_number(value[NUMBER]) : 0;
+	if (value[NUMBER] && !ret->number)
+		return bad(why, "its number is none");
 	ret->bring = value[BRING];
-	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);
 	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
 }
