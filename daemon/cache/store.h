@@ -54,6 +54,8 @@ MUST_USE int store_peek(struct store *s, const char *etag, uint64_t size, bool s
  * error) until they can. */
 MUST_USE int store_blob_homeless(struct store *s, const char *etag, uint64_t size,
 				 struct blob **ret);
+/* True if a file of our own of that size is there. */
+bool store_has_own(struct store *s, const char *etag, uint64_t size);
 /* One of our own, for who may read it; the cache's is for all others. -ENOENT; -EBUSY likewise. */
 MUST_USE int store_own_blob(struct store *s, const char *etag, uint64_t size, struct blob **ret);
 struct blob *blob_ref(struct blob *b);

@@ -13,6 +13,7 @@
 /* As parameters set them; texts are NULL where they are empty. */
 struct peer_settings {
 	char *listen, *address, *members, *key_file, *zone;
+	char *tls_cert, *tls_key, *tls_ca;
 	int64_t weight, connections;
 	uint64_t rate; /* bytes a second; 0: no limit */
 };
@@ -85,6 +86,26 @@ struct peer_settings {
 		  0, \
 		  "BYTES", \
 		  "Most bytes a second that all peers together are given; 0 is no limit." }, \
+		{ "peer-tls-cert", \
+		  CONF_TEXT, \
+		  PEER_FIELD(base, tls_cert), \
+		  NULL, \
+		  0, \
+		  0, \
+		  "FILE", \
+		  "Speak TLS with peers: this node's certificate in PEM, which names the address or " \
+		  "the DNS name by which they call it, and behind it those that vouch for it. It goes " \
+		  "with peer-tls-key and peer-tls-ca, and all peers have the three." }, \
+		{ "peer-tls-key", CONF_TEXT,        PEER_FIELD(base, tls_key), NULL, 0, 0, \
+		  "FILE",         "Its key in PEM." }, \
+		{ "peer-tls-ca", \
+		  CONF_TEXT, \
+		  PEER_FIELD(base, tls_ca), \
+		  NULL, \
+		  0, \
+		  0, \
+		  "FILE", \
+		  "Who vouches for the certificates of peers, in PEM: these and nobody else." }, \
 	{ \
 		"peer-connections", CONF_COUNT, PEER_FIELD(base, connections), "256", 1, \
 			PEER_CONNECTIONS_MAX, "COUNT", "Most connections of peers at once." \

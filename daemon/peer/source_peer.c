@@ -230,7 +230,6 @@ static int64_t first_ms(const struct question *q)
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
 	struct question *q = &t->question;
 	struct wire_ask ask;
 	int r;
@@ -255,7 +254,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.arg = t,
 	};
 	metrics_add(&conf->counts->asked, 1);
-	r = question_ask(q, &who);
+	r = question_ask(q, conf->asker);
 	q->ask = NULL;
 	free(steal(t->chunk)); /* a way is long, and mostly waiting */
 	if (r == ERR_CANCELED)
