@@ -192,34 +192,9 @@ static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
 	return trail.number;
 }
 
-/* Sends what there is, or waits for the first chunk of it. */
-static void look(struct giving *v)
+/* Sends what has been read. */
+static void give(struct giving *v, const void *data, uint64_t len)
 {
-	uint64_t len = present(v);
-	enum decision d = decide(v, len);
-	const void *data;
-	int r;
-
-	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
-	if (d == DECIDE_FAILED) {
-		end_failed(v, ERR_UPSTREAM);
-		return;
-	}
-	if (d == DECIDE_NOT_HERE || d == DECIDE_COMING) {
-		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
-		return;
-	}
-	if (!len)
-		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
-	v->waiter.only = v->ask.len;
-	r = fetch_read(v->guest.serve->conf.fetch, v->pull, v->ask.off, len, &v->waiter, &data,
-		       &len);
-	if (r == PARKED)
-		return; /* it may be over already */
-	if (r < 0) {
-		end_failed(v, r);
-		return;
-	}
 	v->data = data;
 	v->len = len;
 	if (!fetch_keeps(v->pull, data))
@@ -228,6 +203,44 @@ static void look(struct giving *v)
 		end_saying(v, WIRE_BUSY);
 	else
 		send_bytes(v);
+}
+
+/* Reads what there is, or waits for the first chunk of it; what the disk does not take would be
+ * brought for this guest alone, and for the next one again. */
+static void read_bytes(struct giving *v, uint64_t len)
+{
+	struct fetch *fetch = v->guest.serve->conf.fetch;
+	const void *data;
+	int r;
+
+	if (!len && fetch_is_refused(v->pull)) {
+		end_failed(v, ERR_FULL);
+		return;
+	}
+	if (!len)
+		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	v->waiter.only = v->ask.len;
+	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
+	if (r == PARKED)
+		return; /* it may be over already */
+	if (r < 0)
+		end_failed(v, r);
+	else
+		give(v, data, len);
+}
+
+static void look(struct giving *v)
+{
+	uint64_t len = present(v);
+	enum decision d = decide(v, len);
+
+	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
+	if (d == DECIDE_FAILED)
+		end_failed(v, ERR_UPSTREAM);
+	else if (d == DECIDE_NOT_HERE || d == DECIDE_COMING)
+		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
+	else
+		read_bytes(v, len);
 }
 
 static void wake(struct waiter *w, int r)
