@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "daemon/fetch/pull.h"
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
@@ -24,6 +25,31 @@ bool fetch_is_refused(struct pull *p)
 	so = p->unkept_until_ms > clock_ms();
 	lock_drop(&p->all->lock);
 	return so;
+}
+
+/* Of the run of that byte, or (UINT64_MAX) of any: 0 if there is none. */
+static int64_t last_brought_ms(const struct fill *fill, uint64_t off)
+{
+	int64_t last = 0;
+
+	for (const struct run *r = fill->runs; r; r = r->next)
+		if (off == UINT64_MAX || (r->start <= off && off < r->end))
+			last = max_i64(last, r->brought_ms);
+	return last;
+}
+
+int64_t fetch_moved_ms(struct fetch *f, struct pull *p, uint64_t off)
+{
+	struct pulls *pulls = fetch_pulls(f);
+	int64_t last;
+
+	lock_take(&pulls->lock);
+	last = last_brought_ms(&p->fill, off);
+	if (!last)
+		for (struct fill *fill = pulls->schedule.busy; fill; fill = fill->next)
+			last = max_i64(last, last_brought_ms(fill, UINT64_MAX));
+	lock_drop(&pulls->lock);
+	return last;
 }
 
 bool fetch_keeps(const struct pull *p, const void *data)

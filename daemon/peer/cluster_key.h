@@ -69,6 +69,8 @@ struct cluster_answer {
 	int status;
 	const char *content_range; /* "" if it has none */
 	const char *others;        /* value of Peer-Others, likewise */
+	const char *number;        /* and of Peer-Number */
+	const char *quiet;         /* and of Peer-Quiet */
 	const char *zone;          /* and of Peer-Zone */
 	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */

@@ -48,9 +48,8 @@ struct trip {
 
 static void note_usual(struct trip *t)
 {
-	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->since_ms;
-
-	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+	atomic_store(&t->all->usual_ms,
+		     decide_usual_ms(atomic_load(&t->all->usual_ms), clock_ms() - t->since_ms));
 }
 
 /* Gives what is wanted of a chunk that has come. */
@@ -159,8 +158,10 @@ static enum route_answer meaning(const struct trip *t, int r)
 	}
 }
 
-static enum member_outcome outcome(const struct trip *t, int r)
+static enum member_outcome outcome(const struct trip *t, enum route_answer answer, int r)
 {
+	if (answer == ROUTE_SLOW)
+		return MEMBER_VAIN;
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
@@ -186,6 +187,7 @@ static bool is_late(const struct trip *t)
 	const struct source_peer *s = t->all;
 	const struct decide_way way = {
 		.waited_ms = clock_ms() - t->since_ms,
+		.quiet_ms = t->question.quiet_ms,
 		.usual_ms = atomic_load(&s->usual_ms),
 		.give_up_ms = s->conf.give_up_ms,
 		.demand = t->ask->demand,
@@ -214,6 +216,9 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 		note_number(t, t->question.number);
 	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
+	if (answer == ROUTE_COMING && t->question.quiet_ms >= 0)
+		trails_moved(s->conf.trails, t->blob, t->segment,
+			     clock_ms() - t->question.quiet_ms, clock_ms());
 	if (answer == ROUTE_SLOW)
 		metrics_add(&s->raced, t->end - t->pos);
 	/* Of a chunk that did not become whole. */
@@ -232,6 +237,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	const struct source_peer_conf *conf = &t->all->conf;
 	struct question *q = &t->question;
 	struct wire_ask ask;
+	int64_t connect_ms;
 	int r;
 
 	write_ask(t, bring, &ask);
@@ -249,10 +255,11 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.ask = &ask,
 		.cancel = t->ask->cancel,
 		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
-			       member_patience_ms(t->members->members[member]),
+			       member_patience_ms(t->members->members[member], &connect_ms),
 		.sink = on_bytes,
 		.arg = t,
 	};
+	q->connect_ms = connect_ms;
 	metrics_add(&conf->counts->asked, 1);
 	r = question_ask(q, conf->asker);
 	q->ask = NULL;
@@ -262,8 +269,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
-	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r), t->came,
-		    first_ms(q), clock_ms());
+	member_note(q->member, outcome(t, *ret, r), t->came, first_ms(q), clock_ms());
 	if (q->sunk && !t->slow)
 		return q->sunk;
 	if (*ret == ROUTE_COMING) {
