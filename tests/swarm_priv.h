@@ -78,6 +78,7 @@ struct run {
 	struct query *query; /* under way */
 	uint32_t last;       /* who was asked last */
 	int64_t since_ms;
+	int64_t dry_ms;     /* nothing came since */
 	int64_t brought_ms; /* when it last brought a chunk, or began */
 	unsigned tries;
 	/* Those who may have it, asked before upstream is. */

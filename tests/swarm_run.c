@@ -76,7 +76,7 @@ static void start_run(struct swarm *s, struct node *n, uint32_t from, uint32_t e
 		r = swarm_alloc(s, sizeof(*r));
 	*r = (struct run){ .number = ++s->numbers, .next = n->runs, .node = n };
 	r->from = r->pos = from;
-	r->brought_ms = swarm_ms(s);
+	r->brought_ms = r->dry_ms = swarm_ms(s);
 	r->end = end;
 	n->runs = r;
 	n->run_count++;
@@ -223,6 +223,8 @@ void swarm_step(struct swarm *s, struct run *r)
 		end_run(s, r);
 		return;
 	}
+	if (decide_is_dry(swarm_ms(s) - r->dry_ms, SWARM_GIVE_UP_MS))
+		route_to_source(&r->route);
 	step = route_next(&r->route, swarm_ms(s));
 	if (step.kind == ROUTE_REST)
 		swarm_event(s, s->now_us + step.rest_ms * 1000, EV_STEP, 0, r->number, r);
@@ -387,7 +389,7 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 	n->usual_ms = decide_usual_ms(n->usual_ms, swarm_ms(s) - r->since_ms);
 	r->since_ms = swarm_ms(s);
 	r->tries = 0;
-	r->brought_ms = swarm_ms(s);
+	r->brought_ms = r->dry_ms = swarm_ms(s);
 	n->in += q->giver != s->conf.nodes;
 	keep(s, n, chunk);
 	advance(s, n);

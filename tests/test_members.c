@@ -597,6 +597,39 @@ static void a_line_that_became_slow_is_waited_for(void **state)
 	assert_in_range(patience_of(one), 450, 1300);
 }
 
+static int64_t connect_ms(struct member *m)
+{
+	int64_t ms;
+
+	member_patience_ms(m, &ms);
+	return ms;
+}
+
+static void who_is_out_of_reach_costs_little(void **state)
+{
+	struct member *one = one_member(*state);
+
+	assert_int_equal(connect_ms(one), MEMBER_CONNECT_MS);
+	note(one, MEMBER_GAVE, 1000);
+	assert_int_equal(connect_ms(one), 0);
+	note(one, MEMBER_SILENT, 2000);
+	assert_int_equal(connect_ms(one), MEMBER_CONNECT_MS);
+	note(one, MEMBER_ANSWERED, 4000);
+	assert_int_equal(connect_ms(one), 0);
+}
+
+static void who_promises_in_vain_is_left_alone_for_longer(void **state)
+{
+	struct member *one = one_member(*state);
+	int64_t pause = pause_after(*state, one, MEMBER_VAIN, 1000);
+
+	assert_in_range(pause, MEMBER_VAIN_MS * 3 / 4, MEMBER_VAIN_MS * 5 / 4);
+	assert_false(member_may_ask(one, 1000 + pause - 1));
+	assert_true(member_may_ask(one, 1000 + pause));
+	note(one, MEMBER_GAVE, 1000 + pause);
+	assert_true(member_may_ask(one, 1000 + pause));
+}
+
 /* --- counts */
 
 static void all_is_told_of_each(void **state)
@@ -695,6 +728,8 @@ int main(void)
 		STORY(patience_is_learned),
 		STORY(who_is_uneven_gets_more_patience),
 		STORY(a_line_that_became_slow_is_waited_for),
+		STORY(who_is_out_of_reach_costs_little),
+		STORY(who_promises_in_vain_is_left_alone_for_longer),
 		STORY(all_is_told_of_each),
 		STORY(of_many_threads_one_tries),
 	};

@@ -7,6 +7,7 @@
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
 #define HOPE_MS 5000    /* who hears that bytes are coming believes it as long at least */
 #define PROMISES 3      /* and so many times as long if they do come to whom it waits for */
+#define DRY 4           /* and all together, whoever promises, so many times */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
 
@@ -100,6 +101,11 @@ bool decide_is_late(const struct decide_way *w)
 		return true;
 	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
 	       (w->twice + w->left) * TWICE_SHARE < w->in;
+}
+
+bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)
+{
+	return dry_ms > DRY * give_up_ms;
 }
 
 bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came)

@@ -76,6 +76,8 @@ struct decide_way {
  * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
  * much of it. */
 bool decide_is_late(const struct decide_way *w);
+/* True if nothing came of a range for so long, whoever was asked, that only the source is left. */
+bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms);
 /* True if an answer that has brought `came` bytes in took_ms is too slow to go on with. */
 bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came);
 

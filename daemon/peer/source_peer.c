@@ -36,6 +36,7 @@ struct trip {
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
 	int64_t since_ms;  /* nothing was given since, or another member is asked */
+	int64_t dry_ms;    /* nothing was given since, whoever is asked */
 	struct question question;
 	int64_t asked_ms;
 	uint64_t came;   /* bytes of this question */
@@ -62,7 +63,7 @@ static int give_chunk(struct trip *t)
 	t->have = 0;
 	t->pos += len;
 	note_usual(t);
-	t->since_ms = clock_ms();
+	t->since_ms = t->dry_ms = clock_ms();
 	metrics_add(&t->all->conf.counts->bytes_in, len);
 	return r;
 }
@@ -356,8 +357,11 @@ static int go(struct trip *t)
 	int r = 0;
 
 	while (r == 0 && t->pos < t->end) {
-		struct route_step step = route_next(&t->route, clock_ms());
+		struct route_step step;
 
+		if (decide_is_dry(clock_ms() - t->dry_ms, t->all->conf.give_up_ms))
+			route_to_source(&t->route);
+		step = route_next(&t->route, clock_ms());
 		if (step.kind == ROUTE_SOURCE)
 			return seek(t);
 		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_on_way(t, step.member);
@@ -396,7 +400,7 @@ static int bring(struct trip *t)
 	t->segment = place.segment = segment_of(t->pos);
 	t->end = min_u64(t->ask->off + t->ask->len,
 			 segment_end(t->segment, t->ask->blob->file.size));
-	t->since_ms = clock_ms();
+	t->since_ms = t->dry_ms = clock_ms();
 	place.owner_count = places_owners(conf->places, t->members, t->blob,
 					  t->ask->blob->file.size, t->segment, place.owners);
 	begin(t, &place);
