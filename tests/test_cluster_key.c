@@ -348,7 +348,8 @@ static void a_node_has_a_name_that_fits_into_a_field(void **state)
 	cluster_key_free(k);
 }
 
-/* The verdict of one who began then about a request that was sent at NOW, when its clock says so. */
+/* The verdict of one who began then about a request that was sent at NOW, when its clock says so.
+ * */
 static enum cluster_verdict of_who_began_at(int64_t began_ms, int64_t wall_ms)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };

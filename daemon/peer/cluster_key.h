@@ -21,8 +21,8 @@
 struct cluster_key;
 
 /* One or two lines, each a key of at least 16 bytes; blank lines and "# ..." between. A file that
- * others may read is refused. Nothing counts that was sent before began_ms, by our clock: numbers of
- * before are not known here. ERR_CONF, -ENOENT and the like with a sentence in why. */
+ * others may read is refused. Nothing counts that was sent before began_ms, by our clock: numbers
+ * of before are not known here. ERR_CONF, -ENOENT and the like with a sentence in why. */
 MUST_USE int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **ret,
 			      struct buf *why);
 void cluster_key_free(struct cluster_key *k);

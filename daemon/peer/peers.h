@@ -33,9 +33,8 @@ struct peers_conf {
 					 peers_close */
 };
 
-/* Reads the key and knows nobody yet. `http`, by which a hub is
- * asked for members, is borrowed until peers_close, and its httpc_cancel ends what members are asked,
- * too; timeout_ms is how long
+/* Reads the key and knows nobody yet. `http`, by which a hub is asked for members, is borrowed
+ * until peers_close, and its httpc_cancel ends what members are asked, too; timeout_ms is how long
  * any of their readers may wait. Sentences in why. */
 MUST_USE int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
 			struct peers **ret, struct buf *why);
