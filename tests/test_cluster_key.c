@@ -36,6 +36,7 @@ static const struct cluster_answer answer = {
 	.content_range = "bytes 0-0/1",
 	.others = "a:1, b:2",
 	.zone = "rack-8",
+	.number = "7",
 	.node = "0011223344556677",
 	.wall_ms = NOW + 5,
 };

@@ -70,6 +70,7 @@ struct cluster_answer {
 	const char *content_range; /* "" if it has none */
 	const char *others;        /* value of Peer-Others, likewise */
 	const char *zone;          /* and of Peer-Zone */
+	const char *number;        /* and of Peer-Number */
 	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */
 };
