@@ -146,6 +146,15 @@ def test_members_have_addresses_of_ipv6_and_names(shared, model, tmp_path, ours,
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
 
 
+def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(shared, model, tmp_path):
+    """Others ask it by a name that it does not know for its own."""
+    with Cluster(tmp_path, shared, 3, start=False) as cluster:
+        cluster.nodes[0].args = [f"--peer-address=me.invalid:{cluster.port}"]
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, model), model)
+        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.02 * size_of(model)
+
+
 # ---- limits ----
 
 BIG = models.big_file(32 * MIB, seed=5)

@@ -582,6 +582,50 @@ static void test_cancel(void **state)
 	assert_int_equal(get(f, "/b", &(struct got){ 0 }), 404);
 }
 
+static void who_is_elder_ends_calls_of_the_younger(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	const struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 5000, .elder = f->client };
+	CLEANUP(httpc_freep) struct httpc *younger = NULL;
+	struct httpc_cancel cancel = { 0 };
+	struct canceler canceler = { f->client, &cancel };
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+	int64_t start = clock_ms();
+	pthread_t thread;
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
+	q.cancel = &cancel;
+	assert_int_equal(httpc_new(&conf, &younger), 0);
+	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &canceler), 0);
+	assert_int_equal(httpc_run(younger, &q), ERR_CANCELED);
+	assert_in_range(clock_ms() - start, 90, 900);
+	pthread_join(thread, NULL);
+}
+
+/* --- proxies */
+
+static void who_goes_directly_passes_the_proxy_of_the_environment(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 2000 };
+	CLEANUP(httpc_freep) struct httpc *by_proxy = NULL, *direct = NULL;
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200, .body = "x" });
+	assert_int_equal(httpc_new(&conf, &by_proxy), 0);
+	conf.direct = true;
+	assert_int_equal(httpc_new(&conf, &direct), 0);
+	setenv("http_proxy", "http://127.0.0.1:9", 1);
+	assert_int_equal(httpc_run(by_proxy, &q), ERR_UPSTREAM);
+	assert_int_equal(httpc_run(direct, &q), 200);
+	unsetenv("http_proxy");
+}
+
 /* --- many threads */
 
 static void *get_many(void *arg)
@@ -859,6 +903,8 @@ int main(void)
 		TEST(test_a_reason_is_not_that_of_an_earlier_failure),
 		TEST(test_not_http),
 		TEST(test_cancel),
+		TEST(who_is_elder_ends_calls_of_the_younger),
+		TEST(who_goes_directly_passes_the_proxy_of_the_environment),
 		TEST(test_threads),
 		TEST(test_content_range),
 		TEST(test_retry_after),
