@@ -394,6 +394,7 @@ enum word {
 	OPT_TLS_CA,
 	OPT_WEIGHT,
 	OPT_RATE,
+	OPT_RATE_WAITING,
 	OPT_CONNECTIONS
 };
 
@@ -415,6 +416,7 @@ static const struct option options[] = {
 	{ "peer-tls-ca", required_argument, NULL, OPT_TLS_CA },
 	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
 	{ "peer-rate", required_argument, NULL, OPT_RATE },
+	{ "peer-rate-waiting", required_argument, NULL, OPT_RATE_WAITING },
 	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ 0 },
 };
@@ -441,6 +443,8 @@ static void take_peer_option(int which)
 		conf.peers.weight = (uint32_t)atoi(optarg);
 	else if (which == OPT_RATE)
 		conf.peers.rate = strtoull(optarg, NULL, 10);
+	else if (which == OPT_RATE_WAITING)
+		conf.peers.rate_waiting = strtoull(optarg, NULL, 10);
 	else if (which == OPT_CONNECTIONS)
 		conf.peers.connections = (unsigned)atoi(optarg);
 	else

@@ -100,6 +100,8 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret);
 /* Waits until all bytes are there and the digest has told: 0 if they are right, ERR_DIGEST if some
  * that were given are wrong. Nothing is fetched for it. */
 MUST_USE int fetch_verdict(struct fetch *f, struct pull *p, struct waiter *w);
+/* True if somebody waits for bytes who is no member of the cluster (w->only). No lock needed. */
+bool fetch_has_waiting(struct fetch *f);
 /* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */
 int fetch_leave(struct fetch *f, struct waiter *w);
 

@@ -78,6 +78,7 @@ struct pull {
 };
 
 struct pulls {
+	atomic_uint readers_waiting; /* for bytes, but for members of the cluster */
 	struct lock lock;
 	/* All below is guarded by lock. */
 	struct cond work;        /* something is wanted, or stop */

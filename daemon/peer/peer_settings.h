@@ -15,7 +15,7 @@ struct peer_settings {
 	char *listen, *address, *members, *key_file, *zone;
 	char *tls_cert, *tls_key, *tls_ca;
 	int64_t weight, connections;
-	uint64_t rate; /* bytes a second; 0: no limit */
+	uint64_t rate, rate_waiting; /* bytes a second; 0: no limit, no other */
 };
 
 #define PEER_ROW(base, name, type, field, def, min, max, arg, doc) \
@@ -53,6 +53,9 @@ struct peer_settings {
 		PEER_ROW(base, "peer-rate", CONF_BYTES, rate, "0", 0, 0, "BYTES", \
 			 "Most bytes a second that all peers together are given; 0 is " \
 			 "no limit."), \
+		PEER_ROW(base, "peer-rate-waiting", CONF_BYTES, rate_waiting, "0", 0, 0, "BYTES", \
+			 "The same while somebody waits here for bytes that are not there " \
+			 "yet, if that is less; 0: as peer-rate."), \
 		PEER_ROW(base, "peer-tls-cert", CONF_TEXT, tls_cert, NULL, 0, 0, "FILE", \
 			 "Speak TLS with peers: this node's certificate in PEM, which " \
 			 "names the address or the DNS name by which they call it, " \

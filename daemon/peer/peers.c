@@ -22,7 +22,7 @@
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
 	struct member_spec self;
-	uint64_t rate;
+	uint64_t rate, rate_waiting;
 	unsigned connections;
 	int64_t timeout_ms;
 	const struct peer_host *host; /* or NULL */
@@ -121,6 +121,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	p->http = http;
 	p->timeout_ms = timeout_ms;
 	p->rate = conf->rate;
+	p->rate_waiting = conf->rate_waiting;
 	p->connections = conf->connections;
 	p->host = conf->host;
 	r = copy_texts(p, conf);
@@ -165,6 +166,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.counts = &p->counts,
 		.host = p->host,
 		.rate = p->rate,
+		.rate_waiting = p->rate_waiting,
 		.connections = p->connections,
 		.timeout_ms = p->timeout_ms,
 	};

@@ -23,9 +23,10 @@ struct peers_conf {
 	const char *key_file;
 	const char *zone; /* or NULL */
 	uint32_t weight;
-	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
-	unsigned connections; /* at once */
-	const char *hub_url;  /* the first hub's */
+	uint64_t rate;         /* bytes a second to all peers together; 0: no limit */
+	uint64_t rate_waiting; /* the same while somebody here waits for bytes; 0: as rate */
+	unsigned connections;  /* at once */
+	const char *hub_url;   /* the first hub's */
 	/* All three or none: this node's certificate and its key, and who vouches for others'. */
 	const char *tls_cert, *tls_key, *tls_ca;
 	const struct peer_host *host; /* or NULL: members get what is here; borrowed until

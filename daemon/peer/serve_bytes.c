@@ -60,19 +60,40 @@ static void end_saying(struct giving *v, int status)
 
 /* ---- limits ---- */
 
+/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come over
+ * the same link, or from the same disk. */
+static uint64_t rate_now(const struct serve_conf *conf)
+{
+	uint64_t less = conf->rate_waiting;
+
+	if (!less || (conf->rate && conf->rate < less) || !fetch_has_waiting(conf->fetch))
+		return conf->rate;
+	return less;
+}
+
+/* So many bytes that there are, or are going to be, are given at once: what goes out in one piece is
+ * not to be more than a second's, but by whole chunks. */
+static uint64_t piece(const struct giving *v, uint64_t len)
+{
+	uint64_t rate = rate_now(&v->guest.serve->conf), off = v->ask.off;
+
+	return rate && rate < len ? chunk_end(chunk_of(off + rate - 1), off + len) - off : len;
+}
+
 /* Books bytes under the limit; false if as much went out lately as may. */
 static bool may_give(struct serve *s, uint64_t bytes)
 {
+	uint64_t rate = rate_now(&s->conf);
 	int64_t now = clock_us();
 	bool may;
 
-	if (!s->conf.rate)
+	if (!rate)
 		return true;
 	lock_take(&s->lock);
 	may = s->paid_until_us < now + DEBT_US;
 	if (may)
 		s->paid_until_us = (s->paid_until_us > now ? s->paid_until_us : now) +
-				   (int64_t)(bytes * 1000000 / s->conf.rate);
+				   (int64_t)(bytes * 1000000 / rate);
 	lock_drop(&s->lock);
 	return may;
 }
@@ -219,6 +240,7 @@ static void read_bytes(struct giving *v, uint64_t len)
 	}
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	len = piece(v, len);
 	v->waiter.only = v->ask.len;
 	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
 	if (r == PARKED)
