@@ -26,6 +26,7 @@ struct peers {
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
+	struct tryouts *tryouts;
 	struct source *source;
 	struct lock lock;
 	struct serve *serve; /* guarded by lock where it may be asked while it ends */
@@ -45,12 +46,25 @@ static int copy_texts(struct peers *p, const struct peers_conf *conf)
 	return p->listen && p->list_spec && (p->hub_url || !conf->hub_url) ? 0 : -ENOMEM;
 }
 
+static struct asker asker_of(const struct peers *p)
+{
+	return (struct asker){ p->key, p->http, p->self.address, p->self.zone };
+}
+
+static int make_tryouts(struct peers *p)
+{
+	const struct asker who = asker_of(p);
+
+	return tryouts_new(&who, p->members, &p->tryouts);
+}
+
 static int make_source(struct peers *p)
 {
 	struct source_peer_conf conf = {
 		.members = p->members,
 		.places = &p->places,
 		.trails = &p->trails,
+		.tryouts = p->tryouts,
 		.key = p->key,
 		.http = p->http,
 		.address = p->self.address,
@@ -82,6 +96,8 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 		r = cluster_key_open(conf->key_file, &p->key, why);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
+	if (r == 0)
+		r = make_tryouts(p);
 	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
@@ -162,6 +178,7 @@ void peers_close(struct peers *p)
 {
 	if (!p)
 		return;
+	tryouts_free(p->tryouts);
 	source_peer_free(p->source);
 	members_free(p->members);
 	cluster_key_free(p->key);
@@ -181,7 +198,7 @@ void peers_set_work(struct peers *p, const struct serve_work *work)
 
 int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
 {
-	const struct asker who = { p->key, p->http, p->self.address, p->self.zone };
+	const struct asker who = asker_of(p);
 
 	return errand_run(e, &who, ret);
 }

@@ -12,6 +12,7 @@
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
+#include "daemon/peer/tryout.h"
 
 #define SOURCE_PEER_NAME "peers"
 
@@ -19,6 +20,7 @@ struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
 	struct places *places;
 	struct trails *trails;
+	struct tryouts *tryouts;
 	struct cluster_key *key;
 	struct httpc *http;
 	const char *address, *zone; /* of this node */
