@@ -8,6 +8,7 @@
  *                                           nobody looks. One line of JSON: seconds, bytes, files,
  *                                           wrong (files), errors, and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."
+ *   peers                                   one line of JSON: who they are, and what each has given
  */
 #include <assert.h>
 #include <err.h>
@@ -26,6 +27,7 @@
 #include "daemon/exposition.h"
 #include "daemon/node.h"
 #include "daemon/peer/peers.h"
+#include "daemon/peer_json.h"
 
 #define READERS_MAX 64
 #define STEP_MAX (16 << 20)
@@ -368,6 +370,12 @@ static void obey(char *line)
 
 		exposition_node(&text, node, "hub");
 		printf("%s.\n", buf_str(&text));
+	} else if (count == 1 && strcmp(word[0], "peers") == 0 && node_peers(node)) {
+		CLEANUP(buf_free) struct buf text = { 0 };
+		struct jwrite w = { .to = &text };
+
+		peer_json_members(node_peers(node), &w);
+		puts(buf_str(&text));
 	} else {
 		errx(2, "no such command");
 	}
