@@ -59,7 +59,6 @@ def test_two_of_six_have_no_room(shared, model, tmp_path, room):
         assert right(cluster.load(REPO, model), model)
         assert once(cluster, model, cluster.nodes[2:])
         assert cluster.upstream_bytes() <= (2 if room == "6m" else 1.02) * size_of(model)
-        cluster.kill()
 
 
 # ---- real mounts ----
