@@ -92,35 +92,37 @@ static int wait_end(struct wait *p)
 			errx(3, "wedged: nobody ended a wait");
 	}
 	r = p->result;
+	p->woken = false;
 	lock_drop(&p->lock);
 	return r;
 }
 
 static void wait_fini(struct wait *p)
 {
+	free(p->waiter.held);
 	cond_fini(&p->cond);
 	lock_fini(&p->lock);
 }
 
-/* Asks again until there is an answer. `call` sees a waiter as `w`. */
+/* Asks again until there is an answer. `call` sees a waiter as `w`, the same each time: it may hold
+ * bytes that were brought for it alone. */
 #define WAIT_FOR(call) \
 	({ \
+		struct wait p_; \
+		struct waiter *w = &p_.waiter; \
 		bool again_ = true; \
 		int r_ = 0; \
 \
+		wait_init(&p_); \
 		while (again_) { \
-			struct wait p_; \
-			struct waiter *w = &p_.waiter; \
-\
-			wait_init(&p_); \
 			r_ = (call); \
 			again_ = r_ == PARKED; \
 			if (again_) { \
 				r_ = wait_end(&p_); \
 				again_ = r_ == 0; \
 			} \
-			wait_fini(&p_); \
 		} \
+		wait_fini(&p_); \
 		r_; \
 	})
 

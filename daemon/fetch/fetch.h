@@ -49,6 +49,9 @@ void fetch_close(struct fetch *f, struct pull *p);
 struct blob *fetch_blob(const struct pull *p);
 /* How often bytes of it were dropped since its first handle was opened, because they were wrong. */
 unsigned fetch_drops(const struct pull *p);
+/* True if the cache took none of its bytes just now: what is brought of it for a while is for one
+ * reader each. */
+bool fetch_is_past_cache(struct fetch *f, const struct pull *p);
 /* For a reader who opens the file: true if others had bytes of it that were not kept, so that no
  * digest speaks for any of it: he is to have none of those. What is kept of it goes, too, unless
  * somebody else has it open. */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/fetch/pull.h"
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
@@ -20,6 +21,17 @@ bool fetch_keeps(const struct pull *p, const void *data)
 	uint64_t off;
 
 	return is_in_file(p, data, &off) && blob_fd(p->blob) >= 0;
+}
+
+bool fetch_is_past_cache(struct fetch *f, const struct pull *p)
+{
+	struct pulls *pulls = fetch_pulls(f);
+	bool so;
+
+	lock_take(&pulls->lock);
+	so = p->unkept_until_ms > clock_ms();
+	lock_drop(&pulls->lock);
+	return so;
 }
 
 int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to)

@@ -173,6 +173,10 @@ static void look(struct giving *v)
 		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
 		return;
 	}
+	if (!len && fetch_is_past_cache(v->guest.serve->conf.fetch, v->pull)) {
+		end_failed(v, ERR_FULL); /* nobody could be given what is brought now */
+		return;
+	}
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
 	v->waiter.only = v->ask.len;
