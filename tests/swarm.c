@@ -369,6 +369,8 @@ static void count_node(const struct node *n, struct swarm_result *r)
 	r->unfinished += n->alive && !n->ended && !n->failed;
 	r->mean_ms += n->ended ? (double)n->took_ms : 0;
 	r->last_ms = n->ended && (double)n->took_ms > r->last_ms ? (double)n->took_ms : r->last_ms;
+	r->failed_ms = n->failed && (double)n->took_ms > r->failed_ms ? (double)n->took_ms
+								      : r->failed_ms;
 	r->asked += n->asked;
 	r->sent_most = n->sent > r->sent_most ? n->sent : r->sent_most;
 	r->asked_most = n->asked > r->asked_most ? n->asked : r->asked_most;

@@ -59,9 +59,10 @@ struct swarm_result {
 	uint64_t again;  /* chunks a node kept though it had them: never but after it forgot them */
 	uint64_t races;  /* answers left for being late */
 	uint64_t bans;   /* lies that were noticed */
-	uint64_t rings;  /* times that somebody began to wait for one who waited for him */
+	uint64_t rings;  /* times that one was told to wait on for who waited for him */
 	uint64_t passed; /* runs that went upstream */
-	double mean_ms, last_ms; /* readers' time */
+	double mean_ms, last_ms; /* time of readers that ended */
+	double failed_ms;        /* and the longest of one that failed */
 	uint64_t events;
 };
 

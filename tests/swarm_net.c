@@ -196,9 +196,7 @@ static void park(struct swarm *s, struct query *q)
 	if (n->parked)
 		n->parked->previous_parked = q;
 	n->parked = q;
-	if (n->lie != SWARM_CLAIMS)
-		s->result.rings += is_ring(s, q);
-	swarm_event(s, s->now_us + DECIDE_WAIT_MS * 1000, EV_WAITED, 0, q->number, q);
+	swarm_event(s, s->now_us + q->wait_ms * 1000, EV_WAITED, 0, q->number, q);
 }
 
 static void say(struct swarm *s, struct query *q, enum route_answer answer)
@@ -255,11 +253,10 @@ static enum decision decide(struct swarm *s, struct node *n, const struct query 
 
 static uint32_t number_of(struct swarm *s, struct node *n, const struct query *q)
 {
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
-	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &giver, &number);
-	return number;
+	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &trail);
+	return trail.number;
 }
 
 static void look(struct swarm *s, struct node *n, struct query *q)
@@ -272,7 +269,11 @@ static void look(struct swarm *s, struct node *n, struct query *q)
 		give(s, q, count);
 		break;
 	case DECIDE_COMING:
+		s->result.rings += is_ring(s, q);
 		say(s, q, ROUTE_COMING);
+		break;
+	case DECIDE_FAILED:
+		say(s, q, ROUTE_FAILED);
 		break;
 	case DECIDE_NOT_HERE:
 		say(s, q, ROUTE_NOT_HERE);

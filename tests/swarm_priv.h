@@ -56,6 +56,7 @@ struct query {
 	bool bring, sent, over, broken, on_link, parked, late, dripping;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
+	int64_t wait_ms; /* for bytes that are coming */
 	int64_t asked_ms, heard_ms, patience_ms, first_ms;
 	uint64_t failed[ROUTE_OTHERS_MAX];
 	unsigned failed_count;

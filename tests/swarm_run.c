@@ -8,7 +8,7 @@
 
 #define CHUNK (UINT64_C(1) << 20)
 #define UPSTREAM_PATIENCE_MS 60000 /* it is of chunks here, not of bytes */
-#define RETRY_MS 100 /* the first time; then twice as long */
+#define RETRY_MS 100               /* the first time; then twice as long */
 
 static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 {
@@ -50,17 +50,19 @@ static void begin_trip(struct swarm *s, struct run *r)
 	struct node *n = r->node;
 	uint32_t before = ROUTE_NOBODY, segment = r->pos / SWARM_CHUNKS;
 	struct route_place place = { .blob = s->blob, .segment = segment };
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
 	r->since_ms = swarm_ms(s);
 	free(r->sought);
 	r->sought = NULL;
 	place.owner_count = places_owners(n->places, r->members, s->blob, s->chunks * CHUNK,
 					  segment, place.owners);
-	if (trails_find(&n->trails, s->blob, segment, swarm_ms(s), &giver, &number) && giver)
-		before = member_of(n, r->members, swarm_find(s, giver));
+	trails_find(&n->trails, s->blob, segment, swarm_ms(s), &trail);
+	if (trail.giver)
+		before = member_of(n, r->members, swarm_find(s, trail.giver));
 	route_init(&r->route, r->members, &place, before);
+	if (trail_has_failed(&trail, swarm_ms(s)))
+		route_to_source(&r->route);
 	trails_note(&n->trails, s->blob, segment, 0, swarm_ms(s));
 }
 
@@ -152,11 +154,15 @@ static void ask_upstream(struct swarm *s, struct run *r)
 	swarm_ask(s, q);
 }
 
+static bool is_demand(const struct run *r)
+{
+	return r->node->parked || (r->from <= r->node->at && r->node->at < r->end);
+}
+
 static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bring)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
 	q->member = member;
 	if (member != r->last)
@@ -164,14 +170,14 @@ static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bri
 	r->last = member;
 	q->bring = bring;
 	q->sent = !bring || route_was_named(&r->route);
-	trails_find(&r->node->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s), &giver,
-		    &number);
-	q->number_of_asker = q->sent ? number : 0;
-	if (q->sent && !number)
-		q->number_of_asker = 1;
+	trails_find(&r->node->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s), &trail);
+	if (q->sent)
+		q->number_of_asker = trail.number ? trail.number : 1;
 	for (unsigned i = 0; i < r->route.failed_count; i++)
 		q->failed[q->failed_count++] = r->members->nodes[r->route.failed[i]].key;
-	q->patience_ms = DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
+	q->wait_ms = decide_wait_ms(swarm_ms(s) - r->since_ms, is_demand(r));
+	q->patience_ms =
+		q->wait_ms + DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
 	r->node->asked++;
 	swarm_ask(s, q);
 }
@@ -189,6 +195,8 @@ static void seek(struct swarm *s, struct run *r)
 						 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16),
 						 &r->sought);
 
+		if (vain >= SEEK_FAILED)
+			trails_failed(&n->trails, s->blob, segment, swarm_ms(s));
 		r->sought_count = count > 0 ? (unsigned)count : 0;
 		r->sought_at = 0;
 	}
@@ -229,7 +237,7 @@ static bool is_late(const struct swarm *s, const struct run *r)
 		.waited_ms = swarm_ms(s) - r->since_ms,
 		.usual_ms = n->usual_ms,
 		.give_up_ms = SWARM_GIVE_UP_MS,
-		.demand = n->parked || (r->from <= n->at && n->at < r->end),
+		.demand = is_demand(r),
 		.left = (r->end - r->pos) * CHUNK,
 		.in = n->in * CHUNK,
 		.twice = n->twice * CHUNK,
@@ -270,7 +278,7 @@ static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_GAVE)
 		note_giver(s, r, q->member);
 	if (answer == ROUTE_SLOW) {
-		n->twice += r->end - r->pos;
+		n->twice += r->end - r->pos; /* raced, in source_peer.c */
 		s->result.races++;
 	}
 	s->result.bans += answer == ROUTE_WRONG;
@@ -285,7 +293,7 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_COMING && is_late(s, r))
 		answer = ROUTE_SLOW;
 	member_note(r->members->members[q->member], outcome(answer), (q->next - q->from) * CHUNK,
-		    q->first_ms, swarm_ms(s));
+		    q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms, swarm_ms(s));
 	note_answer(s, r, q, answer);
 	for (unsigned i = 0; i < q->other_count; i++) {
 		others[count] = member_of(r->node, r->members, swarm_find(s, q->others[i]));
@@ -298,6 +306,8 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_ELSEWHERE && count && others[0] != r->members->self)
 		note_giver(s, r, others[0]);
 	route_heard(&r->route, answer, others, count);
+	if (route_has_failed(&r->route))
+		trails_failed(&r->node->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s));
 }
 
 /* Upstream did not give: all is tried again from the start, a few times. */

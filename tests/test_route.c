@@ -202,7 +202,7 @@ static void in_the_end_the_source_is_asked(UNUSED void **state)
 		hear(&t, ROUTE_SILENT);
 		asked++;
 	}
-	assert_in_range(asked, 1, ROUTE_REACH);
+	assert_in_range(asked, 3, ROUTE_REACH);
 	assert_int_equal(next(&t).kind, ROUTE_SOURCE);
 	end(&t);
 }
@@ -330,6 +330,33 @@ static void bytes_make_all_rests_forgotten(UNUSED void **state)
 	end(&t);
 }
 
+/* ---- upstream fails ---- */
+
+static void two_who_say_that_upstream_fails_are_enough(UNUSED void **state)
+{
+	struct town t = new_town(NODES, false);
+
+	expect_asked(&t, t.place.owners[0]);
+	hear(&t, ROUTE_FAILED);
+	assert_false(route_has_failed(&t.route));
+	expect_asked(&t, t.place.owners[1]);
+	hear(&t, ROUTE_FAILED);
+	assert_true(route_has_failed(&t.route));
+	assert_int_equal(next(&t).kind, ROUTE_SOURCE);
+	/* Of those who are silent more are tried: see in_the_end_the_source_is_asked. */
+	end(&t);
+}
+
+static void a_way_to_the_source_asks_nobody_else(UNUSED void **state)
+{
+	struct town t = new_town(NODES, false);
+
+	route_init(&t.route, t.ms, &t.place, other(&t, 0));
+	route_to_source(&t.route);
+	assert_int_equal(next(&t).kind, ROUTE_SOURCE);
+	end(&t);
+}
+
 /* ---- whatever is answered ---- */
 
 static void names_that_lead_to_names_lead_nowhere(UNUSED void **state)
@@ -399,6 +426,8 @@ int main(void)
 		cmocka_unit_test(a_busy_owner_is_waited_for_longer_each_time),
 		cmocka_unit_test(who_is_busy_may_name_others),
 		cmocka_unit_test(bytes_make_all_rests_forgotten),
+		cmocka_unit_test(two_who_say_that_upstream_fails_are_enough),
+		cmocka_unit_test(a_way_to_the_source_asks_nobody_else),
 		cmocka_unit_test(names_that_lead_to_names_lead_nowhere),
 		cmocka_unit_test(every_way_ends),
 	};

@@ -191,8 +191,8 @@ static void any_ask_comes_back(void **state)
 		room = SEGMENT_BYTES - ask.off % SEGMENT_BYTES;
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
 		ask.bring = draw(&seed, 2);
-		ask.wait_ms = (uint32_t)draw(&seed, WIRE_WAIT_MAX_MS + 1);
 		ask.number = draw(&seed, 2) ? (uint32_t)draw(&seed, UINT32_MAX) : 0;
+		ask.wait_ms = (uint32_t)draw(&seed, WIRE_WAIT_MAX_MS + 1);
 		ask.failed_count = (unsigned)draw(&seed, WIRE_OTHERS_MAX + 1);
 		for (unsigned j = 0; j < ask.failed_count; j++)
 			snprintf(ask.failed[j], sizeof(ask.failed[j]), "node-%ju:%ju",

@@ -49,9 +49,6 @@ void fetch_close(struct fetch *f, struct pull *p);
 struct blob *fetch_blob(const struct pull *p);
 /* How often bytes of it were dropped since its first handle was opened, because they were wrong. */
 unsigned fetch_drops(const struct pull *p);
-/* True if the cache took none of its bytes just now: what is brought of it for a while is for one
- * reader each. */
-bool fetch_is_past_cache(struct fetch *f, const struct pull *p);
 /* For a reader who opens the file: true if others had bytes of it that were not kept, so that no
  * digest speaks for any of it: he is to have none of those. What is kept of it goes, too, unless
  * somebody else has it open. */
@@ -75,6 +72,8 @@ MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t 
 /* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
  * be taken out again on all processors. -EIO. */
 MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* True while the cache takes no bytes of the blob: it has refused some just now. */
+bool fetch_is_refused(struct pull *p);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
 /* The bytes given by fetch_read were used. */

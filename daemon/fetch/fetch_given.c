@@ -16,22 +16,21 @@ static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off
 	return at >= base && *ret_off < blob_size(p->blob);
 }
 
+bool fetch_is_refused(struct pull *p)
+{
+	bool so;
+
+	lock_take(&p->all->lock);
+	so = p->unkept_until_ms > clock_ms();
+	lock_drop(&p->all->lock);
+	return so;
+}
+
 bool fetch_keeps(const struct pull *p, const void *data)
 {
 	uint64_t off;
 
 	return is_in_file(p, data, &off) && blob_fd(p->blob) >= 0;
-}
-
-bool fetch_is_past_cache(struct fetch *f, const struct pull *p)
-{
-	struct pulls *pulls = fetch_pulls(f);
-	bool so;
-
-	lock_take(&pulls->lock);
-	so = p->unkept_until_ms > clock_ms();
-	lock_drop(&pulls->lock);
-	return so;
 }
 
 int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to)

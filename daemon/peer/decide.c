@@ -34,17 +34,14 @@ bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t siz
 }
 
 /* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
- * guest itself. */
-static bool may_bring(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms)
+ * guest itself, nor when this node may wait for it by whatever way. */
+static bool may_bring(const struct decide_here *here, const struct decide_ask *ask,
+		      const struct trail *trail)
 {
-	uint64_t giver;
-	uint32_t number;
-	bool wanted = trails_find(here->trails, ask->blob, ask->segment, now_ms, &giver, &number);
+	bool wanted = trail->since_ms;
 
-	if (!ask->bring || (wanted && giver == ask->guest))
-		return false;
-	/* It may wait, by whatever way, for who asks. */
-	if (ask->number && number >= ask->number)
+	if (!ask->bring || (wanted && trail->giver == ask->guest) ||
+	    (ask->number && trail->number >= ask->number))
 		return false;
 	return wanted || is_close(here->members, ask->blob, ask->segment);
 }
@@ -52,11 +49,16 @@ static bool may_bring(const struct decide_here *here, const struct decide_ask *a
 enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
 			   int64_t now_ms)
 {
+	struct trail trail;
+
+	trails_find(here->trails, ask->blob, ask->segment, now_ms, &trail);
 	if (ask->present)
 		return DECIDE_GIVE;
-	if (ask->late)
-		return DECIDE_COMING;
-	return may_bring(here, ask, now_ms) ? DECIDE_WAIT : DECIDE_NOT_HERE;
+	if (ask->bring && trail_has_failed(&trail, now_ms))
+		return DECIDE_FAILED;
+	if (!may_bring(here, ask, &trail))
+		return DECIDE_NOT_HERE;
+	return ask->late ? DECIDE_COMING : DECIDE_WAIT;
 }
 
 /* ---- who asks ---- */

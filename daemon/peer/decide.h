@@ -18,6 +18,7 @@ enum decision {
 	DECIDE_GIVE,     /* what is there */
 	DECIDE_WAIT,     /* until it is: it is being brought, or is to be */
 	DECIDE_COMING,   /* the guest has waited as long as it may, and is to ask again */
+	DECIDE_FAILED,   /* upstream fails, as others say */
 	DECIDE_NOT_HERE, /* and it is not brought for this guest */
 };
 
@@ -39,8 +40,8 @@ struct decide_ask {
 	bool late;      /* it has waited as long as it asked to */
 };
 
-/* True if this node is to say who gives the segment to whom: it owns it, or would be asked for it if
- * the owners were not there. */
+/* True if this node is to say who gives the segment to whom: it owns it, or would be asked for it
+ * if the owners were not there. */
 bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t size,
 		     uint32_t segment);
 /* What becomes of a question that is not sent elsewhere. */

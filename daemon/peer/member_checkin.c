@@ -75,6 +75,8 @@ static int sign(struct member_checkin *c, const struct buf *content, struct exch
 		.target = MEMBER_CHECKIN_TARGET,
 		.range = digest,
 		.node = c->self.address,
+		.to = MEMBER_CHECKIN_HUB,
+		.zone = "",
 	};
 	int r = content->failed;
 
@@ -122,9 +124,9 @@ static bool is_signed(struct member_checkin *c, int status, const struct exchang
 		      char digest[static DIGEST_HEX_MAX + 1])
 {
 	char node[CLUSTER_NODE_MAX + 1];
-	const struct cluster_answer answer = { .status = status,
-					       .content_range = "",
-					       .others = digest };
+	const struct cluster_answer answer = {
+		.status = status, .content_range = "", .others = digest, .zone = ""
+	};
 	int64_t wall_ms;
 
 	if (!x->info[0] || member_checkin_digest(buf_str(&x->body), x->body.len, digest) < 0 ||

@@ -4,15 +4,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/member_list.h"
+#include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/trails.h"
+
+#define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
@@ -20,13 +25,17 @@ struct peers {
 	uint64_t rate;
 	unsigned connections;
 	int64_t timeout_ms;
-	struct httpc *http; /* borrowed */
+	const struct peer_host *host; /* or NULL */
+	struct httpc *http;           /* borrowed: for hubs */
+	struct peer_cert *cert;       /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
 	struct tryouts *tryouts;
+	struct asker asker;
+	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
 	struct source *source;
 	struct lock lock;
 	struct serve *serve; /* guarded by lock where it may be asked while it ends */
@@ -46,18 +55,6 @@ static int copy_texts(struct peers *p, const struct peers_conf *conf)
 	return p->listen && p->list_spec && (p->hub_url || !conf->hub_url) ? 0 : -ENOMEM;
 }
 
-static struct asker asker_of(const struct peers *p)
-{
-	return (struct asker){ p->key, p->http, p->self.address, p->self.zone };
-}
-
-static int make_tryouts(struct peers *p)
-{
-	const struct asker who = asker_of(p);
-
-	return tryouts_new(&who, p->members, &p->tryouts);
-}
-
 static int make_source(struct peers *p)
 {
 	struct source_peer_conf conf = {
@@ -65,15 +62,51 @@ static int make_source(struct peers *p)
 		.places = &p->places,
 		.trails = &p->trails,
 		.tryouts = p->tryouts,
-		.key = p->key,
-		.http = p->http,
-		.address = p->self.address,
-		.zone = p->self.zone,
+		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->timeout_ms / 2,
 	};
 
 	return source_peer_new(&conf, &p->source);
+}
+
+/* No proxy stands between members. */
+static int open_client(struct peers *p, const struct peers_conf *conf)
+{
+	const struct httpc_conf http = {
+		.user_agent = USER_AGENT,
+		.connect_ms = p->timeout_ms / 3,
+		.stall_ms = p->timeout_ms / 3,
+		.ca_file = conf->tls_ca,
+		.direct = true,
+		.elder = p->http,
+	};
+
+	return httpc_new(&http, &p->asker.http);
+}
+
+/* What this node is called to members, and by which it asks them. */
+static int name(struct peers *p, bool secure)
+{
+	uint64_t number[2];
+
+	if (getrandom(number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(p->process, sizeof(p->process), "%016jx%016jx", (uintmax_t)number[0],
+		 (uintmax_t)number[1]);
+	p->asker.key = p->key;
+	p->asker.secure = secure;
+	p->asker.address = p->self.address;
+	p->asker.zone = p->self.zone;
+	p->asker.process = p->process;
+	return 0;
+}
+
+static int open_tls(struct peers *p, const struct peers_conf *conf, struct buf *why)
+{
+	int r = peer_cert_check_ca(conf->tls_ca, why);
+
+	return r < 0 ? r : peer_cert_start(conf->tls_cert, conf->tls_key, &p->cert, why);
 }
 
 int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
@@ -91,13 +124,20 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	p->timeout_ms = timeout_ms;
 	p->rate = conf->rate;
 	p->connections = conf->connections;
+	p->host = conf->host;
 	r = copy_texts(p, conf);
 	if (r == 0)
-		r = cluster_key_open(conf->key_file, &p->key, why);
+		r = open_client(p, conf);
+	if (r == 0 && conf->tls_cert)
+		r = open_tls(p, conf, why);
+	if (r == 0)
+		r = cluster_key_open(conf->key_file, clock_wall_ms(), &p->key, why);
+	if (r == 0)
+		r = name(p, conf->tls_cert);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
 	if (r == 0)
-		r = make_tryouts(p);
+		r = tryouts_new(&p->asker, p->members, &p->tryouts);
 	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
@@ -117,7 +157,9 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 {
 	struct serve_conf serve = {
 		.listen = p->listen,
+		.tls = p->cert ? peer_cert_tls(p->cert) : NULL,
 		.zone = p->self.zone,
+		.process = p->process,
 		.fetch = f,
 		.store = s,
 		.members = p->members,
@@ -125,6 +167,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.trails = &p->trails,
 		.key = p->key,
 		.counts = &p->counts,
+		.host = p->host,
 		.rate = p->rate,
 		.connections = p->connections,
 		.timeout_ms = p->timeout_ms,
@@ -180,6 +223,8 @@ void peers_close(struct peers *p)
 		return;
 	tryouts_free(p->tryouts);
 	source_peer_free(p->source);
+	httpc_free(p->asker.http);
+	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
 	trails_fini(&p->trails);
@@ -198,9 +243,7 @@ void peers_set_work(struct peers *p, const struct serve_work *work)
 
 int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
 {
-	const struct asker who = asker_of(p);
-
-	return errand_run(e, &who, ret);
+	return errand_run(e, &p->asker, ret);
 }
 
 void peers_status(struct peers *p, struct peers_status *ret)

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
-#define HOPS_MAX 6  /* names that lead to names lead nowhere after so many */
-#define AGAIN_MAX 3 /* an owner that named only those who fail */
-#define RESTS_MAX 8 /* a busy owner is waited for so often */
-#define REST_MS 50  /* the first time; then twice as long each time */
+#define HOPS_MAX 6     /* names that lead to names lead nowhere after so many */
+#define AGAIN_MAX 3    /* an owner that named only those who fail */
+#define FAILURES_MAX 2 /* who say that upstream fails: it does, and nobody else is asked */
+#define RESTS_MAX 8    /* a busy owner is waited for so often */
+#define REST_MS 50     /* the first time; then twice as long each time */
 #define REST_MAX 800
 
 void route_init(struct route *r, const struct membership *members, const struct route_place *place,
@@ -16,6 +17,18 @@ void route_init(struct route *r, const struct membership *members, const struct 
 	r->asked = r->owner = ROUTE_NOBODY;
 	if (before != ROUTE_NOBODY)
 		r->others[r->other_count++] = before;
+}
+
+void route_to_source(struct route *r)
+{
+	r->asked = ROUTE_NOBODY;
+	r->other_count = 0;
+	r->turn = ROUTE_REACH;
+}
+
+bool route_has_failed(const struct route *r)
+{
+	return r->failures >= FAILURES_MAX;
 }
 
 static bool has_failed(const struct route *r, uint32_t member)
@@ -193,6 +206,11 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		return;
 	}
 	r->asked = ROUTE_NOBODY;
+	r->failures += answer == ROUTE_FAILED;
+	if (route_has_failed(r)) {
+		route_to_source(r);
+		return;
+	}
 	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
 		return;
 	if (answer == ROUTE_BUSY && is_owner(r, member))

@@ -16,8 +16,7 @@
 
 #define ROUTE_NOBODY UINT32_MAX
 #define ROUTE_OTHERS_MAX 8
-#define ROUTE_REACH \
-	16 /* so many are looked at in the order of placement_score, if no owner is left */
+#define ROUTE_REACH 16 /* so many are looked at, those who follow the owners by their score */
 
 /* What came of asking a member. */
 enum route_answer {
@@ -60,16 +59,21 @@ struct route {
 	unsigned other_count;
 	uint32_t failed[ROUTE_OTHERS_MAX]; /* told the owner when it is asked again */
 	unsigned failed_count;
-	bool named;      /* who is asked was named by a member */
-	unsigned hops;   /* how often others were named in a row */
-	unsigned again;  /* how often this owner was asked again */
-	unsigned rests;  /* how often it was busy in a row */
-	int64_t rest_ms; /* of the next step; 0: none */
+	bool named;        /* who is asked was named by a member */
+	unsigned hops;     /* how often others were named in a row */
+	unsigned again;    /* how often this owner was asked again */
+	unsigned failures; /* members that could not have it from upstream */
+	unsigned rests;    /* how often it was busy in a row */
+	int64_t rest_ms;   /* of the next step; 0: none */
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
 void route_init(struct route *r, const struct membership *members, const struct route_place *place,
 		uint32_t before);
+/* From now on only the source is asked. */
+void route_to_source(struct route *r);
+/* True if so many members say that upstream fails that it does. */
+bool route_has_failed(const struct route *r);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */

@@ -2,6 +2,8 @@
 /* What members are answered, but for bytes: each answer is signed. */
 #include "daemon/peer/serve_priv.h"
 
+#include <errno.h>
+
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
@@ -14,7 +16,8 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 		.status = status,
 		.content_range = content_range,
 		.others = others,
-		.node = s->process,
+		.zone = s->conf.zone,
+		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
 	int r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
@@ -80,6 +83,7 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 void serve_fail(const struct guest *g, int r)
 {
 	int status = r == -ENOENT     ? WIRE_NOT_HERE
+		     : r == -EAGAIN   ? WIRE_BUSY
 		     : r == ERR_SIZE  ? WIRE_OTHER_SIZE
 		     : err_is_disk(r) ? WIRE_FULL
 				      : WIRE_FAILED;

@@ -21,7 +21,9 @@
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
 	struct guest guest;
-	struct wire_ask ask; /* its path is not kept */
+	struct wire_ask ask; /* its path is not kept, */
+	char *path;          /* but here, if somebody wants it */
+	bool own;            /* of those that are hosted here */
 	struct pull *pull;
 	struct waiter waiter;
 	int64_t until_ms; /* it waits no longer than this */
@@ -36,6 +38,7 @@ static void giving_free(struct giving *v)
 		fetch_done(v->pull, v->data, v->len);
 	opened_give(v->guest.serve->opened, v->pull);
 	free(v->waiter.held);
+	free(v->path);
 	free(v);
 }
 
@@ -76,6 +79,19 @@ static bool may_give(struct serve *s, uint64_t bytes)
 
 /* ---- bytes ---- */
 
+/* Where a blob lies upstream, as a guest says. Its digest is what it is known by. */
+static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
+{
+	*ret = (struct source_blob){
+		.repo = ask->repo,
+		.path = ask->path,
+		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
+	};
+	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
+	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
+	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
+}
+
 static void on_sent(void *arg)
 {
 	giving_free(arg);
@@ -92,6 +108,22 @@ static void note_given(const struct giving *v)
 	membership_unref(members);
 	metrics_add(&conf->counts->answers, 1);
 	metrics_add(&conf->counts->bytes_out, v->len);
+}
+
+/* Tells the program of it, that which has a say in it. */
+static void tell_host(const struct giving *v)
+{
+	const struct peer_host *host = v->guest.serve->conf.host;
+	char from[HTTPD_ADDRESS_MAX];
+	struct source_blob what;
+	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, v->len };
+
+	if (!host || read_blob(&v->ask, &what) < 0)
+		return;
+	what.own = v->own;
+	what.path = v->path;
+	httpd_address(v->guest.http, from);
+	host->gave(host->arg, &gift);
 }
 
 /* Sends what is held. */
@@ -112,6 +144,7 @@ static void send_bytes(struct giving *v)
 		return;
 	}
 	note_given(v);
+	tell_host(v);
 	httpd_reply_file(v->guest.http, &head, fd, off, v->len, on_sent, v);
 }
 
@@ -152,42 +185,16 @@ static enum decision decide(const struct giving *v, uint64_t len)
 /* This node's among those who want the segment; whoever gets it from here has a higher one. */
 static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
 {
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
 	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
-		    &giver, &number);
-	return number;
+		    &trail);
+	return trail.number;
 }
 
-/* Sends what there is, or waits for the first chunk of it. */
-static void look(struct giving *v)
+/* Sends what has been read. */
+static void give(struct giving *v, const void *data, uint64_t len)
 {
-	uint64_t len = present(v);
-	enum decision d = decide(v, len);
-	const void *data;
-	int r;
-
-	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
-	if (d == DECIDE_NOT_HERE || d == DECIDE_COMING) {
-		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
-		return;
-	}
-	if (!len && fetch_is_past_cache(v->guest.serve->conf.fetch, v->pull)) {
-		end_failed(v, ERR_FULL); /* nobody could be given what is brought now */
-		return;
-	}
-	if (!len)
-		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
-	v->waiter.only = v->ask.len;
-	r = fetch_read(v->guest.serve->conf.fetch, v->pull, v->ask.off, len, &v->waiter, &data,
-		       &len);
-	if (r == PARKED)
-		return; /* it may be over already */
-	if (r < 0) {
-		end_failed(v, r);
-		return;
-	}
 	v->data = data;
 	v->len = len;
 	if (!fetch_keeps(v->pull, data))
@@ -196,6 +203,44 @@ static void look(struct giving *v)
 		end_saying(v, WIRE_BUSY);
 	else
 		send_bytes(v);
+}
+
+/* Reads what there is, or waits for the first chunk of it; what the disk does not take would be
+ * brought for this guest alone, and for the next one again. */
+static void read_bytes(struct giving *v, uint64_t len)
+{
+	struct fetch *fetch = v->guest.serve->conf.fetch;
+	const void *data;
+	int r;
+
+	if (!len && fetch_is_refused(v->pull)) {
+		end_failed(v, ERR_FULL);
+		return;
+	}
+	if (!len)
+		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	v->waiter.only = v->ask.len;
+	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
+	if (r == PARKED)
+		return; /* it may be over already */
+	if (r < 0)
+		end_failed(v, r);
+	else
+		give(v, data, len);
+}
+
+static void look(struct giving *v)
+{
+	uint64_t len = present(v);
+	enum decision d = decide(v, len);
+
+	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
+	if (d == DECIDE_FAILED)
+		end_failed(v, ERR_UPSTREAM);
+	else if (d == DECIDE_NOT_HERE || d == DECIDE_COMING)
+		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
+	else
+		read_bytes(v, len);
 }
 
 static void wake(struct waiter *w, int r)
@@ -218,34 +263,52 @@ static void wake(struct waiter *w, int r)
 
 /* ---- beginning ---- */
 
-/* Where a blob lies upstream, as a guest says. Its digest is what it is known by. */
-static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
+/* Whether the program lets the guest have it. */
+static int ask_host(const struct guest *g, const struct source_blob *what)
 {
-	*ret = (struct source_blob){
-		.repo = ask->repo,
-		.path = ask->path,
-		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
-	};
-	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
-	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
-	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
+	const struct peer_host *host = g->serve->conf.host;
+	char from[HTTPD_ADDRESS_MAX];
+	const struct peer_gift gift = { .member = g->address, .from = from, .blob = what };
+
+	if (!host)
+		return 0;
+	httpd_address(g->http, from);
+	return host->may(host->arg, &gift);
+}
+
+static int open_what(struct giving *v, const struct guest *g, const struct wire_ask *ask)
+{
+	const struct serve *s = g->serve;
+	struct source_blob what;
+	int r = read_blob(ask, &what);
+
+	if (r < 0)
+		return r;
+	what.own = v->own = store_has_own(s->conf.store, what.etag, what.file.size);
+	r = ask_host(g, &what);
+	if (r == 0 && s->conf.host) {
+		v->path = strdup(ask->path);
+		r = v->path ? 0 : -ENOMEM;
+	}
+	return r < 0 ? r : opened_take(s->opened, &what, ask->bring, &v->pull);
 }
 
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
 {
 	struct giving *v = calloc(1, sizeof(*v));
-	struct source_blob what;
-	int r = v ? read_blob(ask, &what) : -ENOMEM;
+	int r;
 
-	if (r == 0)
-		r = opened_take(g->serve->opened, &what, ask->bring, &v->pull);
-	if (r < 0) {
-		free(v);
-		return r;
-	}
+	if (!v)
+		return -ENOMEM;
 	v->guest = *g;
 	v->ask = *ask;
 	v->ask.path = NULL;
+	r = open_what(v, g, ask);
+	if (r < 0) {
+		free(v->path);
+		free(v);
+		return r;
+	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
 	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;

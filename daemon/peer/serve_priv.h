@@ -15,7 +15,6 @@ struct serve {
 	struct httpd *http;
 	struct opened *opened;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
-	char process[CLUSTER_NONCE_HEX + 1];     /* a number that tells this process from others */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct crowd *crowd;

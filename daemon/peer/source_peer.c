@@ -100,11 +100,10 @@ static int on_bytes(void *arg, const void *data, size_t len)
 /* Among those who want the segment; 1 if nobody has said so yet. */
 static uint32_t own_number(const struct trip *t)
 {
-	uint64_t giver;
-	uint32_t number;
+	struct trail trail;
 
-	trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver, &number);
-	return number ? number : 1;
+	trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &trail);
+	return trail.number ? trail.number : 1;
 }
 
 static void note_number(const struct trip *t, uint32_t number)
@@ -231,7 +230,6 @@ static int64_t first_ms(const struct question *q)
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
 	struct question *q = &t->question;
 	struct wire_ask ask;
 	int r;
@@ -256,7 +254,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.arg = t,
 	};
 	metrics_add(&conf->counts->asked, 1);
-	r = question_ask(q, &who);
+	r = question_ask(q, conf->asker);
 	q->ask = NULL;
 	free(steal(t->chunk)); /* a way is long, and mostly waiting */
 	if (r == ERR_CANCELED)
@@ -307,6 +305,8 @@ static int ask_on_way(struct trip *t, uint32_t member)
 	if (answer == ROUTE_ELSEWHERE && count && others[0] != t->members->self)
 		note_giver(t, others[0]);
 	route_heard(&t->route, answer, others, count);
+	if (route_has_failed(&t->route))
+		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	return 0;
 }
 
@@ -334,6 +334,8 @@ static int seek(struct trip *t)
 					 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16), &list);
 	int r = 0;
 
+	if (vain >= SEEK_FAILED)
+		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
 		if (member_may_ask(t->members->members[list[i]], clock_ms()) &&
 		    !is_tried_by_others(t, list[i]))
@@ -371,18 +373,26 @@ static int go(struct trip *t)
 	return r;
 }
 
-static uint32_t giver_before(const struct trip *t)
+/* The member of that key, if there is one. */
+static uint32_t member_of(const struct trip *t, uint64_t key)
 {
-	uint64_t giver;
-	uint32_t number;
-
-	if (!trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver, &number) ||
-	    !giver)
-		return ROUTE_NOBODY;
-	for (uint32_t i = 0; i < t->members->count; i++)
-		if (t->members->nodes[i].key == giver)
+	for (uint32_t i = 0; key && i < t->members->count; i++)
+		if (t->members->nodes[i].key == key)
 			return i;
 	return ROUTE_NOBODY;
+}
+
+/* Where the way goes first, by what was heard lately. */
+static void begin(struct trip *t, const struct route_place *place)
+{
+	struct trails *trails = t->all->conf.trails;
+	struct trail trail;
+
+	trails_find(trails, t->blob, t->segment, clock_ms(), &trail);
+	route_init(&t->route, t->members, place, member_of(t, trail.giver));
+	if (trail_has_failed(&trail, clock_ms()))
+		route_to_source(&t->route);
+	trails_note(trails, t->blob, t->segment, 0, clock_ms());
 }
 
 /* Brings the part of the range that lies in the segment of t->pos. */
@@ -397,8 +407,7 @@ static int bring(struct trip *t)
 	t->since_ms = clock_ms();
 	place.owner_count = places_owners(conf->places, t->members, t->blob,
 					  t->ask->blob->file.size, t->segment, place.owners);
-	route_init(&t->route, t->members, &place, giver_before(t));
-	trails_note(conf->trails, t->blob, t->segment, 0, clock_ms());
+	begin(t, &place);
 	return go(t);
 }
 

@@ -5,12 +5,11 @@
 #ifndef MATRIXFS_SOURCE_PEER_H
 #define MATRIXFS_SOURCE_PEER_H
 
-#include "daemon/base/httpc.h"
 #include "daemon/hub/source.h"
-#include "daemon/peer/cluster_key.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
+#include "daemon/peer/spoken.h"
 #include "daemon/peer/trails.h"
 #include "daemon/peer/tryout.h"
 
@@ -21,9 +20,7 @@ struct source_peer_conf {
 	struct places *places;
 	struct trails *trails;
 	struct tryouts *tryouts;
-	struct cluster_key *key;
-	struct httpc *http;
-	const char *address, *zone; /* of this node */
+	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 };

@@ -47,18 +47,32 @@ void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t n
 	lock_drop(&t->lock);
 }
 
+void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms))
+		slot->failed_ms = now_ms;
+	lock_drop(&t->lock);
+}
+
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 uint64_t *ret_giver, uint32_t *ret_number)
+		 struct trail *ret)
 {
 	const struct trail *slot = slot_of(t, blob, segment);
 	bool found;
 
 	lock_take(&t->lock);
 	found = is_of(slot, blob, segment, now_ms);
-	*ret_giver = found ? slot->giver : 0;
-	*ret_number = found ? slot->number : 0;
+	*ret = found ? *slot : (struct trail){ 0 };
 	lock_drop(&t->lock);
 	return found;
+}
+
+bool trail_has_failed(const struct trail *t, int64_t now_ms)
+{
+	return t->failed_ms && now_ms - t->failed_ms < TRAILS_FAILED_MS;
 }
 
 int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms)

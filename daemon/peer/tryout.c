@@ -22,7 +22,7 @@ struct trial {
 };
 
 struct tryouts {
-	struct asker who;
+	const struct asker *who;
 	struct members *members;
 	struct lock lock;
 	struct cond wake;
@@ -39,7 +39,7 @@ int tryouts_new(const struct asker *who, struct members *members, struct tryouts
 
 	if (!t)
 		return -ENOMEM;
-	t->who = *who;
+	t->who = who;
 	t->members = members;
 	lock_init(&t->lock, LOCK_TRYOUT);
 	cond_init(&t->wake);
@@ -59,7 +59,7 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 		.patience_ms = SLACK_MS + member_patience_ms(m),
 		.cancel = &trial->cancel,
 	};
-	int r = errand_run(&e, &t->who, &answer);
+	int r = errand_run(&e, t->who, &answer);
 	enum member_outcome outcome = r > 0               ? MEMBER_ANSWERED
 				      : r == ERR_TOKEN    ? MEMBER_REFUSED
 				      : r == ERR_CANCELED ? MEMBER_LEFT
@@ -161,7 +161,7 @@ void tryouts_free(struct tryouts *t)
 	cond_wake_all(&t->wake);
 	lock_drop(&t->lock);
 	for (unsigned i = 0; i < TRYOUT_MAX; i++)
-		httpc_cancel(t->who.http, &t->trials[i].cancel);
+		httpc_cancel(t->who->http, &t->trials[i].cancel);
 	for (unsigned i = 0; i < t->thread_count; i++)
 		pthread_join(t->threads[i], NULL);
 	cond_fini(&t->wake);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with
- * "&bring=1" if the blob may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it
- * is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are
+ * "&bring=1" if the blob may be brought, "&number=N" if a member said to ask here, "&wait=MS" if
+ * it is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are
  * passed over, so that a later version may say more; of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
@@ -257,11 +257,11 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
-	if (!read_wait(value[WAIT], ret))
-		return bad(why, "its wait is none");
 	ret->number = value[NUMBER] ? wire_read_number(value[NUMBER]) : 0;
 	if (value[NUMBER] && !ret->number)
 		return bad(why, "its number is none");
+	if (!read_wait(value[WAIT], ret))
+		return bad(why, "its wait is none");
 	ret->bring = value[BRING];
 	r = read_place(value, ret, path, why);
 	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
