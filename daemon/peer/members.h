@@ -59,6 +59,8 @@ void member_is_self(struct member *m);
  * one request to try; that is this one then, until it is noted how it ended, at most for
  * MEMBER_TURN_MS. */
 MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
+/* True if its last request failed: whoever may ask it is the one who tries it. */
+bool member_is_doubted(const struct member *m);
 /* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
  * known, or not its fault). */
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,

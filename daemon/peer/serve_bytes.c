@@ -371,6 +371,16 @@ static bool is_small(const struct wire_ask *ask)
 	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
 }
 
+/* Of this node, as the list has it. */
+static uint64_t own_zone(struct serve *s)
+{
+	const struct membership *members = members_now(s->conf.members);
+	uint64_t zone = placement_key(member_zone(members->members[members->self]));
+
+	membership_unref(members);
+	return zone;
+}
+
 /* Sends the guest to another one, if that is how its crowd is arranged. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
@@ -380,14 +390,15 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
 	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
 				     ask->failed_count };
+	uint64_t home = own_zone(s);
 	uint32_t number;
 	unsigned count;
 
 	for (unsigned i = 0; i < ask->failed_count; i++)
 		failed[i] = placement_key(ask->failed[i]);
 	lock_take(&s->lock);
-	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off),
-			  placement_key(s->conf.zone), &guest, clock_ms(), keys, &number);
+	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off), home, &guest,
+			  clock_ms(), keys, &number);
 	lock_drop(&s->lock);
 	count = find_addresses(s, keys, count, others);
 	sent.number = own_number(s, ask) + number;
