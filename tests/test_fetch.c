@@ -737,8 +737,8 @@ static void who_reads_for_itself_has_brought_what_comes_next(void **state)
 	assert_true(come_with(*state, 0) > 2 * MIB);
 }
 
-/* One who waits for bytes that are held, by who says that it wants no more, or who does not: whether
- * somebody waits here then. */
+/* Somebody waits for bytes that are held, who says that it wants no more, or does not: whether
+ * anybody waits here then. */
 static bool waits_here(struct world *w, uint64_t only)
 {
 	const struct fake_rule hold = { .act = FAKE_HOLD };

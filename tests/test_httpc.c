@@ -545,7 +545,7 @@ static void test_not_http(void **state)
 
 struct canceler {
 	struct httpc *client;
-	struct httpc_cancel *cancel;
+	struct httpc_cancel cancel;
 };
 
 static void *cancel_soon(void *arg)
@@ -553,16 +553,16 @@ static void *cancel_soon(void *arg)
 	struct canceler *c = arg;
 
 	clock_sleep_ms(100);
-	httpc_cancel(c->client, c->cancel);
+	httpc_cancel(c->client, &c->cancel);
 	return NULL;
 }
 
-static void test_cancel(void **state)
+/* A call of `caller` that would take three seconds is canceled by the fixture's client, and tried
+ * once more. */
+static void cancel_call_of(struct fixture *f, struct httpc *caller)
 {
-	struct fixture *f = *state;
 	CLEANUP(got_fini) struct got g = { 0 };
-	struct httpc_cancel cancel = { 0 };
-	struct canceler canceler = { f->client, &cancel };
+	struct canceler canceler = { f->client, { 0 } };
 	char url[512];
 	struct httpc_request q = request(f, "/a", url, &g);
 	int64_t start = clock_ms();
@@ -570,39 +570,33 @@ static void test_cancel(void **state)
 
 	fake_origin_add(f->origin, "/a",
 			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
-	q.cancel = &cancel;
+	q.cancel = &canceler.cancel;
 	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &canceler), 0);
-	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_int_equal(httpc_run(caller, &q), ERR_CANCELED);
 	assert_in_range(clock_ms() - start, 90, 250);
 	pthread_join(thread, NULL);
 	/* It stays canceled: a later call does not begin. */
-	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_int_equal(httpc_run(caller, &q), ERR_CANCELED);
 	assert_int_equal(fake_origin_count(f->origin, "/a"), 1);
 	/* Others go on. */
 	assert_int_equal(get(f, "/b", &(struct got){ 0 }), 404);
 }
 
+static void test_cancel(void **state)
+{
+	struct fixture *f = *state;
+
+	cancel_call_of(f, f->client);
+}
+
 static void who_is_elder_ends_calls_of_the_younger(void **state)
 {
 	struct fixture *f = *state;
-	CLEANUP(got_fini) struct got g = { 0 };
 	const struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 5000, .elder = f->client };
 	CLEANUP(httpc_freep) struct httpc *younger = NULL;
-	struct httpc_cancel cancel = { 0 };
-	struct canceler canceler = { f->client, &cancel };
-	char url[512];
-	struct httpc_request q = request(f, "/a", url, &g);
-	int64_t start = clock_ms();
-	pthread_t thread;
 
-	fake_origin_add(f->origin, "/a",
-			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
-	q.cancel = &cancel;
 	assert_int_equal(httpc_new(&conf, &younger), 0);
-	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &canceler), 0);
-	assert_int_equal(httpc_run(younger, &q), ERR_CANCELED);
-	assert_in_range(clock_ms() - start, 90, 900);
-	pthread_join(thread, NULL);
+	cancel_call_of(f, younger);
 }
 
 /* --- proxies */
