@@ -101,7 +101,6 @@ def test_upstream_goes_half_way_and_comes_back(shared, model, tmp_path):
         assert all(brought - 2 * SHARDS * MIB <= sum(by_source(node)) for node in cluster.nodes), (brought, list(map(by_source, cluster.nodes)))
         cluster.relay.up(HUB)
         assert soon_right(cluster, model)
-        # What was on its way when upstream went, and what was tried in vain, is not kept.
         assert cluster.upstream_bytes() <= 2 * size_of(model)
 
 
