@@ -41,11 +41,11 @@
 #include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
-#define LARGE_BYTES (512 * 1024)
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define HUBS_MAX 63
 #define THREADS 4
 #define BODIES_MAX (64 * 1024 * 1024)
+#define LARGE_BYTES (512 * 1024)
 #define JOB_THREADS 3
 #define ADMIN_THREADS 4
 #define ADMIN_WAITING_MAX 256

@@ -26,6 +26,7 @@ HOT_SIZE, SEGMENT, HOT_SECONDS = 256 << 20, 16 << 20, 3
 REPO = "bench/model"
 MOST = 1800                                             # seconds of one load
 WORK = DIR / "peers"
+TESTS = pathlib.Path("build/release/tests")
 CLIENT = pathlib.Path(__file__).parent / "client.py"
 
 
@@ -165,12 +166,16 @@ def speed(command):
 
 
 def simulated():
-    """Placement and choice of up to 10 000 nodes in virtual time: by the same source files."""
-    for line in run(PROGRAMS / "bench_swarm").splitlines():
-        print(f"  {line.strip()}")
+    """Up to 10 000 nodes in virtual time, by the same source files."""
+    print(run(TESTS / "bench_swarm"))
 
 
-PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot, "simulated": simulated}
+def placement():
+    """How evenly segments lie on nodes, and what it costs to find out."""
+    print(run(TESTS / "bench_placement"))
+
+
+PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot, "simulated": simulated, "placement": placement}
 
 
 def measure(parts):

@@ -1,9 +1,14 @@
 """How members reach each other: by TLS, past proxies, by IPv6 and by name; and how much they give, to how many."""
+import contextlib
+import hashlib
+import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
+import models
 from flow_peers import REPO, by_source, model, right, shared, size_of  # noqa: F401 (fixtures)
 from mountlib import eventually
 from peers import Caller, Cluster, why_not
@@ -139,3 +144,117 @@ def test_members_have_addresses_of_ipv6_and_names(shared, model, tmp_path, ours,
         cluster.start(*cluster.nodes)
         assert right(cluster.load(REPO, model), model) and shares(cluster.nodes)
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
+
+
+def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(shared, model, tmp_path):
+    """Others ask it by a name that it does not know for its own."""
+    with Cluster(tmp_path, shared, 3, start=False) as cluster:
+        cluster.nodes[0].args = [f"--peer-address=me.invalid:{cluster.port}"]
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, model), model)
+        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.02 * size_of(model)
+
+
+# ---- limits ----
+
+BIG = models.big_file(32 * MIB, seed=5)
+BLOB = hashlib.sha256(BIG).hexdigest()
+
+
+def giver(tmp_path, hub, args=(), **kw):
+    """One node that has all of a file, which the hub has too, and another one that is larger; it is asked by its own address."""
+    hub.repo("org/large").commit({"w.safetensors": models.big_file(48 * MIB, seed=6)})
+    commit = hub.repo("org/one").commit({"w.safetensors": BIG})
+    cluster = Cluster(tmp_path, hub, 1, members="127.1.9.9:1", args=args, **kw)
+    return cluster, f"/peer/v1/blobs/{BLOB}?size={len(BIG)}&repo=models/org/one&commit={commit}&path=w.safetensors&number=1"
+
+
+def taken(cluster, target, seconds):
+    """Bytes that somebody gets who asks for them all the time."""
+    member = Caller(cluster.nodes[0].listen, "127.1.9.9:1")
+    until, total = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        off = total % (16 * MIB)
+        status, data = member.send(target, member.sign(target, f"bytes={off}-{16 * MIB - 1}"))
+        assert status in (206, 503) and data == (BIG[off:off + len(data)] if status == 206 else b"")
+        total += len(data)
+        time.sleep(0 if data else 0.02)
+    return total
+
+
+@pytest.mark.parametrize("rate", [4_000_000, 0])
+def test_no_more_goes_out_than_may(hub, tmp_path, rate):
+    cluster, target = giver(tmp_path, hub, [f"--peer-rate={rate}"])
+    with cluster:
+        assert not cluster.nodes[0].load("org/one")["errors"]
+        got = taken(cluster, target, 3)
+        if rate:        # a second's at once, and by whole chunks
+            assert 2 * rate <= got <= 4.3 * rate + MIB
+        else:
+            assert got > 40 * MIB
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_who_waits_at_a_node_comes_before_its_members(hub, tmp_path, waiting):
+    cluster, target = giver(tmp_path, hub, ["--peer-rate-waiting=2000000"])
+    with cluster:
+        node = cluster.nodes[0]
+        assert not node.load("org/one")["errors"]
+        if waiting:
+            cluster.relay.rate("hub", 0, 300_000)
+            node.begin_load("org/large")
+            time.sleep(0.5)
+        got = taken(cluster, target, 3)
+        if waiting:
+            assert 0 < got <= 4.3 * 2_000_000 + MIB
+            node.kill()
+        else:
+            assert got > 40 * MIB
+
+
+def test_one_connection_more_displaces_an_idle_one_or_is_refused(hub, tmp_path):
+    cluster, target = giver(tmp_path, hub, ["--peer-connections=4"])
+    with cluster, contextlib.ExitStack() as stack:
+        node = cluster.nodes[0]
+        assert not node.load("org/one")["errors"]
+        host, port = node.listen.rsplit(":", 1)
+        idle = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(4)]
+        time.sleep(0.2)
+        member = Caller(node.listen, "127.1.9.9:1")
+        assert member.get(target, 0, MIB - 1) == (206, BIG[:MIB])
+        idle[0].settimeout(5)
+        assert idle[0].recv(1) == b""   # it was silent for longest
+        idle[3].sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle[3].settimeout(5)
+        assert b" 401 " in idle[3].recv(100)
+
+
+# ---- what was sent to another, or before ----
+
+def replayed(cluster, to, at, ahead=0):
+    """What the node `at` says to a request that node `to` was sent."""
+    target = f"/peer/v1/blobs/{'0' * 64}?size=1&repo=models/org/one&commit={'0' * 40}&path=x&number=1"
+    member = Caller(at.listen, cluster.nodes[-1].address)
+    return member.send(target, member.sign(target, "bytes=0-0", ahead, to=to.address))[0]
+
+
+def test_a_request_is_heard_by_whom_it_was_sent_to_alone(shared, model, tmp_path):
+    with Cluster(tmp_path, shared, 4) as cluster:
+        assert right(cluster.load(REPO, model), model)      # they know each other now
+        one, two = cluster.nodes[:2]
+        assert replayed(cluster, one, one) == 404 and replayed(cluster, one, two) == 401
+        time.sleep(3)
+        one.stop()                      # what it was sent before counts no more
+        cluster.start(one)
+        assert replayed(cluster, one, one, ahead=-3) == 401 and replayed(cluster, one, one) == 404
+        assert replayed(cluster, two, two, ahead=-3) == 404
+        assert right(cluster.load(REPO, model), model)      # nobody holds it against anybody
+
+
+def test_a_zone_cannot_be_put_into_what_was_signed(shared, tmp_path):
+    cluster, target = giver(tmp_path, shared)
+    with cluster:
+        member = Caller(cluster.nodes[0].listen, "127.1.9.9:1")
+        fields = member.sign(target, "bytes=0-0", zone="rack-7")
+        assert member.send(target, fields | {"Peer-Zone": "rack-8"})[0] == 401
+        assert member.send(target, fields)[0] == 404

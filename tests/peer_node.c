@@ -4,10 +4,11 @@
  * peers until its input ends.
  *
  *   load REPO REV READERS STEP DIRECTORY    reads all files in order, so many at once, STEP bytes a
- *                                           read; each byte is compared with DIRECTORY's files, "-":
+ *                                           read; compared with DIRECTORY's files, "-":
  *                                           nobody looks. One line of JSON: seconds, bytes, files,
  *                                           wrong (files), errors, and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."
+ *   peers                                   one line of JSON: who they are, and what each has given
  */
 #include <assert.h>
 #include <err.h>
@@ -26,6 +27,7 @@
 #include "daemon/exposition.h"
 #include "daemon/node.h"
 #include "daemon/peer/peers.h"
+#include "daemon/peer_json.h"
 
 #define READERS_MAX 64
 #define STEP_MAX (16 << 20)
@@ -90,35 +92,37 @@ static int wait_end(struct wait *p)
 			errx(3, "wedged: nobody ended a wait");
 	}
 	r = p->result;
+	p->woken = false;
 	lock_drop(&p->lock);
 	return r;
 }
 
 static void wait_fini(struct wait *p)
 {
+	free(p->waiter.held);
 	cond_fini(&p->cond);
 	lock_fini(&p->lock);
 }
 
-/* Asks again until there is an answer. `call` sees a waiter as `w`. */
+/* Asks again until there is an answer. `call` sees a waiter as `w`, the same each time: it may hold
+ * bytes that were brought for it alone. */
 #define WAIT_FOR(call) \
 	({ \
+		struct wait p_; \
+		struct waiter *w = &p_.waiter; \
 		bool again_ = true; \
 		int r_ = 0; \
 \
+		wait_init(&p_); \
 		while (again_) { \
-			struct wait p_; \
-			struct waiter *w = &p_.waiter; \
-\
-			wait_init(&p_); \
 			r_ = (call); \
 			again_ = r_ == PARKED; \
 			if (again_) { \
 				r_ = wait_end(&p_); \
 				again_ = r_ == 0; \
 			} \
-			wait_fini(&p_); \
 		} \
+		wait_fini(&p_); \
 		r_; \
 	})
 
@@ -368,6 +372,12 @@ static void obey(char *line)
 
 		exposition_node(&text, node, "hub");
 		printf("%s.\n", buf_str(&text));
+	} else if (count == 1 && strcmp(word[0], "peers") == 0 && node_peers(node)) {
+		CLEANUP(buf_free) struct buf text = { 0 };
+		struct jwrite w = { .to = &text };
+
+		peer_json_members(node_peers(node), &w);
+		puts(buf_str(&text));
 	} else {
 		errx(2, "no such command");
 	}
@@ -394,6 +404,7 @@ enum word {
 	OPT_TLS_CA,
 	OPT_WEIGHT,
 	OPT_RATE,
+	OPT_RATE_WAITING,
 	OPT_CONNECTIONS
 };
 
@@ -415,6 +426,7 @@ static const struct option options[] = {
 	{ "peer-tls-ca", required_argument, NULL, OPT_TLS_CA },
 	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
 	{ "peer-rate", required_argument, NULL, OPT_RATE },
+	{ "peer-rate-waiting", required_argument, NULL, OPT_RATE_WAITING },
 	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ 0 },
 };
@@ -441,6 +453,8 @@ static void take_peer_option(int which)
 		conf.peers.weight = (uint32_t)atoi(optarg);
 	else if (which == OPT_RATE)
 		conf.peers.rate = strtoull(optarg, NULL, 10);
+	else if (which == OPT_RATE_WAITING)
+		conf.peers.rate_waiting = strtoull(optarg, NULL, 10);
 	else if (which == OPT_CONNECTIONS)
 		conf.peers.connections = (unsigned)atoi(optarg);
 	else

@@ -164,7 +164,7 @@ class Node:
         self.listen = f"127.2.{low}:{cluster.port}"
         self.cache = cluster.tmp / f"cache-{number}"
         self.talk = self.mount = None
-        self.args = []                  # of this one alone
+        self.args, self.wrapper = [], []        # of this one alone; what runs it
         self.key_file = cluster.key_file
 
     def _env(self):
@@ -177,7 +177,7 @@ class Node:
                                timeout=self.cluster.timeout)
         else:
             log = self.cluster.tmp / f"node-{self.number}.log"
-            argv = [NODE, f"--cache={self.cache}", f"--hub={self.cluster.hub_url}", f"--timeout={self.cluster.timeout}", *args]
+            argv = [*self.wrapper, NODE, f"--cache={self.cache}", f"--hub={self.cluster.hub_url}", f"--timeout={self.cluster.timeout}", *args]
             self.talk = Talk(argv, log, os.environ | self._env())
 
     def ready(self):
@@ -204,6 +204,11 @@ class Node:
         self.talk.say("metrics")
         lines = iter(self.talk.hear, ".")
         return {m[1]: float(m[2]) for line in lines if (m := re.fullmatch(r"matrixfs_(\S+) (\S+)", line))}
+
+    def peers(self):
+        """{address: what it tells of that member}"""
+        self.talk.say("peers")
+        return {m["address"]: m for m in json.loads(self.talk.hear())["members"]}
 
     def memory(self, key="VmRSS"):
         """VmRSS, VmHWM or RssAnon, in bytes."""

@@ -286,8 +286,8 @@ static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 	if (answer == ROUTE_GAVE)
 		note_giver(s, r, q->member);
 	if (answer == ROUTE_COMING && q->quiet_ms >= 0)
-		trails_moved(&n->trails, s->blob, r->from / SWARM_CHUNKS,
-			     swarm_ms(s) - q->quiet_ms, swarm_ms(s));
+		trails_moved(&n->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s) - q->quiet_ms,
+			     swarm_ms(s));
 	if (answer == ROUTE_SLOW) {
 		n->twice += r->end - r->pos; /* raced, in source_peer.c */
 		s->result.races++;

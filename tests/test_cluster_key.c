@@ -35,9 +35,9 @@ static const struct cluster_answer answer = {
 	.status = 206,
 	.content_range = "bytes 0-0/1",
 	.others = "a:1, b:2",
+	.zone = "rack-8",
 	.number = "7",
 	.quiet = "300",
-	.zone = "rack-8",
 	.node = "0011223344556677",
 	.wall_ms = NOW + 5,
 };
@@ -350,7 +350,8 @@ static void a_node_has_a_name_that_fits_into_a_field(void **state)
 	cluster_key_free(k);
 }
 
-/* The verdict of one who began then about a request that was sent at NOW, when its clock says so. */
+/* The verdict of one who began then about a request that was sent at NOW, when its clock says so.
+ * */
 static enum cluster_verdict of_who_began_at(int64_t began_ms, int64_t wall_ms)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -435,9 +436,9 @@ static void an_answer_is_believed_if_a_member_gave_it_to_this_request(void **sta
 	other[0].status = 200;
 	other[1].content_range = "bytes 0-1/2";
 	other[2].others = "a:1, b:2, evil:3";
-	other[3].number = "8";
-	other[4].quiet = "0";
-	other[5].zone = "rack-9";
+	other[3].zone = "";
+	other[4].number = "8";
+	other[5].quiet = "0";
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		assert_false(believed(k, &other[i], q.nonce, buf_str(&info)));
 	/* One who has only the new key does not believe who signs with the old one. */

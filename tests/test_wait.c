@@ -182,6 +182,32 @@ static void a_woken_waiter_may_be_freed(UNUSED void **state)
 	assert_null(settled.first);
 }
 
+static void readers_of_this_node_are_counted_and_others_are_not(UNUSED void **state)
+{
+	atomic_uint readers = 0;
+	struct waitlist one = { .readers = &readers }, two = { .readers = &readers };
+	struct waitlist settled = { 0 };
+	struct request ours, theirs, late;
+
+	park(&one, &ours, MINUTE_MS);
+	theirs = (struct request){ 0 };
+	waiter_init(&theirs.waiter, MINUTE_MS, wake);
+	theirs.waiter.only = 1;
+	waitlist_add(&one, &theirs.waiter);
+	assert_int_equal(readers, 1);
+	park(&two, &late, 0);
+	assert_int_equal(readers, 2);
+	waitlist_settle_late(&two, clock_ms(), ERR_TIMEOUT, &settled);
+	assert_int_equal(readers, 1);
+	waitlist_del(&theirs.waiter);
+	assert_int_equal(readers, 1);
+	waitlist_settle_all(&one, 0, &settled);
+	assert_int_equal(readers, 0);
+	waitlist_wake(&settled);
+	assert_int_equal(readers, 0);
+	assert_int_equal(ours.woken + late.woken, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +220,7 @@ int main(void)
 		cmocka_unit_test(only_the_late_are_settled),
 		cmocka_unit_test(a_woken_waiter_may_be_parked_again),
 		cmocka_unit_test(a_woken_waiter_may_be_freed),
+		cmocka_unit_test(readers_of_this_node_are_counted_and_others_are_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/hub/checkin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "admin/checkins.h"
@@ -38,9 +39,9 @@ static int say(const struct ask *a, int status, const struct cluster_heard *who,
 		.status = status,
 		.content_range = "",
 		.others = digest,
+		.zone = "",
 		.number = "",
 		.quiet = "",
-		.zone = "",
 		.node = MEMBER_CHECKIN_HUB,
 		.wall_ms = clock_wall_ms(),
 	};
@@ -86,8 +87,8 @@ static const char *read_body(const struct jval *v, struct member_spec *ret,
 	if (zone && zone[0] && !member_zone_valid(zone, strlen(zone)))
 		return "\"zone\" is no zone's name";
 	if (zone && zone[0])
-		strcpy(ret->zone, zone);
-	strcpy(known, list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
+		snprintf(ret->zone, sizeof(ret->zone), "%s", zone);
+	snprintf(known, DIGEST_HEX_MAX + 1, "%s", list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
 	return NULL;
 }
 

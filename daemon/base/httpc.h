@@ -75,8 +75,8 @@ void httpc_freep(struct httpc **c);
  * characters, a field without a name or a value), -ENOMEM. Of a failure that no callback made,
  * err_noted() tells the library's own words. */
 MUST_USE int httpc_run(struct httpc *c, const struct httpc_request *q);
-/* Ends the call that uses `cancel`, or the next one that will: a call of this client, or of one that
- * has it as its elder. */
+/* Ends the call that uses `cancel`, or the next one that will: a call of this client, or of one
+ * that has it as its elder. */
 void httpc_cancel(struct httpc *c, struct httpc_cancel *cancel);
 
 /* Inside head(): status; a header's value or NULL (last one if repeated; case-insensitive);

@@ -43,10 +43,17 @@ void waiter_init(struct waiter *w, int64_t timeout_ms, void (*wake)(struct waite
 	};
 }
 
+static void count(struct waitlist *l, const struct waiter *w, unsigned by)
+{
+	if (l->readers && !w->only)
+		atomic_fetch_add(l->readers, by);
+}
+
 void waitlist_add(struct waitlist *l, struct waiter *w)
 {
 	assert(!w->list);
 	link_last(l, w);
+	count(l, w, 1);
 	w->list = l;
 }
 
@@ -54,6 +61,7 @@ void waitlist_del(struct waiter *w)
 {
 	assert(w->list);
 	unlink_from(w->list, w);
+	count(w->list, w, -1U);
 	w->list = NULL;
 }
 

@@ -40,6 +40,8 @@ struct waiter {
 
 struct waitlist {
 	struct waiter *first, *last;
+	atomic_uint *readers; /* how many wait, here and on other lists that share it, with no
+			       * `only`; or NULL: nobody counts. Outlives the list */
 };
 
 /* Prepares a waiter: now, a deadline from now, and what to call. */

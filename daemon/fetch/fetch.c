@@ -578,6 +578,11 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
 	lock_drop(&f->pulls.lock);
 }
 
+bool fetch_has_waiting(struct fetch *f)
+{
+	return atomic_load(&f->pulls.readers_waiting) > 0;
+}
+
 int fetch_leave(struct fetch *f, struct waiter *w)
 {
 	int found;

@@ -76,7 +76,7 @@ MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, vo
 bool fetch_is_refused(struct pull *p);
 /* When bytes last came by the run that is to bring the byte at off, or it began; if there is none
  * yet, of all runs that it may have to wait for. clock_ms() value; 0: nothing is on its way. */
-int64_t fetch_moved_ms(struct fetch *f, struct pull *p, uint64_t off);
+int64_t fetch_moved_ms(struct pull *p, uint64_t off);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
 /* The bytes given by fetch_read were used. */
@@ -103,6 +103,8 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret);
 /* Waits until all bytes are there and the digest has told: 0 if they are right, ERR_DIGEST if some
  * that were given are wrong. Nothing is fetched for it. */
 MUST_USE int fetch_verdict(struct fetch *f, struct pull *p, struct waiter *w);
+/* True if somebody waits for bytes who is no member of the cluster (w->only). No lock needed. */
+bool fetch_has_waiting(struct fetch *f);
 /* Takes w out if it waits for bytes: 1, and it will not be woken; 0 if it does not. */
 int fetch_leave(struct fetch *f, struct waiter *w);
 

@@ -38,9 +38,9 @@ static int64_t last_brought_ms(const struct fill *fill, uint64_t off)
 	return last;
 }
 
-int64_t fetch_moved_ms(struct fetch *f, struct pull *p, uint64_t off)
+int64_t fetch_moved_ms(struct pull *p, uint64_t off)
 {
-	struct pulls *pulls = fetch_pulls(f);
+	struct pulls *pulls = p->all;
 	int64_t last;
 
 	lock_take(&pulls->lock);

@@ -112,6 +112,7 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	if (!p)
 		return -ENOMEM;
 	p->all = all;
+	p->waiters.readers = &all->readers_waiting;
 	p->blob = blob_ref(blob);
 	p->rotten = blob_rotten(blob);
 	fill_init(&p->fill, &all->schedule, p->blob);

@@ -78,6 +78,7 @@ struct pull {
 };
 
 struct pulls {
+	atomic_uint readers_waiting; /* for bytes, but for members of the cluster */
 	struct lock lock;
 	/* All below is guarded by lock. */
 	struct cond work;        /* something is wanted, or stop */
@@ -95,8 +96,7 @@ struct pulls {
 void pulls_init(struct pulls *all);
 void pulls_fini(struct pulls *all);
 
-/* The pull of a blob, made if need be, with one more reader. The pull holds the blob for
- * itself. */
+/* The pull of a blob, made if need be, with one more reader; it holds the blob for itself. */
 MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 			      struct pull **ret) NEEDS(all->lock);
 /* Its digest was wrong before we started: nothing is served before it is sealed. */

@@ -33,17 +33,18 @@ static int on_body(void *arg, const void *data, size_t len)
 static int try_once(const struct errand *e, const struct asker *who, struct buf *ret)
 {
 	struct running g = { .spoken = { .who = who, .member = e->member }, .answer = ret };
-	struct httpc_cancel cancel = { .patience_ms = e->patience_ms };
+	struct httpc_cancel own = { 0 }, *cancel = e->cancel ? e->cancel : &own;
 	struct httpc_request q = {
 		.method = e->method,
 		.deadline_ms = clock_ms() + WHOLE_MS,
 		.head = on_head,
 		.body = on_body,
 		.arg = &g,
-		.cancel = &cancel,
+		.cancel = cancel,
 	};
 	int r = spoken_write(&g.spoken, e->method, e->target, "");
 
+	cancel->patience_ms = e->patience_ms;
 	q.url = buf_str(&g.spoken.url);
 	q.fields = g.spoken.fields;
 	q.field_count = g.spoken.field_count;

@@ -9,7 +9,8 @@
 struct errand {
 	struct member *member; /* borrowed */
 	const char *method, *target;
-	int64_t patience_ms; /* of silence */
+	int64_t patience_ms;         /* of silence */
+	struct httpc_cancel *cancel; /* borrowed, or NULL */
 };
 
 /* Asks; appends the answer. The status, which a member has signed; ERR_TOKEN as question_ask has

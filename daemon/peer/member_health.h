@@ -67,7 +67,7 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
  * has become slow. But not longer each time: where half of a cluster is out of reach, all would
  * spend their time with those who try it. */
 int64_t health_patience_ms(const struct member_health *h);
-/* So long it may take to reach it; 0: as it is usual. Who is out of reach costs no more than that. */
+/* So long it may take to reach it; 0: as is usual. Who is out of reach costs no more than that. */
 int64_t health_connect_ms(const struct member_health *h);
 /* Bans that are remembered. */
 unsigned health_bans(const struct member_health *h, int64_t now_ms);

@@ -499,6 +499,16 @@ bool member_may_ask(struct member *m, int64_t now_ms)
 	return may;
 }
 
+bool member_is_doubted(const struct member *m)
+{
+	bool doubted;
+
+	lock_take(&m->table->lock);
+	doubted = m->health.failures;
+	lock_drop(&m->table->lock);
+	return doubted;
+}
+
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,
 		 int64_t now_ms)
 {

@@ -51,14 +51,16 @@ const char *member_address(const struct member *m);
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has turned out, before it told its clock, to be this node under another name: it is not asked any more, and stands for it
- * where the list has no other name of it. */
+/* It has turned out, before it told its clock, to be this node under another name: it is not asked
+ * any more, and stands for it where the list has no other name of it. */
 void member_is_self(struct member *m);
 
 /* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
  * one request to try; that is this one then, until it is noted how it ended, at most for
  * MEMBER_TURN_MS. */
 MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
+/* True if its last request failed: whoever may ask it is the one who tries it. */
+bool member_is_doubted(const struct member *m);
 /* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
  * known, or not its fault). */
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,

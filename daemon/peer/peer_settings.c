@@ -117,6 +117,7 @@ bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, stru
 		.tls_ca = s->tls_ca,
 		.weight = (uint32_t)s->weight,
 		.rate = s->rate,
+		.rate_waiting = s->rate_waiting,
 		.connections = (unsigned)s->connections,
 		.hub_url = hub_url,
 	};

@@ -22,7 +22,7 @@
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
 	struct member_spec self;
-	uint64_t rate;
+	uint64_t rate, rate_waiting;
 	unsigned connections;
 	int64_t timeout_ms;
 	const struct peer_host *host; /* or NULL */
@@ -33,6 +33,7 @@ struct peers {
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
+	struct tryouts *tryouts;
 	struct asker asker;
 	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
 	struct source *source;
@@ -60,6 +61,7 @@ static int make_source(struct peers *p)
 		.members = p->members,
 		.places = &p->places,
 		.trails = &p->trails,
+		.tryouts = p->tryouts,
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->timeout_ms / 2,
@@ -121,6 +123,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	p->http = http;
 	p->timeout_ms = timeout_ms;
 	p->rate = conf->rate;
+	p->rate_waiting = conf->rate_waiting;
 	p->connections = conf->connections;
 	p->host = conf->host;
 	r = copy_texts(p, conf);
@@ -134,6 +137,8 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 		r = name(p, conf->tls_cert);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
+	if (r == 0)
+		r = tryouts_new(&p->asker, p->members, &p->tryouts);
 	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
@@ -165,6 +170,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.counts = &p->counts,
 		.host = p->host,
 		.rate = p->rate,
+		.rate_waiting = p->rate_waiting,
 		.connections = p->connections,
 		.timeout_ms = p->timeout_ms,
 	};
@@ -217,6 +223,7 @@ void peers_close(struct peers *p)
 {
 	if (!p)
 		return;
+	tryouts_free(p->tryouts);
 	source_peer_free(p->source);
 	httpc_free(p->asker.http);
 	peer_cert_stop(p->cert);

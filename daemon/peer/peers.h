@@ -23,18 +23,18 @@ struct peers_conf {
 	const char *key_file;
 	const char *zone; /* or NULL */
 	uint32_t weight;
-	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
-	unsigned connections; /* at once */
-	const char *hub_url;  /* the first hub's */
+	uint64_t rate;         /* bytes a second to all peers together; 0: no limit */
+	uint64_t rate_waiting; /* the same while somebody here waits for bytes; 0: as rate */
+	unsigned connections;  /* at once */
+	const char *hub_url;   /* the first hub's */
 	/* All three or none: this node's certificate and its key, and who vouches for others'. */
 	const char *tls_cert, *tls_key, *tls_ca;
 	const struct peer_host *host; /* or NULL: members get what is here; borrowed until
 					 peers_close */
 };
 
-/* Reads the key and knows nobody yet. `http`, by which a hub is
- * asked for members, is borrowed until peers_close, and its httpc_cancel ends what members are asked,
- * too; timeout_ms is how long
+/* Reads the key and knows nobody yet. `http`, by which a hub is asked for members, is borrowed
+ * until peers_close, and its httpc_cancel ends what members are asked, too; timeout_ms is how long
  * any of their readers may wait. Sentences in why. */
 MUST_USE int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
 			struct peers **ret, struct buf *why);

@@ -74,16 +74,18 @@ static bool knows_key(struct guest *g, const char *range)
 	return !cause;
 }
 
-/* What it says of itself, of who is a member. */
+/* What it says of itself, of who is a member; what the list says of it goes before that. */
 static void note_guest(struct guest *g)
 {
 	const char *zone = httpd_field(g->http, WIRE_ZONE);
 	const struct membership *members = members_now(g->serve->conf.members);
 	int at = membership_find(members, g->address);
 
-	g->zone = placement_key(zone ? zone : "");
 	if (at >= 0 && zone)
 		member_tell_zone(members->members[at], zone);
+	if (at >= 0)
+		zone = member_zone(members->members[at]);
+	g->zone = placement_key(zone ? zone : "");
 	membership_unref(members);
 }
 

@@ -41,6 +41,7 @@ struct serve_conf {
 	struct peer_counts *counts;
 	const struct peer_host *host; /* or NULL: members get what is here */
 	uint64_t rate;                /* bytes a second to all together; 0: no limit */
+	uint64_t rate_waiting;        /* while somebody here waits for bytes; 0: as rate */
 	unsigned connections;         /* at once */
 	int64_t timeout_ms;           /* for bytes that have to be brought */
 };

@@ -13,20 +13,19 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 {
 	CLEANUP(buf_free) struct buf info = { 0 };
 	const struct serve *s = g->serve;
-	char number[16], quiet[24];
+	char number[16] = "", quiet[24] = "";
 	struct cluster_answer answer = {
 		.status = status,
 		.content_range = content_range,
 		.others = others,
+		.zone = s->conf.zone,
 		.number = number,
 		.quiet = quiet,
-		.zone = s->conf.zone,
 		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
 	int r;
 
-	number[0] = quiet[0] = '\0';
 	if (g->number)
 		snprintf(number, sizeof(number), "%u", g->number);
 	if (g->quiet_known)

@@ -60,19 +60,40 @@ static void end_saying(struct giving *v, int status)
 
 /* ---- limits ---- */
 
+/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
+ * over the same link, or from the same disk. */
+static uint64_t rate_now(const struct serve_conf *conf)
+{
+	uint64_t less = conf->rate_waiting;
+
+	if (!less || (conf->rate && conf->rate < less) || !fetch_has_waiting(conf->fetch))
+		return conf->rate;
+	return less;
+}
+
+/* So many of the bytes that there are, or are going to be, are given at once: what goes out in one
+ * piece is not to be more than a second's, but by whole chunks. */
+static uint64_t piece(const struct giving *v, uint64_t len)
+{
+	uint64_t rate = rate_now(&v->guest.serve->conf), off = v->ask.off;
+
+	return rate && rate < len ? chunk_end(chunk_of(off + rate - 1), off + len) - off : len;
+}
+
 /* Books bytes under the limit; false if as much went out lately as may. */
 static bool may_give(struct serve *s, uint64_t bytes)
 {
+	uint64_t rate = rate_now(&s->conf);
 	int64_t now = clock_us();
 	bool may;
 
-	if (!s->conf.rate)
+	if (!rate)
 		return true;
 	lock_take(&s->lock);
 	may = s->paid_until_us < now + DEBT_US;
 	if (may)
 		s->paid_until_us = (s->paid_until_us > now ? s->paid_until_us : now) +
-				   (int64_t)(bytes * 1000000 / s->conf.rate);
+				   (int64_t)(bytes * 1000000 / rate);
 	lock_drop(&s->lock);
 	return may;
 }
@@ -219,6 +240,7 @@ static void read_bytes(struct giving *v, uint64_t len)
 	}
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	len = piece(v, len);
 	v->waiter.only = v->ask.len;
 	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
 	if (r == PARKED)
@@ -237,8 +259,8 @@ static void end_coming(struct giving *v)
 
 	trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off), clock_ms(),
 		    &trail);
-	v->guest.quiet_ms = decide_quiet_ms(
-		&trail, fetch_moved_ms(conf->fetch, v->pull, v->ask.off), clock_ms());
+	v->guest.quiet_ms =
+		decide_quiet_ms(&trail, fetch_moved_ms(v->pull, v->ask.off), clock_ms());
 	v->guest.quiet_known = v->guest.quiet_ms >= 0;
 	end_saying(v, WIRE_COMING);
 }
@@ -365,6 +387,16 @@ static bool is_small(const struct wire_ask *ask)
 	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
 }
 
+/* Of this node, as the list has it. */
+static uint64_t own_zone(struct serve *s)
+{
+	const struct membership *members = members_now(s->conf.members);
+	uint64_t zone = placement_key(member_zone(members->members[members->self]));
+
+	membership_unref(members);
+	return zone;
+}
+
 /* Sends the guest to another one, if that is how its crowd is arranged. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
@@ -374,14 +406,15 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
 	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
 				     ask->failed_count };
+	uint64_t home = own_zone(s);
 	uint32_t number;
 	unsigned count;
 
 	for (unsigned i = 0; i < ask->failed_count; i++)
 		failed[i] = placement_key(ask->failed[i]);
 	lock_take(&s->lock);
-	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off),
-			  placement_key(s->conf.zone), &guest, clock_ms(), keys, &number);
+	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off), home, &guest,
+			  clock_ms(), keys, &number);
 	lock_drop(&s->lock);
 	count = find_addresses(s, keys, count, others);
 	sent.number = own_number(s, ask) + number;

@@ -218,8 +218,8 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
 	if (answer == ROUTE_COMING && t->question.quiet_ms >= 0)
-		trails_moved(s->conf.trails, t->blob, t->segment,
-			     clock_ms() - t->question.quiet_ms, clock_ms());
+		trails_moved(s->conf.trails, t->blob, t->segment, clock_ms() - t->question.quiet_ms,
+			     clock_ms());
 	if (answer == ROUTE_SLOW)
 		metrics_add(&s->raced, t->end - t->pos);
 	/* Of a chunk that did not become whole. */
@@ -285,14 +285,27 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	return 0;
 }
 
+/* No reader waits to see whether a member that was silent is so still. Who has just given bytes to
+ * this one is asked on. */
+static bool is_tried_by_others(const struct trip *t, uint32_t member)
+{
+	return (member != t->member || !t->came) &&
+	       tryouts_take(t->all->conf.tryouts, t->members->members[member]);
+}
+
 /* Asks whom the way names, and tells it what came of that. */
 static int ask_on_way(struct trip *t, uint32_t member)
 {
 	uint32_t others[WIRE_OTHERS_MAX];
 	enum route_answer answer;
-	int r = ask_member(t, member, true, &answer);
 	unsigned count;
+	int r;
 
+	if (is_tried_by_others(t, member)) {
+		route_heard(&t->route, ROUTE_SILENT, NULL, 0);
+		return 0;
+	}
+	r = ask_member(t, member, true, &answer);
 	if (r != 0)
 		return r;
 	count = find_others(t, others);
@@ -331,7 +344,8 @@ static int seek(struct trip *t)
 	if (vain >= SEEK_FAILED)
 		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
-		if (member_may_ask(t->members->members[list[i]], clock_ms()))
+		if (member_may_ask(t->members->members[list[i]], clock_ms()) &&
+		    !is_tried_by_others(t, list[i]))
 			r = take_from(t, list[i]);
 	if (r != 0 || t->pos == t->end)
 		return r;

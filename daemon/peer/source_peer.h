@@ -11,6 +11,7 @@
 #include "daemon/peer/places.h"
 #include "daemon/peer/spoken.h"
 #include "daemon/peer/trails.h"
+#include "daemon/peer/tryout.h"
 
 #define SOURCE_PEER_NAME "peers"
 
@@ -18,6 +19,7 @@ struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
 	struct places *places;
 	struct trails *trails;
+	struct tryouts *tryouts;
 	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */

@@ -53,9 +53,9 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
 		.others = others ? others : "",
+		.zone = zone ? zone : "",
 		.number = number ? number : "",
 		.quiet = quiet ? quiet : "",
-		.zone = zone ? zone : "",
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who gave this node which segment last: it is asked first for the rest; and which number this node
- * has among those who want the segment. A node waits only for one of a lower number: who asks
- * upstream has 0, all others more than those they were sent to, so that nobody waits for one who
- * waits for him; and how often others were asked for it in vain. A small memory that forgets when
- * it is full, and after a minute. Threads: any. */
+/* What a node remembers of the segments that it wants: who gave one last, who is asked first for the
+ * rest; how often others were asked for it in vain; and which number the node has among those who
+ * want it. A node waits only for one of a lower number: who asks upstream has 0, all others more
+ * than those they were sent to, so that nobody waits for one who waits for him. A small memory that
+ * forgets when it is full, and after a minute. Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
@@ -27,7 +27,7 @@ struct trails {
 		int64_t since_ms; /* 0: free */
 		uint32_t number;
 		int64_t failed_ms; /* members said then that upstream fails */
-		int64_t moved_ms;  /* bytes came then to whom this node waits for, or to whom he does */
+		int64_t moved_ms;  /* bytes came then to those whom this node waits for */
 		uint64_t sought;   /* the byte that others were asked for in vain */
 		unsigned vain;     /* how often in a row, lately */
 		int64_t sought_ms;

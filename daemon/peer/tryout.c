@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/tryout.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/log.h"
+#include "daemon/peer/errand.h"
+#include "daemon/peer/wire.h"
+
+#define TARGET WIRE_ROOT "jobs/0" /* there is no such job, which is an answer */
+#define SLACK_MS 1000             /* silence begins to be counted after it: a node may be busy */
+
+struct trial {
+	char address[MEMBER_ADDRESS_MAX + 1]; /* "": none */
+	bool running;
+	struct httpc_cancel cancel;
+};
+
+struct tryouts {
+	const struct asker *who;
+	struct members *members;
+	struct lock lock;
+	struct cond wake;
+	/* Guarded by lock. */
+	struct trial trials[TRYOUT_MAX];
+	pthread_t threads[TRYOUT_THREADS];
+	unsigned thread_count, idle;
+	bool stopping;
+};
+
+int tryouts_new(const struct asker *who, struct members *members, struct tryouts **ret)
+{
+	struct tryouts *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->who = who;
+	t->members = members;
+	lock_init(&t->lock, LOCK_TRYOUT);
+	cond_init(&t->wake);
+	*ret = t;
+	return 0;
+}
+
+/* ---- one trial ---- */
+
+static void ask(struct tryouts *t, struct trial *trial, struct member *m)
+{
+	CLEANUP(buf_free) struct buf answer = { 0 };
+	const struct errand e = {
+		.member = m,
+		.method = "GET",
+		.target = TARGET,
+		.patience_ms = SLACK_MS + member_patience_ms(m, &trial->cancel.connect_ms),
+		.cancel = &trial->cancel,
+	};
+	int r = errand_run(&e, t->who, &answer);
+	enum member_outcome outcome = r > 0               ? MEMBER_ANSWERED
+				      : r == ERR_TOKEN    ? MEMBER_REFUSED
+				      : r == ERR_CANCELED ? MEMBER_LEFT
+							  : MEMBER_SILENT;
+
+	log_debug("tried peer=%s r=%d", member_address(m), r);
+	member_note(m, outcome, 0, -1, clock_ms());
+}
+
+static void run(struct tryouts *t, struct trial *trial)
+{
+	const struct membership *members = members_now(t->members);
+	int at = membership_find(members, trial->address);
+
+	if (at >= 0)
+		ask(t, trial, members->members[at]);
+	membership_unref(members);
+}
+
+static struct trial *next_locked(struct tryouts *t)
+{
+	for (struct trial *trial = t->trials; trial < t->trials + TRYOUT_MAX; trial++)
+		if (*trial->address && !trial->running)
+			return trial;
+	return NULL;
+}
+
+static void *tryout_main(void *arg)
+{
+	struct tryouts *t = arg;
+
+	lock_take(&t->lock);
+	while (!t->stopping) {
+		struct trial *trial = next_locked(t);
+
+		if (!trial) {
+			t->idle++;
+			cond_wait(&t->wake, &t->lock, CLOCK_FOREVER);
+			t->idle--;
+			continue;
+		}
+		trial->running = true;
+		lock_drop(&t->lock);
+		run(t, trial);
+		lock_take(&t->lock);
+		if (!t->stopping) /* else it is being canceled */
+			*trial = (struct trial){ 0 };
+	}
+	lock_drop(&t->lock);
+	return NULL;
+}
+
+/* ---- who is to be tried ---- */
+
+static bool is_there_locked(const struct tryouts *t, const char *address)
+{
+	for (unsigned i = 0; i < TRYOUT_MAX; i++)
+		if (!strcmp(t->trials[i].address, address))
+			return true;
+	return false;
+}
+
+/* False: nobody can try it. */
+static bool put_locked(struct tryouts *t, const char *address)
+{
+	if (t->stopping || is_there_locked(t, address))
+		return true;
+	if (!t->idle && t->thread_count < TRYOUT_THREADS &&
+	    thread_start(&t->threads[t->thread_count], "mfs-tryout", tryout_main, t) == 0)
+		t->thread_count++;
+	for (unsigned i = 0; t->thread_count && i < TRYOUT_MAX; i++) {
+		if (*t->trials[i].address)
+			continue;
+		snprintf(t->trials[i].address, sizeof(t->trials[i].address), "%s", address);
+		cond_wake_one(&t->wake);
+		break;
+	}
+	return t->thread_count;
+}
+
+bool tryouts_take(struct tryouts *t, struct member *m)
+{
+	bool taken;
+
+	if (!member_is_doubted(m))
+		return false;
+	lock_take(&t->lock);
+	taken = put_locked(t, member_address(m));
+	lock_drop(&t->lock);
+	return taken;
+}
+
+void tryouts_free(struct tryouts *t)
+{
+	if (!t)
+		return;
+	lock_take(&t->lock);
+	t->stopping = true;
+	cond_wake_all(&t->wake);
+	lock_drop(&t->lock);
+	for (unsigned i = 0; i < TRYOUT_MAX; i++)
+		httpc_cancel(t->who->http, &t->trials[i].cancel);
+	for (unsigned i = 0; i < t->thread_count; i++)
+		pthread_join(t->threads[i], NULL);
+	cond_fini(&t->wake);
+	lock_fini(&t->lock);
+	free(t);
+}

@@ -1,0 +1,144 @@
+"""Where the list of members comes from, and what it says of them: files that change, names, a hub; zones and weights."""
+import os
+import subprocess
+
+import pytest
+
+from mountlib import eventually
+from hubd import Hubd
+from peers import Cluster, why_not
+from sharing import MIB, REPO, by_source, half_way, make_model, once, publish, right, size_of
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+SPARE = "127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A directory with a model of 16 MiB."""
+    return make_model(tmp_path_factory.mktemp("model"), 16 * MIB)
+
+
+@pytest.fixture
+def shared(hub, model):
+    return publish(hub, model)
+
+
+def write_list(cluster, words):
+    """The file of members, {node: what is said of it}, renamed into place; --peers for it."""
+    path = cluster.tmp / "members"
+    path.with_suffix(".part").write_text("# of a test\n" + "".join(f"{node.address} {text}\n" for node, text in words.items()))
+    path.with_suffix(".part").rename(path)
+    return f"file:{path}"
+
+
+def knows(node, nodes):
+    return set(node.peers()) == {n.address for n in nodes} | {node.address}
+
+
+# ---- lists ----
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_list_changes_while_all_load(shared, model, tmp_path, changes):
+    """One goes and one comes in the middle, and all load on, the one that went by what it knows of the list still."""
+    with Cluster(tmp_path, shared, 4, upstream=2 * MIB, start=False, timeout=20) as cluster:
+        first, second = cluster.nodes[:3], cluster.nodes[1:]
+        cluster.members = write_list(cluster, dict.fromkeys(first, ""))
+        cluster.start(*cluster.nodes)
+        cluster.begin(REPO, model)
+        half_way(cluster, model, 0.2)
+        if changes:
+            write_list(cluster, dict.fromkeys(second, ""))
+        assert right(cluster.end(), model)
+        assert once(cluster, model)
+        if changes:
+            assert eventually(lambda: all(knows(node, second) for node in second), 20)
+        # Number 3 asks others before they know of it: what it owns then is brought by it and by them.
+        assert cluster.upstream_bytes() <= 2.1 * size_of(model)
+
+
+def has_private_mounts():
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_private_mounts(), reason="no mount namespaces here")
+@pytest.mark.parametrize("name", ["cluster.test", "another.test"])
+def test_members_that_a_name_has(shared, model, tmp_path, name):
+    """The name's records stand in a hosts file that only the nodes see. The twin: of another name nothing is known."""
+    with Cluster(tmp_path, shared, 4, start=False) as cluster:
+        hosts = tmp_path / "hosts"
+        hosts.write_text("".join(f"{n.host} cluster.test\n" for n in cluster.nodes))
+        cluster.members = f"dns:{name}:{cluster.port}"
+        for node in cluster.nodes:
+            node.wrapper = ["unshare", "-m", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, model), model)
+        if name == "cluster.test":
+            assert all(knows(node, cluster.nodes) for node in cluster.nodes)
+            assert cluster.upstream_bytes() <= 1.02 * size_of(model)
+        else:
+            assert all(knows(node, []) for node in cluster.nodes)
+            assert cluster.upstream_bytes() == 4 * size_of(model)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_members_that_their_hub_has(shared, model, tmp_path, keyed):
+    """By a real matrixhubd, which has the model from upstream. The twin: a hub without the key lists nobody."""
+    cluster = Cluster(tmp_path, shared, 4, members="hub", start=False)
+    hubd = Hubd(tmp_path, shared, args=[f"--cluster-key-file={cluster.key_file}"] if keyed else [])
+    try:
+        cluster.relay.pair("hubd", f"127.3.0.2:{cluster.port}", f"127.0.0.1:{hubd.port}", 0, 0, 0)
+        cluster.hub_url = f"http://127.3.0.2:{cluster.port}"
+        with cluster:
+            cluster.start(*cluster.nodes)
+            if keyed:
+                assert eventually(lambda: all(knows(node, cluster.nodes) for node in cluster.nodes), 40)
+            assert right(cluster.load(REPO, model), model)
+            from_hub = sum(by_source(node)[0] for node in cluster.nodes)
+            assert from_hub <= 1.02 * size_of(model) if keyed else from_hub == 4 * size_of(model)
+            assert shared.bytes_sent(path_re="/resolve/") <= 1.02 * size_of(model)
+    finally:
+        hubd.stop()
+
+
+# ---- zones and weights ----
+
+def between_zones(zones):
+    """Bytes that nodes got from members of another zone."""
+    addresses = [{n.address for n in zone} for zone in zones]
+    return sum(m["bytes_in"] for own, zone in zip(addresses, zones) for node in zone
+               for address, m in node.peers().items() if address not in own)
+
+
+def test_a_model_goes_to_another_zone_about_once(shared, model, tmp_path):
+    crossed = {}
+    for zoned in True, False:
+        directory = tmp_path / str(zoned)
+        directory.mkdir()
+        with Cluster(directory, shared, 8, up=8 * MIB, start=False) as cluster:
+            zones = cluster.nodes[:4], cluster.nodes[4:]
+            words = {node: f"zone=zone-{z}" if zoned else "" for z, zone in enumerate(zones) for node in zone}
+            cluster.members = write_list(cluster, words)
+            cluster.start(*cluster.nodes)
+            assert right(cluster.load(REPO, model), model)
+            crossed[zoned] = between_zones(zones) / size_of(model)
+    assert crossed[True] <= 1.5, crossed
+    assert crossed[False] >= crossed[True] + 1, crossed
+
+
+@pytest.mark.parametrize("weight", [3, 1])
+def test_who_has_three_times_the_weight_brings_three_times_as_much(hub, tmp_path, weight):
+    """Of many small files, that each have an owner."""
+    directory = tmp_path / "many"
+    directory.mkdir()
+    make_model(directory, 120 * 96 * 1024, 120)
+    publish(hub, directory)
+    with Cluster(tmp_path, hub, 4, start=False) as cluster:
+        heavy, *others = cluster.nodes
+        cluster.members = write_list(cluster, {n: f"weight={weight if n is heavy else 1}" for n in cluster.nodes})
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, directory), directory)
+        assert cluster.upstream_bytes() <= 1.02 * size_of(directory)
+        usual = sum(by_source(node)[0] for node in others) / len(others)
+        times = by_source(heavy)[0] / usual
+        assert 1.8 <= times <= 5 if weight == 3 else times <= 1.8, times

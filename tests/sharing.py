@@ -1,0 +1,63 @@
+"""What stories of peers say of a cluster that loads a model: tests/flow_peers*.py."""
+import models
+from mountlib import eventually
+
+MIB = 1 << 20
+REPO = "org/shared"
+
+
+def make_model(directory, size=32 * MIB, shards=4, seed=0):
+    """A directory with a model of so many bytes, and its config."""
+    for n in range(shards):
+        models.big_file(size // shards, f"{seed}/{n}", directory / f"model-{n + 1:05d}-of-{shards:05d}.safetensors")
+    (directory / "config.json").write_text('{"model_type": "bert"}\n')
+    return directory
+
+
+def publish(hub, directory, repo=REPO):
+    """The hub, with that model."""
+    hub.repo(repo).commit({p.name: p for p in sorted(directory.iterdir())})
+    return hub
+
+
+def size_of(model):
+    return sum(p.stat().st_size for p in model.iterdir())
+
+
+def right(loads, model):
+    """All loads gave all bytes."""
+    assert not [load["errors"] for load in loads if load["errors"]]
+    assert not [load["wrong"] for load in loads if load["wrong"]]
+    assert {load["bytes"] for load in loads} == {size_of(model)}
+    return True
+
+
+def soon_right(cluster, model, nodes=None, seconds=30):
+    """A load that failed is made again, as a loader that is restarted does."""
+    def is_right():
+        try:
+            return right(cluster.load(REPO, model, nodes), model)
+        except AssertionError:
+            return False
+    return eventually(is_right, seconds, 0.5)
+
+
+def by_source(node):
+    """Bytes of files that it got: from hubs, from peers."""
+    metrics = node.metrics()
+    return [sum(v for k, v in metrics.items() if k.startswith(f'source_bytes_total{{kind="{kind}"')) for kind in ("hub", "peer")]
+
+
+def once(cluster, model, nodes=None):
+    """No node got a byte twice."""
+    return all(sum(by_source(node)) == size_of(model) for node in nodes or cluster.nodes)
+
+
+def half_way(cluster, model, part=0.5, seconds=30):
+    assert eventually(lambda: cluster.upstream_bytes() >= part * size_of(model), seconds, 0.01)
+
+
+def busiest(cluster):
+    """Who has sent the most."""
+    sent = cluster.sent()
+    return max(cluster.nodes, key=lambda node: sent[node])
