@@ -130,6 +130,8 @@ static int start_threads(struct fetch *f)
 		.source_count = conf->source_count,
 		.lists = conf->lists,
 		.outcry = conf->outcry,
+		.http = conf->http,
+		.inquest = conf->inquest,
 	};
 	int r = streams_new(&streams, &f->streams);
 
