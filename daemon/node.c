@@ -63,10 +63,17 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 /* Peers are asked first: they pass what is this node's to ask upstream. */
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
+	struct peers_ground ground = {
+		.http = n->http,
+		.hubs = n->hubs,
+		.hub_sources = n->of_hubs,
+		.hub_count = n->hub_count,
+		.timeout_ms = conf->timeout_ms,
+	};
 	int r = 0;
 
 	if (conf->peers)
-		r = peers_open(conf->peers, n->http, conf->timeout_ms, &n->peers, why);
+		r = peers_open(conf->peers, &ground, &n->peers, why);
 	if (r == 0 && n->peers)
 		n->sources[n->source_count++] = peers_source(n->peers);
 	for (unsigned i = 0; r == 0 && i < n->hub_count; i++)

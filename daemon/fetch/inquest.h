@@ -22,7 +22,8 @@ struct inquest {
 	/* Drops those chunks that it can tell to be wrong: how many, 0 if it cannot tell; or
 	 * negative. Blocking; the doubt's `cancel` ends it. NULL: there is nobody. */
 	int (*look)(void *arg, const struct doubt *d);
-	/* The blob is sealed: nothing is to be remembered of it. No lock held. */
+	/* The blob is sealed, or all of it was dropped: nothing is to be remembered of who gave
+	 * what. No lock held. */
 	void (*settled)(void *arg, const char *etag);
 	void *arg;
 };

@@ -203,6 +203,13 @@ static int drop_all(struct sealer *s, struct pull *p)
 	return r;
 }
 
+/* Nothing that came before this says anything about the bytes that are there now. */
+static void tell_settled(struct sealer *s, const struct pull *p)
+{
+	if (s->conf.inquest.settled)
+		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag);
+}
+
 /* Drops what is wrong: what has rotted is gone already, else it is all. */
 static void reject(struct sealer *s, struct pull *p, bool rot)
 {
@@ -215,6 +222,8 @@ static void reject(struct sealer *s, struct pull *p, bool rot)
 	distrust_locked(s, p, rot);
 	lock_drop(&pulls->lock);
 	r = rot ? 0 : drop_all(s, p);
+	if (!rot)
+		tell_settled(s, p);
 	lock_take(&pulls->lock);
 	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
@@ -384,8 +393,7 @@ static int conclude(struct sealer *s, struct pull *p, struct outcome *o)
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
 	p->inquests = 0;
-	if (s->conf.inquest.settled)
-		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag);
+	tell_settled(s, p);
 	keep_list(p, o->list);
 	return 0;
 }

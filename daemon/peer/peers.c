@@ -14,15 +14,18 @@
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/trails.h"
 
+#define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
+
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
 	struct member_spec self;
 	uint64_t rate;
 	unsigned connections;
-	int64_t timeout_ms;
-	struct httpc *http; /* borrowed */
+	struct peers_ground ground;
 	struct cluster_key *key;
 	struct members *members;
+	struct evidence *evidence;
+	struct published *published;
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
@@ -50,19 +53,31 @@ static int make_source(struct peers *p)
 		.members = p->members,
 		.places = &p->places,
 		.trails = &p->trails,
+		.evidence = p->evidence,
+		.published = p->published,
 		.key = p->key,
-		.http = p->http,
+		.http = p->ground.http,
 		.address = p->self.address,
 		.zone = p->self.zone,
 		.counts = &p->counts,
-		.give_up_ms = p->timeout_ms / 2,
+		.give_up_ms = p->ground.timeout_ms / 2,
 	};
 
 	return source_peer_new(&conf, &p->source);
 }
 
-int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
-	       struct peers **ret, struct buf *why)
+/* What came from whom, and what hubs say that it must be. */
+static int gather_evidence(struct peers *p)
+{
+	int r = evidence_new(EVIDENCE_BYTES, &p->evidence);
+
+	if (r == 0)
+		r = published_new(p->ground.hubs, p->ground.hub_count, p->evidence, &p->published);
+	return r;
+}
+
+int peers_open(const struct peers_conf *conf, const struct peers_ground *ground, struct peers **ret,
+	       struct buf *why)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	int r;
@@ -71,8 +86,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 		return -ENOMEM;
 	places_init(&p->places);
 	trails_init(&p->trails);
-	p->http = http;
-	p->timeout_ms = timeout_ms;
+	p->ground = *ground;
 	p->rate = conf->rate;
 	p->connections = conf->connections;
 	r = copy_texts(p, conf);
@@ -80,6 +94,8 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 		r = cluster_key_open(conf->key_file, &p->key, why);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
+	if (r == 0)
+		r = gather_evidence(p);
 	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
@@ -109,14 +125,14 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.counts = &p->counts,
 		.rate = p->rate,
 		.connections = p->connections,
-		.timeout_ms = p->timeout_ms,
+		.timeout_ms = p->ground.timeout_ms,
 	};
 	struct member_list_conf list = {
 		.spec = p->list_spec,
 		.members = p->members,
 		.self = p->self,
 		.hub_url = p->hub_url,
-		.http = p->http,
+		.http = p->ground.http,
 		.key = p->key,
 	};
 	int r = serve_start(&serve, &p->serve, why);
@@ -140,6 +156,8 @@ void peers_close(struct peers *p)
 	if (!p)
 		return;
 	source_peer_free(p->source);
+	published_free(p->published);
+	evidence_free(p->evidence);
 	members_free(p->members);
 	cluster_key_free(p->key);
 	trails_fini(&p->trails);

@@ -25,9 +25,17 @@ struct peers_conf {
 	const char *hub_url;  /* the first hub's */
 };
 
-/* Reads the key and knows nobody yet. `http` is borrowed until peers_close; timeout_ms is how long
- * any of their readers may wait. Sentences in why. */
-MUST_USE int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
+/* What they are given of a node; borrowed until peers_close. */
+struct peers_ground {
+	struct httpc *http;
+	struct hub *const *hubs;           /* in order of preference */
+	struct source *const *hub_sources; /* the same as sources */
+	unsigned hub_count;
+	int64_t timeout_ms; /* any of their readers may wait so long */
+};
+
+/* Reads the key and knows nobody yet. Sentences in why. */
+MUST_USE int peers_open(const struct peers_conf *conf, const struct peers_ground *ground,
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
 struct source *peers_source(struct peers *p);

@@ -41,17 +41,52 @@ struct trip {
 	int64_t asked_ms;
 	uint64_t came; /* bytes of this question */
 	bool slow;     /* it was ended for that */
+	bool wrong;    /* likewise */
+	bool looked;   /* for the blob's digest list */
 };
 
 /* ---- bytes ---- */
 
-/* Gives what is wanted of a chunk that has come. */
+static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
+{
+	CLEANUP(digest_freep) struct digest *d = NULL;
+	uint8_t is[DIGEST_BYTES_MAX];
+	int r = digest_new(kind, len, &d);
+
+	if (r == 0)
+		r = digest_update(d, data, len);
+	if (r == 0)
+		r = digest_final(d, is);
+	return r < 0 ? r : memcmp(is, must, digest_size(kind)) == 0 ? 0 : ERR_DIGEST;
+}
+
+/* Compares a chunk that has come with what is known of it. ERR_DIGEST. */
+static int check_chunk(const struct trip *t)
+{
+	const struct source_blob *blob = t->ask->blob;
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (t->have == blob->file.size)
+		return digest_is(blob->file.kind, t->chunk, t->have, blob->file.digest);
+	if (!evidence_knows(t->all->conf.evidence, blob->etag, chunk_of(t->pos), must))
+		return 0;
+	return digest_is(DIGEST_SHA256, t->chunk, t->have, must);
+}
+
+/* Gives what is wanted of a chunk that has come, if it may be right. */
 static int give_chunk(struct trip *t)
 {
 	uint64_t start = chunk_floor(t->pos);
 	size_t skip = (size_t)(t->pos - start), len = t->have - skip;
-	int r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
+	const struct source_blob *blob = t->ask->blob;
+	int r = check_chunk(t);
 
+	t->wrong = r == ERR_DIGEST;
+	if (r < 0)
+		return r;
+	evidence_note(t->all->conf.evidence, blob->etag, blob->file.size, chunk_of(t->pos),
+		      chunk_of(t->pos) + 1, member_address(t->question.member));
+	r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
 	t->have = 0;
 	t->pos += len;
 	t->since_ms = clock_ms();
@@ -115,6 +150,8 @@ static void write_ask(const struct trip *t, struct wire_ask *ret)
 /* What an answer means for the way. */
 static enum route_answer meaning(const struct trip *t, int r)
 {
+	if (t->wrong)
+		return ROUTE_WRONG;
 	if (t->slow)
 		return ROUTE_SLOW;
 	if (r < 0)
@@ -141,6 +178,8 @@ static enum route_answer meaning(const struct trip *t, int r)
 
 static enum member_outcome outcome(const struct trip *t, int r)
 {
+	if (t->wrong)
+		return MEMBER_LIED;
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
@@ -197,6 +236,22 @@ static void note_answer(struct trip *t, enum route_answer answer)
 		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
 }
 
+static void report_lie(const struct trip *t)
+{
+	metrics_add(&t->all->conf.counts->bytes_wrong, t->have);
+	log_warn(ERR_DIGEST, "peer=%s gave wrong bytes etag=%s path=%s chunks=%u, asking others",
+		 member_address(t->question.member), t->ask->blob->etag, t->ask->blob->path,
+		 chunk_of(t->pos));
+}
+
+/* Before the first bytes of a member: a blob of one chunk needs no list. */
+static void look_for_list(struct trip *t)
+{
+	if (!t->looked && t->ask->blob->file.size > CHUNK_BYTES)
+		(void)published_look(t->all->conf.published, t->ask->blob, t->ask->cancel);
+	t->looked = true;
+}
+
 /* Asks a member, and tells the way what came of it. Non-zero: the run ends with it. */
 static int ask_member(struct trip *t, uint32_t member)
 {
@@ -209,10 +264,11 @@ static int ask_member(struct trip *t, uint32_t member)
 	unsigned count;
 	int r;
 
+	look_for_list(t);
 	write_ask(t, &ask);
 	t->have = 0;
 	t->came = 0;
-	t->slow = false;
+	t->slow = t->wrong = false;
 	t->asked_ms = clock_ms();
 	*q = (struct question){
 		.member = t->members->members[member],
@@ -226,9 +282,11 @@ static int ask_member(struct trip *t, uint32_t member)
 	r = question_ask(q, &who);
 	if (r == ERR_CANCELED)
 		return r;
-	member_note(q->member, outcome(t, r), t->came, q->status == WIRE_BYTES ? q->first_ms : -1,
-		    clock_ms());
-	if (q->sunk && !t->slow)
+	if (t->wrong)
+		report_lie(t);
+	member_note(q->member, outcome(t, r), t->wrong ? t->have : t->came,
+		    q->status == WIRE_BYTES ? q->first_ms : -1, clock_ms());
+	if (q->sunk && !t->slow && !t->wrong)
 		return q->sunk;
 	answer = meaning(t, r);
 	if (answer == ROUTE_COMING && is_late(t))
@@ -254,6 +312,18 @@ static int rest(const struct trip *t, int64_t ms)
 	return 0;
 }
 
+/* Leaves the rest to the hubs. */
+static int pass(const struct trip *t)
+{
+	const struct source_ask *ask = t->ask;
+	const struct source_peer_conf *conf = &t->all->conf;
+
+	metrics_add(&conf->counts->passed, 1);
+	evidence_note(conf->evidence, ask->blob->etag, ask->blob->file.size, chunk_of(t->pos),
+		      chunk_of(ask->off + ask->len - 1) + 1, NULL);
+	return SOURCE_PASS;
+}
+
 static int go(struct trip *t)
 {
 	int r = 0;
@@ -262,8 +332,7 @@ static int go(struct trip *t)
 		struct route_step step = route_next(&t->route, clock_ms());
 
 		if (step.kind == ROUTE_SOURCE) {
-			metrics_add(&t->all->conf.counts->passed, 1);
-			return SOURCE_PASS;
+			return pass(t);
 		}
 		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_member(t, step.member);
 	}

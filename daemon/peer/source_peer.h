@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers together as a source of bytes. Each range is asked for by the segments it lies in, of
  * whom `route` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
- * the sink by whole chunks. Threads: any. */
+ * the sink by whole chunks, each compared before with its digest if that is known: whose is wrong
+ * is banned, and nothing of it is given. Threads: any. */
 #ifndef MATRIXFS_SOURCE_PEER_H
 #define MATRIXFS_SOURCE_PEER_H
 
 #include "daemon/base/httpc.h"
 #include "daemon/hub/source.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
+#include "daemon/peer/published.h"
 #include "daemon/peer/trails.h"
 
 #define SOURCE_PEER_NAME "peers"
@@ -19,6 +22,8 @@ struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
 	struct places *places;
 	struct trails *trails;
+	struct evidence *evidence;
+	struct published *published;
 	struct cluster_key *key;
 	struct httpc *http;
 	const char *address, *zone; /* of this node */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Of blobs that are not sealed yet: which of their chunks came from which member, or from a hub, and
+ * what is known of the digests they must have. A bounded memory: the blob that was noted longest
+ * ago is forgotten first, and of what is forgotten nobody is accused. Threads: any. */
+#ifndef MATRIXFS_EVIDENCE_H
+#define MATRIXFS_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/cache/chunk_list.h"
+#include "daemon/peer/member_spec.h"
+
+struct evidence;
+
+/* Remembers so many bytes, about. -ENOMEM. */
+MUST_USE int evidence_new(uint64_t bytes_max, struct evidence **ret);
+void evidence_free(struct evidence *e);
+
+/* Chunks [from, to) of a blob of that size come from this member; NULL: from a hub. What was noted
+ * of them before is of bytes that are there no more. */
+void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
+		   const char *member);
+
+enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_MEMBER };
+/* Who gave chunk i: nobody that is remembered, a hub, or the member whose address ret gets. */
+enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
+				   char ret[static MEMBER_ADDRESS_MAX + 1]);
+
+/* What the digests of a blob of l->size must be; those that are all zero are not known, and what was
+ * known of them stands. Copied. */
+void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l);
+/* True if the digest of chunk i is known, which ret gets then. */
+bool evidence_knows(struct evidence *e, const char *etag, uint32_t i,
+		    uint8_t ret[static CHUNK_LIST_DIGEST]);
+/* Forgets a blob. */
+void evidence_forget(struct evidence *e, const char *etag);
+
+#endif
