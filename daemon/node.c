@@ -113,6 +113,8 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
 	};
 
+	if (n->peers)
+		fetch.inquest = peers_inquest(n->peers);
 	return fetch_new(&fetch, &n->fetch);
 }
 

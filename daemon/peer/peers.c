@@ -2,12 +2,14 @@
 #include "daemon/peer/peers.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/inquiry.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/serve.h"
@@ -31,6 +33,8 @@ struct peers {
 	struct peer_counts counts;
 	struct source *source;
 	struct serve *serve;
+	struct inquiry_conf inquiry;
+	atomic_bool inquires; /* it has all that it needs */
 	struct member_list *list;
 };
 
@@ -111,6 +115,40 @@ struct source *peers_source(struct peers *p)
 	return p->source;
 }
 
+static void begin_inquiries(struct peers *p)
+{
+	p->inquiry = (struct inquiry_conf){
+		.members = p->members,
+		.places = &p->places,
+		.evidence = p->evidence,
+		.published = p->published,
+		.testimony = serve_testimony(p->serve),
+		.asker = { p->key, p->ground.http, p->self.address, p->self.zone },
+		.counts = &p->counts,
+		.give_up_ms = p->ground.timeout_ms / 2,
+	};
+	atomic_store(&p->inquires, true);
+}
+
+static int look(void *arg, const struct doubt *d)
+{
+	struct peers *p = arg;
+
+	return atomic_load(&p->inquires) ? inquiry_look(&p->inquiry, d) : 0;
+}
+
+static void settled(void *arg, const char *etag)
+{
+	struct peers *p = arg;
+
+	evidence_forget(p->evidence, etag);
+}
+
+struct inquest peers_inquest(struct peers *p)
+{
+	return (struct inquest){ .look = look, .settled = settled, .arg = p };
+}
+
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
 {
 	struct serve_conf serve = {
@@ -121,6 +159,10 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.members = p->members,
 		.places = &p->places,
 		.trails = &p->trails,
+		.evidence = p->evidence,
+		.hubs = p->ground.hub_sources,
+		.hub_count = p->ground.hub_count,
+		.http = p->ground.http,
 		.key = p->key,
 		.counts = &p->counts,
 		.rate = p->rate,
@@ -137,6 +179,8 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	};
 	int r = serve_start(&serve, &p->serve, why);
 
+	if (r == 0)
+		begin_inquiries(p);
 	if (r == 0)
 		r = member_list_start(&list, &p->list, why);
 	if (r == 0)

@@ -29,10 +29,11 @@ static bool is_signed(struct exchange *x, const struct httpc_response *r)
 	const char *info = httpc_header(r, "Authentication-Info");
 	const char *range = httpc_header(r, "Content-Range");
 	const char *others = httpc_header(r, WIRE_OTHERS);
+	const char *signed_text = others ? others : httpc_header(r, WIRE_DIGESTS);
 	struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
-		.others = others ? others : "",
+		.others = signed_text ? signed_text : "",
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;
@@ -59,6 +60,13 @@ static int check_range(struct question *q, const struct httpc_response *r)
 	return httpc_content_length(r) == (int64_t)q->len ? 0 : ERR_PROTO;
 }
 
+static int read_digests(struct question *q, const struct httpc_response *r)
+{
+	const char *text = httpc_header(r, WIRE_DIGESTS);
+
+	return text && wire_read_digests(q->ask, text, &q->digests) ? 0 : ERR_PROTO;
+}
+
 static int on_head(void *arg, const struct httpc_response *r)
 {
 	struct exchange *x = arg;
@@ -73,6 +81,8 @@ static int on_head(void *arg, const struct httpc_response *r)
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
 	if (zone)
 		member_tell_zone(q->member, zone);
+	if (q->ask->digests)
+		return q->status == WIRE_TOLD ? read_digests(q, r) : 0;
 	return q->status == WIRE_BYTES ? check_range(q, r) : 0;
 }
 
@@ -80,7 +90,7 @@ static int on_body(void *arg, const void *data, size_t len)
 {
 	struct exchange *x = arg;
 
-	if (x->q->status == WIRE_BYTES) {
+	if (x->q->status == WIRE_BYTES && !x->q->ask->digests) {
 		x->q->sunk = x->q->sink(x->q->arg, data, len);
 		return x->q->sunk;
 	}
@@ -120,6 +130,7 @@ static int try_once(struct question *q, const struct asker *who)
 	CLEANUP(buf_free) struct buf authorization = { 0 }, range_line = { 0 }, zone = { 0 };
 	struct cluster_words words = { .method = "GET", .node = who->address };
 	const char *fields[3];
+	unsigned count = 1;
 	int r = wire_write_ask(q->ask, &target, &range);
 
 	words.target = buf_str(&target);
@@ -135,9 +146,11 @@ static int try_once(struct question *q, const struct asker *who)
 	if (r == 0 && (url.failed || range_line.failed || zone.failed))
 		r = -ENOMEM;
 	fields[0] = buf_str(&authorization);
-	fields[1] = buf_str(&range_line);
-	fields[2] = buf_str(&zone);
-	return r < 0 ? r : run(&x, buf_str(&url), fields, *who->zone ? 3 : 2);
+	if (range.len)
+		fields[count++] = buf_str(&range_line);
+	if (*who->zone)
+		fields[count++] = buf_str(&zone);
+	return r < 0 ? r : run(&x, buf_str(&url), fields, count);
 }
 
 int question_ask(struct question *q, const struct asker *who)

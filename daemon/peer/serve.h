@@ -7,12 +7,14 @@
 #include "daemon/base/buf.h"
 #include "daemon/fetch/fetch.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
 
 struct serve;
+struct testimony;
 
 struct serve_conf {
 	const char *listen;  /* ADDRESS:PORT */
@@ -22,6 +24,10 @@ struct serve_conf {
 	struct members *members;
 	struct places *places;
 	struct trails *trails; /* what is asked for here, too */
+	struct evidence *evidence;
+	struct source *const *hubs; /* for who asks this node as a witness */
+	unsigned hub_count;
+	struct httpc *http;
 	struct cluster_key *key;
 	struct peer_counts *counts;
 	uint64_t rate;        /* bytes a second to all together; 0: no limit */
@@ -35,5 +41,7 @@ MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, stru
  * then what was borrowed stays so until the process ends. NULL is fine. */
 MUST_USE bool serve_stop(struct serve *s);
 unsigned serve_connections(struct serve *s);
+/* What this node says of digests itself; borrowed until serve_stop. */
+struct testimony *serve_testimony(struct serve *s);
 
 #endif

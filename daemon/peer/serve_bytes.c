@@ -212,24 +212,11 @@ static void wake(struct waiter *w, int r)
 
 /* ---- beginning ---- */
 
-/* Where a blob lies upstream, as a guest says. Its digest is what it is known by. */
-static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
-{
-	*ret = (struct source_blob){
-		.repo = ask->repo,
-		.path = ask->path ? ask->path : "",
-		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
-	};
-	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
-	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
-	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
-}
-
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
 {
 	struct giving *v = calloc(1, sizeof(*v));
 	struct source_blob what;
-	int r = v ? read_blob(ask, &what) : -ENOMEM;
+	int r = v ? wire_blob(ask, &what) : -ENOMEM;
 
 	if (r == 0)
 		r = opened_take(g->serve->opened, &what, ask->bring, &v->pull);
