@@ -5,6 +5,7 @@
 # make torture    seeded lives for an hour          make leaks    a thousand mounts
 # make crash      a power cut at each single change    make sanitize all stories under both sanitizers
 # make fuzz-short a minute for each parser           make suite    huggingface_hub's own tests against the hub
+# make bench      ratios to plain ways              make bench-peers    what a cluster of peers costs whom
 # Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
 #          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
 
@@ -71,6 +72,7 @@ BESIDE := tests/relay.c tests/peer_node.c
 # Whatever else lies in tests/ helps them all: fakes, builders.
 HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_% $(BESIDE), \
 	$(wildcard tests/*.c)))
+BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench_*.c))
 # What stories run beside the programs: a cache's judge, a clock that jumps, links, nodes without a mount.
 TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/check_*.c) $(BESIDE)) $(patsubst %.c,$(B)/%.so,$(wildcard tests/shim_*.c))
 LIBS  := $(addprefix $(B)/,libhelp.a $(if $(ADMIN),libadmin.a) libfs.a libcore.a)
@@ -89,7 +91,7 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control
 	tests/flow_hub_limits.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients suite torture leaks crash sanitize lint fuzz fuzz-short bench format install clean distclean
+	check-clients suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -176,8 +178,8 @@ fuzz:
 	@tools/fuzz $(FUZZ_SECONDS) $(FUZZ)
 fuzz-short:
 	@$(MAKE) --no-print-directory FUZZ_SECONDS=60 fuzz
-bench: all helpers $(B)/tests/bench_placement
-	@tools/bench
+bench bench-peers: all helpers $(BENCH)
+	@tools/$@
 format:
 	@clang-format -i $(wildcard $(addsuffix /*.[ch],fs daemon daemon/* admin admin/* tests))
 

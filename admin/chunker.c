@@ -162,7 +162,7 @@ static int forget_old(void *arg, void *value)
 	return 0;
 }
 
-/* What is known of it: -EAGAIN, why it could not be made; 0 if it is to be made, which *t is for. */
+/* What is known of it: -EAGAIN, why it could not be made; 0 if it is to be made, which t is for. */
 static int look_up_locked(struct chunker *c, struct task *t)
 {
 	const struct task *known;

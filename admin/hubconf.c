@@ -218,7 +218,7 @@ static int check(struct hubconf *c, struct buf *why)
 	if (r == 0)
 		r = check_rules(c, why);
 	if (r == 0)
-		r = peer_settings_check(&c->peer, why);
+		r = peer_settings_check(&c->peer, true, why);
 	return r < 0 ? r : check_doors(c, why);
 }
 

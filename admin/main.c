@@ -11,6 +11,7 @@
 
 #include "admin/audit/audit_replay.h"
 #include "admin/chunker.h"
+#include "admin/checkins.h"
 #include "admin/collector.h"
 #include "admin/hub/heard.h"
 #include "admin/registry/aside.h"
@@ -36,6 +37,7 @@
 #include "daemon/base/tls.h"
 #include "daemon/base/workers.h"
 #include "daemon/keeper.h"
+#include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
@@ -83,6 +85,7 @@ static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
 static int open_node(struct program *p, struct buf *why)
 {
 	const struct hubconf *c = &p->conf;
+	struct peers_conf peers;
 	struct node_conf conf = {
 		.hubs = p->hubs,
 		.hub_count = (unsigned)c->upstreams.count,
@@ -102,6 +105,8 @@ static int open_node(struct program *p, struct buf *why)
 	for (unsigned i = 0; i < conf.hub_count && i < HUBS_MAX; i++)
 		p->hubs[i] = (struct node_hub){ c->upstreams.items[i],
 						i == 0 && p->token.len ? p->token.data : NULL };
+	if (peer_settings_conf(&c->peer, conf.hub_count ? p->hubs[0].url : NULL, &peers))
+		conf.peers = &peers;
 	buf_printf(&p->cache_dir, "%s/cache", c->data);
 	buf_printf(&p->owner, "matrixhubd (pid %d)", (int)getpid());
 	conf.cache_dir = buf_str(&p->cache_dir);
@@ -183,7 +188,9 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 		.arg = &p->server,
 	};
 
-	return keeper_start(&conf, &p->server.keeper);
+	int r = keeper_start(&conf, &p->server.keeper);
+
+	return r < 0 ? r : warmups_new(p->server.node, p->server.keeper, &p->server.warmups);
 }
 
 static int open_rulewatch(struct program *p, struct buf *why UNUSED)
@@ -194,6 +201,14 @@ static int open_rulewatch(struct program *p, struct buf *why UNUSED)
 	if (r == 0)
 		rulewatch_look(p->server.rulewatch);
 	return r;
+}
+
+/* Who has the cluster's key may be told who else has: this hub need not be one of them. */
+static int open_checkins(struct program *p, struct buf *why)
+{
+	const char *key_file = p->conf.peer.key_file;
+
+	return key_file ? checkins_open(key_file, clock_ms(), &p->server.checkins, why) : 0;
 }
 
 static int open_caretakers(struct program *p, struct buf *why UNUSED)
@@ -366,11 +381,13 @@ static void close_all(struct program *p)
 		return;
 	}
 	heard_free(p->server.rights.heard);
+	warmups_free(p->server.warmups);
 	keeper_free(p->server.keeper);
 	collector_free(p->server.collector);
 	scrubber_free(p->server.scrubber);
 	chunker_free(p->server.chunker);
 	rulewatch_free(p->server.rulewatch);
+	checkins_free(p->server.checkins);
 	roster_free(p->server.roster);
 	downloads_free(p->server.downloads);
 	if (p->server.node)
@@ -439,9 +456,9 @@ static int open_lists(struct program *p, struct buf *why UNUSED)
 
 /* Each may use what those before it opened; the doors come last. */
 static int (*const steps[])(struct program *p, struct buf *why) = {
-	open_data,   open_filter, open_workers,   open_auth,       open_ready,
-	open_intake, open_names,  open_catalogue, open_node,       open_keeper,
-	open_lists,  open_audit,  open_rulewatch, open_caretakers, open_doors,
+	open_data,      open_filter,    open_workers,    open_auth,   open_ready, open_intake,
+	open_names,     open_catalogue, open_node,       open_keeper, open_lists, open_audit,
+	open_rulewatch, open_checkins,  open_caretakers, open_doors,
 };
 
 static int serve(struct program *p)

@@ -22,6 +22,7 @@
 struct server {
 	const char *data; /* the directory of it all */
 	struct node *node;
+	struct warmups *warmups;
 	struct keeper *keeper;
 	struct workers *workers;   /* of the admin API, and for what nobody waits for */
 	struct workers *receivers; /* that take bodies: see ask_body */
@@ -31,7 +32,8 @@ struct server {
 	struct scrubber *scrubber;
 	struct chunker *chunker;
 	struct rulewatch *rulewatch;
-	uint64_t part_bytes; /* larger files come in parts of that size; 0: none does */
+	struct checkins *checkins; /* or NULL: no node may check in */
+	uint64_t part_bytes;       /* larger files come in parts of that size; 0: none does */
 	uint8_t link_key[CAPABILITY_KEY]; /* of links that bear their right, see lfs_link.h */
 	struct auth *auth;
 	struct ready *ready;

@@ -10,6 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/nap.h"
+#include "daemon/share.h"
 #include "daemon/cache/pins.h"
 #include "daemon/fetch/retry.h"
 #include "daemon/cache/store.h"
@@ -174,9 +175,63 @@ static const struct manifest_file *wanted(const struct turn *t, uint32_t node)
 
 struct file {
 	struct handle *handle; /* NULL: a free place */
+	struct share *share;   /* what of it is brought; NULL: all */
 	uint64_t size, present;
 	int64_t moved_ms; /* when it last grew */
 };
+
+/* What is brought of a file: *ret is owned, NULL for all of it. */
+static int find_share(const struct turn *t, const struct manifest_file *f, struct share **ret)
+{
+	char etag[DIGEST_HEX_MAX + 1];
+
+	*ret = NULL;
+	if (!t->b->share)
+		return 0;
+	manifest_etag(f, etag);
+	return share_of(node_peers(t->b->node), etag, f->size, ret);
+}
+
+/* The next bytes to be brought at or behind *from; false: there are no more. */
+static bool next_part(const struct file *f, uint64_t *from, uint64_t *to)
+{
+	*to = f->size;
+	return f->share ? share_next(f->share, from, to) : *from < f->size;
+}
+
+/* Bytes that are to be there, and those that are. */
+static uint64_t wanted_bytes(const struct file *f)
+{
+	return f->share ? f->share->bytes : f->size;
+}
+
+static uint64_t present_bytes(const struct file *f)
+{
+	uint64_t present = 0, to;
+
+	if (!f->share)
+		return node_file_present(f->handle);
+	for (uint64_t from = 0; next_part(f, &from, &to); from = to)
+		present += node_part_present(f->handle, from, to);
+	return present;
+}
+
+/* A whole file is there when its digest has told; of a part nobody can say more than that it is
+ * there. */
+static bool is_there(const struct file *f)
+{
+	return node_sealed_fd(f->handle) >= 0 || (f->share && present_bytes(f) == f->share->bytes);
+}
+
+static int fetch_parts(struct turn *t, struct file *f)
+{
+	uint64_t to;
+	int r = 0;
+
+	for (uint64_t from = 0; r == 0 && next_part(f, &from, &to); from = to)
+		r = node_fetch_part(t->b->node, f->handle, from, to);
+	return r;
+}
 
 struct files {
 	struct file at[FILES_AT_ONCE];
@@ -188,27 +243,42 @@ struct files {
 static void close_file(struct turn *t, struct files *all, struct file *f)
 {
 	node_close_file(t->b->node, steal(f->handle));
+	free(steal(f->share));
 	all->open--;
+}
+
+static void end_file(struct turn *t, struct files *all, struct file *f)
+{
+	all->done_bytes += wanted_bytes(f);
+	t->progress.files_done++;
+	close_file(t, all, f);
 }
 
 static int open_file(struct turn *t, struct files *all, uint32_t file)
 {
+	const struct manifest_file *what = manifest_file(t->snapshot->files, file);
 	struct file *f = all->at;
 	int r;
 
 	while (f->handle)
 		f++;
-	*f = (struct file){ .size = manifest_file(t->snapshot->files, file)->size,
-			    .moved_ms = clock_ms() };
-	r = node_open_file(t->b->node, t->snapshot, file, &f->handle);
+	*f = (struct file){ .size = what->size, .moved_ms = clock_ms() };
+	r = find_share(t, what, &f->share);
 	if (r < 0)
 		return r;
+	if (f->share && !f->share->bytes) {
+		free(steal(f->share));
+		return 0;
+	}
+	r = node_open_file(t->b->node, t->snapshot, file, &f->handle);
+	if (r < 0) {
+		free(steal(f->share));
+		return r;
+	}
 	all->open++;
-	if (node_sealed_fd(f->handle) < 0)
-		return node_fetch_file(t->b->node, f->handle);
-	all->done_bytes += f->size;
-	t->progress.files_done++;
-	close_file(t, all, f);
+	if (!is_there(f))
+		return fetch_parts(t, f);
+	end_file(t, all, f);
 	return 0;
 }
 
@@ -223,18 +293,32 @@ static int open_more(struct turn *t, struct files *all)
 	return r;
 }
 
-/* The first byte that is not there; the size if all are. */
-static uint64_t first_absent(struct turn *t, const struct file *f)
+/* The first byte of [off, to) that is not there; `to` if all are. */
+static uint64_t absent_in(struct turn *t, const struct file *f, uint64_t off, uint64_t to)
 {
 	const void *data;
 	uint64_t len;
 
-	for (uint64_t off = 0; off < f->size; off += CHUNK_BYTES) {
+	for (; off < to; off += CHUNK_BYTES) {
 		int r = node_read(t->b->node, f->handle, off, 1, NULL, &data, &len);
 
 		if (r != 0)
 			return off;
 		node_done(f->handle, data, len);
+	}
+	return to;
+}
+
+/* The same of all that is brought; the size if all is there. */
+static uint64_t first_absent(struct turn *t, const struct file *f)
+{
+	uint64_t to;
+
+	for (uint64_t from = 0; next_part(f, &from, &to); from = to) {
+		uint64_t off = absent_in(t, f, from, to);
+
+		if (off < to)
+			return off;
 	}
 	return f->size;
 }
@@ -249,18 +333,16 @@ static int ask_why(struct turn *t, struct file *f)
 	if (off == f->size)
 		return 0; /* all there but the verdict */
 	r = nap_read(t->b->node, t->job, f->handle, off, 1);
-	return r < 0 ? r : node_fetch_file(t->b->node, f->handle);
+	return r < 0 ? r : fetch_parts(t, f);
 }
 
 /* Looks at one file; *moved tells whether anything has come. */
 static int look_at(struct turn *t, struct files *all, struct file *f, bool *moved)
 {
-	uint64_t present = node_file_present(f->handle);
+	uint64_t present = present_bytes(f);
 
-	if (node_sealed_fd(f->handle) >= 0) {
-		all->done_bytes += f->size;
-		t->progress.files_done++;
-		close_file(t, all, f);
+	if (is_there(f)) {
+		end_file(t, all, f);
 		*moved = true;
 		return 0;
 	}
@@ -314,21 +396,33 @@ static int bring_files(struct turn *t)
 
 /* ---- the job ---- */
 
-/* Counts what is to be brought; the bytes its files take of the disk. */
-static uint64_t count_files(struct turn *t)
+/* Bytes that are to be brought of a file. */
+static int count_file(struct turn *t, const struct manifest_file *f, uint64_t *ret)
 {
-	uint64_t disk = 0;
+	CLEANUP(freep) struct share *share = NULL;
+	int r = find_share(t, f, &share);
 
-	t->progress.files_total = 0;
+	*ret = share ? share->bytes : f->size;
+	return r;
+}
+
+/* Counts what is to be brought, and the bytes that takes of the disk. */
+static int count_files(struct turn *t, uint64_t *ret_disk)
+{
+	int r = 0;
+
+	*ret_disk = t->progress.files_total = 0;
 	t->progress.bytes_total = 0;
-	for (uint32_t i = 0; i < manifest_count(t->snapshot->files); i++) {
+	for (uint32_t i = 0; r == 0 && i < manifest_count(t->snapshot->files); i++) {
 		const struct manifest_file *f = wanted(t, i);
+		uint64_t bytes = 0;
 
-		disk += f ? usage_blocks(f->size) : 0;
-		t->progress.files_total += f != NULL;
-		t->progress.bytes_total += f ? f->size : 0;
+		r = f ? count_file(t, f, &bytes) : 0;
+		*ret_disk += usage_blocks(bytes);
+		t->progress.files_total += f && (bytes || !t->b->share);
+		t->progress.bytes_total += bytes;
 	}
-	return disk;
+	return r;
 }
 
 /* What is larger than the cache would drive out its own first files with its last. */
@@ -346,12 +440,11 @@ static int check_capacity(const struct turn *t, uint64_t bytes)
 static int bring(struct turn *t)
 {
 	int r = find_commit(t);
-	uint64_t disk;
+	uint64_t disk = 0;
 
-	if (r < 0)
-		return r;
-	disk = count_files(t);
-	if (!t->b->pin) /* of pins only new ones must fit: see put_pin */
+	if (r == 0)
+		r = count_files(t, &disk);
+	if (r == 0 && !t->b->pin) /* of pins only new ones must fit: see put_pin */
 		r = check_capacity(t, disk);
 	return r < 0 ? r : bring_files(t);
 }

@@ -14,6 +14,7 @@ struct bring {
 	const struct node_parts *parts; /* its */
 	struct repo_id id;
 	char revision[256];
+	bool share;        /* only what of it is this node's to bring for its peers */
 	bool pin;          /* remembered in the node's pins, and tried until it is whole */
 	bool anew;         /* the pin is asked for now: it is of what the revision names now */
 	unsigned failures; /* in a row */

@@ -16,7 +16,7 @@
 #define JOBS_RUNNING_MAX 1024 /* more are refused */
 #define JOBS_ENDED_MAX 64     /* kept for those who ask later; the oldest goes first */
 
-enum job_kind { JOB_PULL, JOB_PIN, JOB_SCRUB, JOB_COLLECT };
+enum job_kind { JOB_PULL, JOB_PIN, JOB_SCRUB, JOB_COLLECT, JOB_SHARE, JOB_WARMUP };
 enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELED };
 
 struct job_progress {

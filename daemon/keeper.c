@@ -166,8 +166,11 @@ static int start_pull(const struct pull_job *job, const char *revision, uint64_t
 	snprintf(p->bring.revision, sizeof(p->bring.revision), "%s", revision);
 	repo_id_key(&p->bring.id, key);
 	snprintf(what, sizeof(what), "%s@%s", key, revision);
-	return jobs_start(p->k->jobs, p->bring.pin ? JOB_PIN : JOB_PULL, what, run_pull, p,
-			  free_pull, ret_id);
+	return jobs_start(p->k->jobs,
+			  p->bring.pin     ? JOB_PIN
+			  : p->bring.share ? JOB_SHARE
+					   : JOB_PULL,
+			  what, run_pull, p, free_pull, ret_id);
 }
 
 /* A pin is kept from the moment it is asked for: no restart loses it. */
@@ -195,6 +198,16 @@ int keeper_pull(struct keeper *k, const struct repo_id *id, const char *revision
 		return ERR_NOREV;
 	r = pin ? note_pin(k, id, revision) : 0;
 	return r < 0 ? r : start_pull(&job, revision, ret_id);
+}
+
+int keeper_share(struct keeper *k, const struct repo_id *id, const char *revision, uint64_t *ret_id)
+{
+	const struct pull_job job = {
+		.bring = { .id = *id, .share = true, .anew = true },
+		.k = k,
+	};
+
+	return revision_valid(revision) ? start_pull(&job, revision, ret_id) : ERR_NOREV;
 }
 
 int keeper_unpin(struct keeper *k, const struct repo_id *id, const char *revision)

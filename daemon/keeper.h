@@ -36,6 +36,10 @@ void keeper_free(struct keeper *k);
  * now, until the same is asked for again. ERR_NOREV for a name that can be none. */
 MUST_USE int keeper_pull(struct keeper *k, const struct repo_id *id, const char *revision, bool pin,
 			 uint64_t *ret_id);
+/* The same for what of it this node is to bring for its peers, of which it must have some: others
+ * can have that from here, and it from others the rest. */
+MUST_USE int keeper_share(struct keeper *k, const struct repo_id *id, const char *revision,
+			  uint64_t *ret_id);
 /* Forgets a pin, by the revision it was asked with; its bytes stay until they are evicted.
  * -ENOENT if there is none. */
 MUST_USE int keeper_unpin(struct keeper *k, const struct repo_id *id, const char *revision);

@@ -155,6 +155,11 @@ int node_fetch_file(struct node *n, struct handle *h)
 	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);
 }
 
+int node_fetch_part(struct node *n, struct handle *h, uint64_t from, uint64_t to)
+{
+	return fetch_want(n->fetch, h->pull, from, to, URGENCY_BACKGROUND);
+}
+
 uint64_t node_file_size(const struct handle *h)
 {
 	return blob_size(h->blob);
@@ -163,6 +168,11 @@ uint64_t node_file_size(const struct handle *h)
 uint64_t node_file_present(const struct handle *h)
 {
 	return blob_present_bytes(h->blob);
+}
+
+uint64_t node_part_present(const struct handle *h, uint64_t from, uint64_t to)
+{
+	return blob_present_in(h->blob, from, to);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)

@@ -47,8 +47,12 @@ int node_leave_read(struct node *n, struct waiter *w);
 
 /* Queues all that is absent of the file: it comes while it is open and nothing more urgent does. */
 MUST_USE int node_fetch_file(struct node *n, struct handle *h);
+/* The same for [from, to), within the file. */
+MUST_USE int node_fetch_part(struct node *n, struct handle *h, uint64_t from, uint64_t to);
 /* Its size, and bytes of its chunks that are there, sealed or not. */
 uint64_t node_file_size(const struct handle *h);
 uint64_t node_file_present(const struct handle *h);
+/* The same of the chunks in [from, to). */
+uint64_t node_part_present(const struct handle *h, uint64_t from, uint64_t to);
 
 #endif

@@ -14,8 +14,8 @@ MUST_USE int node_chunk_list(struct node *n, const char *etag, uint64_t size,
 			     struct chunk_list **ret);
 /* True if all of the blob is here, and verified: then it can be made. */
 bool node_can_list(struct node *n, const char *etag, uint64_t size);
-/* Makes and keeps the list of a blob, of whose bytes it reads all. rest: see chunk_list_make. -ENOENT:
- * not all of it is here; ERR_DIGEST: it has rotted. */
+/* Makes and keeps the list of a blob, of whose bytes it reads all. rest: see chunk_list_make.
+ * -ENOENT: not all of it is here; ERR_DIGEST: it has rotted. */
 MUST_USE int node_make_chunk_list(struct node *n, const char *etag, uint64_t size,
 				  int (*rest)(void *arg), void *arg);
 

@@ -2,7 +2,6 @@
 #include "daemon/peer_json.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/cache/chunk.h"
 #include "daemon/cache/store.h"
 #include "daemon/node_parts.h"
 
@@ -79,24 +78,15 @@ static struct blob *peek(struct node *n, const char *etag, uint64_t size)
 {
 	struct store *s = node_parts(n)->store;
 	struct blob *b = store_find(s, etag);
+	uint64_t kept = 0;
 	struct node_blob is;
 
-	if (b || !store_disk_bytes(s, etag))
+	if (b && blob_size(b) != size)
+		blob_unref(steal(b)); /* another repository says so */
+	if (b || store_blob_size(s, etag, &kept) < 0 || kept != size)
 		return b;
 	node_blob(n, etag, size, &is);
 	return store_peek(s, etag, size, is.sealed, &b) == 0 ? b : NULL;
-}
-
-static uint64_t present_bytes(const struct blob *b, uint64_t start, uint64_t end)
-{
-	uint64_t present = 0;
-
-	if (!b || blob_size(b) < end)
-		return 0;
-	for (uint32_t i = chunk_of(start); chunk_start(i) < end; i++)
-		if (blob_may_have(b, i))
-			present += chunk_end(i, blob_size(b)) - chunk_start(i);
-	return present;
 }
 
 static void write_owners(const struct membership *ms, const struct placement *p, uint32_t segment,
@@ -126,7 +116,7 @@ static int write_segments(const struct membership *ms, const struct blob *b, con
 		jwrite_uint(w, "segment", i);
 		jwrite_uint(w, "from", start);
 		jwrite_uint(w, "bytes", end - start);
-		jwrite_uint(w, "present", present_bytes(b, start, end));
+		jwrite_uint(w, "present", b ? blob_present_in(b, start, end) : 0);
 		write_owners(ms, p, i, w);
 		jwrite_object_end(w);
 	}
@@ -144,7 +134,7 @@ int peer_json_segments(struct node *n, struct peers *p, const char *etag, uint64
 	jwrite_object(w, NULL);
 	jwrite_text(w, "etag", etag);
 	jwrite_uint(w, "size", size);
-	jwrite_uint(w, "present", present_bytes(b, 0, size));
+	jwrite_uint(w, "present", b ? blob_present_in(b, 0, size) : 0);
 	jwrite_array(w, "segments");
 	r = write_segments(ms, b, etag, size, w);
 	jwrite_array_end(w);

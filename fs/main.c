@@ -41,6 +41,7 @@ struct program {
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
 	struct keeper *keeper;
+	struct warmups *warmups;
 	struct control_face face;
 	struct control *control;
 	struct mount *mount;
@@ -175,6 +176,7 @@ static int open_node(struct program *p, struct buf *why)
 {
 	CLEANUP(buf_free) struct buf owner = { 0 };
 	const struct options *o = &p->options;
+	struct peers_conf peers;
 	struct node_conf conf = {
 		.cache_dir = o->cache,
 		.hubs = p->hubs,
@@ -191,6 +193,8 @@ static int open_node(struct program *p, struct buf *why)
 	};
 	int r;
 
+	if (peer_settings_conf(&o->peer, p->hubs[0].url, &peers))
+		conf.peers = &peers;
 	buf_printf(&owner, "matrixfs (pid %d) mounted on %s", (int)getpid(), p->mountpoint);
 	conf.owner = buf_str(&owner);
 	r = node_open(&conf, &p->ops.view.node, why);
@@ -205,7 +209,9 @@ static int open_keeper(struct program *p)
 		.threads = JOBS_AT_ONCE,
 	};
 
-	return keeper_start(&conf, &p->keeper);
+	int r = keeper_start(&conf, &p->keeper);
+
+	return r < 0 ? r : warmups_new(p->ops.view.node, p->keeper, &p->warmups);
 }
 
 static int start_watching(struct program *p)
@@ -220,6 +226,7 @@ static int open_control(struct program *p, struct buf *why)
 	const struct control_conf conf = {
 		.node = p->ops.view.node,
 		.keeper = p->keeper,
+		.warmups = p->warmups,
 		.face = &p->face,
 		.cache_dir = o->cache,
 		.listen = o->control_listen,
@@ -293,6 +300,7 @@ static void close_all(struct program *p)
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
+	warmups_free(p->warmups);
 	keeper_free(p->keeper);
 	if (p->ops.view.node)
 		node_close(p->ops.view.node);

@@ -259,7 +259,7 @@ static int find_config(const struct cmdline *c, char **ret, struct buf *why)
 
 static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 {
-	int r = peer_settings_check(&o->peer, why);
+	int r = peer_settings_check(&o->peer, false, why);
 
 	if (r < 0)
 		return r;

@@ -12,6 +12,7 @@
  *         -b BYTES    each asks for the next range of so many bytes,
  *         -s BYTES    of a file of this size
  *         -x FILE     whole bodies are compared with it; else nobody looks at them
+ *         -k FILE     each is signed with the key of a cluster of peers
  *         -i          asks once on each connection, says "idle", waits for its input, and then
  *                     counts those that were closed meanwhile as failures
  *
@@ -34,6 +35,8 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "daemon/peer/cluster_key.h"
 
 #define HEAD_MAX 8192
 #define PIECE (256 * 1024)
@@ -63,6 +66,7 @@ static struct {
 	bool idle;
 } conf = { .connections = 1, .seconds = 5, .method = "GET" };
 
+static struct cluster_key *key;
 static const char *whole; /* bytes that bodies are to be */
 static uint64_t whole_len, range_at;
 static uint64_t requests, bytes, failures;
@@ -110,6 +114,26 @@ static void open_connection(struct client *c)
 		err(1, "epoll_ctl");
 }
 
+/* The field that tells a peer who asks; "" if there is no key. `range` is a whole line. */
+static const char *authorization(const char *range)
+{
+	static struct buf field;
+	char value[64] = "", nonce[CLUSTER_NONCE_HEX + 1];
+	const struct cluster_words words = {
+		.method = conf.method, .target = conf.target, .range = value, .node = "127.0.0.1:1"
+	};
+
+	buf_clear(&field);
+	if (!key)
+		return "";
+	sscanf(range, "Range: %63s", value);
+	if (buf_add_str(&field, "Authorization: ") < 0 ||
+	    cluster_key_sign(key, &words, (int64_t)time(NULL) * 1000, &field, nonce) < 0 ||
+	    buf_add_str(&field, "\r\n") < 0)
+		errx(1, "a request could not be signed");
+	return buf_str(&field);
+}
+
 static void ask(struct client *c, double due)
 {
 	char text[HEAD_MAX], range[64] = "";
@@ -122,8 +146,8 @@ static void ask(struct client *c, double due)
 			 (uintmax_t)to - 1);
 		range_at = to < conf.size ? to : 0;
 	}
-	n = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", conf.method,
-		     conf.target, conf.host, range, conf.fields);
+	n = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", conf.method,
+		     conf.target, conf.host, range, authorization(range), conf.fields);
 	if (c->fd < 0)
 		open_connection(c);
 	c->got = 0;
@@ -340,6 +364,14 @@ static void add_field(const char *text)
 		errx(1, "too many fields");
 }
 
+static void open_key(const char *path)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	if (cluster_key_open(path, &key, &why) < 0)
+		errx(1, "%s", buf_str(&why));
+}
+
 static void take_option(int letter)
 {
 	switch (letter) {
@@ -370,6 +402,9 @@ static void take_option(int letter)
 	case 'x':
 		conf.file = optarg;
 		break;
+	case 'k':
+		open_key(optarg);
+		break;
 	case 'i':
 		conf.idle = true;
 		break;
@@ -382,7 +417,7 @@ static void read_command_line(int argc, char *argv[])
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "c:t:n:r:m:f:b:s:x:i")) != -1)
+	while ((letter = getopt(argc, argv, "c:t:n:r:m:f:b:s:x:k:i")) != -1)
 		take_option(letter);
 	if (argc - optind != 3)
 		errx(2, "an address, a port and a target are wanted");

@@ -2,7 +2,10 @@
 import json
 import os
 import pathlib
+import pty
 import re
+import select
+import socket
 import subprocess
 
 import pytest
@@ -65,3 +68,171 @@ def test_nobody_there_is_told_with_what_to_do(tiny, mount, tmp_path):
     status, _, err = ask("/" + "x" * 200, "peers")
     assert status == 2 and "at most 107 bytes" in err
     assert "no peers" in ask("control", "peers", cwd=mount(tiny).cache)[2]
+
+
+# ---- peers ----
+
+def addresses(count):
+    """Loopback addresses that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+@pytest.fixture
+def cluster(tiny, mount, tmp_path):
+    """cluster(count, extra address, …): so many mounts that have each other as peers."""
+    def make(count, *others):
+        key = tmp_path / "key"
+        key.write_text("a key of the cluster, of many letters\n")
+        key.chmod(0o600)
+        where = addresses(count)
+        return [mount(tiny, args=[f"--peer-listen={a}", f"--peers={','.join([*where, *others])}", f"--cluster-key-file={key}",
+                                  f"--zone=z{i}"]) for i, a in enumerate(where)], where
+    return make
+
+
+def test_peers_are_shown_with_what_went_to_and_fro(cluster, tiny):
+    mounts, where = cluster(2, "127.0.0.1:1")
+    for m in mounts:
+        assert read(m.file(REPO, "w.safetensors")) == BIG
+    got = [json.loads(ask(m, "--json", "peers")[1]) for m in mounts]
+    assert [g["address"] for g in got] == where and [g["zone"] for g in got] == ["z0", "z1"]
+    assert sum(g["bytes_in"] for g in got) == sum(g["bytes_out"] for g in got) >= len(BIG)
+    for i, g in enumerate(got):
+        members = {x["address"]: x for x in g["members"]}
+        assert set(members) == {*where, "127.0.0.1:1"} and members[where[i]]["state"] == "self"
+        assert members[where[1 - i]]["bytes_in"] == g["bytes_in"] and members[where[1 - i]]["bytes_out"] == g["bytes_out"]
+        metrics = Control(mounts[i]).metrics()
+        assert metrics.value("source_bytes_total", kind="peer") == g["bytes_in"]
+        assert metrics.value("peer_sent_bytes_total") == g["bytes_out"] and metrics.value("peer_members", state="self") == 1
+    hubs = sum(Control(m).metrics().value("source_bytes_total", kind="hub") for m in mounts)
+    assert hubs == tiny.bytes_sent(path_re="w.safetensors") == len(BIG)
+    out = ask(mounts[0], "peers")[1]
+    assert re.search(r"^ADDRESS +ZONE +WEIGHT +STATE +BYTES IN +BYTES OUT +BYTES WRONG +FIRST BYTE MS +UNTIL$", out, re.M)
+    assert re.search(rf"^{re.escape(where[0])} +z0 +1 +self ", out, re.M)
+
+
+def test_where_a_file_lies_is_the_same_for_all_and_what_is_there_is_not(cluster):
+    mounts, where = cluster(2)
+    path = mounts[0].file(REPO, "w.safetensors")
+    assert read(path) == BIG
+    here, there = (json.loads(ask(m, "--json", "peers", "where", m.file(REPO, "w.safetensors"))[1]) for m in mounts)
+    assert here["size"] == here["present"] == len(BIG) and here["etag"] == there["etag"]
+    for a, b in zip(here["segments"], there["segments"], strict=True):
+        assert a["owner"] == b["owner"] and {a["owner"], *a["followers"]} == set(where) and a["present"] == a["bytes"]
+    assert "SEGMENT" in ask(mounts[0], "peers", "where", path)[1]
+    assert "no_file" == Control(mounts[0]).refused("GET", "/v1/peers/owners?path=hub")[1]
+    assert "there is no such path" in ask(mounts[0], "peers", "where", mounts[0].file(REPO, "none"))[2]
+
+
+def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
+    (m,), _ = cluster(1, "127.0.0.1:1")
+    files = {f"f{n}.bin": models.big_file(5000 + n, seed=n) for n in range(16)}
+    hub.repo("org/many").commit(files)
+
+    def state():
+        return {x["address"]: x["state"] for x in Control(m).get("/v1/peers")["members"]}["127.0.0.1:1"]
+    assert state() == "new" and json.loads(ask(m, "--json", "peers", "forgive")[1]) == {"forgiven": False}
+    for name, content in files.items():     # many of them would be for that one to bring
+        assert read(m.file("org/many", name)) == content
+    assert state() == "silent"
+    assert ask(m, "peers", "forgive")[:2] == (0, "bans are taken back\n") and state() == "silent"
+    for address in "127.0.0.1:1", "192.0.2.9:1":
+        status, out, err = ask(m, "peers", "forgive", address)
+        assert status == 1 and f"{address} is not banned" in err
+    assert Control(m).refused("POST", "/v1/peers/forgive", {"address": 5}) == (400, "bad_request")
+    assert Control(m).refused("POST", "/v1/peers/forgive", {"adress": "x"}) == (400, "bad_request")
+
+
+# ---- all nodes at once ----
+
+MIB = 1 << 20
+WIDE = {f"w{n}.safetensors": models.big_file(33 * MIB + n, seed=50 + n) for n in range(2)}
+
+
+def whole(m, repo="org/wide", files=WIDE):
+    """The bytes of its files that are there without another question."""
+    return sum(Control(m).why(m.file(repo, name))["present"] for name in files)
+
+
+def test_all_nodes_fetch_it_when_one_is_asked_to(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    size = sum(map(len, WIDE.values()))
+    mounts, where = cluster(3)
+    status, out, err = ask(mounts[1], "pull", "org/wide", "--nodes=all", "--json")
+    assert status == 0 and not err, err
+    nodes = json.loads(out)["nodes"]
+    assert sorted(n["address"] for n in nodes) == sorted(where) and {n["self"] for n in nodes} == {True, False}
+    for n in nodes:
+        assert (n["state"], n["bytes_done"], n["bytes_total"], n["error"]) == ("done", size, size, None), n
+    assert hub.bytes_sent(path_re="/resolve/") <= 1.02 * size
+    for m in mounts:
+        assert whole(m) == size
+    job = next(j for j in Control(mounts[1]).get("/v1/jobs")["jobs"] if j["kind"] == "warmup")
+    assert (job["state"], job["what"], job["bytes_done"]) == ("done", "models/org/wide@main", 3 * size)
+    assert Control(mounts[0]).refused("GET", f"/v1/jobs/{job['id']}/nodes") == (404, "no_job")
+
+
+def test_shares_are_together_all_of_it_once(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    size = sum(map(len, WIDE.values()))
+    mounts, _ = cluster(3)
+    status, out, err = ask(mounts[0], "pull", "org/wide", "--nodes=all", "--share", "--json")
+    nodes = json.loads(out)["nodes"]
+    assert status == 0 and sum(n["bytes_total"] for n in nodes) == size == sum(n["bytes_done"] for n in nodes), (nodes, err)
+    assert max(n["bytes_total"] for n in nodes) < size
+    assert sum(map(whole, mounts)) >= size
+    assert hub.bytes_sent(path_re="/resolve/") <= 1.02 * size
+    before = hub.bytes_sent(path_re="/resolve/")
+    for m in mounts:                     # what one lacks it has from the others
+        for name, content in WIDE.items():
+            assert read(m.file("org/wide", name)) == content
+    assert hub.bytes_sent(path_re="/resolve/") == before
+    assert json.loads(ask(mounts[0], "pull", "org/wide", "--share", "--json")[1])["kind"] == "share"
+
+
+def test_a_node_that_does_not_answer_is_named_and_the_others_have_it(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    mounts, where = cluster(2, "127.0.0.1:1")
+    status, out, err = ask(mounts[0], "pull", "org/wide", "--nodes=all")
+    assert status == 1 and "some nodes have not got it (1 of 3, 127.0.0.1:1 is one)" in err, err
+    assert re.search(r"^127\.0\.0\.1:1 +failed .* it does not answer$", out, re.M)
+    for address in where:
+        assert re.search(rf"^{re.escape(address)} +done ", out, re.M)
+    assert all(whole(m) == sum(map(len, WIDE.values())) for m in mounts)
+
+
+def test_a_line_shows_how_far_each_node_is(hub, cluster):
+    hub.repo("org/wide").commit(WIDE)
+    mounts, where = cluster(2)
+    main, side = pty.openpty()
+    seen = b""
+    with hub.fault("GET .*safetensors", "slow", rate=30 * MIB):
+        child = subprocess.Popen([CTL, f"--node={mounts[0].cache}/control", "pull", "org/wide", "--nodes=all"],
+                                 env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=side, text=True)
+        os.close(side)
+        while child.poll() is None:
+            if select.select([main], [], [], 0.05)[0]:
+                try:
+                    seen += os.read(main, 65536)
+                except OSError:
+                    break
+    out, _ = child.communicate(timeout=DEADLINE)
+    os.close(main)
+    assert child.returncode == 0 and out.count(" done ") == 2
+    for address in where:
+        assert re.search(re.escape(address).encode() + rb" +\[=*>? *\] +\d+ %  [\d.]+ [KM]iB of 66\.0 MiB", seen), seen[-2000:]
+    assert b"\x1b[2A" in seen
+
+
+def test_who_has_no_peers_tells_nobody(tiny, mount):
+    m = mount(tiny)
+    assert "this node has no peers" in ask(m, "pull", REPO, "--nodes=all")[2]
+    assert "this node has no peers" in ask(m, "pull", REPO, "--share")[2]
+    c = Control(m)
+    assert c.refused("POST", "/v1/pull", {"repo": REPO, "nodes": "some"}) == (400, "bad_request")
+    assert c.refused("POST", "/v1/pull", {"repo": REPO, "share": 1}) == (400, "bad_request")
+    assert c.refused("POST", "/v1/pin", {"repo": REPO, "nodes": "all"}) == (400, "bad_request")

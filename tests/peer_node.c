@@ -28,6 +28,7 @@
 
 #define READERS_MAX 64
 #define STEP_MAX (16 << 20)
+#define PIECE 65536     /* that is compared at a time */
 #define WEDGED_MS 60000 /* after the deadline of a wait */
 #define WORDS 6
 
@@ -137,10 +138,27 @@ struct load {
 struct reading {
 	struct load *load;
 	struct handle *handle;
-	int plain; /* -1: not compared */
-	char *got, *right;
+	int plain;         /* -1: not compared */
+	char *got, *right; /* PIECE bytes each: what counts is the node's memory, not ours */
 	bool wrong;
 };
+
+/* Compares what a read has given. */
+static int compare(struct reading *r, const char *data, uint64_t off, uint64_t len)
+{
+	int n = 0;
+
+	for (uint64_t at = 0; n == 0 && r->plain >= 0 && at < len; at += PIECE) {
+		uint64_t size = len - at < PIECE ? len - at : PIECE;
+
+		n = node_copy(r->handle, data + at, size, r->got);
+		if (n == 0)
+			n = file_pread(r->plain, r->right, size, off + at);
+		if (n == 0 && memcmp(r->got, r->right, size) != 0)
+			r->wrong = true;
+	}
+	return n;
+}
 
 /* One read; how much it gave. */
 static int64_t read_step(struct reading *r, uint64_t off, uint64_t len)
@@ -151,13 +169,7 @@ static int64_t read_step(struct reading *r, uint64_t off, uint64_t len)
 
 	if (n < 0)
 		return n;
-	if (r->plain >= 0) {
-		n = node_copy(r->handle, data, given, r->got);
-		if (n == 0)
-			n = file_pread(r->plain, r->right, given, off);
-		if (n == 0 && memcmp(r->got, r->right, given) != 0)
-			r->wrong = true;
-	}
+	n = compare(r, data, off, given);
 	node_done(r->handle, data, given);
 	return n < 0 ? n : (int64_t)given;
 }
@@ -206,8 +218,8 @@ static void load_tell(struct load *l, const char *path, uint64_t bytes, int r, b
 static void load_file(struct load *l, uint32_t file)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
-	CLEANUP(freep) char *got = aligned_alloc(4096, l->step);
-	CLEANUP(freep) char *right = aligned_alloc(4096, l->step);
+	CLEANUP(freep) char *got = aligned_alloc(4096, PIECE);
+	CLEANUP(freep) char *right = aligned_alloc(4096, PIECE);
 	struct reading r = { .load = l, .plain = -1, .got = got, .right = right };
 	uint64_t bytes = 0;
 	int n = manifest_path(l->snapshot->files, file, &path);
@@ -328,7 +340,6 @@ static void load(char **word)
 
 	if (readers < 1 || readers > READERS_MAX || l.step < 1 || l.step > STEP_MAX)
 		errx(2, "no such readers");
-	l.step = (l.step + 4095) / 4096 * 4096;
 	l.errors.to = &l.errors_text;
 	jwrite_array(&l.errors, NULL);
 	lock_init(&l.lock, LOCK_TEST);
@@ -370,6 +381,7 @@ enum word {
 	OPT_TIMEOUT,
 	OPT_MEMORY,
 	OPT_PREFETCH,
+	OPT_LOG,
 	OPT_LISTEN,
 	OPT_ADDRESS,
 	OPT_PEERS,
@@ -386,6 +398,7 @@ static const struct option options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
+	{ "log-level", required_argument, NULL, OPT_LOG },
 	{ "peer-listen", required_argument, NULL, OPT_LISTEN },
 	{ "peer-address", required_argument, NULL, OPT_ADDRESS },
 	{ "peers", required_argument, NULL, OPT_PEERS },
@@ -434,6 +447,9 @@ static void read_command_line(int argc, char *argv[])
 			conf.memory_bytes = strtoull(optarg, NULL, 10);
 		else if (which == OPT_PREFETCH)
 			conf.prefetch = strcmp(optarg, "no") != 0;
+		else if (which == OPT_LOG)
+			log_set_level(strcmp(optarg, "debug") == 0 ? LOG_LEVEL_DEBUG
+								   : LOG_LEVEL_INFO);
 		else
 			take_peer_option(which);
 	}

@@ -127,6 +127,7 @@ class Node:
         self.cache = cluster.tmp / f"cache-{number}"
         self.talk = self.mount = None
         self.args = []                  # of this one alone
+        self.key_file = cluster.key_file
 
     def _env(self):
         return {"LD_PRELOAD": str(SHIM), "SOURCE_SHIM": self.host} if self.cluster.shim else {}
@@ -226,7 +227,7 @@ class Cluster:
     def __init__(self, tmp, hub, n, up=0, down=0, upstream=0, delay_ms=0, peers=True, members=None, mounts=False, args=(),
                  timeout=30, keys=(KEY,), start=True):
         self.tmp, self.hub, self.peers, self.members = pathlib.Path(tmp), hub, peers, members
-        self.mounts, self.args, self.timeout, self.begin = mounts, list(map(str, args)), timeout, start
+        self.mounts, self.args, self.timeout, self.begins = mounts, list(map(str, args)), timeout, start
         self.shim = SHIM.exists() and not INSTRUMENTED
         self.key_file = self.tmp / "cluster.key"
         self.write_key(*keys)
@@ -249,23 +250,25 @@ class Cluster:
             with contextlib.suppress(OSError), socket.create_server(("127.1.0.1", port)), socket.create_server(("127.3.0.1", port)):
                 return port
 
-    def write_key(self, *keys):
+    def write_key(self, *keys, path=None):
         """The first signs, all count."""
-        part = self.key_file.with_suffix(".part")
+        path = path or self.key_file
+        part = path.with_suffix(".part")
         part.write_text("".join(key + "\n" for key in keys))
         part.chmod(0o600)
-        part.rename(self.key_file)
+        part.rename(path)
+        return path
 
     def peer_args(self, node):
         if not self.peers:
             return []
         members = self.members or ",".join(n.address for n in self.nodes)
         return [f"--peer-listen={node.listen}", f"--peer-address={node.address}", f"--peers={members}",
-                f"--cluster-key-file={self.key_file}"]
+                f"--cluster-key-file={node.key_file}"]
 
     def __enter__(self):
         try:
-            if self.begin:
+            if self.begins:
                 self.start(*self.nodes)
         except BaseException:
             self.kill()
@@ -298,11 +301,18 @@ class Cluster:
 
     def load(self, repo, directory=None, nodes=None, seconds=DEADLINE, **kw):
         """All nodes (or those) load a repository at once, and compare it with the directory; what each tells."""
+        self.begin(repo, directory, nodes, **kw)
+        return self.end(nodes, seconds)
+
+    def begin(self, repo, directory=None, nodes=None, **kw):
+        """The first half of load()."""
         nodes = self.nodes if nodes is None else nodes
-        until = time.monotonic() + seconds
         for node in nodes:
             node.begin_load(repo, directory=directory, **kw)
-        return [node.end_load(max(0.1, until - time.monotonic())) for node in nodes]
+
+    def end(self, nodes=None, seconds=DEADLINE):
+        until = time.monotonic() + seconds
+        return [node.end_load(max(0.1, until - time.monotonic())) for node in (self.nodes if nodes is None else nodes)]
 
     # -- what went where --
 

@@ -54,8 +54,3 @@ ssize_t sendfile64(int to, int from, off64_t *off, size_t count)
 		*off += n;
 	return n;
 }
-
-ssize_t sendfile(int to, int from, off_t *off, size_t count)
-{
-	return sendfile64(to, from, off, count);
-}

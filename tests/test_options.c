@@ -326,6 +326,7 @@ static void test_half_a_peer_is_refused(void **state)
 	bad(PEERS "--peer-listen=192.0.2.1:0 /m", "say with \"peer-address\"");
 	bad(PEERS "--peer-listen=:9980 --peer-address=::1:9980 /m", "of \"peer-address\"");
 	bad(PEERS "--peer-listen=:9980 --peer-address=:9980 /m", "cannot call this node");
+	bad("matrixfs --peer-listen=192.0.2.1:1 --peers=dns:gpu --cluster-key-file=/k /m", "dns:");
 	bad(PEERS "--peer-listen=192.0.2.1:1 --zone=a/b /m", "\"a/b\" of \"zone\"");
 	bad(PEERS "--peer-listen=192.0.2.1:1 --zone=0123456789abcdef0123456789abcdef /m",
 	    "at most 31");

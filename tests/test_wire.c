@@ -63,13 +63,10 @@ static void assert_same(const struct wire_ask *a, const struct wire_ask *b)
 	assert_int_equal(a->off, b->off);
 	assert_int_equal(a->len, b->len);
 	assert_int_equal(a->bring, b->bring);
+	assert_int_equal(a->sent, b->sent);
 	assert_int_equal(a->failed_count, b->failed_count);
 	for (unsigned i = 0; i < a->failed_count; i++)
 		assert_string_equal(a->failed[i], b->failed[i]);
-	if (!a->bring) {
-		assert_null(b->path);
-		return;
-	}
 	assert_int_equal(a->repo.type, b->repo.type);
 	assert_string_equal(a->repo.name, b->repo.name);
 	assert_string_equal(a->commit, b->commit);
@@ -117,6 +114,8 @@ static void what_is_asked_is_what_is_read(void **state)
 	assert_comes_back(&ask);
 	ask.bring = false;
 	assert_comes_back(&ask);
+	ask.sent = true;
+	assert_comes_back(&ask);
 	ask.failed_count = 0;
 	assert_comes_back(&ask);
 	ask.etag[40] = '\0';
@@ -139,7 +138,7 @@ static void the_texts_are_those_of_the_protocol(void **state)
 	assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
 	assert_string_equal(buf_str(&target),
 			    BLOB "?size=1073741824&repo=datasets/org/na.me&commit=" SHA1
-				 "&path=a%20b/c&failed=192.0.2.1%3A9980,"
+				 "&path=a%20b/c&bring=1&failed=192.0.2.1%3A9980,"
 				 "%5B2001%3Adb8%3A%3A1%5D%3A9980");
 	assert_string_equal(buf_str(&range), "bytes=33554432-50331647");
 }
@@ -191,6 +190,7 @@ static void any_ask_comes_back(void **state)
 		room = SEGMENT_BYTES - ask.off % SEGMENT_BYTES;
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
 		ask.bring = draw(&seed, 2);
+		ask.sent = draw(&seed, 2);
 		ask.failed_count = (unsigned)draw(&seed, WIRE_OTHERS_MAX + 1);
 		for (unsigned j = 0; j < ask.failed_count; j++)
 			snprintf(ask.failed[j], sizeof(ask.failed[j]), "node-%ju:%ju",
@@ -206,14 +206,14 @@ static void any_ask_comes_back(void **state)
 static void a_target_names_one_blob_by_its_digest(void **state)
 {
 	(void)state;
-	assert_good(BLOB "?size=1", "bytes=0-0");
+	assert_good(BLOB "?size=1" PLACE, "bytes=0-0");
 	assert_bad("/peer/v1/blobs/" SHA256 "0?size=1", "bytes=0-0", "it names no blob");
 	assert_bad("/peer/v1/blobs/" SHA1 "012345?size=1", "bytes=0-0", "it names no blob");
 	assert_bad("/peer/v1/blobs/0123456789ABCDEF0123456789abcdef01234567?size=1", "bytes=0-0",
 		   "it names no blob");
 	assert_bad("/peer/v1/blobs/../../" SHA1 "?size=1", "bytes=0-0", "it names no blob");
 	assert_bad("/peer/v2/blobs/" SHA256 "?size=1", "bytes=0-0", "it names no blob");
-	assert_bad("http://node" BLOB "?size=1", "bytes=0-0", "it names no blob");
+	assert_bad("http://node" BLOB "?size=1" PLACE, "bytes=0-0", "it names no blob");
 	assert_bad("/peer/v1/blobs/?size=1", "bytes=0-0", "it names no blob");
 	assert_bad(BLOB "/?size=1", "bytes=0-0", "it names no blob");
 	assert_bad(BLOB, "bytes=0-0", "it names no blob");
@@ -229,12 +229,12 @@ static void a_size_is_a_number(void **state)
 	(void)state;
 	assert_bad(BLOB "?", "bytes=0-0", "a field of its query has no value");
 	assert_bad(BLOB "?other=1", "bytes=0-0", "its size is none");
-	assert_good(BLOB "?size=72057594021150720", "bytes=0-0");
-	assert_bad(BLOB "?size=72057594021150721", "bytes=0-0", "its size is none");
+	assert_good(BLOB "?size=72057594021150720" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=72057594021150721" PLACE, "bytes=0-0", "its size is none");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char target[200];
 
-		snprintf(target, sizeof(target), BLOB "?size=%s", bad[i]);
+		snprintf(target, sizeof(target), BLOB "?size=%s" PLACE, bad[i]);
 		assert_bad(target, "bytes=0-0", "its size is none");
 	}
 }
@@ -242,10 +242,11 @@ static void a_size_is_a_number(void **state)
 static void a_field_is_there_once_and_a_later_versions_is_passed_over(void **state)
 {
 	(void)state;
-	assert_good(BLOB "?size=1&news=x&size2=9", "bytes=0-0");
-	assert_bad(BLOB "?size=1&size=1", "bytes=0-0", "a field of its query is there twice");
-	assert_bad(BLOB "?size=1&news", "bytes=0-0", "a field of its query has no value");
-	assert_bad(BLOB "?size=1&&failed=a:1", "bytes=0-0", "a field of its query has no value");
+	assert_good(BLOB "?size=1&news=x&size2=9" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1&size=1" PLACE, "bytes=0-0", "a field of its query is there twice");
+	assert_bad(BLOB "?size=1&news" PLACE, "bytes=0-0", "a field of its query has no value");
+	assert_bad(BLOB "?size=1&&failed=a:1" PLACE, "bytes=0-0",
+		   "a field of its query has no value");
 }
 
 static void a_place_is_told_as_a_whole(void **state)
@@ -253,11 +254,11 @@ static void a_place_is_told_as_a_whole(void **state)
 	(void)state;
 	assert_good(BLOB "?size=1" PLACE, "bytes=0-0");
 	assert_bad(BLOB "?size=1&repo=models/a/b", "bytes=0-0",
-		   "it says half of where the blob lies");
+		   "it does not say where the blob lies");
 	assert_bad(BLOB "?size=1&repo=models/a/b&commit=" SHA1, "bytes=0-0",
-		   "it says half of where the blob lies");
+		   "it does not say where the blob lies");
 	assert_bad(BLOB "?size=1&commit=" SHA1 "&path=x", "bytes=0-0",
-		   "it says half of where the blob lies");
+		   "it does not say where the blob lies");
 	assert_bad(BLOB "?size=1&repo=a/b&commit=" SHA1 "&path=x", "bytes=0-0", "its repo is none");
 	assert_bad(BLOB "?size=1&repo=models/../b&commit=" SHA1 "&path=x", "bytes=0-0",
 		   "its repo is none");
@@ -303,28 +304,37 @@ static void a_range_is_within_the_blob_and_one_segment(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_bad(BLOB "?size=100", bad[i], "its range is none");
-	assert_bad(BLOB "?size=100", "", "it asks for no range");
-	assert_bad(BLOB "?size=100", "items=0-1", "it asks for no range");
-	assert_good(BLOB "?size=100", "bytes=99-99");
-	assert_bad(BLOB "?size=100", "bytes=99-100", "its range ends behind the blob");
-	assert_bad(BLOB "?size=0", "bytes=0-0", "its range ends behind the blob");
-	assert_good(BLOB "?size=1073741824", "bytes=0-16777215");
-	assert_bad(BLOB "?size=1073741824", "bytes=0-16777216",
+		assert_bad(BLOB "?size=100" PLACE, bad[i], "its range is none");
+	assert_bad(BLOB "?size=100" PLACE, "", "it asks for no range");
+	assert_bad(BLOB "?size=100" PLACE, "items=0-1", "it asks for no range");
+	assert_good(BLOB "?size=100" PLACE, "bytes=99-99");
+	assert_bad(BLOB "?size=100" PLACE, "bytes=99-100", "its range ends behind the blob");
+	assert_bad(BLOB "?size=0" PLACE, "bytes=0-0", "its range ends behind the blob");
+	assert_good(BLOB "?size=1073741824" PLACE, "bytes=0-16777215");
+	assert_bad(BLOB "?size=1073741824" PLACE, "bytes=0-16777216",
 		   "its range lies in more than one segment");
-	assert_good(BLOB "?size=1073741824", "bytes=16777216-33554431");
-	assert_bad(BLOB "?size=1073741824", "bytes=16777215-16777216",
+	assert_good(BLOB "?size=1073741824" PLACE, "bytes=16777216-33554431");
+	assert_bad(BLOB "?size=1073741824" PLACE, "bytes=16777215-16777216",
 		   "its range lies in more than one segment");
+}
+
+static void who_was_sent_here_says_so_in_one_way(void **state)
+{
+	(void)state;
+	assert_good(BLOB "?size=1&sent=1" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1&sent=0" PLACE, "bytes=0-0", "its sent is none");
+	assert_bad(BLOB "?size=1&sent=" PLACE, "bytes=0-0", "its sent is none");
 }
 
 static void who_failed_has_an_address(void **state)
 {
 	(void)state;
-	assert_good(BLOB "?size=1&failed=", "bytes=0-0");
-	assert_good(BLOB "?size=1&failed=a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8", "bytes=0-0");
-	assert_bad(BLOB "?size=1&failed=a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8,i:9", "bytes=0-0",
+	assert_good(BLOB "?size=1&failed=" PLACE, "bytes=0-0");
+	assert_good(BLOB "?size=1&failed=a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1&failed=a:1,b:2,c:3,d:4,e:5,f:6,g:7,h:8,i:9" PLACE, "bytes=0-0",
 		   "it names too many that failed");
-	assert_bad(BLOB "?size=1&failed=a:1,b", "bytes=0-0", "one that failed has no address");
+	assert_bad(BLOB "?size=1&failed=a:1,b" PLACE, "bytes=0-0",
+		   "one that failed has no address");
 }
 
 /* --- others */
@@ -385,6 +395,7 @@ int main(void)
 		cmocka_unit_test(a_place_is_told_as_a_whole),
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
+		cmocka_unit_test(who_was_sent_here_says_so_in_one_way),
 		cmocka_unit_test(who_failed_has_an_address),
 		cmocka_unit_test(others_are_read_as_they_were_written),
 		cmocka_unit_test(what_has_no_form_of_an_address_is_left_out),

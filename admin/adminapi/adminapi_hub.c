@@ -9,6 +9,7 @@
 #include "daemon/base/err.h"
 #include "daemon/job_json.h"
 #include "daemon/keeper.h"
+#include "daemon/warmup.h"
 
 #define REVISION "main"
 
@@ -55,7 +56,10 @@ static const struct api_shape transfer_shape = { "Transfer", transfer_fields };
 
 static const struct api_field job_fields[] = {
 	API_COUNT_ROW("id"),
-	{ .name = "kind", .kind = API_WORD, .needed = true, .words = "pull|pin|scrub|collect" },
+	{ .name = "kind",
+	  .kind = API_WORD,
+	  .needed = true,
+	  .words = "pull|pin|scrub|collect|share|warmup" },
 	{ .name = "state",
 	  .kind = API_WORD,
 	  .needed = true,
@@ -91,9 +95,38 @@ static const struct api_field pull_fields[] = {
 	{ .name = "repo", .kind = API_TEXT, .needed = true, .min = 1, .max = REPO_NAME_MAX },
 	{ .name = "type", .kind = API_WORD, .words = REPO_TYPE_WORDS },
 	{ .name = "revision", .kind = API_TEXT, .min = 1, .max = REVISION_MAX },
+	{ .name = "nodes",
+	  .kind = API_WORD,
+	  .words = "all",
+	  .doc = "All peers fetch it, and this hub." },
+	{ .name = "share",
+	  .kind = API_BOOL,
+	  .doc = "Only what of it is a node's to bring for the others." },
 	{ 0 },
 };
 const struct api_shape api_pull_shape = { "Pull", pull_fields };
+
+static const struct api_field node_fields[] = {
+	API_TEXT_ROW("address"),
+	{ .name = "self", .kind = API_BOOL, .needed = true },
+	{ .name = "state",
+	  .kind = API_WORD,
+	  .needed = true,
+	  .words = "running|done|failed|canceled" },
+	API_COUNT_ROW("files_done"),
+	API_COUNT_ROW("files_total"),
+	API_COUNT_ROW("bytes_done"),
+	API_COUNT_ROW("bytes_total"),
+	{ .name = "error", .kind = API_TEXT, .needed = true, .null = true },
+	{ 0 },
+};
+static const struct api_shape node_shape = { "Node", node_fields };
+
+static const struct api_field nodes_fields[] = {
+	{ .name = "nodes", .kind = API_LIST, .needed = true, .of = &node_shape },
+	{ 0 },
+};
+const struct api_shape api_nodes_shape = { "Nodes", nodes_fields };
 
 /* --- status */
 
@@ -226,6 +259,29 @@ static enum repo_type type_of(const char *word)
 					: REPO_MODEL;
 }
 
+/* 0, which no job has, if it is no number. */
+static uint64_t job_of(const struct api_call *c)
+{
+	const char *text = c->params[0];
+	size_t digits = strspn(text, "0123456789");
+
+	return digits < 20 && !text[digits] ? strtoull(text, NULL, 10) : 0;
+}
+
+static int start_pull(struct api_call *c, const struct repo_id *id, const char *revision,
+		      uint64_t *ret_job)
+{
+	const struct server *s = c->ask->server;
+	bool all = *api_text(c, "nodes", ""), share = api_bool(c, "share") > 0;
+
+	if ((all || share) && !node_peers(s->node))
+		return api_complain(c, -ENOENT, "this hub has no peers");
+	if (all)
+		return warmup_start(s->warmups, id, revision, share, ret_job);
+	return share ? keeper_share(s->keeper, id, revision, ret_job)
+		     : keeper_pull(s->keeper, id, revision, false, ret_job);
+}
+
 int api_pull(struct api_call *c)
 {
 	const char *repo = api_text(c, "repo", ""), *revision = api_text(c, "revision", REVISION);
@@ -246,8 +302,15 @@ int api_pull(struct api_call *c)
 		return api_complain(c, -EBUSY, "the hub's rules (--allow, --deny) leave \"%s\" out",
 				    id.name);
 	buf_printf(&c->subject, "%s/%s@%s", repo_type_plural(id.type), id.name, revision);
-	r = keeper_pull(c->ask->server->keeper, &id, revision, false, &job);
+	r = start_pull(c, &id, revision, &job);
 	return r < 0 ? r : write_job(c, job);
+}
+
+int api_job_nodes(struct api_call *c)
+{
+	int r = warmup_write(c->ask->server->warmups, job_of(c), &c->w);
+
+	return r < 0 ? api_complain(c, r, "there is no such job of all nodes") : 0;
 }
 
 static int write_each(void *arg, const struct job_progress *p)
@@ -265,15 +328,6 @@ int api_jobs(struct api_call *c)
 	jwrite_null(&c->w, "next");
 	jwrite_object_end(&c->w);
 	return 0;
-}
-
-/* 0, which no job has, if it is no number. */
-static uint64_t job_of(const struct api_call *c)
-{
-	const char *text = c->params[0];
-	size_t digits = strspn(text, "0123456789");
-
-	return digits < 20 && !text[digits] ? strtoull(text, NULL, 10) : 0;
 }
 
 int api_job(struct api_call *c)

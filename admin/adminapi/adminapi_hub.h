@@ -5,7 +5,7 @@
 
 #include "admin/adminapi/adminapi_call.h"
 
-extern const struct api_shape api_status_shape, api_job_shape, api_pull_shape;
+extern const struct api_shape api_status_shape, api_job_shape, api_pull_shape, api_nodes_shape;
 
 /* GET /status. */
 int api_status(struct api_call *c);
@@ -14,6 +14,8 @@ int api_pull(struct api_call *c);
 /* GET /jobs, GET /jobs/{job}, POST /jobs/{job}/cancel. */
 int api_jobs(struct api_call *c);
 int api_job(struct api_call *c);
+/* GET /jobs/{job}/nodes. */
+int api_job_nodes(struct api_call *c);
 int api_job_cancel(struct api_call *c);
 
 #endif

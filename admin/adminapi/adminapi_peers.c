@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "admin/checkins.h"
+#include "daemon/base/clock.h"
 #include "daemon/peer_json.h"
 
 /* --- shapes */
@@ -67,6 +69,18 @@ static const struct api_field forgiven_fields[] = {
 };
 const struct api_shape api_forgiven_shape = { "Forgiven", forgiven_fields };
 
+static const struct api_field checkin_fields[] = {
+	API_TEXT_ROW("address"),
+	{ .name = "zone", .kind = API_TEXT, .needed = true, .null = true },
+	API_COUNT_ROW("weight"),
+	{ .name = "age_seconds",
+	  .kind = API_NUMBER,
+	  .needed = true,
+	  .doc = "Since it came; after 30 it is forgotten." },
+	{ 0 },
+};
+const struct api_shape api_checkin_shape = { "ClusterMember", checkin_fields };
+
 /* --- handlers */
 
 static int complain_none(struct api_call *c)
@@ -94,10 +108,42 @@ int api_peers_forgive(struct api_call *c)
 		return complain_none(c);
 	any = members_forgive(peers_members(p), address);
 	if (!any && address)
-		return api_complain(c, -ENOENT, "nothing is held against \"%s\"", address);
+		return api_complain(c, -ENOENT, "\"%s\" is not banned", address);
 	buf_printf(&c->subject, "%s", address ? address : "");
 	jwrite_object(&c->w, NULL);
 	jwrite_bool(&c->w, "forgiven", any);
 	jwrite_object_end(&c->w);
+	return 0;
+}
+
+static void write_checkin(struct jwrite *w, const struct member_spec *s, int64_t age_ms)
+{
+	jwrite_object(w, NULL);
+	jwrite_text(w, "address", s->address);
+	jwrite_text(w, "zone", s->zone[0] ? s->zone : NULL);
+	jwrite_uint(w, "weight", s->weight);
+	jwrite_number(w, "age_seconds", (double)age_ms / 1000);
+	jwrite_object_end(w);
+}
+
+int api_checkins(struct api_call *c)
+{
+	struct checkins *checkins = c->ask->server->checkins;
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int64_t now_ms = clock_ms(), age_ms;
+	struct member_spec s;
+	struct api_page p;
+	const char *after;
+
+	if (!checkins)
+		return api_complain(c, -ENOENT,
+				    "this hub takes no check-ins: it has no cluster-key-file");
+	p = api_page_begin(c, &room, &after);
+	for (; checkins_next(checkins, after, now_ms, &s, &age_ms); after = s.address) {
+		if (!api_page_room(&p, s.address))
+			break;
+		write_checkin(&c->w, &s, age_ms);
+	}
+	api_page_end(&p);
 	return 0;
 }

@@ -43,6 +43,8 @@ static const struct ctl_option limit_only[] = { LIMIT, { 0 } };
 
 static const struct ctl_option pull_options[] = {
 	TYPE,
+	{ "nodes", "all", "All peers fetch it, and who is asked.", 0, 0 },
+	{ "share", NULL, "Only what of it is a node's to bring for the others.", 0, 0 },
 	{ "no-wait", NULL, "Start it and do not wait for its end.", 0, true },
 	{ 0 },
 };
@@ -235,8 +237,8 @@ static const struct ctl_verb verbs[] = {
 	  "Which peers the segments of a file of a mount belong to, and how much of each is there.",
 	  "GET", "/peers/owners", where_shape, NULL, NULL },
 	{ "peers forgive", "[ADDRESS]", NULL,
-	  "Ask those again at once who were silent or wrong: all, or one.", "POST",
-	  "/peers/forgive", NULL, "nothing is held against them any more", NULL },
+	  "Take back the bans of those whose bytes were wrong: all, or one's.", "POST",
+	  "/peers/forgive", NULL, "bans are taken back", NULL },
 	{ "job list", "", NULL, "Pulls and other long work, running and lately ended.", "GET",
 	  "/jobs", ";items id kind state what bytes_done:size bytes_total:size error started:time",
 	  NULL, NULL },

@@ -8,6 +8,7 @@
 
 #include "admin/ctl/ctl_print.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "daemon/base/url.h"
 #include "daemon/base/why.h"
 
@@ -15,6 +16,8 @@
 #define FOLLOW_MS 1000
 #define BAR_WIDTH 24
 #define PATH_CHARS_MAX 64
+#define ADDRESS_WIDTH 22   /* of a node */
+#define NODES_DRAWN_MAX 40 /* at once; the table at the end has all */
 
 const char ctl_shape_job[] =
 	"id kind state what files_done files_total bytes_done:size bytes_total:size error "
@@ -38,6 +41,14 @@ static void nap(int64_t ms)
 
 /* --- pull */
 
+static int ask_nodes(struct ctl *c, int64_t id, struct jdoc **ret)
+{
+	char path[PATH_CHARS_MAX];
+
+	snprintf(path, sizeof(path), "/jobs/%lld/nodes", (long long)id);
+	return ctl_ask(c, "GET", path, NULL, ret);
+}
+
 /* Over the line before it, on a terminal. */
 static void draw(struct ctl *c, const struct jval *job)
 {
@@ -56,23 +67,78 @@ static void draw(struct ctl *c, const struct jval *job)
 	fflush(c->err);
 }
 
-static int end_pull(struct ctl *c, const struct jval *job, const char *state)
+/* Nodes on the screen, a line each. */
+struct nodes {
+	unsigned lines; /* that were drawn last */
+};
+
+static void draw_node(struct ctl *c, const struct jval *node, double seconds)
+{
+	const char *state = jval_get_str(node, "state"), *error = jval_get_str(node, "error");
+	int64_t done = jval_get_size(node, "bytes_done"),
+		total = jval_get_size(node, "bytes_total");
+	const char *address = jval_get_str(node, "address");
+	CLEANUP(buf_free) struct buf line = { 0 };
+
+	ctl_print_text(address ? address : "", &line);
+	while (line.len < ADDRESS_WIDTH)
+		buf_add_str(&line, " ");
+	buf_add_str(&line, " ");
+	if (error)
+		ctl_print_text(error, &line);
+	else if (total <= 0)
+		buf_add_str(&line,
+			    state && !strcmp(state, "done") ? "nothing to fetch" : "waiting");
+	else
+		ctl_print_bar((uint64_t)done, (uint64_t)total, seconds, BAR_WIDTH, &line);
+	fprintf(c->err, "%s\033[K\n", buf_str(&line));
+}
+
+/* All of them, over those drawn before. */
+static int draw_nodes(struct ctl *c, const struct jval *job, struct nodes *drawn)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const struct jval *nodes;
+	double started = 0;
+	int r;
+
+	if (!c->tty || !jval_real(jval_get(job, "started"), &started))
+		return 0;
+	r = ask_nodes(c, jval_get_size(job, "id"), &d);
+	if (r < 0)
+		return r;
+	nodes = jval_get(jdoc_root(d), "nodes");
+	if (drawn->lines)
+		fprintf(c->err, "\033[%uA", drawn->lines);
+	drawn->lines = (unsigned)min_u64(jval_count(nodes), NODES_DRAWN_MAX);
+	for (unsigned i = 0; i < drawn->lines; i++)
+		draw_node(c, jval_at(nodes, i), (double)clock_wall_s() - started);
+	fflush(c->err);
+	return 0;
+}
+
+static int complain_job(struct ctl *c, const struct jval *job, const char *state)
 {
 	const char *error = jval_get_str(job, "error");
 
+	return complain_ended(&c->why, "Job %lld %s %s%s%s", (long long)jval_get_size(job, "id"),
+			      strcmp(state, "failed") ? "was" : "has", state, error ? ": " : "",
+			      error ? error : "");
+}
+
+static int end_pull(struct ctl *c, const struct jval *job, const char *state)
+{
 	if (c->tty)
 		fputs("\r\033[K", c->err);
 	if (!strcmp(state, "done") || !strcmp(state, "running"))
 		return ctl_show(c, ctl_shape_job, job);
 	if (c->json && ctl_show(c, "", job) < 0)
 		return -EIO;
-	return complain_ended(&c->why, "Job %lld %s %s%s%s", (long long)jval_get_size(job, "id"),
-			      strcmp(state, "failed") ? "was" : "has", state, error ? ": " : "",
-			      error ? error : "");
+	return complain_job(c, job, state);
 }
 
-/* Until it has ended, which *ret tells of. */
-static int watch(struct ctl *c, int64_t id, struct jdoc **ret)
+/* Until it has ended, which *ret tells of. `nodes`: each is shown, or NULL. */
+static int watch(struct ctl *c, int64_t id, struct nodes *nodes, struct jdoc **ret)
 {
 	char path[PATH_CHARS_MAX];
 	int r = 0;
@@ -85,22 +151,45 @@ static int watch(struct ctl *c, int64_t id, struct jdoc **ret)
 		r = ctl_ask(c, "GET", path, NULL, &d);
 		if (r < 0)
 			return r;
+		if (nodes)
+			r = draw_nodes(c, jdoc_root(d), nodes);
+		else
+			draw(c, jdoc_root(d));
+		if (r < 0)
+			return r;
 		state = jval_get_str(jdoc_root(d), "state");
 		if (!state || strcmp(state, "running") != 0) {
 			*ret = steal(d);
 			return 0;
 		}
-		draw(c, jdoc_root(d));
 	}
 }
 
 static int watch_pull(struct ctl *c, int64_t id)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	int r = watch(c, id, &d);
+	int r = watch(c, id, NULL, &d);
 	const char *state = r == 0 ? jval_get_str(jdoc_root(d), "state") : NULL;
 
 	return r < 0 ? r : end_pull(c, jdoc_root(d), state ? state : "lost");
+}
+
+/* Of all nodes: a line for each, then a table of how it ended. */
+static int watch_nodes(struct ctl *c, int64_t id)
+{
+	CLEANUP(jdoc_freep) struct jdoc *job = NULL, *d = NULL;
+	struct nodes drawn = { 0 };
+	int r = watch(c, id, &drawn, &job);
+	const char *state = r == 0 ? jval_get_str(jdoc_root(job), "state") : NULL;
+
+	if (r == 0)
+		r = ask_nodes(c, id, &d);
+	if (r == 0)
+		r = ctl_show(c, ";nodes address state files_done files_total bytes_done:size error",
+			     jdoc_root(d));
+	if (r < 0 || (state && !strcmp(state, "done")))
+		return r;
+	return complain_job(c, jdoc_root(job), state ? state : "lost");
 }
 
 /* A route that takes nothing wants nothing. */
@@ -141,7 +230,8 @@ int ctl_pull(struct ctl *c)
 		return r;
 	if (ctl_option(c->line, "no-wait"))
 		return ctl_show(c, ctl_shape_job, jdoc_root(d));
-	return watch_pull(c, jval_get_size(jdoc_root(d), "id"));
+	return ctl_option(c->line, "nodes") ? watch_nodes(c, jval_get_size(jdoc_root(d), "id"))
+					    : watch_pull(c, jval_get_size(jdoc_root(d), "id"));
 }
 
 /* --- collect, scrub */
@@ -157,7 +247,7 @@ static int run_job(struct ctl *c, const char *path, struct jdoc **ret)
 		return r;
 	if (ctl_option(c->line, "no-wait"))
 		return ctl_show(c, ctl_shape_job, jdoc_root(d));
-	r = watch(c, jval_get_size(jdoc_root(d), "id"), &job);
+	r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, &job);
 	if (r < 0)
 		return r;
 	state = jval_get_str(jdoc_root(job), "state");

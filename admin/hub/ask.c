@@ -76,8 +76,9 @@ static struct ask *ask_new(struct server *s, struct httpd_request *http,
 	return a;
 }
 
-void ask_start(struct server *s, struct httpd_request *http, const struct target *target,
-	       enum role role, ask_fn fn)
+/* `authorization` is what it says of who asks, or NULL. */
+static void start(struct server *s, struct httpd_request *http, const struct target *target,
+		  enum role role, ask_fn fn, const char *authorization)
 {
 	struct ask *a = ask_new(s, http, target, role, fn);
 	struct buf nothing = { 0 };
@@ -87,7 +88,7 @@ void ask_start(struct server *s, struct httpd_request *http, const struct target
 		httpd_reply(http, 503, "text/plain", &nothing, NULL);
 		return;
 	}
-	r = auth_check(s->auth, httpd_field(http, "Authorization"), a->asked.address, &a->who);
+	r = auth_check(s->auth, authorization, a->asked.address, &a->who);
 	trace_begin(a);
 	if (r == 0) {
 		run(a);
@@ -99,6 +100,18 @@ void ask_start(struct server *s, struct httpd_request *http, const struct target
 		log_err(r, "cannot find out who asks");
 	answer_fail(a, r);
 	ask_free(a);
+}
+
+void ask_start(struct server *s, struct httpd_request *http, const struct target *target,
+	       enum role role, ask_fn fn)
+{
+	start(s, http, target, role, fn, httpd_field(http, "Authorization"));
+}
+
+void ask_start_keyed(struct server *s, struct httpd_request *http, const struct target *target,
+		     ask_fn fn)
+{
+	start(s, http, target, ROLE_NONE, fn, NULL);
 }
 
 /* --- what it is about */

@@ -81,6 +81,10 @@ uint64_t ask_lane_of(const char *name, size_t len);
  * administrator of the hub; ROLE_NONE: always. */
 void ask_start(struct server *s, struct httpd_request *http, const struct target *target,
 	       enum role role, ask_fn run);
+/* The same for what no token opens: the handler, which runs at once, looks itself at what the
+ * request says of who asks. */
+void ask_start_keyed(struct server *s, struct httpd_request *http, const struct target *target,
+		     ask_fn run);
 
 /* True on a worker's thread, where a handler may work for long and wait for the disk. Else it
  * returns *ret: it will run there, in its lane (see workers.h), or too many wait, which was

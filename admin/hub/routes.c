@@ -13,7 +13,9 @@
 #include "admin/hub/collections.h"
 #include "admin/hub/discuss.h"
 #include "admin/hub/discuss_list.h"
+#include "admin/checkins.h"
 #include "admin/health.h"
+#include "admin/hub/checkin.h"
 #include "admin/hub/checking.h"
 #include "admin/hub/chunks.h"
 #include "admin/hub/compare.h"
@@ -46,9 +48,11 @@
 #include "admin/hub/validate.h"
 #include "admin/hub/webhooks.h"
 #include "admin/hub/whoami.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/httpd_pieces.h"
 #include "daemon/exposition.h"
+#include "daemon/peer/member_checkin.h"
 
 #define BODY_MAX (1024 * 1024) /* of a request that changes or asks something */
 
@@ -69,6 +73,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/agent-harnesses", about_harnesses, ROLE_NONE },
 	{ "GET", "/api/telemetry/:path", about_nothing, ROLE_NONE },
 	{ "POST", "/api/validate-yaml", validate_yaml, ROLE_NONE },
+	{ "POST", MEMBER_CHECKIN_TARGET, checkin_take, ROLE_NONE },
 	{ NULL, "/api/admin/v1/:path?", adminapi_run, ROLE_HUB },
 	{ "POST", "/api/repos/create", repo_create, ROLE_NONE },
 	{ "DELETE", "/api/repos/delete", repo_delete, ROLE_NONE },
@@ -144,7 +149,7 @@ static const struct route routes[] = {
 	{ "GET", "/:prefix/:repo/raw/:rev/:path", resolve_raw, ROLE_READ },
 };
 
-/* Those that may bring more than BODY_MAX, or bring it in pieces. */
+/* Those that may bring more than BODY_MAX, or less, or bring it in pieces. */
 static const struct {
 	ask_fn run;
 	ssize_t max;
@@ -155,6 +160,7 @@ static const struct {
 	{ repo_create, 8 * 1024 * 1024 },   /* with its first files */
 	{ upload_commit, HTTPD_PIECES },    /* whole files */
 	{ lfs_put, HTTPD_PIECES },          /* the same */
+	{ checkin_take, MEMBER_CHECKIN_BODY_MAX },
 };
 
 static bool is_method(const struct route *route, const char *method)
@@ -194,6 +200,9 @@ static int show_metrics(struct ask *a)
 			 "1 if the disk has no room for changes.");
 	exposition_gauge(&text, "lost_uploads", scrubber_lost(s->scrubber),
 			 "Uploaded files whose bytes are damaged or missing.");
+	if (s->checkins)
+		exposition_gauge(&text, "members", checkins_count(s->checkins, clock_ms()),
+				 "Nodes that have checked in lately.");
 	meter_write(&s->meter, label_of, &text);
 	audit_metrics(s->audit, &text);
 	exposition_node(&text, s->node, "upstream");
@@ -305,7 +314,9 @@ void routes_handle(void *server, struct httpd_request *q)
 
 	if (route)
 		httpd_note(q, (unsigned)(route - routes) + 1);
-	if (route && is_packed(q))
+	if (route && route->run == checkin_take)
+		ask_start_keyed(server, q, &t, route->run);
+	else if (route && is_packed(q))
 		ask_start(server, q, &t, ROLE_NONE, no_such_coding);
 	else
 		ask_start(server, q, &t, route ? route->role : ROLE_NONE,

@@ -56,7 +56,8 @@
 	  "the tag is locked: it can be neither moved nor deleted") \
 	X(ERR_QUOTA, -5034, EDQUOT, 403, "", \
 	  "the storage limit of the namespace is reached: delete what is not needed, or ask an " \
-	  "administrator for more")
+	  "administrator for more") \
+	X(ERR_NODES, -5035, EIO, 502, "", "some nodes have not got it")
 
 enum err {
 #define X(name, value, errno_, http, code, text) name = value,

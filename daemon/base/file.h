@@ -15,9 +15,9 @@ MUST_USE int file_raise_limit(void);
 MUST_USE int file_mkdirs(const char *path);
 /* Reads a whole file of at most max bytes, appending to ret; -EFBIG if it is larger. */
 MUST_USE int file_read_all(int dirfd, const char *path, size_t max, struct buf *ret);
-/* Replaces path by these bytes: temporary file, fsync, rename, fsync of the directory. The temporary
- * file lies in dirfd itself, where file_sweep() finds what a kill leaves; with AT_FDCWD beside path,
- * which may then be absolute. */
+/* Replaces path by these bytes: temporary file, fsync, rename, fsync of the directory. The
+ * temporary file lies in dirfd itself, where file_sweep() finds what a kill leaves; with AT_FDCWD
+ * beside path, which may then be absolute. */
 MUST_USE int file_replace(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 /* Calls fn for each name in a directory, which it may remove; none if it cannot be read. */
 void file_each_name(int dirfd, void (*fn)(void *arg, const char *name), void *arg);

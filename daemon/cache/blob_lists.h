@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digest lists of the cache's blobs (chunk_list.h): they lie beside them, and go with them. Threads:
- * any. */
+/* Digest lists of the cache's blobs (chunk_list.h): they lie beside them, and go with them.
+ * Threads: any. */
 #ifndef MATRIXFS_BLOB_LISTS_H
 #define MATRIXFS_BLOB_LISTS_H
 

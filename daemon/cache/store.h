@@ -65,6 +65,9 @@ uint64_t blob_size(const struct blob *b);
 bool blob_is_sealed(const struct blob *b);
 /* Bytes of present chunks. */
 uint64_t blob_present_bytes(const struct blob *b);
+/* The same of those that begin in [from, to) or hold `from`; a torn write counts until it is found
+ * out. */
+uint64_t blob_present_in(const struct blob *b, uint64_t from, uint64_t to);
 /* The data file, borrowed until the blob is given back. */
 int blob_fd(const struct blob *b);
 /* The bytes at off, mapped read-only; absent ones read as zero. Borrowed likewise. */

@@ -45,6 +45,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/scrub", "", true, control_scrub },
 	{ "GET", "/v1/jobs", "", true, control_jobs },
 	{ "GET", "/v1/jobs/", "/events", true, control_job_events },
+	{ "GET", "/v1/jobs/", "/nodes", true, control_job_nodes },
 	{ "GET", "/v1/jobs/", "", true, control_job },
 	{ "DELETE", "/v1/jobs/", "", true, control_cancel_job },
 };

@@ -9,6 +9,7 @@
 
 #include "daemon/keeper.h"
 #include "daemon/node.h"
+#include "daemon/warmup.h"
 
 #define CONTROL_SOCKET "control" /* in the cache directory */
 #define CONTROL_READERS_MAX 64
@@ -53,6 +54,7 @@ struct control_face {
 struct control_conf {
 	struct node *node; /* borrowed until control_stop, like the next */
 	struct keeper *keeper;
+	struct warmups *warmups;
 	const struct control_face *face;
 	const char *cache_dir;
 	const char *listen; /* ADDRESS:PORT, or NULL */

@@ -17,6 +17,7 @@
 struct wish {
 	struct repo_id id;
 	char revision[256];
+	bool all_nodes, share; /* only of a pull */
 };
 
 static int parse_type(const char *text, enum repo_type *ret)
@@ -59,17 +60,36 @@ static const char *parse_wish(const struct jval *root, struct wish *ret)
 	return NULL;
 }
 
-/* 0, or -EINVAL after having answered. */
-static int take_wish(struct httpd_request *q, struct wish *ret)
+/* What only a pull may say besides. */
+#define PULL_MEMBERS 2
+
+static const char *parse_pull(const struct jval *root, struct wish *ret)
 {
-	static const char *const known[] = { "repo", "type", "revision" };
+	const char *nodes = text_of(root, "nodes", "");
+	const struct jval *share = jval_get(root, "share");
+
+	if (!nodes || (*nodes && strcmp(nodes, "all") != 0))
+		return "\"nodes\" must be \"all\"";
+	if (share && jval_bool(share) < 0)
+		return "\"share\" must be true or false";
+	ret->all_nodes = *nodes;
+	ret->share = share && jval_bool(share) > 0;
+	return NULL;
+}
+
+/* 0, or -EINVAL after having answered. */
+static int take_wish(struct httpd_request *q, bool pull, struct wish *ret)
+{
+	static const char *const known[] = { "repo", "type", "revision", "nodes", "share" };
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const char *problem;
 
 	*ret = (struct wish){ .revision = "" };
-	if (control_take_object(q, known, ARRAY_LEN(known), &d) < 0)
+	if (control_take_object(q, known, ARRAY_LEN(known) - (pull ? 0 : PULL_MEMBERS), &d) < 0)
 		return -EINVAL;
 	problem = parse_wish(jdoc_root(d), ret);
+	if (!problem && pull)
+		problem = parse_pull(jdoc_root(d), ret);
 	if (!problem)
 		return 0;
 	control_refuse(q, 400, "bad_request", "%s", problem);
@@ -95,15 +115,8 @@ static void reply_job(struct control *c, struct httpd_request *q, int status, ui
 
 /* --- things to do */
 
-static void start_bring(struct control *c, struct httpd_request *q, bool pin)
+static void reply_started(struct control *c, struct httpd_request *q, int r, uint64_t id)
 {
-	struct wish wish;
-	uint64_t id;
-	int r;
-
-	if (take_wish(q, &wish) < 0)
-		return;
-	r = keeper_pull(c->conf.keeper, &wish.id, wish.revision, pin, &id);
 	if (r < 0)
 		control_fail(q, r);
 	else
@@ -112,12 +125,34 @@ static void start_bring(struct control *c, struct httpd_request *q, bool pin)
 
 void control_pull(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
-	start_bring(c, q, false);
+	const struct control_conf *conf = &c->conf;
+	struct wish w;
+	uint64_t id = 0;
+	int r;
+
+	if (take_wish(q, true, &w) < 0)
+		return;
+	if ((w.all_nodes || w.share) && !control_peers_of(c, q))
+		return;
+	if (w.all_nodes)
+		r = warmup_start(conf->warmups, &w.id, w.revision, w.share, &id);
+	else if (w.share)
+		r = keeper_share(conf->keeper, &w.id, w.revision, &id);
+	else
+		r = keeper_pull(conf->keeper, &w.id, w.revision, false, &id);
+	reply_started(c, q, r, id);
 }
 
 void control_pin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
-	start_bring(c, q, true);
+	struct wish w;
+	uint64_t id = 0;
+	int r;
+
+	if (take_wish(q, false, &w) < 0)
+		return;
+	r = keeper_pull(c->conf.keeper, &w.id, w.revision, true, &id);
+	reply_started(c, q, r, id);
 }
 
 void control_unpin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
@@ -126,7 +161,7 @@ void control_unpin(struct control *c, struct httpd_request *q, const char *rest 
 	struct wish wish;
 	int r;
 
-	if (take_wish(q, &wish) < 0)
+	if (take_wish(q, false, &wish) < 0)
 		return;
 	r = keeper_unpin(c->conf.keeper, &wish.id, wish.revision);
 	if (r == -ENOENT) {
@@ -162,7 +197,7 @@ void control_evict(struct control *c, struct httpd_request *q, const char *rest 
 	struct wish wish;
 	int r;
 
-	if (take_wish(q, &wish) < 0)
+	if (take_wish(q, false, &wish) < 0)
 		return;
 	r = keeper_evict(c->conf.keeper, &wish.id, wish.revision, &freed);
 	if (r < 0) {
@@ -236,6 +271,17 @@ static uint64_t parse_id(const char *text)
 void control_job(struct control *c, struct httpd_request *q, const char *rest)
 {
 	reply_job(c, q, 200, parse_id(rest));
+}
+
+void control_job_nodes(struct control *c, struct httpd_request *q, const char *rest)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct jwrite w = { .to = &b };
+
+	if (warmup_write(c->conf.warmups, parse_id(rest), &w) < 0)
+		control_refuse(q, 404, "no_job", "there is no such job of all nodes");
+	else
+		control_reply(q, 200, &b);
 }
 
 void control_cancel_job(struct control *c, struct httpd_request *q, const char *rest)

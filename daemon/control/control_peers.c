@@ -6,8 +6,7 @@
 
 #include "daemon/peer_json.h"
 
-/* NULL after having answered. */
-static struct peers *peers_of(struct control *c, struct httpd_request *q)
+struct peers *control_peers_of(struct control *c, struct httpd_request *q)
 {
 	struct peers *p = node_peers(c->conf.node);
 
@@ -22,7 +21,7 @@ void control_peers(struct control *c, struct httpd_request *q, const char *rest 
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
 	struct jwrite w = { .to = &b };
-	struct peers *p = peers_of(c, q);
+	struct peers *p = control_peers_of(c, q);
 
 	if (!p)
 		return;
@@ -51,7 +50,7 @@ static void write_owners(struct control *c, struct httpd_request *q, const struc
 
 void control_peer_owners(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
-	if (peers_of(c, q))
+	if (control_peers_of(c, q))
 		control_find(c, q, write_owners);
 }
 
@@ -82,7 +81,7 @@ void control_forgive_peers(struct control *c, struct httpd_request *q, const cha
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	CLEANUP(buf_free) struct buf b = { 0 };
 	struct jwrite w = { .to = &b };
-	struct peers *p = peers_of(c, q);
+	struct peers *p = control_peers_of(c, q);
 	const char *address;
 	bool any;
 
@@ -90,7 +89,7 @@ void control_forgive_peers(struct control *c, struct httpd_request *q, const cha
 		return;
 	any = members_forgive(peers_members(p), address);
 	if (!any && address) {
-		control_refuse(q, 404, "no_ban", "nothing is held against %s", address);
+		control_refuse(q, 404, "no_ban", "%s is not banned", address);
 		return;
 	}
 	jwrite_object(&w, NULL);

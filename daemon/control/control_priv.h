@@ -56,6 +56,8 @@ typedef void control_found_fn(struct control *c, struct httpd_request *q,
 void control_find(struct control *c, struct httpd_request *q, control_found_fn *found);
 /* The members that say how far a transfer is and who waits for it, into an open object. */
 void control_write_progress(struct jwrite *w, const struct transfer *t);
+/* The node's peers; NULL, after having answered, if it has none. */
+struct peers *control_peers_of(struct control *c, struct httpd_request *q);
 /* Peers, where a file lies among them, and bans. */
 control_fn control_peers, control_peer_owners, control_forgive_peers;
 /* Bytes per second, to see and to set. */
@@ -65,6 +67,6 @@ void control_write_limits(struct jwrite *w, const char *key, struct node *n);
 control_fn control_metrics;
 /* Things to do, and how far they are. */
 control_fn control_pull, control_pin, control_unpin, control_evict, control_scrub;
-control_fn control_jobs, control_job, control_job_events, control_cancel_job;
+control_fn control_jobs, control_job, control_job_events, control_job_nodes, control_cancel_job;
 
 #endif

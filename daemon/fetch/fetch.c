@@ -98,24 +98,36 @@ static void *clockwork(void *arg)
 	return NULL;
 }
 
-/* A stream keeps no bytes but those it is just receiving: their number is the budget. */
-static unsigned threads_within(uint64_t memory_bytes)
+/* A stream keeps no bytes but those it is just receiving, and of hearsay the piece that is checked
+ * as a whole: their number is the budget. */
+static unsigned threads_within(uint64_t memory_bytes, bool hearsay)
 {
-	uint64_t n = memory_bytes / STREAM_BYTES;
+	uint64_t n = memory_bytes / (STREAM_BYTES + (hearsay ? SOURCE_PIECE_MAX : 0));
 
 	return n < 1 ? 1 : n > THREADS_CAP ? THREADS_CAP : (unsigned)n;
+}
+
+/* Bit i: source i has what it gives from others. */
+static uint64_t find_hearsay(const struct fetch_conf *conf)
+{
+	uint64_t hearsay = 0;
+
+	for (unsigned i = 0; i < conf->source_count; i++)
+		hearsay |= (uint64_t)conf->sources[i]->hearsay << i;
+	return hearsay;
 }
 
 static int start_threads(struct fetch *f)
 {
 	const struct fetch_conf *conf = &f->conf;
+	uint64_t hearsay = find_hearsay(conf);
 	struct streams_conf streams = {
 		.throttle = &f->throttle,
 		.pulls = &f->pulls,
 		.http = conf->http,
 		.sources = conf->sources,
 		.source_count = conf->source_count,
-		.threads_max = threads_within(conf->memory_bytes),
+		.threads_max = threads_within(conf->memory_bytes, hearsay),
 		.idle_ms = IDLE_MS,
 		.failures = conf->outcry.failures,
 		/* Before the readers' own deadline, so that they learn the reason. */
@@ -128,6 +140,7 @@ static int start_threads(struct fetch *f)
 		.catalog = conf->catalog,
 		.threads = SEALERS,
 		.source_count = conf->source_count,
+		.hearsay = hearsay,
 		.lists = conf->lists,
 		.outcry = conf->outcry,
 		.http = conf->http,
@@ -135,8 +148,6 @@ static int start_threads(struct fetch *f)
 	};
 	int r = streams_new(&streams, &f->streams);
 
-	for (unsigned i = 0; i < conf->source_count; i++)
-		sealer.hearsay |= (uint64_t)conf->sources[i]->hearsay << i;
 	sealer.streams = f->streams;
 	if (r == 0)
 		r = sealer_start(&sealer, &f->sealer);

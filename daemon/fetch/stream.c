@@ -142,6 +142,12 @@ static void kick_another_locked(struct streams *s)
 		log_debug("no further stream thread can be started");
 }
 
+static void note_source_locked(struct carrier *c)
+{
+	c->pull->sources_used |= UINT64_C(1) << c->choice.source;
+	c->pull->source = c->all->conf.sources[c->choice.source]->name;
+}
+
 /* Tells the others how far we have come, and learns whether the run ends nearer now and for how
  * long more urgent ones should have the line to themselves. */
 static int64_t publish(struct carrier *c, uint64_t brought)
@@ -157,8 +163,8 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	c->run->moved_ms = now;
 	c->pull->moved_ms = now;
 	c->end = c->run->end;
-	c->pull->sources_used |= UINT64_C(1) << c->choice.source;
-	c->pull->source = c->all->conf.sources[c->choice.source]->name;
+	if (brought)
+		note_source_locked(c);
 	note_kept_locked(c, now);
 	pull_settle_ready_locked(c->pull, &settled);
 	pull_hash_kick_locked(c->pull);
@@ -229,6 +235,10 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	int r = 0;
 
 	assert(len <= SOURCE_PIECE_MAX);
+	if (!len) {
+		publish(c, 0);
+		return c->pos >= c->end ? ENOUGH : 0;
+	}
 	if (c->run->direct)
 		put_direct(c, data, len);
 	else

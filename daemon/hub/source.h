@@ -35,8 +35,8 @@ struct source_ask {
 	bool demand; /* somebody waits for them */
 	struct httpc_cancel *cancel;
 	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
-	 * returns. Non-zero ends the call and becomes its result: how a caller says it has
-	 * enough. */
+	 * returns; none at all says that they are known to be on their way. Non-zero ends the call
+	 * and becomes its result: how a caller says it has enough. */
 	int (*sink)(void *arg, const void *data, size_t len);
 	void *arg;
 };

@@ -6,189 +6,51 @@
  * newline, so that no two lists look the same:
  *   "matrixfs-peer-request-1", method, target, Range, node, time, nonce
  *   "matrixfs-peer-answer-1", nonce, status, Content-Range, Peer-Others, node, time
- * A line of the file is not kept: of it come the key that signs and the ID that tells keys apart,
- * both by HMAC.
  *
  * Numbers that were seen lie in spans of time by when their requests say they were sent. One window
  * long each, three of them hold all that may still be accepted; the others are forgotten. */
 #include "daemon/peer/cluster_key.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
-#include "daemon/base/file.h"
+#include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/map.h"
-#include "daemon/base/why.h"
+#include "daemon/peer/key_file.h"
 
 #define SCHEME "MatrixFS "
 #define REQUEST "matrixfs-peer-request-1"
 #define ANSWER "matrixfs-peer-answer-1"
-#define KEYS_MAX 2
-#define KEY_BYTES_MIN 16
-#define FILE_BYTES_MAX 4096
-#define ID_HEX 8
 #define MAC_BYTES 32
 #define MAC_HEX (2 * MAC_BYTES)
 #define TIME_DIGITS_MAX 18
 #define LOOK_MS 1000 /* between looks at the file */
+#define LATE_MS 1000 /* a thread may come so much later with its time than another */
 #define SPANS 3
 #define SEEN_MAX 200000
 
-/* What comes of a line of the file. */
-struct key {
-	uint8_t secret[MAC_BYTES];
-	char id[ID_HEX + 1];
-};
-
-struct keys {
-	struct key at[KEYS_MAX];
-	unsigned count;
-};
-
-/* Which file was looked at; all zero if there was none. */
-struct stamp {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	mode_t mode;
-	struct timespec modified, changed;
-};
-
 struct span {
 	int64_t number;     /* time / CLUSTER_WINDOW_MS */
-	struct map numbers; /* used once: the first 64 bits of each */
+	struct map numbers; /* used once: 64 bits of each */
 };
 
 struct cluster_key {
 	char *path;
 	struct lock lock;
 	/* Guarded by lock. */
-	struct keys keys;
-	struct stamp stamp; /* of what was tried last, be it good or bad */
-	int64_t look_ms;    /* clock_ms() value of the next look */
+	struct key_file keys;
+	struct key_file_stamp stamp; /* of what was tried last, be it good or bad */
+	int64_t look_ms;             /* clock_ms() value of the next look */
 	bool looking;
+	int64_t wall_ms; /* the latest time a request was heard at */
 	struct span seen[SPANS];
 };
-
-/* --- the file */
-
-static int derive(const char *line, size_t len, struct key *ret)
-{
-	static const char for_secret[] = "matrixfs-cluster-key-1", for_id[] = "matrixfs-key-id-1";
-	uint8_t id[MAC_BYTES];
-	int r = digest_hmac(line, len, for_secret, strlen(for_secret), ret->secret);
-
-	if (r == 0)
-		r = digest_hmac(line, len, for_id, strlen(for_id), id);
-	if (r == 0)
-		hex_print(id, ID_HEX / 2, ret->id);
-	return r;
-}
-
-static int read_line(const char *path, const char *line, size_t len, struct keys *ret,
-		     struct buf *why)
-{
-	while (len > 0 && isspace((unsigned char)line[len - 1]))
-		len--;
-	for (; len > 0 && isspace((unsigned char)*line); line++)
-		len--;
-	if (len == 0 || *line == '#')
-		return 0;
-	if (ret->count == KEYS_MAX)
-		return complain(why, "The cluster key %s holds more than two keys.", path);
-	if (len < KEY_BYTES_MIN)
-		return complain(why,
-				"The cluster key %s has a line of %zu bytes: a key has %d "
-				"or more, as \"openssl rand -hex 32\" makes one.",
-				path, len, KEY_BYTES_MIN);
-	return derive(line, len, &ret->at[ret->count++]);
-}
-
-static int read_lines(const char *path, const char *text, size_t len, struct keys *ret,
-		      struct buf *why)
-{
-	int r = 0;
-
-	while (r == 0 && len > 0) {
-		const char *end = memchr(text, '\n', len);
-		size_t line = end ? (size_t)(end - text) : len;
-
-		r = read_line(path, text, line, ret, why);
-		line += end != NULL;
-		text += line;
-		len -= line;
-	}
-	if (r == 0 && ret->count == 0)
-		return complain(why, "The cluster key %s is empty.", path);
-	return r;
-}
-
-static int read_text(const char *path, int fd, size_t size, struct keys *ret, struct buf *why)
-{
-	char text[FILE_BYTES_MAX];
-	int r;
-
-	if (size > sizeof(text))
-		return complain(why, "The cluster key %s is too large to be one.", path);
-	r = file_pread(fd, text, size, 0);
-	r = r == 0 ? read_lines(path, text, size, ret, why)
-		   : complain_as(r, why, "The cluster key %s cannot be read: %s.", path,
-				 err_text(r));
-	explicit_bzero(text, sizeof(text));
-	return r;
-}
-
-/* Reads the file as it is now; `ret_stamp` tells which that was, also after a failure. */
-static int load(const char *path, struct keys *ret, struct stamp *ret_stamp, struct buf *why)
-{
-	CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
-
-	*ret = (struct keys){ 0 };
-	if (r < 0)
-		return complain_as(r, why, "The cluster key %s cannot be read: %s.", path,
-				   err_text(r));
-	*ret_stamp = (struct stamp){ st.st_dev,  st.st_ino,  st.st_size,
-				     st.st_mode, st.st_mtim, st.st_ctim };
-	if (!S_ISREG(st.st_mode))
-		return complain(why, "The cluster key %s is no file.", path);
-	if (st.st_mode & (S_IROTH | S_IWOTH))
-		return complain(why, "The cluster key %s is open to others: chmod 600 %s.", path,
-				path);
-	return read_text(path, fd, (size_t)st.st_size, ret, why);
-}
-
-static struct stamp stamp_of(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return (struct stamp){ 0 };
-	return (struct stamp){
-		st.st_dev, st.st_ino, st.st_size, st.st_mode, st.st_mtim, st.st_ctim
-	};
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_stamp(const struct stamp *a, const struct stamp *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mode == b->mode &&
-	       same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
-}
 
 int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why)
 {
@@ -200,7 +62,7 @@ int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why
 	lock_init(&k->lock, LOCK_CLUSTER_KEY);
 	k->path = strdup(path);
 	if (k->path)
-		r = load(path, &k->keys, &k->stamp, why);
+		r = key_file_read(path, &k->keys, &k->stamp, why);
 	if (r < 0) {
 		cluster_key_free(k);
 		return r;
@@ -224,13 +86,8 @@ void cluster_key_free(struct cluster_key *k)
 
 /* --- the keys that are valid now */
 
-static void wipe_keys(struct keys *keys)
-{
-	explicit_bzero(keys, sizeof(*keys));
-}
-
 /* It is time to look, and nobody else does. */
-static bool is_due(struct cluster_key *k, struct stamp *ret_known)
+static bool is_due(struct cluster_key *k, struct key_file_stamp *ret_known)
 {
 	int64_t now_ms = clock_ms();
 	bool due;
@@ -244,7 +101,8 @@ static bool is_due(struct cluster_key *k, struct stamp *ret_known)
 }
 
 /* `fresh`: the new keys, NULL: those there are stay. */
-static void end_look(struct cluster_key *k, const struct keys *fresh, const struct stamp *stamp)
+static void end_look(struct cluster_key *k, const struct key_file *fresh,
+		     const struct key_file_stamp *stamp)
 {
 	lock_take(&k->lock);
 	if (fresh)
@@ -258,28 +116,27 @@ static void end_look(struct cluster_key *k, const struct keys *fresh, const stru
 static void look(struct cluster_key *k)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	CLEANUP(wipe_keys) struct keys fresh = { 0 };
-	struct stamp known, stamp;
+	CLEANUP(key_file_wipe) struct key_file fresh = { 0 };
+	struct key_file_stamp stamp;
 	int r;
 
-	if (!is_due(k, &known))
+	if (!is_due(k, &stamp))
 		return;
-	stamp = stamp_of(k->path);
-	if (same_stamp(&stamp, &known)) {
+	if (!key_file_changed(k->path, &stamp)) {
 		end_look(k, NULL, &stamp);
 		return;
 	}
-	r = load(k->path, &fresh, &stamp, &why);
+	r = key_file_read(k->path, &fresh, &stamp, &why);
 	end_look(k, r < 0 ? NULL : &fresh, &stamp);
 	if (r < 0)
 		log_line(LOG_LEVEL_WARN, NULL, "the cluster key stays as it was: %s",
-			 r == -ENOMEM ? err_text(r) : buf_str(&why));
+			 why.len ? buf_str(&why) : err_text(r));
 	else
 		log_info("the cluster key was read again keys=%u first=%s", fresh.count,
 			 fresh.at[0].id);
 }
 
-static void keys_now(struct cluster_key *k, struct keys *ret)
+static void keys_now(struct cluster_key *k, struct key_file *ret)
 {
 	look(k);
 	lock_take(&k->lock);
@@ -326,7 +183,8 @@ static void add_answer(struct buf *b, const struct cluster_answer *a, const char
 	add_number(b, wall_ms);
 }
 
-static int mac_of(const struct key *key, const struct buf *text, uint8_t ret[static MAC_BYTES])
+static int mac_of(const struct key_file_key *key, const struct buf *text,
+		  uint8_t ret[static MAC_BYTES])
 {
 	return text->failed
 		       ? text->failed
@@ -337,7 +195,7 @@ static int mac_of(const struct key *key, const struct buf *text, uint8_t ret[sta
 
 /* What a field says; `nonce` is "" in that of an answer. */
 struct said {
-	char id[ID_HEX + 1];
+	char id[KEY_FILE_ID_HEX + 1];
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;
 	char nonce[CLUSTER_NONCE_HEX + 1];
@@ -366,10 +224,10 @@ static bool is_node(const char *text)
 }
 
 /* Appends the value of a field, with the signature of the first key. */
-static int add_field(const struct keys *keys, const struct said *said, const struct buf *text,
+static int add_field(const struct key_file *keys, const struct said *said, const struct buf *text,
 		     struct buf *ret)
 {
-	const struct key *key = &keys->at[0];
+	const struct key_file_key *key = &keys->at[0];
 	uint8_t mac[MAC_BYTES];
 	char hex[MAC_HEX + 1];
 	int r = mac_of(key, text, mac);
@@ -437,7 +295,7 @@ static bool read_field(const char *at, bool of_request, struct said *ret)
 	char mac[MAC_HEX + 1];
 
 	*ret = (struct said){ 0 };
-	return at && take_word(&at, SCHEME "key=") && take_hex(&at, ID_HEX, ret->id) &&
+	return at && take_word(&at, SCHEME "key=") && take_hex(&at, KEY_FILE_ID_HEX, ret->id) &&
 	       take_word(&at, ", node=\"") && take_node(&at, ret->node) &&
 	       take_word(&at, "\", time=") && take_time(&at, &ret->wall_ms) &&
 	       take_word(&at, ", ") && (!of_request || take_nonce(&at, ret->nonce)) &&
@@ -448,7 +306,7 @@ static bool read_field(const char *at, bool of_request, struct said *ret)
 /* True if one of the keys has signed that text. */
 static bool is_signed(struct cluster_key *k, const struct said *said, const struct buf *text)
 {
-	CLEANUP(wipe_keys) struct keys keys;
+	CLEANUP(key_file_wipe) struct key_file keys;
 	bool right = false;
 
 	keys_now(k, &keys);
@@ -467,7 +325,7 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 		     struct buf *ret, char ret_nonce[static CLUSTER_NONCE_HEX + 1])
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	CLEANUP(wipe_keys) struct keys keys;
+	CLEANUP(key_file_wipe) struct key_file keys;
 	struct said said = { .wall_ms = wall_ms };
 	uint8_t random[CLUSTER_NONCE_HEX / 2];
 
@@ -485,10 +343,24 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 
 /* --- what was seen */
 
-/* Forgets what cannot be accepted any more, and tells how many are left. */
-static NEEDS(k->lock) size_t forget_locked(struct cluster_key *k, int64_t wall_ms)
+static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
+static size_t forget_locked(struct cluster_key *k) NEEDS(k->lock);
+static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
+				       int64_t wall_ms) NEEDS(k->lock);
+
+/* The latest time: what was forgotten then must not be heard by a thread that comes late. Unless
+ * the clock was set back. */
+static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms)
 {
-	int64_t first = (wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
+	if (wall_ms > k->wall_ms || k->wall_ms - wall_ms > LATE_MS)
+		k->wall_ms = wall_ms;
+	return k->wall_ms;
+}
+
+/* Forgets what cannot be accepted any more, and tells how many are left. */
+static size_t forget_locked(struct cluster_key *k)
+{
+	int64_t first = (k->wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
 	size_t count = 0;
 
 	for (unsigned i = 0; i < SPANS; i++) {
@@ -501,13 +373,16 @@ static NEEDS(k->lock) size_t forget_locked(struct cluster_key *k, int64_t wall_m
 	return count;
 }
 
-static NEEDS(k->lock) enum cluster_verdict
-	see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number, int64_t wall_ms)
+static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
+				       int64_t wall_ms)
 {
 	int64_t span = sent_ms / CLUSTER_WINDOW_MS;
 	struct span *s = &k->seen[span % SPANS];
-	size_t count = forget_locked(k, wall_ms);
+	size_t count;
 
+	if (llabs(settle_locked(k, wall_ms) - sent_ms) > CLUSTER_WINDOW_MS)
+		return CLUSTER_STALE;
+	count = forget_locked(k);
 	s->number = span;
 	if (map_find_u64(&s->numbers, number))
 		return CLUSTER_REPLAYED;
@@ -519,14 +394,9 @@ static NEEDS(k->lock) enum cluster_verdict
 /* A request that is signed as it should be. */
 static enum cluster_verdict see(struct cluster_key *k, const struct said *said, int64_t wall_ms)
 {
-	uint8_t bytes[CLUSTER_NONCE_HEX / 2];
+	uint64_t number = xxh3_of(said->nonce, CLUSTER_NONCE_HEX);
 	enum cluster_verdict verdict;
-	uint64_t number;
 
-	if (llabs(wall_ms - said->wall_ms) > CLUSTER_WINDOW_MS ||
-	    hex_parse(said->nonce, sizeof(bytes), bytes) < 0)
-		return CLUSTER_STALE;
-	memcpy(&number, bytes, sizeof(number));
 	lock_take(&k->lock);
 	verdict = see_locked(k, said->wall_ms, number, wall_ms);
 	lock_drop(&k->lock);
@@ -558,7 +428,7 @@ int cluster_key_sign_answer(struct cluster_key *k, const struct cluster_answer *
 			    const char *nonce, struct buf *ret)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	CLEANUP(wipe_keys) struct keys keys;
+	CLEANUP(key_file_wipe) struct key_file keys;
 	struct said said = { .wall_ms = a->wall_ms };
 
 	if (!is_node(a->node) || a->wall_ms < 0)

@@ -46,9 +46,9 @@ enum cluster_verdict {
 	CLUSTER_REPLAYED, /* seen before */
 };
 /* Looks at a request that came at wall_ms with that field, or NULL. `words->node` is not looked at:
- * ret_node gets who asks and ret_nonce its number, "" both if CLUSTER_FALSE. A number counts as seen
- * once it was found CLUSTER_TRUE; all that could be accepted again are remembered, 200 000 at most:
- * when there are more, requests are CLUSTER_STALE until some can be forgotten. */
+ * ret_node gets who asks and ret_nonce its number, "" both if CLUSTER_FALSE. A number counts as
+ * seen once it was found CLUSTER_TRUE; all that could be accepted again are remembered, 200 000 at
+ * most: when there are more, requests are CLUSTER_STALE until some can be forgotten. */
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
 					char ret_node[static CLUSTER_NODE_MAX + 1],

@@ -173,7 +173,6 @@ static void write_ask(const struct inquiry *q, const struct hearing *h, bool wit
 		.witness = witness,
 		.size = what->file.size,
 		.off = segment_start(h->segment),
-		.bring = true,
 		.lfs = what->file.kind == DIGEST_SHA256,
 		.repo = what->repo,
 		.path = what->path,

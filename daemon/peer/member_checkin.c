@@ -52,14 +52,17 @@ static int keep_body(void *arg, const void *data, size_t len)
 	return x->body.len + len <= ANSWER_BYTES_MAX ? buf_add(&x->body, data, len) : ERR_PROTO;
 }
 
-static void write_self(const struct member_spec *self, struct buf *ret)
+static void write_self(const struct member_checkin *c, struct buf *ret)
 {
+	const struct member_spec *self = &c->self;
 	struct jwrite w = { .to = ret };
 
 	jwrite_object(&w, NULL);
 	jwrite_text(&w, "address", self->address);
 	jwrite_text(&w, "zone", self->zone);
 	jwrite_uint(&w, "weight", self->weight);
+	if (c->list[0])
+		jwrite_text(&w, "list", c->list);
 	jwrite_object_end(&w);
 }
 
@@ -93,7 +96,7 @@ static int ask(struct member_checkin *c, struct exchange *x)
 	const char *field;
 	int r;
 
-	write_self(&c->self, &content);
+	write_self(c, &content);
 	r = sign(c, &content, x, &authorization);
 	if (r == 0)
 		r = buf_printf(&url, "%s%s", c->hub_url, MEMBER_CHECKIN_TARGET);
@@ -113,10 +116,12 @@ static int ask(struct member_checkin *c, struct exchange *x)
 	return httpc_run(c->http, &q);
 }
 
-/* Whether who has our key has said this; then its clock is known. */
-static bool is_signed(struct member_checkin *c, int status, const struct exchange *x)
+/* Whether who has our key has said this; then its clock is known. `digest` gets that of the
+ * body. */
+static bool is_signed(struct member_checkin *c, int status, const struct exchange *x,
+		      char digest[static DIGEST_HEX_MAX + 1])
 {
-	char digest[DIGEST_HEX_MAX + 1], node[CLUSTER_NODE_MAX + 1];
+	char node[CLUSTER_NODE_MAX + 1];
 	const struct cluster_answer answer = { .status = status,
 					       .content_range = "",
 					       .others = digest };
@@ -148,28 +153,40 @@ static int fail(const struct member_checkin *c, int r, bool is_ours, struct buf 
 				c->hub_url);
 	if (r == 401 && is_ours)
 		return complain(why, "%s does not take this node's clock for right", c->hub_url);
-	if (r == 401 || r == 200)
+	if (r == 401 || (r >= 200 && r < 300))
 		return complain(why, "%s has another cluster key", c->hub_url);
 	if (r > 0)
 		return complain_as(ERR_PROTO, why, "%s answers a check-in with %d", c->hub_url, r);
 	return complain_as(r, why, "%s cannot be asked: %s", c->hub_url, err_text(r));
 }
 
+static int take_answer(struct member_checkin *c, int status, const struct exchange *x,
+		       const char *digest, struct member_look *ret)
+{
+	if (status == 204 || (status == 202 && c->list[0]))
+		return MEMBER_AS_IT_WAS;
+	if (status == 200)
+		strcpy(c->list, digest);
+	return read_list(c, x, ret);
+}
+
 int member_look_hub(struct member_checkin *c, struct member_look *ret)
 {
+	char digest[DIGEST_HEX_MAX + 1];
 	bool is_ours = false;
-	int r = 401;
+	int status = 401, r = 0;
 
-	for (int i = 0; r == 401 && i < TRIES && is_ours == (i > 0); i++) {
+	/* Whose clock differs is told so by who has the key, and tries again. */
+	for (int i = 0; status == 401 && i < TRIES && is_ours == (i > 0); i++) {
 		struct exchange x = { .body.len = 0 };
 
-		r = ask(c, &x);
-		is_ours = r > 0 && is_signed(c, r, &x);
-		if (r == 200 && is_ours)
-			r = read_list(c, &x, ret);
-		else
-			r = r == 401 ? r : fail(c, r, is_ours, &ret->why);
+		status = ask(c, &x);
+		is_ours = status > 0 && is_signed(c, status, &x, digest);
+		if (is_ours && (status == 200 || status == 202 || status == 204))
+			r = take_answer(c, status, &x, digest, ret);
+		else if (status != 401)
+			r = fail(c, status, is_ours, &ret->why);
 		buf_free(&x.body);
 	}
-	return r == 401 ? fail(c, r, is_ours, &ret->why) : r;
+	return status == 401 ? fail(c, status, is_ours, &ret->why) : r;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One check-in: this node tells a hub that it is there, and the hub tells who else is.
  *
- *   POST /api/matrixfs/members   {"address": "...", "zone": "...", "weight": 1}
+ *   POST /api/matrixfs/members   {"address": "...", "zone": "...", "weight": 1, "list": DIGEST}
  *
- * answered by lines as member_list_parse reads them. Both are signed under the cluster key as what
- * peers say is, with two words more: in the place of the range stands the digest of the request's
- * body, in the place of the others that of the answer's. Signed is this path, whatever stands
- * before it in the hub's URL. */
+ * answered 200 with lines as member_list_parse reads them, or 204 if the node has just that list,
+ * or 202 while the hub has just begun and may not know all: that is for nodes that know nobody yet.
+ * Both are signed under the cluster key as what peers say is, with two words more: in the place of
+ * the range stands the digest of the request's body, in the place of the others that of the
+ * answer's. Signed is this path, whatever stands before it in the hub's URL. */
 #ifndef MATRIXFS_MEMBER_CHECKIN_H
 #define MATRIXFS_MEMBER_CHECKIN_H
 
@@ -28,11 +29,13 @@ struct member_checkin {
 	struct cluster_key *key;
 	const char *hub_url;
 	struct member_spec self;
-	int64_t ahead_ms; /* how far the hub's clock is ahead, as it last told; 0 to begin with */
+	/* What is remembered from one to the next; zero to begin with. */
+	int64_t ahead_ms;              /* how far the hub's clock is ahead, as it last told */
+	char list[DIGEST_HEX_MAX + 1]; /* digest of the whole list it last gave, or "" */
 	struct httpc_cancel cancel;
 };
 
-/* Checks in. MEMBER_FOUND, or a negative error. httpc_cancel ends it. */
+/* Checks in. MEMBER_FOUND, MEMBER_AS_IT_WAS, or a negative error. httpc_cancel ends it. */
 MUST_USE int member_look_hub(struct member_checkin *c, struct member_look *ret);
 
 #endif

@@ -23,6 +23,7 @@ struct member_list {
 	struct members *members;
 	struct member_file file;
 	struct member_checkin checkin;
+	int64_t period_ms;
 	uint64_t random;
 	struct buf told; /* why the list cannot be had, as the log knows it */
 	pthread_t thread;
@@ -108,12 +109,12 @@ static int look(struct member_list *l, struct member_look *ret)
 	return member_look_told(l->what, ret);
 }
 
-/* The same failure again is no news. */
+/* The same failure again is no news, nor is the end of this list. */
 static void complain_once(struct member_list *l, int r, const struct member_look *k)
 {
 	const char *why = k->why.len ? buf_str(&k->why) : err_text(r);
 
-	if (l->told.len && !strcmp(buf_str(&l->told), why))
+	if (r == ERR_CANCELED || (l->told.len && !strcmp(buf_str(&l->told), why)))
 		return;
 	log_line(LOG_LEVEL_WARN, NULL, "the list of members stays as it was: %s", why);
 	buf_clear(&l->told);
@@ -134,9 +135,8 @@ static void take(struct member_list *l, int r, const struct member_look *k)
 
 static int64_t pause_ms(struct member_list *l, int r)
 {
-	return r == MEMBER_UNDER_WAY
-		       ? MEMBER_FILE_STILL_MS
-		       : random_near(&l->random, MEMBER_LIST_PERIOD_MS, PERIOD_PERCENT);
+	return r == MEMBER_UNDER_WAY ? MEMBER_FILE_STILL_MS
+				     : random_near(&l->random, l->period_ms, PERIOD_PERCENT);
 }
 
 /* --- again and again */
@@ -207,6 +207,7 @@ static struct member_list *new_list(const struct member_list_conf *conf)
 	lock_init(&l->lock, LOCK_MEMBER_LIST);
 	cond_init(&l->wake);
 	l->members = conf->members;
+	l->period_ms = conf->period_ms ? conf->period_ms : MEMBER_LIST_PERIOD_MS;
 	l->random = placement_key(conf->self.address);
 	l->spec = strdup(conf->spec);
 	l->hub_url = strdup(conf->hub_url ? conf->hub_url : "");

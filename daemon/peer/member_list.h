@@ -11,8 +11,8 @@
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/members.h"
 
-#define MEMBER_LIST_PERIOD_MS 5000 /* between looks, jittered */
-#define MEMBER_LIST_FIRST_MS 3000  /* so long the first look may hold up who starts */
+#define MEMBER_LIST_PERIOD_MS 5000
+#define MEMBER_LIST_FIRST_MS 2000 /* so long the first look may hold up who starts */
 
 struct member_list;
 
@@ -21,6 +21,7 @@ struct member_list_conf {
 	 * IPv6), "file:PATH" (lines as member_list_parse reads them), or "hub". */
 	const char *spec;
 	struct members *members; /* told of each list; borrowed until member_list_stop */
+	int64_t period_ms;       /* between looks, jittered; 0: MEMBER_LIST_PERIOD_MS */
 	struct member_spec self; /* what is told to a hub */
 	/* For "hub"; borrowed likewise, may be NULL else. */
 	const char *hub_url;

@@ -82,7 +82,7 @@ bool member_zone_valid(const char *text, size_t len)
 	if (len == 0 || len > MEMBER_ZONE_MAX)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (!text[i] || !strchr(LETTERS DIGITS "-_./", text[i]))
+		if (!text[i] || !strchr(LETTERS DIGITS "-_.", text[i]))
 			return false;
 	return true;
 }
@@ -167,7 +167,7 @@ static int read_word(const struct piece *word, struct member_spec *ret, struct b
 				SHOWN(*word));
 	if (!member_zone_valid(value.at, value.len))
 		return complain(why,
-				"a zone is called by up to %d letters, digits and any of \"-_./\"",
+				"a zone is called by up to %d letters, digits and any of \"-_.\"",
 				MEMBER_ZONE_MAX);
 	memcpy(ret->zone, value.at, value.len);
 	ret->zone[value.len] = '\0';

@@ -46,8 +46,8 @@ MUST_USE int membership_find(const struct membership *ms, const char *address);
 
 /* What it is called, and what is said of it; the same for all its life. */
 const char *member_address(const struct member *m);
-/* Its zone, as the list has it or, if that is silent, as it says itself; "" if nobody does. Borrowed
- * until members_free. */
+/* Its zone, as the list has it or, if that is silent, as it says itself; "" if nobody does.
+ * Borrowed until members_free. */
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);

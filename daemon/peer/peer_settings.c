@@ -5,18 +5,17 @@
 
 #include "daemon/base/listen.h"
 #include "daemon/base/why.h"
-
-#define ZONE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+#include "daemon/peer/member_list.h"
 
 /* A node with some of what peers need has a mistake in its settings, not half a cluster. */
-static int check_all_or_none(const struct peer_settings *s, struct buf *why)
+static int check_all_or_none(const struct peer_settings *s, bool key_alone, struct buf *why)
 {
 	const char *missing = !s->listen     ? "peer-listen"
 			      : !s->members  ? "peers"
 			      : !s->key_file ? "cluster-key-file"
 					     : NULL;
 
-	if (!missing || (!s->listen && !s->members && !s->key_file))
+	if (!missing || (!s->listen && !s->members && (!s->key_file || key_alone)))
 		return 0;
 	return complain(why,
 			"Peers want all three, \"peer-listen\", \"peers\" and "
@@ -68,7 +67,7 @@ static int check_addresses(const struct peer_settings *s, struct buf *why)
 
 static int check_zone(const char *zone, struct buf *why)
 {
-	if (!zone || (strlen(zone) <= MEMBER_ZONE_MAX && !zone[strspn(zone, ZONE_LETTERS)]))
+	if (!zone || member_zone_valid(zone, strlen(zone)))
 		return 0;
 	return complain(why,
 			"The value \"%s\" of \"zone\" is not valid; allowed are at most %d "
@@ -76,12 +75,14 @@ static int check_zone(const char *zone, struct buf *why)
 			zone, MEMBER_ZONE_MAX);
 }
 
-int peer_settings_check(const struct peer_settings *s, struct buf *why)
+int peer_settings_check(const struct peer_settings *s, bool key_alone, struct buf *why)
 {
-	int r = check_all_or_none(s, why);
+	int r = check_all_or_none(s, key_alone, why);
 
 	if (r == 0)
 		r = check_addresses(s, why);
+	if (r == 0 && s->members)
+		r = member_list_check(s->members, why);
 	return r < 0 ? r : check_zone(s->zone, why);
 }
 

@@ -88,8 +88,9 @@ struct peer_settings {
 			PEER_CONNECTIONS_MAX, "COUNT", "Most connections of peers at once." \
 	}
 
-/* 0 if they make sense together, else ERR_CONF with a sentence in why. Asks nobody. */
-MUST_USE int peer_settings_check(const struct peer_settings *s, struct buf *why);
+/* 0 if they make sense together, else ERR_CONF with a sentence in why. key_alone: a key without
+ * peers makes sense, too. Asks nobody. */
+MUST_USE int peer_settings_check(const struct peer_settings *s, bool key_alone, struct buf *why);
 /* True if there are to be peers; then *ret tells which, with texts borrowed from s. hub_url: the
  * first hub's, or NULL. */
 bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, struct peers_conf *ret);

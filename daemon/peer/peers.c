@@ -212,6 +212,18 @@ void peers_close(struct peers *p)
 	free(p);
 }
 
+void peers_set_work(struct peers *p, const struct serve_work *work)
+{
+	serve_set_work(p->serve, work);
+}
+
+int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
+{
+	const struct asker who = { p->key, p->ground.http, p->self.address, p->self.zone };
+
+	return errand_run(e, &who, ret);
+}
+
 void peers_status(struct peers *p, struct peers_status *ret)
 {
 	*ret = (struct peers_status){

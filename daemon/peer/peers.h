@@ -7,8 +7,10 @@
 #include "daemon/base/buf.h"
 #include "daemon/fetch/fetch.h"
 #include "daemon/hub/source.h"
+#include "daemon/peer/errand.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
+#include "daemon/peer/serve.h"
 
 struct peers;
 
@@ -48,6 +50,11 @@ MUST_USE int peers_start(struct peers *p, struct fetch *f, struct store *s, stru
 MUST_USE bool peers_stop(struct peers *p);
 /* Nothing asks the source any more. NULL is fine. */
 void peers_close(struct peers *p);
+
+/* What members may have this node do, from now on; borrowed until peers_stop. */
+void peers_set_work(struct peers *p, const struct serve_work *work);
+/* Asks a member for something that is not bytes: see errand_run. */
+MUST_USE int peers_ask(struct peers *p, const struct errand *e, struct buf *ret);
 
 /* For people. */
 struct peers_status {

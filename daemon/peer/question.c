@@ -12,38 +12,10 @@
 /* One try: what is signed, and what must fit the answer. */
 struct exchange {
 	struct question *q;
-	const struct asker *who;
+	struct spoken spoken;
 	int64_t asked_ms;
-	char nonce[CLUSTER_NONCE_HEX + 1];
 	uint64_t dropped;
 };
-
-static void note_clock(struct question *q, int64_t wall_ms)
-{
-	member_tell_clock(q->member, wall_ms - clock_wall_ms());
-}
-
-/* Whether a member has signed this head, whatever it says. */
-static bool is_signed(struct exchange *x, const struct httpc_response *r)
-{
-	const char *info = httpc_header(r, "Authentication-Info");
-	const char *range = httpc_header(r, "Content-Range");
-	const char *others = httpc_header(r, WIRE_OTHERS);
-	const char *signed_text = others ? others : httpc_header(r, WIRE_DIGESTS);
-	struct cluster_answer answer = {
-		.status = httpc_status(r),
-		.content_range = range ? range : "",
-		.others = signed_text ? signed_text : "",
-	};
-	char node[CLUSTER_NODE_MAX + 1];
-	int64_t wall_ms;
-
-	if (!info ||
-	    !cluster_key_check_answer(x->who->key, &answer, x->nonce, info, node, &wall_ms))
-		return false;
-	note_clock(x->q, wall_ms);
-	return true;
-}
 
 /* Of an answer with bytes: are they the first of those asked for? */
 static int check_range(struct question *q, const struct httpc_response *r)
@@ -74,7 +46,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
 
 	q->first_ms = clock_ms() - x->asked_ms;
-	if (!is_signed(x, r))
+	if (!spoken_is_signed(&x->spoken, r))
 		return ERR_TOKEN;
 	q->status = httpc_status(r);
 	q->retry_ms = httpc_retry_after_ms(r);
@@ -98,15 +70,15 @@ static int on_body(void *arg, const void *data, size_t len)
 	return x->dropped > BODY_MAX ? ERR_PROTO : 0;
 }
 
-static int run(struct exchange *x, const char *url, const char *const *fields, unsigned count)
+static int run(struct exchange *x)
 {
 	struct httpc_cancel *cancel = x->q->cancel;
 	int64_t before = cancel->patience_ms;
 	struct httpc_request request = {
 		.method = "GET",
-		.url = url,
-		.fields = fields,
-		.field_count = count,
+		.url = buf_str(&x->spoken.url),
+		.fields = x->spoken.fields,
+		.field_count = x->spoken.field_count,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends it, length does not */
 		.head = on_head,
 		.body = on_body,
@@ -117,7 +89,7 @@ static int run(struct exchange *x, const char *url, const char *const *fields, u
 
 	cancel->patience_ms = x->q->patience_ms;
 	x->asked_ms = clock_ms();
-	r = httpc_run(x->who->http, &request);
+	r = httpc_run(x->spoken.who->http, &request);
 	cancel->patience_ms = before;
 	return r < 0 || x->q->sunk ? r : 0;
 }
@@ -125,32 +97,16 @@ static int run(struct exchange *x, const char *url, const char *const *fields, u
 /* Writes and signs what is asked, and asks it. */
 static int try_once(struct question *q, const struct asker *who)
 {
-	struct exchange x = { .q = q, .who = who };
-	CLEANUP(buf_free) struct buf url = { 0 }, target = { 0 }, range = { 0 };
-	CLEANUP(buf_free) struct buf authorization = { 0 }, range_line = { 0 }, zone = { 0 };
-	struct cluster_words words = { .method = "GET", .node = who->address };
-	const char *fields[3];
-	unsigned count = 1;
+	struct exchange x = { .q = q, .spoken = { .who = who, .member = q->member } };
+	CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
 	int r = wire_write_ask(q->ask, &target, &range);
 
-	words.target = buf_str(&target);
-	words.range = buf_str(&range);
-	buf_add_str(&authorization, "Authorization: ");
 	if (r == 0)
-		r = cluster_key_sign(who->key, &words,
-				     clock_wall_ms() + member_clock_ahead_ms(q->member),
-				     &authorization, x.nonce);
-	buf_printf(&url, "http://%s%s", member_address(q->member), buf_str(&target));
-	buf_printf(&range_line, "Range: %s", buf_str(&range));
-	buf_printf(&zone, WIRE_ZONE ": %s", who->zone);
-	if (r == 0 && (url.failed || range_line.failed || zone.failed))
-		r = -ENOMEM;
-	fields[0] = buf_str(&authorization);
-	if (range.len)
-		fields[count++] = buf_str(&range_line);
-	if (*who->zone)
-		fields[count++] = buf_str(&zone);
-	return r < 0 ? r : run(&x, buf_str(&url), fields, count);
+		r = spoken_write(&x.spoken, "GET", buf_str(&target), buf_str(&range));
+	if (r == 0)
+		r = run(&x);
+	spoken_fini(&x.spoken);
+	return r;
 }
 
 int question_ask(struct question *q, const struct asker *who)

@@ -4,17 +4,8 @@
 #ifndef MATRIXFS_QUESTION_H
 #define MATRIXFS_QUESTION_H
 
-#include "daemon/base/httpc.h"
-#include "daemon/peer/cluster_key.h"
-#include "daemon/peer/members.h"
+#include "daemon/peer/spoken.h"
 #include "daemon/peer/wire.h"
-
-/* Who asks, and by what. Borrowed. */
-struct asker {
-	struct cluster_key *key;
-	struct httpc *http;
-	const char *address, *zone; /* of this node */
-};
 
 struct question {
 	struct member *member;      /* borrowed */

@@ -77,7 +77,9 @@ static void handle(void *arg, struct httpd_request *q)
 	if (!knows_key(&g, range))
 		return;
 	note_guest(&g);
-	if (strcmp(httpd_method(q), "GET") != 0)
+	if (serve_is_work(q))
+		serve_some_work(&g);
+	else if (strcmp(httpd_method(q), "GET") != 0)
 		refuse(q, 405, "blobs are only read");
 	else if (wire_read_ask(httpd_target(q), range, &ask, &path, &why) < 0)
 		serve_say(&g, WIRE_BAD, NULL, 0);
@@ -178,6 +180,11 @@ bool serve_stop(struct serve *s)
 	lock_fini(&s->lock);
 	free(s);
 	return true;
+}
+
+void serve_set_work(struct serve *s, const struct serve_work *work)
+{
+	atomic_store(&s->work, work);
 }
 
 unsigned serve_connections(struct serve *s)

@@ -6,6 +6,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/fetch/fetch.h"
+#include "daemon/job.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
@@ -15,6 +16,16 @@
 
 struct serve;
 struct testimony;
+
+/* What members may have this node do; functions are called from any thread. */
+struct serve_work {
+	/* Starts a job that fetches a revision, or what of it is this node's to bring. */
+	int (*pull)(void *arg, const struct repo_id *id, const char *revision, bool share,
+		    uint64_t *ret_id);
+	/* How far a job is; -ENOENT. */
+	int (*job)(void *arg, uint64_t id, struct job_progress *ret);
+	void *arg;
+};
 
 struct serve_conf {
 	const char *listen;  /* ADDRESS:PORT */
@@ -40,6 +51,8 @@ MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, stru
 /* After fetch_stop, so that nothing waits any more. False if somebody works on a request still:
  * then what was borrowed stays so until the process ends. NULL is fine. */
 MUST_USE bool serve_stop(struct serve *s);
+/* Members may ask for work from now on; borrowed until serve_stop. */
+void serve_set_work(struct serve *s, const struct serve_work *work);
 unsigned serve_connections(struct serve *s);
 /* What this node says of digests itself; borrowed until serve_stop. */
 struct testimony *serve_testimony(struct serve *s);

@@ -16,7 +16,8 @@ struct serve {
 	struct httpd *http;
 	struct opened *opened;
 	struct testimony *testimony;
-	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
+	_Atomic(const struct serve_work *) work; /* NULL: not yet */
+	char process[CLUSTER_NONCE_HEX + 1];     /* a number that tells this process from others */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct crowd *crowd;
@@ -45,6 +46,12 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 /* Refuses, with one word of why; and for failure r of bringing. */
 void serve_cause(const struct guest *g, int status, const char *cause);
 void serve_fail(const struct guest *g, int r);
+
+/* ---- serve_work.c ---- */
+
+/* True if something else than bytes is asked for; and answers it. */
+bool serve_is_work(const struct httpd_request *q);
+void serve_some_work(const struct guest *g);
 
 /* ---- serve_bytes.c ---- */
 

@@ -12,6 +12,7 @@
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/question.h"
 #include "daemon/peer/route.h"
+#include "daemon/peer/seek.h"
 
 #define RESTED_MS 50    /* of a rest at a time, so that its end is noticed */
 #define ANSWER_MS 1500  /* a member takes so long to say that bytes are still on their way */
@@ -126,7 +127,7 @@ static int on_bytes(void *arg, const void *data, size_t len)
 
 /* ---- one question ---- */
 
-static void write_ask(const struct trip *t, struct wire_ask *ret)
+static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 {
 	const struct source_blob *blob = t->ask->blob;
 	uint64_t from = chunk_floor(t->pos);
@@ -135,8 +136,8 @@ static void write_ask(const struct trip *t, struct wire_ask *ret)
 		.size = blob->file.size,
 		.off = from,
 		.len = t->end - from,
-		.bring = true,
-		.sent = route_was_named(&t->route),
+		.bring = bring,
+		.sent = !bring || route_was_named(&t->route),
 		.repo = blob->repo,
 		.path = blob->path,
 	};
@@ -223,13 +224,19 @@ static void note_usual(struct trip *t)
 	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
 }
 
-static void note_answer(struct trip *t, enum route_answer answer)
+/* Other ranges of the segment begin with whoever gives this one, or is to. */
+static void note_giver(struct trip *t, uint32_t member)
+{
+	trails_note(t->all->conf.trails, t->blob, t->segment, t->members->nodes[member].key,
+		    clock_ms());
+}
+
+static void note_answer(struct trip *t, uint32_t member, enum route_answer answer)
 {
 	struct source_peer *s = t->all;
 
 	if (answer == ROUTE_GAVE) {
-		trails_note(s->conf.trails, t->blob, t->segment,
-			    t->members->nodes[t->route.asked].key, clock_ms());
+		note_giver(t, member);
 		note_usual(t);
 	}
 	if (answer == ROUTE_SLOW)
@@ -252,20 +259,17 @@ static void look_for_list(struct trip *t)
 	t->looked = true;
 }
 
-/* Asks a member, and tells the way what came of it. Non-zero: the run ends with it. */
-static int ask_member(struct trip *t, uint32_t member)
+/* Asks a member; with `bring` it is to fetch what it has not. Non-zero: the run ends with it. */
+static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
 	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
-	struct wire_ask ask;
-	uint32_t others[WIRE_OTHERS_MAX];
 	struct question *q = &t->question;
-	enum route_answer answer;
-	unsigned count;
+	struct wire_ask ask;
 	int r;
 
 	look_for_list(t);
-	write_ask(t, &ask);
+	write_ask(t, bring, &ask);
 	t->have = 0;
 	t->came = 0;
 	t->slow = t->wrong = false;
@@ -280,6 +284,7 @@ static int ask_member(struct trip *t, uint32_t member)
 	};
 	metrics_add(&conf->counts->asked, 1);
 	r = question_ask(q, &who);
+	q->ask = NULL;
 	if (r == ERR_CANCELED)
 		return r;
 	if (t->wrong)
@@ -288,28 +293,49 @@ static int ask_member(struct trip *t, uint32_t member)
 		    q->status == WIRE_BYTES ? q->first_ms : -1, clock_ms());
 	if (q->sunk && !t->slow && !t->wrong)
 		return q->sunk;
-	answer = meaning(t, r);
-	if (answer == ROUTE_COMING && is_late(t))
-		answer = ROUTE_SLOW;
-	note_answer(t, answer);
-	count = find_others(t, others);
-	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d others=%u",
+	*ret = meaning(t, r);
+	if (*ret == ROUTE_COMING && is_late(t))
+		*ret = ROUTE_SLOW;
+	if (*ret == ROUTE_COMING) {
+		r = t->ask->sink(t->ask->arg, NULL, 0);
+		if (r != 0)
+			return r;
+	}
+	note_answer(t, member, *ret);
+	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d",
 		  member_address(q->member), t->ask->blob->etag, t->segment,
-		  (unsigned long long)t->pos, (int)answer, q->status, r, count);
+		  (unsigned long long)t->pos, (int)*ret, q->status, r);
+	return 0;
+}
+
+/* Asks whom the way names, and tells it what came of that. */
+static int ask_on_way(struct trip *t, uint32_t member)
+{
+	uint32_t others[WIRE_OTHERS_MAX];
+	enum route_answer answer;
+	int r = ask_member(t, member, true, &answer);
+	unsigned count;
+
+	if (r != 0)
+		return r;
+	count = find_others(t, others);
+	if (answer == ROUTE_ELSEWHERE && count && others[0] != t->members->self)
+		note_giver(t, others[0]);
 	route_heard(&t->route, answer, others, count);
 	return 0;
 }
 
-/* ---- the way ---- */
+/* ---- those who may have it ---- */
 
-static int rest(const struct trip *t, int64_t ms)
+/* Takes of a member what it has. Non-zero: the run ends with it. */
+static int take_from(struct trip *t, uint32_t member)
 {
-	for (int64_t end = clock_ms() + ms; clock_ms() < end;) {
-		if (atomic_load(&t->ask->cancel->canceled))
-			return ERR_CANCELED;
-		clock_sleep_ms(RESTED_MS);
-	}
-	return 0;
+	enum route_answer answer = ROUTE_GAVE;
+	int r = 0;
+
+	while (r == 0 && answer == ROUTE_GAVE && t->pos < t->end)
+		r = ask_member(t, member, false, &answer);
+	return r;
 }
 
 /* Leaves the rest to the hubs. */
@@ -324,6 +350,37 @@ static int pass(const struct trip *t)
 	return SOURCE_PASS;
 }
 
+/* Nobody is to bring it but us: whoever has it all the same gives it. What is left then is to be
+ * had from upstream. */
+static int seek(struct trip *t)
+{
+	CLEANUP(freep) uint32_t *list = NULL;
+	int vain = trails_seek(t->all->conf.trails, t->blob, t->segment, t->pos, clock_ms());
+	int count = vain < 0 ? 0
+			     : seek_list(t->members, t->blob, t->segment,
+					 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16), &list);
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
+		if (member_may_ask(t->members->members[list[i]], clock_ms()))
+			r = take_from(t, list[i]);
+	if (r != 0 || t->pos == t->end)
+		return r;
+	return pass(t);
+}
+
+/* ---- the way ---- */
+
+static int rest(const struct trip *t, int64_t ms)
+{
+	for (int64_t end = clock_ms() + ms; clock_ms() < end;) {
+		if (atomic_load(&t->ask->cancel->canceled))
+			return ERR_CANCELED;
+		clock_sleep_ms(RESTED_MS);
+	}
+	return 0;
+}
+
 static int go(struct trip *t)
 {
 	int r = 0;
@@ -331,10 +388,9 @@ static int go(struct trip *t)
 	while (r == 0 && t->pos < t->end) {
 		struct route_step step = route_next(&t->route, clock_ms());
 
-		if (step.kind == ROUTE_SOURCE) {
-			return pass(t);
-		}
-		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_member(t, step.member);
+		if (step.kind == ROUTE_SOURCE)
+			return seek(t);
+		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_on_way(t, step.member);
 	}
 	return r;
 }

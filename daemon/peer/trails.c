@@ -28,9 +28,11 @@ void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giv
 	struct trail *slot = slot_of(t, blob, segment);
 
 	lock_take(&t->lock);
-	if (!giver && is_of(slot, blob, segment, now_ms))
-		giver = slot->giver;
-	*slot = (struct trail){ blob, segment, giver, now_ms };
+	if (!is_of(slot, blob, segment, now_ms))
+		*slot = (struct trail){ .blob = blob, .segment = segment };
+	if (giver)
+		slot->giver = giver;
+	slot->since_ms = now_ms;
 	lock_drop(&t->lock);
 }
 
@@ -45,4 +47,23 @@ bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_
 	*ret_giver = found ? slot->giver : 0;
 	lock_drop(&t->lock);
 	return found;
+}
+
+int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+	int vain = 0;
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms)) {
+		bool lately = slot->sought_ms && now_ms - slot->sought_ms < TRAILS_VAIN_MS;
+		bool again = lately && slot->sought == pos;
+
+		slot->vain = again ? slot->vain + 1 : 0;
+		vain = lately && !again ? -1 : (int)slot->vain;
+		slot->sought = pos;
+		slot->sought_ms = now_ms;
+	}
+	lock_drop(&t->lock);
+	return vain;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A target is "/peer/v1/blobs/ETAG?size=N", and behind it, if the blob may be brought,
- * "&repo=KEY&commit=C&path=P", "&sent=1" if a member said to ask here, and "&failed=A,B" if some
- * failed. Or it is "/peer/v1/digests/ETAG?size=N&segment=K", with the place and "&witness=1" if
- * who is asked is to be a witness. Names that are not known are passed over, so that a later version
- * may say more; of those that are, each is there once. */
+/* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with "&bring=1" if the blob
+ * may be brought, "&sent=1" if a member said to ask here, and "&failed=A,B" if some failed. Or it is
+ * "/peer/v1/digests/ETAG?..." likewise, with "&segment=K" instead of a range, and "&witness=1" if who
+ * is asked is to be a witness. Names that are not known are passed over, so that a later version may
+ * say more; of those that are, each is there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -92,12 +92,13 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 {
 	buf_printf(ret_target, "%s%s?size=%ju", ask->digests ? DIGESTS : BLOBS, ask->etag,
 		   (uintmax_t)ask->size);
+	write_place(ask, ret_target);
 	if (ask->digests)
 		buf_printf(ret_target, "&segment=%u", segment_of(ask->off));
-	if (ask->bring)
-		write_place(ask, ret_target);
 	if (ask->witness)
 		buf_add_str(ret_target, "&witness=1");
+	if (ask->bring)
+		buf_add_str(ret_target, "&bring=1");
 	if (ask->sent)
 		buf_add_str(ret_target, "&sent=1");
 	for (unsigned i = 0; i < ask->failed_count; i++) {
@@ -113,11 +114,12 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, SENT, FAILED, SEGMENT, WITNESS, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, BRING, SENT, FAILED, SEGMENT, WITNESS, FIELDS };
 
 static const char *const field_names[FIELDS] = {
-	[SIZE] = "size", [REPO] = "repo",     [COMMIT] = "commit",   [PATH] = "path",
-	[SENT] = "sent", [FAILED] = "failed", [SEGMENT] = "segment", [WITNESS] = "witness",
+	[SIZE] = "size",     [REPO] = "repo",       [COMMIT] = "commit",
+	[PATH] = "path",     [BRING] = "bring",     [SENT] = "sent",
+	[FAILED] = "failed", [SEGMENT] = "segment", [WITNESS] = "witness",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -191,11 +193,8 @@ static int read_place(char *const value[static FIELDS], struct wire_ask *ret, st
 {
 	CLEANUP(buf_free) struct buf hostile = { 0 };
 
-	ret->bring = value[REPO];
-	if (!value[REPO] && !value[COMMIT] && !value[PATH])
-		return 0;
 	if (!value[REPO] || !value[COMMIT] || !value[PATH])
-		return bad(why, "it says half of where the blob lies");
+		return bad(why, "it does not say where the blob lies");
 	if (repo_id_parse_key(value[REPO], &ret->repo) < 0)
 		return bad(why, "its repo is none");
 	if (!commit_valid(value[COMMIT]))
@@ -253,7 +252,7 @@ static int read_segment(char *const value[static FIELDS], struct wire_ask *ret, 
 	ret->off = segment_start((uint32_t)segment);
 	ret->len = segment_end((uint32_t)segment, ret->size) - ret->off;
 	ret->witness = value[WITNESS];
-	return ret->witness && !ret->bring ? bad(why, "it does not say where the blob lies") : 0;
+	return 0;
 }
 
 static int read_query(char *query, struct wire_ask *ret, struct buf *path, struct buf *why)
@@ -265,6 +264,9 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
+	if (value[SENT] && strcmp(value[SENT], "1") != 0)
+		return bad(why, "its sent is none");
+	ret->bring = value[BRING];
 	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);
 	if (r == 0 && value[FAILED])

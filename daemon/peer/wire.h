@@ -23,7 +23,7 @@
 
 /* Statuses of answers to GET blobs/ETAG and digests/ETAG; anything else makes no sense. */
 enum wire_status {
-	WIRE_TOLD = 200,      /* Peer-Digests has what is known of them */
+	WIRE_TOLD = 200,      /* Peer-Digests, or JSON of what is no question for bytes */
 	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
 	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
@@ -44,7 +44,7 @@ struct wire_ask {
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
 	bool bring;          /* if it is not there, fetch it: from upstream, or as a member does */
-	struct repo_id repo; /* where the blob lies upstream; read only with `bring` */
+	struct repo_id repo; /* where the blob lies upstream */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */

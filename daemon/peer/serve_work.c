@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What members are asked for besides bytes: POST /peer/v1/pull?repo=KEY&revision=R[&share=1] starts
+ * a job that fetches it, GET /peer/v1/jobs/ID tells how far one is. What is asked stands in the
+ * target, which is signed. */
+#include "daemon/peer/serve_priv.h"
+
+#include <string.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/jwrite.h"
+#include "daemon/job_json.h"
+
+#define PULL WIRE_ROOT "pull"
+#define JOBS WIRE_ROOT "jobs/"
+
+bool serve_is_work(const struct httpd_request *q)
+{
+	const char *path = httpd_path(q);
+
+	return !strcmp(path, PULL) || !strncmp(path, JOBS, strlen(JOBS));
+}
+
+/* Answers with how far a job is. */
+static void tell_job(const struct guest *g, const struct serve_work *work, uint64_t id)
+{
+	CLEANUP(buf_free) struct buf body = { 0 };
+	struct jwrite w = { .to = &body };
+	struct job_progress p;
+	struct httpd_head head;
+
+	if (work->job(work->arg, id, &p) < 0) {
+		serve_cause(g, WIRE_NOT_HERE, "job");
+		return;
+	}
+	job_write(&p, &w);
+	if (body.failed || serve_head(g, WIRE_TOLD, "", "", &head) < 0) {
+		serve_cause(g, WIRE_FAILED, "memory");
+		return;
+	}
+	httpd_reply_head(g->http, &head, &body);
+}
+
+static void start_pull(const struct guest *g, const struct serve_work *work)
+{
+	const char *repo = httpd_query(g->http, "repo");
+	const char *revision = httpd_query(g->http, "revision");
+	const char *share = httpd_query(g->http, "share");
+	struct repo_id id;
+	uint64_t job;
+	int r;
+
+	if (!repo || !revision || repo_id_parse_key(repo, &id) < 0 || !revision_valid(revision)) {
+		serve_cause(g, WIRE_BAD, "pull");
+		return;
+	}
+	r = work->pull(work->arg, &id, revision, share && !strcmp(share, "1"), &job);
+	if (r < 0)
+		serve_fail(g, r);
+	else
+		tell_job(g, work, job);
+}
+
+void serve_some_work(const struct guest *g)
+{
+	const struct serve_work *work = atomic_load(&g->serve->work);
+	const char *path = httpd_path(g->http);
+	bool is_pull = !strcmp(path, PULL), is_post = !strcmp(httpd_method(g->http), "POST");
+	const char *id = path + strlen(JOBS);
+
+	if (!work)
+		serve_cause(g, WIRE_BUSY, "starting");
+	else if (is_pull != is_post)
+		serve_cause(g, WIRE_BAD, "method");
+	else if (is_pull)
+		start_pull(g, work);
+	else if (!*id || strlen(id) > 18 || id[strspn(id, "0123456789")])
+		serve_cause(g, WIRE_NOT_HERE, "job");
+	else
+		tell_job(g, work, strtoull(id, NULL, 10));
+}

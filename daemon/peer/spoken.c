@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/spoken.h"
+
+#include <errno.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/peer/wire.h"
+
+static void add_field(struct spoken *s, const struct buf *line)
+{
+	s->fields[s->field_count++] = buf_str(line);
+}
+
+int spoken_write(struct spoken *s, const char *method, const char *target, const char *range)
+{
+	struct cluster_words words = {
+		.method = method,
+		.target = target,
+		.range = range,
+		.node = s->who->address,
+	};
+	int r;
+
+	buf_add_str(&s->authorization, "Authorization: ");
+	r = cluster_key_sign(s->who->key, &words,
+			     clock_wall_ms() + member_clock_ahead_ms(s->member), &s->authorization,
+			     s->nonce);
+	buf_printf(&s->url, "http://%s%s", member_address(s->member), target);
+	buf_printf(&s->range, "Range: %s", range);
+	buf_printf(&s->zone, WIRE_ZONE ": %s", s->who->zone);
+	if (r == 0 && (s->url.failed || s->range.failed || s->zone.failed))
+		r = -ENOMEM;
+	add_field(s, &s->authorization);
+	if (*range)
+		add_field(s, &s->range);
+	if (*s->who->zone)
+		add_field(s, &s->zone);
+	return r;
+}
+
+bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
+{
+	const char *info = httpc_header(r, "Authentication-Info");
+	const char *range = httpc_header(r, "Content-Range");
+	const char *others = httpc_header(r, WIRE_OTHERS);
+	const char *more = others ? others : httpc_header(r, WIRE_DIGESTS);
+	struct cluster_answer answer = {
+		.status = httpc_status(r),
+		.content_range = range ? range : "",
+		.others = more ? more : "",
+	};
+	char node[CLUSTER_NODE_MAX + 1];
+	int64_t wall_ms;
+
+	if (!info ||
+	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
+		return false;
+	member_tell_clock(s->member, wall_ms - clock_wall_ms());
+	return true;
+}
+
+void spoken_fini(struct spoken *s)
+{
+	buf_free(&s->url);
+	buf_free(&s->authorization);
+	buf_free(&s->range);
+	buf_free(&s->zone);
+}

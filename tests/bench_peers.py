@@ -1,0 +1,206 @@
+"""What tools/bench-peers measures: clusters of nodes on one machine, behind links that tests/relay.c makes slow, so that the
+links are the bottleneck and not the processors. The rows of docs/peers.md, in order. Run by it, in the project's root."""
+import json
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import peers
+from bench_lib import DIR, SIGNALS, Broken, Origin, clean_up, cpu_of, in_turns, median, row, rows, run, warm_pages, write_random
+from hub import Hub
+
+SIZE = int(os.environ.get("SIZE", 256 << 20))           # of the model
+GROWN_SIZE = int(os.environ.get("GROWN_SIZE", SIZE // 4))
+NODES = int(os.environ.get("NODES", 100))
+GROWTH = [10, 30, 100]
+MOUNTS = 8
+RATE = int(os.environ.get("RATE", 2_000_000))           # bytes a second of a node's link, each way
+UPSTREAM = int(os.environ.get("UPSTREAM", 5 * RATE))    # of the hub's
+FILES, READERS, STEP = 4, 2, 4 << 20
+HOT_SIZE, SEGMENT, HOT_SECONDS = 256 << 20, 16 << 20, 3
+REPO = "bench/model"
+MOST = 1800                                             # seconds of one load
+WORK = DIR / "peers"
+CLIENT = pathlib.Path(__file__).parent / "client.py"
+
+
+def make_model(size):
+    """A directory with so many random bytes in shards."""
+    directory = WORK / f"model-{size}"
+    if not directory.exists():
+        directory.mkdir(parents=True)
+        for n in range(FILES):
+            write_random(directory / f"model-{n + 1:05d}-of-{FILES:05d}.safetensors", size // FILES)
+    return directory
+
+
+class Crowd:
+    """One load of all nodes at once: its figures."""
+
+    def __init__(self, count, size, **kw):
+        self.count, self.size, model = count, size, make_model(size)
+        nodes = WORK / "nodes"
+        nodes.mkdir()
+        warm_pages(*model.iterdir())
+        try:
+            with Hub() as hub:
+                hub.repo(REPO).commit({p.name: p for p in model.iterdir()})
+                with peers.Cluster(nodes, hub, count, up=RATE, down=RATE, upstream=UPSTREAM, timeout=60, **kw) as cluster:
+                    begun = time.monotonic()
+                    self.load(cluster, model)
+                    self.seconds = time.monotonic() - begun
+                    self.sent, self.asked = cluster.sent(), cluster.asked()
+                    self.upstream = cluster.upstream_bytes()
+                    self.cpu = [cpu_of(f"/proc/{n.pid}/stat") for n in cluster.nodes]
+                    self.memory = {key: max(n.memory(key) for n in cluster.nodes) for key in ("VmHWM", "VmRSS", "RssAnon")}
+                    self.command = " ".join(str(a) for a in (cluster.nodes[0].talk or cluster.nodes[0].mount.process).args) \
+                        if cluster.mounts else f"{count} of {peers.NODE.relative_to(pathlib.Path.cwd())}"
+        finally:
+            shutil.rmtree(nodes, ignore_errors=True)
+
+    def load(self, cluster, model):
+        loads = cluster.load(REPO, model, seconds=MOST, readers=READERS, step=STEP)
+        if bad := [load for load in loads if load["errors"] or load["wrong"] or load["bytes"] != self.size]:
+            raise Broken(f"{len(bad)} of {self.count} nodes did not load all: {bad[0]}")
+
+    @property
+    def ideal(self):
+        """Seconds that the narrowest link is busy at least: what all but one get from others leaves nodes, too."""
+        return max(self.size / UPSTREAM, self.size / RATE, (self.count - 1) * self.size / (self.count * RATE))
+
+
+class MountCrowd(Crowd):
+    """The same by huggingface_hub on real mounts."""
+
+    def load(self, cluster, model):
+        python = pathlib.Path("build/venv/test/bin/python").absolute()
+        words = [python, CLIENT, json.dumps([["snapshot", {"repo": REPO}]])]
+        clients = []
+        for node in cluster.nodes:
+            env = {"PATH": os.environ["PATH"], "HOME": str(node.cache), "HF_HUB_CACHE": str(node.mount.hub),
+                   "HF_ENDPOINT": cluster.hub_url, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+            clients.append(subprocess.Popen(list(map(str, words)), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        right = {p.name: run("sha256sum", p).split()[0] for p in model.iterdir()}
+        for client in clients:
+            out, err = client.communicate(timeout=MOST)
+            if client.returncode or json.loads(out)[0].get("value", {}).get("files") != right:
+                raise Broken(f"a client did not load all: {out} {err}")
+
+
+def told(crowd, name):
+    """The rows that a crowd's issue is about."""
+    sent = max(crowd.sent.values())
+    row(f"{name}: upstream bytes / model", crowd.upstream / 1e6, crowd.size / 1e6, unit="MB", at_most=1.02,
+        commands=[crowd.command, "bytes of bodies the hub sent"])
+    row("  worst node's sent bytes / model", sent / 1e6, crowd.size / 1e6, unit="MB", at_most=3, commands=["what the relay took from it"])
+    row("  time / ideal of the narrowest link", crowd.seconds, crowd.ideal, unit="s", at_most=2,
+        commands=[f"links of {RATE / 1e6:g} MB/s each way, {UPSTREAM / 1e6:g} MB/s upstream"])
+    row("  resident at most, worst node", crowd.memory["VmHWM"] / 1e6, unit="MB", at_most=30, commands=["VmHWM in /proc/PID/status"])
+    row("  resident at the end, worst node", crowd.memory["VmRSS"] / 1e6, unit="MB", commands=["VmRSS"])
+    row("  of it anonymous, worst node", crowd.memory["RssAnon"] / 1e6, unit="MB", commands=["RssAnon"])
+    row("  requests to others, a node", sum(crowd.asked.values()) / crowd.count, unit="requests", commands=["turns at the relay"])
+    row("  CPU, a node", sum(crowd.cpu) / crowd.count, unit="s", commands=["/proc/PID/stat"])
+
+
+def crowd():
+    """So many nodes load one model at once."""
+    told(Crowd(NODES, SIZE), f"{NODES} nodes, {SIZE >> 20} MiB")
+
+
+def growth():
+    """What grows with the number of nodes, and what must not."""
+    asked, sizes = {}, sorted({min(n, NODES) for n in GROWTH})
+    for count in sizes:
+        seen = Crowd(count, GROWN_SIZE)
+        asked[count] = sum(seen.asked.values()) / count
+        row(f"{count} nodes, {GROWN_SIZE >> 20} MiB: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
+        row("  time / ideal of the narrowest link", seen.seconds, seen.ideal, unit="s", at_most=2)
+        row("  requests to others, a node", asked[count], unit="requests")
+    first, last = sizes[0], sizes[-1]
+    row(f"requests of a node, {last} nodes / {first} nodes", asked[last], max(1, asked[first]), unit="requests", at_most=2)
+
+
+def mounts():
+    """The crowd through FUSE."""
+    told(MountCrowd(MOUNTS, GROWN_SIZE, mounts=True), f"{MOUNTS} mounts, huggingface_hub, {GROWN_SIZE >> 20} MiB")
+
+
+def hot():
+    """One peer's whole blob, against nginx with sendfile."""
+    directory = WORK / "hot"
+    directory.mkdir(parents=True)
+    write_random(directory / "model.safetensors", HOT_SIZE)
+    nodes = WORK / "hot-nodes"
+    nodes.mkdir()
+    with Origin(one=directory) as origin, Hub() as hub:
+        hub.repo(REPO).commit({"model.safetensors": directory / "model.safetensors"})
+        with peers.Cluster(nodes, hub, 1, args=["--peer-connections=200"]) as cluster:
+            node = cluster.nodes[0]
+            if (seen := node.load(REPO))["errors"]:
+                raise Broken(f"the node did not load: {seen['errors']}")
+            etag = hub.repo(REPO).blob("model.safetensors").etag
+            warm_pages(directory / "model.safetensors")
+            for clients in 1, 16, 64:
+                common = ["-c", clients, "-t", HOT_SECONDS, "-b", SEGMENT, "-s", HOT_SIZE]
+                host, _, port = node.listen.rpartition(":")
+                ours = [DIR / "load", *common, "-k", cluster.key_file, host, port, f"/peer/v1/blobs/{etag}?size={HOT_SIZE}"]
+                theirs = [DIR / "load", *common, "127.0.0.1", origin.cdn.rpartition(":")[2], f"/still/{etag}"]
+                peer, nginx = in_turns(lambda: speed(ours), lambda: speed(theirs), times=9)
+                row(f"one peer's hot blob / nginx, {clients} clients", median(peer), median(nginx), at_least=0.95,
+                    best=max(peer) / max(nginx), commands=[ours, theirs])
+    shutil.rmtree(nodes, ignore_errors=True)
+
+
+def speed(command):
+    """GB/s of one run of bench_load, which must not have failed once."""
+    requests, seconds, got, failures, *_ = map(float, run(*command).split())
+    if failures or not got:
+        raise Broken(f"{' '.join(map(str, command))}: {failures:.0f} failures of {requests:.0f} requests")
+    return got / seconds / 1e9
+
+
+PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot}
+
+
+def measure(parts):
+    with open("/proc/loadavg") as f:
+        load = f.read().split()[0]
+    print(f"{os.cpu_count()} cores, kernel {platform.release()}, load {load}")
+    print(f"{'':<52}{'ratio':>6}{'best':>6}  {'ours / the other':<24}{'target':<9}")
+    for part in parts:
+        PARTS[part]()
+    marks = [mark for *_, mark in rows if mark]
+    print(f"{marks.count('MISS')} of {len(marks)} targets missed")
+
+
+def stop(signum, frame):
+    raise SystemExit(128 + signum)
+
+
+def main():
+    words = sys.argv[1:] or list(PARTS)
+    if unknown := [w for w in words if w not in PARTS]:
+        raise SystemExit(f"bench-peers: there is no part {' or '.join(unknown)}; there are {', '.join(PARTS)}")
+    if shutil.disk_usage(DIR).free < NODES * SIZE + (2 << 30):
+        raise SystemExit(f"bench-peers: too little room on the disk of {DIR}: SIZE=BYTES makes the model smaller")
+    for number in SIGNALS:
+        signal.signal(number, stop)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir()
+    try:
+        measure(words)
+    except (Broken, AssertionError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"bench-peers: {error}", file=sys.stderr)
+        return 1
+    finally:
+        clean_up()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
