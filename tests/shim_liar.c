@@ -38,19 +38,26 @@ static void spoil(char *data, size_t len, off_t off, const char *how)
 			data[i] ^= 1;
 }
 
+/* Sends all it can: who is given less than he asked for believes that the socket is full. */
 ssize_t sendfile64(int to, int from, off64_t *off, size_t count)
 {
 	char how[32], piece[PIECE];
-	ssize_t n;
+	ssize_t sent = 0, n;
 
 	if (!off || !*mode(how))
 		return syscall(SYS_sendfile, to, from, off, count);
-	n = pread(from, piece, count < PIECE ? count : PIECE, *off);
-	if (n <= 0)
-		return n;
-	spoil(piece, (size_t)n, *off, how);
-	n = send(to, piece, (size_t)n, MSG_NOSIGNAL);
-	if (n > 0)
-		*off += n;
-	return n;
+	do {
+		size_t left = count - (size_t)sent;
+
+		n = pread(from, piece, left < PIECE ? left : PIECE, *off);
+		if (n > 0)
+			spoil(piece, (size_t)n, *off, how);
+		if (n > 0)
+			n = send(to, piece, (size_t)n, MSG_NOSIGNAL);
+		if (n > 0) {
+			*off += n;
+			sent += n;
+		}
+	} while (n > 0 && (size_t)sent < count);
+	return sent ? sent : n;
 }

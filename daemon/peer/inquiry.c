@@ -27,9 +27,10 @@ struct inquiry {
 	const struct inquiry_conf *conf;
 	const struct doubt *doubt;
 	const struct membership *members;
-	uint64_t blob;                  /* its key */
-	struct chunk_list *have, *must; /* as it is here; what is known to be right */
-	bool *disputed;                 /* one a segment: its owner says that something is wrong */
+	uint64_t blob; /* its key */
+	/* As it is here, as owners vouch for it, and what is known to be right. */
+	struct chunk_list *have, *vouched, *must;
+	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
 	struct suspect suspects[SUSPECTS_MAX];
 	unsigned suspect_count;
@@ -229,6 +230,7 @@ static void hear_owner(struct inquiry *q, struct hearing *h, const struct wire_d
 	for (uint32_t i = 0; i < count; i++) {
 		const uint8_t *mine = have(q, first + i);
 
+		memcpy(q->vouched->digests[first + i], d->of[i], CHUNK_LIST_DIGEST);
 		differs |= wire_digest_known(d->of[i]) && is_hearsay(q, first + i) && mine &&
 			   !is(mine, d->of[i]);
 	}
@@ -253,13 +255,14 @@ static void hear_second(struct inquiry *q, struct hearing *h, const uint8_t *sec
 		accuse(q, member_address(q->members->members[h->first]), false_witness, chunk);
 }
 
-/* False if they contradict each other: a second one is to be heard. */
+/* False if only one says so: a second one is to be heard. */
 static bool hear_first(struct inquiry *q, const struct hearing *h, const uint8_t *told,
 		       uint32_t chunk)
 {
 	const uint8_t *mine = have(q, chunk);
 
-	if (h->who[h->next] != q->members->self && (!mine || !is(mine, told)))
+	if (h->who[h->next] != q->members->self && (!mine || !is(mine, told)) &&
+	    !is(q->vouched->digests[chunk], told))
 		return false;
 	settle(q, chunk, told);
 	return true;
@@ -405,6 +408,7 @@ static int conclude(struct inquiry *q, int r)
 	for (unsigned i = 0; i < q->suspect_count; i++)
 		convict(q, &q->suspects[i]);
 	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must);
+	trails_forget(q->conf->trails, q->blob);
 	log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
 		 q->doubt->what->path, q->dropped, q->have->count);
 	return r < 0 ? r : (int)q->dropped;
@@ -413,18 +417,20 @@ static int conclude(struct inquiry *q, int r)
 int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *have = chunk_list_new(d->what->file.size);
+	CLEANUP(chunk_list_freep) struct chunk_list *vouched = chunk_list_new(d->what->file.size);
 	CLEANUP(chunk_list_freep) struct chunk_list *must = chunk_list_new(d->what->file.size);
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
 	CLEANUP(freep) bool *disputed = calloc(segment_count(d->what->file.size) + 1, 1);
 	int r;
 
-	if (!have || !must || !q || !disputed)
+	if (!have || !vouched || !must || !q || !disputed)
 		return -ENOMEM;
 	if (have->count < 2)
 		return 0; /* it was compared when it came */
 	q->conf = conf;
 	q->doubt = d;
 	q->have = have;
+	q->vouched = vouched;
 	q->must = must;
 	q->disputed = disputed;
 	q->blob = placement_key(d->what->etag);

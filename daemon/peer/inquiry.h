@@ -15,10 +15,12 @@
 #include "daemon/peer/published.h"
 #include "daemon/peer/question.h"
 #include "daemon/peer/testimony.h"
+#include "daemon/peer/trails.h"
 
 struct inquiry_conf {
 	struct members *members; /* borrowed, like all below */
 	struct places *places;
+	struct trails *trails;
 	struct evidence *evidence;
 	struct published *published;
 	struct testimony *testimony; /* of this node */

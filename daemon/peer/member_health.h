@@ -19,8 +19,8 @@
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
 #define MEMBER_TURN_MS (10 * 1000)
-/* Who gave wrong bytes: twice as long each time. One time is forgotten for each clean hour. */
-#define MEMBER_BAN_MS (10 * 60 * 1000)
+/* Who gave wrong bytes, which may be what he was given himself: twice as long each time. One time is forgotten for each clean hour. */
+#define MEMBER_BAN_MS (60 * 1000)
 #define MEMBER_BAN_MAX_MS (2 * 3600 * 1000)
 #define MEMBER_CLEAN_MS (3600 * 1000)
 /* Silence that is usual. */

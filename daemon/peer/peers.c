@@ -120,6 +120,7 @@ static void begin_inquiries(struct peers *p)
 	p->inquiry = (struct inquiry_conf){
 		.members = p->members,
 		.places = &p->places,
+		.trails = &p->trails,
 		.evidence = p->evidence,
 		.published = p->published,
 		.testimony = serve_testimony(p->serve),

@@ -39,5 +39,7 @@ int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos,
 /* True if it was asked for here lately; *ret_giver is who gives it, or 0. */
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
 		 uint64_t *ret_giver);
+/* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
+void trails_forget(struct trails *t, uint64_t blob);
 
 #endif

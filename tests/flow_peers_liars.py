@@ -1,0 +1,120 @@
+"""Members that give wrong bytes: they are found out and banned, their bytes are dropped, and the rest stays where it is."""
+import os
+
+import pytest
+
+import models
+from hubd import Hubd
+from mountlib import eventually
+from peers import BUILD, INSTRUMENTED, Cluster, why_not
+
+MIB = 1 << 20
+REPO = "org/shared"
+SIZE = 48 * MIB
+LIAR = BUILD / "tests/shim_liar.so"
+pytestmark = [pytest.mark.skipif(bool(why_not()), reason=str(why_not())),
+              pytest.mark.skipif(INSTRUMENTED, reason="a shim changes what a node sends")]
+LIES = ["flip 5", "zeros"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A directory with a model of a file of two and a half segments, and a small one."""
+    directory = tmp_path_factory.mktemp("model")
+    models.big_file(SIZE - 8 * MIB, 1, directory / "model.safetensors")
+    models.big_file(8 * MIB, 2, directory / "vision.safetensors")
+    (directory / "config.json").write_text('{"model_type": "bert"}\n')
+    return directory
+
+
+@pytest.fixture
+def shared(hub, model):
+    hub.repo(REPO).commit({p.name: p for p in sorted(model.iterdir())})
+    return hub
+
+
+@pytest.fixture
+def listed(shared, model, tmp_path):
+    """A matrixhubd that has all of it, and publishes its digest lists."""
+    hubd = Hubd(tmp_path, shared)
+    try:
+        for path in sorted(model.iterdir()):
+            assert hubd.ask(f"/{REPO}/resolve/main/{path.name}").status == 200
+            assert eventually(lambda name=path.name: hubd.ask(f"/api/models/{REPO}/chunks/main/{name}").status == 200, 20)
+        yield hubd
+    finally:
+        hubd.stop()
+
+
+def size_of(model):
+    return sum(p.stat().st_size for p in model.iterdir())
+
+
+def by_source(node):
+    """Bytes of files that it got: from hubs, from peers."""
+    metrics = node.metrics()
+    return [sum(v for k, v in metrics.items() if k.startswith(f'source_bytes_total{{kind="{kind}"')) for kind in ("hub", "peer")]
+
+
+def from_hubs(nodes):
+    return sum(by_source(node)[0] for node in nodes)
+
+
+def total(nodes, name):
+    return sum(node.metrics().get(name, 0) for node in nodes)
+
+
+def is_right(loads, model):
+    return not any(load["errors"] or load["wrong"] for load in loads) and {load["bytes"] for load in loads} == {size_of(model)}
+
+
+def make_liar(cluster, node, tmp_path, lie):
+    """It owns most, and what it sends is as the file says that is returned."""
+    how, members = tmp_path / f"lie-{node.number}", tmp_path / "members"
+    how.write_text(lie)
+    members.write_text("".join(f"{n.address} weight={20 if n is node else 1}\n" for n in cluster.nodes))
+    cluster.members = f"file:{members}"
+    env = node._env()
+    preload = ":".join(filter(None, (env.get("LD_PRELOAD"), str(LIAR))))
+    node._env = lambda: env | {"LD_PRELOAD": preload, "LIAR_SHIM": str(how)}
+    return how
+
+
+def load_all(cluster, model, nodes):
+    """Loads until all is right, as loaders that are restarted do; how often somebody had to load again."""
+    for again in range(8):
+        if is_right(cluster.load(REPO, model, nodes), model):
+            return again
+    raise AssertionError("never right:\n" + "\n".join(n.log_text() for n in nodes))
+
+
+# ---- with the hub's digest list nothing wrong is ever used ----
+
+@pytest.mark.parametrize("lie", ["", *LIES])
+def test_with_the_lists_of_the_hub_no_wrong_byte_is_read(listed, model, tmp_path, lie):
+    with Cluster(tmp_path, listed, 4, start=False, timeout=20) as cluster:
+        make_liar(cluster, cluster.nodes[0], tmp_path, lie)
+        cluster.start(*cluster.nodes)
+        others = cluster.nodes[1:]
+        assert is_right(cluster.load(REPO, model), model), "\n".join(n.log_text() for n in others)
+        wrong, banned = total(others, "peer_wrong_bytes_total"), total(others, 'peer_members{state="banned"}')
+        assert (wrong > 0) == bool(lie) and (banned > 0) == bool(lie)
+        # What the liar alone had had is brought once more, by who follows it.
+        assert from_hubs(cluster.nodes) <= (2 if lie else 1.02) * size_of(model)
+        assert total(others, "wrong_digests_total") == 0
+
+
+# ---- without one the digest of the whole tells, and witnesses which part of it ----
+
+@pytest.mark.parametrize("lie", ["", *LIES])
+def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie):
+    with Cluster(tmp_path, shared, 4, start=False, timeout=20) as cluster:
+        make_liar(cluster, cluster.nodes[0], tmp_path, lie)
+        cluster.start(*cluster.nodes)
+        others = cluster.nodes[1:]
+        again = load_all(cluster, model, others)
+        assert (again > 0) == bool(lie)
+        assert (total(others, 'peer_members{state="banned"}') > 0) == bool(lie)
+        named = [n for n in others if f"peer={cluster.nodes[0].address} gave wrong bytes" in n.log_text()]
+        assert bool(named) == bool(lie)
+        assert cluster.upstream_bytes() <= (2.5 if lie else 1.02) * size_of(model)
