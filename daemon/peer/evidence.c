@@ -12,7 +12,7 @@
 #define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
 
 /* A giver is a number: one of these, or a name's and FIRST_NAME. */
-enum { NOBODY, HUB, FIRST_NAME };
+enum { NOBODY, HUB, DROPPED, FIRST_NAME };
 
 /* What is remembered of one blob. */
 struct dossier {
@@ -21,6 +21,7 @@ struct dossier {
 	uint64_t size;
 	uint32_t count;
 	struct chunk_list *list; /* NULL: none of its digests is known */
+	enum evidence_word word;
 	uint16_t givers[];
 };
 
@@ -187,6 +188,17 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 	lock_drop(&e->lock);
 }
 
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d && i < d->count)
+		d->givers[i] = DROPPED;
+	lock_drop(&e->lock);
+}
+
 enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
 				   char ret[static MEMBER_ADDRESS_MAX + 1])
 {
@@ -200,7 +212,10 @@ enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_
 	if (giver >= FIRST_NAME)
 		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", e->names[giver - FIRST_NAME]);
 	lock_drop(&e->lock);
-	return giver == NOBODY ? EVIDENCE_NOBODY : giver == HUB ? EVIDENCE_HUB : EVIDENCE_MEMBER;
+	return giver >= FIRST_NAME ? EVIDENCE_MEMBER
+	       : giver == HUB      ? EVIDENCE_HUB
+	       : giver == DROPPED  ? EVIDENCE_DROPPED
+				   : EVIDENCE_NOBODY;
 }
 
 /* ---- what they must be ---- */
@@ -223,12 +238,15 @@ static bool has_list_locked(struct evidence *e, struct dossier *d)
 	return d->list;
 }
 
-void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l)
+void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
+		    enum evidence_word word)
 {
 	struct dossier *d;
 
 	lock_take(&e->lock);
 	d = open_locked(e, etag, l->size);
+	if (d && word > d->word)
+		d->word = word;
 	if (d && has_list_locked(e, d))
 		for (uint32_t i = 0; i < d->count; i++)
 			if (is_known(l->digests[i]))
@@ -236,17 +254,18 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 	lock_drop(&e->lock);
 }
 
-bool evidence_knows(struct evidence *e, const char *etag, uint32_t i,
-		    uint8_t ret[static CHUNK_LIST_DIGEST])
+enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t i,
+				  uint8_t ret[static CHUNK_LIST_DIGEST])
 {
+	enum evidence_word word = EVIDENCE_UNKNOWN;
 	const struct dossier *d;
-	bool knows;
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
-	knows = d && d->list && i < d->count && is_known(d->list->digests[i]);
-	if (knows)
+	if (d && d->list && i < d->count && is_known(d->list->digests[i])) {
 		memcpy(ret, d->list->digests[i], CHUNK_LIST_DIGEST);
+		word = d->word;
+	}
 	lock_drop(&e->lock);
-	return knows;
+	return word;
 }

@@ -19,6 +19,7 @@
 struct suspect {
 	char address[MEMBER_ADDRESS_MAX + 1];
 	const char *what; /* static */
+	bool sure;        /* it is not another one's fault */
 	uint32_t count, chunks[CHUNKS_TOLD_MAX];
 };
 
@@ -88,7 +89,8 @@ static bool is_hearsay(const struct inquiry *q, uint32_t i)
 
 /* ---- suspects ---- */
 
-static void accuse(struct inquiry *q, const char *address, const char *what, uint32_t chunk)
+static void accuse(struct inquiry *q, const char *address, const char *what, bool sure,
+		   uint32_t chunk)
 {
 	struct suspect *s = q->suspects;
 
@@ -105,6 +107,17 @@ static void accuse(struct inquiry *q, const char *address, const char *what, uin
 	if (s->count < CHUNKS_TOLD_MAX)
 		s->chunks[s->count] = chunk;
 	s->count++;
+	s->sure |= sure;
+}
+
+/* The owner of a segment has it from a hub, others have it from members. */
+static bool is_owner(const struct inquiry *q, const char *address, uint32_t chunk)
+{
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned n = places_owners(q->conf->places, q->members, q->blob, q->doubt->what->file.size,
+				   segment_of(chunk_start(chunk)), owners);
+
+	return n && strcmp(member_address(q->members->members[owners[0]]), address) == 0;
 }
 
 static void convict(const struct inquiry *q, const struct suspect *s)
@@ -114,12 +127,13 @@ static void convict(const struct inquiry *q, const struct suspect *s)
 
 	for (uint32_t i = 0; i < s->count && i < CHUNKS_TOLD_MAX; i++)
 		buf_printf(&chunks, "%s%u", i ? "," : "", s->chunks[i]);
-	log_warn(ERR_DIGEST, "peer=%s gave %s etag=%s path=%s chunks=%s%s (%u)", s->address,
-		 s->what, q->doubt->what->etag, q->doubt->what->path, buf_str(&chunks),
-		 s->count > CHUNKS_TOLD_MAX ? ",..." : "", s->count);
+	log_warn(ERR_DIGEST, "peer=%s %s %s etag=%s path=%s chunks=%s%s (%u)", s->address,
+		 s->sure ? "gave" : "passed on", s->what, q->doubt->what->etag,
+		 q->doubt->what->path, buf_str(&chunks), s->count > CHUNKS_TOLD_MAX ? ",..." : "",
+		 s->count);
 	if (at >= 0)
-		member_note(q->members->members[at], MEMBER_LIED, s->count * CHUNK_BYTES, -1,
-			    clock_ms());
+		member_note(q->members->members[at], s->sure ? MEMBER_LIED : MEMBER_MISLED,
+			    s->count * CHUNK_BYTES, -1, clock_ms());
 }
 
 static const char wrong_bytes[] = "wrong bytes", false_witness[] = "false witness";
@@ -130,11 +144,14 @@ static void drop(struct inquiry *q, uint32_t i)
 	char who[MEMBER_ADDRESS_MAX + 1];
 	const struct source_blob *what = q->doubt->what;
 	uint64_t size = chunk_end(i, what->file.size) - chunk_start(i);
+	uint8_t must[CHUNK_LIST_DIGEST];
+	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
 
 	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER)
-		accuse(q, who, wrong_bytes, i);
+		accuse(q, who, wrong_bytes, known || is_owner(q, who, i), i);
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
+	evidence_drop(q->conf->evidence, what->etag, i);
 	metrics_add(&q->conf->counts->bytes_wrong, size);
 	q->dropped++;
 }
@@ -252,7 +269,8 @@ static void hear_second(struct inquiry *q, struct hearing *h, const uint8_t *sec
 	else
 		drop(q, chunk);
 	if (!agree)
-		accuse(q, member_address(q->members->members[h->first]), false_witness, chunk);
+		accuse(q, member_address(q->members->members[h->first]), false_witness, true,
+		       chunk);
 }
 
 /* False if only one says so: a second one is to be heard. */
@@ -407,7 +425,7 @@ static int conclude(struct inquiry *q, int r)
 {
 	for (unsigned i = 0; i < q->suspect_count; i++)
 		convict(q, &q->suspects[i]);
-	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must);
+	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must, EVIDENCE_WITNESSED);
 	trails_forget(q->conf->trails, q->blob);
 	log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
 		 q->doubt->what->path, q->dropped, q->have->count);

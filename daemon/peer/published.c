@@ -101,7 +101,7 @@ static bool ask_hub(struct published *p, unsigned hub, const struct source_blob 
 			  hub_name(p->hubs[hub]), err_text(r));
 		return false;
 	}
-	evidence_learn(p->evidence, what->etag, l);
+	evidence_learn(p->evidence, what->etag, l, EVIDENCE_PUBLISHED);
 	return true;
 }
 

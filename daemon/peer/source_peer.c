@@ -42,7 +42,8 @@ struct trip {
 	int64_t asked_ms;
 	uint64_t came; /* bytes of this question */
 	bool slow;     /* it was ended for that */
-	bool wrong;    /* likewise */
+	bool wrong;    /* likewise, */
+	bool misled;   /* and it may not know */
 	bool looked;   /* for the blob's digest list */
 };
 
@@ -74,6 +75,17 @@ static int check_chunk(const struct trip *t)
 	return digest_is(DIGEST_SHA256, t->chunk, t->have, must);
 }
 
+/* True if who gave a wrong chunk was to have it from others, and could not compare it. */
+static bool may_be_misled(const struct trip *t)
+{
+	const struct member *owner = t->members->members[t->route.owners[0]];
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	return t->have != t->ask->blob->file.size && t->question.member != owner &&
+	       evidence_knows(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), must) !=
+		       EVIDENCE_PUBLISHED;
+}
+
 /* Gives what is wanted of a chunk that has come, if it may be right. */
 static int give_chunk(struct trip *t)
 {
@@ -83,6 +95,7 @@ static int give_chunk(struct trip *t)
 	int r = check_chunk(t);
 
 	t->wrong = r == ERR_DIGEST;
+	t->misled = t->wrong && may_be_misled(t);
 	if (r < 0)
 		return r;
 	evidence_note(t->all->conf.evidence, blob->etag, blob->file.size, chunk_of(t->pos),
@@ -127,6 +140,16 @@ static int on_bytes(void *arg, const void *data, size_t len)
 
 /* ---- one question ---- */
 
+/* True of bytes that were wrong once. All who had them ask for them again, but each has banned who
+ * gave them to him: sent from one to another they would come to wait for each other. */
+static bool is_again(const struct trip *t)
+{
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	return evidence_giver(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), who) ==
+	       EVIDENCE_DROPPED;
+}
+
 static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 {
 	const struct source_blob *blob = t->ask->blob;
@@ -137,7 +160,7 @@ static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 		.off = from,
 		.len = t->end - from,
 		.bring = bring,
-		.sent = !bring || route_was_named(&t->route),
+		.sent = !bring || route_was_named(&t->route) || is_again(t),
 		.repo = blob->repo,
 		.path = blob->path,
 	};
@@ -180,7 +203,7 @@ static enum route_answer meaning(const struct trip *t, int r)
 static enum member_outcome outcome(const struct trip *t, int r)
 {
 	if (t->wrong)
-		return MEMBER_LIED;
+		return t->misled ? MEMBER_MISLED : MEMBER_LIED;
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
