@@ -1,5 +1,6 @@
 """Members that give wrong bytes: they are found out and banned, their bytes are dropped, and the rest stays where it is."""
 import os
+import re
 
 import pytest
 
@@ -80,6 +81,12 @@ def make_liar(cluster, node, tmp_path, lie):
     return how
 
 
+def start(cluster):
+    """All, and all know each other."""
+    cluster.start(*cluster.nodes)
+    assert eventually(lambda: all(total([n], 'peer_members{state="new"}') == len(cluster.nodes) - 1 for n in cluster.nodes), 20)
+
+
 def load_all(cluster, model, nodes):
     """Loads until all is right, as loaders that are restarted do; how often somebody had to load again."""
     for again in range(8):
@@ -88,13 +95,26 @@ def load_all(cluster, model, nodes):
     raise AssertionError("never right:\n" + "\n".join(n.log_text() for n in nodes))
 
 
+def banned_by(node):
+    """The addresses that it has named as liars."""
+    return set(re.findall(r"peer=(\S+) gave", node.log_text()))
+
+
+def spoil(node):
+    """Each fourth MiB of what lies in its cache is another."""
+    for path in (node.cache / "blobs").rglob("?" * 64):
+        with open(path, "r+b") as f:
+            for off in range(0, path.stat().st_size, 4 * MIB):
+                os.pwrite(f.fileno(), b"\xff" * 64, off)
+
+
 # ---- with the hub's digest list nothing wrong is ever used ----
 
 @pytest.mark.parametrize("lie", ["", *LIES])
 def test_with_the_lists_of_the_hub_no_wrong_byte_is_read(listed, model, tmp_path, lie):
     with Cluster(tmp_path, listed, 4, start=False, timeout=20) as cluster:
         make_liar(cluster, cluster.nodes[0], tmp_path, lie)
-        cluster.start(*cluster.nodes)
+        start(cluster)
         others = cluster.nodes[1:]
         assert is_right(cluster.load(REPO, model), model), "\n".join(n.log_text() for n in others)
         wrong, banned = total(others, "peer_wrong_bytes_total"), total(others, 'peer_members{state="banned"}')
@@ -106,15 +126,33 @@ def test_with_the_lists_of_the_hub_no_wrong_byte_is_read(listed, model, tmp_path
 
 # ---- without one the digest of the whole tells, and witnesses which part of it ----
 
-@pytest.mark.parametrize("lie", ["", *LIES])
-def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie):
-    with Cluster(tmp_path, shared, 4, start=False, timeout=20) as cluster:
-        make_liar(cluster, cluster.nodes[0], tmp_path, lie)
-        cluster.start(*cluster.nodes)
-        others = cluster.nodes[1:]
+@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 4), ("zeros", 4)])
+def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie, bound):
+    """What the owner brought, what witnesses had of it (twice where they contradict it), and what is brought again."""
+    with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
+        liar, *others = cluster.nodes
+        make_liar(cluster, liar, tmp_path, lie)
+        start(cluster)
         again = load_all(cluster, model, others)
-        assert (again > 0) == bool(lie)
-        assert (total(others, 'peer_members{state="banned"}') > 0) == bool(lie)
-        named = [n for n in others if f"peer={cluster.nodes[0].address} gave wrong bytes" in n.log_text()]
-        assert bool(named) == bool(lie)
-        assert cluster.upstream_bytes() <= (2.5 if lie else 1.02) * size_of(model)
+        assert not again or lie
+        assert any(f"peer={liar.address} gave wrong bytes" in n.log_text() for n in others) == bool(lie)
+        assert all(banned_by(n) <= {liar.address} for n in others), [banned_by(n) for n in others]
+        assert any(banned_by(n) for n in others) == bool(lie)
+        assert cluster.upstream_bytes() <= bound * size_of(model)
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoilt):
+    """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
+    with Cluster(tmp_path, shared, 6, start=False, timeout=20) as cluster:
+        liar, *others = cluster.nodes
+        start(cluster)
+        assert is_right(cluster.load(REPO, model, [liar]), model)
+        if spoilt:
+            spoil(liar)
+        before = cluster.upstream_bytes()
+        again = load_all(cluster, model, others)
+        assert not again or spoilt
+        assert any(banned_by(n) for n in others) == spoilt
+        assert all(banned_by(n) <= {liar.address} for n in others)
+        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)

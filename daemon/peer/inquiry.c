@@ -10,6 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
 
+#define TRIES 20          /* to hear whether one stands by what it gave */
 #define REST_MS 100       /* after all were asked once more, and nobody knew more */
 #define ANSWER_MS 2000    /* what an answer may take */
 #define SUSPECTS_MAX 16   /* that are told of at once */
@@ -110,30 +111,15 @@ static void accuse(struct inquiry *q, const char *address, const char *what, boo
 	s->sure |= sure;
 }
 
-/* The owner of a segment has it from a hub, others have it from members. */
-static bool is_owner(const struct inquiry *q, const char *address, uint32_t chunk)
+/* True if it says itself that it had the chunk from a hub, as the owner of its segment. */
+static bool has_vouched(const struct inquiry *q, const char *address, uint32_t chunk)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
 	unsigned n = places_owners(q->conf->places, q->members, q->blob, q->doubt->what->file.size,
 				   segment_of(chunk_start(chunk)), owners);
 
-	return n && strcmp(member_address(q->members->members[owners[0]]), address) == 0;
-}
-
-static void convict(const struct inquiry *q, const struct suspect *s)
-{
-	CLEANUP(buf_free) struct buf chunks = { 0 };
-	int at = membership_find(q->members, s->address);
-
-	for (uint32_t i = 0; i < s->count && i < CHUNKS_TOLD_MAX; i++)
-		buf_printf(&chunks, "%s%u", i ? "," : "", s->chunks[i]);
-	log_warn(ERR_DIGEST, "peer=%s %s %s etag=%s path=%s chunks=%s%s (%u)", s->address,
-		 s->sure ? "gave" : "passed on", s->what, q->doubt->what->etag,
-		 q->doubt->what->path, buf_str(&chunks), s->count > CHUNKS_TOLD_MAX ? ",..." : "",
-		 s->count);
-	if (at >= 0)
-		member_note(q->members->members[at], s->sure ? MEMBER_LIED : MEMBER_MISLED,
-			    s->count * CHUNK_BYTES, -1, clock_ms());
+	return n && wire_digest_known(q->vouched->digests[chunk]) &&
+	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
 }
 
 static const char wrong_bytes[] = "wrong bytes", false_witness[] = "false witness";
@@ -148,7 +134,7 @@ static void drop(struct inquiry *q, uint32_t i)
 	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
 
 	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER)
-		accuse(q, who, wrong_bytes, known || is_owner(q, who, i), i);
+		accuse(q, who, wrong_bytes, known || has_vouched(q, who, i), i);
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
 	evidence_drop(q->conf->evidence, what->etag, i);
@@ -400,6 +386,41 @@ static int hold_hearings(struct inquiry *q, bool witness)
 			call(q, owners, n, witness, &all[k]);
 	}
 	return hear_all(q, all, count, witness);
+}
+
+/* ---- sentences ---- */
+
+/* True if it vouches for what it gave: it claims to have that from a hub, or to have verified it. */
+static bool stands_by(struct inquiry *q, const struct suspect *s, uint32_t member)
+{
+	struct hearing h = { .segment = segment_of(chunk_start(s->chunks[0])), .who = { member } };
+	uint32_t first;
+	struct wire_digests d;
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
+		if (i)
+			clock_sleep_ms(REST_MS);
+		r = ask_next(q, &h, false, &d);
+	}
+	chunks_in(q, h.segment, &first);
+	return r == 0 && is(d.of[s->chunks[0] - first], q->have->digests[s->chunks[0]]);
+}
+
+static void convict(struct inquiry *q, const struct suspect *s)
+{
+	CLEANUP(buf_free) struct buf chunks = { 0 };
+	int at = membership_find(q->members, s->address);
+	bool sure = s->sure || (at >= 0 && stands_by(q, s, (uint32_t)at));
+
+	for (uint32_t i = 0; i < s->count && i < CHUNKS_TOLD_MAX; i++)
+		buf_printf(&chunks, "%s%u", i ? "," : "", s->chunks[i]);
+	log_warn(ERR_DIGEST, "peer=%s %s %s etag=%s path=%s chunks=%s%s (%u)", s->address,
+		 sure ? "gave" : "passed on", s->what, q->doubt->what->etag, q->doubt->what->path,
+		 buf_str(&chunks), s->count > CHUNKS_TOLD_MAX ? ",..." : "", s->count);
+	if (at >= 0)
+		member_note(q->members->members[at], sure ? MEMBER_LIED : MEMBER_MISLED,
+			    s->count * CHUNK_BYTES, -1, clock_ms());
 }
 
 /* ---- the inquiry ---- */

@@ -269,9 +269,9 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 static void report_lie(const struct trip *t)
 {
 	metrics_add(&t->all->conf.counts->bytes_wrong, t->have);
-	log_warn(ERR_DIGEST, "peer=%s gave wrong bytes etag=%s path=%s chunks=%u, asking others",
-		 member_address(t->question.member), t->ask->blob->etag, t->ask->blob->path,
-		 chunk_of(t->pos));
+	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
+		 member_address(t->question.member), t->misled ? "passed on" : "gave",
+		 t->ask->blob->etag, t->ask->blob->path, chunk_of(t->pos));
 }
 
 /* Before the first bytes of a member: a blob of one chunk needs no list. */
