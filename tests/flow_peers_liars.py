@@ -1,6 +1,7 @@
 """Members that give wrong bytes: they are found out and banned, their bytes are dropped, and the rest stays where it is."""
 import os
 import re
+import time
 
 import pytest
 
@@ -69,16 +70,20 @@ def is_right(loads, model):
     return not any(load["errors"] or load["wrong"] for load in loads) and {load["bytes"] for load in loads} == {size_of(model)}
 
 
-def make_liar(cluster, node, tmp_path, lie):
-    """It owns most, and what it sends is as the file says that is returned."""
-    how, members = tmp_path / f"lie-{node.number}", tmp_path / "members"
-    how.write_text(lie)
+def own_most(cluster, node, tmp_path):
+    members = tmp_path / "members"
     members.write_text("".join(f"{n.address} weight={20 if n is node else 1}\n" for n in cluster.nodes))
     cluster.members = f"file:{members}"
+
+
+def make_liar(cluster, node, tmp_path, lie):
+    """It owns most, and lies when it sends."""
+    own_most(cluster, node, tmp_path)
+    how = tmp_path / f"lie-{node.number}"
+    how.write_text(lie)
     env = node._env()
     preload = ":".join(filter(None, (env.get("LD_PRELOAD"), str(LIAR))))
     node._env = lambda: env | {"LD_PRELOAD": preload, "LIAR_SHIM": str(how)}
-    return how
 
 
 def start(cluster):
@@ -87,12 +92,14 @@ def start(cluster):
     assert eventually(lambda: all(total([n], 'peer_members{state="new"}') == len(cluster.nodes) - 1 for n in cluster.nodes), 20)
 
 
-def load_all(cluster, model, nodes):
-    """Loads until all is right, as loaders that are restarted do; how often somebody had to load again."""
-    for again in range(8):
-        if is_right(cluster.load(REPO, model, nodes), model):
-            return again
-    raise AssertionError("never right:\n" + "\n".join(n.log_text() for n in nodes))
+def load_all(cluster, model, nodes, seconds=60):
+    """Loads until all is right, as loaders that are restarted do; how often they had to load again."""
+    again, until = 0, time.monotonic() + seconds
+    while not is_right(cluster.load(REPO, model, nodes), model):
+        assert time.monotonic() < until, "never right:\n" + "\n".join(n.log_text() for n in nodes)
+        again += 1
+        time.sleep(0.5)     # until the digest is known what came is given
+    return again
 
 
 def banned_by(node):
@@ -146,6 +153,7 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
     """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
     with Cluster(tmp_path, shared, 6, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
+        own_most(cluster, liar, tmp_path)
         start(cluster)
         assert is_right(cluster.load(REPO, model, [liar]), model)
         if spoilt:
