@@ -151,11 +151,12 @@ def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, 
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoilt):
     """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
-    with Cluster(tmp_path, shared, 6, start=False, timeout=20) as cluster:
+    with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
         own_most(cluster, liar, tmp_path)
         start(cluster)
         assert is_right(cluster.load(REPO, model, [liar]), model)
+        assert eventually(lambda: total([liar], "sealed_total") == 3, 20)
         if spoilt:
             spoil(liar)
         before = cluster.upstream_bytes()
@@ -163,4 +164,4 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert not again or spoilt
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
-        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)
+        assert cluster.upstream_bytes() - before <= (4 if spoilt else 0.02) * size_of(model)

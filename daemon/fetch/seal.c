@@ -16,7 +16,7 @@
 #define PIECE_BYTES (256 << 10)
 #define PIECES_A_TURN 64 /* digested before another pull gets its turn */
 #define NICE 10          /* readers come first */
-#define INQUESTS_MAX 3   /* of one blob, before all of it is dropped */
+#define INQUESTS_MAX 5   /* of one blob, before all of it is dropped */
 
 struct sealer {
 	struct sealer_conf conf;

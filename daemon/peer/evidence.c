@@ -184,7 +184,8 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 	d = open_locked(e, etag, size);
 	giver = member ? number_locked(e, member) : HUB;
 	for (uint32_t i = from; d && i < to && i < d->count; i++)
-		d->givers[i] = giver;
+		if (member || d->givers[i] < FIRST_NAME)
+			d->givers[i] = giver;
 	lock_drop(&e->lock);
 }
 

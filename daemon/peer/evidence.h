@@ -17,8 +17,8 @@ struct evidence;
 MUST_USE int evidence_new(uint64_t bytes_max, struct evidence **ret);
 void evidence_free(struct evidence *e);
 
-/* Chunks [from, to) of a blob of that size come from this member; NULL: from a hub. What was noted
- * of them before is of bytes that are there no more. */
+/* Chunks [from, to) of a blob of that size come from this member; NULL: they are left to hubs, but
+ * for those that members have given meanwhile. */
 void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
 		   const char *member);
 

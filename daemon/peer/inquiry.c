@@ -352,24 +352,44 @@ static bool is_in_question(const struct inquiry *q, uint32_t segment)
 	return so;
 }
 
-/* Its owner, or else who follows the owner and in the end this node. */
+/* True if it gave something of a segment: it is no witness of that. */
+static bool gave_some(const struct inquiry *q, uint32_t member, uint32_t segment)
+{
+	const char *address = member_address(q->members->members[member]);
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool so = false;
+
+	for (uint32_t i = 0; i < count; i++) {
+		char who[MEMBER_ADDRESS_MAX + 1];
+
+		so |= evidence_giver(q->conf->evidence, q->doubt->what->etag, first + i, who) ==
+			      EVIDENCE_MEMBER &&
+		      strcmp(who, address) == 0;
+	}
+	return so;
+}
+
+/* The first of its owners that are to be heard, and as a witness this node after all others. */
 static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner_count,
-		 bool witness, struct hearing *h)
+		 unsigned from, struct hearing *h)
 {
 	uint32_t self = q->members->self;
 	bool called = false;
 
-	if (!witness && owners[0] != self)
+	if (from == 0 && owners[0] != self)
 		h->who[h->count++] = owners[0];
-	for (unsigned i = 1; witness && !called && i < owner_count; i++) {
-		h->who[h->count++] = owners[i];
+	for (unsigned i = from; from && !called && i < owner_count; i++) {
 		called = owners[i] == self;
+		if (!gave_some(q, owners[i], h->segment))
+			h->who[h->count++] = owners[i];
 	}
-	if (witness && !called)
+	if (from && !called)
 		h->who[h->count++] = self;
 }
 
-static int hold_hearings(struct inquiry *q, bool witness)
+/* Of each segment that is in question its owner is heard (from == 0), or witnesses: those that
+ * follow the owner, from that one on. */
+static int hold_hearings(struct inquiry *q, unsigned from)
 {
 	uint64_t size = q->doubt->what->file.size;
 	uint32_t count = segment_count(size);
@@ -383,9 +403,28 @@ static int hold_hearings(struct inquiry *q, bool witness)
 
 		all[k].segment = k;
 		if (n && is_in_question(q, k) && (!q->disputes || q->disputed[k]))
-			call(q, owners, n, witness, &all[k]);
+			call(q, owners, n, from, &all[k]);
 	}
-	return hear_all(q, all, count, witness);
+	return hear_all(q, all, count, from > 0);
+}
+
+/* Where the owners see nothing wrong they may be who lied; and where the first witnesses see nothing
+ * they may be. */
+static int inquire(struct inquiry *q)
+{
+	int r = 0;
+
+	compare_published(q);
+	if (!q->dropped)
+		r = hold_hearings(q, 0);
+	if (r == 0 && !q->dropped && q->disputes)
+		r = hold_hearings(q, 1);
+	q->disputes = 0;
+	for (unsigned from = 1; r == 0 && !q->dropped && from <= PLACEMENT_OWNERS; from++) {
+		memset(q->must->digests, 0, q->must->count * sizeof(q->must->digests[0]));
+		r = hold_hearings(q, from);
+	}
+	return r;
 }
 
 /* ---- sentences ---- */
@@ -424,23 +463,6 @@ static void convict(struct inquiry *q, const struct suspect *s)
 }
 
 /* ---- the inquiry ---- */
-
-/* Where the owners see nothing wrong they may be who lied. */
-static int inquire(struct inquiry *q)
-{
-	int r = 0;
-
-	compare_published(q);
-	if (!q->dropped)
-		r = hold_hearings(q, false);
-	if (r == 0 && !q->dropped)
-		r = hold_hearings(q, true);
-	if (r == 0 && !q->dropped && q->disputes) {
-		q->disputes = 0;
-		r = hold_hearings(q, true);
-	}
-	return r;
-}
 
 static int conclude(struct inquiry *q, int r)
 {

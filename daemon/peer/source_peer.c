@@ -18,7 +18,9 @@
 #define ANSWER_MS 1500  /* a member takes so long to say that bytes are still on their way */
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
-#define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
+#define AGAIN_MS 500    /* what was wrong is waited for so long, or a few times as long */
+#define AGAIN_RANKS 8
+#define TWICE_SHARE 50 /* of so many bytes one may be asked for twice */
 
 struct source_peer {
 	struct source source;
@@ -138,8 +140,6 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	return t->slow ? ERR_TIMEOUT : r;
 }
 
-/* ---- one question ---- */
-
 /* True of bytes that were wrong once. All who had them ask for them again, but each has banned who
  * gave them to him: sent from one to another they would come to wait for each other. */
 static bool is_again(const struct trip *t)
@@ -149,6 +149,21 @@ static bool is_again(const struct trip *t)
 	return evidence_giver(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), who) ==
 	       EVIDENCE_DROPPED;
 }
+
+/* And if each has passed over another one who was wrong they may do so all the same: the nearer one
+ * is to the segment, the sooner it waits no longer. */
+static int64_t again_ms(const struct trip *t)
+{
+	const struct membership *ms = t->members;
+	uint64_t own = placement_score(&ms->nodes[ms->self], t->blob, t->segment);
+	int64_t nearer = 0;
+
+	for (uint32_t i = 0; i < ms->count; i++)
+		nearer += placement_score(&ms->nodes[i], t->blob, t->segment) > own;
+	return AGAIN_MS * (1 + (nearer < AGAIN_RANKS ? nearer : AGAIN_RANKS));
+}
+
+/* ---- one question ---- */
 
 static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 {
@@ -228,6 +243,8 @@ static unsigned find_others(const struct trip *t, uint32_t ret[static WIRE_OTHER
  * bytes twice: of that there is only so much. */
 static bool is_late(const struct trip *t)
 {
+	if (is_again(t) && clock_ms() - t->since_ms > again_ms(t))
+		return true;
 	const struct source_peer *s = t->all;
 	int64_t waited = clock_ms() - t->since_ms;
 	int64_t usual = 4 * atomic_load(&s->usual_ms);
