@@ -164,4 +164,4 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert not again or spoilt
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
-        assert cluster.upstream_bytes() - before <= (4 if spoilt else 0.02) * size_of(model)
+        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)

@@ -352,23 +352,6 @@ static bool is_in_question(const struct inquiry *q, uint32_t segment)
 	return so;
 }
 
-/* True if it gave something of a segment: it is no witness of that. */
-static bool gave_some(const struct inquiry *q, uint32_t member, uint32_t segment)
-{
-	const char *address = member_address(q->members->members[member]);
-	uint32_t first, count = chunks_in(q, segment, &first);
-	bool so = false;
-
-	for (uint32_t i = 0; i < count; i++) {
-		char who[MEMBER_ADDRESS_MAX + 1];
-
-		so |= evidence_giver(q->conf->evidence, q->doubt->what->etag, first + i, who) ==
-			      EVIDENCE_MEMBER &&
-		      strcmp(who, address) == 0;
-	}
-	return so;
-}
-
 /* The first of its owners that are to be heard, and as a witness this node after all others. */
 static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner_count,
 		 unsigned from, struct hearing *h)
@@ -380,8 +363,7 @@ static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner
 		h->who[h->count++] = owners[0];
 	for (unsigned i = from; from && !called && i < owner_count; i++) {
 		called = owners[i] == self;
-		if (!gave_some(q, owners[i], h->segment))
-			h->who[h->count++] = owners[i];
+		h->who[h->count++] = owners[i];
 	}
 	if (from && !called)
 		h->who[h->count++] = self;

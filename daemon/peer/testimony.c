@@ -210,14 +210,11 @@ static uint32_t known_of(const struct account *a, const struct wire_digests *d)
 	return known;
 }
 
+/* A witness is asked because what members have is in question: it says nothing of what it has. */
 static int find_out(const struct account *a, struct wire_digests *ret)
 {
-	int r = vouch(a, ret);
+	int r = a->ask.witness ? witness(a, ret) : vouch(a, ret);
 
-	if (known_of(a, ret) == chunks_of(&a->ask))
-		return 0;
-	if (a->ask.witness)
-		return witness(a, ret);
 	return r == 0 && !known_of(a, ret) ? -ENOENT : r;
 }
 
