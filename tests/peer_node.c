@@ -4,7 +4,7 @@
  * peers until its input ends.
  *
  *   load REPO REV READERS STEP DIRECTORY    reads all files in order, so many at once, STEP bytes a
- *                                           read; each byte is compared with DIRECTORY's files, "-":
+ *                                           read; compared with DIRECTORY's files, "-":
  *                                           nobody looks. One line of JSON: seconds, bytes, files,
  *                                           wrong (files), errors, and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."

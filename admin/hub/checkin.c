@@ -84,8 +84,8 @@ static const char *read_body(const struct jval *v, struct member_spec *ret,
 	if (zone && zone[0] && !member_zone_valid(zone, strlen(zone)))
 		return "\"zone\" is no zone's name";
 	if (zone && zone[0])
-		strcpy(ret->zone, zone);
-	strcpy(known, list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
+		snprintf(ret->zone, sizeof(ret->zone), "%s", zone);
+	snprintf(known, DIGEST_HEX_MAX + 1, "%s", list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
 	return NULL;
 }
 

@@ -191,9 +191,7 @@ static bool is_owner(const struct route *r, uint32_t member)
 static void give_up(struct route *r, uint32_t member)
 {
 	note_failed(r, member);
-	if (is_owner(r, member))
-		next_owner(r);
-	else if (!r->other_count && ++r->again > AGAIN_MAX)
+	if (is_owner(r, member) || (!r->other_count && ++r->again > AGAIN_MAX))
 		next_owner(r);
 }
 
