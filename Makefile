@@ -121,7 +121,7 @@ $(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
 $(B)/tests/check_%: $(B)/tests/check_%.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(patsubst %.c,$(B)/%,$(BESIDE)): %: %.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
-$(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libcore.a ; $(link)
+$(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
 $(B)/tests/shim_%.so: tests/shim_%.c
 	$(call quiet,LD)$(CC) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -fPIC -shared -o $@ $<
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.o $(LIBS) ; $(link) -fsanitize=fuzzer
@@ -159,6 +159,8 @@ lint: objects
 # One seeded life after another, a thousand mounts, each of some 1500 power cuts, and all stories instrumented: for
 # hours, not for each change.
 torture: all helpers
+	@$(SUBMAKE) $(B)/tests/test_swarm
+	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/grow.h"
 #include "daemon/base/lock.h"
 #include "daemon/peer/member_checkin.h"
@@ -32,7 +33,7 @@ int checkins_open(const char *key_file, int64_t now_ms, struct checkins **ret, s
 
 	if (!c)
 		return -ENOMEM;
-	r = cluster_key_open(key_file, &c->key, why);
+	r = cluster_key_open(key_file, clock_wall_ms(), &c->key, why);
 	if (r < 0) {
 		free(c);
 		return r;

@@ -13,6 +13,7 @@
 #include "admin/chunker.h"
 #include "admin/checkins.h"
 #include "admin/collector.h"
+#include "admin/gifts.h"
 #include "admin/hub/heard.h"
 #include "admin/registry/aside.h"
 #include "admin/registry/hosting.h"
@@ -44,6 +45,7 @@
 #define HUBS_MAX 63
 #define THREADS 4
 #define BODIES_MAX (64 * 1024 * 1024)
+#define LARGE_BYTES (512 * 1024)
 #define JOB_THREADS 3
 #define ADMIN_THREADS 4
 #define ADMIN_WAITING_MAX 256
@@ -67,6 +69,7 @@ struct program {
 	struct httpd *http;
 	struct tls *tls; /* or NULL */
 	struct reload reload;
+	struct gifts gifts;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
@@ -107,6 +110,8 @@ static int open_node(struct program *p, struct buf *why)
 						i == 0 && p->token.len ? p->token.data : NULL };
 	if (peer_settings_conf(&c->peer, conf.hub_count ? p->hubs[0].url : NULL, &peers))
 		conf.peers = &peers;
+	gifts_init(&p->gifts, &p->server);
+	peers.host = &p->gifts.host;
 	buf_printf(&p->cache_dir, "%s/cache", c->data);
 	buf_printf(&p->owner, "matrixhubd (pid %d)", (int)getpid());
 	conf.cache_dir = buf_str(&p->cache_dir);
@@ -118,20 +123,6 @@ static int open_node(struct program *p, struct buf *why)
 	if (p->token.data)
 		explicit_bzero(p->token.data, p->token.cap);
 	return r;
-}
-
-/* By the rules there are now: they may have been read again since the pull began. */
-static bool may_be_pulled(void *arg, const struct repo_id *id, const char *path)
-{
-	struct server *s = arg;
-	struct filter *filter = filter_hold(&s->filter);
-	struct repo_names names;
-	bool may;
-
-	known_names_of(node_known(s->node), id, &names);
-	may = filter_file(filter, &names, path);
-	filter_unref(filter);
-	return may;
 }
 
 /* For what waits for a disk: the admin API, notes of tokens; and bodies that come in, each with at
@@ -184,7 +175,7 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 	struct keeper_conf conf = {
 		.node = p->server.node,
 		.threads = JOB_THREADS,
-		.wants = may_be_pulled,
+		.wants = gifts_may_be_brought,
 		.arg = &p->server,
 	};
 
@@ -302,6 +293,12 @@ static int open_door(struct httpd_conf *conf, const struct hubconf *c, struct bu
 	if (door->fd < 0)
 		return door->fd;
 	conf->door_count++;
+	return 0;
+}
+
+static int open_gifts(struct program *p, struct buf *why UNUSED)
+{
+	gifts_begin(&p->gifts);
 	return 0;
 }
 
@@ -458,7 +455,7 @@ static int open_lists(struct program *p, struct buf *why UNUSED)
 static int (*const steps[])(struct program *p, struct buf *why) = {
 	open_data,      open_filter,    open_workers,    open_auth,   open_ready, open_intake,
 	open_names,     open_catalogue, open_node,       open_keeper, open_lists, open_audit,
-	open_rulewatch, open_checkins,  open_caretakers, open_doors,
+	open_rulewatch, open_checkins,  open_caretakers, open_gifts,  open_doors,
 };
 
 static int serve(struct program *p)
@@ -486,6 +483,7 @@ static int run(struct program *p, int argc, char *const argv[])
 		log_debug("the limit of open files stays as it is");
 	block_signals();
 	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is large goes back at once */
 	filter_now_init(&p->server.filter);
 	p->server.data = p->conf.data;
 	p->server.part_bytes = p->conf.upload_part;

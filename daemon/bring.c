@@ -189,7 +189,7 @@ static int find_share(const struct turn *t, const struct manifest_file *f, struc
 	if (!t->b->share)
 		return 0;
 	manifest_etag(f, etag);
-	return share_of(node_peers(t->b->node), etag, f->size, ret);
+	return share_of(peers_members(node_peers(t->b->node)), etag, f->size, ret);
 }
 
 /* The next bytes to be brought at or behind *from; false: there are no more. */

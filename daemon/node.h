@@ -94,7 +94,7 @@ MUST_USE int node_doc_kept(struct node *n, struct repo *r, const char *tail, str
  * docs_changes. */
 uint64_t node_doc_version(struct node *n, const char *name);
 uint64_t node_doc_changes(struct node *n);
-/* Its peers; NULL: it has none. Borrowed until node_stop. */
+/* Its peers; NULL: it has none. Borrowed until node_close. */
 struct peers *node_peers(struct node *n);
 /* Where all about this node is counted; borrowed until node_close. */
 struct metrics *node_metrics(struct node *n);

@@ -6,6 +6,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/cache/present.h"
 #include "daemon/node_priv.h"
 
 struct handle {
@@ -172,7 +173,7 @@ uint64_t node_file_present(const struct handle *h)
 
 uint64_t node_part_present(const struct handle *h, uint64_t from, uint64_t to)
 {
-	return blob_present_in(h->blob, from, to);
+	return present_in(h->blob, from, to);
 }
 
 int node_leave_read(struct node *n, struct waiter *w)

@@ -2,7 +2,7 @@
 #include "daemon/peer_json.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/cache/store.h"
+#include "daemon/cache/present.h"
 #include "daemon/node_parts.h"
 
 /* --- who they are */
@@ -116,7 +116,7 @@ static int write_segments(const struct membership *ms, const struct blob *b, con
 		jwrite_uint(w, "segment", i);
 		jwrite_uint(w, "from", start);
 		jwrite_uint(w, "bytes", end - start);
-		jwrite_uint(w, "present", b ? blob_present_in(b, start, end) : 0);
+		jwrite_uint(w, "present", b ? present_in(b, start, end) : 0);
 		write_owners(ms, p, i, w);
 		jwrite_object_end(w);
 	}
@@ -134,7 +134,7 @@ int peer_json_segments(struct node *n, struct peers *p, const char *etag, uint64
 	jwrite_object(w, NULL);
 	jwrite_text(w, "etag", etag);
 	jwrite_uint(w, "size", size);
-	jwrite_uint(w, "present", b ? blob_present_in(b, 0, size) : 0);
+	jwrite_uint(w, "present", b ? present_in(b, 0, size) : 0);
 	jwrite_array(w, "segments");
 	r = write_segments(ms, b, etag, size, w);
 	jwrite_array_end(w);

@@ -14,11 +14,11 @@ static void fill(struct share *s, const struct membership *ms, const struct plac
 	}
 }
 
-int share_of(struct peers *p, const char *etag, uint64_t size, struct share **ret)
+int share_of(struct members *m, const char *etag, uint64_t size, struct share **ret)
 {
 	uint32_t count = segment_count(size);
 	struct share *s = calloc(1, sizeof(*s) + count * sizeof(s->mine[0]));
-	const struct membership *ms = members_now(peers_members(p));
+	const struct membership *ms = members_now(m);
 	struct placement *placement = NULL;
 	int r = s ? placement_new(ms->nodes, ms->count, placement_key(etag), count, &placement)
 		  : -ENOMEM;

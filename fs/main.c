@@ -29,6 +29,7 @@
 #define HUBS_MAX 63
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
+#define LARGE_BYTES (512 * 1024)
 #define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
@@ -359,6 +360,7 @@ static int run(struct program *p)
 		log_debug("the limit of open files stays as it is");
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is large goes back at once */
 	if (p->options.background && go_background(p) < 0) {
 		buf_printf(&why, "cannot go to the background: %s", strerror(errno));
 		return fail(&why, EXIT_RUN);

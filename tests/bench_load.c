@@ -120,7 +120,12 @@ static const char *authorization(const char *range)
 	static struct buf field;
 	char value[64] = "", nonce[CLUSTER_NONCE_HEX + 1];
 	const struct cluster_words words = {
-		.method = conf.method, .target = conf.target, .range = value, .node = "127.0.0.1:1"
+		.method = conf.method,
+		.target = conf.target,
+		.range = value,
+		.node = "127.0.0.1:1",
+		.to = "127.0.0.1:2",
+		.zone = "",
 	};
 
 	buf_clear(&field);
@@ -368,7 +373,7 @@ static void open_key(const char *path)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 
-	if (cluster_key_open(path, &key, &why) < 0)
+	if (cluster_key_open(path, 0, &key, &why) < 0)
 		errx(1, "%s", buf_str(&why));
 }
 

@@ -1,4 +1,5 @@
 """matrixctl beside a mount: what it asks of a matrixfs by its control socket, and what it says when nobody is there."""
+import http.client
 import json
 import os
 import pathlib
@@ -7,13 +8,14 @@ import re
 import select
 import socket
 import subprocess
+import threading
 
 import pytest
 
 import models
 from control import Control
 from flow_hub_ctl import CTL
-from mountlib import DEADLINE, read
+from mountlib import DEADLINE, eventually, read
 
 BIG = models.big_file(3 * (1 << 20) + 7, seed=311)
 FILES = {"config.json": b"{}", "w.safetensors": BIG}
@@ -145,6 +147,38 @@ def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
         assert status == 1 and f"{address} is not banned" in err
     assert Control(m).refused("POST", "/v1/peers/forgive", {"address": 5}) == (400, "bad_request")
     assert Control(m).refused("POST", "/v1/peers/forgive", {"adress": "x"}) == (400, "bad_request")
+
+
+def test_who_looks_at_peers_while_the_node_ends_does_not_disturb_it(cluster):
+    (m,), _ = cluster(1)
+    c, answers = Control(m), []
+
+    def look():
+        try:
+            while True:
+                answers.append(c.ask("GET", "/v1/peers")[0])
+        except (OSError, http.client.HTTPException):
+            pass
+    threads = [threading.Thread(target=look, daemon=True) for _ in range(3)]
+    for t in threads:
+        t.start()
+    assert eventually(lambda: len(answers) > 20, DEADLINE, 0.01)
+    m.stop()                            # which must go well
+    for t in threads:
+        t.join(DEADLINE)
+    assert set(answers) <= {200, 503}
+
+
+def test_only_members_are_told_of_jobs_or_start_them(cluster, tiny):
+    (m,), (address,) = cluster(1)
+    for method, target in ("POST", f"/peer/v1/pull?repo=models/{REPO}&revision=main"), ("GET", "/peer/v1/jobs/1"):
+        for authorization in {}, {"Authorization": "Matrix nonsense"}:
+            connection = http.client.HTTPConnection(address, timeout=DEADLINE)
+            connection.request(method, target, headers=authorization)
+            answer = connection.getresponse()
+            assert answer.status == 401 and b"members of the cluster" in answer.read()
+            connection.close()
+    assert Control(m).get("/v1/jobs")["jobs"] == []
 
 
 # ---- all nodes at once ----

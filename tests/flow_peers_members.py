@@ -51,8 +51,9 @@ class Caller:
 
     def sign(self, body, ahead=0, method="POST", target=PATH):
         self.nonce, now = secrets.token_hex(16), int((time.time() + ahead) * 1000)
-        mac = self._mac("matrixfs-peer-request-1", method, target, hashlib.sha256(body).hexdigest(), self.address, now, self.nonce)
-        return f'MatrixFS key={self.id}, node="{self.address}", time={now}, nonce={self.nonce}, mac={mac}'
+        mac = self._mac("matrixfs-peer-request-2", method, target, hashlib.sha256(body).hexdigest(), "", self.address, "matrixhubd", now,
+                        self.nonce)
+        return f'MatrixFS key={self.id}, node="{self.address}", to="matrixhubd", time={now}, nonce={self.nonce}, mac={mac}'
 
     def believes(self, got):
         if "authentication-info" not in got.headers:
@@ -60,7 +61,7 @@ class Caller:
         said = dict(word.split("=", 1) for word in got.headers["authentication-info"].removeprefix("MatrixFS ").split(", "))
         node = said["node"].strip('"')
         return said["key"] == self.id and said["mac"] == self._mac(
-            "matrixfs-peer-answer-1", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), node, said["time"])
+            "matrixfs-peer-answer-2", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), "", node, said["time"])
 
     def check_in(self, h, ahead=0, **said):
         body = json.dumps({"address": self.address, **said}).encode()

@@ -26,7 +26,7 @@ static struct cluster_key *the_key(void)
 		return k;
 	fd = mkstemp(path);
 	assert(fd >= 0 && file_pwrite(fd, KEY, strlen(KEY), 0) == 0);
-	assert(cluster_key_open(path, &k, &why) == 0);
+	assert(cluster_key_open(path, 0, &k, &why) == 0);
 	assert(close(fd) == 0 && unlink(path) == 0);
 	return k;
 }
@@ -34,13 +34,13 @@ static struct cluster_key *the_key(void)
 static enum cluster_verdict hear(const struct cluster_words *words, const char *field,
 				 int64_t wall_ms)
 {
-	char node[CLUSTER_NODE_MAX + 1], nonce[CLUSTER_NONCE_HEX + 1];
-	enum cluster_verdict verdict =
-		cluster_key_verify(the_key(), words, field, wall_ms, node, nonce);
+	struct cluster_heard heard;
+	enum cluster_verdict verdict = cluster_key_verify(the_key(), words, field, wall_ms, &heard);
 
 	assert(verdict == CLUSTER_FALSE
-		       ? !*node && !*nonce
-		       : strcmp(node, words->node) == 0 && strlen(nonce) == CLUSTER_NONCE_HEX);
+		       ? !*heard.node && !*heard.to && !*heard.nonce
+		       : strcmp(heard.node, words->node) == 0 && strcmp(heard.to, words->to) == 0 &&
+				 strlen(heard.nonce) == CLUSTER_NONCE_HEX);
 	return verdict;
 }
 
@@ -112,8 +112,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	now_ms += CLUSTER_WINDOW_MS; /* not all of a run is remembered */
 	place = strtoul(line[7], NULL, 10);
 	{
-		const struct cluster_words words = { line[1], line[2], line[3], line[4] };
-		const struct cluster_answer answer = { 206, line[5], line[6], line[4], now_ms };
+		const struct cluster_words words = { line[1], line[2], line[3],
+						     line[4], line[4], line[6] };
+		const struct cluster_answer answer = { 206,     line[5], line[6],
+						       line[3], line[4], now_ms };
 
 		assert(hear(&words, line[0], now_ms) == CLUSTER_FALSE);
 		assert(!believed(&answer, line[0]));

@@ -12,7 +12,7 @@ static void check_same(const struct wire_ask *a, const struct wire_ask *b)
 {
 	assert(strcmp(a->etag, b->etag) == 0 && a->lfs == b->lfs && a->size == b->size);
 	assert(a->off == b->off && a->len == b->len && a->bring == b->bring);
-	assert(a->sent == b->sent && a->failed_count == b->failed_count);
+	assert(a->number == b->number && a->failed_count == b->failed_count);
 	for (unsigned i = 0; i < a->failed_count; i++)
 		assert(strcmp(a->failed[i], b->failed[i]) == 0);
 	assert(a->repo.type == b->repo.type && strcmp(a->repo.name, b->repo.name) == 0);

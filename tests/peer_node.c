@@ -4,13 +4,14 @@
  * peers until its input ends.
  *
  *   load REPO REV READERS STEP DIRECTORY    reads all files in order, so many at once, STEP bytes a
- *                                           read; each byte is compared with DIRECTORY's files, "-":
+ *                                           read; compared with DIRECTORY's files, "-":
  *                                           nobody looks. One line of JSON: seconds, bytes, files,
  *                                           wrong (files), errors, and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."
  */
 #include <assert.h>
 #include <err.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -378,6 +379,7 @@ static void obey(char *line)
 enum word {
 	OPT_CACHE = 1,
 	OPT_HUB,
+	OPT_TOKEN,
 	OPT_TIMEOUT,
 	OPT_MEMORY,
 	OPT_PREFETCH,
@@ -387,6 +389,9 @@ enum word {
 	OPT_PEERS,
 	OPT_KEY,
 	OPT_ZONE,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
+	OPT_TLS_CA,
 	OPT_WEIGHT,
 	OPT_RATE,
 	OPT_CONNECTIONS
@@ -395,6 +400,7 @@ enum word {
 static const struct option options[] = {
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "hub", required_argument, NULL, OPT_HUB },
+	{ "token", required_argument, NULL, OPT_TOKEN },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
@@ -404,6 +410,9 @@ static const struct option options[] = {
 	{ "peers", required_argument, NULL, OPT_PEERS },
 	{ "cluster-key-file", required_argument, NULL, OPT_KEY },
 	{ "zone", required_argument, NULL, OPT_ZONE },
+	{ "peer-tls-cert", required_argument, NULL, OPT_TLS_CERT },
+	{ "peer-tls-key", required_argument, NULL, OPT_TLS_KEY },
+	{ "peer-tls-ca", required_argument, NULL, OPT_TLS_CA },
 	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
 	{ "peer-rate", required_argument, NULL, OPT_RATE },
 	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
@@ -422,6 +431,12 @@ static void take_peer_option(int which)
 		conf.peers.key_file = optarg;
 	else if (which == OPT_ZONE)
 		conf.peers.zone = optarg;
+	else if (which == OPT_TLS_CERT)
+		conf.peers.tls_cert = optarg;
+	else if (which == OPT_TLS_KEY)
+		conf.peers.tls_key = optarg;
+	else if (which == OPT_TLS_CA)
+		conf.peers.tls_ca = optarg;
 	else if (which == OPT_WEIGHT)
 		conf.peers.weight = (uint32_t)atoi(optarg);
 	else if (which == OPT_RATE)
@@ -441,6 +456,8 @@ static void read_command_line(int argc, char *argv[])
 			conf.cache = optarg;
 		else if (which == OPT_HUB)
 			conf.hub.url = optarg;
+		else if (which == OPT_TOKEN)
+			conf.hub.token = optarg;
 		else if (which == OPT_TIMEOUT)
 			conf.timeout_ms = (int64_t)(atof(optarg) * 1000);
 		else if (which == OPT_MEMORY)
@@ -487,6 +504,8 @@ int main(int argc, char *argv[])
 	CLEANUP(freep) char *line = NULL;
 	size_t size = 0;
 
+	mallopt(M_ARENA_MAX, 2); /* as both programs do */
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
 	read_command_line(argc, argv);
 	open_node();
 	puts("ready");

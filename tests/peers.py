@@ -11,11 +11,15 @@ A node is called by its relay's address, which its list of members has, so rates
 behind a link of its own, `upstream`. Nodes are tests/peer_node.c, the core without a mount, or (mounts=True) matrixfs.
 """
 import contextlib
+import hashlib
+import hmac
+import http.client
 import itertools
 import json
 import os
 import pathlib
 import re
+import secrets
 import select
 import signal
 import socket
@@ -116,6 +120,40 @@ class Relay(Talk):
         return json.loads(self._ask("count"))
 
 
+class Caller:
+    """A member as a reader of docs/peers.md writes one: it asks the member at an address, and gets its status and bytes."""
+
+    def __init__(self, address, node, key=KEY):
+        self.address, self.node = address, node
+        self.secret = hmac.new(key.encode(), b"matrixfs-cluster-key-1", hashlib.sha256).digest()
+        self.id = hmac.new(key.encode(), b"matrixfs-key-id-1", hashlib.sha256).hexdigest()[:8]
+
+    def sign(self, target, span, ahead=0, zone="", to=None):
+        """The fields of a request."""
+        now, nonce, to = str(int((time.time() + ahead) * 1000)), secrets.token_hex(16), to or self.address
+        words = ["matrixfs-peer-request-2", "GET", target, span, zone, self.node, to, now, nonce]
+        mac = hmac.new(self.secret, "".join(f"{len(word)}:{word}\n" for word in words).encode(), hashlib.sha256).hexdigest()
+        return {"Range": span, **({"Peer-Zone": zone} if zone else {}),
+                "Authorization": f'MatrixFS key={self.id}, node="{self.node}", to="{to}", time={now}, nonce={nonce}, mac={mac}'}
+
+    def send(self, target, fields):
+        host, port = self.address.rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE)
+        try:
+            connection.request("GET", target, headers=fields)
+            got = connection.getresponse()
+            return got.status, got.read()
+        finally:
+            connection.close()
+
+    def get(self, target, first, last):
+        """Asks again while the bytes are on their way."""
+        status, data = 202, b""
+        while status == 202:
+            status, data = self.send(target, self.sign(target, f"bytes={first}-{last}"))
+        return status, data
+
+
 class Node:
     """One node; start() begins it, and again after kill() or stop() on the same cache."""
 
@@ -130,7 +168,7 @@ class Node:
         self.key_file = cluster.key_file
 
     def _env(self):
-        return {"LD_PRELOAD": str(SHIM), "SOURCE_SHIM": self.host} if self.cluster.shim else {}
+        return self.cluster.env | ({"LD_PRELOAD": str(SHIM), "SOURCE_SHIM": self.host} if self.cluster.shim else {})
 
     def start(self):
         args = [*self.cluster.peer_args(self), *self.cluster.args, *self.args]
@@ -221,13 +259,14 @@ class Cluster:
 
     up, down: bytes a second that each node may send, and get; upstream: that the hub may send; 0: no limit. delay_ms: of each
     node's link, both ways. peers=False: none knows of others (the twin). members: what --peers says, instead of the list of all.
-    args: more options for each node. start=False: nodes begin when they are told to.
+    args, env: more options for each node, and of its environment. start=False: nodes begin when they are told to.
     """
 
     def __init__(self, tmp, hub, n, up=0, down=0, upstream=0, delay_ms=0, peers=True, members=None, mounts=False, args=(),
-                 timeout=30, keys=(KEY,), start=True):
+                 timeout=30, keys=(KEY,), start=True, env=None):
         self.tmp, self.hub, self.peers, self.members = pathlib.Path(tmp), hub, peers, members
         self.mounts, self.args, self.timeout, self.begins = mounts, list(map(str, args)), timeout, start
+        self.env = env or {}
         self.shim = SHIM.exists() and not INSTRUMENTED
         self.key_file = self.tmp / "cluster.key"
         self.write_key(*keys)

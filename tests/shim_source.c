@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LD_PRELOAD: connections of a process within the loopback network come from the address SOURCE_SHIM,
- * so that a relay knows which node of a test it has before it. */
+/* LD_PRELOAD: connections of a process within the loopback network come from the address
+ * SOURCE_SHIM, so that a relay knows which node of a test it has before it. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>

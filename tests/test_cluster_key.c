@@ -27,12 +27,15 @@ static const struct cluster_words words = {
 	.target = "/peer/v1/blobs/00?size=1",
 	.range = "bytes=0-0",
 	.node = "192.0.2.1:9980",
+	.to = "192.0.2.2:9980",
+	.zone = "rack-7",
 };
 
 static const struct cluster_answer answer = {
 	.status = 206,
 	.content_range = "bytes 0-0/1",
 	.others = "a:1, b:2",
+	.zone = "rack-8",
 	.node = "0011223344556677",
 	.wall_ms = NOW + 5,
 };
@@ -71,7 +74,7 @@ static struct cluster_key *opened_as(const char *name, const char *text, mode_t 
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct cluster_key *k;
 
-	assert_int_equal(cluster_key_open(put(name, text, mode), &k, &why), 0);
+	assert_int_equal(cluster_key_open(put(name, text, mode), 0, &k, &why), 0);
 	assert_string_equal(buf_str(&why), "");
 	return k;
 }
@@ -92,7 +95,7 @@ static void without_a_key_that_can_be_used_there_is_no_cluster(void **state)
 	struct cluster_key *k = NULL;
 
 	(void)state;
-	assert_int_equal(cluster_key_open(put("key", ONE, 0644), &k, &why), ERR_CONF);
+	assert_int_equal(cluster_key_open(put("key", ONE, 0644), 0, &k, &why), ERR_CONF);
 	assert_non_null(strstr(buf_str(&why), "chmod 600"));
 	assert_null(k);
 	cluster_key_free(k);
@@ -122,11 +125,12 @@ static struct asked ask(struct cluster_key *k, int64_t wall_ms)
 static enum cluster_verdict hear(struct cluster_key *k, const struct cluster_words *w,
 				 const char *field, int64_t wall_ms)
 {
-	char node[CLUSTER_NODE_MAX + 1], nonce[CLUSTER_NONCE_HEX + 1];
-	enum cluster_verdict verdict = cluster_key_verify(k, w, field, wall_ms, node, nonce);
+	struct cluster_heard heard;
+	enum cluster_verdict verdict = cluster_key_verify(k, w, field, wall_ms, &heard);
 
-	assert_string_equal(node, verdict == CLUSTER_FALSE ? "" : words.node);
-	assert_int_equal(strlen(nonce), verdict == CLUSTER_FALSE ? 0 : CLUSTER_NONCE_HEX);
+	assert_string_equal(heard.node, verdict == CLUSTER_FALSE ? "" : words.node);
+	assert_string_equal(heard.to, verdict == CLUSTER_FALSE ? "" : words.to);
+	assert_int_equal(strlen(heard.nonce), verdict == CLUSTER_FALSE ? 0 : CLUSTER_NONCE_HEX);
 	return verdict;
 }
 
@@ -267,7 +271,7 @@ static void what_is_asked_cannot_be_altered(void **state)
 {
 	struct cluster_key *k = opened(ONE);
 	CLEANUP(asked_fini) struct asked q = ask(k, NOW);
-	struct cluster_words other[] = { words, words, words, words, words };
+	struct cluster_words other[] = { words, words, words, words, words, words };
 
 	(void)state;
 	other[0].method = "PUT";
@@ -277,11 +281,12 @@ static void what_is_asked_cannot_be_altered(void **state)
 	/* The same bytes in a row, cut elsewhere. */
 	other[4].target = "/peer/v1/blobs/00?size=1\nb";
 	other[4].range = "ytes=0-0";
+	other[5].zone = "rack-9";
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		assert_int_equal(hear(k, &other[i], buf_str(&q.field), NOW), CLUSTER_FALSE);
-	/* Who asks is what the field says. */
+	/* Who asks whom is what the field says. */
 	other[0] = words;
-	other[0].node = "somebody else";
+	other[0].node = other[0].to = "somebody else";
 	assert_int_equal(hear(k, &other[0], buf_str(&q.field), NOW), CLUSTER_TRUE);
 	cluster_key_free(k);
 }
@@ -325,9 +330,14 @@ static void a_node_has_a_name_that_fits_into_a_field(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		w = words;
 		w.node = bad[i];
 		assert_int_equal(cluster_key_sign(k, &w, NOW, &field, nonce), -EINVAL);
+		w = words;
+		w.to = bad[i];
+		assert_int_equal(cluster_key_sign(k, &w, NOW, &field, nonce), -EINVAL);
 	}
+	w = words;
 	memset(longest, 'x', sizeof(longest));
 	longest[CLUSTER_NODE_MAX + 1] = '\0';
 	w.node = longest;
@@ -336,6 +346,31 @@ static void a_node_has_a_name_that_fits_into_a_field(void **state)
 	assert_int_equal(cluster_key_sign(k, &w, NOW, &field, nonce), 0);
 	assert_int_equal(cluster_key_sign(k, &words, -1, &field, nonce), -EINVAL);
 	cluster_key_free(k);
+}
+
+/* The verdict of one who began then about a request that was sent at NOW, when its clock says so.
+ * */
+static enum cluster_verdict of_who_began_at(int64_t began_ms, int64_t wall_ms)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct cluster_key *asker = opened(ONE), *k;
+	CLEANUP(asked_fini) struct asked q = ask(asker, NOW);
+	enum cluster_verdict verdict;
+
+	assert_int_equal(cluster_key_open(put("began", ONE, 0600), began_ms, &k, &why), 0);
+	verdict = hear(k, &words, buf_str(&q.field), wall_ms);
+	cluster_key_free(k);
+	cluster_key_free(asker);
+	return verdict;
+}
+
+static void what_was_sent_before_a_restart_is_not_heard_after_it(void **state)
+{
+	(void)state;
+	assert_int_equal(of_who_began_at(NOW + 1, NOW + 5), CLUSTER_STALE);
+	assert_int_equal(of_who_began_at(NOW, NOW + 5), CLUSTER_TRUE);
+	/* A clock that was set back does not make a node deaf until it has caught up. */
+	assert_int_equal(of_who_began_at(NOW + 3600 * 1000, NOW), CLUSTER_TRUE);
 }
 
 static void so_many_requests_are_remembered_and_more_have_to_wait(void **state)
@@ -550,9 +585,9 @@ struct crowd {
 static void *hear_once(void *arg)
 {
 	struct crowd *c = arg;
-	char node[CLUSTER_NODE_MAX + 1], nonce[CLUSTER_NONCE_HEX + 1];
+	struct cluster_heard heard;
 
-	if (cluster_key_verify(c->key, &words, c->field, NOW, node, nonce) == CLUSTER_TRUE)
+	if (cluster_key_verify(c->key, &words, c->field, NOW, &heard) == CLUSTER_TRUE)
 		atomic_fetch_add(&c->heard, 1);
 	return NULL;
 }
@@ -592,6 +627,7 @@ int main(void)
 		cmocka_unit_test(what_is_asked_cannot_be_altered),
 		cmocka_unit_test(no_byte_of_a_field_can_be_altered_left_out_or_added),
 		cmocka_unit_test(a_node_has_a_name_that_fits_into_a_field),
+		cmocka_unit_test(what_was_sent_before_a_restart_is_not_heard_after_it),
 		cmocka_unit_test(so_many_requests_are_remembered_and_more_have_to_wait),
 		cmocka_unit_test(an_answer_is_believed_if_a_member_gave_it_to_this_request),
 		cmocka_unit_test(no_byte_of_an_answer_can_be_altered),

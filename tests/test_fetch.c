@@ -52,7 +52,9 @@ struct world {
 	int64_t room_takes_ms;
 	struct lock lock;
 	struct cond cond;
-	unsigned wrong; /* guarded by lock */
+	unsigned wrong;      /* guarded by lock */
+	struct pull *judged; /* whose blame is noted when its bytes are wrong; or NULL */
+	uint64_t blamed;
 };
 
 /* Against a limit of the cache one more chunk is the room that can be made. */
@@ -74,6 +76,12 @@ static void on_wrong(void *arg, const char *etag)
 	struct world *w = arg;
 
 	assert(strcmp(etag, w->what.etag) == 0);
+	if (w->judged) {
+		lock_take(&w->judged->all->lock);
+		w->blamed = w->judged->distrust.once;
+		lock_drop(&w->judged->all->lock);
+		w->judged = NULL;
+	}
 	lock_take(&w->lock);
 	w->wrong++;
 	cond_wake_all(&w->cond);
@@ -653,6 +661,116 @@ static void the_second_source_stands_in(void **state)
 		fetch_close(w->fetch, p);
 	}
 	assert_int_equal(fake_source_bytes(&w->a), 0);
+}
+
+static void who_passes_has_not_failed_and_the_next_one_gives(void **state)
+{
+	const struct fake_rule pass = { .act = FAKE_END, .result = SOURCE_PASS };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &pass);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_int_equal(fake_source_bytes(&w->a), 0);
+	assert_int_equal(p->distrust.once, 0);
+	fetch_close(w->fetch, p);
+}
+
+static void who_passes_after_some_bytes_leaves_the_rest_to_the_next_one(void **state)
+{
+	const struct fake_rule pass = { .act = FAKE_END, .after = MIB + 5, .result = SOURCE_PASS };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &pass);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_true(fake_source_bytes(&w->a) > 0);
+	assert_int_equal(fake_source_bytes(&w->a) + fake_source_bytes(&w->b), SIZE);
+	fetch_close(w->fetch, p);
+}
+
+static void when_all_pass_the_reader_is_told_at_once(void **state)
+{
+	const struct fake_rule pass = { .act = FAKE_END, .result = SOURCE_PASS };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	fake_source_rule(&w->a, &pass);
+	fake_source_rule(&w->b, &pass);
+	assert_int_equal(read_bytes(w, p, 0, 100), ERR_OFFLINE);
+	fetch_close(w->fetch, p);
+}
+
+static void read_only(struct world *w, struct pull *p, uint64_t off, uint64_t only)
+{
+	struct parked parked;
+	const void *data;
+	int r;
+
+	parked_init(&parked, LONG_MS);
+	parked.waiter.only = only;
+	r = read_whole(w->fetch, p, off, MIB, &parked.waiter, &data);
+	if (r == PARKED && (r = parked_wait(&parked)) == 0)
+		r = read_whole(w->fetch, p, off, MIB, &parked.waiter, &data);
+	assert_int_equal(r, 0);
+	fetch_done(p, data, MIB);
+	parked_fini(&parked);
+	assert_true(fake_source_await_idle(&w->a));
+}
+
+/* Two MiB, by who says that it wants no more, or who does not: how many bytes then came. */
+static uint64_t come_with(struct world *w, uint64_t only)
+{
+	struct pull *p = open_file(w);
+
+	read_only(w, p, 0, only);
+	read_only(w, p, MIB, only);
+	fetch_close(w->fetch, p);
+	return fake_source_bytes(&w->a);
+}
+
+static void who_asks_for_somebody_else_has_no_more_brought_than_it_says(void **state)
+{
+	assert_int_equal(come_with(*state, MIB), 2 * MIB);
+}
+
+static void who_reads_for_itself_has_brought_what_comes_next(void **state)
+{
+	assert_true(come_with(*state, 0) > 2 * MIB);
+}
+
+/* The first of both sources gives a MiB and passes, the second lies about the rest: whom that is
+ * held against. */
+static uint64_t blamed(struct world *w)
+{
+	const struct fake_rule pass = { .act = FAKE_END, .after = MIB, .result = SOURCE_PASS };
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct pull *p = open_file(w);
+
+	w->judged = p;
+	fake_source_rule(&w->a, &pass);
+	fake_source_rule(&w->b, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	fetch_close(w->fetch, p);
+	return w->blamed;
+}
+
+static void of_wrong_bytes_hearsay_is_blamed_before_others(void **state)
+{
+	struct world *w = *state;
+
+	stop(w);
+	w->a.source.hearsay = true;
+	start(w);
+	assert_int_equal(blamed(w), 1);
+}
+
+static void without_hearsay_all_who_gave_are_blamed(void **state)
+{
+	assert_int_equal(blamed(*state), 3);
 }
 
 static bool yes(struct source *s)
@@ -2075,6 +2193,13 @@ int main(void)
 		TEST(a_source_that_does_not_gives_its_reason),
 		TEST(what_waiting_cannot_mend_is_told_at_once),
 		TEST(the_second_source_stands_in),
+		TEST(who_passes_has_not_failed_and_the_next_one_gives),
+		TEST(who_passes_after_some_bytes_leaves_the_rest_to_the_next_one),
+		TEST(when_all_pass_the_reader_is_told_at_once),
+		TEST(who_asks_for_somebody_else_has_no_more_brought_than_it_says),
+		TEST(who_reads_for_itself_has_brought_what_comes_next),
+		TEST(of_wrong_bytes_hearsay_is_blamed_before_others),
+		TEST(without_hearsay_all_who_gave_are_blamed),
 		TEST(a_slow_source_is_asked_when_no_other_has_it),
 		TEST(a_refusal_here_does_not_make_a_stumble_there_final),
 		TEST(progress_puts_off_giving_up),

@@ -605,7 +605,7 @@ static void begin_hub(struct listed *l, struct hub *h)
 	assert_int_equal(httpc_new(&conf, &h->http), 0);
 	put(l, KEY);
 	assert_int_equal(chmod(l->path, 0600), 0);
-	assert_int_equal(cluster_key_open(l->path, &h->key, &l->why), 0);
+	assert_int_equal(cluster_key_open(l->path, 0, &h->key, &l->why), 0);
 	h->checkin = (struct member_checkin){ .http = h->http,
 					      .key = h->key,
 					      .hub_url = fake_origin_url(h->origin),

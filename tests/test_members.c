@@ -606,9 +606,9 @@ static void a_line_that_became_slow_is_waited_for(void **state)
 		member_note(one, MEMBER_GAVE, 1, 10, i);
 	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_MIN_MS);
 	note(one, MEMBER_SILENT, 1000);
-	assert_int_equal(member_patience_ms(one), 2 * MEMBER_PATIENCE_MIN_MS);
+	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_NEW_MS);
 	note(one, MEMBER_SILENT, 2000);
-	assert_int_equal(member_patience_ms(one), 4 * MEMBER_PATIENCE_MIN_MS);
+	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_NEW_MS);
 	member_note(one, MEMBER_GAVE, 1, 900, 9000);
 	assert_in_range(member_patience_ms(one), 450, 1300);
 }

@@ -132,6 +132,28 @@ static void what_is_wanted_becomes_runs_of_bounded_length(void **state)
 	next_is(w, &w->b, 95 * MIB, SIZE);
 }
 
+static void no_run_goes_over_a_border(void **state)
+{
+	struct world *w = *state;
+
+	w->all.border = 16 * MIB;
+	want(&w->a, 12 * MIB, 34 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 12 * MIB, 16 * MIB);
+	next_is(w, &w->a, 16 * MIB, 24 * MIB);
+	next_is(w, &w->a, 24 * MIB, 32 * MIB);
+	next_is(w, &w->a, 32 * MIB, 34 * MIB);
+}
+
+static void without_borders_runs_are_as_long_as_they_may_be(void **state)
+{
+	struct world *w = *state;
+
+	want(&w->a, 12 * MIB, 34 * MIB, URGENCY_DEMAND);
+	next_is(w, &w->a, 12 * MIB, 20 * MIB);
+	next_is(w, &w->a, 20 * MIB, 28 * MIB);
+	next_is(w, &w->a, 28 * MIB, 34 * MIB);
+}
+
 static void the_wanter_says_how_long_a_run_is(void **state)
 {
 	struct world *w = *state;
@@ -483,6 +505,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_wanted_becomes_runs_of_bounded_length),
+		TEST(no_run_goes_over_a_border),
+		TEST(without_borders_runs_are_as_long_as_they_may_be),
 		TEST(the_wanter_says_how_long_a_run_is),
 		TEST(present_chunks_are_not_brought_again),
 		TEST(what_is_on_its_way_is_not_asked_for_twice),

@@ -63,7 +63,8 @@ static void assert_same(const struct wire_ask *a, const struct wire_ask *b)
 	assert_int_equal(a->off, b->off);
 	assert_int_equal(a->len, b->len);
 	assert_int_equal(a->bring, b->bring);
-	assert_int_equal(a->sent, b->sent);
+	assert_int_equal(a->number, b->number);
+	assert_int_equal(a->wait_ms, b->wait_ms);
 	assert_int_equal(a->failed_count, b->failed_count);
 	for (unsigned i = 0; i < a->failed_count; i++)
 		assert_string_equal(a->failed[i], b->failed[i]);
@@ -114,7 +115,7 @@ static void what_is_asked_is_what_is_read(void **state)
 	assert_comes_back(&ask);
 	ask.bring = false;
 	assert_comes_back(&ask);
-	ask.sent = true;
+	ask.number = 7;
 	assert_comes_back(&ask);
 	ask.failed_count = 0;
 	assert_comes_back(&ask);
@@ -190,7 +191,8 @@ static void any_ask_comes_back(void **state)
 		room = SEGMENT_BYTES - ask.off % SEGMENT_BYTES;
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
 		ask.bring = draw(&seed, 2);
-		ask.sent = draw(&seed, 2);
+		ask.number = draw(&seed, 2) ? (uint32_t)draw(&seed, UINT32_MAX) : 0;
+		ask.wait_ms = (uint32_t)draw(&seed, WIRE_WAIT_MAX_MS + 1);
 		ask.failed_count = (unsigned)draw(&seed, WIRE_OTHERS_MAX + 1);
 		for (unsigned j = 0; j < ask.failed_count; j++)
 			snprintf(ask.failed[j], sizeof(ask.failed[j]), "node-%ju:%ju",
@@ -318,12 +320,25 @@ static void a_range_is_within_the_blob_and_one_segment(void **state)
 		   "its range lies in more than one segment");
 }
 
-static void who_was_sent_here_says_so_in_one_way(void **state)
+static void a_wait_is_a_number_within_bounds(void **state)
 {
 	(void)state;
-	assert_good(BLOB "?size=1&sent=1" PLACE, "bytes=0-0");
-	assert_bad(BLOB "?size=1&sent=0" PLACE, "bytes=0-0", "its sent is none");
-	assert_bad(BLOB "?size=1&sent=" PLACE, "bytes=0-0", "its sent is none");
+	assert_good(BLOB "?size=1" PLACE "&wait=1", "bytes=0-0");
+	assert_good(BLOB "?size=1" PLACE "&wait=10000", "bytes=0-0");
+	assert_bad(BLOB "?size=1" PLACE "&wait=10001", "bytes=0-0", "its wait is none");
+	assert_bad(BLOB "?size=1" PLACE "&wait=0", "bytes=0-0", "its wait is none");
+	assert_bad(BLOB "?size=1" PLACE "&wait=1s", "bytes=0-0", "its wait is none");
+}
+
+static void who_was_sent_here_has_a_number(void **state)
+{
+	(void)state;
+	assert_good(BLOB "?size=1&number=1" PLACE, "bytes=0-0");
+	assert_good(BLOB "?size=1&number=4294967295" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1&number=0" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=-1" PLACE, "bytes=0-0", "its number is none");
+	assert_bad(BLOB "?size=1&number=4294967296" PLACE, "bytes=0-0", "its number is none");
 }
 
 static void who_failed_has_an_address(void **state)
@@ -338,6 +353,87 @@ static void who_failed_has_an_address(void **state)
 }
 
 /* --- others */
+
+/* ---- digests ---- */
+
+static struct wire_ask digests_ask(bool witness)
+{
+	struct wire_ask ask = whole_ask();
+
+	ask.digests = true;
+	ask.witness = witness;
+	ask.bring = false;
+	ask.failed_count = 0;
+	return ask;
+}
+
+static void digests_are_asked_of_a_whole_segment(void **state)
+{
+	(void)state;
+	for (int witness = 0; witness < 2; witness++) {
+		CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
+		struct wire_ask ask = digests_ask(witness);
+		struct read r;
+
+		assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
+		assert_string_equal(buf_str(&range), "");
+		assert_non_null(strstr(buf_str(&target), "/peer/v1/digests/" SHA256 "?size="));
+		r = read_ask(buf_str(&target), "");
+		assert_int_equal(r.result, 0);
+		assert_true(r.ask.digests);
+		assert_int_equal(r.ask.witness, witness);
+		assert_int_equal(r.ask.off, ask.off);
+		assert_int_equal(r.ask.len, SEGMENT_BYTES);
+		assert_string_equal(r.ask.path, ask.path);
+		read_fini(&r);
+	}
+}
+
+static void a_segment_is_one_that_the_blob_has(void **state)
+{
+	(void)state;
+	assert_good("/peer/v1/digests/" SHA256 "?size=16777217" PLACE "&segment=1", "");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=16777216" PLACE "&segment=1", "",
+		   "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=16777216" PLACE, "", "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=0" PLACE "&segment=0", "",
+		   "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=9" PLACE "&segment=x", "",
+		   "its segment is none");
+}
+
+static void digests_come_back_and_those_that_are_not_known_stay_so(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct wire_ask ask = digests_ask(false);
+	struct wire_digests d = { 0 }, back;
+
+	(void)state;
+	for (unsigned i = 0; i < WIRE_CHUNKS; i += 3)
+		memset(d.of[i], (int)i + 1, sizeof(d.of[i]));
+	wire_write_digests(&ask, &d, &text);
+	assert_true(wire_read_digests(&ask, buf_str(&text), &back));
+	assert_memory_equal(&d, &back, sizeof(d));
+	assert_true(wire_digest_known(back.of[0]));
+	assert_false(wire_digest_known(back.of[1]));
+	ask.len = 3 * (UINT64_C(1) << 20) - 5; /* the last segment of a blob */
+	assert_false(wire_read_digests(&ask, buf_str(&text), &back));
+	assert_true(wire_read_digests(&ask, "-,-," SHA256, &back));
+}
+
+static void what_is_no_digest_is_not_read(void **state)
+{
+	struct wire_ask ask = digests_ask(false);
+	struct wire_digests d;
+	const char *bad[] = { "",      "-",         "-,-",          "-,-,-,", "-,-,-,-",
+			      "x,-,-", "-,-," SHA1, SHA256 "0,-,-", "-;-;-" };
+
+	(void)state;
+	ask.len = 3 << 20;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(wire_read_digests(&ask, bad[i], &d));
+	assert_true(wire_read_digests(&ask, "-,-,-", &d));
+}
 
 static void others_are_read_as_they_were_written(void **state)
 {
@@ -395,8 +491,13 @@ int main(void)
 		cmocka_unit_test(a_place_is_told_as_a_whole),
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
-		cmocka_unit_test(who_was_sent_here_says_so_in_one_way),
+		cmocka_unit_test(a_wait_is_a_number_within_bounds),
+		cmocka_unit_test(who_was_sent_here_has_a_number),
 		cmocka_unit_test(who_failed_has_an_address),
+		cmocka_unit_test(digests_are_asked_of_a_whole_segment),
+		cmocka_unit_test(a_segment_is_one_that_the_blob_has),
+		cmocka_unit_test(digests_come_back_and_those_that_are_not_known_stay_so),
+		cmocka_unit_test(what_is_no_digest_is_not_read),
 		cmocka_unit_test(others_are_read_as_they_were_written),
 		cmocka_unit_test(what_has_no_form_of_an_address_is_left_out),
 		cmocka_unit_test(so_many_others_are_heard_and_no_more),

@@ -287,7 +287,7 @@ int api_pull(struct api_call *c)
 	const char *repo = api_text(c, "repo", ""), *revision = api_text(c, "revision", REVISION);
 	struct repo_names names;
 	struct repo_id id;
-	uint64_t job;
+	uint64_t job = 0;
 	int r;
 
 	if (repo_id_parse(type_of(api_text(c, "type", "model")), repo, &id) < 0)

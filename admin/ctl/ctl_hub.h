@@ -32,8 +32,8 @@ MUST_USE int ctl_hub_secret(const char *path, char **ret, struct buf *why);
 /* Wipes and frees it; NULL is fine. */
 void ctl_hub_wipe(char *secret);
 
-/* Asks: `path` follows CTL_API (of a node: CTL_NODE_API) unless it begins with "/api/"; json (or NULL) is the content.
- * Appends the answer to ret. Negative with a sentence in why. */
+/* Asks: `path` follows CTL_API (of a node: CTL_NODE_API) unless it begins with "/api/"; json (or
+ * NULL) is the content. Appends the answer to ret. Negative with a sentence in why. */
 MUST_USE int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path,
 			 const struct buf *json, struct buf *ret, struct buf *why);
 /* The same for a GET whose answer is long: it is written to fd as it comes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/hub/checkin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "admin/checkins.h"
@@ -11,15 +12,7 @@
 #include "daemon/peer/member_checkin.h"
 #include "daemon/peer/placement.h"
 
-#define NODE "matrixhubd" /* what this hub is called in what it signs */
-
-/* Who checks in, and what it is called under the key. */
-struct caller {
-	char node[CLUSTER_NODE_MAX + 1];
-	char nonce[CLUSTER_NONCE_HEX + 1];
-};
-
-static enum cluster_verdict verify(const struct ask *a, struct caller *ret)
+static enum cluster_verdict verify(const struct ask *a, struct cluster_heard *ret)
 {
 	const struct buf *body = httpd_body(a->http);
 	char digest[DIGEST_HEX_MAX + 1];
@@ -27,17 +20,18 @@ static enum cluster_verdict verify(const struct ask *a, struct caller *ret)
 		.method = MEMBER_CHECKIN_METHOD,
 		.target = MEMBER_CHECKIN_TARGET,
 		.range = digest,
+		.zone = "",
 	};
 	const char *field = httpd_field(a->http, "Authorization");
 
 	if (!field || member_checkin_digest(buf_str(body), body->len, digest) < 0)
 		return CLUSTER_FALSE;
 	return cluster_key_verify(checkins_key(a->server->checkins), &words, field, clock_wall_ms(),
-				  ret->node, ret->nonce);
+				  ret);
 }
 
 /* Answers, signed; the text is taken. */
-static int say(const struct ask *a, int status, const struct caller *who, struct buf *text)
+static int say(const struct ask *a, int status, const struct cluster_heard *who, struct buf *text)
 {
 	CLEANUP(buf_free) struct buf info = { 0 };
 	char digest[DIGEST_HEX_MAX + 1];
@@ -45,7 +39,8 @@ static int say(const struct ask *a, int status, const struct caller *who, struct
 		.status = status,
 		.content_range = "",
 		.others = digest,
-		.node = NODE,
+		.zone = "",
+		.node = MEMBER_CHECKIN_HUB,
 		.wall_ms = clock_wall_ms(),
 	};
 	struct httpd_head h;
@@ -65,7 +60,8 @@ static int say(const struct ask *a, int status, const struct caller *who, struct
 }
 
 /* The same in a sentence. */
-static int say_so(const struct ask *a, int status, const struct caller *who, const char *sentence)
+static int say_so(const struct ask *a, int status, const struct cluster_heard *who,
+		  const char *sentence)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 
@@ -89,13 +85,13 @@ static const char *read_body(const struct jval *v, struct member_spec *ret,
 	if (zone && zone[0] && !member_zone_valid(zone, strlen(zone)))
 		return "\"zone\" is no zone's name";
 	if (zone && zone[0])
-		strcpy(ret->zone, zone);
-	strcpy(known, list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
+		snprintf(ret->zone, sizeof(ret->zone), "%s", zone);
+	snprintf(known, DIGEST_HEX_MAX + 1, "%s", list && hex_is(list, DIGEST_HEX_MAX) ? list : "");
 	return NULL;
 }
 
 /* A node may speak for itself alone. */
-static bool is_itself(const struct caller *who, const struct member_spec *s)
+static bool is_itself(const struct cluster_heard *who, const struct member_spec *s)
 {
 	char name[MEMBER_ADDRESS_MAX + 1];
 
@@ -104,7 +100,8 @@ static bool is_itself(const struct caller *who, const struct member_spec *s)
 
 /* 204: the node has this list. 202: not all may have come yet that were there before this hub
  * began. */
-static int tell(const struct ask *a, const struct caller *who, const char *known, int64_t now_ms)
+static int tell(const struct ask *a, const struct cluster_heard *who, const char *known,
+		int64_t now_ms)
 {
 	struct checkins *c = a->server->checkins;
 	CLEANUP(buf_free) struct buf text = { 0 };
@@ -116,7 +113,7 @@ static int tell(const struct ask *a, const struct caller *who, const char *known
 	return say(a, checkins_gathers(c, now_ms) ? 202 : text.len ? 200 : 204, who, &text);
 }
 
-static int take(const struct ask *a, const struct caller *who, const struct jval *v)
+static int take(const struct ask *a, const struct cluster_heard *who, const struct jval *v)
 {
 	char known[DIGEST_HEX_MAX + 1];
 	int64_t now_ms = clock_ms();
@@ -138,7 +135,7 @@ int checkin_take(struct ask *a)
 {
 	const struct buf *body = httpd_body(a->http);
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
-	struct caller who;
+	struct cluster_heard who;
 	enum cluster_verdict verdict;
 	int r;
 

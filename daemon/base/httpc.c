@@ -27,6 +27,7 @@
 #define RECEIVE_BYTES (256 * 1024L)
 #define HEAD_BYTES_MAX (256 * 1024)
 #define POLL_MS_MAX 1000
+#define CA_CACHE_S 60L
 
 struct session {
 	struct session *next;
@@ -36,11 +37,13 @@ struct session {
 
 struct httpc {
 	struct lock lock;
-	struct session *idle; /* guarded by lock; last used first */
-	unsigned idle_count;  /* guarded by lock */
+	struct lock *canceling; /* it, or the elder's: guards which session a cancel has */
+	struct session *idle;   /* guarded by lock; last used first */
+	unsigned idle_count;    /* guarded by lock */
 	char *user_agent;
 	char *ca_file, *ca_dir; /* or NULL: what libcurl was built with */
 	bool one_ca;            /* ca_file and nobody else */
+	bool direct;            /* through no proxy */
 	char *socket;           /* or NULL */
 	int64_t connect_ms, stall_ms;
 };
@@ -145,6 +148,8 @@ int httpc_new(const struct httpc_conf *conf, struct httpc **ret)
 	c->connect_ms = conf->connect_ms;
 	c->stall_ms = conf->stall_ms;
 	c->one_ca = conf->ca_file;
+	c->direct = conf->direct || conf->socket;
+	c->canceling = conf->elder ? conf->elder->canceling : &c->lock;
 	if (copy_text(conf->user_agent, &c->user_agent) < 0 ||
 	    copy_text(c->one_ca ? conf->ca_file : system_ca, &c->ca_file) < 0 ||
 	    copy_text(c->one_ca ? NULL : secure_getenv("SSL_CERT_DIR"), &c->ca_dir) < 0 ||
@@ -184,21 +189,21 @@ void httpc_cancel(struct httpc *c, struct httpc_cancel *cancel)
 {
 	struct session *s;
 
-	lock_take(&c->lock);
+	lock_take(c->canceling);
 	cancel->canceled = 1;
 	s = cancel->session;
 	if (s)
 		curl_multi_wakeup(s->multi); /* afterwards s may be another call's */
-	lock_drop(&c->lock);
+	lock_drop(c->canceling);
 }
 
 static void set_cancel_session(struct call *call, struct session *s)
 {
 	if (!call->q->cancel)
 		return;
-	lock_take(&call->c->lock);
+	lock_take(call->c->canceling);
 	call->q->cancel->session = s;
-	lock_drop(&call->c->lock);
+	lock_drop(call->c->canceling);
 }
 
 /* The longest wait of one kind that this call may take. */
@@ -340,10 +345,13 @@ static void set_transport(CURL *easy, const struct httpc *c)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
 	if (c->ca_dir || c->one_ca)
 		curl_easy_setopt(easy, CURLOPT_CAPATH, c->ca_dir);
-	if (c->socket) {
+	/* It may be replaced while this process lives. */
+	if (c->one_ca)
+		curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
+	if (c->socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	if (c->direct)
 		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-	}
 }
 
 static void set_callbacks(CURL *easy, struct call *call)

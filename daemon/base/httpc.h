@@ -10,6 +10,7 @@
 #define MATRIXFS_HTTPC_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ struct httpc_conf {
 	int64_t connect_ms;  /* name, TCP and TLS together */
 	int64_t stall_ms;    /* longest silence before the head and within the body */
 	const char *ca_file; /* whom to trust and nobody else; NULL: as the system does */
+	bool direct;         /* through no proxy, whatever the environment says */
+	struct httpc *elder; /* whose httpc_cancel ends calls of this one, too; borrowed until
+				httpc_free; or NULL */
 	const char *socket;  /* path of the one that all requests go to, whatever host their URL
 				names; NULL: to that host */
 };
@@ -30,7 +34,7 @@ struct httpc_conf {
 /* Lets another thread end a running call at once. Zeroed memory is ready for use; may be set
  * before the call begins. */
 struct httpc_cancel {
-	void *session; /* guarded by the client's lock */
+	void *session; /* guarded by the lock that the client cancels by */
 	atomic_int canceled;
 	int64_t patience_ms; /* the caller's own limit below connect_ms and stall_ms; 0: none */
 };
@@ -70,7 +74,8 @@ void httpc_freep(struct httpc **c);
  * characters, a field without a name or a value), -ENOMEM. Of a failure that no callback made,
  * err_noted() tells the library's own words. */
 MUST_USE int httpc_run(struct httpc *c, const struct httpc_request *q);
-/* Ends the call that uses `cancel`, or the next one that will. */
+/* Ends the call that uses `cancel`, or the next one that will: a call of this client, or of one
+ * that has it as its elder. */
 void httpc_cancel(struct httpc *c, struct httpc_cancel *cancel);
 
 /* Inside head(): status; a header's value or NULL (last one if repeated; case-insensitive);

@@ -199,17 +199,6 @@ bool blob_may_have(const struct blob *b, uint32_t i)
 	return atomic_load(&b->sealed) || atomic_load(&b->state[i].sum);
 }
 
-uint64_t blob_present_in(const struct blob *b, uint64_t from, uint64_t to)
-{
-	uint64_t present = 0;
-
-	to = to < b->size ? to : b->size;
-	for (uint32_t i = chunk_of(from); chunk_start(i) < to; i++)
-		if (blob_may_have(b, i))
-			present += chunk_end(i, b->size) - chunk_start(i);
-	return present;
-}
-
 bool blob_check(struct blob *b, uint32_t i)
 {
 	unsigned long long sum = atomic_load(&b->sealed) ? 0 : atomic_load(&b->state[i].sum);

@@ -289,6 +289,16 @@ int store_blob_size(struct store *s, const char *etag, uint64_t *ret)
 	return 0;
 }
 
+bool store_has_own(struct store *s, const char *etag, uint64_t size)
+{
+	char path[BLOB_PATH_MAX];
+	struct stat st;
+
+	blob_path(etag, "", path);
+	return s->ownfd >= 0 && fstatat(s->ownfd, path, &st, 0) == 0 &&
+	       (uint64_t)st.st_size == size;
+}
+
 uint64_t store_present_bytes(struct store *s, const char *etag, uint64_t size)
 {
 	char path[BLOB_PATH_MAX];

@@ -74,6 +74,8 @@ MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t 
 /* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
  * be taken out again on all processors. -EIO. */
 MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* True while the cache takes no bytes of the blob: it has refused some just now. */
+bool fetch_is_refused(struct pull *p);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
 /* The bytes given by fetch_read were used. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fields:
- *   Authorization: MatrixFS key=ID, node="ADDR:PORT", time=MS, nonce=HEX, mac=HEX
+ *   Authorization: MatrixFS key=ID, node="ADDR:PORT", to="ADDR:PORT", time=MS, nonce=HEX, mac=HEX
  *   Authentication-Info: MatrixFS key=ID, node="NAME", time=MS, mac=HEX
  * always in this order and spelling. What is signed is a list of texts, each as "LENGTH:TEXT" and a
  * newline, so that no two lists look the same:
- *   "matrixfs-peer-request-1", method, target, Range, node, time, nonce
- *   "matrixfs-peer-answer-1", nonce, status, Content-Range, Peer-Others, node, time
+ *   "matrixfs-peer-request-2", method, target, Range, Peer-Zone, node, to, time, nonce
+ *   "matrixfs-peer-answer-2", nonce, status, Content-Range, Peer-Others, Peer-Zone, node, time
  *
  * Numbers that were seen lie in spans of time by when their requests say they were sent. One window
  * long each, three of them hold all that may still be accepted; the others are forgotten. */
@@ -25,8 +25,8 @@
 #include "daemon/peer/key_file.h"
 
 #define SCHEME "MatrixFS "
-#define REQUEST "matrixfs-peer-request-1"
-#define ANSWER "matrixfs-peer-answer-1"
+#define REQUEST "matrixfs-peer-request-2"
+#define ANSWER "matrixfs-peer-answer-2"
 #define MAC_BYTES 32
 #define MAC_HEX (2 * MAC_BYTES)
 #define TIME_DIGITS_MAX 18
@@ -48,11 +48,12 @@ struct cluster_key {
 	struct key_file_stamp stamp; /* of what was tried last, be it good or bad */
 	int64_t look_ms;             /* clock_ms() value of the next look */
 	bool looking;
-	int64_t wall_ms; /* the latest time a request was heard at */
+	int64_t wall_ms;  /* the latest time a request was heard at */
+	int64_t began_ms; /* nothing that was sent before counts */
 	struct span seen[SPANS];
 };
 
-int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why)
+int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **ret, struct buf *why)
 {
 	struct cluster_key *k = calloc(1, sizeof(*k));
 	int r = -ENOMEM;
@@ -68,6 +69,7 @@ int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why
 		return r;
 	}
 	k->look_ms = clock_ms() + LOOK_MS;
+	k->began_ms = began_ms;
 	*ret = k;
 	return 0;
 }
@@ -159,16 +161,26 @@ static void add_number(struct buf *b, int64_t number)
 	add_text(b, digits);
 }
 
-static void add_request(struct buf *b, const struct cluster_words *words, const char *node,
-			int64_t wall_ms, const char *nonce)
+/* What a field says; `to` and `nonce` are "" in that of an answer. */
+struct said {
+	char id[KEY_FILE_ID_HEX + 1];
+	char node[CLUSTER_NODE_MAX + 1], to[CLUSTER_NODE_MAX + 1];
+	int64_t wall_ms;
+	char nonce[CLUSTER_NONCE_HEX + 1];
+	uint8_t mac[MAC_BYTES];
+};
+
+static void add_request(struct buf *b, const struct cluster_words *words, const struct said *said)
 {
 	add_text(b, REQUEST);
 	add_text(b, words->method);
 	add_text(b, words->target);
 	add_text(b, words->range);
-	add_text(b, node);
-	add_number(b, wall_ms);
-	add_text(b, nonce);
+	add_text(b, words->zone);
+	add_text(b, said->node);
+	add_text(b, said->to);
+	add_number(b, said->wall_ms);
+	add_text(b, said->nonce);
 }
 
 static void add_answer(struct buf *b, const struct cluster_answer *a, const char *node,
@@ -179,6 +191,7 @@ static void add_answer(struct buf *b, const struct cluster_answer *a, const char
 	add_number(b, a->status);
 	add_text(b, a->content_range);
 	add_text(b, a->others);
+	add_text(b, a->zone);
 	add_text(b, node);
 	add_number(b, wall_ms);
 }
@@ -192,15 +205,6 @@ static int mac_of(const struct key_file_key *key, const struct buf *text,
 }
 
 /* --- the fields */
-
-/* What a field says; `nonce` is "" in that of an answer. */
-struct said {
-	char id[KEY_FILE_ID_HEX + 1];
-	char node[CLUSTER_NODE_MAX + 1];
-	int64_t wall_ms;
-	char nonce[CLUSTER_NONCE_HEX + 1];
-	uint8_t mac[MAC_BYTES];
-};
 
 static bool is_node_char(char c)
 {
@@ -235,8 +239,10 @@ static int add_field(const struct key_file *keys, const struct said *said, const
 	if (r < 0)
 		return r;
 	hex_print(mac, sizeof(mac), hex);
-	buf_printf(ret, SCHEME "key=%s, node=\"%s\", time=%jd, ", key->id, said->node,
-		   (intmax_t)said->wall_ms);
+	buf_printf(ret, SCHEME "key=%s, node=\"%s\", ", key->id, said->node);
+	if (said->nonce[0])
+		buf_printf(ret, "to=\"%s\", ", said->to);
+	buf_printf(ret, "time=%jd, ", (intmax_t)said->wall_ms);
 	if (said->nonce[0])
 		buf_printf(ret, "nonce=%s, ", said->nonce);
 	return buf_printf(ret, "mac=%s", hex);
@@ -284,6 +290,11 @@ static bool take_time(const char **at, int64_t *ret)
 	return true;
 }
 
+static bool take_to(const char **at, char ret[static CLUSTER_NODE_MAX + 1])
+{
+	return take_word(at, "to=\"") && take_node(at, ret) && take_word(at, "\", ");
+}
+
 static bool take_nonce(const char **at, char ret[static CLUSTER_NONCE_HEX + 1])
 {
 	return take_word(at, "nonce=") && take_hex(at, CLUSTER_NONCE_HEX, ret) &&
@@ -296,10 +307,11 @@ static bool read_field(const char *at, bool of_request, struct said *ret)
 
 	*ret = (struct said){ 0 };
 	return at && take_word(&at, SCHEME "key=") && take_hex(&at, KEY_FILE_ID_HEX, ret->id) &&
-	       take_word(&at, ", node=\"") && take_node(&at, ret->node) &&
-	       take_word(&at, "\", time=") && take_time(&at, &ret->wall_ms) &&
-	       take_word(&at, ", ") && (!of_request || take_nonce(&at, ret->nonce)) &&
-	       take_word(&at, "mac=") && take_hex(&at, MAC_HEX, mac) && !*at &&
+	       take_word(&at, ", node=\"") && take_node(&at, ret->node) && take_word(&at, "\", ") &&
+	       (!of_request || take_to(&at, ret->to)) && take_word(&at, "time=") &&
+	       take_time(&at, &ret->wall_ms) && take_word(&at, ", ") &&
+	       (!of_request || take_nonce(&at, ret->nonce)) && take_word(&at, "mac=") &&
+	       take_hex(&at, MAC_HEX, mac) && !*at &&
 	       hex_parse(mac, sizeof(ret->mac), ret->mac) == 0;
 }
 
@@ -329,14 +341,15 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 	struct said said = { .wall_ms = wall_ms };
 	uint8_t random[CLUSTER_NONCE_HEX / 2];
 
-	if (!is_node(words->node) || wall_ms < 0)
+	if (!is_node(words->node) || !is_node(words->to) || wall_ms < 0)
 		return -EINVAL;
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return -EIO;
 	hex_print(random, sizeof(random), said.nonce);
 	snprintf(said.node, sizeof(said.node), "%s", words->node);
 	memcpy(ret_nonce, said.nonce, sizeof(said.nonce));
-	add_request(&text, words, said.node, wall_ms, said.nonce);
+	snprintf(said.to, sizeof(said.to), "%s", words->to);
+	add_request(&text, words, &said);
 	keys_now(k, &keys);
 	return add_field(&keys, &said, &text, ret);
 }
@@ -349,11 +362,13 @@ static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, u
 				       int64_t wall_ms) NEEDS(k->lock);
 
 /* The latest time: what was forgotten then must not be heard by a thread that comes late. Unless
- * the clock was set back. */
+ * the clock was set back: then we did not begin later than now, either. */
 static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms)
 {
 	if (wall_ms > k->wall_ms || k->wall_ms - wall_ms > LATE_MS)
 		k->wall_ms = wall_ms;
+	if (wall_ms < k->began_ms)
+		k->began_ms = wall_ms;
 	return k->wall_ms;
 }
 
@@ -380,7 +395,7 @@ static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, u
 	struct span *s = &k->seen[span % SPANS];
 	size_t count;
 
-	if (llabs(settle_locked(k, wall_ms) - sent_ms) > CLUSTER_WINDOW_MS)
+	if (llabs(settle_locked(k, wall_ms) - sent_ms) > CLUSTER_WINDOW_MS || sent_ms < k->began_ms)
 		return CLUSTER_STALE;
 	count = forget_locked(k);
 	s->number = span;
@@ -405,20 +420,20 @@ static enum cluster_verdict see(struct cluster_key *k, const struct said *said, 
 
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
-					char ret_node[static CLUSTER_NODE_MAX + 1],
-					char ret_nonce[static CLUSTER_NONCE_HEX + 1])
+					struct cluster_heard *ret)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	struct said said;
 
-	*ret_node = *ret_nonce = '\0';
+	*ret = (struct cluster_heard){ 0 };
 	if (!read_field(authorization, true, &said))
 		return CLUSTER_FALSE;
-	add_request(&text, words, said.node, said.wall_ms, said.nonce);
+	add_request(&text, words, &said);
 	if (!is_signed(k, &said, &text))
 		return CLUSTER_FALSE;
-	memcpy(ret_node, said.node, sizeof(said.node));
-	memcpy(ret_nonce, said.nonce, sizeof(said.nonce));
+	memcpy(ret->node, said.node, sizeof(said.node));
+	memcpy(ret->to, said.to, sizeof(said.to));
+	memcpy(ret->nonce, said.nonce, sizeof(said.nonce));
 	return see(k, &said, wall_ms);
 }
 

@@ -21,8 +21,10 @@
 struct cluster_key;
 
 /* One or two lines, each a key of at least 16 bytes; blank lines and "# ..." between. A file that
- * others may read is refused. ERR_CONF, -ENOENT and the like with a sentence in why. */
-MUST_USE int cluster_key_open(const char *path, struct cluster_key **ret, struct buf *why);
+ * others may read is refused. Nothing counts that was sent before began_ms, by our clock: numbers
+ * of before are not known here. ERR_CONF, -ENOENT and the like with a sentence in why. */
+MUST_USE int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **ret,
+			      struct buf *why);
 void cluster_key_free(struct cluster_key *k);
 
 /* What is signed of a request: all texts borrowed. */
@@ -31,6 +33,8 @@ struct cluster_words {
 	const char *target; /* path and query as they go over the line */
 	const char *range;  /* value of the Range field, or "" */
 	const char *node;   /* who asks: its address */
+	const char *to;     /* who is asked, by the address that the asker has of it */
+	const char *zone;   /* value of Peer-Zone, or "" */
 };
 /* Appends the value of the Authorization field for a request that is sent at wall_ms (Unix time as
  * the receiver's clock has it), and tells the number used once, which the answer is bound to.
@@ -41,24 +45,31 @@ MUST_USE int cluster_key_sign(struct cluster_key *k, const struct cluster_words 
 
 enum cluster_verdict {
 	CLUSTER_TRUE,
-	CLUSTER_FALSE,    /* no field, no such key, another text: says nothing more on purpose */
-	CLUSTER_STALE,    /* the right key, but another time than ours: the sender may correct it */
+	CLUSTER_FALSE, /* no field, no such key, another text: says nothing more on purpose */
+	CLUSTER_STALE, /* the right key, but another time than ours, or before we began: the sender
+			   * may correct it */
 	CLUSTER_REPLAYED, /* seen before */
 };
-/* Looks at a request that came at wall_ms with that field, or NULL. `words->node` is not looked at:
- * ret_node gets who asks and ret_nonce its number, "" both if CLUSTER_FALSE. A number counts as
+/* What is known of a request by its field: all "" if CLUSTER_FALSE. */
+struct cluster_heard {
+	char node[CLUSTER_NODE_MAX + 1], to[CLUSTER_NODE_MAX + 1];
+	char nonce[CLUSTER_NONCE_HEX + 1];
+};
+/* Looks at a request that came at wall_ms with that field, or NULL. words->node and words->to are
+ * not looked at; *ret tells them, and whether the request is for this node is the caller's to
+ * judge. A number counts as
  * seen once it was found CLUSTER_TRUE; all that could be accepted again are remembered, 200 000 at
  * most: when there are more, requests are CLUSTER_STALE until some can be forgotten. */
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
-					char ret_node[static CLUSTER_NODE_MAX + 1],
-					char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
+					struct cluster_heard *ret);
 
 /* What is signed of an answer. */
 struct cluster_answer {
 	int status;
 	const char *content_range; /* "" if it has none */
 	const char *others;        /* value of Peer-Others, likewise */
+	const char *zone;          /* and of Peer-Zone */
 	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */
 };

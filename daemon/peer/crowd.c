@@ -7,31 +7,53 @@
 #include "daemon/base/grow.h"
 #include "daemon/base/map.h"
 
-#define OWNER UINT32_MAX /* in the place of a guest's number */
-#define NOBODY (UINT32_MAX - 1)
+#define NOBODY UINT32_MAX
+#define OWNER 0       /* its number: it comes before all guests */
 #define STRIKES_MAX 2 /* so many guests in vain, and no more are sent to a node */
+
+/* A copy that somebody can give. */
+struct ticket {
+	uint32_t giver, next;
+	int64_t due_ms; /* the copy it was for last is thought to be over then */
+};
+
+struct queue {
+	uint32_t first, last;
+};
+
+/* Tickets of those in one zone: never used; of those who had better give one copy only; for copies
+ * that are over. */
+struct quarter {
+	uint64_t zone;
+	struct queue fresh, spare, used;
+};
 
 struct place {
 	uint64_t node, zone;
-	uint32_t giver; /* number of the guest that gives it the segment, or OWNER */
-	uint16_t copies, strikes;
+	uint32_t ticket; /* by which it gets the segment, or NOBODY */
+	uint16_t strikes;
 };
 
-/* All who asked for one segment, in the order in which they came. */
+/* All who asked for one segment, in the order in which they came; number 0 is the owner. */
 struct gathering {
 	struct gathering *newer, *older;
 	struct gathering_key {
 		uint64_t blob, segment;
 	} key;
 	int64_t used_ms;
-	unsigned own_copies; /* that the owner gives itself */
+	struct map by_node; /* numbers */
 	struct place *places;
 	size_t count, cap;
+	struct ticket *tickets;
+	size_t ticket_count, ticket_cap;
+	struct quarter *quarters;
+	size_t quarter_count, quarter_cap;
 };
 
 struct crowd {
 	struct map by_key;
 	struct gathering *newest, *oldest;
+	size_t places; /* of all gatherings */
 };
 
 /* ---- gatherings ---- */
@@ -60,7 +82,11 @@ static void disperse(struct crowd *c, struct gathering *g)
 {
 	unlink_gathering(c, g);
 	map_del(&c->by_key, &g->key, sizeof(g->key));
+	c->places -= g->count;
+	map_fini(&g->by_node);
 	free(g->places);
+	free(g->tickets);
+	free(g->quarters);
 	free(g);
 }
 
@@ -76,51 +102,127 @@ void crowd_free(struct crowd *c)
 
 static bool is_over(const struct crowd *c, int64_t now_ms)
 {
-	return c->oldest && (c->by_key.count > CROWD_SEGMENTS_MAX ||
-			     now_ms - c->oldest->used_ms > CROWD_IDLE_MS);
+	return c->oldest &&
+	       (c->by_key.count >= CROWD_SEGMENTS_MAX || c->places >= CROWD_PLACES_MAX ||
+		now_ms - c->oldest->used_ms > CROWD_IDLE_MS);
 }
 
-static struct gathering *find(const struct crowd *c, uint64_t blob, uint32_t segment)
-{
-	struct gathering_key key = { blob, segment };
+/* ---- tickets ---- */
 
-	return map_find(&c->by_key, &key, sizeof(key));
+static void put_last(struct gathering *g, struct queue *q, uint32_t ticket)
+{
+	g->tickets[ticket].next = NOBODY;
+	*(q->first == NOBODY ? &q->first : &g->tickets[q->last].next) = ticket;
+	q->last = ticket;
+}
+
+static void take_out(struct gathering *g, struct queue *q, uint32_t before, uint32_t ticket)
+{
+	uint32_t next = g->tickets[ticket].next;
+
+	*(before == NOBODY ? &q->first : &g->tickets[before].next) = next;
+	if (q->last == ticket)
+		q->last = before;
 }
 
 /* NULL: no memory. */
-static struct gathering *gather(struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms)
+static struct quarter *quarter_of(struct gathering *g, uint64_t zone)
+{
+	const struct queue none = { NOBODY, NOBODY };
+
+	for (size_t i = 0; i < g->quarter_count; i++)
+		if (g->quarters[i].zone == zone)
+			return &g->quarters[i];
+	if (grow_list(g->quarters, g->quarter_count, g->quarter_cap) < 0)
+		return NULL;
+	g->quarters[g->quarter_count] = (struct quarter){ zone, none, none, none };
+	return &g->quarters[g->quarter_count++];
+}
+
+static int add_ticket(struct gathering *g, struct queue *q, uint32_t giver)
+{
+	if (grow_list(g->tickets, g->ticket_count, g->ticket_cap) < 0)
+		return -ENOMEM;
+	g->tickets[g->ticket_count] = (struct ticket){ .giver = giver };
+	put_last(g, q, (uint32_t)g->ticket_count++);
+	return 0;
+}
+
+/* Every node gives two copies of every other segment, and one of those between: whoever comes first
+ * to all segments gives little more than it gets, and no tree is deep. The owner gives as many as
+ * it may. */
+static bool gives_two(const struct gathering *g, uint32_t number)
+{
+	return number == OWNER || (g->places[number].node + g->key.blob + g->key.segment) % 2;
+}
+
+static int add_tickets(struct gathering *g, uint32_t number)
+{
+	struct quarter *q = quarter_of(g, g->places[number].zone);
+	int r = q ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; r == 0 && i < CROWD_FANOUT; i++)
+		r = add_ticket(g, i && !gives_two(g, number) ? &q->spare : &q->fresh, number);
+	return r;
+}
+
+/* ---- places ---- */
+
+/* Its number, the next one; NOBODY: no memory. */
+static uint32_t add_place(struct crowd *c, struct gathering *g, uint64_t node, uint64_t zone)
+{
+	uint32_t number = (uint32_t)g->count;
+
+	if (grow_list(g->places, g->count, g->cap) < 0 ||
+	    map_put_u64(&g->by_node, node, (void *)(uintptr_t)(number + 1)) < 0)
+		return NOBODY;
+	g->places[g->count++] = (struct place){ .node = node, .zone = zone, .ticket = NOBODY };
+	c->places++;
+	return number;
+}
+
+/* NULL: no memory. */
+static struct gathering *new_gathering(struct crowd *c, const struct gathering_key *key,
+				       uint64_t home)
+{
+	struct gathering *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->key = *key;
+	if (map_put(&c->by_key, &g->key, sizeof(g->key), g) < 0) {
+		free(g);
+		return NULL;
+	}
+	link_newest(c, g);
+	/* The number of a node that none has. */
+	if (add_place(c, g, 0, home) == NOBODY || add_tickets(g, OWNER) < 0) {
+		disperse(c, g);
+		return NULL;
+	}
+	return g;
+}
+
+/* NULL: no memory. */
+static struct gathering *gather(struct crowd *c, const struct gathering_key *key, uint64_t home,
+				int64_t now_ms)
 {
 	struct gathering *g;
 
 	while (is_over(c, now_ms))
 		disperse(c, c->oldest);
-	g = find(c, blob, segment);
-	if (g) {
-		unlink_gathering(c, g);
-	} else {
-		g = calloc(1, sizeof(*g));
-		if (!g)
-			return NULL;
-		g->key = (struct gathering_key){ blob, segment };
-		if (map_put(&c->by_key, &g->key, sizeof(g->key), g) < 0) {
-			free(g);
-			return NULL;
-		}
-	}
+	g = map_find(&c->by_key, key, sizeof(*key));
+	if (!g)
+		g = new_gathering(c, key, home);
+	if (!g)
+		return NULL;
+	unlink_gathering(c, g);
 	link_newest(c, g);
 	g->used_ms = now_ms;
 	return g;
 }
 
 /* ---- who gives to whom ---- */
-
-static uint32_t number_of(const struct gathering *g, uint64_t node)
-{
-	for (uint32_t i = 0; i < g->count; i++)
-		if (g->places[i].node == node)
-			return i;
-	return NOBODY;
-}
 
 static bool has_failed(const struct crowd_guest *guest, uint64_t node)
 {
@@ -130,111 +232,133 @@ static bool has_failed(const struct crowd_guest *guest, uint64_t node)
 	return false;
 }
 
-/* The first before guest number `end` that may give one more copy, of all or of those nearby;
- * OWNER comes before all. */
-static uint32_t first_free(const struct gathering *g, const struct crowd_guest *guest, uint32_t end,
-			   uint64_t home, bool near)
+static bool is_bad(const struct gathering *g, const struct crowd_guest *guest, uint32_t number)
 {
-	if (g->own_copies < CROWD_FANOUT && (!near || home == guest->zone))
-		return OWNER;
-	for (uint32_t i = 0; i < end; i++) {
-		const struct place *p = &g->places[i];
+	return number != OWNER && (g->places[number].strikes >= STRIKES_MAX ||
+				   has_failed(guest, g->places[number].node));
+}
 
-		if (p->copies < CROWD_FANOUT && p->strikes < STRIKES_MAX &&
-		    (!near || p->zone == guest->zone) && !has_failed(guest, p->node))
-			return i;
+/* The first ticket of somebody good before guest number `end`; NOBODY. */
+static uint32_t take_first(struct gathering *g, struct queue *q, const struct crowd_guest *guest,
+			   uint32_t end, int64_t now_ms)
+{
+	uint32_t before = NOBODY;
+
+	for (uint32_t i = q->first; i != NOBODY && g->tickets[i].due_ms <= now_ms;
+	     before = i, i = g->tickets[i].next) {
+		uint32_t giver = g->tickets[i].giver;
+
+		if (giver >= end || is_bad(g, guest, giver))
+			continue;
+		take_out(g, q, before, i);
+		return i;
 	}
 	return NOBODY;
 }
 
-/* A giver for guest number `end`. When nobody is left that has not failed, the owner itself. */
-static uint32_t find_giver(const struct gathering *g, const struct crowd_guest *guest, uint32_t end,
-			   uint64_t home)
+static uint32_t take_of(struct gathering *g, struct quarter *q, const struct crowd_guest *guest,
+			uint32_t end, int64_t now_ms)
 {
-	uint32_t giver = first_free(g, guest, end, home, true);
+	uint32_t ticket = take_first(g, &q->fresh, guest, end, now_ms);
 
-	if (giver == NOBODY)
-		giver = first_free(g, guest, end, home, false);
-	return giver == NOBODY ? OWNER : giver;
+	if (ticket == NOBODY)
+		ticket = take_first(g, &q->spare, guest, end, now_ms);
+	if (ticket == NOBODY)
+		ticket = take_first(g, &q->used, guest, end, now_ms);
+	if (ticket != NOBODY) {
+		g->tickets[ticket].due_ms = now_ms + CROWD_COPY_MS;
+		put_last(g, &q->used, ticket);
+	}
+	return ticket;
 }
 
-static void count_copy(struct gathering *g, uint32_t giver, int by)
+/* A giver for guest number `end`, in its own zone if there is one. NOBODY: all who have not failed
+ * it give as much as they may. */
+static uint32_t take_ticket(struct gathering *g, const struct crowd_guest *guest, uint32_t end,
+			    int64_t now_ms)
 {
-	if (giver == OWNER)
-		g->own_copies += (unsigned)by;
-	else
-		g->places[giver].copies += (uint16_t)by;
+	struct quarter *near = quarter_of(g, guest->zone);
+	uint32_t ticket = near ? take_of(g, near, guest, end, now_ms) : NOBODY;
+
+	for (size_t i = 0; ticket == NOBODY && i < g->quarter_count; i++)
+		ticket = take_of(g, &g->quarters[i], guest, end, now_ms);
+	return ticket;
+}
+
+static uint32_t giver_of(const struct gathering *g, uint32_t number)
+{
+	uint32_t ticket = g->places[number].ticket;
+
+	return ticket == NOBODY ? OWNER : g->tickets[ticket].giver;
 }
 
 /* The guest's own number: as before, or the next one. NOBODY: no memory. */
-static uint32_t seat(struct gathering *g, const struct crowd_guest *guest, uint64_t home)
+static uint32_t seat(struct crowd *c, struct gathering *g, const struct crowd_guest *guest,
+		     int64_t now_ms)
 {
-	uint32_t i = number_of(g, guest->node);
+	uint32_t number = (uint32_t)(uintptr_t)map_find_u64(&g->by_node, guest->node);
 
-	if (i != NOBODY)
-		return i;
-	if (grow_list(g->places, g->count, g->cap) < 0)
+	if (number)
+		return number - 1;
+	number = add_place(c, g, guest->node, guest->zone);
+	if (number == NOBODY)
 		return NOBODY;
-	i = (uint32_t)g->count;
-	g->places[i] = (struct place){ .node = guest->node, .zone = guest->zone };
-	g->places[i].giver = find_giver(g, guest, i, home);
-	count_copy(g, g->places[i].giver, 1);
-	g->count++;
-	return i;
+	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
+	/* Without memory it gives nothing. */
+	return add_tickets(g, number) < 0 ? NOBODY : number;
 }
 
 /* It was sent to a giver in vain: it gets another. */
-static void change_giver(struct gathering *g, const struct crowd_guest *guest, uint32_t i,
-			 uint64_t home)
+static void change_giver(struct gathering *g, const struct crowd_guest *guest, uint32_t number,
+			 int64_t now_ms)
 {
-	struct place *p = &g->places[i];
-
-	count_copy(g, p->giver, -1);
-	g->places[p->giver].strikes++;
-	p->giver = find_giver(g, guest, i, home);
-	count_copy(g, p->giver, 1);
+	g->places[giver_of(g, number)].strikes++;
+	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
 }
 
-static unsigned name_others(const struct gathering *g, const struct crowd_guest *guest, uint32_t i,
-			    uint64_t ret[static CROWD_NAMES_MAX])
+static unsigned name_others(const struct gathering *g, const struct crowd_guest *guest,
+			    uint32_t number, uint64_t ret[static CROWD_NAMES_MAX])
 {
-	uint32_t giver = g->places[i].giver;
+	uint32_t giver = giver_of(g, number);
 	unsigned count = 0;
 
 	ret[count++] = g->places[giver].node;
 	/* To fall back on: those who came just before it, who are asked by nobody else for that. */
-	for (uint32_t k = i; k-- > 0 && count < CROWD_NAMES_MAX;)
-		if (k != giver && g->places[k].strikes < STRIKES_MAX &&
-		    !has_failed(guest, g->places[k].node))
+	for (uint32_t k = number; k-- > OWNER + 1 && count < CROWD_NAMES_MAX;)
+		if (k != giver && !is_bad(g, guest, k))
 			ret[count++] = g->places[k].node;
 	return count;
 }
 
 unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX])
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
 {
-	struct gathering *g = gather(c, blob, segment, now_ms);
-	uint32_t i = g ? seat(g, guest, home) : NOBODY;
+	const struct gathering_key key = { blob, segment };
+	struct gathering *g = gather(c, &key, home, now_ms);
+	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
 	uint32_t giver;
 
-	if (i == NOBODY)
+	*ret_number = 1;
+	if (number == NOBODY)
 		return 0;
-	giver = g->places[i].giver;
+	*ret_number = number;
+	giver = giver_of(g, number);
 	if (giver != OWNER && has_failed(guest, g->places[giver].node))
-		change_giver(g, guest, i, home);
-	return g->places[i].giver == OWNER ? 0 : name_others(g, guest, i, ret);
+		change_giver(g, guest, number, now_ms);
+	return giver_of(g, number) == OWNER ? 0 : name_others(g, guest, number, ret);
 }
 
 unsigned crowd_members(const struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms,
 		       uint64_t ret[static CROWD_NAMES_MAX])
 {
-	const struct gathering *g = find(c, blob, segment);
+	const struct gathering_key key = { blob, segment };
+	const struct gathering *g = map_find(&c->by_key, &key, sizeof(key));
 	unsigned count = 0;
 
 	if (!g || now_ms - g->used_ms > CROWD_IDLE_MS)
 		return 0;
-	for (size_t k = g->count; k-- > 0 && count < CROWD_NAMES_MAX;)
+	for (size_t k = g->count; k-- > OWNER + 1 && count < CROWD_NAMES_MAX;)
 		if (g->places[k].strikes < STRIKES_MAX)
 			ret[count++] = g->places[k].node;
 	return count;

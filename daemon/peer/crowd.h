@@ -18,7 +18,9 @@
 #define CROWD_FANOUT 2          /* copies that one node is asked to give of a segment */
 #define CROWD_NAMES_MAX 4       /* who is named at once: one to ask, and others to fall back on */
 #define CROWD_IDLE_MS 30000     /* a segment that nobody asked for so long begins anew */
+#define CROWD_COPY_MS 5000      /* a copy is thought to be over then: its giver may give another */
 #define CROWD_SEGMENTS_MAX 4096 /* remembered at once */
+#define CROWD_PLACES_MAX 131072 /* guests of all segments, likewise */
 
 struct crowd;
 
@@ -33,10 +35,11 @@ MUST_USE int crowd_new(struct crowd **ret);
 void crowd_free(struct crowd *c);
 /* A guest asks the owner, which is in zone `home`, for a segment: 0 if the owner gives it itself,
  * else how many others are to be asked, in this order. When all others have failed the guest, or
- * there is no memory, the owner gives it itself. */
+ * there is no memory, the owner gives it itself. *ret_number: the how manieth guest it is; those
+ * others have lower ones. */
 unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX]);
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number);
 /* Who asked for a segment before, the latest first: they have it, or get it. How many. */
 unsigned crowd_members(const struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms,
 		       uint64_t ret[static CROWD_NAMES_MAX]);

@@ -200,7 +200,7 @@ static int ask_member(const struct inquiry *q, const struct wire_ask *ask, uint3
 
 	if (!member_may_ask(question.member, clock_ms()))
 		return -ENOENT;
-	r = question_ask(&question, &q->conf->asker);
+	r = question_ask(&question, q->conf->asker);
 	if (r == ERR_CANCELED)
 		return r;
 	member_note(question.member, r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED, 0, -1, clock_ms());

@@ -24,7 +24,7 @@ struct inquiry_conf {
 	struct evidence *evidence;
 	struct published *published;
 	struct testimony *testimony; /* of this node */
-	struct asker asker;
+	const struct asker *asker;
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* after so long without an answer it has nothing to say */
 };

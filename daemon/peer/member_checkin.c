@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/peer/member_checkin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -41,7 +42,7 @@ static int keep_head(void *arg, const struct httpc_response *r)
 	const char *info = httpc_header(r, "Authentication-Info");
 
 	if (info && strlen(info) <= INFO_MAX)
-		strcpy(x->info, info);
+		memcpy(x->info, info, strlen(info) + 1);
 	return 0;
 }
 
@@ -75,6 +76,8 @@ static int sign(struct member_checkin *c, const struct buf *content, struct exch
 		.target = MEMBER_CHECKIN_TARGET,
 		.range = digest,
 		.node = c->self.address,
+		.to = MEMBER_CHECKIN_HUB,
+		.zone = "",
 	};
 	int r = content->failed;
 
@@ -122,9 +125,9 @@ static bool is_signed(struct member_checkin *c, int status, const struct exchang
 		      char digest[static DIGEST_HEX_MAX + 1])
 {
 	char node[CLUSTER_NODE_MAX + 1];
-	const struct cluster_answer answer = { .status = status,
-					       .content_range = "",
-					       .others = digest };
+	const struct cluster_answer answer = {
+		.status = status, .content_range = "", .others = digest, .zone = ""
+	};
 	int64_t wall_ms;
 
 	if (!x->info[0] || member_checkin_digest(buf_str(&x->body), x->body.len, digest) < 0 ||
@@ -166,7 +169,7 @@ static int take_answer(struct member_checkin *c, int status, const struct exchan
 	if (status == 204 || (status == 202 && c->list[0]))
 		return MEMBER_AS_IT_WAS;
 	if (status == 200)
-		strcpy(c->list, digest);
+		snprintf(c->list, sizeof(c->list), "%s", digest);
 	return read_list(c, x, ret);
 }
 

@@ -18,7 +18,8 @@
 
 #define MEMBER_CHECKIN_TARGET "/api/matrixfs/members"
 #define MEMBER_CHECKIN_METHOD "POST"
-#define MEMBER_CHECKIN_BODY_MAX 1024 /* bytes of a request's body */
+#define MEMBER_CHECKIN_HUB "matrixhubd" /* what hubs are called in what is signed */
+#define MEMBER_CHECKIN_BODY_MAX 1024    /* bytes of a request's body */
 
 /* What stands for a body in what is signed: its SHA-256. -ENOMEM, -EIO. */
 MUST_USE int member_checkin_digest(const void *body, size_t len,

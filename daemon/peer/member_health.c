@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sources: RFC 6298 (a time-out from the mean and the spread of what was measured; twice as long
- * after each time-out). */
+/* Sources: RFC 6298 (a time-out from the mean and the spread of what was measured). */
 #include "daemon/peer/member_health.h"
 
 #include "daemon/base/num.h"
 #include "daemon/base/random.h"
-
-#define DOUBLINGS_MAX 3 /* of the patience */
 
 void health_init(struct member_health *h, uint64_t seed)
 {
@@ -132,10 +129,11 @@ static void measure(struct member_health *h, int64_t us)
 int64_t health_patience_ms(const struct member_health *h)
 {
 	int64_t ms = max_i64(4 * h->usual_us, h->usual_us + 4 * h->spread_us) / 1000;
-	unsigned times = h->cause == MEMBER_SILENT ? h->failures : 0;
 
-	ms = h->usual_us < 0 ? MEMBER_PATIENCE_NEW_MS : max_i64(ms, MEMBER_PATIENCE_MIN_MS);
-	return doubled(ms, times < DOUBLINGS_MAX ? times : DOUBLINGS_MAX, MEMBER_PATIENCE_MAX_MS);
+	ms = max_i64(ms, MEMBER_PATIENCE_MIN_MS);
+	if (h->usual_us < 0 || (h->failures && h->cause == MEMBER_SILENT))
+		ms = max_i64(ms, MEMBER_PATIENCE_NEW_MS);
+	return min_i64(ms, MEMBER_PATIENCE_MAX_MS);
 }
 
 /* --- outcomes */

@@ -66,7 +66,9 @@ MUST_USE bool health_may_ask(struct member_health *h, int64_t now_ms);
  * alone already are of requests that were under way: they count as one. */
 void health_note(struct member_health *h, enum member_outcome outcome, int64_t first_ms,
 		 int64_t now_ms);
-/* So long silence is usual. After a silence it may be longer: perhaps the line has become slow. */
+/* So long silence is usual. After a silence it is that of somebody new, or longer: perhaps the line
+ * has become slow. But not longer each time: where half of a cluster is out of reach, all would
+ * spend their time with those who try it. */
 int64_t health_patience_ms(const struct member_health *h);
 /* Bans that are remembered. */
 unsigned health_bans(const struct member_health *h, int64_t now_ms);

@@ -26,7 +26,8 @@ struct member {
 	unsigned refs;
 	uint64_t listed; /* version of the last membership that has it */
 	unsigned gone;   /* its place there and 1, or 0 */
-	int64_t clock_ahead_ms;
+	_Atomic int64_t clock_ahead_ms;
+	atomic_bool heard; /* it has told its clock */
 	uint64_t bytes_in, bytes_out, bytes_wrong, requests;
 };
 
@@ -530,19 +531,18 @@ int64_t member_patience_ms(struct member *m)
 
 int64_t member_clock_ahead_ms(const struct member *m)
 {
-	int64_t ms;
-
-	lock_take(&m->table->lock);
-	ms = m->clock_ahead_ms;
-	lock_drop(&m->table->lock);
-	return ms;
+	return atomic_load(&m->clock_ahead_ms);
 }
 
 void member_tell_clock(struct member *m, int64_t ahead_ms)
 {
-	lock_take(&m->table->lock);
-	m->clock_ahead_ms = ahead_ms;
-	lock_drop(&m->table->lock);
+	atomic_store(&m->clock_ahead_ms, ahead_ms);
+	atomic_store(&m->heard, true);
+}
+
+bool member_is_another(const struct member *m)
+{
+	return atomic_load(&m->heard);
 }
 
 /* --- for people */

@@ -52,8 +52,8 @@ const char *member_address(const struct member *m);
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has turned out to be this node under another name: it is not asked any more, and stands for it
- * where the list has no other name of it. */
+/* It has turned out, before it told its clock, to be this node under another name: it is not asked
+ * any more, and stands for it where the list has no other name of it. */
 void member_is_self(struct member *m);
 
 /* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
@@ -71,6 +71,8 @@ int64_t member_patience_ms(struct member *m);
 /* How far its wall clock is ahead of ours, in ms, as it last told. */
 int64_t member_clock_ahead_ms(const struct member *m);
 void member_tell_clock(struct member *m, int64_t ahead_ms);
+/* True if it is known to be another node than this: it has told its clock. */
+bool member_is_another(const struct member *m);
 
 /* For people. */
 struct member_status {

@@ -168,7 +168,7 @@ int opened_take(struct opened *o, const struct source_blob *what, bool make, str
 		opened_give(o, p);
 		return ERR_SIZE;
 	}
-	if (!make && store_blob_size(o->store, what->etag, &size) < 0)
+	if (!make && !what->own && store_blob_size(o->store, what->etag, &size) < 0)
 		return -ENOENT;
 	r = fetch_open(o->fetch, what, &p);
 	if (r < 0)

@@ -14,8 +14,8 @@ struct opened;
 MUST_USE int opened_start(struct fetch *f, struct store *s, struct opened **ret);
 /* Closes all; nobody uses one any more. NULL is fine. */
 void opened_stop(struct opened *o);
-/* The blob, which is opened if it is kept here, or else if `make`. Give it back. -ENOENT, and what
- * fetch_open says. */
+/* The blob, which is opened if it is kept here (what->own: where those are), or else if `make`.
+ * Give it back. -ENOENT, and what fetch_open says. */
 MUST_USE int opened_take(struct opened *o, const struct source_blob *what, bool make,
 			 struct pull **ret);
 void opened_give(struct opened *o, struct pull *p);

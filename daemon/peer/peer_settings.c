@@ -75,6 +75,22 @@ static int check_zone(const char *zone, struct buf *why)
 			zone, MEMBER_ZONE_MAX);
 }
 
+static int check_tls(const struct peer_settings *s, struct buf *why)
+{
+	const char *missing = !s->tls_cert  ? "peer-tls-cert"
+			      : !s->tls_key ? "peer-tls-key"
+			      : !s->tls_ca  ? "peer-tls-ca"
+					    : NULL;
+
+	if (!missing || (!s->tls_cert && !s->tls_key && !s->tls_ca))
+		return 0;
+	return complain(
+		why,
+		"TLS between peers wants all three, \"peer-tls-cert\", \"peer-tls-key\" and "
+		"\"peer-tls-ca\": \"%s\" is missing.",
+		missing);
+}
+
 int peer_settings_check(const struct peer_settings *s, bool key_alone, struct buf *why)
 {
 	int r = check_all_or_none(s, key_alone, why);
@@ -83,6 +99,8 @@ int peer_settings_check(const struct peer_settings *s, bool key_alone, struct bu
 		r = check_addresses(s, why);
 	if (r == 0 && s->members)
 		r = member_list_check(s->members, why);
+	if (r == 0)
+		r = check_tls(s, why);
 	return r < 0 ? r : check_zone(s->zone, why);
 }
 
@@ -94,6 +112,9 @@ bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, stru
 		.members = s->members,
 		.key_file = s->key_file,
 		.zone = s->zone,
+		.tls_cert = s->tls_cert,
+		.tls_key = s->tls_key,
+		.tls_ca = s->tls_ca,
 		.weight = (uint32_t)s->weight,
 		.rate = s->rate,
 		.connections = (unsigned)s->connections,

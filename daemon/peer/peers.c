@@ -5,18 +5,22 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/inquiry.h"
 #include "daemon/peer/member_list.h"
+#include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/trails.h"
 
 #define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
+#define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
 	char *listen, *list_spec, *hub_url; /* or NULL, the last */
@@ -24,6 +28,8 @@ struct peers {
 	uint64_t rate;
 	unsigned connections;
 	struct peers_ground ground;
+	const struct peer_host *host; /* or NULL */
+	struct peer_cert *cert;       /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
 	struct evidence *evidence;
@@ -31,8 +37,11 @@ struct peers {
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
+	struct asker asker;
+	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
 	struct source *source;
-	struct serve *serve;
+	struct lock lock;
+	struct serve *serve; /* guarded by lock where it may be asked while it ends */
 	struct inquiry_conf inquiry;
 	atomic_bool inquires; /* it has all that it needs */
 	struct member_list *list;
@@ -59,15 +68,51 @@ static int make_source(struct peers *p)
 		.trails = &p->trails,
 		.evidence = p->evidence,
 		.published = p->published,
-		.key = p->key,
-		.http = p->ground.http,
-		.address = p->self.address,
-		.zone = p->self.zone,
+		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
 	};
 
 	return source_peer_new(&conf, &p->source);
+}
+
+/* No proxy stands between members. */
+static int open_client(struct peers *p, const struct peers_conf *conf)
+{
+	const struct httpc_conf http = {
+		.user_agent = USER_AGENT,
+		.connect_ms = p->ground.timeout_ms / 3,
+		.stall_ms = p->ground.timeout_ms / 3,
+		.ca_file = conf->tls_ca,
+		.direct = true,
+		.elder = p->ground.http,
+	};
+
+	return httpc_new(&http, &p->asker.http);
+}
+
+/* What this node is called to members, and by which it asks them. */
+static int name(struct peers *p, bool secure)
+{
+	uint64_t number[2];
+
+	if (getrandom(number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(p->process, sizeof(p->process), "%016jx%016jx", (uintmax_t)number[0],
+		 (uintmax_t)number[1]);
+	p->asker.key = p->key;
+	p->asker.secure = secure;
+	p->asker.address = p->self.address;
+	p->asker.zone = p->self.zone;
+	p->asker.process = p->process;
+	return 0;
+}
+
+static int open_tls(struct peers *p, const struct peers_conf *conf, struct buf *why)
+{
+	int r = peer_cert_check_ca(conf->tls_ca, why);
+
+	return r < 0 ? r : peer_cert_start(conf->tls_cert, conf->tls_key, &p->cert, why);
 }
 
 /* What came from whom, and what hubs say that it must be. */
@@ -88,14 +133,22 @@ int peers_open(const struct peers_conf *conf, const struct peers_ground *ground,
 
 	if (!p)
 		return -ENOMEM;
+	lock_init(&p->lock, LOCK_PEERS);
 	places_init(&p->places);
 	trails_init(&p->trails);
 	p->ground = *ground;
 	p->rate = conf->rate;
 	p->connections = conf->connections;
+	p->host = conf->host;
 	r = copy_texts(p, conf);
 	if (r == 0)
-		r = cluster_key_open(conf->key_file, &p->key, why);
+		r = open_client(p, conf);
+	if (r == 0 && conf->tls_cert)
+		r = open_tls(p, conf, why);
+	if (r == 0)
+		r = cluster_key_open(conf->key_file, clock_wall_ms(), &p->key, why);
+	if (r == 0)
+		r = name(p, conf->tls_cert);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
 	if (r == 0)
@@ -124,7 +177,7 @@ static void begin_inquiries(struct peers *p)
 		.evidence = p->evidence,
 		.published = p->published,
 		.testimony = serve_testimony(p->serve),
-		.asker = { p->key, p->ground.http, p->self.address, p->self.zone },
+		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
 	};
@@ -154,7 +207,9 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 {
 	struct serve_conf serve = {
 		.listen = p->listen,
+		.tls = p->cert ? peer_cert_tls(p->cert) : NULL,
 		.zone = p->self.zone,
+		.process = p->process,
 		.fetch = f,
 		.store = s,
 		.members = p->members,
@@ -166,6 +221,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.http = p->ground.http,
 		.key = p->key,
 		.counts = &p->counts,
+		.host = p->host,
 		.rate = p->rate,
 		.connections = p->connections,
 		.timeout_ms = p->ground.timeout_ms,
@@ -190,10 +246,31 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	return r;
 }
 
+/* Who looks at it for people may do so until the node is closed. */
+static struct serve *take_serve(struct peers *p)
+{
+	struct serve *s;
+
+	lock_take(&p->lock);
+	s = steal(p->serve);
+	lock_drop(&p->lock);
+	return s;
+}
+
+static unsigned count_connections(struct peers *p)
+{
+	unsigned count;
+
+	lock_take(&p->lock);
+	count = p->serve ? serve_connections(p->serve) : 0;
+	lock_drop(&p->lock);
+	return count;
+}
+
 bool peers_stop(struct peers *p)
 {
 	member_list_stop(steal(p->list));
-	return serve_stop(steal(p->serve));
+	return serve_stop(take_serve(p));
 }
 
 void peers_close(struct peers *p)
@@ -203,10 +280,13 @@ void peers_close(struct peers *p)
 	source_peer_free(p->source);
 	published_free(p->published);
 	evidence_free(p->evidence);
+	httpc_free(p->asker.http);
+	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
 	trails_fini(&p->trails);
 	places_fini(&p->places);
+	lock_fini(&p->lock);
 	free(p->listen);
 	free(p->list_spec);
 	free(p->hub_url);
@@ -220,9 +300,7 @@ void peers_set_work(struct peers *p, const struct serve_work *work)
 
 int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
 {
-	const struct asker who = { p->key, p->ground.http, p->self.address, p->self.zone };
-
-	return errand_run(e, &who, ret);
+	return errand_run(e, &p->asker, ret);
 }
 
 void peers_status(struct peers *p, struct peers_status *ret)
@@ -231,7 +309,7 @@ void peers_status(struct peers *p, struct peers_status *ret)
 		.address = p->self.address,
 		.zone = p->self.zone,
 		.counts = &p->counts,
-		.connections = serve_connections(p->serve),
+		.connections = count_connections(p),
 	};
 }
 

@@ -10,6 +10,7 @@
 #include "daemon/peer/errand.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
+#include "daemon/peer/peer_host.h"
 #include "daemon/peer/serve.h"
 
 struct peers;
@@ -25,12 +26,16 @@ struct peers_conf {
 	uint64_t rate;        /* bytes a second to all peers together; 0: no limit */
 	unsigned connections; /* at once */
 	const char *hub_url;  /* the first hub's */
+	/* All three or none: this node's certificate and its key, and who vouches for others'. */
+	const char *tls_cert, *tls_key, *tls_ca;
+	const struct peer_host *host; /* or NULL: members get what is here; borrowed until
+					 peers_close */
 };
 
 /* What they are given of a node; borrowed until peers_close. */
 struct peers_ground {
-	struct httpc *http;
-	struct hub *const *hubs;           /* in order of preference */
+	struct httpc *http;      /* for hubs; its httpc_cancel ends what members are asked, too */
+	struct hub *const *hubs; /* in order of preference */
 	struct source *const *hub_sources; /* the same as sources */
 	unsigned hub_count;
 	int64_t timeout_ms; /* any of their readers may wait so long */

@@ -44,6 +44,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 	struct exchange *x = arg;
 	struct question *q = x->q;
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
+	const char *number = httpc_header(r, WIRE_NUMBER);
 
 	q->first_ms = clock_ms() - x->asked_ms;
 	if (!spoken_is_signed(&x->spoken, r))
@@ -51,6 +52,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 	q->status = httpc_status(r);
 	q->retry_ms = httpc_retry_after_ms(r);
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
+	q->number = number ? wire_read_number(number) : 0;
 	if (zone)
 		member_tell_zone(q->member, zone);
 	if (q->ask->digests)
@@ -117,6 +119,7 @@ int question_ask(struct question *q, const struct asker *who)
 		q->status = q->sunk = 0;
 		q->first_ms = q->retry_ms = -1;
 		q->other_count = 0;
+		q->number = 0;
 		r = try_once(q, who);
 		if (r != 0 || q->status != WIRE_KEY)
 			return r;

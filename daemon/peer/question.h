@@ -24,7 +24,8 @@ struct question {
 	int64_t retry_ms;            /* how long it asks to stay away, or -1 */
 	char others[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned other_count;
-	int sunk; /* what the sink ended it with, or 0 */
+	uint32_t number; /* this node's from now on, or 0 */
+	int sunk;        /* what the sink ended it with, or 0 */
 };
 
 /* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said,

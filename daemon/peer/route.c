@@ -3,21 +3,32 @@
 
 #include <string.h>
 
-#define HOPS_MAX 6  /* names that lead to names lead nowhere after so many */
-#define AGAIN_MAX 3 /* an owner that named only those who fail */
-#define RESTS_MAX 8 /* a busy owner is waited for so often */
-#define REST_MS 50  /* the first time; then twice as long each time */
+#define HOPS_MAX 6     /* names that lead to names lead nowhere after so many */
+#define AGAIN_MAX 3    /* an owner that named only those who fail */
+#define FAILURES_MAX 2 /* who say that upstream fails: it does, and nobody else is asked */
+#define RESTS_MAX 8    /* a busy owner is waited for so often */
+#define REST_MS 50     /* the first time; then twice as long each time */
 #define REST_MAX 800
 
-void route_init(struct route *r, const struct membership *members,
-		const uint32_t owners[static PLACEMENT_OWNERS], unsigned owner_count,
+void route_init(struct route *r, const struct membership *members, const struct route_place *place,
 		uint32_t before)
 {
-	*r = (struct route){ .members = members, .owner_count = owner_count };
-	r->asked = ROUTE_NOBODY;
-	memcpy(r->owners, owners, owner_count * sizeof(*owners));
+	*r = (struct route){ .members = members, .place = *place, .below = UINT64_MAX };
+	r->asked = r->owner = ROUTE_NOBODY;
 	if (before != ROUTE_NOBODY)
 		r->others[r->other_count++] = before;
+}
+
+void route_to_source(struct route *r)
+{
+	r->asked = ROUTE_NOBODY;
+	r->other_count = 0;
+	r->turn = ROUTE_REACH;
+}
+
+bool route_has_failed(const struct route *r)
+{
+	return r->failures >= FAILURES_MAX;
 }
 
 static bool has_failed(const struct route *r, uint32_t member)
@@ -61,16 +72,67 @@ static uint32_t take_other(struct route *r, int64_t now_ms)
 	return ROUTE_NOBODY;
 }
 
+/* ---- owners, and who comes after them ---- */
+
 static void next_owner(struct route *r)
 {
-	r->owner++;
+	r->owner = ROUTE_NOBODY;
+	r->turn++;
 	r->hops = r->again = r->rests = 0;
 }
+
+static bool is_one_of_the_owners(const struct route *r, uint32_t member)
+{
+	for (unsigned i = 0; i < r->place.owner_count; i++)
+		if (r->place.owners[i] == member)
+			return true;
+	return false;
+}
+
+/* Of all but the owners, the one with the best score below the last one's. */
+static uint32_t next_best(struct route *r)
+{
+	uint32_t best = ROUTE_NOBODY;
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < r->members->count; i++) {
+		uint64_t score =
+			placement_score(&r->members->nodes[i], r->place.blob, r->place.segment);
+
+		if (score < r->below && score >= most && !is_one_of_the_owners(r, i)) {
+			most = score;
+			best = i;
+		}
+	}
+	r->below = most;
+	return best;
+}
+
+/* Whose turn it is; ROUTE_NOBODY if there is none any more, or this node itself is meant. */
+static uint32_t whose_turn(struct route *r, int64_t now_ms)
+{
+	for (; r->turn < ROUTE_REACH; next_owner(r)) {
+		uint32_t owner = r->owner;
+
+		if (owner == ROUTE_NOBODY)
+			owner = r->turn < r->place.owner_count ? r->place.owners[r->turn]
+							       : next_best(r);
+		if (owner == ROUTE_NOBODY || owner == r->members->self)
+			break;
+		r->owner = owner;
+		if (!has_failed(r, owner) && may_ask(r, owner, now_ms))
+			return owner;
+	}
+	r->turn = ROUTE_REACH;
+	return ROUTE_NOBODY;
+}
+
+/* ---- steps ---- */
 
 struct route_step route_next(struct route *r, int64_t now_ms)
 {
 	struct route_step step = { .kind = ROUTE_REST, .rest_ms = r->rest_ms };
-	uint32_t other;
+	uint32_t other, owner;
 
 	r->rest_ms = 0;
 	if (step.rest_ms)
@@ -81,12 +143,9 @@ struct route_step route_next(struct route *r, int64_t now_ms)
 	r->named = other != ROUTE_NOBODY;
 	if (r->named)
 		return ask(r, other);
-	for (; r->owner < r->owner_count; next_owner(r)) {
-		if (r->owners[r->owner] == r->members->self)
-			break;
-		if (may_ask(r, r->owners[r->owner], now_ms))
-			return ask(r, r->owners[r->owner]);
-	}
+	owner = whose_turn(r, now_ms);
+	if (owner != ROUTE_NOBODY)
+		return ask(r, owner);
 	return (struct route_step){ .kind = ROUTE_SOURCE };
 }
 
@@ -124,7 +183,7 @@ static void come_again(struct route *r)
 
 static bool is_owner(const struct route *r, uint32_t member)
 {
-	return r->owner < r->owner_count && r->owners[r->owner] == member;
+	return r->owner == member;
 }
 
 /* Whoever it was gives nothing now. When the last of those an owner named has failed, the owner is
@@ -132,9 +191,7 @@ static bool is_owner(const struct route *r, uint32_t member)
 static void give_up(struct route *r, uint32_t member)
 {
 	note_failed(r, member);
-	if (is_owner(r, member))
-		next_owner(r);
-	else if (!r->other_count && ++r->again > AGAIN_MAX)
+	if (is_owner(r, member) || (!r->other_count && ++r->again > AGAIN_MAX))
 		next_owner(r);
 }
 
@@ -147,6 +204,11 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		return;
 	}
 	r->asked = ROUTE_NOBODY;
+	r->failures += answer == ROUTE_FAILED;
+	if (route_has_failed(r)) {
+		route_to_source(r);
+		return;
+	}
 	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
 		return;
 	if (answer == ROUTE_BUSY && is_owner(r, member))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whom one node asks for bytes of one segment, step by step: the one who gave it bytes before, its
  * owner, those the owner names, the owner again with word of who failed, those who follow the
- * owner; in the end, or when this node is the owner itself, the source. Pure: what was answered
+ * owner, then whoever the segment would belong to if none of those were there; in the end, or when
+ * that is this node itself, the source. Pure: what was answered
  * goes in, whom to ask next comes out; the simulation runs the same code. Threads: one per route.
  */
 #ifndef MATRIXFS_ROUTE_H
@@ -15,6 +16,7 @@
 
 #define ROUTE_NOBODY UINT32_MAX
 #define ROUTE_OTHERS_MAX 8
+#define ROUTE_REACH 16 /* so many are looked at, those who follow the owners by their score */
 
 /* What came of asking a member. */
 enum route_answer {
@@ -37,27 +39,41 @@ struct route_step {
 	int64_t rest_ms; /* to wait before the next step */
 };
 
+/* What is asked for, and what placement_owners says of it. */
+struct route_place {
+	uint64_t blob;
+	uint32_t segment;
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned owner_count;
+};
+
 /* Members are indexes in a membership that stays the same. */
 struct route {
 	const struct membership *members; /* borrowed */
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned owner_count, owner; /* the one whose turn it is */
-	uint32_t asked;              /* who was asked last, and goes on giving; or ROUTE_NOBODY */
+	struct route_place place;
+	unsigned turn;  /* of how many owners and those who follow them it has been */
+	uint32_t owner; /* the one whose turn it is, or ROUTE_NOBODY: the next one's */
+	uint64_t below; /* who follows the owners has a lower score */
+	uint32_t asked; /* who was asked last, and goes on giving; or ROUTE_NOBODY */
 	uint32_t others[ROUTE_OTHERS_MAX];
 	unsigned other_count;
 	uint32_t failed[ROUTE_OTHERS_MAX]; /* told the owner when it is asked again */
 	unsigned failed_count;
-	bool named;      /* who is asked was named by a member */
-	unsigned hops;   /* how often others were named in a row */
-	unsigned again;  /* how often this owner was asked again */
-	unsigned rests;  /* how often it was busy in a row */
-	int64_t rest_ms; /* of the next step; 0: none */
+	bool named;        /* who is asked was named by a member */
+	unsigned hops;     /* how often others were named in a row */
+	unsigned again;    /* how often this owner was asked again */
+	unsigned failures; /* members that could not have it from upstream */
+	unsigned rests;    /* how often it was busy in a row */
+	int64_t rest_ms;   /* of the next step; 0: none */
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
-void route_init(struct route *r, const struct membership *members,
-		const uint32_t owners[static PLACEMENT_OWNERS], unsigned owner_count,
+void route_init(struct route *r, const struct membership *members, const struct route_place *place,
 		uint32_t before);
+/* From now on only the source is asked. */
+void route_to_source(struct route *r);
+/* True if so many members say that upstream fails that it does. */
+bool route_has_failed(const struct route *r);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */

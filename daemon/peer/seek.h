@@ -8,7 +8,8 @@
 
 #include "daemon/peer/members.h"
 
-#define SEEK_FIRST 4 /* asked the first time; then twice as many each time, up to all */
+#define SEEK_FAILED 2 /* so often in vain, and upstream fails: those who wait here are told so */
+#define SEEK_FIRST 4  /* asked the first time; then twice as many each time, up to all */
 
 /* Members by how well they and the segment go together, without this node; *ret is owned (free).
  * How many, at most `max`; -ENOMEM. */

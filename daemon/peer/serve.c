@@ -2,9 +2,7 @@
 #include "daemon/peer/serve_priv.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/listen.h"
@@ -28,29 +26,52 @@ static void refuse(struct httpd_request *q, int status, const char *sentence)
 	httpd_reply(q, status, "text/plain; charset=utf-8", &body, NULL);
 }
 
-/* True if a member asks, and this once. */
+/* It was for another member: whoever sends it here has listened on its line. */
+static bool is_for_another(const struct serve *s, const char *to)
+{
+	const struct membership *members = members_now(s->conf.members);
+	int at = membership_find(members, to);
+	bool so = at >= 0 && (uint32_t)at != members->self &&
+		  member_is_another(members->members[at]);
+
+	membership_unref(members);
+	return so;
+}
+
+/* NULL: it is heard; else why not. */
+static const char *objection(const struct serve *s, enum cluster_verdict verdict, const char *to)
+{
+	if (verdict == CLUSTER_TRUE)
+		return is_for_another(s, to) ? "elsewhere" : NULL;
+	return verdict == CLUSTER_STALE ? "stale" : "replayed";
+}
+
+/* True if a member asks, us, and this once. */
 static bool knows_key(struct guest *g, const char *range)
 {
+	const char *authorization = httpd_field(g->http, "Authorization");
+	const char *zone = httpd_field(g->http, WIRE_ZONE), *cause;
 	struct cluster_words words = {
 		.method = httpd_method(g->http),
 		.target = httpd_target(g->http),
 		.range = range,
+		.zone = zone ? zone : "",
 	};
-	const char *authorization = httpd_field(g->http, "Authorization");
-	enum cluster_verdict verdict =
-		authorization ? cluster_key_verify(g->serve->conf.key, &words, authorization,
-						   clock_wall_ms(), g->address, g->nonce)
-			      : CLUSTER_FALSE;
+	struct cluster_heard heard;
+	enum cluster_verdict verdict = cluster_key_verify(g->serve->conf.key, &words, authorization,
+							  clock_wall_ms(), &heard);
 
-	if (verdict == CLUSTER_TRUE)
-		return true;
-	if (verdict != CLUSTER_FALSE) {
-		serve_cause(g, WIRE_KEY, verdict == CLUSTER_STALE ? "stale" : "replayed");
+	memcpy(g->address, heard.node, sizeof(heard.node));
+	memcpy(g->nonce, heard.nonce, sizeof(heard.nonce));
+	if (verdict == CLUSTER_FALSE) {
+		metrics_add(&g->serve->conf.counts->refused, 1);
+		refuse(g->http, WIRE_KEY, "this port is for members of the cluster");
 		return false;
 	}
-	metrics_add(&g->serve->conf.counts->refused, 1);
-	refuse(g->http, WIRE_KEY, "this port is for members of the cluster");
-	return false;
+	cause = objection(g->serve, verdict, heard.to);
+	if (cause)
+		serve_cause(g, WIRE_KEY, cause);
+	return !cause;
 }
 
 /* What it says of itself, of who is a member. */
@@ -100,6 +121,7 @@ static int start_http(struct serve *s, struct buf *why)
 {
 	struct httpd_conf http = {
 		.door_count = 1,
+		.tls = s->conf.tls,
 		.threads = THREADS,
 		.connections_max = s->conf.connections,
 		.bodies_max = BODIES_MAX,
@@ -114,19 +136,8 @@ static int start_http(struct serve *s, struct buf *why)
 
 	if (fd < 0)
 		return fd;
-	http.doors[0] = (struct httpd_door){ .fd = fd };
+	http.doors[0] = (struct httpd_door){ .fd = fd, .tls = s->conf.tls };
 	return httpd_start(&http, &s->http);
-}
-
-static int name_process(struct serve *s)
-{
-	uint64_t number[2];
-
-	if (getrandom(number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	snprintf(s->process, sizeof(s->process), "%016jx%016jx", (uintmax_t)number[0],
-		 (uintmax_t)number[1]);
-	return 0;
 }
 
 static int start_testimony(struct serve *s)
@@ -146,12 +157,10 @@ static int start_testimony(struct serve *s)
 int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why)
 {
 	struct serve *s = calloc(1, sizeof(*s));
-	int r = s ? name_process(s) : -ENOMEM;
+	int r;
 
-	if (r < 0) {
-		free(s);
-		return r;
-	}
+	if (!s)
+		return -ENOMEM;
 	s->conf = *conf;
 	lock_init(&s->lock, LOCK_CROWD);
 	r = crowd_new(&s->crowd);

@@ -11,11 +11,13 @@
 #include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
+#include "daemon/peer/peer_host.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
 
 struct serve;
 struct testimony;
+struct tls;
 
 /* What members may have this node do; functions are called from any thread. */
 struct serve_work {
@@ -28,8 +30,10 @@ struct serve_work {
 };
 
 struct serve_conf {
+	struct tls *tls;     /* or NULL: it speaks none; borrowed until serve_stop */
 	const char *listen;  /* ADDRESS:PORT */
 	const char *zone;    /* of this node, or "" */
+	const char *process; /* what answers are signed by: tells this process from others */
 	struct fetch *fetch; /* borrowed until serve_stop, like all below */
 	struct store *store;
 	struct members *members;
@@ -41,9 +45,10 @@ struct serve_conf {
 	struct httpc *http;
 	struct cluster_key *key;
 	struct peer_counts *counts;
-	uint64_t rate;        /* bytes a second to all together; 0: no limit */
-	unsigned connections; /* at once */
-	int64_t timeout_ms;   /* for bytes that have to be brought */
+	const struct peer_host *host; /* or NULL: members get what is here */
+	uint64_t rate;                /* bytes a second to all together; 0: no limit */
+	unsigned connections;         /* at once */
+	int64_t timeout_ms;           /* for bytes that have to be brought */
 };
 
 /* Listens and answers. Sentences in why. */

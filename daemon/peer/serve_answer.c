@@ -2,6 +2,8 @@
 /* What members are answered, but for bytes: each answer is signed. */
 #include "daemon/peer/serve_priv.h"
 
+#include <errno.h>
+
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
@@ -15,7 +17,8 @@ static int sign_head(const struct guest *g, int status, const char *content_rang
 		.status = status,
 		.content_range = content_range,
 		.others = value,
-		.node = s->process,
+		.zone = s->conf.zone,
+		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
 	int r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
@@ -27,6 +30,8 @@ static int sign_head(const struct guest *g, int status, const char *content_rang
 		r = httpd_head_add(ret, "Content-Range", "%s", content_range);
 	if (r == 0 && *value)
 		r = httpd_head_add(ret, name, "%s", value);
+	if (r == 0 && g->number)
+		r = httpd_head_add(ret, WIRE_NUMBER, "%u", g->number);
 	if (r == 0 && *s->conf.zone)
 		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
 	return r;
@@ -46,34 +51,35 @@ static void break_off(const struct guest *g)
 	httpd_reply(g->http, 500, "text/plain", &body, NULL);
 }
 
+/* Sends a head that was written with result r. */
+static void send_head(const struct guest *g, struct httpd_head *head, int r)
+{
+	struct buf body = { 0 };
+
+	if (r == 0) {
+		httpd_reply_head(g->http, head, &body);
+		return;
+	}
+	httpd_head_free(head);
+	break_off(g);
+}
+
 void serve_told(const struct guest *g, const char *digests)
 {
 	struct httpd_head head;
-	struct buf body = { 0 };
 	int r = sign_head(g, WIRE_TOLD, "", WIRE_DIGESTS, digests, &head);
 
-	if (r < 0) {
-		httpd_head_free(&head);
-		break_off(g);
-		return;
-	}
-	httpd_reply_head(g->http, &head, &body);
+	send_head(g, &head, r);
 }
 
 static void say(const struct guest *g, int status, const char *others, const char *cause)
 {
 	struct httpd_head head;
-	struct buf body = { 0 };
 	int r = serve_head(g, status, "", others, &head);
 
 	if (r == 0 && *cause)
 		r = httpd_head_add(&head, WIRE_CAUSE, "%s", cause);
-	if (r < 0) {
-		httpd_head_free(&head);
-		break_off(g);
-		return;
-	}
-	httpd_reply_head(g->http, &head, &body);
+	send_head(g, &head, r);
 }
 
 void serve_cause(const struct guest *g, int status, const char *cause)
@@ -99,6 +105,7 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 void serve_fail(const struct guest *g, int r)
 {
 	int status = r == -ENOENT     ? WIRE_NOT_HERE
+		     : r == -EAGAIN   ? WIRE_BUSY
 		     : r == ERR_SIZE  ? WIRE_OTHER_SIZE
 		     : err_is_disk(r) ? WIRE_FULL
 				      : WIRE_FAILED;

@@ -13,16 +13,17 @@
 #include "daemon/base/log.h"
 #include "daemon/base/wait.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/decide.h"
 
-#define WAIT_MS 500       /* then a guest is told to ask again */
-#define CLOSE_MAX 8       /* so many may be nearer to a segment, and this node still bring it */
 #define SMALL_BYTES 65536 /* a segment of so little is given to everybody by its owner */
 #define DEBT_US 200000    /* what goes out may be ahead of the limit by so much */
 
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
 	struct guest guest;
-	struct wire_ask ask; /* its path is not kept */
+	struct wire_ask ask; /* its path is not kept, */
+	char *path;          /* but here, if somebody wants it */
+	bool own;            /* of those that are hosted here */
 	struct pull *pull;
 	struct waiter waiter;
 	int64_t until_ms; /* it waits no longer than this */
@@ -37,6 +38,7 @@ static void giving_free(struct giving *v)
 		fetch_done(v->pull, v->data, v->len);
 	opened_give(v->guest.serve->opened, v->pull);
 	free(v->waiter.held);
+	free(v->path);
 	free(v);
 }
 
@@ -95,6 +97,22 @@ static void note_given(const struct giving *v)
 	metrics_add(&conf->counts->bytes_out, v->len);
 }
 
+/* Tells the program of it, that which has a say in it. */
+static void tell_host(const struct giving *v)
+{
+	const struct peer_host *host = v->guest.serve->conf.host;
+	char from[HTTPD_ADDRESS_MAX];
+	struct source_blob what;
+	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, v->len };
+
+	if (!host || wire_blob(&v->ask, &what) < 0)
+		return;
+	what.own = v->own;
+	what.path = v->path;
+	httpd_address(v->guest.http, from);
+	host->gave(host->arg, &gift);
+}
+
 /* Sends what is held. */
 static void send_bytes(struct giving *v)
 {
@@ -113,6 +131,7 @@ static void send_bytes(struct giving *v)
 		return;
 	}
 	note_given(v);
+	tell_host(v);
 	httpd_reply_file(v->guest.http, &head, fd, off, v->len, on_sent, v);
 }
 
@@ -129,58 +148,40 @@ static uint64_t present(const struct giving *v)
 	return at - v->ask.off;
 }
 
-/* True if this node would be asked for the segment by those who find nobody nearer to it. */
-static bool is_close(const struct giving *v)
-{
-	const struct membership *members = members_now(v->guest.serve->conf.members);
-	const struct placement_node *self = &members->nodes[members->self];
-	uint64_t blob = placement_key(v->ask.etag);
-	uint32_t segment = segment_of(v->ask.off);
-	uint64_t own = placement_score(self, blob, segment);
-	unsigned closer = 0;
-
-	for (uint32_t i = 0; i < members->count; i++)
-		closer += placement_score(&members->nodes[i], blob, segment) > own;
-	membership_unref(members);
-	return closer < CLOSE_MAX;
-}
-
-/* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
- * guest itself. */
-static bool may_bring(const struct giving *v)
+static enum decision decide(const struct giving *v, uint64_t len)
 {
 	const struct serve_conf *conf = &v->guest.serve->conf;
-	uint64_t giver;
-	bool wanted = trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off),
-				  clock_ms(), &giver);
+	const struct membership *members = members_now(conf->members);
+	const struct decide_here here = { members, conf->places, conf->trails };
+	const struct decide_ask ask = {
+		.blob = placement_key(v->ask.etag),
+		.size = v->ask.size,
+		.segment = segment_of(v->ask.off),
+		.guest = placement_key(v->guest.address),
+		.number = v->ask.number,
+		.bring = v->ask.bring,
+		.present = len,
+		.late = v->late,
+	};
+	enum decision d = decide_bytes(&here, &ask, clock_ms());
 
-	if (!v->ask.bring || (wanted && giver == placement_key(v->guest.address)))
-		return false;
-	return wanted || is_close(v);
+	membership_unref(members);
+	return d;
 }
 
-/* Sends what there is, or waits for the first chunk of it. */
-static void look(struct giving *v)
+/* This node's among those who want the segment; whoever gets it from here has a higher one. */
+static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
 {
-	uint64_t len = present(v);
-	const void *data;
-	int r;
+	struct trail trail;
 
-	if (!len && !may_bring(v)) {
-		end_saying(v, WIRE_NOT_HERE);
-		return;
-	}
-	if (!len)
-		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
-	v->waiter.only = v->ask.len;
-	r = fetch_read(v->guest.serve->conf.fetch, v->pull, v->ask.off, len, &v->waiter, &data,
-		       &len);
-	if (r == PARKED)
-		return; /* it may be over already */
-	if (r < 0) {
-		end_failed(v, r);
-		return;
-	}
+	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
+		    &trail);
+	return trail.number;
+}
+
+/* Sends what has been read. */
+static void give(struct giving *v, const void *data, uint64_t len)
+{
 	v->data = data;
 	v->len = len;
 	if (!fetch_keeps(v->pull, data))
@@ -191,10 +192,47 @@ static void look(struct giving *v)
 		send_bytes(v);
 }
 
+/* Reads what there is, or waits for the first chunk of it; what the disk does not take would be
+ * brought for this guest alone, and for the next one again. */
+static void read_bytes(struct giving *v, uint64_t len)
+{
+	struct fetch *fetch = v->guest.serve->conf.fetch;
+	const void *data;
+	int r;
+
+	if (!len && fetch_is_refused(v->pull)) {
+		end_failed(v, ERR_FULL);
+		return;
+	}
+	if (!len)
+		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
+	v->waiter.only = v->ask.len;
+	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
+	if (r == PARKED)
+		return; /* it may be over already */
+	if (r < 0)
+		end_failed(v, r);
+	else
+		give(v, data, len);
+}
+
+static void look(struct giving *v)
+{
+	uint64_t len = present(v);
+	enum decision d = decide(v, len);
+
+	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
+	if (d == DECIDE_FAILED)
+		end_failed(v, ERR_UPSTREAM);
+	else if (d == DECIDE_NOT_HERE || d == DECIDE_COMING)
+		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
+	else
+		read_bytes(v, len);
+}
+
 static void wake(struct waiter *w, int r)
 {
 	struct giving *v = container_of(w, struct giving, waiter);
-
 	bool late = clock_ms() >= v->until_ms;
 
 	if (r < 0) {
@@ -202,7 +240,7 @@ static void wake(struct waiter *w, int r)
 		return;
 	}
 	/* What is there may still not be shown, when only verified bytes may. */
-	if (late && (v->late || !present(v))) {
+	if (late && v->late) {
 		end_saying(v, WIRE_COMING);
 		return;
 	}
@@ -212,23 +250,53 @@ static void wake(struct waiter *w, int r)
 
 /* ---- beginning ---- */
 
+int serve_may(const struct guest *g, const struct source_blob *what)
+{
+	const struct peer_host *host = g->serve->conf.host;
+	char from[HTTPD_ADDRESS_MAX];
+	const struct peer_gift gift = { .member = g->address, .from = from, .blob = what };
+
+	if (!host)
+		return 0;
+	httpd_address(g->http, from);
+	return host->may(host->arg, &gift);
+}
+
+static int open_what(struct giving *v, const struct guest *g, const struct wire_ask *ask)
+{
+	const struct serve *s = g->serve;
+	struct source_blob what;
+	int r = wire_blob(ask, &what);
+
+	if (r < 0)
+		return r;
+	what.own = v->own = store_has_own(s->conf.store, what.etag, what.file.size);
+	r = serve_may(g, &what);
+	if (r == 0 && s->conf.host) {
+		v->path = strdup(ask->path);
+		r = v->path ? 0 : -ENOMEM;
+	}
+	return r < 0 ? r : opened_take(s->opened, &what, ask->bring, &v->pull);
+}
+
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)
 {
 	struct giving *v = calloc(1, sizeof(*v));
-	struct source_blob what;
-	int r = v ? wire_blob(ask, &what) : -ENOMEM;
+	int r;
 
-	if (r == 0)
-		r = opened_take(g->serve->opened, &what, ask->bring, &v->pull);
-	if (r < 0) {
-		free(v);
-		return r;
-	}
+	if (!v)
+		return -ENOMEM;
 	v->guest = *g;
 	v->ask = *ask;
 	v->ask.path = NULL;
+	r = open_what(v, g, ask);
+	if (r < 0) {
+		free(v->path);
+		free(v);
+		return r;
+	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
-	v->until_ms = clock_ms() + WAIT_MS;
+	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;
@@ -250,16 +318,12 @@ static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned c
 	return found;
 }
 
-static bool is_owner(const struct serve *s, const struct wire_ask *ask)
+static bool arranges(const struct serve *s, const struct wire_ask *ask)
 {
 	const struct membership *members = members_now(s->conf.members);
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count = places_owners(s->conf.places, members, placement_key(ask->etag), ask->size,
-				       segment_of(ask->off), owners);
-	bool so = false;
+	const struct decide_here here = { members, s->conf.places, s->conf.trails };
+	bool so = decide_arranges(&here, placement_key(ask->etag), ask->size, segment_of(ask->off));
 
-	for (unsigned i = 0; i < count; i++)
-		so = so || owners[i] == members->self;
 	membership_unref(members);
 	return so;
 }
@@ -275,21 +339,24 @@ static bool is_small(const struct wire_ask *ask)
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
 	struct serve *s = g->serve;
+	struct guest sent = *g;
 	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
 	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
 	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
 				     ask->failed_count };
+	uint32_t number;
 	unsigned count;
 
 	for (unsigned i = 0; i < ask->failed_count; i++)
 		failed[i] = placement_key(ask->failed[i]);
 	lock_take(&s->lock);
 	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off),
-			  placement_key(s->conf.zone), &guest, clock_ms(), keys);
+			  placement_key(s->conf.zone), &guest, clock_ms(), keys, &number);
 	lock_drop(&s->lock);
 	count = find_addresses(s, keys, count, others);
+	sent.number = own_number(s, ask) + number;
 	if (count)
-		serve_say(g, WIRE_ELSEWHERE, others, count);
+		serve_say(&sent, WIRE_ELSEWHERE, others, count);
 	return count;
 }
 
@@ -298,7 +365,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->sent && !is_small(ask) && is_owner(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->number && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)

@@ -9,8 +9,13 @@ void serve_digests(const struct guest *g, const struct wire_ask *ask)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	struct wire_digests digests = { 0 };
-	int r = testimony_ask(g->serve->testimony, ask, &digests);
+	struct source_blob what;
+	int r = wire_blob(ask, &what);
 
+	if (r == 0)
+		r = serve_may(g, &what);
+	if (r == 0)
+		r = testimony_ask(g->serve->testimony, ask, &digests);
 	if (r == -EAGAIN)
 		serve_say(g, WIRE_COMING, NULL, 0);
 	else if (r < 0)

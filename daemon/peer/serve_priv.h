@@ -17,7 +17,6 @@ struct serve {
 	struct opened *opened;
 	struct testimony *testimony;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
-	char process[CLUSTER_NONCE_HEX + 1];     /* a number that tells this process from others */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct crowd *crowd;
@@ -30,7 +29,8 @@ struct guest {
 	struct httpd_request *http;
 	char address[CLUSTER_NODE_MAX + 1];
 	char nonce[CLUSTER_NONCE_HEX + 1];
-	uint64_t zone; /* key of its zone */
+	uint64_t zone;   /* key of its zone */
+	uint32_t number; /* that it is told to have, see trails.h; 0: none */
 };
 
 /* ---- serve_answer.c ---- */
@@ -55,6 +55,8 @@ void serve_some_work(const struct guest *g);
 
 /* ---- serve_bytes.c ---- */
 
+/* Whether the program lets the guest have it: 0, or why not. */
+MUST_USE int serve_may(const struct guest *g, const struct source_blob *what);
 /* Answers a question for bytes, now or later. */
 void serve_bytes(const struct guest *g, const struct wire_ask *ask);
 

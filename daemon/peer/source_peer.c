@@ -10,22 +10,18 @@
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/decide.h"
 #include "daemon/peer/question.h"
 #include "daemon/peer/route.h"
 #include "daemon/peer/seek.h"
 
-#define RESTED_MS 50    /* of a rest at a time, so that its end is noticed */
-#define ANSWER_MS 1500  /* a member takes so long to say that bytes are still on their way */
-#define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
-#define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
-#define AGAIN_MS 500    /* what was wrong is waited for so long, or a few times as long */
-#define AGAIN_RANKS 8
-#define TWICE_SHARE 50 /* of so many bytes one may be asked for twice */
+#define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
 
 struct source_peer {
 	struct source source;
 	struct source_peer_conf conf;
-	_Atomic int64_t usual_ms; /* to the first bytes of a piece, lately */
+	metric raced;             /* bytes that somebody else was asked for, too, who waited */
+	_Atomic int64_t usual_ms; /* from one chunk to the next, lately */
 };
 
 /* The way of one range, which lies in one segment. */
@@ -39,17 +35,26 @@ struct trip {
 	uint64_t pos, end; /* still to be given */
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
-	int64_t since_ms;  /* nothing was given since */
+	int64_t since_ms;  /* nothing was given since, or another member is asked */
 	struct question question;
 	int64_t asked_ms;
-	uint64_t came; /* bytes of this question */
-	bool slow;     /* it was ended for that */
-	bool wrong;    /* likewise, */
-	bool misled;   /* and it may not know */
-	bool looked;   /* for the blob's digest list */
+	uint64_t came;   /* bytes of this question */
+	bool slow;       /* it was ended for that */
+	bool wrong;      /* likewise, */
+	bool misled;     /* and who gave it may not know */
+	bool looked;     /* for the blob's digest list */
+	bool sent;       /* another had said to ask there */
+	uint32_t member; /* who is asked */
 };
 
 /* ---- bytes ---- */
+
+static void note_usual(struct trip *t)
+{
+	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->since_ms;
+
+	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+}
 
 static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
 {
@@ -80,7 +85,7 @@ static int check_chunk(const struct trip *t)
 /* True if who gave a wrong chunk was to have it from others, and could not compare it. */
 static bool may_be_misled(const struct trip *t)
 {
-	const struct member *owner = t->members->members[t->route.owners[0]];
+	const struct member *owner = t->members->members[t->route.place.owners[0]];
 	uint8_t must[CHUNK_LIST_DIGEST];
 
 	return t->have != t->ask->blob->file.size && t->question.member != owner &&
@@ -105,17 +110,10 @@ static int give_chunk(struct trip *t)
 	r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
 	t->have = 0;
 	t->pos += len;
+	note_usual(t);
 	t->since_ms = clock_ms();
 	metrics_add(&t->all->conf.counts->bytes_in, len);
 	return r;
-}
-
-static bool is_trickle(const struct trip *t)
-{
-	int64_t took = clock_ms() - t->asked_ms;
-
-	return took > t->question.patience_ms + SLOW_MS &&
-	       t->came * 1000 / (uint64_t)took < SLOW_RATE;
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)
@@ -123,6 +121,10 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	struct trip *t = arg;
 	int r = 0;
 
+	if (!t->chunk)
+		t->chunk = malloc(CHUNK_BYTES);
+	if (!t->chunk)
+		return -ENOMEM;
 	t->came += len;
 	for (const char *from = data; r == 0 && len;) {
 		uint32_t i = chunk_of(t->pos);
@@ -136,34 +138,26 @@ static int on_bytes(void *arg, const void *data, size_t len)
 		if (t->have == whole)
 			r = give_chunk(t);
 	}
-	t->slow = r == 0 && is_trickle(t);
+	t->slow = r == 0 &&
+		  decide_is_trickle(clock_ms() - t->asked_ms, t->question.patience_ms, t->came);
 	return t->slow ? ERR_TIMEOUT : r;
 }
 
-/* True of bytes that were wrong once. All who had them ask for them again, but each has banned who
- * gave them to him: sent from one to another they would come to wait for each other. */
-static bool is_again(const struct trip *t)
-{
-	char who[MEMBER_ADDRESS_MAX + 1];
-
-	return evidence_giver(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), who) ==
-	       EVIDENCE_DROPPED;
-}
-
-/* And if each has passed over another one who was wrong they may do so all the same: the nearer one
- * is to the segment, the sooner it waits no longer. */
-static int64_t again_ms(const struct trip *t)
-{
-	const struct membership *ms = t->members;
-	uint64_t own = placement_score(&ms->nodes[ms->self], t->blob, t->segment);
-	int64_t nearer = 0;
-
-	for (uint32_t i = 0; i < ms->count; i++)
-		nearer += placement_score(&ms->nodes[i], t->blob, t->segment) > own;
-	return AGAIN_MS * (1 + (nearer < AGAIN_RANKS ? nearer : AGAIN_RANKS));
-}
-
 /* ---- one question ---- */
+
+/* Among those who want the segment; 1 if nobody has said so yet. */
+static uint32_t own_number(const struct trip *t)
+{
+	struct trail trail;
+
+	trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &trail);
+	return trail.number ? trail.number : 1;
+}
+
+static void note_number(const struct trip *t, uint32_t number)
+{
+	trails_number(t->all->conf.trails, t->blob, t->segment, number, clock_ms());
+}
 
 static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 {
@@ -175,7 +169,7 @@ static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 		.off = from,
 		.len = t->end - from,
 		.bring = bring,
-		.sent = !bring || route_was_named(&t->route) || is_again(t),
+		.number = bring && !route_was_named(&t->route) ? 0 : own_number(t),
 		.repo = blob->repo,
 		.path = blob->path,
 	};
@@ -239,29 +233,20 @@ static unsigned find_others(const struct trip *t, uint32_t ret[static WIRE_OTHER
 	return count;
 }
 
-/* True if who waits has waited long enough for hope alone. Asking another at the same time costs
- * bytes twice: of that there is only so much. */
 static bool is_late(const struct trip *t)
 {
-	if (is_again(t) && clock_ms() - t->since_ms > again_ms(t))
-		return true;
 	const struct source_peer *s = t->all;
-	int64_t waited = clock_ms() - t->since_ms;
-	int64_t usual = 4 * atomic_load(&s->usual_ms);
-	uint64_t in = metrics_get(&s->conf.counts->bytes_in);
-	uint64_t twice = metrics_get(&s->conf.counts->bytes_twice);
+	const struct decide_way way = {
+		.waited_ms = clock_ms() - t->since_ms,
+		.usual_ms = atomic_load(&s->usual_ms),
+		.give_up_ms = s->conf.give_up_ms,
+		.demand = t->ask->demand,
+		.left = t->end - t->pos,
+		.in = metrics_get(&s->conf.counts->bytes_in),
+		.twice = metrics_get(&s->raced),
+	};
 
-	if (waited > s->conf.give_up_ms)
-		return true;
-	return t->ask->demand && waited > (usual > SLOW_MS ? usual : SLOW_MS) &&
-	       (twice + (t->end - t->pos)) * TWICE_SHARE < in;
-}
-
-static void note_usual(struct trip *t)
-{
-	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->asked_ms;
-
-	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+	return decide_is_late(&way);
 }
 
 /* Other ranges of the segment begin with whoever gives this one, or is to. */
@@ -275,12 +260,22 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 {
 	struct source_peer *s = t->all;
 
-	if (answer == ROUTE_GAVE) {
+	/* Who was sent to it has the number he was sent with. */
+	if (t->question.number && (answer == ROUTE_ELSEWHERE ||
+				   (!t->sent && (answer == ROUTE_GAVE || answer == ROUTE_COMING))))
+		note_number(t, t->question.number);
+	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
-		note_usual(t);
-	}
 	if (answer == ROUTE_SLOW)
-		metrics_add(&s->conf.counts->bytes_twice, t->have ? t->have : t->end - t->pos);
+		metrics_add(&s->raced, t->end - t->pos);
+	/* Of a chunk that did not become whole. */
+	metrics_add(&s->conf.counts->bytes_twice, t->have);
+}
+
+/* How long the answer took, as far as that was not waiting for bytes. */
+static int64_t first_ms(const struct question *q)
+{
+	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
 static void report_lie(const struct trip *t)
@@ -303,13 +298,17 @@ static void look_for_list(struct trip *t)
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	const struct asker who = { conf->key, conf->http, conf->address, conf->zone };
 	struct question *q = &t->question;
 	struct wire_ask ask;
 	int r;
 
 	look_for_list(t);
 	write_ask(t, bring, &ask);
+	t->sent = ask.number;
+	if (member != t->member)
+		t->since_ms = clock_ms();
+	t->member = member;
+	ask.wait_ms = (uint32_t)decide_wait_ms(clock_ms() - t->since_ms, t->ask->demand);
 	t->have = 0;
 	t->came = 0;
 	t->slow = t->wrong = false;
@@ -318,24 +317,26 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.member = t->members->members[member],
 		.ask = &ask,
 		.cancel = t->ask->cancel,
-		.patience_ms = ANSWER_MS + member_patience_ms(t->members->members[member]),
+		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+			       member_patience_ms(t->members->members[member]),
 		.sink = on_bytes,
 		.arg = t,
 	};
 	metrics_add(&conf->counts->asked, 1);
-	r = question_ask(q, &who);
+	r = question_ask(q, conf->asker);
 	q->ask = NULL;
+	free(steal(t->chunk)); /* a way is long, and mostly waiting */
 	if (r == ERR_CANCELED)
 		return r;
-	if (t->wrong)
-		report_lie(t);
-	member_note(q->member, outcome(t, r), t->wrong ? t->have : t->came,
-		    q->status == WIRE_BYTES ? q->first_ms : -1, clock_ms());
-	if (q->sunk && !t->slow && !t->wrong)
-		return q->sunk;
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
+	if (t->wrong)
+		report_lie(t);
+	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r),
+		    t->wrong ? t->have : t->came, first_ms(q), clock_ms());
+	if (q->sunk && !t->slow && !t->wrong)
+		return q->sunk;
 	if (*ret == ROUTE_COMING) {
 		r = t->ask->sink(t->ask->arg, NULL, 0);
 		if (r != 0)
@@ -362,6 +363,8 @@ static int ask_on_way(struct trip *t, uint32_t member)
 	if (answer == ROUTE_ELSEWHERE && count && others[0] != t->members->self)
 		note_giver(t, others[0]);
 	route_heard(&t->route, answer, others, count);
+	if (route_has_failed(&t->route))
+		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	return 0;
 }
 
@@ -401,11 +404,14 @@ static int seek(struct trip *t)
 					 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16), &list);
 	int r = 0;
 
+	if (vain >= SEEK_FAILED)
+		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
 	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
 		if (member_may_ask(t->members->members[list[i]], clock_ms()))
 			r = take_from(t, list[i]);
 	if (r != 0 || t->pos == t->end)
 		return r;
+	note_number(t, 0);
 	return pass(t);
 }
 
@@ -435,54 +441,58 @@ static int go(struct trip *t)
 	return r;
 }
 
-static uint32_t giver_before(const struct trip *t)
+/* The member of that key, if there is one. */
+static uint32_t member_of(const struct trip *t, uint64_t key)
 {
-	uint64_t giver;
-
-	if (!trails_find(t->all->conf.trails, t->blob, t->segment, clock_ms(), &giver) || !giver)
-		return ROUTE_NOBODY;
-	for (uint32_t i = 0; i < t->members->count; i++)
-		if (t->members->nodes[i].key == giver)
+	for (uint32_t i = 0; key && i < t->members->count; i++)
+		if (t->members->nodes[i].key == key)
 			return i;
 	return ROUTE_NOBODY;
+}
+
+/* Where the way goes first, by what was heard lately. */
+static void begin(struct trip *t, const struct route_place *place)
+{
+	struct trails *trails = t->all->conf.trails;
+	struct trail trail;
+
+	trails_find(trails, t->blob, t->segment, clock_ms(), &trail);
+	route_init(&t->route, t->members, place, member_of(t, trail.giver));
+	if (trail_has_failed(&trail, clock_ms()))
+		route_to_source(&t->route);
+	trails_note(trails, t->blob, t->segment, 0, clock_ms());
 }
 
 /* Brings the part of the range that lies in the segment of t->pos. */
 static int bring(struct trip *t)
 {
 	const struct source_peer_conf *conf = &t->all->conf;
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count;
+	struct route_place place = { .blob = t->blob };
 
-	t->segment = segment_of(t->pos);
+	t->segment = place.segment = segment_of(t->pos);
 	t->end = min_u64(t->ask->off + t->ask->len,
 			 segment_end(t->segment, t->ask->blob->file.size));
 	t->since_ms = clock_ms();
-	count = places_owners(conf->places, t->members, t->blob, t->ask->blob->file.size,
-			      t->segment, owners);
-	route_init(&t->route, t->members, owners, count, giver_before(t));
-	trails_note(conf->trails, t->blob, t->segment, 0, clock_ms());
+	place.owner_count = places_owners(conf->places, t->members, t->blob,
+					  t->ask->blob->file.size, t->segment, place.owners);
+	begin(t, &place);
 	return go(t);
 }
 
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
-	struct trip t = { .all = all, .ask = ask, .pos = ask->off };
+	struct trip t = { .all = all, .ask = ask, .pos = ask->off, .member = ROUTE_NOBODY };
 	int r = 0;
 
 	*ret_wait_ms = -1;
 	if (ask->blob->own)
 		return SOURCE_PASS;
-	t.chunk = malloc(CHUNK_BYTES);
-	if (!t.chunk)
-		return -ENOMEM;
 	t.blob = placement_key(ask->blob->etag);
 	t.members = members_now(all->conf.members);
 	while (r == 0 && t.pos < ask->off + ask->len)
 		r = bring(&t);
 	membership_unref(t.members);
-	free(t.chunk);
 	return r;
 }
 

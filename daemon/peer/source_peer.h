@@ -6,14 +6,13 @@
 #ifndef MATRIXFS_SOURCE_PEER_H
 #define MATRIXFS_SOURCE_PEER_H
 
-#include "daemon/base/httpc.h"
 #include "daemon/hub/source.h"
-#include "daemon/peer/cluster_key.h"
 #include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/published.h"
+#include "daemon/peer/spoken.h"
 #include "daemon/peer/trails.h"
 
 #define SOURCE_PEER_NAME "peers"
@@ -24,9 +23,7 @@ struct source_peer_conf {
 	struct trails *trails;
 	struct evidence *evidence;
 	struct published *published;
-	struct cluster_key *key;
-	struct httpc *http;
-	const char *address, *zone; /* of this node */
+	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 };

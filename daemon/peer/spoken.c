@@ -2,6 +2,7 @@
 #include "daemon/peer/spoken.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/peer/wire.h"
@@ -18,6 +19,8 @@ int spoken_write(struct spoken *s, const char *method, const char *target, const
 		.target = target,
 		.range = range,
 		.node = s->who->address,
+		.to = member_address(s->member),
+		.zone = s->who->zone,
 	};
 	int r;
 
@@ -25,7 +28,8 @@ int spoken_write(struct spoken *s, const char *method, const char *target, const
 	r = cluster_key_sign(s->who->key, &words,
 			     clock_wall_ms() + member_clock_ahead_ms(s->member), &s->authorization,
 			     s->nonce);
-	buf_printf(&s->url, "http://%s%s", member_address(s->member), target);
+	buf_printf(&s->url, "%s://%s%s", s->who->secure ? "https" : "http",
+		   member_address(s->member), target);
 	buf_printf(&s->range, "Range: %s", range);
 	buf_printf(&s->zone, WIRE_ZONE ": %s", s->who->zone);
 	if (r == 0 && (s->url.failed || s->range.failed || s->zone.failed))
@@ -44,10 +48,12 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	const char *range = httpc_header(r, "Content-Range");
 	const char *others = httpc_header(r, WIRE_OTHERS);
 	const char *more = others ? others : httpc_header(r, WIRE_DIGESTS);
+	const char *zone = httpc_header(r, WIRE_ZONE);
 	struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
 		.others = more ? more : "",
+		.zone = zone ? zone : "",
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;
@@ -55,7 +61,10 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	if (!info ||
 	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
 		return false;
-	member_tell_clock(s->member, wall_ms - clock_wall_ms());
+	if (!strcmp(node, s->who->process))
+		member_is_self(s->member);
+	else
+		member_tell_clock(s->member, wall_ms - clock_wall_ms());
 	return true;
 }
 

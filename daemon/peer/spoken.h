@@ -12,7 +12,9 @@
 struct asker {
 	struct cluster_key *key;
 	struct httpc *http;
+	bool secure;                /* members speak TLS */
 	const char *address, *zone; /* of this node */
+	const char *process;        /* what its own answers are signed by */
 };
 
 /* Zeroed, but for the first two. */
@@ -30,7 +32,8 @@ struct spoken {
 /* Writes and signs one; target and range ("" for none) are as they go over the line. */
 MUST_USE int spoken_write(struct spoken *s, const char *method, const char *target,
 			  const char *range);
-/* Whether a member has signed this head, whatever it says; its clock is noted then. */
+/* Whether a member has signed this head, whatever it says; its clock is noted then, or that it is
+ * this node itself. */
 bool spoken_is_signed(struct spoken *s, const struct httpc_response *r);
 void spoken_fini(struct spoken *s);
 

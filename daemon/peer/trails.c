@@ -36,17 +36,43 @@ void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giv
 	lock_drop(&t->lock);
 }
 
+void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
+		   int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms))
+		slot->number = number;
+	lock_drop(&t->lock);
+}
+
+void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms))
+		slot->failed_ms = now_ms;
+	lock_drop(&t->lock);
+}
+
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 uint64_t *ret_giver)
+		 struct trail *ret)
 {
 	const struct trail *slot = slot_of(t, blob, segment);
 	bool found;
 
 	lock_take(&t->lock);
 	found = is_of(slot, blob, segment, now_ms);
-	*ret_giver = found ? slot->giver : 0;
+	*ret = found ? *slot : (struct trail){ 0 };
 	lock_drop(&t->lock);
 	return found;
+}
+
+bool trail_has_failed(const struct trail *t, int64_t now_ms)
+{
+	return t->failed_ms && now_ms - t->failed_ms < TRAILS_FAILED_MS;
 }
 
 int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who gave this node which segment last: it is asked first for the rest; and how often others were
- * asked for it in vain. A small memory that forgets when it is full, and after a minute. Threads:
- * any. */
+/* Who gave this node which segment last: it is asked first for the rest; and which number this node
+ * has among those who want the segment. A node waits only for one of a lower number: who asks
+ * upstream has 0, all others more than those they were sent to, so that nobody waits for one who
+ * waits for him; and how often others were asked for it in vain. A small memory that forgets when
+ * it is full, and after a minute. Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
@@ -12,7 +14,8 @@
 
 #define TRAILS_MAX 1024
 #define TRAILS_MS 60000
-#define TRAILS_VAIN_MS 5000 /* so long nobody is asked again for what nobody had */
+#define TRAILS_FAILED_MS 1000 /* so long upstream is thought to fail */
+#define TRAILS_VAIN_MS 5000   /* so long nobody is asked again for what nobody had */
 
 struct trails {
 	struct lock lock;
@@ -22,8 +25,10 @@ struct trails {
 		uint32_t segment;
 		uint64_t giver;   /* key of a member's address; 0: asked for, and not yet given */
 		int64_t since_ms; /* 0: free */
-		uint64_t sought;  /* the byte that others were asked for in vain */
-		unsigned vain;    /* how often in a row, lately */
+		uint32_t number;
+		int64_t failed_ms; /* members said then that upstream fails */
+		uint64_t sought;   /* the byte that others were asked for in vain */
+		unsigned vain;     /* how often in a row, lately */
 		int64_t sought_ms;
 	} slots[TRAILS_MAX];
 };
@@ -36,9 +41,16 @@ void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giv
 /* The bytes from `pos` on are to be had from nobody who is to bring them: how often others were
  * asked for them in vain before. -1: others of the segment have just been, and nobody had them. */
 int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms);
-/* True if it was asked for here lately; *ret_giver is who gives it, or 0. */
+/* This node has that number from now on; if it has asked for the segment. */
+void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
+		   int64_t now_ms);
+/* Members say that upstream fails. */
+void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms);
+/* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */
 bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 uint64_t *ret_giver);
+		 struct trail *ret);
+/* True if upstream failed lately: it would be in vain to ask members. */
+bool trail_has_failed(const struct trail *t, int64_t now_ms);
 /* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
 void trails_forget(struct trails *t, uint64_t blob);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with "&bring=1" if the blob
- * may be brought, "&sent=1" if a member said to ask here, and "&failed=A,B" if some failed. Or it is
- * "/peer/v1/digests/ETAG?..." likewise, with "&segment=K" instead of a range, and "&witness=1" if who
- * is asked is to be a witness. Names that are not known are passed over, so that a later version may
- * say more; of those that are, each is there once. */
+ * may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it is to wait longer than
+ * usual, and "&failed=A,B" if some failed. Or it is "/peer/v1/digests/ETAG?..." likewise, with
+ * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness. Names that
+ * are not known are passed over, so that a later version may say more; of those that are, each is
+ * there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -99,8 +100,10 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 		buf_add_str(ret_target, "&witness=1");
 	if (ask->bring)
 		buf_add_str(ret_target, "&bring=1");
-	if (ask->sent)
-		buf_add_str(ret_target, "&sent=1");
+	if (ask->number)
+		buf_printf(ret_target, "&number=%u", ask->number);
+	if (ask->wait_ms)
+		buf_printf(ret_target, "&wait=%u", ask->wait_ms);
 	for (unsigned i = 0; i < ask->failed_count; i++) {
 		buf_add_str(ret_target, i ? "," : "&failed=");
 		url_encode(ret_target, ask->failed[i], 0);
@@ -114,12 +117,12 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, BRING, SENT, FAILED, SEGMENT, WITNESS, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, BRING, NUMBER, WAIT, FAILED, SEGMENT, WITNESS, FIELDS };
 
 static const char *const field_names[FIELDS] = {
-	[SIZE] = "size",     [REPO] = "repo",       [COMMIT] = "commit",
-	[PATH] = "path",     [BRING] = "bring",     [SENT] = "sent",
-	[FAILED] = "failed", [SEGMENT] = "segment", [WITNESS] = "witness",
+	[SIZE] = "size",       [REPO] = "repo",       [COMMIT] = "commit", [BRING] = "bring",
+	[PATH] = "path",       [NUMBER] = "number",   [WAIT] = "wait",     [FAILED] = "failed",
+	[SEGMENT] = "segment", [WITNESS] = "witness",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -145,6 +148,13 @@ static bool take_number(const char **at, uint64_t *ret)
 static bool is_number(const char *text, uint64_t *ret)
 {
 	return take_number(&text, ret) && !*text;
+}
+
+uint32_t wire_read_number(const char *text)
+{
+	uint64_t number;
+
+	return is_number(text, &number) && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
 /* Decodes one name=value in place and notes it. */
@@ -255,6 +265,15 @@ static int read_segment(char *const value[static FIELDS], struct wire_ask *ret, 
 	return 0;
 }
 
+static bool read_wait(const char *text, struct wire_ask *ret)
+{
+	uint64_t ms = 0;
+	bool so = !text || (is_number(text, &ms) && ms && ms <= WIRE_WAIT_MAX_MS);
+
+	ret->wait_ms = so ? (uint32_t)ms : 0;
+	return so;
+}
+
 static int read_query(char *query, struct wire_ask *ret, struct buf *path, struct buf *why)
 {
 	char *value[FIELDS] = { 0 };
@@ -264,10 +283,12 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return r;
 	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
 		return bad(why, "its size is none");
-	if (value[SENT] && strcmp(value[SENT], "1") != 0)
-		return bad(why, "its sent is none");
+	ret->number = value[NUMBER] ? wire_read_number(value[NUMBER]) : 0;
+	if (value[NUMBER] && !ret->number)
+		return bad(why, "its number is none");
+	if (!read_wait(value[WAIT], ret))
+		return bad(why, "its wait is none");
 	ret->bring = value[BRING];
-	ret->sent = value[SENT];
 	r = read_place(value, ret, path, why);
 	if (r == 0 && value[FAILED])
 		r = read_failed(value[FAILED], ret, why);

@@ -12,12 +12,14 @@
 #include "daemon/peer/members.h"
 
 #define WIRE_ROOT "/peer/v1/"
-#define WIRE_CHUNKS 16    /* of a segment: SEGMENT_BYTES in chunks */
+#define WIRE_CHUNKS 16 /* of a segment: SEGMENT_BYTES in chunks */
+#define WIRE_WAIT_MAX_MS 10000
 #define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
 
 /* Fields of requests and answers. */
 #define WIRE_OTHERS "Peer-Others"   /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
 #define WIRE_DIGESTS "Peer-Digests" /* "HEX,-,HEX": of the chunks of a segment; -: not known */
+#define WIRE_NUMBER "Peer-Number"   /* which who asks has from now on, see trails.h */
 #define WIRE_ZONE "Peer-Zone"       /* of who asks, and of who answers */
 #define WIRE_CAUSE "Peer-Cause"     /* of a failure: the word of its error (err_word) */
 
@@ -47,8 +49,11 @@ struct wire_ask {
 	struct repo_id repo; /* where the blob lies upstream */
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
-	bool sent; /* another member said to ask here: who is asked gives it, and names nobody */
-	bool lfs;  /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
+	/* Another member said to ask here: who is asked gives it, and names nobody. The number of
+	 * who asks, see trails.h; 0: nobody said so. */
+	uint32_t number;
+	uint32_t wait_ms; /* for bytes that are coming; at most WIRE_WAIT_MAX_MS; 0: as usual */
+	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */
 	/* Members that were tried for it and failed: not to be named again. */
 	char failed[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned failed_count;
@@ -80,5 +85,7 @@ void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned co
 		       struct buf *ret);
 unsigned wire_read_others(const char *text,
 			  char ret[static WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1]);
+/* The value of a Peer-Number field; 0 if it is none. */
+uint32_t wire_read_number(const char *text);
 
 #endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/decide.h"
+
+#include "daemon/base/num.h"
+#include "daemon/peer/route.h"
+
+#define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
+#define HOPE_MS 10000   /* who hears that bytes are coming believes it as long at least */
+#define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
+#define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
+
+/* ---- who is asked ---- */
+
+/* True if this node would be asked for the segment by those who find nobody nearer to it. */
+static bool is_close(const struct membership *members, uint64_t blob, uint32_t segment)
+{
+	uint64_t own = placement_score(&members->nodes[members->self], blob, segment);
+	unsigned closer = 0;
+
+	for (uint32_t i = 0; i < members->count && closer < ROUTE_REACH; i++)
+		closer += placement_score(&members->nodes[i], blob, segment) > own;
+	return closer < ROUTE_REACH;
+}
+
+bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t size, uint32_t segment)
+{
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned count = places_owners(here->places, here->members, blob, size, segment, owners);
+
+	for (unsigned i = 0; i < count; i++)
+		if (owners[i] == here->members->self)
+			return true;
+	return is_close(here->members, blob, segment);
+}
+
+/* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
+ * guest itself, nor when this node may wait for it by whatever way. */
+static bool may_bring(const struct decide_here *here, const struct decide_ask *ask,
+		      const struct trail *trail)
+{
+	bool wanted = trail->since_ms;
+
+	if (!ask->bring || (wanted && trail->giver == ask->guest) ||
+	    (ask->number && trail->number >= ask->number))
+		return false;
+	return wanted || is_close(here->members, ask->blob, ask->segment);
+}
+
+enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
+			   int64_t now_ms)
+{
+	struct trail trail;
+
+	trails_find(here->trails, ask->blob, ask->segment, now_ms, &trail);
+	if (ask->present)
+		return DECIDE_GIVE;
+	if (ask->bring && trail_has_failed(&trail, now_ms))
+		return DECIDE_FAILED;
+	if (!may_bring(here, ask, &trail))
+		return DECIDE_NOT_HERE;
+	return ask->late ? DECIDE_COMING : DECIDE_WAIT;
+}
+
+/* ---- who asks ---- */
+
+int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
+{
+	return min_i64(max_i64(hoped_ms, DECIDE_WAIT_MS),
+		       demand ? DECIDE_DEMAND_MS : DECIDE_WAIT_MAX_MS);
+}
+
+bool decide_is_late(const struct decide_way *w)
+{
+	int64_t usual_ms = 4 * w->usual_ms;
+
+	if (w->waited_ms > min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms))
+		return true;
+	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
+	       (w->twice + w->left) * TWICE_SHARE < w->in;
+}
+
+bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came)
+{
+	return took_ms > patience_ms + SLOW_MS && came * 1000 / (uint64_t)took_ms < SLOW_RATE;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the swarm: swarm.c (nodes, lists, faults, what came of it), swarm_run.c (what one node
+ * asks for), swarm_net.c (events, and links that carry chunks). */
+#ifndef MATRIXFS_TESTS_SWARM_PRIV_H
+#define MATRIXFS_TESTS_SWARM_PRIV_H
+
+#include <stddef.h>
+
+#include "daemon/base/map.h"
+#include "daemon/peer/crowd.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/places.h"
+#include "daemon/peer/route.h"
+#include "daemon/peer/trails.h"
+#include "tests/swarm.h"
+
+#define SWARM_RUNS_MAX 24 /* of one node at once, as it has streams */
+#define SWARM_RUN_CHUNKS 8
+#define SWARM_GIVE_UP_MS 20000
+#define SWARM_TRIES_MAX 5 /* of a run at upstream in a row */
+
+enum event_kind {
+	EV_START,    /* a = node: its reader begins */
+	EV_ASKED,    /* a question is there */
+	EV_WAITED,   /* a guest has waited as long as it may */
+	EV_ANSWER,   /* an answer without bytes is there */
+	EV_SENT,     /* a = link: a chunk has left */
+	EV_CHUNK,    /* a chunk is there */
+	EV_PATIENCE, /* who asked looks whether anything came */
+	EV_STEP,     /* a run goes on after a rest */
+	EV_FAULT,    /* a = number of the fault */
+	EV_LIST,     /* a = node: it reads the list of members */
+};
+
+/* Of a question or a run: `what`, if it still has that number. */
+struct event {
+	int64_t at_us;
+	uint64_t order;
+	enum event_kind kind;
+	uint32_t a;
+	uint64_t number;
+	void *what;
+};
+
+enum { CHUNK_KEPT = 1, CHUNK_READ = 2, CHUNK_ON_ITS_WAY = 4 };
+
+/* One question. It is freed when it is over and on no link. */
+struct query {
+	uint64_t number; /* 0: free */
+	struct query *next_free;
+	struct run *run;
+	uint32_t asker, giver; /* giver may be upstream: nodes */
+	uint32_t member;       /* index of the giver in the run's membership */
+	uint32_t from, end;    /* chunks */
+	uint32_t next, stop;   /* of the answer: to be sent, and its end */
+	bool bring, sent, over, broken, on_link, parked, late, dripping;
+	struct query *next_on_link;
+	struct query *next_parked, *previous_parked;
+	int64_t wait_ms; /* for bytes that are coming */
+	int64_t asked_ms, heard_ms, patience_ms, first_ms;
+	uint64_t failed[ROUTE_OTHERS_MAX];
+	unsigned failed_count;
+	enum route_answer answer;
+	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
+	uint64_t others[CROWD_NAMES_MAX];
+	unsigned other_count;
+};
+
+/* Chunks that one node asks for in a row, within one segment. */
+struct run {
+	uint64_t number;  /* 0: free */
+	struct run *next; /* of the node's, or of the free ones */
+	struct node *node;
+	uint32_t from, pos, end;
+	const struct membership *members;
+	struct route route;
+	struct query *query; /* under way */
+	uint32_t last;       /* who was asked last */
+	int64_t since_ms;
+	unsigned tries;
+	/* Those who may have it, asked before upstream is. */
+	uint32_t *sought;
+	unsigned sought_count, sought_at;
+};
+
+struct link {
+	uint64_t rate;
+	struct query *first, *last, *sending;
+};
+
+struct node {
+	uint32_t id;
+	uint64_t key, zone;
+	bool alive, listed, ended, failed, full;
+	enum swarm_fault lie; /* SWARM_HONEST: none */
+	uint8_t *chunks;
+	uint32_t at; /* of its reader */
+	int64_t begun_ms, took_ms;
+	struct run *runs;
+	unsigned run_count;
+	struct query *parked;
+	struct link up;
+	int64_t down_free_us;
+	struct members *table;    /* its own, or NULL */
+	struct membership shared; /* if it has none */
+	struct places *places;
+	struct trails trails;
+	struct crowd *crowd;
+	int64_t usual_ms;
+	uint64_t in, twice; /* chunks */
+	uint64_t upstream, sent, asked, heard;
+};
+
+struct fault {
+	enum swarm_fault what;
+	uint32_t a, b;
+};
+
+struct swarm {
+	struct swarm_conf conf;
+	uint64_t random;
+	uint32_t chunks;
+	uint64_t blob;
+	struct node *nodes;
+	struct map by_key;
+	struct link upstream;
+	bool upstream_down;
+	uint64_t cut[SWARM_FAULTS_NODES + 1]; /* bits of those whom nothing reaches from this one */
+	struct fault *faults;
+	size_t fault_count, fault_cap, faults_left;
+	/* When members are the same for all: */
+	struct members *table;
+	const struct membership *all;
+	struct placement_node *nodes_of_all;
+	struct member **members_of_all;
+	struct places places;
+	/* What happens. */
+	struct event *events;
+	size_t event_count, event_cap;
+	uint64_t order, numbers;
+	int64_t now_us;
+	uint32_t reading;
+	struct query *free_queries;
+	struct run *free_runs;
+	void **owned;
+	size_t owned_count, owned_cap;
+	struct swarm_result result;
+};
+
+/* ---- swarm.c ---- */
+
+uint64_t swarm_random(struct swarm *s, uint64_t below);
+void *swarm_alloc(struct swarm *s, size_t size); /* until swarm_free */
+int64_t swarm_ms(const struct swarm *s);
+struct node *swarm_find(const struct swarm *s, uint64_t key);
+const struct membership *swarm_members(struct node *n);
+void swarm_members_done(struct node *n, const struct membership *m);
+bool swarm_reaches(const struct swarm *s, uint32_t from, uint32_t to);
+void swarm_fault_now(struct swarm *s, const struct fault *f);
+void swarm_read_list(struct swarm *s, struct node *n);
+
+/* ---- swarm_run.c: a node as one who asks ---- */
+
+/* Asks for what its reader wants next. */
+void swarm_plan(struct swarm *s, struct node *n);
+void swarm_start_reader(struct swarm *s, struct node *n);
+/* Has the absent chunks of a range asked for. */
+void swarm_want(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
+void swarm_step(struct swarm *s, struct run *r);
+/* A question has ended so. */
+void swarm_done(struct swarm *s, struct query *q, enum route_answer answer);
+void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk);
+void swarm_look_patient(struct swarm *s, struct query *q);
+/* All it asked for ends with it. */
+void swarm_drop_runs(struct swarm *s, struct node *n);
+
+/* ---- swarm_net.c: a node as one who is asked, and what is between them ---- */
+
+void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t a, uint64_t number,
+		 void *what);
+/* The next thing happens; false if nothing is to come. */
+bool swarm_next(struct swarm *s);
+void swarm_ask(struct swarm *s, struct query *q);
+void swarm_end_query(struct swarm *s, struct query *q);
+/* Something has changed for those who wait here: chunk is there, or (UINT32_MAX) anything may. */
+void swarm_wake(struct swarm *s, struct node *n, uint32_t chunk);
+/* What they wait for in the range cannot be had. */
+void swarm_fail_parked(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
+/* Nothing more comes from it, or from upstream: SWARM_UPSTREAM. */
+void swarm_break(struct swarm *s, struct node *n);
+
+#endif

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Seeded schedules of faults over 20 nodes in virtual time.
+ *     test_swarm                 200 schedules
+ *     SWARM_SCHEDULES=10000      so many (make torture)
+ *     SWARM_SEED=N               only this one, with what came of it */
+#include "tests/swarm.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/num.h"
+#include "daemon/base/own.h"
+
+#define NODES 20
+#define SEGMENTS 4
+#define CHUNKS (SEGMENTS * SWARM_CHUNKS)
+#define RATE 125000000
+#define FAULTS_MAX 12
+#define WHEN_MS 4000          /* faults happen within so long */
+#define LIMIT_MS (900 * 1000) /* longer than a ban */
+
+static struct swarm_conf usual(uint64_t seed)
+{
+	return (struct swarm_conf){
+		.seed = seed,
+		.nodes = NODES,
+		.segments = SEGMENTS,
+		.up_rate = RATE,
+		.down_rate = RATE,
+		.upstream_rate = 2 * RATE,
+		.latency_us = 200,
+		.upstream_us = 20000,
+		.spread_ms = 1000,
+		.window = 4,
+		.limit_ms = LIMIT_MS,
+		.faults = true,
+	};
+}
+
+/* ---- schedules ---- */
+
+struct dice {
+	uint64_t state;
+};
+
+/* xorshift64* (Vigna, 2016). */
+static uint32_t roll(struct dice *d, uint32_t below)
+{
+	d->state ^= d->state >> 12;
+	d->state ^= d->state << 25;
+	d->state ^= d->state >> 27;
+	return (uint32_t)((d->state * UINT64_C(0x2545f4914f6cdd1d) >> 33) % below);
+}
+
+/* What a schedule may cost. */
+struct schedule {
+	unsigned faults, deaths, cuts, liars, forgets, joins, full;
+	bool upstream_ends; /* it goes down and stays so */
+	bool upstream_lost; /* or was out of reach of somebody for a time */
+};
+
+static uint32_t somebody(struct dice *d)
+{
+	return roll(d, NODES);
+}
+
+static void some_death(struct swarm *s, struct dice *d, struct schedule *c, int64_t at)
+{
+	uint32_t who = somebody(d);
+
+	swarm_fault(s, at, roll(d, 2) ? SWARM_KILL : SWARM_LEAVE, who, 0);
+	c->deaths++;
+	if (roll(d, 2))
+		return;
+	if (roll(d, 2)) {
+		swarm_fault(s, at + 500, SWARM_FORGETS, who, 0);
+		c->forgets++;
+	}
+	swarm_fault(s, at + 1000 + roll(d, 5000), SWARM_JOIN, who, 0);
+	c->joins++;
+}
+
+static void some_cut(struct swarm *s, struct dice *d, struct schedule *c, int64_t at)
+{
+	uint32_t who = somebody(d);
+
+	switch (roll(d, 3)) {
+	case 0:
+		swarm_fault(s, at, SWARM_PART, roll(d, 1U << NODES), 0);
+		break;
+	case 1:
+		for (unsigned i = 0; i < 5; i++)
+			swarm_fault(s, at, SWARM_CUT, who, somebody(d));
+		break;
+	default:
+		swarm_fault(s, at, SWARM_CUT, roll(d, 2) ? SWARM_UPSTREAM : who,
+			    roll(d, 2) ? SWARM_UPSTREAM : somebody(d));
+		c->upstream_lost = true;
+	}
+	swarm_fault(s, at + 500 + roll(d, 20000), SWARM_HEAL, 0, 0);
+	c->cuts++;
+}
+
+static void some_liar(struct swarm *s, struct dice *d, struct schedule *c, int64_t at)
+{
+	static const enum swarm_fault lies[] = { SWARM_FLIPS, SWARM_ZEROS, SWARM_CLAIMS,
+						 SWARM_DRIPS };
+
+	swarm_fault(s, at, lies[roll(d, 4)], somebody(d), 0);
+	c->liars++;
+}
+
+static void some_outage(struct swarm *s, struct dice *d, struct schedule *c, int64_t at)
+{
+	swarm_fault(s, at, SWARM_UP_DOWN, 0, 0);
+	c->upstream_lost = true;
+	if (roll(d, 3))
+		swarm_fault(s, at + 100 + roll(d, 3000), SWARM_UP_DOWN, 1, 0);
+	else
+		c->upstream_ends = true;
+}
+
+static struct schedule make_schedule(struct swarm *s, uint64_t seed)
+{
+	struct dice d = { seed * 2654435761 + 1 };
+	struct schedule c = { .faults = 1 + roll(&d, FAULTS_MAX) };
+
+	for (unsigned i = 0; i < 8; i++)
+		roll(&d, 2);
+	for (unsigned i = 0; i < c.faults; i++) {
+		int64_t at = roll(&d, WHEN_MS);
+		uint32_t kind = roll(&d, 100);
+
+		if (kind < 35)
+			some_death(s, &d, &c, at);
+		else if (kind < 60)
+			some_cut(s, &d, &c, at);
+		else if (kind < 85)
+			some_liar(s, &d, &c, at);
+		else if (kind < 95)
+			swarm_fault(s, at, SWARM_FULL, somebody(&d), 0), c.full++;
+		else
+			some_outage(s, &d, &c, at);
+	}
+	return c;
+}
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void tell(uint64_t seed, const struct schedule *c, const struct swarm_result *r)
+{
+	printf("seed %llu: %u faults: %u deaths %u joins %u forgets %u cuts %u liars %u full%s%s\n",
+	       (unsigned long long)seed, c->faults, c->deaths, c->joins, c->forgets, c->cuts,
+	       c->liars, c->full, c->upstream_lost ? ", upstream lost" : "",
+	       c->upstream_ends ? " for good" : "");
+	printf("  ended %u failed %u unfinished %u; upstream %llu of %u, used %llu dropped %llu "
+	       "wrong %llu again %llu races %llu bans %llu rings %llu, last %.0f ms\n",
+	       r->ended, r->failed, r->unfinished, (unsigned long long)r->upstream, r->chunks,
+	       (unsigned long long)r->used, (unsigned long long)r->dropped,
+	       (unsigned long long)r->wrong, (unsigned long long)r->again,
+	       (unsigned long long)r->races, (unsigned long long)r->bans,
+	       (unsigned long long)r->rings, r->last_ms);
+}
+
+/* What is wrong with what came of a schedule; NULL: nothing. */
+static const char *judge(const struct schedule *c, const struct swarm_result *r)
+{
+	uint64_t faults = c->deaths + c->joins + c->liars + c->full;
+
+	if (r->unfinished)
+		return "a reader never ended";
+	if (r->failed && !c->upstream_lost)
+		return "a reader failed though there was a source";
+	if (r->again)
+		return "a chunk was fetched twice by one node";
+	/* A part of the cluster that sees no other brings all, one that is gone or lies what it
+	 * owned; where upstream fails now and then, some ask it for themselves. */
+	if (r->upstream > CHUNKS * (1 + c->cuts + 2 * c->upstream_lost) + faults * CHUNKS / 2)
+		return "upstream gave more than the faults explain";
+	return NULL;
+}
+
+static const char *live(uint64_t seed, bool loud)
+{
+	struct swarm_conf conf = usual(seed);
+	struct swarm *s = swarm_new(&conf);
+	struct schedule c = make_schedule(s, seed);
+	struct swarm_result r = swarm_run(s);
+	const char *wrong = judge(&c, &r);
+
+	if (loud || wrong || getenv("SWARM_TELL"))
+		tell(seed, &c, &r);
+	swarm_free(s);
+	return wrong;
+}
+
+static void torture(UNUSED void **state)
+{
+	uint64_t only = number_of("SWARM_SEED", 0), count = number_of("SWARM_SCHEDULES", 200);
+	uint64_t first = only ? only : 1, bad = 0;
+
+	for (uint64_t seed = first; seed < first + (only ? 1 : count); seed++) {
+		const char *wrong = live(seed, only);
+
+		if (wrong)
+			printf("  SWARM_SEED=%llu: %s\n", (unsigned long long)seed, wrong), bad++;
+	}
+	assert_int_equal(bad, 0);
+}
+
+/* ---- stories, each with a bound of its own ---- */
+
+static struct swarm_result story(struct swarm *s)
+{
+	struct swarm_result r = swarm_run(s);
+
+	swarm_free(s);
+	assert_int_equal(r.unfinished, 0);
+	assert_int_equal(r.again, 0);
+	return r;
+}
+
+static struct swarm *new_story(uint64_t seed)
+{
+	struct swarm_conf conf = usual(seed);
+
+	return swarm_new(&conf);
+}
+
+static void without_faults_all_comes_from_upstream_once(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 50; seed++) {
+		struct swarm_result r = story(new_story(seed));
+
+		assert_int_equal(r.ended, NODES);
+		assert_int_equal(r.upstream, CHUNKS);
+		assert_int_equal(r.sent, (NODES - 1) * CHUNKS);
+		assert_int_equal(r.dropped + r.wrong + r.races + r.bans + r.rings, 0);
+		assert_true(r.sent_most <= 3 * CHUNKS);
+	}
+}
+
+static void a_seed_is_a_life(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct swarm *one = new_story(seed), *two = new_story(seed);
+		struct swarm_result a, b;
+
+		make_schedule(one, seed);
+		make_schedule(two, seed);
+		a = story(one);
+		b = story(two);
+		assert_int_equal(a.events, b.events);
+		assert_int_equal(a.upstream, b.upstream);
+	}
+}
+
+static void a_third_dies_in_a_row_while_loading(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm_conf conf = usual(seed);
+		struct swarm_result r;
+		struct swarm *s;
+
+		conf.nodes = 60;
+		s = swarm_new(&conf);
+		for (uint32_t i = 0; i < 20; i++)
+			swarm_fault(s, 100 + i * 50, SWARM_KILL, i * 3, 0);
+		r = story(s);
+		assert_int_equal(r.failed, 0);
+		assert_in_range(r.ended, 40, 60);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS);
+	}
+}
+
+static void two_halves_bring_it_twice_at_most(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		swarm_fault(s, 50, SWARM_PART, 0x55555, 0);
+		swarm_fault(s, 20000, SWARM_HEAL, 0, 0);
+		r = story(s);
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS + CHUNKS / 4);
+	}
+}
+
+static void upstream_goes_down_and_what_is_there_is_shared(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		swarm_fault(s, 250, SWARM_UP_DOWN, 0, 0);
+		r = story(s);
+		assert_int_equal(r.ended + r.failed, NODES);
+		if (r.upstream == CHUNKS)
+			assert_int_equal(r.failed, 0);
+		else
+			assert_int_equal(r.ended, 0);
+		assert_in_range(r.upstream, 1, CHUNKS);
+		assert_true(r.used <= r.upstream * NODES);
+		assert_true(r.failed_ms < 60000);
+	}
+}
+
+static void full_disks_cost_no_more_than_their_own_reading(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		struct swarm *s = new_story(seed);
+		struct swarm_result r;
+
+		for (uint32_t i = 0; i < 10; i++)
+			swarm_fault(s, 0, SWARM_FULL, 2 * i, 0);
+		r = story(s);
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS);
+	}
+}
+
+/* One that is slow is not one that fails: nobody goes there for himself. */
+static void a_slow_upstream_gives_it_once(UNUSED void **state)
+{
+	static const uint64_t rates[] = { 20000000, 5000000, 2000000, 1000000 };
+
+	for (uint64_t seed = 1; seed <= 8; seed++) {
+		struct swarm_conf conf = usual(seed);
+		struct swarm_result r;
+
+		conf.upstream_rate = rates[seed % 4];
+		r = story(swarm_new(&conf));
+		assert_int_equal(r.ended, NODES);
+		assert_int_equal(r.upstream, CHUNKS);
+		assert_int_equal(r.dropped, 0);
+	}
+}
+
+/* Upstream and time of a swarm with one liar, from the start. */
+static struct swarm_result with_liar(uint64_t seed, enum swarm_fault lie)
+{
+	struct swarm *s = new_story(seed);
+
+	swarm_fault(s, 0, lie, (uint32_t)(seed % NODES), 0);
+	return story(s);
+}
+
+static void a_liar_costs_a_retry(UNUSED void **state)
+{
+	static const enum swarm_fault lies[] = { SWARM_FLIPS, SWARM_ZEROS, SWARM_CLAIMS,
+						 SWARM_DRIPS, SWARM_HONEST };
+
+	for (uint64_t seed = 1; seed <= 100; seed++) {
+		struct swarm_result r = with_liar(seed, lies[seed % 5]);
+
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, CHUNKS + CHUNKS / 2);
+		assert_true(lies[seed % 5] != SWARM_ZEROS || r.wrong <= 2 * NODES);
+		assert_true(lies[seed % 5] != SWARM_HONEST || r.wrong + r.bans == 0);
+		assert_true(r.last_ms < 30000);
+		assert_true(lies[seed % 5] != SWARM_ZEROS || r.last_ms < 3000);
+	}
+}
+
+/* Chunks that node 0 gave after all others had seen it lie, and read again at a time. */
+static uint64_t trusted_at(int64_t at_ms)
+{
+	uint64_t lied;
+	struct swarm *s = new_story(4);
+	struct swarm_result r;
+
+	swarm_fault(s, 0, SWARM_ZEROS, 0, 0);
+	swarm_fault(s, 50000, SWARM_HONEST, 0, 0);
+	r = swarm_run(s);
+	lied = swarm_node(s, 0).sent;
+	assert_int_not_equal(r.bans, 0);
+	for (uint32_t i = 1; i < NODES; i++)
+		swarm_fault(s, at_ms, SWARM_AGAIN, i, 0);
+	r = swarm_run(s);
+	lied = swarm_node(s, 0).sent - lied;
+	assert_int_equal(r.ended, NODES);
+	swarm_free(s);
+	return lied;
+}
+
+static void a_ban_lasts_and_heals(UNUSED void **state)
+{
+	uint64_t soon = trusted_at(60000), later = trusted_at(700000);
+
+	assert_true(soon < later / 2);
+	assert_in_range(later, CHUNKS / NODES, 3 * CHUNKS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_faults_all_comes_from_upstream_once),
+		cmocka_unit_test(a_seed_is_a_life),
+		cmocka_unit_test(a_third_dies_in_a_row_while_loading),
+		cmocka_unit_test(two_halves_bring_it_twice_at_most),
+		cmocka_unit_test(upstream_goes_down_and_what_is_there_is_shared),
+		cmocka_unit_test(full_disks_cost_no_more_than_their_own_reading),
+		cmocka_unit_test(a_slow_upstream_gives_it_once),
+		cmocka_unit_test(a_liar_costs_a_retry),
+		cmocka_unit_test(a_ban_lasts_and_heals),
+		cmocka_unit_test(torture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
