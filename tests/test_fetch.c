@@ -43,8 +43,8 @@ struct world {
 	int64_t timeout_ms;
 	bool strict, lists;
 	struct inquest inquest;
-	bool judging;    /* guarded by lock: the inquest waits for its end */
-	unsigned judged; /* likewise: how many there were */
+	bool judging;      /* guarded by lock: the inquest waits for its end */
+	unsigned inquests; /* likewise: how many there were */
 	struct fetch *fetch;
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
@@ -1265,7 +1265,7 @@ static int find_wrong(void *arg, const struct doubt *d)
 	int dropped = 0;
 
 	lock_take(&w->lock);
-	w->judged++;
+	w->inquests++;
 	cond_wake_all(&w->cond);
 	while (w->judging && !atomic_load(&d->cancel->canceled))
 		cond_wait(&w->cond, &w->lock, clock_ms() + 10);
@@ -1288,7 +1288,7 @@ static int find_nothing(void *arg, const struct doubt *d UNUSED)
 	struct world *w = arg;
 
 	lock_take(&w->lock);
-	w->judged++;
+	w->inquests++;
 	lock_drop(&w->lock);
 	return 0;
 }
@@ -1315,7 +1315,7 @@ static void what_is_named_alone_is_fetched_again(void **state)
 	assert_true(await_wrong(w, 1));
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(await_sealed(p));
-	assert_int_equal(w->judged, 1);
+	assert_int_equal(w->inquests, 1);
 	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
 	fetch_close(w->fetch, p);
 }
@@ -1334,7 +1334,7 @@ static void if_nobody_can_tell_all_of_it_is(void **state)
 	assert_true(await_wrong(w, 2)); /* when it is doubted, and when it is dropped */
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(blob_is_sealed(fetch_blob(p)));
-	assert_int_equal(w->judged, 1);
+	assert_int_equal(w->inquests, 1);
 	assert_int_equal(fake_source_bytes(&w->a), 2 * SIZE);
 	fetch_close(w->fetch, p);
 }
@@ -1344,9 +1344,9 @@ static void await_judge(struct world *w, unsigned count)
 	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 
 	lock_take(&w->lock);
-	while (w->judged < count && clock_ms() < deadline)
+	while (w->inquests < count && clock_ms() < deadline)
 		cond_wait(&w->cond, &w->lock, deadline);
-	assert_int_equal(w->judged, count);
+	assert_int_equal(w->inquests, count);
 	lock_drop(&w->lock);
 }
 
@@ -1413,7 +1413,7 @@ static void who_lies_for_ever_is_not_looked_into_for_ever(void **state)
 		clock_sleep_ms(20);
 	}
 	assert_int_equal(r, ERR_DIGEST);
-	assert_in_range(w->judged, 1, 10);
+	assert_in_range(w->inquests, 1, 10);
 	fetch_close(w->fetch, p);
 }
 
