@@ -63,12 +63,8 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 /* Peers are asked first: they pass what is this node's to ask upstream. */
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
-	struct peers_ground ground = {
-		.http = n->http,
-		.hubs = n->hubs,
-		.hub_sources = n->of_hubs,
-		.hub_count = n->hub_count,
-		.timeout_ms = conf->timeout_ms,
+	const struct peers_ground ground = {
+		n->http, n->hubs, n->of_hubs, n->hub_count, conf->timeout_ms,
 	};
 	int r = 0;
 
@@ -111,10 +107,9 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.make_room = make_room,
 		.make_room_arg = n,
 		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
+		.inquest = peers_inquest(n->peers),
 	};
 
-	if (n->peers)
-		fetch.inquest = peers_inquest(n->peers);
 	return fetch_new(&fetch, &n->fetch);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LD_PRELOAD: what a process sends of files is wrong, as the file named by LIAR_SHIM says at the
- * moment: "flip N" changes one byte of each Nth MiB of a file, "zeros" all of them; else nothing. */
+ * moment: "flip N" changes one byte of each Nth MiB of a file, "zeros" all of them; else
+ * nothing. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

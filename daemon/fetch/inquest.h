@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The interface "somebody who may find out what is wrong in a blob whose digest is wrong". Peers are
- * it: daemon/peer/inquiry.c. */
+/* The interface "somebody who may find out what is wrong in a blob whose digest is wrong". Peers
+ * are it: daemon/peer/inquiry.c. */
 #ifndef MATRIXFS_INQUEST_H
 #define MATRIXFS_INQUEST_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Of blobs that are not sealed yet: which of their chunks came from which member, or from a hub, and
- * what is known of the digests they must have. A bounded memory: the blob that was noted longest
- * ago is forgotten first, and of what is forgotten nobody is accused. Threads: any. */
+/* Of blobs that are not sealed yet: which of their chunks came from which member, or from a hub,
+ * and what is known of the digests they must have. A bounded memory: the blob that was noted
+ * longest ago is forgotten first, and of what is forgotten nobody is accused. Threads: any. */
 #ifndef MATRIXFS_EVIDENCE_H
 #define MATRIXFS_EVIDENCE_H
 
@@ -37,8 +37,8 @@ enum evidence_word {
 	EVIDENCE_WITNESSED, /* this node found it out */
 	EVIDENCE_PUBLISHED, /* a hub tells it everybody */
 };
-/* What the digests of a blob of l->size must be; those that are all zero are not known, and what was
- * known of them stands. Copied. */
+/* What the digests of a blob of l->size must be; those that are all zero are not known, and what
+ * was known of them stands. Copied. */
 void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
 		    enum evidence_word word);
 /* How the digest of chunk i is known, and if it is, ret gets it. */

@@ -390,8 +390,8 @@ static int hold_hearings(struct inquiry *q, unsigned from)
 	return hear_all(q, all, count, from > 0);
 }
 
-/* Where the owners see nothing wrong they may be who lied; and where the first witnesses see nothing
- * they may be. */
+/* Where the owners see nothing wrong they may be who lied; and where the first witnesses see
+ * nothing they may be. */
 static int inquire(struct inquiry *q)
 {
 	int r = 0;
@@ -411,7 +411,8 @@ static int inquire(struct inquiry *q)
 
 /* ---- sentences ---- */
 
-/* True if it vouches for what it gave: it claims to have that from a hub, or to have verified it. */
+/* True if it vouches for what it gave: it claims to have that from a hub, or to have verified
+ * it. */
 static bool stands_by(struct inquiry *q, const struct suspect *s, uint32_t member)
 {
 	struct hearing h = { .segment = segment_of(chunk_start(s->chunks[0])), .who = { member } };

@@ -200,7 +200,8 @@ static void settled(void *arg, const char *etag)
 
 struct inquest peers_inquest(struct peers *p)
 {
-	return (struct inquest){ .look = look, .settled = settled, .arg = p };
+	return p ? (struct inquest){ .look = look, .settled = settled, .arg = p }
+		 : (struct inquest){ 0 };
 }
 
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)

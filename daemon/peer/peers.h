@@ -46,7 +46,7 @@ MUST_USE int peers_open(const struct peers_conf *conf, const struct peers_ground
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
 struct source *peers_source(struct peers *p);
-/* Who finds out which of their bytes were wrong; likewise. */
+/* Who finds out which of their bytes were wrong; likewise. Of no peers (NULL): nobody. */
 struct inquest peers_inquest(struct peers *p);
 /* Answers others from then on, and learns who they are. Both are borrowed until peers_stop.
  * Sentences in why. */

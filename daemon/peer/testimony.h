@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this node can say of the digests of a segment: as its voucher, of what it has verified or had
- * from a hub itself; as its witness, of what a hub gives it now, which is digested and not kept. Made
- * once, on threads of its own, and remembered a while: who asks is told to come again. Threads:
- * any. */
+/* What this node can say of the digests of a segment: as its voucher, of what it has verified or
+ * had from a hub itself; as its witness, of what a hub gives it now, which is digested and not
+ * kept. Made once, on threads of its own, and remembered a while: who asks is told to come
+ * again. Threads: any. */
 #ifndef MATRIXFS_TESTIMONY_H
 #define MATRIXFS_TESTIMONY_H
 

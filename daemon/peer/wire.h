@@ -75,8 +75,8 @@ struct wire_digests {
 	uint8_t of[WIRE_CHUNKS][32];
 };
 bool wire_digest_known(const uint8_t digest[static 32]);
-/* Appends those of the segment that is asked for; and reads them: false if they have not their form,
- * or are not as many. */
+/* Appends those of the segment that is asked for; and reads them: false if they have not their
+ * form, or are not as many. */
 void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d, struct buf *ret);
 MUST_USE bool wire_read_digests(const struct wire_ask *ask, const char *text,
 				struct wire_digests *ret);
