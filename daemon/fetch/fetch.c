@@ -143,6 +143,8 @@ static int start_threads(struct fetch *f)
 		.hearsay = hearsay,
 		.lists = conf->lists,
 		.outcry = conf->outcry,
+		.http = conf->http,
+		.inquest = conf->inquest,
 	};
 	int r = streams_new(&streams, &f->streams);
 
