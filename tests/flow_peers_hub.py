@@ -86,7 +86,7 @@ def test_what_members_get_is_on_record_once_for_each_and_file(hosting):
 def test_who_has_the_key_names_a_blob_by_its_digest_and_nobody_else_gets_it(hosting):
     h = hosting(n=1)
     member = Caller(h.address, node=h.cluster.nodes[0].address)
-    target = f"/peer/v1/blobs/{OID}?size={len(DATA)}&repo=models/{REPO}&commit={h.commit}&path={NAME}&sent=1"
+    target = f"/peer/v1/blobs/{OID}?size={len(DATA)}&repo=models/{REPO}&commit={h.commit}&path={NAME}&number=1"
     assert member.get(target, 0, MIB - 1) == (206, DATA[:MIB])
     other = hashlib.sha256(b"another").hexdigest()
     assert member.get(target.replace(OID, other), 0, MIB - 1)[0] == 404
@@ -107,7 +107,7 @@ def test_rules_about_upstreams_hold_for_members(hub, hubd, tmp_path, denied):
     h = hubd(hub, args=[f"--peer-listen=127.0.0.1:{port}", "--peers=127.0.0.1:1", f"--cluster-key-file={key}",
                         *(["--deny=org/tiny"] if denied else [])])
     target = (f"/peer/v1/blobs/{hashlib.sha256(small).hexdigest()}?size={MIB}&repo=models/org/tiny&commit={commit}&path={NAME}"
-              "&bring=1&sent=1")
+              "&bring=1&number=1")
     got = Caller(f"127.0.0.1:{port}", node="127.0.0.1:1").get(target, 0, MIB - 1)
     assert got == (206, small) if not denied else got[0] == 404
     assert bool(hub.bytes_sent(path_re="/resolve/")) != denied

@@ -146,6 +146,15 @@ def test_members_have_addresses_of_ipv6_and_names(shared, model, tmp_path, ours,
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
 
 
+def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(shared, model, tmp_path):
+    """Others ask it by a name that it does not know for its own."""
+    with Cluster(tmp_path, shared, 3, start=False) as cluster:
+        cluster.nodes[0].args = [f"--peer-address=me.invalid:{cluster.port}"]
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, model), model)
+        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.02 * size_of(model)
+
+
 # ---- limits ----
 
 BIG = models.big_file(32 * MIB, seed=5)
@@ -157,7 +166,7 @@ def giver(tmp_path, hub, args=(), **kw):
     hub.repo("org/large").commit({"w.safetensors": models.big_file(48 * MIB, seed=6)})
     commit = hub.repo("org/one").commit({"w.safetensors": BIG})
     cluster = Cluster(tmp_path, hub, 1, members="127.1.9.9:1", args=args, **kw)
-    return cluster, f"/peer/v1/blobs/{BLOB}?size={len(BIG)}&repo=models/org/one&commit={commit}&path=w.safetensors&sent=1"
+    return cluster, f"/peer/v1/blobs/{BLOB}?size={len(BIG)}&repo=models/org/one&commit={commit}&path=w.safetensors&number=1"
 
 
 def taken(cluster, target, seconds):
@@ -224,7 +233,7 @@ def test_one_connection_more_displaces_an_idle_one_or_is_refused(hub, tmp_path):
 
 def replayed(cluster, to, at, ahead=0):
     """What the node `at` says to a request that node `to` was sent."""
-    target = f"/peer/v1/blobs/{'0' * 64}?size=1&repo=models/org/one&commit={'0' * 40}&path=x&sent=1"
+    target = f"/peer/v1/blobs/{'0' * 64}?size=1&repo=models/org/one&commit={'0' * 40}&path=x&number=1"
     member = Caller(at.listen, cluster.nodes[-1].address)
     return member.send(target, member.sign(target, "bytes=0-0", ahead, to=to.address))[0]
 

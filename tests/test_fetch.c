@@ -737,6 +737,42 @@ static void who_reads_for_itself_has_brought_what_comes_next(void **state)
 	assert_true(come_with(*state, 0) > 2 * MIB);
 }
 
+/* Somebody waits for bytes that are held, who says that it wants no more, or does not: whether
+ * anybody waits here then. */
+static bool waits_here(struct world *w, uint64_t only)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	struct pull *p = open_file(w);
+	struct parked parked;
+	const void *data;
+	bool so;
+
+	fake_source_rule(&w->a, &hold);
+	assert_false(fetch_has_waiting(w->fetch));
+	parked_init(&parked, LONG_MS);
+	parked.waiter.only = only;
+	assert_int_equal(read_whole(w->fetch, p, 0, MIB, &parked.waiter, &data), PARKED);
+	assert_true(fake_source_await_held(&w->a, 1));
+	so = fetch_has_waiting(w->fetch);
+	fake_source_calm(&w->a);
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&parked), 0);
+	assert_false(fetch_has_waiting(w->fetch));
+	parked_fini(&parked);
+	fetch_close(w->fetch, p);
+	return so;
+}
+
+static void who_reads_for_itself_waits_here(void **state)
+{
+	assert_true(waits_here(*state, 0));
+}
+
+static void who_asks_for_somebody_else_does_not_wait_here(void **state)
+{
+	assert_false(waits_here(*state, MIB));
+}
+
 /* The first of both sources gives a MiB and passes, the second lies about the rest: whom that is
  * held against. */
 static uint64_t blamed(struct world *w)
@@ -2033,6 +2069,8 @@ int main(void)
 		TEST(when_all_pass_the_reader_is_told_at_once),
 		TEST(who_asks_for_somebody_else_has_no_more_brought_than_it_says),
 		TEST(who_reads_for_itself_has_brought_what_comes_next),
+		TEST(who_reads_for_itself_waits_here),
+		TEST(who_asks_for_somebody_else_does_not_wait_here),
 		TEST(of_wrong_bytes_hearsay_is_blamed_before_others),
 		TEST(without_hearsay_all_who_gave_are_blamed),
 		TEST(a_slow_source_is_asked_when_no_other_has_it),

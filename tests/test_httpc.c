@@ -545,7 +545,7 @@ static void test_not_http(void **state)
 
 struct canceler {
 	struct httpc *client;
-	struct httpc_cancel *cancel;
+	struct httpc_cancel cancel;
 };
 
 static void *cancel_soon(void *arg)
@@ -553,16 +553,16 @@ static void *cancel_soon(void *arg)
 	struct canceler *c = arg;
 
 	clock_sleep_ms(100);
-	httpc_cancel(c->client, c->cancel);
+	httpc_cancel(c->client, &c->cancel);
 	return NULL;
 }
 
-static void test_cancel(void **state)
+/* A call of `caller` that would take three seconds is canceled by the fixture's client, and tried
+ * once more. */
+static void cancel_call_of(struct fixture *f, struct httpc *caller)
 {
-	struct fixture *f = *state;
 	CLEANUP(got_fini) struct got g = { 0 };
-	struct httpc_cancel cancel = { 0 };
-	struct canceler canceler = { f->client, &cancel };
+	struct canceler canceler = { f->client, { 0 } };
 	char url[512];
 	struct httpc_request q = request(f, "/a", url, &g);
 	int64_t start = clock_ms();
@@ -570,16 +570,54 @@ static void test_cancel(void **state)
 
 	fake_origin_add(f->origin, "/a",
 			(struct fake_answer){ .status = 200, .body = "x", .before_ms = 3000 });
-	q.cancel = &cancel;
+	q.cancel = &canceler.cancel;
 	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, &canceler), 0);
-	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_int_equal(httpc_run(caller, &q), ERR_CANCELED);
 	assert_in_range(clock_ms() - start, 90, 250);
 	pthread_join(thread, NULL);
 	/* It stays canceled: a later call does not begin. */
-	assert_int_equal(httpc_run(f->client, &q), ERR_CANCELED);
+	assert_int_equal(httpc_run(caller, &q), ERR_CANCELED);
 	assert_int_equal(fake_origin_count(f->origin, "/a"), 1);
 	/* Others go on. */
 	assert_int_equal(get(f, "/b", &(struct got){ 0 }), 404);
+}
+
+static void test_cancel(void **state)
+{
+	struct fixture *f = *state;
+
+	cancel_call_of(f, f->client);
+}
+
+static void who_is_elder_ends_calls_of_the_younger(void **state)
+{
+	struct fixture *f = *state;
+	const struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 5000, .elder = f->client };
+	CLEANUP(httpc_freep) struct httpc *younger = NULL;
+
+	assert_int_equal(httpc_new(&conf, &younger), 0);
+	cancel_call_of(f, younger);
+}
+
+/* --- proxies */
+
+static void who_goes_directly_passes_the_proxy_of_the_environment(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	struct httpc_conf conf = { .connect_ms = 500, .stall_ms = 2000 };
+	CLEANUP(httpc_freep) struct httpc *by_proxy = NULL, *direct = NULL;
+	char url[512];
+	struct httpc_request q = request(f, "/a", url, &g);
+
+	fake_origin_add(f->origin, "/a", (struct fake_answer){ .status = 200, .body = "x" });
+	assert_int_equal(httpc_new(&conf, &by_proxy), 0);
+	conf.direct = true;
+	assert_int_equal(httpc_new(&conf, &direct), 0);
+	setenv("http_proxy", "http://127.0.0.1:9", 1);
+	assert_int_equal(httpc_run(by_proxy, &q), ERR_UPSTREAM);
+	assert_int_equal(httpc_run(direct, &q), 200);
+	unsetenv("http_proxy");
 }
 
 /* --- many threads */
@@ -859,6 +897,8 @@ int main(void)
 		TEST(test_a_reason_is_not_that_of_an_earlier_failure),
 		TEST(test_not_http),
 		TEST(test_cancel),
+		TEST(who_is_elder_ends_calls_of_the_younger),
+		TEST(who_goes_directly_passes_the_proxy_of_the_environment),
 		TEST(test_threads),
 		TEST(test_content_range),
 		TEST(test_retry_after),

@@ -297,6 +297,15 @@ static void a_zone_is_heard_where_the_list_is_silent(void **state)
 	membership_unref(ms);
 }
 
+static void who_has_told_its_clock_is_another_node(void **state)
+{
+	struct member *one = one_member(*state);
+
+	assert_false(member_is_another(one));
+	member_tell_clock(one, 0);
+	assert_true(member_is_another(one));
+}
+
 static void a_clock_is_as_it_last_told(void **state)
 {
 	struct member *one = one_member(*state);
@@ -668,6 +677,7 @@ int main(void)
 		STORY(an_alias_in_the_list_is_this_node),
 		STORY(a_list_with_both_names_has_both),
 		STORY(a_zone_is_heard_where_the_list_is_silent),
+		STORY(who_has_told_its_clock_is_another_node),
 		STORY(a_clock_is_as_it_last_told),
 		STORY(the_first_silence_costs_a_moment),
 		STORY(requests_that_break_together_are_one_silence),

@@ -299,6 +299,8 @@ static void test_peers_are_named_with_all_they_need(void **state)
 	assert_null(conf.zone);
 	assert_int_equal(conf.weight, 1);
 	assert_int_equal(conf.rate, 0);
+	assert_int_equal(conf.rate_waiting, 0);
+	assert_null(conf.tls_cert);
 	assert_int_equal(conf.connections, 256);
 	good(PEERS "--peer-listen=:9980 --peer-address=node-1.example:9980 --zone=rack-7_b.x "
 		   "--peer-weight=100 --peer-rate=1GB --peer-connections=8 /m");
@@ -308,6 +310,13 @@ static void test_peers_are_named_with_all_they_need(void **state)
 	assert_int_equal(conf.weight, 100);
 	assert_int_equal(conf.rate, 1000000000);
 	assert_int_equal(conf.connections, 8);
+	good(PEERS "--peer-listen=192.0.2.1:9980 --peer-rate-waiting=1MB --peer-tls-cert=/c "
+		   "--peer-tls-key=/k --peer-tls-ca=/a /m");
+	assert_true(peer_settings_conf(&o.peer, NULL, &conf));
+	assert_int_equal(conf.rate_waiting, 1000000);
+	assert_string_equal(conf.tls_cert, "/c");
+	assert_string_equal(conf.tls_key, "/k");
+	assert_string_equal(conf.tls_ca, "/a");
 	good_config("peer-listen = 192.0.2.1:9980\npeers = hub\ncluster-key-file = /k\n",
 		    "matrixfs --config=matrixfs.conf /m");
 	good("matrixfs --config=matrixfs.conf --peer-listen= --peers= --cluster-key-file= /m");
@@ -333,6 +342,9 @@ static void test_half_a_peer_is_refused(void **state)
 	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-weight=0 /m", "from 1 to 100");
 	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-weight=101 /m", "out of range");
 	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-connections=0 /m", "out of range");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-tls-cert=/c --peer-tls-key=/k /m",
+	    "\"peer-tls-ca\" is missing");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-tls-ca=/a /m", "\"peer-tls-cert\" is missing");
 }
 
 static void test_config_file(void **state)

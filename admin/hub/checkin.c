@@ -40,6 +40,7 @@ static int say(const struct ask *a, int status, const struct cluster_heard *who,
 		.content_range = "",
 		.others = digest,
 		.zone = "",
+		.number = "",
 		.node = MEMBER_CHECKIN_HUB,
 		.wall_ms = clock_wall_ms(),
 	};

@@ -73,7 +73,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/agent-harnesses", about_harnesses, ROLE_NONE },
 	{ "GET", "/api/telemetry/:path", about_nothing, ROLE_NONE },
 	{ "POST", "/api/validate-yaml", validate_yaml, ROLE_NONE },
-	{ "POST", MEMBER_CHECKIN_TARGET, checkin_take, ROLE_NONE },
+	{ "POST", "/api/matrixfs/members", checkin_take, ROLE_NONE },
 	{ NULL, "/api/admin/v1/:path?", adminapi_run, ROLE_HUB },
 	{ "POST", "/api/repos/create", repo_create, ROLE_NONE },
 	{ "DELETE", "/api/repos/delete", repo_delete, ROLE_NONE },

@@ -5,7 +5,8 @@
  * always in this order and spelling. What is signed is a list of texts, each as "LENGTH:TEXT" and a
  * newline, so that no two lists look the same:
  *   "matrixfs-peer-request-2", method, target, Range, Peer-Zone, node, to, time, nonce
- *   "matrixfs-peer-answer-2", nonce, status, Content-Range, Peer-Others, Peer-Zone, node, time
+ *   "matrixfs-peer-answer-2", nonce, status, Content-Range, Peer-Others, Peer-Zone,
+ *   Peer-Number, node, time
  *
  * Numbers that were seen lie in spans of time by when their requests say they were sent. One window
  * long each, three of them hold all that may still be accepted; the others are forgotten. */
@@ -192,6 +193,7 @@ static void add_answer(struct buf *b, const struct cluster_answer *a, const char
 	add_text(b, a->content_range);
 	add_text(b, a->others);
 	add_text(b, a->zone);
+	add_text(b, a->number);
 	add_text(b, node);
 	add_number(b, wall_ms);
 }

@@ -57,9 +57,9 @@ struct cluster_heard {
 };
 /* Looks at a request that came at wall_ms with that field, or NULL. words->node and words->to are
  * not looked at; *ret tells them, and whether the request is for this node is the caller's to
- * judge. A number counts as
- * seen once it was found CLUSTER_TRUE; all that could be accepted again are remembered, 200 000 at
- * most: when there are more, requests are CLUSTER_STALE until some can be forgotten. */
+ * judge. A number counts as seen once it was found CLUSTER_TRUE; all that could be accepted again
+ * are remembered, 200 000 at most: when there are more, requests are CLUSTER_STALE until some can
+ * be forgotten. */
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
 					struct cluster_heard *ret);
@@ -70,6 +70,7 @@ struct cluster_answer {
 	const char *content_range; /* "" if it has none */
 	const char *others;        /* value of Peer-Others, likewise */
 	const char *zone;          /* and of Peer-Zone */
+	const char *number;        /* and of Peer-Number */
 	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */
 };

@@ -3,6 +3,7 @@
 #include "daemon/peer/serve_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -12,16 +13,21 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 {
 	CLEANUP(buf_free) struct buf info = { 0 };
 	const struct serve *s = g->serve;
+	char number[16] = "";
 	struct cluster_answer answer = {
 		.status = status,
 		.content_range = content_range,
 		.others = others,
 		.zone = s->conf.zone,
+		.number = number,
 		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
-	int r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
+	int r;
 
+	if (g->number)
+		snprintf(number, sizeof(number), "%u", g->number);
+	r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
 	*ret = (struct httpd_head){ .status = status };
 	if (r == 0)
 		r = httpd_head_add(ret, "Authentication-Info", "%s", buf_str(&info));
@@ -29,8 +35,8 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 		r = httpd_head_add(ret, "Content-Range", "%s", content_range);
 	if (r == 0 && *others)
 		r = httpd_head_add(ret, WIRE_OTHERS, "%s", others);
-	if (r == 0 && g->number)
-		r = httpd_head_add(ret, WIRE_NUMBER, "%u", g->number);
+	if (r == 0 && *number)
+		r = httpd_head_add(ret, WIRE_NUMBER, "%s", number);
 	if (r == 0 && *s->conf.zone)
 		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
 	return r;

@@ -60,8 +60,8 @@ static void end_saying(struct giving *v, int status)
 
 /* ---- limits ---- */
 
-/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come over
- * the same link, or from the same disk. */
+/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
+ * over the same link, or from the same disk. */
 static uint64_t rate_now(const struct serve_conf *conf)
 {
 	uint64_t less = conf->rate_waiting;
@@ -71,8 +71,8 @@ static uint64_t rate_now(const struct serve_conf *conf)
 	return less;
 }
 
-/* So many bytes that there are, or are going to be, are given at once: what goes out in one piece is
- * not to be more than a second's, but by whole chunks. */
+/* So many of the bytes that there are, or are going to be, are given at once: what goes out in one
+ * piece is not to be more than a second's, but by whole chunks. */
 static uint64_t piece(const struct giving *v, uint64_t len)
 {
 	uint64_t rate = rate_now(&v->guest.serve->conf), off = v->ask.off;

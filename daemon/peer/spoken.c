@@ -48,11 +48,13 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	const char *range = httpc_header(r, "Content-Range");
 	const char *others = httpc_header(r, WIRE_OTHERS);
 	const char *zone = httpc_header(r, WIRE_ZONE);
+	const char *number = httpc_header(r, WIRE_NUMBER);
 	struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
 		.others = others ? others : "",
 		.zone = zone ? zone : "",
+		.number = number ? number : "",
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;
