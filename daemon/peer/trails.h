@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node remembers of the segments that it wants: who gave one last, who is asked first for the
- * rest; how often others were asked for it in vain; and which number the node has among those who
- * want it. A node waits only for one of a lower number: who asks upstream has 0, all others more
- * than those they were sent to, so that nobody waits for one who waits for him. A small memory that
- * forgets when it is full, and after a minute. Threads: any. */
+/* What a node remembers of the segments that it wants: who gave one last, who is asked first for
+ * the rest; how often others were asked for it in vain; and which number the node has among
+ * those who want it. A node waits only for one of a lower number: who asks upstream has 0, all
+ * others more than those they were sent to, so that nobody waits for one who waits for him. A
+ * small memory that forgets when it is full, and after a minute. Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
