@@ -44,6 +44,13 @@ def test_a_cluster_fetches_a_model_once(shared, model, tmp_path, readers):
         assert once(cluster, model)
 
 
+def test_nodes_that_show_readers_verified_bytes_alone_share_what_is_not_yet(shared, model, tmp_path):
+    """Each has a part of a file, and none could ever verify it if it gave that to nobody before."""
+    with Cluster(tmp_path, shared, 4, args=["--verify=strict"], timeout=20) as cluster:
+        assert right(cluster.load(REPO, model, readers=SHARDS), model)
+        assert cluster.upstream_bytes() <= 1.02 * size_of(model)
+
+
 def test_who_comes_later_takes_nothing_from_upstream(shared, model, tmp_path):
     with Cluster(tmp_path, shared, 4) as cluster:
         assert right(cluster.load(REPO, model, cluster.nodes[:1]), model)
