@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who waits for bytes of a pull for too long, and what becomes of what he waited for. As pull.h: one
- * lock guards all, and nothing here blocks or calls out. */
+/* Who waits for bytes of a pull for too long, and what becomes of what it waited for. As in pull.h
+ * one lock guards all, and nothing here blocks or calls out. */
 #ifndef MATRIXFS_PULL_LATE_H
 #define MATRIXFS_PULL_LATE_H
 
