@@ -139,17 +139,18 @@ def hot():
     nodes = WORK / "hot-nodes"
     nodes.mkdir()
     with Origin(one=directory) as origin, Hub() as hub:
-        hub.repo(REPO).commit({"model.safetensors": directory / "model.safetensors"})
+        commit = hub.repo(REPO).commit({"model.safetensors": directory / "model.safetensors"})
         with peers.Cluster(nodes, hub, 1, args=["--peer-connections=200"]) as cluster:
             node = cluster.nodes[0]
             if (seen := node.load(REPO))["errors"]:
                 raise Broken(f"the node did not load: {seen['errors']}")
             etag = hub.repo(REPO).blob("model.safetensors").etag
+            target = f"/peer/v1/blobs/{etag}?size={HOT_SIZE}&repo=models/{REPO}&commit={commit}&path=model.safetensors"
             warm_pages(directory / "model.safetensors")
             for clients in 1, 16, 64:
                 common = ["-c", clients, "-t", HOT_SECONDS, "-b", SEGMENT, "-s", HOT_SIZE]
                 host, _, port = node.listen.rpartition(":")
-                ours = [DIR / "load", *common, "-k", cluster.key_file, host, port, f"/peer/v1/blobs/{etag}?size={HOT_SIZE}"]
+                ours = [DIR / "load", *common, "-k", cluster.key_file, host, port, target]
                 theirs = [DIR / "load", *common, "127.0.0.1", origin.cdn.rpartition(":")[2], f"/still/{etag}"]
                 peer, nginx = in_turns(lambda: speed(ours), lambda: speed(theirs), times=9)
                 row(f"one peer's hot blob / nginx, {clients} clients", median(peer), median(nginx), at_least=0.95,

@@ -77,6 +77,14 @@ bool member_address_read(const char *text, size_t len, char ret[static MEMBER_AD
 	return snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s:%u", host, port) <= MEMBER_ADDRESS_MAX;
 }
 
+void member_address_name(const char *address, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	if (member_address_read(address, strlen(address), ret))
+		return;
+	snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", address);
+	text_copy_small(ret, ret);
+}
+
 bool member_zone_valid(const char *text, size_t len)
 {
 	if (len == 0 || len > MEMBER_ZONE_MAX)

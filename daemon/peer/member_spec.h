@@ -25,6 +25,8 @@ struct member_spec {
  * IPv6 address in its shortest form, so that a node has one name however lists write it. */
 MUST_USE bool member_address_read(const char *text, size_t len,
 				  char ret[static MEMBER_ADDRESS_MAX + 1]);
+/* The same of any text: what is no address is only written small. */
+void member_address_name(const char *address, char ret[static MEMBER_ADDRESS_MAX + 1]);
 /* True if that may be called a zone: letters, digits and "-_.", one at least. */
 bool member_zone_valid(const char *text, size_t len);
 /* Appends the line of a member, with its end. Errors stay in ret. */

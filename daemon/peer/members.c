@@ -11,7 +11,6 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
-#include "daemon/base/text.h"
 
 #define ZONES_MAX 1024 /* names that are remembered: who says more is not heard */
 
@@ -55,15 +54,6 @@ struct members {
 };
 
 /* --- one member */
-
-/* The name as lists of other nodes may have it, too. */
-static void copy_address(const char *address, char ret[static MEMBER_ADDRESS_MAX + 1])
-{
-	if (member_address_read(address, strlen(address), ret))
-		return;
-	snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", address);
-	text_copy_small(ret, ret);
-}
 
 static uint32_t clamp_weight(uint32_t weight)
 {
@@ -281,7 +271,7 @@ static struct listed copy_of(const struct member_spec *s, size_t place)
 {
 	struct listed copy = { *s, place };
 
-	copy_address(s->address, copy.spec.address);
+	member_address_name(s->address, copy.spec.address);
 	copy.spec.weight = clamp_weight(s->weight);
 	return copy;
 }
@@ -383,7 +373,7 @@ int members_new(const struct member_spec *self, struct members **ret)
 		return -ENOMEM;
 	lock_init(&m->lock, LOCK_MEMBERS);
 	m->self = *self;
-	copy_address(self->address, m->self.address);
+	member_address_name(self->address, m->self.address);
 	m->self.weight = clamp_weight(self->weight);
 	m->seed = placement_key(m->self.address);
 	m->own = new_member(m, m->self.address);
@@ -453,7 +443,7 @@ int membership_find(const struct membership *ms, const char *address)
 	char name[MEMBER_ADDRESS_MAX + 1];
 	uint32_t i;
 
-	copy_address(address, name);
+	member_address_name(address, name);
 	return look_up(roll_of(ms), name, &i) ? (int)i : -ENOENT;
 }
 
@@ -515,7 +505,7 @@ void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, 
 	lock_take(&m->table->lock);
 	health_note(&m->health, outcome, first_ms, now_ms);
 	m->requests++;
-	if (outcome == MEMBER_LIED)
+	if (outcome == MEMBER_LIED || outcome == MEMBER_MISLED)
 		m->bytes_wrong += bytes;
 	else
 		m->bytes_in += bytes;

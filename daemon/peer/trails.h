@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node remembers of the segments that it wants: who gave one last, who is asked first for the
- * rest; how often others were asked for it in vain; and which number the node has among those who
- * want it. A node waits only for one of a lower number: who asks upstream has 0, all others more
- * than those they were sent to, so that nobody waits for one who waits for him. A small memory that
- * forgets when it is full, and after a minute. Threads: any. */
+/* What a node remembers of the segments that it wants: who gave one last, who is asked first for
+ * the rest; how often others were asked for it in vain; and which number the node has among
+ * those who want it. A node waits only for one of a lower number: who asks upstream has 0, all
+ * others more than those they were sent to, so that nobody waits for one who waits for him. A
+ * small memory that forgets when it is full, and after a minute. Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
@@ -55,5 +55,7 @@ bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_
 		 struct trail *ret);
 /* True if upstream failed lately: it would be in vain to ask members. */
 bool trail_has_failed(const struct trail *t, int64_t now_ms);
+/* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
+void trails_forget(struct trails *t, uint64_t blob);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members that were silent, and are tried again: a small question each, so that no reader is the
- * one who finds out that they are silent still. Threads: any; its own begin with the first trial. */
+ * one who finds out that they are silent still. Threads: any; its own begin with the first
+ * trial. */
 #ifndef MATRIXFS_TRYOUT_H
 #define MATRIXFS_TRYOUT_H
 
