@@ -63,10 +63,13 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 /* Peers are asked first: they pass what is this node's to ask upstream. */
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
+	const struct peers_ground ground = {
+		n->http, n->hubs, n->of_hubs, n->hub_count, conf->timeout_ms,
+	};
 	int r = 0;
 
 	if (conf->peers)
-		r = peers_open(conf->peers, n->http, conf->timeout_ms, &n->peers, why);
+		r = peers_open(conf->peers, &ground, &n->peers, why);
 	if (r == 0 && n->peers)
 		n->sources[n->source_count++] = peers_source(n->peers);
 	for (unsigned i = 0; r == 0 && i < n->hub_count; i++)
@@ -104,6 +107,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.make_room = make_room,
 		.make_room_arg = n,
 		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
+		.inquest = peers_inquest(n->peers),
 	};
 
 	return fetch_new(&fetch, &n->fetch);

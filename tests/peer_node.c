@@ -39,6 +39,7 @@ static struct {
 	const char *cache;
 	struct node_hub hub;
 	int64_t timeout_ms;
+	bool strict;
 	uint64_t memory_bytes;
 	bool prefetch;
 	struct peers_conf peers;
@@ -391,6 +392,7 @@ enum word {
 	OPT_HUB,
 	OPT_TOKEN,
 	OPT_TIMEOUT,
+	OPT_VERIFY,
 	OPT_MEMORY,
 	OPT_PREFETCH,
 	OPT_LOG,
@@ -413,6 +415,7 @@ static const struct option options[] = {
 	{ "hub", required_argument, NULL, OPT_HUB },
 	{ "token", required_argument, NULL, OPT_TOKEN },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "verify", required_argument, NULL, OPT_VERIFY },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
 	{ "log-level", required_argument, NULL, OPT_LOG },
@@ -472,6 +475,8 @@ static void read_command_line(int argc, char *argv[])
 			conf.hub.url = optarg;
 		else if (which == OPT_TOKEN)
 			conf.hub.token = optarg;
+		else if (which == OPT_VERIFY)
+			conf.strict = strcmp(optarg, "strict") == 0;
 		else if (which == OPT_TIMEOUT)
 			conf.timeout_ms = (int64_t)(atof(optarg) * 1000);
 		else if (which == OPT_MEMORY)
@@ -506,6 +511,7 @@ static void open_node(void)
 		.memory_bytes = conf.memory_bytes,
 		.ref_ttl_ms = 60000,
 		.timeout_ms = conf.timeout_ms,
+		.strict = conf.strict,
 		.on_forget = on_forget,
 	};
 

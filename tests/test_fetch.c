@@ -42,6 +42,9 @@ struct world {
 	unsigned source_count;
 	int64_t timeout_ms;
 	bool strict, lists;
+	struct inquest inquest;
+	bool judging;      /* guarded by lock: the inquest waits for its end */
+	unsigned inquests; /* likewise: how many there were */
 	struct fetch *fetch;
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
@@ -121,6 +124,7 @@ static void start(struct world *w)
 		.make_room = make_room,
 		.make_room_arg = w,
 		.outcry = { .on_wrong = on_wrong, .arg = w },
+		.inquest = w->inquest,
 	};
 
 	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
@@ -1288,6 +1292,167 @@ static void who_lied_once_is_asked_again_if_no_other_has_it(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* ---- inquests ---- */
+
+/* Drops what is wrong, as one would who knows it all; while he is told to wait he does. */
+static int find_wrong(void *arg, const struct doubt *d)
+{
+	struct world *w = arg;
+	int dropped = 0;
+
+	lock_take(&w->lock);
+	w->inquests++;
+	cond_wake_all(&w->cond);
+	while (w->judging && !atomic_load(&d->cancel->canceled))
+		cond_wait(&w->cond, &w->lock, clock_ms() + 10);
+	lock_drop(&w->lock);
+	if (atomic_load(&d->cancel->canceled))
+		return ERR_CANCELED;
+	for (uint32_t i = 0; i < blob_chunks(d->blob); i++) {
+		uint64_t start = chunk_start(i), end = chunk_end(i, blob_size(d->blob));
+
+		if (fake_bytes_are(SEED, start, blob_data(d->blob, start), end - start))
+			continue;
+		assert_int_equal(blob_drop_chunk(d->blob, i), 0);
+		dropped++;
+	}
+	return dropped;
+}
+
+static int find_nothing(void *arg, const struct doubt *d UNUSED)
+{
+	struct world *w = arg;
+
+	lock_take(&w->lock);
+	w->inquests++;
+	lock_drop(&w->lock);
+	return 0;
+}
+
+/* One who may know which chunks are wrong; one source alone, so that what it gives is all. */
+static void begin_inquests(struct world *w, int (*look)(void *arg, const struct doubt *d))
+{
+	stop(w);
+	w->inquest = (struct inquest){ .look = look, .arg = w };
+	w->source_count = 1;
+	start(w);
+}
+
+static void what_is_named_alone_is_fetched_again(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
+	struct world *w = *state;
+	struct pull *p;
+
+	begin_inquests(w, find_wrong);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_int_equal(w->inquests, 1);
+	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
+	fetch_close(w->fetch, p);
+}
+
+/* The twin. */
+static void if_nobody_can_tell_all_of_it_is(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
+	struct world *w = *state;
+	struct pull *p;
+
+	begin_inquests(w, find_nothing);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 2)); /* when it is doubted, and when it is dropped */
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	assert_int_equal(w->inquests, 1);
+	assert_int_equal(fake_source_bytes(&w->a), 2 * SIZE);
+	fetch_close(w->fetch, p);
+}
+
+static void await_judge(struct world *w, unsigned count)
+{
+	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
+
+	lock_take(&w->lock);
+	while (w->inquests < count && clock_ms() < deadline)
+		cond_wait(&w->cond, &w->lock, deadline);
+	assert_int_equal(w->inquests, count);
+	lock_drop(&w->lock);
+}
+
+static void end_judging(struct world *w)
+{
+	lock_take(&w->lock);
+	w->judging = false;
+	cond_wake_all(&w->cond);
+	lock_drop(&w->lock);
+}
+
+static void who_reads_what_is_looked_into_waits_for_that(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
+	struct world *w = *state;
+	struct parked parked;
+	struct pull *p;
+
+	w->judging = true;
+	begin_inquests(w, find_wrong);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	await_judge(w, 1);
+	assert_true(is_parked(w, p, &parked, 0, 100, LONG_MS));
+	clock_sleep_ms(50);
+	assert_int_equal(parked.woken, 0);
+	end_judging(w);
+	assert_int_equal(parked_wait(&parked), 0);
+	parked_fini(&parked);
+	assert_int_equal(read_all(w, p), 0);
+	fetch_close(w->fetch, p);
+}
+
+static void a_stop_ends_an_inquest(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p;
+
+	w->judging = true;
+	begin_inquests(w, find_wrong);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	await_judge(w, 1);
+	fetch_close(w->fetch, p);
+	fetch_stop(w->fetch);
+}
+
+static void who_lies_for_ever_is_not_looked_into_for_ever(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct world *w = *state;
+	struct pull *p;
+	int r = 0;
+
+	begin_inquests(w, find_wrong);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	for (int i = 0; i < 100 && r != ERR_DIGEST; i++) {
+		r = touch_all(w, p);
+		r = r == -EALREADY ? read_bytes(w, p, 0, 1) : r;
+		clock_sleep_ms(20);
+	}
+	assert_int_equal(r, ERR_DIGEST);
+	assert_in_range(w->inquests, 1, 10);
+	fetch_close(w->fetch, p);
+}
+
 /* That another knows nothing of it is no reason to say that it does not exist. */
 static void who_lied_twice_is_not_and_readers_are_told_why(void **state)
 {
@@ -2093,6 +2258,11 @@ int main(void)
 		TEST(what_went_after_it_was_digested_is_digested_again),
 		TEST(what_had_to_go_before_its_digest_is_forgotten_by_the_kernel),
 		TEST(who_lied_once_is_asked_again_if_no_other_has_it),
+		TEST(what_is_named_alone_is_fetched_again),
+		TEST(if_nobody_can_tell_all_of_it_is),
+		TEST(who_reads_what_is_looked_into_waits_for_that),
+		TEST(a_stop_ends_an_inquest),
+		TEST(who_lies_for_ever_is_not_looked_into_for_ever),
 		TEST(who_lied_twice_is_not_and_readers_are_told_why),
 		TEST(when_all_sources_lie_readers_are_told),
 		TEST(a_source_that_was_wrong_twice_is_not_asked_by_any_way),

@@ -519,6 +519,29 @@ static void who_lies_again_is_banned_for_longer(void **state)
 	}
 }
 
+static void who_may_have_been_misled_is_banned_only_if_that_goes_on(void **state)
+{
+	struct member *one = one_member(*state);
+
+	for (int64_t at = 1000; at <= 1000 + MEMBER_MISLED_MS; at += MEMBER_MISLED_MS / 10) {
+		note(one, MEMBER_MISLED, at);
+		assert_true(member_may_ask(one, at));
+	}
+	assert_int_equal(pause_after(*state, one, MEMBER_MISLED, 1001 + MEMBER_MISLED_MS),
+			 MEMBER_BAN_MS);
+	assert_int_equal(status_of(*state, "a:1", 1000).bans, 1);
+}
+
+static void who_was_misled_once_is_not_banned_for_another_time_long_after(void **state)
+{
+	struct member *one = one_member(*state);
+
+	for (int i = 0; i < 5; i++) {
+		note(one, MEMBER_MISLED, 1000 + i * (MEMBER_MISLED_MAX_MS + 1));
+		assert_true(member_may_ask(one, 1000 + i * (MEMBER_MISLED_MAX_MS + 1)));
+	}
+}
+
 static void a_clean_hour_is_one_ban_less(void **state)
 {
 	struct member *one = one_member(*state);
@@ -693,6 +716,8 @@ int main(void)
 		STORY(who_lies_is_banned_and_that_heals),
 		STORY(right_bytes_do_not_lift_a_ban),
 		STORY(who_lies_again_is_banned_for_longer),
+		STORY(who_may_have_been_misled_is_banned_only_if_that_goes_on),
+		STORY(who_was_misled_once_is_not_banned_for_another_time_long_after),
 		STORY(a_clean_hour_is_one_ban_less),
 		STORY(a_ban_can_be_taken_back),
 		STORY(patience_is_learned),

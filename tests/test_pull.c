@@ -111,6 +111,11 @@ static void carry_all(struct world *w)
 
 /* ---- readers ---- */
 
+static bool has(struct world *w, uint64_t off, uint64_t len)
+{
+	return pull_ready_locked(w->pull, NULL, off, len) == len;
+}
+
 static void the_last_reader_takes_back_what_is_wanted(void **state)
 {
 	struct blob *blob = blob_ref(((struct world *)*state)->pull->blob);
@@ -155,10 +160,10 @@ static void bytes_of_an_unfinished_chunk_count(void **state)
 	run = start_next(w);
 	park(w, &early, MIB + 10, 100);
 	park(w, &late, MIB + 10, 200);
-	assert_false(pull_has_locked(w->pull, 0, 1));
+	assert_false(has(w, 0, 1));
 	carry_to(w, run, MIB + 110);
-	assert_true(pull_has_locked(w->pull, MIB + 10, 100));
-	assert_false(pull_has_locked(w->pull, MIB + 10, 101));
+	assert_true(has(w, MIB + 10, 100));
+	assert_false(has(w, MIB + 10, 101));
 	pull_settle_ready_locked(w->pull, &settled);
 	assert_ptr_equal(settled.first, &early.waiter);
 	assert_ptr_equal(settled.last, &early.waiter);
@@ -186,7 +191,7 @@ static void a_failed_run_fails_those_who_needed_it(void **state)
 	assert_ptr_equal(settled.first, &partly.waiter);
 	assert_ptr_equal(settled.last, &partly.waiter);
 	assert_int_equal(partly.waiter.result, ERR_CUT);
-	assert_false(pull_has_locked(w->pull, MIB + 10, 5)); /* that chunk was not finished */
+	assert_false(has(w, MIB + 10, 5)); /* that chunk was not finished */
 	waitlist_del(&had.waiter);
 	waitlist_del(&other.waiter);
 	parked_fini(&had);
@@ -200,11 +205,25 @@ static void when_distrusted_nothing_is_served_before_the_seal(void **state)
 
 	want(w, 0, SIZE);
 	carry_all(w);
-	assert_true(pull_has_locked(w->pull, 0, SIZE));
+	assert_true(has(w, 0, SIZE));
 	w->pull->verified_only = true;
-	assert_false(pull_has_locked(w->pull, 0, 1));
+	assert_false(has(w, 0, 1));
 	blob_seal(w->pull->blob);
-	assert_true(pull_has_locked(w->pull, 0, SIZE));
+	assert_true(has(w, 0, SIZE));
+}
+
+static void who_fetches_for_others_is_shown_what_is_not_verified_unless_it_was_wrong(void **state)
+{
+	const struct waiter guest = { .only = MIB }, reader = { .only = 0 };
+	struct world *w = *state;
+
+	want(w, 0, SIZE);
+	carry_all(w);
+	w->pull->verified_only = true;
+	assert_int_equal(pull_ready_locked(w->pull, &guest, 0, MIB), MIB);
+	assert_int_equal(pull_ready_locked(w->pull, &reader, 0, MIB), 0);
+	w->pull->distrust.strikes = 1;
+	assert_int_equal(pull_ready_locked(w->pull, &guest, 0, MIB), 0);
 }
 
 /* The digest may be found wrong while the last stream is still hanging up. */
@@ -445,6 +464,7 @@ int main(void)
 		TEST(bytes_of_an_unfinished_chunk_count),
 		TEST(a_failed_run_fails_those_who_needed_it),
 		TEST(when_distrusted_nothing_is_served_before_the_seal),
+		TEST(who_fetches_for_others_is_shown_what_is_not_verified_unless_it_was_wrong),
 		TEST(a_drop_under_a_finished_run_does_not_lose_what_is_waited_for),
 		TEST(a_drop_under_an_unpublished_run_does_not_either),
 		TEST(a_pull_is_hashed_as_its_first_bytes_come),

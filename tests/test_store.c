@@ -344,6 +344,31 @@ static void a_dropped_blob_has_nothing_now_and_later(void **state)
 	store_close(s);
 }
 
+static void a_dropped_chunk_is_gone_alone_now_and_later(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	uint64_t all, left;
+
+	fill_all(b);
+	all = blob_present_bytes(b);
+	assert_int_equal(blob_drop_chunk(b, 1), 0);
+	assert_int_equal(blob_drop_chunk(b, 1), 0); /* once more changes nothing */
+	left = blob_present_bytes(b);
+	assert_int_equal(left, all - CHUNK_BYTES);
+	assert_false(blob_has(b, 1));
+	assert_true(blob_has(b, 0) && blob_has(b, 2));
+	blob_unref(b);
+	b = open_blob(s);
+	assert_int_equal(blob_present_bytes(b), left);
+	assert_false(blob_has(b, 1));
+	fill_all(b);
+	assert_int_equal(blob_present_bytes(b), all);
+	assert_true(chunk_is_right(b, 1));
+	blob_unref(b);
+	store_close(s);
+}
+
 static struct blob *open_sealed(struct store *s)
 {
 	struct blob *b = open_blob(s);
@@ -948,6 +973,7 @@ int main(void)
 		TEST(what_is_not_there_is_not_sealed),
 		TEST(an_empty_file_can_be_sealed),
 		TEST(a_dropped_blob_has_nothing_now_and_later),
+		TEST(a_dropped_chunk_is_gone_alone_now_and_later),
 		TEST(what_is_not_whole_is_not_sealed),
 		TEST(the_sums_of_a_sealed_blob_are_kept),
 		TEST(a_sealed_blob_nobody_vouches_for_is_whole_but_not_sealed),

@@ -354,6 +354,87 @@ static void who_failed_has_an_address(void **state)
 
 /* --- others */
 
+/* ---- digests ---- */
+
+static struct wire_ask digests_ask(bool witness)
+{
+	struct wire_ask ask = whole_ask();
+
+	ask.digests = true;
+	ask.witness = witness;
+	ask.bring = false;
+	ask.failed_count = 0;
+	return ask;
+}
+
+static void digests_are_asked_of_a_whole_segment(void **state)
+{
+	(void)state;
+	for (int witness = 0; witness < 2; witness++) {
+		CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
+		struct wire_ask ask = digests_ask(witness);
+		struct read r;
+
+		assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
+		assert_string_equal(buf_str(&range), "");
+		assert_non_null(strstr(buf_str(&target), "/peer/v1/digests/" SHA256 "?size="));
+		r = read_ask(buf_str(&target), "");
+		assert_int_equal(r.result, 0);
+		assert_true(r.ask.digests);
+		assert_int_equal(r.ask.witness, witness);
+		assert_int_equal(r.ask.off, ask.off);
+		assert_int_equal(r.ask.len, SEGMENT_BYTES);
+		assert_string_equal(r.ask.path, ask.path);
+		read_fini(&r);
+	}
+}
+
+static void a_segment_is_one_that_the_blob_has(void **state)
+{
+	(void)state;
+	assert_good("/peer/v1/digests/" SHA256 "?size=16777217" PLACE "&segment=1", "");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=16777216" PLACE "&segment=1", "",
+		   "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=16777216" PLACE, "", "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=0" PLACE "&segment=0", "",
+		   "its segment is none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=9" PLACE "&segment=x", "",
+		   "its segment is none");
+}
+
+static void digests_come_back_and_those_that_are_not_known_stay_so(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct wire_ask ask = digests_ask(false);
+	struct wire_digests d = { 0 }, back;
+
+	(void)state;
+	for (unsigned i = 0; i < WIRE_CHUNKS; i += 3)
+		memset(d.of[i], (int)i + 1, sizeof(d.of[i]));
+	wire_write_digests(&ask, &d, &text);
+	assert_true(wire_read_digests(&ask, buf_str(&text), &back));
+	assert_memory_equal(&d, &back, sizeof(d));
+	assert_true(wire_digest_known(back.of[0]));
+	assert_false(wire_digest_known(back.of[1]));
+	ask.len = 3 * (UINT64_C(1) << 20) - 5; /* the last segment of a blob */
+	assert_false(wire_read_digests(&ask, buf_str(&text), &back));
+	assert_true(wire_read_digests(&ask, "-,-," SHA256, &back));
+}
+
+static void what_is_no_digest_is_not_read(void **state)
+{
+	struct wire_ask ask = digests_ask(false);
+	struct wire_digests d;
+	const char *const bad[] = { "",      "-",         "-,-",          "-,-,-,", "-,-,-,-",
+			      "x,-,-", "-,-," SHA1, SHA256 "0,-,-", "-;-;-" };
+
+	(void)state;
+	ask.len = 3 << 20;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(wire_read_digests(&ask, bad[i], &d));
+	assert_true(wire_read_digests(&ask, "-,-,-", &d));
+}
+
 static void others_are_read_as_they_were_written(void **state)
 {
 	const char others[3][MEMBER_ADDRESS_MAX + 1] = { "192.0.2.1:9980", "[2001:db8::1]:1",
@@ -413,6 +494,10 @@ int main(void)
 		cmocka_unit_test(a_wait_is_a_number_within_bounds),
 		cmocka_unit_test(who_was_sent_here_has_a_number),
 		cmocka_unit_test(who_failed_has_an_address),
+		cmocka_unit_test(digests_are_asked_of_a_whole_segment),
+		cmocka_unit_test(a_segment_is_one_that_the_blob_has),
+		cmocka_unit_test(digests_come_back_and_those_that_are_not_known_stay_so),
+		cmocka_unit_test(what_is_no_digest_is_not_read),
 		cmocka_unit_test(others_are_read_as_they_were_written),
 		cmocka_unit_test(what_has_no_form_of_an_address_is_left_out),
 		cmocka_unit_test(so_many_others_are_heard_and_no_more),

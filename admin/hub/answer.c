@@ -172,6 +172,14 @@ void answer_refuse(const struct ask *a, int status, const char *fmt, ...)
 	va_end(ap);
 }
 
+void answer_refuse_for(const struct ask *a, int status, unsigned seconds, const char *message)
+{
+	struct httpd_head h = answer_head(a, status, ANSWER_JSON);
+
+	httpd_head_add(&h, "Retry-After", "%u", seconds);
+	refuse(a, &h, message);
+}
+
 void answer_refuse_as(const struct ask *a, int status, const char *code, const char *fmt, ...)
 {
 	va_list ap;

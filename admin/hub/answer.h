@@ -47,6 +47,8 @@ void answer_refuse(const struct ask *a, int status, const char *fmt, ...) PRINTF
 /* The same with a word for programs in X-Error-Code. */
 void answer_refuse_as(const struct ask *a, int status, const char *code, const char *fmt, ...)
 	PRINTF(4, 5);
+/* A failure that may be over in so many seconds: Retry-After. */
+void answer_refuse_for(const struct ask *a, int status, unsigned seconds, const char *message);
 /* 405: the method is none of those. */
 void answer_refuse_method(const struct ask *a, const char *allow);
 

@@ -11,6 +11,7 @@
 
 #define DIGESTS_S (UINT64_C(256) << 20) /* bytes that are digested in a second, about */
 #define RETRY_MAX_S 30
+#define PARTIAL_S 5 /* peers ask again while they fetch the same */
 
 static int answer_list(struct ask *a, const char *etag, const char *tag, const struct chunk_list *l)
 {
@@ -60,9 +61,9 @@ int chunks_show(struct ask *a)
 	else if (r == -EBUSY)
 		answer_refuse(a, 503, "too many digest lists are being made: come back later");
 	else if (r == -ENOENT)
-		answer_refuse(a, 409,
-			      "Not all bytes of this file are here yet: ask for its digest "
-			      "list once they are");
+		answer_refuse_for(a, 409, PARTIAL_S,
+				  "Not all bytes of this file are here yet: ask for its digest "
+				  "list once they are");
 	else
 		return r;
 	return 0;

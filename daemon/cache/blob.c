@@ -348,3 +348,17 @@ int blob_drop(struct blob *b)
 	blob_forget_chunks(b);
 	return chunkmap_make(b->mapfd, b->size);
 }
+
+int blob_drop_chunk(struct blob *b, uint32_t i)
+{
+	unsigned long long sum = b->own ? 0 : atomic_load(&b->state[i].sum);
+
+	if (b->own)
+		return -EROFS;
+	atomic_store(&b->dropped, true);
+	blob_note_lost(b, i);
+	if (!sum || !atomic_compare_exchange_strong(&b->state[i].sum, &sum, 0))
+		return 0; /* it has gone already */
+	atomic_fetch_sub(&b->present_bytes, chunk_end(i, b->size) - chunk_start(i));
+	return chunkmap_put(b->mapfd, i, 0);
+}

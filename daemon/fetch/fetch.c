@@ -10,6 +10,7 @@
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/fetch/pull.h"
+#include "daemon/fetch/pull_late.h"
 #include "daemon/fetch/seal.h"
 #include "daemon/fetch/stream.h"
 #include "daemon/fetch/throttle.h"
@@ -38,30 +39,6 @@ struct late {
 	unsigned left;
 };
 
-/* Who waits for the verdict needs all of the file: also what was there, was not digested yet, and
- * has gone since. */
-static int want_gone(struct pull *p)
-{
-	if (!p->waiters.first || p->fill.run_count || p->fill.want_count ||
-	    blob_present_bytes(p->blob) == p->what.file.size)
-		return 0;
-	p->all_wanted = false;
-	return pull_want_all_locked(p);
-}
-
-/* A run that was left to bring what somebody waits for may have turned out slow. */
-static int demand_again(struct pull *p, int64_t now_ms)
-{
-	bool some = !p->verified_only && p->unkept_until_ms <= now_ms;
-	int r = p->verified_only ? want_gone(p) : 0;
-
-	for (const struct waiter *w = p->waiters.first; some && w && r == 0; w = w->next)
-		r = fill_demand(&p->fill, w->off, w->off + w->len, RUN_BYTES_MIN, now_ms);
-	if (r < 0)
-		log_debug("what is waited for is not asked for again: %s", err_text(r));
-	return 0;
-}
-
 static int settle_late(void *arg, void *value)
 {
 	struct late *l = arg;
@@ -70,7 +47,8 @@ static int settle_late(void *arg, void *value)
 	pull_settle_some_locked(p, l->settled);
 	pull_settle_late_locked(p, l->now_ms, l->timeout_ms, l->settled);
 	l->left += p->waiters.first != NULL;
-	return demand_again(p, l->now_ms);
+	pull_demand_again_locked(p, l->now_ms);
+	return 0;
 }
 
 static void *clockwork(void *arg)
@@ -143,6 +121,8 @@ static int start_threads(struct fetch *f)
 		.hearsay = hearsay,
 		.lists = conf->lists,
 		.outcry = conf->outcry,
+		.http = conf->http,
+		.inquest = conf->inquest,
 	};
 	int r = streams_new(&streams, &f->streams);
 
@@ -413,7 +393,7 @@ static int want_only_locked(struct pull *p, uint64_t off, uint64_t len, bool the
 static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
 		       const struct waiter *w)
 {
-	if (p->verified_only)
+	if (!pull_shows_locked(p, w))
 		return pull_want_all_locked(p);
 	if (w && w->only && !is_known(w, off, len))
 		return want_only_locked(p, off, max_u64(len, w->only), there);
@@ -458,7 +438,7 @@ static int refuse_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t
 static int read_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t len,
 		       struct waiter *w, uint64_t *ret_len)
 {
-	uint64_t ready = pull_ready_locked(p, off, len);
+	uint64_t ready = pull_ready_locked(p, w, off, len);
 	bool there = ready == len || (ready && w && w->some);
 	int r = there ? 0 : refuse_locked(f, p, off, len, w);
 
@@ -555,6 +535,16 @@ int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to, enum
 		r = streams_kick_locked(f->streams);
 	lock_drop(&f->pulls.lock);
 	return r;
+}
+
+bool fetch_is_refused(struct pull *p)
+{
+	bool so;
+
+	lock_take(&p->all->lock);
+	so = p->unkept_until_ms > clock_ms();
+	lock_drop(&p->all->lock);
+	return so;
 }
 
 void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e)

@@ -6,6 +6,7 @@
 
 #include "daemon/cache/catalog.h"
 #include "daemon/model/extents.h"
+#include "daemon/fetch/inquest.h"
 #include "daemon/fetch/outcry.h"
 #include "daemon/hub/source.h"
 #include "daemon/cache/store.h"
@@ -30,6 +31,7 @@ struct fetch_conf {
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
 	struct outcry outcry; /* failures of sources are noted there, too */
+	struct inquest inquest; /* of blobs whose digest is wrong, if there is one */
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */

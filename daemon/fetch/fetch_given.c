@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "daemon/base/clock.h"
 #include "daemon/fetch/pull.h"
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
@@ -14,16 +13,6 @@ static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off
 
 	*ret_off = at - base;
 	return at >= base && *ret_off < blob_size(p->blob);
-}
-
-bool fetch_is_refused(struct pull *p)
-{
-	bool so;
-
-	lock_take(&p->all->lock);
-	so = p->unkept_until_ms > clock_ms();
-	lock_drop(&p->all->lock);
-	return so;
 }
 
 bool fetch_keeps(const struct pull *p, const void *data)

@@ -19,6 +19,14 @@ void outcry_lie(const struct outcry *o, const struct source_blob *what, const ch
 		what->etag, what->repo.name, what->path, source);
 }
 
+void outcry_doubt(const struct outcry *o, const struct source_blob *what)
+{
+	tell(o, what->etag, "", ERR_DIGEST);
+	metrics_count(o->metrics, wrong_digests, 1);
+	log_err(ERR_DIGEST, "looking for what is wrong in etag=%s repo=%s path=%s", what->etag,
+		what->repo.name, what->path);
+}
+
 void outcry_rot(const struct outcry *o, const struct source_blob *what)
 {
 	tell(o, what->etag, "", ERR_CORRUPT);

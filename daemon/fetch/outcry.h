@@ -19,6 +19,8 @@ struct outcry {
 
 /* The digest of all was wrong, and this source gave the last of it; all was dropped. */
 void outcry_lie(const struct outcry *o, const struct source_blob *what, const char *source);
+/* The digest of all was wrong: which of its chunks are will be found out. */
+void outcry_doubt(const struct outcry *o, const struct source_blob *what);
 /* Chunks that had been right are not any more, and were dropped. */
 void outcry_rot(const struct outcry *o, const struct source_blob *what);
 

@@ -11,7 +11,6 @@
 #include "daemon/cache/chunk.h"
 #include "daemon/fetch/retry.h"
 
-#define QUIET_MS 1000  /* after that what came before says nothing of what comes next */
 #define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
 
 void pulls_init(struct pulls *all)
@@ -222,13 +221,18 @@ void pull_free(struct pull *p)
 	free(p);
 }
 
-uint64_t pull_ready_locked(const struct pull *p, uint64_t off, uint64_t len)
+bool pull_shows_locked(const struct pull *p, const struct waiter *w)
+{
+	return !p->verified_only || (w && w->only && !p->distrust.strikes);
+}
+
+uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len, at = off, until;
 
 	if (blob_is_sealed(p->blob))
 		return len;
-	if (p->verified_only)
+	if (!pull_shows_locked(p, w))
 		return 0;
 	for (; at < end; at = until) {
 		until = fill_until(&p->fill, at);
@@ -238,9 +242,9 @@ uint64_t pull_ready_locked(const struct pull *p, uint64_t off, uint64_t len)
 	return min_u64(at, end) - off;
 }
 
-bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len)
+static bool has_all_locked(const struct pull *p, const struct waiter *w)
 {
-	return pull_ready_locked(p, off, len) == len;
+	return pull_ready_locked(p, w, w->off, w->len) == w->len;
 }
 
 int pull_want_all_locked(struct pull *p)
@@ -259,7 +263,7 @@ void pull_settle_ready_locked(struct pull *p, struct waitlist *settled)
 
 	for (struct waiter *w = p->waiters.first; w; w = next) {
 		next = w->next;
-		if (w->verdict ? blob_is_sealed(p->blob) : pull_has_locked(p, w->off, w->len))
+		if (w->verdict ? blob_is_sealed(p->blob) : has_all_locked(p, w))
 			waitlist_settle(w, 0, settled);
 	}
 }
@@ -270,7 +274,7 @@ void pull_settle_some_locked(struct pull *p, struct waitlist *settled)
 
 	for (struct waiter *w = p->waiters.first; w; w = next) {
 		next = w->next;
-		if (w->some && !w->verdict && pull_ready_locked(p, w->off, 1))
+		if (w->some && !w->verdict && pull_ready_locked(p, w, w->off, 1))
 			waitlist_settle(w, 0, settled);
 	}
 }
@@ -284,91 +288,6 @@ void pull_settle_verdict_locked(struct pull *p, int r, struct waitlist *settled)
 		if (w->verdict)
 			waitlist_settle(w, r, settled);
 	}
-}
-
-/* The time by which waiters' deadlines are judged. */
-static int64_t late_time(const struct pull *p, int64_t now_ms, int64_t timeout_ms)
-{
-	if (!p->verified_only || !p->moved_ms || now_ms - p->moved_ms >= timeout_ms)
-		return now_ms;
-	return now_ms - (int64_t)(p->what.file.size * 1000 / PULL_VERIFY_BYTES_S);
-}
-
-static bool is_trickle(uint64_t bytes, int64_t began_ms, int64_t moved_ms, int64_t now_ms)
-{
-	int64_t took = now_ms - began_ms;
-
-	return now_ms - moved_ms > QUIET_MS ||
-	       (took > 0 && bytes * 1000 / (uint64_t)took < TRICKLE_RATE);
-}
-
-/* From where on what he waited for was in vain: from the start if as good as nothing comes of it,
- * else from what is not going to come in as much time again. */
-static uint64_t vain_from(const struct pull *p, const struct waiter *w, int64_t now_ms,
-			  int64_t timeout_ms)
-{
-	uint64_t at = fill_until(&p->fill, w->off);
-
-	for (const struct run *run = p->fill.runs; run; run = run->next) {
-		uint64_t bytes = run->pos - run->start;
-		int64_t took = now_ms - run->began_ms;
-
-		if (at < run->start || at >= run->end)
-			continue;
-		if (is_trickle(bytes, run->began_ms, run->moved_ms, now_ms))
-			return w->off;
-		if (took <= 0)
-			return UINT64_MAX;
-		return max_u64(run->pos + bytes * (uint64_t)timeout_ms / (uint64_t)took, w->off);
-	}
-	return is_trickle(rate_get(&p->rate, now_ms), now_ms - 1000, p->moved_ms, now_ms)
-		       ? w->off
-		       : UINT64_MAX;
-}
-
-/* What adjoins is one read of the kernel's. */
-static void note_late(struct pull *p, uint64_t from, uint64_t to, int64_t now_ms)
-{
-	struct late_range *l = p->late, *oldest = l;
-
-	for (; l < p->late + LATE_RANGES; l++) {
-		if (now_ms < l->until_ms && from <= l->to && to >= l->from)
-			break;
-		if (l->until_ms < oldest->until_ms)
-			oldest = l;
-	}
-	if (l == p->late + LATE_RANGES) {
-		l = oldest;
-		*l = (struct late_range){ .from = from, .to = to };
-	}
-	l->from = min_u64(l->from, from);
-	l->to = max_u64(l->to, to);
-	l->until_ms = now_ms + LATE_MS;
-}
-
-void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
-			     struct waitlist *settled)
-{
-	int64_t late_ms = late_time(p, now_ms, timeout_ms);
-
-	for (const struct waiter *w = p->waiters.first; w; w = w->next) {
-		uint64_t from, to = w->off + w->len;
-
-		if (w->deadline_ms > late_ms || w->verdict)
-			continue;
-		from = vain_from(p, w, now_ms, timeout_ms);
-		if (from < to)
-			note_late(p, from, to, now_ms);
-	}
-	waitlist_settle_late(&p->waiters, late_ms, ERR_TIMEOUT, settled);
-}
-
-bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms)
-{
-	for (const struct late_range *l = p->late; l < p->late + LATE_RANGES; l++)
-		if (now_ms < l->until_ms && off >= l->from && off + len <= l->to)
-			return true;
-	return false;
 }
 
 bool pull_has_rotted(struct pull *p)

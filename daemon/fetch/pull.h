@@ -53,7 +53,7 @@ struct pull {
 	uint64_t hashed;
 	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
 	bool hash_queued, hash_busy;
-	/* Distrust, after a wrong digest. */
+	unsigned inquests;  /* how often it was looked into since it was last sealed */
 	atomic_uint drops;  /* how many there were */
 	atomic_uint rotten; /* blob_rotten() when that was last looked at */
 	struct distrust distrust;
@@ -107,9 +107,12 @@ MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *wh
  * pull_free. */
 const struct source_blob *pull_origin_after_locked(const struct pull *p,
 						   const struct source_blob *at);
-/* How many of the bytes [off, off + len) can be read now, from the first on; whether all can. */
-uint64_t pull_ready_locked(const struct pull *p, uint64_t off, uint64_t len);
-bool pull_has_locked(const struct pull *p, uint64_t off, uint64_t len);
+/* True if a waiter may have bytes that nobody has verified. Strict is for those who read here: who
+ * fetches for others (w->only) has them, to check them itself, but of what was wrong once. */
+bool pull_shows_locked(const struct pull *p, const struct waiter *w);
+/* How many of the bytes [off, off + len) it can read now, from the first on. */
+uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off,
+			   uint64_t len);
 /* Wants the absent chunks of the whole file, once: until a run fails or bytes are dropped. */
 MUST_USE int pull_want_all_locked(struct pull *p);
 /* Moves those waiters whose bytes have come to `settled`. */
@@ -118,13 +121,6 @@ void pull_settle_ready_locked(struct pull *p, struct waitlist *settled);
 void pull_settle_some_locked(struct pull *p, struct waitlist *settled);
 /* Moves those who wait for the verdict, which is r. */
 void pull_settle_verdict_locked(struct pull *p, int r, struct waitlist *settled);
-/* Who waits for verified bytes is late after timeout_ms of silence, or below this on average. */
-#define PULL_VERIFY_BYTES_S (UINT64_C(1) << 20)
-/* Settles those who are late with ERR_TIMEOUT, and remembers what they waited for in vain. */
-void pull_settle_late_locked(struct pull *p, int64_t now_ms, int64_t timeout_ms,
-			     struct waitlist *settled);
-/* True if somebody waited in vain for all of [off, off + len) only just now. */
-bool pull_was_late_locked(const struct pull *p, uint64_t off, uint64_t len, int64_t now_ms);
 /* True if chunks of it have rotted since this was last asked. No lock needed. */
 bool pull_has_rotted(struct pull *p);
 /* Digesting of all blobs together may lag so far while readers wait: their pages are in memory. */

@@ -16,9 +16,11 @@
 #define PIECE_BYTES (256 << 10)
 #define PIECES_A_TURN 64 /* digested before another pull gets its turn */
 #define NICE 10          /* readers come first */
+#define INQUESTS_MAX 5   /* of one blob, before all of it is dropped */
 
 struct sealer {
 	struct sealer_conf conf;
+	struct doubts *doubts; /* NULL: nobody could look into any */
 	pthread_t threads[THREADS_MAX];
 	unsigned started;
 };
@@ -34,6 +36,7 @@ enum verdict {
 struct outcome {
 	enum verdict verdict;
 	struct chunk_list *list; /* of what is right, or NULL; owned */
+	bool doubted;            /* somebody looks into it now, and has the pull */
 };
 
 /* Compares the finished digest and frees it. */
@@ -200,18 +203,27 @@ static int drop_all(struct sealer *s, struct pull *p)
 	return r;
 }
 
-static void reject(struct sealer *s, struct pull *p)
+/* Nothing that came before this says anything about the bytes that are there now. */
+static void tell_settled(struct sealer *s, const struct pull *p)
+{
+	if (s->conf.inquest.settled)
+		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag);
+}
+
+/* Drops what is wrong: what has rotted is gone already, else it is all. */
+static void reject(struct sealer *s, struct pull *p, bool rot)
 {
 	struct pulls *pulls = s->conf.pulls;
 	const char *liar = source_of(s, p);
 	struct waitlist settled = { 0 };
-	bool rot = drop_rotten(p);
 	int r;
 
 	lock_take(&pulls->lock);
 	distrust_locked(s, p, rot);
 	lock_drop(&pulls->lock);
 	r = rot ? 0 : drop_all(s, p);
+	if (!rot)
+		tell_settled(s, p);
 	lock_take(&pulls->lock);
 	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
@@ -229,6 +241,75 @@ static void reject(struct sealer *s, struct pull *p)
 		outcry_rot(&s->conf.outcry, &p->what);
 	else
 		outcry_lie(&s->conf.outcry, &p->what, liar);
+}
+
+/* Has it looked into; false if there is no use in that. */
+static bool begin_doubt(struct sealer *s, struct pull *p)
+{
+	struct waitlist settled = { 0 };
+
+	if (!s->doubts || p->what.own || p->inquests++ >= INQUESTS_MAX)
+		return false;
+	note_distrust(s, p);
+	lock_take(&s->conf.pulls->lock);
+	atomic_fetch_add(&p->drops, 1);
+	p->verified_only = true;
+	p->moved_ms = clock_ms();
+	p->hashed = 0;
+	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
+	lock_drop(&s->conf.pulls->lock);
+	waitlist_wake(&settled);
+	outcry_doubt(&s->conf.outcry, &p->what);
+	doubts_add(s->doubts, p);
+	return true;
+}
+
+/* What is wrong is known, and gone: the rest need not wait for the seal. */
+static void fetch_dropped(struct sealer *s, struct pull *p)
+{
+	struct waitlist settled = { 0 };
+	int r = 0;
+
+	lock_take(&s->conf.pulls->lock);
+	p->verified_only = s->conf.pulls->strict;
+	p->all_wanted = false;
+	if (p->readers)
+		r = pull_want_all_locked(p);
+	if (r == 0)
+		r = streams_kick_locked(s->conf.streams);
+	if (r < 0)
+		waitlist_settle_all(&p->waiters, r, &settled);
+	pull_settle_ready_locked(p, &settled);
+	lock_drop(&s->conf.pulls->lock);
+	waitlist_wake(&settled);
+}
+
+/* Ends this thread's work on it. What came meanwhile (after a wrong digest perhaps all of it) could
+ * not queue it. */
+static void let_go(struct sealer *s, struct pull *p, bool again)
+{
+	struct pulls *pulls = s->conf.pulls;
+	struct pull *idle;
+
+	lock_take(&pulls->lock);
+	p->hash_busy = false;
+	p->moved_ms = clock_ms(); /* who waits for the verdict sees that it comes nearer */
+	if (again)
+		pull_hash_kick_locked(p);
+	idle = pull_if_idle_locked(p);
+	lock_drop(&pulls->lock);
+	pull_free(idle);
+}
+
+static void end_doubt(void *arg, struct pull *p, int dropped)
+{
+	struct sealer *s = arg;
+
+	if (dropped > 0)
+		fetch_dropped(s, p);
+	else if (dropped != ERR_CANCELED)
+		reject(s, p, false);
+	let_go(s, p, true);
 }
 
 /* Who has read past the chunk that was lost will not ask for it again. */
@@ -276,8 +357,17 @@ static void keep_list(const struct pull *p, const struct chunk_list *l)
 		log_warn(r, "cannot keep the digest list etag=%s", p->what.etag);
 }
 
+static void judge_wrong(struct sealer *s, struct pull *p, struct outcome *o)
+{
+	bool rot = drop_rotten(p);
+
+	o->doubted = !rot && begin_doubt(s, p);
+	if (!o->doubted)
+		reject(s, p, rot);
+}
+
 /* Errors: as seal(). */
-static int conclude(struct sealer *s, struct pull *p, const struct outcome *o)
+static int conclude(struct sealer *s, struct pull *p, struct outcome *o)
 {
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
@@ -285,7 +375,7 @@ static int conclude(struct sealer *s, struct pull *p, const struct outcome *o)
 	int r;
 
 	if (o->verdict == DIGEST_WRONG)
-		reject(s, p);
+		judge_wrong(s, p, o);
 	else if (o->verdict == DIGEST_LOST)
 		want_lost(s, p);
 	if (o->verdict != DIGEST_RIGHT)
@@ -302,6 +392,8 @@ static int conclude(struct sealer *s, struct pull *p, const struct outcome *o)
 	waitlist_wake(&settled);
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
+	p->inquests = 0;
+	tell_settled(s, p);
 	keep_list(p, o->list);
 	return 0;
 }
@@ -330,8 +422,6 @@ static struct pull *pop_locked(struct pulls *all)
 static void work_on(struct sealer *s, struct pull *p)
 {
 	struct outcome o = { .verdict = DIGEST_GOES_ON };
-	struct pulls *pulls = s->conf.pulls;
-	struct pull *idle;
 	int r = digest_turn(s, p, &o);
 
 	if (r == 0)
@@ -339,15 +429,8 @@ static void work_on(struct sealer *s, struct pull *p)
 	chunk_list_free(o.list);
 	if (r < 0)
 		digest_anew(s, p, r);
-	lock_take(&pulls->lock);
-	p->hash_busy = false;
-	p->moved_ms = clock_ms(); /* who waits for the verdict sees that it comes nearer */
-	/* What came meanwhile (after a wrong digest perhaps all of it) could not queue the pull. */
-	if (goes_on(p, o.verdict, r))
-		pull_hash_kick_locked(p);
-	idle = pull_if_idle_locked(p);
-	lock_drop(&pulls->lock);
-	pull_free(idle);
+	if (!o.doubted)
+		let_go(s, p, goes_on(p, o.verdict, r));
 }
 
 static void *sealer_main(void *arg)
@@ -372,6 +455,19 @@ static void *sealer_main(void *arg)
 	return NULL;
 }
 
+static int start_doubts(struct sealer *s)
+{
+	struct doubts_conf conf = {
+		.pulls = s->conf.pulls,
+		.http = s->conf.http,
+		.inquest = s->conf.inquest,
+		.end = end_doubt,
+		.arg = s,
+	};
+
+	return doubts_start(&conf, &s->doubts);
+}
+
 int sealer_start(const struct sealer_conf *conf, struct sealer **ret)
 {
 	struct sealer *s = calloc(1, sizeof(*s));
@@ -380,11 +476,14 @@ int sealer_start(const struct sealer_conf *conf, struct sealer **ret)
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
+	if (conf->inquest.look)
+		r = start_doubts(s);
 	while (r == 0 && s->started < conf->threads && s->started < THREADS_MAX) {
 		r = thread_start(&s->threads[s->started], "mfs-seal", sealer_main, s);
 		s->started += r == 0;
 	}
 	if (s->started == 0) {
+		doubts_stop(s->doubts);
 		free(s);
 		return r;
 	}
@@ -401,5 +500,6 @@ void sealer_stop(struct sealer *s)
 	lock_drop(&s->conf.pulls->lock);
 	for (unsigned i = 0; i < s->started; i++)
 		pthread_join(s->threads[i], NULL);
+	doubts_stop(s->doubts);
 	free(s);
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads that digest what arrived, behind the streams and never in a reader's way. A blob
  * whose whole digest is right is flushed, recorded and sealed. One whose digest is wrong loses the
- * chunks that have rotted here since they came; if none has it was lied to, and loses all. The
- * kernel is told, and from then on it is served only when verified. */
+ * chunks that have rotted here since they came. If none has it was lied to: it loses those chunks
+ * that an inquest finds out (doubts.h), or else all, and from then on is served only when verified.
+ * The kernel is told. */
 #ifndef MATRIXFS_SEAL_H
 #define MATRIXFS_SEAL_H
 
 #include "daemon/cache/catalog.h"
+#include "daemon/fetch/doubts.h"
 #include "daemon/fetch/outcry.h"
 #include "daemon/fetch/pull.h"
 #include "daemon/fetch/stream.h"
@@ -22,6 +24,8 @@ struct sealer_conf {
 	uint64_t hearsay;     /* bit i: source i has what it gives from others */
 	bool lists;           /* the digest list of what is sealed is kept, see chunk_list.h */
 	struct outcry outcry; /* its metrics count what is sealed, too */
+	struct httpc *http;   /* of the inquest; borrowed */
+	struct inquest inquest;
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN. */

@@ -89,11 +89,23 @@ static void ban(struct member_health *h, int64_t now_ms)
 	h->clean_ms = h->until_ms;
 }
 
+/* Whom nobody has misled any more for so long misleads us. */
+static void suspect(struct member_health *h, int64_t now_ms)
+{
+	int64_t since = now_ms - h->misled_ms;
+
+	if (!h->misled_ms || since > MEMBER_MISLED_MAX_MS)
+		h->misled_ms = now_ms;
+	else if (since > MEMBER_MISLED_MS)
+		ban(h, now_ms);
+}
+
 bool health_forgive(struct member_health *h)
 {
 	bool was = h->bans > 0;
 
 	h->bans = 0;
+	h->misled_ms = 0;
 	if (h->failures && h->cause == MEMBER_LIED)
 		h->failures = 0;
 	return was;
@@ -149,6 +161,9 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		break;
 	case MEMBER_LIED:
 		ban(h, now_ms);
+		break;
+	case MEMBER_MISLED:
+		suspect(h, now_ms);
 		break;
 	case MEMBER_LEFT:
 		h->turn_ms = 0;

@@ -20,9 +20,13 @@
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
 #define MEMBER_TURN_MS (10 * 1000)
 /* Who gave wrong bytes: twice as long each time. One time is forgotten for each clean hour. */
-#define MEMBER_BAN_MS (10 * 60 * 1000)
+#define MEMBER_BAN_MS (60 * 1000)
 #define MEMBER_BAN_MAX_MS (2 * 3600 * 1000)
 #define MEMBER_CLEAN_MS (3600 * 1000)
+/* Who may have been misled is banned only if that goes on for longer than it takes to find out who
+ * misled him, and did not end since. */
+#define MEMBER_MISLED_MS (60 * 1000)
+#define MEMBER_MISLED_MAX_MS (10 * 60 * 1000)
 /* Silence that is usual. */
 #define MEMBER_PATIENCE_MIN_MS 250
 #define MEMBER_PATIENCE_MAX_MS 5000
@@ -35,6 +39,7 @@ enum member_outcome {
 	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
+	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
@@ -45,6 +50,7 @@ struct member_health {
 	int64_t turn_ms;             /* who tries it has so long; 0: it is nobody's turn */
 	unsigned bans;               /* as of until_ms of the last one, see health_bans */
 	int64_t clean_ms;            /* end of the last one */
+	int64_t misled_ms;           /* when it first may have been, lately; 0: it was not */
 	bool answered;               /* once, at least */
 	int64_t usual_us, spread_us; /* time to the first byte, and how far off it is; usual < 0:
 					not known */

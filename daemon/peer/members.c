@@ -505,7 +505,7 @@ void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, 
 	lock_take(&m->table->lock);
 	health_note(&m->health, outcome, first_ms, now_ms);
 	m->requests++;
-	if (outcome == MEMBER_LIED)
+	if (outcome == MEMBER_LIED || outcome == MEMBER_MISLED)
 		m->bytes_wrong += bytes;
 	else
 		m->bytes_in += bytes;

@@ -2,7 +2,8 @@
 /* The nodes of a cluster, as far as this one knows: whom the list names, and how each has behaved
  * when it was asked. No messages are sent to find that out: it follows from real requests. Who is
  * silent is left alone for a while, longer each time (1 s doubling to 60 s, jittered), then one
- * request tries it again. Who gave wrong bytes is banned for ten minutes, then for longer.
+ * request tries it again. Who gave wrong bytes is banned for a minute, then
+ * for longer.
  * Times are clock_ms() values that the caller gives, so that a simulation can have its own.
  * Threads: any. */
 #ifndef MATRIXFS_MEMBERS_H

@@ -2,6 +2,7 @@
 #include "daemon/peer/peers.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,6 +11,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/inquiry.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
@@ -17,6 +19,7 @@
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/trails.h"
 
+#define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
@@ -24,12 +27,13 @@ struct peers {
 	struct member_spec self;
 	uint64_t rate, rate_waiting;
 	unsigned connections;
-	int64_t timeout_ms;
+	struct peers_ground ground;
 	const struct peer_host *host; /* or NULL */
-	struct httpc *http;           /* borrowed: for hubs */
 	struct peer_cert *cert;       /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
+	struct evidence *evidence;
+	struct published *published;
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
@@ -39,6 +43,8 @@ struct peers {
 	struct source *source;
 	struct lock lock;
 	struct serve *serve; /* guarded by lock where it may be asked while it ends */
+	struct inquiry_conf inquiry;
+	atomic_bool inquires; /* it has all that it needs */
 	struct member_list *list;
 };
 
@@ -62,9 +68,11 @@ static int make_source(struct peers *p)
 		.places = &p->places,
 		.trails = &p->trails,
 		.tryouts = p->tryouts,
+		.evidence = p->evidence,
+		.published = p->published,
 		.asker = &p->asker,
 		.counts = &p->counts,
-		.give_up_ms = p->timeout_ms / 2,
+		.give_up_ms = p->ground.timeout_ms / 2,
 	};
 
 	return source_peer_new(&conf, &p->source);
@@ -75,11 +83,11 @@ static int open_client(struct peers *p, const struct peers_conf *conf)
 {
 	const struct httpc_conf http = {
 		.user_agent = USER_AGENT,
-		.connect_ms = p->timeout_ms / 3,
-		.stall_ms = p->timeout_ms / 3,
+		.connect_ms = p->ground.timeout_ms / 3,
+		.stall_ms = p->ground.timeout_ms / 3,
 		.ca_file = conf->tls_ca,
 		.direct = true,
-		.elder = p->http,
+		.elder = p->ground.http,
 	};
 
 	return httpc_new(&http, &p->asker.http);
@@ -109,8 +117,18 @@ static int open_tls(struct peers *p, const struct peers_conf *conf, struct buf *
 	return r < 0 ? r : peer_cert_start(conf->tls_cert, conf->tls_key, &p->cert, why);
 }
 
-int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
-	       struct peers **ret, struct buf *why)
+/* What came from whom, and what hubs say that it must be. */
+static int gather_evidence(struct peers *p)
+{
+	int r = evidence_new(EVIDENCE_BYTES, &p->evidence);
+
+	if (r == 0)
+		r = published_new(p->ground.hubs, p->ground.hub_count, p->evidence, &p->published);
+	return r;
+}
+
+int peers_open(const struct peers_conf *conf, const struct peers_ground *ground, struct peers **ret,
+	       struct buf *why)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	int r;
@@ -120,8 +138,7 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	lock_init(&p->lock, LOCK_PEERS);
 	places_init(&p->places);
 	trails_init(&p->trails);
-	p->http = http;
-	p->timeout_ms = timeout_ms;
+	p->ground = *ground;
 	p->rate = conf->rate;
 	p->rate_waiting = conf->rate_waiting;
 	p->connections = conf->connections;
@@ -140,6 +157,8 @@ int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeou
 	if (r == 0)
 		r = tryouts_new(&p->asker, p->members, &p->tryouts);
 	if (r == 0)
+		r = gather_evidence(p);
+	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
 		peers_close(p);
@@ -154,6 +173,42 @@ struct source *peers_source(struct peers *p)
 	return p->source;
 }
 
+static void begin_inquiries(struct peers *p)
+{
+	p->inquiry = (struct inquiry_conf){
+		.members = p->members,
+		.places = &p->places,
+		.trails = &p->trails,
+		.evidence = p->evidence,
+		.published = p->published,
+		.testimony = serve_testimony(p->serve),
+		.asker = &p->asker,
+		.counts = &p->counts,
+		.give_up_ms = p->ground.timeout_ms / 2,
+	};
+	atomic_store(&p->inquires, true);
+}
+
+static int look(void *arg, const struct doubt *d)
+{
+	struct peers *p = arg;
+
+	return atomic_load(&p->inquires) ? inquiry_look(&p->inquiry, d) : 0;
+}
+
+static void settled(void *arg, const char *etag)
+{
+	struct peers *p = arg;
+
+	evidence_forget(p->evidence, etag);
+}
+
+struct inquest peers_inquest(struct peers *p)
+{
+	return p ? (struct inquest){ .look = look, .settled = settled, .arg = p }
+		 : (struct inquest){ 0 };
+}
+
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
 {
 	struct serve_conf serve = {
@@ -166,24 +221,30 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.members = p->members,
 		.places = &p->places,
 		.trails = &p->trails,
+		.evidence = p->evidence,
+		.hubs = p->ground.hub_sources,
+		.hub_count = p->ground.hub_count,
+		.http = p->ground.http,
 		.key = p->key,
 		.counts = &p->counts,
 		.host = p->host,
 		.rate = p->rate,
 		.rate_waiting = p->rate_waiting,
 		.connections = p->connections,
-		.timeout_ms = p->timeout_ms,
+		.timeout_ms = p->ground.timeout_ms,
 	};
 	struct member_list_conf list = {
 		.spec = p->list_spec,
 		.members = p->members,
 		.self = p->self,
 		.hub_url = p->hub_url,
-		.http = p->http,
+		.http = p->ground.http,
 		.key = p->key,
 	};
 	int r = serve_start(&serve, &p->serve, why);
 
+	if (r == 0)
+		begin_inquiries(p);
 	if (r == 0)
 		r = member_list_start(&list, &p->list, why);
 	if (r == 0)
@@ -225,6 +286,8 @@ void peers_close(struct peers *p)
 		return;
 	tryouts_free(p->tryouts);
 	source_peer_free(p->source);
+	published_free(p->published);
+	evidence_free(p->evidence);
 	httpc_free(p->asker.http);
 	peer_cert_stop(p->cert);
 	members_free(p->members);

@@ -33,13 +33,22 @@ struct peers_conf {
 					 peers_close */
 };
 
-/* Reads the key and knows nobody yet. `http`, by which a hub is asked for members, is borrowed
- * until peers_close, and its httpc_cancel ends what members are asked, too; timeout_ms is how long
- * any of their readers may wait. Sentences in why. */
-MUST_USE int peers_open(const struct peers_conf *conf, struct httpc *http, int64_t timeout_ms,
+/* What they are given of a node; borrowed until peers_close. */
+struct peers_ground {
+	struct httpc *http;      /* for hubs; its httpc_cancel ends what members are asked, too */
+	struct hub *const *hubs; /* in order of preference */
+	struct source *const *hub_sources; /* the same as sources */
+	unsigned hub_count;
+	int64_t timeout_ms; /* any of their readers may wait so long */
+};
+
+/* Reads the key and knows nobody yet. Sentences in why. */
+MUST_USE int peers_open(const struct peers_conf *conf, const struct peers_ground *ground,
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
 struct source *peers_source(struct peers *p);
+/* Who finds out which of their bytes were wrong; likewise. Of no peers (NULL): nobody. */
+struct inquest peers_inquest(struct peers *p);
 /* Answers others from then on, and learns who they are. Both are borrowed until peers_stop.
  * Sentences in why. */
 MUST_USE int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why);

@@ -32,6 +32,13 @@ static int check_range(struct question *q, const struct httpc_response *r)
 	return httpc_content_length(r) == (int64_t)q->len ? 0 : ERR_PROTO;
 }
 
+static int read_digests(struct question *q, const struct httpc_response *r)
+{
+	const char *text = httpc_header(r, WIRE_DIGESTS);
+
+	return text && wire_read_digests(q->ask, text, &q->digests) ? 0 : ERR_PROTO;
+}
+
 static int on_head(void *arg, const struct httpc_response *r)
 {
 	struct exchange *x = arg;
@@ -48,6 +55,8 @@ static int on_head(void *arg, const struct httpc_response *r)
 	q->number = number ? wire_read_number(number) : 0;
 	if (zone)
 		member_tell_zone(q->member, zone);
+	if (q->ask->digests)
+		return q->status == WIRE_TOLD ? read_digests(q, r) : 0;
 	return q->status == WIRE_BYTES ? check_range(q, r) : 0;
 }
 
@@ -55,7 +64,7 @@ static int on_body(void *arg, const void *data, size_t len)
 {
 	struct exchange *x = arg;
 
-	if (x->q->status == WIRE_BYTES) {
+	if (x->q->status == WIRE_BYTES && !x->q->ask->digests) {
 		x->q->sunk = x->q->sink(x->q->arg, data, len);
 		return x->q->sunk;
 	}

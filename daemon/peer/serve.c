@@ -106,6 +106,8 @@ static void handle(void *arg, struct httpd_request *q)
 		refuse(q, 405, "blobs are only read");
 	else if (wire_read_ask(httpd_target(q), range, &ask, &path, &why) < 0)
 		serve_say(&g, WIRE_BAD, NULL, 0);
+	else if (ask.digests)
+		serve_digests(&g, &ask);
 	else
 		serve_bytes(&g, &ask);
 }
@@ -140,6 +142,20 @@ static int start_http(struct serve *s, struct buf *why)
 	return httpd_start(&http, &s->http);
 }
 
+static int start_testimony(struct serve *s)
+{
+	struct testimony_conf conf = {
+		.opened = s->opened,
+		.store = s->conf.store,
+		.evidence = s->conf.evidence,
+		.hubs = s->conf.hubs,
+		.hub_count = s->conf.hub_count,
+		.http = s->conf.http,
+	};
+
+	return testimony_start(&conf, &s->testimony);
+}
+
 int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why)
 {
 	struct serve *s = calloc(1, sizeof(*s));
@@ -153,6 +169,8 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
 	if (r == 0)
+		r = start_testimony(s);
+	if (r == 0)
 		r = start_http(s, why);
 	if (r < 0 && serve_stop(s)) /* nobody is here to hold a request */
 		return r;
@@ -165,6 +183,8 @@ bool serve_stop(struct serve *s)
 	if (!s)
 		return true;
 	if (!httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS))
+		return false;
+	if (!testimony_stop(s->testimony))
 		return false;
 	opened_stop(s->opened);
 	crowd_free(s->crowd);
@@ -181,4 +201,9 @@ void serve_set_work(struct serve *s, const struct serve_work *work)
 unsigned serve_connections(struct serve *s)
 {
 	return httpd_connections(s->http);
+}
+
+struct testimony *serve_testimony(struct serve *s)
+{
+	return s->testimony;
 }

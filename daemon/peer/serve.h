@@ -8,6 +8,7 @@
 #include "daemon/fetch/fetch.h"
 #include "daemon/job.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
@@ -15,6 +16,7 @@
 #include "daemon/peer/trails.h"
 
 struct serve;
+struct testimony;
 struct tls;
 
 /* What members may have this node do; functions are called from any thread. */
@@ -37,6 +39,10 @@ struct serve_conf {
 	struct members *members;
 	struct places *places;
 	struct trails *trails; /* what is asked for here, too */
+	struct evidence *evidence;
+	struct source *const *hubs; /* for who asks this node as a witness */
+	unsigned hub_count;
+	struct httpc *http;
 	struct cluster_key *key;
 	struct peer_counts *counts;
 	const struct peer_host *host; /* or NULL: members get what is here */
@@ -54,5 +60,7 @@ MUST_USE bool serve_stop(struct serve *s);
 /* Members may ask for work from now on; borrowed until serve_stop. */
 void serve_set_work(struct serve *s, const struct serve_work *work);
 unsigned serve_connections(struct serve *s);
+/* What this node says of digests itself; borrowed until serve_stop. */
+struct testimony *serve_testimony(struct serve *s);
 
 #endif

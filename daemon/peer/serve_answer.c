@@ -8,8 +8,9 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
-int serve_head(const struct guest *g, int status, const char *content_range, const char *others,
-	       struct httpd_head *ret)
+/* With one more field, whose value is signed, too, if it is not "". */
+static int sign_head(const struct guest *g, int status, const char *content_range, const char *name,
+		     const char *value, struct httpd_head *ret)
 {
 	CLEANUP(buf_free) struct buf info = { 0 };
 	const struct serve *s = g->serve;
@@ -17,7 +18,7 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 	struct cluster_answer answer = {
 		.status = status,
 		.content_range = content_range,
-		.others = others,
+		.others = value,
 		.zone = s->conf.zone,
 		.number = number,
 		.node = s->conf.process,
@@ -33,13 +34,19 @@ int serve_head(const struct guest *g, int status, const char *content_range, con
 		r = httpd_head_add(ret, "Authentication-Info", "%s", buf_str(&info));
 	if (r == 0 && *content_range)
 		r = httpd_head_add(ret, "Content-Range", "%s", content_range);
-	if (r == 0 && *others)
-		r = httpd_head_add(ret, WIRE_OTHERS, "%s", others);
+	if (r == 0 && *value)
+		r = httpd_head_add(ret, name, "%s", value);
 	if (r == 0 && *number)
 		r = httpd_head_add(ret, WIRE_NUMBER, "%s", number);
 	if (r == 0 && *s->conf.zone)
 		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
 	return r;
+}
+
+int serve_head(const struct guest *g, int status, const char *content_range, const char *others,
+	       struct httpd_head *ret)
+{
+	return sign_head(g, status, content_range, WIRE_OTHERS, others, ret);
 }
 
 /* Ends a request whose answer could not be written. */
@@ -50,20 +57,35 @@ static void break_off(const struct guest *g)
 	httpd_reply(g->http, 500, "text/plain", &body, NULL);
 }
 
+/* Sends a head that was written with result r. */
+static void send_head(const struct guest *g, struct httpd_head *head, int r)
+{
+	struct buf body = { 0 };
+
+	if (r == 0) {
+		httpd_reply_head(g->http, head, &body);
+		return;
+	}
+	httpd_head_free(head);
+	break_off(g);
+}
+
+void serve_told(const struct guest *g, const char *digests)
+{
+	struct httpd_head head;
+	int r = sign_head(g, WIRE_TOLD, "", WIRE_DIGESTS, digests, &head);
+
+	send_head(g, &head, r);
+}
+
 static void say(const struct guest *g, int status, const char *others, const char *cause)
 {
 	struct httpd_head head;
-	struct buf body = { 0 };
 	int r = serve_head(g, status, "", others, &head);
 
 	if (r == 0 && *cause)
 		r = httpd_head_add(&head, WIRE_CAUSE, "%s", cause);
-	if (r < 0) {
-		httpd_head_free(&head);
-		break_off(g);
-		return;
-	}
-	httpd_reply_head(g->http, &head, &body);
+	send_head(g, &head, r);
 }
 
 void serve_cause(const struct guest *g, int status, const char *cause)

@@ -100,19 +100,6 @@ static bool may_give(struct serve *s, uint64_t bytes)
 
 /* ---- bytes ---- */
 
-/* Where a blob lies upstream, as a guest says. Its digest is what it is known by. */
-static int read_blob(const struct wire_ask *ask, struct source_blob *ret)
-{
-	*ret = (struct source_blob){
-		.repo = ask->repo,
-		.path = ask->path,
-		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
-	};
-	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
-	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
-	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
-}
-
 static void on_sent(void *arg)
 {
 	giving_free(arg);
@@ -139,7 +126,7 @@ static void tell_host(const struct giving *v)
 	struct source_blob what;
 	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, v->len };
 
-	if (!host || read_blob(&v->ask, &what) < 0)
+	if (!host || wire_blob(&v->ask, &what) < 0)
 		return;
 	what.own = v->own;
 	what.path = v->path;
@@ -285,8 +272,7 @@ static void wake(struct waiter *w, int r)
 
 /* ---- beginning ---- */
 
-/* Whether the program lets the guest have it. */
-static int ask_host(const struct guest *g, const struct source_blob *what)
+int serve_may(const struct guest *g, const struct source_blob *what)
 {
 	const struct peer_host *host = g->serve->conf.host;
 	char from[HTTPD_ADDRESS_MAX];
@@ -302,12 +288,12 @@ static int open_what(struct giving *v, const struct guest *g, const struct wire_
 {
 	const struct serve *s = g->serve;
 	struct source_blob what;
-	int r = read_blob(ask, &what);
+	int r = wire_blob(ask, &what);
 
 	if (r < 0)
 		return r;
 	what.own = v->own = store_has_own(s->conf.store, what.etag, what.file.size);
-	r = ask_host(g, &what);
+	r = serve_may(g, &what);
 	if (r == 0 && s->conf.host) {
 		v->path = strdup(ask->path);
 		r = v->path ? 0 : -ENOMEM;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of the server for peers: serve.c (who comes in), serve_answer.c (what is said) and
- * serve_bytes.c (what becomes of one question for bytes). Nobody else includes this. */
+ * serve_bytes.c and serve_digests.c (what becomes of one question). Nobody else includes this. */
 #ifndef MATRIXFS_SERVE_PRIV_H
 #define MATRIXFS_SERVE_PRIV_H
 
@@ -8,12 +8,14 @@
 #include "daemon/peer/crowd.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
+#include "daemon/peer/testimony.h"
 #include "daemon/peer/wire.h"
 
 struct serve {
 	struct serve_conf conf;
 	struct httpd *http;
 	struct opened *opened;
+	struct testimony *testimony;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct lock lock;
 	/* Guarded by lock. */
@@ -36,6 +38,8 @@ struct guest {
 /* The fields all answers have, signed. Of one with bytes `content_range` is said, else it is "". */
 MUST_USE int serve_head(const struct guest *g, int status, const char *content_range,
 			const char *others, struct httpd_head *ret);
+/* Answers with digests, as wire_write_digests writes them. */
+void serve_told(const struct guest *g, const char *digests);
 /* Answers without bytes; `others` may be named. */
 void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
 	       unsigned count);
@@ -51,7 +55,14 @@ void serve_some_work(const struct guest *g);
 
 /* ---- serve_bytes.c ---- */
 
+/* Whether the program lets the guest have it: 0, or why not. */
+MUST_USE int serve_may(const struct guest *g, const struct source_blob *what);
 /* Answers a question for bytes, now or later. */
 void serve_bytes(const struct guest *g, const struct wire_ask *ask);
+
+/* ---- serve_digests.c ---- */
+
+/* Answers a question for digests: what there is to say, or that it is being found out. */
+void serve_digests(const struct guest *g, const struct wire_ask *ask);
 
 #endif

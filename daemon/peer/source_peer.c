@@ -40,6 +40,9 @@ struct trip {
 	int64_t asked_ms;
 	uint64_t came;   /* bytes of this question */
 	bool slow;       /* it was ended for that */
+	bool wrong;      /* likewise, */
+	bool misled;     /* and who gave it may not know */
+	bool looked;     /* for the blob's digest list */
 	bool sent;       /* another had said to ask there */
 	uint32_t member; /* who is asked */
 };
@@ -53,13 +56,58 @@ static void note_usual(struct trip *t)
 	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
 }
 
-/* Gives what is wanted of a chunk that has come. */
+static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
+{
+	CLEANUP(digest_freep) struct digest *d = NULL;
+	uint8_t is[DIGEST_BYTES_MAX];
+	int r = digest_new(kind, len, &d);
+
+	if (r == 0)
+		r = digest_update(d, data, len);
+	if (r == 0)
+		r = digest_final(d, is);
+	return r < 0 ? r : memcmp(is, must, digest_size(kind)) == 0 ? 0 : ERR_DIGEST;
+}
+
+/* Compares a chunk that has come with what is known of it. ERR_DIGEST. */
+static int check_chunk(const struct trip *t)
+{
+	const struct source_blob *blob = t->ask->blob;
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (t->have == blob->file.size)
+		return digest_is(blob->file.kind, t->chunk, t->have, blob->file.digest);
+	if (!evidence_knows(t->all->conf.evidence, blob->etag, chunk_of(t->pos), must))
+		return 0;
+	return digest_is(DIGEST_SHA256, t->chunk, t->have, must);
+}
+
+/* True if who gave a wrong chunk was to have it from others, and could not compare it. */
+static bool may_be_misled(const struct trip *t)
+{
+	const struct member *owner = t->members->members[t->route.place.owners[0]];
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	return t->have != t->ask->blob->file.size && t->question.member != owner &&
+	       evidence_knows(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), must) !=
+		       EVIDENCE_PUBLISHED;
+}
+
+/* Gives what is wanted of a chunk that has come, if it may be right. */
 static int give_chunk(struct trip *t)
 {
 	uint64_t start = chunk_floor(t->pos);
 	size_t skip = (size_t)(t->pos - start), len = t->have - skip;
-	int r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
+	const struct source_blob *blob = t->ask->blob;
+	int r = check_chunk(t);
 
+	t->wrong = r == ERR_DIGEST;
+	t->misled = t->wrong && may_be_misled(t);
+	if (r < 0)
+		return r;
+	evidence_note(t->all->conf.evidence, blob->etag, blob->file.size, chunk_of(t->pos),
+		      chunk_of(t->pos) + 1, member_address(t->question.member));
+	r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
 	t->have = 0;
 	t->pos += len;
 	note_usual(t);
@@ -135,6 +183,8 @@ static void write_ask(const struct trip *t, bool bring, struct wire_ask *ret)
 /* What an answer means for the way. */
 static enum route_answer meaning(const struct trip *t, int r)
 {
+	if (t->wrong)
+		return ROUTE_WRONG;
 	if (t->slow)
 		return ROUTE_SLOW;
 	if (r < 0)
@@ -161,6 +211,8 @@ static enum route_answer meaning(const struct trip *t, int r)
 
 static enum member_outcome outcome(const struct trip *t, int r)
 {
+	if (t->wrong)
+		return t->misled ? MEMBER_MISLED : MEMBER_LIED;
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
@@ -226,6 +278,22 @@ static int64_t first_ms(const struct question *q)
 	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
+static void report_lie(const struct trip *t)
+{
+	metrics_add(&t->all->conf.counts->bytes_wrong, t->have);
+	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
+		 member_address(t->question.member), t->misled ? "passed on" : "gave",
+		 t->ask->blob->etag, t->ask->blob->path, chunk_of(t->pos));
+}
+
+/* Before the first bytes of a member: a blob of one chunk needs no list. */
+static void look_for_list(struct trip *t)
+{
+	if (!t->looked && t->ask->blob->file.size > CHUNK_BYTES)
+		(void)published_look(t->all->conf.published, t->ask->blob, t->ask->cancel);
+	t->looked = true;
+}
+
 /* Asks a member; with `bring` it is to fetch what it has not. Non-zero: the run ends with it. */
 static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_answer *ret)
 {
@@ -234,6 +302,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	struct wire_ask ask;
 	int r;
 
+	look_for_list(t);
 	write_ask(t, bring, &ask);
 	t->sent = ask.number;
 	if (member != t->member)
@@ -242,7 +311,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	ask.wait_ms = (uint32_t)decide_wait_ms(clock_ms() - t->since_ms, t->ask->demand);
 	t->have = 0;
 	t->came = 0;
-	t->slow = false;
+	t->slow = t->wrong = false;
 	t->asked_ms = clock_ms();
 	*q = (struct question){
 		.member = t->members->members[member],
@@ -262,12 +331,14 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;
-	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r), t->came,
-		    first_ms(q), clock_ms());
+	if (t->wrong)
+		report_lie(t);
+	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r),
+		    t->wrong ? t->have : t->came, first_ms(q), clock_ms());
 	/* It may have turned out to be this node, which is not to wait for itself. */
 	if (*ret == ROUTE_COMING && !member_may_ask(q->member, clock_ms()))
 		*ret = ROUTE_NOT_HERE;
-	if (q->sunk && !t->slow)
+	if (q->sunk && !t->slow && !t->wrong)
 		return q->sunk;
 	if (*ret == ROUTE_COMING) {
 		r = t->ask->sink(t->ask->arg, NULL, 0);
@@ -326,6 +397,18 @@ static int take_from(struct trip *t, uint32_t member)
 	return r;
 }
 
+/* Leaves the rest to the hubs. */
+static int pass(const struct trip *t)
+{
+	const struct source_ask *ask = t->ask;
+	const struct source_peer_conf *conf = &t->all->conf;
+
+	metrics_add(&conf->counts->passed, 1);
+	evidence_note(conf->evidence, ask->blob->etag, ask->blob->file.size, chunk_of(t->pos),
+		      chunk_of(ask->off + ask->len - 1) + 1, NULL);
+	return SOURCE_PASS;
+}
+
 /* Nobody is to bring it but us: whoever has it all the same gives it. What is left then is to be
  * had from upstream. */
 static int seek(struct trip *t)
@@ -345,9 +428,8 @@ static int seek(struct trip *t)
 			r = take_from(t, list[i]);
 	if (r != 0 || t->pos == t->end)
 		return r;
-	metrics_add(&t->all->conf.counts->passed, 1);
 	note_number(t, 0);
-	return SOURCE_PASS;
+	return pass(t);
 }
 
 /* ---- the way ---- */

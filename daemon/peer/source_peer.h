@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers together as a source of bytes. Each range is asked for by the segments it lies in, of
  * whom `route` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
- * the sink by whole chunks. Threads: any. */
+ * the sink by whole chunks, each compared before with its digest if that is known: whose is wrong
+ * is banned, and nothing of it is given. Threads: any. */
 #ifndef MATRIXFS_SOURCE_PEER_H
 #define MATRIXFS_SOURCE_PEER_H
 
 #include "daemon/hub/source.h"
+#include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
+#include "daemon/peer/published.h"
 #include "daemon/peer/spoken.h"
 #include "daemon/peer/trails.h"
 #include "daemon/peer/tryout.h"
@@ -20,6 +23,8 @@ struct source_peer_conf {
 	struct places *places;
 	struct trails *trails;
 	struct tryouts *tryouts;
+	struct evidence *evidence;
+	struct published *published;
 	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */

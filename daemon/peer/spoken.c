@@ -47,12 +47,13 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	const char *info = httpc_header(r, "Authentication-Info");
 	const char *range = httpc_header(r, "Content-Range");
 	const char *others = httpc_header(r, WIRE_OTHERS);
+	const char *more = others ? others : httpc_header(r, WIRE_DIGESTS);
 	const char *zone = httpc_header(r, WIRE_ZONE);
 	const char *number = httpc_header(r, WIRE_NUMBER);
 	struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
-		.others = others ? others : "",
+		.others = more ? more : "",
 		.zone = zone ? zone : "",
 		.number = number ? number : "",
 	};

@@ -93,3 +93,12 @@ int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos,
 	lock_drop(&t->lock);
 	return vain;
 }
+
+void trails_forget(struct trails *t, uint64_t blob)
+{
+	lock_take(&t->lock);
+	for (struct trail *slot = t->slots; slot < t->slots + TRAILS_MAX; slot++)
+		if (slot->blob == blob)
+			*slot = (struct trail){ 0 };
+	lock_drop(&t->lock);
+}

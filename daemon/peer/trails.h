@@ -51,5 +51,7 @@ bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_
 		 struct trail *ret);
 /* True if upstream failed lately: it would be in vain to ask members. */
 bool trail_has_failed(const struct trail *t, int64_t now_ms);
+/* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
+void trails_forget(struct trails *t, uint64_t blob);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with
- * "&bring=1" if the blob may be brought, "&number=N" if a member said to ask here, "&wait=MS" if
- * it is to wait longer than usual, and "&failed=A,B" if some failed. Names that are not known are
- * passed over, so that a later version may say more; of those that are, each is there once. */
+/* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with "&bring=1" if the blob
+ * may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it is to wait longer than
+ * usual, and "&failed=A,B" if some failed. Or it is "/peer/v1/digests/ETAG?..." likewise, with
+ * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness. Names that
+ * are not known are passed over, so that a later version may say more; of those that are, each is
+ * there once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -10,9 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/base/num.h"
 #include "daemon/base/url.h"
+#include "daemon/cache/chunk.h"
 
 #define BLOBS WIRE_ROOT "blobs/"
+#define DIGESTS WIRE_ROOT "digests/"
 #define UNIT "bytes="
 #define SHA1_HEX 40
 #define SHA256_HEX 64
@@ -86,8 +91,13 @@ static void write_place(const struct wire_ask *ask, struct buf *ret)
 
 int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct buf *ret_range)
 {
-	buf_printf(ret_target, BLOBS "%s?size=%ju", ask->etag, (uintmax_t)ask->size);
+	buf_printf(ret_target, "%s%s?size=%ju", ask->digests ? DIGESTS : BLOBS, ask->etag,
+		   (uintmax_t)ask->size);
 	write_place(ask, ret_target);
+	if (ask->digests)
+		buf_printf(ret_target, "&segment=%u", segment_of(ask->off));
+	if (ask->witness)
+		buf_add_str(ret_target, "&witness=1");
 	if (ask->bring)
 		buf_add_str(ret_target, "&bring=1");
 	if (ask->number)
@@ -98,19 +108,21 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 		buf_add_str(ret_target, i ? "," : "&failed=");
 		url_encode(ret_target, ask->failed[i], 0);
 	}
-	buf_printf(ret_range, UNIT "%ju-%ju", (uintmax_t)ask->off,
-		   (uintmax_t)(ask->off + ask->len - 1));
+	if (!ask->digests)
+		buf_printf(ret_range, UNIT "%ju-%ju", (uintmax_t)ask->off,
+			   (uintmax_t)(ask->off + ask->len - 1));
 	return ret_target->failed ? ret_target->failed : ret_range->failed;
 }
 
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, BRING, NUMBER, WAIT, FAILED, FIELDS };
+enum field { SIZE, REPO, COMMIT, PATH, BRING, NUMBER, WAIT, FAILED, SEGMENT, WITNESS, FIELDS };
 
 static const char *const field_names[FIELDS] = {
-	[SIZE] = "size", [REPO] = "repo",     [COMMIT] = "commit", [BRING] = "bring",
-	[PATH] = "path", [NUMBER] = "number", [WAIT] = "wait",     [FAILED] = "failed",
+	[SIZE] = "size",       [REPO] = "repo",       [COMMIT] = "commit", [BRING] = "bring",
+	[PATH] = "path",       [NUMBER] = "number",   [WAIT] = "wait",     [FAILED] = "failed",
+	[SEGMENT] = "segment", [WITNESS] = "witness",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -239,6 +251,20 @@ static int read_range(const char *text, struct wire_ask *ret, struct buf *why)
 	return 0;
 }
 
+/* Instead of a range. */
+static int read_segment(char *const value[static FIELDS], struct wire_ask *ret, struct buf *why)
+{
+	uint64_t segment;
+
+	if (!value[SEGMENT] || !is_number(value[SEGMENT], &segment) ||
+	    segment >= segment_count(ret->size))
+		return bad(why, "its segment is none");
+	ret->off = segment_start((uint32_t)segment);
+	ret->len = segment_end((uint32_t)segment, ret->size) - ret->off;
+	ret->witness = value[WITNESS];
+	return 0;
+}
+
 static bool read_wait(const char *text, struct wire_ask *ret)
 {
 	uint64_t ms = 0;
@@ -264,7 +290,18 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 		return bad(why, "its wait is none");
 	ret->bring = value[BRING];
 	r = read_place(value, ret, path, why);
-	return r == 0 && value[FAILED] ? read_failed(value[FAILED], ret, why) : r;
+	if (r == 0 && value[FAILED])
+		r = read_failed(value[FAILED], ret, why);
+	return r == 0 && ret->digests ? read_segment(value, ret, why) : r;
+}
+
+/* Which of the two it is; what follows it. */
+static char *read_kind(char *target, struct wire_ask *ret)
+{
+	ret->digests = strncmp(target, DIGESTS, strlen(DIGESTS)) == 0;
+	if (ret->digests)
+		return target + strlen(DIGESTS);
+	return strncmp(target, BLOBS, strlen(BLOBS)) == 0 ? target + strlen(BLOBS) : NULL;
 }
 
 int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, struct buf *path,
@@ -278,12 +315,72 @@ int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, s
 	if (!copy)
 		return -ENOMEM;
 	query = strchr(copy, '?');
-	if (strncmp(copy, BLOBS, strlen(BLOBS)) != 0 || !query)
+	etag = read_kind(copy, ret);
+	if (!etag || !query)
 		return bad(why, "it names no blob");
-	etag = copy + strlen(BLOBS);
 	*query++ = '\0';
 	r = read_etag(etag, ret, why);
 	if (r == 0)
 		r = read_query(query, ret, path, why);
-	return r == 0 ? read_range(range, ret, why) : r;
+	return r == 0 && !ret->digests ? read_range(range, ret, why) : r;
+}
+
+int wire_blob(const struct wire_ask *ask, struct source_blob *ret)
+{
+	*ret = (struct source_blob){
+		.repo = ask->repo,
+		.path = ask->path ? ask->path : "",
+		.file = { .size = ask->size, .kind = ask->lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1 },
+	};
+	memcpy(ret->commit, ask->commit, sizeof(ret->commit));
+	memcpy(ret->etag, ask->etag, sizeof(ret->etag));
+	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
+}
+
+/* --- digests */
+
+_Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");
+
+bool wire_digest_known(const uint8_t digest[static 32])
+{
+	static const uint8_t none[32];
+
+	return memcmp(digest, none, sizeof(none)) != 0;
+}
+
+static uint32_t chunks_of(const struct wire_ask *ask)
+{
+	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
+}
+
+void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d, struct buf *ret)
+{
+	char hex[SHA256_HEX + 1];
+
+	for (uint32_t i = 0; i < chunks_of(ask); i++) {
+		hex_print(d->of[i], sizeof(d->of[i]), hex);
+		buf_printf(ret, "%s%s", i ? "," : "", wire_digest_known(d->of[i]) ? hex : "-");
+	}
+}
+
+bool wire_read_digests(const struct wire_ask *ask, const char *text, struct wire_digests *ret)
+{
+	uint32_t count = chunks_of(ask);
+
+	*ret = (struct wire_digests){ 0 };
+	for (uint32_t i = 0; i < count; i++) {
+		size_t len = strcspn(text, ",");
+		char hex[SHA256_HEX + 1];
+
+		snprintf(hex, sizeof(hex), "%.*s", (int)min_u64(len, SHA256_HEX), text);
+		if (!(len == 1 && *hex == '-') &&
+		    (len != SHA256_HEX || !hex_is(hex, SHA256_HEX) ||
+		     hex_parse(hex, sizeof(ret->of[i]), ret->of[i]) < 0))
+			return false;
+		text += len;
+		if (*text != (i + 1 < count ? ',' : '\0'))
+			return false;
+		text += i + 1 < count;
+	}
+	return true;
 }

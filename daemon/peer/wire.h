@@ -12,18 +12,20 @@
 #include "daemon/peer/members.h"
 
 #define WIRE_ROOT "/peer/v1/"
+#define WIRE_CHUNKS 16 /* of a segment: SEGMENT_BYTES in chunks */
 #define WIRE_WAIT_MAX_MS 10000
 #define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
 
 /* Fields of requests and answers. */
-#define WIRE_OTHERS "Peer-Others" /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
-#define WIRE_NUMBER "Peer-Number" /* which who asks has from now on, see trails.h */
-#define WIRE_ZONE "Peer-Zone"     /* of who asks, and of who answers */
-#define WIRE_CAUSE "Peer-Cause"   /* of a failure: the word of its error (err_word) */
+#define WIRE_OTHERS "Peer-Others"   /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
+#define WIRE_DIGESTS "Peer-Digests" /* "HEX,-,HEX": of the chunks of a segment; -: not known */
+#define WIRE_NUMBER "Peer-Number"   /* which who asks has from now on, see trails.h */
+#define WIRE_ZONE "Peer-Zone"       /* of who asks, and of who answers */
+#define WIRE_CAUSE "Peer-Cause"     /* of a failure: the word of its error (err_word) */
 
-/* Statuses of answers to GET blobs/ETAG; anything else makes no sense. */
+/* Statuses of answers to GET blobs/ETAG and digests/ETAG; anything else makes no sense. */
 enum wire_status {
-	WIRE_TOLD = 200,      /* of what is no question for bytes: JSON */
+	WIRE_TOLD = 200,      /* Peer-Digests, or JSON of what is no question for bytes */
 	WIRE_BYTES = 206,     /* the first bytes asked for, perhaps not all: Content-Range tells */
 	WIRE_COMING = 202,    /* they are on their way here: ask again, at once */
 	WIRE_ELSEWHERE = 300, /* ask those of Peer-Others */
@@ -36,8 +38,10 @@ enum wire_status {
 	WIRE_FULL = 507,   /* nothing more can be kept here */
 };
 
-/* What is asked for: a range of a blob within one segment. */
+/* What is asked for: a range of a blob within one segment, or the digests of a whole one. */
 struct wire_ask {
+	bool digests; /* of the chunks; what follows is of no use then but for a witness: */
+	bool witness; /* who is asked gets the segment from upstream itself, if it must */
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size; /* of the blob */
 	uint64_t off, len;
@@ -63,6 +67,19 @@ MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
  * segment. `path` gets the bytes of ret->path instead of what it held. */
 MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
 			   struct buf *path, struct buf *why);
+/* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
+MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
+
+/* The SHA-256 of each chunk of a segment, all zero if it is not known. */
+struct wire_digests {
+	uint8_t of[WIRE_CHUNKS][32];
+};
+bool wire_digest_known(const uint8_t digest[static 32]);
+/* Appends those of the segment that is asked for; and reads them: false if they have not their
+ * form, or are not as many. */
+void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d, struct buf *ret);
+MUST_USE bool wire_read_digests(const struct wire_ask *ask, const char *text,
+				struct wire_digests *ret);
 /* Appends "a, b"; and reads it: addresses that have no form of one are left out. How many. */
 void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
 		       struct buf *ret);

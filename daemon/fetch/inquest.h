@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interface "somebody who may find out what is wrong in a blob whose digest is wrong". Peers
+ * are it: daemon/peer/inquiry.c. */
+#ifndef MATRIXFS_INQUEST_H
+#define MATRIXFS_INQUEST_H
+
+#include "daemon/cache/store.h"
+#include "daemon/hub/source.h"
+
+/* What is to be looked into; all borrowed. */
+struct doubt {
+	const struct source_blob *what;
+	struct blob *blob; /* all of it is here */
+	struct httpc_cancel *cancel;
+	/* It comes nearer to its end: who waits for that goes on waiting. */
+	void (*moved)(void *arg);
+	void *arg;
+};
+
+/* Who looks into it. */
+struct inquest {
+	/* Drops those chunks that it can tell to be wrong: how many, 0 if it cannot tell; or
+	 * negative. Blocking; the doubt's `cancel` ends it. NULL: there is nobody. */
+	int (*look)(void *arg, const struct doubt *d);
+	/* The blob is sealed, or all of it was dropped: nothing is to be remembered of who gave
+	 * what. No lock held. */
+	void (*settled)(void *arg, const char *etag);
+	void *arg;
+};
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/evidence.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/lock.h"
+#include "daemon/base/map.h"
+#include "daemon/cache/chunk.h"
+
+#define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
+
+/* A giver is a number: one of these, or a name's and FIRST_NAME. */
+enum { NOBODY, HUB, DROPPED, FIRST_NAME };
+
+/* What is remembered of one blob. */
+struct dossier {
+	struct dossier *newer, **older; /* in a list, noted longest ago first */
+	char etag[DIGEST_HEX_MAX + 1];
+	uint64_t size;
+	uint32_t count;
+	struct chunk_list *list; /* NULL: none of its digests is known */
+	enum evidence_word word;
+	uint16_t givers[];
+};
+
+struct evidence {
+	uint64_t bytes_max;
+	struct lock lock;
+	/* Guarded by lock. */
+	uint64_t bytes;
+	struct map by_etag;
+	struct dossier *oldest, **newest;
+	char (*names)[MEMBER_ADDRESS_MAX + 1];
+	unsigned name_count;
+};
+
+int evidence_new(uint64_t bytes_max, struct evidence **ret)
+{
+	struct evidence *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return -ENOMEM;
+	e->bytes_max = bytes_max;
+	e->newest = &e->oldest;
+	lock_init(&e->lock, LOCK_EVIDENCE);
+	*ret = e;
+	return 0;
+}
+
+/* ---- dossiers ---- */
+
+static uint64_t weight(const struct dossier *d)
+{
+	return sizeof(*d) + d->count * sizeof(d->givers[0]) +
+	       (d->list ? (uint64_t)d->count * CHUNK_LIST_DIGEST : 0);
+}
+
+static void unlink_locked(struct evidence *e, struct dossier *d)
+{
+	*d->older = d->newer;
+	if (d->newer)
+		d->newer->older = d->older;
+	else
+		e->newest = d->older;
+}
+
+static void link_newest_locked(struct evidence *e, struct dossier *d)
+{
+	d->newer = NULL;
+	d->older = e->newest;
+	*e->newest = d;
+	e->newest = &d->newer;
+}
+
+static void forget_locked(struct evidence *e, struct dossier *d)
+{
+	e->bytes -= weight(d);
+	unlink_locked(e, d);
+	map_del_str(&e->by_etag, d->etag);
+	chunk_list_free(d->list);
+	free(d);
+}
+
+/* As far as others than this one can go. */
+static void make_room_locked(struct evidence *e, const struct dossier *keep)
+{
+	while (e->bytes > e->bytes_max && e->oldest != keep)
+		forget_locked(e, e->oldest);
+}
+
+static struct dossier *new_locked(struct evidence *e, const char *etag, uint64_t size)
+{
+	uint32_t count = chunk_count(size);
+	struct dossier *d = calloc(1, sizeof(*d) + count * sizeof(d->givers[0]));
+
+	if (!d)
+		return NULL;
+	snprintf(d->etag, sizeof(d->etag), "%s", etag);
+	d->size = size;
+	d->count = count;
+	if (map_put_str(&e->by_etag, d->etag, d) < 0) {
+		free(d);
+		return NULL;
+	}
+	link_newest_locked(e, d);
+	e->bytes += weight(d);
+	return d;
+}
+
+/* The dossier of a blob of that size, made if need be, as the newest of all; NULL: no memory. */
+static struct dossier *open_locked(struct evidence *e, const char *etag, uint64_t size)
+{
+	struct dossier *d = map_find_str(&e->by_etag, etag);
+
+	if (d && d->size != size) {
+		forget_locked(e, d);
+		d = NULL;
+	}
+	if (!d)
+		d = new_locked(e, etag, size);
+	if (!d)
+		return NULL;
+	unlink_locked(e, d);
+	link_newest_locked(e, d);
+	make_room_locked(e, d);
+	return d;
+}
+
+void evidence_forget(struct evidence *e, const char *etag)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d)
+		forget_locked(e, d);
+	lock_drop(&e->lock);
+}
+
+void evidence_free(struct evidence *e)
+{
+	if (!e)
+		return;
+	lock_take(&e->lock);
+	while (e->oldest)
+		forget_locked(e, e->oldest);
+	lock_drop(&e->lock);
+	map_fini(&e->by_etag);
+	lock_fini(&e->lock);
+	free(e->names);
+	free(e);
+}
+
+/* ---- who gave what ---- */
+
+/* The number of a name; NOBODY if it cannot be remembered. */
+static uint16_t number_locked(struct evidence *e, const char *member)
+{
+	unsigned i = 0;
+
+	while (i < e->name_count && strcmp(e->names[i], member) != 0)
+		i++;
+	if (i == e->name_count) {
+		void *more = i < GIVERS_MAX ? reallocarray(e->names, i + 1, sizeof(*e->names))
+					    : NULL;
+
+		if (!more)
+			return NOBODY;
+		e->names = more;
+		snprintf(e->names[e->name_count++], sizeof(*e->names), "%s", member);
+	}
+	return (uint16_t)(FIRST_NAME + i);
+}
+
+void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
+		   const char *member)
+{
+	struct dossier *d;
+	uint16_t giver;
+
+	lock_take(&e->lock);
+	d = open_locked(e, etag, size);
+	giver = member ? number_locked(e, member) : HUB;
+	for (uint32_t i = from; d && i < to && i < d->count; i++)
+		if (member || d->givers[i] < FIRST_NAME)
+			d->givers[i] = giver;
+	lock_drop(&e->lock);
+}
+
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d && i < d->count)
+		d->givers[i] = DROPPED;
+	lock_drop(&e->lock);
+}
+
+enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
+				   char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	const struct dossier *d;
+	uint16_t giver;
+
+	*ret = '\0';
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	giver = d && i < d->count ? d->givers[i] : NOBODY;
+	if (giver >= FIRST_NAME)
+		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", e->names[giver - FIRST_NAME]);
+	lock_drop(&e->lock);
+	return giver >= FIRST_NAME ? EVIDENCE_MEMBER
+	       : giver == HUB      ? EVIDENCE_HUB
+	       : giver == DROPPED  ? EVIDENCE_DROPPED
+				   : EVIDENCE_NOBODY;
+}
+
+/* ---- what they must be ---- */
+
+static bool is_known(const uint8_t digest[static CHUNK_LIST_DIGEST])
+{
+	static const uint8_t none[CHUNK_LIST_DIGEST];
+
+	return memcmp(digest, none, sizeof(none)) != 0;
+}
+
+static bool has_list_locked(struct evidence *e, struct dossier *d)
+{
+	if (d->list)
+		return true;
+	e->bytes -= weight(d);
+	d->list = chunk_list_new(d->size);
+	e->bytes += weight(d);
+	make_room_locked(e, d);
+	return d->list;
+}
+
+void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
+		    enum evidence_word word)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = open_locked(e, etag, l->size);
+	if (d && word > d->word)
+		d->word = word;
+	if (d && has_list_locked(e, d))
+		for (uint32_t i = 0; i < d->count; i++)
+			if (is_known(l->digests[i]))
+				memcpy(d->list->digests[i], l->digests[i], CHUNK_LIST_DIGEST);
+	lock_drop(&e->lock);
+}
+
+enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t i,
+				  uint8_t ret[static CHUNK_LIST_DIGEST])
+{
+	enum evidence_word word = EVIDENCE_UNKNOWN;
+	const struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d && d->list && i < d->count && is_known(d->list->digests[i])) {
+		memcpy(ret, d->list->digests[i], CHUNK_LIST_DIGEST);
+		word = d->word;
+	}
+	lock_drop(&e->lock);
+	return word;
+}

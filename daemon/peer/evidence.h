@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Of blobs that are not sealed yet: which of their chunks came from which member, or from a hub,
+ * and what is known of the digests they must have. A bounded memory: the blob that was noted
+ * longest ago is forgotten first, and of what is forgotten nobody is accused. Threads: any. */
+#ifndef MATRIXFS_EVIDENCE_H
+#define MATRIXFS_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/cache/chunk_list.h"
+#include "daemon/peer/member_spec.h"
+
+struct evidence;
+
+/* Remembers so many bytes, about. -ENOMEM. */
+MUST_USE int evidence_new(uint64_t bytes_max, struct evidence **ret);
+void evidence_free(struct evidence *e);
+
+/* Chunks [from, to) of a blob of that size come from this member; NULL: they are left to hubs, but
+ * for those that members have given meanwhile. */
+void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
+		   const char *member);
+
+/* What came as chunk i was wrong, and is not there any more. */
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i);
+
+enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_MEMBER };
+/* Who gave chunk i: nobody that is remembered, a hub, somebody who was wrong, or the member whose
+ * address ret gets. */
+enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
+				   char ret[static MEMBER_ADDRESS_MAX + 1]);
+
+/* How a digest is known. */
+enum evidence_word {
+	EVIDENCE_UNKNOWN = 0,
+	EVIDENCE_WITNESSED, /* this node found it out */
+	EVIDENCE_PUBLISHED, /* a hub tells it everybody */
+};
+/* What the digests of a blob of l->size must be; those that are all zero are not known, and what
+ * was known of them stands. Copied. */
+void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
+		    enum evidence_word word);
+/* How the digest of chunk i is known, and if it is, ret gets it. */
+enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t i,
+				  uint8_t ret[static CHUNK_LIST_DIGEST]);
+/* Forgets a blob. */
+void evidence_forget(struct evidence *e, const char *etag);
+
+#endif

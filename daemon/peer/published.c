@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/published.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/log.h"
+#include "daemon/base/num.h"
+#include "daemon/hub/hub_chunks.h"
+
+#define LOOKS_MAX 256 /* blobs; the one asked for longest ago goes */
+#define HUBS_MAX 64
+
+/* What became of asking for one list. */
+struct look {
+	char etag[DIGEST_HEX_MAX + 1]; /* "": free */
+	bool asking, found;
+	int64_t again_ms; /* unless found: nobody asks before */
+	uint64_t used;
+};
+
+struct published {
+	struct hub *const *hubs;
+	unsigned count;
+	struct evidence *evidence;
+	struct lock lock;
+	/* Guarded by lock. */
+	struct cond answered;
+	struct look looks[LOOKS_MAX];
+	uint64_t clock;
+	int64_t stranger_until_ms[HUBS_MAX]; /* they know no lists; 0: not known, or they do */
+};
+
+int published_new(struct hub *const *hubs, unsigned count, struct evidence *e,
+		  struct published **ret)
+{
+	struct published *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->hubs = hubs;
+	p->count = count < HUBS_MAX ? count : HUBS_MAX;
+	p->evidence = e;
+	lock_init(&p->lock, LOCK_PUBLISHED);
+	cond_init(&p->answered);
+	*ret = p;
+	return 0;
+}
+
+void published_free(struct published *p)
+{
+	if (!p)
+		return;
+	cond_fini(&p->answered);
+	lock_fini(&p->lock);
+	free(p);
+}
+
+/* ---- hubs ---- */
+
+static bool may_ask(struct published *p, unsigned hub)
+{
+	bool may;
+
+	lock_take(&p->lock);
+	may = p->stranger_until_ms[hub] <= clock_ms();
+	lock_drop(&p->lock);
+	return may;
+}
+
+/* Who says when to ask again knows what was asked for; who does not, and has none, does not. Who
+ * could not be reached says nothing of that. */
+static void note_hub(struct published *p, unsigned hub, int r, int64_t wait_ms)
+{
+	bool stranger = r == -ENOENT && wait_ms < 0;
+
+	lock_take(&p->lock);
+	p->stranger_until_ms[hub] = stranger ? clock_ms() + PUBLISHED_STRANGER_MS : 0;
+	lock_drop(&p->lock);
+}
+
+/* Asks one hub. True if the list came; else *again_ms is when to ask again, if it said so. */
+static bool ask_hub(struct published *p, unsigned hub, const struct source_blob *what,
+		    struct httpc_cancel *cancel, int64_t *again_ms)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = NULL;
+	int64_t wait_ms = -1;
+	int r = hub_chunk_list(p->hubs[hub], what, cancel, &l, &wait_ms);
+
+	if (r == ERR_CANCELED)
+		return false;
+	note_hub(p, hub, r, wait_ms);
+	if (wait_ms >= 0)
+		*again_ms = min_i64(*again_ms, clock_ms() + wait_ms);
+	if (r < 0) {
+		log_debug("no digest list of etag=%s hub=%s: %s", what->etag,
+			  hub_name(p->hubs[hub]), err_text(r));
+		return false;
+	}
+	evidence_learn(p->evidence, what->etag, l, EVIDENCE_PUBLISHED);
+	return true;
+}
+
+static bool ask_hubs(struct published *p, const struct source_blob *what,
+		     struct httpc_cancel *cancel, int64_t *again_ms)
+{
+	int64_t before = cancel->patience_ms;
+	bool found = false;
+
+	cancel->patience_ms = PUBLISHED_WAIT_MS;
+	*again_ms = clock_ms() + PUBLISHED_RETRY_MS;
+	for (unsigned i = 0; !found && i < p->count; i++)
+		found = may_ask(p, i) && ask_hub(p, i, what, cancel, again_ms);
+	cancel->patience_ms = before;
+	return found;
+}
+
+/* ---- blobs ---- */
+
+/* The place of a blob, or of the one that was asked for longest ago; NULL if all are being asked
+ * for. */
+static struct look *place_locked(struct published *p, const char *etag)
+{
+	struct look *oldest = NULL;
+
+	for (struct look *l = p->looks; l < p->looks + LOOKS_MAX; l++) {
+		if (strcmp(l->etag, etag) == 0)
+			return l;
+		if (!l->asking && (!oldest || l->used < oldest->used))
+			oldest = l;
+	}
+	if (oldest) {
+		*oldest = (struct look){ 0 };
+		snprintf(oldest->etag, sizeof(oldest->etag), "%s", etag);
+	}
+	return oldest;
+}
+
+/* Somebody asks for it: waits for that. */
+static void wait_locked(struct published *p, const char *etag)
+{
+	int64_t until = clock_ms() + PUBLISHED_WAIT_MS;
+	const struct look *l = place_locked(p, etag);
+
+	while (l && l->asking && clock_ms() < until) {
+		cond_wait(&p->answered, &p->lock, until);
+		l = place_locked(p, etag);
+	}
+}
+
+static bool is_remembered(struct published *p, const struct source_blob *what)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	return evidence_knows(p->evidence, what->etag, 0, digest);
+}
+
+bool published_look(struct published *p, const struct source_blob *what,
+		    struct httpc_cancel *cancel)
+{
+	int64_t again_ms;
+	struct look *l;
+	bool found, ask;
+
+	lock_take(&p->lock);
+	wait_locked(p, what->etag);
+	l = place_locked(p, what->etag);
+	found = l && l->found && is_remembered(p, what);
+	ask = l && !found && !l->asking && l->again_ms <= clock_ms();
+	if (l)
+		l->used = ++p->clock;
+	if (ask)
+		l->asking = true;
+	lock_drop(&p->lock);
+	if (!ask)
+		return found;
+	found = ask_hubs(p, what, cancel, &again_ms);
+	lock_take(&p->lock);
+	l->asking = false; /* its place was its own meanwhile */
+	l->found = found;
+	l->again_ms = again_ms;
+	cond_wake_all(&p->answered);
+	lock_drop(&p->lock);
+	return found;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The digest lists that hubs publish, asked for once for each blob whose bytes come from members;
+ * what they say goes into the evidence. Hubs that know no such lists (all but matrixhubd) are found
+ * out by the first question, and not asked again for an hour. Threads: any. */
+#ifndef MATRIXFS_PUBLISHED_H
+#define MATRIXFS_PUBLISHED_H
+
+#include "daemon/hub/hub.h"
+#include "daemon/peer/evidence.h"
+
+#define PUBLISHED_WAIT_MS 2000        /* a list is waited for so long */
+#define PUBLISHED_STRANGER_MS 3600000 /* a hub that knows no lists is left alone so long */
+#define PUBLISHED_RETRY_MS 30000      /* a list that is not there is asked for again after it */
+
+struct published;
+
+/* All are borrowed until published_free. -ENOMEM. */
+MUST_USE int published_new(struct hub *const *hubs, unsigned count, struct evidence *e,
+			   struct published **ret);
+void published_free(struct published *p);
+/* Has the list of a blob asked for, unless it was lately. True if it came just now, or came before
+ * and was not forgotten since. Blocking, at most for about PUBLISHED_WAIT_MS; one asks, others that
+ * want the same wait for it. */
+bool published_look(struct published *p, const struct source_blob *what,
+		    struct httpc_cancel *cancel);
+
+#endif

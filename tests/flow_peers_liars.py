@@ -1,0 +1,167 @@
+"""Members that give wrong bytes: they are found out and banned, their bytes are dropped, and the rest stays where it is."""
+import os
+import re
+import time
+
+import pytest
+
+import models
+from hubd import Hubd
+from mountlib import eventually
+from peers import BUILD, INSTRUMENTED, Cluster, why_not
+
+MIB = 1 << 20
+REPO = "org/shared"
+SIZE = 48 * MIB
+LIAR = BUILD / "tests/shim_liar.so"
+pytestmark = [pytest.mark.skipif(bool(why_not()), reason=str(why_not())),
+              pytest.mark.skipif(INSTRUMENTED, reason="a shim changes what a node sends")]
+LIES = ["flip 5", "zeros"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A directory with a model of a file of two and a half segments, and a small one."""
+    directory = tmp_path_factory.mktemp("model")
+    models.big_file(SIZE - 8 * MIB, 1, directory / "model.safetensors")
+    models.big_file(8 * MIB, 2, directory / "vision.safetensors")
+    (directory / "config.json").write_text('{"model_type": "bert"}\n')
+    return directory
+
+
+@pytest.fixture
+def shared(hub, model):
+    hub.repo(REPO).commit({p.name: p for p in sorted(model.iterdir())})
+    return hub
+
+
+@pytest.fixture
+def listed(shared, model, tmp_path):
+    """A matrixhubd that has all of it, and publishes its digest lists."""
+    hubd = Hubd(tmp_path, shared)
+    try:
+        for path in sorted(model.iterdir()):
+            assert hubd.ask(f"/{REPO}/resolve/main/{path.name}").status == 200
+            assert eventually(lambda name=path.name: hubd.ask(f"/api/models/{REPO}/chunks/main/{name}").status == 200, 20)
+        yield hubd
+    finally:
+        hubd.stop()
+
+
+def size_of(model):
+    return sum(p.stat().st_size for p in model.iterdir())
+
+
+def by_source(node):
+    """Bytes of files that it got: from hubs, from peers."""
+    metrics = node.metrics()
+    return [sum(v for k, v in metrics.items() if k.startswith(f'source_bytes_total{{kind="{kind}"')) for kind in ("hub", "peer")]
+
+
+def from_hubs(nodes):
+    return sum(by_source(node)[0] for node in nodes)
+
+
+def total(nodes, name):
+    return sum(node.metrics().get(name, 0) for node in nodes)
+
+
+def is_right(loads, model):
+    return not any(load["errors"] or load["wrong"] for load in loads) and {load["bytes"] for load in loads} == {size_of(model)}
+
+
+def own_most(cluster, node, tmp_path):
+    members = tmp_path / "members"
+    members.write_text("".join(f"{n.address} weight={20 if n is node else 1}\n" for n in cluster.nodes))
+    cluster.members = f"file:{members}"
+
+
+def make_liar(cluster, node, tmp_path, lie):
+    """It owns most, and lies when it sends."""
+    own_most(cluster, node, tmp_path)
+    how = tmp_path / f"lie-{node.number}"
+    how.write_text(lie)
+    env = node._env()
+    preload = ":".join(filter(None, (env.get("LD_PRELOAD"), str(LIAR))))
+    node._env = lambda: env | {"LD_PRELOAD": preload, "LIAR_SHIM": str(how)}
+
+
+def start(cluster):
+    """All, and all know each other."""
+    cluster.start(*cluster.nodes)
+    assert eventually(lambda: all(total([n], 'peer_members{state="new"}') == len(cluster.nodes) - 1 for n in cluster.nodes), 20)
+
+
+def load_all(cluster, model, nodes, seconds=60):
+    """Loads until all is right, as loaders that are restarted do; how often they had to load again."""
+    again, until = 0, time.monotonic() + seconds
+    while not is_right(cluster.load(REPO, model, nodes), model):
+        assert time.monotonic() < until, "never right:\n" + "\n".join(n.log_text() for n in nodes)
+        again += 1
+        time.sleep(0.5)     # until the digest is known what came is given
+    return again
+
+
+def banned_by(node):
+    """The addresses that it has named as liars."""
+    return set(re.findall(r"peer=(\S+) gave", node.log_text()))
+
+
+def spoil(node):
+    """Each fourth MiB of what lies in its cache is another."""
+    for path in (node.cache / "blobs").rglob("?" * 64):
+        with open(path, "r+b") as f:
+            for off in range(0, path.stat().st_size, 4 * MIB):
+                os.pwrite(f.fileno(), b"\xff" * 64, off)
+
+
+# ---- with the hub's digest list nothing wrong is ever used ----
+
+@pytest.mark.parametrize("lie", ["", *LIES])
+def test_with_the_lists_of_the_hub_no_wrong_byte_is_read(listed, model, tmp_path, lie):
+    with Cluster(tmp_path, listed, 4, start=False, timeout=20) as cluster:
+        make_liar(cluster, cluster.nodes[0], tmp_path, lie)
+        start(cluster)
+        others = cluster.nodes[1:]
+        assert is_right(cluster.load(REPO, model), model), "\n".join(n.log_text() for n in others)
+        wrong, banned = total(others, "peer_wrong_bytes_total"), total(others, 'peer_members{state="banned"}')
+        assert (wrong > 0) == bool(lie) and (banned > 0) == bool(lie)
+        # What the liar alone had had is brought once more, by who follows it.
+        assert from_hubs(cluster.nodes) <= (2 if lie else 1.02) * size_of(model)
+        assert total(others, "wrong_digests_total") == 0
+
+
+# ---- without one the digest of the whole tells, and witnesses which part of it ----
+
+@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 4), ("zeros", 4)])
+def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie, bound):
+    """What the owner brought, what witnesses had of it (twice where they contradict it), and what is brought again."""
+    with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
+        liar, *others = cluster.nodes
+        make_liar(cluster, liar, tmp_path, lie)
+        start(cluster)
+        again = load_all(cluster, model, others)
+        assert not again or lie
+        assert any(f"peer={liar.address} gave wrong bytes" in n.log_text() for n in others) == bool(lie)
+        assert all(banned_by(n) <= {liar.address} for n in others), [banned_by(n) for n in others]
+        assert any(banned_by(n) for n in others) == bool(lie)
+        assert cluster.upstream_bytes() <= bound * size_of(model)
+
+
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoilt):
+    """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
+    with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
+        liar, *others = cluster.nodes
+        own_most(cluster, liar, tmp_path)
+        start(cluster)
+        assert is_right(cluster.load(REPO, model, [liar]), model)
+        assert eventually(lambda: total([liar], "sealed_total") == 3, 20)
+        if spoilt:
+            spoil(liar)
+        before = cluster.upstream_bytes()
+        again = load_all(cluster, model, others)
+        assert not again or spoilt
+        assert any(banned_by(n) for n in others) == spoilt
+        assert all(banned_by(n) <= {liar.address} for n in others)
+        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)

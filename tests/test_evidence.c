@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is remembered of who gave which chunk, and of what it must be. */
+#include "daemon/peer/evidence.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/cache/chunk.h"
+
+#define BLOB "aaaaaaaabbbbbbbbccccccccddddddddaaaaaaaabbbbbbbbccccccccdddddddd"
+#define SIZE (8 * CHUNK_BYTES + 1)
+#define ONE "192.0.2.1:9980"
+#define OTHER "192.0.2.2:9980"
+
+static int set_up(void **state)
+{
+	return evidence_new(UINT64_C(1) << 20, (struct evidence **)state);
+}
+
+static int tear_down(void **state)
+{
+	evidence_free(*state);
+	return 0;
+}
+
+static void assert_giver(void *e, uint32_t i, enum evidence_giver must, const char *address)
+{
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	assert_int_equal(evidence_giver(e, BLOB, i, who), must);
+	assert_string_equal(who, address);
+}
+
+static struct chunk_list *list_of(uint64_t size, uint8_t byte)
+{
+	struct chunk_list *l = chunk_list_new(size);
+
+	assert_non_null(l);
+	memset(l->digests, byte, l->count * sizeof(l->digests[0]));
+	return l;
+}
+
+static void each_chunk_has_its_giver(void **state)
+{
+	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
+	evidence_note(*state, BLOB, SIZE, 2, 4, OTHER);
+	evidence_note(*state, BLOB, SIZE, 4, 100, NULL);
+	assert_giver(*state, 1, EVIDENCE_MEMBER, ONE);
+	assert_giver(*state, 2, EVIDENCE_MEMBER, OTHER);
+	assert_giver(*state, 8, EVIDENCE_HUB, "");
+	assert_giver(*state, 9, EVIDENCE_NOBODY, "");
+}
+
+static void what_is_not_remembered_is_nobodys(void **state)
+{
+	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	evidence_forget(*state, BLOB);
+	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
+}
+
+static void what_is_left_to_hubs_takes_nothing_back_that_members_gave(void **state)
+{
+	evidence_note(*state, BLOB, SIZE, 3, 4, ONE);
+	evidence_note(*state, BLOB, SIZE, 0, 9, NULL);
+	assert_giver(*state, 3, EVIDENCE_MEMBER, ONE);
+	assert_giver(*state, 4, EVIDENCE_HUB, "");
+}
+
+static void what_was_dropped_may_come_from_a_hub(void **state)
+{
+	evidence_note(*state, BLOB, SIZE, 3, 5, ONE);
+	evidence_drop(*state, BLOB, 3);
+	evidence_drop(*state, BLOB, 4);
+	assert_giver(*state, 3, EVIDENCE_DROPPED, "");
+	evidence_note(*state, BLOB, SIZE, 3, 4, NULL);
+	evidence_note(*state, BLOB, SIZE, 4, 5, OTHER);
+	assert_giver(*state, 3, EVIDENCE_HUB, "");
+	assert_giver(*state, 4, EVIDENCE_MEMBER, OTHER);
+}
+
+static void another_size_is_another_blob(void **state)
+{
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	evidence_note(*state, BLOB, SIZE - 1, 1, 2, ONE);
+	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
+	assert_giver(*state, 1, EVIDENCE_MEMBER, ONE);
+}
+
+static void a_digest_that_is_learned_is_known(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(SIZE, 7);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_UNKNOWN);
+	evidence_learn(*state, BLOB, l, EVIDENCE_PUBLISHED);
+	assert_int_equal(evidence_knows(*state, BLOB, 8, digest), EVIDENCE_PUBLISHED);
+	assert_memory_equal(digest, l->digests[8], sizeof(digest));
+	assert_int_equal(evidence_knows(*state, BLOB, 9, digest), EVIDENCE_UNKNOWN);
+}
+
+static void what_a_second_list_does_not_know_stands(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *first = list_of(SIZE, 7);
+	CLEANUP(chunk_list_freep) struct chunk_list *second = list_of(SIZE, 0);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	memset(second->digests[1], 9, sizeof(digest));
+	evidence_learn(*state, BLOB, first, EVIDENCE_WITNESSED);
+	evidence_learn(*state, BLOB, second, EVIDENCE_WITNESSED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_WITNESSED);
+	assert_int_equal(digest[0], 7);
+	assert_int_equal(evidence_knows(*state, BLOB, 1, digest), EVIDENCE_WITNESSED);
+	assert_int_equal(digest[0], 9);
+}
+
+static void when_it_is_full_the_oldest_is_forgotten_and_the_used_stays(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(1000 * CHUNK_BYTES, 7);
+	char etag[DIGEST_HEX_MAX + 1];
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	for (int i = 0; i < 100; i++) { /* 3.4 MB in all */
+		snprintf(etag, sizeof(etag), "%064d", i);
+		evidence_learn(*state, etag, l, EVIDENCE_WITNESSED);
+		if (i < 50)
+			evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+		if (i == 49)
+			assert_giver(*state, 0, EVIDENCE_MEMBER, ONE);
+	}
+	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
+	assert_int_equal(evidence_knows(*state, etag, 0, digest), EVIDENCE_WITNESSED);
+	snprintf(etag, sizeof(etag), "%064d", 60);
+	assert_int_equal(evidence_knows(*state, etag, 0, digest), EVIDENCE_UNKNOWN);
+}
+
+static void of_too_many_names_the_last_are_not_remembered(void **state)
+{
+	char address[MEMBER_ADDRESS_MAX + 1];
+
+	for (unsigned i = 0; i < 5000; i++) {
+		snprintf(address, sizeof(address), "192.0.2.1:%u", 1000 + i);
+		evidence_note(*state, BLOB, SIZE, i % 2, i % 2 + 1, i < 4096 ? address : ONE);
+	}
+	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
+	evidence_note(*state, BLOB, SIZE, 0, 1, "192.0.2.1:1000");
+	assert_giver(*state, 0, EVIDENCE_MEMBER, "192.0.2.1:1000");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_chunk_has_its_giver, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_remembered_is_nobodys, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_left_to_hubs_takes_nothing_back_that_members_gave, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(what_was_dropped_may_come_from_a_hub, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(another_size_is_another_blob, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_digest_that_is_learned_is_known, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_a_second_list_does_not_know_stands, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			when_it_is_full_the_oldest_is_forgotten_and_the_used_stays, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(of_too_many_names_the_last_are_not_remembered,
+						set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

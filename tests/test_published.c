@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who asks which hub for a digest list, and how often. */
+#include "daemon/peer/published.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/cache/chunk.h"
+#include "tests/fake_origin.h"
+
+#define COMMIT "1111111111111111111111111111111111111111"
+#define SIZE (CHUNK_BYTES + 1)
+#define THREADS 4
+
+struct fixture {
+	struct fake_origin *origin[2];
+	struct httpc *http;
+	struct hub *hubs[2];
+	struct evidence *evidence;
+	struct published *published;
+};
+
+static int set_up(void **state)
+{
+	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct hub_conf conf = { .timeout_ms = 10000, .down_ms = 1 };
+
+	assert_non_null(f);
+	assert_int_equal(httpc_new(&http, &f->http), 0);
+	conf.http = f->http;
+	for (int i = 0; i < 2; i++) {
+		f->origin[i] = fake_origin_start();
+		conf.url = fake_origin_url(f->origin[i]);
+		assert_int_equal(hub_new(&conf, &f->hubs[i]), 0);
+	}
+	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
+	assert_int_equal(published_new(f->hubs, 2, f->evidence, &f->published), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	published_free(f->published);
+	evidence_free(f->evidence);
+	for (int i = 0; i < 2; i++) {
+		hub_free(f->hubs[i]);
+		fake_origin_stop(f->origin[i]);
+	}
+	httpc_free(f->http);
+	free(f);
+	return 0;
+}
+
+/* One blob of many. */
+static struct source_blob blob(char name)
+{
+	struct source_blob what = { .commit = COMMIT, .file = { .size = SIZE } };
+	static char paths[128][2];
+
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &what.repo), 0);
+	memset(what.etag, name, DIGEST_HEX_MAX);
+	paths[(int)name][0] = name;
+	what.path = paths[(int)name];
+	return what;
+}
+
+static const char *target(char name)
+{
+	static char text[200];
+
+	snprintf(text, sizeof(text), "/api/models/org/name/chunks/" COMMIT "/%c", name);
+	return text;
+}
+
+static void script(struct fixture *f, int hub, char name, int status, const char *headers,
+		   const char *body)
+{
+	fake_origin_clear(f->origin[hub], target(name));
+	fake_origin_add(f->origin[hub], target(name),
+			(struct fake_answer){ .status = status, .headers = headers, .body = body });
+}
+
+/* The hub publishes the list of it; `text` is to live as long as that. */
+static void publish(struct fixture *f, int hub, char name, struct buf *text)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct source_blob what = blob(name);
+
+	assert_non_null(l);
+	memset(l->digests, 0x5a, sizeof(l->digests[0]) * l->count);
+	assert_int_equal(chunk_list_print(what.etag, l, text), 0);
+	script(f, hub, name, 200, NULL, buf_str(text));
+}
+
+static bool look(struct fixture *f, char name)
+{
+	struct source_blob what = blob(name);
+	struct httpc_cancel cancel = { 0 };
+	bool found = published_look(f->published, &what, &cancel);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	assert_int_equal(evidence_knows(f->evidence, what.etag, 1, digest),
+			 found ? EVIDENCE_PUBLISHED : EVIDENCE_UNKNOWN);
+	return found;
+}
+
+static unsigned asked(struct fixture *f, int hub, char name)
+{
+	return fake_origin_count(f->origin[hub], target(name));
+}
+
+static void a_list_is_asked_for_once(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+
+	publish(f, 0, 'a', &text);
+	for (int i = 0; i < 3; i++)
+		assert_true(look(f, 'a'));
+	assert_int_equal(asked(f, 0, 'a'), 1);
+	assert_int_equal(asked(f, 1, 'a'), 0);
+}
+
+static void a_hub_that_knows_no_lists_is_asked_for_no_other(void **state)
+{
+	struct fixture *f = *state;
+
+	for (char name = 'a'; name < 'f'; name++)
+		assert_false(look(f, name));
+	assert_int_equal(fake_origin_count(f->origin[0], NULL), 1);
+	assert_int_equal(fake_origin_count(f->origin[1], NULL), 1);
+}
+
+static void one_that_knows_them_is_asked_for_each(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+
+	script(f, 0, 'a', 409, "Retry-After: 5\r\n", "{\"error\":\"not here yet\"}");
+	script(f, 0, 'b', 202, "Retry-After: 5\r\n", "{\"message\":\"later\"}");
+	publish(f, 0, 'c', &text);
+	assert_false(look(f, 'a'));
+	assert_false(look(f, 'b'));
+	assert_true(look(f, 'c'));
+	assert_int_equal(fake_origin_count(f->origin[0], NULL), 3);
+	assert_int_equal(fake_origin_count(f->origin[1], NULL), 1); /* that one knows none */
+}
+
+static void the_second_hub_is_asked_when_the_first_has_none(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+
+	publish(f, 1, 'a', &text);
+	assert_true(look(f, 'a'));
+	assert_int_equal(asked(f, 0, 'a'), 1);
+	assert_int_equal(asked(f, 1, 'a'), 1);
+}
+
+static void a_hub_that_is_ill_is_no_stranger(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+
+	script(f, 0, 'a', 503, NULL, NULL);
+	assert_false(look(f, 'a'));
+	publish(f, 0, 'b', &text);
+	assert_true(look(f, 'b'));
+}
+
+static void it_is_asked_for_again_when_the_hub_said(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+
+	script(f, 0, 'a', 202, "Retry-After: 1\r\n", "{\"message\":\"later\"}");
+	assert_false(look(f, 'a'));
+	publish(f, 0, 'a', &text);
+	assert_false(look(f, 'a')); /* not yet */
+	assert_int_equal(asked(f, 0, 'a'), 1);
+	clock_sleep_ms(1100);
+	assert_true(look(f, 'a'));
+}
+
+static void nobody_waits_long_for_a_list(void **state)
+{
+	struct fixture *f = *state;
+	int64_t began_ms = clock_ms();
+
+	fake_origin_add(f->origin[0], target('a'),
+			(struct fake_answer){ .status = 200, .before_ms = 8000 });
+	script(f, 1, 'a', 404, NULL, NULL);
+	assert_false(look(f, 'a'));
+	assert_in_range(clock_ms() - began_ms, PUBLISHED_WAIT_MS - 100, PUBLISHED_WAIT_MS + 1500);
+}
+
+static void *look_too(void *arg)
+{
+	return look(arg, 'a') ? arg : NULL;
+}
+
+static void many_who_want_it_at_once_ask_once(void **state)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct fixture *f = *state;
+	pthread_t threads[THREADS];
+	void *found;
+
+	publish(f, 0, 'a', &text);
+	fake_origin_clear(f->origin[0], target('a'));
+	fake_origin_add(
+		f->origin[0], target('a'),
+		(struct fake_answer){ .status = 200, .body = buf_str(&text), .before_ms = 300 });
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, look_too, f), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], &found), 0);
+		assert_ptr_equal(found, f);
+	}
+	assert_int_equal(asked(f, 0, 'a'), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_list_is_asked_for_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_hub_that_knows_no_lists_is_asked_for_no_other,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_that_knows_them_is_asked_for_each, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(the_second_hub_is_asked_when_the_first_has_none,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_hub_that_is_ill_is_no_stranger, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(it_is_asked_for_again_when_the_hub_said, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(nobody_waits_long_for_a_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_who_want_it_at_once_ask_once, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
