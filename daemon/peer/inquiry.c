@@ -243,7 +243,7 @@ static void hear_owner(struct inquiry *q, struct hearing *h, const struct wire_d
 	h->next = h->count;
 }
 
-/* Who gave a chunk is no witness of it. */
+/* Who is heard gave the chunk itself. */
 static bool has_given(const struct inquiry *q, const struct hearing *h, uint32_t chunk)
 {
 	char who[MEMBER_ADDRESS_MAX + 1];
@@ -261,13 +261,14 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	const uint8_t *first = h->testimony.of[i];
 	enum weighed w;
 
-	if (!wire_digest_known(told) || has_given(q, h, chunk))
+	if (!wire_digest_known(told))
 		return false;
 	w = weigh(&(struct sayings){
 		.here = have(q, chunk),
 		.vouched = q->vouched->digests[chunk],
 		.first = h->told && wire_digest_known(first) ? first : NULL,
 		.told = told,
+		.gave = has_given(q, h, chunk),
 		.is_own = h->who[h->next] == q->members->self,
 	});
 	if (w == WEIGH_OPEN)
@@ -279,18 +280,6 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	return true;
 }
 
-/* Of its testimony what counts: nothing of what it gave itself. */
-static void note_testimony(const struct inquiry *q, struct hearing *h, const struct wire_digests *d)
-{
-	uint32_t first, count = chunks_in(q, h->segment, &first);
-
-	h->testimony = *d;
-	h->first = h->who[h->next];
-	for (uint32_t i = 0; i < count; i++)
-		if (has_given(q, h, first + i))
-			memset(h->testimony.of[i], 0, CHUNK_LIST_DIGEST);
-}
-
 static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire_digests *d)
 {
 	uint32_t first, count = chunks_in(q, h->segment, &first);
@@ -299,8 +288,10 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 	for (uint32_t i = 0; i < count; i++)
 		if (is_hearsay(q, first + i) && !wire_digest_known(q->must->digests[first + i]))
 			settled &= hear_of(q, h, first + i, i, d->of[i]);
-	if (!h->told)
-		note_testimony(q, h, d);
+	if (!h->told) {
+		h->testimony = *d;
+		h->first = h->who[h->next];
+	}
 	h->told++;
 	h->next = settled ? h->count : h->next + 1;
 }

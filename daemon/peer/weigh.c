@@ -14,6 +14,8 @@ enum weighed weigh(const struct sayings *s)
 {
 	if (s->is_own)
 		return s->first && !says(s->first, s->told) ? WEIGH_FIRST_LIED : WEIGH_RIGHT;
+	if (s->gave)
+		return says(s->first, s->told) ? WEIGH_RIGHT : WEIGH_OPEN;
 	return says(s->first, s->told) || says(s->here, s->told) || says(s->vouched, s->told)
 		       ? WEIGH_RIGHT
 		       : WEIGH_OPEN;

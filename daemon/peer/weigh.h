@@ -20,7 +20,8 @@ struct sayings {
 	const uint8_t *here;    /* as it is here, or NULL: it is not */
 	const uint8_t *vouched; /* by the owner of its segment; all zero: it says nothing */
 	const uint8_t *first;   /* what another witness said before, or NULL */
-	const uint8_t *told;    /* what this one says, who did not give the chunk */
+	const uint8_t *told;    /* what this one says */
+	bool gave;              /* who gave the chunk: it may say what another says, no more */
 	bool is_own;            /* it is this node */
 };
 
