@@ -66,7 +66,7 @@ static int tear_down(void **state)
 static struct source_blob blob(char name)
 {
 	struct source_blob what = { .commit = COMMIT, .file = { .size = SIZE } };
-	static char paths[128][2];
+	static _Thread_local char paths[128][2];
 
 	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &what.repo), 0);
 	memset(what.etag, name, DIGEST_HEX_MAX);
