@@ -61,7 +61,7 @@ class Caller:
         said = dict(word.split("=", 1) for word in got.headers["authentication-info"].removeprefix("MatrixFS ").split(", "))
         node = said["node"].strip('"')
         return said["key"] == self.id and said["mac"] == self._mac(
-            "matrixfs-peer-answer-2", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), "", "", node, said["time"])
+            "matrixfs-peer-answer-3", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), "", "", "", node, said["time"])
 
     def check_in(self, h, ahead=0, through=None, **said):
         """`through`: where a proxy says that it comes from."""
