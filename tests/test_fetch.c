@@ -1394,11 +1394,12 @@ static void end_judging(struct world *w)
 	lock_drop(&w->lock);
 }
 
-static void who_reads_what_is_looked_into_waits_for_that(void **state)
+/* Who reads here, or fetches for others (only), asks while a part is known to be wrong. */
+static void wait_for_inquest(struct world *w, uint64_t only)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
-	struct world *w = *state;
 	struct parked parked;
+	const void *data;
 	struct pull *p;
 
 	w->judging = true;
@@ -1407,7 +1408,9 @@ static void who_reads_what_is_looked_into_waits_for_that(void **state)
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
 	await_judge(w, 1);
-	assert_true(is_parked(w, p, &parked, 0, 100, LONG_MS));
+	parked_init(&parked, LONG_MS);
+	parked.waiter.only = only;
+	assert_int_equal(read_whole(w->fetch, p, 0, 100, &parked.waiter, &data), PARKED);
 	clock_sleep_ms(50);
 	assert_int_equal(parked.woken, 0);
 	end_judging(w);
@@ -1415,6 +1418,16 @@ static void who_reads_what_is_looked_into_waits_for_that(void **state)
 	parked_fini(&parked);
 	assert_int_equal(read_all(w, p), 0);
 	fetch_close(w->fetch, p);
+}
+
+static void who_reads_what_is_looked_into_waits_for_that(void **state)
+{
+	wait_for_inquest(*state, 0);
+}
+
+static void who_fetches_for_others_is_given_nothing_that_is_in_doubt(void **state)
+{
+	wait_for_inquest(*state, 100);
 }
 
 static void a_stop_ends_an_inquest(void **state)
@@ -2261,6 +2274,7 @@ int main(void)
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),
+		TEST(who_fetches_for_others_is_given_nothing_that_is_in_doubt),
 		TEST(a_stop_ends_an_inquest),
 		TEST(who_lies_for_ever_is_not_looked_into_for_ever),
 		TEST(who_lied_twice_is_not_and_readers_are_told_why),

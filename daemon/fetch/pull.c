@@ -223,7 +223,7 @@ void pull_free(struct pull *p)
 
 bool pull_shows_locked(const struct pull *p, const struct waiter *w)
 {
-	return !p->verified_only || (w && w->only && !p->distrust.strikes);
+	return !p->verified_only || (w && w->only && !p->distrust.strikes && !p->doubted);
 }
 
 uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off, uint64_t len)
