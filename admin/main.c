@@ -369,9 +369,8 @@ static void close_all(struct program *p)
 			log_info("requests that are under way are broken off");
 	}
 	keeper_stop(p->server.keeper);
-	if (p->server.node)
-		node_stop(p->server.node);
-	p->left = !end_requests(p);
+	p->left = p->server.node && !node_stop(p->server.node);
+	p->left |= !end_requests(p);
 	p->left |= !end_trails(p);
 	if (p->left) {
 		log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");

@@ -65,11 +65,14 @@ struct node_conf {
 	void *arg;
 };
 
-/* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL. */
+/* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL;
+ * *ret is set then only if a member's request holds it: node_stop says so. */
 MUST_USE int node_open(const struct node_conf *conf, struct node **ret, struct buf *why);
-/* Wakes all waiters with ERR_STOPPING and ends all work; calls answer from what is known. */
-void node_stop(struct node *n);
-/* After node_stop; all handles and snapshots have been given back. */
+/* Wakes all waiters with ERR_STOPPING and ends all work; calls answer from what is known. False if
+ * somebody works on a request of a member still: then the node, what it borrowed and what its
+ * callbacks use stay until the process ends. It may be asked again then. */
+MUST_USE bool node_stop(struct node *n);
+/* After node_stop was true; all handles and snapshots have been given back. */
 void node_close(struct node *n);
 
 /* The repository of that name; ret may be another name's (repo_canonical tells). */

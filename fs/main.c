@@ -281,12 +281,12 @@ static int open_mount(struct program *p, struct buf *why)
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
-	bool over;
+	bool over = true;
 
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
-		node_stop(p->ops.view.node);
-	over = control_stop(p->control);
+		over = node_stop(p->ops.view.node);
+	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
 	if (!over) {
 		p->left = true;

@@ -532,7 +532,7 @@ int main(int argc, char *argv[])
 	fflush(stdout);
 	while (getline(&line, &size, stdin) > 0)
 		obey(line);
-	node_stop(node);
-	node_close(node);
+	if (node_stop(node))
+		node_close(node);
 	return 0;
 }
