@@ -247,6 +247,15 @@ static bool has_all_locked(const struct pull *p, const struct waiter *w)
 	return pull_ready_locked(p, w, w->off, w->len) == w->len;
 }
 
+int pull_demand_locked(struct pull *p, const struct waiter *w, int64_t now_ms)
+{
+	uint64_t to = w->off + w->len;
+
+	if (w->only)
+		return fill_demand_for_guest(&p->fill, w->off, to, RUN_BYTES_MIN, now_ms);
+	return fill_demand(&p->fill, w->off, to, RUN_BYTES_MIN, now_ms);
+}
+
 int pull_want_all_locked(struct pull *p)
 {
 	int r = 0;

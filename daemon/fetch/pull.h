@@ -115,6 +115,8 @@ bool pull_shows_locked(const struct pull *p, const struct waiter *w);
 /* How many of the bytes [off, off + len) it can read now, from the first on. */
 uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off,
 			   uint64_t len);
+/* Demands what a waiter that has parked waits for, once more. */
+MUST_USE int pull_demand_locked(struct pull *p, const struct waiter *w, int64_t now_ms);
 /* Wants the absent chunks of the whole file, once: until a run fails or bytes are dropped. */
 MUST_USE int pull_want_all_locked(struct pull *p);
 /* Moves those waiters whose bytes have come to `settled`. */
