@@ -20,12 +20,13 @@
 #include "daemon/names/known.h"
 #include "daemon/node_file.h"
 #include "daemon/model/repo_id.h"
-#include "daemon/peer/peers.h"
 #include "daemon/fetch/throttle.h"
 #include "daemon/fetch/transfers.h"
 #include "daemon/cache/usage.h"
 
 struct node;
+struct peers;
+struct peers_conf; /* both: peers.h */
 
 struct node_hub {
 	const char *url;

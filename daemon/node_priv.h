@@ -8,6 +8,7 @@
 #include "daemon/node.h"
 #include "daemon/node_parts.h"
 #include "daemon/fetch/prefetch.h"
+#include "daemon/peer/peers.h"
 
 #define HUBS_MAX 63 /* and the peers */
 
