@@ -236,8 +236,8 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	struct node *n;
 	int r;
 
-	if (conf->hub_count == 0 || conf->hub_count > HUBS_MAX) {
-		buf_printf(why, "between 1 and %d hubs can be given", HUBS_MAX);
+	if (conf->hub_count == 0 || conf->hub_count > NODE_HUBS_MAX) {
+		buf_printf(why, "between 1 and %d hubs can be given", NODE_HUBS_MAX);
 		return -EINVAL;
 	}
 	n = calloc(1, sizeof(*n));

@@ -28,6 +28,8 @@ struct node;
 struct peers;
 struct peers_conf; /* both: peers.h */
 
+#define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
+
 struct node_hub {
 	const char *url;
 	const char *token; /* or NULL */
@@ -45,7 +47,7 @@ struct node_conf {
 	const char *own_dir;         /* of blobs that are not cache: see store_set_own; or NULL */
 	const char *owner;           /* what a second process on the cache is told */
 	const struct node_hub *hubs; /* in order of preference; copied */
-	unsigned hub_count;          /* 1 ... 63 */
+	unsigned hub_count;          /* 1 ... NODE_HUBS_MAX */
 	bool offline;                /* never ask a hub */
 	const struct peers_conf *peers; /* who else fetches the same; NULL: nobody */
 	enum node_prefetch prefetch;
