@@ -30,7 +30,7 @@ struct fetch_conf {
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
-	struct outcry outcry; /* failures of sources are noted there, too */
+	struct outcry outcry;   /* failures of sources are noted there, too */
 	struct inquest inquest; /* of blobs whose digest is wrong, if there is one */
 };
 
