@@ -69,17 +69,29 @@ int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
 		       demand ? DECIDE_DEMAND_MS : DECIDE_WAIT_MAX_MS);
 }
 
+/* True if a reader waits longer than usual, and to ask another is not too dear. */
+static bool may_race(const struct decide_way *w)
+{
+	return w->demand && w->waited_ms > max_i64(4 * w->usual_ms, SLOW_MS) &&
+	       (w->twice + w->left) * TWICE_SHARE < w->in;
+}
+
 bool decide_is_late(const struct decide_way *w)
 {
 	int64_t usual_ms = 4 * w->usual_ms;
 
 	if (w->waited_ms > min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms))
 		return true;
-	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
-	       (w->twice + w->left) * TWICE_SHARE < w->in;
+	return may_race(w);
 }
 
-bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came)
+bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,
+		       uint64_t chunk)
 {
-	return took_ms > patience_ms + SLOW_MS && came * 1000 / (uint64_t)took_ms < SLOW_RATE;
+	uint64_t took_ms = (uint64_t)w->waited_ms;
+
+	if (w->waited_ms > patience_ms + SLOW_MS &&
+	    (came * 1000 < SLOW_RATE * took_ms || came * (uint64_t)w->give_up_ms < chunk * took_ms))
+		return true;
+	return may_race(w);
 }
