@@ -91,6 +91,7 @@ static void say_head(struct fixture *f, int fd, const char *request, int status,
 				    .others = "",
 				    .zone = "",
 				    .number = "",
+				    .quiet = "",
 				    .node = "77",
 				    .wall_ms = clock_wall_ms() };
 	char nonce[CLUSTER_NONCE_HEX + 1];

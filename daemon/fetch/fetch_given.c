@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "daemon/base/num.h"
 #include "daemon/fetch/pull.h"
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
@@ -13,6 +14,31 @@ static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off
 
 	*ret_off = at - base;
 	return at >= base && *ret_off < blob_size(p->blob);
+}
+
+/* Of the run of that byte, or (UINT64_MAX) of any: 0 if there is none. */
+static int64_t last_brought_ms(const struct fill *fill, uint64_t off)
+{
+	int64_t last = 0;
+
+	for (const struct run *r = fill->runs; r; r = r->next)
+		if (off == UINT64_MAX || (r->start <= off && off < r->end))
+			last = max_i64(last, r->brought_ms);
+	return last;
+}
+
+int64_t fetch_moved_ms(struct pull *p, uint64_t off)
+{
+	struct pulls *pulls = p->all;
+	int64_t last;
+
+	lock_take(&pulls->lock);
+	last = last_brought_ms(&p->fill, off);
+	if (!last)
+		for (struct fill *fill = pulls->schedule.busy; fill; fill = fill->next)
+			last = max_i64(last, last_brought_ms(fill, UINT64_MAX));
+	lock_drop(&pulls->lock);
+	return last;
 }
 
 bool fetch_keeps(const struct pull *p, const void *data)
