@@ -380,6 +380,39 @@ static void who_hangs_up_is_silent(void **state)
 	assert_string_equal(state_of(*state), "silent");
 }
 
+static void note_failures(void *arg, const struct member_status *s)
+{
+	if (!s->self)
+		*(unsigned *)arg = s->failures;
+}
+
+/* One that was silent, and is tried when it is of that manner. */
+static unsigned failures_after_a_trial(struct fixture *f, enum manner manner)
+{
+	const struct membership *now = members_now(f->members);
+	struct member *one = now->members[1 - now->self];
+	unsigned failures = 0;
+
+	f->manner = manner;
+	member_note(one, MEMBER_SILENT, 0, -1, clock_ms());
+	clock_sleep_ms(MEMBER_HICCUP_MS + 1);
+	assert_true(tryouts_take(f->tryouts, one));
+	clock_sleep_ms(500);
+	members_each(f->members, clock_ms(), note_failures, &failures);
+	membership_unref(now);
+	return failures;
+}
+
+static void who_has_no_connection_free_for_a_trial_is_not_silent_again(void **state)
+{
+	assert_int_equal(failures_after_a_trial(*state, IS_FULL), 1);
+}
+
+static void who_hangs_up_when_it_is_tried_is(void **state)
+{
+	assert_int_equal(failures_after_a_trial(*state, HANGS_UP), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -397,6 +430,8 @@ int main(void)
 		TEST(who_has_no_connection_free_refuses_nobody),
 		TEST(who_signs_nothing_else_refuses),
 		TEST(who_hangs_up_is_silent),
+		TEST(who_has_no_connection_free_for_a_trial_is_not_silent_again),
+		TEST(who_hangs_up_when_it_is_tried_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
