@@ -105,16 +105,22 @@ static void publish(struct fixture *f, int hub, char name)
 	script(f, hub, name, 200, NULL, buf_str(&f->text));
 }
 
-static bool look(struct fixture *f, char name)
+static bool look_by(struct fixture *f, char name, struct httpc_cancel *cancel)
 {
 	struct source_blob what = blob(name);
-	struct httpc_cancel cancel = { 0 };
-	bool found = published_look(f->published, &what, &cancel);
+	bool found = published_look(f->published, &what, cancel);
 	uint8_t digest[CHUNK_LIST_DIGEST];
 
 	assert_int_equal(evidence_knows(f->evidence, what.etag, 1, digest),
 			 found ? EVIDENCE_PUBLISHED : EVIDENCE_UNKNOWN);
 	return found;
+}
+
+static bool look(struct fixture *f, char name)
+{
+	struct httpc_cancel cancel = { 0 };
+
+	return look_by(f, name, &cancel);
 }
 
 static unsigned asked(struct fixture *f, int hub, char name)
@@ -202,6 +208,53 @@ static void nobody_waits_long_for_a_list(void **state)
 	assert_in_range(clock_ms() - began_ms, PUBLISHED_WAIT_MS - 100, PUBLISHED_WAIT_MS + 1500);
 }
 
+struct stopping {
+	struct fixture *f;
+	struct httpc_cancel cancel;
+};
+
+static void *stop_soon(void *arg)
+{
+	struct stopping *s = arg;
+
+	clock_sleep_ms(300);
+	httpc_cancel(s->f->http, &s->cancel);
+	return NULL;
+}
+
+/* `stopped`: while the hub thinks about it. Then it would have the list. */
+static bool found_after(struct fixture *f, bool stopped)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct stopping stopping = { .f = f };
+	pthread_t stopper;
+	bool found;
+
+	fake_origin_add(f->origin[0], target('a'),
+			(struct fake_answer){ .status = 409, .before_ms = 1000 });
+	if (stopped)
+		assert_int_equal(pthread_create(&stopper, NULL, stop_soon, &stopping), 0);
+	assert_false(look_by(f, 'a', &stopping.cancel));
+	if (stopped)
+		assert_int_equal(pthread_join(stopper, NULL), 0);
+	publish(f, 0, 'a', &text);
+	found = look(f, 'a');
+	fake_origin_clear(f->origin[0], target('a'));
+	return found;
+}
+
+static void who_was_stopped_has_not_found_that_there_is_none(void **state)
+{
+	assert_true(found_after(*state, true));
+	assert_int_equal(asked(*state, 1, 'a'), 0);
+}
+
+static void who_was_not_stopped_has(void **state)
+{
+	assert_false(found_after(*state, false));
+	assert_int_equal(asked(*state, 1, 'a'), 1);
+}
+
 static void *look_too(void *arg)
 {
 	return look(arg, 'a') ? arg : NULL;
@@ -242,6 +295,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_is_asked_for_again_when_the_hub_said, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(nobody_waits_long_for_a_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_stopped_has_not_found_that_there_is_none,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_not_stopped_has, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_who_want_it_at_once_ask_once, set_up,
 						tear_down),
 	};
