@@ -324,18 +324,13 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	return 0;
 }
 
-/* The addresses of members with these keys; those that are none now are left out. */
+/* Those of them that are members now. */
 static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
 			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
 {
 	const struct membership *members = members_now(s->conf.members);
-	unsigned found = 0;
+	unsigned found = serve_names(members, keys, count, ret);
 
-	for (unsigned k = 0; k < count; k++)
-		for (uint32_t i = 0; i < members->count; i++)
-			if (members->nodes[i].key == keys[k])
-				snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
-					 member_address(members->members[i]));
 	membership_unref(members);
 	return found;
 }
