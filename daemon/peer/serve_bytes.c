@@ -58,6 +58,48 @@ static void end_saying(struct giving *v, int status)
 	serve_say(&g, status, NULL, 0);
 }
 
+/* ---- others ---- */
+
+/* Of those with these keys that are members now. */
+static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
+			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	const struct membership *members = members_now(s->conf.members);
+	unsigned found = serve_names(members, keys, count, ret);
+
+	membership_unref(members);
+	return found;
+}
+
+/* Who else asked for what this guest wants: they have it, or get it. */
+static unsigned find_crowd(const struct giving *v,
+			   char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	uint64_t keys[CROWD_NAMES_MAX], guest = placement_key(v->guest.address);
+	struct serve *s = v->guest.serve;
+	unsigned count, kept = 0;
+
+	lock_take(&s->lock);
+	count = crowd_members(s->crowd, placement_key(v->ask.etag), segment_of(v->ask.off),
+			      clock_ms(), keys);
+	lock_drop(&s->lock);
+	for (unsigned i = 0; i < count; i++)
+		if (keys[i] != guest)
+			keys[kept++] = keys[i];
+	return find_addresses(s, keys, kept, ret);
+}
+
+/* As much goes out as may. */
+static void end_busy(struct giving *v)
+{
+	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	unsigned count = find_crowd(v, others);
+	struct guest g = v->guest;
+
+	giving_free(v);
+	serve_say(&g, WIRE_BUSY, others, count);
+}
+
 /* ---- limits ---- */
 
 /* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
@@ -208,7 +250,7 @@ static void give(struct giving *v, const void *data, uint64_t len)
 	if (!fetch_keeps(v->pull, data))
 		end_failed(v, ERR_FULL);
 	else if (!may_give(v->guest.serve, len))
-		end_saying(v, WIRE_BUSY);
+		end_busy(v);
 	else
 		send_bytes(v);
 }
@@ -322,17 +364,6 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;
-}
-
-/* Those of them that are members now. */
-static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
-			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	const struct membership *members = members_now(s->conf.members);
-	unsigned found = serve_names(members, keys, count, ret);
-
-	membership_unref(members);
-	return found;
 }
 
 static bool arranges(const struct serve *s, const struct wire_ask *ask)
