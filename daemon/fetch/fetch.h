@@ -30,7 +30,7 @@ struct fetch_conf {
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
-	struct outcry outcry; /* failures of sources are noted there, too */
+	struct outcry outcry;   /* failures of sources are noted there, too */
 	struct inquest inquest; /* of blobs whose digest is wrong, if there is one */
 };
 
@@ -44,6 +44,8 @@ void fetch_free(struct fetch *f);
 /* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
  * another size and in use; -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
+/* Whom yield.h asks before a blob that is open with another size is refused. */
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg);
 /* Tells another place where the blob of a handle lies. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
