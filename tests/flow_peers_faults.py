@@ -42,8 +42,8 @@ def test_nine_of_thirty_die_in_a_row(shared, model, tmp_path, dead):
         left = [node for node in cluster.nodes if node.talk]
         assert right(cluster.end(left), model)
         assert len(left) == 30 - dead and once(cluster, model, left)
-        # What they had brought and not given on is brought again.
-        assert cluster.upstream_bytes() <= (2 if dead else 1.02) * size_of(model)
+        # What they had brought and not given on is brought again. Upstream is slow here, and who waits long has another asked.
+        assert cluster.upstream_bytes() <= (2 if dead else 1.25) * size_of(model)
 
 
 # ---- nodes without room ----

@@ -335,6 +335,9 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		report_lie(t);
 	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r),
 		    t->wrong ? t->have : t->came, first_ms(q), clock_ms());
+	/* It may have turned out to be this node, which is not to wait for itself. */
+	if (*ret == ROUTE_COMING && !member_may_ask(q->member, clock_ms()))
+		*ret = ROUTE_NOT_HERE;
 	if (q->sunk && !t->slow && !t->wrong)
 		return q->sunk;
 	if (*ret == ROUTE_COMING) {
