@@ -76,6 +76,8 @@ MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t 
 /* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
  * be taken out again on all processors. -EIO. */
 MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* True if w may have bytes before the digest of all has told that they are right, or it has. */
+bool fetch_shows(const struct pull *p, const struct waiter *w);
 /* True while the cache takes no bytes of the blob: it has refused some just now. */
 bool fetch_is_refused(struct pull *p);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */

@@ -270,7 +270,6 @@ static void read_bytes(struct giving *v, uint64_t len)
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
 	len = piece(v, len);
-	v->waiter.only = v->ask.len;
 	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
 	if (r == PARKED)
 		return; /* it may be over already */
@@ -285,6 +284,9 @@ static void look(struct giving *v)
 	uint64_t len = present(v);
 	enum decision d = decide(v, len);
 
+	/* Some of it was wrong: it is given when all of it is right, which may be long. */
+	if (!fetch_shows(v->pull, &v->waiter))
+		d = DECIDE_NOT_HERE;
 	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
 	if (d == DECIDE_FAILED)
 		end_failed(v, ERR_UPSTREAM);
@@ -360,6 +362,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 		return r;
 	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
+	v->waiter.only = ask->len;
 	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
