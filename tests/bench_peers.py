@@ -26,6 +26,7 @@ HOT_SIZE, SEGMENT, HOT_SECONDS = 256 << 20, 16 << 20, 3
 REPO = "bench/model"
 MOST = 1800                                             # seconds of one load
 WORK = DIR / "peers"
+TESTS = pathlib.Path("build/release/tests")
 CLIENT = pathlib.Path(__file__).parent / "client.py"
 
 
@@ -165,7 +166,17 @@ def speed(command):
     return got / seconds / 1e9
 
 
-PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot}
+def simulated():
+    """Up to 10 000 nodes in virtual time, by the same source files."""
+    print(run(TESTS / "bench_swarm"))
+
+
+def placement():
+    """How evenly segments lie on nodes, and what it costs to find out."""
+    print(run(TESTS / "bench_placement"))
+
+
+PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot, "simulated": simulated, "placement": placement}
 
 
 def measure(parts):

@@ -115,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		const struct cluster_words words = { line[1], line[2], line[3],
 						     line[4], line[4], line[6] };
 		const struct cluster_answer answer = { 206,     line[5], line[6], line[3],
-						       line[2], line[4], now_ms };
+						       line[2], line[5], line[4], now_ms };
 
 		assert(hear(&words, line[0], now_ms) == CLUSTER_FALSE);
 		assert(!believed(&answer, line[0]));

@@ -206,6 +206,11 @@ bool swarm_reaches(const struct swarm *s, uint32_t from, uint32_t to)
 	return !(s->cut[from] >> to & 1);
 }
 
+bool swarm_connects(const struct swarm *s, uint32_t a, uint32_t b)
+{
+	return swarm_reaches(s, a, b) && swarm_reaches(s, b, a);
+}
+
 static void part(struct swarm *s, uint32_t some)
 {
 	for (uint32_t i = 0; i < s->conf.nodes; i++)

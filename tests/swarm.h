@@ -37,6 +37,7 @@ enum swarm_fault {
 	SWARM_FLIPS,   /* node a gives wrong bytes in one of a hundred chunks */
 	SWARM_ZEROS,   /* all bytes it gives are wrong */
 	SWARM_CLAIMS,  /* it says that all is coming, and gives nothing */
+	SWARM_BOASTS,  /* likewise, and that it gets on with it */
 	SWARM_DRIPS,   /* it says that it has all, and gives a byte a second */
 	SWARM_FORGETS, /* node a has lost what it had; it starts with the next SWARM_JOIN */
 	SWARM_AGAIN,   /* node a has lost what it had, and reads it again */

@@ -199,10 +199,48 @@ static void park(struct swarm *s, struct query *q)
 	swarm_event(s, s->now_us + q->wait_ms * 1000, EV_WAITED, 0, q->number, q);
 }
 
+bool swarm_is_flowing(const struct swarm *s, const struct query *q)
+{
+	return q->on_link && !q->broken && swarm_reaches(s, q->giver, q->asker);
+}
+
+/* When bytes last came to a run: now, if they are under way to it. */
+static int64_t moved_ms(const struct swarm *s, const struct run *r)
+{
+	return r->query && swarm_is_flowing(s, r->query) ? swarm_ms(s) : r->brought_ms;
+}
+
+/* What fetch_moved_ms tells. */
+static int64_t run_moved_ms(const struct swarm *s, const struct node *n, uint32_t chunk)
+{
+	const struct run *of_it = run_of(n, chunk);
+	int64_t last = 0;
+
+	if (of_it)
+		return moved_ms(s, of_it);
+	for (const struct run *r = n->runs; r; r = r->next)
+		last = max_i64(last, moved_ms(s, r));
+	return last;
+}
+
+static int64_t quiet_ms(struct swarm *s, struct node *n, const struct query *q)
+{
+	struct trail trail;
+
+	if (n->lie == SWARM_BOASTS)
+		return 0;
+	if (n->lie == SWARM_CLAIMS)
+		return -1;
+	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &trail);
+	return decide_quiet_ms(&trail, run_moved_ms(s, n, q->from), swarm_ms(s));
+}
+
 static void say(struct swarm *s, struct query *q, enum route_answer answer)
 {
 	unpark(s, q);
 	q->answer = answer;
+	if (answer == ROUTE_COMING)
+		q->quiet_ms = quiet_ms(s, &s->nodes[q->giver], q);
 	if (swarm_reaches(s, q->giver, q->asker))
 		swarm_event(s, s->now_us + latency(s, q->giver), EV_ANSWER, 0, q->number, q);
 }
@@ -309,6 +347,11 @@ static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 	return true;
 }
 
+static bool is_claimer(const struct node *n)
+{
+	return n->lie == SWARM_CLAIMS || n->lie == SWARM_BOASTS;
+}
+
 static void on_asked(struct swarm *s, struct query *q)
 {
 	struct node *n;
@@ -324,7 +367,7 @@ static void on_asked(struct swarm *s, struct query *q)
 	n->heard++;
 	if (!n->alive)
 		say(s, q, ROUTE_SILENT);
-	else if (n->lie == SWARM_CLAIMS)
+	else if (is_claimer(n))
 		park(s, q);
 	else if (n->lie == SWARM_DRIPS)
 		q->dripping = true;
@@ -339,7 +382,7 @@ static void on_waited(struct swarm *s, struct query *q)
 	if (!q->parked)
 		return;
 	q->late = true;
-	if (n->lie == SWARM_CLAIMS)
+	if (is_claimer(n))
 		say(s, q, ROUTE_COMING);
 	else
 		look(s, n, q);
@@ -351,7 +394,7 @@ void swarm_wake(struct swarm *s, struct node *n, uint32_t chunk)
 
 	for (struct query *q = n->parked; q; q = next) {
 		next = q->next_parked;
-		if (n->lie != SWARM_CLAIMS && (chunk == UINT32_MAX || chunk == q->from))
+		if (!is_claimer(n) && (chunk == UINT32_MAX || chunk == q->from))
 			look(s, n, q);
 	}
 }

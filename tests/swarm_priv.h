@@ -58,6 +58,7 @@ struct query {
 	struct query *next_parked, *previous_parked;
 	int64_t wait_ms; /* for bytes that are coming */
 	int64_t asked_ms, heard_ms, patience_ms, first_ms;
+	int64_t quiet_ms; /* of an answer that bytes are coming */
 	uint64_t failed[ROUTE_OTHERS_MAX];
 	unsigned failed_count;
 	enum route_answer answer;
@@ -77,6 +78,8 @@ struct run {
 	struct query *query; /* under way */
 	uint32_t last;       /* who was asked last */
 	int64_t since_ms;
+	int64_t dry_ms;     /* nothing came since */
+	int64_t brought_ms; /* when it last brought a chunk, or began */
 	unsigned tries;
 	/* Those who may have it, asked before upstream is. */
 	uint32_t *sought;
@@ -155,6 +158,8 @@ int64_t swarm_ms(const struct swarm *s);
 struct node *swarm_find(const struct swarm *s, uint64_t key);
 const struct membership *swarm_members(struct node *n);
 void swarm_members_done(struct node *n, const struct membership *m);
+/* Likewise, and back. */
+bool swarm_connects(const struct swarm *s, uint32_t a, uint32_t b);
 bool swarm_reaches(const struct swarm *s, uint32_t from, uint32_t to);
 void swarm_fault_now(struct swarm *s, const struct fault *f);
 void swarm_read_list(struct swarm *s, struct node *n);
@@ -180,6 +185,8 @@ void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t 
 		 void *what);
 /* The next thing happens; false if nothing is to come. */
 bool swarm_next(struct swarm *s);
+/* True if bytes of its answer are on their way, between those of others. */
+bool swarm_is_flowing(const struct swarm *s, const struct query *q);
 void swarm_ask(struct swarm *s, struct query *q);
 void swarm_end_query(struct swarm *s, struct query *q);
 /* Something has changed for those who wait here: chunk is there, or (UINT32_MAX) anything may. */

@@ -24,7 +24,7 @@ static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 	q->from = r->pos;
 	q->end = r->end;
 	q->asked_ms = q->heard_ms = swarm_ms(s);
-	q->first_ms = -1;
+	q->first_ms = q->quiet_ms = -1;
 	r->query = q;
 	return q;
 }
@@ -76,6 +76,7 @@ static void start_run(struct swarm *s, struct node *n, uint32_t from, uint32_t e
 		r = swarm_alloc(s, sizeof(*r));
 	*r = (struct run){ .number = ++s->numbers, .next = n->runs, .node = n };
 	r->from = r->pos = from;
+	r->brought_ms = r->dry_ms = swarm_ms(s);
 	r->end = end;
 	n->runs = r;
 	n->run_count++;
@@ -163,6 +164,7 @@ static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bri
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
 	struct trail trail;
+	int64_t connect_ms;
 
 	q->member = member;
 	if (member != r->last)
@@ -176,8 +178,10 @@ static void ask_member(struct swarm *s, struct run *r, uint32_t member, bool bri
 	for (unsigned i = 0; i < r->route.failed_count; i++)
 		q->failed[q->failed_count++] = r->members->nodes[r->route.failed[i]].key;
 	q->wait_ms = decide_wait_ms(swarm_ms(s) - r->since_ms, is_demand(r));
-	q->patience_ms =
-		q->wait_ms + DECIDE_ANSWER_MS + member_patience_ms(r->members->members[member]);
+	q->patience_ms = q->wait_ms + DECIDE_ANSWER_MS +
+			 member_patience_ms(r->members->members[member], &connect_ms);
+	if (connect_ms && !swarm_connects(s, q->asker, q->giver))
+		q->patience_ms = min_i64(q->patience_ms, connect_ms);
 	r->node->asked++;
 	swarm_ask(s, q);
 }
@@ -219,6 +223,8 @@ void swarm_step(struct swarm *s, struct run *r)
 		end_run(s, r);
 		return;
 	}
+	if (decide_is_dry(swarm_ms(s) - r->dry_ms, SWARM_GIVE_UP_MS))
+		route_to_source(&r->route);
 	step = route_next(&r->route, swarm_ms(s));
 	if (step.kind == ROUTE_REST)
 		swarm_event(s, s->now_us + step.rest_ms * 1000, EV_STEP, 0, r->number, r);
@@ -230,11 +236,12 @@ void swarm_step(struct swarm *s, struct run *r)
 
 /* ---- what comes of a question ---- */
 
-static bool is_late(const struct swarm *s, const struct run *r)
+static bool is_late(const struct swarm *s, const struct run *r, const struct query *q)
 {
 	const struct node *n = r->node;
 	const struct decide_way way = {
 		.waited_ms = swarm_ms(s) - r->since_ms,
+		.quiet_ms = q->quiet_ms,
 		.usual_ms = n->usual_ms,
 		.give_up_ms = SWARM_GIVE_UP_MS,
 		.demand = is_demand(r),
@@ -254,8 +261,9 @@ static enum member_outcome outcome(enum route_answer answer)
 	case ROUTE_WRONG:
 		return MEMBER_LIED;
 	case ROUTE_SILENT:
-	case ROUTE_SLOW:
 		return MEMBER_SILENT;
+	case ROUTE_SLOW:
+		return MEMBER_VAIN;
 	default:
 		return MEMBER_ANSWERED;
 	}
@@ -277,6 +285,9 @@ static void note_answer(struct swarm *s, struct run *r, const struct query *q,
 		trails_number(&n->trails, s->blob, r->from / SWARM_CHUNKS, q->told, swarm_ms(s));
 	if (answer == ROUTE_GAVE)
 		note_giver(s, r, q->member);
+	if (answer == ROUTE_COMING && q->quiet_ms >= 0)
+		trails_moved(&n->trails, s->blob, r->from / SWARM_CHUNKS, swarm_ms(s) - q->quiet_ms,
+			     swarm_ms(s));
 	if (answer == ROUTE_SLOW) {
 		n->twice += r->end - r->pos; /* raced, in source_peer.c */
 		s->result.races++;
@@ -290,7 +301,7 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	uint32_t others[CROWD_NAMES_MAX];
 	unsigned count = 0;
 
-	if (answer == ROUTE_COMING && is_late(s, r))
+	if (answer == ROUTE_COMING && is_late(s, r, q))
 		answer = ROUTE_SLOW;
 	member_note(r->members->members[q->member], outcome(answer), (q->next - q->from) * CHUNK,
 		    q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms, swarm_ms(s));
@@ -375,9 +386,10 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 		return;
 	}
 	r->pos = chunk + 1;
-	n->usual_ms += (swarm_ms(s) - r->since_ms - n->usual_ms) / 8;
+	n->usual_ms = decide_usual_ms(n->usual_ms, swarm_ms(s) - r->since_ms);
 	r->since_ms = swarm_ms(s);
 	r->tries = 0;
+	r->brought_ms = r->dry_ms = swarm_ms(s);
 	n->in += q->giver != s->conf.nodes;
 	keep(s, n, chunk);
 	advance(s, n);
@@ -392,6 +404,8 @@ void swarm_look_patient(struct swarm *s, struct query *q)
 {
 	int64_t now = swarm_ms(s);
 
+	if (swarm_is_flowing(s, q))
+		q->heard_ms = now;
 	if (q->dripping && decide_is_trickle(now - q->asked_ms, q->patience_ms, 1)) {
 		swarm_done(s, q, ROUTE_SLOW);
 		return;

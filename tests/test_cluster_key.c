@@ -37,6 +37,7 @@ static const struct cluster_answer answer = {
 	.others = "a:1, b:2",
 	.zone = "rack-8",
 	.number = "7",
+	.quiet = "300",
 	.node = "0011223344556677",
 	.wall_ms = NOW + 5,
 };
@@ -422,7 +423,7 @@ static void an_answer_is_believed_if_a_member_gave_it_to_this_request(void **sta
 	CLEANUP(asked_fini) struct asked another = ask(k, NOW);
 	CLEANUP(buf_free) struct buf info = { 0 };
 	CLEANUP(buf_free) struct buf said = { 0 };
-	struct cluster_answer other[] = { answer, answer, answer, answer, answer };
+	struct cluster_answer other[] = { answer, answer, answer, answer, answer, answer };
 
 	(void)state;
 	assert_int_equal(cluster_key_sign_answer(stranger, &answer, q.nonce, &info), 0);
@@ -437,6 +438,7 @@ static void an_answer_is_believed_if_a_member_gave_it_to_this_request(void **sta
 	other[2].others = "a:1, b:2, evil:3";
 	other[3].zone = "";
 	other[4].number = "8";
+	other[5].quiet = "0";
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		assert_false(believed(k, &other[i], q.nonce, buf_str(&info)));
 	/* One who has only the new key does not believe who signs with the old one. */

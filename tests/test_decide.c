@@ -167,7 +167,7 @@ static void those_near_a_segment_arrange_who_gives_it(UNUSED void **state)
 
 static void hope_is_believed_for_long_and_longer_where_all_is_slow(UNUSED void **state)
 {
-	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 10000 };
+	struct decide_way w = { .give_up_ms = 60000, .quiet_ms = -1, .waited_ms = 5000 };
 
 	assert_false(decide_is_late(&w));
 	w.waited_ms++;
@@ -182,6 +182,55 @@ static void hope_is_believed_for_long_and_longer_where_all_is_slow(UNUSED void *
 	assert_true(decide_is_late(&w));
 }
 
+static void who_gets_on_is_waited_for_longer(UNUSED void **state)
+{
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 5001, .quiet_ms = 5001 };
+
+	assert_true(decide_is_late(&w));
+	w.quiet_ms = 5000;
+	assert_false(decide_is_late(&w));
+	w.waited_ms = 60000;
+	assert_false(decide_is_late(&w));
+	w.waited_ms = 60001; /* it may lie */
+	assert_true(decide_is_late(&w));
+}
+
+static void a_reader_has_time_for_another_unless_all_are_as_slow(UNUSED void **state)
+{
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
+
+	assert_false(decide_is_late(&w));
+	w.waited_ms++;
+	assert_true(decide_is_late(&w));
+	w.usual_ms = 6000;
+	assert_false(decide_is_late(&w));
+	w.usual_ms = 60000;
+	w.waited_ms = 60001;
+	assert_true(decide_is_late(&w));
+}
+
+static void what_is_usual_begins_with_the_first_and_follows(UNUSED void **state)
+{
+	assert_int_equal(decide_usual_ms(0, 800), 800);
+	assert_int_equal(decide_usual_ms(800, 1600), 900);
+	assert_int_equal(decide_usual_ms(800, 0), 700);
+}
+
+static void those_in_a_ring_tell_each_other_nothing_new(UNUSED void **state)
+{
+	struct trail one = { .moved_ms = NOW }, two = { 0 };
+
+	assert_int_equal(decide_quiet_ms(&two, 0, NOW), -1);
+	assert_int_equal(decide_quiet_ms(&two, NOW - 30, NOW), 30);
+	assert_int_equal(decide_quiet_ms(&one, NOW - 30, NOW), 0);
+	assert_int_equal(decide_quiet_ms(&one, NOW + 5, NOW), 0);
+	for (int64_t now = NOW + 500; now < NOW + 10000; now += 500) {
+		two.moved_ms = now - decide_quiet_ms(&one, 0, now);
+		one.moved_ms = now - decide_quiet_ms(&two, 0, now);
+		assert_int_equal(decide_quiet_ms(&one, 0, now), now - NOW);
+	}
+}
+
 static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void **state)
 {
 	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
@@ -194,6 +243,12 @@ static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void *
 	w.twice = 0;
 	w.usual_ms = 300;
 	assert_false(decide_is_late(&w));
+}
+
+static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)
+{
+	assert_false(decide_is_dry(80000, 20000));
+	assert_true(decide_is_dry(80001, 20000));
 }
 
 static void a_trickle_is_told_by_its_rate(UNUSED void **state)
@@ -214,7 +269,12 @@ int main(void)
 		cmocka_unit_test(that_upstream_fails_is_said_for_a_moment),
 		cmocka_unit_test(those_near_a_segment_arrange_who_gives_it),
 		cmocka_unit_test(hope_is_believed_for_long_and_longer_where_all_is_slow),
+		cmocka_unit_test(who_gets_on_is_waited_for_longer),
+		cmocka_unit_test(a_reader_has_time_for_another_unless_all_are_as_slow),
+		cmocka_unit_test(what_is_usual_begins_with_the_first_and_follows),
+		cmocka_unit_test(those_in_a_ring_tell_each_other_nothing_new),
 		cmocka_unit_test(a_reader_asks_another_early_as_long_as_it_costs_little),
+		cmocka_unit_test(when_nobody_gives_for_long_the_source_is_left),
 		cmocka_unit_test(a_trickle_is_told_by_its_rate),
 	};
 

@@ -578,24 +578,31 @@ static void a_ban_can_be_taken_back(void **state)
 
 /* --- patience */
 
+static int64_t patience_of(struct member *m)
+{
+	int64_t connect_ms;
+
+	return member_patience_ms(m, &connect_ms);
+}
+
 static void patience_is_learned(void **state)
 {
 	struct member *one = one_member(*state);
 
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_NEW_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_NEW_MS);
 	assert_int_equal(status_of(*state, "a:1", 0).first_ms, -1);
 	for (int i = 0; i < 50; i++)
 		member_note(one, MEMBER_GAVE, 1, 200, i);
-	assert_in_range(member_patience_ms(one), 800, 810); /* four times as long */
+	assert_in_range(patience_of(one), 800, 810); /* four times as long */
 	assert_int_equal(status_of(*state, "a:1", 0).first_ms, 200);
 	for (int i = 0; i < 100; i++)
 		member_note(one, MEMBER_ANSWERED, 0, 1, i);
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_MIN_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_MIN_MS);
 	for (int i = 0; i < 100; i++)
 		member_note(one, MEMBER_GAVE, 1, 60000, i);
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_MAX_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_MAX_MS);
 	note(one, MEMBER_GAVE, 1); /* of which the time is not known */
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_MAX_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_MAX_MS);
 }
 
 static void who_is_uneven_gets_more_patience(void **state)
@@ -604,7 +611,7 @@ static void who_is_uneven_gets_more_patience(void **state)
 
 	for (int i = 0; i < 100; i++)
 		member_note(one, MEMBER_GAVE, 1, i % 2 ? 10 : 390, i);
-	assert_in_range(member_patience_ms(one), 850, 1100); /* 200, and four times 190 */
+	assert_in_range(patience_of(one), 850, 1100); /* 200, and four times 190 */
 }
 
 static void a_line_that_became_slow_is_waited_for(void **state)
@@ -613,13 +620,46 @@ static void a_line_that_became_slow_is_waited_for(void **state)
 
 	for (int i = 0; i < 50; i++)
 		member_note(one, MEMBER_GAVE, 1, 10, i);
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_MIN_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_MIN_MS);
 	note(one, MEMBER_SILENT, 1000);
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_NEW_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_NEW_MS);
 	note(one, MEMBER_SILENT, 2000);
-	assert_int_equal(member_patience_ms(one), MEMBER_PATIENCE_NEW_MS);
+	assert_int_equal(patience_of(one), MEMBER_PATIENCE_NEW_MS);
 	member_note(one, MEMBER_GAVE, 1, 900, 9000);
-	assert_in_range(member_patience_ms(one), 450, 1300);
+	assert_in_range(patience_of(one), 450, 1300);
+}
+
+static int64_t connect_ms(struct member *m)
+{
+	int64_t ms;
+
+	member_patience_ms(m, &ms);
+	return ms;
+}
+
+static void who_is_out_of_reach_costs_little(void **state)
+{
+	struct member *one = one_member(*state);
+
+	assert_int_equal(connect_ms(one), MEMBER_CONNECT_MS);
+	note(one, MEMBER_GAVE, 1000);
+	assert_int_equal(connect_ms(one), 0);
+	note(one, MEMBER_SILENT, 2000);
+	assert_int_equal(connect_ms(one), MEMBER_CONNECT_MS);
+	note(one, MEMBER_ANSWERED, 4000);
+	assert_int_equal(connect_ms(one), 0);
+}
+
+static void who_promises_in_vain_is_left_alone_for_longer(void **state)
+{
+	struct member *one = one_member(*state);
+	int64_t pause = pause_after(*state, one, MEMBER_VAIN, 1000);
+
+	assert_in_range(pause, MEMBER_VAIN_MS * 3 / 4, MEMBER_VAIN_MS * 5 / 4);
+	assert_false(member_may_ask(one, 1000 + pause - 1));
+	assert_true(member_may_ask(one, 1000 + pause));
+	note(one, MEMBER_GAVE, 1000 + pause);
+	assert_true(member_may_ask(one, 1000 + pause));
 }
 
 /* --- counts */
@@ -723,6 +763,8 @@ int main(void)
 		STORY(patience_is_learned),
 		STORY(who_is_uneven_gets_more_patience),
 		STORY(a_line_that_became_slow_is_waited_for),
+		STORY(who_is_out_of_reach_costs_little),
+		STORY(who_promises_in_vain_is_left_alone_for_longer),
 		STORY(all_is_told_of_each),
 		STORY(of_many_threads_one_tries),
 	};

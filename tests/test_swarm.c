@@ -24,6 +24,7 @@
 #define FAULTS_MAX 12
 #define WHEN_MS 4000          /* faults happen within so long */
 #define LIMIT_MS (900 * 1000) /* longer than a ban */
+#define FAILED_MS (300 * 1000)
 
 static struct swarm_conf usual(uint64_t seed)
 {
@@ -61,6 +62,7 @@ static uint32_t roll(struct dice *d, uint32_t below)
 /* What a schedule may cost. */
 struct schedule {
 	unsigned faults, deaths, cuts, liars, forgets, joins, full;
+	unsigned parts;     /* that the cluster may be in */
 	bool upstream_ends; /* it goes down and stays so */
 	bool upstream_lost; /* or was out of reach of somebody for a time */
 };
@@ -93,6 +95,7 @@ static void some_cut(struct swarm *s, struct dice *d, struct schedule *c, int64_
 	switch (roll(d, 3)) {
 	case 0:
 		swarm_fault(s, at, SWARM_PART, roll(d, 1U << NODES), 0);
+		c->parts *= 2;
 		break;
 	case 1:
 		for (unsigned i = 0; i < 5; i++)
@@ -110,9 +113,9 @@ static void some_cut(struct swarm *s, struct dice *d, struct schedule *c, int64_
 static void some_liar(struct swarm *s, struct dice *d, struct schedule *c, int64_t at)
 {
 	static const enum swarm_fault lies[] = { SWARM_FLIPS, SWARM_ZEROS, SWARM_CLAIMS,
-						 SWARM_DRIPS };
+						 SWARM_BOASTS, SWARM_DRIPS };
 
-	swarm_fault(s, at, lies[roll(d, 4)], somebody(d), 0);
+	swarm_fault(s, at, lies[roll(d, 5)], somebody(d), 0);
 	c->liars++;
 }
 
@@ -129,7 +132,7 @@ static void some_outage(struct swarm *s, struct dice *d, struct schedule *c, int
 static struct schedule make_schedule(struct swarm *s, uint64_t seed)
 {
 	struct dice d = { seed * 2654435761 + 1 };
-	struct schedule c = { .faults = 1 + roll(&d, FAULTS_MAX) };
+	struct schedule c = { .faults = 1 + roll(&d, FAULTS_MAX), .parts = 1 };
 
 	for (unsigned i = 0; i < 8; i++)
 		roll(&d, 2);
@@ -177,6 +180,7 @@ static void tell(uint64_t seed, const struct schedule *c, const struct swarm_res
 static const char *judge(const struct schedule *c, const struct swarm_result *r)
 {
 	uint64_t faults = c->deaths + c->joins + c->liars + c->full;
+	uint64_t alone = min_u64(c->parts, NODES) + c->cuts;
 
 	if (r->unfinished)
 		return "a reader never ended";
@@ -184,9 +188,11 @@ static const char *judge(const struct schedule *c, const struct swarm_result *r)
 		return "a reader failed though there was a source";
 	if (r->again)
 		return "a chunk was fetched twice by one node";
+	if (r->failed_ms > FAILED_MS)
+		return "a reader learned too late that there is no source";
 	/* A part of the cluster that sees no other brings all, one that is gone or lies what it
 	 * owned; where upstream fails now and then, some ask it for themselves. */
-	if (r->upstream > CHUNKS * (1 + c->cuts + 2 * c->upstream_lost) + faults * CHUNKS / 2)
+	if (r->upstream > CHUNKS * (alone + 2 * c->upstream_lost) + faults * CHUNKS / 2)
 		return "upstream gave more than the faults explain";
 	return NULL;
 }
@@ -295,6 +301,7 @@ static void two_halves_bring_it_twice_at_most(UNUSED void **state)
 		r = story(s);
 		assert_int_equal(r.ended, NODES);
 		assert_in_range(r.upstream, CHUNKS, 2 * CHUNKS + CHUNKS / 4);
+		assert_true(r.last_ms < 12000); /* not only when they are one again */
 	}
 }
 
@@ -348,6 +355,22 @@ static void a_slow_upstream_gives_it_once(UNUSED void **state)
 	}
 }
 
+/* Its runs get a chunk every 16 or 32 seconds: guests know that they get on. */
+static void a_very_slow_upstream_gives_it_once(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++) {
+		struct swarm_conf conf = usual(seed);
+		struct swarm_result r;
+
+		conf.upstream_rate = seed % 2 ? 500000 : 250000;
+		conf.window = 16;
+		r = story(swarm_new(&conf));
+		assert_int_equal(r.ended, NODES);
+		assert_int_equal(r.upstream, CHUNKS);
+		assert_int_equal(r.races, 0);
+	}
+}
+
 /* Upstream and time of a swarm with one liar, from the start. */
 static struct swarm_result with_liar(uint64_t seed, enum swarm_fault lie)
 {
@@ -371,6 +394,19 @@ static void a_liar_costs_a_retry(UNUSED void **state)
 		assert_true(lies[seed % 5] != SWARM_HONEST || r.wrong + r.bans == 0);
 		assert_true(r.last_ms < 30000);
 		assert_true(lies[seed % 5] != SWARM_ZEROS || r.last_ms < 3000);
+		assert_true(lies[seed % 5] != SWARM_CLAIMS || r.last_ms < 15000);
+	}
+}
+
+/* It is believed for longer than one that only claims, and no longer. */
+static void who_boasts_costs_a_promise_or_two(UNUSED void **state)
+{
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct swarm_result r = with_liar(seed, SWARM_BOASTS);
+
+		assert_int_equal(r.ended, NODES);
+		assert_in_range(r.upstream, CHUNKS, CHUNKS + CHUNKS / 2);
+		assert_true(r.last_ms < 50000);
 	}
 }
 
@@ -413,7 +449,9 @@ int main(void)
 		cmocka_unit_test(upstream_goes_down_and_what_is_there_is_shared),
 		cmocka_unit_test(full_disks_cost_no_more_than_their_own_reading),
 		cmocka_unit_test(a_slow_upstream_gives_it_once),
+		cmocka_unit_test(a_very_slow_upstream_gives_it_once),
 		cmocka_unit_test(a_liar_costs_a_retry),
+		cmocka_unit_test(who_boasts_costs_a_promise_or_two),
 		cmocka_unit_test(a_ban_lasts_and_heals),
 		cmocka_unit_test(torture),
 	};

@@ -330,6 +330,17 @@ static void a_wait_is_a_number_within_bounds(void **state)
 	assert_bad(BLOB "?size=1" PLACE "&wait=1s", "bytes=0-0", "its wait is none");
 }
 
+static void an_age_is_a_number(void **state)
+{
+	(void)state;
+	assert_int_equal(wire_read_quiet("0"), 0);
+	assert_int_equal(wire_read_quiet("4294967295"), 4294967295);
+	assert_int_equal(wire_read_quiet("4294967296"), -1);
+	assert_int_equal(wire_read_quiet("-1"), -1);
+	assert_int_equal(wire_read_quiet("1 "), -1);
+	assert_int_equal(wire_read_quiet(""), -1);
+}
+
 static void who_was_sent_here_has_a_number(void **state)
 {
 	(void)state;
@@ -492,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
 		cmocka_unit_test(a_wait_is_a_number_within_bounds),
+		cmocka_unit_test(an_age_is_a_number),
 		cmocka_unit_test(who_was_sent_here_has_a_number),
 		cmocka_unit_test(who_failed_has_an_address),
 		cmocka_unit_test(digests_are_asked_of_a_whole_segment),

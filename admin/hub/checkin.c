@@ -41,6 +41,7 @@ static int say(const struct ask *a, int status, const struct cluster_heard *who,
 		.others = digest,
 		.zone = "",
 		.number = "",
+		.quiet = "",
 		.node = MEMBER_CHECKIN_HUB,
 		.wall_ms = clock_wall_ms(),
 	};

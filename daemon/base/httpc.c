@@ -215,6 +215,14 @@ static int64_t patience(const struct call *call, int64_t limit_ms)
 									       : limit_ms;
 }
 
+static int64_t connect_patience(const struct call *call)
+{
+	const struct httpc_cancel *cancel = call->q->cancel;
+	int64_t ms = patience(call, call->c->connect_ms);
+
+	return cancel && cancel->connect_ms && cancel->connect_ms < ms ? cancel->connect_ms : ms;
+}
+
 /* Why the call must end now, or 0. */
 static int call_over(const struct call *call)
 {
@@ -388,8 +396,7 @@ static int set_request(CURL *easy, struct call *call)
 	if (r < 0)
 		return r;
 	set_method(easy, q);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-			 (long)patience(call, call->c->connect_ms));
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_patience(call));
 	if (call->c->user_agent)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, call->c->user_agent);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->lines);

@@ -37,6 +37,7 @@ struct httpc_cancel {
 	void *session; /* guarded by the lock that the client cancels by */
 	atomic_int canceled;
 	int64_t patience_ms; /* the caller's own limit below connect_ms and stall_ms; 0: none */
+	int64_t connect_ms;  /* and below connect_ms alone; 0: none */
 };
 
 struct httpc_request {

@@ -80,6 +80,9 @@ MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, vo
 bool fetch_shows(const struct pull *p, const struct waiter *w);
 /* True while the cache takes no bytes of the blob: it has refused some just now. */
 bool fetch_is_refused(struct pull *p);
+/* When bytes last came by the run that is to bring the byte at off, or it began; if there is none
+ * yet, of all runs that it may have to wait for. clock_ms() value; 0: nothing is on its way. */
+int64_t fetch_moved_ms(struct pull *p, uint64_t off);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
 /* The bytes given by fetch_read were used. */

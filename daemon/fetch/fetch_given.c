@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fetch_read gives: bytes of the cache's file, or some that were brought for one reader. */
+/* What fetch_read gives, and what comes: bytes of the cache's file, or some that were brought for one reader. */
 #include "daemon/fetch/fetch.h"
 
 #include <string.h>
 
+#include "daemon/base/num.h"
 #include "daemon/fetch/pull.h"
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
@@ -23,6 +24,31 @@ bool fetch_shows(const struct pull *p, const struct waiter *w)
 	so = blob_is_sealed(p->blob) || pull_shows_locked(p, w);
 	lock_drop(&p->all->lock);
 	return so;
+}
+
+/* Of the run of that byte, or (UINT64_MAX) of any: 0 if there is none. */
+static int64_t last_brought_ms(const struct fill *fill, uint64_t off)
+{
+	int64_t last = 0;
+
+	for (const struct run *r = fill->runs; r; r = r->next)
+		if (off == UINT64_MAX || (r->start <= off && off < r->end))
+			last = max_i64(last, r->brought_ms);
+	return last;
+}
+
+int64_t fetch_moved_ms(struct pull *p, uint64_t off)
+{
+	struct pulls *pulls = p->all;
+	int64_t last;
+
+	lock_take(&pulls->lock);
+	last = last_brought_ms(&p->fill, off);
+	if (!last)
+		for (struct fill *fill = pulls->schedule.busy; fill; fill = fill->next)
+			last = max_i64(last, last_brought_ms(fill, UINT64_MAX));
+	lock_drop(&pulls->lock);
+	return last;
 }
 
 bool fetch_keeps(const struct pull *p, const void *data)

@@ -118,7 +118,7 @@ static void run_link(struct run *run, int64_t now_ms)
 {
 	struct fill *f = run->fill;
 
-	run->began_ms = run->moved_ms = now_ms;
+	run->began_ms = run->moved_ms = run->brought_ms = now_ms;
 	run->prev = NULL;
 	run->next = f->runs;
 	if (f->runs)

@@ -44,7 +44,8 @@ struct run {
 	bool resting;             /* it failed, and waits to try again: there is no request */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
 	int64_t began_ms;
-	int64_t moved_ms; /* when it last brought bytes, or began */
+	int64_t moved_ms;   /* when it last brought bytes, or word that they come, or began */
+	int64_t brought_ms; /* when it last brought bytes, or began */
 	struct httpc_cancel cancel;
 	/* A run past the cache, for one reader, when the disk takes nothing: exactly his bytes. */
 	bool direct;

@@ -157,8 +157,10 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	int64_t now = clock_ms(), yield = 0;
 
 	lock_take(&pulls->lock);
-	if (c->pos > c->run->pos)
+	if (c->pos > c->run->pos) {
 		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
+		c->run->brought_ms = now;
+	}
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
 	c->pull->moved_ms = now;

@@ -5,8 +5,8 @@
  * always in this order and spelling. What is signed is a list of texts, each as "LENGTH:TEXT" and a
  * newline, so that no two lists look the same:
  *   "matrixfs-peer-request-2", method, target, Range, Peer-Zone, node, to, time, nonce
- *   "matrixfs-peer-answer-2", nonce, status, Content-Range, Peer-Others, Peer-Zone,
- *   Peer-Number, node, time
+ *   "matrixfs-peer-answer-3", nonce, status, Content-Range, Peer-Others, Peer-Zone,
+ *   Peer-Number, Peer-Quiet, node, time
  *
  * Numbers that were seen lie in spans of time by when their requests say they were sent. One window
  * long each, three of them hold all that may still be accepted; the others are forgotten. */
@@ -27,7 +27,7 @@
 
 #define SCHEME "MatrixFS "
 #define REQUEST "matrixfs-peer-request-2"
-#define ANSWER "matrixfs-peer-answer-2"
+#define ANSWER "matrixfs-peer-answer-3"
 #define MAC_BYTES 32
 #define MAC_HEX (2 * MAC_BYTES)
 #define TIME_DIGITS_MAX 18
@@ -194,6 +194,7 @@ static void add_answer(struct buf *b, const struct cluster_answer *a, const char
 	add_text(b, a->others);
 	add_text(b, a->zone);
 	add_text(b, a->number);
+	add_text(b, a->quiet);
 	add_text(b, node);
 	add_number(b, wall_ms);
 }

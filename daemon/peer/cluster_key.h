@@ -71,6 +71,7 @@ struct cluster_answer {
 	const char *others;        /* value of Peer-Others, likewise */
 	const char *zone;          /* and of Peer-Zone */
 	const char *number;        /* and of Peer-Number */
+	const char *quiet;         /* and of Peer-Quiet */
 	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;           /* its clock */
 };

@@ -5,7 +5,9 @@
 #include "daemon/peer/route.h"
 
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
-#define HOPE_MS 10000   /* who hears that bytes are coming believes it as long at least */
+#define HOPE_MS 5000    /* who hears that bytes are coming believes it as long at least */
+#define PROMISES 3      /* and so many times as long if they do come to whom it waits for */
+#define DRY 4           /* and all together, whoever promises, so many times */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
 
@@ -61,6 +63,13 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
 	return ask->late ? DECIDE_COMING : DECIDE_WAIT;
 }
 
+int64_t decide_quiet_ms(const struct trail *trail, int64_t run_ms, int64_t now_ms)
+{
+	int64_t moved_ms = max_i64(trail->moved_ms, run_ms);
+
+	return moved_ms ? max_i64(now_ms - moved_ms, 0) : -1;
+}
+
 /* ---- who asks ---- */
 
 int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
@@ -69,14 +78,34 @@ int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
 		       demand ? DECIDE_DEMAND_MS : DECIDE_WAIT_MAX_MS);
 }
 
+/* Who gets on is believed for so long. A reader must have time for another who does not lie, unless
+ * all are as slow. */
+static int64_t promise_ms(const struct decide_way *w)
+{
+	int64_t most_ms = PROMISES * w->give_up_ms;
+
+	return w->demand ? min_i64(max_i64(4 * w->usual_ms, w->give_up_ms), most_ms) : most_ms;
+}
+
+int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms)
+{
+	return usual_ms ? usual_ms + (took_ms - usual_ms) / 8 : took_ms;
+}
+
 bool decide_is_late(const struct decide_way *w)
 {
 	int64_t usual_ms = 4 * w->usual_ms;
+	int64_t hope_ms = min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms);
 
-	if (w->waited_ms > min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms))
+	if (w->waited_ms > (w->quiet_ms >= 0 && w->quiet_ms <= hope_ms ? promise_ms(w) : hope_ms))
 		return true;
 	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
 	       (w->twice + w->left) * TWICE_SHARE < w->in;
+}
+
+bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)
+{
+	return dry_ms > DRY * give_up_ms;
 }
 
 bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came)

@@ -22,6 +22,12 @@ enum decision {
 	DECIDE_NOT_HERE, /* and it is not brought for this guest */
 };
 
+/* Since when nothing has come here of what a guest waits for, nor to whom this node waits for: the
+ * later of run_ms (when the run that is to bring it last brought bytes, or was begun; 0: unknown)
+ * and of what was heard. In ms; -1: nothing is known. Because it is an age, and what is passed on
+ * of others grows older on its way, those who wait in a ring tell each other nothing new. */
+int64_t decide_quiet_ms(const struct trail *trail, int64_t run_ms, int64_t now_ms);
+
 /* A node that is asked; all borrowed. */
 struct decide_here {
 	const struct membership *members;
@@ -52,9 +58,13 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
  * who has shown that it is alive for so long is believed to stay so as long again. */
 int64_t decide_wait_ms(int64_t hoped_ms, bool demand);
 
+/* What is usual from one chunk to the next, after one that took so long; 0: nothing was yet. */
+int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms);
+
 /* What is known of a way that brings nothing now. */
 struct decide_way {
 	int64_t waited_ms;  /* this member has given nothing since */
+	int64_t quiet_ms;   /* so long ago bytes came to it, as it says; -1: it does not */
 	int64_t usual_ms;   /* from one chunk to the next, lately */
 	int64_t give_up_ms; /* hope alone may be given for so long */
 	bool demand;        /* a reader waits */
@@ -62,9 +72,12 @@ struct decide_way {
 	uint64_t in, twice; /* bytes that members gave this node, and that it asked for twice */
 };
 
-/* True if another member is to be asked. That may cost bytes twice: who does so early, because a
- * reader waits, has only so much of it. */
+/* True if another member is to be asked: this one does not get on with it, or has said for too long
+ * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
+ * much of it. */
 bool decide_is_late(const struct decide_way *w);
+/* True if nothing came of a range for so long, whoever was asked, that only the source is left. */
+bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms);
 /* True if an answer that has brought `came` bytes in took_ms is too slow to go on with. */
 bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came);
 

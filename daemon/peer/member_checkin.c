@@ -126,7 +126,12 @@ static bool is_signed(struct member_checkin *c, int status, const struct exchang
 {
 	char node[CLUSTER_NODE_MAX + 1];
 	const struct cluster_answer answer = {
-		.status = status, .content_range = "", .others = digest, .zone = "", .number = ""
+		.status = status,
+		.content_range = "",
+		.others = digest,
+		.zone = "",
+		.number = "",
+		.quiet = "",
 	};
 	int64_t wall_ms;
 

@@ -46,6 +46,8 @@ static int64_t pause_ms(struct member_health *h)
 
 	if (h->cause == MEMBER_REFUSED)
 		pause = doubled(MEMBER_REFUSED_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
+	else if (h->cause == MEMBER_VAIN)
+		pause = doubled(MEMBER_VAIN_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
 	else if (h->failures == 1)
 		return MEMBER_HICCUP_MS;
 	else
@@ -136,6 +138,13 @@ int64_t health_patience_ms(const struct member_health *h)
 	return min_i64(ms, MEMBER_PATIENCE_MAX_MS);
 }
 
+int64_t health_connect_ms(const struct member_health *h)
+{
+	bool silent = h->failures && h->cause == MEMBER_SILENT;
+
+	return silent || !h->answered ? MEMBER_CONNECT_MS : 0;
+}
+
 /* --- outcomes */
 
 static void succeed(struct member_health *h, int64_t first_ms, int64_t now_ms)
@@ -157,6 +166,7 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		break;
 	case MEMBER_SILENT:
 	case MEMBER_REFUSED:
+	case MEMBER_VAIN:
 		fail(h, outcome, now_ms);
 		break;
 	case MEMBER_LIED:

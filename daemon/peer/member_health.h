@@ -16,6 +16,7 @@
 #define MEMBER_HICCUP_MS 250
 #define MEMBER_SILENT_MS 1000
 #define MEMBER_REFUSED_MS (10 * 1000)
+#define MEMBER_VAIN_MS (30 * 1000)
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
 #define MEMBER_TURN_MS (10 * 1000)
@@ -31,6 +32,7 @@
 #define MEMBER_PATIENCE_MIN_MS 250
 #define MEMBER_PATIENCE_MAX_MS 5000
 #define MEMBER_PATIENCE_NEW_MS 1000 /* of who has not answered yet */
+#define MEMBER_CONNECT_MS 500       /* to reach one who has not, or was silent */
 
 /* How a request to a member ended. */
 enum member_outcome {
@@ -40,6 +42,7 @@ enum member_outcome {
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
+	MEMBER_VAIN,     /* it said for too long that bytes were coming */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
@@ -70,6 +73,8 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
  * has become slow. But not longer each time: where half of a cluster is out of reach, all would
  * spend their time with those who try it. */
 int64_t health_patience_ms(const struct member_health *h);
+/* So long it may take to reach it; 0: as is usual. Who is out of reach costs no more than that. */
+int64_t health_connect_ms(const struct member_health *h);
 /* Bans that are remembered. */
 unsigned health_bans(const struct member_health *h, int64_t now_ms);
 /* Forgets all bans: true if there was one. */

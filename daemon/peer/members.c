@@ -519,12 +519,13 @@ void member_note_sent(struct member *m, uint64_t bytes)
 	lock_drop(&m->table->lock);
 }
 
-int64_t member_patience_ms(struct member *m)
+int64_t member_patience_ms(struct member *m, int64_t *ret_connect_ms)
 {
 	int64_t ms;
 
 	lock_take(&m->table->lock);
 	ms = health_patience_ms(&m->health);
+	*ret_connect_ms = health_connect_ms(&m->health);
 	lock_drop(&m->table->lock);
 	return ms;
 }

@@ -68,8 +68,9 @@ void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, 
 		 int64_t now_ms);
 /* Bytes that were given to it. */
 void member_note_sent(struct member *m, uint64_t bytes);
-/* So long silence is usual with it: several times what it took lately, 250 ms to 5 s. */
-int64_t member_patience_ms(struct member *m);
+/* So long silence is usual with it: several times what it took lately, 250 ms to 5 s. And so long
+ * it may take to reach it; 0: likewise. */
+int64_t member_patience_ms(struct member *m, int64_t *ret_connect_ms);
 /* How far its wall clock is ahead of ours, in ms, as it last told. */
 int64_t member_clock_ahead_ms(const struct member *m);
 void member_tell_clock(struct member *m, int64_t ahead_ms);

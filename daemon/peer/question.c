@@ -44,7 +44,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 	struct exchange *x = arg;
 	struct question *q = x->q;
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
-	const char *number = httpc_header(r, WIRE_NUMBER);
+	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
 
 	q->first_ms = clock_ms() - x->asked_ms;
 	if (!spoken_is_signed(&x->spoken, r))
@@ -53,6 +53,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 	q->retry_ms = httpc_retry_after_ms(r);
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
 	q->number = number ? wire_read_number(number) : 0;
+	q->quiet_ms = quiet ? wire_read_quiet(quiet) : -1;
 	if (zone)
 		member_tell_zone(q->member, zone);
 	if (q->ask->digests)
@@ -75,7 +76,8 @@ static int on_body(void *arg, const void *data, size_t len)
 static int run(struct exchange *x)
 {
 	struct httpc_cancel *cancel = x->q->cancel;
-	int64_t before = cancel->patience_ms;
+	const struct httpc_cancel before = { .patience_ms = cancel->patience_ms,
+					     .connect_ms = cancel->connect_ms };
 	struct httpc_request request = {
 		.method = "GET",
 		.url = buf_str(&x->spoken.url),
@@ -90,9 +92,11 @@ static int run(struct exchange *x)
 	int r;
 
 	cancel->patience_ms = x->q->patience_ms;
+	cancel->connect_ms = x->q->connect_ms;
 	x->asked_ms = clock_ms();
 	r = httpc_run(x->spoken.who->http, &request);
-	cancel->patience_ms = before;
+	cancel->patience_ms = before.patience_ms;
+	cancel->connect_ms = before.connect_ms;
 	return r < 0 || x->q->sunk ? r : 0;
 }
 
@@ -117,7 +121,7 @@ int question_ask(struct question *q, const struct asker *who)
 
 	for (int i = 0; i < TRIES; i++) {
 		q->status = q->sunk = 0;
-		q->first_ms = q->retry_ms = -1;
+		q->first_ms = q->retry_ms = q->quiet_ms = -1;
 		q->other_count = 0;
 		q->number = 0;
 		r = try_once(q, who);

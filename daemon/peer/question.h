@@ -12,6 +12,7 @@ struct question {
 	const struct wire_ask *ask; /* borrowed */
 	struct httpc_cancel *cancel;
 	int64_t patience_ms; /* of silence */
+	int64_t connect_ms;  /* it may take so long to reach the member; 0: as long as that */
 	/* Gets the bytes in order; non-zero ends the question. Nothing reaches it that the head has
 	 * not said to be the first bytes asked for, of this blob. */
 	int (*sink)(void *arg, const void *data, size_t len);
@@ -24,8 +25,9 @@ struct question {
 	int64_t retry_ms;            /* how long it asks to stay away, or -1 */
 	char others[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned other_count;
-	uint32_t number; /* this node's from now on, or 0 */
-	int sunk;        /* what the sink ended it with, or 0 */
+	uint32_t number;  /* this node's from now on, or 0 */
+	int64_t quiet_ms; /* bytes came to it so long ago, for a WIRE_COMING; -1: it does not say */
+	int sunk;         /* what the sink ended it with, or 0 */
 };
 
 /* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said,

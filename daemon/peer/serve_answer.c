@@ -14,13 +14,14 @@ static int sign_head(const struct guest *g, int status, const char *content_rang
 {
 	CLEANUP(buf_free) struct buf info = { 0 };
 	const struct serve *s = g->serve;
-	char number[16] = "";
+	char number[16] = "", quiet[24] = "";
 	struct cluster_answer answer = {
 		.status = status,
 		.content_range = content_range,
 		.others = value,
 		.zone = s->conf.zone,
 		.number = number,
+		.quiet = quiet,
 		.node = s->conf.process,
 		.wall_ms = clock_wall_ms(),
 	};
@@ -28,6 +29,8 @@ static int sign_head(const struct guest *g, int status, const char *content_rang
 
 	if (g->number)
 		snprintf(number, sizeof(number), "%u", g->number);
+	if (g->quiet_known)
+		snprintf(quiet, sizeof(quiet), "%jd", (intmax_t)g->quiet_ms);
 	r = cluster_key_sign_answer(s->conf.key, &answer, g->nonce, &info);
 	*ret = (struct httpd_head){ .status = status };
 	if (r == 0)
@@ -38,6 +41,8 @@ static int sign_head(const struct guest *g, int status, const char *content_rang
 		r = httpd_head_add(ret, name, "%s", value);
 	if (r == 0 && *number)
 		r = httpd_head_add(ret, WIRE_NUMBER, "%s", number);
+	if (r == 0 && *quiet)
+		r = httpd_head_add(ret, WIRE_QUIET, "%s", quiet);
 	if (r == 0 && *s->conf.zone)
 		r = httpd_head_add(ret, WIRE_ZONE, "%s", s->conf.zone);
 	return r;

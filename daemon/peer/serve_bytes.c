@@ -279,6 +279,20 @@ static void read_bytes(struct giving *v, uint64_t len)
 		give(v, data, len);
 }
 
+/* Tells the guest to ask again, and whether that is worth it. */
+static void end_coming(struct giving *v)
+{
+	const struct serve_conf *conf = &v->guest.serve->conf;
+	struct trail trail;
+
+	trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off), clock_ms(),
+		    &trail);
+	v->guest.quiet_ms =
+		decide_quiet_ms(&trail, fetch_moved_ms(v->pull, v->ask.off), clock_ms());
+	v->guest.quiet_known = v->guest.quiet_ms >= 0;
+	end_saying(v, WIRE_COMING);
+}
+
 static void look(struct giving *v)
 {
 	uint64_t len = present(v);
@@ -290,8 +304,10 @@ static void look(struct giving *v)
 	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
 	if (d == DECIDE_FAILED)
 		end_failed(v, ERR_UPSTREAM);
-	else if (d == DECIDE_NOT_HERE || d == DECIDE_COMING)
-		end_saying(v, d == DECIDE_COMING ? WIRE_COMING : WIRE_NOT_HERE);
+	else if (d == DECIDE_NOT_HERE)
+		end_saying(v, WIRE_NOT_HERE);
+	else if (d == DECIDE_COMING)
+		end_coming(v);
 	else
 		read_bytes(v, len);
 }
@@ -307,7 +323,7 @@ static void wake(struct waiter *w, int r)
 	}
 	/* What is there may still not be shown, when only verified bytes may. */
 	if (late && v->late) {
-		end_saying(v, WIRE_COMING);
+		end_coming(v);
 		return;
 	}
 	v->late = late;

@@ -29,8 +29,10 @@ struct guest {
 	struct httpd_request *http;
 	char address[CLUSTER_NODE_MAX + 1];
 	char nonce[CLUSTER_NONCE_HEX + 1];
-	uint64_t zone;   /* key of its zone */
-	uint32_t number; /* that it is told to have, see trails.h; 0: none */
+	uint64_t zone;    /* key of its zone */
+	uint32_t number;  /* that it is told to have, see trails.h; 0: none */
+	bool quiet_known; /* of an answer that bytes are coming: */
+	int64_t quiet_ms; /* as decide_quiet_ms says */
 };
 
 /* ---- serve_answer.c ---- */

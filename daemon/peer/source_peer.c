@@ -36,6 +36,7 @@ struct trip {
 	char *chunk;       /* the one that pos is in, or NULL */
 	size_t have;       /* of it, from its start */
 	int64_t since_ms;  /* nothing was given since, or another member is asked */
+	int64_t dry_ms;    /* nothing was given since, whoever is asked */
 	struct question question;
 	int64_t asked_ms;
 	uint64_t came;   /* bytes of this question */
@@ -51,9 +52,8 @@ struct trip {
 
 static void note_usual(struct trip *t)
 {
-	int64_t usual = atomic_load(&t->all->usual_ms), now = clock_ms() - t->since_ms;
-
-	atomic_store(&t->all->usual_ms, usual + (now - usual) / 8);
+	atomic_store(&t->all->usual_ms,
+		     decide_usual_ms(atomic_load(&t->all->usual_ms), clock_ms() - t->since_ms));
 }
 
 static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
@@ -111,7 +111,7 @@ static int give_chunk(struct trip *t)
 	t->have = 0;
 	t->pos += len;
 	note_usual(t);
-	t->since_ms = clock_ms();
+	t->since_ms = t->dry_ms = clock_ms();
 	metrics_add(&t->all->conf.counts->bytes_in, len);
 	return r;
 }
@@ -209,10 +209,12 @@ static enum route_answer meaning(const struct trip *t, int r)
 	}
 }
 
-static enum member_outcome outcome(const struct trip *t, int r)
+static enum member_outcome outcome(const struct trip *t, enum route_answer answer, int r)
 {
 	if (t->wrong)
 		return t->misled ? MEMBER_MISLED : MEMBER_LIED;
+	if (answer == ROUTE_SLOW)
+		return MEMBER_VAIN;
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
@@ -238,6 +240,7 @@ static bool is_late(const struct trip *t)
 	const struct source_peer *s = t->all;
 	const struct decide_way way = {
 		.waited_ms = clock_ms() - t->since_ms,
+		.quiet_ms = t->question.quiet_ms,
 		.usual_ms = atomic_load(&s->usual_ms),
 		.give_up_ms = s->conf.give_up_ms,
 		.demand = t->ask->demand,
@@ -266,6 +269,9 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 		note_number(t, t->question.number);
 	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
+	if (answer == ROUTE_COMING && t->question.quiet_ms >= 0)
+		trails_moved(s->conf.trails, t->blob, t->segment, clock_ms() - t->question.quiet_ms,
+			     clock_ms());
 	if (answer == ROUTE_SLOW)
 		metrics_add(&s->raced, t->end - t->pos);
 	/* Of a chunk that did not become whole. */
@@ -300,6 +306,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	const struct source_peer_conf *conf = &t->all->conf;
 	struct question *q = &t->question;
 	struct wire_ask ask;
+	int64_t connect_ms;
 	int r;
 
 	look_for_list(t);
@@ -318,10 +325,11 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		.ask = &ask,
 		.cancel = t->ask->cancel,
 		.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
-			       member_patience_ms(t->members->members[member]),
+			       member_patience_ms(t->members->members[member], &connect_ms),
 		.sink = on_bytes,
 		.arg = t,
 	};
+	q->connect_ms = connect_ms;
 	metrics_add(&conf->counts->asked, 1);
 	r = question_ask(q, conf->asker);
 	q->ask = NULL;
@@ -333,8 +341,8 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 		*ret = ROUTE_SLOW;
 	if (t->wrong)
 		report_lie(t);
-	member_note(q->member, *ret == ROUTE_SLOW ? MEMBER_SILENT : outcome(t, r),
-		    t->wrong ? t->have : t->came, first_ms(q), clock_ms());
+	member_note(q->member, outcome(t, *ret, r), t->wrong ? t->have : t->came, first_ms(q),
+		    clock_ms());
 	/* It may have turned out to be this node, which is not to wait for itself. */
 	if (*ret == ROUTE_COMING && !member_may_ask(q->member, clock_ms()))
 		*ret = ROUTE_NOT_HERE;
@@ -449,8 +457,11 @@ static int go(struct trip *t)
 	int r = 0;
 
 	while (r == 0 && t->pos < t->end) {
-		struct route_step step = route_next(&t->route, clock_ms());
+		struct route_step step;
 
+		if (decide_is_dry(clock_ms() - t->dry_ms, t->all->conf.give_up_ms))
+			route_to_source(&t->route);
+		step = route_next(&t->route, clock_ms());
 		if (step.kind == ROUTE_SOURCE)
 			return seek(t);
 		r = step.kind == ROUTE_REST ? rest(t, step.rest_ms) : ask_on_way(t, step.member);
@@ -489,7 +500,7 @@ static int bring(struct trip *t)
 	t->segment = place.segment = segment_of(t->pos);
 	t->end = min_u64(t->ask->off + t->ask->len,
 			 segment_end(t->segment, t->ask->blob->file.size));
-	t->since_ms = clock_ms();
+	t->since_ms = t->dry_ms = clock_ms();
 	place.owner_count = places_owners(conf->places, t->members, t->blob,
 					  t->ask->blob->file.size, t->segment, place.owners);
 	begin(t, &place);

@@ -49,13 +49,14 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	const char *others = httpc_header(r, WIRE_OTHERS);
 	const char *more = others ? others : httpc_header(r, WIRE_DIGESTS);
 	const char *zone = httpc_header(r, WIRE_ZONE);
-	const char *number = httpc_header(r, WIRE_NUMBER);
+	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
 	struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = range ? range : "",
 		.others = more ? more : "",
 		.zone = zone ? zone : "",
 		.number = number ? number : "",
+		.quiet = quiet ? quiet : "",
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;

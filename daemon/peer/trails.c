@@ -47,6 +47,17 @@ void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t n
 	lock_drop(&t->lock);
 }
 
+void trails_moved(struct trails *t, uint64_t blob, uint32_t segment, int64_t moved_ms,
+		  int64_t now_ms)
+{
+	struct trail *slot = slot_of(t, blob, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, blob, segment, now_ms) && slot->moved_ms < moved_ms)
+		slot->moved_ms = moved_ms;
+	lock_drop(&t->lock);
+}
+
 void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms)
 {
 	struct trail *slot = slot_of(t, blob, segment);

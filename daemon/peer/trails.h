@@ -27,6 +27,7 @@ struct trails {
 		int64_t since_ms; /* 0: free */
 		uint32_t number;
 		int64_t failed_ms; /* members said then that upstream fails */
+		int64_t moved_ms;  /* bytes came then to those whom this node waits for */
 		uint64_t sought;   /* the byte that others were asked for in vain */
 		unsigned vain;     /* how often in a row, lately */
 		int64_t sought_ms;
@@ -44,6 +45,9 @@ int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos,
 /* This node has that number from now on; if it has asked for the segment. */
 void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
 		   int64_t now_ms);
+/* Whom this node waits for says that bytes came to him at moved_ms. */
+void trails_moved(struct trails *t, uint64_t blob, uint32_t segment, int64_t moved_ms,
+		  int64_t now_ms);
 /* Members say that upstream fails. */
 void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms);
 /* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */

@@ -56,7 +56,7 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 		.member = m,
 		.method = "GET",
 		.target = TARGET,
-		.patience_ms = SLACK_MS + member_patience_ms(m),
+		.patience_ms = SLACK_MS + member_patience_ms(m, &trial->cancel.connect_ms),
 		.cancel = &trial->cancel,
 	};
 	int r = errand_run(&e, t->who, &answer);

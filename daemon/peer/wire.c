@@ -157,6 +157,13 @@ uint32_t wire_read_number(const char *text)
 	return is_number(text, &number) && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
+int64_t wire_read_quiet(const char *text)
+{
+	uint64_t ms;
+
+	return is_number(text, &ms) && ms <= UINT32_MAX ? (int64_t)ms : -1;
+}
+
 /* Decodes one name=value in place and notes it. */
 static int note_field(char *pair, char *value[static FIELDS], struct buf *why)
 {

@@ -20,6 +20,7 @@
 #define WIRE_OTHERS "Peer-Others"   /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
 #define WIRE_DIGESTS "Peer-Digests" /* "HEX,-,HEX": of the chunks of a segment; -: not known */
 #define WIRE_NUMBER "Peer-Number"   /* which who asks has from now on, see trails.h */
+#define WIRE_QUIET "Peer-Quiet"     /* ms since bytes last came that lead to those asked for */
 #define WIRE_ZONE "Peer-Zone"       /* of who asks, and of who answers */
 #define WIRE_CAUSE "Peer-Cause"     /* of a failure: the word of its error (err_word) */
 
@@ -87,5 +88,7 @@ unsigned wire_read_others(const char *text,
 			  char ret[static WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1]);
 /* The value of a Peer-Number field; 0 if it is none. */
 uint32_t wire_read_number(const char *text);
+/* That of a Peer-Quiet field; -1 if it is none. */
+int64_t wire_read_quiet(const char *text);
 
 #endif
