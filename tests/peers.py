@@ -137,12 +137,16 @@ class Caller:
                 "Authorization": f'MatrixFS key={self.id}, node="{self.node}", to="{to}", time={now}, nonce={nonce}, mac={mac}'}
 
     def send(self, target, fields):
+        return self.ask(target, fields)[:2]
+
+    def ask(self, target, fields):
+        """Status, bytes, and the fields of the answer."""
         host, port = self.address.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE)
         try:
             connection.request("GET", target, headers=fields)
             got = connection.getresponse()
-            return got.status, got.read()
+            return got.status, got.read(), got.headers
         finally:
             connection.close()
 

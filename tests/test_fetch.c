@@ -930,6 +930,26 @@ static void distrust_outlives_the_handle(void **state)
 	fetch_close(w->fetch, p);
 }
 
+static void what_was_wrong_is_shown_to_members_when_all_of_it_is_right(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG };
+	struct waiter member = { .only = 100 };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	assert_true(fetch_shows(p, &member));
+	fake_source_rule(&w->a, &lie);
+	assert_int_equal(touch_all(w, p), 0);
+	fetch_close(w->fetch, p);
+	assert_true(await_wrong(w, 1));
+	p = open_file(w);
+	assert_false(fetch_shows(p, &member));
+	assert_int_equal(read_bytes(w, p, 0, 100), 0);
+	assert_true(blob_is_sealed(fetch_blob(p)));
+	assert_true(fetch_shows(p, &member));
+	fetch_close(w->fetch, p);
+}
+
 /* Who digested it may have it open for a moment still. */
 static bool await_evicted(struct world *w)
 {
@@ -2335,6 +2355,7 @@ int main(void)
 		TEST(wrong_bytes_are_dropped_and_fetched_elsewhere),
 		TEST(after_wrong_bytes_only_verified_ones_are_served),
 		TEST(distrust_outlives_the_handle),
+		TEST(what_was_wrong_is_shown_to_members_when_all_of_it_is_right),
 		TEST(distrust_outlives_the_seal_and_eviction),
 		TEST(distrust_outlives_a_restart),
 		TEST(strict_gives_no_byte_before_the_digest),

@@ -14,6 +14,7 @@
 #include "daemon/fetch/seal.h"
 #include "daemon/fetch/stream.h"
 #include "daemon/fetch/throttle.h"
+#include "daemon/fetch/yield.h"
 
 #define STREAM_BYTES (UINT64_C(512) << 10) /* buffers of one stream: ours, libcurl's, TLS's */
 #define THREADS_CAP 256
@@ -31,6 +32,7 @@ struct fetch {
 	bool anybody;       /* parked since the clock last looked; guarded by pulls.lock */
 	pthread_t clock;
 	bool clock_runs;
+	struct yield yield;
 };
 
 struct late {
@@ -159,6 +161,7 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
 	f->pulls.schedule.border = conf->border;
 	throttle_init(&f->throttle);
 	cond_init(&f->parked);
+	yield_init(&f->yield);
 	r = start_threads(f);
 	if (r < 0) {
 		fetch_stop(f);
@@ -216,6 +219,7 @@ void fetch_free(struct fetch *f)
 	map_each(&f->pulls.own, free_left, &f->pulls.own);
 	lock_drop(&f->pulls.lock);
 	streams_free(f->streams);
+	yield_fini(&f->yield);
 	cond_fini(&f->parked);
 	pulls_fini(&f->pulls);
 	throttle_fini(&f->throttle);
@@ -267,12 +271,19 @@ static int open_own(struct fetch *f, const struct source_blob *what, struct blob
 	return r == -ENOENT || r == -EBUSY ? ERR_CORRUPT : r;
 }
 
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg)
+{
+	yield_set(&f->yield, fn, arg);
+}
+
 int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
 {
 	struct blob *blob;
 	bool distrusted = false;
 	int r = what->own ? open_own(f, what, &blob) : open_somewhere(f, what, &blob, &distrusted);
 
+	if (r == ERR_SIZE && yield_ask(&f->yield, what->etag))
+		r = open_somewhere(f, what, &blob, &distrusted);
 	if (r < 0)
 		return r;
 	lock_take(&f->pulls.lock);

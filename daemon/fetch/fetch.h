@@ -44,6 +44,8 @@ void fetch_free(struct fetch *f);
 /* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
  * another size and in use; -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
+/* Whom yield.h asks before a blob that is open with another size is refused. */
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg);
 /* Tells another place where the blob of a handle lies. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
@@ -74,6 +76,8 @@ MUST_USE int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t 
 /* Copies what fetch_read gave, not through the mapping: its pages would have to be mapped here and
  * be taken out again on all processors. -EIO. */
 MUST_USE int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to);
+/* True if w may have bytes before the digest of all has told that they are right, or it has. */
+bool fetch_shows(const struct pull *p, const struct waiter *w);
 /* True while the cache takes no bytes of the blob: it has refused some just now. */
 bool fetch_is_refused(struct pull *p);
 /* When bytes last came by the run that is to bring the byte at off, or it began; if there is none

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fetch_read gave: bytes of the cache's file, or some that were brought for one reader. */
+/* What fetch_read gives, and what comes: bytes of the cache's file, or some that were brought for one reader. */
 #include "daemon/fetch/fetch.h"
 
 #include <string.h>
@@ -14,6 +14,16 @@ static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off
 
 	*ret_off = at - base;
 	return at >= base && *ret_off < blob_size(p->blob);
+}
+
+bool fetch_shows(const struct pull *p, const struct waiter *w)
+{
+	bool so;
+
+	lock_take(&p->all->lock);
+	so = blob_is_sealed(p->blob) || pull_shows_locked(p, w);
+	lock_drop(&p->all->lock);
+	return so;
 }
 
 /* Of the run of that byte, or (UINT64_MAX) of any: 0 if there is none. */

@@ -79,6 +79,26 @@ static void *sweeper_main(void *arg)
 	return NULL;
 }
 
+/* Nobody uses it: whoever wants it with another size may have it. */
+static bool yield(void *arg, const char *etag)
+{
+	struct opened *o = arg;
+	struct one *one;
+
+	lock_take(&o->lock);
+	one = map_find_str(&o->by_etag, etag);
+	if (one && one->users)
+		one = NULL;
+	if (one)
+		map_del_str(&o->by_etag, etag);
+	lock_drop(&o->lock);
+	if (!one)
+		return false;
+	fetch_close(o->fetch, one->pull);
+	free(one);
+	return true;
+}
+
 int opened_start(struct fetch *f, struct store *s, struct opened **ret)
 {
 	struct opened *o = calloc(1, sizeof(*o));
@@ -95,6 +115,7 @@ int opened_start(struct fetch *f, struct store *s, struct opened **ret)
 		free(o);
 		return r;
 	}
+	fetch_set_yield(f, yield, o);
 	*ret = o;
 	return 0;
 }
@@ -103,6 +124,7 @@ void opened_stop(struct opened *o)
 {
 	if (!o)
 		return;
+	fetch_set_yield(o->fetch, NULL, NULL);
 	lock_take(&o->lock);
 	o->stop = true;
 	cond_wake_all(&o->changed);
@@ -155,28 +177,61 @@ static int put(struct opened *o, const char *etag, struct pull *p, struct pull *
 	return r;
 }
 
+/* One that is open already is of use if it is the same blob; what is to be brought of it may be had
+ * from where the guest says, too. */
+static int join(struct opened *o, const struct source_blob *what, bool make, struct pull *p)
+{
+	int r = blob_size(fetch_blob(p)) == what->file.size ? 0 : ERR_SIZE;
+
+	if (r == 0 && make)
+		r = fetch_also(o->fetch, p, what);
+	if (r < 0)
+		opened_give(o, p);
+	return r;
+}
+
+static bool is_full(struct opened *o)
+{
+	bool so;
+
+	lock_take(&o->lock);
+	so = o->by_etag.count >= OPENED_MAX;
+	lock_drop(&o->lock);
+	return so;
+}
+
+/* Whether it may be opened with the size a guest says: that is no reason to lose bytes. */
+static int may_open(struct opened *o, const struct source_blob *what, bool make)
+{
+	uint64_t size;
+	bool here = store_blob_size(o->store, what->etag, &size) == 0;
+
+	if (!make && !what->own && !here)
+		return -ENOENT;
+	if (!what->own && here && size != what->file.size &&
+	    (!make || store_disk_bytes(o->store, what->etag)))
+		return ERR_SIZE;
+	return is_full(o) ? -EMFILE : 0;
+}
+
 int opened_take(struct opened *o, const struct source_blob *what, bool make, struct pull **ret)
 {
 	struct pull *p = find(o, what->etag);
-	uint64_t size;
 	int r;
 
 	*ret = p;
-	if (p && blob_size(fetch_blob(p)) == what->file.size)
-		return 0;
-	if (p) {
-		opened_give(o, p);
-		return ERR_SIZE;
-	}
-	if (!make && !what->own && store_blob_size(o->store, what->etag, &size) < 0)
-		return -ENOENT;
-	r = fetch_open(o->fetch, what, &p);
+	if (p)
+		return join(o, what, make, p);
+	r = may_open(o, what, make);
+	if (r == 0)
+		r = fetch_open(o->fetch, what, &p);
 	if (r < 0)
 		return r;
 	r = put(o, what->etag, p, ret);
-	if (r < 0 || *ret != p)
-		fetch_close(o->fetch, p);
-	return r;
+	if (r == 0 && *ret == p)
+		return 0;
+	fetch_close(o->fetch, p);
+	return r < 0 ? r : join(o, what, make, *ret);
 }
 
 void opened_give(struct opened *o, struct pull *p)

@@ -33,20 +33,34 @@ static struct place_of *oldest(struct places *p)
 	return oldest;
 }
 
-/* Works it out in the place of the oldest; NULL: no memory. */
-static struct place_of *work_out(struct places *p, const struct membership *members, uint64_t blob,
-				 uint64_t size)
+/* Keeps it in the place of the oldest, unless another one was quicker: then that one's. */
+static struct place_of *keep(struct places *p, const struct membership *members, uint64_t blob,
+			     uint64_t size, struct placement *placement)
 {
-	struct place_of *o = oldest(p);
-	struct placement *placement;
+	struct place_of *o = find(p, members, blob, size);
 
-	if (placement_new(members->nodes, members->count, blob, segment_count(size), &placement) <
-	    0)
-		return NULL;
+	if (o) {
+		placement_free(placement);
+		return o;
+	}
+	o = oldest(p);
 	placement_free(o->placement);
 	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
 	o->placement = placement;
 	return o;
+}
+
+/* Works it out while others are told what is known already; NULL: no memory. */
+static struct place_of *work_out(struct places *p, const struct membership *members, uint64_t blob,
+				 uint64_t size)
+{
+	struct placement *placement;
+	int r;
+
+	lock_drop(&p->lock);
+	r = placement_new(members->nodes, members->count, blob, segment_count(size), &placement);
+	lock_take(&p->lock);
+	return r < 0 ? NULL : keep(p, members, blob, size, placement);
 }
 
 unsigned places_owners(struct places *p, const struct membership *members, uint64_t blob,

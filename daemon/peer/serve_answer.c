@@ -113,13 +113,56 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 	say(g, status, buf_str(&text), "");
 }
 
+int serve_status(int r)
+{
+	switch (r) {
+	case -ENOENT:
+	case ERR_DIGEST:
+	case ERR_OFFLINE:
+		return WIRE_NOT_HERE;
+	case ERR_SIZE:
+		return WIRE_OTHER_SIZE;
+	case ERR_NOREPO:
+	case ERR_NOREV:
+	case ERR_NOENTRY:
+	case ERR_GATED:
+	case ERR_DISABLED:
+	case ERR_TOKEN:
+	case ERR_MOVED:
+	case ERR_UPSTREAM:
+	case ERR_BUSY:
+	case ERR_SERVER:
+	case ERR_PROTO:
+	case ERR_HOSTILE:
+	case ERR_CHANGED:
+	case ERR_CUT:
+	case ERR_EXPIRED:
+	case ERR_TLS:
+	case ERR_REDIRECT:
+		return WIRE_FAILED;
+	default:
+		return err_is_disk(r) ? WIRE_FULL : WIRE_BUSY;
+	}
+}
+
 void serve_fail(const struct guest *g, int r)
 {
-	int status = r == -ENOENT     ? WIRE_NOT_HERE
-		     : r == -EAGAIN   ? WIRE_BUSY
-		     : r == ERR_SIZE  ? WIRE_OTHER_SIZE
-		     : err_is_disk(r) ? WIRE_FULL
-				      : WIRE_FAILED;
+	serve_cause(g, serve_status(r), err_word(err_index(r)));
+}
 
-	serve_cause(g, status, err_word(err_index(r)));
+unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
+		     char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	unsigned found = 0;
+
+	for (unsigned k = 0; k < count && found < CROWD_NAMES_MAX; k++) {
+		uint32_t i = 0;
+
+		while (i < members->count && members->nodes[i].key != keys[k])
+			i++;
+		if (i < members->count)
+			snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
+				 member_address(members->members[i]));
+	}
+	return found;
 }

@@ -58,6 +58,48 @@ static void end_saying(struct giving *v, int status)
 	serve_say(&g, status, NULL, 0);
 }
 
+/* ---- others ---- */
+
+/* Of those with these keys that are members now. */
+static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
+			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	const struct membership *members = members_now(s->conf.members);
+	unsigned found = serve_names(members, keys, count, ret);
+
+	membership_unref(members);
+	return found;
+}
+
+/* Who else asked for what this guest wants: they have it, or get it. */
+static unsigned find_crowd(const struct giving *v,
+			   char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+{
+	uint64_t keys[CROWD_NAMES_MAX], guest = placement_key(v->guest.address);
+	struct serve *s = v->guest.serve;
+	unsigned count, kept = 0;
+
+	lock_take(&s->lock);
+	count = crowd_members(s->crowd, placement_key(v->ask.etag), segment_of(v->ask.off),
+			      clock_ms(), keys);
+	lock_drop(&s->lock);
+	for (unsigned i = 0; i < count; i++)
+		if (keys[i] != guest)
+			keys[kept++] = keys[i];
+	return find_addresses(s, keys, kept, ret);
+}
+
+/* As much goes out as may. */
+static void end_busy(struct giving *v)
+{
+	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	unsigned count = find_crowd(v, others);
+	struct guest g = v->guest;
+
+	giving_free(v);
+	serve_say(&g, WIRE_BUSY, others, count);
+}
+
 /* ---- limits ---- */
 
 /* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
@@ -208,7 +250,7 @@ static void give(struct giving *v, const void *data, uint64_t len)
 	if (!fetch_keeps(v->pull, data))
 		end_failed(v, ERR_FULL);
 	else if (!may_give(v->guest.serve, len))
-		end_saying(v, WIRE_BUSY);
+		end_busy(v);
 	else
 		send_bytes(v);
 }
@@ -228,7 +270,6 @@ static void read_bytes(struct giving *v, uint64_t len)
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
 	len = piece(v, len);
-	v->waiter.only = v->ask.len;
 	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
 	if (r == PARKED)
 		return; /* it may be over already */
@@ -257,6 +298,9 @@ static void look(struct giving *v)
 	uint64_t len = present(v);
 	enum decision d = decide(v, len);
 
+	/* Some of it was wrong: it is given when all of it is right, which may be long. */
+	if (!fetch_shows(v->pull, &v->waiter))
+		d = DECIDE_NOT_HERE;
 	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
 	if (d == DECIDE_FAILED)
 		end_failed(v, ERR_UPSTREAM);
@@ -334,26 +378,11 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 		return r;
 	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
+	v->waiter.only = ask->len;
 	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;
-}
-
-/* The addresses of members with these keys; those that are none now are left out. */
-static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
-			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	const struct membership *members = members_now(s->conf.members);
-	unsigned found = 0;
-
-	for (unsigned k = 0; k < count; k++)
-		for (uint32_t i = 0; i < members->count; i++)
-			if (members->nodes[i].key == keys[k])
-				snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
-					 member_address(members->members[i]));
-	membership_unref(members);
-	return found;
 }
 
 static bool arranges(const struct serve *s, const struct wire_ask *ask)

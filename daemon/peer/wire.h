@@ -34,8 +34,8 @@ enum wire_status {
 	WIRE_KEY = 401, /* the key is not ours, or the clocks differ, or it was sent before */
 	WIRE_NOT_HERE = 404,
 	WIRE_OTHER_SIZE = 409,
-	WIRE_FAILED = 502, /* it cannot be had from upstream: Peer-Cause */
-	WIRE_BUSY = 503,   /* as much is going out as may: Retry-After, and Peer-Others if known */
+	WIRE_FAILED = 502, /* it cannot be had from upstream, as that says: Peer-Cause */
+	WIRE_BUSY = 503,   /* as much goes out as may: Peer-Others if known; or Peer-Cause */
 	WIRE_FULL = 507,   /* nothing more can be kept here */
 };
 

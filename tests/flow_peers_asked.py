@@ -1,0 +1,66 @@
+"""What members make a node do by what they ask for: who is named when it can give no more, and whose word counts about a blob."""
+import time
+
+import pytest
+
+from flow_peers_line import BIG, MIB, giver
+from mountlib import eventually
+from peers import Caller, why_not
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+ONE, TWO = "127.1.9.9:1", "127.1.9.8:1"
+
+
+def ask(cluster, node, target, first, last):
+    """What a member at the address `node` hears: status, bytes, fields."""
+    member = Caller(cluster.nodes[0].listen, node)
+    return member.ask(target, member.sign(target, f"bytes={first}-{last}"))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_who_hears_that_as_much_goes_out_as_may_hears_who_asked_before(hub, tmp_path, before):
+    cluster, target = giver(tmp_path, hub, ["--peer-rate=1000000"])
+    cluster.members = f"{ONE},{TWO}"
+    target = target.replace("&number=1", "")    # nobody said to ask here
+    with cluster:
+        assert not cluster.nodes[0].load("org/one")["errors"]
+        first = 0 if before else 16 * MIB       # the other segment is asked for by nobody else
+        assert ask(cluster, ONE, target, 0, 16 * MIB - 1)[0] == 206
+        status, data, fields = ask(cluster, TWO, target, first, first + 16 * MIB - 1)
+        assert (status, data, fields["Peer-Others"]) == (503, b"", ONE if before else None)
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_what_may_be_shown_to_nobody_yet_is_not_promised(hub, tmp_path, wrong):
+    """It is brought anew, all of it, before a member may have any: who waited would think this node silent."""
+    cluster, target = giver(tmp_path, hub)
+    fault = hub.fault("/resolve/.*/w.safetensors", "wrong_bytes", offset=1_500_000)
+    if not wrong:
+        fault.off()
+    with cluster:
+        node = cluster.nodes[0]
+        node.load("org/one")
+        assert eventually(lambda: node.metrics()["wrong_digests_total"] if wrong else node.metrics()["sealed_total"], 20)
+        hub.clear_faults()
+        begun = time.monotonic()
+        status, data, _ = ask(cluster, ONE, target + "&bring=1&wait=5000", 0, MIB - 1)
+        assert (status, data) == ((404, b"") if wrong else (206, BIG[:MIB])) and time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_the_size_that_a_member_says_takes_no_bytes_away(hub, tmp_path, right):
+    cluster, target = giver(tmp_path, hub)
+    with cluster:
+        node = cluster.nodes[0]
+        cluster.relay.rate("hub", 0, 8_000_000)
+        node.begin_load("org/one")
+        time.sleep(2)
+        node.kill()                     # it has a part of it
+        cluster.relay.rate("hub", 0, 0)
+        cluster.start(node)
+        before = cluster.upstream_bytes()
+        said = target if right else target.replace(f"size={len(BIG)}", f"size={len(BIG) + 1}")
+        status = ask(cluster, ONE, said, 0, MIB - 1)[0], ask(cluster, ONE, said + "&bring=1", 0, MIB - 1)[0]
+        assert status == ((206, 206) if right else (409, 409))
+        assert not node.load("org/one")["errors"]
+        assert 0 < cluster.upstream_bytes() - before < len(BIG) - 4 * MIB

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/opened.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/err.h"
+#include "daemon/fetch/pull.h"
+#include "tests/fake_source.h"
+#include "tests/workdir.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define SIZE (3 * MIB)
+
+struct world {
+	struct workdir dir;
+	struct store *store;
+	struct catalog *catalog;
+	struct httpc *http;
+	struct fetch *fetch;
+	struct opened *opened;
+	struct failures failures;
+	struct metrics metrics;
+	struct source_blob what, larger, elsewhere; /* the same blob, as others say */
+};
+
+static int no_room(UNUSED void *arg, UNUSED int refusal)
+{
+	return 0;
+}
+
+static void on_wrong(UNUSED void *arg, UNUSED const char *etag)
+{
+}
+
+static int set_up(void **state)
+{
+	const struct httpc_conf http = { .user_agent = "test",
+					 .connect_ms = 1000,
+					 .stall_ms = 1000 };
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct world *w = calloc(1, sizeof(*w));
+	struct fetch_conf conf = {
+		.timeout_ms = 2000,
+		.memory_bytes = 64 * MIB,
+		.make_room = no_room,
+		.outcry.on_wrong = on_wrong,
+	};
+
+	if (!w || httpc_new(&http, &w->http) < 0)
+		return -1;
+	workdir_init(&w->dir);
+	failures_init(&w->failures);
+	fake_blob(7, SIZE, DIGEST_SHA256, &w->what);
+	w->larger = w->elsewhere = w->what;
+	w->larger.file.size++;
+	w->elsewhere.path = "b/other";
+	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
+	assert_int_equal(catalog_open(store_index_dir(w->store), &w->catalog, &why), 0);
+	conf.http = w->http;
+	conf.store = w->store;
+	conf.catalog = w->catalog;
+	conf.outcry.metrics = &w->metrics;
+	conf.outcry.failures = &w->failures;
+	assert_int_equal(fetch_new(&conf, &w->fetch), 0);
+	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	fetch_stop(w->fetch);
+	opened_stop(w->opened);
+	fetch_free(w->fetch);
+	catalog_close(w->catalog);
+	store_close(w->store);
+	failures_fini(&w->failures);
+	httpc_free(w->http);
+	workdir_fini(&w->dir);
+	free(w);
+	return 0;
+}
+
+static struct pull *take(struct world *w, const struct source_blob *what, bool make)
+{
+	struct pull *p;
+
+	assert_int_equal(opened_take(w->opened, what, make, &p), 0);
+	return p;
+}
+
+static int refusal(struct world *w, const struct source_blob *what, bool make)
+{
+	struct pull *p;
+
+	return opened_take(w->opened, what, make, &p);
+}
+
+/* A first chunk is there, and nobody has the blob open. */
+static void leave_a_part(struct world *w)
+{
+	char *bytes = calloc(1, MIB);
+	struct blob *b;
+
+	assert_non_null(bytes);
+	memset(bytes, 7, MIB);
+	assert_int_equal(store_blob(w->store, w->what.etag, SIZE, false, &b), 0);
+	assert_int_equal(blob_write(b, bytes, MIB, 0), 0);
+	assert_int_equal(blob_put_chunk(b, 0, 1), 0);
+	blob_unref(b);
+	free(bytes);
+	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+}
+
+/* ---- sizes ---- */
+
+static void a_wrong_size_makes_no_part_of_a_blob_go(void **state)
+{
+	struct world *w = *state;
+
+	leave_a_part(w);
+	assert_int_equal(refusal(w, &w->larger, true), ERR_SIZE);
+	assert_int_equal(refusal(w, &w->larger, false), ERR_SIZE);
+	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+	opened_give(w->opened, take(w, &w->what, false));
+	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+}
+
+static void a_wrong_size_does_not_stay_for_the_next_guest(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = take(w, &w->larger, true);
+	uint64_t size;
+
+	assert_int_equal(refusal(w, &w->what, true), ERR_SIZE); /* it is used now */
+	opened_give(w->opened, p);
+	opened_stop(w->opened); /* as it is idle */
+	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
+	assert_int_equal(size, SIZE + 1);
+	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	opened_give(w->opened, take(w, &w->what, true)); /* nothing is lost by that */
+	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
+	assert_int_equal(size, SIZE);
+}
+
+static void who_opens_it_here_wins_over_an_idle_guest(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = take(w, &w->larger, true), *q;
+
+	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE); /* not over one at work */
+	opened_give(w->opened, p);
+	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
+	assert_int_equal(refusal(w, &w->larger, true), ERR_SIZE);
+	assert_int_equal(blob_size(fetch_blob(q)), SIZE);
+	fetch_close(w->fetch, q);
+}
+
+static void who_opens_it_here_with_the_same_size_shares_it(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = take(w, &w->what, true), *q;
+
+	opened_give(w->opened, p);
+	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
+	assert_ptr_equal(p, q);
+	fetch_close(w->fetch, q);
+}
+
+/* ---- places, and how many ---- */
+
+static void what_is_to_be_brought_is_looked_for_where_any_guest_says(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = take(w, &w->what, true);
+
+	assert_ptr_equal(take(w, &w->elsewhere, false), p);
+	assert_null(p->origins); /* only looked for here */
+	assert_ptr_equal(take(w, &w->elsewhere, true), p);
+	assert_non_null(p->origins);
+	assert_string_equal(p->origins->what.path, "b/other");
+	for (int i = 0; i < 3; i++)
+		opened_give(w->opened, p);
+}
+
+static void what_is_not_here_is_opened_only_to_be_brought(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(refusal(w, &w->what, false), -ENOENT);
+	opened_give(w->opened, take(w, &w->what, true));
+	opened_give(w->opened, take(w, &w->what, false));
+}
+
+static void so_many_are_open_and_no_more(void **state)
+{
+	struct world *w = *state;
+	struct source_blob what = w->what;
+
+	for (unsigned i = 0; i < OPENED_MAX; i++) {
+		snprintf(what.etag, sizeof(what.etag), "%064x", i);
+		opened_give(w->opened, take(w, &what, true));
+	}
+	assert_int_equal(refusal(w, &w->what, true), -EMFILE);
+	assert_int_equal(refusal(w, &w->what, false), -ENOENT);
+	opened_give(w->opened, take(w, &what, true)); /* one of them */
+}
+
+#define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STORY(a_wrong_size_makes_no_part_of_a_blob_go),
+		STORY(a_wrong_size_does_not_stay_for_the_next_guest),
+		STORY(who_opens_it_here_wins_over_an_idle_guest),
+		STORY(who_opens_it_here_with_the_same_size_shares_it),
+		STORY(what_is_to_be_brought_is_looked_for_where_any_guest_says),
+		STORY(what_is_not_here_is_opened_only_to_be_brought),
+		STORY(so_many_are_open_and_no_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/places.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/clock.h"
+
+#define NODES 200
+#define SMALL (4 * SEGMENT_BYTES)
+#define LARGE (UINT64_C(4) << 40) /* takes a good part of a second to be placed */
+#define WANTED 1
+#define OTHER 2
+
+struct house {
+	struct members *members;
+	const struct membership *now;
+	struct places places;
+	atomic_bool begun, done;
+};
+
+static struct house *new_house(void)
+{
+	static struct house h;
+	struct member_spec self = { "n000.example:9980", "", 1 }, list[NODES];
+
+	for (unsigned i = 0; i < NODES; i++) {
+		list[i] = self;
+		snprintf(list[i].address, sizeof(list[i].address), "n%03u.example:9980", i);
+	}
+	memset(&h, 0, sizeof(h));
+	assert_int_equal(members_new(&self, &h.members), 0);
+	assert_int_equal(members_set(h.members, list, NODES), 0);
+	places_init(&h.places);
+	h.now = members_now(h.members);
+	return &h;
+}
+
+static void end(struct house *h)
+{
+	membership_unref(h->now);
+	members_free(h->members);
+	places_fini(&h->places);
+}
+
+static void assert_as_placed(struct house *h, uint64_t blob, uint32_t segment)
+{
+	uint32_t told[PLACEMENT_OWNERS], placed[PLACEMENT_OWNERS];
+	struct placement *p;
+
+	assert_int_equal(
+		placement_new(h->now->nodes, h->now->count, blob, segment_count(SMALL), &p), 0);
+	assert_int_equal(placement_owners(p, segment, placed), PLACEMENT_OWNERS);
+	assert_int_equal(places_owners(&h->places, h->now, blob, SMALL, segment, told),
+			 PLACEMENT_OWNERS);
+	assert_memory_equal(told, placed, sizeof(told));
+	placement_free(p);
+}
+
+static void owners_are_those_of_the_placement_however_often_one_asks(UNUSED void **state)
+{
+	struct house *h = new_house();
+
+	for (uint64_t blob = 0; blob < 2 * PLACES_MAX; blob++)
+		for (unsigned again = 0; again < 2; again++)
+			assert_as_placed(h, blob, 3);
+	assert_as_placed(h, 0, 1); /* it had to go */
+	end(h);
+}
+
+static void *place_large(void *arg)
+{
+	uint32_t owners[PLACEMENT_OWNERS];
+	struct house *h = arg;
+
+	h->begun = true;
+	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 0, owners),
+			 PLACEMENT_OWNERS);
+	h->done = true;
+	return NULL;
+}
+
+static void who_asks_for_what_is_known_waits_for_no_other_blob(UNUSED void **state)
+{
+	struct house *h = new_house();
+	pthread_t thread;
+
+	assert_as_placed(h, WANTED, 0);
+	assert_int_equal(thread_start(&thread, "large", place_large, h), 0);
+	while (!h->begun)
+		clock_sleep_ms(1);
+	clock_sleep_ms(20);
+	assert_as_placed(h, WANTED, 0);
+	assert_false(h->done);
+	pthread_join(thread, NULL);
+	assert_true(h->done);
+	end(h);
+}
+
+static void two_who_ask_for_the_same_at_once_hear_the_same(UNUSED void **state)
+{
+	uint32_t one[PLACEMENT_OWNERS], two[PLACEMENT_OWNERS];
+	struct house *h = new_house();
+	pthread_t thread;
+
+	assert_int_equal(thread_start(&thread, "large", place_large, h), 0);
+	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 7, one), PLACEMENT_OWNERS);
+	pthread_join(thread, NULL);
+	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 7, two), PLACEMENT_OWNERS);
+	assert_memory_equal(one, two, sizeof(one));
+	assert_int_equal(h->places.of[0].blob, OTHER);
+	assert_int_equal(h->places.of[1].used, 0); /* kept once */
+	end(h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(owners_are_those_of_the_placement_however_often_one_asks),
+		cmocka_unit_test(who_asks_for_what_is_known_waits_for_no_other_blob),
+		cmocka_unit_test(two_who_ask_for_the_same_at_once_hear_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
