@@ -225,7 +225,6 @@ static void *stop_soon(void *arg)
 /* `stopped`: while the hub thinks about it. Then it would have the list. */
 static bool found_after(struct fixture *f, bool stopped)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct stopping stopping = { .f = f };
 	pthread_t stopper;
 	bool found;
@@ -237,7 +236,7 @@ static bool found_after(struct fixture *f, bool stopped)
 	assert_false(look_by(f, 'a', &stopping.cancel));
 	if (stopped)
 		assert_int_equal(pthread_join(stopper, NULL), 0);
-	publish(f, 0, 'a', &text);
+	publish(f, 0, 'a');
 	found = look(f, 'a');
 	fake_origin_clear(f->origin[0], target('a'));
 	return found;
