@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fetch_read gives, and what comes: bytes of the cache's file, or some that were brought for one reader. */
+/* What fetch_read gives, and what comes: bytes of the file, or some brought for one reader. */
 #include "daemon/fetch/fetch.h"
 
 #include <string.h>

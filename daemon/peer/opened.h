@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blobs that are open because members ask for them. One stays open for a few seconds after the last
- * question: what it waits for goes on being fetched until it is asked for again. While nobody uses it,
- * it makes way for who opens it with another size. Threads: any. */
+ * question: what it waits for goes on being fetched until it is asked for again. While nobody uses
+ * it, it makes way for who opens it with another size. Threads: any. */
 #ifndef MATRIXFS_OPENED_H
 #define MATRIXFS_OPENED_H
 
@@ -16,9 +16,9 @@ struct opened;
 MUST_USE int opened_start(struct fetch *f, struct store *s, struct opened **ret);
 /* Closes all; nobody uses one any more. NULL is fine. */
 void opened_stop(struct opened *o);
-/* The blob, which is opened if it is kept here (what->own: where those are), or else if `make`: then
- * it may be brought from where `what` says, too. Give it back. -ENOENT; ERR_SIZE: it has another
- * one, as far as is known here; -EMFILE: so many are open; and what fetch_open says. */
+/* The blob, which is opened if it is kept here (what->own: where those are), or else if `make`:
+ * then it may be brought from where `what` says, too. Give it back. -ENOENT; ERR_SIZE: it has
+ * another one, as far as is known here; -EMFILE: so many are open; and what fetch_open says. */
 MUST_USE int opened_take(struct opened *o, const struct source_blob *what, bool make,
 			 struct pull **ret);
 void opened_give(struct opened *o, struct pull *p);
