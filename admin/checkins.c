@@ -2,6 +2,7 @@
 #include "admin/checkins.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -12,6 +13,7 @@
 struct checkin {
 	struct member_spec spec;
 	int64_t came_ms;
+	char source[CLIENT_ADDRESS_MAX]; /* from where, or "" */
 };
 
 struct checkins {
@@ -101,6 +103,17 @@ static bool is_same(const struct member_spec *a, const struct member_spec *b)
 	return a->weight == b->weight && !strcmp(a->zone, b->zone);
 }
 
+/* How many others have come from there. */
+static size_t count_locked(const struct checkins *c, const struct checkin *new)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		count += !strcmp(c->list[i].source, new->source) &&
+			 strcmp(c->list[i].spec.address, new->spec.address) != 0;
+	return count;
+}
+
 static int insert_locked(struct checkins *c, size_t at, const struct checkin *new)
 {
 	if (c->count == MEMBERS_MAX)
@@ -114,16 +127,20 @@ static int insert_locked(struct checkins *c, size_t at, const struct checkin *ne
 	return 0;
 }
 
-int checkins_note(struct checkins *c, const struct member_spec *s, int64_t now_ms)
+int checkins_note(struct checkins *c, const struct member_spec *s, const char *source,
+		  int64_t now_ms)
 {
-	const struct checkin new = { *s, now_ms };
+	struct checkin new = { .spec = *s, .came_ms = now_ms };
 	size_t at;
 	int r = 0;
 
+	snprintf(new.source, sizeof(new.source), "%s", source);
 	lock_take(&c->lock);
 	sweep_locked(c, now_ms);
 	at = seek_locked(c, s->address);
-	if (at < c->count && !strcmp(c->list[at].spec.address, s->address)) {
+	if (*source && count_locked(c, &new) >= CHECKINS_SOURCE_MAX) {
+		r = -EDQUOT;
+	} else if (at < c->count && !strcmp(c->list[at].spec.address, s->address)) {
 		c->changed |= !is_same(&c->list[at].spec, s);
 		c->list[at] = new;
 	} else {

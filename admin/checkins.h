@@ -9,12 +9,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "admin/account/client_address.h"
 #include "daemon/base/digest.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/member_spec.h"
 
 #define CHECKINS_TTL_MS (30 * 1000)    /* so long a check-in counts: nodes come every 5 s or so */
 #define CHECKINS_GATHER_MS (12 * 1000) /* after its begin all have come, twice as a rule */
+#define CHECKINS_SOURCE_MAX 64         /* nodes of one address: who has the key invents no more */
 
 struct checkins;
 
@@ -26,9 +28,11 @@ void checkins_free(struct checkins *c);
 /* The key by which check-ins are taken. Borrowed. */
 struct cluster_key *checkins_key(struct checkins *c);
 
-/* A node has checked in; what it says counts in the place of what it said before. -ENOSPC if it
- * would be one more than MEMBERS_MAX, -ENOMEM. */
-MUST_USE int checkins_note(struct checkins *c, const struct member_spec *s, int64_t now_ms);
+/* A node has checked in from an address ("": not known); what it says counts in the place of what
+ * it said before. -ENOSPC if it would be one more than MEMBERS_MAX, -EDQUOT than
+ * CHECKINS_SOURCE_MAX from there, -ENOMEM. */
+MUST_USE int checkins_note(struct checkins *c, const struct member_spec *s, const char *source,
+			   int64_t now_ms);
 /* Appends the lines of all, by address, and their digest (member_checkin_digest). Nothing is
  * appended if `known` is that digest. -ENOMEM. */
 MUST_USE int checkins_tell(struct checkins *c, const char *known, int64_t now_ms, struct buf *ret,

@@ -3,7 +3,6 @@
  * node, doors; and takes it apart in the opposite order. */
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +30,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/httpd.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
@@ -42,10 +42,8 @@
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
-#define HUBS_MAX 63
 #define THREADS 4
 #define BODIES_MAX (64 * 1024 * 1024)
-#define LARGE_BYTES (512 * 1024)
 #define JOB_THREADS 3
 #define ADMIN_THREADS 4
 #define ADMIN_WAITING_MAX 256
@@ -64,7 +62,7 @@ struct program {
 	struct hosted hosted; /* what the node learns from db */
 	struct buf cache_dir, own_dir, hub_dir, owner, token;
 	struct db *db;
-	struct node_hub hubs[HUBS_MAX];
+	struct node_hub hubs[NODE_HUBS_MAX];
 	struct server server;
 	struct httpd *http;
 	struct tls *tls; /* or NULL */
@@ -105,7 +103,7 @@ static int open_node(struct program *p, struct buf *why)
 	};
 	int r;
 
-	for (unsigned i = 0; i < conf.hub_count && i < HUBS_MAX; i++)
+	for (unsigned i = 0; i < conf.hub_count && i < NODE_HUBS_MAX; i++)
 		p->hubs[i] = (struct node_hub){ c->upstreams.items[i],
 						i == 0 && p->token.len ? p->token.data : NULL };
 	if (peer_settings_conf(&c->peer, conf.hub_count ? p->hubs[0].url : NULL, &peers))
@@ -369,9 +367,8 @@ static void close_all(struct program *p)
 			log_info("requests that are under way are broken off");
 	}
 	keeper_stop(p->server.keeper);
-	if (p->server.node)
-		node_stop(p->server.node);
-	p->left = !end_requests(p);
+	p->left = p->server.node && !node_stop(p->server.node);
+	p->left |= !end_requests(p);
 	p->left |= !end_trails(p);
 	if (p->left) {
 		log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
@@ -482,8 +479,7 @@ static int run(struct program *p, int argc, char *const argv[])
 	if (file_raise_limit() < 0)
 		log_debug("the limit of open files stays as it is");
 	block_signals();
-	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
-	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is large goes back at once */
+	heap_keep_little();
 	filter_now_init(&p->server.filter);
 	p->server.data = p->conf.data;
 	p->server.part_bytes = p->conf.upload_part;

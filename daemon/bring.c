@@ -10,6 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/nap.h"
+#include "daemon/peer/peers.h"
 #include "daemon/share.h"
 #include "daemon/cache/pins.h"
 #include "daemon/fetch/retry.h"

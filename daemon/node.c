@@ -236,8 +236,8 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 	struct node *n;
 	int r;
 
-	if (conf->hub_count == 0 || conf->hub_count > HUBS_MAX) {
-		buf_printf(why, "between 1 and %d hubs can be given", HUBS_MAX);
+	if (conf->hub_count == 0 || conf->hub_count > NODE_HUBS_MAX) {
+		buf_printf(why, "between 1 and %d hubs can be given", NODE_HUBS_MAX);
 		return -EINVAL;
 	}
 	n = calloc(1, sizeof(*n));
@@ -251,8 +251,10 @@ int node_open(const struct node_conf *conf, struct node **ret, struct buf *why)
 		if (!why->len)
 			buf_printf(why, "cannot start on the cache %s: %s", conf->cache_dir,
 				   err_text(r));
-		node_stop(n);
-		node_close(n);
+		if (node_stop(n))
+			node_close(n);
+		else
+			*ret = n;
 		return r;
 	}
 	note_parts(n, conf);
@@ -265,8 +267,10 @@ const struct node_parts *node_parts(const struct node *n)
 	return &n->parts;
 }
 
-void node_stop(struct node *n)
+bool node_stop(struct node *n)
 {
+	if (n->left)
+		return false;
 	if (n->flight)
 		flight_stop(n->flight);
 	if (n->prefetch)
@@ -276,12 +280,11 @@ void node_stop(struct node *n)
 	if (n->peers)
 		n->left = !peers_stop(n->peers);
 	evict_stop(n->evict);
+	return !n->left;
 }
 
 void node_close(struct node *n)
 {
-	if (n->left)
-		return; /* a peer's answer still uses it */
 	flight_free(n->flight);
 	docs_free(n->docs);
 	prefetch_free(n->prefetch);

@@ -20,12 +20,15 @@
 #include "daemon/names/known.h"
 #include "daemon/node_file.h"
 #include "daemon/model/repo_id.h"
-#include "daemon/peer/peers.h"
 #include "daemon/fetch/throttle.h"
 #include "daemon/fetch/transfers.h"
 #include "daemon/cache/usage.h"
 
 struct node;
+struct peers;
+struct peers_conf; /* both: peers.h */
+
+#define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
 
 struct node_hub {
 	const char *url;
@@ -44,7 +47,7 @@ struct node_conf {
 	const char *own_dir;         /* of blobs that are not cache: see store_set_own; or NULL */
 	const char *owner;           /* what a second process on the cache is told */
 	const struct node_hub *hubs; /* in order of preference; copied */
-	unsigned hub_count;          /* 1 ... 63 */
+	unsigned hub_count;          /* 1 ... NODE_HUBS_MAX */
 	bool offline;                /* never ask a hub */
 	const struct peers_conf *peers; /* who else fetches the same; NULL: nobody */
 	enum node_prefetch prefetch;
@@ -65,11 +68,14 @@ struct node_conf {
 	void *arg;
 };
 
-/* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL. */
+/* Opens the cache and starts. Sentences in why. Errors: store_open's, catalog_open's, -EINVAL;
+ * *ret is set then only if a member's request holds it: node_stop says so. */
 MUST_USE int node_open(const struct node_conf *conf, struct node **ret, struct buf *why);
-/* Wakes all waiters with ERR_STOPPING and ends all work; calls answer from what is known. */
-void node_stop(struct node *n);
-/* After node_stop; all handles and snapshots have been given back. */
+/* Wakes all waiters with ERR_STOPPING and ends all work; calls answer from what is known. False if
+ * somebody works on a request of a member still: then the node, what it borrowed and what its
+ * callbacks use stay until the process ends. It may be asked again then. */
+MUST_USE bool node_stop(struct node *n);
+/* After node_stop was true; all handles and snapshots have been given back. */
 void node_close(struct node *n);
 
 /* The repository of that name; ret may be another name's (repo_canonical tells). */

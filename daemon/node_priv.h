@@ -8,19 +8,18 @@
 #include "daemon/node.h"
 #include "daemon/node_parts.h"
 #include "daemon/fetch/prefetch.h"
-
-#define HUBS_MAX 63 /* and the peers */
+#include "daemon/peer/peers.h"
 
 struct node {
 	struct store *store;
 	struct catalog *catalog;
 	struct known *known;
 	struct httpc *http;
-	struct hub *hubs[HUBS_MAX];
-	struct source *of_hubs[HUBS_MAX];
+	struct hub *hubs[NODE_HUBS_MAX];
+	struct source *of_hubs[NODE_HUBS_MAX];
 	unsigned hub_count;
-	struct peers *peers;                  /* NULL: it has none */
-	struct source *sources[HUBS_MAX + 1]; /* in the order in which they are asked */
+	struct peers *peers;                       /* NULL: it has none */
+	struct source *sources[NODE_HUBS_MAX + 1]; /* in the order in which they are asked */
 	unsigned source_count;
 	bool left; /* somebody still works on a request of a peer: all stays */
 	struct discover discover;

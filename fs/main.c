@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/base/workers.h"
 #include "daemon/control/control.h"
@@ -26,18 +26,16 @@
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
-#define HUBS_MAX 63
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
-#define LARGE_BYTES (512 * 1024)
 #define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
 struct program {
 	struct options options;
 	char *mountpoint; /* absolute */
-	char *tokens[HUBS_MAX];
-	struct node_hub hubs[HUBS_MAX];
+	char *tokens[NODE_HUBS_MAX];
+	struct node_hub hubs[NODE_HUBS_MAX];
 	unsigned hub_count;
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
 	struct ops ops;
@@ -62,8 +60,8 @@ static int find_tokens(struct program *p, struct buf *why)
 {
 	const struct conf_list *hubs = &p->options.hubs;
 
-	if (hubs->count > HUBS_MAX) {
-		buf_printf(why, "at most %d hubs can be given", HUBS_MAX);
+	if (hubs->count > NODE_HUBS_MAX) {
+		buf_printf(why, "at most %d hubs can be given", NODE_HUBS_MAX);
 		return ERR_CONF;
 	}
 	for (size_t i = 0; i < hubs->count; i++) {
@@ -281,12 +279,12 @@ static int open_mount(struct program *p, struct buf *why)
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
-	bool over;
+	bool over = true;
 
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
-		node_stop(p->ops.view.node);
-	over = control_stop(p->control);
+		over = node_stop(p->ops.view.node);
+	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
 	if (!over) {
 		p->left = true;
@@ -359,8 +357,7 @@ static int run(struct program *p)
 	if (file_raise_limit() < 0)
 		log_debug("the limit of open files stays as it is");
 	signal(SIGPIPE, SIG_IGN);
-	mallopt(M_ARENA_MAX, 2); /* few threads allocate; arenas would only cost memory */
-	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is large goes back at once */
+	heap_keep_little();
 	if (p->options.background && go_background(p) < 0) {
 		buf_printf(&why, "cannot go to the background: %s", strerror(errno));
 		return fail(&why, EXIT_RUN);

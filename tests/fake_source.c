@@ -10,6 +10,7 @@
 #define PIECE_BYTES (64 * 1024)
 #define WAIT_MS 10000
 #define CANCEL_POLL_MS 5
+#define COMING_POLL_MS 20
 
 /* ---- content ---- */
 
@@ -132,6 +133,30 @@ static int hold(struct ride *ride)
 	return r;
 }
 
+/* Has it coming until somebody else's have come, it is released, or the caller has enough. */
+static int keep_coming(struct ride *ride)
+{
+	struct fake_source *f = ride->f;
+	unsigned releases, carried;
+	int r = 0;
+
+	lock_take(&f->lock);
+	releases = f->releases;
+	carried = f->carried;
+	f->held++;
+	cond_wake_all(&f->changed);
+	while (r == 0 && f->releases == releases && f->carried == carried) {
+		cond_wait(&f->changed, &f->lock, clock_ms() + COMING_POLL_MS);
+		lock_drop(&f->lock);
+		r = ride->ask->sink(ride->ask->arg, NULL, 0);
+		r = r == 0 ? gave_up(ride->ask) : r;
+		lock_take(&f->lock);
+	}
+	f->held--;
+	lock_drop(&f->lock);
+	return r;
+}
+
 /* How many bytes come next, up to the point where the rule has something to say. */
 static size_t next_piece(const struct ride *ride)
 {
@@ -200,9 +225,12 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	cond_wake_all(&f->changed);
 	lock_drop(&f->lock);
 	*ret_wait_ms = ride.rule.wait_ms ? ride.rule.wait_ms : -1;
-	r = piece ? give(&ride, piece) : -ENOMEM;
+	r = !piece ? -ENOMEM : ride.rule.act == FAKE_COMING ? keep_coming(&ride) : 0;
+	if (r == 0)
+		r = give(&ride, piece);
 	lock_take(&f->lock);
 	f->running--;
+	f->carried += r >= 0;
 	cond_wake_all(&f->changed);
 	lock_drop(&f->lock);
 	return r;

@@ -14,10 +14,11 @@
 #define FAKE_RULES_MAX 16
 
 enum fake_act {
-	FAKE_GIVE,  /* all bytes, as without a rule */
-	FAKE_END,   /* ends after `after` bytes with `result`; 0 is a short body */
-	FAKE_WRONG, /* bytes from the `after`th on are wrong */
-	FAKE_HOLD,  /* gives `after` bytes and the others when released */
+	FAKE_GIVE,   /* all bytes, as without a rule */
+	FAKE_END,    /* ends after `after` bytes with `result`; 0 is a short body */
+	FAKE_WRONG,  /* bytes from the `after`th on are wrong */
+	FAKE_HOLD,   /* gives `after` bytes and the others when released */
+	FAKE_COMING, /* says that they are coming, until another request has brought all of its */
 };
 
 /* What happens to requests that begin in [from, to); the first rule that fits a request counts. */
@@ -42,7 +43,7 @@ struct fake_source {
 	unsigned used[FAKE_RULES_MAX];
 	unsigned rule_count;
 	unsigned releases;
-	unsigned calls, running, running_most, held;
+	unsigned calls, running, running_most, held, carried;
 	uint64_t bytes; /* given to sinks */
 };
 

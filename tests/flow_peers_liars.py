@@ -1,4 +1,5 @@
 """Members that give wrong bytes: they are found out and banned, their bytes are dropped, and the rest stays where it is."""
+import hashlib
 import os
 import re
 import time
@@ -8,7 +9,7 @@ import pytest
 import models
 from hubd import Hubd
 from mountlib import eventually
-from peers import BUILD, INSTRUMENTED, Cluster, why_not
+from peers import BUILD, INSTRUMENTED, Caller, Cluster, why_not
 
 MIB = 1 << 20
 REPO = "org/shared"
@@ -165,3 +166,31 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
         assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)
+
+
+# ---- who is a witness ----
+
+def witnesses(cluster, hub, model, sha256):
+    """How many nodes tell, asked by a member, the digests of the first segment of that blob as their hub gives it."""
+    target = (f"/peer/v1/digests/{sha256}?size={(model / 'model.safetensors').stat().st_size}&repo=models/{REPO}"
+              f"&commit={hub.repo(REPO).refs['refs/heads/main']}&path=model.safetensors&segment=0&witness=1")
+    told = 0
+    for node in cluster.nodes:
+        status, until = 202, time.monotonic() + 20
+        while status == 202 and time.monotonic() < until:
+            caller = Caller(node.listen, cluster.nodes[0].address)
+            status = caller.send(target, caller.sign(target, "", to=node.address))[0]
+            time.sleep(0.05)
+        assert status in (200, 404), status
+        told += status == 200
+    return told
+
+
+def test_who_follows_the_owner_of_what_it_knows_is_a_witness_and_nobody_else(shared, model, tmp_path):
+    """Before anybody has the blob, nobody: a hub is asked for nothing."""
+    sha256 = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    with Cluster(tmp_path, shared, 5, start=False, timeout=20) as cluster:
+        start(cluster)
+        assert witnesses(cluster, shared, model, sha256) == 0 and cluster.upstream_bytes() == 0
+        load_all(cluster, model, cluster.nodes)
+        assert witnesses(cluster, shared, model, sha256) == 2

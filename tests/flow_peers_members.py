@@ -61,11 +61,13 @@ class Caller:
         said = dict(word.split("=", 1) for word in got.headers["authentication-info"].removeprefix("MatrixFS ").split(", "))
         node = said["node"].strip('"')
         return said["key"] == self.id and said["mac"] == self._mac(
-            "matrixfs-peer-answer-2", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), "", "", node, said["time"])
+            "matrixfs-peer-answer-3", self.nonce, got.status, "", hashlib.sha256(got.body).hexdigest(), "", "", "", node, said["time"])
 
-    def check_in(self, h, ahead=0, **said):
+    def check_in(self, h, ahead=0, through=None, **said):
+        """`through`: where a proxy says that it comes from."""
         body = json.dumps({"address": self.address, **said}).encode()
-        got = h.ask(PATH, "POST", body, Authorization=self.sign(body, ahead))
+        fields = {"X-Forwarded-For": through} if through else {}
+        got = h.ask(PATH, "POST", body, Authorization=self.sign(body, ahead), **fields)
         assert got.status == 401 or self.believes(got), got
         return got
 
@@ -156,6 +158,22 @@ def test_whose_clock_differs_is_told_the_time(keyed):
 def test_what_makes_no_sense_is_refused(keyed, said):
     got = Caller("a:1").check_in(keyed, **said)
     assert got.status == 400 and got.body.count(b"\n") == 1 and not members(keyed)
+
+
+@pytest.mark.parametrize("address, through, status", [
+    ("10.0.0.1:9980", "10.0.0.1", 202), ("10.0.0.1:9980", "10.0.0.2", 400), ("10.0.0.1:9980", None, 202),
+    ("[2001:db8::1]:9980", "2001:db8::1", 202), ("[2001:db8::1]:9980", "2001:db8::2", 400), ("a:9980", "10.0.0.2", 202)])
+def test_a_node_is_where_it_says_as_far_as_that_is_known(keyed, address, through, status):
+    """A hub that sees only a proxy, or a name, does not know."""
+    assert Caller(address).check_in(keyed, through=through).status == status
+    assert len(members(keyed)) == (status == 202)
+
+
+@pytest.mark.parametrize("through, least", [("10.0.0.1", 64), (None, 70)])
+def test_who_has_the_key_invents_few_nodes(keyed, through, least):
+    """The twin: a proxy that says nothing of its clients is trusted."""
+    statuses = [Caller(f"n{n}:1").check_in(keyed, through=through).status for n in range(70)]
+    assert statuses == [202] * least + [507] * (70 - least) and members(keyed)
 
 
 def test_a_long_body_is_not_even_read(keyed):

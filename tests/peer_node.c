@@ -12,7 +12,6 @@
  */
 #include <assert.h>
 #include <err.h>
-#include <malloc.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -21,6 +20,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/jwrite.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
@@ -524,15 +524,14 @@ int main(int argc, char *argv[])
 	CLEANUP(freep) char *line = NULL;
 	size_t size = 0;
 
-	mallopt(M_ARENA_MAX, 2); /* as both programs do */
-	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+	heap_keep_little(); /* as both programs do */
 	read_command_line(argc, argv);
 	open_node();
 	puts("ready");
 	fflush(stdout);
 	while (getline(&line, &size, stdin) > 0)
 		obey(line);
-	node_stop(node);
-	node_close(node);
+	if (node_stop(node))
+		node_close(node);
 	return 0;
 }

@@ -158,7 +158,9 @@ void seeded_node_start(struct seeded_node *s)
 
 void seeded_node_stop(struct seeded_node *s)
 {
-	node_stop(s->node);
+	bool over = node_stop(s->node);
+
+	assert(over);
 	node_close(s->node);
 	scratch_free(s->scratch);
 }

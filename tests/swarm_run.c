@@ -403,10 +403,14 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 void swarm_look_patient(struct swarm *s, struct query *q)
 {
 	int64_t now = swarm_ms(s);
+	const struct decide_way way = {
+		.waited_ms = now - q->asked_ms,
+		.give_up_ms = SWARM_GIVE_UP_MS,
+	};
 
 	if (swarm_is_flowing(s, q))
 		q->heard_ms = now;
-	if (q->dripping && decide_is_trickle(now - q->asked_ms, q->patience_ms, 1)) {
+	if (q->dripping && decide_is_trickle(&way, q->patience_ms, 1, CHUNK)) {
 		swarm_done(s, q, ROUTE_SLOW);
 		return;
 	}

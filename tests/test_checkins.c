@@ -39,7 +39,7 @@ static void note(struct checkins *c, const char *address, const char *zone, uint
 
 	snprintf(s.address, sizeof(s.address), "%s", address);
 	snprintf(s.zone, sizeof(s.zone), "%s", zone);
-	assert_int_equal(checkins_note(c, &s, now_ms), 0);
+	assert_int_equal(checkins_note(c, &s, "", now_ms), 0);
 }
 
 /* What is told to who has the list with that digest. */
@@ -156,10 +156,40 @@ static void there_is_an_end_to_nodes(void **state)
 		snprintf(address, sizeof(address), "n%04d:1", i);
 		note(c, address, "", 1, NOW + (i > 0));
 	}
-	assert_int_equal(checkins_note(c, &one_more, NOW + 1), -ENOSPC);
+	assert_int_equal(checkins_note(c, &one_more, "", NOW + 1), -ENOSPC);
 	note(c, "n0007:1", "east", 2, NOW + 1); /* who is there may speak still */
-	assert_int_equal(checkins_note(c, &one_more, NOW + CHECKINS_TTL_MS), 0);
+	assert_int_equal(checkins_note(c, &one_more, "", NOW + CHECKINS_TTL_MS), 0);
 	assert_int_equal(checkins_count(c, NOW + CHECKINS_TTL_MS), MEMBERS_MAX);
+	checkins_free(c);
+}
+
+/* How many of more than may be are taken from one address, which each comes to twice. */
+static int taken_from(struct checkins *c, const char *source)
+{
+	struct member_spec s = { .weight = 1 };
+	int taken = 0, r, again;
+
+	for (int i = 0; i < CHECKINS_SOURCE_MAX + 10; i++) {
+		snprintf(s.address, sizeof(s.address), "n%d-%s:1", i, source);
+		r = checkins_note(c, &s, source, NOW);
+		again = checkins_note(c, &s, source, NOW + 1);
+		assert_int_equal(r, again);
+		assert_true(r == 0 || r == -EDQUOT);
+		taken += r == 0;
+	}
+	return taken;
+}
+
+static void so_many_come_from_one_address_and_no_more(void **state)
+{
+	struct checkins *c = begin(*state);
+	struct member_spec moved = { "n0-10.0.0.1:1", "", 1 };
+
+	assert_int_equal(taken_from(c, "10.0.0.1"), CHECKINS_SOURCE_MAX);
+	assert_int_equal(taken_from(c, "10.0.0.2"), CHECKINS_SOURCE_MAX);
+	assert_int_equal(taken_from(c, ""), CHECKINS_SOURCE_MAX + 10); /* not known */
+	assert_int_equal(checkins_note(c, &moved, "10.0.0.2", NOW), -EDQUOT);
+	assert_int_equal(checkins_note(c, &moved, "10.0.0.3", NOW), 0);
 	checkins_free(c);
 }
 
@@ -187,6 +217,7 @@ int main(void)
 		STORY(a_hub_that_has_just_begun_gathers),
 		STORY(a_list_goes_on_behind_any_address),
 		STORY(there_is_an_end_to_nodes),
+		STORY(so_many_come_from_one_address_and_no_more),
 		STORY(without_its_key_there_are_none),
 	};
 

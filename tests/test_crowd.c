@@ -220,6 +220,36 @@ static void two_strikes_and_nobody_is_sent_there(UNUSED void **state)
 	crowd_free(c);
 }
 
+/* How many of the third and the fourth node are named still after so many others said of everybody
+ * they were sent to that they were sent in vain. */
+static unsigned named_after(uint64_t accusers)
+{
+	struct crowd *c = new_crowd();
+	uint64_t giver[2], names[CROWD_NAMES_MAX];
+	unsigned count, named = 0;
+
+	for (uint64_t node = 1; node <= 4; node++)
+		come(c, node);
+	for (uint64_t i = 0; i < accusers; i++)
+		giver[i] = come(c, 10 + i);
+	for (unsigned turn = 0; turn < 20; turn++)
+		for (uint64_t i = 0; i < accusers; i++)
+			if (giver[i] != OWNER)
+				giver[i] = ask(c, 10 + i, HOME, &giver[i], 1, 1000);
+	count = crowd_members(c, BLOB, SEGMENT, 1000, names);
+	for (unsigned i = 0; i < count; i++)
+		named += names[i] == 3 || names[i] == 4;
+	crowd_free(c);
+	return named;
+}
+
+static void one_guest_alone_strikes_nobody_out(UNUSED void **state)
+{
+	assert_int_equal(named_after(0), 2);
+	assert_int_equal(named_after(1), 2);
+	assert_in_range(named_after(2), 0, 1);
+}
+
 static void names_to_fall_back_on_came_before(UNUSED void **state)
 {
 	struct crowd *c = new_crowd();
@@ -410,6 +440,7 @@ int main(void)
 		cmocka_unit_test(who_was_sent_in_vain_gets_another),
 		cmocka_unit_test(when_all_have_failed_the_owner_gives_it),
 		cmocka_unit_test(two_strikes_and_nobody_is_sent_there),
+		cmocka_unit_test(one_guest_alone_strikes_nobody_out),
 		cmocka_unit_test(names_to_fall_back_on_came_before),
 		cmocka_unit_test(whatever_happens_all_are_sent_to_earlier_ones),
 		cmocka_unit_test(who_is_named_has_a_lower_number),

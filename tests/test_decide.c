@@ -251,12 +251,44 @@ static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)
 	assert_true(decide_is_dry(80001, 20000));
 }
 
+/* Of a chunk of a million bytes so much came in so long. */
+static bool is_trickle(int64_t took_ms, uint64_t came)
+{
+	const struct decide_way w = { .waited_ms = took_ms, .give_up_ms = 100000 };
+
+	return decide_is_trickle(&w, 1000, came, 1000000);
+}
+
 static void a_trickle_is_told_by_its_rate(UNUSED void **state)
 {
-	assert_false(decide_is_trickle(2000, 1000, 0));
-	assert_true(decide_is_trickle(2001, 1000, 0));
-	assert_true(decide_is_trickle(4000, 1000, 4 * 16384 - 4));
-	assert_false(decide_is_trickle(4000, 1000, 4 * 16384));
+	assert_false(is_trickle(2000, 0));
+	assert_true(is_trickle(2001, 0));
+	assert_true(is_trickle(4000, 4 * 16384 - 4));
+	assert_false(is_trickle(4000, 4 * 16384));
+}
+
+static void who_would_need_too_long_for_a_chunk_is_left(UNUSED void **state)
+{
+	struct decide_way w = { .waited_ms = 3000, .give_up_ms = 30000 };
+
+	assert_true(decide_is_trickle(&w, 1000, 3 * 20000, 1000000));
+	assert_false(decide_is_trickle(&w, 1000, 3 * 40000, 1000000));
+	w.give_up_ms = 60000;
+	assert_false(decide_is_trickle(&w, 1000, 3 * 20000, 1000000));
+}
+
+static void a_reader_waits_for_no_slow_chunk_that_another_may_give(UNUSED void **state)
+{
+	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
+
+	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
+	w.demand = true;
+	assert_true(decide_is_trickle(&w, 1000, 900000, 1000000));
+	w.usual_ms = 300;
+	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
+	w.usual_ms = 0;
+	w.in = 5000;
+	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
 }
 
 int main(void)
@@ -276,6 +308,8 @@ int main(void)
 		cmocka_unit_test(a_reader_asks_another_early_as_long_as_it_costs_little),
 		cmocka_unit_test(when_nobody_gives_for_long_the_source_is_left),
 		cmocka_unit_test(a_trickle_is_told_by_its_rate),
+		cmocka_unit_test(who_would_need_too_long_for_a_chunk_is_left),
+		cmocka_unit_test(a_reader_waits_for_no_slow_chunk_that_another_may_give),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

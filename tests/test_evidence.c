@@ -92,6 +92,16 @@ static void another_size_is_another_blob(void **state)
 	assert_giver(*state, 1, EVIDENCE_MEMBER, ONE);
 }
 
+static void a_blob_is_remembered_by_what_was_noted_of_it(void **state)
+{
+	assert_false(evidence_has(*state, BLOB, SIZE));
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	assert_true(evidence_has(*state, BLOB, SIZE));
+	assert_false(evidence_has(*state, BLOB, SIZE - 1));
+	evidence_forget(*state, BLOB);
+	assert_false(evidence_has(*state, BLOB, SIZE));
+}
+
 static void a_digest_that_is_learned_is_known(void **state)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(SIZE, 7);
@@ -165,6 +175,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_dropped_may_come_from_a_hub, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(another_size_is_another_blob, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_blob_is_remembered_by_what_was_noted_of_it,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_digest_that_is_learned_is_known, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_a_second_list_does_not_know_stands, set_up,

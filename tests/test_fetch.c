@@ -41,6 +41,7 @@ struct world {
 	struct source *sources[2];
 	unsigned source_count;
 	int64_t timeout_ms;
+	uint64_t memory_bytes;
 	bool strict, lists;
 	struct inquest inquest;
 	bool judging;      /* guarded by lock: the inquest waits for its end */
@@ -120,7 +121,7 @@ static void start(struct world *w)
 		.timeout_ms = w->timeout_ms,
 		.strict = w->strict,
 		.lists = w->lists,
-		.memory_bytes = 64 * MIB,
+		.memory_bytes = w->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = w,
 		.outcry = { .on_wrong = on_wrong, .arg = w },
@@ -158,6 +159,7 @@ static int setup(void **state)
 	w->sources[1] = &w->b.source;
 	w->source_count = 2;
 	w->timeout_ms = TIMEOUT_MS;
+	w->memory_bytes = 64 * MIB;
 	fake_blob(SEED, SIZE, DIGEST_SHA256, &w->what);
 	start(w);
 	*state = w;
@@ -1312,6 +1314,82 @@ static void who_lied_once_is_asked_again_if_no_other_has_it(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* ---- waiting at others ---- */
+
+static bool was_woken(struct parked *p)
+{
+	bool so;
+
+	lock_take(&p->lock);
+	so = p->woken;
+	lock_drop(&p->lock);
+	return so;
+}
+
+#define WAITS 30 /* more than run at once for those who read here */
+#define APART (3 * MIB)
+#define WAITS_SIZE (WAITS * APART + 32 * MIB)
+
+/* Another node has what is read here coming, and gives it when somebody, who fetches for others or
+ * reads here, has been given what lies behind: is that so soon? */
+static bool goes_on(struct world *w, uint64_t memory_bytes, uint64_t only)
+{
+	const struct fake_rule coming = { .act = FAKE_COMING, .from = 0, .to = WAITS_SIZE - MIB };
+	struct parked here[WAITS], last;
+	struct pull *p;
+	int64_t until;
+	bool so;
+
+	stop(w);
+	w->memory_bytes = memory_bytes;
+	w->source_count = 1;
+	w->a.source.hearsay = true;
+	fake_blob(SEED, WAITS_SIZE, DIGEST_SHA256, &w->what);
+	start(w);
+	fake_source_rule(&w->a, &coming);
+	p = open_file(w);
+	for (uint64_t i = 0; i < WAITS; i++)
+		assert_true(is_parked(w, p, &here[i], i * APART, 100, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	clock_sleep_ms(200);
+	parked_init(&last, LONG_MS);
+	last.waiter.only = only;
+	so = fetch_read(w->fetch, p, WAITS_SIZE - MIB, 100, &last.waiter, &(const void *){ 0 },
+			&(uint64_t){ 0 }) == PARKED;
+	assert_true(so);
+	for (until = clock_ms() + 2000; !(so = was_woken(&last)) && clock_ms() < until;)
+		clock_sleep_ms(5);
+	fake_source_calm(&w->a);
+	while (!so && !was_woken(&last)) {
+		fake_source_release(&w->a);
+		clock_sleep_ms(5);
+	}
+	assert_int_equal(parked_wait(&last), 0);
+	parked_fini(&last);
+	for (int i = 0; i < WAITS; i++) {
+		assert_int_equal(parked_wait(&here[i]), 0);
+		parked_fini(&here[i]);
+	}
+	fetch_close(w->fetch, p);
+	return so;
+}
+
+static void nodes_that_wait_for_each_other_do_not_stand_still(void **state)
+{
+	assert_true(goes_on(*state, 64 * MIB, 100));
+}
+
+static void nor_with_memory_for_two(void **state)
+{
+	assert_true(goes_on(*state, 4 * MIB, 100));
+}
+
+/* The twin: the place is kept for others alone. */
+static void who_reads_here_waits_for_his_turn(void **state)
+{
+	assert_false(goes_on(*state, 4 * MIB, 0));
+}
+
 /* ---- inquests ---- */
 
 /* Drops what is wrong, as one would who knows it all; while he is told to wait he does. */
@@ -1414,11 +1492,12 @@ static void end_judging(struct world *w)
 	lock_drop(&w->lock);
 }
 
-static void who_reads_what_is_looked_into_waits_for_that(void **state)
+/* Who reads here, or fetches for others (only), asks while a part is known to be wrong. */
+static void wait_for_inquest(struct world *w, uint64_t only)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
-	struct world *w = *state;
 	struct parked parked;
+	const void *data;
 	struct pull *p;
 
 	w->judging = true;
@@ -1427,7 +1506,9 @@ static void who_reads_what_is_looked_into_waits_for_that(void **state)
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
 	await_judge(w, 1);
-	assert_true(is_parked(w, p, &parked, 0, 100, LONG_MS));
+	parked_init(&parked, LONG_MS);
+	parked.waiter.only = only;
+	assert_int_equal(read_whole(w->fetch, p, 0, 100, &parked.waiter, &data), PARKED);
 	clock_sleep_ms(50);
 	assert_int_equal(parked.woken, 0);
 	end_judging(w);
@@ -1435,6 +1516,16 @@ static void who_reads_what_is_looked_into_waits_for_that(void **state)
 	parked_fini(&parked);
 	assert_int_equal(read_all(w, p), 0);
 	fetch_close(w->fetch, p);
+}
+
+static void who_reads_what_is_looked_into_waits_for_that(void **state)
+{
+	wait_for_inquest(*state, 0);
+}
+
+static void who_fetches_for_others_is_given_nothing_that_is_in_doubt(void **state)
+{
+	wait_for_inquest(*state, 100);
 }
 
 static void a_stop_ends_an_inquest(void **state)
@@ -2279,9 +2370,13 @@ int main(void)
 		TEST(what_went_after_it_was_digested_is_digested_again),
 		TEST(what_had_to_go_before_its_digest_is_forgotten_by_the_kernel),
 		TEST(who_lied_once_is_asked_again_if_no_other_has_it),
+		TEST(nodes_that_wait_for_each_other_do_not_stand_still),
+		TEST(nor_with_memory_for_two),
+		TEST(who_reads_here_waits_for_his_turn),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),
+		TEST(who_fetches_for_others_is_given_nothing_that_is_in_doubt),
 		TEST(a_stop_ends_an_inquest),
 		TEST(who_lies_for_ever_is_not_looked_into_for_ever),
 		TEST(who_lied_twice_is_not_and_readers_are_told_why),

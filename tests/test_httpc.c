@@ -468,6 +468,26 @@ static void test_deadline(void **state)
 	assert_int_equal(fake_origin_count(f->origin, "/a"), 1);
 }
 
+static void a_head_may_have_a_deadline_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(got_fini) struct got g = { 0 };
+	char url[512], url_b[512];
+	struct httpc_request q = request(f, "/a", url, &g), b = request(f, "/b", url_b, &g);
+	int64_t start = clock_ms();
+
+	fake_origin_add(f->origin, "/a",
+			(struct fake_answer){ .status = 200, .body = "xy", .before_ms = 3000 });
+	q.head_ms = start + 200;
+	assert_int_equal(httpc_run(f->client, &q), ERR_TIMEOUT);
+	assert_in_range(clock_ms() - start, 190, 490);
+	/* The twin: a body has longer. */
+	fake_origin_add(f->origin, "/b",
+			(struct fake_answer){ .status = 200, .body = "xy", .within_ms = 250 });
+	b.head_ms = clock_ms() + 200;
+	assert_int_equal(httpc_run(f->client, &b), 200);
+}
+
 /* Listens with a full queue: connecting to it takes for ever. */
 static void test_connect_time_out(void **state)
 {
@@ -892,6 +912,7 @@ int main(void)
 		TEST(test_reset_and_silence_at_the_start),
 		TEST(test_stall),
 		TEST(test_deadline),
+		TEST(a_head_may_have_a_deadline_of_its_own),
 		TEST(test_connect_time_out),
 		TEST(test_nobody_there),
 		TEST(test_a_reason_is_not_that_of_an_earlier_failure),

@@ -80,7 +80,7 @@ static void start(struct world *w)
 static void stop(struct world *w)
 {
 	keeper_stop(w->keeper);
-	node_stop(w->node);
+	assert_true(node_stop(w->node));
 	keeper_free(w->keeper);
 	node_close(w->node);
 }

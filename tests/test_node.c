@@ -140,7 +140,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	node_stop(w->node);
+	assert_true(node_stop(w->node));
 	node_close(w->node);
 	workdir_fini(&w->dir);
 	free(w);
@@ -362,7 +362,7 @@ static void after_stopping_what_is_known_is_still_told(void **state)
 	struct handle *h = open_path(w, "dir/whole");
 	uint64_t len;
 
-	node_stop(w->node);
+	assert_true(node_stop(w->node));
 	assert_int_equal(read_now(w, h, 0, 100, WHOLE_SEED, &len), 0);
 	snapshot_unref(get_snapshot(w));
 	node_close_file(w->node, h);
@@ -394,7 +394,7 @@ static void two_nodes_do_not_share_a_cache(void **state)
 	h = open_path(w, "dir/whole"); /* the first is none the worse */
 	assert_int_equal(read_now(w, h, 0, 100, WHOLE_SEED, &len), 0);
 	node_close_file(w->node, h);
-	node_stop(w->node);
+	assert_true(node_stop(w->node));
 	node_close(w->node);
 	start(w);
 }
@@ -454,7 +454,7 @@ static void many_lives_leave_no_descriptor_and_no_thread(void **state)
 		struct repo *r = get_repo(w);
 
 		assert_non_null(r);
-		node_stop(w->node);
+		assert_true(node_stop(w->node));
 		node_close(w->node);
 		w->conf.offline = i % 2 == 0;
 		start(w);

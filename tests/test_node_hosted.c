@@ -127,7 +127,7 @@ static void start(struct world *w)
 
 static void stop(struct world *w)
 {
-	node_stop(w->node);
+	assert_true(node_stop(w->node));
 	node_close(w->node);
 }
 

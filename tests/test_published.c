@@ -25,6 +25,7 @@ struct fixture {
 	struct hub *hubs[2];
 	struct evidence *evidence;
 	struct published *published;
+	struct buf text; /* that an origin sends: it lives as long */
 };
 
 static int set_up(void **state)
@@ -58,6 +59,7 @@ static int tear_down(void **state)
 		fake_origin_stop(f->origin[i]);
 	}
 	httpc_free(f->http);
+	buf_free(&f->text);
 	free(f);
 	return 0;
 }
@@ -66,7 +68,7 @@ static int tear_down(void **state)
 static struct source_blob blob(char name)
 {
 	struct source_blob what = { .commit = COMMIT, .file = { .size = SIZE } };
-	static char paths[128][2];
+	static _Thread_local char paths[128][2];
 
 	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &what.repo), 0);
 	memset(what.etag, name, DIGEST_HEX_MAX);
@@ -91,28 +93,34 @@ static void script(struct fixture *f, int hub, char name, int status, const char
 			(struct fake_answer){ .status = status, .headers = headers, .body = body });
 }
 
-/* The hub publishes the list of it; `text` is to live as long as that. */
-static void publish(struct fixture *f, int hub, char name, struct buf *text)
+/* The hub publishes the list of it: one of a test. */
+static void publish(struct fixture *f, int hub, char name)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
 	struct source_blob what = blob(name);
 
 	assert_non_null(l);
 	memset(l->digests, 0x5a, sizeof(l->digests[0]) * l->count);
-	assert_int_equal(chunk_list_print(what.etag, l, text), 0);
-	script(f, hub, name, 200, NULL, buf_str(text));
+	assert_int_equal(chunk_list_print(what.etag, l, &f->text), 0);
+	script(f, hub, name, 200, NULL, buf_str(&f->text));
 }
 
-static bool look(struct fixture *f, char name)
+static bool look_by(struct fixture *f, char name, struct httpc_cancel *cancel)
 {
 	struct source_blob what = blob(name);
-	struct httpc_cancel cancel = { 0 };
-	bool found = published_look(f->published, &what, &cancel);
+	bool found = published_look(f->published, &what, cancel);
 	uint8_t digest[CHUNK_LIST_DIGEST];
 
 	assert_int_equal(evidence_knows(f->evidence, what.etag, 1, digest),
 			 found ? EVIDENCE_PUBLISHED : EVIDENCE_UNKNOWN);
 	return found;
+}
+
+static bool look(struct fixture *f, char name)
+{
+	struct httpc_cancel cancel = { 0 };
+
+	return look_by(f, name, &cancel);
 }
 
 static unsigned asked(struct fixture *f, int hub, char name)
@@ -122,10 +130,9 @@ static unsigned asked(struct fixture *f, int hub, char name)
 
 static void a_list_is_asked_for_once(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 
-	publish(f, 0, 'a', &text);
+	publish(f, 0, 'a');
 	for (int i = 0; i < 3; i++)
 		assert_true(look(f, 'a'));
 	assert_int_equal(asked(f, 0, 'a'), 1);
@@ -144,12 +151,11 @@ static void a_hub_that_knows_no_lists_is_asked_for_no_other(void **state)
 
 static void one_that_knows_them_is_asked_for_each(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 
 	script(f, 0, 'a', 409, "Retry-After: 5\r\n", "{\"error\":\"not here yet\"}");
 	script(f, 0, 'b', 202, "Retry-After: 5\r\n", "{\"message\":\"later\"}");
-	publish(f, 0, 'c', &text);
+	publish(f, 0, 'c');
 	assert_false(look(f, 'a'));
 	assert_false(look(f, 'b'));
 	assert_true(look(f, 'c'));
@@ -159,10 +165,9 @@ static void one_that_knows_them_is_asked_for_each(void **state)
 
 static void the_second_hub_is_asked_when_the_first_has_none(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 
-	publish(f, 1, 'a', &text);
+	publish(f, 1, 'a');
 	assert_true(look(f, 'a'));
 	assert_int_equal(asked(f, 0, 'a'), 1);
 	assert_int_equal(asked(f, 1, 'a'), 1);
@@ -170,23 +175,21 @@ static void the_second_hub_is_asked_when_the_first_has_none(void **state)
 
 static void a_hub_that_is_ill_is_no_stranger(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 
 	script(f, 0, 'a', 503, NULL, NULL);
 	assert_false(look(f, 'a'));
-	publish(f, 0, 'b', &text);
+	publish(f, 0, 'b');
 	assert_true(look(f, 'b'));
 }
 
 static void it_is_asked_for_again_when_the_hub_said(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 
 	script(f, 0, 'a', 202, "Retry-After: 1\r\n", "{\"message\":\"later\"}");
 	assert_false(look(f, 'a'));
-	publish(f, 0, 'a', &text);
+	publish(f, 0, 'a');
 	assert_false(look(f, 'a')); /* not yet */
 	assert_int_equal(asked(f, 0, 'a'), 1);
 	clock_sleep_ms(1100);
@@ -205,6 +208,53 @@ static void nobody_waits_long_for_a_list(void **state)
 	assert_in_range(clock_ms() - began_ms, PUBLISHED_WAIT_MS - 100, PUBLISHED_WAIT_MS + 1500);
 }
 
+struct stopping {
+	struct fixture *f;
+	struct httpc_cancel cancel;
+};
+
+static void *stop_soon(void *arg)
+{
+	struct stopping *s = arg;
+
+	clock_sleep_ms(300);
+	httpc_cancel(s->f->http, &s->cancel);
+	return NULL;
+}
+
+/* `stopped`: while the hub thinks about it. Then it would have the list. */
+static bool found_after(struct fixture *f, bool stopped)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct stopping stopping = { .f = f };
+	pthread_t stopper;
+	bool found;
+
+	fake_origin_add(f->origin[0], target('a'),
+			(struct fake_answer){ .status = 409, .before_ms = 1000 });
+	if (stopped)
+		assert_int_equal(pthread_create(&stopper, NULL, stop_soon, &stopping), 0);
+	assert_false(look_by(f, 'a', &stopping.cancel));
+	if (stopped)
+		assert_int_equal(pthread_join(stopper, NULL), 0);
+	publish(f, 0, 'a', &text);
+	found = look(f, 'a');
+	fake_origin_clear(f->origin[0], target('a'));
+	return found;
+}
+
+static void who_was_stopped_has_not_found_that_there_is_none(void **state)
+{
+	assert_true(found_after(*state, true));
+	assert_int_equal(asked(*state, 1, 'a'), 0);
+}
+
+static void who_was_not_stopped_has(void **state)
+{
+	assert_false(found_after(*state, false));
+	assert_int_equal(asked(*state, 1, 'a'), 1);
+}
+
 static void *look_too(void *arg)
 {
 	return look(arg, 'a') ? arg : NULL;
@@ -212,16 +262,15 @@ static void *look_too(void *arg)
 
 static void many_who_want_it_at_once_ask_once(void **state)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	struct fixture *f = *state;
 	pthread_t threads[THREADS];
 	void *found;
 
-	publish(f, 0, 'a', &text);
+	publish(f, 0, 'a');
 	fake_origin_clear(f->origin[0], target('a'));
 	fake_origin_add(
 		f->origin[0], target('a'),
-		(struct fake_answer){ .status = 200, .body = buf_str(&text), .before_ms = 300 });
+		(struct fake_answer){ .status = 200, .body = buf_str(&f->text), .before_ms = 300 });
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, look_too, f), 0);
 	for (int i = 0; i < THREADS; i++) {
@@ -246,6 +295,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_is_asked_for_again_when_the_hub_said, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(nobody_waits_long_for_a_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_stopped_has_not_found_that_there_is_none,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_not_stopped_has, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_who_want_it_at_once_ask_once, set_up,
 						tear_down),
 	};

@@ -359,6 +359,56 @@ static void a_run_that_rests_leaves_its_place_to_others(void **state)
 	assert_null(next(w));
 }
 
+static void what_others_have_coming_keeps_back_what_nobody_waits_for(void **state)
+{
+	struct world *w = *state;
+
+	w->all.pace.limit = 1;
+	want(&w->b, 0, SIZE, URGENCY_AHEAD);
+	next(w)->waiting = true;
+	assert_null(next(w));
+}
+
+/* As many as may run, of which one hears that its bytes are coming, or does not. */
+static struct run *one_more(struct world *w, bool waiting)
+{
+	struct run *run = NULL;
+
+	for (uint64_t i = 0; i <= PACE_MAX; i++)
+		want(&w->a, 3 * i * MIB, (3 * i + 1) * MIB, URGENCY_DEMAND);
+	for (int i = 0; i < PACE_MAX; i++)
+		run = next(w);
+	run->waiting = waiting;
+	return next(w);
+}
+
+static void what_others_have_coming_keeps_back_nobody_who_waits(void **state)
+{
+	assert_non_null(one_more(*state, true));
+}
+
+static void what_comes_keeps_back_those_who_are_too_many(void **state)
+{
+	assert_null(one_more(*state, false));
+}
+
+static void some_places_are_kept_for_guests_and_hubs(void **state)
+{
+	struct world *w = *state;
+	struct run *own;
+
+	w->all.waits_max = 1;
+	want(&w->a, 0, MIB, URGENCY_DEMAND);
+	want(&w->b, 0, MIB, URGENCY_DEMAND);
+	own = next(w);
+	assert_null(next(w));
+	assert_int_equal(fill_demand_for_guest(&w->b, 9 * MIB, 10 * MIB, MIB, NOW), 0);
+	next_is(w, &w->b, 9 * MIB, 10 * MIB);
+	assert_null(next(w));
+	own->first_hand = true;
+	next_is(w, &w->b, 0, MIB);
+}
+
 static void a_run_that_is_one_too_many_gives_its_bytes_back(void **state)
 {
 	struct world *w = *state;
@@ -522,6 +572,10 @@ int main(void)
 		TEST(a_stalled_run_holds_up_no_other),
 		TEST(a_run_that_is_held_back_is_not_stalled),
 		TEST(a_run_that_rests_leaves_its_place_to_others),
+		TEST(what_others_have_coming_keeps_back_what_nobody_waits_for),
+		TEST(what_others_have_coming_keeps_back_nobody_who_waits),
+		TEST(what_comes_keeps_back_those_who_are_too_many),
+		TEST(some_places_are_kept_for_guests_and_hubs),
 		TEST(a_run_that_is_one_too_many_gives_its_bytes_back),
 		TEST(after_a_refusal_even_those_who_wait_are_few),
 		TEST(runs_past_the_cache_are_bounded),

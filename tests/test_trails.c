@@ -78,6 +78,17 @@ static void only_what_is_asked_for_has_a_number(void **state)
 	assert_int_equal(find(*state, 3, NOW).number, 5);
 }
 
+static void no_number_is_so_high_that_the_next_one_is_low(void **state)
+{
+	trails_note(*state, BLOB, 3, 0, NOW);
+	trails_number(*state, BLOB, 3, UINT32_MAX, NOW);
+	assert_true(find(*state, 3, NOW).number + 1 > find(*state, 3, NOW).number);
+	assert_int_equal(find(*state, 3, NOW).number, TRAILS_NUMBER_MAX);
+	/* The twin. */
+	trails_number(*state, BLOB, 3, TRAILS_NUMBER_MAX - 1, NOW);
+	assert_int_equal(find(*state, 3, NOW).number, TRAILS_NUMBER_MAX - 1);
+}
+
 static void that_upstream_fails_is_believed_for_a_moment(void **state)
 {
 	struct trail trail;
@@ -117,6 +128,7 @@ int main(void)
 		TEST(asking_again_forgets_no_giver_and_keeps_it_for_longer),
 		TEST(what_has_the_same_slot_takes_it),
 		TEST(only_what_is_asked_for_has_a_number),
+		TEST(no_number_is_so_high_that_the_next_one_is_low),
 		TEST(that_upstream_fails_is_believed_for_a_moment),
 		TEST(the_same_bytes_in_vain_again_are_sought_further),
 		TEST(other_bytes_of_a_segment_nobody_had_are_not_sought_at_once),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/hub/checkin.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +102,35 @@ static bool is_itself(const struct cluster_heard *who, const struct member_spec 
 	return member_address_read(who->node, strlen(who->node), name) && !strcmp(name, s->address);
 }
 
+/* Where it comes from; "" if a proxy that is trusted does not say. */
+static const char *source_of(const struct ask *a)
+{
+	const struct conf_list *proxies = &a->server->proxies;
+	const char *from = a->asked.address;
+
+	return client_address_in(from, proxies->items, proxies->count) ? "" : from;
+}
+
+/* The number that an address begins with; false: it is a name. */
+static bool has_number(const struct member_spec *s, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	struct in_addr old;
+	bool six = s->address[0] == '[';
+
+	snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", s->address + six);
+	ret[strcspn(ret, six ? "]" : ":")] = '\0';
+	return six || inet_pton(AF_INET, ret, &old) == 1;
+}
+
+/* Who says that it is at an address is there, as far as that is known; names are not looked up. */
+static bool is_there(const struct member_spec *s, const char *source)
+{
+	char host[MEMBER_ADDRESS_MAX + 1];
+	char *const hosts[] = { host };
+
+	return !*source || !has_number(s, host) || client_address_in(source, hosts, 1);
+}
+
 /* 204: the node has this list. 202: not all may have come yet that were there before this hub
  * began. */
 static int tell(const struct ask *a, const struct cluster_heard *who, const char *known,
@@ -125,9 +156,14 @@ static int take(const struct ask *a, const struct cluster_heard *who, const stru
 
 	if (!problem && !is_itself(who, &s))
 		problem = "a node signs by the \"address\" that it says it has";
+	if (!problem && !is_there(&s, source_of(a)))
+		problem = "this came from elsewhere: a node's \"address\" is the one it comes "
+			  "from, or a name";
 	if (problem)
 		return say_so(a, 400, who, problem);
-	r = checkins_note(a->server->checkins, &s, now_ms);
+	r = checkins_note(a->server->checkins, &s, source_of(a), now_ms);
+	if (r == -EDQUOT)
+		return say_so(a, 507, who, "as many nodes as can be come from this address");
 	if (r == -ENOSPC)
 		return say_so(a, 507, who, "there are as many nodes as can be");
 	return r < 0 ? r : tell(a, who, known, now_ms);

@@ -215,6 +215,15 @@ static int64_t patience(const struct call *call, int64_t limit_ms)
 									       : limit_ms;
 }
 
+/* When the call ends, however alive the server is. */
+static int64_t deadline(const struct call *call)
+{
+	const struct httpc_request *q = call->q;
+
+	return q->head_ms && !call->head_done ? min_i64(q->head_ms, q->deadline_ms)
+					      : q->deadline_ms;
+}
+
 static int64_t connect_patience(const struct call *call)
 {
 	const struct httpc_cancel *cancel = call->q->cancel;
@@ -233,7 +242,7 @@ static int call_over(const struct call *call)
 		return call->result;
 	if (cancel && cancel->canceled)
 		return ERR_CANCELED;
-	if (now >= call->q->deadline_ms) {
+	if (now >= deadline(call)) {
 		err_note(ERR_TIMEOUT, "the request has lasted too long");
 		return ERR_TIMEOUT;
 	}
@@ -270,7 +279,8 @@ static size_t on_header(char *line, size_t size, size_t len, void *arg)
 	struct call *call = arg;
 	struct httpc_response response = { .easy = call->s->easy };
 
-	call->heard_ms = clock_ms();
+	if (!call->head_done) /* lines behind a body are as good as silence */
+		call->heard_ms = clock_ms();
 	call->head_bytes += len * size;
 	if (call->head_bytes > HEAD_BYTES_MAX)
 		call->result = ERR_PROTO;
@@ -454,8 +464,8 @@ static long poll_ms(const struct call *call)
 {
 	int64_t now = clock_ms(), wait = POLL_MS_MAX, stall_ms = patience(call, call->c->stall_ms);
 
-	if (call->q->deadline_ms - now < wait)
-		wait = call->q->deadline_ms - now;
+	if (deadline(call) - now < wait)
+		wait = deadline(call) - now;
 	if (call->heard_ms && call->heard_ms + stall_ms - now < wait)
 		wait = call->heard_ms + stall_ms - now;
 	return wait > 0 ? (long)wait : 0;

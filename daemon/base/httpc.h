@@ -51,6 +51,7 @@ struct httpc_request {
 	size_t content_len;
 	uint64_t range_off, range_len; /* range_len 0: the whole */
 	int64_t deadline_ms;           /* clock_ms() value when the call ends with ERR_TIMEOUT */
+	int64_t head_ms;               /* likewise, if the head is not complete; 0: no other */
 	/* Called once when the head is complete (not for 1xx), before any body. Non-zero ends
 	 * the call and becomes its result. May be NULL. */
 	int (*head)(void *arg, const struct httpc_response *r);

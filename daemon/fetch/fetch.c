@@ -87,6 +87,14 @@ static unsigned threads_within(uint64_t memory_bytes, bool hearsay)
 	return n < 1 ? 1 : n > THREADS_CAP ? THREADS_CAP : (unsigned)n;
 }
 
+/* How many of those threads may come to wait at other nodes: see schedule.h. */
+static unsigned waits_within(unsigned threads)
+{
+	unsigned kept = threads / 4 > 1 ? threads / 4 : 1;
+
+	return threads > kept ? threads - kept : 1;
+}
+
 /* Bit i: source i has what it gives from others. */
 static uint64_t find_hearsay(const struct fetch_conf *conf)
 {
@@ -127,6 +135,9 @@ static int start_threads(struct fetch *f)
 		.inquest = conf->inquest,
 	};
 	int r = streams_new(&streams, &f->streams);
+
+	if (hearsay)
+		f->pulls.schedule.waits_max = waits_within(streams.threads_max);
 
 	sealer.streams = f->streams;
 	if (r == 0)
@@ -398,7 +409,7 @@ static bool is_known(const struct waiter *w, uint64_t off, uint64_t len)
 /* Who asks for others knows what they want: it says nothing of how the file is read here. */
 static int want_only_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
 {
-	return there ? 0 : fill_demand(&p->fill, off, off + len, len, clock_ms());
+	return there ? 0 : fill_demand_for_guest(&p->fill, off, off + len, len, clock_ms());
 }
 
 static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
@@ -410,7 +421,7 @@ static int want_locked(struct pull *p, uint64_t off, uint64_t len, bool there,
 		return want_only_locked(p, off, max_u64(len, w->only), there);
 	if (!is_known(w, off, len))
 		return want_new_locked(p, off, len, there);
-	return there ? 0 : fill_demand(&p->fill, off, off + len, RUN_BYTES_MIN, clock_ms());
+	return there ? 0 : pull_demand_locked(p, w, clock_ms());
 }
 
 /* Has the bytes brought past the cache, for this waiter alone. */

@@ -223,7 +223,7 @@ void pull_free(struct pull *p)
 
 bool pull_shows_locked(const struct pull *p, const struct waiter *w)
 {
-	return !p->verified_only || (w && w->only && !p->distrust.strikes);
+	return !p->verified_only || (w && w->only && !p->distrust.strikes && !p->doubted);
 }
 
 uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off, uint64_t len)
@@ -245,6 +245,15 @@ uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_
 static bool has_all_locked(const struct pull *p, const struct waiter *w)
 {
 	return pull_ready_locked(p, w, w->off, w->len) == w->len;
+}
+
+int pull_demand_locked(struct pull *p, const struct waiter *w, int64_t now_ms)
+{
+	uint64_t to = w->off + w->len;
+
+	if (w->only)
+		return fill_demand_for_guest(&p->fill, w->off, to, RUN_BYTES_MIN, now_ms);
+	return fill_demand(&p->fill, w->off, to, RUN_BYTES_MIN, now_ms);
 }
 
 int pull_want_all_locked(struct pull *p)

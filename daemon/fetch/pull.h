@@ -59,6 +59,7 @@ struct pull {
 	struct distrust distrust;
 	bool all_wanted;       /* all that is absent has been wanted */
 	bool verified_only;    /* serve nothing before it is sealed */
+	bool doubted;          /* some of it is wrong, and it is being found out what */
 	int64_t moved_ms;      /* when bytes last came or were digested; 0: never */
 	uint64_t sources_used; /* bit i: source i gave bytes since the last drop */
 	const char *source;    /* name of the last source that gave bytes, or NULL; static */
@@ -108,11 +109,14 @@ MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *wh
 const struct source_blob *pull_origin_after_locked(const struct pull *p,
 						   const struct source_blob *at);
 /* True if a waiter may have bytes that nobody has verified. Strict is for those who read here: who
- * fetches for others (w->only) has them, to check them itself, but of what was wrong once. */
+ * fetches for others (w->only) has them, to check them itself, but of what was wrong once or is in
+ * doubt: that would be to pass on what is known to be wrong in part. */
 bool pull_shows_locked(const struct pull *p, const struct waiter *w);
 /* How many of the bytes [off, off + len) it can read now, from the first on. */
 uint64_t pull_ready_locked(const struct pull *p, const struct waiter *w, uint64_t off,
 			   uint64_t len);
+/* Demands what a waiter that has parked waits for, once more. */
+MUST_USE int pull_demand_locked(struct pull *p, const struct waiter *w, int64_t now_ms);
 /* Wants the absent chunks of the whole file, once: until a run fails or bytes are dropped. */
 MUST_USE int pull_want_all_locked(struct pull *p);
 /* Moves those waiters whose bytes have come to `settled`. */

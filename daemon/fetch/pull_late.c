@@ -112,7 +112,7 @@ void pull_demand_again_locked(struct pull *p, int64_t now_ms)
 		if (!pull_shows_locked(p, w))
 			gone = true;
 		else if (kept)
-			r = fill_demand(&p->fill, w->off, w->off + w->len, RUN_BYTES_MIN, now_ms);
+			r = pull_demand_locked(p, w, now_ms);
 	}
 	if (r == 0 && gone)
 		r = want_gone(p);

@@ -59,30 +59,31 @@ static bool goes_with(const struct want *w, uint64_t from, uint64_t to)
 }
 
 /* A want of the same kind that touches [from, to). */
-static struct want *want_near(const struct fill *f, uint64_t from, uint64_t to, enum urgency u)
+static struct want *want_near(const struct want *as)
 {
-	if (f->want_count == 0)
+	if (as->fill->want_count == 0)
 		return NULL;
-	for (struct want *w = f->all->wants[u].first; w; w = w->next)
-		if (w->fill == f && goes_with(w, from, to))
+	for (struct want *w = as->fill->all->wants[as->urgency].first; w; w = w->next)
+		if (w->fill == as->fill && w->guest == as->guest && goes_with(w, as->from, as->to))
 			return w;
 	return NULL;
 }
 
-static int want_add(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64_t run_max)
+/* Wants the same as `as`, which is copied. */
+static int want_add(const struct want *as)
 {
-	struct want *w = want_near(f, from, to, u);
+	struct want *w = want_near(as);
 
 	if (w) {
-		w->from = min_u64(w->from, from);
-		w->to = max_u64(w->to, to);
-		w->run_max = max_u64(w->run_max, run_max);
+		w->from = min_u64(w->from, as->from);
+		w->to = max_u64(w->to, as->to);
+		w->run_max = max_u64(w->run_max, as->run_max);
 		return 0;
 	}
-	w = calloc(1, sizeof(*w));
+	w = malloc(sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	*w = (struct want){ .fill = f, .urgency = u, .from = from, .to = to, .run_max = run_max };
+	*w = *as;
 	want_link(w);
 	return 0;
 }
@@ -239,6 +240,7 @@ static struct run *run_cut(struct want *w, int64_t now_ms)
 		return NULL;
 	run->fill = w->fill;
 	run->urgency = w->urgency;
+	run->guest = w->guest;
 	run->start = run->pos = w->from;
 	run->end = gap_end(w);
 	w->from = run->end;
@@ -252,10 +254,17 @@ static struct run *run_cut(struct want *w, int64_t now_ms)
  * wanted by the caller. */
 static int run_give_back(struct run *run, uint64_t from)
 {
-	uint64_t end = run->end;
+	const struct want rest = {
+		.fill = run->fill,
+		.urgency = run->urgency,
+		.from = from,
+		.to = run->end,
+		.run_max = RUN_BYTES_MAX,
+		.guest = run->guest,
+	};
 
 	run->end = from;
-	return want_add(run->fill, from, end, run->urgency, RUN_BYTES_MAX);
+	return want_add(&rest);
 }
 
 /* True if a run will have come to `off` before another could. What was cut off would be on its way
@@ -270,23 +279,40 @@ static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
 	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
 }
 
-int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max, int64_t now_ms)
+static int demand(struct want w, int64_t now_ms)
 {
-	uint64_t off = chunk_floor(from), until;
+	struct fill *f = w.fill;
+	uint64_t until;
 	int r = 0;
 
-	to = chunk_ceil(to, blob_size(f->blob));
-	while (r == 0 && off < to && !blob_is_sealed(f->blob)) {
-		struct run *run = run_at(f, off);
+	w.from = chunk_floor(w.from);
+	w.to = chunk_ceil(w.to, blob_size(f->blob));
+	while (r == 0 && w.from < w.to && !blob_is_sealed(f->blob)) {
+		struct run *run = run_at(f, w.from);
 
-		if (run && off > run->pos && !comes_soon(run, off, now_ms))
-			r = run_give_back(run, off);
-		until = taken_until(f, off);
-		if (until == off)
-			return r == 0 ? want_add(f, off, to, URGENCY_DEMAND, run_max) : r;
-		off = until;
+		if (run && w.from > run->pos && !comes_soon(run, w.from, now_ms))
+			r = run_give_back(run, w.from);
+		until = taken_until(f, w.from);
+		if (until == w.from)
+			return r == 0 ? want_add(&w) : r;
+		w.from = until;
 	}
 	return r;
+}
+
+int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max, int64_t now_ms)
+{
+	return demand((struct want){ .fill = f, .from = from, .to = to, .run_max = run_max },
+		      now_ms);
+}
+
+int fill_demand_for_guest(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
+			  int64_t now_ms)
+{
+	return demand(
+		(struct want){
+			.fill = f, .from = from, .to = to, .run_max = run_max, .guest = true },
+		now_ms);
 }
 
 int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64_t run_max)
@@ -294,7 +320,10 @@ int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u, uint64
 	assert(u != URGENCY_DEMAND);
 	from = chunk_floor(from);
 	to = chunk_ceil(to, blob_size(f->blob));
-	return from < to && !blob_is_sealed(f->blob) ? want_add(f, from, to, u, run_max) : 0;
+	if (from >= to || blob_is_sealed(f->blob))
+		return 0;
+	return want_add(&(struct want){
+		.fill = f, .urgency = u, .from = from, .to = to, .run_max = run_max });
 }
 
 int fill_direct(struct fill *f, uint64_t off, uint64_t len)
@@ -316,15 +345,44 @@ int fill_direct(struct fill *f, uint64_t off, uint64_t len)
 
 /* ---- turns ---- */
 
+static bool is_moving(const struct run *run, enum urgency least, int64_t now_ms)
+{
+	return run->urgency <= least && !run->resting &&
+	       (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
+}
+
 unsigned schedule_moving(const struct schedule *s, enum urgency least, int64_t now_ms)
 {
 	unsigned n = 0;
 
 	for (const struct fill *f = s->busy; f; f = f->next)
 		for (const struct run *run = f->runs; run; run = run->next)
-			n += run->urgency <= least && !run->resting &&
-			     (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
+			n += is_moving(run, least, now_ms);
 	return n;
+}
+
+/* The same without those that others have coming: a demand does not wait for these. */
+static unsigned count_bringing(const struct schedule *s, enum urgency least, int64_t now_ms)
+{
+	unsigned n = 0;
+
+	for (const struct fill *f = s->busy; f; f = f->next)
+		for (const struct run *run = f->runs; run; run = run->next)
+			n += !run->waiting && is_moving(run, least, now_ms);
+	return n;
+}
+
+/* True if only those may start that others wait for: the rest could come to wait for others. */
+static bool is_for_guests(const struct schedule *s)
+{
+	unsigned n = 0;
+
+	if (!s->waits_max)
+		return false;
+	for (const struct fill *f = s->busy; f; f = f->next)
+		for (const struct run *run = f->runs; run; run = run->next)
+			n += !run->guest && !run->first_hand;
+	return n >= s->waits_max;
 }
 
 unsigned schedule_busy(const struct schedule *s)
@@ -350,13 +408,15 @@ bool run_yield(struct run *run, int64_t now_ms)
  * places is left for them. */
 static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 {
+	bool careful = pace_is_careful(&s->pace, now_ms);
+	enum urgency least = careful ? URGENCY_BACKGROUND : u;
 	unsigned limit = s->pace.limit;
 
-	if (!pace_is_careful(&s->pace, now_ms))
-		return schedule_moving(s, u, now_ms) < (u == URGENCY_DEMAND ? PACE_MAX : limit);
-	if (u != URGENCY_DEMAND && limit > 1)
+	if (u == URGENCY_DEMAND)
+		return count_bringing(s, least, now_ms) < (careful ? limit : PACE_MAX);
+	if (careful && limit > 1)
 		limit--;
-	return schedule_moving(s, URGENCY_BACKGROUND, now_ms) < limit;
+	return schedule_moving(s, least, now_ms) < limit;
 }
 
 /* The want whose turn it is: of the blob with the fewest runs, else the oldest. Those that have
@@ -364,9 +424,12 @@ static bool may_start(const struct schedule *s, enum urgency u, int64_t now_ms)
 static struct want *want_next(struct schedule *s, enum urgency u)
 {
 	struct want *best = NULL, *next;
+	bool guests = is_for_guests(s);
 
 	for (struct want *w = s->wants[u].first; w; w = next) {
 		next = w->next;
+		if (guests && !w->guest)
+			continue;
 		if (best && w->fill->run_count >= best->fill->run_count)
 			continue;
 		if (want_has_gap(w))

@@ -8,6 +8,15 @@
  * Urgent wants come first. Among equals the blob with the fewest runs has its turn, so that one
  * file cannot starve another. Runs of a blob never overlap, and never bring a chunk that is there.
  * Bytes [start, pos) of a run are in the file although their last chunk may not be complete.
+ *
+ * A run may have to wait at another node, which waits for a run of its own: two nodes that wait for
+ * each other with all they have would stand still. So a run that hears that its bytes are coming
+ * keeps no demand from starting (what nobody waits for it does: else all that lies ahead would be
+ * asked for at once); and there are fewer runs that may wait than there are threads: the rest is
+ * for what guests, nodes that ask here, wait for, and for what hubs bring. A guest asks where the
+ * hub is asked, so its run ends, then the one that waits for it there, and so on. Only the way
+ * back from a hub that has failed to other nodes can exceed that, until those answer otherwise.
+ *
  * Nothing here blocks or calls out. Not locked: the owner's lock guards all of it. */
 #ifndef MATRIXFS_SCHEDULE_H
 #define MATRIXFS_SCHEDULE_H
@@ -34,6 +43,7 @@ struct want {
 	enum urgency urgency;
 	uint64_t from, to; /* chunk borders, or the end of the file */
 	uint64_t run_max;  /* one run of it is at most so long */
+	bool guest;        /* of who fetches for others */
 };
 
 struct run {
@@ -42,6 +52,9 @@ struct run {
 	enum urgency urgency;
 	bool paused;              /* it brings nothing because we do not let it */
 	bool resting;             /* it failed, and waits to try again: there is no request */
+	bool guest;               /* see want */
+	bool first_hand;          /* who is asked has the bytes from nobody else */
+	bool waiting;             /* who is asked has them coming, and has given none since */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
 	int64_t began_ms;
 	int64_t moved_ms;   /* when it last brought bytes, or word that they come, or began */
@@ -72,7 +85,8 @@ struct schedule {
 	unsigned direct_count; /* of those that have */
 	struct fill *busy;
 	struct pace pace;
-	uint64_t border; /* no run goes over a multiple of it; 0: there is none. Set once */
+	uint64_t border;    /* no run goes over a multiple of it; 0: there is none. Set once */
+	unsigned waits_max; /* runs at once that may wait at others; 0: no limit. Likewise */
 };
 
 /* Nothing is wanted. There is nothing to fini: it ends when its fills have. */
@@ -97,6 +111,9 @@ MUST_USE int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency 
  * slow is found. */
 MUST_USE int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
 			 int64_t now_ms);
+/* The same for a guest. */
+MUST_USE int fill_demand_for_guest(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
+				   int64_t now_ms);
 /* One past the last byte from off on that is in the file; off if that byte is not. */
 uint64_t fill_until(const struct fill *f, uint64_t off);
 /* Takes back what is wanted but not waited for. */

@@ -170,6 +170,7 @@ static void distrust_locked(struct sealer *s, struct pull *p, bool rot)
 		p->sources_used = 0;
 	}
 	p->verified_only = true;
+	p->doubted = false;
 	p->all_wanted = false;
 	p->hashed = 0;
 }
@@ -253,7 +254,7 @@ static bool begin_doubt(struct sealer *s, struct pull *p)
 	note_distrust(s, p);
 	lock_take(&s->conf.pulls->lock);
 	atomic_fetch_add(&p->drops, 1);
-	p->verified_only = true;
+	p->verified_only = p->doubted = true;
 	p->moved_ms = clock_ms();
 	p->hashed = 0;
 	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
@@ -272,6 +273,7 @@ static void fetch_dropped(struct sealer *s, struct pull *p)
 
 	lock_take(&s->conf.pulls->lock);
 	p->verified_only = s->conf.pulls->strict;
+	p->doubted = false;
 	p->all_wanted = false;
 	if (p->readers)
 		r = pull_want_all_locked(p);

@@ -163,10 +163,13 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	}
 	c->run->pos = c->pos;
 	c->run->moved_ms = now;
+	c->run->waiting = !brought;
 	c->pull->moved_ms = now;
 	c->end = c->run->end;
 	if (brought)
 		note_source_locked(c);
+	else
+		kick_another_locked(c->all);
 	note_kept_locked(c, now);
 	pull_settle_ready_locked(c->pull, &settled);
 	pull_hash_kick_locked(c->pull);
@@ -256,6 +259,19 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	return is_trickle(c) ? ERR_TIMEOUT : 0;
 }
 
+/* Whoever is asked says who else may start meanwhile: see schedule.h. */
+static void note_asked(struct carrier *c, const struct source *src)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	lock_take(&pulls->lock);
+	c->run->waiting = false;
+	c->run->first_hand = !src->hearsay;
+	if (pulls->schedule.waits_max && !src->hearsay)
+		kick_another_locked(c->all);
+	lock_drop(&pulls->lock);
+}
+
 static int ask_source(struct carrier *c)
 {
 	struct source *src = c->all->conf.sources[c->choice.source];
@@ -271,6 +287,7 @@ static int ask_source(struct carrier *c)
 	};
 	int r;
 
+	note_asked(c, src);
 	c->asked_ms = clock_ms();
 	c->asked_pos = c->pos;
 	c->held_ms = 0;

@@ -35,10 +35,13 @@
 #define LATE_MS 1000 /* a thread may come so much later with its time than another */
 #define SPANS 3
 #define SEEN_MAX 200000
+#define SHARES 1024
+#define SHARE_MAX (SEEN_MAX / 8) /* of one node, so that it does not use up all */
 
 struct span {
-	int64_t number;     /* time / CLUSTER_WINDOW_MS */
-	struct map numbers; /* used once: 64 bits of each */
+	int64_t number;          /* time / CLUSTER_WINDOW_MS */
+	struct map numbers;      /* used once: 64 bits of each */
+	uint32_t shares[SHARES]; /* of the nodes, by the hash of their names: few have one */
 };
 
 struct cluster_key {
@@ -75,12 +78,18 @@ int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **re
 	return 0;
 }
 
+static void forget_span(struct span *s)
+{
+	map_fini(&s->numbers);
+	memset(s->shares, 0, sizeof(s->shares));
+}
+
 void cluster_key_free(struct cluster_key *k)
 {
 	if (!k)
 		return;
 	for (unsigned i = 0; i < SPANS; i++)
-		map_fini(&k->seen[i].numbers);
+		forget_span(&k->seen[i]);
 	lock_fini(&k->lock);
 	free(k->path);
 	explicit_bzero(k, sizeof(*k));
@@ -116,21 +125,28 @@ static void end_look(struct cluster_key *k, const struct key_file *fresh,
 	lock_drop(&k->lock);
 }
 
+/* A failure that says nothing of the file: it is read again at the next look. */
+static bool passes(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -EIO || r == -ENOMEM;
+}
+
 static void look(struct cluster_key *k)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	CLEANUP(key_file_wipe) struct key_file fresh = { 0 };
-	struct key_file_stamp stamp;
+	struct key_file_stamp stamp, old;
 	int r;
 
 	if (!is_due(k, &stamp))
 		return;
+	old = stamp;
 	if (!key_file_changed(k->path, &stamp)) {
 		end_look(k, NULL, &stamp);
 		return;
 	}
 	r = key_file_read(k->path, &fresh, &stamp, &why);
-	end_look(k, r < 0 ? NULL : &fresh, &stamp);
+	end_look(k, r < 0 ? NULL : &fresh, passes(r) ? &old : &stamp);
 	if (r < 0)
 		log_line(LOG_LEVEL_WARN, NULL, "the cluster key stays as it was: %s",
 			 why.len ? buf_str(&why) : err_text(r));
@@ -361,8 +377,9 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 
 static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
 static size_t forget_locked(struct cluster_key *k) NEEDS(k->lock);
-static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
-				       int64_t wall_ms) NEEDS(k->lock);
+static size_t share_locked(const struct cluster_key *k, uint64_t node) NEEDS(k->lock);
+static enum cluster_verdict see_locked(struct cluster_key *k, const struct said *said,
+				       uint64_t number, int64_t wall_ms) NEEDS(k->lock);
 
 /* The latest time: what was forgotten then must not be heard by a thread that comes late. Unless
  * the clock was set back: then we did not begin later than now, either. */
@@ -385,16 +402,27 @@ static size_t forget_locked(struct cluster_key *k)
 		struct span *s = &k->seen[i];
 
 		if (s->number < first || s->number >= first + SPANS)
-			map_fini(&s->numbers);
+			forget_span(s);
 		count += s->numbers.count;
 	}
 	return count;
 }
 
-static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, uint64_t number,
-				       int64_t wall_ms)
+/* How many of those that are kept are of that node. */
+static size_t share_locked(const struct cluster_key *k, uint64_t node)
 {
-	int64_t span = sent_ms / CLUSTER_WINDOW_MS;
+	size_t count = 0;
+
+	for (unsigned i = 0; i < SPANS; i++)
+		count += k->seen[i].shares[node];
+	return count;
+}
+
+static enum cluster_verdict see_locked(struct cluster_key *k, const struct said *said,
+				       uint64_t number, int64_t wall_ms)
+{
+	int64_t sent_ms = said->wall_ms, span = sent_ms / CLUSTER_WINDOW_MS;
+	uint64_t node = xxh3_of(said->node, strlen(said->node)) % SHARES;
 	struct span *s = &k->seen[span % SPANS];
 	size_t count;
 
@@ -404,8 +432,10 @@ static enum cluster_verdict see_locked(struct cluster_key *k, int64_t sent_ms, u
 	s->number = span;
 	if (map_find_u64(&s->numbers, number))
 		return CLUSTER_REPLAYED;
-	if (count >= SEEN_MAX || map_put_u64(&s->numbers, number, s) < 0)
+	if (count >= SEEN_MAX || share_locked(k, node) >= SHARE_MAX ||
+	    map_put_u64(&s->numbers, number, s) < 0)
 		return CLUSTER_STALE;
+	s->shares[node]++;
 	return CLUSTER_TRUE;
 }
 
@@ -416,7 +446,7 @@ static enum cluster_verdict see(struct cluster_key *k, const struct said *said, 
 	enum cluster_verdict verdict;
 
 	lock_take(&k->lock);
-	verdict = see_locked(k, said->wall_ms, number, wall_ms);
+	verdict = see_locked(k, said, number, wall_ms);
 	lock_drop(&k->lock);
 	return verdict;
 }

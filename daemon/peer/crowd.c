@@ -30,8 +30,9 @@ struct quarter {
 
 struct place {
 	uint64_t node, zone;
-	uint32_t ticket; /* by which it gets the segment, or NOBODY */
-	uint16_t strikes;
+	uint32_t ticket;  /* by which it gets the segment, or NOBODY */
+	uint32_t striker; /* who struck it first: his word counts once */
+	unsigned strikes;
 };
 
 /* All who asked for one segment, in the order in which they came; number 0 is the owner. */
@@ -308,11 +309,20 @@ static uint32_t seat(struct crowd *c, struct gathering *g, const struct crowd_gu
 	return add_tickets(g, number) < 0 ? NOBODY : number;
 }
 
+/* One guest alone strikes nobody out. */
+static void strike(struct place *giver, uint32_t by)
+{
+	if (giver->strikes >= STRIKES_MAX || (giver->strikes && giver->striker == by))
+		return;
+	giver->striker = by;
+	giver->strikes++;
+}
+
 /* It was sent to a giver in vain: it gets another. */
 static void change_giver(struct gathering *g, const struct crowd_guest *guest, uint32_t number,
 			 int64_t now_ms)
 {
-	g->places[giver_of(g, number)].strikes++;
+	strike(&g->places[giver_of(g, number)], number);
 	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
 }
 

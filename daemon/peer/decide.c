@@ -78,6 +78,13 @@ int64_t decide_wait_ms(int64_t hoped_ms, bool demand)
 		       demand ? DECIDE_DEMAND_MS : DECIDE_WAIT_MAX_MS);
 }
 
+/* True if a reader waits longer than usual, and to ask another is not too dear. */
+static bool may_race(const struct decide_way *w)
+{
+	return w->demand && w->waited_ms > max_i64(4 * w->usual_ms, SLOW_MS) &&
+	       (w->twice + w->left) * TWICE_SHARE < w->in;
+}
+
 /* Who gets on is believed for so long. A reader must have time for another who does not lie, unless
  * all are as slow. */
 static int64_t promise_ms(const struct decide_way *w)
@@ -99,8 +106,7 @@ bool decide_is_late(const struct decide_way *w)
 
 	if (w->waited_ms > (w->quiet_ms >= 0 && w->quiet_ms <= hope_ms ? promise_ms(w) : hope_ms))
 		return true;
-	return w->demand && w->waited_ms > max_i64(usual_ms, SLOW_MS) &&
-	       (w->twice + w->left) * TWICE_SHARE < w->in;
+	return may_race(w);
 }
 
 bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)
@@ -108,7 +114,13 @@ bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)
 	return dry_ms > DRY * give_up_ms;
 }
 
-bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came)
+bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,
+		       uint64_t chunk)
 {
-	return took_ms > patience_ms + SLOW_MS && came * 1000 / (uint64_t)took_ms < SLOW_RATE;
+	uint64_t took_ms = (uint64_t)w->waited_ms;
+
+	if (w->waited_ms > patience_ms + SLOW_MS &&
+	    (came * 1000 < SLOW_RATE * took_ms || came * (uint64_t)w->give_up_ms < chunk * took_ms))
+		return true;
+	return may_race(w);
 }

@@ -78,7 +78,9 @@ struct decide_way {
 bool decide_is_late(const struct decide_way *w);
 /* True if nothing came of a range for so long, whoever was asked, that only the source is left. */
 bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms);
-/* True if an answer that has brought `came` bytes in took_ms is too slow to go on with. */
-bool decide_is_trickle(int64_t took_ms, int64_t patience_ms, uint64_t came);
+/* True if an answer is too slow to go on with that has brought so much of a chunk in w->waited_ms,
+ * or if somebody waits who may have it from another. */
+bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,
+		       uint64_t chunk);
 
 #endif

@@ -18,7 +18,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 {
 	struct running *g = arg;
 
-	return spoken_is_signed(&g->spoken, r) ? 0 : ERR_TOKEN;
+	return spoken_check(&g->spoken, r);
 }
 
 static int on_body(void *arg, const void *data, size_t len)

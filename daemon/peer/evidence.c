@@ -219,6 +219,18 @@ enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_
 				   : EVIDENCE_NOBODY;
 }
 
+bool evidence_has(struct evidence *e, const char *etag, uint64_t size)
+{
+	const struct dossier *d;
+	bool has;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	has = d && d->size == size;
+	lock_drop(&e->lock);
+	return has;
+}
+
 /* ---- what they must be ---- */
 
 static bool is_known(const uint8_t digest[static CHUNK_LIST_DIGEST])

@@ -30,6 +30,8 @@ enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_
  * address ret gets. */
 enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
 				   char ret[static MEMBER_ADDRESS_MAX + 1]);
+/* True if anything of a blob of that size is remembered. */
+bool evidence_has(struct evidence *e, const char *etag, uint64_t size);
 
 /* How a digest is known. */
 enum evidence_word {

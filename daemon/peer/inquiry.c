@@ -9,6 +9,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/weigh.h"
 
 #define TRIES 20          /* to hear whether one stands by what it gave */
 #define REST_MS 100       /* after all were asked once more, and nobody knew more */
@@ -242,33 +243,40 @@ static void hear_owner(struct inquiry *q, struct hearing *h, const struct wire_d
 	h->next = h->count;
 }
 
-/* The first one and what is here contradict each other. If all three differ nobody is right, unless
- * the second one is this node itself. */
-static void hear_second(struct inquiry *q, struct hearing *h, const uint8_t *second, uint32_t chunk,
-			const uint8_t *first)
+/* Who is heard gave the chunk itself. */
+static bool has_given(const struct inquiry *q, const struct hearing *h, uint32_t chunk)
 {
-	const uint8_t *mine = have(q, chunk);
-	bool agree = is(first, second);
+	char who[MEMBER_ADDRESS_MAX + 1];
+	const char *witness = member_address(q->members->members[h->who[h->next]]);
 
-	if (agree || h->who[h->next] == q->members->self || (mine && is(mine, second)))
-		settle(q, chunk, second);
-	else
-		drop(q, chunk);
-	if (!agree)
-		accuse(q, member_address(q->members->members[h->first]), false_witness, true,
-		       chunk);
+	return evidence_giver(q->conf->evidence, q->doubt->what->etag, chunk, who) ==
+		       EVIDENCE_MEMBER &&
+	       strcmp(who, witness) == 0;
 }
 
-/* False if only one says so: a second one is to be heard. */
-static bool hear_first(struct inquiry *q, const struct hearing *h, const uint8_t *told,
-		       uint32_t chunk)
+/* What a witness says of a chunk. False: another one is to be heard. */
+static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, uint32_t i,
+		    const uint8_t *told)
 {
-	const uint8_t *mine = have(q, chunk);
+	const uint8_t *first = h->testimony.of[i];
+	enum weighed w;
 
-	if (h->who[h->next] != q->members->self && (!mine || !is(mine, told)) &&
-	    !is(q->vouched->digests[chunk], told))
+	if (!wire_digest_known(told))
+		return false;
+	w = weigh(&(struct sayings){
+		.here = have(q, chunk),
+		.vouched = q->vouched->digests[chunk],
+		.first = h->told && wire_digest_known(first) ? first : NULL,
+		.told = told,
+		.gave = has_given(q, h, chunk),
+		.is_own = h->who[h->next] == q->members->self,
+	});
+	if (w == WEIGH_OPEN)
 		return false;
 	settle(q, chunk, told);
+	if (w == WEIGH_FIRST_LIED)
+		accuse(q, member_address(q->members->members[h->first]), false_witness, true,
+		       chunk);
 	return true;
 }
 
@@ -277,15 +285,9 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 	uint32_t first, count = chunks_in(q, h->segment, &first);
 	bool settled = true;
 
-	for (uint32_t i = 0; i < count; i++) {
-		if (!is_hearsay(q, first + i) || !wire_digest_known(d->of[i]) ||
-		    wire_digest_known(q->must->digests[first + i]))
-			continue;
-		if (h->told && wire_digest_known(h->testimony.of[i]))
-			hear_second(q, h, d->of[i], first + i, h->testimony.of[i]);
-		else
-			settled &= hear_first(q, h, d->of[i], first + i);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		if (is_hearsay(q, first + i) && !wire_digest_known(q->must->digests[first + i]))
+			settled &= hear_of(q, h, first + i, i, d->of[i]);
 	if (!h->told) {
 		h->testimony = *d;
 		h->first = h->who[h->next];

@@ -113,7 +113,7 @@ static bool ask_hubs(struct published *p, const struct source_blob *what,
 
 	cancel->patience_ms = PUBLISHED_WAIT_MS;
 	*again_ms = clock_ms() + PUBLISHED_RETRY_MS;
-	for (unsigned i = 0; !found && i < p->count; i++)
+	for (unsigned i = 0; !found && !cancel->canceled && i < p->count; i++)
 		found = may_ask(p, i) && ask_hub(p, i, what, cancel, again_ms);
 	cancel->patience_ms = before;
 	return found;
@@ -182,7 +182,7 @@ bool published_look(struct published *p, const struct source_blob *what,
 	lock_take(&p->lock);
 	l->asking = false; /* its place was its own meanwhile */
 	l->found = found;
-	l->again_ms = again_ms;
+	l->again_ms = cancel->canceled ? 0 : again_ms; /* who was stopped has found out nothing */
 	cond_wake_all(&p->answered);
 	lock_drop(&p->lock);
 	return found;

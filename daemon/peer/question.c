@@ -6,7 +6,8 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
-#define TRIES 2             /* a second one with the clock that the first has told */
+#define TRIES 2       /* a second one with the clock that the first has told */
+#define SLACK_MS 1000 /* beyond its patience the head, or a whole answer without bytes, may take */
 #define BODY_MAX (64 << 10) /* of an answer without bytes of the blob */
 
 /* One try: what is signed, and what must fit the answer. */
@@ -14,6 +15,7 @@ struct exchange {
 	struct question *q;
 	struct spoken spoken;
 	int64_t asked_ms;
+	int64_t until_ms; /* for all but the bytes of the blob, however they drip */
 	uint64_t dropped;
 };
 
@@ -45,10 +47,11 @@ static int on_head(void *arg, const struct httpc_response *r)
 	struct question *q = x->q;
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
 	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
+	int known = spoken_check(&x->spoken, r);
 
 	q->first_ms = clock_ms() - x->asked_ms;
-	if (!spoken_is_signed(&x->spoken, r))
-		return ERR_TOKEN;
+	if (known < 0)
+		return known;
 	q->status = httpc_status(r);
 	q->retry_ms = httpc_retry_after_ms(r);
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
@@ -70,6 +73,8 @@ static int on_body(void *arg, const void *data, size_t len)
 		return x->q->sunk;
 	}
 	x->dropped += len;
+	if (clock_ms() >= x->until_ms)
+		return ERR_TIMEOUT;
 	return x->dropped > BODY_MAX ? ERR_PROTO : 0;
 }
 
@@ -94,6 +99,7 @@ static int run(struct exchange *x)
 	cancel->patience_ms = x->q->patience_ms;
 	cancel->connect_ms = x->q->connect_ms;
 	x->asked_ms = clock_ms();
+	request.head_ms = x->until_ms = x->asked_ms + x->q->patience_ms + SLACK_MS;
 	r = httpc_run(x->spoken.who->http, &request);
 	cancel->patience_ms = before.patience_ms;
 	cancel->connect_ms = before.connect_ms;

@@ -172,10 +172,9 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 		r = start_testimony(s);
 	if (r == 0)
 		r = start_http(s, why);
-	if (r < 0 && serve_stop(s)) /* nobody is here to hold a request */
-		return r;
-	*ret = s;
-	return 0;
+	if (r == 0 || !serve_stop(s)) /* what somebody works on stays, to be stopped again */
+		*ret = s;
+	return r;
 }
 
 bool serve_stop(struct serve *s)

@@ -52,7 +52,8 @@ struct serve_conf {
 	int64_t timeout_ms;           /* for bytes that have to be brought */
 };
 
-/* Listens and answers. Sentences in why. */
+/* Listens and answers. Sentences in why. After an error *ret is set only if serve_stop could not
+ * end what had begun; then serve_stop is to be asked again. */
 MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why);
 /* After fetch_stop, so that nothing waits any more. False if somebody works on a request still:
  * then what was borrowed stays so until the process ends. NULL is fine. */

@@ -5,6 +5,22 @@
 
 #include <errno.h>
 
+/* A witness costs a hub a segment: only who follows the owner is one. */
+static bool is_witness(const struct guest *g, const struct wire_ask *ask)
+{
+	const struct serve_conf *conf = &g->serve->conf;
+	const struct membership *members = members_now(conf->members);
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned n = places_owners(conf->places, members, placement_key(ask->etag), ask->size,
+				   segment_of(ask->off), owners);
+	bool so = false;
+
+	for (unsigned i = 1; i < n; i++)
+		so |= owners[i] == members->self;
+	membership_unref(members);
+	return so;
+}
+
 void serve_digests(const struct guest *g, const struct wire_ask *ask)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
@@ -14,6 +30,8 @@ void serve_digests(const struct guest *g, const struct wire_ask *ask)
 
 	if (r == 0)
 		r = serve_may(g, &what);
+	if (r == 0 && ask->witness && !is_witness(g, ask))
+		r = -ENOENT;
 	if (r == 0)
 		r = testimony_ask(g->serve->testimony, ask, &digests);
 	if (r == -EAGAIN)

@@ -38,14 +38,14 @@ struct trip {
 	int64_t since_ms;  /* nothing was given since, or another member is asked */
 	int64_t dry_ms;    /* nothing was given since, whoever is asked */
 	struct question question;
-	int64_t asked_ms;
-	uint64_t came;   /* bytes of this question */
-	bool slow;       /* it was ended for that */
-	bool wrong;      /* likewise, */
-	bool misled;     /* and who gave it may not know */
-	bool looked;     /* for the blob's digest list */
-	bool sent;       /* another had said to ask there */
-	uint32_t member; /* who is asked */
+	int64_t chunk_ms; /* its bytes come since */
+	uint64_t came;    /* bytes of this question */
+	bool slow;        /* it was ended for that */
+	bool wrong;       /* likewise, */
+	bool misled;      /* and who gave it may not know */
+	bool looked;      /* for the blob's digest list */
+	bool sent;        /* another had said to ask there */
+	uint32_t member;  /* who is asked */
 };
 
 /* ---- bytes ---- */
@@ -111,9 +111,47 @@ static int give_chunk(struct trip *t)
 	t->have = 0;
 	t->pos += len;
 	note_usual(t);
-	t->since_ms = t->dry_ms = clock_ms();
+	t->since_ms = t->dry_ms = t->chunk_ms = clock_ms();
 	metrics_add(&t->all->conf.counts->bytes_in, len);
 	return r;
+}
+
+static struct decide_way way_of(const struct trip *t, int64_t since_ms)
+{
+	const struct source_peer *s = t->all;
+
+	return (struct decide_way){
+		.waited_ms = clock_ms() - since_ms,
+		.quiet_ms = t->question.quiet_ms,
+		.usual_ms = atomic_load(&s->usual_ms),
+		.give_up_ms = s->conf.give_up_ms,
+		.demand = t->ask->demand,
+		.left = t->end - t->pos,
+		.in = metrics_get(&s->conf.counts->bytes_in),
+		.twice = metrics_get(&s->raced),
+	};
+}
+
+static bool is_late(const struct trip *t)
+{
+	const struct decide_way way = way_of(t, t->since_ms);
+
+	return decide_is_late(&way);
+}
+
+static uint64_t chunk_size(const struct trip *t)
+{
+	uint32_t i = chunk_of(t->pos);
+
+	return chunk_end(i, t->ask->blob->file.size) - chunk_start(i);
+}
+
+/* What came before of whole chunks says nothing of this one. */
+static bool is_trickle(const struct trip *t)
+{
+	const struct decide_way way = way_of(t, t->chunk_ms);
+
+	return t->have && decide_is_trickle(&way, t->question.patience_ms, t->have, chunk_size(t));
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)
@@ -125,10 +163,11 @@ static int on_bytes(void *arg, const void *data, size_t len)
 		t->chunk = malloc(CHUNK_BYTES);
 	if (!t->chunk)
 		return -ENOMEM;
+	if (!t->came)
+		t->chunk_ms = clock_ms();
 	t->came += len;
 	for (const char *from = data; r == 0 && len;) {
-		uint32_t i = chunk_of(t->pos);
-		size_t whole = (size_t)(chunk_end(i, t->ask->blob->file.size) - chunk_start(i));
+		size_t whole = chunk_size(t);
 		size_t n = min_u64(len, whole - t->have);
 
 		memcpy(t->chunk + t->have, from, n);
@@ -138,8 +177,7 @@ static int on_bytes(void *arg, const void *data, size_t len)
 		if (t->have == whole)
 			r = give_chunk(t);
 	}
-	t->slow = r == 0 &&
-		  decide_is_trickle(clock_ms() - t->asked_ms, t->question.patience_ms, t->came);
+	t->slow = r == 0 && is_trickle(t);
 	return t->slow ? ERR_TIMEOUT : r;
 }
 
@@ -187,6 +225,8 @@ static enum route_answer meaning(const struct trip *t, int r)
 		return ROUTE_WRONG;
 	if (t->slow)
 		return ROUTE_SLOW;
+	if (r == ERR_BUSY && !t->question.sunk)
+		return ROUTE_BUSY;
 	if (r < 0)
 		return ROUTE_SILENT;
 	switch (t->question.status) {
@@ -215,6 +255,8 @@ static enum member_outcome outcome(const struct trip *t, enum route_answer answe
 		return t->misled ? MEMBER_MISLED : MEMBER_LIED;
 	if (answer == ROUTE_SLOW)
 		return MEMBER_VAIN;
+	if (t->question.sunk < 0 || r == -ENOMEM || r == ERR_BUSY)
+		return MEMBER_LEFT; /* that was our own fault, or nobody's */
 	if (r == ERR_TOKEN)
 		return MEMBER_REFUSED;
 	if (r < 0)
@@ -233,23 +275,6 @@ static unsigned find_others(const struct trip *t, uint32_t ret[static WIRE_OTHER
 			ret[count++] = (uint32_t)at;
 	}
 	return count;
-}
-
-static bool is_late(const struct trip *t)
-{
-	const struct source_peer *s = t->all;
-	const struct decide_way way = {
-		.waited_ms = clock_ms() - t->since_ms,
-		.quiet_ms = t->question.quiet_ms,
-		.usual_ms = atomic_load(&s->usual_ms),
-		.give_up_ms = s->conf.give_up_ms,
-		.demand = t->ask->demand,
-		.left = t->end - t->pos,
-		.in = metrics_get(&s->conf.counts->bytes_in),
-		.twice = metrics_get(&s->raced),
-	};
-
-	return decide_is_late(&way);
 }
 
 /* Other ranges of the segment begin with whoever gives this one, or is to. */
@@ -319,7 +344,6 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	t->have = 0;
 	t->came = 0;
 	t->slow = t->wrong = false;
-	t->asked_ms = clock_ms();
 	*q = (struct question){
 		.member = t->members->members[member],
 		.ask = &ask,
@@ -334,8 +358,10 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 	r = question_ask(q, conf->asker);
 	q->ask = NULL;
 	free(steal(t->chunk)); /* a way is long, and mostly waiting */
-	if (r == ERR_CANCELED)
+	if (r == ERR_CANCELED) {
+		member_note(q->member, MEMBER_LEFT, t->came, -1, clock_ms());
 		return r;
+	}
 	*ret = meaning(t, r);
 	if (*ret == ROUTE_COMING && is_late(t))
 		*ret = ROUTE_SLOW;

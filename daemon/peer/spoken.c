@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/err.h"
 #include "daemon/peer/wire.h"
+
+#define TOO_MANY 429
 
 static void add_field(struct spoken *s, const struct buf *line)
 {
@@ -42,7 +45,7 @@ int spoken_write(struct spoken *s, const char *method, const char *target, const
 	return r;
 }
 
-bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
+static bool is_signed(struct spoken *s, const struct httpc_response *r)
 {
 	const char *info = httpc_header(r, "Authentication-Info");
 	const char *range = httpc_header(r, "Content-Range");
@@ -65,10 +68,19 @@ bool spoken_is_signed(struct spoken *s, const struct httpc_response *r)
 	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
 		return false;
 	if (!strcmp(node, s->who->process))
-		member_is_self(s->member);
+		member_is_self(s->member, clock_ms());
 	else
 		member_tell_clock(s->member, wall_ms - clock_wall_ms());
 	return true;
+}
+
+int spoken_check(struct spoken *s, const struct httpc_response *r)
+{
+	int status = httpc_status(r);
+
+	if (is_signed(s, r))
+		return 0;
+	return status == WIRE_BUSY || status == TOO_MANY ? ERR_BUSY : ERR_TOKEN;
 }
 
 void spoken_fini(struct spoken *s)

@@ -32,9 +32,10 @@ struct spoken {
 /* Writes and signs one; target and range ("" for none) are as they go over the line. */
 MUST_USE int spoken_write(struct spoken *s, const char *method, const char *target,
 			  const char *range);
-/* Whether a member has signed this head, whatever it says; its clock is noted then, or that it is
- * this node itself. */
-bool spoken_is_signed(struct spoken *s, const struct httpc_response *r);
+/* 0 if a member has signed this head, whatever it says; its clock is noted then, or that it is
+ * this node itself. ERR_BUSY: nobody has, but who has as many connections as it may says so before
+ * it knows who asks; ERR_TOKEN. */
+MUST_USE int spoken_check(struct spoken *s, const struct httpc_response *r);
 void spoken_fini(struct spoken *s);
 
 #endif

@@ -43,7 +43,7 @@ void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t n
 
 	lock_take(&t->lock);
 	if (is_of(slot, blob, segment, now_ms))
-		slot->number = number;
+		slot->number = number < TRAILS_NUMBER_MAX ? number : TRAILS_NUMBER_MAX;
 	lock_drop(&t->lock);
 }
 

@@ -14,8 +14,9 @@
 
 #define TRAILS_MAX 1024
 #define TRAILS_MS 60000
-#define TRAILS_FAILED_MS 1000 /* so long upstream is thought to fail */
-#define TRAILS_VAIN_MS 5000   /* so long nobody is asked again for what nobody had */
+#define TRAILS_NUMBER_MAX (UINT32_MAX / 2) /* higher ones count as it: what is added stays above */
+#define TRAILS_FAILED_MS 1000              /* so long upstream is thought to fail */
+#define TRAILS_VAIN_MS 5000                /* so long nobody is asked again for what nobody had */
 
 struct trails {
 	struct lock lock;

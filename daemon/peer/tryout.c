@@ -60,10 +60,11 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 		.cancel = &trial->cancel,
 	};
 	int r = errand_run(&e, t->who, &answer);
-	enum member_outcome outcome = r > 0               ? MEMBER_ANSWERED
-				      : r == ERR_TOKEN    ? MEMBER_REFUSED
-				      : r == ERR_CANCELED ? MEMBER_LEFT
-							  : MEMBER_SILENT;
+	bool untold = r == ERR_CANCELED || r == ERR_BUSY;
+	enum member_outcome outcome = r > 0            ? MEMBER_ANSWERED
+				      : r == ERR_TOKEN ? MEMBER_REFUSED
+				      : untold         ? MEMBER_LEFT
+						       : MEMBER_SILENT;
 
 	log_debug("tried peer=%s r=%d", member_address(m), r);
 	member_note(m, outcome, 0, -1, clock_ms());

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/weigh.h"
+
+#include <string.h>
+
+#include "daemon/cache/blob_lists.h"
+
+static bool says(const uint8_t *a, const uint8_t *b)
+{
+	return a && memcmp(a, b, CHUNK_LIST_DIGEST) == 0;
+}
+
+enum weighed weigh(const struct sayings *s)
+{
+	if (s->is_own)
+		return s->first && !says(s->first, s->told) ? WEIGH_FIRST_LIED : WEIGH_RIGHT;
+	if (s->gave)
+		return says(s->first, s->told) ? WEIGH_RIGHT : WEIGH_OPEN;
+	return says(s->first, s->told) || says(s->here, s->told) || says(s->vouched, s->told)
+		       ? WEIGH_RIGHT
+		       : WEIGH_OPEN;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is made of a member that has the key, and answers as it should not. */
+#include "daemon/peer/source_peer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "daemon/cache/chunk.h"
+#include "tests/talk.h"
+
+#define SIZE (2 * CHUNK_BYTES)
+#define DRIP_MS 50
+#define KEY "the first key of 16 bytes or more\n"
+#define KEY_PATH "/tmp/test_source_peer.key"
+
+enum manner {
+	GIVES,      /* what is asked for */
+	FALTERS,    /* the first chunk at once, half of the next later */
+	DRIPS,      /* the first chunk, and then byte by byte */
+	BREAKS_OFF, /* in the midst of the first chunk */
+	DRIPS_HEAD,
+	DRIPS_WORDS,  /* of an answer without bytes */
+	DRIPS_BEHIND, /* such an answer */
+	HAS_NOT,
+	IS_FULL, /* of connections: nobody signs that */
+	IS_A_STRANGER,
+	HANGS_UP,
+};
+
+struct fixture {
+	enum manner manner;
+	int listener, sink_says;
+	pthread_t thread;
+	atomic_bool stopping;
+	struct cluster_key *key;
+	struct httpc *http;
+	struct members *members;
+	struct places places;
+	struct trails trails;
+	struct tryouts *tryouts;
+	struct evidence *evidence;
+	struct published *published;
+	struct peer_counts counts;
+	struct asker asker;
+	struct source *source;
+	uint64_t came;
+};
+
+/* ---- the member ---- */
+
+static bool say(int fd, const void *data, size_t len)
+{
+	for (const char *at = data; len;) {
+		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		at += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Until nobody listens. */
+static void drip(const struct fixture *f, int fd, const char *drop)
+{
+	while (!f->stopping && say(fd, drop, strlen(drop)))
+		clock_sleep_ms(DRIP_MS);
+}
+
+static void say_head(struct fixture *f, int fd, const char *request, int status, const char *range,
+		     const char *length)
+{
+	CLEANUP(buf_free) struct buf head = { 0 };
+	struct cluster_answer a = { .status = status,
+				    .content_range = range,
+				    .others = "",
+				    .zone = "",
+				    .number = "",
+				    .quiet = "",
+				    .node = "77",
+				    .wall_ms = clock_wall_ms() };
+	char nonce[CLUSTER_NONCE_HEX + 1];
+
+	snprintf(nonce, sizeof(nonce), "%s", strstr(request, "nonce=") + 6);
+	buf_printf(&head, "HTTP/1.1 %d Word\r\n%s\r\nAuthentication-Info: ", status, length);
+	assert_int_equal(cluster_key_sign_answer(f->key, &a, nonce, &head), 0);
+	buf_printf(&head, "\r\n%s%s\r\n\r\n", *range ? "Content-Range: " : "X-Nothing: ", range);
+	say(fd, head.data, head.len);
+}
+
+static void give(struct fixture *f, int fd, const char *request)
+{
+	CLEANUP(freep) char *bytes = calloc(1, SIZE);
+	char range[64], length[64];
+	unsigned long first, last;
+	size_t len, now;
+
+	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
+			 2);
+	len = last - first + 1;
+	snprintf(range, sizeof(range), "bytes %lu-%lu/%lu", first, last, (unsigned long)SIZE);
+	snprintf(length, sizeof(length), "Content-Length: %zu", len);
+	say_head(f, fd, request, 206, range, length);
+	now = f->manner == GIVES ? len : f->manner == BREAKS_OFF ? 1000 : CHUNK_BYTES;
+	say(fd, bytes, now < len ? now : len);
+	if (f->manner == DRIPS)
+		drip(f, fd, "x");
+	for (int i = 0; f->manner == FALTERS && i < 2; i++) {
+		clock_sleep_ms(1000);
+		say(fd, bytes, CHUNK_BYTES / 2);
+	}
+}
+
+static void answer(struct fixture *f, int fd, const char *request)
+{
+	const char *plain = f->manner == IS_FULL ? "503" : "404";
+	char text[100];
+
+	switch (f->manner) {
+	case GIVES:
+	case FALTERS:
+	case DRIPS:
+	case BREAKS_OFF:
+		give(f, fd, request);
+		break;
+	case DRIPS_HEAD:
+		say(fd, "HTTP/1.1 202 Word\r\n", 19);
+		drip(f, fd, "X-More: of it\r\n");
+		break;
+	case DRIPS_WORDS:
+		say_head(f, fd, request, 202, "", "Content-Length: 60000");
+		drip(f, fd, "x");
+		break;
+	case DRIPS_BEHIND:
+		say_head(f, fd, request, 202, "", "Transfer-Encoding: chunked");
+		say(fd, "0\r\n", 3);
+		drip(f, fd, "X-More: of it\r\n");
+		break;
+	case HAS_NOT:
+		say_head(f, fd, request, 404, "", "Content-Length: 0");
+		break;
+	case IS_FULL:
+	case IS_A_STRANGER:
+		snprintf(text, sizeof(text), "HTTP/1.1 %s Word\r\nContent-Length: 0\r\n\r\n",
+			 plain);
+		say(fd, text, strlen(text));
+		break;
+	case HANGS_UP:
+		break;
+	}
+}
+
+static void *serve(void *arg)
+{
+	struct fixture *f = arg;
+	struct pollfd p = { .fd = f->listener, .events = POLLIN };
+
+	while (!f->stopping) {
+		CLEANUP(buf_free) struct buf request = { 0 };
+		int fd = poll(&p, 1, DRIP_MS) > 0 ? accept(f->listener, NULL, NULL) : -1;
+
+		if (fd < 0)
+			continue;
+		if (talk_hear(fd, &request, "\r\n\r\n"))
+			answer(f, fd, buf_str(&request));
+		close(fd);
+	}
+	return NULL;
+}
+
+/* ---- who asks it ---- */
+
+static void set_up_members(struct fixture *f)
+{
+	struct member_spec list[2] = { { "127.0.0.1:1", "", 1 }, { "", "", 1 } };
+	struct sockaddr_in at;
+
+	f->listener = talk_listen(&at);
+	snprintf(list[1].address, sizeof(list[1].address), "127.0.0.1:%d", ntohs(at.sin_port));
+	assert_int_equal(members_new(&list[0], &f->members), 0);
+	assert_int_equal(members_set(f->members, list, 2), 0);
+	places_init(&f->places);
+	trails_init(&f->trails);
+	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
+	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
+}
+
+static int set_up(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct source_peer_conf conf = { .give_up_ms = 30000 };
+
+	assert_non_null(f);
+	set_up_members(f);
+	assert_int_equal(httpc_new(&http, &f->http), 0);
+	assert_int_equal(file_replace(AT_FDCWD, KEY_PATH, KEY, strlen(KEY), 0600), 0);
+	assert_int_equal(cluster_key_open(KEY_PATH, 0, &f->key, &why), 0);
+	f->asker = (struct asker){ f->key, f->http, false, "127.0.0.1:1", "", "66" };
+	assert_int_equal(tryouts_new(&f->asker, f->members, &f->tryouts), 0);
+	conf.members = f->members;
+	conf.places = &f->places;
+	conf.trails = &f->trails;
+	conf.tryouts = f->tryouts;
+	conf.evidence = f->evidence;
+	conf.published = f->published;
+	conf.asker = &f->asker;
+	conf.counts = &f->counts;
+	assert_int_equal(source_peer_new(&conf, &f->source), 0);
+	assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	f->stopping = true;
+	pthread_join(f->thread, NULL);
+	close(f->listener);
+	tryouts_free(f->tryouts);
+	source_peer_free(f->source);
+	published_free(f->published);
+	evidence_free(f->evidence);
+	trails_fini(&f->trails);
+	places_fini(&f->places);
+	members_free(f->members);
+	cluster_key_free(f->key);
+	httpc_free(f->http);
+	unlink(KEY_PATH);
+	free(f);
+	return 0;
+}
+
+static int take(void *arg, const void *data UNUSED, size_t len)
+{
+	struct fixture *f = arg;
+
+	f->came += len;
+	return f->sink_says;
+}
+
+/* What comes of asking one of that manner for all of the blob. */
+static int ask(struct fixture *f, enum manner manner)
+{
+	struct source_blob blob = { .commit = "1111111111111111111111111111111111111111",
+				    .path = "a",
+				    .file = { .size = SIZE, .kind = DIGEST_SHA256 } };
+	struct httpc_cancel cancel = { 0 };
+	const struct source_ask what = { .blob = &blob,
+					 .len = SIZE,
+					 .deadline_ms = CLOCK_FOREVER,
+					 .cancel = &cancel,
+					 .sink = take,
+					 .arg = f };
+	int64_t wait_ms;
+
+	f->manner = manner;
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &blob.repo), 0);
+	memset(blob.etag, 'a', DIGEST_HEX_MAX);
+	return f->source->get(f->source, &what, &wait_ms);
+}
+
+static void note_state(void *arg, const struct member_status *s)
+{
+	if (!s->self)
+		*(const char **)arg = s->state;
+}
+
+static const char *state_of(const struct fixture *f)
+{
+	const char *state = NULL;
+
+	members_each(f->members, clock_ms(), note_state, &state);
+	return state;
+}
+
+/* ---- stories ---- */
+
+static void who_gives_is_up(void **state)
+{
+	assert_int_equal(ask(*state, GIVES), 0);
+	assert_string_equal(state_of(*state), "up");
+}
+
+/* The longest is a second more than its patience, and then once more. */
+static void is_left_soon(struct fixture *f, enum manner manner)
+{
+	int64_t began_ms = clock_ms();
+
+	assert_int_equal(ask(f, manner), SOURCE_PASS);
+	assert_in_range(clock_ms() - began_ms, 2000, 9500);
+	assert_string_equal(state_of(f), "silent");
+}
+
+static void who_drips_a_head_is_left(void **state)
+{
+	is_left_soon(*state, DRIPS_HEAD);
+}
+
+static void who_drips_words_is_left(void **state)
+{
+	is_left_soon(*state, DRIPS_WORDS);
+}
+
+static void who_drips_behind_words_is_left(void **state)
+{
+	is_left_soon(*state, DRIPS_BEHIND);
+}
+
+static void who_says_shortly_that_it_has_not_is_up(void **state)
+{
+	assert_int_equal(ask(*state, HAS_NOT), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "up");
+}
+
+static void who_drips_behind_a_whole_chunk_is_left(void **state)
+{
+	is_left_soon(*state, DRIPS);
+	assert_int_equal(((struct fixture *)*state)->came, CHUNK_BYTES);
+}
+
+static void who_only_falters_is_not(void **state)
+{
+	assert_int_equal(ask(*state, FALTERS), 0);
+	assert_string_equal(state_of(*state), "up");
+}
+
+static void what_fails_here_is_not_the_members_fault(void **state)
+{
+	const int says[] = { ERR_FULL, -ENOSPC, -ENOMEM, ERR_TIMEOUT };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(says) / sizeof(*says); i++) {
+		f->sink_says = says[i];
+		assert_int_equal(ask(f, GIVES), says[i]);
+		assert_string_equal(state_of(f), "new");
+	}
+}
+
+static void who_breaks_off_is_silent(void **state)
+{
+	assert_int_equal(ask(*state, BREAKS_OFF), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "silent");
+}
+
+static void who_has_no_connection_free_refuses_nobody(void **state)
+{
+	assert_int_equal(ask(*state, IS_FULL), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "new");
+	assert_int_equal(ask(*state, GIVES), 0);
+}
+
+static void who_signs_nothing_else_refuses(void **state)
+{
+	assert_int_equal(ask(*state, IS_A_STRANGER), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "refused");
+}
+
+static void who_hangs_up_is_silent(void **state)
+{
+	assert_int_equal(ask(*state, HANGS_UP), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "silent");
+}
+
+static void note_failures(void *arg, const struct member_status *s)
+{
+	if (!s->self)
+		*(unsigned *)arg = s->failures;
+}
+
+/* One that was silent, and is tried when it is of that manner. */
+static unsigned failures_after_a_trial(struct fixture *f, enum manner manner)
+{
+	const struct membership *now = members_now(f->members);
+	struct member *one = now->members[1 - now->self];
+	unsigned failures = 0;
+
+	f->manner = manner;
+	member_note(one, MEMBER_SILENT, 0, -1, clock_ms());
+	clock_sleep_ms(MEMBER_HICCUP_MS + 1);
+	assert_true(tryouts_take(f->tryouts, one));
+	clock_sleep_ms(500);
+	members_each(f->members, clock_ms(), note_failures, &failures);
+	membership_unref(now);
+	return failures;
+}
+
+static void who_has_no_connection_free_for_a_trial_is_not_silent_again(void **state)
+{
+	assert_int_equal(failures_after_a_trial(*state, IS_FULL), 1);
+}
+
+static void who_hangs_up_when_it_is_tried_is(void **state)
+{
+	assert_int_equal(failures_after_a_trial(*state, HANGS_UP), 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(who_gives_is_up),
+		TEST(who_drips_a_head_is_left),
+		TEST(who_drips_words_is_left),
+		TEST(who_drips_behind_words_is_left),
+		TEST(who_says_shortly_that_it_has_not_is_up),
+		TEST(who_drips_behind_a_whole_chunk_is_left),
+		TEST(who_only_falters_is_not),
+		TEST(what_fails_here_is_not_the_members_fault),
+		TEST(who_breaks_off_is_silent),
+		TEST(who_has_no_connection_free_refuses_nobody),
+		TEST(who_signs_nothing_else_refuses),
+		TEST(who_hangs_up_is_silent),
+		TEST(who_has_no_connection_free_for_a_trial_is_not_silent_again),
+		TEST(who_hangs_up_when_it_is_tried_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
