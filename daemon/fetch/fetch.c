@@ -559,16 +559,6 @@ int fetch_want(struct fetch *f, struct pull *p, uint64_t from, uint64_t to, enum
 	return r;
 }
 
-bool fetch_is_refused(struct pull *p)
-{
-	bool so;
-
-	lock_take(&p->all->lock);
-	so = p->unkept_until_ms > clock_ms();
-	lock_drop(&p->all->lock);
-	return so;
-}
-
 void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e)
 {
 	lock_take(&f->pulls.lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fetch_read gives, and what comes: bytes of the cache's file, or some that were brought for one reader. */
+/* What fetch_read gives, and what comes: bytes of the file, or some brought for one reader. */
 #include "daemon/fetch/fetch.h"
 
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/num.h"
 #include "daemon/fetch/pull.h"
 
@@ -49,6 +50,16 @@ int64_t fetch_moved_ms(struct pull *p, uint64_t off)
 			last = max_i64(last, last_brought_ms(fill, UINT64_MAX));
 	lock_drop(&pulls->lock);
 	return last;
+}
+
+bool fetch_is_refused(struct pull *p)
+{
+	bool so;
+
+	lock_take(&p->all->lock);
+	so = p->unkept_until_ms > clock_ms();
+	lock_drop(&p->all->lock);
+	return so;
 }
 
 bool fetch_keeps(const struct pull *p, const void *data)

@@ -45,8 +45,8 @@ void serve_told(const struct guest *g, const char *digests);
 /* Answers without bytes; `others` may be named. */
 void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
 	       unsigned count);
-/* The status for failure r of bringing: members believe of upstream what they hear with
- * WIRE_FAILED, so that is only what hubs answered. */
+/* The status for failure r of bringing. Members believe of upstream what they hear with
+ * WIRE_FAILED: that is only what hubs answered. */
 int serve_status(int r);
 /* The addresses of members with these keys, the first that has it; those that are none now are left
  * out. How many. */
