@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handles: blobs opened and closed, and other places where they lie. */
+#include "daemon/fetch/fetch_priv.h"
+
+#include <errno.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/log.h"
+
+/* The blob of a pull, sealed if the catalog says so. */
+static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret,
+		     bool *ret_distrusted)
+{
+	struct catalog_blob row = { 0 };
+	int r = catalog_get_blob(f->conf.catalog, what->etag, &row);
+
+	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
+		return r;
+	*ret_distrusted = row.distrusted;
+	if (row.sealed && row.size != what->file.size)
+		return ERR_SIZE; /* its digest was right with another: this listing lies */
+	r = store_blob(f->conf.store, what->etag, what->file.size, row.sealed, ret);
+	/* The row of a file that is gone would vouch for what is going to be in its place. */
+	if (r == 0 && row.sealed && blob_present_bytes(*ret) < what->file.size &&
+	    catalog_unseal_blob(f->conf.catalog, what->etag) < 0)
+		log_debug("a stale row is left etag=%s", what->etag);
+	return r == -EBUSY ? ERR_SIZE : r;
+}
+
+/* Its readers are served all the same, if need be past a full disk. */
+static int open_somewhere(struct fetch *f, const struct source_blob *what, struct blob **ret,
+			  bool *ret_distrusted)
+{
+	int r = open_blob(f, what, ret, ret_distrusted);
+
+	if (err_is_disk(r) && f->conf.make_room(f->conf.make_room_arg, r))
+		r = open_blob(f, what, ret, ret_distrusted);
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	log_warn(r,
+		 "no file for etag=%s in the cache (make room on its disk, or give it less: "
+		 "--cache-size)",
+		 what->etag);
+	return store_blob_homeless(f->conf.store, what->etag, what->file.size, ret);
+}
+
+/* One of our own that is gone is nobody else's to bring. */
+static int open_own(struct fetch *f, const struct source_blob *what, struct blob **ret)
+{
+	int r = store_own_blob(f->conf.store, what->etag, what->file.size, ret);
+
+	return r == -ENOENT || r == -EBUSY ? ERR_CORRUPT : r;
+}
+
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg)
+{
+	yield_set(&f->yield, fn, arg);
+}
+
+int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
+{
+	struct blob *blob;
+	bool distrusted = false;
+	int r = what->own ? open_own(f, what, &blob) : open_somewhere(f, what, &blob, &distrusted);
+
+	if (r == ERR_SIZE && yield_ask(&f->yield, what->etag))
+		r = open_somewhere(f, what, &blob, &distrusted);
+	if (r < 0)
+		return r;
+	lock_take(&f->pulls.lock);
+	r = pull_join_locked(&f->pulls, what, blob, ret);
+	if (r == 0 && distrusted && !blob_is_sealed(blob))
+		pull_distrust_locked(*ret);
+	if (r == 0 && blob_present_bytes(blob) == what->file.size)
+		pull_hash_kick_locked(*ret);
+	lock_drop(&f->pulls.lock);
+	blob_unref(blob);
+	return r;
+}
+
+int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
+{
+	int r;
+
+	lock_take(&f->pulls.lock);
+	r = pull_add_origin_locked(p, what);
+	lock_drop(&f->pulls.lock);
+	return r;
+}
+
+void fetch_close(struct fetch *f, struct pull *p)
+{
+	struct pull *idle;
+
+	lock_take(&f->pulls.lock);
+	pull_leave_locked(p);
+	idle = pull_if_idle_locked(p);
+	lock_drop(&f->pulls.lock);
+	pull_free(idle);
+}
+
+struct blob *fetch_blob(const struct pull *p)
+{
+	return p->blob;
+}
+
+unsigned fetch_drops(const struct pull *p)
+{
+	return atomic_load(&p->drops);
+}
+
+bool fetch_begin_anew(struct fetch *f, struct pull *p)
+{
+	bool so;
+
+	lock_take(&f->pulls.lock);
+	so = p->distrust.unverified && !blob_is_sealed(p->blob);
+	if (so && p->readers == 1)
+		pull_begin_anew_locked(p);
+	lock_drop(&f->pulls.lock);
+	return so;
+}
