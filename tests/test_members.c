@@ -240,41 +240,9 @@ static void an_alias_is_not_asked(void **state)
 	struct member *one = one_member(*state);
 
 	assert_true(member_may_ask(one, 0));
-	member_is_self(one, 0);
+	member_is_self(one);
 	assert_false(member_may_ask(one, 0));
 	assert_string_equal(status_of(*state, "a:1", 0).state, "self");
-}
-
-static void an_alias_is_tried_again_by_one_request_a_minute(void **state)
-{
-	struct member *one = one_member(*state);
-
-	member_is_self(one, 0);
-	assert_false(member_may_ask(one, MEMBER_ALIAS_MS - 1));
-	assert_true(member_may_ask(one, MEMBER_ALIAS_MS));
-	assert_false(member_may_ask(one, MEMBER_ALIAS_MS));
-	member_is_self(one, MEMBER_ALIAS_MS + 10);
-	assert_false(member_may_ask(one, 2 * MEMBER_ALIAS_MS));
-	assert_true(member_may_ask(one, 2 * MEMBER_ALIAS_MS + 10));
-}
-
-/* Somebody on the way had sent back what it was asked. */
-static void an_alias_that_tells_its_clock_is_another_node(void **state)
-{
-	const struct member_spec list[] = { { "a:1", "", 1 }, { "b:1", "", 1 } };
-	const struct membership *ms;
-
-	set(*state, list, 2);
-	ms = members_now(*state);
-	member_is_self(ms->members[1], 0);
-	assert_string_equal(names(*state), "a:1 b:1* ");
-	member_tell_clock(ms->members[1], 0);
-	assert_string_equal(names(*state), "a:1 b:1 self:1* ");
-	assert_true(member_may_ask(ms->members[1], 0));
-	member_is_self(ms->members[1], 0); /* and stays one */
-	assert_string_equal(names(*state), "a:1 b:1 self:1* ");
-	assert_true(member_may_ask(ms->members[1], 0));
-	membership_unref(ms);
 }
 
 /* The others know this node only by the name that the list has: it computes with that one, too. */
@@ -286,7 +254,7 @@ static void an_alias_in_the_list_is_this_node(void **state)
 	set(*state, list, 2);
 	assert_string_equal(names(*state), "a:1 b:1 self:1* ");
 	ms = members_now(*state);
-	member_is_self(ms->members[1], 0);
+	member_is_self(ms->members[1]);
 	membership_unref(ms);
 	assert_string_equal(names(*state), "a:1 b:1* ");
 	set(*state, list, 2); /* it is remembered */
@@ -302,7 +270,7 @@ static void a_list_with_both_names_has_both(void **state)
 
 	set(*state, list, 2);
 	ms = members_now(*state);
-	member_is_self(ms->members[0], 0);
+	member_is_self(ms->members[0]);
 	membership_unref(ms);
 	assert_string_equal(names(*state), "a:1 self:1* ");
 }
@@ -769,8 +737,6 @@ int main(void)
 		STORY(who_went_long_ago_is_forgotten),
 		STORY(who_comes_and_goes_takes_one_place_among_the_gone),
 		STORY(an_alias_is_not_asked),
-		STORY(an_alias_is_tried_again_by_one_request_a_minute),
-		STORY(an_alias_that_tells_its_clock_is_another_node),
 		STORY(an_alias_in_the_list_is_this_node),
 		STORY(a_list_with_both_names_has_both),
 		STORY(a_zone_is_heard_where_the_list_is_silent),

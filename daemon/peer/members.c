@@ -11,7 +11,6 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
-#include "daemon/peer/member_order.h"
 
 #define ZONES_MAX 1024 /* names that are remembered: who says more is not heard */
 
@@ -22,8 +21,7 @@ struct member {
 	/* The rest is guarded by the table's lock. */
 	struct member_health health;
 	bool zone_listed;
-	bool is_self;     /* under whatever name */
-	int64_t again_ms; /* it is asked whether it still is then, if it is another name */
+	bool is_self; /* under whatever name */
 	unsigned refs;
 	uint64_t listed; /* version of the last membership that has it */
 	unsigned gone;   /* its place there and 1, or 0 */
@@ -56,6 +54,12 @@ struct members {
 };
 
 /* --- one member */
+
+static uint32_t clamp_weight(uint32_t weight)
+{
+	weight = weight ? weight : 1;
+	return weight < PLACEMENT_WEIGHT_MAX ? weight : PLACEMENT_WEIGHT_MAX;
+}
 
 static struct member *new_member(struct members *m, const char *address)
 {
@@ -249,6 +253,48 @@ static void install_locked(struct members *m, struct roll *r)
 
 /* --- lists */
 
+/* One of a list, and the how manieth it was there. */
+struct listed {
+	struct member_spec spec;
+	size_t place;
+};
+
+static int by_address(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	int c = strcmp(x->spec.address, y->spec.address);
+
+	return c ? c : (x->place > y->place) - (x->place < y->place);
+}
+
+static struct listed copy_of(const struct member_spec *s, size_t place)
+{
+	struct listed copy = { *s, place };
+
+	member_address_name(s->address, copy.spec.address);
+	copy.spec.weight = clamp_weight(s->weight);
+	return copy;
+}
+
+/* A copy in order, each name once. */
+static int put_in_order(const struct member_spec *list, size_t *count, struct listed **ret)
+{
+	struct listed *copy = calloc(*count + 1, sizeof(*copy));
+	size_t kept = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < *count; i++)
+		copy[i] = copy_of(&list[i], i);
+	qsort(copy, *count, sizeof(*copy), by_address);
+	for (size_t i = 0; i < *count; i++)
+		if (!kept || strcmp(copy[kept - 1].spec.address, copy[i].spec.address) != 0)
+			copy[kept++] = copy[i];
+	*count = kept;
+	*ret = copy;
+	return 0;
+}
+
 /* The members of a list in order; whoever is new is made. */
 static int enlist_locked(struct members *m, const struct listed *list, size_t count, struct roll *r)
 {
@@ -285,7 +331,7 @@ int members_set(struct members *m, const struct member_spec *list, size_t count)
 {
 	CLEANUP(freep) struct listed *ordered = NULL;
 	struct roll *r = new_roll(m, count + 1);
-	int result = r ? member_order(list, &count, &ordered) : -ENOMEM;
+	int result = r ? put_in_order(list, &count, &ordered) : -ENOMEM;
 
 	if (!r)
 		return -ENOMEM;
@@ -328,7 +374,7 @@ int members_new(const struct member_spec *self, struct members **ret)
 	lock_init(&m->lock, LOCK_MEMBERS);
 	m->self = *self;
 	member_address_name(self->address, m->self.address);
-	m->self.weight = member_order_weight(self->weight);
+	m->self.weight = clamp_weight(self->weight);
 	m->seed = placement_key(m->self.address);
 	m->own = new_member(m, m->self.address);
 	if (m->own)
@@ -423,25 +469,14 @@ void member_tell_zone(struct member *m, const char *zone)
 	lock_drop(&m->table->lock);
 }
 
-void member_is_self(struct member *m, int64_t now_ms)
+void member_is_self(struct member *m)
 {
 	lock_take(&m->table->lock);
-	m->again_ms = now_ms + MEMBER_ALIAS_MS;
-	if (!m->is_self && !member_is_another(m)) {
+	if (!m->is_self) {
 		m->is_self = true;
 		settle_again_locked(m->table);
 	}
 	lock_drop(&m->table->lock);
-}
-
-/* Another name may have been somebody's on the way, who sent back what was asked: one request tries
- * it. */
-static bool is_again_locked(struct member *m, int64_t now_ms)
-{
-	if (m == m->table->own || now_ms < m->again_ms)
-		return false;
-	m->again_ms = now_ms + MEMBER_ALIAS_MS;
-	return true;
 }
 
 bool member_may_ask(struct member *m, int64_t now_ms)
@@ -449,7 +484,7 @@ bool member_may_ask(struct member *m, int64_t now_ms)
 	bool may;
 
 	lock_take(&m->table->lock);
-	may = (!m->is_self || is_again_locked(m, now_ms)) && health_may_ask(&m->health, now_ms);
+	may = !m->is_self && health_may_ask(&m->health, now_ms);
 	lock_drop(&m->table->lock);
 	return may;
 }
@@ -503,14 +538,7 @@ int64_t member_clock_ahead_ms(const struct member *m)
 void member_tell_clock(struct member *m, int64_t ahead_ms)
 {
 	atomic_store(&m->clock_ahead_ms, ahead_ms);
-	if (atomic_exchange(&m->heard, true))
-		return;
-	lock_take(&m->table->lock);
-	if (m->is_self && m != m->table->own) {
-		m->is_self = false;
-		settle_again_locked(m->table);
-	}
-	lock_drop(&m->table->lock);
+	atomic_store(&m->heard, true);
 }
 
 bool member_is_another(const struct member *m)

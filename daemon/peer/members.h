@@ -52,11 +52,9 @@ const char *member_address(const struct member *m);
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has turned out to be this node under another name: one request tries it after MEMBER_ALIAS_MS,
- * and it stands for this node where the list has no other name of it. Nothing of that holds once it
- * tells its clock, before or later. */
-#define MEMBER_ALIAS_MS 60000
-void member_is_self(struct member *m, int64_t now_ms);
+/* It has turned out, before it told its clock, to be this node under another name: it is not asked
+ * any more, and stands for it where the list has no other name of it. */
+void member_is_self(struct member *m);
 
 /* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
  * one request to try; that is this one then, until it is noted how it ended, at most for

@@ -68,7 +68,7 @@ static bool is_signed(struct spoken *s, const struct httpc_response *r)
 	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
 		return false;
 	if (!strcmp(node, s->who->process))
-		member_is_self(s->member, clock_ms());
+		member_is_self(s->member);
 	else
 		member_tell_clock(s->member, wall_ms - clock_wall_ms());
 	return true;
