@@ -152,7 +152,8 @@ def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(shared, mode
         cluster.nodes[0].args = [f"--peer-address=me.invalid:{cluster.port}"]
         cluster.start(*cluster.nodes)
         assert right(cluster.load(REPO, model), model)
-        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.02 * size_of(model)
+        # It counts as two members until it has asked itself, and what it waits for there meanwhile may be asked for elsewhere.
+        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.5 * size_of(model)
 
 
 # ---- limits ----

@@ -437,7 +437,7 @@ static void what_is_no_digest_is_not_read(void **state)
 	struct wire_ask ask = digests_ask(false);
 	struct wire_digests d;
 	const char *const bad[] = { "",      "-",         "-,-",          "-,-,-,", "-,-,-,-",
-			      "x,-,-", "-,-," SHA1, SHA256 "0,-,-", "-;-;-" };
+				    "x,-,-", "-,-," SHA1, SHA256 "0,-,-", "-;-;-" };
 
 	(void)state;
 	ask.len = 3 << 20;
