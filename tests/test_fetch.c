@@ -1326,6 +1326,21 @@ static bool was_woken(struct parked *p)
 	return so;
 }
 
+/* How his wait ends when what is coming is let come, whenever that was asked for. */
+static int end_of(struct world *w, struct parked *p)
+{
+	int64_t until = clock_ms() + PARKED_WAIT_MS;
+	int r;
+
+	while (!was_woken(p) && clock_ms() < until) {
+		fake_source_release(&w->a);
+		clock_sleep_ms(2);
+	}
+	r = parked_wait(p);
+	parked_fini(p);
+	return r;
+}
+
 #define WAITS 30 /* more than run at once for those who read here */
 #define APART (3 * MIB)
 #define WAITS_SIZE (WAITS * APART + 32 * MIB)
@@ -1360,16 +1375,9 @@ static bool goes_on(struct world *w, uint64_t memory_bytes, uint64_t only)
 	for (until = clock_ms() + 2000; !(so = was_woken(&last)) && clock_ms() < until;)
 		clock_sleep_ms(5);
 	fake_source_calm(&w->a);
-	while (!so && !was_woken(&last)) {
-		fake_source_release(&w->a);
-		clock_sleep_ms(5);
-	}
-	assert_int_equal(parked_wait(&last), 0);
-	parked_fini(&last);
-	for (int i = 0; i < WAITS; i++) {
-		assert_int_equal(parked_wait(&here[i]), 0);
-		parked_fini(&here[i]);
-	}
+	assert_int_equal(end_of(w, &last), 0);
+	for (int i = 0; i < WAITS; i++)
+		assert_int_equal(end_of(w, &here[i]), 0);
 	fetch_close(w->fetch, p);
 	return so;
 }
