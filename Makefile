@@ -161,6 +161,7 @@ lint: objects
 torture: all helpers
 	@$(SUBMAKE) $(B)/tests/test_swarm
 	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
+	@tools/flows tests/long_*.py
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))

@@ -79,7 +79,7 @@ def test_a_large_folder_goes_on_where_a_killed_client_left_it(ours, tmp_path, ve
     for name, data in parts.items():
         assert repo.read(name.replace("_", ".")) == data
     assert repo.read("a/config.json") == b"{}"
-    assert eventually(lambda: len(uploads(ours)) - before == len(parts), 5), "a file came twice, or not at all"
+    assert eventually(lambda: len(uploads(ours)) - before == len(parts), PATIENCE), "a file came twice, or not at all"
 
 
 def test_a_client_waits_for_a_hub_that_was_killed_while_a_file_came(hub, tmp_path):

@@ -116,7 +116,7 @@ static int vouch_of(const struct account *a, struct blob *b, struct wire_digests
 static int vouch(const struct account *a, struct wire_digests *ret)
 {
 	struct source_blob what;
-	struct pull *p;
+	struct pull *p = NULL;
 	int r = wire_blob(&a->ask, &what);
 
 	if (r == 0)

@@ -1,0 +1,39 @@
+"""The longer stories of nodes that share what they fetch: by make torture."""
+
+import pytest
+
+from peers import HUB, Cluster, why_not
+from sharing import MIB, REPO, by_source, half_way, make_model, publish, size_of, soon_right
+
+SHARDS = 4
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A directory with a model of 32 MiB."""
+    return make_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def shared(hub, model):
+    """The hub with that model."""
+    return publish(hub, model)
+
+
+def test_upstream_goes_half_way_and_comes_back(shared, model, tmp_path):
+    """What is there is shared; what is not fails promptly, and comes when upstream does."""
+    with Cluster(tmp_path, shared, 4, upstream=8 * MIB, timeout=5) as cluster:
+        cluster.begin(REPO, model)
+        half_way(cluster, model)
+        cluster.relay.down(HUB)
+        loads = cluster.end(seconds=40)
+        assert all(load["errors"] for load in loads) and not any(load["wrong"] for load in loads)
+        # What anybody had is had by all who go on; what nobody has ends with an error again.
+        loads = cluster.load(REPO, model, readers=SHARDS, seconds=40)
+        assert all(load["errors"] for load in loads) and not any(load["wrong"] for load in loads)
+        brought = sum(by_source(node)[0] for node in cluster.nodes)
+        assert all(brought - 2 * SHARDS * MIB <= sum(by_source(node)) for node in cluster.nodes), (brought, list(map(by_source, cluster.nodes)))
+        cluster.relay.up(HUB)
+        assert soon_right(cluster, model)
+        assert cluster.upstream_bytes() <= 2 * size_of(model)
