@@ -42,7 +42,7 @@ enum manner {
 };
 
 struct fixture {
-	enum manner manner;
+	_Atomic enum manner manner;
 	int listener, sink_says;
 	pthread_t thread;
 	atomic_bool stopping;

@@ -60,7 +60,7 @@ static struct cluster_key *some_key(const struct fixture *f)
 
 static void begin(struct fixture *f, bool listens)
 {
-	const struct member_spec self = { "self:1", "", 1 };
+	static const struct member_spec self = { "self:1", "", 1 };
 	const struct httpc_conf http = { .user_agent = "test/1",
 					 .connect_ms = 60000,
 					 .stall_ms = 60000 };
