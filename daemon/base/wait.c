@@ -43,17 +43,18 @@ void waiter_init(struct waiter *w, int64_t timeout_ms, void (*wake)(struct waite
 	};
 }
 
-static void count(struct waitlist *l, const struct waiter *w, unsigned by)
+/* Those who read here are counted; who asks for others is none of them. */
+static bool counts(const struct waitlist *l, const struct waiter *w)
 {
-	if (l->readers && !w->only)
-		atomic_fetch_add(l->readers, by);
+	return l->readers && !w->only;
 }
 
 void waitlist_add(struct waitlist *l, struct waiter *w)
 {
 	assert(!w->list);
 	link_last(l, w);
-	count(l, w, 1);
+	if (counts(l, w))
+		atomic_fetch_add(l->readers, 1);
 	w->list = l;
 }
 
@@ -61,7 +62,8 @@ void waitlist_del(struct waiter *w)
 {
 	assert(w->list);
 	unlink_from(w->list, w);
-	count(w->list, w, -1U);
+	if (counts(w->list, w))
+		atomic_fetch_sub(w->list->readers, 1);
 	w->list = NULL;
 }
 

@@ -47,6 +47,12 @@ static int take_idle(void *arg, void *value)
 	return 0;
 }
 
+static void close_one(struct opened *o, struct one *one)
+{
+	fetch_close(o->fetch, one->pull);
+	free(one);
+}
+
 /* Closes those that nobody used since. */
 static void sweep(struct opened *o, int64_t before_ms)
 {
@@ -58,8 +64,7 @@ static void sweep(struct opened *o, int64_t before_ms)
 	lock_drop(&o->lock);
 	while ((one = s.idle)) {
 		s.idle = one->next;
-		fetch_close(o->fetch, one->pull);
-		free(one);
+		close_one(o, one);
 	}
 }
 
@@ -94,9 +99,17 @@ static bool yield(void *arg, const char *etag)
 	lock_drop(&o->lock);
 	if (!one)
 		return false;
-	fetch_close(o->fetch, one->pull);
-	free(one);
+	close_one(o, one);
 	return true;
+}
+
+/* Nothing is open in it. */
+static void opened_free(struct opened *o)
+{
+	map_fini(&o->by_etag);
+	cond_fini(&o->changed);
+	lock_fini(&o->lock);
+	free(o);
 }
 
 int opened_start(struct fetch *f, struct store *s, struct opened **ret)
@@ -112,7 +125,7 @@ int opened_start(struct fetch *f, struct store *s, struct opened **ret)
 	cond_init(&o->changed);
 	r = thread_start(&o->sweeper, "mfs-opened", sweeper_main, o);
 	if (r < 0) {
-		free(o);
+		opened_free(o);
 		return r;
 	}
 	fetch_set_yield(f, yield, o);
@@ -131,10 +144,7 @@ void opened_stop(struct opened *o)
 	lock_drop(&o->lock);
 	pthread_join(o->sweeper, NULL);
 	sweep(o, CLOCK_FOREVER);
-	map_fini(&o->by_etag);
-	cond_fini(&o->changed);
-	lock_fini(&o->lock);
-	free(o);
+	opened_free(o);
 }
 
 /* One more user of it, if it is open. */

@@ -325,17 +325,3 @@ struct members *peers_members(struct peers *p)
 {
 	return p->members;
 }
-
-unsigned peers_owners(struct peers *p, const char *etag, uint64_t size, uint32_t segment,
-		      const char *ret[static PLACEMENT_OWNERS])
-{
-	const struct membership *members = members_now(p->members);
-	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count =
-		places_owners(&p->places, members, placement_key(etag), size, segment, owners);
-
-	for (unsigned i = 0; i < count; i++)
-		ret[i] = member_address(members->members[owners[i]]);
-	membership_unref(members);
-	return count;
-}

@@ -71,9 +71,5 @@ struct peers_status {
 void peers_status(struct peers *p, struct peers_status *ret);
 /* Its members, for members_each and members_forgive; borrowed until peers_close. */
 struct members *peers_members(struct peers *p);
-/* Where segment `segment` of a blob of that size belongs: its owner and who follows, as addresses;
- * borrowed until the list of members changes. How many. */
-unsigned peers_owners(struct peers *p, const char *etag, uint64_t size, uint32_t segment,
-		      const char *ret[static PLACEMENT_OWNERS]);
 
 #endif

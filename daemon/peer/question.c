@@ -53,7 +53,6 @@ static int on_head(void *arg, const struct httpc_response *r)
 	if (known < 0)
 		return known;
 	q->status = httpc_status(r);
-	q->retry_ms = httpc_retry_after_ms(r);
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
 	q->number = number ? wire_read_number(number) : 0;
 	q->quiet_ms = quiet ? wire_read_quiet(quiet) : -1;
@@ -127,7 +126,7 @@ int question_ask(struct question *q, const struct asker *who)
 
 	for (int i = 0; i < TRIES; i++) {
 		q->status = q->sunk = 0;
-		q->first_ms = q->retry_ms = q->quiet_ms = -1;
+		q->first_ms = q->quiet_ms = -1;
 		q->other_count = 0;
 		q->number = 0;
 		r = try_once(q, who);

@@ -22,7 +22,6 @@ struct question {
 	int64_t first_ms;            /* from the question to its answer's head, or -1 */
 	uint64_t len;                /* of a WIRE_BYTES: so many are given */
 	struct wire_digests digests; /* of a WIRE_TOLD */
-	int64_t retry_ms;            /* how long it asks to stay away, or -1 */
 	char others[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
 	unsigned other_count;
 	uint32_t number;  /* this node's from now on, or 0 */
