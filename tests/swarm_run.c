@@ -33,10 +33,9 @@ static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 
 static uint32_t index_of(const struct membership *m, uint64_t key)
 {
-	for (uint32_t i = 0; i < m->count; i++)
-		if (m->nodes[i].key == key)
-			return i;
-	return ROUTE_NOBODY;
+	int at = placement_find(m->nodes, m->count, key);
+
+	return at >= 0 ? (uint32_t)at : ROUTE_NOBODY;
 }
 
 /* As members_now gives it, or as all have it. */
@@ -196,8 +195,7 @@ static void seek(struct swarm *s, struct run *r)
 		int vain = trails_seek(&n->trails, s->blob, segment, r->pos * CHUNK, swarm_ms(s));
 		int count = vain < 0 ? 0
 				     : seek_list(r->members, s->blob, segment,
-						 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16),
-						 &r->sought);
+						 seek_width((unsigned)vain), &r->sought);
 
 		if (vain >= SEEK_FAILED)
 			trails_failed(&n->trails, s->blob, segment, swarm_ms(s));

@@ -22,12 +22,7 @@
 
 int token_digest(const char *value, size_t len, uint8_t ret[static TOKEN_DIGEST])
 {
-	CLEANUP(digest_freep) struct digest *d = NULL;
-	int r = digest_new(DIGEST_SHA256, len, &d);
-
-	if (r == 0)
-		r = digest_update(d, value, len);
-	return r < 0 ? r : digest_final(d, ret);
+	return digest_of(DIGEST_SHA256, value, len, ret);
 }
 
 /* Letters and digits, each as likely as the others. */

@@ -79,6 +79,16 @@ int digest_new(enum digest_kind kind, uint64_t size, struct digest **ret)
 	return r;
 }
 
+int digest_of(enum digest_kind kind, const void *data, size_t len, uint8_t *ret)
+{
+	CLEANUP(digest_freep) struct digest *d = NULL;
+	int r = digest_new(kind, len, &d);
+
+	if (r == 0)
+		r = digest_update(d, data, len);
+	return r < 0 ? r : digest_final(d, ret);
+}
+
 int digest_git_object(const char *type, const void *data, size_t len, uint8_t ret[static 20])
 {
 	CLEANUP(digest_freep) struct digest *d = NULL;

@@ -29,6 +29,9 @@ MUST_USE int digest_final(struct digest *d, uint8_t *ret);
 void digest_free(struct digest *d);
 void digest_freep(struct digest **d);
 
+/* The same of bytes that are all there. */
+MUST_USE int digest_of(enum digest_kind kind, const void *data, size_t len, uint8_t *ret);
+
 /* The id git gives an object: SHA-1 of "<type> <len>\0" and the bytes ("tree", "commit"). */
 MUST_USE int digest_git_object(const char *type, const void *data, size_t len,
 			       uint8_t ret[static 20]);

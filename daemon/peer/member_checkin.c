@@ -23,14 +23,9 @@ struct exchange {
 
 int member_checkin_digest(const void *body, size_t len, char ret[static DIGEST_HEX_MAX + 1])
 {
-	CLEANUP(digest_freep) struct digest *d = NULL;
 	uint8_t value[DIGEST_BYTES_MAX];
-	int r = digest_new(DIGEST_SHA256, len, &d);
+	int r = digest_of(DIGEST_SHA256, body, len, value);
 
-	if (r == 0)
-		r = digest_update(d, body, len);
-	if (r == 0)
-		r = digest_final(d, value);
 	if (r == 0)
 		hex_print(value, sizeof(value), ret);
 	return r;

@@ -86,6 +86,14 @@ static uint64_t salt_of(uint64_t blob, uint32_t segment)
 	return mix(blob + (segment + UINT64_C(1)) * STEP);
 }
 
+int placement_find(const struct placement_node *nodes, uint32_t count, uint64_t key)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (nodes[i].key == key)
+			return (int)i;
+	return -ENOENT;
+}
+
 uint64_t placement_score(const struct placement_node *node, uint64_t blob, uint32_t segment)
 {
 	uint64_t salt = salt_of(blob, segment), best = 0;

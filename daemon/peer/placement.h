@@ -33,6 +33,8 @@ struct placement_node {
 
 /* A number for a node's address, or a blob's etag. */
 uint64_t placement_key(const char *text);
+/* The index of the node of that key; -ENOENT. */
+MUST_USE int placement_find(const struct placement_node *nodes, uint32_t count, uint64_t key);
 /* How well a node and a segment of a blob go together: the higher the better. */
 uint64_t placement_score(const struct placement_node *node, uint64_t blob, uint32_t segment);
 

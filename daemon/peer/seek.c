@@ -4,6 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define DOUBLED_MAX 16 /* that is everybody */
+
+uint32_t seek_width(unsigned vain)
+{
+	return (uint32_t)SEEK_FIRST << (vain < DOUBLED_MAX ? vain : DOUBLED_MAX);
+}
+
 struct candidate {
 	uint64_t score;
 	uint32_t member;

@@ -11,6 +11,9 @@
 #define SEEK_FAILED 2 /* so often in vain, and upstream fails: those who wait here are told so */
 #define SEEK_FIRST 4  /* asked the first time; then twice as many each time, up to all */
 
+/* How many are asked after so many times in vain. */
+uint32_t seek_width(unsigned vain);
+
 /* Members by how well they and the segment go together, without this node; *ret is owned (free).
  * How many, at most `max`; -ENOMEM. */
 MUST_USE int seek_list(const struct membership *members, uint64_t blob, uint32_t segment,

@@ -156,13 +156,11 @@ unsigned serve_names(const struct membership *members, const uint64_t *keys, uns
 	unsigned found = 0;
 
 	for (unsigned k = 0; k < count && found < CROWD_NAMES_MAX; k++) {
-		uint32_t i = 0;
+		int at = placement_find(members->nodes, members->count, keys[k]);
 
-		while (i < members->count && members->nodes[i].key != keys[k])
-			i++;
-		if (i < members->count)
+		if (at >= 0)
 			snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
-				 member_address(members->members[i]));
+				 member_address(members->members[at]));
 	}
 	return found;
 }

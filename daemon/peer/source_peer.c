@@ -58,14 +58,9 @@ static void note_usual(struct trip *t)
 
 static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
 {
-	CLEANUP(digest_freep) struct digest *d = NULL;
 	uint8_t is[DIGEST_BYTES_MAX];
-	int r = digest_new(kind, len, &d);
+	int r = digest_of(kind, data, len, is);
 
-	if (r == 0)
-		r = digest_update(d, data, len);
-	if (r == 0)
-		r = digest_final(d, is);
 	return r < 0 ? r : memcmp(is, must, digest_size(kind)) == 0 ? 0 : ERR_DIGEST;
 }
 
@@ -451,7 +446,7 @@ static int seek(struct trip *t)
 	int vain = trails_seek(t->all->conf.trails, t->blob, t->segment, t->pos, clock_ms());
 	int count = vain < 0 ? 0
 			     : seek_list(t->members, t->blob, t->segment,
-					 (uint32_t)SEEK_FIRST << (vain < 16 ? vain : 16), &list);
+					 seek_width((unsigned)vain), &list);
 	int r = 0;
 
 	if (vain >= SEEK_FAILED)
@@ -495,23 +490,17 @@ static int go(struct trip *t)
 	return r;
 }
 
-/* The member of that key, if there is one. */
-static uint32_t member_of(const struct trip *t, uint64_t key)
-{
-	for (uint32_t i = 0; key && i < t->members->count; i++)
-		if (t->members->nodes[i].key == key)
-			return i;
-	return ROUTE_NOBODY;
-}
-
 /* Where the way goes first, by what was heard lately. */
 static void begin(struct trip *t, const struct route_place *place)
 {
 	struct trails *trails = t->all->conf.trails;
 	struct trail trail;
+	int giver;
 
 	trails_find(trails, t->blob, t->segment, clock_ms(), &trail);
-	route_init(&t->route, t->members, place, member_of(t, trail.giver));
+	giver = trail.giver ? placement_find(t->members->nodes, t->members->count, trail.giver)
+			    : -ENOENT;
+	route_init(&t->route, t->members, place, giver >= 0 ? (uint32_t)giver : ROUTE_NOBODY);
 	if (trail_has_failed(&trail, clock_ms()))
 		route_to_source(&t->route);
 	trails_note(trails, t->blob, t->segment, 0, clock_ms());
