@@ -103,9 +103,9 @@ static int write_target(const struct warmup *w, const struct seat *s, struct buf
 	char key[REPO_KEY_MAX + 1];
 
 	if (s->job)
-		return buf_printf(ret, WIRE_ROOT "jobs/%ju", (uintmax_t)s->job);
+		return buf_printf(ret, WIRE_JOBS "%ju", (uintmax_t)s->job);
 	repo_id_key(&w->repo, key);
-	buf_add_str(ret, WIRE_ROOT "pull?repo=");
+	buf_add_str(ret, WIRE_PULL "?repo=");
 	url_encode(ret, key, 0);
 	buf_add_str(ret, "&revision=");
 	url_encode(ret, w->revision, 0);

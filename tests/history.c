@@ -35,11 +35,7 @@ int history_setup(void **state)
 
 void history_sum(const char *text, uint8_t ret[static 32])
 {
-	CLEANUP(digest_freep) struct digest *d = NULL;
-
-	assert_int_equal(digest_new(DIGEST_SHA256, strlen(text), &d), 0);
-	assert_int_equal(digest_update(d, text, strlen(text)), 0);
-	assert_int_equal(digest_final(d, ret), 0);
+	assert_int_equal(digest_of(DIGEST_SHA256, text, strlen(text), ret), 0);
 }
 
 /* What "path=text" or "path#text" says; *ret_path_len: of what its path is. */

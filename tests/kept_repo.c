@@ -110,12 +110,8 @@ static struct manifest_file file_of(const char *text, bool lfs)
 {
 	struct manifest_file f = { .kind = lfs ? DIGEST_SHA256 : DIGEST_GIT_SHA1,
 				   .size = strlen(text) };
-	struct digest *d;
 
-	assert_int_equal(digest_new(f.kind, f.size, &d), 0);
-	assert_int_equal(digest_update(d, text, f.size), 0);
-	assert_int_equal(digest_final(d, f.digest), 0);
-	digest_free(d);
+	assert_int_equal(digest_of(f.kind, text, f.size, f.digest), 0);
 	return f;
 }
 

@@ -29,6 +29,21 @@ static const char *digest_hex(enum digest_kind kind, const char *text, size_t pi
 	return hex;
 }
 
+static void what_is_all_there_has_the_digest_of_its_pieces(UNUSED void **state)
+{
+	static const enum digest_kind kinds[] = { DIGEST_SHA256, DIGEST_GIT_SHA1 };
+	static const char *const texts[] = { "", "abc" };
+	char hex[DIGEST_HEX_MAX + 1];
+	uint8_t bytes[DIGEST_BYTES_MAX];
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+		for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+			assert_int_equal(digest_of(kinds[k], texts[i], strlen(texts[i]), bytes), 0);
+			hex_print(bytes, digest_size(kinds[k]), hex);
+			assert_string_equal(hex, digest_hex(kinds[k], texts[i], 1));
+		}
+}
+
 /* Values: sha256sum(1) and git-hash-object(1). */
 static void sha256_is_of_the_bytes_alone(UNUSED void **state)
 {
@@ -154,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_is_of_the_bytes_alone),
+		cmocka_unit_test(what_is_all_there_has_the_digest_of_its_pieces),
 		cmocka_unit_test(sha1_is_gits_blob_id),
 		cmocka_unit_test(objects_have_the_ids_git_gives_them),
 		cmocka_unit_test(hmac_is_the_published_function),

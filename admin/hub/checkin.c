@@ -22,7 +22,6 @@ static enum cluster_verdict verify(const struct ask *a, struct cluster_heard *re
 		.method = MEMBER_CHECKIN_METHOD,
 		.target = MEMBER_CHECKIN_TARGET,
 		.range = digest,
-		.zone = "",
 	};
 	const char *field = httpd_field(a->http, "Authorization");
 
@@ -39,11 +38,7 @@ static int say(const struct ask *a, int status, const struct cluster_heard *who,
 	char digest[DIGEST_HEX_MAX + 1];
 	const struct cluster_answer answer = {
 		.status = status,
-		.content_range = "",
 		.others = digest,
-		.zone = "",
-		.number = "",
-		.quiet = "",
 		.node = MEMBER_CHECKIN_HUB,
 		.wall_ms = clock_wall_ms(),
 	};

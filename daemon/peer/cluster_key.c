@@ -165,8 +165,10 @@ static void keys_now(struct cluster_key *k, struct key_file *ret)
 
 /* --- what is signed */
 
+/* What is not there is signed as nothing. */
 static void add_text(struct buf *b, const char *text)
 {
+	text = text ? text : "";
 	buf_printf(b, "%zu:%s\n", strlen(text), text);
 }
 

@@ -27,14 +27,14 @@ MUST_USE int cluster_key_open(const char *path, int64_t began_ms, struct cluster
 			      struct buf *why);
 void cluster_key_free(struct cluster_key *k);
 
-/* What is signed of a request: all texts borrowed. */
+/* What is signed of a request: all texts borrowed. NULL is as good as "": it has none. */
 struct cluster_words {
 	const char *method; /* "GET" */
 	const char *target; /* path and query as they go over the line */
-	const char *range;  /* value of the Range field, or "" */
+	const char *range;  /* value of the Range field */
 	const char *node;   /* who asks: its address */
 	const char *to;     /* who is asked, by the address that the asker has of it */
-	const char *zone;   /* value of Peer-Zone, or "" */
+	const char *zone;   /* value of Peer-Zone */
 };
 /* Appends the value of the Authorization field for a request that is sent at wall_ms (Unix time as
  * the receiver's clock has it), and tells the number used once, which the answer is bound to.
@@ -64,16 +64,14 @@ enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct clus
 					const char *authorization, int64_t wall_ms,
 					struct cluster_heard *ret);
 
-/* What is signed of an answer. */
+/* What is signed of an answer; likewise. */
 struct cluster_answer {
 	int status;
-	const char *content_range; /* "" if it has none */
-	const char *others;        /* value of Peer-Others, likewise */
-	const char *zone;          /* and of Peer-Zone */
-	const char *number;        /* and of Peer-Number */
-	const char *quiet;         /* and of Peer-Quiet */
-	const char *node;          /* id of the process that answers: no blank, '"' or '\' */
-	int64_t wall_ms;           /* its clock */
+	const char *content_range; /* value of Content-Range, and so on */
+	const char *others;        /* Peer-Others, or Peer-Digests */
+	const char *zone, *number, *quiet;
+	const char *node; /* id of the process that answers: no blank, '"' or '\' */
+	int64_t wall_ms;  /* its clock */
 };
 /* Appends the value of the Authentication-Info field of the answer to request `nonce`. Errors as
  * above. */

@@ -72,7 +72,6 @@ static int sign(struct member_checkin *c, const struct buf *content, struct exch
 		.range = digest,
 		.node = c->self.address,
 		.to = MEMBER_CHECKIN_HUB,
-		.zone = "",
 	};
 	int r = content->failed;
 
@@ -122,11 +121,7 @@ static bool is_signed(struct member_checkin *c, int status, const struct exchang
 	char node[CLUSTER_NODE_MAX + 1];
 	const struct cluster_answer answer = {
 		.status = status,
-		.content_range = "",
 		.others = digest,
-		.zone = "",
-		.number = "",
-		.quiet = "",
 	};
 	int64_t wall_ms;
 

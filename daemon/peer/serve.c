@@ -50,12 +50,12 @@ static const char *objection(const struct serve *s, enum cluster_verdict verdict
 static bool knows_key(struct guest *g, const char *range)
 {
 	const char *authorization = httpd_field(g->http, "Authorization");
-	const char *zone = httpd_field(g->http, WIRE_ZONE), *cause;
+	const char *cause;
 	struct cluster_words words = {
 		.method = httpd_method(g->http),
 		.target = httpd_target(g->http),
 		.range = range,
-		.zone = zone ? zone : "",
+		.zone = httpd_field(g->http, WIRE_ZONE),
 	};
 	struct cluster_heard heard;
 	enum cluster_verdict verdict = cluster_key_verify(g->serve->conf.key, &words, authorization,

@@ -60,23 +60,13 @@ static void end_saying(struct giving *v, int status)
 
 /* ---- others ---- */
 
-/* Of those with these keys that are members now. */
-static unsigned find_addresses(struct serve *s, const uint64_t *keys, unsigned count,
-			       char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	const struct membership *members = members_now(s->conf.members);
-	unsigned found = serve_names(members, keys, count, ret);
-
-	membership_unref(members);
-	return found;
-}
-
 /* Who else asked for what this guest wants: they have it, or get it. */
 static unsigned find_crowd(const struct giving *v,
 			   char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
 {
 	uint64_t keys[CROWD_NAMES_MAX], guest = placement_key(v->guest.address);
 	struct serve *s = v->guest.serve;
+	const struct membership *members;
 	unsigned count, kept = 0;
 
 	lock_take(&s->lock);
@@ -86,7 +76,10 @@ static unsigned find_crowd(const struct giving *v,
 	for (unsigned i = 0; i < count; i++)
 		if (keys[i] != guest)
 			keys[kept++] = keys[i];
-	return find_addresses(s, keys, kept, ret);
+	members = members_now(s->conf.members);
+	count = serve_names(members, keys, kept, ret);
+	membership_unref(members);
+	return count;
 }
 
 /* As much goes out as may. */
@@ -232,14 +225,15 @@ static enum decision decide(const struct giving *v, uint64_t len)
 	return d;
 }
 
-/* This node's among those who want the segment; whoever gets it from here has a higher one. */
-static uint32_t own_number(const struct serve *s, const struct wire_ask *ask)
+/* What this node remembers of the segment. Of those who want it, whoever gets it from here has a
+ * higher number. */
+static struct trail own_trail(const struct serve *s, const struct wire_ask *ask)
 {
 	struct trail trail;
 
 	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
 		    &trail);
-	return trail.number;
+	return trail;
 }
 
 /* Sends what has been read. */
@@ -282,11 +276,8 @@ static void read_bytes(struct giving *v, uint64_t len)
 /* Tells the guest to ask again, and whether that is worth it. */
 static void end_coming(struct giving *v)
 {
-	const struct serve_conf *conf = &v->guest.serve->conf;
-	struct trail trail;
+	struct trail trail = own_trail(v->guest.serve, &v->ask);
 
-	trails_find(conf->trails, placement_key(v->ask.etag), segment_of(v->ask.off), clock_ms(),
-		    &trail);
 	v->guest.quiet_ms =
 		decide_quiet_ms(&trail, fetch_moved_ms(v->pull, v->ask.off), clock_ms());
 	v->guest.quiet_known = v->guest.quiet_ms >= 0;
@@ -301,7 +292,7 @@ static void look(struct giving *v)
 	/* Some of it was wrong: it is given when all of it is right, which may be long. */
 	if (!fetch_shows(v->pull, &v->waiter))
 		d = DECIDE_NOT_HERE;
-	v->guest.number = own_number(v->guest.serve, &v->ask) + 1;
+	v->guest.number = own_trail(v->guest.serve, &v->ask).number + 1;
 	if (d == DECIDE_FAILED)
 		end_failed(v, ERR_UPSTREAM);
 	else if (d == DECIDE_NOT_HERE)
@@ -385,16 +376,6 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	return 0;
 }
 
-static bool arranges(const struct serve *s, const struct wire_ask *ask)
-{
-	const struct membership *members = members_now(s->conf.members);
-	const struct decide_here here = { members, s->conf.places, s->conf.trails };
-	bool so = decide_arranges(&here, placement_key(ask->etag), ask->size, segment_of(ask->off));
-
-	membership_unref(members);
-	return so;
-}
-
 static bool is_small(const struct wire_ask *ask)
 {
 	uint32_t segment = segment_of(ask->off);
@@ -402,40 +383,46 @@ static bool is_small(const struct wire_ask *ask)
 	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
 }
 
-/* Of this node, as the list has it. */
-static uint64_t own_zone(struct serve *s)
+/* Who else is to give it to the guest, as its crowd is arranged here, and which number the guest
+ * has then. 0: nobody. */
+static unsigned arrange(const struct guest *g, const struct wire_ask *ask,
+			const struct membership *members, uint32_t *ret_number,
+			char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
 {
-	const struct membership *members = members_now(s->conf.members);
-	uint64_t zone = placement_key(member_zone(members->members[members->self]));
+	struct serve *s = g->serve;
+	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX], blob = placement_key(ask->etag);
+	const struct decide_here here = { members, s->conf.places, s->conf.trails };
+	const struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
+					   ask->failed_count };
+	uint64_t home = placement_key(member_zone(members->members[members->self]));
+	unsigned count;
 
-	membership_unref(members);
-	return zone;
+	if (!decide_arranges(&here, blob, ask->size, segment_of(ask->off)))
+		return 0;
+	for (unsigned i = 0; i < ask->failed_count; i++)
+		failed[i] = placement_key(ask->failed[i]);
+	lock_take(&s->lock);
+	count = crowd_ask(s->crowd, blob, segment_of(ask->off), home, &guest, clock_ms(), keys,
+			  ret_number);
+	lock_drop(&s->lock);
+	return serve_names(members, keys, count, ret);
 }
 
 /* Sends the guest to another one, if that is how its crowd is arranged. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
-	struct serve *s = g->serve;
-	struct guest sent = *g;
+	const struct membership *members = members_now(g->serve->conf.members);
 	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
-	struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
-				     ask->failed_count };
-	uint64_t home = own_zone(s);
-	uint32_t number;
-	unsigned count;
+	struct guest sent = *g;
+	uint32_t number = 0;
+	unsigned count = arrange(g, ask, members, &number, others);
 
-	for (unsigned i = 0; i < ask->failed_count; i++)
-		failed[i] = placement_key(ask->failed[i]);
-	lock_take(&s->lock);
-	count = crowd_ask(s->crowd, placement_key(ask->etag), segment_of(ask->off), home, &guest,
-			  clock_ms(), keys, &number);
-	lock_drop(&s->lock);
-	count = find_addresses(s, keys, count, others);
-	sent.number = own_number(s, ask) + number;
-	if (count)
-		serve_say(&sent, WIRE_ELSEWHERE, others, count);
-	return count;
+	membership_unref(members);
+	if (!count)
+		return false;
+	sent.number = own_trail(g->serve, ask).number + number;
+	serve_say(&sent, WIRE_ELSEWHERE, others, count);
+	return true;
 }
 
 void serve_bytes(const struct guest *g, const struct wire_ask *ask)
@@ -443,7 +430,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->number && !is_small(ask) && arranges(g->serve, ask) && send_elsewhere(g, ask))
+	if (!ask->number && !is_small(ask) && send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)

@@ -10,14 +10,11 @@
 #include "daemon/base/jwrite.h"
 #include "daemon/job_json.h"
 
-#define PULL WIRE_ROOT "pull"
-#define JOBS WIRE_ROOT "jobs/"
-
 bool serve_is_work(const struct httpd_request *q)
 {
 	const char *path = httpd_path(q);
 
-	return !strcmp(path, PULL) || !strncmp(path, JOBS, strlen(JOBS));
+	return !strcmp(path, WIRE_PULL) || !strncmp(path, WIRE_JOBS, strlen(WIRE_JOBS));
 }
 
 /* Answers with how far a job is. */
@@ -64,8 +61,8 @@ void serve_some_work(const struct guest *g)
 {
 	const struct serve_work *work = atomic_load(&g->serve->work);
 	const char *path = httpd_path(g->http);
-	bool is_pull = !strcmp(path, PULL), is_post = !strcmp(httpd_method(g->http), "POST");
-	const char *id = path + strlen(JOBS);
+	bool is_pull = !strcmp(path, WIRE_PULL), is_post = !strcmp(httpd_method(g->http), "POST");
+	const char *id = path + strlen(WIRE_JOBS);
 
 	if (!work)
 		serve_cause(g, WIRE_BUSY, "starting");

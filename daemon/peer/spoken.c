@@ -48,18 +48,14 @@ int spoken_write(struct spoken *s, const char *method, const char *target, const
 static bool is_signed(struct spoken *s, const struct httpc_response *r)
 {
 	const char *info = httpc_header(r, "Authentication-Info");
-	const char *range = httpc_header(r, "Content-Range");
 	const char *others = httpc_header(r, WIRE_OTHERS);
-	const char *more = others ? others : httpc_header(r, WIRE_DIGESTS);
-	const char *zone = httpc_header(r, WIRE_ZONE);
-	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
-	struct cluster_answer answer = {
+	const struct cluster_answer answer = {
 		.status = httpc_status(r),
-		.content_range = range ? range : "",
-		.others = more ? more : "",
-		.zone = zone ? zone : "",
-		.number = number ? number : "",
-		.quiet = quiet ? quiet : "",
+		.content_range = httpc_header(r, "Content-Range"),
+		.others = others ? others : httpc_header(r, WIRE_DIGESTS),
+		.zone = httpc_header(r, WIRE_ZONE),
+		.number = httpc_header(r, WIRE_NUMBER),
+		.quiet = httpc_header(r, WIRE_QUIET),
 	};
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;

@@ -12,8 +12,8 @@
 #include "daemon/peer/errand.h"
 #include "daemon/peer/wire.h"
 
-#define TARGET WIRE_ROOT "jobs/0" /* there is no such job, which is an answer */
-#define SLACK_MS 1000             /* silence begins to be counted after it: a node may be busy */
+#define TARGET WIRE_JOBS "0" /* there is no such job, which is an answer */
+#define SLACK_MS 1000        /* silence begins to be counted after it: a node may be busy */
 
 struct trial {
 	char address[MEMBER_ADDRESS_MAX + 1]; /* "": none */

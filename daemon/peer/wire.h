@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What peers say to each other, as texts of HTTP/1.1 (docs/peers.md has the protocol). Written and
- * read here and nowhere else; pure. */
+/* What peers say to each other, as texts of HTTP/1.1 (docs/peers.md has the protocol). Questions
+ * for bytes and digests are written and read here and nowhere else; pure. */
 #ifndef MATRIXFS_WIRE_H
 #define MATRIXFS_WIRE_H
 
@@ -12,7 +12,9 @@
 #include "daemon/peer/members.h"
 
 #define WIRE_ROOT "/peer/v1/"
-#define WIRE_CHUNKS 16 /* of a segment: SEGMENT_BYTES in chunks */
+#define WIRE_PULL WIRE_ROOT "pull"  /* POST: a job that fetches a revision begins */
+#define WIRE_JOBS WIRE_ROOT "jobs/" /* GET, and behind it a number: how far it is */
+#define WIRE_CHUNKS 16              /* of a segment: SEGMENT_BYTES in chunks */
 #define WIRE_WAIT_MAX_MS 10000
 #define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
 
