@@ -1,9 +1,10 @@
-"""What the benchmarks share: files to serve, both ends, clocks and rows. Run in the project's root by bench_run.py."""
+"""What the benchmarks share: files to serve, both ends, clocks and rows. Run in the project's root by bench_run.py and bench_peers.py."""
 import ctypes
 import functools
 import json
 import os
 import pathlib
+import platform
 import resource
 import shutil
 import signal
@@ -415,3 +416,23 @@ def in_turns(ours, theirs, before=None, times=None):
                 before()
             answers.append(side())
     return [answers for _, answers in sides]
+
+
+def measure(parts, how=""):
+    """Calls each part, which prints rows, between what is said of the machine and the count of targets."""
+    with open("/proc/loadavg") as f:
+        load = f.read().split()[0]
+    print(f"{os.cpu_count()} cores, kernel {platform.release()}, load {load}{how}")
+    print(f"{'':<52}{'ratio':>6}{'best':>6}  {'ours / the other':<24}{'target':<9}")
+    for part in parts:
+        part()
+    marks = [mark for *_, mark in rows if mark]
+    print(f"{marks.count('MISS')} of {len(marks)} targets missed")
+
+
+def end_by_signals():
+    """A signal ends the program as an exit does, so that it cleans up."""
+    def stop(signum, frame):
+        raise SystemExit(128 + signum)
+    for number in SIGNALS:
+        signal.signal(number, stop)

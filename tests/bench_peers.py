@@ -3,15 +3,13 @@ links are the bottleneck and not the processors. The rows of docs/peers.md, in o
 import json
 import os
 import pathlib
-import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
 import peers
-from bench_lib import DIR, SIGNALS, Broken, Origin, clean_up, cpu_of, in_turns, median, row, rows, run, warm_pages, write_random
+from bench_lib import DIR, Broken, Origin, clean_up, cpu_of, end_by_signals, in_turns, measure, median, row, run, warm_pages, write_random
 from hub import Hub
 
 SIZE = int(os.environ.get("SIZE", 256 << 20))           # of the model
@@ -179,33 +177,17 @@ def placement():
 PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot, "simulated": simulated, "placement": placement}
 
 
-def measure(parts):
-    with open("/proc/loadavg") as f:
-        load = f.read().split()[0]
-    print(f"{os.cpu_count()} cores, kernel {platform.release()}, load {load}")
-    print(f"{'':<52}{'ratio':>6}{'best':>6}  {'ours / the other':<24}{'target':<9}")
-    for part in parts:
-        PARTS[part]()
-    marks = [mark for *_, mark in rows if mark]
-    print(f"{marks.count('MISS')} of {len(marks)} targets missed")
-
-
-def stop(signum, frame):
-    raise SystemExit(128 + signum)
-
-
 def main():
     words = sys.argv[1:] or list(PARTS)
     if unknown := [w for w in words if w not in PARTS]:
         raise SystemExit(f"bench-peers: there is no part {' or '.join(unknown)}; there are {', '.join(PARTS)}")
     if shutil.disk_usage(DIR).free < NODES * SIZE + (2 << 30):
         raise SystemExit(f"bench-peers: too little room on the disk of {DIR}: SIZE=BYTES makes the model smaller")
-    for number in SIGNALS:
-        signal.signal(number, stop)
+    end_by_signals()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir()
     try:
-        measure(words)
+        measure([PARTS[word] for word in words])
     except (Broken, AssertionError, OSError, subprocess.TimeoutExpired) as error:
         print(f"bench-peers: {error}", file=sys.stderr)
         return 1

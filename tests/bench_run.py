@@ -4,9 +4,7 @@ Each part is a function that prints rows; it measures our side and the yardstick
 noisy for both, and compares medians.
 """
 import os
-import platform
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -17,7 +15,7 @@ import bench_listing
 import bench_random
 import bench_recorded
 import bench_stream
-from bench_lib import DIR, RUNS, SIGNALS, SIZE, Broken, clean_up, rows, unmount
+from bench_lib import DIR, RUNS, SIZE, Broken, clean_up, end_by_signals, measure, rows, unmount
 
 PARTS = {"second": bench_stream.second, "first": bench_stream.first, "memory": bench_stream.memory, "rclone": bench_stream.rclone,
          "first-byte": bench_random.first_byte, "random": bench_random.random, "load": bench_recorded.load,
@@ -31,35 +29,19 @@ def print_markdown():
         print(f"| {what.strip()} | {ratio} | {best_ratio} | {figures} | {aim} | {mark} |")
 
 
-def measure(parts):
-    with open("/proc/loadavg") as f:
-        load = f.read().split()[0]
-    print(f"{os.cpu_count()} cores, kernel {platform.release()}, load {load}; file of {SIZE / (1 << 20):.0f} MiB; medians of {RUNS}")
-    print(f"{'':<52}{'ratio':>6}{'best':>6}  {'ours / the other':<24}{'target':<9}")
-    for part in parts:
-        PARTS[part]()
-    marks = [mark for *_, mark in rows if mark]
-    print(f"{marks.count('MISS')} of {len(marks)} targets missed")
-
-
-def stop(signum, frame):
-    raise SystemExit(128 + signum)
-
-
 def main():
     words = [w for w in sys.argv[1:] if w != "--markdown"]
     if unknown := [w for w in words if w not in PARTS]:
         raise SystemExit(f"bench: there is no part {' or '.join(unknown)}; there are {', '.join(PARTS)}")
     if shutil.disk_usage(DIR).free < 9 * SIZE + (1 << 30):
         raise SystemExit(f"bench: too little room on the disk of {DIR}: SIZE=BYTES makes the file smaller")
-    for number in SIGNALS:
-        signal.signal(number, stop)
+    end_by_signals()
     for left in DIR.iterdir():          # by a run that was killed
         unmount(left)
         if left.name not in ("read", "load"):
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     try:
-        measure(words or PARTS)
+        measure([PARTS[word] for word in words or PARTS], f"; file of {SIZE / (1 << 20):.0f} MiB; medians of {RUNS}")
         if "--markdown" in sys.argv[1:]:
             print_markdown()
     except (Broken, AssertionError, OSError, subprocess.TimeoutExpired) as error:

@@ -6,22 +6,10 @@ import time
 import pytest
 
 from peers import INSTRUMENTED, Cluster, why_not
-from sharing import MIB, REPO, busiest, by_source, half_way, make_model, once, publish, right, size_of
+from sharing import MIB, REPO, busiest, by_source, half_way, model, once, right, shared, size_of     # noqa: F401
 
 SHARDS = 4
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A directory with a model of 32 MiB."""
-    return make_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def shared(hub, model):
-    """The hub with that model."""
-    return publish(hub, model)
 
 
 # ---- once per cluster ----

@@ -11,23 +11,13 @@ import pytest
 import conftest
 from flow_faults import small_disk
 from peers import Cluster, why_not
-from sharing import MIB, REPO, by_source, make_model, once, publish, right, size_of
+from sharing import MIB, REPO, by_source, model, once, right, shared, size_of     # noqa: F401
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+MODEL_BYTES = 16 * MIB
 PYTHON = pathlib.Path(__file__).parent.parent / "build/venv/test/bin/python"
 CLIENT = pathlib.Path(__file__).parent / "client.py"
 NEEDS_MOUNTS = pytest.mark.skipif(bool(conftest.why_not()), reason=str(conftest.why_not()))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A directory with a model of 16 MiB."""
-    return make_model(tmp_path_factory.mktemp("model"), 16 * MIB)
-
-
-@pytest.fixture
-def shared(hub, model):
-    return publish(hub, model)
 
 
 # ---- nodes without room ----

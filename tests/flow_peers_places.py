@@ -7,21 +7,11 @@ import pytest
 from mountlib import eventually
 from hubd import Hubd
 from peers import Cluster, why_not
-from sharing import MIB, REPO, by_source, make_model, publish, right, size_of
+from sharing import MIB, REPO, by_source, make_model, model, publish, right, shared, size_of     # noqa: F401
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
+MODEL_BYTES = 16 * MIB
 SPARE = "127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A directory with a model of 16 MiB."""
-    return make_model(tmp_path_factory.mktemp("model"), 16 * MIB)
-
-
-@pytest.fixture
-def shared(hub, model):
-    return publish(hub, model)
 
 
 def write_list(cluster, words):

@@ -1,4 +1,7 @@
-"""What stories of peers say of a cluster that loads a model: tests/flow_peers*.py."""
+"""What stories of peers say of a cluster that loads a model: tests/flow_peers*.py, tests/long_peers*.py. The fixtures `model`
+and `shared` are for whoever imports them; MODEL_BYTES of a module says how large its model is."""
+import pytest
+
 import models
 from mountlib import eventually
 
@@ -18,6 +21,18 @@ def publish(hub, directory, repo=REPO):
     """The hub, with that model."""
     hub.repo(repo).commit({p.name: p for p in sorted(directory.iterdir())})
     return hub
+
+
+@pytest.fixture(scope="module")
+def model(request, tmp_path_factory):
+    """A directory with a model."""
+    return make_model(tmp_path_factory.mktemp("model"), getattr(request.module, "MODEL_BYTES", 32 * MIB))
+
+
+@pytest.fixture
+def shared(hub, model):
+    """The hub with that model."""
+    return publish(hub, model)
 
 
 def size_of(model):
