@@ -3,9 +3,7 @@ import http.client
 import json
 import os
 import pathlib
-import pty
 import re
-import select
 import socket
 import subprocess
 import threading
@@ -14,7 +12,7 @@ import pytest
 
 import models
 from control import Control
-from flow_hub_ctl import CTL
+from flow_hub_ctl import CTL, on_terminal
 from mountlib import DEADLINE, eventually, read
 
 BIG = models.big_file(3 * (1 << 20) + 7, seed=311)
@@ -242,21 +240,9 @@ def test_a_node_that_does_not_answer_is_named_and_the_others_have_it(hub, cluste
 def test_a_line_shows_how_far_each_node_is(hub, cluster):
     hub.repo("org/wide").commit(WIDE)
     mounts, where = cluster(2)
-    main, side = pty.openpty()
-    seen = b""
     with hub.fault("GET .*safetensors", "slow", rate=30 * MIB):
-        child = subprocess.Popen([CTL, f"--node={mounts[0].cache}/control", "pull", "org/wide", "--nodes=all"],
-                                 env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=side, text=True)
-        os.close(side)
-        while child.poll() is None:
-            if select.select([main], [], [], 0.05)[0]:
-                try:
-                    seen += os.read(main, 65536)
-                except OSError:
-                    break
-    out, _ = child.communicate(timeout=DEADLINE)
-    os.close(main)
-    assert child.returncode == 0 and out.count(" done ") == 2
+        status, out, seen = on_terminal([f"--node={mounts[0].cache}/control", "pull", "org/wide", "--nodes=all"], {"PATH": os.environ["PATH"]})
+    assert status == 0 and out.count(" done ") == 2
     for address in where:
         assert re.search(re.escape(address).encode() + rb" +\[=*>? *\] +\d+ %  [\d.]+ [KM]iB of 66\.0 MiB", seen), seen[-2000:]
     assert b"\x1b[2A" in seen

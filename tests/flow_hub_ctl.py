@@ -213,23 +213,29 @@ def test_lists_longer_than_a_page_are_whole(hubd):
 
 # ---- what takes long ----
 
-def test_a_pull_shows_how_far_it_is_and_why_it_failed(tiny, hubd):
-    h = hubd(tiny)
+def on_terminal(words, env):
+    """matrixctl whose standard error is a terminal: its exit status, what it printed, and what the terminal showed."""
     main, side = pty.openpty()
     seen = b""
-    with tiny.fault("GET .*w.safetensors", "slow", rate=4 * MIB):
-        child = subprocess.Popen([CTL, "pull", "org/tiny"], env=environment(h), stdout=subprocess.PIPE, stderr=side, text=True)
-        os.close(side)
-        while child.poll() is None:
-            if select.select([main], [], [], 0.05)[0]:
-                try:
-                    seen += os.read(main, 65536)
-                except OSError:
-                    break
+    child = subprocess.Popen([CTL, *words], env=env, stdout=subprocess.PIPE, stderr=side, text=True)
+    os.close(side)
+    while child.poll() is None:
+        if select.select([main], [], [], 0.05)[0]:
+            try:
+                seen += os.read(main, 65536)
+            except OSError:
+                break
     out, _ = child.communicate(timeout=DEADLINE)
-    assert child.returncode == 0 and re.search(r"state +done", out) and "8.00 MiB" in out
-    assert re.search(rb"\r\[=*> *\] +\d+ %  [\d.]+ [KM]iB of 8\.00 MiB", seen)
     os.close(main)
+    return child.returncode, out, seen
+
+
+def test_a_pull_shows_how_far_it_is_and_why_it_failed(tiny, hubd):
+    h = hubd(tiny)
+    with tiny.fault("GET .*w.safetensors", "slow", rate=4 * MIB):
+        status, out, seen = on_terminal(["pull", "org/tiny"], environment(h))
+    assert status == 0 and re.search(r"state +done", out) and "8.00 MiB" in out
+    assert re.search(rb"\r\[=*> *\] +\d+ %  [\d.]+ [KM]iB of 8\.00 MiB", seen)
     assert "Repository not found" in refused(h, "pull org/none") or "no such repository" in refused(h, "pull org/none")
 
 
