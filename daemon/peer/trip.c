@@ -128,10 +128,10 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 	if (t->next != t->member)
 		t->since_ms = now_ms;
 	t->member = t->next;
-	t->named = t->seeks || route_was_named(&t->route);
-	t->came = 0;
-	if (t->named)
+	if (t->seeks || route_was_named(&t->route))
 		ask.number = own_number(t, now_ms);
+	t->number = ask.number;
+	t->came = 0;
 	ask.wait_ms = decide_wait_ms(now_ms - t->since_ms, t->demand);
 	ask.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
@@ -168,6 +168,7 @@ static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t
 	return (struct decide_way){
 		.waited_ms = waited_ms,
 		.quiet_ms = quiet_ms,
+		.number = t->number,
 		.usual_ms = atomic_load(&n->usual_ms),
 		.give_up_ms = n->give_up_ms,
 		.demand = t->demand,
@@ -206,7 +207,7 @@ static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
 /* Who was sent there keeps the number he was sent with. */
 static bool gets_number(const struct trip *t, enum trip_answer a)
 {
-	return a == TRIP_ELSEWHERE || (!t->named && (a == TRIP_GAVE || a == TRIP_COMING));
+	return a == TRIP_ELSEWHERE || (!t->number && (a == TRIP_GAVE || a == TRIP_COMING));
 }
 
 static void remember(const struct trip *t, enum trip_answer a, const struct trip_heard *h,

@@ -45,7 +45,7 @@ struct trip {
 	bool seeks;          /* nobody is to bring it but this node */
 	uint32_t next;       /* who is to be asked */
 	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
-	bool named;          /* another member had said to ask there */
+	uint32_t number;     /* that it is asked with: another had said to ask there; or 0 */
 	int64_t patience_ms; /* of silence, with who is asked */
 	uint64_t came;       /* bytes, of the last question */
 	int64_t since_ms;    /* no chunk came since, or another member is asked */
