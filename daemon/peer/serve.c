@@ -164,7 +164,6 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
-	lock_init(&s->lock, LOCK_CROWD);
 	r = crowd_new(&s->crowd);
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
@@ -187,7 +186,6 @@ bool serve_stop(struct serve *s)
 		return false;
 	opened_stop(s->opened);
 	crowd_free(s->crowd);
-	lock_fini(&s->lock);
 	free(s);
 	return true;
 }
