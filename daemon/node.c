@@ -64,11 +64,17 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
 	const struct peers_ground ground = {
-		n->http, n->hubs, n->of_hubs, n->hub_count, conf->timeout_ms,
+		.http = n->http,
+		.hubs = n->hubs,
+		.hub_sources = n->of_hubs,
+		.hub_count = n->hub_count,
+		.hub_url = n->hub_count ? conf->hubs[0].url : NULL,
+		.host = conf->peer_host,
+		.timeout_ms = conf->timeout_ms,
 	};
 	int r = 0;
 
-	if (conf->peers)
+	if (peer_settings_given(conf->peers))
 		r = peers_open(conf->peers, &ground, &n->peers, why);
 	if (r == 0 && n->peers)
 		n->sources[n->source_count++] = peers_source(n->peers);

@@ -26,7 +26,8 @@
 
 struct node;
 struct peers;
-struct peers_conf; /* both: peers.h */
+struct peer_settings;
+struct peer_host;
 
 #define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
 
@@ -49,7 +50,10 @@ struct node_conf {
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... NODE_HUBS_MAX */
 	bool offline;                /* never ask a hub */
-	const struct peers_conf *peers; /* who else fetches the same; NULL: nobody */
+	/* Who else fetches the same, and the program's word on that; both or the latter may be NULL.
+	 * Borrowed until node_close. */
+	const struct peer_settings *peers;
+	const struct peer_host *peer_host;
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */

@@ -522,6 +522,15 @@ static int bring(struct trip *t)
 	return go(t);
 }
 
+/* If the list has this node under another name alone, nobody else asks that whether it still is. */
+static void try_own_name(const struct trip *t)
+{
+	struct member *own = t->members->members[t->members->self];
+
+	if (member_may_ask(own, clock_ms()) && !tryouts_take(t->all->conf.tryouts, own))
+		log_debug("nobody tries peer=%s", member_address(own));
+}
+
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
@@ -533,6 +542,7 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 		return SOURCE_PASS;
 	t.blob = placement_key(ask->blob->etag);
 	t.members = members_now(all->conf.members);
+	try_own_name(&t);
 	while (r == 0 && t.pos < ask->off + ask->len)
 		r = bring(&t);
 	membership_unref(t.members);

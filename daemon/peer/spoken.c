@@ -64,9 +64,9 @@ static bool is_signed(struct spoken *s, const struct httpc_response *r)
 	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
 		return false;
 	if (!strcmp(node, s->who->process))
-		member_is_self(s->member);
+		member_is_self(s->member, clock_ms());
 	else
-		member_tell_clock(s->member, wall_ms - clock_wall_ms());
+		member_tell_clock(s->member, wall_ms - clock_wall_ms(), clock_ms());
 	return true;
 }
 
