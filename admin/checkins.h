@@ -16,8 +16,8 @@
 
 #define CHECKINS_TTL_MS (30 * 1000)    /* so long a check-in counts: nodes come every 5 s or so */
 #define CHECKINS_GATHER_MS (12 * 1000) /* after its begin all have come, twice as a rule */
-/* Nodes of one address, and of one /64 of IPv6, of which a host may have all: who has the key invents
- * no more. */
+/* Nodes of one address, and of one /64 of IPv6, of which a host may have all: who has the key
+ * invents no more. */
 #define CHECKINS_SOURCE_MAX 64
 #define CHECKINS_NETWORK_MAX 1024
 

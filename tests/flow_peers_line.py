@@ -190,7 +190,7 @@ def test_a_name_that_seemed_to_be_its_own_may_become_anothers(hub, tmp_path, mov
                 assert eventually(lambda: one.peers()[name]["state"] == "up", 10)
             else:
                 assert one.peers()[name]["state"] == "self"
-            assert not one.load("org/three")["errors"] and (by_source(one)[1] > 0) == moves
+            assert not one.load("org/three")["errors"]
 
 
 # ---- limits ----

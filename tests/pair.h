@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two nodes that are each other's peers, before a scripted hub: what tests of the core need that are
- * about what peers do for each other. Both know org/model, whose main is COMMIT_PAIR: big.bin of two
- * segments, small.txt. For tests only: whatever fails in it ends the test. */
+/* Two nodes that are each other's peers, before a scripted hub: what tests of the core need that
+ * are about what peers do for each other. Both know org/model, whose main is PAIR_COMMIT: big.bin
+ * of two segments, small.txt. For tests only: whatever fails in it ends the test. */
 #ifndef MATRIXFS_TESTS_PAIR_H
 #define MATRIXFS_TESTS_PAIR_H
 

@@ -52,9 +52,9 @@ const char *member_address(const struct member *m);
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has answered as this node, so that is another name of it: it stands for it where the list has no
- * other, and is not asked but by one request each MEMBER_ALIAS_MS, whether it still is. Who told his
- * clock less than MEMBER_ANOTHER_MS ago is another node all the same. */
+/* It has answered as this node, so that is another name of it: it stands for it where the list has
+ * no other, and is not asked but by one request each MEMBER_ALIAS_MS, whether it still is. Who told
+ * his clock less than MEMBER_ANOTHER_MS ago is another node all the same. */
 #define MEMBER_ALIAS_MS (10 * 1000)
 #define MEMBER_ANOTHER_MS (600 * 1000)
 void member_is_self(struct member *m, int64_t now_ms);

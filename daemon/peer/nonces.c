@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers lie in spans of time by when their requests say they were sent. One window long each, three
- * of them hold all that may still be accepted; the others are forgotten. */
+/* Numbers lie in spans of time by when their requests say they were sent. One window long each,
+ * three of them hold all that may still be accepted; the others are forgotten. */
 #include "daemon/peer/nonces.h"
 
 #include <stdlib.h>

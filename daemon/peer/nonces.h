@@ -37,8 +37,8 @@ enum nonce {
 /* Nothing was heard, and nothing counts that was sent before began_ms. */
 void nonces_init(struct nonces *n, int64_t began_ms);
 void nonces_fini(struct nonces *n);
-/* What the number of a request is (a hash of all of it) that this node (likewise) sent at sent_ms and
- * that came at wall_ms. A new one was heard from then on. */
+/* What the number of a request is (a hash of it) that this node (likewise) sent at sent_ms and that
+ * came at wall_ms. A new one was heard from then on. */
 enum nonce nonces_hear(struct nonces *n, uint64_t number, uint64_t node, int64_t sent_ms,
 		       int64_t wall_ms);
 

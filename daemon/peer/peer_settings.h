@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parameters about peers, which both programs have; carried down to whoever goes by them. Pure. */
+/* The parameters about peers, which both programs have; carried down to whoever goes by them.
+ * Pure. */
 #ifndef MATRIXFS_PEER_SETTINGS_H
 #define MATRIXFS_PEER_SETTINGS_H
 

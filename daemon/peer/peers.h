@@ -27,8 +27,8 @@ struct peers_ground {
 	int64_t timeout_ms;           /* any of their readers may wait so long */
 };
 
-/* Reads the key and knows nobody yet. The settings are those of a node that has peers; borrowed until
- * peers_close. Sentences in why. */
+/* Reads the key and knows nobody yet. The settings are those of a node that has peers; borrowed
+ * until peers_close. Sentences in why. */
 MUST_USE int peers_open(const struct peer_settings *settings, const struct peers_ground *ground,
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
