@@ -204,7 +204,7 @@ static int ask(struct fixture *f, enum manner manner)
 static void note_state(void *arg, const struct member_status *s)
 {
 	if (!s->self)
-		*(const char **)arg = s->state;
+		*(const char **)arg = member_state_name(s->state);
 }
 
 static const char *state_of(const struct fixture *f)

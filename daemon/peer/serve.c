@@ -125,7 +125,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.door_count = 1,
 		.tls = s->conf.tls,
 		.threads = THREADS,
-		.connections_max = s->conf.connections,
+		.connections_max = (unsigned)s->conf.settings->connections,
 		.bodies_max = BODIES_MAX,
 		.idle_ms = IDLE_MS,
 		.slow_ms = SLOW_MS,
@@ -134,7 +134,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.handle = handle,
 		.arg = s,
 	};
-	int fd = listen_address(s->conf.listen, why);
+	int fd = listen_address(s->conf.settings->listen, why);
 
 	if (fd < 0)
 		return fd;

@@ -95,10 +95,10 @@ static void end_busy(struct giving *v)
  * over the same link, or from the same disk. */
 static uint64_t rate_now(const struct serve_conf *conf)
 {
-	uint64_t less = conf->rate_waiting;
+	uint64_t rate = conf->settings->rate, less = conf->settings->rate_waiting;
 
-	if (!less || (conf->rate && conf->rate < less) || !fetch_has_waiting(conf->fetch))
-		return conf->rate;
+	if (!less || (rate && rate < less) || !fetch_has_waiting(conf->fetch))
+		return rate;
 	return less;
 }
 

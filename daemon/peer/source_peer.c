@@ -368,6 +368,15 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 	return r;
 }
 
+/* If the list has this node under another name alone, nobody else asks that whether it still is. */
+static void try_own_name(const struct source_peer *s, const struct membership *members)
+{
+	struct member *own = members->members[members->self];
+
+	if (member_may_ask(own, clock_ms()) && !tryouts_take(s->conf.tryouts, own))
+		log_debug("nobody tries peer=%s", member_address(own));
+}
+
 static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait_ms)
 {
 	struct source_peer *all = container_of(s, struct source_peer, source);
@@ -380,6 +389,7 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	if (ask->blob->own)
 		return SOURCE_PASS;
 	members = members_now(all->conf.members);
+	try_own_name(all, members);
 	for (; r == 0 && at < ask->off + ask->len; at = b.trip.range.end)
 		r = bring(&b, members, at);
 	membership_unref(members);

@@ -90,9 +90,9 @@ static bool is_signed(const struct try *t, const struct httpc_response *r)
 	    !cluster_key_check_answer(t->who->key, &answer, t->nonce, info, node, &wall_ms))
 		return false;
 	if (!strcmp(node, t->who->process))
-		member_is_self(t->s->member);
+		member_is_self(t->s->member, clock_ms());
 	else
-		member_tell_clock(t->s->member, wall_ms - clock_wall_ms());
+		member_tell_clock(t->s->member, wall_ms - clock_wall_ms(), clock_ms());
 	return true;
 }
 
