@@ -21,4 +21,4 @@ def test_upstream_goes_half_way_and_comes_back(shared, model, tmp_path):
         assert all(brought - 2 * SHARDS * MIB <= sum(by_source(node)) for node in cluster.nodes), (brought, list(map(by_source, cluster.nodes)))
         cluster.relay.up(HUB)
         assert soon_right(cluster, model)
-        assert ends_well(cluster, model, cluster.load(REPO, model), upstream=1.5)
+        assert ends_well(cluster, model, cluster.load(REPO, model), upstream=2, again=SHARDS * MIB)
