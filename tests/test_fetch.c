@@ -1431,6 +1431,70 @@ static void who_reads_here_waits_for_his_turn(void **state)
 	assert_false(goes_on(*state, 4 * MIB, 0));
 }
 
+/* ---- the middle of a slow run ---- */
+
+#define RUN (8 * MIB)
+
+/* Somebody has a run brought that is slow, and another one wants what lies at `off` of it; how much
+ * was asked for until all of it is there. */
+static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool hearsay)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 100 };
+	struct parked first, second;
+	struct pull *p;
+
+	stop(w);
+	w->source_count = 1;
+	w->a.source.hearsay = hearsay;
+	fake_blob(SEED, RUN, DIGEST_SHA256, &w->what);
+	start(w);
+	fake_source_rule(&w->a, &hold);
+	p = open_file(w);
+	parked_init(&first, LONG_MS);
+	first.waiter.only = RUN;
+	assert_int_equal(fetch_read(w->fetch, p, 0, MIB, &first.waiter, &(const void *){ 0 },
+				    &(uint64_t){ 0 }),
+			 PARKED);
+	assert_true(fake_source_await_held(&w->a, 1));
+	parked_init(&second, LONG_MS);
+	second.waiter.only = only;
+	assert_int_equal(fetch_read(w->fetch, p, off, MIB, &second.waiter, &(const void *){ 0 },
+				    &(uint64_t){ 0 }),
+			 PARKED);
+	if (off >= RUN_NEAR)
+		assert_int_equal(parked_wait(&second), 0); /* while the first still waits */
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&first), 0);
+	if (off < RUN_NEAR)
+		assert_int_equal(parked_wait(&second), 0);
+	parked_fini(&first);
+	parked_fini(&second);
+	assert_true(await_sealed(p));
+	fetch_close(w->fetch, p);
+	return fake_source_asked(&w->a);
+}
+
+static void a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, false), RUN);
+}
+
+static void nor_does_a_reader_here(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, 0, false), RUN);
+}
+
+static void nor_does_who_wants_what_comes_next(void **state)
+{
+	assert_int_equal(asked_for(*state, MIB, MIB, false), RUN);
+}
+
+/* The twin: of a member all is asked for, and sent by it until it is told that it is not wanted. */
+static void a_member_is_asked_again_for_the_middle_of_a_run(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, true), RUN + 3 * MIB);
+}
+
 /* ---- inquests ---- */
 
 /* Drops what is wrong, as one would who knows it all; while he is told to wait he does. */
@@ -2416,6 +2480,10 @@ int main(void)
 		TEST(nodes_that_wait_for_each_other_do_not_stand_still),
 		TEST(nor_with_memory_for_two),
 		TEST(who_reads_here_waits_for_his_turn),
+		TEST(a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing),
+		TEST(nor_does_a_reader_here),
+		TEST(nor_does_who_wants_what_comes_next),
+		TEST(a_member_is_asked_again_for_the_middle_of_a_run),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),
