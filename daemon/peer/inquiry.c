@@ -9,23 +9,14 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/suspects.h"
 #include "daemon/peer/weigh.h"
 
-#define TRIES 20          /* to hear whether one stands by what it gave */
-#define REST_MS 100       /* after all were asked once more, and nobody knew more */
-#define ANSWER_MS 2000    /* what an answer may take */
-#define SUSPECTS_MAX 16   /* that are told of at once */
-#define CHUNKS_TOLD_MAX 8 /* of each */
+#define TRIES 20       /* to hear whether one stands by what it gave */
+#define REST_MS 100    /* after all were asked once more, and nobody knew more */
+#define ANSWER_MS 2000 /* what an answer may take */
 
-/* Somebody who gave wrong bytes, or false witness. */
-struct suspect {
-	char address[MEMBER_ADDRESS_MAX + 1];
-	const char *what; /* static */
-	bool sure;        /* it is not another one's fault */
-	uint32_t count, chunks[CHUNKS_TOLD_MAX];
-};
-
-/* One blob under inquiry. */
+/* A blob under inquiry, or a segment of it. */
 struct inquiry {
 	const struct inquiry_conf *conf;
 	const struct doubt *doubt;
@@ -35,8 +26,9 @@ struct inquiry {
 	struct chunk_list *have, *vouched, *must;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
-	struct suspect suspects[SUSPECTS_MAX];
-	unsigned suspect_count;
+	bool early;   /* not all of it is here, and its digest has told nothing yet */
+	bool refuted; /* an owner: a chunk is not as it said */
+	struct suspects suspects;
 	uint32_t dropped;
 };
 
@@ -91,27 +83,6 @@ static bool is_hearsay(const struct inquiry *q, uint32_t i)
 
 /* ---- suspects ---- */
 
-static void accuse(struct inquiry *q, const char *address, const char *what, bool sure,
-		   uint32_t chunk)
-{
-	struct suspect *s = q->suspects;
-
-	while (s < q->suspects + q->suspect_count &&
-	       (s->what != what || strcmp(s->address, address) != 0))
-		s++;
-	if (s == q->suspects + SUSPECTS_MAX)
-		return; /* their next lie will be told of */
-	if (s == q->suspects + q->suspect_count) {
-		q->suspect_count++;
-		*s = (struct suspect){ .what = what };
-		snprintf(s->address, sizeof(s->address), "%s", address);
-	}
-	if (s->count < CHUNKS_TOLD_MAX)
-		s->chunks[s->count] = chunk;
-	s->count++;
-	s->sure |= sure;
-}
-
 /* True if it says itself that it had the chunk from a hub, as the owner of its segment. */
 static bool has_vouched(const struct inquiry *q, const char *address, uint32_t chunk)
 {
@@ -134,8 +105,11 @@ static void drop(struct inquiry *q, uint32_t i)
 	uint8_t must[CHUNK_LIST_DIGEST];
 	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
 
-	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER)
-		accuse(q, who, wrong_bytes, known || has_vouched(q, who, i), i);
+	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER) {
+		if (known)
+			(void)published_contradicted(q->conf->published, what->etag, i, who);
+		suspects_accuse(&q->suspects, who, wrong_bytes, known || has_vouched(q, who, i), i);
+	}
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
 	evidence_drop(q->conf->evidence, what->etag, i);
@@ -149,6 +123,8 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	const uint8_t *mine = have(q, i);
 
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
+	q->refuted |= wire_digest_known(q->vouched->digests[i]) &&
+		      !is(q->vouched->digests[i], must);
 	if (!mine || !is(mine, must))
 		drop(q, i);
 }
@@ -168,14 +144,17 @@ static void compare_published(struct inquiry *q)
 
 /* ---- hearings ---- */
 
-static void write_ask(const struct inquiry *q, const struct hearing *h, bool witness,
+enum hearing_as { AS_OWNER, AS_WITNESS, AS_HOLDER };
+
+static void write_ask(const struct inquiry *q, const struct hearing *h, enum hearing_as as,
 		      struct wire_ask *ret)
 {
 	const struct source_blob *what = q->doubt->what;
 
 	*ret = (struct wire_ask){
 		.digests = true,
-		.witness = witness,
+		.witness = as == AS_WITNESS,
+		.held = as == AS_HOLDER,
 		.size = what->file.size,
 		.off = segment_start(h->segment),
 		.lfs = what->file.kind == DIGEST_SHA256,
@@ -202,8 +181,11 @@ static int ask_member(const struct inquiry *q, const struct wire_ask *ask, uint3
 	if (!member_may_ask(question.member, clock_ms()))
 		return -ENOENT;
 	r = question_ask(&question, q->conf->asker);
-	if (r == ERR_CANCELED)
-		return r;
+	if (r == ERR_CANCELED ||
+	    r == ERR_BUSY) { /* it has no connection free: that is no silence */
+		member_note(question.member, MEMBER_LEFT, 0, -1, clock_ms());
+		return r == ERR_BUSY ? -EAGAIN : r;
+	}
 	member_note(question.member, r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED, 0, -1, clock_ms());
 	if (r < 0)
 		return r;
@@ -213,15 +195,30 @@ static int ask_member(const struct inquiry *q, const struct wire_ask *ask, uint3
 										: -ENOENT;
 }
 
-static int ask_next(const struct inquiry *q, const struct hearing *h, bool witness,
+static int ask_next(const struct inquiry *q, const struct hearing *h, enum hearing_as as,
 		    struct wire_digests *ret)
 {
 	uint32_t who = h->who[h->next];
 	struct wire_ask ask;
 
-	write_ask(q, h, witness, &ask);
+	write_ask(q, h, as, &ask);
 	return who == q->members->self ? testimony_ask(q->conf->testimony, &ask, ret)
 				       : ask_member(q, &ask, who, ret);
+}
+
+/* As it is here it is not as told, and it is what came. */
+static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
+{
+	struct blob *b = q->doubt->blob;
+	const uint8_t *mine = wire_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
+	bool intact;
+
+	if (!mine || is(mine, told))
+		return false;
+	blob_hold(b);
+	intact = blob_check(b, i);
+	blob_let_go(b);
+	return intact;
 }
 
 /* The owner of a segment vouches for what it had from a hub itself: what members gave of that is in
@@ -229,17 +226,14 @@ static int ask_next(const struct inquiry *q, const struct hearing *h, bool witne
 static void hear_owner(struct inquiry *q, struct hearing *h, const struct wire_digests *d)
 {
 	uint32_t first, count = chunks_in(q, h->segment, &first);
-	bool differs = false;
+	bool disputed = false;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *mine = have(q, first + i);
-
 		memcpy(q->vouched->digests[first + i], d->of[i], CHUNK_LIST_DIGEST);
-		differs |= wire_digest_known(d->of[i]) && is_hearsay(q, first + i) && mine &&
-			   !is(mine, d->of[i]);
+		disputed |= differs(q, first + i, d->of[i]);
 	}
-	q->disputed[h->segment] = differs;
-	q->disputes += differs;
+	q->disputed[h->segment] = disputed;
+	q->disputes += disputed;
 	h->next = h->count;
 }
 
@@ -275,9 +269,16 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 		return false;
 	settle(q, chunk, told);
 	if (w == WEIGH_FIRST_LIED)
-		accuse(q, member_address(q->members->members[h->first]), false_witness, true,
-		       chunk);
+		suspects_accuse(&q->suspects, member_address(q->members->members[h->first]),
+				false_witness, true, chunk);
 	return true;
+}
+
+/* What is not here yet is nobody's word against another's, while it is still coming. */
+static bool is_in_hearing(struct inquiry *q, uint32_t i)
+{
+	return is_hearsay(q, i) && !wire_digest_known(q->must->digests[i]) &&
+	       (!q->early || have(q, i));
 }
 
 static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire_digests *d)
@@ -286,7 +287,7 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 	bool settled = true;
 
 	for (uint32_t i = 0; i < count; i++)
-		if (is_hearsay(q, first + i) && !wire_digest_known(q->must->digests[first + i]))
+		if (is_in_hearing(q, first + i))
 			settled &= hear_of(q, h, first + i, i, d->of[i]);
 	if (!h->told) {
 		h->testimony = *d;
@@ -300,7 +301,7 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 static bool hear(struct inquiry *q, struct hearing *h, bool witness)
 {
 	struct wire_digests d;
-	int r = ask_next(q, h, witness, &d);
+	int r = ask_next(q, h, witness ? AS_WITNESS : AS_OWNER, &d);
 
 	if (r == -EAGAIN)
 		return false;
@@ -383,10 +384,12 @@ static int hold_hearings(struct inquiry *q, unsigned from)
 		return -ENOMEM;
 	for (uint32_t k = 0; k < count; k++) {
 		uint32_t owners[PLACEMENT_OWNERS];
-		unsigned n = places_owners(q->conf->places, q->members, q->blob, size, k, owners);
+		unsigned n = 0;
 
 		all[k].segment = k;
-		if (n && is_in_question(q, k) && (!q->disputes || q->disputed[k]))
+		if ((!q->disputes || q->disputed[k]) && is_in_question(q, k))
+			n = places_owners(q->conf->places, q->members, q->blob, size, k, owners);
+		if (n)
 			call(q, owners, n, from, &all[k]);
 	}
 	return hear_all(q, all, count, from > 0);
@@ -413,35 +416,44 @@ static int inquire(struct inquiry *q)
 
 /* ---- sentences ---- */
 
-/* True if it vouches for what it gave: it claims to have that from a hub, or to have verified
- * it. */
-static bool stands_by(struct inquiry *q, const struct suspect *s, uint32_t member)
+/* What a member says of the segment of a chunk, asked until it has found out. */
+static int hear_alone(const struct inquiry *q, uint32_t member, uint32_t chunk, enum hearing_as as,
+		      struct wire_digests *ret)
 {
-	struct hearing h = { .segment = segment_of(chunk_start(s->chunks[0])), .who = { member } };
-	uint32_t first;
-	struct wire_digests d;
+	const struct hearing h = { .segment = segment_of(chunk_start(chunk)), .who = { member } };
 	int r = -EAGAIN;
 
-	for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
+	for (int i = 0; r == -EAGAIN && i < TRIES && !atomic_load(&q->doubt->cancel->canceled);
+	     i++) {
 		if (i)
 			clock_sleep_ms(REST_MS);
-		r = ask_next(q, &h, false, &d);
+		r = ask_next(q, &h, as, ret);
 	}
-	chunks_in(q, h.segment, &first);
-	return r == 0 && is(d.of[s->chunks[0] - first], q->have->digests[s->chunks[0]]);
+	return r;
+}
+
+/* True if it was its own doing: it holds other bytes than it gave, and says that it never held
+ * those; or it vouches for them: it claims to have them from a hub, or to have verified them. */
+static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t member)
+{
+	uint32_t chunk = s->chunks[0], i = chunk % WIRE_CHUNKS;
+	const uint8_t *gave = q->have->digests[chunk];
+	struct wire_digests d;
+
+	if (!wire_digest_known(gave))
+		return false;
+	if (hear_alone(q, member, chunk, AS_HOLDER, &d) == 0 && wire_digest_known(d.of[i]) &&
+	    !is(d.of[i], gave))
+		return true;
+	return hear_alone(q, member, chunk, AS_OWNER, &d) == 0 && is(d.of[i], gave);
 }
 
 static void convict(struct inquiry *q, const struct suspect *s)
 {
-	CLEANUP(buf_free) struct buf chunks = { 0 };
 	int at = membership_find(q->members, s->address);
 	bool sure = s->sure || (at >= 0 && stands_by(q, s, (uint32_t)at));
 
-	for (uint32_t i = 0; i < s->count && i < CHUNKS_TOLD_MAX; i++)
-		buf_printf(&chunks, "%s%u", i ? "," : "", s->chunks[i]);
-	log_warn(ERR_DIGEST, "peer=%s %s %s etag=%s path=%s chunks=%s%s (%u)", s->address,
-		 sure ? "gave" : "passed on", s->what, q->doubt->what->etag, q->doubt->what->path,
-		 buf_str(&chunks), s->count > CHUNKS_TOLD_MAX ? ",..." : "", s->count);
+	suspect_tell(s, sure, q->doubt->what);
 	if (at >= 0)
 		member_note(q->members->members[at], sure ? MEMBER_LIED : MEMBER_MISLED,
 			    s->count * CHUNK_BYTES, -1, clock_ms());
@@ -451,8 +463,8 @@ static void convict(struct inquiry *q, const struct suspect *s)
 
 static int conclude(struct inquiry *q, int r)
 {
-	for (unsigned i = 0; i < q->suspect_count; i++)
-		convict(q, &q->suspects[i]);
+	for (unsigned i = 0; i < q->suspects.count; i++)
+		convict(q, &q->suspects.of[i]);
 	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must, EVIDENCE_WITNESSED);
 	trails_forget(q->conf->trails, q->blob);
 	log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
@@ -460,28 +472,105 @@ static int conclude(struct inquiry *q, int r)
 	return r < 0 ? r : (int)q->dropped;
 }
 
+static void end(struct inquiry *q)
+{
+	chunk_list_free(q->have);
+	chunk_list_free(q->vouched);
+	chunk_list_free(q->must);
+	free(q->disputed);
+	membership_unref(q->members);
+}
+
+/* -ENOMEM; -ENODATA: a blob of one chunk was compared when it came. */
+static int begin(struct inquiry *q, const struct inquiry_conf *conf, const struct doubt *d)
+{
+	uint64_t size = d->what->file.size;
+
+	if (chunk_count(size) < 2)
+		return -ENODATA;
+	*q = (struct inquiry){
+		.conf = conf,
+		.doubt = d,
+		.blob = placement_key(d->what->etag),
+		.have = chunk_list_new(size),
+		.vouched = chunk_list_new(size),
+		.must = chunk_list_new(size),
+		.disputed = calloc(segment_count(size), sizeof(*q->disputed)),
+		.members = members_now(conf->members),
+	};
+	if (q->have && q->vouched && q->must && q->disputed)
+		return 0;
+	end(q);
+	return -ENOMEM;
+}
+
 int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d)
 {
-	CLEANUP(chunk_list_freep) struct chunk_list *have = chunk_list_new(d->what->file.size);
-	CLEANUP(chunk_list_freep) struct chunk_list *vouched = chunk_list_new(d->what->file.size);
-	CLEANUP(chunk_list_freep) struct chunk_list *must = chunk_list_new(d->what->file.size);
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
-	CLEANUP(freep) bool *disputed = calloc(segment_count(d->what->file.size) + 1, 1);
-	int r;
+	int r = q ? begin(q, conf, d) : -ENOMEM;
 
-	if (!have || !vouched || !must || !q || !disputed)
-		return -ENOMEM;
-	if (have->count < 2)
-		return 0; /* it was compared when it came */
-	q->conf = conf;
-	q->doubt = d;
-	q->have = have;
-	q->vouched = vouched;
-	q->must = must;
-	q->disputed = disputed;
-	q->blob = placement_key(d->what->etag);
-	q->members = members_now(conf->members);
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
 	r = conclude(q, inquire(q));
-	membership_unref(q->members);
+	end(q);
 	return r;
+}
+
+/* ---- one segment, before all is there ---- */
+
+/* The owner need not be asked about what it has told already. */
+static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_digests *told)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool so = true;
+
+	for (uint32_t i = 0; so && i < count; i++)
+		so = wire_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
+		     !blob_may_have(q->doubt->blob, first + i);
+	return so;
+}
+
+static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
+		      struct wire_digests *told)
+{
+	struct hearing h = { .segment = segment, .who = { owner } };
+	int r = has_told(q, segment, told) ? 0 : ask_next(q, &h, AS_OWNER, told);
+
+	if (r < 0)
+		return r;
+	hear_owner(q, &h, told);
+	return q->disputes ? conclude(q, hold_hearings(q, 1)) : 0;
+}
+
+/* Those of the segment that are known to be wrong, which are gone. */
+static unsigned dropped_of(const struct inquiry *q, uint32_t segment)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	unsigned dropped = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		dropped |= (unsigned)(wire_digest_known(q->must->digests[first + i]) &&
+				      !is(q->must->digests[first + i], q->have->digests[first + i]))
+			   << i;
+	return dropped;
+}
+
+int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,
+		    const char *owner, struct inquiry_compared *ret)
+{
+	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
+	int r = q ? begin(q, conf, d) : -ENOMEM, at;
+
+	ret->dropped = 0;
+	ret->refuted = false;
+	if (r < 0)
+		return r;
+	q->early = true;
+	at = membership_find(q->members, owner);
+	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
+	if (r > 0)
+		ret->dropped = dropped_of(q, segment);
+	ret->refuted = q->refuted;
+	end(q);
+	return r < 0 ? r : 0;
 }

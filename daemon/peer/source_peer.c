@@ -43,6 +43,7 @@ struct trip {
 	bool slow;        /* it was ended for that */
 	bool wrong;       /* likewise, */
 	bool misled;      /* and who gave it may not know */
+	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
 	bool looked;      /* for the blob's digest list */
 	bool sent;        /* another had said to ask there */
 	uint32_t member;  /* who is asked */
@@ -103,6 +104,8 @@ static int give_chunk(struct trip *t)
 	evidence_note(t->all->conf.evidence, blob->etag, blob->file.size, chunk_of(t->pos),
 		      chunk_of(t->pos) + 1, member_address(t->question.member));
 	r = t->ask->sink(t->ask->arg, t->chunk + skip, len);
+	if (r >= 0)
+		t->all->conf.watch.came(t->all->conf.watch.arg, blob, chunk_of(t->pos));
 	t->have = 0;
 	t->pos += len;
 	note_usual(t);
@@ -304,8 +307,15 @@ static int64_t first_ms(const struct question *q)
 	return q->first_ms > DECIDE_WAIT_MS ? -1 : q->first_ms;
 }
 
-static void report_lie(const struct trip *t)
+static void report_lie(struct trip *t)
 {
+	const struct source_watch *watch = &t->all->conf.watch;
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (evidence_knows(t->all->conf.evidence, t->ask->blob->etag, chunk_of(t->pos), must) ==
+	    EVIDENCE_PUBLISHED)
+		t->contested |= watch->refused(watch->arg, t->ask->blob, chunk_of(t->pos),
+					       member_address(t->question.member));
 	metrics_add(&t->all->conf.counts->bytes_wrong, t->have);
 	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
 		 member_address(t->question.member), t->misled ? "passed on" : "gave",
@@ -451,7 +461,7 @@ static int seek(struct trip *t)
 
 	if (vain >= SEEK_FAILED)
 		trails_failed(t->all->conf.trails, t->blob, t->segment, clock_ms());
-	for (int i = 0; r == 0 && i < count && t->pos < t->end; i++)
+	for (int i = 0; r == 0 && i < count && t->pos < t->end && !t->contested; i++)
 		if (member_may_ask(t->members->members[list[i]], clock_ms()) &&
 		    !is_tried_by_others(t, list[i]))
 			r = take_from(t, list[i]);
@@ -480,6 +490,8 @@ static int go(struct trip *t)
 	while (r == 0 && t->pos < t->end) {
 		struct route_step step;
 
+		if (t->contested)
+			return pass(t);
 		if (decide_is_dry(clock_ms() - t->dry_ms, t->all->conf.give_up_ms))
 			route_to_source(&t->route);
 		step = route_next(&t->route, clock_ms());
