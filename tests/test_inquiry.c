@@ -126,6 +126,7 @@ static int set_up(void **state)
 		.give_up_ms = 3000,
 	};
 	find_file(f);
+	f->cell.hub.seed = f->seed;
 	*state = f;
 	return 0;
 }
@@ -242,11 +243,10 @@ static void who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes(void **st
 
 	bring(f, OTHER);
 	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
 	say(f, f->giver, FAKE_HOLDER, f->seed);
 	assert_int_equal(dropped_early(f), 1 << WRONG);
 	assert_banned(f, f->giver);
-	assert_int_equal(f->second->asked[FAKE_WITNESS], 0);
+	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
 }
 
 static void who_holds_what_it_gave_may_have_been_misled(void **state)
@@ -258,6 +258,7 @@ static void who_holds_what_it_gave_may_have_been_misled(void **state)
 	say(f, f->witness, FAKE_WITNESS, f->seed);
 	say(f, f->giver, FAKE_HOLDER, OTHER);
 	assert_int_equal(dropped_early(f), 1 << WRONG);
+	assert_int_equal(f->second->asked[FAKE_WITNESS], 0);
 	assert_banned(f, NULL);
 }
 
@@ -280,9 +281,37 @@ static void who_says_nothing_of_it_may_have_been_misled_too(void **state)
 
 	bring(f, OTHER);
 	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
 	assert_int_equal(dropped_early(f), 1 << WRONG);
+	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
 	assert_banned(f, NULL);
+}
+
+/* Else an owner that lies could have it dropped for ever. */
+static void but_only_once_is_it_dropped_without_a_witness(void **state)
+{
+	struct fixture *f = *state;
+	struct inquiry_compared c;
+
+	evidence_drop(f->cell.evidence, f->what.etag, WRONG);
+	bring(f, f->seed);
+	say(f, f->owner, FAKE_VOUCHER, OTHER);
+	say(f, f->witness, FAKE_WITNESS, f->seed);
+	assert_int_equal(look(f, true, &c), 0);
+	assert_int_equal(c.dropped, 0);
+	assert_false(c.open);
+	assert_true(c.refuted);
+}
+
+static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
+{
+	struct fixture *f = *state;
+
+	f->giver = f->owner;
+	bring(f, OTHER);
+	say(f, f->owner, FAKE_VOUCHER, f->seed);
+	assert_int_equal(dropped_early(f), 1 << WRONG);
+	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
+	assert_banned(f, f->owner);
 }
 
 static void an_owner_that_lies_makes_nothing_go_that_is_right(void **state)
@@ -292,6 +321,7 @@ static void an_owner_that_lies_makes_nothing_go_that_is_right(void **state)
 
 	bring(f, f->seed);
 	say(f, f->owner, FAKE_VOUCHER, OTHER);
+	say(f, f->giver, FAKE_HOLDER, f->seed);
 	say(f, f->witness, FAKE_WITNESS, f->seed);
 	assert_int_equal(look(f, true, &c), 0);
 	assert_int_equal(c.dropped, 0);
@@ -305,6 +335,7 @@ static void where_owner_witness_and_giver_differ_another_witness_tells(void **st
 
 	bring(f, OTHER);
 	say(f, f->owner, FAKE_VOUCHER, f->seed);
+	say(f, f->giver, FAKE_HOLDER, OTHER);
 	say(f, f->witness, FAKE_WITNESS, OTHER + 1);
 	say(f, f->second, FAKE_WITNESS, f->seed);
 	assert_int_equal(dropped_early(f), 1 << WRONG);
@@ -360,6 +391,7 @@ static void a_witness_that_is_busy_is_asked_again(void **state)
 
 	bring(f, OTHER);
 	say(f, f->owner, FAKE_VOUCHER, f->seed);
+	say(f, f->giver, FAKE_HOLDER, OTHER);
 	say(f, f->witness, FAKE_WITNESS, f->seed);
 	f->witness->full = 2;
 	assert_int_equal(dropped_early(f), 1 << WRONG);
@@ -405,6 +437,8 @@ int main(void)
 		TEST(who_holds_what_it_gave_may_have_been_misled),
 		TEST(unless_it_vouches_for_it),
 		TEST(who_says_nothing_of_it_may_have_been_misled_too),
+		TEST(but_only_once_is_it_dropped_without_a_witness),
+		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
 		TEST(who_knows_nothing_leaves_it_to_the_digest_of_the_whole),

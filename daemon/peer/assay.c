@@ -9,6 +9,7 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/map.h"
+#include "daemon/base/num.h"
 #include "daemon/base/wait.h"
 #include "daemon/base/workers.h"
 #include "daemon/cache/chunk.h"
@@ -16,8 +17,10 @@
 #define LOOK_MS 200   /* whether all of a segment is there is looked at so often */
 #define QUIET_MS 2000 /* of what comes no further, what is there is compared */
 #define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
+#define BUSY_MAX_MS 4000
 #define TRIES 3
-#define CONTEST_MS 500 /* whether a hub's bytes are here is looked at so often, */
+#define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
+#define CONTEST_MS 500   /* whether a hub's bytes are here is looked at so often, */
 #define CONTEST_TRIES 120
 #define STOP_MS 2000
 #define NICE 10 /* readers come first */
@@ -184,7 +187,13 @@ static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX 
 	return *ret && !is_refuted(p->all, ret);
 }
 
-static int compare_with(struct part *p, struct pull *pull, const char *owner)
+static int64_t busy_ms(struct part *p, unsigned tries)
+{
+	return ++p->tries < tries ? min_i64(BUSY_MS << p->tries, BUSY_MAX_MS) : 0;
+}
+
+/* In how many ms it is to be tried again; 0: it need not. */
+static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
 	const struct assay_conf *conf = &p->all->conf;
 	struct inquiry_compared c = { .told = p->told };
@@ -201,7 +210,7 @@ static int compare_with(struct part *p, struct pull *pull, const char *owner)
 		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
 	if (c.refuted && !c.dropped)
 		note_refuted(p->all, owner);
-	return r;
+	return r == -EAGAIN ? busy_ms(p, TRIES) : c.open ? busy_ms(p, WITNESS_TRIES) : 0;
 }
 
 /* The digest of the whole has told, or is not needed any more. */
@@ -224,18 +233,18 @@ static struct pull *open_blob(const struct part *p)
 	return fetch_open(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
 }
 
-/* In how many ms it is to be tried again; 0: it need not. */
+/* As compare_with() answers. */
 static int64_t compare(struct part *p)
 {
 	char owner[MEMBER_ADDRESS_MAX + 1];
 	struct pull *pull = find_owner(p, owner) ? open_blob(p) : NULL;
-	int r;
+	int64_t again_ms;
 
 	if (!pull)
 		return 0;
-	r = is_over(pull) ? 0 : compare_with(p, pull, owner);
+	again_ms = is_over(pull) ? 0 : compare_with(p, pull, owner);
 	fetch_close(p->all->conf.fetch, pull);
-	return r == -EAGAIN && ++p->tries < TRIES ? BUSY_MS << p->tries : 0;
+	return again_ms;
 }
 
 /* ---- lists that are contested ---- */
@@ -252,7 +261,7 @@ static int digest_chunk(const struct part *p, struct blob *b, uint8_t ret[static
 	return r;
 }
 
-/* As compare() answers. */
+/* Likewise. */
 static int64_t contest(struct part *p)
 {
 	const struct inquiry_conf *conf = p->all->conf.inquiry;

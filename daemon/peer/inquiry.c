@@ -12,22 +12,23 @@
 #include "daemon/peer/suspects.h"
 #include "daemon/peer/weigh.h"
 
-#define TRIES 20       /* to hear whether one stands by what it gave */
-#define REST_MS 100    /* after all were asked once more, and nobody knew more */
-#define ANSWER_MS 2000 /* what an answer may take */
+#define REST_MS 100  /* after all were asked once more, and nobody knew more */
+#define EARLY_MS 500 /* while a blob is coming there is time to ask again later */
 
 /* A blob under inquiry, or a segment of it. */
 struct inquiry {
 	const struct inquiry_conf *conf;
 	const struct doubt *doubt;
 	const struct membership *members;
+	struct interviewer by;
 	uint64_t blob; /* its key */
 	/* As it is here, as owners vouch for it, and what is known to be right. */
 	struct chunk_list *have, *vouched, *must;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
-	bool early;   /* not all of it is here, and its digest has told nothing yet */
-	bool refuted; /* an owner: a chunk is not as it said */
+	bool early;    /* not all of it is here, and its digest has told nothing yet */
+	unsigned gone; /* then: bit i: chunk i of the segment was dropped */
+	bool refuted;  /* an owner: a chunk is not as it said */
 	struct suspects suspects;
 	uint32_t dropped;
 };
@@ -114,6 +115,7 @@ static void drop(struct inquiry *q, uint32_t i)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
 	evidence_drop(q->conf->evidence, what->etag, i);
 	metrics_add(&q->conf->counts->bytes_wrong, size);
+	q->gone |= 1U << i % WIRE_CHUNKS;
 	q->dropped++;
 }
 
@@ -143,68 +145,6 @@ static void compare_published(struct inquiry *q)
 }
 
 /* ---- hearings ---- */
-
-enum hearing_as { AS_OWNER, AS_WITNESS, AS_HOLDER };
-
-static void write_ask(const struct inquiry *q, const struct hearing *h, enum hearing_as as,
-		      struct wire_ask *ret)
-{
-	const struct source_blob *what = q->doubt->what;
-
-	*ret = (struct wire_ask){
-		.digests = true,
-		.witness = as == AS_WITNESS,
-		.held = as == AS_HOLDER,
-		.size = what->file.size,
-		.off = segment_start(h->segment),
-		.lfs = what->file.kind == DIGEST_SHA256,
-		.repo = what->repo,
-		.path = what->path,
-	};
-	ret->len = segment_end(h->segment, what->file.size) - ret->off;
-	memcpy(ret->etag, what->etag, sizeof(ret->etag));
-	memcpy(ret->commit, what->commit, sizeof(ret->commit));
-}
-
-/* 0: it has told; -EAGAIN: it will; else it has nothing to say. */
-static int ask_member(const struct inquiry *q, const struct wire_ask *ask, uint32_t member,
-		      struct wire_digests *ret)
-{
-	struct question question = {
-		.member = q->members->members[member],
-		.ask = ask,
-		.cancel = q->doubt->cancel,
-		.patience_ms = ANSWER_MS,
-	};
-	int r;
-
-	if (!member_may_ask(question.member, clock_ms()))
-		return -ENOENT;
-	r = question_ask(&question, q->conf->asker);
-	if (r == ERR_CANCELED ||
-	    r == ERR_BUSY) { /* it has no connection free: that is no silence */
-		member_note(question.member, MEMBER_LEFT, 0, -1, clock_ms());
-		return r == ERR_BUSY ? -EAGAIN : r;
-	}
-	member_note(question.member, r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED, 0, -1, clock_ms());
-	if (r < 0)
-		return r;
-	*ret = question.digests;
-	return question.status == WIRE_TOLD                                     ? 0
-	       : question.status == WIRE_COMING || question.status == WIRE_BUSY ? -EAGAIN
-										: -ENOENT;
-}
-
-static int ask_next(const struct inquiry *q, const struct hearing *h, enum hearing_as as,
-		    struct wire_digests *ret)
-{
-	uint32_t who = h->who[h->next];
-	struct wire_ask ask;
-
-	write_ask(q, h, as, &ask);
-	return who == q->members->self ? testimony_ask(q->conf->testimony, &ask, ret)
-				       : ask_member(q, &ask, who, ret);
-}
 
 /* As it is here it is not as told, and it is what came. */
 static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
@@ -301,7 +241,7 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 static bool hear(struct inquiry *q, struct hearing *h, bool witness)
 {
 	struct wire_digests d;
-	int r = ask_next(q, h, witness ? AS_WITNESS : AS_OWNER, &d);
+	int r = interview(&q->by, h->who[h->next], h->segment, witness ? AS_WITNESS : AS_OWNER, &d);
 
 	if (r == -EAGAIN)
 		return false;
@@ -317,10 +257,10 @@ static bool hear(struct inquiry *q, struct hearing *h, bool witness)
 /* Asks round and round until all are heard, or nobody says anything more. */
 static int hear_all(struct inquiry *q, struct hearing *all, uint32_t count, bool witness)
 {
-	int64_t moved_ms = clock_ms();
+	int64_t moved_ms = clock_ms(), patience_ms = q->early ? EARLY_MS : q->conf->give_up_ms;
 	bool open = true;
 
-	while (open && clock_ms() - moved_ms < q->conf->give_up_ms) {
+	while (open && clock_ms() - moved_ms < patience_ms) {
 		bool moved = open = false;
 
 		for (uint32_t i = 0; i < count; i++) {
@@ -416,36 +356,21 @@ static int inquire(struct inquiry *q)
 
 /* ---- sentences ---- */
 
-/* What a member says of the segment of a chunk, asked until it has found out. */
-static int hear_alone(const struct inquiry *q, uint32_t member, uint32_t chunk, enum hearing_as as,
-		      struct wire_digests *ret)
-{
-	const struct hearing h = { .segment = segment_of(chunk_start(chunk)), .who = { member } };
-	int r = -EAGAIN;
-
-	for (int i = 0; r == -EAGAIN && i < TRIES && !atomic_load(&q->doubt->cancel->canceled);
-	     i++) {
-		if (i)
-			clock_sleep_ms(REST_MS);
-		r = ask_next(q, &h, as, ret);
-	}
-	return r;
-}
-
 /* True if it was its own doing: it holds other bytes than it gave, and says that it never held
  * those; or it vouches for them: it claims to have them from a hub, or to have verified them. */
 static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t member)
 {
-	uint32_t chunk = s->chunks[0], i = chunk % WIRE_CHUNKS;
-	const uint8_t *gave = q->have->digests[chunk];
+	uint32_t chunk = s->chunks[0], segment = segment_of(chunk_start(chunk));
+	const uint8_t *told, *gave = q->have->digests[chunk];
 	struct wire_digests d;
 
 	if (!wire_digest_known(gave))
 		return false;
-	if (hear_alone(q, member, chunk, AS_HOLDER, &d) == 0 && wire_digest_known(d.of[i]) &&
-	    !is(d.of[i], gave))
+	told = d.of[chunk % WIRE_CHUNKS];
+	if (interview_patiently(&q->by, member, segment, AS_HOLDER, &d) == 0 &&
+	    wire_digest_known(told) && !is(told, gave))
 		return true;
-	return hear_alone(q, member, chunk, AS_OWNER, &d) == 0 && is(d.of[i], gave);
+	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 && is(told, gave);
 }
 
 static void convict(struct inquiry *q, const struct suspect *s)
@@ -498,6 +423,8 @@ static int begin(struct inquiry *q, const struct inquiry_conf *conf, const struc
 		.disputed = calloc(segment_count(size), sizeof(*q->disputed)),
 		.members = members_now(conf->members),
 	};
+	q->by = (struct interviewer){ conf->asker, q->members, d->what, conf->testimony,
+				      d->cancel };
 	if (q->have && q->vouched && q->must && q->disputed)
 		return 0;
 	end(q);
@@ -530,29 +457,77 @@ static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_dige
 	return so;
 }
 
+/* Who gave a chunk that is not as the owner of its segment had it is asked what it holds itself. If
+ * that is what the owner says, it has changed it on its way. If it does not stand by what it gave,
+ * that goes for once, and comes from elsewhere: that costs less than a witness. So it does if the
+ * owner gave it. */
+static void hear_giver(struct inquiry *q, uint32_t chunk, uint32_t owner)
+{
+	const uint8_t *vouched = q->vouched->digests[chunk], *gave = q->have->digests[chunk];
+	const char *etag = q->doubt->what->etag;
+	char who[MEMBER_ADDRESS_MAX + 1];
+	struct wire_digests d = { 0 };
+	const uint8_t *holds = d.of[chunk % WIRE_CHUNKS];
+	int at = -ENOENT;
+
+	if (evidence_giver(q->conf->evidence, etag, chunk, who) == EVIDENCE_MEMBER)
+		at = membership_find(q->members, who);
+	if (at < 0)
+		return;
+	if (at != (int)owner &&
+	    interview_patiently(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), AS_HOLDER,
+				&d) < 0)
+		d = (struct wire_digests){ 0 };
+	if (is(holds, vouched))
+		settle(q, chunk, vouched);
+	else if (!is(holds, gave) && !evidence_dropped(q->conf->evidence, etag, chunk))
+		drop(q, chunk);
+}
+
+/* Of the chunks that are not as the owner says. True if that does not settle all of them. */
+static bool hear_givers(struct inquiry *q, uint32_t segment, uint32_t owner)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool open = false;
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (!differs(q, i, q->vouched->digests[i]))
+			continue;
+		hear_giver(q, i, owner);
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS);
+	}
+	return open;
+}
+
+/* 0; or as inquiry_compare. */
 static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
 		      struct wire_digests *told)
 {
-	struct hearing h = { .segment = segment, .who = { owner } };
-	int r = has_told(q, segment, told) ? 0 : ask_next(q, &h, AS_OWNER, told);
+	struct hearing h = { .segment = segment };
+	int r = has_told(q, segment, told) ? 0 : interview(&q->by, owner, segment, AS_OWNER, told);
 
 	if (r < 0)
 		return r;
 	hear_owner(q, &h, told);
-	return q->disputes ? conclude(q, hold_hearings(q, 1)) : 0;
+	if (!q->disputes)
+		return 0;
+	if (hear_givers(q, segment, owner))
+		r = hold_hearings(q, 1);
+	r = conclude(q, r);
+	return r < 0 ? r : 0;
 }
 
-/* Those of the segment that are known to be wrong, which are gone. */
-static unsigned dropped_of(const struct inquiry *q, uint32_t segment)
+/* True if a chunk is not as the owner says, and nobody knows yet which of the two is right. */
+static bool is_open(struct inquiry *q, uint32_t segment)
 {
 	uint32_t first, count = chunks_in(q, segment, &first);
-	unsigned dropped = 0;
+	bool open = false;
 
-	for (uint32_t i = 0; i < count; i++)
-		dropped |= (unsigned)(wire_digest_known(q->must->digests[first + i]) &&
-				      !is(q->must->digests[first + i], q->have->digests[first + i]))
-			   << i;
-	return dropped;
+	for (uint32_t i = first; q->disputes && i < first + count; i++)
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS) &&
+			!wire_digest_known(q->must->digests[i]) &&
+			differs(q, i, q->vouched->digests[i]);
+	return open;
 }
 
 int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,
@@ -562,15 +537,15 @@ int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint
 	int r = q ? begin(q, conf, d) : -ENOMEM, at;
 
 	ret->dropped = 0;
-	ret->refuted = false;
+	ret->refuted = ret->open = false;
 	if (r < 0)
 		return r;
 	q->early = true;
 	at = membership_find(q->members, owner);
 	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
-	if (r > 0)
-		ret->dropped = dropped_of(q, segment);
+	ret->open = r == 0 && is_open(q, segment);
+	ret->dropped = q->gone;
 	ret->refuted = q->refuted;
 	end(q);
-	return r < 0 ? r : 0;
+	return r;
 }

@@ -15,8 +15,7 @@
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/published.h"
-#include "daemon/peer/question.h"
-#include "daemon/peer/testimony.h"
+#include "daemon/peer/interview.h"
 #include "daemon/peer/trails.h"
 
 struct inquiry_conf {
@@ -39,10 +38,11 @@ struct inquiry_compared {
 	struct wire_digests told; /* by its owner, as far as it was asked; kept for the next time */
 	unsigned dropped;         /* bit i: its chunk i was wrong, and is gone */
 	bool refuted;             /* witnesses and this node say otherwise than the owner */
+	bool open;                /* it differs, and no witness has told yet: compare it later */
 };
 /* Compares what members gave of one segment, while others still come, with what its owner (its
  * address) says that it had from a hub: that is one question, or none if it has told. Of what
- * differs witnesses are heard, as above. The doubt's blob is that of an open handle. 0; -EAGAIN:
+ * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above. The doubt's blob is that of an open handle. 0; -EAGAIN:
  * the owner is finding out, or busy; -ENOENT: it has nothing to say; or how it failed. Blocking. */
 MUST_USE int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d,
 			     uint32_t segment, const char *owner, struct inquiry_compared *ret);

@@ -22,7 +22,7 @@ struct look {
 	bool asking, found;
 	int64_t again_ms; /* unless found: nobody asks before */
 	uint64_t used;
-	/* Of a list that was found: whose it is, whom it accused, who gave which chunk otherwise. */
+	/* Of a list that was found: whose it is, whom it accused, who contradicts which chunk. */
 	unsigned hub;
 	uint64_t accused[ACCUSED_MAX], against[PUBLISHED_DOUBTED]; /* keys of members */
 	unsigned accused_count, against_count;
