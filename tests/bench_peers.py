@@ -9,7 +9,8 @@ import sys
 import time
 
 import peers
-from bench_lib import BLOBS, DIR, Broken, Origin, clean_up, cpu_of, end_by_signals, in_turns, measure, median, row, run, warm_pages, write_random
+from bench_lib import (BLOBS, DIR, Broken, Origin, clean_up, cpu_of, end_by_signals, in_turns, measure, median, row, run, warm_pages,
+                       write_random)
 from hub import Hub
 
 SIZE = int(os.environ.get("SIZE", 256 << 20))           # of the model
