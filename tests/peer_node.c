@@ -42,7 +42,7 @@ static struct {
 	bool strict;
 	uint64_t memory_bytes;
 	bool prefetch;
-	struct peers_conf peers;
+	struct peer_settings peers;
 } conf = {
 	.timeout_ms = 30000,
 	.memory_bytes = UINT64_C(64) << 20,
@@ -453,13 +453,13 @@ static void take_peer_option(int which)
 	else if (which == OPT_TLS_CA)
 		conf.peers.tls_ca = optarg;
 	else if (which == OPT_WEIGHT)
-		conf.peers.weight = (uint32_t)atoi(optarg);
+		conf.peers.weight = atoi(optarg);
 	else if (which == OPT_RATE)
 		conf.peers.rate = strtoull(optarg, NULL, 10);
 	else if (which == OPT_RATE_WAITING)
 		conf.peers.rate_waiting = strtoull(optarg, NULL, 10);
 	else if (which == OPT_CONNECTIONS)
-		conf.peers.connections = (unsigned)atoi(optarg);
+		conf.peers.connections = atoi(optarg);
 	else
 		errx(2, "see the head of peer_node.c");
 }
@@ -491,7 +491,6 @@ static void read_command_line(int argc, char *argv[])
 	}
 	if (!conf.cache || !conf.hub.url || optind != argc)
 		errx(2, "--cache and --hub are wanted");
-	conf.peers.hub_url = conf.hub.url;
 }
 
 static void on_forget(void *arg UNUSED, const char *etag UNUSED)
@@ -506,7 +505,7 @@ static void open_node(void)
 		.owner = "a test's node",
 		.hubs = &conf.hub,
 		.hub_count = 1,
-		.peers = conf.peers.listen ? &conf.peers : NULL,
+		.peers = &conf.peers,
 		.prefetch = conf.prefetch ? NODE_PREFETCH_YES : NODE_PREFETCH_NO,
 		.memory_bytes = conf.memory_bytes,
 		.ref_ttl_ms = 60000,

@@ -1341,6 +1341,39 @@ static int end_of(struct world *w, struct parked *p)
 	return r;
 }
 
+/* The first source has nothing for longer than a trickle may last, and begins with little: what the
+ * second one is asked for. */
+static uint64_t asked_of_another(struct world *w, bool hearsay)
+{
+	const struct fake_rule late = { .act = FAKE_HOLD, .times = 1 };
+	struct parked reader;
+	struct pull *p;
+
+	stop(w);
+	w->a.source.hearsay = hearsay;
+	w->a.piece_bytes = 4096;
+	start(w);
+	fake_source_rule(&w->a, &late);
+	p = open_file(w);
+	assert_true(is_parked(w, p, &reader, 0, 100000, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	clock_sleep_ms(2200);
+	fake_source_release(&w->a);
+	assert_int_equal(end_of(w, &reader), 0);
+	fetch_close(w->fetch, p);
+	return fake_source_bytes(&w->b);
+}
+
+static void what_begins_late_with_little_is_left(void **state)
+{
+	assert_int_not_equal(asked_of_another(*state, false), 0);
+}
+
+static void who_passes_bytes_on_may_begin_late(void **state)
+{
+	assert_int_equal(asked_of_another(*state, true), 0);
+}
+
 #define WAITS 30 /* more than run at once for those who read here */
 #define APART (3 * MIB)
 #define WAITS_SIZE (WAITS * APART + 32 * MIB)
@@ -2421,6 +2454,8 @@ int main(void)
 		TEST(who_asks_for_somebody_else_does_not_wait_here),
 		TEST(of_wrong_bytes_hearsay_is_blamed_before_others),
 		TEST(without_hearsay_all_who_gave_are_blamed),
+		TEST(what_begins_late_with_little_is_left),
+		TEST(who_passes_bytes_on_may_begin_late),
 		TEST(a_slow_source_is_asked_when_no_other_has_it),
 		TEST(a_refusal_here_does_not_make_a_stumble_there_final),
 		TEST(progress_puts_off_giving_up),

@@ -120,12 +120,13 @@ static void hold_back(struct carrier *c, uint64_t brought, int64_t yield_ms)
 }
 
 /* True if so little comes that another connection, or another source, is worth a try: what has come
- * is not lost. */
+ * is not lost. A source of hearsay tells by itself who of those behind it is slow, and bytes may
+ * begin late there: they pass through many hands. */
 static bool is_trickle(const struct carrier *c)
 {
 	int64_t took = clock_ms() - c->asked_ms - c->land.held_ms;
 
-	return took > TRICKLE_MS &&
+	return !c->all->conf.sources[c->choice.source]->hearsay && took > TRICKLE_MS &&
 	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
 }
 
