@@ -323,6 +323,28 @@ static void a_member_is_asked_for_all(void **state)
 	assert_int_equal(w->all.soon, 0);
 }
 
+static void who_waits_for_what_comes_makes_it_urgent(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 8 * MIB, URGENCY_BACKGROUND);
+	run = next_is(w, &w->a, 0, 8 * MIB);
+	want(&w->a, MIB, 2 * MIB, URGENCY_PREFETCH); /* the twin: nobody waits */
+	assert_int_equal(run_urgency(run), URGENCY_BACKGROUND);
+	assert_int_equal(schedule_moving(&w->all, URGENCY_DEMAND, NOW), 0);
+	want(&w->a, MIB, 2 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run_urgency(run), URGENCY_DEMAND);
+	assert_int_equal(schedule_moving(&w->all, URGENCY_DEMAND, NOW), 1);
+	carry_to(run, 2 * MIB);
+	assert_int_equal(run_urgency(run), URGENCY_BACKGROUND);
+	want(&w->a, 6 * MIB, 7 * MIB, URGENCY_DEMAND); /* for itself alone */
+	assert_int_equal(fill_demand(&w->a, 6 * MIB, 7 * MIB, MIB, NOW + RUN_ASKED_MS), 0);
+	assert_int_equal(run->end, 6 * MIB);
+	next_is(w, &w->a, 6 * MIB, 7 * MIB);
+	assert_int_equal(next_is(w, &w->a, 7 * MIB, 8 * MIB)->urgency, URGENCY_BACKGROUND);
+}
+
 static void two_who_wait_far_apart_get_a_run_each(void **state)
 {
 	struct world *w = *state;
@@ -654,6 +676,7 @@ int main(void)
 		TEST(nobody_waits_long_for_what_a_hub_is_sending),
 		TEST(a_hub_is_asked_for_what_comes_soon),
 		TEST(a_member_is_asked_for_all),
+		TEST(who_waits_for_what_comes_makes_it_urgent),
 		TEST(two_who_wait_far_apart_get_a_run_each),
 		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
 		TEST(the_urgent_come_first),

@@ -294,6 +294,8 @@ static int demand(struct want w, int64_t now_ms)
 
 		if (run && w.from > run->pos && !comes_soon(run, w.from, now_ms))
 			r = run_give_back(run, w.from);
+		else if (run)
+			run->demanded = max_u64(run->demanded, w.to);
 		until = taken_until(f, w.from);
 		if (until == w.from)
 			return r == 0 ? want_add(&w) : r;
@@ -347,9 +349,14 @@ int fill_direct(struct fill *f, uint64_t off, uint64_t len)
 
 /* ---- turns ---- */
 
+enum urgency run_urgency(const struct run *run)
+{
+	return run->pos < run->demanded ? URGENCY_DEMAND : run->urgency;
+}
+
 static bool is_moving(const struct run *run, enum urgency least, int64_t now_ms)
 {
-	return run->urgency <= least && !run->resting &&
+	return run_urgency(run) <= least && !run->resting &&
 	       (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
 }
 

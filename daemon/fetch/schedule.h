@@ -63,6 +63,7 @@ struct run {
 	uint64_t asked;           /* one past what comes from there, if there is a request */
 	bool waiting;             /* who is asked has them coming, and has given none since */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
+	uint64_t demanded;        /* one past what somebody waits for of it, or has; or 0 */
 	int64_t began_ms;
 	int64_t moved_ms;   /* when it last brought bytes, or word that they come, or began */
 	int64_t brought_ms; /* when it last brought bytes, or began */
@@ -135,6 +136,8 @@ MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
 uint64_t run_ask(struct run *run, uint64_t off, bool first_hand);
 /* Its request has ended, and brought so much. */
 void run_answered(struct run *run, uint64_t bytes, int64_t took_ms);
+/* That of its want, but that of a demand while somebody waits for what it brings. */
+enum urgency run_urgency(const struct run *run);
 /* Gives what a run has still to bring back to those who want it, if more run than may: its end
  * moves to where it is. False if it may go on. */
 bool run_yield(struct run *run, int64_t now_ms);
