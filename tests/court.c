@@ -33,8 +33,9 @@ static void find_file(struct court *c)
 	while (!of[0] || !of[1] || !of[2]) {
 		c->seed++;
 		fake_blob(c->seed, COURT_SIZE, DIGEST_SHA256, &c->what);
-		assert_int_equal(places_owners(&c->places, members, placement_key(c->what.etag),
-					       COURT_SIZE, 0, owners),
+		assert_int_equal(places_owners(&c->places, members,
+					       (struct segment){ placement_key(c->what.etag), 0 },
+					       COURT_SIZE, owners),
 				 PLACEMENT_OWNERS);
 		for (int i = 0; i < PLACEMENT_OWNERS; i++)
 			of[i] = fake_at(c, member_address(members->members[owners[i]]));
@@ -142,7 +143,7 @@ static void find_state(void *arg, const struct member_status *s)
 	struct finding *finding = arg;
 
 	if (strcmp(s->address, finding->address) == 0)
-		snprintf(finding->state, sizeof(finding->state), "%s", s->state);
+		snprintf(finding->state, sizeof(finding->state), "%s", member_state_name(s->state));
 }
 
 bool court_is_in_state(struct court *c, const struct fake_member *m, const char *state)

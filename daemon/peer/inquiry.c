@@ -89,8 +89,9 @@ static bool is_hearsay(const struct inquiry *q, uint32_t i)
 static bool has_vouched(const struct inquiry *q, const char *address, uint32_t chunk)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned n = places_owners(q->conf->places, q->members, q->blob, q->doubt->what->file.size,
-				   segment_of(chunk_start(chunk)), owners);
+	const struct segment segment = { q->blob, segment_of(chunk_start(chunk)) };
+	unsigned n = places_owners(q->conf->places, q->members, segment, q->doubt->what->file.size,
+				   owners);
 
 	return n && wire_digest_known(q->vouched->digests[chunk]) &&
 	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
@@ -325,11 +326,12 @@ static int hold_hearings(struct inquiry *q, unsigned from)
 		return -ENOMEM;
 	for (uint32_t k = 0; k < count; k++) {
 		uint32_t owners[PLACEMENT_OWNERS];
+		const struct segment segment = { q->blob, k };
 		unsigned n = 0;
 
 		all[k].segment = k;
 		if ((!q->disputes || q->disputed[k]) && is_in_question(q, k))
-			n = places_owners(q->conf->places, q->members, q->blob, size, k, owners);
+			n = places_owners(q->conf->places, q->members, segment, size, owners);
 		if (n)
 			call(q, owners, n, from, &all[k]);
 	}
