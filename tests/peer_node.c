@@ -473,14 +473,12 @@ static void open_node(void)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	const struct node_hub hub = { settings.hub, settings.token };
-	struct peers_conf peers;
-	bool shares = peer_settings_conf(&settings.peers, settings.hub, &peers);
 	const struct node_conf c = {
 		.cache_dir = settings.cache,
 		.owner = "a test's node",
 		.hubs = &hub,
 		.hub_count = 1,
-		.peers = shares ? &peers : NULL,
+		.peers = &settings.peers,
 		.prefetch = (enum node_prefetch)settings.prefetch,
 		.memory_bytes = settings.memory,
 		.ref_ttl_ms = 60000,
