@@ -62,12 +62,12 @@ def test_a_member_that_gives_too_little_costs_time_and_few_bytes(shared, model, 
 @pytest.mark.parametrize("goes", [True, False])
 def test_upstream_goes_half_way(shared, model, tmp_path, goes):
     """What is there is shared; what is not fails promptly, and comes when upstream does."""
-    with Cluster(tmp_path, shared, 4, upstream=4 * MIB, timeout=4) as cluster:
+    with Cluster(tmp_path, shared, 4, upstream=4 * MIB, timeout=8) as cluster:
         cluster.begin(REPO, model, readers=SHARDS)
         half_way(cluster, model)
         if goes:
             cluster.relay.down(HUB)
-            assert fail_promptly(cluster.end(), 15)
+            assert fail_promptly(cluster.end(), 25)
             cluster.relay.up(HUB)
             assert soon_right(cluster, model)
         loads = cluster.load(REPO, model) if goes else cluster.end()
