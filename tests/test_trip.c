@@ -139,7 +139,7 @@ static void note_state(void *arg, const struct member_status *s)
 	struct sought *of = arg;
 
 	if (!strcmp(s->address, of->address))
-		of->state = s->state;
+		of->state = member_state_name(s->state);
 }
 
 static const char *state_of(struct world *w, uint32_t member, int64_t now_ms)
@@ -423,7 +423,7 @@ static void nobody_waits_for_itself_under_another_name(UNUSED void **state)
 	struct world *w = new_world(false);
 	uint32_t member = ask(w, NOW);
 
-	member_is_self(w->ms->members[member]);
+	member_is_self(w->ms->members[member], NOW);
 	assert_int_equal(hear(w, TRIP_COMING, NOW), TRIP_NOT_HERE);
 	assert_int_not_equal(ask(w, NOW), member);
 	end(w);

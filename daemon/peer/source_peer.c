@@ -34,6 +34,7 @@ struct bringing {
 	bool slow;        /* it was ended for that */
 	bool wrong;       /* likewise, */
 	bool misled;      /* and who gave it may not know */
+	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
 	bool looked;      /* for the blob's digest list */
 };
 
@@ -85,6 +86,8 @@ static int give_chunk(struct bringing *b)
 	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
 		      member_address(b->question.member));
 	r = b->ask->sink(b->ask->arg, b->chunk + skip, len);
+	if (r >= 0)
+		b->all->conf.watch.came(b->all->conf.watch.arg, blob, chunk);
 	b->have = 0;
 	b->chunk_ms = clock_ms();
 	trip_gave(&b->trip, len, b->chunk_ms);
@@ -209,12 +212,20 @@ static unsigned find_others(const struct bringing *b, uint32_t ret[static WIRE_O
 	return count;
 }
 
-static void report_lie(const struct bringing *b)
+static void report_lie(struct bringing *b)
 {
+	const struct source_watch *watch = &b->all->conf.watch;
+	uint32_t chunk = chunk_of(b->trip.range.pos);
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (evidence_knows(b->all->conf.evidence, b->ask->blob->etag, chunk, must) ==
+	    EVIDENCE_PUBLISHED)
+		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
+					       member_address(b->question.member));
 	metrics_add(&b->all->conf.counts->bytes_wrong, b->have);
 	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
 		 member_address(b->question.member), b->misled ? "passed on" : "gave",
-		 b->ask->blob->etag, b->ask->blob->path, chunk_of(b->trip.range.pos));
+		 b->ask->blob->etag, b->ask->blob->path, chunk);
 }
 
 /* Before the first bytes of a member: a blob of one chunk needs no list. */
@@ -337,7 +348,7 @@ static int go(struct bringing *b)
 		step = trip_next(&b->trip, clock_ms());
 		if (step.kind == TRIP_THERE)
 			return 0;
-		if (step.kind == TRIP_SOURCE)
+		if (step.kind == TRIP_SOURCE || b->contested)
 			return pass(b);
 		if (step.kind == TRIP_REST)
 			r = rest(b, step.rest_ms);
