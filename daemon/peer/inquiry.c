@@ -426,8 +426,14 @@ static int begin(struct inquiry *q, const struct inquiry_conf *conf, const struc
 		.disputed = calloc(segment_count(size), sizeof(*q->disputed)),
 		.members = members_now(conf->members),
 	};
-	q->by = (struct interviewer){ conf->asker, q->members, d->what, conf->testimony,
-				      d->cancel };
+	q->by = (struct interviewer){
+		.asker = conf->asker,
+		.members = q->members,
+		.what = d->what,
+		.testimony = conf->testimony,
+		.cancel = d->cancel,
+		.counts = conf->counts,
+	};
 	if (q->have && q->vouched && q->must && q->disputed)
 		return 0;
 	end(q);
