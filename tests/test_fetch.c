@@ -1548,6 +1548,46 @@ static void begin_inquests(struct world *w, int (*look)(void *arg, const struct 
 	start(w);
 }
 
+/* Its first chunk turns out wrong while one request brings all of the file, and has come to its
+ * third. With `told` fetch_lost is called; how often the kernel is told, if the file is whole then
+ * without anybody reading on. */
+static unsigned lose_first(struct world *w, bool told)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 2 * MIB, .times = 1 };
+	struct pull *p = open_file(w);
+	unsigned wrong;
+
+	fake_source_rule(&w->a, &hold);
+	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_AHEAD), 0);
+	assert_true(fake_source_await_held(&w->a, 1));
+	assert_int_equal(read_bytes(w, p, 0, MIB), 0);
+	assert_int_equal(blob_drop_chunk(fetch_blob(p), 0), 0);
+	if (told)
+		fetch_lost(w->fetch, p, 0, 1);
+	fake_source_release(&w->a);
+	if (told)
+		assert_true(await_sealed(p));
+	else
+		clock_sleep_ms(500);
+	assert_int_equal(blob_is_sealed(fetch_blob(p)), told);
+	wrong = wrong_count(w);
+	assert_int_equal(fetch_drops(p), told);
+	assert_int_equal(read_all(w, p), 0);
+	fetch_close(w->fetch, p);
+	return wrong;
+}
+
+static void what_is_lost_while_the_rest_comes_comes_again(void **state)
+{
+	assert_int_equal(lose_first(*state, true), 2); /* then, and when it is sealed */
+}
+
+/* The twin. */
+static void nobody_asks_for_what_nobody_knows_to_be_lost(void **state)
+{
+	assert_int_equal(lose_first(*state, false), 0);
+}
+
 static void what_is_named_alone_is_fetched_again(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
@@ -2491,6 +2531,8 @@ int main(void)
 		TEST(nor_does_a_reader_here),
 		TEST(nor_does_who_wants_what_comes_next),
 		TEST(who_shares_with_nobody_asks_for_it_again),
+		TEST(what_is_lost_while_the_rest_comes_comes_again),
+		TEST(nobody_asks_for_what_nobody_knows_to_be_lost),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),

@@ -107,10 +107,15 @@ void fill_unwant_ahead(struct fill *f)
 
 /* ---- runs ---- */
 
+/* What brings the byte at off, or has brought it of a chunk that is not complete yet. A chunk that
+ * it has passed is there, or was lost since: then another one may bring it. */
 static struct run *run_at(const struct fill *f, uint64_t off)
 {
+	uint64_t end = chunk_end(chunk_of(off), blob_size(f->blob));
+
 	for (struct run *run = f->runs; run; run = run->next)
-		if (!run->direct && off >= run->start && off < run->end && run->pos < run->end)
+		if (!run->direct && off >= run->start && off < run->end && run->pos < run->end &&
+		    run->pos < end)
 			return run;
 	return NULL;
 }
