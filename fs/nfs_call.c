@@ -49,10 +49,9 @@ static enum nfs_status status_of(int r)
 
 static void call_free(struct nfs_call *c)
 {
-	if (c->file) {
+	if (c->reply.data)
 		node_done(c->file, c->reply.data, c->reply.data_len);
-		node_close_file(c->world->view->node, c->file);
-	}
+	node_close_file(c->world->view->node, c->file);
 	buf_free(&c->reply.head);
 	free(c);
 }

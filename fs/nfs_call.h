@@ -59,7 +59,7 @@ struct nfs_call {
 	bool waited;       /* it was parked */
 	struct waiter waiter;
 	struct underway_item underway;
-	struct handle *file; /* of the reply's data; owned */
+	struct handle *file; /* that is read; owned, or NULL */
 	struct nfs_fh fh;    /* the first handle of the arguments, for the log */
 	uint8_t args[];
 };
