@@ -60,7 +60,7 @@ struct nfs_call {
 	struct waiter waiter;
 	struct underway_item underway;
 	struct handle *file; /* that is read; owned, or NULL */
-	struct nfs_fh fh;    /* the first handle of the arguments, for the log */
+	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
 	uint8_t args[];
 };
 
