@@ -160,6 +160,16 @@ def test_a_commits_directory_is_listed_in_natural_order_on_many_pages(tiny, moun
 KEEP = struct.pack(">IIIIII", 0, 0, 0, 0, 0, 0)       # sattr3: nothing is set
 
 
+def test_dots_lead_where_they_say(tiny, mount):
+    m = export(mount, tiny)
+    with Rpc(m) as rpc:
+        for path, above in [("", ""), ("files/org", "files"), ("files/org/tiny/sub/dir", "files/org/tiny/sub"), ("hub/models--org--tiny", "hub")]:
+            there, up = rpc.handle(path), rpc.handle(above)
+            assert rpc.lookup(there, ".")[1] == there and rpc.lookup(there, "..")[1] == up
+            dot, dots = rpc.readdir(there)[2][:2]
+            assert (dot[0], dots[0]) == (rpc.getattr(there)[1][9], rpc.getattr(up)[1][9])
+
+
 def test_weights_cannot_be_changed(tiny, mount):
     m = export(mount, tiny)
     with Rpc(m) as rpc:
