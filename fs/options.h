@@ -34,10 +34,13 @@ struct options {
 	int log_level;         /* enum log_level */
 	int64_t slow_op;       /* seconds after which a request is told to be slow; 0: never */
 	char *control_listen;  /* ADDRESS:PORT, or NULL */
+	char *nfs;             /* ADDRESS:PORT to export on, or NULL */
+	struct conf_list nfs_allow; /* networks */
+	bool nfs_portmap;
 	struct peer_settings peer;
 	bool background;
 	bool foreground_asked;
-	char *mountpoint;
+	char *mountpoint; /* NULL: none, there is only the export */
 	char *token_env;    /* value of HF_TOKEN; wiped by options_fini */
 	char *fuse_options; /* the rest of -o, for the FUSE library; may be empty */
 };
