@@ -23,7 +23,7 @@ REPO = ("files", "org", "tiny")
 def served(tmp_path_factory):
     with Hub() as hub:
         hub.repo("org/tiny").commit({"config.json": SMALL, "model.safetensors": BIG, "cold.safetensors": models.big_file(3 * MIB, seed=5)})
-        with Export(tmp_path_factory.mktemp("talk"), hub, timeout=30) as export:
+        with Export(tmp_path_factory.mktemp("talk"), hub, args=["--nfs-portmap"], timeout=30) as export:
             export.hub_there = hub
             yield export
 

@@ -359,17 +359,8 @@ class Export(Mount):
     """build/matrixfs --nfs on a port of its own; mounted as well, if `mounted`."""
 
     def __init__(self, tmp, hub=(), args=(), mounted=False, host="127.0.0.1", port=None, **kw):
-        self.host, self.port, self.mounted = host, port or free_port(host), mounted
-        super().__init__(tmp, hub, args=[f"--nfs={host}:{self.port}", *args], **({} if mounted else {"root": False}) | kw)
-
-    def ready(self):
-        if self.mounted and not super().ready():
-            return False
-        try:
-            self.client(seconds=DEADLINE).socket.close()
-            return True
-        except ConnectionRefusedError:
-            return False
+        self.host, self.port = host, port or free_port(host)
+        super().__init__(tmp, hub, args=[f"--nfs={host}:{self.port}", *args], mounted=mounted, **kw)
 
     def client(self, **kw):
         return Client(self.host, self.port, **kw)
