@@ -70,12 +70,13 @@ class Life:
     def make(self, repo):
         sizes = {f"{n}.{self.rng.choice(['safetensors', 'txt'])}": self.rng.choice(SIZES) for n in range(6)}
         data = {name: self.rng.randbytes(size) for name, size in sizes.items()}
-        commit = self.hub.repo(f"org/{repo}").commit(data)
+        there = self.hub.repo(f"org/{repo}")
+        there.commit(data)
         for name, content in data.items():
             plain = self.base / f"plain-{repo}-{name}"
             plain.write_bytes(content)
             self.files += [(f"/files/org/{repo}/{name}", str(plain)),
-                           (f"/hub/models--org--{repo}/snapshots/{commit}/{name}", str(plain))]
+                           (f"/hub/models--org--{repo}/blobs/{there.blob(name).etag}", str(plain))]
 
     def start(self, port):
         return Export(self.base, self.hub, cache=self.base / "cache", port=port, timeout=3 * SLOW,
