@@ -159,7 +159,7 @@ def test_the_server_is_killed_in_the_middle_of_a_read(vm, tmp_path, cached):
                 assert nfs.content(nfs.walk("files", "org", "large", "w.safetensors")) == LARGE
         servers = stack.enter_context(contextlib.ExitStack())       # the second is there when it is unmounted
         stack.enter_context(Mounted(vm, first, options="ro,timeo=20"))
-        stack.enter_context(hub.fault("GET .*/resolve/", "slow", rate=12_000_000))
+        stack.enter_context(hub.fault("GET .*/resolve/", "slow", rate=1_500_000))
         vm.sh("rm -f /tmp/done")
         vm.begin("guest_read direct /mnt/files/org/large/w.safetensors > /tmp/got; echo $? > /tmp/done")
         assert eventually(lambda: int(vm.run("wc -c < /tmp/got").text or 0) > 4 * MIB, 30)
