@@ -8,6 +8,7 @@
  *     bench_nfs lookup URL SECONDS     the same of its name in its directory */
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,11 +28,17 @@
 #define CALLS 64
 #define WAIT_MS 30000
 
+/* libnfs gives it out, and does not say what it is. */
+struct nfs_fh {
+	int len;
+	char *val;
+};
+
 struct client {
 	struct nfs_context *nfs;
 	struct rpc_context *rpc;
 	struct nfsfh *file, *dir;
-	const char *name;
+	char *name;
 	uint64_t size, next, got, answers;
 	unsigned in_flight;
 	double until;
@@ -56,8 +63,7 @@ static void open_all(struct client *c, const char *url)
 		errx(1, "%s: not an address of libnfs", url);
 	if (nfs_mount(c->nfs, parts->server, parts->path) != 0 ||
 	    nfs_open(c->nfs, parts->file, O_RDONLY, &c->file) != 0 ||
-	    nfs_fstat64(c->nfs, c->file, &st) != 0 ||
-	    nfs_open(c->nfs, "/", O_RDONLY, &c->dir) != 0)
+	    nfs_fstat64(c->nfs, c->file, &st) != 0 || nfs_open(c->nfs, "/", O_RDONLY, &c->dir) != 0)
 		errx(1, "%s: %s", url, nfs_get_error(c->nfs));
 	c->rpc = nfs_get_rpc_context(c->nfs);
 	c->name = strdup(parts->file + (parts->file[0] == '/'));
@@ -200,6 +206,6 @@ int main(int argc, char **argv)
 	else
 		errx(1, "%s: no such way", way);
 	nfs_destroy_context(c.nfs);
-	free((char *)c.name);
+	free(c.name);
 	return 0;
 }
