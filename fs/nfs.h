@@ -12,12 +12,12 @@
 struct nfs;
 
 struct nfs_conf {
-	const char *listen;       /* ADDRESS:PORT */
-	char *const *allow;       /* networks that may connect; borrowed until nfs_free ... */
+	const char *listen; /* ADDRESS:PORT */
+	char *const *allow; /* networks that may connect; borrowed until nfs_free ... */
 	size_t allow_count;
 	bool portmap;
-	const char *cache_dir;    /* where the key of handles is kept */
-	const struct view *view;  /* ... like this and the next two */
+	const char *cache_dir;   /* where the key of handles is kept */
+	const struct view *view; /* ... like this and the next two */
 	struct underway *underway;
 	struct metrics *metrics;
 	int64_t timeout_ms; /* the longest a request may wait */

@@ -1,35 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* READDIR and READDIRPLUS. Nothing is open between two of them, so a cookie must find its place in a
- * listing that is made anew. A commit's directory never changes: there a cookie is a number in
- * order. Elsewhere names come and go: there it is a number of the name itself, and entries are
- * listed in the order of these, so that whoever goes on behind one sees each name once that was
- * there all the time, whatever came and went. */
+/* READDIR and READDIRPLUS. Nothing is open between two of them: each makes its listing anew. */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/base/digest.h"
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
+#include "fs/nfs_cookie.h"
 #include "fs/nfs_procs.h"
 
-#define DOTS 2 /* "." has the cookie 1, ".." 2; all others have larger ones */
 #define REPLY_MAX (1 << 20)
 #define ENTRY_BYTES 24 /* of READDIR, without the name */
-
-/* An entry, and the cookie from which one goes on behind it. */
-struct item {
-	uint64_t cookie;
-	uint32_t index; /* in the listing */
-};
 
 struct page {
 	struct nfs_call *call;
 	const struct place *dir;
 	struct listing *listing;
-	struct item *items; /* of those behind the cookie, in order */
-	uint32_t count;
+	struct nfs_cookies cookies; /* of the entries that are wanted */
 	uint64_t cookie;
 	bool plus;
 	size_t names_max, bytes_max; /* of entries without their attributes; of the whole result */
@@ -38,25 +26,9 @@ struct page {
 	bool full;
 };
 
-static int by_cookie(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
-}
-
-/* Never one that a client might take for negative, nor one of the first. */
-static uint64_t cookie_of(const char *name)
-{
-	uint64_t v = xxh3_of(name, strlen(name)) >> 1;
-
-	return v <= DOTS ? DOTS + 1 : v;
-}
-
 static int fill_hashed(struct page *pg)
 {
 	uint32_t all = listing_count(pg->listing);
-	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < all; i++) {
 		const char *name;
@@ -66,30 +38,22 @@ static int fill_hashed(struct page *pg)
 		if (r < 0)
 			return r;
 		place_fini(&p);
-		pg->items[n] = (struct item){ cookie_of(name), i };
-		n += pg->items[n].cookie > pg->cookie;
+		nfs_cookies_add_name(&pg->cookies, name, i);
 	}
-	pg->count = n;
-	qsort(pg->items, n, sizeof(*pg->items), by_cookie);
+	nfs_cookies_sort(&pg->cookies);
 	return 0;
-}
-
-static void fill_counted(struct page *pg)
-{
-	uint64_t first = pg->cookie > DOTS ? pg->cookie - DOTS : 0;
-
-	for (uint64_t i = first; i < listing_count(pg->listing); i++)
-		pg->items[pg->count++] = (struct item){ DOTS + 1 + i, (uint32_t)i };
 }
 
 static int fill(struct page *pg)
 {
-	pg->items = calloc(listing_count(pg->listing) + 1, sizeof(*pg->items));
-	if (!pg->items)
-		return -ENOMEM;
+	uint32_t all = listing_count(pg->listing);
+	int r = nfs_cookies_init(&pg->cookies, all, pg->cookie);
+
+	if (r < 0)
+		return r;
 	if (!listing_is_final(pg->dir))
 		return fill_hashed(pg);
-	fill_counted(pg);
+	nfs_cookies_add_all(&pg->cookies, all);
 	return 0;
 }
 
@@ -144,7 +108,7 @@ static int put(struct page *pg, const char *name, const struct place *p, uint64_
 	return r;
 }
 
-static int put_item(struct page *pg, const struct item *item)
+static int put_entry(struct page *pg, const struct nfs_cookie *item)
 {
 	const char *name;
 	struct place p;
@@ -152,7 +116,7 @@ static int put_item(struct page *pg, const struct item *item)
 
 	if (r < 0)
 		return r;
-	r = put(pg, name, &p, item->cookie);
+	r = put(pg, name, &p, item->value);
 	place_fini(&p);
 	return r;
 }
@@ -161,12 +125,12 @@ static int put_all(struct page *pg)
 {
 	int r = 0;
 
-	if (pg->cookie < 1)
-		r = put(pg, ".", NULL, 1);
-	if (r == 0 && !pg->full && pg->cookie < DOTS)
-		r = put(pg, "..", NULL, DOTS);
-	for (uint32_t i = 0; r == 0 && !pg->full && i < pg->count; i++)
-		r = put_item(pg, &pg->items[i]);
+	if (pg->cookie < NFS_COOKIE_DOT)
+		r = put(pg, ".", NULL, NFS_COOKIE_DOT);
+	if (r == 0 && !pg->full && pg->cookie < NFS_COOKIE_DOTS)
+		r = put(pg, "..", NULL, NFS_COOKIE_DOTS);
+	for (uint32_t i = 0; r == 0 && !pg->full && i < pg->cookies.count; i++)
+		r = put_entry(pg, &pg->cookies.items[i]);
 	return r;
 }
 
@@ -251,7 +215,7 @@ static int read_page(struct nfs_call *c, bool plus)
 	r = fill(&pg);
 	if (r == 0)
 		r = put_result(&pg);
-	free(pg.items);
+	nfs_cookies_fini(&pg.cookies);
 	listing_close(pg.listing);
 	return r;
 }

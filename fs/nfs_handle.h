@@ -12,9 +12,9 @@
 #include "fs/nfs_proto.h"
 #include "fs/place.h"
 
-#define NFS_KEY 32        /* bytes */
-#define NFS_TEXT_MAX 44   /* of a form, with room for it in a handle of any kind */
-#define NFS_COMMIT 20     /* bytes */
+#define NFS_KEY 32         /* bytes */
+#define NFS_TEXT_MAX 44    /* of a form, with room for it in a handle of any kind */
+#define NFS_COMMIT 20      /* bytes */
 #define NFS_COMMIT_SHORT 8 /* of one that its repository knows already */
 
 struct nfs_fh {
@@ -25,9 +25,9 @@ struct nfs_fh {
 /* What a handle says. Which of the fields a kind has: handle.c's table. */
 struct nfs_form {
 	enum place_kind kind;
-	uint8_t type;                     /* enum repo_type */
-	bool shared;                      /* of PLACE_SCRATCH */
-	uint64_t repo;                    /* a number that stands for it */
+	uint8_t type;  /* enum repo_type */
+	bool shared;   /* of PLACE_SCRATCH */
+	uint64_t repo; /* a number that stands for it */
 	uint8_t commit[NFS_COMMIT];
 	uint32_t node;                    /* of the commit's manifest */
 	uint8_t digest_kind;              /* enum digest_kind */

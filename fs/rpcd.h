@@ -28,8 +28,8 @@ struct rpcd_reply {
 };
 
 struct rpcd_conf {
-	const char *listen;     /* ADDRESS:PORT; borrowed until rpcd_open returns */
-	char *const *allow;     /* networks that may connect; borrowed until rpcd_close */
+	const char *listen; /* ADDRESS:PORT; borrowed until rpcd_open returns */
+	char *const *allow; /* networks that may connect; borrowed until rpcd_close */
 	size_t allow_count;
 	struct metrics *metrics; /* borrowed, too */
 	/* A call has come, on one of the server's threads; the record is borrowed until this returns.

@@ -27,13 +27,13 @@ struct rpcd_conn {
 	/* Guarded by lock. */
 	struct rpcd_reply *first, *last;
 	size_t queued_bytes;
-	unsigned calls;     /* under way */
-	bool sending;       /* somebody is; it sends what is added meanwhile, too */
-	bool blocked;       /* the client takes nothing more now */
-	bool kept;          /* whole records may lie in `rest` */
-	bool ended;         /* the client says no more */
-	bool dead;          /* shut down: nothing goes in or out */
-	uint32_t armed;     /* what epoll is to tell */
+	unsigned calls;      /* under way */
+	bool sending;        /* somebody is; it sends what is added meanwhile, too */
+	bool blocked;        /* the client takes nothing more now */
+	bool kept;           /* whole records may lie in `rest` */
+	bool ended;          /* the client says no more */
+	bool dead;           /* shut down: nothing goes in or out */
+	uint32_t armed;      /* what epoll is to tell */
 	int64_t progress_ms; /* when bytes last went out, or began to wait */
 };
 

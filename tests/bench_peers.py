@@ -19,6 +19,7 @@ GROWTH = [10, 30, 100]
 MOUNTS = 8
 RATE = int(os.environ.get("RATE", 2_000_000))           # bytes a second of a node's link, each way
 UPSTREAM = int(os.environ.get("UPSTREAM", 5 * RATE))    # of the hub's
+TIMEOUT = max(60, 60 * 2_000_000 // RATE)               # seconds a read may wait: longer where links are slower
 FILES, READERS, STEP = 4, 2, 4 << 20
 HOT_SIZE, SEGMENT, HOT_SECONDS = 256 << 20, 16 << 20, 3
 REPO = "bench/model"
@@ -49,7 +50,7 @@ class Crowd:
         try:
             with Hub() as hub:
                 hub.repo(REPO).commit({p.name: p for p in model.iterdir()})
-                with peers.Cluster(nodes, hub, count, up=RATE, down=RATE, upstream=UPSTREAM, timeout=60, **kw) as cluster:
+                with peers.Cluster(nodes, hub, count, up=RATE, down=RATE, upstream=UPSTREAM, timeout=TIMEOUT, **kw) as cluster:
                     begun = time.monotonic()
                     self.load(cluster, model)
                     self.seconds = time.monotonic() - begun

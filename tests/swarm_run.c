@@ -240,6 +240,7 @@ static bool is_late(const struct swarm *s, const struct run *r, const struct que
 	const struct decide_way way = {
 		.waited_ms = swarm_ms(s) - r->since_ms,
 		.quiet_ms = q->quiet_ms,
+		.number = q->number_of_asker,
 		.usual_ms = n->usual_ms,
 		.give_up_ms = SWARM_GIVE_UP_MS,
 		.demand = is_demand(r),

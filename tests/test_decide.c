@@ -195,6 +195,23 @@ static void who_gets_on_is_waited_for_longer(UNUSED void **state)
 	assert_true(decide_is_late(&w));
 }
 
+static void news_of_bytes_may_be_older_the_deeper_the_tree_is(UNUSED void **state)
+{
+	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 30000 };
+	const struct {
+		uint32_t number;
+		int64_t oldest_ms;
+	} of[] = { { 0, 5000 }, { 1, 9000 }, { 2, 13000 }, { 100, 33000 }, { UINT32_MAX, 60000 } };
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		w.number = of[i].number;
+		w.quiet_ms = of[i].oldest_ms;
+		assert_false(decide_is_late(&w));
+		w.quiet_ms++;
+		assert_true(decide_is_late(&w));
+	}
+}
+
 static void a_reader_has_time_for_another_unless_all_are_as_slow(UNUSED void **state)
 {
 	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
@@ -302,6 +319,7 @@ int main(void)
 		cmocka_unit_test(those_near_a_segment_arrange_who_gives_it),
 		cmocka_unit_test(hope_is_believed_for_long_and_longer_where_all_is_slow),
 		cmocka_unit_test(who_gets_on_is_waited_for_longer),
+		cmocka_unit_test(news_of_bytes_may_be_older_the_deeper_the_tree_is),
 		cmocka_unit_test(a_reader_has_time_for_another_unless_all_are_as_slow),
 		cmocka_unit_test(what_is_usual_begins_with_the_first_and_follows),
 		cmocka_unit_test(those_in_a_ring_tell_each_other_nothing_new),

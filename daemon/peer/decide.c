@@ -2,6 +2,7 @@
 #include "daemon/peer/decide.h"
 
 #include "daemon/base/num.h"
+#include "daemon/peer/crowd.h"
 #include "daemon/peer/route.h"
 
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
@@ -99,14 +100,24 @@ int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms)
 	return usual_ms ? usual_ms + (took_ms - usual_ms) / 8 : took_ms;
 }
 
+/* What is heard of bytes that move is as old as all polls on the way from them: one for each floor
+ * of the tree in which so many hang. */
+static int64_t polls_ms(uint32_t number)
+{
+	int64_t ms = 0;
+
+	for (; number; number /= CROWD_FANOUT)
+		ms += DECIDE_WAIT_MAX_MS;
+	return ms;
+}
+
 bool decide_is_late(const struct decide_way *w)
 {
-	int64_t usual_ms = 4 * w->usual_ms;
-	int64_t hope_ms = min_i64(max_i64(usual_ms, HOPE_MS), w->give_up_ms);
+	int64_t hope_ms = min_i64(max_i64(4 * w->usual_ms, HOPE_MS), w->give_up_ms);
+	int64_t fresh_ms = min_i64(hope_ms + polls_ms(w->number), w->give_up_ms);
+	bool moves = w->quiet_ms >= 0 && w->quiet_ms <= fresh_ms;
 
-	if (w->waited_ms > (w->quiet_ms >= 0 && w->quiet_ms <= hope_ms ? promise_ms(w) : hope_ms))
-		return true;
-	return may_race(w);
+	return w->waited_ms > (moves ? promise_ms(w) : hope_ms) || may_race(w);
 }
 
 bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)

@@ -65,6 +65,7 @@ int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms);
 struct decide_way {
 	int64_t waited_ms;  /* this member has given nothing since */
 	int64_t quiet_ms;   /* so long ago bytes came to it, as it says; -1: it does not */
+	uint32_t number;    /* of this node among those who want the segment; 0: none */
 	int64_t usual_ms;   /* from one chunk to the next, lately */
 	int64_t give_up_ms; /* hope alone may be given for so long */
 	bool demand;        /* a reader waits */

@@ -44,7 +44,7 @@ struct trip {
 	bool wrong;       /* likewise, */
 	bool misled;      /* and who gave it may not know */
 	bool looked;      /* for the blob's digest list */
-	bool sent;        /* another had said to ask there */
+	uint32_t number;  /* that it is asked with: another had said to ask there; or 0 */
 	uint32_t member;  /* who is asked */
 };
 
@@ -118,6 +118,7 @@ static struct decide_way way_of(const struct trip *t, int64_t since_ms)
 	return (struct decide_way){
 		.waited_ms = clock_ms() - since_ms,
 		.quiet_ms = t->question.quiet_ms,
+		.number = t->number,
 		.usual_ms = atomic_load(&s->usual_ms),
 		.give_up_ms = s->conf.give_up_ms,
 		.demand = t->ask->demand,
@@ -285,7 +286,7 @@ static void note_answer(struct trip *t, uint32_t member, enum route_answer answe
 
 	/* Who was sent to it has the number he was sent with. */
 	if (t->question.number && (answer == ROUTE_ELSEWHERE ||
-				   (!t->sent && (answer == ROUTE_GAVE || answer == ROUTE_COMING))))
+				   (!t->number && (answer == ROUTE_GAVE || answer == ROUTE_COMING))))
 		note_number(t, t->question.number);
 	if (answer == ROUTE_GAVE)
 		note_giver(t, member);
@@ -331,7 +332,7 @@ static int ask_member(struct trip *t, uint32_t member, bool bring, enum route_an
 
 	look_for_list(t);
 	write_ask(t, bring, &ask);
-	t->sent = ask.number;
+	t->number = ask.number;
 	if (member != t->member)
 		t->since_ms = clock_ms();
 	t->member = member;
