@@ -13,7 +13,8 @@
 struct checkin {
 	struct member_spec spec;
 	int64_t came_ms;
-	char source[CLIENT_ADDRESS_MAX]; /* from where, or "" */
+	char source[CLIENT_ADDRESS_MAX];  /* from where, or "" */
+	char network[CLIENT_ADDRESS_MAX]; /* client_address_network of that */
 };
 
 struct checkins {
@@ -103,15 +104,22 @@ static bool is_same(const struct member_spec *a, const struct member_spec *b)
 	return a->weight == b->weight && !strcmp(a->zone, b->zone);
 }
 
-/* How many others have come from there. */
-static size_t count_locked(const struct checkins *c, const struct checkin *new)
+/* True if as many others as may be have come from there. */
+static bool is_crowded_locked(const struct checkins *c, const struct checkin *new)
 {
-	size_t count = 0;
+	size_t there = 0, beside = 0;
 
-	for (size_t i = 0; i < c->count; i++)
-		count += !strcmp(c->list[i].source, new->source) &&
-			 strcmp(c->list[i].spec.address, new->spec.address) != 0;
-	return count;
+	if (!*new->source)
+		return false;
+	for (size_t i = 0; i < c->count; i++) {
+		const struct checkin *one = &c->list[i];
+
+		if (!strcmp(one->spec.address, new->spec.address))
+			continue;
+		there += !strcmp(one->source, new->source);
+		beside += !strcmp(one->network, new->network);
+	}
+	return there >= CHECKINS_SOURCE_MAX || beside >= CHECKINS_NETWORK_MAX;
 }
 
 static int insert_locked(struct checkins *c, size_t at, const struct checkin *new)
@@ -135,10 +143,11 @@ int checkins_note(struct checkins *c, const struct member_spec *s, const char *s
 	int r = 0;
 
 	snprintf(new.source, sizeof(new.source), "%s", source);
+	client_address_network(source, new.network);
 	lock_take(&c->lock);
 	sweep_locked(c, now_ms);
 	at = seek_locked(c, s->address);
-	if (*source && count_locked(c, &new) >= CHECKINS_SOURCE_MAX) {
+	if (is_crowded_locked(c, &new)) {
 		r = -EDQUOT;
 	} else if (at < c->count && !strcmp(c->list[at].spec.address, s->address)) {
 		c->changed |= !is_same(&c->list[at].spec, s);

@@ -16,7 +16,10 @@
 
 #define CHECKINS_TTL_MS (30 * 1000)    /* so long a check-in counts: nodes come every 5 s or so */
 #define CHECKINS_GATHER_MS (12 * 1000) /* after its begin all have come, twice as a rule */
-#define CHECKINS_SOURCE_MAX 64         /* nodes of one address: who has the key invents no more */
+/* Nodes of one address, and of one /64 of IPv6, of which a host may have all: who has the key
+ * invents no more. */
+#define CHECKINS_SOURCE_MAX 64
+#define CHECKINS_NETWORK_MAX 1024
 
 struct checkins;
 
@@ -30,7 +33,7 @@ struct cluster_key *checkins_key(struct checkins *c);
 
 /* A node has checked in from an address ("": not known); what it says counts in the place of what
  * it said before. -ENOSPC if it would be one more than MEMBERS_MAX, -EDQUOT than
- * CHECKINS_SOURCE_MAX from there, -ENOMEM. */
+ * CHECKINS_SOURCE_MAX or CHECKINS_NETWORK_MAX from there, -ENOMEM. */
 MUST_USE int checkins_note(struct checkins *c, const struct member_spec *s, const char *source,
 			   int64_t now_ms);
 /* Appends the lines of all, by address, and their digest (member_checkin_digest). Nothing is

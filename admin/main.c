@@ -86,7 +86,6 @@ static void forget_nothing(void *arg UNUSED, const char *etag UNUSED)
 static int open_node(struct program *p, struct buf *why)
 {
 	const struct hubconf *c = &p->conf;
-	struct peers_conf peers;
 	struct node_conf conf = {
 		.hubs = p->hubs,
 		.hub_count = (unsigned)c->upstreams.count,
@@ -94,6 +93,8 @@ static int open_node(struct program *p, struct buf *why)
 		.gone = c->keep_gone ? DISCOVER_GONE_STAYS : DISCOVER_GONE_GOES,
 		.renames = true,
 		.chunk_lists = true,
+		.peers = &c->peer,
+		.peer_host = &p->gifts.host,
 		.lenient = true, /* one bad name must not keep all the others from its clients */
 		.cache = { c->cache_size, c->cache_min_free },
 		.memory_bytes = c->memory,
@@ -106,10 +107,7 @@ static int open_node(struct program *p, struct buf *why)
 	for (unsigned i = 0; i < conf.hub_count && i < NODE_HUBS_MAX; i++)
 		p->hubs[i] = (struct node_hub){ c->upstreams.items[i],
 						i == 0 && p->token.len ? p->token.data : NULL };
-	if (peer_settings_conf(&c->peer, conf.hub_count ? p->hubs[0].url : NULL, &peers))
-		conf.peers = &peers;
 	gifts_init(&p->gifts, &p->server);
-	peers.host = &p->gifts.host;
 	buf_printf(&p->cache_dir, "%s/cache", c->data);
 	buf_printf(&p->owner, "matrixhubd (pid %d)", (int)getpid());
 	conf.cache_dir = buf_str(&p->cache_dir);

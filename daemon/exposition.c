@@ -152,35 +152,31 @@ static void write_sources(struct buf *b, struct node *n, const char *kind)
 
 /* --- peers */
 
-static const char *const member_states[] = { "self", "new", "up", "silent", "refused", "banned" };
-
-struct states {
-	uint64_t count[ARRAY_LEN(member_states)];
-};
-
 static void count_state(void *arg, const struct member_status *m)
 {
-	struct states *s = arg;
+	uint64_t *counts = arg;
 
-	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
-		if (!strcmp(m->state, member_states[i]))
-			s->count[i]++;
+	counts[m->state]++;
 }
 
 static void write_members(struct buf *b, struct peers *p)
 {
-	struct states s = { 0 };
+	uint64_t counts[MEMBER_STATE_COUNT] = { 0 };
 
-	members_each(peers_members(p), clock_ms(), count_state, &s);
+	members_each(peers_members(p), clock_ms(), count_state, counts);
 	exposition_head(b, "peer_members", "gauge",
 			"Members of the cluster, by how they behave towards this one.");
-	for (size_t i = 0; i < ARRAY_LEN(member_states); i++)
-		exposition_sample(b, "peer_members", "state", member_states[i], s.count[i]);
+	for (unsigned i = 0; i < MEMBER_STATE_COUNT; i++)
+		exposition_sample(b, "peer_members", "state", member_state_name(i), counts[i]);
 }
 
-static void write_answers(struct buf *b, const char *kind, const metric *m)
+static void write_count(struct buf *b, const char *name, const char *kind, const char *help,
+			const metric *m)
 {
-	exposition_sample(b, "peer_answers_total", "kind", kind, metrics_get(m));
+	if (help)
+		exposition_head(b, name, "counter", help);
+	if (name)
+		exposition_sample(b, name, kind ? "kind" : NULL, kind, metrics_get(m));
 }
 
 static void write_peers(struct buf *b, struct peers *p)
@@ -190,20 +186,9 @@ static void write_peers(struct buf *b, struct peers *p)
 	if (!p)
 		return;
 	peers_status(p, &s);
-	exposition_counter(b, "peer_sent_bytes_total", &s.counts->bytes_out,
-			   "Bytes of files given to peers.");
-	exposition_counter(b, "peer_wrong_bytes_total", &s.counts->bytes_wrong,
-			   "Bytes of peers that were not what they should be.");
-	exposition_counter(b, "peer_twice_bytes_total", &s.counts->bytes_twice,
-			   "Bytes that were on their way when somebody else was asked.");
-	exposition_counter(b, "peer_requests_total", &s.counts->asked, "Requests to peers.");
-	exposition_counter(b, "peer_passed_total", &s.counts->passed,
-			   "Ranges that were left to hubs: nobody else was to have them.");
-	exposition_head(b, "peer_answers_total", "counter", "Answers to peers, by what they were.");
-	write_answers(b, "bytes", &s.counts->answers);
-	write_answers(b, "coming", &s.counts->waits);
-	write_answers(b, "elsewhere", &s.counts->redirects);
-	write_answers(b, "refused", &s.counts->refused);
+#define WRITE(field, unit, metric, kind, help) write_count(b, metric, kind, help, &s.counts->field);
+	PEER_COUNTS(WRITE)
+#undef WRITE
 	exposition_gauge(b, "peer_connections", s.connections, "Connections of peers.");
 	write_members(b, p);
 }

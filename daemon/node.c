@@ -63,13 +63,12 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 /* Peers are asked first: they pass what is this node's to ask upstream. */
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
-	const struct peers_ground ground = {
-		n->http, n->hubs, n->of_hubs, n->hub_count, conf->timeout_ms,
+	const struct peers_ground g = {
+		n->http,           n->hubs,         n->of_hubs,       n->hub_count,
+		conf->hubs[0].url, conf->peer_host, conf->timeout_ms,
 	};
-	int r = 0;
+	int r = peer_settings_given(conf->peers) ? peers_open(conf->peers, &g, &n->peers, why) : 0;
 
-	if (conf->peers)
-		r = peers_open(conf->peers, &ground, &n->peers, why);
 	if (r == 0 && n->peers)
 		n->sources[n->source_count++] = peers_source(n->peers);
 	for (unsigned i = 0; r == 0 && i < n->hub_count; i++)

@@ -26,7 +26,7 @@
 
 struct node;
 struct peers;
-struct peers_conf; /* both: peers.h */
+struct peer_settings; /* both: peers.h */
 
 #define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
 
@@ -49,7 +49,8 @@ struct node_conf {
 	const struct node_hub *hubs; /* in order of preference; copied */
 	unsigned hub_count;          /* 1 ... NODE_HUBS_MAX */
 	bool offline;                /* never ask a hub */
-	const struct peers_conf *peers; /* who else fetches the same; NULL: nobody */
+	const struct peer_settings *peers; /* who else fetches the same; NULL: nobody */
+	const struct peer_host *peer_host; /* its word on that, or NULL; both until node_close */
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */

@@ -22,7 +22,7 @@ static void write_member(void *arg, const struct member_status *s)
 	jwrite_text(w, "zone", s->zone && *s->zone ? s->zone : NULL);
 	jwrite_uint(w, "weight", s->weight);
 	jwrite_bool(w, "self", s->self);
-	jwrite_text(w, "state", s->state);
+	jwrite_text(w, "state", member_state_name(s->state));
 	if (s->state_until_ms > l->now_ms)
 		jwrite_int(w, "until", l->wall_s + (s->state_until_ms - l->now_ms + 999) / 1000);
 	else
@@ -42,16 +42,9 @@ static void write_member(void *arg, const struct member_status *s)
 
 static void write_counts(const struct peer_counts *c, struct jwrite *w)
 {
-	jwrite_uint(w, "bytes_in", metrics_get(&c->bytes_in));
-	jwrite_uint(w, "bytes_out", metrics_get(&c->bytes_out));
-	jwrite_uint(w, "bytes_wrong", metrics_get(&c->bytes_wrong));
-	jwrite_uint(w, "bytes_twice", metrics_get(&c->bytes_twice));
-	jwrite_uint(w, "asked", metrics_get(&c->asked));
-	jwrite_uint(w, "passed", metrics_get(&c->passed));
-	jwrite_uint(w, "answers", metrics_get(&c->answers));
-	jwrite_uint(w, "waits", metrics_get(&c->waits));
-	jwrite_uint(w, "redirects", metrics_get(&c->redirects));
-	jwrite_uint(w, "refused", metrics_get(&c->refused));
+#define WRITE(field, ...) jwrite_uint(w, #field, metrics_get(&c->field));
+	PEER_COUNTS(WRITE)
+#undef WRITE
 }
 
 void peer_json_members(struct peers *p, struct jwrite *w)

@@ -182,13 +182,13 @@ static int open_node(struct program *p, struct buf *why)
 {
 	CLEANUP(buf_free) struct buf owner = { 0 };
 	const struct options *o = &p->options;
-	struct peers_conf peers;
 	struct node_conf conf = {
 		.cache_dir = o->cache,
 		.hubs = p->hubs,
 		.hub_count = p->hub_count,
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
+		.peers = &o->peer,
 		.prefetch = o->prefetch,
 		.cache = { o->cache_size, o->cache_min_free },
 		.memory_bytes = o->memory,
@@ -199,8 +199,6 @@ static int open_node(struct program *p, struct buf *why)
 	};
 	int r;
 
-	if (peer_settings_conf(&o->peer, p->hubs[0].url, &peers))
-		conf.peers = &peers;
 	buf_printf(&owner, "matrixfs (pid %d) %s %s", (int)getpid(),
 		   p->mountpoint ? "mounted on" : "exporting on",
 		   p->mountpoint ? p->mountpoint : o->nfs);

@@ -218,6 +218,7 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	assert(ask->len > 0 && ask->off + ask->len <= ask->blob->file.size);
 	lock_take(&f->lock);
 	f->calls++;
+	f->asked += ask->len;
 	f->running++;
 	if (f->running > f->running_most)
 		f->running_most = f->running;
@@ -308,6 +309,16 @@ unsigned fake_source_most(struct fake_source *f)
 	most = f->running_most;
 	lock_drop(&f->lock);
 	return most;
+}
+
+uint64_t fake_source_asked(struct fake_source *f)
+{
+	uint64_t asked;
+
+	lock_take(&f->lock);
+	asked = f->asked;
+	lock_drop(&f->lock);
+	return asked;
 }
 
 static bool await(struct fake_source *f, bool (*is_so)(const struct fake_source *, unsigned),

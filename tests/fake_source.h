@@ -45,6 +45,7 @@ struct fake_source {
 	unsigned releases;
 	unsigned calls, running, running_most, held, carried;
 	uint64_t bytes; /* given to sinks */
+	uint64_t asked; /* what a server would have sent, wanted or not */
 };
 
 void fake_source_init(struct fake_source *f, const char *name, uint64_t seed);
@@ -59,6 +60,8 @@ void fake_source_release(struct fake_source *f);
 unsigned fake_source_calls(struct fake_source *f);
 uint64_t fake_source_bytes(struct fake_source *f);
 unsigned fake_source_most(struct fake_source *f);
+/* Bytes that were asked for. */
+uint64_t fake_source_asked(struct fake_source *f);
 /* Wait until so many are held, were begun, or until none runs; false if that takes too long. */
 bool fake_source_await_held(struct fake_source *f, unsigned count);
 bool fake_source_await_calls(struct fake_source *f, unsigned count);

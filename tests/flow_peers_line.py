@@ -9,9 +9,9 @@ import time
 import pytest
 
 import models
-from flow_peers import REPO, by_source, model, right, shared, size_of  # noqa: F401 (fixtures)
 from mountlib import eventually
-from peers import Caller, Cluster, why_not
+from peers import Caller, Cluster, Relay, why_not
+from sharing import REPO, by_source, make_model, model, publish, right, shared, size_of     # noqa: F401
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 MIB = 1 << 20
@@ -146,14 +146,55 @@ def test_members_have_addresses_of_ipv6_and_names(shared, model, tmp_path, ours,
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
 
 
-def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(shared, model, tmp_path):
-    """Others ask it by a name that it does not know for its own."""
-    with Cluster(tmp_path, shared, 3, start=False) as cluster:
+def test_who_is_called_otherwise_in_the_list_finds_out_and_is_heard(hub, tmp_path):
+    """Others ask it by a name that it does not know for its own. Of many files each node owns some, whatever the addresses are."""
+    directory = tmp_path / "many"
+    directory.mkdir()
+    publish(hub, make_model(directory, 32 * 128 * 1024, 32))
+    with Cluster(tmp_path, hub, 3, start=False) as cluster:
         cluster.nodes[0].args = [f"--peer-address=me.invalid:{cluster.port}"]
         cluster.start(*cluster.nodes)
-        assert right(cluster.load(REPO, model), model)
-        # It counts as two members until it has asked itself, and what it waits for there meanwhile may be asked for elsewhere.
-        assert all(cluster.sent().values()) and cluster.upstream_bytes() <= 1.5 * size_of(model)
+        assert right(cluster.load(REPO, directory), directory)
+        assert all(node.metrics()["peer_sent_bytes_total"] for node in cluster.nodes)
+        # It counts as two members until it has asked itself: what the one of them owns that is in no list two may bring.
+        assert cluster.upstream_bytes() <= 1.25 * size_of(directory)
+
+
+@contextlib.contextmanager
+def leads_to(cluster, name, node):
+    """The address leads to that node meanwhile."""
+    relay = Relay(cluster.tmp / "relay-of-a-name.log")
+    try:
+        relay.pair("it", name, node.listen, 0, 0, 0)
+        yield relay
+        relay.close()
+    finally:
+        relay.kill()
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_a_name_that_seemed_to_be_its_own_may_become_anothers(hub, tmp_path, moves):
+    """Addresses are given out again. The twin: it stays this node's."""
+    for seed, repo in enumerate(("org/one", "org/two", "org/three")):
+        hub.repo(repo).commit({"w.safetensors": models.big_file(2 * MIB, seed=seed)})
+    with Cluster(tmp_path, hub, 2, start=False) as cluster:
+        (one, other), name = cluster.nodes, f"127.1.9.9:{cluster.port}"
+        cluster.members = f"{one.address},{name}"
+        other.args = [f"--peer-address={name}"]
+        with leads_to(cluster, name, one):
+            cluster.start(one)
+            assert not one.load("org/one")["errors"] and one.peers()[name]["state"] == "self"
+        with leads_to(cluster, name, other if moves else one) as relay:
+            cluster.start(other)
+            assert not other.load("org/three")["errors"]
+            time.sleep(10)              # MEMBER_ALIAS_MS
+            assert not one.load("org/two")["errors"]
+            assert eventually(lambda: relay.counts()["it"][3] > 0, 10)      # one asks it again
+            if moves:
+                assert eventually(lambda: one.peers()[name]["state"] == "up", 10)
+            else:
+                assert one.peers()[name]["state"] == "self"
+            assert not one.load("org/three")["errors"]
 
 
 # ---- limits ----

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/base/file.h"
+#include "daemon/peer/nonces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -75,7 +76,7 @@ static void check_request(const struct cluster_words *words, size_t place, int64
 		assert(hear(&other, buf_str(&field), now_ms) == CLUSTER_FALSE);
 	assert(hear(words, buf_str(&field), now_ms) == CLUSTER_TRUE);
 	assert(hear(words, buf_str(&field), now_ms) == CLUSTER_REPLAYED);
-	assert(hear(words, buf_str(&field), now_ms + 2 * CLUSTER_WINDOW_MS) == CLUSTER_STALE);
+	assert(hear(words, buf_str(&field), now_ms + 2 * NONCES_WINDOW_MS) == CLUSTER_STALE);
 	spoil(&field, place);
 	assert(hear(words, buf_str(&field), now_ms) == CLUSTER_FALSE);
 }
@@ -109,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (!line[i])
 			return 0;
 	}
-	now_ms += CLUSTER_WINDOW_MS; /* not all of a run is remembered */
+	now_ms += NONCES_WINDOW_MS; /* not all of a run is remembered */
 	place = strtoul(line[7], NULL, 10);
 	{
 		const struct cluster_words words = { line[1], line[2], line[3],

@@ -2,7 +2,7 @@
 import pytest
 
 from peers import HUB, Cluster, why_not
-from sharing import MIB, REPO, by_source, half_way, model, shared, size_of, soon_right     # noqa: F401
+from sharing import MIB, REPO, by_source, ends_well, fail_promptly, half_way, model, shared, size_of, soon_right     # noqa: F401
 
 SHARDS = 4
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
@@ -14,13 +14,11 @@ def test_upstream_goes_half_way_and_comes_back(shared, model, tmp_path):
         cluster.begin(REPO, model)
         half_way(cluster, model)
         cluster.relay.down(HUB)
-        loads = cluster.end(seconds=40)
-        assert all(load["errors"] for load in loads) and not any(load["wrong"] for load in loads)
+        assert fail_promptly(cluster.end(seconds=40), 30)
         # What anybody had is had by all who go on; what nobody has ends with an error again.
-        loads = cluster.load(REPO, model, readers=SHARDS, seconds=40)
-        assert all(load["errors"] for load in loads) and not any(load["wrong"] for load in loads)
+        assert fail_promptly(cluster.load(REPO, model, readers=SHARDS, seconds=40), 15)
         brought = sum(by_source(node)[0] for node in cluster.nodes)
         assert all(brought - 2 * SHARDS * MIB <= sum(by_source(node)) for node in cluster.nodes), (brought, list(map(by_source, cluster.nodes)))
         cluster.relay.up(HUB)
         assert soon_right(cluster, model)
-        assert cluster.upstream_bytes() <= 2 * size_of(model)
+        assert ends_well(cluster, model, cluster.load(REPO, model), upstream=2, again=SHARDS * MIB)

@@ -1,7 +1,7 @@
 """The longer stories of lists that change, and of zones: by make torture."""
 import pytest
 
-from flow_peers_places import MODEL_BYTES, knows, pytestmark, write_list     # noqa: F401
+from flow_peers_places import MODEL_BYTES, between_zones, knows, pytestmark, write_list     # noqa: F401
 from mountlib import eventually
 from peers import Cluster
 from sharing import MIB, REPO, half_way, model, once, right, shared, size_of     # noqa: F401

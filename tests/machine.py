@@ -32,7 +32,7 @@ def why_not():
     """Why there is no such machine here, or None."""
     if not shutil.which(QEMU):
         return f"no {QEMU} here: run tools/nfs-kernel"
-    if not (DIR / "root.cpio.gz").exists():
+    if not (DIR / "root.cpio").exists():
         return f"{DIR} is not made: run tools/nfs-kernel"
     return None
 
@@ -42,11 +42,11 @@ def _end_with_us():
 
 
 class Machine:
-    def __init__(self, directory, memory=512):
+    def __init__(self, directory, memory=1024):
         self.said = pathlib.Path(directory) / "console.log"
         self.argv = [QEMU, "-accel", "tcg,thread=multi", "-cpu", "max,-cx16,la57=off", "-smp", "2", "-m", str(memory),
                      "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                     "-kernel", str(DIR / "vmlinuz"), "-initrd", str(DIR / "root.cpio.gz"),
+                     "-kernel", str(DIR / "vmlinuz"), "-initrd", str(DIR / "root.cpio"),
                      "-append", "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on",
                      "-serial", f"file:{self.said}", "-chardev", "stdio,id=talk,signal=off", "-serial", "chardev:talk",
                      "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]

@@ -9,24 +9,28 @@
  *                                           wrong (files), errors, and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."
  *   peers                                   one line of JSON: who they are, and what each has given
+ *   forgive                                 takes back all bans: "forgiven", or "nobody" had one
  */
 #include <assert.h>
 #include <err.h>
 #include <fcntl.h>
-#include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/conf.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/jwrite.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/why.h"
 #include "daemon/exposition.h"
 #include "daemon/node.h"
-#include "daemon/peer/peers.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/peer_settings.h"
 #include "daemon/peer_json.h"
 
 #define READERS_MAX 64
@@ -35,21 +39,15 @@
 #define WEDGED_MS 60000 /* after the deadline of a wait */
 #define WORDS 6
 
-static struct {
-	const char *cache;
-	struct node_hub hub;
-	int64_t timeout_ms;
-	bool strict;
-	uint64_t memory_bytes;
-	bool prefetch;
-	struct peers_conf peers;
-} conf = {
-	.timeout_ms = 30000,
-	.memory_bytes = UINT64_C(64) << 20,
-	.prefetch = true,
-	.peers = { .weight = 1, .connections = 64 },
+struct settings {
+	char *cache, *hub, *token;
+	int64_t timeout; /* seconds */
+	uint64_t memory;
+	int prefetch, verify, log_level;
+	struct peer_settings peers;
 };
 
+static struct settings settings;
 static struct node *node;
 
 /* --- waiting */
@@ -78,13 +76,13 @@ static void wait_init(struct wait *p)
 	*p = (struct wait){ .woken = false };
 	lock_init(&p->lock, LOCK_TEST);
 	cond_init(&p->cond);
-	waiter_init(&p->waiter, conf.timeout_ms, wake);
+	waiter_init(&p->waiter, settings.timeout * 1000, wake);
 }
 
 /* After PARKED. Whoever is not woken long after his deadline has found a bug. */
 static int wait_end(struct wait *p)
 {
-	int64_t until = clock_ms() + conf.timeout_ms + WEDGED_MS;
+	int64_t until = clock_ms() + settings.timeout * 1000 + WEDGED_MS;
 	int r;
 
 	lock_take(&p->lock);
@@ -358,140 +356,113 @@ static void load(char **word)
 	buf_free(&l.errors_text);
 }
 
+static void tell_metrics(char **word UNUSED)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	exposition_node(&text, node, "hub");
+	printf("%s.\n", buf_str(&text));
+}
+
+static struct peers *own_peers(void)
+{
+	struct peers *p = node_peers(node);
+
+	if (!p)
+		errx(2, "there are no peers");
+	return p;
+}
+
+static void tell_peers(char **word UNUSED)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct jwrite w = { .to = &text };
+
+	peer_json_members(own_peers(), &w);
+	puts(buf_str(&text));
+}
+
+static void forgive(char **word UNUSED)
+{
+	puts(members_forgive(peers_members(own_peers()), NULL) ? "forgiven" : "nobody");
+}
+
+static const struct {
+	const char *name;
+	int words; /* this one, too */
+	void (*call)(char **word);
+} commands[] = {
+	{ "load", WORDS, load },
+	{ "metrics", 1, tell_metrics },
+	{ "peers", 1, tell_peers },
+	{ "forgive", 1, forgive },
+};
+
 static void obey(char *line)
 {
-	char *word[WORDS + 1] = { NULL }, *rest = NULL;
+	char *word[WORDS] = { NULL }, *rest = NULL;
+	size_t i = 0;
 	int count = 0;
 
 	for (char *w = strtok_r(line, " \n", &rest); w && count < WORDS;
 	     w = strtok_r(NULL, " \n", &rest))
 		word[count++] = w;
-	if (count == WORDS && strcmp(word[0], "load") == 0) {
-		load(word);
-	} else if (count == 1 && strcmp(word[0], "metrics") == 0) {
-		CLEANUP(buf_free) struct buf text = { 0 };
-
-		exposition_node(&text, node, "hub");
-		printf("%s.\n", buf_str(&text));
-	} else if (count == 1 && strcmp(word[0], "peers") == 0 && node_peers(node)) {
-		CLEANUP(buf_free) struct buf text = { 0 };
-		struct jwrite w = { .to = &text };
-
-		peer_json_members(node_peers(node), &w);
-		puts(buf_str(&text));
-	} else {
+	while (i < ARRAY_LEN(commands) &&
+	       (count != commands[i].words || strcmp(word[0], commands[i].name) != 0))
+		i++;
+	if (i == ARRAY_LEN(commands))
 		errx(2, "no such command");
-	}
+	commands[i].call(word);
 	fflush(stdout);
 }
 
 /* --- the command line */
 
-enum word {
-	OPT_CACHE = 1,
-	OPT_HUB,
-	OPT_TOKEN,
-	OPT_TIMEOUT,
-	OPT_VERIFY,
-	OPT_MEMORY,
-	OPT_PREFETCH,
-	OPT_LOG,
-	OPT_LISTEN,
-	OPT_ADDRESS,
-	OPT_PEERS,
-	OPT_KEY,
-	OPT_ZONE,
-	OPT_TLS_CERT,
-	OPT_TLS_KEY,
-	OPT_TLS_CA,
-	OPT_WEIGHT,
-	OPT_RATE,
-	OPT_RATE_WAITING,
-	OPT_CONNECTIONS
-};
+#define FIELD(name) offsetof(struct settings, name)
+#define STRICT 1 /* of the choices of --verify */
 
-static const struct option options[] = {
-	{ "cache", required_argument, NULL, OPT_CACHE },
-	{ "hub", required_argument, NULL, OPT_HUB },
-	{ "token", required_argument, NULL, OPT_TOKEN },
-	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
-	{ "verify", required_argument, NULL, OPT_VERIFY },
-	{ "memory", required_argument, NULL, OPT_MEMORY },
-	{ "prefetch", required_argument, NULL, OPT_PREFETCH },
-	{ "log-level", required_argument, NULL, OPT_LOG },
-	{ "peer-listen", required_argument, NULL, OPT_LISTEN },
-	{ "peer-address", required_argument, NULL, OPT_ADDRESS },
-	{ "peers", required_argument, NULL, OPT_PEERS },
-	{ "cluster-key-file", required_argument, NULL, OPT_KEY },
-	{ "zone", required_argument, NULL, OPT_ZONE },
-	{ "peer-tls-cert", required_argument, NULL, OPT_TLS_CERT },
-	{ "peer-tls-key", required_argument, NULL, OPT_TLS_KEY },
-	{ "peer-tls-ca", required_argument, NULL, OPT_TLS_CA },
-	{ "peer-weight", required_argument, NULL, OPT_WEIGHT },
-	{ "peer-rate", required_argument, NULL, OPT_RATE },
-	{ "peer-rate-waiting", required_argument, NULL, OPT_RATE_WAITING },
-	{ "peer-connections", required_argument, NULL, OPT_CONNECTIONS },
-	{ 0 },
+static const struct conf_param params[] = {
+	{ "cache", CONF_TEXT, FIELD(cache), NULL, 0, 0, "DIR", "Where bytes stay." },
+	{ "hub", CONF_TEXT, FIELD(hub), NULL, 0, 0, "URL", "Where they come from." },
+	{ "token", CONF_TEXT, FIELD(token), NULL, 0, 0, "TOKEN", "What the hub is shown." },
+	{ "timeout", CONF_SECONDS, FIELD(timeout), "30", 1, 600, "SECONDS", "Longest wait." },
+	{ "memory", CONF_BYTES, FIELD(memory), "64MiB", 0, 0, "BYTES", "For transfers." },
+	{ "prefetch", CONF_CHOICE, FIELD(prefetch), "yes", 0, 0, "no|yes|always",
+	  "Of what is read next." },
+	{ "verify", CONF_CHOICE, FIELD(verify), "stream", 0, 0, "stream|strict",
+	  "When bytes are given." },
+	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, LOG_LEVEL_CHOICES,
+	  "What is logged." },
+	PEER_PARAMS(FIELD(peers)),
 };
+static const struct conf_table table = { params, ARRAY_LEN(params) };
 
-static void take_peer_option(int which)
+/* "--NAME=VALUE"; what it says is not looked at here. */
+static int take_word(char *word, struct buf *why)
 {
-	if (which == OPT_LISTEN)
-		conf.peers.listen = optarg;
-	else if (which == OPT_ADDRESS)
-		conf.peers.address = optarg;
-	else if (which == OPT_PEERS)
-		conf.peers.members = optarg;
-	else if (which == OPT_KEY)
-		conf.peers.key_file = optarg;
-	else if (which == OPT_ZONE)
-		conf.peers.zone = optarg;
-	else if (which == OPT_TLS_CERT)
-		conf.peers.tls_cert = optarg;
-	else if (which == OPT_TLS_KEY)
-		conf.peers.tls_key = optarg;
-	else if (which == OPT_TLS_CA)
-		conf.peers.tls_ca = optarg;
-	else if (which == OPT_WEIGHT)
-		conf.peers.weight = (uint32_t)atoi(optarg);
-	else if (which == OPT_RATE)
-		conf.peers.rate = strtoull(optarg, NULL, 10);
-	else if (which == OPT_RATE_WAITING)
-		conf.peers.rate_waiting = strtoull(optarg, NULL, 10);
-	else if (which == OPT_CONNECTIONS)
-		conf.peers.connections = (unsigned)atoi(optarg);
-	else
-		errx(2, "see the head of peer_node.c");
+	char *value = strchr(word, '=');
+
+	if (strncmp(word, "--", 2) != 0)
+		return complain(why, "\"%s\" is no option.", word);
+	if (value)
+		*value++ = '\0';
+	return conf_set(&table, &settings, word + 2, value, why);
 }
 
 static void read_command_line(int argc, char *argv[])
 {
-	int which;
+	CLEANUP(buf_free) struct buf why = { 0 };
+	int r = conf_defaults(&table, &settings);
 
-	while ((which = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (which == OPT_CACHE)
-			conf.cache = optarg;
-		else if (which == OPT_HUB)
-			conf.hub.url = optarg;
-		else if (which == OPT_TOKEN)
-			conf.hub.token = optarg;
-		else if (which == OPT_VERIFY)
-			conf.strict = strcmp(optarg, "strict") == 0;
-		else if (which == OPT_TIMEOUT)
-			conf.timeout_ms = (int64_t)(atof(optarg) * 1000);
-		else if (which == OPT_MEMORY)
-			conf.memory_bytes = strtoull(optarg, NULL, 10);
-		else if (which == OPT_PREFETCH)
-			conf.prefetch = strcmp(optarg, "no") != 0;
-		else if (which == OPT_LOG)
-			log_set_level(strcmp(optarg, "debug") == 0 ? LOG_LEVEL_DEBUG
-								   : LOG_LEVEL_INFO);
-		else
-			take_peer_option(which);
-	}
-	if (!conf.cache || !conf.hub.url || optind != argc)
-		errx(2, "--cache and --hub are wanted");
-	conf.peers.hub_url = conf.hub.url;
+	for (int i = 1; r == 0 && i < argc; i++)
+		r = take_word(argv[i], &why);
+	if (r == 0)
+		r = peer_settings_check(&settings.peers, false, &why);
+	if (r == 0 && (!settings.cache || !settings.hub))
+		r = complain(&why, "--cache and --hub are wanted.");
+	if (r < 0)
+		errx(2, "%s", buf_str(&why));
+	log_set_level(log_level_of(settings.log_level));
 }
 
 static void on_forget(void *arg UNUSED, const char *etag UNUSED)
@@ -501,17 +472,18 @@ static void on_forget(void *arg UNUSED, const char *etag UNUSED)
 static void open_node(void)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct node_hub hub = { settings.hub, settings.token };
 	const struct node_conf c = {
-		.cache_dir = conf.cache,
+		.cache_dir = settings.cache,
 		.owner = "a test's node",
-		.hubs = &conf.hub,
+		.hubs = &hub,
 		.hub_count = 1,
-		.peers = conf.peers.listen ? &conf.peers : NULL,
-		.prefetch = conf.prefetch ? NODE_PREFETCH_YES : NODE_PREFETCH_NO,
-		.memory_bytes = conf.memory_bytes,
+		.peers = &settings.peers,
+		.prefetch = (enum node_prefetch)settings.prefetch,
+		.memory_bytes = settings.memory,
 		.ref_ttl_ms = 60000,
-		.timeout_ms = conf.timeout_ms,
-		.strict = conf.strict,
+		.timeout_ms = settings.timeout * 1000,
+		.strict = settings.verify == STRICT,
 		.on_forget = on_forget,
 	};
 
@@ -533,5 +505,6 @@ int main(int argc, char *argv[])
 		obey(line);
 	if (node_stop(node))
 		node_close(node);
+	conf_fini(&table, &settings);
 	return 0;
 }

@@ -214,6 +214,11 @@ class Node:
         self.talk.say("peers")
         return {m["address"]: m for m in json.loads(self.talk.hear())["members"]}
 
+    def forgive(self):
+        """It takes back its bans: true if there was one."""
+        self.talk.say("forgive")
+        return self.talk.hear() == "forgiven"
+
     def memory(self, key="VmRSS"):
         """VmRSS, VmHWM or RssAnon, in bytes."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()

@@ -68,6 +68,34 @@ def once(cluster, model, nodes=None):
     return all(sum(by_source(node)) == size_of(model) for node in nodes or cluster.nodes)
 
 
+def twice(nodes, model):
+    """The most bytes that one of them got of what it had already."""
+    return max(sum(by_source(node)) for node in nodes) - size_of(model)
+
+
+def banned(nodes):
+    """The addresses of those whom any of them has banned, now."""
+    return {address for node in nodes for address, member in node.peers().items() if member["state"] == "banned"}
+
+
+def ends_well(cluster, model, loads, nodes=None, upstream=1.02, again=0, liars=()):
+    """What each story of a fault ends with: all `nodes` have read right bytes; upstream has sent no more than `upstream` times the
+    model; none of them fetched a chunk twice, but for `again` bytes that were wrong; and nobody is banned but `liars`."""
+    nodes = cluster.nodes if nodes is None else nodes
+    assert right(loads, model)
+    assert cluster.upstream_bytes() <= upstream * size_of(model), cluster.upstream_bytes() / size_of(model)
+    assert twice(nodes, model) <= again, [(node.name, by_source(node)) for node in nodes]
+    assert banned(nodes) <= {liar.address for liar in liars}
+    return True
+
+
+def fail_promptly(loads, seconds):
+    """All loads ended with errors, and without a wrong byte, in that time."""
+    assert all(load["errors"] and not load["wrong"] for load in loads), loads
+    assert max(load["seconds"] for load in loads) <= seconds, loads
+    return True
+
+
 def half_way(cluster, model, part=0.5, seconds=30):
     assert eventually(lambda: cluster.upstream_bytes() >= part * size_of(model), seconds, 0.01)
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* LD_PRELOAD: what a process sends of files is wrong, as the file named by LIAR_SHIM says at the
- * moment: "flip N" changes one byte of each Nth MiB of a file, "zeros" all of them; else
- * nothing. */
+ * moment: "flip N" changes one byte of each Nth MiB of a file, "zeros" all of them, "drip" gives a
+ * byte a second; else nothing. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +47,10 @@ ssize_t sendfile64(int to, int from, off64_t *off, size_t count)
 
 	if (!off || !*mode(how))
 		return syscall(SYS_sendfile, to, from, off, count);
+	if (strncmp(how, "drip", 4) == 0) {
+		sleep(1);
+		return syscall(SYS_sendfile, to, from, off, (size_t)1);
+	}
 	do {
 		size_t left = count - (size_t)sent;
 

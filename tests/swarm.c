@@ -29,6 +29,11 @@ int64_t swarm_ms(const struct swarm *s)
 	return s->now_us / 1000;
 }
 
+struct segment swarm_segment(const struct swarm *s, uint32_t chunk)
+{
+	return (struct segment){ s->blob, chunk / SWARM_CHUNKS };
+}
+
 struct node *swarm_find(const struct swarm *s, uint64_t key)
 {
 	return map_find_u64(&s->by_key, key);
@@ -138,14 +143,13 @@ static void be_born(struct swarm *s, struct node *n)
 
 	trails_init(&n->trails);
 	must(crowd_new(&n->crowd));
-	n->usual_ms = 0;
-	n->in = n->twice = 0;
+	n->way = (struct trip_node){ .trails = &n->trails, .give_up_ms = SWARM_GIVE_UP_MS };
 	if (!s->conf.faults) {
-		n->places = &s->places;
+		n->way.places = &s->places;
 		return;
 	}
-	n->places = zeros(1, sizeof(*n->places));
-	places_init(n->places);
+	n->way.places = zeros(1, sizeof(*n->way.places));
+	places_init(n->way.places);
 	must(members_new(&self, &n->table));
 	swarm_read_list(s, n);
 }
@@ -157,8 +161,8 @@ static void pass_away(struct swarm *s, struct node *n)
 	trails_fini(&n->trails);
 	if (!s->conf.faults)
 		return;
-	places_fini(n->places);
-	free(n->places);
+	places_fini(n->way.places);
+	free(n->way.places);
 	members_free(n->table);
 	n->table = NULL;
 }

@@ -7,8 +7,6 @@
 #include "daemon/peer/decide.h"
 #include "tests/swarm_priv.h"
 
-#define CHUNK (UINT64_C(1) << 20)
-
 /* ---- what happens when ---- */
 
 static bool before(const struct event *a, const struct event *b)
@@ -55,7 +53,7 @@ static struct link *link_of(struct swarm *s, uint32_t giver)
 
 static int64_t time_of_chunk(uint64_t rate)
 {
-	return (int64_t)(CHUNK * 1000000 / rate);
+	return (int64_t)(SWARM_CHUNK * 1000000 / rate);
 }
 
 static int64_t latency(const struct swarm *s, uint32_t giver)
@@ -163,7 +161,7 @@ static void unpark(struct swarm *s, struct query *q)
 static struct run *run_of(const struct node *n, uint32_t chunk)
 {
 	for (struct run *r = n->runs; r; r = r->next)
-		if (r->pos <= chunk && chunk < r->end)
+		if (swarm_next_chunk(r) <= chunk && chunk < r->end)
 			return r;
 	return NULL;
 }
@@ -225,21 +223,19 @@ static int64_t run_moved_ms(const struct swarm *s, const struct node *n, uint32_
 
 static int64_t quiet_ms(struct swarm *s, struct node *n, const struct query *q)
 {
-	struct trail trail;
-
 	if (n->lie == SWARM_BOASTS)
 		return 0;
 	if (n->lie == SWARM_CLAIMS)
 		return -1;
-	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &trail);
-	return decide_quiet_ms(&trail, run_moved_ms(s, n, q->from), swarm_ms(s));
+	return decide_quiet_ms(&n->trails, swarm_segment(s, q->from), run_moved_ms(s, n, q->from),
+			       swarm_ms(s));
 }
 
-static void say(struct swarm *s, struct query *q, enum route_answer answer)
+static void say(struct swarm *s, struct query *q, enum trip_answer answer)
 {
 	unpark(s, q);
 	q->answer = answer;
-	if (answer == ROUTE_COMING)
+	if (answer == TRIP_COMING)
 		q->quiet_ms = quiet_ms(s, &s->nodes[q->giver], q);
 	if (swarm_reaches(s, q->giver, q->asker))
 		swarm_event(s, s->now_us + latency(s, q->giver), EV_ANSWER, 0, q->number, q);
@@ -269,58 +265,59 @@ static uint32_t present(const struct node *n, const struct query *q)
 	return at - q->from;
 }
 
-static enum decision decide(struct swarm *s, struct node *n, const struct query *q, uint32_t count)
+static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	const struct membership *members = swarm_members(n);
-	const struct decide_here here = { members, n->places, &n->trails };
-	const struct decide_ask ask = {
-		.blob = s->blob,
-		.size = s->chunks * CHUNK,
-		.segment = q->from / SWARM_CHUNKS,
-		.guest = s->nodes[q->asker].key,
+	return (struct decide_here){ members, n->way.places, &n->trails, n->crowd };
+}
+
+static struct decide_ask question_of(const struct swarm *s, const struct query *q)
+{
+	const struct node *asker = &s->nodes[q->asker];
+
+	return (struct decide_ask){
+		.segment = swarm_segment(s, q->from),
+		.size = s->chunks * SWARM_CHUNK,
+		.guest = asker->key,
+		.zone = asker->zone,
+		.failed = q->failed,
+		.failed_count = q->failed_count,
 		.number = q->number_of_asker,
 		.bring = q->bring,
-		.present = count,
-		.late = q->late,
 	};
-	enum decision d = decide_bytes(&here, &ask, swarm_ms(s));
+}
+
+static enum decision decide(struct swarm *s, struct node *n, struct query *q, uint32_t count)
+{
+	const struct membership *members = swarm_members(n);
+	const struct decide_here here = here_of(n, members);
+	const struct decide_ask ask = question_of(s, q);
+	const struct decide_held held = { .present = count, .full = n->full };
+	enum decision d = decide_bytes(&here, &ask, &held, q->late, swarm_ms(s), &q->told);
 
 	swarm_members_done(n, members);
 	return d;
-}
-
-static uint32_t number_of(struct swarm *s, struct node *n, const struct query *q)
-{
-	struct trail trail;
-
-	trails_find(&n->trails, s->blob, q->from / SWARM_CHUNKS, swarm_ms(s), &trail);
-	return trail.number;
 }
 
 static void look(struct swarm *s, struct node *n, struct query *q)
 {
 	uint32_t count = present(n, q);
 
-	q->told = number_of(s, n, q) + 1;
 	switch (decide(s, n, q, count)) {
 	case DECIDE_GIVE:
 		give(s, q, count);
 		break;
 	case DECIDE_COMING:
 		s->result.rings += is_ring(s, q);
-		say(s, q, ROUTE_COMING);
+		say(s, q, TRIP_COMING);
 		break;
 	case DECIDE_FAILED:
-		say(s, q, ROUTE_FAILED);
+		say(s, q, TRIP_FAILED);
 		break;
 	case DECIDE_NOT_HERE:
-		say(s, q, ROUTE_NOT_HERE);
+	case DECIDE_FULL:
+		say(s, q, TRIP_NOT_HERE);
 		break;
 	case DECIDE_WAIT:
-		if (n->full) {
-			say(s, q, ROUTE_NOT_HERE);
-			break;
-		}
 		swarm_want(s, n, q->from, q->end);
 		park(s, q);
 		break;
@@ -330,21 +327,14 @@ static void look(struct swarm *s, struct node *n, struct query *q)
 static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 {
 	const struct membership *members = swarm_members(n);
-	const struct decide_here here = { members, n->places, &n->trails };
-	uint32_t segment = q->from / SWARM_CHUNKS, number = 0;
-	struct node *asker = &s->nodes[q->asker];
-	struct crowd_guest guest = { asker->key, asker->zone, q->failed, q->failed_count };
+	const struct decide_here here = here_of(n, members);
+	const struct decide_ask ask = question_of(s, q);
 
-	q->other_count = 0;
-	if (!q->sent && decide_arranges(&here, s->blob, s->chunks * CHUNK, segment))
-		q->other_count = crowd_ask(n->crowd, s->blob, segment, n->zone, &guest, swarm_ms(s),
-					   q->others, &number);
+	q->other_count = decide_others(&here, &ask, swarm_ms(s), q->others, &q->told);
 	swarm_members_done(n, members);
-	if (!q->other_count)
-		return false;
-	q->told = number_of(s, n, q) + number;
-	say(s, q, ROUTE_ELSEWHERE);
-	return true;
+	if (q->other_count)
+		say(s, q, TRIP_ELSEWHERE);
+	return q->other_count;
 }
 
 static bool is_claimer(const struct node *n)
@@ -358,7 +348,7 @@ static void on_asked(struct swarm *s, struct query *q)
 
 	if (q->giver == s->conf.nodes) {
 		if (s->upstream_down)
-			say(s, q, ROUTE_FAILED);
+			say(s, q, TRIP_FAILED);
 		else
 			give(s, q, q->end - q->from);
 		return;
@@ -366,7 +356,7 @@ static void on_asked(struct swarm *s, struct query *q)
 	n = &s->nodes[q->giver];
 	n->heard++;
 	if (!n->alive)
-		say(s, q, ROUTE_SILENT);
+		say(s, q, TRIP_SILENT);
 	else if (is_claimer(n))
 		park(s, q);
 	else if (n->lie == SWARM_DRIPS)
@@ -383,7 +373,7 @@ static void on_waited(struct swarm *s, struct query *q)
 		return;
 	q->late = true;
 	if (is_claimer(n))
-		say(s, q, ROUTE_COMING);
+		say(s, q, TRIP_COMING);
 	else
 		look(s, n, q);
 }
@@ -406,7 +396,7 @@ void swarm_fail_parked(struct swarm *s, struct node *n, uint32_t from, uint32_t 
 	for (struct query *q = n->parked; q; q = next) {
 		next = q->next_parked;
 		if (from <= q->from && q->from < end)
-			say(s, q, ROUTE_FAILED);
+			say(s, q, TRIP_FAILED);
 	}
 }
 
@@ -421,7 +411,7 @@ void swarm_break(struct swarm *s, struct node *n)
 			if (!q || q->giver != id || q->broken)
 				continue;
 			q->broken = true;
-			say(s, q, n ? ROUTE_SILENT : ROUTE_FAILED);
+			say(s, q, n ? TRIP_SILENT : TRIP_FAILED);
 		}
 }
 

@@ -9,11 +9,10 @@
 #include "daemon/base/map.h"
 #include "daemon/peer/crowd.h"
 #include "daemon/peer/members.h"
-#include "daemon/peer/places.h"
-#include "daemon/peer/route.h"
-#include "daemon/peer/trails.h"
+#include "daemon/peer/trip.h"
 #include "tests/swarm.h"
 
+#define SWARM_CHUNK (UINT64_C(1) << 20)
 #define SWARM_RUNS_MAX 24 /* of one node at once, as it has streams */
 #define SWARM_RUN_CHUNKS 8
 #define SWARM_GIVE_UP_MS 20000
@@ -53,7 +52,7 @@ struct query {
 	uint32_t member;       /* index of the giver in the run's membership */
 	uint32_t from, end;    /* chunks */
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
-	bool bring, sent, over, broken, on_link, parked, late, dripping;
+	bool bring, over, broken, on_link, parked, late, dripping;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
 	int64_t wait_ms; /* for bytes that are coming */
@@ -61,7 +60,7 @@ struct query {
 	int64_t quiet_ms; /* of an answer that bytes are coming */
 	uint64_t failed[ROUTE_OTHERS_MAX];
 	unsigned failed_count;
-	enum route_answer answer;
+	enum trip_answer answer;
 	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
 	uint64_t others[CROWD_NAMES_MAX];
 	unsigned other_count;
@@ -72,18 +71,12 @@ struct run {
 	uint64_t number;  /* 0: free */
 	struct run *next; /* of the node's, or of the free ones */
 	struct node *node;
-	uint32_t from, pos, end;
+	uint32_t from, end;
 	const struct membership *members;
-	struct route route;
+	struct trip trip;
 	struct query *query; /* under way */
-	uint32_t last;       /* who was asked last */
-	int64_t since_ms;
-	int64_t dry_ms;     /* nothing came since */
-	int64_t brought_ms; /* when it last brought a chunk, or began */
+	int64_t brought_ms;  /* when it last brought a chunk, or began */
 	unsigned tries;
-	/* Those who may have it, asked before upstream is. */
-	uint32_t *sought;
-	unsigned sought_count, sought_at;
 };
 
 struct link {
@@ -106,11 +99,9 @@ struct node {
 	int64_t down_free_us;
 	struct members *table;    /* its own, or NULL */
 	struct membership shared; /* if it has none */
-	struct places *places;
 	struct trails trails;
 	struct crowd *crowd;
-	int64_t usual_ms;
-	uint64_t in, twice; /* chunks */
+	struct trip_node way;
 	uint64_t upstream, sent, asked, heard;
 };
 
@@ -155,6 +146,7 @@ struct swarm {
 uint64_t swarm_random(struct swarm *s, uint64_t below);
 void *swarm_alloc(struct swarm *s, size_t size); /* until swarm_free */
 int64_t swarm_ms(const struct swarm *s);
+struct segment swarm_segment(const struct swarm *s, uint32_t chunk);
 struct node *swarm_find(const struct swarm *s, uint64_t key);
 const struct membership *swarm_members(struct node *n);
 void swarm_members_done(struct node *n, const struct membership *m);
@@ -172,8 +164,10 @@ void swarm_start_reader(struct swarm *s, struct node *n);
 /* Has the absent chunks of a range asked for. */
 void swarm_want(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
 void swarm_step(struct swarm *s, struct run *r);
+/* The first chunk that it has to bring still. */
+uint32_t swarm_next_chunk(const struct run *r);
 /* A question has ended so. */
-void swarm_done(struct swarm *s, struct query *q, enum route_answer answer);
+void swarm_done(struct swarm *s, struct query *q, enum trip_answer answer);
 void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk);
 void swarm_look_patient(struct swarm *s, struct query *q);
 /* All it asked for ends with it. */

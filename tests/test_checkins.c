@@ -193,6 +193,43 @@ static void so_many_come_from_one_address_and_no_more(void **state)
 	checkins_free(c);
 }
 
+/* How many of as many as there can be are taken, each from an address of its own. */
+static int taken_of_network(struct checkins *c, bool six)
+{
+	struct member_spec s = { .weight = 1 };
+	char source[CLIENT_ADDRESS_MAX];
+	int taken = 0;
+
+	for (unsigned i = 1; i < CHECKINS_NETWORK_MAX + 10; i++) {
+		snprintf(source, sizeof(source), six ? "2001:db8::%u:%u" : "10.0.%u.%u", i >> 8,
+			 i & 255);
+		snprintf(s.address, sizeof(s.address), "n-%s:1", source);
+		taken += checkins_note(c, &s, source, NOW) == 0;
+	}
+	return taken;
+}
+
+/* Who has an address of IPv6 has all of its /64. */
+static void so_many_come_from_one_network_of_ipv6(void **state)
+{
+	struct checkins *c = begin(*state);
+	struct member_spec there = { "n-2001:db8::1:", "", 1 };
+
+	assert_int_equal(taken_of_network(c, true), CHECKINS_NETWORK_MAX);
+	assert_int_equal(checkins_note(c, &there, "2001:db8::ffff:1", NOW), -EDQUOT);
+	assert_int_equal(checkins_note(c, &there, "2001:db8:0:1::1", NOW), 0);
+	checkins_free(c);
+}
+
+/* The twin. */
+static void addresses_of_ipv4_are_hosts_each(void **state)
+{
+	struct checkins *c = begin(*state);
+
+	assert_int_equal(taken_of_network(c, false), CHECKINS_NETWORK_MAX + 9);
+	checkins_free(c);
+}
+
 static void without_its_key_there_are_none(void **state)
 {
 	const struct workdir *dir = *state;
@@ -218,6 +255,8 @@ int main(void)
 		STORY(a_list_goes_on_behind_any_address),
 		STORY(there_is_an_end_to_nodes),
 		STORY(so_many_come_from_one_address_and_no_more),
+		STORY(so_many_come_from_one_network_of_ipv6),
+		STORY(addresses_of_ipv4_are_hosts_each),
 		STORY(without_its_key_there_are_none),
 	};
 

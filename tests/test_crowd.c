@@ -12,6 +12,7 @@
 
 #define BLOB 7
 #define SEGMENT 3
+#define AT(blob, index) ((struct segment){ blob, index })
 #define HOME 100
 #define OWNER UINT64_MAX /* in the place of a giver */
 #define NODES 400
@@ -32,7 +33,8 @@ static uint64_t ask(struct crowd *c, uint64_t node, uint64_t zone, const uint64_
 	const struct crowd_guest guest = { node, zone, failed, failed_count };
 	uint64_t names[CROWD_NAMES_MAX];
 
-	return crowd_ask(c, BLOB, SEGMENT, HOME, &guest, now_ms, names, &number) ? names[0] : OWNER;
+	return crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now_ms, names, &number) ? names[0]
+										     : OWNER;
 }
 
 /* Node numbers are the order of arrival; who is sent to one has a higher one. */
@@ -113,7 +115,7 @@ static void who_comes_first_to_all_segments_gives_little_more_than_he_gets(UNUSE
 		for (uint64_t i = 1; i <= NODES; i++) {
 			const struct crowd_guest guest = { i, HOME, NULL, 0 };
 
-			if (crowd_ask(c, BLOB, s, HOME, &guest, 1000, names, &number))
+			if (crowd_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number))
 				copies[names[0]]++;
 		}
 	for (unsigned i = 1; i <= NODES; i++)
@@ -154,9 +156,12 @@ static void segments_have_nothing_to_do_with_each_other(UNUSED void **state)
 
 	for (uint64_t i = 1; i <= 20; i++)
 		come(c, i);
-	assert_int_equal(crowd_ask(c, BLOB, SEGMENT + 1, HOME, &guest, 1000, names, &number), 0);
-	assert_int_equal(crowd_ask(c, BLOB + 1, SEGMENT, HOME, &guest, 1000, names, &number), 0);
-	assert_int_not_equal(crowd_ask(c, BLOB, SEGMENT, HOME, &guest, 1000, names, &number), 0);
+	assert_int_equal(crowd_ask(c, AT(BLOB, SEGMENT + 1), HOME, &guest, 1000, names, &number),
+			 0);
+	assert_int_equal(crowd_ask(c, AT(BLOB + 1, SEGMENT), HOME, &guest, 1000, names, &number),
+			 0);
+	assert_int_not_equal(crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number),
+			     0);
 	crowd_free(c);
 }
 
@@ -210,7 +215,7 @@ static void two_strikes_and_nobody_is_sent_there(UNUSED void **state)
 	ask(c, 3, HOME, &bad, 1, 1000);
 	for (; node < 300; node++) {
 		const struct crowd_guest guest = { node, HOME, NULL, 0 };
-		unsigned count = crowd_ask(c, BLOB, SEGMENT, HOME, &guest,
+		unsigned count = crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest,
 					   1000 + (int64_t)node * CROWD_COPY_MS / 100, names,
 					   &number);
 
@@ -236,7 +241,7 @@ static unsigned named_after(uint64_t accusers)
 		for (uint64_t i = 0; i < accusers; i++)
 			if (giver[i] != OWNER)
 				giver[i] = ask(c, 10 + i, HOME, &giver[i], 1, 1000);
-	count = crowd_members(c, BLOB, SEGMENT, 1000, names);
+	count = crowd_members(c, AT(BLOB, SEGMENT), 1000, names);
 	for (unsigned i = 0; i < count; i++)
 		named += names[i] == 3 || names[i] == 4;
 	crowd_free(c);
@@ -257,7 +262,8 @@ static void names_to_fall_back_on_came_before(UNUSED void **state)
 
 	for (uint64_t i = 1; i <= NODES; i++) {
 		const struct crowd_guest guest = { i, HOME, NULL, 0 };
-		unsigned count = crowd_ask(c, BLOB, SEGMENT, HOME, &guest, 1000, names, &number);
+		unsigned count =
+			crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
 		for (unsigned k = 0; k < count; k++) {
 			assert_in_range(names[k], 1, i - 1);
@@ -290,7 +296,7 @@ static void whatever_happens_all_are_sent_to_earlier_ones(UNUSED void **state)
 			while (guest.failed_count < (unsigned)rand() % 5)
 				failed[guest.failed_count++] = 1 + (uint64_t)(rand() % 60);
 			now += rand() % 500;
-			count = crowd_ask(c, BLOB, SEGMENT, HOME, &guest, now, names, &number);
+			count = crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now, names, &number);
 			assert_in_range(count, 0, CROWD_NAMES_MAX);
 			for (unsigned i = 0; i < count; i++)
 				assert_in_range(order[names[i]], 1, order[node] - 1);
@@ -307,7 +313,8 @@ static void who_is_named_has_a_lower_number(UNUSED void **state)
 
 	for (uint64_t i = 1; i <= NODES; i++) {
 		const struct crowd_guest guest = { i, HOME, NULL, 0 };
-		unsigned count = crowd_ask(c, BLOB, SEGMENT, HOME, &guest, 1000, names, &number);
+		unsigned count =
+			crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
 		numbers[i] = number;
 		assert_int_not_equal(number, 0);
@@ -366,9 +373,9 @@ static void what_nobody_asked_for_long_begins_anew(UNUSED void **state)
 	for (uint64_t i = 1; i <= 10; i++)
 		come(c, i);
 	assert_true(ask(c, 10, HOME, NULL, 0, 1000 + CROWD_IDLE_MS) != OWNER);
-	assert_int_equal(crowd_members(c, BLOB, SEGMENT, 1000 + 2 * CROWD_IDLE_MS, names),
+	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1000 + 2 * CROWD_IDLE_MS, names),
 			 CROWD_NAMES_MAX);
-	assert_int_equal(crowd_members(c, BLOB, SEGMENT, 1001 + 2 * CROWD_IDLE_MS, names), 0);
+	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1001 + 2 * CROWD_IDLE_MS, names), 0);
 	assert_true(ask(c, 10, HOME, NULL, 0, 1001 + 2 * CROWD_IDLE_MS) == OWNER);
 	crowd_free(c);
 }
@@ -377,7 +384,7 @@ static unsigned known(struct crowd *c, uint32_t segment)
 {
 	uint64_t names[CROWD_NAMES_MAX];
 
-	return crowd_members(c, BLOB, segment, 1000, names);
+	return crowd_members(c, AT(BLOB, segment), 1000, names);
 }
 
 static void the_segments_asked_for_longest_ago_are_forgotten(UNUSED void **state)
@@ -387,10 +394,10 @@ static void the_segments_asked_for_longest_ago_are_forgotten(UNUSED void **state
 	uint64_t names[CROWD_NAMES_MAX];
 
 	for (uint32_t i = 0; i < CROWD_SEGMENTS_MAX; i++)
-		assert_int_equal(crowd_ask(c, BLOB, i, HOME, &guest, 1000, names, &number), 0);
+		assert_int_equal(crowd_ask(c, AT(BLOB, i), HOME, &guest, 1000, names, &number), 0);
 	assert_int_equal(known(c, 0), 1);
 	for (uint32_t i = 0; i < 2; i++)
-		crowd_ask(c, BLOB, CROWD_SEGMENTS_MAX + i, HOME, &guest, 1000, names, &number);
+		crowd_ask(c, AT(BLOB, CROWD_SEGMENTS_MAX + i), HOME, &guest, 1000, names, &number);
 	assert_int_equal(known(c, 0), 0);
 	assert_int_equal(known(c, CROWD_SEGMENTS_MAX + 1), 1);
 	assert_int_equal(known(c, CROWD_SEGMENTS_MAX / 2), 1);
@@ -406,7 +413,7 @@ static void so_many_guests_are_remembered_and_no_more(UNUSED void **state)
 		for (uint64_t i = 1; i <= CROWD_PLACES_MAX / 2; i++) {
 			const struct crowd_guest guest = { i, HOME, NULL, 0 };
 
-			crowd_ask(c, BLOB, s, HOME, &guest, 1000, names, &number);
+			crowd_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number);
 		}
 	assert_int_equal(known(c, 0), 0);
 	assert_int_not_equal(known(c, 2), 0);
@@ -421,7 +428,7 @@ static void the_latest_are_named_first(UNUSED void **state)
 	assert_int_equal(known(c, SEGMENT), 0);
 	for (uint64_t i = 1; i <= 10; i++)
 		come(c, i);
-	assert_int_equal(crowd_members(c, BLOB, SEGMENT, 1000, names), CROWD_NAMES_MAX);
+	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1000, names), CROWD_NAMES_MAX);
 	for (unsigned i = 0; i < CROWD_NAMES_MAX; i++)
 		assert_true(names[i] == 10 - i);
 	crowd_free(c);

@@ -20,6 +20,7 @@ struct house {
 	struct places places;
 	struct trails trails;
 	struct decide_here here;
+	uint32_t number; /* that the guest was told last */
 };
 
 static struct house *new_house(void)
@@ -35,7 +36,7 @@ static struct house *new_house(void)
 	assert_int_equal(members_set(h.members, list, NODES), 0);
 	places_init(&h.places);
 	trails_init(&h.trails);
-	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.trails };
+	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.trails, NULL };
 	return &h;
 }
 
@@ -47,21 +48,51 @@ static void end(struct house *h)
 	trails_fini(&h->trails);
 }
 
+/* Of those who ask for a segment, the last: how many others it is sent to. The guests are members,
+ * and this node is none of them. */
+static unsigned send(const struct decide_here *here, const struct decide_ask *like, unsigned guests,
+		     uint64_t names[static CROWD_NAMES_MAX], uint32_t *ret_number)
+{
+	struct decide_here mine = *here;
+	struct decide_ask ask = *like;
+	unsigned count = 0;
+
+	assert_int_equal(crowd_new(&mine.crowd), 0);
+	for (unsigned i = 1; i <= guests; i++) {
+		ask.guest = here->members->nodes[(here->members->self + i) % NODES].key;
+		count = decide_others(&mine, &ask, NOW, names, ret_number);
+	}
+	crowd_free(mine.crowd);
+	return count;
+}
+
+/* A node gives a segment to the first two, if it is the one that arranges who gets it. */
+static bool arranges(const struct decide_here *here, const struct decide_ask *ask)
+{
+	uint64_t names[CROWD_NAMES_MAX];
+	uint32_t number;
+
+	return send(here, ask, CROWD_FANOUT + 1, names, &number);
+}
+
 /* A segment that is this node's to arrange, or is not. */
 static struct decide_ask ask_of(const struct house *h, bool own)
 {
-	struct decide_ask ask = { .blob = BLOB, .size = SEGMENTS * SEGMENT_BYTES };
+	struct decide_ask ask = { .segment.blob = BLOB, .size = SEGMENTS * SEGMENT_BYTES };
 
-	while (decide_arranges(&h->here, BLOB, ask.size, ask.segment) != own)
-		ask.segment++;
+	while (arranges(&h->here, &ask) != own)
+		ask.segment.index++;
 	ask.guest = GUEST;
 	ask.bring = true;
 	return ask;
 }
 
-static enum decision decide(const struct house *h, const struct decide_ask *ask)
+static const struct decide_held all = { .present = true }, nothing = { .full = false };
+
+static enum decision decide(struct house *h, const struct decide_ask *ask,
+			    const struct decide_held *held, bool late)
 {
-	return decide_bytes(&h->here, ask, NOW);
+	return decide_bytes(&h->here, ask, held, late, NOW, &h->number);
 }
 
 /* ---- who is asked ---- */
@@ -71,11 +102,20 @@ static void what_is_there_is_given(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, false);
 
-	ask.present = true;
-	assert_int_equal(decide(h, &ask), DECIDE_GIVE);
+	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
 	ask.bring = false;
-	ask.late = true;
-	assert_int_equal(decide(h, &ask), DECIDE_GIVE);
+	assert_int_equal(decide(h, &ask, &all, true), DECIDE_GIVE);
+	end(h);
+}
+
+static void what_may_be_wrong_is_not(UNUSED void **state)
+{
+	const struct decide_held doubtful = { .present = true, .hidden = true };
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+
+	assert_int_equal(decide(h, &ask, &doubtful, false), DECIDE_NOT_HERE);
+	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
 	end(h);
 }
 
@@ -84,13 +124,24 @@ static void what_is_not_is_brought_by_its_owner(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 
-	assert_int_equal(decide(h, &ask), DECIDE_WAIT);
-	ask.late = true;
-	assert_int_equal(decide(h, &ask), DECIDE_COMING);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
 	ask.bring = false;
-	assert_int_equal(decide(h, &ask), DECIDE_NOT_HERE);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_NOT_HERE);
 	ask = ask_of(h, false);
-	assert_int_equal(decide(h, &ask), DECIDE_NOT_HERE);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_NOT_HERE);
+	end(h);
+}
+
+static void what_the_disk_does_not_take_is_not_brought(UNUSED void **state)
+{
+	const struct decide_held full = { .full = true };
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+
+	assert_int_equal(decide(h, &ask, &full, false), DECIDE_FULL);
+	ask.bring = false;
+	assert_int_equal(decide(h, &ask, &full, false), DECIDE_NOT_HERE);
 	end(h);
 }
 
@@ -99,10 +150,10 @@ static void what_is_wanted_here_is_shared(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, false);
 
-	trails_note(&h->trails, BLOB, ask.segment, 0, NOW);
-	assert_int_equal(decide(h, &ask), DECIDE_WAIT);
-	trails_note(&h->trails, BLOB, ask.segment, GUEST, NOW);
-	assert_int_equal(decide(h, &ask), DECIDE_NOT_HERE);
+	trails_note(&h->trails, ask.segment, 0, NOW);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
+	trails_note(&h->trails, ask.segment, GUEST, NOW);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_NOT_HERE);
 	end(h);
 }
 
@@ -111,21 +162,20 @@ static void only_one_of_a_higher_number_may_wait(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 
-	trails_note(&h->trails, BLOB, ask.segment, 0, NOW);
-	trails_number(&h->trails, BLOB, ask.segment, 5, NOW);
+	trails_note(&h->trails, ask.segment, 0, NOW);
+	trails_number(&h->trails, ask.segment, 5, NOW);
 	for (uint32_t number = 1; number < 10; number++) {
+		bool late = number % 2;
+
 		ask.number = number;
-		ask.late = number % 2;
-		assert_int_equal(decide(h, &ask), number <= 5 ? DECIDE_NOT_HERE
-						  : ask.late  ? DECIDE_COMING
-							      : DECIDE_WAIT);
-		ask.present = true;
-		assert_int_equal(decide(h, &ask), DECIDE_GIVE);
-		ask.present = false;
+		assert_int_equal(decide(h, &ask, &nothing, late), number <= 5 ? DECIDE_NOT_HERE
+								  : late      ? DECIDE_COMING
+									      : DECIDE_WAIT);
+		assert_int_equal(decide(h, &ask, &all, late), DECIDE_GIVE);
+		assert_int_equal(h->number, 6);
 	}
 	ask.number = 0;
-	ask.late = false;
-	assert_int_equal(decide(h, &ask), DECIDE_WAIT);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
 	end(h);
 }
 
@@ -134,32 +184,88 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 
-	trails_note(&h->trails, BLOB, ask.segment, 0, NOW);
-	trails_failed(&h->trails, BLOB, ask.segment, NOW);
-	assert_int_equal(decide_bytes(&h->here, &ask, NOW + TRAILS_FAILED_MS - 1), DECIDE_FAILED);
-	assert_int_equal(decide_bytes(&h->here, &ask, NOW + TRAILS_FAILED_MS), DECIDE_WAIT);
-	ask.present = true;
-	assert_int_equal(decide(h, &ask), DECIDE_GIVE);
+	trails_note(&h->trails, ask.segment, 0, NOW - TRAILS_FAILED_MS);
+	trails_failed(&h->trails, ask.segment, NOW - TRAILS_FAILED_MS);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
+	trails_failed(&h->trails, ask.segment, NOW - TRAILS_FAILED_MS + 1);
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_FAILED);
+	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
 	end(h);
 }
 
-static unsigned arranged_by(struct house *h, uint32_t segment)
+static unsigned arranged_by(struct house *h, const struct decide_ask *ask)
 {
 	struct membership ms = *h->here.members;
-	struct decide_here here = { &ms, &h->places, &h->trails };
+	const struct decide_here here = { &ms, &h->places, &h->trails, NULL };
 	unsigned count = 0;
 
 	for (ms.self = 0; ms.self < ms.count; ms.self++)
-		count += decide_arranges(&here, BLOB, SEGMENTS * SEGMENT_BYTES, segment);
+		count += arranges(&here, ask);
 	return count;
 }
 
 static void those_near_a_segment_arrange_who_gives_it(UNUSED void **state)
 {
+	struct decide_ask ask = { .segment.blob = BLOB, .size = SEGMENTS * SEGMENT_BYTES };
 	struct house *h = new_house();
 
-	for (uint32_t segment = 0; segment < 50; segment++)
-		assert_in_range(arranged_by(h, segment), 16, 16 + PLACEMENT_OWNERS);
+	for (; ask.segment.index < 50; ask.segment.index++)
+		assert_in_range(arranged_by(h, &ask), 16, 16 + PLACEMENT_OWNERS);
+	end(h);
+}
+
+static void who_was_sent_here_is_sent_nowhere_else(UNUSED void **state)
+{
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+
+	assert_true(arranges(&h->here, &ask));
+	ask.number = 1;
+	assert_false(arranges(&h->here, &ask));
+	end(h);
+}
+
+static void a_small_segment_is_given_to_everybody(UNUSED void **state)
+{
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+
+	ask.size = segment_start(ask.segment.index) + 65536;
+	assert_false(arranges(&h->here, &ask));
+	ask.size++;
+	assert_true(arranges(&h->here, &ask));
+	end(h);
+}
+
+static void who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to(UNUSED void **state)
+{
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+	uint64_t names[CROWD_NAMES_MAX];
+	uint32_t number;
+
+	trails_note(&h->trails, ask.segment, 0, NOW);
+	trails_number(&h->trails, ask.segment, 10, NOW);
+	assert_true(send(&h->here, &ask, 3, names, &number));
+	assert_int_equal(number, 13);
+	assert_true(send(&h->here, &ask, 4, names, &number));
+	assert_int_equal(number, 14);
+	end(h);
+}
+
+/* All that a list that has changed has left of a crowd may be nobody. */
+static void who_is_no_member_any_more_is_not_named(UNUSED void **state)
+{
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+	struct decide_here here = h->here;
+	uint64_t names[CROWD_NAMES_MAX];
+	uint32_t number;
+
+	assert_int_equal(crowd_new(&here.crowd), 0);
+	for (ask.guest = 1; ask.guest <= 10; ask.guest++)
+		assert_int_equal(decide_others(&here, &ask, NOW, names, &number), 0);
+	crowd_free(here.crowd);
 	end(h);
 }
 
@@ -235,17 +341,25 @@ static void what_is_usual_begins_with_the_first_and_follows(UNUSED void **state)
 
 static void those_in_a_ring_tell_each_other_nothing_new(UNUSED void **state)
 {
-	struct trail one = { .moved_ms = NOW }, two = { 0 };
+	const struct segment segment = { BLOB, 3 };
+	static struct trails one, two;
 
-	assert_int_equal(decide_quiet_ms(&two, 0, NOW), -1);
-	assert_int_equal(decide_quiet_ms(&two, NOW - 30, NOW), 30);
-	assert_int_equal(decide_quiet_ms(&one, NOW - 30, NOW), 0);
-	assert_int_equal(decide_quiet_ms(&one, NOW + 5, NOW), 0);
+	trails_init(&one);
+	trails_init(&two);
+	trails_note(&one, segment, 0, NOW);
+	trails_note(&two, segment, 0, NOW);
+	assert_int_equal(decide_quiet_ms(&two, segment, 0, NOW), -1);
+	assert_int_equal(decide_quiet_ms(&two, segment, NOW - 30, NOW), 30);
+	trails_moved(&one, segment, NOW, NOW);
+	assert_int_equal(decide_quiet_ms(&one, segment, NOW - 30, NOW), 0);
+	assert_int_equal(decide_quiet_ms(&one, segment, NOW + 5, NOW), 0);
 	for (int64_t now = NOW + 500; now < NOW + 10000; now += 500) {
-		two.moved_ms = now - decide_quiet_ms(&one, 0, now);
-		one.moved_ms = now - decide_quiet_ms(&two, 0, now);
-		assert_int_equal(decide_quiet_ms(&one, 0, now), now - NOW);
+		trails_moved(&two, segment, now - decide_quiet_ms(&one, segment, 0, now), now);
+		trails_moved(&one, segment, now - decide_quiet_ms(&two, segment, 0, now), now);
+		assert_int_equal(decide_quiet_ms(&one, segment, 0, now), now - NOW);
 	}
+	trails_fini(&one);
+	trails_fini(&two);
 }
 
 static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void **state)
@@ -312,11 +426,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_there_is_given),
+		cmocka_unit_test(what_may_be_wrong_is_not),
 		cmocka_unit_test(what_is_not_is_brought_by_its_owner),
+		cmocka_unit_test(what_the_disk_does_not_take_is_not_brought),
 		cmocka_unit_test(what_is_wanted_here_is_shared),
 		cmocka_unit_test(only_one_of_a_higher_number_may_wait),
 		cmocka_unit_test(that_upstream_fails_is_said_for_a_moment),
 		cmocka_unit_test(those_near_a_segment_arrange_who_gives_it),
+		cmocka_unit_test(who_was_sent_here_is_sent_nowhere_else),
+		cmocka_unit_test(a_small_segment_is_given_to_everybody),
+		cmocka_unit_test(who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to),
+		cmocka_unit_test(who_is_no_member_any_more_is_not_named),
 		cmocka_unit_test(hope_is_believed_for_long_and_longer_where_all_is_slow),
 		cmocka_unit_test(who_gets_on_is_waited_for_longer),
 		cmocka_unit_test(news_of_bytes_may_be_older_the_deeper_the_tree_is),

@@ -1341,6 +1341,39 @@ static int end_of(struct world *w, struct parked *p)
 	return r;
 }
 
+/* The first source has nothing for longer than a trickle may last, and begins with little: what the
+ * second one is asked for. */
+static uint64_t asked_of_another(struct world *w, bool hearsay)
+{
+	const struct fake_rule late = { .act = FAKE_HOLD, .times = 1 };
+	struct parked reader;
+	struct pull *p;
+
+	stop(w);
+	w->a.source.hearsay = hearsay;
+	w->a.piece_bytes = 4096;
+	start(w);
+	fake_source_rule(&w->a, &late);
+	p = open_file(w);
+	assert_true(is_parked(w, p, &reader, 0, 100000, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	clock_sleep_ms(2200);
+	fake_source_release(&w->a);
+	assert_int_equal(end_of(w, &reader), 0);
+	fetch_close(w->fetch, p);
+	return fake_source_bytes(&w->b);
+}
+
+static void what_begins_late_with_little_is_left(void **state)
+{
+	assert_int_not_equal(asked_of_another(*state, false), 0);
+}
+
+static void who_passes_bytes_on_may_begin_late(void **state)
+{
+	assert_int_equal(asked_of_another(*state, true), 0);
+}
+
 #define WAITS 30 /* more than run at once for those who read here */
 #define APART (3 * MIB)
 #define WAITS_SIZE (WAITS * APART + 32 * MIB)
@@ -1396,6 +1429,70 @@ static void nor_with_memory_for_two(void **state)
 static void who_reads_here_waits_for_his_turn(void **state)
 {
 	assert_false(goes_on(*state, 4 * MIB, 0));
+}
+
+/* ---- the middle of a slow run ---- */
+
+#define RUN (8 * MIB)
+
+/* Somebody has a run brought that is slow, and another one wants what lies at `off` of it; how much
+ * was asked for until all of it is there. */
+static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool hearsay)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 100 };
+	struct parked first, second;
+	struct pull *p;
+
+	stop(w);
+	w->source_count = 1;
+	w->a.source.hearsay = hearsay;
+	fake_blob(SEED, RUN, DIGEST_SHA256, &w->what);
+	start(w);
+	fake_source_rule(&w->a, &hold);
+	p = open_file(w);
+	parked_init(&first, LONG_MS);
+	first.waiter.only = RUN;
+	assert_int_equal(fetch_read(w->fetch, p, 0, MIB, &first.waiter, &(const void *){ 0 },
+				    &(uint64_t){ 0 }),
+			 PARKED);
+	assert_true(fake_source_await_held(&w->a, 1));
+	parked_init(&second, LONG_MS);
+	second.waiter.only = only;
+	assert_int_equal(fetch_read(w->fetch, p, off, MIB, &second.waiter, &(const void *){ 0 },
+				    &(uint64_t){ 0 }),
+			 PARKED);
+	if (off >= RUN_NEAR)
+		assert_int_equal(parked_wait(&second), 0); /* while the first still waits */
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&first), 0);
+	if (off < RUN_NEAR)
+		assert_int_equal(parked_wait(&second), 0);
+	parked_fini(&first);
+	parked_fini(&second);
+	assert_true(await_sealed(p));
+	fetch_close(w->fetch, p);
+	return fake_source_asked(&w->a);
+}
+
+static void a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, false), RUN);
+}
+
+static void nor_does_a_reader_here(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, 0, false), RUN);
+}
+
+static void nor_does_who_wants_what_comes_next(void **state)
+{
+	assert_int_equal(asked_for(*state, MIB, MIB, false), RUN);
+}
+
+/* The twin: of a member all is asked for, and sent by it until it is told that it is not wanted. */
+static void a_member_is_asked_again_for_the_middle_of_a_run(void **state)
+{
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, true), RUN + 3 * MIB);
 }
 
 /* ---- inquests ---- */
@@ -2357,6 +2454,8 @@ int main(void)
 		TEST(who_asks_for_somebody_else_does_not_wait_here),
 		TEST(of_wrong_bytes_hearsay_is_blamed_before_others),
 		TEST(without_hearsay_all_who_gave_are_blamed),
+		TEST(what_begins_late_with_little_is_left),
+		TEST(who_passes_bytes_on_may_begin_late),
 		TEST(a_slow_source_is_asked_when_no_other_has_it),
 		TEST(a_refusal_here_does_not_make_a_stumble_there_final),
 		TEST(progress_puts_off_giving_up),
@@ -2381,6 +2480,10 @@ int main(void)
 		TEST(nodes_that_wait_for_each_other_do_not_stand_still),
 		TEST(nor_with_memory_for_two),
 		TEST(who_reads_here_waits_for_his_turn),
+		TEST(a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing),
+		TEST(nor_does_a_reader_here),
+		TEST(nor_does_who_wants_what_comes_next),
+		TEST(a_member_is_asked_again_for_the_middle_of_a_run),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),

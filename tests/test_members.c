@@ -106,7 +106,7 @@ static void alone_this_node_is_the_only_member(void **state)
 	assert_int_equal(ms->nodes[0].weight, 2);
 	assert_true(ms->nodes[0].key == placement_key(SELF));
 	membership_unref(ms);
-	assert_string_equal(status_of(*state, SELF, 0).state, "self");
+	assert_int_equal(status_of(*state, SELF, 0).state, MEMBER_IS_SELF);
 	assert_string_equal(status_of(*state, SELF, 0).zone, "here");
 }
 
@@ -195,8 +195,8 @@ static void who_stays_keeps_his_past(void **state)
 
 	note(one_member(*state), MEMBER_LIED, 1000);
 	set(*state, list, 2);
-	assert_string_equal(status_of(*state, "a:1", 1000).state, "banned");
-	assert_string_equal(status_of(*state, "b:1", 1000).state, "new");
+	assert_int_equal(status_of(*state, "a:1", 1000).state, MEMBER_IS_BANNED);
+	assert_int_equal(status_of(*state, "b:1", 1000).state, MEMBER_IS_NEW);
 }
 
 static void a_ban_is_not_shaken_off_by_leaving(void **state)
@@ -240,9 +240,75 @@ static void an_alias_is_not_asked(void **state)
 	struct member *one = one_member(*state);
 
 	assert_true(member_may_ask(one, 0));
-	member_is_self(one);
+	member_is_self(one, 0);
 	assert_false(member_may_ask(one, 0));
-	assert_string_equal(status_of(*state, "a:1", 0).state, "self");
+	assert_int_equal(status_of(*state, "a:1", 0).state, MEMBER_IS_SELF);
+}
+
+static void an_alias_is_tried_again_by_one_request_at_a_time(void **state)
+{
+	struct member *one = one_member(*state);
+
+	member_is_self(one, 0);
+	assert_true(member_is_doubted(one)); /* so that no reader waits for it */
+	assert_false(member_may_ask(one, MEMBER_ALIAS_MS - 1));
+	assert_true(member_may_ask(one, MEMBER_ALIAS_MS));
+	assert_false(member_may_ask(one, MEMBER_ALIAS_MS));
+	member_is_self(one, MEMBER_ALIAS_MS + 10);
+	assert_false(member_may_ask(one, 2 * MEMBER_ALIAS_MS));
+	assert_true(member_may_ask(one, 2 * MEMBER_ALIAS_MS + 10));
+	assert_int_equal(status_of(*state, "a:1", 0).state,
+			 MEMBER_IS_SELF); /* it did not answer yet */
+}
+
+/* Its address has become another node's. */
+static void an_alias_that_answers_as_another_is_another(void **state)
+{
+	const struct member_spec list[] = { { "a:1", "", 1 }, { "b:1", "", 1 } };
+	const struct membership *ms;
+
+	set(*state, list, 2);
+	ms = members_now(*state);
+	member_is_self(ms->members[1], 0);
+	assert_string_equal(names(*state), "a:1 b:1* ");
+	member_tell_clock(ms->members[1], 0, MEMBER_ALIAS_MS);
+	assert_string_equal(names(*state), "a:1 b:1 self:1* ");
+	assert_true(member_may_ask(ms->members[1], MEMBER_ALIAS_MS));
+	assert_int_equal(status_of(*state, "b:1", 0).state, MEMBER_IS_NEW);
+	membership_unref(ms);
+}
+
+/* Somebody on the way sends back what it is asked: that does not make it this node. */
+static void who_was_another_lately_does_not_become_this_node(void **state)
+{
+	struct member *one = one_member(*state);
+
+	member_tell_clock(one, 0, 1000);
+	member_is_self(one, 1000 + MEMBER_ANOTHER_MS - 1);
+	assert_true(member_is_another(one));
+	assert_true(member_may_ask(one, 1000 + MEMBER_ANOTHER_MS - 1));
+}
+
+/* The twin: this node has got its address. */
+static void who_was_another_long_ago_may_be_this_node_now(void **state)
+{
+	struct member *one = one_member(*state);
+
+	member_tell_clock(one, 0, 1000);
+	member_is_self(one, 1000 + MEMBER_ANOTHER_MS);
+	assert_false(member_is_another(one));
+	assert_false(member_may_ask(one, 1000 + MEMBER_ANOTHER_MS));
+}
+
+static void its_own_name_is_never_asked(void **state)
+{
+	const struct membership *ms = members_now(*state);
+	struct member *own = ms->members[ms->self];
+
+	assert_false(member_may_ask(own, 1000 * MEMBER_ALIAS_MS));
+	member_tell_clock(own, 0, 0);
+	assert_false(member_may_ask(own, 1000 * MEMBER_ALIAS_MS));
+	membership_unref(ms);
 }
 
 /* The others know this node only by the name that the list has: it computes with that one, too. */
@@ -254,7 +320,7 @@ static void an_alias_in_the_list_is_this_node(void **state)
 	set(*state, list, 2);
 	assert_string_equal(names(*state), "a:1 b:1 self:1* ");
 	ms = members_now(*state);
-	member_is_self(ms->members[1]);
+	member_is_self(ms->members[1], 0);
 	membership_unref(ms);
 	assert_string_equal(names(*state), "a:1 b:1* ");
 	set(*state, list, 2); /* it is remembered */
@@ -270,7 +336,7 @@ static void a_list_with_both_names_has_both(void **state)
 
 	set(*state, list, 2);
 	ms = members_now(*state);
-	member_is_self(ms->members[0]);
+	member_is_self(ms->members[0], 0);
 	membership_unref(ms);
 	assert_string_equal(names(*state), "a:1 self:1* ");
 }
@@ -302,7 +368,7 @@ static void who_has_told_its_clock_is_another_node(void **state)
 	struct member *one = one_member(*state);
 
 	assert_false(member_is_another(one));
-	member_tell_clock(one, 0);
+	member_tell_clock(one, 0, 0);
 	assert_true(member_is_another(one));
 }
 
@@ -311,7 +377,7 @@ static void a_clock_is_as_it_last_told(void **state)
 	struct member *one = one_member(*state);
 
 	assert_int_equal(member_clock_ahead_ms(one), 0);
-	member_tell_clock(one, -90000);
+	member_tell_clock(one, -90000, 0);
 	assert_int_equal(member_clock_ahead_ms(one), -90000);
 	assert_true(member_may_ask(one, 0));
 }
@@ -358,10 +424,10 @@ static void silence_in_a_row_costs_twice_as_much_each_time(void **state)
 		assert_true(member_may_ask(one, now));
 		pause = pause_after(*state, one, MEMBER_SILENT, now);
 		assert_in_range(pause, most * 3 / 4, most * 5 / 4);
-		assert_string_equal(status_of(*state, "a:1", now).state, "silent");
+		assert_int_equal(status_of(*state, "a:1", now).state, MEMBER_IS_SILENT);
 	}
 	note(one, MEMBER_ANSWERED, now + pause);
-	assert_string_equal(status_of(*state, "a:1", now + pause).state, "up");
+	assert_int_equal(status_of(*state, "a:1", now + pause).state, MEMBER_IS_UP);
 	/* It begins anew. */
 	assert_int_equal(pause_after(*state, one, MEMBER_SILENT, now + pause), MEMBER_HICCUP_MS);
 }
@@ -468,7 +534,7 @@ static void who_refuses_is_left_alone_for_longer(void **state)
 		assert_in_range(pause, most * 3 / 4, most * 5 / 4);
 		assert_false(member_may_ask(one, now + pause - 1));
 	}
-	assert_string_equal(status_of(*state, "a:1", now).state, "refused");
+	assert_int_equal(status_of(*state, "a:1", now).state, MEMBER_IS_REFUSED);
 	assert_true(member_may_ask(one, now + pause));
 	assert_false(member_may_ask(one, now + pause)); /* one tries */
 	note(one, MEMBER_ANSWERED, now + pause);
@@ -499,7 +565,7 @@ static void right_bytes_do_not_lift_a_ban(void **state)
 	note(one, MEMBER_GAVE, 2000); /* of a request that was under way */
 	note(one, MEMBER_SILENT, 3000);
 	assert_false(member_may_ask(one, 1000 + MEMBER_BAN_MS - 1));
-	assert_string_equal(status_of(*state, "a:1", 4000).state, "banned");
+	assert_int_equal(status_of(*state, "a:1", 4000).state, MEMBER_IS_BANNED);
 }
 
 static void who_lies_again_is_banned_for_longer(void **state)
@@ -737,6 +803,11 @@ int main(void)
 		STORY(who_went_long_ago_is_forgotten),
 		STORY(who_comes_and_goes_takes_one_place_among_the_gone),
 		STORY(an_alias_is_not_asked),
+		STORY(an_alias_is_tried_again_by_one_request_at_a_time),
+		STORY(an_alias_that_answers_as_another_is_another),
+		STORY(who_was_another_lately_does_not_become_this_node),
+		STORY(who_was_another_long_ago_may_be_this_node_now),
+		STORY(its_own_name_is_never_asked),
 		STORY(an_alias_in_the_list_is_this_node),
 		STORY(a_list_with_both_names_has_both),
 		STORY(a_zone_is_heard_where_the_list_is_silent),

@@ -31,6 +31,7 @@ static const struct node_hub hub = { .url = "http://127.0.0.1:9" };
 struct world {
 	struct workdir dir[2];
 	char address[2][32], list[70], key_file[PATH_MAX];
+	struct peer_settings settings[2];
 	struct node *asked, *asking;
 	struct serve_work work;
 	pthread_t asker;
@@ -79,9 +80,9 @@ static void write_key(struct world *w)
 	close(fd);
 }
 
-static struct node *start(const struct world *w, int i)
+static struct node *start(struct world *w, int i)
 {
-	const struct peers_conf peers = {
+	w->settings[i] = (struct peer_settings){
 		.listen = w->address[i],
 		.members = w->list,
 		.key_file = w->key_file,
@@ -93,7 +94,7 @@ static struct node *start(const struct world *w, int i)
 		.owner = "test",
 		.hubs = &hub,
 		.hub_count = 1,
-		.peers = &peers,
+		.peers = &w->settings[i],
 		.ref_ttl_ms = 10,
 		.timeout_ms = 2000,
 		.memory_bytes = UINT64_C(8) << 20,

@@ -22,6 +22,8 @@ struct world {
 	struct store *store;
 	struct catalog *catalog;
 	struct httpc *http;
+	struct fake_source hub;
+	struct source *sources[1];
 	struct fetch *fetch;
 	struct opened *opened;
 	struct failures failures;
@@ -62,6 +64,10 @@ static int set_up(void **state)
 	w->elsewhere.path = "b/other";
 	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
 	assert_int_equal(catalog_open(store_index_dir(w->store), &w->catalog, &why), 0);
+	fake_source_init(&w->hub, "hub", 7);
+	w->sources[0] = &w->hub.source;
+	conf.sources = w->sources;
+	conf.source_count = 1;
 	conf.http = w->http;
 	conf.store = w->store;
 	conf.catalog = w->catalog;
@@ -80,6 +86,7 @@ static int tear_down(void **state)
 	fetch_stop(w->fetch);
 	opened_stop(w->opened);
 	fetch_free(w->fetch);
+	fake_source_fini(&w->hub);
 	catalog_close(w->catalog);
 	store_close(w->store);
 	failures_fini(&w->failures);
@@ -151,17 +158,100 @@ static void a_wrong_size_does_not_stay_for_the_next_guest(void **state)
 	assert_int_equal(size, SIZE);
 }
 
-static void who_opens_it_here_wins_over_an_idle_guest(void **state)
+/* Somebody has it open here with its true size, and nobody with another one. */
+static void wins(struct world *w)
 {
-	struct world *w = *state;
-	struct pull *p = take(w, &w->larger, true), *q;
+	struct pull *q;
 
-	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE); /* not over one at work */
-	opened_give(w->opened, p);
 	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
 	assert_int_equal(refusal(w, &w->larger, true), ERR_SIZE);
 	assert_int_equal(blob_size(fetch_blob(q)), SIZE);
 	fetch_close(w->fetch, q);
+}
+
+static void who_opens_it_here_wins_over_an_idle_guest(void **state)
+{
+	struct world *w = *state;
+
+	opened_give(w->opened, take(w, &w->larger, true));
+	wins(w);
+}
+
+/* A member who waits for the first bytes, and goes when it is told what became of that. */
+struct visitor {
+	struct world *w;
+	struct pull *pull;
+	struct waiter waiter;
+	int told;
+};
+
+static void go(struct waiter *waiter, int r)
+{
+	struct visitor *v = container_of(waiter, struct visitor, waiter);
+
+	v->told = r;
+	opened_give(v->w->opened, v->pull);
+}
+
+static int read_first(struct visitor *v)
+{
+	const void *data;
+	uint64_t len;
+
+	return fetch_read(v->w->fetch, v->pull, 0, 100, &v->waiter, &data, &len);
+}
+
+/* One that wants it with another size, of which the hub gives nothing. */
+static void come(struct world *w, struct visitor *v)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+
+	fake_source_rule(&w->hub, &hold);
+	*v = (struct visitor){ .w = w, .pull = take(w, &w->larger, true) };
+	waiter_init(&v->waiter, 60000, go);
+	v->waiter.only = 100;
+	assert_int_equal(read_first(v), PARKED);
+	assert_true(fake_source_await_held(&w->hub, 1));
+}
+
+static void who_opens_it_here_wins_over_a_guest_that_waits(void **state)
+{
+	struct world *w = *state;
+	struct visitor v;
+
+	come(w, &v);
+	assert_int_equal(refusal(w, &w->what, true), ERR_SIZE); /* the twin: another guest */
+	assert_int_equal(v.told, 0);
+	wins(w);
+	assert_int_equal(v.told, ERR_SIZE);
+}
+
+static void a_guest_that_does_not_go_waits_for_nothing_more(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = take(w, &w->larger, true), *q;
+	struct visitor v;
+
+	come(w, &v); /* the other one stays */
+	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE);
+	assert_int_equal(v.told, ERR_SIZE);
+	assert_int_equal(read_first(&v), ERR_SIZE);
+	opened_give(w->opened, p);
+	wins(w);
+}
+
+static void who_reads_it_here_is_not_turned_out(void **state)
+{
+	struct world *w = *state;
+	struct pull *here, *q;
+	struct visitor v;
+
+	come(w, &v);
+	assert_int_equal(fetch_open(w->fetch, &w->larger, &here), 0);
+	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE);
+	assert_int_equal(v.told, 0);
+	fetch_close(w->fetch, here);
+	wins(w);
 }
 
 static void who_opens_it_here_with_the_same_size_shares_it(void **state)
@@ -222,6 +312,9 @@ int main(void)
 		STORY(a_wrong_size_makes_no_part_of_a_blob_go),
 		STORY(a_wrong_size_does_not_stay_for_the_next_guest),
 		STORY(who_opens_it_here_wins_over_an_idle_guest),
+		STORY(who_opens_it_here_wins_over_a_guest_that_waits),
+		STORY(a_guest_that_does_not_go_waits_for_nothing_more),
+		STORY(who_reads_it_here_is_not_turned_out),
 		STORY(who_opens_it_here_with_the_same_size_shares_it),
 		STORY(what_is_to_be_brought_is_looked_for_where_any_guest_says),
 		STORY(what_is_not_here_is_opened_only_to_be_brought),

@@ -284,39 +284,36 @@ static void test_control_listen(void **state)
 
 static void test_peers_are_named_with_all_they_need(void **state)
 {
-	struct peers_conf conf;
+	const struct peer_settings *s = &o.peer;
 
 	(void)state;
 	good("matrixfs /m");
-	assert_false(peer_settings_conf(&o.peer, NULL, &conf));
+	assert_false(peer_settings_given(s));
 	good(PEERS "--peer-listen=192.0.2.1:9980 /m");
-	assert_true(peer_settings_conf(&o.peer, o.hubs.items[0], &conf));
-	assert_string_equal(conf.listen, "192.0.2.1:9980");
-	assert_string_equal(conf.members, "dns:gpu:9980");
-	assert_string_equal(conf.key_file, "/k");
-	assert_string_equal(conf.hub_url, "https://huggingface.co");
-	assert_null(conf.address);
-	assert_null(conf.zone);
-	assert_int_equal(conf.weight, 1);
-	assert_int_equal(conf.rate, 0);
-	assert_int_equal(conf.rate_waiting, 0);
-	assert_null(conf.tls_cert);
-	assert_int_equal(conf.connections, 256);
+	assert_true(peer_settings_given(s));
+	assert_string_equal(s->listen, "192.0.2.1:9980");
+	assert_string_equal(s->members, "dns:gpu:9980");
+	assert_string_equal(s->key_file, "/k");
+	assert_null(s->address);
+	assert_null(s->zone);
+	assert_int_equal(s->weight, 1);
+	assert_int_equal(s->rate, 0);
+	assert_int_equal(s->rate_waiting, 0);
+	assert_null(s->tls_cert);
+	assert_int_equal(s->connections, 256);
 	good(PEERS "--peer-listen=:9980 --peer-address=node-1.example:9980 --zone=rack-7_b.x "
 		   "--peer-weight=100 --peer-rate=1GB --peer-connections=8 /m");
-	assert_true(peer_settings_conf(&o.peer, NULL, &conf));
-	assert_string_equal(conf.address, "node-1.example:9980");
-	assert_string_equal(conf.zone, "rack-7_b.x");
-	assert_int_equal(conf.weight, 100);
-	assert_int_equal(conf.rate, 1000000000);
-	assert_int_equal(conf.connections, 8);
+	assert_string_equal(s->address, "node-1.example:9980");
+	assert_string_equal(s->zone, "rack-7_b.x");
+	assert_int_equal(s->weight, 100);
+	assert_int_equal(s->rate, 1000000000);
+	assert_int_equal(s->connections, 8);
 	good(PEERS "--peer-listen=192.0.2.1:9980 --peer-rate-waiting=1MB --peer-tls-cert=/c "
 		   "--peer-tls-key=/k --peer-tls-ca=/a /m");
-	assert_true(peer_settings_conf(&o.peer, NULL, &conf));
-	assert_int_equal(conf.rate_waiting, 1000000);
-	assert_string_equal(conf.tls_cert, "/c");
-	assert_string_equal(conf.tls_key, "/k");
-	assert_string_equal(conf.tls_ca, "/a");
+	assert_int_equal(s->rate_waiting, 1000000);
+	assert_string_equal(s->tls_cert, "/c");
+	assert_string_equal(s->tls_key, "/k");
+	assert_string_equal(s->tls_ca, "/a");
 	good_config("peer-listen = 192.0.2.1:9980\npeers = hub\ncluster-key-file = /k\n",
 		    "matrixfs --config=matrixfs.conf /m");
 	good("matrixfs --config=matrixfs.conf --peer-listen= --peers= --cluster-key-file= /m");

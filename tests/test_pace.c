@@ -62,6 +62,29 @@ static void it_stops_where_the_link_is_full(UNUSED void **state)
 	assert_in_range(l.pace.limit, 9, 13);
 }
 
+/* A link that is full, whose bytes come by whole chunks: the highest that the limit ever is when
+ * they come so far apart in turns. */
+static unsigned most_of(const int64_t *gaps_ms, size_t count, uint64_t piece)
+{
+	struct link l = new_link(0, 0);
+	unsigned most = 0;
+
+	for (size_t i = 0; i < 400; i++) {
+		l.now_ms += gaps_ms[i % count];
+		pace_wanted(&l.pace);
+		pace_bytes(&l.pace, piece, l.now_ms);
+		most = l.pace.limit > most ? l.pace.limit : most;
+	}
+	return most;
+}
+
+static void chunks_that_come_now_and_then_are_no_throughput(UNUSED void **state)
+{
+	const int64_t uneven[] = { 1900, 2600, 300, 400, 1700, 300, 900, 2900, 310, 1200 };
+
+	assert_in_range(most_of(uneven, sizeof(uneven) / sizeof(*uneven), MIB), 1, PACE_START + 2);
+}
+
 static void it_does_not_grow_without_need(UNUSED void **state)
 {
 	struct link l = new_link(10000, 1000000);
@@ -149,6 +172,7 @@ int main(void)
 		cmocka_unit_test(it_grows_while_more_requests_bring_more),
 		cmocka_unit_test(it_goes_back_when_more_brings_no_more),
 		cmocka_unit_test(it_stops_where_the_link_is_full),
+		cmocka_unit_test(chunks_that_come_now_and_then_are_no_throughput),
 		cmocka_unit_test(it_does_not_grow_without_need),
 		cmocka_unit_test(a_refusal_halves_it_once_and_holds_it_down),
 		cmocka_unit_test(after_a_refusal_it_grows_one_by_one),

@@ -103,7 +103,7 @@ static uint32_t best_node(const struct cluster *c, unsigned blob, uint32_t segme
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < c->count; i++) {
-		score = placement_score(&c->nodes[i], blob_key(blob), segment);
+		score = placement_score(&c->nodes[i], (struct segment){ blob_key(blob), segment });
 		if (score > best) {
 			best = score;
 			at = i;
@@ -139,12 +139,13 @@ static void it_is_the_same_for_ever(UNUSED void **state)
 		{ 1, 4, 0 }, { 1, 4, 3 }, { 3, 2, 0 }, { 4, 0, 1 }, { 3, 1, 0 }, { 3, 4, 1 },
 		{ 0, 3, 1 }, { 3, 4, 1 }, { 1, 3, 2 }, { 0, 1, 3 }, { 2, 1, 4 }, { 1, 3, 4 },
 	};
+	const struct segment one = { 42, 7 };
 	uint32_t owners[PLACEMENT_OWNERS];
 	struct placement *p = NULL;
 
 	assert_true(placement_key("10.0.0.0:9980") == UINT64_C(0xa3c631846a046161));
-	assert_true(placement_score(&nodes[0], 42, 7) == UINT64_C(0x2f616bc3c133727a));
-	assert_true(placement_score(&nodes[1], 42, 7) == UINT64_C(0xd22b175b734904fd));
+	assert_true(placement_score(&nodes[0], one) == UINT64_C(0x2f616bc3c133727a));
+	assert_true(placement_score(&nodes[1], one) == UINT64_C(0xd22b175b734904fd));
 	assert_int_equal(placement_new(nodes, 5, 42, ARRAY_LEN(expected), &p), 0);
 	for (uint32_t i = 0; i < ARRAY_LEN(expected); i++) {
 		assert_int_equal(placement_owners(p, i, owners), PLACEMENT_OWNERS);
@@ -286,7 +287,8 @@ static void when_the_best_have_their_share_the_next_one_owns_it(UNUSED void **st
 			uint32_t at = 0, owners[PLACEMENT_OWNERS];
 
 			for (uint32_t n = 0; n < NODES; n++) {
-				score = placement_score(&c.nodes[n], blob_key(b), i);
+				score = placement_score(&c.nodes[n],
+							(struct segment){ blob_key(b), i });
 				if (load[n] < (n == 3 ? 5 : 3) && score > best) {
 					best = score;
 					at = n;

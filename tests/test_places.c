@@ -57,8 +57,9 @@ static void assert_as_placed(struct house *h, uint64_t blob, uint32_t segment)
 	assert_int_equal(
 		placement_new(h->now->nodes, h->now->count, blob, segment_count(SMALL), &p), 0);
 	assert_int_equal(placement_owners(p, segment, placed), PLACEMENT_OWNERS);
-	assert_int_equal(places_owners(&h->places, h->now, blob, SMALL, segment, told),
-			 PLACEMENT_OWNERS);
+	assert_int_equal(
+		places_owners(&h->places, h->now, (struct segment){ blob, segment }, SMALL, told),
+		PLACEMENT_OWNERS);
 	assert_memory_equal(told, placed, sizeof(told));
 	placement_free(p);
 }
@@ -80,8 +81,9 @@ static void *place_large(void *arg)
 	struct house *h = arg;
 
 	h->begun = true;
-	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 0, owners),
-			 PLACEMENT_OWNERS);
+	assert_int_equal(
+		places_owners(&h->places, h->now, (struct segment){ OTHER, 0 }, LARGE, owners),
+		PLACEMENT_OWNERS);
 	h->done = true;
 	return NULL;
 }
@@ -110,9 +112,13 @@ static void two_who_ask_for_the_same_at_once_hear_the_same(UNUSED void **state)
 	pthread_t thread;
 
 	assert_int_equal(thread_start(&thread, "large", place_large, h), 0);
-	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 7, one), PLACEMENT_OWNERS);
+	assert_int_equal(
+		places_owners(&h->places, h->now, (struct segment){ OTHER, 7 }, LARGE, one),
+		PLACEMENT_OWNERS);
 	pthread_join(thread, NULL);
-	assert_int_equal(places_owners(&h->places, h->now, OTHER, LARGE, 7, two), PLACEMENT_OWNERS);
+	assert_int_equal(
+		places_owners(&h->places, h->now, (struct segment){ OTHER, 7 }, LARGE, two),
+		PLACEMENT_OWNERS);
 	assert_memory_equal(one, two, sizeof(one));
 	assert_int_equal(h->places.of[0].blob, OTHER);
 	assert_int_equal(h->places.of[1].used, 0); /* kept once */

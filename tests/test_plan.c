@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "daemon/base/own.h"
 #include "daemon/cache/chunk.h"
 
@@ -313,6 +314,24 @@ static void experts_left_out_are_not_brought(UNUSED void **state)
 	extents_fini(&e);
 }
 
+static void what_the_kernel_reads_ahead_brings_no_more_of_the_next_tensor(UNUSED void **state)
+{
+	struct extents e = sixteen_tensors();
+	struct plan p = { 0 };
+
+	for (uint64_t i = 0; i < TENSORS - 1; i += 3) {
+		uint64_t end = (i + 1) * TENSOR;
+
+		for (uint64_t off = i * TENSOR; off < end + PLAN_SKIP; off += MIB)
+			assert_true(plan_read(&p, off, MIB, GIB, &e).ahead.to <=
+				    max_u64(off + MIB, end));
+	}
+	/* The twin: the reader goes on. */
+	p = (struct plan){ 0 };
+	assert_true(read_through(&p, 0, TENSOR + 2 * PLAN_SKIP, GIB, &e) > MIB);
+	extents_fini(&e);
+}
+
 static void random_reads_in_a_tensor_bring_that_tensor(UNUSED void **state)
 {
 	struct extents e = sixteen_tensors();
@@ -380,6 +399,7 @@ int main(void)
 		cmocka_unit_test(at_first_the_window_is_a_quarter_of_what_was_read),
 		cmocka_unit_test(nothing_of_the_next_tensor_is_brought_before_the_reader_goes_on),
 		cmocka_unit_test(experts_left_out_are_not_brought),
+		cmocka_unit_test(what_the_kernel_reads_ahead_brings_no_more_of_the_next_tensor),
 		cmocka_unit_test(random_reads_in_a_tensor_bring_that_tensor),
 		cmocka_unit_test(every_answer_is_sane),
 	};

@@ -38,7 +38,7 @@ static void find_place(struct town *t, bool own)
 	for (uint32_t segment = 0;; segment++) {
 		unsigned at = 0;
 
-		t->place = (struct route_place){ .blob = BLOB, .segment = segment };
+		t->place = (struct route_place){ .segment = { BLOB, segment } };
 		t->place.owner_count = placement_owners(p, segment, t->place.owners);
 		while (at < t->place.owner_count && t->place.owners[at] != t->ms->self)
 			at++;

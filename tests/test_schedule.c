@@ -238,6 +238,91 @@ static void a_young_run_has_time_to_show_how_fast_it_is(void **state)
 	assert_int_equal(run->end, 6 * MIB);
 }
 
+/* The same, and a hub is sending all of it. */
+static struct run *run_from_hub(struct world *w, uint64_t pos, int64_t took_ms)
+{
+	struct run *run = run_of_age(w, pos, took_ms);
+
+	w->all.soon = 8 * MIB;
+	assert_int_equal(run_ask(run, run->pos, true), 8 * MIB);
+	return run;
+}
+
+static void what_a_hub_is_sending_is_not_cut_off(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, MIB + 100, 1000);
+
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 8 * MIB);
+	assert_null(next(w));
+}
+
+static void what_a_hub_will_be_asked_for_is(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, MIB, 1000);
+
+	w->all.soon = 0;
+	assert_int_equal(run_ask(run, MIB, true), 3 * MIB);
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 5 * MIB);
+	next_is(w, &w->a, 5 * MIB, 6 * MIB);
+}
+
+static void what_a_hub_was_sending_is(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, MIB + 100, 1000);
+
+	run_answered(run, 100, 1000);
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 5 * MIB);
+}
+
+static void nobody_waits_long_for_what_a_hub_is_sending(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, MIB + 100, RUN_ASKED_MS);
+
+	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run->end, 5 * MIB);
+}
+
+static void a_hub_is_asked_for_what_comes_soon(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	run = next_is(w, &w->a, 0, 8 * MIB);
+	assert_int_equal(run_ask(run, 100, true), RUN_NEAR); /* who knows how fast it is? */
+	run_answered(run, RUN_NEAR, RUN_SOON_MS / 2);
+	assert_int_equal(run_ask(run, 100, true), 2 * RUN_NEAR);
+	run_answered(run, 5, RUN_SOON_MS); /* tells nothing */
+	assert_int_equal(run_ask(run, RUN_NEAR, true), 3 * RUN_NEAR);
+	run_answered(run, 2 * RUN_NEAR, RUN_SOON_MS / 8);
+	assert_int_equal(run_ask(run, 0, true), 8 * MIB); /* no more than the run */
+	run_answered(run, RUN_NEAR, 100 * RUN_SOON_MS);
+	run_answered(run, RUN_NEAR, 100 * RUN_SOON_MS); /* nobody was asked */
+	assert_int_equal(w->all.soon, (9 * RUN_NEAR + RUN_NEAR / 100) / 2);
+	w->all.soon = 5;
+	assert_int_equal(run_ask(run, 0, true), RUN_NEAR);
+}
+
+/* The twin. */
+static void a_member_is_asked_for_all(void **state)
+{
+	struct world *w = *state;
+	struct run *run;
+
+	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	run = next_is(w, &w->a, 0, 8 * MIB);
+	assert_int_equal(run_ask(run, 100, false), 8 * MIB);
+	run_answered(run, 8 * MIB, 1);
+	assert_int_equal(w->all.soon, 0);
+}
+
 static void two_who_wait_far_apart_get_a_run_each(void **state)
 {
 	struct world *w = *state;
@@ -563,6 +648,12 @@ int main(void)
 		TEST(a_slow_run_far_before_wanted_bytes_gives_them_away),
 		TEST(a_fast_run_keeps_them),
 		TEST(a_young_run_has_time_to_show_how_fast_it_is),
+		TEST(what_a_hub_is_sending_is_not_cut_off),
+		TEST(what_a_hub_will_be_asked_for_is),
+		TEST(what_a_hub_was_sending_is),
+		TEST(nobody_waits_long_for_what_a_hub_is_sending),
+		TEST(a_hub_is_asked_for_what_comes_soon),
+		TEST(a_member_is_asked_for_all),
 		TEST(two_who_wait_far_apart_get_a_run_each),
 		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
 		TEST(the_urgent_come_first),

@@ -12,6 +12,7 @@
 #include "daemon/peer/places.h"
 
 #define NODES 20
+#define AT(index) ((struct segment){ 7, index })
 #define SIZE (UINT64_C(100) * SEGMENT_BYTES)
 #define BLOBS (PLACES_MAX + 10)
 
@@ -67,12 +68,12 @@ static void others_are_sought_by_how_well_they_fit(void **state)
 
 	set_members(w, NODES);
 	ms = members_now(w->members);
-	assert_int_equal(seek_list(ms, 7, 3, NODES, &list), NODES - 1);
+	assert_int_equal(seek_list(ms, AT(3), NODES, &list), NODES - 1);
 	for (unsigned i = 0; i < NODES - 1; i++) {
 		assert_int_not_equal(list[i], ms->self);
 		if (i)
-			assert_true(placement_score(&ms->nodes[list[i - 1]], 7, 3) >
-				    placement_score(&ms->nodes[list[i]], 7, 3));
+			assert_true(placement_score(&ms->nodes[list[i - 1]], AT(3)) >
+				    placement_score(&ms->nodes[list[i]], AT(3)));
 	}
 	free(list);
 	membership_unref(ms);
@@ -86,7 +87,7 @@ static void no_more_are_sought_than_wanted(void **state)
 
 	set_members(w, NODES);
 	ms = members_now(w->members);
-	assert_int_equal(seek_list(ms, 7, 3, SEEK_FIRST, &list), SEEK_FIRST);
+	assert_int_equal(seek_list(ms, AT(3), SEEK_FIRST, &list), SEEK_FIRST);
 	free(list);
 	membership_unref(ms);
 }
@@ -97,7 +98,7 @@ static void who_is_alone_has_nobody_to_ask(void **state)
 	const struct membership *ms = members_now(w->members);
 	uint32_t *list;
 
-	assert_int_equal(seek_list(ms, 7, 3, NODES, &list), 0);
+	assert_int_equal(seek_list(ms, AT(3), NODES, &list), 0);
 	free(list);
 	membership_unref(ms);
 }
@@ -115,12 +116,12 @@ static void who_joined_asks_first_who_had_it_before(void **state)
 		const struct placement_node *self = &ms->nodes[ms->self];
 		uint32_t *list;
 
-		assert_int_equal(seek_list(ms, 7, s, 1, &list), 1);
-		own += placement_score(self, 7, s) > placement_score(&ms->nodes[list[0]], 7, s);
+		assert_int_equal(seek_list(ms, AT(s), 1, &list), 1);
+		own += placement_score(self, AT(s)) > placement_score(&ms->nodes[list[0]], AT(s));
 		for (uint32_t i = 0; i < ms->count; i++)
 			assert_true(i == ms->self ||
-				    placement_score(&ms->nodes[i], 7, s) <=
-					    placement_score(&ms->nodes[list[0]], 7, s));
+				    placement_score(&ms->nodes[i], AT(s)) <=
+					    placement_score(&ms->nodes[list[0]], AT(s)));
 		free(list);
 	}
 	assert_in_range(own, 1, 20);
@@ -143,7 +144,8 @@ static void what_is_kept_is_what_placement_says(void **state)
 				placement_new(ms->nodes, ms->count, blob, segment_count(SIZE), &p),
 				0);
 			assert_int_equal(placement_owners(p, 5, want), PLACEMENT_OWNERS);
-			assert_int_equal(places_owners(&w->places, ms, blob, SIZE, 5, is),
+			assert_int_equal(places_owners(&w->places, ms, (struct segment){ blob, 5 },
+						       SIZE, is),
 					 PLACEMENT_OWNERS);
 			assert_memory_equal(is, want, sizeof(is));
 			placement_free(p);
@@ -154,15 +156,16 @@ static void what_is_kept_is_what_placement_says(void **state)
 static void another_list_of_members_is_placed_anew(void **state)
 {
 	struct world *w = *state;
+	const struct segment one = { 1, 5 };
 	const struct membership *many, *few;
 	uint32_t owners[PLACEMENT_OWNERS];
 
 	set_members(w, NODES);
 	many = members_now(w->members);
-	assert_int_equal(places_owners(&w->places, many, 1, SIZE, 5, owners), PLACEMENT_OWNERS);
+	assert_int_equal(places_owners(&w->places, many, one, SIZE, owners), PLACEMENT_OWNERS);
 	set_members(w, 2);
 	few = members_now(w->members);
-	assert_int_equal(places_owners(&w->places, few, 1, SIZE, 5, owners), 2);
+	assert_int_equal(places_owners(&w->places, few, one, SIZE, owners), 2);
 	for (unsigned i = 0; i < 2; i++)
 		assert_true(owners[i] < 2);
 	membership_unref(few);

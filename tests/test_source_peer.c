@@ -8,24 +8,15 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/file.h"
 #include "daemon/cache/chunk.h"
-#include "tests/talk.h"
+#include "tests/stand_in.h"
 
 #define SIZE (2 * CHUNK_BYTES)
-#define DRIP_MS 50
-#define KEY "the first key of 16 bytes or more\n"
-#define KEY_PATH "/tmp/test_source_peer.key"
 
 enum manner {
 	GIVES,      /* what is asked for */
@@ -43,64 +34,29 @@ enum manner {
 
 struct fixture {
 	_Atomic enum manner manner;
-	int listener, sink_says;
-	pthread_t thread;
-	atomic_bool stopping;
-	struct cluster_key *key;
-	struct httpc *http;
-	struct members *members;
+	int sink_says;
+	struct stand_in other;
 	struct places places;
 	struct trails trails;
 	struct tryouts *tryouts;
 	struct evidence *evidence;
 	struct published *published;
 	struct peer_counts counts;
-	struct asker asker;
 	struct source *source;
 	uint64_t came;
 };
 
 /* ---- the member ---- */
 
-static bool say(int fd, const void *data, size_t len)
-{
-	for (const char *at = data; len;) {
-		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		at += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-/* Until nobody listens. */
 static void drip(const struct fixture *f, int fd, const char *drop)
 {
-	while (!f->stopping && say(fd, drop, strlen(drop)))
-		clock_sleep_ms(DRIP_MS);
+	stand_in_drip(&f->other, fd, drop);
 }
 
 static void say_head(struct fixture *f, int fd, const char *request, int status, const char *range,
 		     const char *length)
 {
-	CLEANUP(buf_free) struct buf head = { 0 };
-	struct cluster_answer a = { .status = status,
-				    .content_range = range,
-				    .others = "",
-				    .zone = "",
-				    .number = "",
-				    .quiet = "",
-				    .node = "77",
-				    .wall_ms = clock_wall_ms() };
-	char nonce[CLUSTER_NONCE_HEX + 1];
-
-	snprintf(nonce, sizeof(nonce), "%s", strstr(request, "nonce=") + 6);
-	buf_printf(&head, "HTTP/1.1 %d Word\r\n%s\r\nAuthentication-Info: ", status, length);
-	assert_int_equal(cluster_key_sign_answer(f->key, &a, nonce, &head), 0);
-	buf_printf(&head, "\r\n%s%s\r\n\r\n", *range ? "Content-Range: " : "X-Nothing: ", range);
-	say(fd, head.data, head.len);
+	stand_in_head(&f->other, fd, request, status, range, length, 0);
 }
 
 static void give(struct fixture *f, int fd, const char *request)
@@ -117,17 +73,18 @@ static void give(struct fixture *f, int fd, const char *request)
 	snprintf(length, sizeof(length), "Content-Length: %zu", len);
 	say_head(f, fd, request, 206, range, length);
 	now = f->manner == GIVES ? len : f->manner == BREAKS_OFF ? 1000 : CHUNK_BYTES;
-	say(fd, bytes, now < len ? now : len);
+	stand_in_send(fd, bytes, now < len ? now : len);
 	if (f->manner == DRIPS)
 		drip(f, fd, "x");
 	for (int i = 0; f->manner == FALTERS && i < 2; i++) {
 		clock_sleep_ms(1000);
-		say(fd, bytes, CHUNK_BYTES / 2);
+		stand_in_send(fd, bytes, CHUNK_BYTES / 2);
 	}
 }
 
-static void answer(struct fixture *f, int fd, const char *request)
+static void answer(void *arg, int fd, const char *request)
 {
+	struct fixture *f = arg;
 	const char *plain = f->manner == IS_FULL ? "503" : "404";
 	char text[100];
 
@@ -139,7 +96,7 @@ static void answer(struct fixture *f, int fd, const char *request)
 		give(f, fd, request);
 		break;
 	case DRIPS_HEAD:
-		say(fd, "HTTP/1.1 202 Word\r\n", 19);
+		stand_in_send(fd, "HTTP/1.1 202 Word\r\n", 19);
 		drip(f, fd, "X-More: of it\r\n");
 		break;
 	case DRIPS_WORDS:
@@ -148,7 +105,7 @@ static void answer(struct fixture *f, int fd, const char *request)
 		break;
 	case DRIPS_BEHIND:
 		say_head(f, fd, request, 202, "", "Transfer-Encoding: chunked");
-		say(fd, "0\r\n", 3);
+		stand_in_send(fd, "0\r\n", 3);
 		drip(f, fd, "X-More: of it\r\n");
 		break;
 	case HAS_NOT:
@@ -158,42 +115,17 @@ static void answer(struct fixture *f, int fd, const char *request)
 	case IS_A_STRANGER:
 		snprintf(text, sizeof(text), "HTTP/1.1 %s Word\r\nContent-Length: 0\r\n\r\n",
 			 plain);
-		say(fd, text, strlen(text));
+		stand_in_send(fd, text, strlen(text));
 		break;
 	case HANGS_UP:
 		break;
 	}
 }
 
-static void *serve(void *arg)
-{
-	struct fixture *f = arg;
-	struct pollfd p = { .fd = f->listener, .events = POLLIN };
-
-	while (!f->stopping) {
-		CLEANUP(buf_free) struct buf request = { 0 };
-		int fd = poll(&p, 1, DRIP_MS) > 0 ? accept(f->listener, NULL, NULL) : -1;
-
-		if (fd < 0)
-			continue;
-		if (talk_hear(fd, &request, "\r\n\r\n"))
-			answer(f, fd, buf_str(&request));
-		close(fd);
-	}
-	return NULL;
-}
-
 /* ---- who asks it ---- */
 
-static void set_up_members(struct fixture *f)
+static void set_up_memory(struct fixture *f)
 {
-	struct member_spec list[2] = { { "127.0.0.1:1", "", 1 }, { "", "", 1 } };
-	struct sockaddr_in at;
-
-	f->listener = talk_listen(&at);
-	snprintf(list[1].address, sizeof(list[1].address), "127.0.0.1:%d", ntohs(at.sin_port));
-	assert_int_equal(members_new(&list[0], &f->members), 0);
-	assert_int_equal(members_set(f->members, list, 2), 0);
 	places_init(&f->places);
 	trails_init(&f->trails);
 	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
@@ -202,28 +134,24 @@ static void set_up_members(struct fixture *f)
 
 static int set_up(void **state)
 {
-	CLEANUP(buf_free) struct buf why = { 0 };
-	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct source_peer_conf conf = { .give_up_ms = 30000 };
 
 	assert_non_null(f);
-	set_up_members(f);
-	assert_int_equal(httpc_new(&http, &f->http), 0);
-	assert_int_equal(file_replace(AT_FDCWD, KEY_PATH, KEY, strlen(KEY), 0600), 0);
-	assert_int_equal(cluster_key_open(KEY_PATH, 0, &f->key, &why), 0);
-	f->asker = (struct asker){ f->key, f->http, false, "127.0.0.1:1", "", "66" };
-	assert_int_equal(tryouts_new(&f->asker, f->members, &f->tryouts), 0);
-	conf.members = f->members;
+	f->other.answer = answer;
+	f->other.arg = f;
+	stand_in_start(&f->other);
+	set_up_memory(f);
+	assert_int_equal(tryouts_new(&f->other.asker, f->other.members, &f->tryouts), 0);
+	conf.members = f->other.members;
 	conf.places = &f->places;
 	conf.trails = &f->trails;
 	conf.tryouts = f->tryouts;
 	conf.evidence = f->evidence;
 	conf.published = f->published;
-	conf.asker = &f->asker;
+	conf.asker = &f->other.asker;
 	conf.counts = &f->counts;
 	assert_int_equal(source_peer_new(&conf, &f->source), 0);
-	assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
 	*state = f;
 	return 0;
 }
@@ -232,19 +160,14 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	f->stopping = true;
-	pthread_join(f->thread, NULL);
-	close(f->listener);
+	f->other.stopping = true;
 	tryouts_free(f->tryouts);
 	source_peer_free(f->source);
 	published_free(f->published);
 	evidence_free(f->evidence);
 	trails_fini(&f->trails);
 	places_fini(&f->places);
-	members_free(f->members);
-	cluster_key_free(f->key);
-	httpc_free(f->http);
-	unlink(KEY_PATH);
+	stand_in_stop(&f->other);
 	free(f);
 	return 0;
 }
@@ -281,14 +204,14 @@ static int ask(struct fixture *f, enum manner manner)
 static void note_state(void *arg, const struct member_status *s)
 {
 	if (!s->self)
-		*(const char **)arg = s->state;
+		*(const char **)arg = member_state_name(s->state);
 }
 
 static const char *state_of(const struct fixture *f)
 {
 	const char *state = NULL;
 
-	members_each(f->members, clock_ms(), note_state, &state);
+	members_each(f->other.members, clock_ms(), note_state, &state);
 	return state;
 }
 
@@ -389,8 +312,7 @@ static void note_failures(void *arg, const struct member_status *s)
 /* One that was silent, and is tried when it is of that manner. */
 static unsigned failures_after_a_trial(struct fixture *f, enum manner manner)
 {
-	const struct membership *now = members_now(f->members);
-	struct member *one = now->members[1 - now->self];
+	struct member *one = f->other.member;
 	unsigned failures = 0;
 
 	f->manner = manner;
@@ -398,8 +320,7 @@ static unsigned failures_after_a_trial(struct fixture *f, enum manner manner)
 	clock_sleep_ms(MEMBER_HICCUP_MS + 1);
 	assert_true(tryouts_take(f->tryouts, one));
 	clock_sleep_ms(500);
-	members_each(f->members, clock_ms(), note_failures, &failures);
-	membership_unref(now);
+	members_each(f->other.members, clock_ms(), note_failures, &failures);
 	return failures;
 }
 

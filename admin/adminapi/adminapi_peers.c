@@ -5,9 +5,13 @@
 
 #include "admin/checkins.h"
 #include "daemon/base/clock.h"
+#include "daemon/peer/members.h"
+#include "daemon/peer/peer_counts.h"
 #include "daemon/peer_json.h"
 
 /* --- shapes */
+
+#define STATE_WORD(state, word) "|" word
 
 static const struct api_field member_fields[] = {
 	API_TEXT_ROW("address"),
@@ -17,7 +21,7 @@ static const struct api_field member_fields[] = {
 	{ .name = "state",
 	  .kind = API_WORD,
 	  .needed = true,
-	  .words = "self|new|up|silent|refused|banned" },
+	  .words = &("" MEMBER_STATES(STATE_WORD))[1] },
 	{ .name = "until",
 	  .kind = API_COUNT,
 	  .needed = true,
@@ -37,17 +41,10 @@ static const struct api_shape member_shape = { "Peer", member_fields };
 static const struct api_field peers_fields[] = {
 	API_TEXT_ROW("address"),
 	{ .name = "zone", .kind = API_TEXT, .needed = true, .null = true },
-	API_COUNT_ROW("bytes_in"),
-	API_COUNT_ROW("bytes_out"),
-	API_COUNT_ROW("bytes_wrong"),
-	API_COUNT_ROW("bytes_twice"),
-	API_COUNT_ROW("asked"),
-	API_COUNT_ROW("passed"),
-	API_COUNT_ROW("answers"),
-	API_COUNT_ROW("waits"),
-	API_COUNT_ROW("redirects"),
-	API_COUNT_ROW("refused"),
-	API_COUNT_ROW("connections"),
+#define ROW(field, ...) API_COUNT_ROW(#field),
+	PEER_COUNTS(ROW)
+#undef ROW
+		API_COUNT_ROW("connections"),
 	{ .name = "members", .kind = API_LIST, .needed = true, .of = &member_shape },
 	{ 0 },
 };

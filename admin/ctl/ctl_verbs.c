@@ -6,6 +6,7 @@
 #include "admin/audit/audit_filter.h"
 #include "admin/ctl/ctl_work.h"
 #include "admin/account/rights.h"
+#include "daemon/peer/peer_counts.h"
 
 static const struct ctl_option globals[] = {
 	{ "hub", "URL", "The hub. Else MATRIXHUB_URL names it, else it is http://127.0.0.1:8080.",
@@ -215,11 +216,11 @@ static const char status_shape[] =
 	";transfers repo path present_bytes:size size:size bytes_per_second:size readers"
 	";jobs id kind state what bytes_done:size bytes_total:size error";
 
-static const char peers_shape[] =
-	"address zone bytes_in:size bytes_out:size bytes_wrong:size bytes_twice:size asked "
-	"passed answers waits redirects refused connections"
-	";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
-	"first_byte_ms until:time";
+#define COLUMN(field, unit, ...) " " #field unit
+static const char peers_shape[] = "address zone" PEER_COUNTS(
+	COLUMN) " connections"
+		";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
+		"first_byte_ms until:time";
 
 static const char where_shape[] =
 	"etag size:size present:size;segments segment bytes:size present:size owner followers";

@@ -315,6 +315,8 @@ static int refuse_locked(struct fetch *f, struct pull *p, uint64_t off, uint64_t
 		return ERR_STOPPING;
 	if (blob_present_bytes(p->blob) == p->what.file.size)
 		pull_hash_kick_locked(p); /* all is there but a verdict */
+	if (p->expelled)
+		return p->expelled;
 	if (p->distrust.barred_until_ms > now)
 		return ERR_DIGEST;
 	if (p->failed_until_ms > now)

@@ -41,11 +41,19 @@ void fetch_stop(struct fetch *f);
 /* All handles must have been closed. */
 void fetch_free(struct fetch *f);
 
-/* Opens a blob for reading; close it with fetch_close. No network. ERR_SIZE: it is known with
- * another size and in use; -EROFS and the like from the cache directory. */
+/* Opens a blob for reading; close it with fetch_close. No network, but who has it open for others
+ * with another size is given a second to leave it. ERR_SIZE: it is known with another size and in
+ * use; -EROFS and the like from the cache directory. */
 MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret);
+/* The same for others: nobody has to leave it, and it does not wait. */
+MUST_USE int fetch_open_for_guest(struct fetch *f, const struct source_blob *what,
+				  struct pull **ret);
 /* Whom yield.h asks before a blob that is open with another size is refused. */
-void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg);
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
+		     void *arg);
+/* Ends what is done with a blob through its only handle, which stays open: who waits is told r, and
+ * so is whoever asks for what is not there from now on. False if there are other handles. */
+MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);
 /* Tells another place where the blob of a handle lies. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);

@@ -4,8 +4,12 @@
 
 #include <errno.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+
+#define LEAVE_MS 1000 /* who has to leave a blob has so long to do it */
+#define LEAVE_LOOK_MS 2
 
 /* The blob of a pull, sealed if the catalog says so. */
 static int open_blob(struct fetch *f, const struct source_blob *what, struct blob **ret,
@@ -52,19 +56,52 @@ static int open_own(struct fetch *f, const struct source_blob *what, struct blob
 	return r == -ENOENT || r == -EBUSY ? ERR_CORRUPT : r;
 }
 
-void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag), void *arg)
+void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
+		     void *arg)
 {
 	yield_set(&f->yield, fn, arg);
 }
 
-int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
+bool fetch_expel(struct fetch *f, struct pull *p, int r)
+{
+	struct waitlist settled = { 0 };
+	bool so;
+
+	lock_take(&f->pulls.lock);
+	so = p->readers == 1;
+	if (so) {
+		p->expelled = r;
+		fill_abandon(&p->fill);
+		for (struct run *run = p->fill.runs; run; run = run->next)
+			httpc_cancel(f->conf.http, &run->cancel);
+		waitlist_settle_all(&p->waiters, r, &settled);
+	}
+	lock_drop(&f->pulls.lock);
+	waitlist_wake(&settled);
+	return so;
+}
+
+/* What others have open with another size is left by them, when their requests have ended. */
+static int open_yielded(struct fetch *f, const struct source_blob *what, bool guest,
+			struct blob **ret, bool *ret_distrusted)
+{
+	int64_t until = guest ? 0 : clock_ms() + LEAVE_MS;
+	int r = open_somewhere(f, what, ret, ret_distrusted);
+
+	if (r != ERR_SIZE || !yield_ask(&f->yield, what->etag, !guest))
+		return r;
+	while ((r = open_somewhere(f, what, ret, ret_distrusted)) == ERR_SIZE && clock_ms() < until)
+		clock_sleep_ms(LEAVE_LOOK_MS);
+	return r;
+}
+
+static int open_as(struct fetch *f, const struct source_blob *what, bool guest, struct pull **ret)
 {
 	struct blob *blob;
 	bool distrusted = false;
-	int r = what->own ? open_own(f, what, &blob) : open_somewhere(f, what, &blob, &distrusted);
+	int r = what->own ? open_own(f, what, &blob)
+			  : open_yielded(f, what, guest, &blob, &distrusted);
 
-	if (r == ERR_SIZE && yield_ask(&f->yield, what->etag))
-		r = open_somewhere(f, what, &blob, &distrusted);
 	if (r < 0)
 		return r;
 	lock_take(&f->pulls.lock);
@@ -76,6 +113,16 @@ int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **re
 	lock_drop(&f->pulls.lock);
 	blob_unref(blob);
 	return r;
+}
+
+int fetch_open(struct fetch *f, const struct source_blob *what, struct pull **ret)
+{
+	return open_as(f, what, false, ret);
+}
+
+int fetch_open_for_guest(struct fetch *f, const struct source_blob *what, struct pull **ret)
+{
+	return open_as(f, what, true, ret);
 }
 
 int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)

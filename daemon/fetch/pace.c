@@ -47,10 +47,11 @@ bool pace_bytes(struct pace *p, uint64_t bytes, int64_t now_ms)
 	double rate;
 
 	p->bytes += bytes;
-	if (p->since_ms && took < PACE_WINDOW_MS)
+	p->piece = bytes > p->piece ? bytes : p->piece;
+	if (p->since_ms && (took < PACE_WINDOW_MS || p->bytes < PACE_WINDOW_PIECES * p->piece))
 		return false;
 	rate = took > 0 ? (double)p->bytes / (double)took : 0;
-	p->bytes = 0;
+	p->bytes = p->piece = 0;
 	p->wanted = false;
 	/* The first window begins now; one with too little to do says nothing. */
 	if (p->since_ms && wanted) {

@@ -11,7 +11,8 @@
 
 #define PACE_START 4
 #define PACE_MAX 24
-#define PACE_WINDOW_MS 250     /* throughput is measured over so long at least */
+#define PACE_WINDOW_MS 250     /* throughput is measured over so long at least, */
+#define PACE_WINDOW_PIECES 8   /* and over so many pieces: one more or less says nothing then */
 #define PACE_HOLD_MS 5000      /* after more did not help, more is not tried for so long */
 #define PACE_REFUSED_MS 2000   /* nor after a refusal, whatever the server says */
 #define PACE_REFUSED_MAX 10000 /* the longest a server may hold us by one answer */
@@ -22,6 +23,7 @@ struct pace {
 	unsigned before; /* the limit that the trial began from; 0: nothing is on trial */
 	bool wanted;     /* the limit kept something from starting since the window began */
 	uint64_t bytes;  /* of this window */
+	uint64_t piece;  /* the largest that came in it at once */
 	int64_t since_ms;
 	int64_t hold_until_ms;   /* no trial before */
 	int64_t volley_until_ms; /* refusals before that are one */

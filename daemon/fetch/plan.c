@@ -58,14 +58,20 @@ static void note(struct plan *p, uint64_t off, uint64_t end)
 	p->clock++;
 }
 
-/* True if the stream has gone on from one tensor into the next, further than the kernel's readahead
- * would by itself. */
+/* The tensor that a stream's reader has come to: it may be the kernel's readahead that has gone
+ * further by itself. NULL if it is not known. */
+static const struct extent *tensor_of(const struct plan_stream *s, const struct extents *tensors)
+{
+	uint64_t last = s->next - 1, read = last - min_u64(last - s->start, PLAN_SKIP);
+
+	return extents_find(tensors, min_u64(max_u64(read, tensors->data_start), last));
+}
+
+/* True if the stream has gone on from one tensor into the next. */
 static bool has_crossed(const struct plan_stream *s, const struct extents *tensors)
 {
-	const struct extent *tensor = NULL;
+	const struct extent *tensor = tensor_of(s, tensors);
 
-	if (s->next - s->start > PLAN_SKIP)
-		tensor = extents_find(tensors, s->next - 1 - PLAN_SKIP);
 	return tensor && tensor->start > max_u64(s->start, tensors->data_start);
 }
 
@@ -86,7 +92,7 @@ static uint64_t window_cap(const struct plan *p, const struct plan_stream *s, ui
 static uint64_t border(const struct plan *p, const struct plan_stream *s, uint64_t size,
 		       const struct extents *tensors)
 {
-	const struct extent *tensor = extents_find(tensors, s->next - 1);
+	const struct extent *tensor = tensor_of(s, tensors);
 
 	return tensor && (plan_has_gaps(p) || !has_crossed(s, tensors)) ? tensor->end : size;
 }

@@ -67,9 +67,9 @@ struct pull {
 	 * for one page ask one after another, and each would wait as long as the first. */
 	int failed;
 	int64_t failed_until_ms;
-	/* Likewise of bytes that were waited for in vain, while as good as nothing came or too
-	 * little to come to them: after the error of a large read the kernel asks once more for
-	 * each page of it. */
+	int expelled; /* likewise, for good */
+	/* Likewise of bytes that were waited for in vain, while too little came to come to them:
+	 * after the error of a large read the kernel asks once more for each page of it. */
 	struct late_range {
 		uint64_t from, to;
 		int64_t until_ms;

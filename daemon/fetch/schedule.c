@@ -267,16 +267,18 @@ static int run_give_back(struct run *run, uint64_t from)
 	return want_add(&rest);
 }
 
-/* True if a run will have come to `off` before another could. What was cut off would be on its way
- * all the same for a while, for nobody. */
+/* True if a run will have come to `off` before another could, or nearly so if a hub is sending it
+ * already: what is cut off then comes all the same, for nobody. */
 static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
 {
 	uint64_t left = off - run->pos, brought = run->pos - run->start;
+	bool asked = off < run->asked;
 	int64_t took = now_ms - run->began_ms;
 
-	if (off < run->pos + RUN_NEAR || took < RUN_YOUNG_MS)
+	if (off < run->pos + RUN_NEAR || took < (asked ? RUN_ASKED_MS : RUN_YOUNG_MS))
 		return true;
-	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
+	return brought &&
+	       (double)left / (double)brought * (double)took < (asked ? RUN_ASKED_MS : RUN_SOON_MS);
 }
 
 static int demand(struct want w, int64_t now_ms)
@@ -392,6 +394,30 @@ unsigned schedule_busy(const struct schedule *s)
 	for (const struct fill *f = s->busy; f; f = f->next)
 		n++;
 	return n;
+}
+
+/* Until it is known how fast requests are they ask for as little as slow ones. */
+uint64_t run_ask(struct run *run, uint64_t off, bool first_hand)
+{
+	uint64_t most = max_u64(run->fill->all->soon, RUN_NEAR);
+
+	run->first_hand = first_hand;
+	run->asked = 0;
+	if (!first_hand)
+		return run->end;
+	run->asked = min_u64(chunk_floor(off + most), run->end);
+	return run->asked;
+}
+
+/* A short one tells more of how far the hub is than of how fast. */
+void run_answered(struct run *run, uint64_t bytes, int64_t took_ms)
+{
+	struct schedule *s = run->fill->all;
+	uint64_t soon = bytes * RUN_SOON_MS / (uint64_t)max_i64(took_ms, 1);
+
+	if (run->asked && bytes >= RUN_BYTES_MIN)
+		s->soon = s->soon ? (s->soon + soon) / 2 : soon;
+	run->asked = 0;
 }
 
 bool run_yield(struct run *run, int64_t now_ms)

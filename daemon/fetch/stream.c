@@ -4,14 +4,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/fetch/choice.h"
-#include "daemon/cache/chunk.h"
+#include "daemon/fetch/landing.h"
 #include "daemon/fetch/retry.h"
 
 #define FAILURES_MAX 5  /* of one run in a row, over all sources */
@@ -28,101 +27,22 @@ struct streams {
 	struct cond ended;
 };
 
-/* One run on its way. pos and end are this thread's copies of the run's. */
+/* One run on its way. land.pos and end are this thread's copies of the run's. */
 struct carrier {
 	struct streams *all;
 	struct run *run;
 	struct pull *pull;
-	struct xxh3 *sum; /* of the chunk that pos is in */
-	char *bytes;      /* of a direct run; the run's once it has ended */
+	struct landing land;
 	struct retry retry;
 	struct choice choice; /* who is being asked */
-	/* Of this request: when it went out, from where, and how long we held it back since. */
-	int64_t asked_ms, held_ms;
-	uint64_t asked_pos;
-	uint64_t pos, end;
-	int refused; /* the first failure that waiting cannot mend, or 0 */
-	int passing; /* the last one in this round over the sources that it can, or 0 */
-	bool writes; /* the chunk `writing` has been begun, and is not there yet */
-	uint32_t writing;
-	bool no_room;       /* none could be made: this run does not try again */
+	/* Of this request: when it went out, from where, and up to where. */
+	int64_t asked_ms;
+	uint64_t asked_pos, asked_end;
+	uint64_t end;
+	int refused;        /* the first failure that waiting cannot mend, or 0 */
+	int passing;        /* the last one in this round over the sources that it can, or 0 */
 	const char *blamed; /* the source of the last failure that was noted, or NULL */
 };
-
-/* Nothing is taken from the line meanwhile, which is no fault of the source. */
-static void set_paused(struct carrier *c, bool paused)
-{
-	struct pulls *pulls = c->all->conf.pulls;
-
-	c->held_ms += paused ? -clock_ms() : clock_ms();
-	lock_take(&pulls->lock);
-	c->run->paused = paused;
-	c->run->moved_ms = clock_ms();
-	lock_drop(&pulls->lock);
-}
-
-/* The cache refused bytes with r: true if others made room and they may be written again. */
-static bool make_room(struct carrier *c, int r)
-{
-	const struct streams_conf *conf = &c->all->conf;
-
-	if (!err_is_full(r) || c->no_room)
-		return false;
-	set_paused(c, true);
-	c->no_room = !conf->make_room(conf->arg, r);
-	set_paused(c, false);
-	return !c->no_room;
-}
-
-/* Past the cache nobody could be given what nobody has verified. */
-static bool may_go_beyond(struct carrier *c)
-{
-	struct pulls *pulls = c->all->conf.pulls;
-	bool may;
-
-	lock_take(&pulls->lock);
-	may = c->pull->verified_only && c->pull->waiters.first;
-	lock_drop(&pulls->lock);
-	return may;
-}
-
-static int write_piece(struct carrier *c, const char *data, size_t len)
-{
-	int r;
-
-	do
-		r = blob_write(c->pull->blob, data, len, c->pos);
-	while (make_room(c, r));
-	if (r == ERR_FULL && may_go_beyond(c))
-		r = blob_write_beyond(c->pull->blob, data, len, c->pos);
-	return r;
-}
-
-/* Writes one piece that lies within a chunk. */
-static int put_piece(struct carrier *c, const char *data, size_t len)
-{
-	struct blob *blob = c->pull->blob;
-	uint32_t chunk = chunk_of(c->pos);
-	int r;
-
-	c->writes = true;
-	c->writing = chunk;
-	r = write_piece(c, data, len);
-	if (r < 0)
-		return r;
-	xxh3_update(c->sum, data, len);
-	c->pos += len;
-	if (c->pos < chunk_end(chunk, blob_size(blob)))
-		return 0;
-	do
-		r = blob_put_chunk(blob, chunk, xxh3_value(c->sum));
-	while (make_room(c, r));
-	xxh3_reset(c->sum);
-	c->writes = r < 0;
-	if (r < 0)
-		c->pos = chunk_start(chunk); /* it is not there: it is asked for again */
-	return r;
-}
 
 /* The disk takes bytes again, if it did not and has not refused any for a while. */
 static void note_kept_locked(struct carrier *c, int64_t now_ms)
@@ -157,11 +77,11 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	int64_t now = clock_ms(), yield = 0;
 
 	lock_take(&pulls->lock);
-	if (c->pos > c->run->pos) {
-		rate_add(&c->pull->rate, now, c->pos - c->run->pos);
+	if (c->land.pos > c->run->pos) {
+		rate_add(&c->pull->rate, now, c->land.pos - c->run->pos);
 		c->run->brought_ms = now;
 	}
-	c->run->pos = c->pos;
+	c->run->pos = c->land.pos;
 	c->run->moved_ms = now;
 	c->run->waiting = !brought;
 	c->pull->moved_ms = now;
@@ -192,84 +112,78 @@ static void hold_back(struct carrier *c, uint64_t brought, int64_t yield_ms)
 
 	if (ms <= 0)
 		return;
-	set_paused(c, true);
+	landing_pause(&c->land, true);
 	for (; ms > 0 && !atomic_load(&c->all->stop);
 	     ms = throttle_pause_ms(c->all->conf.throttle, u, 0))
 		clock_sleep_ms(ms < PAUSE_MS ? ms : PAUSE_MS);
-	set_paused(c, false);
+	landing_pause(&c->land, false);
 }
 
 /* True if so little comes that another connection, or another source, is worth a try: what has come
- * is not lost. */
+ * is not lost. A source of hearsay tells by itself who of those behind it is slow, and bytes may
+ * begin late there: they pass through many hands. */
 static bool is_trickle(const struct carrier *c)
 {
-	int64_t took = clock_ms() - c->asked_ms - c->held_ms;
+	int64_t took = clock_ms() - c->asked_ms - c->land.held_ms;
 
-	return took > TRICKLE_MS && (c->pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
-}
-
-/* Bytes past the cache, for one reader. */
-static void put_direct(struct carrier *c, const char *data, size_t len)
-{
-	uint64_t left = c->end - c->pos;
-	size_t n = len < left ? len : (size_t)left;
-
-	memcpy(c->bytes + (c->pos - c->run->start), data, n);
-	c->pos += n;
-}
-
-static int put_kept(struct carrier *c, const char *data, size_t len)
-{
-	int r = 0;
-
-	while (r == 0 && len && c->pos < c->end) {
-		uint64_t room = chunk_end(chunk_of(c->pos), c->end) - c->pos;
-		size_t n = len < room ? len : (size_t)room;
-
-		r = put_piece(c, data, n);
-		data += n;
-		len -= n;
-	}
-	return r;
+	return !c->all->conf.sources[c->choice.source]->hearsay && took > TRICKLE_MS &&
+	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)
 {
 	struct carrier *c = arg;
 	int64_t yield_ms;
-	int r = 0;
+	int r;
 
 	assert(len <= SOURCE_PIECE_MAX);
 	if (!len) {
 		publish(c, 0);
-		return c->pos >= c->end ? ENOUGH : 0;
+		return c->land.pos >= c->end ? ENOUGH : 0;
 	}
-	if (c->run->direct)
-		put_direct(c, data, len);
-	else
-		r = put_kept(c, data, len);
+	r = landing_put(&c->land, data, len, c->end);
 	if (r < 0)
 		return r;
 	retry_reset(&c->retry);
 	yield_ms = publish(c, len);
 	hold_back(c, len, yield_ms);
 	c->retry.deadline_ms = clock_ms() + c->all->conf.give_up_ms;
-	if (c->pos >= c->end)
+	if (c->land.pos >= c->end)
 		return ENOUGH;
 	return is_trickle(c) ? ERR_TIMEOUT : 0;
 }
 
-/* Whoever is asked says who else may start meanwhile: see schedule.h. */
-static void note_asked(struct carrier *c, const struct source *src)
+/* Whoever is asked says who else may start meanwhile: see schedule.h. False if nothing is left to
+ * be asked for. */
+static bool begin_request(struct carrier *c, const struct source *src)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
+	c->end = c->run->end;
 	c->run->waiting = false;
-	c->run->first_hand = !src->hearsay;
+	c->asked_pos = c->land.pos;
+	c->asked_end = run_ask(c->run, c->land.pos, !src->hearsay);
 	if (pulls->schedule.waits_max && !src->hearsay)
 		kick_another_locked(c->all);
 	lock_drop(&pulls->lock);
+	c->asked_ms = clock_ms();
+	c->land.held_ms = 0;
+	return c->asked_end > c->asked_pos;
+}
+
+static void end_request(struct carrier *c, const struct source *src, int r)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	lock_take(&pulls->lock);
+	run_answered(c->run, c->land.pos - min_u64(c->asked_pos, c->land.pos),
+		     clock_ms() - c->asked_ms - c->land.held_ms);
+	lock_drop(&pulls->lock);
+	if (r == ENOUGH && c->land.pos < c->asked_end)
+		log_debug("request cut short source=%s etag=%s from=%llu at=%llu before=%llu",
+			  src->name, c->pull->what.etag, (unsigned long long)c->asked_pos,
+			  (unsigned long long)c->land.pos, (unsigned long long)c->asked_end);
 }
 
 static int ask_source(struct carrier *c)
@@ -277,8 +191,7 @@ static int ask_source(struct carrier *c)
 	struct source *src = c->all->conf.sources[c->choice.source];
 	struct source_ask ask = {
 		.blob = c->choice.what,
-		.off = c->pos,
-		.len = c->end - c->pos,
+		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
 		.demand = c->run->urgency == URGENCY_DEMAND,
 		.cancel = &c->run->cancel,
@@ -287,12 +200,12 @@ static int ask_source(struct carrier *c)
 	};
 	int r;
 
-	note_asked(c, src);
-	c->asked_ms = clock_ms();
-	c->asked_pos = c->pos;
-	c->held_ms = 0;
+	if (!begin_request(c, src))
+		return 0;
+	ask.len = c->asked_end - ask.off;
 	r = src->get(src, &ask, &c->retry.asked_ms);
-	if (r == ENOUGH || (r == 0 && c->pos == c->end))
+	end_request(c, src, r);
+	if (r == ENOUGH || (r == 0 && c->land.pos == c->asked_end))
 		return 0;
 	return r == 0 ? ERR_CUT : r;
 }
@@ -310,10 +223,10 @@ static void slow_down(struct carrier *c, int r)
 			     c->retry.asked_ms, now);
 	else
 		pace_failed(&s->pace, now);
-	c->run->pos = c->pos;
+	c->run->pos = c->land.pos;
 	/* Of what nobody reads any more nothing may be wanted again. */
 	if (r == ERR_BUSY && c->pull->readers && run_yield(c->run, now))
-		c->end = c->pos;
+		c->end = c->land.pos;
 	lock_drop(&pulls->lock);
 }
 
@@ -370,14 +283,14 @@ static int after_failure(struct carrier *c, int r)
 	if (r == SOURCE_PASS)
 		return choice_next(&c->choice) ? after_round(c) : 0;
 	if (err_is_disk(r))
-		return make_room(c, r) ? 0 : r;
+		return landing_make_room(&c->land, r) ? 0 : r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c, r);
-	if (c->pos == c->end)
+	if (c->land.pos == c->end)
 		return rest(c, r);
 	log_line_err(LOG_LEVEL_DEBUG, NULL, r, "fetch failed source=%s etag=%s off=%llu",
 		     c->all->conf.sources[c->choice.source]->name, c->pull->what.etag,
-		     (unsigned long long)c->pos);
+		     (unsigned long long)c->land.pos);
 	note_failure(c, r);
 	if (retry_passes(r))
 		c->passing = r;
@@ -390,22 +303,18 @@ static int after_failure(struct carrier *c, int r)
 /* Asks until the run has all its bytes or nothing helps. */
 static int carry_bytes(struct carrier *c)
 {
-	for (;;) {
-		int r;
+	int r = 0;
 
+	while (r == 0 && c->land.pos < c->end) {
 		if (atomic_load(&c->all->stop))
 			return ERR_STOPPING;
-		if (c->pos == c->end)
-			return 0;
 		if (!choice_may_ask(&c->choice))
 			return ERR_DIGEST;
 		r = ask_source(c);
-		if (r == 0)
-			return 0;
-		r = after_failure(c, r);
-		if (r < 0)
-			return r;
+		if (r != 0)
+			r = after_failure(c, r);
 	}
+	return r;
 }
 
 /* Says once that the disk is full, not for each run. */
@@ -440,7 +349,7 @@ static void report(struct carrier *c, int r)
 	else
 		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
 			c->choice.what->path, c->choice.what->repo.name, c->choice.what->commit,
-			(unsigned long long)c->pos, c->blamed);
+			(unsigned long long)c->land.pos, c->blamed);
 }
 
 /* What a run needs before its first byte. */
@@ -451,31 +360,20 @@ static int prepare(struct carrier *c)
 	if (!s->conf.source_count)
 		return ERR_OFFLINE;
 	choice_init(&c->choice, c->pull, s->conf.sources, s->conf.source_count);
-	retry_init(&c->retry, FAILURES_MAX, clock_ms() + s->conf.give_up_ms, c->pos);
+	retry_init(&c->retry, FAILURES_MAX, clock_ms() + s->conf.give_up_ms, c->land.pos);
 	c->retry.stop = &s->stop;
-	if (!c->run->direct)
-		return xxh3_new(&c->sum);
-	c->bytes = malloc(c->run->end - c->run->start);
-	return c->bytes ? 0 : -ENOMEM;
-}
-
-/* A chunk that has not become whole is worth nothing once its run has ended. */
-static void abandon(struct carrier *c)
-{
-	struct pulls *pulls = c->all->conf.pulls;
-
-	if (!c->writes)
-		return;
-	lock_take(&pulls->lock); /* nobody is to be given its bytes from now on */
-	c->run->pos = min_u64(c->run->pos, chunk_start(c->writing));
-	lock_drop(&pulls->lock);
-	blob_abandon_chunk(c->pull->blob, c->writing);
+	return landing_init(&c->land);
 }
 
 static void carry(struct streams *s, struct run *run)
 {
 	struct pull *p = pull_of(run);
-	struct carrier c = { .all = s, .run = run, .pull = p, .pos = run->pos };
+	struct carrier c = {
+		.all = s,
+		.run = run,
+		.pull = p,
+		.land = { run, p, s->conf.make_room, s->conf.arg, .pos = run->pos },
+	};
 	struct pulls *pulls = s->conf.pulls;
 	struct waitlist settled = { 0 };
 	struct pull *idle;
@@ -488,10 +386,9 @@ static void carry(struct streams *s, struct run *run)
 		r = carry_bytes(&c);
 	if (s->conf.source_count)
 		report(&c, r);
-	abandon(&c);
-	xxh3_free(c.sum);
+	landing_fini(&c.land);
 	lock_take(&pulls->lock);
-	run->bytes = steal(c.bytes);
+	run->bytes = steal(c.land.bytes);
 	pull_end_run_locked(run, r, &settled);
 	pull_hash_kick_locked(p);
 	idle = pull_if_idle_locked(p);

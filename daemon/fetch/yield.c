@@ -16,7 +16,7 @@ void yield_fini(struct yield *y)
 	lock_fini(&y->lock);
 }
 
-void yield_set(struct yield *y, bool (*fn)(void *arg, const char *etag), void *arg)
+void yield_set(struct yield *y, bool (*fn)(void *arg, const char *etag, bool in_use), void *arg)
 {
 	lock_take(&y->lock);
 	y->fn = fn;
@@ -26,9 +26,9 @@ void yield_set(struct yield *y, bool (*fn)(void *arg, const char *etag), void *a
 	lock_drop(&y->lock);
 }
 
-bool yield_ask(struct yield *y, const char *etag)
+bool yield_ask(struct yield *y, const char *etag, bool in_use)
 {
-	bool (*fn)(void *arg, const char *etag), so;
+	bool (*fn)(void *arg, const char *etag, bool in_use), so;
 	void *arg;
 
 	lock_take(&y->lock);
@@ -38,7 +38,7 @@ bool yield_ask(struct yield *y, const char *etag)
 	lock_drop(&y->lock);
 	if (!fn)
 		return false;
-	so = fn(arg, etag);
+	so = fn(arg, etag, in_use);
 	lock_take(&y->lock);
 	y->asking--;
 	cond_wake_all(&y->asked);

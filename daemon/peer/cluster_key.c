@@ -6,10 +6,7 @@
  * newline, so that no two lists look the same:
  *   "matrixfs-peer-request-2", method, target, Range, Peer-Zone, node, to, time, nonce
  *   "matrixfs-peer-answer-3", nonce, status, Content-Range, Peer-Others, Peer-Zone,
- *   Peer-Number, Peer-Quiet, node, time
- *
- * Numbers that were seen lie in spans of time by when their requests say they were sent. One window
- * long each, three of them hold all that may still be accepted; the others are forgotten. */
+ *   Peer-Number, Peer-Quiet, node, time */
 #include "daemon/peer/cluster_key.h"
 
 #include <errno.h>
@@ -22,8 +19,8 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
-#include "daemon/base/map.h"
 #include "daemon/peer/key_file.h"
+#include "daemon/peer/nonces.h"
 
 #define SCHEME "MatrixFS "
 #define REQUEST "matrixfs-peer-request-2"
@@ -32,17 +29,6 @@
 #define MAC_HEX (2 * MAC_BYTES)
 #define TIME_DIGITS_MAX 18
 #define LOOK_MS 1000 /* between looks at the file */
-#define LATE_MS 1000 /* a thread may come so much later with its time than another */
-#define SPANS 3
-#define SEEN_MAX 200000
-#define SHARES 1024
-#define SHARE_MAX (SEEN_MAX / 8) /* of one node, so that it does not use up all */
-
-struct span {
-	int64_t number;          /* time / CLUSTER_WINDOW_MS */
-	struct map numbers;      /* used once: 64 bits of each */
-	uint32_t shares[SHARES]; /* of the nodes, by the hash of their names: few have one */
-};
 
 struct cluster_key {
 	char *path;
@@ -52,9 +38,7 @@ struct cluster_key {
 	struct key_file_stamp stamp; /* of what was tried last, be it good or bad */
 	int64_t look_ms;             /* clock_ms() value of the next look */
 	bool looking;
-	int64_t wall_ms;  /* the latest time a request was heard at */
-	int64_t began_ms; /* nothing that was sent before counts */
-	struct span seen[SPANS];
+	struct nonces heard;
 };
 
 int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **ret, struct buf *why)
@@ -73,23 +57,16 @@ int cluster_key_open(const char *path, int64_t began_ms, struct cluster_key **re
 		return r;
 	}
 	k->look_ms = clock_ms() + LOOK_MS;
-	k->began_ms = began_ms;
+	nonces_init(&k->heard, began_ms);
 	*ret = k;
 	return 0;
-}
-
-static void forget_span(struct span *s)
-{
-	map_fini(&s->numbers);
-	memset(s->shares, 0, sizeof(s->shares));
 }
 
 void cluster_key_free(struct cluster_key *k)
 {
 	if (!k)
 		return;
-	for (unsigned i = 0; i < SPANS; i++)
-		forget_span(&k->seen[i]);
+	nonces_fini(&k->heard);
 	lock_fini(&k->lock);
 	free(k->path);
 	explicit_bzero(k, sizeof(*k));
@@ -375,82 +352,22 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 	return add_field(&keys, &said, &text, ret);
 }
 
-/* --- what was seen */
-
-static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms) NEEDS(k->lock);
-static size_t forget_locked(struct cluster_key *k) NEEDS(k->lock);
-static size_t share_locked(const struct cluster_key *k, uint64_t node) NEEDS(k->lock);
-static enum cluster_verdict see_locked(struct cluster_key *k, const struct said *said,
-				       uint64_t number, int64_t wall_ms) NEEDS(k->lock);
-
-/* The latest time: what was forgotten then must not be heard by a thread that comes late. Unless
- * the clock was set back: then we did not begin later than now, either. */
-static int64_t settle_locked(struct cluster_key *k, int64_t wall_ms)
+/* What follows for a request that is signed as it should be. */
+static enum cluster_verdict hear(struct cluster_key *k, const struct said *said, int64_t wall_ms)
 {
-	if (wall_ms > k->wall_ms || k->wall_ms - wall_ms > LATE_MS)
-		k->wall_ms = wall_ms;
-	if (wall_ms < k->began_ms)
-		k->began_ms = wall_ms;
-	return k->wall_ms;
-}
-
-/* Forgets what cannot be accepted any more, and tells how many are left. */
-static size_t forget_locked(struct cluster_key *k)
-{
-	int64_t first = (k->wall_ms - CLUSTER_WINDOW_MS) / CLUSTER_WINDOW_MS;
-	size_t count = 0;
-
-	for (unsigned i = 0; i < SPANS; i++) {
-		struct span *s = &k->seen[i];
-
-		if (s->number < first || s->number >= first + SPANS)
-			forget_span(s);
-		count += s->numbers.count;
-	}
-	return count;
-}
-
-/* How many of those that are kept are of that node. */
-static size_t share_locked(const struct cluster_key *k, uint64_t node)
-{
-	size_t count = 0;
-
-	for (unsigned i = 0; i < SPANS; i++)
-		count += k->seen[i].shares[node];
-	return count;
-}
-
-static enum cluster_verdict see_locked(struct cluster_key *k, const struct said *said,
-				       uint64_t number, int64_t wall_ms)
-{
-	int64_t sent_ms = said->wall_ms, span = sent_ms / CLUSTER_WINDOW_MS;
-	uint64_t node = xxh3_of(said->node, strlen(said->node)) % SHARES;
-	struct span *s = &k->seen[span % SPANS];
-	size_t count;
-
-	if (llabs(settle_locked(k, wall_ms) - sent_ms) > CLUSTER_WINDOW_MS || sent_ms < k->began_ms)
-		return CLUSTER_STALE;
-	count = forget_locked(k);
-	s->number = span;
-	if (map_find_u64(&s->numbers, number))
-		return CLUSTER_REPLAYED;
-	if (count >= SEEN_MAX || share_locked(k, node) >= SHARE_MAX ||
-	    map_put_u64(&s->numbers, number, s) < 0)
-		return CLUSTER_STALE;
-	s->shares[node]++;
-	return CLUSTER_TRUE;
-}
-
-/* A request that is signed as it should be. */
-static enum cluster_verdict see(struct cluster_key *k, const struct said *said, int64_t wall_ms)
-{
+	static const enum cluster_verdict verdicts[] = {
+		[NONCE_NEW] = CLUSTER_TRUE,
+		[NONCE_STALE] = CLUSTER_STALE,
+		[NONCE_SEEN] = CLUSTER_REPLAYED,
+	};
 	uint64_t number = xxh3_of(said->nonce, CLUSTER_NONCE_HEX);
-	enum cluster_verdict verdict;
+	uint64_t node = xxh3_of(said->node, strlen(said->node));
+	enum nonce is;
 
 	lock_take(&k->lock);
-	verdict = see_locked(k, said, number, wall_ms);
+	is = nonces_hear(&k->heard, number, node, said->wall_ms, wall_ms);
 	lock_drop(&k->lock);
-	return verdict;
+	return verdicts[is];
 }
 
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
@@ -469,7 +386,7 @@ enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct clus
 	memcpy(ret->node, said.node, sizeof(said.node));
 	memcpy(ret->to, said.to, sizeof(said.to));
 	memcpy(ret->nonce, said.nonce, sizeof(said.nonce));
-	return see(k, &said, wall_ms);
+	return hear(k, &said, wall_ms);
 }
 
 /* --- answers */

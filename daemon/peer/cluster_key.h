@@ -14,7 +14,6 @@
 
 #include "daemon/base/buf.h"
 
-#define CLUSTER_WINDOW_MS (30 * 1000) /* a request may be so old, or so far ahead */
 #define CLUSTER_NONCE_HEX 32
 #define CLUSTER_NODE_MAX 127 /* an address as members have it */
 
@@ -57,9 +56,7 @@ struct cluster_heard {
 };
 /* Looks at a request that came at wall_ms with that field, or NULL. words->node and words->to are
  * not looked at; *ret tells them, and whether the request is for this node is the caller's to
- * judge. A number counts as seen once it was found CLUSTER_TRUE; all that could be accepted again
- * are remembered, 200 000 at most: when there are more, requests are CLUSTER_STALE until some can
- * be forgotten. */
+ * judge. A number counts as seen once it was found CLUSTER_TRUE; for how long: nonces.h. */
 enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct cluster_words *words,
 					const char *authorization, int64_t wall_ms,
 					struct cluster_heard *ret);

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "daemon/base/grow.h"
+#include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 
 #define NOBODY UINT32_MAX
@@ -52,6 +53,8 @@ struct gathering {
 };
 
 struct crowd {
+	struct lock lock;
+	/* Guarded by lock. */
 	struct map by_key;
 	struct gathering *newest, *oldest;
 	size_t places; /* of all gatherings */
@@ -61,8 +64,13 @@ struct crowd {
 
 int crowd_new(struct crowd **ret)
 {
-	*ret = calloc(1, sizeof(**ret));
-	return *ret ? 0 : -ENOMEM;
+	struct crowd *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	lock_init(&c->lock, LOCK_CROWD);
+	*ret = c;
+	return 0;
 }
 
 static void unlink_gathering(struct crowd *c, struct gathering *g)
@@ -98,6 +106,7 @@ void crowd_free(struct crowd *c)
 	while (c->oldest)
 		disperse(c, c->oldest);
 	map_fini(&c->by_key);
+	lock_fini(&c->lock);
 	free(c);
 }
 
@@ -340,12 +349,12 @@ static unsigned name_others(const struct gathering *g, const struct crowd_guest 
 	return count;
 }
 
-unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
-		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
+/* 0: the owner gives it. */
+static unsigned ask_locked(struct crowd *c, const struct gathering_key *key, uint64_t home,
+			   const struct crowd_guest *guest, int64_t now_ms,
+			   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
 {
-	const struct gathering_key key = { blob, segment };
-	struct gathering *g = gather(c, &key, home, now_ms);
+	struct gathering *g = gather(c, key, home, now_ms);
 	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
 	uint32_t giver;
 
@@ -359,17 +368,40 @@ unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t ho
 	return giver_of(g, number) == OWNER ? 0 : name_others(g, guest, number, ret);
 }
 
-unsigned crowd_members(const struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms,
-		       uint64_t ret[static CROWD_NAMES_MAX])
+unsigned crowd_ask(struct crowd *c, struct segment segment, uint64_t home,
+		   const struct crowd_guest *guest, int64_t now_ms,
+		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
 {
-	const struct gathering_key key = { blob, segment };
-	const struct gathering *g = map_find(&c->by_key, &key, sizeof(key));
+	const struct gathering_key key = { segment.blob, segment.index };
+	unsigned count;
+
+	lock_take(&c->lock);
+	count = ask_locked(c, &key, home, guest, now_ms, ret, ret_number);
+	lock_drop(&c->lock);
+	return count;
+}
+
+/* The latest first. */
+static unsigned list_guests(const struct gathering *g, uint64_t ret[static CROWD_NAMES_MAX])
+{
 	unsigned count = 0;
 
-	if (!g || now_ms - g->used_ms > CROWD_IDLE_MS)
-		return 0;
 	for (size_t k = g->count; k-- > OWNER + 1 && count < CROWD_NAMES_MAX;)
 		if (g->places[k].strikes < STRIKES_MAX)
 			ret[count++] = g->places[k].node;
+	return count;
+}
+
+unsigned crowd_members(struct crowd *c, struct segment segment, int64_t now_ms,
+		       uint64_t ret[static CROWD_NAMES_MAX])
+{
+	const struct gathering_key key = { segment.blob, segment.index };
+	const struct gathering *g;
+	unsigned count;
+
+	lock_take(&c->lock);
+	g = map_find(&c->by_key, &key, sizeof(key));
+	count = g && now_ms - g->used_ms <= CROWD_IDLE_MS ? list_guests(g, ret) : 0;
+	lock_drop(&c->lock);
 	return count;
 }

@@ -7,13 +7,14 @@
  *
  * Nodes are known by the key of their address (placement_key), zones likewise. A bounded memory:
  * the segments nobody asked for longest go first. Times are the caller's, so that a simulation can
- * have its own. Not locked: the owner's lock guards it. */
+ * have its own. Threads: any. */
 #ifndef MATRIXFS_CROWD_H
 #define MATRIXFS_CROWD_H
 
 #include <stdint.h>
 
 #include "daemon/base/own.h"
+#include "daemon/peer/placement.h"
 
 #define CROWD_FANOUT 2          /* copies that one node is asked to give of a segment */
 #define CROWD_NAMES_MAX 4       /* who is named at once: one to ask, and others to fall back on */
@@ -35,13 +36,13 @@ MUST_USE int crowd_new(struct crowd **ret);
 void crowd_free(struct crowd *c);
 /* A guest asks the owner, which is in zone `home`, for a segment: 0 if the owner gives it itself,
  * else how many others are to be asked, in this order. When all others have failed the guest, or
- * there is no memory, the owner gives it itself. *ret_number: the how manieth guest it is; those
- * others have lower ones. */
-unsigned crowd_ask(struct crowd *c, uint64_t blob, uint32_t segment, uint64_t home,
+ * there is no memory, the owner gives it itself. *ret_number is the guest's place in the order of
+ * arrival, from 1 on: those others came before it. */
+unsigned crowd_ask(struct crowd *c, struct segment segment, uint64_t home,
 		   const struct crowd_guest *guest, int64_t now_ms,
 		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number);
 /* Who asked for a segment before, the latest first: they have it, or get it. How many. */
-unsigned crowd_members(const struct crowd *c, uint64_t blob, uint32_t segment, int64_t now_ms,
+unsigned crowd_members(struct crowd *c, struct segment segment, int64_t now_ms,
 		       uint64_t ret[static CROWD_NAMES_MAX]);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node makes of a question for bytes, and what it makes of one that gets no bytes. The
- * server, the source and the simulation of many nodes decide by the same code; times are the
- * caller's. Threads: any. */
+/* The rules by which a node answers a member that asks for bytes, and by which it stops waiting for
+ * one that it has asked itself. The simulation of many nodes runs them, too. Times are the
+ * caller's, in ms. Threads: any. */
 #ifndef MATRIXFS_DECIDE_H
 #define MATRIXFS_DECIDE_H
 
+#include "daemon/peer/crowd.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
@@ -14,48 +15,68 @@
 #define DECIDE_DEMAND_MS 1500
 #define DECIDE_ANSWER_MS 1000 /* so long after that silence begins to be counted */
 
-enum decision {
-	DECIDE_GIVE,     /* what is there */
-	DECIDE_WAIT,     /* until it is: it is being brought, or is to be */
-	DECIDE_COMING,   /* the guest has waited as long as it may, and is to ask again */
-	DECIDE_FAILED,   /* upstream fails, as others say */
-	DECIDE_NOT_HERE, /* and it is not brought for this guest */
-};
-
-/* Since when nothing has come here of what a guest waits for, nor to whom this node waits for: the
- * later of run_ms (when the run that is to bring it last brought bytes, or was begun; 0: unknown)
- * and of what was heard. In ms; -1: nothing is known. Because it is an age, and what is passed on
- * of others grows older on its way, those who wait in a ring tell each other nothing new. */
-int64_t decide_quiet_ms(const struct trail *trail, int64_t run_ms, int64_t now_ms);
+/* ---- who is asked ---- */
 
 /* A node that is asked; all borrowed. */
 struct decide_here {
 	const struct membership *members;
 	struct places *places;
 	struct trails *trails;
+	struct crowd *crowd;
 };
 
+/* Who asks, and for what. */
 struct decide_ask {
-	uint64_t blob, size; /* its placement_key, and bytes */
-	uint32_t segment;
-	uint64_t guest; /* key of who asks */
-	uint32_t
-		number; /* its number among those who want the segment (trails.h); 0: it has none */
-	bool bring;     /* it may be brought for it */
-	bool present;   /* the first of the bytes asked for are there */
-	bool late;      /* it has waited as long as it asked to */
+	struct segment segment;
+	uint64_t size;          /* of the blob, in bytes */
+	uint64_t guest, zone;   /* keys of who asks, and of its zone */
+	const uint64_t *failed; /* keys of those it was sent to in vain; borrowed */
+	unsigned failed_count;
+	/* Its number among those who want the segment (trails.h), if another member sent it here;
+	 * else 0. */
+	uint32_t number;
+	bool bring; /* what is not here may be brought for it */
 };
 
-/* True if this node is to say who gives the segment to whom: it owns it, or would be asked for it
- * if the owners were not there. */
-bool decide_arranges(const struct decide_here *here, uint64_t blob, uint64_t size,
-		     uint32_t segment);
-/* What becomes of a question that is not sent elsewhere. */
-enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
-			   int64_t now_ms);
+/* What this node has of the bytes asked for. */
+struct decide_held {
+	bool present; /* the first of them are here */
+	bool hidden;  /* but none are given before all of the blob is known to be right */
+	bool full;    /* what is not here would not be kept: the disk takes nothing */
+};
 
-/* How long a guest asks a member to wait for bytes that has said for hoped_ms that they are coming:
- * who has shown that it is alive for so long is believed to stay so as long again. */
+enum decision {
+	DECIDE_GIVE,     /* what is there */
+	DECIDE_WAIT,     /* until it is: it is being brought, or is to be */
+	DECIDE_COMING,   /* the guest has waited as long as it may, and is to ask again */
+	DECIDE_FAILED,   /* upstream fails, as others say */
+	DECIDE_NOT_HERE, /* and it is not brought for this guest */
+	DECIDE_FULL,     /* it would be brought, and cannot be kept */
+};
+
+/* Whom the guest is to ask in the place of this node: keys of members, in this order, and as
+ * *ret_number the guest's number then. Only for who was not sent here, and if this node is to
+ * arrange who gives the segment to whom: it owns it, or would be asked for it if the owners were
+ * not there. 0: this node decides by decide_bytes. */
+unsigned decide_others(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms,
+		       uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number);
+/* What becomes of a question that is not sent elsewhere; `late`: the guest has waited as long as it
+ * asked to. *ret_number: the guest's number, if it gets the bytes from here. */
+enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
+			   const struct decide_held *held, bool late, int64_t now_ms,
+			   uint32_t *ret_number);
+/* For how long, in ms, no bytes have come that lead to those a guest waits for: neither to this
+ * node, where the run that is to bring them last got some at run_ms (or was begun then; 0: not
+ * known), nor to whom it waits for, as far as it was told. -1: nothing is known. Because it is an
+ * age, and what is passed on of others grows older on its way, those who wait in a ring tell each
+ * other nothing new. */
+int64_t decide_quiet_ms(struct trails *trails, struct segment segment, int64_t run_ms,
+			int64_t now_ms);
+
+/* ---- who asks ---- */
+
+/* For how long a member is asked to wait for bytes, in ms, when it has said for hoped_ms that they
+ * are coming: it is believed to live for as long again. `demand`: a reader waits. */
 int64_t decide_wait_ms(int64_t hoped_ms, bool demand);
 
 /* What is usual from one chunk to the next, after one that took so long; 0: nothing was yet. */

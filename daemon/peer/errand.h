@@ -10,11 +10,12 @@ struct errand {
 	struct member *member; /* borrowed */
 	const char *method, *target;
 	int64_t patience_ms;         /* of silence */
+	int64_t connect_ms;          /* to reach the member; 0: likewise */
 	struct httpc_cancel *cancel; /* borrowed, or NULL */
 };
 
-/* Asks; appends the answer. The status, which a member has signed; ERR_TOKEN as question_ask has
- * it, or how it failed. Blocking. */
+/* Asks; appends the answer, at most SPOKEN_BODY_MAX bytes, which are to come within ten seconds. As
+ * spoken_run. Blocking. */
 MUST_USE int errand_run(const struct errand *e, const struct asker *who, struct buf *ret);
 
 #endif

@@ -116,8 +116,9 @@ static void accuse(struct inquiry *q, const char *address, const char *what, boo
 static bool has_vouched(const struct inquiry *q, const char *address, uint32_t chunk)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned n = places_owners(q->conf->places, q->members, q->blob, q->doubt->what->file.size,
-				   segment_of(chunk_start(chunk)), owners);
+	const struct segment segment = { q->blob, segment_of(chunk_start(chunk)) };
+	unsigned n = places_owners(q->conf->places, q->members, segment, q->doubt->what->file.size,
+				   owners);
 
 	return n && wire_digest_known(q->vouched->digests[chunk]) &&
 	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
@@ -383,7 +384,8 @@ static int hold_hearings(struct inquiry *q, unsigned from)
 		return -ENOMEM;
 	for (uint32_t k = 0; k < count; k++) {
 		uint32_t owners[PLACEMENT_OWNERS];
-		unsigned n = places_owners(q->conf->places, q->members, q->blob, size, k, owners);
+		const struct segment segment = { q->blob, k };
+		unsigned n = places_owners(q->conf->places, q->members, segment, size, owners);
 
 		all[k].segment = k;
 		if (n && is_in_question(q, k) && (!q->disputes || q->disputed[k]))

@@ -181,11 +181,22 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 	}
 }
 
-const char *health_state(const struct member_health *h)
+enum member_state health_state(const struct member_health *h)
 {
 	if (!h->failures)
-		return h->answered ? "up" : "new";
-	return h->cause == MEMBER_LIED      ? "banned"
-	       : h->cause == MEMBER_REFUSED ? "refused"
-					    : "silent";
+		return h->answered ? MEMBER_IS_UP : MEMBER_IS_NEW;
+	return h->cause == MEMBER_LIED      ? MEMBER_IS_BANNED
+	       : h->cause == MEMBER_REFUSED ? MEMBER_IS_REFUSED
+					    : MEMBER_IS_SILENT;
+}
+
+const char *member_state_name(enum member_state state)
+{
+	static const char *const names[MEMBER_STATE_COUNT] = {
+#define NAME(state, word) [MEMBER_IS_##state] = word,
+		MEMBER_STATES(NAME)
+#undef NAME
+	};
+
+	return names[state];
 }

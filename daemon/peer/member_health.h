@@ -46,6 +46,22 @@ enum member_outcome {
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
+/* X(state, word): how it is with a member, and the word for it that people see. */
+#define MEMBER_STATES(X) \
+	X(SELF, "self") /* this node, under whatever name: members.h knows */ \
+	X(NEW, "new")   /* it was not heard of yet */ \
+	X(UP, "up") \
+	X(SILENT, "silent") \
+	X(REFUSED, "refused") \
+	X(BANNED, "banned")
+
+enum member_state {
+#define MEMBER_STATE(state, word) MEMBER_IS_##state,
+	MEMBER_STATES(MEMBER_STATE)
+#undef MEMBER_STATE
+		MEMBER_STATE_COUNT
+};
+
 struct member_health {
 	enum member_outcome cause;   /* why it is left alone; valid with failures */
 	unsigned failures;           /* of that kind in a row; 0: it is not */
@@ -79,7 +95,8 @@ int64_t health_connect_ms(const struct member_health *h);
 unsigned health_bans(const struct member_health *h, int64_t now_ms);
 /* Forgets all bans: true if there was one. */
 bool health_forgive(struct member_health *h);
-/* "new", "up", "silent", "refused" or "banned"; static. */
-const char *health_state(const struct member_health *h);
+enum member_state health_state(const struct member_health *h);
+/* The word for it; static. */
+const char *member_state_name(enum member_state state);
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
+#include "daemon/peer/member_order.h"
 
 #define ZONES_MAX 1024 /* names that are remembered: who says more is not heard */
 
@@ -21,12 +22,14 @@ struct member {
 	/* The rest is guarded by the table's lock. */
 	struct member_health health;
 	bool zone_listed;
-	bool is_self; /* under whatever name */
+	bool is_self;     /* under whatever name, as it last said itself */
+	int64_t again_ms; /* whether it still is may be asked then */
 	unsigned refs;
 	uint64_t listed; /* version of the last membership that has it */
 	unsigned gone;   /* its place there and 1, or 0 */
 	_Atomic int64_t clock_ahead_ms;
-	atomic_bool heard; /* it has told its clock */
+	int64_t heard_ms; /* it last told its clock; valid with heard */
+	atomic_bool heard;
 	uint64_t bytes_in, bytes_out, bytes_wrong, requests;
 };
 
@@ -54,12 +57,6 @@ struct members {
 };
 
 /* --- one member */
-
-static uint32_t clamp_weight(uint32_t weight)
-{
-	weight = weight ? weight : 1;
-	return weight < PLACEMENT_WEIGHT_MAX ? weight : PLACEMENT_WEIGHT_MAX;
-}
 
 static struct member *new_member(struct members *m, const char *address)
 {
@@ -253,48 +250,6 @@ static void install_locked(struct members *m, struct roll *r)
 
 /* --- lists */
 
-/* One of a list, and the how manieth it was there. */
-struct listed {
-	struct member_spec spec;
-	size_t place;
-};
-
-static int by_address(const void *a, const void *b)
-{
-	const struct listed *x = a, *y = b;
-	int c = strcmp(x->spec.address, y->spec.address);
-
-	return c ? c : (x->place > y->place) - (x->place < y->place);
-}
-
-static struct listed copy_of(const struct member_spec *s, size_t place)
-{
-	struct listed copy = { *s, place };
-
-	member_address_name(s->address, copy.spec.address);
-	copy.spec.weight = clamp_weight(s->weight);
-	return copy;
-}
-
-/* A copy in order, each name once. */
-static int put_in_order(const struct member_spec *list, size_t *count, struct listed **ret)
-{
-	struct listed *copy = calloc(*count + 1, sizeof(*copy));
-	size_t kept = 0;
-
-	if (!copy)
-		return -ENOMEM;
-	for (size_t i = 0; i < *count; i++)
-		copy[i] = copy_of(&list[i], i);
-	qsort(copy, *count, sizeof(*copy), by_address);
-	for (size_t i = 0; i < *count; i++)
-		if (!kept || strcmp(copy[kept - 1].spec.address, copy[i].spec.address) != 0)
-			copy[kept++] = copy[i];
-	*count = kept;
-	*ret = copy;
-	return 0;
-}
-
 /* The members of a list in order; whoever is new is made. */
 static int enlist_locked(struct members *m, const struct listed *list, size_t count, struct roll *r)
 {
@@ -331,7 +286,7 @@ int members_set(struct members *m, const struct member_spec *list, size_t count)
 {
 	CLEANUP(freep) struct listed *ordered = NULL;
 	struct roll *r = new_roll(m, count + 1);
-	int result = r ? put_in_order(list, &count, &ordered) : -ENOMEM;
+	int result = r ? member_order(list, &count, &ordered) : -ENOMEM;
 
 	if (!r)
 		return -ENOMEM;
@@ -374,7 +329,7 @@ int members_new(const struct member_spec *self, struct members **ret)
 	lock_init(&m->lock, LOCK_MEMBERS);
 	m->self = *self;
 	member_address_name(self->address, m->self.address);
-	m->self.weight = clamp_weight(self->weight);
+	m->self.weight = member_order_weight(self->weight);
 	m->seed = placement_key(m->self.address);
 	m->own = new_member(m, m->self.address);
 	if (m->own)
@@ -469,14 +424,27 @@ void member_tell_zone(struct member *m, const char *zone)
 	lock_drop(&m->table->lock);
 }
 
-void member_is_self(struct member *m)
+/* Who was heard as another node lately is not taken for this one: somebody on the way may have sent
+ * back what it was asked. */
+void member_is_self(struct member *m, int64_t now_ms)
 {
 	lock_take(&m->table->lock);
-	if (!m->is_self) {
+	m->again_ms = now_ms + MEMBER_ALIAS_MS;
+	if (!m->is_self && (!member_is_another(m) || now_ms - m->heard_ms >= MEMBER_ANOTHER_MS)) {
 		m->is_self = true;
+		atomic_store(&m->heard, false);
 		settle_again_locked(m->table);
 	}
 	lock_drop(&m->table->lock);
+}
+
+/* One request asks another name whether it is this node still. */
+static bool may_ask_itself_locked(struct member *m, int64_t now_ms)
+{
+	if (m == m->table->own || now_ms < m->again_ms)
+		return false;
+	m->again_ms = now_ms + MEMBER_ALIAS_MS;
+	return true;
 }
 
 bool member_may_ask(struct member *m, int64_t now_ms)
@@ -484,7 +452,7 @@ bool member_may_ask(struct member *m, int64_t now_ms)
 	bool may;
 
 	lock_take(&m->table->lock);
-	may = !m->is_self && health_may_ask(&m->health, now_ms);
+	may = m->is_self ? may_ask_itself_locked(m, now_ms) : health_may_ask(&m->health, now_ms);
 	lock_drop(&m->table->lock);
 	return may;
 }
@@ -494,7 +462,7 @@ bool member_is_doubted(const struct member *m)
 	bool doubted;
 
 	lock_take(&m->table->lock);
-	doubted = m->health.failures;
+	doubted = m->is_self || m->health.failures;
 	lock_drop(&m->table->lock);
 	return doubted;
 }
@@ -535,10 +503,17 @@ int64_t member_clock_ahead_ms(const struct member *m)
 	return atomic_load(&m->clock_ahead_ms);
 }
 
-void member_tell_clock(struct member *m, int64_t ahead_ms)
+void member_tell_clock(struct member *m, int64_t ahead_ms, int64_t now_ms)
 {
 	atomic_store(&m->clock_ahead_ms, ahead_ms);
+	lock_take(&m->table->lock);
+	m->heard_ms = now_ms;
 	atomic_store(&m->heard, true);
+	if (m->is_self && m != m->table->own) {
+		m->is_self = false;
+		settle_again_locked(m->table);
+	}
+	lock_drop(&m->table->lock);
 }
 
 bool member_is_another(const struct member *m)
@@ -558,7 +533,7 @@ static void describe(struct member *m, uint32_t weight, int64_t now_ms, struct m
 		.zone = member_zone(m),
 		.weight = weight,
 		.self = m->is_self,
-		.state = m->is_self ? "self" : health_state(h),
+		.state = m->is_self ? MEMBER_IS_SELF : health_state(h),
 		.state_until_ms = h->failures ? h->until_ms : 0,
 		.failures = h->failures,
 		.bans = health_bans(h, now_ms),

@@ -52,15 +52,19 @@ const char *member_address(const struct member *m);
 const char *member_zone(const struct member *m);
 /* It has told its zone. Heard only while the list says nothing, and if it is a zone's name. */
 void member_tell_zone(struct member *m, const char *zone);
-/* It has turned out, before it told its clock, to be this node under another name: it is not asked
- * any more, and stands for it where the list has no other name of it. */
-void member_is_self(struct member *m);
+/* It has answered as this node, so that is another name of it: it stands for it where the list has
+ * no other, and is not asked but by one request each MEMBER_ALIAS_MS, whether it still is. Who told
+ * his clock less than MEMBER_ANOTHER_MS ago is another node all the same. */
+#define MEMBER_ALIAS_MS (10 * 1000)
+#define MEMBER_ANOTHER_MS (600 * 1000)
+void member_is_self(struct member *m, int64_t now_ms);
 
-/* True if it may be asked now: it is not this node, neither silent nor banned, or it is time for
- * one request to try; that is this one then, until it is noted how it ended, at most for
+/* True if it may be asked now: it is neither this node nor silent nor banned, or it is time for one
+ * request to try; that is this one then, until it is noted how it ended, at most for
  * MEMBER_TURN_MS. */
 MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
-/* True if its last request failed: whoever may ask it is the one who tries it. */
+/* True if its last request failed, or it seemed to be this node: whoever may ask it is the one who
+ * tries it. */
 bool member_is_doubted(const struct member *m);
 /* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
  * known, or not its fault). */
@@ -71,10 +75,11 @@ void member_note_sent(struct member *m, uint64_t bytes);
 /* So long silence is usual with it: several times what it took lately, 250 ms to 5 s. And so long
  * it may take to reach it; 0: likewise. */
 int64_t member_patience_ms(struct member *m, int64_t *ret_connect_ms);
-/* How far its wall clock is ahead of ours, in ms, as it last told. */
+/* How far its wall clock is ahead of ours, in ms, as it last told. Who tells it is another node. */
 int64_t member_clock_ahead_ms(const struct member *m);
-void member_tell_clock(struct member *m, int64_t ahead_ms);
-/* True if it is known to be another node than this: it has told its clock. */
+void member_tell_clock(struct member *m, int64_t ahead_ms, int64_t now_ms);
+/* True if it is known to be another node than this: it has told its clock, and was not found to be
+ * this one since. */
 bool member_is_another(const struct member *m);
 
 /* For people. */
@@ -82,7 +87,7 @@ struct member_status {
 	const char *address, *zone; /* borrowed */
 	uint32_t weight;
 	bool self;
-	const char *state;      /* "self", "new", "up", "silent", "refused", "banned"; static */
+	enum member_state state;
 	int64_t state_until_ms; /* when a silent, refused or banned one is tried again */
 	unsigned failures;      /* in a row */
 	unsigned bans;

@@ -14,7 +14,7 @@ struct one {
 	struct pull *pull; /* a handle of ours */
 	unsigned users;
 	int64_t used_ms;
-	struct one *next; /* of those to be closed */
+	struct one *next; /* of those to be closed, or that make way */
 };
 
 struct opened {
@@ -25,6 +25,7 @@ struct opened {
 	/* Guarded by lock. */
 	struct cond changed; /* the first one was opened, or stop */
 	struct map by_etag;
+	struct one *leaving; /* they make way, and their users have not all gone */
 	bool stop;
 };
 
@@ -84,23 +85,39 @@ static void *sweeper_main(void *arg)
 	return NULL;
 }
 
-/* Nobody uses it: whoever wants it with another size may have it. */
-static bool yield(void *arg, const char *etag)
+/* Nobody else may have it from now on, and the last of its users closes it. */
+static void leave(struct opened *o, struct one *one)
+{
+	lock_take(&o->lock);
+	if (map_find_str(&o->by_etag, one->etag) == one) {
+		map_del_str(&o->by_etag, one->etag);
+		one->next = o->leaving;
+		o->leaving = one;
+	}
+	lock_drop(&o->lock);
+}
+
+/* Whoever wants it with another size may have it. While its users are turned out we are one. */
+static bool yield(void *arg, const char *etag, bool in_use)
 {
 	struct opened *o = arg;
 	struct one *one;
+	bool so;
 
 	lock_take(&o->lock);
 	one = map_find_str(&o->by_etag, etag);
-	if (one && one->users)
+	if (one && one->users && !in_use)
 		one = NULL;
 	if (one)
-		map_del_str(&o->by_etag, etag);
+		one->users++;
 	lock_drop(&o->lock);
 	if (!one)
 		return false;
-	close_one(o, one);
-	return true;
+	so = fetch_expel(o->fetch, one->pull, ERR_SIZE);
+	if (so)
+		leave(o, one);
+	opened_give(o, one->pull);
+	return so;
 }
 
 /* Nothing is open in it. */
@@ -234,7 +251,7 @@ int opened_take(struct opened *o, const struct source_blob *what, bool make, str
 		return join(o, what, make, p);
 	r = may_open(o, what, make);
 	if (r == 0)
-		r = fetch_open(o->fetch, what, &p);
+		r = fetch_open_for_guest(o->fetch, what, &p);
 	if (r < 0)
 		return r;
 	r = put(o, what->etag, p, ret);
@@ -247,11 +264,18 @@ int opened_take(struct opened *o, const struct source_blob *what, bool make, str
 void opened_give(struct opened *o, struct pull *p)
 {
 	const char *etag = blob_etag(fetch_blob(p));
-	struct one *one;
+	struct one **at = &o->leaving, *one;
 
 	lock_take(&o->lock);
-	one = map_find_str(&o->by_etag, etag);
-	one->users--;
+	while (*at && (*at)->pull != p)
+		at = &(*at)->next;
+	one = *at ? *at : map_find_str(&o->by_etag, etag);
 	one->used_ms = clock_ms();
+	if (--one->users || !*at)
+		one = NULL;
+	else
+		*at = one->next;
 	lock_drop(&o->lock);
+	if (one)
+		close_one(o, one);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blobs that are open because members ask for them. One stays open for a few seconds after the last
- * question: what it waits for goes on being fetched until it is asked for again. While nobody uses
- * it, it makes way for who opens it with another size. Threads: any. */
+ * question: what it waits for goes on being fetched until it is asked for again. It makes way for
+ * who opens it here with another size; for another member, while nobody uses it. Threads: any. */
 #ifndef MATRIXFS_OPENED_H
 #define MATRIXFS_OPENED_H
 

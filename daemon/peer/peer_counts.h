@@ -6,17 +6,34 @@
 
 #include "daemon/metrics.h"
 
+/* X(field, unit, metric, kind, doc): the field is its name in JSON, too; what matrixctl prints
+ * behind that (":size"); the metric, of which it is the sample of that kind (NULL: all of it), and
+ * what that metric is (NULL: as the one before). Without a metric: docs/control.md tells.
+ *
+ * bytes_in: that members gave, and the cache took. bytes_wrong: that were not those of the blob.
+ * bytes_twice: on their way when somebody else was asked for them. asked: requests to members.
+ * passed: ranges that were left to hubs. bytes_out: given to members. answers: requests of members
+ * that got bytes; waits: that were told to ask again, the bytes being on their way; redirects: that
+ * were told who else has them; refused: wrong key, too busy, not here. */
+#define PEER_COUNTS(X) \
+	X(bytes_in, ":size", NULL, NULL, NULL) \
+	X(bytes_out, ":size", "peer_sent_bytes_total", NULL, "Bytes of files given to peers.") \
+	X(bytes_wrong, ":size", "peer_wrong_bytes_total", NULL, \
+	  "Bytes of peers that were not what they should be.") \
+	X(bytes_twice, ":size", "peer_twice_bytes_total", NULL, \
+	  "Bytes that were on their way when somebody else was asked.") \
+	X(asked, "", "peer_requests_total", NULL, "Requests to peers.") \
+	X(passed, "", "peer_passed_total", NULL, \
+	  "Ranges that were left to hubs: nobody else was to have them.") \
+	X(answers, "", "peer_answers_total", "bytes", "Answers to peers, by what they were.") \
+	X(waits, "", "peer_answers_total", "coming", NULL) \
+	X(redirects, "", "peer_answers_total", "elsewhere", NULL) \
+	X(refused, "", "peer_answers_total", "refused", NULL)
+
 struct peer_counts {
-	metric bytes_in;    /* that members gave, and the cache took */
-	metric bytes_wrong; /* that were not those of the blob */
-	metric bytes_twice; /* on their way when somebody else was asked for them */
-	metric asked;       /* requests to members */
-	metric passed;      /* ranges that were left to hubs: nobody else was to have them */
-	metric bytes_out;   /* given to members */
-	metric answers;     /* requests of members that got bytes */
-	metric waits;       /* that were told to ask again, the bytes being on their way */
-	metric redirects;   /* that were told who else has them */
-	metric refused;     /* wrong key, too busy, not here */
+#define PEER_COUNT(field, ...) metric field;
+	PEER_COUNTS(PEER_COUNT)
+#undef PEER_COUNT
 };
 
 #endif

@@ -104,22 +104,7 @@ int peer_settings_check(const struct peer_settings *s, bool key_alone, struct bu
 	return r < 0 ? r : check_zone(s->zone, why);
 }
 
-bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, struct peers_conf *ret)
+bool peer_settings_given(const struct peer_settings *s)
 {
-	*ret = (struct peers_conf){
-		.listen = s->listen,
-		.address = s->address,
-		.members = s->members,
-		.key_file = s->key_file,
-		.zone = s->zone,
-		.tls_cert = s->tls_cert,
-		.tls_key = s->tls_key,
-		.tls_ca = s->tls_ca,
-		.weight = (uint32_t)s->weight,
-		.rate = s->rate,
-		.rate_waiting = s->rate_waiting,
-		.connections = (unsigned)s->connections,
-		.hub_url = hub_url,
-	};
-	return s->listen != NULL;
+	return s && s->listen;
 }

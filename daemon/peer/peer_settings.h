@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parameters about peers, which both programs have. Pure. */
+/* The parameters about peers, which both programs have; carried down to whoever goes by them.
+ * Pure. */
 #ifndef MATRIXFS_PEER_SETTINGS_H
 #define MATRIXFS_PEER_SETTINGS_H
 
 #include <stdbool.h>
 
 #include "daemon/base/conf.h"
-#include "daemon/peer/peers.h"
+#include "daemon/peer/placement.h"
 
 #define PEER_CONNECTIONS_MAX 100000
 
 /* As parameters set them; texts are NULL where they are empty. */
 struct peer_settings {
-	char *listen, *address, *members, *key_file, *zone;
+	char *listen;  /* ADDRESS:PORT; NULL: there are no peers */
+	char *address; /* what others call this node, ADDRESS:PORT; NULL: as listen */
+	char *members; /* see member_list.h */
+	char *key_file, *zone;
+	/* All three or none: this node's certificate and its key, and who vouches for others'. */
 	char *tls_cert, *tls_key, *tls_ca;
-	int64_t weight, connections;
-	uint64_t rate, rate_waiting; /* bytes a second; 0: no limit, no other */
+	int64_t weight, connections; /* of others, at once */
+	uint64_t rate;               /* bytes a second to all peers together; 0: no limit */
+	uint64_t rate_waiting;       /* the same while somebody here waits for bytes; 0: as rate */
 };
 
 #define PEER_ROW(base, name, type, field, def, min, max, arg, doc) \
@@ -72,8 +78,7 @@ struct peer_settings {
 /* 0 if they make sense together, else ERR_CONF with a sentence in why. key_alone: a key without
  * peers makes sense, too. Asks nobody. */
 MUST_USE int peer_settings_check(const struct peer_settings *s, bool key_alone, struct buf *why);
-/* True if there are to be peers; then *ret tells which, with texts borrowed from s. hub_url: the
- * first hub's, or NULL. */
-bool peer_settings_conf(const struct peer_settings *s, const char *hub_url, struct peers_conf *ret);
+/* True if there are to be peers. NULL are none. */
+bool peer_settings_given(const struct peer_settings *s);
 
 #endif

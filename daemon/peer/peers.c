@@ -23,13 +23,10 @@
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
-	char *listen, *list_spec, *hub_url; /* or NULL, the last */
+	const struct peer_settings *settings; /* borrowed */
 	struct member_spec self;
-	uint64_t rate, rate_waiting;
-	unsigned connections;
 	struct peers_ground ground;
-	const struct peer_host *host; /* or NULL */
-	struct peer_cert *cert;       /* or NULL */
+	struct peer_cert *cert; /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
 	struct evidence *evidence;
@@ -48,17 +45,14 @@ struct peers {
 	struct member_list *list;
 };
 
-static int copy_texts(struct peers *p, const struct peers_conf *conf)
+/* This node, as its settings say. */
+static struct member_spec self_of(const struct peer_settings *s)
 {
-	const char *address = conf->address ? conf->address : conf->listen;
+	struct member_spec self = { .weight = (uint32_t)s->weight };
 
-	snprintf(p->self.address, sizeof(p->self.address), "%s", address);
-	snprintf(p->self.zone, sizeof(p->self.zone), "%s", conf->zone ? conf->zone : "");
-	p->self.weight = conf->weight;
-	p->listen = strdup(conf->listen);
-	p->list_spec = strdup(conf->members);
-	p->hub_url = conf->hub_url ? strdup(conf->hub_url) : NULL;
-	return p->listen && p->list_spec && (p->hub_url || !conf->hub_url) ? 0 : -ENOMEM;
+	snprintf(self.address, sizeof(self.address), "%s", s->address ? s->address : s->listen);
+	snprintf(self.zone, sizeof(self.zone), "%s", s->zone ? s->zone : "");
+	return self;
 }
 
 static int make_source(struct peers *p)
@@ -79,13 +73,13 @@ static int make_source(struct peers *p)
 }
 
 /* No proxy stands between members. */
-static int open_client(struct peers *p, const struct peers_conf *conf)
+static int open_client(struct peers *p)
 {
 	const struct httpc_conf http = {
 		.user_agent = USER_AGENT,
 		.connect_ms = p->ground.timeout_ms / 3,
 		.stall_ms = p->ground.timeout_ms / 3,
-		.ca_file = conf->tls_ca,
+		.ca_file = p->settings->tls_ca,
 		.direct = true,
 		.elder = p->ground.http,
 	};
@@ -94,7 +88,7 @@ static int open_client(struct peers *p, const struct peers_conf *conf)
 }
 
 /* What this node is called to members, and by which it asks them. */
-static int name(struct peers *p, bool secure)
+static int name(struct peers *p)
 {
 	uint64_t number[2];
 
@@ -103,18 +97,19 @@ static int name(struct peers *p, bool secure)
 	snprintf(p->process, sizeof(p->process), "%016jx%016jx", (uintmax_t)number[0],
 		 (uintmax_t)number[1]);
 	p->asker.key = p->key;
-	p->asker.secure = secure;
+	p->asker.secure = p->settings->tls_cert;
 	p->asker.address = p->self.address;
 	p->asker.zone = p->self.zone;
 	p->asker.process = p->process;
 	return 0;
 }
 
-static int open_tls(struct peers *p, const struct peers_conf *conf, struct buf *why)
+static int open_tls(struct peers *p, struct buf *why)
 {
-	int r = peer_cert_check_ca(conf->tls_ca, why);
+	const struct peer_settings *s = p->settings;
+	int r = s->tls_cert ? peer_cert_check_ca(s->tls_ca, why) : 0;
 
-	return r < 0 ? r : peer_cert_start(conf->tls_cert, conf->tls_key, &p->cert, why);
+	return r < 0 || !s->tls_cert ? r : peer_cert_start(s->tls_cert, s->tls_key, &p->cert, why);
 }
 
 /* What came from whom, and what hubs say that it must be. */
@@ -127,8 +122,8 @@ static int gather_evidence(struct peers *p)
 	return r;
 }
 
-int peers_open(const struct peers_conf *conf, const struct peers_ground *ground, struct peers **ret,
-	       struct buf *why)
+int peers_open(const struct peer_settings *settings, const struct peers_ground *ground,
+	       struct peers **ret, struct buf *why)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	int r;
@@ -138,20 +133,16 @@ int peers_open(const struct peers_conf *conf, const struct peers_ground *ground,
 	lock_init(&p->lock, LOCK_PEERS);
 	places_init(&p->places);
 	trails_init(&p->trails);
+	p->settings = settings;
+	p->self = self_of(settings);
 	p->ground = *ground;
-	p->rate = conf->rate;
-	p->rate_waiting = conf->rate_waiting;
-	p->connections = conf->connections;
-	p->host = conf->host;
-	r = copy_texts(p, conf);
+	r = open_client(p);
 	if (r == 0)
-		r = open_client(p, conf);
-	if (r == 0 && conf->tls_cert)
-		r = open_tls(p, conf, why);
+		r = open_tls(p, why);
 	if (r == 0)
-		r = cluster_key_open(conf->key_file, clock_wall_ms(), &p->key, why);
+		r = cluster_key_open(settings->key_file, clock_wall_ms(), &p->key, why);
 	if (r == 0)
-		r = name(p, conf->tls_cert);
+		r = name(p);
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
 	if (r == 0)
@@ -212,7 +203,7 @@ struct inquest peers_inquest(struct peers *p)
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
 {
 	struct serve_conf serve = {
-		.listen = p->listen,
+		.settings = p->settings,
 		.tls = p->cert ? peer_cert_tls(p->cert) : NULL,
 		.zone = p->self.zone,
 		.process = p->process,
@@ -227,17 +218,14 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.http = p->ground.http,
 		.key = p->key,
 		.counts = &p->counts,
-		.host = p->host,
-		.rate = p->rate,
-		.rate_waiting = p->rate_waiting,
-		.connections = p->connections,
+		.host = p->ground.host,
 		.timeout_ms = p->ground.timeout_ms,
 	};
 	struct member_list_conf list = {
-		.spec = p->list_spec,
+		.spec = p->settings->members,
 		.members = p->members,
 		.self = p->self,
-		.hub_url = p->hub_url,
+		.hub_url = p->ground.hub_url,
 		.http = p->ground.http,
 		.key = p->key,
 	};
@@ -248,8 +236,8 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	if (r == 0)
 		r = member_list_start(&list, &p->list, why);
 	if (r == 0)
-		log_info("peers listen=%s address=%s members=%s", p->listen, p->self.address,
-			 p->list_spec);
+		log_info("peers listen=%s address=%s members=%s", p->settings->listen,
+			 p->self.address, p->settings->members);
 	return r;
 }
 
@@ -295,9 +283,6 @@ void peers_close(struct peers *p)
 	trails_fini(&p->trails);
 	places_fini(&p->places);
 	lock_fini(&p->lock);
-	free(p->listen);
-	free(p->list_spec);
-	free(p->hub_url);
 	free(p);
 }
 

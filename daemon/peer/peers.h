@@ -11,27 +11,10 @@
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
+#include "daemon/peer/peer_settings.h"
 #include "daemon/peer/serve.h"
 
 struct peers;
-
-/* What --peer-... say. Texts are borrowed until peers_open has returned. */
-struct peers_conf {
-	const char *listen;  /* ADDRESS:PORT */
-	const char *address; /* what others call it, ADDRESS:PORT; NULL: as listen */
-	const char *members; /* see member_list.h */
-	const char *key_file;
-	const char *zone; /* or NULL */
-	uint32_t weight;
-	uint64_t rate;         /* bytes a second to all peers together; 0: no limit */
-	uint64_t rate_waiting; /* the same while somebody here waits for bytes; 0: as rate */
-	unsigned connections;  /* at once */
-	const char *hub_url;   /* the first hub's */
-	/* All three or none: this node's certificate and its key, and who vouches for others'. */
-	const char *tls_cert, *tls_key, *tls_ca;
-	const struct peer_host *host; /* or NULL: members get what is here; borrowed until
-					 peers_close */
-};
 
 /* What they are given of a node; borrowed until peers_close. */
 struct peers_ground {
@@ -39,11 +22,14 @@ struct peers_ground {
 	struct hub *const *hubs; /* in order of preference */
 	struct source *const *hub_sources; /* the same as sources */
 	unsigned hub_count;
-	int64_t timeout_ms; /* any of their readers may wait so long */
+	const char *hub_url;          /* the first hub's; until peers_start has returned */
+	const struct peer_host *host; /* or NULL: members get what is here */
+	int64_t timeout_ms;           /* any of their readers may wait so long */
 };
 
-/* Reads the key and knows nobody yet. Sentences in why. */
-MUST_USE int peers_open(const struct peers_conf *conf, const struct peers_ground *ground,
+/* Reads the key and knows nobody yet. The settings are those of a node that has peers; borrowed
+ * until peers_close. Sentences in why. */
+MUST_USE int peers_open(const struct peer_settings *settings, const struct peers_ground *ground,
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
 struct source *peers_source(struct peers *p);

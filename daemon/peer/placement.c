@@ -94,9 +94,9 @@ int placement_find(const struct placement_node *nodes, uint32_t count, uint64_t 
 	return -ENOENT;
 }
 
-uint64_t placement_score(const struct placement_node *node, uint64_t blob, uint32_t segment)
+uint64_t placement_score(const struct placement_node *node, struct segment segment)
 {
-	uint64_t salt = salt_of(blob, segment), best = 0;
+	uint64_t salt = salt_of(segment.blob, segment.index), best = 0;
 
 	for (uint32_t i = 0; i < node->weight; i++)
 		best = max_u64(best, mix(lot_of(node, i) ^ salt));
@@ -153,7 +153,7 @@ static struct rank best_with_room(const struct draw *d, uint32_t segment)
 
 		if (d->room[i] == 0)
 			continue;
-		r.score = placement_score(n, d->blob, segment);
+		r.score = placement_score(n, (struct segment){ d->blob, segment });
 		if (better(&r, &best))
 			best = r;
 	}

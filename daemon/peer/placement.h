@@ -19,6 +19,12 @@
 #define PLACEMENT_OWNERS 3                 /* the owner of a segment, and who follows it */
 #define PLACEMENT_WEIGHT_MAX 100
 
+/* One segment of one blob. */
+struct segment {
+	uint64_t blob; /* placement_key() of its etag */
+	uint32_t index;
+};
+
 /* Segments of a file (0 for an empty one), the one that holds the byte at off, its first byte, and
  * one past its last in a file of that size. */
 uint32_t segment_count(uint64_t size);
@@ -35,8 +41,8 @@ struct placement_node {
 uint64_t placement_key(const char *text);
 /* The index of the node of that key; -ENOENT. */
 MUST_USE int placement_find(const struct placement_node *nodes, uint32_t count, uint64_t key);
-/* How well a node and a segment of a blob go together: the higher the better. */
-uint64_t placement_score(const struct placement_node *node, uint64_t blob, uint32_t segment);
+/* How well a node and a segment go together: the higher the better. */
+uint64_t placement_score(const struct placement_node *node, struct segment segment);
 
 struct placement;
 

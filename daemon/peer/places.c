@@ -63,19 +63,19 @@ static struct place_of *work_out(struct places *p, const struct membership *memb
 	return r < 0 ? NULL : keep(p, members, blob, size, placement);
 }
 
-unsigned places_owners(struct places *p, const struct membership *members, uint64_t blob,
-		       uint64_t size, uint32_t segment, uint32_t ret[static PLACEMENT_OWNERS])
+unsigned places_owners(struct places *p, const struct membership *members, struct segment segment,
+		       uint64_t size, uint32_t ret[static PLACEMENT_OWNERS])
 {
 	struct place_of *o;
 	unsigned count = 0;
 
 	lock_take(&p->lock);
-	o = find(p, members, blob, size);
+	o = find(p, members, segment.blob, size);
 	if (!o)
-		o = work_out(p, members, blob, size);
+		o = work_out(p, members, segment.blob, size);
 	if (o) {
 		o->used = ++p->clock;
-		count = placement_owners(o->placement, segment, ret);
+		count = placement_owners(o->placement, segment.index, ret);
 	}
 	lock_drop(&p->lock);
 	return count;

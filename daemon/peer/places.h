@@ -24,9 +24,9 @@ struct places {
 /* Nothing is placed. */
 void places_init(struct places *p);
 void places_fini(struct places *p);
-/* The owners of a segment of a blob (its placement_key) of that size, as placement_owners tells
- * them: indexes in `members`. 0: no memory. */
-unsigned places_owners(struct places *p, const struct membership *members, uint64_t blob,
-		       uint64_t size, uint32_t segment, uint32_t ret[static PLACEMENT_OWNERS]);
+/* The owners of a segment of a blob of that size, as placement_owners tells them: indexes in
+ * `members`. 0: no memory. */
+unsigned places_owners(struct places *p, const struct membership *members, struct segment segment,
+		       uint64_t size, uint32_t ret[static PLACEMENT_OWNERS]);
 
 #endif

@@ -29,10 +29,8 @@ struct question {
 	int sunk;         /* what the sink ended it with, or 0 */
 };
 
-/* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said,
- * ERR_CANCELED, ERR_TOKEN (the member takes no word of ours, or we none of its), ERR_BUSY (it has
- * no connection free), or how it failed.
- * Blocking. */
+/* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said, or how
+ * it failed, as spoken_run. Blocking. */
 MUST_USE int question_ask(struct question *q, const struct asker *who);
 
 #endif

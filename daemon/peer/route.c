@@ -96,8 +96,7 @@ static uint32_t next_best(struct route *r)
 	uint64_t most = 0;
 
 	for (uint32_t i = 0; i < r->members->count; i++) {
-		uint64_t score =
-			placement_score(&r->members->nodes[i], r->place.blob, r->place.segment);
+		uint64_t score = placement_score(&r->members->nodes[i], r->place.segment);
 
 		if (score < r->below && score >= most && !is_one_of_the_owners(r, i)) {
 			most = score;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whom one node asks for bytes of one segment, step by step: the one who gave it bytes before, its
- * owner, those the owner names, the owner again with word of who failed, those who follow the
- * owner, then whoever the segment would belong to if none of those were there; in the end, or when
- * that is this node itself, the source. Pure: what was answered
- * goes in, whom to ask next comes out; the simulation runs the same code. Threads: one per route.
- */
+/* In which order a node asks others for the bytes of one segment:
+ *
+ *   - who gave it bytes of that segment last;
+ *   - the owner of the segment, and whom that names;
+ *   - the owner again, which is told who of them failed;
+ *   - those that follow the owner, one after another, then those it would belong to without them;
+ *   - when this node itself is next, or nobody is left: the source.
+ *
+ * Pure: what was answered goes in, whom to ask next comes out. Threads: one per route. */
 #ifndef MATRIXFS_ROUTE_H
 #define MATRIXFS_ROUTE_H
 
@@ -16,7 +19,7 @@
 
 #define ROUTE_NOBODY UINT32_MAX
 #define ROUTE_OTHERS_MAX 8
-#define ROUTE_REACH 16 /* so many are looked at, those who follow the owners by their score */
+#define ROUTE_REACH 16 /* owners and those who follow them, by their score: no more are asked */
 
 /* What came of asking a member. */
 enum route_answer {
@@ -41,8 +44,7 @@ struct route_step {
 
 /* What is asked for, and what placement_owners says of it. */
 struct route_place {
-	uint64_t blob;
-	uint32_t segment;
+	struct segment segment;
 	uint32_t owners[PLACEMENT_OWNERS];
 	unsigned owner_count;
 };
@@ -51,9 +53,9 @@ struct route_place {
 struct route {
 	const struct membership *members; /* borrowed */
 	struct route_place place;
-	unsigned turn;  /* of how many owners and those who follow them it has been */
-	uint32_t owner; /* the one whose turn it is, or ROUTE_NOBODY: the next one's */
-	uint64_t below; /* who follows the owners has a lower score */
+	unsigned turn;  /* how many of the owners and their followers are over */
+	uint32_t owner; /* the one whose turn it is; ROUTE_NOBODY: it is not chosen yet */
+	uint64_t below; /* the score of the last follower: the next has a lower one */
 	uint32_t asked; /* who was asked last, and goes on giving; or ROUTE_NOBODY */
 	uint32_t others[ROUTE_OTHERS_MAX];
 	unsigned other_count;

@@ -23,7 +23,7 @@ static int by_score(const void *a, const void *b)
 	return (y->score > x->score) - (y->score < x->score);
 }
 
-int seek_list(const struct membership *members, uint64_t blob, uint32_t segment, uint32_t max,
+int seek_list(const struct membership *members, struct segment segment, uint32_t max,
 	      uint32_t **ret)
 {
 	CLEANUP(freep) struct candidate *all = calloc(members->count, sizeof(*all));
@@ -33,11 +33,12 @@ int seek_list(const struct membership *members, uint64_t blob, uint32_t segment,
 		free(list);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < members->count; i++)
-		if (i != members->self)
-			all[count++] = (struct candidate){
-				placement_score(&members->nodes[i], blob, segment), i
-			};
+	for (uint32_t i = 0; i < members->count; i++) {
+		if (i == members->self)
+			continue;
+		all[count].score = placement_score(&members->nodes[i], segment);
+		all[count++].member = i;
+	}
 	qsort(all, count, sizeof(*all), by_score);
 	count = count < max ? count : max;
 	for (uint32_t i = 0; i < count; i++)

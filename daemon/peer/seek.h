@@ -16,7 +16,7 @@ uint32_t seek_width(unsigned vain);
 
 /* Members by how well they and the segment go together, without this node; *ret is owned (free).
  * How many, at most `max`; -ENOMEM. */
-MUST_USE int seek_list(const struct membership *members, uint64_t blob, uint32_t segment,
-		       uint32_t max, uint32_t **ret);
+MUST_USE int seek_list(const struct membership *members, struct segment segment, uint32_t max,
+		       uint32_t **ret);
 
 #endif

@@ -125,7 +125,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.door_count = 1,
 		.tls = s->conf.tls,
 		.threads = THREADS,
-		.connections_max = s->conf.connections,
+		.connections_max = (unsigned)s->conf.settings->connections,
 		.bodies_max = BODIES_MAX,
 		.idle_ms = IDLE_MS,
 		.slow_ms = SLOW_MS,
@@ -134,7 +134,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.handle = handle,
 		.arg = s,
 	};
-	int fd = listen_address(s->conf.listen, why);
+	int fd = listen_address(s->conf.settings->listen, why);
 
 	if (fd < 0)
 		return fd;
@@ -164,7 +164,6 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
-	lock_init(&s->lock, LOCK_CROWD);
 	r = crowd_new(&s->crowd);
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
@@ -187,7 +186,6 @@ bool serve_stop(struct serve *s)
 		return false;
 	opened_stop(s->opened);
 	crowd_free(s->crowd);
-	lock_fini(&s->lock);
 	free(s);
 	return true;
 }

@@ -12,6 +12,7 @@
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
+#include "daemon/peer/peer_settings.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/trails.h"
 
@@ -30,9 +31,9 @@ struct serve_work {
 };
 
 struct serve_conf {
-	struct tls *tls;     /* or NULL: it speaks none; borrowed until serve_stop */
-	const char *listen;  /* ADDRESS:PORT */
-	const char *zone;    /* of this node, or "" */
+	const struct peer_settings *settings; /* borrowed until serve_stop */
+	struct tls *tls;                      /* or NULL: it speaks none; borrowed likewise */
+	const char *zone;                     /* of this node, or "" */
 	const char *process; /* what answers are signed by: tells this process from others */
 	struct fetch *fetch; /* borrowed until serve_stop, like all below */
 	struct store *store;
@@ -46,9 +47,6 @@ struct serve_conf {
 	struct cluster_key *key;
 	struct peer_counts *counts;
 	const struct peer_host *host; /* or NULL: members get what is here */
-	uint64_t rate;                /* bytes a second to all together; 0: no limit */
-	uint64_t rate_waiting;        /* while somebody here waits for bytes; 0: as rate */
-	unsigned connections;         /* at once */
 	int64_t timeout_ms;           /* for bytes that have to be brought */
 };
 

@@ -10,13 +10,12 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/log.h"
+#include "daemon/base/num.h"
 #include "daemon/base/wait.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/decide.h"
 
-#define SMALL_BYTES 65536 /* a segment of so little is given to everybody by its owner */
-#define DEBT_US 200000    /* what goes out may be ahead of the limit by so much */
+#define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
 
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
@@ -69,10 +68,7 @@ static unsigned find_crowd(const struct giving *v,
 	const struct membership *members;
 	unsigned count, kept = 0;
 
-	lock_take(&s->lock);
-	count = crowd_members(s->crowd, placement_key(v->ask.etag), segment_of(v->ask.off),
-			      clock_ms(), keys);
-	lock_drop(&s->lock);
+	count = crowd_members(s->crowd, wire_segment(&v->ask), clock_ms(), keys);
 	for (unsigned i = 0; i < count; i++)
 		if (keys[i] != guest)
 			keys[kept++] = keys[i];
@@ -99,10 +95,10 @@ static void end_busy(struct giving *v)
  * over the same link, or from the same disk. */
 static uint64_t rate_now(const struct serve_conf *conf)
 {
-	uint64_t less = conf->rate_waiting;
+	uint64_t rate = conf->settings->rate, less = conf->settings->rate_waiting;
 
-	if (!less || (conf->rate && conf->rate < less) || !fetch_has_waiting(conf->fetch))
-		return conf->rate;
+	if (!less || (rate && rate < less) || !fetch_has_waiting(conf->fetch))
+		return rate;
 	return less;
 }
 
@@ -119,18 +115,16 @@ static uint64_t piece(const struct giving *v, uint64_t len)
 static bool may_give(struct serve *s, uint64_t bytes)
 {
 	uint64_t rate = rate_now(&s->conf);
-	int64_t now = clock_us();
-	bool may;
+	int64_t now = clock_us(), paid = atomic_load(&s->paid_until_us), next;
 
 	if (!rate)
 		return true;
-	lock_take(&s->lock);
-	may = s->paid_until_us < now + DEBT_US;
-	if (may)
-		s->paid_until_us = (s->paid_until_us > now ? s->paid_until_us : now) +
-				   (int64_t)(bytes * 1000000 / rate);
-	lock_drop(&s->lock);
-	return may;
+	do {
+		if (paid >= now + DEBT_US)
+			return false;
+		next = max_i64(paid, now) + (int64_t)(bytes * 1000000 / rate);
+	} while (!atomic_compare_exchange_weak(&s->paid_until_us, &paid, next));
+	return true;
 }
 
 /* ---- bytes ---- */
@@ -204,38 +198,6 @@ static uint64_t present(const struct giving *v)
 	return at - v->ask.off;
 }
 
-static enum decision decide(const struct giving *v, uint64_t len)
-{
-	const struct serve_conf *conf = &v->guest.serve->conf;
-	const struct membership *members = members_now(conf->members);
-	const struct decide_here here = { members, conf->places, conf->trails };
-	const struct decide_ask ask = {
-		.blob = placement_key(v->ask.etag),
-		.size = v->ask.size,
-		.segment = segment_of(v->ask.off),
-		.guest = placement_key(v->guest.address),
-		.number = v->ask.number,
-		.bring = v->ask.bring,
-		.present = len,
-		.late = v->late,
-	};
-	enum decision d = decide_bytes(&here, &ask, clock_ms());
-
-	membership_unref(members);
-	return d;
-}
-
-/* What this node remembers of the segment. Of those who want it, whoever gets it from here has a
- * higher number. */
-static struct trail own_trail(const struct serve *s, const struct wire_ask *ask)
-{
-	struct trail trail;
-
-	trails_find(s->conf.trails, placement_key(ask->etag), segment_of(ask->off), clock_ms(),
-		    &trail);
-	return trail;
-}
-
 /* Sends what has been read. */
 static void give(struct giving *v, const void *data, uint64_t len)
 {
@@ -249,18 +211,13 @@ static void give(struct giving *v, const void *data, uint64_t len)
 		send_bytes(v);
 }
 
-/* Reads what there is, or waits for the first chunk of it; what the disk does not take would be
- * brought for this guest alone, and for the next one again. */
+/* Reads what there is, or waits for the first chunk of it. */
 static void read_bytes(struct giving *v, uint64_t len)
 {
 	struct fetch *fetch = v->guest.serve->conf.fetch;
 	const void *data;
 	int r;
 
-	if (!len && fetch_is_refused(v->pull)) {
-		end_failed(v, ERR_FULL);
-		return;
-	}
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
 	len = piece(v, len);
@@ -276,31 +233,71 @@ static void read_bytes(struct giving *v, uint64_t len)
 /* Tells the guest to ask again, and whether that is worth it. */
 static void end_coming(struct giving *v)
 {
-	struct trail trail = own_trail(v->guest.serve, &v->ask);
-
-	v->guest.quiet_ms =
-		decide_quiet_ms(&trail, fetch_moved_ms(v->pull, v->ask.off), clock_ms());
+	v->guest.quiet_ms = decide_quiet_ms(v->guest.serve->conf.trails, wire_segment(&v->ask),
+					    fetch_moved_ms(v->pull, v->ask.off), clock_ms());
 	v->guest.quiet_known = v->guest.quiet_ms >= 0;
 	end_saying(v, WIRE_COMING);
+}
+
+/* ---- what becomes of it ---- */
+
+static struct decide_here here_of(const struct serve *s, const struct membership *members)
+{
+	return (struct decide_here){ members, s->conf.places, s->conf.trails, s->crowd };
+}
+
+static struct decide_ask question_of(const struct guest *g, const struct wire_ask *ask)
+{
+	return (struct decide_ask){
+		.segment = wire_segment(ask),
+		.size = ask->size,
+		.guest = placement_key(g->address),
+		.zone = g->zone,
+		.number = ask->number,
+		.bring = ask->bring,
+	};
+}
+
+/* What the disk does not take would be brought for this guest alone, and for the next one again. */
+static enum decision decide(struct giving *v, uint64_t len)
+{
+	const struct serve *s = v->guest.serve;
+	const struct membership *members = members_now(s->conf.members);
+	const struct decide_here here = here_of(s, members);
+	const struct decide_ask ask = question_of(&v->guest, &v->ask);
+	const struct decide_held held = {
+		.present = len,
+		.hidden = !fetch_shows(v->pull, &v->waiter),
+		.full = !len && fetch_is_refused(v->pull),
+	};
+	enum decision d = decide_bytes(&here, &ask, &held, v->late, clock_ms(), &v->guest.number);
+
+	membership_unref(members);
+	return d;
 }
 
 static void look(struct giving *v)
 {
 	uint64_t len = present(v);
-	enum decision d = decide(v, len);
 
-	/* Some of it was wrong: it is given when all of it is right, which may be long. */
-	if (!fetch_shows(v->pull, &v->waiter))
-		d = DECIDE_NOT_HERE;
-	v->guest.number = own_trail(v->guest.serve, &v->ask).number + 1;
-	if (d == DECIDE_FAILED)
-		end_failed(v, ERR_UPSTREAM);
-	else if (d == DECIDE_NOT_HERE)
-		end_saying(v, WIRE_NOT_HERE);
-	else if (d == DECIDE_COMING)
-		end_coming(v);
-	else
+	switch (decide(v, len)) {
+	case DECIDE_GIVE:
+	case DECIDE_WAIT:
 		read_bytes(v, len);
+		break;
+	case DECIDE_COMING:
+		end_coming(v);
+		break;
+	case DECIDE_FAILED:
+		end_failed(v, ERR_UPSTREAM);
+		break;
+	case DECIDE_NOT_HERE:
+		end_saying(v, WIRE_NOT_HERE);
+		break;
+	case DECIDE_FULL:
+		end_failed(v, ERR_FULL);
+		break;
+	}
 }
 
 static void wake(struct waiter *w, int r)
@@ -376,53 +373,26 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	return 0;
 }
 
-static bool is_small(const struct wire_ask *ask)
-{
-	uint32_t segment = segment_of(ask->off);
-
-	return segment_end(segment, ask->size) - segment_start(segment) <= SMALL_BYTES;
-}
-
-/* Who else is to give it to the guest, as its crowd is arranged here, and which number the guest
- * has then. 0: nobody. */
-static unsigned arrange(const struct guest *g, const struct wire_ask *ask,
-			const struct membership *members, uint32_t *ret_number,
-			char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	struct serve *s = g->serve;
-	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX], blob = placement_key(ask->etag);
-	const struct decide_here here = { members, s->conf.places, s->conf.trails };
-	const struct crowd_guest guest = { placement_key(g->address), g->zone, failed,
-					   ask->failed_count };
-	uint64_t home = placement_key(member_zone(members->members[members->self]));
-	unsigned count;
-
-	if (!decide_arranges(&here, blob, ask->size, segment_of(ask->off)))
-		return 0;
-	for (unsigned i = 0; i < ask->failed_count; i++)
-		failed[i] = placement_key(ask->failed[i]);
-	lock_take(&s->lock);
-	count = crowd_ask(s->crowd, blob, segment_of(ask->off), home, &guest, clock_ms(), keys,
-			  ret_number);
-	lock_drop(&s->lock);
-	return serve_names(members, keys, count, ret);
-}
-
-/* Sends the guest to another one, if that is how its crowd is arranged. */
+/* Sends the guest to others, if that is how its crowd is arranged here. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
 	const struct membership *members = members_now(g->serve->conf.members);
+	const struct decide_here here = here_of(g->serve, members);
 	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
+	struct decide_ask question = question_of(g, ask);
 	struct guest sent = *g;
-	uint32_t number = 0;
-	unsigned count = arrange(g, ask, members, &number, others);
+	unsigned count;
 
+	for (; question.failed_count < ask->failed_count; question.failed_count++)
+		failed[question.failed_count] = placement_key(ask->failed[question.failed_count]);
+	question.failed = failed;
+	count = decide_others(&here, &question, clock_ms(), keys, &sent.number);
+	count = serve_names(members, keys, count, others);
 	membership_unref(members);
-	if (!count)
-		return false;
-	sent.number = own_trail(g->serve, ask).number + number;
-	serve_say(&sent, WIRE_ELSEWHERE, others, count);
-	return true;
+	if (count)
+		serve_say(&sent, WIRE_ELSEWHERE, others, count);
+	return count;
 }
 
 void serve_bytes(const struct guest *g, const struct wire_ask *ask)
@@ -430,7 +400,7 @@ void serve_bytes(const struct guest *g, const struct wire_ask *ask)
 	struct giving *v;
 	int r;
 
-	if (!ask->number && !is_small(ask) && send_elsewhere(g, ask))
+	if (send_elsewhere(g, ask))
 		return;
 	r = giving_new(g, ask, &v);
 	if (r < 0)

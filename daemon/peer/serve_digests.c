@@ -11,8 +11,7 @@ static bool is_witness(const struct guest *g, const struct wire_ask *ask)
 	const struct serve_conf *conf = &g->serve->conf;
 	const struct membership *members = members_now(conf->members);
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned n = places_owners(conf->places, members, placement_key(ask->etag), ask->size,
-				   segment_of(ask->off), owners);
+	unsigned n = places_owners(conf->places, members, wire_segment(ask), ask->size, owners);
 	bool so = false;
 
 	for (unsigned i = 1; i < n; i++)

@@ -17,10 +17,8 @@ struct serve {
 	struct opened *opened;
 	struct testimony *testimony;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
-	struct lock lock;
-	/* Guarded by lock. */
 	struct crowd *crowd;
-	int64_t paid_until_us; /* what went out under the limit is paid for then */
+	_Atomic int64_t paid_until_us; /* what went out under the limit is paid for then */
 };
 
 /* One request of a member that has shown the key. */

@@ -30,7 +30,8 @@ static void tell_job(const struct guest *g, const struct serve_work *work, uint6
 		return;
 	}
 	job_write(&p, &w);
-	if (body.failed || serve_head(g, WIRE_TOLD, "", "", &head) < 0) {
+	if (serve_head(g, WIRE_TOLD, "", "", &head) < 0 || body.failed) {
+		httpd_head_free(&head);
 		serve_cause(g, WIRE_FAILED, "memory");
 		return;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers together as a source of bytes. Each range is asked for by the segments it lies in, of
- * whom `route` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
+ * whom its `trip` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
  * the sink by whole chunks, each compared before with its digest if that is known: whose is wrong
  * is banned, and nothing of it is given. Threads: any. */
 #ifndef MATRIXFS_SOURCE_PEER_H

@@ -8,44 +8,70 @@
 #include "daemon/base/err.h"
 #include "daemon/peer/wire.h"
 
+#define TRIES 2 /* a second one with the clock that the first has told */
 #define TOO_MANY 429
 
-static void add_field(struct spoken *s, const struct buf *line)
+/* One try: what is sent, and what came. */
+struct
+try {
+	const struct spoken *s;
+	const struct asker *who;
+	struct buf url, authorization, range, zone;
+	const char *fields[3];
+	unsigned field_count;
+	char nonce[CLUSTER_NONCE_HEX + 1];
+	int64_t asked_ms;
+	int status; /* of a head that a member has signed; 0: there was none */
+	uint64_t came;
+};
+
+/* ---- what is sent ---- */
+
+static void add_field(struct try *t, const struct buf *line)
 {
-	s->fields[s->field_count++] = buf_str(line);
+	t->fields[t->field_count++] = buf_str(line);
 }
 
-int spoken_write(struct spoken *s, const char *method, const char *target, const char *range)
+static int sign(struct try *t)
 {
-	struct cluster_words words = {
-		.method = method,
-		.target = target,
-		.range = range,
-		.node = s->who->address,
+	const struct spoken *s = t->s;
+	const struct cluster_words words = {
+		.method = s->method,
+		.target = s->target,
+		.range = s->range,
+		.node = t->who->address,
 		.to = member_address(s->member),
-		.zone = s->who->zone,
+		.zone = t->who->zone,
 	};
-	int r;
 
-	buf_add_str(&s->authorization, "Authorization: ");
-	r = cluster_key_sign(s->who->key, &words,
-			     clock_wall_ms() + member_clock_ahead_ms(s->member), &s->authorization,
-			     s->nonce);
-	buf_printf(&s->url, "%s://%s%s", s->who->secure ? "https" : "http",
-		   member_address(s->member), target);
-	buf_printf(&s->range, "Range: %s", range);
-	buf_printf(&s->zone, WIRE_ZONE ": %s", s->who->zone);
-	if (r == 0 && (s->url.failed || s->range.failed || s->zone.failed))
+	buf_add_str(&t->authorization, "Authorization: ");
+	return cluster_key_sign(t->who->key, &words,
+				clock_wall_ms() + member_clock_ahead_ms(s->member),
+				&t->authorization, t->nonce);
+}
+
+static int compose(struct try *t)
+{
+	const struct spoken *s = t->s;
+	int r = sign(t);
+
+	buf_printf(&t->url, "%s://%s%s", t->who->secure ? "https" : "http",
+		   member_address(s->member), s->target);
+	buf_printf(&t->range, "Range: %s", s->range);
+	buf_printf(&t->zone, WIRE_ZONE ": %s", t->who->zone);
+	if (r == 0 && (t->url.failed || t->range.failed || t->zone.failed))
 		r = -ENOMEM;
-	add_field(s, &s->authorization);
-	if (*range)
-		add_field(s, &s->range);
-	if (*s->who->zone)
-		add_field(s, &s->zone);
+	add_field(t, &t->authorization);
+	if (*s->range)
+		add_field(t, &t->range);
+	if (*t->who->zone)
+		add_field(t, &t->zone);
 	return r;
 }
 
-static bool is_signed(struct spoken *s, const struct httpc_response *r)
+/* ---- what comes ---- */
+
+static bool is_signed(const struct try *t, const struct httpc_response *r)
 {
 	const char *info = httpc_header(r, "Authentication-Info");
 	const char *others = httpc_header(r, WIRE_OTHERS);
@@ -61,28 +87,91 @@ static bool is_signed(struct spoken *s, const struct httpc_response *r)
 	int64_t wall_ms;
 
 	if (!info ||
-	    !cluster_key_check_answer(s->who->key, &answer, s->nonce, info, node, &wall_ms))
+	    !cluster_key_check_answer(t->who->key, &answer, t->nonce, info, node, &wall_ms))
 		return false;
-	if (!strcmp(node, s->who->process))
-		member_is_self(s->member);
+	if (!strcmp(node, t->who->process))
+		member_is_self(t->s->member, clock_ms());
 	else
-		member_tell_clock(s->member, wall_ms - clock_wall_ms());
+		member_tell_clock(t->s->member, wall_ms - clock_wall_ms(), clock_ms());
 	return true;
 }
 
-int spoken_check(struct spoken *s, const struct httpc_response *r)
+static int on_head(void *arg, const struct httpc_response *r)
 {
+	int64_t now_ms = clock_ms();
 	int status = httpc_status(r);
+	struct try *t = arg;
 
-	if (is_signed(s, r))
-		return 0;
-	return status == WIRE_BUSY || status == TOO_MANY ? ERR_BUSY : ERR_TOKEN;
+	if (!is_signed(t, r))
+		return status == WIRE_BUSY || status == TOO_MANY ? ERR_BUSY : ERR_TOKEN;
+	t->status = status;
+	return status == WIRE_KEY ? 0 : t->s->head(t->s->arg, r, now_ms - t->asked_ms);
 }
 
-void spoken_fini(struct spoken *s)
+static int on_body(void *arg, const void *data, size_t len)
 {
-	buf_free(&s->url);
-	buf_free(&s->authorization);
-	buf_free(&s->range);
-	buf_free(&s->zone);
+	struct try *t = arg;
+
+	t->came += len;
+	if (t->status != t->s->lasting) {
+		if (clock_ms() >= t->asked_ms + t->s->whole_ms)
+			return ERR_TIMEOUT;
+		if (t->came > SPOKEN_BODY_MAX)
+			return ERR_PROTO;
+	}
+	return t->status == WIRE_KEY ? 0 : t->s->body(t->s->arg, data, len);
+}
+
+/* ---- both ---- */
+
+static int run(struct try *t)
+{
+	const struct spoken *s = t->s;
+	const int64_t patience_ms = s->cancel->patience_ms, connect_ms = s->cancel->connect_ms;
+	struct httpc_request request = {
+		.method = s->method,
+		.url = buf_str(&t->url),
+		.fields = t->fields,
+		.field_count = t->field_count,
+		.head = on_head,
+		.body = on_body,
+		.arg = t,
+		.cancel = s->cancel,
+	};
+	int r;
+
+	s->cancel->patience_ms = s->patience_ms;
+	s->cancel->connect_ms = s->connect_ms;
+	t->asked_ms = clock_ms();
+	request.head_ms = t->asked_ms + s->whole_ms;
+	request.deadline_ms = s->lasting ? CLOCK_FOREVER : request.head_ms;
+	r = httpc_run(t->who->http, &request);
+	s->cancel->patience_ms = patience_ms;
+	s->cancel->connect_ms = connect_ms;
+	return r;
+}
+
+/* True if it is to be signed again: whoever signs a refusal has our key, and tells its clock. */
+static bool try_once(const struct spoken *s, const struct asker *who, int *ret)
+{
+	struct try t = { .s = s, .who = who };
+
+	*ret = compose(&t);
+	if (*ret == 0)
+		*ret = run(&t);
+	buf_free(&t.url);
+	buf_free(&t.authorization);
+	buf_free(&t.range);
+	buf_free(&t.zone);
+	return *ret == WIRE_KEY && t.status == WIRE_KEY;
+}
+
+int spoken_run(const struct spoken *s, const struct asker *who)
+{
+	int r;
+
+	for (int i = 0; i < TRIES; i++)
+		if (!try_once(s, who, &r))
+			return r;
+	return ERR_TOKEN; /* signed by the key we share, and yet it does not take our word */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request to a member, as it is signed, and whether a member has signed its answer. Threads: one
- * per request. */
+/* One request to a member: signed, sent, and its answer believed if a member has signed that.
+ * Threads: any. */
 #ifndef MATRIXFS_SPOKEN_H
 #define MATRIXFS_SPOKEN_H
 
@@ -17,25 +17,29 @@ struct asker {
 	const char *process;        /* what its own answers are signed by */
 };
 
-/* Zeroed, but for the first two. */
 struct spoken {
-	const struct asker *who; /* borrowed, like the next */
-	struct member *member;
-	struct buf url;
-	const char *fields[3]; /* for httpc_request */
-	unsigned field_count;
-	/* Its own. */
-	struct buf authorization, range, zone;
-	char nonce[CLUSTER_NONCE_HEX + 1];
+	struct member *member;       /* who is asked; borrowed, like all here */
+	const char *method, *target; /* as they go over the line, */
+	const char *range;           /* and the value of Range; "" for none */
+	struct httpc_cancel *cancel; /* its limits are set, and afterwards as they were */
+	int64_t patience_ms;         /* of silence */
+	int64_t connect_ms;          /* it may take so long to reach the member; 0: likewise */
+	int64_t whole_ms;            /* the head is to come in such a time, and the whole answer */
+	int lasting; /* but not one of this status: silence alone ends that; 0: all are */
+	/* Called with a head that a member has signed, took_ms after it was asked. */
+	int (*head)(void *arg, const struct httpc_response *r, int64_t took_ms);
+	/* Then with its body, of which at most SPOKEN_BODY_MAX come if it does not last. Of both a
+	 * non-zero result ends the request and becomes its own. */
+	int (*body)(void *arg, const void *data, size_t len);
+	void *arg;
 };
+#define SPOKEN_BODY_MAX (64 << 10)
 
-/* Writes and signs one; target and range ("" for none) are as they go over the line. */
-MUST_USE int spoken_write(struct spoken *s, const char *method, const char *target,
-			  const char *range);
-/* 0 if a member has signed this head, whatever it says; its clock is noted then, or that it is
- * this node itself. ERR_BUSY: nobody has, but who has as many connections as it may says so before
- * it knows who asks; ERR_TOKEN. */
-MUST_USE int spoken_check(struct spoken *s, const struct httpc_response *r);
-void spoken_fini(struct spoken *s);
+/* Asks; if the member finds that its clock is another one, once more by that. Notes its clock, or
+ * that it is this node itself. The status, which a member has signed; what head or body said;
+ * ERR_TOKEN (the member takes no word of ours, or we none of its); ERR_BUSY (nobody has signed it:
+ * who has no connection free says so before it knows who asks); ERR_TIMEOUT or ERR_PROTO for what
+ * is longer than it may be; or as httpc_run. Blocking. */
+MUST_USE int spoken_run(const struct spoken *s, const struct asker *who);
 
 #endif

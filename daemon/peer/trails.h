@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node remembers of the segments that it wants: who gave one last, who is asked first for
- * the rest; how often others were asked for it in vain; and which number the node has among
- * those who want it. A node waits only for one of a lower number: who asks upstream has 0, all
- * others more than those they were sent to, so that nobody waits for one who waits for him. A
- * small memory that forgets when it is full, and after a minute. Threads: any. */
+/* What a node remembers of each segment that it wants: which member gave bytes of it last (that one
+ * is asked first for the rest), how often members were asked for it in vain, and which number this
+ * node has among those who want it. Numbers keep members from waiting for each other in a ring: who
+ * asks upstream has 0, who is sent to a member has a higher one than that, and a node waits only
+ * for one of a lower number. A small memory that forgets when it is full, and after a minute.
+ * Threads: any. */
 #ifndef MATRIXFS_TRAILS_H
 #define MATRIXFS_TRAILS_H
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/base/lock.h"
+#include "daemon/peer/placement.h"
 
 #define TRAILS_MAX 1024
 #define TRAILS_MS 60000
@@ -20,10 +22,9 @@
 
 struct trails {
 	struct lock lock;
-	/* Guarded by lock: each pair of blob and segment has one slot it may be in. */
+	/* Guarded by lock: each segment has one slot it may be in. */
 	struct trail {
-		uint64_t blob;
-		uint32_t segment;
+		struct segment segment;
 		uint64_t giver;   /* key of a member's address; 0: asked for, and not yet given */
 		int64_t since_ms; /* 0: free */
 		uint32_t number;
@@ -39,21 +40,18 @@ struct trails {
 void trails_init(struct trails *t);
 void trails_fini(struct trails *t);
 /* The segment is asked for here, or `giver` (not 0) gives it. */
-void trails_note(struct trails *t, uint64_t blob, uint32_t segment, uint64_t giver, int64_t now_ms);
+void trails_note(struct trails *t, struct segment segment, uint64_t giver, int64_t now_ms);
 /* The bytes from `pos` on are to be had from nobody who is to bring them: how often others were
  * asked for them in vain before. -1: others of the segment have just been, and nobody had them. */
-int trails_seek(struct trails *t, uint64_t blob, uint32_t segment, uint64_t pos, int64_t now_ms);
+int trails_seek(struct trails *t, struct segment segment, uint64_t pos, int64_t now_ms);
 /* This node has that number from now on; if it has asked for the segment. */
-void trails_number(struct trails *t, uint64_t blob, uint32_t segment, uint32_t number,
-		   int64_t now_ms);
+void trails_number(struct trails *t, struct segment segment, uint32_t number, int64_t now_ms);
 /* Whom this node waits for says that bytes came to him at moved_ms. */
-void trails_moved(struct trails *t, uint64_t blob, uint32_t segment, int64_t moved_ms,
-		  int64_t now_ms);
+void trails_moved(struct trails *t, struct segment segment, int64_t moved_ms, int64_t now_ms);
 /* Members say that upstream fails. */
-void trails_failed(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms);
+void trails_failed(struct trails *t, struct segment segment, int64_t now_ms);
 /* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */
-bool trails_find(struct trails *t, uint64_t blob, uint32_t segment, int64_t now_ms,
-		 struct trail *ret);
+bool trails_find(struct trails *t, struct segment segment, int64_t now_ms, struct trail *ret);
 /* True if upstream failed lately: it would be in vain to ask members. */
 bool trail_has_failed(const struct trail *t, int64_t now_ms);
 /* Who gave what of a blob is not to be asked first any more: some of it was wrong. */

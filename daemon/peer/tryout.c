@@ -52,18 +52,20 @@ int tryouts_new(const struct asker *who, struct members *members, struct tryouts
 static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 {
 	CLEANUP(buf_free) struct buf answer = { 0 };
-	const struct errand e = {
+	struct errand e = {
 		.member = m,
 		.method = "GET",
 		.target = TARGET,
-		.patience_ms = SLACK_MS + member_patience_ms(m, &trial->cancel.connect_ms),
 		.cancel = &trial->cancel,
 	};
-	int r = errand_run(&e, t->who, &answer);
-	bool untold = r == ERR_CANCELED || r == ERR_BUSY;
-	enum member_outcome outcome = r > 0            ? MEMBER_ANSWERED
-				      : r == ERR_TOKEN ? MEMBER_REFUSED
-				      : untold         ? MEMBER_LEFT
+	enum member_outcome outcome;
+	int r;
+
+	e.patience_ms = SLACK_MS + member_patience_ms(m, &e.connect_ms);
+	r = errand_run(&e, t->who, &answer);
+	outcome = r > 0                                ? MEMBER_ANSWERED
+		  : r == ERR_TOKEN                     ? MEMBER_REFUSED
+		  : r == ERR_CANCELED || r == ERR_BUSY ? MEMBER_LEFT
 						       : MEMBER_SILENT;
 
 	log_debug("tried peer=%s r=%d", member_address(m), r);

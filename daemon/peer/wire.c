@@ -332,6 +332,11 @@ int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, s
 	return r == 0 && !ret->digests ? read_range(range, ret, why) : r;
 }
 
+struct segment wire_segment(const struct wire_ask *ask)
+{
+	return (struct segment){ placement_key(ask->etag), segment_of(ask->off) };
+}
+
 int wire_blob(const struct wire_ask *ask, struct source_blob *ret)
 {
 	*ret = (struct source_blob){

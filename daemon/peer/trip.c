@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/trip.h"
+
+#include "daemon/peer/decide.h"
+#include "daemon/peer/seek.h"
+
+/* ---- where it goes ---- */
+
+/* Who gave bytes of the segment last, if he is a member still. */
+static uint32_t giver_of(const struct membership *members, const struct trail *trail)
+{
+	int at = trail->giver ? placement_find(members->nodes, members->count, trail->giver) : -1;
+
+	return at >= 0 ? (uint32_t)at : ROUTE_NOBODY;
+}
+
+void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
+		const struct trip_range *range, int64_t now_ms)
+{
+	struct route_place place = { .segment = range->segment };
+	struct trail trail;
+
+	*t = (struct trip){ .node = node, .members = members, .range = *range };
+	t->member = t->next = ROUTE_NOBODY;
+	t->since_ms = t->dry_ms = now_ms;
+	place.owner_count =
+		places_owners(node->places, members, range->segment, range->size, place.owners);
+	trails_find(node->trails, range->segment, now_ms, &trail);
+	route_init(&t->route, members, &place, giver_of(members, &trail));
+	if (trail_has_failed(&trail, now_ms))
+		route_to_source(&t->route);
+	trails_note(node->trails, range->segment, 0, now_ms);
+}
+
+void trip_end(struct trip *t)
+{
+	free(steal(t->sought));
+}
+
+/* Lists those who may have it: each time in vain, more. */
+static void begin_to_seek(struct trip *t, int64_t now_ms)
+{
+	int vain = trails_seek(t->node->trails, t->range.segment, t->range.pos, now_ms), count = 0;
+
+	t->seeks = true;
+	if (vain >= 0)
+		count = seek_list(t->members, t->range.segment, seek_width((unsigned)vain),
+				  &t->sought);
+	if (vain >= SEEK_FAILED)
+		trails_failed(t->node->trails, t->range.segment, now_ms);
+	t->sought_count = count > 0 ? (uint32_t)count : 0;
+}
+
+/* Nobody is to bring it but this node: whoever has it all the same gives it. What is left then is
+ * to be had from upstream, and those who ask here wait for that. */
+static struct trip_step seek(struct trip *t, int64_t now_ms)
+{
+	if (!t->seeks)
+		begin_to_seek(t, now_ms);
+	for (; t->sought_at < t->sought_count; t->sought_at++) {
+		uint32_t member = t->sought[t->sought_at];
+
+		if (member_may_ask(t->members->members[member], now_ms))
+			return (struct trip_step){ .kind = TRIP_ASK, .member = member };
+	}
+	trails_number(t->node->trails, t->range.segment, 0, now_ms);
+	return (struct trip_step){ .kind = TRIP_SOURCE };
+}
+
+static struct trip_step follow_route(struct trip *t, int64_t now_ms)
+{
+	struct route_step step;
+
+	if (decide_is_dry(now_ms - t->dry_ms, t->node->give_up_ms))
+		route_to_source(&t->route);
+	step = route_next(&t->route, now_ms);
+	switch (step.kind) {
+	case ROUTE_ASK:
+		return (struct trip_step){ .kind = TRIP_ASK, .member = step.member };
+	case ROUTE_REST:
+		return (struct trip_step){ .kind = TRIP_REST, .rest_ms = step.rest_ms };
+	default:
+		return seek(t, now_ms);
+	}
+}
+
+struct trip_step trip_next(struct trip *t, int64_t now_ms)
+{
+	struct trip_step step;
+
+	if (t->range.pos == t->range.end)
+		return (struct trip_step){ .kind = TRIP_THERE };
+	step = t->seeks ? seek(t, now_ms) : follow_route(t, now_ms);
+	if (step.kind != TRIP_ASK)
+		return step;
+	t->next = step.member;
+	step.goes_on = step.member == t->member && t->came;
+	return step;
+}
+
+void trip_skip(struct trip *t)
+{
+	if (t->seeks)
+		t->sought_at++;
+	else
+		route_heard(&t->route, ROUTE_SILENT, NULL, 0);
+}
+
+/* ---- what is asked ---- */
+
+/* Among those who want the segment; 1 if nobody has said so yet. */
+static uint32_t own_number(const struct trip *t, int64_t now_ms)
+{
+	struct trail trail;
+
+	trails_find(t->node->trails, t->range.segment, now_ms, &trail);
+	return trail.number ? trail.number : 1;
+}
+
+struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
+{
+	struct trip_ask ask = {
+		.bring = !t->seeks,
+		.failed = t->route.failed,
+		.failed_count = t->route.failed_count,
+	};
+
+	if (t->next != t->member)
+		t->since_ms = now_ms;
+	t->member = t->next;
+	if (t->seeks || route_was_named(&t->route))
+		ask.number = own_number(t, now_ms);
+	t->number = ask.number;
+	t->came = 0;
+	ask.wait_ms = decide_wait_ms(now_ms - t->since_ms, t->demand);
+	ask.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
+	t->patience_ms = ask.patience_ms;
+	return ask;
+}
+
+/* ---- what comes of it ---- */
+
+static const struct {
+	enum route_answer way;      /* for the way */
+	enum member_outcome member; /* and of the member */
+} meanings[] = {
+	[TRIP_GAVE] = { ROUTE_GAVE, MEMBER_GAVE },
+	[TRIP_COMING] = { ROUTE_COMING, MEMBER_ANSWERED },
+	[TRIP_ELSEWHERE] = { ROUTE_ELSEWHERE, MEMBER_ANSWERED },
+	[TRIP_BUSY] = { ROUTE_BUSY, MEMBER_ANSWERED },
+	[TRIP_NOT_HERE] = { ROUTE_NOT_HERE, MEMBER_ANSWERED },
+	[TRIP_FAILED] = { ROUTE_FAILED, MEMBER_ANSWERED },
+	[TRIP_NONSENSE] = { ROUTE_SILENT, MEMBER_ANSWERED },
+	[TRIP_CROWDED] = { ROUTE_BUSY, MEMBER_LEFT },
+	[TRIP_SILENT] = { ROUTE_SILENT, MEMBER_SILENT },
+	[TRIP_REFUSED] = { ROUTE_SILENT, MEMBER_REFUSED },
+	[TRIP_LIED] = { ROUTE_WRONG, MEMBER_LIED },
+	[TRIP_MISLED] = { ROUTE_WRONG, MEMBER_MISLED },
+	[TRIP_SLOW] = { ROUTE_SLOW, MEMBER_VAIN },
+	[TRIP_LEFT] = { ROUTE_SILENT, MEMBER_LEFT },
+};
+
+static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
+{
+	const struct trip_node *n = t->node;
+
+	return (struct decide_way){
+		.waited_ms = waited_ms,
+		.quiet_ms = quiet_ms,
+		.number = t->number,
+		.usual_ms = atomic_load(&n->usual_ms),
+		.give_up_ms = n->give_up_ms,
+		.demand = t->demand,
+		.left = t->range.end - t->range.pos,
+		.in = metrics_get(&n->in),
+		.twice = metrics_get(&n->twice),
+	};
+}
+
+/* How long the answer took, as far as that was not waiting for bytes. */
+static int64_t own_ms(int64_t first_ms)
+{
+	return first_ms > DECIDE_WAIT_MS ? -1 : first_ms;
+}
+
+/* What the member says of hope counts for so long; it may have turned out to be this node, which is
+ * not to wait for itself. */
+static enum trip_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
+{
+	struct member *member = t->members->members[t->member];
+	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
+	enum trip_answer a = h->answer;
+
+	if (a == TRIP_COMING && decide_is_late(&way))
+		a = TRIP_SLOW;
+	member_note(member, meanings[a].member, h->bytes, own_ms(h->first_ms), now_ms);
+	return a == TRIP_COMING && !member_may_ask(member, now_ms) ? TRIP_NOT_HERE : a;
+}
+
+/* Other ranges of the segment begin with whoever gives this one, or is to. */
+static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
+{
+	trails_note(t->node->trails, t->range.segment, t->members->nodes[member].key, now_ms);
+}
+
+/* Who was sent there keeps the number he was sent with. */
+static bool gets_number(const struct trip *t, enum trip_answer a)
+{
+	return a == TRIP_ELSEWHERE || (!t->number && (a == TRIP_GAVE || a == TRIP_COMING));
+}
+
+static void remember(const struct trip *t, enum trip_answer a, const struct trip_heard *h,
+		     int64_t now_ms)
+{
+	struct trails *trails = t->node->trails;
+
+	if (h->number && gets_number(t, a))
+		trails_number(trails, t->range.segment, h->number, now_ms);
+	if (a == TRIP_GAVE)
+		note_giver(t, t->member, now_ms);
+	if (a == TRIP_COMING && h->quiet_ms >= 0)
+		trails_moved(trails, t->range.segment, now_ms - h->quiet_ms, now_ms);
+	if (a == TRIP_SLOW)
+		metrics_add(&t->node->twice, t->range.end - t->range.pos);
+}
+
+static void hear_on_way(struct trip *t, enum trip_answer a, const struct trip_heard *h,
+			int64_t now_ms)
+{
+	if (a == TRIP_ELSEWHERE && h->other_count && h->others[0] != t->members->self)
+		note_giver(t, h->others[0], now_ms);
+	route_heard(&t->route, meanings[a].way, h->others, h->other_count);
+	if (route_has_failed(&t->route))
+		trails_failed(t->node->trails, t->range.segment, now_ms);
+}
+
+enum trip_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
+{
+	enum trip_answer a = judge(t, h, now_ms);
+
+	t->came = h->bytes;
+	remember(t, a, h, now_ms);
+	if (t->seeks)
+		t->sought_at += a != TRIP_GAVE;
+	else
+		hear_on_way(t, a, h, now_ms);
+	return a;
+}
+
+bool trip_asks_owner(const struct trip *t)
+{
+	const struct route_place *place = &t->route.place;
+
+	return place->owner_count && place->owners[0] == t->member;
+}
+
+void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
+{
+	struct trip_node *n = t->node;
+	int64_t usual_ms = atomic_load(&n->usual_ms);
+
+	atomic_store(&n->usual_ms, decide_usual_ms(usual_ms, now_ms - t->since_ms));
+	metrics_add(&n->in, len);
+	t->range.pos += len;
+	t->since_ms = t->dry_ms = now_ms;
+}
+
+bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
+		     int64_t now_ms)
+{
+	const struct decide_way way = way_of(t, now_ms - since_ms, -1);
+
+	return decide_is_trickle(&way, t->patience_ms, came, chunk);
+}

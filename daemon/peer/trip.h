@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of one range of bytes, which lies in one segment, from member to member: whom to ask
+ * next and for what, what an answer means, what is remembered of it, when a member is given up as
+ * late, and when only the source is left. It asks nobody itself: source_peer drives it with real
+ * requests, the simulation of many nodes with those of virtual time.
+ *
+ * After trip_begin the caller does what trip_next says, again and again. For a TRIP_ASK it takes
+ * the words of the question from trip_ask, tells trip_gave of each whole chunk that comes, and
+ * trip_heard how it ended.
+ *
+ * Times are the caller's, in ms of a clock that does not go back. Threads: one per trip. */
+#ifndef MATRIXFS_TRIP_H
+#define MATRIXFS_TRIP_H
+
+#include "daemon/metrics.h"
+#include "daemon/peer/places.h"
+#include "daemon/peer/route.h"
+#include "daemon/peer/trails.h"
+
+/* What all trips of a node have in common. Threads: any. */
+struct trip_node {
+	struct places *places; /* borrowed, like the next */
+	struct trails *trails;
+	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
+	/* Zeroed at first. */
+	metric in, twice;         /* bytes that members gave, and that two were asked for */
+	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
+};
+
+/* What is to be brought: the bytes from pos to end, of a segment of a blob of that size. */
+struct trip_range {
+	struct segment segment;
+	uint64_t size, pos, end;
+};
+
+struct trip {
+	struct trip_node *node;           /* borrowed, like the next */
+	const struct membership *members; /* stays the same */
+	struct trip_range range;          /* its pos goes on with each chunk */
+	bool demand; /* a reader waits for them: the caller says so, whenever that changes */
+	/* Its own. */
+	struct route route;
+	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
+	uint32_t sought_count, sought_at;
+	bool seeks;          /* nobody is to bring it but this node */
+	uint32_t next;       /* who is to be asked */
+	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
+	uint32_t number;     /* that it is asked with: another had said to ask there; or 0 */
+	int64_t patience_ms; /* of silence, with who is asked */
+	uint64_t came;       /* bytes, of the last question */
+	int64_t since_ms;    /* no chunk came since, or another member is asked */
+	int64_t dry_ms;      /* no chunk came since, whoever was asked */
+};
+
+/* A way begins with who gave bytes of the segment last, or at the source if members have just said
+ * that upstream fails. No reader waits. */
+void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
+		const struct trip_range *range, int64_t now_ms);
+/* After trip_begin, however far it came. */
+void trip_end(struct trip *t);
+
+enum trip_kind {
+	TRIP_ASK,    /* a member; trip_heard is to be told what came of it, or trip_skip */
+	TRIP_REST,   /* nothing is to be done for rest_ms */
+	TRIP_SOURCE, /* what is left is to be had from upstream */
+	TRIP_THERE,  /* all is given */
+};
+
+struct trip_step {
+	enum trip_kind kind;
+	uint32_t member; /* index in the membership */
+	bool goes_on;    /* it has just given bytes */
+	int64_t rest_ms;
+};
+
+/* What is to be done next. */
+struct trip_step trip_next(struct trip *t, int64_t now_ms);
+/* Who is to be asked is not now: others find out whether it answers. */
+void trip_skip(struct trip *t);
+
+/* What a member is asked, besides the bytes: all of t->range. */
+struct trip_ask {
+	bool bring;             /* it is to fetch what it has not */
+	uint32_t number;        /* of this node among those who want the segment; 0: not said */
+	int64_t wait_ms;        /* it may wait so long for bytes that are coming, */
+	int64_t patience_ms;    /* be silent so long, */
+	int64_t connect_ms;     /* and take so long to be reached; 0: likewise */
+	const uint32_t *failed; /* who were asked in vain; borrowed until trip_heard */
+	unsigned failed_count;
+};
+
+/* The words of the question that trip_next has named, which begins now. */
+struct trip_ask trip_ask(struct trip *t, int64_t now_ms);
+
+/* How a question ended. */
+enum trip_answer {
+	TRIP_GAVE,      /* bytes; there may be more to ask for */
+	TRIP_COMING,    /* it will have them; nothing yet */
+	TRIP_ELSEWHERE, /* others are named */
+	TRIP_BUSY,      /* it gives as much as it may; others may be named */
+	TRIP_NOT_HERE,  /* it has not got them, or keeps nothing more */
+	TRIP_FAILED,    /* it could not have them from upstream */
+	TRIP_NONSENSE,  /* it has signed an answer that makes no sense */
+	TRIP_CROWDED,   /* it has no connection free */
+	TRIP_SILENT,    /* no answer, or one that broke off */
+	TRIP_REFUSED,   /* it does not take our key, or has another */
+	TRIP_LIED,      /* bytes that are not those of the blob */
+	TRIP_MISLED,    /* likewise, but it may have passed on what it was given */
+	TRIP_SLOW,      /* bytes, or hope, but too slowly for who waits */
+	TRIP_LEFT,      /* this node broke it off: not its fault */
+};
+
+struct trip_heard {
+	enum trip_answer answer;
+	const uint32_t *others; /* those that were named: indexes; borrowed */
+	unsigned other_count;
+	uint32_t number;  /* this node's from now on, as it says; 0: it does not */
+	int64_t quiet_ms; /* bytes last came to it so long ago, as it says; -1: it does not */
+	int64_t first_ms; /* from the question to its answer's head; -1: not known */
+	uint64_t bytes;   /* that came, or were wrong */
+};
+
+/* Notes how the question ended, of the member as well. What it means: h->answer, or TRIP_SLOW for
+ * hope that was given for too long, or TRIP_NOT_HERE for that of this node under another name. */
+enum trip_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
+/* True if who is asked, or was last, is the owner of the segment. */
+bool trip_asks_owner(const struct trip *t);
+/* A whole chunk came, of which so many bytes were wanted. */
+void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
+/* True if the answer had better be ended: of a chunk of so many bytes it has brought `came` (> 0)
+ * since since_ms. */
+bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
+		     int64_t now_ms);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A member that a test plays: it listens on a thread of its own and answers each request as the
+ * test says. Beside it stands this node, which has the same key and knows it. */
+#ifndef MATRIXFS_TESTS_STAND_IN_H
+#define MATRIXFS_TESTS_STAND_IN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "daemon/peer/spoken.h"
+#include "tests/workdir.h"
+
+#define STAND_IN_PROCESS "77" /* by which it signs; this node is another one */
+
+struct stand_in {
+	/* Answers a request whose head is there, on the thread; the connection ends then. */
+	void (*answer)(void *arg, int fd, const char *request);
+	void *arg;
+	/* Made by stand_in_start. */
+	struct asker asker; /* this node */
+	struct members *members;
+	const struct membership *now;
+	struct member *member; /* the one that is played */
+	struct cluster_key *key;
+	struct httpc *http;
+	struct workdir dir;
+	int listener;
+	pthread_t thread;
+	atomic_bool stopping;
+};
+
+/* `answer` and `arg` are set, the rest is zeroed; the test fails if it cannot be. */
+void stand_in_start(struct stand_in *s);
+void stand_in_stop(struct stand_in *s);
+/* Until nobody listens, or the test ends: the same again and again. */
+void stand_in_drip(const struct stand_in *s, int fd, const char *drop);
+/* Sends all of it; false if nobody listens. */
+bool stand_in_send(int fd, const void *data, size_t len);
+/* A head that it signs: with a Content-Range ("": none), the line about its length, and the time
+ * by a clock that is so far ahead. */
+void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
+		   const char *range, const char *length, int64_t ahead_ms);
+
+#endif

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/trip.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/peer/decide.h"
+#include "daemon/peer/seek.h"
+
+#define NODES 20
+#define BLOB 7
+#define SEGMENTS 200
+#define SIZE (SEGMENTS * SEGMENT_BYTES)
+#define CHUNK (UINT64_C(1) << 20)
+#define LEN (4 * CHUNK)
+#define GIVE_UP_MS 20000
+#define NOW 100000
+
+/* This node, others, and one range that it wants, whose segment it does not own or does. */
+struct world {
+	struct members *members;
+	const struct membership *ms;
+	struct places places;
+	struct trails trails;
+	struct trip_node node;
+	struct trip_range range;
+	uint32_t owners[PLACEMENT_OWNERS];
+	struct trip trip;
+};
+
+static void find_segment(struct world *w, bool own)
+{
+	struct segment *s = &w->range.segment;
+
+	for (*s = (struct segment){ BLOB, 0 };; s->index++) {
+		bool is_own = false;
+
+		assert_int_equal(places_owners(&w->places, w->ms, *s, SIZE, w->owners),
+				 PLACEMENT_OWNERS);
+		for (unsigned i = 0; i < PLACEMENT_OWNERS; i++)
+			is_own |= w->owners[i] == w->ms->self;
+		if (own ? w->owners[0] == w->ms->self : !is_own)
+			break;
+	}
+	w->range.size = SIZE;
+	w->range.pos = segment_start(s->index);
+	w->range.end = w->range.pos + LEN;
+}
+
+static void begin(struct world *w)
+{
+	trip_end(&w->trip);
+	trip_begin(&w->trip, &w->node, w->ms, &w->range, NOW);
+}
+
+static struct world *new_world(bool own)
+{
+	static struct world w;
+	struct member_spec list[NODES];
+
+	w = (struct world){ .range.size = SIZE };
+	for (unsigned i = 0; i < NODES; i++) {
+		list[i] = (struct member_spec){ .weight = 1 };
+		snprintf(list[i].address, sizeof(list[i].address), "n%02u.example:9980", i);
+	}
+	assert_int_equal(members_new(&list[0], &w.members), 0);
+	assert_int_equal(members_set(w.members, list, NODES), 0);
+	w.ms = members_now(w.members);
+	places_init(&w.places);
+	trails_init(&w.trails);
+	w.node.places = &w.places;
+	w.node.trails = &w.trails;
+	w.node.give_up_ms = GIVE_UP_MS;
+	find_segment(&w, own);
+	begin(&w);
+	return &w;
+}
+
+static void end(struct world *w)
+{
+	trip_end(&w->trip);
+	trails_fini(&w->trails);
+	places_fini(&w->places);
+	membership_unref(w->ms);
+	members_free(w->members);
+}
+
+/* Who is asked next, and is asked now. */
+static uint32_t asked(struct world *w, int64_t now_ms, struct trip_ask *ret)
+{
+	struct trip_step step = trip_next(&w->trip, now_ms);
+
+	assert_int_equal(step.kind, TRIP_ASK);
+	*ret = trip_ask(&w->trip, now_ms);
+	return step.member;
+}
+
+static uint32_t ask(struct world *w, int64_t now_ms)
+{
+	struct trip_ask words;
+
+	return asked(w, now_ms, &words);
+}
+
+static enum trip_answer hear(struct world *w, enum trip_answer answer, int64_t now_ms)
+{
+	const struct trip_heard h = { .answer = answer, .quiet_ms = -1, .first_ms = -1 };
+
+	return trip_heard(&w->trip, &h, now_ms);
+}
+
+/* It is told which others are to be asked, and its number then. */
+static void hear_of(struct world *w, uint32_t other, uint32_t number)
+{
+	const struct trip_heard h = { TRIP_ELSEWHERE, &other, 1, number, -1, 1, 0 };
+
+	assert_int_equal(trip_heard(&w->trip, &h, NOW), TRIP_ELSEWHERE);
+}
+
+static struct trail trail(struct world *w, int64_t now_ms)
+{
+	struct trail ret;
+
+	trails_find(&w->trails, w->range.segment, now_ms, &ret);
+	return ret;
+}
+
+struct sought {
+	const char *address, *state;
+};
+
+static void note_state(void *arg, const struct member_status *s)
+{
+	struct sought *of = arg;
+
+	if (!strcmp(s->address, of->address))
+		of->state = s->state;
+}
+
+static const char *state_of(struct world *w, uint32_t member, int64_t now_ms)
+{
+	struct sought of = { member_address(w->ms->members[member]), NULL };
+
+	members_each(w->members, now_ms, note_state, &of);
+	return of.state;
+}
+
+/* ---- where it goes ---- */
+
+static void the_owner_is_asked_first_and_brings_it(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_ask words;
+
+	assert_int_equal(asked(w, NOW, &words), w->owners[0]);
+	assert_true(words.bring);
+	assert_int_equal(words.number, 0);
+	assert_true(trip_asks_owner(&w->trip));
+	end(w);
+}
+
+static void who_gave_last_is_asked_first(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	ask(w, NOW);
+	hear(w, TRIP_GAVE, NOW);
+	assert_int_equal(trail(w, NOW).giver, w->ms->nodes[w->owners[0]].key);
+	trails_note(&w->trails, w->range.segment, w->ms->nodes[w->owners[2]].key, NOW);
+	begin(w);
+	assert_int_equal(ask(w, NOW), w->owners[2]);
+	assert_false(trip_asks_owner(&w->trip));
+	end(w);
+}
+
+static void who_is_sent_elsewhere_goes_there_with_the_number_it_was_told(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	uint32_t other = w->owners[2];
+	struct trip_ask words;
+
+	ask(w, NOW);
+	hear_of(w, other, 12);
+	assert_int_equal(trail(w, NOW).giver, w->ms->nodes[other].key);
+	assert_int_equal(asked(w, NOW, &words), other);
+	assert_int_equal(words.number, 12);
+	/* Who was sent there keeps his number; the twin is told one by the owner itself. */
+	w->trip.range.pos += CHUNK;
+	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
+	assert_int_equal(trail(w, NOW).number, 12);
+	end(w);
+	w = new_world(false);
+	ask(w, NOW);
+	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
+	assert_int_equal(trail(w, NOW).number, 99);
+	end(w);
+}
+
+static void who_gives_is_asked_on_until_all_is_there(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_step step;
+
+	ask(w, NOW);
+	trip_gave(&w->trip, CHUNK, NOW);
+	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 0, -1, 1, CHUNK }, NOW);
+	step = trip_next(&w->trip, NOW);
+	assert_int_equal(step.kind, TRIP_ASK);
+	assert_int_equal(step.member, w->owners[0]);
+	assert_true(step.goes_on);
+	trip_gave(&w->trip, LEN - CHUNK, NOW);
+	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_THERE);
+	assert_int_equal(w->node.in, LEN);
+	end(w);
+}
+
+static void who_is_skipped_is_not_asked_and_nothing_is_noted_of_it(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_step step = trip_next(&w->trip, NOW);
+
+	assert_int_equal(step.member, w->owners[0]);
+	assert_false(step.goes_on);
+	trip_skip(&w->trip);
+	assert_int_equal(ask(w, NOW), w->owners[1]);
+	assert_string_equal(state_of(w, w->owners[0], NOW), "new");
+	end(w);
+}
+
+/* ---- when nobody else is to bring it ---- */
+
+/* How many are asked for what they have before the source is left. */
+static unsigned seeks(struct world *w)
+{
+	struct trip_ask words;
+	unsigned count = 0;
+
+	for (; trip_next(&w->trip, NOW).kind == TRIP_ASK; count++) {
+		words = trip_ask(&w->trip, NOW);
+		assert_false(words.bring);
+		assert_int_not_equal(words.number, 0);
+		hear(w, TRIP_NOT_HERE, NOW);
+	}
+	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_SOURCE);
+	return count;
+}
+
+static void an_owner_asks_a_few_whether_they_have_it_and_more_in_vain(UNUSED void **state)
+{
+	struct world *w = new_world(true);
+
+	assert_int_equal(seeks(w), SEEK_FIRST);
+	begin(w);
+	assert_int_equal(seeks(w), 2 * SEEK_FIRST);
+	assert_int_equal(trail(w, NOW).failed_ms, 0);
+	begin(w);
+	assert_int_equal(seeks(w), 4 * SEEK_FIRST);
+	assert_int_equal(trail(w, NOW).failed_ms, NOW);
+	end(w);
+}
+
+static void who_asks_upstream_has_number_0(UNUSED void **state)
+{
+	struct world *w = new_world(true);
+
+	trails_number(&w->trails, w->range.segment, 7, NOW);
+	seeks(w);
+	assert_int_equal(trail(w, NOW).number, 0);
+	end(w);
+}
+
+static void who_has_it_by_chance_gives_all_it_has(UNUSED void **state)
+{
+	struct world *w = new_world(true);
+	uint32_t one = ask(w, NOW);
+
+	trip_gave(&w->trip, CHUNK, NOW);
+	hear(w, TRIP_GAVE, NOW);
+	assert_int_equal(ask(w, NOW), one);
+	hear(w, TRIP_NOT_HERE, NOW);
+	assert_int_not_equal(ask(w, NOW), one);
+	end(w);
+}
+
+static void two_who_say_that_upstream_fails_are_believed(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	ask(w, NOW);
+	hear(w, TRIP_FAILED, NOW);
+	assert_int_equal(trail(w, NOW).failed_ms, 0);
+	ask(w, NOW);
+	hear(w, TRIP_FAILED, NOW);
+	assert_int_equal(trail(w, NOW).failed_ms, NOW);
+	seeks(w);
+	begin(w); /* and the next way begins there */
+	assert_true(trip_next(&w->trip, NOW).kind != TRIP_ASK || !trip_ask(&w->trip, NOW).bring);
+	end(w);
+}
+
+static void when_nothing_comes_for_long_the_source_is_left(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_ask words;
+
+	asked(w, NOW + 4 * GIVE_UP_MS, &words);
+	assert_true(words.bring);
+	hear(w, TRIP_COMING, NOW + 4 * GIVE_UP_MS);
+	asked(w, NOW + 4 * GIVE_UP_MS + 1, &words);
+	assert_false(words.bring);
+	end(w);
+}
+
+/* ---- what comes of a question ---- */
+
+/* How a member is thought of that ended a question so. */
+static const char *after(enum trip_answer answer)
+{
+	struct world *w = new_world(false);
+	uint32_t member = ask(w, NOW);
+	const char *state;
+
+	hear(w, answer, NOW);
+	state = state_of(w, member, NOW);
+	end(w);
+	return state;
+}
+
+static void each_ending_says_something_of_the_member(UNUSED void **state)
+{
+	static const struct {
+		enum trip_answer answer;
+		const char *state;
+	} cases[] = {
+		{ TRIP_GAVE, "up" },         { TRIP_COMING, "up" },   { TRIP_ELSEWHERE, "up" },
+		{ TRIP_BUSY, "up" },         { TRIP_NOT_HERE, "up" }, { TRIP_FAILED, "up" },
+		{ TRIP_NONSENSE, "up" },     { TRIP_CROWDED, "new" }, { TRIP_SILENT, "silent" },
+		{ TRIP_REFUSED, "refused" }, { TRIP_LIED, "banned" }, { TRIP_MISLED, "new" },
+		{ TRIP_SLOW, "silent" },     { TRIP_LEFT, "new" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_string_equal(after(cases[i].answer), cases[i].state);
+}
+
+static void who_is_silent_is_followed_by_the_next(UNUSED void **state)
+{
+	static const enum trip_answer answers[] = { TRIP_SILENT, TRIP_REFUSED,  TRIP_LIED,
+						    TRIP_MISLED, TRIP_NONSENSE, TRIP_SLOW };
+
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		struct world *w = new_world(false);
+		struct trip_ask words;
+
+		ask(w, NOW);
+		hear(w, answers[i], NOW);
+		assert_int_equal(asked(w, NOW, &words), w->owners[1]);
+		assert_int_equal(words.failed_count, 1);
+		assert_int_equal(words.failed[0], w->owners[0]);
+		end(w);
+	}
+}
+
+static void who_has_no_connection_free_is_asked_again_after_a_rest(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	ask(w, NOW);
+	hear(w, TRIP_CROWDED, NOW);
+	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_REST);
+	assert_int_equal(ask(w, NOW), w->owners[0]);
+	end(w);
+}
+
+/* What hope means that has been given for so long. */
+static enum trip_answer hope(struct world *w, int64_t waited_ms, int64_t quiet_ms)
+{
+	const struct trip_heard h = { TRIP_COMING, NULL, 0, 0, quiet_ms, -1, 0 };
+
+	begin(w);
+	ask(w, NOW);
+	return trip_heard(&w->trip, &h, NOW + waited_ms);
+}
+
+static void hope_is_believed_for_a_while_and_longer_if_it_gets_on(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	assert_int_equal(hope(w, 5000, -1), TRIP_COMING);
+	assert_int_equal(hope(w, 5001, 0), TRIP_COMING);
+	assert_int_equal(trail(w, NOW + 5001).moved_ms, NOW + 5001);
+	assert_int_equal(w->node.twice, 0);
+	assert_int_equal(hope(w, 5001, -1), TRIP_SLOW);
+	assert_int_equal(w->node.twice, LEN);
+	end(w);
+}
+
+static void who_shows_hope_is_asked_to_wait_longer(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_ask words;
+
+	asked(w, NOW, &words);
+	assert_int_equal(words.wait_ms, DECIDE_WAIT_MS);
+	assert_true(words.patience_ms > words.wait_ms + DECIDE_ANSWER_MS);
+	hear(w, TRIP_COMING, NOW + 3000);
+	asked(w, NOW + 3000, &words);
+	assert_int_equal(words.wait_ms, 3000);
+	hear(w, TRIP_COMING, NOW + 3000);
+	w->trip.demand = true;
+	asked(w, NOW + 3000, &words);
+	assert_int_equal(words.wait_ms, DECIDE_DEMAND_MS);
+	end(w);
+}
+
+static void nobody_waits_for_itself_under_another_name(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	uint32_t member = ask(w, NOW);
+
+	member_is_self(w->ms->members[member]);
+	assert_int_equal(hear(w, TRIP_COMING, NOW), TRIP_NOT_HERE);
+	assert_int_not_equal(ask(w, NOW), member);
+	end(w);
+}
+
+static void a_trickle_is_left(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	struct trip_ask words;
+
+	asked(w, NOW, &words);
+	assert_false(trip_is_trickle(&w->trip, NOW, 1, CHUNK, NOW + words.patience_ms + 1000));
+	assert_true(trip_is_trickle(&w->trip, NOW, 1, CHUNK, NOW + words.patience_ms + 1001));
+	assert_false(
+		trip_is_trickle(&w->trip, NOW, CHUNK / 2, CHUNK, NOW + words.patience_ms + 1001));
+	end(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_owner_is_asked_first_and_brings_it),
+		cmocka_unit_test(who_gave_last_is_asked_first),
+		cmocka_unit_test(who_is_sent_elsewhere_goes_there_with_the_number_it_was_told),
+		cmocka_unit_test(who_gives_is_asked_on_until_all_is_there),
+		cmocka_unit_test(who_is_skipped_is_not_asked_and_nothing_is_noted_of_it),
+		cmocka_unit_test(an_owner_asks_a_few_whether_they_have_it_and_more_in_vain),
+		cmocka_unit_test(who_asks_upstream_has_number_0),
+		cmocka_unit_test(who_has_it_by_chance_gives_all_it_has),
+		cmocka_unit_test(two_who_say_that_upstream_fails_are_believed),
+		cmocka_unit_test(when_nothing_comes_for_long_the_source_is_left),
+		cmocka_unit_test(each_ending_says_something_of_the_member),
+		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
+		cmocka_unit_test(who_has_no_connection_free_is_asked_again_after_a_rest),
+		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),
+		cmocka_unit_test(who_shows_hope_is_asked_to_wait_longer),
+		cmocka_unit_test(nobody_waits_for_itself_under_another_name),
+		cmocka_unit_test(a_trickle_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
