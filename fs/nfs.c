@@ -24,6 +24,7 @@ static int do_nothing(struct nfs_call *c UNUSED)
 	return 0;
 }
 
+/* No pipes and devices. */
 static int refuse(struct nfs_call *c UNUSED)
 {
 	return -EROFS;
@@ -34,26 +35,26 @@ static int refuse(struct nfs_call *c UNUSED)
 static const struct nfs_proc nfs_procs[] = {
 	[0] = { "null", do_nothing, 0, false, false },
 	[1] = { "getattr", nfs_getattr, 0, true, false },
-	[2] = { "setattr", refuse, 2, false, false },
+	[2] = { "setattr", nfs_setattr, 2, true, false },
 	[3] = { "lookup", nfs_lookup, 1, true, true },
 	[4] = { "access", nfs_access, 1, true, false },
 	[5] = { "readlink", nfs_readlink, 1, true, false },
 	[6] = { "read", nfs_read, 1, true, false },
-	[7] = { "write", refuse, 2, false, false },
-	[8] = { "create", refuse, 2, false, false },
-	[9] = { "mkdir", refuse, 2, false, false },
-	[10] = { "symlink", refuse, 2, false, false },
+	[7] = { "write", nfs_write, 2, true, false },
+	[8] = { "create", nfs_create, 2, true, true },
+	[9] = { "mkdir", nfs_mkdir, 2, true, true },
+	[10] = { "symlink", nfs_symlink, 2, true, true },
 	[11] = { "mknod", refuse, 2, false, false },
-	[12] = { "remove", refuse, 2, false, false },
-	[13] = { "rmdir", refuse, 2, false, false },
-	[14] = { "rename", refuse, 4, false, false },
-	[15] = { "link", refuse, 3, false, false },
+	[12] = { "remove", nfs_remove, 2, true, true },
+	[13] = { "rmdir", nfs_rmdir, 2, true, true },
+	[14] = { "rename", nfs_rename, 4, true, true },
+	[15] = { "link", nfs_link, 3, true, true },
 	[16] = { "readdir", nfs_readdir, 1, true, true },
 	[17] = { "readdirplus", nfs_readdirplus, 1, true, true },
 	[18] = { "fsstat", nfs_fsstat, 1, true, false },
 	[19] = { "fsinfo", nfs_fsinfo, 1, true, false },
 	[20] = { "pathconf", nfs_pathconf, 1, true, false },
-	[21] = { "commit", refuse, 2, false, false },
+	[21] = { "commit", nfs_commit, 2, true, false },
 };
 
 static const struct nfs_proc mount_procs[] = {
@@ -130,7 +131,6 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 {
 	struct nfs_world *w = &n->world;
 	uint8_t key[NFS_KEY];
-	uint64_t life;
 	int r;
 
 	*w = (struct nfs_world){
@@ -143,10 +143,10 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 		.allow_count = conf->allow_count,
 	};
 	r = find_key(conf->cache_dir, key, why);
-	if (r == 0 && getrandom(&life, sizeof(life), 0) != sizeof(life))
+	if (r == 0 && getrandom(&w->life, sizeof(w->life), 0) != sizeof(w->life))
 		r = -EIO;
 	if (r == 0)
-		r = nfs_objects_new(conf->view, key, life, &w->objects);
+		r = nfs_objects_new(conf->view, key, w->life, &w->objects);
 	explicit_bzero(key, sizeof(key));
 	return r < 0 ? r : nfs_mounts_new(&w->mounts);
 }

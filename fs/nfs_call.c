@@ -33,6 +33,7 @@ static enum nfs_status status_of(int r)
 		{ ESTALE, NFS3ERR_STALE },
 		{ EBADF, NFS3ERR_BADHANDLE },
 		{ EBADE, NFS3ERR_BAD_COOKIE },
+		{ EDEADLK, NFS3ERR_NOT_SYNC },
 		{ EOPNOTSUPP, NFS3ERR_NOTSUPP },
 		{ EOVERFLOW, NFS3ERR_TOOSMALL },
 	};
@@ -220,9 +221,9 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 
 /* ---- for procedures ---- */
 
-struct permit_who nfs_who(const struct nfs_call *c)
+struct permit_who nfs_reader(void)
 {
-	return (struct permit_who){ c->rpc.uid, c->rpc.gid };
+	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
 }
 
 int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret)
@@ -261,6 +262,22 @@ int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1])
 	if (len > NFS_NAME_MAX)
 		return -ENAMETOOLONG;
 	if (len == 0 || memchr(bytes, '\0', len) || memchr(bytes, '/', len))
+		return -EINVAL;
+	memcpy(ret, bytes, len);
+	ret[len] = '\0';
+	return 0;
+}
+
+int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+{
+	size_t len;
+	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
+
+	if (!bytes)
+		return -EBADMSG;
+	if (len > NFS_PATH_MAX)
+		return -ENAMETOOLONG;
+	if (memchr(bytes, '\0', len))
 		return -EINVAL;
 	memcpy(ret, bytes, len);
 	ret[len] = '\0';

@@ -16,10 +16,10 @@ struct nfs_mounts;
 
 struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
-	/* 0: the answer is written, its status first; PARKED; or negative, which becomes the status,
-	 * with fail_words zeros behind it: whatever else such an answer would tell is left out.
-	 * -EBADMSG: the arguments make no sense. Once it has parked the call may be gone: it is not
-	 * touched any more. */
+	/* 0: the answer is written, its status first; PARKED; or negative, which becomes the
+	 * status, with fail_words zeros behind it: whatever else such an answer would tell is left
+	 * out. -EBADMSG: the arguments make no sense. Once it has parked the call may be gone: it is
+	 * not touched any more. */
 	int (*run)(struct nfs_call *c);
 	unsigned fail_words;
 	bool waits; /* it may park */
@@ -41,6 +41,7 @@ struct nfs_world {
 	struct underway *underway;
 	struct metrics *metrics;
 	int64_t timeout_ms;
+	uint64_t life;      /* tells this process from the one before it */
 	char *const *allow; /* networks, for who asks what is exported */
 	size_t allow_count;
 };
@@ -70,13 +71,15 @@ void nfs_call_finish(struct nfs_call *c, int r);
 
 /* ---- for procedures ---- */
 
-/* Who asks. */
-struct permit_who nfs_who(const struct nfs_call *c);
+/* Whoever asks, as far as may read: anybody can say to be somebody, so it is nobody. */
+struct permit_who nfs_reader(void);
 /* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG. */
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
 /* Reads a handle. -EBADMSG. */
 MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
 /* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */
 MUST_USE int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1]);
+/* The same of a path, which may be empty. */
+MUST_USE int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1]);
 
 #endif

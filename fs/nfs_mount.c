@@ -108,22 +108,6 @@ static void remember(struct nfs_mounts *m, const char *address, const char *path
 
 /* ---- MNT ---- */
 
-static int take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
-{
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
-
-	if (!bytes)
-		return -EBADMSG;
-	if (len > NFS_PATH_MAX)
-		return -ENAMETOOLONG;
-	if (memchr(bytes, '\0', len))
-		return -EINVAL;
-	memcpy(ret, bytes, len);
-	ret[len] = '\0';
-	return 0;
-}
-
 static int put_mounted(struct nfs_call *c, const struct place *p)
 {
 	struct buf *out = &c->reply.head;
@@ -151,7 +135,7 @@ static void on_resolved(void *arg, int r, struct place *p)
 		r = -ENOTDIR;
 	if (r == 0)
 		r = put_mounted(c, p);
-	if (r == 0 && take_path(c, path) == 0)
+	if (r == 0 && nfs_take_path(c, path) == 0)
 		remember(c->world->mounts, rpcd_address(c->conn), path);
 	place_fini(p);
 	nfs_call_finish(c, r);
@@ -160,7 +144,7 @@ static void on_resolved(void *arg, int r, struct place *p)
 int mount_mnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
-	int r = take_path(c, path);
+	int r = nfs_take_path(c, path);
 
 	if (r < 0)
 		return r;
@@ -189,7 +173,7 @@ int mount_dump(struct nfs_call *c)
 int mount_umnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
-	int r = take_path(c, path);
+	int r = nfs_take_path(c, path);
 
 	if (r == 0)
 		forget(c->world->mounts, rpcd_address(c->conn), path);

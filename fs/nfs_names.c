@@ -63,7 +63,7 @@ int nfs_lookup(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place dir = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
-	struct permit_who who = nfs_who(c);
+	struct permit_who who = nfs_reader();
 	char name[NFS_NAME_MAX + 1];
 	int r = nfs_take_place(c, &dir);
 
@@ -86,11 +86,14 @@ static bool allows(const struct permit_who *who, const struct place *p, const st
 	return (st->st_mode & mode) && permit_access(who, p, mask) == 0;
 }
 
-/* Nothing is written over NFS. */
-static uint32_t granted(const struct permit_who *who, const struct place *p, const struct stat *st)
+static uint32_t granted(const struct view *v, const struct place *p, const struct stat *st)
 {
+	const struct permit_who nobody = nfs_reader(), *who = &nobody;
 	bool dir = S_ISDIR(st->st_mode);
 	uint32_t ret = 0;
+
+	if (nfs_may_change(v, p) == 0 && (place_writable(p) || place_swallows(p)))
+		ret = ACCESS3_MODIFY | ACCESS3_EXTEND | (dir ? ACCESS3_DELETE : 0);
 
 	if (allows(who, p, st, R_OK, 0444))
 		ret |= ACCESS3_READ;
@@ -102,7 +105,6 @@ static uint32_t granted(const struct permit_who *who, const struct place *p, con
 int nfs_access(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
-	struct permit_who who = nfs_who(c);
 	int64_t ttl_ms;
 	struct stat st;
 	uint32_t asked;
@@ -118,7 +120,7 @@ int nfs_access(struct nfs_call *c)
 		return r;
 	xdr_put_u32(&c->reply.head, NFS3_OK);
 	nfs_attr_put_after(c->world->view, &p, &c->reply.head);
-	xdr_put_u32(&c->reply.head, asked & granted(&who, &p, &st));
+	xdr_put_u32(&c->reply.head, asked & granted(c->world->view, &p, &st));
 	return 0;
 }
 
@@ -182,7 +184,7 @@ int nfs_fsinfo(struct nfs_call *c)
 	xdr_put_u64(out, INT64_MAX); /* the largest file */
 	xdr_put_u32(out, 0);         /* times go by seconds, ... */
 	xdr_put_u32(out, 1);         /* ... and this */
-	xdr_put_u32(out, FSF3_SYMLINK | FSF3_HOMOGENEOUS);
+	xdr_put_u32(out, FSF3_LINK | FSF3_SYMLINK | FSF3_HOMOGENEOUS | FSF3_CANSETTIME);
 	return 0;
 }
 
@@ -196,7 +198,7 @@ int nfs_pathconf(struct nfs_call *c)
 		return r;
 	xdr_put_u32(out, NFS3_OK);
 	nfs_attr_put_after(c->world->view, &p, out);
-	xdr_put_u32(out, 1); /* names of one file */
+	xdr_put_u32(out, 1000); /* names of one file */
 	xdr_put_u32(out, NFS_NAME_MAX);
 	xdr_put_u32(out, true);  /* longer ones are refused */
 	xdr_put_u32(out, true);  /* nobody gives files away */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What clients of NFS lately used: handles and their places, so that a request need not look for
  * what the one before it found; and the files they read, which stay open for a while, since NFS
- * knows no opens: so one who reads on is seen to. Bounded: what is forgotten is found anew. Threads:
- * any. */
+ * knows no opens: so one who reads on is seen to. Bounded: what is forgotten is found anew.
+ * Threads: any. */
 #ifndef MATRIXFS_NFS_OBJECTS_H
 #define MATRIXFS_NFS_OBJECTS_H
 

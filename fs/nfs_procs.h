@@ -19,6 +19,20 @@ MUST_USE int nfs_read(struct nfs_call *c);
 /* Directories. */
 MUST_USE int nfs_readdir(struct nfs_call *c);
 MUST_USE int nfs_readdirplus(struct nfs_call *c);
+/* Writes of metadata. */
+MUST_USE int nfs_setattr(struct nfs_call *c);
+MUST_USE int nfs_write(struct nfs_call *c);
+MUST_USE int nfs_create(struct nfs_call *c);
+MUST_USE int nfs_mkdir(struct nfs_call *c);
+MUST_USE int nfs_symlink(struct nfs_call *c);
+MUST_USE int nfs_remove(struct nfs_call *c);
+MUST_USE int nfs_rmdir(struct nfs_call *c);
+MUST_USE int nfs_rename(struct nfs_call *c);
+MUST_USE int nfs_link(struct nfs_call *c);
+MUST_USE int nfs_commit(struct nfs_call *c);
+/* 0 or -EROFS: may this be changed over NFS at all? What is its owner's may not: nobody can show
+ * that he is it. */
+MUST_USE int nfs_may_change(const struct view *v, const struct place *p);
 /* MOUNT. */
 MUST_USE int mount_mnt(struct nfs_call *c);
 MUST_USE int mount_dump(struct nfs_call *c);

@@ -37,6 +37,7 @@ enum nfs_status {
 	NFS3ERR_NOTEMPTY = 66,
 	NFS3ERR_STALE = 70,
 	NFS3ERR_BADHANDLE = 10001,
+	NFS3ERR_NOT_SYNC = 10002,
 	NFS3ERR_BAD_COOKIE = 10003,
 	NFS3ERR_NOTSUPP = 10004,
 	NFS3ERR_TOOSMALL = 10005,
@@ -55,6 +56,15 @@ enum nfs_access {
 };
 
 /* Properties of FSINFO. */
-enum nfs_properties { FSF3_LINK = 0x01, FSF3_SYMLINK = 0x02, FSF3_HOMOGENEOUS = 0x08 };
+enum nfs_properties {
+	FSF3_LINK = 0x01,
+	FSF3_SYMLINK = 0x02,
+	FSF3_HOMOGENEOUS = 0x08,
+	FSF3_CANSETTIME = 0x10,
+};
+
+enum nfs_create { NFS_UNCHECKED, NFS_GUARDED, NFS_EXCLUSIVE };
+enum nfs_set_time { NFS_KEEP_TIME, NFS_SERVERS_TIME, NFS_CLIENTS_TIME };
+#define NFS_FILE_SYNC 2 /* what was written is as safe as it gets */
 
 #endif

@@ -89,9 +89,9 @@ static int read_written(struct nfs_call *c, const struct place *p, const struct 
 	return 0;
 }
 
-static int check(struct nfs_call *c, const struct place *p)
+static int check(const struct place *p)
 {
-	struct permit_who who = nfs_who(c);
+	struct permit_who who = nfs_reader();
 
 	switch (place_format(p)) {
 	case S_IFREG:
@@ -115,7 +115,7 @@ int nfs_read(struct nfs_call *c)
 	range.count = (uint32_t)min_u64(xdr_u32(&c->in), NFS_READ_MAX);
 	if (c->in.bad)
 		return -EBADMSG;
-	r = check(c, &p);
+	r = check(&p);
 	if (r < 0)
 		return r;
 	switch (p.kind) {

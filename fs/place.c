@@ -146,6 +146,11 @@ bool place_writable(const struct place *p)
 	}
 }
 
+bool place_swallows(const struct place *p)
+{
+	return p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE || p->kind == PLACE_TREE_JSON;
+}
+
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1])
 {
 	manifest_etag(file_of(p), ret);

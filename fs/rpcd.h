@@ -32,8 +32,9 @@ struct rpcd_conf {
 	char *const *allow; /* networks that may connect; borrowed until rpcd_close */
 	size_t allow_count;
 	struct metrics *metrics; /* borrowed, too */
-	/* A call has come, on one of the server's threads; the record is borrowed until this returns.
-	 * rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any thread. */
+	/* A call has come, on one of the server's threads; the record is borrowed until this
+	 * returns. rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any
+	 * thread. */
 	void (*call)(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len);
 	/* Every few seconds, on one of its threads. */
 	void (*tick)(void *arg);

@@ -1,14 +1,16 @@
 """The tree over NFS: libnfs's own programs read what the mount shows; handles, cookies and errors are as RFC 1813 has them."""
 import hashlib
+import os
 import struct
 import threading
 
 import pytest
 
 import models
-from mountlib import DEADLINE, eventually, names, read, stat
-from nfs import (ACCES, ATTR, BAD_COOKIE, BADHANDLE, DUMP, EXPORT, EXPORTS, FSINFO, GETATTR, LOOKUP, MOUNT, NFS, NOENT, NOTDIR, NULL, OK,
-                 PORTMAP, READ, ROFS, STALE, UMNT, WRITE, Refused, Rpc, cat, ls, opaque, port, run, url)
+from mountlib import DEADLINE, eventually, names, read, readlink, stat, write
+from nfs import (ACCES, ATTR, BAD_COOKIE, BADHANDLE, CREATE, DUMP, EXIST, EXPORT, EXPORTS, GETATTR, LINK, MKDIR, MOUNT, NFS, NOENT, NOTDIR,
+                 NULL, OK, PORTMAP, READ, REMOVE, RENAME, ROFS, SETATTR, STALE, SYMLINK, UMNT, WRITE, Refused, Rpc, cat, ls, opaque, port,
+                 sys_cred)
 
 BIG = models.big_file(5_000_000, seed=9)
 FILES = {"config.json": b'{"model_type": "bert"}', "sub/dir/deep.json": b"{}", "w.safetensors": BIG, "empty.txt": b"",
@@ -154,15 +156,114 @@ def test_a_commits_directory_is_listed_in_natural_order_on_many_pages(tiny, moun
         assert rpc.readdir(rpc.handle("files/org/tiny/config.json"))[0] == NOTDIR
 
 
-def test_what_changes_something_is_refused(tiny, mount):
+KEEP = struct.pack(">IIIIII", 0, 0, 0, 0, 0, 0)       # sattr3: nothing is set
+
+
+def test_weights_cannot_be_changed(tiny, mount):
     m = export(mount, tiny)
     with Rpc(m) as rpc:
+        base = "hub/models--org--tiny"
+        commit = rpc.read(rpc.handle(f"{base}/refs/main"), 0, 100)[1].decode()
+        for place in ("files/org/tiny", f"{base}/snapshots/{commit}", f"{base}/blobs", f"{base}/snapshots", ""):
+            there = rpc.handle(place)
+            name = opaque(there) + opaque(b"new")
+            assert rpc.nfs(CREATE, name + struct.pack(">I", 0) + KEEP) == (ROFS, bytes(8)), place
+            assert rpc.nfs(MKDIR, name + KEEP) == rpc.nfs(SYMLINK, name + KEEP + opaque(b"x")) == (ROFS, bytes(8))
         file = rpc.handle("files/org/tiny/config.json")
-        status, rest = rpc.nfs(WRITE, opaque(file) + struct.pack(">QII", 0, 1, 2) + opaque(b"x"))
-        assert status == ROFS and rest == bytes(8)
-        for procedure, words in [(2, 2), (8, 2), (9, 2), (10, 2), (11, 2), (12, 2), (13, 2), (14, 4), (15, 3), (21, 2)]:
-            assert rpc.nfs(procedure, opaque(file)) == (ROFS, bytes(4 * words))
+        there = opaque(rpc.handle("files/org/tiny")) + opaque(b"config.json")
+        assert rpc.nfs(WRITE, opaque(file) + struct.pack(">QII", 0, 1, 2) + opaque(b"x")) == (ROFS, bytes(8))
+        assert rpc.nfs(SETATTR, opaque(file) + KEEP + bytes(4)) == rpc.nfs(REMOVE, there) == (ROFS, bytes(8))
+        assert rpc.nfs(CREATE, there + struct.pack(">I", 0) + struct.pack(">IIIIQII", 0, 0, 0, 1, 0, 0, 0))[0] == ROFS
+        assert rpc.nfs(CREATE, there + struct.pack(">I", 1) + KEEP)[0] == EXIST
+        assert rpc.nfs(RENAME, there + there) == (ROFS, bytes(16))
         assert rpc.read(file, 0, 100)[1] == FILES["config.json"]
+
+
+def make(rpc, directory, name, data=b"", how=1):
+    """CREATE and WRITE: the handle."""
+    status, rest = rpc.nfs(CREATE, opaque(directory) + opaque(name) + struct.pack(">I", how) + (KEEP if how < 2 else b"verifier"))
+    assert status == OK, status
+    handle = rest[8:8 + struct.unpack_from(">I", rest, 4)[0]]
+    status, rest = rpc.nfs(WRITE, opaque(handle) + struct.pack(">QII", 0, len(data), 0) + opaque(data))
+    at = 8 + (ATTR.size if struct.unpack_from(">I", rest, 4)[0] else 0)
+    assert status == OK and struct.unpack_from(">II", rest, at) == (len(data), 2)
+    return handle
+
+
+def test_metadata_is_written_as_on_the_mount(tiny, mount):
+    m = mount(tiny, args=[EXPORT])
+    with Rpc(m, sys_cred(1000, 100)) as rpc:
+        locks = rpc.handle("hub/.locks")
+        status, _ = rpc.nfs(MKDIR, opaque(locks) + opaque(b"models--org--tiny") + KEEP)
+        assert status == EXIST
+        mine = rpc.lookup(locks, "models--org--tiny")[1]
+        lock = make(rpc, mine, b"a.lock", b"hello")
+        assert rpc.read(lock, 0, 10) == (OK, b"hello", True)
+        assert read(m.hub / ".locks/models--org--tiny/a.lock") == b"hello"
+        assert stat(m.hub / ".locks/models--org--tiny/a.lock").st_uid == 1000
+        write(m.hub / ".locks/models--org--tiny/b.lock", b"from the mount")
+        assert rpc.names(mine) and set(rpc.names(mine)) == {"a.lock", "b.lock"}
+        assert rpc.read(rpc.lookup(mine, "b.lock")[1], 0, 100)[1] == b"from the mount"
+        assert rpc.nfs(SETATTR, opaque(lock) + struct.pack(">IIIIQIII", 0, 0, 0, 1, 2, 0, 0, 0))[0] == OK
+        assert rpc.getattr(lock)[1][5] == 2
+        assert rpc.nfs(LINK, opaque(lock) + opaque(mine) + opaque(b"c.lock"))[0] == OK
+        assert rpc.nfs(LINK, opaque(lock) + opaque(mine) + opaque(b"b.lock"))[0] == EXIST
+        assert rpc.nfs(RENAME, opaque(mine) + opaque(b"a.lock") + opaque(mine) + opaque(b"b.lock"))[0] == OK
+        assert read(m.hub / ".locks/models--org--tiny/b.lock") == b"he"
+        assert rpc.nfs(RENAME, opaque(mine) + opaque(b"a.lock") + opaque(mine) + opaque(b"b.lock"))[0] == NOENT
+        for name in (b"b.lock", b"c.lock"):
+            assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == OK
+            assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == NOENT
+        assert rpc.getattr(lock)[0] == STALE and rpc.names(mine) == []
+        assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"l") + KEEP + opaque(b"../x"))[0] == OK
+        assert readlink(m.hub / ".locks/models--org--tiny/l") == "../x"
+
+
+def test_a_file_is_made_once_however_often_that_is_asked(tiny, mount):
+    m = export(mount, tiny)
+    with Rpc(m) as rpc:
+        hub = rpc.handle("hub")
+        one = make(rpc, hub, b"x", how=2)
+        assert make(rpc, hub, b"x", how=2) == one == make(rpc, hub, b"x", b"data", how=0)
+        assert rpc.nfs(CREATE, opaque(hub) + opaque(b"x") + struct.pack(">I", 1) + KEEP)[0] == EXIST
+        assert rpc.nfs(CREATE, opaque(hub) + opaque(b"x") + struct.pack(">I", 2) + b"another.")[0] == EXIST
+        assert rpc.read(one, 0, 10)[1] == b"data"
+
+
+def test_what_is_written_over_a_shown_ref_is_dropped(tiny, mount):
+    m = export(mount, tiny)
+    with Rpc(m) as rpc:
+        refs = rpc.handle("hub/models--org--tiny/refs")
+        commit = rpc.read(rpc.lookup(refs, "main")[1], 0, 100)[1]
+        assert make(rpc, refs, b"main", b"0" * 40, how=0) == rpc.lookup(refs, "main")[1]
+        make(rpc, refs, b"tmp", b"1" * 40)
+        assert rpc.nfs(RENAME, opaque(refs) + opaque(b"tmp") + opaque(refs) + opaque(b"main"))[0] == OK
+        assert rpc.read(rpc.lookup(refs, "main")[1], 0, 100)[1] == commit
+        assert rpc.lookup(refs, "tmp")[0] == NOENT
+        assert rpc.nfs(REMOVE, opaque(refs) + opaque(b"main"))[0] == ROFS
+
+
+def test_strict_ro_refuses_metadata_too(tiny, mount):
+    m = export(mount, tiny, "--strict-ro")
+    with Rpc(m) as rpc:
+        hub, ref = rpc.handle("hub"), rpc.handle("hub/models--org--tiny/refs/main")
+        assert rpc.nfs(CREATE, opaque(hub) + opaque(b"x") + struct.pack(">I", 0) + KEEP)[0] == ROFS
+        assert rpc.nfs(WRITE, opaque(ref) + struct.pack(">QII", 0, 1, 2) + opaque(b"x"))[0] == ROFS
+
+
+def test_whoever_one_says_to_be_a_token_on_the_mount_is_not_told(tiny, mount):
+    m = mount(tiny, args=[EXPORT])
+    write(m.root / "token", b"hf_secret")
+    write(m.root / "open", b"for all")
+    os.chmod(m.root / "token", 0o600)
+    for cred in (sys_cred(0, 0), sys_cred(os.getuid(), os.getgid()), sys_cred(1234, 1234)):
+        with Rpc(m, cred) as rpc:
+            token = rpc.handle("token")
+            assert rpc.read(token, 0, 100)[0] == ACCES
+            assert rpc.nfs(SETATTR, opaque(token) + struct.pack(">II", 1, 0o666) + KEEP[4:] + bytes(4))[0] == ROFS
+            assert rpc.nfs(REMOVE, opaque(rpc.handle()) + opaque(b"token"))[0] == ROFS
+            assert rpc.read(rpc.handle("open"), 0, 100)[1] == b"for all"
+    assert read(m.root / "token") == b"hf_secret"
 
 
 def test_any_directory_can_be_mounted_and_nothing_else(tiny, mount):
