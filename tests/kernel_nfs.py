@@ -1,6 +1,7 @@
 """A real Linux kernel's NFS client, in a machine of its own, and the export: what old nodes do with it."""
 import contextlib
 import hashlib
+import json
 import re
 import time
 
@@ -188,6 +189,31 @@ def export_of(tmp_path):
         hub.repo("org/tiny").commit({"w.safetensors": ODD, "config.json": SMALL})
         with Export(tmp_path, hub) as export:
             yield hub, export
+
+
+# ---- huggingface_hub, in there ----
+
+def client(vm, hub, words, *actions):
+    """What tests/client.py says, run there by the Python of tests/requirements/hub-1.24.txt."""
+    url = hub.url.replace("127.0.0.1", HOST)
+    text = vm.sh(f"HF_HOME=/tmp/home HF_HUB_CACHE=/mnt/hub HF_ENDPOINT={url} HF_HUB_DISABLE_PROGRESS_BARS=1 {words} "
+                 f"python3 /site/client.py '{json.dumps(actions)}'", 200)
+    answers = json.loads(text.splitlines()[-1])
+    assert all("error" not in answer and not answer["log"] and not answer["warnings"] for answer in answers), answers
+    return [answer["value"] for answer in answers]
+
+
+@pytest.mark.parametrize("options, words", [("ro", "HF_HUB_OFFLINE=1"), ("rw", "")], ids=["offline", "online"])
+def test_huggingface_hub_loads_a_model(vm, tmp_path, options, words):
+    """Offline it finds what it needs in the mount alone. Online it asks the hub first, and writes what it writes into a cache."""
+    model = models.tiny_model()
+    with Hub() as hub:
+        commit = hub.repo("org/model").commit(model)
+        with Export(tmp_path, hub, timeout=10) as export, Mounted(vm, export, options=options):
+            found, path = client(vm, hub, words, ["snapshot", {"repo": "org/model"}], ["cached", {"repo": "org/model", "name": "none"}])
+            assert found["path"] == f"/mnt/hub/models--org--model/snapshots/{commit}"
+            assert found["files"] == {path: sha256(data) for path, data in model.items()}
+            assert path == "absent"
 
 
 # ---- how fast ----
