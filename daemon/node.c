@@ -101,7 +101,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.border = n->peers ? SEGMENT_BYTES : 0,
 		.timeout_ms = conf->timeout_ms,
 		.strict = conf->strict,
-		.lists = conf->chunk_lists,
+		.lists = conf->chunk_lists || n->peers,
 		.memory_bytes = conf->memory_bytes,
 		.make_room = make_room,
 		.make_room_arg = n,

@@ -49,10 +49,9 @@ static enum nfs_status status_of(int r)
 
 static void call_free(struct nfs_call *c)
 {
-	if (c->file) {
+	if (c->reply.data)
 		node_done(c->file, c->reply.data, c->reply.data_len);
-		node_close_file(c->world->view->node, c->file);
-	}
+	node_close_file(c->world->view->node, c->file);
 	buf_free(&c->reply.head);
 	free(c);
 }
@@ -130,6 +129,7 @@ static void describe(struct underway_item *i, struct buf *ret)
 	const struct nfs_call *c = container_of(i, struct nfs_call, underway);
 
 	buf_printf(ret, "op=nfs-%s client=%s", c->proc->name, rpcd_address(c->conn));
+	nfs_objects_tell(c->world->objects, &c->fh, ret);
 }
 
 static void watch(struct nfs_call *c)
@@ -187,6 +187,9 @@ static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 	if (rpc->args.left)
 		memcpy(c->args, rpc->args.at, rpc->args.left);
 	c->rpc.args.at = c->args;
+	c->in = c->rpc.args;
+	if (nfs_take_handle(c, &c->fh) < 0)
+		c->fh.len = 0;
 }
 
 void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len)
@@ -240,12 +243,13 @@ int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret)
 
 int nfs_take_place(struct nfs_call *c, struct place *ret)
 {
-	int r = nfs_take_handle(c, &c->fh);
+	struct nfs_fh fh;
+	int r = nfs_take_handle(c, &fh);
 
 	if (r < 0)
 		return r;
 	c->placing = true;
-	r = nfs_objects_find(c->world->objects, &c->fh, &c->waiter, ret);
+	r = nfs_objects_find(c->world->objects, &fh, &c->waiter, ret);
 	if (r != PARKED)
 		c->placing = false;
 	return r;

@@ -59,8 +59,8 @@ struct nfs_call {
 	bool waited;       /* it was parked */
 	struct waiter waiter;
 	struct underway_item underway;
-	struct handle *file; /* of the reply's data; owned */
-	struct nfs_fh fh;    /* the first handle of the arguments, for the log */
+	struct handle *file; /* that is read; owned, or NULL */
+	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
 	uint8_t args[];
 };
 

@@ -85,15 +85,16 @@ static int put_plus(struct page *pg, const struct place *p)
 	return 0;
 }
 
-/* One entry if it fits; p may be NULL, for the dots. */
-static int put(struct page *pg, const char *name, const struct place *p, uint64_t cookie)
+/* One entry if it fits; p is NULL for the dots. */
+static int put(struct page *pg, const char *name, uint64_t number, const struct place *p,
+	       uint64_t cookie)
 {
 	struct buf *out = &pg->call->reply.head;
 	size_t before = out->len, names = strlen(name) + ENTRY_BYTES;
 	int r = 0;
 
 	xdr_put_u32(out, true);
-	xdr_put_u64(out, place_number(p ? p : pg->dir));
+	xdr_put_u64(out, number);
 	xdr_put_text(out, name);
 	xdr_put_u64(out, cookie);
 	if (pg->plus)
@@ -116,19 +117,32 @@ static int put_entry(struct page *pg, const struct nfs_cookie *item)
 
 	if (r < 0)
 		return r;
-	r = put(pg, name, &p, item->value);
+	r = put(pg, name, place_number(&p), &p, item->value);
 	place_fini(&p);
 	return r;
 }
 
-static int put_all(struct page *pg)
+static int put_dots(struct page *pg)
 {
+	struct place above;
+	uint64_t number = place_number(pg->dir);
 	int r = 0;
 
 	if (pg->cookie < NFS_COOKIE_DOT)
-		r = put(pg, ".", NULL, NFS_COOKIE_DOT);
-	if (r == 0 && !pg->full && pg->cookie < NFS_COOKIE_DOTS)
-		r = put(pg, "..", NULL, NFS_COOKIE_DOTS);
+		r = put(pg, ".", number, NULL, NFS_COOKIE_DOT);
+	if (r < 0 || pg->full || pg->cookie >= NFS_COOKIE_DOTS)
+		return r;
+	if (view_parent(pg->dir, &above) == 0) {
+		number = place_number(&above);
+		place_fini(&above);
+	}
+	return put(pg, "..", number, NULL, NFS_COOKIE_DOTS);
+}
+
+static int put_all(struct page *pg)
+{
+	int r = put_dots(pg);
+
 	for (uint32_t i = 0; r == 0 && !pg->full && i < pg->cookies.count; i++)
 		r = put_entry(pg, &pg->cookies.items[i]);
 	return r;

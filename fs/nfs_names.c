@@ -45,7 +45,6 @@ static int found(struct nfs_call *c, const struct place *dir, const struct place
 	return 0;
 }
 
-/* Clients go up by what they remember of the way down; a place does not know it. */
 static int lookup(struct nfs_call *c, const struct place *dir, const char *name, struct place *ret)
 {
 	int64_t ttl_ms;
@@ -53,7 +52,7 @@ static int lookup(struct nfs_call *c, const struct place *dir, const char *name,
 	if (strcmp(name, ".") == 0)
 		return place_copy(dir, ret);
 	if (strcmp(name, "..") == 0)
-		return -ENOENT;
+		return view_parent(dir, ret);
 	if (c->ended < 0)
 		return view_lookup_ended(c->world->view, dir, name, c->ended, ret, &ttl_ms);
 	return view_lookup(c->world->view, dir, name, &c->waiter, ret, &ttl_ms);

@@ -179,6 +179,17 @@ int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct wait
 	return r;
 }
 
+void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf *ret)
+{
+	const struct object *o;
+
+	lock_take(&t->lock);
+	o = find_locked(t, fh);
+	if (o)
+		place_tell(&o->place, ret);
+	lock_drop(&t->lock);
+}
+
 static struct handle *opened(struct nfs_objects *t, const struct nfs_fh *fh)
 {
 	struct handle *h = NULL;

@@ -26,6 +26,8 @@ void nfs_objects_note(struct nfs_objects *t, const struct nfs_fh *fh, const stru
  * it names is gone. */
 MUST_USE int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct waiter *w,
 			      struct place *ret);
+/* Appends what is known of a handle's place, if it was used lately, for the log. */
+void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf *ret);
 /* An open file for a blob, with a reference for the caller: node_close_file() gives it back. */
 MUST_USE int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p,
 			      struct handle **ret);

@@ -32,25 +32,23 @@ static void account(struct nfs_call *c)
 	metrics_add(c->waited ? &m->reads_waited : &m->reads_hit, 1);
 }
 
+/* The file stays open as long as somebody waits for it, whatever becomes of its object. */
 static int read_blob(struct nfs_call *c, const struct place *p, const struct range *range)
 {
 	struct node *node = c->world->view->node;
-	struct handle *file;
 	const void *bytes = NULL;
 	uint64_t count;
-	int r = nfs_objects_open(c->world->objects, &c->fh, p, &file);
+	int r = 0;
 
-	if (r < 0)
+	if (!c->file)
+		r = nfs_objects_open(c->world->objects, &c->fh, p, &c->file);
+	if (r == 0)
+		r = node_read(node, c->file, range->off, range->count, &c->waiter, &bytes, &count);
+	if (r != 0) /* parked: the call is not ours to look at any more */
 		return r;
-	r = node_read(node, file, range->off, range->count, &c->waiter, &bytes, &count);
-	if (r != 0) { /* parked: the call is not ours to look at any more */
-		node_close_file(node, file);
-		return r;
-	}
-	put_result(c, p, (uint32_t)count, range->off + count >= node_file_size(file));
+	put_result(c, p, (uint32_t)count, range->off + count >= node_file_size(c->file));
 	c->reply.data = bytes;
 	c->reply.data_len = count;
-	c->file = file;
 	account(c);
 	return 0;
 }

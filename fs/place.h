@@ -89,6 +89,8 @@ bool place_writable(const struct place *p);
 bool place_swallows(const struct place *p);
 /* The etag of a PLACE_BLOB or PLACE_LINK. */
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
+/* Appends what is known of it, for the log: " repo=... commit=... path=...". */
+void place_tell(const struct place *p, struct buf *ret);
 /* Appends the path, below the mount point and without leading '/', of a writable place that is no
  * PLACE_SCRATCH: where its scratch directory is. */
 int place_scratch_path(const struct place *p, struct buf *ret);

@@ -18,7 +18,6 @@
 
 #define LOOPS 4
 #define EVENTS 32
-#define TICK_MS 5000
 #define CONNS_MAX 1024
 
 struct loop {
@@ -160,15 +159,15 @@ static void *run(void *arg)
 {
 	struct epoll_event events[EVENTS];
 	struct loop *l = arg;
-	int64_t checked_ms = clock_ms();
+	int64_t tick_ms = l->server->conf.tick_ms, checked_ms = clock_ms();
 
 	for (;;) {
-		int n = epoll_wait(l->epoll, events, EVENTS, TICK_MS);
+		int n = epoll_wait(l->epoll, events, EVENTS, (int)tick_ms);
 
 		for (int i = 0; i < n; i++)
 			if (!handle(l, &events[i]))
 				return NULL;
-		if (clock_ms() - checked_ms >= TICK_MS) {
+		if (clock_ms() - checked_ms >= tick_ms) {
 			check_all(l);
 			checked_ms = clock_ms();
 		}

@@ -32,11 +32,15 @@ struct rpcd_conf {
 	char *const *allow; /* networks that may connect; borrowed until rpcd_close */
 	size_t allow_count;
 	struct metrics *metrics; /* borrowed, too */
+	int64_t tick_ms;         /* how often connections are looked at; by then late ones go: */
+	int64_t torn_ms;         /* ... those silent in the middle of a record for so long, */
+	int64_t stall_ms;        /* ... that take nothing of what waits for them, */
+	int64_t idle_ms;         /* ... or say nothing and wait for nothing */
 	/* A call has come, on one of the server's threads; the record is borrowed until this
 	 * returns. rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any
 	 * thread. */
 	void (*call)(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len);
-	/* Every few seconds, on one of its threads. */
+	/* Each tick_ms, on one of its threads. */
 	void (*tick)(void *arg);
 	void *arg;
 };

@@ -18,9 +18,6 @@
 #define BATCH_BYTES (256 << 10)
 #define BATCH_CALLS 256 /* then others of the loop have their turn */
 #define PIECES_MAX 48
-#define STALL_MS 60000
-#define TORN_MS 30000
-#define IDLE_MS (15 * 60000)
 
 int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *address,
 		  struct rpcd_conn **ret)
@@ -426,8 +423,9 @@ void rpcd_conn_check(struct rpcd_conn *c, int64_t now_ms)
 	int64_t silent_ms = now_ms - c->heard_ms;
 
 	lock_take(&c->lock);
-	if (c->first ? c->blocked && now_ms - c->progress_ms > STALL_MS
-		     : c->calls == 0 && silent_ms > (c->rest.len ? TORN_MS : IDLE_MS))
+	if (c->first ? c->blocked && now_ms - c->progress_ms > c->conf->stall_ms
+		     : c->calls == 0 &&
+			       silent_ms > (c->rest.len ? c->conf->torn_ms : c->conf->idle_ms))
 		kill_locked(c);
 	lock_drop(&c->lock);
 }

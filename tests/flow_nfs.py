@@ -1,4 +1,5 @@
 """The tree over NFS: libnfs's own programs read what the mount shows; handles, cookies and errors are as RFC 1813 has them."""
+import contextlib
 import hashlib
 import os
 import struct
@@ -157,6 +158,16 @@ def test_a_commits_directory_is_listed_in_natural_order_on_many_pages(tiny, moun
 
 
 KEEP = struct.pack(">IIIIII", 0, 0, 0, 0, 0, 0)       # sattr3: nothing is set
+
+
+def test_dots_lead_where_they_say(tiny, mount):
+    m = export(mount, tiny)
+    with Rpc(m) as rpc:
+        for path, above in [("", ""), ("files/org", "files"), ("files/org/tiny/sub/dir", "files/org/tiny/sub"), ("hub/models--org--tiny", "hub")]:
+            there, up = rpc.handle(path), rpc.handle(above)
+            assert rpc.lookup(there, ".")[1] == there and rpc.lookup(there, "..")[1] == up
+            dot, dots = rpc.readdir(there)[2][:2]
+            assert (dot[0], dots[0]) == (rpc.getattr(there)[1][9], rpc.getattr(up)[1][9])
 
 
 def test_weights_cannot_be_changed(tiny, mount):
@@ -366,6 +377,46 @@ def test_cold_reads_wait_without_holding_others_up(hub, mount):
         rpc.send(rpc.record(NFS, GETATTR, opaque(config)))
         got = [rpc.receive()[0] for _ in range(5)]
         assert sorted(got) == list(range(rpc.xid - 4, rpc.xid + 1))
+
+
+def test_who_reads_on_is_read_ahead_for_as_on_the_mount(hub, mount):
+    large = models.big_file(60_000_000, seed=10)
+    hub.repo("org/large").commit({"w.safetensors": large})
+    cached = lambda m: stat(m.cached(hashlib.sha256(large).hexdigest())).st_blocks * 512
+
+    def after(read_at, offsets):
+        m, settled = mount(hub, args=[EXPORT], passthrough=False), []
+        with read_at(m) as at:
+            for offset in offsets:
+                assert at(offset, 1 << 20) == large[offset:offset + (1 << 20)]
+            assert eventually(lambda: settled.append(cached(m)) or settled[-5:] == settled[-1:] * 5, every=0.3)
+        return settled[-1]
+
+    @contextlib.contextmanager
+    def by_nfs(m):
+        with Rpc(m) as rpc:
+            file = rpc.handle("files/org/large/w.safetensors")
+            yield lambda offset, count: rpc.read(file, offset, count)[1]
+
+    @contextlib.contextmanager
+    def by_mount(m):
+        with open(m.file("org/large", "w.safetensors"), "rb", buffering=0) as f:
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_RANDOM)     # the kernel reads nothing ahead by itself
+            yield lambda offset, count: os.pread(f.fileno(), count, offset)
+
+    on, jumps = [n << 20 for n in range(4)], [n << 20 for n in (0, 40, 20, 50)]
+    assert after(by_nfs, on) == after(by_mount, on) > 8 << 20
+    assert after(by_nfs, jumps) == after(by_mount, jumps)
+
+
+def test_a_slow_request_is_told_with_what_it_is_about(hub, mount):
+    hub.repo("org/slow").commit({"w.safetensors": BIG})
+    m = export(mount, hub, "--slow-op=1", timeout=5)
+    with Rpc(m) as rpc:
+        file = rpc.handle("files/org/slow/w.safetensors")
+        hub.down()
+        assert rpc.read(file, 0, 10)[0] == 5
+        assert m.wait_log("slow.*op=nfs-read client=127.0.0.1 repo=models/org/slow commit=[0-9a-f]{12} path=w.safetensors")
 
 
 def test_who_is_in_no_network_is_sent_away(tiny, mount):

@@ -77,9 +77,9 @@ def own_most(cluster, node, tmp_path):
     cluster.members = f"file:{members}"
 
 
-def make_liar(cluster, node, tmp_path, lie):
-    """It owns most, and lies when it sends."""
-    own_most(cluster, node, tmp_path)
+def make_liar(cluster, node, tmp_path, lie, owner=None):
+    """It lies when it sends, and owns most, or somebody else does."""
+    own_most(cluster, owner or node, tmp_path)
     how = tmp_path / f"lie-{node.number}"
     how.write_text(lie)
     env = node._env()
@@ -132,6 +132,43 @@ def test_with_the_lists_of_the_hub_no_wrong_byte_is_read(listed, model, tmp_path
         assert total(others, "wrong_digests_total") == 0
 
 
+def digests_of(path):
+    data = path.read_bytes()
+    return [hashlib.sha256(data[at:at + MIB]).hexdigest() for at in range(0, len(data), MIB)]
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_list_that_the_hubs_own_bytes_contradict_is_forgotten_and_nobody_stays_banned(shared, model, tmp_path, wrong):
+    """Each node may ask the hub for the rest of a run, of 8 MiB, where two members contradict the list."""
+    for path in sorted(model.glob("*.safetensors")):
+        shared.repo(REPO).lists[path.name] = digests_of(path)
+    if wrong:
+        shared.repo(REPO).lists["model.safetensors"][20] = hashlib.sha256(b"another").hexdigest()
+    with Cluster(tmp_path, shared, 6, start=False, timeout=20) as cluster:
+        start(cluster)
+        assert is_right(cluster.load(REPO, model), model), "\n".join(n.log_text() for n in cluster.nodes)
+        assert eventually(lambda: total(cluster.nodes, "sealed_total") == 3 * len(cluster.nodes), 20)
+        refuted = [n for n in cluster.nodes if f"hub={cluster.hub_url} published a wrong digest list" in n.log_text()]
+        assert bool(refuted) == wrong and (total(cluster.nodes, "peer_wrong_bytes_total") > 0) == wrong
+        assert total(cluster.nodes, 'peer_members{state="banned"}') == 0
+        assert cluster.upstream_bytes() <= (2 if wrong else 1.02) * size_of(model)
+
+
+# ---- what is sealed keeps its list ----
+
+@pytest.mark.parametrize("peers", [False, True])
+def test_who_has_peers_keeps_the_digest_list_of_what_is_sealed(shared, model, tmp_path, peers):
+    with Cluster(tmp_path, shared, 2, peers=peers) as cluster:
+        load_all(cluster, model, cluster.nodes)
+        assert eventually(lambda: total(cluster.nodes, "sealed_total") == 6, 20)
+        path = model / "model.safetensors"
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        kept = [n.cache / "blobs" / sha256[:2] / f"{sha256}.chunks" for n in cluster.nodes]
+        assert [k.exists() for k in kept] == [peers, peers]
+        if peers:
+            assert all(bytes.fromhex("".join(digests_of(path))) in k.read_bytes() for k in kept)
+
+
 # ---- without one the digest of the whole tells, and witnesses which part of it ----
 
 @pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 4), ("zeros", 4)])
@@ -166,6 +203,42 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
         assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)
+
+
+# ---- before a file is whole its segments are compared with what their owners had ----
+
+def found_early(node):
+    """It named a liar before the digest of a whole file told anything."""
+    named, _, later = node.talk.log_path.read_text().partition(" gave wrong bytes etag=")
+    return bool(later) and "looking for what is wrong" not in named
+
+
+@pytest.fixture(scope="module")
+def long_model(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("long")
+    models.big_file(64 * MIB, 3, directory / "model.safetensors")
+    return directory
+
+
+@pytest.mark.parametrize("lie", ["", "flip 3"])
+def test_who_passes_on_wrong_bytes_is_banned_while_the_file_is_coming(hub, long_model, tmp_path, lie):
+    """An honest member owns most, the liar is the first that it gives them to, and the hub is slow: a segment is there long
+    before the file is. It holds what the owner says: no witness is needed."""
+    hub.repo(REPO).commit({"model.safetensors": long_model / "model.safetensors"})
+    with Cluster(tmp_path, hub, 6, start=False, timeout=20, upstream=5 * MIB) as cluster:
+        liar, owner, *others = cluster.nodes
+        make_liar(cluster, liar, tmp_path, lie, owner)
+        start(cluster)
+        cluster.begin(REPO, long_model, [liar])
+        time.sleep(1.5)
+        again = load_all(cluster, long_model, others, 90)
+        assert not again or lie
+        cluster.end([liar])
+        honest = [owner, *others]
+        assert any(found_early(n) for n in honest) == bool(lie), [n.log_text() for n in honest]
+        assert all(banned_by(n) <= {liar.address} for n in cluster.nodes), [banned_by(n) for n in cluster.nodes]
+        assert (total(honest, "peer_wrong_bytes_total") > 0) == bool(lie)
+        assert cluster.upstream_bytes() <= (1.3 if lie else 1.02) * size_of(long_model)
 
 
 # ---- who is a witness ----

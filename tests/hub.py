@@ -32,7 +32,7 @@ from wire import Server
 LFS_NAMES = (".safetensors", ".bin", ".gguf", ".lfs")
 LFS_SIZE = 10 << 20
 PREFIX = {"models": "", "datasets": "datasets/", "spaces": "spaces/"}
-VERBS = ("revision", "tree", "commits", "refs", "paths-info", "auth-check", "resolve", "raw")
+VERBS = ("revision", "tree", "commits", "refs", "paths-info", "auth-check", "resolve", "raw", "chunks")
 EXPAND = ("author", "cardData", "createdAt", "disabled", "downloads", "gated", "lastModified", "library_name", "likes",
           "pipeline_tag", "private", "sha", "siblings", "tags", "usedStorage", "config", "safetensors", "gguf",
           "transformersInfo", "sdk", "downloadsAllTime", "description", "citation", "runtime")
@@ -145,6 +145,7 @@ class Repo:
         self.private, self.gated, self.disabled, self.renamed_to = private, gated, disabled, renamed_to
         self.refs = {}              # full name: commit id
         self.commits = {}
+        self.lists = {}             # what it publishes, as matrixhubd does: {path: [SHA-256 of each MiB]}
         self.more = {}              # what else is told of it: {"tags": […], "likes": 7}
 
     def commit(self, files, date=None, title=None, branch="main"):
@@ -366,7 +367,7 @@ class Hub:
             repo, rest = self._find(q, m[1], m[2])
             verb, _, rest = rest.partition("/")
             route = {"": self._info, "revision": self._info, "tree": self._tree, "refs": self._refs, "commits": self._commits,
-                     "paths-info": self._paths_info, "auth-check": self._auth_check}.get(verb)
+                     "paths-info": self._paths_info, "auth-check": self._auth_check, "chunks": self._chunks}.get(verb)
             if route and (q.method == "POST") == (verb == "paths-info"):
                 return route(q, repo, rest)
         elif m := re.fullmatch(r"/(datasets/|spaces/|kernels/|)(.+?/(?:resolve|raw)/.+)", path):
@@ -511,6 +512,13 @@ class Hub:
     def _auth_check(self, q, repo, rest):
         self._gate(q, repo)
         return Reply(data={})
+
+    def _chunks(self, q, repo, rest):
+        commit, path = self._revision(repo, rest)
+        if path not in repo.lists:
+            raise Refused(404, "Sorry, we can't find the page you are looking for.")
+        blob = commit.files[path]
+        return Reply(data={"etag": blob.etag, "size": blob.size, "chunkSize": 1 << 20, "algorithm": "sha256", "digests": repo.lists[path]})
 
     def _gate(self, q, repo):
         if repo.gated and not self._opens(q, repo):

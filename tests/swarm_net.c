@@ -231,11 +231,11 @@ static int64_t quiet_ms(struct swarm *s, struct node *n, const struct query *q)
 			       swarm_ms(s));
 }
 
-static void say(struct swarm *s, struct query *q, enum trip_answer answer)
+static void say(struct swarm *s, struct query *q, enum route_answer answer)
 {
 	unpark(s, q);
 	q->answer = answer;
-	if (answer == TRIP_COMING)
+	if (answer == ROUTE_COMING)
 		q->quiet_ms = quiet_ms(s, &s->nodes[q->giver], q);
 	if (swarm_reaches(s, q->giver, q->asker))
 		swarm_event(s, s->now_us + latency(s, q->giver), EV_ANSWER, 0, q->number, q);
@@ -308,14 +308,14 @@ static void look(struct swarm *s, struct node *n, struct query *q)
 		break;
 	case DECIDE_COMING:
 		s->result.rings += is_ring(s, q);
-		say(s, q, TRIP_COMING);
+		say(s, q, ROUTE_COMING);
 		break;
 	case DECIDE_FAILED:
-		say(s, q, TRIP_FAILED);
+		say(s, q, ROUTE_FAILED);
 		break;
 	case DECIDE_NOT_HERE:
 	case DECIDE_FULL:
-		say(s, q, TRIP_NOT_HERE);
+		say(s, q, ROUTE_NOT_HERE);
 		break;
 	case DECIDE_WAIT:
 		swarm_want(s, n, q->from, q->end);
@@ -333,7 +333,7 @@ static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 	q->other_count = decide_others(&here, &ask, swarm_ms(s), q->others, &q->told);
 	swarm_members_done(n, members);
 	if (q->other_count)
-		say(s, q, TRIP_ELSEWHERE);
+		say(s, q, ROUTE_ELSEWHERE);
 	return q->other_count;
 }
 
@@ -348,7 +348,7 @@ static void on_asked(struct swarm *s, struct query *q)
 
 	if (q->giver == s->conf.nodes) {
 		if (s->upstream_down)
-			say(s, q, TRIP_FAILED);
+			say(s, q, ROUTE_FAILED);
 		else
 			give(s, q, q->end - q->from);
 		return;
@@ -356,7 +356,7 @@ static void on_asked(struct swarm *s, struct query *q)
 	n = &s->nodes[q->giver];
 	n->heard++;
 	if (!n->alive)
-		say(s, q, TRIP_SILENT);
+		say(s, q, ROUTE_SILENT);
 	else if (is_claimer(n))
 		park(s, q);
 	else if (n->lie == SWARM_DRIPS)
@@ -373,7 +373,7 @@ static void on_waited(struct swarm *s, struct query *q)
 		return;
 	q->late = true;
 	if (is_claimer(n))
-		say(s, q, TRIP_COMING);
+		say(s, q, ROUTE_COMING);
 	else
 		look(s, n, q);
 }
@@ -396,7 +396,7 @@ void swarm_fail_parked(struct swarm *s, struct node *n, uint32_t from, uint32_t 
 	for (struct query *q = n->parked; q; q = next) {
 		next = q->next_parked;
 		if (from <= q->from && q->from < end)
-			say(s, q, TRIP_FAILED);
+			say(s, q, ROUTE_FAILED);
 	}
 }
 
@@ -411,7 +411,7 @@ void swarm_break(struct swarm *s, struct node *n)
 			if (!q || q->giver != id || q->broken)
 				continue;
 			q->broken = true;
-			say(s, q, n ? TRIP_SILENT : TRIP_FAILED);
+			say(s, q, n ? ROUTE_SILENT : ROUTE_FAILED);
 		}
 }
 

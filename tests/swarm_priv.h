@@ -60,7 +60,7 @@ struct query {
 	int64_t quiet_ms; /* of an answer that bytes are coming */
 	uint64_t failed[ROUTE_OTHERS_MAX];
 	unsigned failed_count;
-	enum trip_answer answer;
+	enum route_answer answer;
 	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
 	uint64_t others[CROWD_NAMES_MAX];
 	unsigned other_count;
@@ -167,7 +167,7 @@ void swarm_step(struct swarm *s, struct run *r);
 /* The first chunk that it has to bring still. */
 uint32_t swarm_next_chunk(const struct run *r);
 /* A question has ended so. */
-void swarm_done(struct swarm *s, struct query *q, enum trip_answer answer);
+void swarm_done(struct swarm *s, struct query *q, enum route_answer answer);
 void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk);
 void swarm_look_patient(struct swarm *s, struct query *q);
 /* All it asked for ends with it. */

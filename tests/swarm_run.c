@@ -197,7 +197,7 @@ void swarm_step(struct swarm *s, struct run *r)
 /* ---- what comes of a question ---- */
 
 static void hear_member(struct swarm *s, struct run *r, const struct query *q,
-			enum trip_answer answer)
+			enum route_answer answer)
 {
 	uint32_t others[CROWD_NAMES_MAX];
 	struct trip_heard heard = {
@@ -216,8 +216,8 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 			others[heard.other_count++] = at;
 	}
 	answer = trip_heard(trip_of(r), &heard, swarm_ms(s));
-	s->result.races += answer == TRIP_SLOW;
-	s->result.bans += answer == TRIP_LIED;
+	s->result.races += answer == ROUTE_SLOW;
+	s->result.bans += answer == ROUTE_LIED;
 }
 
 /* Upstream did not give: all is tried again from the start, a few times, but no longer than a run
@@ -237,7 +237,7 @@ static void try_again(struct swarm *s, struct run *r)
 	swarm_event(s, s->now_us + pause * 1000, EV_STEP, 0, r->number, r);
 }
 
-void swarm_done(struct swarm *s, struct query *q, enum trip_answer answer)
+void swarm_done(struct swarm *s, struct query *q, enum route_answer answer)
 {
 	struct run *r = q->run;
 	bool upstream = q->giver == s->conf.nodes;
@@ -246,7 +246,7 @@ void swarm_done(struct swarm *s, struct query *q, enum trip_answer answer)
 	if (!upstream)
 		hear_member(s, r, q, answer);
 	swarm_end_query(s, q);
-	if (upstream && answer != TRIP_GAVE)
+	if (upstream && answer != ROUTE_GAVE)
 		try_again(s, r);
 	else
 		swarm_step(s, r);
@@ -295,7 +295,7 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 	q->heard_ms = swarm_ms(s);
 	if (is_wrong(s, q->giver)) {
 		s->result.wrong++;
-		swarm_done(s, q, TRIP_LIED);
+		swarm_done(s, q, ROUTE_LIED);
 		return;
 	}
 	r->trip.range.pos = chunk * SWARM_CHUNK; /* a line that was cut may have swallowed some */
@@ -309,7 +309,7 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 	advance(s, n);
 	swarm_wake(s, n, chunk);
 	if (last)
-		swarm_done(s, q, TRIP_GAVE);
+		swarm_done(s, q, ROUTE_GAVE);
 	else
 		swarm_plan(s, n);
 }
@@ -321,11 +321,11 @@ void swarm_look_patient(struct swarm *s, struct query *q)
 	if (swarm_is_flowing(s, q))
 		q->heard_ms = now;
 	if (q->dripping && trip_is_trickle(trip_of(q->run), q->asked_ms, 1, SWARM_CHUNK, now)) {
-		swarm_done(s, q, TRIP_SLOW);
+		swarm_done(s, q, ROUTE_SLOW);
 		return;
 	}
 	if (!q->dripping && now - q->heard_ms >= q->patience_ms) {
-		swarm_done(s, q, q->giver == s->conf.nodes ? TRIP_FAILED : TRIP_SILENT);
+		swarm_done(s, q, q->giver == s->conf.nodes ? ROUTE_FAILED : ROUTE_SILENT);
 		return;
 	}
 	now = q->dripping ? now + 100 : q->heard_ms + q->patience_ms + 1;

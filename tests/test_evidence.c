@@ -163,6 +163,52 @@ static void of_too_many_names_the_last_are_not_remembered(void **state)
 	assert_giver(*state, 0, EVIDENCE_MEMBER, "192.0.2.1:1000");
 }
 
+static void what_was_dropped_is_remembered_even_of_a_blob_that_is_forgotten(void **state)
+{
+	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
+	evidence_drop(*state, BLOB, 1);
+	evidence_note(*state, BLOB, SIZE, 1, 2, OTHER);
+	evidence_forget(*state, BLOB);
+	assert_true(evidence_dropped(*state, BLOB, 1));
+	assert_false(evidence_dropped(*state, BLOB, 0));
+}
+
+static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
+{
+	assert_false(evidence_whole(*state, BLOB, 0, 2));
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	assert_false(evidence_whole(*state, BLOB, 0, 2));
+	evidence_note(*state, BLOB, SIZE, 1, 2, NULL);
+	assert_true(evidence_whole(*state, BLOB, 0, 2));
+	evidence_drop(*state, BLOB, 0);
+	assert_false(evidence_whole(*state, BLOB, 0, 2));
+	assert_false(evidence_whole(*state, BLOB, 1, 100));
+}
+
+static void what_hubs_say_can_be_contradicted_and_is_unlearned(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(SIZE, 1);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	assert_int_equal(evidence_contradicts(*state, BLOB, l), -1);
+	evidence_learn(*state, BLOB, l, EVIDENCE_PUBLISHED);
+	assert_int_equal(evidence_contradicts(*state, BLOB, l), -1);
+	l->digests[5][0]++;
+	assert_int_equal(evidence_contradicts(*state, BLOB, l), 5);
+	evidence_unlearn(*state, BLOB);
+	assert_int_equal(evidence_contradicts(*state, BLOB, l), -1);
+	assert_int_equal(evidence_knows(*state, BLOB, 5, digest), EVIDENCE_UNKNOWN);
+}
+
+static void what_this_node_found_out_is_no_hubs_word(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(SIZE, 1);
+
+	evidence_learn(*state, BLOB, l, EVIDENCE_WITNESSED);
+	l->digests[5][0]++;
+	assert_int_equal(evidence_contradicts(*state, BLOB, l), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +232,15 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(of_too_many_names_the_last_are_not_remembered,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_was_dropped_is_remembered_even_of_a_blob_that_is_forgotten, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_part_is_whole_when_each_of_its_chunks_has_a_giver,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_hubs_say_can_be_contradicted_and_is_unlearned,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_this_node_found_out_is_no_hubs_word, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,6 +276,87 @@ static void many_who_want_it_at_once_ask_once(void **state)
 	assert_int_equal(asked(f, 0, 'a'), 1);
 }
 
+/* ---- lists that are wrong ---- */
+
+static struct members *members_of_two(void)
+{
+	const struct member_spec list[] = { { "127.0.0.1:1", "", 1 },
+					    { "192.0.2.1:1", "", 1 },
+					    { "192.0.2.2:1", "", 1 } };
+	struct members *m;
+
+	assert_int_equal(members_new(&list[0], &m), 0);
+	assert_int_equal(members_set(m, list, 3), 0);
+	return m;
+}
+
+static void ban(struct members *m, const char *address)
+{
+	const struct membership *ms = members_now(m);
+	int at = membership_find(ms, address);
+
+	member_note(ms->members[at], MEMBER_LIED, 0, -1, clock_ms());
+	membership_unref(ms);
+}
+
+static bool may_ask_again(struct members *m, const char *address)
+{
+	const struct membership *ms = members_now(m);
+	bool may = member_may_ask(ms->members[membership_find(ms, address)], clock_ms());
+
+	membership_unref(ms);
+	return may;
+}
+
+static void two_members_that_contradict_one_chunk_make_a_list_doubtful(void **state)
+{
+	struct fixture *f = *state;
+	struct source_blob what = blob('a');
+
+	publish(f, 0, 'a');
+	assert_true(look(f, 'a'));
+	assert_false(published_contradicted(f->published, what.etag, 1, "192.0.2.1:1"));
+	assert_false(published_contradicted(f->published, what.etag, 1, "192.0.2.1:1"));
+	assert_false(published_contradicted(f->published, what.etag, 0, "192.0.2.2:1"));
+	assert_false(published_contradicted(f->published, what.etag, 1, "192.0.2.1:1"));
+	assert_true(published_contradicted(f->published, what.etag, 1, "192.0.2.2:1"));
+}
+
+/* Whom it accused, and whom it did not. */
+static void a_list_that_is_refuted_is_forgotten_and_forgives(void **state)
+{
+	struct fixture *f = *state;
+	struct members *m = members_of_two();
+	struct source_blob what = blob('a');
+
+	publish(f, 0, 'a');
+	assert_true(look(f, 'a'));
+	ban(m, "192.0.2.1:1");
+	ban(m, "192.0.2.2:1");
+	(void)published_contradicted(f->published, what.etag, 1, "192.0.2.1:1");
+	published_refute(f->published, m, what.etag, 1, "a test");
+	assert_true(may_ask_again(m, "192.0.2.1:1"));
+	assert_false(may_ask_again(m, "192.0.2.2:1"));
+	assert_false(look(f, 'a'));
+	assert_int_equal(asked(f, 0, 'a'), 1); /* it is not asked for lists */
+	members_free(m);
+}
+
+static void another_hub_may_have_a_right_one(void **state)
+{
+	struct fixture *f = *state;
+	struct members *m = members_of_two();
+	struct source_blob what = blob('a');
+
+	publish(f, 0, 'a');
+	assert_true(look(f, 'a'));
+	published_refute(f->published, m, what.etag, 1, "a test");
+	buf_clear(&f->text);
+	publish(f, 1, 'a');
+	assert_true(look(f, 'a'));
+	members_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +376,13 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_was_not_stopped_has, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_who_want_it_at_once_ask_once, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			two_members_that_contradict_one_chunk_make_a_list_doubtful, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(a_list_that_is_refuted_is_forgotten_and_forgives,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_hub_may_have_a_right_one, set_up,
 						tear_down),
 	};
 

@@ -133,7 +133,7 @@ static void one_alone_asks_the_source(UNUSED void **state)
 static void followers_are_asked_when_the_owner_is_silent(UNUSED void **state)
 {
 	static const enum route_answer bad[] = { ROUTE_SILENT, ROUTE_NOT_HERE, ROUTE_FAILED,
-						 ROUTE_WRONG, ROUTE_SLOW };
+						 ROUTE_LIED, ROUTE_SLOW };
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct town t = new_town(NODES, false);

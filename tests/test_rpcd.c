@@ -19,6 +19,8 @@
 
 #define BIG (1 << 20)
 #define HELD_MAX 256
+#define SOON_MS 200
+#define NEVER_MS 100000
 #define CALL_BYTES 40 /* its head, without credentials */
 
 struct answer {
@@ -42,6 +44,7 @@ struct server {
 
 static char *loopback[] = { (char[]){ "127.0.0.0/8" } };
 static struct server server;
+static int soon, later; /* states: who is late has to go soon, only who is idle */
 
 static void on_done(struct rpcd_reply *r)
 {
@@ -105,6 +108,7 @@ static uint16_t free_port(void)
 	return be16toh(at.sin_port);
 }
 
+/* Time-outs are as long as *state says, or never come. */
 static int setup(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -112,12 +116,15 @@ static int setup(void **state)
 		.allow = loopback,
 		.allow_count = 1,
 		.metrics = &server.metrics,
+		.tick_ms = 50,
+		.torn_ms = *state == &soon ? SOON_MS : NEVER_MS,
+		.stall_ms = *state == &soon ? SOON_MS : NEVER_MS,
+		.idle_ms = *state == &later ? SOON_MS : NEVER_MS,
 		.call = on_call,
 		.tick = on_tick,
 		.arg = &server,
 	};
 
-	(void)state;
 	server = (struct server){ .port = free_port() };
 	lock_init(&server.lock, LOCK_TEST);
 	server.big = malloc(BIG);
@@ -386,6 +393,63 @@ static void what_is_no_call_ends_its_connection_alone(void **state)
 	}
 }
 
+/* The connection is ended by the server. */
+static void expect_end(int fd)
+{
+	char byte;
+
+	assert_true(recv(fd, &byte, 1, 0) <= 0);
+}
+
+static void who_stops_in_the_middle_of_a_call_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int idle = dial();
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	(void)state;
+	put_call(&b, 1, 3);
+	assert_int_equal(send(fd, b.data, b.len - 1, MSG_NOSIGNAL), b.len - 1);
+	expect_end(fd);
+	send_call(idle, 7);
+	assert_int_equal(receive(idle, false), 7);
+}
+
+static void who_takes_nothing_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int waiting = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(waiting, 1);
+	wait_calls(1);
+	set(&server.holds, false);
+	set(&server.sends_big, true);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		send_call(fd, xid);
+	for (unsigned tries = 0; metrics_get(&server.metrics.nfs_clients) > 1 && tries < 2000;
+	     tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 1);
+	let_go(); /* who waits for his answer is not idle */
+	assert_int_equal(receive(waiting, false), 1);
+}
+
+static void who_says_nothing_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int waiting = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(waiting, 1);
+	wait_calls(1);
+	expect_end(fd);
+	let_go();
+	assert_int_equal(receive(waiting, false), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +468,12 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_call_ends_its_connection_alone, setup,
 						teardown),
+		cmocka_unit_test_prestate_setup_teardown(
+			who_stops_in_the_middle_of_a_call_has_to_go, setup, teardown, &soon),
+		cmocka_unit_test_prestate_setup_teardown(who_takes_nothing_has_to_go, setup,
+							 teardown, &soon),
+		cmocka_unit_test_prestate_setup_teardown(who_says_nothing_has_to_go, setup,
+							 teardown, &later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

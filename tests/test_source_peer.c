@@ -44,6 +44,7 @@ struct fixture {
 	struct peer_counts counts;
 	struct source *source;
 	uint64_t came;
+	unsigned watched, refused; /* chunks */
 };
 
 /* ---- the member ---- */
@@ -132,6 +133,21 @@ static void set_up_memory(struct fixture *f)
 	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
 }
 
+static void came(void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i)
+{
+	struct fixture *f = arg;
+
+	f->watched++;
+}
+
+static bool refused(void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i,
+		    UNUSED const char *member)
+{
+	struct fixture *f = arg;
+
+	return ++f->refused > 1;
+}
+
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -149,6 +165,7 @@ static int set_up(void **state)
 	conf.tryouts = f->tryouts;
 	conf.evidence = f->evidence;
 	conf.published = f->published;
+	conf.watch = (struct source_watch){ came, refused, f };
 	conf.asker = &f->other.asker;
 	conf.counts = &f->counts;
 	assert_int_equal(source_peer_new(&conf, &f->source), 0);
@@ -221,6 +238,45 @@ static void who_gives_is_up(void **state)
 {
 	assert_int_equal(ask(*state, GIVES), 0);
 	assert_string_equal(state_of(*state), "up");
+}
+
+/* Whether a hub publishes the digests of what comes, or of something else. */
+static int ask_published(struct fixture *f, const void *bytes)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	char etag[DIGEST_HEX_MAX + 1] = "";
+
+	assert_non_null(l);
+	for (uint32_t i = 0; i < l->count; i++)
+		assert_int_equal(digest_of(DIGEST_SHA256, bytes, CHUNK_BYTES, l->digests[i]), 0);
+	memset(etag, 'a', DIGEST_HEX_MAX);
+	evidence_learn(f->evidence, etag, l, EVIDENCE_PUBLISHED);
+	return ask(f, GIVES);
+}
+
+static void what_is_as_published_is_given_and_told_of(void **state)
+{
+	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
+	struct fixture *f = *state;
+
+	assert_int_equal(ask_published(f, zeros), 0);
+	assert_int_equal(f->came, SIZE);
+	assert_int_equal(f->watched, 2);
+	assert_int_equal(f->refused, 0);
+	assert_string_equal(state_of(f), "up");
+}
+
+static void what_is_otherwise_is_not_and_its_giver_is_banned(void **state)
+{
+	CLEANUP(freep) char *others = malloc(CHUNK_BYTES);
+	struct fixture *f = *state;
+
+	memset(others, 1, CHUNK_BYTES);
+	assert_int_equal(ask_published(f, others), SOURCE_PASS);
+	assert_int_equal(f->came, 0);
+	assert_int_equal(f->watched, 0);
+	assert_int_equal(f->refused, 1);
+	assert_string_equal(state_of(f), "banned");
 }
 
 /* The longest is a second more than its patience, and then once more. */
@@ -340,6 +396,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(who_gives_is_up),
+		TEST(what_is_as_published_is_given_and_told_of),
+		TEST(what_is_otherwise_is_not_and_its_giver_is_banned),
 		TEST(who_drips_a_head_is_left),
 		TEST(who_drips_words_is_left),
 		TEST(who_drips_behind_words_is_left),

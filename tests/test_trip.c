@@ -107,7 +107,7 @@ static uint32_t ask(struct world *w, int64_t now_ms)
 	return asked(w, now_ms, &words);
 }
 
-static enum trip_answer hear(struct world *w, enum trip_answer answer, int64_t now_ms)
+static enum route_answer hear(struct world *w, enum route_answer answer, int64_t now_ms)
 {
 	const struct trip_heard h = { .answer = answer, .quiet_ms = -1, .first_ms = -1 };
 
@@ -117,9 +117,9 @@ static enum trip_answer hear(struct world *w, enum trip_answer answer, int64_t n
 /* It is told which others are to be asked, and its number then. */
 static void hear_of(struct world *w, uint32_t other, uint32_t number)
 {
-	const struct trip_heard h = { TRIP_ELSEWHERE, &other, 1, number, -1, 1, 0 };
+	const struct trip_heard h = { ROUTE_ELSEWHERE, &other, 1, number, -1, 1, 0 };
 
-	assert_int_equal(trip_heard(&w->trip, &h, NOW), TRIP_ELSEWHERE);
+	assert_int_equal(trip_heard(&w->trip, &h, NOW), ROUTE_ELSEWHERE);
 }
 
 static struct trail trail(struct world *w, int64_t now_ms)
@@ -139,7 +139,7 @@ static void note_state(void *arg, const struct member_status *s)
 	struct sought *of = arg;
 
 	if (!strcmp(s->address, of->address))
-		of->state = s->state;
+		of->state = member_state_name(s->state);
 }
 
 static const char *state_of(struct world *w, uint32_t member, int64_t now_ms)
@@ -169,7 +169,7 @@ static void who_gave_last_is_asked_first(UNUSED void **state)
 	struct world *w = new_world(false);
 
 	ask(w, NOW);
-	hear(w, TRIP_GAVE, NOW);
+	hear(w, ROUTE_GAVE, NOW);
 	assert_int_equal(trail(w, NOW).giver, w->ms->nodes[w->owners[0]].key);
 	trails_note(&w->trails, w->range.segment, w->ms->nodes[w->owners[2]].key, NOW);
 	begin(w);
@@ -191,12 +191,12 @@ static void who_is_sent_elsewhere_goes_there_with_the_number_it_was_told(UNUSED 
 	assert_int_equal(words.number, 12);
 	/* Who was sent there keeps his number; the twin is told one by the owner itself. */
 	w->trip.range.pos += CHUNK;
-	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
+	trip_heard(&w->trip, &(struct trip_heard){ ROUTE_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
 	assert_int_equal(trail(w, NOW).number, 12);
 	end(w);
 	w = new_world(false);
 	ask(w, NOW);
-	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
+	trip_heard(&w->trip, &(struct trip_heard){ ROUTE_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
 	assert_int_equal(trail(w, NOW).number, 99);
 	end(w);
 }
@@ -208,7 +208,7 @@ static void who_gives_is_asked_on_until_all_is_there(UNUSED void **state)
 
 	ask(w, NOW);
 	trip_gave(&w->trip, CHUNK, NOW);
-	trip_heard(&w->trip, &(struct trip_heard){ TRIP_GAVE, NULL, 0, 0, -1, 1, CHUNK }, NOW);
+	trip_heard(&w->trip, &(struct trip_heard){ ROUTE_GAVE, NULL, 0, 0, -1, 1, CHUNK }, NOW);
 	step = trip_next(&w->trip, NOW);
 	assert_int_equal(step.kind, TRIP_ASK);
 	assert_int_equal(step.member, w->owners[0]);
@@ -244,7 +244,7 @@ static unsigned seeks(struct world *w)
 		words = trip_ask(&w->trip, NOW);
 		assert_false(words.bring);
 		assert_int_not_equal(words.number, 0);
-		hear(w, TRIP_NOT_HERE, NOW);
+		hear(w, ROUTE_NOT_HERE, NOW);
 	}
 	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_SOURCE);
 	return count;
@@ -280,9 +280,9 @@ static void who_has_it_by_chance_gives_all_it_has(UNUSED void **state)
 	uint32_t one = ask(w, NOW);
 
 	trip_gave(&w->trip, CHUNK, NOW);
-	hear(w, TRIP_GAVE, NOW);
+	hear(w, ROUTE_GAVE, NOW);
 	assert_int_equal(ask(w, NOW), one);
-	hear(w, TRIP_NOT_HERE, NOW);
+	hear(w, ROUTE_NOT_HERE, NOW);
 	assert_int_not_equal(ask(w, NOW), one);
 	end(w);
 }
@@ -292,10 +292,10 @@ static void two_who_say_that_upstream_fails_are_believed(UNUSED void **state)
 	struct world *w = new_world(false);
 
 	ask(w, NOW);
-	hear(w, TRIP_FAILED, NOW);
+	hear(w, ROUTE_FAILED, NOW);
 	assert_int_equal(trail(w, NOW).failed_ms, 0);
 	ask(w, NOW);
-	hear(w, TRIP_FAILED, NOW);
+	hear(w, ROUTE_FAILED, NOW);
 	assert_int_equal(trail(w, NOW).failed_ms, NOW);
 	seeks(w);
 	begin(w); /* and the next way begins there */
@@ -310,7 +310,7 @@ static void when_nothing_comes_for_long_the_source_is_left(UNUSED void **state)
 
 	asked(w, NOW + 4 * GIVE_UP_MS, &words);
 	assert_true(words.bring);
-	hear(w, TRIP_COMING, NOW + 4 * GIVE_UP_MS);
+	hear(w, ROUTE_COMING, NOW + 4 * GIVE_UP_MS);
 	asked(w, NOW + 4 * GIVE_UP_MS + 1, &words);
 	assert_false(words.bring);
 	end(w);
@@ -319,7 +319,7 @@ static void when_nothing_comes_for_long_the_source_is_left(UNUSED void **state)
 /* ---- what comes of a question ---- */
 
 /* How a member is thought of that ended a question so. */
-static const char *after(enum trip_answer answer)
+static const char *after(enum route_answer answer)
 {
 	struct world *w = new_world(false);
 	uint32_t member = ask(w, NOW);
@@ -334,14 +334,14 @@ static const char *after(enum trip_answer answer)
 static void each_ending_says_something_of_the_member(UNUSED void **state)
 {
 	static const struct {
-		enum trip_answer answer;
+		enum route_answer answer;
 		const char *state;
 	} cases[] = {
-		{ TRIP_GAVE, "up" },         { TRIP_COMING, "up" },   { TRIP_ELSEWHERE, "up" },
-		{ TRIP_BUSY, "up" },         { TRIP_NOT_HERE, "up" }, { TRIP_FAILED, "up" },
-		{ TRIP_NONSENSE, "up" },     { TRIP_CROWDED, "new" }, { TRIP_SILENT, "silent" },
-		{ TRIP_REFUSED, "refused" }, { TRIP_LIED, "banned" }, { TRIP_MISLED, "new" },
-		{ TRIP_SLOW, "silent" },     { TRIP_LEFT, "new" },
+		{ ROUTE_GAVE, "up" },         { ROUTE_COMING, "up" },   { ROUTE_ELSEWHERE, "up" },
+		{ ROUTE_BUSY, "up" },         { ROUTE_NOT_HERE, "up" }, { ROUTE_FAILED, "up" },
+		{ ROUTE_NONSENSE, "up" },     { ROUTE_CROWDED, "new" }, { ROUTE_SILENT, "silent" },
+		{ ROUTE_REFUSED, "refused" }, { ROUTE_LIED, "banned" }, { ROUTE_MISLED, "new" },
+		{ ROUTE_SLOW, "silent" },     { ROUTE_LEFT, "new" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -350,8 +350,8 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 
 static void who_is_silent_is_followed_by_the_next(UNUSED void **state)
 {
-	static const enum trip_answer answers[] = { TRIP_SILENT, TRIP_REFUSED,  TRIP_LIED,
-						    TRIP_MISLED, TRIP_NONSENSE, TRIP_SLOW };
+	static const enum route_answer answers[] = { ROUTE_SILENT, ROUTE_REFUSED,  ROUTE_LIED,
+						     ROUTE_MISLED, ROUTE_NONSENSE, ROUTE_SLOW };
 
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
 		struct world *w = new_world(false);
@@ -371,16 +371,16 @@ static void who_has_no_connection_free_is_asked_again_after_a_rest(UNUSED void *
 	struct world *w = new_world(false);
 
 	ask(w, NOW);
-	hear(w, TRIP_CROWDED, NOW);
+	hear(w, ROUTE_CROWDED, NOW);
 	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_REST);
 	assert_int_equal(ask(w, NOW), w->owners[0]);
 	end(w);
 }
 
 /* What hope means that has been given for so long. */
-static enum trip_answer hope(struct world *w, int64_t waited_ms, int64_t quiet_ms)
+static enum route_answer hope(struct world *w, int64_t waited_ms, int64_t quiet_ms)
 {
-	const struct trip_heard h = { TRIP_COMING, NULL, 0, 0, quiet_ms, -1, 0 };
+	const struct trip_heard h = { ROUTE_COMING, NULL, 0, 0, quiet_ms, -1, 0 };
 
 	begin(w);
 	ask(w, NOW);
@@ -391,11 +391,11 @@ static void hope_is_believed_for_a_while_and_longer_if_it_gets_on(UNUSED void **
 {
 	struct world *w = new_world(false);
 
-	assert_int_equal(hope(w, 5000, -1), TRIP_COMING);
-	assert_int_equal(hope(w, 5001, 0), TRIP_COMING);
+	assert_int_equal(hope(w, 5000, -1), ROUTE_COMING);
+	assert_int_equal(hope(w, 5001, 0), ROUTE_COMING);
 	assert_int_equal(trail(w, NOW + 5001).moved_ms, NOW + 5001);
 	assert_int_equal(w->node.twice, 0);
-	assert_int_equal(hope(w, 5001, -1), TRIP_SLOW);
+	assert_int_equal(hope(w, 5001, -1), ROUTE_SLOW);
 	assert_int_equal(w->node.twice, LEN);
 	end(w);
 }
@@ -408,10 +408,10 @@ static void who_shows_hope_is_asked_to_wait_longer(UNUSED void **state)
 	asked(w, NOW, &words);
 	assert_int_equal(words.wait_ms, DECIDE_WAIT_MS);
 	assert_true(words.patience_ms > words.wait_ms + DECIDE_ANSWER_MS);
-	hear(w, TRIP_COMING, NOW + 3000);
+	hear(w, ROUTE_COMING, NOW + 3000);
 	asked(w, NOW + 3000, &words);
 	assert_int_equal(words.wait_ms, 3000);
-	hear(w, TRIP_COMING, NOW + 3000);
+	hear(w, ROUTE_COMING, NOW + 3000);
 	w->trip.demand = true;
 	asked(w, NOW + 3000, &words);
 	assert_int_equal(words.wait_ms, DECIDE_DEMAND_MS);
@@ -423,8 +423,8 @@ static void nobody_waits_for_itself_under_another_name(UNUSED void **state)
 	struct world *w = new_world(false);
 	uint32_t member = ask(w, NOW);
 
-	member_is_self(w->ms->members[member]);
-	assert_int_equal(hear(w, TRIP_COMING, NOW), TRIP_NOT_HERE);
+	member_is_self(w->ms->members[member], NOW);
+	assert_int_equal(hear(w, ROUTE_COMING, NOW), ROUTE_NOT_HERE);
 	assert_int_not_equal(ask(w, NOW), member);
 	end(w);
 }

@@ -381,18 +381,20 @@ static struct wire_ask digests_ask(bool witness)
 static void digests_are_asked_of_a_whole_segment(void **state)
 {
 	(void)state;
-	for (int witness = 0; witness < 2; witness++) {
+	for (int as = 0; as < 3; as++) {
 		CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
-		struct wire_ask ask = digests_ask(witness);
+		struct wire_ask ask = digests_ask(as == 1);
 		struct read r;
 
+		ask.held = as == 2;
 		assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
 		assert_string_equal(buf_str(&range), "");
 		assert_non_null(strstr(buf_str(&target), "/peer/v1/digests/" SHA256 "?size="));
 		r = read_ask(buf_str(&target), "");
 		assert_int_equal(r.result, 0);
 		assert_true(r.ask.digests);
-		assert_int_equal(r.ask.witness, witness);
+		assert_int_equal(r.ask.witness, as == 1);
+		assert_int_equal(r.ask.held, as == 2);
 		assert_int_equal(r.ask.off, ask.off);
 		assert_int_equal(r.ask.len, SEGMENT_BYTES);
 		assert_string_equal(r.ask.path, ask.path);

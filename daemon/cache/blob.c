@@ -351,14 +351,19 @@ int blob_drop(struct blob *b)
 
 int blob_drop_chunk(struct blob *b, uint32_t i)
 {
-	unsigned long long sum = b->own ? 0 : atomic_load(&b->state[i].sum);
+	unsigned long long sum;
+	bool gone;
 
 	if (b->own)
 		return -EROFS;
-	atomic_store(&b->dropped, true);
-	blob_note_lost(b, i);
-	if (!sum || !atomic_compare_exchange_strong(&b->state[i].sum, &sum, 0))
-		return 0; /* it has gone already */
-	atomic_fetch_sub(&b->present_bytes, chunk_end(i, b->size) - chunk_start(i));
-	return chunkmap_put(b->mapfd, i, 0);
+	lock_take(&b->lock); /* it may be about to be sealed: then its digest was right */
+	sum = blob_is_sealed(b) ? 0 : atomic_load(&b->state[i].sum);
+	gone = sum && atomic_compare_exchange_strong(&b->state[i].sum, &sum, 0);
+	if (gone) {
+		atomic_store(&b->dropped, true);
+		blob_note_lost(b, i);
+		atomic_fetch_sub(&b->present_bytes, chunk_end(i, b->size) - chunk_start(i));
+	}
+	lock_drop(&b->lock);
+	return gone ? chunkmap_put(b->mapfd, i, 0) : 0;
 }

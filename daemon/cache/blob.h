@@ -66,7 +66,7 @@ MUST_USE int blob_sync(struct blob *b);
 int blob_seal(struct blob *b);
 /* Forgets all bytes (wrong digest); who holds the mapping sees the old ones. Our own: -EROFS. */
 MUST_USE int blob_drop(struct blob *b);
-/* The same of chunk i alone, of a blob that is not sealed. */
+/* The same of chunk i alone; of a sealed blob, or if it is not there, nothing. */
 MUST_USE int blob_drop_chunk(struct blob *b, uint32_t i);
 
 /* Who looks at bytes of the mapping holds the blob meanwhile: none of its blocks is given back

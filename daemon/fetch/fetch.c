@@ -220,6 +220,11 @@ struct throttle_limits fetch_limits(struct fetch *f)
 	return throttle_get(&f->throttle);
 }
 
+int64_t fetch_pause_ms(struct fetch *f, uint64_t bytes)
+{
+	return throttle_pause_ms(&f->throttle, URGENCY_BACKGROUND, bytes);
+}
+
 void fetch_source_of(struct fetch *f, const char *etag, char ret[static FETCH_SOURCE_MAX + 1])
 {
 	const struct pull *p;

@@ -61,6 +61,9 @@ void fetch_close(struct fetch *f, struct pull *p);
 struct blob *fetch_blob(const struct pull *p);
 /* How often bytes of it were dropped since its first handle was opened, because they were wrong. */
 unsigned fetch_drops(const struct pull *p);
+/* Of its chunks those were dropped, because they are wrong, while others still come: bit i is chunk
+ * first + i. Who keeps pages of it forgets them, and they come again while somebody reads it. */
+void fetch_lost(struct fetch *f, struct pull *p, uint32_t first, unsigned which);
 /* For a reader who opens the file: true if others had bytes of it that were not kept, so that no
  * digest speaks for any of it: he is to have none of those. What is kept of it goes, too, unless
  * somebody else has it open. */
@@ -98,6 +101,9 @@ void fetch_done(const struct pull *p, const void *data, uint64_t len);
 /* Bytes per second, from now on. */
 void fetch_set_limits(struct fetch *f, const struct throttle_limits *limits);
 struct throttle_limits fetch_limits(struct fetch *f);
+/* Books bytes that came for nobody who waits, outside of any handle: for how many ms whoever took
+ * them is to take no more. */
+int64_t fetch_pause_ms(struct fetch *f, uint64_t bytes);
 /* Wants the absent chunks of [from, to), within the file, without waiting for them: they come while
  * the handle is open, unless a run fails. Nothing happens when offline or while nobody may be
  * asked. ERR_FULL, -ENOSPC and the like if the cache has just refused bytes of it. */

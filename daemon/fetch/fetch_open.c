@@ -7,6 +7,8 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/fetch/stream.h"
 
 #define LEAVE_MS 1000 /* who has to leave a blob has so long to do it */
 #define LEAVE_LOOK_MS 2
@@ -154,6 +156,34 @@ struct blob *fetch_blob(const struct pull *p)
 unsigned fetch_drops(const struct pull *p)
 {
 	return atomic_load(&p->drops);
+}
+
+static int want_again_locked(struct pull *p, uint32_t first, unsigned which)
+{
+	int r = 0;
+
+	for (uint32_t i = first; r == 0 && which; i++, which >>= 1)
+		if (which & 1)
+			r = fill_want(&p->fill, chunk_start(i), chunk_end(i, p->what.file.size),
+				      URGENCY_AHEAD, RUN_BYTES_MAX);
+	return r;
+}
+
+void fetch_lost(struct fetch *f, struct pull *p, uint32_t first, unsigned which)
+{
+	int r;
+
+	lock_take(&f->pulls.lock);
+	atomic_fetch_add(&p->drops, 1);
+	p->all_wanted = false;
+	p->distrust.trimmed = true; /* pages that are being filled now go when it is sealed */
+	r = want_again_locked(p, first, which);
+	if (r == 0)
+		r = streams_kick_locked(f->streams);
+	lock_drop(&f->pulls.lock);
+	if (r < 0)
+		log_debug("what was wrong is not asked for again: %s", err_text(r));
+	outcry_part(&f->conf.outcry, &p->what);
 }
 
 bool fetch_begin_anew(struct fetch *f, struct pull *p)

@@ -4,6 +4,7 @@
 #ifndef MATRIXFS_INQUEST_H
 #define MATRIXFS_INQUEST_H
 
+#include "daemon/cache/chunk_list.h"
 #include "daemon/cache/store.h"
 #include "daemon/hub/source.h"
 
@@ -22,9 +23,9 @@ struct inquest {
 	/* Drops those chunks that it can tell to be wrong: how many, 0 if it cannot tell; or
 	 * negative. Blocking; the doubt's `cancel` ends it. NULL: there is nobody. */
 	int (*look)(void *arg, const struct doubt *d);
-	/* The blob is sealed, or all of it was dropped: nothing is to be remembered of who gave
-	 * what. No lock held. */
-	void (*settled)(void *arg, const char *etag);
+	/* The blob is sealed, with this digest list (or NULL: none was made), or all of it was
+	 * dropped: nothing is to be remembered of who gave what. No lock held. */
+	void (*settled)(void *arg, const char *etag, const struct chunk_list *right);
 	void *arg;
 };
 

@@ -27,6 +27,11 @@ void outcry_doubt(const struct outcry *o, const struct source_blob *what)
 		what->repo.name, what->path);
 }
 
+void outcry_part(const struct outcry *o, const struct source_blob *what)
+{
+	tell(o, what->etag, "", ERR_DIGEST);
+}
+
 void outcry_rot(const struct outcry *o, const struct source_blob *what)
 {
 	tell(o, what->etag, "", ERR_CORRUPT);

@@ -21,6 +21,9 @@ struct outcry {
 void outcry_lie(const struct outcry *o, const struct source_blob *what, const char *source);
 /* The digest of all was wrong: which of its chunks are will be found out. */
 void outcry_doubt(const struct outcry *o, const struct source_blob *what);
+/* Some of its chunks were wrong, and dropped, before it was whole: who gave them is named
+ * elsewhere. */
+void outcry_part(const struct outcry *o, const struct source_blob *what);
 /* Chunks that had been right are not any more, and were dropped. */
 void outcry_rot(const struct outcry *o, const struct source_blob *what);
 

@@ -205,10 +205,10 @@ static int drop_all(struct sealer *s, struct pull *p)
 }
 
 /* Nothing that came before this says anything about the bytes that are there now. */
-static void tell_settled(struct sealer *s, const struct pull *p)
+static void tell_settled(struct sealer *s, const struct pull *p, const struct chunk_list *right)
 {
 	if (s->conf.inquest.settled)
-		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag);
+		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag, right);
 }
 
 /* Drops what is wrong: what has rotted is gone already, else it is all. */
@@ -224,7 +224,7 @@ static void reject(struct sealer *s, struct pull *p, bool rot)
 	lock_drop(&pulls->lock);
 	r = rot ? 0 : drop_all(s, p);
 	if (!rot)
-		tell_settled(s, p);
+		tell_settled(s, p, NULL);
 	lock_take(&pulls->lock);
 	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
@@ -395,7 +395,7 @@ static int conclude(struct sealer *s, struct pull *p, struct outcome *o)
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
 	p->inquests = 0;
-	tell_settled(s, p);
+	tell_settled(s, p, o->list);
 	keep_list(p, o->list);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "daemon/cache/chunk.h"
 
 #define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
+#define DROPS_MAX 256
 
 /* A giver is a number: one of these, or a name's and FIRST_NAME. */
 enum { NOBODY, HUB, DROPPED, FIRST_NAME };
@@ -34,6 +35,11 @@ struct evidence {
 	struct dossier *oldest, **newest;
 	char (*names)[MEMBER_ADDRESS_MAX + 1];
 	unsigned name_count;
+	struct {
+		char etag[DIGEST_HEX_MAX + 1];
+		uint32_t chunk;
+	} drops[DROPS_MAX]; /* the latest */
+	unsigned drop_count;
 };
 
 int evidence_new(uint64_t bytes_max, struct evidence **ret)
@@ -197,7 +203,34 @@ void evidence_drop(struct evidence *e, const char *etag, uint32_t i)
 	d = map_find_str(&e->by_etag, etag);
 	if (d && i < d->count)
 		d->givers[i] = DROPPED;
+	snprintf(e->drops[e->drop_count % DROPS_MAX].etag, sizeof(e->drops[0].etag), "%s", etag);
+	e->drops[e->drop_count++ % DROPS_MAX].chunk = i;
 	lock_drop(&e->lock);
+}
+
+bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i)
+{
+	bool so = false;
+
+	lock_take(&e->lock);
+	for (unsigned k = 0; !so && k < DROPS_MAX; k++)
+		so = e->drops[k].chunk == i && strcmp(e->drops[k].etag, etag) == 0;
+	lock_drop(&e->lock);
+	return so;
+}
+
+bool evidence_whole(struct evidence *e, const char *etag, uint32_t from, uint32_t to)
+{
+	const struct dossier *d;
+	bool so;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	so = d && to <= d->count;
+	for (uint32_t i = from; so && i < to; i++)
+		so = d->givers[i] == HUB || d->givers[i] >= FIRST_NAME;
+	lock_drop(&e->lock);
+	return so;
 }
 
 enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
@@ -281,4 +314,36 @@ enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t
 	}
 	lock_drop(&e->lock);
 	return word;
+}
+
+void evidence_unlearn(struct evidence *e, const char *etag)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d) {
+		e->bytes -= weight(d);
+		chunk_list_free(steal(d->list));
+		e->bytes += weight(d);
+		d->word = EVIDENCE_UNKNOWN;
+	}
+	lock_drop(&e->lock);
+}
+
+int64_t evidence_contradicts(struct evidence *e, const char *etag, const struct chunk_list *right)
+{
+	const struct dossier *d;
+	int64_t at = -1;
+	bool known;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	known = d && d->list && d->word == EVIDENCE_PUBLISHED && d->size == right->size;
+	for (uint32_t i = 0; known && at < 0 && i < d->count; i++)
+		if (is_known(d->list->digests[i]) &&
+		    memcmp(d->list->digests[i], right->digests[i], CHUNK_LIST_DIGEST) != 0)
+			at = i;
+	lock_drop(&e->lock);
+	return at;
 }

@@ -24,12 +24,16 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 
 /* What came as chunk i was wrong, and is not there any more. */
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i);
+/* True if that was so lately, whatever came since: also when the blob is forgotten. */
+bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i);
 
 enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_MEMBER };
 /* Who gave chunk i: nobody that is remembered, a hub, somebody who was wrong, or the member whose
  * address ret gets. */
 enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_t i,
 				   char ret[static MEMBER_ADDRESS_MAX + 1]);
+/* True if of each of the chunks [from, to) somebody is remembered who gave it. */
+bool evidence_whole(struct evidence *e, const char *etag, uint32_t from, uint32_t to);
 /* True if anything of a blob of that size is remembered. */
 bool evidence_has(struct evidence *e, const char *etag, uint64_t size);
 
@@ -46,6 +50,11 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 /* How the digest of chunk i is known, and if it is, ret gets it. */
 enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t i,
 				  uint8_t ret[static CHUNK_LIST_DIGEST]);
+/* What a hub tells everybody of a blob is not so: its digests are not known any more. */
+void evidence_unlearn(struct evidence *e, const char *etag);
+/* The first chunk of a blob that hubs say is otherwise than in this list, which is right; -1: there
+ * is none, or none of them says anything. */
+int64_t evidence_contradicts(struct evidence *e, const char *etag, const struct chunk_list *right);
 /* Forgets a blob. */
 void evidence_forget(struct evidence *e, const char *etag);
 

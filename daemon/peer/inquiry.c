@@ -9,34 +9,27 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/suspects.h"
 #include "daemon/peer/weigh.h"
 
-#define TRIES 20          /* to hear whether one stands by what it gave */
-#define REST_MS 100       /* after all were asked once more, and nobody knew more */
-#define ANSWER_MS 2000    /* what an answer may take */
-#define SUSPECTS_MAX 16   /* that are told of at once */
-#define CHUNKS_TOLD_MAX 8 /* of each */
+#define REST_MS 100  /* after all were asked once more, and nobody knew more */
+#define EARLY_MS 500 /* while a blob is coming there is time to ask again later */
 
-/* Somebody who gave wrong bytes, or false witness. */
-struct suspect {
-	char address[MEMBER_ADDRESS_MAX + 1];
-	const char *what; /* static */
-	bool sure;        /* it is not another one's fault */
-	uint32_t count, chunks[CHUNKS_TOLD_MAX];
-};
-
-/* One blob under inquiry. */
+/* A blob under inquiry, or a segment of it. */
 struct inquiry {
 	const struct inquiry_conf *conf;
 	const struct doubt *doubt;
 	const struct membership *members;
+	struct interviewer by;
 	uint64_t blob; /* its key */
 	/* As it is here, as owners vouch for it, and what is known to be right. */
 	struct chunk_list *have, *vouched, *must;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
-	struct suspect suspects[SUSPECTS_MAX];
-	unsigned suspect_count;
+	bool early;    /* not all of it is here, and its digest has told nothing yet */
+	unsigned gone; /* then: bit i: chunk i of the segment was dropped */
+	bool refuted;  /* an owner: a chunk is not as it said */
+	struct suspects suspects;
 	uint32_t dropped;
 };
 
@@ -91,27 +84,6 @@ static bool is_hearsay(const struct inquiry *q, uint32_t i)
 
 /* ---- suspects ---- */
 
-static void accuse(struct inquiry *q, const char *address, const char *what, bool sure,
-		   uint32_t chunk)
-{
-	struct suspect *s = q->suspects;
-
-	while (s < q->suspects + q->suspect_count &&
-	       (s->what != what || strcmp(s->address, address) != 0))
-		s++;
-	if (s == q->suspects + SUSPECTS_MAX)
-		return; /* their next lie will be told of */
-	if (s == q->suspects + q->suspect_count) {
-		q->suspect_count++;
-		*s = (struct suspect){ .what = what };
-		snprintf(s->address, sizeof(s->address), "%s", address);
-	}
-	if (s->count < CHUNKS_TOLD_MAX)
-		s->chunks[s->count] = chunk;
-	s->count++;
-	s->sure |= sure;
-}
-
 /* True if it says itself that it had the chunk from a hub, as the owner of its segment. */
 static bool has_vouched(const struct inquiry *q, const char *address, uint32_t chunk)
 {
@@ -135,12 +107,16 @@ static void drop(struct inquiry *q, uint32_t i)
 	uint8_t must[CHUNK_LIST_DIGEST];
 	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
 
-	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER)
-		accuse(q, who, wrong_bytes, known || has_vouched(q, who, i), i);
+	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER) {
+		if (known)
+			(void)published_contradicted(q->conf->published, what->etag, i, who);
+		suspects_accuse(&q->suspects, who, wrong_bytes, known || has_vouched(q, who, i), i);
+	}
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
 	evidence_drop(q->conf->evidence, what->etag, i);
 	metrics_add(&q->conf->counts->bytes_wrong, size);
+	q->gone |= 1U << i % WIRE_CHUNKS;
 	q->dropped++;
 }
 
@@ -150,6 +126,8 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	const uint8_t *mine = have(q, i);
 
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
+	q->refuted |= wire_digest_known(q->vouched->digests[i]) &&
+		      !is(q->vouched->digests[i], must);
 	if (!mine || !is(mine, must))
 		drop(q, i);
 }
@@ -169,60 +147,19 @@ static void compare_published(struct inquiry *q)
 
 /* ---- hearings ---- */
 
-static void write_ask(const struct inquiry *q, const struct hearing *h, bool witness,
-		      struct wire_ask *ret)
+/* As it is here it is not as told, and it is what came. */
+static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
 {
-	const struct source_blob *what = q->doubt->what;
+	struct blob *b = q->doubt->blob;
+	const uint8_t *mine = wire_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
+	bool intact;
 
-	*ret = (struct wire_ask){
-		.digests = true,
-		.witness = witness,
-		.size = what->file.size,
-		.off = segment_start(h->segment),
-		.lfs = what->file.kind == DIGEST_SHA256,
-		.repo = what->repo,
-		.path = what->path,
-	};
-	ret->len = segment_end(h->segment, what->file.size) - ret->off;
-	memcpy(ret->etag, what->etag, sizeof(ret->etag));
-	memcpy(ret->commit, what->commit, sizeof(ret->commit));
-}
-
-/* 0: it has told; -EAGAIN: it will; else it has nothing to say. */
-static int ask_member(const struct inquiry *q, const struct wire_ask *ask, uint32_t member,
-		      struct wire_digests *ret)
-{
-	struct question question = {
-		.member = q->members->members[member],
-		.ask = ask,
-		.cancel = q->doubt->cancel,
-		.patience_ms = ANSWER_MS,
-	};
-	int r;
-
-	if (!member_may_ask(question.member, clock_ms()))
-		return -ENOENT;
-	r = question_ask(&question, q->conf->asker);
-	if (r == ERR_CANCELED)
-		return r;
-	member_note(question.member, r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED, 0, -1, clock_ms());
-	if (r < 0)
-		return r;
-	*ret = question.digests;
-	return question.status == WIRE_TOLD                                     ? 0
-	       : question.status == WIRE_COMING || question.status == WIRE_BUSY ? -EAGAIN
-										: -ENOENT;
-}
-
-static int ask_next(const struct inquiry *q, const struct hearing *h, bool witness,
-		    struct wire_digests *ret)
-{
-	uint32_t who = h->who[h->next];
-	struct wire_ask ask;
-
-	write_ask(q, h, witness, &ask);
-	return who == q->members->self ? testimony_ask(q->conf->testimony, &ask, ret)
-				       : ask_member(q, &ask, who, ret);
+	if (!mine || is(mine, told))
+		return false;
+	blob_hold(b);
+	intact = blob_check(b, i);
+	blob_let_go(b);
+	return intact;
 }
 
 /* The owner of a segment vouches for what it had from a hub itself: what members gave of that is in
@@ -230,17 +167,14 @@ static int ask_next(const struct inquiry *q, const struct hearing *h, bool witne
 static void hear_owner(struct inquiry *q, struct hearing *h, const struct wire_digests *d)
 {
 	uint32_t first, count = chunks_in(q, h->segment, &first);
-	bool differs = false;
+	bool disputed = false;
 
 	for (uint32_t i = 0; i < count; i++) {
-		const uint8_t *mine = have(q, first + i);
-
 		memcpy(q->vouched->digests[first + i], d->of[i], CHUNK_LIST_DIGEST);
-		differs |= wire_digest_known(d->of[i]) && is_hearsay(q, first + i) && mine &&
-			   !is(mine, d->of[i]);
+		disputed |= differs(q, first + i, d->of[i]);
 	}
-	q->disputed[h->segment] = differs;
-	q->disputes += differs;
+	q->disputed[h->segment] = disputed;
+	q->disputes += disputed;
 	h->next = h->count;
 }
 
@@ -276,9 +210,16 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 		return false;
 	settle(q, chunk, told);
 	if (w == WEIGH_FIRST_LIED)
-		accuse(q, member_address(q->members->members[h->first]), false_witness, true,
-		       chunk);
+		suspects_accuse(&q->suspects, member_address(q->members->members[h->first]),
+				false_witness, true, chunk);
 	return true;
+}
+
+/* What is not here yet is nobody's word against another's, while it is still coming. */
+static bool is_in_hearing(struct inquiry *q, uint32_t i)
+{
+	return is_hearsay(q, i) && !wire_digest_known(q->must->digests[i]) &&
+	       (!q->early || have(q, i));
 }
 
 static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire_digests *d)
@@ -287,7 +228,7 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 	bool settled = true;
 
 	for (uint32_t i = 0; i < count; i++)
-		if (is_hearsay(q, first + i) && !wire_digest_known(q->must->digests[first + i]))
+		if (is_in_hearing(q, first + i))
 			settled &= hear_of(q, h, first + i, i, d->of[i]);
 	if (!h->told) {
 		h->testimony = *d;
@@ -301,7 +242,7 @@ static void hear_witness(struct inquiry *q, struct hearing *h, const struct wire
 static bool hear(struct inquiry *q, struct hearing *h, bool witness)
 {
 	struct wire_digests d;
-	int r = ask_next(q, h, witness, &d);
+	int r = interview(&q->by, h->who[h->next], h->segment, witness ? AS_WITNESS : AS_OWNER, &d);
 
 	if (r == -EAGAIN)
 		return false;
@@ -317,10 +258,10 @@ static bool hear(struct inquiry *q, struct hearing *h, bool witness)
 /* Asks round and round until all are heard, or nobody says anything more. */
 static int hear_all(struct inquiry *q, struct hearing *all, uint32_t count, bool witness)
 {
-	int64_t moved_ms = clock_ms();
+	int64_t moved_ms = clock_ms(), patience_ms = q->early ? EARLY_MS : q->conf->give_up_ms;
 	bool open = true;
 
-	while (open && clock_ms() - moved_ms < q->conf->give_up_ms) {
+	while (open && clock_ms() - moved_ms < patience_ms) {
 		bool moved = open = false;
 
 		for (uint32_t i = 0; i < count; i++) {
@@ -385,10 +326,12 @@ static int hold_hearings(struct inquiry *q, unsigned from)
 	for (uint32_t k = 0; k < count; k++) {
 		uint32_t owners[PLACEMENT_OWNERS];
 		const struct segment segment = { q->blob, k };
-		unsigned n = places_owners(q->conf->places, q->members, segment, size, owners);
+		unsigned n = 0;
 
 		all[k].segment = k;
-		if (n && is_in_question(q, k) && (!q->disputes || q->disputed[k]))
+		if ((!q->disputes || q->disputed[k]) && is_in_question(q, k))
+			n = places_owners(q->conf->places, q->members, segment, size, owners);
+		if (n)
 			call(q, owners, n, from, &all[k]);
 	}
 	return hear_all(q, all, count, from > 0);
@@ -415,35 +358,29 @@ static int inquire(struct inquiry *q)
 
 /* ---- sentences ---- */
 
-/* True if it vouches for what it gave: it claims to have that from a hub, or to have verified
- * it. */
-static bool stands_by(struct inquiry *q, const struct suspect *s, uint32_t member)
+/* True if it was its own doing: it holds other bytes than it gave, and says that it never held
+ * those; or it vouches for them: it claims to have them from a hub, or to have verified them. */
+static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t member)
 {
-	struct hearing h = { .segment = segment_of(chunk_start(s->chunks[0])), .who = { member } };
-	uint32_t first;
+	uint32_t chunk = s->chunks[0], segment = segment_of(chunk_start(chunk));
+	const uint8_t *told, *gave = q->have->digests[chunk];
 	struct wire_digests d;
-	int r = -EAGAIN;
 
-	for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
-		if (i)
-			clock_sleep_ms(REST_MS);
-		r = ask_next(q, &h, false, &d);
-	}
-	chunks_in(q, h.segment, &first);
-	return r == 0 && is(d.of[s->chunks[0] - first], q->have->digests[s->chunks[0]]);
+	if (!wire_digest_known(gave))
+		return false;
+	told = d.of[chunk % WIRE_CHUNKS];
+	if (interview_patiently(&q->by, member, segment, AS_HOLDER, &d) == 0 &&
+	    wire_digest_known(told) && !is(told, gave))
+		return true;
+	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 && is(told, gave);
 }
 
 static void convict(struct inquiry *q, const struct suspect *s)
 {
-	CLEANUP(buf_free) struct buf chunks = { 0 };
 	int at = membership_find(q->members, s->address);
 	bool sure = s->sure || (at >= 0 && stands_by(q, s, (uint32_t)at));
 
-	for (uint32_t i = 0; i < s->count && i < CHUNKS_TOLD_MAX; i++)
-		buf_printf(&chunks, "%s%u", i ? "," : "", s->chunks[i]);
-	log_warn(ERR_DIGEST, "peer=%s %s %s etag=%s path=%s chunks=%s%s (%u)", s->address,
-		 sure ? "gave" : "passed on", s->what, q->doubt->what->etag, q->doubt->what->path,
-		 buf_str(&chunks), s->count > CHUNKS_TOLD_MAX ? ",..." : "", s->count);
+	suspect_tell(s, sure, q->doubt->what);
 	if (at >= 0)
 		member_note(q->members->members[at], sure ? MEMBER_LIED : MEMBER_MISLED,
 			    s->count * CHUNK_BYTES, -1, clock_ms());
@@ -453,8 +390,8 @@ static void convict(struct inquiry *q, const struct suspect *s)
 
 static int conclude(struct inquiry *q, int r)
 {
-	for (unsigned i = 0; i < q->suspect_count; i++)
-		convict(q, &q->suspects[i]);
+	for (unsigned i = 0; i < q->suspects.count; i++)
+		convict(q, &q->suspects.of[i]);
 	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must, EVIDENCE_WITNESSED);
 	trails_forget(q->conf->trails, q->blob);
 	log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
@@ -462,28 +399,155 @@ static int conclude(struct inquiry *q, int r)
 	return r < 0 ? r : (int)q->dropped;
 }
 
+static void end(struct inquiry *q)
+{
+	chunk_list_free(q->have);
+	chunk_list_free(q->vouched);
+	chunk_list_free(q->must);
+	free(q->disputed);
+	membership_unref(q->members);
+}
+
+/* -ENOMEM; -ENODATA: a blob of one chunk was compared when it came. */
+static int begin(struct inquiry *q, const struct inquiry_conf *conf, const struct doubt *d)
+{
+	uint64_t size = d->what->file.size;
+
+	if (chunk_count(size) < 2)
+		return -ENODATA;
+	*q = (struct inquiry){
+		.conf = conf,
+		.doubt = d,
+		.blob = placement_key(d->what->etag),
+		.have = chunk_list_new(size),
+		.vouched = chunk_list_new(size),
+		.must = chunk_list_new(size),
+		.disputed = calloc(segment_count(size), sizeof(*q->disputed)),
+		.members = members_now(conf->members),
+	};
+	q->by = (struct interviewer){ conf->asker, q->members, d->what, conf->testimony,
+				      d->cancel };
+	if (q->have && q->vouched && q->must && q->disputed)
+		return 0;
+	end(q);
+	return -ENOMEM;
+}
+
 int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d)
 {
-	CLEANUP(chunk_list_freep) struct chunk_list *have = chunk_list_new(d->what->file.size);
-	CLEANUP(chunk_list_freep) struct chunk_list *vouched = chunk_list_new(d->what->file.size);
-	CLEANUP(chunk_list_freep) struct chunk_list *must = chunk_list_new(d->what->file.size);
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
-	CLEANUP(freep) bool *disputed = calloc(segment_count(d->what->file.size) + 1, 1);
-	int r;
+	int r = q ? begin(q, conf, d) : -ENOMEM;
 
-	if (!have || !vouched || !must || !q || !disputed)
-		return -ENOMEM;
-	if (have->count < 2)
-		return 0; /* it was compared when it came */
-	q->conf = conf;
-	q->doubt = d;
-	q->have = have;
-	q->vouched = vouched;
-	q->must = must;
-	q->disputed = disputed;
-	q->blob = placement_key(d->what->etag);
-	q->members = members_now(conf->members);
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
 	r = conclude(q, inquire(q));
-	membership_unref(q->members);
+	end(q);
+	return r;
+}
+
+/* ---- one segment, before all is there ---- */
+
+/* The owner need not be asked about what it has told already. */
+static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_digests *told)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool so = true;
+
+	for (uint32_t i = 0; so && i < count; i++)
+		so = wire_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
+		     !blob_may_have(q->doubt->blob, first + i);
+	return so;
+}
+
+/* Who gave a chunk that is not as the owner of its segment had it is asked what it holds itself. If
+ * that is what the owner says, it has changed it on its way. If it does not stand by what it gave,
+ * that goes for once, and comes from elsewhere: that costs less than a witness. So it does if the
+ * owner gave it. */
+static void hear_giver(struct inquiry *q, uint32_t chunk, uint32_t owner)
+{
+	const uint8_t *vouched = q->vouched->digests[chunk], *gave = q->have->digests[chunk];
+	const char *etag = q->doubt->what->etag;
+	char who[MEMBER_ADDRESS_MAX + 1];
+	struct wire_digests d = { 0 };
+	const uint8_t *holds = d.of[chunk % WIRE_CHUNKS];
+	int at = -ENOENT;
+
+	if (evidence_giver(q->conf->evidence, etag, chunk, who) == EVIDENCE_MEMBER)
+		at = membership_find(q->members, who);
+	if (at < 0)
+		return;
+	if (at != (int)owner &&
+	    interview_patiently(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), AS_HOLDER,
+				&d) < 0)
+		d = (struct wire_digests){ 0 };
+	if (is(holds, vouched))
+		settle(q, chunk, vouched);
+	else if (!is(holds, gave) && !evidence_dropped(q->conf->evidence, etag, chunk))
+		drop(q, chunk);
+}
+
+/* Of the chunks that are not as the owner says. True if that does not settle all of them. */
+static bool hear_givers(struct inquiry *q, uint32_t segment, uint32_t owner)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool open = false;
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (!differs(q, i, q->vouched->digests[i]))
+			continue;
+		hear_giver(q, i, owner);
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS);
+	}
+	return open;
+}
+
+/* 0; or as inquiry_compare. */
+static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
+		      struct wire_digests *told)
+{
+	struct hearing h = { .segment = segment };
+	int r = has_told(q, segment, told) ? 0 : interview(&q->by, owner, segment, AS_OWNER, told);
+
+	if (r < 0)
+		return r;
+	hear_owner(q, &h, told);
+	if (!q->disputes)
+		return 0;
+	if (hear_givers(q, segment, owner))
+		r = hold_hearings(q, 1);
+	r = conclude(q, r);
+	return r < 0 ? r : 0;
+}
+
+/* True if a chunk is not as the owner says, and nobody knows yet which of the two is right. */
+static bool is_open(struct inquiry *q, uint32_t segment)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	bool open = false;
+
+	for (uint32_t i = first; q->disputes && i < first + count; i++)
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS) &&
+			!wire_digest_known(q->must->digests[i]) &&
+			differs(q, i, q->vouched->digests[i]);
+	return open;
+}
+
+int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,
+		    const char *owner, struct inquiry_compared *ret)
+{
+	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
+	int r = q ? begin(q, conf, d) : -ENOMEM, at;
+
+	ret->dropped = 0;
+	ret->refuted = ret->open = false;
+	if (r < 0)
+		return r;
+	q->early = true;
+	at = membership_find(q->members, owner);
+	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
+	ret->open = r == 0 && is_open(q, segment);
+	ret->dropped = q->gone;
+	ret->refuted = q->refuted;
+	end(q);
 	return r;
 }

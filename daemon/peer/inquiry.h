@@ -5,7 +5,8 @@
  * The witness of a segment follows its owner. Whom a witness contradicts may be right: then a
  * second one is heard, and two of the three have it right. The chunks that are wrong are
  * dropped, who gave them (or gave false witness) is banned, and what the digests must be is
- * remembered. Threads: any. */
+ * remembered. A segment can also be compared with its owner's word before the blob is whole.
+ * Threads: any. */
 #ifndef MATRIXFS_INQUIRY_H
 #define MATRIXFS_INQUIRY_H
 
@@ -14,8 +15,7 @@
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/published.h"
-#include "daemon/peer/question.h"
-#include "daemon/peer/testimony.h"
+#include "daemon/peer/interview.h"
 #include "daemon/peer/trails.h"
 
 struct inquiry_conf {
@@ -32,5 +32,19 @@ struct inquiry_conf {
 
 /* See struct inquest. */
 MUST_USE int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d);
+
+/* What came of comparing one segment. */
+struct inquiry_compared {
+	struct wire_digests told; /* by its owner, as far as it was asked; kept for the next time */
+	unsigned dropped;         /* bit i: its chunk i was wrong, and is gone */
+	bool refuted;             /* witnesses and this node say otherwise than the owner */
+	bool open;                /* it differs, and no witness has told yet: compare it later */
+};
+/* Compares what members gave of one segment, while others still come, with what its owner (its
+ * address) says that it had from a hub: that is one question, or none if it has told. Of what
+ * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above. The doubt's blob is that of an open handle. 0; -EAGAIN:
+ * the owner is finding out, or busy; -ENOENT: it has nothing to say; or how it failed. Blocking. */
+MUST_USE int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d,
+			     uint32_t segment, const char *owner, struct inquiry_compared *ret);
 
 #endif

@@ -10,8 +10,8 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/peer/assay.h"
 #include "daemon/peer/cluster_key.h"
-#include "daemon/peer/inquiry.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
@@ -31,6 +31,7 @@ struct peers {
 	struct members *members;
 	struct evidence *evidence;
 	struct published *published;
+	struct assay *assay;
 	struct places places;
 	struct trails trails;
 	struct peer_counts counts;
@@ -55,6 +56,23 @@ static struct member_spec self_of(const struct peer_settings *s)
 	return self;
 }
 
+static void came(void *arg, const struct source_blob *what, uint32_t i)
+{
+	struct peers *p = arg;
+
+	assay_came(p->assay, what, i);
+}
+
+static bool refused(void *arg, const struct source_blob *what, uint32_t i, const char *member)
+{
+	struct peers *p = arg;
+	bool doubted = published_contradicted(p->published, what->etag, i, member);
+
+	if (doubted)
+		assay_contested(p->assay, what, i);
+	return doubted;
+}
+
 static int make_source(struct peers *p)
 {
 	struct source_peer_conf conf = {
@@ -64,6 +82,7 @@ static int make_source(struct peers *p)
 		.tryouts = p->tryouts,
 		.evidence = p->evidence,
 		.published = p->published,
+		.watch = { came, refused, p },
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
@@ -119,6 +138,8 @@ static int gather_evidence(struct peers *p)
 
 	if (r == 0)
 		r = published_new(p->ground.hubs, p->ground.hub_count, p->evidence, &p->published);
+	if (r == 0)
+		r = assay_new(p->evidence, &p->assay);
 	return r;
 }
 
@@ -164,8 +185,10 @@ struct source *peers_source(struct peers *p)
 	return p->source;
 }
 
-static void begin_inquiries(struct peers *p)
+static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
 {
+	const struct assay_conf assay = { &p->inquiry, f, s, p->ground.http };
+
 	p->inquiry = (struct inquiry_conf){
 		.members = p->members,
 		.places = &p->places,
@@ -178,6 +201,7 @@ static void begin_inquiries(struct peers *p)
 		.give_up_ms = p->ground.timeout_ms / 2,
 	};
 	atomic_store(&p->inquires, true);
+	return assay_start(p->assay, &assay);
 }
 
 static int look(void *arg, const struct doubt *d)
@@ -187,10 +211,15 @@ static int look(void *arg, const struct doubt *d)
 	return atomic_load(&p->inquires) ? inquiry_look(&p->inquiry, d) : 0;
 }
 
-static void settled(void *arg, const char *etag)
+static void settled(void *arg, const char *etag, const struct chunk_list *right)
 {
 	struct peers *p = arg;
+	int64_t wrong = right ? evidence_contradicts(p->evidence, etag, right) : -1;
 
+	if (wrong >= 0)
+		published_refute(p->published, p->members, etag, (uint32_t)wrong,
+				 "the digest of the whole");
+	assay_forget(p->assay, etag);
 	evidence_forget(p->evidence, etag);
 }
 
@@ -232,7 +261,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	int r = serve_start(&serve, &p->serve, why);
 
 	if (r == 0)
-		begin_inquiries(p);
+		r = begin_inquiries(p, f, s);
 	if (r == 0)
 		r = member_list_start(&list, &p->list, why);
 	if (r == 0)
@@ -265,7 +294,7 @@ static unsigned count_connections(struct peers *p)
 bool peers_stop(struct peers *p)
 {
 	member_list_stop(steal(p->list));
-	return serve_stop(take_serve(p));
+	return assay_stop(p->assay) && serve_stop(take_serve(p));
 }
 
 void peers_close(struct peers *p)
@@ -274,6 +303,7 @@ void peers_close(struct peers *p)
 		return;
 	tryouts_free(p->tryouts);
 	source_peer_free(p->source);
+	assay_free(p->assay);
 	published_free(p->published);
 	evidence_free(p->evidence);
 	httpc_free(p->asker.http);

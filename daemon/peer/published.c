@@ -14,6 +14,7 @@
 
 #define LOOKS_MAX 256 /* blobs; the one asked for longest ago goes */
 #define HUBS_MAX 64
+#define ACCUSED_MAX 32 /* of one list: of more nobody is forgiven */
 
 /* What became of asking for one list. */
 struct look {
@@ -21,6 +22,11 @@ struct look {
 	bool asking, found;
 	int64_t again_ms; /* unless found: nobody asks before */
 	uint64_t used;
+	/* Of a list that was found: whose it is, whom it accused, who contradicts which chunk. */
+	unsigned hub;
+	uint64_t accused[ACCUSED_MAX], against[PUBLISHED_DOUBTED]; /* keys of members */
+	unsigned accused_count, against_count;
+	uint32_t chunk;
 };
 
 struct published {
@@ -105,18 +111,19 @@ static bool ask_hub(struct published *p, unsigned hub, const struct source_blob 
 	return true;
 }
 
-static bool ask_hubs(struct published *p, const struct source_blob *what,
-		     struct httpc_cancel *cancel, int64_t *again_ms)
+/* The number of the hub that has the list, or p->count. */
+static unsigned ask_hubs(struct published *p, const struct source_blob *what,
+			 struct httpc_cancel *cancel, int64_t *again_ms)
 {
 	int64_t before = cancel->patience_ms;
-	bool found = false;
+	unsigned i = 0;
 
 	cancel->patience_ms = PUBLISHED_WAIT_MS;
 	*again_ms = clock_ms() + PUBLISHED_RETRY_MS;
-	for (unsigned i = 0; !found && !cancel->canceled && i < p->count; i++)
-		found = may_ask(p, i) && ask_hub(p, i, what, cancel, again_ms);
+	while (i < p->count && !(may_ask(p, i) && ask_hub(p, i, what, cancel, again_ms)))
+		i = cancel->canceled ? p->count : i + 1;
 	cancel->patience_ms = before;
-	return found;
+	return i;
 }
 
 /* ---- blobs ---- */
@@ -165,6 +172,7 @@ bool published_look(struct published *p, const struct source_blob *what,
 	int64_t again_ms;
 	struct look *l;
 	bool found, ask;
+	unsigned hub;
 
 	lock_take(&p->lock);
 	wait_locked(p, what->etag);
@@ -178,12 +186,94 @@ bool published_look(struct published *p, const struct source_blob *what,
 	lock_drop(&p->lock);
 	if (!ask)
 		return found;
-	found = ask_hubs(p, what, cancel, &again_ms);
+	hub = ask_hubs(p, what, cancel, &again_ms);
+	found = hub < p->count;
 	lock_take(&p->lock);
 	l->asking = false; /* its place was its own meanwhile */
 	l->found = found;
+	l->hub = hub;
+	l->accused_count = l->against_count = 0;
 	l->again_ms = cancel->canceled ? 0 : again_ms; /* who was stopped has found out nothing */
 	cond_wake_all(&p->answered);
 	lock_drop(&p->lock);
 	return found;
+}
+
+/* ---- lists that are wrong ---- */
+
+static struct look *found_locked(struct published *p, const char *etag)
+{
+	for (struct look *l = p->looks; l < p->looks + LOOKS_MAX; l++)
+		if (l->found && strcmp(l->etag, etag) == 0)
+			return l;
+	return NULL;
+}
+
+/* One more of them, unless it is there or there are too many. */
+static void add_key(uint64_t *keys, unsigned *count, unsigned max, uint64_t key)
+{
+	unsigned i = 0;
+
+	while (i < *count && keys[i] != key)
+		i++;
+	if (i == *count && i < max)
+		keys[(*count)++] = key;
+}
+
+bool published_contradicted(struct published *p, const char *etag, uint32_t i, const char *member)
+{
+	uint64_t key = placement_key(member);
+	bool doubted = false;
+	struct look *l;
+
+	lock_take(&p->lock);
+	l = found_locked(p, etag);
+	if (l) {
+		if (l->chunk != i)
+			l->against_count = 0;
+		l->chunk = i;
+		add_key(l->accused, &l->accused_count, ACCUSED_MAX, key);
+		add_key(l->against, &l->against_count, PUBLISHED_DOUBTED, key);
+		doubted = l->against_count == PUBLISHED_DOUBTED;
+	}
+	lock_drop(&p->lock);
+	return doubted;
+}
+
+static unsigned forgive(struct members *m, const struct look *l)
+{
+	const struct membership *members = members_now(m);
+	unsigned forgiven = 0;
+
+	for (unsigned i = 0; i < l->accused_count; i++) {
+		int at = placement_find(members->nodes, members->count, l->accused[i]);
+
+		if (at >= 0)
+			forgiven += members_forgive(m, member_address(members->members[at]));
+	}
+	membership_unref(members);
+	return forgiven;
+}
+
+void published_refute(struct published *p, struct members *m, const char *etag, uint32_t i,
+		      const char *by)
+{
+	struct look was = { 0 }, *l;
+
+	lock_take(&p->lock);
+	l = found_locked(p, etag);
+	if (l) {
+		was = *l;
+		l->found = false;
+		l->again_ms = 0; /* another hub may have a right one */
+		p->stranger_until_ms[l->hub] = clock_ms() + PUBLISHED_STRANGER_MS;
+	}
+	lock_drop(&p->lock);
+	evidence_unlearn(p->evidence, etag);
+	if (was.found)
+		log_warn(
+			ERR_DIGEST,
+			"hub=%s published a wrong digest list etag=%s chunk=%u, as %s shows: it is "
+			"forgotten, and %u peers are not banned for it any more",
+			hub_name(p->hubs[was.hub]), etag, i, by, forgive(m, &was));
 }

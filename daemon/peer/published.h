@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The digest lists that hubs publish, asked for once for each blob whose bytes come from members;
  * what they say goes into the evidence. Hubs that know no such lists (all but matrixhubd) are found
- * out by the first question, and not asked again for an hour. Threads: any. */
+ * out by the first question, and not asked again for an hour; nor are those whose list was wrong.
+ * Threads: any. */
 #ifndef MATRIXFS_PUBLISHED_H
 #define MATRIXFS_PUBLISHED_H
 
 #include "daemon/hub/hub.h"
 #include "daemon/peer/evidence.h"
+#include "daemon/peer/members.h"
 
 #define PUBLISHED_WAIT_MS 2000        /* a list is waited for so long */
 #define PUBLISHED_STRANGER_MS 3600000 /* a hub that knows no lists is left alone so long */
+#define PUBLISHED_DOUBTED 2           /* members that contradict a list in one chunk */
 #define PUBLISHED_RETRY_MS 30000      /* a list that is not there is asked for again after it */
 
 struct published;
@@ -23,5 +26,12 @@ void published_free(struct published *p);
  * want the same wait for it. */
 bool published_look(struct published *p, const struct source_blob *what,
 		    struct httpc_cancel *cancel);
+/* A member was accused, since it gave chunk i otherwise than the list has it. True if so many
+ * others have that it is to be seen whether the hub's own bytes are as its list says. */
+bool published_contradicted(struct published *p, const char *etag, uint32_t i, const char *member);
+/* The list of a blob is wrong in chunk i, as this (static) shows: it is forgotten, who was accused
+ * by it is forgiven, and its hub is asked for no lists for PUBLISHED_STRANGER_MS. */
+void published_refute(struct published *p, struct members *m, const char *etag, uint32_t i,
+		      const char *by);
 
 #endif

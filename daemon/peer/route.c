@@ -180,6 +180,11 @@ static void come_again(struct route *r)
 		r->rest_ms = REST_MAX;
 }
 
+static bool is_busy(enum route_answer answer)
+{
+	return answer == ROUTE_BUSY || answer == ROUTE_CROWDED;
+}
+
 static bool is_owner(const struct route *r, uint32_t member)
 {
 	return r->owner == member;
@@ -208,9 +213,9 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		route_to_source(r);
 		return;
 	}
-	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
+	if ((answer == ROUTE_ELSEWHERE || is_busy(answer)) && take_names(r, others, count))
 		return;
-	if (answer == ROUTE_BUSY && is_owner(r, member))
+	if (is_busy(answer) && is_owner(r, member))
 		come_again(r);
 	else
 		give_up(r, member);

@@ -27,11 +27,16 @@ enum route_answer {
 	ROUTE_COMING,    /* it will have them; nothing yet */
 	ROUTE_ELSEWHERE, /* others are named */
 	ROUTE_BUSY,      /* it gives as much as it may; others may be named */
+	ROUTE_CROWDED,   /* it has no connection free */
 	ROUTE_NOT_HERE,  /* it has not got them, or keeps nothing more */
 	ROUTE_FAILED,    /* it could not have them from upstream */
-	ROUTE_SILENT,    /* no answer, or one without sense */
-	ROUTE_WRONG,     /* bytes that are not those of the blob */
+	ROUTE_NONSENSE,  /* it has signed an answer that makes no sense */
+	ROUTE_SILENT,    /* no answer, or one that broke off */
+	ROUTE_REFUSED,   /* it does not take our key, or has another */
+	ROUTE_LIED,      /* bytes that are not those of the blob */
+	ROUTE_MISLED,    /* likewise, but it may have passed on what it was given */
 	ROUTE_SLOW,      /* bytes, or hope, but too slowly for who waits */
+	ROUTE_LEFT,      /* this node broke it off: not its fault */
 };
 
 enum route_kind { ROUTE_ASK, ROUTE_REST, ROUTE_SOURCE };

@@ -146,6 +146,7 @@ static int start_testimony(struct serve *s)
 {
 	struct testimony_conf conf = {
 		.opened = s->opened,
+		.fetch = s->conf.fetch,
 		.store = s->conf.store,
 		.evidence = s->conf.evidence,
 		.hubs = s->conf.hubs,

@@ -34,6 +34,7 @@ struct bringing {
 	bool slow;        /* it was ended for that */
 	bool wrong;       /* likewise, */
 	bool misled;      /* and who gave it may not know */
+	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
 	bool looked;      /* for the blob's digest list */
 };
 
@@ -85,6 +86,8 @@ static int give_chunk(struct bringing *b)
 	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
 		      member_address(b->question.member));
 	r = b->ask->sink(b->ask->arg, b->chunk + skip, len);
+	if (r >= 0)
+		b->all->conf.watch.came(b->all->conf.watch.arg, blob, chunk);
 	b->have = 0;
 	b->chunk_ms = clock_ms();
 	trip_gave(&b->trip, len, b->chunk_ms);
@@ -158,41 +161,41 @@ static void write_ask(const struct bringing *b, const struct trip_ask *a, struct
 			 member_address(members[a->failed[i]]));
 }
 
-static enum trip_answer answer_of(enum wire_status status)
+static enum route_answer answer_of(enum wire_status status)
 {
 	switch (status) {
 	case WIRE_BYTES:
-		return TRIP_GAVE;
+		return ROUTE_GAVE;
 	case WIRE_COMING:
-		return TRIP_COMING;
+		return ROUTE_COMING;
 	case WIRE_ELSEWHERE:
-		return TRIP_ELSEWHERE;
+		return ROUTE_ELSEWHERE;
 	case WIRE_BUSY:
-		return TRIP_BUSY;
+		return ROUTE_BUSY;
 	case WIRE_FAILED:
-		return TRIP_FAILED;
+		return ROUTE_FAILED;
 	case WIRE_NOT_HERE:
 	case WIRE_OTHER_SIZE:
 	case WIRE_FULL:
-		return TRIP_NOT_HERE;
+		return ROUTE_NOT_HERE;
 	default:
-		return TRIP_NONSENSE;
+		return ROUTE_NONSENSE;
 	}
 }
 
 /* How a question ended that question_ask says r of. */
-static enum trip_answer ending(const struct bringing *b, int r)
+static enum route_answer ending(const struct bringing *b, int r)
 {
 	if (b->wrong)
-		return b->misled ? TRIP_MISLED : TRIP_LIED;
+		return b->misled ? ROUTE_MISLED : ROUTE_LIED;
 	if (b->slow)
-		return TRIP_SLOW;
+		return ROUTE_SLOW;
 	if (b->question.sunk < 0 || r == -ENOMEM || r == ERR_CANCELED)
-		return TRIP_LEFT;
+		return ROUTE_LEFT;
 	if (r == ERR_BUSY)
-		return TRIP_CROWDED;
+		return ROUTE_CROWDED;
 	if (r < 0)
-		return r == ERR_TOKEN ? TRIP_REFUSED : TRIP_SILENT;
+		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
 	return answer_of((enum wire_status)b->question.status);
 }
 
@@ -209,12 +212,20 @@ static unsigned find_others(const struct bringing *b, uint32_t ret[static WIRE_O
 	return count;
 }
 
-static void report_lie(const struct bringing *b)
+static void report_lie(struct bringing *b)
 {
+	const struct source_watch *watch = &b->all->conf.watch;
+	uint32_t chunk = chunk_of(b->trip.range.pos);
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (evidence_knows(b->all->conf.evidence, b->ask->blob->etag, chunk, must) ==
+	    EVIDENCE_PUBLISHED)
+		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
+					       member_address(b->question.member));
 	metrics_add(&b->all->conf.counts->bytes_wrong, b->have);
 	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
 		 member_address(b->question.member), b->misled ? "passed on" : "gave",
-		 b->ask->blob->etag, b->ask->blob->path, chunk_of(b->trip.range.pos));
+		 b->ask->blob->etag, b->ask->blob->path, chunk);
 }
 
 /* Before the first bytes of a member: a blob of one chunk needs no list. */
@@ -255,7 +266,7 @@ static int put_question(struct bringing *b, uint32_t member)
 }
 
 /* Tells the way how a question ended that question_ask says r of. */
-static enum trip_answer hear(struct bringing *b, int r)
+static enum route_answer hear(struct bringing *b, int r)
 {
 	uint32_t others[WIRE_OTHERS_MAX];
 	const struct trip_heard heard = {
@@ -267,7 +278,7 @@ static enum trip_answer hear(struct bringing *b, int r)
 		.first_ms = b->question.first_ms,
 		.bytes = b->wrong ? b->have : b->came,
 	};
-	enum trip_answer a = trip_heard(&b->trip, &heard, clock_ms());
+	enum route_answer a = trip_heard(&b->trip, &heard, clock_ms());
 
 	if (b->wrong)
 		report_lie(b);
@@ -281,7 +292,7 @@ static enum trip_answer hear(struct bringing *b, int r)
 /* Asks a member. Non-zero: the run ends with it. */
 static int ask_member(struct bringing *b, uint32_t member)
 {
-	enum trip_answer answer;
+	enum route_answer answer;
 	int r;
 
 	look_for_list(b);
@@ -293,7 +304,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 		return b->question.sunk;
 	/* Of a chunk that did not become whole. */
 	metrics_add(&b->all->conf.counts->bytes_twice, b->have);
-	return answer == TRIP_COMING ? b->ask->sink(b->ask->arg, NULL, 0) : 0;
+	return answer == ROUTE_COMING ? b->ask->sink(b->ask->arg, NULL, 0) : 0;
 }
 
 /* No reader waits to see whether a member that was silent is so still. Who has just given bytes to
@@ -337,7 +348,7 @@ static int go(struct bringing *b)
 		step = trip_next(&b->trip, clock_ms());
 		if (step.kind == TRIP_THERE)
 			return 0;
-		if (step.kind == TRIP_SOURCE)
+		if (step.kind == TRIP_SOURCE || b->contested)
 			return pass(b);
 		if (step.kind == TRIP_REST)
 			r = rest(b, step.rest_ms);

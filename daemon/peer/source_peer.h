@@ -18,6 +18,16 @@
 
 #define SOURCE_PEER_NAME "peers"
 
+/* Who looks at what members give. Called from any thread; does not wait. */
+struct source_watch {
+	/* Chunk i has been given on; it may be compared. */
+	void (*came)(void *arg, const struct source_blob *what, uint32_t i);
+	/* This member gave it otherwise than a hub publishes it, and is accused. True if so many
+	 * have that the hub itself is to be asked. */
+	bool (*refused)(void *arg, const struct source_blob *what, uint32_t i, const char *member);
+	void *arg;
+};
+
 struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
 	struct places *places;
@@ -25,6 +35,7 @@ struct source_peer_conf {
 	struct tryouts *tryouts;
 	struct evidence *evidence;
 	struct published *published;
+	struct source_watch watch;
 	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */

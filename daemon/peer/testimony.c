@@ -19,6 +19,7 @@
 #define WAITING_MAX 64
 #define WATCH_MS 60000 /* a hub may take so long for a segment */
 #define STOP_MS 2000
+#define PAUSE_MS 100 /* of a pause at a time, so that a stop is noticed */
 #define PIECE_BYTES (256 << 10)
 #define KNOWN_MS 600000 /* what was found out is said again for so long; */
 #define PARTIAL_MS 1000 /* what is not all there is to be known, or a failure, */
@@ -85,14 +86,22 @@ static int read_list(const struct account *a, struct wire_digests *ret)
 	return 0;
 }
 
-/* Of a chunk that this node can vouch for. */
+/* What this node can vouch for; or what it holds and never held otherwise. */
+static bool may_tell(const struct account *a, const struct blob *b, uint32_t i)
+{
+	struct evidence *e = a->all->conf.evidence;
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	if (a->ask.held)
+		return !evidence_dropped(e, a->ask.etag, i);
+	return blob_is_sealed(b) || evidence_giver(e, a->ask.etag, i, who) == EVIDENCE_HUB;
+}
+
 static int digest_own(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
 {
-	char who[MEMBER_ADDRESS_MAX + 1];
 	int r = 0;
 
-	if (!blob_is_sealed(b) &&
-	    evidence_giver(a->all->conf.evidence, a->ask.etag, i, who) != EVIDENCE_HUB)
+	if (!may_tell(a, b, i))
 		return 0;
 	blob_hold(b);
 	if (blob_still_has(b, i))
@@ -106,7 +115,7 @@ static int vouch_of(const struct account *a, struct blob *b, struct wire_digests
 	uint32_t first = first_chunk(&a->ask), count = chunks_of(&a->ask);
 	int r = 0;
 
-	if (blob_is_sealed(b) && read_list(a, ret) == 0)
+	if (!a->ask.held && blob_is_sealed(b) && read_list(a, ret) == 0)
 		return 0;
 	for (uint32_t i = 0; r == 0 && i < count; i++)
 		r = digest_own(a, b, first + i, ret->of[i]);
@@ -132,16 +141,30 @@ static int vouch(const struct account *a, struct wire_digests *ret)
 
 /* Bytes of a segment on their way through the digests. */
 struct watching {
+	struct testimony *all;
+	int64_t until_ms;      /* moved on by what is paid for */
 	struct digest *digest; /* of the chunk that pos is in */
 	uint64_t pos, size;
 	uint32_t first;
 	struct wire_digests *ret;
 };
 
+/* Takes nothing more for as long as the limits say. */
+static int pay(struct watching *w, size_t len)
+{
+	struct testimony *t = w->all;
+	int64_t began_ms = clock_ms(), ms = fetch_pause_ms(t->conf.fetch, len);
+
+	for (; ms > 0 && !atomic_load(&t->cancel.canceled); ms = fetch_pause_ms(t->conf.fetch, 0))
+		clock_sleep_ms(min_i64(ms, PAUSE_MS));
+	w->until_ms += clock_ms() - began_ms;
+	return clock_ms() < w->until_ms ? 0 : ERR_TIMEOUT;
+}
+
 static int watch(void *arg, const void *data, size_t len)
 {
 	struct watching *w = arg;
-	int r = 0;
+	int r = pay(w, len);
 
 	for (const char *from = data; r == 0 && len;) {
 		uint32_t i = chunk_of(w->pos);
@@ -167,6 +190,8 @@ static int watch_hub(struct testimony *t, struct source *hub, const struct sourc
 		     const struct wire_ask *ask, struct wire_digests *ret)
 {
 	struct watching w = {
+		.all = t,
+		.until_ms = clock_ms() + WATCH_MS,
 		.pos = ask->off,
 		.size = ask->size,
 		.first = first_chunk(ask),
@@ -176,7 +201,7 @@ static int watch_hub(struct testimony *t, struct source *hub, const struct sourc
 		.blob = what,
 		.off = ask->off,
 		.len = ask->len,
-		.deadline_ms = clock_ms() + WATCH_MS,
+		.deadline_ms = CLOCK_FOREVER, /* silence ends it, or it is too slow: see pay() */
 		.cancel = &t->cancel,
 		.sink = watch,
 		.arg = &w,
@@ -247,7 +272,7 @@ static void work(void *arg, uint64_t number UNUSED)
 	lock_take(&a->all->lock);
 	a->digests = digests;
 	a->result = r;
-	a->until_ms = clock_ms() + (all ? KNOWN_MS : PARTIAL_MS);
+	a->until_ms = clock_ms() + (all && !a->ask.held ? KNOWN_MS : PARTIAL_MS);
 	a->made = true;
 	lock_drop(&a->all->lock);
 }
@@ -301,7 +326,9 @@ int testimony_ask(struct testimony *t, const struct wire_ask *ask, struct wire_d
 	int r = -EAGAIN;
 
 	snprintf(key, sizeof(key), "%s:%u:%c", ask->etag, segment_of(ask->off),
-		 ask->witness ? 'w' : 'v');
+		 ask->witness ? 'w'
+		 : ask->held  ? 'h'
+			      : 'v');
 	lock_take(&t->lock);
 	a = map_find_str(&t->by_key, key);
 	if (a && a->made && (a->until_ms <= clock_ms() || a->ask.size != ask->size)) {

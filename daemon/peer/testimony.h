@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this node can say of the digests of a segment: as its voucher, of what it has verified or
- * had from a hub itself; as its witness, of what a hub gives it now, which is digested and not
- * kept. Made once, on threads of its own, and remembered a while: who asks is told to come
- * again. Threads: any. */
+ * had from a hub itself; as its holder, of all that it has and might give, but for what it found
+ * wrong once; as its witness, of what a hub gives it now, which is digested and not kept, and paid
+ * for like what nobody waits for. Made once, on threads of its own, and remembered a while: who
+ * asks is told to come again. Threads: any. */
 #ifndef MATRIXFS_TESTIMONY_H
 #define MATRIXFS_TESTIMONY_H
 
@@ -17,6 +18,7 @@ struct testimony;
 
 struct testimony_conf {
 	struct opened *opened; /* borrowed until testimony_stop, like all below */
+	struct fetch *fetch;
 	struct store *store;
 	struct evidence *evidence;
 	struct source *const *hubs;

@@ -141,24 +141,15 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 
 /* ---- what comes of it ---- */
 
-static const struct {
-	enum route_answer way;      /* for the way */
-	enum member_outcome member; /* and of the member */
-} meanings[] = {
-	[TRIP_GAVE] = { ROUTE_GAVE, MEMBER_GAVE },
-	[TRIP_COMING] = { ROUTE_COMING, MEMBER_ANSWERED },
-	[TRIP_ELSEWHERE] = { ROUTE_ELSEWHERE, MEMBER_ANSWERED },
-	[TRIP_BUSY] = { ROUTE_BUSY, MEMBER_ANSWERED },
-	[TRIP_NOT_HERE] = { ROUTE_NOT_HERE, MEMBER_ANSWERED },
-	[TRIP_FAILED] = { ROUTE_FAILED, MEMBER_ANSWERED },
-	[TRIP_NONSENSE] = { ROUTE_SILENT, MEMBER_ANSWERED },
-	[TRIP_CROWDED] = { ROUTE_BUSY, MEMBER_LEFT },
-	[TRIP_SILENT] = { ROUTE_SILENT, MEMBER_SILENT },
-	[TRIP_REFUSED] = { ROUTE_SILENT, MEMBER_REFUSED },
-	[TRIP_LIED] = { ROUTE_WRONG, MEMBER_LIED },
-	[TRIP_MISLED] = { ROUTE_WRONG, MEMBER_MISLED },
-	[TRIP_SLOW] = { ROUTE_SLOW, MEMBER_VAIN },
-	[TRIP_LEFT] = { ROUTE_SILENT, MEMBER_LEFT },
+/* What an ending says of the member. */
+static const enum member_outcome outcomes[] = {
+	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
+	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
+	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
+	[ROUTE_NONSENSE] = MEMBER_ANSWERED,  [ROUTE_CROWDED] = MEMBER_LEFT,
+	[ROUTE_SILENT] = MEMBER_SILENT,      [ROUTE_REFUSED] = MEMBER_REFUSED,
+	[ROUTE_LIED] = MEMBER_LIED,          [ROUTE_MISLED] = MEMBER_MISLED,
+	[ROUTE_SLOW] = MEMBER_VAIN,          [ROUTE_LEFT] = MEMBER_LEFT,
 };
 
 static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
@@ -186,16 +177,16 @@ static int64_t own_ms(int64_t first_ms)
 
 /* What the member says of hope counts for so long; it may have turned out to be this node, which is
  * not to wait for itself. */
-static enum trip_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
+static enum route_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
 	struct member *member = t->members->members[t->member];
 	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
-	enum trip_answer a = h->answer;
+	enum route_answer a = h->answer;
 
-	if (a == TRIP_COMING && decide_is_late(&way))
-		a = TRIP_SLOW;
-	member_note(member, meanings[a].member, h->bytes, own_ms(h->first_ms), now_ms);
-	return a == TRIP_COMING && !member_may_ask(member, now_ms) ? TRIP_NOT_HERE : a;
+	if (a == ROUTE_COMING && decide_is_late(&way))
+		a = ROUTE_SLOW;
+	member_note(member, outcomes[a], h->bytes, own_ms(h->first_ms), now_ms);
+	return a == ROUTE_COMING && !member_may_ask(member, now_ms) ? ROUTE_NOT_HERE : a;
 }
 
 /* Other ranges of the segment begin with whoever gives this one, or is to. */
@@ -205,44 +196,44 @@ static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
 }
 
 /* Who was sent there keeps the number he was sent with. */
-static bool gets_number(const struct trip *t, enum trip_answer a)
+static bool gets_number(const struct trip *t, enum route_answer a)
 {
-	return a == TRIP_ELSEWHERE || (!t->number && (a == TRIP_GAVE || a == TRIP_COMING));
+	return a == ROUTE_ELSEWHERE || (!t->number && (a == ROUTE_GAVE || a == ROUTE_COMING));
 }
 
-static void remember(const struct trip *t, enum trip_answer a, const struct trip_heard *h,
+static void remember(const struct trip *t, enum route_answer a, const struct trip_heard *h,
 		     int64_t now_ms)
 {
 	struct trails *trails = t->node->trails;
 
 	if (h->number && gets_number(t, a))
 		trails_number(trails, t->range.segment, h->number, now_ms);
-	if (a == TRIP_GAVE)
+	if (a == ROUTE_GAVE)
 		note_giver(t, t->member, now_ms);
-	if (a == TRIP_COMING && h->quiet_ms >= 0)
+	if (a == ROUTE_COMING && h->quiet_ms >= 0)
 		trails_moved(trails, t->range.segment, now_ms - h->quiet_ms, now_ms);
-	if (a == TRIP_SLOW)
+	if (a == ROUTE_SLOW)
 		metrics_add(&t->node->twice, t->range.end - t->range.pos);
 }
 
-static void hear_on_way(struct trip *t, enum trip_answer a, const struct trip_heard *h,
+static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_heard *h,
 			int64_t now_ms)
 {
-	if (a == TRIP_ELSEWHERE && h->other_count && h->others[0] != t->members->self)
+	if (a == ROUTE_ELSEWHERE && h->other_count && h->others[0] != t->members->self)
 		note_giver(t, h->others[0], now_ms);
-	route_heard(&t->route, meanings[a].way, h->others, h->other_count);
+	route_heard(&t->route, a, h->others, h->other_count);
 	if (route_has_failed(&t->route))
 		trails_failed(t->node->trails, t->range.segment, now_ms);
 }
 
-enum trip_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
+enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
-	enum trip_answer a = judge(t, h, now_ms);
+	enum route_answer a = judge(t, h, now_ms);
 
 	t->came = h->bytes;
 	remember(t, a, h, now_ms);
 	if (t->seeks)
-		t->sought_at += a != TRIP_GAVE;
+		t->sought_at += a != ROUTE_GAVE;
 	else
 		hear_on_way(t, a, h, now_ms);
 	return a;

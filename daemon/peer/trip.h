@@ -93,25 +93,8 @@ struct trip_ask {
 struct trip_ask trip_ask(struct trip *t, int64_t now_ms);
 
 /* How a question ended. */
-enum trip_answer {
-	TRIP_GAVE,      /* bytes; there may be more to ask for */
-	TRIP_COMING,    /* it will have them; nothing yet */
-	TRIP_ELSEWHERE, /* others are named */
-	TRIP_BUSY,      /* it gives as much as it may; others may be named */
-	TRIP_NOT_HERE,  /* it has not got them, or keeps nothing more */
-	TRIP_FAILED,    /* it could not have them from upstream */
-	TRIP_NONSENSE,  /* it has signed an answer that makes no sense */
-	TRIP_CROWDED,   /* it has no connection free */
-	TRIP_SILENT,    /* no answer, or one that broke off */
-	TRIP_REFUSED,   /* it does not take our key, or has another */
-	TRIP_LIED,      /* bytes that are not those of the blob */
-	TRIP_MISLED,    /* likewise, but it may have passed on what it was given */
-	TRIP_SLOW,      /* bytes, or hope, but too slowly for who waits */
-	TRIP_LEFT,      /* this node broke it off: not its fault */
-};
-
 struct trip_heard {
-	enum trip_answer answer;
+	enum route_answer answer;
 	const uint32_t *others; /* those that were named: indexes; borrowed */
 	unsigned other_count;
 	uint32_t number;  /* this node's from now on, as it says; 0: it does not */
@@ -120,9 +103,9 @@ struct trip_heard {
 	uint64_t bytes;   /* that came, or were wrong */
 };
 
-/* Notes how the question ended, of the member as well. What it means: h->answer, or TRIP_SLOW for
- * hope that was given for too long, or TRIP_NOT_HERE for that of this node under another name. */
-enum trip_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
+/* Notes how the question ended, of the member as well. What it means: h->answer, or ROUTE_SLOW for
+ * hope that was given for too long, or ROUTE_NOT_HERE for that of this node under another name. */
+enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* True if who is asked, or was last, is the owner of the segment. */
 bool trip_asks_owner(const struct trip *t);
 /* A whole chunk came, of which so many bytes were wanted. */

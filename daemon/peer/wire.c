@@ -2,7 +2,8 @@
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with "&bring=1" if the blob
  * may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it is to wait longer than
  * usual, and "&failed=A,B" if some failed. Or it is "/peer/v1/digests/ETAG?..." likewise, with
- * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness. Names that
+ * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness, or
+ * "&held=1" if it is to say what it holds. Names that
  * are not known are passed over, so that a later version may say more; of those that are, each is
  * there once. */
 #include "daemon/peer/wire.h"
@@ -98,6 +99,8 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 		buf_printf(ret_target, "&segment=%u", segment_of(ask->off));
 	if (ask->witness)
 		buf_add_str(ret_target, "&witness=1");
+	if (ask->held)
+		buf_add_str(ret_target, "&held=1");
 	if (ask->bring)
 		buf_add_str(ret_target, "&bring=1");
 	if (ask->number)
@@ -117,12 +120,25 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 /* --- reading */
 
 /* What a query may say; each gets its value, or NULL if it is not there. */
-enum field { SIZE, REPO, COMMIT, PATH, BRING, NUMBER, WAIT, FAILED, SEGMENT, WITNESS, FIELDS };
+enum field {
+	SIZE,
+	REPO,
+	COMMIT,
+	PATH,
+	BRING,
+	NUMBER,
+	WAIT,
+	FAILED,
+	SEGMENT,
+	WITNESS,
+	HELD,
+	FIELDS
+};
 
 static const char *const field_names[FIELDS] = {
 	[SIZE] = "size",       [REPO] = "repo",       [COMMIT] = "commit", [BRING] = "bring",
 	[PATH] = "path",       [NUMBER] = "number",   [WAIT] = "wait",     [FAILED] = "failed",
-	[SEGMENT] = "segment", [WITNESS] = "witness",
+	[SEGMENT] = "segment", [WITNESS] = "witness", [HELD] = "held",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -269,6 +285,7 @@ static int read_segment(char *const value[static FIELDS], struct wire_ask *ret, 
 	ret->off = segment_start((uint32_t)segment);
 	ret->len = segment_end((uint32_t)segment, ret->size) - ret->off;
 	ret->witness = value[WITNESS];
+	ret->held = value[HELD] && !ret->witness;
 	return 0;
 }
 

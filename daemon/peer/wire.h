@@ -45,6 +45,7 @@ enum wire_status {
 struct wire_ask {
 	bool digests; /* of the chunks; what follows is of no use then but for a witness: */
 	bool witness; /* who is asked gets the segment from upstream itself, if it must */
+	bool held;    /* what it holds is asked for, whoever gave it, but for what it has dropped */
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size; /* of the blob */
 	uint64_t off, len;

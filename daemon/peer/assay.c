@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/assay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/lock.h"
+#include "daemon/base/log.h"
+#include "daemon/base/map.h"
+#include "daemon/base/num.h"
+#include "daemon/base/wait.h"
+#include "daemon/base/workers.h"
+#include "daemon/cache/chunk.h"
+
+#define LOOK_MS 200   /* whether all of a segment is there is looked at so often */
+#define QUIET_MS 2000 /* of what comes no further, what is there is compared */
+#define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
+#define BUSY_MAX_MS 4000
+#define TRIES 3
+#define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
+#define CONTEST_MS 500   /* whether a hub's bytes are here is looked at so often, */
+#define CONTEST_TRIES 120
+#define STOP_MS 2000
+#define NICE 10 /* readers come first */
+
+/* A segment of which members gave something; or a chunk in which they contradict a hub's list. */
+struct part {
+	struct assay *all;
+	struct part *newer, **older; /* in a list, made longest ago first */
+	char key[DIGEST_HEX_MAX + sizeof(":4294967295:c")];
+	struct source_blob what; /* its path is owned */
+	uint32_t segment;
+	bool contested;
+	uint32_t chunk;           /* that is */
+	struct wire_digests told; /* by its owner: the thread's */
+	unsigned tries;           /* likewise */
+	/* Guarded by the lock of all. */
+	int64_t came_ms; /* the last of it */
+	bool fresh;      /* that was after it was compared */
+	bool queued;     /* the thread has it, or will */
+	bool gone;       /* nobody finds it any more */
+};
+
+struct assay {
+	struct evidence *evidence;
+	struct assay_conf conf; /* set once, before there is a thread */
+	struct httpc_cancel cancel;
+	struct lock lock;
+	/* Guarded by lock. */
+	struct workers *workers; /* one thread; NULL: it compares nothing */
+	struct map by_key;
+	struct part *oldest, **newest;
+	unsigned count;
+	struct {
+		uint64_t owner;
+		int64_t until_ms;
+	} refuted[ASSAY_REFUTED];
+	unsigned refuted_count;
+};
+
+/* ---- what waits ---- */
+
+static void free_locked(struct part *p)
+{
+	struct assay *a = p->all;
+
+	*p->older = p->newer;
+	if (p->newer)
+		p->newer->older = p->older;
+	else
+		a->newest = p->older;
+	a->count--;
+	free((void *)(uintptr_t)p->what.path);
+	free(p);
+}
+
+/* Nobody finds it; it is freed once the thread has done with it. */
+static void leave_locked(struct part *p)
+{
+	if (!p->gone)
+		map_del_str(&p->all->by_key, p->key);
+	p->gone = true;
+	if (!p->queued)
+		free_locked(p);
+}
+
+/* True if another one may wait. */
+static bool make_room_locked(struct assay *a)
+{
+	struct part *p = a->oldest;
+
+	while (p && p->queued)
+		p = p->newer;
+	if (a->count >= ASSAY_MAX && p)
+		leave_locked(p);
+	return a->count < ASSAY_MAX;
+}
+
+static void write_key(const char *etag, uint32_t i, bool contested, char *ret, size_t size)
+{
+	snprintf(ret, size, "%.*s:%u:%c", DIGEST_HEX_MAX, etag,
+		 contested ? i : segment_of(chunk_start(i)), contested ? 'c' : 's');
+}
+
+/* NULL: too many wait, or there is no memory. */
+static struct part *add_locked(struct assay *a, const struct source_blob *what, uint32_t i,
+			       bool contested)
+{
+	struct part *p = make_room_locked(a) ? calloc(1, sizeof(*p)) : NULL;
+
+	if (!p)
+		return NULL;
+	p->all = a;
+	p->what = *what;
+	p->what.path = strdup(what->path);
+	p->segment = segment_of(chunk_start(i));
+	p->chunk = i;
+	p->contested = contested;
+	write_key(what->etag, i, contested, p->key, sizeof(p->key));
+	if (!p->what.path || map_put_str(&a->by_key, p->key, p) < 0) {
+		free((void *)(uintptr_t)p->what.path);
+		free(p);
+		return NULL;
+	}
+	p->older = a->newest;
+	*a->newest = p;
+	a->newest = &p->newer;
+	a->count++;
+	return p;
+}
+
+/* ---- comparing ---- */
+
+static void moved(UNUSED void *arg)
+{
+}
+
+/* What an owner said was not so, or it lies alone with all others: nobody can tell. To ask it on
+ * would cost a witness each time. */
+static void note_refuted(struct assay *a, const char *owner)
+{
+	unsigned i;
+
+	lock_take(&a->lock);
+	i = a->refuted_count++ % ASSAY_REFUTED;
+	a->refuted[i].owner = placement_key(owner);
+	a->refuted[i].until_ms = clock_ms() + ASSAY_REFUTED_MS;
+	lock_drop(&a->lock);
+	log_info(
+		"peer=%s vouched for digests that others contradict: it is not asked for some time",
+		owner);
+}
+
+static bool is_refuted(struct assay *a, const char *owner)
+{
+	bool so = false;
+
+	lock_take(&a->lock);
+	for (unsigned i = 0; i < ASSAY_REFUTED; i++)
+		so |= a->refuted[i].owner == placement_key(owner) &&
+		      a->refuted[i].until_ms > clock_ms();
+	lock_drop(&a->lock);
+	return so;
+}
+
+/* The owner of the segment, or who follows it where it is not there. False: that is this node, or
+ * nobody who can be asked. */
+static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	const struct inquiry_conf *conf = p->all->conf.inquiry;
+	const struct membership *members = members_now(conf->members);
+	uint32_t owners[PLACEMENT_OWNERS];
+	const struct segment segment = { placement_key(p->what.etag), p->segment };
+	unsigned n = places_owners(conf->places, members, segment, p->what.file.size, owners);
+	unsigned i = 0;
+
+	while (i < n && owners[i] != members->self &&
+	       member_is_doubted(members->members[owners[i]]))
+		i++;
+	*ret = '\0';
+	if (i < n && owners[i] != members->self)
+		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s",
+			 member_address(members->members[owners[i]]));
+	membership_unref(members);
+	return *ret && !is_refuted(p->all, ret);
+}
+
+static int64_t busy_ms(struct part *p, unsigned tries)
+{
+	return ++p->tries < tries ? min_i64(BUSY_MS << p->tries, BUSY_MAX_MS) : 0;
+}
+
+/* In how many ms it is to be tried again; 0: it need not. */
+static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
+{
+	const struct assay_conf *conf = &p->all->conf;
+	struct inquiry_compared c = { .told = p->told };
+	const struct doubt d = {
+		.what = &p->what,
+		.blob = fetch_blob(pull),
+		.cancel = &p->all->cancel,
+		.moved = moved,
+	};
+	int r = inquiry_compare(conf->inquiry, &d, p->segment, owner, &c);
+
+	p->told = c.told;
+	if (c.dropped)
+		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
+	if (c.refuted && !c.dropped)
+		note_refuted(p->all, owner);
+	return r == -EAGAIN ? busy_ms(p, TRIES) : c.open ? busy_ms(p, WITNESS_TRIES) : 0;
+}
+
+/* The digest of the whole has told, or is not needed any more. */
+static bool is_over(struct pull *pull)
+{
+	const struct waiter guest = { .only = 1 };
+
+	return blob_is_sealed(fetch_blob(pull)) || !fetch_shows(pull, &guest);
+}
+
+/* The handle of its blob, if something of that is here. */
+static struct pull *open_blob(const struct part *p)
+{
+	const struct assay_conf *conf = &p->all->conf;
+	struct pull *pull;
+	uint64_t size;
+
+	if (store_blob_size(conf->store, p->what.etag, &size) < 0 || size != p->what.file.size)
+		return NULL;
+	return fetch_open(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
+}
+
+/* As compare_with() answers. */
+static int64_t compare(struct part *p)
+{
+	char owner[MEMBER_ADDRESS_MAX + 1];
+	struct pull *pull = find_owner(p, owner) ? open_blob(p) : NULL;
+	int64_t again_ms;
+
+	if (!pull)
+		return 0;
+	again_ms = is_over(pull) ? 0 : compare_with(p, pull, owner);
+	fetch_close(p->all->conf.fetch, pull);
+	return again_ms;
+}
+
+/* ---- lists that are contested ---- */
+
+/* -EAGAIN: the chunk is not here. */
+static int digest_chunk(const struct part *p, struct blob *b, uint8_t ret[static CHUNK_LIST_DIGEST])
+{
+	int r = -EAGAIN;
+
+	blob_hold(b);
+	if (blob_still_has(b, p->chunk))
+		r = testimony_digest(b, p->chunk, ret);
+	blob_let_go(b);
+	return r;
+}
+
+/* Likewise. */
+static int64_t contest(struct part *p)
+{
+	const struct inquiry_conf *conf = p->all->conf.inquiry;
+	uint8_t must[CHUNK_LIST_DIGEST], is[CHUNK_LIST_DIGEST];
+	char who[MEMBER_ADDRESS_MAX + 1];
+	struct pull *pull;
+	int r = -EAGAIN;
+
+	if (evidence_knows(conf->evidence, p->what.etag, p->chunk, must) != EVIDENCE_PUBLISHED)
+		return 0;
+	pull = evidence_giver(conf->evidence, p->what.etag, p->chunk, who) == EVIDENCE_HUB
+		       ? open_blob(p)
+		       : NULL;
+	if (pull) {
+		r = digest_chunk(p, fetch_blob(pull), is);
+		fetch_close(p->all->conf.fetch, pull);
+	}
+	if (r == 0 && memcmp(is, must, sizeof(is)) != 0)
+		published_refute(conf->published, conf->members, p->what.etag, p->chunk,
+				 "what hubs give");
+	return r == -EAGAIN && ++p->tries < CONTEST_TRIES ? CONTEST_MS : 0;
+}
+
+/* ---- the thread ---- */
+
+static bool is_due(struct part *p)
+{
+	uint32_t first = chunk_of(segment_start(p->segment));
+	uint64_t end = segment_end(p->segment, p->what.file.size);
+	bool due;
+
+	lock_take(&p->all->lock);
+	due = p->contested || p->tries || clock_ms() - p->came_ms >= QUIET_MS;
+	lock_drop(&p->all->lock);
+	return due || evidence_whole(p->all->evidence, p->what.etag, first, chunk_of(end - 1) + 1);
+}
+
+static void work(void *arg, uint64_t number);
+
+/* Too many wait: then it is left to the digest of the whole. */
+static void queue_locked(struct part *p, int64_t delay_ms)
+{
+	const struct work job = { .fn = work, .arg = p, .delay_ms = delay_ms };
+
+	p->queued = p->all->workers && workers_add(p->all->workers, &job) == 0;
+}
+
+static bool is_wanted(struct part *p, bool due)
+{
+	bool wanted;
+
+	lock_take(&p->all->lock);
+	wanted = due && !p->gone;
+	if (wanted)
+		p->fresh = false;
+	lock_drop(&p->all->lock);
+	return wanted;
+}
+
+static void work(void *arg, uint64_t number UNUSED)
+{
+	struct part *p = arg;
+	struct assay *a = p->all;
+	bool due = is_due(p);
+	int64_t again_ms = due ? 0 : LOOK_MS;
+
+	thread_be_nice(NICE);
+	if (is_wanted(p, due))
+		again_ms = p->contested ? contest(p) : compare(p);
+	lock_take(&a->lock);
+	p->queued = false;
+	if (p->gone)
+		free_locked(p);
+	else if (again_ms || p->fresh)
+		queue_locked(p, again_ms ? again_ms : LOOK_MS);
+	else
+		p->tries = 0;
+	lock_drop(&a->lock);
+}
+
+/* ---- from outside ---- */
+
+static void note(struct assay *a, const struct source_blob *what, uint32_t i, bool contested)
+{
+	char key[sizeof(((struct part *)0)->key)];
+	struct part *p;
+
+	write_key(what->etag, i, contested, key, sizeof(key));
+	lock_take(&a->lock);
+	p = map_find_str(&a->by_key, key);
+	if (!p && a->workers)
+		p = add_locked(a, what, i, contested);
+	if (p) {
+		p->came_ms = clock_ms();
+		p->fresh = true;
+	}
+	if (p && !p->queued)
+		queue_locked(p, LOOK_MS);
+	lock_drop(&a->lock);
+}
+
+void assay_came(struct assay *a, const struct source_blob *what, uint32_t i)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	if (evidence_knows(a->evidence, what->etag, i, digest) != EVIDENCE_PUBLISHED)
+		note(a, what, i, false);
+}
+
+void assay_contested(struct assay *a, const struct source_blob *what, uint32_t i)
+{
+	note(a, what, i, true);
+}
+
+void assay_forget(struct assay *a, const char *etag)
+{
+	struct part *next;
+
+	lock_take(&a->lock);
+	for (struct part *p = a->oldest; p; p = next) {
+		next = p->newer;
+		if (!p->gone && strcmp(p->what.etag, etag) == 0)
+			leave_locked(p);
+	}
+	lock_drop(&a->lock);
+}
+
+int assay_new(struct evidence *e, struct assay **ret)
+{
+	struct assay *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->evidence = e;
+	a->newest = &a->oldest;
+	lock_init(&a->lock, LOCK_ASSAY);
+	*ret = a;
+	return 0;
+}
+
+int assay_start(struct assay *a, const struct assay_conf *conf)
+{
+	const struct workers_conf workers = { "mfs-assay", 1, ASSAY_MAX, true };
+	struct workers *w;
+	int r = workers_start(&workers, &w);
+
+	if (r < 0)
+		return r;
+	a->conf = *conf;
+	lock_take(&a->lock);
+	a->workers = w;
+	lock_drop(&a->lock);
+	return 0;
+}
+
+bool assay_stop(struct assay *a)
+{
+	struct workers *w;
+
+	lock_take(&a->lock);
+	w = steal(a->workers);
+	lock_drop(&a->lock);
+	if (!w)
+		return true;
+	httpc_cancel(a->conf.http, &a->cancel);
+	if (workers_stop(w, clock_ms() + STOP_MS))
+		return true;
+	lock_take(&a->lock);
+	a->workers = w; /* to be stopped again */
+	lock_drop(&a->lock);
+	return false;
+}
+
+void assay_free(struct assay *a)
+{
+	if (!a)
+		return;
+	lock_take(&a->lock);
+	while (a->oldest)
+		free_locked(a->oldest);
+	lock_drop(&a->lock);
+	map_fini(&a->by_key);
+	lock_fini(&a->lock);
+	free(a);
+}

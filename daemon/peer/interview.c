@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/interview.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+
+#define ANSWER_MS 2000 /* what an answer may take */
+#define TRIES 20
+#define REST_MS 100
+
+static void write_ask(const struct source_blob *what, uint32_t segment, enum interview_as as,
+		      struct wire_ask *ret)
+{
+	*ret = (struct wire_ask){
+		.digests = true,
+		.witness = as == AS_WITNESS,
+		.held = as == AS_HOLDER,
+		.size = what->file.size,
+		.off = segment_start(segment),
+		.lfs = what->file.kind == DIGEST_SHA256,
+		.repo = what->repo,
+		.path = what->path,
+	};
+	ret->len = segment_end(segment, what->file.size) - ret->off;
+	memcpy(ret->etag, what->etag, sizeof(ret->etag));
+	memcpy(ret->commit, what->commit, sizeof(ret->commit));
+}
+
+/* What became of a question says of the member. To have no connection free is no silence. */
+static enum member_outcome outcome(int r)
+{
+	if (r == ERR_CANCELED || r == ERR_BUSY)
+		return MEMBER_LEFT;
+	return r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED;
+}
+
+static int ask_member(const struct interviewer *v, const struct wire_ask *ask, uint32_t member,
+		      struct wire_digests *ret)
+{
+	struct question question = {
+		.member = v->members->members[member],
+		.ask = ask,
+		.cancel = v->cancel,
+		.patience_ms = ANSWER_MS,
+	};
+	int r;
+
+	if (!member_may_ask(question.member, clock_ms()))
+		return -ENOENT;
+	r = question_ask(&question, v->asker);
+	member_note(question.member, outcome(r), 0, -1, clock_ms());
+	if (r < 0)
+		return r == ERR_BUSY ? -EAGAIN : r;
+	*ret = question.digests;
+	return question.status == WIRE_TOLD                                     ? 0
+	       : question.status == WIRE_COMING || question.status == WIRE_BUSY ? -EAGAIN
+										: -ENOENT;
+}
+
+int interview(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
+	      struct wire_digests *ret)
+{
+	struct wire_ask ask;
+
+	write_ask(v->what, segment, as, &ask);
+	return member == v->members->self ? testimony_ask(v->testimony, &ask, ret)
+					  : ask_member(v, &ask, member, ret);
+}
+
+int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
+			enum interview_as as, struct wire_digests *ret)
+{
+	int r = interview(v, member, segment, as, ret);
+
+	for (int i = 1; r == -EAGAIN && i < TRIES && !atomic_load(&v->cancel->canceled); i++) {
+		clock_sleep_ms(REST_MS);
+		r = interview(v, member, segment, as, ret);
+	}
+	return r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A member, or this node itself, is asked for the digests of a segment. Threads: one for each
+ * interviewer. */
+#ifndef MATRIXFS_INTERVIEW_H
+#define MATRIXFS_INTERVIEW_H
+
+#include "daemon/peer/question.h"
+#include "daemon/peer/testimony.h"
+
+/* Who asks, and of which blob; all borrowed. */
+struct interviewer {
+	const struct asker *asker;
+	const struct membership *members;
+	const struct source_blob *what;
+	struct testimony *testimony; /* of this node */
+	struct httpc_cancel *cancel;
+};
+
+/* As what one is asked: what it has from a hub or has verified, what a hub gives it now, what it
+ * holds and never held otherwise. */
+enum interview_as { AS_OWNER, AS_WITNESS, AS_HOLDER };
+
+/* Asks a member once. 0: it has told; -EAGAIN: it will, or it has no connection free; else it has
+ * nothing to say, or ERR_CANCELED. Blocking. */
+MUST_USE int interview(const struct interviewer *v, uint32_t member, uint32_t segment,
+		       enum interview_as as, struct wire_digests *ret);
+/* The same until it has found out, at most for a few seconds. */
+MUST_USE int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
+				 enum interview_as as, struct wire_digests *ret);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node needs to say, and to find out, which bytes are right: a cache, a hub, and what is
+ * remembered of who gave what. A call that fails fails the test. */
+#ifndef MATRIXFS_TESTS_CELL_H
+#define MATRIXFS_TESTS_CELL_H
+
+#include "daemon/peer/testimony.h"
+#include "tests/fake_source.h"
+#include "tests/workdir.h"
+
+struct cell {
+	struct workdir dir;
+	struct store *store;
+	struct catalog *catalog;
+	struct httpc *http;
+	struct fetch *fetch;
+	struct opened *opened;
+	struct failures failures;
+	struct metrics metrics;
+	struct evidence *evidence;
+	struct fake_source hub; /* gives the bytes of its seed */
+	struct source *hubs[1];
+	struct testimony *testimony;
+};
+
+void cell_init(struct cell *c, uint64_t seed);
+void cell_fini(struct cell *c);
+/* Chunk i of a blob is here, with the bytes of that seed, as this member gave it, or (NULL) a
+ * hub. */
+void cell_put(struct cell *c, const struct source_blob *what, uint32_t i, uint64_t seed,
+	      const char *member);
+/* The SHA-256 of chunk i of a file of that seed and size. */
+void cell_digest(uint64_t seed, uint64_t size, uint32_t i, uint8_t ret[static 32]);
+
+#endif
