@@ -243,6 +243,17 @@ def test_read_of_what_is_no_file(nfs, served):
     assert nfs.read(nfs.walk("config.json", start=links(nfs, served))).status == INVAL
 
 
+def test_every_read_tells_attributes(nfs, served):
+    """Linux takes all heads of these answers to be as long as the first."""
+    for path in ((*REPO, "config.json"), ("hub", "models--org--tiny", "refs", "main"),
+                 ("hub", "models--org--tiny", "trees", f"{served.commit_there}.json")):
+        handle = nfs.walk(*path)
+        for offset in 0, 10_000:
+            answer = nfs.read(handle, offset)
+            shown = nfs.getattr(handle).attr
+            assert (answer.attr.fileid, answer.attr.mtime, answer.attr.size) == (shown.fileid, shown.mtime, shown.size)
+
+
 def test_made_up_files_are_read_too(nfs, served):
     ref = nfs.walk("hub", "models--org--tiny", "refs", "main")
     assert nfs.content(ref).decode() == served.commit_there and nfs.getattr(ref).attr.size == 40

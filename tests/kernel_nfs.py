@@ -210,7 +210,7 @@ def test_huggingface_hub_loads_a_model(vm, tmp_path, options, words):
     with Hub() as hub:
         commit = hub.repo("org/model").commit(model)
         with Export(tmp_path, hub, timeout=10) as export, Mounted(vm, export, options=options):
-            found, path = client(vm, hub, words, ["snapshot", {"repo": "org/model"}], ["cached", {"repo": "org/model", "name": "none"}])
+            found, path = client(vm, hub, words, ["snapshot", {"repo": "org/model"}], ["cached", {"repo": "org/model", "name": "none.json"}])
             assert found["path"] == f"/mnt/hub/models--org--model/snapshots/{commit}"
             assert found["files"] == {path: sha256(data) for path, data in model.items()}
             assert path == "absent"
