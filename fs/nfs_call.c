@@ -255,35 +255,43 @@ int nfs_take_place(struct nfs_call *c, struct place *ret)
 	return r;
 }
 
-/* Longer ones than any name are read to their end: they make sense, and there is no such file. */
-int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1])
+int nfs_put_handle(struct nfs_call *c, const struct place *p)
 {
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
+	struct nfs_fh fh;
+	int r = nfs_objects_handle(c->world->objects, p, &fh);
 
-	if (!bytes)
-		return -EBADMSG;
-	if (len > NFS_NAME_MAX)
-		return -ENAMETOOLONG;
-	if (len == 0 || memchr(bytes, '\0', len) || memchr(bytes, '/', len))
-		return -EINVAL;
-	memcpy(ret, bytes, len);
-	ret[len] = '\0';
+	if (r < 0)
+		return r;
+	nfs_objects_note(c->world->objects, &fh, p);
+	xdr_put_opaque(&c->reply.head, fh.bytes, fh.len);
 	return 0;
 }
 
-int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+/* Longer texts than there may be are read to their end: they make sense, and name nothing. */
+static int take_text(struct nfs_call *c, size_t max, char *ret)
 {
 	size_t len;
 	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
 
 	if (!bytes)
 		return -EBADMSG;
-	if (len > NFS_PATH_MAX)
+	if (len > max)
 		return -ENAMETOOLONG;
 	if (memchr(bytes, '\0', len))
 		return -EINVAL;
 	memcpy(ret, bytes, len);
 	ret[len] = '\0';
 	return 0;
+}
+
+int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1])
+{
+	int r = take_text(c, NFS_NAME_MAX, ret);
+
+	return r == 0 && (!ret[0] || strchr(ret, '/')) ? -EINVAL : r;
+}
+
+int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+{
+	return take_text(c, NFS_PATH_MAX, ret);
 }

@@ -77,6 +77,8 @@ struct permit_who nfs_reader(void);
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
 /* Reads a handle. -EBADMSG. */
 MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
+/* Appends the handle of a place that is about to be used: it is found at once then. */
+MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
 /* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */
 MUST_USE int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1]);
 /* The same of a path, which may be empty. */

@@ -111,18 +111,14 @@ static void remember(struct nfs_mounts *m, const char *address, const char *path
 static int put_mounted(struct nfs_call *c, const struct place *p)
 {
 	struct buf *out = &c->reply.head;
-	struct nfs_fh fh;
-	int r = nfs_objects_handle(c->world->objects, p, &fh);
+	int r;
 
-	if (r < 0)
-		return r;
-	nfs_objects_note(c->world->objects, &fh, p);
 	xdr_put_u32(out, 0);
-	xdr_put_opaque(out, fh.bytes, fh.len);
+	r = nfs_put_handle(c, p);
 	xdr_put_u32(out, 2);
 	xdr_put_u32(out, AUTH_SYS);
 	xdr_put_u32(out, AUTH_NONE);
-	return 0;
+	return r;
 }
 
 static void on_resolved(void *arg, int r, struct place *p)

@@ -32,17 +32,13 @@ int nfs_getattr(struct nfs_call *c)
 static int found(struct nfs_call *c, const struct place *dir, const struct place *p)
 {
 	struct buf *out = &c->reply.head;
-	struct nfs_fh fh;
-	int r = nfs_objects_handle(c->world->objects, p, &fh);
+	int r;
 
-	if (r < 0)
-		return r;
-	nfs_objects_note(c->world->objects, &fh, p);
 	xdr_put_u32(out, NFS3_OK);
-	xdr_put_opaque(out, fh.bytes, fh.len);
+	r = nfs_put_handle(c, p);
 	nfs_attr_put_after(c->world->view, p, out);
 	nfs_attr_put_after(c->world->view, dir, out);
-	return 0;
+	return r;
 }
 
 static int lookup(struct nfs_call *c, const struct place *dir, const char *name, struct place *ret)

@@ -84,6 +84,14 @@ static void put_wcc(struct nfs_call *c, const struct place *p)
 	nfs_attr_put_after(c->world->view, p, &c->reply.head);
 }
 
+/* The whole result of what says no more. */
+static int put_changed(struct nfs_call *c, const struct place *p)
+{
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	put_wcc(c, p);
+	return 0;
+}
+
 /* A directory of the arguments, and a name in it. */
 struct spot {
 	struct place dir;
@@ -165,11 +173,7 @@ int nfs_setattr(struct nfs_call *c)
 		r = nfs_may_change(c->world->view, &p);
 	if (r == 0)
 		r = change_attrs(&change, &p, &sattr.attrs);
-	if (r != 0)
-		return r;
-	xdr_put_u32(&c->reply.head, NFS3_OK);
-	put_wcc(c, &p);
-	return 0;
+	return r == 0 ? put_changed(c, &p) : r;
 }
 
 static int64_t write_to(struct nfs_call *c, const struct place *p, const void *data, size_t len,
@@ -235,18 +239,14 @@ int nfs_commit(struct nfs_call *c)
 static int put_made(struct nfs_call *c, const struct spot *s, const struct place *p)
 {
 	struct buf *out = &c->reply.head;
-	struct nfs_fh fh;
-	int r = nfs_objects_handle(c->world->objects, p, &fh);
+	int r;
 
-	if (r < 0)
-		return r;
-	nfs_objects_note(c->world->objects, &fh, p);
 	xdr_put_u32(out, NFS3_OK);
 	xdr_put_u32(out, true);
-	xdr_put_opaque(out, fh.bytes, fh.len);
+	r = nfs_put_handle(c, p);
 	nfs_attr_put_after(c->world->view, p, out);
 	put_wcc(c, &s->dir);
-	return 0;
+	return r;
 }
 
 static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const char *target,
@@ -389,11 +389,7 @@ static int remove_name(struct nfs_call *c, mode_t kind)
 		r = find(c, &s, &p);
 	if (r == 0)
 		r = change_remove(&change, &s.dir, s.name, kind);
-	if (r != 0)
-		return r;
-	xdr_put_u32(&c->reply.head, NFS3_OK);
-	put_wcc(c, &s.dir);
-	return 0;
+	return r == 0 ? put_changed(c, &s.dir) : r;
 }
 
 int nfs_remove(struct nfs_call *c)
