@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* guest_read WAY FILE: the bytes of a file on standard output, read in a way that no program of busybox does:
- *   map        through a shared mapping, page by page in an order far from the file's
- *   private    through a private mapping whose first byte is written to, then put back
- *   direct     past the page cache, 1 MiB at a time
- *   readahead  after telling the kernel that all of it will be needed
- * Linked statically: it runs where there is nothing else. */
+/* guest_read WAY FILE: the bytes of a file on standard output, read in a way that no program of
+ * busybox does. Linked statically: it runs in a virtual machine where there is nothing else.
+ *
+ *     map        through a shared mapping, page by page in an order far from the file's
+ *     private    through a private mapping whose first byte is written to, then put back
+ *     direct     past the page cache, 1 MiB at a time
+ *     readahead  after telling the kernel that all of it will be needed */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
