@@ -132,11 +132,23 @@ static void describe(struct underway_item *i, struct buf *ret)
 	nfs_objects_tell(c->world->objects, &c->fh, ret);
 }
 
+/* Who waits for the digest of a whole file waits as long as bytes come. */
+static bool is_patient(struct underway_item *i)
+{
+	const struct nfs_call *c = container_of(i, struct nfs_call, underway);
+	char etag[DIGEST_HEX_MAX + 1];
+	struct transfer t;
+
+	return nfs_objects_etag(c->world->objects, &c->fh, etag) &&
+	       node_transfer(c->world->view->node, etag, &t) && t.verified_only;
+}
+
 static void watch(struct nfs_call *c)
 {
 	c->underway.started_us = clock_us();
 	c->underway.deadline_ms = c->waiter.deadline_ms;
 	c->underway.describe = describe;
+	c->underway.is_patient = is_patient;
 	underway_add(c->world->underway, &c->underway);
 }
 

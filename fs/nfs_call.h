@@ -18,8 +18,8 @@ struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
 	/* 0: the answer is written, its status first; PARKED; or negative, which becomes the
 	 * status, with fail_words zeros behind it: whatever else such an answer would tell is left
-	 * out. -EBADMSG: the arguments make no sense. Once it has parked the call may be gone: it is
-	 * not touched any more. */
+	 * out. -EBADMSG: the arguments make no sense. Once it has parked the call may be gone: it
+	 * is not touched any more. */
 	int (*run)(struct nfs_call *c);
 	unsigned fail_words;
 	bool waits; /* it may park */

@@ -190,6 +190,21 @@ void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf
 	lock_drop(&t->lock);
 }
 
+bool nfs_objects_etag(struct nfs_objects *t, const struct nfs_fh *fh,
+		      char ret[static DIGEST_HEX_MAX + 1])
+{
+	const struct object *o;
+	bool blob;
+
+	lock_take(&t->lock);
+	o = find_locked(t, fh);
+	blob = o && o->place.kind == PLACE_BLOB;
+	if (blob)
+		place_etag(&o->place, ret);
+	lock_drop(&t->lock);
+	return blob;
+}
+
 static struct handle *opened(struct nfs_objects *t, const struct nfs_fh *fh)
 {
 	struct handle *h = NULL;

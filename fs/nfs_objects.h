@@ -28,6 +28,9 @@ MUST_USE int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, st
 			      struct place *ret);
 /* Appends what is known of a handle's place, if it was used lately, for the log. */
 void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf *ret);
+/* The etag of a handle's place, if that is a blob that was used lately. */
+bool nfs_objects_etag(struct nfs_objects *t, const struct nfs_fh *fh,
+		      char ret[static DIGEST_HEX_MAX + 1]);
 /* An open file for a blob, with a reference for the caller: node_close_file() gives it back. */
 MUST_USE int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p,
 			      struct handle **ret);

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import models
+from control import Control
 from mountlib import DEADLINE, eventually, names, read, readlink, stat, write
 from nfs import (ACCES, ATTR, BAD_COOKIE, BADHANDLE, CREATE, DUMP, EXIST, EXPORT, EXPORTS, GETATTR, LINK, MKDIR, MOUNT, NFS, NOENT, NOTDIR,
                  NULL, OK, PORTMAP, READ, REMOVE, RENAME, ROFS, SETATTR, STALE, SYMLINK, UMNT, WRITE, Refused, Rpc, cat, ls, opaque, port,
@@ -417,6 +418,16 @@ def test_a_slow_request_is_told_with_what_it_is_about(hub, mount):
         hub.down()
         assert rpc.read(file, 0, 10)[0] == 5
         assert m.wait_log("slow.*op=nfs-read client=127.0.0.1 repo=models/org/slow commit=[0-9a-f]{12} path=w.safetensors")
+
+
+def test_who_waits_for_a_whole_digest_waits_as_long_as_bytes_come(hub, mount):
+    hub.repo("org/slow").commit({"w.safetensors": BIG})
+    m = export(mount, hub, "--verify=strict", "--prefetch=no", timeout=2)
+    with Rpc(m) as rpc:
+        file = rpc.handle("files/org/slow/w.safetensors")
+        hub.rate(len(BIG) // 7)
+        assert rpc.read(file, 0, 1000)[1] == BIG[:1000]
+    assert Control(m).metrics().value("wedged_waits_total") == 0
 
 
 def test_who_is_in_no_network_is_sent_away(tiny, mount):
