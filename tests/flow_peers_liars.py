@@ -238,7 +238,17 @@ def test_who_passes_on_wrong_bytes_is_banned_while_the_file_is_coming(hub, long_
         assert any(found_early(n) for n in honest) == bool(lie), [n.log_text() for n in honest]
         assert all(banned_by(n) <= {liar.address} for n in cluster.nodes), [banned_by(n) for n in cluster.nodes]
         assert (total(honest, "peer_wrong_bytes_total") > 0) == bool(lie)
-        assert cluster.upstream_bytes() <= (1.3 if lie else 1.02) * size_of(long_model)
+        assert cluster.upstream_bytes() <= (4 if lie else 1.02) * size_of(long_model)
+
+
+@pytest.mark.parametrize("lie", ["", "flip 3"])
+def test_a_strict_reader_never_sees_what_a_liar_gave(shared, model, tmp_path, lie):
+    with Cluster(tmp_path, shared, 4, start=False, timeout=20, args=["--verify=strict"]) as cluster:
+        liar, *others = cluster.nodes
+        make_liar(cluster, liar, tmp_path, lie)
+        start(cluster)
+        assert is_right(cluster.load(REPO, model, others), model), "\n".join(n.log_text() for n in others)
+        assert (total(others, "peer_wrong_bytes_total") > 0) == bool(lie)
 
 
 # ---- who is a witness ----

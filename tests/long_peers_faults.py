@@ -9,7 +9,8 @@ from flow_faults import small_disk
 from flow_peers_lies import gave, lie
 from flow_peers_liars import LIES, load_all, make_liar, start
 from peers import INSTRUMENTED, Cluster, why_not
-from sharing import MIB, REPO, banned, by_source, ends_well, half_way, make_model, model, once, publish, right, shared, size_of     # noqa: F401
+from sharing import (MIB, REPO, banned, by_source, ends_well, half_way, make_model, model, publish, right, shared,     # noqa: F401
+                     size_of)
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 SHIMMED = pytest.mark.skipif(INSTRUMENTED, reason="a shim changes what a node sends")
@@ -57,7 +58,7 @@ def test_one_chunk_of_a_hundred_is_wrong(hub, tmp_path, how):
         start(cluster)
         assert right(cluster.load(REPO, directory, [liar], MOST), directory)
         load_all(cluster, directory, others, MOST)
-        assert ends_well(cluster, directory, cluster.load(REPO, directory, others, MOST), others, upstream=4 if how else 1.02,
+        assert ends_well(cluster, directory, cluster.load(REPO, directory, others, MOST), others, upstream=5 if how else 1.02,
                          again=size_of(directory) if how else 0, liars=[liar])
         assert bool(banned(others)) == bool(how)
 

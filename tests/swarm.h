@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A cluster in virtual time: nodes that all read one model from its first byte to its last, through
- * links with rates and delays, deciding by the real code of daemon/peer (placement, places, crowd,
- * route, trails, decide, members). What is only a model here: links (whole chunks take turns), the
- * stream threads (a window of runs of 8 MiB) and HTTP. Everything follows from the seed. */
+ * links with rates and delays. Whom a node asks, for what and until when, and what it answers, is
+ * the real code of daemon/peer (trip and decide, and what those stand on). What is only a model
+ * here: links (whole chunks take turns), the stream threads (a window of runs of 8 MiB), what is
+ * done when upstream fails, and HTTP. Everything follows from the seed. */
 #ifndef MATRIXFS_TESTS_SWARM_H
 #define MATRIXFS_TESTS_SWARM_H
 

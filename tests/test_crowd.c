@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdbool.h>
 
 #define BLOB 7
 #define SEGMENT 3
@@ -16,6 +18,8 @@
 #define HOME 100
 #define OWNER UINT64_MAX /* in the place of a giver */
 #define NODES 400
+#define THREADS 4
+#define THREAD_GUESTS 200
 
 static uint32_t number; /* that the last one was told */
 
@@ -434,6 +438,49 @@ static void the_latest_are_named_first(UNUSED void **state)
 	crowd_free(c);
 }
 
+struct party {
+	struct crowd *crowd;
+	uint64_t first;
+	uint32_t numbers[THREAD_GUESTS];
+};
+
+static void *come_together(void *arg)
+{
+	struct party *p = arg;
+
+	for (unsigned i = 0; i < THREAD_GUESTS; i++) {
+		const struct crowd_guest guest = { p->first + i, HOME, NULL, 0 };
+		uint64_t names[CROWD_NAMES_MAX];
+
+		crowd_ask(p->crowd, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &p->numbers[i]);
+	}
+	return NULL;
+}
+
+static void guests_that_come_at_once_have_a_place_each(void **state)
+{
+	bool taken[THREADS * THREAD_GUESTS + 1] = { false };
+	struct party parties[THREADS];
+	pthread_t threads[THREADS];
+	struct crowd *c = new_crowd();
+
+	(void)state;
+	for (unsigned i = 0; i < THREADS; i++) {
+		parties[i] = (struct party){ .crowd = c, .first = 1 + i * THREAD_GUESTS };
+		assert_int_equal(pthread_create(&threads[i], NULL, come_together, &parties[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < THREADS * THREAD_GUESTS; i++) {
+		uint32_t place = parties[i / THREAD_GUESTS].numbers[i % THREAD_GUESTS];
+
+		assert_in_range(place, 1, THREADS * THREAD_GUESTS);
+		assert_false(taken[place]);
+		taken[place] = true;
+	}
+	crowd_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +504,7 @@ int main(void)
 		cmocka_unit_test(the_segments_asked_for_longest_ago_are_forgotten),
 		cmocka_unit_test(so_many_guests_are_remembered_and_no_more),
 		cmocka_unit_test(the_latest_are_named_first),
+		cmocka_unit_test(guests_that_come_at_once_have_a_place_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1435,17 +1435,24 @@ static void who_reads_here_waits_for_his_turn(void **state)
 
 #define RUN (8 * MIB)
 
-/* Somebody has a run brought that is slow, and another one wants what lies at `off` of it; how much
- * was asked for until all of it is there. */
-static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool hearsay)
+/* Somebody has a run brought from a hub that is slow, and another one wants what lies at `off` of it;
+ * how much was asked for until all of it is there. Other nodes have none of it, or there are none.
+ */
+static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool shares)
 {
 	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 100 };
+	const struct fake_rule pass = { .act = FAKE_END, .result = SOURCE_PASS };
 	struct parked first, second;
 	struct pull *p;
 
 	stop(w);
-	w->source_count = 1;
-	w->a.source.hearsay = hearsay;
+	w->b.source.hearsay = true;
+	w->sources[0] = &w->b.source;
+	w->sources[1] = &w->a.source;
+	if (!shares)
+		w->sources[0] = &w->a.source;
+	w->source_count = 1 + shares;
+	fake_source_rule(&w->b, &pass);
 	fake_blob(SEED, RUN, DIGEST_SHA256, &w->what);
 	start(w);
 	fake_source_rule(&w->a, &hold);
@@ -1476,23 +1483,23 @@ static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool hea
 
 static void a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing(void **state)
 {
-	assert_int_equal(asked_for(*state, 5 * MIB, MIB, false), RUN);
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, true), RUN);
 }
 
 static void nor_does_a_reader_here(void **state)
 {
-	assert_int_equal(asked_for(*state, 5 * MIB, 0, false), RUN);
+	assert_int_equal(asked_for(*state, 5 * MIB, 0, true), RUN);
 }
 
 static void nor_does_who_wants_what_comes_next(void **state)
 {
-	assert_int_equal(asked_for(*state, MIB, MIB, false), RUN);
+	assert_int_equal(asked_for(*state, MIB, MIB, true), RUN);
 }
 
-/* The twin: of a member all is asked for, and sent by it until it is told that it is not wanted. */
-static void a_member_is_asked_again_for_the_middle_of_a_run(void **state)
+/* The twin: alone, one asks for all at once, and for the middle once more. */
+static void who_shares_with_nobody_asks_for_it_again(void **state)
 {
-	assert_int_equal(asked_for(*state, 5 * MIB, MIB, true), RUN + 3 * MIB);
+	assert_int_equal(asked_for(*state, 5 * MIB, MIB, false), RUN + 3 * MIB);
 }
 
 /* ---- inquests ---- */
@@ -1539,6 +1546,46 @@ static void begin_inquests(struct world *w, int (*look)(void *arg, const struct 
 	w->inquest = (struct inquest){ .look = look, .arg = w };
 	w->source_count = 1;
 	start(w);
+}
+
+/* Its first chunk turns out wrong while one request brings all of the file, and has come to its
+ * third. With `told` fetch_lost is called; how often the kernel is told, if the file is whole then
+ * without anybody reading on. */
+static unsigned lose_first(struct world *w, bool told)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .after = 2 * MIB, .times = 1 };
+	struct pull *p = open_file(w);
+	unsigned wrong;
+
+	fake_source_rule(&w->a, &hold);
+	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_AHEAD), 0);
+	assert_true(fake_source_await_held(&w->a, 1));
+	assert_int_equal(read_bytes(w, p, 0, MIB), 0);
+	assert_int_equal(blob_drop_chunk(fetch_blob(p), 0), 0);
+	if (told)
+		fetch_lost(w->fetch, p, 0, 1);
+	fake_source_release(&w->a);
+	if (told)
+		assert_true(await_sealed(p));
+	else
+		clock_sleep_ms(500);
+	assert_int_equal(blob_is_sealed(fetch_blob(p)), told);
+	wrong = wrong_count(w);
+	assert_int_equal(fetch_drops(p), told);
+	assert_int_equal(read_all(w, p), 0);
+	fetch_close(w->fetch, p);
+	return wrong;
+}
+
+static void what_is_lost_while_the_rest_comes_comes_again(void **state)
+{
+	assert_int_equal(lose_first(*state, true), 2); /* then, and when it is sealed */
+}
+
+/* The twin. */
+static void nobody_asks_for_what_nobody_knows_to_be_lost(void **state)
+{
+	assert_int_equal(lose_first(*state, false), 0);
 }
 
 static void what_is_named_alone_is_fetched_again(void **state)
@@ -2483,7 +2530,9 @@ int main(void)
 		TEST(a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing),
 		TEST(nor_does_a_reader_here),
 		TEST(nor_does_who_wants_what_comes_next),
-		TEST(a_member_is_asked_again_for_the_middle_of_a_run),
+		TEST(who_shares_with_nobody_asks_for_it_again),
+		TEST(what_is_lost_while_the_rest_comes_comes_again),
+		TEST(nobody_asks_for_what_nobody_knows_to_be_lost),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
 		TEST(who_reads_what_is_looked_into_waits_for_that),

@@ -8,428 +8,266 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "daemon/base/clock.h"
-#include "daemon/base/file.h"
-#include "daemon/cache/chunk.h"
-#include "tests/cell.h"
-#include "tests/fake_member.h"
-
-#define CHUNKS 3
-#define SIZE (CHUNKS * CHUNK_BYTES)
-#define WRONG 1   /* the chunk that may be */
-#define OTHER 999 /* seed of wrong bytes */
-#define SELF "127.0.0.1:1"
-#define MEMBERS 4
-
-struct fixture {
-	struct cell cell;
-	struct source_blob what;
-	uint64_t seed;
-	struct cluster_key *key;
-	struct httpc *http;
-	struct members *members;
-	struct places places;
-	struct trails trails;
-	struct published *published;
-	struct peer_counts counts;
-	struct asker asker;
-	struct inquiry_conf conf;
-	struct fake_member fakes[MEMBERS];
-	/* By their places for the segment. */
-	struct fake_member *owner, *witness, *second, *giver;
-	struct wire_digests told;
-};
-
-static struct fake_member *fake_at(struct fixture *f, const char *address)
-{
-	for (int i = 0; i < MEMBERS; i++)
-		if (strcmp(f->fakes[i].address, address) == 0)
-			return &f->fakes[i];
-	return NULL;
-}
-
-/* A file of which this node is neither owner nor witness. */
-static void find_file(struct fixture *f)
-{
-	const struct membership *members = members_now(f->members);
-	struct fake_member *of[PLACEMENT_OWNERS] = { NULL };
-	uint32_t owners[PLACEMENT_OWNERS];
-	struct segment segment = { 0 };
-
-	while (!of[0] || !of[1] || !of[2]) {
-		f->seed++;
-		fake_blob(f->seed, SIZE, DIGEST_SHA256, &f->what);
-		segment.blob = placement_key(f->what.etag);
-		assert_int_equal(places_owners(&f->places, members, segment, SIZE, owners),
-				 PLACEMENT_OWNERS);
-		for (int i = 0; i < PLACEMENT_OWNERS; i++)
-			of[i] = fake_at(f, member_address(members->members[owners[i]]));
-	}
-	membership_unref(members);
-	f->owner = of[0];
-	f->witness = of[1];
-	f->second = of[2];
-	for (int i = 0; i < MEMBERS; i++)
-		if (&f->fakes[i] != of[0] && &f->fakes[i] != of[1] && &f->fakes[i] != of[2])
-			f->giver = &f->fakes[i];
-}
-
-static void open_key(struct fixture *f)
-{
-	static const char text[] = "the first key of 16 bytes or more\n";
-	CLEANUP(buf_free) struct buf path = { 0 }, why = { 0 };
-
-	buf_printf(&path, "%s/key", f->cell.dir.path);
-	assert_int_equal(file_replace(AT_FDCWD, buf_str(&path), text, strlen(text), 0600), 0);
-	assert_int_equal(cluster_key_open(buf_str(&path), clock_wall_ms(), &f->key, &why), 0);
-}
-
-static void begin_members(struct fixture *f)
-{
-	struct member_spec list[MEMBERS + 1] = { { SELF, "", 1 } };
-
-	for (int i = 0; i < MEMBERS; i++) {
-		fake_member_start(&f->fakes[i], f->key);
-		list[i + 1].weight = 1;
-		snprintf(list[i + 1].address, sizeof(list[0].address), "%s", f->fakes[i].address);
-	}
-	assert_int_equal(members_new(&list[0], &f->members), 0);
-	assert_int_equal(members_set(f->members, list, MEMBERS + 1), 0);
-}
-
-static int set_up(void **state)
-{
-	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	cell_init(&f->cell, 0);
-	open_key(f);
-	begin_members(f);
-	places_init(&f->places);
-	trails_init(&f->trails);
-	assert_int_equal(httpc_new(&http, &f->http), 0);
-	assert_int_equal(published_new(NULL, 0, f->cell.evidence, &f->published), 0);
-	f->asker = (struct asker){ f->key, f->http, false, SELF, "", "66" };
-	f->conf = (struct inquiry_conf){
-		.members = f->members,
-		.places = &f->places,
-		.trails = &f->trails,
-		.evidence = f->cell.evidence,
-		.published = f->published,
-		.testimony = f->cell.testimony,
-		.asker = &f->asker,
-		.counts = &f->counts,
-		.give_up_ms = 3000,
-	};
-	find_file(f);
-	f->cell.hub.seed = f->seed;
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	for (int i = 0; i < MEMBERS; i++)
-		fake_member_stop(&f->fakes[i]);
-	published_free(f->published);
-	httpc_free(f->http);
-	members_free(f->members);
-	cluster_key_free(f->key);
-	trails_fini(&f->trails);
-	places_fini(&f->places);
-	cell_fini(&f->cell);
-	free(f);
-	return 0;
-}
-
-/* ---- what there is to say ---- */
-
-/* All chunks, with those bytes in chunk WRONG. */
-static void say(struct fixture *f, struct fake_member *m, enum fake_role role, uint64_t seed)
-{
-	for (uint32_t i = 0; i < CHUNKS; i++)
-		cell_digest(i == WRONG ? seed : f->seed, SIZE, i, m->says[role].of[i]);
-}
-
-/* The giver gave all of it, with those bytes in chunk WRONG. */
-static void bring(struct fixture *f, uint64_t seed)
-{
-	for (uint32_t i = 0; i < CHUNKS; i++)
-		cell_put(&f->cell, &f->what, i, i == WRONG ? seed : f->seed, f->giver->address);
-}
+#include "tests/court.h"
 
 static void moved(UNUSED void *arg)
 {
 }
 
 /* What inquiry_compare says; or (early false) how many inquiry_look drops. */
-static int look(struct fixture *f, bool early, struct inquiry_compared *ret)
+static int look(struct court *c, bool early, struct inquiry_compared *ret)
 {
 	struct httpc_cancel cancel = { 0 };
-	struct doubt d = { .what = &f->what, .cancel = &cancel, .moved = moved };
+	struct doubt d = { .what = &c->what, .cancel = &cancel, .moved = moved };
 	int r;
 
 	/* No handle: with that the digest of all that is there would tell. */
-	assert_int_equal(store_blob(f->cell.store, f->what.etag, SIZE, false, &d.blob), 0);
-	ret->told = f->told;
-	r = early ? inquiry_compare(&f->conf, &d, 0, f->owner->address, ret)
-		  : inquiry_look(&f->conf, &d);
-	f->told = ret->told;
+	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &d.blob), 0);
+	ret->told = c->told;
+	ret->last = !c->first_time;
+	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, ret)
+		  : inquiry_look(&c->conf, &d);
+	c->told = ret->told;
 	assert_true(blob_may_have(d.blob, 0));
 	blob_unref(d.blob);
 	return r;
 }
 
-static unsigned dropped_early(struct fixture *f)
+static unsigned dropped_early(struct court *c)
 {
-	struct inquiry_compared c;
+	struct inquiry_compared got;
 
-	assert_int_equal(look(f, true, &c), 0);
-	return c.dropped;
-}
-
-struct finding {
-	const char *address;
-	char state[20];
-};
-
-static void find_state(void *arg, const struct member_status *s)
-{
-	struct finding *finding = arg;
-
-	if (strcmp(s->address, finding->address) == 0)
-		snprintf(finding->state, sizeof(finding->state), "%s",
-			 member_state_name(s->state));
-}
-
-static bool is_in_state(struct fixture *f, const struct fake_member *m, const char *state)
-{
-	struct finding finding = { .address = m->address };
-
-	members_each(f->members, clock_ms(), find_state, &finding);
-	return strcmp(finding.state, state) == 0;
-}
-
-/* Nobody but this one (or NULL) is banned. */
-static void assert_banned(struct fixture *f, const struct fake_member *m)
-{
-	for (int i = 0; i < MEMBERS; i++)
-		assert_int_equal(is_in_state(f, &f->fakes[i], "banned"), &f->fakes[i] == m);
+	assert_int_equal(look(c, true, &got), 0);
+	return got.dropped;
 }
 
 /* ---- one segment, while others come ---- */
 
 static void what_is_as_its_owner_had_it_costs_one_question(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, f->seed);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	assert_int_equal(dropped_early(f), 0);
-	assert_int_equal(dropped_early(f), 0); /* it has told */
-	assert_int_equal(f->owner->asked[FAKE_VOUCHER], 1);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
-	assert_banned(f, NULL);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	assert_int_equal(dropped_early(c), 0);
+	assert_int_equal(dropped_early(c), 0); /* it has told */
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 1);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, NULL);
 }
 
 static void who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->giver, FAKE_HOLDER, f->seed);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_banned(f, f->giver);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	court_assert_banned(c, c->giver);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
 }
 
 static void who_holds_what_it_gave_may_have_been_misled(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	say(f, f->giver, FAKE_HOLDER, OTHER);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_int_equal(f->second->asked[FAKE_WITNESS], 0);
-	assert_banned(f, NULL);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, NULL);
+}
+
+static void at_first_it_is_given_time_to_find_out(void **state)
+{
+	struct court *c = *state;
+	struct inquiry_compared got;
+
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	c->first_time = true;
+	assert_int_equal(look(c, true, &got), 0);
+	assert_true(got.open);
+	assert_int_equal(got.dropped, 0);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	c->first_time = false;
+	assert_int_equal(look(c, true, &got), 0);
+	assert_int_equal(got.dropped, 1 << COURT_WRONG);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 1);
 }
 
 static void unless_it_vouches_for_it(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	say(f, f->giver, FAKE_HOLDER, OTHER);
-	say(f, f->giver, FAKE_VOUCHER, OTHER);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_banned(f, f->giver);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->giver, FAKE_VOUCHER, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	court_assert_banned(c, c->giver);
 }
 
 static void who_says_nothing_of_it_may_have_been_misled_too(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
-	assert_banned(f, NULL);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, NULL);
 }
 
 /* Else an owner that lies could have it dropped for ever. */
 static void but_only_once_is_it_dropped_without_a_witness(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	evidence_drop(f->cell.evidence, f->what.etag, WRONG);
-	bring(f, f->seed);
-	say(f, f->owner, FAKE_VOUCHER, OTHER);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	assert_int_equal(look(f, true, &c), 0);
-	assert_int_equal(c.dropped, 0);
-	assert_false(c.open);
-	assert_true(c.refuted);
+	evidence_drop(c->cell.evidence, c->what.etag, COURT_WRONG);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), 0);
+	assert_int_equal(got.dropped, 0);
+	assert_false(got.open);
+	assert_true(got.refuted);
 }
 
 static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	f->giver = f->owner;
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
-	assert_banned(f, f->owner);
+	c->giver = c->owner;
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, c->owner);
 }
 
 static void an_owner_that_lies_makes_nothing_go_that_is_right(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	bring(f, f->seed);
-	say(f, f->owner, FAKE_VOUCHER, OTHER);
-	say(f, f->giver, FAKE_HOLDER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	assert_int_equal(look(f, true, &c), 0);
-	assert_int_equal(c.dropped, 0);
-	assert_true(c.refuted);
-	assert_banned(f, NULL);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), 0);
+	assert_int_equal(got.dropped, 0);
+	assert_true(got.refuted);
+	court_assert_banned(c, NULL);
 }
 
 static void where_owner_witness_and_giver_differ_another_witness_tells(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->giver, FAKE_HOLDER, OTHER);
-	say(f, f->witness, FAKE_WITNESS, OTHER + 1);
-	say(f, f->second, FAKE_WITNESS, f->seed);
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_int_equal(f->second->asked[FAKE_WITNESS], 1);
-	assert_banned(f, NULL);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, COURT_OTHER + 1);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 1);
+	court_assert_banned(c, NULL);
 }
 
 static void who_knows_nothing_leaves_it_to_the_digest_of_the_whole(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	bring(f, OTHER);
-	assert_int_equal(look(f, true, &c), -ENOENT);
-	assert_int_equal(c.dropped, 0);
-	assert_int_equal(f->owner->asked[FAKE_VOUCHER], 1);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
+	court_bring(c, COURT_OTHER);
+	assert_int_equal(look(c, true, &got), -ENOENT);
+	assert_int_equal(got.dropped, 0);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 1);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
 }
 
 static void what_has_rotted_here_is_nobodys_lie(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 	struct blob *b;
 
-	bring(f, f->seed);
-	assert_int_equal(store_blob(f->cell.store, f->what.etag, SIZE, false, &b), 0);
-	assert_int_equal(blob_write(b, "rot", 3, chunk_start(WRONG)), 0);
+	court_bring(c, c->seed);
+	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &b), 0);
+	assert_int_equal(blob_write(b, "rot", 3, chunk_start(COURT_WRONG)), 0);
 	blob_unref(b);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	assert_int_equal(dropped_early(f), 0);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 0);
-	assert_banned(f, NULL);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	assert_int_equal(dropped_early(c), 0);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, NULL);
 }
 
 /* ---- who is busy ---- */
 
 static void an_owner_that_is_busy_is_asked_later_and_is_not_silent(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	bring(f, f->seed);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	f->owner->full = 1;
-	assert_int_equal(look(f, true, &c), -EAGAIN);
-	assert_false(is_in_state(f, f->owner, "silent"));
-	assert_int_equal(look(f, true, &c), 0);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	c->owner->full = 1;
+	assert_int_equal(look(c, true, &got), -EAGAIN);
+	assert_false(court_is_in_state(c, c->owner, "silent"));
+	assert_int_equal(look(c, true, &got), 0);
 }
 
 static void a_witness_that_is_busy_is_asked_again(void **state)
 {
-	struct fixture *f = *state;
+	struct court *c = *state;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->giver, FAKE_HOLDER, OTHER);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	f->witness->full = 2;
-	assert_int_equal(dropped_early(f), 1 << WRONG);
-	assert_int_equal(f->witness->asked[FAKE_WITNESS], 3);
-	assert_int_equal(f->second->asked[FAKE_WITNESS], 0);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	c->witness->full = 2;
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 3);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 0);
 }
 
 /* ---- all of it, when the digest of the whole was wrong ---- */
 
 static void of_the_whole_owners_tell_which_chunk_it_is(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	bring(f, OTHER);
-	say(f, f->owner, FAKE_VOUCHER, f->seed);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	say(f, f->giver, FAKE_HOLDER, f->seed);
-	assert_int_equal(look(f, false, &c), 1);
-	assert_banned(f, f->giver);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	assert_int_equal(look(c, false, &got), 1);
+	court_assert_banned(c, c->giver);
 }
 
 static void where_owners_know_nothing_witnesses_do(void **state)
 {
-	struct fixture *f = *state;
-	struct inquiry_compared c;
+	struct court *c = *state;
+	struct inquiry_compared got;
 
-	bring(f, OTHER);
-	say(f, f->witness, FAKE_WITNESS, f->seed);
-	say(f, f->second, FAKE_WITNESS, f->seed);
-	assert_int_equal(look(f, false, &c), 1);
-	assert_int_equal(f->second->asked[FAKE_WITNESS], 1);
-	assert_banned(f, NULL);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, false, &got), 1);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 1);
+	court_assert_banned(c, NULL);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, court_set_up, court_tear_down)
 
 int main(void)
 {
@@ -437,6 +275,7 @@ int main(void)
 		TEST(what_is_as_its_owner_had_it_costs_one_question),
 		TEST(who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes),
 		TEST(who_holds_what_it_gave_may_have_been_misled),
+		TEST(at_first_it_is_given_time_to_find_out),
 		TEST(unless_it_vouches_for_it),
 		TEST(who_says_nothing_of_it_may_have_been_misled_too),
 		TEST(but_only_once_is_it_dropped_without_a_witness),

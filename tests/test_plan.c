@@ -99,6 +99,22 @@ static void no_byte_is_asked_for_ahead_twice(UNUSED void **state)
 	}
 }
 
+/* How far a steady reader is ahead of itself where so many bytes come a second. */
+static uint64_t ahead_at(uint64_t bytes_s)
+{
+	struct plan p = { .bytes_s = bytes_s };
+
+	return read_through(&p, 0, 512 * MIB, GIB, &unknown);
+}
+
+static void on_a_slow_line_the_window_is_what_comes_in_time(UNUSED void **state)
+{
+	assert_in_range(ahead_at(0), PLAN_WINDOW_MAX / 2 - MIB, PLAN_WINDOW_MAX + MIB);
+	assert_in_range(ahead_at(100 * MIB), PLAN_WINDOW_MAX / 2 - MIB, PLAN_WINDOW_MAX + MIB);
+	assert_in_range(ahead_at(3 * MIB), 14 * MIB, 31 * MIB);
+	assert_in_range(ahead_at(1), PLAN_AHEAD_MIN / 2 - MIB, PLAN_AHEAD_MIN + MIB);
+}
+
 static void runs_grow_with_the_window(UNUSED void **state)
 {
 	struct plan p = { 0 };
@@ -382,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_small_file_is_wanted_whole),
 		cmocka_unit_test(the_second_read_in_order_opens_a_window),
 		cmocka_unit_test(the_window_grows_to_its_bound),
+		cmocka_unit_test(on_a_slow_line_the_window_is_what_comes_in_time),
 		cmocka_unit_test(no_byte_is_asked_for_ahead_twice),
 		cmocka_unit_test(runs_grow_with_the_window),
 		cmocka_unit_test(the_window_ends_with_the_file),

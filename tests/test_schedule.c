@@ -238,53 +238,44 @@ static void a_young_run_has_time_to_show_how_fast_it_is(void **state)
 	assert_int_equal(run->end, 6 * MIB);
 }
 
-/* The same, and a hub is sending all of it. */
-static struct run *run_from_hub(struct world *w, uint64_t pos, int64_t took_ms)
+/* A young run of a node that shares, which a hub was asked to bring up to `asked`. */
+static struct run *run_from_hub(struct world *w, uint64_t asked)
 {
-	struct run *run = run_of_age(w, pos, took_ms);
+	struct run *run = run_of_age(w, 0, RUN_YOUNG_MS);
 
-	w->all.soon = 8 * MIB;
-	assert_int_equal(run_ask(run, run->pos, true), 8 * MIB);
+	w->all.waits_max = 8;
+	w->all.soon = asked;
+	assert_int_equal(run_ask(run, 0, true), asked);
 	return run;
 }
 
-static void what_a_hub_is_sending_is_not_cut_off(void **state)
+static void what_a_hub_was_asked_for_has_the_time_to_come(void **state)
 {
 	struct world *w = *state;
-	struct run *run = run_from_hub(w, MIB + 100, 1000);
+	struct run *run = run_from_hub(w, 8 * MIB);
 
 	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
 	assert_int_equal(run->end, 8 * MIB);
-	assert_null(next(w));
+	assert_int_equal(fill_demand(&w->a, 5 * MIB, 6 * MIB, MIB, NOW + RUN_YOUNG_MS), 0);
+	assert_int_equal(run->end, 5 * MIB);
 }
 
-static void what_a_hub_will_be_asked_for_is(void **state)
+static void what_it_was_not_is_given_away_at_once(void **state)
 {
 	struct world *w = *state;
-	struct run *run = run_from_hub(w, MIB, 1000);
+	struct run *run = run_from_hub(w, 3 * MIB);
 
-	w->all.soon = 0;
-	assert_int_equal(run_ask(run, MIB, true), 3 * MIB);
 	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
 	assert_int_equal(run->end, 5 * MIB);
 	next_is(w, &w->a, 5 * MIB, 6 * MIB);
 }
 
-static void what_a_hub_was_sending_is(void **state)
+static void and_so_is_what_it_was_asked_for_before(void **state)
 {
 	struct world *w = *state;
-	struct run *run = run_from_hub(w, MIB + 100, 1000);
+	struct run *run = run_from_hub(w, 8 * MIB);
 
-	run_answered(run, 100, 1000);
-	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
-	assert_int_equal(run->end, 5 * MIB);
-}
-
-static void nobody_waits_long_for_what_a_hub_is_sending(void **state)
-{
-	struct world *w = *state;
-	struct run *run = run_from_hub(w, MIB + 100, RUN_ASKED_MS);
-
+	run_answered(run, 100, RUN_YOUNG_MS);
 	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
 	assert_int_equal(run->end, 5 * MIB);
 }
@@ -296,6 +287,7 @@ static void a_hub_is_asked_for_what_comes_soon(void **state)
 
 	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
 	run = next_is(w, &w->a, 0, 8 * MIB);
+	w->all.waits_max = 8;
 	assert_int_equal(run_ask(run, 100, true), RUN_NEAR); /* who knows how fast it is? */
 	run_answered(run, RUN_NEAR, RUN_SOON_MS / 2);
 	assert_int_equal(run_ask(run, 100, true), 2 * RUN_NEAR);
@@ -310,17 +302,46 @@ static void a_hub_is_asked_for_what_comes_soon(void **state)
 	assert_int_equal(run_ask(run, 0, true), RUN_NEAR);
 }
 
-/* The twin. */
+/* The twins. */
 static void a_member_is_asked_for_all(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_of_age(w, 0, 0);
+
+	w->all.waits_max = 8;
+	assert_int_equal(run_ask(run, 100, false), 8 * MIB);
+	run_answered(run, 8 * MIB, 1);
+	assert_int_equal(w->all.soon, 0);
+}
+
+static void who_shares_with_nobody_asks_a_hub_for_all(void **state)
+{
+	struct run *run = run_of_age(*state, 0, 0);
+
+	assert_int_equal(run_ask(run, 100, true), 8 * MIB);
+	assert_true(run->first_hand);
+}
+
+static void who_waits_for_what_comes_makes_it_urgent(void **state)
 {
 	struct world *w = *state;
 	struct run *run;
 
-	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
+	want(&w->a, 0, 8 * MIB, URGENCY_BACKGROUND);
 	run = next_is(w, &w->a, 0, 8 * MIB);
-	assert_int_equal(run_ask(run, 100, false), 8 * MIB);
-	run_answered(run, 8 * MIB, 1);
-	assert_int_equal(w->all.soon, 0);
+	want(&w->a, MIB, 2 * MIB, URGENCY_PREFETCH); /* the twin: nobody waits */
+	assert_int_equal(run_urgency(run), URGENCY_BACKGROUND);
+	assert_int_equal(schedule_moving(&w->all, URGENCY_DEMAND, NOW), 0);
+	want(&w->a, MIB, 2 * MIB, URGENCY_DEMAND);
+	assert_int_equal(run_urgency(run), URGENCY_DEMAND);
+	assert_int_equal(schedule_moving(&w->all, URGENCY_DEMAND, NOW), 1);
+	carry_to(run, 2 * MIB);
+	assert_int_equal(run_urgency(run), URGENCY_BACKGROUND);
+	want(&w->a, 6 * MIB, 7 * MIB, URGENCY_DEMAND); /* for itself alone */
+	assert_int_equal(fill_demand(&w->a, 6 * MIB, 7 * MIB, MIB, NOW + RUN_SOON_MS), 0);
+	assert_int_equal(run->end, 6 * MIB);
+	next_is(w, &w->a, 6 * MIB, 7 * MIB);
+	assert_int_equal(next_is(w, &w->a, 7 * MIB, 8 * MIB)->urgency, URGENCY_BACKGROUND);
 }
 
 static void two_who_wait_far_apart_get_a_run_each(void **state)
@@ -648,12 +669,13 @@ int main(void)
 		TEST(a_slow_run_far_before_wanted_bytes_gives_them_away),
 		TEST(a_fast_run_keeps_them),
 		TEST(a_young_run_has_time_to_show_how_fast_it_is),
-		TEST(what_a_hub_is_sending_is_not_cut_off),
-		TEST(what_a_hub_will_be_asked_for_is),
-		TEST(what_a_hub_was_sending_is),
-		TEST(nobody_waits_long_for_what_a_hub_is_sending),
+		TEST(what_a_hub_was_asked_for_has_the_time_to_come),
+		TEST(what_it_was_not_is_given_away_at_once),
+		TEST(and_so_is_what_it_was_asked_for_before),
 		TEST(a_hub_is_asked_for_what_comes_soon),
 		TEST(a_member_is_asked_for_all),
+		TEST(who_shares_with_nobody_asks_a_hub_for_all),
+		TEST(who_waits_for_what_comes_makes_it_urgent),
 		TEST(two_who_wait_far_apart_get_a_run_each),
 		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
 		TEST(the_urgent_come_first),

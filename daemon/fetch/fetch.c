@@ -264,10 +264,13 @@ static int want_range(struct pull *p, const struct plan_range *range, uint64_t r
  * having besides. */
 static int want_new_locked(struct pull *p, uint64_t off, uint64_t len, bool there)
 {
-	struct plan_want want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
-	uint64_t to = max_u64(min_u64(want.need.from + want.run_max, want.ahead.to), want.need.to);
+	struct plan_want want;
+	uint64_t to;
 	int r = 0;
 
+	p->plan.bytes_s = rate_get(&p->rate, clock_ms());
+	want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
+	to = max_u64(min_u64(want.need.from + want.run_max, want.ahead.to), want.need.to);
 	if (!there)
 		r = fill_demand(&p->fill, want.need.from, to, want.run_max, clock_ms());
 	if (r == 0)

@@ -11,9 +11,9 @@ struct landing {
 	struct pull *pull;
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *arg;
-	uint64_t pos;    /* where the next byte goes */
-	int64_t held_ms; /* so long nothing was taken from the line since whoever asks set it to 0 */
-	char *bytes;     /* of a direct run; whoever ends it hands them on */
+	uint64_t pos;     /* where the next byte goes */
+	int64_t held_ms;  /* so long nothing was taken from the line; whoever asks sets it to 0 */
+	char *bytes;      /* of a direct run; whoever ends it hands them on */
 	struct xxh3 *sum; /* of the chunk that pos is in */
 	bool writes;      /* the chunk `writing` has been begun, and is not there yet */
 	uint32_t writing;

@@ -14,6 +14,8 @@
 #define PLAN_STREAMS 8                        /* followed at once per file */
 #define PLAN_WINDOW_MIN (UINT64_C(4) << 20)   /* first window of a stream, and "small file" */
 #define PLAN_WINDOW_MAX (UINT64_C(128) << 20) /* bytes ahead of a steady reader */
+#define PLAN_AHEAD_S 10                       /* but not more than come in so many seconds, */
+#define PLAN_AHEAD_MIN (UINT64_C(8) << 20)    /* or this */
 #define PLAN_SKIP (UINT64_C(8) << 20)         /* a jump this short is still the same stream */
 #define PLAN_PROOF (UINT64_C(64) << 20)       /* so much of a file tells how it is read */
 #define PLAN_SWEEP (UINT64_C(16) << 20)       /* what a jump lets come behind random reads */
@@ -30,6 +32,7 @@ struct plan_stream {
 struct plan {
 	struct plan_stream streams[PLAN_STREAMS];
 	uint64_t clock;
+	uint64_t bytes_s; /* that come lately, as the caller says; 0: not known */
 	uint64_t read;            /* bytes asked for by readers */
 	uint64_t lowest, highest; /* of the bytes they asked for */
 	/* Random reads within one domain: a tensor, or the file if none are known. */

@@ -107,10 +107,15 @@ void fill_unwant_ahead(struct fill *f)
 
 /* ---- runs ---- */
 
+/* What brings the byte at off, or has brought it of a chunk that is not complete yet. A chunk that
+ * it has passed is there, or was lost since: then another one may bring it. */
 static struct run *run_at(const struct fill *f, uint64_t off)
 {
+	uint64_t end = chunk_end(chunk_of(off), blob_size(f->blob));
+
 	for (struct run *run = f->runs; run; run = run->next)
-		if (!run->direct && off >= run->start && off < run->end && run->pos < run->end)
+		if (!run->direct && off >= run->start && off < run->end && run->pos < run->end &&
+		    run->pos < end)
 			return run;
 	return NULL;
 }
@@ -267,18 +272,16 @@ static int run_give_back(struct run *run, uint64_t from)
 	return want_add(&rest);
 }
 
-/* True if a run will have come to `off` before another could, or nearly so if a hub is sending it
- * already: what is cut off then comes all the same, for nobody. */
+/* True if a run will have come to `off` before another could. What was cut off would be on its way
+ * all the same for a while, for nobody: what was asked for to come soon has the time to do so. */
 static bool comes_soon(const struct run *run, uint64_t off, int64_t now_ms)
 {
 	uint64_t left = off - run->pos, brought = run->pos - run->start;
-	bool asked = off < run->asked;
 	int64_t took = now_ms - run->began_ms;
 
-	if (off < run->pos + RUN_NEAR || took < (asked ? RUN_ASKED_MS : RUN_YOUNG_MS))
+	if (off < run->pos + RUN_NEAR || took < (off < run->asked ? RUN_SOON_MS : RUN_YOUNG_MS))
 		return true;
-	return brought &&
-	       (double)left / (double)brought * (double)took < (asked ? RUN_ASKED_MS : RUN_SOON_MS);
+	return brought && (double)left / (double)brought * (double)took < RUN_SOON_MS;
 }
 
 static int demand(struct want w, int64_t now_ms)
@@ -294,6 +297,8 @@ static int demand(struct want w, int64_t now_ms)
 
 		if (run && w.from > run->pos && !comes_soon(run, w.from, now_ms))
 			r = run_give_back(run, w.from);
+		else if (run)
+			run->demanded = max_u64(run->demanded, w.to);
 		until = taken_until(f, w.from);
 		if (until == w.from)
 			return r == 0 ? want_add(&w) : r;
@@ -347,9 +352,14 @@ int fill_direct(struct fill *f, uint64_t off, uint64_t len)
 
 /* ---- turns ---- */
 
+enum urgency run_urgency(const struct run *run)
+{
+	return run->pos < run->demanded ? URGENCY_DEMAND : run->urgency;
+}
+
 static bool is_moving(const struct run *run, enum urgency least, int64_t now_ms)
 {
-	return run->urgency <= least && !run->resting &&
+	return run_urgency(run) <= least && !run->resting &&
 	       (run->paused || now_ms - run->moved_ms < RUN_STALL_MS);
 }
 
@@ -399,13 +409,13 @@ unsigned schedule_busy(const struct schedule *s)
 /* Until it is known how fast requests are they ask for as little as slow ones. */
 uint64_t run_ask(struct run *run, uint64_t off, bool first_hand)
 {
-	uint64_t most = max_u64(run->fill->all->soon, RUN_NEAR);
+	const struct schedule *s = run->fill->all;
 
 	run->first_hand = first_hand;
 	run->asked = 0;
-	if (!first_hand)
+	if (!first_hand || !s->waits_max)
 		return run->end;
-	run->asked = min_u64(chunk_floor(off + most), run->end);
+	run->asked = min_u64(chunk_floor(off + max_u64(s->soon, RUN_NEAR)), run->end);
 	return run->asked;
 }
 

@@ -17,10 +17,11 @@
  * hub is asked, so its run ends, then the one that waits for it there, and so on. Only the way
  * back from a hub that has failed to other nodes can exceed that, until those answer otherwise.
  *
- * Of what was asked of a hub much is on its way, in buffers of both ends and of all between. Who
- * wants the middle of a slow run gets one of his own, but not of that part: the hub would send it
- * twice. So that he does not wait long for it, a hub is asked for no more than what will have come
- * soon, as fast as requests were lately; a run that has more to bring asks again.
+ * Of what was asked of a hub much is on its way, in buffers of both ends and of all between, and is
+ * lost if somebody who wants the middle of a slow run gets one of his own. Where nodes share what
+ * they bring there is always somebody. So there a hub is asked for no more than what will have come
+ * soon, as fast as requests were lately: a run that has more to bring asks again, and what it has
+ * not asked for yet can be given to another one at no cost.
  *
  * Nothing here blocks or calls out. Not locked: the owner's lock guards all of it. */
 #ifndef MATRIXFS_SCHEDULE_H
@@ -39,7 +40,6 @@
 #define RUN_NEAR (UINT64_C(2) << 20)      /* a run so close before wanted bytes will bring them */
 #define RUN_SOON_MS 1000                  /* as will one that comes to them within so long */
 #define RUN_YOUNG_MS 500                  /* before that nobody knows how fast it is */
-#define RUN_ASKED_MS 2000                 /* both, where the bytes are on their way */
 #define RUN_DIRECT_MAX 16                 /* runs past the cache at once: each holds its bytes */
 #define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
 
@@ -60,9 +60,10 @@ struct run {
 	bool resting;             /* it failed, and waits to try again: there is no request */
 	bool guest;               /* see want */
 	bool first_hand;          /* who is asked has the bytes from nobody else: */
-	uint64_t asked;           /* one past what comes from there, if there is a request */
+	uint64_t asked;           /* one past what it was asked to send soon, or 0 */
 	bool waiting;             /* who is asked has them coming, and has given none since */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
+	uint64_t demanded;        /* one past what somebody waits for of it, or has; or 0 */
 	int64_t began_ms;
 	int64_t moved_ms;   /* when it last brought bytes, or word that they come, or began */
 	int64_t brought_ms; /* when it last brought bytes, or began */
@@ -114,9 +115,9 @@ void fill_init(struct fill *f, struct schedule *s, struct blob *blob);
 /* Wants the absent chunks of [from, to), in runs of at most run_max, less urgently than demand. */
 MUST_USE int fill_want(struct fill *f, uint64_t from, uint64_t to, enum urgency u,
 		       uint64_t run_max);
-/* Demands them: runs that will soon have come to them, or get them from a hub by now, are left to
- * bring them; of another one the end is moved to `from`. To demand again what has not come yet is
- * how a run that turned out slow is found. */
+/* Demands them: runs that will soon have come to them are left to bring them; of one that will not,
+ * the end is moved to `from`. To demand again what has not come yet is how a run that turned out
+ * slow is found. */
 MUST_USE int fill_demand(struct fill *f, uint64_t from, uint64_t to, uint64_t run_max,
 			 int64_t now_ms);
 /* The same for a guest. */
@@ -135,6 +136,8 @@ MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
 uint64_t run_ask(struct run *run, uint64_t off, bool first_hand);
 /* Its request has ended, and brought so much. */
 void run_answered(struct run *run, uint64_t bytes, int64_t took_ms);
+/* That of its want, but that of a demand while somebody waits for what it brings. */
+enum urgency run_urgency(const struct run *run);
 /* Gives what a run has still to bring back to those who want it, if more run than may: its end
  * moves to where it is. False if it may go on. */
 bool run_yield(struct run *run, int64_t now_ms);

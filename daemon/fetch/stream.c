@@ -39,9 +39,10 @@ struct carrier {
 	int64_t asked_ms;
 	uint64_t asked_pos, asked_end;
 	uint64_t end;
-	int refused;        /* the first failure that waiting cannot mend, or 0 */
-	int passing;        /* the last one in this round over the sources that it can, or 0 */
-	const char *blamed; /* the source of the last failure that was noted, or NULL */
+	enum urgency urgency; /* as it was last known */
+	int refused;          /* the first failure that waiting cannot mend, or 0 */
+	int passing;          /* the last one in this round over the sources that it can, or 0 */
+	const char *blamed;   /* the source of the last failure that was noted, or NULL */
 };
 
 /* The disk takes bytes again, if it did not and has not refused any for a while. */
@@ -95,7 +96,8 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	pull_hash_kick_locked(c->pull);
 	if (pace_bytes(&pulls->schedule.pace, brought, now))
 		kick_another_locked(c->all);
-	if (c->run->urgency >= URGENCY_PREFETCH &&
+	c->urgency = run_urgency(c->run);
+	if (c->urgency >= URGENCY_PREFETCH &&
 	    schedule_moving(&pulls->schedule, URGENCY_DEMAND, now))
 		yield = YIELD_MS;
 	lock_drop(&pulls->lock);
@@ -103,19 +105,30 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	return yield;
 }
 
+/* Somebody may have come to wait for what it brings. */
+static void look_who_waits(struct carrier *c)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	lock_take(&pulls->lock);
+	c->urgency = run_urgency(c->run);
+	lock_drop(&pulls->lock);
+}
+
 /* Takes nothing more for as long as limits and more urgent ones ask for. */
 static void hold_back(struct carrier *c, uint64_t brought, int64_t yield_ms)
 {
-	enum urgency u = c->run->urgency;
-	int64_t owed = throttle_pause_ms(c->all->conf.throttle, u, brought);
+	int64_t owed = throttle_pause_ms(c->all->conf.throttle, c->urgency, brought);
 	int64_t ms = owed > yield_ms ? owed : yield_ms;
 
 	if (ms <= 0)
 		return;
 	landing_pause(&c->land, true);
 	for (; ms > 0 && !atomic_load(&c->all->stop);
-	     ms = throttle_pause_ms(c->all->conf.throttle, u, 0))
+	     ms = throttle_pause_ms(c->all->conf.throttle, c->urgency, 0)) {
 		clock_sleep_ms(ms < PAUSE_MS ? ms : PAUSE_MS);
+		look_who_waits(c);
+	}
 	landing_pause(&c->land, false);
 }
 
@@ -161,6 +174,7 @@ static bool begin_request(struct carrier *c, const struct source *src)
 
 	lock_take(&pulls->lock);
 	c->end = c->run->end;
+	c->urgency = run_urgency(c->run);
 	c->run->waiting = false;
 	c->asked_pos = c->land.pos;
 	c->asked_end = run_ask(c->run, c->land.pos, !src->hearsay);
@@ -193,7 +207,6 @@ static int ask_source(struct carrier *c)
 		.blob = c->choice.what,
 		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
-		.demand = c->run->urgency == URGENCY_DEMAND,
 		.cancel = &c->run->cancel,
 		.sink = on_bytes,
 		.arg = c,
@@ -203,6 +216,7 @@ static int ask_source(struct carrier *c)
 	if (!begin_request(c, src))
 		return 0;
 	ask.len = c->asked_end - ask.off;
+	ask.demand = c->urgency == URGENCY_DEMAND;
 	r = src->get(src, &ask, &c->retry.asked_ms);
 	end_request(c, src, r);
 	if (r == ENOUGH || (r == 0 && c->land.pos == c->asked_end))

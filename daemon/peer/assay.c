@@ -35,7 +35,8 @@ struct part {
 	bool contested;
 	uint32_t chunk;           /* that is */
 	struct wire_digests told; /* by its owner: the thread's */
-	unsigned tries;           /* likewise */
+	unsigned tries;           /* likewise, */
+	bool disputed;            /* and: it was once, and who gave it stood by it */
 	/* Guarded by the lock of all. */
 	int64_t came_ms; /* the last of it */
 	bool fresh;      /* that was after it was compared */
@@ -171,8 +172,8 @@ static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX 
 {
 	const struct inquiry_conf *conf = p->all->conf.inquiry;
 	const struct membership *members = members_now(conf->members);
-	uint32_t owners[PLACEMENT_OWNERS];
 	const struct segment segment = { placement_key(p->what.etag), p->segment };
+	uint32_t owners[PLACEMENT_OWNERS];
 	unsigned n = places_owners(conf->places, members, segment, p->what.file.size, owners);
 	unsigned i = 0;
 
@@ -196,7 +197,7 @@ static int64_t busy_ms(struct part *p, unsigned tries)
 static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
 	const struct assay_conf *conf = &p->all->conf;
-	struct inquiry_compared c = { .told = p->told };
+	struct inquiry_compared c = { .told = p->told, .last = p->disputed };
 	const struct doubt d = {
 		.what = &p->what,
 		.blob = fetch_blob(pull),
@@ -206,6 +207,7 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	int r = inquiry_compare(conf->inquiry, &d, p->segment, owner, &c);
 
 	p->told = c.told;
+	p->disputed = c.open;
 	if (c.dropped)
 		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
 	if (c.refuted && !c.dropped)

@@ -27,6 +27,7 @@ struct inquiry {
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
 	bool early;    /* not all of it is here, and its digest has told nothing yet */
+	bool last;     /* then: witnesses are heard */
 	unsigned gone; /* then: bit i: chunk i of the segment was dropped */
 	bool refuted;  /* an owner: a chunk is not as it said */
 	struct suspects suspects;
@@ -513,7 +514,7 @@ static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
 	hear_owner(q, &h, told);
 	if (!q->disputes)
 		return 0;
-	if (hear_givers(q, segment, owner))
+	if (hear_givers(q, segment, owner) && q->last)
 		r = hold_hearings(q, 1);
 	r = conclude(q, r);
 	return r < 0 ? r : 0;
@@ -543,6 +544,7 @@ int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint
 	if (r < 0)
 		return r;
 	q->early = true;
+	q->last = ret->last;
 	at = membership_find(q->members, owner);
 	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
 	ret->open = r == 0 && is_open(q, segment);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may have a segment that nobody is to bring for us: before it is had from upstream, and all
- * the more when it cannot be had there, those are asked for what they have. First those who would
- * own it if there were fewer members, and did so before others joined; each time in vain, more.
- * Pure. */
+/* Which members to ask whether they happen to have a segment, when it is this node that has to get
+ * it from upstream: a few before it does, twice as many each time that was in vain and upstream
+ * failed. First those who would own it if there were fewer members: they did own it before others
+ * joined. Pure. */
 #ifndef MATRIXFS_SEEK_H
 #define MATRIXFS_SEEK_H
 
@@ -14,8 +14,8 @@
 /* How many are asked after so many times in vain. */
 uint32_t seek_width(unsigned vain);
 
-/* Members by how well they and the segment go together, without this node; *ret is owned (free).
- * How many, at most `max`; -ENOMEM. */
+/* The members with the highest placement_score for the segment, best first, without this node: how
+ * many, at most `max`; *ret is owned (free). -ENOMEM. */
 MUST_USE int seek_list(const struct membership *members, struct segment segment, uint32_t max,
 		       uint32_t **ret);
 

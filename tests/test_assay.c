@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When segments that members gave are compared, and with how many questions. */
+#include "daemon/peer/assay.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "tests/court.h"
+
+#define REST_MS 1000 /* longer than it takes to be asked once more */
+
+struct fixture {
+	struct court *court;
+	struct assay *assay;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *court;
+
+	assert_non_null(f);
+	assert_int_equal(court_set_up(&court), 0);
+	f->court = court;
+	assert_int_equal(assay_new(f->court->cell.evidence, &f->assay), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	void *court = f->court;
+
+	assert_true(assay_stop(f->assay));
+	assay_free(f->assay);
+	assert_int_equal(court_tear_down(&court), 0);
+	free(f);
+	return 0;
+}
+
+static void start(struct fixture *f)
+{
+	struct cell *c = &f->court->cell;
+	const struct assay_conf conf = { &f->court->conf, c->fetch, c->store, c->http };
+
+	assert_int_equal(assay_start(f->assay, &conf), 0);
+}
+
+/* A part of a file that is not whole: these chunks of it have come. */
+static void come(struct fixture *f, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++) {
+		cell_put(&f->court->cell, &f->court->what, i, f->court->seed,
+			 f->court->giver->address);
+		assay_came(f->assay, &f->court->what, i);
+	}
+}
+
+static bool await(const atomic_uint *count, unsigned is)
+{
+	int64_t until_ms = clock_ms() + 5000;
+
+	while (*count < is && clock_ms() < until_ms)
+		clock_sleep_ms(10);
+	clock_sleep_ms(REST_MS);
+	return *count == is;
+}
+
+static void what_has_paused_is_compared_with_one_question(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	court_say(f->court, f->court->owner, FAKE_VOUCHER, f->court->seed);
+	come(f, 0, 2);
+	clock_sleep_ms(REST_MS);
+	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0); /* more may come */
+	assert_true(await(&f->court->owner->asked[FAKE_VOUCHER], 1));
+	court_assert_banned(f->court, NULL);
+}
+
+static void a_segment_that_is_there_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	int64_t began_ms = clock_ms();
+
+	start(f);
+	court_say(f->court, f->court->owner, FAKE_VOUCHER, f->court->seed);
+	come(f, 0, 2);
+	/* A hub is to bring the last: nothing more comes from members. */
+	evidence_note(f->court->cell.evidence, f->court->what.etag, COURT_SIZE, 2, COURT_CHUNKS,
+		      NULL);
+	while (!f->court->owner->asked[FAKE_VOUCHER] && clock_ms() < began_ms + 5000)
+		clock_sleep_ms(10);
+	assert_in_range(clock_ms() - began_ms, 0, 1500);
+}
+
+static void an_owner_that_is_busy_is_asked_three_times_at_most(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	f->court->owner->full = 100;
+	come(f, 0, 2);
+	evidence_note(f->court->cell.evidence, f->court->what.etag, COURT_SIZE, 2, COURT_CHUNKS,
+		      NULL);
+	clock_sleep_ms(6000);
+	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 3);
+}
+
+static void nobody_is_asked_what_a_hub_has_published(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+
+	start(f);
+	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
+		cell_digest(f->court->seed, COURT_SIZE, i, l->digests[i]);
+	evidence_learn(f->court->cell.evidence, f->court->what.etag, l, EVIDENCE_PUBLISHED);
+	come(f, 0, 2);
+	clock_sleep_ms(3000);
+	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0);
+}
+
+static void what_is_forgotten_is_not_compared(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	come(f, 0, 2);
+	assay_forget(f->assay, f->court->what.etag);
+	clock_sleep_ms(3000);
+	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0);
+}
+
+static void before_it_has_started_it_compares_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	come(f, 0, 2);
+	start(f);
+	clock_sleep_ms(3000);
+	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0);
+}
+
+/* ---- lists that are contested ---- */
+
+/* Whether a list stands that is as the hub's own bytes, or is not. */
+static bool stands(struct fixture *f, bool right)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+	struct cell *c = &f->court->cell;
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	start(f);
+	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
+		cell_digest(right ? f->court->seed : COURT_OTHER, COURT_SIZE, i, l->digests[i]);
+	evidence_learn(c->evidence, f->court->what.etag, l, EVIDENCE_PUBLISHED);
+	assay_contested(f->assay, &f->court->what, COURT_WRONG);
+	clock_sleep_ms(REST_MS);
+	assert_int_equal(evidence_knows(c->evidence, f->court->what.etag, 0, digest),
+			 EVIDENCE_PUBLISHED); /* the hub has not given it yet */
+	cell_put(c, &f->court->what, COURT_WRONG, f->court->seed, NULL);
+	clock_sleep_ms(2 * REST_MS);
+	return evidence_knows(c->evidence, f->court->what.etag, 0, digest) == EVIDENCE_PUBLISHED;
+}
+
+static void a_list_that_the_hubs_bytes_contradict_is_forgotten(void **state)
+{
+	assert_false(stands(*state, false));
+}
+
+static void a_list_that_they_bear_out_stands(void **state)
+{
+	assert_true(stands(*state, true));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_has_paused_is_compared_with_one_question),
+		TEST(a_segment_that_is_there_is_not_waited_for),
+		TEST(an_owner_that_is_busy_is_asked_three_times_at_most),
+		TEST(nobody_is_asked_what_a_hub_has_published),
+		TEST(what_is_forgotten_is_not_compared),
+		TEST(before_it_has_started_it_compares_nothing),
+		TEST(a_list_that_the_hubs_bytes_contradict_is_forgotten),
+		TEST(a_list_that_they_bear_out_stands),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
