@@ -161,12 +161,15 @@ def test_the_server_is_killed_in_the_middle_of_a_read(vm, tmp_path, cached):
         servers = stack.enter_context(contextlib.ExitStack())       # the second is there when it is unmounted
         stack.enter_context(Mounted(vm, first, options="ro,timeo=20"))
         stack.enter_context(hub.fault("GET .*/resolve/", "slow", rate=1_500_000))
-        vm.sh("rm -f /tmp/done")
-        vm.begin("guest_read direct /mnt/files/org/large/w.safetensors > /tmp/got; echo $? > /tmp/done")
-        assert eventually(lambda: int(vm.run("wc -c < /tmp/got").text or 0) > 4 * MIB, 30)
+        vm.sh("rm -f /tmp/done /tmp/go; touch /tmp/got")
+        # It does not go on from here before the server is gone.
+        gate = f"( dd bs=4096 count={4 * MIB // 4096}; while [ ! -e /tmp/go ]; do sleep 0.1; done; cat ) > /tmp/got"
+        vm.begin(f"guest_read direct /mnt/files/org/large/w.safetensors | {gate}; echo $? > /tmp/done")
+        assert eventually(lambda: int(vm.run("wc -c < /tmp/got").text or 0) > 3 * MIB, 30)
         first.crash()
-        assert vm.run("cat /tmp/done").status != 0, "it was over before the server went"
-        time.sleep(1)
+        vm.sh("touch /tmp/go")
+        time.sleep(2)
+        assert vm.run("cat /tmp/done").status != 0, "it needed no server"
         servers.enter_context(Export(tmp_path, hub, cache=tmp_path / "cache", port=first.port, timeout=10))
         assert eventually(lambda: vm.run("cat /tmp/done").status == 0, 90, 0.5), vm.kernel()
         assert vm.sh("cat /tmp/done") == "0"
