@@ -40,19 +40,25 @@ static void put(struct buf *ret, const struct place *p, const struct stat *st)
 }
 
 /* A ref is another file when it names another commit. */
-static int date_ref(const struct view *v, const struct place *p, struct waiter *w, struct stat *st)
+static void date_as(const struct view *v, const struct place *ref, const char *commit,
+		    struct stat *st)
 {
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
-	char commit[COMMIT_HEX + 1];
-	int r = node_ref(v->node, p->repo, p->name, w, commit);
 
-	if (r != 0)
-		return r;
-	if (known_snapshot(node_known(v->node), p->repo, commit, &s) == 0)
+	if (known_snapshot(node_known(v->node), ref->repo, commit, &s) == 0)
 		st->st_mtim.tv_sec = s->date_s;
 	st->st_mtim.tv_nsec = (long)(xxh3_of(commit, COMMIT_HEX) % 1000000000);
 	st->st_ctim = st->st_mtim;
-	return 0;
+}
+
+static int date_ref(const struct view *v, const struct place *p, struct waiter *w, struct stat *st)
+{
+	char commit[COMMIT_HEX + 1];
+	int r = node_ref(v->node, p->repo, p->name, w, commit);
+
+	if (r == 0)
+		date_as(v, p, commit, st);
+	return r;
 }
 
 /* What it lists, or has not, may be otherwise the next moment. */
@@ -95,4 +101,19 @@ void nfs_attr_put_after(const struct view *v, const struct place *p, struct buf 
 		return;
 	ret->len = at;
 	xdr_put_u32(ret, false);
+}
+
+void nfs_attr_put_read(const struct view *v, const struct place *p, const char *text,
+		       struct buf *ret)
+{
+	int64_t ttl_ms;
+	struct stat st;
+
+	if (p->kind != PLACE_REF || attr_stat(v, p, &st, &ttl_ms) < 0) {
+		nfs_attr_put_after(v, p, ret);
+		return;
+	}
+	date_as(v, p, text, &st);
+	xdr_put_u32(ret, true);
+	put(ret, p, &st);
 }

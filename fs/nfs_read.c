@@ -15,10 +15,12 @@ struct range {
 	uint32_t count;
 };
 
-static void put_result(struct nfs_call *c, const struct place *p, uint32_t count, bool eof)
+/* text: of a made-up file. */
+static void put_result(struct nfs_call *c, const struct place *p, const char *text, uint32_t count,
+		       bool eof)
 {
 	xdr_put_u32(&c->reply.head, NFS3_OK);
-	nfs_attr_put_after(c->world->view, p, &c->reply.head);
+	nfs_attr_put_read(c->world->view, p, text, &c->reply.head);
 	xdr_put_u32(&c->reply.head, count);
 	xdr_put_u32(&c->reply.head, eof);
 	xdr_put_u32(&c->reply.head, count); /* of the bytes that follow */
@@ -46,7 +48,7 @@ static int read_blob(struct nfs_call *c, const struct place *p, const struct ran
 		r = node_read(node, c->file, range->off, range->count, &c->waiter, &bytes, &count);
 	if (r != 0) /* parked: the call is not ours to look at any more */
 		return r;
-	put_result(c, p, (uint32_t)count, range->off + count >= node_file_size(c->file));
+	put_result(c, p, NULL, (uint32_t)count, range->off + count >= node_file_size(c->file));
 	c->reply.data = bytes;
 	c->reply.data_len = count;
 	account(c);
@@ -64,7 +66,7 @@ static int read_text(struct nfs_call *c, const struct place *p, const struct ran
 		return r;
 	off = range->off < text.len ? (size_t)range->off : text.len;
 	count = text.len - off < range->count ? text.len - off : range->count;
-	put_result(c, p, (uint32_t)count, off + count == text.len);
+	put_result(c, p, buf_str(&text), (uint32_t)count, off + count == text.len);
 	xdr_put_fixed(&c->reply.head, buf_str(&text) + off, count);
 	return 0;
 }
@@ -82,7 +84,7 @@ static int read_written(struct nfs_call *c, const struct place *p, const struct 
 	if (n < 0)
 		return (int)n;
 	scratch_stat(p->scratch, p->written, &st);
-	put_result(c, p, (uint32_t)n, range->off + (uint64_t)n >= (uint64_t)st.st_size);
+	put_result(c, p, NULL, (uint32_t)n, range->off + (uint64_t)n >= (uint64_t)st.st_size);
 	xdr_put_fixed(&c->reply.head, data, (size_t)n);
 	return 0;
 }

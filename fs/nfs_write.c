@@ -224,6 +224,10 @@ int nfs_commit(struct nfs_call *c)
 
 	if (r != 0)
 		return r;
+	xdr_u64(&c->in); /* from where, and how much: nothing was held back */
+	xdr_u32(&c->in);
+	if (c->in.bad)
+		return -EBADMSG;
 	xdr_put_u32(&c->reply.head, NFS3_OK);
 	put_wcc(c, &p);
 	xdr_put_u64(&c->reply.head, c->world->life);
