@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include "daemon/base/num.h"
+
 #define HOPS_MAX 6     /* names that lead to names lead nowhere after so many */
 #define AGAIN_MAX 3    /* an owner that named only those who fail */
 #define FAILURES_MAX 2 /* who say that upstream fails: it does, and nobody else is asked */
 #define RESTS_MAX 8    /* a busy owner is waited for so often */
 #define REST_MS 50     /* the first time; then twice as long each time */
 #define REST_MAX 800
+#define RESTED_MAX 2000 /* while a reader waits: of all rests together, whoever is busy */
 
 void route_init(struct route *r, const struct membership *members, const struct route_place *place,
 		uint32_t before)
@@ -171,18 +174,18 @@ static bool take_names(struct route *r, const uint32_t *others, unsigned count)
 /* It is as busy as it may be, and names nobody else. */
 static void come_again(struct route *r)
 {
+	int64_t rest_ms;
+
 	if (++r->rests > RESTS_MAX) {
 		next_owner(r);
 		return;
 	}
-	r->rest_ms = REST_MS << r->rests;
-	if (r->rest_ms > REST_MAX)
-		r->rest_ms = REST_MAX;
-}
-
-static bool is_busy(enum route_answer answer)
-{
-	return answer == ROUTE_BUSY || answer == ROUTE_CROWDED;
+	rest_ms = min_i64(REST_MS << r->rests, REST_MAX);
+	r->rested_ms += rest_ms;
+	if (r->demand && r->rested_ms > RESTED_MAX)
+		next_owner(r);
+	else
+		r->rest_ms = rest_ms;
 }
 
 static bool is_owner(const struct route *r, uint32_t member)
@@ -205,6 +208,7 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 
 	if (answer == ROUTE_GAVE || answer == ROUTE_COMING) {
 		r->rests = 0;
+		r->rested_ms = 0;
 		return;
 	}
 	r->asked = ROUTE_NOBODY;
@@ -213,9 +217,9 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		route_to_source(r);
 		return;
 	}
-	if ((answer == ROUTE_ELSEWHERE || is_busy(answer)) && take_names(r, others, count))
+	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
 		return;
-	if (is_busy(answer) && is_owner(r, member))
+	if (answer == ROUTE_BUSY && is_owner(r, member))
 		come_again(r);
 	else
 		give_up(r, member);

@@ -27,10 +27,11 @@ enum route_answer {
 	ROUTE_COMING,    /* it will have them; nothing yet */
 	ROUTE_ELSEWHERE, /* others are named */
 	ROUTE_BUSY,      /* it gives as much as it may; others may be named */
-	ROUTE_CROWDED,   /* it has no connection free */
+	ROUTE_CROWDED,   /* it has no connection free, as somebody says */
 	ROUTE_NOT_HERE,  /* it has not got them, or keeps nothing more */
 	ROUTE_FAILED,    /* it could not have them from upstream */
 	ROUTE_NONSENSE,  /* it has signed an answer that makes no sense */
+	ROUTE_SCANT,     /* bytes, but less than a chunk, which are of no use */
 	ROUTE_SILENT,    /* no answer, or one that broke off */
 	ROUTE_REFUSED,   /* it does not take our key, or has another */
 	ROUTE_LIED,      /* bytes that are not those of the blob */
@@ -72,6 +73,8 @@ struct route {
 	unsigned failures; /* members that could not have it from upstream */
 	unsigned rests;    /* how often it was busy in a row */
 	int64_t rest_ms;   /* of the next step; 0: none */
+	int64_t rested_ms; /* of all since bytes came, or hope */
+	bool demand;       /* a reader waits: the caller says so */
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
