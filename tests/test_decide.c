@@ -320,12 +320,12 @@ static void news_of_bytes_may_be_older_the_deeper_the_tree_is(UNUSED void **stat
 
 static void a_reader_has_time_for_another_unless_all_are_as_slow(UNUSED void **state)
 {
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 10000, .demand = true };
 
 	assert_false(decide_is_late(&w));
 	w.waited_ms++;
 	assert_true(decide_is_late(&w));
-	w.usual_ms = 6000;
+	w.usual_ms = 3000;
 	assert_false(decide_is_late(&w));
 	w.usual_ms = 60000;
 	w.waited_ms = 60001;

@@ -136,13 +136,13 @@ static bool may_race(const struct decide_way *w)
 	       (w->twice + w->left) * TWICE_SHARE < w->in;
 }
 
-/* Who gets on is believed for so long. A reader must have time for another who does not lie, unless
- * all are as slow. */
+/* Who gets on is believed for so long. A reader must have time for another who does not lie, before
+ * all is dry, unless all are as slow. */
 static int64_t promise_ms(const struct decide_way *w)
 {
 	int64_t most_ms = PROMISES * w->give_up_ms;
 
-	return w->demand ? min_i64(max_i64(4 * w->usual_ms, w->give_up_ms), most_ms) : most_ms;
+	return w->demand ? min_i64(max_i64(4 * w->usual_ms, w->give_up_ms / 2), most_ms) : most_ms;
 }
 
 int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms)
