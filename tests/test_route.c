@@ -333,6 +333,17 @@ static void who_is_busy_may_name_others(UNUSED void **state)
 	end(&t);
 }
 
+static void who_is_busy_and_names_itself_names_nobody(UNUSED void **state)
+{
+	struct town t = new_town(NODES, false);
+
+	expect_asked(&t, t.place.owners[0]);
+	route_heard(&t.route, ROUTE_BUSY, &t.place.owners[0], 1);
+	assert_int_equal(next(&t).kind, ROUTE_REST);
+	expect_asked(&t, t.place.owners[0]);
+	end(&t);
+}
+
 static void bytes_make_all_rests_forgotten(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
@@ -447,6 +458,7 @@ int main(void)
 		cmocka_unit_test(a_busy_owner_is_waited_for_longer_each_time),
 		cmocka_unit_test(a_reader_waits_little_for_all_that_are_busy),
 		cmocka_unit_test(who_is_busy_may_name_others),
+		cmocka_unit_test(who_is_busy_and_names_itself_names_nobody),
 		cmocka_unit_test(bytes_make_all_rests_forgotten),
 		cmocka_unit_test(two_who_say_that_upstream_fails_are_enough),
 		cmocka_unit_test(a_way_to_the_source_asks_nobody_else),

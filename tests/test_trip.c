@@ -439,6 +439,25 @@ static void who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less(UNUS
 	assert_in_range(rests(false), 4000, 6000);
 }
 
+/* Others of his ranges do not wait for it again. */
+static void who_is_busy_for_too_long_is_left_alone_for_a_moment(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	trip_demand(&w->trip, true, NOW);
+	while (ask(w, NOW) == w->owners[0]) {
+		assert_string_not_equal(state_of(w, w->owners[0], NOW), "silent");
+		hear(w, ROUTE_BUSY, NOW);
+		trip_next(&w->trip, NOW); /* a rest */
+	}
+	assert_string_equal(state_of(w, w->owners[0], NOW), "silent");
+	begin(w);
+	assert_int_equal(ask(w, NOW + MEMBER_BUSY_MS / 2), w->owners[1]);
+	begin(w);
+	assert_int_equal(ask(w, NOW + 2 * MEMBER_BUSY_MS), w->owners[0]);
+	end(w);
+}
+
 /* Who is on the line may say so, as nobody signs it. */
 static void who_has_no_connection_free_is_not_waited_for(UNUSED void **state)
 {
@@ -579,6 +598,7 @@ int main(void)
 		cmocka_unit_test(each_ending_says_something_of_the_member),
 		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
 		cmocka_unit_test(who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less),
+		cmocka_unit_test(who_is_busy_for_too_long_is_left_alone_for_a_moment),
 		cmocka_unit_test(who_has_no_connection_free_is_not_waited_for),
 		cmocka_unit_test(who_gives_less_than_a_chunk_is_left),
 		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),

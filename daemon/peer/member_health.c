@@ -48,6 +48,8 @@ static int64_t pause_ms(struct member_health *h)
 		pause = doubled(MEMBER_REFUSED_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
 	else if (h->cause == MEMBER_VAIN)
 		pause = doubled(MEMBER_VAIN_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
+	else if (h->cause == MEMBER_BUSY)
+		pause = MEMBER_BUSY_MS;
 	else if (h->failures == 1)
 		return MEMBER_HICCUP_MS;
 	else if (h->cause == MEMBER_CROWDED)
@@ -168,6 +170,7 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		break;
 	case MEMBER_SILENT:
 	case MEMBER_CROWDED:
+	case MEMBER_BUSY:
 	case MEMBER_REFUSED:
 	case MEMBER_VAIN:
 		fail(h, outcome, now_ms);

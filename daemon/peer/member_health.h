@@ -15,6 +15,7 @@
  * first on. All but the first silence times 0.75 ... 1.25. */
 #define MEMBER_HICCUP_MS 250
 #define MEMBER_SILENT_MS 1000
+#define MEMBER_BUSY_MS (5 * 1000) /* however often */
 #define MEMBER_REFUSED_MS (10 * 1000)
 #define MEMBER_VAIN_MS (30 * 1000)
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
@@ -40,6 +41,7 @@ enum member_outcome {
 	MEMBER_ANSWERED, /* something else that makes sense */
 	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
 	MEMBER_CROWDED,  /* no connection is free, as somebody says: nobody has signed that */
+	MEMBER_BUSY,     /* it said for too long that it is */
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */

@@ -156,8 +156,9 @@ bool route_was_named(const struct route *r)
 	return r->named;
 }
 
-/* Those that were named are asked first; false if there are none worth asking. */
-static bool take_names(struct route *r, const uint32_t *others, unsigned count)
+/* Those that were named are asked first; false if there are none worth asking: who names itself
+ * names nobody. */
+static bool take_names(struct route *r, uint32_t by, const uint32_t *others, unsigned count)
 {
 	unsigned kept = 0;
 
@@ -165,32 +166,42 @@ static bool take_names(struct route *r, const uint32_t *others, unsigned count)
 		return false;
 	r->other_count = 0;
 	for (unsigned i = 0; i < count && kept < ROUTE_OTHERS_MAX; i++)
-		if (others[i] != r->members->self && !has_failed(r, others[i]))
+		if (others[i] != r->members->self && others[i] != by && !has_failed(r, others[i]))
 			r->others[kept++] = others[i];
 	r->other_count = kept;
 	return kept;
 }
 
-/* It is as busy as it may be, and names nobody else. */
-static void come_again(struct route *r)
-{
-	int64_t rest_ms;
-
-	if (++r->rests > RESTS_MAX) {
-		next_owner(r);
-		return;
-	}
-	rest_ms = min_i64(REST_MS << r->rests, REST_MAX);
-	r->rested_ms += rest_ms;
-	if (r->demand && r->rested_ms > RESTED_MAX)
-		next_owner(r);
-	else
-		r->rest_ms = rest_ms;
-}
-
 static bool is_owner(const struct route *r, uint32_t member)
 {
 	return r->owner == member;
+}
+
+static int64_t next_rest_ms(const struct route *r)
+{
+	return min_i64(REST_MS << (r->rests + 1), REST_MAX);
+}
+
+static bool has_rested(const struct route *r)
+{
+	return r->rests == RESTS_MAX || (r->demand && r->rested_ms + next_rest_ms(r) > RESTED_MAX);
+}
+
+bool route_is_tired(const struct route *r)
+{
+	return is_owner(r, r->asked) && has_rested(r);
+}
+
+/* It is as busy as it may be, and names nobody else. */
+static void come_again(struct route *r)
+{
+	if (has_rested(r)) {
+		next_owner(r);
+		return;
+	}
+	r->rest_ms = next_rest_ms(r);
+	r->rested_ms += r->rest_ms;
+	r->rests++;
 }
 
 /* Whoever it was gives nothing now. When the last of those an owner named has failed, the owner is
@@ -217,7 +228,8 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		route_to_source(r);
 		return;
 	}
-	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) && take_names(r, others, count))
+	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) &&
+	    take_names(r, member, others, count))
 		return;
 	if (answer == ROUTE_BUSY && is_owner(r, member))
 		come_again(r);

@@ -204,12 +204,14 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 	struct member *member = t->members->members[t->member];
 	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
+	bool busy = a == ROUTE_BUSY && !t->seeks && route_is_tired(&t->route);
 
 	if (a == ROUTE_COMING && decide_is_late(&way))
 		a = ROUTE_SLOW;
 	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
 		a = ROUTE_SCANT;
-	member_note(member, outcomes[a], h->bytes, own_ms(h->first_ms), now_ms);
+	member_note(member, busy ? MEMBER_BUSY : outcomes[a], h->bytes, own_ms(h->first_ms),
+		    now_ms);
 	return a == ROUTE_COMING && !member_may_ask(member, now_ms) ? ROUTE_NOT_HERE : a;
 }
 
