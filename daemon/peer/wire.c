@@ -23,7 +23,7 @@
 #define SHA1_HEX 40
 #define SHA256_HEX 64
 #define PORT_DIGITS_MAX 5
-#define SIZE_MAX_ASKED (UINT64_C(16) << 40) /* who is asked places that many segments */
+#define SIZE_MAX_ASKED (UINT64_C(1) << 40) /* who is asked places that many segments */
 
 /* --- addresses, and lists of them */
 
