@@ -62,7 +62,9 @@ static int read_lines(const char *path, const char *text, size_t len, struct key
 		len -= line;
 	}
 	if (r == 0 && ret->count == 0)
-		return complain(why, "The cluster key %s is empty: \"openssl rand -hex 32\" makes one.", path);
+		return complain(why,
+				"The cluster key %s is empty: \"openssl rand -hex 32\" makes one.",
+				path);
 	return r;
 }
 

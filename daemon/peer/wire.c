@@ -193,6 +193,8 @@ static int note_field(char *pair, char *value[static FIELDS], struct buf *why)
 			continue;
 		if (value[f])
 			return bad(why, "a field of its query is there twice");
+		if (strstr(text, "%00"))
+			return bad(why, "a field of its query has a NUL");
 		url_decode(text);
 		value[f] = text;
 	}
