@@ -70,6 +70,19 @@ def test_nobody_there_is_told_with_what_to_do(tiny, mount, tmp_path):
     assert "no peers" in ask("control", "peers", cwd=mount(tiny).cache)[2]
 
 
+@pytest.mark.parametrize("words, hinted", [(("peers",), True), (("peers", "forgive"), True), (("status",), False)])
+def test_who_asks_no_node_for_peers_and_finds_no_hub_is_told_of_nodes(words, hinted):
+    done = subprocess.run([CTL, "--hub=http://127.0.0.1:1", *words], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode == 1 and "--hub=URL" in done.stderr and ("--node=CACHE/control" in done.stderr) == hinted
+
+
+def test_where_a_file_lies_is_asked_of_no_hub():
+    done = subprocess.run([CTL, "--hub=http://127.0.0.1:1", "peers", "where", "/x"], env={"PATH": os.environ["PATH"]}, capture_output=True,
+                          text=True, timeout=DEADLINE)
+    assert done.returncode == 2 and "asked of a matrixfs, not of a hub: --node=CACHE/control" in done.stderr
+
+
 # ---- peers ----
 
 def addresses(count):
@@ -139,7 +152,7 @@ def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
     for name, content in files.items():     # many of them would be for that one to bring
         assert read(m.file("org/many", name)) == content
     assert state() == "silent"
-    assert ask(m, "peers", "forgive")[:2] == (0, "bans are taken back\n") and state() == "silent"
+    assert ask(m, "peers", "forgive")[:2] == (0, "nobody was banned\n") and state() == "silent"
     for address in "127.0.0.1:1", "192.0.2.9:1":
         status, out, err = ask(m, "peers", "forgive", address)
         assert status == 1 and f"{address} is not banned" in err
