@@ -6,6 +6,7 @@
 # make crash      a power cut at each single change    make sanitize all stories under both sanitizers
 # make fuzz-short a minute for each parser           make suite    huggingface_hub's own tests against the hub
 # make bench      ratios to plain ways              make bench-peers    what a cluster of peers costs whom
+# make check-nfs-kernel    a real kernel's NFS client, in a virtual machine
 # Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
 #          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
 
@@ -70,7 +71,8 @@ TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
 FUZZ  := $(patsubst %.c,$(call objdir,fuzz)/%,$(wildcard tests/fuzz_*.c))
 BESIDE := tests/relay.c tests/peer_node.c
 # Whatever else lies in tests/ helps them all: fakes, builders.
-HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_% $(BESIDE), \
+HELP  := $(call objects,$(filter-out tests/test_% tests/fuzz_% tests/bench_% tests/check_% tests/shim_% \
+	tests/guest_% $(BESIDE), \
 	$(wildcard tests/*.c)))
 BENCH := $(patsubst %.c,$(B)/%,$(wildcard tests/bench_*.c))
 # What stories run beside the programs: a cache's judge, a clock that jumps, links, nodes without a mount.
@@ -86,12 +88,13 @@ FUZZ_SECONDS ?= 600
 TORTURE_SECONDS ?= 3600
 # Stories short enough for an instrumented build.
 SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.py tests/flow_schedule.py \
-	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py
+	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py \
+	tests/flow_nfs_talk.py tests/flow_nfs_walk.py
 SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control.py tests/flow_schedule.py \
-	tests/flow_hub_limits.py
+	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
+	check-clients check-nfs-kernel suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -121,7 +124,7 @@ $(BIN)/matrixctl: $(B)/admin/ctl.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(B)/tests/test_%: $(B)/tests/test_%.o $(LIBS) ; $(link) -lcmocka
 $(B)/tests/check_%: $(B)/tests/check_%.o $(B)/libadmin.a $(B)/libcore.a ; $(link)
 $(patsubst %.c,$(B)/%,$(BESIDE)): %: %.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
-$(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libhelp.a $(B)/libcore.a ; $(link)
+$(B)/tests/bench_%: $(B)/tests/bench_%.o $(B)/libhelp.a $(B)/libcore.a ; $(link) $(if $(filter nfs,$*),-lnfs)
 $(B)/tests/shim_%.so: tests/shim_%.c
 	$(call quiet,LD)$(CC) $(CPPFLAGS) -std=gnu17 -g -O2 $(WARN) -fPIC -shared -o $@ $<
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.o $(LIBS) ; $(link) -fsanitize=fuzzer
@@ -150,6 +153,10 @@ check-flows: all helpers
 	@tools/flows tests/flow_*.py
 check-clients: all
 	@tools/flows tests/clients_*.py
+# A real kernel's client, in a virtual machine: one at a time.
+check-nfs-kernel: all
+	@tools/nfs-kernel
+	@FLOWS_AT_ONCE=1 tools/flows tests/kernel_*.py
 # Needs PyPI, and minutes.
 suite: all
 	@tools/suite
@@ -196,6 +203,6 @@ install: all
 # A mount left under build/ is not ours to empty: stay on this file system.
 clean:
 	@find build -xdev -mindepth 1 -maxdepth 1 ! -name '.*' ! -name fuse ! -name venv ! -name model \
-		! -name download -exec rm -rf --one-file-system {} + 2>/dev/null || true
+		! -name download ! -name nfs-kernel -exec rm -rf --one-file-system {} + 2>/dev/null || true
 distclean:
 	rm -rf --one-file-system build

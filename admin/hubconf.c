@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "admin/account/client_address.h"
 #include "admin/hub/filter.h"
 #include "daemon/base/conf_file.h"
 #include "daemon/base/err.h"
@@ -13,6 +12,7 @@
 #include "daemon/base/httpd.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
+#include "daemon/base/network.h"
 #include "daemon/base/why.h"
 #include "daemon/hub/hub_url.h"
 
@@ -200,7 +200,7 @@ static int check_upstreams(struct hubconf *c, struct buf *why)
 static int check_proxies(const struct hubconf *c, struct buf *why)
 {
 	for (size_t i = 0; i < c->proxies.count; i++)
-		if (!client_network_valid(c->proxies.items[i]))
+		if (!network_valid(c->proxies.items[i]))
 			return complain(why,
 					"The value \"%s\" of \"trusted-proxy\" is not valid; "
 					"allowed is an address or a network, as 10.0.0.0/8.",

@@ -52,6 +52,9 @@ struct metrics {
 	metric wedged; /* waits that nobody ended in time: a bug, each of them */
 	metric sealed, wrong_digests;
 	metric evicted_blobs, evicted_bytes;
+	metric nfs_clients; /* connections there are */
+	metric nfs_refused; /* ... that none of the networks allowed */
+	metric nfs_requests, nfs_bytes_out;
 };
 
 static inline void metrics_add(metric *m, uint64_t n)

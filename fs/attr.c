@@ -43,6 +43,9 @@ static void stat_blob(const struct view *v, const struct place *p, struct stat *
 	place_etag(p, etag);
 	node_blob(v->node, etag, f->size, &blob);
 	st->st_mode = MODE_FILE_RO;
+	/* Who keeps bytes by that time is not to keep those that were wrong. */
+	st->st_mtim.tv_nsec = blob.was_wrong;
+	st->st_ctim = st->st_mtim;
 	set_size(st, f->size, blob.sealed ? f->size : blob.disk_bytes);
 	*ret_ttl_ms = blob_ttl_ms(&blob);
 }

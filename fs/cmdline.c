@@ -176,14 +176,13 @@ static int place_words(struct parser *p, bool is_helper)
 {
 	struct cmdline *c = p->c;
 
-	if (p->word_count == 0 || (p->word_count == 1 && is_helper))
-		return complain(p->why, "The mount point is missing: %s.",
-				is_helper ? "mount.fuse.matrixfs SOURCE MOUNTPOINT [-o OPTIONS]"
-					  : "matrixfs [OPTION]... MOUNTPOINT");
+	if (p->word_count < 2 && is_helper)
+		return complain(p->why, "The mount point is missing: mount.fuse.matrixfs SOURCE "
+					"MOUNTPOINT [-o OPTIONS].");
 	c->by_mount = p->word_count == 2;
 	c->source = c->by_mount ? p->words[0] : NULL;
-	c->mountpoint = p->words[p->word_count - 1];
-	if (!*c->mountpoint)
+	c->mountpoint = p->word_count ? p->words[p->word_count - 1] : NULL;
+	if (c->mountpoint && !*c->mountpoint)
 		return complain(p->why, "The mount point is an empty word.");
 	/* A slip of two mount points must not mount over the second. */
 	if (c->by_mount && !is_source(c->source))

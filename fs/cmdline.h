@@ -17,8 +17,8 @@ struct cmdline {
 	enum options_action action;
 	bool by_mount; /* called by mount(8), or as it does */
 	bool foreground;
-	const char *source; /* NULL unless by_mount */
-	const char *mountpoint;
+	const char *source;       /* NULL unless by_mount */
+	const char *mountpoint;   /* NULL: none is named */
 	struct buf mount_options; /* of each -o, with commas between them */
 	struct cmdline_setting *settings;
 	size_t setting_count;

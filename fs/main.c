@@ -20,6 +20,7 @@
 #include "daemon/node.h"
 #include "fs/insight.h"
 #include "fs/mount.h"
+#include "fs/nfs.h"
 #include "fs/options.h"
 #include "fs/ops.h"
 #include "fs/secret.h"
@@ -44,6 +45,7 @@ struct program {
 	struct control_face face;
 	struct control *control;
 	struct mount *mount;
+	struct nfs *nfs;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
@@ -154,9 +156,14 @@ static void on_ready(void *arg)
 
 	if (p->ready_fd >= 0)
 		leave_terminal(p);
-	log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s version=" MATRIXFS_VERSION,
-		 p->mountpoint, p->hubs[0].url, p->options.cache,
-		 p->ops.passthrough ? "yes" : "no");
+	if (p->mountpoint)
+		log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s "
+			 "version=" MATRIXFS_VERSION,
+			 p->mountpoint, p->hubs[0].url, p->options.cache,
+			 p->ops.passthrough ? "yes" : "no");
+	else
+		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
+			 p->hubs[0].url, p->options.cache);
 	if (p->ready_fd < 0)
 		return;
 	if (write(p->ready_fd, &status, 1) != 1)
@@ -192,7 +199,9 @@ static int open_node(struct program *p, struct buf *why)
 	};
 	int r;
 
-	buf_printf(&owner, "matrixfs (pid %d) mounted on %s", (int)getpid(), p->mountpoint);
+	buf_printf(&owner, "matrixfs (pid %d) %s %s", (int)getpid(),
+		   p->mountpoint ? "mounted on" : "exporting on",
+		   p->mountpoint ? p->mountpoint : o->nfs);
 	conf.owner = buf_str(&owner);
 	r = node_open(&conf, &p->ops.view.node, why);
 	forget_tokens(p);
@@ -274,11 +283,30 @@ static int open_mount(struct program *p, struct buf *why)
 	return mount_open(&conf, &p->mount, why);
 }
 
+static int open_nfs(struct program *p, struct buf *why)
+{
+	const struct options *o = &p->options;
+	const struct nfs_conf conf = {
+		.listen = o->nfs,
+		.allow = o->nfs_allow.items,
+		.allow_count = o->nfs_allow.count,
+		.portmap = o->nfs_portmap,
+		.cache_dir = o->cache,
+		.view = &p->ops.view,
+		.underway = &p->ops.underway,
+		.metrics = p->ops.metrics,
+		.timeout_ms = p->ops.timeout_ms,
+	};
+
+	return o->nfs ? nfs_start(&conf, &p->nfs, why) : 0;
+}
+
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
 	bool over = true;
 
+	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
 		over = node_stop(p->ops.view.node);
@@ -291,6 +319,7 @@ static void close_all(struct program *p)
 		return;
 	}
 	mount_close(p->mount);
+	nfs_free(p->nfs);
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
@@ -303,11 +332,45 @@ static void close_all(struct program *p)
 		node_close(p->ops.view.node);
 }
 
+/* The signals that end a mount; blocked before any thread is started, so that all wait here. */
+static void stop_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+}
+
+static int serve_export(struct program *p)
+{
+	sigset_t set;
+	int sig;
+
+	stop_signals(&set);
+	on_ready(p);
+	return -sigwait(&set, &sig);
+}
+
+static int serve_mount(struct program *p, struct buf *why)
+{
+	int r = open_mount(p, why);
+
+	if (r == 0)
+		r = mount_serve(p->mount);
+	if (p->mount)
+		log_info("unmounting mountpoint=%s", p->mountpoint);
+	return r;
+}
+
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
+	sigset_t set;
 	int r;
 
+	stop_signals(&set);
+	if (!p->mountpoint)
+		pthread_sigmask(SIG_BLOCK, &set, NULL);
 	openfiles_init(&p->ops.files);
 	r = open_tree(p); /* first: the node tells it what to forget */
 	if (r == 0)
@@ -319,11 +382,9 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_control(p, &why);
 	if (r == 0)
-		r = open_mount(p, &why);
-	if (r == 0) {
-		r = mount_serve(p->mount);
-		log_info("unmounting mountpoint=%s", p->mountpoint);
-	}
+		r = open_nfs(p, &why);
+	if (r == 0)
+		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
 	close_all(p);
 	if (r < 0) {
 		if (!why.len)
@@ -339,7 +400,7 @@ static int prepare(struct program *p, struct buf *why)
 
 	log_set_level((enum log_level)p->options.log_level);
 	r = find_tokens(p, why);
-	return r == 0 ? find_mountpoint(p, why) : r;
+	return r == 0 && p->options.mountpoint ? find_mountpoint(p, why) : r;
 }
 
 static int run(struct program *p)

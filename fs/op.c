@@ -241,17 +241,6 @@ static void interrupt(fuse_req_t req, void *data)
 
 /* ---- for the log ---- */
 
-static void add_place(const struct place *p, struct buf *ret)
-{
-	if (p->snapshot) {
-		buf_printf(ret, " repo=%s commit=%.12s path=", repo_key(p->snapshot->repo),
-			   p->snapshot->commit);
-		manifest_path(p->snapshot->files, p->node, ret);
-	} else if (p->repo) {
-		buf_printf(ret, " repo=%s", repo_key(p->repo));
-	}
-}
-
 static void add_transfer(struct node *n, const struct place *p, struct buf *ret)
 {
 	char etag[DIGEST_HEX_MAX + 1];
@@ -297,7 +286,7 @@ static void describe(struct underway_item *i, struct buf *ret)
 	struct node *n = op->ops->view.node;
 
 	buf_printf(ret, "op=%s", op->what);
-	add_place(&op->inode->place, ret);
+	place_tell(&op->inode->place, ret);
 	if (op->name)
 		buf_printf(ret, " name=%s", op->name);
 	if (op->reads)

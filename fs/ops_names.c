@@ -139,15 +139,12 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static int run_access(struct op *op)
 {
 	const struct place *p = &op->inode->place;
-	bool drops_writes = p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE ||
-			    p->kind == PLACE_TREE_JSON;
-
 	struct permit_who who = op_who(op);
 	int r = permit_access(&who, p, op->flags);
 
 	if (r < 0 || !(op->flags & W_OK))
 		return r;
-	return !op->ops->view.strict_ro && (place_writable(p) || drops_writes) ? 0 : -EROFS;
+	return !op->ops->view.strict_ro && (place_writable(p) || place_swallows(p)) ? 0 : -EROFS;
 }
 
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)

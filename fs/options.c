@@ -11,6 +11,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
+#include "daemon/base/network.h"
 #include "daemon/base/why.h"
 #include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
@@ -69,6 +70,13 @@ static const struct conf_param params[] = {
 	{ "control-listen", CONF_TEXT, FIELD(control_listen), NULL, 0, 0, "ADDRESS:PORT",
 	  "Answer monitoring there too, as on CACHE/control but read-only: /metrics, /healthz, "
 	  "/v1/status, /v1/transfers, /v1/cache. Without it no port is opened." },
+	{ "nfs", CONF_TEXT, FIELD(nfs), NULL, 0, 0, "ADDRESS:PORT",
+	  "Export the tree there by NFS version 3, read-only, for machines that cannot mount it "
+	  "themselves. MOUNTPOINT may then be left out." },
+	{ "nfs-allow", CONF_LIST, FIELD(nfs_allow), "127.0.0.0/8,::1", 0, 0, "ADDRESS[/BITS]",
+	  "Serve NFS to clients that come from there. May be given several times." },
+	{ "nfs-portmap", CONF_FLAG, FIELD(nfs_portmap), NULL, 0, 0, NULL,
+	  "Answer as a portmapper on the port of NFS, too." },
 	PEER_PARAMS(FIELD(peer)),
 	{ "background", CONF_FLAG, FIELD(background), NULL, 0, 0, NULL,
 	  "Return when mounted and go on in the background." },
@@ -257,12 +265,33 @@ static int find_config(const struct cmdline *c, char **ret, struct buf *why)
 	return r;
 }
 
+static int check_nfs(const struct options *o, struct buf *why)
+{
+	if (o->nfs && !listen_is_address(o->nfs))
+		return complain(why,
+				"The value \"%s\" of \"nfs\" is not valid; allowed is "
+				"ADDRESS:PORT, as 127.0.0.1:2049.",
+				o->nfs);
+	for (size_t i = 0; i < o->nfs_allow.count; i++)
+		if (!network_valid(o->nfs_allow.items[i]))
+			return complain(why,
+					"The value \"%s\" of \"nfs-allow\" is not valid; "
+					"allowed is an address or a network, as 10.0.0.0/8.",
+					o->nfs_allow.items[i]);
+	return 0;
+}
+
 static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 {
 	int r = peer_settings_check(&o->peer, false, why);
 
+	if (r == 0)
+		r = check_nfs(o, why);
 	if (r < 0)
 		return r;
+	if (!c->mountpoint && !o->nfs)
+		return complain(why, "The mount point is missing: matrixfs [OPTION]... MOUNTPOINT, "
+				     "or --nfs=ADDRESS:PORT to export without one.");
 	if (!o->hubs.count)
 		return complain(why, "There is no hub: name one with --hub=URL.");
 	if (!o->cache)
@@ -276,8 +305,8 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 	o->log_level = log_level_of(o->log_level);
 	o->foreground_asked = c->foreground;
 	o->background = (o->background || c->by_mount) && !c->foreground;
-	o->mountpoint = strdup(c->mountpoint);
-	return o->mountpoint ? 0 : -ENOMEM;
+	o->mountpoint = c->mountpoint ? strdup(c->mountpoint) : NULL;
+	return o->mountpoint || !c->mountpoint ? 0 : -ENOMEM;
 }
 
 static int collect(struct options *o, const struct cmdline *c, char *(*getenv_fn)(const char *),
@@ -324,6 +353,7 @@ int options_parse(int argc, char *const argv[], char *(*getenv_fn)(const char *)
 static const char help_head[] =
 	"Usage: matrixfs [OPTION]... MOUNTPOINT\n"
 	"       matrixfs [OPTION]... SOURCE MOUNTPOINT   (as mount(8) calls it)\n"
+	"       matrixfs [OPTION]... --nfs=ADDRESS:PORT  (exports without a mount)\n"
 	"Shows the models of a Hugging Face compatible hub as files below MOUNTPOINT.\n"
 	"\n";
 

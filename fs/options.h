@@ -29,15 +29,18 @@ struct options {
 	int prefetch; /* enum node_prefetch */
 	bool strict_ro;
 	bool passthrough;
-	bool allow_other;      /* default: true for root */
-	uint64_t scratch_size; /* bytes of metadata kept in memory */
-	int log_level;         /* enum log_level */
-	int64_t slow_op;       /* seconds after which a request is told to be slow; 0: never */
-	char *control_listen;  /* ADDRESS:PORT, or NULL */
+	bool allow_other;           /* default: true for root */
+	uint64_t scratch_size;      /* bytes of metadata kept in memory */
+	int log_level;              /* enum log_level */
+	int64_t slow_op;            /* seconds after which a request is told to be slow; 0: never */
+	char *control_listen;       /* ADDRESS:PORT, or NULL */
+	char *nfs;                  /* ADDRESS:PORT to export on, or NULL */
+	struct conf_list nfs_allow; /* networks */
+	bool nfs_portmap;
 	struct peer_settings peer;
 	bool background;
 	bool foreground_asked;
-	char *mountpoint;
+	char *mountpoint;   /* NULL: none, there is only the export */
 	char *token_env;    /* value of HF_TOKEN; wiped by options_fini */
 	char *fuse_options; /* the rest of -o, for the FUSE library; may be empty */
 };

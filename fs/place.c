@@ -146,9 +146,25 @@ bool place_writable(const struct place *p)
 	}
 }
 
+bool place_swallows(const struct place *p)
+{
+	return p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE || p->kind == PLACE_TREE_JSON;
+}
+
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1])
 {
 	manifest_etag(file_of(p), ret);
+}
+
+void place_tell(const struct place *p, struct buf *ret)
+{
+	if (p->snapshot) {
+		buf_printf(ret, " repo=%s commit=%.12s path=", repo_key(p->snapshot->repo),
+			   p->snapshot->commit);
+		manifest_path(p->snapshot->files, p->node, ret);
+	} else if (p->repo) {
+		buf_printf(ret, " repo=%s", repo_key(p->repo));
+	}
 }
 
 int place_scratch_path(const struct place *p, struct buf *ret)

@@ -85,8 +85,12 @@ mode_t place_format(const struct place *p);
 struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n);
 /* True if clients may write metadata in this directory. */
 bool place_writable(const struct place *p);
+/* True if it is a made-up file that swallows what clients write to it. */
+bool place_swallows(const struct place *p);
 /* The etag of a PLACE_BLOB or PLACE_LINK. */
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
+/* Appends what is known of it, for the log: " repo=... commit=... path=...". */
+void place_tell(const struct place *p, struct buf *ret);
 /* Appends the path, below the mount point and without leading '/', of a writable place that is no
  * PLACE_SCRATCH: where its scratch directory is. */
 int place_scratch_path(const struct place *p, struct buf *ret);

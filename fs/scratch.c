@@ -75,6 +75,21 @@ uint64_t scratch_id(const struct scratch_node *n)
 	return n->id;
 }
 
+int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret)
+{
+	struct scratch_node *n;
+
+	lock_take(&s->mu);
+	TAILQ_FOREACH(n, &s->by_age, age)
+	if (n->id == id)
+		break;
+	if (n)
+		atomic_fetch_add(&n->refs, 1);
+	lock_drop(&s->mu);
+	*ret = n;
+	return n ? 0 : -ENOENT;
+}
+
 const char *scratch_target(const struct scratch_node *n)
 {
 	return n->target;

@@ -34,6 +34,8 @@ struct scratch_node *scratch_ref(struct scratch_node *n);
 void scratch_unref(struct scratch *s, struct scratch_node *n);
 /* A number that no other node of this scratch has or had. */
 uint64_t scratch_id(const struct scratch_node *n);
+/* The node of that number, owned, if it has a name or is open: -ENOENT. Looks at all of them. */
+MUST_USE int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret);
 
 /* The directory that mirrors a path of the shown tree ("" is the root, "hub/.locks"), with those
  * above it made as needed when `make` is set. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes),

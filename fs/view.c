@@ -35,6 +35,86 @@ struct place view_root(void)
 	return (struct place){ .kind = PLACE_ROOT };
 }
 
+/* ---- the way up ---- */
+
+/* "refs/pr" of "refs/pr/1"; "" of "main". */
+static char *above(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return strndup(name, slash ? (size_t)(slash - name) : 0);
+}
+
+static int parent_in_commit(const struct place *dir, struct place *ret)
+{
+	const struct repo_id *id = repo_id_of(dir->snapshot->repo);
+
+	if (dir->node != MANIFEST_ROOT) {
+		*ret = (struct place){ .kind = dir->kind,
+				       .node = manifest_parent(dir->snapshot->files, dir->node),
+				       .snapshot = snapshot_ref(dir->snapshot) };
+		return 0;
+	}
+	if (dir->kind == PLACE_LINK_DIR) {
+		*ret = (struct place){ .kind = PLACE_SNAPSHOTS, .repo = dir->snapshot->repo };
+		return 0;
+	}
+	*ret = (struct place){ .kind = PLACE_ORG, .type = id->type, .name = above(id->name) };
+	return ret->name ? 0 : -ENOMEM;
+}
+
+/* Of a directory with the path of a ref or an absence: `top` is above the first of them. */
+static int parent_by_name(const struct place *dir, enum place_kind top, struct place *ret)
+{
+	bool first = dir->name[0] == '\0';
+
+	*ret = (struct place){ .kind = first ? top : dir->kind, .repo = dir->repo };
+	if (first)
+		return 0;
+	ret->name = above(dir->name);
+	if (!ret->name)
+		return -ENOMEM;
+	if (dir->snapshot)
+		ret->snapshot = snapshot_ref(dir->snapshot);
+	return 0;
+}
+
+int view_parent(const struct place *dir, struct place *ret)
+{
+	*ret = view_root();
+	switch (dir->kind) {
+	case PLACE_ROOT:
+	case PLACE_HUB:
+	case PLACE_FILES:
+		return 0;
+	case PLACE_LOCKS:
+	case PLACE_REPO:
+		ret->kind = PLACE_HUB;
+		return 0;
+	case PLACE_BLOBS:
+	case PLACE_SNAPSHOTS:
+	case PLACE_NO_EXIST:
+	case PLACE_TREES:
+		*ret = (struct place){ .kind = PLACE_REPO, .repo = dir->repo };
+		return 0;
+	case PLACE_REFS:
+		return parent_by_name(dir, PLACE_REPO, ret);
+	case PLACE_ABSENT_DIR:
+		return parent_by_name(dir, PLACE_NO_EXIST, ret);
+	case PLACE_LINK_DIR:
+	case PLACE_PLAIN_DIR:
+		return parent_in_commit(dir, ret);
+	case PLACE_TYPE:
+	case PLACE_ORG:
+		ret->kind = dir->kind == PLACE_ORG && dir->type != REPO_MODEL ? PLACE_TYPE
+									      : PLACE_FILES;
+		ret->type = ret->kind == PLACE_TYPE ? dir->type : REPO_MODEL;
+		return 0;
+	default:
+		return -ENOENT;
+	}
+}
+
 /* ---- what clients wrote ---- */
 
 int view_scratch_dir(const struct view *v, const struct place *dir, bool make,

@@ -32,6 +32,9 @@ MUST_USE int view_lookup(const struct view *v, const struct place *dir, const ch
 /* The same when the wait for it ended with error r: the place may be one that clients wrote. */
 MUST_USE int view_lookup_ended(const struct view *v, const struct place *dir, const char *name,
 			       int r, struct place *ret, int64_t *ret_ttl_ms);
+/* The directory that a directory is in, owned; the root's is the root. -ENOENT for what clients
+ * wrote, which knows only names. */
+MUST_USE int view_parent(const struct place *dir, struct place *ret);
 /* The root of the tree. */
 struct place view_root(void);
 /* What clients wrote at `name` in `dir`: -ENOENT if nothing. */

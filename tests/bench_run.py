@@ -12,6 +12,7 @@ import bench_catalogue
 import bench_commit
 import bench_hub
 import bench_listing
+import bench_nfs
 import bench_random
 import bench_recorded
 import bench_stream
@@ -19,7 +20,7 @@ from bench_lib import DIR, RUNS, SIZE, Broken, clean_up, end_by_signals, measure
 
 PARTS = {"second": bench_stream.second, "first": bench_stream.first, "memory": bench_stream.memory, "rclone": bench_stream.rclone,
          "first-byte": bench_random.first_byte, "random": bench_random.random, "load": bench_recorded.load,
-         "recorded": bench_recorded.recorded, "listing": bench_listing.listing, "hub": bench_hub.hub, "commit": bench_commit.commit,
+         "recorded": bench_recorded.recorded, "listing": bench_listing.listing, "nfs": bench_nfs.nfs, "hub": bench_hub.hub, "commit": bench_commit.commit,
          "catalogue": bench_catalogue.catalogue}
 
 
@@ -38,7 +39,7 @@ def main():
     end_by_signals()
     for left in DIR.iterdir():          # by a run that was killed
         unmount(left)
-        if left.name not in ("read", "load"):
+        if left.name not in ("read", "load", "nfs"):
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
     try:
         measure([PARTS[word] for word in words or PARTS], f"; file of {SIZE / (1 << 20):.0f} MiB; medians of {RUNS}")

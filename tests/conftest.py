@@ -1,4 +1,5 @@
 """Fixtures of the stories that need a real mount; and after each of them, nothing may be left."""
+import functools
 import os
 import signal
 
@@ -8,6 +9,7 @@ import mountlib
 from hub import Hub
 from hubd import Hubd
 from mountlib import Mount
+from nfs_wire import Export
 
 
 def why_not():
@@ -66,7 +68,7 @@ def mount(tmp_path):
     made = []
 
     def factory(*args, **kw):
-        made.append(Mount(kw.pop("tmp", tmp_path), *args, **kw))
+        made.append(kw.pop("kind", Mount)(kw.pop("tmp", tmp_path), *args, **kw))
         return made[-1]
     yield factory
     errors = []
@@ -77,6 +79,12 @@ def mount(tmp_path):
             errors.append(str(error))
     errors += _sweep(tmp_path)
     assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def export(mount):
+    """export(hub, …): the same of an Export, which is no mount unless it is asked to be."""
+    return functools.partial(mount, kind=Export)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -148,11 +148,11 @@ class Mount:
 
     hub: a Hub, a URL, or a list of them in order of preference. cache: a directory to keep between mounts; without
     it, a fresh one below tmp. args and env are added to the defaults; env={"NAME": None} takes a variable away.
-    root: the mount point, when it matters which. expect_fail: the program is to end by itself: see .status and the log.
+    root: the mount point, when it matters which. mounted: False is an export by NFS alone. expect_fail: the program is to end by itself: see .status and the log.
     """
 
     def __init__(self, tmp, hub=(), cache=None, args=(), env=None, passthrough=True, expect_fail=False, root=None,
-                 timeout=3, wrapper=()):
+                 timeout=3, wrapper=(), mounted=True):
         base = pathlib.Path(tempfile.mkdtemp(prefix="mount-", dir=tmp))
         self.root = pathlib.Path(root) if root else base / "models"
         if not root:
@@ -162,7 +162,7 @@ class Mount:
         hubs = hub if isinstance(hub, (list, tuple)) else [hub]
         self.argv = [*map(str, wrapper), str(PROGRAM), *(f"--hub={getattr(h, 'url', h)}" for h in hubs),
                      f"--cache={self.cache}", "--cache-min-free=0", f"--timeout={timeout}",
-                     *([] if passthrough else ["--passthrough=no"]), *map(str, args), str(self.root)]
+                     *([] if passthrough else ["--passthrough=no"]), *map(str, args), *([str(self.root)] if mounted else [])]
         words = {k: v for k, v in os.environ.items() if KEPT.fullmatch(k)} | {"HOME": str(base)} | dict(env or {})
         self.env = {k: str(v) for k, v in words.items() if v is not None}
         self.log, self.status, self.wrapped = [], None, bool(wrapper)
@@ -172,7 +172,7 @@ class Mount:
         self._reader.start()
         if expect_fail:
             self._ended(DEADLINE)
-        elif not eventually(lambda: self.process.poll() is not None or self.logged("mounted mountpoint="), DEADLINE, 0.01) \
+        elif not eventually(lambda: self.process.poll() is not None or self.logged("mounted mountpoint=|exported alone"), DEADLINE, 0.01) \
                 or self.process.poll() is not None:
             self.kill()
             raise AssertionError(f"matrixfs did not mount (status {self.process.poll()}):\n{self.log_text()}")

@@ -407,6 +407,8 @@ static void obey(char *line)
 	for (char *w = strtok_r(line, " \n", &rest); w && count < WORDS;
 	     w = strtok_r(NULL, " \n", &rest))
 		word[count++] = w;
+	if (!word[0])
+		return;
 	while (i < ARRAY_LEN(commands) &&
 	       (count != commands[i].words || strcmp(word[0], commands[i].name) != 0))
 		i++;

@@ -75,7 +75,7 @@ static struct host *host_of(struct in_addr address)
 
 static void pair_accept(struct pair *p)
 {
-	struct sockaddr_in from;
+	struct sockaddr_in from = { .sin_family = AF_INET };
 	socklen_t len = sizeof(from);
 	int fd;
 

@@ -53,11 +53,11 @@ static void what_is_no_address_ends_the_list(void **state UNUSED)
 
 static void networks_end_where_their_bits_do(void **state UNUSED)
 {
-	assert_true(client_address_in("2001:db8:7fff::1", proxies, ARRAY_LEN(proxies)));
-	assert_false(client_address_in("2001:db8:8000::1", proxies, ARRAY_LEN(proxies)));
-	assert_true(client_address_in("::ffff:10.0.0.1", proxies, ARRAY_LEN(proxies)));
-	assert_false(client_address_in("11.0.0.1", proxies, ARRAY_LEN(proxies)));
-	assert_false(client_address_in("127.0.0.2", proxies, ARRAY_LEN(proxies)));
+	assert_true(network_has("2001:db8:7fff::1", proxies, ARRAY_LEN(proxies)));
+	assert_false(network_has("2001:db8:8000::1", proxies, ARRAY_LEN(proxies)));
+	assert_true(network_has("::ffff:10.0.0.1", proxies, ARRAY_LEN(proxies)));
+	assert_false(network_has("11.0.0.1", proxies, ARRAY_LEN(proxies)));
+	assert_false(network_has("127.0.0.2", proxies, ARRAY_LEN(proxies)));
 }
 
 static void only_networks_are_networks(void **state UNUSED)
@@ -67,10 +67,10 @@ static void only_networks_are_networks(void **state UNUSED)
 					   "10.0.0.0/", "10.0.0.0/-1" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_false(client_network_valid(bad[i]));
-	assert_true(client_network_valid("0.0.0.0/0"));
-	assert_true(client_network_valid("::/0"));
-	assert_true(client_network_valid("192.0.2.1"));
+		assert_false(network_valid(bad[i]));
+	assert_true(network_valid("0.0.0.0/0"));
+	assert_true(network_valid("::/0"));
+	assert_true(network_valid("192.0.2.1"));
 }
 
 static void of_the_new_kind_who_has_one_has_a_network(void **state UNUSED)

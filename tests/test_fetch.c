@@ -1435,9 +1435,9 @@ static void who_reads_here_waits_for_his_turn(void **state)
 
 #define RUN (8 * MIB)
 
-/* Somebody has a run brought from a hub that is slow, and another one wants what lies at `off` of it;
- * how much was asked for until all of it is there. Other nodes have none of it, or there are none.
- */
+/* Somebody has a run brought from a hub that is slow, and another one wants what lies at `off` of
+ * it; how much was asked for until all of it is there. Other nodes have none of it, or there are
+ * none. */
 static uint64_t asked_for(struct world *w, uint64_t off, uint64_t only, bool shares)
 {
 	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 100 };

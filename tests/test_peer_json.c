@@ -75,9 +75,10 @@ static uint64_t taken(struct pair *p, int i)
 	assert_int_equal(jval_get_size(jdoc_root(giver), "bytes_out"), bytes);
 	assert_int_equal(jval_get_size(other, "bytes_in"), bytes);
 	assert_int_equal(jval_get_size(member(giver, p->address[i]), "bytes_out"), bytes);
-	assert_true(jval_get_size(jdoc_root(taker), "asked") >= jval_get_size(other, "requests"));
-	if (bytes)
+	if (bytes) {
+		assert_true(jval_get_size(jdoc_root(taker), "asked") > 0);
 		assert_string_equal(jval_get_str(other, "state"), "up");
+	}
 	return (uint64_t)bytes;
 }
 

@@ -442,6 +442,51 @@ static void test_written_where_the_hub_has_none(void **state)
 	CHECK(s, row);
 }
 
+/* From each directory one comes up to where one came down from. */
+static void test_the_way_up_is_the_way_down(void **state)
+{
+	static const char *const paths[][2] = {
+		{ "", "" },
+		{ "hub", "" },
+		{ "files", "" },
+		{ "hub/.locks", "hub" },
+		{ MODEL, "hub" },
+		{ MODEL "/blobs", MODEL },
+		{ MODEL "/snapshots", MODEL },
+		{ MODEL "/refs", MODEL },
+		{ MODEL "/refs/feature", MODEL "/refs" },
+		{ MODEL "/refs/refs/pr", MODEL "/refs/refs" },
+		{ MODEL "/.no_exist", MODEL },
+		{ MODEL "/.no_exist/" COMMIT_MAIN, MODEL "/.no_exist" },
+		{ MODEL "/.no_exist/" COMMIT_MAIN "/sub", MODEL "/.no_exist/" COMMIT_MAIN },
+		{ MODEL "/trees", MODEL },
+		{ MODEL "/snapshots/" COMMIT_MAIN, MODEL "/snapshots" },
+		{ MODEL "/snapshots/" COMMIT_MAIN "/onnx", MODEL "/snapshots/" COMMIT_MAIN },
+		{ "files/datasets", "files" },
+		{ "files/org", "files" },
+		{ "files/datasets/org", "files/datasets" },
+		{ "files/org/model", "files/org" },
+		{ "files/datasets/org/data", "files/datasets/org" },
+		{ "files/org/model/onnx", "files/org/model" },
+	};
+	struct seeded_node *s = *state;
+	struct place written = seeded_node_place(s, "hub/.locks/models--org--model"), none;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct place below = seeded_node_place(s, paths[i][0]), up;
+		struct place above = seeded_node_place(s, paths[i][1]);
+
+		assert_int_equal(view_parent(&below, &up), 0);
+		if (!place_same(&up, &above))
+			fail_msg("above %s is not %s", paths[i][0], paths[i][1]);
+		place_fini(&below);
+		place_fini(&above);
+		place_fini(&up);
+	}
+	assert_int_equal(view_parent(&written, &none), -ENOENT);
+	place_fini(&written);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, seeded_node_setup, seeded_node_teardown)
 #define TEST_ONLINE(f) \
 	cmocka_unit_test_setup_teardown(f, seeded_node_setup_online, seeded_node_teardown)
@@ -461,6 +506,7 @@ int main(void)
 		TEST(test_what_clients_wrote),
 		TEST(test_where_clients_may_not_write),
 		TEST(test_a_restart_shows_the_same),
+		TEST(test_the_way_up_is_the_way_down),
 		TEST_ONLINE(test_names_that_never_ask),
 		TEST_ONLINE(test_the_hubs_word),
 		TEST_ONLINE(test_written_where_the_hub_has_none),

@@ -7,14 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "daemon/base/network.h"
 #include "daemon/base/own.h"
 
-#define CLIENT_ADDRESS_MAX 46 /* INET6_ADDRSTRLEN */
+#define CLIENT_ADDRESS_MAX NETWORK_ADDRESS_MAX
 
-/* True if text is an address, or a network: "192.0.2.0/24", "2001:db8::/32". */
-bool client_network_valid(const char *text);
-/* True if the address is in one of the networks. */
-bool client_address_in(const char *address, char *const networks[], size_t count);
 /* What those are counted by who ask from an address: of IPv6 its /64, since who has one has them
  * all; any other word as it is, as far as there is room. */
 void client_address_network(const char *address, char ret[static CLIENT_ADDRESS_MAX]);

@@ -11,6 +11,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
+#include "daemon/base/network.h"
 #include "daemon/peer/member_checkin.h"
 #include "daemon/peer/placement.h"
 
@@ -103,7 +104,7 @@ static const char *source_of(const struct ask *a)
 	const struct conf_list *proxies = &a->server->proxies;
 	const char *from = a->asked.address;
 
-	return client_address_in(from, proxies->items, proxies->count) ? "" : from;
+	return network_has(from, proxies->items, proxies->count) ? "" : from;
 }
 
 /* The number that an address begins with; false: it is a name. */
@@ -123,7 +124,7 @@ static bool is_there(const struct member_spec *s, const char *source)
 	char host[MEMBER_ADDRESS_MAX + 1];
 	char *const hosts[] = { host };
 
-	return !*source || !has_number(s, host) || client_address_in(source, hosts, 1);
+	return !*source || !has_number(s, host) || network_has(source, hosts, 1);
 }
 
 /* 204: the node has this list. 202: not all may have come yet that were there before this hub

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/base/network.h"
 #include "daemon/base/url.h"
 
 #define PREFIX_MAX 200
@@ -92,7 +93,7 @@ char *origin_find(const struct server *s, struct httpd_request *q,
 	const char *from = NULL;
 
 	httpd_address(q, peer);
-	if (client_address_in(peer, proxies->items, proxies->count)) {
+	if (network_has(peer, proxies->items, proxies->count)) {
 		o.proto = all_of(q, "X-Forwarded-Proto", &said.proto);
 		o.proxied_host = all_of(q, "X-Forwarded-Host", &said.host);
 		o.prefix = all_of(q, "X-Forwarded-Prefix", &said.prefix);

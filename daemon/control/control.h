@@ -39,7 +39,7 @@ struct control_counts {
 
 /* What only the face that mounts knows. Functions are called from any thread, no lock held. */
 struct control_face {
-	const char *mountpoint;
+	const char *mountpoint; /* NULL: there is none */
 	/* NULL if verified files are read by the kernel itself, else why they are not. */
 	const char *(*passthrough_why_not)(void *arg);
 	/* Requests of the kernel under way, and the age of the oldest. */

@@ -56,6 +56,18 @@ static void write_self(struct buf *b, struct control *c)
 	exposition_gauge(b, "scratch_nodes", counts.scratch_nodes, "Files and directories of it.");
 }
 
+static void write_nfs(struct buf *b, const struct metrics *m)
+{
+	exposition_gauge(b, "nfs_clients", metrics_get(&m->nfs_clients),
+			 "Connections of NFS clients.");
+	exposition_counter(b, "nfs_refused_total", &m->nfs_refused,
+			   "Connections from outside the networks of nfs-allow.");
+	exposition_counter(b, "nfs_requests_total", &m->nfs_requests,
+			   "Requests of NFS clients, whatever the answer.");
+	exposition_counter(b, "nfs_sent_bytes_total", &m->nfs_bytes_out,
+			   "Bytes sent to NFS clients.");
+}
+
 void control_metrics(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
@@ -64,6 +76,7 @@ void control_metrics(struct control *c, struct httpd_request *q, const char *res
 	write_self(&b, c);
 	exposition_node(&b, n, "hub");
 	write_reads(&b, node_metrics(n));
+	write_nfs(&b, node_metrics(n));
 	if (b.failed)
 		control_fail(q, b.failed);
 	else

@@ -94,12 +94,13 @@ static void on_found(void *arg, int r, const struct control_file *f)
 		s->found(s->c, s->q, f);
 }
 
-/* What of a path lies below the mount point; NULL if it lies elsewhere. */
+/* What of a path lies below the mount point; NULL if it lies elsewhere. Without a mount point it is
+ * that of the tree. */
 static const char *below(const char *mountpoint, const char *path)
 {
-	size_t len = strlen(mountpoint);
+	size_t len = mountpoint ? strlen(mountpoint) : 0;
 
-	if (path[0] != '/')
+	if (path[0] != '/' || !mountpoint)
 		return path;
 	if (strncmp(path, mountpoint, len) != 0 || (path[len] && path[len] != '/'))
 		return NULL;

@@ -32,7 +32,7 @@ struct plan_stream {
 struct plan {
 	struct plan_stream streams[PLAN_STREAMS];
 	uint64_t clock;
-	uint64_t bytes_s; /* that come lately, as the caller says; 0: not known */
+	uint64_t bytes_s;         /* that come lately, as the caller says; 0: not known */
 	uint64_t read;            /* bytes asked for by readers */
 	uint64_t lowest, highest; /* of the bytes they asked for */
 	/* Random reads within one domain: a tensor, or the file if none are known. */

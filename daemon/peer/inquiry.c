@@ -310,7 +310,7 @@ static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner
 		called = owners[i] == self;
 		h->who[h->count++] = owners[i];
 	}
-	if (from && !called)
+	if (from && !called && !q->early) /* each node would ask its hub for all of it */
 		h->who[h->count++] = self;
 }
 
@@ -395,8 +395,9 @@ static int conclude(struct inquiry *q, int r)
 		convict(q, &q->suspects.of[i]);
 	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must, EVIDENCE_WITNESSED);
 	trails_forget(q->conf->trails, q->blob);
-	log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
-		 q->doubt->what->path, q->dropped, q->have->count);
+	if (!q->early || q->dropped)
+		log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
+			 q->doubt->what->path, q->dropped, q->have->count);
 	return r < 0 ? r : (int)q->dropped;
 }
 
@@ -426,8 +427,14 @@ static int begin(struct inquiry *q, const struct inquiry_conf *conf, const struc
 		.disputed = calloc(segment_count(size), sizeof(*q->disputed)),
 		.members = members_now(conf->members),
 	};
-	q->by = (struct interviewer){ conf->asker, q->members, d->what, conf->testimony,
-				      d->cancel };
+	q->by = (struct interviewer){
+		.asker = conf->asker,
+		.members = q->members,
+		.what = d->what,
+		.testimony = conf->testimony,
+		.cancel = d->cancel,
+		.counts = conf->counts,
+	};
 	if (q->have && q->vouched && q->must && q->disputed)
 		return 0;
 	end(q);

@@ -50,6 +50,7 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 
 	if (!member_may_ask(question.member, clock_ms()))
 		return -ENOENT;
+	metrics_add(&v->counts->asked, 1);
 	r = question_ask(&question, v->asker);
 	member_note(question.member, outcome(r), 0, -1, clock_ms());
 	if (r < 0)

@@ -4,6 +4,7 @@
 #ifndef MATRIXFS_INTERVIEW_H
 #define MATRIXFS_INTERVIEW_H
 
+#include "daemon/peer/peer_counts.h"
 #include "daemon/peer/question.h"
 #include "daemon/peer/testimony.h"
 
@@ -14,6 +15,7 @@ struct interviewer {
 	const struct source_blob *what;
 	struct testimony *testimony; /* of this node */
 	struct httpc_cancel *cancel;
+	struct peer_counts *counts;
 };
 
 /* As what one is asked: what it has from a hub or has verified, what a hub gives it now, what it

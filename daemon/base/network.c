@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/base/network.h"
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BITS 128
+
+bool network_address(const char *text, size_t len, struct in6_addr *ret)
+{
+	char copy[NETWORK_ADDRESS_MAX], mapped[NETWORK_ADDRESS_MAX + 8];
+
+	if (len >= sizeof(copy))
+		return false;
+	snprintf(copy, sizeof(copy), "%.*s", (int)len, text);
+	if (inet_pton(AF_INET6, copy, ret) == 1)
+		return true;
+	snprintf(mapped, sizeof(mapped), "::ffff:%s", copy);
+	return !strchr(copy, ':') && inet_pton(AF_INET6, mapped, ret) == 1;
+}
+
+static bool parse(const char *text, struct in6_addr *ret, unsigned *ret_bits)
+{
+	size_t len = strcspn(text, "/");
+	bool old = !memchr(text, ':', len);
+	unsigned most = old ? 32 : BITS, bits = most;
+	char after;
+
+	if (!network_address(text, len, ret))
+		return false;
+	if (text[len] && (sscanf(text + len, "/%3u%c", &bits, &after) != 1 || bits > most))
+		return false;
+	*ret_bits = old ? bits + BITS - 32 : bits;
+	return true;
+}
+
+bool network_valid(const char *text)
+{
+	struct in6_addr address;
+	unsigned bits;
+
+	return parse(text, &address, &bits);
+}
+
+static bool same_bits(const struct in6_addr *a, const struct in6_addr *b, unsigned bits)
+{
+	unsigned rest = bits % 8;
+	uint8_t mask = (uint8_t)(0xff00 >> rest);
+
+	return memcmp(a, b, bits / 8) == 0 &&
+	       (!rest || ((a->s6_addr[bits / 8] ^ b->s6_addr[bits / 8]) & mask) == 0);
+}
+
+bool network_has(const char *address, char *const networks[], size_t count)
+{
+	struct in6_addr of, network;
+	unsigned bits;
+
+	if (!network_address(address, strlen(address), &of))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (parse(networks[i], &network, &bits) && same_bits(&of, &network, bits))
+			return true;
+	return false;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes of metadata, whichever face they come by: into the scratch where clients may write,
+ * dropped where a file is made up, -EROFS for all else. What a client writes over a shown name is
+ * dropped too: the hub's truth stays. No FUSE in here. Threads: any. */
+#ifndef MATRIXFS_CHANGE_H
+#define MATRIXFS_CHANGE_H
+
+#include "fs/permit.h"
+#include "fs/view.h"
+
+/* Who changes something, and of what. Borrowed. */
+struct change {
+	const struct view *view;
+	struct permit_who who;
+};
+
+/* Makes a file, directory, or, with target, link; owned. Errors: scratch_make's, -EROFS, -EACCES,
+ * -EPERM (neither of these). */
+MUST_USE int change_make(const struct change *c, const struct place *dir, const char *name,
+			 mode_t mode, const char *target, struct scratch_node **ret);
+/* Removes a file or link (S_IFREG), or a directory (S_IFDIR). -EROFS: the name is shown. */
+MUST_USE int change_remove(const struct change *c, const struct place *dir, const char *name,
+			   mode_t kind);
+/* A second name for what a client wrote. */
+MUST_USE int change_link(const struct change *c, const struct place *p, const struct place *dir,
+			 const char *name);
+
+struct change_rename {
+	const struct place *from, *to; /* directories */
+	const char *from_name, *to_name;
+	unsigned flags; /* of renameat2(2) */
+};
+
+/* True in *ret if the new name is one that the tree shows by itself. Waiter as in node.h; 0 or
+ * PARKED. */
+MUST_USE int change_is_shown(const struct change *c, const struct change_rename *n,
+			     struct waiter *w, bool *ret);
+/* Renames; over a shown name the file is dropped. */
+MUST_USE int change_rename(const struct change *c, const struct change_rename *n, bool shown);
+
+/* What is to be set; the times as utimensat(2) has them. */
+struct change_attrs {
+	const mode_t *mode; /* NULL: it stays */
+	uid_t uid;          /* -1: it stays, like the next */
+	gid_t gid;
+	const uint64_t *size; /* NULL: it stays */
+	struct timespec times[2];
+};
+
+/* Sets attributes of what a client wrote; of what is made up they are dropped. -EROFS, -EPERM,
+ * -EACCES, scratch_truncate's. */
+MUST_USE int change_attrs(const struct change *c, const struct place *p,
+			  const struct change_attrs *a);
+
+/* Text written over a shown ref is dropped, but who writes another commit than the ref shows has
+ * just heard of it from the hub. */
+void change_heed_ref(const struct view *v, struct repo *r, const void *text, int64_t len);
+
+#endif

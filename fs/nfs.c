@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/nfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/file.h"
+#include "fs/nfs_procs.h"
+
+#define KEY_FILE "nfs.key"
+
+struct nfs {
+	struct nfs_world world;
+	struct rpcd *server;
+};
+
+/* ---- the procedures ---- */
+
+static int do_nothing(struct nfs_call *c UNUSED)
+{
+	return 0;
+}
+
+/* No pipes and devices. */
+static int refuse(struct nfs_call *c UNUSED)
+{
+	return -EROFS;
+}
+
+/* Failures of what changes something tell of a file or directory before and after: two words that
+ * say nothing is told; LINK of a file besides, RENAME of two directories. */
+static const struct nfs_proc nfs_procs[] = {
+	[0] = { "null", do_nothing, 0, false, false },
+	[1] = { "getattr", nfs_getattr, 0, true, false },
+	[2] = { "setattr", nfs_setattr, 2, true, false },
+	[3] = { "lookup", nfs_lookup, 1, true, true },
+	[4] = { "access", nfs_access, 1, true, false },
+	[5] = { "readlink", nfs_readlink, 1, true, false },
+	[6] = { "read", nfs_read, 1, true, false },
+	[7] = { "write", nfs_write, 2, true, false },
+	[8] = { "create", nfs_create, 2, true, true },
+	[9] = { "mkdir", nfs_mkdir, 2, true, true },
+	[10] = { "symlink", nfs_symlink, 2, true, true },
+	[11] = { "mknod", refuse, 2, false, false },
+	[12] = { "remove", nfs_remove, 2, true, true },
+	[13] = { "rmdir", nfs_rmdir, 2, true, true },
+	[14] = { "rename", nfs_rename, 4, true, true },
+	[15] = { "link", nfs_link, 3, true, true },
+	[16] = { "readdir", nfs_readdir, 1, true, true },
+	[17] = { "readdirplus", nfs_readdirplus, 1, true, true },
+	[18] = { "fsstat", nfs_fsstat, 1, true, false },
+	[19] = { "fsinfo", nfs_fsinfo, 1, true, false },
+	[20] = { "pathconf", nfs_pathconf, 1, true, false },
+	[21] = { "commit", nfs_commit, 2, true, false },
+};
+
+static const struct nfs_proc mount_procs[] = {
+	[0] = { "mount-null", do_nothing, 0, false, false },
+	[1] = { "mount-mnt", mount_mnt, 0, true, false },
+	[2] = { "mount-dump", mount_dump, 0, false, false },
+	[3] = { "mount-umnt", mount_umnt, 0, false, false },
+	[4] = { "mount-umntall", mount_umntall, 0, false, false },
+	[5] = { "mount-export", mount_export, 0, false, false },
+};
+
+static const struct nfs_proc portmap_procs[] = {
+	[0] = { "portmap-null", do_nothing, 0, false, false },
+	[3] = { "portmap-getport", portmap_getport, 0, false, false },
+	[4] = { "portmap-dump", portmap_dump, 0, false, false },
+};
+
+static const struct nfs_program with_portmap[] = {
+	{ PORTMAP_PROGRAM, PORTMAP_VERSION, portmap_procs, ARRAY_LEN(portmap_procs) },
+	{ NFS_PROGRAM, NFS_VERSION, nfs_procs, ARRAY_LEN(nfs_procs) },
+	{ MOUNT_PROGRAM, MOUNT_VERSION, mount_procs, ARRAY_LEN(mount_procs) },
+	{ 0, 0, NULL, 0 },
+};
+
+static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len)
+{
+	struct nfs *n = arg;
+
+	nfs_call_start(&n->world, c, record, len);
+}
+
+static void on_tick(void *arg)
+{
+	struct nfs *n = arg;
+
+	nfs_objects_tick(n->world.objects);
+}
+
+/* ---- the key ---- */
+
+static int make_key(const char *path, uint8_t ret[static NFS_KEY])
+{
+	if (getrandom(ret, NFS_KEY, 0) != NFS_KEY)
+		return -EIO;
+	return file_replace(AT_FDCWD, path, ret, NFS_KEY, 0600);
+}
+
+/* Handles that were given out are to be good after a restart. */
+static int find_key(const char *dir, uint8_t ret[static NFS_KEY], struct buf *why)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	CLEANUP(buf_free) struct buf key = { 0 };
+	int r;
+
+	buf_printf(&path, "%s/" KEY_FILE, dir);
+	if (path.failed)
+		return path.failed;
+	r = file_read_all(AT_FDCWD, path.data, NFS_KEY, &key);
+	if (r == 0 && key.len == NFS_KEY)
+		memcpy(ret, key.data, NFS_KEY);
+	else if (r == 0 || r == -ENOENT || r == -EFBIG)
+		r = make_key(path.data, ret);
+	if (r < 0)
+		buf_printf(why, "cannot use %s, the key of NFS file handles: %s", path.data,
+			   err_text(r));
+	if (key.len)
+		explicit_bzero(key.data, key.len);
+	return r;
+}
+
+/* ---- its life ---- */
+
+static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *why)
+{
+	struct nfs_world *w = &n->world;
+	uint8_t key[NFS_KEY];
+	int r;
+
+	*w = (struct nfs_world){
+		.programs = conf->portmap ? with_portmap : with_portmap + 1,
+		.view = conf->view,
+		.underway = conf->underway,
+		.metrics = conf->metrics,
+		.timeout_ms = conf->timeout_ms,
+		.allow = conf->allow,
+		.allow_count = conf->allow_count,
+	};
+	r = find_key(conf->cache_dir, key, why);
+	if (r == 0 && getrandom(&w->life, sizeof(w->life), 0) != sizeof(w->life))
+		r = -EIO;
+	if (r == 0)
+		r = nfs_objects_new(conf->view, key, w->life, &w->objects);
+	explicit_bzero(key, sizeof(key));
+	return r < 0 ? r : nfs_mounts_new(&w->mounts);
+}
+
+int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
+{
+	struct nfs *n = calloc(1, sizeof(*n));
+	struct rpcd_conf server = {
+		.listen = conf->listen,
+		.allow = conf->allow,
+		.allow_count = conf->allow_count,
+		.metrics = conf->metrics,
+		.tick_ms = 5000,
+		.torn_ms = 30000,
+		.stall_ms = 60000,
+		.idle_ms = 15 * 60000,
+		.call = on_call,
+		.tick = on_tick,
+		.arg = n,
+	};
+	int r = n ? open_world(n, conf, why) : -ENOMEM;
+
+	if (r == 0)
+		r = rpcd_open(&server, &n->server, why);
+	if (r < 0) {
+		nfs_free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+void nfs_stop(struct nfs *n)
+{
+	if (n)
+		rpcd_stop(n->server);
+}
+
+void nfs_free(struct nfs *n)
+{
+	if (!n)
+		return;
+	rpcd_close(n->server);
+	nfs_objects_free(n->world.objects);
+	nfs_mounts_free(n->world.mounts);
+	free(n);
+}

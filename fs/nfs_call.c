@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/nfs_call.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+
+struct nfs_status_of {
+	int error; /* of errno */
+	enum nfs_status status;
+};
+
+/* What a procedure may answer; of all else a client is told that the server has failed. */
+static enum nfs_status status_of(int r)
+{
+	static const struct nfs_status_of table[] = {
+		{ EPERM, NFS3ERR_PERM },
+		{ ENOENT, NFS3ERR_NOENT },
+		{ EIO, NFS3ERR_IO },
+		{ EINTR, NFS3ERR_IO },
+		{ EACCES, NFS3ERR_ACCES },
+		{ EEXIST, NFS3ERR_EXIST },
+		{ ENOTDIR, NFS3ERR_NOTDIR },
+		{ EISDIR, NFS3ERR_ISDIR },
+		{ EINVAL, NFS3ERR_INVAL },
+		{ EFBIG, NFS3ERR_FBIG },
+		{ ENOSPC, NFS3ERR_NOSPC },
+		{ EROFS, NFS3ERR_ROFS },
+		{ ENAMETOOLONG, NFS3ERR_NAMETOOLONG },
+		{ ENOTEMPTY, NFS3ERR_NOTEMPTY },
+		{ ESTALE, NFS3ERR_STALE },
+		{ EBADF, NFS3ERR_BADHANDLE },
+		{ EBADE, NFS3ERR_BAD_COOKIE },
+		{ EDEADLK, NFS3ERR_NOT_SYNC },
+		{ EOPNOTSUPP, NFS3ERR_NOTSUPP },
+		{ EOVERFLOW, NFS3ERR_TOOSMALL },
+	};
+	int e = err_errno(r);
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (table[i].error == e)
+			return table[i].status;
+	return NFS3ERR_SERVERFAULT;
+}
+
+/* ---- its end ---- */
+
+static void call_free(struct nfs_call *c)
+{
+	if (c->reply.data)
+		node_done(c->file, c->reply.data, c->reply.data_len);
+	node_close_file(c->world->view->node, c->file);
+	buf_free(&c->reply.head);
+	free(c);
+}
+
+static void on_sent(struct rpcd_reply *r)
+{
+	call_free(container_of(r, struct nfs_call, reply));
+}
+
+/* Before the reply: whoever got it may look at the counters. */
+static void account(struct nfs_call *c)
+{
+	if (!c->underway.listed)
+		return;
+	underway_ended(c->world->underway, &c->underway, clock_us() - c->underway.started_us);
+	underway_del(c->world->underway, &c->underway);
+}
+
+static void put_failure(struct nfs_call *c, int r)
+{
+	c->reply.head.len = 0;
+	if (r == -EBADMSG) {
+		rpc_reply(&c->reply.head, c->rpc.xid, RPC_GARBAGE_ARGS);
+		return;
+	}
+	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
+	xdr_put_u32(&c->reply.head, status_of(r));
+	for (unsigned i = 0; i < c->proc->fail_words; i++)
+		xdr_put_u32(&c->reply.head, 0);
+}
+
+void nfs_call_finish(struct nfs_call *c, int r)
+{
+	struct rpcd_conn *conn = c->conn;
+
+	account(c);
+	if (r == ERR_STOPPING) { /* whoever serves next is asked again */
+		call_free(c);
+		rpcd_drop(conn, true);
+		return;
+	}
+	if (r < 0)
+		put_failure(c, r);
+	rpcd_send(conn, &c->reply);
+}
+
+/* ---- running ---- */
+
+static void run(struct nfs_call *c)
+{
+	int r;
+
+	c->in = c->rpc.args;
+	c->reply.head.len = c->head_bytes;
+	c->placing = false;
+	r = c->proc->run(c);
+	if (r != PARKED)
+		nfs_call_finish(c, r);
+}
+
+static void wake(struct waiter *w, int r)
+{
+	struct nfs_call *c = container_of(w, struct nfs_call, waiter);
+
+	c->waited = true;
+	c->ended = r;
+	if (r < 0 && (r == ERR_STOPPING || c->placing || !c->proc->ends))
+		nfs_call_finish(c, r);
+	else
+		run(c);
+}
+
+static void describe(struct underway_item *i, struct buf *ret)
+{
+	const struct nfs_call *c = container_of(i, struct nfs_call, underway);
+
+	buf_printf(ret, "op=nfs-%s client=%s", c->proc->name, rpcd_address(c->conn));
+	nfs_objects_tell(c->world->objects, &c->fh, ret);
+}
+
+/* Who waits for the digest of a whole file waits as long as bytes come. */
+static bool is_patient(struct underway_item *i)
+{
+	const struct nfs_call *c = container_of(i, struct nfs_call, underway);
+	char etag[DIGEST_HEX_MAX + 1];
+	struct transfer t;
+
+	return nfs_objects_etag(c->world->objects, &c->fh, etag) &&
+	       node_transfer(c->world->view->node, etag, &t) && t.verified_only;
+}
+
+static void watch(struct nfs_call *c)
+{
+	c->underway.started_us = clock_us();
+	c->underway.deadline_ms = c->waiter.deadline_ms;
+	c->underway.describe = describe;
+	c->underway.is_patient = is_patient;
+	underway_add(c->world->underway, &c->underway);
+}
+
+/* ---- which procedure ---- */
+
+static const struct nfs_program *find_program(const struct nfs_world *w, uint32_t number)
+{
+	for (const struct nfs_program *p = w->programs; p->procs; p++)
+		if (p->number == number)
+			return p;
+	return NULL;
+}
+
+/* The procedure that is called, or NULL after having written why there is none. */
+static const struct nfs_proc *find_proc(const struct nfs_world *w, const struct rpc_call *rpc,
+					struct buf *reply)
+{
+	const struct nfs_program *p = find_program(w, rpc->prog);
+
+	if (!p)
+		rpc_reply(reply, rpc->xid, RPC_PROG_UNAVAIL);
+	else if (rpc->vers != p->version)
+		rpc_reply_versions(reply, rpc->xid, p->version, p->version);
+	else if (rpc->proc >= p->count || !p->procs[rpc->proc].name)
+		rpc_reply(reply, rpc->xid, RPC_PROC_UNAVAIL);
+	else
+		return &p->procs[rpc->proc];
+	return NULL;
+}
+
+/* A call of nobody's: only to answer that there is no such procedure, or none for this client. */
+static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, size_t args_len)
+{
+	struct nfs_call *c = calloc(1, sizeof(*c) + args_len);
+
+	if (!c)
+		return NULL;
+	c->world = w;
+	c->conn = conn;
+	c->reply.done = on_sent;
+	return c;
+}
+
+/* The record is borrowed, and a call may be run again later. */
+static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
+{
+	c->rpc = *rpc;
+	if (rpc->args.left)
+		memcpy(c->args, rpc->args.at, rpc->args.left);
+	c->rpc.args.at = c->args;
+	c->in = c->rpc.args;
+	if (nfs_take_handle(c, &c->fh) < 0)
+		c->fh.len = 0;
+}
+
+void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len)
+{
+	CLEANUP(buf_free) struct buf refusal = { 0 };
+	struct rpc_call rpc;
+	struct nfs_call *c;
+	int r = rpc_parse(record, len, &rpc, &refusal);
+
+	metrics_add(&w->metrics->nfs_requests, 1);
+	c = r < 0 ? NULL : call_new(w, conn, rpc.args.left);
+	if (!c) {
+		rpcd_drop(conn, true);
+		return;
+	}
+	if (r == 0)
+		c->proc = find_proc(w, &rpc, &refusal);
+	if (!c->proc) {
+		c->reply.head = refusal;
+		refusal = (struct buf){ 0 };
+		rpcd_send(conn, &c->reply);
+		return;
+	}
+	keep_args(c, &rpc);
+	rpc_reply(&c->reply.head, rpc.xid, RPC_SUCCESS);
+	c->head_bytes = c->reply.head.len;
+	waiter_init(&c->waiter, w->timeout_ms, wake);
+	if (c->proc->waits)
+		watch(c);
+	run(c);
+}
+
+/* ---- for procedures ---- */
+
+struct permit_who nfs_reader(void)
+{
+	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
+}
+
+int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret)
+{
+	size_t len;
+	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
+
+	if (!bytes)
+		return -EBADMSG;
+	ret->len = (uint8_t)len;
+	memcpy(ret->bytes, bytes, len);
+	return 0;
+}
+
+int nfs_take_place(struct nfs_call *c, struct place *ret)
+{
+	struct nfs_fh fh;
+	int r = nfs_take_handle(c, &fh);
+
+	if (r < 0)
+		return r;
+	c->placing = true;
+	r = nfs_objects_find(c->world->objects, &fh, &c->waiter, ret);
+	if (r != PARKED)
+		c->placing = false;
+	return r;
+}
+
+int nfs_put_handle(struct nfs_call *c, const struct place *p)
+{
+	struct nfs_fh fh;
+	int r = nfs_objects_handle(c->world->objects, p, &fh);
+
+	if (r < 0)
+		return r;
+	nfs_objects_note(c->world->objects, &fh, p);
+	xdr_put_opaque(&c->reply.head, fh.bytes, fh.len);
+	return 0;
+}
+
+/* Longer texts than there may be are read to their end: they make sense, and name nothing. */
+static int take_text(struct nfs_call *c, size_t max, char *ret)
+{
+	size_t len;
+	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
+
+	if (!bytes)
+		return -EBADMSG;
+	if (len > max)
+		return -ENAMETOOLONG;
+	if (memchr(bytes, '\0', len))
+		return -EINVAL;
+	memcpy(ret, bytes, len);
+	ret[len] = '\0';
+	return 0;
+}
+
+int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1])
+{
+	int r = take_text(c, NFS_NAME_MAX, ret);
+
+	return r == 0 && (!ret[0] || strchr(ret, '/')) ? -EINVAL : r;
+}
+
+int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+{
+	return take_text(c, NFS_PATH_MAX, ret);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request of an NFS client on its way, as op.h is for one of the kernel: its procedure is run
+ * with the arguments that came, and either writes the answer, fails, or leaves its waiter parked;
+ * then it is run again, from the start, when woken. */
+#ifndef MATRIXFS_NFS_CALL_H
+#define MATRIXFS_NFS_CALL_H
+
+#include "fs/nfs_objects.h"
+#include "fs/permit.h"
+#include "fs/rpc.h"
+#include "fs/rpcd.h"
+#include "fs/underway.h"
+
+struct nfs_call;
+struct nfs_mounts;
+
+struct nfs_proc {
+	const char *name; /* NULL: there is none of this number */
+	/* 0: the answer is written, its status first; PARKED; or negative, which becomes the
+	 * status, with fail_words zeros behind it: whatever else such an answer would tell is left
+	 * out. -EBADMSG: the arguments make no sense. Once it has parked the call may be gone: it
+	 * is not touched any more. */
+	int (*run)(struct nfs_call *c);
+	unsigned fail_words;
+	bool waits; /* it may park */
+	bool ends;  /* it looks itself at how its wait ended */
+};
+
+struct nfs_program {
+	uint32_t number, version;
+	const struct nfs_proc *procs; /* NULL behind the last program */
+	uint32_t count;
+};
+
+/* What all calls share. */
+struct nfs_world {
+	const struct nfs_program *programs;
+	const struct view *view;
+	struct nfs_objects *objects;
+	struct nfs_mounts *mounts;
+	struct underway *underway;
+	struct metrics *metrics;
+	int64_t timeout_ms;
+	uint64_t life;      /* tells this process from the one before it */
+	char *const *allow; /* networks, for who asks what is exported */
+	size_t allow_count;
+};
+
+struct nfs_call {
+	struct rpcd_reply reply; /* head: what is written */
+	struct rpcd_conn *conn;
+	struct nfs_world *world; /* borrowed */
+	const struct nfs_proc *proc;
+	struct rpc_call rpc;
+	struct xdr_in in;  /* the arguments; from their start at each run */
+	size_t head_bytes; /* of the answer, before what the procedure writes */
+	int ended;         /* its wait ended with this error; 0: it did not */
+	bool placing;      /* it waits for a handle's place */
+	bool waited;       /* it was parked */
+	struct waiter waiter;
+	struct underway_item underway;
+	struct handle *file; /* that is read; owned, or NULL */
+	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
+	uint8_t args[];
+};
+
+/* A call has come; as rpcd_conf's `call`. */
+void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len);
+/* Answers it, from whatever it was waiting for. Gone when this returns. */
+void nfs_call_finish(struct nfs_call *c, int r);
+
+/* ---- for procedures ---- */
+
+/* Whoever asks, as far as may read: anybody can say to be somebody, so it is nobody. */
+struct permit_who nfs_reader(void);
+/* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG. */
+MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
+/* Reads a handle. -EBADMSG. */
+MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
+/* Appends the handle of a place that is about to be used: it is found at once then. */
+MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
+/* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */
+MUST_USE int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1]);
+/* The same of a path, which may be empty. */
+MUST_USE int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1]);
+
+#endif

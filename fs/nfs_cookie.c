@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/nfs_cookie.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/base/digest.h"
+
+int nfs_cookies_init(struct nfs_cookies *c, uint32_t room, uint64_t from)
+{
+	*c = (struct nfs_cookies){ .from = from };
+	c->items = calloc((size_t)room + 1, sizeof(*c->items));
+	return c->items ? 0 : -ENOMEM;
+}
+
+void nfs_cookies_fini(struct nfs_cookies *c)
+{
+	free(c->items);
+	*c = (struct nfs_cookies){ 0 };
+}
+
+void nfs_cookies_add_all(struct nfs_cookies *c, uint32_t count)
+{
+	uint64_t first = c->from > NFS_COOKIE_DOTS ? c->from - NFS_COOKIE_DOTS : 0;
+
+	for (uint64_t i = first; i < count; i++)
+		c->items[c->count++] = (struct nfs_cookie){ NFS_COOKIE_DOTS + 1 + i, (uint32_t)i };
+}
+
+/* Never one that a client might take for negative. */
+static uint64_t number_of(const char *name)
+{
+	uint64_t v = xxh3_of(name, strlen(name)) >> 1;
+
+	return v <= NFS_COOKIE_DOTS ? NFS_COOKIE_DOTS + 1 : v;
+}
+
+void nfs_cookies_add_name(struct nfs_cookies *c, const char *name, uint32_t index)
+{
+	uint64_t value = number_of(name);
+
+	if (value > c->from)
+		c->items[c->count++] = (struct nfs_cookie){ value, index };
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const struct nfs_cookie *x = a, *y = b;
+
+	return x->value < y->value ? -1 : x->value > y->value;
+}
+
+void nfs_cookies_sort(struct nfs_cookies *c)
+{
+	qsort(c->items, c->count, sizeof(*c->items), by_value);
+}

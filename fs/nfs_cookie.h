@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cookies of READDIR: from where one goes on in a listing that is made anew. A commit's directory
+ * never changes: there a cookie is a number in order. Elsewhere names come and go: there it is a
+ * number of the name itself, and entries are listed in the order of these, so that whoever goes on
+ * behind one sees each name once that was there all the time, whatever came and went. Pure. */
+#ifndef MATRIXFS_NFS_COOKIE_H
+#define MATRIXFS_NFS_COOKIE_H
+
+#include <stdint.h>
+
+#include "daemon/base/own.h"
+
+#define NFS_COOKIE_DOT 1  /* of "." ... */
+#define NFS_COOKIE_DOTS 2 /* ... and ".."; all others have larger ones */
+
+struct nfs_cookie {
+	uint64_t value; /* one goes on behind the entry with it */
+	uint32_t index; /* of the entry, in its listing */
+};
+
+/* Those behind `from`, as they are to be listed. */
+struct nfs_cookies {
+	uint64_t from;
+	struct nfs_cookie *items;
+	uint32_t count;
+};
+
+/* An empty list with room for so many. -ENOMEM. */
+MUST_USE int nfs_cookies_init(struct nfs_cookies *c, uint32_t room, uint64_t from);
+void nfs_cookies_fini(struct nfs_cookies *c);
+/* Adds all entries of a listing that never changes. */
+void nfs_cookies_add_all(struct nfs_cookies *c, uint32_t count);
+/* Adds an entry of one that does / brings those into their order, when all were added. */
+void nfs_cookies_add_name(struct nfs_cookies *c, const char *name, uint32_t index);
+void nfs_cookies_sort(struct nfs_cookies *c);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* As much of a portmapper as clients need who ask one where NFS is, instead of being told. */
+#include <errno.h>
+
+#include "fs/nfs_procs.h"
+
+static const struct {
+	uint32_t program, version;
+} served[] = {
+	{ PORTMAP_PROGRAM, PORTMAP_VERSION },
+	{ NFS_PROGRAM, NFS_VERSION },
+	{ MOUNT_PROGRAM, MOUNT_VERSION },
+};
+
+int portmap_getport(struct nfs_call *c)
+{
+	uint32_t program = xdr_u32(&c->in), version = xdr_u32(&c->in), over = xdr_u32(&c->in);
+	uint16_t port = 0; /* none */
+
+	xdr_u32(&c->in); /* a port, of which nothing is asked */
+	if (c->in.bad)
+		return -EBADMSG;
+	for (size_t i = 0; i < ARRAY_LEN(served); i++)
+		if (served[i].program == program && served[i].version == version &&
+		    over == PORTMAP_TCP)
+			port = rpcd_port(c->conn);
+	xdr_put_u32(&c->reply.head, port);
+	return 0;
+}
+
+int portmap_dump(struct nfs_call *c)
+{
+	struct buf *out = &c->reply.head;
+
+	for (size_t i = 0; i < ARRAY_LEN(served); i++) {
+		xdr_put_u32(out, true);
+		xdr_put_u32(out, served[i].program);
+		xdr_put_u32(out, served[i].version);
+		xdr_put_u32(out, PORTMAP_TCP);
+		xdr_put_u32(out, rpcd_port(c->conn));
+	}
+	xdr_put_u32(out, false);
+	return 0;
+}

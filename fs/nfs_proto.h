@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers of the protocols: NFS version 3 and MOUNT version 3 (RFC 1813), the portmapper version 2
+ * (RFC 1833). */
+#ifndef MATRIXFS_NFS_PROTO_H
+#define MATRIXFS_NFS_PROTO_H
+
+#define NFS_PROGRAM 100003
+#define NFS_VERSION 3
+#define MOUNT_PROGRAM 100005
+#define MOUNT_VERSION 3
+#define PORTMAP_PROGRAM 100000
+#define PORTMAP_VERSION 2
+#define PORTMAP_TCP 6
+
+#define NFS_HANDLE_MAX 64
+#define NFS_VERIFIER 8
+#define NFS_READ_MAX (1 << 20)
+#define NFS_WRITE_MAX (64 << 10)
+#define NFS_NAME_MAX 255
+#define NFS_PATH_MAX 1024
+#define NFS_ATTR_BYTES 84 /* of a fattr3 */
+
+enum nfs_status {
+	NFS3_OK = 0,
+	NFS3ERR_PERM = 1,
+	NFS3ERR_NOENT = 2,
+	NFS3ERR_IO = 5,
+	NFS3ERR_ACCES = 13,
+	NFS3ERR_EXIST = 17,
+	NFS3ERR_NOTDIR = 20,
+	NFS3ERR_ISDIR = 21,
+	NFS3ERR_INVAL = 22,
+	NFS3ERR_FBIG = 27,
+	NFS3ERR_NOSPC = 28,
+	NFS3ERR_ROFS = 30,
+	NFS3ERR_NAMETOOLONG = 63,
+	NFS3ERR_NOTEMPTY = 66,
+	NFS3ERR_STALE = 70,
+	NFS3ERR_BADHANDLE = 10001,
+	NFS3ERR_NOT_SYNC = 10002,
+	NFS3ERR_BAD_COOKIE = 10003,
+	NFS3ERR_NOTSUPP = 10004,
+	NFS3ERR_TOOSMALL = 10005,
+	NFS3ERR_SERVERFAULT = 10006,
+};
+
+enum nfs_ftype { NF3REG = 1, NF3DIR = 2, NF3LNK = 5 };
+
+enum nfs_access {
+	ACCESS3_READ = 0x01,
+	ACCESS3_LOOKUP = 0x02,
+	ACCESS3_MODIFY = 0x04,
+	ACCESS3_EXTEND = 0x08,
+	ACCESS3_DELETE = 0x10,
+	ACCESS3_EXECUTE = 0x20,
+};
+
+/* Properties of FSINFO. */
+enum nfs_properties {
+	FSF3_LINK = 0x01,
+	FSF3_SYMLINK = 0x02,
+	FSF3_HOMOGENEOUS = 0x08,
+	FSF3_CANSETTIME = 0x10,
+};
+
+enum nfs_create { NFS_UNCHECKED, NFS_GUARDED, NFS_EXCLUSIVE };
+enum nfs_set_time { NFS_KEEP_TIME, NFS_SERVERS_TIME, NFS_CLIENTS_TIME };
+#define NFS_FILE_SYNC 2 /* what was written is as safe as it gets */
+
+#endif

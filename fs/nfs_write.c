@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes of metadata: what is allowed, and where they go, is change.h's; but what is its owner's is
+ * nobody's here. A client's kernel need not have looked a name up before it makes or removes it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/base/err.h"
+#include "fs/change.h"
+#include "fs/nfs_attr.h"
+#include "fs/nfs_procs.h"
+
+#define MODE_DEFAULT 0644
+
+/* The attributes a request sets, and what they point to. */
+struct sattr {
+	struct change_attrs attrs;
+	mode_t mode;
+	uint64_t size;
+};
+
+int nfs_may_change(const struct view *v, const struct place *p)
+{
+	bool owned = p->kind == PLACE_ROOT || (p->kind == PLACE_SCRATCH && !p->shared);
+
+	return v->strict_ro || owned ? -EROFS : 0;
+}
+
+static struct change change_of(const struct nfs_call *c)
+{
+	return (struct change){ c->world->view, { c->rpc.uid, c->rpc.gid } };
+}
+
+/* ---- arguments and results ---- */
+
+static struct timespec take_time(struct xdr_in *in)
+{
+	struct timespec t = { .tv_nsec = UTIME_OMIT };
+
+	switch (xdr_u32(in)) {
+	case NFS_KEEP_TIME:
+		break;
+	case NFS_SERVERS_TIME:
+		t.tv_nsec = UTIME_NOW;
+		break;
+	case NFS_CLIENTS_TIME:
+		t.tv_sec = xdr_u32(in);
+		t.tv_nsec = xdr_u32(in) % 1000000000;
+		break;
+	default:
+		in->bad = true;
+	}
+	return t;
+}
+
+static int take_sattr(struct nfs_call *c, struct sattr *ret)
+{
+	struct xdr_in *in = &c->in;
+
+	*ret = (struct sattr){ .attrs = { .uid = (uid_t)-1, .gid = (gid_t)-1 },
+			       .mode = MODE_DEFAULT };
+	if (xdr_bool(in)) {
+		ret->mode = xdr_u32(in) & 07777;
+		ret->attrs.mode = &ret->mode;
+	}
+	if (xdr_bool(in))
+		ret->attrs.uid = xdr_u32(in);
+	if (xdr_bool(in))
+		ret->attrs.gid = xdr_u32(in);
+	if (xdr_bool(in)) {
+		ret->size = xdr_u64(in);
+		ret->attrs.size = &ret->size;
+	}
+	ret->attrs.times[0] = take_time(in);
+	ret->attrs.times[1] = take_time(in);
+	return in->bad ? -EBADMSG : 0;
+}
+
+/* What it was like before is not told. */
+static void put_wcc(struct nfs_call *c, const struct place *p)
+{
+	xdr_put_u32(&c->reply.head, false);
+	nfs_attr_put_after(c->world->view, p, &c->reply.head);
+}
+
+/* The whole result of what says no more. */
+static int put_changed(struct nfs_call *c, const struct place *p)
+{
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	put_wcc(c, p);
+	return 0;
+}
+
+/* A directory of the arguments, and a name in it. */
+struct spot {
+	struct place dir;
+	char name[NFS_NAME_MAX + 1];
+};
+
+static void spot_fini(struct spot *s)
+{
+	place_fini(&s->dir);
+}
+
+static int take_spot(struct nfs_call *c, struct spot *ret)
+{
+	int r = nfs_take_place(c, &ret->dir);
+
+	if (r == 0)
+		r = nfs_take_name(c, ret->name);
+	if (r == 0 && place_format(&ret->dir) != S_IFDIR)
+		r = -ENOTDIR;
+	if (r == 0 && (strcmp(ret->name, ".") == 0 || strcmp(ret->name, "..") == 0))
+		r = -EINVAL;
+	return r == 0 ? nfs_may_change(c->world->view, &ret->dir) : r;
+}
+
+/* What is there already. -ENOENT, PARKED. */
+static int find(struct nfs_call *c, const struct spot *s, struct place *ret)
+{
+	int64_t ttl_ms;
+
+	if (c->ended < 0)
+		return view_lookup_ended(c->world->view, &s->dir, s->name, c->ended, ret, &ttl_ms);
+	return view_lookup(c->world->view, &s->dir, s->name, &c->waiter, ret, &ttl_ms);
+}
+
+/* 0 if the name is free; -EEXIST, PARKED, or why that cannot be told. */
+static int check_free(struct nfs_call *c, const struct spot *s)
+{
+	struct place p;
+	int r = find(c, s, &p);
+
+	if (r == 0) {
+		place_fini(&p);
+		return -EEXIST;
+	}
+	return r < 0 && err_errno(r) == ENOENT ? 0 : r;
+}
+
+/* ---- SETATTR, WRITE, COMMIT ---- */
+
+/* A client may say for which ctime it means what it sets. */
+static int check_guard(struct nfs_call *c, const struct place *p)
+{
+	bool guarded = xdr_bool(&c->in);
+	uint32_t sec = guarded ? xdr_u32(&c->in) : 0, nsec = guarded ? xdr_u32(&c->in) : 0;
+	struct stat st;
+
+	if (c->in.bad)
+		return -EBADMSG;
+	if (!guarded || p->kind != PLACE_SCRATCH)
+		return 0;
+	scratch_stat(p->scratch, p->written, &st);
+	return (uint32_t)st.st_ctim.tv_sec == sec && (uint32_t)st.st_ctim.tv_nsec == nsec
+		       ? 0
+		       : -EDEADLK;
+}
+
+int nfs_setattr(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	struct change change = change_of(c);
+	struct sattr sattr;
+	int r = nfs_take_place(c, &p);
+
+	if (r == 0)
+		r = take_sattr(c, &sattr);
+	if (r == 0)
+		r = check_guard(c, &p);
+	if (r == 0)
+		r = nfs_may_change(c->world->view, &p);
+	if (r == 0)
+		r = change_attrs(&change, &p, &sattr.attrs);
+	return r == 0 ? put_changed(c, &p) : r;
+}
+
+static int64_t write_to(struct nfs_call *c, const struct place *p, const void *data, size_t len,
+			uint64_t off)
+{
+	if (p->kind == PLACE_SCRATCH)
+		return scratch_write(p->scratch, p->written, data, len, off);
+	if (!place_swallows(p))
+		return -EROFS;
+	if (p->kind == PLACE_REF)
+		change_heed_ref(c->world->view, p->repo, data, (int64_t)len);
+	return (int64_t)len;
+}
+
+int nfs_write(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	const uint8_t *data;
+	uint64_t off;
+	size_t len;
+	int64_t n;
+	int r = nfs_take_place(c, &p);
+
+	if (r != 0)
+		return r;
+	off = xdr_u64(&c->in);
+	xdr_u32(&c->in); /* how many bytes there are: so do they */
+	xdr_u32(&c->in); /* how safe they are to be: nothing outlives the process */
+	data = xdr_opaque(&c->in, NFS_WRITE_MAX, &len);
+	if (!data)
+		return -EBADMSG;
+	r = nfs_may_change(c->world->view, &p);
+	n = r < 0 ? r : write_to(c, &p, data, len, off);
+	if (n < 0)
+		return (int)n;
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	put_wcc(c, &p);
+	xdr_put_u32(&c->reply.head, (uint32_t)n);
+	xdr_put_u32(&c->reply.head, NFS_FILE_SYNC);
+	xdr_put_u64(&c->reply.head, c->world->life);
+	return 0;
+}
+
+int nfs_commit(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	int r = nfs_take_place(c, &p);
+
+	if (r != 0)
+		return r;
+	xdr_u64(&c->in); /* from where, and how much: nothing was held back */
+	xdr_u32(&c->in);
+	if (c->in.bad)
+		return -EBADMSG;
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	put_wcc(c, &p);
+	xdr_put_u64(&c->reply.head, c->world->life);
+	return 0;
+}
+
+/* ---- CREATE, MKDIR, SYMLINK ---- */
+
+static int put_made(struct nfs_call *c, const struct spot *s, const struct place *p)
+{
+	struct buf *out = &c->reply.head;
+	int r;
+
+	xdr_put_u32(out, NFS3_OK);
+	xdr_put_u32(out, true);
+	r = nfs_put_handle(c, p);
+	nfs_attr_put_after(c->world->view, p, out);
+	put_wcc(c, &s->dir);
+	return r;
+}
+
+static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const char *target,
+		struct place *ret)
+{
+	struct change change = change_of(c);
+	struct scratch_node *n;
+	int r = change_make(&change, &s->dir, s->name, mode, target, &n);
+
+	if (r == 0)
+		*ret = place_written(&s->dir, c->world->view->scratch, n);
+	return r;
+}
+
+struct create {
+	uint32_t how;
+	struct sattr sattr;
+	uint32_t verifier[2];
+};
+
+static int take_create(struct nfs_call *c, struct create *ret)
+{
+	*ret = (struct create){ .how = xdr_u32(&c->in), .sattr = { .mode = MODE_DEFAULT } };
+	if (ret->how > NFS_EXCLUSIVE)
+		return -EBADMSG;
+	if (ret->how != NFS_EXCLUSIVE)
+		return take_sattr(c, &ret->sattr);
+	ret->verifier[0] = xdr_u32(&c->in);
+	ret->verifier[1] = xdr_u32(&c->in);
+	return c->in.bad ? -EBADMSG : 0;
+}
+
+/* Its times keep the verifier, until the client sets them: so it may ask twice. */
+static void keep_verifier(const struct place *p, const struct create *how)
+{
+	const struct timespec times[2] = { { .tv_sec = how->verifier[0] },
+					   { .tv_sec = how->verifier[1] } };
+
+	scratch_set(p->scratch, p->written, NULL, (uid_t)-1, (gid_t)-1, times);
+}
+
+static bool is_twice(const struct place *p, const struct create *how)
+{
+	struct stat st;
+
+	if (how->how != NFS_EXCLUSIVE || p->kind != PLACE_SCRATCH)
+		return false;
+	scratch_stat(p->scratch, p->written, &st);
+	return st.st_size == 0 && st.st_atim.tv_sec == how->verifier[0] &&
+	       st.st_mtim.tv_sec == how->verifier[1];
+}
+
+/* Of a file that is there, at most the length is set. */
+static int create_again(struct nfs_call *c, const struct place *p, const struct create *how)
+{
+	struct change change = change_of(c);
+	const struct change_attrs size = {
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1,
+		.size = how->sattr.attrs.size ? &how->sattr.size : NULL,
+		.times = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } },
+	};
+	int r;
+
+	if (is_twice(p, how))
+		return 0;
+	if (how->how != NFS_UNCHECKED || place_format(p) != S_IFREG)
+		return -EEXIST;
+	r = nfs_may_change(c->world->view, p);
+	return r == 0 && size.size ? change_attrs(&change, p, &size) : r;
+}
+
+int nfs_create(struct nfs_call *c)
+{
+	CLEANUP(spot_fini) struct spot s = { 0 };
+	CLEANUP(place_fini) struct place p = { 0 };
+	struct create how;
+	int r = take_spot(c, &s);
+
+	if (r == 0)
+		r = take_create(c, &how);
+	if (r != 0)
+		return r;
+	r = find(c, &s, &p);
+	if (r == 0) {
+		r = create_again(c, &p, &how);
+	} else if (r < 0 && err_errno(r) == ENOENT) {
+		r = make(c, &s, S_IFREG | how.sattr.mode, NULL, &p);
+		if (r == 0 && how.how == NFS_EXCLUSIVE)
+			keep_verifier(&p, &how);
+	}
+	return r == 0 ? put_made(c, &s, &p) : r;
+}
+
+int nfs_mkdir(struct nfs_call *c)
+{
+	CLEANUP(spot_fini) struct spot s = { 0 };
+	CLEANUP(place_fini) struct place p = { 0 };
+	struct sattr sattr;
+	int r = take_spot(c, &s);
+
+	if (r == 0)
+		r = take_sattr(c, &sattr);
+	if (r == 0)
+		r = check_free(c, &s);
+	if (r == 0)
+		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &p);
+	return r == 0 ? put_made(c, &s, &p) : r;
+}
+
+int nfs_symlink(struct nfs_call *c)
+{
+	CLEANUP(spot_fini) struct spot s = { 0 };
+	CLEANUP(place_fini) struct place p = { 0 };
+	char target[NFS_PATH_MAX + 1];
+	struct sattr sattr;
+	int r = take_spot(c, &s);
+
+	if (r == 0)
+		r = take_sattr(c, &sattr);
+	if (r == 0)
+		r = nfs_take_path(c, target);
+	if (r == 0)
+		r = check_free(c, &s);
+	if (r == 0)
+		r = make(c, &s, S_IFLNK | 0777, target, &p);
+	return r == 0 ? put_made(c, &s, &p) : r;
+}
+
+/* ---- REMOVE, RMDIR, RENAME, LINK ---- */
+
+static int remove_name(struct nfs_call *c, mode_t kind)
+{
+	CLEANUP(spot_fini) struct spot s = { 0 };
+	CLEANUP(place_fini) struct place p = { 0 };
+	struct change change = change_of(c);
+	int r = take_spot(c, &s);
+
+	if (r == 0)
+		r = find(c, &s, &p);
+	if (r == 0)
+		r = change_remove(&change, &s.dir, s.name, kind);
+	return r == 0 ? put_changed(c, &s.dir) : r;
+}
+
+int nfs_remove(struct nfs_call *c)
+{
+	return remove_name(c, S_IFREG);
+}
+
+int nfs_rmdir(struct nfs_call *c)
+{
+	return remove_name(c, S_IFDIR);
+}
+
+/* What is to get another name must have been written by a client: else it is shown, or nothing. */
+static int check_written(struct nfs_call *c, const struct spot *s)
+{
+	struct place p;
+	int r = view_lookup_written(c->world->view, &s->dir, s->name, &p);
+
+	if (r == 0) {
+		place_fini(&p);
+		return 0;
+	}
+	r = find(c, s, &p);
+	if (r != 0)
+		return r;
+	place_fini(&p);
+	return -EROFS;
+}
+
+int nfs_rename(struct nfs_call *c)
+{
+	CLEANUP(spot_fini) struct spot from = { 0 };
+	CLEANUP(spot_fini) struct spot to = { 0 };
+	struct change change = change_of(c);
+	struct change_rename n = { &from.dir, &to.dir, from.name, to.name, 0 };
+	bool shown = false;
+	int r = take_spot(c, &from);
+
+	if (r == 0)
+		r = take_spot(c, &to);
+	if (r == 0)
+		r = check_written(c, &from);
+	/* If the hub cannot be asked, what a client writes does not depend on it. */
+	if (r == 0 && c->ended == 0)
+		r = change_is_shown(&change, &n, &c->waiter, &shown);
+	if (r == 0)
+		r = change_rename(&change, &n, shown);
+	if (r != 0)
+		return r;
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	put_wcc(c, &from.dir);
+	put_wcc(c, &to.dir);
+	return 0;
+}
+
+int nfs_link(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	CLEANUP(spot_fini) struct spot s = { 0 };
+	struct change change = change_of(c);
+	int r = nfs_take_place(c, &p);
+
+	if (r == 0)
+		r = take_spot(c, &s);
+	if (r == 0)
+		r = nfs_may_change(c->world->view, &p);
+	if (r == 0)
+		r = check_free(c, &s);
+	if (r == 0)
+		r = change_link(&change, &p, &s.dir, s.name);
+	if (r != 0)
+		return r;
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	nfs_attr_put_after(c->world->view, &p, &c->reply.head);
+	put_wcc(c, &s.dir);
+	return 0;
+}

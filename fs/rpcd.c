@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first loop accepts, and deals the connections out. A connection belongs to one loop for its
+ * life: so nobody is told of one that is gone. */
+#include "fs/rpcd.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/listen.h"
+#include "daemon/base/log.h"
+#include "fs/rpcd_conn.h"
+
+#define LOOPS 4
+#define EVENTS 32
+#define CONNS_MAX 1024
+
+struct loop {
+	struct rpcd *server;
+	int epoll;
+	uint8_t *room; /* RPCD_ROOM bytes */
+	pthread_t thread;
+	bool started;
+	struct rpcd_conn *first; /* guarded by the server's lock */
+};
+
+struct rpcd {
+	struct rpcd_conf conf;
+	int listener, stopper; /* the latter is readable when all loops are to end */
+	struct loop loops[LOOPS];
+	struct lock lock;
+	unsigned count, next_loop; /* guarded by lock */
+};
+
+/* ---- connections ---- */
+
+static void list_locked(struct loop *l, struct rpcd_conn *c)
+{
+	c->next = l->first;
+	if (l->first)
+		l->first->prev = c;
+	l->first = c;
+	l->server->count++;
+	metrics_add(&l->server->conf.metrics->nfs_clients, 1);
+}
+
+static void unlist_locked(struct loop *l, struct rpcd_conn *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		l->first = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	l->server->count--;
+	metrics_add(&l->server->conf.metrics->nfs_clients, (uint64_t)-1);
+}
+
+static void end_conn(struct loop *l, struct rpcd_conn *c)
+{
+	rpcd_conn_end(c);
+	lock_take(&l->server->lock);
+	unlist_locked(l, c);
+	lock_drop(&l->server->lock);
+	rpcd_conn_unref(c);
+}
+
+static void print_address(const struct sockaddr_storage *at, char ret[static NETWORK_ADDRESS_MAX])
+{
+	const struct sockaddr_in6 *six = (const void *)at;
+	const struct sockaddr_in *old = (const void *)at;
+
+	ret[0] = '\0';
+	if (at->ss_family == AF_INET)
+		inet_ntop(AF_INET, &old->sin_addr, ret, NETWORK_ADDRESS_MAX);
+	else if (at->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], ret, NETWORK_ADDRESS_MAX);
+	else if (at->ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &six->sin6_addr, ret, NETWORK_ADDRESS_MAX);
+}
+
+/* The socket is taken. */
+static void add_conn(struct rpcd *s, int fd, const char *address)
+{
+	struct rpcd_conn *c;
+	struct loop *l;
+	int r = -EMFILE, on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	lock_take(&s->lock); /* its loop may be told of it before it is listed, and waits */
+	l = &s->loops[s->next_loop++ % LOOPS];
+	if (s->count < CONNS_MAX)
+		r = rpcd_conn_new(&s->conf, l->epoll, fd, address, &c);
+	else
+		close(fd);
+	if (r == 0)
+		list_locked(l, c);
+	lock_drop(&s->lock);
+	if (r < 0)
+		log_warn(r, "a client of NFS was sent away address=%s", address);
+}
+
+static void accept_all(struct rpcd *s)
+{
+	struct sockaddr_storage at = { 0 };
+	socklen_t len = sizeof(at);
+	char address[NETWORK_ADDRESS_MAX];
+	int fd;
+
+	while ((fd = accept4(s->listener, (struct sockaddr *)&at, &len,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		print_address(&at, address);
+		len = sizeof(at);
+		if (network_has(address, s->conf.allow, s->conf.allow_count)) {
+			add_conn(s, fd, address);
+			continue;
+		}
+		close(fd);
+		metrics_add(&s->conf.metrics->nfs_refused, 1);
+		log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
+			 "a client of NFS is in none of the networks of --nfs-allow address=%s",
+			 address);
+	}
+}
+
+/* ---- loops ---- */
+
+static void check_all(struct loop *l)
+{
+	int64_t now_ms = clock_ms();
+
+	lock_take(&l->server->lock);
+	for (struct rpcd_conn *c = l->first; c; c = c->next)
+		rpcd_conn_check(c, now_ms);
+	lock_drop(&l->server->lock);
+	if (l == l->server->loops)
+		l->server->conf.tick(l->server->conf.arg);
+}
+
+/* False at the end. */
+static bool handle(struct loop *l, const struct epoll_event *e)
+{
+	if (e->data.ptr == &l->server->stopper)
+		return false;
+	if (e->data.ptr == &l->server->listener)
+		accept_all(l->server);
+	else if (!rpcd_conn_serve(e->data.ptr, e->events, l->room))
+		end_conn(l, e->data.ptr);
+	return true;
+}
+
+static void *run(void *arg)
+{
+	struct epoll_event events[EVENTS];
+	struct loop *l = arg;
+	int64_t tick_ms = l->server->conf.tick_ms, checked_ms = clock_ms();
+
+	for (;;) {
+		int n = epoll_wait(l->epoll, events, EVENTS, (int)tick_ms);
+
+		for (int i = 0; i < n; i++)
+			if (!handle(l, &events[i]))
+				return NULL;
+		if (clock_ms() - checked_ms >= tick_ms) {
+			check_all(l);
+			checked_ms = clock_ms();
+		}
+	}
+}
+
+static int watch(struct loop *l, int *fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = fd };
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, *fd, &e) < 0 ? -errno : 0;
+}
+
+static int start_loop(struct rpcd *s, struct loop *l)
+{
+	int r;
+
+	l->server = s;
+	l->room = malloc(RPCD_ROOM);
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!l->room || l->epoll < 0)
+		return l->room ? -errno : -ENOMEM;
+	r = watch(l, &s->stopper);
+	if (r == 0 && l == s->loops)
+		r = watch(l, &s->listener);
+	return r;
+}
+
+static int start(struct rpcd *s)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < LOOPS && r == 0; i++)
+		r = start_loop(s, &s->loops[i]);
+	for (unsigned i = 0; i < LOOPS && r == 0; i++) {
+		r = thread_start(&s->loops[i].thread, "mfs-nfs", run, &s->loops[i]);
+		s->loops[i].started = r == 0;
+	}
+	return r;
+}
+
+int rpcd_open(const struct rpcd_conf *conf, struct rpcd **ret, struct buf *why)
+{
+	struct rpcd *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->conf = *conf;
+	lock_init(&s->lock, LOCK_RPCD);
+	for (unsigned i = 0; i < LOOPS; i++)
+		s->loops[i].epoll = -1;
+	s->stopper = eventfd(0, EFD_CLOEXEC);
+	s->listener = r = listen_address(conf->listen, why);
+	if (r >= 0)
+		r = s->stopper < 0 ? -errno : start(s);
+	if (r < 0) {
+		rpcd_stop(s);
+		rpcd_close(s);
+		return r;
+	}
+	log_info("exporting by NFS listen=%s port=%u", conf->listen, rpcd_port_of(s->listener));
+	*ret = s;
+	return 0;
+}
+
+void rpcd_stop(struct rpcd *s)
+{
+	if (s->stopper >= 0 && eventfd_write(s->stopper, 1) < 0)
+		log_debug("the loops of NFS were told to end already");
+	for (unsigned i = 0; i < LOOPS; i++)
+		if (s->loops[i].started)
+			pthread_join(s->loops[i].thread, NULL);
+	for (unsigned i = 0; i < LOOPS; i++)
+		s->loops[i].started = false;
+	closep(&s->listener);
+	s->listener = -1;
+}
+
+void rpcd_close(struct rpcd *s)
+{
+	if (!s)
+		return;
+	for (unsigned i = 0; i < LOOPS; i++) {
+		while (s->loops[i].first)
+			end_conn(&s->loops[i], s->loops[i].first);
+		closep(&s->loops[i].epoll);
+		free(s->loops[i].room);
+	}
+	closep(&s->stopper);
+	lock_fini(&s->lock);
+	free(s);
+}

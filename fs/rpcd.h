@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server of RPC calls over TCP: connections in, records out of their streams, replies back in any
+ * order. A few threads, each with connections of its own; none ever waits for a client: what cannot
+ * be sent now is kept, and as long as much is kept, or many calls of a connection are under way,
+ * nothing more is read from it. Who is silent in the middle of a record, takes no byte of what it
+ * asked for, or says nothing for long, is sent away. Knows nothing of programs and procedures. */
+#ifndef MATRIXFS_RPCD_H
+#define MATRIXFS_RPCD_H
+
+#include "daemon/base/buf.h"
+#include "daemon/base/network.h"
+#include "daemon/metrics.h"
+
+struct rpcd;
+struct rpcd_conn;
+
+#define RPCD_RECORD_MAX (128 << 10) /* bytes of a call */
+
+/* A reply on its way, embedded in the request it answers. */
+struct rpcd_reply {
+	struct rpcd_reply *next; /* the connection's, as the next two */
+	size_t size, sent;
+	struct buf head;  /* begun by rpc_reply(); sent first */
+	const void *data; /* or NULL: sent behind it, with XDR's padding */
+	size_t data_len;
+	/* Called once when it was sent or cannot be, from any thread, no lock held. */
+	void (*done)(struct rpcd_reply *r);
+};
+
+struct rpcd_conf {
+	const char *listen; /* ADDRESS:PORT; borrowed until rpcd_open returns */
+	char *const *allow; /* networks that may connect; borrowed until rpcd_close */
+	size_t allow_count;
+	struct metrics *metrics; /* borrowed, too */
+	int64_t tick_ms;         /* how often connections are looked at; by then late ones go: */
+	int64_t torn_ms;         /* ... those silent in the middle of a record for so long, */
+	int64_t stall_ms;        /* ... that take nothing of what waits for them, */
+	int64_t idle_ms;         /* ... or say nothing and wait for nothing */
+	/* A call has come, on one of the server's threads; the record is borrowed until this
+	 * returns. rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any
+	 * thread. */
+	void (*call)(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len);
+	/* Each tick_ms, on one of its threads. */
+	void (*tick)(void *arg);
+	void *arg;
+};
+
+/* Listens and serves. Sentences in why. */
+MUST_USE int rpcd_open(const struct rpcd_conf *conf, struct rpcd **ret, struct buf *why);
+/* No more calls: ends its threads. Replies may still be sent, as far as that needs no wait. */
+void rpcd_stop(struct rpcd *s);
+/* Closes all connections; after rpcd_stop, when no call is under way any more. NULL is fine. */
+void rpcd_close(struct rpcd *s);
+
+/* Who is at the other end: an address without its port; borrowed as long as a call is under way. */
+const char *rpcd_address(const struct rpcd_conn *c);
+/* The port that was connected to. */
+uint16_t rpcd_port(const struct rpcd_conn *c);
+/* Ends a call with its reply, which is taken until its `done`. */
+void rpcd_send(struct rpcd_conn *c, struct rpcd_reply *r);
+/* Ends a call without one. With `hang_up` so does the connection: what comes on it makes no sense,
+ * or it is better that the client asks again. */
+void rpcd_drop(struct rpcd_conn *c, bool hang_up);
+
+#endif

@@ -1,0 +1,527 @@
+"""Every procedure of NFSv3 and MOUNT v3 with good and bad arguments, field by field, as RFC 1813 writes them."""
+import os
+import random
+import stat as st_mode
+
+import pytest
+
+import models
+from hub import Hub
+from mountlib import eventually, lstat, names, read, readlink
+from nfs_wire import (ACCES, AUTH_NONE, AUTH_SYS, BAD_COOKIE, BADHANDLE, DIR, GARBAGE_ARGS, INVAL, ISDIR, LNK, MOUNT, NAMETOOLONG, NFS,
+                      NOENT, NOTDIR, NOTSUPP, OK, PERM, PROCEDURES, REG, ROFS, STALE, SUCCESS, TOOSMALL, Export, auth_sys, decode, fh,
+                      opaque, record, sattr, u32, u64)
+
+MIB = 1 << 20
+BIG = models.big_file(5 * MIB + 12_345, seed=3)
+SMALL = b'{"model_type": "bert"}'
+MANY = 300
+FILES = {"config.json": SMALL, "model.safetensors": BIG, "empty.txt": b"", "sub/dir/deep.json": b"{}",
+         **{f"many/entry-{n:04}-{'x' * (n % 40)}.txt": b"%d" % n for n in range(MANY)}}
+DATE = "2024-05-06T07:08:09.000Z"
+REPO = ("files", "org", "tiny")
+NO_HANDLE = {STALE, BADHANDLE}
+READ, LOOKUP, MODIFY, EXTEND, DELETE, EXECUTE = 1, 2, 4, 8, 16, 32
+CHANGES = MODIFY | EXTEND | DELETE
+NO_NAMES = [b"", b"a/b", b"/", b"a\0b", b"\0"]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with Hub() as hub:
+        repo = hub.repo("org/tiny")
+        commit = repo.commit(FILES, date=DATE)
+        with Export(tmp_path_factory.mktemp("walk"), hub, args=["--strict-ro"]) as export:
+            export.repo_there, export.commit_there, export.hub_there = repo, commit, hub
+            yield export
+
+
+@pytest.fixture
+def nfs(served):
+    with served.client() as client:
+        yield client
+        assert client.mnt("/").status == OK, "this connection, or the server, did not live on"
+    assert served.alive()
+
+
+def blob_of(served, path):
+    return served.repo_there.blob(path)
+
+
+def links(nfs, served):
+    return nfs.walk("hub", "models--org--tiny", "snapshots", served.commit_there)
+
+
+# ---- MOUNT ----
+
+@pytest.mark.parametrize("path, names", [("/", ()), ("/hub", ("hub",)), ("/files", ("files",)), ("/files/org/tiny", REPO),
+                                         ("/files/org/tiny/sub/dir", (*REPO, "sub", "dir")), ("/files/", ("files",)),
+                                         ("//files//org/tiny", REPO), ("/files/./org/tiny", REPO)])
+def test_a_directory_is_an_export_root(nfs, path, names):
+    answer = nfs.mnt(path)
+    assert answer.status == OK and AUTH_SYS in answer.flavors and len(answer.handle) <= 64
+    shown = nfs.getattr(answer.handle).attr
+    assert shown.type == DIR and shown.fileid == nfs.getattr(nfs.walk(*names)).attr.fileid
+
+
+@pytest.mark.parametrize("path, status", [("/none", {NOENT}), ("/files/org/none", {NOENT}), ("/files/org/tiny/none", {NOENT}),
+                                          ("/files/org/tiny/config.json", {NOTDIR}), ("/files/org/tiny/config.json/x", {NOTDIR}),
+                                          ("/" + "x" * 256, {NAMETOOLONG, NOENT}), ("/" + "x/" * 511, {NOENT, NAMETOOLONG}),
+                                          ("/..", {OK, NOENT, ACCES, INVAL}), ("/../../etc", {NOENT, ACCES, INVAL}),
+                                          ("/files/../../../etc", {NOENT, ACCES, INVAL}), (b"/hub\0/x", {NOENT, ACCES, INVAL})])
+def test_what_is_no_directory_is_no_root(nfs, path, status):
+    assert nfs.mnt(path).status in status
+
+
+def test_a_path_longer_than_may_be(nfs):
+    reply = nfs.ask(MOUNT, 3, 1, opaque("/" + "x" * 1024))
+    assert reply.status == GARBAGE_ARGS or reply.body.u32() in (NAMETOOLONG, NOENT)
+
+
+def test_the_lists_of_mount(nfs, served):
+    exports = nfs.ask(MOUNT, 3, 5).body
+    shown = exports.list(lambda: (exports.opaque(1024), exports.list(lambda: exports.opaque(255))))
+    exports.end()
+    assert b"/" in [path for path, _ in shown]
+    nfs.mount("/files")
+    mounts = nfs.ask(MOUNT, 3, 2).body
+    for host, path in mounts.list(lambda: (mounts.opaque(255), mounts.opaque(1024))):
+        assert host and path.startswith(b"/")
+    mounts.end()
+    for procedure, args in ((3, opaque("/files")), (3, opaque("/never/mounted")), (4, b""), (0, b"")):
+        reply = nfs.ask(MOUNT, 3, procedure, args)
+        assert reply.accepted and reply.status == SUCCESS
+        reply.body.end()
+
+
+# ---- GETATTR ----
+
+def test_attributes(nfs, served):
+    root = nfs.getattr(nfs.mount()).attr
+    assert root.type == DIR and root.mode & 0o555 == 0o555 and root.nlink >= 1
+    file = nfs.getattr(nfs.walk(*REPO, "model.safetensors")).attr
+    assert (file.type, file.mode, file.size, file.nlink, file.rdev) == (REG, 0o444, len(BIG), 1, (0, 0))
+    assert file.mtime[0] == 1714979289 and file.fsid == root.fsid and file.fileid != root.fileid
+    assert nfs.getattr(nfs.walk(*REPO, "empty.txt")).attr.size == 0
+    link = nfs.getattr(nfs.walk("config.json", start=links(nfs, served))).attr
+    assert link.type == LNK and link.mode == 0o777 and link.size == len("../../blobs/") + len(blob_of(served, "config.json").etag)
+    folder = nfs.getattr(nfs.walk(*REPO, "sub")).attr
+    assert folder.type == DIR and folder.mode == 0o555 and folder.mtime[0] == 1714979289
+
+
+def test_used_bytes_are_what_is_cached(nfs, served):
+    path = (*REPO, "sub", "dir", "deep.json")
+    handle = nfs.walk(*path)
+    assert nfs.getattr(handle).attr.used == 0
+    assert nfs.content(handle) == b"{}"
+    assert eventually(lambda: nfs.getattr(handle).attr.used >= 2)
+
+
+def test_a_blob_is_one_file_whoever_shows_it(nfs, served):
+    by_name, blob = nfs.walk(*REPO, "model.safetensors"), nfs.walk("hub", "models--org--tiny", "blobs", blob_of(served, "model.safetensors").etag)
+    assert nfs.getattr(by_name).attr.fileid == nfs.getattr(blob).attr.fileid
+
+
+# ---- LOOKUP ----
+
+def test_lookup(nfs):
+    repo = nfs.walk(*REPO)
+    for name, kind in (("config.json", REG), ("sub", DIR)):
+        answer = nfs.lookup(repo, name)
+        assert answer.status == OK and len(answer.handle) <= 64
+        assert answer.attr.type == kind and answer.dir.type == DIR
+        assert answer.attr.fileid == nfs.getattr(answer.handle).attr.fileid
+        assert answer.dir.fileid == nfs.getattr(repo).attr.fileid
+        assert nfs.lookup(repo, name).handle == answer.handle
+    missing = nfs.lookup(repo, "none")
+    assert missing.status == NOENT and (missing.dir is None or missing.dir.type == DIR)
+    assert nfs.lookup(repo, "CONFIG.JSON").status == NOENT
+
+
+def test_lookup_in_what_is_no_directory(nfs, served):
+    for handle in nfs.walk(*REPO, "config.json"), nfs.walk("config.json", start=links(nfs, served)):
+        assert nfs.lookup(handle, "x").status == NOTDIR
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_lookup_of_what_can_be_no_name(nfs, name):
+    for handle in nfs.mount(), nfs.walk(*REPO):
+        assert nfs.lookup(handle, name).status in (ACCES, INVAL, NOENT)
+
+
+def test_lookup_of_long_names(nfs):
+    for where in ((), ("hub",), ("files",), REPO, (*REPO, "many")):
+        handle = nfs.walk(*where)
+        assert nfs.lookup(handle, "x" * 255).status == NOENT
+        assert nfs.lookup(handle, "x" * 256).status == NAMETOOLONG
+
+
+def test_dots_stay_inside(nfs):
+    root, repo = nfs.mount(), nfs.walk(*REPO)
+    for handle, name, to in ((root, ".", root), (root, "..", root), (repo, ".", repo), (nfs.walk(*REPO, "sub"), "..", repo),
+                             (nfs.walk(*REPO, "sub", "dir"), "..", nfs.walk(*REPO, "sub"))):
+        answer = nfs.lookup(handle, name)
+        assert answer.status in (OK, NOENT, ACCES)
+        if answer.status == OK:
+            assert nfs.getattr(answer.handle).attr.fileid == nfs.getattr(to).attr.fileid
+
+
+# ---- ACCESS ----
+
+def test_access(nfs):
+    file, folder = nfs.walk(*REPO, "config.json"), nfs.walk(*REPO)
+    of_file, of_folder = nfs.access(file), nfs.access(folder)
+    assert of_file.status == of_folder.status == OK
+    assert of_file.access == READ and of_file.attr.type == REG
+    assert of_folder.access & ~EXECUTE == READ | LOOKUP and of_folder.attr.type == DIR
+    for wanted in (0, READ, LOOKUP, CHANGES, CHANGES | READ):
+        assert nfs.access(file, wanted).access == of_file.access & wanted
+        assert nfs.access(folder, wanted).access == of_folder.access & wanted
+    assert nfs.access(file, 0xffffffff).access & ~0x3f == 0
+
+
+def test_everybody_may_read(served):
+    for uid in (0, 1000, 65534):
+        with served.client(body=auth_sys(uid=uid, gid=uid, gids=range(16))) as nfs:
+            assert nfs.access(nfs.walk(*REPO, "config.json")).access == READ
+            assert nfs.content(nfs.walk(*REPO, "config.json")) == SMALL
+    with served.client(flavor=AUTH_NONE) as nfs:
+        assert nfs.content(nfs.walk(*REPO, "config.json")) == SMALL
+
+
+# ---- READLINK ----
+
+def test_readlink(nfs, served):
+    answer = nfs.readlink(nfs.walk("config.json", start=links(nfs, served)))
+    assert answer.status == OK and answer.attr.type == LNK
+    assert answer.target.decode() == "../../blobs/" + blob_of(served, "config.json").etag
+    deep = nfs.readlink(nfs.walk("sub", "dir", "deep.json", start=links(nfs, served)))
+    assert deep.target.decode() == "../../../../blobs/" + blob_of(served, "sub/dir/deep.json").etag
+    for other in nfs.walk(*REPO, "config.json"), nfs.walk(*REPO):
+        assert nfs.readlink(other).status in (INVAL, NOTSUPP)
+
+
+# ---- READ ----
+
+def test_read_anywhere(nfs):
+    handle, rng = nfs.walk(*REPO, "model.safetensors"), random.Random(1)
+    most = nfs.nfs("fsinfo", fh(handle)).rtmax
+    assert nfs.content(handle) == BIG
+    assert nfs.content(handle, step=65_521) == BIG
+    offsets = [0, 1, 4095, MIB - 1, MIB, len(BIG) - 1, len(BIG) - 4, len(BIG) - 65536] + [rng.randrange(len(BIG)) for _ in range(40)]
+    for at in offsets:
+        for count in 1, 3, 4, 4096, 65537, MIB:
+            answer = nfs.read(handle, at, count)
+            assert answer.status == OK and answer.attr.size == len(BIG)
+            assert answer.count == len(answer.data) == min(count, most, len(BIG) - at), (at, count)
+            assert answer.data == BIG[at:at + answer.count] and answer.eof == (at + answer.count == len(BIG))
+
+
+def test_read_at_the_end_and_after_it(nfs):
+    handle = nfs.walk(*REPO, "model.safetensors")
+    for at in (len(BIG), len(BIG) + 1, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1):
+        for count in 1, MIB, 0xffffffff:
+            answer = nfs.read(handle, at, count)
+            assert answer.status == INVAL or (answer.status, answer.count, answer.eof, answer.data) == (OK, 0, True, b"")
+            assert answer.status == OK or at >= 1 << 63
+    nothing = nfs.read(handle, 0, 0)
+    assert (nothing.status, nothing.count, nothing.data, nothing.eof) == (OK, 0, b"", False)
+    empty = nfs.read(nfs.walk(*REPO, "empty.txt"), 0, MIB)
+    assert (empty.status, empty.count, empty.eof) == (OK, 0, True)
+
+
+def test_a_read_that_asks_for_more_than_may_be(nfs):
+    handle = nfs.walk(*REPO, "model.safetensors")
+    most = nfs.nfs("fsinfo", fh(handle)).rtmax
+    for count in most, most + 1, 1 << 31, 0xffffffff:
+        answer = nfs.read(handle, 0, count)
+        assert answer.status == OK and 0 < answer.count <= most and answer.data == BIG[:answer.count] and not answer.eof
+
+
+def test_read_of_what_is_no_file(nfs, served):
+    assert nfs.read(nfs.walk(*REPO)).status in (ISDIR, INVAL)
+    assert nfs.read(nfs.walk("config.json", start=links(nfs, served))).status == INVAL
+
+
+def test_every_read_tells_attributes(nfs, served):
+    """Linux takes all heads of these answers to be as long as the first."""
+    for path in ((*REPO, "config.json"), ("hub", "models--org--tiny", "refs", "main"),
+                 ("hub", "models--org--tiny", "trees", f"{served.commit_there}.json")):
+        handle = nfs.walk(*path)
+        for offset in 0, 10_000:
+            answer = nfs.read(handle, offset)
+            shown = nfs.getattr(handle).attr
+            assert (answer.attr.fileid, answer.attr.mtime, answer.attr.size) == (shown.fileid, shown.mtime, shown.size)
+
+
+def test_made_up_files_are_read_too(nfs, served):
+    ref = nfs.walk("hub", "models--org--tiny", "refs", "main")
+    assert nfs.content(ref).decode() == served.commit_there and nfs.getattr(ref).attr.size == 40
+    tree = nfs.walk("hub", "models--org--tiny", "trees", f"{served.commit_there}.json")
+    assert nfs.getattr(tree).attr.size == len(nfs.content(tree, step=1000)) > 1000
+
+
+# ---- READDIR, READDIRPLUS ----
+
+def all_names(entries):
+    return sorted(e.name.decode() for e in entries if e.name not in (b".", b".."))
+
+
+LISTS = {(*REPO, "many"): sorted(p.split("/")[1] for p in FILES if p.startswith("many/")),
+         REPO: ["config.json", "empty.txt", "many", "model.safetensors", "sub"], (): ["files", "hub"]}
+
+
+@pytest.mark.parametrize("plus", [False, True])
+@pytest.mark.parametrize("path", LISTS)
+def test_a_directory_by_any_number_of_calls(nfs, path, plus):
+    handle = nfs.walk(*path)
+    for count in 512, 1000, 4096, 32768, MIB:
+        entries = nfs.list(handle, plus, **({"dircount": count, "maxcount": count} if plus else {"count": count}))
+        assert all_names(entries) == LISTS[path], count
+        assert len({e.cookie for e in entries}) == len(entries) and all(e.cookie for e in entries)
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_a_listing_takes_no_more_room_than_it_may(nfs, plus):
+    handle = nfs.walk(*REPO, "many")
+    for count in [*range(0, 700, 4), 4096, 32768]:
+        args = fh(handle) + u64(0) + bytes(8) + (u32(count, count) if plus else u32(count))
+        body = nfs.ask(NFS, 3, 17 if plus else 16, args).body
+        at = body.at
+        answer = decode("readdirplus" if plus else "readdir", body)
+        if answer.status == OK:
+            assert answer.entries and len(body.data) - at - 4 <= count, count
+        else:
+            assert answer.status == TOOSMALL and count < 512, count
+    assert (nfs.readdirplus(handle, maxcount=0) if plus else nfs.readdir(handle, count=0)).status == TOOSMALL
+
+
+def test_dircount_is_a_hint_alone(nfs):
+    handle = nfs.walk(*REPO, "many")
+    for dircount in 0, 1, 512, 0xffffffff:
+        answer = nfs.readdirplus(handle, dircount=dircount, maxcount=32768)
+        assert answer.status == OK and answer.entries or answer.status == TOOSMALL and dircount < 512
+
+
+def test_entries_are_what_lookup_says(nfs):
+    for path in (), REPO, (*REPO, "many"), ("hub",):
+        handle = nfs.walk(*path)
+        plain, plus = nfs.list(handle), nfs.list(handle, plus=True)
+        assert [(e.name, e.fileid) for e in plain] == [(e.name, e.fileid) for e in plus]
+        for e in plus:
+            if e.name not in (b".", b".."):
+                found = nfs.lookup(handle, e.name)
+                assert found.attr.fileid == e.fileid
+                assert e.attr is None or (e.attr.fileid, e.attr.type, e.attr.size) == (e.fileid, found.attr.type, found.attr.size)
+                assert e.handle is None or nfs.getattr(e.handle).attr.fileid == e.fileid
+        # That is what the procedure is for.
+        assert all(e.attr and e.handle for e in plus if e.name not in (b".", b"..")) or path in ((), ("hub",))
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_each_cookie_is_a_place_to_go_on_from(nfs, plus):
+    handle = nfs.walk(*REPO, "many")
+    call = nfs.readdirplus if plus else nfs.readdir
+    whole = nfs.list(handle, plus)
+    verifier = call(handle).verifier
+    for n in random.Random(2).sample(range(len(whole) - 1), 25):
+        answer = call(handle, whole[n].cookie, verifier)
+        assert answer.status == OK and answer.entries[0].name == whole[n + 1].name
+    end = call(handle, whole[-1].cookie, verifier)
+    assert (end.status, end.entries, end.eof) == (OK, [], True)
+
+
+@pytest.mark.parametrize("plus", [False, True])
+def test_cookies_nobody_was_given(nfs, plus):
+    handle = nfs.walk(*REPO, "many")
+    call = nfs.readdirplus if plus else nfs.readdir
+    known = {e.name for e in nfs.list(handle)}
+    for cookie in (1 << 20, 1 << 63, (1 << 64) - 1, 12345):
+        for verifier in (call(handle).verifier, bytes(8), b"\xff" * 8):
+            answer = call(handle, cookie, verifier)
+            assert answer.status == BAD_COOKIE or answer.status == OK and {e.name for e in answer.entries} <= known
+
+
+def test_listing_what_is_no_directory(nfs, served):
+    for handle in nfs.walk(*REPO, "config.json"), nfs.walk("config.json", start=links(nfs, served)):
+        assert nfs.readdir(handle).status == nfs.readdirplus(handle).status == NOTDIR
+
+
+# ---- FSSTAT, FSINFO, PATHCONF ----
+
+def test_the_file_system(nfs):
+    for handle in nfs.mount(), nfs.walk(*REPO, "config.json"):
+        space = nfs.nfs("fsstat", fh(handle))
+        assert space.status == OK and space.tbytes >= space.fbytes >= space.abytes and space.tfiles >= space.ffiles >= space.afiles
+        limits = nfs.nfs("fsinfo", fh(handle))
+        assert limits.status == OK and limits.rtmax == MIB and 0 < limits.rtpref <= limits.rtmax and limits.rtmult
+        assert limits.dtpref >= 4096 and limits.wtmax >= limits.wtpref and limits.wtmult
+        assert limits.maxfilesize >= 1 << 40 and limits.time_delta <= (1, 0)
+        assert limits.properties & 2 and limits.properties & 8      # there are symbolic links, and one PATHCONF for all
+        names = nfs.nfs("pathconf", fh(handle))
+        assert names.status == OK and names.name_max == 255 and names.linkmax >= 1
+        assert (names.no_trunc, names.case_insensitive, names.case_preserving, names.chown_restricted) == (True, False, True, True)
+
+
+# ---- what changes something ----
+
+def changes(handle, file, name="new"):
+    """Arguments of every procedure that writes."""
+    here = fh(handle) + opaque(name)
+    return [("setattr", fh(file) + sattr(mode=0o600) + u32(0)), ("setattr", fh(file) + sattr(size=0) + u32(0)),
+            ("setattr", fh(file) + sattr(times=1) + u32(0)), ("write", fh(file) + u64(0) + u32(4, 0) + opaque(b"data")),
+            ("create", here + u32(0) + sattr(mode=0o644)), ("create", here + u32(1) + sattr()), ("create", here + u32(2) + bytes(8)),
+            ("mkdir", here + sattr(mode=0o755)), ("symlink", here + sattr() + opaque("to")),
+            ("mknod", here + u32(7) + sattr()), ("mknod", here + u32(3) + sattr() + u32(1, 2)),
+            ("remove", fh(handle) + opaque("config.json")), ("rmdir", fh(handle) + opaque("sub")),
+            ("rename", fh(handle) + opaque("config.json") + here), ("link", fh(file) + here)]
+
+
+@pytest.mark.parametrize("where", [REPO, (*REPO, "sub"), (), ("hub",), ("files",), ("hub", "models--org--tiny", "refs")])
+def test_nothing_can_be_changed(nfs, where):
+    handle, file = nfs.walk(*where), nfs.walk(*REPO, "config.json")
+    before = [(e.name, e.fileid) for e in nfs.list(handle)]
+    for name, args in changes(handle, file):
+        answer = nfs.nfs(name, args)
+        assert answer.status in {ROFS, NOTSUPP} if name == "mknod" else answer.status == ROFS, (name, answer)
+    assert [(e.name, e.fileid) for e in nfs.list(handle)] == before and nfs.content(file) == SMALL
+    # Nothing is held back either; and there is nothing to undo.
+    assert nfs.nfs("commit", fh(file) + u64(0) + u32(0)).status in (OK, ROFS)
+
+
+# ---- handles ----
+
+GIVEN_HANDLE = {"getattr": b"", "access": u32(63), "readlink": b"", "lookup": opaque("x"), "read": u64(0) + u32(10),
+                "readdir": u64(0) + bytes(8) + u32(4096), "readdirplus": u64(0) + bytes(8) + u32(4096, 4096), "fsstat": b"",
+                "fsinfo": b"", "pathconf": b"", "commit": u64(0) + u32(0), "setattr": sattr() + u32(0),
+                "write": u64(0) + u32(0, 0) + opaque(b""), "create": opaque("x") + u32(0) + sattr(), "mkdir": opaque("x") + sattr(),
+                "symlink": opaque("x") + sattr() + opaque("y"), "mknod": opaque("x") + u32(7) + sattr(), "remove": opaque("x"),
+                "rmdir": opaque("x")}
+CHANGING = {"setattr", "write", "create", "mkdir", "symlink", "mknod", "remove", "rmdir", "commit"}
+
+
+def no_handle(name, status):
+    return status in NO_HANDLE or name in CHANGING and status == ROFS
+
+
+@pytest.mark.parametrize("path", [(), ("hub",), REPO, (*REPO, "sub"), (*REPO, "config.json"), (*REPO, "model.safetensors")])
+def test_a_handle_with_any_one_bit_bent_is_nothing(nfs, path):
+    handle = nfs.walk(*path)
+    bent = []
+    for bit in range(8 * len(handle)):
+        wrong = bytearray(handle)
+        wrong[bit // 8] ^= 1 << bit % 8
+        bent.append(bytes(wrong))
+    nfs.send(b"".join(record(nfs.message(NFS, 3, 1, fh(wrong))) for wrong in bent))
+    for _ in bent:
+        assert decode("getattr", nfs.reply().body).status in NO_HANDLE
+    for wrong in random.Random(3).sample(bent, 10):
+        for name, args in GIVEN_HANDLE.items():
+            assert no_handle(name, nfs.nfs(name, fh(wrong) + args).status), name
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 8, 16, 31, 32, 33, 48, 63, 64])
+def test_a_handle_nobody_gave_is_nothing(nfs, length):
+    right = nfs.walk(*REPO, "config.json")
+    for wrong in {bytes(length), b"\xff" * length, os.urandom(length), right[:length] if length < len(right) else right + bytes(64 - len(right))}:
+        if wrong != right:
+            for name, args in GIVEN_HANDLE.items():
+                assert no_handle(name, nfs.nfs(name, fh(wrong) + args).status), (name, wrong)
+    assert nfs.getattr(right).status == OK
+
+
+def test_a_handle_longer_than_any_is_no_handle(nfs):
+    for name, args in GIVEN_HANDLE.items():
+        for length in 65, 68, 128, 1000:
+            reply = nfs.ask(NFS, 3, PROCEDURES[name][0], fh(bytes(length)) + args)
+            assert reply.status == GARBAGE_ARGS or no_handle(name, decode(name, reply.body).status)
+
+
+def test_handles_are_the_same_after_a_restart(export, hub, tmp_path):
+    hub.repo("org/tiny").commit({"config.json": SMALL, "model.safetensors": BIG, "sub/x.txt": b"x"}, date=DATE)
+    paths = [(), ("hub",), REPO, (*REPO, "sub"), (*REPO, "config.json"), (*REPO, "model.safetensors"), ("hub", "models--org--tiny", "refs", "main")]
+    e = export(hub, cache=tmp_path / "kept")
+    with e.client() as nfs:
+        before = [nfs.walk(*path) for path in paths]
+        numbers = [nfs.getattr(h).attr.fileid for h in before]
+    e.stop()
+    e = export(hub, cache=tmp_path / "kept", port=e.port)
+    with e.client() as nfs:
+        # A client goes on with what it has: it looks nothing up again.
+        assert [nfs.getattr(h).attr.fileid for h in before] == numbers
+        assert nfs.content(before[5]) == BIG and nfs.lookup(before[2], "config.json").handle == before[4]
+        assert [nfs.walk(*path) for path in paths] == before
+
+
+def test_handles_of_a_cache_with_another_key_are_nothing(export, hub, tmp_path):
+    """The twin: whoever has no part of the secret makes no handle that counts."""
+    hub.repo("org/tiny").commit({"config.json": SMALL}, date=DATE)
+    one, other = export(hub, cache=tmp_path / "one"), export(hub, cache=tmp_path / "other")
+    with one.client() as nfs:
+        handle = nfs.walk(*REPO, "config.json")
+    with other.client() as nfs:
+        nfs.walk(*REPO, "config.json")
+        assert nfs.getattr(handle).status in NO_HANDLE
+
+
+# ---- the same tree as the mount's ----
+
+def test_the_export_shows_what_the_mount_shows(export, hub):
+    repo = hub.repo("org/tiny")
+    commit = repo.commit({k: v for k, v in FILES.items() if "many" not in k}, date=DATE)
+    e = export(hub, mounted=True)
+    kinds = {st_mode.S_IFREG: REG, st_mode.S_IFDIR: DIR, st_mode.S_IFLNK: LNK}
+
+    def same(path, handle):
+        seen, shown = lstat(path), nfs.getattr(handle).attr
+        assert shown.type == kinds[st_mode.S_IFMT(seen.st_mode)] and shown.mode == st_mode.S_IMODE(seen.st_mode), path
+        assert (shown.fileid, shown.size, shown.uid, shown.gid) == (seen.st_ino, seen.st_size, seen.st_uid, seen.st_gid), path
+        assert shown.mtime[0] == int(seen.st_mtime) or shown.type == DIR or path.parent.name == "refs", path     # a ref's: when it moved
+        if shown.type == LNK:
+            assert os.fsdecode(nfs.readlink(handle).target) == readlink(path)
+        if shown.type == REG:
+            assert nfs.content(handle) == read(path)
+        if shown.type == DIR:
+            listed = [os.fsdecode(entry.name) for entry in nfs.list(handle) if entry.name not in (b".", b"..")]
+            assert listed == names(path) if path.is_relative_to(e.file("org/tiny")) else sorted(listed) == sorted(names(path))
+            for name in listed:
+                same(path / name, nfs.lookup(handle, name).handle)
+    with e.client() as nfs:
+        names(e.file("org/tiny")), names(e.snapshot("org/tiny", commit))      # listings show what was used
+        same(e.root, nfs.mount())
+
+
+def test_a_cookie_goes_on_where_it_was_when_entries_have_come(export, hub):
+    for n in range(40):
+        hub.repo(f"org/repo-{n:02}").commit({"x": b"x"})
+    e = export(hub)
+    with e.client() as nfs:
+        folder = nfs.walk("files", "org")
+        for n in range(0, 40, 2):
+            nfs.walk("files", "org", f"repo-{n:02}")
+        first = nfs.readdir(folder, count=512)
+        seen, last = [entry.name for entry in first.entries], first.entries[-1]
+        assert first.status == OK and not first.eof
+        for n in range(1, 40, 2):
+            nfs.walk("files", "org", f"repo-{n:02}")
+        cookie, verifier = last.cookie, first.verifier
+        while True:
+            more = nfs.readdir(folder, cookie, verifier, count=512)
+            assert more.status == OK
+            seen += [entry.name for entry in more.entries]
+            if more.eof:
+                break
+            cookie, verifier = more.entries[-1].cookie, more.verifier
+    assert len(set(seen)) == len(seen), "an entry was given twice"
+    assert {b"repo-%02d" % n for n in range(0, 40, 2)} <= set(seen), "an entry that was there all the time was left out"
+
+
+def test_no_error_but_the_hubs_own(export, hub):
+    hub.repo("org/tiny").commit({"config.json": SMALL, "w.safetensors": BIG}, date=DATE)
+    e = export(hub)
+    with e.client() as nfs:
+        handle = nfs.walk(*REPO, "w.safetensors")
+        with hub.fault("GET .*/resolve/", "status", code=503):
+            assert nfs.read(handle, 0, 100).status not in (OK, NOENT, STALE, BADHANDLE, PERM)
+        assert eventually(lambda: nfs.read(handle, 0, 100).status == OK)
+        assert nfs.content(handle) == BIG

@@ -1,0 +1,190 @@
+"""Metadata that clients write by NFS: into the same bounded scratch as by the mount. What nobody may write, and --strict-ro: flow_nfs_walk.py."""
+import pytest
+
+from mountlib import names, read, readlink, stat, write
+from nfs_wire import DIR, LNK, NOENT, OK, REG, ROFS, STALE, fh, opaque, sattr, u32, u64
+
+SMALL = b'{"model_type": "bert"}'
+FILES = {"config.json": SMALL}
+EXIST, NOTEMPTY, NOT_SYNC, ISDIR, NOTDIR = 17, 66, 10002, 21, 20
+LOCKS = ("hub", ".locks", "models--org--tiny")
+UNCHECKED, GUARDED, EXCLUSIVE = range(3)
+FILE_SYNC = 2
+
+
+class Hand:
+    """Writes in one directory."""
+
+    def __init__(self, nfs, *path):
+        self.nfs, self.dir = nfs, nfs.walk(*path)
+
+    def at(self, name):
+        return fh(self.dir) + opaque(name)
+
+    def create(self, name, how=UNCHECKED, attributes=None):
+        return self.nfs.nfs("create", self.at(name) + u32(how) + (attributes or (bytes(8) if how == EXCLUSIVE else sattr(mode=0o644))))
+
+    def made(self, name, content=b""):
+        """The handle of a new file with this content."""
+        created = self.create(name)
+        assert created.status == OK and created.attr.type == REG, created
+        if content:
+            assert self.write(created.handle, 0, content).count == len(content)
+        return created.handle
+
+    def write(self, handle, offset, data, stable=FILE_SYNC):
+        return self.nfs.nfs("write", fh(handle) + u64(offset) + u32(len(data), stable) + opaque(data))
+
+    def set(self, handle, guard=u32(0), **kw):
+        return self.nfs.nfs("setattr", fh(handle) + sattr(**kw) + guard)
+
+    def mkdir(self, name):
+        return self.nfs.nfs("mkdir", self.at(name) + sattr(mode=0o755))
+
+    def remove(self, name):
+        return self.nfs.nfs("remove", self.at(name))
+
+    def rmdir(self, name):
+        return self.nfs.nfs("rmdir", self.at(name))
+
+    def rename(self, name, to):
+        return self.nfs.nfs("rename", self.at(name) + self.at(to))
+
+    def find(self, name):
+        return self.nfs.lookup(self.dir, name)
+
+    def names(self):
+        return sorted(e.name.decode() for e in self.nfs.list(self.dir) if e.name not in (b".", b".."))
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "mounted"])
+def e(request, export, tiny):
+    return export(tiny, mounted=request.param)
+
+
+@pytest.fixture
+def hand(e):
+    with e.client() as nfs:
+        yield Hand(nfs, *LOCKS)
+
+
+def test_a_file_is_made_written_and_removed(hand):
+    nfs = hand.nfs
+    made = hand.create("a.lock", attributes=sattr(mode=0o640))
+    assert made.status == OK and made.handle and (made.attr.type, made.attr.mode, made.attr.size) == (REG, 0o640, 0)
+    assert made.wcc.after.type == DIR
+    written = hand.write(made.handle, 0, b"hello, world")
+    assert (written.status, written.count) == (OK, 12) and written.wcc.after.size == 12
+    assert nfs.content(made.handle) == b"hello, world"
+    assert hand.write(made.handle, 7, b"there").count == 5 and nfs.content(made.handle) == b"hello, there"
+    assert hand.write(made.handle, 20, b"!").count == 1 and nfs.content(made.handle) == b"hello, there" + bytes(8) + b"!"
+    assert hand.set(made.handle, size=5).wcc.after.size == 5 and nfs.content(made.handle) == b"hello"
+    assert hand.set(made.handle, mode=0o600, times=1).wcc.after.mode == 0o600
+    saved = nfs.nfs("commit", fh(made.handle) + u64(0) + u32(0))
+    assert saved.status == OK and saved.verifier == hand.write(made.handle, 0, b"H").verifier
+    assert hand.find("a.lock").attr.fileid == made.attr.fileid and hand.names() == ["a.lock"]
+    assert hand.remove("a.lock").status == OK
+    assert hand.find("a.lock").status == NOENT and hand.remove("a.lock").status == NOENT and hand.names() == []
+
+
+def test_what_is_there_already(hand):
+    first = hand.made("x", b"content")
+    assert hand.create("x", GUARDED).status == EXIST
+    again = hand.create("x")
+    assert again.status == OK and hand.nfs.content(first) == b"content"
+    emptied = hand.create("x", attributes=sattr(size=0))
+    assert emptied.status == OK and hand.nfs.content(first) == b""
+    assert hand.mkdir("x").status == EXIST
+
+
+def test_an_exclusive_create_may_be_told_twice(hand):
+    one = hand.create("x", EXCLUSIVE, b"verifier")
+    assert one.status == OK
+    twice = hand.create("x", EXCLUSIVE, b"verifier")        # its answer was lost, and it is asked again
+    assert twice.status == OK and hand.find("x").attr.fileid == hand.nfs.getattr(one.handle or hand.find("x").handle).attr.fileid
+    assert hand.create("x", EXCLUSIVE, b"another!").status == EXIST
+
+
+def test_a_guard_that_does_not_hold(hand):
+    handle = hand.made("x", b"content")
+    seen = hand.nfs.getattr(handle).attr.ctime
+    assert hand.set(handle, guard=u32(1, 1, 1), size=0).status == NOT_SYNC and hand.nfs.content(handle) == b"content"
+    assert hand.set(handle, guard=u32(1, *seen), size=0).status == OK and hand.nfs.content(handle) == b""
+
+
+def test_directories_links_and_new_names(hand):
+    nfs = hand.nfs
+    assert hand.mkdir("d").status == OK
+    below = Hand(nfs, *LOCKS, "d")
+    handle = below.made("f", b"one")
+    assert hand.rmdir("d").status == NOTEMPTY and hand.remove("d").status in (ISDIR, 1)
+    assert nfs.nfs("rename", below.at("f") + hand.at("g")).status == OK
+    assert nfs.content(hand.find("g").handle) == b"one" and below.names() == []
+    assert hand.rename("none", "x").status == NOENT
+    link = nfs.nfs("symlink", hand.at("l") + sattr() + opaque("g"))
+    assert link.status == OK and nfs.getattr(link.handle).attr.type == LNK and nfs.readlink(link.handle).target == b"g"
+    assert nfs.nfs("link", fh(hand.find("g").handle) + hand.at("h")).status == OK
+    assert nfs.getattr(hand.find("h").handle).attr.nlink == 2 and nfs.content(hand.find("h").handle) == b"one"
+    assert hand.rmdir("g").status == NOTDIR and hand.rmdir("d").status == OK
+    assert hand.names() == ["g", "h", "l"] and nfs.getattr(handle).status in (OK, STALE)
+
+
+def test_what_the_tree_shows_by_itself_takes_what_is_written_and_drops_it(hand):
+    """Clients write the ref that is there."""
+    nfs = hand.nfs
+    refs = Hand(nfs, "hub", "models--org--tiny", "refs")
+    before = nfs.content(refs.find("main").handle)
+    assert refs.create("main", attributes=sattr(size=0)).status == OK
+    handle = refs.find("main").handle
+    assert refs.write(handle, 0, b"0" * 40).count == 40
+    assert nfs.content(refs.find("main").handle) == before
+
+
+def test_both_faces_show_what_either_wrote(export, tiny):
+    e = export(tiny, mounted=True)
+    with e.client() as nfs:
+        hand, there = Hand(nfs, *LOCKS), e.hub / ".locks" / "models--org--tiny"
+        hand.made("by-nfs", b"one")
+        write(there / "by-mount", b"two")
+        assert read(there / "by-nfs") == b"one" and nfs.content(hand.find("by-mount").handle) == b"two"
+        assert hand.names() == sorted(names(there)) == ["by-mount", "by-nfs"]
+        assert hand.find("by-mount").attr.fileid == stat(there / "by-mount").st_ino
+        nfs.nfs("symlink", hand.at("l") + sattr() + opaque("by-nfs"))
+        assert readlink(there / "l") == "by-nfs"
+        (there / "by-nfs").unlink()
+        assert hand.find("by-nfs").status == NOENT
+
+
+def test_it_is_gone_after_a_restart_and_its_handles_with_it(export, tiny, tmp_path):
+    e = export(tiny, cache=tmp_path / "kept")
+    with e.client() as nfs:
+        handle = Hand(nfs, *LOCKS).made("x", b"content")
+    e.stop()
+    e = export(tiny, cache=tmp_path / "kept", port=e.port)
+    with e.client() as nfs:
+        assert nfs.getattr(handle).status == STALE
+        hand = Hand(nfs, *LOCKS)
+        hand.made("x", b"other")
+        assert nfs.read(handle, 0, 10).status == STALE
+
+
+def test_weights_take_nothing_here_either(hand):
+    nfs = hand.nfs
+    for path in (("files", "org", "tiny"), ("hub", "models--org--tiny", "snapshots"), ("hub", "models--org--tiny", "blobs")):
+        other = Hand(nfs, *path)
+        assert other.create("new").status == other.mkdir("new").status == ROFS
+        hand.made("mine")
+        assert nfs.nfs("rename", hand.at("mine") + other.at("new")).status == ROFS
+        assert nfs.nfs("link", fh(hand.find("mine").handle) + other.at("new")).status == ROFS
+    file = nfs.walk("files", "org", "tiny", "config.json")
+    assert hand.write(file, 0, b"x").status == hand.set(file, size=0).status == ROFS
+    assert nfs.nfs("link", fh(file) + hand.at("stolen")).status in (ROFS, 1)
+
+
+def test_the_oldest_is_forgotten_when_there_is_no_room(export, tiny):
+    e = export(tiny, args=["--scratch-size=1MiB"])
+    with e.client() as nfs:
+        hand = Hand(nfs, *LOCKS)
+        handles = [hand.made(f"{n:02}", b"%d" % (n % 10) * 60_000) for n in range(40)]
+        assert hand.find("39").status == OK and nfs.content(handles[39]) == b"9" * 60_000
+        assert hand.find("00").status == NOENT and nfs.read(handles[0]).status == STALE

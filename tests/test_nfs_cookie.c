@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/nfs_cookie.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NAMES 50
+#define PAGE 7
+
+static void add_names(struct nfs_cookies *c, unsigned from, unsigned to)
+{
+	char name[16];
+
+	for (unsigned i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "name%u", i);
+		nfs_cookies_add_name(c, name, i);
+	}
+	nfs_cookies_sort(c);
+}
+
+static void a_commits_entries_are_numbered(void **state)
+{
+	struct nfs_cookies c;
+
+	(void)state;
+	assert_int_equal(nfs_cookies_init(&c, 5, 0), 0);
+	nfs_cookies_add_all(&c, 5);
+	assert_int_equal(c.count, 5);
+	assert_int_equal(c.items[0].index, 0);
+	assert_true(c.items[0].value > NFS_COOKIE_DOTS);
+	nfs_cookies_fini(&c);
+	for (uint64_t from = 0; from < 20; from++) {
+		assert_int_equal(nfs_cookies_init(&c, 5, from), 0);
+		nfs_cookies_add_all(&c, 5);
+		assert_int_equal(c.count, from <= 2 ? 5 : from <= 7 ? 7 - from : 0);
+		for (uint32_t i = 0; i < c.count; i++)
+			assert_true(c.items[i].value > from);
+		nfs_cookies_fini(&c);
+	}
+}
+
+/* Page after page, while others come: each of those that were there is seen once. */
+static void names_may_come_between_two_pages(void **state)
+{
+	unsigned seen[2 * NAMES] = { 0 };
+	uint64_t from = NFS_COOKIE_DOTS;
+	uint32_t got = 1;
+
+	(void)state;
+	for (unsigned pages = 0; got; pages++) {
+		struct nfs_cookies c;
+
+		assert_int_equal(nfs_cookies_init(&c, 2 * NAMES, from), 0);
+		add_names(&c, 0, pages ? 2 * NAMES : NAMES);
+		got = c.count < PAGE ? c.count : PAGE;
+		for (uint32_t i = 0; i < got; i++) {
+			assert_true(c.items[i].value > from);
+			from = c.items[i].value;
+			seen[c.items[i].index]++;
+		}
+		nfs_cookies_fini(&c);
+	}
+	for (unsigned i = 0; i < 2 * NAMES; i++)
+		assert_true(i < NAMES ? seen[i] == 1 : seen[i] <= 1);
+}
+
+static void one_goes_on_behind_a_name_that_went(void **state)
+{
+	struct nfs_cookies all, rest;
+
+	(void)state;
+	assert_int_equal(nfs_cookies_init(&all, NAMES, 0), 0);
+	add_names(&all, 0, NAMES);
+	for (uint32_t i = 0; i + 1 < all.count; i++) {
+		uint32_t gone = all.items[i].index;
+
+		assert_int_equal(nfs_cookies_init(&rest, NAMES, all.items[i].value), 0);
+		add_names(&rest, 0, gone);
+		add_names(&rest, gone + 1, NAMES);
+		assert_int_equal(rest.count, all.count - i - 1);
+		assert_int_equal(rest.items[0].index, all.items[i + 1].index);
+		nfs_cookies_fini(&rest);
+	}
+	nfs_cookies_fini(&all);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_commits_entries_are_numbered),
+		cmocka_unit_test(names_may_come_between_two_pages),
+		cmocka_unit_test(one_goes_on_behind_a_name_that_went),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

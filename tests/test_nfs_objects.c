@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/nfs_objects.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/seeded_node.h"
+
+#define MODEL "hub/models--org--model"
+#define MAIN MODEL "/snapshots/" COMMIT_MAIN
+#define ABSENT MODEL "/.no_exist/" COMMIT_MAIN
+#define LIFE 1
+
+static const uint8_t key[NFS_KEY] = "the key of these tests, 32 bytes";
+
+/* One path of each kind, but what clients wrote. */
+static const char *const spots[] = {
+	"",
+	"hub",
+	"hub/.locks",
+	MODEL,
+	"hub/models--gpt2",
+	"hub/models--old--model",
+	MODEL "/blobs",
+	MODEL "/snapshots",
+	MODEL "/refs",
+	MODEL "/refs/feature",
+	MODEL "/refs/main",
+	MODEL "/refs/feature/y/z",
+	MAIN,
+	MAIN "/onnx",
+	"hub/models--mirror--model/snapshots/" COMMIT_MAIN,
+	MAIN "/config.json",
+	MODEL "/blobs/" ETAG_CONFIG,
+	"hub/models--mirror--model/blobs/" ETAG_CONFIG,
+	MODEL "/blobs/" ETAG_SHARD_1,
+	MODEL "/.no_exist",
+	ABSENT,
+	ABSENT "/sub",
+	ABSENT "/sub/x.json",
+	MODEL "/trees",
+	MODEL "/trees/" COMMIT_MAIN ".json",
+	"files",
+	"files/datasets",
+	"files/org",
+	"files/datasets/org",
+	"files/org/model",
+	"files/org/model@" COMMIT_OTHER,
+};
+
+static struct nfs_objects *start(struct seeded_node *s, uint64_t life)
+{
+	struct nfs_objects *t;
+
+	assert_int_equal(nfs_objects_new(&s->view, key, life, &t), 0);
+	return t;
+}
+
+static struct nfs_fh handle_of(struct nfs_objects *t, struct seeded_node *s, const char *path)
+{
+	struct place p = seeded_node_place(s, path);
+	struct nfs_fh fh;
+
+	assert_int_equal(nfs_objects_handle(t, &p, &fh), 0);
+	place_fini(&p);
+	return fh;
+}
+
+static int find(struct nfs_objects *t, const struct nfs_fh *fh, struct place *ret)
+{
+	struct parked w;
+	int r;
+
+	parked_init(&w, 1000);
+	r = nfs_objects_find(t, fh, &w.waiter, ret);
+	if (r == PARKED)
+		r = parked_wait(&w);
+	parked_fini(&w);
+	return r;
+}
+
+static void assert_is(struct nfs_objects *t, struct seeded_node *s, const struct nfs_fh *fh,
+		      const char *path)
+{
+	struct place there = seeded_node_place(s, path), p = { 0 };
+	int r = find(t, fh, &p);
+
+	if (r != 0 || !place_same(&there, &p))
+		fail_msg("%s: %d", path, r);
+	place_fini(&p);
+	place_fini(&there);
+}
+
+static void a_handle_names_its_place_also_after_a_restart(void **state)
+{
+	struct nfs_fh fh[ARRAY_LEN(spots)];
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+
+	for (size_t i = 0; i < ARRAY_LEN(spots); i++) {
+		fh[i] = handle_of(t, s, spots[i]);
+		for (size_t k = 0; k < i; k++)
+			assert_false(fh[k].len == fh[i].len &&
+				     memcmp(fh[k].bytes, fh[i].bytes, fh[i].len) == 0);
+		assert_is(t, s, &fh[i], spots[i]);
+		assert_is(t, s, &fh[i], spots[i]); /* as it was found before */
+	}
+	nfs_objects_free(t);
+	seeded_node_stop(s);
+	seeded_node_start(s);
+	t = start(s, LIFE + 1);
+	for (size_t i = 0; i < ARRAY_LEN(spots); i++)
+		assert_is(t, s, &fh[i], spots[i]);
+	nfs_objects_free(t);
+}
+
+static void what_clients_wrote_is_gone_with_the_process(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE), *next;
+	struct place p = { 0 };
+	struct nfs_fh fh;
+
+	seeded_node_write(s, "hub", "CACHEDIR.TAG", S_IFREG | 0644);
+	fh = handle_of(t, s, "hub/CACHEDIR.TAG");
+	assert_is(t, s, &fh, "hub/CACHEDIR.TAG");
+	next = start(s, LIFE + 1);
+	assert_int_equal(find(next, &fh, &p), -ESTALE);
+	nfs_objects_free(next);
+	nfs_objects_free(t);
+}
+
+static void what_was_removed_is_stale_although_it_is_remembered(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct scratch_node *hub;
+	struct place p = { 0 };
+	struct nfs_fh fh;
+
+	seeded_node_write(s, "hub", "CACHEDIR.TAG", S_IFREG | 0644);
+	fh = handle_of(t, s, "hub/CACHEDIR.TAG");
+	assert_is(t, s, &fh, "hub/CACHEDIR.TAG");
+	assert_int_equal(scratch_dir(s->scratch, "hub", false, &hub), 0);
+	assert_int_equal(scratch_unlink(s->scratch, hub, "CACHEDIR.TAG"), 0);
+	scratch_unref(s->scratch, hub);
+	assert_int_equal(find(t, &fh, &p), -ESTALE);
+	nfs_objects_free(t);
+}
+
+static void what_is_not_known_is_stale(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct nfs_form f = { .kind = PLACE_REPO, .repo = 12345 };
+	struct place p = { 0 };
+	struct nfs_fh fh;
+
+	assert_int_equal(nfs_handle_print(key, &f, &fh), 0);
+	assert_int_equal(find(t, &fh, &p), -ESTALE);
+	fh.bytes[0]++;
+	assert_int_equal(find(t, &fh, &p), -EBADF);
+	nfs_objects_free(t);
+}
+
+static void a_file_stays_open_for_who_reads_on(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct place p = seeded_node_place(s, MODEL "/blobs/" ETAG_SHARD_1);
+	struct handle *one, *two, *three;
+	struct nfs_fh fh;
+
+	assert_int_equal(nfs_objects_handle(t, &p, &fh), 0);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &one), 0); /* not noted: it is the caller's */
+	nfs_objects_note(t, &fh, &p);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &two), 0);
+	assert_ptr_not_equal(one, two);
+	node_close_file(s->node, one);
+	node_close_file(s->node, two);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &three), 0);
+	assert_ptr_equal(two, three);
+	nfs_objects_tick(t); /* read just now */
+	node_close_file(s->node, three);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &one), 0);
+	assert_ptr_equal(one, three);
+	node_close_file(s->node, one);
+	place_fini(&p);
+	nfs_objects_free(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_handle_names_its_place_also_after_a_restart,
+						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(what_clients_wrote_is_gone_with_the_process,
+						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(what_was_removed_is_stale_although_it_is_remembered,
+						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(what_is_not_known_is_stale, seeded_node_setup,
+						seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(a_file_stays_open_for_who_reads_on,
+						seeded_node_setup, seeded_node_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

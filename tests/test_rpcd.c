@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server whose calls are answered with their own arguments, at once or when the test says so. */
+#include "fs/rpcd.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/lock.h"
+#include "fs/rpc.h"
+
+#define BIG (1 << 20)
+#define HELD_MAX 256
+#define SOON_MS 200
+#define NEVER_MS 100000
+#define CALL_BYTES 40 /* its head, without credentials */
+
+struct answer {
+	struct rpcd_reply reply;
+	struct rpcd_conn *conn;
+};
+
+struct server {
+	struct rpcd *rpcd;
+	struct metrics metrics;
+	char address[32];
+	uint16_t port;
+	uint8_t *big;
+	struct lock lock;
+	/* Guarded by lock. */
+	bool holds; /* answers are kept back */
+	bool sends_big;
+	struct answer *held[HELD_MAX];
+	unsigned held_count, calls, done;
+};
+
+static char *loopback[] = { (char[]){ "127.0.0.0/8" } };
+static struct server server;
+static int soon, later; /* states: who is late has to go soon, only who is idle */
+
+static void on_done(struct rpcd_reply *r)
+{
+	struct answer *a = container_of(r, struct answer, reply);
+
+	lock_take(&server.lock);
+	server.done++;
+	lock_drop(&server.lock);
+	buf_free(&r->head);
+	free(a);
+}
+
+static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len)
+{
+	CLEANUP(buf_free) struct buf refusal = { 0 };
+	struct server *s = arg;
+	struct answer *a = calloc(1, sizeof(*a));
+	struct rpc_call call;
+	bool holds;
+
+	assert_non_null(a);
+	if (rpc_parse(record, len, &call, &refusal) < 0) {
+		free(a);
+		rpcd_drop(c, true);
+		return;
+	}
+	a->conn = c;
+	a->reply.done = on_done;
+	rpc_reply(&a->reply.head, call.xid, RPC_SUCCESS);
+	xdr_put_fixed(&a->reply.head, call.args.at, call.args.left);
+	lock_take(&s->lock);
+	s->calls++;
+	holds = s->holds;
+	if (holds) {
+		assert_true(s->held_count < HELD_MAX);
+		s->held[s->held_count++] = a;
+	}
+	if (s->sends_big) {
+		a->reply.data = s->big;
+		a->reply.data_len = BIG;
+	}
+	lock_drop(&s->lock);
+	if (!holds)
+		rpcd_send(c, &a->reply);
+}
+
+static void on_tick(void *arg)
+{
+	(void)arg;
+}
+
+/* A port nobody listens on. */
+static uint16_t free_port(void)
+{
+	CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htobe32(0x7f000001) };
+	socklen_t len = sizeof(at);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	return be16toh(at.sin_port);
+}
+
+/* Time-outs are as long as *state says, or never come. */
+static int setup(void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct rpcd_conf conf = {
+		.allow = loopback,
+		.allow_count = 1,
+		.metrics = &server.metrics,
+		.tick_ms = 50,
+		.torn_ms = *state == &soon ? SOON_MS : NEVER_MS,
+		.stall_ms = *state == &soon ? SOON_MS : NEVER_MS,
+		.idle_ms = *state == &later ? SOON_MS : NEVER_MS,
+		.call = on_call,
+		.tick = on_tick,
+		.arg = &server,
+	};
+
+	server = (struct server){ .port = free_port() };
+	lock_init(&server.lock, LOCK_TEST);
+	server.big = malloc(BIG);
+	assert_non_null(server.big);
+	for (unsigned i = 0; i < BIG; i++)
+		server.big[i] = (uint8_t)(i * 31 >> 3);
+	snprintf(server.address, sizeof(server.address), "127.0.0.1:%u", server.port);
+	conf.listen = server.address;
+	assert_int_equal(rpcd_open(&conf, &server.rpcd, &why), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rpcd_stop(server.rpcd);
+	for (unsigned i = 0; i < server.held_count; i++)
+		rpcd_send(server.held[i]->conn, &server.held[i]->reply);
+	rpcd_close(server.rpcd);
+	assert_int_equal(server.done, server.calls);
+	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
+	free(server.big);
+	lock_fini(&server.lock);
+	return 0;
+}
+
+/* ---- a client ---- */
+
+static int dial(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htobe32(0x7f000001),
+				  .sin_port = htobe16(server.port) };
+	struct timeval limit = { .tv_sec = 20 };
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+static void put_call(struct buf *b, uint32_t xid, uint32_t arg)
+{
+	const uint32_t head[] = { 0x80000000 | (CALL_BYTES + 4), xid, 0, 2, 1, 1, 1, 0, 0, 0, 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(head); i++)
+		xdr_put_u32(b, head[i]);
+	xdr_put_u32(b, arg);
+}
+
+static void send_all(int fd, const struct buf *b)
+{
+	assert_int_equal(send(fd, b->data, b->len, MSG_NOSIGNAL), b->len);
+}
+
+static void send_call(int fd, uint32_t xid)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	put_call(&b, xid, xid * 3);
+	send_all(fd, &b);
+}
+
+/* One reply: its xid. What it carries must be right. */
+static uint32_t receive(int fd, bool big)
+{
+	CLEANUP(freep) uint8_t *data = NULL;
+	struct xdr_in in = { 0 };
+	uint32_t mark, xid;
+
+	if (recv(fd, &mark, sizeof(mark), MSG_WAITALL) != sizeof(mark))
+		return 0;
+	in.left = be32toh(mark) & 0x7fffffff;
+	assert_int_equal(in.left, 28 + (big ? BIG : 0));
+	data = malloc(in.left);
+	assert_non_null(data);
+	in.at = data;
+	assert_int_equal(recv(fd, data, in.left, MSG_WAITALL), in.left);
+	xid = xdr_u32(&in);
+	xdr_fixed(&in, 20);
+	assert_int_equal(xdr_u32(&in), xid * 3);
+	if (big)
+		assert_memory_equal(in.at, server.big, BIG);
+	return xid;
+}
+
+static unsigned calls(void)
+{
+	unsigned n;
+
+	lock_take(&server.lock);
+	n = server.calls;
+	lock_drop(&server.lock);
+	return n;
+}
+
+static void wait_calls(unsigned n)
+{
+	for (unsigned tries = 0; calls() < n && tries < 2000; tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(calls(), n);
+}
+
+static void set(bool *what, bool value)
+{
+	lock_take(&server.lock);
+	*what = value;
+	lock_drop(&server.lock);
+}
+
+/* Sends the held answers, the last first. */
+static void let_go(void)
+{
+	struct answer *held[HELD_MAX];
+	unsigned count;
+
+	lock_take(&server.lock);
+	count = server.held_count;
+	memcpy(held, server.held, sizeof(held));
+	server.held_count = 0;
+	lock_drop(&server.lock);
+	while (count--)
+		rpcd_send(held[count]->conn, &held[count]->reply);
+}
+
+/* ---- stories ---- */
+
+static void many_calls_at_once_are_all_answered(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	(void)state;
+	for (uint32_t xid = 1; xid <= 1000; xid++)
+		put_call(&b, xid, xid * 3);
+	send_all(fd, &b);
+	for (uint32_t xid = 1; xid <= 1000; xid++)
+		assert_int_equal(receive(fd, false), xid);
+}
+
+static void a_call_may_come_byte_by_byte(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	(void)state;
+	put_call(&b, 1, 3);
+	put_call(&b, 2, 6);
+	for (size_t i = 0; i < b.len; i++) {
+		assert_int_equal(send(fd, b.data + i, 1, MSG_NOSIGNAL), 1);
+		if (i % 16 == 0)
+			clock_sleep_ms(1);
+	}
+	assert_int_equal(receive(fd, false), 1);
+	assert_int_equal(receive(fd, false), 2);
+}
+
+static void answers_may_come_later_and_in_any_order(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	for (uint32_t xid = 1; xid <= 3; xid++)
+		send_call(fd, xid);
+	wait_calls(3);
+	set(&server.holds, false);
+	send_call(fd, 4);
+	assert_int_equal(receive(fd, false), 4);
+	let_go();
+	for (uint32_t xid = 3; xid >= 1; xid--)
+		assert_int_equal(receive(fd, false), xid);
+}
+
+static void no_more_than_so_many_calls_are_under_way(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	for (uint32_t xid = 1; xid <= 200; xid++)
+		send_call(fd, xid);
+	wait_calls(128);
+	clock_sleep_ms(50);
+	assert_int_equal(calls(), 128);
+	set(&server.holds, false);
+	send_call(other, 1); /* others are not held up */
+	assert_int_equal(receive(other, false), 1);
+	let_go();
+	for (unsigned n = 0; n < 200; n++)
+		assert_true(receive(fd, false) > 0);
+}
+
+/* As long as a client takes nothing, little is kept for it, whatever it asks for. */
+static void who_takes_nothing_is_not_listened_to(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+	unsigned taken;
+
+	(void)state;
+	set(&server.sends_big, true);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		send_call(fd, xid);
+	do {
+		taken = calls();
+		clock_sleep_ms(200);
+	} while (calls() != taken);
+	assert_true(taken < 64);
+	send_call(other, 7);
+	assert_int_equal(receive(other, true), 7);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		assert_int_equal(receive(fd, true), xid);
+}
+
+static void who_is_gone_is_answered_into_nothing(void **state)
+{
+	int fd = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	set(&server.sends_big, true);
+	for (uint32_t xid = 1; xid <= 20; xid++)
+		send_call(fd, xid);
+	wait_calls(20);
+	close(fd);
+	clock_sleep_ms(20);
+	let_go();
+	for (unsigned tries = 0; metrics_get(&server.metrics.nfs_clients) && tries < 2000; tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
+}
+
+static void who_says_no_more_gets_what_he_asked_for(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	set(&server.sends_big, true);
+	send_call(fd, 1);
+	send_call(fd, 2);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	wait_calls(2);
+	let_go();
+	assert_int_equal(receive(fd, true) + receive(fd, true), 3);
+	assert_int_equal(receive(fd, true), 0);
+}
+
+static void what_is_no_call_ends_its_connection_alone(void **state)
+{
+	static const char *const bad[] = { "GET / HTTP/1.1\r\n\r\n", "\x80\0\0\4abcd",
+					   "\xff\xff\xff\xff" };
+	CLEANUP(closep) int good = dial();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		CLEANUP(closep) int fd = dial();
+
+		assert_true(send(fd, bad[i], i == 1 ? 8 : strlen(bad[i]), MSG_NOSIGNAL) > 0);
+		assert_int_equal(receive(fd, false), 0);
+		send_call(good, (uint32_t)i + 1);
+		assert_int_equal(receive(good, false), i + 1);
+	}
+}
+
+/* The connection is ended by the server. */
+static void expect_end(int fd)
+{
+	char byte;
+
+	assert_true(recv(fd, &byte, 1, 0) <= 0);
+}
+
+static void who_stops_in_the_middle_of_a_call_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int idle = dial();
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	(void)state;
+	put_call(&b, 1, 3);
+	assert_int_equal(send(fd, b.data, b.len - 1, MSG_NOSIGNAL), b.len - 1);
+	expect_end(fd);
+	send_call(idle, 7);
+	assert_int_equal(receive(idle, false), 7);
+}
+
+static void who_takes_nothing_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int waiting = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(waiting, 1);
+	wait_calls(1);
+	set(&server.holds, false);
+	set(&server.sends_big, true);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		send_call(fd, xid);
+	for (unsigned tries = 0; metrics_get(&server.metrics.nfs_clients) > 1 && tries < 2000;
+	     tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 1);
+	let_go(); /* who waits for his answer is not idle */
+	assert_int_equal(receive(waiting, false), 1);
+}
+
+static void who_says_nothing_has_to_go(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int waiting = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(waiting, 1);
+	wait_calls(1);
+	expect_end(fd);
+	let_go();
+	assert_int_equal(receive(waiting, false), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(many_calls_at_once_are_all_answered, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_call_may_come_byte_by_byte, setup, teardown),
+		cmocka_unit_test_setup_teardown(answers_may_come_later_and_in_any_order, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(no_more_than_so_many_calls_are_under_way, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(who_takes_nothing_is_not_listened_to, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(who_is_gone_is_answered_into_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(who_says_no_more_gets_what_he_asked_for, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_call_ends_its_connection_alone, setup,
+						teardown),
+		cmocka_unit_test_prestate_setup_teardown(
+			who_stops_in_the_middle_of_a_call_has_to_go, setup, teardown, &soon),
+		cmocka_unit_test_prestate_setup_teardown(who_takes_nothing_has_to_go, setup,
+							 teardown, &soon),
+		cmocka_unit_test_prestate_setup_teardown(who_says_nothing_has_to_go, setup,
+							 teardown, &later),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
