@@ -154,6 +154,16 @@ bool court_is_in_state(struct court *c, const struct fake_member *m, const char 
 	return strcmp(finding.state, state) == 0;
 }
 
+void court_note(struct court *c, const struct fake_member *m, enum member_outcome outcome)
+{
+	const struct membership *members = members_now(c->members);
+	int at = membership_find(members, m->address);
+
+	assert_true(at >= 0);
+	member_note(members->members[at], outcome, 0, -1, clock_ms());
+	membership_unref(members);
+}
+
 void court_assert_banned(struct court *c, const struct fake_member *m)
 {
 	for (int i = 0; i < COURT_MEMBERS; i++)

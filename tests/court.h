@@ -43,6 +43,8 @@ void court_say(struct court *c, struct fake_member *m, enum fake_role role, uint
 /* The giver gave all of it, with such bytes. */
 void court_bring(struct court *c, uint64_t seed);
 bool court_is_in_state(struct court *c, const struct fake_member *m, const char *state);
+/* That is how a request to it has ended, now. */
+void court_note(struct court *c, const struct fake_member *m, enum member_outcome outcome);
 /* Nobody but this one (or NULL) is banned. */
 void court_assert_banned(struct court *c, const struct fake_member *m);
 

@@ -115,6 +115,29 @@ static void an_owner_that_is_busy_is_asked_three_times_at_most(void **state)
 	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 3);
 }
 
+/* How often an owner is asked that gave wrong bytes, or was silent. */
+static unsigned asked_after(struct fixture *f, enum member_outcome outcome)
+{
+	start(f);
+	court_say(f->court, f->court->owner, FAKE_VOUCHER, f->court->seed);
+	court_note(f->court, f->court->owner, outcome);
+	court_note(f->court, f->court->owner, outcome);
+	come(f, 0, 2);
+	clock_sleep_ms(2 * REST_MS + 1500);
+	return f->court->owner->asked[FAKE_VOUCHER];
+}
+
+static void a_banned_owner_is_asked_what_it_had(void **state)
+{
+	assert_int_equal(asked_after(*state, MEMBER_LIED), 1);
+}
+
+/* The twin. */
+static void one_that_is_silent_is_not(void **state)
+{
+	assert_int_equal(asked_after(*state, MEMBER_SILENT), 0);
+}
+
 static void nobody_is_asked_what_a_hub_has_published(void **state)
 {
 	struct fixture *f = *state;
@@ -190,6 +213,8 @@ int main(void)
 		TEST(what_has_paused_is_compared_with_one_question),
 		TEST(a_segment_that_is_there_is_not_waited_for),
 		TEST(an_owner_that_is_busy_is_asked_three_times_at_most),
+		TEST(a_banned_owner_is_asked_what_it_had),
+		TEST(one_that_is_silent_is_not),
 		TEST(nobody_is_asked_what_a_hub_has_published),
 		TEST(what_is_forgotten_is_not_compared),
 		TEST(before_it_has_started_it_compares_nothing),

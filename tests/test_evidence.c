@@ -17,6 +17,8 @@
 #define ONE "192.0.2.1:9980"
 #define OTHER "192.0.2.2:9980"
 
+static const uint8_t UNKNOWN[CHUNK_LIST_DIGEST];
+
 static int set_up(void **state)
 {
 	return evidence_new(UINT64_C(1) << 20, (struct evidence **)state);
@@ -75,8 +77,8 @@ static void what_is_left_to_hubs_takes_nothing_back_that_members_gave(void **sta
 static void what_was_dropped_may_come_from_a_hub(void **state)
 {
 	evidence_note(*state, BLOB, SIZE, 3, 5, ONE);
-	evidence_drop(*state, BLOB, 3);
-	evidence_drop(*state, BLOB, 4);
+	evidence_drop(*state, BLOB, 3, UNKNOWN);
+	evidence_drop(*state, BLOB, 4, UNKNOWN);
 	assert_giver(*state, 3, EVIDENCE_DROPPED, "");
 	evidence_note(*state, BLOB, SIZE, 3, 4, NULL);
 	evidence_note(*state, BLOB, SIZE, 4, 5, OTHER);
@@ -166,11 +168,25 @@ static void of_too_many_names_the_last_are_not_remembered(void **state)
 static void what_was_dropped_is_remembered_even_of_a_blob_that_is_forgotten(void **state)
 {
 	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
-	evidence_drop(*state, BLOB, 1);
+	evidence_drop(*state, BLOB, 1, UNKNOWN);
 	evidence_note(*state, BLOB, SIZE, 1, 2, OTHER);
 	evidence_forget(*state, BLOB);
 	assert_true(evidence_dropped(*state, BLOB, 1));
 	assert_false(evidence_dropped(*state, BLOB, 0));
+}
+
+static void what_was_wrong_once_is_known_again_and_nothing_else(void **state)
+{
+	const uint8_t wrong[CHUNK_LIST_DIGEST] = { 1 }, other[CHUNK_LIST_DIGEST] = { 2 };
+
+	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
+	assert_false(evidence_was_wrong(*state, BLOB, 1, wrong));
+	evidence_drop(*state, BLOB, 1, wrong);
+	assert_true(evidence_was_wrong(*state, BLOB, 1, wrong));
+	assert_false(evidence_was_wrong(*state, BLOB, 1, other));
+	assert_false(evidence_was_wrong(*state, BLOB, 0, wrong));
+	evidence_drop(*state, BLOB, 1, other);
+	assert_true(evidence_was_wrong(*state, BLOB, 1, wrong));
 }
 
 static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
@@ -180,7 +196,7 @@ static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
 	assert_false(evidence_whole(*state, BLOB, 0, 2));
 	evidence_note(*state, BLOB, SIZE, 1, 2, NULL);
 	assert_true(evidence_whole(*state, BLOB, 0, 2));
-	evidence_drop(*state, BLOB, 0);
+	evidence_drop(*state, BLOB, 0, UNKNOWN);
 	assert_false(evidence_whole(*state, BLOB, 0, 2));
 	assert_false(evidence_whole(*state, BLOB, 1, 100));
 }
@@ -235,6 +251,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_was_dropped_is_remembered_even_of_a_blob_that_is_forgotten, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(what_was_wrong_once_is_known_again_and_nothing_else,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_part_is_whole_when_each_of_its_chunks_has_a_giver,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_hubs_say_can_be_contradicted_and_is_unlearned,

@@ -1625,6 +1625,30 @@ static void if_nobody_can_tell_all_of_it_is(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* What is wrong is found by somebody else meanwhile. */
+static int find_too_late(void *arg, const struct doubt *d)
+{
+	return find_wrong(arg, d) < 0 ? ERR_CANCELED : 0;
+}
+
+static void what_went_while_it_was_looked_for_alone_is_fetched_again(void **state)
+{
+	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
+	struct world *w = *state;
+	struct pull *p;
+
+	begin_inquests(w, find_too_late);
+	fake_source_rule(&w->a, &lie);
+	p = open_file(w);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_true(await_wrong(w, 1));
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_int_equal(w->inquests, 1);
+	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
+	fetch_close(w->fetch, p);
+}
+
 static void await_judge(struct world *w, unsigned count)
 {
 	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
@@ -2535,6 +2559,7 @@ int main(void)
 		TEST(nobody_asks_for_what_nobody_knows_to_be_lost),
 		TEST(what_is_named_alone_is_fetched_again),
 		TEST(if_nobody_can_tell_all_of_it_is),
+		TEST(what_went_while_it_was_looked_for_alone_is_fetched_again),
 		TEST(who_reads_what_is_looked_into_waits_for_that),
 		TEST(who_fetches_for_others_is_given_nothing_that_is_in_doubt),
 		TEST(a_stop_ends_an_inquest),

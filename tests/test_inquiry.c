@@ -132,7 +132,8 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 	struct court *c = *state;
 	struct inquiry_compared got;
 
-	evidence_drop(c->cell.evidence, c->what.etag, COURT_WRONG);
+	evidence_drop(c->cell.evidence, c->what.etag, COURT_WRONG,
+		      (uint8_t[CHUNK_LIST_DIGEST]){ 0 });
 	court_bring(c, c->seed);
 	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
 	court_say(c, c->witness, FAKE_WITNESS, c->seed);
@@ -144,6 +145,7 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 
 static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
 {
+	uint8_t wrong[CHUNK_LIST_DIGEST], right[CHUNK_LIST_DIGEST];
 	struct court *c = *state;
 
 	c->giver = c->owner;
@@ -151,6 +153,10 @@ static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	cell_digest(COURT_OTHER, COURT_SIZE, COURT_WRONG, wrong);
+	cell_digest(c->seed, COURT_SIZE, COURT_WRONG, right);
+	assert_true(evidence_was_wrong(c->cell.evidence, c->what.etag, COURT_WRONG, wrong));
+	assert_false(evidence_was_wrong(c->cell.evidence, c->what.etag, COURT_WRONG, right));
 	court_assert_banned(c, c->owner);
 }
 
@@ -254,6 +260,46 @@ static void of_the_whole_owners_tell_which_chunk_it_is(void **state)
 	court_assert_banned(c, c->giver);
 }
 
+/* How many witnesses are heard where the owner knew it all, and was banned, or is out of reach. */
+static unsigned witnesses_where_owner(struct court *c, enum member_outcome outcome)
+{
+	struct inquiry_compared got;
+
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	court_note(c, c->owner, outcome);
+	court_note(c, c->owner, outcome);
+	assert_int_equal(look(c, false, &got), 1);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], outcome == MEMBER_LIED);
+	return c->witness->asked[FAKE_WITNESS] + c->second->asked[FAKE_WITNESS];
+}
+
+static void what_a_banned_owner_had_says_what_is_in_question(void **state)
+{
+	assert_int_equal(witnesses_where_owner(*state, MEMBER_LIED), 1);
+}
+
+/* The twin. */
+static void what_one_out_of_reach_had_does_not(void **state)
+{
+	assert_int_equal(witnesses_where_owner(*state, MEMBER_SILENT), 2);
+}
+
+static void what_a_banned_owner_says_alone_is_not_believed(void **state)
+{
+	struct court *c = *state;
+	struct inquiry_compared got;
+
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_note(c, c->owner, MEMBER_LIED);
+	assert_int_equal(look(c, false, &got), 0);
+	court_assert_banned(c, c->owner);
+}
+
 static void where_owners_know_nothing_witnesses_do(void **state)
 {
 	struct court *c = *state;
@@ -287,6 +333,9 @@ int main(void)
 		TEST(an_owner_that_is_busy_is_asked_later_and_is_not_silent),
 		TEST(a_witness_that_is_busy_is_asked_again),
 		TEST(of_the_whole_owners_tell_which_chunk_it_is),
+		TEST(what_a_banned_owner_had_says_what_is_in_question),
+		TEST(what_one_out_of_reach_had_does_not),
+		TEST(what_a_banned_owner_says_alone_is_not_believed),
 		TEST(where_owners_know_nothing_witnesses_do),
 	};
 

@@ -352,6 +352,41 @@ static void what_is_otherwise_is_not_and_its_giver_is_banned(void **state)
 	assert_string_equal(state_of(f), "banned");
 }
 
+/* The first chunk is not what was found wrong before, or is. */
+static int ask_again(struct fixture *f, const void *wrong)
+{
+	uint8_t was[CHUNK_LIST_DIGEST];
+	char etag[DIGEST_HEX_MAX + 1] = "";
+
+	assert_int_equal(digest_of(DIGEST_SHA256, wrong, CHUNK_BYTES, was), 0);
+	memset(etag, 'a', DIGEST_HEX_MAX);
+	evidence_drop(f->evidence, etag, 0, was);
+	return ask(f, GIVES);
+}
+
+static void what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed(void **state)
+{
+	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
+	struct fixture *f = *state;
+
+	assert_int_equal(ask_again(f, zeros), SOURCE_PASS);
+	assert_int_equal(f->came, 0);
+	assert_int_equal(f->refused, 0);
+	assert_string_equal(state_of(f), "up");
+}
+
+/* The twin. */
+static void what_comes_in_its_place_is_taken(void **state)
+{
+	CLEANUP(freep) char *others = malloc(CHUNK_BYTES);
+	struct fixture *f = *state;
+
+	memset(others, 1, CHUNK_BYTES);
+	assert_int_equal(ask_again(f, others), 0);
+	assert_int_equal(f->came, SIZE);
+	assert_string_equal(state_of(f), "up");
+}
+
 /* The longest is a second more than its patience, and then once more. */
 static void is_left_soon(struct fixture *f, enum manner manner)
 {
@@ -481,6 +516,8 @@ int main(void)
 		TEST(who_leaves_does_not_wait_until_he_may_ask_again),
 		TEST(what_is_as_published_is_given_and_told_of),
 		TEST(what_is_otherwise_is_not_and_its_giver_is_banned),
+		TEST(what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed),
+		TEST(what_comes_in_its_place_is_taken),
 		TEST(who_drips_a_head_is_left),
 		TEST(who_drips_words_is_left),
 		TEST(who_drips_behind_words_is_left),

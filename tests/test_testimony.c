@@ -121,7 +121,7 @@ static void of_what_it_has_dropped_once_it_does_not_say_what_it_holds(void **sta
 	struct wire_digests d;
 
 	cell_put(&f->cell, &f->what, 1, OTHER, MEMBER);
-	evidence_drop(f->cell.evidence, f->what.etag, 1);
+	evidence_drop(f->cell.evidence, f->what.etag, 1, (uint8_t[CHUNK_LIST_DIGEST]){ 0 });
 	evidence_forget(f->cell.evidence, f->what.etag);
 	cell_put(&f->cell, &f->what, 0, SEED, MEMBER);
 	cell_put(&f->cell, &f->what, 1, SEED, MEMBER);

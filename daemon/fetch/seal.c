@@ -307,7 +307,8 @@ static void end_doubt(void *arg, struct pull *p, int dropped)
 {
 	struct sealer *s = arg;
 
-	if (dropped > 0)
+	/* What went while it was looked for is what the digest of all spoke of. */
+	if (dropped > 0 || (dropped == 0 && !blob_digest_stands(p->blob)))
 		fetch_dropped(s, p);
 	else if (dropped != ERR_CANCELED)
 		reject(s, p, false);

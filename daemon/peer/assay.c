@@ -166,6 +166,13 @@ static bool is_refuted(struct assay *a, const char *owner)
 	return so;
 }
 
+/* True if it is out of reach. Who is banned can still say what it had. */
+static bool is_away(struct assay *a, const struct member *m)
+{
+	return member_is_doubted(m) &&
+	       (!member_is_banned(m, clock_ms()) || is_refuted(a, member_address(m)));
+}
+
 /* The owner of the segment, or who follows it where it is not there. False: that is this node, or
  * nobody who can be asked. */
 static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX + 1])
@@ -177,8 +184,7 @@ static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX 
 	unsigned n = places_owners(conf->places, members, segment, p->what.file.size, owners);
 	unsigned i = 0;
 
-	while (i < n && owners[i] != members->self &&
-	       member_is_doubted(members->members[owners[i]]))
+	while (i < n && owners[i] != members->self && is_away(p->all, members->members[owners[i]]))
 		i++;
 	*ret = '\0';
 	if (i < n && owners[i] != members->self)

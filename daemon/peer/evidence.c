@@ -38,7 +38,8 @@ struct evidence {
 	struct {
 		char etag[DIGEST_HEX_MAX + 1];
 		uint32_t chunk;
-	} drops[DROPS_MAX]; /* the latest */
+		uint8_t was[CHUNK_LIST_DIGEST]; /* all zero: not known */
+	} drops[DROPS_MAX];                     /* the latest */
 	unsigned drop_count;
 };
 
@@ -195,28 +196,45 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 	lock_drop(&e->lock);
 }
 
-void evidence_drop(struct evidence *e, const char *etag, uint32_t i)
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
+		   const uint8_t was[static CHUNK_LIST_DIGEST])
 {
+	unsigned at;
 	struct dossier *d;
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
 	if (d && i < d->count)
 		d->givers[i] = DROPPED;
-	snprintf(e->drops[e->drop_count % DROPS_MAX].etag, sizeof(e->drops[0].etag), "%s", etag);
-	e->drops[e->drop_count++ % DROPS_MAX].chunk = i;
+	at = e->drop_count++ % DROPS_MAX;
+	snprintf(e->drops[at].etag, sizeof(e->drops[at].etag), "%s", etag);
+	e->drops[at].chunk = i;
+	memcpy(e->drops[at].was, was, CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 }
 
-bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i)
+/* With that digest, or (NULL) any. */
+static bool has_dropped(struct evidence *e, const char *etag, uint32_t i, const uint8_t *is)
 {
 	bool so = false;
 
 	lock_take(&e->lock);
 	for (unsigned k = 0; !so && k < DROPS_MAX; k++)
-		so = e->drops[k].chunk == i && strcmp(e->drops[k].etag, etag) == 0;
+		so = e->drops[k].chunk == i && strcmp(e->drops[k].etag, etag) == 0 &&
+		     (!is || memcmp(e->drops[k].was, is, CHUNK_LIST_DIGEST) == 0);
 	lock_drop(&e->lock);
 	return so;
+}
+
+bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i)
+{
+	return has_dropped(e, etag, i, NULL);
+}
+
+bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
+			const uint8_t is[static CHUNK_LIST_DIGEST])
+{
+	return has_dropped(e, etag, i, is);
 }
 
 bool evidence_whole(struct evidence *e, const char *etag, uint32_t from, uint32_t to)

@@ -22,10 +22,15 @@ void evidence_free(struct evidence *e);
 void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
 		   const char *member);
 
-/* What came as chunk i was wrong, and is not there any more. */
-void evidence_drop(struct evidence *e, const char *etag, uint32_t i);
+/* What came as chunk i was wrong, and is not there any more. It had this digest; all zero: that is
+ * not known. */
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
+		   const uint8_t was[static CHUNK_LIST_DIGEST]);
 /* True if that was so lately, whatever came since: also when the blob is forgotten. */
 bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i);
+/* Likewise, of what had this digest. */
+bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
+			const uint8_t is[static CHUNK_LIST_DIGEST]);
 
 enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_MEMBER };
 /* Who gave chunk i: nobody that is remembered, a hub, somebody who was wrong, or the member whose

@@ -115,7 +115,7 @@ static void drop(struct inquiry *q, uint32_t i)
 	}
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
-	evidence_drop(q->conf->evidence, what->etag, i);
+	evidence_drop(q->conf->evidence, what->etag, i, q->have->digests[i]);
 	metrics_add(&q->conf->counts->bytes_wrong, size);
 	q->gone |= 1U << i % WIRE_CHUNKS;
 	q->dropped++;
@@ -350,7 +350,10 @@ static int inquire(struct inquiry *q)
 	if (r == 0 && !q->dropped && q->disputes)
 		r = hold_hearings(q, 1);
 	q->disputes = 0;
-	for (unsigned from = 1; r == 0 && !q->dropped && from <= PLACEMENT_OWNERS; from++) {
+	/* What has gone meanwhile, as wrong, is what the digest of all spoke of. */
+	for (unsigned from = 1; r == 0 && !q->dropped && blob_digest_stands(q->doubt->blob) &&
+				from <= PLACEMENT_OWNERS;
+	     from++) {
 		memset(q->must->digests, 0, q->must->count * sizeof(q->must->digests[0]));
 		r = hold_hearings(q, from);
 	}

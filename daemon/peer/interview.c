@@ -48,7 +48,9 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 	};
 	int r;
 
-	if (!member_may_ask(question.member, clock_ms()))
+	/* What a banned owner says is weighed like what any other one does. */
+	if (!member_may_ask(question.member, clock_ms()) &&
+	    (ask->witness || ask->held || !member_is_banned(question.member, clock_ms())))
 		return -ENOENT;
 	metrics_add(&v->counts->asked, 1);
 	r = question_ask(&question, v->asker);

@@ -79,14 +79,14 @@ unsigned health_bans(const struct member_health *h, int64_t now_ms)
 	return hours < h->bans ? h->bans - (unsigned)hours : 0;
 }
 
-static bool is_banned(const struct member_health *h, int64_t now_ms)
+bool health_is_banned(const struct member_health *h, int64_t now_ms)
 {
 	return h->failures && h->cause == MEMBER_LIED && now_ms < h->until_ms;
 }
 
 static void ban(struct member_health *h, int64_t now_ms)
 {
-	if (is_banned(h, now_ms))
+	if (health_is_banned(h, now_ms))
 		return;
 	h->bans = health_bans(h, now_ms) + 1;
 	h->cause = MEMBER_LIED;
@@ -156,7 +156,7 @@ static void succeed(struct member_health *h, int64_t first_ms, int64_t now_ms)
 	h->answered = true;
 	if (first_ms >= 0)
 		measure(h, min_i64(first_ms, MEMBER_PATIENCE_MAX_MS) * 1000);
-	if (!is_banned(h, now_ms))
+	if (!health_is_banned(h, now_ms))
 		h->failures = 0;
 }
 

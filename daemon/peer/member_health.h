@@ -98,6 +98,8 @@ int64_t health_connect_ms(const struct member_health *h);
 unsigned health_bans(const struct member_health *h, int64_t now_ms);
 /* Forgets all bans: true if there was one. */
 bool health_forgive(struct member_health *h);
+/* True if it gave wrong bytes, and the time for that is not over. */
+bool health_is_banned(const struct member_health *h, int64_t now_ms);
 enum member_state health_state(const struct member_health *h);
 /* The word for it; static. */
 const char *member_state_name(enum member_state state);

@@ -467,6 +467,16 @@ bool member_is_doubted(const struct member *m)
 	return doubted;
 }
 
+bool member_is_banned(const struct member *m, int64_t now_ms)
+{
+	bool banned;
+
+	lock_take(&m->table->lock);
+	banned = health_is_banned(&m->health, now_ms);
+	lock_drop(&m->table->lock);
+	return banned;
+}
+
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,
 		 int64_t now_ms)
 {

@@ -66,6 +66,8 @@ MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
 /* True if its last request failed, or it seemed to be this node: whoever may ask it is the one who
  * tries it. */
 bool member_is_doubted(const struct member *m);
+/* True if it gave wrong bytes, and is asked for none now. */
+bool member_is_banned(const struct member *m, int64_t now_ms);
 /* Notes how a request ended: bytes it gave, and how long it took to the first of them (-1: not
  * known, or not its fault). */
 void member_note(struct member *m, enum member_outcome outcome, uint64_t bytes, int64_t first_ms,

@@ -33,7 +33,8 @@ struct bringing {
 	uint64_t came;    /* bytes of this question */
 	bool slow;        /* it was ended for that */
 	bool wrong;       /* likewise, */
-	bool misled;      /* and who gave it may not know */
+	bool misled;      /* and who gave it may not know, */
+	bool again;       /* since it is what was found wrong here before */
 	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
 	bool looked;      /* for the blob's digest list */
 };
@@ -48,8 +49,26 @@ static int digest_is(enum digest_kind kind, const void *data, size_t len, const 
 	return r < 0 ? r : memcmp(is, must, digest_size(kind)) == 0 ? 0 : ERR_DIGEST;
 }
 
+/* What was found wrong once goes round: others had it from the same member. ERR_DIGEST. */
+static int check_again(struct bringing *b)
+{
+	struct evidence *e = b->all->conf.evidence;
+	const char *etag = b->ask->blob->etag;
+	uint32_t chunk = chunk_of(b->trip.range.pos);
+	uint8_t is[CHUNK_LIST_DIGEST];
+	int r;
+
+	if (!evidence_dropped(e, etag, chunk))
+		return 0;
+	r = digest_of(DIGEST_SHA256, b->chunk, b->have, is);
+	if (r < 0)
+		return r;
+	b->again = evidence_was_wrong(e, etag, chunk, is);
+	return b->again ? ERR_DIGEST : 0;
+}
+
 /* Compares a chunk that has come with what is known of it. ERR_DIGEST. */
-static int check_chunk(const struct bringing *b)
+static int check_chunk(struct bringing *b)
 {
 	const struct source_blob *blob = b->ask->blob;
 	uint8_t must[CHUNK_LIST_DIGEST];
@@ -57,7 +76,7 @@ static int check_chunk(const struct bringing *b)
 	if (b->have == blob->file.size)
 		return digest_is(blob->file.kind, b->chunk, b->have, blob->file.digest);
 	if (!evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos), must))
-		return 0;
+		return check_again(b);
 	return digest_is(DIGEST_SHA256, b->chunk, b->have, must);
 }
 
@@ -66,7 +85,7 @@ static bool may_be_misled(const struct bringing *b)
 {
 	uint8_t must[CHUNK_LIST_DIGEST];
 
-	return b->have != b->ask->blob->file.size && !trip_asks_owner(&b->trip) &&
+	return b->have != b->ask->blob->file.size && (b->again || !trip_asks_owner(&b->trip)) &&
 	       evidence_knows(b->all->conf.evidence, b->ask->blob->etag,
 			      chunk_of(b->trip.range.pos), must) != EVIDENCE_PUBLISHED;
 }
@@ -190,6 +209,8 @@ static enum route_answer answer_of(enum wire_status status)
 /* How a question ended that question_ask says r of. */
 static enum route_answer ending(const struct bringing *b, int r)
 {
+	if (b->again) /* nobody is blamed twice for it, nor for what no witness has told */
+		return ROUTE_NOT_HERE;
 	if (b->wrong)
 		return b->misled ? ROUTE_MISLED : ROUTE_LIED;
 	if (b->slow)
@@ -252,7 +273,7 @@ static int put_question(struct bringing *b, uint32_t member)
 	write_ask(b, &a, &ask);
 	b->have = 0;
 	b->came = 0;
-	b->slow = b->wrong = false;
+	b->slow = b->wrong = b->again = false;
 	*q = (struct question){
 		.member = b->trip.members->members[member],
 		.ask = &ask,
