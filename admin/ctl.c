@@ -34,6 +34,10 @@ static int open_hub(struct ctl *c)
 	const struct ctl_line *l = c->line;
 	const char *node = ctl_global(l, "node");
 
+	if (!node && !ctl_asks_hubs(l->verb))
+		return complain(&c->why,
+				"This is asked of a matrixfs, not of a hub: --node=CACHE/control "
+				"names it.");
 	if (!node)
 		return ctl_hub_open(ctl_global(l, "hub"), ctl_global(l, "token-file"), getenv,
 				    &c->hub, &c->why);
@@ -42,6 +46,13 @@ static int open_hub(struct ctl *c)
 	if (!ctl_asks_nodes(l->verb))
 		return complain(&c->why, "This is asked of a hub, and --node names a matrixfs.");
 	return ctl_hub_open_node(node, &c->hub, &c->why);
+}
+
+/* Whoever stands on a node, and forgot to say so, asked a hub that is not there. */
+static void hint_node(struct ctl *c, int r)
+{
+	if (r == ERR_UPSTREAM && !ctl_global(c->line, "node") && ctl_is_of_peers(c->line->verb))
+		(void)complain(&c->why, " Or --node=CACHE/control names a matrixfs, to ask that.");
 }
 
 static int run(const struct ctl_line *l)
@@ -55,6 +66,7 @@ static int run(const struct ctl_line *l)
 		status = fail(l, &c.why, r, EXIT_USAGE);
 	} else {
 		r = ctl_run(&c);
+		hint_node(&c, r);
 		if (r < 0)
 			status = fail(l, &c.why, r, EXIT_RUN);
 		ctl_hub_close(&c.hub);

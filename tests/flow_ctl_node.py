@@ -1,5 +1,6 @@
 """matrixctl beside a mount: what it asks of a matrixfs by its control socket, and what it says when nobody is there."""
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -68,6 +69,39 @@ def test_nobody_there_is_told_with_what_to_do(tiny, mount, tmp_path):
     status, _, err = ask("/" + "x" * 200, "peers")
     assert status == 2 and "at most 107 bytes" in err
     assert "no peers" in ask("control", "peers", cwd=mount(tiny).cache)[2]
+
+
+@pytest.mark.parametrize("words, hinted", [(("peers",), True), (("peers", "forgive"), True), (("status",), False)])
+def test_who_asks_no_node_for_peers_and_finds_no_hub_is_told_of_nodes(words, hinted):
+    done = subprocess.run([CTL, "--hub=http://127.0.0.1:1", *words], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode == 1 and "--hub=URL" in done.stderr and ("--node=CACHE/control" in done.stderr) == hinted
+
+
+@pytest.mark.parametrize("forgiven, said", [(True, "bans are taken back\n"), (False, "nobody was banned\n")])
+def test_whether_there_was_a_ban_is_said(forgiven, said):
+    class Hub(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.dumps({"forgiven": forgiven}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+    with http.server.HTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.handle_request, daemon=True).start()
+        done = subprocess.run([CTL, f"--hub=http://127.0.0.1:{hub.server_port}", "peers", "forgive"], env={"PATH": os.environ["PATH"]},
+                              capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (0, said), done.stderr
+
+
+def test_where_a_file_lies_is_asked_of_no_hub():
+    done = subprocess.run([CTL, "--hub=http://127.0.0.1:1", "peers", "where", "/x"], env={"PATH": os.environ["PATH"]}, capture_output=True,
+                          text=True, timeout=DEADLINE)
+    assert done.returncode == 2 and "asked of a matrixfs, not of a hub: --node=CACHE/control" in done.stderr
 
 
 # ---- peers ----
@@ -139,7 +173,7 @@ def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
     for name, content in files.items():     # many of them would be for that one to bring
         assert read(m.file("org/many", name)) == content
     assert state() == "silent"
-    assert ask(m, "peers", "forgive")[:2] == (0, "bans are taken back\n") and state() == "silent"
+    assert ask(m, "peers", "forgive")[:2] == (0, "nobody was banned\n") and state() == "silent"
     for address in "127.0.0.1:1", "192.0.2.9:1":
         status, out, err = ask(m, "peers", "forgive", address)
         assert status == 1 and f"{address} is not banned" in err

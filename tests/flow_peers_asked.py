@@ -1,4 +1,5 @@
 """What members make a node do by what they ask for: who is named when it can give no more, and whose word counts about a blob."""
+import re
 import time
 
 import pytest
@@ -64,3 +65,24 @@ def test_the_size_that_a_member_says_takes_no_bytes_away(hub, tmp_path, right):
         assert status == ((206, 206) if right else (409, 409))
         assert not node.load("org/one")["errors"]
         assert 0 < cluster.upstream_bytes() - before < len(BIG) - 4 * MIB
+
+
+def test_what_makes_no_sense_is_told_why_and_signed(hub, tmp_path):
+    cluster, target = giver(tmp_path, hub)
+    wrong = (f"{target}&path=twice", "bytes=0-1", "a field of its query is there twice"), \
+        (target.replace("path=", "path=a%00"), "bytes=0-1", "a field of its query has a NUL"), \
+        (target, "bytes=5-1", "its range is none")
+    with cluster:
+        assert not cluster.nodes[0].load("org/one")["errors"]
+        member = Caller(cluster.nodes[0].listen, ONE)
+        for asked, span, why in wrong:
+            status, text, fields = member.ask(asked, member.sign(asked, span))
+            assert (status, text.decode()) == (400, f"This request makes no sense: {why}.\n")
+            assert fields["Peer-Cause"] == "question" and fields["Authentication-Info"]
+        for method in "PUT", "DELETE":
+            status, _, fields = member.ask(target, member.sign(target, "bytes=0-1", method=method), method)
+            assert (status, fields["Allow"]) == (405, "GET") and fields["Authentication-Info"]
+        absent = re.sub("blobs/....", "blobs/0123", target)
+        status, text, fields = member.ask(absent, member.sign(absent, "bytes=0-1"))
+        assert (status, text, fields["Peer-Cause"]) == (404, b"", "absent")
+        assert member.ask(target, member.sign(target, f"bytes=0-{MIB - 1}"))[0] == 206

@@ -129,10 +129,10 @@ class Caller:
         self.secret = hmac.new(key.encode(), b"matrixfs-cluster-key-1", hashlib.sha256).digest()
         self.id = hmac.new(key.encode(), b"matrixfs-key-id-1", hashlib.sha256).hexdigest()[:8]
 
-    def sign(self, target, span, ahead=0, zone="", to=None):
+    def sign(self, target, span, ahead=0, zone="", to=None, method="GET"):
         """The fields of a request."""
         now, nonce, to = str(int((time.time() + ahead) * 1000)), secrets.token_hex(16), to or self.address
-        words = ["matrixfs-peer-request-2", "GET", target, span, zone, self.node, to, now, nonce]
+        words = ["matrixfs-peer-request-2", method, target, span, zone, self.node, to, now, nonce]
         mac = hmac.new(self.secret, "".join(f"{len(word)}:{word}\n" for word in words).encode(), hashlib.sha256).hexdigest()
         return {"Range": span, **({"Peer-Zone": zone} if zone else {}),
                 "Authorization": f'MatrixFS key={self.id}, node="{self.node}", to="{to}", time={now}, nonce={nonce}, mac={mac}'}
@@ -140,12 +140,12 @@ class Caller:
     def send(self, target, fields):
         return self.ask(target, fields)[:2]
 
-    def ask(self, target, fields):
+    def ask(self, target, fields, method="GET"):
         """Status, bytes, and the fields of the answer."""
         host, port = self.address.rsplit(":", 1)
         connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE)
         try:
-            connection.request("GET", target, headers=fields)
+            connection.request(method, target, headers=fields)
             got = connection.getresponse()
             return got.status, got.read(), got.headers
         finally:

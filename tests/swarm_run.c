@@ -138,6 +138,15 @@ static void fail_run(struct swarm *s, struct run *r)
 
 /* ---- one step ---- */
 
+/* Whether a reader, here or elsewhere, waits for it changes all the time. */
+static struct trip *trip_of(const struct swarm *s, struct run *r)
+{
+	const struct node *n = r->node;
+
+	trip_demand(&r->trip, n->parked || (r->from <= n->at && n->at < r->end), swarm_ms(s));
+	return &r->trip;
+}
+
 static void ask_upstream(struct swarm *s, struct run *r)
 {
 	struct query *q = new_query(s, r, s->conf.nodes);
@@ -147,19 +156,10 @@ static void ask_upstream(struct swarm *s, struct run *r)
 	swarm_ask(s, q);
 }
 
-/* Whether a reader, here or elsewhere, waits for it changes all the time. */
-static struct trip *trip_of(struct run *r)
-{
-	const struct node *n = r->node;
-
-	r->trip.demand = n->parked || (r->from <= n->at && n->at < r->end);
-	return &r->trip;
-}
-
 static void ask_member(struct swarm *s, struct run *r, uint32_t member)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
-	const struct trip_ask ask = trip_ask(trip_of(r), swarm_ms(s));
+	const struct trip_ask ask = trip_ask(trip_of(s, r), swarm_ms(s));
 
 	q->member = member;
 	q->bring = ask.bring;
@@ -176,7 +176,7 @@ static void ask_member(struct swarm *s, struct run *r, uint32_t member)
 
 void swarm_step(struct swarm *s, struct run *r)
 {
-	const struct trip_step step = trip_next(&r->trip, swarm_ms(s));
+	const struct trip_step step = trip_next(trip_of(s, r), swarm_ms(s));
 
 	switch (step.kind) {
 	case TRIP_ASK:
@@ -215,7 +215,7 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 		if (at != ROUTE_NOBODY)
 			others[heard.other_count++] = at;
 	}
-	answer = trip_heard(trip_of(r), &heard, swarm_ms(s));
+	answer = trip_heard(trip_of(s, r), &heard, swarm_ms(s));
 	s->result.races += answer == ROUTE_SLOW;
 	s->result.bans += answer == ROUTE_LIED;
 }
@@ -320,7 +320,7 @@ void swarm_look_patient(struct swarm *s, struct query *q)
 
 	if (swarm_is_flowing(s, q))
 		q->heard_ms = now;
-	if (q->dripping && trip_is_trickle(trip_of(q->run), q->asked_ms, 1, SWARM_CHUNK, now)) {
+	if (q->dripping && trip_is_trickle(trip_of(s, q->run), q->asked_ms, 1, SWARM_CHUNK, now)) {
 		swarm_done(s, q, ROUTE_SLOW);
 		return;
 	}

@@ -320,12 +320,12 @@ static void news_of_bytes_may_be_older_the_deeper_the_tree_is(UNUSED void **stat
 
 static void a_reader_has_time_for_another_unless_all_are_as_slow(UNUSED void **state)
 {
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 10000, .demand = true };
 
 	assert_false(decide_is_late(&w));
 	w.waited_ms++;
 	assert_true(decide_is_late(&w));
-	w.usual_ms = 6000;
+	w.usual_ms = 3000;
 	assert_false(decide_is_late(&w));
 	w.usual_ms = 60000;
 	w.waited_ms = 60001;
@@ -378,8 +378,25 @@ static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void *
 
 static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)
 {
-	assert_false(decide_is_dry(80000, 20000));
-	assert_true(decide_is_dry(80001, 20000));
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 80000 };
+
+	assert_false(decide_is_dry(&w));
+	w.waited_ms++;
+	assert_true(decide_is_dry(&w));
+}
+
+static void for_a_reader_it_is_left_in_half_of_his_time_unless_all_are_slow(UNUSED void **state)
+{
+	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
+
+	assert_false(decide_is_dry(&w));
+	w.waited_ms++;
+	assert_true(decide_is_dry(&w));
+	w.usual_ms = 10000;
+	assert_false(decide_is_dry(&w));
+	w.usual_ms = 60000;
+	w.waited_ms = 80001;
+	assert_true(decide_is_dry(&w));
 }
 
 /* Of a chunk of a million bytes so much came in so long. */
@@ -445,6 +462,7 @@ int main(void)
 		cmocka_unit_test(those_in_a_ring_tell_each_other_nothing_new),
 		cmocka_unit_test(a_reader_asks_another_early_as_long_as_it_costs_little),
 		cmocka_unit_test(when_nobody_gives_for_long_the_source_is_left),
+		cmocka_unit_test(for_a_reader_it_is_left_in_half_of_his_time_unless_all_are_slow),
 		cmocka_unit_test(a_trickle_is_told_by_its_rate),
 		cmocka_unit_test(who_would_need_too_long_for_a_chunk_is_left),
 		cmocka_unit_test(a_reader_waits_for_no_slow_chunk_that_another_may_give),

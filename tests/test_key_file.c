@@ -101,7 +101,19 @@ static void a_file_that_others_may_read_is_refused(void **state)
 	(void)state;
 	assert_refused(ONE, 0644, "chmod 600");
 	assert_refused(ONE, 0602, "chmod 600");
+	assert_refused(ONE, 0660, "chmod 600");
+	/* As secrets are mounted for a group. */
 	assert_int_equal(read_of(ONE, 0640).count, 1);
+}
+
+static void a_file_of_another_user_is_refused(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	put(ONE, 0600);
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	assert_refused_at(path, ERR_CONF, "belongs to another user");
 }
 
 static void what_is_no_file_of_a_keys_size_is_not_read(void **state)
@@ -154,6 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_holds_one_key_or_two),
 		cmocka_unit_test(a_file_that_others_may_read_is_refused),
+		cmocka_unit_test(a_file_of_another_user_is_refused),
 		cmocka_unit_test(what_is_no_file_of_a_keys_size_is_not_read),
 		cmocka_unit_test(a_change_is_seen_once),
 		cmocka_unit_test(keys_are_overwritten),

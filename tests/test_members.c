@@ -432,6 +432,24 @@ static void silence_in_a_row_costs_twice_as_much_each_time(void **state)
 	assert_int_equal(pause_after(*state, one, MEMBER_SILENT, now + pause), MEMBER_HICCUP_MS);
 }
 
+/* Nobody has signed that it is: so it is left alone, but comes back soon. */
+static void who_is_crowded_is_left_alone_briefly_however_often(void **state)
+{
+	struct member *one = one_member(*state);
+	int64_t now = 1000, pause = pause_after(*state, one, MEMBER_CROWDED, now);
+
+	assert_int_equal(pause, MEMBER_HICCUP_MS);
+	for (int i = 0; i < 20; i++) {
+		assert_false(member_may_ask(one, now + pause - 1));
+		now += pause;
+		assert_true(member_may_ask(one, now));
+		pause = pause_after(*state, one, MEMBER_CROWDED, now);
+		assert_in_range(pause, MEMBER_SILENT_MS * 3 / 4, MEMBER_SILENT_MS * 5 / 4);
+	}
+	note(one, MEMBER_ANSWERED, now + pause);
+	assert_int_equal(status_of(*state, "a:1", now + pause).state, MEMBER_IS_UP);
+}
+
 /* Silent twice, until the time that is told. */
 static int64_t make_silent(struct members *m, struct member *one)
 {
@@ -815,6 +833,7 @@ int main(void)
 		STORY(a_clock_is_as_it_last_told),
 		STORY(the_first_silence_costs_a_moment),
 		STORY(requests_that_break_together_are_one_silence),
+		STORY(who_is_crowded_is_left_alone_briefly_however_often),
 		STORY(silence_in_a_row_costs_twice_as_much_each_time),
 		STORY(one_request_tries_who_was_silent),
 		STORY(a_try_that_fails_is_the_next_silence),

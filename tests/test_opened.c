@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "daemon/base/err.h"
 #include "daemon/fetch/pull.h"
@@ -16,6 +17,9 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define SIZE (3 * MIB)
+#define TIB (UINT64_C(1) << 40)
+
+enum { NOBODY, ONE, ANOTHER }; /* who has blobs made */
 
 struct world {
 	struct workdir dir;
@@ -96,19 +100,19 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct pull *take(struct world *w, const struct source_blob *what, bool make)
+static struct pull *take(struct world *w, const struct source_blob *what, uint64_t maker)
 {
 	struct pull *p;
 
-	assert_int_equal(opened_take(w->opened, what, make, &p), 0);
+	assert_int_equal(opened_take(w->opened, what, maker, &p), 0);
 	return p;
 }
 
-static int refusal(struct world *w, const struct source_blob *what, bool make)
+static int refusal(struct world *w, const struct source_blob *what, uint64_t maker)
 {
 	struct pull *p;
 
-	return opened_take(w->opened, what, make, &p);
+	return opened_take(w->opened, what, maker, &p);
 }
 
 /* A first chunk is there, and nobody has the blob open. */
@@ -134,26 +138,26 @@ static void a_wrong_size_makes_no_part_of_a_blob_go(void **state)
 	struct world *w = *state;
 
 	leave_a_part(w);
-	assert_int_equal(refusal(w, &w->larger, true), ERR_SIZE);
-	assert_int_equal(refusal(w, &w->larger, false), ERR_SIZE);
+	assert_int_equal(refusal(w, &w->larger, ONE), ERR_SIZE);
+	assert_int_equal(refusal(w, &w->larger, NOBODY), ERR_SIZE);
 	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
-	opened_give(w->opened, take(w, &w->what, false));
+	opened_give(w->opened, take(w, &w->what, NOBODY));
 	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
 }
 
 static void a_wrong_size_does_not_stay_for_the_next_guest(void **state)
 {
 	struct world *w = *state;
-	struct pull *p = take(w, &w->larger, true);
+	struct pull *p = take(w, &w->larger, ONE);
 	uint64_t size;
 
-	assert_int_equal(refusal(w, &w->what, true), ERR_SIZE); /* it is used now */
+	assert_int_equal(refusal(w, &w->what, ONE), ERR_SIZE); /* it is used now */
 	opened_give(w->opened, p);
 	opened_stop(w->opened); /* as it is idle */
 	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
 	assert_int_equal(size, SIZE + 1);
 	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
-	opened_give(w->opened, take(w, &w->what, true)); /* nothing is lost by that */
+	opened_give(w->opened, take(w, &w->what, ONE)); /* nothing is lost by that */
 	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
 	assert_int_equal(size, SIZE);
 }
@@ -164,7 +168,7 @@ static void wins(struct world *w)
 	struct pull *q;
 
 	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
-	assert_int_equal(refusal(w, &w->larger, true), ERR_SIZE);
+	assert_int_equal(refusal(w, &w->larger, ONE), ERR_SIZE);
 	assert_int_equal(blob_size(fetch_blob(q)), SIZE);
 	fetch_close(w->fetch, q);
 }
@@ -173,7 +177,7 @@ static void who_opens_it_here_wins_over_an_idle_guest(void **state)
 {
 	struct world *w = *state;
 
-	opened_give(w->opened, take(w, &w->larger, true));
+	opened_give(w->opened, take(w, &w->larger, ONE));
 	wins(w);
 }
 
@@ -207,7 +211,7 @@ static void come(struct world *w, struct visitor *v)
 	const struct fake_rule hold = { .act = FAKE_HOLD };
 
 	fake_source_rule(&w->hub, &hold);
-	*v = (struct visitor){ .w = w, .pull = take(w, &w->larger, true) };
+	*v = (struct visitor){ .w = w, .pull = take(w, &w->larger, ONE) };
 	waiter_init(&v->waiter, 60000, go);
 	v->waiter.only = 100;
 	assert_int_equal(read_first(v), PARKED);
@@ -220,7 +224,7 @@ static void who_opens_it_here_wins_over_a_guest_that_waits(void **state)
 	struct visitor v;
 
 	come(w, &v);
-	assert_int_equal(refusal(w, &w->what, true), ERR_SIZE); /* the twin: another guest */
+	assert_int_equal(refusal(w, &w->what, ONE), ERR_SIZE); /* the twin: another guest */
 	assert_int_equal(v.told, 0);
 	wins(w);
 	assert_int_equal(v.told, ERR_SIZE);
@@ -229,7 +233,7 @@ static void who_opens_it_here_wins_over_a_guest_that_waits(void **state)
 static void a_guest_that_does_not_go_waits_for_nothing_more(void **state)
 {
 	struct world *w = *state;
-	struct pull *p = take(w, &w->larger, true), *q;
+	struct pull *p = take(w, &w->larger, ONE), *q;
 	struct visitor v;
 
 	come(w, &v); /* the other one stays */
@@ -257,7 +261,7 @@ static void who_reads_it_here_is_not_turned_out(void **state)
 static void who_opens_it_here_with_the_same_size_shares_it(void **state)
 {
 	struct world *w = *state;
-	struct pull *p = take(w, &w->what, true), *q;
+	struct pull *p = take(w, &w->what, ONE), *q;
 
 	opened_give(w->opened, p);
 	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
@@ -270,11 +274,11 @@ static void who_opens_it_here_with_the_same_size_shares_it(void **state)
 static void what_is_to_be_brought_is_looked_for_where_any_guest_says(void **state)
 {
 	struct world *w = *state;
-	struct pull *p = take(w, &w->what, true);
+	struct pull *p = take(w, &w->what, ONE);
 
-	assert_ptr_equal(take(w, &w->elsewhere, false), p);
+	assert_ptr_equal(take(w, &w->elsewhere, NOBODY), p);
 	assert_null(p->origins); /* only looked for here */
-	assert_ptr_equal(take(w, &w->elsewhere, true), p);
+	assert_ptr_equal(take(w, &w->elsewhere, ONE), p);
 	assert_non_null(p->origins);
 	assert_string_equal(p->origins->what.path, "b/other");
 	for (int i = 0; i < 3; i++)
@@ -285,9 +289,65 @@ static void what_is_not_here_is_opened_only_to_be_brought(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(refusal(w, &w->what, false), -ENOENT);
-	opened_give(w->opened, take(w, &w->what, true));
-	opened_give(w->opened, take(w, &w->what, false));
+	assert_int_equal(refusal(w, &w->what, NOBODY), -ENOENT);
+	opened_give(w->opened, take(w, &w->what, ONE));
+	opened_give(w->opened, take(w, &w->what, NOBODY));
+}
+
+/* So many that are not whole, of one member. */
+static struct source_blob make(struct world *w, unsigned count, uint64_t size)
+{
+	struct source_blob what = w->what;
+
+	what.file.size = size;
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(what.etag, sizeof(what.etag), "%064x", i);
+		opened_give(w->opened, take(w, &what, ONE));
+	}
+	return what;
+}
+
+static void one_member_has_so_many_made_and_others_go_on(void **state)
+{
+	struct world *w = *state;
+	struct source_blob last = make(w, OPENED_OF_MEMBER, SIZE);
+	uint64_t size;
+
+	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
+	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), -ENOENT);
+	opened_give(w->opened, take(w, &last, ONE)); /* one of them */
+	opened_give(w->opened, take(w, &w->what, ANOTHER));
+	opened_give(w->opened, take(w, &w->what, ONE)); /* it is open for that one */
+}
+
+static void who_had_so_many_made_gets_what_is_whole(void **state)
+{
+	struct world *w = *state;
+	struct blob *b;
+
+	make(w, OPENED_OF_MEMBER, SIZE);
+	assert_int_equal(store_blob(w->store, w->what.etag, SIZE, false, &b), 0);
+	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE); /* it is not yet */
+	for (uint32_t i = 0; i < blob_chunks(b); i++)
+		assert_int_equal(blob_put_chunk(b, i, 1), 0);
+	assert_int_equal(blob_seal(b), 0);
+	opened_give(w->opened, take(w, &w->what, ONE));
+	blob_unref(b);
+}
+
+static void one_member_has_so_much_made_and_what_is_closed_counts_no_more(void **state)
+{
+	struct world *w = *state;
+	struct source_blob what = make(w, OPENED_BYTES_OF_MEMBER / TIB, TIB);
+
+	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
+	opened_stop(w->opened); /* as they are idle */
+	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	opened_give(w->opened, take(w, &w->what, ONE));
+	make(w, OPENED_BYTES_OF_MEMBER / TIB - 1, TIB);
+	assert_int_equal(refusal(w, &what, ONE),
+			 -EMFILE); /* its file is here, but it is not whole */
+	opened_give(w->opened, take(w, &what, NOBODY));
 }
 
 static void so_many_are_open_and_no_more(void **state)
@@ -297,11 +357,11 @@ static void so_many_are_open_and_no_more(void **state)
 
 	for (unsigned i = 0; i < OPENED_MAX; i++) {
 		snprintf(what.etag, sizeof(what.etag), "%064x", i);
-		opened_give(w->opened, take(w, &what, true));
+		opened_give(w->opened, take(w, &what, 1 + i / OPENED_OF_MEMBER));
 	}
-	assert_int_equal(refusal(w, &w->what, true), -EMFILE);
-	assert_int_equal(refusal(w, &w->what, false), -ENOENT);
-	opened_give(w->opened, take(w, &what, true)); /* one of them */
+	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
+	assert_int_equal(refusal(w, &w->what, NOBODY), -ENOENT);
+	opened_give(w->opened, take(w, &what, ONE)); /* one of them */
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -318,6 +378,9 @@ int main(void)
 		STORY(who_opens_it_here_with_the_same_size_shares_it),
 		STORY(what_is_to_be_brought_is_looked_for_where_any_guest_says),
 		STORY(what_is_not_here_is_opened_only_to_be_brought),
+		STORY(one_member_has_so_many_made_and_others_go_on),
+		STORY(who_had_so_many_made_gets_what_is_whole),
+		STORY(one_member_has_so_much_made_and_what_is_closed_counts_no_more),
 		STORY(so_many_are_open_and_no_more),
 	};
 

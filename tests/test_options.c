@@ -326,6 +326,9 @@ static void test_half_a_peer_is_refused(void **state)
 	bad("matrixfs --peer-listen=192.0.2.1:1 --peers=hub /m", "\"cluster-key-file\" is missing");
 	bad("matrixfs --peer-listen=192.0.2.1:1 --cluster-key-file=/k /m", "\"peers\" is missing");
 	bad(PEERS "--peer-listen=nonsense /m", "\"nonsense\" of \"peer-listen\"");
+	bad(PEERS "--peer-listen=*:9980 /m", "all addresses of this host are \":9980\"");
+	bad(PEERS "--peer-listen=:9980 --peer-address=*:9980 /m", "\"*:9980\" of \"peer-address\"");
+	bad(PEERS "--peer-listen=a*b:9980 /m", "say with \"peer-address\"");
 	bad(PEERS "--peer-listen=:9980 /m", "say with \"peer-address\"");
 	bad(PEERS "--peer-listen=0.0.0.0:9980 /m", "say with \"peer-address\"");
 	bad(PEERS "--peer-listen=[::]:9980 /m", "say with \"peer-address\"");
@@ -342,6 +345,27 @@ static void test_half_a_peer_is_refused(void **state)
 	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-tls-cert=/c --peer-tls-key=/k /m",
 	    "\"peer-tls-ca\" is missing");
 	bad(PEERS "--peer-listen=192.0.2.1:1 --peer-tls-ca=/a /m", "\"peer-tls-cert\" is missing");
+}
+
+static void test_what_says_how_one_is_a_peer_wants_peers(void **state)
+{
+	static const char *const idle[][2] = {
+		{ "--zone=rack-7", "\"zone\" means nothing" },
+		{ "--peer-weight=2", "\"peer-weight\" means nothing" },
+		{ "--peer-rate=1MB", "\"peer-rate\" means nothing" },
+		{ "--peer-rate-waiting=1MB", "\"peer-rate-waiting\" means nothing" },
+		{ "--peer-address=192.0.2.1:1", "\"peer-address\" means nothing" },
+		{ "--peer-tls-ca=/a", "\"peer-tls-ca\" means nothing" },
+	};
+	char line[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(idle); i++) {
+		snprintf(line, sizeof(line), "matrixfs %s /m", idle[i][0]);
+		bad(line, idle[i][1]);
+	}
+	good(PEERS "--peer-listen=192.0.2.1:1 --zone=rack-7 --peer-weight=2 --peer-rate=1MB /m");
+	good("matrixfs --zone= --peer-weight=1 --peer-rate=0 /m"); /* as if they were not there */
 }
 
 static void test_config_file(void **state)
@@ -573,6 +597,7 @@ int main(void)
 		TEST(test_actions),
 		TEST(test_peers_are_named_with_all_they_need),
 		TEST(test_half_a_peer_is_refused),
+		TEST(test_what_says_how_one_is_a_peer_wants_peers),
 	};
 	int failed = cmocka_run_group_tests(docs, NULL, NULL);
 

@@ -133,7 +133,8 @@ static void one_alone_asks_the_source(UNUSED void **state)
 static void followers_are_asked_when_the_owner_is_silent(UNUSED void **state)
 {
 	static const enum route_answer bad[] = { ROUTE_SILENT, ROUTE_NOT_HERE, ROUTE_FAILED,
-						 ROUTE_LIED, ROUTE_SLOW };
+						 ROUTE_LIED,   ROUTE_SLOW,     ROUTE_SCANT,
+						 ROUTE_CROWDED };
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct town t = new_town(NODES, false);
@@ -301,6 +302,26 @@ static void a_busy_owner_is_waited_for_longer_each_time(UNUSED void **state)
 	end(&t);
 }
 
+/* All together: who waits for one has waited for the others. */
+static void a_reader_waits_little_for_all_that_are_busy(UNUSED void **state)
+{
+	struct town t = new_town(NODES, false);
+	struct route_step step;
+	int64_t rested = 0;
+	unsigned asked = 0;
+
+	t.route.demand = true;
+	while ((step = next(&t)).kind != ROUTE_SOURCE) {
+		rested += step.rest_ms;
+		if (step.kind != ROUTE_ASK)
+			continue;
+		hear(&t, ROUTE_BUSY);
+		assert_in_range(++asked, 1, 2 * ROUTE_REACH);
+	}
+	assert_in_range(rested, 1000, 2000);
+	end(&t);
+}
+
 static void who_is_busy_may_name_others(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
@@ -309,6 +330,17 @@ static void who_is_busy_may_name_others(UNUSED void **state)
 	expect_asked(&t, t.place.owners[0]);
 	route_heard(&t.route, ROUTE_BUSY, &name, 1);
 	expect_asked(&t, name);
+	end(&t);
+}
+
+static void who_is_busy_and_names_itself_names_nobody(UNUSED void **state)
+{
+	struct town t = new_town(NODES, false);
+
+	expect_asked(&t, t.place.owners[0]);
+	route_heard(&t.route, ROUTE_BUSY, &t.place.owners[0], 1);
+	assert_int_equal(next(&t).kind, ROUTE_REST);
+	expect_asked(&t, t.place.owners[0]);
 	end(&t);
 }
 
@@ -424,7 +456,9 @@ int main(void)
 		cmocka_unit_test(names_of_itself_and_of_who_failed_are_worth_nothing),
 		cmocka_unit_test(who_gave_before_is_asked_first),
 		cmocka_unit_test(a_busy_owner_is_waited_for_longer_each_time),
+		cmocka_unit_test(a_reader_waits_little_for_all_that_are_busy),
 		cmocka_unit_test(who_is_busy_may_name_others),
+		cmocka_unit_test(who_is_busy_and_names_itself_names_nobody),
 		cmocka_unit_test(bytes_make_all_rests_forgotten),
 		cmocka_unit_test(two_who_say_that_upstream_fails_are_enough),
 		cmocka_unit_test(a_way_to_the_source_asks_nobody_else),

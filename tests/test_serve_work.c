@@ -184,12 +184,32 @@ static void what_makes_no_sense_is_not_pulled(void **state)
 	};
 	struct fixture *f = *state;
 
-	for (size_t i = 0; i < ARRAY_LEN(targets); i++)
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
 		assert_int_equal(ask(f, "POST", targets[i]), WIRE_BAD);
-	assert_int_equal(ask(f, "GET", WIRE_PULL "?repo=models/org/name&revision=main"), WIRE_BAD);
-	assert_int_equal(ask(f, "POST", WIRE_JOBS "42"), WIRE_BAD);
+		assert_true(says(f, "no sense: its repo or its revision is none."));
+		assert_true(says(f, "Authentication-Info: MatrixFS key="));
+	}
 	assert_int_equal(f->pulls, 0);
-	assert_int_equal(f->counts.refused, ARRAY_LEN(targets) + 2);
+	assert_int_equal(f->counts.refused, ARRAY_LEN(targets));
+}
+
+static void each_is_asked_for_by_one_method(void **state)
+{
+	static const char *const others[] = { "POST", "PUT", "DELETE" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		assert_int_equal(ask(f, others[i], WIRE_JOBS "42"), WIRE_METHOD);
+		assert_true(says(f, "Allow: GET\r\n"));
+		assert_true(says(f, WIRE_CAUSE ": method"));
+		assert_true(says(f, "Authentication-Info: MatrixFS key="));
+	}
+	assert_int_equal(ask(f, "GET", WIRE_PULL "?repo=models/org/name&revision=main"),
+			 WIRE_METHOD);
+	assert_true(says(f, "Allow: POST\r\n"));
+	assert_int_equal(f->pulls, 0);
+	assert_int_equal(f->counts.refused, ARRAY_LEN(others) + 1);
+	assert_int_equal(ask(f, "GET", WIRE_JOBS "42"), WIRE_TOLD);
 }
 
 static void why_a_pull_does_not_begin_is_said(void **state)
@@ -238,6 +258,7 @@ int main(void)
 		TEST(only_jobs_are_work),
 		TEST(a_pull_begins_and_is_told_of),
 		TEST(what_makes_no_sense_is_not_pulled),
+		TEST(each_is_asked_for_by_one_method),
 		TEST(why_a_pull_does_not_begin_is_said),
 		TEST(only_jobs_that_there_are_are_told_of),
 		TEST(who_begins_still_says_so),

@@ -23,6 +23,8 @@ enum manner {
 	FALTERS,    /* the first chunk at once, half of the next later */
 	DRIPS,      /* the first chunk, and then byte by byte */
 	BREAKS_OFF, /* in the midst of the first chunk */
+	STINTS,     /* one byte of what is asked for, each time */
+	HOPES,      /* says at once that bytes are coming */
 	DRIPS_HEAD,
 	DRIPS_WORDS,  /* of an answer without bytes */
 	DRIPS_BEHIND, /* such an answer */
@@ -43,7 +45,12 @@ struct fixture {
 	struct published *published;
 	struct peer_counts counts;
 	struct source *source;
+	atomic_uint asked;       /* questions */
+	atomic_size_t asked_len; /* bytes of the last that got some */
+	struct httpc_cancel cancel;
+	bool leaves; /* when it hears of hope */
 	uint64_t came;
+	unsigned hopes;
 	unsigned watched, refused; /* chunks */
 };
 
@@ -69,11 +76,15 @@ static void give(struct fixture *f, int fd, const char *request)
 
 	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
 			 2);
+	last = f->manner == STINTS ? first : last;
 	len = last - first + 1;
 	snprintf(range, sizeof(range), "bytes %lu-%lu/%lu", first, last, (unsigned long)SIZE);
 	snprintf(length, sizeof(length), "Content-Length: %zu", len);
 	say_head(f, fd, request, 206, range, length);
-	now = f->manner == GIVES ? len : f->manner == BREAKS_OFF ? 1000 : CHUNK_BYTES;
+	f->asked_len = len;
+	now = f->manner == GIVES || f->manner == STINTS ? len
+	      : f->manner == BREAKS_OFF                 ? 1000
+							: CHUNK_BYTES;
 	stand_in_send(fd, bytes, now < len ? now : len);
 	if (f->manner == DRIPS)
 		drip(f, fd, "x");
@@ -89,11 +100,13 @@ static void answer(void *arg, int fd, const char *request)
 	const char *plain = f->manner == IS_FULL ? "503" : "404";
 	char text[100];
 
+	f->asked++;
 	switch (f->manner) {
 	case GIVES:
 	case FALTERS:
 	case DRIPS:
 	case BREAKS_OFF:
+	case STINTS:
 		give(f, fd, request);
 		break;
 	case DRIPS_HEAD:
@@ -108,6 +121,9 @@ static void answer(void *arg, int fd, const char *request)
 		say_head(f, fd, request, 202, "", "Transfer-Encoding: chunked");
 		stand_in_send(fd, "0\r\n", 3);
 		drip(f, fd, "X-More: of it\r\n");
+		break;
+	case HOPES:
+		say_head(f, fd, request, 202, "", "Content-Length: 0");
 		break;
 	case HAS_NOT:
 		say_head(f, fd, request, 404, "", "Content-Length: 0");
@@ -194,20 +210,23 @@ static int take(void *arg, const void *data UNUSED, size_t len)
 	struct fixture *f = arg;
 
 	f->came += len;
+	f->hopes += !len;
+	if (!len && f->leaves)
+		atomic_store(&f->cancel.canceled, true);
 	return f->sink_says;
 }
 
-/* What comes of asking one of that manner for all of the blob. */
-static int ask(struct fixture *f, enum manner manner)
+/* What comes of asking one of that manner for such a part of the blob. */
+static int ask_for(struct fixture *f, enum manner manner, uint64_t off, uint64_t len)
 {
 	struct source_blob blob = { .commit = "1111111111111111111111111111111111111111",
 				    .path = "a",
 				    .file = { .size = SIZE, .kind = DIGEST_SHA256 } };
-	struct httpc_cancel cancel = { 0 };
 	const struct source_ask what = { .blob = &blob,
-					 .len = SIZE,
+					 .off = off,
+					 .len = len,
 					 .deadline_ms = CLOCK_FOREVER,
-					 .cancel = &cancel,
+					 .cancel = &f->cancel,
 					 .sink = take,
 					 .arg = f };
 	int64_t wait_ms;
@@ -216,6 +235,11 @@ static int ask(struct fixture *f, enum manner manner)
 	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &blob.repo), 0);
 	memset(blob.etag, 'a', DIGEST_HEX_MAX);
 	return f->source->get(f->source, &what, &wait_ms);
+}
+
+static int ask(struct fixture *f, enum manner manner)
+{
+	return ask_for(f, manner, 0, SIZE);
 }
 
 static void note_state(void *arg, const struct member_status *s)
@@ -238,6 +262,55 @@ static void who_gives_is_up(void **state)
 {
 	assert_int_equal(ask(*state, GIVES), 0);
 	assert_string_equal(state_of(*state), "up");
+}
+
+static void whole_chunks_are_asked_for_and_what_is_wanted_of_them_is_given(void **state)
+{
+	const struct {
+		uint64_t off, len, asked;
+	} of[] = { { 0, 131072, CHUNK_BYTES },     { 1000, 131072, CHUNK_BYTES },
+		   { CHUNK_BYTES - 10, 20, SIZE }, { CHUNK_BYTES, 1, CHUNK_BYTES },
+		   { SIZE - 1, 1, CHUNK_BYTES },   { 0, SIZE, SIZE } };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		f->came = f->asked = 0;
+		assert_int_equal(ask_for(f, GIVES, of[i].off, of[i].len), 0);
+		assert_int_equal(f->came, of[i].len);
+		assert_int_equal(f->asked, 1);
+		assert_int_equal(f->asked_len, of[i].asked);
+	}
+	assert_string_equal(state_of(f), "up");
+}
+
+static void who_gives_less_than_a_chunk_is_not_asked_for_the_rest(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, STINTS), SOURCE_PASS);
+	assert_int_equal(f->came, 0);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "silent");
+}
+
+static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, HOPES), SOURCE_PASS);
+	assert_in_range(f->asked, 1, 12);
+	assert_in_range(f->hopes, 1, f->asked);
+	assert_string_equal(state_of(f), "silent");
+}
+
+static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
+{
+	struct fixture *f = *state;
+
+	f->leaves = true;
+	assert_int_equal(ask(f, HOPES), ERR_CANCELED);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "up");
 }
 
 /* Whether a hub publishes the digests of what comes, or of something else. */
@@ -377,9 +450,15 @@ static void who_breaks_off_is_silent(void **state)
 
 static void who_has_no_connection_free_refuses_nobody(void **state)
 {
-	assert_int_equal(ask(*state, IS_FULL), SOURCE_PASS);
-	assert_string_equal(state_of(*state), "new");
-	assert_int_equal(ask(*state, GIVES), 0);
+	struct fixture *f = *state;
+	int64_t began_ms = clock_ms();
+
+	assert_int_equal(ask(f, IS_FULL), SOURCE_PASS);
+	assert_in_range(clock_ms() - began_ms, 0, 2000);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "silent");
+	member_note(f->other.member, MEMBER_ANSWERED, 0, -1, clock_ms());
+	assert_int_equal(ask(f, GIVES), 0);
 }
 
 static void who_signs_nothing_else_refuses(void **state)
@@ -431,6 +510,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(who_gives_is_up),
+		TEST(whole_chunks_are_asked_for_and_what_is_wanted_of_them_is_given),
+		TEST(who_gives_less_than_a_chunk_is_not_asked_for_the_rest),
+		TEST(hope_that_comes_at_once_is_asked_for_seldom),
+		TEST(who_leaves_does_not_wait_until_he_may_ask_again),
 		TEST(what_is_as_published_is_given_and_told_of),
 		TEST(what_is_otherwise_is_not_and_its_giver_is_banned),
 		TEST(what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed),

@@ -169,6 +169,7 @@ static void who_gave_last_is_asked_first(UNUSED void **state)
 	struct world *w = new_world(false);
 
 	ask(w, NOW);
+	trip_gave(&w->trip, CHUNK, NOW);
 	hear(w, ROUTE_GAVE, NOW);
 	assert_int_equal(trail(w, NOW).giver, w->ms->nodes[w->owners[0]].key);
 	trails_note(&w->trails, w->range.segment, w->ms->nodes[w->owners[2]].key, NOW);
@@ -190,12 +191,13 @@ static void who_is_sent_elsewhere_goes_there_with_the_number_it_was_told(UNUSED 
 	assert_int_equal(asked(w, NOW, &words), other);
 	assert_int_equal(words.number, 12);
 	/* Who was sent there keeps his number; the twin is told one by the owner itself. */
-	w->trip.range.pos += CHUNK;
+	trip_gave(&w->trip, CHUNK, NOW);
 	trip_heard(&w->trip, &(struct trip_heard){ ROUTE_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
 	assert_int_equal(trail(w, NOW).number, 12);
 	end(w);
 	w = new_world(false);
 	ask(w, NOW);
+	trip_gave(&w->trip, CHUNK, NOW);
 	trip_heard(&w->trip, &(struct trip_heard){ ROUTE_GAVE, NULL, 0, 99, -1, 1, CHUNK }, NOW);
 	assert_int_equal(trail(w, NOW).number, 99);
 	end(w);
@@ -316,6 +318,49 @@ static void when_nothing_comes_for_long_the_source_is_left(UNUSED void **state)
 	end(w);
 }
 
+static enum route_answer hope_again(struct world *w, int64_t now_ms)
+{
+	const struct trip_heard h = { ROUTE_COMING, NULL, 0, 0, 0, -1, 0 };
+
+	return trip_heard(&w->trip, &h, now_ms);
+}
+
+/* Whether it is still members who are to bring it. */
+static bool is_believed(struct world *w, int64_t now_ms)
+{
+	struct trip_ask words;
+
+	asked(w, now_ms, &words);
+	hope_again(w, now_ms);
+	return words.bring;
+}
+
+static void a_reader_is_left_time_for_the_source(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	trip_demand(&w->trip, true, NOW);
+	assert_true(is_believed(w, NOW + GIVE_UP_MS));
+	assert_false(is_believed(w, NOW + 2 * GIVE_UP_MS));
+	begin(w); /* nobody waits */
+	assert_true(is_believed(w, NOW + GIVE_UP_MS));
+	assert_true(is_believed(w, NOW + 2 * GIVE_UP_MS));
+	end(w);
+}
+
+static void his_time_begins_when_he_comes_and_with_each_chunk(UNUSED void **state)
+{
+	int64_t came_ms = NOW + 2 * GIVE_UP_MS, chunk_ms = came_ms + GIVE_UP_MS;
+	struct world *w = new_world(false);
+
+	trip_demand(&w->trip, true, came_ms);
+	assert_true(is_believed(w, chunk_ms));
+	trip_gave(&w->trip, CHUNK, chunk_ms);
+	assert_true(is_believed(w, chunk_ms + GIVE_UP_MS));
+	assert_false(is_believed(w, chunk_ms + 2 * GIVE_UP_MS));
+	end(w);
+}
+
 /* ---- what comes of a question ---- */
 
 /* How a member is thought of that ended a question so. */
@@ -337,11 +382,13 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 		enum route_answer answer;
 		const char *state;
 	} cases[] = {
-		{ ROUTE_GAVE, "up" },         { ROUTE_COMING, "up" },   { ROUTE_ELSEWHERE, "up" },
-		{ ROUTE_BUSY, "up" },         { ROUTE_NOT_HERE, "up" }, { ROUTE_FAILED, "up" },
-		{ ROUTE_NONSENSE, "up" },     { ROUTE_CROWDED, "new" }, { ROUTE_SILENT, "silent" },
-		{ ROUTE_REFUSED, "refused" }, { ROUTE_LIED, "banned" }, { ROUTE_MISLED, "new" },
-		{ ROUTE_SLOW, "silent" },     { ROUTE_LEFT, "new" },
+		{ ROUTE_SCANT, "silent" },  { ROUTE_COMING, "up" },
+		{ ROUTE_ELSEWHERE, "up" },  { ROUTE_BUSY, "up" },
+		{ ROUTE_NOT_HERE, "up" },   { ROUTE_FAILED, "up" },
+		{ ROUTE_NONSENSE, "up" },   { ROUTE_CROWDED, "silent" },
+		{ ROUTE_SILENT, "silent" }, { ROUTE_REFUSED, "refused" },
+		{ ROUTE_LIED, "banned" },   { ROUTE_MISLED, "new" },
+		{ ROUTE_SLOW, "silent" },   { ROUTE_LEFT, "new" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -366,14 +413,84 @@ static void who_is_silent_is_followed_by_the_next(UNUSED void **state)
 	}
 }
 
-static void who_has_no_connection_free_is_asked_again_after_a_rest(UNUSED void **state)
+/* For so long readers that wait for a busy owner rest. */
+static int64_t rests(bool demand)
+{
+	struct world *w = new_world(false);
+	int64_t ms = 0;
+
+	trip_demand(&w->trip, demand, NOW);
+	while (ask(w, NOW) == w->owners[0]) {
+		struct trip_step step;
+
+		hear(w, ROUTE_BUSY, NOW);
+		step = trip_next(&w->trip, NOW);
+		ms += step.rest_ms;
+		if (step.kind != TRIP_REST)
+			break;
+	}
+	end(w);
+	return ms;
+}
+
+static void who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less(UNUSED void **state)
+{
+	assert_in_range(rests(true), 1000, 2000);
+	assert_in_range(rests(false), 4000, 6000);
+}
+
+/* Others of his ranges do not wait for it again. */
+static void who_is_busy_for_too_long_is_left_alone_for_a_moment(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	trip_demand(&w->trip, true, NOW);
+	while (ask(w, NOW) == w->owners[0]) {
+		assert_string_not_equal(state_of(w, w->owners[0], NOW), "silent");
+		hear(w, ROUTE_BUSY, NOW);
+		trip_next(&w->trip, NOW); /* a rest */
+	}
+	assert_string_equal(state_of(w, w->owners[0], NOW), "silent");
+	begin(w);
+	assert_int_equal(ask(w, NOW + MEMBER_BUSY_MS / 2), w->owners[1]);
+	begin(w);
+	assert_int_equal(ask(w, NOW + 2 * MEMBER_BUSY_MS), w->owners[0]);
+	end(w);
+}
+
+/* Who is on the line may say so, as nobody signs it. */
+static void who_has_no_connection_free_is_not_waited_for(UNUSED void **state)
 {
 	struct world *w = new_world(false);
 
 	ask(w, NOW);
 	hear(w, ROUTE_CROWDED, NOW);
-	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_REST);
-	assert_int_equal(ask(w, NOW), w->owners[0]);
+	assert_int_equal(ask(w, NOW), w->owners[1]);
+	begin(w);
+	assert_int_equal(ask(w, NOW), w->owners[1]);
+	begin(w);
+	assert_int_equal(ask(w, NOW + MEMBER_HICCUP_MS), w->owners[0]);
+	end(w);
+}
+
+/* A whole chunk is progress, however short the answer; less is none, and its giver is not asked
+ * again and again for it. */
+static void who_gives_less_than_a_chunk_is_left(UNUSED void **state)
+{
+	const struct trip_heard scrap = { ROUTE_GAVE, NULL, 0, 0, -1, 1, 1 };
+	struct world *w = new_world(false);
+	uint32_t one = ask(w, NOW);
+
+	trip_gave(&w->trip, CHUNK, NOW);
+	assert_int_equal(trip_heard(&w->trip, &scrap, NOW), ROUTE_GAVE);
+	assert_string_equal(state_of(w, one, NOW), "up");
+	assert_int_equal(ask(w, NOW), one);
+	assert_int_equal(trip_heard(&w->trip, &scrap, NOW), ROUTE_SCANT);
+	assert_string_equal(state_of(w, one, NOW), "silent");
+	assert_int_not_equal(ask(w, NOW), one);
+	assert_int_equal(w->node.twice, 0);
+	begin(w); /* nor does the next way begin with him */
+	assert_int_not_equal(ask(w, NOW + MEMBER_VAIN_MS / 2), one);
 	end(w);
 }
 
@@ -411,10 +528,31 @@ static void who_shows_hope_is_asked_to_wait_longer(UNUSED void **state)
 	hear(w, ROUTE_COMING, NOW + 3000);
 	asked(w, NOW + 3000, &words);
 	assert_int_equal(words.wait_ms, 3000);
-	hear(w, ROUTE_COMING, NOW + 3000);
-	w->trip.demand = true;
-	asked(w, NOW + 3000, &words);
+	hope_again(w, NOW + 6000);
+	trip_demand(&w->trip, true, NOW + 6000);
+	asked(w, NOW + 6000, &words);
 	assert_int_equal(words.wait_ms, DECIDE_DEMAND_MS);
+	end(w);
+}
+
+static void hope_that_comes_early_is_not_asked_for_again_at_once(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	uint32_t one = ask(w, NOW);
+	struct trip_step step;
+
+	assert_int_equal(hope_again(w, NOW + 10), ROUTE_COMING);
+	step = trip_next(&w->trip, NOW + 10);
+	assert_int_equal(step.kind, TRIP_REST);
+	assert_int_equal(step.rest_ms, DECIDE_WAIT_MS - 10);
+	assert_int_equal(ask(w, NOW + DECIDE_WAIT_MS), one);
+	hope_again(w, NOW + 2 * DECIDE_WAIT_MS); /* as late as it was asked to */
+	assert_int_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one);
+	trip_gave(&w->trip, CHUNK, NOW + 2 * DECIDE_WAIT_MS);
+	hear(w, ROUTE_GAVE, NOW + 2 * DECIDE_WAIT_MS);
+	assert_int_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one); /* bytes are, at once */
+	hear(w, ROUTE_SILENT, NOW + 2 * DECIDE_WAIT_MS);
+	assert_int_not_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one); /* and others */
 	end(w);
 }
 
@@ -455,11 +593,17 @@ int main(void)
 		cmocka_unit_test(who_has_it_by_chance_gives_all_it_has),
 		cmocka_unit_test(two_who_say_that_upstream_fails_are_believed),
 		cmocka_unit_test(when_nothing_comes_for_long_the_source_is_left),
+		cmocka_unit_test(a_reader_is_left_time_for_the_source),
+		cmocka_unit_test(his_time_begins_when_he_comes_and_with_each_chunk),
 		cmocka_unit_test(each_ending_says_something_of_the_member),
 		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
-		cmocka_unit_test(who_has_no_connection_free_is_asked_again_after_a_rest),
+		cmocka_unit_test(who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less),
+		cmocka_unit_test(who_is_busy_for_too_long_is_left_alone_for_a_moment),
+		cmocka_unit_test(who_has_no_connection_free_is_not_waited_for),
+		cmocka_unit_test(who_gives_less_than_a_chunk_is_left),
 		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),
 		cmocka_unit_test(who_shows_hope_is_asked_to_wait_longer),
+		cmocka_unit_test(hope_that_comes_early_is_not_asked_for_again_at_once),
 		cmocka_unit_test(nobody_waits_for_itself_under_another_name),
 		cmocka_unit_test(a_trickle_is_left),
 	};

@@ -186,7 +186,7 @@ static void any_ask_comes_back(void **state)
 		ask.lfs = draw(&seed, 2);
 		draw_hex(&seed, ask.lfs ? 64 : 40, ask.etag);
 		draw_hex(&seed, COMMIT_HEX, ask.commit);
-		ask.size = 1 + draw(&seed, UINT64_C(1) << (1 + draw(&seed, 42)));
+		ask.size = 1 + draw(&seed, UINT64_C(1) << (1 + draw(&seed, 40)));
 		ask.off = draw(&seed, ask.size);
 		room = SEGMENT_BYTES - ask.off % SEGMENT_BYTES;
 		ask.len = 1 + draw(&seed, room < ask.size - ask.off ? room : ask.size - ask.off);
@@ -231,8 +231,8 @@ static void a_size_is_a_number(void **state)
 	(void)state;
 	assert_bad(BLOB "?", "bytes=0-0", "a field of its query has no value");
 	assert_bad(BLOB "?other=1", "bytes=0-0", "its size is none");
-	assert_good(BLOB "?size=17592186044416" PLACE, "bytes=0-0");
-	assert_bad(BLOB "?size=17592186044417" PLACE, "bytes=0-0", "its size is none");
+	assert_good(BLOB "?size=1099511627776" PLACE, "bytes=0-0");
+	assert_bad(BLOB "?size=1099511627777" PLACE, "bytes=0-0", "its size is none");
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		char target[200];
 
@@ -288,6 +288,14 @@ static void a_path_is_one_that_a_repository_may_have(void **state)
 	snprintf(target, sizeof(target),
 		 BLOB "?size=1&repo=models/a/b&commit=" SHA1 "&path=%0256d/x", 1);
 	assert_bad(target, "bytes=0-0", why);
+}
+
+static void a_field_has_no_nul(void **state)
+{
+	(void)state;
+	assert_bad(BLOB "?size=1&repo=models/a/b&commit=" SHA1 "&path=a%00b", "bytes=0-0",
+		   "a field of its query has a NUL");
+	assert_good(BLOB "?size=1&repo=models/a/b&commit=" SHA1 "&path=a%2500b", "bytes=0-0");
 }
 
 static void a_range_is_within_the_blob_and_one_segment(void **state)
@@ -503,6 +511,7 @@ int main(void)
 		cmocka_unit_test(a_field_is_there_once_and_a_later_versions_is_passed_over),
 		cmocka_unit_test(a_place_is_told_as_a_whole),
 		cmocka_unit_test(a_path_is_one_that_a_repository_may_have),
+		cmocka_unit_test(a_field_has_no_nul),
 		cmocka_unit_test(a_range_is_within_the_blob_and_one_segment),
 		cmocka_unit_test(a_wait_is_a_number_within_bounds),
 		cmocka_unit_test(an_age_is_a_number),

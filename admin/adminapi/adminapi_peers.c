@@ -82,7 +82,9 @@ const struct api_shape api_checkin_shape = { "ClusterMember", checkin_fields };
 
 static int complain_none(struct api_call *c)
 {
-	return api_complain(c, -ENOENT, "this hub has no peers");
+	return api_complain(c, -ENOENT,
+			    "this hub has no peers; matrixctl --node=CACHE/control asks a "
+			    "matrixfs for its");
 }
 
 int api_peers(struct api_call *c)

@@ -239,7 +239,7 @@ static const struct ctl_verb verbs[] = {
 	  "GET", "/peers/owners", where_shape, NULL, NULL },
 	{ "peers forgive", "[ADDRESS]", NULL,
 	  "Take back the bans of those whose bytes were wrong: all, or one's.", "POST",
-	  "/peers/forgive", NULL, "bans are taken back", NULL },
+	  "/peers/forgive", NULL, NULL, ctl_forgive },
 	{ "job list", "", NULL, "Pulls and other long work, running and lately ended.", "GET",
 	  "/jobs", ";items id kind state what bytes_done:size bytes_total:size error started:time",
 	  NULL, NULL },
@@ -400,6 +400,18 @@ bool ctl_asks_nodes(const struct ctl_verb *v)
 		if (!strcmp(v->words, words[i]))
 			return true;
 	return false;
+}
+
+bool ctl_asks_hubs(const struct ctl_verb *v)
+{
+	return strcmp(v->words, "peers where") != 0;
+}
+
+bool ctl_is_of_peers(const struct ctl_verb *v)
+{
+	static const char word[] = "peers";
+
+	return !strncmp(v->words, word, strlen(word));
 }
 
 const char *ctl_global(const struct ctl_line *l, const char *name)

@@ -9,6 +9,10 @@ extern const struct ctl_table ctl_verbs;
 
 /* True if a matrixfs answers it, too. */
 bool ctl_asks_nodes(const struct ctl_verb *v);
+/* False if nobody but a matrixfs answers it: it is about paths of a mount. */
+bool ctl_asks_hubs(const struct ctl_verb *v);
+/* True if it is about peers, which are a matrixfs's rather than a hub's. */
+bool ctl_is_of_peers(const struct ctl_verb *v);
 /* The value of one of the options all commands have, NULL if it was not given. */
 const char *ctl_global(const struct ctl_line *l, const char *name);
 

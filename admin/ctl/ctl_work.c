@@ -280,6 +280,24 @@ int ctl_scrub(struct ctl *c)
 			      jval_count(jval_get(jdoc_root(d), "lost")));
 }
 
+/* --- peers */
+
+int ctl_forgive(struct ctl *c)
+{
+	CLEANUP(buf_free) struct buf line = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	int r = ask_with(c, NULL, NULL, &d);
+
+	if (r < 0)
+		return r;
+	if (c->json)
+		return ctl_show(c, "", jdoc_root(d));
+	buf_add_str(&line, jval_bool(jval_get(jdoc_root(d), "forgiven")) > 0
+				   ? "bans are taken back\n"
+				   : "nobody was banned\n");
+	return ctl_put(c, &line);
+}
+
 /* --- tokens */
 
 int ctl_token_create(struct ctl *c)

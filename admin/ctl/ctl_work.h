@@ -15,6 +15,8 @@ int ctl_pull(struct ctl *c);
 /* collect, scrub: starts the job, waits for its end, and tells what it found. */
 int ctl_collect(struct ctl *c);
 int ctl_scrub(struct ctl *c);
+/* peers forgive: says whether there was a ban. */
+int ctl_forgive(struct ctl *c);
 /* token create: the value is the output, and is nowhere else. */
 int ctl_token_create(struct ctl *c);
 /* token import: the value comes out of a file. */

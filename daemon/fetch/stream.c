@@ -35,7 +35,8 @@ struct carrier {
 	struct landing land;
 	struct retry retry;
 	struct choice choice; /* who is being asked */
-	/* Of this request: when it went out, from where, and up to where. */
+	/* This request: its words, when it went out, from where, and up to where. */
+	struct source_ask ask;
 	int64_t asked_ms;
 	uint64_t asked_pos, asked_end;
 	uint64_t end;
@@ -44,6 +45,12 @@ struct carrier {
 	int passing;          /* the last one in this round over the sources that it can, or 0 */
 	const char *blamed;   /* the source of the last failure that was noted, or NULL */
 };
+
+static void note_urgency_locked(struct carrier *c)
+{
+	c->urgency = run_urgency(c->run);
+	c->ask.demand = c->urgency == URGENCY_DEMAND;
+}
 
 /* The disk takes bytes again, if it did not and has not refused any for a while. */
 static void note_kept_locked(struct carrier *c, int64_t now_ms)
@@ -96,7 +103,7 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	pull_hash_kick_locked(c->pull);
 	if (pace_bytes(&pulls->schedule.pace, brought, now))
 		kick_another_locked(c->all);
-	c->urgency = run_urgency(c->run);
+	note_urgency_locked(c);
 	if (c->urgency >= URGENCY_PREFETCH &&
 	    schedule_moving(&pulls->schedule, URGENCY_DEMAND, now))
 		yield = YIELD_MS;
@@ -111,7 +118,7 @@ static void look_who_waits(struct carrier *c)
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
-	c->urgency = run_urgency(c->run);
+	note_urgency_locked(c);
 	lock_drop(&pulls->lock);
 }
 
@@ -174,7 +181,7 @@ static bool begin_request(struct carrier *c, const struct source *src)
 
 	lock_take(&pulls->lock);
 	c->end = c->run->end;
-	c->urgency = run_urgency(c->run);
+	note_urgency_locked(c);
 	c->run->waiting = false;
 	c->asked_pos = c->land.pos;
 	c->asked_end = run_ask(c->run, c->land.pos, !src->hearsay);
@@ -203,7 +210,9 @@ static void end_request(struct carrier *c, const struct source *src, int r)
 static int ask_source(struct carrier *c)
 {
 	struct source *src = c->all->conf.sources[c->choice.source];
-	struct source_ask ask = {
+	int r;
+
+	c->ask = (struct source_ask){
 		.blob = c->choice.what,
 		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
@@ -211,13 +220,10 @@ static int ask_source(struct carrier *c)
 		.sink = on_bytes,
 		.arg = c,
 	};
-	int r;
-
 	if (!begin_request(c, src))
 		return 0;
-	ask.len = c->asked_end - ask.off;
-	ask.demand = c->urgency == URGENCY_DEMAND;
-	r = src->get(src, &ask, &c->retry.asked_ms);
+	c->ask.len = c->asked_end - c->ask.off;
+	r = src->get(src, &c->ask, &c->retry.asked_ms);
 	end_request(c, src, r);
 	if (r == ENOUGH || (r == 0 && c->land.pos == c->asked_end))
 		return 0;

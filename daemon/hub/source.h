@@ -32,7 +32,7 @@ struct source_ask {
 	const struct source_blob *blob;
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
-	bool demand; /* somebody waits for them */
+	bool demand; /* somebody waits for them; the sink may change that */
 	struct httpc_cancel *cancel;
 	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
 	 * returns; none at all says that they are known to be on their way. Non-zero ends the call

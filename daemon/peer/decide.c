@@ -9,7 +9,7 @@
 #define SLOW_MS 1000      /* who waits for bytes does so as long at least before another is asked */
 #define HOPE_MS 5000      /* who hears that bytes are coming believes it as long at least */
 #define PROMISES 3        /* and so many times as long if they do come to whom it waits for */
-#define DRY 4             /* and all together, whoever promises, so many times */
+#define DRY 4             /* and all together, whoever promises, so many times; for a reader once */
 #define SLOW_RATE 16384   /* bytes a second: a member that gives less is left */
 #define TWICE_SHARE 50    /* of so many bytes one may be asked for twice */
 
@@ -136,13 +136,13 @@ static bool may_race(const struct decide_way *w)
 	       (w->twice + w->left) * TWICE_SHARE < w->in;
 }
 
-/* Who gets on is believed for so long. A reader must have time for another who does not lie, unless
- * all are as slow. */
+/* Who gets on is believed for so long. A reader must have time for another who does not lie, before
+ * all is dry, unless all are as slow. */
 static int64_t promise_ms(const struct decide_way *w)
 {
 	int64_t most_ms = PROMISES * w->give_up_ms;
 
-	return w->demand ? min_i64(max_i64(4 * w->usual_ms, w->give_up_ms), most_ms) : most_ms;
+	return w->demand ? min_i64(max_i64(4 * w->usual_ms, w->give_up_ms / 2), most_ms) : most_ms;
 }
 
 int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms)
@@ -170,9 +170,13 @@ bool decide_is_late(const struct decide_way *w)
 	return w->waited_ms > (moves ? promise_ms(w) : hope_ms) || may_race(w);
 }
 
-bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms)
+bool decide_is_dry(const struct decide_way *w)
 {
-	return dry_ms > DRY * give_up_ms;
+	int64_t most_ms = DRY * w->give_up_ms;
+
+	if (w->demand)
+		most_ms = min_i64(max_i64(4 * w->usual_ms, w->give_up_ms), most_ms);
+	return w->waited_ms > most_ms;
 }
 
 bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,

@@ -98,8 +98,9 @@ struct decide_way {
  * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
  * much of it. */
 bool decide_is_late(const struct decide_way *w);
-/* True if nothing came of a range for so long, whoever was asked, that only the source is left. */
-bool decide_is_dry(int64_t dry_ms, int64_t give_up_ms);
+/* True if nothing came of a range for w->waited_ms, whoever was asked, so that only the source is
+ * left. A reader must have time for that, too. */
+bool decide_is_dry(const struct decide_way *w);
 /* True if an answer is too slow to go on with that has brought so much of a chunk in w->waited_ms,
  * or if somebody waits who may have it from another. */
 bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
@@ -61,7 +62,9 @@ static int read_lines(const char *path, const char *text, size_t len, struct key
 		len -= line;
 	}
 	if (r == 0 && ret->count == 0)
-		return complain(why, "The cluster key %s is empty.", path);
+		return complain(why,
+				"The cluster key %s is empty: \"openssl rand -hex 32\" makes one.",
+				path);
 	return r;
 }
 
@@ -76,7 +79,10 @@ static int read_text(const char *path, int fd, size_t size, struct key_file *ret
 	int r;
 
 	if (size > sizeof(text))
-		return complain(why, "The cluster key %s is too large to be one.", path);
+		return complain(why,
+				"The cluster key %s is too large to be one: it has one line or "
+				"two, as \"openssl rand -hex 32\" makes them.",
+				path);
 	r = file_pread(fd, text, size, 0);
 	r = r == 0 ? read_lines(path, text, size, ret, why) : unreadable(r, path, why);
 	explicit_bzero(text, sizeof(text));
@@ -101,9 +107,14 @@ int key_file_read(const char *path, struct key_file *ret, struct key_file_stamp 
 	*ret_stamp = stamp_of(&st);
 	if (!S_ISREG(st.st_mode))
 		return complain(why, "The cluster key %s is no file.", path);
-	if (st.st_mode & (S_IROTH | S_IWOTH))
+	if (st.st_mode & (S_IWGRP | S_IRWXO))
 		return complain(why, "The cluster key %s is open to others: chmod 600 %s.", path,
 				path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return complain(why,
+				"The cluster key %s belongs to another user (%u), who may change "
+				"it: chown it to root or to who runs this.",
+				path, (unsigned)st.st_uid);
 	return read_text(path, fd, (size_t)st.st_size, ret, why);
 }
 

@@ -26,7 +26,7 @@ bool health_may_ask(struct member_health *h, int64_t now_ms)
 		return true;
 	if (now_ms < h->until_ms)
 		return false;
-	if (h->cause == MEMBER_SILENT && h->failures == 1)
+	if ((h->cause == MEMBER_SILENT || h->cause == MEMBER_CROWDED) && h->failures == 1)
 		return true;
 	if (now_ms < h->turn_ms)
 		return false;
@@ -48,8 +48,12 @@ static int64_t pause_ms(struct member_health *h)
 		pause = doubled(MEMBER_REFUSED_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
 	else if (h->cause == MEMBER_VAIN)
 		pause = doubled(MEMBER_VAIN_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
+	else if (h->cause == MEMBER_BUSY)
+		pause = MEMBER_BUSY_MS;
 	else if (h->failures == 1)
 		return MEMBER_HICCUP_MS;
+	else if (h->cause == MEMBER_CROWDED)
+		pause = MEMBER_SILENT_MS;
 	else
 		pause = doubled(MEMBER_SILENT_MS, h->failures - 2, MEMBER_AWAY_MAX_MS);
 	return random_near(&h->random, pause, 25);
@@ -165,6 +169,8 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		succeed(h, first_ms, now_ms);
 		break;
 	case MEMBER_SILENT:
+	case MEMBER_CROWDED:
+	case MEMBER_BUSY:
 	case MEMBER_REFUSED:
 	case MEMBER_VAIN:
 		fail(h, outcome, now_ms);

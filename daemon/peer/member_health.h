@@ -11,10 +11,11 @@
 #include "daemon/base/own.h"
 
 /* The first silence may be an accident: it costs a moment. From the second in a row on it is left
- * alone for longer, each time twice as long; who refuses us, from the first on. All but the first
- * silence times 0.75 ... 1.25. */
+ * alone for longer, each time twice as long (not who is only crowded); who refuses us, from the
+ * first on. All but the first silence times 0.75 ... 1.25. */
 #define MEMBER_HICCUP_MS 250
 #define MEMBER_SILENT_MS 1000
+#define MEMBER_BUSY_MS (5 * 1000) /* however often */
 #define MEMBER_REFUSED_MS (10 * 1000)
 #define MEMBER_VAIN_MS (30 * 1000)
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
@@ -39,10 +40,12 @@ enum member_outcome {
 	MEMBER_GAVE,     /* bytes */
 	MEMBER_ANSWERED, /* something else that makes sense */
 	MEMBER_SILENT,   /* no connection, no answer in time, broken off */
+	MEMBER_CROWDED,  /* no connection is free, as somebody says: nobody has signed that */
+	MEMBER_BUSY,     /* it said for too long that it is */
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
-	MEMBER_VAIN,     /* it said for too long that bytes were coming */
+	MEMBER_VAIN,     /* it said for too long that bytes were coming, or gave scraps of them */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 

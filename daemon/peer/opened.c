@@ -8,10 +8,12 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
+#include "daemon/base/num.h"
 
 struct one {
 	char etag[DIGEST_HEX_MAX + 1];
 	struct pull *pull; /* a handle of ours */
+	uint64_t maker;    /* member for whom it was opened first; 0: for none */
 	unsigned users;
 	int64_t used_ms;
 	struct one *next; /* of those to be closed, or that make way */
@@ -178,7 +180,8 @@ static struct pull *find(struct opened *o, const char *etag)
 }
 
 /* Puts a handle into the table; another one's may be there already, which is used then. */
-static int put(struct opened *o, const char *etag, struct pull *p, struct pull **ret)
+static int put(struct opened *o, const char *etag, uint64_t maker, struct pull *p,
+	       struct pull **ret)
 {
 	struct one *one = calloc(1, sizeof(*one)), *there;
 	int r = one ? 0 : -ENOMEM;
@@ -187,6 +190,7 @@ static int put(struct opened *o, const char *etag, struct pull *p, struct pull *
 		return r;
 	memcpy(one->etag, etag, sizeof(one->etag));
 	one->pull = p;
+	one->maker = maker;
 	lock_take(&o->lock);
 	there = map_find_str(&o->by_etag, etag);
 	if (!there) {
@@ -227,8 +231,42 @@ static bool is_full(struct opened *o)
 	return so;
 }
 
+/* What a member had this node open that is not whole: all of it takes room. */
+struct debt {
+	uint64_t maker;
+	unsigned count;
+	uint64_t bytes;
+};
+
+static int add_debt(void *arg, void *value)
+{
+	const struct one *one = value;
+	const struct blob *b = fetch_blob(one->pull);
+	struct debt *d = arg;
+
+	if (one->maker != d->maker || blob_is_sealed(b))
+		return 0;
+	d->count++;
+	d->bytes += blob_size(b);
+	return 0;
+}
+
+/* Whether that is as much as one member may; who has nothing open may have one of any size. */
+static bool owes_much(struct opened *o, uint64_t maker, uint64_t size)
+{
+	struct debt d = { .maker = maker };
+
+	lock_take(&o->lock);
+	if (maker)
+		map_each(&o->by_etag, add_debt, &d);
+	lock_drop(&o->lock);
+	return d.count >= OPENED_OF_MEMBER ||
+	       (d.count &&
+		size > OPENED_BYTES_OF_MEMBER - min_u64(d.bytes, OPENED_BYTES_OF_MEMBER));
+}
+
 /* Whether it may be opened with the size a guest says: that is no reason to lose bytes. */
-static int may_open(struct opened *o, const struct source_blob *what, bool make)
+static int may_open(struct opened *o, const struct source_blob *what, bool make, bool owes)
 {
 	uint64_t size;
 	bool here = store_blob_size(o->store, what->etag, &size) == 0;
@@ -238,27 +276,40 @@ static int may_open(struct opened *o, const struct source_blob *what, bool make)
 	if (!what->own && here && size != what->file.size &&
 	    (!make || store_disk_bytes(o->store, what->etag)))
 		return ERR_SIZE;
-	return is_full(o) ? -EMFILE : 0;
+	return is_full(o) || (owes && !what->own && !here) ? -EMFILE : 0;
 }
 
-int opened_take(struct opened *o, const struct source_blob *what, bool make, struct pull **ret)
+/* Who owes much still gets what is whole, which shows when it is open. */
+static int open_new(struct opened *o, const struct source_blob *what, uint64_t maker,
+		    struct pull **ret)
+{
+	bool owes = owes_much(o, maker, what->file.size);
+	int r = may_open(o, what, maker, owes);
+
+	if (r == 0)
+		r = fetch_open_for_guest(o->fetch, what, ret);
+	if (r < 0 || !owes || blob_is_sealed(fetch_blob(*ret)))
+		return r;
+	fetch_close(o->fetch, *ret);
+	return -EMFILE;
+}
+
+int opened_take(struct opened *o, const struct source_blob *what, uint64_t maker, struct pull **ret)
 {
 	struct pull *p = find(o, what->etag);
 	int r;
 
 	*ret = p;
 	if (p)
-		return join(o, what, make, p);
-	r = may_open(o, what, make);
-	if (r == 0)
-		r = fetch_open_for_guest(o->fetch, what, &p);
+		return join(o, what, maker, p);
+	r = open_new(o, what, maker, &p);
 	if (r < 0)
 		return r;
-	r = put(o, what->etag, p, ret);
+	r = put(o, what->etag, maker, p, ret);
 	if (r == 0 && *ret == p)
 		return 0;
 	fetch_close(o->fetch, p);
-	return r < 0 ? r : join(o, what, make, *ret);
+	return r < 0 ? r : join(o, what, maker, *ret);
 }
 
 void opened_give(struct opened *o, struct pull *p)

@@ -9,6 +9,9 @@
 
 #define OPENED_IDLE_MS 5000
 #define OPENED_MAX 1024 /* at once */
+/* Of those one member had made, and that are not whole: so many, and of so many bytes. */
+#define OPENED_OF_MEMBER (OPENED_MAX / 8)
+#define OPENED_BYTES_OF_MEMBER (UINT64_C(4) << 40)
 
 struct opened;
 
@@ -16,10 +19,11 @@ struct opened;
 MUST_USE int opened_start(struct fetch *f, struct store *s, struct opened **ret);
 /* Closes all; nobody uses one any more. NULL is fine. */
 void opened_stop(struct opened *o);
-/* The blob, which is opened if it is kept here (what->own: where those are), or else if `make`:
- * then it may be brought from where `what` says, too. Give it back. -ENOENT; ERR_SIZE: it has
- * another one, as far as is known here; -EMFILE: so many are open; and what fetch_open says. */
-MUST_USE int opened_take(struct opened *o, const struct source_blob *what, bool make,
+/* The blob, which is opened if it is kept here (what->own: where those are), or else for `maker`,
+ * the key of a member: then it may be brought from where `what` says, too; 0: nobody has it made.
+ * Give it back. -ENOENT; ERR_SIZE: it has another one, as far as is known here; -EMFILE: so many
+ * are open, or of that member; and what fetch_open says. */
+MUST_USE int opened_take(struct opened *o, const struct source_blob *what, uint64_t maker,
 			 struct pull **ret);
 void opened_give(struct opened *o, struct pull *p);
 

@@ -23,19 +23,52 @@ static int check_all_or_none(const struct peer_settings *s, bool key_alone, stru
 			missing);
 }
 
+/* What says how this node is one of peers, though there are none; NULL: nothing does. */
+static const char *idle_setting(const struct peer_settings *s)
+{
+	return s->address        ? "peer-address"
+	       : s->zone         ? "zone"
+	       : s->weight > 1   ? "peer-weight"
+	       : s->rate         ? "peer-rate"
+	       : s->rate_waiting ? "peer-rate-waiting"
+	       : s->tls_cert     ? "peer-tls-cert"
+	       : s->tls_key      ? "peer-tls-key"
+	       : s->tls_ca       ? "peer-tls-ca"
+				 : NULL;
+}
+
+/* Who sets one of those thinks that there are peers. */
+static int check_idle(const struct peer_settings *s, struct buf *why)
+{
+	const char *idle = s->listen ? NULL : idle_setting(s);
+
+	if (!idle)
+		return 0;
+	return complain(why,
+			"This node has no peers, so \"%s\" means nothing: \"peer-listen\", "
+			"\"peers\" and \"cluster-key-file\" give it some.",
+			idle);
+}
+
 /* True if others can ask there: it names one address, and a port. */
 static bool is_callable(const char *address)
 {
-	static const char *const nobody[] = { ":", "0.0.0.0:", "[::]:" };
+	static const char *const nobody[] = { "0.0.0.0:", "[::]:" };
+	char name[MEMBER_ADDRESS_MAX + 1];
 
 	for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
 		if (!strncmp(address, nobody[i], strlen(nobody[i])))
 			return false;
-	return atol(strrchr(address, ':') + 1) != 0;
+	return member_address_read(address, strlen(address), name);
 }
 
 static int check_form(const char *name, const char *value, struct buf *why)
 {
+	if (!strncmp(value, "*:", 2))
+		return complain(why,
+				"The value \"%s\" of \"%s\" is not valid: all addresses of this "
+				"host are \"%s\".",
+				value, name, value + 1);
 	if (listen_is_address(value) && strlen(value) <= MEMBER_ADDRESS_MAX)
 		return 0;
 	return complain(why,
@@ -95,6 +128,8 @@ int peer_settings_check(const struct peer_settings *s, bool key_alone, struct bu
 {
 	int r = check_all_or_none(s, key_alone, why);
 
+	if (r == 0)
+		r = check_idle(s, why);
 	if (r == 0)
 		r = check_addresses(s, why);
 	if (r == 0 && s->members)

@@ -47,8 +47,8 @@ struct peer_settings {
 			 "in at the first hub. This node may be among them."), \
 		PEER_ROW(base, "cluster-key-file", CONF_TEXT, key_file, NULL, 0, 0, "FILE", \
 			 "File with the key that all peers have, of 16 bytes or more; " \
-			 "of two lines the first signs and both count. Only its owner " \
-			 "may read it."), \
+			 "of two lines the first signs and both count. Its owner is " \
+			 "root or this user; others have no right to it."), \
 		PEER_ROW(base, "zone", CONF_TEXT, zone, NULL, 0, 0, "NAME", \
 			 "Where this node is: peers of the same zone are asked before " \
 			 "others."), \

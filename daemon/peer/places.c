@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/peer/places.h"
 
+#include "daemon/base/clock.h"
+
 void places_init(struct places *p)
 {
 	*p = (struct places){ 0 };
 	lock_init(&p->lock, LOCK_PLACES);
+	cond_init(&p->changed);
 }
 
 void places_fini(struct places *p)
 {
 	for (unsigned i = 0; i < PLACES_MAX; i++)
 		placement_free(p->of[i].placement);
+	cond_fini(&p->changed);
 	lock_fini(&p->lock);
 }
 
@@ -33,33 +37,37 @@ static struct place_of *oldest(struct places *p)
 	return oldest;
 }
 
-/* Keeps it in the place of the oldest, unless another one was quicker: then that one's. */
+/* Keeps it in the place of the oldest. */
 static struct place_of *keep(struct places *p, const struct membership *members, uint64_t blob,
 			     uint64_t size, struct placement *placement)
 {
-	struct place_of *o = find(p, members, blob, size);
+	struct place_of *o = oldest(p);
 
-	if (o) {
-		placement_free(placement);
-		return o;
-	}
-	o = oldest(p);
 	placement_free(o->placement);
 	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
 	o->placement = placement;
 	return o;
 }
 
-/* Works it out while others are told what is known already; NULL: no memory. */
+/* Works it out while others are told what is known already. One at a time: a blob of many segments
+ * takes long, and who asks for such ones does not have all processors. NULL: no memory. */
 static struct place_of *work_out(struct places *p, const struct membership *members, uint64_t blob,
 				 uint64_t size)
 {
 	struct placement *placement;
+	struct place_of *o = NULL;
 	int r;
 
+	while (p->working && !(o = find(p, members, blob, size)))
+		cond_wait(&p->changed, &p->lock, CLOCK_FOREVER);
+	if (o || (o = find(p, members, blob, size)))
+		return o;
+	p->working = true;
 	lock_drop(&p->lock);
 	r = placement_new(members->nodes, members->count, blob, segment_count(size), &placement);
 	lock_take(&p->lock);
+	p->working = false;
+	cond_wake_all(&p->changed);
 	return r < 0 ? NULL : keep(p, members, blob, size, placement);
 }
 

@@ -19,6 +19,8 @@ struct places {
 		struct placement *placement;
 	} of[PLACES_MAX];
 	uint64_t clock;
+	bool working;        /* somebody works one out, */
+	struct cond changed; /* or did: one at a time, whoever asks */
 };
 
 /* Nothing is placed. */

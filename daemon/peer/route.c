@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include "daemon/base/num.h"
+
 #define HOPS_MAX 6     /* names that lead to names lead nowhere after so many */
 #define AGAIN_MAX 3    /* an owner that named only those who fail */
 #define FAILURES_MAX 2 /* who say that upstream fails: it does, and nobody else is asked */
 #define RESTS_MAX 8    /* a busy owner is waited for so often */
 #define REST_MS 50     /* the first time; then twice as long each time */
 #define REST_MAX 800
+#define RESTED_MAX 2000 /* while a reader waits: of all rests together, whoever is busy */
 
 void route_init(struct route *r, const struct membership *members, const struct route_place *place,
 		uint32_t before)
@@ -153,8 +156,9 @@ bool route_was_named(const struct route *r)
 	return r->named;
 }
 
-/* Those that were named are asked first; false if there are none worth asking. */
-static bool take_names(struct route *r, const uint32_t *others, unsigned count)
+/* Those that were named are asked first; false if there are none worth asking: who names itself
+ * names nobody. */
+static bool take_names(struct route *r, uint32_t by, const uint32_t *others, unsigned count)
 {
 	unsigned kept = 0;
 
@@ -162,32 +166,42 @@ static bool take_names(struct route *r, const uint32_t *others, unsigned count)
 		return false;
 	r->other_count = 0;
 	for (unsigned i = 0; i < count && kept < ROUTE_OTHERS_MAX; i++)
-		if (others[i] != r->members->self && !has_failed(r, others[i]))
+		if (others[i] != r->members->self && others[i] != by && !has_failed(r, others[i]))
 			r->others[kept++] = others[i];
 	r->other_count = kept;
 	return kept;
 }
 
-/* It is as busy as it may be, and names nobody else. */
-static void come_again(struct route *r)
-{
-	if (++r->rests > RESTS_MAX) {
-		next_owner(r);
-		return;
-	}
-	r->rest_ms = REST_MS << r->rests;
-	if (r->rest_ms > REST_MAX)
-		r->rest_ms = REST_MAX;
-}
-
-static bool is_busy(enum route_answer answer)
-{
-	return answer == ROUTE_BUSY || answer == ROUTE_CROWDED;
-}
-
 static bool is_owner(const struct route *r, uint32_t member)
 {
 	return r->owner == member;
+}
+
+static int64_t next_rest_ms(const struct route *r)
+{
+	return min_i64(REST_MS << (r->rests + 1), REST_MAX);
+}
+
+static bool has_rested(const struct route *r)
+{
+	return r->rests == RESTS_MAX || (r->demand && r->rested_ms + next_rest_ms(r) > RESTED_MAX);
+}
+
+bool route_is_tired(const struct route *r)
+{
+	return is_owner(r, r->asked) && has_rested(r);
+}
+
+/* It is as busy as it may be, and names nobody else. */
+static void come_again(struct route *r)
+{
+	if (has_rested(r)) {
+		next_owner(r);
+		return;
+	}
+	r->rest_ms = next_rest_ms(r);
+	r->rested_ms += r->rest_ms;
+	r->rests++;
 }
 
 /* Whoever it was gives nothing now. When the last of those an owner named has failed, the owner is
@@ -205,6 +219,7 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 
 	if (answer == ROUTE_GAVE || answer == ROUTE_COMING) {
 		r->rests = 0;
+		r->rested_ms = 0;
 		return;
 	}
 	r->asked = ROUTE_NOBODY;
@@ -213,9 +228,10 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		route_to_source(r);
 		return;
 	}
-	if ((answer == ROUTE_ELSEWHERE || is_busy(answer)) && take_names(r, others, count))
+	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) &&
+	    take_names(r, member, others, count))
 		return;
-	if (is_busy(answer) && is_owner(r, member))
+	if (answer == ROUTE_BUSY && is_owner(r, member))
 		come_again(r);
 	else
 		give_up(r, member);

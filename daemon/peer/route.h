@@ -27,10 +27,11 @@ enum route_answer {
 	ROUTE_COMING,    /* it will have them; nothing yet */
 	ROUTE_ELSEWHERE, /* others are named */
 	ROUTE_BUSY,      /* it gives as much as it may; others may be named */
-	ROUTE_CROWDED,   /* it has no connection free */
+	ROUTE_CROWDED,   /* it has no connection free, as somebody says */
 	ROUTE_NOT_HERE,  /* it has not got them, or keeps nothing more */
 	ROUTE_FAILED,    /* it could not have them from upstream */
 	ROUTE_NONSENSE,  /* it has signed an answer that makes no sense */
+	ROUTE_SCANT,     /* bytes, but less than a chunk, which are of no use */
 	ROUTE_SILENT,    /* no answer, or one that broke off */
 	ROUTE_REFUSED,   /* it does not take our key, or has another */
 	ROUTE_LIED,      /* bytes that are not those of the blob */
@@ -72,6 +73,8 @@ struct route {
 	unsigned failures; /* members that could not have it from upstream */
 	unsigned rests;    /* how often it was busy in a row */
 	int64_t rest_ms;   /* of the next step; 0: none */
+	int64_t rested_ms; /* of all since bytes came, or hope */
+	bool demand;       /* a reader waits: the caller says so */
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
@@ -85,6 +88,8 @@ bool route_has_failed(const struct route *r);
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */
 bool route_was_named(const struct route *r);
+/* True if who is asked now has been waited for as often as a busy owner is, or for as long. */
+bool route_is_tired(const struct route *r);
 /* What came of the last ROUTE_ASK; `others` are those that were named. */
 void route_heard(struct route *r, enum route_answer answer, const uint32_t *others, unsigned count);
 

@@ -18,12 +18,13 @@
 
 /* ---- who comes in ---- */
 
-static void refuse(struct httpd_request *q, int status, const char *sentence)
+/* Not signed: with what? */
+static void turn_away(struct httpd_request *q)
 {
 	struct buf body = { 0 };
 
-	buf_printf(&body, "%s\n", sentence);
-	httpd_reply(q, status, "text/plain; charset=utf-8", &body, NULL);
+	buf_add_str(&body, "this port is for members of the cluster\n");
+	httpd_reply(q, WIRE_KEY, "text/plain; charset=utf-8", &body, NULL);
 }
 
 /* It was for another member: whoever sends it here has listened on its line. */
@@ -65,7 +66,7 @@ static bool knows_key(struct guest *g, const char *range)
 	memcpy(g->nonce, heard.nonce, sizeof(heard.nonce));
 	if (verdict == CLUSTER_FALSE) {
 		metrics_add(&g->serve->conf.counts->refused, 1);
-		refuse(g->http, WIRE_KEY, "this port is for members of the cluster");
+		turn_away(g->http);
 		return false;
 	}
 	cause = objection(g->serve, verdict, heard.to);
@@ -89,12 +90,26 @@ static void note_guest(struct guest *g)
 	membership_unref(members);
 }
 
+static void answer_question(const struct guest *g, const char *range)
+{
+	CLEANUP(buf_free) struct buf path = { 0 }, why = { 0 };
+	struct wire_ask ask;
+	int r = wire_read_ask(httpd_target(g->http), range, &ask, &path, &why);
+
+	if (r == -EINVAL)
+		serve_no_sense(g, "question", buf_str(&why));
+	else if (r < 0)
+		serve_fail(g, r);
+	else if (ask.digests)
+		serve_digests(g, &ask);
+	else
+		serve_bytes(g, &ask);
+}
+
 static void handle(void *arg, struct httpd_request *q)
 {
 	struct guest g = { .serve = arg, .http = q };
 	const char *range = httpd_field(q, "Range");
-	CLEANUP(buf_free) struct buf path = { 0 }, why = { 0 };
-	struct wire_ask ask;
 
 	range = range ? range : "";
 	if (!knows_key(&g, range))
@@ -103,13 +118,9 @@ static void handle(void *arg, struct httpd_request *q)
 	if (serve_is_work(q))
 		serve_some_work(&g);
 	else if (strcmp(httpd_method(q), "GET") != 0)
-		refuse(q, 405, "blobs are only read");
-	else if (wire_read_ask(httpd_target(q), range, &ask, &path, &why) < 0)
-		serve_say(&g, WIRE_BAD, NULL, 0);
-	else if (ask.digests)
-		serve_digests(&g, &ask);
+		serve_other_method(&g, "GET");
 	else
-		serve_bytes(&g, &ask);
+		answer_question(&g, range);
 }
 
 static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)

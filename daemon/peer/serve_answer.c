@@ -62,17 +62,23 @@ static void break_off(const struct guest *g)
 	httpd_reply(g->http, 500, "text/plain", &body, NULL);
 }
 
-/* Sends a head that was written with result r. */
+/* Sends a head that was written with result r; takes both. */
+static void send_both(const struct guest *g, struct httpd_head *head, int r, struct buf *body)
+{
+	if (r == 0) {
+		httpd_reply_head(g->http, head, body);
+		return;
+	}
+	httpd_head_free(head);
+	buf_free(body);
+	break_off(g);
+}
+
 static void send_head(const struct guest *g, struct httpd_head *head, int r)
 {
 	struct buf body = { 0 };
 
-	if (r == 0) {
-		httpd_reply_head(g->http, head, &body);
-		return;
-	}
-	httpd_head_free(head);
-	break_off(g);
+	send_both(g, head, r, &body);
 }
 
 void serve_told(const struct guest *g, const char *digests)
@@ -97,6 +103,42 @@ void serve_cause(const struct guest *g, int status, const char *cause)
 {
 	metrics_add(&g->serve->conf.counts->refused, 1);
 	say(g, status, "", cause);
+}
+
+/* "" is what is not said. */
+static void refuse(const struct guest *g, int status, const char *cause, const char *allow,
+		   const char *sentence)
+{
+	struct httpd_head head;
+	struct buf body = { 0 };
+	int r = serve_head(g, status, "", "", &head);
+
+	metrics_add(&g->serve->conf.counts->refused, 1);
+	if (r == 0)
+		r = httpd_head_add(&head, WIRE_CAUSE, "%s", cause);
+	if (r == 0 && *allow)
+		r = httpd_head_add(&head, "Allow", "%s", allow);
+	if (r == 0)
+		r = httpd_head_add(&head, "Content-Type", "text/plain; charset=utf-8");
+	if (r == 0)
+		r = buf_printf(&body, "%s\n", sentence);
+	send_both(g, &head, r, &body);
+}
+
+void serve_no_sense(const struct guest *g, const char *cause, const char *why)
+{
+	CLEANUP(buf_free) struct buf sentence = { 0 };
+
+	buf_printf(&sentence, "This request makes no sense: %s.", why);
+	refuse(g, WIRE_BAD, cause, "", buf_str(&sentence));
+}
+
+void serve_other_method(const struct guest *g, const char *allow)
+{
+	CLEANUP(buf_free) struct buf sentence = { 0 };
+
+	buf_printf(&sentence, "This is asked for by %s alone.", allow);
+	refuse(g, WIRE_METHOD, "method", allow, buf_str(&sentence));
 }
 
 void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_ADDRESS_MAX + 1],
@@ -145,9 +187,24 @@ int serve_status(int r)
 	}
 }
 
+/* One word of it; those that the kernel has are one in err.h. */
+static const char *cause_of(int r)
+{
+	switch (r) {
+	case -ENOENT:
+		return "absent";
+	case -EMFILE:
+		return "open";
+	case -ENOMEM:
+		return "memory";
+	default:
+		return err_word(err_index(r));
+	}
+}
+
 void serve_fail(const struct guest *g, int r)
 {
-	serve_cause(g, serve_status(r), err_word(err_index(r)));
+	serve_cause(g, serve_status(r), cause_of(r));
 }
 
 unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,

@@ -335,6 +335,7 @@ int serve_may(const struct guest *g, const struct source_blob *what)
 static int open_what(struct giving *v, const struct guest *g, const struct wire_ask *ask)
 {
 	const struct serve *s = g->serve;
+	uint64_t maker = ask->bring ? placement_key(g->address) : 0;
 	struct source_blob what;
 	int r = wire_blob(ask, &what);
 
@@ -346,7 +347,7 @@ static int open_what(struct giving *v, const struct guest *g, const struct wire_
 		v->path = strdup(ask->path);
 		r = v->path ? 0 : -ENOMEM;
 	}
-	return r < 0 ? r : opened_take(s->opened, &what, ask->bring, &v->pull);
+	return r < 0 ? r : opened_take(s->opened, &what, maker, &v->pull);
 }
 
 static int giving_new(const struct guest *g, const struct wire_ask *ask, struct giving **ret)

@@ -53,6 +53,10 @@ unsigned serve_names(const struct membership *members, const uint64_t *keys, uns
 /* Refuses, with one word of why; and for failure r of bringing. */
 void serve_cause(const struct guest *g, int status, const char *cause);
 void serve_fail(const struct guest *g, int r);
+/* Refuses with 400: `why` is the end of a sentence, "its range is none"; and with 405: what `allow`
+ * names is asked for so. */
+void serve_no_sense(const struct guest *g, const char *cause, const char *why);
+void serve_other_method(const struct guest *g, const char *allow);
 
 /* ---- serve_work.c ---- */
 

@@ -48,7 +48,7 @@ static void start_pull(const struct guest *g, const struct serve_work *work)
 	int r;
 
 	if (!repo || !revision || repo_id_parse_key(repo, &id) < 0 || !revision_valid(revision)) {
-		serve_cause(g, WIRE_BAD, "pull");
+		serve_no_sense(g, "pull", "its repo or its revision is none");
 		return;
 	}
 	r = work->pull(work->arg, &id, revision, share && !strcmp(share, "1"), &job);
@@ -62,13 +62,14 @@ void serve_some_work(const struct guest *g)
 {
 	const struct serve_work *work = atomic_load(&g->serve->work);
 	const char *path = httpd_path(g->http);
-	bool is_pull = !strcmp(path, WIRE_PULL), is_post = !strcmp(httpd_method(g->http), "POST");
+	bool is_pull = !strcmp(path, WIRE_PULL);
+	const char *method = is_pull ? "POST" : "GET";
 	const char *id = path + strlen(WIRE_JOBS);
 
 	if (!work)
 		serve_cause(g, WIRE_BUSY, "starting");
-	else if (is_pull != is_post)
-		serve_cause(g, WIRE_BAD, "method");
+	else if (strcmp(httpd_method(g->http), method) != 0)
+		serve_other_method(g, method);
 	else if (is_pull)
 		start_pull(g, work);
 	else if (!*id || strlen(id) > 18 || id[strspn(id, "0123456789")])

@@ -95,7 +95,9 @@ static int give_chunk(struct bringing *b)
 {
 	const struct source_blob *blob = b->ask->blob;
 	uint32_t chunk = chunk_of(b->trip.range.pos);
-	size_t skip = (size_t)(b->trip.range.pos - chunk_start(chunk)), len = b->have - skip;
+	uint64_t start = chunk_start(chunk), end = min_u64(start + b->have, b->trip.range.end);
+	size_t skip = (size_t)(b->trip.range.pos - start);
+	size_t len = (size_t)(end - b->trip.range.pos);
 	int r = check_chunk(b);
 
 	b->wrong = r == ERR_DIGEST;
@@ -157,16 +159,18 @@ static int on_bytes(void *arg, const void *data, size_t len)
 
 /* ---- one question ---- */
 
+/* Whole chunks are asked for, whatever is wanted of them: nothing less can be compared. */
 static void write_ask(const struct bringing *b, const struct trip_ask *a, struct wire_ask *ret)
 {
 	const struct source_blob *blob = b->ask->blob;
 	struct member *const *members = b->trip.members->members;
 	uint64_t from = chunk_floor(b->trip.range.pos);
+	uint64_t to = chunk_ceil(b->trip.range.end, blob->file.size);
 
 	*ret = (struct wire_ask){
 		.size = blob->file.size,
 		.off = from,
-		.len = b->trip.range.end - from,
+		.len = to - from,
 		.bring = a->bring,
 		.number = a->number,
 		.wait_ms = (uint32_t)a->wait_ms,
@@ -352,10 +356,12 @@ static int pass(const struct bringing *b)
 
 static int rest(const struct bringing *b, int64_t ms)
 {
-	for (int64_t end = clock_ms() + ms; clock_ms() < end;) {
+	int64_t end = clock_ms() + ms;
+
+	for (int64_t left = ms; left > 0; left = end - clock_ms()) {
 		if (atomic_load(&b->ask->cancel->canceled))
 			return ERR_CANCELED;
-		clock_sleep_ms(RESTED_MS);
+		clock_sleep_ms(min_i64(RESTED_MS, left));
 	}
 	return 0;
 }
@@ -366,6 +372,7 @@ static int go(struct bringing *b)
 	int r = 0;
 
 	while (r == 0) {
+		trip_demand(&b->trip, b->ask->demand, clock_ms());
 		step = trip_next(&b->trip, clock_ms());
 		if (step.kind == TRIP_THERE)
 			return 0;
@@ -394,7 +401,6 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 
 	range.end = min_u64(ask->off + ask->len, segment_end(range.segment.index, range.size));
 	trip_begin(&b->trip, &b->all->node, members, &range, clock_ms());
-	b->trip.demand = ask->demand;
 	r = go(b);
 	trip_end(&b->trip);
 	return r;

@@ -129,7 +129,7 @@ static int vouch(const struct account *a, struct wire_digests *ret)
 	int r = wire_blob(&a->ask, &what);
 
 	if (r == 0)
-		r = opened_take(a->all->conf.opened, &what, false, &p);
+		r = opened_take(a->all->conf.opened, &what, 0, &p);
 	if (r < 0)
 		return r;
 	r = vouch_of(a, fetch_blob(p), ret);
@@ -221,7 +221,7 @@ static int know(const struct testimony_conf *conf, const struct source_blob *wha
 
 	if (evidence_has(conf->evidence, what->etag, what->file.size))
 		return 0;
-	r = opened_take(conf->opened, what, false, &p);
+	r = opened_take(conf->opened, what, 0, &p);
 	if (r == 0)
 		opened_give(conf->opened, p);
 	return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/peer/trip.h"
 
+#include "daemon/base/num.h"
 #include "daemon/peer/decide.h"
 #include "daemon/peer/seek.h"
 
@@ -30,6 +31,13 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 	if (trail_has_failed(&trail, now_ms))
 		route_to_source(&t->route);
 	trails_note(node->trails, range->segment, 0, now_ms);
+}
+
+void trip_demand(struct trip *t, bool demand, int64_t now_ms)
+{
+	if (demand && !t->demand)
+		t->demand_ms = now_ms;
+	t->demand = t->route.demand = demand;
 }
 
 void trip_end(struct trip *t)
@@ -67,12 +75,40 @@ static struct trip_step seek(struct trip *t, int64_t now_ms)
 	return (struct trip_step){ .kind = TRIP_SOURCE };
 }
 
+static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
+{
+	const struct trip_node *n = t->node;
+
+	return (struct decide_way){
+		.waited_ms = waited_ms,
+		.quiet_ms = quiet_ms,
+		.number = t->number,
+		.usual_ms = atomic_load(&n->usual_ms),
+		.give_up_ms = n->give_up_ms,
+		.demand = t->demand,
+		.left = t->range.end - t->range.pos,
+		.in = metrics_get(&n->in),
+		.twice = metrics_get(&n->twice),
+	};
+}
+
+/* A reader's time begins when he comes, not with what was brought ahead of him. */
+static bool is_dry(const struct trip *t, int64_t now_ms)
+{
+	int64_t since_ms = t->demand ? max_i64(t->dry_ms, t->demand_ms) : t->dry_ms;
+	const struct decide_way way = way_of(t, now_ms - since_ms, -1);
+
+	return decide_is_dry(&way);
+}
+
 static struct trip_step follow_route(struct trip *t, int64_t now_ms)
 {
 	struct route_step step;
 
-	if (decide_is_dry(now_ms - t->dry_ms, t->node->give_up_ms))
+	if (is_dry(t, now_ms))
 		route_to_source(&t->route);
+	else if (now_ms < t->again_ms)
+		return (struct trip_step){ .kind = TRIP_REST, .rest_ms = t->again_ms - now_ms };
 	step = route_next(&t->route, now_ms);
 	switch (step.kind) {
 	case ROUTE_ASK:
@@ -131,11 +167,13 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 	if (t->seeks || route_was_named(&t->route))
 		ask.number = own_number(t, now_ms);
 	t->number = ask.number;
+	t->asked_pos = t->range.pos;
 	t->came = 0;
 	ask.wait_ms = decide_wait_ms(now_ms - t->since_ms, t->demand);
 	ask.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
 	t->patience_ms = ask.patience_ms;
+	t->again_ms = now_ms + ask.wait_ms;
 	return ask;
 }
 
@@ -146,28 +184,12 @@ static const enum member_outcome outcomes[] = {
 	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
 	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
 	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
-	[ROUTE_NONSENSE] = MEMBER_ANSWERED,  [ROUTE_CROWDED] = MEMBER_LEFT,
+	[ROUTE_NONSENSE] = MEMBER_ANSWERED,  [ROUTE_CROWDED] = MEMBER_CROWDED,
 	[ROUTE_SILENT] = MEMBER_SILENT,      [ROUTE_REFUSED] = MEMBER_REFUSED,
 	[ROUTE_LIED] = MEMBER_LIED,          [ROUTE_MISLED] = MEMBER_MISLED,
 	[ROUTE_SLOW] = MEMBER_VAIN,          [ROUTE_LEFT] = MEMBER_LEFT,
+	[ROUTE_SCANT] = MEMBER_VAIN,
 };
-
-static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
-{
-	const struct trip_node *n = t->node;
-
-	return (struct decide_way){
-		.waited_ms = waited_ms,
-		.quiet_ms = quiet_ms,
-		.number = t->number,
-		.usual_ms = atomic_load(&n->usual_ms),
-		.give_up_ms = n->give_up_ms,
-		.demand = t->demand,
-		.left = t->range.end - t->range.pos,
-		.in = metrics_get(&n->in),
-		.twice = metrics_get(&n->twice),
-	};
-}
 
 /* How long the answer took, as far as that was not waiting for bytes. */
 static int64_t own_ms(int64_t first_ms)
@@ -182,10 +204,14 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 	struct member *member = t->members->members[t->member];
 	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
+	bool busy = a == ROUTE_BUSY && !t->seeks && route_is_tired(&t->route);
 
 	if (a == ROUTE_COMING && decide_is_late(&way))
 		a = ROUTE_SLOW;
-	member_note(member, outcomes[a], h->bytes, own_ms(h->first_ms), now_ms);
+	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
+		a = ROUTE_SCANT;
+	member_note(member, busy ? MEMBER_BUSY : outcomes[a], h->bytes, own_ms(h->first_ms),
+		    now_ms);
 	return a == ROUTE_COMING && !member_may_ask(member, now_ms) ? ROUTE_NOT_HERE : a;
 }
 
@@ -231,6 +257,7 @@ enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t
 	enum route_answer a = judge(t, h, now_ms);
 
 	t->came = h->bytes;
+	t->again_ms = a == ROUTE_COMING ? t->again_ms : 0;
 	remember(t, a, h, now_ms);
 	if (t->seeks)
 		t->sought_at += a != ROUTE_GAVE;

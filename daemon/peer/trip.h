@@ -37,8 +37,9 @@ struct trip {
 	struct trip_node *node;           /* borrowed, like the next */
 	const struct membership *members; /* stays the same */
 	struct trip_range range;          /* its pos goes on with each chunk */
-	bool demand; /* a reader waits for them: the caller says so, whenever that changes */
 	/* Its own. */
+	bool demand;       /* a reader waits for them, */
+	int64_t demand_ms; /* and began to then */
 	struct route route;
 	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
 	uint32_t sought_count, sought_at;
@@ -46,7 +47,9 @@ struct trip {
 	uint32_t next;       /* who is to be asked */
 	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
 	uint32_t number;     /* that it is asked with: another had said to ask there; or 0 */
+	uint64_t asked_pos;  /* where the range began when it was */
 	int64_t patience_ms; /* of silence, with who is asked */
+	int64_t again_ms;    /* who has nothing but hope yet is not asked again before */
 	uint64_t came;       /* bytes, of the last question */
 	int64_t since_ms;    /* no chunk came since, or another member is asked */
 	int64_t dry_ms;      /* no chunk came since, whoever was asked */
@@ -56,6 +59,8 @@ struct trip {
  * that upstream fails. No reader waits. */
 void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
 		const struct trip_range *range, int64_t now_ms);
+/* Whether a reader waits: to be told whenever that changes. */
+void trip_demand(struct trip *t, bool demand, int64_t now_ms);
 /* After trip_begin, however far it came. */
 void trip_end(struct trip *t);
 
@@ -78,7 +83,7 @@ struct trip_step trip_next(struct trip *t, int64_t now_ms);
 /* Who is to be asked is not now: others find out whether it answers. */
 void trip_skip(struct trip *t);
 
-/* What a member is asked, besides the bytes: all of t->range. */
+/* What a member is asked, besides the bytes: all of t->range, to the end of its last chunk. */
 struct trip_ask {
 	bool bring;             /* it is to fetch what it has not */
 	uint32_t number;        /* of this node among those who want the segment; 0: not said */
@@ -104,7 +109,8 @@ struct trip_heard {
 };
 
 /* Notes how the question ended, of the member as well. What it means: h->answer, or ROUTE_SLOW for
- * hope that was given for too long, or ROUTE_NOT_HERE for that of this node under another name. */
+ * hope that was given for too long, or ROUTE_NOT_HERE for that of this node under another name, or
+ * ROUTE_SCANT for bytes of which trip_gave heard nothing. */
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* True if who is asked, or was last, is the owner of the segment. */
 bool trip_asks_owner(const struct trip *t);

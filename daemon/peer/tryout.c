@@ -63,10 +63,11 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 
 	e.patience_ms = SLACK_MS + member_patience_ms(m, &e.connect_ms);
 	r = errand_run(&e, t->who, &answer);
-	outcome = r > 0                                ? MEMBER_ANSWERED
-		  : r == ERR_TOKEN                     ? MEMBER_REFUSED
-		  : r == ERR_CANCELED || r == ERR_BUSY ? MEMBER_LEFT
-						       : MEMBER_SILENT;
+	outcome = r > 0               ? MEMBER_ANSWERED
+		  : r == ERR_TOKEN    ? MEMBER_REFUSED
+		  : r == ERR_CANCELED ? MEMBER_LEFT
+		  : r == ERR_BUSY     ? MEMBER_CROWDED
+				      : MEMBER_SILENT;
 
 	log_debug("tried peer=%s r=%d", member_address(m), r);
 	member_note(m, outcome, 0, -1, clock_ms());

@@ -23,7 +23,7 @@
 #define SHA1_HEX 40
 #define SHA256_HEX 64
 #define PORT_DIGITS_MAX 5
-#define SIZE_MAX_ASKED (UINT64_C(16) << 40) /* who is asked places that many segments */
+#define SIZE_MAX_ASKED (UINT64_C(1) << 40) /* who is asked places that many segments */
 
 /* --- addresses, and lists of them */
 
@@ -193,6 +193,8 @@ static int note_field(char *pair, char *value[static FIELDS], struct buf *why)
 			continue;
 		if (value[f])
 			return bad(why, "a field of its query is there twice");
+		if (strstr(text, "%00"))
+			return bad(why, "a field of its query has a NUL");
 		url_decode(text);
 		value[f] = text;
 	}

@@ -35,6 +35,7 @@ enum wire_status {
 	WIRE_BAD = 400,
 	WIRE_KEY = 401, /* the key is not ours, or the clocks differ, or it was sent before */
 	WIRE_NOT_HERE = 404,
+	WIRE_METHOD = 405,
 	WIRE_OTHER_SIZE = 409,
 	WIRE_FAILED = 502, /* it cannot be had from upstream, as that says: Peer-Cause */
 	WIRE_BUSY = 503,   /* as much goes out as may: Peer-Others if known; or Peer-Cause */
