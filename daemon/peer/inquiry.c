@@ -544,22 +544,22 @@ static bool is_open(struct inquiry *q, uint32_t segment)
 }
 
 int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,
-		    const char *owner, struct inquiry_compared *ret)
+		    const char *owner, bool last, struct inquiry_compared *c)
 {
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
 	int r = q ? begin(q, conf, d) : -ENOMEM, at;
 
-	ret->dropped = 0;
-	ret->refuted = ret->open = false;
+	c->dropped = 0;
+	c->refuted = c->open = false;
 	if (r < 0)
 		return r;
 	q->early = true;
-	q->last = ret->last;
+	q->last = last;
 	at = membership_find(q->members, owner);
-	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
-	ret->open = r == 0 && is_open(q, segment);
-	ret->dropped = q->gone;
-	ret->refuted = q->refuted;
+	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &c->told);
+	c->open = r == 0 && is_open(q, segment);
+	c->dropped = q->gone;
+	c->refuted = q->refuted;
 	end(q);
 	return r;
 }

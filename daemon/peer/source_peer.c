@@ -307,10 +307,10 @@ static enum route_answer hear(struct bringing *b, int r)
 
 	if (b->wrong)
 		report_lie(b);
-	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d",
+	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%s status=%d r=%d",
 		  member_address(b->question.member), b->ask->blob->etag,
-		  b->trip.range.segment.index, (unsigned long long)b->trip.range.pos, (int)a,
-		  b->question.status, r);
+		  b->trip.range.segment.index, (unsigned long long)b->trip.range.pos,
+		  route_answer_name(a), b->question.status, r);
 	return a;
 }
 
