@@ -188,6 +188,47 @@ static void where_owner_witness_and_giver_differ_another_witness_tells(void **st
 	court_assert_banned(c, NULL);
 }
 
+/* Who follows the owner is asked in its place. */
+static struct fake_member *let_follower_vouch(struct court *c)
+{
+	struct fake_member *was = c->owner;
+
+	c->owner = c->witness;
+	return was;
+}
+
+static void who_vouches_in_the_owners_place_is_no_witness_of_that(void **state)
+{
+	struct court *c = *state;
+	struct inquiry_compared got;
+
+	let_follower_vouch(c);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->owner, FAKE_WITNESS, COURT_OTHER);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), 0);
+	assert_int_equal(got.dropped, 0);
+	assert_true(got.refuted);
+	assert_int_equal(c->owner->asked[FAKE_WITNESS], 0);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 1);
+	court_assert_banned(c, NULL);
+}
+
+static void the_owner_is_not_banned_for_what_another_vouches(void **state)
+{
+	struct court *c = *state;
+
+	c->giver = let_follower_vouch(c);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	court_assert_banned(c, NULL);
+}
+
 static void who_knows_nothing_leaves_it_to_the_digest_of_the_whole(void **state)
 {
 	struct court *c = *state;
@@ -327,6 +368,8 @@ int main(void)
 		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
+		TEST(who_vouches_in_the_owners_place_is_no_witness_of_that),
+		TEST(the_owner_is_not_banned_for_what_another_vouches),
 		TEST(who_knows_nothing_leaves_it_to_the_digest_of_the_whole),
 		TEST(what_has_rotted_here_is_nobodys_lie),
 		TEST(an_owner_that_is_busy_is_asked_later_and_is_not_silent),

@@ -26,10 +26,11 @@ struct inquiry {
 	struct chunk_list *have, *vouched, *must;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
-	bool early;    /* not all of it is here, and its digest has told nothing yet */
-	bool last;     /* then: witnesses are heard */
-	unsigned gone; /* then: bit i: chunk i of the segment was dropped */
-	bool refuted;  /* an owner: a chunk is not as it said */
+	bool early;       /* not all of it is here, and its digest has told nothing yet */
+	uint32_t voucher; /* then: the member that vouches, in the owner's place if need be */
+	bool last;        /* then: witnesses are heard */
+	unsigned gone;    /* then: bit i: chunk i of the segment was dropped */
+	bool refuted;     /* an owner: a chunk is not as it said */
 	struct suspects suspects;
 	uint32_t dropped;
 };
@@ -92,9 +93,10 @@ static bool has_vouched(const struct inquiry *q, const char *address, uint32_t c
 	const struct segment segment = { q->blob, segment_of(chunk_start(chunk)) };
 	unsigned n = places_owners(q->conf->places, q->members, segment, q->doubt->what->file.size,
 				   owners);
+	uint32_t by = q->early ? q->voucher : n ? owners[0] : q->members->self;
 
 	return n && wire_digest_known(q->vouched->digests[chunk]) &&
-	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
+	       strcmp(member_address(q->members->members[by]), address) == 0;
 }
 
 static const char wrong_bytes[] = "wrong bytes", false_witness[] = "false witness";
@@ -121,7 +123,7 @@ static void drop(struct inquiry *q, uint32_t i)
 	q->dropped++;
 }
 
-/* What a chunk must be; it goes if it is not. */
+/* What a chunk must be; it goes if it is here and is not. */
 static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 {
 	const uint8_t *mine = have(q, i);
@@ -129,7 +131,7 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
 	q->refuted |= wire_digest_known(q->vouched->digests[i]) &&
 		      !is(q->vouched->digests[i], must);
-	if (!mine || !is(mine, must))
+	if (mine && !is(mine, must))
 		drop(q, i);
 }
 
@@ -297,7 +299,8 @@ static bool is_in_question(const struct inquiry *q, uint32_t segment)
 	return so;
 }
 
-/* The first of its owners that are to be heard, and as a witness this node after all others. */
+/* The first of its owners that are to be heard, and as a witness this node after all others. Who
+ * vouches for the segment is no witness of that. */
 static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner_count,
 		 unsigned from, struct hearing *h)
 {
@@ -308,7 +311,8 @@ static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner
 		h->who[h->count++] = owners[0];
 	for (unsigned i = from; from && !called && i < owner_count; i++) {
 		called = owners[i] == self;
-		h->who[h->count++] = owners[i];
+		if (!q->early || owners[i] != q->voucher)
+			h->who[h->count++] = owners[i];
 	}
 	if (from && !called && !q->early) /* each node would ask its hub for all of it */
 		h->who[h->count++] = self;
@@ -521,6 +525,7 @@ static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
 
 	if (r < 0)
 		return r;
+	q->voucher = owner;
 	hear_owner(q, &h, told);
 	if (!q->disputes)
 		return 0;
