@@ -131,6 +131,21 @@ static void what_a_second_list_does_not_know_stands(void **state)
 	assert_int_equal(digest[0], 9);
 }
 
+static void what_is_found_out_changes_nothing_that_is_published(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *published = list_of(SIZE, 7);
+	CLEANUP(chunk_list_freep) struct chunk_list *found = list_of(SIZE, 9);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	evidence_learn(*state, BLOB, found, EVIDENCE_WITNESSED);
+	evidence_learn(*state, BLOB, published, EVIDENCE_PUBLISHED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_PUBLISHED);
+	assert_int_equal(digest[0], 7);
+	evidence_learn(*state, BLOB, found, EVIDENCE_WITNESSED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_PUBLISHED);
+	assert_int_equal(digest[0], 7);
+}
+
 static void when_it_is_full_the_oldest_is_forgotten_and_the_used_stays(void **state)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(1000 * CHUNK_BYTES, 7);
@@ -243,6 +258,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_a_second_list_does_not_know_stands, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_is_found_out_changes_nothing_that_is_published,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			when_it_is_full_the_oldest_is_forgotten_and_the_used_stays, set_up,
 			tear_down),

@@ -188,6 +188,45 @@ static void where_owner_witness_and_giver_differ_another_witness_tells(void **st
 	court_assert_banned(c, NULL);
 }
 
+/* A hub publishes its list of the bytes of that seed, while all is here already. */
+static void publish(struct court *c, uint64_t seed)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+
+	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
+		cell_digest(i == COURT_WRONG ? seed : c->seed, COURT_SIZE, i, l->digests[i]);
+	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_PUBLISHED);
+}
+
+static void a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked(void **state)
+{
+	struct court *c = *state;
+
+	court_bring(c, COURT_OTHER);
+	publish(c, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	court_assert_banned(c, c->giver);
+}
+
+static void no_word_of_members_makes_go_what_is_as_published(void **state)
+{
+	struct court *c = *state;
+	uint8_t digest[CHUNK_LIST_DIGEST], right[CHUNK_LIST_DIGEST];
+
+	court_bring(c, c->seed);
+	publish(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 0);
+	court_assert_banned(c, NULL);
+	cell_digest(c->seed, COURT_SIZE, COURT_WRONG, right);
+	assert_int_equal(evidence_knows(c->cell.evidence, c->what.etag, COURT_WRONG, digest),
+			 EVIDENCE_PUBLISHED);
+	assert_memory_equal(digest, right, sizeof(digest));
+}
+
 /* Who follows the owner is asked in its place. */
 static struct fake_member *let_follower_vouch(struct court *c)
 {
@@ -368,6 +407,8 @@ int main(void)
 		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
+		TEST(a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked),
+		TEST(no_word_of_members_makes_go_what_is_as_published),
 		TEST(who_vouches_in_the_owners_place_is_no_witness_of_that),
 		TEST(the_owner_is_not_banned_for_what_another_vouches),
 		TEST(who_knows_nothing_leaves_it_to_the_digest_of_the_whole),

@@ -313,7 +313,8 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 		d->word = word;
 	if (d && has_list_locked(e, d))
 		for (uint32_t i = 0; i < d->count; i++)
-			if (is_known(l->digests[i]))
+			if (is_known(l->digests[i]) &&
+			    (word >= d->word || !is_known(d->list->digests[i])))
 				memcpy(d->list->digests[i], l->digests[i], CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 }

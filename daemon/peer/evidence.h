@@ -49,7 +49,7 @@ enum evidence_word {
 	EVIDENCE_PUBLISHED, /* a hub tells it everybody */
 };
 /* What the digests of a blob of l->size must be; those that are all zero are not known, and what
- * was known of them stands. Copied. */
+ * was known of them stands, as does what hubs published whatever is found out. Copied. */
 void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
 		    enum evidence_word word);
 /* How the digest of chunk i is known, and if it is, ret gets it. */

@@ -108,7 +108,8 @@ static void drop(struct inquiry *q, uint32_t i)
 	const struct source_blob *what = q->doubt->what;
 	uint64_t size = chunk_end(i, what->file.size) - chunk_start(i);
 	uint8_t must[CHUNK_LIST_DIGEST];
-	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
+	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED &&
+		     !is(q->have->digests[i], must);
 
 	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER) {
 		if (known)
@@ -150,13 +151,15 @@ static void compare_published(struct inquiry *q)
 
 /* ---- hearings ---- */
 
-/* As it is here it is not as told, and it is what came. */
+/* As it is here it is not as told, it is what came, and nothing else has settled it. */
 static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
 {
 	struct blob *b = q->doubt->blob;
-	const uint8_t *mine = wire_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
+	const uint8_t *mine = NULL;
 	bool intact;
 
+	if (wire_digest_known(told) && !wire_digest_known(q->must->digests[i]) && is_hearsay(q, i))
+		mine = have(q, i);
 	if (!mine || is(mine, told))
 		return false;
 	blob_hold(b);
@@ -462,14 +465,33 @@ int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d)
 
 /* ---- one segment, before all is there ---- */
 
-/* The owner need not be asked about what it has told already. */
+/* What came before a hub published the list is as that says, or goes: no word of a member counts
+ * beside it. */
+static void heed_published(struct inquiry *q, uint32_t segment)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	for (uint32_t i = first; i < first + count; i++) {
+		if (evidence_knows(q->conf->evidence, q->doubt->what->etag, i, must) !=
+		    EVIDENCE_PUBLISHED)
+			continue;
+		if (differs(q, i, must))
+			settle(q, i, must);
+		else if (have(q, i))
+			memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
+	}
+}
+
+/* The owner need not be asked about what it has told already, or a hub. */
 static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_digests *told)
 {
 	uint32_t first, count = chunks_in(q, segment, &first);
 	bool so = true;
 
 	for (uint32_t i = 0; so && i < count; i++)
-		so = wire_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
+		so = wire_digest_known(told->of[i]) ||
+		     wire_digest_known(q->must->digests[first + i]) || !is_hearsay(q, first + i) ||
 		     !blob_may_have(q->doubt->blob, first + i);
 	return so;
 }
@@ -521,17 +543,19 @@ static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
 		      struct wire_digests *told)
 {
 	struct hearing h = { .segment = segment };
-	int r = has_told(q, segment, told) ? 0 : interview(&q->by, owner, segment, AS_OWNER, told);
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	q->voucher = owner;
-	hear_owner(q, &h, told);
-	if (!q->disputes)
-		return 0;
-	if (hear_givers(q, segment, owner) && q->last)
+	heed_published(q, segment);
+	if (!has_told(q, segment, told))
+		r = interview(&q->by, owner, segment, AS_OWNER, told);
+	if (r == 0) {
+		q->voucher = owner;
+		hear_owner(q, &h, told);
+	}
+	if (q->disputes && hear_givers(q, segment, owner) && q->last)
 		r = hold_hearings(q, 1);
-	r = conclude(q, r);
+	if (q->disputes || q->dropped)
+		r = conclude(q, r);
 	return r < 0 ? r : 0;
 }
 
@@ -542,9 +566,7 @@ static bool is_open(struct inquiry *q, uint32_t segment)
 	bool open = false;
 
 	for (uint32_t i = first; q->disputes && i < first + count; i++)
-		open |= !(q->gone & 1U << i % WIRE_CHUNKS) &&
-			!wire_digest_known(q->must->digests[i]) &&
-			differs(q, i, q->vouched->digests[i]);
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS) && differs(q, i, q->vouched->digests[i]);
 	return open;
 }
 
