@@ -435,8 +435,8 @@ static void digests_come_back_and_those_that_are_not_known_stay_so(void **state)
 	wire_write_digests(&ask, &d, &text);
 	assert_true(wire_read_digests(&ask, buf_str(&text), &back));
 	assert_memory_equal(&d, &back, sizeof(d));
-	assert_true(wire_digest_known(back.of[0]));
-	assert_false(wire_digest_known(back.of[1]));
+	assert_true(chunk_digest_known(back.of[0]));
+	assert_false(chunk_digest_known(back.of[1]));
 	ask.len = 3 * (UINT64_C(1) << 20) - 5; /* the last segment of a blob */
 	assert_false(wire_read_digests(&ask, buf_str(&text), &back));
 	assert_true(wire_read_digests(&ask, "-,-," SHA256, &back));

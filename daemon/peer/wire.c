@@ -372,13 +372,6 @@ int wire_blob(const struct wire_ask *ask, struct source_blob *ret)
 
 _Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");
 
-bool wire_digest_known(const uint8_t digest[static 32])
-{
-	static const uint8_t none[32];
-
-	return memcmp(digest, none, sizeof(none)) != 0;
-}
-
 static uint32_t chunks_of(const struct wire_ask *ask)
 {
 	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
@@ -390,7 +383,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 
 	for (uint32_t i = 0; i < chunks_of(ask); i++) {
 		hex_print(d->of[i], sizeof(d->of[i]), hex);
-		buf_printf(ret, "%s%s", i ? "," : "", wire_digest_known(d->of[i]) ? hex : "-");
+		buf_printf(ret, "%s%s", i ? "," : "", chunk_digest_known(d->of[i]) ? hex : "-");
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "daemon/base/buf.h"
+#include "daemon/cache/chunk_list.h"
 #include "daemon/hub/source.h"
 #include "daemon/peer/members.h"
 
@@ -79,9 +80,8 @@ MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
 
 /* The SHA-256 of each chunk of a segment, all zero if it is not known. */
 struct wire_digests {
-	uint8_t of[WIRE_CHUNKS][32];
+	uint8_t of[WIRE_CHUNKS][CHUNK_LIST_DIGEST];
 };
-bool wire_digest_known(const uint8_t digest[static 32]);
 /* Appends those of the segment that is asked for; and reads them: false if they have not their
  * form, or are not as many. */
 void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d, struct buf *ret);
