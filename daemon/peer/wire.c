@@ -368,6 +368,22 @@ int wire_blob(const struct wire_ask *ask, struct source_blob *ret)
 	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
 }
 
+struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64_t len)
+{
+	struct wire_ask ask = {
+		.size = blob->file.size,
+		.off = off,
+		.len = len,
+		.repo = blob->repo,
+		.path = blob->path,
+		.lfs = blob->file.kind == DIGEST_SHA256,
+	};
+
+	memcpy(ask.etag, blob->etag, sizeof(ask.etag));
+	memcpy(ask.commit, blob->commit, sizeof(ask.commit));
+	return ask;
+}
+
 /* --- digests */
 
 _Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");

@@ -77,6 +77,8 @@ MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_as
 struct segment wire_segment(const struct wire_ask *ask);
 /* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
 MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
+/* The other way round: a question for that range of a blob, and no more; borrows its path. */
+struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64_t len);
 
 /* The SHA-256 of each chunk of a segment, all zero if it is not known. */
 struct wire_digests {
