@@ -288,7 +288,7 @@ static int64_t contest(struct part *p)
 		r = digest_chunk(p, fetch_blob(pull), is);
 		fetch_close(p->all->conf.fetch, pull);
 	}
-	if (r == 0 && memcmp(is, must, sizeof(is)) != 0)
+	if (r == 0 && !chunk_digest_same(is, must))
 		published_refute(conf->published, conf->members, p->what.etag, p->chunk,
 				 "what hubs give");
 	return r == -EAGAIN && ++p->tries < CONTEST_TRIES ? CONTEST_MS : 0;

@@ -55,11 +55,6 @@ static uint32_t chunks_in(const struct inquiry *q, uint32_t segment, uint32_t *r
 	return chunk_of(segment_end(segment, size) - 1) - *ret_first + 1;
 }
 
-static bool is(const uint8_t *a, const uint8_t *b)
-{
-	return memcmp(a, b, CHUNK_LIST_DIGEST) == 0;
-}
-
 /* The digest of a chunk as it is here, worked out once; NULL: it is not here, or cannot be read. */
 static const uint8_t *have(struct inquiry *q, uint32_t i)
 {
@@ -67,13 +62,13 @@ static const uint8_t *have(struct inquiry *q, uint32_t i)
 	uint8_t *digest = q->have->digests[i];
 	int r = 0;
 
-	if (wire_digest_known(digest))
+	if (chunk_digest_known(digest))
 		return digest;
 	blob_hold(b);
 	if (blob_still_has(b, i))
 		r = testimony_digest(b, i, digest);
 	blob_let_go(b);
-	return r == 0 && wire_digest_known(digest) ? digest : NULL;
+	return r == 0 && chunk_digest_known(digest) ? digest : NULL;
 }
 
 /* What hubs gave to this node is not in question. */
@@ -95,7 +90,7 @@ static bool has_vouched(const struct inquiry *q, const char *address, uint32_t c
 				   owners);
 	uint32_t by = q->early ? q->voucher : n ? owners[0] : q->members->self;
 
-	return n && wire_digest_known(q->vouched->digests[chunk]) &&
+	return n && chunk_digest_known(q->vouched->digests[chunk]) &&
 	       strcmp(member_address(q->members->members[by]), address) == 0;
 }
 
@@ -109,7 +104,7 @@ static void drop(struct inquiry *q, uint32_t i)
 	uint64_t size = chunk_end(i, what->file.size) - chunk_start(i);
 	uint8_t must[CHUNK_LIST_DIGEST];
 	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED &&
-		     !is(q->have->digests[i], must);
+		     !chunk_digest_same(q->have->digests[i], must);
 
 	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER) {
 		if (known)
@@ -130,9 +125,9 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	const uint8_t *mine = have(q, i);
 
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
-	q->refuted |= wire_digest_known(q->vouched->digests[i]) &&
-		      !is(q->vouched->digests[i], must);
-	if (mine && !is(mine, must))
+	q->refuted |= chunk_digest_known(q->vouched->digests[i]) &&
+		      !chunk_digest_same(q->vouched->digests[i], must);
+	if (mine && !chunk_digest_same(mine, must))
 		drop(q, i);
 }
 
@@ -158,9 +153,10 @@ static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
 	const uint8_t *mine = NULL;
 	bool intact;
 
-	if (wire_digest_known(told) && !wire_digest_known(q->must->digests[i]) && is_hearsay(q, i))
+	if (chunk_digest_known(told) && !chunk_digest_known(q->must->digests[i]) &&
+	    is_hearsay(q, i))
 		mine = have(q, i);
-	if (!mine || is(mine, told))
+	if (!mine || chunk_digest_same(mine, told))
 		return false;
 	blob_hold(b);
 	intact = blob_check(b, i);
@@ -202,12 +198,12 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	const uint8_t *first = h->testimony.of[i];
 	enum weighed w;
 
-	if (!wire_digest_known(told))
+	if (!chunk_digest_known(told))
 		return false;
 	w = weigh(&(struct sayings){
 		.here = have(q, chunk),
 		.vouched = q->vouched->digests[chunk],
-		.first = h->told && wire_digest_known(first) ? first : NULL,
+		.first = h->told && chunk_digest_known(first) ? first : NULL,
 		.told = told,
 		.gave = has_given(q, h, chunk),
 		.is_own = h->who[h->next] == q->members->self,
@@ -224,7 +220,7 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 /* What is not here yet is nobody's word against another's, while it is still coming. */
 static bool is_in_hearing(struct inquiry *q, uint32_t i)
 {
-	return is_hearsay(q, i) && !wire_digest_known(q->must->digests[i]) &&
+	return is_hearsay(q, i) && !chunk_digest_known(q->must->digests[i]) &&
 	       (!q->early || have(q, i));
 }
 
@@ -377,13 +373,14 @@ static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t
 	const uint8_t *told, *gave = q->have->digests[chunk];
 	struct wire_digests d;
 
-	if (!wire_digest_known(gave))
+	if (!chunk_digest_known(gave))
 		return false;
 	told = d.of[chunk % WIRE_CHUNKS];
 	if (interview_patiently(&q->by, member, segment, AS_HOLDER, &d) == 0 &&
-	    wire_digest_known(told) && !is(told, gave))
+	    chunk_digest_known(told) && !chunk_digest_same(told, gave))
 		return true;
-	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 && is(told, gave);
+	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 &&
+	       chunk_digest_same(told, gave);
 }
 
 static void convict(struct inquiry *q, const struct suspect *s)
@@ -490,8 +487,8 @@ static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_dige
 	bool so = true;
 
 	for (uint32_t i = 0; so && i < count; i++)
-		so = wire_digest_known(told->of[i]) ||
-		     wire_digest_known(q->must->digests[first + i]) || !is_hearsay(q, first + i) ||
+		so = chunk_digest_known(told->of[i]) ||
+		     chunk_digest_known(q->must->digests[first + i]) || !is_hearsay(q, first + i) ||
 		     !blob_may_have(q->doubt->blob, first + i);
 	return so;
 }
@@ -517,9 +514,10 @@ static void hear_giver(struct inquiry *q, uint32_t chunk, uint32_t owner)
 	    interview_patiently(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), AS_HOLDER,
 				&d) < 0)
 		d = (struct wire_digests){ 0 };
-	if (is(holds, vouched))
+	if (chunk_digest_same(holds, vouched))
 		settle(q, chunk, vouched);
-	else if (!is(holds, gave) && !evidence_dropped(q->conf->evidence, etag, chunk))
+	else if (!chunk_digest_same(holds, gave) &&
+		 !evidence_dropped(q->conf->evidence, etag, chunk))
 		drop(q, chunk);
 }
 

@@ -160,28 +160,21 @@ static int on_bytes(void *arg, const void *data, size_t len)
 /* ---- one question ---- */
 
 /* Whole chunks are asked for, whatever is wanted of them: nothing less can be compared. */
-static void write_ask(const struct bringing *b, const struct trip_ask *a, struct wire_ask *ret)
+static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *a)
 {
 	const struct source_blob *blob = b->ask->blob;
 	struct member *const *members = b->trip.members->members;
 	uint64_t from = chunk_floor(b->trip.range.pos);
 	uint64_t to = chunk_ceil(b->trip.range.end, blob->file.size);
+	struct wire_ask ask = wire_ask_of(blob, from, to - from);
 
-	*ret = (struct wire_ask){
-		.size = blob->file.size,
-		.off = from,
-		.len = to - from,
-		.bring = a->bring,
-		.number = a->number,
-		.wait_ms = (uint32_t)a->wait_ms,
-		.repo = blob->repo,
-		.path = blob->path,
-	};
-	memcpy(ret->etag, blob->etag, sizeof(ret->etag));
-	memcpy(ret->commit, blob->commit, sizeof(ret->commit));
+	ask.bring = a->bring;
+	ask.number = a->number;
+	ask.wait_ms = (uint32_t)a->wait_ms;
 	for (unsigned i = 0; i < a->failed_count && i < WIRE_OTHERS_MAX; i++)
-		snprintf(ret->failed[ret->failed_count++], sizeof(ret->failed[0]), "%s",
+		snprintf(ask.failed[ask.failed_count++], sizeof(ask.failed[0]), "%s",
 			 member_address(members[a->failed[i]]));
+	return ask;
 }
 
 static enum route_answer answer_of(enum wire_status status)
@@ -266,11 +259,10 @@ static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
 	const struct trip_ask a = trip_ask(&b->trip, clock_ms());
+	const struct wire_ask ask = ask_for(b, &a);
 	struct question *q = &b->question;
-	struct wire_ask ask;
 	int r;
 
-	write_ask(b, &a, &ask);
 	b->have = 0;
 	b->came = 0;
 	b->slow = b->wrong = b->again = false;
