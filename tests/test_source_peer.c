@@ -381,7 +381,7 @@ static int ask_again(struct fixture *f, const void *wrong)
 
 	assert_int_equal(digest_of(DIGEST_SHA256, wrong, CHUNK_BYTES, was), 0);
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	evidence_drop(f->evidence, etag, 0, was);
+	evidence_drop(f->evidence, etag, 0, was, true);
 	return ask(f, GIVES);
 }
 

@@ -51,7 +51,8 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 	member_note(question.member, outcome(r), 0, -1, clock_ms());
 	if (r < 0)
 		return r == ERR_BUSY ? -EAGAIN : r;
-	*ret = question.digests;
+	if (question.status == WIRE_TOLD)
+		*ret = question.digests;
 	return question.status == WIRE_TOLD                                     ? 0
 	       : question.status == WIRE_COMING || question.status == WIRE_BUSY ? -EAGAIN
 										: -ENOENT;
