@@ -200,6 +200,17 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 	lock_drop(&e->lock);
 }
 
+void evidence_take_back(struct evidence *e, const char *etag, uint32_t i)
+{
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d && i < d->count)
+		d->givers[i] = NOBODY;
+	lock_drop(&e->lock);
+}
+
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
 		   const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
 {

@@ -22,6 +22,9 @@ void evidence_free(struct evidence *e);
 void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
 		   const char *member);
 
+/* What was noted of chunk i did not come to be. */
+void evidence_take_back(struct evidence *e, const char *etag, uint32_t i);
+
 /* What came as chunk i is not there any more: it was wrong, or (proven false) only nobody stood by
  * it. It had this digest; all zero: that is not known. */
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
