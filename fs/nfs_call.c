@@ -179,7 +179,7 @@ static const struct nfs_proc *find_proc(const struct nfs_world *w, const struct 
 	return NULL;
 }
 
-/* A call of nobody's: only to answer that there is no such procedure, or none for this client. */
+/* A call that has no procedure yet; so far it can only be told that there is none. */
 static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, size_t args_len)
 {
 	struct nfs_call *c = calloc(1, sizeof(*c) + args_len);

@@ -22,7 +22,7 @@ struct nfs_fh {
 	uint8_t bytes[NFS_HANDLE_MAX];
 };
 
-/* What a handle says. Which of the fields a kind has: handle.c's table. */
+/* What a handle says. Which of the fields a kind has: nfs_handle.c's table. */
 struct nfs_form {
 	enum place_kind kind;
 	uint8_t type;  /* enum repo_type */

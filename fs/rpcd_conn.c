@@ -312,7 +312,7 @@ static bool begin_call(struct rpcd_conn *c)
 	return may;
 }
 
-/* Takes the calls out of len bytes; how many bytes of them are left behind *ret, or -EPROTO. */
+/* Takes the calls out of len bytes; *ret_used: how many bytes they were. 0, -EPROTO. */
 static int take_calls(struct rpcd_conn *c, uint8_t *data, size_t len, size_t *ret_used)
 {
 	uint8_t *record;
