@@ -207,7 +207,7 @@ static void get_fields(struct reading *in, struct nfs_form *f, uint16_t fields)
 int nfs_handle_parse(const uint8_t key[static NFS_KEY], const uint8_t *bytes, size_t len,
 		     struct nfs_form *ret)
 {
-	struct reading in = { .at = bytes, .left = len - SIGNATURE };
+	struct reading in;
 	uint8_t mac[SIGNATURE], head[HEAD];
 
 	*ret = (struct nfs_form){ 0 };
@@ -216,6 +216,7 @@ int nfs_handle_parse(const uint8_t key[static NFS_KEY], const uint8_t *bytes, si
 	if (sign(key, bytes, len - SIGNATURE, mac) < 0 ||
 	    !digest_same(mac, bytes + len - SIGNATURE, SIGNATURE))
 		return -EBADF;
+	in = (struct reading){ .at = bytes, .left = len - SIGNATURE };
 	get(&in, head, HEAD);
 	ret->hashed = head[1] & HASHED;
 	ret->kind = (enum place_kind)(head[1] & ~HASHED);

@@ -32,7 +32,7 @@ int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *a
 		c->heard_ms = clock_ms();
 		memcpy(c->address, address, strnlen(address, sizeof(c->address) - 1));
 		lock_init(&c->lock, LOCK_RPCD_CONN);
-		*ret = c; /* it may be served from now on */
+		/* Then it may be served at once. */
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
 			r = -errno;
 	}
@@ -41,8 +41,10 @@ int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *a
 		if (c)
 			lock_fini(&c->lock);
 		free(c);
+		return r;
 	}
-	return r;
+	*ret = c;
+	return 0;
 }
 
 uint16_t rpcd_port_of(int fd)
