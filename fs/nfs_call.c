@@ -192,6 +192,18 @@ static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, si
 	return c;
 }
 
+static int take_handle(struct nfs_call *c, struct nfs_fh *ret)
+{
+	size_t len;
+	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
+
+	if (!bytes)
+		return -EBADMSG;
+	ret->len = (uint8_t)len;
+	memcpy(ret->bytes, bytes, len);
+	return 0;
+}
+
 /* The record is borrowed, and a call may be run again later. */
 static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 {
@@ -200,7 +212,7 @@ static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 		memcpy(c->args, rpc->args.at, rpc->args.left);
 	c->rpc.args.at = c->args;
 	c->in = c->rpc.args;
-	if (nfs_take_handle(c, &c->fh) < 0)
+	if (take_handle(c, &c->fh) < 0)
 		c->fh.len = 0;
 }
 
@@ -241,22 +253,10 @@ struct permit_who nfs_reader(void)
 	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
 }
 
-int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret)
-{
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
-
-	if (!bytes)
-		return -EBADMSG;
-	ret->len = (uint8_t)len;
-	memcpy(ret->bytes, bytes, len);
-	return 0;
-}
-
 int nfs_take_place(struct nfs_call *c, struct place *ret)
 {
 	struct nfs_fh fh;
-	int r = nfs_take_handle(c, &fh);
+	int r = take_handle(c, &fh);
 
 	if (r < 0)
 		return r;

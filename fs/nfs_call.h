@@ -71,12 +71,10 @@ void nfs_call_finish(struct nfs_call *c, int r);
 
 /* ---- for procedures ---- */
 
-/* Whoever asks, as far as may read: anybody can say to be somebody, so it is nobody. */
+/* The user reads are checked as: nobody, since NFS callers prove nothing. */
 struct permit_who nfs_reader(void);
 /* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG. */
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
-/* Reads a handle. -EBADMSG. */
-MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
 /* Appends the handle of a place that is about to be used: it is found at once then. */
 MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
 /* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */
