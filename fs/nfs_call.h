@@ -5,11 +5,19 @@
 #ifndef MATRIXFS_NFS_CALL_H
 #define MATRIXFS_NFS_CALL_H
 
+#include <errno.h>
+
 #include "fs/nfs_objects.h"
 #include "fs/permit.h"
 #include "fs/rpc.h"
 #include "fs/rpcd.h"
 #include "fs/underway.h"
+
+/* Answers of NFS that errno has no word for, as errors that are not needed for anything else; one
+ * more is NFS_BADHANDLE (nfs_handle.h). */
+#define NFS_NOT_SYNC (-EDEADLK)
+#define NFS_BAD_COOKIE (-EBADE)
+#define NFS_TOOSMALL (-EOVERFLOW)
 
 struct nfs_call;
 struct nfs_mounts;

@@ -155,7 +155,7 @@ static int check_guard(struct nfs_call *c, const struct place *p)
 	scratch_stat(p->scratch, p->written, &st);
 	return (uint32_t)st.st_ctim.tv_sec == sec && (uint32_t)st.st_ctim.tv_nsec == nsec
 		       ? 0
-		       : -EDEADLK;
+		       : NFS_NOT_SYNC;
 }
 
 int nfs_setattr(struct nfs_call *c)
