@@ -118,7 +118,7 @@ static void wake(struct waiter *w, int r)
 
 	c->waited = true;
 	c->ended = r;
-	if (r < 0 && (r == ERR_STOPPING || c->placing || !c->proc->ends))
+	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
 		nfs_call_finish(c, r);
 	else
 		run(c);
@@ -241,7 +241,7 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	rpc_reply(&c->reply.head, rpc.xid, RPC_SUCCESS);
 	c->head_bytes = c->reply.head.len;
 	waiter_init(&c->waiter, w->timeout_ms, wake);
-	if (c->proc->waits)
+	if (c->proc->flags & NFS_WAITS)
 		watch(c);
 	run(c);
 }

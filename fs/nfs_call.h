@@ -22,6 +22,9 @@
 struct nfs_call;
 struct nfs_mounts;
 
+#define NFS_WAITS 1 /* a procedure may park */
+#define NFS_ENDS 2  /* it looks itself at how its wait ended */
+
 struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
 	/* 0: the answer is written, its status first; PARKED; or negative, which becomes the
@@ -30,8 +33,7 @@ struct nfs_proc {
 	 * is not touched any more. */
 	int (*run)(struct nfs_call *c);
 	unsigned fail_words;
-	bool waits; /* it may park */
-	bool ends;  /* it looks itself at how its wait ended */
+	unsigned flags; /* NFS_WAITS ... */
 };
 
 struct nfs_program {
