@@ -52,6 +52,7 @@ struct fixture {
 	uint64_t came;
 	unsigned hopes;
 	unsigned watched, refused; /* chunks */
+	char letter;               /* of the blob's digest */
 };
 
 /* ---- the member ---- */
@@ -149,6 +150,25 @@ static void set_up_memory(struct fixture *f)
 	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
 }
 
+/* A blob whose segment is the other one's: their addresses are never the same twice. */
+static void find_blob(struct fixture *f)
+{
+	const struct membership *members = members_now(f->other.members);
+	char etag[DIGEST_HEX_MAX + 1] = "";
+	uint32_t owners[PLACEMENT_OWNERS] = { members->self };
+
+	for (f->letter = '0'; owners[0] == members->self; f->letter++) {
+		memset(etag, f->letter, DIGEST_HEX_MAX);
+		assert_int_not_equal(f->letter, '9' + 1);
+		assert_int_not_equal(places_owners(&f->places, members,
+						   (struct segment){ placement_key(etag), 0 }, SIZE,
+						   owners),
+				     0);
+	}
+	f->letter--;
+	membership_unref(members);
+}
+
 static void came(void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i)
 {
 	struct fixture *f = arg;
@@ -174,6 +194,7 @@ static int set_up(void **state)
 	f->other.arg = f;
 	stand_in_start(&f->other);
 	set_up_memory(f);
+	find_blob(f);
 	assert_int_equal(tryouts_new(&f->other.asker, f->other.members, &f->tryouts), 0);
 	conf.members = f->other.members;
 	conf.places = &f->places;
@@ -233,7 +254,7 @@ static int ask_for(struct fixture *f, enum manner manner, uint64_t off, uint64_t
 
 	f->manner = manner;
 	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &blob.repo), 0);
-	memset(blob.etag, 'a', DIGEST_HEX_MAX);
+	memset(blob.etag, f->letter, DIGEST_HEX_MAX);
 	return f->source->get(f->source, &what, &wait_ms);
 }
 
@@ -322,7 +343,7 @@ static int ask_published(struct fixture *f, const void *bytes)
 	assert_non_null(l);
 	for (uint32_t i = 0; i < l->count; i++)
 		assert_int_equal(digest_of(DIGEST_SHA256, bytes, CHUNK_BYTES, l->digests[i]), 0);
-	memset(etag, 'a', DIGEST_HEX_MAX);
+	memset(etag, f->letter, DIGEST_HEX_MAX);
 	evidence_learn(f->evidence, etag, l, EVIDENCE_PUBLISHED);
 	return ask(f, GIVES);
 }
@@ -359,7 +380,7 @@ static int ask_again(struct fixture *f, const void *wrong)
 	char etag[DIGEST_HEX_MAX + 1] = "";
 
 	assert_int_equal(digest_of(DIGEST_SHA256, wrong, CHUNK_BYTES, was), 0);
-	memset(etag, 'a', DIGEST_HEX_MAX);
+	memset(etag, f->letter, DIGEST_HEX_MAX);
 	evidence_drop(f->evidence, etag, 0, was);
 	return ask(f, GIVES);
 }
