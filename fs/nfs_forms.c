@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/nfs_forms.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -150,8 +151,10 @@ static struct repo *find_repo(struct nfs_forms *t, uint64_t number)
 
 static int set_blob(struct nfs_form *f, const struct place *p)
 {
-	const struct manifest_file *file = manifest_file(p->snapshot->files, p->node);
+	const struct manifest_file *file;
 
+	assert(p->snapshot); /* a blob is always one of a commit's files */
+	file = manifest_file(p->snapshot->files, p->node);
 	f->digest_kind = (uint8_t)file->kind;
 	memcpy(f->digest, file->digest, digest_size(file->kind));
 	return 0;
@@ -190,8 +193,7 @@ int nfs_form_of(struct nfs_forms *t, const struct place *p, struct nfs_form *ret
 
 /* ---- to a place ---- */
 
-/* What was asked for and is not there is gone. */
-static int stale(int r)
+int nfs_stale(int r)
 {
 	return r < 0 && err_errno(r) == ENOENT ? -ESTALE : r;
 }
@@ -205,7 +207,7 @@ static int find_snapshot(struct nfs_forms *t, struct repo *repo, const struct nf
 	hex_print(f->commit, NFS_COMMIT, commit);
 	r = node_snapshot(t->view->node, repo, commit, w, &ret->snapshot);
 	if (r != 0)
-		return stale(r);
+		return nfs_stale(r);
 	ret->node = f->node;
 	if (f->node < manifest_count(ret->snapshot->files) &&
 	    (manifest_file(ret->snapshot->files, f->node) != NULL) == (f->kind == PLACE_LINK))
@@ -227,12 +229,12 @@ static int find_blob(struct nfs_forms *t, struct repo *repo, const struct nfs_fo
 	blobs.repo = repo_canonical(repo);
 	if (r < 0 && blobs.repo != repo)
 		r = view_lookup(t->view, &blobs, etag, w, ret, &ttl_ms);
-	return stale(r);
+	return nfs_stale(r);
 }
 
 struct name_search {
 	const struct nfs_form *form;
-	struct place *ret;
+	char *found; /* owned */
 };
 
 /* A name that a handle had no room for is found by its digest. */
@@ -244,20 +246,21 @@ static int match_ref(void *arg, const char *ref, const char *commit UNUSED)
 	if (digest_of(DIGEST_GIT_SHA1, ref, strlen(ref), digest) < 0 ||
 	    memcmp(digest, s->form->text, sizeof(digest)) != 0)
 		return 0;
-	s->ret->name = strdup(ref);
-	return s->ret->name ? 1 : -ENOMEM;
+	s->found = strdup(ref);
+	return s->found ? 1 : -ENOMEM;
 }
 
 static int find_ref(struct nfs_forms *t, struct repo *repo, const struct nfs_form *f,
 		    struct place *ret)
 {
-	struct name_search s = { f, ret };
+	struct name_search s = { f, NULL };
 	int r;
 
 	ret->repo = repo;
 	if (!f->hashed)
 		return (ret->name = strdup(f->text)) ? 0 : -ENOMEM;
 	r = known_each_ref(node_known(t->view->node), repo, match_ref, &s);
+	ret->name = s.found;
 	return r == 1 ? 0 : r < 0 ? r : -ESTALE;
 }
 
@@ -289,7 +292,7 @@ static int find_absent(struct nfs_forms *t, struct repo *repo, const struct nfs_
 	ret->repo = repo;
 	if (r == 0 && !(ret->name = strdup(f->text)))
 		r = -ENOMEM;
-	return stale(r);
+	return nfs_stale(r);
 }
 
 static int find_alias(struct nfs_forms *t, const struct nfs_form *f, struct place *ret)
@@ -309,7 +312,7 @@ static int find_written(struct nfs_forms *t, const struct nfs_form *f, struct pl
 
 	ret->scratch = t->view->scratch;
 	ret->shared = f->shared;
-	return stale(r);
+	return nfs_stale(r);
 }
 
 /* Of a kind that belongs to a repository. */

@@ -27,16 +27,17 @@ struct bringing {
 	const struct source_ask *ask;
 	struct trip trip;
 	struct question question;
-	char *chunk;      /* the one that comes now, or NULL */
-	size_t have;      /* of it, from its start */
-	int64_t chunk_ms; /* its bytes come since */
-	uint64_t came;    /* bytes of this question */
-	bool slow;        /* it was ended for that */
-	bool wrong;       /* likewise, */
-	bool misled;      /* and who gave it may not know, */
-	bool again;       /* since it is what was found wrong here before */
-	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
-	bool looked;      /* for the blob's digest list */
+	char *chunk;             /* the one that comes now, or NULL */
+	size_t have;             /* of it, from its start */
+	int64_t chunk_ms;        /* its bytes come since */
+	uint64_t came;           /* bytes of this question */
+	enum evidence_word word; /* how it is known what the last whole chunk must be */
+	bool slow;               /* it was ended for that */
+	bool wrong;              /* likewise, */
+	bool misled;             /* and who gave it may not know, */
+	bool again;              /* since it is what was found wrong here before */
+	bool contested;          /* or it is the hub's list that is wrong: see what it gives */
+	bool looked;             /* for the blob's digest list */
 };
 
 /* ---- bytes ---- */
@@ -75,7 +76,9 @@ static int check_chunk(struct bringing *b)
 
 	if (b->have == blob->file.size)
 		return digest_is(blob->file.kind, b->chunk, b->have, blob->file.digest);
-	if (!evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos), must))
+	b->word = evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos),
+				 must);
+	if (!b->word)
 		return check_again(b);
 	return digest_is(DIGEST_SHA256, b->chunk, b->have, must);
 }
@@ -83,11 +86,8 @@ static int check_chunk(struct bringing *b)
 /* True if who gave a wrong chunk was to have it from others, and could not compare it. */
 static bool may_be_misled(const struct bringing *b)
 {
-	uint8_t must[CHUNK_LIST_DIGEST];
-
 	return b->have != b->ask->blob->file.size && (b->again || !trip_asks_owner(&b->trip)) &&
-	       evidence_knows(b->all->conf.evidence, b->ask->blob->etag,
-			      chunk_of(b->trip.range.pos), must) != EVIDENCE_PUBLISHED;
+	       b->word != EVIDENCE_PUBLISHED;
 }
 
 /* Gives what is wanted of a chunk that has come, if it may be right. */
@@ -238,10 +238,8 @@ static void report_lie(struct bringing *b)
 {
 	const struct source_watch *watch = &b->all->conf.watch;
 	uint32_t chunk = chunk_of(b->trip.range.pos);
-	uint8_t must[CHUNK_LIST_DIGEST];
 
-	if (evidence_knows(b->all->conf.evidence, b->ask->blob->etag, chunk, must) ==
-	    EVIDENCE_PUBLISHED)
+	if (b->word == EVIDENCE_PUBLISHED)
 		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
 					       member_address(b->question.member));
 	metrics_add(&b->all->conf.counts->bytes_wrong, b->have);
@@ -269,6 +267,7 @@ static int put_question(struct bringing *b, uint32_t member)
 
 	b->have = 0;
 	b->came = 0;
+	b->word = EVIDENCE_UNKNOWN;
 	b->slow = b->wrong = b->again = false;
 	*q = (struct question){
 		.member = b->trip.members->members[member],
