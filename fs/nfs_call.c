@@ -31,11 +31,11 @@ static enum nfs_status status_of(int r)
 		{ ENAMETOOLONG, NFS3ERR_NAMETOOLONG },
 		{ ENOTEMPTY, NFS3ERR_NOTEMPTY },
 		{ ESTALE, NFS3ERR_STALE },
-		{ EBADF, NFS3ERR_BADHANDLE },
-		{ EBADE, NFS3ERR_BAD_COOKIE },
-		{ EDEADLK, NFS3ERR_NOT_SYNC },
+		{ -NFS_BADHANDLE, NFS3ERR_BADHANDLE },
+		{ -NFS_BAD_COOKIE, NFS3ERR_BAD_COOKIE },
+		{ -NFS_NOT_SYNC, NFS3ERR_NOT_SYNC },
 		{ EOPNOTSUPP, NFS3ERR_NOTSUPP },
-		{ EOVERFLOW, NFS3ERR_TOOSMALL },
+		{ -NFS_TOOSMALL, NFS3ERR_TOOSMALL },
 	};
 	int e = err_errno(r);
 
@@ -118,7 +118,7 @@ static void wake(struct waiter *w, int r)
 
 	c->waited = true;
 	c->ended = r;
-	if (r < 0 && (r == ERR_STOPPING || c->placing || !c->proc->ends))
+	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
 		nfs_call_finish(c, r);
 	else
 		run(c);
@@ -179,7 +179,7 @@ static const struct nfs_proc *find_proc(const struct nfs_world *w, const struct 
 	return NULL;
 }
 
-/* A call of nobody's: only to answer that there is no such procedure, or none for this client. */
+/* A call that has no procedure yet; so far it can only be told that there is none. */
 static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, size_t args_len)
 {
 	struct nfs_call *c = calloc(1, sizeof(*c) + args_len);
@@ -192,6 +192,18 @@ static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, si
 	return c;
 }
 
+static int take_handle(struct nfs_call *c, struct nfs_fh *ret)
+{
+	size_t len;
+	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
+
+	if (!bytes)
+		return -EBADMSG;
+	ret->len = (uint8_t)len;
+	memcpy(ret->bytes, bytes, len);
+	return 0;
+}
+
 /* The record is borrowed, and a call may be run again later. */
 static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 {
@@ -200,7 +212,7 @@ static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 		memcpy(c->args, rpc->args.at, rpc->args.left);
 	c->rpc.args.at = c->args;
 	c->in = c->rpc.args;
-	if (nfs_take_handle(c, &c->fh) < 0)
+	if (take_handle(c, &c->fh) < 0)
 		c->fh.len = 0;
 }
 
@@ -229,7 +241,7 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	rpc_reply(&c->reply.head, rpc.xid, RPC_SUCCESS);
 	c->head_bytes = c->reply.head.len;
 	waiter_init(&c->waiter, w->timeout_ms, wake);
-	if (c->proc->waits)
+	if (c->proc->flags & NFS_WAITS)
 		watch(c);
 	run(c);
 }
@@ -241,22 +253,10 @@ struct permit_who nfs_reader(void)
 	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
 }
 
-int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret)
-{
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
-
-	if (!bytes)
-		return -EBADMSG;
-	ret->len = (uint8_t)len;
-	memcpy(ret->bytes, bytes, len);
-	return 0;
-}
-
 int nfs_take_place(struct nfs_call *c, struct place *ret)
 {
 	struct nfs_fh fh;
-	int r = nfs_take_handle(c, &fh);
+	int r = take_handle(c, &fh);
 
 	if (r < 0)
 		return r;

@@ -5,14 +5,25 @@
 #ifndef MATRIXFS_NFS_CALL_H
 #define MATRIXFS_NFS_CALL_H
 
+#include <errno.h>
+
 #include "fs/nfs_objects.h"
 #include "fs/permit.h"
 #include "fs/rpc.h"
 #include "fs/rpcd.h"
 #include "fs/underway.h"
 
+/* Answers of NFS that errno has no word for, as errors that are not needed for anything else; one
+ * more is NFS_BADHANDLE (nfs_handle.h). */
+#define NFS_NOT_SYNC (-EDEADLK)
+#define NFS_BAD_COOKIE (-EBADE)
+#define NFS_TOOSMALL (-EOVERFLOW)
+
 struct nfs_call;
 struct nfs_mounts;
+
+#define NFS_WAITS 1 /* a procedure may park */
+#define NFS_ENDS 2  /* it looks itself at how its wait ended */
 
 struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
@@ -22,8 +33,7 @@ struct nfs_proc {
 	 * is not touched any more. */
 	int (*run)(struct nfs_call *c);
 	unsigned fail_words;
-	bool waits; /* it may park */
-	bool ends;  /* it looks itself at how its wait ended */
+	unsigned flags; /* NFS_WAITS ... */
 };
 
 struct nfs_program {
@@ -71,12 +81,10 @@ void nfs_call_finish(struct nfs_call *c, int r);
 
 /* ---- for procedures ---- */
 
-/* Whoever asks, as far as may read: anybody can say to be somebody, so it is nobody. */
+/* The user reads are checked as: nobody, since NFS callers prove nothing. */
 struct permit_who nfs_reader(void);
 /* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG. */
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
-/* Reads a handle. -EBADMSG. */
-MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
 /* Appends the handle of a place that is about to be used: it is found at once then. */
 MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
 /* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */

@@ -173,7 +173,7 @@ static int put_result(struct page *pg)
 	xdr_put_fixed(out, verf, sizeof(verf));
 	r = put_all(pg);
 	if (r == 0 && pg->full && pg->names == 0)
-		r = -EOVERFLOW;
+		r = NFS_TOOSMALL;
 	xdr_put_u32(out, false);
 	xdr_put_u32(out, !pg->full);
 	return r;
@@ -211,7 +211,7 @@ static int take_args(struct page *pg)
 	if (pg->bytes_max > REPLY_MAX)
 		pg->bytes_max = REPLY_MAX;
 	verifier(pg->dir, ours);
-	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? -EBADE : 0;
+	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? NFS_BAD_COOKIE : 0;
 }
 
 static int read_page(struct nfs_call *c, bool plus)

@@ -190,8 +190,7 @@ int nfs_form_of(struct nfs_forms *t, const struct place *p, struct nfs_form *ret
 
 /* ---- to a place ---- */
 
-/* What was asked for and is not there is gone. */
-static int stale(int r)
+int nfs_stale(int r)
 {
 	return r < 0 && err_errno(r) == ENOENT ? -ESTALE : r;
 }
@@ -205,7 +204,7 @@ static int find_snapshot(struct nfs_forms *t, struct repo *repo, const struct nf
 	hex_print(f->commit, NFS_COMMIT, commit);
 	r = node_snapshot(t->view->node, repo, commit, w, &ret->snapshot);
 	if (r != 0)
-		return stale(r);
+		return nfs_stale(r);
 	ret->node = f->node;
 	if (f->node < manifest_count(ret->snapshot->files) &&
 	    (manifest_file(ret->snapshot->files, f->node) != NULL) == (f->kind == PLACE_LINK))
@@ -227,7 +226,7 @@ static int find_blob(struct nfs_forms *t, struct repo *repo, const struct nfs_fo
 	blobs.repo = repo_canonical(repo);
 	if (r < 0 && blobs.repo != repo)
 		r = view_lookup(t->view, &blobs, etag, w, ret, &ttl_ms);
-	return stale(r);
+	return nfs_stale(r);
 }
 
 struct name_search {
@@ -289,7 +288,7 @@ static int find_absent(struct nfs_forms *t, struct repo *repo, const struct nfs_
 	ret->repo = repo;
 	if (r == 0 && !(ret->name = strdup(f->text)))
 		r = -ENOMEM;
-	return stale(r);
+	return nfs_stale(r);
 }
 
 static int find_alias(struct nfs_forms *t, const struct nfs_form *f, struct place *ret)
@@ -309,7 +308,7 @@ static int find_written(struct nfs_forms *t, const struct nfs_form *f, struct pl
 
 	ret->scratch = t->view->scratch;
 	ret->shared = f->shared;
-	return stale(r);
+	return nfs_stale(r);
 }
 
 /* Of a kind that belongs to a repository. */

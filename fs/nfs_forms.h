@@ -20,5 +20,8 @@ MUST_USE int nfs_form_of(struct nfs_forms *t, const struct place *p, struct nfs_
  * is gone, or was never heard of here. */
 MUST_USE int nfs_form_place(struct nfs_forms *t, const struct nfs_form *f, struct waiter *w,
 			    struct place *ret);
+/* What is said of a handle when r is what became of what it names: -ESTALE for -ENOENT, as it is
+ * gone; else r. Pure. */
+MUST_USE int nfs_stale(int r);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <endian.h>
-#include <errno.h>
 #include <string.h>
 
 #define VERSION 1
@@ -207,23 +206,24 @@ static void get_fields(struct reading *in, struct nfs_form *f, uint16_t fields)
 int nfs_handle_parse(const uint8_t key[static NFS_KEY], const uint8_t *bytes, size_t len,
 		     struct nfs_form *ret)
 {
-	struct reading in = { .at = bytes, .left = len - SIGNATURE };
+	struct reading in;
 	uint8_t mac[SIGNATURE], head[HEAD];
 
 	*ret = (struct nfs_form){ 0 };
 	if (len < HEAD + SIGNATURE || len > NFS_HANDLE_MAX || bytes[0] != VERSION)
-		return -EBADF;
+		return NFS_BADHANDLE;
 	if (sign(key, bytes, len - SIGNATURE, mac) < 0 ||
 	    !digest_same(mac, bytes + len - SIGNATURE, SIGNATURE))
-		return -EBADF;
+		return NFS_BADHANDLE;
+	in = (struct reading){ .at = bytes, .left = len - SIGNATURE };
 	get(&in, head, HEAD);
 	ret->hashed = head[1] & HASHED;
 	ret->kind = (enum place_kind)(head[1] & ~HASHED);
 	if (ret->kind >= ARRAY_LEN(fields_of))
-		return -EBADF;
+		return NFS_BADHANDLE;
 	get_fields(&in, ret, fields_of[ret->kind]);
 	return in.bad || in.left || ret->type >= REPO_TYPE_COUNT ||
 			       (ret->hashed && ret->text_len != TEXT_DIGEST)
-		       ? -EBADF
+		       ? NFS_BADHANDLE
 		       : 0;
 }

@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_NFS_HANDLE_H
 #define MATRIXFS_NFS_HANDLE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,12 +18,14 @@
 #define NFS_COMMIT 20      /* bytes */
 #define NFS_COMMIT_SHORT 8 /* of one that its repository knows already */
 
+#define NFS_BADHANDLE (-EBADF) /* the error for what is no handle, or none of this key */
+
 struct nfs_fh {
 	uint8_t len;
 	uint8_t bytes[NFS_HANDLE_MAX];
 };
 
-/* What a handle says. Which of the fields a kind has: handle.c's table. */
+/* What a handle says. Which of the fields a kind has: nfs_handle.c's table. */
 struct nfs_form {
 	enum place_kind kind;
 	uint8_t type;  /* enum repo_type */
@@ -43,7 +46,7 @@ MUST_USE int nfs_form_set_text(struct nfs_form *f, const char *text);
 /* The handle of a form. -EIO if it cannot be signed. */
 MUST_USE int nfs_handle_print(const uint8_t key[static NFS_KEY], const struct nfs_form *f,
 			      struct nfs_fh *ret);
-/* The form of a handle. -EBADF: it is none, or not of this key. */
+/* The form of a handle. NFS_BADHANDLE. */
 MUST_USE int nfs_handle_parse(const uint8_t key[static NFS_KEY], const uint8_t *bytes, size_t len,
 			      struct nfs_form *ret);
 

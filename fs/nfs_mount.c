@@ -137,7 +137,7 @@ static void on_resolved(void *arg, int r, struct place *p)
 	nfs_call_finish(c, r);
 }
 
-int mount_mnt(struct nfs_call *c)
+int nfs_mount_mnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
 	int r = nfs_take_path(c, path);
@@ -150,7 +150,7 @@ int mount_mnt(struct nfs_call *c)
 
 /* ---- the lists ---- */
 
-int mount_dump(struct nfs_call *c)
+int nfs_mount_dump(struct nfs_call *c)
 {
 	struct nfs_mounts *m = c->world->mounts;
 	struct buf *out = &c->reply.head;
@@ -166,7 +166,7 @@ int mount_dump(struct nfs_call *c)
 	return 0;
 }
 
-int mount_umnt(struct nfs_call *c)
+int nfs_mount_umnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
 	int r = nfs_take_path(c, path);
@@ -176,13 +176,13 @@ int mount_umnt(struct nfs_call *c)
 	return r == -EBADMSG ? r : 0;
 }
 
-int mount_umntall(struct nfs_call *c)
+int nfs_mount_umntall(struct nfs_call *c)
 {
 	forget(c->world->mounts, rpcd_address(c->conn), NULL);
 	return 0;
 }
 
-int mount_export(struct nfs_call *c)
+int nfs_mount_export(struct nfs_call *c)
 {
 	struct buf *out = &c->reply.head;
 

@@ -4,16 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/base/err.h"
 #include "fs/attr.h"
 #include "fs/nfs_attr.h"
+#include "fs/nfs_forms.h"
 #include "fs/nfs_procs.h"
-
-/* A handle of what is not there any more. */
-static int stale(int r)
-{
-	return r < 0 && err_errno(r) == ENOENT ? -ESTALE : r;
-}
 
 int nfs_getattr(struct nfs_call *c)
 {
@@ -23,7 +17,7 @@ int nfs_getattr(struct nfs_call *c)
 	if (r != 0)
 		return r;
 	xdr_put_u32(&c->reply.head, NFS3_OK);
-	return stale(nfs_attr_put(c->world->view, &p, &c->waiter, &c->reply.head));
+	return nfs_stale(nfs_attr_put(c->world->view, &p, &c->waiter, &c->reply.head));
 }
 
 /* ---- LOOKUP ---- */

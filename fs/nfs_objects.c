@@ -258,10 +258,10 @@ static struct handle *take_idle(struct nfs_objects *t, int64_t before_ms)
 
 	lock_take(&t->lock);
 	TAILQ_FOREACH(o, &t->by_age, age)
-	if (o->file && o->read_ms < before_ms) {
-		h = steal(o->file);
-		break;
-	}
+		if (o->file && o->read_ms < before_ms) {
+			h = steal(o->file);
+			break;
+		}
 	lock_drop(&t->lock);
 	return h;
 }

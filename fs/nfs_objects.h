@@ -22,8 +22,8 @@ MUST_USE int nfs_objects_handle(struct nfs_objects *t, const struct place *p, st
 /* The place is going to be used by that handle: it is found at once then. For want of memory
  * nothing is noted. */
 void nfs_objects_note(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p);
-/* The place of a handle, owned. Waiter as in node.h. -EBADF: it is no handle of ours; -ESTALE: what
- * it names is gone. */
+/* The place of a handle, owned. Waiter as in node.h. NFS_BADHANDLE: it is no handle of
+ * ours; -ESTALE: what it names is gone. */
 MUST_USE int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct waiter *w,
 			      struct place *ret);
 /* Appends what is known of a handle's place, if it was used lately, for the log. */

@@ -12,7 +12,7 @@ static const struct {
 	{ MOUNT_PROGRAM, MOUNT_VERSION },
 };
 
-int portmap_getport(struct nfs_call *c)
+int nfs_portmap_getport(struct nfs_call *c)
 {
 	uint32_t program = xdr_u32(&c->in), version = xdr_u32(&c->in), over = xdr_u32(&c->in);
 	uint16_t port = 0; /* none */
@@ -28,7 +28,7 @@ int portmap_getport(struct nfs_call *c)
 	return 0;
 }
 
-int portmap_dump(struct nfs_call *c)
+int nfs_portmap_dump(struct nfs_call *c)
 {
 	struct buf *out = &c->reply.head;
 

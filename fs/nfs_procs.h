@@ -34,14 +34,14 @@ MUST_USE int nfs_commit(struct nfs_call *c);
  * that he is it. */
 MUST_USE int nfs_may_change(const struct view *v, const struct place *p);
 /* MOUNT. */
-MUST_USE int mount_mnt(struct nfs_call *c);
-MUST_USE int mount_dump(struct nfs_call *c);
-MUST_USE int mount_umnt(struct nfs_call *c);
-MUST_USE int mount_umntall(struct nfs_call *c);
-MUST_USE int mount_export(struct nfs_call *c);
+MUST_USE int nfs_mount_mnt(struct nfs_call *c);
+MUST_USE int nfs_mount_dump(struct nfs_call *c);
+MUST_USE int nfs_mount_umnt(struct nfs_call *c);
+MUST_USE int nfs_mount_umntall(struct nfs_call *c);
+MUST_USE int nfs_mount_export(struct nfs_call *c);
 /* The portmapper. */
-MUST_USE int portmap_getport(struct nfs_call *c);
-MUST_USE int portmap_dump(struct nfs_call *c);
+MUST_USE int nfs_portmap_getport(struct nfs_call *c);
+MUST_USE int nfs_portmap_dump(struct nfs_call *c);
 
 /* Who has mounted what: a list as long as clients are honest, for people. */
 MUST_USE int nfs_mounts_new(struct nfs_mounts **ret);

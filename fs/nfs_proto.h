@@ -46,7 +46,7 @@ enum nfs_status {
 
 enum nfs_ftype { NF3REG = 1, NF3DIR = 2, NF3LNK = 5 };
 
-enum nfs_access {
+enum nfs_access_bit {
 	ACCESS3_READ = 0x01,
 	ACCESS3_LOOKUP = 0x02,
 	ACCESS3_MODIFY = 0x04,
@@ -63,7 +63,7 @@ enum nfs_properties {
 	FSF3_CANSETTIME = 0x10,
 };
 
-enum nfs_create { NFS_UNCHECKED, NFS_GUARDED, NFS_EXCLUSIVE };
+enum nfs_create_mode { NFS_UNCHECKED, NFS_GUARDED, NFS_EXCLUSIVE };
 enum nfs_set_time { NFS_KEEP_TIME, NFS_SERVERS_TIME, NFS_CLIENTS_TIME };
 #define NFS_FILE_SYNC 2 /* what was written is as safe as it gets */
 

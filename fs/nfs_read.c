@@ -71,7 +71,7 @@ static int read_text(struct nfs_call *c, const struct place *p, const struct ran
 	return 0;
 }
 
-/* What clients of the mount wrote. */
+/* What clients wrote, here or on the mount. */
 static int read_written(struct nfs_call *c, const struct place *p, const struct range *range)
 {
 	CLEANUP(freep) char *data = malloc(range->count + 1);

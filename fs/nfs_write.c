@@ -155,7 +155,7 @@ static int check_guard(struct nfs_call *c, const struct place *p)
 	scratch_stat(p->scratch, p->written, &st);
 	return (uint32_t)st.st_ctim.tv_sec == sec && (uint32_t)st.st_ctim.tv_nsec == nsec
 		       ? 0
-		       : -EDEADLK;
+		       : NFS_NOT_SYNC;
 }
 
 int nfs_setattr(struct nfs_call *c)
@@ -261,18 +261,18 @@ static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const cha
 	return r;
 }
 
-struct create {
-	uint32_t how;
+struct creation {
+	uint32_t mode; /* enum nfs_create_mode */
 	struct sattr sattr;
 	uint32_t verifier[2];
 };
 
-static int take_create(struct nfs_call *c, struct create *ret)
+static int take_create(struct nfs_call *c, struct creation *ret)
 {
-	*ret = (struct create){ .how = xdr_u32(&c->in), .sattr = { .mode = MODE_DEFAULT } };
-	if (ret->how > NFS_EXCLUSIVE)
+	*ret = (struct creation){ .mode = xdr_u32(&c->in), .sattr = { .mode = MODE_DEFAULT } };
+	if (ret->mode > NFS_EXCLUSIVE)
 		return -EBADMSG;
-	if (ret->how != NFS_EXCLUSIVE)
+	if (ret->mode != NFS_EXCLUSIVE)
 		return take_sattr(c, &ret->sattr);
 	ret->verifier[0] = xdr_u32(&c->in);
 	ret->verifier[1] = xdr_u32(&c->in);
@@ -280,7 +280,7 @@ static int take_create(struct nfs_call *c, struct create *ret)
 }
 
 /* Its times keep the verifier, until the client sets them: so it may ask twice. */
-static void keep_verifier(const struct place *p, const struct create *how)
+static void keep_verifier(const struct place *p, const struct creation *how)
 {
 	const struct timespec times[2] = { { .tv_sec = how->verifier[0] },
 					   { .tv_sec = how->verifier[1] } };
@@ -288,11 +288,11 @@ static void keep_verifier(const struct place *p, const struct create *how)
 	scratch_set(p->scratch, p->written, NULL, (uid_t)-1, (gid_t)-1, times);
 }
 
-static bool is_twice(const struct place *p, const struct create *how)
+static bool is_twice(const struct place *p, const struct creation *how)
 {
 	struct stat st;
 
-	if (how->how != NFS_EXCLUSIVE || p->kind != PLACE_SCRATCH)
+	if (how->mode != NFS_EXCLUSIVE || p->kind != PLACE_SCRATCH)
 		return false;
 	scratch_stat(p->scratch, p->written, &st);
 	return st.st_size == 0 && st.st_atim.tv_sec == how->verifier[0] &&
@@ -300,7 +300,7 @@ static bool is_twice(const struct place *p, const struct create *how)
 }
 
 /* Of a file that is there, at most the length is set. */
-static int create_again(struct nfs_call *c, const struct place *p, const struct create *how)
+static int create_again(struct nfs_call *c, const struct place *p, const struct creation *how)
 {
 	struct change change = change_of(c);
 	const struct change_attrs size = {
@@ -313,7 +313,7 @@ static int create_again(struct nfs_call *c, const struct place *p, const struct 
 
 	if (is_twice(p, how))
 		return 0;
-	if (how->how != NFS_UNCHECKED || place_format(p) != S_IFREG)
+	if (how->mode != NFS_UNCHECKED || place_format(p) != S_IFREG)
 		return -EEXIST;
 	r = nfs_may_change(c->world->view, p);
 	return r == 0 && size.size ? change_attrs(&change, p, &size) : r;
@@ -323,7 +323,7 @@ int nfs_create(struct nfs_call *c)
 {
 	CLEANUP(spot_fini) struct spot s = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
-	struct create how;
+	struct creation how;
 	int r = take_spot(c, &s);
 
 	if (r == 0)
@@ -335,7 +335,7 @@ int nfs_create(struct nfs_call *c)
 		r = create_again(c, &p, &how);
 	} else if (r < 0 && err_errno(r) == ENOENT) {
 		r = make(c, &s, S_IFREG | how.sattr.mode, NULL, &p);
-		if (r == 0 && how.how == NFS_EXCLUSIVE)
+		if (r == 0 && how.mode == NFS_EXCLUSIVE)
 			keep_verifier(&p, &how);
 	}
 	return r == 0 ? put_made(c, &s, &p) : r;

@@ -71,8 +71,8 @@ static const struct conf_param params[] = {
 	  "Answer monitoring there too, as on CACHE/control but read-only: /metrics, /healthz, "
 	  "/v1/status, /v1/transfers, /v1/cache. Without it no port is opened." },
 	{ "nfs", CONF_TEXT, FIELD(nfs), NULL, 0, 0, "ADDRESS:PORT",
-	  "Export the tree there by NFS version 3, read-only, for machines that cannot mount it "
-	  "themselves. MOUNTPOINT may then be left out." },
+	  "Export the tree there by NFS version 3, for machines that cannot mount it themselves. "
+	  "Weights are read-only, as on the mount. MOUNTPOINT may then be left out." },
 	{ "nfs-allow", CONF_LIST, FIELD(nfs_allow), "127.0.0.0/8,::1", 0, 0, "ADDRESS[/BITS]",
 	  "Serve NFS to clients that come from there. May be given several times." },
 	{ "nfs-portmap", CONF_FLAG, FIELD(nfs_portmap), NULL, 0, 0, NULL,

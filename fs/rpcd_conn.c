@@ -32,7 +32,7 @@ int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *a
 		c->heard_ms = clock_ms();
 		memcpy(c->address, address, strnlen(address, sizeof(c->address) - 1));
 		lock_init(&c->lock, LOCK_RPCD_CONN);
-		*ret = c; /* it may be served from now on */
+		/* Then it may be served at once. */
 		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
 			r = -errno;
 	}
@@ -41,8 +41,10 @@ int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *a
 		if (c)
 			lock_fini(&c->lock);
 		free(c);
+		return r;
 	}
-	return r;
+	*ret = c;
+	return 0;
 }
 
 uint16_t rpcd_port_of(int fd)
@@ -312,7 +314,7 @@ static bool begin_call(struct rpcd_conn *c)
 	return may;
 }
 
-/* Takes the calls out of len bytes; how many bytes of them are left behind *ret, or -EPROTO. */
+/* Takes the calls out of len bytes; *ret_used: how many bytes they were. 0, -EPROTO. */
 static int take_calls(struct rpcd_conn *c, uint8_t *data, size_t len, size_t *ret_used)
 {
 	uint8_t *record;

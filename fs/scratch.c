@@ -81,8 +81,8 @@ int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret)
 
 	lock_take(&s->mu);
 	TAILQ_FOREACH(n, &s->by_age, age)
-	if (n->id == id)
-		break;
+		if (n->id == id)
+			break;
 	if (n)
 		atomic_fetch_add(&n->refs, 1);
 	lock_drop(&s->mu);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An export, read by libnfs's client: prints seconds, or answers a second. URL as libnfs has it:
- * nfs://HOST/DIRECTORY/FILE?nfsport=PORT&mountport=PORT. Made and run by tools/bench-nfs alone.
+ * nfs://HOST/DIRECTORY/FILE?nfsport=PORT&mountport=PORT. Made and run by `tools/bench nfs` alone.
  *
  *     bench_nfs read URL [DEPTH]       the file from its beginning to its end, DEPTH (4) reads of
  *                                      1 MiB in flight

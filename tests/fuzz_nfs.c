@@ -22,7 +22,7 @@ static void check_handle(const uint8_t *bytes, size_t len)
 	uint8_t mac[32], own[NFS_HANDLE_MAX];
 	size_t own_len = len < NFS_HANDLE_MAX - 16 ? len : NFS_HANDLE_MAX - 16;
 
-	assert(nfs_handle_parse(key, bytes, len, &f) == -EBADF);
+	assert(nfs_handle_parse(key, bytes, len, &f) == NFS_BADHANDLE);
 	memcpy(own, bytes, own_len);
 	assert(digest_hmac(key, NFS_KEY, own, own_len, mac) == 0);
 	memcpy(own + own_len, mac, 16);
