@@ -87,6 +87,12 @@ def test_a_file_is_made_written_and_removed(hand):
     assert hand.find("a.lock").status == NOENT and hand.remove("a.lock").status == NOENT and hand.names() == []
 
 
+def test_no_file_runs_as_the_user_a_client_said_to_be(hand):
+    made = hand.create("x", attributes=sattr(mode=0o6755))
+    assert made.attr.mode == 0o755 and hand.set(made.handle, mode=0o4711).wcc.after.mode == 0o711
+    assert hand.nfs.nfs("mkdir", hand.at("d") + sattr(mode=0o7777)).attr.mode == 0o1777
+
+
 def test_what_is_there_already(hand):
     first = hand.made("x", b"content")
     assert hand.create("x", GUARDED).status == EXIST
