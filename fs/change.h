@@ -21,8 +21,8 @@ MUST_USE int change_make(const struct change *c, const struct place *dir, const 
 /* Removes a file or link (S_IFREG), or a directory (S_IFDIR). -EROFS: the name is shown. */
 MUST_USE int change_remove(const struct change *c, const struct place *dir, const char *name,
 			   mode_t kind);
-/* A second name for what a client wrote. -EPERM: it is somebody else's; -EXDEV: by one name it would
- * be anybody's, by the other its owner's (place_shares). */
+/* A second name for what a client wrote. -EPERM: it is somebody else's; -EXDEV: by one name
+ * it would be anybody's, by the other its owner's (place_shares). */
 MUST_USE int change_link(const struct change *c, const struct place *p, const struct place *dir,
 			 const char *name);
 

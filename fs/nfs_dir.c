@@ -8,6 +8,7 @@
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
+#include "fs/nfs_forms.h"
 #include "fs/nfs_procs.h"
 
 #define REPLY_MAX (1 << 20)
@@ -190,7 +191,8 @@ static int open_listing(struct page *pg)
 		return r;
 	pg->closed = permit_access(&who, pg->dir, X_OK) < 0;
 	if (c->ended < 0)
-		return listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing);
+		return nfs_stale(
+			listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing));
 	return listing_open(c->world->view, pg->dir, &c->waiter, &pg->listing);
 }
 

@@ -122,8 +122,8 @@ static int put_mounted(struct nfs_call *c, const struct place *p)
 	return r;
 }
 
-/* Resolving asks nobody's leave: what is its owner's lies behind directories that may be closed, and
- * is reached by LOOKUP alone. */
+/* Resolving asks nobody's leave: what is its owner's lies behind directories that may be closed,
+ * and is reached by LOOKUP alone. */
 static int may_mount(const struct place *p)
 {
 	if (p->kind == PLACE_SCRATCH && !p->shared)

@@ -76,7 +76,7 @@ def test_ranges_end_where_the_file_does(tiny, mount):
         status, data, eof = rpc.read(big, 0, 4 << 20)
         assert data == BIG[:1 << 20] and not eof
         assert rpc.read(rpc.handle("files/org/tiny/empty.txt"), 0, 10) == (OK, b"", True)
-        assert rpc.read(rpc.handle("files/org/tiny"), 0, 10)[0] == 21
+        assert rpc.read(rpc.handle("files/org/tiny"), 0, 10)[0] == 22
 
 
 def test_handles_outlive_the_process(tiny, mount):
@@ -227,8 +227,11 @@ def test_metadata_is_written_as_on_the_mount(tiny, mount):
             assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == OK
             assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == NOENT
         assert rpc.getattr(lock)[0] == STALE and rpc.names(mine) == []
-        assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"l") + KEEP + opaque(b"../x"))[0] == OK
-        assert readlink(m.hub / ".locks/models--org--tiny/l") == "../x"
+        assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"l") + KEEP + opaque(b"..x/y.."))[0] == OK
+        assert readlink(m.hub / ".locks/models--org--tiny/l") == "..x/y.."
+        for target in (b"/etc/passwd", b"../x", b"..", b"a/../../x", b"a/.."):
+            assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"m") + KEEP + opaque(target))[0] == ACCES, target
+        assert rpc.names(mine) == ["l"]
 
 
 def test_a_file_is_made_once_however_often_that_is_asked(tiny, mount):

@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -153,17 +155,23 @@ static int teardown(void **state)
 
 /* ---- a client ---- */
 
-static int dial(void)
+static void connect_to_server(int fd)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in at = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htobe32(0x7f000001),
 				  .sin_port = htobe16(server.port) };
 	struct timeval limit = { .tv_sec = 20 };
 
-	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+}
+
+static int dial(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	connect_to_server(fd);
 	return fd;
 }
 
@@ -450,6 +458,52 @@ static void who_says_nothing_has_to_go(void **state)
 	assert_int_equal(receive(waiting, false), 1);
 }
 
+static int64_t used_cpu_ms(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Lets the process open no more than so many descriptors; how many it could before. */
+static rlim_t limit_files(rlim_t most)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+static void without_descriptors_clients_wait_and_the_server_sleeps(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int64_t began_ms;
+	rlim_t before;
+
+	(void)state;
+	send_call(fd, 1);
+	assert_int_equal(receive(fd, false), 1);
+	assert_true(late >= 0);
+	before = limit_files(1);
+	connect_to_server(late);
+	send_call(late, 2);
+	began_ms = used_cpu_ms();
+	clock_sleep_ms(500);
+	assert_true(used_cpu_ms() - began_ms < 250);
+	send_call(fd, 3); /* others are served */
+	assert_int_equal(receive(fd, false), 3);
+	assert_int_equal(calls(), 2);
+	limit_files(before);
+	assert_int_equal(receive(late, false), 2);
+	close(late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +522,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_call_ends_its_connection_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			without_descriptors_clients_wait_and_the_server_sleeps, setup, teardown),
 		cmocka_unit_test_prestate_setup_teardown(
 			who_stops_in_the_middle_of_a_call_has_to_go, setup, teardown, &soon),
 		cmocka_unit_test_prestate_setup_teardown(who_takes_nothing_has_to_go, setup,
