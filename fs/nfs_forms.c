@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/nfs_forms.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -150,8 +151,10 @@ static struct repo *find_repo(struct nfs_forms *t, uint64_t number)
 
 static int set_blob(struct nfs_form *f, const struct place *p)
 {
-	const struct manifest_file *file = manifest_file(p->snapshot->files, p->node);
+	const struct manifest_file *file;
 
+	assert(p->snapshot); /* a blob is always one of a commit's files */
+	file = manifest_file(p->snapshot->files, p->node);
 	f->digest_kind = (uint8_t)file->kind;
 	memcpy(f->digest, file->digest, digest_size(file->kind));
 	return 0;
@@ -231,7 +234,7 @@ static int find_blob(struct nfs_forms *t, struct repo *repo, const struct nfs_fo
 
 struct name_search {
 	const struct nfs_form *form;
-	struct place *ret;
+	char *found; /* owned */
 };
 
 /* A name that a handle had no room for is found by its digest. */
@@ -243,20 +246,21 @@ static int match_ref(void *arg, const char *ref, const char *commit UNUSED)
 	if (digest_of(DIGEST_GIT_SHA1, ref, strlen(ref), digest) < 0 ||
 	    memcmp(digest, s->form->text, sizeof(digest)) != 0)
 		return 0;
-	s->ret->name = strdup(ref);
-	return s->ret->name ? 1 : -ENOMEM;
+	s->found = strdup(ref);
+	return s->found ? 1 : -ENOMEM;
 }
 
 static int find_ref(struct nfs_forms *t, struct repo *repo, const struct nfs_form *f,
 		    struct place *ret)
 {
-	struct name_search s = { f, ret };
+	struct name_search s = { f, NULL };
 	int r;
 
 	ret->repo = repo;
 	if (!f->hashed)
 		return (ret->name = strdup(f->text)) ? 0 : -ENOMEM;
 	r = known_each_ref(node_known(t->view->node), repo, match_ref, &s);
+	ret->name = s.found;
 	return r == 1 ? 0 : r < 0 ? r : -ESTALE;
 }
 

@@ -24,10 +24,10 @@
 struct loop {
 	struct rpcd *server;
 	int epoll;
-	uint8_t *room; /* RPCD_ROOM bytes */
 	pthread_t thread;
 	bool started;
 	struct rpcd_conn *first; /* guarded by the server's lock */
+	uint8_t room[RPCD_ROOM]; /* what it reads into */
 };
 
 struct rpcd {
@@ -212,10 +212,9 @@ static int start_loop(struct rpcd *s, struct loop *l)
 	int r;
 
 	l->server = s;
-	l->room = malloc(RPCD_ROOM);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!l->room || l->epoll < 0)
-		return l->room ? -errno : -ENOMEM;
+	if (l->epoll < 0)
+		return -errno;
 	r = watch(l, &s->stopper);
 	if (r == 0 && l == s->loops)
 		r = watch(l, &s->listener);
@@ -281,7 +280,6 @@ void rpcd_close(struct rpcd *s)
 		while (s->loops[i].first)
 			end_conn(&s->loops[i], s->loops[i].first);
 		closep(&s->loops[i].epoll);
-		free(s->loops[i].room);
 	}
 	/* Whoever sent the last reply of one may not be through with it. */
 	for (unsigned n = 0; atomic_load(&s->count) && n < CLOSE_MS; n++)
