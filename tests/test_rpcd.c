@@ -23,11 +23,13 @@
 #define HELD_MAX 256
 #define SOON_MS 200
 #define NEVER_MS 100000
-#define CALL_BYTES 40 /* its head, without credentials */
+#define MUCH (8 << 20) /* bytes: as many as a connection may hold */
+#define CALL_BYTES 40  /* its head, without credentials */
 
 struct answer {
 	struct rpcd_reply reply;
 	struct rpcd_conn *conn;
+	size_t kept;
 };
 
 struct server {
@@ -40,6 +42,7 @@ struct server {
 	/* Guarded by lock. */
 	bool holds; /* answers are kept back */
 	bool sends_big;
+	bool keeps; /* each call keeps MUCH */
 	struct answer *held[HELD_MAX];
 	unsigned held_count, calls, done;
 };
@@ -57,6 +60,22 @@ static void on_done(struct rpcd_reply *r)
 	lock_drop(&server.lock);
 	buf_free(&r->head);
 	free(a);
+}
+
+static void answer(struct answer *a)
+{
+	rpcd_unkeep(a->conn, a->kept);
+	rpcd_send(a->conn, &a->reply);
+}
+
+static bool keeps(struct server *s)
+{
+	bool ret;
+
+	lock_take(&s->lock);
+	ret = s->keeps;
+	lock_drop(&s->lock);
+	return ret;
 }
 
 static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len)
@@ -77,6 +96,8 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	a->reply.done = on_done;
 	rpc_reply(&a->reply.head, call.xid, RPC_SUCCESS);
 	xdr_put_fixed(&a->reply.head, call.args.at, call.args.left);
+	a->kept = keeps(s) ? MUCH : 0;
+	rpcd_keep(c, a->kept);
 	lock_take(&s->lock);
 	s->calls++;
 	holds = s->holds;
@@ -90,7 +111,7 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	}
 	lock_drop(&s->lock);
 	if (!holds)
-		rpcd_send(c, &a->reply);
+		answer(a);
 }
 
 static void on_tick(void *arg)
@@ -256,7 +277,7 @@ static void let_go(void)
 	server.held_count = 0;
 	lock_drop(&server.lock);
 	while (count--)
-		rpcd_send(held[count]->conn, &held[count]->reply);
+		answer(held[count]);
 }
 
 /* ---- stories ---- */
@@ -326,6 +347,27 @@ static void no_more_than_so_many_calls_are_under_way(void **state)
 	let_go();
 	for (unsigned n = 0; n < 200; n++)
 		assert_true(receive(fd, false) > 0);
+}
+
+static void calls_that_keep_much_are_few_at_once(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	set(&server.keeps, true);
+	for (uint32_t xid = 1; xid <= 3; xid++)
+		send_call(fd, xid);
+	wait_calls(1);
+	clock_sleep_ms(50);
+	assert_int_equal(calls(), 1);
+	set(&server.holds, false);
+	send_call(other, 1); /* others are not held up */
+	assert_int_equal(receive(other, false), 1);
+	let_go();
+	for (uint32_t xid = 1; xid <= 3; xid++)
+		assert_int_equal(receive(fd, false), xid);
 }
 
 /* As long as a client takes nothing, little is kept for it, whatever it asks for. */
@@ -513,6 +555,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers_may_come_later_and_in_any_order, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(no_more_than_so_many_calls_are_under_way, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(calls_that_keep_much_are_few_at_once, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(who_takes_nothing_is_not_listened_to, setup,
 						teardown),
