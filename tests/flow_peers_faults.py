@@ -84,7 +84,7 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
         assert ends_well(cluster, model, cluster.load(REPO, model, first), first, upstream=2.5 if split else 1.02)
         # Each reads what comes in at once; after that nobody asks again whoever was silent.
         for node in first:
-            vain = collections.Counter(address for address, word in node.answers() if word == "SILENT")
+            vain = collections.Counter(address for address, word in node.answers() if word == "silent")
             assert all(count <= 6 for count in vain.values()) and bool(vain) >= split, vain
         cluster.heal()
         before = cluster.upstream_bytes()

@@ -10,9 +10,8 @@ import models
 from hubd import Hubd
 from mountlib import eventually
 from peers import BUILD, INSTRUMENTED, Caller, Cluster, why_not
+from sharing import MIB, REPO, by_source, shared, size_of     # noqa: F401
 
-MIB = 1 << 20
-REPO = "org/shared"
 SIZE = 48 * MIB
 LIAR = BUILD / "tests/shim_liar.so"
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=str(why_not())),
@@ -31,12 +30,6 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def shared(hub, model):
-    hub.repo(REPO).commit({p.name: p for p in sorted(model.iterdir())})
-    return hub
-
-
-@pytest.fixture
 def listed(shared, model, tmp_path):
     """A matrixhubd that has all of it, and publishes its digest lists."""
     hubd = Hubd(tmp_path, shared)
@@ -47,16 +40,6 @@ def listed(shared, model, tmp_path):
         yield hubd
     finally:
         hubd.stop()
-
-
-def size_of(model):
-    return sum(p.stat().st_size for p in model.iterdir())
-
-
-def by_source(node):
-    """Bytes of files that it got: from hubs, from peers."""
-    metrics = node.metrics()
-    return [sum(v for k, v in metrics.items() if k.startswith(f'source_bytes_total{{kind="{kind}"')) for kind in ("hub", "peer")]
 
 
 def from_hubs(nodes):

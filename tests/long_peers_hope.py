@@ -25,7 +25,7 @@ def slow(hub, tmp_path):
 
 def left(cluster):
     """How often anybody left one who said that bytes were coming."""
-    return sum(word == "SLOW" for node in cluster.nodes for _, word in node.answers())
+    return sum(word == "slow" for node in cluster.nodes for _, word in node.answers())
 
 
 def test_who_gets_on_is_waited_for(slow, tmp_path):

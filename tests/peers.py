@@ -30,7 +30,6 @@ from mountlib import PROGRAM, Mount
 
 BUILD = PROGRAM.parent / "release" if PROGRAM.parent.name == "build" else PROGRAM.parent
 RELAY, NODE, SHIM = (BUILD / "tests" / name for name in ("relay", "peer_node", "shim_source.so"))
-ROUTE = pathlib.Path(__file__).parent.parent / "daemon/peer/route.h"
 INSTRUMENTED = "san" in str(PROGRAM)    # a shim would come before the sanitizer, which has to be first
 DEADLINE = 60
 KEY = "first-key-of-the-cluster-0123456789"
@@ -216,9 +215,8 @@ class Node:
         return {m["address"]: m for m in json.loads(self.talk.hear())["members"]}
 
     def answers(self):
-        """What came of each question to a member, by its log at debug: (address, word), as enum route_answer has them."""
-        words = re.findall(r"^\tROUTE_(\w+),", ROUTE.read_text().partition("enum route_answer {")[2].partition("}")[0], re.M)
-        return [(m[1], words[int(m[2])]) for m in re.finditer(r"peer=(\S+) .* answer=(\d+) ", self.talk.log_path.read_text())]
+        """What came of each question to a member, by its log at debug: (address, word), the words of daemon/peer/route.h."""
+        return re.findall(r"peer=(\S+) .* answer=(\S+) ", self.talk.log_path.read_text())
 
     def forgive(self):
         """It takes back its bans: true if there was one."""

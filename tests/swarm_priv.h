@@ -150,9 +150,10 @@ struct segment swarm_segment(const struct swarm *s, uint32_t chunk);
 struct node *swarm_find(const struct swarm *s, uint64_t key);
 const struct membership *swarm_members(struct node *n);
 void swarm_members_done(struct node *n, const struct membership *m);
+/* What one sends comes to the other: no fault has cut them off that way. */
+bool swarm_reaches(const struct swarm *s, uint32_t from, uint32_t to);
 /* Likewise, and back. */
 bool swarm_connects(const struct swarm *s, uint32_t a, uint32_t b);
-bool swarm_reaches(const struct swarm *s, uint32_t from, uint32_t to);
 void swarm_fault_now(struct swarm *s, const struct fault *f);
 void swarm_read_list(struct swarm *s, struct node *n);
 

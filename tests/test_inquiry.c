@@ -25,8 +25,7 @@ static int look(struct court *c, bool early, struct inquiry_compared *ret)
 	/* No handle: with that the digest of all that is there would tell. */
 	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &d.blob), 0);
 	ret->told = c->told;
-	ret->last = !c->first_time;
-	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, ret)
+	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, !c->first_time, ret)
 		  : inquiry_look(&c->conf, &d);
 	c->told = ret->told;
 	assert_true(blob_may_have(d.blob, 0));

@@ -173,6 +173,29 @@ static void draw_path(uint64_t *seed, char ret[static 64])
 		ret[len / 2] = '/';
 }
 
+/* The blob that is asked for, and nothing of how it is. */
+static void assert_blob_comes_back(const char *etag, bool lfs)
+{
+	struct wire_ask ask = whole_ask(), back;
+	struct source_blob blob;
+
+	snprintf(ask.etag, sizeof(ask.etag), "%s", etag);
+	ask.lfs = lfs;
+	assert_int_equal(wire_blob(&ask, &blob), 0);
+	back = wire_ask_of(&blob, ask.off, ask.len);
+	ask.bring = false;
+	ask.failed_count = 0;
+	assert_same(&ask, &back);
+	assert_false(back.digests || back.witness || back.held);
+}
+
+static void a_blob_that_was_asked_for_is_asked_for_so_again(void **state)
+{
+	(void)state;
+	assert_blob_comes_back(SHA256, true);
+	assert_blob_comes_back(SHA1, false);
+}
+
 static void any_ask_comes_back(void **state)
 {
 	uint64_t seed = 7;
@@ -435,8 +458,8 @@ static void digests_come_back_and_those_that_are_not_known_stay_so(void **state)
 	wire_write_digests(&ask, &d, &text);
 	assert_true(wire_read_digests(&ask, buf_str(&text), &back));
 	assert_memory_equal(&d, &back, sizeof(d));
-	assert_true(wire_digest_known(back.of[0]));
-	assert_false(wire_digest_known(back.of[1]));
+	assert_true(chunk_digest_known(back.of[0]));
+	assert_false(chunk_digest_known(back.of[1]));
 	ask.len = 3 * (UINT64_C(1) << 20) - 5; /* the last segment of a blob */
 	assert_false(wire_read_digests(&ask, buf_str(&text), &back));
 	assert_true(wire_read_digests(&ask, "-,-," SHA256, &back));
@@ -505,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_asked_is_what_is_read),
 		cmocka_unit_test(the_texts_are_those_of_the_protocol),
+		cmocka_unit_test(a_blob_that_was_asked_for_is_asked_for_so_again),
 		cmocka_unit_test(any_ask_comes_back),
 		cmocka_unit_test(a_target_names_one_blob_by_its_digest),
 		cmocka_unit_test(a_size_is_a_number),

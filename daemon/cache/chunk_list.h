@@ -8,11 +8,26 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
 
 #define CHUNK_LIST_DIGEST 32
+
+/* A chunk's digest that is all zero is not known. */
+static inline bool chunk_digest_known(const uint8_t digest[static CHUNK_LIST_DIGEST])
+{
+	static const uint8_t none[CHUNK_LIST_DIGEST];
+
+	return memcmp(digest, none, sizeof(none)) != 0;
+}
+
+static inline bool chunk_digest_same(const uint8_t a[static CHUNK_LIST_DIGEST],
+				     const uint8_t b[static CHUNK_LIST_DIGEST])
+{
+	return memcmp(a, b, CHUNK_LIST_DIGEST) == 0;
+}
 
 struct chunk_list {
 	uint64_t size;  /* of the blob, in bytes */

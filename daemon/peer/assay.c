@@ -203,14 +203,14 @@ static int64_t busy_ms(struct part *p, unsigned tries)
 static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
 	const struct assay_conf *conf = &p->all->conf;
-	struct inquiry_compared c = { .told = p->told, .last = p->disputed };
+	struct inquiry_compared c = { .told = p->told };
 	const struct doubt d = {
 		.what = &p->what,
 		.blob = fetch_blob(pull),
 		.cancel = &p->all->cancel,
 		.moved = moved,
 	};
-	int r = inquiry_compare(conf->inquiry, &d, p->segment, owner, &c);
+	int r = inquiry_compare(conf->inquiry, &d, p->segment, owner, p->disputed, &c);
 
 	p->told = c.told;
 	p->disputed = c.open;
@@ -269,7 +269,8 @@ static int digest_chunk(const struct part *p, struct blob *b, uint8_t ret[static
 	return r;
 }
 
-/* Likewise. */
+/* Compares a hub's list with the hub's own bytes. In how many ms that is to be tried again; 0: it
+ * need not. */
 static int64_t contest(struct part *p)
 {
 	const struct inquiry_conf *conf = p->all->conf.inquiry;
@@ -287,7 +288,7 @@ static int64_t contest(struct part *p)
 		r = digest_chunk(p, fetch_blob(pull), is);
 		fetch_close(p->all->conf.fetch, pull);
 	}
-	if (r == 0 && memcmp(is, must, sizeof(is)) != 0)
+	if (r == 0 && !chunk_digest_same(is, must))
 		published_refute(conf->published, conf->members, p->what.etag, p->chunk,
 				 "what hubs give");
 	return r == -EAGAIN && ++p->tries < CONTEST_TRIES ? CONTEST_MS : 0;

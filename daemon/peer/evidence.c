@@ -221,7 +221,7 @@ static bool has_dropped(struct evidence *e, const char *etag, uint32_t i, const 
 	lock_take(&e->lock);
 	for (unsigned k = 0; !so && k < DROPS_MAX; k++)
 		so = e->drops[k].chunk == i && strcmp(e->drops[k].etag, etag) == 0 &&
-		     (!is || memcmp(e->drops[k].was, is, CHUNK_LIST_DIGEST) == 0);
+		     (!is || chunk_digest_same(e->drops[k].was, is));
 	lock_drop(&e->lock);
 	return so;
 }
@@ -284,13 +284,6 @@ bool evidence_has(struct evidence *e, const char *etag, uint64_t size)
 
 /* ---- what they must be ---- */
 
-static bool is_known(const uint8_t digest[static CHUNK_LIST_DIGEST])
-{
-	static const uint8_t none[CHUNK_LIST_DIGEST];
-
-	return memcmp(digest, none, sizeof(none)) != 0;
-}
-
 static bool has_list_locked(struct evidence *e, struct dossier *d)
 {
 	if (d->list)
@@ -313,7 +306,7 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 		d->word = word;
 	if (d && has_list_locked(e, d))
 		for (uint32_t i = 0; i < d->count; i++)
-			if (is_known(l->digests[i]))
+			if (chunk_digest_known(l->digests[i]))
 				memcpy(d->list->digests[i], l->digests[i], CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 }
@@ -326,7 +319,7 @@ enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
-	if (d && d->list && i < d->count && is_known(d->list->digests[i])) {
+	if (d && d->list && i < d->count && chunk_digest_known(d->list->digests[i])) {
 		memcpy(ret, d->list->digests[i], CHUNK_LIST_DIGEST);
 		word = d->word;
 	}
@@ -359,8 +352,8 @@ int64_t evidence_contradicts(struct evidence *e, const char *etag, const struct 
 	d = map_find_str(&e->by_etag, etag);
 	known = d && d->list && d->word == EVIDENCE_PUBLISHED && d->size == right->size;
 	for (uint32_t i = 0; known && at < 0 && i < d->count; i++)
-		if (is_known(d->list->digests[i]) &&
-		    memcmp(d->list->digests[i], right->digests[i], CHUNK_LIST_DIGEST) != 0)
+		if (chunk_digest_known(d->list->digests[i]) &&
+		    !chunk_digest_same(d->list->digests[i], right->digests[i]))
 			at = i;
 	lock_drop(&e->lock);
 	return at;

@@ -54,11 +54,6 @@ static uint32_t chunks_in(const struct inquiry *q, uint32_t segment, uint32_t *r
 	return chunk_of(segment_end(segment, size) - 1) - *ret_first + 1;
 }
 
-static bool is(const uint8_t *a, const uint8_t *b)
-{
-	return memcmp(a, b, CHUNK_LIST_DIGEST) == 0;
-}
-
 /* The digest of a chunk as it is here, worked out once; NULL: it is not here, or cannot be read. */
 static const uint8_t *have(struct inquiry *q, uint32_t i)
 {
@@ -66,13 +61,13 @@ static const uint8_t *have(struct inquiry *q, uint32_t i)
 	uint8_t *digest = q->have->digests[i];
 	int r = 0;
 
-	if (wire_digest_known(digest))
+	if (chunk_digest_known(digest))
 		return digest;
 	blob_hold(b);
 	if (blob_still_has(b, i))
 		r = testimony_digest(b, i, digest);
 	blob_let_go(b);
-	return r == 0 && wire_digest_known(digest) ? digest : NULL;
+	return r == 0 && chunk_digest_known(digest) ? digest : NULL;
 }
 
 /* What hubs gave to this node is not in question. */
@@ -93,7 +88,7 @@ static bool has_vouched(const struct inquiry *q, const char *address, uint32_t c
 	unsigned n = places_owners(q->conf->places, q->members, segment, q->doubt->what->file.size,
 				   owners);
 
-	return n && wire_digest_known(q->vouched->digests[chunk]) &&
+	return n && chunk_digest_known(q->vouched->digests[chunk]) &&
 	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
 }
 
@@ -127,9 +122,9 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	const uint8_t *mine = have(q, i);
 
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
-	q->refuted |= wire_digest_known(q->vouched->digests[i]) &&
-		      !is(q->vouched->digests[i], must);
-	if (!mine || !is(mine, must))
+	q->refuted |= chunk_digest_known(q->vouched->digests[i]) &&
+		      !chunk_digest_same(q->vouched->digests[i], must);
+	if (!mine || !chunk_digest_same(mine, must))
 		drop(q, i);
 }
 
@@ -152,10 +147,10 @@ static void compare_published(struct inquiry *q)
 static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
 {
 	struct blob *b = q->doubt->blob;
-	const uint8_t *mine = wire_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
+	const uint8_t *mine = chunk_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
 	bool intact;
 
-	if (!mine || is(mine, told))
+	if (!mine || chunk_digest_same(mine, told))
 		return false;
 	blob_hold(b);
 	intact = blob_check(b, i);
@@ -197,12 +192,12 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	const uint8_t *first = h->testimony.of[i];
 	enum weighed w;
 
-	if (!wire_digest_known(told))
+	if (!chunk_digest_known(told))
 		return false;
 	w = weigh(&(struct sayings){
 		.here = have(q, chunk),
 		.vouched = q->vouched->digests[chunk],
-		.first = h->told && wire_digest_known(first) ? first : NULL,
+		.first = h->told && chunk_digest_known(first) ? first : NULL,
 		.told = told,
 		.gave = has_given(q, h, chunk),
 		.is_own = h->who[h->next] == q->members->self,
@@ -219,7 +214,7 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 /* What is not here yet is nobody's word against another's, while it is still coming. */
 static bool is_in_hearing(struct inquiry *q, uint32_t i)
 {
-	return is_hearsay(q, i) && !wire_digest_known(q->must->digests[i]) &&
+	return is_hearsay(q, i) && !chunk_digest_known(q->must->digests[i]) &&
 	       (!q->early || have(q, i));
 }
 
@@ -370,13 +365,14 @@ static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t
 	const uint8_t *told, *gave = q->have->digests[chunk];
 	struct wire_digests d;
 
-	if (!wire_digest_known(gave))
+	if (!chunk_digest_known(gave))
 		return false;
 	told = d.of[chunk % WIRE_CHUNKS];
 	if (interview_patiently(&q->by, member, segment, AS_HOLDER, &d) == 0 &&
-	    wire_digest_known(told) && !is(told, gave))
+	    chunk_digest_known(told) && !chunk_digest_same(told, gave))
 		return true;
-	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 && is(told, gave);
+	return interview_patiently(&q->by, member, segment, AS_OWNER, &d) == 0 &&
+	       chunk_digest_same(told, gave);
 }
 
 static void convict(struct inquiry *q, const struct suspect *s)
@@ -465,7 +461,7 @@ static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_dige
 	bool so = true;
 
 	for (uint32_t i = 0; so && i < count; i++)
-		so = wire_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
+		so = chunk_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
 		     !blob_may_have(q->doubt->blob, first + i);
 	return so;
 }
@@ -491,9 +487,10 @@ static void hear_giver(struct inquiry *q, uint32_t chunk, uint32_t owner)
 	    interview_patiently(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), AS_HOLDER,
 				&d) < 0)
 		d = (struct wire_digests){ 0 };
-	if (is(holds, vouched))
+	if (chunk_digest_same(holds, vouched))
 		settle(q, chunk, vouched);
-	else if (!is(holds, gave) && !evidence_dropped(q->conf->evidence, etag, chunk))
+	else if (!chunk_digest_same(holds, gave) &&
+		 !evidence_dropped(q->conf->evidence, etag, chunk))
 		drop(q, chunk);
 }
 
@@ -538,28 +535,28 @@ static bool is_open(struct inquiry *q, uint32_t segment)
 
 	for (uint32_t i = first; q->disputes && i < first + count; i++)
 		open |= !(q->gone & 1U << i % WIRE_CHUNKS) &&
-			!wire_digest_known(q->must->digests[i]) &&
+			!chunk_digest_known(q->must->digests[i]) &&
 			differs(q, i, q->vouched->digests[i]);
 	return open;
 }
 
 int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,
-		    const char *owner, struct inquiry_compared *ret)
+		    const char *owner, bool last, struct inquiry_compared *c)
 {
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
 	int r = q ? begin(q, conf, d) : -ENOMEM, at;
 
-	ret->dropped = 0;
-	ret->refuted = ret->open = false;
+	c->dropped = 0;
+	c->refuted = c->open = false;
 	if (r < 0)
 		return r;
 	q->early = true;
-	q->last = ret->last;
+	q->last = last;
 	at = membership_find(q->members, owner);
-	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &ret->told);
-	ret->open = r == 0 && is_open(q, segment);
-	ret->dropped = q->gone;
-	ret->refuted = q->refuted;
+	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &c->told);
+	c->open = r == 0 && is_open(q, segment);
+	c->dropped = q->gone;
+	c->refuted = q->refuted;
 	end(q);
 	return r;
 }

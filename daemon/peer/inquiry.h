@@ -36,7 +36,6 @@ MUST_USE int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d
 /* What came of comparing one segment. */
 struct inquiry_compared {
 	struct wire_digests told; /* by its owner, as far as it was asked; kept for the next time */
-	bool last;                /* who gave it has had time to find out: witnesses are heard */
 	unsigned dropped;         /* bit i: its chunk i was wrong, and is gone */
 	bool refuted;             /* witnesses and this node say otherwise than the owner */
 	bool open;                /* it differs, and no witness has told yet: compare it later */
@@ -44,10 +43,12 @@ struct inquiry_compared {
 /* Compares what members gave of one segment, while others still come, with what its owner (its
  * address) says that it had from a hub: that is one question, or none if it has told. Of what
  * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above,
- * if ret->last.
+ * if it is the last time: who gave it has had time to find out. c->told is what the owner told
+ * before, all zero at first.
  * The doubt's blob is that of an open handle. 0; -EAGAIN: the owner is finding out, or busy;
  * -ENOENT: it has nothing to say; or how it failed. Blocking. */
 MUST_USE int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d,
-			     uint32_t segment, const char *owner, struct inquiry_compared *ret);
+			     uint32_t segment, const char *owner, bool last,
+			     struct inquiry_compared *c);
 
 #endif

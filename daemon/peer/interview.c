@@ -2,7 +2,6 @@
 #include "daemon/peer/interview.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -11,22 +10,17 @@
 #define TRIES 20
 #define REST_MS 100
 
-static void write_ask(const struct source_blob *what, uint32_t segment, enum interview_as as,
-		      struct wire_ask *ret)
+static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
+			       enum interview_as as)
 {
-	*ret = (struct wire_ask){
-		.digests = true,
-		.witness = as == AS_WITNESS,
-		.held = as == AS_HOLDER,
-		.size = what->file.size,
-		.off = segment_start(segment),
-		.lfs = what->file.kind == DIGEST_SHA256,
-		.repo = what->repo,
-		.path = what->path,
-	};
-	ret->len = segment_end(segment, what->file.size) - ret->off;
-	memcpy(ret->etag, what->etag, sizeof(ret->etag));
-	memcpy(ret->commit, what->commit, sizeof(ret->commit));
+	uint64_t start = segment_start(segment);
+	struct wire_ask ask =
+		wire_ask_of(what, start, segment_end(segment, what->file.size) - start);
+
+	ask.digests = true;
+	ask.witness = as == AS_WITNESS;
+	ask.held = as == AS_HOLDER;
+	return ask;
 }
 
 /* What became of a question says of the member. To have no connection free is no silence. */
@@ -66,9 +60,8 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 int interview(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
 	      struct wire_digests *ret)
 {
-	struct wire_ask ask;
+	const struct wire_ask ask = ask_for(v->what, segment, as);
 
-	write_ask(v->what, segment, as, &ask);
 	return member == v->members->self ? testimony_ask(v->testimony, &ask, ret)
 					  : ask_member(v, &ask, member, ret);
 }

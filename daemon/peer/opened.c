@@ -10,13 +10,13 @@
 #include "daemon/base/map.h"
 #include "daemon/base/num.h"
 
-struct one {
+struct opened_blob {
 	char etag[DIGEST_HEX_MAX + 1];
 	struct pull *pull; /* a handle of ours */
 	uint64_t maker;    /* member for whom it was opened first; 0: for none */
 	unsigned users;
 	int64_t used_ms;
-	struct one *next; /* of those to be closed, or that make way */
+	struct opened_blob *next; /* of those to be closed, or that make way */
 };
 
 struct opened {
@@ -27,20 +27,20 @@ struct opened {
 	/* Guarded by lock. */
 	struct cond changed; /* the first one was opened, or stop */
 	struct map by_etag;
-	struct one *leaving; /* they make way, and their users have not all gone */
+	struct opened_blob *leaving; /* they make way, and their users have not all gone */
 	bool stop;
 };
 
 struct sweep {
 	struct opened *all;
 	int64_t before_ms;
-	struct one *idle;
+	struct opened_blob *idle;
 };
 
 static int take_idle(void *arg, void *value)
 {
 	struct sweep *s = arg;
-	struct one *one = value;
+	struct opened_blob *one = value;
 
 	if (one->users || one->used_ms >= s->before_ms)
 		return 0;
@@ -50,7 +50,7 @@ static int take_idle(void *arg, void *value)
 	return 0;
 }
 
-static void close_one(struct opened *o, struct one *one)
+static void close_one(struct opened *o, struct opened_blob *one)
 {
 	fetch_close(o->fetch, one->pull);
 	free(one);
@@ -60,7 +60,7 @@ static void close_one(struct opened *o, struct one *one)
 static void sweep(struct opened *o, int64_t before_ms)
 {
 	struct sweep s = { o, before_ms, NULL };
-	struct one *one;
+	struct opened_blob *one;
 
 	lock_take(&o->lock);
 	map_each(&o->by_etag, take_idle, &s);
@@ -88,7 +88,7 @@ static void *sweeper_main(void *arg)
 }
 
 /* Nobody else may have it from now on, and the last of its users closes it. */
-static void leave(struct opened *o, struct one *one)
+static void leave(struct opened *o, struct opened_blob *one)
 {
 	lock_take(&o->lock);
 	if (map_find_str(&o->by_etag, one->etag) == one) {
@@ -100,10 +100,10 @@ static void leave(struct opened *o, struct one *one)
 }
 
 /* Whoever wants it with another size may have it. While its users are turned out we are one. */
-static bool yield(void *arg, const char *etag, bool in_use)
+static bool make_way(void *arg, const char *etag, bool in_use)
 {
 	struct opened *o = arg;
-	struct one *one;
+	struct opened_blob *one;
 	bool so;
 
 	lock_take(&o->lock);
@@ -147,7 +147,7 @@ int opened_start(struct fetch *f, struct store *s, struct opened **ret)
 		opened_free(o);
 		return r;
 	}
-	fetch_set_yield(f, yield, o);
+	fetch_set_yield(f, make_way, o);
 	*ret = o;
 	return 0;
 }
@@ -169,7 +169,7 @@ void opened_stop(struct opened *o)
 /* One more user of it, if it is open. */
 static struct pull *find(struct opened *o, const char *etag)
 {
-	struct one *one;
+	struct opened_blob *one;
 
 	lock_take(&o->lock);
 	one = map_find_str(&o->by_etag, etag);
@@ -183,7 +183,7 @@ static struct pull *find(struct opened *o, const char *etag)
 static int put(struct opened *o, const char *etag, uint64_t maker, struct pull *p,
 	       struct pull **ret)
 {
-	struct one *one = calloc(1, sizeof(*one)), *there;
+	struct opened_blob *one = calloc(1, sizeof(*one)), *there;
 	int r = one ? 0 : -ENOMEM;
 
 	if (r < 0)
@@ -240,7 +240,7 @@ struct debt {
 
 static int add_debt(void *arg, void *value)
 {
-	const struct one *one = value;
+	const struct opened_blob *one = value;
 	const struct blob *b = fetch_blob(one->pull);
 	struct debt *d = arg;
 
@@ -315,7 +315,7 @@ int opened_take(struct opened *o, const struct source_blob *what, uint64_t maker
 void opened_give(struct opened *o, struct pull *p)
 {
 	const char *etag = blob_etag(fetch_blob(p));
-	struct one **at = &o->leaving, *one;
+	struct opened_blob **at = &o->leaving, *one;
 
 	lock_take(&o->lock);
 	while (*at && (*at)->pull != p)

@@ -18,8 +18,8 @@ void places_fini(struct places *p)
 	lock_fini(&p->lock);
 }
 
-static struct place_of *find(struct places *p, const struct membership *members, uint64_t blob,
-			     uint64_t size)
+static struct place_of *find_locked(struct places *p, const struct membership *members,
+				    uint64_t blob, uint64_t size)
 {
 	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
 		if (o->used && o->blob == blob && o->size == size && o->version == members->version)
@@ -27,7 +27,7 @@ static struct place_of *find(struct places *p, const struct membership *members,
 	return NULL;
 }
 
-static struct place_of *oldest(struct places *p)
+static struct place_of *oldest_locked(struct places *p)
 {
 	struct place_of *oldest = p->of;
 
@@ -38,10 +38,10 @@ static struct place_of *oldest(struct places *p)
 }
 
 /* Keeps it in the place of the oldest. */
-static struct place_of *keep(struct places *p, const struct membership *members, uint64_t blob,
-			     uint64_t size, struct placement *placement)
+static struct place_of *keep_locked(struct places *p, const struct membership *members,
+				    uint64_t blob, uint64_t size, struct placement *placement)
 {
-	struct place_of *o = oldest(p);
+	struct place_of *o = oldest_locked(p);
 
 	placement_free(o->placement);
 	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
@@ -49,18 +49,19 @@ static struct place_of *keep(struct places *p, const struct membership *members,
 	return o;
 }
 
-/* Works it out while others are told what is known already. One at a time: a blob of many segments
- * takes long, and who asks for such ones does not have all processors. NULL: no memory. */
-static struct place_of *work_out(struct places *p, const struct membership *members, uint64_t blob,
-				 uint64_t size)
+/* Works it out with the lock let go, so that others are told what is known already. One at a time:
+ * a blob of many segments takes long, and who asks for such ones does not have all processors.
+ * NULL: no memory. */
+static struct place_of *work_out_locked(struct places *p, const struct membership *members,
+					uint64_t blob, uint64_t size)
 {
 	struct placement *placement;
 	struct place_of *o = NULL;
 	int r;
 
-	while (p->working && !(o = find(p, members, blob, size)))
+	while (p->working && !(o = find_locked(p, members, blob, size)))
 		cond_wait(&p->changed, &p->lock, CLOCK_FOREVER);
-	if (o || (o = find(p, members, blob, size)))
+	if (o || (o = find_locked(p, members, blob, size)))
 		return o;
 	p->working = true;
 	lock_drop(&p->lock);
@@ -68,7 +69,7 @@ static struct place_of *work_out(struct places *p, const struct membership *memb
 	lock_take(&p->lock);
 	p->working = false;
 	cond_wake_all(&p->changed);
-	return r < 0 ? NULL : keep(p, members, blob, size, placement);
+	return r < 0 ? NULL : keep_locked(p, members, blob, size, placement);
 }
 
 unsigned places_owners(struct places *p, const struct membership *members, struct segment segment,
@@ -78,9 +79,9 @@ unsigned places_owners(struct places *p, const struct membership *members, struc
 	unsigned count = 0;
 
 	lock_take(&p->lock);
-	o = find(p, members, segment.blob, size);
+	o = find_locked(p, members, segment.blob, size);
 	if (!o)
-		o = work_out(p, members, segment.blob, size);
+		o = work_out_locked(p, members, segment.blob, size);
 	if (o) {
 		o->used = ++p->clock;
 		count = placement_owners(o->placement, segment.index, ret);

@@ -236,3 +236,14 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 	else
 		give_up(r, member);
 }
+
+const char *route_answer_name(enum route_answer answer)
+{
+	static const char *const names[ROUTE_ANSWER_COUNT] = {
+#define NAME(answer, word) [ROUTE_##answer] = word,
+		ROUTE_ANSWERS(NAME)
+#undef NAME
+	};
+
+	return names[answer];
+}

@@ -21,24 +21,32 @@
 #define ROUTE_OTHERS_MAX 8
 #define ROUTE_REACH 16 /* owners and those who follow them, by their score: no more are asked */
 
-/* What came of asking a member. */
+/* X(answer, word): what came of asking a member, and the word for it in logs. */
+#define ROUTE_ANSWERS(X) \
+	X(GAVE, "gave")           /* bytes; there may be more to ask for */ \
+	X(COMING, "coming")       /* it will have them; nothing yet */ \
+	X(ELSEWHERE, "elsewhere") /* others are named */ \
+	X(BUSY, "busy")           /* it gives as much as it may; others may be named */ \
+	X(CROWDED, "crowded")     /* it has no connection free, as somebody says */ \
+	X(NOT_HERE, "not-here")   /* it has not got them, or keeps nothing more */ \
+	X(FAILED, "failed")       /* it could not have them from upstream */ \
+	X(NONSENSE, "nonsense")   /* it has signed an answer that makes no sense */ \
+	X(SCANT, "scant")         /* bytes, but less than a chunk, which are of no use */ \
+	X(SILENT, "silent")       /* no answer, or one that broke off */ \
+	X(REFUSED, "refused")     /* it does not take our key, or has another */ \
+	X(LIED, "lied")           /* bytes that are not those of the blob */ \
+	X(MISLED, "misled")       /* likewise, but it may have passed on what it was given */ \
+	X(SLOW, "slow")           /* bytes, or hope, but too slowly for who waits */ \
+	X(LEFT, "left")           /* this node broke it off: not its fault */
+
 enum route_answer {
-	ROUTE_GAVE,      /* bytes; there may be more to ask for */
-	ROUTE_COMING,    /* it will have them; nothing yet */
-	ROUTE_ELSEWHERE, /* others are named */
-	ROUTE_BUSY,      /* it gives as much as it may; others may be named */
-	ROUTE_CROWDED,   /* it has no connection free, as somebody says */
-	ROUTE_NOT_HERE,  /* it has not got them, or keeps nothing more */
-	ROUTE_FAILED,    /* it could not have them from upstream */
-	ROUTE_NONSENSE,  /* it has signed an answer that makes no sense */
-	ROUTE_SCANT,     /* bytes, but less than a chunk, which are of no use */
-	ROUTE_SILENT,    /* no answer, or one that broke off */
-	ROUTE_REFUSED,   /* it does not take our key, or has another */
-	ROUTE_LIED,      /* bytes that are not those of the blob */
-	ROUTE_MISLED,    /* likewise, but it may have passed on what it was given */
-	ROUTE_SLOW,      /* bytes, or hope, but too slowly for who waits */
-	ROUTE_LEFT,      /* this node broke it off: not its fault */
+#define ROUTE_ANSWER(answer, word) ROUTE_##answer,
+	ROUTE_ANSWERS(ROUTE_ANSWER)
+#undef ROUTE_ANSWER
+		ROUTE_ANSWER_COUNT
 };
+/* The word for it. */
+const char *route_answer_name(enum route_answer answer);
 
 enum route_kind { ROUTE_ASK, ROUTE_REST, ROUTE_SOURCE };
 

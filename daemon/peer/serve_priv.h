@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the server for peers: serve.c (who comes in), serve_answer.c (what is said) and
- * serve_bytes.c and serve_digests.c (what becomes of one question). Nobody else includes this. */
+/* Inside of the server for peers: serve.c (who comes in), serve_answer.c (what is said),
+ * serve_work.c (what members have this node do), and serve_bytes.c and serve_digests.c (what
+ * becomes of one question). Nobody else includes this. */
 #ifndef MATRIXFS_SERVE_PRIV_H
 #define MATRIXFS_SERVE_PRIV_H
 

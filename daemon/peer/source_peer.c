@@ -27,16 +27,17 @@ struct bringing {
 	const struct source_ask *ask;
 	struct trip trip;
 	struct question question;
-	char *chunk;      /* the one that comes now, or NULL */
-	size_t have;      /* of it, from its start */
-	int64_t chunk_ms; /* its bytes come since */
-	uint64_t came;    /* bytes of this question */
-	bool slow;        /* it was ended for that */
-	bool wrong;       /* likewise, */
-	bool misled;      /* and who gave it may not know, */
-	bool again;       /* since it is what was found wrong here before */
-	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
-	bool looked;      /* for the blob's digest list */
+	char *chunk;             /* the one that comes now, or NULL */
+	size_t have;             /* of it, from its start */
+	int64_t chunk_ms;        /* its bytes come since */
+	uint64_t came;           /* bytes of this question */
+	enum evidence_word word; /* how it is known what the last whole chunk must be */
+	bool slow;               /* it was ended for that */
+	bool wrong;              /* likewise, */
+	bool misled;             /* and who gave it may not know, */
+	bool again;              /* since it is what was found wrong here before */
+	bool contested;          /* or it is the hub's list that is wrong: see what it gives */
+	bool looked;             /* for the blob's digest list */
 };
 
 /* ---- bytes ---- */
@@ -75,7 +76,9 @@ static int check_chunk(struct bringing *b)
 
 	if (b->have == blob->file.size)
 		return digest_is(blob->file.kind, b->chunk, b->have, blob->file.digest);
-	if (!evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos), must))
+	b->word = evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos),
+				 must);
+	if (!b->word)
 		return check_again(b);
 	return digest_is(DIGEST_SHA256, b->chunk, b->have, must);
 }
@@ -83,11 +86,8 @@ static int check_chunk(struct bringing *b)
 /* True if who gave a wrong chunk was to have it from others, and could not compare it. */
 static bool may_be_misled(const struct bringing *b)
 {
-	uint8_t must[CHUNK_LIST_DIGEST];
-
 	return b->have != b->ask->blob->file.size && (b->again || !trip_asks_owner(&b->trip)) &&
-	       evidence_knows(b->all->conf.evidence, b->ask->blob->etag,
-			      chunk_of(b->trip.range.pos), must) != EVIDENCE_PUBLISHED;
+	       b->word != EVIDENCE_PUBLISHED;
 }
 
 /* Gives what is wanted of a chunk that has come, if it may be right. */
@@ -160,28 +160,21 @@ static int on_bytes(void *arg, const void *data, size_t len)
 /* ---- one question ---- */
 
 /* Whole chunks are asked for, whatever is wanted of them: nothing less can be compared. */
-static void write_ask(const struct bringing *b, const struct trip_ask *a, struct wire_ask *ret)
+static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *a)
 {
 	const struct source_blob *blob = b->ask->blob;
 	struct member *const *members = b->trip.members->members;
 	uint64_t from = chunk_floor(b->trip.range.pos);
 	uint64_t to = chunk_ceil(b->trip.range.end, blob->file.size);
+	struct wire_ask ask = wire_ask_of(blob, from, to - from);
 
-	*ret = (struct wire_ask){
-		.size = blob->file.size,
-		.off = from,
-		.len = to - from,
-		.bring = a->bring,
-		.number = a->number,
-		.wait_ms = (uint32_t)a->wait_ms,
-		.repo = blob->repo,
-		.path = blob->path,
-	};
-	memcpy(ret->etag, blob->etag, sizeof(ret->etag));
-	memcpy(ret->commit, blob->commit, sizeof(ret->commit));
+	ask.bring = a->bring;
+	ask.number = a->number;
+	ask.wait_ms = (uint32_t)a->wait_ms;
 	for (unsigned i = 0; i < a->failed_count && i < WIRE_OTHERS_MAX; i++)
-		snprintf(ret->failed[ret->failed_count++], sizeof(ret->failed[0]), "%s",
+		snprintf(ask.failed[ask.failed_count++], sizeof(ask.failed[0]), "%s",
 			 member_address(members[a->failed[i]]));
+	return ask;
 }
 
 static enum route_answer answer_of(enum wire_status status)
@@ -241,10 +234,8 @@ static void report_lie(struct bringing *b)
 {
 	const struct source_watch *watch = &b->all->conf.watch;
 	uint32_t chunk = chunk_of(b->trip.range.pos);
-	uint8_t must[CHUNK_LIST_DIGEST];
 
-	if (evidence_knows(b->all->conf.evidence, b->ask->blob->etag, chunk, must) ==
-	    EVIDENCE_PUBLISHED)
+	if (b->word == EVIDENCE_PUBLISHED)
 		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
 					       member_address(b->question.member));
 	metrics_add(&b->all->conf.counts->bytes_wrong, b->have);
@@ -266,13 +257,13 @@ static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
 	const struct trip_ask a = trip_ask(&b->trip, clock_ms());
+	const struct wire_ask ask = ask_for(b, &a);
 	struct question *q = &b->question;
-	struct wire_ask ask;
 	int r;
 
-	write_ask(b, &a, &ask);
 	b->have = 0;
 	b->came = 0;
+	b->word = EVIDENCE_UNKNOWN;
 	b->slow = b->wrong = b->again = false;
 	*q = (struct question){
 		.member = b->trip.members->members[member],
@@ -307,10 +298,10 @@ static enum route_answer hear(struct bringing *b, int r)
 
 	if (b->wrong)
 		report_lie(b);
-	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%d status=%d r=%d",
+	log_debug("peer=%s etag=%s segment=%u pos=%llu answer=%s status=%d r=%d",
 		  member_address(b->question.member), b->ask->blob->etag,
-		  b->trip.range.segment.index, (unsigned long long)b->trip.range.pos, (int)a,
-		  b->question.status, r);
+		  b->trip.range.segment.index, (unsigned long long)b->trip.range.pos,
+		  route_answer_name(a), b->question.status, r);
 	return a;
 }
 

@@ -11,9 +11,8 @@
 #define TRIES 2 /* a second one with the clock that the first has told */
 #define TOO_MANY 429
 
-/* One try: what is sent, and what came. */
-struct
-try {
+/* One attempt: what is sent, and what came. */
+struct attempt {
 	const struct spoken *s;
 	const struct asker *who;
 	struct buf url, authorization, range, zone;
@@ -27,12 +26,12 @@ try {
 
 /* ---- what is sent ---- */
 
-static void add_field(struct try *t, const struct buf *line)
+static void add_field(struct attempt *t, const struct buf *line)
 {
 	t->fields[t->field_count++] = buf_str(line);
 }
 
-static int sign(struct try *t)
+static int sign(struct attempt *t)
 {
 	const struct spoken *s = t->s;
 	const struct cluster_words words = {
@@ -50,7 +49,7 @@ static int sign(struct try *t)
 				&t->authorization, t->nonce);
 }
 
-static int compose(struct try *t)
+static int compose(struct attempt *t)
 {
 	const struct spoken *s = t->s;
 	int r = sign(t);
@@ -71,7 +70,7 @@ static int compose(struct try *t)
 
 /* ---- what comes ---- */
 
-static bool is_signed(const struct try *t, const struct httpc_response *r)
+static bool is_signed(const struct attempt *t, const struct httpc_response *r)
 {
 	const char *info = httpc_header(r, "Authentication-Info");
 	const char *others = httpc_header(r, WIRE_OTHERS);
@@ -100,7 +99,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 {
 	int64_t now_ms = clock_ms();
 	int status = httpc_status(r);
-	struct try *t = arg;
+	struct attempt *t = arg;
 
 	if (!is_signed(t, r))
 		return status == WIRE_BUSY || status == TOO_MANY ? ERR_BUSY : ERR_TOKEN;
@@ -110,7 +109,7 @@ static int on_head(void *arg, const struct httpc_response *r)
 
 static int on_body(void *arg, const void *data, size_t len)
 {
-	struct try *t = arg;
+	struct attempt *t = arg;
 
 	t->came += len;
 	if (t->status != t->s->lasting) {
@@ -124,7 +123,7 @@ static int on_body(void *arg, const void *data, size_t len)
 
 /* ---- both ---- */
 
-static int run(struct try *t)
+static int run(struct attempt *t)
 {
 	const struct spoken *s = t->s;
 	const int64_t patience_ms = s->cancel->patience_ms, connect_ms = s->cancel->connect_ms;
@@ -154,7 +153,7 @@ static int run(struct try *t)
 /* True if it is to be signed again: whoever signs a refusal has our key, and tells its clock. */
 static bool try_once(const struct spoken *s, const struct asker *who, int *ret)
 {
-	struct try t = { .s = s, .who = who };
+	struct attempt t = { .s = s, .who = who };
 
 	*ret = compose(&t);
 	if (*ret == 0)

@@ -248,7 +248,7 @@ static uint32_t known_of(const struct account *a, const struct wire_digests *d)
 	uint32_t known = 0;
 
 	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
-		known += wire_digest_known(d->of[i]);
+		known += chunk_digest_known(d->of[i]);
 	return known;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/peer/weigh.h"
 
-#include <string.h>
+#include "daemon/cache/chunk_list.h"
 
-#include "daemon/cache/blob_lists.h"
-
+/* NULL says nothing. */
 static bool says(const uint8_t *a, const uint8_t *b)
 {
-	return a && memcmp(a, b, CHUNK_LIST_DIGEST) == 0;
+	return a && chunk_digest_same(a, b);
 }
 
 enum weighed weigh(const struct sayings *s)

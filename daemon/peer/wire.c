@@ -368,16 +368,25 @@ int wire_blob(const struct wire_ask *ask, struct source_blob *ret)
 	return hex_parse(ask->etag, digest_size(ret->file.kind), ret->file.digest);
 }
 
+struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64_t len)
+{
+	struct wire_ask ask = {
+		.size = blob->file.size,
+		.off = off,
+		.len = len,
+		.repo = blob->repo,
+		.path = blob->path,
+		.lfs = blob->file.kind == DIGEST_SHA256,
+	};
+
+	memcpy(ask.etag, blob->etag, sizeof(ask.etag));
+	memcpy(ask.commit, blob->commit, sizeof(ask.commit));
+	return ask;
+}
+
 /* --- digests */
 
 _Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");
-
-bool wire_digest_known(const uint8_t digest[static 32])
-{
-	static const uint8_t none[32];
-
-	return memcmp(digest, none, sizeof(none)) != 0;
-}
 
 static uint32_t chunks_of(const struct wire_ask *ask)
 {
@@ -390,7 +399,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 
 	for (uint32_t i = 0; i < chunks_of(ask); i++) {
 		hex_print(d->of[i], sizeof(d->of[i]), hex);
-		buf_printf(ret, "%s%s", i ? "," : "", wire_digest_known(d->of[i]) ? hex : "-");
+		buf_printf(ret, "%s%s", i ? "," : "", chunk_digest_known(d->of[i]) ? hex : "-");
 	}
 }
 

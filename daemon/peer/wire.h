@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "daemon/base/buf.h"
+#include "daemon/cache/chunk_list.h"
 #include "daemon/hub/source.h"
 #include "daemon/peer/members.h"
 
@@ -76,12 +77,13 @@ MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_as
 struct segment wire_segment(const struct wire_ask *ask);
 /* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
 MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
+/* The other way round: a question for that range of a blob, and no more; borrows its path. */
+struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64_t len);
 
 /* The SHA-256 of each chunk of a segment, all zero if it is not known. */
 struct wire_digests {
-	uint8_t of[WIRE_CHUNKS][32];
+	uint8_t of[WIRE_CHUNKS][CHUNK_LIST_DIGEST];
 };
-bool wire_digest_known(const uint8_t digest[static 32]);
 /* Appends those of the segment that is asked for; and reads them: false if they have not their
  * form, or are not as many. */
 void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d, struct buf *ret);
