@@ -70,11 +70,14 @@ int change_link(const struct change *c, const struct place *p, const struct plac
 		const char *name)
 {
 	struct scratch_node *in, *n = p->written;
-	int r = n && !is_forbidden(dir, name) ? writable_dir(c, dir, &in) : -EROFS;
+	int r = n && !is_forbidden(dir, name) ? permit_change(&c->who, p) : -EROFS;
 
+	if (r == 0)
+		r = writable_dir(c, dir, &in);
 	if (r < 0)
 		return r;
-	r = scratch_link(c->view->scratch, n, in, name);
+	/* By a name below hub/ a file would be anybody's. */
+	r = p->shared == place_shares(dir) ? scratch_link(c->view->scratch, n, in, name) : -EXDEV;
 	scratch_unref(c->view->scratch, in);
 	return r;
 }
@@ -143,7 +146,7 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 
 	if (r < 0)
 		return r;
-	r = writable_dir(c, n->to, &to);
+	r = place_shares(n->from) == place_shares(n->to) ? writable_dir(c, n->to, &to) : -EXDEV;
 	if (r == 0) {
 		r = removable(c, n->from, n->from_name);
 		if (r == 0)

@@ -21,7 +21,8 @@ MUST_USE int change_make(const struct change *c, const struct place *dir, const 
 /* Removes a file or link (S_IFREG), or a directory (S_IFDIR). -EROFS: the name is shown. */
 MUST_USE int change_remove(const struct change *c, const struct place *dir, const char *name,
 			   mode_t kind);
-/* A second name for what a client wrote. */
+/* A second name for what a client wrote. -EPERM: it is somebody else's; -EXDEV: by one name
+ * it would be anybody's, by the other its owner's (place_shares). */
 MUST_USE int change_link(const struct change *c, const struct place *p, const struct place *dir,
 			 const char *name);
 
@@ -35,7 +36,7 @@ struct change_rename {
  * PARKED. */
 MUST_USE int change_is_shown(const struct change *c, const struct change_rename *n,
 			     struct waiter *w, bool *ret);
-/* Renames; over a shown name the file is dropped. */
+/* Renames; over a shown name the file is dropped. -EXDEV as change_link. */
 MUST_USE int change_rename(const struct change *c, const struct change_rename *n, bool shown);
 
 /* What is to be set; the times as utimensat(2) has them. */

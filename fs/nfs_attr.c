@@ -25,7 +25,7 @@ static void put_time(struct buf *ret, const struct timespec *t)
 static void put(struct buf *ret, const struct place *p, const struct stat *st)
 {
 	xdr_put_u32(ret, type_of(st->st_mode));
-	xdr_put_u32(ret, st->st_mode & 07777);
+	xdr_put_u32(ret, st->st_mode & 01777);
 	xdr_put_u32(ret, (uint32_t)st->st_nlink);
 	xdr_put_u32(ret, st->st_uid);
 	xdr_put_u32(ret, st->st_gid);

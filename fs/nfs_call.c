@@ -6,6 +6,10 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "fs/nfs_forms.h"
+
+#define ARGS_MAX 4096 /* bytes: the longest path, and then some */
+#define ARGS_ROOM 256 /* what there is beside the data of a WRITE */
 
 struct nfs_status_of {
 	int error; /* of errno */
@@ -52,6 +56,8 @@ static void call_free(struct nfs_call *c)
 	if (c->reply.data)
 		node_done(c->file, c->reply.data, c->reply.data_len);
 	node_close_file(c->world->view->node, c->file);
+	free(c->waiter.held);
+	free(c->args);
 	buf_free(&c->reply.head);
 	free(c);
 }
@@ -83,11 +89,19 @@ static void put_failure(struct nfs_call *c, int r)
 		xdr_put_u32(&c->reply.head, 0);
 }
 
+/* A reply may wait for its client for long. */
+static void drop_args(struct nfs_call *c)
+{
+	rpcd_unkeep(c->conn, c->rpc.args.left);
+	free(steal(c->args));
+}
+
 void nfs_call_finish(struct nfs_call *c, int r)
 {
 	struct rpcd_conn *conn = c->conn;
 
 	account(c);
+	drop_args(c);
 	if (r == ERR_STOPPING) { /* whoever serves next is asked again */
 		call_free(c);
 		rpcd_drop(conn, true);
@@ -119,7 +133,7 @@ static void wake(struct waiter *w, int r)
 	c->waited = true;
 	c->ended = r;
 	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
-		nfs_call_finish(c, r);
+		nfs_call_finish(c, nfs_stale(r)); /* what a handle names was waited for */
 	else
 		run(c);
 }
@@ -162,11 +176,18 @@ static const struct nfs_program *find_program(const struct nfs_world *w, uint32_
 	return NULL;
 }
 
+/* They are kept as long as the call is under way. */
+static size_t args_max(const struct nfs_proc *p)
+{
+	return p->flags & NFS_BRINGS ? NFS_WRITE_MAX + ARGS_ROOM : ARGS_MAX;
+}
+
 /* The procedure that is called, or NULL after having written why there is none. */
 static const struct nfs_proc *find_proc(const struct nfs_world *w, const struct rpc_call *rpc,
 					struct buf *reply)
 {
 	const struct nfs_program *p = find_program(w, rpc->prog);
+	const struct nfs_proc *proc;
 
 	if (!p)
 		rpc_reply(reply, rpc->xid, RPC_PROG_UNAVAIL);
@@ -174,15 +195,17 @@ static const struct nfs_proc *find_proc(const struct nfs_world *w, const struct 
 		rpc_reply_versions(reply, rpc->xid, p->version, p->version);
 	else if (rpc->proc >= p->count || !p->procs[rpc->proc].name)
 		rpc_reply(reply, rpc->xid, RPC_PROC_UNAVAIL);
+	else if (rpc->args.left > args_max(proc = &p->procs[rpc->proc]))
+		rpc_reply(reply, rpc->xid, RPC_GARBAGE_ARGS);
 	else
-		return &p->procs[rpc->proc];
+		return proc;
 	return NULL;
 }
 
 /* A call that has no procedure yet; so far it can only be told that there is none. */
-static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn, size_t args_len)
+static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn)
 {
-	struct nfs_call *c = calloc(1, sizeof(*c) + args_len);
+	struct nfs_call *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
@@ -204,16 +227,31 @@ static int take_handle(struct nfs_call *c, struct nfs_fh *ret)
 	return 0;
 }
 
-/* The record is borrowed, and a call may be run again later. */
-static void keep_args(struct nfs_call *c, const struct rpc_call *rpc)
+/* The record is borrowed, and a call may be run again later. -ENOMEM. */
+static int keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 {
+	c->args = malloc(rpc->args.left + 1);
+	if (!c->args)
+		return -ENOMEM;
 	c->rpc = *rpc;
 	if (rpc->args.left)
 		memcpy(c->args, rpc->args.at, rpc->args.left);
+	rpcd_keep(c->conn, rpc->args.left);
 	c->rpc.args.at = c->args;
 	c->in = c->rpc.args;
 	if (take_handle(c, &c->fh) < 0)
 		c->fh.len = 0;
+	return 0;
+}
+
+static void start(struct nfs_call *c)
+{
+	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
+	c->head_bytes = c->reply.head.len;
+	waiter_init(&c->waiter, c->world->timeout_ms, wake);
+	if (c->proc->flags & NFS_WAITS)
+		watch(c);
+	run(c);
 }
 
 void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len)
@@ -224,26 +262,21 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	int r = rpc_parse(record, len, &rpc, &refusal);
 
 	metrics_add(&w->metrics->nfs_requests, 1);
-	c = r < 0 ? NULL : call_new(w, conn, rpc.args.left);
-	if (!c) {
+	c = r < 0 ? NULL : call_new(w, conn);
+	if (c && r == 0)
+		c->proc = find_proc(w, &rpc, &refusal);
+	if (!c || (c->proc && keep_args(c, &rpc) < 0)) {
+		free(c);
 		rpcd_drop(conn, true);
 		return;
 	}
-	if (r == 0)
-		c->proc = find_proc(w, &rpc, &refusal);
-	if (!c->proc) {
-		c->reply.head = refusal;
-		refusal = (struct buf){ 0 };
-		rpcd_send(conn, &c->reply);
+	if (c->proc) {
+		start(c);
 		return;
 	}
-	keep_args(c, &rpc);
-	rpc_reply(&c->reply.head, rpc.xid, RPC_SUCCESS);
-	c->head_bytes = c->reply.head.len;
-	waiter_init(&c->waiter, w->timeout_ms, wake);
-	if (c->proc->flags & NFS_WAITS)
-		watch(c);
-	run(c);
+	c->reply.head = refusal;
+	refusal = (struct buf){ 0 };
+	rpcd_send(conn, &c->reply);
 }
 
 /* ---- for procedures ---- */

@@ -22,8 +22,9 @@
 struct nfs_call;
 struct nfs_mounts;
 
-#define NFS_WAITS 1 /* a procedure may park */
-#define NFS_ENDS 2  /* it looks itself at how its wait ended */
+#define NFS_WAITS 1  /* a procedure may park */
+#define NFS_ENDS 2   /* it looks itself at how its wait ended */
+#define NFS_BRINGS 4 /* it is given data, not only names */
 
 struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
@@ -71,7 +72,7 @@ struct nfs_call {
 	struct underway_item underway;
 	struct handle *file; /* that is read; owned, or NULL */
 	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
-	uint8_t args[];
+	uint8_t *args;       /* owned; NULL once the answer is on its way */
 };
 
 /* A call has come; as rpcd_conf's `call`. */

@@ -8,6 +8,7 @@
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
+#include "fs/nfs_forms.h"
 #include "fs/nfs_procs.h"
 
 #define REPLY_MAX (1 << 20)
@@ -20,6 +21,7 @@ struct page {
 	struct nfs_cookies cookies; /* of the entries that are wanted */
 	uint64_t cookie;
 	bool plus;
+	bool closed;                 /* its entries may be listed, and not looked up */
 	size_t names_max, bytes_max; /* of entries without their attributes; of the whole result */
 	size_t names;                /* bytes so far */
 	size_t begin;                /* of the result, in the answer */
@@ -71,7 +73,7 @@ static int put_plus(struct page *pg, const struct place *p)
 	struct nfs_fh fh;
 	int r;
 
-	if (!p || lists_only_names(pg->dir)) {
+	if (!p || pg->closed || lists_only_names(pg->dir)) {
 		xdr_put_u32(out, false);
 		xdr_put_u32(out, false);
 		return 0;
@@ -187,8 +189,10 @@ static int open_listing(struct page *pg)
 
 	if (r < 0)
 		return r;
+	pg->closed = permit_access(&who, pg->dir, X_OK) < 0;
 	if (c->ended < 0)
-		return listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing);
+		return nfs_stale(
+			listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing));
 	return listing_open(c->world->view, pg->dir, &c->waiter, &pg->listing);
 }
 

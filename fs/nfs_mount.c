@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted. */
+/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted that is not its
+ * owner's. */
 #include <errno.h>
 #include <string.h>
 
@@ -121,14 +122,23 @@ static int put_mounted(struct nfs_call *c, const struct place *p)
 	return r;
 }
 
+/* Resolving asks nobody's leave: what is its owner's lies behind directories that may be closed,
+ * and is reached by LOOKUP alone. */
+static int may_mount(const struct place *p)
+{
+	if (p->kind == PLACE_SCRATCH && !p->shared)
+		return -EACCES;
+	return place_format(p) == S_IFDIR ? 0 : -ENOTDIR;
+}
+
 static void on_resolved(void *arg, int r, struct place *p)
 {
 	char path[NFS_PATH_MAX + 1];
 	struct nfs_call *c = arg;
 
 	c->in = c->rpc.args;
-	if (r == 0 && place_format(p) != S_IFDIR)
-		r = -ENOTDIR;
+	if (r == 0)
+		r = may_mount(p);
 	if (r == 0)
 		r = put_mounted(c, p);
 	if (r == 0 && nfs_take_path(c, path) == 0)

@@ -93,14 +93,7 @@ static int check(const struct place *p)
 {
 	struct permit_who who = nfs_reader();
 
-	switch (place_format(p)) {
-	case S_IFREG:
-		return permit_access(&who, p, R_OK);
-	case S_IFDIR:
-		return -EISDIR;
-	default:
-		return -EINVAL;
-	}
+	return place_format(p) == S_IFREG ? permit_access(&who, p, R_OK) : -EINVAL;
 }
 
 int nfs_read(struct nfs_call *c)

@@ -192,6 +192,7 @@ int nfs_write(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
 	const uint8_t *data;
+	uint32_t count;
 	uint64_t off;
 	size_t len;
 	int64_t n;
@@ -200,12 +201,12 @@ int nfs_write(struct nfs_call *c)
 	if (r != 0)
 		return r;
 	off = xdr_u64(&c->in);
-	xdr_u32(&c->in); /* how many bytes there are: so do they */
+	count = xdr_u32(&c->in);
 	xdr_u32(&c->in); /* how safe they are to be: nothing outlives the process */
 	data = xdr_opaque(&c->in, NFS_WRITE_MAX, &len);
 	if (!data)
 		return -EBADMSG;
-	r = nfs_may_change(c->world->view, &p);
+	r = count == len ? nfs_may_change(c->world->view, &p) : -EINVAL;
 	n = r < 0 ? r : write_to(c, &p, data, len, off);
 	if (n < 0)
 		return (int)n;
@@ -357,6 +358,19 @@ int nfs_mkdir(struct nfs_call *c)
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 
+/* What a client of the network plants is followed by local processes, too: a link leads down. */
+static int check_target(const char *target)
+{
+	const char *at = target;
+
+	if (*at == '/')
+		return -EACCES;
+	for (; *at; at += strcspn(at, "/"), at += strspn(at, "/"))
+		if (strncmp(at, "..", 2) == 0 && (!at[2] || at[2] == '/'))
+			return -EACCES;
+	return 0;
+}
+
 int nfs_symlink(struct nfs_call *c)
 {
 	CLEANUP(spot_fini) struct spot s = { 0 };
@@ -369,6 +383,8 @@ int nfs_symlink(struct nfs_call *c)
 		r = take_sattr(c, &sattr);
 	if (r == 0)
 		r = nfs_take_path(c, target);
+	if (r == 0)
+		r = check_target(target);
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)

@@ -119,13 +119,18 @@ mode_t place_format(const struct place *p)
 	}
 }
 
+bool place_shares(const struct place *dir)
+{
+	return dir->kind == PLACE_SCRATCH ? dir->shared : dir->kind != PLACE_ROOT;
+}
+
 struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n)
 {
 	return (struct place){
 		.kind = PLACE_SCRATCH,
 		.scratch = s,
 		.written = n,
-		.shared = dir->kind == PLACE_SCRATCH ? dir->shared : dir->kind != PLACE_ROOT,
+		.shared = place_shares(dir),
 	};
 }
 

@@ -83,6 +83,8 @@ uint64_t place_number(const struct place *p);
 mode_t place_format(const struct place *p);
 /* A place for what a client wrote in directory `dir` (the node is taken). */
 struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n);
+/* True if what is written in this directory is anybody's, false if its owner's. */
+bool place_shares(const struct place *dir);
 /* True if clients may write metadata in this directory. */
 bool place_writable(const struct place *p);
 /* True if it is a made-up file that swallows what clients write to it. */

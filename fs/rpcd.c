@@ -19,6 +19,7 @@
 #define LOOPS 4
 #define EVENTS 32
 #define CONNS_MAX 1024
+#define CLOSE_MS 1000
 
 struct loop {
 	struct rpcd *server;
@@ -34,7 +35,9 @@ struct rpcd {
 	int listener, stopper; /* the latter is readable when all loops are to end */
 	struct loop loops[LOOPS];
 	struct lock lock;
-	unsigned count, next_loop; /* guarded by lock */
+	atomic_uint count;  /* connections, also those that only wait for their last call */
+	unsigned next_loop; /* guarded by lock */
+	bool deaf;          /* the first loop's: nobody is accepted until its next tick */
 };
 
 /* ---- connections ---- */
@@ -45,7 +48,7 @@ static void list_locked(struct loop *l, struct rpcd_conn *c)
 	if (l->first)
 		l->first->prev = c;
 	l->first = c;
-	l->server->count++;
+	atomic_fetch_add(&l->server->count, 1);
 	metrics_add(&l->server->conf.metrics->nfs_clients, 1);
 }
 
@@ -57,7 +60,6 @@ static void unlist_locked(struct loop *l, struct rpcd_conn *c)
 		l->first = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
-	l->server->count--;
 	metrics_add(&l->server->conf.metrics->nfs_clients, (uint64_t)-1);
 }
 
@@ -95,8 +97,8 @@ static void add_conn(struct rpcd *s, int fd, const char *address)
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	lock_take(&s->lock); /* its loop may be told of it before it is listed, and waits */
 	l = &s->loops[s->next_loop++ % LOOPS];
-	if (s->count < CONNS_MAX)
-		r = rpcd_conn_new(&s->conf, l->epoll, fd, address, &c);
+	if (atomic_load(&s->count) < CONNS_MAX)
+		r = rpcd_conn_new(&s->conf, &s->count, l->epoll, fd, address, &c);
 	else
 		close(fd);
 	if (r == 0)
@@ -106,27 +108,48 @@ static void add_conn(struct rpcd *s, int fd, const char *address)
 		log_warn(r, "a client of NFS was sent away address=%s", address);
 }
 
+static void accept_one(struct rpcd *s, int fd, const struct sockaddr_storage *at)
+{
+	char address[NETWORK_ADDRESS_MAX];
+
+	print_address(at, address);
+	if (network_has(address, s->conf.allow, s->conf.allow_count)) {
+		add_conn(s, fd, address);
+		return;
+	}
+	close(fd);
+	metrics_add(&s->conf.metrics->nfs_refused, 1);
+	log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
+		 "a client of NFS is in none of the networks of --nfs-allow address=%s", address);
+}
+
+static void listen_to_clients(struct rpcd *s, bool on)
+{
+	struct epoll_event e = { .events = on ? EPOLLIN : 0, .data.ptr = &s->listener };
+
+	s->deaf = !on;
+	epoll_ctl(s->loops[0].epoll, EPOLL_CTL_MOD, s->listener, &e);
+}
+
+/* Without a descriptor or memory for one more, the listener would be ready all the time. */
 static void accept_all(struct rpcd *s)
 {
-	struct sockaddr_storage at = { 0 };
-	socklen_t len = sizeof(at);
-	char address[NETWORK_ADDRESS_MAX];
-	int fd;
+	int e = 0;
 
-	while ((fd = accept4(s->listener, (struct sockaddr *)&at, &len,
-			     SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		print_address(&at, address);
-		len = sizeof(at);
-		if (network_has(address, s->conf.allow, s->conf.allow_count)) {
-			add_conn(s, fd, address);
-			continue;
-		}
-		close(fd);
-		metrics_add(&s->conf.metrics->nfs_refused, 1);
-		log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
-			 "a client of NFS is in none of the networks of --nfs-allow address=%s",
-			 address);
+	while (e == 0 || e == EINTR || e == ECONNABORTED) {
+		struct sockaddr_storage at = { 0 };
+		socklen_t len = sizeof(at);
+		int fd = accept4(s->listener, (struct sockaddr *)&at, &len,
+				 SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		e = fd < 0 ? errno : 0;
+		if (fd >= 0)
+			accept_one(s, fd, &at);
 	}
+	if (e == EAGAIN)
+		return;
+	log_warn(-e, "clients of NFS have to wait");
+	listen_to_clients(s, false);
 }
 
 /* ---- loops ---- */
@@ -139,8 +162,11 @@ static void check_all(struct loop *l)
 	for (struct rpcd_conn *c = l->first; c; c = c->next)
 		rpcd_conn_check(c, now_ms);
 	lock_drop(&l->server->lock);
-	if (l == l->server->loops)
-		l->server->conf.tick(l->server->conf.arg);
+	if (l != l->server->loops)
+		return;
+	if (l->server->deaf)
+		listen_to_clients(l->server, true);
+	l->server->conf.tick(l->server->conf.arg);
 }
 
 /* False at the end. */
@@ -255,6 +281,9 @@ void rpcd_close(struct rpcd *s)
 			end_conn(&s->loops[i], s->loops[i].first);
 		closep(&s->loops[i].epoll);
 	}
+	/* Whoever sent the last reply of one may not be through with it. */
+	for (unsigned n = 0; atomic_load(&s->count) && n < CLOSE_MS; n++)
+		clock_sleep_ms(1);
 	closep(&s->stopper);
 	lock_fini(&s->lock);
 	free(s);

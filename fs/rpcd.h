@@ -57,6 +57,10 @@ void rpcd_close(struct rpcd *s);
 const char *rpcd_address(const struct rpcd_conn *c);
 /* The port that was connected to. */
 uint16_t rpcd_port(const struct rpcd_conn *c);
+/* A call under way keeps so many bytes / does not any more. As long as they and the replies that
+ * wait are many, nothing more is read from this connection. */
+void rpcd_keep(struct rpcd_conn *c, size_t bytes);
+void rpcd_unkeep(struct rpcd_conn *c, size_t bytes);
 /* Ends a call with its reply, which is taken until its `done`. */
 void rpcd_send(struct rpcd_conn *c, struct rpcd_reply *r);
 /* Ends a call without one. With `hang_up` so does the connection: what comes on it makes no sense,

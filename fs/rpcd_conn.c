@@ -15,19 +15,22 @@
 
 #define CALLS_MAX 128
 #define QUEUE_MAX (8 << 20) /* bytes; more are taken in only when the client has taken some */
-#define BATCH_BYTES (256 << 10)
-#define BATCH_CALLS 256 /* then others of the loop have their turn */
+#define REPLIES_MAX 4096    /* the same */
+#define BATCH_CALLS 256     /* then others of the loop have their turn */
 #define PIECES_MAX 48
+#define ROUNDS_MAX 4 /* of sending, then the loop goes on: whoever has a reply has more to do */
 
-int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *address,
-		  struct rpcd_conn **ret)
+int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
+		  const char *address, struct rpcd_conn **ret)
 {
 	struct rpcd_conn *c = calloc(1, sizeof(*c));
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
 	int r = c ? 0 : -ENOMEM;
 
 	if (r == 0) {
-		*c = (struct rpcd_conn){ .conf = conf, .epoll = epoll, .fd = fd, .refs = 1 };
+		*c = (struct rpcd_conn){
+			.conf = conf, .open = open, .epoll = epoll, .fd = fd, .refs = 1
+		};
 		c->armed = EPOLLIN;
 		c->heard_ms = clock_ms();
 		memcpy(c->address, address, strnlen(address, sizeof(c->address) - 1));
@@ -66,6 +69,7 @@ void rpcd_conn_unref(struct rpcd_conn *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->fd);
+	atomic_fetch_sub(c->open, 1);
 	buf_free(&c->rest);
 	lock_fini(&c->lock);
 	free(c);
@@ -73,7 +77,8 @@ void rpcd_conn_unref(struct rpcd_conn *c)
 
 static bool may_take_locked(const struct rpcd_conn *c)
 {
-	return !c->dead && c->calls < CALLS_MAX && c->queued_bytes < QUEUE_MAX;
+	return !c->dead && c->calls < CALLS_MAX && c->queued < REPLIES_MAX &&
+	       c->queued_bytes + c->kept_bytes < QUEUE_MAX;
 }
 
 /* Tells epoll what is waited for now. What was kept back is taken when something can be sent, which
@@ -113,6 +118,7 @@ static struct rpcd_reply *take_all_locked(struct rpcd_conn *c)
 
 	c->first = c->last = NULL;
 	c->queued_bytes = 0;
+	c->queued = 0;
 	return all;
 }
 
@@ -166,6 +172,7 @@ static struct rpcd_reply *advance_locked(struct rpcd_conn *c, size_t bytes)
 		bytes -= c->first->size - c->first->sent;
 		last = c->first;
 		c->first = last->next;
+		c->queued--;
 	}
 	if (c->first)
 		c->first->sent += bytes;
@@ -210,15 +217,18 @@ static void send_once(struct rpcd_conn *c, const struct iovec *pieces, unsigned 
 	end_all(sent);
 }
 
-/* The sender's: sends what there is, until the socket is full. */
+/* The sender's: sends what there is, until the socket is full, or it is enough: then the loop is
+ * told at once that there is room. */
 static void flush(struct rpcd_conn *c)
 {
 	struct iovec pieces[PIECES_MAX];
 	struct rpcd_reply *left = NULL;
 	unsigned count = 1;
 
-	while (count) {
+	for (unsigned n = 0; count; n++) {
 		lock_take(&c->lock);
+		if (n == ROUNDS_MAX && c->first)
+			c->blocked = true;
 		count = go_on_locked(c) ? gather_locked(c, pieces) : 0;
 		if (!count) {
 			left = c->dead ? take_all_locked(c) : NULL;
@@ -250,6 +260,7 @@ static bool queue_locked(struct rpcd_conn *c, struct rpcd_reply *r)
 		c->first = r;
 	c->last = r;
 	c->queued_bytes += r->size;
+	c->queued++;
 	return true;
 }
 
@@ -289,6 +300,20 @@ void rpcd_drop(struct rpcd_conn *c, bool hang_up)
 	if (mine)
 		flush(c);
 	rpcd_conn_unref(c);
+}
+
+void rpcd_keep(struct rpcd_conn *c, size_t bytes)
+{
+	lock_take(&c->lock);
+	c->kept_bytes += bytes;
+	lock_drop(&c->lock);
+}
+
+void rpcd_unkeep(struct rpcd_conn *c, size_t bytes)
+{
+	lock_take(&c->lock);
+	c->kept_bytes -= bytes;
+	lock_drop(&c->lock);
 }
 
 const char *rpcd_address(const struct rpcd_conn *c)

@@ -16,6 +16,7 @@
 struct rpcd_conn {
 	struct rpcd_conn *prev, *next; /* the server's */
 	const struct rpcd_conf *conf;  /* borrowed, like the next */
+	atomic_uint *open;             /* how many connections have a socket; borrowed, too */
 	int epoll;                     /* of its loop */
 	int fd;
 	char address[NETWORK_ADDRESS_MAX];
@@ -27,6 +28,8 @@ struct rpcd_conn {
 	/* Guarded by lock. */
 	struct rpcd_reply *first, *last;
 	size_t queued_bytes;
+	unsigned queued;     /* replies */
+	size_t kept_bytes;   /* by calls under way */
 	unsigned calls;      /* under way */
 	bool sending;        /* somebody is; it sends what is added meanwhile, too */
 	bool blocked;        /* the client takes nothing more now */
@@ -37,9 +40,10 @@ struct rpcd_conn {
 	int64_t progress_ms; /* when bytes last went out, or began to wait */
 };
 
-/* A connection on a socket (taken), which is added to the epoll set. -ENOMEM, -errno. */
-MUST_USE int rpcd_conn_new(const struct rpcd_conf *conf, int epoll, int fd, const char *address,
-			   struct rpcd_conn **ret);
+/* A connection on a socket (taken), which is added to the epoll set. When it is closed *open is one
+ * less. -ENOMEM, -errno. */
+MUST_USE int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
+			   const char *address, struct rpcd_conn **ret);
 /* The port of a socket's own end; 0 if it has none. */
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */

@@ -95,6 +95,12 @@ const char *scratch_target(const struct scratch_node *n)
 	return n->target;
 }
 
+/* No setuid, no setgid: the file may be run by another user than the one who says he made it. */
+static mode_t kept_mode(mode_t format, mode_t mode)
+{
+	return format | (mode & (S_ISDIR(format) ? 01777 : 0777));
+}
+
 /* --- names */
 
 /* The entry of a directory, or NULL; refuses what is no directory and what is no name. */
@@ -229,7 +235,7 @@ int scratch_make(struct scratch *s, struct scratch_node *dir, const char *name, 
 	if (target)
 		mode = S_IFLNK | 0777;
 	else
-		mode = (S_ISDIR(mode) ? S_IFDIR : S_IFREG) | (mode & 07777);
+		mode = kept_mode(S_ISDIR(mode) ? S_IFDIR : S_IFREG, mode);
 	lock_take(&s->mu);
 	r = fresh_name_locked(s, dir, name);
 	if (!r)
@@ -489,7 +495,7 @@ void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, 
 	clock_gettime(CLOCK_REALTIME, &now);
 	lock_take(&s->mu);
 	if (mode)
-		n->mode = (n->mode & S_IFMT) | (*mode & 07777);
+		n->mode = kept_mode(n->mode & S_IFMT, *mode);
 	if (uid != (uid_t)-1)
 		n->uid = uid;
 	if (gid != (gid_t)-1)

@@ -44,7 +44,8 @@ MUST_USE int scratch_dir(struct scratch *s, const char *path, int make, struct s
 /* The entry of a directory. -ENOENT, -ENOTDIR. */
 MUST_USE int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,
 			  struct scratch_node **ret);
-/* Makes a regular file, directory (mode says which) or, with target, a symbolic link.
+/* Makes a regular file, directory (mode says which) or, with target, a symbolic link. Bits of
+ * setuid and setgid are dropped, as by scratch_set.
  * -EEXIST, -ENOTDIR, -ENAMETOOLONG, -EINVAL (no name), -ENOSPC (too many nodes), -ENOENT (dir was
  * removed). */
 MUST_USE int scratch_make(struct scratch *s, struct scratch_node *dir, const char *name,

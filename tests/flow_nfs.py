@@ -10,9 +10,9 @@ import pytest
 import models
 from control import Control
 from mountlib import DEADLINE, eventually, names, read, readlink, stat, write
-from nfs import (ACCES, ATTR, BAD_COOKIE, BADHANDLE, CREATE, DUMP, EXIST, EXPORT, EXPORTS, GETATTR, LINK, MKDIR, MOUNT, NFS, NOENT, NOTDIR,
-                 NULL, OK, PORTMAP, READ, REMOVE, RENAME, ROFS, SETATTR, STALE, SYMLINK, UMNT, WRITE, Refused, Rpc, cat, ls, opaque, port,
-                 sys_cred)
+from nfs import (ACCES, ATTR, BAD_COOKIE, BADHANDLE, CREATE, DUMP, EXIST, EXPORT, EXPORTS, GETATTR, LINK, MKDIR, MOUNT, NFS, NOENT,
+                 NOTDIR, NULL, OK, PORTMAP, READ, READDIRPLUS, REMOVE, RENAME, ROFS, SETATTR, STALE, SYMLINK, UMNT, WRITE, Refused, Rpc,
+                 cat, ls, opaque, port, sys_cred)
 
 BIG = models.big_file(5_000_000, seed=9)
 FILES = {"config.json": b'{"model_type": "bert"}', "sub/dir/deep.json": b"{}", "w.safetensors": BIG, "empty.txt": b"",
@@ -76,7 +76,7 @@ def test_ranges_end_where_the_file_does(tiny, mount):
         status, data, eof = rpc.read(big, 0, 4 << 20)
         assert data == BIG[:1 << 20] and not eof
         assert rpc.read(rpc.handle("files/org/tiny/empty.txt"), 0, 10) == (OK, b"", True)
-        assert rpc.read(rpc.handle("files/org/tiny"), 0, 10)[0] == 21
+        assert rpc.read(rpc.handle("files/org/tiny"), 0, 10)[0] == 22
 
 
 def test_handles_outlive_the_process(tiny, mount):
@@ -227,8 +227,11 @@ def test_metadata_is_written_as_on_the_mount(tiny, mount):
             assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == OK
             assert rpc.nfs(REMOVE, opaque(mine) + opaque(name))[0] == NOENT
         assert rpc.getattr(lock)[0] == STALE and rpc.names(mine) == []
-        assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"l") + KEEP + opaque(b"../x"))[0] == OK
-        assert readlink(m.hub / ".locks/models--org--tiny/l") == "../x"
+        assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"l") + KEEP + opaque(b"..x/y.."))[0] == OK
+        assert readlink(m.hub / ".locks/models--org--tiny/l") == "..x/y.."
+        for target in (b"/etc/passwd", b"../x", b"..", b"a/../../x", b"a/.."):
+            assert rpc.nfs(SYMLINK, opaque(mine) + opaque(b"m") + KEEP + opaque(target))[0] == ACCES, target
+        assert rpc.names(mine) == ["l"]
 
 
 def test_a_file_is_made_once_however_often_that_is_asked(tiny, mount):
@@ -276,6 +279,29 @@ def test_whoever_one_says_to_be_a_token_on_the_mount_is_not_told(tiny, mount):
             assert rpc.nfs(REMOVE, opaque(rpc.handle()) + opaque(b"token"))[0] == ROFS
             assert rpc.read(rpc.handle("open"), 0, 100)[1] == b"for all"
     assert read(m.root / "token") == b"hf_secret"
+
+
+def plus(rpc, directory):
+    """READDIRPLUS of a small directory, as it comes."""
+    status, rest = rpc.nfs(READDIRPLUS, opaque(directory) + bytes(16) + struct.pack(">II", 4096, 4096))
+    return status, rest
+
+
+def test_a_closed_directory_beside_the_hub_is_not_walked_through(tiny, mount):
+    m = mount(tiny, args=[EXPORT])
+    for name, mode in (("private", 0o700), ("listed", 0o744), ("open", 0o755)):
+        (m.root / name / "data").mkdir(parents=True)
+        os.chmod(m.root / name, mode)
+    with Rpc(m) as rpc:
+        private, listed, opened = (rpc.lookup(rpc.handle(), name)[1] for name in ("private", "listed", "open"))
+        assert rpc.mnt("/private")[0] == rpc.mnt("/private/data")[0] == ACCES
+        assert rpc.lookup(private, "data")[0] == plus(rpc, private)[0] == ACCES
+        assert rpc.lookup(listed, "data")[0] == ACCES
+        handle = rpc.lookup(opened, "data")[1]
+        assert handle and opaque(handle) in plus(rpc, opened)[1]
+        told = plus(rpc, listed)
+        assert told[0] == OK and opaque(b"data") in told[1] and len(told[1]) < len(plus(rpc, opened)[1])
+        assert rpc.mnt("/hub/.locks")[0] == OK
 
 
 def test_any_directory_can_be_mounted_and_nothing_else(tiny, mount):

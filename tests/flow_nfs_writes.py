@@ -2,7 +2,7 @@
 import pytest
 
 from mountlib import names, read, readlink, stat, write
-from nfs_wire import DIR, LNK, NOENT, OK, REG, ROFS, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import DIR, INVAL, LNK, NOENT, OK, REG, ROFS, STALE, fh, opaque, sattr, u32, u64
 
 SMALL = b'{"model_type": "bert"}'
 FILES = {"config.json": SMALL}
@@ -78,6 +78,8 @@ def test_a_file_is_made_written_and_removed(hand):
     assert nfs.content(made.handle) == b"hello, world"
     assert hand.write(made.handle, 7, b"there").count == 5 and nfs.content(made.handle) == b"hello, there"
     assert hand.write(made.handle, 20, b"!").count == 1 and nfs.content(made.handle) == b"hello, there" + bytes(8) + b"!"
+    lied = nfs.nfs("write", fh(made.handle) + u64(0) + u32(3, FILE_SYNC) + opaque(b"data"))
+    assert lied.status == INVAL and nfs.content(made.handle)[:5] == b"hello"
     assert hand.set(made.handle, size=5).wcc.after.size == 5 and nfs.content(made.handle) == b"hello"
     assert hand.set(made.handle, mode=0o600, times=1).wcc.after.mode == 0o600
     saved = nfs.nfs("commit", fh(made.handle) + u64(0) + u32(0))
@@ -85,6 +87,12 @@ def test_a_file_is_made_written_and_removed(hand):
     assert hand.find("a.lock").attr.fileid == made.attr.fileid and hand.names() == ["a.lock"]
     assert hand.remove("a.lock").status == OK
     assert hand.find("a.lock").status == NOENT and hand.remove("a.lock").status == NOENT and hand.names() == []
+
+
+def test_no_file_runs_as_the_user_a_client_said_to_be(hand):
+    made = hand.create("x", attributes=sattr(mode=0o6755))
+    assert made.attr.mode == 0o755 and hand.set(made.handle, mode=0o4711).wcc.after.mode == 0o711
+    assert hand.nfs.nfs("mkdir", hand.at("d") + sattr(mode=0o7777)).attr.mode == 0o1777
 
 
 def test_what_is_there_already(hand):

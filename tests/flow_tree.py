@@ -779,6 +779,16 @@ def test_tokens_and_modules_are_their_owners(hub, mount):
                   ("chmod", "777", m.root / "token"), ("rm", "-f", m.root / "modules" / "code.py")):
         assert as_nobody(*words)[0] != 0, words
     assert (m.root / "token").read_bytes() == b"hf_secret" and (m.root / "modules" / "code.py").read_bytes() == b"good"
+    # A name below hub/ would make it anybody's: not even its owner gives it one.
+    for words in (("ln", m.root / "token", m.root / "hub" / "x"), ("ln", m.root / "token", m.root / "mine")):
+        assert as_nobody(*words)[0] != 0, words
+    for give in os.link, os.rename:
+        with pytest.raises(OSError) as refused:
+            give(m.root / "token", m.root / "hub" / "x")
+        assert refused.value.errno == errno.EXDEV
+    os.link(m.root / "token", m.root / "same")
+    assert (m.root / "same").read_bytes() == b"hf_secret"
+    (m.root / "same").unlink()
     # The twin: what is open to all, and the shared metadata of hub/.
     assert as_nobody("cat", m.root / "modules" / "code.py") == (0, b"good")
     (m.root / "hub" / "x.lock").write_bytes(b"")

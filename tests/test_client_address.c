@@ -64,7 +64,8 @@ static void only_networks_are_networks(void **state UNUSED)
 {
 	static const char *const bad[] = { "",          "10.0.0.0/33", "10.0.0/8",
 					   "x",         "10.0.0.0/8x", "::/129",
-					   "10.0.0.0/", "10.0.0.0/-1" };
+					   "10.0.0.0/", "10.0.0.0/-1", "10/8",
+					   "0/0",       "10.1/16" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_false(network_valid(bad[i]));

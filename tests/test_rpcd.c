@@ -8,8 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -21,11 +23,13 @@
 #define HELD_MAX 256
 #define SOON_MS 200
 #define NEVER_MS 100000
-#define CALL_BYTES 40 /* its head, without credentials */
+#define MUCH (8 << 20) /* bytes: as many as a connection may hold */
+#define CALL_BYTES 40  /* its head, without credentials */
 
 struct answer {
 	struct rpcd_reply reply;
 	struct rpcd_conn *conn;
+	size_t kept;
 };
 
 struct server {
@@ -38,6 +42,7 @@ struct server {
 	/* Guarded by lock. */
 	bool holds; /* answers are kept back */
 	bool sends_big;
+	bool keeps; /* each call keeps MUCH */
 	struct answer *held[HELD_MAX];
 	unsigned held_count, calls, done;
 };
@@ -55,6 +60,22 @@ static void on_done(struct rpcd_reply *r)
 	lock_drop(&server.lock);
 	buf_free(&r->head);
 	free(a);
+}
+
+static void answer(struct answer *a)
+{
+	rpcd_unkeep(a->conn, a->kept);
+	rpcd_send(a->conn, &a->reply);
+}
+
+static bool keeps(struct server *s)
+{
+	bool ret;
+
+	lock_take(&s->lock);
+	ret = s->keeps;
+	lock_drop(&s->lock);
+	return ret;
 }
 
 static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len)
@@ -75,6 +96,8 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	a->reply.done = on_done;
 	rpc_reply(&a->reply.head, call.xid, RPC_SUCCESS);
 	xdr_put_fixed(&a->reply.head, call.args.at, call.args.left);
+	a->kept = keeps(s) ? MUCH : 0;
+	rpcd_keep(c, a->kept);
 	lock_take(&s->lock);
 	s->calls++;
 	holds = s->holds;
@@ -88,7 +111,7 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	}
 	lock_drop(&s->lock);
 	if (!holds)
-		rpcd_send(c, &a->reply);
+		answer(a);
 }
 
 static void on_tick(void *arg)
@@ -153,17 +176,23 @@ static int teardown(void **state)
 
 /* ---- a client ---- */
 
-static int dial(void)
+static void connect_to_server(int fd)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in at = { .sin_family = AF_INET,
 				  .sin_addr.s_addr = htobe32(0x7f000001),
 				  .sin_port = htobe16(server.port) };
 	struct timeval limit = { .tv_sec = 20 };
 
-	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+}
+
+static int dial(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	connect_to_server(fd);
 	return fd;
 }
 
@@ -248,7 +277,7 @@ static void let_go(void)
 	server.held_count = 0;
 	lock_drop(&server.lock);
 	while (count--)
-		rpcd_send(held[count]->conn, &held[count]->reply);
+		answer(held[count]);
 }
 
 /* ---- stories ---- */
@@ -318,6 +347,27 @@ static void no_more_than_so_many_calls_are_under_way(void **state)
 	let_go();
 	for (unsigned n = 0; n < 200; n++)
 		assert_true(receive(fd, false) > 0);
+}
+
+static void calls_that_keep_much_are_few_at_once(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	set(&server.keeps, true);
+	for (uint32_t xid = 1; xid <= 3; xid++)
+		send_call(fd, xid);
+	wait_calls(1);
+	clock_sleep_ms(50);
+	assert_int_equal(calls(), 1);
+	set(&server.holds, false);
+	send_call(other, 1); /* others are not held up */
+	assert_int_equal(receive(other, false), 1);
+	let_go();
+	for (uint32_t xid = 1; xid <= 3; xid++)
+		assert_int_equal(receive(fd, false), xid);
 }
 
 /* As long as a client takes nothing, little is kept for it, whatever it asks for. */
@@ -450,6 +500,52 @@ static void who_says_nothing_has_to_go(void **state)
 	assert_int_equal(receive(waiting, false), 1);
 }
 
+static int64_t used_cpu_ms(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Lets the process open no more than so many descriptors; how many it could before. */
+static rlim_t limit_files(rlim_t most)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+static void without_descriptors_clients_wait_and_the_server_sleeps(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int64_t began_ms;
+	rlim_t before;
+
+	(void)state;
+	send_call(fd, 1);
+	assert_int_equal(receive(fd, false), 1);
+	assert_true(late >= 0);
+	before = limit_files(1);
+	connect_to_server(late);
+	send_call(late, 2);
+	began_ms = used_cpu_ms();
+	clock_sleep_ms(500);
+	assert_true(used_cpu_ms() - began_ms < 250);
+	send_call(fd, 3); /* others are served */
+	assert_int_equal(receive(fd, false), 3);
+	assert_int_equal(calls(), 2);
+	limit_files(before);
+	assert_int_equal(receive(late, false), 2);
+	close(late);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +556,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(no_more_than_so_many_calls_are_under_way, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(calls_that_keep_much_are_few_at_once, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(who_takes_nothing_is_not_listened_to, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(who_is_gone_is_answered_into_nothing, setup,
@@ -468,6 +566,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_call_ends_its_connection_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			without_descriptors_clients_wait_and_the_server_sleeps, setup, teardown),
 		cmocka_unit_test_prestate_setup_teardown(
 			who_stops_in_the_middle_of_a_call_has_to_go, setup, teardown, &soon),
 		cmocka_unit_test_prestate_setup_teardown(who_takes_nothing_has_to_go, setup,

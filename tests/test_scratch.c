@@ -489,6 +489,28 @@ static void test_attributes(void **state)
 	scratch_unref(s, n);
 }
 
+static void nobodys_file_runs_as_its_maker(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *file = make(s, "hub", "run", S_IFREG | 07755);
+	struct scratch_node *folder = make(s, "hub", "all", S_IFDIR | 07777);
+	const mode_t mode = 06711;
+	struct stat st;
+
+	scratch_stat(s, file, &st);
+	assert_int_equal(st.st_mode, S_IFREG | 0755);
+	scratch_stat(s, folder, &st);
+	assert_int_equal(st.st_mode, S_IFDIR | 01777);
+	scratch_set(s, file, &mode, (uid_t)-1, (gid_t)-1, NULL);
+	scratch_set(s, folder, &mode, (uid_t)-1, (gid_t)-1, NULL);
+	scratch_stat(s, file, &st);
+	assert_int_equal(st.st_mode, S_IFREG | 0711);
+	scratch_stat(s, folder, &st);
+	assert_int_equal(st.st_mode, S_IFDIR | 0711);
+	scratch_unref(s, file);
+	scratch_unref(s, folder);
+}
+
 struct seen {
 	struct scratch *s;
 	struct buf names;
@@ -672,6 +694,7 @@ int main(void)
 		TEST(test_open_files_stay),
 		TEST(test_too_many_nodes),
 		TEST(test_attributes),
+		TEST(nobodys_file_runs_as_its_maker),
 		TEST(test_each),
 		TEST(test_threads),
 	};

@@ -10,15 +10,16 @@
 
 bool network_address(const char *text, size_t len, struct in6_addr *ret)
 {
-	char copy[NETWORK_ADDRESS_MAX], mapped[NETWORK_ADDRESS_MAX + 8];
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	char copy[NETWORK_ADDRESS_MAX];
 
 	if (len >= sizeof(copy))
 		return false;
 	snprintf(copy, sizeof(copy), "%.*s", (int)len, text);
 	if (inet_pton(AF_INET6, copy, ret) == 1)
 		return true;
-	snprintf(mapped, sizeof(mapped), "::ffff:%s", copy);
-	return !strchr(copy, ':') && inet_pton(AF_INET6, mapped, ret) == 1;
+	memcpy(ret, mapped, sizeof(mapped));
+	return inet_pton(AF_INET, copy, &ret->s6_addr[sizeof(mapped)]) == 1;
 }
 
 static bool parse(const char *text, struct in6_addr *ret, unsigned *ret_bits)
