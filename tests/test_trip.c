@@ -458,6 +458,30 @@ static void who_is_busy_for_too_long_is_left_alone_for_a_moment(UNUSED void **st
 	end(w);
 }
 
+/* What becomes of an owner that is busy for too long, and names so many others then. */
+static const char *busy_with(unsigned others)
+{
+	struct world *w = new_world(false);
+	const struct trip_heard h = { ROUTE_BUSY, &w->owners[1], others, 0, -1, 1, 0 };
+	const char *state;
+
+	trip_demand(&w->trip, true, NOW);
+	while (ask(w, NOW) == w->owners[0] && !route_is_tired(&w->trip.route)) {
+		hear(w, ROUTE_BUSY, NOW);
+		trip_next(&w->trip, NOW); /* a rest */
+	}
+	trip_heard(&w->trip, &h, NOW);
+	state = state_of(w, w->owners[0], NOW);
+	end(w);
+	return state;
+}
+
+static void who_is_busy_and_names_others_is_of_use(UNUSED void **state)
+{
+	assert_string_equal(busy_with(1), "up");
+	assert_string_equal(busy_with(0), "silent");
+}
+
 /* Who is on the line may say so, as nobody signs it. */
 static void who_has_no_connection_free_is_not_waited_for(UNUSED void **state)
 {
@@ -599,6 +623,7 @@ int main(void)
 		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
 		cmocka_unit_test(who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less),
 		cmocka_unit_test(who_is_busy_for_too_long_is_left_alone_for_a_moment),
+		cmocka_unit_test(who_is_busy_and_names_others_is_of_use),
 		cmocka_unit_test(who_has_no_connection_free_is_not_waited_for),
 		cmocka_unit_test(who_gives_less_than_a_chunk_is_left),
 		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),
