@@ -74,11 +74,12 @@ static void begin_members(struct court *c)
 
 int court_set_up(void **state)
 {
-	const struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
+	struct httpc_conf http = { .connect_ms = 1000, .stall_ms = 5000 };
 	struct court *c = calloc(1, sizeof(*c));
 
 	assert_non_null(c);
 	cell_init(&c->cell, 0);
+	http.elder = c->cell.http;
 	open_key(c);
 	begin_members(c);
 	places_init(&c->places);

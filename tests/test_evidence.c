@@ -77,8 +77,8 @@ static void what_is_left_to_hubs_takes_nothing_back_that_members_gave(void **sta
 static void what_was_dropped_may_come_from_a_hub(void **state)
 {
 	evidence_note(*state, BLOB, SIZE, 3, 5, ONE);
-	evidence_drop(*state, BLOB, 3, UNKNOWN);
-	evidence_drop(*state, BLOB, 4, UNKNOWN);
+	evidence_drop(*state, BLOB, 3, UNKNOWN, true);
+	evidence_drop(*state, BLOB, 4, UNKNOWN, true);
 	assert_giver(*state, 3, EVIDENCE_DROPPED, "");
 	evidence_note(*state, BLOB, SIZE, 3, 4, NULL);
 	evidence_note(*state, BLOB, SIZE, 4, 5, OTHER);
@@ -131,6 +131,21 @@ static void what_a_second_list_does_not_know_stands(void **state)
 	assert_int_equal(digest[0], 9);
 }
 
+static void what_is_found_out_changes_nothing_that_is_published(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *published = list_of(SIZE, 7);
+	CLEANUP(chunk_list_freep) struct chunk_list *found = list_of(SIZE, 9);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	evidence_learn(*state, BLOB, found, EVIDENCE_WITNESSED);
+	evidence_learn(*state, BLOB, published, EVIDENCE_PUBLISHED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_PUBLISHED);
+	assert_int_equal(digest[0], 7);
+	evidence_learn(*state, BLOB, found, EVIDENCE_WITNESSED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_PUBLISHED);
+	assert_int_equal(digest[0], 7);
+}
+
 static void when_it_is_full_the_oldest_is_forgotten_and_the_used_stays(void **state)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = list_of(1000 * CHUNK_BYTES, 7);
@@ -168,7 +183,7 @@ static void of_too_many_names_the_last_are_not_remembered(void **state)
 static void what_was_dropped_is_remembered_even_of_a_blob_that_is_forgotten(void **state)
 {
 	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
-	evidence_drop(*state, BLOB, 1, UNKNOWN);
+	evidence_drop(*state, BLOB, 1, UNKNOWN, true);
 	evidence_note(*state, BLOB, SIZE, 1, 2, OTHER);
 	evidence_forget(*state, BLOB);
 	assert_true(evidence_dropped(*state, BLOB, 1));
@@ -181,12 +196,43 @@ static void what_was_wrong_once_is_known_again_and_nothing_else(void **state)
 
 	evidence_note(*state, BLOB, SIZE, 0, 2, ONE);
 	assert_false(evidence_was_wrong(*state, BLOB, 1, wrong));
-	evidence_drop(*state, BLOB, 1, wrong);
+	evidence_drop(*state, BLOB, 1, wrong, true);
 	assert_true(evidence_was_wrong(*state, BLOB, 1, wrong));
 	assert_false(evidence_was_wrong(*state, BLOB, 1, other));
 	assert_false(evidence_was_wrong(*state, BLOB, 0, wrong));
-	evidence_drop(*state, BLOB, 1, other);
+	evidence_drop(*state, BLOB, 1, other, true);
 	assert_true(evidence_was_wrong(*state, BLOB, 1, wrong));
+}
+
+static void what_nobody_stood_by_is_not_proven_wrong(void **state)
+{
+	const uint8_t was[CHUNK_LIST_DIGEST] = { 1 };
+
+	evidence_drop(*state, BLOB, 1, was, false);
+	assert_true(evidence_dropped(*state, BLOB, 1));
+	assert_false(evidence_was_wrong(*state, BLOB, 1, was));
+}
+
+static void what_is_dropped_and_is_back_was_never_other(void **state)
+{
+	const uint8_t was[CHUNK_LIST_DIGEST] = { 1 }, other[CHUNK_LIST_DIGEST] = { 2 };
+
+	assert_false(evidence_was_other(*state, BLOB, 1, was));
+	evidence_drop(*state, BLOB, 1, was, false);
+	assert_false(evidence_was_other(*state, BLOB, 1, was));
+	assert_true(evidence_was_other(*state, BLOB, 1, other));
+}
+
+static void of_what_is_whole_only_drops_of_what_was_wrong_are_remembered(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *right = list_of(SIZE, 7);
+	const uint8_t wrong[CHUNK_LIST_DIGEST] = { 1 };
+
+	evidence_drop(*state, BLOB, 1, right->digests[1], true);
+	evidence_drop(*state, BLOB, 2, wrong, true);
+	evidence_acquit(*state, BLOB, right);
+	assert_false(evidence_dropped(*state, BLOB, 1));
+	assert_true(evidence_was_wrong(*state, BLOB, 2, wrong));
 }
 
 static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
@@ -196,7 +242,7 @@ static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
 	assert_false(evidence_whole(*state, BLOB, 0, 2));
 	evidence_note(*state, BLOB, SIZE, 1, 2, NULL);
 	assert_true(evidence_whole(*state, BLOB, 0, 2));
-	evidence_drop(*state, BLOB, 0, UNKNOWN);
+	evidence_drop(*state, BLOB, 0, UNKNOWN, true);
 	assert_false(evidence_whole(*state, BLOB, 0, 2));
 	assert_false(evidence_whole(*state, BLOB, 1, 100));
 }
@@ -243,6 +289,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_a_second_list_does_not_know_stands, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_is_found_out_changes_nothing_that_is_published,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			when_it_is_full_the_oldest_is_forgotten_and_the_used_stays, set_up,
 			tear_down),
@@ -253,6 +301,13 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(what_was_wrong_once_is_known_again_and_nothing_else,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_nobody_stood_by_is_not_proven_wrong, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_is_dropped_and_is_back_was_never_other, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_what_is_whole_only_drops_of_what_was_wrong_are_remembered, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(a_part_is_whole_when_each_of_its_chunks_has_a_giver,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_hubs_say_can_be_contradicted_and_is_unlearned,

@@ -41,6 +41,14 @@ static unsigned dropped_early(struct court *c)
 	return got.dropped;
 }
 
+static bool is_proven_wrong(struct court *c, uint64_t seed)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	cell_digest(seed, COURT_SIZE, COURT_WRONG, digest);
+	return evidence_was_wrong(c->cell.evidence, c->what.etag, COURT_WRONG, digest);
+}
+
 /* ---- one segment, while others come ---- */
 
 static void what_is_as_its_owner_had_it_costs_one_question(void **state)
@@ -66,6 +74,8 @@ static void who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes(void **st
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	court_assert_banned(c, c->giver);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	assert_true(is_proven_wrong(c, COURT_OTHER));
+	assert_false(is_proven_wrong(c, c->seed));
 }
 
 static void who_holds_what_it_gave_may_have_been_misled(void **state)
@@ -122,6 +132,8 @@ static void who_says_nothing_of_it_may_have_been_misled_too(void **state)
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	assert_false(is_proven_wrong(c, COURT_OTHER));
+	assert_false(court_is_in_state(c, c->giver, "misled"));
 	court_assert_banned(c, NULL);
 }
 
@@ -132,7 +144,7 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 	struct inquiry_compared got;
 
 	evidence_drop(c->cell.evidence, c->what.etag, COURT_WRONG,
-		      (uint8_t[CHUNK_LIST_DIGEST]){ 0 });
+		      (uint8_t[CHUNK_LIST_DIGEST]){ 0 }, true);
 	court_bring(c, c->seed);
 	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
 	court_say(c, c->witness, FAKE_WITNESS, c->seed);
@@ -144,7 +156,6 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 
 static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
 {
-	uint8_t wrong[CHUNK_LIST_DIGEST], right[CHUNK_LIST_DIGEST];
 	struct court *c = *state;
 
 	c->giver = c->owner;
@@ -152,10 +163,7 @@ static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
-	cell_digest(COURT_OTHER, COURT_SIZE, COURT_WRONG, wrong);
-	cell_digest(c->seed, COURT_SIZE, COURT_WRONG, right);
-	assert_true(evidence_was_wrong(c->cell.evidence, c->what.etag, COURT_WRONG, wrong));
-	assert_false(evidence_was_wrong(c->cell.evidence, c->what.etag, COURT_WRONG, right));
+	assert_false(is_proven_wrong(c, COURT_OTHER));
 	court_assert_banned(c, c->owner);
 }
 
@@ -188,6 +196,86 @@ static void where_owner_witness_and_giver_differ_another_witness_tells(void **st
 	court_assert_banned(c, NULL);
 }
 
+/* A hub publishes its list of the bytes of that seed, while all is here already. */
+static void publish(struct court *c, uint64_t seed)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+
+	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
+		cell_digest(i == COURT_WRONG ? seed : c->seed, COURT_SIZE, i, l->digests[i]);
+	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_PUBLISHED);
+}
+
+static void a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked(void **state)
+{
+	struct court *c = *state;
+
+	court_bring(c, COURT_OTHER);
+	publish(c, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	court_assert_banned(c, c->giver);
+}
+
+static void no_word_of_members_makes_go_what_is_as_published(void **state)
+{
+	struct court *c = *state;
+	uint8_t digest[CHUNK_LIST_DIGEST], right[CHUNK_LIST_DIGEST];
+
+	court_bring(c, c->seed);
+	publish(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->witness, FAKE_WITNESS, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 0);
+	court_assert_banned(c, NULL);
+	cell_digest(c->seed, COURT_SIZE, COURT_WRONG, right);
+	assert_int_equal(evidence_knows(c->cell.evidence, c->what.etag, COURT_WRONG, digest),
+			 EVIDENCE_PUBLISHED);
+	assert_memory_equal(digest, right, sizeof(digest));
+}
+
+/* Who follows the owner is asked in its place. */
+static struct fake_member *let_follower_vouch(struct court *c)
+{
+	struct fake_member *was = c->owner;
+
+	c->owner = c->witness;
+	return was;
+}
+
+static void who_vouches_in_the_owners_place_is_no_witness_of_that(void **state)
+{
+	struct court *c = *state;
+	struct inquiry_compared got;
+
+	let_follower_vouch(c);
+	court_bring(c, c->seed);
+	court_say(c, c->owner, FAKE_VOUCHER, COURT_OTHER);
+	court_say(c, c->owner, FAKE_WITNESS, COURT_OTHER);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), 0);
+	assert_int_equal(got.dropped, 0);
+	assert_true(got.refuted);
+	assert_int_equal(c->owner->asked[FAKE_WITNESS], 0);
+	assert_int_equal(c->second->asked[FAKE_WITNESS], 1);
+	court_assert_banned(c, NULL);
+}
+
+static void the_owner_is_not_banned_for_what_another_vouches(void **state)
+{
+	struct court *c = *state;
+
+	c->giver = let_follower_vouch(c);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	court_assert_banned(c, NULL);
+}
+
 static void who_knows_nothing_leaves_it_to_the_digest_of_the_whole(void **state)
 {
 	struct court *c = *state;
@@ -212,6 +300,25 @@ static void what_has_rotted_here_is_nobodys_lie(void **state)
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	assert_int_equal(dropped_early(c), 0);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+	court_assert_banned(c, NULL);
+}
+
+static void once_it_is_sealed_nobody_is_blamed_and_nothing_goes(void **state)
+{
+	struct court *c = *state;
+	uint8_t digest[CHUNK_LIST_DIGEST];
+	struct blob *b;
+
+	court_bring(c, COURT_OTHER);
+	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &b), 0);
+	assert_int_equal(blob_seal(b), 0);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, c->seed);
+	assert_int_equal(dropped_early(c), 0);
+	assert_int_equal(evidence_knows(c->cell.evidence, c->what.etag, COURT_WRONG, digest),
+			 EVIDENCE_UNKNOWN);
+	assert_int_equal(metrics_get(&c->counts.bytes_wrong), 0);
+	blob_unref(b);
 	court_assert_banned(c, NULL);
 }
 
@@ -327,8 +434,13 @@ int main(void)
 		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
+		TEST(a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked),
+		TEST(no_word_of_members_makes_go_what_is_as_published),
+		TEST(who_vouches_in_the_owners_place_is_no_witness_of_that),
+		TEST(the_owner_is_not_banned_for_what_another_vouches),
 		TEST(who_knows_nothing_leaves_it_to_the_digest_of_the_whole),
 		TEST(what_has_rotted_here_is_nobodys_lie),
+		TEST(once_it_is_sealed_nobody_is_blamed_and_nothing_goes),
 		TEST(an_owner_that_is_busy_is_asked_later_and_is_not_silent),
 		TEST(a_witness_that_is_busy_is_asked_again),
 		TEST(of_the_whole_owners_tell_which_chunk_it_is),

@@ -109,6 +109,24 @@ static void carry_all(struct world *w)
 	}
 }
 
+/* ---- joining ---- */
+
+static void who_comes_when_it_is_expelled_does_not_join(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = NULL;
+
+	w->pull->expelled = ERR_SIZE;
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), ERR_SIZE);
+	assert_null(p);
+	assert_int_equal(w->pull->readers, 1);
+	/* The twin. */
+	w->pull->expelled = 0;
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), 0);
+	assert_ptr_equal(p, w->pull);
+	pull_leave_locked(p);
+}
+
 /* ---- readers ---- */
 
 static bool has(struct world *w, uint64_t off, uint64_t len)
@@ -460,6 +478,7 @@ static void a_direct_run_nobody_waits_for_any_more_ends_quietly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(who_comes_when_it_is_expelled_does_not_join),
 		TEST(the_last_reader_takes_back_what_is_wanted),
 		TEST(bytes_of_an_unfinished_chunk_count),
 		TEST(a_failed_run_fails_those_who_needed_it),

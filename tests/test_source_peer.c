@@ -381,7 +381,7 @@ static int ask_again(struct fixture *f, const void *wrong)
 
 	assert_int_equal(digest_of(DIGEST_SHA256, wrong, CHUNK_BYTES, was), 0);
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	evidence_drop(f->evidence, etag, 0, was);
+	evidence_drop(f->evidence, etag, 0, was, true);
 	return ask(f, GIVES);
 }
 
@@ -445,10 +445,19 @@ static void who_drips_behind_a_whole_chunk_is_left(void **state)
 	assert_int_equal(((struct fixture *)*state)->came, CHUNK_BYTES);
 }
 
+static enum evidence_giver giver_of_first(struct fixture *f)
+{
+	char etag[DIGEST_HEX_MAX + 1] = "", who[MEMBER_ADDRESS_MAX + 1];
+
+	memset(etag, f->letter, DIGEST_HEX_MAX);
+	return evidence_giver(f->evidence, etag, 0, who);
+}
+
 static void who_only_falters_is_not(void **state)
 {
 	assert_int_equal(ask(*state, FALTERS), 0);
 	assert_string_equal(state_of(*state), "up");
+	assert_int_equal(giver_of_first(*state), EVIDENCE_MEMBER);
 }
 
 static void what_fails_here_is_not_the_members_fault(void **state)
@@ -461,6 +470,8 @@ static void what_fails_here_is_not_the_members_fault(void **state)
 		assert_int_equal(ask(f, GIVES), says[i]);
 		assert_string_equal(state_of(f), "new");
 	}
+	assert_int_equal(metrics_get(&f->counts.bytes_in), 0);
+	assert_int_equal(giver_of_first(f), EVIDENCE_NOBODY);
 }
 
 static void who_breaks_off_is_silent(void **state)

@@ -121,13 +121,27 @@ static void of_what_it_has_dropped_once_it_does_not_say_what_it_holds(void **sta
 	struct wire_digests d;
 
 	cell_put(&f->cell, &f->what, 1, OTHER, MEMBER);
-	evidence_drop(f->cell.evidence, f->what.etag, 1, (uint8_t[CHUNK_LIST_DIGEST]){ 0 });
+	evidence_drop(f->cell.evidence, f->what.etag, 1, (uint8_t[CHUNK_LIST_DIGEST]){ 0 }, true);
 	evidence_forget(f->cell.evidence, f->what.etag);
 	cell_put(&f->cell, &f->what, 0, SEED, MEMBER);
 	cell_put(&f->cell, &f->what, 1, SEED, MEMBER);
 	assert_int_equal(ask(f, HOLDER, &d), 0);
 	assert_tells(&d, 0, SEED);
 	assert_tells(&d, 1, 0);
+}
+
+static void what_it_has_again_as_it_was_it_held_always(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t was[CHUNK_LIST_DIGEST];
+	struct wire_digests d;
+
+	cell_digest(SEED, f->what.file.size, 1, was);
+	cell_put(&f->cell, &f->what, 1, SEED, MEMBER);
+	evidence_drop(f->cell.evidence, f->what.etag, 1, was, false);
+	cell_put(&f->cell, &f->what, 1, SEED, MEMBER);
+	assert_int_equal(ask(f, HOLDER, &d), 0);
+	assert_tells(&d, 1, SEED);
 }
 
 static void a_witness_says_what_a_hub_gives_whatever_it_has(void **state)
@@ -178,6 +192,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			of_what_it_has_dropped_once_it_does_not_say_what_it_holds, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(what_it_has_again_as_it_was_it_held_always, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_says_what_a_hub_gives_whatever_it_has,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_pays_like_what_nobody_waits_for, set_up,

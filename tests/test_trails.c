@@ -120,6 +120,20 @@ static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **st
 	assert_int_equal(trails_seek(*state, OF(3), 300, NOW + TRAILS_VAIN_MS), 0);
 }
 
+static void who_gave_what_was_wrong_is_forgotten_and_nothing_else(void **state)
+{
+	trails_note(*state, OF(3), 7, NOW);
+	trails_number(*state, OF(3), 5, NOW);
+	trails_failed(*state, OF(3), NOW);
+	trails_forget(*state, OF(3).blob + 1);
+	assert_int_equal(find(*state, 3, NOW).giver, 7);
+	trails_forget(*state, OF(3).blob);
+	assert_int_equal(find(*state, 3, NOW).giver, 0);
+	assert_int_equal(find(*state, 3, NOW).number, 5);
+	assert_int_equal(find(*state, 3, NOW).failed_ms, NOW);
+	assert_true(trails_find(*state, OF(3), NOW, &(struct trail){ 0 }));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -133,6 +147,7 @@ int main(void)
 		TEST(that_upstream_fails_is_believed_for_a_moment),
 		TEST(the_same_bytes_in_vain_again_are_sought_further),
 		TEST(other_bytes_of_a_segment_nobody_had_are_not_sought_at_once),
+		TEST(who_gave_what_was_wrong_is_forgotten_and_nothing_else),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

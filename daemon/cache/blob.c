@@ -353,6 +353,7 @@ int blob_drop_chunk(struct blob *b, uint32_t i)
 {
 	unsigned long long sum;
 	bool gone;
+	int r;
 
 	if (b->own)
 		return -EROFS;
@@ -364,6 +365,8 @@ int blob_drop_chunk(struct blob *b, uint32_t i)
 		blob_note_lost(b, i);
 		atomic_fetch_sub(&b->present_bytes, chunk_end(i, b->size) - chunk_start(i));
 	}
+	/* Before it can come again and be sealed: the map is not to lose it then. */
+	r = gone ? chunkmap_put(b->mapfd, i, 0) : 0;
 	lock_drop(&b->lock);
-	return gone ? chunkmap_put(b->mapfd, i, 0) : 0;
+	return r;
 }

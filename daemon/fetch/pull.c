@@ -196,6 +196,8 @@ int pull_join_locked(struct pulls *all, const struct source_blob *what, struct b
 	struct pull *p = map_find_str(table_of(all, what), what->etag);
 	int r = 0;
 
+	if (p && p->expelled) /* what comes with another size takes its place */
+		return p->expelled;
 	if (p) {
 		r = pull_add_origin_locked(p, what);
 	} else {

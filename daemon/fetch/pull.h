@@ -97,7 +97,8 @@ struct pulls {
 void pulls_init(struct pulls *all);
 void pulls_fini(struct pulls *all);
 
-/* The pull of a blob, made if need be, with one more reader; it holds the blob for itself. */
+/* The pull of a blob, made if need be, with one more reader; it holds the blob for itself. Nobody
+ * joins one that is expelled: what it was expelled with. */
 MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
 			      struct pull **ret) NEEDS(all->lock);
 /* Its digest was wrong before we started: nothing is served before it is sealed. */

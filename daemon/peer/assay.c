@@ -34,9 +34,10 @@ struct part {
 	uint32_t segment;
 	bool contested;
 	uint32_t chunk;           /* that is */
-	struct wire_digests told; /* by its owner: the thread's */
-	unsigned tries;           /* likewise, */
-	bool disputed;            /* and: it was once, and who gave it stood by it */
+	struct wire_digests told; /* by its owner: the thread's, like all until the lock's */
+	uint64_t told_by;         /* the key of its address */
+	unsigned tries;
+	bool disputed; /* it was once, and who gave it stood by it */
 	/* Guarded by the lock of all. */
 	int64_t came_ms; /* the last of it */
 	bool fresh;      /* that was after it was compared */
@@ -210,8 +211,12 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 		.cancel = &p->all->cancel,
 		.moved = moved,
 	};
-	int r = inquiry_compare(conf->inquiry, &d, p->segment, owner, p->disputed, &c);
+	int r;
 
+	if (p->told_by != placement_key(owner)) /* it vouches for nothing that another said */
+		c.told = (struct wire_digests){ 0 };
+	p->told_by = placement_key(owner);
+	r = inquiry_compare(conf->inquiry, &d, p->segment, owner, p->disputed, &c);
 	p->told = c.told;
 	p->disputed = c.open;
 	if (c.dropped)
@@ -342,12 +347,12 @@ static void work(void *arg, uint64_t number UNUSED)
 		again_ms = p->contested ? contest(p) : compare(p);
 	lock_take(&a->lock);
 	p->queued = false;
+	if (!again_ms) /* what comes now is tried as often, and waited for */
+		p->tries = 0;
 	if (p->gone)
 		free_locked(p);
 	else if (again_ms || p->fresh)
 		queue_locked(p, again_ms ? again_ms : LOOK_MS);
-	else
-		p->tries = 0;
 	lock_drop(&a->lock);
 }
 

@@ -26,6 +26,14 @@ struct dossier {
 	uint16_t givers[];
 };
 
+/* A chunk that was dropped. */
+struct drop {
+	char etag[DIGEST_HEX_MAX + 1];
+	uint32_t chunk;
+	uint8_t was[CHUNK_LIST_DIGEST]; /* all zero: not known */
+	bool proven;                    /* that it was wrong */
+};
+
 struct evidence {
 	uint64_t bytes_max;
 	struct lock lock;
@@ -35,11 +43,7 @@ struct evidence {
 	struct dossier *oldest, **newest;
 	char (*names)[MEMBER_ADDRESS_MAX + 1];
 	unsigned name_count;
-	struct {
-		char etag[DIGEST_HEX_MAX + 1];
-		uint32_t chunk;
-		uint8_t was[CHUNK_LIST_DIGEST]; /* all zero: not known */
-	} drops[DROPS_MAX];                     /* the latest */
+	struct drop drops[DROPS_MAX]; /* the latest */
 	unsigned drop_count;
 };
 
@@ -196,45 +200,93 @@ void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t
 	lock_drop(&e->lock);
 }
 
-void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
-		   const uint8_t was[static CHUNK_LIST_DIGEST])
+void evidence_take_back(struct evidence *e, const char *etag, uint32_t i)
 {
-	unsigned at;
+	struct dossier *d;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	if (d && i < d->count)
+		d->givers[i] = NOBODY;
+	lock_drop(&e->lock);
+}
+
+void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
+		   const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
+{
+	struct drop *drop;
 	struct dossier *d;
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
 	if (d && i < d->count)
 		d->givers[i] = DROPPED;
-	at = e->drop_count++ % DROPS_MAX;
-	snprintf(e->drops[at].etag, sizeof(e->drops[at].etag), "%s", etag);
-	e->drops[at].chunk = i;
-	memcpy(e->drops[at].was, was, CHUNK_LIST_DIGEST);
+	drop = &e->drops[e->drop_count++ % DROPS_MAX];
+	*drop = (struct drop){ .chunk = i, .proven = proven };
+	snprintf(drop->etag, sizeof(drop->etag), "%s", etag);
+	memcpy(drop->was, was, CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 }
 
-/* With that digest, or (NULL) any. */
-static bool has_dropped(struct evidence *e, const char *etag, uint32_t i, const uint8_t *is)
+static bool was(const struct drop *d, const uint8_t *digest)
+{
+	return chunk_digest_same(d->was, digest);
+}
+
+static bool is_any(UNUSED const struct drop *d, UNUSED const uint8_t *digest)
+{
+	return true;
+}
+
+static bool is_wrong(const struct drop *d, const uint8_t *digest)
+{
+	return d->proven && was(d, digest);
+}
+
+static bool is_other(const struct drop *d, const uint8_t *digest)
+{
+	return !was(d, digest);
+}
+
+static bool has_dropped(struct evidence *e, const char *etag, uint32_t i,
+			bool (*fits)(const struct drop *d, const uint8_t *digest),
+			const uint8_t *digest)
 {
 	bool so = false;
 
 	lock_take(&e->lock);
 	for (unsigned k = 0; !so && k < DROPS_MAX; k++)
 		so = e->drops[k].chunk == i && strcmp(e->drops[k].etag, etag) == 0 &&
-		     (!is || chunk_digest_same(e->drops[k].was, is));
+		     fits(&e->drops[k], digest);
 	lock_drop(&e->lock);
 	return so;
 }
 
 bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i)
 {
-	return has_dropped(e, etag, i, NULL);
+	return has_dropped(e, etag, i, is_any, NULL);
 }
 
 bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST])
 {
-	return has_dropped(e, etag, i, is);
+	return has_dropped(e, etag, i, is_wrong, is);
+}
+
+bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
+			const uint8_t is[static CHUNK_LIST_DIGEST])
+{
+	return has_dropped(e, etag, i, is_other, is);
+}
+
+void evidence_acquit(struct evidence *e, const char *etag, const struct chunk_list *right)
+{
+	lock_take(&e->lock);
+	for (struct drop *d = e->drops; d < e->drops + DROPS_MAX; d++)
+		if (strcmp(d->etag, etag) == 0 && d->chunk < right->count &&
+		    was(d, right->digests[d->chunk]))
+			*d = (struct drop){ 0 };
+	lock_drop(&e->lock);
 }
 
 bool evidence_whole(struct evidence *e, const char *etag, uint32_t from, uint32_t to)
@@ -306,7 +358,8 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 		d->word = word;
 	if (d && has_list_locked(e, d))
 		for (uint32_t i = 0; i < d->count; i++)
-			if (chunk_digest_known(l->digests[i]))
+			if (chunk_digest_known(l->digests[i]) &&
+			    (word >= d->word || !chunk_digest_known(d->list->digests[i])))
 				memcpy(d->list->digests[i], l->digests[i], CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 }

@@ -22,15 +22,23 @@ void evidence_free(struct evidence *e);
 void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
 		   const char *member);
 
-/* What came as chunk i was wrong, and is not there any more. It had this digest; all zero: that is
- * not known. */
+/* What was noted of chunk i did not come to be. */
+void evidence_take_back(struct evidence *e, const char *etag, uint32_t i);
+
+/* What came as chunk i is not there any more: it was wrong, or (proven false) only nobody stood by
+ * it. It had this digest; all zero: that is not known. */
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
-		   const uint8_t was[static CHUNK_LIST_DIGEST]);
+		   const uint8_t was[static CHUNK_LIST_DIGEST], bool proven);
 /* True if that was so lately, whatever came since: also when the blob is forgotten. */
 bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i);
-/* Likewise, of what had this digest. */
+/* Likewise, of what had this digest and was proven wrong. */
 bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST]);
+/* Likewise, of what had another digest than this: chunk i was not always as it is. */
+bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
+			const uint8_t is[static CHUNK_LIST_DIGEST]);
+/* The digests of a blob are those: that a chunk of it was dropped that was right is forgotten. */
+void evidence_acquit(struct evidence *e, const char *etag, const struct chunk_list *right);
 
 enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_MEMBER };
 /* Who gave chunk i: nobody that is remembered, a hub, somebody who was wrong, or the member whose
@@ -49,7 +57,7 @@ enum evidence_word {
 	EVIDENCE_PUBLISHED, /* a hub tells it everybody */
 };
 /* What the digests of a blob of l->size must be; those that are all zero are not known, and what
- * was known of them stands. Copied. */
+ * was known of them stands, as does what hubs published whatever is found out. Copied. */
 void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
 		    enum evidence_word word);
 /* How the digest of chunk i is known, and if it is, ret gets it. */

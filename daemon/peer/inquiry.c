@@ -26,10 +26,11 @@ struct inquiry {
 	struct chunk_list *have, *vouched, *must;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
-	bool early;    /* not all of it is here, and its digest has told nothing yet */
-	bool last;     /* then: witnesses are heard */
-	unsigned gone; /* then: bit i: chunk i of the segment was dropped */
-	bool refuted;  /* an owner: a chunk is not as it said */
+	bool early;       /* not all of it is here, and its digest has told nothing yet */
+	uint32_t voucher; /* then: the member that vouches, in the owner's place if need be */
+	bool last;        /* then: witnesses are heard */
+	unsigned gone;    /* then: bit i: chunk i of the segment was dropped */
+	bool refuted;     /* an owner: a chunk is not as it said */
 	struct suspects suspects;
 	uint32_t dropped;
 };
@@ -87,36 +88,44 @@ static bool has_vouched(const struct inquiry *q, const char *address, uint32_t c
 	const struct segment segment = { q->blob, segment_of(chunk_start(chunk)) };
 	unsigned n = places_owners(q->conf->places, q->members, segment, q->doubt->what->file.size,
 				   owners);
+	uint32_t by = q->early ? q->voucher : n ? owners[0] : q->members->self;
 
 	return n && chunk_digest_known(q->vouched->digests[chunk]) &&
-	       strcmp(member_address(q->members->members[owners[0]]), address) == 0;
+	       strcmp(member_address(q->members->members[by]), address) == 0;
 }
 
-static const char wrong_bytes[] = "wrong bytes", false_witness[] = "false witness";
-
-/* A chunk that is wrong. */
-static void drop(struct inquiry *q, uint32_t i)
+/* Who gave a chunk that goes. */
+static void accuse(struct inquiry *q, uint32_t i)
 {
 	char who[MEMBER_ADDRESS_MAX + 1];
 	const struct source_blob *what = q->doubt->what;
-	uint64_t size = chunk_end(i, what->file.size) - chunk_start(i);
 	uint8_t must[CHUNK_LIST_DIGEST];
-	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED;
+	bool known = evidence_knows(q->conf->evidence, what->etag, i, must) == EVIDENCE_PUBLISHED &&
+		     !chunk_digest_same(q->have->digests[i], must);
 
-	if (evidence_giver(q->conf->evidence, what->etag, i, who) == EVIDENCE_MEMBER) {
-		if (known)
-			(void)published_contradicted(q->conf->published, what->etag, i, who);
-		suspects_accuse(&q->suspects, who, wrong_bytes, known || has_vouched(q, who, i), i);
-	}
+	if (evidence_giver(q->conf->evidence, what->etag, i, who) != EVIDENCE_MEMBER)
+		return;
+	if (known)
+		(void)published_contradicted(q->conf->published, what->etag, i, who);
+	suspects_accuse(&q->suspects, who, "wrong bytes", known || has_vouched(q, who, i), i);
+}
+
+/* A chunk that is wrong, or may be. What is sealed is right. */
+static void drop(struct inquiry *q, uint32_t i, bool proven)
+{
+	const struct source_blob *what = q->doubt->what;
+
+	if (blob_is_sealed(q->doubt->blob))
+		return;
 	if (blob_drop_chunk(q->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
-	evidence_drop(q->conf->evidence, what->etag, i, q->have->digests[i]);
-	metrics_add(&q->conf->counts->bytes_wrong, size);
+	evidence_drop(q->conf->evidence, what->etag, i, q->have->digests[i], proven);
+	metrics_add(&q->conf->counts->bytes_wrong, chunk_end(i, what->file.size) - chunk_start(i));
 	q->gone |= 1U << i % WIRE_CHUNKS;
 	q->dropped++;
 }
 
-/* What a chunk must be; it goes if it is not. */
+/* What a chunk must be; it goes if it is here and is not. */
 static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 {
 	const uint8_t *mine = have(q, i);
@@ -124,8 +133,10 @@ static void settle(struct inquiry *q, uint32_t i, const uint8_t *must)
 	memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
 	q->refuted |= chunk_digest_known(q->vouched->digests[i]) &&
 		      !chunk_digest_same(q->vouched->digests[i], must);
-	if (!mine || !chunk_digest_same(mine, must))
-		drop(q, i);
+	if (!mine || chunk_digest_same(mine, must))
+		return;
+	accuse(q, i);
+	drop(q, i, true);
 }
 
 /* ---- the hub's list ---- */
@@ -143,11 +154,12 @@ static void compare_published(struct inquiry *q)
 
 /* ---- hearings ---- */
 
-/* As it is here it is not as told, and it is what came. */
+/* As it is here it is not as told, it is what came, and nothing else has settled it. */
 static bool differs(struct inquiry *q, uint32_t i, const uint8_t *told)
 {
 	struct blob *b = q->doubt->blob;
-	const uint8_t *mine = chunk_digest_known(told) && is_hearsay(q, i) ? have(q, i) : NULL;
+	bool counts = chunk_digest_known(told) && !chunk_digest_known(q->must->digests[i]);
+	const uint8_t *mine = counts && is_hearsay(q, i) ? have(q, i) : NULL;
 	bool intact;
 
 	if (!mine || chunk_digest_same(mine, told))
@@ -207,7 +219,7 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	settle(q, chunk, told);
 	if (w == WEIGH_FIRST_LIED)
 		suspects_accuse(&q->suspects, member_address(q->members->members[h->first]),
-				false_witness, true, chunk);
+				"false witness", true, chunk);
 	return true;
 }
 
@@ -292,7 +304,8 @@ static bool is_in_question(const struct inquiry *q, uint32_t segment)
 	return so;
 }
 
-/* The first of its owners that are to be heard, and as a witness this node after all others. */
+/* The first of its owners that are to be heard, and as a witness this node after all others. Who
+ * vouches for the segment is no witness of that. */
 static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner_count,
 		 unsigned from, struct hearing *h)
 {
@@ -303,7 +316,8 @@ static void call(const struct inquiry *q, const uint32_t *owners, unsigned owner
 		h->who[h->count++] = owners[0];
 	for (unsigned i = from; from && !called && i < owner_count; i++) {
 		called = owners[i] == self;
-		h->who[h->count++] = owners[i];
+		if (!q->early || owners[i] != q->voucher)
+			h->who[h->count++] = owners[i];
 	}
 	if (from && !called && !q->early) /* each node would ask its hub for all of it */
 		h->who[h->count++] = self;
@@ -362,12 +376,11 @@ static int inquire(struct inquiry *q)
 static bool stands_by(const struct inquiry *q, const struct suspect *s, uint32_t member)
 {
 	uint32_t chunk = s->chunks[0], segment = segment_of(chunk_start(chunk));
-	const uint8_t *told, *gave = q->have->digests[chunk];
 	struct wire_digests d;
+	const uint8_t *told = d.of[chunk % WIRE_CHUNKS], *gave = q->have->digests[chunk];
 
 	if (!chunk_digest_known(gave))
 		return false;
-	told = d.of[chunk % WIRE_CHUNKS];
 	if (interview_patiently(&q->by, member, segment, AS_HOLDER, &d) == 0 &&
 	    chunk_digest_known(told) && !chunk_digest_same(told, gave))
 		return true;
@@ -390,9 +403,13 @@ static void convict(struct inquiry *q, const struct suspect *s)
 
 static int conclude(struct inquiry *q, int r)
 {
-	for (unsigned i = 0; i < q->suspects.count; i++)
+	bool over = blob_is_sealed(q->doubt->blob); /* the digest of all has told meanwhile */
+
+	for (unsigned i = 0; !over && i < q->suspects.count; i++)
 		convict(q, &q->suspects.of[i]);
-	evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must, EVIDENCE_WITNESSED);
+	if (!over)
+		evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must,
+			       EVIDENCE_WITNESSED);
 	trails_forget(q->conf->trails, q->blob);
 	if (!q->early || q->dropped)
 		log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
@@ -454,48 +471,70 @@ int inquiry_look(const struct inquiry_conf *conf, const struct doubt *d)
 
 /* ---- one segment, before all is there ---- */
 
-/* The owner need not be asked about what it has told already. */
+/* What came before a hub published the list is as that says, or goes: no word of a member counts
+ * beside it. */
+static void heed_published(struct inquiry *q, uint32_t segment)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	for (uint32_t i = first; i < first + count; i++) {
+		bool known = evidence_knows(q->conf->evidence, q->doubt->what->etag, i, must) ==
+			     EVIDENCE_PUBLISHED;
+
+		if (known && differs(q, i, must))
+			settle(q, i, must);
+		else if (known)
+			memcpy(q->must->digests[i], must, CHUNK_LIST_DIGEST);
+	}
+}
+
+/* The owner need not be asked about what it has told already, or a hub. */
 static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_digests *told)
 {
 	uint32_t first, count = chunks_in(q, segment, &first);
 	bool so = true;
 
 	for (uint32_t i = 0; so && i < count; i++)
-		so = chunk_digest_known(told->of[i]) || !is_hearsay(q, first + i) ||
+		so = chunk_digest_known(told->of[i]) ||
+		     chunk_digest_known(q->must->digests[first + i]) || !is_hearsay(q, first + i) ||
 		     !blob_may_have(q->doubt->blob, first + i);
 	return so;
 }
 
 /* Who gave a chunk that is not as the owner of its segment had it is asked what it holds itself. If
  * that is what the owner says, it has changed it on its way. If it does not stand by what it gave,
- * that goes for once, and comes from elsewhere: that costs less than a witness. So it does if the
- * owner gave it. */
-static void hear_giver(struct inquiry *q, uint32_t chunk, uint32_t owner)
+ * that goes for once, and comes from elsewhere: that costs less than a witness, and proves nothing.
+ * So it does if the owner gave it, which contradicts itself then. */
+static void hear_giver(struct inquiry *q, uint32_t chunk)
 {
 	const uint8_t *vouched = q->vouched->digests[chunk], *gave = q->have->digests[chunk];
 	const char *etag = q->doubt->what->etag;
 	char who[MEMBER_ADDRESS_MAX + 1];
 	struct wire_digests d = { 0 };
 	const uint8_t *holds = d.of[chunk % WIRE_CHUNKS];
+	uint32_t segment = segment_of(chunk_start(chunk));
 	int at = -ENOENT;
 
 	if (evidence_giver(q->conf->evidence, etag, chunk, who) == EVIDENCE_MEMBER)
 		at = membership_find(q->members, who);
 	if (at < 0)
 		return;
-	if (at != (int)owner &&
-	    interview_patiently(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), AS_HOLDER,
-				&d) < 0)
+	if (at != (int)q->voucher &&
+	    interview_patiently(&q->by, (uint32_t)at, segment, AS_HOLDER, &d) < 0)
 		d = (struct wire_digests){ 0 };
 	if (chunk_digest_same(holds, vouched))
 		settle(q, chunk, vouched);
 	else if (!chunk_digest_same(holds, gave) &&
-		 !evidence_dropped(q->conf->evidence, etag, chunk))
-		drop(q, chunk);
+		 !evidence_dropped(q->conf->evidence, etag, chunk)) {
+		if (at == (int)q->voucher)
+			accuse(q, chunk);
+		drop(q, chunk, false);
+	}
 }
 
 /* Of the chunks that are not as the owner says. True if that does not settle all of them. */
-static bool hear_givers(struct inquiry *q, uint32_t segment, uint32_t owner)
+static bool hear_givers(struct inquiry *q, uint32_t segment)
 {
 	uint32_t first, count = chunks_in(q, segment, &first);
 	bool open = false;
@@ -503,27 +542,27 @@ static bool hear_givers(struct inquiry *q, uint32_t segment, uint32_t owner)
 	for (uint32_t i = first; i < first + count; i++) {
 		if (!differs(q, i, q->vouched->digests[i]))
 			continue;
-		hear_giver(q, i, owner);
+		hear_giver(q, i);
 		open |= !(q->gone & 1U << i % WIRE_CHUNKS);
 	}
 	return open;
 }
 
 /* 0; or as inquiry_compare. */
-static int hear_early(struct inquiry *q, uint32_t segment, uint32_t owner,
-		      struct wire_digests *told)
+static int hear_early(struct inquiry *q, uint32_t segment, struct wire_digests *told)
 {
 	struct hearing h = { .segment = segment };
-	int r = has_told(q, segment, told) ? 0 : interview(&q->by, owner, segment, AS_OWNER, told);
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	hear_owner(q, &h, told);
-	if (!q->disputes)
-		return 0;
-	if (hear_givers(q, segment, owner) && q->last)
+	heed_published(q, segment);
+	if (!has_told(q, segment, told))
+		r = interview(&q->by, q->voucher, segment, AS_OWNER, told);
+	if (r == 0)
+		hear_owner(q, &h, told);
+	if (q->disputes && hear_givers(q, segment) && q->last)
 		r = hold_hearings(q, 1);
-	r = conclude(q, r);
+	if (q->disputes || q->dropped)
+		r = conclude(q, r);
 	return r < 0 ? r : 0;
 }
 
@@ -534,9 +573,7 @@ static bool is_open(struct inquiry *q, uint32_t segment)
 	bool open = false;
 
 	for (uint32_t i = first; q->disputes && i < first + count; i++)
-		open |= !(q->gone & 1U << i % WIRE_CHUNKS) &&
-			!chunk_digest_known(q->must->digests[i]) &&
-			differs(q, i, q->vouched->digests[i]);
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS) && differs(q, i, q->vouched->digests[i]);
 	return open;
 }
 
@@ -553,7 +590,8 @@ int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint
 	q->early = true;
 	q->last = last;
 	at = membership_find(q->members, owner);
-	r = at < 0 ? at : hear_early(q, segment, (uint32_t)at, &c->told);
+	q->voucher = at < 0 ? q->members->self : (uint32_t)at;
+	r = at < 0 ? at : hear_early(q, segment, &c->told);
 	c->open = r == 0 && is_open(q, segment);
 	c->dropped = q->gone;
 	c->refuted = q->refuted;

@@ -5,9 +5,10 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/num.h"
 
-#define ANSWER_MS 2000 /* what an answer may take */
-#define TRIES 20
+#define ANSWER_MS 2000   /* what an answer may take */
+#define PATIENCE_MS 3000 /* of a question that is put again, in all */
 #define REST_MS 100
 
 static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
@@ -23,22 +24,23 @@ static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
 	return ask;
 }
 
-/* What became of a question says of the member. To have no connection free is no silence. */
-static enum member_outcome outcome(int r)
+/* What became of a question says of the member. To have no connection free is no silence, and
+ * neither is an answer that got less time than one may take. */
+static enum member_outcome outcome(int r, int64_t patience_ms)
 {
-	if (r == ERR_CANCELED || r == ERR_BUSY)
+	if (r == ERR_CANCELED || r == ERR_BUSY || (r < 0 && patience_ms < ANSWER_MS))
 		return MEMBER_LEFT;
 	return r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED;
 }
 
 static int ask_member(const struct interviewer *v, const struct wire_ask *ask, uint32_t member,
-		      struct wire_digests *ret)
+		      int64_t patience_ms, struct wire_digests *ret)
 {
 	struct question question = {
 		.member = v->members->members[member],
 		.ask = ask,
 		.cancel = v->cancel,
-		.patience_ms = ANSWER_MS,
+		.patience_ms = patience_ms,
 	};
 	int r;
 
@@ -48,32 +50,43 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 		return -ENOENT;
 	metrics_add(&v->counts->asked, 1);
 	r = question_ask(&question, v->asker);
-	member_note(question.member, outcome(r), 0, -1, clock_ms());
+	member_note(question.member, outcome(r, patience_ms), 0, -1, clock_ms());
 	if (r < 0)
 		return r == ERR_BUSY ? -EAGAIN : r;
-	*ret = question.digests;
+	if (question.status == WIRE_TOLD)
+		*ret = question.digests;
 	return question.status == WIRE_TOLD                                     ? 0
 	       : question.status == WIRE_COMING || question.status == WIRE_BUSY ? -EAGAIN
 										: -ENOENT;
 }
 
-int interview(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
-	      struct wire_digests *ret)
+static int put(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
+	       int64_t patience_ms, struct wire_digests *ret)
 {
 	const struct wire_ask ask = ask_for(v->what, segment, as);
 
 	return member == v->members->self ? testimony_ask(v->testimony, &ask, ret)
-					  : ask_member(v, &ask, member, ret);
+					  : ask_member(v, &ask, member, patience_ms, ret);
+}
+
+int interview(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
+	      struct wire_digests *ret)
+{
+	return put(v, member, segment, as, ANSWER_MS, ret);
 }
 
 int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 			enum interview_as as, struct wire_digests *ret)
 {
-	int r = interview(v, member, segment, as, ret);
+	int64_t until_ms = clock_ms() + PATIENCE_MS, left_ms = PATIENCE_MS;
+	int r = put(v, member, segment, as, ANSWER_MS, ret);
 
-	for (int i = 1; r == -EAGAIN && i < TRIES && !atomic_load(&v->cancel->canceled); i++) {
+	while (r == -EAGAIN && !atomic_load(&v->cancel->canceled)) {
 		clock_sleep_ms(REST_MS);
-		r = interview(v, member, segment, as, ret);
+		left_ms = until_ms - clock_ms();
+		if (left_ms <= 0)
+			break;
+		r = put(v, member, segment, as, min_i64(left_ms, ANSWER_MS), ret);
 	}
 	return r;
 }

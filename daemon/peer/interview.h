@@ -26,7 +26,7 @@ enum interview_as { AS_OWNER, AS_WITNESS, AS_HOLDER };
  * nothing to say, or ERR_CANCELED. Blocking. */
 MUST_USE int interview(const struct interviewer *v, uint32_t member, uint32_t segment,
 		       enum interview_as as, struct wire_digests *ret);
-/* The same until it has found out, at most for a few seconds. */
+/* The same until it has found out, for 3 s at most. */
 MUST_USE int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 				 enum interview_as as, struct wire_digests *ret);
 

@@ -219,6 +219,8 @@ static void settled(void *arg, const char *etag, const struct chunk_list *right)
 	if (wrong >= 0)
 		published_refute(p->published, p->members, etag, (uint32_t)wrong,
 				 "the digest of the whole");
+	if (right)
+		evidence_acquit(p->evidence, etag, right);
 	assay_forget(p->assay, etag);
 	evidence_forget(p->evidence, etag);
 }

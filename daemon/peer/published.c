@@ -163,7 +163,7 @@ static bool is_remembered(struct published *p, const struct source_blob *what)
 {
 	uint8_t digest[CHUNK_LIST_DIGEST];
 
-	return evidence_knows(p->evidence, what->etag, 0, digest);
+	return evidence_knows(p->evidence, what->etag, 0, digest) == EVIDENCE_PUBLISHED;
 }
 
 bool published_look(struct published *p, const struct source_blob *what,

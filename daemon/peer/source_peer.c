@@ -104,15 +104,19 @@ static int give_chunk(struct bringing *b)
 	b->misled = b->wrong && may_be_misled(b);
 	if (r < 0)
 		return r;
+	/* Before anybody sees them, who may want to know whose they are. */
 	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
 		      member_address(b->question.member));
 	r = b->ask->sink(b->ask->arg, b->chunk + skip, len);
-	if (r >= 0)
-		b->all->conf.watch.came(b->all->conf.watch.arg, blob, chunk);
 	b->have = 0;
 	b->chunk_ms = clock_ms();
 	trip_gave(&b->trip, len, b->chunk_ms);
+	if (r < 0) {
+		evidence_take_back(b->all->conf.evidence, blob->etag, chunk);
+		return r;
+	}
 	metrics_add(&b->all->conf.counts->bytes_in, len);
+	b->all->conf.watch.came(b->all->conf.watch.arg, blob, chunk);
 	return r;
 }
 
@@ -318,8 +322,8 @@ static int ask_member(struct bringing *b, uint32_t member)
 		return r;
 	if (b->question.sunk && !b->slow && !b->wrong)
 		return b->question.sunk;
-	/* Of a chunk that did not become whole. */
-	metrics_add(&b->all->conf.counts->bytes_twice, b->have);
+	if (!b->wrong) /* of a chunk that did not become whole */
+		metrics_add(&b->all->conf.counts->bytes_twice, b->have);
 	return answer == ROUTE_COMING ? b->ask->sink(b->ask->arg, NULL, 0) : 0;
 }
 

@@ -86,14 +86,14 @@ static int read_list(const struct account *a, struct wire_digests *ret)
 	return 0;
 }
 
-/* What this node can vouch for; or what it holds and never held otherwise. */
+/* What this node can vouch for; or what it holds. */
 static bool may_tell(const struct account *a, const struct blob *b, uint32_t i)
 {
 	struct evidence *e = a->all->conf.evidence;
 	char who[MEMBER_ADDRESS_MAX + 1];
 
 	if (a->ask.held)
-		return !evidence_dropped(e, a->ask.etag, i);
+		return true;
 	return blob_is_sealed(b) || evidence_giver(e, a->ask.etag, i, who) == EVIDENCE_HUB;
 }
 
@@ -107,6 +107,9 @@ static int digest_own(const struct account *a, struct blob *b, uint32_t i, uint8
 	if (blob_still_has(b, i))
 		r = testimony_digest(b, i, ret);
 	blob_let_go(b);
+	/* It may have given away what it held before: that is no lie. */
+	if (r == 0 && a->ask.held && evidence_was_other(a->all->conf.evidence, a->ask.etag, i, ret))
+		memset(ret, 0, CHUNK_LIST_DIGEST);
 	return r;
 }
 

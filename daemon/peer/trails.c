@@ -107,6 +107,6 @@ void trails_forget(struct trails *t, uint64_t blob)
 	lock_take(&t->lock);
 	for (struct trail *slot = t->slots; slot < t->slots + TRAILS_MAX; slot++)
 		if (slot->segment.blob == blob)
-			*slot = (struct trail){ 0 };
+			slot->giver = 0;
 	lock_drop(&t->lock);
 }

@@ -204,7 +204,7 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 	struct member *member = t->members->members[t->member];
 	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
-	bool busy = a == ROUTE_BUSY && !t->seeks && route_is_tired(&t->route);
+	bool busy = a == ROUTE_BUSY && !h->other_count && !t->seeks && route_is_tired(&t->route);
 
 	if (a == ROUTE_COMING && decide_is_late(&way))
 		a = ROUTE_SLOW;
