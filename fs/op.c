@@ -17,6 +17,7 @@ static void op_free(struct op *op)
 	free(op->name);
 	free(op->name2);
 	free(op->data);
+	free(op->waiter.held); /* bytes that came when it asked for them no more */
 	buf_free(&op->text);
 	free(op);
 }
