@@ -72,8 +72,9 @@ int change_link(const struct change *c, const struct place *p, const struct plac
 	struct scratch_node *in, *n = p->written;
 	int r = n && !is_forbidden(dir, name) ? permit_change(&c->who, p) : -EROFS;
 
-	if (r == 0)
-		r = writable_dir(c, dir, &in);
+	if (r != 0)
+		return r;
+	r = writable_dir(c, dir, &in);
 	if (r < 0)
 		return r;
 	/* By a name below hub/ a file would be anybody's. */
