@@ -85,7 +85,7 @@ int change_link(const struct change *c, const struct place *p, const struct plac
 
 /* ---- refs ---- */
 
-void change_heed_ref(const struct view *v, struct repo *r, const void *text, int64_t len)
+static void heed_ref(const struct view *v, struct repo *r, const void *text, int64_t len)
 {
 	char commit[COMMIT_HEX + 1] = "";
 
@@ -94,6 +94,12 @@ void change_heed_ref(const struct view *v, struct repo *r, const void *text, int
 	memcpy(commit, text, COMMIT_HEX);
 	if (commit_valid(commit))
 		known_doubt_refs(node_known(v->node), r, commit);
+}
+
+void change_swallow(const struct view *v, const struct place *p, const void *data, size_t len)
+{
+	if (p->kind == PLACE_REF)
+		heed_ref(v, p->repo, data, (int64_t)len);
 }
 
 static void heed_renamed(const struct change *c, const struct change_rename *n,
@@ -105,7 +111,7 @@ static void heed_renamed(const struct change *c, const struct change_rename *n,
 
 	if (n->to->kind != PLACE_REFS || scratch_find(s, from, n->from_name, &file) < 0)
 		return;
-	change_heed_ref(c->view, n->to->repo, text, scratch_read(s, file, text, sizeof(text), 0));
+	heed_ref(c->view, n->to->repo, text, scratch_read(s, file, text, sizeof(text), 0));
 	scratch_unref(s, file);
 }
 

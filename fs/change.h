@@ -53,8 +53,8 @@ struct change_attrs {
 MUST_USE int change_attrs(const struct change *c, const struct place *p,
 			  const struct change_attrs *a);
 
-/* Text written over a shown ref is dropped, but who writes another commit than the ref shows has
- * just heard of it from the hub. */
-void change_heed_ref(const struct view *v, struct repo *r, const void *text, int64_t len);
+/* Bytes written over what is made up are dropped; but who writes another commit over a ref than it
+ * shows has just heard of that from the hub. */
+void change_swallow(const struct view *v, const struct place *p, const void *data, size_t len);
 
 #endif

@@ -133,6 +133,19 @@ int nfs_readlink(struct nfs_call *c)
 
 #define COUNTLESS 1000000000 /* files, of which nobody has the number */
 
+/* Takes the place that is asked about, and begins the answer. */
+static int begin_facts(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	int r = nfs_take_place(c, &p);
+
+	if (r != 0)
+		return r;
+	xdr_put_u32(&c->reply.head, NFS3_OK);
+	nfs_attr_put_after(c->world->view, &p, &c->reply.head);
+	return 0;
+}
+
 int nfs_fsstat(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
@@ -160,14 +173,11 @@ int nfs_fsinfo(struct nfs_call *c)
 	static const uint32_t sizes[] = {
 		NFS_READ_MAX, NFS_READ_MAX, 4096, NFS_WRITE_MAX, NFS_WRITE_MAX, 4096, 64 << 10,
 	};
-	CLEANUP(place_fini) struct place p = { 0 };
 	struct buf *out = &c->reply.head;
-	int r = nfs_take_place(c, &p);
+	int r = begin_facts(c);
 
 	if (r != 0)
 		return r;
-	xdr_put_u32(out, NFS3_OK);
-	nfs_attr_put_after(c->world->view, &p, out);
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
 		xdr_put_u32(out, sizes[i]);
 	xdr_put_u64(out, INT64_MAX); /* the largest file */
@@ -179,14 +189,11 @@ int nfs_fsinfo(struct nfs_call *c)
 
 int nfs_pathconf(struct nfs_call *c)
 {
-	CLEANUP(place_fini) struct place p = { 0 };
 	struct buf *out = &c->reply.head;
-	int r = nfs_take_place(c, &p);
+	int r = begin_facts(c);
 
 	if (r != 0)
 		return r;
-	xdr_put_u32(out, NFS3_OK);
-	nfs_attr_put_after(c->world->view, &p, out);
 	xdr_put_u32(out, 1000); /* names of one file */
 	xdr_put_u32(out, NFS_NAME_MAX);
 	xdr_put_u32(out, true);  /* longer ones are refused */

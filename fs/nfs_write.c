@@ -183,8 +183,7 @@ static int64_t write_to(struct nfs_call *c, const struct place *p, const void *d
 		return scratch_write(p->scratch, p->written, data, len, off);
 	if (!place_swallows(p))
 		return -EROFS;
-	if (p->kind == PLACE_REF)
-		change_heed_ref(c->world->view, p->repo, data, (int64_t)len);
+	change_swallow(c->world->view, p, data, len);
 	return (int64_t)len;
 }
 

@@ -98,7 +98,6 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static int run_write(struct op *op)
 {
-	const struct place *p = &op->inode->place;
 	struct openfile *f = op_file(op);
 	int64_t n = (int64_t)op->size;
 
@@ -109,8 +108,8 @@ static int run_write(struct op *op)
 				  (uint64_t)op->off);
 	else if (f->kind != OPENFILE_SINK)
 		n = -EROFS;
-	else if (p->kind == PLACE_REF)
-		change_heed_ref(&op->ops->view, p->repo, op->data, n);
+	else
+		change_swallow(&op->ops->view, &op->inode->place, op->data, op->size);
 	op->count = n < 0 ? 0 : (uint64_t)n;
 	op->answer = ANSWER_COUNT;
 	return n < 0 ? (int)n : 0;

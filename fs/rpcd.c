@@ -80,10 +80,8 @@ static void print_address(const struct sockaddr_storage *at, char ret[static NET
 	ret[0] = '\0';
 	if (at->ss_family == AF_INET)
 		inet_ntop(AF_INET, &old->sin_addr, ret, NETWORK_ADDRESS_MAX);
-	else if (at->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], ret, NETWORK_ADDRESS_MAX);
 	else if (at->ss_family == AF_INET6)
-		inet_ntop(AF_INET6, &six->sin6_addr, ret, NETWORK_ADDRESS_MAX);
+		network_print(&six->sin6_addr, ret);
 }
 
 /* The socket is taken. */

@@ -1588,13 +1588,13 @@ static void nobody_asks_for_what_nobody_knows_to_be_lost(void **state)
 	assert_int_equal(lose_first(*state, false), 0);
 }
 
-static void what_is_named_alone_is_fetched_again(void **state)
+/* One chunk is wrong, and judged so: it alone comes again. */
+static void is_fetched_again_alone(struct world *w, int (*judge)(void *arg, const struct doubt *d))
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
-	struct world *w = *state;
 	struct pull *p;
 
-	begin_inquests(w, find_wrong);
+	begin_inquests(w, judge);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
@@ -1604,6 +1604,11 @@ static void what_is_named_alone_is_fetched_again(void **state)
 	assert_int_equal(w->inquests, 1);
 	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
 	fetch_close(w->fetch, p);
+}
+
+static void what_is_named_alone_is_fetched_again(void **state)
+{
+	is_fetched_again_alone(*state, find_wrong);
 }
 
 /* The twin. */
@@ -1633,20 +1638,7 @@ static int find_too_late(void *arg, const struct doubt *d)
 
 static void what_went_while_it_was_looked_for_alone_is_fetched_again(void **state)
 {
-	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
-	struct world *w = *state;
-	struct pull *p;
-
-	begin_inquests(w, find_too_late);
-	fake_source_rule(&w->a, &lie);
-	p = open_file(w);
-	assert_int_equal(touch_all(w, p), 0);
-	assert_true(await_wrong(w, 1));
-	assert_int_equal(read_all(w, p), 0);
-	assert_true(await_sealed(p));
-	assert_int_equal(w->inquests, 1);
-	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
-	fetch_close(w->fetch, p);
+	is_fetched_again_alone(*state, find_too_late);
 }
 
 static void await_judge(struct world *w, unsigned count)

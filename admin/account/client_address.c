@@ -34,9 +34,8 @@ static bool last_item(const char *field, size_t *end, char ret[static CLIENT_ADD
 		len = len < strcspn(field + from, ":") ? len : strcspn(field + from, ":");
 	if (!network_address(field + from, len, &address))
 		return false;
-	if (IN6_IS_ADDR_V4MAPPED(&address))
-		return inet_ntop(AF_INET, &address.s6_addr[12], ret, CLIENT_ADDRESS_MAX);
-	return inet_ntop(AF_INET6, &address, ret, CLIENT_ADDRESS_MAX);
+	network_print(&address, ret);
+	return true;
 }
 
 void client_address(const char *peer, const char *field, char *const proxies[], size_t count,

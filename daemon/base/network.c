@@ -22,6 +22,14 @@ bool network_address(const char *text, size_t len, struct in6_addr *ret)
 	return inet_pton(AF_INET, copy, &ret->s6_addr[sizeof(mapped)]) == 1;
 }
 
+void network_print(const struct in6_addr *address, char ret[static NETWORK_ADDRESS_MAX])
+{
+	if (IN6_IS_ADDR_V4MAPPED(address))
+		inet_ntop(AF_INET, &address->s6_addr[12], ret, NETWORK_ADDRESS_MAX);
+	else
+		inet_ntop(AF_INET6, address, ret, NETWORK_ADDRESS_MAX);
+}
+
 static bool parse(const char *text, struct in6_addr *ret, unsigned *ret_bits)
 {
 	size_t len = strcspn(text, "/");

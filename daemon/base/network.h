@@ -12,6 +12,8 @@
 /* The address that the first len bytes of the text are; one of the old kind as one of the new kind
  * (RFC 4291 §2.5.5.2). False if they are none. */
 bool network_address(const char *text, size_t len, struct in6_addr *ret);
+/* The address as text, in the shortest form (RFC 5952): one of the old kind as such. */
+void network_print(const struct in6_addr *address, char ret[static NETWORK_ADDRESS_MAX]);
 /* True if text is an address, or a network: "192.0.2.0/24", "2001:db8::/32". */
 bool network_valid(const char *text);
 /* True if the address is in one of the networks. */

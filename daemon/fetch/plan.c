@@ -79,8 +79,7 @@ static bool has_crossed(const struct plan_stream *s, const struct extents *tenso
  * from what is waited for. */
 static uint64_t line_cap(const struct plan *p)
 {
-	uint64_t in_time = p->bytes_s < PLAN_WINDOW_MAX ? p->bytes_s * PLAN_AHEAD_S
-							: PLAN_WINDOW_MAX;
+	uint64_t in_time = min_u64(p->bytes_s, PLAN_WINDOW_MAX) * PLAN_AHEAD_S;
 
 	return p->bytes_s ? max_u64(in_time, PLAN_AHEAD_MIN) : PLAN_WINDOW_MAX;
 }

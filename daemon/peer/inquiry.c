@@ -506,45 +506,51 @@ static bool has_told(struct inquiry *q, uint32_t segment, const struct wire_dige
  * that is what the owner says, it has changed it on its way. If it does not stand by what it gave,
  * that goes for once, and comes from elsewhere: that costs less than a witness, and proves nothing.
  * So it does if the owner gave it, which contradicts itself then. */
-static void hear_giver(struct inquiry *q, uint32_t chunk)
+static void hear_giver(struct inquiry *q, uint32_t chunk, struct interview_held *held)
 {
 	const uint8_t *vouched = q->vouched->digests[chunk], *gave = q->have->digests[chunk];
+	const uint8_t *holds = held->d.of[chunk % WIRE_CHUNKS];
 	const char *etag = q->doubt->what->etag;
 	char who[MEMBER_ADDRESS_MAX + 1];
-	struct wire_digests d = { 0 };
-	const uint8_t *holds = d.of[chunk % WIRE_CHUNKS];
-	uint32_t segment = segment_of(chunk_start(chunk));
+	bool vouches;
 	int at = -ENOENT;
 
 	if (evidence_giver(q->conf->evidence, etag, chunk, who) == EVIDENCE_MEMBER)
 		at = membership_find(q->members, who);
 	if (at < 0)
 		return;
-	if (at != (int)q->voucher &&
-	    interview_patiently(&q->by, (uint32_t)at, segment, AS_HOLDER, &d) < 0)
-		d = (struct wire_digests){ 0 };
-	if (chunk_digest_same(holds, vouched))
+	vouches = at == (int)q->voucher;
+	if (!vouches)
+		interview_holder(&q->by, (uint32_t)at, segment_of(chunk_start(chunk)), held);
+	if (!vouches && chunk_digest_same(holds, vouched)) {
 		settle(q, chunk, vouched);
-	else if (!chunk_digest_same(holds, gave) &&
-		 !evidence_dropped(q->conf->evidence, etag, chunk)) {
-		if (at == (int)q->voucher)
+	} else if ((vouches || !chunk_digest_same(holds, gave)) &&
+		   !evidence_dropped(q->conf->evidence, etag, chunk)) {
+		if (vouches)
 			accuse(q, chunk);
 		drop(q, chunk, false);
 	}
 }
 
-/* Of the chunks that are not as the owner says. True if that does not settle all of them. */
-static bool hear_givers(struct inquiry *q, uint32_t segment)
+/* Of the chunks that are not as the owner says. */
+static void hear_givers(struct inquiry *q, uint32_t segment)
+{
+	uint32_t first, count = chunks_in(q, segment, &first);
+	struct interview_held held = { 0 };
+
+	for (uint32_t i = first; i < first + count; i++)
+		if (differs(q, i, q->vouched->digests[i]))
+			hear_giver(q, i, &held);
+}
+
+/* True if a chunk is not as the owner says, and nobody knows yet which of the two is right. */
+static bool is_open(struct inquiry *q, uint32_t segment)
 {
 	uint32_t first, count = chunks_in(q, segment, &first);
 	bool open = false;
 
-	for (uint32_t i = first; i < first + count; i++) {
-		if (!differs(q, i, q->vouched->digests[i]))
-			continue;
-		hear_giver(q, i);
-		open |= !(q->gone & 1U << i % WIRE_CHUNKS);
-	}
+	for (uint32_t i = first; q->disputes && i < first + count; i++)
+		open |= !(q->gone & 1U << i % WIRE_CHUNKS) && differs(q, i, q->vouched->digests[i]);
 	return open;
 }
 
@@ -559,22 +565,13 @@ static int hear_early(struct inquiry *q, uint32_t segment, struct wire_digests *
 		r = interview(&q->by, q->voucher, segment, AS_OWNER, told);
 	if (r == 0)
 		hear_owner(q, &h, told);
-	if (q->disputes && hear_givers(q, segment) && q->last)
+	if (q->disputes)
+		hear_givers(q, segment);
+	if (q->last && is_open(q, segment))
 		r = hold_hearings(q, 1);
 	if (q->disputes || q->dropped)
 		r = conclude(q, r);
 	return r < 0 ? r : 0;
-}
-
-/* True if a chunk is not as the owner says, and nobody knows yet which of the two is right. */
-static bool is_open(struct inquiry *q, uint32_t segment)
-{
-	uint32_t first, count = chunks_in(q, segment, &first);
-	bool open = false;
-
-	for (uint32_t i = first; q->disputes && i < first + count; i++)
-		open |= !(q->gone & 1U << i % WIRE_CHUNKS) && differs(q, i, q->vouched->digests[i]);
-	return open;
 }
 
 int inquiry_compare(const struct inquiry_conf *conf, const struct doubt *d, uint32_t segment,

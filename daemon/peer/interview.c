@@ -90,3 +90,13 @@ int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t s
 	}
 	return r;
 }
+
+void interview_holder(const struct interviewer *v, uint32_t member, uint32_t segment,
+		      struct interview_held *held)
+{
+	if (held->asked && held->member == member)
+		return;
+	*held = (struct interview_held){ .asked = true, .member = member };
+	if (interview_patiently(v, member, segment, AS_HOLDER, &held->d) < 0)
+		held->d = (struct wire_digests){ 0 };
+}

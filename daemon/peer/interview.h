@@ -30,4 +30,15 @@ MUST_USE int interview(const struct interviewer *v, uint32_t member, uint32_t se
 MUST_USE int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 				 enum interview_as as, struct wire_digests *ret);
 
+/* What one member answered as a holder of one segment. Zeroed memory is nobody's answer. */
+struct interview_held {
+	bool asked;
+	uint32_t member;
+	struct wire_digests d; /* all zero: it has nothing to say */
+};
+
+/* The same as a holder, unless *held is its answer already: that is of the whole segment. */
+void interview_holder(const struct interviewer *v, uint32_t member, uint32_t segment,
+		      struct interview_held *held);
+
 #endif
