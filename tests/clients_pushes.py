@@ -2,8 +2,10 @@
 that die on the way, files that grow, a file system, and the libraries above huggingface_hub."""
 import hashlib
 import json
+import os
 import random
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -66,6 +68,16 @@ def uploads(h):
     return [json.loads(line) for line in text.splitlines() if '"act":"lfs.upload"' in line]
 
 
+def stopped_between_notes(client, folder):
+    """Stops it, but lets it go on if it was writing a note: huggingface_hub 0.36 writes them in place, and fails at an empty one."""
+    client.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, client.pid, os.WSTOPPED)
+    if all(note.stat().st_size for note in (folder / ".cache").rglob("*.metadata")):
+        return True
+    client.send_signal(signal.SIGCONT)
+    return False
+
+
 @pytest.mark.parametrize("version", ["0.36", "2.4"])
 def test_a_large_folder_goes_on_where_a_killed_client_left_it(ours, tmp_path, version):
     client, repo = Pusher(tmp_path, version, ours), Repo(ours, f"admin/large-{version}", ours.admin_token, make=False)
@@ -73,6 +85,7 @@ def test_a_large_folder_goes_on_where_a_killed_client_left_it(ours, tmp_path, ve
     folder, before = folder_of(tmp_path, a__config_json=b"{}", **parts), len(uploads(ours))
     first = client.begin(*client.words("large", repo.id, folder))
     assert eventually(lambda: len(uploads(ours)) >= before + 2 or first.poll() is not None, PATIENCE) and first.poll() is None, first.communicate()[1]
+    assert eventually(lambda: stopped_between_notes(first, folder), PATIENCE)
     first.kill()
     first.wait(10)
     client.push("large", repo.id, folder)
