@@ -141,9 +141,9 @@ static void be_born(struct swarm *s, struct node *n)
 {
 	struct member_spec self = spec_of(s, n->id);
 
-	trails_init(&n->trails);
-	must(crowd_new(&n->crowd));
-	n->way = (struct trip_node){ .trails = &n->trails, .give_up_ms = SWARM_GIVE_UP_MS };
+	segment_notes_init(&n->notes);
+	must(fanout_new(&n->fanout));
+	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = SWARM_GIVE_UP_MS };
 	if (!s->conf.faults) {
 		n->way.places = &s->places;
 		return;
@@ -156,9 +156,9 @@ static void be_born(struct swarm *s, struct node *n)
 
 static void pass_away(struct swarm *s, struct node *n)
 {
-	crowd_free(n->crowd);
-	n->crowd = NULL;
-	trails_fini(&n->trails);
+	fanout_free(n->fanout);
+	n->fanout = NULL;
+	segment_notes_fini(&n->notes);
 	if (!s->conf.faults)
 		return;
 	places_fini(n->way.places);

@@ -227,7 +227,7 @@ static int64_t quiet_ms(struct swarm *s, struct node *n, const struct query *q)
 		return 0;
 	if (n->lie == SWARM_CLAIMS)
 		return -1;
-	return decide_quiet_ms(&n->trails, swarm_segment(s, q->from), run_moved_ms(s, n, q->from),
+	return decide_quiet_ms(&n->notes, swarm_segment(s, q->from), run_moved_ms(s, n, q->from),
 			       swarm_ms(s));
 }
 
@@ -267,7 +267,7 @@ static uint32_t present(const struct node *n, const struct query *q)
 
 static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	return (struct decide_here){ members, n->way.places, &n->trails, n->crowd };
+	return (struct decide_here){ members, n->way.places, &n->notes, n->fanout };
 }
 
 static struct decide_ask question_of(const struct swarm *s, const struct query *q)

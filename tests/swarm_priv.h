@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "daemon/base/map.h"
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/trip.h"
 #include "tests/swarm.h"
@@ -62,7 +62,7 @@ struct query {
 	unsigned failed_count;
 	enum route_answer answer;
 	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
-	uint64_t others[CROWD_NAMES_MAX];
+	uint64_t others[FANOUT_NAMES_MAX];
 	unsigned other_count;
 };
 
@@ -99,8 +99,8 @@ struct node {
 	int64_t down_free_us;
 	struct members *table;    /* its own, or NULL */
 	struct membership shared; /* if it has none */
-	struct trails trails;
-	struct crowd *crowd;
+	struct segment_notes notes;
+	struct fanout *fanout;
 	struct trip_node way;
 	uint64_t upstream, sent, asked, heard;
 };

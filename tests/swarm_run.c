@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/num.h"
-#include "daemon/peer/decide.h"
+#include "daemon/peer/waiting.h"
 #include "tests/swarm_priv.h"
 
 #define UPSTREAM_PATIENCE_MS 60000 /* it is of chunks here, not of bytes */
@@ -199,7 +199,7 @@ void swarm_step(struct swarm *s, struct run *r)
 static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 			enum route_answer answer)
 {
-	uint32_t others[CROWD_NAMES_MAX];
+	uint32_t others[FANOUT_NAMES_MAX];
 	struct trip_heard heard = {
 		.answer = answer,
 		.others = others,
@@ -281,7 +281,7 @@ static void take_from_upstream(struct swarm *s, struct run *r)
 {
 	struct trip_node *way = &r->node->way;
 
-	way->usual_ms = decide_usual_ms(way->usual_ms, swarm_ms(s) - r->trip.since_ms);
+	way->usual_ms = waiting_usual_ms(way->usual_ms, swarm_ms(s) - r->trip.since_ms);
 	r->trip.since_ms = swarm_ms(s);
 	r->trip.range.pos += SWARM_CHUNK;
 }
