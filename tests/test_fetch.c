@@ -2309,8 +2309,8 @@ static void what_is_given_only_verified_is_kept_beyond_the_limit(void **state)
 
 /* ---- what is laid before anybody has compared it ---- */
 
-/* A source stops in the midst of a chunk, that lays what it gives, or gives it: whether a reader who
- * is content with some has any then. */
+/* A source stops in the midst of a chunk, that lays what it gives, or gives it: whether a reader
+ * who is content with some has any then. */
 static bool is_seen_at_once(struct world *w, bool lays)
 {
 	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 200000 };

@@ -50,10 +50,10 @@ struct fixture {
 	atomic_uint asked;       /* questions */
 	atomic_size_t asked_len; /* bytes of the last that got some */
 	struct httpc_cancel cancel;
-	bool leaves; /* when it hears of hope */
-	uint64_t came;             /* that may be seen */
+	bool leaves;                /* when it hears of hope */
+	uint64_t came;              /* that may be seen */
 	uint64_t laid, laid_in_all; /* bytes that may not yet, or never were */
-	unsigned taken_back;       /* how often */
+	unsigned taken_back;        /* how often */
 	unsigned hopes;
 	unsigned watched, refused; /* chunks */
 	char letter;               /* of the blob's digest */
@@ -87,7 +87,7 @@ static void give(struct fixture *f, int fd, const char *request)
 	snprintf(length, sizeof(length), "Content-Length: %zu", len);
 	say_head(f, fd, request, 206, range, length);
 	f->asked_len = len;
-	now = f->manner == GIVES || f->manner == STINTS         ? len
+	now = f->manner == GIVES || f->manner == STINTS       ? len
 	      : f->manner == BREAKS_OFF || f->manner == HALTS ? 1000
 							      : CHUNK_BYTES;
 	stand_in_send(fd, bytes, now < len ? now : len);

@@ -11,7 +11,8 @@
 #include "daemon/peer/evidence.h"
 
 struct chunk_in {
-	const struct source_ask *ask; /* borrowed, like the next; both are set, the rest is zeroed */
+	const struct source_ask
+		*ask; /* borrowed, like the next; both are set, the rest is zeroed */
 	struct evidence *evidence;
 	/* The one that comes, or came last. */
 	uint64_t pos, end; /* wanted of it */

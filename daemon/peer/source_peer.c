@@ -211,7 +211,7 @@ static void look_for_list(struct bringing *b)
 	b->looked = true;
 }
 
-/* What peer_get_run says. Most of a way is waiting: nothing of a chunk is kept between questions. */
+/* What peer_get_run says. Most of a way is waiting: between questions no chunk is kept. */
 static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
