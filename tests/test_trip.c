@@ -528,21 +528,6 @@ static void who_is_busy_and_leads_nowhere_is_left(UNUSED void **state)
 	assert_string_equal(led_to(ROUTE_SLOW), "silent");
 }
 
-/* He was not there while it was brought ahead of him. */
-static void a_reader_who_comes_late_leaves_nobody_at_once_who_gets_on(UNUSED void **state)
-{
-	const struct trip_heard h = { ROUTE_COMING, NULL, 0, 0, 10, 1, 0 };
-	struct world *w = new_world(false);
-	int64_t at = NOW + GIVE_UP_MS;
-
-	ask(w, NOW);
-	assert_int_equal(trip_heard(&w->trip, &h, at), ROUTE_COMING);
-	trip_demand(&w->trip, true, at);
-	assert_int_equal(trip_heard(&w->trip, &h, at + 100), ROUTE_COMING);
-	assert_int_equal(trip_heard(&w->trip, &h, at + GIVE_UP_MS), ROUTE_SLOW);
-	end(w);
-}
-
 /* Who is on the line may say so, as nobody signs it. */
 static void who_has_no_connection_free_is_not_waited_for(UNUSED void **state)
 {
@@ -687,7 +672,6 @@ int main(void)
 		cmocka_unit_test(who_is_busy_and_names_others_is_of_use),
 		cmocka_unit_test(names_of_who_is_busy_are_followed_with_its_number),
 		cmocka_unit_test(who_is_busy_and_leads_nowhere_is_left),
-		cmocka_unit_test(a_reader_who_comes_late_leaves_nobody_at_once_who_gets_on),
 		cmocka_unit_test(who_has_no_connection_free_is_not_waited_for),
 		cmocka_unit_test(who_gives_less_than_a_chunk_is_left),
 		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),

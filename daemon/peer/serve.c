@@ -130,15 +130,6 @@ static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)
 
 /* ---- limits ---- */
 
-uint64_t serve_rate(const struct serve *s)
-{
-	uint64_t rate = s->conf.settings->rate, less = s->conf.settings->rate_waiting;
-
-	if (!less || (rate && rate < less) || !fetch_has_waiting(s->conf.fetch))
-		return rate;
-	return less;
-}
-
 static uint64_t rate_now(void *arg)
 {
 	return serve_rate(arg);

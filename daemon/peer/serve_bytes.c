@@ -60,6 +60,15 @@ static void end_saying(struct giving *v, int status)
 
 /* ---- limits ---- */
 
+uint64_t serve_rate(const struct serve *s)
+{
+	uint64_t rate = s->conf.settings->rate, less = s->conf.settings->rate_waiting;
+
+	if (!less || (rate && rate < less) || !fetch_has_waiting(s->conf.fetch))
+		return rate;
+	return less;
+}
+
 /* So many of the bytes that there are, or are going to be, are given at once: what goes out in one
  * piece is not to be more than a second's, and where others wait for their turns not more than a
  * chunk; but by whole chunks. */

@@ -66,14 +66,11 @@ void serve_other_method(const struct guest *g, const char *allow);
 bool serve_is_work(const struct httpd_request *q);
 void serve_some_work(const struct guest *g);
 
-/* ---- serve.c ---- */
+/* ---- serve_bytes.c ---- */
 
 /* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
  * over the same link, or from the same disk. */
 uint64_t serve_rate(const struct serve *s);
-
-/* ---- serve_bytes.c ---- */
-
 /* Whether the program lets the guest have it: 0, or why not. */
 MUST_USE int serve_may(const struct guest *g, const struct source_blob *what);
 /* Answers a question for bytes, now or later. */

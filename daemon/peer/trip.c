@@ -94,14 +94,10 @@ static struct waiting way_of(const struct trip *t, int64_t waited_ms, int64_t qu
 }
 
 /* A reader's time begins when he comes, not with what was brought ahead of him. */
-static int64_t waited_ms(const struct trip *t, int64_t since_ms, int64_t now_ms)
-{
-	return now_ms - (t->demand ? max_i64(since_ms, t->demand_ms) : since_ms);
-}
-
 static bool is_dry(const struct trip *t, int64_t now_ms)
 {
-	const struct waiting way = way_of(t, waited_ms(t, t->dry_ms, now_ms), -1);
+	int64_t since_ms = t->demand ? max_i64(t->dry_ms, t->demand_ms) : t->dry_ms;
+	const struct waiting way = way_of(t, now_ms - since_ms, -1);
 
 	return waiting_is_dry(&way);
 }
@@ -225,7 +221,7 @@ static unsigned names(const struct trip_heard *h)
 static enum route_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
 	struct member *member = t->members->members[t->member];
-	struct waiting way = way_of(t, waited_ms(t, t->since_ms, now_ms), h->quiet_ms);
+	struct waiting way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
 	bool busy = a == ROUTE_BUSY && !names(h) && !t->seeks && route_is_tired(&t->route);
 
