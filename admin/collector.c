@@ -146,6 +146,7 @@ static int work(struct job *j, void *arg)
 		.db = server->rights.db,
 		.intake = server->intake,
 		.parts = server->parts,
+		.xorbs = server->xorbs,
 		.before_s = spared_since(conf),
 		.dry = run->dry,
 		.rest = rest,
@@ -214,6 +215,7 @@ static void sweep_parts(void *arg, uint64_t number UNUSED)
 	struct collector *c = arg;
 
 	parts_sweep(c->conf.server->parts, spared_since(&c->conf));
+	xorbs_sweep(c->conf.server->xorbs, spared_since(&c->conf));
 	add_work(c, sweep_parts, HOUR_MS);
 }
 

@@ -1,0 +1,187 @@
+"""Real clients in their default settings, unmodified, that bring large files by the Xet store of matrixhubd: they are files like
+all others there. The twin of each story is the same client with HF_HUB_DISABLE_XET=1, in clients_registry.py and
+clients_pushes.py."""
+import hashlib
+import json
+import random
+import struct
+import time
+
+import pytest
+
+from clients_hubd import Client
+from hub import Hub
+from hubd import Hubd
+from mountlib import eventually
+from registry import Repo, lfs
+
+MIB = 1 << 20
+CURRENT = "1.24", "2.4"
+
+
+def noise(mib, seed):
+    return random.Random(seed).randbytes(int(mib * MIB))
+
+
+def weights(mib, seed):
+    """Numbers of a model: what clients pack byte by byte."""
+    return struct.pack(f"<{int(mib * MIB) // 4}f", *(random.Random(seed).gauss(0, 0.02) for _ in range(int(mib * MIB) // 4)))
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory):
+    with Hub() as hub:
+        tmp = tmp_path_factory.mktemp("xet")
+        h = Hubd(tmp, hub, timeout=20, args=[f"--access-log={tmp / 'access'}"])
+        h.access = tmp / "access"
+        yield h
+        h.stop()
+
+
+@pytest.fixture
+def uploader(ours, tmp_path):
+    def factory(version, token=None):
+        return Client(tmp_path, version, ours.url, token or ours.admin_token)
+    return factory
+
+
+def upload(client, repo, source, path=".", *words):
+    done = client.cli("upload", repo.id, source, path, *words)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def blob(h, data):
+    oid = hashlib.sha256(data).hexdigest()
+    return h.data / "own" / "blobs" / oid[:2] / oid
+
+
+def incoming(h):
+    return sorted(f.name for f in (h.data / "own/incoming").iterdir())
+
+
+def asked(h, what):
+    """Bodies that came for it, by the access log."""
+    return [line for line in h.access.read_text().splitlines() if what in line and "/api/xet/" in line] if h.access.exists() else []
+
+
+def trail(h):
+    text = "".join(f.read_text() for f in sorted((h.data / "audit").glob("*.jsonl")))
+    return [json.loads(line) for line in text.splitlines() if '"act":"xet.upload"' in line]
+
+
+@pytest.mark.parametrize("version", CURRENT)
+def test_a_large_file_comes_and_is_what_it_was(ours, uploader, tmp_path, version):
+    repo, data = Repo(ours, f"admin/one-{version}", ours.admin_token), noise(150, version)
+    (tmp_path / "w.bin").write_bytes(data)
+    before = len(asked(ours, "/v1/xorbs/"))
+    upload(uploader(version), repo, tmp_path / "w.bin", "w.bin")
+    assert repo.read("w.bin") == data and blob(ours, data).read_bytes() == data
+    assert len(asked(ours, "/v1/xorbs/")) - before >= 2, "it did not come by the store"
+    assert not incoming(ours), "what is in a blob need not wait"
+    assert eventually(lambda: any(r.get("file") == hashlib.sha256(data).hexdigest() for r in trail(ours)), 5)
+    record, = [r for r in trail(ours) if r.get("file") == hashlib.sha256(data).hexdigest()]
+    assert (record["user"], record["repo"], record["bytes"]) == ("admin", f"models/{repo.id}".lower(), len(data)), record
+
+
+def test_what_changes_in_the_middle_is_all_that_comes(ours, uploader, tmp_path):
+    client, repo = uploader("2.4"), Repo(ours, "admin/changes", ours.admin_token)
+    first = noise(64, "first")
+    second = first[:30 * MIB] + noise(1, "new") + first[30 * MIB:]
+    (tmp_path / "w.bin").write_bytes(first)
+    upload(client, repo, tmp_path / "w.bin", "w.bin")
+    (tmp_path / "w.bin").write_bytes(second)
+    before = len(asked(ours, "/v1/xorbs/"))
+    upload(client, repo, tmp_path / "w.bin", "w.bin")
+    assert repo.read("w.bin") == second and repo.read("w.bin", repo.log()[1]["id"]) == first
+    assert len(asked(ours, "/v1/xorbs/")) - before == 1
+    assert not incoming(ours)
+
+
+def test_a_folder_of_all_kinds(ours, uploader, tmp_path):
+    repo = Repo(ours, "admin/folder", ours.admin_token)
+    files = {f"data/{n:03}.bin": noise(0.02 + n / 1000, n) for n in range(60)} | {
+        "w.safetensors": weights(1.5, 1), "again.bin": weights(1.5, 1), "zeros.bin": bytes(5 * MIB), "empty.bin": b"", "config.json": b"{}",
+        "one.bin": b"x"}
+    for name, data in files.items():
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    upload(uploader("2.4"), repo, tmp_path / "folder")
+    for name, data in files.items():
+        assert repo.read(name) == data, name
+    assert not incoming(ours)
+
+
+def test_what_one_repository_has_is_named_for_another_by_who_may_read_it(ours, uploader, tmp_path):
+    """The client remembers what it brought, and does not send it again."""
+    one, two = (Repo(ours, f"admin/share-{n}", ours.admin_token) for n in range(2))
+    client, data = uploader("2.4"), noise(20, "shared")
+    (tmp_path / "w.bin").write_bytes(data)
+    upload(client, one, tmp_path / "w.bin", "w.bin")
+    (tmp_path / "w.bin").write_bytes(data + b"more")
+    upload(client, two, tmp_path / "w.bin", "w.bin")
+    assert two.read("w.bin") == data + b"more" and one.read("w.bin") == data
+
+
+def test_clients_that_choose_the_other_way_go_on_beside(ours, uploader, tmp_path):
+    repo, data, more = Repo(ours, "admin/both", ours.admin_token), noise(12, "both"), noise(12, "more")
+    (tmp_path / "w.bin").write_bytes(data)
+    client = uploader("2.4")
+    upload(client, repo, tmp_path / "w.bin", "xet.bin")
+    client.env["HF_HUB_DISABLE_XET"] = "1"
+    upload(client, repo, tmp_path / "w.bin", "lfs.bin")
+    repo.send(more)
+    assert repo.commit(lfs("more.bin", more), lfs("again.bin", data)).status == 200
+    assert [repo.read(name) for name in ("xet.bin", "lfs.bin", "again.bin", "more.bin")] == [data, data, data, more]
+
+
+# ---- what the store says ----
+
+def token_of(h, repo, token, suffix=""):
+    return h.ask(f"{repo.api}/xet-write-token/main{suffix}", token=token)
+
+
+def test_a_token_is_in_head_and_body_and_names_the_host_that_was_asked(ours):
+    repo = Repo(ours, "admin/tokens", ours.admin_token)
+    for suffix in "", "?create_pr=1":
+        got = token_of(ours, repo, ours.admin_token, suffix)
+        assert got.status == 200 and 0 < got.json["exp"] - time.time() <= 900
+        assert got.json["casUrl"] == got.headers["x-xet-cas-url"] == f"{ours.url}/api/xet"
+        assert got.json["accessToken"] == got.headers["x-xet-access-token"] != ours.admin_token
+        assert str(got.json["exp"]) == got.headers["x-xet-token-expiration"]
+    assert ours.admin_token not in got.json["accessToken"]
+
+
+def test_who_may_not_write_gets_no_token(ours):
+    repo = Repo(ours, "admin/closed", ours.admin_token)
+    assert token_of(ours, repo, None).status == 401
+    assert token_of(ours, repo, "hf_wrong").status == 401
+    assert ours.ask("/api/models/admin/none/xet-write-token/main", token=ours.admin_token).status == 404
+
+
+def test_the_store_takes_its_own_tokens_alone(ours):
+    repo = Repo(ours, "admin/bearer", ours.admin_token)
+    mine = token_of(ours, repo, ours.admin_token).json["accessToken"]
+    name = "0" * 64
+    for token in None, ours.admin_token, mine[:-1] + ("0" if mine[-1] != "0" else "1"), "mfsx.00.1.1":
+        for path in f"/v1/xorbs/default/{name}", "/v1/shards", "/v2/shards":
+            got = ours.ask(f"/api/xet{path}", "POST", b"x", token)
+            assert got.status == 401 and got.json["error"], (token, path, got)
+    got = ours.ask(f"/api/xet/v1/xorbs/default/{name}", "POST", b"x" * 100, mine)
+    assert got.status == 400 and "no xorb" in got.json["error"], got
+    got = ours.ask("/api/xet/v1/xorbs/default/name", "POST", b"x" * 100, mine)
+    assert got.status == 400 and "64 hex digits" in got.json["error"], got
+    got = ours.ask("/api/xet/v1/shards", "POST", b"x" * 100, mine)
+    assert got.status == 400 and "no shard" in got.json["error"], got
+    assert not incoming(ours)
+    # A right that was taken back is good for no moment longer.
+    repo.remove()
+    assert ours.ask("/api/xet/v1/shards", "POST", b"x" * 100, mine).status == 404
+
+
+@pytest.mark.parametrize("method, path", [("POST", "/v1/xorb-grants/default/0"), ("GET", "/v1/chunks/default/0"), ("GET", "/v1/shards"),
+                                          ("PUT", "/v1/xorbs/default/0"), ("GET", "/v2/reconstructions/0"), ("POST", "/v1/telemetry"), ("GET", "")])
+def test_what_is_not_offered_is_not_there(ours, method, path):
+    """Never a 405, which clients take for the end."""
+    assert ours.ask(f"/api/xet{path}", method, b"{}" if method != "GET" else None, "anything").status == 404
