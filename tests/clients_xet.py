@@ -10,13 +10,13 @@ import time
 import pytest
 
 from clients_hubd import Client
+from flow_hub_ctl import fine
 from hub import Hub
 from hubd import Hubd
 from mountlib import eventually
 from registry import Repo, lfs
 
 MIB = 1 << 20
-CURRENT = "1.24", "2.4"
 
 
 def noise(mib, seed):
@@ -70,14 +70,14 @@ def trail(h):
     return [json.loads(line) for line in text.splitlines() if '"act":"xet.upload"' in line]
 
 
-@pytest.mark.parametrize("version", CURRENT)
-def test_a_large_file_comes_and_is_what_it_was(ours, uploader, tmp_path, version):
-    repo, data = Repo(ours, f"admin/one-{version}", ours.admin_token), noise(150, version)
+@pytest.mark.parametrize("version, mib", [("1.24", 12), ("2.4", 70)])
+def test_a_large_file_comes_and_is_what_it_was(ours, uploader, tmp_path, version, mib):
+    repo, data = Repo(ours, f"admin/one-{version}", ours.admin_token), noise(mib, version)
     (tmp_path / "w.bin").write_bytes(data)
     before = len(asked(ours, "/v1/xorbs/"))
     upload(uploader(version), repo, tmp_path / "w.bin", "w.bin")
     assert repo.read("w.bin") == data and blob(ours, data).read_bytes() == data
-    assert len(asked(ours, "/v1/xorbs/")) - before >= 2, "it did not come by the store"
+    assert len(asked(ours, "/v1/xorbs/")) - before >= (2 if mib > 64 else 1), "it did not come by the store"
     assert not incoming(ours), "what is in a blob need not wait"
     assert eventually(lambda: any(r.get("file") == hashlib.sha256(data).hexdigest() for r in trail(ours)), 5)
     record, = [r for r in trail(ours) if r.get("file") == hashlib.sha256(data).hexdigest()]
@@ -86,8 +86,8 @@ def test_a_large_file_comes_and_is_what_it_was(ours, uploader, tmp_path, version
 
 def test_what_changes_in_the_middle_is_all_that_comes(ours, uploader, tmp_path):
     client, repo = uploader("2.4"), Repo(ours, "admin/changes", ours.admin_token)
-    first = noise(64, "first")
-    second = first[:30 * MIB] + noise(1, "new") + first[30 * MIB:]
+    first = noise(20, "first")
+    second = first[:10 * MIB] + noise(1, "new") + first[10 * MIB:]
     (tmp_path / "w.bin").write_bytes(first)
     upload(client, repo, tmp_path / "w.bin", "w.bin")
     (tmp_path / "w.bin").write_bytes(second)
@@ -100,7 +100,7 @@ def test_what_changes_in_the_middle_is_all_that_comes(ours, uploader, tmp_path):
 
 def test_a_folder_of_all_kinds(ours, uploader, tmp_path):
     repo = Repo(ours, "admin/folder", ours.admin_token)
-    files = {f"data/{n:03}.bin": noise(0.02 + n / 1000, n) for n in range(60)} | {
+    files = {f"data/{n:03}.bin": noise(0.02 + n / 300, n) for n in range(20)} | {
         "w.safetensors": weights(1.5, 1), "again.bin": weights(1.5, 1), "zeros.bin": bytes(5 * MIB), "empty.bin": b"", "config.json": b"{}",
         "one.bin": b"x"}
     for name, data in files.items():
@@ -116,7 +116,7 @@ def test_a_folder_of_all_kinds(ours, uploader, tmp_path):
 def test_what_one_repository_has_is_named_for_another_by_who_may_read_it(ours, uploader, tmp_path):
     """The client remembers what it brought, and does not send it again."""
     one, two = (Repo(ours, f"admin/share-{n}", ours.admin_token) for n in range(2))
-    client, data = uploader("2.4"), noise(20, "shared")
+    client, data = uploader("2.4"), noise(12, "shared")
     (tmp_path / "w.bin").write_bytes(data)
     upload(client, one, tmp_path / "w.bin", "w.bin")
     (tmp_path / "w.bin").write_bytes(data + b"more")
@@ -136,6 +136,38 @@ def test_clients_that_choose_the_other_way_go_on_beside(ours, uploader, tmp_path
     assert [repo.read(name) for name in ("xet.bin", "lfs.bin", "again.bin", "more.bin")] == [data, data, data, more]
 
 
+def test_what_the_hub_let_go_of_is_sent_again(hub, tmp_path):
+    """The client remembers to have sent it, and would name it."""
+    h = Hubd(tmp_path, hub, args=["--collect-grace=0", f"--access-log={tmp_path / 'access'}"])
+    h.access = tmp_path / "access"
+    client, repo, data = Client(tmp_path, "2.4", h.url, h.admin_token), Repo(h, "admin/gone", h.admin_token), noise(11, "gone")
+    (tmp_path / "w.bin").write_bytes(data)
+    for sends in 1, 0:                                  # the twin: what is here is named
+        before = len(asked(h, "/v1/xorbs/"))
+        upload(client, repo, tmp_path / "w.bin", f"{sends}.bin")
+        assert len(asked(h, "/v1/xorbs/")) - before == sends
+    assert repo.remove().status == 200
+    job = h.ask("/api/admin/v1/collect", "POST", "{}", h.admin_token, Content_Type="application/json").json["id"]
+    assert eventually(lambda: h.ask(f"/api/admin/v1/jobs/{job}", token=h.admin_token).json["state"] == "done", 20)
+    assert not blob(h, data).exists()
+    repo.make()
+    upload(client, repo, tmp_path / "w.bin", "w.bin")
+    assert repo.read("w.bin") == data and len(asked(h, "/v1/xorbs/")) == 2
+    h.stop()
+
+
+def test_a_namespace_that_is_full_is_told_so(hub, tmp_path):
+    h = Hubd(tmp_path, hub)
+    client, repo = Client(tmp_path, "2.4", h.url, h.admin_token), Repo(h, "admin/full", h.admin_token)
+    fine(h, "quota set admin 1MiB")
+    (tmp_path / "w.bin").write_bytes(noise(11, "full"))
+    done = client.cli("upload", repo.id, tmp_path / "w.bin", "w.bin")
+    assert done.returncode != 0 and "403" in done.stderr, done.stderr
+    fine(h, "quota set admin none")
+    upload(client, repo, tmp_path / "w.bin", "w.bin")
+    h.stop()
+
+
 # ---- what the store says ----
 
 def token_of(h, repo, token, suffix=""):
@@ -147,7 +179,7 @@ def test_a_token_is_in_head_and_body_and_names_the_host_that_was_asked(ours):
     for suffix in "", "?create_pr=1":
         got = token_of(ours, repo, ours.admin_token, suffix)
         assert got.status == 200 and 0 < got.json["exp"] - time.time() <= 900
-        assert got.json["casUrl"] == got.headers["x-xet-cas-url"] == f"{ours.url}/api/xet"
+        assert got.json["casUrl"] == got.headers["x-xet-cas-url"] == f"{ours.url}/api/xet/1"
         assert got.json["accessToken"] == got.headers["x-xet-access-token"] != ours.admin_token
         assert str(got.json["exp"]) == got.headers["x-xet-token-expiration"]
     assert ours.admin_token not in got.json["accessToken"]
@@ -166,22 +198,22 @@ def test_the_store_takes_its_own_tokens_alone(ours):
     name = "0" * 64
     for token in None, ours.admin_token, mine[:-1] + ("0" if mine[-1] != "0" else "1"), "mfsx.00.1.1":
         for path in f"/v1/xorbs/default/{name}", "/v1/shards", "/v2/shards":
-            got = ours.ask(f"/api/xet{path}", "POST", b"x", token)
+            got = ours.ask(f"/api/xet/1{path}", "POST", b"x", token)
             assert got.status == 401 and got.json["error"], (token, path, got)
-    got = ours.ask(f"/api/xet/v1/xorbs/default/{name}", "POST", b"x" * 100, mine)
+    got = ours.ask(f"/api/xet/1/v1/xorbs/default/{name}", "POST", b"x" * 100, mine)
     assert got.status == 400 and "no xorb" in got.json["error"], got
-    got = ours.ask("/api/xet/v1/xorbs/default/name", "POST", b"x" * 100, mine)
+    got = ours.ask("/api/xet/1/v1/xorbs/default/name", "POST", b"x" * 100, mine)
     assert got.status == 400 and "64 hex digits" in got.json["error"], got
-    got = ours.ask("/api/xet/v1/shards", "POST", b"x" * 100, mine)
+    got = ours.ask("/api/xet/1/v1/shards", "POST", b"x" * 100, mine)
     assert got.status == 400 and "no shard" in got.json["error"], got
     assert not incoming(ours)
     # A right that was taken back is good for no moment longer.
     repo.remove()
-    assert ours.ask("/api/xet/v1/shards", "POST", b"x" * 100, mine).status == 404
+    assert ours.ask("/api/xet/1/v1/shards", "POST", b"x" * 100, mine).status == 404
 
 
 @pytest.mark.parametrize("method, path", [("POST", "/v1/xorb-grants/default/0"), ("GET", "/v1/chunks/default/0"), ("GET", "/v1/shards"),
                                           ("PUT", "/v1/xorbs/default/0"), ("GET", "/v2/reconstructions/0"), ("POST", "/v1/telemetry"), ("GET", "")])
 def test_what_is_not_offered_is_not_there(ours, method, path):
     """Never a 405, which clients take for the end."""
-    assert ours.ask(f"/api/xet{path}", method, b"{}" if method != "GET" else None, "anything").status == 404
+    assert ours.ask(f"/api/xet/1{path}", method, b"{}" if method != "GET" else None, "anything").status == 404

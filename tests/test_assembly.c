@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/file.h"
@@ -153,7 +154,9 @@ static int find(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view
 
 static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_files)
 {
-	const struct assembly_conf conf = { f->k->in, f->k->xorbs, REPO, KEPT_UID_A, find, f };
+	const struct assembly_conf conf = {
+		f->db, f->k->in, f->k->xorbs, REPO, KEPT_UID_A, find, f
+	};
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct assembly *a = NULL;
 	int r = assembly_new(&conf, &a);
@@ -162,7 +165,7 @@ static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_fi
 		r = assembly_add(a, s, xet_shard_file(s, i), &why);
 	assert_int_equal(r == -EBADMSG, why.len > 0);
 	if (r == 0)
-		r = assembly_keep(a, f->db);
+		r = assembly_keep(a);
 	if (r == 0)
 		assert_int_equal(assembly_count(a), want_files);
 	assembly_free(a);
@@ -343,6 +346,43 @@ static void an_empty_file_has_no_chunks(void **state)
 	assert_true(intake_is_there(f->k->in, w.sha256));
 }
 
+static int get_generation(struct db_txn *t, void *arg)
+{
+	return xorb_rows_generation(t, arg);
+}
+
+static uint32_t generation(struct fixture *f)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(db_read(f->db, get_generation, &n), 0);
+	return n;
+}
+
+/* As a scrub does that finds it damaged. */
+static void who_names_what_the_disk_lost_is_to_forget_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	char name[80];
+
+	send(f, &f->one);
+	want(ranges, 1, &w);
+	make_shard(ranges, 1, &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(generation(f), 1);
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", w.sha256, w.sha256);
+	assert_int_equal(unlinkat(intake_root(f->k->in), name, 0), 0);
+	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+	assert_int_equal(generation(f), 2);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_blob(f, &w);
+}
+
 /* Nobody committed it: the blob goes, and nothing says any more that its chunks are here. */
 static void what_the_collector_takes_is_named_by_nothing(void **state)
 {
@@ -379,6 +419,7 @@ int main(void)
 		TEST(many_files_are_made_at_once),
 		TEST(a_shard_that_lies_makes_nothing),
 		TEST(an_empty_file_has_no_chunks),
+		TEST(who_names_what_the_disk_lost_is_to_forget_it),
 		TEST(what_the_collector_takes_is_named_by_nothing),
 	};
 

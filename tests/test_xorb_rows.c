@@ -166,6 +166,19 @@ static void places_and_owners_come_together(void **state)
 	assert_string_equal(buf_str(&c.owners), UID_A " " UID_B " ");
 }
 
+static int get_generation(struct db_txn *t, void *arg)
+{
+	return xorb_rows_generation(t, arg);
+}
+
+static uint32_t generation(struct fixture *f)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(db_read(f->hub->db, get_generation, &n), 0);
+	return n;
+}
+
 static void what_lay_in_a_blob_goes_with_it(void **state)
 {
 	struct fixture *f = *state;
@@ -173,11 +186,15 @@ static void what_lay_in_a_blob_goes_with_it(void **state)
 
 	place(f, UID_A, 0, 4, 0, ONE);
 	place(f, UID_B, 0, 4, 50, TWO);
+	assert_int_equal(generation(f), 1);
 	forget_blob(f, ONE);
+	assert_int_equal(generation(f), 2);
 	assert_int_equal(db_read(f->hub->db, get, &one), 0);
 	assert_int_equal(pieces(&one), 1);
-	forget_blob(f, ONE);
+	forget_blob(f, ONE); /* of which nothing is left */
+	assert_int_equal(generation(f), 2);
 	forget_blob(f, TWO);
+	assert_int_equal(generation(f), 3);
 	assert_int_equal(db_read(f->hub->db, get, &none), -ENOENT);
 	assert_true(place(f, UID_B, 0, 4, 0, ONE));
 	assert_int_equal(db_read(f->hub->db, get, &none), 0);

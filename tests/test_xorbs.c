@@ -146,6 +146,19 @@ static void one_that_is_torn_is_not_here(void **state)
 	}
 }
 
+static int get_generation(struct db_txn *t, void *arg)
+{
+	return xorb_rows_generation(t, arg);
+}
+
+static uint32_t generation(struct kept *k)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(db_read(k->db, get_generation, &n), 0);
+	return n;
+}
+
 static void those_that_nobody_named_go_in_time(void **state)
 {
 	struct kept *k = *state;
@@ -159,10 +172,12 @@ static void those_that_nobody_named_go_in_time(void **state)
 	assert_true(xorbs_coming(k->xorbs, REPO, 0));
 	assert_false(xorbs_coming(k->xorbs, OTHER, 0));
 	assert_false(xorbs_coming(k->xorbs, REPO, INT64_MAX));
-	xorbs_sweep(k->xorbs, 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, 0), 0);
 	assert_int_equal(staged(k), 1);
-	xorbs_sweep(k->xorbs, INT64_MAX);
+	assert_int_equal(generation(k), 1);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
 	assert_int_equal(staged(k), 0);
+	assert_int_equal(generation(k), 2);
 }
 
 int main(void)

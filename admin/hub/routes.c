@@ -147,9 +147,9 @@ static const struct route routes[] = {
 	{ "POST", "/api/lfs/:path", lfs_join, ROLE_NONE },
 	{ "GET", "/api/lfs/:path", lfs_get, ROLE_NONE },
 	{ "GET", "/api/:type/:repo/xet-write-token/:rev", xet_write_token, ROLE_SPEAK },
-	{ "POST", XET_ROOT "/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
-	{ "POST", XET_ROOT "/v1/shards", xet_put_shard, ROLE_NONE },
-	{ "POST", XET_ROOT "/v2/shards", xet_put_shard_v2, ROLE_NONE },
+	{ "POST", XET_ROOT "/:num/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
+	{ "POST", XET_ROOT "/:num/v1/shards", xet_put_shard, ROLE_NONE },
+	{ "POST", XET_ROOT "/:num/v2/shards", xet_put_shard_v2, ROLE_NONE },
 	{ NULL, XET_ROOT "/:path?", xet_nothing, ROLE_NONE },
 	{ "POST", "/v1/telemetry", xet_nothing, ROLE_NONE }, /* where clients think the store is */
 	{ "GET", "/:prefix/:repo/resolve/:rev/:path", resolve_file, ROLE_READ },

@@ -19,15 +19,21 @@
 
 /* ---- tokens ---- */
 
+static int get_generation(struct db_txn *t, void *arg)
+{
+	return xorb_rows_generation(t, arg);
+}
+
 /* Clients look into the head when they bring files, and into the body when they want the next. */
-static int answer_token(struct ask *a, const struct xet_token *t, const char *text)
+static int answer_token(struct ask *a, const struct xet_token *t, const char *text,
+			uint32_t generation)
 {
 	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 	struct buf json = { 0 };
 	struct jwrite w = { .to = &json };
 	CLEANUP(buf_free) struct buf url = { 0 };
 
-	buf_printf(&url, "%s" XET_ROOT, a->asked.origin);
+	buf_printf(&url, "%s" XET_ROOT "/%" PRIu32, a->asked.origin, generation);
 	httpd_head_add(&h, "X-Xet-Cas-Url", "%s", buf_str(&url));
 	httpd_head_add(&h, "X-Xet-Access-Token", "%s", text);
 	httpd_head_add(&h, "X-Xet-Token-Expiration", "%" PRId64, t->expires_s);
@@ -45,6 +51,7 @@ int xet_write_token(struct ask *a)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 	struct xet_token t = { .expires_s = clock_wall_s() + XET_TOKEN_S };
+	uint32_t generation = 0;
 	int r;
 
 	if (!writing_hosted(a))
@@ -56,7 +63,9 @@ int xet_write_token(struct ask *a)
 	t.user = a->who.user;
 	t.token = a->who.token.name;
 	r = xet_token_print(a->server->link_key, &t, &text);
-	return r < 0 ? r : answer_token(a, &t, buf_str(&text));
+	if (r == 0)
+		r = db_read(a->server->rights.db, get_generation, &generation);
+	return r < 0 ? r : answer_token(a, &t, buf_str(&text), generation);
 }
 
 /* ---- who asks with one ---- */

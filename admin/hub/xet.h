@@ -7,13 +7,15 @@
 
 #include "admin/hub/ask.h"
 
+/* Behind it stands a number. What clients remember of a store they remember by its address: when
+ * something of it has gone they are given another one, and forget. */
 #define XET_ROOT "/api/xet"
 
 /* GET .../xet-write-token/REV: a token, and where the store is. */
 int xet_write_token(struct ask *a);
-/* POST .../v1/xorbs/default/HASH: chunks. */
+/* POST N/v1/xorbs/default/HASH: chunks. */
 int xet_put_xorb(struct ask *a);
-/* POST .../v1/shards, .../v2/shards: which files are made of them. */
+/* POST N/v1/shards, N/v2/shards: which files are made of them. */
 int xet_put_shard(struct ask *a);
 int xet_put_shard_v2(struct ask *a);
 /* Anything else: it is not offered, by whatever method, which clients want to hear as a 404. */

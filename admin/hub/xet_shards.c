@@ -194,7 +194,7 @@ static int assemble(struct upload *u)
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct server *s = u->ask->server;
 	const struct assembly_conf conf = {
-		s->intake, s->xorbs, u->key, u->repo.uid, find_xorb, u,
+		s->rights.db, s->intake, s->xorbs, u->key, u->repo.uid, find_xorb, u,
 	};
 	int r = assembly_new(&conf, &u->assembly);
 
@@ -202,7 +202,7 @@ static int assemble(struct upload *u)
 		r = assembly_add(u->assembly, &u->shard, xet_shard_file(&u->shard, i), &why);
 	if (r == -EBADMSG)
 		return xet_refuse(u->ask, buf_str(&why));
-	return r < 0 ? r : assembly_keep(u->assembly, s->rights.db);
+	return r < 0 ? r : assembly_keep(u->assembly);
 }
 
 /* ---- a request ---- */

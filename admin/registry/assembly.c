@@ -8,7 +8,10 @@
 #include "daemon/base/err.h"
 
 #define OPEN_MAX 64 /* files that are kept at once */
-#define VIEWS 8     /* xorbs that are open */
+#define NOT_HERE \
+	"is not here, or not for this repository: it has to be sent before what is made of it " \
+	"(a client that remembers to have sent it forgets that with its directory HF_XET_CACHE)"
+#define VIEWS 8 /* xorbs that are open */
 
 struct view {
 	uint8_t xorb[XET_HASH];
@@ -145,6 +148,24 @@ static int note_place(struct assembly *a, const struct xet_term *t, uint64_t off
 	return buf_add(&a->placed, &p, sizeof(p));
 }
 
+static int renew(struct db_txn *t, void *arg UNUSED)
+{
+	return xorb_rows_renew(t);
+}
+
+/* What it is remembered to have is gone, though nobody took it away: the disk lost it. Who sent it
+ * is to forget that, so that the next try sends it. */
+static int read_chunks(struct assembly *a, const struct xorb_view *v, const struct xet_term *t,
+		       struct intake_file *to)
+{
+	int r = xorb_view_read(a->conf.xorbs, v, t->from, t->to, feed, to), renewed;
+
+	if (r != -ENOENT)
+		return r;
+	renewed = db_write(a->conf.db, renew, NULL);
+	return renewed < 0 ? renewed : r;
+}
+
 static int add_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
 		    struct intake_file *to, struct buf *why)
 {
@@ -155,9 +176,9 @@ static int add_term(struct assembly *a, const struct xet_term *t, struct xet_tre
 	if (r == 0)
 		r = check_term(&v->map, t, why);
 	if (r == 0)
-		r = xorb_view_read(a->conf.xorbs, v, t->from, t->to, feed, to);
+		r = read_chunks(a, v, t, to);
 	if (r == -ENOENT)
-		return refuse(why, t, "is not here: it has to be sent before what is made of it");
+		return refuse(why, t, NOT_HERE);
 	if (r < 0)
 		return r;
 	add_chunks(&v->map, t, tree);
@@ -262,8 +283,7 @@ static int put_row(struct db_txn *t, void *arg)
 }
 
 /* All places of one xorb; *ret_count of them. */
-static int remember_one(struct assembly *a, struct db *db, const struct placed *p, size_t left,
-			size_t *ret_count)
+static int remember_one(struct assembly *a, const struct placed *p, size_t left, size_t *ret_count)
 {
 	struct row row = { .conf = &a->conf, .xorb = p->xorb };
 	const struct xorb_view *v = NULL;
@@ -277,7 +297,7 @@ static int remember_one(struct assembly *a, struct db *db, const struct placed *
 		r = row.pieces.failed;
 	if (r == 0) {
 		row.map = &v->map;
-		r = db_write(db, put_row, &row);
+		r = db_write(a->conf.db, put_row, &row);
 	}
 	if (r == 0 && row.whole)
 		xorbs_remove(a->conf.xorbs, a->conf.repo, p->xorb);
@@ -290,7 +310,7 @@ static int compare_placed(const void *a, const void *b)
 	return memcmp(a, b, XET_HASH);
 }
 
-int assembly_keep(struct assembly *a, struct db *db)
+int assembly_keep(struct assembly *a)
 {
 	size_t count = a->placed.len / sizeof(struct placed), n = 0;
 	int r = keep_open(a);
@@ -298,8 +318,8 @@ int assembly_keep(struct assembly *a, struct db *db)
 	if (count)
 		qsort(a->placed.data, count, sizeof(struct placed), compare_placed);
 	for (size_t i = 0; r == 0 && i < count; i += n)
-		r = remember_one(a, db, (const struct placed *)(void *)a->placed.data + i,
-				 count - i, &n);
+		r = remember_one(a, (const struct placed *)(void *)a->placed.data + i, count - i,
+				 &n);
 	buf_clear(&a->placed);
 	return r;
 }

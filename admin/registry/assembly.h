@@ -11,7 +11,8 @@
 struct assembly;
 
 struct assembly_conf {
-	struct intake *intake; /* borrowed, and what follows */
+	struct db *db; /* borrowed, and what follows */
+	struct intake *intake;
 	struct xorbs *xorbs;
 	const char *repo; /* the key of the repository they are for */
 	const char *uid;  /* and its uid */
@@ -28,9 +29,9 @@ void assembly_free(struct assembly *a);
  * sentence in why; ERR_READ_ONLY. */
 MUST_USE int assembly_add(struct assembly *a, const struct xet_shard *s, const struct xet_file *f,
 			  struct buf *why);
-/* Makes blobs of those that were added, and remembers in db where their chunks lie: xorbs that are
- * in blobs as a whole need not wait any more. */
-MUST_USE int assembly_keep(struct assembly *a, struct db *db);
+/* Makes blobs of those that were added, and remembers where their chunks lie: xorbs that are in
+ * blobs as a whole need not wait any more. */
+MUST_USE int assembly_keep(struct assembly *a);
 
 /* A file that was kept. */
 struct assembled {

@@ -5,13 +5,17 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin/registry/registry.h"
 #include "daemon/base/err.h"
 #include "daemon/xet/xorb.h"
 
+#define GENERATION "xet" /* in DB_META */
+#define GENERATION_MAX 99999999
 #define PIECES_MAX 1024 /* what has more is in enough places */
 #define SHA256 32
 #define PIECE (4 + 4 + 8 + SHA256) /* bytes, packed */
@@ -365,6 +369,25 @@ static int forget_pieces(struct db_txn *t, const uint8_t *xorb, const char *etag
 	return kept ? put_row(t, xorb, &m, &m.pieces) : forget_xorb(t, xorb);
 }
 
+int xorb_rows_generation(struct db_txn *t, uint32_t *ret)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	int r = db_get(t, DB_META, db_text(GENERATION), &text);
+
+	*ret = r == 0 ? (uint32_t)strtoul(buf_str(&text), NULL, 10) : 1;
+	return r == -ENOENT ? 0 : r;
+}
+
+int xorb_rows_renew(struct db_txn *t)
+{
+	char text[12];
+	uint32_t now;
+	int len, r = xorb_rows_generation(t, &now);
+
+	len = snprintf(text, sizeof(text), "%" PRIu32, now % GENERATION_MAX + 1);
+	return r < 0 ? r : db_put(t, DB_META, db_text(GENERATION), text, (size_t)len);
+}
+
 int xorb_rows_forget(struct db_txn *t, const char *etag)
 {
 	CLEANUP(buf_free) struct buf keys = { 0 };
@@ -378,5 +401,5 @@ int xorb_rows_forget(struct db_txn *t, const char *etag)
 		if (r == 0)
 			r = db_del(t, DB_XORB_BLOBS, (struct db_key){ key, size });
 	}
-	return r;
+	return r == 0 && keys.len ? xorb_rows_renew(t) : r;
 }

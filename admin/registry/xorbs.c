@@ -311,6 +311,8 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 struct sweep {
 	int stage;
 	int64_t before_s;
+	unsigned count; /* that are old */
+	bool removes;
 };
 
 /* False of what is none, or was not touched since. */
@@ -323,17 +325,31 @@ static bool is_newer(int stage, const char *name, int64_t since_s)
 
 static void sweep_one(void *arg, const char *name)
 {
-	const struct sweep *w = arg;
+	struct sweep *w = arg;
 
-	if (!strncmp(name, PREFIX, strlen(PREFIX)) && !is_newer(w->stage, name, w->before_s))
+	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || is_newer(w->stage, name, w->before_s))
+		return;
+	w->count++;
+	if (w->removes)
 		unlinkat(w->stage, name, 0);
 }
 
-void xorbs_sweep(struct xorbs *x, int64_t before_s)
+static int renew(struct db_txn *t, void *arg UNUSED)
 {
-	struct sweep w = { intake_staging(x->in), before_s };
+	return xorb_rows_renew(t);
+}
+
+int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s)
+{
+	struct sweep w = { intake_staging(x->in), before_s, 0, false };
+	int r;
 
 	file_each_name(w.stage, sweep_one, &w);
+	r = w.count ? db_write(db, renew, NULL) : 0;
+	w.removes = r == 0;
+	if (w.count && w.removes)
+		file_each_name(w.stage, sweep_one, &w);
+	return r;
 }
 
 struct search {

@@ -50,8 +50,9 @@ typedef int (*xorb_bytes_fn)(void *arg, const void *data, size_t len);
 MUST_USE int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, uint32_t to,
 			    xorb_bytes_fn fn, void *arg);
 
-/* Removes those that came before that second. */
-void xorbs_sweep(struct xorbs *x, int64_t before_s);
+/* Removes those that came before that second, in a new generation (xorb_rows.h): their clients may
+ * remember them. -errno: they stay. */
+MUST_USE int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s);
 /* True if one has come for that repository since. */
 bool xorbs_coming(struct xorbs *x, const char *repo, int64_t since_s);
 
