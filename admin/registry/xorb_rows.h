@@ -57,8 +57,8 @@ MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HA
 			      xorb_rows_fn fn, void *arg);
 /* The blob goes: nothing lies in it any more. */
 MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag);
-/* A number, from 1, that is another one once a chunk has gone: what clients remember of an older one
- * is not to be relied on. */
+/* A number, from 1, that is another one once a chunk has gone: what clients remember of an older
+ * one is not to be relied on. */
 MUST_USE int xorb_rows_generation(struct db_txn *t, uint32_t *ret);
 /* Chunks go that no blob has. */
 MUST_USE int xorb_rows_renew(struct db_txn *t);

@@ -229,8 +229,8 @@ int xorbs_open(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_
 	xorb_map_name(&v.map, found);
 	if (memcmp(found, xorb, XET_HASH) != 0)
 		return -ENOENT;
-	*ret = v;
-	v = (struct xorb_view){ .fd = -1 };
+	*ret = (struct xorb_view){ v.map, steal_fd(&v.fd) };
+	v.map = (struct xorb_map){ 0 };
 	return 0;
 }
 

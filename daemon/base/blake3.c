@@ -3,8 +3,8 @@
 
 #include <blake3.h>
 
-_Static_assert(BLAKE3_BYTES == BLAKE3_KEY_LEN && BLAKE3_BYTES == BLAKE3_OUT_LEN,
-	       "a digest is no key");
+_Static_assert(BLAKE3_BYTES == BLAKE3_KEY_LEN, "keys have another size");
+_Static_assert(BLAKE3_BYTES == BLAKE3_OUT_LEN, "digests have another size");
 
 void blake3_keyed(const uint8_t key[static BLAKE3_BYTES], const void *data, size_t len,
 		  uint8_t ret[static BLAKE3_BYTES])
