@@ -5,11 +5,13 @@ import hashlib
 import json
 import random
 import struct
+import subprocess
 import time
 
 import pytest
 
 from clients_hubd import Client
+from clients_matrix import PATIENCE
 from flow_hub_ctl import fine
 from hub import Hub
 from hubd import Hubd
@@ -54,6 +56,14 @@ def upload(client, repo, source, path=".", *words):
 def blob(h, data):
     oid = hashlib.sha256(data).hexdigest()
     return h.data / "own" / "blobs" / oid[:2] / oid
+
+
+def user(h, name, role=None):
+    """A user, in the organization with that role: the token."""
+    fine(h, f"user add {name}")
+    if role:
+        fine(h, f"org member add org {name} --role={role}")
+    return fine(h, f"token create {name} --name=laptop --role=write").strip()
 
 
 def incoming(h):
@@ -124,6 +134,26 @@ def test_what_one_repository_has_is_named_for_another_by_who_may_read_it(ours, u
     assert two.read("w.bin") == data + b"more" and one.read("w.bin") == data
 
 
+def test_what_one_may_not_read_is_not_had_by_naming_it(hub, tmp_path):
+    """Somebody else with the notes of a client, who knows all hashes, gets nothing for them."""
+    h, data = Hubd(tmp_path, hub), noise(11, "secret")
+    fine(h, "org add org")
+    writer, stranger = user(h, "writer", "write"), user(h, "stranger")
+    (tmp_path / "w.bin").write_bytes(data)
+    client = Client(tmp_path, "2.4", h.url, writer)
+    upload(client, Repo(h, "org/secret", writer, private=True), tmp_path / "w.bin", "w.bin")
+    mine = Repo(h, "stranger/own", stranger)
+    client.env["HF_TOKEN"] = stranger
+    done = client.cli("upload", mine.id, tmp_path / "w.bin", "w.bin")
+    assert done.returncode != 0 and "400" in done.stderr, done.stderr
+    assert list(mine.tree()) == [".gitattributes"]
+    # The twin: who may read it has it.
+    fine(h, "org member add org stranger --role=read")
+    upload(client, mine, tmp_path / "w.bin", "w.bin")
+    assert mine.read("w.bin") == data
+    h.stop()
+
+
 def test_clients_that_choose_the_other_way_go_on_beside(ours, uploader, tmp_path):
     repo, data, more = Repo(ours, "admin/both", ours.admin_token), noise(12, "both"), noise(12, "more")
     (tmp_path / "w.bin").write_bytes(data)
@@ -154,6 +184,22 @@ def test_what_the_hub_let_go_of_is_sent_again(hub, tmp_path):
     upload(client, repo, tmp_path / "w.bin", "w.bin")
     assert repo.read("w.bin") == data and len(asked(h, "/v1/xorbs/")) == 2
     h.stop()
+
+
+def test_a_client_waits_for_a_hub_that_was_killed_while_chunks_came(hub, tmp_path):
+    first, data = Hubd(tmp_path, hub), noise(140, "killed")
+    (tmp_path / "w.bin").write_bytes(data)
+    client, repo = Client(tmp_path, "2.4", first.url, first.admin_token), Repo(first, "admin/killed", first.admin_token)
+    sender = subprocess.Popen([str(client.bin / "hf"), "upload", repo.id, str(tmp_path / "w.bin"), "w.bin"],
+                              env={k: str(v) for k, v in client.env.items()}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert eventually(lambda: incoming(first) or sender.poll() is not None, 60) and sender.poll() is None, sender.communicate()[1]
+    first.kill()
+    repo.hubd = again = Hubd(tmp_path, hub, data=first.data, port=first.port)
+    assert sender.wait(PATIENCE) == 0, sender.communicate()[1]
+    assert repo.read("w.bin") == data
+    # What was cut stays until the grace is over; nothing of it has a blob's name.
+    assert {f.name for f in (again.data / "own/blobs").glob("*/*")} >= {hashlib.sha256(data).hexdigest()}
+    again.stop()
 
 
 def test_a_namespace_that_is_full_is_told_so(hub, tmp_path):
@@ -190,6 +236,20 @@ def test_who_may_not_write_gets_no_token(ours):
     assert token_of(ours, repo, None).status == 401
     assert token_of(ours, repo, "hf_wrong").status == 401
     assert ours.ask("/api/models/admin/none/xet-write-token/main", token=ours.admin_token).status == 404
+
+
+def test_a_token_is_good_as_long_as_the_right_behind_it(hub, tmp_path):
+    h = Hubd(tmp_path, hub)
+    fine(h, "org add org")
+    tokens = [user(h, name, role) for name, role in (("stranger", None), ("reader", "read"), ("writer", "write"))]
+    repo = Repo(h, "org/m", tokens[2], private=True)
+    ask = lambda token: h.ask("/api/xet/1/v1/shards", "POST", b"x" * 100, token).status
+    assert [token_of(h, repo, token).status for token in tokens] == [404, 200, 200]
+    mine = token_of(h, repo, tokens[2]).json["accessToken"]
+    assert ask(mine) == 400                     # it may, but that is no shard
+    fine(h, "org member remove org writer")
+    assert ask(mine) == 404
+    h.stop()
 
 
 def test_the_store_takes_its_own_tokens_alone(ours):
