@@ -154,6 +154,18 @@ def test_what_one_may_not_read_is_not_had_by_naming_it(hub, tmp_path):
     h.stop()
 
 
+def test_who_may_only_read_brings_it_as_a_pull_request(hub, tmp_path):
+    h, data = Hubd(tmp_path, hub), noise(11, "pull")
+    fine(h, "org add org")
+    repo, reader = Repo(h, "org/m", user(h, "writer", "write")), user(h, "reader", "read")
+    (tmp_path / "w.bin").write_bytes(data)
+    client = Client(tmp_path, "2.4", h.url, reader)
+    assert client.cli("upload", repo.id, tmp_path / "w.bin", "w.bin").returncode != 0
+    upload(client, repo, tmp_path / "w.bin", "w.bin", "--create-pr")
+    assert repo.read("w.bin", "refs%2Fpr%2F1") == data and "w.bin" not in repo.tree()
+    h.stop()
+
+
 def test_clients_that_choose_the_other_way_go_on_beside(ours, uploader, tmp_path):
     repo, data, more = Repo(ours, "admin/both", ours.admin_token), noise(12, "both"), noise(12, "more")
     (tmp_path / "w.bin").write_bytes(data)

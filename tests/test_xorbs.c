@@ -163,6 +163,7 @@ static void those_that_nobody_named_go_in_time(void **state)
 {
 	struct kept *k = *state;
 	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+	CLEANUP(closep) int fd = -1;
 	uint8_t name[XET_HASH];
 
 	made_xorb_fill(&x, 2, 1);
@@ -175,6 +176,12 @@ static void those_that_nobody_named_go_in_time(void **state)
 	assert_int_equal(xorbs_sweep(k->xorbs, k->db, 0), 0);
 	assert_int_equal(staged(k), 1);
 	assert_int_equal(generation(k), 1);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
+	assert_int_equal(staged(k), 0);
+	assert_int_equal(generation(k), 2);
+	/* What was cut off nobody remembers. */
+	fd = openat(intake_staging(k->in), "xorb-0-0.1", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
 	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
 	assert_int_equal(staged(k), 0);
 	assert_int_equal(generation(k), 2);

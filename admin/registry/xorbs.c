@@ -311,7 +311,7 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 struct sweep {
 	int stage;
 	int64_t before_s;
-	unsigned count; /* that are old */
+	unsigned whole; /* that are old, and came to their end */
 	bool removes;
 };
 
@@ -329,7 +329,7 @@ static void sweep_one(void *arg, const char *name)
 
 	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || is_newer(w->stage, name, w->before_s))
 		return;
-	w->count++;
+	w->whole += !strchr(name, '.');
 	if (w->removes)
 		unlinkat(w->stage, name, 0);
 }
@@ -341,15 +341,16 @@ static int renew(struct db_txn *t, void *arg UNUSED)
 
 int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s)
 {
-	struct sweep w = { intake_staging(x->in), before_s, 0, false };
+	struct sweep w = { .stage = intake_staging(x->in), .before_s = before_s };
 	int r;
 
 	file_each_name(w.stage, sweep_one, &w);
-	r = w.count ? db_write(db, renew, NULL) : 0;
-	w.removes = r == 0;
-	if (w.count && w.removes)
-		file_each_name(w.stage, sweep_one, &w);
-	return r;
+	r = w.whole ? db_write(db, renew, NULL) : 0;
+	if (r < 0)
+		return r;
+	w.removes = true;
+	file_each_name(w.stage, sweep_one, &w);
+	return 0;
 }
 
 struct search {
