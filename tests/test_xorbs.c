@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "tests/kept_repo.h"
@@ -187,6 +188,35 @@ static void those_that_nobody_named_go_in_time(void **state)
 	assert_int_equal(generation(k), 2);
 }
 
+static void touch_later(void *arg, const char *name)
+{
+	const struct kept *k = arg;
+	const struct timespec later[2] = { { .tv_sec = clock_wall_s() + 1000 },
+					   { .tv_sec = clock_wall_s() + 1000 } };
+
+	if (!strncmp(name, "xorb-", 5))
+		assert_int_equal(utimensat(intake_staging(k->in), name, later, 0), 0);
+}
+
+/* Its client is still at it. */
+static void one_that_comes_keeps_the_files_that_came_before(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+	int64_t before_s = clock_wall_s() + 500;
+	uint8_t name[XET_HASH];
+
+	kept_make(k, KEPT_UID_A, "a");
+	kept_bring(k, "a", "waits", true);
+	made_xorb_fill(&x, 2, 1);
+	made_xorb_name(&x, name);
+	assert_int_equal(send(k, REPO, &x, name), 0);
+	file_each_name(intake_staging(k->in), touch_later, k);
+	assert_int_equal(kept_collect(k, before_s, false, 0).uploads, 0);
+	xorbs_remove(k->xorbs, REPO, name);
+	assert_int_equal(kept_collect(k, before_s, false, 0).uploads, 1); /* the twin */
+}
+
 int main(void)
 {
 #define TEST(story) cmocka_unit_test_setup_teardown(story, kept_setup, kept_teardown)
@@ -196,6 +226,7 @@ int main(void)
 		TEST(what_is_another_or_none_leaves_nothing),
 		TEST(one_that_is_torn_is_not_here),
 		TEST(those_that_nobody_named_go_in_time),
+		TEST(one_that_comes_keeps_the_files_that_came_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
