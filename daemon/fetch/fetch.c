@@ -268,7 +268,7 @@ static int want_new_locked(struct pull *p, uint64_t off, uint64_t len, bool ther
 	uint64_t to;
 	int r = 0;
 
-	p->plan.bytes_s = rate_get(&p->rate, clock_ms());
+	p->plan.came = rate_bytes(&p->rate, clock_ms());
 	want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
 	to = max_u64(min_u64(want.need.from + want.run_max, want.ahead.to), want.need.to);
 	if (!there)
@@ -455,6 +455,7 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
 	lock_take(&f->pulls.lock);
 	*ret = (struct fetch_use){
 		.present = blob_present_bytes(p->blob),
+		.came = rate_bytes(&p->rate, clock_ms()),
 		.gaps = plan_has_gaps(&p->plan),
 	};
 	lock_drop(&f->pulls.lock);

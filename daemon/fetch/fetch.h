@@ -116,6 +116,7 @@ void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e);
 /* What readers made of a file so far. */
 struct fetch_use {
 	uint64_t present; /* bytes of whole chunks that are there */
+	uint64_t came;    /* bytes that came in the last seconds */
 	bool gaps;        /* they skip parts: it is not read whole */
 };
 /* The same now. Nothing of it is exact while bytes come. */
