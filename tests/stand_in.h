@@ -47,7 +47,7 @@ int stand_in_tear_down(void **state);
 void stand_in_drip(const struct stand_in *s, int fd, const char *drop);
 /* Sends all of it; false if nobody listens. */
 bool stand_in_send(int fd, const void *data, size_t len);
-/* A head that it signs, of that answer (its node is not said), with these lines more, each ended. */
+/* A head that it signs, of that answer (whose node is not said), with these lines, each ended. */
 void stand_in_say(const struct stand_in *s, int fd, const char *request,
 		  const struct cluster_answer *a, const char *lines);
 /* The same with a Content-Range ("": none), the line about its length, and the time

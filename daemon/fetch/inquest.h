@@ -26,7 +26,7 @@ struct inquest {
 	/* The blob is sealed, with this digest list (or NULL: none was made): nothing is to be
 	 * remembered of who gave what. No lock held. */
 	void (*settled)(void *arg, const char *etag, const struct chunk_list *right);
-	/* Likewise: all of it was dropped, which had these digests (or NULL: they are not known). */
+	/* Likewise: all of it was dropped, which had these digests (NULL: not known). */
 	void (*dropped)(void *arg, const char *etag, const struct chunk_list *was);
 	void *arg;
 };

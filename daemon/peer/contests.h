@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digest lists of hubs that members contradict: once the hub itself has given such a chunk its bytes
- * are compared with its list, on a thread of their own, and the list is refuted if they differ. What
- * does not come soon is left to the digest of the whole, and so is what comes when too much waits.
- * Threads: any. */
+/* Digest lists of hubs that members contradict: once the hub itself has given such a chunk its
+ * bytes are compared with its list, on a thread of their own, and the list is refuted if they
+ * differ. What does not come soon is left to the digest of the whole, and so is what comes when too
+ * much waits. Threads: any. */
 #ifndef MATRIXFS_CONTESTS_H
 #define MATRIXFS_CONTESTS_H
 

@@ -97,8 +97,9 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	return true;
 }
 
-/* A witness has each chunk from upstream: it is asked for those that are in dispute, if any are, and
- * else for all that nobody has settled. What is not here yet is nobody's word against another's. */
+/* A witness has each chunk from upstream: it is asked for those that are in dispute, if any are,
+ * and else for all that nobody has settled. What is not here yet is nobody's word against
+ * another's. */
 static uint32_t in_question(struct inquiry *q, uint32_t segment)
 {
 	struct trial *t = &q->trial;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds out which chunks of a blob are wrong, when its digest is, and who gave them: by the list
  * that a hub publishes; else by what the owners of its segments say of what others gave; else by
- * witnesses, who have what is in question from upstream once more, whoever asks, and only digest it.
- * The witness of a segment follows its owner. Whom a witness contradicts may be right: then a
- * second one is heard, and two of the three have it right. The chunks that are wrong are
- * dropped, who gave them (or gave false witness) is banned, and what the digests must be is
- * remembered. A segment can also be compared with its owner's word before the blob is whole.
- * Threads: any. */
+ * witnesses, who have what is in question from upstream once more, whoever asks, and only digest
+ * it. The witness of a segment follows its owner. Whom a witness contradicts may be right: then a
+ * second one is heard, and two of the three have it right. The chunks that are wrong are dropped,
+ * who gave them (or gave false witness) is banned, and what the digests must be is remembered. A
+ * segment can also be compared with its owner's word before the blob is whole. Threads: any. */
 #ifndef MATRIXFS_INQUIRY_H
 #define MATRIXFS_INQUIRY_H
 

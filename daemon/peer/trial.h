@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A blob, or a segment of it, of which something may be wrong: what its chunks are here, what owners
- * vouch for, and what they are found to be. A chunk that is otherwise is dropped, and who gave it
- * sentenced: banned if it was its own doing. Who is heard of that, and believed, is not said here.
- * Threads: one for each trial. */
+/* A blob, or a segment of it, of which something may be wrong: what its chunks are here, what
+ * owners vouch for, and what they are found to be. A chunk that is otherwise is dropped, and who
+ * gave it sentenced: banned if it was its own doing. Who is heard of that, and believed, is said
+ * elsewhere. Threads: one for each trial. */
 #ifndef MATRIXFS_TRIAL_H
 #define MATRIXFS_TRIAL_H
 
