@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/num.h"
 #include "daemon/base/grow.h"
 #include "tests/swarm_priv.h"
 
@@ -143,7 +144,7 @@ static void be_born(struct swarm *s, struct node *n)
 
 	segment_notes_init(&n->notes);
 	must(fanout_new(&n->fanout));
-	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = SWARM_GIVE_UP_MS };
+	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = s->conf.give_up_ms };
 	if (!s->conf.faults) {
 		n->way.places = &s->places;
 		return;
@@ -380,6 +381,7 @@ static void count_node(const struct node *n, struct swarm_result *r)
 	r->last_ms = n->ended && (double)n->took_ms > r->last_ms ? (double)n->took_ms : r->last_ms;
 	r->failed_ms = n->failed && (double)n->took_ms > r->failed_ms ? (double)n->took_ms
 								      : r->failed_ms;
+	r->waited_ms = max_i64(r->waited_ms, n->ended ? n->waited_ms : 0);
 	r->asked += n->asked;
 	r->sent_most = n->sent > r->sent_most ? n->sent : r->sent_most;
 	r->asked_most = n->asked > r->asked_most ? n->asked : r->asked_most;

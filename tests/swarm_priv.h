@@ -15,7 +15,6 @@
 #define SWARM_CHUNK (UINT64_C(1) << 20)
 #define SWARM_RUNS_MAX 24 /* of one node at once, as it has streams */
 #define SWARM_RUN_CHUNKS 8
-#define SWARM_GIVE_UP_MS 20000
 #define SWARM_TRIES_MAX 5 /* of a run at upstream in a row */
 
 enum event_kind {
@@ -52,6 +51,7 @@ struct query {
 	uint32_t member;       /* index of the giver in the run's membership */
 	uint32_t from, end;    /* chunks */
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
+	unsigned in_air;       /* chunks that were sent, and have not come */
 	bool bring, over, broken, on_link, parked, late, dripping;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
@@ -92,6 +92,7 @@ struct node {
 	uint8_t *chunks;
 	uint32_t at; /* of its reader */
 	int64_t begun_ms, took_ms;
+	int64_t read_ms, waited_ms; /* its reader got a chunk last, and waited longest for one */
 	struct run *runs;
 	unsigned run_count;
 	struct query *parked;

@@ -269,8 +269,12 @@ static void keep(struct swarm *s, struct node *n, uint32_t chunk)
 
 static void advance(struct swarm *s, struct node *n)
 {
-	while (n->at < s->chunks && (n->chunks[n->at] & (CHUNK_KEPT | CHUNK_READ)))
+	while (n->at < s->chunks && (n->chunks[n->at] & (CHUNK_KEPT | CHUNK_READ))) {
 		n->at++;
+		if (n->begun_ms)
+			n->waited_ms = max_i64(n->waited_ms, swarm_ms(s) - n->read_ms);
+		n->read_ms = swarm_ms(s);
+	}
 	if (n->at == s->chunks && n->begun_ms && !n->ended && !n->failed)
 		end_reader(s, n, false);
 }
@@ -376,7 +380,7 @@ void swarm_start_reader(struct swarm *s, struct node *n)
 {
 	if (!n->alive || n->begun_ms)
 		return;
-	n->begun_ms = swarm_ms(s);
+	n->begun_ms = n->read_ms = swarm_ms(s);
 	s->reading++;
 	advance(s, n);
 	swarm_plan(s, n);
