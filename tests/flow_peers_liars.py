@@ -154,10 +154,10 @@ def test_who_has_peers_keeps_the_digest_list_of_what_is_sealed(shared, model, tm
 
 # ---- without one the digest of the whole tells, and witnesses which part of it ----
 
-@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 6), ("zeros", 6)])
+@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 3), ("zeros", 3)])
 def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie, bound):
-    """What the owner brought, what witnesses had of it (twice where they contradict it), and what is brought again: more than once
-    where nodes ban the owner at different times."""
+    """What the owner brought, what witnesses had of what is in question (twice where they contradict it), and what is brought again:
+    more than once where nodes ban the owner at different times. 1.0 to 1.4 times the model as a rule."""
     with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
         make_liar(cluster, liar, tmp_path, lie)
@@ -172,7 +172,8 @@ def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, 
 
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoilt):
-    """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
+    """All lies sealed in its cache: it asks nobody for anything, and sends what it has. A quarter of that is wrong: a witness has it
+    from upstream, and so does who brings it again, three quarters of the model in all."""
     with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
         own_most(cluster, liar, tmp_path)
@@ -186,7 +187,7 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert not again or spoilt
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
-        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)
+        assert cluster.upstream_bytes() - before <= (1.75 if spoilt else 0.02) * size_of(model)
 
 
 # ---- before a file is whole its segments are compared with what their owners had ----
@@ -222,7 +223,7 @@ def test_who_passes_on_wrong_bytes_is_banned_while_the_file_is_coming(hub, long_
         assert any(found_early(n) for n in honest) == bool(lie), [n.log_text() for n in honest]
         assert all(banned_by(n) <= {liar.address} for n in cluster.nodes), [banned_by(n) for n in cluster.nodes]
         assert (total(honest, "peer_wrong_bytes_total") > 0) == bool(lie)
-        assert cluster.upstream_bytes() <= (4 if lie else 1.02) * size_of(long_model)
+        assert cluster.upstream_bytes() <= (2.5 if lie else 1.02) * size_of(long_model)
 
 
 @pytest.mark.parametrize("lie", ["", "flip 3"])
