@@ -71,9 +71,10 @@ class _File:
         parts, room = [], ctypes.create_string_buffer(step)
         while size > 0:
             count = min(step, size)
-            got = self.nfs._check(self.nfs.lib.nfs_pread(self.nfs.nfs, self.file, ctypes.c_uint64(offset), ctypes.c_uint64(count), room),
-                                  self.path)
-            if not got:
+            got = self.nfs.lib.nfs_pread(self.nfs.nfs, self.file, ctypes.c_uint64(offset), ctypes.c_uint64(count), room)
+            if got == -errno.EFAULT:        # so it calls whatever a READ failed with
+                got = -errno.EIO
+            if not self.nfs._check(got, self.path):
                 break
             parts.append(room.raw[:got])
             offset, size = offset + got, size - got
