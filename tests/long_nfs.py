@@ -66,6 +66,9 @@ class Life:
         for repo in "a", "b", "c":
             self.make(repo)
         self.export = self.start()
+        with libnfs.Libnfs(self.export) as nfs:     # a blob is shown when a commit that has it is known
+            for repo in "a", "b", "c":
+                nfs.names(f"/files/org/{repo}")
 
     def make(self, repo):
         sizes = {f"{n}.{self.rng.choice(['safetensors', 'txt'])}": self.rng.choice(SIZES) for n in range(6)}
