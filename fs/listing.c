@@ -7,6 +7,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/map.h"
+#include "fs/shown.h"
 
 struct entry {
 	struct entry *next;
@@ -98,7 +99,8 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 {
 	struct filling *f = arg;
 
-	if (has(f->l, name))
+	if (has(f->l, name) ||
+	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
@@ -125,6 +127,8 @@ static int add_repo(void *arg, struct repo *r)
 	struct filling *f = arg;
 	char folder[REPO_FOLDER_MAX + 1];
 
+	if (!scope_has(f->v->scope, repo_id_of(r)))
+		return 0;
 	repo_id_folder(repo_id_of(r), folder);
 	return add(f->l, folder, (struct place){ .kind = PLACE_REPO, .repo = r });
 }
@@ -251,7 +255,7 @@ static int add_to_files(void *arg, struct repo *r)
 	struct place p = { .kind = PLACE_ORG, .type = id->type };
 	char org[REPO_NAME_MAX + 1];
 
-	if (id->type != f->dir->type || !slash)
+	if (id->type != f->dir->type || !slash || !scope_has(f->v->scope, id))
 		return 0;
 	snprintf(org, sizeof(org), "%.*s", (int)(slash - id->name), id->name);
 	if (f->dir->kind != PLACE_ORG) {

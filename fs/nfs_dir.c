@@ -192,8 +192,8 @@ static int open_listing(struct page *pg)
 	pg->closed = permit_access(&who, pg->dir, X_OK) < 0;
 	if (c->ended < 0)
 		return nfs_stale(
-			listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing));
-	return listing_open(c->world->view, pg->dir, &c->waiter, &pg->listing);
+			listing_open_ended(&c->client->view, pg->dir, c->ended, &pg->listing));
+	return listing_open(&c->client->view, pg->dir, &c->waiter, &pg->listing);
 }
 
 static int take_args(struct page *pg)

@@ -26,25 +26,25 @@ TAILQ_HEAD(objects, object);
 struct nfs_objects {
 	const struct view *view;
 	struct nfs_forms *forms;
-	uint8_t key[NFS_KEY];
+	struct nfs_keys keys;
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_handle;
 	struct objects by_age; /* used longest ago first */
 };
 
-int nfs_objects_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+int nfs_objects_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 		    struct nfs_objects **ret)
 {
 	struct nfs_objects *t = calloc(1, sizeof(*t));
-	int r = t ? nfs_forms_new(v, key, life, &t->forms) : -ENOMEM;
+	int r = t ? nfs_forms_new(v, keys, life, &t->forms) : -ENOMEM;
 
 	if (r < 0) {
 		free(t);
 		return r;
 	}
 	t->view = v;
-	memcpy(t->key, key, NFS_KEY);
+	t->keys = *keys;
 	TAILQ_INIT(&t->by_age);
 	lock_init(&t->lock, LOCK_NFS_OBJECTS);
 	*ret = t;
@@ -80,7 +80,7 @@ void nfs_objects_free(struct nfs_objects *t)
 	map_fini(&t->by_handle);
 	nfs_forms_free(t->forms);
 	lock_fini(&t->lock);
-	explicit_bzero(t->key, NFS_KEY);
+	nfs_keys_wipe(&t->keys);
 	free(t);
 }
 
@@ -115,7 +115,7 @@ int nfs_objects_handle(struct nfs_objects *t, const struct place *p, struct nfs_
 	struct nfs_form form;
 	int r = nfs_form_of(t->forms, p, &form);
 
-	return r < 0 ? r : nfs_handle_print(t->key, &form, ret);
+	return r < 0 ? r : nfs_handle_print(t->keys.at[0], &form, ret);
 }
 
 /* Where a blob was looked up last counts: that is where it is read from. */
@@ -157,6 +157,15 @@ static int check_alive(struct nfs_objects *t, struct place *p)
 	return -ESTALE;
 }
 
+static int parse(const struct nfs_objects *t, const struct nfs_fh *fh, struct nfs_form *ret)
+{
+	int r = NFS_BADHANDLE;
+
+	for (unsigned i = 0; r == NFS_BADHANDLE && i < t->keys.count; i++)
+		r = nfs_handle_parse(t->keys.at[i], fh->bytes, fh->len, ret);
+	return r;
+}
+
 int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct waiter *w,
 		     struct place *ret)
 {
@@ -171,7 +180,7 @@ int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct wait
 	lock_drop(&t->lock);
 	if (o)
 		return r < 0 ? r : check_alive(t, ret);
-	r = nfs_handle_parse(t->key, fh->bytes, fh->len, &form);
+	r = parse(t, fh, &form);
 	if (r == 0)
 		r = nfs_form_place(t->forms, &form, w, ret);
 	if (r == 0)

@@ -6,13 +6,13 @@
 #ifndef MATRIXFS_NFS_OBJECTS_H
 #define MATRIXFS_NFS_OBJECTS_H
 
-#include "fs/nfs_handle.h"
+#include "fs/nfs_key.h"
 #include "fs/view.h"
 
 struct nfs_objects;
 
 /* The view is borrowed; `life` as in nfs_forms.h. -ENOMEM. */
-MUST_USE int nfs_objects_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+MUST_USE int nfs_objects_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 			     struct nfs_objects **ret);
 /* Closes and forgets all. NULL is fine. */
 void nfs_objects_free(struct nfs_objects *t);

@@ -37,6 +37,10 @@ struct rpcd_conf {
 	int64_t torn_ms;         /* ... those silent in the middle of a record for so long, */
 	int64_t stall_ms;        /* ... that take nothing of what waits for them, */
 	int64_t idle_ms;         /* ... or say nothing and wait for nothing */
+	/* Somebody has connected from that address: who, or NULL to send him away; and is gone. From
+	 * any thread. */
+	void *(*came)(void *arg, const char *address);
+	void (*went)(void *arg, void *who);
 	/* A call has come, on one of the server's threads; the record is borrowed until this
 	 * returns. rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any
 	 * thread. */
@@ -53,7 +57,9 @@ void rpcd_stop(struct rpcd *s);
 /* Closes all connections; after rpcd_stop, when no call is under way any more. NULL is fine. */
 void rpcd_close(struct rpcd *s);
 
-/* Who is at the other end: an address without its port; borrowed as long as a call is under way. */
+/* Who is at the other end: what `came` said, and its address, without a port; borrowed as long as a
+ * call is under way. */
+void *rpcd_who(const struct rpcd_conn *c);
 const char *rpcd_address(const struct rpcd_conn *c);
 /* The port that was connected to. */
 uint16_t rpcd_port(const struct rpcd_conn *c);

@@ -21,7 +21,7 @@
 #define ROUNDS_MAX 4 /* of sending, then the loop goes on: whoever has a reply has more to do */
 
 int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
-		  const char *address, struct rpcd_conn **ret)
+		  const char *address, void *who, struct rpcd_conn **ret)
 {
 	struct rpcd_conn *c = calloc(1, sizeof(*c));
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
@@ -29,7 +29,12 @@ int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, in
 
 	if (r == 0) {
 		*c = (struct rpcd_conn){
-			.conf = conf, .open = open, .epoll = epoll, .fd = fd, .refs = 1
+			.conf = conf,
+			.open = open,
+			.epoll = epoll,
+			.fd = fd,
+			.who = who,
+			.refs = 1,
 		};
 		c->armed = EPOLLIN;
 		c->heard_ms = clock_ms();
@@ -69,6 +74,7 @@ void rpcd_conn_unref(struct rpcd_conn *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->fd);
+	c->conf->went(c->conf->arg, c->who);
 	atomic_fetch_sub(c->open, 1);
 	buf_free(&c->rest);
 	lock_fini(&c->lock);
@@ -314,6 +320,11 @@ void rpcd_unkeep(struct rpcd_conn *c, size_t bytes)
 	lock_take(&c->lock);
 	c->kept_bytes -= bytes;
 	lock_drop(&c->lock);
+}
+
+void *rpcd_who(const struct rpcd_conn *c)
+{
+	return c->who;
 }
 
 const char *rpcd_address(const struct rpcd_conn *c)

@@ -19,6 +19,7 @@ struct rpcd_conn {
 	atomic_uint *open;             /* how many connections have a socket; borrowed, too */
 	int epoll;                     /* of its loop */
 	int fd;
+	void *who;
 	char address[NETWORK_ADDRESS_MAX];
 	atomic_uint refs; /* one of the server, one of each call under way */
 	/* The loop's alone. */
@@ -40,10 +41,10 @@ struct rpcd_conn {
 	int64_t progress_ms; /* when bytes last went out, or began to wait */
 };
 
-/* A connection on a socket (taken), which is added to the epoll set. When it is closed *open is one
- * less. -ENOMEM, -errno. */
+/* A connection on a socket (taken), which is added to the epoll set. When it is closed `who` went,
+ * and *open is one less. -ENOMEM, -errno: then he did not. */
 MUST_USE int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
-			   const char *address, struct rpcd_conn **ret);
+			   const char *address, void *who, struct rpcd_conn **ret);
 /* The port of a socket's own end; 0 if it has none. */
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */

@@ -38,6 +38,7 @@ struct server {
 	char address[32];
 	uint16_t port;
 	uint8_t *big;
+	atomic_int there; /* connections */
 	struct lock lock;
 	/* Guarded by lock. */
 	bool holds; /* answers are kept back */
@@ -131,6 +132,23 @@ static uint16_t free_port(void)
 	return be16toh(at.sin_port);
 }
 
+static void *on_came(void *arg, const char *address)
+{
+	struct server *s = arg;
+
+	assert_string_equal(address, "127.0.0.1");
+	atomic_fetch_add(&s->there, 1);
+	return s;
+}
+
+static void on_went(void *arg, void *who)
+{
+	struct server *s = arg;
+
+	assert_ptr_equal(who, s);
+	atomic_fetch_sub(&s->there, 1);
+}
+
 /* Time-outs are as long as *state says, or never come. */
 static int setup(void **state)
 {
@@ -143,6 +161,8 @@ static int setup(void **state)
 		.torn_ms = *state == &soon ? SOON_MS : NEVER_MS,
 		.stall_ms = *state == &soon ? SOON_MS : NEVER_MS,
 		.idle_ms = *state == &later ? SOON_MS : NEVER_MS,
+		.came = on_came,
+		.went = on_went,
 		.call = on_call,
 		.tick = on_tick,
 		.arg = &server,
@@ -169,6 +189,7 @@ static int teardown(void **state)
 	rpcd_close(server.rpcd);
 	assert_int_equal(server.done, server.calls);
 	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
+	assert_int_equal(atomic_load(&server.there), 0);
 	free(server.big);
 	lock_fini(&server.lock);
 	return 0;
