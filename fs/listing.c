@@ -99,8 +99,7 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 {
 	struct filling *f = arg;
 
-	if (has(f->l, name) ||
-	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
+	if (has(f->l, name) || shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }

@@ -89,8 +89,8 @@ void nfs_call_finish(struct nfs_call *c, int r);
 /* The user reads are checked as: nobody, since NFS callers prove nothing. */
 struct permit_who nfs_reader(void);
 /* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG;
- * -ESTALE also for what the client may not see: so RFC 1813 calls a handle to which "access has been
- * revoked", and not all procedures have a word for EACCES. */
+ * -ESTALE also for what the client may not see: so RFC 1813 calls a handle to which "access has
+ * been revoked", and not all procedures have a word for EACCES. */
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
 /* Counts and logs that the client asked for something that it may not see: a name in there, or with
  * no name the place itself. */

@@ -120,7 +120,7 @@ static unsigned count_mounts(const struct nfs_client *c)
 /* Takes one out for a new one, if there are too many. */
 static struct nfs_client *make_room_locked(struct nfs_clients *t)
 {
-	struct nfs_client **at = t->by_address.count < CLIENTS_MAX ? NULL : oldest_locked(t);
+	struct nfs_client **at = t->by_address.count <= CLIENTS_MAX ? NULL : oldest_locked(t);
 	struct nfs_client *gone = at ? *at : NULL;
 
 	if (!gone)

@@ -23,7 +23,7 @@ struct nfs_client {
 	char address[NETWORK_ADDRESS_MAX];
 	struct view view; /* the tree as it sees it */
 	metric requests;
-	metric bytes; /* of files */
+	metric bytes;   /* of files */
 	metric denied;  /* calls about what it may not see */
 	metric heard_s; /* the time of its last call */
 	/* nfs_trail.h's: what it read and no line has told. */

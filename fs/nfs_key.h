@@ -14,9 +14,9 @@ struct nfs_keys {
 	unsigned count; /* at least 1 */
 };
 
-/* Those of a file as key_file.h reads them, which may be the cluster's own: what signs handles comes
- * of its keys, and neither tells the other. With no file, that of the cache in this directory, which
- * is made if there is none. Sentences in why. */
+/* Those of a file as key_file.h reads them, which may be the cluster's own: what signs handles is
+ * derived from its keys, and neither tells the other. With no file, that of the cache in this
+ * directory, which is made if there is none. Sentences in why. */
 MUST_USE int nfs_keys_find(const char *file, const char *cache_dir, struct nfs_keys *ret,
 			   struct buf *why);
 /* Overwrites them. */

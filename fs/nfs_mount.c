@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted that the client may see
- * and that is not its owner's. */
+/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted that the client may
+ * see and that is not its owner's. */
 #include <errno.h>
 #include <string.h>
 

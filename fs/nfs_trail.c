@@ -12,10 +12,10 @@
 #include "daemon/base/map.h"
 
 #define TRACES_MAX 4096
-#define LINES_MAX 1000    /* between two ticks; the last half of them is for large files */
+#define LINES_MAX 1000     /* between two ticks; the last half of them is for large files */
 #define LARGE (1ULL << 20) /* bytes */
-#define IDLE_MS 10000     /* then it is read no more */
-#define LONG_MS 60000     /* then it is told although it is */
+#define IDLE_MS 10000      /* then it is read no more */
+#define LONG_MS 60000      /* then it is told although it is */
 
 struct key {
 	const struct nfs_client *client;

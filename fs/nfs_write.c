@@ -136,7 +136,8 @@ static int find(struct nfs_call *c, const struct spot *s, struct place *ret)
 	int64_t ttl_ms;
 
 	if (c->ended < 0)
-		return view_lookup_ended(&c->client->view, &s->dir, s->name, c->ended, ret, &ttl_ms);
+		return view_lookup_ended(&c->client->view, &s->dir, s->name, c->ended, ret,
+					 &ttl_ms);
 	return view_lookup(&c->client->view, &s->dir, s->name, &c->waiter, ret, &ttl_ms);
 }
 

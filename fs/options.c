@@ -78,12 +78,12 @@ static const struct conf_param params[] = {
 	  "Serve NFS to clients that come from there. May be given several times." },
 	{ "nfs-export", CONF_LIST, FIELD(nfs_export), NULL, 0, 0, "NETWORK=REPOSITORY",
 	  "Show clients from there these repositories and nothing else, as "
-	  "10.1.0.0/16=org/*,datasets/org/*. May be given several times; without it who may connect "
-	  "sees all." },
+	  "10.1.0.0/16=org/*,datasets/org/*. May be given several times; without it who may "
+	  "connect sees all." },
 	{ "nfs-key-file", CONF_TEXT, FIELD(nfs_key_file), NULL, 0, 0, "FILE",
-	  "File with the key of NFS file handles, as that of cluster-key-file and perhaps the same: "
-	  "nodes that have the same one can take each other's place. Without it the cache has one "
-	  "of its own." },
+	  "File with the key of NFS file handles, as that of cluster-key-file and perhaps the "
+	  "same: nodes that have the same one can take each other's place. Without it the cache "
+	  "has one of its own." },
 	{ "nfs-portmap", CONF_FLAG, FIELD(nfs_portmap), NULL, 0, 0, NULL,
 	  "Answer as a portmapper on the port of NFS, too." },
 	PEER_PARAMS(FIELD(peer)),

@@ -37,8 +37,8 @@ struct rpcd_conf {
 	int64_t torn_ms;         /* ... those silent in the middle of a record for so long, */
 	int64_t stall_ms;        /* ... that take nothing of what waits for them, */
 	int64_t idle_ms;         /* ... or say nothing and wait for nothing */
-	/* Somebody has connected from that address: who, or NULL to send him away; and is gone. From
-	 * any thread. */
+	/* Somebody has connected from that address: who, or NULL to send him away; and is gone.
+	 * From any thread. */
 	void *(*came)(void *arg, const char *address);
 	void (*went)(void *arg, void *who);
 	/* A call has come, on one of the server's threads; the record is borrowed until this

@@ -23,7 +23,8 @@ int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
 	s->conf = *conf;
 	TAILQ_INIT(&s->parts[SCRATCH_BESIDE_HUB].by_age);
 	TAILQ_INIT(&s->parts[SCRATCH_BELOW_HUB].by_age);
-	r = scratch_node_new(s, SCRATCH_BESIDE_HUB, S_IFDIR | 0755, conf->uid, conf->gid, NULL, &s->root);
+	r = scratch_node_new(s, SCRATCH_BESIDE_HUB, S_IFDIR | 0755, conf->uid, conf->gid, NULL,
+			     &s->root);
 	if (r)
 		return r;
 	lock_init(&s->mu, LOCK_SCRATCH);

@@ -213,8 +213,8 @@ static void forget(struct scratch *s, struct scratch_node *n)
 	scratch_node_settle(s, n);
 }
 
-static int forget_oldest(struct scratch *s, enum scratch_side side,
-			 const struct scratch_node *keep, uint64_t min_bytes)
+static int forget_oldest(struct scratch *s, enum scratch_side side, const struct scratch_node *keep,
+			 uint64_t min_bytes)
 {
 	struct scratch_node *n;
 

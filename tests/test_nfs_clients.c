@@ -29,7 +29,7 @@ struct fixture {
 
 static int set_up(void **state)
 {
-	static char *rule = "10.0.0.1=org/*";
+	char *rule = (char[]){ "10.0.0.1=org/*" };
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct conf_list rules = { .items = &rule, .count = 1 };
 	struct fixture *f = calloc(1, sizeof(*f));

@@ -29,7 +29,7 @@ static int make(const char *const *texts, struct scope_rules **ret)
 
 	*ret = NULL;
 	r = scope_rules_new(&all, ret, &why);
-	assert_int_equal(r < 0, why.len > 0);
+	assert_int_equal(r<0, why.len> 0);
 	return r;
 }
 
@@ -115,7 +115,7 @@ static void add_network(void *arg, const char *network)
 
 static void networks_are_told_as_far_as_they_may_connect(void **state)
 {
-	static char *allow[] = { "10.0.0.0/8", "192.0.2.0/24", "::1" };
+	char *allow[] = { (char[]){ "10.0.0.0/8" }, (char[]){ "192.0.2.0/24" }, (char[]){ "::1" } };
 	const char *const texts[TEXTS_MAX] = { "10.1.0.0/16,172.16.0.0/12=org/*", "0.0.0.0/0=pub/*",
 					       NULL };
 	const char *const none[TEXTS_MAX] = { NULL };

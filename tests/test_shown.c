@@ -150,7 +150,7 @@ static void places_are_shown_as_their_names_are(void **state)
 					    LOCKS "/x",
 					    "hub/y",
 					    MODEL,
-					    MODEL "/refs/tmp",
+					    MODEL "/refs/a.tmp",
 					    MODEL "/blobs/" ETAG_CONFIG,
 					    "hub/models--old--model",
 					    "files",
@@ -159,7 +159,7 @@ static void places_are_shown_as_their_names_are(void **state)
 	static const char *const theirs[] = { "z",
 					      "hub/models--gpt2",
 					      "hub/models--gpt2/refs",
-					      "hub/models--gpt2/refs/tmp",
+					      "hub/models--gpt2/refs/a.tmp",
 					      LOCKS "/models--gpt2",
 					      LOCKS "/models--gpt2/a.lock",
 					      "hub/models--mirror--model/blobs/" ETAG_CONFIG,
@@ -172,8 +172,8 @@ static void places_are_shown_as_their_names_are(void **state)
 	seeded_node_write(s, LOCKS, "x", S_IFREG | 0644);
 	seeded_node_write(s, "hub", "y", S_IFREG | 0644);
 	seeded_node_write(s, "", "z", S_IFREG | 0644);
-	seeded_node_write(s, MODEL "/refs", "tmp", S_IFREG | 0644);
-	seeded_node_write(s, "hub/models--gpt2/refs", "tmp", S_IFREG | 0644);
+	seeded_node_write(s, MODEL "/refs", "a.tmp", S_IFREG | 0644);
+	seeded_node_write(s, "hub/models--gpt2/refs", "a.tmp", S_IFREG | 0644);
 	for (size_t i = 0; i < ARRAY_LEN(theirs); i++)
 		assert_true(shown(f, theirs[i])); /* without rules */
 	see_only(f, "10.0.0.0/8=org/model");

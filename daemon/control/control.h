@@ -37,8 +37,8 @@ struct control_counts {
 	uint64_t scratch_bytes, scratch_nodes; /* metadata that clients wrote */
 };
 
-/* All that came by NFS from one address. Texts are borrowed until the function returns that is called
- * with it; `mounts` are paths, one behind the other, each with its NUL, and an empty one. */
+/* All that came by NFS from one address. Texts are borrowed until the function returns that is
+ * called with it; `mounts` are paths, one behind the other, each with its NUL, and an empty one. */
 struct control_nfs_client {
 	const char *address, *mounts;
 	unsigned connections;

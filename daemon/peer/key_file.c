@@ -62,9 +62,8 @@ static int read_lines(const char *path, const char *text, size_t len, struct key
 		len -= line;
 	}
 	if (r == 0 && ret->count == 0)
-		return complain(why,
-				"The key file %s is empty: \"openssl rand -hex 32\" makes one.",
-				path);
+		return complain(
+			why, "The key file %s is empty: \"openssl rand -hex 32\" makes one.", path);
 	return r;
 }
 
