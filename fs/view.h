@@ -28,8 +28,9 @@ struct view {
 #define VIEW_NEVER 0
 
 /* The place called `name` in directory `dir`; -EACCES if it is of what is not shown, which is so
- * whether it is there or not, but for another name of a repository. ret_ttl_ms is set for 0 and for
- * "there is none" (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned (place_fini). */
+ * whether it is there or not, but for another name of a repository. ret_ttl_ms is set for 0 and
+ * for "there is none" (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned
+ * (place_fini). */
 MUST_USE int view_lookup(const struct view *v, const struct place *dir, const char *name,
 			 struct waiter *w, struct place *ret, int64_t *ret_ttl_ms);
 /* The same when the wait for it ended with error r: the place may be one that clients wrote. */
