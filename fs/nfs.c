@@ -8,6 +8,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
 
 #define KEY_FILE "nfs.key"
@@ -86,11 +87,26 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	nfs_call_start(&n->world, c, record, len);
 }
 
+static void on_gone(void *arg, struct rpcd_conn *c)
+{
+	struct nfs *n = arg;
+
+	nfs_calls_end(&n->world, c);
+}
+
 static void on_tick(void *arg)
 {
 	struct nfs *n = arg;
 
 	nfs_objects_tick(n->world.objects);
+	nfs_kept_tick(n->world.kept);
+}
+
+static bool on_crowd(void *arg, const char *etag)
+{
+	const struct nfs *n = arg;
+
+	return nfs_objects_let_go(n->world.objects, etag);
 }
 
 /* ---- the key ---- */
@@ -148,6 +164,8 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 	if (r == 0)
 		r = nfs_objects_new(conf->view, key, w->life, &w->objects);
 	explicit_bzero(key, sizeof(key));
+	if (r == 0)
+		r = nfs_kept_new(&w->kept);
 	return r < 0 ? r : nfs_mounts_new(&w->mounts);
 }
 
@@ -163,7 +181,9 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		.torn_ms = 30000,
 		.stall_ms = 60000,
 		.idle_ms = 15 * 60000,
+		.ended_ms = 5000,
 		.call = on_call,
+		.gone = on_gone,
 		.tick = on_tick,
 		.arg = n,
 	};
@@ -175,6 +195,7 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		nfs_free(n);
 		return r;
 	}
+	node_ask_for_room(conf->view->node, on_crowd, n);
 	*ret = n;
 	return 0;
 }
@@ -191,6 +212,7 @@ void nfs_free(struct nfs *n)
 		return;
 	rpcd_close(n->server);
 	nfs_objects_free(n->world.objects);
+	nfs_kept_free(n->world.kept);
 	nfs_mounts_free(n->world.mounts);
 	free(n);
 }
