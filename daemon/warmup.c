@@ -117,7 +117,7 @@ static int write_target(const struct warmup *w, const struct seat *s, struct buf
 static int ask_member(struct warmup *w, struct seat *s)
 {
 	CLEANUP(buf_free) struct buf target = { 0 }, answer = { 0 };
-	struct errand e = {
+	struct peer_call e = {
 		.member = s->member,
 		.method = s->job ? "GET" : "POST",
 		.patience_ms = PATIENCE_MS,

@@ -53,6 +53,7 @@ class Crowd:
                 hub.repo(REPO).commit({p.name: p for p in model.iterdir()})
                 with peers.Cluster(nodes, hub, count, up=RATE, down=RATE, upstream=UPSTREAM, timeout=TIMEOUT, **kw) as cluster:
                     begun = time.monotonic()
+                    self.slowest = None
                     self.load(cluster, model)
                     self.seconds = time.monotonic() - begun
                     self.sent, self.asked = cluster.sent(), cluster.asked()
@@ -66,6 +67,7 @@ class Crowd:
 
     def load(self, cluster, model):
         loads = cluster.load(REPO, model, seconds=MOST, readers=READERS, step=STEP)
+        self.slowest = max(load["slowest"] for load in loads)
         if bad := [load for load in loads if load["errors"] or load["wrong"] or load["bytes"] != self.size]:
             raise Broken(f"{len(bad)} of {self.count} nodes did not load all: {bad[0]}")
 
@@ -101,6 +103,9 @@ def told(crowd, name):
     row("  worst node's sent bytes / model", sent / 1e6, crowd.size / 1e6, unit="MB", at_most=3, commands=["what the relay took from it"])
     row("  time / ideal of the narrowest link", crowd.seconds, crowd.ideal, unit="s", at_most=2,
         commands=[f"links of {RATE / 1e6:g} MB/s each way, {UPSTREAM / 1e6:g} MB/s upstream"])
+    if crowd.slowest:
+        row(f"  slowest read of {STEP >> 20} MiB, of {TIMEOUT:.0f} s that it may take", crowd.slowest, unit="s", at_most=TIMEOUT,
+            commands=["tests/peer_node.c"])
     row("  resident at most, worst node", crowd.memory["VmHWM"] / 1e6, unit="MB", at_most=30, commands=["VmHWM in /proc/PID/status"])
     row("  resident at the end, worst node", crowd.memory["VmRSS"] / 1e6, unit="MB", commands=["VmRSS"])
     row("  of it anonymous, worst node", crowd.memory["RssAnon"] / 1e6, unit="MB", commands=["RssAnon"])
@@ -128,7 +133,7 @@ def growth():
 
 def mounts():
     """The crowd through FUSE."""
-    told(MountCrowd(MOUNTS, GROWN_SIZE, mounts=True), f"{MOUNTS} mounts, huggingface_hub, {GROWN_SIZE >> 20} MiB")
+    told(MountCrowd(MOUNTS, SIZE, mounts=True), f"{MOUNTS} mounts, huggingface_hub, {SIZE >> 20} MiB")
 
 
 def give_the_same(node, etag):

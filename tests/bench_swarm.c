@@ -2,14 +2,26 @@
 /* How a model travels through 10 to 10 000 nodes that all read it at once, in virtual time (see
  * swarm.h). Ideal is the model through one node's link, once. Made by make bench-peers.
  *
- *     bench_swarm [NODES[,SEGMENTS]]... */
+ *     bench_swarm [NODES[,SEGMENTS[,RATE[,WINDOW]]]]...
+ *
+ * RATE is in bytes a second, of each node either way; WINDOW counts runs of 8 MiB. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "tests/swarm.h"
 
-#define RATE 125000000 /* bytes a second: 1 Gbit/s, of each node either way */
+#define RATE 125000000.0 /* 1 Gbit/s */
+#define SLOW_RATE 800000.0
+#define WINDOW 8
+#define GIVE_UP_S 20.0 /* a reader's patience, and as much longer as links are slower than: */
+#define USUAL_RATE 6000000.0
+
+struct load {
+	unsigned nodes, segments;
+	double rate;
+	unsigned window;
+};
 
 static double now(void)
 {
@@ -19,53 +31,63 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void load(uint32_t nodes, uint32_t segments)
+static double give_up_s(double rate)
 {
-	const char *zones = getenv("ZONES"), *window = getenv("WINDOW"), *spread = getenv("SPREAD");
+	return rate < USUAL_RATE ? GIVE_UP_S * USUAL_RATE / rate : GIVE_UP_S;
+}
+
+static void run(const struct load *l)
+{
 	struct swarm_conf conf = {
-		.seed = nodes,
-		.nodes = nodes,
-		.segments = segments,
-		.up_rate = RATE,
-		.down_rate = RATE,
-		.upstream_rate = 2 * RATE,
+		.seed = l->nodes,
+		.nodes = l->nodes,
+		.segments = l->segments,
+		.up_rate = (uint64_t)l->rate,
+		.down_rate = (uint64_t)l->rate,
+		.upstream_rate = 2 * (uint64_t)l->rate,
 		.latency_us = 200,
 		.upstream_us = 20000,
-		.spread_ms = spread ? atoi(spread) : 100,
-		.window = window ? (unsigned)atoi(window) : 8,
-		.zones = zones ? (unsigned)atoi(zones) : 0,
+		.spread_ms = 100,
+		.window = l->window,
+		.give_up_ms = (int64_t)(give_up_s(l->rate) * 1e3),
 		.limit_ms = 3600000,
 	};
-	double began = now(), ideal = segments * (double)(16 << 20) / RATE * 1e3;
+	double began = now(), ideal = l->segments * (double)(16 << 20) / l->rate * 1e3;
 	struct swarm *s = swarm_new(&conf);
 	struct swarm_result r = swarm_run(s);
 
-	printf("%6u nodes x %u segments: upstream %.3f x model, worst node sent %.2f x, "
+	printf("%6u nodes x %u segments, %g MB/s: upstream %.3f x model, worst node sent %.2f x, "
 	       "time %.2f x ideal (mean %.2f), %.0f questions a node (most %llu; most heard "
 	       "%llu)\n",
-	       nodes, segments, (double)r.upstream / r.chunks, (double)r.sent_most / r.chunks,
-	       r.last_ms / ideal, r.mean_ms / ideal, (double)r.asked / nodes,
-	       (unsigned long long)r.asked_most, (unsigned long long)r.heard_most);
-	printf("       ended %u failed %u unfinished %u dropped %llu again %llu races %llu rings "
-	       "%llu; %llu events in %.1f s\n",
-	       r.ended, r.failed, r.unfinished, (unsigned long long)r.dropped,
-	       (unsigned long long)r.again, (unsigned long long)r.races,
-	       (unsigned long long)r.rings, (unsigned long long)r.events, now() - began);
+	       l->nodes, l->segments, l->rate / 1e6, (double)r.upstream / r.chunks,
+	       (double)r.sent_most / r.chunks, r.last_ms / ideal, r.mean_ms / ideal,
+	       (double)r.asked / l->nodes, (unsigned long long)r.asked_most,
+	       (unsigned long long)r.heard_most);
+	printf("       longest wait for a chunk %.1f of %.0f s, ended %u failed %u unfinished %u "
+	       "dropped %llu again %llu races %llu rings %llu; %llu events in %.1f s\n",
+	       (double)r.waited_ms / 1e3, give_up_s(l->rate), r.ended, r.failed, r.unfinished,
+	       (unsigned long long)r.dropped, (unsigned long long)r.again,
+	       (unsigned long long)r.races, (unsigned long long)r.rings,
+	       (unsigned long long)r.events, now() - began);
 	fflush(stdout);
 	swarm_free(s);
 }
 
 int main(int argc, char **argv)
 {
-	static const uint32_t usual[] = { 10, 30, 100, 1000, 10000 };
+	static const struct load usual[] = {
+		{ 10, 16, RATE, WINDOW },   { 30, 16, RATE, WINDOW },    { 100, 16, RATE, WINDOW },
+		{ 1000, 16, RATE, WINDOW }, { 10000, 16, RATE, WINDOW }, { 100, 16, SLOW_RATE, 2 },
+		{ 100, 16, SLOW_RATE, 4 },
+	};
 
 	for (int i = 1; i < argc; i++) {
-		unsigned nodes = 0, segments = 16;
+		struct load l = { 0, 16, RATE, WINDOW };
 
-		sscanf(argv[i], "%u,%u", &nodes, &segments);
-		load(nodes, segments);
+		sscanf(argv[i], "%u,%u,%lf,%u", &l.nodes, &l.segments, &l.rate, &l.window);
+		run(&l);
 	}
 	for (size_t i = 0; argc == 1 && i < sizeof(usual) / sizeof(*usual); i++)
-		load(usual[i], 16);
+		run(&usual[i]);
 	return 0;
 }

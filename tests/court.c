@@ -83,14 +83,14 @@ int court_set_up(void **state)
 	open_key(c);
 	begin_members(c);
 	places_init(&c->places);
-	trails_init(&c->trails);
+	segment_notes_init(&c->notes);
 	assert_int_equal(httpc_new(&http, &c->http), 0);
 	assert_int_equal(published_new(NULL, 0, c->cell.evidence, &c->published), 0);
 	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66" };
 	c->conf = (struct inquiry_conf){
 		.members = c->members,
 		.places = &c->places,
-		.trails = &c->trails,
+		.notes = &c->notes,
 		.evidence = c->cell.evidence,
 		.published = c->published,
 		.testimony = c->cell.testimony,
@@ -114,7 +114,7 @@ int court_tear_down(void **state)
 	httpc_free(c->http);
 	members_free(c->members);
 	cluster_key_free(c->key);
-	trails_fini(&c->trails);
+	segment_notes_fini(&c->notes);
 	places_fini(&c->places);
 	cell_fini(&c->cell);
 	free(c);

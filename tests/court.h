@@ -23,7 +23,7 @@ struct court {
 	struct httpc *http;
 	struct members *members;
 	struct places places;
-	struct trails trails;
+	struct segment_notes notes;
 	struct published *published;
 	struct peer_counts counts;
 	struct asker asker;

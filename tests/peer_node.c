@@ -6,7 +6,8 @@
  *   load REPO REV READERS STEP DIRECTORY    reads all files in order, so many at once, STEP bytes a
  *                                           read; compared with DIRECTORY's files, "-":
  *                                           nobody looks. One line of JSON: seconds, bytes, files,
- *                                           wrong (files), errors, and kilobytes of memory
+ *                                           wrong (files), errors, the seconds of the slowest read,
+ *                                           and kilobytes of memory
  *   metrics                                 what GET /metrics would say, then a line "."
  *   peers                                   one line of JSON: who they are, and what each has given
  *   forgive                                 takes back all bans: "forgiven", or "nobody" had one
@@ -26,6 +27,7 @@
 #include "daemon/base/jwrite.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/num.h"
 #include "daemon/base/why.h"
 #include "daemon/exposition.h"
 #include "daemon/node.h"
@@ -135,6 +137,7 @@ struct load {
 	/* Guarded by lock. */
 	uint32_t next; /* node of the manifest */
 	uint64_t bytes, files, wrong;
+	int64_t slowest_ms; /* read */
 	struct buf errors_text;
 	struct jwrite errors;
 };
@@ -145,6 +148,7 @@ struct reading {
 	int plain;         /* -1: not compared */
 	char *got, *right; /* PIECE bytes each: what counts is the node's memory, not ours */
 	bool wrong;
+	int64_t slowest_ms;
 };
 
 /* Compares what a read has given. */
@@ -169,8 +173,10 @@ static int64_t read_step(struct reading *r, uint64_t off, uint64_t len)
 {
 	const void *data = NULL;
 	uint64_t given = 0;
+	int64_t begun_ms = clock_ms();
 	int n = WAIT_FOR(node_read(node, r->handle, off, len, w, &data, &given));
 
+	r->slowest_ms = max_i64(r->slowest_ms, clock_ms() - begun_ms);
 	if (n < 0)
 		return n;
 	n = compare(r, data, off, given);
@@ -206,14 +212,16 @@ static int open_plain(const struct load *l, const char *path)
 	return fd;
 }
 
-static void load_tell(struct load *l, const char *path, uint64_t bytes, int r, bool wrong)
+static void load_tell(const struct reading *by, const char *path, uint64_t bytes, int r)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
+	struct load *l = by->load;
 
 	lock_take(&l->lock);
 	l->files++;
 	l->bytes += bytes;
-	l->wrong += wrong;
+	l->wrong += by->wrong;
+	l->slowest_ms = max_i64(l->slowest_ms, by->slowest_ms);
 	if (r < 0 && buf_printf(&text, "%s: %s", path, err_text(r)) == 0)
 		jwrite_text(&l->errors, NULL, buf_str(&text));
 	lock_drop(&l->lock);
@@ -236,7 +244,7 @@ static void load_file(struct load *l, uint32_t file)
 		n = read_all(&r, &bytes);
 		node_close_file(node, r.handle);
 	}
-	load_tell(l, buf_str(&path), bytes, n, r.wrong);
+	load_tell(&r, buf_str(&path), bytes, n);
 	closep(&r.plain);
 }
 
@@ -312,6 +320,7 @@ static void print_load(struct load *l, int64_t us, int r)
 	jwrite_uint(&w, "files", l->files);
 	jwrite_uint(&w, "wrong", l->wrong);
 	jwrite_json(&w, "errors", buf_str(&l->errors_text));
+	jwrite_number(&w, "slowest", (double)l->slowest_ms / 1e3);
 	for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
 		jwrite_uint(&w, keys[i], memory(keys[i]));
 	jwrite_object_end(&w);

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 #include "tests/workdir.h"
 
 #define STAND_IN_PROCESS "77" /* by which it signs; this node is another one */

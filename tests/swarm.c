@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/num.h"
 #include "daemon/base/grow.h"
 #include "tests/swarm_priv.h"
 
@@ -141,9 +142,9 @@ static void be_born(struct swarm *s, struct node *n)
 {
 	struct member_spec self = spec_of(s, n->id);
 
-	trails_init(&n->trails);
-	must(crowd_new(&n->crowd));
-	n->way = (struct trip_node){ .trails = &n->trails, .give_up_ms = SWARM_GIVE_UP_MS };
+	segment_notes_init(&n->notes);
+	must(fanout_new(&n->fanout));
+	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = s->conf.give_up_ms };
 	if (!s->conf.faults) {
 		n->way.places = &s->places;
 		return;
@@ -156,9 +157,9 @@ static void be_born(struct swarm *s, struct node *n)
 
 static void pass_away(struct swarm *s, struct node *n)
 {
-	crowd_free(n->crowd);
-	n->crowd = NULL;
-	trails_fini(&n->trails);
+	fanout_free(n->fanout);
+	n->fanout = NULL;
+	segment_notes_fini(&n->notes);
 	if (!s->conf.faults)
 		return;
 	places_fini(n->way.places);
@@ -380,6 +381,7 @@ static void count_node(const struct node *n, struct swarm_result *r)
 	r->last_ms = n->ended && (double)n->took_ms > r->last_ms ? (double)n->took_ms : r->last_ms;
 	r->failed_ms = n->failed && (double)n->took_ms > r->failed_ms ? (double)n->took_ms
 								      : r->failed_ms;
+	r->waited_ms = max_i64(r->waited_ms, n->ended ? n->waited_ms : 0);
 	r->asked += n->asked;
 	r->sent_most = n->sent > r->sent_most ? n->sent : r->sent_most;
 	r->asked_most = n->asked > r->asked_most ? n->asked : r->asked_most;

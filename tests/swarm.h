@@ -22,6 +22,7 @@ struct swarm_conf {
 	int64_t spread_ms;                          /* readers start within so long */
 	unsigned window;                            /* runs at once */
 	unsigned zones;                             /* 0: nodes have none */
+	int64_t give_up_ms;                         /* of silence, a reader has had enough */
 	int64_t limit_ms;                           /* the simulation ends then */
 	bool faults; /* each node learns for itself who its members are, and how they behave */
 };
@@ -65,6 +66,7 @@ struct swarm_result {
 	uint64_t passed; /* runs that went upstream */
 	double mean_ms, last_ms; /* time of readers that ended */
 	double failed_ms;        /* and the longest of one that failed */
+	int64_t waited_ms;       /* the longest that a reader that ended waited for one chunk */
 	uint64_t events;
 };
 

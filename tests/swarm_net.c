@@ -109,6 +109,7 @@ static void carry(struct swarm *s, struct query *q, uint32_t chunk)
 	struct node *n = &s->nodes[q->asker];
 	int64_t at = s->now_us + latency(s, q->giver);
 
+	q->in_air++;
 	n->down_free_us = max_i64(at, n->down_free_us + time_of_chunk(s->conf.down_rate));
 	swarm_event(s, n->down_free_us, EV_CHUNK, chunk, q->number, q);
 }
@@ -199,7 +200,7 @@ static void park(struct swarm *s, struct query *q)
 
 bool swarm_is_flowing(const struct swarm *s, const struct query *q)
 {
-	return q->on_link && !q->broken && swarm_reaches(s, q->giver, q->asker);
+	return (q->on_link || q->in_air) && !q->broken && swarm_reaches(s, q->giver, q->asker);
 }
 
 /* When bytes last came to a run: now, if they are under way to it. */
@@ -227,7 +228,7 @@ static int64_t quiet_ms(struct swarm *s, struct node *n, const struct query *q)
 		return 0;
 	if (n->lie == SWARM_CLAIMS)
 		return -1;
-	return decide_quiet_ms(&n->trails, swarm_segment(s, q->from), run_moved_ms(s, n, q->from),
+	return decide_quiet_ms(&n->notes, swarm_segment(s, q->from), run_moved_ms(s, n, q->from),
 			       swarm_ms(s));
 }
 
@@ -267,7 +268,7 @@ static uint32_t present(const struct node *n, const struct query *q)
 
 static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	return (struct decide_here){ members, n->way.places, &n->trails, n->crowd };
+	return (struct decide_here){ members, n->way.places, &n->notes, n->fanout };
 }
 
 static struct decide_ask question_of(const struct swarm *s, const struct query *q)
@@ -455,6 +456,7 @@ static void happen_to_query(struct swarm *s, const struct event *e)
 		swarm_done(s, q, q->answer);
 		break;
 	case EV_CHUNK:
+		q->in_air--;
 		swarm_chunk_came(s, q, e->a);
 		break;
 	default:

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "daemon/base/map.h"
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/trip.h"
 #include "tests/swarm.h"
@@ -15,7 +15,6 @@
 #define SWARM_CHUNK (UINT64_C(1) << 20)
 #define SWARM_RUNS_MAX 24 /* of one node at once, as it has streams */
 #define SWARM_RUN_CHUNKS 8
-#define SWARM_GIVE_UP_MS 20000
 #define SWARM_TRIES_MAX 5 /* of a run at upstream in a row */
 
 enum event_kind {
@@ -52,6 +51,7 @@ struct query {
 	uint32_t member;       /* index of the giver in the run's membership */
 	uint32_t from, end;    /* chunks */
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
+	unsigned in_air;       /* chunks that were sent, and have not come */
 	bool bring, over, broken, on_link, parked, late, dripping;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
@@ -62,7 +62,7 @@ struct query {
 	unsigned failed_count;
 	enum route_answer answer;
 	uint32_t number_of_asker, told; /* the asker's, and the one it is told to have */
-	uint64_t others[CROWD_NAMES_MAX];
+	uint64_t others[FANOUT_NAMES_MAX];
 	unsigned other_count;
 };
 
@@ -92,6 +92,7 @@ struct node {
 	uint8_t *chunks;
 	uint32_t at; /* of its reader */
 	int64_t begun_ms, took_ms;
+	int64_t read_ms, waited_ms; /* its reader got a chunk last, and waited longest for one */
 	struct run *runs;
 	unsigned run_count;
 	struct query *parked;
@@ -99,8 +100,8 @@ struct node {
 	int64_t down_free_us;
 	struct members *table;    /* its own, or NULL */
 	struct membership shared; /* if it has none */
-	struct trails trails;
-	struct crowd *crowd;
+	struct segment_notes notes;
+	struct fanout *fanout;
 	struct trip_node way;
 	uint64_t upstream, sent, asked, heard;
 };

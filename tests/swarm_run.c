@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/num.h"
-#include "daemon/peer/decide.h"
+#include "daemon/peer/waiting.h"
 #include "tests/swarm_priv.h"
 
 #define UPSTREAM_PATIENCE_MS 60000 /* it is of chunks here, not of bytes */
@@ -199,7 +199,7 @@ void swarm_step(struct swarm *s, struct run *r)
 static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 			enum route_answer answer)
 {
-	uint32_t others[CROWD_NAMES_MAX];
+	uint32_t others[FANOUT_NAMES_MAX];
 	struct trip_heard heard = {
 		.answer = answer,
 		.others = others,
@@ -269,8 +269,12 @@ static void keep(struct swarm *s, struct node *n, uint32_t chunk)
 
 static void advance(struct swarm *s, struct node *n)
 {
-	while (n->at < s->chunks && (n->chunks[n->at] & (CHUNK_KEPT | CHUNK_READ)))
+	while (n->at < s->chunks && (n->chunks[n->at] & (CHUNK_KEPT | CHUNK_READ))) {
 		n->at++;
+		if (n->begun_ms)
+			n->waited_ms = max_i64(n->waited_ms, swarm_ms(s) - n->read_ms);
+		n->read_ms = swarm_ms(s);
+	}
 	if (n->at == s->chunks && n->begun_ms && !n->ended && !n->failed)
 		end_reader(s, n, false);
 }
@@ -281,7 +285,7 @@ static void take_from_upstream(struct swarm *s, struct run *r)
 {
 	struct trip_node *way = &r->node->way;
 
-	way->usual_ms = decide_usual_ms(way->usual_ms, swarm_ms(s) - r->trip.since_ms);
+	way->usual_ms = waiting_usual_ms(way->usual_ms, swarm_ms(s) - r->trip.since_ms);
 	r->trip.since_ms = swarm_ms(s);
 	r->trip.range.pos += SWARM_CHUNK;
 }
@@ -376,7 +380,7 @@ void swarm_start_reader(struct swarm *s, struct node *n)
 {
 	if (!n->alive || n->begun_ms)
 		return;
-	n->begun_ms = swarm_ms(s);
+	n->begun_ms = n->read_ms = swarm_ms(s);
 	s->reading++;
 	advance(s, n);
 	swarm_plan(s, n);

@@ -549,7 +549,7 @@ static void a_key_that_could_not_be_read_for_a_while_is_read_then(void **state)
 
 /* --- threads */
 
-struct crowd {
+struct fanout {
 	struct cluster_key *key;
 	const char *field;
 	atomic_int heard;
@@ -557,7 +557,7 @@ struct crowd {
 
 static void *hear_once(void *arg)
 {
-	struct crowd *c = arg;
+	struct fanout *c = arg;
 	struct cluster_heard heard;
 
 	if (cluster_key_verify(c->key, &words, c->field, NOW, &heard) == CLUSTER_TRUE)
@@ -567,7 +567,7 @@ static void *hear_once(void *arg)
 
 static void of_many_at_once_one_is_heard(void **state)
 {
-	struct crowd c = { .key = opened(ONE) };
+	struct fanout c = { .key = opened(ONE) };
 
 	(void)state;
 	for (int round = 0; round < 50; round++) {

@@ -18,7 +18,7 @@
 struct house {
 	struct members *members;
 	struct places places;
-	struct trails trails;
+	struct segment_notes notes;
 	struct decide_here here;
 	uint32_t number; /* that the guest was told last */
 };
@@ -35,8 +35,8 @@ static struct house *new_house(void)
 	assert_int_equal(members_new(&self, &h.members), 0);
 	assert_int_equal(members_set(h.members, list, NODES), 0);
 	places_init(&h.places);
-	trails_init(&h.trails);
-	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.trails, NULL };
+	segment_notes_init(&h.notes);
+	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.notes, NULL };
 	return &h;
 }
 
@@ -45,34 +45,34 @@ static void end(struct house *h)
 	membership_unref(h->here.members);
 	members_free(h->members);
 	places_fini(&h->places);
-	trails_fini(&h->trails);
+	segment_notes_fini(&h->notes);
 }
 
 /* Of those who ask for a segment, the last: how many others it is sent to. The guests are members,
  * and this node is none of them. */
 static unsigned send(const struct decide_here *here, const struct decide_ask *like, unsigned guests,
-		     uint64_t names[static CROWD_NAMES_MAX], uint32_t *ret_number)
+		     uint64_t names[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	struct decide_here mine = *here;
 	struct decide_ask ask = *like;
 	unsigned count = 0;
 
-	assert_int_equal(crowd_new(&mine.crowd), 0);
+	assert_int_equal(fanout_new(&mine.fanout), 0);
 	for (unsigned i = 1; i <= guests; i++) {
 		ask.guest = here->members->nodes[(here->members->self + i) % NODES].key;
 		count = decide_others(&mine, &ask, NOW, names, ret_number);
 	}
-	crowd_free(mine.crowd);
+	fanout_free(mine.fanout);
 	return count;
 }
 
 /* A node gives a segment to the first two, if it is the one that arranges who gets it. */
 static bool arranges(const struct decide_here *here, const struct decide_ask *ask)
 {
-	uint64_t names[CROWD_NAMES_MAX];
+	uint64_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
-	return send(here, ask, CROWD_FANOUT + 1, names, &number);
+	return send(here, ask, FANOUT_WIDTH + 1, names, &number);
 }
 
 /* A segment that is this node's to arrange, or is not. */
@@ -150,9 +150,9 @@ static void what_is_wanted_here_is_shared(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, false);
 
-	trails_note(&h->trails, ask.segment, 0, NOW);
+	segment_notes_put(&h->notes, ask.segment, 0, NOW);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
-	trails_note(&h->trails, ask.segment, GUEST, NOW);
+	segment_notes_put(&h->notes, ask.segment, GUEST, NOW);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_NOT_HERE);
 	end(h);
 }
@@ -162,8 +162,8 @@ static void only_one_of_a_higher_number_may_wait(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 
-	trails_note(&h->trails, ask.segment, 0, NOW);
-	trails_number(&h->trails, ask.segment, 5, NOW);
+	segment_notes_put(&h->notes, ask.segment, 0, NOW);
+	segment_notes_number(&h->notes, ask.segment, 5, NOW);
 	for (uint32_t number = 1; number < 10; number++) {
 		bool late = number % 2;
 
@@ -184,10 +184,10 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 
-	trails_note(&h->trails, ask.segment, 0, NOW - TRAILS_FAILED_MS);
-	trails_failed(&h->trails, ask.segment, NOW - TRAILS_FAILED_MS);
+	segment_notes_put(&h->notes, ask.segment, 0, NOW - SEGMENT_NOTES_FAILED_MS);
+	segment_notes_failed(&h->notes, ask.segment, NOW - SEGMENT_NOTES_FAILED_MS);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
-	trails_failed(&h->trails, ask.segment, NOW - TRAILS_FAILED_MS + 1);
+	segment_notes_failed(&h->notes, ask.segment, NOW - SEGMENT_NOTES_FAILED_MS + 1);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_FAILED);
 	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
 	end(h);
@@ -196,7 +196,7 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 static unsigned arranged_by(struct house *h, const struct decide_ask *ask)
 {
 	struct membership ms = *h->here.members;
-	const struct decide_here here = { &ms, &h->places, &h->trails, NULL };
+	const struct decide_here here = { &ms, &h->places, &h->notes, NULL };
 	unsigned count = 0;
 
 	for (ms.self = 0; ms.self < ms.count; ms.self++)
@@ -241,11 +241,11 @@ static void who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to(UNUSED 
 {
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
-	uint64_t names[CROWD_NAMES_MAX];
+	uint64_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
-	trails_note(&h->trails, ask.segment, 0, NOW);
-	trails_number(&h->trails, ask.segment, 10, NOW);
+	segment_notes_put(&h->notes, ask.segment, 0, NOW);
+	segment_notes_number(&h->notes, ask.segment, 10, NOW);
 	assert_true(send(&h->here, &ask, 3, names, &number));
 	assert_int_equal(number, 13);
 	assert_true(send(&h->here, &ask, 4, names, &number));
@@ -259,184 +259,39 @@ static void who_is_no_member_any_more_is_not_named(UNUSED void **state)
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 	struct decide_here here = h->here;
-	uint64_t names[CROWD_NAMES_MAX];
+	uint64_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
-	assert_int_equal(crowd_new(&here.crowd), 0);
+	assert_int_equal(fanout_new(&here.fanout), 0);
 	for (ask.guest = 1; ask.guest <= 10; ask.guest++)
 		assert_int_equal(decide_others(&here, &ask, NOW, names, &number), 0);
-	crowd_free(here.crowd);
+	fanout_free(here.fanout);
 	end(h);
-}
-
-/* ---- who asks ---- */
-
-static void hope_is_believed_for_long_and_longer_where_all_is_slow(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 60000, .quiet_ms = -1, .waited_ms = 5000 };
-
-	assert_false(decide_is_late(&w));
-	w.waited_ms++;
-	assert_true(decide_is_late(&w));
-	w.usual_ms = 10000;
-	assert_false(decide_is_late(&w));
-	w.waited_ms = 40001;
-	assert_true(decide_is_late(&w));
-	w.usual_ms = 100000;
-	assert_false(decide_is_late(&w));
-	w.waited_ms = 60001;
-	assert_true(decide_is_late(&w));
-}
-
-static void who_gets_on_is_waited_for_longer(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 5001, .quiet_ms = 5001 };
-
-	assert_true(decide_is_late(&w));
-	w.quiet_ms = 5000;
-	assert_false(decide_is_late(&w));
-	w.waited_ms = 60000;
-	assert_false(decide_is_late(&w));
-	w.waited_ms = 60001; /* it may lie */
-	assert_true(decide_is_late(&w));
-}
-
-static void news_of_bytes_may_be_older_the_deeper_the_tree_is(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 30000 };
-	const struct {
-		uint32_t number;
-		int64_t oldest_ms;
-	} of[] = { { 0, 5000 }, { 1, 9000 }, { 2, 13000 }, { 100, 33000 }, { UINT32_MAX, 60000 } };
-
-	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
-		w.number = of[i].number;
-		w.quiet_ms = of[i].oldest_ms;
-		assert_false(decide_is_late(&w));
-		w.quiet_ms++;
-		assert_true(decide_is_late(&w));
-	}
-}
-
-static void a_reader_has_time_for_another_unless_all_are_as_slow(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 10000, .demand = true };
-
-	assert_false(decide_is_late(&w));
-	w.waited_ms++;
-	assert_true(decide_is_late(&w));
-	w.usual_ms = 3000;
-	assert_false(decide_is_late(&w));
-	w.usual_ms = 60000;
-	w.waited_ms = 60001;
-	assert_true(decide_is_late(&w));
-}
-
-static void what_is_usual_begins_with_the_first_and_follows(UNUSED void **state)
-{
-	assert_int_equal(decide_usual_ms(0, 800), 800);
-	assert_int_equal(decide_usual_ms(800, 1600), 900);
-	assert_int_equal(decide_usual_ms(800, 0), 700);
 }
 
 static void those_in_a_ring_tell_each_other_nothing_new(UNUSED void **state)
 {
 	const struct segment segment = { BLOB, 3 };
-	static struct trails one, two;
+	static struct segment_notes one, two;
 
-	trails_init(&one);
-	trails_init(&two);
-	trails_note(&one, segment, 0, NOW);
-	trails_note(&two, segment, 0, NOW);
+	segment_notes_init(&one);
+	segment_notes_init(&two);
+	segment_notes_put(&one, segment, 0, NOW);
+	segment_notes_put(&two, segment, 0, NOW);
 	assert_int_equal(decide_quiet_ms(&two, segment, 0, NOW), -1);
 	assert_int_equal(decide_quiet_ms(&two, segment, NOW - 30, NOW), 30);
-	trails_moved(&one, segment, NOW, NOW);
+	segment_notes_moved(&one, segment, NOW, NOW);
 	assert_int_equal(decide_quiet_ms(&one, segment, NOW - 30, NOW), 0);
 	assert_int_equal(decide_quiet_ms(&one, segment, NOW + 5, NOW), 0);
 	for (int64_t now = NOW + 500; now < NOW + 10000; now += 500) {
-		trails_moved(&two, segment, now - decide_quiet_ms(&one, segment, 0, now), now);
-		trails_moved(&one, segment, now - decide_quiet_ms(&two, segment, 0, now), now);
+		segment_notes_moved(&two, segment, now - decide_quiet_ms(&one, segment, 0, now),
+				    now);
+		segment_notes_moved(&one, segment, now - decide_quiet_ms(&two, segment, 0, now),
+				    now);
 		assert_int_equal(decide_quiet_ms(&one, segment, 0, now), now - NOW);
 	}
-	trails_fini(&one);
-	trails_fini(&two);
-}
-
-static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
-
-	assert_false(decide_is_late(&w));
-	w.demand = true;
-	assert_true(decide_is_late(&w));
-	w.twice = 1;
-	assert_false(decide_is_late(&w));
-	w.twice = 0;
-	w.usual_ms = 300;
-	assert_false(decide_is_late(&w));
-}
-
-static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 80000 };
-
-	assert_false(decide_is_dry(&w));
-	w.waited_ms++;
-	assert_true(decide_is_dry(&w));
-}
-
-static void for_a_reader_it_is_left_in_half_of_his_time_unless_all_are_slow(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 20000, .waited_ms = 20000, .demand = true };
-
-	assert_false(decide_is_dry(&w));
-	w.waited_ms++;
-	assert_true(decide_is_dry(&w));
-	w.usual_ms = 10000;
-	assert_false(decide_is_dry(&w));
-	w.usual_ms = 60000;
-	w.waited_ms = 80001;
-	assert_true(decide_is_dry(&w));
-}
-
-/* Of a chunk of a million bytes so much came in so long. */
-static bool is_trickle(int64_t took_ms, uint64_t came)
-{
-	const struct decide_way w = { .waited_ms = took_ms, .give_up_ms = 100000 };
-
-	return decide_is_trickle(&w, 1000, came, 1000000);
-}
-
-static void a_trickle_is_told_by_its_rate(UNUSED void **state)
-{
-	assert_false(is_trickle(2000, 0));
-	assert_true(is_trickle(2001, 0));
-	assert_true(is_trickle(4000, 4 * 16384 - 4));
-	assert_false(is_trickle(4000, 4 * 16384));
-}
-
-static void who_would_need_too_long_for_a_chunk_is_left(UNUSED void **state)
-{
-	struct decide_way w = { .waited_ms = 3000, .give_up_ms = 30000 };
-
-	assert_true(decide_is_trickle(&w, 1000, 3 * 20000, 1000000));
-	assert_false(decide_is_trickle(&w, 1000, 3 * 40000, 1000000));
-	w.give_up_ms = 60000;
-	assert_false(decide_is_trickle(&w, 1000, 3 * 20000, 1000000));
-}
-
-static void a_reader_waits_for_no_slow_chunk_that_another_may_give(UNUSED void **state)
-{
-	struct decide_way w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
-
-	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
-	w.demand = true;
-	assert_true(decide_is_trickle(&w, 1000, 900000, 1000000));
-	w.usual_ms = 300;
-	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
-	w.usual_ms = 0;
-	w.in = 5000;
-	assert_false(decide_is_trickle(&w, 1000, 900000, 1000000));
+	segment_notes_fini(&one);
+	segment_notes_fini(&two);
 }
 
 int main(void)
@@ -454,18 +309,7 @@ int main(void)
 		cmocka_unit_test(a_small_segment_is_given_to_everybody),
 		cmocka_unit_test(who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to),
 		cmocka_unit_test(who_is_no_member_any_more_is_not_named),
-		cmocka_unit_test(hope_is_believed_for_long_and_longer_where_all_is_slow),
-		cmocka_unit_test(who_gets_on_is_waited_for_longer),
-		cmocka_unit_test(news_of_bytes_may_be_older_the_deeper_the_tree_is),
-		cmocka_unit_test(a_reader_has_time_for_another_unless_all_are_as_slow),
-		cmocka_unit_test(what_is_usual_begins_with_the_first_and_follows),
 		cmocka_unit_test(those_in_a_ring_tell_each_other_nothing_new),
-		cmocka_unit_test(a_reader_asks_another_early_as_long_as_it_costs_little),
-		cmocka_unit_test(when_nobody_gives_for_long_the_source_is_left),
-		cmocka_unit_test(for_a_reader_it_is_left_in_half_of_his_time_unless_all_are_slow),
-		cmocka_unit_test(a_trickle_is_told_by_its_rate),
-		cmocka_unit_test(who_would_need_too_long_for_a_chunk_is_left),
-		cmocka_unit_test(a_reader_waits_for_no_slow_chunk_that_another_may_give),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

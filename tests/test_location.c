@@ -130,7 +130,7 @@ static void test_life(void **state)
 #define CALLERS 8
 #define LONG_MS 10000
 
-struct crowd {
+struct fanout {
 	struct location_memory *m;
 	atomic_int askers, right;
 };
@@ -139,7 +139,7 @@ struct crowd {
 static void *look_for(void *arg)
 {
 	CLEANUP(buf_free) struct buf url = { 0 };
-	struct crowd *c = arg;
+	struct fanout *c = arg;
 	int64_t now = clock_ms();
 
 	if (location_get(c->m, "k", now, now + LONG_MS, &url) == -ENOENT) {
@@ -157,7 +157,7 @@ static void test_one_asks_for_all(void **state)
 {
 	CLEANUP(memory_freep) struct location_memory *m = NULL;
 	pthread_t threads[CALLERS];
-	struct crowd c = { 0 };
+	struct fanout c = { 0 };
 
 	(void)state;
 	assert_int_equal(location_memory_new(4, &m), 0);

@@ -768,7 +768,7 @@ static void all_is_told_of_each(void **state)
 
 /* --- many threads */
 
-struct crowd {
+struct fanout {
 	struct members *m;
 	atomic_uint turns;
 	int64_t at;
@@ -777,7 +777,7 @@ struct crowd {
 
 static void *try_it(void *arg)
 {
-	struct crowd *c = arg;
+	struct fanout *c = arg;
 
 	if (member_may_ask(c->one, c->at))
 		atomic_fetch_add(&c->turns, 1);
@@ -793,7 +793,7 @@ static void *try_it(void *arg)
 static void of_many_threads_one_tries(void **state)
 {
 	const struct member_spec list[] = { { "a:1", "", 1 }, { "b:1", "", 1 } };
-	struct crowd c = { .m = *state, .one = one_member(*state) };
+	struct fanout c = { .m = *state, .one = one_member(*state) };
 	pthread_t threads[8];
 
 	c.at = make_silent(*state, c.one);

@@ -113,7 +113,7 @@ static void *ask(void *arg)
 	struct world *w = arg;
 	const struct membership *ms = members_now(peers_members(node_peers(w->asking)));
 	int at = membership_find(ms, w->address[0]);
-	struct errand e = {
+	struct peer_call e = {
 		.member = ms->members[at < 0 ? 0 : at],
 		.method = "GET",
 		.target = WIRE_ROOT "jobs/1",

@@ -28,7 +28,7 @@ static struct members *new_members(void)
 
 /* Answers one behind the array that is filled, which must stay as it is. */
 struct answers {
-	char of[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	char of[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
 	char behind[MEMBER_ADDRESS_MAX + 1];
 };
 
@@ -53,12 +53,12 @@ static void keys_that_are_the_same_name_no_more_than_there_is_room_for(UNUSED vo
 	struct members *m = new_members();
 	const struct membership *now = members_now(m);
 	const struct membership same = { now->version, NODES, now->self, nodes, now->members };
-	const uint64_t keys[CROWD_NAMES_MAX] = { 7, 7, 7, 7 };
+	const uint64_t keys[FANOUT_NAMES_MAX] = { 7, 7, 7, 7 };
 	struct answers a = { 0 };
 
 	for (unsigned i = 0; i < NODES; i++)
 		nodes[i] = (struct placement_node){ 7, 1 };
-	assert_int_equal(serve_names(&same, keys, CROWD_NAMES_MAX, a.of), CROWD_NAMES_MAX);
+	assert_int_equal(serve_names(&same, keys, FANOUT_NAMES_MAX, a.of), FANOUT_NAMES_MAX);
 	assert_string_equal(a.behind, "");
 	assert_int_equal(serve_names(&same, keys, 1, a.of), 1); /* one for each key */
 	membership_unref(now);

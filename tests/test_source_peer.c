@@ -39,8 +39,8 @@ struct fixture {
 	int sink_says;
 	struct stand_in other;
 	struct places places;
-	struct trails trails;
-	struct tryouts *tryouts;
+	struct segment_notes notes;
+	struct probes *probes;
 	struct evidence *evidence;
 	struct published *published;
 	struct peer_counts counts;
@@ -145,7 +145,7 @@ static void answer(void *arg, int fd, const char *request)
 static void set_up_memory(struct fixture *f)
 {
 	places_init(&f->places);
-	trails_init(&f->trails);
+	segment_notes_init(&f->notes);
 	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
 	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
 }
@@ -195,11 +195,11 @@ static int set_up(void **state)
 	stand_in_start(&f->other);
 	set_up_memory(f);
 	find_blob(f);
-	assert_int_equal(tryouts_new(&f->other.asker, f->other.members, &f->tryouts), 0);
+	assert_int_equal(probes_new(&f->other.asker, f->other.members, &f->probes), 0);
 	conf.members = f->other.members;
 	conf.places = &f->places;
-	conf.trails = &f->trails;
-	conf.tryouts = f->tryouts;
+	conf.notes = &f->notes;
+	conf.probes = f->probes;
 	conf.evidence = f->evidence;
 	conf.published = f->published;
 	conf.watch = (struct source_watch){ came, refused, f };
@@ -215,11 +215,11 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	f->other.stopping = true;
-	tryouts_free(f->tryouts);
+	probes_free(f->probes);
 	source_peer_free(f->source);
 	published_free(f->published);
 	evidence_free(f->evidence);
-	trails_fini(&f->trails);
+	segment_notes_fini(&f->notes);
 	places_fini(&f->places);
 	stand_in_stop(&f->other);
 	free(f);
@@ -520,7 +520,7 @@ static unsigned failures_after_a_trial(struct fixture *f, enum manner manner)
 	f->manner = manner;
 	member_note(one, MEMBER_SILENT, 0, -1, clock_ms());
 	clock_sleep_ms(MEMBER_HICCUP_MS + 1);
-	assert_true(tryouts_take(f->tryouts, one));
+	assert_true(probes_take(f->probes, one));
 	clock_sleep_ms(500);
 	members_each(f->other.members, clock_ms(), note_failures, &failures);
 	return failures;

@@ -23,6 +23,7 @@
 #define RATE 125000000
 #define FAULTS_MAX 12
 #define WHEN_MS 4000          /* faults happen within so long */
+#define GIVE_UP_MS 20000
 #define LIMIT_MS (900 * 1000) /* longer than a ban */
 #define FAILED_MS (300 * 1000)
 
@@ -39,6 +40,7 @@ static struct swarm_conf usual(uint64_t seed)
 		.upstream_us = 20000,
 		.spread_ms = 1000,
 		.window = 4,
+		.give_up_ms = GIVE_UP_MS,
 		.limit_ms = LIMIT_MS,
 		.faults = true,
 	};

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/peer/decide.h"
-#include "daemon/peer/seek.h"
+#include "daemon/peer/likely_holders.h"
+#include "daemon/peer/waiting.h"
 
 #define NODES 20
 #define BLOB 7
@@ -26,7 +26,7 @@ struct world {
 	struct members *members;
 	const struct membership *ms;
 	struct places places;
-	struct trails trails;
+	struct segment_notes notes;
 	struct trip_node node;
 	struct trip_range range;
 	uint32_t owners[PLACEMENT_OWNERS];
@@ -72,9 +72,9 @@ static struct world *new_world(bool own)
 	assert_int_equal(members_set(w.members, list, NODES), 0);
 	w.ms = members_now(w.members);
 	places_init(&w.places);
-	trails_init(&w.trails);
+	segment_notes_init(&w.notes);
 	w.node.places = &w.places;
-	w.node.trails = &w.trails;
+	w.node.notes = &w.notes;
 	w.node.give_up_ms = GIVE_UP_MS;
 	find_segment(&w, own);
 	begin(&w);
@@ -84,7 +84,7 @@ static struct world *new_world(bool own)
 static void end(struct world *w)
 {
 	trip_end(&w->trip);
-	trails_fini(&w->trails);
+	segment_notes_fini(&w->notes);
 	places_fini(&w->places);
 	membership_unref(w->ms);
 	members_free(w->members);
@@ -122,11 +122,11 @@ static void hear_of(struct world *w, uint32_t other, uint32_t number)
 	assert_int_equal(trip_heard(&w->trip, &h, NOW), ROUTE_ELSEWHERE);
 }
 
-static struct trail trail(struct world *w, int64_t now_ms)
+static struct segment_note trail(struct world *w, int64_t now_ms)
 {
-	struct trail ret;
+	struct segment_note ret;
 
-	trails_find(&w->trails, w->range.segment, now_ms, &ret);
+	segment_notes_find(&w->notes, w->range.segment, now_ms, &ret);
 	return ret;
 }
 
@@ -172,7 +172,7 @@ static void who_gave_last_is_asked_first(UNUSED void **state)
 	trip_gave(&w->trip, CHUNK, NOW);
 	hear(w, ROUTE_GAVE, NOW);
 	assert_int_equal(trail(w, NOW).giver, w->ms->nodes[w->owners[0]].key);
-	trails_note(&w->trails, w->range.segment, w->ms->nodes[w->owners[2]].key, NOW);
+	segment_notes_put(&w->notes, w->range.segment, w->ms->nodes[w->owners[2]].key, NOW);
 	begin(w);
 	assert_int_equal(ask(w, NOW), w->owners[2]);
 	assert_false(trip_asks_owner(&w->trip));
@@ -256,12 +256,12 @@ static void an_owner_asks_a_few_whether_they_have_it_and_more_in_vain(UNUSED voi
 {
 	struct world *w = new_world(true);
 
-	assert_int_equal(seeks(w), SEEK_FIRST);
+	assert_int_equal(seeks(w), LIKELY_HOLDERS_FIRST);
 	begin(w);
-	assert_int_equal(seeks(w), 2 * SEEK_FIRST);
+	assert_int_equal(seeks(w), 2 * LIKELY_HOLDERS_FIRST);
 	assert_int_equal(trail(w, NOW).failed_ms, 0);
 	begin(w);
-	assert_int_equal(seeks(w), 4 * SEEK_FIRST);
+	assert_int_equal(seeks(w), 4 * LIKELY_HOLDERS_FIRST);
 	assert_int_equal(trail(w, NOW).failed_ms, NOW);
 	end(w);
 }
@@ -270,7 +270,7 @@ static void who_asks_upstream_has_number_0(UNUSED void **state)
 {
 	struct world *w = new_world(true);
 
-	trails_number(&w->trails, w->range.segment, 7, NOW);
+	segment_notes_number(&w->notes, w->range.segment, 7, NOW);
 	seeks(w);
 	assert_int_equal(trail(w, NOW).number, 0);
 	end(w);
@@ -547,15 +547,15 @@ static void who_shows_hope_is_asked_to_wait_longer(UNUSED void **state)
 	struct trip_ask words;
 
 	asked(w, NOW, &words);
-	assert_int_equal(words.wait_ms, DECIDE_WAIT_MS);
-	assert_true(words.patience_ms > words.wait_ms + DECIDE_ANSWER_MS);
+	assert_int_equal(words.wait_ms, WAITING_POLL_MS);
+	assert_true(words.patience_ms > words.wait_ms + WAITING_ANSWER_MS);
 	hear(w, ROUTE_COMING, NOW + 3000);
 	asked(w, NOW + 3000, &words);
 	assert_int_equal(words.wait_ms, 3000);
 	hope_again(w, NOW + 6000);
 	trip_demand(&w->trip, true, NOW + 6000);
 	asked(w, NOW + 6000, &words);
-	assert_int_equal(words.wait_ms, DECIDE_DEMAND_MS);
+	assert_int_equal(words.wait_ms, WAITING_DEMAND_MS);
 	end(w);
 }
 
@@ -568,15 +568,15 @@ static void hope_that_comes_early_is_not_asked_for_again_at_once(UNUSED void **s
 	assert_int_equal(hope_again(w, NOW + 10), ROUTE_COMING);
 	step = trip_next(&w->trip, NOW + 10);
 	assert_int_equal(step.kind, TRIP_REST);
-	assert_int_equal(step.rest_ms, DECIDE_WAIT_MS - 10);
-	assert_int_equal(ask(w, NOW + DECIDE_WAIT_MS), one);
-	hope_again(w, NOW + 2 * DECIDE_WAIT_MS); /* as late as it was asked to */
-	assert_int_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one);
-	trip_gave(&w->trip, CHUNK, NOW + 2 * DECIDE_WAIT_MS);
-	hear(w, ROUTE_GAVE, NOW + 2 * DECIDE_WAIT_MS);
-	assert_int_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one); /* bytes are, at once */
-	hear(w, ROUTE_SILENT, NOW + 2 * DECIDE_WAIT_MS);
-	assert_int_not_equal(ask(w, NOW + 2 * DECIDE_WAIT_MS), one); /* and others */
+	assert_int_equal(step.rest_ms, WAITING_POLL_MS - 10);
+	assert_int_equal(ask(w, NOW + WAITING_POLL_MS), one);
+	hope_again(w, NOW + 2 * WAITING_POLL_MS); /* as late as it was asked to */
+	assert_int_equal(ask(w, NOW + 2 * WAITING_POLL_MS), one);
+	trip_gave(&w->trip, CHUNK, NOW + 2 * WAITING_POLL_MS);
+	hear(w, ROUTE_GAVE, NOW + 2 * WAITING_POLL_MS);
+	assert_int_equal(ask(w, NOW + 2 * WAITING_POLL_MS), one); /* bytes are, at once */
+	hear(w, ROUTE_SILENT, NOW + 2 * WAITING_POLL_MS);
+	assert_int_not_equal(ask(w, NOW + 2 * WAITING_POLL_MS), one); /* and others */
 	end(w);
 }
 

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules by which a node answers a member that asks for bytes, and by which it stops waiting for
- * one that it has asked itself. The simulation of many nodes runs them, too. Times are the
- * caller's, in ms. Threads: any. */
+/* The rules by which a node answers a member that asks for bytes. The simulation of many nodes runs
+ * them, too. Times are the caller's, in ms. Threads: any. */
 #ifndef MATRIXFS_DECIDE_H
 #define MATRIXFS_DECIDE_H
 
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/places.h"
-#include "daemon/peer/trails.h"
-
-#define DECIDE_WAIT_MS 500      /* a guest waits so long for bytes, then is told to ask again */
-#define DECIDE_WAIT_MAX_MS 4000 /* the longest it asks to wait; and if a reader waits: */
-#define DECIDE_DEMAND_MS 1500
-#define DECIDE_ANSWER_MS 1000 /* so long after that silence begins to be counted */
-
-/* ---- who is asked ---- */
+#include "daemon/peer/segment_notes.h"
 
 /* A node that is asked; all borrowed. */
 struct decide_here {
 	const struct membership *members;
 	struct places *places;
-	struct trails *trails;
-	struct crowd *crowd;
+	struct segment_notes *notes;
+	struct fanout *fanout;
 };
 
 /* Who asks, and for what. */
@@ -32,8 +24,8 @@ struct decide_ask {
 	uint64_t guest, zone;   /* keys of who asks, and of its zone */
 	const uint64_t *failed; /* keys of those it was sent to in vain; borrowed */
 	unsigned failed_count;
-	/* Its number among those who want the segment (trails.h), if another member sent it here;
-	 * else 0. */
+	/* Its number among those who want the segment (segment_notes.h), if another member sent it
+	 * here; else 0. */
 	uint32_t number;
 	bool bring; /* what is not here may be brought for it */
 };
@@ -59,7 +51,7 @@ enum decision {
  * arrange who gives the segment to whom: it owns it, or would be asked for it if the owners were
  * not there. 0: this node decides by decide_bytes. */
 unsigned decide_others(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms,
-		       uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number);
+		       uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
 /* What becomes of a question that is not sent elsewhere; `late`: the guest has waited as long as it
  * asked to. *ret_number: the guest's number, if it gets the bytes from here. */
 enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,
@@ -70,40 +62,7 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
  * known), nor to whom it waits for, as far as it was told. -1: nothing is known. Because it is an
  * age, and what is passed on of others grows older on its way, those who wait in a ring tell each
  * other nothing new. */
-int64_t decide_quiet_ms(struct trails *trails, struct segment segment, int64_t run_ms,
+int64_t decide_quiet_ms(struct segment_notes *notes, struct segment segment, int64_t run_ms,
 			int64_t now_ms);
-
-/* ---- who asks ---- */
-
-/* For how long a member is asked to wait for bytes, in ms, when it has said for hoped_ms that they
- * are coming: it is believed to live for as long again. `demand`: a reader waits. */
-int64_t decide_wait_ms(int64_t hoped_ms, bool demand);
-
-/* What is usual from one chunk to the next, after one that took so long; 0: nothing was yet. */
-int64_t decide_usual_ms(int64_t usual_ms, int64_t took_ms);
-
-/* What is known of a way that brings nothing now. */
-struct decide_way {
-	int64_t waited_ms;  /* this member has given nothing since */
-	int64_t quiet_ms;   /* so long ago bytes came to it, as it says; -1: it does not */
-	uint32_t number;    /* of this node among those who want the segment; 0: none */
-	int64_t usual_ms;   /* from one chunk to the next, lately */
-	int64_t give_up_ms; /* hope alone may be given for so long */
-	bool demand;        /* a reader waits */
-	uint64_t left;      /* bytes that it has to bring still */
-	uint64_t in, twice; /* bytes that members gave this node, and that it asked for twice */
-};
-
-/* True if another member is to be asked: this one does not get on with it, or has said for too long
- * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
- * much of it. */
-bool decide_is_late(const struct decide_way *w);
-/* True if nothing came of a range for w->waited_ms, whoever was asked, so that only the source is
- * left. A reader must have time for that, too. */
-bool decide_is_dry(const struct decide_way *w);
-/* True if an answer is too slow to go on with that has brought so much of a chunk in w->waited_ms,
- * or if somebody waits who may have it from another. */
-bool decide_is_trickle(const struct decide_way *w, int64_t patience_ms, uint64_t came,
-		       uint64_t chunk);
 
 #endif

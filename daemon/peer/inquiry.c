@@ -410,7 +410,7 @@ static int conclude(struct inquiry *q, int r)
 	if (!over)
 		evidence_learn(q->conf->evidence, q->doubt->what->etag, q->must,
 			       EVIDENCE_WITNESSED);
-	trails_forget(q->conf->trails, q->blob);
+	segment_notes_forget(q->conf->notes, q->blob);
 	if (!q->early || q->dropped)
 		log_info("inquiry etag=%s path=%s: %u chunks of %u are wrong", q->doubt->what->etag,
 			 q->doubt->what->path, q->dropped, q->have->count);

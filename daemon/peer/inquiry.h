@@ -16,12 +16,12 @@
 #include "daemon/peer/places.h"
 #include "daemon/peer/published.h"
 #include "daemon/peer/interview.h"
-#include "daemon/peer/trails.h"
+#include "daemon/peer/segment_notes.h"
 
 struct inquiry_conf {
 	struct members *members; /* borrowed, like all below */
 	struct places *places;
-	struct trails *trails;
+	struct segment_notes *notes;
 	struct evidence *evidence;
 	struct published *published;
 	struct testimony *testimony; /* of this node */

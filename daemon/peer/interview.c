@@ -36,7 +36,7 @@ static enum member_outcome outcome(int r, int64_t patience_ms)
 static int ask_member(const struct interviewer *v, const struct wire_ask *ask, uint32_t member,
 		      int64_t patience_ms, struct wire_digests *ret)
 {
-	struct question question = {
+	struct peer_get question = {
 		.member = v->members->members[member],
 		.ask = ask,
 		.cancel = v->cancel,
@@ -49,7 +49,7 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 	    (ask->witness || ask->held || !member_is_banned(question.member, clock_ms())))
 		return -ENOENT;
 	metrics_add(&v->counts->asked, 1);
-	r = question_ask(&question, v->asker);
+	r = peer_get_run(&question, v->asker);
 	member_note(question.member, outcome(r, patience_ms), 0, -1, clock_ms());
 	if (r < 0)
 		return r == ERR_BUSY ? -EAGAIN : r;

@@ -5,7 +5,7 @@
 #define MATRIXFS_INTERVIEW_H
 
 #include "daemon/peer/peer_counts.h"
-#include "daemon/peer/question.h"
+#include "daemon/peer/peer_get.h"
 #include "daemon/peer/testimony.h"
 
 /* Who asks, and of which blob; all borrowed. */

@@ -17,7 +17,7 @@
 #include "daemon/peer/places.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
-#include "daemon/peer/trails.h"
+#include "daemon/peer/segment_notes.h"
 
 #define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
@@ -33,9 +33,9 @@ struct peers {
 	struct published *published;
 	struct assay *assay;
 	struct places places;
-	struct trails trails;
+	struct segment_notes notes;
 	struct peer_counts counts;
-	struct tryouts *tryouts;
+	struct probes *probes;
 	struct asker asker;
 	char process[CLUSTER_NONCE_HEX + 1]; /* a number that tells this process from others */
 	struct source *source;
@@ -78,8 +78,8 @@ static int make_source(struct peers *p)
 	struct source_peer_conf conf = {
 		.members = p->members,
 		.places = &p->places,
-		.trails = &p->trails,
-		.tryouts = p->tryouts,
+		.notes = &p->notes,
+		.probes = p->probes,
 		.evidence = p->evidence,
 		.published = p->published,
 		.watch = { came, refused, p },
@@ -153,7 +153,7 @@ int peers_open(const struct peer_settings *settings, const struct peers_ground *
 		return -ENOMEM;
 	lock_init(&p->lock, LOCK_PEERS);
 	places_init(&p->places);
-	trails_init(&p->trails);
+	segment_notes_init(&p->notes);
 	p->settings = settings;
 	p->self = self_of(settings);
 	p->ground = *ground;
@@ -167,7 +167,7 @@ int peers_open(const struct peer_settings *settings, const struct peers_ground *
 	if (r == 0)
 		r = members_new(&p->self, &p->members);
 	if (r == 0)
-		r = tryouts_new(&p->asker, p->members, &p->tryouts);
+		r = probes_new(&p->asker, p->members, &p->probes);
 	if (r == 0)
 		r = gather_evidence(p);
 	if (r == 0)
@@ -192,7 +192,7 @@ static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
 	p->inquiry = (struct inquiry_conf){
 		.members = p->members,
 		.places = &p->places,
-		.trails = &p->trails,
+		.notes = &p->notes,
 		.evidence = p->evidence,
 		.published = p->published,
 		.testimony = serve_testimony(p->serve),
@@ -242,7 +242,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.store = s,
 		.members = p->members,
 		.places = &p->places,
-		.trails = &p->trails,
+		.notes = &p->notes,
 		.evidence = p->evidence,
 		.hubs = p->ground.hub_sources,
 		.hub_count = p->ground.hub_count,
@@ -303,7 +303,7 @@ void peers_close(struct peers *p)
 {
 	if (!p)
 		return;
-	tryouts_free(p->tryouts);
+	probes_free(p->probes);
 	source_peer_free(p->source);
 	assay_free(p->assay);
 	published_free(p->published);
@@ -312,7 +312,7 @@ void peers_close(struct peers *p)
 	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
-	trails_fini(&p->trails);
+	segment_notes_fini(&p->notes);
 	places_fini(&p->places);
 	lock_fini(&p->lock);
 	free(p);
@@ -323,9 +323,9 @@ void peers_set_work(struct peers *p, const struct serve_work *work)
 	serve_set_work(p->serve, work);
 }
 
-int peers_ask(struct peers *p, const struct errand *e, struct buf *ret)
+int peers_ask(struct peers *p, const struct peer_call *e, struct buf *ret)
 {
-	return errand_run(e, &p->asker, ret);
+	return peer_call_run(e, &p->asker, ret);
 }
 
 void peers_status(struct peers *p, struct peers_status *ret)

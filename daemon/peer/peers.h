@@ -7,7 +7,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/fetch/fetch.h"
 #include "daemon/hub/source.h"
-#include "daemon/peer/errand.h"
+#include "daemon/peer/peer_call.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
@@ -45,8 +45,8 @@ void peers_close(struct peers *p);
 
 /* What members may have this node do, from now on; borrowed until peers_stop. */
 void peers_set_work(struct peers *p, const struct serve_work *work);
-/* Asks a member for something that is not bytes: see errand_run. */
-MUST_USE int peers_ask(struct peers *p, const struct errand *e, struct buf *ret);
+/* Asks a member for something that is not bytes: see peer_call_run. */
+MUST_USE int peers_ask(struct peers *p, const struct peer_call *e, struct buf *ret);
 
 /* For people. */
 struct peers_status {

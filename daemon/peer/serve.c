@@ -176,7 +176,7 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
-	r = crowd_new(&s->crowd);
+	r = fanout_new(&s->fanout);
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
 	if (r == 0)
@@ -197,7 +197,7 @@ bool serve_stop(struct serve *s)
 	if (!testimony_stop(s->testimony))
 		return false;
 	opened_stop(s->opened);
-	crowd_free(s->crowd);
+	fanout_free(s->fanout);
 	free(s);
 	return true;
 }

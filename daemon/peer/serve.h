@@ -14,7 +14,7 @@
 #include "daemon/peer/peer_host.h"
 #include "daemon/peer/peer_settings.h"
 #include "daemon/peer/places.h"
-#include "daemon/peer/trails.h"
+#include "daemon/peer/segment_notes.h"
 
 struct serve;
 struct testimony;
@@ -39,7 +39,7 @@ struct serve_conf {
 	struct store *store;
 	struct members *members;
 	struct places *places;
-	struct trails *trails; /* what is asked for here, too */
+	struct segment_notes *notes; /* what is asked for here, too */
 	struct evidence *evidence;
 	struct source *const *hubs; /* for who asks this node as a witness */
 	unsigned hub_count;

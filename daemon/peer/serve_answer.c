@@ -208,11 +208,11 @@ void serve_fail(const struct guest *g, int r)
 }
 
 unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
-		     char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+		     char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
 {
 	unsigned found = 0;
 
-	for (unsigned k = 0; k < count && found < CROWD_NAMES_MAX; k++) {
+	for (unsigned k = 0; k < count && found < FANOUT_NAMES_MAX; k++) {
 		int at = placement_find(members->nodes, members->count, keys[k]);
 
 		if (at >= 0)

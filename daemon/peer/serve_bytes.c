@@ -14,6 +14,7 @@
 #include "daemon/base/wait.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/decide.h"
+#include "daemon/peer/waiting.h"
 
 #define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
 
@@ -60,15 +61,15 @@ static void end_saying(struct giving *v, int status)
 /* ---- others ---- */
 
 /* Who else asked for what this guest wants: they have it, or get it. */
-static unsigned find_crowd(const struct giving *v,
-			   char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
+static unsigned find_fanout(const struct giving *v,
+			    char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
 {
-	uint64_t keys[CROWD_NAMES_MAX], guest = placement_key(v->guest.address);
+	uint64_t keys[FANOUT_NAMES_MAX], guest = placement_key(v->guest.address);
 	struct serve *s = v->guest.serve;
 	const struct membership *members;
 	unsigned count, kept = 0;
 
-	count = crowd_members(s->crowd, wire_segment(&v->ask), clock_ms(), keys);
+	count = fanout_members(s->fanout, wire_segment(&v->ask), clock_ms(), keys);
 	for (unsigned i = 0; i < count; i++)
 		if (keys[i] != guest)
 			keys[kept++] = keys[i];
@@ -81,8 +82,8 @@ static unsigned find_crowd(const struct giving *v,
 /* As much goes out as may. */
 static void end_busy(struct giving *v)
 {
-	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	unsigned count = find_crowd(v, others);
+	char others[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	unsigned count = find_fanout(v, others);
 	struct guest g = v->guest;
 
 	giving_free(v);
@@ -233,7 +234,7 @@ static void read_bytes(struct giving *v, uint64_t len)
 /* Tells the guest to ask again, and whether that is worth it. */
 static void end_coming(struct giving *v)
 {
-	v->guest.quiet_ms = decide_quiet_ms(v->guest.serve->conf.trails, wire_segment(&v->ask),
+	v->guest.quiet_ms = decide_quiet_ms(v->guest.serve->conf.notes, wire_segment(&v->ask),
 					    fetch_moved_ms(v->pull, v->ask.off), clock_ms());
 	v->guest.quiet_known = v->guest.quiet_ms >= 0;
 	end_saying(v, WIRE_COMING);
@@ -243,7 +244,7 @@ static void end_coming(struct giving *v)
 
 static struct decide_here here_of(const struct serve *s, const struct membership *members)
 {
-	return (struct decide_here){ members, s->conf.places, s->conf.trails, s->crowd };
+	return (struct decide_here){ members, s->conf.places, s->conf.notes, s->fanout };
 }
 
 static struct decide_ask question_of(const struct guest *g, const struct wire_ask *ask)
@@ -368,19 +369,19 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	}
 	waiter_init(&v->waiter, g->serve->conf.timeout_ms, wake);
 	v->waiter.only = ask->len;
-	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : DECIDE_WAIT_MS);
+	v->until_ms = clock_ms() + (ask->wait_ms ? ask->wait_ms : WAITING_POLL_MS);
 	v->waiter.patient_until_ms = v->until_ms;
 	*ret = v;
 	return 0;
 }
 
-/* Sends the guest to others, if that is how its crowd is arranged here. */
+/* Sends the guest to others, if that is how it is arranged here. */
 static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 {
 	const struct membership *members = members_now(g->serve->conf.members);
 	const struct decide_here here = here_of(g->serve, members);
-	char others[CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	uint64_t keys[CROWD_NAMES_MAX], failed[WIRE_OTHERS_MAX];
+	char others[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
+	uint64_t keys[FANOUT_NAMES_MAX], failed[WIRE_OTHERS_MAX];
 	struct decide_ask question = question_of(g, ask);
 	struct guest sent = *g;
 	unsigned count;

@@ -6,7 +6,7 @@
 #define MATRIXFS_SERVE_PRIV_H
 
 #include "daemon/base/httpd.h"
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/testimony.h"
@@ -18,7 +18,7 @@ struct serve {
 	struct opened *opened;
 	struct testimony *testimony;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
-	struct crowd *crowd;
+	struct fanout *fanout;
 	_Atomic int64_t paid_until_us; /* what went out under the limit is paid for then */
 };
 
@@ -29,7 +29,7 @@ struct guest {
 	char address[CLUSTER_NODE_MAX + 1];
 	char nonce[CLUSTER_NONCE_HEX + 1];
 	uint64_t zone;    /* key of its zone */
-	uint32_t number;  /* that it is told to have, see trails.h; 0: none */
+	uint32_t number;  /* that it is told to have, see segment_notes.h; 0: none */
 	bool quiet_known; /* of an answer that bytes are coming: */
 	int64_t quiet_ms; /* as decide_quiet_ms says */
 };
@@ -50,7 +50,7 @@ int serve_status(int r);
 /* The addresses of members with these keys, the first that has it; those that are none now are left
  * out. How many. */
 unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
-		     char ret[static CROWD_NAMES_MAX][MEMBER_ADDRESS_MAX + 1]);
+		     char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1]);
 /* Refuses, with one word of why; and for failure r of bringing. */
 void serve_cause(const struct guest *g, int status, const char *cause);
 void serve_fail(const struct guest *g, int r);

@@ -10,7 +10,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
-#include "daemon/peer/question.h"
+#include "daemon/peer/peer_get.h"
 #include "daemon/peer/trip.h"
 
 #define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
@@ -26,7 +26,7 @@ struct bringing {
 	struct source_peer *all;
 	const struct source_ask *ask;
 	struct trip trip;
-	struct question question;
+	struct peer_get question;
 	char *chunk;             /* the one that comes now, or NULL */
 	size_t have;             /* of it, from its start */
 	int64_t chunk_ms;        /* its bytes come since */
@@ -203,7 +203,7 @@ static enum route_answer answer_of(enum wire_status status)
 	}
 }
 
-/* How a question ended that question_ask says r of. */
+/* How a question ended that peer_get_run says r of. */
 static enum route_answer ending(const struct bringing *b, int r)
 {
 	if (b->again) /* nobody is blamed twice for it, nor for what no witness has told */
@@ -256,20 +256,20 @@ static void look_for_list(struct bringing *b)
 	b->looked = true;
 }
 
-/* What question_ask says. Most of a way is waiting: no chunk is kept between questions. */
+/* What peer_get_run says. Most of a way is waiting: no chunk is kept between questions. */
 static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
 	const struct trip_ask a = trip_ask(&b->trip, clock_ms());
 	const struct wire_ask ask = ask_for(b, &a);
-	struct question *q = &b->question;
+	struct peer_get *q = &b->question;
 	int r;
 
 	b->have = 0;
 	b->came = 0;
 	b->word = EVIDENCE_UNKNOWN;
 	b->slow = b->wrong = b->again = false;
-	*q = (struct question){
+	*q = (struct peer_get){
 		.member = b->trip.members->members[member],
 		.ask = &ask,
 		.cancel = b->ask->cancel,
@@ -279,13 +279,13 @@ static int put_question(struct bringing *b, uint32_t member)
 		.arg = b,
 	};
 	metrics_add(&conf->counts->asked, 1);
-	r = question_ask(q, conf->asker);
+	r = peer_get_run(q, conf->asker);
 	q->ask = NULL;
 	free(steal(b->chunk));
 	return r;
 }
 
-/* Tells the way how a question ended that question_ask says r of. */
+/* Tells the way how a question ended that peer_get_run says r of. */
 static enum route_answer hear(struct bringing *b, int r)
 {
 	uint32_t others[WIRE_OTHERS_MAX];
@@ -332,7 +332,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 static bool is_tried_by_others(const struct bringing *b, const struct trip_step *step)
 {
 	return !step->goes_on &&
-	       tryouts_take(b->all->conf.tryouts, b->trip.members->members[step->member]);
+	       probes_take(b->all->conf.probes, b->trip.members->members[step->member]);
 }
 
 /* ---- the way ---- */
@@ -406,7 +406,7 @@ static void try_own_name(const struct source_peer *s, const struct membership *m
 {
 	struct member *own = members->members[members->self];
 
-	if (member_may_ask(own, clock_ms()) && !tryouts_take(s->conf.tryouts, own))
+	if (member_may_ask(own, clock_ms()) && !probes_take(s->conf.probes, own))
 		log_debug("nobody tries peer=%s", member_address(own));
 }
 
@@ -440,7 +440,7 @@ int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
 	s->source.hearsay = true;
 	s->conf = *conf;
 	s->node.places = conf->places;
-	s->node.trails = conf->trails;
+	s->node.notes = conf->notes;
 	s->node.give_up_ms = conf->give_up_ms;
 	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */
 	return 0;

@@ -12,9 +12,9 @@
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/published.h"
-#include "daemon/peer/spoken.h"
-#include "daemon/peer/trails.h"
-#include "daemon/peer/tryout.h"
+#include "daemon/peer/peer_request.h"
+#include "daemon/peer/segment_notes.h"
+#include "daemon/peer/probe.h"
 
 #define SOURCE_PEER_NAME "peers"
 
@@ -31,8 +31,8 @@ struct source_watch {
 struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
 	struct places *places;
-	struct trails *trails;
-	struct tryouts *tryouts;
+	struct segment_notes *notes;
+	struct probes *probes;
 	struct evidence *evidence;
 	struct published *published;
 	struct source_watch watch;

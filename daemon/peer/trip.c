@@ -2,15 +2,15 @@
 #include "daemon/peer/trip.h"
 
 #include "daemon/base/num.h"
-#include "daemon/peer/decide.h"
-#include "daemon/peer/seek.h"
+#include "daemon/peer/likely_holders.h"
+#include "daemon/peer/waiting.h"
 
 /* ---- where it goes ---- */
 
 /* Who gave bytes of the segment last, if he is a member still. */
-static uint32_t giver_of(const struct membership *members, const struct trail *trail)
+static uint32_t giver_of(const struct membership *members, const struct segment_note *note)
 {
-	int at = trail->giver ? placement_find(members->nodes, members->count, trail->giver) : -1;
+	int at = note->giver ? placement_find(members->nodes, members->count, note->giver) : -1;
 
 	return at >= 0 ? (uint32_t)at : ROUTE_NOBODY;
 }
@@ -19,18 +19,18 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 		const struct trip_range *range, int64_t now_ms)
 {
 	struct route_place place = { .segment = range->segment };
-	struct trail trail;
+	struct segment_note note;
 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
 	t->member = t->next = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
 	place.owner_count =
 		places_owners(node->places, members, range->segment, range->size, place.owners);
-	trails_find(node->trails, range->segment, now_ms, &trail);
-	route_init(&t->route, members, &place, giver_of(members, &trail));
-	if (trail_has_failed(&trail, now_ms))
+	segment_notes_find(node->notes, range->segment, now_ms, &note);
+	route_init(&t->route, members, &place, giver_of(members, &note));
+	if (segment_note_has_failed(&note, now_ms))
 		route_to_source(&t->route);
-	trails_note(node->trails, range->segment, 0, now_ms);
+	segment_notes_put(node->notes, range->segment, 0, now_ms);
 }
 
 void trip_demand(struct trip *t, bool demand, int64_t now_ms)
@@ -48,14 +48,15 @@ void trip_end(struct trip *t)
 /* Lists those who may have it: each time in vain, more. */
 static void begin_to_seek(struct trip *t, int64_t now_ms)
 {
-	int vain = trails_seek(t->node->trails, t->range.segment, t->range.pos, now_ms), count = 0;
+	int vain = segment_notes_seek(t->node->notes, t->range.segment, t->range.pos, now_ms),
+	    count = 0;
 
 	t->seeks = true;
 	if (vain >= 0)
-		count = seek_list(t->members, t->range.segment, seek_width((unsigned)vain),
-				  &t->sought);
-	if (vain >= SEEK_FAILED)
-		trails_failed(t->node->trails, t->range.segment, now_ms);
+		count = likely_holders_list(t->members, t->range.segment,
+					    likely_holders_width((unsigned)vain), &t->sought);
+	if (vain >= LIKELY_HOLDERS_FAILED)
+		segment_notes_failed(t->node->notes, t->range.segment, now_ms);
 	t->sought_count = count > 0 ? (uint32_t)count : 0;
 }
 
@@ -71,15 +72,15 @@ static struct trip_step seek(struct trip *t, int64_t now_ms)
 		if (member_may_ask(t->members->members[member], now_ms))
 			return (struct trip_step){ .kind = TRIP_ASK, .member = member };
 	}
-	trails_number(t->node->trails, t->range.segment, 0, now_ms);
+	segment_notes_number(t->node->notes, t->range.segment, 0, now_ms);
 	return (struct trip_step){ .kind = TRIP_SOURCE };
 }
 
-static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
+static struct waiting way_of(const struct trip *t, int64_t waited_ms, int64_t quiet_ms)
 {
 	const struct trip_node *n = t->node;
 
-	return (struct decide_way){
+	return (struct waiting){
 		.waited_ms = waited_ms,
 		.quiet_ms = quiet_ms,
 		.number = t->number,
@@ -96,9 +97,9 @@ static struct decide_way way_of(const struct trip *t, int64_t waited_ms, int64_t
 static bool is_dry(const struct trip *t, int64_t now_ms)
 {
 	int64_t since_ms = t->demand ? max_i64(t->dry_ms, t->demand_ms) : t->dry_ms;
-	const struct decide_way way = way_of(t, now_ms - since_ms, -1);
+	const struct waiting way = way_of(t, now_ms - since_ms, -1);
 
-	return decide_is_dry(&way);
+	return waiting_is_dry(&way);
 }
 
 static struct trip_step follow_route(struct trip *t, int64_t now_ms)
@@ -147,10 +148,10 @@ void trip_skip(struct trip *t)
 /* Among those who want the segment; 1 if nobody has said so yet. */
 static uint32_t own_number(const struct trip *t, int64_t now_ms)
 {
-	struct trail trail;
+	struct segment_note note;
 
-	trails_find(t->node->trails, t->range.segment, now_ms, &trail);
-	return trail.number ? trail.number : 1;
+	segment_notes_find(t->node->notes, t->range.segment, now_ms, &note);
+	return note.number ? note.number : 1;
 }
 
 struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
@@ -169,8 +170,8 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 	t->number = ask.number;
 	t->asked_pos = t->range.pos;
 	t->came = 0;
-	ask.wait_ms = decide_wait_ms(now_ms - t->since_ms, t->demand);
-	ask.patience_ms = ask.wait_ms + DECIDE_ANSWER_MS +
+	ask.wait_ms = waiting_poll_ms(now_ms - t->since_ms, t->demand);
+	ask.patience_ms = ask.wait_ms + WAITING_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
 	t->patience_ms = ask.patience_ms;
 	t->again_ms = now_ms + ask.wait_ms;
@@ -194,7 +195,7 @@ static const enum member_outcome outcomes[] = {
 /* How long the answer took, as far as that was not waiting for bytes. */
 static int64_t own_ms(int64_t first_ms)
 {
-	return first_ms > DECIDE_WAIT_MS ? -1 : first_ms;
+	return first_ms > WAITING_POLL_MS ? -1 : first_ms;
 }
 
 /* What the member says of hope counts for so long; it may have turned out to be this node, which is
@@ -202,11 +203,11 @@ static int64_t own_ms(int64_t first_ms)
 static enum route_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
 	struct member *member = t->members->members[t->member];
-	struct decide_way way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
+	struct waiting way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
 	bool busy = a == ROUTE_BUSY && !h->other_count && !t->seeks && route_is_tired(&t->route);
 
-	if (a == ROUTE_COMING && decide_is_late(&way))
+	if (a == ROUTE_COMING && waiting_is_late(&way))
 		a = ROUTE_SLOW;
 	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
 		a = ROUTE_SCANT;
@@ -218,7 +219,7 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 /* Other ranges of the segment begin with whoever gives this one, or is to. */
 static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
 {
-	trails_note(t->node->trails, t->range.segment, t->members->nodes[member].key, now_ms);
+	segment_notes_put(t->node->notes, t->range.segment, t->members->nodes[member].key, now_ms);
 }
 
 /* Who was sent there keeps the number he was sent with. */
@@ -230,14 +231,14 @@ static bool gets_number(const struct trip *t, enum route_answer a)
 static void remember(const struct trip *t, enum route_answer a, const struct trip_heard *h,
 		     int64_t now_ms)
 {
-	struct trails *trails = t->node->trails;
+	struct segment_notes *notes = t->node->notes;
 
 	if (h->number && gets_number(t, a))
-		trails_number(trails, t->range.segment, h->number, now_ms);
+		segment_notes_number(notes, t->range.segment, h->number, now_ms);
 	if (a == ROUTE_GAVE)
 		note_giver(t, t->member, now_ms);
 	if (a == ROUTE_COMING && h->quiet_ms >= 0)
-		trails_moved(trails, t->range.segment, now_ms - h->quiet_ms, now_ms);
+		segment_notes_moved(notes, t->range.segment, now_ms - h->quiet_ms, now_ms);
 	if (a == ROUTE_SLOW)
 		metrics_add(&t->node->twice, t->range.end - t->range.pos);
 }
@@ -249,7 +250,7 @@ static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_h
 		note_giver(t, h->others[0], now_ms);
 	route_heard(&t->route, a, h->others, h->other_count);
 	if (route_has_failed(&t->route))
-		trails_failed(t->node->trails, t->range.segment, now_ms);
+		segment_notes_failed(t->node->notes, t->range.segment, now_ms);
 }
 
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
@@ -278,7 +279,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	struct trip_node *n = t->node;
 	int64_t usual_ms = atomic_load(&n->usual_ms);
 
-	atomic_store(&n->usual_ms, decide_usual_ms(usual_ms, now_ms - t->since_ms));
+	atomic_store(&n->usual_ms, waiting_usual_ms(usual_ms, now_ms - t->since_ms));
 	metrics_add(&n->in, len);
 	t->range.pos += len;
 	t->since_ms = t->dry_ms = now_ms;
@@ -287,7 +288,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms)
 {
-	const struct decide_way way = way_of(t, now_ms - since_ms, -1);
+	const struct waiting way = way_of(t, now_ms - since_ms, -1);
 
-	return decide_is_trickle(&way, t->patience_ms, came, chunk);
+	return waiting_is_trickle(&way, t->patience_ms, came, chunk);
 }

@@ -15,12 +15,12 @@
 #include "daemon/metrics.h"
 #include "daemon/peer/places.h"
 #include "daemon/peer/route.h"
-#include "daemon/peer/trails.h"
+#include "daemon/peer/segment_notes.h"
 
 /* What all trips of a node have in common. Threads: any. */
 struct trip_node {
 	struct places *places; /* borrowed, like the next */
-	struct trails *trails;
+	struct segment_notes *notes;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 	/* Zeroed at first. */
 	metric in, twice;         /* bytes that members gave, and that two were asked for */

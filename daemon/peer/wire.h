@@ -22,7 +22,7 @@
 /* Fields of requests and answers. */
 #define WIRE_OTHERS "Peer-Others"   /* "ADDR:PORT, ADDR:PORT": who else has it, or gets it */
 #define WIRE_DIGESTS "Peer-Digests" /* "HEX,-,HEX": of the chunks of a segment; -: not known */
-#define WIRE_NUMBER "Peer-Number"   /* which who asks has from now on, see trails.h */
+#define WIRE_NUMBER "Peer-Number"   /* which who asks has from now on, see segment_notes.h */
 #define WIRE_QUIET "Peer-Quiet"     /* ms since bytes last came that lead to those asked for */
 #define WIRE_ZONE "Peer-Zone"       /* of who asks, and of who answers */
 #define WIRE_CAUSE "Peer-Cause"     /* of a failure: the word of its error (err_word) */
@@ -56,7 +56,7 @@ struct wire_ask {
 	char commit[COMMIT_HEX + 1];
 	const char *path; /* owned by the buffer it was read into, or borrowed */
 	/* Another member said to ask here: who is asked gives it, and names nobody. The number of
-	 * who asks, see trails.h; 0: nobody said so. */
+	 * who asks, see segment_notes.h; 0: nobody said so. */
 	uint32_t number;
 	uint32_t wait_ms; /* for bytes that are coming; at most WIRE_WAIT_MAX_MS; 0: as usual */
 	bool lfs; /* the etag is a SHA-256, else git's SHA-1; read only: its length says so */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -52,7 +52,7 @@ struct gathering {
 	size_t quarter_count, quarter_cap;
 };
 
-struct crowd {
+struct fanout {
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_key;
@@ -62,9 +62,9 @@ struct crowd {
 
 /* ---- gatherings ---- */
 
-int crowd_new(struct crowd **ret)
+int fanout_new(struct fanout **ret)
 {
-	struct crowd *c = calloc(1, sizeof(*c));
+	struct fanout *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
@@ -73,13 +73,13 @@ int crowd_new(struct crowd **ret)
 	return 0;
 }
 
-static void unlink_gathering(struct crowd *c, struct gathering *g)
+static void unlink_gathering(struct fanout *c, struct gathering *g)
 {
 	*(g->newer ? &g->newer->older : &c->newest) = g->older;
 	*(g->older ? &g->older->newer : &c->oldest) = g->newer;
 }
 
-static void link_newest(struct crowd *c, struct gathering *g)
+static void link_newest(struct fanout *c, struct gathering *g)
 {
 	g->newer = NULL;
 	g->older = c->newest;
@@ -87,7 +87,7 @@ static void link_newest(struct crowd *c, struct gathering *g)
 	c->newest = g;
 }
 
-static void disperse(struct crowd *c, struct gathering *g)
+static void disperse(struct fanout *c, struct gathering *g)
 {
 	unlink_gathering(c, g);
 	map_del(&c->by_key, &g->key, sizeof(g->key));
@@ -99,7 +99,7 @@ static void disperse(struct crowd *c, struct gathering *g)
 	free(g);
 }
 
-void crowd_free(struct crowd *c)
+void fanout_free(struct fanout *c)
 {
 	if (!c)
 		return;
@@ -110,11 +110,11 @@ void crowd_free(struct crowd *c)
 	free(c);
 }
 
-static bool is_over(const struct crowd *c, int64_t now_ms)
+static bool is_over(const struct fanout *c, int64_t now_ms)
 {
 	return c->oldest &&
-	       (c->by_key.count >= CROWD_SEGMENTS_MAX || c->places >= CROWD_PLACES_MAX ||
-		now_ms - c->oldest->used_ms > CROWD_IDLE_MS);
+	       (c->by_key.count >= FANOUT_SEGMENTS_MAX || c->places >= FANOUT_PLACES_MAX ||
+		now_ms - c->oldest->used_ms > FANOUT_IDLE_MS);
 }
 
 /* ---- tickets ---- */
@@ -171,7 +171,7 @@ static int add_tickets(struct gathering *g, uint32_t number)
 	struct quarter *q = quarter_of(g, g->places[number].zone);
 	int r = q ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; r == 0 && i < CROWD_FANOUT; i++)
+	for (unsigned i = 0; r == 0 && i < FANOUT_WIDTH; i++)
 		r = add_ticket(g, i && !gives_two(g, number) ? &q->spare : &q->fresh, number);
 	return r;
 }
@@ -179,7 +179,7 @@ static int add_tickets(struct gathering *g, uint32_t number)
 /* ---- places ---- */
 
 /* Its number, the next one; NOBODY: no memory. */
-static uint32_t add_place(struct crowd *c, struct gathering *g, uint64_t node, uint64_t zone)
+static uint32_t add_place(struct fanout *c, struct gathering *g, uint64_t node, uint64_t zone)
 {
 	uint32_t number = (uint32_t)g->count;
 
@@ -192,7 +192,7 @@ static uint32_t add_place(struct crowd *c, struct gathering *g, uint64_t node, u
 }
 
 /* NULL: no memory. */
-static struct gathering *new_gathering(struct crowd *c, const struct gathering_key *key,
+static struct gathering *new_gathering(struct fanout *c, const struct gathering_key *key,
 				       uint64_t home)
 {
 	struct gathering *g = calloc(1, sizeof(*g));
@@ -214,7 +214,7 @@ static struct gathering *new_gathering(struct crowd *c, const struct gathering_k
 }
 
 /* NULL: no memory. */
-static struct gathering *gather(struct crowd *c, const struct gathering_key *key, uint64_t home,
+static struct gathering *gather(struct fanout *c, const struct gathering_key *key, uint64_t home,
 				int64_t now_ms)
 {
 	struct gathering *g;
@@ -234,7 +234,7 @@ static struct gathering *gather(struct crowd *c, const struct gathering_key *key
 
 /* ---- who gives to whom ---- */
 
-static bool has_failed(const struct crowd_guest *guest, uint64_t node)
+static bool has_failed(const struct fanout_guest *guest, uint64_t node)
 {
 	for (unsigned i = 0; i < guest->failed_count; i++)
 		if (guest->failed[i] == node)
@@ -242,14 +242,14 @@ static bool has_failed(const struct crowd_guest *guest, uint64_t node)
 	return false;
 }
 
-static bool is_bad(const struct gathering *g, const struct crowd_guest *guest, uint32_t number)
+static bool is_bad(const struct gathering *g, const struct fanout_guest *guest, uint32_t number)
 {
 	return number != OWNER && (g->places[number].strikes >= STRIKES_MAX ||
 				   has_failed(guest, g->places[number].node));
 }
 
 /* The first ticket of somebody good before guest number `end`; NOBODY. */
-static uint32_t take_first(struct gathering *g, struct queue *q, const struct crowd_guest *guest,
+static uint32_t take_first(struct gathering *g, struct queue *q, const struct fanout_guest *guest,
 			   uint32_t end, int64_t now_ms)
 {
 	uint32_t before = NOBODY;
@@ -266,7 +266,7 @@ static uint32_t take_first(struct gathering *g, struct queue *q, const struct cr
 	return NOBODY;
 }
 
-static uint32_t take_of(struct gathering *g, struct quarter *q, const struct crowd_guest *guest,
+static uint32_t take_of(struct gathering *g, struct quarter *q, const struct fanout_guest *guest,
 			uint32_t end, int64_t now_ms)
 {
 	uint32_t ticket = take_first(g, &q->fresh, guest, end, now_ms);
@@ -276,7 +276,7 @@ static uint32_t take_of(struct gathering *g, struct quarter *q, const struct cro
 	if (ticket == NOBODY)
 		ticket = take_first(g, &q->used, guest, end, now_ms);
 	if (ticket != NOBODY) {
-		g->tickets[ticket].due_ms = now_ms + CROWD_COPY_MS;
+		g->tickets[ticket].due_ms = now_ms + FANOUT_COPY_MS;
 		put_last(g, &q->used, ticket);
 	}
 	return ticket;
@@ -284,7 +284,7 @@ static uint32_t take_of(struct gathering *g, struct quarter *q, const struct cro
 
 /* A giver for guest number `end`, in its own zone if there is one. NOBODY: all who have not failed
  * it give as much as they may. */
-static uint32_t take_ticket(struct gathering *g, const struct crowd_guest *guest, uint32_t end,
+static uint32_t take_ticket(struct gathering *g, const struct fanout_guest *guest, uint32_t end,
 			    int64_t now_ms)
 {
 	struct quarter *near = quarter_of(g, guest->zone);
@@ -303,7 +303,7 @@ static uint32_t giver_of(const struct gathering *g, uint32_t number)
 }
 
 /* The guest's own number: as before, or the next one. NOBODY: no memory. */
-static uint32_t seat(struct crowd *c, struct gathering *g, const struct crowd_guest *guest,
+static uint32_t seat(struct fanout *c, struct gathering *g, const struct fanout_guest *guest,
 		     int64_t now_ms)
 {
 	uint32_t number = (uint32_t)(uintptr_t)map_find_u64(&g->by_node, guest->node);
@@ -328,31 +328,31 @@ static void strike(struct place *giver, uint32_t by)
 }
 
 /* It was sent to a giver in vain: it gets another. */
-static void change_giver(struct gathering *g, const struct crowd_guest *guest, uint32_t number,
+static void change_giver(struct gathering *g, const struct fanout_guest *guest, uint32_t number,
 			 int64_t now_ms)
 {
 	strike(&g->places[giver_of(g, number)], number);
 	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
 }
 
-static unsigned name_others(const struct gathering *g, const struct crowd_guest *guest,
-			    uint32_t number, uint64_t ret[static CROWD_NAMES_MAX])
+static unsigned name_others(const struct gathering *g, const struct fanout_guest *guest,
+			    uint32_t number, uint64_t ret[static FANOUT_NAMES_MAX])
 {
 	uint32_t giver = giver_of(g, number);
 	unsigned count = 0;
 
 	ret[count++] = g->places[giver].node;
 	/* To fall back on: those who came just before it, who are asked by nobody else for that. */
-	for (uint32_t k = number; k-- > OWNER + 1 && count < CROWD_NAMES_MAX;)
+	for (uint32_t k = number; k-- > OWNER + 1 && count < FANOUT_NAMES_MAX;)
 		if (k != giver && !is_bad(g, guest, k))
 			ret[count++] = g->places[k].node;
 	return count;
 }
 
 /* 0: the owner gives it. */
-static unsigned ask_locked(struct crowd *c, const struct gathering_key *key, uint64_t home,
-			   const struct crowd_guest *guest, int64_t now_ms,
-			   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
+static unsigned ask_locked(struct fanout *c, const struct gathering_key *key, uint64_t home,
+			   const struct fanout_guest *guest, int64_t now_ms,
+			   uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	struct gathering *g = gather(c, key, home, now_ms);
 	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
@@ -368,9 +368,9 @@ static unsigned ask_locked(struct crowd *c, const struct gathering_key *key, uin
 	return giver_of(g, number) == OWNER ? 0 : name_others(g, guest, number, ret);
 }
 
-unsigned crowd_ask(struct crowd *c, struct segment segment, uint64_t home,
-		   const struct crowd_guest *guest, int64_t now_ms,
-		   uint64_t ret[static CROWD_NAMES_MAX], uint32_t *ret_number)
+unsigned fanout_ask(struct fanout *c, struct segment segment, uint64_t home,
+		    const struct fanout_guest *guest, int64_t now_ms,
+		    uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	const struct gathering_key key = { segment.blob, segment.index };
 	unsigned count;
@@ -382,18 +382,18 @@ unsigned crowd_ask(struct crowd *c, struct segment segment, uint64_t home,
 }
 
 /* The latest first. */
-static unsigned list_guests(const struct gathering *g, uint64_t ret[static CROWD_NAMES_MAX])
+static unsigned list_guests(const struct gathering *g, uint64_t ret[static FANOUT_NAMES_MAX])
 {
 	unsigned count = 0;
 
-	for (size_t k = g->count; k-- > OWNER + 1 && count < CROWD_NAMES_MAX;)
+	for (size_t k = g->count; k-- > OWNER + 1 && count < FANOUT_NAMES_MAX;)
 		if (g->places[k].strikes < STRIKES_MAX)
 			ret[count++] = g->places[k].node;
 	return count;
 }
 
-unsigned crowd_members(struct crowd *c, struct segment segment, int64_t now_ms,
-		       uint64_t ret[static CROWD_NAMES_MAX])
+unsigned fanout_members(struct fanout *c, struct segment segment, int64_t now_ms,
+			uint64_t ret[static FANOUT_NAMES_MAX])
 {
 	const struct gathering_key key = { segment.blob, segment.index };
 	const struct gathering *g;
@@ -401,7 +401,7 @@ unsigned crowd_members(struct crowd *c, struct segment segment, int64_t now_ms,
 
 	lock_take(&c->lock);
 	g = map_find(&c->by_key, &key, sizeof(key));
-	count = g && now_ms - g->used_ms <= CROWD_IDLE_MS ? list_guests(g, ret) : 0;
+	count = g && now_ms - g->used_ms <= FANOUT_IDLE_MS ? list_guests(g, ret) : 0;
 	lock_drop(&c->lock);
 	return count;
 }

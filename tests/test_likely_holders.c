@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who may have a segment, and where its placement is kept. */
-#include "daemon/peer/seek.h"
+#include "daemon/peer/likely_holders.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +68,7 @@ static void others_are_sought_by_how_well_they_fit(void **state)
 
 	set_members(w, NODES);
 	ms = members_now(w->members);
-	assert_int_equal(seek_list(ms, AT(3), NODES, &list), NODES - 1);
+	assert_int_equal(likely_holders_list(ms, AT(3), NODES, &list), NODES - 1);
 	for (unsigned i = 0; i < NODES - 1; i++) {
 		assert_int_not_equal(list[i], ms->self);
 		if (i)
@@ -87,7 +87,8 @@ static void no_more_are_sought_than_wanted(void **state)
 
 	set_members(w, NODES);
 	ms = members_now(w->members);
-	assert_int_equal(seek_list(ms, AT(3), SEEK_FIRST, &list), SEEK_FIRST);
+	assert_int_equal(likely_holders_list(ms, AT(3), LIKELY_HOLDERS_FIRST, &list),
+			 LIKELY_HOLDERS_FIRST);
 	free(list);
 	membership_unref(ms);
 }
@@ -98,7 +99,7 @@ static void who_is_alone_has_nobody_to_ask(void **state)
 	const struct membership *ms = members_now(w->members);
 	uint32_t *list;
 
-	assert_int_equal(seek_list(ms, AT(3), NODES, &list), 0);
+	assert_int_equal(likely_holders_list(ms, AT(3), NODES, &list), 0);
 	free(list);
 	membership_unref(ms);
 }
@@ -116,7 +117,7 @@ static void who_joined_asks_first_who_had_it_before(void **state)
 		const struct placement_node *self = &ms->nodes[ms->self];
 		uint32_t *list;
 
-		assert_int_equal(seek_list(ms, AT(s), 1, &list), 1);
+		assert_int_equal(likely_holders_list(ms, AT(s), 1, &list), 1);
 		own += placement_score(self, AT(s)) > placement_score(&ms->nodes[list[0]], AT(s));
 		for (uint32_t i = 0; i < ms->count; i++)
 			assert_true(i == ms->self ||

@@ -2,22 +2,22 @@
 /* Probes of members that did not answer: before anybody asks such a one for bytes again it gets a
  * small request from here, so that no reader has to wait to learn that it is still silent.
  * Threads: any; its own begin with the first probe. */
-#ifndef MATRIXFS_TRYOUT_H
-#define MATRIXFS_TRYOUT_H
+#ifndef MATRIXFS_PROBE_H
+#define MATRIXFS_PROBE_H
 
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 
-#define TRYOUT_THREADS 4
-#define TRYOUT_MAX 64 /* members that wait for their probe; of more, the next request reminds */
+#define PROBE_THREADS 4
+#define PROBE_MAX 64 /* members that wait for their probe; of more, the next request reminds */
 
-struct tryouts;
+struct probes;
 
-/* All of who and members are borrowed until tryouts_free. -ENOMEM. */
-MUST_USE int tryouts_new(const struct asker *who, struct members *members, struct tryouts **ret);
+/* All of who and members are borrowed until probes_free. -ENOMEM. */
+MUST_USE int probes_new(const struct asker *who, struct members *members, struct probes **ret);
 /* Ends all probes. NULL is fine. */
-void tryouts_free(struct tryouts *t);
+void probes_free(struct probes *t);
 /* To be called when a member is about to be asked, as member_may_ask has allowed. False: ask it.
  * True: its last request failed, so it is probed instead, which is noted of it; ask another. */
-MUST_USE bool tryouts_take(struct tryouts *t, struct member *m);
+MUST_USE bool probes_take(struct probes *t, struct member *m);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How requests are signed, and who is believed, is shown by test_spoken.c. */
-#include "daemon/peer/errand.h"
+/* How requests are signed, and who is believed, is shown by test_peer_request.c. */
+#include "daemon/peer/peer_call.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,7 +62,7 @@ static int tear_down(void **state)
 
 static int run(struct fixture *f, struct httpc_cancel *cancel, struct buf *ret)
 {
-	const struct errand e = {
+	const struct peer_call e = {
 		.member = f->other.member,
 		.method = "POST",
 		.target = TARGET,
@@ -70,7 +70,7 @@ static int run(struct fixture *f, struct httpc_cancel *cancel, struct buf *ret)
 		.cancel = cancel,
 	};
 
-	return errand_run(&e, &f->other.asker, ret);
+	return peer_call_run(&e, &f->other.asker, ret);
 }
 
 static void what_is_answered_is_appended(void **state)
@@ -103,9 +103,9 @@ static void an_answer_has_its_length(void **state)
 	CLEANUP(buf_free) struct buf answer = { 0 };
 	struct fixture *f = *state;
 
-	f->len = SPOKEN_BODY_MAX;
+	f->len = PEER_REQUEST_BODY_MAX;
 	assert_int_equal(run(f, NULL, &answer), WIRE_TOLD);
-	assert_int_equal(answer.len, SPOKEN_BODY_MAX);
+	assert_int_equal(answer.len, PEER_REQUEST_BODY_MAX);
 	f->len++;
 	buf_clear(&answer);
 	assert_int_equal(run(f, NULL, &answer), ERR_PROTO);

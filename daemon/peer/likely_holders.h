@@ -3,20 +3,21 @@
  * it from upstream: a few before it does, twice as many each time that was in vain and upstream
  * failed. First those who would own it if there were fewer members: they did own it before others
  * joined. Pure. */
-#ifndef MATRIXFS_SEEK_H
-#define MATRIXFS_SEEK_H
+#ifndef MATRIXFS_LIKELY_HOLDERS_H
+#define MATRIXFS_LIKELY_HOLDERS_H
 
 #include "daemon/peer/members.h"
 
-#define SEEK_FAILED 2 /* so often in vain, and upstream fails: those who wait here are told so */
-#define SEEK_FIRST 4  /* asked the first time; then twice as many each time, up to all */
+#define LIKELY_HOLDERS_FAILED \
+	2 /* so often in vain, and upstream fails: those who wait here are told so */
+#define LIKELY_HOLDERS_FIRST 4 /* asked the first time; then twice as many each time, up to all */
 
 /* How many are asked after so many times in vain. */
-uint32_t seek_width(unsigned vain);
+uint32_t likely_holders_width(unsigned vain);
 
 /* The members with the highest placement_score for the segment, best first, without this node: how
  * many, at most `max`; *ret is owned (free). -ENOMEM. */
-MUST_USE int seek_list(const struct membership *members, struct segment segment, uint32_t max,
-		       uint32_t **ret);
+MUST_USE int likely_holders_list(const struct membership *members, struct segment segment,
+				 uint32_t max, uint32_t **ret);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/crowd.h"
+#include "daemon/peer/fanout.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,26 +23,26 @@
 
 static uint32_t number; /* that the last one was told */
 
-static struct crowd *new_crowd(void)
+static struct fanout *new_fanout(void)
 {
-	struct crowd *c;
+	struct fanout *c;
 
-	assert_int_equal(crowd_new(&c), 0);
+	assert_int_equal(fanout_new(&c), 0);
 	return c;
 }
 
-static uint64_t ask(struct crowd *c, uint64_t node, uint64_t zone, const uint64_t *failed,
+static uint64_t ask(struct fanout *c, uint64_t node, uint64_t zone, const uint64_t *failed,
 		    unsigned failed_count, int64_t now_ms)
 {
-	const struct crowd_guest guest = { node, zone, failed, failed_count };
-	uint64_t names[CROWD_NAMES_MAX];
+	const struct fanout_guest guest = { node, zone, failed, failed_count };
+	uint64_t names[FANOUT_NAMES_MAX];
 
-	return crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now_ms, names, &number) ? names[0]
-										     : OWNER;
+	return fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now_ms, names, &number) ? names[0]
+										      : OWNER;
 }
 
 /* Node numbers are the order of arrival; who is sent to one has a higher one. */
-static uint64_t come(struct crowd *c, uint64_t node)
+static uint64_t come(struct fanout *c, uint64_t node)
 {
 	return ask(c, node, HOME, NULL, 0, 1000);
 }
@@ -60,20 +60,20 @@ static unsigned copies_of(const uint64_t *givers, unsigned count, uint64_t giver
 
 static void nobody_gives_more_than_the_fanout(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t givers[NODES + 1];
 
 	for (uint64_t i = 1; i <= NODES; i++)
 		givers[i] = come(c, i);
-	assert_int_equal(copies_of(givers, NODES, OWNER), CROWD_FANOUT);
+	assert_int_equal(copies_of(givers, NODES, OWNER), FANOUT_WIDTH);
 	for (uint64_t i = 1; i <= NODES; i++)
-		assert_in_range(copies_of(givers, NODES, i), 0, CROWD_FANOUT);
-	crowd_free(c);
+		assert_in_range(copies_of(givers, NODES, i), 0, FANOUT_WIDTH);
+	fanout_free(c);
 }
 
 static void no_more_than_half_give_two_copies(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t givers[NODES + 1];
 	unsigned two = 0;
 
@@ -82,7 +82,7 @@ static void no_more_than_half_give_two_copies(UNUSED void **state)
 	for (uint64_t i = 1; i <= NODES; i++)
 		two += copies_of(givers, NODES, i) == 2;
 	assert_in_range(two, NODES / 5, NODES / 2);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static unsigned depth_of(const uint64_t *givers, uint64_t node)
@@ -96,7 +96,7 @@ static unsigned depth_of(const uint64_t *givers, uint64_t node)
 
 static void nobody_is_far_from_the_owner(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t givers[NODES + 1];
 	unsigned deepest = 0;
 
@@ -106,74 +106,74 @@ static void nobody_is_far_from_the_owner(UNUSED void **state)
 	}
 	/* A chain would have NODES. */
 	assert_in_range(deepest, 9, 45);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void who_comes_first_to_all_segments_gives_little_more_than_he_gets(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 	unsigned copies[NODES + 1] = { 0 }, most = 0;
 
 	for (uint32_t s = 0; s < 64; s++)
 		for (uint64_t i = 1; i <= NODES; i++) {
-			const struct crowd_guest guest = { i, HOME, NULL, 0 };
+			const struct fanout_guest guest = { i, HOME, NULL, 0 };
 
-			if (crowd_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number))
+			if (fanout_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number))
 				copies[names[0]]++;
 		}
 	for (unsigned i = 1; i <= NODES; i++)
 		most = copies[i] > most ? copies[i] : most;
 	assert_in_range(most, 64, 64 * 3 / 2);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void who_asks_again_is_told_the_same(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t givers[NODES + 1];
 
 	for (uint64_t i = 1; i <= NODES; i++)
 		givers[i] = come(c, i);
 	for (uint64_t i = 1; i <= NODES; i++)
 		assert_true(come(c, i) == givers[i]);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void a_copy_that_is_over_makes_room_for_another(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 
-	for (uint64_t i = 1; i <= CROWD_FANOUT; i++)
+	for (uint64_t i = 1; i <= FANOUT_WIDTH; i++)
 		assert_true(come(c, i) == OWNER);
 	for (uint64_t i = 0; i < NODES; i++)
 		assert_true(come(c, 10 + i) != OWNER);
-	assert_true(ask(c, 1000, HOME, NULL, 0, 1000 + CROWD_COPY_MS - 1) != OWNER);
-	crowd_free(c);
+	assert_true(ask(c, 1000, HOME, NULL, 0, 1000 + FANOUT_COPY_MS - 1) != OWNER);
+	fanout_free(c);
 }
 
 static void segments_have_nothing_to_do_with_each_other(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	const struct crowd_guest guest = { 50, HOME, NULL, 0 };
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	const struct fanout_guest guest = { 50, HOME, NULL, 0 };
+	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint64_t i = 1; i <= 20; i++)
 		come(c, i);
-	assert_int_equal(crowd_ask(c, AT(BLOB, SEGMENT + 1), HOME, &guest, 1000, names, &number),
+	assert_int_equal(fanout_ask(c, AT(BLOB, SEGMENT + 1), HOME, &guest, 1000, names, &number),
 			 0);
-	assert_int_equal(crowd_ask(c, AT(BLOB + 1, SEGMENT), HOME, &guest, 1000, names, &number),
+	assert_int_equal(fanout_ask(c, AT(BLOB + 1, SEGMENT), HOME, &guest, 1000, names, &number),
 			 0);
-	assert_int_not_equal(crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number),
+	assert_int_not_equal(fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number),
 			     0);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 /* ---- who fails ---- */
 
 static void who_was_sent_in_vain_gets_another(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t first, second;
 
 	for (uint64_t i = 1; i <= 20; i++)
@@ -183,12 +183,12 @@ static void who_was_sent_in_vain_gets_another(UNUSED void **state)
 	assert_true(first != OWNER && second != OWNER && first != second);
 	/* From then on that is his. */
 	assert_true(come(c, 30) == second);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void when_all_have_failed_the_owner_gives_it(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t failed[6];
 
 	for (uint64_t i = 1; i <= 6; i++) {
@@ -197,13 +197,13 @@ static void when_all_have_failed_the_owner_gives_it(UNUSED void **state)
 	}
 	assert_true(ask(c, 30, HOME, failed, 5, 1000) == 6);
 	assert_true(ask(c, 30, HOME, failed, 6, 1000) == OWNER);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void two_strikes_and_nobody_is_sent_there(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t bad = 0, node = 1, names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t bad = 0, node = 1, names[FANOUT_NAMES_MAX];
 	unsigned sent = 0;
 
 	for (; node <= 3; node++)
@@ -218,23 +218,23 @@ static void two_strikes_and_nobody_is_sent_there(UNUSED void **state)
 	assert_in_range(sent, 0, 1);
 	ask(c, 3, HOME, &bad, 1, 1000);
 	for (; node < 300; node++) {
-		const struct crowd_guest guest = { node, HOME, NULL, 0 };
-		unsigned count = crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest,
-					   1000 + (int64_t)node * CROWD_COPY_MS / 100, names,
-					   &number);
+		const struct fanout_guest guest = { node, HOME, NULL, 0 };
+		unsigned count = fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest,
+					    1000 + (int64_t)node * FANOUT_COPY_MS / 100, names,
+					    &number);
 
 		for (unsigned i = 0; sent && i < count; i++)
 			assert_true(names[i] != bad);
 	}
-	crowd_free(c);
+	fanout_free(c);
 }
 
 /* How many of the third and the fourth node are named still after so many others said of everybody
  * they were sent to that they were sent in vain. */
 static unsigned named_after(uint64_t accusers)
 {
-	struct crowd *c = new_crowd();
-	uint64_t giver[2], names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t giver[2], names[FANOUT_NAMES_MAX];
 	unsigned count, named = 0;
 
 	for (uint64_t node = 1; node <= 4; node++)
@@ -245,10 +245,10 @@ static unsigned named_after(uint64_t accusers)
 		for (uint64_t i = 0; i < accusers; i++)
 			if (giver[i] != OWNER)
 				giver[i] = ask(c, 10 + i, HOME, &giver[i], 1, 1000);
-	count = crowd_members(c, AT(BLOB, SEGMENT), 1000, names);
+	count = fanout_members(c, AT(BLOB, SEGMENT), 1000, names);
 	for (unsigned i = 0; i < count; i++)
 		named += names[i] == 3 || names[i] == 4;
-	crowd_free(c);
+	fanout_free(c);
 	return named;
 }
 
@@ -261,24 +261,24 @@ static void one_guest_alone_strikes_nobody_out(UNUSED void **state)
 
 static void names_to_fall_back_on_came_before(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint64_t i = 1; i <= NODES; i++) {
-		const struct crowd_guest guest = { i, HOME, NULL, 0 };
+		const struct fanout_guest guest = { i, HOME, NULL, 0 };
 		unsigned count =
-			crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
+			fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
 		for (unsigned k = 0; k < count; k++) {
 			assert_in_range(names[k], 1, i - 1);
 			for (unsigned j = 0; j < k; j++)
 				assert_true(names[j] != names[k]);
 		}
-		assert_int_equal(count, i <= CROWD_FANOUT         ? 0
-					: i - 1 < CROWD_NAMES_MAX ? i - 1
-								  : CROWD_NAMES_MAX);
+		assert_int_equal(count, i <= FANOUT_WIDTH          ? 0
+					: i - 1 < FANOUT_NAMES_MAX ? i - 1
+								   : FANOUT_NAMES_MAX);
 	}
-	crowd_free(c);
+	fanout_free(c);
 }
 
 /* ---- nobody waits for one who waits for him ---- */
@@ -287,38 +287,38 @@ static void whatever_happens_all_are_sent_to_earlier_ones(UNUSED void **state)
 {
 	srand(1);
 	for (unsigned life = 0; life < 300; life++) {
-		struct crowd *c = new_crowd();
-		uint64_t order[NODES] = { 0 }, known = 0, names[CROWD_NAMES_MAX], failed[4];
+		struct fanout *c = new_fanout();
+		uint64_t order[NODES] = { 0 }, known = 0, names[FANOUT_NAMES_MAX], failed[4];
 		int64_t now = 1000;
 
 		for (unsigned step = 0; step < 300; step++) {
 			uint64_t node = 1 + (uint64_t)(rand() % 60);
-			struct crowd_guest guest = { node, HOME + node % 3, failed, 0 };
+			struct fanout_guest guest = { node, HOME + node % 3, failed, 0 };
 			unsigned count;
 
 			order[node] = order[node] ? order[node] : ++known;
 			while (guest.failed_count < (unsigned)rand() % 5)
 				failed[guest.failed_count++] = 1 + (uint64_t)(rand() % 60);
 			now += rand() % 500;
-			count = crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now, names, &number);
-			assert_in_range(count, 0, CROWD_NAMES_MAX);
+			count = fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now, names, &number);
+			assert_in_range(count, 0, FANOUT_NAMES_MAX);
 			for (unsigned i = 0; i < count; i++)
 				assert_in_range(order[names[i]], 1, order[node] - 1);
 		}
-		crowd_free(c);
+		fanout_free(c);
 	}
 }
 
 static void who_is_named_has_a_lower_number(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 	uint32_t numbers[NODES + 1];
 
 	for (uint64_t i = 1; i <= NODES; i++) {
-		const struct crowd_guest guest = { i, HOME, NULL, 0 };
+		const struct fanout_guest guest = { i, HOME, NULL, 0 };
 		unsigned count =
-			crowd_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
+			fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
 		numbers[i] = number;
 		assert_int_not_equal(number, 0);
@@ -327,7 +327,7 @@ static void who_is_named_has_a_lower_number(UNUSED void **state)
 	}
 	come(c, 7);
 	assert_int_equal(number, numbers[7]);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 /* ---- zones ---- */
@@ -335,7 +335,7 @@ static void who_is_named_has_a_lower_number(UNUSED void **state)
 /* How many are sent to another zone, the owner's copies counted. */
 static unsigned crossings(unsigned zones)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	unsigned far = 0;
 
 	for (uint64_t i = 1; i <= NODES; i++) {
@@ -343,7 +343,7 @@ static unsigned crossings(unsigned zones)
 
 		far += zone != (giver == OWNER ? HOME : HOME + giver % zones);
 	}
-	crowd_free(c);
+	fanout_free(c);
 	return far;
 }
 
@@ -356,7 +356,7 @@ static void neighbours_hang_together(UNUSED void **state)
 
 static void where_no_neighbour_is_left_others_give(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 	uint64_t failed = 5;
 
 	for (uint64_t i = 1; i <= 4; i++)
@@ -364,82 +364,83 @@ static void where_no_neighbour_is_left_others_give(UNUSED void **state)
 	ask(c, 5, HOME + 1, NULL, 0, 1000);
 	assert_true(ask(c, 6, HOME + 1, NULL, 0, 1000) == 5);
 	assert_in_range(ask(c, 6, HOME + 1, &failed, 1, 1000), 1, 4);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 /* ---- memory ---- */
 
 static void what_nobody_asked_for_long_begins_anew(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint64_t i = 1; i <= 10; i++)
 		come(c, i);
-	assert_true(ask(c, 10, HOME, NULL, 0, 1000 + CROWD_IDLE_MS) != OWNER);
-	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1000 + 2 * CROWD_IDLE_MS, names),
-			 CROWD_NAMES_MAX);
-	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1001 + 2 * CROWD_IDLE_MS, names), 0);
-	assert_true(ask(c, 10, HOME, NULL, 0, 1001 + 2 * CROWD_IDLE_MS) == OWNER);
-	crowd_free(c);
+	assert_true(ask(c, 10, HOME, NULL, 0, 1000 + FANOUT_IDLE_MS) != OWNER);
+	assert_int_equal(fanout_members(c, AT(BLOB, SEGMENT), 1000 + 2 * FANOUT_IDLE_MS, names),
+			 FANOUT_NAMES_MAX);
+	assert_int_equal(fanout_members(c, AT(BLOB, SEGMENT), 1001 + 2 * FANOUT_IDLE_MS, names), 0);
+	assert_true(ask(c, 10, HOME, NULL, 0, 1001 + 2 * FANOUT_IDLE_MS) == OWNER);
+	fanout_free(c);
 }
 
-static unsigned known(struct crowd *c, uint32_t segment)
+static unsigned known(struct fanout *c, uint32_t segment)
 {
-	uint64_t names[CROWD_NAMES_MAX];
+	uint64_t names[FANOUT_NAMES_MAX];
 
-	return crowd_members(c, AT(BLOB, segment), 1000, names);
+	return fanout_members(c, AT(BLOB, segment), 1000, names);
 }
 
 static void the_segments_asked_for_longest_ago_are_forgotten(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	const struct crowd_guest guest = { 1, HOME, NULL, 0 };
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	const struct fanout_guest guest = { 1, HOME, NULL, 0 };
+	uint64_t names[FANOUT_NAMES_MAX];
 
-	for (uint32_t i = 0; i < CROWD_SEGMENTS_MAX; i++)
-		assert_int_equal(crowd_ask(c, AT(BLOB, i), HOME, &guest, 1000, names, &number), 0);
+	for (uint32_t i = 0; i < FANOUT_SEGMENTS_MAX; i++)
+		assert_int_equal(fanout_ask(c, AT(BLOB, i), HOME, &guest, 1000, names, &number), 0);
 	assert_int_equal(known(c, 0), 1);
 	for (uint32_t i = 0; i < 2; i++)
-		crowd_ask(c, AT(BLOB, CROWD_SEGMENTS_MAX + i), HOME, &guest, 1000, names, &number);
+		fanout_ask(c, AT(BLOB, FANOUT_SEGMENTS_MAX + i), HOME, &guest, 1000, names,
+			   &number);
 	assert_int_equal(known(c, 0), 0);
-	assert_int_equal(known(c, CROWD_SEGMENTS_MAX + 1), 1);
-	assert_int_equal(known(c, CROWD_SEGMENTS_MAX / 2), 1);
-	crowd_free(c);
+	assert_int_equal(known(c, FANOUT_SEGMENTS_MAX + 1), 1);
+	assert_int_equal(known(c, FANOUT_SEGMENTS_MAX / 2), 1);
+	fanout_free(c);
 }
 
 static void so_many_guests_are_remembered_and_no_more(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint32_t s = 0; s < 3; s++)
-		for (uint64_t i = 1; i <= CROWD_PLACES_MAX / 2; i++) {
-			const struct crowd_guest guest = { i, HOME, NULL, 0 };
+		for (uint64_t i = 1; i <= FANOUT_PLACES_MAX / 2; i++) {
+			const struct fanout_guest guest = { i, HOME, NULL, 0 };
 
-			crowd_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number);
+			fanout_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number);
 		}
 	assert_int_equal(known(c, 0), 0);
 	assert_int_not_equal(known(c, 2), 0);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 static void the_latest_are_named_first(UNUSED void **state)
 {
-	struct crowd *c = new_crowd();
-	uint64_t names[CROWD_NAMES_MAX];
+	struct fanout *c = new_fanout();
+	uint64_t names[FANOUT_NAMES_MAX];
 
 	assert_int_equal(known(c, SEGMENT), 0);
 	for (uint64_t i = 1; i <= 10; i++)
 		come(c, i);
-	assert_int_equal(crowd_members(c, AT(BLOB, SEGMENT), 1000, names), CROWD_NAMES_MAX);
-	for (unsigned i = 0; i < CROWD_NAMES_MAX; i++)
+	assert_int_equal(fanout_members(c, AT(BLOB, SEGMENT), 1000, names), FANOUT_NAMES_MAX);
+	for (unsigned i = 0; i < FANOUT_NAMES_MAX; i++)
 		assert_true(names[i] == 10 - i);
-	crowd_free(c);
+	fanout_free(c);
 }
 
 struct party {
-	struct crowd *crowd;
+	struct fanout *fanout;
 	uint64_t first;
 	uint32_t numbers[THREAD_GUESTS];
 };
@@ -449,10 +450,10 @@ static void *come_together(void *arg)
 	struct party *p = arg;
 
 	for (unsigned i = 0; i < THREAD_GUESTS; i++) {
-		const struct crowd_guest guest = { p->first + i, HOME, NULL, 0 };
-		uint64_t names[CROWD_NAMES_MAX];
+		const struct fanout_guest guest = { p->first + i, HOME, NULL, 0 };
+		uint64_t names[FANOUT_NAMES_MAX];
 
-		crowd_ask(p->crowd, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &p->numbers[i]);
+		fanout_ask(p->fanout, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &p->numbers[i]);
 	}
 	return NULL;
 }
@@ -462,11 +463,11 @@ static void guests_that_come_at_once_have_a_place_each(void **state)
 	bool taken[THREADS * THREAD_GUESTS + 1] = { false };
 	struct party parties[THREADS];
 	pthread_t threads[THREADS];
-	struct crowd *c = new_crowd();
+	struct fanout *c = new_fanout();
 
 	(void)state;
 	for (unsigned i = 0; i < THREADS; i++) {
-		parties[i] = (struct party){ .crowd = c, .first = 1 + i * THREAD_GUESTS };
+		parties[i] = (struct party){ .fanout = c, .first = 1 + i * THREAD_GUESTS };
 		assert_int_equal(pthread_create(&threads[i], NULL, come_together, &parties[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++)
@@ -478,7 +479,7 @@ static void guests_that_come_at_once_have_a_place_each(void **state)
 		assert_false(taken[place]);
 		taken[place] = true;
 	}
-	crowd_free(c);
+	fanout_free(c);
 }
 
 int main(void)

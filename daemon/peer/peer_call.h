@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One thing a member is asked for that is not bytes of a blob: signed like those, answered with
  * JSON. */
-#ifndef MATRIXFS_ERRAND_H
-#define MATRIXFS_ERRAND_H
+#ifndef MATRIXFS_PEER_CALL_H
+#define MATRIXFS_PEER_CALL_H
 
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 
-struct errand {
+struct peer_call {
 	struct member *member; /* borrowed */
 	const char *method, *target;
 	int64_t patience_ms;         /* of silence */
@@ -14,8 +14,8 @@ struct errand {
 	struct httpc_cancel *cancel; /* borrowed, or NULL */
 };
 
-/* Asks; appends the answer, at most SPOKEN_BODY_MAX bytes, which are to come within ten seconds. As
- * spoken_run. Blocking. */
-MUST_USE int errand_run(const struct errand *e, const struct asker *who, struct buf *ret);
+/* Asks; appends the answer, at most PEER_REQUEST_BODY_MAX bytes, which are to come within ten
+ * seconds. As peer_request_run. Blocking. */
+MUST_USE int peer_call_run(const struct peer_call *e, const struct asker *who, struct buf *ret);
 
 #endif

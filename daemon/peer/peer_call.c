@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/errand.h"
+#include "daemon/peer/peer_call.h"
 
 #define WHOLE_MS 10000
 
@@ -13,10 +13,10 @@ static int on_body(void *arg, const void *data, size_t len)
 	return buf_add(arg, data, len);
 }
 
-int errand_run(const struct errand *e, const struct asker *who, struct buf *ret)
+int peer_call_run(const struct peer_call *e, const struct asker *who, struct buf *ret)
 {
 	struct httpc_cancel own = { 0 };
-	const struct spoken spoken = {
+	const struct peer_request request = {
 		.member = e->member,
 		.method = e->method,
 		.target = e->target,
@@ -30,5 +30,5 @@ int errand_run(const struct errand *e, const struct asker *who, struct buf *ret)
 		.arg = ret,
 	};
 
-	return spoken_run(&spoken, who);
+	return peer_request_run(&request, who);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/seek.h"
+#include "daemon/peer/likely_holders.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define DOUBLED_MAX 16 /* that is everybody */
 
-uint32_t seek_width(unsigned vain)
+uint32_t likely_holders_width(unsigned vain)
 {
-	return (uint32_t)SEEK_FIRST << (vain < DOUBLED_MAX ? vain : DOUBLED_MAX);
+	return (uint32_t)LIKELY_HOLDERS_FIRST << (vain < DOUBLED_MAX ? vain : DOUBLED_MAX);
 }
 
 struct candidate {
@@ -23,8 +23,8 @@ static int by_score(const void *a, const void *b)
 	return (y->score > x->score) - (y->score < x->score);
 }
 
-int seek_list(const struct membership *members, struct segment segment, uint32_t max,
-	      uint32_t **ret)
+int likely_holders_list(const struct membership *members, struct segment segment, uint32_t max,
+			uint32_t **ret)
 {
 	CLEANUP(freep) struct candidate *all = calloc(members->count, sizeof(*all));
 	uint32_t *list = calloc(members->count, sizeof(*list)), count = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 /* One attempt: what is sent, and what came. */
 struct attempt {
-	const struct spoken *s;
+	const struct peer_request *s;
 	const struct asker *who;
 	struct buf url, authorization, range, zone;
 	const char *fields[3];
@@ -33,7 +33,7 @@ static void add_field(struct attempt *t, const struct buf *line)
 
 static int sign(struct attempt *t)
 {
-	const struct spoken *s = t->s;
+	const struct peer_request *s = t->s;
 	const struct cluster_words words = {
 		.method = s->method,
 		.target = s->target,
@@ -51,7 +51,7 @@ static int sign(struct attempt *t)
 
 static int compose(struct attempt *t)
 {
-	const struct spoken *s = t->s;
+	const struct peer_request *s = t->s;
 	int r = sign(t);
 
 	buf_printf(&t->url, "%s://%s%s", t->who->secure ? "https" : "http",
@@ -115,7 +115,7 @@ static int on_body(void *arg, const void *data, size_t len)
 	if (t->status != t->s->lasting) {
 		if (clock_ms() >= t->asked_ms + t->s->whole_ms)
 			return ERR_TIMEOUT;
-		if (t->came > SPOKEN_BODY_MAX)
+		if (t->came > PEER_REQUEST_BODY_MAX)
 			return ERR_PROTO;
 	}
 	return t->status == WIRE_KEY ? 0 : t->s->body(t->s->arg, data, len);
@@ -125,7 +125,7 @@ static int on_body(void *arg, const void *data, size_t len)
 
 static int run(struct attempt *t)
 {
-	const struct spoken *s = t->s;
+	const struct peer_request *s = t->s;
 	const int64_t patience_ms = s->cancel->patience_ms, connect_ms = s->cancel->connect_ms;
 	struct httpc_request request = {
 		.method = s->method,
@@ -151,7 +151,7 @@ static int run(struct attempt *t)
 }
 
 /* True if it is to be signed again: whoever signs a refusal has our key, and tells its clock. */
-static bool try_once(const struct spoken *s, const struct asker *who, int *ret)
+static bool try_once(const struct peer_request *s, const struct asker *who, int *ret)
 {
 	struct attempt t = { .s = s, .who = who };
 
@@ -165,7 +165,7 @@ static bool try_once(const struct spoken *s, const struct asker *who, int *ret)
 	return *ret == WIRE_KEY && t.status == WIRE_KEY;
 }
 
-int spoken_run(const struct spoken *s, const struct asker *who)
+int peer_request_run(const struct peer_request *s, const struct asker *who)
 {
 	int r;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -141,11 +141,11 @@ static int on_body(void *arg, const void *data, size_t len)
 	return f->body_says;
 }
 
-/* What comes of asking one of that manner; `lasting` as in struct spoken. */
+/* What comes of asking one of that manner; `lasting` as in struct peer_request. */
 static int ask_for(struct fixture *f, enum manner manner, int status, int lasting)
 {
 	struct httpc_cancel cancel = { .patience_ms = 77, .connect_ms = 88 };
-	const struct spoken s = {
+	const struct peer_request s = {
 		.member = f->other.member,
 		.method = "GET",
 		.target = "/peer/v1/jobs/0",
@@ -162,7 +162,7 @@ static int ask_for(struct fixture *f, enum manner manner, int status, int lastin
 
 	f->manner = manner;
 	f->status = status;
-	r = spoken_run(&s, &f->other.asker);
+	r = peer_request_run(&s, &f->other.asker);
 	assert_int_equal(cancel.patience_ms, 77);
 	assert_int_equal(cancel.connect_ms, 88);
 	return r;
@@ -236,7 +236,7 @@ static void no_answer_is_longer_than_it_may_be(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(ask(f, TALKS, WIRE_TOLD), ERR_PROTO);
-	assert_in_range(f->bytes, 0, SPOKEN_BODY_MAX);
+	assert_in_range(f->bytes, 0, PEER_REQUEST_BODY_MAX);
 }
 
 static void nor_does_it_take_longer(void **state)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request to a member: signed, sent, and its answer believed if a member has signed that.
  * Threads: any. */
-#ifndef MATRIXFS_SPOKEN_H
-#define MATRIXFS_SPOKEN_H
+#ifndef MATRIXFS_PEER_REQUEST_H
+#define MATRIXFS_PEER_REQUEST_H
 
 #include "daemon/base/httpc.h"
 #include "daemon/peer/cluster_key.h"
@@ -17,7 +17,7 @@ struct asker {
 	const char *process;        /* what its own answers are signed by */
 };
 
-struct spoken {
+struct peer_request {
 	struct member *member;       /* who is asked; borrowed, like all here */
 	const char *method, *target; /* as they go over the line, */
 	const char *range;           /* and the value of Range; "" for none */
@@ -28,18 +28,18 @@ struct spoken {
 	int lasting; /* but not one of this status: silence alone ends that; 0: all are */
 	/* Called with a head that a member has signed, took_ms after it was asked. */
 	int (*head)(void *arg, const struct httpc_response *r, int64_t took_ms);
-	/* Then with its body, of which at most SPOKEN_BODY_MAX come if it does not last. Of both a
-	 * non-zero result ends the request and becomes its own. */
+	/* Then with its body, of which at most PEER_REQUEST_BODY_MAX come if it does not last. Of
+	 * both a non-zero result ends the request and becomes its own. */
 	int (*body)(void *arg, const void *data, size_t len);
 	void *arg;
 };
-#define SPOKEN_BODY_MAX (64 << 10)
+#define PEER_REQUEST_BODY_MAX (64 << 10)
 
 /* Asks; if the member finds that its clock is another one, once more by that. Notes its clock, or
  * that it is this node itself. The status, which a member has signed; what head or body said;
  * ERR_TOKEN (the member takes no word of ours, or we none of its); ERR_BUSY (nobody has signed it:
  * who has no connection free says so before it knows who asks); ERR_TIMEOUT or ERR_PROTO for what
  * is longer than it may be; or as httpc_run. Blocking. */
-MUST_USE int spoken_run(const struct spoken *s, const struct asker *who);
+MUST_USE int peer_request_run(const struct peer_request *s, const struct asker *who);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/tryout.h"
+#include "daemon/peer/probe.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
-#include "daemon/peer/errand.h"
+#include "daemon/peer/peer_call.h"
 #include "daemon/peer/wire.h"
 
 #define TARGET WIRE_JOBS "0" /* there is no such job, which is an answer */
@@ -21,27 +21,27 @@ struct trial {
 	struct httpc_cancel cancel;
 };
 
-struct tryouts {
+struct probes {
 	const struct asker *who;
 	struct members *members;
 	struct lock lock;
 	struct cond wake;
 	/* Guarded by lock. */
-	struct trial trials[TRYOUT_MAX];
-	pthread_t threads[TRYOUT_THREADS];
+	struct trial trials[PROBE_MAX];
+	pthread_t threads[PROBE_THREADS];
 	unsigned thread_count, idle;
 	bool stopping;
 };
 
-int tryouts_new(const struct asker *who, struct members *members, struct tryouts **ret)
+int probes_new(const struct asker *who, struct members *members, struct probes **ret)
 {
-	struct tryouts *t = calloc(1, sizeof(*t));
+	struct probes *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
 	t->who = who;
 	t->members = members;
-	lock_init(&t->lock, LOCK_TRYOUT);
+	lock_init(&t->lock, LOCK_PROBE);
 	cond_init(&t->wake);
 	*ret = t;
 	return 0;
@@ -49,10 +49,10 @@ int tryouts_new(const struct asker *who, struct members *members, struct tryouts
 
 /* ---- one trial ---- */
 
-static void ask(struct tryouts *t, struct trial *trial, struct member *m)
+static void ask(struct probes *t, struct trial *trial, struct member *m)
 {
 	CLEANUP(buf_free) struct buf answer = { 0 };
-	struct errand e = {
+	struct peer_call e = {
 		.member = m,
 		.method = "GET",
 		.target = TARGET,
@@ -62,7 +62,7 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 	int r;
 
 	e.patience_ms = SLACK_MS + member_patience_ms(m, &e.connect_ms);
-	r = errand_run(&e, t->who, &answer);
+	r = peer_call_run(&e, t->who, &answer);
 	outcome = r > 0               ? MEMBER_ANSWERED
 		  : r == ERR_TOKEN    ? MEMBER_REFUSED
 		  : r == ERR_CANCELED ? MEMBER_LEFT
@@ -73,7 +73,7 @@ static void ask(struct tryouts *t, struct trial *trial, struct member *m)
 	member_note(m, outcome, 0, -1, clock_ms());
 }
 
-static void run(struct tryouts *t, struct trial *trial)
+static void run(struct probes *t, struct trial *trial)
 {
 	const struct membership *members = members_now(t->members);
 	int at = membership_find(members, trial->address);
@@ -83,17 +83,17 @@ static void run(struct tryouts *t, struct trial *trial)
 	membership_unref(members);
 }
 
-static struct trial *next_locked(struct tryouts *t)
+static struct trial *next_locked(struct probes *t)
 {
-	for (struct trial *trial = t->trials; trial < t->trials + TRYOUT_MAX; trial++)
+	for (struct trial *trial = t->trials; trial < t->trials + PROBE_MAX; trial++)
 		if (*trial->address && !trial->running)
 			return trial;
 	return NULL;
 }
 
-static void *tryout_main(void *arg)
+static void *probe_main(void *arg)
 {
-	struct tryouts *t = arg;
+	struct probes *t = arg;
 
 	lock_take(&t->lock);
 	while (!t->stopping) {
@@ -118,23 +118,23 @@ static void *tryout_main(void *arg)
 
 /* ---- who is to be tried ---- */
 
-static bool is_there_locked(const struct tryouts *t, const char *address)
+static bool is_there_locked(const struct probes *t, const char *address)
 {
-	for (unsigned i = 0; i < TRYOUT_MAX; i++)
+	for (unsigned i = 0; i < PROBE_MAX; i++)
 		if (!strcmp(t->trials[i].address, address))
 			return true;
 	return false;
 }
 
 /* False: nobody can try it. */
-static bool put_locked(struct tryouts *t, const char *address)
+static bool put_locked(struct probes *t, const char *address)
 {
 	if (t->stopping || is_there_locked(t, address))
 		return true;
-	if (!t->idle && t->thread_count < TRYOUT_THREADS &&
-	    thread_start(&t->threads[t->thread_count], "mfs-tryout", tryout_main, t) == 0)
+	if (!t->idle && t->thread_count < PROBE_THREADS &&
+	    thread_start(&t->threads[t->thread_count], "mfs-probe", probe_main, t) == 0)
 		t->thread_count++;
-	for (unsigned i = 0; t->thread_count && i < TRYOUT_MAX; i++) {
+	for (unsigned i = 0; t->thread_count && i < PROBE_MAX; i++) {
 		if (*t->trials[i].address)
 			continue;
 		snprintf(t->trials[i].address, sizeof(t->trials[i].address), "%s", address);
@@ -144,7 +144,7 @@ static bool put_locked(struct tryouts *t, const char *address)
 	return t->thread_count;
 }
 
-bool tryouts_take(struct tryouts *t, struct member *m)
+bool probes_take(struct probes *t, struct member *m)
 {
 	bool taken;
 
@@ -156,7 +156,7 @@ bool tryouts_take(struct tryouts *t, struct member *m)
 	return taken;
 }
 
-void tryouts_free(struct tryouts *t)
+void probes_free(struct probes *t)
 {
 	if (!t)
 		return;
@@ -164,7 +164,7 @@ void tryouts_free(struct tryouts *t)
 	t->stopping = true;
 	cond_wake_all(&t->wake);
 	lock_drop(&t->lock);
-	for (unsigned i = 0; i < TRYOUT_MAX; i++)
+	for (unsigned i = 0; i < PROBE_MAX; i++)
 		httpc_cancel(t->who->http, &t->trials[i].cancel);
 	for (unsigned i = 0; i < t->thread_count; i++)
 		pthread_join(t->threads[i], NULL);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One question to one member: a request, signed, and its answer, checked. What the answer holds
  * besides bytes is noted here, and what is to be learned of the member (its clock, its zone). */
-#ifndef MATRIXFS_QUESTION_H
-#define MATRIXFS_QUESTION_H
+#ifndef MATRIXFS_PEER_GET_H
+#define MATRIXFS_PEER_GET_H
 
-#include "daemon/peer/spoken.h"
+#include "daemon/peer/peer_request.h"
 #include "daemon/peer/wire.h"
 
-struct question {
+struct peer_get {
 	struct member *member;      /* borrowed */
 	const struct wire_ask *ask; /* borrowed */
 	struct httpc_cancel *cancel;
@@ -30,7 +30,7 @@ struct question {
 };
 
 /* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said, or how
- * it failed, as spoken_run. Blocking. */
-MUST_USE int question_ask(struct question *q, const struct asker *who);
+ * it failed, as peer_request_run. Blocking. */
+MUST_USE int peer_get_run(struct peer_get *q, const struct asker *who);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Against sockets that refuse, or take a question and never answer it. That who answers is asked
  * again is shown by tests/flow_peers.py. */
-#include "daemon/peer/tryout.h"
+#include "daemon/peer/probe.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,7 +24,7 @@ struct fixture {
 	struct workdir dir;
 	struct asker who;
 	struct members *members;
-	struct tryouts *tryouts;
+	struct probes *probes;
 	const struct membership *now;
 	struct member *one;
 	int socket; /* its own */
@@ -75,12 +75,12 @@ static void begin(struct fixture *f, bool listens)
 	assert_int_equal(members_set(f->members, &one, 1), 0);
 	f->now = members_now(f->members);
 	f->one = f->now->members[membership_find(f->now, one.address)];
-	assert_int_equal(tryouts_new(&f->who, f->members, &f->tryouts), 0);
+	assert_int_equal(probes_new(&f->who, f->members, &f->probes), 0);
 }
 
 static void end(struct fixture *f)
 {
-	tryouts_free(f->tryouts);
+	probes_free(f->probes);
 	membership_unref(f->now);
 	members_free(f->members);
 	httpc_free(f->who.http);
@@ -114,9 +114,9 @@ static void who_was_not_silent_is_asked_by_who_wants_to(void **state)
 
 	(void)state;
 	begin(&f, false);
-	assert_false(tryouts_take(f.tryouts, f.one));
+	assert_false(probes_take(f.probes, f.one));
 	member_note(f.one, MEMBER_ANSWERED, 0, 1, clock_ms());
-	assert_false(tryouts_take(f.tryouts, f.one));
+	assert_false(probes_take(f.probes, f.one));
 	end(&f);
 }
 
@@ -129,11 +129,11 @@ static void who_was_silent_is_tried_in_the_place_of_readers(void **state)
 	begin(&f, false);
 	fall_silent(&f);
 	clock_sleep_ms(MEMBER_HICCUP_MS + 1);
-	assert_true(tryouts_take(f.tryouts, f.one));
+	assert_true(probes_take(f.probes, f.one));
 	while (failures(&f) < 2 && clock_ms() < until_ms)
 		clock_sleep_ms(5);
 	assert_int_equal(failures(&f), 2);
-	assert_true(tryouts_take(f.tryouts, f.one)); /* and again, when its time has come */
+	assert_true(probes_take(f.probes, f.one)); /* and again, when its time has come */
 	end(&f);
 }
 
@@ -146,7 +146,7 @@ static void whoever_comes_meanwhile_does_not_wait(void **state)
 	begin(&f, true); /* and it never answers */
 	fall_silent(&f);
 	for (int i = 0; i < 1000; i++)
-		assert_true(tryouts_take(f.tryouts, f.one));
+		assert_true(probes_take(f.probes, f.one));
 	end(&f); /* nor does who stops */
 	assert_true(clock_ms() - begun_ms < SOON_MS);
 }

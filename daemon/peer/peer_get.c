@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/question.h"
+#include "daemon/peer/peer_get.h"
 
 #include "daemon/base/err.h"
 
 #define SLACK_MS 1000 /* beyond its patience the head, or a whole answer without bytes, may take */
 
 /* Of an answer with bytes: are they the first of those asked for? */
-static int check_range(struct question *q, const struct httpc_response *r)
+static int check_range(struct peer_get *q, const struct httpc_response *r)
 {
 	uint64_t first, last;
 	int64_t total;
@@ -20,7 +20,7 @@ static int check_range(struct question *q, const struct httpc_response *r)
 	return httpc_content_length(r) == (int64_t)q->len ? 0 : ERR_PROTO;
 }
 
-static int read_digests(struct question *q, const struct httpc_response *r)
+static int read_digests(struct peer_get *q, const struct httpc_response *r)
 {
 	const char *text = httpc_header(r, WIRE_DIGESTS);
 
@@ -29,7 +29,7 @@ static int read_digests(struct question *q, const struct httpc_response *r)
 
 static int on_head(void *arg, const struct httpc_response *r, int64_t took_ms)
 {
-	struct question *q = arg;
+	struct peer_get *q = arg;
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
 	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
 
@@ -48,17 +48,17 @@ static int on_head(void *arg, const struct httpc_response *r, int64_t took_ms)
 /* What comes with other answers is of no use. */
 static int on_body(void *arg, const void *data, size_t len)
 {
-	struct question *q = arg;
+	struct peer_get *q = arg;
 
 	if (q->status == WIRE_BYTES && !q->ask->digests)
 		q->sunk = q->sink(q->arg, data, len);
 	return q->sunk;
 }
 
-int question_ask(struct question *q, const struct asker *who)
+int peer_get_run(struct peer_get *q, const struct asker *who)
 {
 	CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
-	struct spoken spoken = {
+	struct peer_request request = {
 		.member = q->member,
 		.method = "GET",
 		.cancel = q->cancel,
@@ -76,9 +76,9 @@ int question_ask(struct question *q, const struct asker *who)
 	q->first_ms = q->quiet_ms = -1;
 	q->other_count = 0;
 	q->number = 0;
-	spoken.target = buf_str(&target);
-	spoken.range = buf_str(&range);
+	request.target = buf_str(&target);
+	request.range = buf_str(&range);
 	if (r == 0)
-		r = spoken_run(&spoken, who);
+		r = peer_request_run(&request, who);
 	return r < 0 || q->sunk ? r : 0;
 }

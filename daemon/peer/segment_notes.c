@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/segment_notes.h"
+
+void segment_notes_init(struct segment_notes *t)
+{
+	*t = (struct segment_notes){ 0 };
+	lock_init(&t->lock, LOCK_TRAILS);
+}
+
+void segment_notes_fini(struct segment_notes *t)
+{
+	lock_fini(&t->lock);
+}
+
+static struct segment_note *slot_of(struct segment_notes *t, struct segment segment)
+{
+	return &t->slots[(segment.blob + segment.index) % SEGMENT_NOTES_MAX];
+}
+
+static bool is_of(const struct segment_note *slot, struct segment segment, int64_t now_ms)
+{
+	return slot->since_ms && slot->segment.blob == segment.blob &&
+	       slot->segment.index == segment.index && now_ms - slot->since_ms < SEGMENT_NOTES_MS;
+}
+
+void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t giver,
+		       int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+
+	lock_take(&t->lock);
+	if (!is_of(slot, segment, now_ms))
+		*slot = (struct segment_note){ .segment = segment };
+	if (giver)
+		slot->giver = giver;
+	slot->since_ms = now_ms;
+	lock_drop(&t->lock);
+}
+
+void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
+			  int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, segment, now_ms))
+		slot->number = number < SEGMENT_NOTES_NUMBER_MAX ? number
+								 : SEGMENT_NOTES_NUMBER_MAX;
+	lock_drop(&t->lock);
+}
+
+void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_t moved_ms,
+			 int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, segment, now_ms) && slot->moved_ms < moved_ms)
+		slot->moved_ms = moved_ms;
+	lock_drop(&t->lock);
+}
+
+void segment_notes_failed(struct segment_notes *t, struct segment segment, int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, segment, now_ms))
+		slot->failed_ms = now_ms;
+	lock_drop(&t->lock);
+}
+
+bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
+			struct segment_note *ret)
+{
+	const struct segment_note *slot = slot_of(t, segment);
+	bool found;
+
+	lock_take(&t->lock);
+	found = is_of(slot, segment, now_ms);
+	*ret = found ? *slot : (struct segment_note){ 0 };
+	lock_drop(&t->lock);
+	return found;
+}
+
+bool segment_note_has_failed(const struct segment_note *t, int64_t now_ms)
+{
+	return t->failed_ms && now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
+}
+
+int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
+		       int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+	int vain = 0;
+
+	lock_take(&t->lock);
+	if (is_of(slot, segment, now_ms)) {
+		bool lately = slot->sought_ms && now_ms - slot->sought_ms < SEGMENT_NOTES_VAIN_MS;
+		bool again = lately && slot->sought == pos;
+
+		slot->vain = again ? slot->vain + 1 : 0;
+		vain = lately && !again ? -1 : (int)slot->vain;
+		slot->sought = pos;
+		slot->sought_ms = now_ms;
+	}
+	lock_drop(&t->lock);
+	return vain;
+}
+
+void segment_notes_forget(struct segment_notes *t, uint64_t blob)
+{
+	lock_take(&t->lock);
+	for (struct segment_note *slot = t->slots; slot < t->slots + SEGMENT_NOTES_MAX; slot++)
+		if (slot->segment.blob == blob)
+			slot->giver = 0;
+	lock_drop(&t->lock);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/peer/segment_notes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define BLOB UINT64_C(0x1234567890)
+#define OF(index) ((struct segment){ BLOB, index })
+#define GIVER UINT64_C(77)
+#define NOW 1000000
+
+static int setup(void **state)
+{
+	struct segment_notes *t = malloc(sizeof(*t));
+
+	if (!t)
+		return -1;
+	segment_notes_init(t);
+	*state = t;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	segment_notes_fini(*state);
+	free(*state);
+	return 0;
+}
+
+static struct segment_note find(struct segment_notes *t, uint32_t segment, int64_t now_ms)
+{
+	struct segment_note ret;
+
+	segment_notes_find(t, OF(segment), now_ms, &ret);
+	return ret;
+}
+
+static void who_gave_a_segment_is_remembered(void **state)
+{
+	struct segment_note note;
+
+	segment_notes_put(*state, OF(3), GIVER, NOW);
+	assert_true(segment_notes_find(*state, OF(3), NOW + SEGMENT_NOTES_MS - 1, &note));
+	assert_int_equal(note.giver, GIVER);
+	/* The twins: another segment, another blob, another time. */
+	assert_false(segment_notes_find(*state, OF(4), NOW, &note));
+	assert_false(segment_notes_find(*state, ((struct segment){ BLOB + 1, 3 }), NOW, &note));
+	assert_false(segment_notes_find(*state, OF(3), NOW + SEGMENT_NOTES_MS, &note));
+	assert_int_equal(note.giver, 0);
+}
+
+static void asking_again_forgets_no_giver_and_keeps_it_for_longer(void **state)
+{
+	segment_notes_put(*state, OF(3), GIVER, NOW);
+	segment_notes_put(*state, OF(3), 0, NOW + SEGMENT_NOTES_MS / 2);
+	assert_int_equal(find(*state, 3, NOW + SEGMENT_NOTES_MS).giver, GIVER);
+	segment_notes_put(*state, OF(3), GIVER + 1, NOW + SEGMENT_NOTES_MS);
+	assert_int_equal(find(*state, 3, NOW + SEGMENT_NOTES_MS).giver, GIVER + 1);
+}
+
+static void what_has_the_same_slot_takes_it(void **state)
+{
+	segment_notes_put(*state, OF(3), GIVER, NOW);
+	segment_notes_put(*state, OF(3 + SEGMENT_NOTES_MAX), GIVER + 1, NOW);
+	assert_int_equal(find(*state, 3, NOW).giver, 0);
+	assert_int_equal(find(*state, 3 + SEGMENT_NOTES_MAX, NOW).giver, GIVER + 1);
+}
+
+static void only_what_is_asked_for_has_a_number(void **state)
+{
+	segment_notes_number(*state, OF(3), 5, NOW);
+	assert_int_equal(find(*state, 3, NOW).number, 0);
+	segment_notes_put(*state, OF(3), 0, NOW);
+	segment_notes_number(*state, OF(3), 5, NOW);
+	assert_int_equal(find(*state, 3, NOW).number, 5);
+}
+
+static void no_number_is_so_high_that_the_next_one_is_low(void **state)
+{
+	segment_notes_put(*state, OF(3), 0, NOW);
+	segment_notes_number(*state, OF(3), UINT32_MAX, NOW);
+	assert_true(find(*state, 3, NOW).number + 1 > find(*state, 3, NOW).number);
+	assert_int_equal(find(*state, 3, NOW).number, SEGMENT_NOTES_NUMBER_MAX);
+	/* The twin. */
+	segment_notes_number(*state, OF(3), SEGMENT_NOTES_NUMBER_MAX - 1, NOW);
+	assert_int_equal(find(*state, 3, NOW).number, SEGMENT_NOTES_NUMBER_MAX - 1);
+}
+
+static void that_upstream_fails_is_believed_for_a_moment(void **state)
+{
+	struct segment_note note;
+
+	segment_notes_put(*state, OF(3), 0, NOW);
+	note = find(*state, 3, NOW);
+	assert_false(segment_note_has_failed(&note, NOW));
+	segment_notes_failed(*state, OF(3), NOW);
+	note = find(*state, 3, NOW);
+	assert_true(segment_note_has_failed(&note, NOW + SEGMENT_NOTES_FAILED_MS - 1));
+	assert_false(segment_note_has_failed(&note, NOW + SEGMENT_NOTES_FAILED_MS));
+}
+
+static void the_same_bytes_in_vain_again_are_sought_further(void **state)
+{
+	segment_notes_put(*state, OF(3), 0, NOW);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW + i), i);
+	/* After a while from the beginning. */
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW + 5 + SEGMENT_NOTES_VAIN_MS),
+			 0);
+}
+
+static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **state)
+{
+	segment_notes_put(*state, OF(3), 0, NOW);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW), 0);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 200, NOW), -1);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 300, NOW + SEGMENT_NOTES_VAIN_MS), 0);
+}
+
+static void who_gave_what_was_wrong_is_forgotten_and_nothing_else(void **state)
+{
+	segment_notes_put(*state, OF(3), 7, NOW);
+	segment_notes_number(*state, OF(3), 5, NOW);
+	segment_notes_failed(*state, OF(3), NOW);
+	segment_notes_forget(*state, OF(3).blob + 1);
+	assert_int_equal(find(*state, 3, NOW).giver, 7);
+	segment_notes_forget(*state, OF(3).blob);
+	assert_int_equal(find(*state, 3, NOW).giver, 0);
+	assert_int_equal(find(*state, 3, NOW).number, 5);
+	assert_int_equal(find(*state, 3, NOW).failed_ms, NOW);
+	assert_true(segment_notes_find(*state, OF(3), NOW, &(struct segment_note){ 0 }));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(who_gave_a_segment_is_remembered),
+		TEST(asking_again_forgets_no_giver_and_keeps_it_for_longer),
+		TEST(what_has_the_same_slot_takes_it),
+		TEST(only_what_is_asked_for_has_a_number),
+		TEST(no_number_is_so_high_that_the_next_one_is_low),
+		TEST(that_upstream_fails_is_believed_for_a_moment),
+		TEST(the_same_bytes_in_vain_again_are_sought_further),
+		TEST(other_bytes_of_a_segment_nobody_had_are_not_sought_at_once),
+		TEST(who_gave_what_was_wrong_is_forgotten_and_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
