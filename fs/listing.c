@@ -59,12 +59,17 @@ static int add(struct listing *l, const char *name, struct place p)
 	return 0;
 }
 
-static bool has(const struct listing *l, const char *name)
+static bool has_from(const struct entry *e, const char *name)
 {
-	for (const struct entry *e = l->entries; e; e = e->next)
+	for (; e; e = e->next)
 		if (strcmp(e->name, name) == 0)
 			return true;
 	return false;
+}
+
+static bool has(const struct listing *l, const char *name)
+{
+	return has_from(l->entries, name);
 }
 
 static int natural(const void *a, const void *b)
@@ -93,13 +98,15 @@ struct filling {
 	const struct view *v;
 	struct listing *l;
 	const struct place *dir;
+	const struct entry *shown; /* list_written's: what is there anyway */
 };
 
 static int add_written(void *arg, const char *name, struct scratch_node *n)
 {
 	struct filling *f = arg;
 
-	if (has(f->l, name) || shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
+	if (has_from(f->shown, name) ||
+	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
@@ -110,6 +117,7 @@ static void list_written(struct filling *f)
 
 	if (view_scratch_dir(f->v, f->dir, false, &dir) < 0)
 		return;
+	f->shown = f->l->entries;
 	scratch_each(f->v->scratch, dir, add_written, f);
 	scratch_unref(f->v->scratch, dir);
 }
@@ -308,7 +316,7 @@ static int need_main(const struct view *v, const struct place *dir, struct waite
 
 static int fill(const struct view *v, struct listing *l)
 {
-	struct filling f = { v, l, &l->dir };
+	struct filling f = { v, l, &l->dir, NULL };
 
 	if (is_manifest_dir(&l->dir)) {
 		l->first = manifest_children(l->dir.snapshot->files, l->dir.node, &l->count);

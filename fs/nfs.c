@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "fs/nfs_kept.h"
 #include "fs/nfs_key.h"
 #include "fs/nfs_procs.h"
 
@@ -95,12 +96,27 @@ static void on_went(void *arg, void *who)
 	nfs_clients_went(n->world.clients, who);
 }
 
+static void on_gone(void *arg, struct rpcd_conn *c)
+{
+	struct nfs *n = arg;
+
+	nfs_calls_end(&n->world, c);
+}
+
 static void on_tick(void *arg)
 {
 	struct nfs *n = arg;
 
 	nfs_objects_tick(n->world.objects);
 	nfs_trail_tick(n->world.trail);
+	nfs_kept_tick(n->world.kept);
+}
+
+static bool on_crowd(void *arg, const char *etag)
+{
+	const struct nfs *n = arg;
+
+	return nfs_objects_let_go(n->world.objects, etag);
 }
 
 /* ---- its life ---- */
@@ -127,6 +143,8 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 		r = -EIO;
 	if (r == 0)
 		r = nfs_objects_new(conf->view, &keys, w->life, &w->objects);
+	if (r == 0)
+		r = nfs_kept_new(&w->kept);
 	return r < 0 ? r : nfs_trail_new(&w->trail);
 }
 
@@ -142,9 +160,11 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		.torn_ms = 30000,
 		.stall_ms = 60000,
 		.idle_ms = 15 * 60000,
+		.ended_ms = 5000,
 		.came = on_came,
 		.went = on_went,
 		.call = on_call,
+		.gone = on_gone,
 		.tick = on_tick,
 		.arg = n,
 	};
@@ -156,6 +176,7 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		nfs_free(n);
 		return r;
 	}
+	node_ask_for_room(conf->view->node, on_crowd, n);
 	*ret = n;
 	return 0;
 }
@@ -172,6 +193,7 @@ void nfs_free(struct nfs *n)
 		return;
 	rpcd_close(n->server);
 	nfs_objects_free(n->world.objects);
+	nfs_kept_free(n->world.kept);
 	nfs_trail_free(n->world.trail);
 	free(n);
 }

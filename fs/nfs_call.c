@@ -58,7 +58,7 @@ static void call_free(struct nfs_call *c)
 	if (c->reply.data)
 		node_done(c->file, c->reply.data, c->reply.data_len);
 	node_close_file(c->world->view->node, c->file);
-	free(c->waiter.held);
+	free(c->bytes.held);
 	free(c->args);
 	buf_free(&c->reply.head);
 	free(c);
@@ -97,7 +97,7 @@ static void account(struct nfs_call *c)
 	underway_del(c->world->underway, &c->underway);
 }
 
-static void put_failure(struct nfs_call *c, int r)
+void nfs_call_fail(struct nfs_call *c, int r)
 {
 	c->reply.head.len = 0;
 	if (r == -EBADMSG) {
@@ -129,7 +129,7 @@ void nfs_call_finish(struct nfs_call *c, int r)
 		return;
 	}
 	if (r < 0)
-		put_failure(c, r);
+		nfs_call_fail(c, r);
 	rpcd_send(conn, &c->reply);
 }
 
@@ -147,16 +147,24 @@ static void run(struct nfs_call *c)
 		nfs_call_finish(c, r);
 }
 
-static void wake(struct waiter *w, int r)
+static void go_on(struct nfs_call *c, int r)
 {
-	struct nfs_call *c = container_of(w, struct nfs_call, waiter);
-
 	c->waited = true;
 	c->ended = r;
 	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
 		nfs_call_finish(c, nfs_stale(r)); /* what a handle names was waited for */
 	else
 		run(c);
+}
+
+static void on_found(struct waiter *w, int r)
+{
+	go_on(container_of(w, struct nfs_call, waiter), r);
+}
+
+static void on_come(struct waiter *w, int r)
+{
+	go_on(container_of(w, struct nfs_call, bytes), r);
 }
 
 static void describe(struct underway_item *i, struct buf *ret)
@@ -185,6 +193,44 @@ static void watch(struct nfs_call *c)
 	c->underway.describe = describe;
 	c->underway.is_patient = is_patient;
 	underway_add(c->world->underway, &c->underway);
+}
+
+/* ---- hanging up ---- */
+
+struct ending {
+	const struct nfs_world *world;
+	const struct rpcd_conn *conn;
+	struct rpcd_reply *taken; /* of calls that wait for nothing any more */
+};
+
+/* One that is being run, or about to be, waits for nothing from now on. */
+static void take_parked(void *arg, struct underway_item *i)
+{
+	struct ending *e = arg;
+	struct nfs_call *c = container_of(i, struct nfs_call, underway);
+	int left;
+
+	if (i->describe != describe || c->conn != e->conn)
+		return;
+	left = node_leave_lookup(e->world->view->node, &c->waiter);
+	left |= node_leave_read(e->world->view->node, &c->bytes);
+	if (!left)
+		return;
+	c->reply.next = e->taken;
+	e->taken = &c->reply;
+}
+
+void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn)
+{
+	struct ending e = { w, conn, NULL };
+
+	underway_each(w->underway, take_parked, &e);
+	while (e.taken) {
+		struct rpcd_reply *r = e.taken;
+
+		e.taken = r->next;
+		nfs_call_finish(container_of(r, struct nfs_call, reply), ERR_CANCELED);
+	}
 }
 
 /* ---- which procedure ---- */
@@ -270,7 +316,8 @@ static void start(struct nfs_call *c)
 {
 	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
 	c->head_bytes = c->reply.head.len;
-	waiter_init(&c->waiter, c->world->timeout_ms, wake);
+	waiter_init(&c->waiter, c->world->timeout_ms, on_found);
+	waiter_init(&c->bytes, c->world->timeout_ms, on_come);
 	if (c->proc->flags & NFS_WAITS)
 		watch(c);
 	run(c);

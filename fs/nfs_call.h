@@ -22,6 +22,7 @@
 #define NFS_TOOSMALL (-EOVERFLOW)
 
 struct nfs_call;
+struct nfs_kept;
 
 #define NFS_WAITS 1  /* a procedure may park */
 #define NFS_ENDS 2   /* it looks itself at how its wait ended */
@@ -51,6 +52,7 @@ struct nfs_world {
 	struct nfs_objects *objects;
 	struct nfs_clients *clients;
 	struct nfs_trail *trail;
+	struct nfs_kept *kept;
 	struct underway *underway;
 	struct metrics *metrics;
 	int64_t timeout_ms;
@@ -67,22 +69,30 @@ struct nfs_call {
 	struct nfs_client *client;
 	const struct nfs_proc *proc;
 	struct rpc_call rpc;
-	struct xdr_in in;  /* the arguments; from their start at each run */
-	size_t head_bytes; /* of the answer, before what the procedure writes */
-	int ended;         /* its wait ended with this error; 0: it did not */
-	bool placing;      /* it waits for a handle's place */
-	bool waited;       /* it was parked */
-	struct waiter waiter;
+	struct xdr_in in;     /* the arguments; from their start at each run */
+	size_t head_bytes;    /* of the answer, before what the procedure writes */
+	int ended;            /* its wait ended with this error; 0: it did not */
+	bool placing;         /* it waits for a handle's place */
+	bool waited;          /* it was parked */
+	struct waiter waiter; /* for names */
+	struct waiter bytes;
 	struct underway_item underway;
 	struct handle *file; /* that is read; owned, or NULL */
+	uint64_t off;        /* of reply.data, in the file */
+	bool resuming;       /* what the reply has let go is being had again */
 	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
 	uint8_t *args;       /* owned; NULL once the answer is on its way */
 };
 
 /* A call has come; as rpcd_conf's `call`. */
 void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len);
+/* A connection is at its end: what its calls wait for is not waited for any more; as rpcd_conf's
+ * `gone`. */
+void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn);
 /* Answers it, from whatever it was waiting for. Gone when this returns. */
 void nfs_call_finish(struct nfs_call *c, int r);
+/* Its answer says that it has failed, whatever was written before. */
+void nfs_call_fail(struct nfs_call *c, int r);
 
 /* ---- for procedures ---- */
 

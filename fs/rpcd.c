@@ -66,6 +66,7 @@ static void unlist_locked(struct loop *l, struct rpcd_conn *c)
 static void end_conn(struct loop *l, struct rpcd_conn *c)
 {
 	rpcd_conn_end(c);
+	l->server->conf.gone(l->server->conf.arg, c);
 	lock_take(&l->server->lock);
 	unlist_locked(l, c);
 	lock_drop(&l->server->lock);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/base/clock.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"
@@ -226,6 +227,34 @@ static void a_file_stays_open_for_who_reads_on(void **state)
 	nfs_objects_free(t);
 }
 
+static void a_file_nobody_reads_any_more_is_closed_for_who_needs_the_room(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct place p = seeded_node_place(s, MODEL "/blobs/" ETAG_SHARD_1);
+	struct handle *h;
+	struct nfs_fh fh;
+
+	assert_int_equal(nfs_objects_handle(t, &p, &fh), 0);
+	nfs_objects_note(t, &fh, &p);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &h), 0);
+	node_close_file(s->node, h);
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1)); /* it was read just now */
+	clock_sleep_ms(2100);
+	nfs_objects_tick(t); /* not long ago for who reads on */
+	assert_false(nfs_objects_let_go(t, ETAG_CONFIG));
+	h = nfs_objects_opened(t, &fh);
+	assert_non_null(h);
+	node_close_file(s->node, h);
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1)); /* again */
+	clock_sleep_ms(2100);
+	assert_true(nfs_objects_let_go(t, ETAG_SHARD_1));
+	assert_null(nfs_objects_opened(t, &fh));
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1));
+	place_fini(&p);
+	nfs_objects_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +271,9 @@ int main(void)
 			seeded_node_setup, seeded_node_teardown),
 		cmocka_unit_test_setup_teardown(a_file_stays_open_for_who_reads_on,
 						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_nobody_reads_any_more_is_closed_for_who_needs_the_room,
+			seeded_node_setup, seeded_node_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
