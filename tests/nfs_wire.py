@@ -184,8 +184,10 @@ def record(data, *cuts):
 class Client:
     """One connection. Calls wait for their answer; send() and reply() are for those who want many on their way."""
 
-    def __init__(self, host, port, flavor=AUTH_SYS, body=None, seconds=DEADLINE, buffer=None):
+    def __init__(self, host, port, flavor=AUTH_SYS, body=None, seconds=DEADLINE, buffer=None, source=None):
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(seconds)

@@ -374,6 +374,19 @@ static void tell_rot(struct fetch *f, struct pull *p)
 	outcry_rot(&f->conf.outcry, &p->what);
 }
 
+void fetch_lose(struct fetch *f, struct pull *p, uint64_t off, uint64_t len)
+{
+	int r = blob_lose(p->blob, off, off + len);
+
+	if (r < 0)
+		log_warn(r, "what cannot be read is not had anew etag=%s", p->what.etag);
+	if (r < 0)
+		return;
+	if (r == 1 && catalog_unseal_blob(f->conf.catalog, p->what.etag) < 0)
+		log_debug("a stale row is left etag=%s", p->what.etag);
+	tell_rot(f, p);
+}
+
 int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w,
 	       const void **ret, uint64_t *ret_len)
 {
