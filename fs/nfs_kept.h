@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was made for one request of an NFS client, and is likely to be wanted by its next: a listing
- * that goes on, a text that is read in parts. By handle and who may see it; bounded by bytes, number and time: what is
- * forgotten is made anew. What is kept is never changed. Threads: any. */
+ * that goes on, a text that is read in parts. By handle and who may see it; bounded by bytes,
+ * number and time: what is forgotten is made anew. What is kept is never changed. Threads: any. */
 #ifndef MATRIXFS_NFS_KEPT_H
 #define MATRIXFS_NFS_KEPT_H
 
