@@ -6,6 +6,7 @@
 #define MATRIXFS_NFS_KEPT_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "fs/nfs_handle.h"
 
@@ -13,14 +14,14 @@ struct nfs_kept;
 
 /* Embedded in what is kept. */
 struct nfs_kept_item {
-	struct nfs_kept_item *prev, *next; /* the list's, as is the next */
+	TAILQ_ENTRY(nfs_kept_item) age; /* the list's, as is the next */
 	int64_t used_ms;
 	atomic_uint refs;
 	/* Set by who makes it. */
 	struct nfs_fh fh;
 	const void *whose; /* who may see it: only compared; NULL: everybody */
-	int64_t begun_us; /* when it was begun: it shows nothing that is older */
-	size_t bytes;     /* of memory */
+	int64_t begun_us;  /* when it was begun: it shows nothing that is older */
+	size_t bytes;      /* of memory */
 	void (*free)(struct nfs_kept_item *i);
 };
 
