@@ -6,6 +6,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/cache/chunk.h"
 
 #define PIECE_BYTES (64 * 1024)
 #define WAIT_MS 10000
@@ -89,6 +90,8 @@ struct ride {
 	const struct source_ask *ask;
 	struct fake_rule rule;
 	uint64_t done;
+	bool stopped; /* where its rule says so */
+	bool laid;    /* bytes of a chunk whose last ones have not come */
 };
 
 static struct fake_rule pick_rule_locked(struct fake_source *f, uint64_t off)
@@ -165,7 +168,38 @@ static size_t next_piece(const struct ride *ride)
 	if (ride->rule.act != FAKE_GIVE && ride->done < ride->rule.after &&
 	    n > ride->rule.after - ride->done)
 		n = ride->rule.after - ride->done;
+	n = n < left ? n : left;
+	left = chunk_end(chunk_of(ride->ask->off + ride->done), UINT64_MAX) -
+	       (ride->ask->off + ride->done);
 	return n < left ? n : left;
+}
+
+static int hand_over(struct ride *ride, uint64_t off, const char *piece, size_t n)
+{
+	const struct source_ask *ask = ride->ask;
+	bool last = off + n == chunk_end(chunk_of(off), ask->blob->file.size);
+	int r;
+
+	if (ride->f->lays && ask->lay && ask->off == chunk_floor(ask->off) && !last) {
+		ride->laid = true;
+		return ask->lay(ask->arg, piece, n);
+	}
+	r = ask->sink(ask->arg, piece, n);
+	ride->laid = ride->laid && r < 0;
+	return r;
+}
+
+static void take_back(struct ride *ride)
+{
+	if (ride->laid)
+		ride->ask->take_back(ride->ask->arg);
+	ride->laid = false;
+}
+
+static bool is_wrong(const struct ride *ride)
+{
+	return (ride->rule.act == FAKE_WRONG && ride->done >= ride->rule.after) ||
+	       (ride->rule.act == FAKE_AGAIN && !ride->stopped);
 }
 
 static int give_piece(struct ride *ride, char *piece)
@@ -176,18 +210,34 @@ static int give_piece(struct ride *ride, char *piece)
 
 	clock_sleep_ms(ride->rule.delay_ms);
 	fake_bytes(f->seed, off, piece, n);
-	if (ride->rule.act == FAKE_WRONG && ride->done >= ride->rule.after)
+	if (is_wrong(ride))
 		piece[n / 2] = (char)~piece[n / 2];
 	lock_take(&f->lock);
 	f->bytes += n;
 	lock_drop(&f->lock);
 	ride->done += n;
-	return ride->ask->sink(ride->ask->arg, piece, n);
+	return hand_over(ride, off, piece, n);
+}
+
+/* Where its rule has something to say. */
+static int stop(struct ride *ride)
+{
+	ride->stopped = true;
+	if (ride->rule.act == FAKE_HOLD)
+		return hold(ride);
+	take_back(ride);
+	ride->done = 0;
+	return 0;
+}
+
+static bool stops(const struct ride *ride)
+{
+	return (ride->rule.act == FAKE_HOLD || ride->rule.act == FAKE_AGAIN) &&
+	       ride->done == ride->rule.after && !ride->stopped;
 }
 
 static int give(struct ride *ride, char *piece)
 {
-	bool stopped = false;
 	int r = 0;
 
 	while (r == 0) {
@@ -196,9 +246,8 @@ static int give(struct ride *ride, char *piece)
 			return r;
 		if (ride->rule.act == FAKE_END && ride->done == ride->rule.after)
 			return ride->rule.result;
-		if (ride->rule.act == FAKE_HOLD && ride->done == ride->rule.after && !stopped) {
-			stopped = true;
-			r = hold(ride);
+		if (stops(ride)) {
+			r = stop(ride);
 			continue;
 		}
 		if (ride->done == ride->ask->len)
@@ -229,6 +278,7 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	r = !piece ? -ENOMEM : ride.rule.act == FAKE_COMING ? keep_coming(&ride) : 0;
 	if (r == 0)
 		r = give(&ride, piece);
+	take_back(&ride);
 	lock_take(&f->lock);
 	f->running--;
 	f->carried += r >= 0;

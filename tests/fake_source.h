@@ -18,6 +18,7 @@ enum fake_act {
 	FAKE_END,    /* ends after `after` bytes with `result`; 0 is a short body */
 	FAKE_WRONG,  /* bytes from the `after`th on are wrong */
 	FAKE_HOLD,   /* gives `after` bytes and the others when released */
+	FAKE_AGAIN,  /* lays `after` wrong bytes, takes them back, and begins anew */
 	FAKE_COMING, /* says that they are coming, until another request has brought all of its */
 };
 
@@ -36,6 +37,7 @@ struct fake_source {
 	struct source source;
 	uint64_t seed;
 	size_t piece_bytes; /* the sink gets so many at once */
+	bool lays;          /* what comes of a chunk before its last piece, as who compares it */
 	struct lock lock;
 	struct cond changed;
 	/* Guarded by lock. */

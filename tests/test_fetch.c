@@ -2307,6 +2307,109 @@ static void what_is_given_only_verified_is_kept_beyond_the_limit(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* ---- what is laid before anybody has compared it ---- */
+
+/* A source stops in the midst of a chunk, that lays what it gives, or gives it: whether a reader
+ * who is content with some has any then. */
+static bool is_seen_at_once(struct world *w, bool lays)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD, .times = 1, .after = 200000 };
+	struct parked some;
+	const void *data;
+	struct pull *p;
+	uint64_t len;
+	bool so;
+
+	w->a.lays = lays;
+	fake_source_rule(&w->a, &hold);
+	p = open_file(w);
+	parked_init(&some, LONG_MS);
+	some.waiter.some = true;
+	assert_int_equal(fetch_read(w->fetch, p, 0, 1000, &some.waiter, &data, &len), PARKED);
+	assert_true(fake_source_await_held(&w->a, 1));
+	so = was_woken(&some);
+	assert_false(blob_has(fetch_blob(p), 0));
+	fake_source_release(&w->a);
+	assert_int_equal(parked_wait(&some), 0);
+	parked_fini(&some);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_int_equal(fake_source_bytes(&w->a), SIZE);
+	fetch_close(w->fetch, p);
+	return so;
+}
+
+static void what_is_given_is_seen_before_its_chunk_is_whole(void **state)
+{
+	assert_true(is_seen_at_once(*state, false));
+}
+
+static void what_is_laid_is_not(void **state)
+{
+	assert_false(is_seen_at_once(*state, true));
+}
+
+static void what_is_taken_back_comes_anew_and_nobody_has_seen_it(void **state)
+{
+	const struct fake_rule again = { .act = FAKE_AGAIN, .times = 3, .after = 300000 };
+	struct world *w = *state;
+	struct pull *p = open_file(w);
+
+	w->source_count = 1;
+	w->a.lays = true;
+	fake_source_rule(&w->a, &again);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_int_equal(wrong_count(w), 0);
+	assert_in_range(fake_source_bytes(&w->a), SIZE + 300000, SIZE + 3 * 300000);
+	fetch_close(w->fetch, p);
+}
+
+/* The first source is cut in the midst of a chunk, and the second one gives the rest: how much both
+ * gave. */
+static uint64_t come_of_two(struct world *w, bool lays)
+{
+	const struct fake_rule cut = {
+		.act = FAKE_END, .times = 1, .after = 300000, .result = ERR_CUT
+	};
+	struct pull *p = open_file(w);
+
+	w->a.lays = lays;
+	fake_source_rule(&w->a, &cut);
+	assert_int_equal(touch_all(w, p), 0);
+	assert_int_equal(read_all(w, p), 0);
+	assert_true(await_sealed(p));
+	assert_true(fake_source_bytes(&w->b) > 0);
+	fetch_close(w->fetch, p);
+	return fake_source_bytes(&w->a) + fake_source_bytes(&w->b);
+}
+
+static void what_was_given_of_a_chunk_stays_where_its_source_is_cut(void **state)
+{
+	assert_int_equal(come_of_two(*state, false), SIZE);
+}
+
+static void what_was_laid_of_it_comes_again_from_its_start(void **state)
+{
+	assert_int_equal(come_of_two(*state, true), SIZE + 300000);
+}
+
+static void at_the_limit_room_is_made_for_what_is_laid(void **state)
+{
+	struct world *w = *state;
+
+	w->a.lays = true;
+	at_the_limit_room_is_made_without_asking_twice(state);
+}
+
+static void beyond_the_limit_what_was_to_be_laid_is_given_past_the_cache(void **state)
+{
+	struct world *w = *state;
+
+	w->a.lays = true;
+	beyond_the_limit_the_reader_is_served_past_the_cache(state);
+}
+
 static void without_sources_only_what_is_there_is_given(void **state)
 {
 	struct world *w = *state;
@@ -2428,6 +2531,7 @@ static void random_reads_give_the_truth(void **state)
 	struct pull *p;
 
 	print_message("seed %u\n", seed);
+	w->a.lays = true;
 	fake_source_rule(&w->a, &cuts);
 	fake_source_rule(&w->a, &slow);
 	fake_source_rule(&w->b, &slow);
@@ -2582,6 +2686,13 @@ int main(void)
 		TEST(beyond_the_limit_the_reader_is_served_past_the_cache),
 		TEST(what_had_room_only_in_part_is_begun_anew),
 		TEST(what_is_given_only_verified_is_kept_beyond_the_limit),
+		TEST(what_is_given_is_seen_before_its_chunk_is_whole),
+		TEST(what_is_laid_is_not),
+		TEST(what_is_taken_back_comes_anew_and_nobody_has_seen_it),
+		TEST(what_was_given_of_a_chunk_stays_where_its_source_is_cut),
+		TEST(what_was_laid_of_it_comes_again_from_its_start),
+		TEST(at_the_limit_room_is_made_for_what_is_laid),
+		TEST(beyond_the_limit_what_was_to_be_laid_is_given_past_the_cache),
 		TEST(without_sources_only_what_is_there_is_given),
 		TEST(a_crash_loses_nothing_that_was_there),
 		TEST(what_was_complete_is_sealed_by_the_next_start),

@@ -62,8 +62,8 @@ static void *clockwork(void *arg)
 	return NULL;
 }
 
-/* A stream keeps no bytes but those it is just receiving, and of hearsay the piece that is checked
- * as a whole: their number is the budget. */
+/* A stream keeps no bytes but those it is just receiving, and of hearsay that goes past the cache
+ * the piece that is compared as a whole: their number is the budget. */
 static unsigned threads_within(uint64_t memory_bytes, bool hearsay)
 {
 	uint64_t n = memory_bytes / (STREAM_BYTES + (hearsay ? SOURCE_PIECE_MAX : 0));

@@ -16,17 +16,31 @@ int landing_init(struct landing *l)
 	return l->bytes ? 0 : -ENOMEM;
 }
 
-void landing_fini(struct landing *l)
+/* Of the chunk that is written nothing is there. */
+static void begin_anew(struct landing *l)
 {
 	struct pulls *pulls = l->pull->all;
 
-	xxh3_free(steal(l->sum));
-	if (!l->writes)
-		return;
+	l->pos = chunk_start(l->writing);
+	xxh3_reset(l->sum);
 	lock_take(&pulls->lock); /* nobody is to be given its bytes from now on */
-	l->run->pos = min_u64(l->run->pos, chunk_start(l->writing));
+	l->run->pos = min_u64(l->run->pos, l->pos);
 	lock_drop(&pulls->lock);
-	blob_abandon_chunk(l->pull->blob, l->writing);
+}
+
+void landing_fini(struct landing *l)
+{
+	if (l->writes) {
+		begin_anew(l);
+		blob_abandon_chunk(l->pull->blob, l->writing);
+	}
+	xxh3_free(steal(l->sum));
+}
+
+void landing_take_back(struct landing *l)
+{
+	if (l->writes)
+		begin_anew(l);
 }
 
 void landing_pause(struct landing *l, bool paused)
@@ -93,11 +107,13 @@ static int put_piece(struct landing *l, const char *data, size_t len)
 	do
 		r = blob_put_chunk(blob, chunk, xxh3_value(l->sum));
 	while (landing_make_room(l, r));
+	if (r < 0) { /* it is asked for again */
+		begin_anew(l);
+		return r;
+	}
 	xxh3_reset(l->sum);
-	l->writes = r < 0;
-	if (r < 0)
-		l->pos = chunk_start(chunk); /* it is not there: it is asked for again */
-	return r;
+	l->writes = false;
+	return 0;
 }
 
 static int put_kept(struct landing *l, const char *data, size_t len, uint64_t end)

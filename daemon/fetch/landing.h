@@ -29,6 +29,9 @@ void landing_fini(struct landing *l);
 MUST_USE int landing_put(struct landing *l, const char *data, size_t len, uint64_t end);
 /* The cache refused bytes with r: true if others made room and they may be written again. */
 bool landing_make_room(struct landing *l, int r);
+/* What has come of a chunk that is not whole is worth nothing: pos is its start again. Its blocks
+ * stay for what comes in its place, until landing_fini. */
+void landing_take_back(struct landing *l);
 /* Nothing is taken from the line meanwhile, which is no fault of the source. */
 void landing_pause(struct landing *l, bool paused);
 

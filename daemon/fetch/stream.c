@@ -173,6 +173,22 @@ static int on_bytes(void *arg, const void *data, size_t len)
 	return is_trickle(c) ? ERR_TIMEOUT : 0;
 }
 
+/* Nothing is told of what nobody has compared: no reader gets it, or is given more time for it. */
+static int on_bytes_to_compare(void *arg, const void *data, size_t len)
+{
+	struct carrier *c = arg;
+
+	assert(len <= SOURCE_PIECE_MAX);
+	return landing_put(&c->land, data, len, c->end);
+}
+
+static void on_take_back(void *arg)
+{
+	struct carrier *c = arg;
+
+	landing_take_back(&c->land);
+}
+
 /* Whoever is asked says who else may start meanwhile: see schedule.h. False if nothing is left to
  * be asked for. */
 static bool begin_request(struct carrier *c, const struct source *src)
@@ -218,6 +234,8 @@ static int ask_source(struct carrier *c)
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
 		.cancel = &c->run->cancel,
 		.sink = on_bytes,
+		.lay = c->run->direct ? NULL : on_bytes_to_compare,
+		.take_back = on_take_back,
 		.arg = c,
 	};
 	if (!begin_request(c, src))

@@ -38,6 +38,13 @@ struct source_ask {
 	 * returns; none at all says that they are known to be on their way. Non-zero ends the call
 	 * and becomes its result: how a caller says it has enough. */
 	int (*sink)(void *arg, const void *data, size_t len);
+	/* The same for bytes that nobody has compared yet, of a chunk that is wanted whole: all of
+	 * it but the last ones. Nobody sees them before the sink has taken those. NULL: there is no
+	 * place for such. */
+	int (*lay)(void *arg, const void *data, size_t len);
+	/* What was laid of a chunk is worth nothing. Called before `get` ends, or begins that chunk
+	 * anew, unless the sink has taken its last bytes. */
+	void (*take_back)(void *arg);
 	void *arg;
 };
 

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/chunk_in.h"
 #include "daemon/peer/peer_get.h"
 #include "daemon/peer/trip.h"
 
@@ -27,78 +27,32 @@ struct bringing {
 	const struct source_ask *ask;
 	struct trip trip;
 	struct peer_get question;
-	char *chunk;             /* the one that comes now, or NULL */
-	size_t have;             /* of it, from its start */
-	int64_t chunk_ms;        /* its bytes come since */
-	uint64_t came;           /* bytes of this question */
-	enum evidence_word word; /* how it is known what the last whole chunk must be */
-	bool slow;               /* it was ended for that */
-	bool wrong;              /* likewise, */
-	bool misled;             /* and who gave it may not know, */
-	bool again;              /* since it is what was found wrong here before */
-	bool contested;          /* or it is the hub's list that is wrong: see what it gives */
-	bool looked;             /* for the blob's digest list */
+	struct chunk_in in;
+	int64_t chunk_ms; /* its bytes come since */
+	uint64_t came;    /* bytes of this question */
+	bool slow;        /* it was ended for that */
+	bool wrong;       /* likewise, */
+	bool misled;      /* and who gave it may not know, */
+	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
+	bool looked;      /* for the blob's digest list */
 };
 
 /* ---- bytes ---- */
 
-static int digest_is(enum digest_kind kind, const void *data, size_t len, const uint8_t *must)
-{
-	uint8_t is[DIGEST_BYTES_MAX];
-	int r = digest_of(kind, data, len, is);
-
-	return r < 0 ? r : memcmp(is, must, digest_size(kind)) == 0 ? 0 : ERR_DIGEST;
-}
-
-/* What was found wrong once goes round: others had it from the same member. ERR_DIGEST. */
-static int check_again(struct bringing *b)
-{
-	struct evidence *e = b->all->conf.evidence;
-	const char *etag = b->ask->blob->etag;
-	uint32_t chunk = chunk_of(b->trip.range.pos);
-	uint8_t is[CHUNK_LIST_DIGEST];
-	int r;
-
-	if (!evidence_dropped(e, etag, chunk))
-		return 0;
-	r = digest_of(DIGEST_SHA256, b->chunk, b->have, is);
-	if (r < 0)
-		return r;
-	b->again = evidence_was_wrong(e, etag, chunk, is);
-	return b->again ? ERR_DIGEST : 0;
-}
-
-/* Compares a chunk that has come with what is known of it. ERR_DIGEST. */
-static int check_chunk(struct bringing *b)
-{
-	const struct source_blob *blob = b->ask->blob;
-	uint8_t must[CHUNK_LIST_DIGEST];
-
-	if (b->have == blob->file.size)
-		return digest_is(blob->file.kind, b->chunk, b->have, blob->file.digest);
-	b->word = evidence_knows(b->all->conf.evidence, blob->etag, chunk_of(b->trip.range.pos),
-				 must);
-	if (!b->word)
-		return check_again(b);
-	return digest_is(DIGEST_SHA256, b->chunk, b->have, must);
-}
-
 /* True if who gave a wrong chunk was to have it from others, and could not compare it. */
 static bool may_be_misled(const struct bringing *b)
 {
-	return b->have != b->ask->blob->file.size && (b->again || !trip_asks_owner(&b->trip)) &&
-	       b->word != EVIDENCE_PUBLISHED;
+	return b->in.size != b->ask->blob->file.size &&
+	       (b->in.again || !trip_asks_owner(&b->trip)) && b->in.word != EVIDENCE_PUBLISHED;
 }
 
-/* Gives what is wanted of a chunk that has come, if it may be right. */
-static int give_chunk(struct bringing *b)
+/* Gives what is wanted of a chunk whose last bytes these are, if it may be right. */
+static int give_chunk(struct bringing *b, const void *last, size_t len)
 {
 	const struct source_blob *blob = b->ask->blob;
-	uint32_t chunk = chunk_of(b->trip.range.pos);
-	uint64_t start = chunk_start(chunk), end = min_u64(start + b->have, b->trip.range.end);
-	size_t skip = (size_t)(b->trip.range.pos - start);
-	size_t len = (size_t)(end - b->trip.range.pos);
-	int r = check_chunk(b);
+	uint32_t chunk = chunk_of(b->in.pos);
+	uint64_t wanted = b->in.end - b->in.pos;
+	int r = chunk_in_compare(&b->in, last, len);
 
 	b->wrong = r == ERR_DIGEST;
 	b->misled = b->wrong && may_be_misled(b);
@@ -107,55 +61,56 @@ static int give_chunk(struct bringing *b)
 	/* Before anybody sees them, who may want to know whose they are. */
 	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
 		      member_address(b->question.member));
-	r = b->ask->sink(b->ask->arg, b->chunk + skip, len);
-	b->have = 0;
+	r = chunk_in_give(&b->in, last, len);
 	b->chunk_ms = clock_ms();
-	trip_gave(&b->trip, len, b->chunk_ms);
+	trip_gave(&b->trip, wanted, b->chunk_ms);
 	if (r < 0) {
 		evidence_take_back(b->all->conf.evidence, blob->etag, chunk);
 		return r;
 	}
-	metrics_add(&b->all->conf.counts->bytes_in, len);
+	metrics_add(&b->all->conf.counts->bytes_in, wanted);
 	b->all->conf.watch.came(b->all->conf.watch.arg, blob, chunk);
 	return r;
 }
 
-static uint64_t chunk_size(const struct bringing *b)
+/* The time that it takes to lay bytes, or to make room for them, is not the member's. */
+static int add_to_chunk(struct bringing *b, const void *data, size_t len)
 {
-	uint32_t i = chunk_of(b->trip.range.pos);
+	int64_t began_ms = clock_ms();
+	int r = chunk_in_add(&b->in, data, len);
 
-	return chunk_end(i, b->ask->blob->file.size) - chunk_start(i);
+	b->chunk_ms += clock_ms() - began_ms;
+	return r;
 }
 
 /* What came before of whole chunks says nothing of this one. */
 static bool is_trickle(const struct bringing *b)
 {
-	return b->have &&
-	       trip_is_trickle(&b->trip, b->chunk_ms, b->have, chunk_size(b), clock_ms());
+	const struct chunk_in *in = &b->in;
+
+	return in->have && trip_is_trickle(&b->trip, b->chunk_ms, in->have, in->size, clock_ms());
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)
 {
 	struct bringing *b = arg;
+	struct chunk_in *in = &b->in;
 	int r = 0;
 
-	if (!b->chunk)
-		b->chunk = malloc(CHUNK_BYTES);
-	if (!b->chunk)
-		return -ENOMEM;
 	if (!b->came)
 		b->chunk_ms = clock_ms();
 	b->came += len;
 	for (const char *from = data; r == 0 && len;) {
-		size_t whole = chunk_size(b);
-		size_t n = min_u64(len, whole - b->have);
+		size_t n;
 
-		memcpy(b->chunk + b->have, from, n);
-		b->have += n;
+		if (!in->comes)
+			r = chunk_in_begin(in, b->trip.range.pos, b->trip.range.end);
+		if (r < 0)
+			return r;
+		n = min_u64(len, in->size - in->have);
+		r = in->have + n < in->size ? add_to_chunk(b, from, n) : give_chunk(b, from, n);
 		from += n;
 		len -= n;
-		if (b->have == whole)
-			r = give_chunk(b);
 	}
 	b->slow = r == 0 && is_trickle(b);
 	return b->slow ? ERR_TIMEOUT : r;
@@ -206,7 +161,7 @@ static enum route_answer answer_of(enum wire_status status)
 /* How a question ended that peer_get_run says r of. */
 static enum route_answer ending(const struct bringing *b, int r)
 {
-	if (b->again) /* nobody is blamed twice for it, nor for what no witness has told */
+	if (b->in.again) /* nobody is blamed twice for it, nor for what no witness has told */
 		return ROUTE_NOT_HERE;
 	if (b->wrong)
 		return b->misled ? ROUTE_MISLED : ROUTE_LIED;
@@ -239,10 +194,10 @@ static void report_lie(struct bringing *b)
 	const struct source_watch *watch = &b->all->conf.watch;
 	uint32_t chunk = chunk_of(b->trip.range.pos);
 
-	if (b->word == EVIDENCE_PUBLISHED)
+	if (b->in.word == EVIDENCE_PUBLISHED)
 		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
 					       member_address(b->question.member));
-	metrics_add(&b->all->conf.counts->bytes_wrong, b->have);
+	metrics_add(&b->all->conf.counts->bytes_wrong, b->in.have);
 	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
 		 member_address(b->question.member), b->misled ? "passed on" : "gave",
 		 b->ask->blob->etag, b->ask->blob->path, chunk);
@@ -256,7 +211,7 @@ static void look_for_list(struct bringing *b)
 	b->looked = true;
 }
 
-/* What peer_get_run says. Most of a way is waiting: no chunk is kept between questions. */
+/* What peer_get_run says. Most of a way is waiting: between questions no chunk is kept. */
 static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
@@ -265,10 +220,9 @@ static int put_question(struct bringing *b, uint32_t member)
 	struct peer_get *q = &b->question;
 	int r;
 
-	b->have = 0;
+	b->in = (struct chunk_in){ .ask = b->ask, .evidence = conf->evidence };
 	b->came = 0;
-	b->word = EVIDENCE_UNKNOWN;
-	b->slow = b->wrong = b->again = false;
+	b->slow = b->wrong = false;
 	*q = (struct peer_get){
 		.member = b->trip.members->members[member],
 		.ask = &ask,
@@ -281,7 +235,7 @@ static int put_question(struct bringing *b, uint32_t member)
 	metrics_add(&conf->counts->asked, 1);
 	r = peer_get_run(q, conf->asker);
 	q->ask = NULL;
-	free(steal(b->chunk));
+	chunk_in_end(&b->in);
 	return r;
 }
 
@@ -296,7 +250,7 @@ static enum route_answer hear(struct bringing *b, int r)
 		.number = b->question.number,
 		.quiet_ms = b->question.quiet_ms,
 		.first_ms = b->question.first_ms,
-		.bytes = b->wrong ? b->have : b->came,
+		.bytes = b->wrong ? b->in.have : b->came,
 	};
 	enum route_answer a = trip_heard(&b->trip, &heard, clock_ms());
 
@@ -323,7 +277,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 	if (b->question.sunk && !b->slow && !b->wrong)
 		return b->question.sunk;
 	if (!b->wrong) /* of a chunk that did not become whole */
-		metrics_add(&b->all->conf.counts->bytes_twice, b->have);
+		metrics_add(&b->all->conf.counts->bytes_twice, b->in.have);
 	return answer == ROUTE_COMING ? b->ask->sink(b->ask->arg, NULL, 0) : 0;
 }
 
