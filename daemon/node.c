@@ -225,11 +225,6 @@ void node_set_cache(struct node *n, const struct cache_limits *limits)
 	evict_limits_changed(n->evict);
 }
 
-void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg)
-{
-	evict_ask(n->evict, let_go, arg);
-}
-
 int node_set_token(struct node *n, unsigned i, const char *token)
 {
 	return hub_set_token(n->hubs[i], token);

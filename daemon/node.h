@@ -142,9 +142,6 @@ uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 uint64_t node_capacity(struct node *n);
 /* 0 if the index can be read; size and free bytes of the cache's file system. */
 MUST_USE int node_probe(struct node *n);
-/* Who keeps files open only because they may be read again is asked to close one that is in the
- * way: see evict_ask. Once, before node_stop. */
-void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg);
 /* For bytes that are not the cache's, on its disk: what was used longest ago goes until so many are
  * free, if it may. Waits for the disk. Bytes freed. */
 uint64_t node_make_room(struct node *n, uint64_t bytes);

@@ -166,6 +166,11 @@ void node_lose(struct node *n, struct handle *h, uint64_t off, uint64_t len)
 	fetch_lose(n->fetch, h->pull, off, len);
 }
 
+void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg)
+{
+	evict_ask(n->evict, let_go, arg);
+}
+
 int node_fetch_file(struct node *n, struct handle *h)
 {
 	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);

@@ -53,6 +53,10 @@ MUST_USE int node_verdict(struct node *n, struct handle *h, struct waiter *w);
 /* Takes w out of a wait for node_read or node_verdict: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
 
+/* Who keeps files open only because they may be read again is asked to close one that is in the
+ * way: see evict_ask. Once, before node_stop. */
+void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg);
+
 /* Queues all that is absent of the file: it comes while it is open and nothing more urgent does. */
 MUST_USE int node_fetch_file(struct node *n, struct handle *h);
 /* The same for [from, to), within the file. */

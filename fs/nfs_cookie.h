@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cookies of READDIR: from where one goes on in a listing that may be made anew. A commit's directory
- * never changes: there a cookie is a number in order. Elsewhere names come and go: there it is a
- * number of the name itself, and entries are listed in the order of these, so that whoever goes on
- * behind one sees each name once that was there all the time, whatever came and went. Pure. */
+/* Cookies of READDIR: from where one goes on in a listing that may be made anew. A commit's
+ * directory never changes: there a cookie is a number in order. Elsewhere names come and go: there
+ * it is a number of the name itself, and entries are listed in the order of these, so that whoever
+ * goes on behind one sees each name once that was there all the time, whatever came and went.
+ * Pure. */
 #ifndef MATRIXFS_NFS_COOKIE_H
 #define MATRIXFS_NFS_COOKIE_H
 

@@ -14,7 +14,7 @@
 struct nfs_kept {
 	struct lock lock;
 	/* Guarded by lock. */
-	struct nfs_kept_item *first, *last; /* used longest ago first */
+	TAILQ_HEAD(, nfs_kept_item) by_age; /* used longest ago first */
 	unsigned count;
 	size_t bytes;
 };
@@ -25,6 +25,7 @@ int nfs_kept_new(struct nfs_kept **ret)
 
 	if (!k)
 		return -ENOMEM;
+	TAILQ_INIT(&k->by_age);
 	lock_init(&k->lock, LOCK_NFS_OBJECTS); /* never held with theirs */
 	*ret = k;
 	return 0;
@@ -44,27 +45,14 @@ void nfs_kept_unref(struct nfs_kept_item *i)
 static void link_last_locked(struct nfs_kept *k, struct nfs_kept_item *i)
 {
 	i->used_ms = clock_ms();
-	i->prev = k->last;
-	i->next = NULL;
-	if (k->last)
-		k->last->next = i;
-	else
-		k->first = i;
-	k->last = i;
+	TAILQ_INSERT_TAIL(&k->by_age, i, age);
 	k->count++;
 	k->bytes += i->bytes;
 }
 
 static void unlink_locked(struct nfs_kept *k, struct nfs_kept_item *i)
 {
-	if (i->prev)
-		i->prev->next = i->next;
-	else
-		k->first = i->next;
-	if (i->next)
-		i->next->prev = i->prev;
-	else
-		k->last = i->prev;
+	TAILQ_REMOVE(&k->by_age, i, age);
 	k->count--;
 	k->bytes -= i->bytes;
 }
@@ -78,10 +66,10 @@ static bool is_for(const struct nfs_kept_item *i, const struct nfs_fh *fh, const
 static struct nfs_kept_item *look_locked(const struct nfs_kept *k, const struct nfs_fh *fh,
 					 const void *whose)
 {
-	struct nfs_kept_item *i = k->first;
+	struct nfs_kept_item *i = TAILQ_FIRST(&k->by_age);
 
 	while (i && !is_for(i, fh, whose))
-		i = i->next;
+		i = TAILQ_NEXT(i, age);
 	return i;
 }
 
@@ -100,26 +88,29 @@ struct nfs_kept_item *nfs_kept_find(struct nfs_kept *k, const struct nfs_fh *fh,
 	return i;
 }
 
-/* What has to go first, or NULL. */
-static struct nfs_kept_item *take_surplus(struct nfs_kept *k, size_t more_bytes)
+/* Takes out what was used longest ago, if it is so old, or in the way of so many bytes; or NULL. */
+static struct nfs_kept_item *take_oldest(struct nfs_kept *k, int64_t before_ms, size_t more_bytes)
 {
-	struct nfs_kept_item *i = NULL;
+	struct nfs_kept_item *i;
+	bool surplus;
 
 	lock_take(&k->lock);
-	if (k->first && (k->count == ITEMS_MAX || k->bytes + more_bytes > BYTES_MAX)) {
-		i = k->first;
+	i = TAILQ_FIRST(&k->by_age);
+	surplus = more_bytes && (k->count == ITEMS_MAX || k->bytes + more_bytes > BYTES_MAX);
+	if (i && !surplus && i->used_ms >= before_ms)
+		i = NULL;
+	if (i)
 		unlink_locked(k, i);
-	}
 	lock_drop(&k->lock);
 	return i;
 }
 
-static void make_room(struct nfs_kept *k, size_t more_bytes)
+static void forget(struct nfs_kept *k, int64_t before_ms, size_t more_bytes)
 {
-	struct nfs_kept_item *old;
+	struct nfs_kept_item *i;
 
-	while ((old = take_surplus(k, more_bytes)))
-		nfs_kept_unref(old);
+	while ((i = take_oldest(k, before_ms, more_bytes)))
+		nfs_kept_unref(i);
 }
 
 void nfs_kept_put(struct nfs_kept *k, struct nfs_kept_item *i)
@@ -130,7 +121,7 @@ void nfs_kept_put(struct nfs_kept *k, struct nfs_kept_item *i)
 		nfs_kept_drop(k, &i->fh, i->whose);
 		return;
 	}
-	make_room(k, i->bytes);
+	forget(k, 0, i->bytes);
 	lock_take(&k->lock);
 	known = look_locked(k, &i->fh, i->whose);
 	if (known && known->begun_us > i->begun_us) {
@@ -157,36 +148,16 @@ void nfs_kept_drop(struct nfs_kept *k, const struct nfs_fh *fh, const void *whos
 	nfs_kept_unref(i);
 }
 
-static struct nfs_kept_item *take_idle(struct nfs_kept *k, int64_t before_ms)
-{
-	struct nfs_kept_item *i;
-
-	lock_take(&k->lock);
-	i = k->first && k->first->used_ms < before_ms ? k->first : NULL;
-	if (i)
-		unlink_locked(k, i);
-	lock_drop(&k->lock);
-	return i;
-}
-
-static void forget_before(struct nfs_kept *k, int64_t before_ms)
-{
-	struct nfs_kept_item *i;
-
-	while ((i = take_idle(k, before_ms)))
-		nfs_kept_unref(i);
-}
-
 void nfs_kept_tick(struct nfs_kept *k)
 {
-	forget_before(k, clock_ms() - IDLE_MS);
+	forget(k, clock_ms() - IDLE_MS, 0);
 }
 
 void nfs_kept_free(struct nfs_kept *k)
 {
 	if (!k)
 		return;
-	forget_before(k, INT64_MAX);
+	forget(k, INT64_MAX, 0);
 	lock_fini(&k->lock);
 	free(k);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What was made for one request of an NFS client, and is likely to be wanted by its next: a listing
- * that goes on, a text that is read in parts. By handle and who may see it; bounded by bytes, number and time: what is
- * forgotten is made anew. What is kept is never changed. Threads: any. */
+ * that goes on, a text that is read in parts. By handle and who may see it; bounded by bytes,
+ * number and time: what is forgotten is made anew. What is kept is never changed. Threads: any. */
 #ifndef MATRIXFS_NFS_KEPT_H
 #define MATRIXFS_NFS_KEPT_H
 
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "fs/nfs_handle.h"
 
@@ -13,14 +14,14 @@ struct nfs_kept;
 
 /* Embedded in what is kept. */
 struct nfs_kept_item {
-	struct nfs_kept_item *prev, *next; /* the list's, as is the next */
+	TAILQ_ENTRY(nfs_kept_item) age; /* the list's, as is the next */
 	int64_t used_ms;
 	atomic_uint refs;
 	/* Set by who makes it. */
 	struct nfs_fh fh;
 	const void *whose; /* who may see it: only compared; NULL: everybody */
-	int64_t begun_us; /* when it was begun: it shows nothing that is older */
-	size_t bytes;     /* of memory */
+	int64_t begun_us;  /* when it was begun: it shows nothing that is older */
+	size_t bytes;      /* of memory */
 	void (*free)(struct nfs_kept_item *i);
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who adds a reply while nobody sends becomes the sender (rpcd_out), until all is sent or the socket
- * is full; then the loop goes on when there is room again. While the loop takes calls it is the sender by
- * itself, so that many small replies leave in one go. */
+/* Who adds a reply while nobody sends becomes the sender (rpcd_out), until all is sent or the
+ * socket is full; then the loop goes on when there is room again. While the loop takes calls it is
+ * the sender by itself, so that many small replies leave in one go. */
 #include "fs/rpcd_conn.h"
 
 #include <errno.h>

@@ -290,15 +290,16 @@ static bool note_resumed(struct rpcd_conn *c, int r)
 
 static void resume_first(struct rpcd_conn *c)
 {
-	struct rpcd_reply *list[RESUMED_MAX];
+	struct rpcd_reply *list[RESUMED_MAX], *first;
 	unsigned count;
 
 	lock_take(&c->lock);
+	first = c->first;
 	count = list_resting_locked(c, list);
 	c->wait = RPCD_WAIT_BEGINS;
 	atomic_fetch_add(&c->refs, 1);
 	lock_drop(&c->lock);
-	if (!note_resumed(c, resume_one(c, list[0], true)))
+	if (!note_resumed(c, resume_one(c, first, true)))
 		return;
 	for (unsigned i = 1; i < count; i++)
 		if (resume_one(c, list[i], false) != 0)
