@@ -171,6 +171,7 @@ torture: all helpers
 	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
 	@tools/flows tests/long_*.py
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
+	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))
 leaks: all
