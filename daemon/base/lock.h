@@ -79,7 +79,6 @@ enum lock_rank {
 	LOCK_AUDIT,
 	LOCK_AUDIT_WRITER,
 	LOCK_OUTBOX,
-	LOCK_TURNS,
 	LOCK_TEST,
 };
 
