@@ -48,7 +48,7 @@ struct httpd_conf {
 			    of an answer that is there, is cut off */
 	unsigned slow_bytes;
 	/* The most bytes of a body that a request may bring, told by its head: else 413.
-	 * HTTPD_PIECES: see there. Else negative: it is handled without, and its connection ends. */
+	 * HTTPD_PIECES: see there. Else negative: handled without it, its connection ends. */
 	ssize_t (*body_max)(void *arg, const struct httpd_request *q);
 	/* Called once per request. It, or whoever it gives the request to, must answer. */
 	void (*handle)(void *arg, struct httpd_request *q);
