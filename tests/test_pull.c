@@ -43,7 +43,7 @@ static int setup(void **state)
 	    store_blob(w->store, ETAG, SIZE, false, &blob) < 0)
 		return -1;
 	lock_take(&w->pulls.lock);
-	if (pull_join_locked(&w->pulls, &w->what, blob, &w->pull) < 0)
+	if (pull_join_locked(&w->pulls, &w->what, false, blob, &w->pull) < 0)
 		return -1;
 	blob_unref(blob);
 	*state = w;
@@ -117,12 +117,12 @@ static void who_comes_when_it_is_expelled_does_not_join(void **state)
 	struct pull *p = NULL;
 
 	w->pull->expelled = ERR_SIZE;
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), ERR_SIZE);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, w->pull->blob, &p), ERR_SIZE);
 	assert_null(p);
 	assert_int_equal(w->pull->readers, 1);
 	/* The twin. */
 	w->pull->expelled = 0;
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, w->pull->blob, &p), 0);
 	assert_ptr_equal(p, w->pull);
 	pull_leave_locked(p);
 }
@@ -144,7 +144,7 @@ static void the_last_reader_takes_back_what_is_wanted(void **state)
 	want(w, 0, 30 * MIB);
 	run = start_next(w);
 	carry_to(w, run, 2 * MIB + 5);
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, blob, &again), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, blob, &again), 0);
 	blob_unref(blob);
 	assert_ptr_equal(again, w->pull);
 	pull_leave_locked(again);
@@ -350,7 +350,7 @@ static void of_two_blobs_each_stays_behind_half_as_far(void **state)
 
 	memcpy(other.etag, "ffeeddccbbaa99887766554433221100ffeeddcc", sizeof(ETAG));
 	assert_int_equal(store_blob(w->store, other.etag, SIZE, false, &blob), 0);
-	assert_int_equal(pull_join_locked(&w->pulls, &other, blob, &p), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &other, false, blob, &p), 0);
 	blob_unref(blob);
 	want(w, SIZE - MIB, SIZE);
 	assert_int_equal(fill_demand(&p->fill, 0, MIB, MIB, clock_ms()), 0);
