@@ -342,8 +342,10 @@ static int go(struct bringing *b)
 static int bring(struct bringing *b, const struct membership *members, uint64_t pos)
 {
 	const struct source_ask *ask = b->ask;
+	const struct wire_ask words = wire_ask_of(ask->blob, pos, 1);
 	struct trip_range range = {
 		.segment = { placement_key(ask->blob->etag), segment_of(pos) },
+		.place = wire_place(&words),
 		.size = ask->blob->file.size,
 		.pos = pos,
 	};
