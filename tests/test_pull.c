@@ -217,6 +217,38 @@ static void a_failed_run_fails_those_who_needed_it(void **state)
 	parked_fini(&other);
 }
 
+/* What a run is told of a wrong place is no answer to who named another one meanwhile. */
+static int what_who_waits_hears(struct world *w, const char *also)
+{
+	struct source_blob other = w->what;
+	struct waitlist settled = { 0 };
+	struct parked p;
+	struct run *run;
+	int result;
+
+	want(w, 0, MIB);
+	run = start_next(w);
+	park(w, &p, 0, 5);
+	origin_rest(w->pull->origins.first, clock_ms());
+	other.path = also;
+	assert_int_equal(pull_add_origin_locked(w->pull, &other, true), 0);
+	pull_end_run_locked(run, ERR_CHANGED, &settled);
+	assert_ptr_equal(settled.first, &p.waiter);
+	result = p.waiter.result;
+	parked_fini(&p);
+	return result;
+}
+
+static void who_named_another_place_too_late_for_a_run_asks_again(void **state)
+{
+	assert_int_equal(what_who_waits_hears(*state, "elsewhere"), 0);
+}
+
+static void who_named_the_same_place_hears_what_is_wrong_with_it(void **state)
+{
+	assert_int_equal(what_who_waits_hears(*state, "f"), ERR_CHANGED);
+}
+
 static void when_distrusted_nothing_is_served_before_the_seal(void **state)
 {
 	struct world *w = *state;
@@ -482,6 +514,8 @@ int main(void)
 		TEST(the_last_reader_takes_back_what_is_wanted),
 		TEST(bytes_of_an_unfinished_chunk_count),
 		TEST(a_failed_run_fails_those_who_needed_it),
+		TEST(who_named_another_place_too_late_for_a_run_asks_again),
+		TEST(who_named_the_same_place_hears_what_is_wrong_with_it),
 		TEST(when_distrusted_nothing_is_served_before_the_seal),
 		TEST(who_fetches_for_others_is_shown_what_is_not_verified_unless_it_was_wrong),
 		TEST(a_drop_under_a_finished_run_does_not_lose_what_is_waited_for),
