@@ -17,7 +17,8 @@ struct choice {
 	bool desperate;        /* no other has it: one that was wrong once may be asked again */
 };
 
-/* Begins with the first source, and the best of the places. `sources` are borrowed, at least one. */
+/* Begins with the first source, and the best of the places. `sources`, at least one, stay the
+ * caller's. */
 void choice_init(struct choice *c, struct pull *p, struct source *const *sources,
 		 unsigned source_count);
 /* False if nobody may be asked now: the run may have been wanted, or be on its way, since before

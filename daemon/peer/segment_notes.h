@@ -45,8 +45,9 @@ void segment_notes_fini(struct segment_notes *t);
 /* The segment is asked for here, or `giver` (not 0) gives it. */
 void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t giver,
 		       int64_t now_ms);
-/* The bytes from `pos` on are to be had from nobody who is to bring them from `place`: how often
- * others were asked for them in vain before, with that place left. -1: others of the segment have just been, and nobody had them. */
+/* The bytes from `pos` on are to be had from nobody who is to bring them, and upstream from
+ * `place`: how often others were asked for them in vain before that. -1: others of the segment have
+ * just been, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms);
 /* This node has that number from now on; if it has asked for the segment. */
