@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each node has a seat: it is told to begin, three times if it is silent, then asked how far it is
- * until it has ended. The job's thread does so, one after the other; who wants to see it reads the
- * seats meanwhile. */
+ * until it has ended. The job's thread does so in rounds, with some more for each, so that one who
+ * hangs does not hold up the others; who wants to see it reads the seats meanwhile. */
 #include "daemon/warmup.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/lock.h"
@@ -16,19 +17,18 @@
 #include "daemon/node.h"
 #include "daemon/peer/peers.h"
 #include "daemon/peer/wire.h"
+#include "daemon/seat.h"
 
-#define KEPT_MAX 16      /* of which the seats can be asked for */
-#define TRIES 3          /* silences in a row */
-#define PATIENCE_MS 2000 /* of one */
+#define KEPT_MAX 16      /* of which the chairs can be asked for */
+#define PATIENCE_MS 2000 /* of a silence */
 #define PAUSE_MS 300     /* between rounds */
+#define ASKERS_MAX 16    /* threads of a round */
 
-struct seat {
+struct chair {
 	struct member *member; /* borrowed from the membership */
 	bool self;
-	unsigned silences; /* in a row */
-	uint64_t job;      /* there; 0: it was not told yet */
-	/* Guarded by the warmup's lock. */
-	struct job_progress at;
+	struct seat seat;       /* of the thread that asks it in this round */
+	struct job_progress at; /* as the seat's; guarded by the warmup's lock */
 };
 
 struct warmup {
@@ -41,7 +41,7 @@ struct warmup {
 	bool share;
 	const struct membership *members;
 	struct lock lock;
-	struct seat seats[]; /* one for each of them */
+	struct chair chairs[]; /* one for each of them */
 };
 
 struct warmups {
@@ -68,33 +68,22 @@ static void unref_job(void *arg)
 
 /* ---- one node ---- */
 
-static void set_seat(struct warmup *w, struct seat *s, const struct job_progress *p)
+static void show(struct warmup *w, struct chair *c)
 {
 	lock_take(&w->lock);
-	s->at = *p;
+	c->at = c->seat.at;
 	lock_drop(&w->lock);
 }
 
-static void fail_seat(struct warmup *w, struct seat *s, int r, const char *why)
-{
-	struct job_progress p = s->at;
-
-	p.state = JOB_FAILED;
-	p.error = r;
-	snprintf(p.why, sizeof(p.why), "%s", why);
-	set_seat(w, s, &p);
-}
-
 /* What a member says of its job. */
-static int take_answer(struct warmup *w, struct seat *s, const struct buf *answer)
+static int take_answer(struct seat *s, const struct buf *answer)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	struct job_progress p = { 0 };
 
 	if (jdoc_parse(buf_str(answer), answer->len, &d) < 0 || job_read(jdoc_root(d), &p) < 0)
 		return ERR_PROTO;
-	s->job = p.id;
-	set_seat(w, s, &p);
+	seat_heard(s, &p, clock_ms());
 	return 0;
 }
 
@@ -114,11 +103,12 @@ static int write_target(const struct warmup *w, const struct seat *s, struct buf
 
 /* A job that is there no more ended, or its process did: it is begun again, and finds what there
  * is. */
-static int ask_member(struct warmup *w, struct seat *s)
+static int ask_member(struct warmup *w, struct chair *c)
 {
+	struct seat *s = &c->seat;
 	CLEANUP(buf_free) struct buf target = { 0 }, answer = { 0 };
 	struct peer_call e = {
-		.member = s->member,
+		.member = c->member,
 		.method = s->job ? "GET" : "POST",
 		.patience_ms = PATIENCE_MS,
 	};
@@ -128,11 +118,11 @@ static int ask_member(struct warmup *w, struct seat *s)
 	if (r == 0)
 		r = peers_ask(node_peers(w->all->node), &e, &answer);
 	if (r == WIRE_NOT_HERE && s->job) {
-		s->job = 0;
-		return ERR_CUT;
+		seat_lost(s);
+		return 0;
 	}
 	if (r >= 0)
-		r = r == WIRE_TOLD ? take_answer(w, s, &answer) : ERR_SERVER;
+		r = r == WIRE_TOLD ? take_answer(s, &answer) : ERR_SERVER;
 	return r;
 }
 
@@ -145,31 +135,68 @@ static const char *words_of(int r)
 				 : err_text(r);
 }
 
-static void ask_other(struct warmup *w, struct seat *s)
+static void ask_other(struct warmup *w, struct chair *c)
 {
-	int r = ask_member(w, s);
+	int r = ask_member(w, c);
 
-	if (r == 0)
-		s->silences = 0;
-	else if (++s->silences == TRIES)
-		fail_seat(w, s, r, words_of(r));
+	if (r < 0)
+		seat_silent(&c->seat, r, words_of(r));
 }
 
 static void ask_self(struct warmup *w, struct seat *s)
 {
 	struct keeper *k = w->all->keeper;
-	struct job_progress p;
 	int r = 0;
 
 	if (!s->job)
 		r = w->share ? keeper_share(k, &w->repo, w->revision, &s->job)
 			     : keeper_pull(k, &w->repo, w->revision, false, &s->job);
 	if (r == 0)
-		r = keeper_job(k, s->job, &p);
+		r = keeper_job(k, s->job, &s->at);
 	if (r < 0)
-		fail_seat(w, s, r, err_text(r));
-	else
-		set_seat(w, s, &p);
+		seat_fail(s, r, err_text(r));
+}
+
+/* ---- a round ---- */
+
+struct round {
+	struct warmup *w;
+	struct job *job;
+	atomic_uint next; /* of the chairs */
+};
+
+static void *ask_some(void *arg)
+{
+	struct round *r = arg;
+	uint32_t i;
+
+	while ((i = atomic_fetch_add(&r->next, 1)) < r->w->members->count && !job_is_over(r->job)) {
+		struct chair *c = &r->w->chairs[i];
+
+		if (c->seat.at.state != JOB_RUNNING)
+			continue;
+		if (c->self)
+			ask_self(r->w, &c->seat);
+		else
+			ask_other(r->w, c);
+		show(r->w, c);
+	}
+	return NULL;
+}
+
+/* Without threads this one asks all. */
+static void ask_all(struct warmup *w, struct job *j)
+{
+	struct round r = { .w = w, .job = j };
+	pthread_t askers[ASKERS_MAX];
+	unsigned count = 0;
+
+	while (count < ASKERS_MAX && count + 1 < w->members->count &&
+	       thread_start(&askers[count], "mfs-warmup", ask_some, &r) == 0)
+		count++;
+	ask_some(&r);
+	while (count > 0)
+		pthread_join(askers[--count], NULL);
 }
 
 /* ---- the job ---- */
@@ -180,8 +207,10 @@ struct sum {
 	const char *first_failed; /* address */
 };
 
-static void add_seat(const struct seat *s, struct sum *sum)
+static void add_chair(const struct chair *c, struct sum *sum)
 {
+	const struct seat *s = &c->seat;
+
 	sum->progress.files_done += s->at.files_done;
 	sum->progress.files_total += s->at.files_total;
 	sum->progress.bytes_done += s->at.bytes_done;
@@ -190,7 +219,7 @@ static void add_seat(const struct seat *s, struct sum *sum)
 	if (s->at.state == JOB_RUNNING || s->at.state == JOB_DONE)
 		return;
 	if (!sum->failed++)
-		sum->first_failed = member_address(s->member);
+		sum->first_failed = member_address(c->member);
 }
 
 static int end(const struct warmup *w, const struct sum *sum)
@@ -210,17 +239,11 @@ static int run(struct job *j, void *arg)
 	struct sum sum = { 0 };
 	int r;
 
-	for (uint32_t i = 0; i < w->members->count; i++) {
-		struct seat *s = &w->seats[i];
-
-		if (job_is_over(j))
-			return ERR_CANCELED;
-		if (s->at.state == JOB_RUNNING && s->self)
-			ask_self(w, s);
-		else if (s->at.state == JOB_RUNNING)
-			ask_other(w, s);
-		add_seat(s, &sum);
-	}
+	ask_all(w, j);
+	if (job_is_over(j))
+		return ERR_CANCELED;
+	for (uint32_t i = 0; i < w->members->count; i++)
+		add_chair(&w->chairs[i], &sum);
 	r = end(w, &sum);
 	sum.progress.error = r < 0 ? r : 0;
 	job_tell(j, &sum.progress);
@@ -233,7 +256,7 @@ static int warmup_new(struct warmups *all, const struct repo_id *id, const char 
 		      bool share, struct warmup **ret)
 {
 	const struct membership *ms = members_now(peers_members(node_peers(all->node)));
-	struct warmup *w = calloc(1, sizeof(*w) + ms->count * sizeof(w->seats[0]));
+	struct warmup *w = calloc(1, sizeof(*w) + ms->count * sizeof(w->chairs[0]));
 
 	if (!w) {
 		membership_unref(ms);
@@ -245,7 +268,7 @@ static int warmup_new(struct warmups *all, const struct repo_id *id, const char 
 	w->share = share;
 	w->members = ms;
 	for (uint32_t i = 0; i < ms->count; i++)
-		w->seats[i] = (struct seat){ .member = ms->members[i], .self = i == ms->self };
+		w->chairs[i] = (struct chair){ .member = ms->members[i], .self = i == ms->self };
 	lock_init(&w->lock, LOCK_WARMUP);
 	atomic_init(&w->refs, 1);
 	*ret = w;
@@ -306,16 +329,16 @@ int warmup_start(struct warmups *all, const struct repo_id *id, const char *revi
 	return r;
 }
 
-static void write_seat(struct warmup *w, const struct seat *s, struct jwrite *to)
+static void write_chair(struct warmup *w, const struct chair *c, struct jwrite *to)
 {
 	struct job_progress at;
 
 	lock_take(&w->lock);
-	at = s->at;
+	at = c->at;
 	lock_drop(&w->lock);
 	jwrite_object(to, NULL);
-	jwrite_text(to, "address", member_address(s->member));
-	jwrite_bool(to, "self", s->self);
+	jwrite_text(to, "address", member_address(c->member));
+	jwrite_bool(to, "self", c->self);
 	job_write_state(&at, to);
 	jwrite_object_end(to);
 }
@@ -334,7 +357,7 @@ int warmup_write(struct warmups *all, uint64_t id, struct jwrite *to)
 	jwrite_object(to, NULL);
 	jwrite_array(to, "nodes");
 	for (uint32_t i = 0; i < w->members->count; i++)
-		write_seat(w, &w->seats[i], to);
+		write_chair(w, &w->chairs[i], to);
 	jwrite_array_end(to);
 	jwrite_object_end(to);
 	warmup_unref(w);

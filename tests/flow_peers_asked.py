@@ -1,12 +1,14 @@
 """What members make a node do by what they ask for: how long who asks is held, and whose word counts about a blob."""
+import hashlib
 import re
 import time
 
 import pytest
 
+import models
 from flow_peers_line import BIG, MIB, giver
 from mountlib import eventually
-from peers import Caller, why_not
+from peers import Caller, Cluster, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 ONE, TWO = "127.1.9.9:1", "127.1.9.8:1"
@@ -89,3 +91,36 @@ def test_what_makes_no_sense_is_told_why_and_signed(hub, tmp_path):
         status, text, fields = member.ask(absent, member.sign(absent, "bytes=0-1"))
         assert (status, text, fields["Peer-Cause"]) == (404, b"", "absent")
         assert member.ask(target, member.sign(target, f"bytes=0-{MIB - 1}"))[0] == 206
+
+
+@pytest.mark.parametrize("named", ["other", "none", "right"])
+@pytest.mark.parametrize("many", [False, True])
+def test_a_wrong_place_of_a_blob_costs_who_names_it_an_answer_and_nobody_else_bytes(hub, tmp_path, named, many):
+    """A member asks for one file by the path of another, or of none: he is told that it is not there, and the model is had from
+    upstream once all the same. The twin names the right one, and gets bytes."""
+    files = {f"w{i}.safetensors": models.big_file(40 * MIB, seed=70 + i) for i in range(2)}
+    commit = hub.repo("org/two").commit(files)
+    blob = hashlib.sha256(files["w0.safetensors"]).hexdigest()
+    path = {"other": "w1.safetensors", "none": "no.safetensors", "right": "w0.safetensors"}[named]
+    target = f"/peer/v1/blobs/{blob}?size={40 * MIB}&repo=models/org/two&commit={commit}&path={path}&bring=1&number=1&wait=3000"
+    with Cluster(tmp_path, hub, 3) as cluster:
+        said = []
+        for node in cluster.nodes[:3 if many else 1]:
+            for first in range(0, 40 * MIB if many else 1, 16 * MIB):
+                status, _, fields = asked_on(Caller(node.address, ONE), target, first)
+                said.append((status, fields["Peer-Cause"]))
+        # Who asks for it again and again hears that it fails for him.
+        mine = {"other": (404, "CHANGED"), "none": (404, "NOENTRY"), "right": (206, None)}[named]
+        assert said[0] == mine and set(said) <= ({mine} if named == "right" else {mine, (502, "UPSTREAM")})
+        hub.clear_log()
+        loads = cluster.load("org/two")
+        assert not [x for x in loads if x["errors"] or x["wrong"]] and {x["bytes"] for x in loads} == {80 * MIB}
+        assert cluster.upstream_bytes() <= 1.02 * 80 * MIB, cluster.upstream_bytes() / (80 * MIB)
+
+
+def asked_on(member, target, first):
+    """Of one MiB, as long as it is said to be coming."""
+    answer = 202, b"", {}
+    while answer[0] == 202:
+        answer = member.ask(target, member.sign(target, f"bytes={first}-{first + MIB - 1}"))
+    return answer

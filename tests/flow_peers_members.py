@@ -153,7 +153,7 @@ def test_whose_clock_differs_is_told_the_time(keyed):
     assert not members(keyed) and a.check_in(keyed, 5).status == 202
 
 
-@pytest.mark.parametrize("said", [{"weight": 0}, {"weight": 101}, {"weight": "1"}, {"zone": "a b"}, {"address": "b:1"}, {"address": "a"},
+@pytest.mark.parametrize("said", [{"weight": 0}, {"weight": 101}, {"weight": "1"}, {"zone": "a b"}, {"zone": 3}, {"address": "b:1"}, {"address": "a"},
                                   {"address": 1}])
 def test_what_makes_no_sense_is_refused(keyed, said):
     got = Caller("a:1").check_in(keyed, **said)

@@ -141,7 +141,26 @@ static void set(struct pair *p, int i)
 	};
 }
 
-static int setup(void **state, int count, bool peers)
+/* Connections to it are taken by the kernel. */
+static void add_deaf(struct pair *p, int i)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	socklen_t len = sizeof(a);
+	size_t end = strlen(p->list);
+	int r;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	p->deaf[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	r = bind(p->deaf[i], (struct sockaddr *)&a, len);
+	if (r == 0)
+		r = listen(p->deaf[i], 64);
+	if (r == 0)
+		r = getsockname(p->deaf[i], (struct sockaddr *)&a, &len);
+	assert(r == 0);
+	snprintf(p->list + end, sizeof(p->list) - end, ",127.0.0.1:%d", ntohs(a.sin_port));
+}
+
+static int setup(void **state, int count, bool peers, int deaf)
 {
 	struct pair *p = calloc(1, sizeof(*p));
 
@@ -155,6 +174,8 @@ static int setup(void **state, int count, bool peers)
 		set(p, i);
 	}
 	snprintf(p->list, sizeof(p->list), "%s,%s", p->address[0], p->address[1]);
+	for (int i = 0; i < deaf; i++)
+		add_deaf(p, i);
 	snprintf(p->key_file, sizeof(p->key_file), "%s/key", p->dir[0].path);
 	if (file_replace(AT_FDCWD, p->key_file, KEY, strlen(KEY), 0600) < 0)
 		return -1;
@@ -166,17 +187,22 @@ static int setup(void **state, int count, bool peers)
 
 int pair_setup(void **state)
 {
-	return setup(state, PAIR, true);
+	return setup(state, PAIR, true, 0);
 }
 
 int pair_setup_half(void **state)
 {
-	return setup(state, 1, true);
+	return setup(state, 1, true, 0);
 }
 
 int pair_setup_alone(void **state)
 {
-	return setup(state, 1, false);
+	return setup(state, 1, false, 0);
+}
+
+int pair_setup_deaf(void **state)
+{
+	return setup(state, PAIR, true, PAIR_DEAF);
 }
 
 static void stop(struct pair *p, int i)
@@ -198,6 +224,8 @@ int pair_teardown(void **state)
 	for (int i = 0; i < PAIR; i++)
 		if (p->node[i])
 			stop(p, i);
+	for (int i = 0; i < PAIR_DEAF && p->deaf[i]; i++)
+		close(p->deaf[i]);
 	fake_origin_stop(p->origin);
 	for (int i = 0; i < PAIR; i++)
 		workdir_fini(&p->dir[i]);

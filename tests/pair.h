@@ -16,6 +16,7 @@
 #include "tests/workdir.h"
 
 #define PAIR 2
+#define PAIR_DEAF 4
 #define PAIR_COMMIT "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define PAIR_BIG_SIZE (SEGMENT_BYTES + 777)
 #define PAIR_SMALL_SIZE 20000
@@ -28,18 +29,20 @@ struct pair {
 	struct repo_id id;
 	struct node_hub hub;
 	struct workdir dir[PAIR];
-	char address[PAIR][32], list[96], key_file[PATH_MAX];
+	char address[PAIR][32], list[96 + 32 * PAIR_DEAF], key_file[PATH_MAX];
+	int deaf[PAIR_DEAF]; /* sockets; 0: none */
 	struct peer_settings settings[PAIR];
 	struct node *node[PAIR];
 	struct keeper *keeper[PAIR];
 	struct warmups *warmups[PAIR];
 };
 
-/* cmocka fixtures: *state is a struct pair. One of which the second node never starts; and one of a
- * node that has no peers. */
+/* cmocka fixtures: *state is a struct pair. One of which the second node never starts; one of a
+ * node that has no peers; and one with members more who take connections and never answer. */
 int pair_setup(void **state);
 int pair_setup_half(void **state);
 int pair_setup_alone(void **state);
+int pair_setup_deaf(void **state);
 int pair_teardown(void **state);
 
 /* How that job of a node ended. */

@@ -185,11 +185,13 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 	struct decide_ask ask = ask_of(h, true);
 
 	segment_notes_put(&h->notes, ask.segment, 0, NOW - SEGMENT_NOTES_FAILED_MS);
-	segment_notes_failed(&h->notes, ask.segment, NOW - SEGMENT_NOTES_FAILED_MS);
+	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
-	segment_notes_failed(&h->notes, ask.segment, NOW - SEGMENT_NOTES_FAILED_MS + 1);
+	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS + 1);
 	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_FAILED);
 	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
+	ask.place++; /* who names another one is not to suffer from that */
+	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
 	end(h);
 }
 

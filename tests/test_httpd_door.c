@@ -26,6 +26,7 @@
 #define SLOW_MS 400
 #define SLOW_BYTES 1000
 #define IDLE_MS 1200
+#define STRANGER_MS 600
 #define LONG_BYTES (16 * 1024 * 1024)
 #define FIELDS 5000
 
@@ -69,6 +70,8 @@ static void on_request(void *arg, struct httpd_request *q)
 	} else if (!strcmp(httpd_path(q), "/list")) {
 		assert_int_equal(httpd_fields(q, "x-list", &list), 0);
 		reply(q, 200, buf_str(&list));
+	} else if (!strcmp(httpd_path(q), "/refused")) {
+		reply(q, 401, "refused");
 	} else if (!strcmp(httpd_path(q), "/query")) {
 		reply(q, 200, httpd_query(q, "last") ? "seen" : "not seen");
 	} else {
@@ -111,6 +114,7 @@ static int set_up(void **state)
 		.address_max = ADDRESS_MAX,
 		.bodies_max = 3 * BODY_MAX / 2,
 		.idle_ms = IDLE_MS,
+		.stranger_ms = STRANGER_MS,
 		.slow_ms = SLOW_MS,
 		.slow_bytes = SLOW_BYTES,
 		.body_max = body_max,
@@ -237,6 +241,62 @@ static void an_address_has_so_many_connections(void **state)
 		check(f, GET("/"), "127.0.0.1 body=0");
 	for (int i = 1; i < ADDRESS_MAX; i++)
 		close(fds[i]);
+}
+
+/* An exchange on a connection that stays. */
+static int ask(struct fixture *f, const char *request, const char *answer)
+{
+	CLEANUP(buf_free) struct buf got = { 0 };
+	int fd = dial(f, 0);
+
+	say(fd, request);
+	assert_true(talk_hear(fd, &got, answer));
+	return fd;
+}
+
+static bool is_open(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* He asked first, so he has been silent longest. */
+static void who_was_answered_keeps_his_place_before_strangers(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(closep) int known = -1, refused = -1, silent = -1, last = -1;
+
+	httpd_set_limits(f->server, 3, 0);
+	known = ask(f, GET("/"), " 200 ");
+	refused = ask(f, GET("/refused"), " 401 ");
+	silent = dial(f, 0);
+	await_connections(f, 3);
+	last = dial(f, 0);
+	assert_true(talk_ends(refused));
+	assert_true(is_open(known) && is_open(silent));
+	await_connections(f, 3);
+	check(f, GET("/"), " 200 ");
+	assert_true(talk_ends(silent));
+	assert_true(is_open(known));
+	httpd_set_limits(f->server, 1, 0); /* the twin: there are no others */
+	check(f, GET("/"), " 200 ");
+	assert_true(talk_ends(known));
+}
+
+static void a_stranger_may_be_silent_for_less_long(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(closep) int known = ask(f, GET("/"), " 200 ");
+	CLEANUP(closep) int refused = ask(f, GET("/refused"), " 401 ");
+	CLEANUP(closep) int silent = dial(f, 0);
+	int64_t begun_ms = clock_ms();
+
+	assert_true(talk_ends(silent) && talk_ends(refused));
+	assert_in_range(clock_ms() - begun_ms, STRANGER_MS / 2, IDLE_MS - 1);
+	assert_true(is_open(known));
+	assert_true(talk_ends(known));
+	assert_in_range(clock_ms() - begun_ms, IDLE_MS - 200, 3 * IDLE_MS);
 }
 
 static void thousands_of_fields_are_answered_at_once(void **state)
@@ -479,6 +539,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_address_has_so_many_connections),
+		TEST(who_was_answered_keeps_his_place_before_strangers),
+		TEST(a_stranger_may_be_silent_for_less_long),
 		TEST(thousands_of_fields_are_answered_at_once),
 		TEST(heads_have_a_size),
 		TEST(a_body_that_nobody_wants_is_not_waited_for),

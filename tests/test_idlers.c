@@ -100,10 +100,45 @@ static void who_has_waited_too_long_goes(void **state)
 
 	for (int i = 0; i < COUNT; i++)
 		idlers_add(&f->all, &f->list[i], 10 * i);
-	idlers_end_since(&f->all, 10);
+	idlers_end_since(&f->all, 10, 10);
 	for (int i = 0; i < COUNT; i++)
 		assert_int_equal(has_ended(f, i), i < 2);
-	assert_ptr_equal(f->all.first, &f->list[2]);
+	assert_ptr_equal(f->all.strangers.first, &f->list[2]);
+}
+
+static void strangers_go_before_those_who_are_known(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < COUNT; i++) {
+		idlers_add(&f->all, &f->list[i], i);
+		if (i % 2)
+			continue;
+		idlers_know(&f->all, &f->list[i]);
+		assert_false(f->list[i].listed);
+		idlers_add(&f->all, &f->list[i], i);
+	}
+	assert_int_equal(f->all.count, COUNT);
+	assert_ptr_equal(idlers_end_first(&f->all), &f->list[1]);
+	assert_ptr_equal(idlers_end_first(&f->all), &f->list[3]);
+	assert_ptr_equal(idlers_end_first(&f->all), &f->list[0]);
+	assert_ptr_equal(idlers_end_first(&f->all), &f->list[2]);
+	assert_null(idlers_end_first(&f->all));
+	idlers_know(&f->all, NULL);
+}
+
+static void strangers_may_wait_for_less_long(void **state)
+{
+	struct fixture *f = *state;
+
+	idlers_know(&f->all, &f->list[0]);
+	for (int i = 0; i < COUNT; i++)
+		idlers_add(&f->all, &f->list[i], 10 * i);
+	idlers_end_since(&f->all, -1, 20);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(has_ended(f, i), i == 1 || i == 2);
+	idlers_end_since(&f->all, 0, 20); /* the twin */
+	assert_true(has_ended(f, 0));
 }
 
 static void what_has_come_is_heard_but_no_more(void **state)
@@ -127,9 +162,13 @@ static void what_has_come_is_heard_but_no_more(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(who_has_waited_longest_goes_first),  TEST(nobody_goes_where_nobody_waits),
-		TEST(who_waits_anew_is_the_last),         TEST(who_has_waited_too_long_goes),
+		TEST(who_has_waited_longest_goes_first),
+		TEST(nobody_goes_where_nobody_waits),
+		TEST(who_waits_anew_is_the_last),
+		TEST(who_has_waited_too_long_goes),
 		TEST(what_has_come_is_heard_but_no_more),
+		TEST(strangers_go_before_those_who_are_known),
+		TEST(strangers_may_wait_for_less_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,6 +201,8 @@ static void an_address_is_written_in_one_way(void **state)
 	assert_string_equal(read_address("Node-1.Example:09980"), "node-1.example:9980");
 	assert_string_equal(read_address("[2001:DB8:0:0::1]:1"), "[2001:db8::1]:1");
 	assert_string_equal(read_address("n1:65535"), "n1:65535");
+	assert_string_equal(read_address("0x7f000001.example:1"), "0x7f000001.example:1");
+	assert_string_equal(read_address("0xnode:1"), "0xnode:1");
 	memset(longest, 'a', sizeof(longest));
 	memcpy(longest + sizeof(longest) - 3, ":1", 3);
 	assert_string_equal(read_address(longest), longest);
@@ -233,6 +235,11 @@ static void what_is_no_address_is_not_taken_for_one(void **state)
 		"[]:1",
 		"\xc3\xa4:1",
 		"12:1",
+		"0.0.0.0:1",
+		"[::]:1",
+		"[::ffff:192.0.2.1]:1",
+		"0x7f000001:1",
+		"0x7f.1:1",
 	};
 	char too_long[MEMBER_ADDRESS_MAX + 2];
 

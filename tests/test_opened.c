@@ -229,10 +229,10 @@ static void what_is_to_be_brought_is_looked_for_where_any_guest_says(void **stat
 	struct pull *p = take(w, &w->what, ONE);
 
 	assert_ptr_equal(take(w, &w->elsewhere, NOBODY), p);
-	assert_null(p->origins); /* only looked for here */
+	assert_null(p->origins.first->next); /* only looked for here */
 	assert_ptr_equal(take(w, &w->elsewhere, ONE), p);
-	assert_non_null(p->origins);
-	assert_string_equal(p->origins->what.path, "b/other");
+	assert_non_null(p->origins.first->next);
+	assert_string_equal(p->origins.first->next->what.path, "b/other");
 	for (int i = 0; i < 3; i++)
 		opened_give(w->opened, p);
 }

@@ -43,7 +43,7 @@ static int setup(void **state)
 	    store_blob(w->store, ETAG, SIZE, false, &blob) < 0)
 		return -1;
 	lock_take(&w->pulls.lock);
-	if (pull_join_locked(&w->pulls, &w->what, blob, &w->pull) < 0)
+	if (pull_join_locked(&w->pulls, &w->what, false, blob, &w->pull) < 0)
 		return -1;
 	blob_unref(blob);
 	*state = w;
@@ -117,12 +117,12 @@ static void who_comes_when_it_is_expelled_does_not_join(void **state)
 	struct pull *p = NULL;
 
 	w->pull->expelled = ERR_SIZE;
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), ERR_SIZE);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, w->pull->blob, &p), ERR_SIZE);
 	assert_null(p);
 	assert_int_equal(w->pull->readers, 1);
 	/* The twin. */
 	w->pull->expelled = 0;
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, w->pull->blob, &p), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, w->pull->blob, &p), 0);
 	assert_ptr_equal(p, w->pull);
 	pull_leave_locked(p);
 }
@@ -144,7 +144,7 @@ static void the_last_reader_takes_back_what_is_wanted(void **state)
 	want(w, 0, 30 * MIB);
 	run = start_next(w);
 	carry_to(w, run, 2 * MIB + 5);
-	assert_int_equal(pull_join_locked(&w->pulls, &w->what, blob, &again), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &w->what, false, blob, &again), 0);
 	blob_unref(blob);
 	assert_ptr_equal(again, w->pull);
 	pull_leave_locked(again);
@@ -215,6 +215,38 @@ static void a_failed_run_fails_those_who_needed_it(void **state)
 	parked_fini(&had);
 	parked_fini(&partly);
 	parked_fini(&other);
+}
+
+/* What a run is told of a wrong place is no answer to who named another one meanwhile. */
+static int what_who_waits_hears(struct world *w, const char *also)
+{
+	struct source_blob other = w->what;
+	struct waitlist settled = { 0 };
+	struct parked p;
+	struct run *run;
+	int result;
+
+	want(w, 0, MIB);
+	run = start_next(w);
+	park(w, &p, 0, 5);
+	origin_rest(w->pull->origins.first, clock_ms());
+	other.path = also;
+	assert_int_equal(pull_add_origin_locked(w->pull, &other, true), 0);
+	pull_end_run_locked(run, ERR_CHANGED, &settled);
+	assert_ptr_equal(settled.first, &p.waiter);
+	result = p.waiter.result;
+	parked_fini(&p);
+	return result;
+}
+
+static void who_named_another_place_too_late_for_a_run_asks_again(void **state)
+{
+	assert_int_equal(what_who_waits_hears(*state, "elsewhere"), 0);
+}
+
+static void who_named_the_same_place_hears_what_is_wrong_with_it(void **state)
+{
+	assert_int_equal(what_who_waits_hears(*state, "f"), ERR_CHANGED);
 }
 
 static void when_distrusted_nothing_is_served_before_the_seal(void **state)
@@ -350,7 +382,7 @@ static void of_two_blobs_each_stays_behind_half_as_far(void **state)
 
 	memcpy(other.etag, "ffeeddccbbaa99887766554433221100ffeeddcc", sizeof(ETAG));
 	assert_int_equal(store_blob(w->store, other.etag, SIZE, false, &blob), 0);
-	assert_int_equal(pull_join_locked(&w->pulls, &other, blob, &p), 0);
+	assert_int_equal(pull_join_locked(&w->pulls, &other, false, blob, &p), 0);
 	blob_unref(blob);
 	want(w, SIZE - MIB, SIZE);
 	assert_int_equal(fill_demand(&p->fill, 0, MIB, MIB, clock_ms()), 0);
@@ -482,6 +514,8 @@ int main(void)
 		TEST(the_last_reader_takes_back_what_is_wanted),
 		TEST(bytes_of_an_unfinished_chunk_count),
 		TEST(a_failed_run_fails_those_who_needed_it),
+		TEST(who_named_another_place_too_late_for_a_run_asks_again),
+		TEST(who_named_the_same_place_hears_what_is_wrong_with_it),
 		TEST(when_distrusted_nothing_is_served_before_the_seal),
 		TEST(who_fetches_for_others_is_shown_what_is_not_verified_unless_it_was_wrong),
 		TEST(a_drop_under_a_finished_run_does_not_lose_what_is_waited_for),

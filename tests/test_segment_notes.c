@@ -96,36 +96,39 @@ static void that_upstream_fails_is_believed_for_a_moment(void **state)
 
 	segment_notes_put(*state, OF(3), 0, NOW);
 	note = find(*state, 3, NOW);
-	assert_false(segment_note_has_failed(&note, NOW));
-	segment_notes_failed(*state, OF(3), NOW);
+	assert_false(segment_note_has_failed(&note, 7, NOW));
+	segment_notes_failed(*state, OF(3), 7, NOW);
 	note = find(*state, 3, NOW);
-	assert_true(segment_note_has_failed(&note, NOW + SEGMENT_NOTES_FAILED_MS - 1));
-	assert_false(segment_note_has_failed(&note, NOW + SEGMENT_NOTES_FAILED_MS));
+	assert_true(segment_note_has_failed(&note, 7, NOW + SEGMENT_NOTES_FAILED_MS - 1));
+	assert_false(segment_note_has_failed(&note, 7, NOW + SEGMENT_NOTES_FAILED_MS));
+	assert_false(segment_note_has_failed(&note, 8, NOW)); /* another place may be right */
 }
 
 static void the_same_bytes_in_vain_again_are_sought_further(void **state)
 {
 	segment_notes_put(*state, OF(3), 0, NOW);
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW + i), i);
-	/* After a while from the beginning. */
-	assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW + 5 + SEGMENT_NOTES_VAIN_MS),
+		assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW + i), i);
+	/* For another place, or after a while, from the beginning. */
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, NOW + 5), -1);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, NOW + 5), 1);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW + 5 + SEGMENT_NOTES_VAIN_MS),
 			 0);
 }
 
 static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **state)
 {
 	segment_notes_put(*state, OF(3), 0, NOW);
-	assert_int_equal(segment_notes_seek(*state, OF(3), 100, NOW), 0);
-	assert_int_equal(segment_notes_seek(*state, OF(3), 200, NOW), -1);
-	assert_int_equal(segment_notes_seek(*state, OF(3), 300, NOW + SEGMENT_NOTES_VAIN_MS), 0);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW), 0);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 200, 7, NOW), -1);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 300, 7, NOW + SEGMENT_NOTES_VAIN_MS), 0);
 }
 
 static void who_gave_what_was_wrong_is_forgotten_and_nothing_else(void **state)
 {
 	segment_notes_put(*state, OF(3), 7, NOW);
 	segment_notes_number(*state, OF(3), 5, NOW);
-	segment_notes_failed(*state, OF(3), NOW);
+	segment_notes_failed(*state, OF(3), 7, NOW);
 	segment_notes_forget(*state, OF(3).blob + 1);
 	assert_int_equal(find(*state, 3, NOW).giver, 7);
 	segment_notes_forget(*state, OF(3).blob);

@@ -67,10 +67,22 @@ static void keys_that_are_the_same_name_no_more_than_there_is_room_for(UNUSED vo
 
 static void what_hubs_answered_is_said_of_upstream(UNUSED void **state)
 {
-	const int of[] = { ERR_UPSTREAM, ERR_SERVER, ERR_NOENTRY, ERR_GATED, ERR_TOKEN, ERR_PROTO };
+	const int of[] = { ERR_UPSTREAM, ERR_SERVER, ERR_BUSY, ERR_CUT, ERR_TLS, ERR_PROTO };
 
 	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++)
 		assert_int_equal(serve_status(of[i]), WIRE_FAILED);
+}
+
+static void what_is_wrong_with_the_place_a_guest_named_is_not(UNUSED void **state)
+{
+	const int of[] = { ERR_NOREPO, ERR_NOREV,    ERR_NOENTRY, ERR_GATED,
+			   ERR_TOKEN,  ERR_DISABLED, ERR_CHANGED, ERR_MOVED };
+
+	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		assert_int_equal(serve_status(of[i]), WIRE_NOT_HERE);
+		assert_int_equal(err_from_word(err_word(err_index(of[i]))), of[i]);
+	}
+	assert_int_equal(err_from_word("absent"), 0);
 }
 
 static void what_befell_this_node_is_not(UNUSED void **state)
@@ -94,6 +106,7 @@ int main(void)
 		cmocka_unit_test(those_who_are_no_members_are_left_out),
 		cmocka_unit_test(keys_that_are_the_same_name_no_more_than_there_is_room_for),
 		cmocka_unit_test(what_hubs_answered_is_said_of_upstream),
+		cmocka_unit_test(what_is_wrong_with_the_place_a_guest_named_is_not),
 		cmocka_unit_test(what_befell_this_node_is_not),
 	};
 

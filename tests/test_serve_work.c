@@ -222,6 +222,9 @@ static void why_a_pull_does_not_begin_is_said(void **state)
 	assert_true(says(f, err_word(err_index(ERR_STOPPING))));
 	f->pull_says = ERR_NOREPO;
 	assert_int_equal(ask(f, "POST", WIRE_PULL "?repo=models/org/name&revision=main"),
+			 WIRE_NOT_HERE);
+	f->pull_says = ERR_UPSTREAM;
+	assert_int_equal(ask(f, "POST", WIRE_PULL "?repo=models/org/name&revision=main"),
 			 WIRE_FAILED);
 }
 

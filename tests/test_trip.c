@@ -389,6 +389,7 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 		{ ROUTE_SILENT, "silent" }, { ROUTE_REFUSED, "refused" },
 		{ ROUTE_LIED, "banned" },   { ROUTE_MISLED, "new" },
 		{ ROUTE_SLOW, "silent" },   { ROUTE_LEFT, "new" },
+		{ ROUTE_MISPLACED, "up" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "tests/pair.h"
 
@@ -100,6 +101,18 @@ static void a_node_that_does_not_answer_fails_it_and_the_others_end(void **state
 	assert_string_equal(jval_get_str(node_of(d, p->address[0]), "state"), "done");
 }
 
+static void who_hangs_does_not_hold_up_the_others(void **state)
+{
+	struct pair *p = *state;
+	int64_t begun_ms = clock_ms();
+	uint64_t id;
+	struct job_progress at = warm_up(p, false, &id);
+
+	assert_int_equal(at.state, JOB_FAILED);
+	assert_int_equal(pair_has(p, 1, &p->big), PAIR_BIG_SIZE);
+	assert_in_range(clock_ms() - begun_ms, 0, 15000); /* one after the other: 24 s */
+}
+
 static void the_same_again_while_it_runs_is_the_same(void **state)
 {
 	struct pair *p = *state;
@@ -145,6 +158,7 @@ int main(void)
 		STORY(every_node_fetches_all_of_it, pair_setup),
 		STORY(every_node_fetches_its_share, pair_setup),
 		STORY(a_node_that_does_not_answer_fails_it_and_the_others_end, pair_setup_half),
+		STORY(who_hangs_does_not_hold_up_the_others, pair_setup_deaf),
 		STORY(the_same_again_while_it_runs_is_the_same, pair_setup),
 		STORY(what_cannot_be_a_revision_is_none, pair_setup_half),
 		STORY(of_a_job_that_is_none_nothing_is_told, pair_setup_half),

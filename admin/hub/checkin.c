@@ -82,6 +82,8 @@ static const char *read_body(const struct jval *v, struct member_spec *ret,
 		return "\"address\" is where the node answers its peers: ADDR:PORT";
 	if (weight < 1 || weight > PLACEMENT_WEIGHT_MAX)
 		return "\"weight\" is a whole number from 1 to 100";
+	if (jval_get(v, "zone") && !zone)
+		return "\"zone\" is a text";
 	if (zone && zone[0] && !member_zone_valid(zone, strlen(zone)))
 		return "\"zone\" is no zone's name";
 	if (zone && zone[0])

@@ -141,6 +141,31 @@ bool err_is_disk(int r)
 	return err_is_full(r) || r == -EROFS || r == -EFBIG || r == -EIO;
 }
 
+bool err_is_misplaced(int r)
+{
+	switch (r) {
+	case ERR_NOREPO:
+	case ERR_NOREV:
+	case ERR_NOENTRY:
+	case ERR_GATED:
+	case ERR_DISABLED:
+	case ERR_TOKEN:
+	case ERR_MOVED:
+	case ERR_CHANGED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int err_from_word(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(rows[i].word, word) == 0)
+			return rows[i].value;
+	return 0;
+}
+
 int err_from_hub_code(const char *code)
 {
 	if (!*code)

@@ -78,6 +78,8 @@ const char *err_text(int r);
 unsigned err_index(int r);
 unsigned err_count(void);
 const char *err_word(unsigned index);
+/* The row with that word, or 0 if there is none. */
+int err_from_word(const char *word);
 /* Notes what more is known of failure r on this thread, in the words of whoever met it
  * ("Connection refused"): until the next note, or the next operation on this thread, err_noted(r)
  * tells. No secrets: it goes to logs. */
@@ -91,6 +93,8 @@ const char *err_noted(int r);
 bool err_is_disk(int r);
 /* The same, if room would help. */
 bool err_is_full(int r);
+/* True if it says that a file is not to be had at one place, of this node: another may have it. */
+bool err_is_misplaced(int r);
 /* The row whose hub code is `code` ("RepoNotFound"), or 0 if there is none. */
 int err_from_hub_code(const char *code);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Door to libmicrohttpd: incoming HTTP on listening sockets. A few threads carry all connections by
- * epoll, so a slow or dead client holds nothing up. A handler gets each request once, whole, its
- * body included (or about to come, see httpd_pieces.h), and answers it once: before it returns or
- * later, from any thread. It must not block for long: others wait for its thread. */
+ * epoll: a slow or dead client holds nothing up. A handler gets each request once, whole, with its
+ * body (or before it, see httpd_pieces.h), and answers it once: before it returns or later, from
+ * any thread. It must not block for long: others wait for its thread. */
 #ifndef MATRIXFS_HTTPD_H
 #define MATRIXFS_HTTPD_H
 
@@ -39,16 +39,16 @@ struct httpd_conf {
 	unsigned door_count;
 	struct tls *tls; /* for the doors that speak TLS; borrowed until httpd_stop */
 	unsigned threads;
-	unsigned connections_max; /* one more, and who has been silent longest goes, or gets 503 */
+	unsigned connections_max; /* one more: a silent one goes, strangers first, or it gets 503 */
 	unsigned address_max;     /* of one address (IPv6: of a /64); more get 429; 0: no limit */
 	size_t bodies_max;        /* bytes of bodies in memory; what is more is answered 503 */
 	int64_t idle_ms; /* for a whole head, from a client's connection or its last answer on */
+	int64_t stranger_ms; /* the same on a connection that had only 4xx yet; 0: idle_ms */
 	int64_t slow_ms; /* who gives less than slow_bytes of a body in such a time, or takes less
 			    of an answer that is there, is cut off */
 	unsigned slow_bytes;
-	/* The most bytes of a body that a request may bring, told by its head: more is answered
-	 * 413. HTTPD_PIECES: see there. Another negative: the body does not matter, the request is
-	 * handled without it, and its connection ends. */
+	/* The most bytes of a body that a request may bring, told by its head: else 413.
+	 * HTTPD_PIECES: see there. Else negative: handled without it, its connection ends. */
 	ssize_t (*body_max)(void *arg, const struct httpd_request *q);
 	/* Called once per request. It, or whoever it gives the request to, must answer. */
 	void (*handle)(void *arg, struct httpd_request *q);
@@ -104,7 +104,7 @@ struct httpd_head {
 	int status;
 	struct buf fields; /* name, NUL, value, NUL, ... */
 };
-/* Adds a field; 0 or -ENOMEM (also remembered in fields.failed: then the client gets no answer). */
+/* Adds a field; 0 or -ENOMEM (remembered in fields.failed, too: the client gets no answer). */
 int httpd_head_add(struct httpd_head *h, const char *name, const char *fmt, ...) PRINTF(3, 4);
 void httpd_head_free(struct httpd_head *h);
 

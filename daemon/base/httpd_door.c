@@ -121,7 +121,8 @@ static bool to_in6(const struct sockaddr *from, struct in6_addr *ret)
 	return true;
 }
 
-/* Who has been silent longest makes room: at once, though he is still to be closed. */
+/* Who has been silent longest makes room, strangers first: at once, though he is still to be
+ * closed. */
 static bool make_place_locked(struct httpd *h)
 {
 	struct idler *gone;
@@ -339,10 +340,15 @@ static void look_locked(struct httpd *h, struct httpd_request *q, int64_t now_ms
 	q->look_ms = now_ms + h->conf.slow_ms;
 }
 
+static int64_t stranger_ms(const struct httpd_conf *conf)
+{
+	return conf->stranger_ms ? conf->stranger_ms : conf->idle_ms;
+}
+
 static void sweep(struct httpd *h, int64_t now_ms)
 {
 	lock_take(&h->lock);
-	idlers_end_since(&h->idlers, now_ms - h->conf.idle_ms);
+	idlers_end_since(&h->idlers, now_ms - h->conf.idle_ms, now_ms - stranger_ms(&h->conf));
 	for (struct httpd_request *q = h->requests; q; q = q->next)
 		if (q->in_library && q->link) {
 			note_hangup_locked(q);
@@ -431,7 +437,7 @@ void *httpd_keep(void *arg)
 {
 	struct httpd *h = arg;
 	const struct httpd_conf *conf = &h->conf;
-	int64_t period_ms = min_i64(SWEEP_MS, min_i64(conf->idle_ms, conf->slow_ms) / 4);
+	int64_t period_ms = min_i64(SWEEP_MS, min_i64(stranger_ms(conf), conf->slow_ms) / 4);
 	struct round r = { .sweep_ms = clock_ms() + period_ms,
 			   .tick_ms = CLOCK_FOREVER,
 			   .period_ms = max_i64(period_ms, 1) };

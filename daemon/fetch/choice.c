@@ -51,11 +51,34 @@ static void begin(struct choice *c)
 		c->source = 0; /* which may not be asked */
 }
 
+/* False if no place is left. */
+static bool pick_origin_locked(struct choice *c, int64_t now_ms)
+{
+	struct origin *next = origins_next(&c->pull->origins, c->tried, now_ms);
+
+	if (!next)
+		return false;
+	c->origin = next;
+	c->tried |= UINT64_C(1) << next->number;
+	return true;
+}
+
+/* All places have their turn again; there is one at least. */
+static void begin_origins(struct choice *c)
+{
+	struct pulls *pulls = c->pull->all;
+
+	lock_take(&pulls->lock);
+	c->tried = 0;
+	(void)pick_origin_locked(c, clock_ms());
+	lock_drop(&pulls->lock);
+}
+
 void choice_init(struct choice *c, struct pull *p, struct source *const *sources,
 		 unsigned source_count)
 {
 	*c = (struct choice){ .pull = p, .sources = sources, .source_count = source_count };
-	c->what = &p->what;
+	begin_origins(c);
 	begin(c);
 }
 
@@ -78,14 +101,14 @@ bool choice_next(struct choice *c)
 bool choice_next_origin(struct choice *c)
 {
 	struct pulls *pulls = c->pull->all;
-	const struct source_blob *next;
+	int64_t now_ms = clock_ms();
+	bool so;
 
 	lock_take(&pulls->lock);
-	next = pull_origin_after_locked(c->pull, c->what);
+	origin_rest(c->origin, now_ms);
+	so = pick_origin_locked(c, now_ms);
 	lock_drop(&pulls->lock);
-	if (next)
-		c->what = next;
-	return next;
+	return so;
 }
 
 bool choice_again(struct choice *c)
@@ -93,7 +116,7 @@ bool choice_again(struct choice *c)
 	if (c->desperate || !shunned(c))
 		return false;
 	c->desperate = true;
-	c->what = &c->pull->what;
+	begin_origins(c);
 	begin(c);
 	return true;
 }

@@ -54,8 +54,10 @@ void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bo
 /* Ends what is done with a blob through its only handle, which stays open: who waits is told r, and
  * so is whoever asks for what is not there from now on. False if there are other handles. */
 MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);
-/* Tells another place where the blob of a handle lies. */
+/* Tells another place where the blob of a handle lies; of that who has it fetched for others knows:
+ * readers' own places are asked for first. */
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
+MUST_USE int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
 /* The blob behind a handle; borrowed until fetch_close. */
 struct blob *fetch_blob(const struct pull *p);

@@ -107,7 +107,7 @@ static int open_as(struct fetch *f, const struct source_blob *what, bool guest, 
 	if (r < 0)
 		return r;
 	lock_take(&f->pulls.lock);
-	r = pull_join_locked(&f->pulls, what, blob, ret);
+	r = pull_join_locked(&f->pulls, what, guest, blob, ret);
 	if (r == 0 && distrusted && !blob_is_sealed(blob))
 		pull_distrust_locked(*ret);
 	if (r == 0 && blob_present_bytes(blob) == what->file.size)
@@ -127,14 +127,24 @@ int fetch_open_for_guest(struct fetch *f, const struct source_blob *what, struct
 	return open_as(f, what, true, ret);
 }
 
-int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
+static int also_as(struct fetch *f, struct pull *p, const struct source_blob *what, bool guest)
 {
 	int r;
 
 	lock_take(&f->pulls.lock);
-	r = pull_add_origin_locked(p, what);
+	r = pull_add_origin_locked(p, what, guest);
 	lock_drop(&f->pulls.lock);
 	return r;
+}
+
+int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what)
+{
+	return also_as(f, p, what, false);
+}
+
+int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_blob *what)
+{
+	return also_as(f, p, what, true);
 }
 
 void fetch_close(struct fetch *f, struct pull *p)

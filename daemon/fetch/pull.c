@@ -11,8 +11,6 @@
 #include "daemon/cache/chunk.h"
 #include "daemon/fetch/retry.h"
 
-#define ORIGINS_MAX 16 /* of one blob; so many are not all closed to us */
-
 void pulls_init(struct pulls *all)
 {
 	*all = (struct pulls){ .stop = false };
@@ -68,6 +66,8 @@ static void end_kept(struct pull *p, const struct run *run, int r, struct waitli
 	} else if (retry_passes(r)) {
 		p->failed = r;
 		p->failed_until_ms = clock_ms() + FAILED_MS;
+	} else if (err_is_misplaced(r) && origins_fresh(&p->origins, clock_ms())) {
+		r = 0; /* that place was named too late for this run: call again */
 	}
 	settle_range(p, chunk_floor(run->pos), run->end, r, settled);
 }
@@ -103,10 +103,11 @@ static struct map *table_of(struct pulls *all, const struct source_blob *what)
 	return what->own ? &all->own : &all->by_etag;
 }
 
-static int pull_new(struct pulls *all, const struct source_blob *what, struct blob *blob,
-		    struct pull **ret)
+static int pull_new(struct pulls *all, const struct source_blob *what, bool guest,
+		    struct blob *blob, struct pull **ret)
 {
 	struct pull *p = calloc(1, sizeof(*p));
+	int r;
 
 	if (!p)
 		return -ENOMEM;
@@ -118,11 +119,14 @@ static int pull_new(struct pulls *all, const struct source_blob *what, struct bl
 	if (!what->own)
 		p->distrust = distrusts_get(&all->distrusts, what->etag);
 	p->verified_only = all->strict || p->distrust.strikes > 0;
-	p->what = *what;
-	p->what.path = strdup(what->path);
-	if (!p->what.path || map_put_str(table_of(all, what), p->what.etag, p) < 0) {
+	r = pull_add_origin_locked(p, what, guest);
+	if (r == 0) {
+		p->what = p->origins.first->what;
+		r = map_put_str(table_of(all, what), p->what.etag, p);
+	}
+	if (r < 0) {
 		pull_free(p);
-		return -ENOMEM;
+		return r;
 	}
 	*ret = p;
 	return 0;
@@ -135,63 +139,13 @@ void pull_distrust_locked(struct pull *p)
 	p->verified_only = true;
 }
 
-static bool same_origin(const struct source_blob *a, const struct source_blob *b)
+int pull_add_origin_locked(struct pull *p, const struct source_blob *what, bool guest)
 {
-	return a->repo.type == b->repo.type && strcmp(a->repo.name, b->repo.name) == 0 &&
-	       strcmp(a->commit, b->commit) == 0 && strcmp(a->path, b->path) == 0;
+	return origins_add(&p->origins, what, guest, !p->fill.run_count, clock_ms());
 }
 
-static int origin_new(const struct source_blob *what, struct pull_origin **ret)
-{
-	size_t size = strlen(what->path) + 1;
-	struct pull_origin *origin = calloc(1, sizeof(*origin) + size);
-
-	if (!origin)
-		return -ENOMEM;
-	origin->what = *what;
-	origin->what.path = memcpy(origin->path, what->path, size);
-	*ret = origin;
-	return 0;
-}
-
-int pull_add_origin_locked(struct pull *p, const struct source_blob *what)
-{
-	struct pull_origin **end = &p->origins;
-	unsigned count = 1;
-
-	if (same_origin(&p->what, what))
-		return 0;
-	for (; *end; end = &(*end)->next, count++)
-		if (same_origin(&(*end)->what, what))
-			return 0;
-	return count < ORIGINS_MAX ? origin_new(what, end) : 0;
-}
-
-const struct source_blob *pull_origin_after_locked(const struct pull *p,
-						   const struct source_blob *at)
-{
-	const struct pull_origin *next = p->origins;
-
-	if (at != &p->what) {
-		while (&next->what != at)
-			next = next->next;
-		next = next->next;
-	}
-	return next ? &next->what : NULL;
-}
-
-static void free_origins(struct pull *p)
-{
-	struct pull_origin *origin;
-
-	while ((origin = p->origins)) {
-		p->origins = origin->next;
-		free(origin);
-	}
-}
-
-int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
-		     struct pull **ret)
+int pull_join_locked(struct pulls *all, const struct source_blob *what, bool guest,
+		     struct blob *blob, struct pull **ret)
 {
 	struct pull *p = map_find_str(table_of(all, what), what->etag);
 	int r = 0;
@@ -199,9 +153,9 @@ int pull_join_locked(struct pulls *all, const struct source_blob *what, struct b
 	if (p && p->expelled) /* what comes with another size takes its place */
 		return p->expelled;
 	if (p) {
-		r = pull_add_origin_locked(p, what);
+		r = pull_add_origin_locked(p, what, guest);
 	} else {
-		r = pull_new(all, what, blob, &p);
+		r = pull_new(all, what, guest, blob, &p);
 	}
 	if (r < 0)
 		return r;
@@ -218,9 +172,8 @@ void pull_free(struct pull *p)
 	blob_unref(p->blob);
 	chunk_listing_free(p->digest);
 	chunk_list_free(p->list);
-	free_origins(p);
+	origins_free(&p->origins);
 	extents_fini(&p->extents);
-	free((void *)(uintptr_t)p->what.path);
 	free(p);
 }
 

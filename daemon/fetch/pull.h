@@ -14,6 +14,7 @@
 #include "daemon/base/map.h"
 #include "daemon/base/wait.h"
 #include "daemon/fetch/distrust.h"
+#include "daemon/fetch/origins.h"
 #include "daemon/model/extents.h"
 #include "daemon/fetch/plan.h"
 #include "daemon/rate.h"
@@ -28,20 +29,13 @@
 #define TRICKLE_RATE 16384 /* bytes a second: less is as good as nothing */
 #define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
 
-/* One more place where a blob that is being fetched lies. */
-struct pull_origin {
-	struct pull_origin *next;
-	struct source_blob what; /* what.path is the path below */
-	char path[];
-};
-
 struct pull {
 	struct pulls *all;
-	struct pull *hash_next;      /* in the queue of `seal` */
-	struct source_blob what;     /* what.path is owned */
-	struct pull_origin *origins; /* others than `what`; only grows: may be read unlocked */
-	struct blob *blob;           /* owned */
-	unsigned readers;            /* open handles */
+	struct pull *hash_next;  /* in the queue of `seal` */
+	struct source_blob what; /* as the first of the places is */
+	struct origins origins;  /* one that a run asks for stays: that may read it unlocked */
+	struct blob *blob;       /* owned */
+	unsigned readers;        /* open handles */
 	struct waitlist waiters;
 	struct fill fill;
 	struct plan plan;
@@ -97,17 +91,14 @@ struct pulls {
 void pulls_init(struct pulls *all);
 void pulls_fini(struct pulls *all);
 
-/* One more reader of a blob's pull, made if need be, that holds the blob; or why it is expelled. */
-MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, struct blob *blob,
-			      struct pull **ret) NEEDS(all->lock);
+/* One more reader of a blob's pull, made if need be, that holds the blob; or why it is expelled.
+ * `guest`: of who has it brought for others. */
+MUST_USE int pull_join_locked(struct pulls *all, const struct source_blob *what, bool guest,
+			      struct blob *blob, struct pull **ret) NEEDS(all->lock);
 /* Its digest was wrong before we started: nothing is served before it is sealed. */
 void pull_distrust_locked(struct pull *p);
 /* Notes where else it lies: a repository that is gone, or closed, must not keep it from others. */
-MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what);
-/* Where else the blob lies: the place after `at` (first &p->what), or NULL. Borrowed until
- * pull_free. */
-const struct source_blob *pull_origin_after_locked(const struct pull *p,
-						   const struct source_blob *at);
+MUST_USE int pull_add_origin_locked(struct pull *p, const struct source_blob *what, bool guest);
 /* True if a waiter may have bytes that nobody has verified. Strict is for those who read here: who
  * fetches for others (w->only) has them, to check them itself, but of what was wrong once or is in
  * doubt: that would be to pass on what is known to be wrong in part. */

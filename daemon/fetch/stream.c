@@ -34,7 +34,7 @@ struct carrier {
 	struct pull *pull;
 	struct landing land;
 	struct retry retry;
-	struct choice choice; /* who is being asked */
+	struct choice choice; /* who is being asked, for which place */
 	/* This request: its words, when it went out, from where, and up to where. */
 	struct source_ask ask;
 	int64_t asked_ms;
@@ -229,7 +229,7 @@ static int ask_source(struct carrier *c)
 	int r;
 
 	c->ask = (struct source_ask){
-		.blob = c->choice.what,
+		.blob = &c->choice.origin->what,
 		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
 		.cancel = &c->run->cancel,
@@ -378,6 +378,8 @@ static void report_full(struct carrier *c, int r)
 
 static void report(struct carrier *c, int r)
 {
+	const struct source_blob *what = &c->choice.origin->what;
+
 	if (r >= 0 || r == ERR_CANCELED || r == ERR_STOPPING)
 		return;
 	if (!c->blamed || err_is_disk(r))
@@ -385,9 +387,8 @@ static void report(struct carrier *c, int r)
 	if (err_is_disk(r))
 		report_full(c, r);
 	else
-		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s",
-			c->choice.what->path, c->choice.what->repo.name, c->choice.what->commit,
-			(unsigned long long)c->land.pos, c->blamed);
+		log_err(r, "cannot fetch path=%s repo=%s commit=%s off=%llu source=%s", what->path,
+			what->repo.name, what->commit, (unsigned long long)c->land.pos, c->blamed);
 }
 
 /* What a run needs before its first byte. */

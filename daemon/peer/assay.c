@@ -234,7 +234,7 @@ static struct pull *open_blob(const struct part *p)
 
 	if (store_blob_size(conf->store, p->what.etag, &size) < 0 || size != p->what.file.size)
 		return NULL;
-	return fetch_open(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
+	return fetch_open_for_guest(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
 }
 
 /* As compare_with() answers. */

@@ -27,7 +27,8 @@ struct decide_ask {
 	/* Its number among those who want the segment (segment_notes.h), if another member sent it
 	 * here; else 0. */
 	uint32_t number;
-	bool bring; /* what is not here may be brought for it */
+	uint64_t place; /* that it names: see wire_place */
+	bool bring;     /* what is not here may be brought for it */
 };
 
 /* What this node has of the bytes asked for. */

@@ -27,7 +27,8 @@ static unsigned port_of(const char *text)
 }
 
 /* A name of DNS, or four numbers. What ends in a number is one of those four: so it is read
- * wherever names are looked up. */
+ * wherever names are looked up. Numbers that only some can read ("127.1", "0x7f000001") are none,
+ * nor is that of all addresses of a host. */
 static bool is_host(const char *host)
 {
 	const char *dot = strrchr(host, '.');
@@ -38,10 +39,12 @@ static bool is_host(const char *host)
 	if (host[0] == '.' || host[0] == '-' || strstr(host, "..") || (dot && !dot[1]))
 		return false;
 	dot = dot ? dot + 1 : host;
-	return dot[strspn(dot, DIGITS)] || inet_pton(AF_INET, host, &number) == 1;
+	if (inet_pton(AF_INET, host, &number) == 1)
+		return number.s_addr != htonl(INADDR_ANY);
+	return dot[strspn(dot, DIGITS)] && !inet_aton(host, &number);
 }
 
-/* "[2001:DB8:0::1]" to "[2001:db8::1]", where it stands. */
+/* "[2001:DB8:0::1]" to "[2001:db8::1]", where it stands. What is one of IPv4 has another name. */
 static bool shorten(char *host, size_t cap)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -51,8 +54,8 @@ static bool shorten(char *host, size_t cap)
 	if (len < 2 || host[len - 1] != ']')
 		return false;
 	host[len - 1] = '\0';
-	if (inet_pton(AF_INET6, host + 1, &number) != 1 ||
-	    !inet_ntop(AF_INET6, &number, text, sizeof(text)))
+	if (inet_pton(AF_INET6, host + 1, &number) != 1 || IN6_IS_ADDR_UNSPECIFIED(&number) ||
+	    IN6_IS_ADDR_V4MAPPED(&number) || !inet_ntop(AF_INET6, &number, text, sizeof(text)))
 		return false;
 	return snprintf(host, cap, "[%s]", text) < (int)cap;
 }

@@ -215,7 +215,7 @@ static int join(struct opened *o, const struct source_blob *what, bool make, str
 	int r = blob_size(fetch_blob(p)) == what->file.size ? 0 : ERR_SIZE;
 
 	if (r == 0 && make)
-		r = fetch_also(o->fetch, p, what);
+		r = fetch_also_for_guest(o->fetch, p, what);
 	if (r < 0)
 		opened_give(o, p);
 	return r;

@@ -32,12 +32,14 @@ static int on_head(void *arg, const struct httpc_response *r, int64_t took_ms)
 	struct peer_get *q = arg;
 	const char *others = httpc_header(r, WIRE_OTHERS), *zone = httpc_header(r, WIRE_ZONE);
 	const char *number = httpc_header(r, WIRE_NUMBER), *quiet = httpc_header(r, WIRE_QUIET);
+	const char *cause = httpc_header(r, WIRE_CAUSE);
 
 	q->first_ms = took_ms;
 	q->status = httpc_status(r);
 	q->other_count = others ? wire_read_others(others, q->others) : 0;
 	q->number = number ? wire_read_number(number) : 0;
 	q->quiet_ms = quiet ? wire_read_quiet(quiet) : -1;
+	q->cause = cause ? err_from_word(cause) : 0;
 	if (zone)
 		member_tell_zone(q->member, zone);
 	if (q->ask->digests)
@@ -76,6 +78,7 @@ int peer_get_run(struct peer_get *q, const struct asker *who)
 	q->first_ms = q->quiet_ms = -1;
 	q->other_count = 0;
 	q->number = 0;
+	q->cause = 0;
 	request.target = buf_str(&target);
 	request.range = buf_str(&range);
 	if (r == 0)

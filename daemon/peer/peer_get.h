@@ -26,7 +26,8 @@ struct peer_get {
 	unsigned other_count;
 	uint32_t number;  /* this node's from now on, or 0 */
 	int64_t quiet_ms; /* bytes came to it so long ago, for a WIRE_COMING; -1: it does not say */
-	int sunk;         /* what the sink ended it with, or 0 */
+	int cause; /* of a failure: the error the member names, as nobody has signed it, or 0 */
+	int sunk;  /* what the sink ended it with, or 0 */
 };
 
 /* Asks; fills the lower half of *q. 0: it was answered to the end; else what the sink said, or how

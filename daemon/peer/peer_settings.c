@@ -53,12 +53,8 @@ static int check_idle(const struct peer_settings *s, struct buf *why)
 /* True if others can ask there: it names one address, and a port. */
 static bool is_callable(const char *address)
 {
-	static const char *const nobody[] = { "0.0.0.0:", "[::]:" };
 	char name[MEMBER_ADDRESS_MAX + 1];
 
-	for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
-		if (!strncmp(address, nobody[i], strlen(nobody[i])))
-			return false;
 	return member_address_read(address, strlen(address), name);
 }
 

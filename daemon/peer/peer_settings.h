@@ -48,7 +48,8 @@ struct peer_settings {
 		PEER_ROW(base, "cluster-key-file", CONF_TEXT, key_file, NULL, 0, 0, "FILE", \
 			 "File with the key that all peers have, of 16 bytes or more; " \
 			 "of two lines the first signs and both count. Its owner is " \
-			 "root or this user; others have no right to it."), \
+			 "root or this user; its group may read it, others have no " \
+			 "right to it. Lines that begin with # do not count."), \
 		PEER_ROW(base, "zone", CONF_TEXT, zone, NULL, 0, 0, "NAME", \
 			 "Where this node is: peers of the same zone are asked before " \
 			 "others."), \

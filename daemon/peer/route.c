@@ -5,11 +5,12 @@
 
 #include "daemon/base/num.h"
 
-#define HOPS_MAX 6     /* names that lead to names lead nowhere after so many */
-#define AGAIN_MAX 3    /* an owner that named only those who fail */
-#define FAILURES_MAX 2 /* who say that upstream fails: it does, and nobody else is asked */
-#define RESTS_MAX 8    /* a busy owner is waited for so often */
-#define REST_MS 50     /* the first time; then twice as long each time */
+#define HOPS_MAX 6      /* names that lead to names lead nowhere after so many */
+#define AGAIN_MAX 3     /* an owner that named only those who fail */
+#define FAILURES_MAX 2  /* who say that upstream fails: it does, and nobody else is asked; */
+#define MISPLACED_MAX 2 /* or that it is not where it was said to be: others would say so, too */
+#define RESTS_MAX 8     /* a busy owner is waited for so often */
+#define REST_MS 50      /* the first time; then twice as long each time */
 #define REST_MAX 800
 #define RESTED_MAX 2000 /* while a reader waits: of all rests together, whoever is busy */
 
@@ -229,7 +230,8 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 	}
 	r->asked = ROUTE_NOBODY;
 	r->failures += answer == ROUTE_FAILED;
-	if (route_has_failed(r)) {
+	r->misplaced += answer == ROUTE_MISPLACED;
+	if (route_has_failed(r) || r->misplaced >= MISPLACED_MAX) {
 		route_to_source(r);
 		return;
 	}

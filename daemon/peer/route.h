@@ -29,6 +29,7 @@
 	X(BUSY, "busy")           /* it gives as much as it may; others may be named */ \
 	X(CROWDED, "crowded")     /* it has no connection free, as somebody says */ \
 	X(NOT_HERE, "not-here")   /* it has not got them, or keeps nothing more */ \
+	X(MISPLACED, "misplaced") /* it could not have them at the place that was named */ \
 	X(FAILED, "failed")       /* it could not have them from upstream */ \
 	X(NONSENSE, "nonsense")   /* it has signed an answer that makes no sense */ \
 	X(SCANT, "scant")         /* bytes, but less than a chunk, which are of no use */ \
@@ -75,14 +76,15 @@ struct route {
 	unsigned other_count;
 	uint32_t failed[ROUTE_OTHERS_MAX]; /* told the owner when it is asked again */
 	unsigned failed_count;
-	bool named;        /* who is asked was named by a member */
-	unsigned hops;     /* how often others were named in a row */
-	unsigned again;    /* how often this owner was asked again */
-	unsigned failures; /* members that could not have it from upstream */
-	unsigned rests;    /* how often it was busy in a row */
-	int64_t rest_ms;   /* of the next step; 0: none */
-	int64_t rested_ms; /* of all since bytes came, or hope */
-	bool demand;       /* a reader waits: the caller says so */
+	bool named;         /* who is asked was named by a member */
+	unsigned hops;      /* how often others were named in a row */
+	unsigned again;     /* how often this owner was asked again */
+	unsigned failures;  /* members that could not have it from upstream */
+	unsigned misplaced; /* or not at this place */
+	unsigned rests;     /* how often it was busy in a row */
+	int64_t rest_ms;    /* of the next step; 0: none */
+	int64_t rested_ms;  /* of all since bytes came, or hope */
+	bool demand;        /* a reader waits: the caller says so */
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
@@ -90,7 +92,8 @@ void route_init(struct route *r, const struct membership *members, const struct 
 		uint32_t before);
 /* From now on only the source is asked. */
 void route_to_source(struct route *r);
-/* True if so many members say that upstream fails that it does. */
+/* True if so many members say that upstream fails that it does; that a place is wrong, or closed to
+ * them, is no word about upstream. */
 bool route_has_failed(const struct route *r);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);

@@ -60,13 +60,16 @@ void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_
 	lock_drop(&t->lock);
 }
 
-void segment_notes_failed(struct segment_notes *t, struct segment segment, int64_t now_ms)
+void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
+			  int64_t now_ms)
 {
 	struct segment_note *slot = slot_of(t, segment);
 
 	lock_take(&t->lock);
-	if (is_of(slot, segment, now_ms))
+	if (is_of(slot, segment, now_ms)) {
 		slot->failed_ms = now_ms;
+		slot->failed_at = place;
+	}
 	lock_drop(&t->lock);
 }
 
@@ -83,13 +86,14 @@ bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t
 	return found;
 }
 
-bool segment_note_has_failed(const struct segment_note *t, int64_t now_ms)
+bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64_t now_ms)
 {
-	return t->failed_ms && now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
+	return t->failed_ms && t->failed_at == place &&
+	       now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
 }
 
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
-		       int64_t now_ms)
+		       uint64_t place, int64_t now_ms)
 {
 	struct segment_note *slot = slot_of(t, segment);
 	int vain = 0;
@@ -97,11 +101,12 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 	lock_take(&t->lock);
 	if (is_of(slot, segment, now_ms)) {
 		bool lately = slot->sought_ms && now_ms - slot->sought_ms < SEGMENT_NOTES_VAIN_MS;
-		bool again = lately && slot->sought == pos;
+		bool again = lately && slot->sought == pos && slot->sought_at == place;
 
 		slot->vain = again ? slot->vain + 1 : 0;
 		vain = lately && !again ? -1 : (int)slot->vain;
 		slot->sought = pos;
+		slot->sought_at = place;
 		slot->sought_ms = now_ms;
 	}
 	lock_drop(&t->lock);

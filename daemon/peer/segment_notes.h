@@ -29,10 +29,12 @@ struct segment_notes {
 		uint64_t giver;   /* key of a member's address; 0: asked for, and not yet given */
 		int64_t since_ms; /* 0: free */
 		uint32_t number;
-		int64_t failed_ms; /* members said then that upstream fails */
-		int64_t moved_ms;  /* bytes came then to those whom this node waits for */
-		uint64_t sought;   /* the byte that others were asked for in vain */
-		unsigned vain;     /* how often in a row, lately */
+		int64_t failed_ms;  /* members said then that upstream fails, */
+		uint64_t failed_at; /* for this place: see wire_place */
+		int64_t moved_ms;   /* bytes came then to those whom this node waits for */
+		uint64_t sought;    /* the byte that others were asked for in vain, */
+		uint64_t sought_at; /* and the place that was to be asked then */
+		unsigned vain;      /* how often in a row, lately */
 		int64_t sought_ms;
 	} slots[SEGMENT_NOTES_MAX];
 };
@@ -43,23 +45,25 @@ void segment_notes_fini(struct segment_notes *t);
 /* The segment is asked for here, or `giver` (not 0) gives it. */
 void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t giver,
 		       int64_t now_ms);
-/* The bytes from `pos` on are to be had from nobody who is to bring them: how often others were
- * asked for them in vain before. -1: others of the segment have just been, and nobody had them. */
+/* The bytes from `pos` on are to be had from nobody who is to bring them, and upstream from
+ * `place`: how often others were asked for them in vain before that. -1: others of the segment have
+ * just been, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
-		       int64_t now_ms);
+		       uint64_t place, int64_t now_ms);
 /* This node has that number from now on; if it has asked for the segment. */
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
 			  int64_t now_ms);
 /* Whom this node waits for says that bytes came to him at moved_ms. */
 void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_t moved_ms,
 			 int64_t now_ms);
-/* Members say that upstream fails. */
-void segment_notes_failed(struct segment_notes *t, struct segment segment, int64_t now_ms);
+/* Members say that upstream fails for who asks for that place: it may be that place. */
+void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
+			  int64_t now_ms);
 /* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */
 bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
 			struct segment_note *ret);
-/* True if upstream failed lately: it would be in vain to ask members. */
-bool segment_note_has_failed(const struct segment_note *t, int64_t now_ms);
+/* True if upstream failed lately for that place: it would be in vain to ask members. */
+bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64_t now_ms);
 /* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
 void segment_notes_forget(struct segment_notes *t, uint64_t blob);
 

@@ -11,6 +11,7 @@
 #define THREADS 2
 #define BODIES_MAX 65536
 #define IDLE_MS 60000 /* members ask again and again */
+#define STRANGER_MS 5000
 #define SLOW_MS 10000
 #define SLOW_BYTES 4096 /* in such a time */
 #define STOP_MS 500
@@ -146,6 +147,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.connections_max = (unsigned)s->conf.settings->connections,
 		.bodies_max = BODIES_MAX,
 		.idle_ms = IDLE_MS,
+		.stranger_ms = STRANGER_MS,
 		.slow_ms = SLOW_MS,
 		.slow_bytes = SLOW_BYTES,
 		.body_max = body_max,

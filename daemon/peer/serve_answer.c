@@ -155,8 +155,11 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 	say(g, status, buf_str(&text), "");
 }
 
+/* What is wrong with the place that a guest has named says nothing of upstream. */
 int serve_status(int r)
 {
+	if (err_is_misplaced(r))
+		return WIRE_NOT_HERE;
 	switch (r) {
 	case -ENOENT:
 	case ERR_DIGEST:
@@ -164,19 +167,11 @@ int serve_status(int r)
 		return WIRE_NOT_HERE;
 	case ERR_SIZE:
 		return WIRE_OTHER_SIZE;
-	case ERR_NOREPO:
-	case ERR_NOREV:
-	case ERR_NOENTRY:
-	case ERR_GATED:
-	case ERR_DISABLED:
-	case ERR_TOKEN:
-	case ERR_MOVED:
 	case ERR_UPSTREAM:
 	case ERR_BUSY:
 	case ERR_SERVER:
 	case ERR_PROTO:
 	case ERR_HOSTILE:
-	case ERR_CHANGED:
 	case ERR_CUT:
 	case ERR_EXPIRED:
 	case ERR_TLS:

@@ -20,7 +20,8 @@
 struct giving {
 	struct guest guest;
 	struct wire_ask ask; /* its path is not kept, */
-	char *path;          /* but here, if somebody wants it */
+	char *path;          /* but here, if somebody wants it; */
+	uint64_t place;      /* a number for where it is said to lie */
 	bool own;            /* of those that are hosted here */
 	struct pull *pull;
 	struct waiter waiter;
@@ -245,13 +246,16 @@ static enum decision decide(struct giving *v, uint64_t len)
 	const struct serve *s = v->guest.serve;
 	const struct membership *members = members_now(s->conf.members);
 	const struct decide_here here = here_of(s, members);
-	const struct decide_ask ask = question_of(&v->guest, &v->ask);
+	struct decide_ask ask = question_of(&v->guest, &v->ask);
 	const struct decide_held held = {
 		.present = len,
 		.hidden = !fetch_shows(v->pull, &v->waiter),
 		.full = !len && fetch_is_refused(v->pull),
 	};
-	enum decision d = decide_bytes(&here, &ask, &held, v->late, clock_ms(), &v->guest.number);
+	enum decision d;
+
+	ask.place = v->place;
+	d = decide_bytes(&here, &ask, &held, v->late, clock_ms(), &v->guest.number);
 
 	membership_unref(members);
 	return d;
@@ -356,6 +360,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	v->guest = *g;
 	v->ask = *ask;
 	v->ask.path = NULL;
+	v->place = wire_place(ask);
 	r = open_what(v, g, ask);
 	if (r < 0) {
 		free(v->path);

@@ -136,9 +136,9 @@ static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *
 	return ask;
 }
 
-static enum route_answer answer_of(enum wire_status status)
+static enum route_answer answer_of(const struct peer_get *q)
 {
-	switch (status) {
+	switch ((enum wire_status)q->status) {
 	case WIRE_BYTES:
 		return ROUTE_GAVE;
 	case WIRE_COMING:
@@ -150,6 +150,7 @@ static enum route_answer answer_of(enum wire_status status)
 	case WIRE_FAILED:
 		return ROUTE_FAILED;
 	case WIRE_NOT_HERE:
+		return err_is_misplaced(q->cause) ? ROUTE_MISPLACED : ROUTE_NOT_HERE;
 	case WIRE_OTHER_SIZE:
 	case WIRE_FULL:
 		return ROUTE_NOT_HERE;
@@ -173,7 +174,7 @@ static enum route_answer ending(const struct bringing *b, int r)
 		return ROUTE_CROWDED;
 	if (r < 0)
 		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
-	return answer_of((enum wire_status)b->question.status);
+	return answer_of(&b->question);
 }
 
 static unsigned find_others(const struct bringing *b, uint32_t ret[static WIRE_OTHERS_MAX])
@@ -341,8 +342,10 @@ static int go(struct bringing *b)
 static int bring(struct bringing *b, const struct membership *members, uint64_t pos)
 {
 	const struct source_ask *ask = b->ask;
+	const struct wire_ask words = wire_ask_of(ask->blob, pos, 1);
 	struct trip_range range = {
 		.segment = { placement_key(ask->blob->etag), segment_of(pos) },
+		.place = wire_place(&words),
 		.size = ask->blob->file.size,
 		.pos = pos,
 	};

@@ -28,7 +28,7 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 		places_owners(node->places, members, range->segment, range->size, place.owners);
 	segment_notes_find(node->notes, range->segment, now_ms, &note);
 	route_init(&t->route, members, &place, giver_of(members, &note));
-	if (segment_note_has_failed(&note, now_ms))
+	if (segment_note_has_failed(&note, range->place, now_ms))
 		route_to_source(&t->route);
 	segment_notes_put(node->notes, range->segment, 0, now_ms);
 }
@@ -48,7 +48,8 @@ void trip_end(struct trip *t)
 /* Lists those who may have it: each time in vain, more. */
 static void begin_to_seek(struct trip *t, int64_t now_ms)
 {
-	int vain = segment_notes_seek(t->node->notes, t->range.segment, t->range.pos, now_ms),
+	int vain = segment_notes_seek(t->node->notes, t->range.segment, t->range.pos,
+				      t->range.place, now_ms),
 	    count = 0;
 
 	t->seeks = true;
@@ -56,7 +57,7 @@ static void begin_to_seek(struct trip *t, int64_t now_ms)
 		count = likely_holders_list(t->members, t->range.segment,
 					    likely_holders_width((unsigned)vain), &t->sought);
 	if (vain >= LIKELY_HOLDERS_FAILED)
-		segment_notes_failed(t->node->notes, t->range.segment, now_ms);
+		segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
 	t->sought_count = count > 0 ? (uint32_t)count : 0;
 }
 
@@ -196,11 +197,11 @@ static const enum member_outcome outcomes[] = {
 	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
 	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
 	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
-	[ROUTE_NONSENSE] = MEMBER_ANSWERED,  [ROUTE_CROWDED] = MEMBER_CROWDED,
-	[ROUTE_SILENT] = MEMBER_SILENT,      [ROUTE_REFUSED] = MEMBER_REFUSED,
-	[ROUTE_LIED] = MEMBER_LIED,          [ROUTE_MISLED] = MEMBER_MISLED,
-	[ROUTE_SLOW] = MEMBER_VAIN,          [ROUTE_LEFT] = MEMBER_LEFT,
-	[ROUTE_SCANT] = MEMBER_VAIN,
+	[ROUTE_MISPLACED] = MEMBER_ANSWERED, [ROUTE_NONSENSE] = MEMBER_ANSWERED,
+	[ROUTE_CROWDED] = MEMBER_CROWDED,    [ROUTE_SILENT] = MEMBER_SILENT,
+	[ROUTE_REFUSED] = MEMBER_REFUSED,    [ROUTE_LIED] = MEMBER_LIED,
+	[ROUTE_MISLED] = MEMBER_MISLED,      [ROUTE_SLOW] = MEMBER_VAIN,
+	[ROUTE_LEFT] = MEMBER_LEFT,          [ROUTE_SCANT] = MEMBER_VAIN,
 };
 
 /* How long the answer took, as far as that was not waiting for bytes. */
@@ -273,7 +274,7 @@ static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_h
 	else if (a == ROUTE_GAVE)
 		t->namer = ROUTE_NOBODY;
 	if (route_has_failed(&t->route))
-		segment_notes_failed(t->node->notes, t->range.segment, now_ms);
+		segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
 }
 
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)

@@ -30,6 +30,7 @@ struct trip_node {
 /* What is to be brought: the bytes from pos to end, of a segment of a blob of that size. */
 struct trip_range {
 	struct segment segment;
+	uint64_t place; /* that is asked for: see wire_place */
 	uint64_t size, pos, end;
 };
 

@@ -358,6 +358,12 @@ int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, s
 	return r == 0 && !ret->digests ? read_range(range, ret, why) : r;
 }
 
+uint64_t wire_place(const struct wire_ask *ask)
+{
+	return placement_key(ask->path) + 3 * placement_key(ask->commit) +
+	       5 * placement_key(ask->repo.name) + ask->repo.type;
+}
+
 struct segment wire_segment(const struct wire_ask *ask)
 {
 	return (struct segment){ placement_key(ask->etag), segment_of(ask->off) };

@@ -74,6 +74,8 @@ MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
  * segment. `path` gets the bytes of ret->path instead of what it held. */
 MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
 			   struct buf *path, struct buf *why);
+/* A number for the place that a question names. */
+uint64_t wire_place(const struct wire_ask *ask);
 /* The segment that is asked for, or that the range lies in. */
 struct segment wire_segment(const struct wire_ask *ask);
 /* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
