@@ -1,4 +1,4 @@
-"""What members make a node do by what they ask for: who is named when it can give no more, and whose word counts about a blob."""
+"""What members make a node do by what they ask for: how long who asks is held, and whose word counts about a blob."""
 import hashlib
 import re
 import time
@@ -20,17 +20,20 @@ def ask(cluster, node, target, first, last):
     return member.ask(target, member.sign(target, f"bytes={first}-{last}"))
 
 
-@pytest.mark.parametrize("before", [True, False])
-def test_who_hears_that_as_much_goes_out_as_may_hears_who_asked_before(hub, tmp_path, before):
+@pytest.mark.parametrize("wait, status", [(300, 202), (5000, 206)])
+def test_who_asks_when_as_much_goes_out_as_may_waits_for_his_turn(hub, tmp_path, wait, status):
+    """As long as he asked to; then he is told that bytes went out a moment ago."""
     cluster, target = giver(tmp_path, hub, ["--peer-rate=1000000"])
     cluster.members = f"{ONE},{TWO}"
-    target = target.replace("&number=1", "")    # nobody said to ask here
     with cluster:
         assert not cluster.nodes[0].load("org/one")["errors"]
-        first = 0 if before else 16 * MIB       # the other segment is asked for by nobody else
-        assert ask(cluster, ONE, target, 0, 16 * MIB - 1)[0] == 206
-        status, data, fields = ask(cluster, TWO, target, first, first + 16 * MIB - 1)
-        assert (status, data, fields["Peer-Others"]) == (503, b"", ONE if before else None)
+        assert ask(cluster, ONE, target, 0, 2 * MIB - 1)[0] == 206
+        begun = time.monotonic()
+        heard, data, fields = ask(cluster, TWO, f"{target}&wait={wait}", 0, 16 * MIB - 1)
+        assert (heard, data) == (status, BIG[:MIB] if status == 206 else b"")
+        assert 0.2 < time.monotonic() - begun < 3
+        if status == 202:
+            assert 200 < int(fields["Peer-Quiet"]) < 3000 and "Peer-Others" not in fields
 
 
 @pytest.mark.parametrize("wrong", [True, False])

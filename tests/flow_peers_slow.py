@@ -1,4 +1,5 @@
-"""A hub behind a slow link: what it was asked for is on its way for long, and is not asked for again meanwhile."""
+"""A hub behind a slow link: what it was asked for is on its way for long, and is not asked for again meanwhile. And members that
+give only so many bytes a second."""
 import concurrent.futures
 import hashlib
 import time
@@ -7,6 +8,7 @@ import pytest
 
 import models
 from peers import Caller, Cluster, why_not
+from sharing import REPO, right
 
 MIB = 1 << 20
 FILE = models.big_file(8 * MIB, seed=8)
@@ -37,3 +39,18 @@ def test_a_guest_who_wants_the_middle_of_what_comes_slowly_costs_the_hub_nothing
         assert middle.result(60) == FILE[first:first + MIB]
         assert all_of_it.result(60) == FILE
         assert len(FILE) <= cluster.upstream_bytes() <= 1.02 * len(FILE)
+
+
+@pytest.mark.parametrize("rate, upstream", [(20_000_000, 1.1), (4_000_000, 1.1), (1_000_000, 1.5), (0, 1.02), (10_000, 4.2)])
+def test_members_that_give_only_so_much_in_a_second_are_waited_for(hub, tmp_path, rate, upstream):
+    """As long as a reader has time, that is; who gives a chunk in a hundred seconds is left, and the reader is served all the
+    same. The twin has no limit."""
+    directory = tmp_path / "model"
+    directory.mkdir()
+    models.big_file(32 * MIB, 9, directory / "w.safetensors")
+    hub.repo(REPO).commit({"w.safetensors": directory / "w.safetensors"})
+    with Cluster(tmp_path, hub, 4, args=[f"--peer-rate={rate}"] if rate else []) as cluster:
+        loads = cluster.load(REPO, directory, seconds=150)
+        assert right(loads, directory)
+        assert cluster.upstream_bytes() <= upstream * 32 * MIB, cluster.upstream_bytes() / 32 / MIB
+        assert max(load["slowest"] for load in loads) < 30

@@ -380,28 +380,3 @@ unsigned fanout_ask(struct fanout *c, struct segment segment, uint64_t home,
 	lock_drop(&c->lock);
 	return count;
 }
-
-/* The latest first. */
-static unsigned list_guests(const struct gathering *g, uint64_t ret[static FANOUT_NAMES_MAX])
-{
-	unsigned count = 0;
-
-	for (size_t k = g->count; k-- > OWNER + 1 && count < FANOUT_NAMES_MAX;)
-		if (g->places[k].strikes < STRIKES_MAX)
-			ret[count++] = g->places[k].node;
-	return count;
-}
-
-unsigned fanout_members(struct fanout *c, struct segment segment, int64_t now_ms,
-			uint64_t ret[static FANOUT_NAMES_MAX])
-{
-	const struct gathering_key key = { segment.blob, segment.index };
-	const struct gathering *g;
-	unsigned count;
-
-	lock_take(&c->lock);
-	g = map_find(&c->by_key, &key, sizeof(key));
-	count = g && now_ms - g->used_ms <= FANOUT_IDLE_MS ? list_guests(g, ret) : 0;
-	lock_drop(&c->lock);
-	return count;
-}

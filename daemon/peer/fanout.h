@@ -41,8 +41,5 @@ void fanout_free(struct fanout *c);
 unsigned fanout_ask(struct fanout *c, struct segment segment, uint64_t home,
 		    const struct fanout_guest *guest, int64_t now_ms,
 		    uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
-/* Who asked for a segment before, the latest first: they have it, or get it. How many. */
-unsigned fanout_members(struct fanout *c, struct segment segment, int64_t now_ms,
-			uint64_t ret[static FANOUT_NAMES_MAX]);
 
 #endif

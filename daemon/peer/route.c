@@ -157,6 +157,11 @@ bool route_was_named(const struct route *r)
 	return r->named;
 }
 
+bool route_has_names(const struct route *r)
+{
+	return r->asked != ROUTE_NOBODY || r->other_count;
+}
+
 /* Those that were named are asked first; false if there are none worth asking: who names itself
  * names nobody. */
 static bool take_names(struct route *r, uint32_t by, const uint32_t *others, unsigned count)

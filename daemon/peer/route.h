@@ -99,6 +99,8 @@ bool route_has_failed(const struct route *r);
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */
 bool route_was_named(const struct route *r);
+/* True if who is asked goes on giving, or others are named still. */
+bool route_has_names(const struct route *r);
 /* True if who is asked now has been waited for as often as a busy owner is, or for as long. */
 bool route_is_tired(const struct route *r);
 /* What came of the last ROUTE_ASK; `others` are those that were named. */

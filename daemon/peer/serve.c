@@ -129,6 +129,13 @@ static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)
 	return 0;
 }
 
+/* ---- limits ---- */
+
+static uint64_t rate_now(void *arg)
+{
+	return serve_rate(arg);
+}
+
 /* ---- start and stop ---- */
 
 static int start_http(struct serve *s, struct buf *why)
@@ -184,6 +191,8 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (r == 0)
 		r = start_testimony(s);
 	if (r == 0)
+		r = turns_start(rate_now, s, &s->turns);
+	if (r == 0)
 		r = start_http(s, why);
 	if (r == 0 || !serve_stop(s)) /* what somebody works on stays, to be stopped again */
 		*ret = s;
@@ -194,10 +203,12 @@ bool serve_stop(struct serve *s)
 {
 	if (!s)
 		return true;
+	turns_close(s->turns);
 	if (!httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS))
 		return false;
 	if (!testimony_stop(s->testimony))
 		return false;
+	turns_free(s->turns);
 	opened_stop(s->opened);
 	fanout_free(s->fanout);
 	free(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of a question for bytes: the owner of a segment may send the guest to another one;
- * else what is there of it is sent, whole chunks from the first byte asked for on; else it is
- * brought, and the guest waits for its first chunk, or is told to ask again. */
+ * else what is there of it is sent, whole chunks from the first byte asked for on, when it is its
+ * turn; else it is brought, and the guest waits for its first chunk, or is told to ask again. */
 #include "daemon/peer/serve_priv.h"
 
 #include <errno.h>
@@ -16,8 +16,6 @@
 #include "daemon/peer/decide.h"
 #include "daemon/peer/waiting.h"
 
-#define DEBT_US 200000 /* what goes out may be ahead of the limit by so much */
-
 /* A question on its way: it belongs to its waiter while that is parked, then to its answer. */
 struct giving {
 	struct guest guest;
@@ -29,6 +27,8 @@ struct giving {
 	struct waiter waiter;
 	int64_t until_ms; /* it waits no longer than this */
 	bool late;        /* it has looked once more after that */
+	struct turn turn; /* to send, if as much goes out as may */
+	bool may_send;    /* the bytes of its turn are booked */
 	const void *data; /* what is sent, held */
 	uint64_t len;
 };
@@ -59,74 +59,46 @@ static void end_saying(struct giving *v, int status)
 	serve_say(&g, status, NULL, 0);
 }
 
-/* ---- others ---- */
-
-/* Who else asked for what this guest wants: they have it, or get it. */
-static unsigned find_fanout(const struct giving *v,
-			    char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	uint64_t keys[FANOUT_NAMES_MAX], guest = placement_key(v->guest.address);
-	struct serve *s = v->guest.serve;
-	const struct membership *members;
-	unsigned count, kept = 0;
-
-	count = fanout_members(s->fanout, wire_segment(&v->ask), clock_ms(), keys);
-	for (unsigned i = 0; i < count; i++)
-		if (keys[i] != guest)
-			keys[kept++] = keys[i];
-	members = members_now(s->conf.members);
-	count = serve_names(members, keys, kept, ret);
-	membership_unref(members);
-	return count;
-}
-
-/* As much goes out as may. */
-static void end_busy(struct giving *v)
-{
-	char others[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	unsigned count = find_fanout(v, others);
-	struct guest g = v->guest;
-
-	giving_free(v);
-	serve_say(&g, WIRE_BUSY, others, count);
-}
-
 /* ---- limits ---- */
 
-/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
- * over the same link, or from the same disk. */
-static uint64_t rate_now(const struct serve_conf *conf)
+uint64_t serve_rate(const struct serve *s)
 {
-	uint64_t rate = conf->settings->rate, less = conf->settings->rate_waiting;
+	uint64_t rate = s->conf.settings->rate, less = s->conf.settings->rate_waiting;
 
-	if (!less || (rate && rate < less) || !fetch_has_waiting(conf->fetch))
+	if (!less || (rate && rate < less) || !fetch_has_waiting(s->conf.fetch))
 		return rate;
 	return less;
 }
 
 /* So many of the bytes that there are, or are going to be, are given at once: what goes out in one
- * piece is not to be more than a second's, but by whole chunks. */
+ * piece is not to be more than a second's, and where others wait for their turns not more than a
+ * chunk; but by whole chunks. */
 static uint64_t piece(const struct giving *v, uint64_t len)
 {
-	uint64_t rate = rate_now(&v->guest.serve->conf), off = v->ask.off;
-
-	return rate && rate < len ? chunk_end(chunk_of(off + rate - 1), off + len) - off : len;
-}
-
-/* Books bytes under the limit; false if as much went out lately as may. */
-static bool may_give(struct serve *s, uint64_t bytes)
-{
-	uint64_t rate = rate_now(&s->conf);
-	int64_t now = clock_us(), paid = atomic_load(&s->paid_until_us), next;
+	struct serve *s = v->guest.serve;
+	uint64_t rate = serve_rate(s), off = v->ask.off, most;
 
 	if (!rate)
-		return true;
-	do {
-		if (paid >= now + DEBT_US)
-			return false;
-		next = max_i64(paid, now) + (int64_t)(bytes * 1000000 / rate);
-	} while (!atomic_compare_exchange_weak(&s->paid_until_us, &paid, next));
-	return true;
+		return len;
+	most = turns_are_short(s->turns) ? 1 : rate;
+	return most < len ? chunk_end(chunk_of(off + most - 1), off + len) - off : len;
+}
+
+static void take_turn(struct turn *turn, int r);
+
+/* A guest that asks to wait for long has heard for as long that it is to, and no reader of its own
+ * waits, or it would not. */
+static void wait_for_turn(struct giving *v, uint64_t len)
+{
+	v->turn = (struct turn){
+		.guest = placement_key(v->guest.address),
+		.off = v->ask.off,
+		.bytes = len,
+		.patient = v->ask.wait_ms > WAITING_DEMAND_MS,
+		.until_ms = v->until_ms,
+		.take = take_turn,
+	};
+	turns_wait(v->guest.serve->turns, &v->turn);
 }
 
 /* ---- bytes ---- */
@@ -207,8 +179,6 @@ static void give(struct giving *v, const void *data, uint64_t len)
 	v->len = len;
 	if (!fetch_keeps(v->pull, data))
 		end_failed(v, ERR_FULL);
-	else if (!may_give(v->guest.serve, len))
-		end_busy(v);
 	else
 		send_bytes(v);
 }
@@ -217,15 +187,20 @@ static void give(struct giving *v, const void *data, uint64_t len)
 static void read_bytes(struct giving *v, uint64_t len)
 {
 	struct fetch *fetch = v->guest.serve->conf.fetch;
+	bool here = len;
 	const void *data;
 	int r;
 
 	if (!len)
 		len = chunk_end(chunk_of(v->ask.off), v->ask.off + v->ask.len) - v->ask.off;
-	len = piece(v, len);
+	len = v->may_send ? min_u64(len, v->turn.bytes) : piece(v, len);
+	if (here && !v->may_send && serve_rate(v->guest.serve)) {
+		wait_for_turn(v, len);
+		return; /* it may be over already */
+	}
 	r = fetch_read(fetch, v->pull, v->ask.off, len, &v->waiter, &data, &len);
 	if (r == PARKED)
-		return; /* it may be over already */
+		return; /* likewise */
 	if (r < 0)
 		end_failed(v, r);
 	else
@@ -233,12 +208,17 @@ static void read_bytes(struct giving *v, uint64_t len)
 }
 
 /* Tells the guest to ask again, and whether that is worth it. */
+static void end_quiet(struct giving *v, int64_t quiet_ms)
+{
+	v->guest.quiet_ms = quiet_ms;
+	v->guest.quiet_known = quiet_ms >= 0;
+	end_saying(v, WIRE_COMING);
+}
+
 static void end_coming(struct giving *v)
 {
-	v->guest.quiet_ms = decide_quiet_ms(v->guest.serve->conf.notes, wire_segment(&v->ask),
-					    fetch_moved_ms(v->pull, v->ask.off), clock_ms());
-	v->guest.quiet_known = v->guest.quiet_ms >= 0;
-	end_saying(v, WIRE_COMING);
+	end_quiet(v, decide_quiet_ms(v->guest.serve->conf.notes, wire_segment(&v->ask),
+				     fetch_moved_ms(v->pull, v->ask.off), clock_ms()));
 }
 
 /* ---- what becomes of it ---- */
@@ -302,6 +282,21 @@ static void look(struct giving *v)
 	case DECIDE_FULL:
 		end_failed(v, ERR_FULL);
 		break;
+	}
+}
+
+/* What was here may not be any more. */
+static void take_turn(struct turn *turn, int r)
+{
+	struct giving *v = container_of(turn, struct giving, turn);
+
+	if (r == ERR_TIMEOUT) {
+		end_quiet(v, turns_quiet_ms(v->guest.serve->turns));
+	} else if (r < 0) {
+		end_failed(v, r);
+	} else {
+		v->may_send = true;
+		look(v);
 	}
 }
 

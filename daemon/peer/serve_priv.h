@@ -10,6 +10,7 @@
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/testimony.h"
+#include "daemon/peer/turns.h"
 #include "daemon/peer/wire.h"
 
 struct serve {
@@ -19,7 +20,7 @@ struct serve {
 	struct testimony *testimony;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct fanout *fanout;
-	_Atomic int64_t paid_until_us; /* what went out under the limit is paid for then */
+	struct turns *turns; /* what goes out under the limit */
 };
 
 /* One request of a member that has shown the key. */
@@ -67,6 +68,9 @@ void serve_some_work(const struct guest *g);
 
 /* ---- serve_bytes.c ---- */
 
+/* Bytes a second that may go out now; 0: any number. Who waits here comes first: his bytes come
+ * over the same link, or from the same disk. */
+uint64_t serve_rate(const struct serve *s);
 /* Whether the program lets the guest have it: 0, or why not. */
 MUST_USE int serve_may(const struct guest *g, const struct source_blob *what);
 /* Answers a question for bytes, now or later. */

@@ -22,7 +22,7 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 	struct segment_note note;
 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
-	t->member = t->next = ROUTE_NOBODY;
+	t->member = t->next = t->namer = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
 	place.owner_count =
 		places_owners(node->places, members, range->segment, range->size, place.owners);
@@ -103,6 +103,16 @@ static bool is_dry(const struct trip *t, int64_t now_ms)
 	return waiting_is_dry(&way);
 }
 
+/* Who was busy and sent this node to others, of whom none gave anything, is left like one who gives
+ * hope for too long: only who lies does that. */
+static void note_namer(struct trip *t, int64_t now_ms)
+{
+	if (t->namer == ROUTE_NOBODY || route_has_names(&t->route))
+		return;
+	member_note(t->members->members[t->namer], MEMBER_VAIN, 0, -1, now_ms);
+	t->namer = ROUTE_NOBODY;
+}
+
 static struct trip_step follow_route(struct trip *t, int64_t now_ms)
 {
 	struct route_step step;
@@ -111,6 +121,7 @@ static struct trip_step follow_route(struct trip *t, int64_t now_ms)
 		route_to_source(&t->route);
 	else if (now_ms < t->again_ms)
 		return (struct trip_step){ .kind = TRIP_REST, .rest_ms = t->again_ms - now_ms };
+	note_namer(t, now_ms);
 	step = route_next(&t->route, now_ms);
 	switch (step.kind) {
 	case ROUTE_ASK:
@@ -199,6 +210,13 @@ static int64_t own_ms(int64_t first_ms)
 	return first_ms > WAITING_POLL_MS ? -1 : first_ms;
 }
 
+/* How many names are followed: with no number to go there with this node might wait for one who
+ * waits for it. */
+static unsigned names(const struct trip_heard *h)
+{
+	return h->answer == ROUTE_BUSY && !h->number ? 0 : h->other_count;
+}
+
 /* What the member says of hope counts for so long; it may have turned out to be this node, which is
  * not to wait for itself. */
 static enum route_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
@@ -206,7 +224,7 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 	struct member *member = t->members->members[t->member];
 	struct waiting way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
 	enum route_answer a = h->answer;
-	bool busy = a == ROUTE_BUSY && !h->other_count && !t->seeks && route_is_tired(&t->route);
+	bool busy = a == ROUTE_BUSY && !names(h) && !t->seeks && route_is_tired(&t->route);
 
 	if (a == ROUTE_COMING && waiting_is_late(&way))
 		a = ROUTE_SLOW;
@@ -226,7 +244,8 @@ static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
 /* Who was sent there keeps the number he was sent with. */
 static bool gets_number(const struct trip *t, enum route_answer a)
 {
-	return a == ROUTE_ELSEWHERE || (!t->number && (a == ROUTE_GAVE || a == ROUTE_COMING));
+	return a == ROUTE_ELSEWHERE || a == ROUTE_BUSY ||
+	       (!t->number && (a == ROUTE_GAVE || a == ROUTE_COMING));
 }
 
 static void remember(const struct trip *t, enum route_answer a, const struct trip_heard *h,
@@ -249,7 +268,11 @@ static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_h
 {
 	if (a == ROUTE_ELSEWHERE && h->other_count && h->others[0] != t->members->self)
 		note_giver(t, h->others[0], now_ms);
-	route_heard(&t->route, a, h->others, h->other_count);
+	route_heard(&t->route, a, h->others, names(h));
+	if (a == ROUTE_BUSY && names(h) && route_has_names(&t->route))
+		t->namer = t->member;
+	else if (a == ROUTE_GAVE)
+		t->namer = ROUTE_NOBODY;
 	if (route_has_failed(&t->route))
 		segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
 }
