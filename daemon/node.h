@@ -51,6 +51,7 @@ struct node_conf {
 	bool offline;                /* never ask a hub */
 	const struct peer_settings *peers; /* who else fetches the same; NULL: nobody */
 	const struct peer_host *peer_host; /* its word on that, or NULL; both until node_close */
+	bool gives_only;                   /* to peers: it asks them for no bytes */
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */

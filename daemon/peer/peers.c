@@ -86,6 +86,7 @@ static int make_source(struct peers *p)
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
+		.gives_only = p->ground.gives_only,
 	};
 
 	return source_peer_new(&conf, &p->source);
@@ -227,8 +228,10 @@ static void settled(void *arg, const char *etag, const struct chunk_list *right)
 
 struct inquest peers_inquest(struct peers *p)
 {
-	return p ? (struct inquest){ .look = look, .settled = settled, .arg = p }
-		 : (struct inquest){ 0 };
+	if (!p)
+		return (struct inquest){ 0 };
+	/* Who has nothing of them asks nobody what of it was wrong. */
+	return (struct inquest){ p->ground.gives_only ? NULL : look, settled, p };
 }
 
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
