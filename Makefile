@@ -40,8 +40,9 @@ CC := clang
 endif
 
 PKG_CONFIG ?= pkg-config
-FIND       := PKG_CONFIG_PATH=build/microhttpd/lib/pkgconfig:$$PKG_CONFIG_PATH $(PKG_CONFIG)
-PACKAGES   := libcurl libmicrohttpd gnutls lmdb libcrypto jansson libxxhash zlib libzstd yaml-0.1
+FIND       := PKG_CONFIG_PATH=build/microhttpd/lib/pkgconfig:build/blake3/lib/pkgconfig:$$PKG_CONFIG_PATH \
+	$(PKG_CONFIG)
+PACKAGES   := libcurl libmicrohttpd gnutls lmdb libcrypto jansson libxxhash zlib libzstd liblz4 libblake3 yaml-0.1
 FUSE_FIND  := $(if $(filter system,$(FUSE)),,PKG_CONFIG_LIBDIR=build/fuse/lib/pkgconfig) $(PKG_CONFIG)
 # Both <fuse_lowlevel.h> and <fuse3/fuse_lowlevel.h> must mean the libfuse that is linked.
 FUSE_FLAGS := $(if $(filter system,$(FUSE)),,-isystem build/fuse/include) \
@@ -107,7 +108,7 @@ fuzzers: $(FUZZ)
 ready:
 	@$(if $(READY),:,echo "libfuse or a library's headers are missing: run 'make deps' first" >&2; exit 1)
 
-$(B)/%.o: %.c Makefile $(wildcard build/.stamp/fuse) | ready
+$(B)/%.o: %.c Makefile $(wildcard build/.stamp/fuse build/.stamp/blake3) | ready
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -170,6 +171,7 @@ torture: all helpers
 	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
 	@tools/flows tests/long_*.py
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
+	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))
 leaks: all

@@ -146,6 +146,7 @@ static int work(struct job *j, void *arg)
 		.db = server->rights.db,
 		.intake = server->intake,
 		.parts = server->parts,
+		.xorbs = server->xorbs,
 		.before_s = spared_since(conf),
 		.dry = run->dry,
 		.rest = rest,
@@ -212,8 +213,13 @@ static void collect_again(void *arg, uint64_t number UNUSED)
 static void sweep_parts(void *arg, uint64_t number UNUSED)
 {
 	struct collector *c = arg;
+	struct server *s = c->conf.server;
+	int r;
 
-	parts_sweep(c->conf.server->parts, spared_since(&c->conf));
+	parts_sweep(s->parts, spared_since(&c->conf));
+	r = xorbs_sweep(s->xorbs, s->rights.db, spared_since(&c->conf));
+	if (r < 0)
+		log_warn(r, "cannot remove what was sent and never used");
 	add_work(c, sweep_parts, HOUR_MS);
 }
 

@@ -58,6 +58,9 @@ enum db_table {
 	DB_COLLECTIONS = 74,
 	DB_WEBHOOKS = 75,
 	DB_WEBHOOK_SECRETS = 76,
+	DB_XORBS = 80,
+	DB_XORB_OWNERS = 81,
+	DB_XORB_BLOBS = 82,
 };
 
 struct db;

@@ -21,6 +21,7 @@
 #include "admin/registry/intake.h"
 #include "admin/hub/lfs_link.h"
 #include "admin/registry/parts.h"
+#include "admin/registry/xorbs.h"
 #include "admin/reload.h"
 #include "admin/hub/roster.h"
 #include "admin/hub/routes.h"
@@ -141,6 +142,8 @@ static int open_intake(struct program *p, struct buf *why)
 		r = intake_open(buf_str(&p->own_dir), &p->server.intake, why);
 	if (r == 0)
 		r = parts_new(p->server.intake, &p->server.parts);
+	if (r == 0)
+		r = xorbs_new(p->server.intake, &p->server.xorbs);
 	if (r == 0)
 		aside_restore(p->server.intake);
 	return r;
@@ -385,6 +388,7 @@ static void close_all(struct program *p)
 	downloads_free(p->server.downloads);
 	if (p->server.node)
 		node_close(p->server.node);
+	xorbs_free(p->server.xorbs);
 	parts_free(p->server.parts);
 	intake_close(p->server.intake);
 	ready_free(p->server.ready);

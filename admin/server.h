@@ -28,13 +28,14 @@ struct server {
 	struct workers *receivers; /* that take bodies: see ask_body */
 	struct intake *intake;
 	struct parts *parts;
+	struct xorbs *xorbs;
 	struct collector *collector;
 	struct scrubber *scrubber;
 	struct chunker *chunker;
 	struct rulewatch *rulewatch;
 	struct checkins *checkins; /* or NULL: no node may check in */
 	uint64_t part_bytes;       /* larger files come in parts of that size; 0: none does */
-	uint8_t link_key[CAPABILITY_KEY]; /* of links that bear their right, see lfs_link.h */
+	uint8_t link_key[CAPABILITY_KEY]; /* of what bears its right: lfs_link.h, xet_token.h */
 	struct auth *auth;
 	struct ready *ready;
 	struct roster *roster;

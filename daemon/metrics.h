@@ -53,8 +53,11 @@ struct metrics {
 	metric sealed, wrong_digests;
 	metric evicted_blobs, evicted_bytes;
 	metric nfs_clients; /* connections there are */
+	metric nfs_hosts;   /* addresses they come from */
 	metric nfs_refused; /* ... that none of the networks allowed */
+	metric nfs_denied;  /* calls about what the client may not see */
 	metric nfs_requests, nfs_bytes_out;
+	metric nfs_read_bytes; /* of files */
 };
 
 static inline void metrics_add(metric *m, uint64_t n)

@@ -151,6 +151,26 @@ void node_done(struct handle *h, const void *data, uint64_t len)
 		fetch_done(h->pull, data, len);
 }
 
+bool node_keeps(const struct handle *h, const void *data)
+{
+	return fetch_keeps(h->pull, data);
+}
+
+bool node_reaches(const struct handle *h, const void *data, uint64_t len)
+{
+	return fetch_reaches(h->pull, data, len);
+}
+
+void node_lose(struct node *n, struct handle *h, uint64_t off, uint64_t len)
+{
+	fetch_lose(n->fetch, h->pull, off, len);
+}
+
+void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg)
+{
+	evict_ask(n->evict, let_go, arg);
+}
+
 int node_fetch_file(struct node *n, struct handle *h)
 {
 	return fetch_want(n->fetch, h->pull, 0, blob_size(h->blob), URGENCY_BACKGROUND);

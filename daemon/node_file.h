@@ -33,6 +33,14 @@ MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t 
 MUST_USE int node_copy(const struct handle *h, const void *data, uint64_t len, void *to);
 /* The bytes given by node_read were used. */
 void node_done(struct handle *h, const void *data, uint64_t len);
+/* True if they lie in the cache, where others have them, too, and not only in this reader's memory.
+ */
+bool node_keeps(const struct handle *h, const void *data);
+/* True if the disk still has them, as far as the length of its file tells. */
+bool node_reaches(const struct handle *h, const void *data, uint64_t len);
+/* Bytes [off, off + len) of the file cannot be read from the disk: what is damaged is absent from
+ * now on, so that node_read has it brought anew. */
+void node_lose(struct node *n, struct handle *h, uint64_t off, uint64_t len);
 /* True if bytes that were given since it was opened may have been wrong: their digest was. */
 bool node_gave_wrong(const struct handle *h);
 /* True if bytes of it were given that were not kept, so that no digest is going to speak for them.
@@ -44,6 +52,10 @@ bool node_begin_anew(struct node *n, struct handle *h);
 MUST_USE int node_verdict(struct node *n, struct handle *h, struct waiter *w);
 /* Takes w out of a wait for node_read or node_verdict: 1 if it will not be woken. */
 int node_leave_read(struct node *n, struct waiter *w);
+
+/* Who keeps files open only because they may be read again is asked to close one that is in the
+ * way: see evict_ask. Once, before node_stop. */
+void node_ask_for_room(struct node *n, bool (*let_go)(void *arg, const char *etag), void *arg);
 
 /* Queues all that is absent of the file: it comes while it is open and nothing more urgent does. */
 MUST_USE int node_fetch_file(struct node *n, struct handle *h);

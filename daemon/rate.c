@@ -20,14 +20,22 @@ void rate_add(struct rate *r, int64_t now_ms, uint64_t bytes)
 	*slot(r, second) += bytes;
 }
 
-uint64_t rate_get(const struct rate *r, int64_t now_ms)
+uint64_t rate_bytes(const struct rate *r, int64_t now_ms)
 {
-	int64_t second = now_ms / 1000, first_ms = (second - RATE_SECONDS) * 1000, span;
+	int64_t second = now_ms / 1000;
 	uint64_t sum = 0;
 
 	for (int64_t s = r->second; s > r->second - SLOTS && s >= second - RATE_SECONDS && s >= 0;
 	     s--)
 		sum += r->slots[s % SLOTS];
-	span = now_ms - (r->begun_ms > first_ms ? r->begun_ms : first_ms);
-	return sum * 1000 / (uint64_t)(span > 100 ? span : 100); /* the first moments tell little */
+	return sum;
+}
+
+uint64_t rate_get(const struct rate *r, int64_t now_ms)
+{
+	int64_t first_ms = (now_ms / 1000 - RATE_SECONDS) * 1000;
+	int64_t span = now_ms - (r->begun_ms > first_ms ? r->begun_ms : first_ms);
+
+	/* The first moments tell little. */
+	return rate_bytes(r, now_ms) * 1000 / (uint64_t)(span > 100 ? span : 100);
 }

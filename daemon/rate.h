@@ -17,5 +17,7 @@ struct rate {
 void rate_add(struct rate *r, int64_t now_ms, uint64_t bytes);
 /* Bytes a second of the last RATE_SECONDS, or since they began to come if that is less. */
 uint64_t rate_get(const struct rate *r, int64_t now_ms);
+/* How many bytes came in the last RATE_SECONDS. */
+uint64_t rate_bytes(const struct rate *r, int64_t now_ms);
 
 #endif

@@ -114,7 +114,13 @@ static void count(void *arg, struct control_counts *ret)
 	scratch_used(ops->view.scratch, &ret->scratch_bytes, &ret->scratch_nodes);
 }
 
-void insight_face(struct ops *ops, const char *mountpoint, struct control_face *ret)
+static int each_nfs_client(void *nfs, control_nfs_fn fn, void *ctx)
+{
+	return nfs_clients_each(nfs, fn, ctx);
+}
+
+void insight_face(struct ops *ops, const char *mountpoint, struct nfs_clients *clients,
+		  struct control_face *ret)
 {
 	*ret = (struct control_face){
 		.mountpoint = mountpoint,
@@ -122,6 +128,8 @@ void insight_face(struct ops *ops, const char *mountpoint, struct control_face *
 		.under_way = under_way,
 		.count = count,
 		.find = find,
+		.each_nfs_client = clients ? each_nfs_client : NULL,
+		.nfs = clients,
 		.arg = ops,
 	};
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/map.h"
+#include "fs/shown.h"
 
 struct entry {
 	struct entry *next;
@@ -58,12 +59,17 @@ static int add(struct listing *l, const char *name, struct place p)
 	return 0;
 }
 
-static bool has(const struct listing *l, const char *name)
+static bool has_from(const struct entry *e, const char *name)
 {
-	for (const struct entry *e = l->entries; e; e = e->next)
+	for (; e; e = e->next)
 		if (strcmp(e->name, name) == 0)
 			return true;
 	return false;
+}
+
+static bool has(const struct listing *l, const char *name)
+{
+	return has_from(l->entries, name);
 }
 
 static int natural(const void *a, const void *b)
@@ -92,13 +98,15 @@ struct filling {
 	const struct view *v;
 	struct listing *l;
 	const struct place *dir;
+	const struct entry *shown; /* list_written's: what is there anyway */
 };
 
 static int add_written(void *arg, const char *name, struct scratch_node *n)
 {
 	struct filling *f = arg;
 
-	if (has(f->l, name))
+	if (has_from(f->shown, name) ||
+	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
@@ -109,6 +117,7 @@ static void list_written(struct filling *f)
 
 	if (view_scratch_dir(f->v, f->dir, false, &dir) < 0)
 		return;
+	f->shown = f->l->entries;
 	scratch_each(f->v->scratch, dir, add_written, f);
 	scratch_unref(f->v->scratch, dir);
 }
@@ -125,6 +134,8 @@ static int add_repo(void *arg, struct repo *r)
 	struct filling *f = arg;
 	char folder[REPO_FOLDER_MAX + 1];
 
+	if (!scope_has(f->v->scope, repo_id_of(r)))
+		return 0;
 	repo_id_folder(repo_id_of(r), folder);
 	return add(f->l, folder, (struct place){ .kind = PLACE_REPO, .repo = r });
 }
@@ -251,7 +262,7 @@ static int add_to_files(void *arg, struct repo *r)
 	struct place p = { .kind = PLACE_ORG, .type = id->type };
 	char org[REPO_NAME_MAX + 1];
 
-	if (id->type != f->dir->type || !slash)
+	if (id->type != f->dir->type || !slash || !scope_has(f->v->scope, id))
 		return 0;
 	snprintf(org, sizeof(org), "%.*s", (int)(slash - id->name), id->name);
 	if (f->dir->kind != PLACE_ORG) {
@@ -305,7 +316,7 @@ static int need_main(const struct view *v, const struct place *dir, struct waite
 
 static int fill(const struct view *v, struct listing *l)
 {
-	struct filling f = { v, l, &l->dir };
+	struct filling f = { v, l, &l->dir, NULL };
 
 	if (is_manifest_dir(&l->dir)) {
 		l->first = manifest_children(l->dir.snapshot->files, l->dir.node, &l->count);

@@ -45,6 +45,8 @@ struct program {
 	struct control_face face;
 	struct control *control;
 	struct mount *mount;
+	struct scope_rules *nfs_rules;
+	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
@@ -226,6 +228,18 @@ static int start_watching(struct program *p)
 	return underway_start(&p->ops.underway, p->options.slow_op * 1000, p->ops.metrics);
 }
 
+/* Before the control socket, which tells of them. */
+static int open_nfs_clients(struct program *p, struct buf *why)
+{
+	int r = 0;
+
+	if (!p->options.nfs)
+		return 0;
+	r = scope_rules_new(&p->options.nfs_export, &p->nfs_rules, why);
+	return r < 0 ? r
+		     : nfs_clients_new(p->nfs_rules, &p->ops.view, p->ops.metrics, &p->nfs_clients);
+}
+
 static int open_control(struct program *p, struct buf *why)
 {
 	const struct options *o = &p->options;
@@ -241,7 +255,7 @@ static int open_control(struct program *p, struct buf *why)
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 	};
 
-	insight_face(&p->ops, p->mountpoint, &p->face);
+	insight_face(&p->ops, p->mountpoint, p->nfs_clients, &p->face);
 	return control_start(&conf, &p->control, why);
 }
 
@@ -290,7 +304,10 @@ static int open_nfs(struct program *p, struct buf *why)
 		.listen = o->nfs,
 		.allow = o->nfs_allow.items,
 		.allow_count = o->nfs_allow.count,
+		.rules = p->nfs_rules,
+		.clients = p->nfs_clients,
 		.portmap = o->nfs_portmap,
+		.key_file = o->nfs_key_file,
 		.cache_dir = o->cache,
 		.view = &p->ops.view,
 		.underway = &p->ops.underway,
@@ -320,6 +337,8 @@ static void close_all(struct program *p)
 	}
 	mount_close(p->mount);
 	nfs_free(p->nfs);
+	nfs_clients_free(p->nfs_clients);
+	scope_rules_free(p->nfs_rules);
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
@@ -379,6 +398,8 @@ static int serve(struct program *p)
 		r = open_keeper(p);
 	if (r == 0)
 		r = start_watching(p);
+	if (r == 0)
+		r = open_nfs_clients(p, &why);
 	if (r == 0)
 		r = open_control(p, &why);
 	if (r == 0)

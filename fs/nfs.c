@@ -2,15 +2,11 @@
 #include "fs/nfs.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/random.h>
 
-#include "daemon/base/err.h"
-#include "daemon/base/file.h"
+#include "fs/nfs_kept.h"
+#include "fs/nfs_key.h"
 #include "fs/nfs_procs.h"
-
-#define KEY_FILE "nfs.key"
 
 struct nfs {
 	struct nfs_world world;
@@ -86,43 +82,41 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	nfs_call_start(&n->world, c, record, len);
 }
 
+static void *on_came(void *arg, const char *address)
+{
+	struct nfs *n = arg;
+
+	return nfs_clients_came(n->world.clients, address);
+}
+
+static void on_went(void *arg, void *who)
+{
+	struct nfs *n = arg;
+
+	nfs_clients_went(n->world.clients, who);
+}
+
+static void on_gone(void *arg, struct rpcd_conn *c)
+{
+	struct nfs *n = arg;
+
+	nfs_calls_end(&n->world, c);
+}
+
 static void on_tick(void *arg)
 {
 	struct nfs *n = arg;
 
 	nfs_objects_tick(n->world.objects);
+	nfs_trail_tick(n->world.trail);
+	nfs_kept_tick(n->world.kept);
 }
 
-/* ---- the key ---- */
-
-static int make_key(const char *path, uint8_t ret[static NFS_KEY])
+static bool on_crowd(void *arg, const char *etag)
 {
-	if (getrandom(ret, NFS_KEY, 0) != NFS_KEY)
-		return -EIO;
-	return file_replace(AT_FDCWD, path, ret, NFS_KEY, 0600);
-}
+	const struct nfs *n = arg;
 
-/* Handles that were given out are to be good after a restart. */
-static int find_key(const char *dir, uint8_t ret[static NFS_KEY], struct buf *why)
-{
-	CLEANUP(buf_free) struct buf path = { 0 };
-	CLEANUP(buf_free) struct buf key = { 0 };
-	int r;
-
-	buf_printf(&path, "%s/" KEY_FILE, dir);
-	if (path.failed)
-		return path.failed;
-	r = file_read_all(AT_FDCWD, path.data, NFS_KEY, &key);
-	if (r == 0 && key.len == NFS_KEY)
-		memcpy(ret, key.data, NFS_KEY);
-	else if (r == 0 || r == -ENOENT || r == -EFBIG)
-		r = make_key(path.data, ret);
-	if (r < 0)
-		buf_printf(why, "cannot use %s, the key of NFS file handles: %s", path.data,
-			   err_text(r));
-	if (key.len)
-		explicit_bzero(key.data, key.len);
-	return r;
+	return nfs_objects_let_go(n->world.objects, etag);
 }
 
 /* ---- its life ---- */
@@ -130,7 +124,7 @@ static int find_key(const char *dir, uint8_t ret[static NFS_KEY], struct buf *wh
 static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *why)
 {
 	struct nfs_world *w = &n->world;
-	uint8_t key[NFS_KEY];
+	CLEANUP(nfs_keys_wipe) struct nfs_keys keys = { 0 };
 	int r;
 
 	*w = (struct nfs_world){
@@ -141,14 +135,17 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 		.timeout_ms = conf->timeout_ms,
 		.allow = conf->allow,
 		.allow_count = conf->allow_count,
+		.rules = conf->rules,
+		.clients = conf->clients,
 	};
-	r = find_key(conf->cache_dir, key, why);
+	r = nfs_keys_find(conf->key_file, conf->cache_dir, &keys, why);
 	if (r == 0 && getrandom(&w->life, sizeof(w->life), 0) != sizeof(w->life))
 		r = -EIO;
 	if (r == 0)
-		r = nfs_objects_new(conf->view, key, w->life, &w->objects);
-	explicit_bzero(key, sizeof(key));
-	return r < 0 ? r : nfs_mounts_new(&w->mounts);
+		r = nfs_objects_new(conf->view, &keys, w->life, &w->objects);
+	if (r == 0)
+		r = nfs_kept_new(&w->kept);
+	return r < 0 ? r : nfs_trail_new(&w->trail);
 }
 
 int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
@@ -163,7 +160,11 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		.torn_ms = 30000,
 		.stall_ms = 60000,
 		.idle_ms = 15 * 60000,
+		.ended_ms = 5000,
+		.came = on_came,
+		.went = on_went,
 		.call = on_call,
+		.gone = on_gone,
 		.tick = on_tick,
 		.arg = n,
 	};
@@ -175,6 +176,7 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 		nfs_free(n);
 		return r;
 	}
+	node_ask_for_room(conf->view->node, on_crowd, n);
 	*ret = n;
 	return 0;
 }
@@ -191,6 +193,7 @@ void nfs_free(struct nfs *n)
 		return;
 	rpcd_close(n->server);
 	nfs_objects_free(n->world.objects);
-	nfs_mounts_free(n->world.mounts);
+	nfs_kept_free(n->world.kept);
+	nfs_trail_free(n->world.trail);
 	free(n);
 }

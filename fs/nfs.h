@@ -6,6 +6,7 @@
 #define MATRIXFS_NFS_H
 
 #include "daemon/base/buf.h"
+#include "fs/nfs_clients.h"
 #include "fs/underway.h"
 #include "fs/view.h"
 
@@ -15,9 +16,12 @@ struct nfs_conf {
 	const char *listen; /* ADDRESS:PORT */
 	char *const *allow; /* networks that may connect; borrowed until nfs_free ... */
 	size_t allow_count;
+	const struct scope_rules *rules; /* what of the tree is for which; borrowed likewise ... */
+	struct nfs_clients *clients;     /* ... like what follows but for the directory */
 	bool portmap;
-	const char *cache_dir;   /* where the key of handles is kept */
-	const struct view *view; /* ... like this and the next two */
+	const char *key_file;  /* of handles; NULL: ... */
+	const char *cache_dir; /* ... it is kept there */
+	const struct view *view;
 	struct underway *underway;
 	struct metrics *metrics;
 	int64_t timeout_ms; /* the longest a request may wait */

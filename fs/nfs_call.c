@@ -6,7 +6,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 #include "fs/nfs_forms.h"
+#include "fs/shown.h"
 
 #define ARGS_MAX 4096 /* bytes: the longest path, and then some */
 #define ARGS_ROOM 256 /* what there is beside the data of a WRITE */
@@ -56,7 +58,7 @@ static void call_free(struct nfs_call *c)
 	if (c->reply.data)
 		node_done(c->file, c->reply.data, c->reply.data_len);
 	node_close_file(c->world->view->node, c->file);
-	free(c->waiter.held);
+	free(c->bytes.held);
 	free(c->args);
 	buf_free(&c->reply.head);
 	free(c);
@@ -67,16 +69,35 @@ static void on_sent(struct rpcd_reply *r)
 	call_free(container_of(r, struct nfs_call, reply));
 }
 
+/* Of a READ: who was given how much of which file. */
+static void count_bytes(struct nfs_call *c)
+{
+	CLEANUP(buf_free) struct buf what = { 0 };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	if (!c->reply.data_len)
+		return;
+	metrics_add(&c->world->metrics->nfs_read_bytes, c->reply.data_len);
+	metrics_add(&c->client->bytes, c->reply.data_len);
+	if (nfs_trail_add(c->world->trail, c->client, &c->fh, c->reply.data_len))
+		return;
+	if (nfs_objects_etag(c->world->objects, &c->fh, etag))
+		buf_printf(&what, " etag=%s", etag);
+	nfs_objects_tell(c->world->objects, &c->fh, &what);
+	nfs_trail_begin(c->world->trail, c->client, &c->fh, buf_str(&what), c->reply.data_len);
+}
+
 /* Before the reply: whoever got it may look at the counters. */
 static void account(struct nfs_call *c)
 {
+	count_bytes(c);
 	if (!c->underway.listed)
 		return;
 	underway_ended(c->world->underway, &c->underway, clock_us() - c->underway.started_us);
 	underway_del(c->world->underway, &c->underway);
 }
 
-static void put_failure(struct nfs_call *c, int r)
+void nfs_call_fail(struct nfs_call *c, int r)
 {
 	c->reply.head.len = 0;
 	if (r == -EBADMSG) {
@@ -108,7 +129,7 @@ void nfs_call_finish(struct nfs_call *c, int r)
 		return;
 	}
 	if (r < 0)
-		put_failure(c, r);
+		nfs_call_fail(c, r);
 	rpcd_send(conn, &c->reply);
 }
 
@@ -126,16 +147,24 @@ static void run(struct nfs_call *c)
 		nfs_call_finish(c, r);
 }
 
-static void wake(struct waiter *w, int r)
+static void go_on(struct nfs_call *c, int r)
 {
-	struct nfs_call *c = container_of(w, struct nfs_call, waiter);
-
 	c->waited = true;
 	c->ended = r;
 	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
 		nfs_call_finish(c, nfs_stale(r)); /* what a handle names was waited for */
 	else
 		run(c);
+}
+
+static void on_found(struct waiter *w, int r)
+{
+	go_on(container_of(w, struct nfs_call, waiter), r);
+}
+
+static void on_come(struct waiter *w, int r)
+{
+	go_on(container_of(w, struct nfs_call, bytes), r);
 }
 
 static void describe(struct underway_item *i, struct buf *ret)
@@ -164,6 +193,44 @@ static void watch(struct nfs_call *c)
 	c->underway.describe = describe;
 	c->underway.is_patient = is_patient;
 	underway_add(c->world->underway, &c->underway);
+}
+
+/* ---- hanging up ---- */
+
+struct ending {
+	const struct nfs_world *world;
+	const struct rpcd_conn *conn;
+	struct rpcd_reply *taken; /* of calls that wait for nothing any more */
+};
+
+/* One that is being run, or about to be, waits for nothing from now on. */
+static void take_parked(void *arg, struct underway_item *i)
+{
+	struct ending *e = arg;
+	struct nfs_call *c = container_of(i, struct nfs_call, underway);
+	int left;
+
+	if (i->describe != describe || c->conn != e->conn)
+		return;
+	left = node_leave_lookup(e->world->view->node, &c->waiter);
+	left |= node_leave_read(e->world->view->node, &c->bytes);
+	if (!left)
+		return;
+	c->reply.next = e->taken;
+	e->taken = &c->reply;
+}
+
+void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn)
+{
+	struct ending e = { w, conn, NULL };
+
+	underway_each(w->underway, take_parked, &e);
+	while (e.taken) {
+		struct rpcd_reply *r = e.taken;
+
+		e.taken = r->next;
+		nfs_call_finish(container_of(r, struct nfs_call, reply), ERR_CANCELED);
+	}
 }
 
 /* ---- which procedure ---- */
@@ -210,6 +277,7 @@ static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn)
 	if (!c)
 		return NULL;
 	c->world = w;
+	c->client = rpcd_who(conn);
 	c->conn = conn;
 	c->reply.done = on_sent;
 	return c;
@@ -248,10 +316,17 @@ static void start(struct nfs_call *c)
 {
 	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
 	c->head_bytes = c->reply.head.len;
-	waiter_init(&c->waiter, c->world->timeout_ms, wake);
+	waiter_init(&c->waiter, c->world->timeout_ms, on_found);
+	waiter_init(&c->bytes, c->world->timeout_ms, on_come);
 	if (c->proc->flags & NFS_WAITS)
 		watch(c);
 	run(c);
+}
+
+static void note_client(struct nfs_client *c)
+{
+	metrics_add(&c->requests, 1);
+	atomic_store_explicit(&c->heard_s, (uint64_t)clock_wall_s(), memory_order_relaxed);
 }
 
 void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len)
@@ -262,6 +337,7 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	int r = rpc_parse(record, len, &rpc, &refusal);
 
 	metrics_add(&w->metrics->nfs_requests, 1);
+	note_client(rpcd_who(conn));
 	c = r < 0 ? NULL : call_new(w, conn);
 	if (c && r == 0)
 		c->proc = find_proc(w, &rpc, &refusal);
@@ -286,6 +362,28 @@ struct permit_who nfs_reader(void)
 	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
 }
 
+void nfs_denied(struct nfs_call *c, const struct place *p, const char *name)
+{
+	CLEANUP(buf_free) struct buf what = { 0 };
+
+	metrics_add(&c->world->metrics->nfs_denied, 1);
+	metrics_add(&c->client->denied, 1);
+	place_tell(p, &what);
+	log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
+		 "a client of NFS asked for what --nfs-export does not give it client=%s%s%s%s",
+		 c->client->address, buf_str(&what), name ? " name=" : "", name ? name : "");
+}
+
+/* A handle may have been given to another client, or under other rules. */
+static int check_shown(struct nfs_call *c, struct place *p)
+{
+	if (shown_place(c->client->view.scope, node_known(c->world->view->node), p))
+		return 0;
+	nfs_denied(c, p, NULL);
+	place_fini(p);
+	return -ESTALE;
+}
+
 int nfs_take_place(struct nfs_call *c, struct place *ret)
 {
 	struct nfs_fh fh;
@@ -295,9 +393,10 @@ int nfs_take_place(struct nfs_call *c, struct place *ret)
 		return r;
 	c->placing = true;
 	r = nfs_objects_find(c->world->objects, &fh, &c->waiter, ret);
-	if (r != PARKED)
-		c->placing = false;
-	return r;
+	if (r == PARKED)
+		return r;
+	c->placing = false;
+	return r == 0 ? check_shown(c, ret) : r;
 }
 
 int nfs_put_handle(struct nfs_call *c, const struct place *p)

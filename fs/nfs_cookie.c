@@ -6,9 +6,9 @@
 
 #include "daemon/base/digest.h"
 
-int nfs_cookies_init(struct nfs_cookies *c, uint32_t room, uint64_t from)
+int nfs_cookies_init(struct nfs_cookies *c, uint32_t room)
 {
-	*c = (struct nfs_cookies){ .from = from };
+	*c = (struct nfs_cookies){ 0 };
 	c->items = calloc((size_t)room + 1, sizeof(*c->items));
 	return c->items ? 0 : -ENOMEM;
 }
@@ -19,9 +19,9 @@ void nfs_cookies_fini(struct nfs_cookies *c)
 	*c = (struct nfs_cookies){ 0 };
 }
 
-void nfs_cookies_add_all(struct nfs_cookies *c, uint32_t count)
+void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie)
 {
-	uint64_t first = c->from > NFS_COOKIE_DOTS ? c->from - NFS_COOKIE_DOTS : 0;
+	uint64_t first = cookie > NFS_COOKIE_DOTS ? cookie - NFS_COOKIE_DOTS : 0;
 
 	for (uint64_t i = first; i < count; i++)
 		c->items[c->count++] = (struct nfs_cookie){ NFS_COOKIE_DOTS + 1 + i, (uint32_t)i };
@@ -37,10 +37,7 @@ static uint64_t number_of(const char *name)
 
 void nfs_cookies_add_name(struct nfs_cookies *c, const char *name, uint32_t index)
 {
-	uint64_t value = number_of(name);
-
-	if (value > c->from)
-		c->items[c->count++] = (struct nfs_cookie){ value, index };
+	c->items[c->count++] = (struct nfs_cookie){ number_of(name), index };
 }
 
 static int by_value(const void *a, const void *b)
@@ -53,4 +50,19 @@ static int by_value(const void *a, const void *b)
 void nfs_cookies_sort(struct nfs_cookies *c)
 {
 	qsort(c->items, c->count, sizeof(*c->items), by_value);
+}
+
+uint32_t nfs_cookies_after(const struct nfs_cookies *c, uint64_t cookie)
+{
+	uint32_t from = 0, to = c->count;
+
+	while (from < to) {
+		uint32_t mid = from + (to - from) / 2;
+
+		if (c->items[mid].value <= cookie)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
 }

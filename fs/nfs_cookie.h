@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cookies of READDIR: from where one goes on in a listing that is made anew. A commit's directory
- * never changes: there a cookie is a number in order. Elsewhere names come and go: there it is a
- * number of the name itself, and entries are listed in the order of these, so that whoever goes on
- * behind one sees each name once that was there all the time, whatever came and went. Pure. */
+/* Cookies of READDIR: from where one goes on in a listing that may be made anew. A commit's
+ * directory never changes: there a cookie is a number in order. Elsewhere names come and go: there
+ * it is a number of the name itself, and entries are listed in the order of these, so that whoever
+ * goes on behind one sees each name once that was there all the time, whatever came and went.
+ * Pure. */
 #ifndef MATRIXFS_NFS_COOKIE_H
 #define MATRIXFS_NFS_COOKIE_H
 
@@ -18,20 +19,21 @@ struct nfs_cookie {
 	uint32_t index; /* of the entry, in its listing */
 };
 
-/* Those behind `from`, as they are to be listed. */
+/* Entries as they are to be listed. */
 struct nfs_cookies {
-	uint64_t from;
 	struct nfs_cookie *items;
 	uint32_t count;
 };
 
 /* An empty list with room for so many. -ENOMEM. */
-MUST_USE int nfs_cookies_init(struct nfs_cookies *c, uint32_t room, uint64_t from);
+MUST_USE int nfs_cookies_init(struct nfs_cookies *c, uint32_t room);
 void nfs_cookies_fini(struct nfs_cookies *c);
-/* Adds all entries of a listing that never changes. */
-void nfs_cookies_add_all(struct nfs_cookies *c, uint32_t count);
+/* Adds the entries behind a cookie of a listing that never changes, and has so many. */
+void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie);
 /* Adds an entry of one that does / brings those into their order, when all were added. */
 void nfs_cookies_add_name(struct nfs_cookies *c, const char *name, uint32_t index);
 void nfs_cookies_sort(struct nfs_cookies *c);
+/* Which of the items is the first behind a cookie; their count, if none is. */
+uint32_t nfs_cookies_after(const struct nfs_cookies *c, uint64_t cookie);
 
 #endif

@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* READDIR and READDIRPLUS. Nothing is open between two of them: each makes its listing anew. */
+/* READDIR and READDIRPLUS. Nothing is open between two of them. A commit's directory is looked at
+ * where it lies; of any other a listing is made when it is begun, and kept for a while for who goes
+ * on: else a directory of many names would cost their square. */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/clock.h"
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
 #include "fs/nfs_forms.h"
+#include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
+#include "fs/shown.h"
 
 #define REPLY_MAX (1 << 20)
 #define ENTRY_BYTES 24 /* of READDIR, without the name */
 
+#define KEPT_ENTRY_BYTES 256 /* of a listing, about */
+
+/* A directory as it was once, with its entries as they are told. */
+struct listed {
+	struct nfs_kept_item kept;
+	struct listing *listing;
+	struct nfs_cookies cookies; /* of all; of a commit's those behind the page's cookie */
+};
+
 struct page {
 	struct nfs_call *call;
 	const struct place *dir;
-	struct listing *listing;
-	struct nfs_cookies cookies; /* of the entries that are wanted */
+	struct listed *listed;
 	uint64_t cookie;
 	bool plus;
 	bool closed;                 /* its entries may be listed, and not looked up */
@@ -28,35 +41,112 @@ struct page {
 	bool full;
 };
 
-static int fill_hashed(struct page *pg)
+/* ---- what is listed ---- */
+
+/* As which the client sees the tree: what is listed for one is not another's. */
+static const struct view *view_of(const struct page *pg)
 {
-	uint32_t all = listing_count(pg->listing);
+	return &pg->call->client->view;
+}
+
+static void listed_free(struct nfs_kept_item *i)
+{
+	struct listed *l = container_of(i, struct listed, kept);
+
+	nfs_cookies_fini(&l->cookies);
+	listing_close(l->listing);
+	free(l);
+}
+
+static int sort(struct listed *l)
+{
+	uint32_t all = listing_count(l->listing);
 
 	for (uint32_t i = 0; i < all; i++) {
 		const char *name;
 		struct place p;
-		int r = listing_get(pg->listing, i, &name, &p);
+		int r = listing_get(l->listing, i, &name, &p);
 
 		if (r < 0)
 			return r;
 		place_fini(&p);
-		nfs_cookies_add_name(&pg->cookies, name, i);
+		nfs_cookies_add_name(&l->cookies, name, i);
 	}
-	nfs_cookies_sort(&pg->cookies);
+	nfs_cookies_sort(&l->cookies);
 	return 0;
 }
 
 static int fill(struct page *pg)
 {
-	uint32_t all = listing_count(pg->listing);
-	int r = nfs_cookies_init(&pg->cookies, all, pg->cookie);
+	struct listed *l = pg->listed;
+	uint32_t all = listing_count(l->listing);
+	int r = nfs_cookies_init(&l->cookies, all);
 
 	if (r < 0)
 		return r;
+	l->kept.bytes = sizeof(*l) + all * (size_t)KEPT_ENTRY_BYTES;
 	if (!listing_is_final(pg->dir))
-		return fill_hashed(pg);
-	nfs_cookies_add_all(&pg->cookies, all);
+		return sort(l);
+	nfs_cookies_add_rest(&l->cookies, all, pg->cookie);
 	return 0;
+}
+
+static int open_listing(struct page *pg)
+{
+	struct nfs_call *c = pg->call;
+	struct listing **ret = &pg->listed->listing;
+
+	if (c->ended < 0)
+		return nfs_stale(listing_open_ended(view_of(pg), pg->dir, c->ended, ret));
+	return listing_open(view_of(pg), pg->dir, &c->waiter, ret);
+}
+
+/* When it has parked the call is not ours to look at any more. */
+static int list_anew(struct page *pg)
+{
+	struct listed *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	nfs_kept_init(&l->kept);
+	l->kept.free = listed_free;
+	l->kept.fh = pg->call->fh;
+	l->kept.whose = view_of(pg);
+	l->kept.begun_us = clock_us();
+	pg->listed = l;
+	r = open_listing(pg);
+	if (r == 0)
+		r = fill(pg);
+	if (r == 0)
+		return 0;
+	pg->listed = NULL;
+	nfs_kept_unref(&l->kept);
+	return r;
+}
+
+/* Who begins sees what is there now; who goes on, what was there when somebody began. */
+static int list(struct page *pg)
+{
+	struct nfs_kept_item *i = NULL;
+
+	if (pg->cookie && !listing_is_final(pg->dir))
+		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, view_of(pg));
+	if (!i)
+		return list_anew(pg);
+	pg->listed = container_of(i, struct listed, kept);
+	return 0;
+}
+
+/* The rest will be asked for, or nothing is left to ask for. */
+static void keep(struct page *pg)
+{
+	if (listing_is_final(pg->dir))
+		return;
+	if (pg->full)
+		nfs_kept_put(pg->call->world->kept, &pg->listed->kept);
+	else if (!pg->cookie)
+		nfs_kept_drop(pg->call->world->kept, &pg->call->fh, view_of(pg));
 }
 
 /* ---- entries ---- */
@@ -111,15 +201,19 @@ static int put(struct page *pg, const char *name, uint64_t number, const struct 
 	return r;
 }
 
+/* What was removed since it was listed is left out; and what the client may not see, whoever it was
+ * listed for. */
 static int put_entry(struct page *pg, const struct nfs_cookie *item)
 {
+	const struct view *v = view_of(pg);
 	const char *name;
 	struct place p;
-	int r = listing_get(pg->listing, item->index, &name, &p);
+	int r = listing_get(pg->listed->listing, item->index, &name, &p);
 
 	if (r < 0)
 		return r;
-	r = put(pg, name, place_number(&p), &p, item->value);
+	if (!nfs_is_removed(v, &p) && shown_place(v->scope, node_known(v->node), &p))
+		r = put(pg, name, place_number(&p), &p, item->value);
 	place_fini(&p);
 	return r;
 }
@@ -143,10 +237,12 @@ static int put_dots(struct page *pg)
 
 static int put_all(struct page *pg)
 {
+	const struct nfs_cookies *all = &pg->listed->cookies;
+	uint32_t first = nfs_cookies_after(all, pg->cookie);
 	int r = put_dots(pg);
 
-	for (uint32_t i = 0; r == 0 && !pg->full && i < pg->cookies.count; i++)
-		r = put_entry(pg, &pg->cookies.items[i]);
+	for (uint32_t i = first; r == 0 && !pg->full && i < all->count; i++)
+		r = put_entry(pg, &all->items[i]);
 	return r;
 }
 
@@ -181,19 +277,12 @@ static int put_result(struct page *pg)
 	return r;
 }
 
-static int open_listing(struct page *pg)
+static int permit(struct page *pg)
 {
-	struct nfs_call *c = pg->call;
 	struct permit_who who = nfs_reader();
-	int r = permit_access(&who, pg->dir, R_OK);
 
-	if (r < 0)
-		return r;
 	pg->closed = permit_access(&who, pg->dir, X_OK) < 0;
-	if (c->ended < 0)
-		return nfs_stale(
-			listing_open_ended(c->world->view, pg->dir, c->ended, &pg->listing));
-	return listing_open(c->world->view, pg->dir, &c->waiter, &pg->listing);
+	return permit_access(&who, pg->dir, R_OK);
 }
 
 static int take_args(struct page *pg)
@@ -227,14 +316,15 @@ static int read_page(struct nfs_call *c, bool plus)
 	if (r == 0)
 		r = take_args(&pg);
 	if (r == 0)
-		r = open_listing(&pg);
+		r = permit(&pg);
+	if (r == 0)
+		r = list(&pg);
 	if (r != 0)
 		return r;
-	r = fill(&pg);
+	r = put_result(&pg);
 	if (r == 0)
-		r = put_result(&pg);
-	nfs_cookies_fini(&pg.cookies);
-	listing_close(pg.listing);
+		keep(&pg);
+	nfs_kept_unref(&pg.listed->kept);
 	return r;
 }
 

@@ -9,21 +9,21 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 
-/* A repository, by its number and by its address; it lives as long as the node. */
+/* A repository, by its numbers and by its address; it lives as long as the node. */
 struct numbered {
-	uint64_t number;
+	uint64_t number; /* under the first key */
 	struct repo *repo;
 };
 
 struct nfs_forms {
 	const struct view *view;
 	uint64_t life;
-	uint8_t key[NFS_KEY];
+	struct nfs_keys keys;
 	struct lock lock;
-	struct map by_number, by_repo; /* guarded by lock */
+	struct map by_number, by_repo; /* guarded by lock; by its numbers under all keys */
 };
 
-int nfs_forms_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+int nfs_forms_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 		  struct nfs_forms **ret)
 {
 	struct nfs_forms *t = calloc(1, sizeof(*t));
@@ -32,7 +32,7 @@ int nfs_forms_new(const struct view *v, const uint8_t key[static NFS_KEY], uint6
 		return -ENOMEM;
 	t->view = v;
 	t->life = life;
-	memcpy(t->key, key, NFS_KEY);
+	t->keys = *keys;
 	lock_init(&t->lock, LOCK_NFS_FORMS);
 	*ret = t;
 	return 0;
@@ -52,42 +52,67 @@ void nfs_forms_free(struct nfs_forms *t)
 	map_fini(&t->by_repo);
 	map_fini(&t->by_number);
 	lock_fini(&t->lock);
-	explicit_bzero(t->key, NFS_KEY);
+	nfs_keys_wipe(&t->keys);
 	free(t);
 }
 
 /* ---- numbers of repositories ---- */
 
 /* Nobody who has not the key can choose a name that has another one's number. */
-static int number_of(const struct nfs_forms *t, const struct repo *r, uint64_t *ret)
+static int number_of(const uint8_t key[static NFS_KEY], const struct repo *r, uint64_t *ret)
 {
 	const char *name = repo_key(r);
 	uint8_t mac[32];
-	int rc = digest_hmac(t->key, NFS_KEY, name, strlen(name), mac);
+	int rc = digest_hmac(key, NFS_KEY, name, strlen(name), mac);
 
 	memcpy(ret, mac, sizeof(*ret));
 	return rc;
 }
 
-static int add_locked(struct nfs_forms *t, struct repo *r, uint64_t number, struct numbered **ret)
+/* By its number under each of the keys; one that is taken stays with who has it. */
+static int add_numbers_locked(struct nfs_forms *t, struct numbered *n)
+{
+	uint64_t number;
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < t->keys.count; i++) {
+		rc = number_of(t->keys.at[i], n->repo, &number);
+		if (i == 0)
+			n->number = number;
+		if (rc == 0 && !map_find_u64(&t->by_number, number))
+			rc = map_put_u64(&t->by_number, number, n);
+	}
+	return rc;
+}
+
+static void del_numbers_locked(struct nfs_forms *t, const struct numbered *n)
+{
+	uint64_t number;
+
+	for (unsigned i = 0; i < t->keys.count; i++)
+		if (number_of(t->keys.at[i], n->repo, &number) == 0 &&
+		    map_find_u64(&t->by_number, number) == n)
+			map_del_u64(&t->by_number, number);
+}
+
+static int add_locked(struct nfs_forms *t, struct repo *r, struct numbered **ret)
 {
 	struct numbered *n = calloc(1, sizeof(*n));
-	int rc = n ? 0 : -ENOMEM;
+	int rc = -ENOMEM;
 
-	if (rc == 0) {
-		*n = (struct numbered){ number, r };
+	if (!n)
+		return rc;
+	n->repo = r;
+	rc = add_numbers_locked(t, n);
+	if (rc == 0)
 		rc = map_put_u64(&t->by_repo, (uintptr_t)r, n);
-	}
-	if (rc == 0 && !map_find_u64(&t->by_number, number)) {
-		rc = map_put_u64(&t->by_number, number, n);
-		if (rc < 0)
-			map_del_u64(&t->by_repo, (uintptr_t)r);
-	}
-	if (rc < 0)
+	if (rc < 0) {
+		del_numbers_locked(t, n);
 		free(n);
-	else
-		*ret = n;
-	return rc;
+		return rc;
+	}
+	*ret = n;
+	return 0;
 }
 
 static int find_number(struct nfs_forms *t, struct repo *r, uint64_t *ret)
@@ -97,11 +122,8 @@ static int find_number(struct nfs_forms *t, struct repo *r, uint64_t *ret)
 
 	lock_take(&t->lock);
 	n = map_find_u64(&t->by_repo, (uintptr_t)r);
-	if (!n) {
-		rc = number_of(t, r, ret);
-		if (rc == 0)
-			rc = add_locked(t, r, *ret, &n);
-	}
+	if (!n)
+		rc = add_locked(t, r, &n);
 	if (rc == 0)
 		*ret = n->number;
 	lock_drop(&t->lock);

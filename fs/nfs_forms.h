@@ -5,13 +5,13 @@
 #ifndef MATRIXFS_NFS_FORMS_H
 #define MATRIXFS_NFS_FORMS_H
 
-#include "fs/nfs_handle.h"
+#include "fs/nfs_key.h"
 #include "fs/view.h"
 
 struct nfs_forms;
 
 /* The view is borrowed. `life` tells this process from the one before it. -ENOMEM. */
-MUST_USE int nfs_forms_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+MUST_USE int nfs_forms_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 			   struct nfs_forms **ret);
 void nfs_forms_free(struct nfs_forms *t);
 /* The form of a place. */

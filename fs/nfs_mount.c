@@ -1,111 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted that is not its
- * owner's. */
+/* MOUNT: a path becomes its handle. Any directory of the tree can be mounted that the client may
+ * see and that is not its owner's. */
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/base/err.h"
-#include "daemon/base/lock.h"
+#include "daemon/base/log.h"
 #include "fs/nfs_procs.h"
 #include "fs/resolve.h"
 
-#define MOUNTS_MAX 1024
 #define AUTH_NONE 0
 #define AUTH_SYS 1
 
 static const char *const exports[] = { "/", "/hub", "/files" };
-
-struct mounted {
-	struct mounted *next;
-	char address[NETWORK_ADDRESS_MAX];
-	char path[];
-};
-
-struct nfs_mounts {
-	struct lock lock;
-	/* Guarded by lock. */
-	struct mounted *first;
-	unsigned count;
-};
-
-int nfs_mounts_new(struct nfs_mounts **ret)
-{
-	struct nfs_mounts *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return -ENOMEM;
-	lock_init(&m->lock, LOCK_NFS_MOUNTS);
-	*ret = m;
-	return 0;
-}
-
-void nfs_mounts_free(struct nfs_mounts *m)
-{
-	if (!m)
-		return;
-	while (m->first) {
-		struct mounted *next = m->first->next;
-
-		free(m->first);
-		m->first = next;
-	}
-	lock_fini(&m->lock);
-	free(m);
-}
-
-static bool is_of(const struct mounted *e, const char *address, const char *path)
-{
-	return strcmp(e->address, address) == 0 && (!path || strcmp(e->path, path) == 0);
-}
-
-/* Forgets what a client has mounted there; with no path, all. */
-static void forget(struct nfs_mounts *m, const char *address, const char *path)
-{
-	struct mounted **at = &m->first, *gone = NULL;
-
-	lock_take(&m->lock);
-	while (*at) {
-		struct mounted *e = *at;
-
-		if (!is_of(e, address, path)) {
-			at = &e->next;
-			continue;
-		}
-		*at = e->next;
-		e->next = gone;
-		gone = e;
-		m->count--;
-	}
-	lock_drop(&m->lock);
-	while (gone) {
-		struct mounted *next = gone->next;
-
-		free(gone);
-		gone = next;
-	}
-}
-
-/* When it is full, or memory is short, it is not listed: nothing hangs on it. */
-static void remember(struct nfs_mounts *m, const char *address, const char *path)
-{
-	size_t len = strlen(path) + 1;
-	struct mounted *e = calloc(1, sizeof(*e) + len);
-
-	if (!e)
-		return;
-	memcpy(e->path, path, len);
-	memcpy(e->address, address, strnlen(address, sizeof(e->address) - 1));
-	forget(m, address, path);
-	lock_take(&m->lock);
-	if (m->count < MOUNTS_MAX) {
-		m->count++;
-		e->next = m->first;
-		m->first = e;
-		e = NULL;
-	}
-	lock_drop(&m->lock);
-	free(e);
-}
 
 /* ---- MNT ---- */
 
@@ -131,18 +38,39 @@ static int may_mount(const struct place *p)
 	return place_format(p) == S_IFDIR ? 0 : -ENOTDIR;
 }
 
+/* Of a path that was said; none is the root's. */
+static int take_mount_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+{
+	int r = nfs_take_path(c, ret);
+
+	if (r == 0 && !ret[0])
+		memcpy(ret, "/", sizeof("/"));
+	return r;
+}
+
+static void note_mounted(struct nfs_call *c, const char *path)
+{
+	nfs_clients_mounted(c->world->clients, c->client, path);
+	log_line(LOG_LEVEL_INFO, LOG_ONCE_A_PERIOD_, "mounted by NFS client=%s path=%s",
+		 c->client->address, path);
+}
+
 static void on_resolved(void *arg, int r, struct place *p)
 {
 	char path[NFS_PATH_MAX + 1];
 	struct nfs_call *c = arg;
 
 	c->in = c->rpc.args;
+	if (take_mount_path(c, path) < 0)
+		path[0] = '\0'; /* it was one before */
+	if (r == -EACCES && c->client->scope)
+		nfs_denied(c, p, path);
 	if (r == 0)
 		r = may_mount(p);
 	if (r == 0)
 		r = put_mounted(c, p);
-	if (r == 0 && nfs_take_path(c, path) == 0)
-		remember(c->world->mounts, rpcd_address(c->conn), path);
+	if (r == 0)
+		note_mounted(c, path);
 	place_fini(p);
 	nfs_call_finish(c, r);
 }
@@ -150,48 +78,76 @@ static void on_resolved(void *arg, int r, struct place *p)
 int nfs_mount_mnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
-	int r = nfs_take_path(c, path);
+	int r = take_mount_path(c, path);
 
 	if (r < 0)
 		return r;
-	resolve(c->world->view, path, c->world->timeout_ms, on_resolved, c);
+	if (scope_is_empty(c->client->scope)) {
+		const struct place root = view_root();
+
+		nfs_denied(c, &root, path);
+		return -EACCES;
+	}
+	resolve(&c->client->view, path, c->world->timeout_ms, on_resolved, c);
 	return PARKED;
 }
 
 /* ---- the lists ---- */
 
+struct dump {
+	const struct nfs_client *to;
+	struct buf *out;
+};
+
+/* Who does not see all repositories is not told what others have mounted. */
+static int put_mounts(void *arg, const struct control_nfs_client *f)
+{
+	const struct dump *d = arg;
+
+	if (d->to->scope && strcmp(f->address, d->to->address) != 0)
+		return 0;
+	for (const char *path = f->mounts; *path; path += strlen(path) + 1) {
+		xdr_put_u32(d->out, true);
+		xdr_put_text(d->out, f->address);
+		xdr_put_text(d->out, path);
+	}
+	return 0;
+}
+
 int nfs_mount_dump(struct nfs_call *c)
 {
-	struct nfs_mounts *m = c->world->mounts;
-	struct buf *out = &c->reply.head;
+	struct dump d = { c->client, &c->reply.head };
+	int r = nfs_clients_each(c->world->clients, put_mounts, &d);
 
-	lock_take(&m->lock);
-	for (const struct mounted *e = m->first; e; e = e->next) {
-		xdr_put_u32(out, true);
-		xdr_put_text(out, e->address);
-		xdr_put_text(out, e->path);
-	}
-	lock_drop(&m->lock);
-	xdr_put_u32(out, false);
-	return 0;
+	xdr_put_u32(&c->reply.head, false);
+	return r;
 }
 
 int nfs_mount_umnt(struct nfs_call *c)
 {
 	char path[NFS_PATH_MAX + 1];
-	int r = nfs_take_path(c, path);
+	int r = take_mount_path(c, path);
 
 	if (r == 0)
-		forget(c->world->mounts, rpcd_address(c->conn), path);
+		nfs_clients_unmounted(c->world->clients, c->client, path);
 	return r == -EBADMSG ? r : 0;
 }
 
 int nfs_mount_umntall(struct nfs_call *c)
 {
-	forget(c->world->mounts, rpcd_address(c->conn), NULL);
+	nfs_clients_unmounted(c->world->clients, c->client, NULL);
 	return 0;
 }
 
+static void put_network(void *arg, const char *network)
+{
+	struct buf *out = arg;
+
+	xdr_put_u32(out, true);
+	xdr_put_text(out, network);
+}
+
+/* The networks that may connect and see anything. */
 int nfs_mount_export(struct nfs_call *c)
 {
 	struct buf *out = &c->reply.head;
@@ -199,10 +155,8 @@ int nfs_mount_export(struct nfs_call *c)
 	for (size_t i = 0; i < ARRAY_LEN(exports); i++) {
 		xdr_put_u32(out, true);
 		xdr_put_text(out, exports[i]);
-		for (size_t n = 0; n < c->world->allow_count; n++) {
-			xdr_put_u32(out, true);
-			xdr_put_text(out, c->world->allow[n]);
-		}
+		scope_each_network(c->world->rules, c->world->allow, c->world->allow_count,
+				   put_network, out);
 		xdr_put_u32(out, false);
 	}
 	xdr_put_u32(out, false);

@@ -38,14 +38,18 @@ static int found(struct nfs_call *c, const struct place *dir, const struct place
 static int lookup(struct nfs_call *c, const struct place *dir, const char *name, struct place *ret)
 {
 	int64_t ttl_ms;
+	int r;
 
 	if (strcmp(name, ".") == 0)
 		return place_copy(dir, ret);
 	if (strcmp(name, "..") == 0)
 		return view_parent(dir, ret);
 	if (c->ended < 0)
-		return view_lookup_ended(c->world->view, dir, name, c->ended, ret, &ttl_ms);
-	return view_lookup(c->world->view, dir, name, &c->waiter, ret, &ttl_ms);
+		return view_lookup_ended(&c->client->view, dir, name, c->ended, ret, &ttl_ms);
+	r = view_lookup(&c->client->view, dir, name, &c->waiter, ret, &ttl_ms);
+	if (r == -EACCES)
+		nfs_denied(c, dir, name);
+	return r;
 }
 
 int nfs_lookup(struct nfs_call *c)

@@ -11,14 +11,17 @@
 #include "fs/nfs_forms.h"
 
 #define OBJECTS_MAX 8192
+#define FILES_MAX 256 /* that are open */
 #define FILE_IDLE_MS 30000
+#define FILE_REST_MS 2000 /* who reads on has asked again by then: others may have the room */
 
 struct object {
 	TAILQ_ENTRY(object) age;
 	struct nfs_fh fh;
 	struct place place;
-	struct handle *file; /* or NULL */
-	int64_t read_ms;     /* when it was last wanted */
+	struct handle *file;      /* or NULL */
+	TAILQ_ENTRY(object) read; /* of those with a file, as the next */
+	int64_t read_ms;          /* when it was last wanted */
 };
 
 TAILQ_HEAD(objects, object);
@@ -26,30 +29,54 @@ TAILQ_HEAD(objects, object);
 struct nfs_objects {
 	const struct view *view;
 	struct nfs_forms *forms;
-	uint8_t key[NFS_KEY];
+	struct nfs_keys keys;
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_handle;
-	struct objects by_age; /* used longest ago first */
+	struct objects by_age;  /* used longest ago first */
+	struct objects by_read; /* those with a file: read longest ago first */
+	unsigned files;
 };
 
-int nfs_objects_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+int nfs_objects_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 		    struct nfs_objects **ret)
 {
 	struct nfs_objects *t = calloc(1, sizeof(*t));
-	int r = t ? nfs_forms_new(v, key, life, &t->forms) : -ENOMEM;
+	int r = t ? nfs_forms_new(v, keys, life, &t->forms) : -ENOMEM;
 
 	if (r < 0) {
 		free(t);
 		return r;
 	}
 	t->view = v;
-	memcpy(t->key, key, NFS_KEY);
+	t->keys = *keys;
 	TAILQ_INIT(&t->by_age);
+	TAILQ_INIT(&t->by_read);
 	lock_init(&t->lock, LOCK_NFS_OBJECTS);
 	*ret = t;
 	return 0;
 }
+
+/* ---- open files ---- */
+
+static void put_file_locked(struct nfs_objects *t, struct object *o, struct handle *h)
+{
+	o->file = h;
+	o->read_ms = clock_ms();
+	TAILQ_INSERT_TAIL(&t->by_read, o, read);
+	t->files++;
+}
+
+static struct handle *take_file_locked(struct nfs_objects *t, struct object *o)
+{
+	if (!o->file)
+		return NULL;
+	TAILQ_REMOVE(&t->by_read, o, read);
+	t->files--;
+	return steal(o->file);
+}
+
+/* ---- objects ---- */
 
 /* With no lock held. */
 static void object_free(struct nfs_objects *t, struct object *o)
@@ -61,8 +88,12 @@ static void object_free(struct nfs_objects *t, struct object *o)
 	free(o);
 }
 
+/* Its file stays with it. */
 static void unlist_locked(struct nfs_objects *t, struct object *o)
 {
+	struct handle *h = take_file_locked(t, o);
+
+	o->file = h;
 	TAILQ_REMOVE(&t->by_age, o, age);
 	map_del(&t->by_handle, o->fh.bytes, o->fh.len);
 }
@@ -80,7 +111,7 @@ void nfs_objects_free(struct nfs_objects *t)
 	map_fini(&t->by_handle);
 	nfs_forms_free(t->forms);
 	lock_fini(&t->lock);
-	explicit_bzero(t->key, NFS_KEY);
+	nfs_keys_wipe(&t->keys);
 	free(t);
 }
 
@@ -115,7 +146,7 @@ int nfs_objects_handle(struct nfs_objects *t, const struct place *p, struct nfs_
 	struct nfs_form form;
 	int r = nfs_form_of(t->forms, p, &form);
 
-	return r < 0 ? r : nfs_handle_print(t->key, &form, ret);
+	return r < 0 ? r : nfs_handle_print(t->keys.at[0], &form, ret);
 }
 
 /* Where a blob was looked up last counts: that is where it is read from. */
@@ -143,18 +174,32 @@ void nfs_objects_note(struct nfs_objects *t, const struct nfs_fh *fh, const stru
 	object_free(t, old);
 }
 
-/* What clients wrote and removed is gone, although somebody knows of it. */
-static int check_alive(struct nfs_objects *t, struct place *p)
+bool nfs_is_removed(const struct view *v, const struct place *p)
 {
 	struct stat st;
 
 	if (p->kind != PLACE_SCRATCH)
-		return 0;
-	scratch_stat(t->view->scratch, p->written, &st);
-	if (st.st_nlink > 0)
+		return false;
+	scratch_stat(v->scratch, p->written, &st);
+	return st.st_nlink == 0;
+}
+
+/* What clients wrote and removed is gone, although somebody knows of it. */
+static int check_alive(struct nfs_objects *t, struct place *p)
+{
+	if (!nfs_is_removed(t->view, p))
 		return 0;
 	place_fini(p);
 	return -ESTALE;
+}
+
+static int parse(const struct nfs_objects *t, const struct nfs_fh *fh, struct nfs_form *ret)
+{
+	int r = NFS_BADHANDLE;
+
+	for (unsigned i = 0; r == NFS_BADHANDLE && i < t->keys.count; i++)
+		r = nfs_handle_parse(t->keys.at[i], fh->bytes, fh->len, ret);
+	return r;
 }
 
 int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct waiter *w,
@@ -171,7 +216,7 @@ int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct wait
 	lock_drop(&t->lock);
 	if (o)
 		return r < 0 ? r : check_alive(t, ret);
-	r = nfs_handle_parse(t->key, fh->bytes, fh->len, &form);
+	r = parse(t, fh, &form);
 	if (r == 0)
 		r = nfs_form_place(t->forms, &form, w, ret);
 	if (r == 0)
@@ -205,7 +250,9 @@ bool nfs_objects_etag(struct nfs_objects *t, const struct nfs_fh *fh,
 	return blob;
 }
 
-static struct handle *opened(struct nfs_objects *t, const struct nfs_fh *fh)
+/* ---- reading ---- */
+
+struct handle *nfs_objects_opened(struct nfs_objects *t, const struct nfs_fh *fh)
 {
 	struct handle *h = NULL;
 	struct object *o;
@@ -213,8 +260,8 @@ static struct handle *opened(struct nfs_objects *t, const struct nfs_fh *fh)
 	lock_take(&t->lock);
 	o = find_locked(t, fh);
 	if (o && o->file) {
-		o->read_ms = clock_ms();
 		h = node_ref_file(o->file);
+		put_file_locked(t, o, take_file_locked(t, o)); /* as the youngest */
 	}
 	lock_drop(&t->lock);
 	return h;
@@ -223,15 +270,18 @@ static struct handle *opened(struct nfs_objects *t, const struct nfs_fh *fh)
 /* Leaves it open for who reads on; somebody else may just have done so. */
 static void keep_open(struct nfs_objects *t, const struct nfs_fh *fh, struct handle *h)
 {
+	struct handle *old = NULL;
 	struct object *o;
 
 	lock_take(&t->lock);
 	o = find_locked(t, fh);
 	if (o && !o->file) {
-		o->file = node_ref_file(h);
-		o->read_ms = clock_ms();
+		put_file_locked(t, o, node_ref_file(h));
+		if (t->files > FILES_MAX)
+			old = take_file_locked(t, TAILQ_FIRST(&t->by_read));
 	}
 	lock_drop(&t->lock);
+	node_close_file(t->view->node, old);
 }
 
 int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p,
@@ -239,7 +289,7 @@ int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struc
 {
 	int r;
 
-	*ret = opened(t, fh);
+	*ret = nfs_objects_opened(t, fh);
 	if (*ret)
 		return 0;
 	r = node_open_file(t->view->node, p->snapshot, p->node, ret);
@@ -250,27 +300,47 @@ int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struc
 	return 0;
 }
 
-/* A file that may be closed, taken out of its object. */
-static struct handle *take_idle(struct nfs_objects *t, int64_t before_ms)
+/* A file that nobody has read since then, of that blob (NULL: any), taken out of its object. */
+static struct handle *take_idle(struct nfs_objects *t, int64_t before_ms, const char *etag)
 {
 	struct handle *h = NULL;
 	struct object *o;
 
 	lock_take(&t->lock);
-	TAILQ_FOREACH(o, &t->by_age, age)
-		if (o->file && o->read_ms < before_ms) {
-			h = steal(o->file);
+	TAILQ_FOREACH(o, &t->by_read, read) {
+		char its[DIGEST_HEX_MAX + 1];
+
+		if (o->read_ms >= before_ms)
 			break;
-		}
+		place_etag(&o->place, its);
+		if (etag && strcmp(its, etag) != 0)
+			continue;
+		h = take_file_locked(t, o);
+		break;
+	}
 	lock_drop(&t->lock);
 	return h;
 }
 
-void nfs_objects_tick(struct nfs_objects *t)
+static bool close_idle(struct nfs_objects *t, int64_t idle_ms, const char *etag)
 {
-	int64_t before_ms = clock_ms() - FILE_IDLE_MS;
+	int64_t before_ms = clock_ms() - idle_ms;
+	bool any = false;
 	struct handle *h;
 
-	while ((h = take_idle(t, before_ms)))
+	while ((h = take_idle(t, before_ms, etag))) {
 		node_close_file(t->view->node, h);
+		any = true;
+	}
+	return any;
+}
+
+void nfs_objects_tick(struct nfs_objects *t)
+{
+	close_idle(t, FILE_IDLE_MS, NULL);
+}
+
+bool nfs_objects_let_go(struct nfs_objects *t, const char *etag)
+{
+	return close_idle(t, FILE_REST_MS, etag);
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What clients of NFS lately used: handles and their places, so that a request need not look for
  * what the one before it found; and the files they read, which stay open for a while, since NFS
- * knows no opens: so one who reads on is seen to. Bounded: what is forgotten is found anew.
+ * knows no opens: so one who reads on is seen to, if nobody needs the room. Bounded: what is
+ * forgotten is found anew.
  * Threads: any. */
 #ifndef MATRIXFS_NFS_OBJECTS_H
 #define MATRIXFS_NFS_OBJECTS_H
 
-#include "fs/nfs_handle.h"
+#include "fs/nfs_key.h"
 #include "fs/view.h"
 
 struct nfs_objects;
 
 /* The view is borrowed; `life` as in nfs_forms.h. -ENOMEM. */
-MUST_USE int nfs_objects_new(const struct view *v, const uint8_t key[static NFS_KEY], uint64_t life,
+MUST_USE int nfs_objects_new(const struct view *v, const struct nfs_keys *keys, uint64_t life,
 			     struct nfs_objects **ret);
 /* Closes and forgets all. NULL is fine. */
 void nfs_objects_free(struct nfs_objects *t);
@@ -31,10 +32,18 @@ void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf
 /* The etag of a handle's place, if that is a blob that was used lately. */
 bool nfs_objects_etag(struct nfs_objects *t, const struct nfs_fh *fh,
 		      char ret[static DIGEST_HEX_MAX + 1]);
-/* An open file for a blob, with a reference for the caller: node_close_file() gives it back. */
+/* True if clients wrote the file or directory of that place, and it is gone. */
+bool nfs_is_removed(const struct view *v, const struct place *p);
+/* The file of a handle if it is open, with a reference for the caller: node_close_file() gives it
+ * back. NULL: it is not. */
+struct handle *nfs_objects_opened(struct nfs_objects *t, const struct nfs_fh *fh);
+/* The same for a blob, opened if it is not. */
 MUST_USE int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p,
 			      struct handle **ret);
 /* Closes the files that nobody has read for a while. */
 void nfs_objects_tick(struct nfs_objects *t);
+/* Room is wanted: closes the files of that blob, unless somebody has just read them. True if there
+ * were any. */
+bool nfs_objects_let_go(struct nfs_objects *t, const char *etag);
 
 #endif

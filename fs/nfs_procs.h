@@ -43,8 +43,4 @@ MUST_USE int nfs_mount_export(struct nfs_call *c);
 MUST_USE int nfs_portmap_getport(struct nfs_call *c);
 MUST_USE int nfs_portmap_dump(struct nfs_call *c);
 
-/* Who has mounted what: a list as long as clients are honest, for people. */
-MUST_USE int nfs_mounts_new(struct nfs_mounts **ret);
-void nfs_mounts_free(struct nfs_mounts *m);
-
 #endif

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* READ: the bytes of a model's file go from the mapped cache file to the socket as they lie there;
- * those that are not there are waited for without a thread. */
+ * those that are not there are waited for without a thread. While the client takes none of them
+ * its reply has neither the bytes nor the file: others may need the room. When it is its turn they
+ * are had again, from wherever they are by then. */
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/err.h"
 #include "daemon/base/num.h"
 #include "fs/attr.h"
 #include "fs/nfs_attr.h"
+#include "fs/nfs_forms.h"
+#include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
 
 struct range {
@@ -34,40 +39,218 @@ static void account(struct nfs_call *c)
 	metrics_add(c->waited ? &m->reads_waited : &m->reads_hit, 1);
 }
 
+/* The call's bytes, at most `len` of them. What another hand has cut off the cache file, or the
+ * disk has lost, is brought anew. Waiter as in node.h. */
+static int have(struct nfs_call *c, uint64_t len, struct waiter *w, uint64_t *ret_len)
+{
+	struct node *node = c->world->view->node;
+	const void *bytes;
+	int r = node_read(node, c->file, c->off, len, w, &bytes, ret_len);
+
+	if (r == 0 && *ret_len && !node_reaches(c->file, bytes, *ret_len)) {
+		node_done(c->file, bytes, *ret_len);
+		node_lose(node, c->file, c->off, *ret_len);
+		r = node_read(node, c->file, c->off, len, w, &bytes, ret_len);
+	}
+	if (r == 0)
+		c->reply.data = bytes;
+	return r;
+}
+
+/* ---- while the client takes nothing ---- */
+
+static struct nfs_call *call_of(struct rpcd_reply *r)
+{
+	return container_of(r, struct nfs_call, reply);
+}
+
+static void close_file(struct nfs_call *c)
+{
+	node_close_file(c->world->view->node, steal(c->file));
+}
+
+static void rest(struct rpcd_reply *reply, bool broken)
+{
+	struct nfs_call *c = call_of(reply);
+
+	if (!node_keeps(c->file, reply->data))
+		return; /* brought for it alone: they are nowhere else */
+	node_done(c->file, steal(reply->data), reply->data_len);
+	if (broken)
+		node_lose(c->world->view->node, c->file, c->off, reply->data_len);
+	close_file(c);
+	c->resuming = false;
+}
+
+static void come(struct nfs_call *c, int r)
+{
+	c->ended = r;
+	rpcd_go_on(c->conn);
+}
+
+static void on_found(struct waiter *w, int r)
+{
+	come(container_of(w, struct nfs_call, waiter), r);
+}
+
+static void on_come(struct waiter *w, int r)
+{
+	come(container_of(w, struct nfs_call, bytes), r);
+}
+
+/* How the file is read was told when these bytes were first asked for. */
+static void begin_resuming(struct nfs_call *c)
+{
+	free(c->bytes.held);
+	waiter_init(&c->waiter, c->world->timeout_ms, on_found);
+	waiter_init(&c->bytes, c->world->timeout_ms, on_come);
+	c->bytes.off = c->off;
+	c->bytes.len = c->reply.data_len;
+	c->ended = 0;
+	c->resuming = true;
+}
+
+static int open_again(struct nfs_call *c)
+{
+	CLEANUP(place_fini) struct place p = { 0 };
+	int r = nfs_objects_find(c->world->objects, &c->fh, &c->waiter, &p);
+
+	return r == 0 ? nfs_objects_open(c->world->objects, &c->fh, &p, &c->file) : r;
+}
+
+/* Only what is at hand, and asks nothing of anybody. */
+static int resume_at_once(struct nfs_call *c)
+{
+	uint64_t len;
+	int r = -EAGAIN;
+
+	c->file = nfs_objects_opened(c->world->objects, &c->fh);
+	if (c->file && node_sealed_fd(c->file) >= 0)
+		r = have(c, c->reply.data_len, NULL, &len);
+	if (r != 0)
+		close_file(c);
+	return r == 0 ? 0 : -EAGAIN;
+}
+
+/* They cannot be had. Who was told that they are coming is sent away, and asks again. */
+static int give_up(struct nfs_call *c, int r)
+{
+	close_file(c);
+	if (c->reply.sent || r == ERR_STOPPING)
+		return r;
+	nfs_call_fail(c, nfs_stale(r));
+	c->reply.data_len = 0;
+	return 0;
+}
+
+static int resume(struct rpcd_reply *reply, bool may_park)
+{
+	struct nfs_call *c = call_of(reply);
+	uint64_t len;
+	int r;
+
+	if (!may_park)
+		return resume_at_once(c);
+	if (!c->resuming)
+		begin_resuming(c);
+	r = c->ended;
+	if (r == 0 && !c->file)
+		r = open_again(c);
+	if (r == 0)
+		r = have(c, reply->data_len, &c->bytes, &len);
+	return r < 0 ? give_up(c, r) : r;
+}
+
+/* ---- the kinds of files ---- */
+
 /* The file stays open as long as somebody waits for it, whatever becomes of its object. */
 static int read_blob(struct nfs_call *c, const struct place *p, const struct range *range)
 {
-	struct node *node = c->world->view->node;
-	const void *bytes = NULL;
 	uint64_t count;
 	int r = 0;
 
+	c->off = range->off;
 	if (!c->file)
 		r = nfs_objects_open(c->world->objects, &c->fh, p, &c->file);
 	if (r == 0)
-		r = node_read(node, c->file, range->off, range->count, &c->waiter, &bytes, &count);
+		r = have(c, range->count, &c->bytes, &count);
 	if (r != 0) /* parked: the call is not ours to look at any more */
 		return r;
 	put_result(c, p, NULL, (uint32_t)count, range->off + count >= node_file_size(c->file));
-	c->reply.data = bytes;
 	c->reply.data_len = count;
+	c->reply.rest = rest;
+	c->reply.resume = resume;
 	account(c);
 	return 0;
+}
+
+static void put_part(struct nfs_call *c, const struct place *p, const struct buf *text,
+		     const struct range *range)
+{
+	size_t off = (size_t)min_u64(range->off, text->len);
+	size_t count = (size_t)min_u64(text->len - off, range->count);
+
+	put_result(c, p, buf_str(text), (uint32_t)count, off + count == text->len);
+	xdr_put_fixed(&c->reply.head, buf_str(text) + off, count);
 }
 
 /* Made-up files. */
 static int read_text(struct nfs_call *c, const struct place *p, const struct range *range)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	size_t off, count;
 	int r = attr_text(c->world->view, p, &c->waiter, &text);
 
-	if (r != 0)
+	if (r == 0)
+		put_part(c, p, &text, range);
+	return r;
+}
+
+/* A text that takes long to be made, and never changes. */
+struct printed {
+	struct nfs_kept_item kept;
+	struct buf text;
+};
+
+static void printed_free(struct nfs_kept_item *i)
+{
+	struct printed *t = container_of(i, struct printed, kept);
+
+	buf_free(&t->text);
+	free(t);
+}
+
+static int print(struct nfs_call *c, const struct place *p, struct printed **ret)
+{
+	struct printed *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return -ENOMEM;
+	nfs_kept_init(&t->kept);
+	t->kept.free = printed_free;
+	t->kept.fh = c->fh;
+	r = attr_text(c->world->view, p, NULL, &t->text);
+	t->kept.bytes = sizeof(*t) + t->text.len;
+	if (r < 0)
+		nfs_kept_unref(&t->kept);
+	else
+		*ret = t;
+	return r;
+}
+
+/* The listing of a commit's files. */
+static int read_tree(struct nfs_call *c, const struct place *p, const struct range *range)
+{
+	struct nfs_kept_item *i = nfs_kept_find(c->world->kept, &c->fh, NULL);
+	struct printed *t = i ? container_of(i, struct printed, kept) : NULL;
+	int r = t ? 0 : print(c, p, &t);
+
+	if (r < 0)
 		return r;
-	off = range->off < text.len ? (size_t)range->off : text.len;
-	count = text.len - off < range->count ? text.len - off : range->count;
-	put_result(c, p, buf_str(&text), (uint32_t)count, off + count == text.len);
-	xdr_put_fixed(&c->reply.head, buf_str(&text) + off, count);
+	put_part(c, p, &t->text, range);
+	if (!i && t->text.len > range->count) /* it is read in parts */
+		nfs_kept_put(c->world->kept, &t->kept);
+	nfs_kept_unref(&t->kept);
 	return 0;
 }
 
@@ -116,6 +299,8 @@ int nfs_read(struct nfs_call *c)
 		return read_blob(c, &p, &range);
 	case PLACE_SCRATCH:
 		return read_written(c, &p, &range);
+	case PLACE_TREE_JSON:
+		return read_tree(c, &p, &range);
 	default:
 		return read_text(c, &p, &range);
 	}

@@ -10,6 +10,7 @@
 #include "fs/change.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_procs.h"
+#include "fs/shown.h"
 
 #define MODE_DEFAULT 0644
 
@@ -29,7 +30,7 @@ int nfs_may_change(const struct view *v, const struct place *p)
 
 static struct change change_of(const struct nfs_call *c)
 {
-	return (struct change){ c->world->view, { c->rpc.uid, c->rpc.gid } };
+	return (struct change){ &c->client->view, { c->rpc.uid, c->rpc.gid } };
 }
 
 /* ---- arguments and results ---- */
@@ -103,6 +104,17 @@ static void spot_fini(struct spot *s)
 	place_fini(&s->dir);
 }
 
+/* What the client may not see it neither makes nor moves anything to. */
+static int check_name(struct nfs_call *c, const struct spot *s)
+{
+	const struct view *v = &c->client->view;
+	int r = shown_name(v->scope, node_known(v->node), &s->dir, s->name);
+
+	if (r < 0)
+		nfs_denied(c, &s->dir, s->name);
+	return r;
+}
+
 static int take_spot(struct nfs_call *c, struct spot *ret)
 {
 	int r = nfs_take_place(c, &ret->dir);
@@ -113,7 +125,9 @@ static int take_spot(struct nfs_call *c, struct spot *ret)
 		r = -ENOTDIR;
 	if (r == 0 && (strcmp(ret->name, ".") == 0 || strcmp(ret->name, "..") == 0))
 		r = -EINVAL;
-	return r == 0 ? nfs_may_change(c->world->view, &ret->dir) : r;
+	if (r == 0)
+		r = nfs_may_change(c->world->view, &ret->dir);
+	return r == 0 ? check_name(c, ret) : r;
 }
 
 /* What is there already. -ENOENT, PARKED. */
@@ -122,8 +136,9 @@ static int find(struct nfs_call *c, const struct spot *s, struct place *ret)
 	int64_t ttl_ms;
 
 	if (c->ended < 0)
-		return view_lookup_ended(c->world->view, &s->dir, s->name, c->ended, ret, &ttl_ms);
-	return view_lookup(c->world->view, &s->dir, s->name, &c->waiter, ret, &ttl_ms);
+		return view_lookup_ended(&c->client->view, &s->dir, s->name, c->ended, ret,
+					 &ttl_ms);
+	return view_lookup(&c->client->view, &s->dir, s->name, &c->waiter, ret, &ttl_ms);
 }
 
 /* 0 if the name is free; -EEXIST, PARKED, or why that cannot be told. */
@@ -421,7 +436,7 @@ int nfs_rmdir(struct nfs_call *c)
 static int check_written(struct nfs_call *c, const struct spot *s)
 {
 	struct place p;
-	int r = view_lookup_written(c->world->view, &s->dir, s->name, &p);
+	int r = view_lookup_written(&c->client->view, &s->dir, s->name, &p);
 
 	if (r == 0) {
 		place_fini(&p);

@@ -15,6 +15,7 @@
 #include "daemon/base/why.h"
 #include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
+#include "fs/scope.h"
 #include "fs/secret.h"
 
 #define CONFIG_FILE "/etc/matrixfs/matrixfs.conf"
@@ -75,6 +76,14 @@ static const struct conf_param params[] = {
 	  "Weights are read-only, as on the mount. MOUNTPOINT may then be left out." },
 	{ "nfs-allow", CONF_LIST, FIELD(nfs_allow), "127.0.0.0/8,::1", 0, 0, "ADDRESS[/BITS]",
 	  "Serve NFS to clients that come from there. May be given several times." },
+	{ "nfs-export", CONF_LIST, FIELD(nfs_export), NULL, 0, 0, "NETWORK=REPOSITORY",
+	  "Show clients from there these repositories and nothing else, as "
+	  "10.1.0.0/16=org/*,datasets/org/*. May be given several times; without it who may "
+	  "connect sees all." },
+	{ "nfs-key-file", CONF_TEXT, FIELD(nfs_key_file), NULL, 0, 0, "FILE",
+	  "File with the key of NFS file handles, as that of cluster-key-file and perhaps the "
+	  "same: nodes that have the same one can take each other's place. Without it the cache "
+	  "has one of its own." },
 	{ "nfs-portmap", CONF_FLAG, FIELD(nfs_portmap), NULL, 0, 0, NULL,
 	  "Answer as a portmapper on the port of NFS, too." },
 	PEER_PARAMS(FIELD(peer)),
@@ -265,6 +274,15 @@ static int find_config(const struct cmdline *c, char **ret, struct buf *why)
 	return r;
 }
 
+static int check_export(const struct options *o, struct buf *why)
+{
+	struct scope_rules *rules = NULL;
+	int r = scope_rules_new(&o->nfs_export, &rules, why);
+
+	scope_rules_free(rules);
+	return r;
+}
+
 static int check_nfs(const struct options *o, struct buf *why)
 {
 	if (o->nfs && !listen_is_address(o->nfs))
@@ -278,7 +296,7 @@ static int check_nfs(const struct options *o, struct buf *why)
 					"The value \"%s\" of \"nfs-allow\" is not valid; "
 					"allowed is an address or a network, as 10.0.0.0/8.",
 					o->nfs_allow.items[i]);
-	return 0;
+	return check_export(o, why);
 }
 
 static int finish(struct options *o, const struct cmdline *c, struct buf *why)

@@ -66,6 +66,7 @@ static void unlist_locked(struct loop *l, struct rpcd_conn *c)
 static void end_conn(struct loop *l, struct rpcd_conn *c)
 {
 	rpcd_conn_end(c);
+	l->server->conf.gone(l->server->conf.arg, c);
 	lock_take(&l->server->lock);
 	unlist_locked(l, c);
 	lock_drop(&l->server->lock);
@@ -87,23 +88,27 @@ static void print_address(const struct sockaddr_storage *at, char ret[static NET
 /* The socket is taken. */
 static void add_conn(struct rpcd *s, int fd, const char *address)
 {
+	void *who = s->conf.came(s->conf.arg, address);
+	int r = who ? -EMFILE : -ENOMEM, on = 1;
 	struct rpcd_conn *c;
 	struct loop *l;
-	int r = -EMFILE, on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	lock_take(&s->lock); /* its loop may be told of it before it is listed, and waits */
 	l = &s->loops[s->next_loop++ % LOOPS];
-	if (atomic_load(&s->count) < CONNS_MAX)
-		r = rpcd_conn_new(&s->conf, &s->count, l->epoll, fd, address, &c);
+	if (who && atomic_load(&s->count) < CONNS_MAX)
+		r = rpcd_conn_new(&s->conf, &s->count, l->epoll, fd, address, who, &c);
 	else
 		close(fd);
 	if (r == 0)
 		list_locked(l, c);
 	lock_drop(&s->lock);
-	if (r < 0)
-		log_warn(r, "a client of NFS was sent away address=%s", address);
+	if (r == 0)
+		return;
+	if (who)
+		s->conf.went(s->conf.arg, who);
+	log_warn(r, "a client of NFS was sent away address=%s", address);
 }
 
 static void accept_one(struct rpcd *s, int fd, const struct sockaddr_storage *at)

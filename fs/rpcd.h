@@ -17,15 +17,24 @@ struct rpcd_conn;
 
 #define RPCD_RECORD_MAX (128 << 10) /* bytes of a call */
 
-/* A reply on its way, embedded in the request it answers. */
+/* A reply on its way, embedded in the request it answers. Its functions are called from any thread,
+ * one at a time, no lock held. */
 struct rpcd_reply {
 	struct rpcd_reply *next; /* the connection's, as the next two */
 	size_t size, sent;
+	bool awake;       /* likewise: `data` is there, and can be let go */
 	struct buf head;  /* begun by rpc_reply(); sent first */
 	const void *data; /* or NULL: sent behind it, with XDR's padding */
 	size_t data_len;
-	/* Called once when it was sent or cannot be, from any thread, no lock held. */
+	/* Called once when it was sent or cannot be. */
 	void (*done)(struct rpcd_reply *r);
+	/* Both or neither. The client takes nothing now, for who knows how long, or (`broken`) the
+	 * system cannot read `data`: it may be let go, and is NULL then. */
+	void (*rest)(struct rpcd_reply *r, bool broken);
+	/* What was let go is wanted again. 0: `data` is there; or, if nothing was sent yet, `head`
+	 * says another thing and data_len is 0. PARKED, if it may: rpcd_go_on() is to be called
+	 * once. Negative: not now; if it may park, never, and the connection ends. */
+	int (*resume)(struct rpcd_reply *r, bool may_park);
 };
 
 struct rpcd_conf {
@@ -36,11 +45,19 @@ struct rpcd_conf {
 	int64_t tick_ms;         /* how often connections are looked at; by then late ones go: */
 	int64_t torn_ms;         /* ... those silent in the middle of a record for so long, */
 	int64_t stall_ms;        /* ... that take nothing of what waits for them, */
-	int64_t idle_ms;         /* ... or say nothing and wait for nothing */
+	int64_t idle_ms;         /* ... or say nothing and wait for nothing, */
+	int64_t ended_ms;        /* ... or will say no more, and wait for what does not come */
+	/* Somebody has connected from that address: who, or NULL to send him away; and is gone.
+	 * From any thread. */
+	void *(*came)(void *arg, const char *address);
+	void (*went)(void *arg, void *who);
 	/* A call has come, on one of the server's threads; the record is borrowed until this
 	 * returns. rpcd_send() or rpcd_drop() is to be called once for it, then or later, from any
 	 * thread. */
 	void (*call)(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len);
+	/* A connection has come to its end, with calls under way perhaps: nobody waits for their
+	 * replies any more. It is borrowed until this returns. */
+	void (*gone)(void *arg, struct rpcd_conn *c);
 	/* Each tick_ms, on one of its threads. */
 	void (*tick)(void *arg);
 	void *arg;
@@ -53,7 +70,9 @@ void rpcd_stop(struct rpcd *s);
 /* Closes all connections; after rpcd_stop, when no call is under way any more. NULL is fine. */
 void rpcd_close(struct rpcd *s);
 
-/* Who is at the other end: an address without its port; borrowed as long as a call is under way. */
+/* Who is at the other end: what `came` said, and its address, without a port; borrowed as long as a
+ * call is under way. */
+void *rpcd_who(const struct rpcd_conn *c);
 const char *rpcd_address(const struct rpcd_conn *c);
 /* The port that was connected to. */
 uint16_t rpcd_port(const struct rpcd_conn *c);
@@ -63,6 +82,8 @@ void rpcd_keep(struct rpcd_conn *c, size_t bytes);
 void rpcd_unkeep(struct rpcd_conn *c, size_t bytes);
 /* Ends a call with its reply, which is taken until its `done`. */
 void rpcd_send(struct rpcd_conn *c, struct rpcd_reply *r);
+/* What a `resume` that parked waited for is there, or will never be: it is called again. */
+void rpcd_go_on(struct rpcd_conn *c);
 /* Ends a call without one. With `hang_up` so does the connection: what comes on it makes no sense,
  * or it is better that the client asks again. */
 void rpcd_drop(struct rpcd_conn *c, bool hang_up);

@@ -13,14 +13,23 @@
 
 #define RPCD_ROOM (256 << 10) /* bytes read at once; more than the longest record with its marks */
 
+/* Whether the first reply's data is being waited for. */
+enum rpcd_wait {
+	RPCD_WAITS_NOT,
+	RPCD_WAIT_BEGINS, /* it is just being asked whether it must be */
+	RPCD_WAIT_OVER,   /* it came while that was asked */
+	RPCD_WAITS,       /* nobody sends before rpcd_go_on() */
+};
+
 struct rpcd_conn {
 	struct rpcd_conn *prev, *next; /* the server's */
 	const struct rpcd_conf *conf;  /* borrowed, like the next */
 	atomic_uint *open;             /* how many connections have a socket; borrowed, too */
 	int epoll;                     /* of its loop */
 	int fd;
+	void *who;
 	char address[NETWORK_ADDRESS_MAX];
-	atomic_uint refs; /* one of the server, one of each call under way */
+	atomic_uint refs; /* one of the server, one of each call under way, one of a wait */
 	/* The loop's alone. */
 	struct buf rest;  /* what came behind the last whole record that was taken */
 	int64_t heard_ms; /* when something last came */
@@ -28,7 +37,10 @@ struct rpcd_conn {
 	/* Guarded by lock. */
 	struct rpcd_reply *first, *last;
 	size_t queued_bytes;
-	unsigned queued;     /* replies */
+	unsigned queued; /* replies, */
+	unsigned awake;  /* and those of them that have data which they could let go */
+	unsigned faults; /* how often data could not be read since bytes last went out */
+	enum rpcd_wait wait;
 	size_t kept_bytes;   /* by calls under way */
 	unsigned calls;      /* under way */
 	bool sending;        /* somebody is; it sends what is added meanwhile, too */
@@ -40,10 +52,10 @@ struct rpcd_conn {
 	int64_t progress_ms; /* when bytes last went out, or began to wait */
 };
 
-/* A connection on a socket (taken), which is added to the epoll set. When it is closed *open is one
- * less. -ENOMEM, -errno. */
+/* A connection on a socket (taken), which is added to the epoll set. When it is closed `who` went,
+ * and *open is one less. -ENOMEM, -errno: then he did not. */
 MUST_USE int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
-			   const char *address, struct rpcd_conn **ret);
+			   const char *address, void *who, struct rpcd_conn **ret);
 /* The port of a socket's own end; 0 if it has none. */
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */

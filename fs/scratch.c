@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/base/buf.h"
 #include "fs/scratch_node.h"
 
 /* --- the whole */
@@ -22,8 +21,10 @@ int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
-	TAILQ_INIT(&s->by_age);
-	r = scratch_node_new(s, S_IFDIR | 0755, conf->uid, conf->gid, NULL, &s->root);
+	TAILQ_INIT(&s->parts[SCRATCH_BESIDE_HUB].by_age);
+	TAILQ_INIT(&s->parts[SCRATCH_BELOW_HUB].by_age);
+	r = scratch_node_new(s, SCRATCH_BESIDE_HUB, S_IFDIR | 0755, conf->uid, conf->gid, NULL,
+			     &s->root);
 	if (r)
 		return r;
 	lock_init(&s->mu, LOCK_SCRATCH);
@@ -33,28 +34,26 @@ int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
 	return 0;
 }
 
-void scratch_free(struct scratch *s)
+static void free_part(struct scratch_part *part)
 {
 	struct scratch_node *n;
 
-	if (!s)
-		return;
-	while ((n = TAILQ_FIRST(&s->by_age))) {
-		TAILQ_REMOVE(&s->by_age, n, age);
+	while ((n = TAILQ_FIRST(&part->by_age))) {
+		TAILQ_REMOVE(&part->by_age, n, age);
 		for (size_t i = 0; i < n->count; i++)
 			free(n->entries[i]);
 		scratch_node_free(n);
 	}
-	lock_fini(&s->mu);
-	free(s);
 }
 
-void scratch_used(struct scratch *s, uint64_t *ret_bytes, uint64_t *ret_nodes)
+void scratch_free(struct scratch *s)
 {
-	lock_take(&s->mu);
-	*ret_bytes = s->bytes;
-	*ret_nodes = s->nodes - 1;
-	lock_drop(&s->mu);
+	if (!s)
+		return;
+	for (size_t i = 0; i < SCRATCH_SIDES; i++)
+		free_part(&s->parts[i]);
+	lock_fini(&s->mu);
+	free(s);
 }
 
 struct scratch_node *scratch_ref(struct scratch_node *n)
@@ -77,12 +76,13 @@ uint64_t scratch_id(const struct scratch_node *n)
 
 int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret)
 {
-	struct scratch_node *n;
+	struct scratch_node *n = NULL;
 
 	lock_take(&s->mu);
-	TAILQ_FOREACH(n, &s->by_age, age)
-		if (n->id == id)
-			break;
+	for (size_t i = 0; i < SCRATCH_SIDES && !n; i++)
+		TAILQ_FOREACH(n, &s->parts[i].by_age, age)
+			if (n->id == id)
+				break;
 	if (n)
 		atomic_fetch_add(&n->refs, 1);
 	lock_drop(&s->mu);
@@ -128,12 +128,13 @@ static int make_locked(struct scratch *s, struct scratch_node *dir, const char *
 		       uid_t uid, gid_t gid, const char *target, struct scratch_node **ret)
 {
 	CLEANUP(freep) struct scratch_entry *e = NULL;
-	int r = scratch_room_for_node(s);
+	enum scratch_side side = scratch_entry_side(s, dir, name);
+	int r = scratch_room_for_node(s, side);
 
 	if (!r)
 		r = scratch_entry_new(dir, name, &e);
 	if (!r)
-		r = scratch_node_new(s, mode, uid, gid, target, ret);
+		r = scratch_node_new(s, side, mode, uid, gid, target, ret);
 	if (!r)
 		scratch_entry_attach(s, steal(e), *ret);
 	return r;
@@ -256,6 +257,8 @@ int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node 
 	r = S_ISDIR(n->mode) ? -EPERM : fresh_name_locked(s, dir, name);
 	if (!r && scratch_node_is_removed(s, n))
 		r = -ENOENT;
+	if (!r && n->side != scratch_entry_side(s, dir, name))
+		r = -EXDEV;
 	if (!r)
 		r = scratch_entry_new(dir, name, &e);
 	if (!r)
@@ -337,6 +340,8 @@ static int rename_locked(struct scratch *s, struct scratch_node *from, const cha
 		r = e ? look_locked(to, to_name, &old) : -ENOENT;
 	if (!r)
 		r = rename_check(s, e, to, old, flags);
+	if (!r && e->node->side != scratch_entry_side(s, to, to_name))
+		r = -EXDEV;
 	if (r || (old && old->node == e->node))
 		return r; /* two names of one file: rename(2) leaves both */
 	r = scratch_entry_new(to, to_name, &fresh);
@@ -412,14 +417,14 @@ static int grow_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
 	if (r)
 		return r;
 	memset(n->data + n->size, 0, size - n->size);
-	s->bytes += size - n->size;
+	s->parts[n->side].bytes += size - n->size;
 	n->size = size;
 	return 0;
 }
 
 static void shrink_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
 {
-	s->bytes -= n->size - size;
+	s->parts[n->side].bytes -= n->size - size;
 	n->size = size;
 	/* If this fails, the memory stays as it is, which does no harm. */
 	if (size < n->cap / 2)
@@ -506,61 +511,4 @@ void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, 
 	}
 	n->ctime = now;
 	lock_drop(&s->mu);
-}
-
-void scratch_stat(struct scratch *s, struct scratch_node *n, struct stat *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	lock_take(&s->mu);
-	ret->st_mode = n->mode;
-	ret->st_nlink = n->name_count;
-	if (S_ISDIR(n->mode) && !scratch_node_is_removed(s, n))
-		ret->st_nlink = 2 + n->subdir_count;
-	ret->st_uid = n->uid;
-	ret->st_gid = n->gid;
-	ret->st_size = (off_t)(n->target ? strlen(n->target) : n->size);
-	ret->st_blocks = (blkcnt_t)((n->size + 511) / 512);
-	ret->st_blksize = 4096;
-	ret->st_atim = n->atime;
-	ret->st_mtim = n->mtime;
-	ret->st_ctim = n->ctime;
-	lock_drop(&s->mu);
-}
-
-/* --- listing */
-
-/* Copies the names of a directory, one behind the other with their NULs, and takes its nodes. */
-static int list_locked(const struct scratch_node *dir, struct buf *names,
-		       struct scratch_node **nodes)
-{
-	for (size_t i = 0; i < dir->count; i++)
-		buf_add(names, dir->entries[i]->name, strlen(dir->entries[i]->name) + 1);
-	if (names->failed)
-		return names->failed;
-	for (size_t i = 0; i < dir->count; i++)
-		nodes[i] = scratch_ref(dir->entries[i]->node);
-	return 0;
-}
-
-int scratch_each(struct scratch *s, struct scratch_node *dir, scratch_each_fn fn, void *arg)
-{
-	CLEANUP(freep) struct scratch_node **nodes = NULL;
-	CLEANUP(buf_free) struct buf names = { 0 };
-	const char *name;
-	int r;
-
-	lock_take(&s->mu);
-	nodes = calloc(dir->count + 1, sizeof(struct scratch_node *));
-	r = nodes ? list_locked(dir, &names, nodes) : -ENOMEM;
-	lock_drop(&s->mu);
-	if (r)
-		return r;
-	name = buf_str(&names);
-	for (size_t i = 0; nodes[i]; i++) {
-		if (!r)
-			r = fn(arg, name, nodes[i]);
-		name += strlen(name) + 1;
-		scratch_unref(s, nodes[i]);
-	}
-	return r;
 }

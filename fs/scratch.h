@@ -3,8 +3,9 @@
  * on writing (locks, refs in the making, .no_exist marks, modules, tokens). It mirrors the paths of
  * the shown tree: the files written in hub/models--a--b/refs live in its directory of that path.
  * When it is full the oldest file that nobody has open is forgotten, so that writing metadata does
- * not fail; only what cannot fit at all is refused with -ENOSPC. Nothing survives the process. No
- * FUSE in here.
+ * not fail; only what cannot fit at all is refused with -ENOSPC. What lies below hub/, and what
+ * beside it, each have half of the room for themselves, and of the rest what the other does not
+ * use. Nothing survives the process. No FUSE in here.
  * Threads: any. Owned nodes are counted: unref each one returned. */
 #ifndef MATRIXFS_SCRATCH_H
 #define MATRIXFS_SCRATCH_H
@@ -12,7 +13,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "daemon/base/own.h"
+#include "daemon/base/buf.h"
 
 struct scratch;
 struct scratch_node;
@@ -37,6 +38,10 @@ uint64_t scratch_id(const struct scratch_node *n);
 /* The node of that number, owned, if it has a name or is open: -ENOENT. Looks at all of them. */
 MUST_USE int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret);
 
+/* Appends where a node is, below the root and without leading '/': by the first of its names.
+ * -ENOENT: it has none any more; -ENAMETOOLONG: it lies too deep. */
+MUST_USE int scratch_path(struct scratch *s, const struct scratch_node *n, struct buf *ret);
+
 /* The directory that mirrors a path of the shown tree ("" is the root, "hub/.locks"), with those
  * above it made as needed when `make` is set. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes),
  * -ENOMEM. */
@@ -55,10 +60,10 @@ MUST_USE int scratch_make(struct scratch *s, struct scratch_node *dir, const cha
 MUST_USE int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name);
 MUST_USE int scratch_rmdir(struct scratch *s, struct scratch_node *dir, const char *name);
 /* rename(2) with RENAME_NOREPLACE allowed in flags; -EINVAL for other flags and for a directory
- * moved below itself. */
+ * moved below itself, -EXDEV from below hub/ to beside it and back. */
 MUST_USE int scratch_rename(struct scratch *s, struct scratch_node *from, const char *from_name,
 			    struct scratch_node *to, const char *to_name, unsigned flags);
-/* A second name for a file. -EPERM for a directory, -EEXIST. */
+/* A second name for a file. -EPERM for a directory, -EEXIST, -EXDEV as above. */
 MUST_USE int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node *dir,
 			  const char *name);
 

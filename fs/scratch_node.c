@@ -26,8 +26,8 @@ static struct timespec now(void)
 
 /* --- life and death */
 
-int scratch_node_new(struct scratch *s, mode_t mode, uid_t uid, gid_t gid, const char *target,
-		     struct scratch_node **ret)
+int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid_t uid, gid_t gid,
+		     const char *target, struct scratch_node **ret)
 {
 	CLEANUP(freep) struct scratch_node *n = calloc(1, sizeof(*n));
 
@@ -36,6 +36,7 @@ int scratch_node_new(struct scratch *s, mode_t mode, uid_t uid, gid_t gid, const
 	if (target && !(n->target = strdup(target)))
 		return -ENOMEM;
 	n->id = ++s->last_id;
+	n->side = side;
 	n->mode = mode;
 	n->uid = uid;
 	n->gid = gid;
@@ -55,7 +56,7 @@ void scratch_node_free(struct scratch_node *n)
 
 static void drop_content(struct scratch *s, struct scratch_node *n)
 {
-	s->bytes -= n->size;
+	s->parts[n->side].bytes -= n->size;
 	free(n->data);
 	n->data = NULL;
 	n->size = n->cap = 0;
@@ -63,14 +64,15 @@ static void drop_content(struct scratch *s, struct scratch_node *n)
 
 void scratch_node_settle(struct scratch *s, struct scratch_node *n)
 {
+	struct scratch_part *part = &s->parts[n->side];
 	bool alive = n->names || n->open_count;
 
 	if (alive && !n->alive) {
-		TAILQ_INSERT_TAIL(&s->by_age, n, age);
-		s->nodes++;
+		TAILQ_INSERT_TAIL(&part->by_age, n, age);
+		part->nodes++;
 	} else if (!alive && n->alive) {
-		TAILQ_REMOVE(&s->by_age, n, age);
-		s->nodes--;
+		TAILQ_REMOVE(&part->by_age, n, age);
+		part->nodes--;
 		drop_content(s, n);
 	}
 	n->alive = alive;
@@ -90,8 +92,8 @@ void scratch_node_written(struct scratch *s, struct scratch_node *n)
 {
 	n->mtime = n->ctime = now();
 	if (n->alive) {
-		TAILQ_REMOVE(&s->by_age, n, age);
-		TAILQ_INSERT_TAIL(&s->by_age, n, age);
+		TAILQ_REMOVE(&s->parts[n->side].by_age, n, age);
+		TAILQ_INSERT_TAIL(&s->parts[n->side].by_age, n, age);
 	}
 }
 
@@ -125,6 +127,12 @@ struct scratch_entry *scratch_entry_find(const struct scratch_node *dir, const c
 	if (pos == dir->count || strcmp(dir->entries[pos]->name, name) != 0)
 		return NULL;
 	return dir->entries[pos];
+}
+
+enum scratch_side scratch_entry_side(const struct scratch *s, const struct scratch_node *dir,
+				     const char *name)
+{
+	return dir == s->root && strcmp(name, "hub") == 0 ? SCRATCH_BELOW_HUB : dir->side;
 }
 
 int scratch_entry_new(struct scratch_node *dir, const char *name, struct scratch_entry **ret)
@@ -205,11 +213,12 @@ static void forget(struct scratch *s, struct scratch_node *n)
 	scratch_node_settle(s, n);
 }
 
-static int forget_oldest(struct scratch *s, const struct scratch_node *keep, uint64_t min_bytes)
+static int forget_oldest(struct scratch *s, enum scratch_side side, const struct scratch_node *keep,
+			 uint64_t min_bytes)
 {
 	struct scratch_node *n;
 
-	for (n = TAILQ_FIRST(&s->by_age); n; n = TAILQ_NEXT(n, age)) {
+	TAILQ_FOREACH(n, &s->parts[side].by_age, age) {
 		if (n != keep && n->size >= min_bytes && can_forget(n)) {
 			forget(s, n);
 			return 0;
@@ -218,31 +227,59 @@ static int forget_oldest(struct scratch *s, const struct scratch_node *keep, uin
 	return -ENOSPC;
 }
 
-int scratch_room_for_node(struct scratch *s)
+static enum scratch_side other(enum scratch_side side)
 {
+	return side == SCRATCH_BELOW_HUB ? SCRATCH_BESIDE_HUB : SCRATCH_BELOW_HUB;
+}
+
+/* For a side that will have more than its half (`over`), or less: then the other one has more. */
+static int forget_for(struct scratch *s, enum scratch_side side, bool over,
+		      const struct scratch_node *keep, uint64_t min_bytes)
+{
+	if (!over && forget_oldest(s, other(side), keep, min_bytes) == 0)
+		return 0;
+	return forget_oldest(s, side, keep, min_bytes);
+}
+
+int scratch_room_for_node(struct scratch *s, enum scratch_side side)
+{
+	const struct scratch_part *mine = &s->parts[side], *others = &s->parts[other(side)];
 	int r = 0;
 
-	while (!r && s->nodes > s->conf.max_nodes) /* the root is not meant by max_nodes */
-		r = forget_oldest(s, NULL, 0);
+	/* The root is not meant by max_nodes. */
+	while (!r && mine->nodes + others->nodes > s->conf.max_nodes)
+		r = forget_for(s, side, mine->nodes >= s->conf.max_nodes / 2, NULL, 0);
 	return r;
+}
+
+/* Bytes of a side that cannot be forgotten. */
+static uint64_t lasting(const struct scratch *s, enum scratch_side side,
+			const struct scratch_node *grows)
+{
+	const struct scratch_node *n;
+	uint64_t bytes = 0;
+
+	TAILQ_FOREACH(n, &s->parts[side].by_age, age)
+		if (n == grows || !can_forget(n))
+			bytes += n->size;
+	return bytes;
 }
 
 int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows, uint64_t more)
 {
-	const struct scratch_node *n;
-	uint64_t kept = more;
+	enum scratch_side side = grows->side;
+	const struct scratch_part *mine = &s->parts[side], *others = &s->parts[other(side)];
+	uint64_t max = s->conf.max_bytes, kept;
 	int r = 0;
 
-	if (s->bytes + more <= s->conf.max_bytes)
+	if (mine->bytes + others->bytes + more <= max)
 		return 0;
 	/* What cannot fit must not cost the others their lives first. */
-	for (n = TAILQ_FIRST(&s->by_age); n; n = TAILQ_NEXT(n, age)) {
-		if (n == grows || !can_forget(n))
-			kept += n->size;
-	}
-	if (kept > s->conf.max_bytes)
+	kept = lasting(s, side, grows) + more;
+	kept += kept > max / 2 ? others->bytes : lasting(s, other(side), grows);
+	if (kept > max)
 		return -ENOSPC;
-	while (!r && s->bytes + more > s->conf.max_bytes)
-		r = forget_oldest(s, grows, 1);
+	while (!r && mine->bytes + others->bytes + more > max)
+		r = forget_for(s, side, mine->bytes + more > max / 2, grows, 1);
 	return r;
 }

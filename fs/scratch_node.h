@@ -22,9 +22,14 @@ struct scratch_entry {
 	char name[];
 };
 
-/* Guarded by the scratch's lock, but for the first three. */
+/* What lies below hub/ is anybody's, and what lies beside it its owner's: neither takes the other's
+ * room (scratch_room_for_bytes). */
+enum scratch_side { SCRATCH_BESIDE_HUB, SCRATCH_BELOW_HUB, SCRATCH_SIDES };
+
+/* Guarded by the scratch's lock, but for the first four. */
 struct scratch_node {
 	uint64_t id;
+	enum scratch_side side;
 	char *target;     /* of a symbolic link */
 	atomic_uint refs; /* rises from 0, and falls, only under the lock */
 
@@ -52,14 +57,16 @@ struct scratch {
 	struct scratch_conf conf;
 	struct scratch_node *root;
 	struct lock mu;
-	struct scratch_ages by_age; /* this and the rest is guarded by mu */
-	uint64_t bytes, nodes;      /* of the living, the root among them */
+	struct scratch_part {
+		struct scratch_ages by_age;
+		uint64_t bytes, nodes; /* of the living, the root among them */
+	} parts[SCRATCH_SIDES];        /* this and the rest is guarded by mu */
 	uint64_t last_id;
 };
 
 /* A node with one reference and no life yet. -ENOMEM. */
-MUST_USE int scratch_node_new(struct scratch *s, mode_t mode, uid_t uid, gid_t gid,
-			      const char *target, struct scratch_node **ret);
+MUST_USE int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid_t uid,
+			      gid_t gid, const char *target, struct scratch_node **ret);
 void scratch_node_free(struct scratch_node *n);
 /* Counts a node that came to life, buries one that died, frees one that nobody refers to: a node
  * that is neither named, open nor referred to is gone when this returns. */
@@ -72,6 +79,9 @@ bool scratch_node_is_removed(const struct scratch *s, const struct scratch_node 
 
 /* The entry of a directory, or NULL; borrowed until it is detached. */
 struct scratch_entry *scratch_entry_find(const struct scratch_node *dir, const char *name);
+/* On which side a name in a directory is. */
+enum scratch_side scratch_entry_side(const struct scratch *s, const struct scratch_node *dir,
+				     const char *name);
 /* Prepares an entry, and a slot of the directory for it, so that attaching cannot fail. -ENOMEM. */
 MUST_USE int scratch_entry_new(struct scratch_node *dir, const char *name,
 			       struct scratch_entry **ret);
@@ -80,9 +90,10 @@ void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scr
 /* Frees an entry. The node stays unsettled: it may be about to get another name. */
 void scratch_entry_detach(struct scratch *s, struct scratch_entry *e);
 
-/* Forget the oldest until one more node, or more bytes in the node `grows`, fit. -ENOSPC if they
- * cannot fit; for bytes nothing was forgotten then. */
-MUST_USE int scratch_room_for_node(struct scratch *s);
+/* Forget the oldest until one more node of a side, or more bytes in the node `grows`, fit: of the
+ * same side, but for what the other one has taken beyond its half. -ENOSPC if they cannot fit; for
+ * bytes nothing was forgotten then. */
+MUST_USE int scratch_room_for_node(struct scratch *s, enum scratch_side side);
 MUST_USE int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows,
 				    uint64_t more);
 

@@ -154,6 +154,14 @@ void underway_del(struct underway *u, struct underway_item *i)
 	i->listed = false;
 }
 
+void underway_each(struct underway *u, void (*fn)(void *arg, struct underway_item *i), void *arg)
+{
+	lock_take(&u->lock);
+	for (struct underway_item *i = u->first; i; i = i->next)
+		fn(arg, i);
+	lock_drop(&u->lock);
+}
+
 void underway_ended(struct underway *u, struct underway_item *i, int64_t took_us)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };

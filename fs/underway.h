@@ -49,6 +49,8 @@ void underway_stop(struct underway *u);
 /* Lists a request that begins / takes it out when it ends. */
 void underway_add(struct underway *u, struct underway_item *i);
 void underway_del(struct underway *u, struct underway_item *i);
+/* Calls fn for each with the list's lock held, so that it stays meanwhile. */
+void underway_each(struct underway *u, void (*fn)(void *arg, struct underway_item *i), void *arg);
 /* A request that ends after so long: if that was slow, counts it and says so. */
 void underway_ended(struct underway *u, struct underway_item *i, int64_t took_us);
 /* How many there are, and for how long the oldest has been under way. */

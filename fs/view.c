@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "fs/shown.h"
 
 /* Answers that may change are asked again after this. A snapshot's own name is among them
  * although its content is for ever: each new use of a commit is a hint whether refs have moved
@@ -534,6 +535,15 @@ static int or_written(const struct view *v, const struct place *dir, const char 
 	return r;
 }
 
+/* It may turn out to be another name of a repository that is not shown. */
+static int check_shown(const struct view *v, struct place *p)
+{
+	if (shown_place(v->scope, node_known(v->node), p))
+		return 0;
+	place_fini(p);
+	return -EACCES;
+}
+
 int view_lookup(const struct view *v, const struct place *dir, const char *name, struct waiter *w,
 		struct place *ret, int64_t *ret_ttl_ms)
 {
@@ -542,8 +552,13 @@ int view_lookup(const struct view *v, const struct place *dir, const char *name,
 	if (dir->kind >= ARRAY_LEN(lookups) || !lookups[dir->kind])
 		return -ENOTDIR;
 	*ret_ttl_ms = VIEW_FOREVER;
+	r = shown_name(v->scope, node_known(v->node), dir, name);
+	if (r < 0)
+		return r;
 	r = lookups[dir->kind](v, dir, name, w, ret, ret_ttl_ms);
-	return r < 0 ? or_written(v, dir, name, r, ret, ret_ttl_ms) : r;
+	if (r < 0)
+		return or_written(v, dir, name, r, ret, ret_ttl_ms);
+	return r == 0 ? check_shown(v, ret) : r;
 }
 
 int view_lookup_ended(const struct view *v, const struct place *dir, const char *name, int r,

@@ -11,12 +11,14 @@
 
 #include "daemon/node.h"
 #include "fs/place.h"
+#include "fs/scope.h"
 
 struct view {
 	struct node *node; /* borrowed, like the next */
 	struct scratch *scratch;
-	bool strict_ro; /* no metadata writes */
-	uid_t uid;      /* owner of what is shown */
+	const struct scope *scope; /* what of it is shown; NULL: all; borrowed, too */
+	bool strict_ro;            /* no metadata writes */
+	uid_t uid;                 /* owner of what is shown */
 	gid_t gid;
 	int64_t since_s; /* date of what has none of its own: when it was mounted */
 };
@@ -25,8 +27,10 @@ struct view {
 #define VIEW_FOREVER INT64_MAX
 #define VIEW_NEVER 0
 
-/* The place called `name` in directory `dir`. ret_ttl_ms is set for 0 and for "there is none"
- * (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned (place_fini). */
+/* The place called `name` in directory `dir`; -EACCES if it is of what is not shown, which is so
+ * whether it is there or not, but for another name of a repository. ret_ttl_ms is set for 0 and
+ * for "there is none" (err_errno of the result is ENOENT). Waiter as in node.h. The place is owned
+ * (place_fini). */
 MUST_USE int view_lookup(const struct view *v, const struct place *dir, const char *name,
 			 struct waiter *w, struct place *ret, int64_t *ret_ttl_ms);
 /* The same when the wait for it ended with error r: the place may be one that clients wrote. */

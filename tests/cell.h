@@ -5,21 +5,12 @@
 #define MATRIXFS_TESTS_CELL_H
 
 #include "daemon/peer/testimony.h"
-#include "tests/fake_source.h"
-#include "tests/workdir.h"
+#include "tests/fetching.h"
 
 struct cell {
-	struct workdir dir;
-	struct store *store;
-	struct catalog *catalog;
-	struct httpc *http;
-	struct fetch *fetch;
+	struct fetching node; /* its hub is asked by witnesses alone */
 	struct opened *opened;
-	struct failures failures;
-	struct metrics metrics;
 	struct evidence *evidence;
-	struct fake_source hub; /* gives the bytes of its seed */
-	struct source *hubs[1];
 	struct testimony *testimony;
 };
 

@@ -192,7 +192,17 @@ static void in_blobs(struct check *c, int dir, const char *folder UNUSED, const 
 		broken(c, "blobs/%s does not belong there", name);
 }
 
-static void in_cache(struct check *c, int dir UNUSED, const char *folder UNUSED, const char *name)
+/* Who may read it makes handles that count. */
+static void check_key(struct check *c, int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, "nfs.key", &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size != 32 ||
+	    st.st_mode != (S_IFREG | 0600))
+		broken(c, "nfs.key is not 32 bytes for its owner alone");
+}
+
+static void in_cache(struct check *c, int dir, const char *folder UNUSED, const char *name)
 {
 	static const char *const known[] = { "version", "lock",  "clean", "matrixfs.log",
 					     "blobs",   "index", "pins",  "control" };
@@ -201,7 +211,10 @@ static void in_cache(struct check *c, int dir UNUSED, const char *folder UNUSED,
 		if (strcmp(name, known[i]) == 0)
 			return;
 	}
-	broken(c, "%s does not belong there", name);
+	if (strcmp(name, "nfs.key") == 0)
+		check_key(c, dir);
+	else
+		broken(c, "%s does not belong there", name);
 }
 
 /* --- the index */

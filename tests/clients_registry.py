@@ -172,13 +172,3 @@ def test_the_javascript_client_writes_and_finds_what_it_wrote(ours):
     assert told["files"] == [".gitattributes", "a", "a/one.txt", "w.bin"] and told["dev"] == [".gitattributes", "w.bin"]
     assert told["bare"] == [] and told["titles"] == ["less", "three", "initial commit"] and told["count"] == 3
     assert told["text"] == "1" and told["bytes"] == 300_000 and told["deleted"] is None and (told["exists"], told["gone"]) == (True, False)
-
-
-def test_what_goes_wrong_without_the_switch_says_so(ours, writer):
-    """Twin: a client in its default settings asks for a Xet store, which is not here."""
-    client = writer("2.4")
-    del client.env["HF_HUB_DISABLE_XET"]
-    Repo(ours, "admin/no-xet", ours.admin_token)
-    done = client.run(client.bin / "python", "-c", "from huggingface_hub import HfApi; "
-                      "HfApi().upload_file(path_or_fileobj='/proc/self/exe', path_in_repo='w.bin', repo_id='admin/no-xet')")
-    assert done.returncode != 0 and "xet-write-token" in done.stderr, done.stderr

@@ -54,7 +54,7 @@ static void open_key(struct court *c)
 	static const char text[] = "the first key of 16 bytes or more\n";
 	CLEANUP(buf_free) struct buf path = { 0 }, why = { 0 };
 
-	buf_printf(&path, "%s/key", c->cell.dir.path);
+	buf_printf(&path, "%s/key", c->cell.node.dir.path);
 	assert_int_equal(file_replace(AT_FDCWD, buf_str(&path), text, strlen(text), 0600), 0);
 	assert_int_equal(cluster_key_open(buf_str(&path), clock_wall_ms(), &c->key, &why), 0);
 }
@@ -79,7 +79,7 @@ int court_set_up(void **state)
 
 	assert_non_null(c);
 	cell_init(&c->cell, 0);
-	http.elder = c->cell.http;
+	http.elder = c->cell.node.http;
 	open_key(c);
 	begin_members(c);
 	places_init(&c->places);
@@ -87,7 +87,7 @@ int court_set_up(void **state)
 	assert_int_equal(httpc_new(&http, &c->http), 0);
 	assert_int_equal(published_new(NULL, 0, c->cell.evidence, &c->published), 0);
 	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66" };
-	c->conf = (struct inquiry_conf){
+	c->conf = (struct trial_conf){
 		.members = c->members,
 		.places = &c->places,
 		.notes = &c->notes,
@@ -99,7 +99,7 @@ int court_set_up(void **state)
 		.give_up_ms = 3000,
 	};
 	find_file(c);
-	c->cell.hub.seed = c->seed;
+	c->cell.node.hub.seed = c->seed;
 	*state = c;
 	return 0;
 }

@@ -27,7 +27,7 @@ struct court {
 	struct published *published;
 	struct peer_counts counts;
 	struct asker asker;
-	struct inquiry_conf conf;
+	struct trial_conf conf;
 	struct fake_member fakes[COURT_MEMBERS];
 	/* By their places for the segment. */
 	struct fake_member *owner, *witness, *second, *giver;

@@ -3,24 +3,18 @@
 #ifndef MATRIXFS_TESTS_FAKE_MEMBER_H
 #define MATRIXFS_TESTS_FAKE_MEMBER_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "daemon/peer/cluster_key.h"
 #include "daemon/peer/wire.h"
+#include "tests/stand_in.h"
 
 enum fake_role { FAKE_VOUCHER, FAKE_WITNESS, FAKE_HOLDER, FAKE_ROLES };
 
 struct fake_member {
-	char address[MEMBER_ADDRESS_MAX + 1];
+	const char *address;
 	struct wire_digests says[FAKE_ROLES]; /* nothing at all: 404 */
 	atomic_uint asked[FAKE_ROLES];
-	atomic_uint full; /* it has no connection free for so many questions: unsigned 503 */
-	/* Its own. */
-	struct cluster_key *key;
-	int listener;
-	pthread_t thread;
-	atomic_bool stopping;
+	atomic_uint chunks;     /* for which it was asked as a witness last, bit i; 0: for all */
+	atomic_uint full;       /* it has no connection free for so many questions: unsigned 503 */
+	struct stand_in played; /* its own */
 };
 
 /* Zeroed memory becomes one, which answers from now on; the key is borrowed. */

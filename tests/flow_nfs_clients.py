@@ -1,4 +1,5 @@
 """The export as libnfs sees it: its library, and its programs nfs-ls, nfs-cat and nfs-cp."""
+import hashlib
 import re
 import shutil
 import stat as st_mode
@@ -52,14 +53,19 @@ def test_nfs_ls(served):
     assert set(lines) == {"config.json", "empty.txt", "many", "model.safetensors", "sub"}
     assert lines["model.safetensors"].startswith("-r--r--r--") and str(len(BIG)) in lines["model.safetensors"].split()
     assert lines["sub"].startswith("dr-xr-xr-x")
+    links = tool("nfs-ls", url(served, f"/hub/models--org--tiny/snapshots/{served.hub_there.commit_there}")).stdout.decode().splitlines()
+    assert {line.split()[-1]: line[:10] for line in links}["model.safetensors"] == "lrwxrwxrwx"
     assert tool("nfs-ls", url(served, "/files/org/none")).returncode != 0
     listed = tool("nfs-ls", "-R", url(served, TINY)).stdout.decode()
     assert len(re.findall(r"\d{4}\.txt$", listed, re.M)) == 700 and "deep.json" in listed
 
 
 def test_nfs_cat(served):
-    for path, data in (("config.json", SMALL), ("model.safetensors", BIG), ("sub/dir/deep.json", b"{}")):
-        done = tool("nfs-cat", url(served, f"{TINY}/{path}"))
+    repo = "/hub/models--org--tiny"
+    for path, data in ((f"{TINY}/config.json", SMALL), (f"{TINY}/model.safetensors", BIG), (f"{TINY}/sub/dir/deep.json", b"{}"),
+                       (f"{TINY}/empty.txt", b""), (f"{repo}/refs/main", served.hub_there.commit_there.encode()),
+                       (f"{repo}/blobs/{hashlib.sha256(BIG).hexdigest()}", BIG)):
+        done = tool("nfs-cat", url(served, path))
         assert done.returncode == 0 and done.stdout == data, done.stderr
     assert tool("nfs-cat", url(served, f"{TINY}/none")).returncode != 0
 

@@ -1,12 +1,12 @@
-"""Metadata that clients write by NFS: into the same bounded scratch as by the mount. What nobody may write, and --strict-ro: flow_nfs_walk.py."""
+"""Metadata that clients write by NFS: into the same bounded scratch as by the mount. With --strict-ro: flow_nfs_walk.py."""
 import pytest
 
 from mountlib import names, read, readlink, stat, write
-from nfs_wire import DIR, INVAL, LNK, NOENT, OK, REG, ROFS, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import (ACCES, AUTH_SYS, DIR, EXIST, INVAL, ISDIR, LNK, NOENT, NOT_SYNC, NOTDIR, NOTEMPTY, OK, REG, ROFS, STALE, auth_sys, fh,
+                      opaque, sattr, u32, u64)
 
 SMALL = b'{"model_type": "bert"}'
 FILES = {"config.json": SMALL}
-EXIST, NOTEMPTY, NOT_SYNC, ISDIR, NOTDIR = 17, 66, 10002, 21, 20
 LOCKS = ("hub", ".locks", "models--org--tiny")
 UNCHECKED, GUARDED, EXCLUSIVE = range(3)
 FILE_SYNC = 2
@@ -49,6 +49,12 @@ class Hand:
 
     def rename(self, name, to):
         return self.nfs.nfs("rename", self.at(name) + self.at(to))
+
+    def symlink(self, name, target):
+        return self.nfs.nfs("symlink", self.at(name) + sattr() + opaque(target))
+
+    def link(self, handle, name):
+        return self.nfs.nfs("link", fh(handle) + self.at(name))
 
     def find(self, name):
         return self.nfs.lookup(self.dir, name)
@@ -99,7 +105,7 @@ def test_what_is_there_already(hand):
     first = hand.made("x", b"content")
     assert hand.create("x", GUARDED).status == EXIST
     again = hand.create("x")
-    assert again.status == OK and hand.nfs.content(first) == b"content"
+    assert (again.status, again.handle) == (OK, first) and hand.nfs.content(first) == b"content"
     emptied = hand.create("x", attributes=sattr(size=0))
     assert emptied.status == OK and hand.nfs.content(first) == b""
     assert hand.mkdir("x").status == EXIST
@@ -109,8 +115,9 @@ def test_an_exclusive_create_may_be_told_twice(hand):
     one = hand.create("x", EXCLUSIVE, b"verifier")
     assert one.status == OK
     twice = hand.create("x", EXCLUSIVE, b"verifier")        # its answer was lost, and it is asked again
-    assert twice.status == OK and hand.find("x").attr.fileid == hand.nfs.getattr(one.handle or hand.find("x").handle).attr.fileid
-    assert hand.create("x", EXCLUSIVE, b"another!").status == EXIST
+    assert (twice.status, twice.handle) == (OK, one.handle) == (OK, hand.find("x").handle)
+    assert hand.create("x", EXCLUSIVE, b"another!").status == hand.create("x", GUARDED).status == EXIST
+    assert hand.create("x").handle == one.handle
 
 
 def test_a_guard_that_does_not_hold(hand):
@@ -125,39 +132,59 @@ def test_directories_links_and_new_names(hand):
     assert hand.mkdir("d").status == OK
     below = Hand(nfs, *LOCKS, "d")
     handle = below.made("f", b"one")
-    assert hand.rmdir("d").status == NOTEMPTY and hand.remove("d").status in (ISDIR, 1)
+    assert hand.rmdir("d").status == NOTEMPTY and hand.remove("d").status == ISDIR
     assert nfs.nfs("rename", below.at("f") + hand.at("g")).status == OK
     assert nfs.content(hand.find("g").handle) == b"one" and below.names() == []
     assert hand.rename("none", "x").status == NOENT
-    link = nfs.nfs("symlink", hand.at("l") + sattr() + opaque("g"))
+    link = hand.symlink("l", "g")
     assert link.status == OK and nfs.getattr(link.handle).attr.type == LNK and nfs.readlink(link.handle).target == b"g"
-    assert nfs.nfs("link", fh(hand.find("g").handle) + hand.at("h")).status == OK
+    assert hand.link(handle, "h").status == OK and hand.link(handle, "l").status == EXIST
     assert nfs.getattr(hand.find("h").handle).attr.nlink == 2 and nfs.content(hand.find("h").handle) == b"one"
     assert hand.rmdir("g").status == NOTDIR and hand.rmdir("d").status == OK
-    assert hand.names() == ["g", "h", "l"] and nfs.getattr(handle).status in (OK, STALE)
+    assert hand.names() == ["g", "h", "l"] and nfs.getattr(handle).attr.fileid == hand.find("g").attr.fileid
+
+
+def test_a_new_name_takes_the_place_of_another_file(hand):
+    one, two = hand.made("one", b"1"), hand.made("two", b"2")
+    assert hand.rename("one", "two").status == OK and hand.rename("one", "two").status == NOENT
+    assert hand.nfs.content(hand.find("two").handle) == b"1" and hand.names() == ["two"]
+    assert hand.nfs.getattr(two).status == STALE and hand.nfs.content(one) == b"1"
+    assert hand.remove("two").status == OK and hand.nfs.getattr(one).status == hand.nfs.read(one).status == STALE
+
+
+def test_links_lead_down(hand):
+    """Processes of other machines, and of this one, would follow them."""
+    assert hand.symlink("l", "..x/y..").status == OK and hand.symlink("k", "a/b/.x").status == OK
+    for target in "/etc/passwd", "../x", "..", "a/../../x", "a/..":
+        assert hand.symlink("m", target).status == ACCES, target
+    assert hand.names() == ["k", "l"]
 
 
 def test_what_the_tree_shows_by_itself_takes_what_is_written_and_drops_it(hand):
-    """Clients write the ref that is there."""
+    """Clients write the ref that is there, or another file that is to become it."""
     nfs = hand.nfs
     refs = Hand(nfs, "hub", "models--org--tiny", "refs")
-    before = nfs.content(refs.find("main").handle)
-    assert refs.create("main", attributes=sattr(size=0)).status == OK
     handle = refs.find("main").handle
-    assert refs.write(handle, 0, b"0" * 40).count == 40
-    assert nfs.content(refs.find("main").handle) == before
+    before = nfs.content(handle)
+    assert refs.create("main", attributes=sattr(size=0)).handle == handle
+    assert refs.write(handle, 0, b"0" * 40).count == 40 and nfs.content(refs.find("main").handle) == before
+    refs.made("tmp", b"1" * 40)
+    assert refs.rename("tmp", "main").status == OK and refs.find("tmp").status == NOENT
+    assert nfs.content(refs.find("main").handle) == before and refs.remove("main").status == ROFS
 
 
 def test_both_faces_show_what_either_wrote(export, tiny):
     e = export(tiny, mounted=True)
-    with e.client() as nfs:
+    with e.client(flavor=AUTH_SYS, body=auth_sys(uid=1000, gid=100)) as nfs:
+        assert Hand(nfs, *LOCKS[:-1]).mkdir(LOCKS[-1]).status == EXIST
         hand, there = Hand(nfs, *LOCKS), e.hub / ".locks" / "models--org--tiny"
         hand.made("by-nfs", b"one")
+        assert (stat(there / "by-nfs").st_uid, stat(there / "by-nfs").st_gid) == (1000, 100)
         write(there / "by-mount", b"two")
         assert read(there / "by-nfs") == b"one" and nfs.content(hand.find("by-mount").handle) == b"two"
         assert hand.names() == sorted(names(there)) == ["by-mount", "by-nfs"]
         assert hand.find("by-mount").attr.fileid == stat(there / "by-mount").st_ino
-        nfs.nfs("symlink", hand.at("l") + sattr() + opaque("by-nfs"))
+        assert hand.symlink("l", "by-nfs").status == OK
         assert readlink(there / "l") == "by-nfs"
         (there / "by-nfs").unlink()
         assert hand.find("by-nfs").status == NOENT
@@ -177,16 +204,19 @@ def test_it_is_gone_after_a_restart_and_its_handles_with_it(export, tiny, tmp_pa
 
 
 def test_weights_take_nothing_here_either(hand):
-    nfs = hand.nfs
-    for path in (("files", "org", "tiny"), ("hub", "models--org--tiny", "snapshots"), ("hub", "models--org--tiny", "blobs")):
+    nfs, base, mine = hand.nfs, ("hub", "models--org--tiny"), hand.made("mine")
+    commit = nfs.content(nfs.walk(*base, "refs", "main")).decode()
+    for path in ((), ("files", "org", "tiny"), (*base, "snapshots"), (*base, "snapshots", commit), (*base, "blobs")):
         other = Hand(nfs, *path)
-        assert other.create("new").status == other.mkdir("new").status == ROFS
-        hand.made("mine")
-        assert nfs.nfs("rename", hand.at("mine") + other.at("new")).status == ROFS
-        assert nfs.nfs("link", fh(hand.find("mine").handle) + other.at("new")).status == ROFS
-    file = nfs.walk("files", "org", "tiny", "config.json")
-    assert hand.write(file, 0, b"x").status == hand.set(file, size=0).status == ROFS
-    assert nfs.nfs("link", fh(file) + hand.at("stolen")).status in (ROFS, 1)
+        assert other.create("new").status == other.mkdir("new").status == other.symlink("new", "x").status == ROFS
+        assert nfs.nfs("rename", hand.at("mine") + other.at("new")).status == other.link(mine, "new").status == ROFS
+    weights = Hand(nfs, "files", "org", "tiny")
+    file = weights.find("config.json").handle
+    assert hand.write(file, 0, b"x").status == hand.set(file).status == hand.set(file, size=0).status == ROFS
+    assert weights.create("config.json", attributes=sattr(size=0)).status == weights.remove("config.json").status == ROFS
+    assert weights.create("config.json", GUARDED).status == EXIST
+    assert weights.rename("config.json", "config.json").status == weights.rename("config.json", "x").status == ROFS
+    assert hand.link(file, "stolen").status == ROFS and nfs.content(file) == SMALL
 
 
 def test_the_oldest_is_forgotten_when_there_is_no_room(export, tiny):

@@ -76,7 +76,7 @@ def start(cluster):
     assert eventually(lambda: all(total([n], 'peer_members{state="new"}') == len(cluster.nodes) - 1 for n in cluster.nodes), 20)
 
 
-def load_all(cluster, model, nodes, seconds=60):
+def load_all(cluster, model, nodes, seconds=120):
     """Loads until all is right, as loaders that are restarted do; how often they had to load again."""
     again, until = 0, time.monotonic() + seconds
     while not is_right(cluster.load(REPO, model, nodes), model):
@@ -86,9 +86,14 @@ def load_all(cluster, model, nodes, seconds=60):
     return again
 
 
+def log_of(node):
+    """All of it: who is named early may be followed by much else."""
+    return node.talk.log_path.read_text(errors="replace")
+
+
 def banned_by(node):
     """The addresses that it has named as liars."""
-    return set(re.findall(r"peer=(\S+) gave", node.log_text()))
+    return set(re.findall(r"peer=(\S+) gave", log_of(node)))
 
 
 def spoil(node):
@@ -154,17 +159,18 @@ def test_who_has_peers_keeps_the_digest_list_of_what_is_sealed(shared, model, tm
 
 # ---- without one the digest of the whole tells, and witnesses which part of it ----
 
-@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 6), ("zeros", 6)])
+@pytest.mark.parametrize("lie, bound", [("", 1.02), ("flip 5", 4), ("zeros", 6)])
 def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, tmp_path, lie, bound):
-    """What the owner brought, what witnesses had of it (twice where they contradict it), and what is brought again: more than once
-    where nodes ban the owner at different times."""
+    """What the owner brought, what witnesses had of what is in question (twice where they contradict it), and what is brought again:
+    more than once where nodes ban the owner at different times. 1.0 to 1.4 times the model as a rule; 3.3 was seen where all was
+    wrong and the machine had much else to do."""
     with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
         make_liar(cluster, liar, tmp_path, lie)
         start(cluster)
         again = load_all(cluster, model, others)
         assert not again or lie
-        assert any(f"peer={liar.address} gave wrong bytes" in n.log_text() for n in others) == bool(lie)
+        assert any(f"peer={liar.address} gave wrong bytes" in log_of(n) for n in others) == bool(lie)
         assert all(banned_by(n) <= {liar.address} for n in others), [banned_by(n) for n in others]
         assert any(banned_by(n) for n in others) == bool(lie)
         assert cluster.upstream_bytes() <= bound * size_of(model)
@@ -172,7 +178,8 @@ def test_without_lists_the_liar_is_named_and_what_is_right_stays(shared, model, 
 
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoilt):
-    """All lies sealed in its cache: it asks nobody for anything, and sends what it has."""
+    """All lies sealed in its cache: it asks nobody for anything, and sends what it has. A quarter of that is wrong: a witness has it
+    from upstream, and so does who brings it again, three quarters of the model in all."""
     with Cluster(tmp_path, shared, 8, start=False, timeout=20) as cluster:
         liar, *others = cluster.nodes
         own_most(cluster, liar, tmp_path)
@@ -186,14 +193,14 @@ def test_who_claims_to_have_all_of_it_is_found_out(shared, model, tmp_path, spoi
         assert not again or spoilt
         assert any(banned_by(n) for n in others) == spoilt
         assert all(banned_by(n) <= {liar.address} for n in others)
-        assert cluster.upstream_bytes() - before <= (3 if spoilt else 0.02) * size_of(model)
+        assert cluster.upstream_bytes() - before <= (1.75 if spoilt else 0.02) * size_of(model)
 
 
 # ---- before a file is whole its segments are compared with what their owners had ----
 
 def found_early(node):
     """It named a liar before the digest of a whole file told anything."""
-    named, _, later = node.talk.log_path.read_text().partition(" gave wrong bytes etag=")
+    named, _, later = log_of(node).partition(" gave wrong bytes etag=")
     return bool(later) and "looking for what is wrong" not in named
 
 
@@ -222,7 +229,7 @@ def test_who_passes_on_wrong_bytes_is_banned_while_the_file_is_coming(hub, long_
         assert any(found_early(n) for n in honest) == bool(lie), [n.log_text() for n in honest]
         assert all(banned_by(n) <= {liar.address} for n in cluster.nodes), [banned_by(n) for n in cluster.nodes]
         assert (total(honest, "peer_wrong_bytes_total") > 0) == bool(lie)
-        assert cluster.upstream_bytes() <= (4 if lie else 1.02) * size_of(long_model)
+        assert cluster.upstream_bytes() <= (2.5 if lie else 1.02) * size_of(long_model)
 
 
 @pytest.mark.parametrize("lie", ["", "flip 3"])

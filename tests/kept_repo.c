@@ -29,6 +29,7 @@ int kept_setup(void **state)
 	buf_printf(&dir, "%s/own", k->hub->dir.path);
 	assert_int_equal(intake_open(buf_str(&dir), &k->in, &why), 0);
 	assert_int_equal(parts_new(k->in, &k->parts), 0);
+	assert_int_equal(xorbs_new(k->in, &k->xorbs), 0);
 	*state = k;
 	return 0;
 }
@@ -38,6 +39,7 @@ int kept_teardown(void **state)
 	struct kept *k = *state;
 	void *hub = k->hub;
 
+	xorbs_free(k->xorbs);
 	parts_free(k->parts);
 	intake_close(k->in);
 	hub_db_teardown(&hub);
@@ -204,6 +206,7 @@ struct sweep_counts kept_collect(struct kept *k, int64_t before_s, bool dry, int
 		.db = k->db,
 		.intake = k->in,
 		.parts = k->parts,
+		.xorbs = k->xorbs,
 		.before_s = before_s,
 		.dry = dry,
 		.rest = rest,

@@ -17,6 +17,7 @@ struct kept {
 	struct db *db;
 	struct intake *in;
 	struct parts *parts;
+	struct xorbs *xorbs;
 };
 
 /* cmocka fixtures: *state is a struct kept. */

@@ -16,8 +16,9 @@ from nfs_wire import Export
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 MIB = 1 << 20
 SMALL = b'{"model_type": "bert"}'
-MIDDLE, ODD = models.big_file(16 * MIB, seed=11), models.big_file(5 * MIB + 12_345, seed=12)
-LARGE = models.big_file(48 * MIB, seed=13)
+# No larger than the stories need: the machine computes thirty times slower than this one.
+MIDDLE, ODD = models.big_file(6 * MIB, seed=11), models.big_file(2 * MIB + 12_345, seed=12)
+LARGE = models.big_file(16 * MIB, seed=13)
 FILES = {"config.json": SMALL, "empty.txt": b"", "model-00001-of-00002.safetensors": MIDDLE, "model-00002-of-00002.safetensors": ODD,
          "sub/dir/deep.json": b"{}", **{f"many/{n:03}.txt": b"%d" % n for n in range(250)}}
 DATE = "2024-05-06T07:08:09.000Z"
@@ -64,8 +65,9 @@ def mnt(vm, served):
         yield vm
 
 
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
+def md5(data):
+    """What the machine digests fastest: it computes each instruction by many of ours."""
+    return hashlib.md5(data).hexdigest()
 
 
 def drop(vm):
@@ -96,23 +98,23 @@ def test_it_walks_all_of_it(mnt, served):
 def test_it_finds_the_right_bytes_in_every_file(mnt):
     for _ in "cold", "from the server's cache":
         drop(mnt)
-        sums = mnt.sh(f"cd {TINY} && find . -type f -exec sha256sum {{}} +", 120)
-        assert dict(reversed(line.split()) for line in sums.splitlines()) == {f"./{p}": sha256(data) for p, data in FILES.items()}
+        sums = mnt.sh(f"cd {TINY} && find . -type f -exec md5sum {{}} +", 120)
+        assert dict(reversed(line.split()) for line in sums.splitlines()) == {f"./{p}": md5(data) for p, data in FILES.items()}
 
 
 @pytest.mark.parametrize("way", ["map", "private", "direct", "readahead"])
 def test_it_finds_them_in_every_way(mnt, way):
     for path in "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json":
         drop(mnt)
-        assert mnt.sh(f"guest_read {way} {TINY}/{path} | sha256sum").split()[0] == sha256(FILES[path])
+        assert mnt.sh(f"guest_read {way} {TINY}/{path} | md5sum").split()[0] == md5(FILES[path])
 
 
 def test_pieces_of_a_file(mnt):
     drop(mnt)
-    for block, skip, count in ((1, len(ODD) - 3, 10), (4096, 300, 7), (65536, 79, 3), (1000, 1234, 5), (MIB, 5, 1)):
+    for block, skip, count in ((1, len(ODD) - 3, 10), (4096, 300, 7), (65536, 31, 3), (1000, 1234, 5), (MIB, 2, 1)):
         piece = ODD[block * skip:block * (skip + count)]
-        got = mnt.sh(f"dd if={TINY}/model-00002-of-00002.safetensors bs={block} skip={skip} count={count} 2> /dev/null | sha256sum")
-        assert got.split()[0] == sha256(piece), (block, skip, count)
+        got = mnt.sh(f"dd if={TINY}/model-00002-of-00002.safetensors bs={block} skip={skip} count={count} 2> /dev/null | md5sum")
+        assert got.split()[0] == md5(piece), (block, skip, count)
 
 
 @pytest.mark.parametrize("path, file", [("/hub", "models--org--tiny/refs/main"), ("/files", "org/tiny/sub/dir/deep.json"),
@@ -160,7 +162,8 @@ def test_the_server_is_killed_in_the_middle_of_a_read(vm, tmp_path, cached):
                 assert nfs.content(nfs.walk("files", "org", "large", "w.safetensors")) == LARGE
         servers = stack.enter_context(contextlib.ExitStack())       # the second is there when it is unmounted
         stack.enter_context(Mounted(vm, first, options="ro,timeo=20"))
-        stack.enter_context(hub.fault("GET .*/resolve/", "slow", rate=1_500_000))
+        slow = stack.enter_context(contextlib.ExitStack())
+        slow.enter_context(hub.fault("GET .*/resolve/", "slow", rate=1_500_000))
         vm.sh("rm -f /tmp/done /tmp/go; touch /tmp/got")
         # It does not go on from here before the server is gone.
         gate = f"( dd bs=4096 count={4 * MIB // 4096}; while [ ! -e /tmp/go ]; do sleep 0.1; done; cat ) > /tmp/got"
@@ -170,10 +173,11 @@ def test_the_server_is_killed_in_the_middle_of_a_read(vm, tmp_path, cached):
         vm.sh("touch /tmp/go")
         time.sleep(2)
         assert vm.run("cat /tmp/done").status != 0, "it needed no server"
+        slow.close()
         servers.enter_context(Export(tmp_path, hub, cache=tmp_path / "cache", port=first.port, timeout=10))
         assert eventually(lambda: vm.run("cat /tmp/done").status == 0, 90, 0.5), vm.kernel()
         assert vm.sh("cat /tmp/done") == "0"
-        assert vm.sh("sha256sum < /tmp/got; rm /tmp/got", 120).split()[0] == sha256(LARGE)
+        assert vm.sh("md5sum < /tmp/got; rm /tmp/got", 120).split()[0] == md5(LARGE)
 
 
 def test_a_hub_that_is_away_is_an_error_and_no_wait(vm, export_of):
@@ -183,7 +187,7 @@ def test_a_hub_that_is_away_is_an_error_and_no_wait(vm, export_of):
         with hub.fault(".*", "status", code=503):
             done = vm.run("cat /mnt/files/org/tiny/w.safetensors > /dev/null", 60)
             assert done.status != 0 and "Input/output error" in done.text and done.seconds < 40, done
-        assert eventually(lambda: vm.run("sha256sum < /mnt/files/org/tiny/w.safetensors").text.split()[0] == sha256(ODD), 40)
+        assert eventually(lambda: vm.run("md5sum < /mnt/files/org/tiny/w.safetensors").text.split()[0] == md5(ODD), 40)
 
 
 @pytest.fixture
@@ -215,7 +219,7 @@ def test_huggingface_hub_loads_a_model(vm, tmp_path, options, words):
         with Export(tmp_path, hub, timeout=10) as export, Mounted(vm, export, options=options):
             found, path = client(vm, hub, words, ["snapshot", {"repo": "org/model"}], ["cached", {"repo": "org/model", "name": "none.json"}])
             assert found["path"] == f"/mnt/hub/models--org--model/snapshots/{commit}"
-            assert found["files"] == {path: sha256(data) for path, data in model.items()}
+            assert found["files"] == {path: hashlib.sha256(data).hexdigest() for path, data in model.items()}
             assert path == "absent"
 
 

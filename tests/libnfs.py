@@ -46,6 +46,41 @@ def why_not():
     return None
 
 
+class Address:
+    """Where an export is, for who has no Export."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.host, self.port = host, port
+
+
+class _File:
+    """with nfs.open(path) as file: ..."""
+
+    def __init__(self, nfs, path):
+        self.nfs, self.path, self.file = nfs, path, ctypes.c_void_p()
+        nfs._check(nfs.lib.nfs_open(nfs.nfs, path.encode(), os.O_RDONLY, ctypes.byref(self.file)), path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.nfs.lib.nfs_close(self.nfs.nfs, self.file)
+
+    def read(self, offset, size, step=1 << 20):
+        """So many bytes, or to the end, by reads of `step`."""
+        parts, room = [], ctypes.create_string_buffer(step)
+        while size > 0:
+            count = min(step, size)
+            got = self.nfs.lib.nfs_pread(self.nfs.nfs, self.file, ctypes.c_uint64(offset), ctypes.c_uint64(count), room)
+            if got == -errno.EFAULT:        # so it calls whatever a READ failed with
+                got = -errno.EIO
+            if not self.nfs._check(got, self.path):
+                break
+            parts.append(room.raw[:got])
+            offset, size = offset + got, size - got
+        return b"".join(parts)
+
+
 class Libnfs:
     """A mount of it. What fails is an OSError with the errno that libnfs says."""
 
@@ -70,26 +105,13 @@ class Libnfs:
             raise OSError(-result, (self.lib.nfs_get_error(self.nfs) or b"").decode(errors="replace"), what)
         return result
 
-    def _open(self, path):
-        file = ctypes.c_void_p()
-        self._check(self.lib.nfs_open(self.nfs, path.encode(), os.O_RDONLY, ctypes.byref(file)), path)
-        return file
+    def open(self, path):
+        return _File(self, path)
 
     def pread(self, path, offset, size, step=1 << 20):
         """So many bytes, or to the end."""
-        file, parts = self._open(path), []
-        room = ctypes.create_string_buffer(step)
-        try:
-            while size > 0:
-                count = min(step, size)
-                got = self._check(self.lib.nfs_pread(self.nfs, file, ctypes.c_uint64(offset), ctypes.c_uint64(count), room), path)
-                if not got:
-                    break
-                parts.append(room.raw[:got])
-                offset, size = offset + got, size - got
-            return b"".join(parts)
-        finally:
-            self.lib.nfs_close(self.nfs, file)
+        with self.open(path) as file:
+            return file.read(offset, size, step)
 
     def read(self, path):
         return self.pread(path, 0, 1 << 62)
@@ -125,13 +147,6 @@ class Libnfs:
 
 # ---- the program ----
 
-class _Where:
-    host = "127.0.0.1"
-
-    def __init__(self, port):
-        self.port = port
-
-
 def _a_read(nfs, rng, shown, plain):
     """What one read came to: {"error": …} or {"wrong": …} or {"bytes": …}"""
     with open(plain, "rb") as f:
@@ -151,7 +166,7 @@ def main(port, seed):
         shown, plain = rng.choice(files)
         said = {"file": shown, "begun": time.monotonic()}
         try:
-            nfs = nfs or Libnfs(_Where(port), reconnect=RECONNECT_FOREVER)
+            nfs = nfs or Libnfs(Address(port), reconnect=RECONNECT_FOREVER)
             said |= _a_read(nfs, rng, shown, plain)
         except OSError as error:
             said["error"], said["why"], nfs = errno.errorcode.get(error.errno, str(error.errno)), str(error), None

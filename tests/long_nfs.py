@@ -65,7 +65,10 @@ class Life:
         self.files = []
         for repo in "a", "b", "c":
             self.make(repo)
-        self.export = self.start(None)
+        self.export = self.start()
+        with libnfs.Libnfs(self.export) as nfs:     # a blob is shown when a commit that has it is known
+            for repo in "a", "b", "c":
+                nfs.names(f"/files/org/{repo}")
 
     def make(self, repo):
         sizes = {f"{n}.{self.rng.choice(['safetensors', 'txt'])}": self.rng.choice(SIZES) for n in range(6)}
@@ -78,7 +81,7 @@ class Life:
             self.files += [(f"/files/org/{repo}/{name}", str(plain)),
                            (f"/hub/models--org--{repo}/blobs/{there.blob(name).etag}", str(plain))]
 
-    def start(self, port):
+    def start(self, port=0):
         return Export(self.base, self.hub, cache=self.base / "cache", port=port, timeout=3 * SLOW,
                       args=[f"--cache-size={self.limit}", "--ref-ttl=1"])
 

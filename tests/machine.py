@@ -47,7 +47,8 @@ class Machine:
         self.argv = [QEMU, "-accel", "tcg,thread=multi", "-cpu", "max,-cx16,la57=off", "-smp", "2", "-m", str(memory),
                      "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                      "-kernel", str(DIR / "vmlinuz"), "-initrd", str(DIR / "root.cpio"),
-                     "-append", "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on",
+                     "-append", "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on",
+                     "-drive", f"file={DIR / 'disk.img'},if=none,id=disk,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=disk",
                      "-serial", f"file:{self.said}", "-chardev", "stdio,id=talk,signal=off", "-serial", "chardev:talk",
                      "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]
         self.process = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -8,9 +8,9 @@
 
 Each answer is taken apart to its last byte: what is left over, or missing, is an AssertionError.
 """
-import contextlib
 import itertools
 import os
+import re
 import socket
 import struct
 import types
@@ -20,8 +20,8 @@ from mountlib import DEADLINE, Mount
 PORTMAP, NFS, MOUNT = 100000, 100003, 100005
 AUTH_NONE, AUTH_SYS = 0, 1
 REG, DIR, LNK = 1, 2, 5
-OK, PERM, NOENT, ACCES, NOTDIR, ISDIR, INVAL, ROFS = 0, 1, 2, 13, 20, 21, 22, 30
-NAMETOOLONG, STALE, BADHANDLE, BAD_COOKIE, NOTSUPP, TOOSMALL = 63, 70, 10001, 10003, 10004, 10005
+OK, PERM, NOENT, IO, ACCES, EXIST, NOTDIR, ISDIR, INVAL, ROFS = 0, 1, 2, 5, 13, 17, 20, 21, 22, 30
+NAMETOOLONG, NOTEMPTY, STALE, BADHANDLE, NOT_SYNC, BAD_COOKIE, NOTSUPP, TOOSMALL = 63, 66, 70, 10001, 10002, 10003, 10004, 10005
 SUCCESS, PROG_UNAVAIL, PROG_MISMATCH, PROC_UNAVAIL, GARBAGE_ARGS = range(5)
 RPC_MISMATCH, AUTH_ERROR = 0, 1
 LAST = 1 << 31
@@ -184,8 +184,10 @@ def record(data, *cuts):
 class Client:
     """One connection. Calls wait for their answer; send() and reply() are for those who want many on their way."""
 
-    def __init__(self, host, port, flavor=AUTH_SYS, body=None, seconds=DEADLINE, buffer=None):
+    def __init__(self, host, port, flavor=AUTH_SYS, body=None, seconds=DEADLINE, buffer=None, source=None):
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(seconds)
@@ -297,15 +299,29 @@ class Client:
     def readdirplus(self, handle, cookie=0, verifier=bytes(8), dircount=8192, maxcount=32768):
         return self.nfs("readdirplus", fh(handle) + u64(cookie) + verifier + u32(dircount, maxcount))
 
-    def mnt(self, path, version=3):
+    def mnt(self, path):
         """MNT: .status, and for 0 .handle and .flavors."""
-        x = self.ask(MOUNT, version, 1, opaque(path)).body
+        x = self.ask(MOUNT, 3, 1, opaque(path)).body
         answer = types.SimpleNamespace(status=x.u32())
         if answer.status == OK:
             answer.handle = x.handle()
             answer.flavors = [x.u32() for _ in range(x.u32())]
         x.end()
         return answer
+
+    def mounts(self):
+        """DUMP: who has mounted what, as (host, path)."""
+        x = self.ask(MOUNT, 3, 2).body
+        shown = x.list(lambda: (x.opaque(255), x.opaque(1024)))
+        x.end()
+        return shown
+
+    def exports(self):
+        """EXPORT: what may be mounted, and by whom: {path: groups}"""
+        x = self.ask(MOUNT, 3, 5).body
+        shown = x.list(lambda: (x.opaque(1024), x.list(lambda: x.opaque(255))))
+        x.end()
+        return dict(shown)
 
     # -- for those who only want to get there --
 
@@ -315,7 +331,7 @@ class Client:
         return answer.handle
 
     def walk(self, *names, start=None):
-        """The handle of what these names lead to."""
+        """The handle of what these names lead to, by LOOKUP of each."""
         handle = start or self.mount()
         for name in names:
             answer = self.lookup(handle, name)
@@ -349,18 +365,13 @@ class Client:
 
 # ---- servers ----
 
-def free_port(host="127.0.0.1"):
-    with contextlib.closing(socket.socket()) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
-
-
 class Export(Mount):
     """build/matrixfs --nfs on a port of its own; mounted as well, if `mounted`."""
 
-    def __init__(self, tmp, hub=(), args=(), mounted=False, host="127.0.0.1", port=None, **kw):
-        self.host, self.port = host, port or free_port(host)
-        super().__init__(tmp, hub, args=[f"--nfs={host}:{self.port}", *args], mounted=mounted, **kw)
+    def __init__(self, tmp, hub=(), args=(), mounted=False, host="127.0.0.1", port=0, **kw):
+        self.host = host
+        super().__init__(tmp, hub, args=[f"--nfs={host}:{port}", *args], mounted=mounted, **kw)
+        self.port = int(re.search(r"port=(\d+)", self.wait_log("exporting by NFS"))[1])
 
     def client(self, **kw):
         return Client(self.host, self.port, **kw)

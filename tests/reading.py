@@ -16,12 +16,15 @@ import json
 import mmap
 import os
 import pathlib
+import posixpath
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+
+from libnfs import RECONNECT_FOREVER, Address, Libnfs
 
 PIECE = 1 << 17
 PAGE = mmap.PAGESIZE
@@ -191,11 +194,67 @@ def stat(path, span):
         raise Wrong(-1)
 
 
+# ---- ways of libnfs: its "path" is PORT:PATH of an export on this machine ----
+
+def _connected(port, until):
+    """A client that stays when the server goes, and waits for it to be there."""
+    while True:
+        try:
+            return Libnfs(Address(port), reconnect=RECONNECT_FOREVER)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def _by_libnfs(path, read):
+    """It follows a link itself, of which libnfs loses the way."""
+    port, _, path = path.partition(":")
+    with _connected(int(port), time.monotonic() + 20) as nfs:
+        if path.startswith("/hub/"):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), nfs.readlink(path)))
+        with nfs.open(path) as file:
+            read(file)
+
+
+def _all_of(span, step):
+    def read(file):
+        for at, size in span.pieces(step):
+            span.compare(at, file.read(at, size, step), size)
+        if span.end == len(span.all) and file.read(span.end, step, step):
+            raise Wrong(span.end)
+    return read
+
+
+def nfs_sequential(path, span):
+    _by_libnfs(path, _all_of(span, 1 << 20))
+
+
+def nfs_small(path, span):
+    _by_libnfs(path, _all_of(span, 30_011 if span.end - span.off < 1 << 20 else PIECE))
+
+
+def nfs_pieces(path, span):
+    def read(file):
+        pieces = span.pieces(65_521)
+        random.Random(1).shuffle(pieces)
+        for at, size in pieces:
+            span.compare(at, file.read(at, size, 65_521), size)
+    _by_libnfs(path, read)
+
+
+def nfs_clients(path, span):
+    """Four of them, each with a connection of its own."""
+    _together([lambda way=way: way(path, span) for way in (nfs_sequential, nfs_pieces, nfs_pieces, nfs_small)])
+
+
 WAYS = {"sequential": sequential, "pread": pread, "mmap": by_mmap, "sendfile": sendfile, "O_DIRECT": direct,
         "readahead": readahead, "8 threads, one handle": threads_one_handle, "8 threads, 8 handles": threads_own_handles,
         "fork": forked, "verified": verified, "stat": stat}
 VERIFIED = "verified"
 READS = [way for way in WAYS if way not in (VERIFIED, "stat")]
+BY_NFS = {"libnfs": nfs_sequential, "libnfs, small reads": nfs_small, "libnfs, pieces": nfs_pieces, "4 clients of libnfs": nfs_clients}
+WAYS |= BY_NFS
 
 
 # ---- the process that forks them ----

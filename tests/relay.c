@@ -148,7 +148,7 @@ static void pair_wake(struct pair *p)
 	for (struct flow *f = p->flows; f; f = f->next) {
 		for (int i = 0; i < 2; i++) {
 			half_leave(&f->half[i]);
-			half_again(&f->half[i]);
+			half_list(&f->half[i], AGAIN);
 		}
 	}
 }
@@ -359,19 +359,19 @@ static void run(void)
 
 	for (;;) {
 		int n = epoll_wait(relay_epoll, events, EVENTS,
-				   flows_are_again()           ? 0
-				   : waits || flows_are_late() ? TICK_US / 1000
-							       : -1);
+				   flows_listed(AGAIN)           ? 0
+				   : waits || flows_listed(LATE) ? TICK_US / 1000
+								 : -1);
 
 		tell_time();
 		for (int i = 0; i < n; i++) {
 			if (!hear(&events[i]))
 				return;
 		}
-		flows_pump_again();
+		flows_pump(AGAIN);
 		if (relay_now_us - ticked_us >= TICK_US || !waits) {
 			ticked_us = relay_now_us;
-			flows_pump_late();
+			flows_pump(LATE);
 			waits = buckets_serve();
 		}
 		flows_bury();

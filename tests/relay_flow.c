@@ -9,6 +9,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "daemon/base/own.h"
+
 #define ROUNDS 8 /* before others have their turn */
 #define QUEUE (256 << 10)
 #define QUEUE_DELAYED (8 << 20)
@@ -21,7 +23,7 @@ struct piece {
 	char data[];
 };
 
-static struct half *late, *again;
+static struct half *listed[PUMPED];
 static struct flow *dead;
 
 static bool is_blocked(const struct half *h)
@@ -73,22 +75,13 @@ static void flow_free(struct flow *f)
 	free(f);
 }
 
-void half_again(struct half *h)
+void half_list(struct half *h, enum pumped why)
 {
-	if (h->is_again)
+	if (h->is_listed[why])
 		return;
-	h->is_again = true;
-	h->next_again = again;
-	again = h;
-}
-
-static void half_late(struct half *h)
-{
-	if (h->is_late)
-		return;
-	h->is_late = true;
-	h->next_late = late;
-	late = h;
+	h->is_listed[why] = true;
+	h->next_listed[why] = listed[why];
+	listed[why] = h;
 }
 
 static void half_queue(struct half *h, const char *data, size_t len)
@@ -129,7 +122,7 @@ static bool half_flush(struct half *h)
 		ssize_t n;
 
 		if (p->due_us > relay_now_us) {
-			half_late(h);
+			half_list(h, LATE);
 			return true;
 		}
 		n = half_send(h, p->data + p->at, p->len - p->at);
@@ -203,7 +196,7 @@ void half_pump(struct half *h, bool served)
 		if (!most)
 			break;
 		if (round == ROUNDS) {
-			half_again(h);
+			half_list(h, AGAIN);
 			break;
 		}
 		if (!half_take(h, most))
@@ -276,39 +269,19 @@ void flow_hear(struct flow *f, enum direction end, uint32_t events)
 
 /* --- those that are not done */
 
-bool flows_are_again(void)
+bool flows_listed(enum pumped why)
 {
-	return again != NULL;
+	return listed[why] != NULL;
 }
 
-bool flows_are_late(void)
+void flows_pump(enum pumped why)
 {
-	return late != NULL;
-}
+	struct half *h = steal(listed[why]);
 
-void flows_pump_again(void)
-{
-	struct half *h = again;
-
-	again = NULL;
 	while (h) {
-		struct half *next = h->next_again;
+		struct half *next = h->next_listed[why];
 
-		h->is_again = false;
-		half_pump(h, false);
-		h = next;
-	}
-}
-
-void flows_pump_late(void)
-{
-	struct half *h = late;
-
-	late = NULL;
-	while (h) {
-		struct half *next = h->next_late;
-
-		h->is_late = false;
+		h->is_listed[why] = false;
 		half_pump(h, false);
 		h = next;
 	}
@@ -316,8 +289,11 @@ void flows_pump_late(void)
 
 static bool is_listed(const struct flow *f)
 {
-	return f->half[UP].is_late || f->half[UP].is_again || f->half[DOWN].is_late ||
-	       f->half[DOWN].is_again;
+	bool so = false;
+
+	for (enum pumped why = 0; why < PUMPED; why++)
+		so |= f->half[UP].is_listed[why] || f->half[DOWN].is_listed[why];
+	return so;
 }
 
 void flows_bury(void)

@@ -15,6 +15,9 @@
 enum mode { MODE_UP, MODE_HANG, MODE_ONEWAY, MODE_DOWN };
 enum direction { UP, DOWN };
 
+/* Why a half is to be pumped that nothing has happened to: it had its turn, or bytes were late. */
+enum pumped { AGAIN, LATE, PUMPED };
+
 struct half;
 
 /* So much may go, and who waits for more. */
@@ -62,8 +65,8 @@ struct half {
 	bool readable, writable, ended, shut;
 	struct piece *first, *last;
 	size_t queued;
-	bool is_late, is_again; /* on these lists */
-	struct half *next_late, *next_again, *next_waiting;
+	bool is_listed[PUMPED];
+	struct half *next_listed[PUMPED], *next_waiting;
 	struct bucket *waits;
 };
 
@@ -111,14 +114,11 @@ void flow_hear(struct flow *f, enum direction end, uint32_t events);
 void flow_reset(struct flow *f);
 /* Passes on what may pass. Who was `served` has waited for its turn. */
 void half_pump(struct half *h, bool served);
-/* It is pumped in the next round. */
-void half_again(struct half *h);
-/* Pumps those; and those whose bytes were late. */
-void flows_pump_again(void);
-void flows_pump_late(void);
-/* True if any is to be pumped again; or late. */
-bool flows_are_again(void);
-bool flows_are_late(void);
+/* It is to be pumped for that: AGAIN in the next round, LATE when bytes may be due. */
+void half_list(struct half *h, enum pumped why);
+/* Pumps those that are; and true if any is. */
+void flows_pump(enum pumped why);
+bool flows_listed(enum pumped why);
 /* Frees connections that are over. */
 void flows_bury(void);
 

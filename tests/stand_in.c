@@ -38,21 +38,32 @@ void stand_in_drip(const struct stand_in *s, int fd, const char *drop)
 		clock_sleep_ms(DRIP_MS);
 }
 
+void stand_in_say(const struct stand_in *s, int fd, const char *request,
+		  const struct cluster_answer *a, const char *lines)
+{
+	CLEANUP(buf_free) struct buf head = { 0 };
+	struct cluster_answer signed_as = *a;
+	char nonce[CLUSTER_NONCE_HEX + 1];
+
+	signed_as.node = STAND_IN_PROCESS;
+	snprintf(nonce, sizeof(nonce), "%s", strstr(request, "nonce=") + 6);
+	buf_printf(&head, "HTTP/1.1 %d Word\r\n%sAuthentication-Info: ", a->status, lines);
+	assert_int_equal(cluster_key_sign_answer(s->key, &signed_as, nonce, &head), 0);
+	buf_add_str(&head, "\r\n\r\n");
+	stand_in_send(fd, head.data, head.len);
+}
+
 void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
 		   const char *range, const char *length, int64_t ahead_ms)
 {
-	CLEANUP(buf_free) struct buf head = { 0 };
+	CLEANUP(buf_free) struct buf lines = { 0 };
 	const struct cluster_answer a = { .status = status,
 					  .content_range = range,
-					  .node = STAND_IN_PROCESS,
 					  .wall_ms = clock_wall_ms() + ahead_ms };
-	char nonce[CLUSTER_NONCE_HEX + 1];
 
-	snprintf(nonce, sizeof(nonce), "%s", strstr(request, "nonce=") + 6);
-	buf_printf(&head, "HTTP/1.1 %d Word\r\n%s\r\nAuthentication-Info: ", status, length);
-	assert_int_equal(cluster_key_sign_answer(s->key, &a, nonce, &head), 0);
-	buf_printf(&head, "\r\n%s%s\r\n\r\n", *range ? "Content-Range: " : "X-Nothing: ", range);
-	stand_in_send(fd, head.data, head.len);
+	buf_printf(&lines, "%s\r\n%s%s\r\n", length,
+		   *range ? "Content-Range: " : "X-Nothing: ", range);
+	stand_in_say(s, fd, request, &a, buf_str(&lines));
 }
 
 static void *serve(void *arg)
@@ -82,13 +93,27 @@ static void open_key(struct stand_in *s)
 	assert_int_equal(cluster_key_open(buf_str(&path), 0, &s->key, &why), 0);
 }
 
-static void meet(struct stand_in *s)
+void stand_in_listen(struct stand_in *s)
 {
-	struct member_spec list[2] = { { "127.0.0.1:1", "", 1 }, { "", "", 1 } };
 	struct sockaddr_in at;
 
 	s->listener = talk_listen(&at);
-	snprintf(list[1].address, sizeof(list[1].address), "127.0.0.1:%d", ntohs(at.sin_port));
+	snprintf(s->address, sizeof(s->address), "127.0.0.1:%d", ntohs(at.sin_port));
+	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+void stand_in_hush(struct stand_in *s)
+{
+	s->stopping = true;
+	pthread_join(s->thread, NULL);
+	close(s->listener);
+}
+
+static void meet(struct stand_in *s)
+{
+	struct member_spec list[2] = { { "127.0.0.1:1", "", 1 }, { "", "", 1 } };
+
+	snprintf(list[1].address, sizeof(list[1].address), "%s", s->address);
 	assert_int_equal(members_new(&list[0], &s->members), 0);
 	assert_int_equal(members_set(s->members, list, 2), 0);
 	s->now = members_now(s->members);
@@ -101,20 +126,38 @@ void stand_in_start(struct stand_in *s)
 
 	workdir_init(&s->dir);
 	open_key(s);
+	stand_in_listen(s);
 	meet(s);
 	assert_int_equal(httpc_new(&http, &s->http), 0);
 	s->asker = (struct asker){ s->key, s->http, false, "127.0.0.1:1", "", "66" };
-	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 }
 
 void stand_in_stop(struct stand_in *s)
 {
-	s->stopping = true;
-	pthread_join(s->thread, NULL);
-	close(s->listener);
+	stand_in_hush(s);
 	membership_unref(s->now);
 	members_free(s->members);
 	cluster_key_free(s->key);
 	httpc_free(s->http);
 	workdir_fini(&s->dir);
+}
+
+int stand_in_set_up(void **state, size_t size,
+		    void (*answer)(void *arg, int fd, const char *request))
+{
+	struct stand_in *s = calloc(1, size);
+
+	assert_non_null(s);
+	s->answer = answer;
+	s->arg = s;
+	stand_in_start(s);
+	*state = s;
+	return 0;
+}
+
+int stand_in_tear_down(void **state)
+{
+	stand_in_stop(*state);
+	free(*state);
+	return 0;
 }

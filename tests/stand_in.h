@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A member that a test plays: it listens on a thread of its own and answers each request as the
- * test says. Beside it stands this node, which has the same key and knows it. */
+ * test says. Beside it may stand this node, which has the same key and knows it. */
 #ifndef MATRIXFS_TESTS_STAND_IN_H
 #define MATRIXFS_TESTS_STAND_IN_H
 
@@ -16,27 +16,41 @@ struct stand_in {
 	/* Answers a request whose head is there, on the thread; the connection ends then. */
 	void (*answer)(void *arg, int fd, const char *request);
 	void *arg;
-	/* Made by stand_in_start. */
+	struct cluster_key *key; /* set for stand_in_listen alone, and borrowed then */
+	/* Made by stand_in_listen. */
+	char address[MEMBER_ADDRESS_MAX + 1];
+	int listener;
+	pthread_t thread;
+	atomic_bool stopping;
+	/* And by stand_in_start. */
 	struct asker asker; /* this node */
 	struct members *members;
 	const struct membership *now;
 	struct member *member; /* the one that is played */
-	struct cluster_key *key;
 	struct httpc *http;
 	struct workdir dir;
-	int listener;
-	pthread_t thread;
-	atomic_bool stopping;
 };
 
-/* `answer` and `arg` are set, the rest is zeroed; the test fails if it cannot be. */
+/* The member alone, and its end. `answer` and `arg` are set, the rest is zeroed; the test fails if
+ * it cannot be. */
+void stand_in_listen(struct stand_in *s);
+void stand_in_hush(struct stand_in *s);
+/* The same with this node. */
 void stand_in_start(struct stand_in *s);
 void stand_in_stop(struct stand_in *s);
+/* The same for cmocka: the fixture has so many bytes, and begins with a struct stand_in, which
+ * answers so, with the fixture as its argument. */
+int stand_in_set_up(void **state, size_t size,
+		    void (*answer)(void *arg, int fd, const char *request));
+int stand_in_tear_down(void **state);
 /* Until nobody listens, or the test ends: the same again and again. */
 void stand_in_drip(const struct stand_in *s, int fd, const char *drop);
 /* Sends all of it; false if nobody listens. */
 bool stand_in_send(int fd, const void *data, size_t len);
-/* A head that it signs: with a Content-Range ("": none), the line about its length, and the time
+/* A head that it signs, of that answer (whose node is not said), with these lines, each ended. */
+void stand_in_say(const struct stand_in *s, int fd, const char *request,
+		  const struct cluster_answer *a, const char *lines);
+/* The same with a Content-Range ("": none), the line about its length, and the time
  * by a clock that is so far ahead. */
 void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
 		   const char *range, const char *length, int64_t ahead_ms);

@@ -28,7 +28,7 @@ static int set_up(void **state)
 	assert_non_null(f);
 	assert_int_equal(court_set_up(&court), 0);
 	f->court = court;
-	assert_int_equal(assay_new(f->court->cell.evidence, &f->assay), 0);
+	assert_int_equal(assay_new(&f->assay), 0);
 	*state = f;
 	return 0;
 }
@@ -48,7 +48,8 @@ static int tear_down(void **state)
 static void start(struct fixture *f)
 {
 	struct cell *c = &f->court->cell;
-	const struct assay_conf conf = { &f->court->conf, c->fetch, c->store, c->http };
+	const struct assay_conf conf = { &f->court->conf, c->node.fetch, c->node.store,
+					 c->node.http };
 
 	assert_int_equal(assay_start(f->assay, &conf), 0);
 }
@@ -173,38 +174,6 @@ static void before_it_has_started_it_compares_nothing(void **state)
 	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0);
 }
 
-/* ---- lists that are contested ---- */
-
-/* Whether a list stands that is as the hub's own bytes, or is not. */
-static bool stands(struct fixture *f, bool right)
-{
-	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
-	struct cell *c = &f->court->cell;
-	uint8_t digest[CHUNK_LIST_DIGEST];
-
-	start(f);
-	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
-		cell_digest(right ? f->court->seed : COURT_OTHER, COURT_SIZE, i, l->digests[i]);
-	evidence_learn(c->evidence, f->court->what.etag, l, EVIDENCE_PUBLISHED);
-	assay_contested(f->assay, &f->court->what, COURT_WRONG);
-	clock_sleep_ms(REST_MS);
-	assert_int_equal(evidence_knows(c->evidence, f->court->what.etag, 0, digest),
-			 EVIDENCE_PUBLISHED); /* the hub has not given it yet */
-	cell_put(c, &f->court->what, COURT_WRONG, f->court->seed, NULL);
-	clock_sleep_ms(2 * REST_MS);
-	return evidence_knows(c->evidence, f->court->what.etag, 0, digest) == EVIDENCE_PUBLISHED;
-}
-
-static void a_list_that_the_hubs_bytes_contradict_is_forgotten(void **state)
-{
-	assert_false(stands(*state, false));
-}
-
-static void a_list_that_they_bear_out_stands(void **state)
-{
-	assert_true(stands(*state, true));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -218,8 +187,6 @@ int main(void)
 		TEST(nobody_is_asked_what_a_hub_has_published),
 		TEST(what_is_forgotten_is_not_compared),
 		TEST(before_it_has_started_it_compares_nothing),
-		TEST(a_list_that_the_hubs_bytes_contradict_is_forgotten),
-		TEST(a_list_that_they_bear_out_stands),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

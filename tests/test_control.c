@@ -376,7 +376,7 @@ static void on_an_address_nothing_can_be_changed(void **state)
 		{ "POST", "/v1/pull" },      { "POST", "/v1/pin" },   { "POST", "/v1/unpin" },
 		{ "POST", "/v1/evict" },     { "POST", "/v1/scrub" }, { "PUT", "/v1/limits" },
 		{ "GET", "/v1/why?path=x" }, { "GET", "/v1/jobs" },   { "DELETE", "/v1/jobs/1" },
-		{ "GET", "/v1/jobs/1" },
+		{ "GET", "/v1/jobs/1" },     { "GET", "/v1/nfs" },
 	};
 	struct fixture *f = *state;
 
@@ -393,6 +393,38 @@ static void on_an_address_nothing_can_be_changed(void **state)
 			ask(f, false, hidden[i][0], hidden[i][1], "{\"repo\":\"org/model\"}", &b),
 			404);
 	}
+}
+
+static int two_clients(UNUSED void *nfs, control_nfs_fn fn, void *ctx)
+{
+	static const struct control_nfs_client one = {
+		.address = "192.0.2.1",
+		.mounts = "/hub\0/files\0",
+		.connections = 2,
+		.bytes = 12345,
+	};
+	static const struct control_nfs_client other = { .address = "::1", .mounts = "" };
+	int r = fn(ctx, &one);
+
+	return r ? r : fn(ctx, &other);
+}
+
+static void clients_of_nfs_are_told_if_there_may_be_any(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const struct jval *clients;
+
+	refused(f, "GET", "/v1/nfs", "", 404, "no_nfs");
+	f->face.each_nfs_client = two_clients;
+	d = json(f, "GET", "/v1/nfs", "", 200);
+	clients = jval_get(jdoc_root(d), "clients");
+	assert_string_equal(jval_get_str(jval_at(clients, 0), "address"), "192.0.2.1");
+	assert_int_equal(jval_get_size(jval_at(clients, 0), "bytes"), 12345);
+	assert_string_equal(jval_str(jval_at(jval_get(jval_at(clients, 0), "mounts"), 1)),
+			    "/files");
+	assert_null(jval_at(jval_get(jval_at(clients, 1), "mounts"), 0));
+	assert_null(jval_at(clients, 2));
 }
 
 static void metrics_are_in_the_text_format(void **state)
@@ -430,6 +462,7 @@ int main(void)
 		TEST(events_end_with_their_job),
 		TEST(limits_are_set_one_by_one),
 		TEST(on_an_address_nothing_can_be_changed),
+		TEST(clients_of_nfs_are_told_if_there_may_be_any),
 		TEST(metrics_are_in_the_text_format),
 	};
 

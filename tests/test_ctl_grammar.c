@@ -191,6 +191,8 @@ static void only_some_commands_are_for_a_node(void **state)
 	(void)state;
 	assert_true(ctl_asks_nodes(right("pull org/x").verb));
 	assert_true(ctl_asks_nodes(right("peers where /x").verb));
+	assert_true(ctl_asks_nodes(right("nfs").verb));
+	assert_false(ctl_asks_hubs(right("nfs").verb));
 	assert_false(ctl_asks_nodes(right("user list").verb));
 }
 

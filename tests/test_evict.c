@@ -265,6 +265,66 @@ static void one_blob_can_be_dropped_by_name(void **state)
 	assert_int_equal(evict_blob(w->evict, etag), 0);
 }
 
+struct keeper {
+	struct blob *kept; /* until it is asked for */
+	unsigned asked;
+};
+
+static bool let_go(void *arg, const char *etag)
+{
+	struct keeper *k = arg;
+	struct blob *b = k->kept;
+
+	k->asked++;
+	if (!b || strcmp(blob_etag(b), etag) != 0)
+		return false;
+	k->kept = NULL;
+	blob_unref(b);
+	return true;
+}
+
+static void who_keeps_a_blob_open_for_nobody_is_asked_for_it(void **state)
+{
+	struct world *w = *state;
+	struct keeper k = { open_blob(w, 3), 0 };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	start(w, 0, 0, LONG_MS);
+	etag_of(3, etag);
+	assert_int_equal(evict_blob(w->evict, etag), 0); /* there is nobody to ask */
+	assert_true(is_there(w, 3));
+	evict_ask(w->evict, let_go, &k);
+	etag_of(2, etag);
+	assert_true(evict_blob(w->evict, etag) > 0);
+	assert_int_equal(k.asked, 0); /* nobody was in the way */
+	etag_of(3, etag);
+	assert_true(evict_blob(w->evict, etag) > 0);
+	assert_false(is_there(w, 3));
+	k.kept = open_blob(w, 4);
+	pin_blob(w, 4);
+	etag_of(4, etag);
+	assert_int_equal(evict_blob(w->evict, etag), 0); /* not for what stays anyway */
+	assert_non_null(k.kept);
+	blob_unref(k.kept);
+}
+
+static void who_uses_a_blob_has_it_for_as_long_as_he_does(void **state)
+{
+	struct world *w = *state;
+	struct blob *used = open_blob(w, 3);
+	struct keeper k = { open_blob(w, 3), 0 };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	start(w, 0, 0, LONG_MS);
+	evict_ask(w->evict, let_go, &k);
+	etag_of(3, etag);
+	assert_int_equal(evict_blob(w->evict, etag), 0);
+	assert_null(k.kept);
+	assert_true(is_there(w, 3));
+	blob_unref(used);
+	assert_true(evict_blob(w->evict, etag) > 0);
+}
+
 static void an_open_blob_larger_than_the_budget_loses_what_was_read(void **state)
 {
 	struct world *w = *state;
@@ -352,6 +412,8 @@ int main(void)
 		TEST(open_blobs_stay),
 		TEST(pinned_blobs_stay_until_they_are_unpinned),
 		TEST(one_blob_can_be_dropped_by_name),
+		TEST(who_keeps_a_blob_open_for_nobody_is_asked_for_it),
+		TEST(who_uses_a_blob_has_it_for_as_long_as_he_does),
 		TEST(an_open_blob_larger_than_the_budget_loses_what_was_read),
 		TEST(a_file_system_that_is_too_full_is_relieved),
 		TEST(it_begins_before_the_limit_is_hit),

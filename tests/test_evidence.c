@@ -235,6 +235,80 @@ static void of_what_is_whole_only_drops_of_what_was_wrong_are_remembered(void **
 	assert_true(evidence_was_wrong(*state, BLOB, 2, wrong));
 }
 
+static void assert_former(void *e, uint32_t i, const struct chunk_list *was)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	assert_int_equal(evidence_former(e, BLOB, i, digest), was != NULL);
+	if (was)
+		assert_memory_equal(digest, was->digests[i], sizeof(digest));
+}
+
+static void of_what_was_dropped_whole_it_is_known_what_it_was_and_nothing_else(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *was = list_of(SIZE, 7);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	evidence_note(*state, BLOB, SIZE, 0, 9, ONE);
+	evidence_learn(*state, BLOB, was, EVIDENCE_BELIEVED);
+	assert_former(*state, 1, NULL);
+	evidence_drop_all(*state, BLOB, was);
+	assert_giver(*state, 1, EVIDENCE_NOBODY, "");
+	assert_int_equal(evidence_knows(*state, BLOB, 1, digest), EVIDENCE_UNKNOWN);
+	assert_former(*state, 1, was);
+	assert_false(evidence_dropped(*state, BLOB, 1)); /* nobody says that it was wrong */
+	assert_false(evidence_was_other(*state, BLOB, 1, was->digests[1]));
+	was->digests[1][0]++;
+	assert_true(evidence_was_other(*state, BLOB, 1, was->digests[1]));
+	evidence_drop_all(*state, BLOB, NULL);
+	assert_former(*state, 1, NULL);
+	assert_false(evidence_has(*state, BLOB, SIZE));
+}
+
+static void what_was_dropped_whole_twice_was_both(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *first = list_of(SIZE, 7);
+	CLEANUP(chunk_list_freep) struct chunk_list *second = list_of(SIZE, 7);
+
+	second->digests[1][0]++;
+	evidence_drop_all(*state, BLOB, first);
+	evidence_drop_all(*state, BLOB, second);
+	assert_former(*state, 1, second);
+	assert_true(evidence_was_other(*state, BLOB, 1, second->digests[1]));
+	assert_false(evidence_was_other(*state, BLOB, 2, second->digests[2]));
+}
+
+static void once_it_is_whole_what_else_it_was_is_proven_wrong(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *was = list_of(SIZE, 7);
+	CLEANUP(chunk_list_freep) struct chunk_list *right = list_of(SIZE, 7);
+
+	right->digests[1][0]++;
+	evidence_drop_all(*state, BLOB, was);
+	evidence_acquit(*state, BLOB, right);
+	evidence_forget(*state, BLOB);
+	assert_true(evidence_was_wrong(*state, BLOB, 1, was->digests[1]));
+	assert_true(evidence_was_other(*state, BLOB, 1, right->digests[1]));
+	assert_false(evidence_dropped(*state, BLOB, 2));
+}
+
+static void each_chunk_is_known_as_well_as_it_is(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *seen = list_of(SIZE, 0);
+	CLEANUP(chunk_list_freep) struct chunk_list *said = list_of(SIZE, 9);
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	memset(seen->digests[1], 7, sizeof(digest));
+	evidence_learn(*state, BLOB, seen, EVIDENCE_WITNESSED);
+	evidence_learn(*state, BLOB, said, EVIDENCE_BELIEVED);
+	assert_int_equal(evidence_knows(*state, BLOB, 0, digest), EVIDENCE_BELIEVED);
+	assert_int_equal(evidence_knows(*state, BLOB, 1, digest), EVIDENCE_WITNESSED);
+	assert_int_equal(digest[0], 7);
+	evidence_learn(*state, BLOB, said, EVIDENCE_PUBLISHED);
+	assert_int_equal(evidence_knows(*state, BLOB, 1, digest), EVIDENCE_PUBLISHED);
+	assert_int_equal(digest[0], 9);
+}
+
 static void a_part_is_whole_when_each_of_its_chunks_has_a_giver(void **state)
 {
 	assert_false(evidence_whole(*state, BLOB, 0, 2));
@@ -308,6 +382,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			of_what_is_whole_only_drops_of_what_was_wrong_are_remembered, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_what_was_dropped_whole_it_is_known_what_it_was_and_nothing_else, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(what_was_dropped_whole_twice_was_both, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(once_it_is_whole_what_else_it_was_is_proven_wrong,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_chunk_is_known_as_well_as_it_is, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_part_is_whole_when_each_of_its_chunks_has_a_giver,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_hubs_say_can_be_contradicted_and_is_unlearned,

@@ -46,6 +46,7 @@ struct world {
 	struct inquest inquest;
 	bool judging;      /* guarded by lock: the inquest waits for its end */
 	unsigned inquests; /* likewise: how many there were */
+	atomic_uint whole_drops, right_of_dropped;
 	struct fetch *fetch;
 	struct source_blob what;
 	atomic_int rooms; /* how often room can still be made */
@@ -1539,12 +1540,31 @@ static int find_nothing(void *arg, const struct doubt *d UNUSED)
 	return 0;
 }
 
+/* All was dropped; how many of its chunks were right, as is told. */
+static void note_dropped(void *arg, const char *etag UNUSED, const struct chunk_list *was)
+{
+	CLEANUP(freep) char *bytes = malloc(MIB);
+	struct world *w = arg;
+	uint8_t right[CHUNK_LIST_DIGEST];
+
+	w->right_of_dropped = 0;
+	for (uint32_t i = 0; bytes && was && i < was->count; i++) {
+		size_t len = chunk_end(i, SIZE) - chunk_start(i);
+
+		fake_bytes(SEED, chunk_start(i), bytes, len);
+		if (digest_of(DIGEST_SHA256, bytes, len, right) == 0)
+			w->right_of_dropped += chunk_digest_same(was->digests[i], right);
+	}
+	w->whole_drops++;
+}
+
 /* One who may know which chunks are wrong; one source alone, so that what it gives is all. */
 static void begin_inquests(struct world *w, int (*look)(void *arg, const struct doubt *d))
 {
 	stop(w);
-	w->inquest = (struct inquest){ .look = look, .arg = w };
+	w->inquest = (struct inquest){ .look = look, .dropped = note_dropped, .arg = w };
 	w->source_count = 1;
+	w->lists = true;
 	start(w);
 }
 
@@ -1602,6 +1622,7 @@ static void is_fetched_again_alone(struct world *w, int (*judge)(void *arg, cons
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(await_sealed(p));
 	assert_int_equal(w->inquests, 1);
+	assert_int_equal(w->whole_drops, 0);
 	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
 	fetch_close(w->fetch, p);
 }
@@ -1626,6 +1647,8 @@ static void if_nobody_can_tell_all_of_it_is(void **state)
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(blob_is_sealed(fetch_blob(p)));
 	assert_int_equal(w->inquests, 1);
+	assert_int_equal(w->whole_drops, 1);
+	assert_int_equal(w->right_of_dropped, 1); /* its first chunk */
 	assert_int_equal(fake_source_bytes(&w->a), 2 * SIZE);
 	fetch_close(w->fetch, p);
 }

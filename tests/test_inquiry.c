@@ -23,7 +23,8 @@ static int look(struct court *c, bool early, struct inquiry_compared *ret)
 	int r;
 
 	/* No handle: with that the digest of all that is there would tell. */
-	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &d.blob), 0);
+	assert_int_equal(store_blob(c->cell.node.store, c->what.etag, COURT_SIZE, false, &d.blob),
+			 0);
 	ret->told = c->told;
 	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, !c->first_time, ret)
 		  : inquiry_look(&c->conf, &d);
@@ -89,6 +90,33 @@ static void who_holds_what_it_gave_may_have_been_misled(void **state)
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->second->asked[FAKE_WITNESS], 0);
 	court_assert_banned(c, NULL);
+}
+
+static void a_witness_is_asked_for_what_is_in_dispute_alone(void **state)
+{
+	struct court *c = *state;
+
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->witness->chunks, 1 << COURT_WRONG);
+}
+
+/* This node has seen as a witness what a hub gives. */
+static void what_it_has_seen_itself_needs_no_witness(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+	struct court *c = *state;
+
+	cell_digest(c->seed, COURT_SIZE, COURT_WRONG, l->digests[COURT_WRONG]);
+	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_WITNESSED);
+	court_bring(c, COURT_OTHER);
+	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
 }
 
 static void at_first_it_is_given_time_to_find_out(void **state)
@@ -294,7 +322,7 @@ static void what_has_rotted_here_is_nobodys_lie(void **state)
 	struct blob *b;
 
 	court_bring(c, c->seed);
-	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &b), 0);
+	assert_int_equal(store_blob(c->cell.node.store, c->what.etag, COURT_SIZE, false, &b), 0);
 	assert_int_equal(blob_write(b, "rot", 3, chunk_start(COURT_WRONG)), 0);
 	blob_unref(b);
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
@@ -310,7 +338,7 @@ static void once_it_is_sealed_nobody_is_blamed_and_nothing_goes(void **state)
 	struct blob *b;
 
 	court_bring(c, COURT_OTHER);
-	assert_int_equal(store_blob(c->cell.store, c->what.etag, COURT_SIZE, false, &b), 0);
+	assert_int_equal(store_blob(c->cell.node.store, c->what.etag, COURT_SIZE, false, &b), 0);
 	assert_int_equal(blob_seal(b), 0);
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	court_say(c, c->giver, FAKE_HOLDER, c->seed);
@@ -415,7 +443,9 @@ static void where_owners_know_nothing_witnesses_do(void **state)
 	court_say(c, c->witness, FAKE_WITNESS, c->seed);
 	court_say(c, c->second, FAKE_WITNESS, c->seed);
 	assert_int_equal(look(c, false, &got), 1);
+	assert_int_equal(c->witness->chunks, (1 << COURT_CHUNKS) - 1);
 	assert_int_equal(c->second->asked[FAKE_WITNESS], 1);
+	assert_int_equal(c->second->chunks, 1 << COURT_WRONG); /* of the others one has told */
 	court_assert_banned(c, NULL);
 }
 
@@ -427,6 +457,8 @@ int main(void)
 		TEST(what_is_as_its_owner_had_it_costs_one_question),
 		TEST(who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes),
 		TEST(who_holds_what_it_gave_may_have_been_misled),
+		TEST(a_witness_is_asked_for_what_is_in_dispute_alone),
+		TEST(what_it_has_seen_itself_needs_no_witness),
 		TEST(at_first_it_is_given_time_to_find_out),
 		TEST(unless_it_vouches_for_it),
 		TEST(who_says_nothing_of_it_may_have_been_misled_too),

@@ -27,15 +27,15 @@ static void a_commits_entries_are_numbered(void **state)
 	struct nfs_cookies c;
 
 	(void)state;
-	assert_int_equal(nfs_cookies_init(&c, 5, 0), 0);
-	nfs_cookies_add_all(&c, 5);
+	assert_int_equal(nfs_cookies_init(&c, 5), 0);
+	nfs_cookies_add_rest(&c, 5, 0);
 	assert_int_equal(c.count, 5);
 	assert_int_equal(c.items[0].index, 0);
 	assert_true(c.items[0].value > NFS_COOKIE_DOTS);
 	nfs_cookies_fini(&c);
 	for (uint64_t from = 0; from < 20; from++) {
-		assert_int_equal(nfs_cookies_init(&c, 5, from), 0);
-		nfs_cookies_add_all(&c, 5);
+		assert_int_equal(nfs_cookies_init(&c, 5), 0);
+		nfs_cookies_add_rest(&c, 5, from);
 		assert_int_equal(c.count, from <= 2 ? 5 : from <= 7 ? 7 - from : 0);
 		for (uint32_t i = 0; i < c.count; i++)
 			assert_true(c.items[i].value > from);
@@ -53,11 +53,13 @@ static void names_may_come_between_two_pages(void **state)
 	(void)state;
 	for (unsigned pages = 0; got; pages++) {
 		struct nfs_cookies c;
+		uint32_t at;
 
-		assert_int_equal(nfs_cookies_init(&c, 2 * NAMES, from), 0);
+		assert_int_equal(nfs_cookies_init(&c, 2 * NAMES), 0);
 		add_names(&c, 0, pages ? 2 * NAMES : NAMES);
-		got = c.count < PAGE ? c.count : PAGE;
-		for (uint32_t i = 0; i < got; i++) {
+		at = nfs_cookies_after(&c, from);
+		got = c.count - at < PAGE ? c.count - at : PAGE;
+		for (uint32_t i = at; i < at + got; i++) {
 			assert_true(c.items[i].value > from);
 			from = c.items[i].value;
 			seen[c.items[i].index]++;
@@ -73,19 +75,37 @@ static void one_goes_on_behind_a_name_that_went(void **state)
 	struct nfs_cookies all, rest;
 
 	(void)state;
-	assert_int_equal(nfs_cookies_init(&all, NAMES, 0), 0);
+	assert_int_equal(nfs_cookies_init(&all, NAMES), 0);
 	add_names(&all, 0, NAMES);
 	for (uint32_t i = 0; i + 1 < all.count; i++) {
-		uint32_t gone = all.items[i].index;
+		uint32_t gone = all.items[i].index, at;
 
-		assert_int_equal(nfs_cookies_init(&rest, NAMES, all.items[i].value), 0);
+		assert_int_equal(nfs_cookies_init(&rest, NAMES), 0);
 		add_names(&rest, 0, gone);
 		add_names(&rest, gone + 1, NAMES);
-		assert_int_equal(rest.count, all.count - i - 1);
-		assert_int_equal(rest.items[0].index, all.items[i + 1].index);
+		at = nfs_cookies_after(&rest, all.items[i].value);
+		assert_int_equal(at, i);
+		assert_int_equal(rest.items[at].index, all.items[i + 1].index);
 		nfs_cookies_fini(&rest);
 	}
 	nfs_cookies_fini(&all);
+}
+
+static void behind_the_last_there_is_nothing(void **state)
+{
+	struct nfs_cookies c;
+
+	(void)state;
+	assert_int_equal(nfs_cookies_init(&c, NAMES), 0);
+	assert_int_equal(nfs_cookies_after(&c, 0), 0);
+	add_names(&c, 0, NAMES);
+	assert_int_equal(nfs_cookies_after(&c, NFS_COOKIE_DOTS), 0);
+	for (uint32_t i = 0; i < NAMES; i++) {
+		assert_int_equal(nfs_cookies_after(&c, c.items[i].value), i + 1);
+		assert_int_equal(nfs_cookies_after(&c, c.items[i].value - 1), i);
+	}
+	assert_int_equal(nfs_cookies_after(&c, UINT64_MAX), NAMES);
+	nfs_cookies_fini(&c);
 }
 
 int main(void)
@@ -94,6 +114,7 @@ int main(void)
 		cmocka_unit_test(a_commits_entries_are_numbered),
 		cmocka_unit_test(names_may_come_between_two_pages),
 		cmocka_unit_test(one_goes_on_behind_a_name_that_went),
+		cmocka_unit_test(behind_the_last_there_is_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

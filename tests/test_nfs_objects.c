@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/base/clock.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"
@@ -16,7 +17,12 @@
 #define ABSENT MODEL "/.no_exist/" COMMIT_MAIN
 #define LIFE 1
 
-static const uint8_t key[NFS_KEY] = "the key of these tests, 32 bytes";
+#define OLD_KEY "the key of these tests, 32 bytes"
+#define NEW_KEY "another one, as long as that one"
+
+static const struct nfs_keys old_key = { .at = { OLD_KEY }, .count = 1 };
+static const struct nfs_keys both_keys = { .at = { NEW_KEY, OLD_KEY }, .count = 2 };
+static const struct nfs_keys new_key = { .at = { NEW_KEY }, .count = 1 };
 
 /* One path of each kind, but what clients wrote. */
 static const char *const spots[] = {
@@ -57,7 +63,7 @@ static struct nfs_objects *start(struct seeded_node *s, uint64_t life)
 {
 	struct nfs_objects *t;
 
-	assert_int_equal(nfs_objects_new(&s->view, key, life, &t), 0);
+	assert_int_equal(nfs_objects_new(&s->view, &old_key, life, &t), 0);
 	return t;
 }
 
@@ -161,11 +167,38 @@ static void what_is_not_known_is_stale(void **state)
 	struct place p = { 0 };
 	struct nfs_fh fh;
 
-	assert_int_equal(nfs_handle_print(key, &f, &fh), 0);
+	assert_int_equal(nfs_handle_print(old_key.at[0], &f, &fh), 0);
 	assert_int_equal(find(t, &fh, &p), -ESTALE);
 	fh.bytes[0]++;
 	assert_int_equal(find(t, &fh, &p), NFS_BADHANDLE);
 	nfs_objects_free(t);
+}
+
+static void handles_of_the_old_key_name_the_same_places_until_it_goes(void **state)
+{
+	struct nfs_objects *before, *during, *after;
+	struct nfs_fh was[ARRAY_LEN(spots)];
+	struct seeded_node *s = *state;
+	struct place p = { 0 };
+
+	before = start(s, LIFE);
+	for (size_t i = 0; i < ARRAY_LEN(spots); i++)
+		was[i] = handle_of(before, s, spots[i]);
+	assert_int_equal(nfs_objects_new(&s->view, &both_keys, LIFE, &during), 0);
+	assert_int_equal(nfs_objects_new(&s->view, &new_key, LIFE, &after), 0);
+	for (size_t i = 0; i < ARRAY_LEN(spots); i++) {
+		struct nfs_fh is = handle_of(during, s, spots[i]);
+
+		assert_true(is.len != was[i].len || memcmp(is.bytes, was[i].bytes, is.len) != 0);
+		assert_is(during, s, &was[i], spots[i]);
+		assert_is(during, s, &is, spots[i]);
+		assert_is(after, s, &is, spots[i]);
+		assert_int_equal(find(after, &was[i], &p), NFS_BADHANDLE);
+		assert_int_equal(find(before, &is, &p), NFS_BADHANDLE);
+	}
+	nfs_objects_free(after);
+	nfs_objects_free(during);
+	nfs_objects_free(before);
 }
 
 static void a_file_stays_open_for_who_reads_on(void **state)
@@ -194,6 +227,34 @@ static void a_file_stays_open_for_who_reads_on(void **state)
 	nfs_objects_free(t);
 }
 
+static void a_file_nobody_reads_any_more_is_closed_for_who_needs_the_room(void **state)
+{
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct place p = seeded_node_place(s, MODEL "/blobs/" ETAG_SHARD_1);
+	struct handle *h;
+	struct nfs_fh fh;
+
+	assert_int_equal(nfs_objects_handle(t, &p, &fh), 0);
+	nfs_objects_note(t, &fh, &p);
+	assert_int_equal(nfs_objects_open(t, &fh, &p, &h), 0);
+	node_close_file(s->node, h);
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1)); /* it was read just now */
+	clock_sleep_ms(2100);
+	nfs_objects_tick(t); /* not long ago for who reads on */
+	assert_false(nfs_objects_let_go(t, ETAG_CONFIG));
+	h = nfs_objects_opened(t, &fh);
+	assert_non_null(h);
+	node_close_file(s->node, h);
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1)); /* again */
+	clock_sleep_ms(2100);
+	assert_true(nfs_objects_let_go(t, ETAG_SHARD_1));
+	assert_null(nfs_objects_opened(t, &fh));
+	assert_false(nfs_objects_let_go(t, ETAG_SHARD_1));
+	place_fini(&p);
+	nfs_objects_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,8 +266,14 @@ int main(void)
 						seeded_node_setup, seeded_node_teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_known_is_stale, seeded_node_setup,
 						seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(
+			handles_of_the_old_key_name_the_same_places_until_it_goes,
+			seeded_node_setup, seeded_node_teardown),
 		cmocka_unit_test_setup_teardown(a_file_stays_open_for_who_reads_on,
 						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_file_nobody_reads_any_more_is_closed_for_who_needs_the_room,
+			seeded_node_setup, seeded_node_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/fetch/pull.h"
-#include "tests/fake_source.h"
-#include "tests/workdir.h"
+#include "tests/fetching.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define SIZE (3 * MIB)
@@ -22,63 +21,22 @@
 enum { NOBODY, ONE, ANOTHER }; /* who has blobs made */
 
 struct world {
-	struct workdir dir;
-	struct store *store;
-	struct catalog *catalog;
-	struct httpc *http;
-	struct fake_source hub;
-	struct source *sources[1];
-	struct fetch *fetch;
+	struct fetching node;
 	struct opened *opened;
-	struct failures failures;
-	struct metrics metrics;
 	struct source_blob what, larger, elsewhere; /* the same blob, as others say */
 };
 
-static int no_room(UNUSED void *arg, UNUSED int refusal)
-{
-	return 0;
-}
-
-static void on_wrong(UNUSED void *arg, UNUSED const char *etag)
-{
-}
-
 static int set_up(void **state)
 {
-	const struct httpc_conf http = { .user_agent = "test",
-					 .connect_ms = 1000,
-					 .stall_ms = 1000 };
-	CLEANUP(buf_free) struct buf why = { 0 };
 	struct world *w = calloc(1, sizeof(*w));
-	struct fetch_conf conf = {
-		.timeout_ms = 2000,
-		.memory_bytes = 64 * MIB,
-		.make_room = no_room,
-		.outcry.on_wrong = on_wrong,
-	};
 
-	if (!w || httpc_new(&http, &w->http) < 0)
-		return -1;
-	workdir_init(&w->dir);
-	failures_init(&w->failures);
+	assert_non_null(w);
+	fetching_init(&w->node, "hub", 7, true);
 	fake_blob(7, SIZE, DIGEST_SHA256, &w->what);
 	w->larger = w->elsewhere = w->what;
 	w->larger.file.size++;
 	w->elsewhere.path = "b/other";
-	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
-	assert_int_equal(catalog_open(store_index_dir(w->store), &w->catalog, &why), 0);
-	fake_source_init(&w->hub, "hub", 7);
-	w->sources[0] = &w->hub.source;
-	conf.sources = w->sources;
-	conf.source_count = 1;
-	conf.http = w->http;
-	conf.store = w->store;
-	conf.catalog = w->catalog;
-	conf.outcry.metrics = &w->metrics;
-	conf.outcry.failures = &w->failures;
-	assert_int_equal(fetch_new(&conf, &w->fetch), 0);
-	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	assert_int_equal(opened_start(w->node.fetch, w->node.store, &w->opened), 0);
 	*state = w;
 	return 0;
 }
@@ -87,15 +45,9 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 
-	fetch_stop(w->fetch);
+	fetch_stop(w->node.fetch);
 	opened_stop(w->opened);
-	fetch_free(w->fetch);
-	fake_source_fini(&w->hub);
-	catalog_close(w->catalog);
-	store_close(w->store);
-	failures_fini(&w->failures);
-	httpc_free(w->http);
-	workdir_fini(&w->dir);
+	fetching_fini(&w->node);
 	free(w);
 	return 0;
 }
@@ -123,12 +75,12 @@ static void leave_a_part(struct world *w)
 
 	assert_non_null(bytes);
 	memset(bytes, 7, MIB);
-	assert_int_equal(store_blob(w->store, w->what.etag, SIZE, false, &b), 0);
+	assert_int_equal(store_blob(w->node.store, w->what.etag, SIZE, false, &b), 0);
 	assert_int_equal(blob_write(b, bytes, MIB, 0), 0);
 	assert_int_equal(blob_put_chunk(b, 0, 1), 0);
 	blob_unref(b);
 	free(bytes);
-	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+	assert_int_equal(store_present_bytes(w->node.store, w->what.etag, SIZE), MIB);
 }
 
 /* ---- sizes ---- */
@@ -140,9 +92,9 @@ static void a_wrong_size_makes_no_part_of_a_blob_go(void **state)
 	leave_a_part(w);
 	assert_int_equal(refusal(w, &w->larger, ONE), ERR_SIZE);
 	assert_int_equal(refusal(w, &w->larger, NOBODY), ERR_SIZE);
-	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+	assert_int_equal(store_present_bytes(w->node.store, w->what.etag, SIZE), MIB);
 	opened_give(w->opened, take(w, &w->what, NOBODY));
-	assert_int_equal(store_present_bytes(w->store, w->what.etag, SIZE), MIB);
+	assert_int_equal(store_present_bytes(w->node.store, w->what.etag, SIZE), MIB);
 }
 
 static void a_wrong_size_does_not_stay_for_the_next_guest(void **state)
@@ -154,11 +106,11 @@ static void a_wrong_size_does_not_stay_for_the_next_guest(void **state)
 	assert_int_equal(refusal(w, &w->what, ONE), ERR_SIZE); /* it is used now */
 	opened_give(w->opened, p);
 	opened_stop(w->opened); /* as it is idle */
-	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
+	assert_int_equal(store_blob_size(w->node.store, w->what.etag, &size), 0);
 	assert_int_equal(size, SIZE + 1);
-	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	assert_int_equal(opened_start(w->node.fetch, w->node.store, &w->opened), 0);
 	opened_give(w->opened, take(w, &w->what, ONE)); /* nothing is lost by that */
-	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), 0);
+	assert_int_equal(store_blob_size(w->node.store, w->what.etag, &size), 0);
 	assert_int_equal(size, SIZE);
 }
 
@@ -167,10 +119,10 @@ static void wins(struct world *w)
 {
 	struct pull *q;
 
-	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
+	assert_int_equal(fetch_open(w->node.fetch, &w->what, &q), 0);
 	assert_int_equal(refusal(w, &w->larger, ONE), ERR_SIZE);
 	assert_int_equal(blob_size(fetch_blob(q)), SIZE);
-	fetch_close(w->fetch, q);
+	fetch_close(w->node.fetch, q);
 }
 
 static void who_opens_it_here_wins_over_an_idle_guest(void **state)
@@ -202,7 +154,7 @@ static int read_first(struct visitor *v)
 	const void *data;
 	uint64_t len;
 
-	return fetch_read(v->w->fetch, v->pull, 0, 100, &v->waiter, &data, &len);
+	return fetch_read(v->w->node.fetch, v->pull, 0, 100, &v->waiter, &data, &len);
 }
 
 /* One that wants it with another size, of which the hub gives nothing. */
@@ -210,12 +162,12 @@ static void come(struct world *w, struct visitor *v)
 {
 	const struct fake_rule hold = { .act = FAKE_HOLD };
 
-	fake_source_rule(&w->hub, &hold);
+	fake_source_rule(&w->node.hub, &hold);
 	*v = (struct visitor){ .w = w, .pull = take(w, &w->larger, ONE) };
 	waiter_init(&v->waiter, 60000, go);
 	v->waiter.only = 100;
 	assert_int_equal(read_first(v), PARKED);
-	assert_true(fake_source_await_held(&w->hub, 1));
+	assert_true(fake_source_await_held(&w->node.hub, 1));
 }
 
 static void who_opens_it_here_wins_over_a_guest_that_waits(void **state)
@@ -237,7 +189,7 @@ static void a_guest_that_does_not_go_waits_for_nothing_more(void **state)
 	struct visitor v;
 
 	come(w, &v); /* the other one stays */
-	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE);
+	assert_int_equal(fetch_open(w->node.fetch, &w->what, &q), ERR_SIZE);
 	assert_int_equal(v.told, ERR_SIZE);
 	assert_int_equal(read_first(&v), ERR_SIZE);
 	opened_give(w->opened, p);
@@ -251,10 +203,10 @@ static void who_reads_it_here_is_not_turned_out(void **state)
 	struct visitor v;
 
 	come(w, &v);
-	assert_int_equal(fetch_open(w->fetch, &w->larger, &here), 0);
-	assert_int_equal(fetch_open(w->fetch, &w->what, &q), ERR_SIZE);
+	assert_int_equal(fetch_open(w->node.fetch, &w->larger, &here), 0);
+	assert_int_equal(fetch_open(w->node.fetch, &w->what, &q), ERR_SIZE);
 	assert_int_equal(v.told, 0);
-	fetch_close(w->fetch, here);
+	fetch_close(w->node.fetch, here);
 	wins(w);
 }
 
@@ -264,9 +216,9 @@ static void who_opens_it_here_with_the_same_size_shares_it(void **state)
 	struct pull *p = take(w, &w->what, ONE), *q;
 
 	opened_give(w->opened, p);
-	assert_int_equal(fetch_open(w->fetch, &w->what, &q), 0);
+	assert_int_equal(fetch_open(w->node.fetch, &w->what, &q), 0);
 	assert_ptr_equal(p, q);
-	fetch_close(w->fetch, q);
+	fetch_close(w->node.fetch, q);
 }
 
 /* ---- places, and how many ---- */
@@ -314,7 +266,7 @@ static void one_member_has_so_many_made_and_others_go_on(void **state)
 	uint64_t size;
 
 	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
-	assert_int_equal(store_blob_size(w->store, w->what.etag, &size), -ENOENT);
+	assert_int_equal(store_blob_size(w->node.store, w->what.etag, &size), -ENOENT);
 	opened_give(w->opened, take(w, &last, ONE)); /* one of them */
 	opened_give(w->opened, take(w, &w->what, ANOTHER));
 	opened_give(w->opened, take(w, &w->what, ONE)); /* it is open for that one */
@@ -326,7 +278,7 @@ static void who_had_so_many_made_gets_what_is_whole(void **state)
 	struct blob *b;
 
 	make(w, OPENED_OF_MEMBER, SIZE);
-	assert_int_equal(store_blob(w->store, w->what.etag, SIZE, false, &b), 0);
+	assert_int_equal(store_blob(w->node.store, w->what.etag, SIZE, false, &b), 0);
 	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE); /* it is not yet */
 	for (uint32_t i = 0; i < blob_chunks(b); i++)
 		assert_int_equal(blob_put_chunk(b, i, 1), 0);
@@ -343,7 +295,7 @@ static void one_member_has_so_much_made_and_what_is_closed_counts_no_more(void *
 
 	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
 	opened_stop(w->opened); /* as they are idle */
-	assert_int_equal(opened_start(w->fetch, w->store, &w->opened), 0);
+	assert_int_equal(opened_start(w->node.fetch, w->node.store, &w->opened), 0);
 	opened_give(w->opened, take(w, &w->what, ONE));
 	make(w, OPENED_BYTES_OF_MEMBER / TIB - 1, TIB);
 	assert_int_equal(refusal(w, &what, ONE),

@@ -573,6 +573,23 @@ static int leave(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void test_export_by_nfs(void **state)
+{
+	(void)state;
+	good("matrixfs --nfs=127.0.0.1:2049 --nfs-export=10.0.0.0/8,::1=org/*,datasets/a/b "
+	     "--nfs-export=10.1.2.3=* --nfs-key-file=/k");
+	assert_int_equal(o.nfs_export.count, 2);
+	assert_string_equal(o.nfs_export.items[0], "10.0.0.0/8,::1=org/*,datasets/a/b");
+	assert_string_equal(o.nfs_key_file, "/k");
+	good("matrixfs -o nfs=:2049,nfs-export=10.0.0.0/8=org/*,nfs-export=::1=a/b none /m");
+	assert_int_equal(o.nfs_export.count, 2);
+	assert_string_equal(o.nfs_export.items[1], "::1=a/b");
+	assert_null(o.nfs_key_file);
+	bad("matrixfs --nfs=:2049 --nfs-export=org/*", "of \"nfs-export\" is not valid");
+	bad("matrixfs --nfs=:2049 --nfs-export=10.0.0.0/40=org/*", "NETWORK[,NETWORK]=");
+	bad("matrixfs --nfs=:2049 --nfs-allow=x", "of \"nfs-allow\" is not valid");
+}
+
 int main(void)
 {
 	const struct CMUnitTest docs[] = {
@@ -581,6 +598,7 @@ int main(void)
 	};
 	const struct CMUnitTest tests[] = {
 		TEST(test_defaults),
+		TEST(test_export_by_nfs),
 		TEST(test_each_parameter),
 		TEST(test_bad_values),
 		TEST(test_bad_names),

@@ -17,8 +17,8 @@
 #define TARGET WIRE_PULL "?repo=models/org/name&revision=main"
 
 struct fixture {
-	struct stand_in other;
-	atomic_size_t len; /* of its answers */
+	struct stand_in other; /* first */
+	atomic_size_t len;     /* of its answers */
 	atomic_int refusals;
 	char heard[200]; /* the first line of the last request */
 };
@@ -40,24 +40,11 @@ static void answer(void *arg, int fd, const char *request)
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	f->len = 3;
-	f->other.answer = answer;
-	f->other.arg = f;
-	stand_in_start(&f->other);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
+	int r = stand_in_set_up(state, sizeof(struct fixture), answer);
 	struct fixture *f = *state;
 
-	stand_in_stop(&f->other);
-	free(f);
-	return 0;
+	f->len = 3;
+	return r;
 }
 
 static int run(struct fixture *f, struct httpc_cancel *cancel, struct buf *ret)
@@ -122,7 +109,7 @@ static void it_can_be_canceled(void **state)
 	assert_int_equal(run(f, &cancel, &answer), ERR_CANCELED);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, stand_in_tear_down)
 
 int main(void)
 {

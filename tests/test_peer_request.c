@@ -28,7 +28,7 @@ enum manner {
 };
 
 struct fixture {
-	struct stand_in other;
+	struct stand_in other; /* first */
 	_Atomic enum manner manner;
 	atomic_int status, asked;
 	/* What came. */
@@ -104,23 +104,7 @@ static void answer(void *arg, int fd, const char *request)
 
 static int set_up(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	assert_non_null(f);
-	f->other.answer = answer;
-	f->other.arg = f;
-	stand_in_start(&f->other);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-
-	stand_in_stop(&f->other);
-	free(f);
-	return 0;
+	return stand_in_set_up(state, sizeof(struct fixture), answer);
 }
 
 static int on_head(void *arg, const struct httpc_response *r UNUSED, int64_t took_ms)
@@ -272,7 +256,7 @@ static void who_hears_it_may_end_it(void **state)
 	assert_int_equal(f->asked, 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, stand_in_tear_down)
 
 int main(void)
 {

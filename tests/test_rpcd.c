@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -17,6 +18,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/lock.h"
+#include "daemon/base/wait.h"
 #include "fs/rpc.h"
 
 #define BIG (1 << 20)
@@ -30,6 +32,15 @@ struct answer {
 	struct rpcd_reply reply;
 	struct rpcd_conn *conn;
 	size_t kept;
+	bool waited;
+};
+
+/* What becomes of data that was let go, when it is wanted again. */
+enum again {
+	AGAIN_AT_ONCE,
+	AGAIN_LATER, /* once, after a wait */
+	AGAIN_ERROR, /* another answer, as long as none was begun */
+	AGAIN_NEVER,
 };
 
 struct server {
@@ -38,11 +49,18 @@ struct server {
 	char address[32];
 	uint16_t port;
 	uint8_t *big;
+	atomic_int there; /* connections */
+	void *rotten;     /* the same, but it cannot be read; or NULL */
 	struct lock lock;
 	/* Guarded by lock. */
 	bool holds; /* answers are kept back */
 	bool sends_big;
 	bool keeps; /* each call keeps MUCH */
+	bool rests; /* what is big can be let go */
+	enum again again;
+	unsigned gone;
+	unsigned awake, broken, later; /* answers with data, with data that could not be read ... */
+	struct rpcd_conn *waiting;     /* ... and those that were had after a wait */
 	struct answer *held[HELD_MAX];
 	unsigned held_count, calls, done;
 };
@@ -57,9 +75,59 @@ static void on_done(struct rpcd_reply *r)
 
 	lock_take(&server.lock);
 	server.done++;
+	server.awake -= r->rest && r->data;
 	lock_drop(&server.lock);
 	buf_free(&r->head);
 	free(a);
+}
+
+static void on_rest(struct rpcd_reply *r, bool broken)
+{
+	lock_take(&server.lock);
+	server.awake--;
+	server.broken += broken;
+	r->data = NULL;
+	lock_drop(&server.lock);
+}
+
+static int again_locked(struct rpcd_reply *r, bool may_park)
+{
+	struct answer *a = container_of(r, struct answer, reply);
+
+	switch (server.again) {
+	case AGAIN_LATER:
+		if (!may_park)
+			return -EAGAIN;
+		if (!a->waited) {
+			a->waited = true;
+			server.later++;
+			server.waiting = a->conn;
+			return PARKED;
+		}
+		return 0;
+	case AGAIN_ERROR:
+		if (r->sent == 0)
+			r->data_len = 0;
+		return 0;
+	case AGAIN_NEVER:
+		return -EIO;
+	default:
+		return 0;
+	}
+}
+
+static int on_resume(struct rpcd_reply *r, bool may_park)
+{
+	int rc;
+
+	lock_take(&server.lock);
+	rc = again_locked(r, may_park);
+	if (rc == 0 && r->data_len) {
+		r->data = server.big;
+		server.awake++;
+	}
+	lock_drop(&server.lock);
+	return rc;
 }
 
 static void answer(struct answer *a)
@@ -106,12 +174,27 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 		s->held[s->held_count++] = a;
 	}
 	if (s->sends_big) {
-		a->reply.data = s->big;
+		a->reply.data = s->rotten ? s->rotten : s->big;
 		a->reply.data_len = BIG;
+	}
+	if (s->sends_big && s->rests) {
+		a->reply.rest = on_rest;
+		a->reply.resume = on_resume;
+		s->awake++;
 	}
 	lock_drop(&s->lock);
 	if (!holds)
 		answer(a);
+}
+
+static void on_gone(void *arg, struct rpcd_conn *c)
+{
+	struct server *s = arg;
+
+	assert_string_equal(rpcd_address(c), "127.0.0.1");
+	lock_take(&s->lock);
+	s->gone++;
+	lock_drop(&s->lock);
 }
 
 static void on_tick(void *arg)
@@ -131,6 +214,23 @@ static uint16_t free_port(void)
 	return be16toh(at.sin_port);
 }
 
+static void *on_came(void *arg, const char *address)
+{
+	struct server *s = arg;
+
+	assert_string_equal(address, "127.0.0.1");
+	atomic_fetch_add(&s->there, 1);
+	return s;
+}
+
+static void on_went(void *arg, void *who)
+{
+	struct server *s = arg;
+
+	assert_ptr_equal(who, s);
+	atomic_fetch_sub(&s->there, 1);
+}
+
 /* Time-outs are as long as *state says, or never come. */
 static int setup(void **state)
 {
@@ -143,7 +243,11 @@ static int setup(void **state)
 		.torn_ms = *state == &soon ? SOON_MS : NEVER_MS,
 		.stall_ms = *state == &soon ? SOON_MS : NEVER_MS,
 		.idle_ms = *state == &later ? SOON_MS : NEVER_MS,
+		.came = on_came,
+		.went = on_went,
+		.ended_ms = *state == &soon ? SOON_MS : NEVER_MS,
 		.call = on_call,
+		.gone = on_gone,
 		.tick = on_tick,
 		.arg = &server,
 	};
@@ -169,6 +273,8 @@ static int teardown(void **state)
 	rpcd_close(server.rpcd);
 	assert_int_equal(server.done, server.calls);
 	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
+	assert_int_equal(atomic_load(&server.there), 0);
+	assert_int_equal(server.awake, 0);
 	free(server.big);
 	lock_fini(&server.lock);
 	return 0;
@@ -247,6 +353,16 @@ static unsigned calls(void)
 
 	lock_take(&server.lock);
 	n = server.calls;
+	lock_drop(&server.lock);
+	return n;
+}
+
+static unsigned get(const unsigned *what)
+{
+	unsigned n;
+
+	lock_take(&server.lock);
+	n = *what;
 	lock_drop(&server.lock);
 	return n;
 }
@@ -486,6 +602,21 @@ static void who_takes_nothing_has_to_go(void **state)
 	assert_int_equal(receive(waiting, false), 1);
 }
 
+static void who_says_no_more_has_to_go_if_nothing_comes(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(fd, 1);
+	wait_calls(1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	expect_end(fd);
+	for (unsigned tries = 0; get(&server.gone) == 0 && tries < 2000; tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(get(&server.gone), 1);
+}
+
 static void who_says_nothing_has_to_go(void **state)
 {
 	CLEANUP(closep) int fd = dial();
@@ -498,6 +629,185 @@ static void who_says_nothing_has_to_go(void **state)
 	expect_end(fd);
 	let_go();
 	assert_int_equal(receive(waiting, false), 1);
+}
+
+/* ---- data that is let go ---- */
+
+/* Asks for many big answers and takes none. */
+static void ask_for_much(int fd, enum again again)
+{
+	unsigned taken;
+
+	set(&server.sends_big, true);
+	set(&server.rests, true);
+	server.again = again;
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		send_call(fd, xid);
+	do {
+		taken = calls();
+		clock_sleep_ms(200);
+	} while (calls() != taken || taken < 8 || get(&server.awake));
+	assert_true(taken < 64);
+}
+
+static void who_takes_nothing_holds_nothing(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+
+	(void)state;
+	ask_for_much(fd, AGAIN_AT_ONCE);
+	assert_int_equal(get(&server.awake), 0);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		assert_int_equal(receive(fd, true), xid);
+	assert_int_equal(get(&server.broken), 0);
+}
+
+/* Lets waits end, each after a while, as long as there are any. */
+static void *end_waits(void *arg)
+{
+	for (;;) {
+		struct rpcd_conn *c;
+		bool over;
+
+		clock_sleep_ms(2);
+		lock_take(&server.lock);
+		c = server.waiting;
+		server.waiting = NULL;
+		over = *(bool *)arg;
+		lock_drop(&server.lock);
+		if (c)
+			rpcd_go_on(c);
+		else if (over)
+			return NULL;
+	}
+}
+
+static void what_was_let_go_may_be_waited_for(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	pthread_t thread;
+	bool over = false;
+
+	(void)state;
+	ask_for_much(fd, AGAIN_LATER);
+	assert_int_equal(get(&server.awake), 0);
+	assert_int_equal(thread_start(&thread, "waits", end_waits, &over), 0);
+	for (uint32_t xid = 1; xid <= 100; xid++)
+		assert_int_equal(receive(fd, true), xid);
+	set(&over, true);
+	pthread_join(thread, NULL);
+	assert_true(get(&server.later) > 0);
+}
+
+static void who_goes_while_his_data_is_waited_for_leaves_nothing(void **state)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+	struct rpcd_conn *waiting = NULL;
+	char room[65536];
+	int fd = dial();
+
+	(void)state;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	ask_for_much(fd, AGAIN_LATER);
+	while (get(&server.later) == 0)
+		if (recv(fd, room, sizeof(room), MSG_DONTWAIT) < 0)
+			clock_sleep_ms(1);
+	close(fd);
+	for (unsigned tries = 0; metrics_get(&server.metrics.nfs_clients) && tries < 2000; tries++)
+		clock_sleep_ms(5);
+	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
+	lock_take(&server.lock);
+	waiting = server.waiting;
+	lock_drop(&server.lock);
+	rpcd_go_on(waiting);
+	assert_int_equal(get(&server.done), calls());
+}
+
+static void what_cannot_be_had_again_is_said(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	unsigned big = 0;
+
+	(void)state;
+	ask_for_much(fd, AGAIN_ERROR);
+	for (uint32_t xid = 1; xid <= 100; xid++) {
+		uint32_t mark;
+		bool is_big;
+
+		assert_int_equal(recv(fd, &mark, sizeof(mark), MSG_PEEK | MSG_WAITALL), 4);
+		is_big = (be32toh(mark) & 0x7fffffff) > BIG;
+		assert_int_equal(receive(fd, is_big), xid);
+		big += is_big;
+	}
+	assert_in_range(big, 1, 99); /* what was begun came to its end */
+}
+
+static void who_was_promised_what_cannot_be_had_is_sent_away(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+	ssize_t n = 1;
+
+	(void)state;
+	ask_for_much(fd, AGAIN_NEVER);
+	while (n > 0) {
+		char room[65536];
+
+		n = recv(fd, room, sizeof(room), 0);
+	}
+	set(&server.sends_big, false);
+	send_call(other, 1);
+	assert_int_equal(receive(other, false), 1);
+}
+
+/* The same bytes in a file that ends too early. */
+static void *map_rotten(size_t good)
+{
+	CLEANUP(closep) int fd = memfd_create("rotten", MFD_CLOEXEC);
+	void *map = mmap(NULL, BIG, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_int_equal(pwrite(fd, server.big, good, 0), good);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	return map;
+}
+
+static void data_that_cannot_be_read_is_had_again(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	void *map = map_rotten(BIG / 2);
+
+	(void)state;
+	server.rotten = map;
+	server.again = AGAIN_LATER;
+	set(&server.rests, true);
+	set(&server.sends_big, true);
+	send_call(fd, 1);
+	while (get(&server.later) == 0)
+		clock_sleep_ms(1);
+	clock_sleep_ms(20);
+	rpcd_go_on(server.waiting);
+	assert_int_equal(receive(fd, true), 1);
+	assert_int_equal(get(&server.broken), 1);
+	munmap(map, BIG);
+}
+
+static void data_that_can_never_be_read_ends_its_connection(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+	CLEANUP(closep) int other = dial();
+	void *map = map_rotten(0);
+	char room[64];
+
+	(void)state;
+	server.rotten = map;
+	set(&server.sends_big, true); /* and is nobody's to let go */
+	send_call(fd, 1);
+	while (recv(fd, room, sizeof(room), 0) > 0)
+		;
+	set(&server.sends_big, false);
+	send_call(other, 2);
+	assert_int_equal(receive(other, false), 2);
+	munmap(map, BIG);
 }
 
 static int64_t used_cpu_ms(void)
@@ -566,12 +876,25 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_call_ends_its_connection_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(who_takes_nothing_holds_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_let_go_may_be_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			who_goes_while_his_data_is_waited_for_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_had_again_is_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_was_promised_what_cannot_be_had_is_sent_away,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(data_that_cannot_be_read_is_had_again, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(data_that_can_never_be_read_ends_its_connection,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			without_descriptors_clients_wait_and_the_server_sleeps, setup, teardown),
 		cmocka_unit_test_prestate_setup_teardown(
 			who_stops_in_the_middle_of_a_call_has_to_go, setup, teardown, &soon),
 		cmocka_unit_test_prestate_setup_teardown(who_takes_nothing_has_to_go, setup,
 							 teardown, &soon),
+		cmocka_unit_test_prestate_setup_teardown(
+			who_says_no_more_has_to_go_if_nothing_comes, setup, teardown, &soon),
 		cmocka_unit_test_prestate_setup_teardown(who_says_nothing_has_to_go, setup,
 							 teardown, &later),
 	};

@@ -427,6 +427,116 @@ static void test_open_files_stay(void **state)
 	scratch_unref(s, n);
 }
 
+/* So many files, each of a tenth of the room, called by their numbers. */
+static void fill(struct scratch *s, const char *path, unsigned from, unsigned count)
+{
+	char name[16];
+
+	for (unsigned i = from; i < from + count; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		put(s, path, name, MAX_BYTES / 10);
+	}
+}
+
+static void test_neither_side_of_hub_takes_the_half_of_the_other(void **state)
+{
+	struct scratch *s = *state;
+
+	fill(s, "", 0, 4); /* beside hub/ */
+	fill(s, "hub/.locks", 0, 30);
+	assert_int_equal(bytes(s), MAX_BYTES);
+	assert_true(has(s, "", "0"));
+	assert_false(has(s, "hub/.locks", "23"));
+	assert_true(has(s, "hub/.locks", "24"));
+	fill(s, "", 4, 30); /* beside it what is beside it goes, beyond the half */
+	assert_false(has(s, "", "0"));
+	assert_true(has(s, "hub/.locks", "25"));
+	assert_true(has(s, "hub/.locks", "29"));
+	assert_int_equal(bytes(s), MAX_BYTES);
+	fill(s, "hub/.locks", 30, 2);
+	assert_true(has(s, "", "33"));
+	assert_false(has(s, "hub/.locks", "25"));
+}
+
+/* What one side does not use the other may have, until it is wanted back. */
+static void test_what_one_side_does_not_use_the_other_has(void **state)
+{
+	struct scratch *s = *state;
+
+	fill(s, "", 0, 10);
+	assert_true(has(s, "", "0"));
+	fill(s, "hub", 0, 3);
+	assert_false(has(s, "", "2"));
+	assert_true(has(s, "", "3"));
+	assert_true(has(s, "hub", "0"));
+	fill(s, "hub", 3, 2);
+	assert_true(has(s, "", "5"));
+	fill(s, "hub", 5, 1);
+	assert_true(has(s, "", "5")); /* five are its half */
+	assert_false(has(s, "hub", "0"));
+}
+
+/* A file that would cost what lies on the other side cannot be made. */
+static void test_a_large_file_pushes_nothing_out_on_the_other_side(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *n;
+
+	fill(s, "", 0, 4);
+	fill(s, "hub", 0, 6);
+	n = make(s, "hub", "large", S_IFREG);
+	assert_int_equal(scratch_truncate(s, n, 601), -ENOSPC);
+	assert_true(has(s, "hub", "0"));
+	assert_int_equal(scratch_truncate(s, n, 600), 0);
+	assert_false(has(s, "hub", "5"));
+	assert_true(has(s, "", "0"));
+	scratch_unref(s, n);
+}
+
+static void test_neither_side_of_hub_takes_the_nodes_of_the_other(void **state)
+{
+	struct scratch *s = *state;
+	char name[16];
+
+	put(s, "", "first", 0);
+	for (int i = 0; i < 3 * MAX_NODES; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		put(s, "hub", name, 0);
+	}
+	assert_true(has(s, "", "first"));
+	for (int i = 0; i < 3 * MAX_NODES; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		put(s, "", name, 0);
+	}
+	assert_false(has(s, "", "first"));
+	assert_true(has(s, "hub", name));
+	assert_true(nodes(s) <= MAX_NODES);
+}
+
+static void test_nothing_moves_from_one_side_to_the_other(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *f = make(s, "hub", "f", S_IFREG);
+
+	assert_int_equal(scratch_link(s, f, dir(s, ""), "g"), -EXDEV);
+	assert_int_equal(scratch_rename(s, dir(s, "hub"), "f", dir(s, ""), "g", 0), -EXDEV);
+	assert_int_equal(scratch_rename(s, dir(s, "hub"), "f", dir(s, "hub/.locks"), "g", 0), 0);
+	scratch_unref(s, f);
+}
+
+static void test_a_path_is_told(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *f = make(s, "hub/.locks/a", "f", S_IFREG);
+	CLEANUP(buf_free) struct buf path = { 0 };
+
+	assert_int_equal(scratch_path(s, f, &path), 0);
+	assert_string_equal(buf_str(&path), "hub/.locks/a/f");
+	assert_int_equal(scratch_unlink(s, dir(s, "hub/.locks/a"), "f"), 0);
+	assert_int_equal(scratch_path(s, f, &path), -ENOENT);
+	scratch_unref(s, f);
+}
+
 static void test_too_many_nodes(void **state)
 {
 	struct scratch *s = *state;
@@ -692,6 +802,12 @@ int main(void)
 		TEST(test_hard_links),
 		TEST(test_forgets_the_oldest),
 		TEST(test_open_files_stay),
+		TEST(test_neither_side_of_hub_takes_the_half_of_the_other),
+		TEST(test_what_one_side_does_not_use_the_other_has),
+		TEST(test_a_large_file_pushes_nothing_out_on_the_other_side),
+		TEST(test_neither_side_of_hub_takes_the_nodes_of_the_other),
+		TEST(test_nothing_moves_from_one_side_to_the_other),
+		TEST(test_a_path_is_told),
 		TEST(test_too_many_nodes),
 		TEST(test_attributes),
 		TEST(nobodys_file_runs_as_its_maker),

@@ -456,6 +456,62 @@ static void a_broken_seal_leaves_the_chunks_that_are_right(void **state)
 	store_close(s);
 }
 
+static void cut(const struct workdir *p, off_t length)
+{
+	CLEANUP(closep) int fd = openat(p->dirfd, FILE_PATH, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, length), 0);
+}
+
+static void what_is_cut_off_a_sealed_blob_is_absent(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_sealed(s);
+
+	blob_unref(b);
+	b = open_blob_sized(s, SIZE, true);
+	assert_true(blob_is_sealed(b) && blob_reaches(b, SIZE));
+	cut(*state, CHUNK_BYTES + 5);
+	assert_false(blob_reaches(b, SIZE));
+	assert_true(blob_reaches(b, CHUNK_BYTES + 5));
+	assert_int_equal(blob_lose(b, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 1), 1);
+	assert_false(blob_is_sealed(b));
+	assert_true(blob_has(b, 0));
+	for (uint32_t i = 1; i < blob_chunks(b); i++)
+		assert_false(blob_has(b, i));
+	for (uint32_t i = 1; i < blob_chunks(b); i++)
+		fill_chunk(b, i);
+	assert_true(blob_reaches(b, SIZE));
+	assert_int_equal(blob_seal(b), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
+static void what_cannot_be_read_is_absent_and_the_rest_is_not(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_sealed(s);
+
+	assert_int_equal(blob_lose(b, CHUNK_BYTES + 7, CHUNK_BYTES + 8), 1);
+	assert_true(blob_has(b, 0) && !blob_has(b, 1) && blob_has(b, 2));
+	assert_int_equal(blob_lose(b, CHUNK_BYTES - 1, CHUNK_BYTES), 0); /* not sealed any more */
+	assert_true(!blob_has(b, 0) && !blob_has(b, 1) && blob_has(b, 2));
+	blob_unref(b);
+	store_close(s);
+}
+
+static void a_cut_blob_without_sums_has_nothing(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_sealed(s);
+
+	assert_int_equal(unlinkat(((struct workdir *)*state)->dirfd, SUMS_PATH, 0), 0);
+	assert_int_equal(blob_lose(b, 0, 1), 1);
+	assert_int_equal(blob_present_bytes(b), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
 /* ---- room in an open blob ---- */
 
 static void wait_for_rest(void)
@@ -948,6 +1004,7 @@ static void nothing_changes_a_blob_of_our_own(void **state)
 
 	assert_int_equal(blob_drop(b), -EROFS);
 	assert_int_equal(blob_unseal(b, sums), -EROFS);
+	assert_int_equal(blob_lose(b, 0, 1), -EROFS);
 	assert_int_equal(blob_trim(b, SIZE), 0);
 	assert_true(blob_is_sealed(b));
 	blob_unref(b);
@@ -978,6 +1035,9 @@ int main(void)
 		TEST(the_sums_of_a_sealed_blob_are_kept),
 		TEST(a_sealed_blob_nobody_vouches_for_is_whole_but_not_sealed),
 		TEST(a_broken_seal_leaves_the_chunks_that_are_right),
+		TEST(what_is_cut_off_a_sealed_blob_is_absent),
+		TEST(what_cannot_be_read_is_absent_and_the_rest_is_not),
+		TEST(a_cut_blob_without_sums_has_nothing),
 		TEST(chunks_readers_are_done_with_can_be_given_back),
 		TEST(nothing_is_given_back_under_a_reader),
 		TEST(sealed_blobs_are_not_trimmed),

@@ -22,7 +22,7 @@
 #define CHUNKS (SEGMENTS * SWARM_CHUNKS)
 #define RATE 125000000
 #define FAULTS_MAX 12
-#define WHEN_MS 4000          /* faults happen within so long */
+#define WHEN_MS 4000 /* faults happen within so long */
 #define GIVE_UP_MS 20000
 #define LIMIT_MS (900 * 1000) /* longer than a ban */
 #define FAILED_MS (300 * 1000)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/cache/blob_lists.h"
 #include "daemon/cache/chunk.h"
 #include "tests/cell.h"
 
@@ -46,27 +47,26 @@ static int tear_down(void **state)
 
 enum as { VOUCHER, WITNESS, HOLDER };
 
-static int ask(struct fixture *f, enum as as, struct wire_digests *ret)
+static int ask_of(struct fixture *f, const struct source_blob *what, enum as as, uint32_t chunks,
+		  struct wire_digests *ret)
 {
-	struct wire_ask ask = {
-		.digests = true,
-		.witness = as == WITNESS,
-		.held = as == HOLDER,
-		.size = SIZE,
-		.len = SIZE,
-		.lfs = true,
-		.repo = f->what.repo,
-		.path = f->what.path,
-	};
+	struct wire_ask ask = wire_ask_of(what, 0, SIZE);
 	int64_t until_ms = clock_ms() + 10000;
 	int r;
 
-	memcpy(ask.etag, f->what.etag, sizeof(ask.etag));
-	memcpy(ask.commit, f->what.commit, sizeof(ask.commit));
+	ask.digests = true;
+	ask.witness = as == WITNESS;
+	ask.chunks = chunks;
+	ask.held = as == HOLDER;
 	while ((r = testimony_ask(f->cell.testimony, &ask, ret)) == -EAGAIN &&
 	       clock_ms() < until_ms)
 		clock_sleep_ms(10);
 	return r;
+}
+
+static int ask(struct fixture *f, enum as as, struct wire_digests *ret)
+{
+	return ask_of(f, &f->what, as, 0, ret);
 }
 
 /* What it tells of chunk i: the bytes of that seed, or (0) nothing. */
@@ -130,6 +130,51 @@ static void of_what_it_has_dropped_once_it_does_not_say_what_it_holds(void **sta
 	assert_tells(&d, 1, 0);
 }
 
+/* All of it was this member's, the second chunk wrong, and was dropped whole. */
+static void lose_all(struct fixture *f)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *was = chunk_list_new(SIZE);
+	struct blob *b;
+
+	assert_non_null(was);
+	for (uint32_t i = 0; i < 3; i++) {
+		cell_put(&f->cell, &f->what, i, i == 1 ? OTHER : SEED, MEMBER);
+		cell_digest(i == 1 ? OTHER : SEED, SIZE, i, was->digests[i]);
+	}
+	assert_int_equal(store_blob(f->cell.node.store, f->what.etag, SIZE, false, &b), 0);
+	assert_int_equal(blob_drop(b), 0);
+	blob_unref(b);
+	evidence_drop_all(f->cell.evidence, f->what.etag, was);
+}
+
+static void what_was_dropped_whole_it_says_that_it_held(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_digests d;
+
+	lose_all(f);
+	assert_int_equal(ask(f, HOLDER, &d), 0);
+	assert_tells(&d, 0, SEED);
+	assert_tells(&d, 1, OTHER);
+	assert_tells(&d, 2, SEED);
+	assert_int_equal(ask(f, VOUCHER, &d), -ENOENT);
+}
+
+/* It may have passed on what it had first. */
+static void unless_it_has_come_again_otherwise(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_digests d;
+
+	lose_all(f);
+	cell_put(&f->cell, &f->what, 0, SEED, MEMBER);
+	cell_put(&f->cell, &f->what, 1, SEED, MEMBER);
+	assert_int_equal(ask(f, HOLDER, &d), 0);
+	assert_tells(&d, 0, SEED);
+	assert_tells(&d, 1, 0);
+	assert_tells(&d, 2, SEED);
+}
+
 static void what_it_has_again_as_it_was_it_held_always(void **state)
 {
 	struct fixture *f = *state;
@@ -155,7 +200,89 @@ static void a_witness_says_what_a_hub_gives_whatever_it_has(void **state)
 		assert_int_equal(ask(f, WITNESS, &d), 0);
 	for (uint32_t i = 0; i < 3; i++)
 		assert_tells(&d, i, SEED);
-	assert_int_equal(fake_source_bytes(&f->cell.hub), SIZE); /* for all that asked */
+	assert_int_equal(fake_source_bytes(&f->cell.node.hub), SIZE); /* for all that asked */
+}
+
+static void a_witness_has_what_it_is_asked_for_and_that_once(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_digests d;
+
+	cell_put(&f->cell, &f->what, 1, OTHER, MEMBER);
+	assert_int_equal(ask_of(f, &f->what, WITNESS, 1 << 1, &d), 0);
+	assert_tells(&d, 0, 0);
+	assert_tells(&d, 1, SEED);
+	assert_int_equal(fake_source_bytes(&f->cell.node.hub), CHUNK_BYTES);
+	assert_int_equal(ask_of(f, &f->what, WITNESS, 1 << 0 | 1 << 1, &d), 0);
+	assert_tells(&d, 0, SEED);
+	assert_int_equal(fake_source_bytes(&f->cell.node.hub), 2 * CHUNK_BYTES);
+}
+
+static void what_it_has_seen_as_a_witness_it_vouches_for(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_digests d;
+
+	cell_put(&f->cell, &f->what, 1, OTHER, MEMBER);
+	assert_int_equal(ask_of(f, &f->what, WITNESS, 1 << 1, &d), 0);
+	assert_int_equal(ask(f, VOUCHER, &d), 0);
+	assert_tells(&d, 0, 0);
+	assert_tells(&d, 1, SEED);
+	assert_int_equal(ask(f, HOLDER, &d), 0); /* the twin: what it holds is another matter */
+	assert_tells(&d, 1, OTHER);
+}
+
+/* The twin of what hubs are asked for. */
+static void of_what_is_sealed_a_witness_asks_nobody(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct fixture *f = *state;
+	struct wire_digests d;
+	struct blob *b;
+
+	assert_int_equal(store_blob(f->cell.node.store, f->what.etag, SIZE, false, &b), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		cell_put(&f->cell, &f->what, i, SEED, MEMBER);
+		cell_digest(SEED, SIZE, i, l->digests[i]);
+	}
+	assert_int_equal(blob_seal(b), 0);
+	assert_int_equal(blob_put_chunk_list(b, l), 0);
+	assert_int_equal(ask(f, WITNESS, &d), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_tells(&d, i, SEED);
+	assert_int_equal(fake_source_bytes(&f->cell.node.hub), 0);
+	blob_unref(b);
+}
+
+/* How long it takes to say what is here, while a hub gives nothing to so many witnesses. */
+static int64_t vouch_ms(struct fixture *f, unsigned witnesses)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	int64_t began_ms = clock_ms();
+	struct source_blob other;
+	struct wire_ask question;
+	struct wire_digests d;
+
+	fake_source_rule(&f->cell.node.hub, &hold);
+	for (unsigned i = 0; i < witnesses; i++) {
+		fake_blob(OTHER + i, SIZE, DIGEST_SHA256, &other);
+		evidence_note(f->cell.evidence, other.etag, SIZE, 0, 1, MEMBER);
+		question = wire_ask_of(&other, 0, SIZE);
+		question.digests = question.witness = true;
+		assert_int_equal(testimony_ask(f->cell.testimony, &question, &d), -EAGAIN);
+	}
+	assert_true(fake_source_await_held(&f->cell.node.hub, witnesses < 2 ? witnesses : 2));
+	cell_put(&f->cell, &f->what, 0, SEED, NULL);
+	assert_int_equal(ask(f, VOUCHER, &d), 0);
+	assert_tells(&d, 0, SEED);
+	fake_source_calm(&f->cell.node.hub);
+	fake_source_release(&f->cell.node.hub);
+	return clock_ms() - began_ms;
+}
+
+static void who_asks_what_is_here_waits_for_no_witness(void **state)
+{
+	assert_in_range(vouch_ms(*state, 4), 0, 3000);
 }
 
 /* How long a witness took, with a limit for what nobody waits for. */
@@ -166,7 +293,7 @@ static int64_t witness_ms(struct fixture *f, uint64_t limit)
 	struct wire_digests d;
 
 	cell_put(&f->cell, &f->what, 0, SEED, MEMBER);
-	fetch_set_limits(f->cell.fetch, &limits);
+	fetch_set_limits(f->cell.node.fetch, &limits);
 	assert_int_equal(ask(f, WITNESS, &d), 0);
 	assert_tells(&d, 2, SEED);
 	return clock_ms() - began_ms;
@@ -192,10 +319,22 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			of_what_it_has_dropped_once_it_does_not_say_what_it_holds, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(what_was_dropped_whole_it_says_that_it_held, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(unless_it_has_come_again_otherwise, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(what_it_has_again_as_it_was_it_held_always, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_says_what_a_hub_gives_whatever_it_has,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_witness_has_what_it_is_asked_for_and_that_once,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_it_has_seen_as_a_witness_it_vouches_for,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(of_what_is_sealed_a_witness_asks_nobody, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_asks_what_is_here_waits_for_no_witness, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_pays_like_what_nobody_waits_for, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(without_a_limit_it_pays_nothing, set_up, tear_down),

@@ -11,69 +11,26 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/fetch/fetch.h"
-#include "tests/fake_source.h"
-#include "tests/workdir.h"
+#include "tests/fetching.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define SIZE (24 * MIB)
 #define GIVEN 300000
 
 struct world {
-	struct workdir dir;
-	struct httpc *http;
-	struct store *store;
-	struct catalog *catalog;
-	struct fake_source source;
-	struct source *sources[1];
-	struct fetch *fetch;
-	struct failures failures;
-	struct metrics metrics;
+	struct fetching node;
 	struct source_blob what;
 	struct pull *pull;
 };
 
-static int no_room(UNUSED void *arg, UNUSED int refusal)
-{
-	return 0;
-}
-
-static void on_wrong(UNUSED void *arg, UNUSED const char *etag)
-{
-}
-
 static int set_up(void **state)
 {
-	const struct httpc_conf http = { .user_agent = "test",
-					 .connect_ms = 1000,
-					 .stall_ms = 1000 };
-	CLEANUP(buf_free) struct buf why = { 0 };
 	struct world *w = calloc(1, sizeof(*w));
-	struct fetch_conf conf = {
-		.source_count = 1,
-		.timeout_ms = 2000,
-		.memory_bytes = 64 * MIB,
-		.make_room = no_room,
-		.outcry.on_wrong = on_wrong,
-	};
 
-	if (!w || httpc_new(&http, &w->http) < 0)
-		return -1;
-	workdir_init(&w->dir);
-	failures_init(&w->failures);
-	fake_source_init(&w->source, "http://hub", 7);
+	assert_non_null(w);
+	fetching_init(&w->node, "http://hub", 7, true);
 	fake_blob(7, SIZE, DIGEST_SHA256, &w->what);
-	w->sources[0] = &w->source.source;
-	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
-	assert_int_equal(catalog_open(store_index_dir(w->store), &w->catalog, &why), 0);
-	conf.http = w->http;
-	conf.store = w->store;
-	conf.catalog = w->catalog;
-	conf.sources = w->sources;
-	conf.outcry.metrics = &w->metrics;
-	conf.outcry.failures = &w->failures;
-	assert_int_equal(fetch_new(&conf, &w->fetch), 0);
-	assert_int_equal(fetch_open(w->fetch, &w->what, &w->pull), 0);
+	assert_int_equal(fetch_open(w->node.fetch, &w->what, &w->pull), 0);
 	*state = w;
 	return 0;
 }
@@ -82,17 +39,11 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 
-	fake_source_calm(&w->source);
-	fake_source_release(&w->source);
-	fetch_close(w->fetch, w->pull);
-	fetch_stop(w->fetch);
-	fetch_free(w->fetch);
-	catalog_close(w->catalog);
-	store_close(w->store);
-	fake_source_fini(&w->source);
-	failures_fini(&w->failures);
-	httpc_free(w->http);
-	workdir_fini(&w->dir);
+	fake_source_calm(&w->node.hub);
+	fake_source_release(&w->node.hub);
+	fetch_close(w->node.fetch, w->pull);
+	fetch_stop(w->node.fetch);
+	fetching_fini(&w->node);
 	free(w);
 	return 0;
 }
@@ -107,14 +58,15 @@ static unsigned listed(struct world *w)
 {
 	unsigned count = 0;
 
-	assert_int_equal(transfers_each(fetch_pulls(w->fetch), count_one, &count), 0);
+	assert_int_equal(transfers_each(fetch_pulls(w->node.fetch), count_one, &count), 0);
 	return count;
 }
 
 static bool await_present(struct world *w, uint64_t bytes, struct transfer *t)
 {
 	for (int i = 0; i < 500; i++) {
-		if (transfers_get(fetch_pulls(w->fetch), w->what.etag, t) && t->present >= bytes)
+		if (transfers_get(fetch_pulls(w->node.fetch), w->what.etag, t) &&
+		    t->present >= bytes)
 			return true;
 		clock_sleep_ms(10);
 	}
@@ -125,7 +77,7 @@ static void park(struct world *w, struct parked *parked, uint64_t off, uint64_t 
 {
 	const void *data;
 
-	assert_int_equal(fetch_read(w->fetch, w->pull, off, len, &parked->waiter, &data, &len),
+	assert_int_equal(fetch_read(w->node.fetch, w->pull, off, len, &parked->waiter, &data, &len),
 			 PARKED);
 }
 
@@ -137,7 +89,7 @@ static void a_download_under_way_is_listed_and_then_gone(void **state)
 	struct transfer t;
 
 	assert_int_equal(listed(w), 0);
-	fake_source_rule(&w->source, &hold);
+	fake_source_rule(&w->node.hub, &hold);
 	parked_init(&parked, PARKED_WAIT_MS);
 	park(w, &parked, 0, SIZE);
 	assert_true(await_present(w, GIVEN, &t));
@@ -152,15 +104,15 @@ static void a_download_under_way_is_listed_and_then_gone(void **state)
 	assert_true(t.requests >= 1 && t.silent_ms >= 0);
 	assert_int_equal(t.urgency, URGENCY_DEMAND);
 	assert_true(t.bytes_s > 0);
-	fake_source_calm(&w->source);
-	fake_source_release(&w->source);
+	fake_source_calm(&w->node.hub);
+	fake_source_release(&w->node.hub);
 	assert_int_equal(parked_wait(&parked), 0);
 	for (int i = 0; i < 500 && listed(w); i++)
 		clock_sleep_ms(10);
 	assert_int_equal(listed(w), 0);
-	for (int i = 0; i < 500 && !metrics_get(&w->metrics.sealed); i++)
+	for (int i = 0; i < 500 && !metrics_get(&w->node.metrics.sealed); i++)
 		clock_sleep_ms(10);
-	assert_int_equal(metrics_get(&w->metrics.sealed), 1);
+	assert_int_equal(metrics_get(&w->node.metrics.sealed), 1);
 	parked_fini(&parked);
 }
 
@@ -173,22 +125,22 @@ static void silence_is_counted_from_the_last_byte(void **state)
 	unsigned begun;
 	struct transfer t;
 
-	fake_source_rule(&w->source, &hold);
+	fake_source_rule(&w->node.hub, &hold);
 	parked_init(&first, PARKED_WAIT_MS);
 	parked_init(&second, PARKED_WAIT_MS);
 	park(w, &first, 0, 1);
-	assert_true(fake_source_await_held(&w->source, 1));
+	assert_true(fake_source_await_held(&w->node.hub, 1));
 	clock_sleep_ms(700); /* or the first are left to bring those bytes too */
-	begun = fake_source_calls(&w->source);
+	begun = fake_source_calls(&w->node.hub);
 	park(w, &second, SIZE - 1, 1);
 	/* All that were begun, or one would be held behind the release. */
-	assert_true(fake_source_await_held(&w->source, begun + 1));
-	assert_true(fake_source_await_held(&w->source, fake_source_calls(&w->source)));
-	assert_true(transfers_get(fetch_pulls(w->fetch), w->what.etag, &t));
+	assert_true(fake_source_await_held(&w->node.hub, begun + 1));
+	assert_true(fake_source_await_held(&w->node.hub, fake_source_calls(&w->node.hub)));
+	assert_true(transfers_get(fetch_pulls(w->node.fetch), w->what.etag, &t));
 	assert_true(t.requests >= 2);
 	assert_in_range(t.silent_ms, 700, 5000);
-	fake_source_calm(&w->source);
-	fake_source_release(&w->source);
+	fake_source_calm(&w->node.hub);
+	fake_source_release(&w->node.hub);
 	assert_int_equal(parked_wait(&first), 0);
 	assert_int_equal(parked_wait(&second), 0);
 	parked_fini(&first);
@@ -204,15 +156,15 @@ static void why_it_does_not_move_is_known_before_it_has_failed(void **state)
 	struct parked parked;
 	struct failure f;
 
-	fake_source_rule(&w->source, &busy);
-	fake_source_rule(&w->source, &hold);
+	fake_source_rule(&w->node.hub, &busy);
+	fake_source_rule(&w->node.hub, &hold);
 	parked_init(&parked, PARKED_WAIT_MS);
 	park(w, &parked, 0, 1);
-	assert_true(fake_source_await_held(&w->source, 1));
-	assert_true(failures_get(&w->failures, w->what.etag, &f));
+	assert_true(fake_source_await_held(&w->node.hub, 1));
+	assert_true(failures_get(&w->node.failures, w->what.etag, &f));
 	assert_string_equal(f.text, err_text(ERR_SERVER));
-	fake_source_calm(&w->source);
-	fake_source_release(&w->source);
+	fake_source_calm(&w->node.hub);
+	fake_source_release(&w->node.hub);
 	assert_int_equal(parked_wait(&parked), 0);
 	parked_fini(&parked);
 }
@@ -224,12 +176,12 @@ static void a_failure_is_kept_with_its_blob(void **state)
 	struct parked parked;
 	struct failure f;
 
-	fake_source_rule(&w->source, &refuse);
+	fake_source_rule(&w->node.hub, &refuse);
 	parked_init(&parked, PARKED_WAIT_MS);
 	park(w, &parked, 0, 1);
 	assert_int_equal(parked_wait(&parked), ERR_GATED);
 	parked_fini(&parked);
-	assert_true(failures_get(&w->failures, w->what.etag, &f));
+	assert_true(failures_get(&w->node.failures, w->what.etag, &f));
 	assert_string_equal(f.source, "http://hub");
 	assert_string_equal(f.text, err_text(ERR_GATED));
 }
@@ -240,13 +192,13 @@ static void a_wrong_digest_is_counted(void **state)
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
 	struct parked parked;
 
-	fake_source_rule(&w->source, &lie);
+	fake_source_rule(&w->node.hub, &lie);
 	parked_init(&parked, PARKED_WAIT_MS);
 	park(w, &parked, 0, SIZE);
 	assert_int_equal(parked_wait(&parked), 0);
-	for (int i = 0; i < 500 && !metrics_get(&w->metrics.wrong_digests); i++)
+	for (int i = 0; i < 500 && !metrics_get(&w->node.metrics.wrong_digests); i++)
 		clock_sleep_ms(10);
-	assert_int_equal(metrics_get(&w->metrics.wrong_digests), 1);
+	assert_int_equal(metrics_get(&w->node.metrics.wrong_digests), 1);
 	parked_fini(&parked);
 }
 

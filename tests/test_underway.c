@@ -170,6 +170,32 @@ static void with_0_nothing_is_slow(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void count_one(void *arg, struct underway_item *i)
+{
+	unsigned *n = arg;
+
+	assert_ptr_equal(i->describe, describe);
+	(*n)++;
+}
+
+static void each_that_is_under_way_can_be_looked_at(void **state)
+{
+	struct fixture *f = *state;
+	struct underway_item one = item(0, 10000), two = item(0, 10000);
+	unsigned n = 0;
+
+	underway_each(&f->all, count_one, &n);
+	assert_int_equal(n, 0);
+	underway_add(&f->all, &one);
+	underway_add(&f->all, &two);
+	underway_each(&f->all, count_one, &n);
+	assert_int_equal(n, 2);
+	underway_del(&f->all, &one);
+	underway_each(&f->all, count_one, &n);
+	assert_int_equal(n, 3);
+	underway_del(&f->all, &two);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +204,7 @@ int main(void)
 		TEST(one_that_outlives_its_deadline_is_counted_once),
 		TEST(all_that_wait_are_told_in_one_line),
 		TEST(with_0_nothing_is_slow),
+		TEST(each_that_is_under_way_can_be_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

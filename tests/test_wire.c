@@ -433,6 +433,26 @@ static void digests_are_asked_of_a_whole_segment(void **state)
 	}
 }
 
+static void a_witness_may_be_asked_for_some_chunks(void **state)
+{
+	CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
+	struct wire_ask ask = digests_ask(true);
+	struct read r;
+
+	(void)state;
+	ask.chunks = 1 << 15 | 1;
+	assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
+	r = read_ask(buf_str(&target), "");
+	assert_int_equal(r.result, 0);
+	assert_true(r.ask.witness);
+	assert_int_equal(r.ask.chunks, ask.chunks);
+	read_fini(&r);
+	assert_bad("/peer/v1/digests/" SHA256 "?size=9" PLACE "&segment=0&witness=1&chunks=0", "",
+		   "its chunks are none");
+	assert_bad("/peer/v1/digests/" SHA256 "?size=9" PLACE "&segment=0&witness=1&chunks=65536",
+		   "", "its chunks are none");
+}
+
 static void a_segment_is_one_that_the_blob_has(void **state)
 {
 	(void)state;
@@ -542,6 +562,7 @@ int main(void)
 		cmocka_unit_test(who_was_sent_here_has_a_number),
 		cmocka_unit_test(who_failed_has_an_address),
 		cmocka_unit_test(digests_are_asked_of_a_whole_segment),
+		cmocka_unit_test(a_witness_may_be_asked_for_some_chunks),
 		cmocka_unit_test(a_segment_is_one_that_the_blob_has),
 		cmocka_unit_test(digests_come_back_and_those_that_are_not_known_stay_so),
 		cmocka_unit_test(what_is_no_digest_is_not_read),

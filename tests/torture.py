@@ -9,6 +9,7 @@ The model knows which bytes are right, which are surely in the cache, and which 
 answer: the right bytes, always; EIO while there is a reason for it; wrong ones only until the digest of a hub's lie is known.
 A chunk that was there before a read is not fetched by it. Some lives have a mirror of the hub, or of a part of it, which fails and
 lies by itself: while one of the two is well, what both have is read without an error. With --verify=strict no lie is ever seen.
+With --nfs the mount is an export, too, and libnfs's clients are who reads; they live through its kills.
 """
 import argparse
 import contextlib
@@ -27,7 +28,7 @@ import time
 from control import Control
 from hub import Hub
 from mountlib import PROGRAM, Mount, daemons_of, eventually, lazy_umount, mounts_below, names, read, readlink, stat, within, xattr
-from reading import READS, Outcome, Readers, plain
+from reading import BY_NFS, READS, Outcome, Readers, plain
 
 MIB = 1 << 20
 SIZES = [0, 1, 777, 4096, 65_536, MIB - 1, MIB, MIB + 1, 2_600_000, 2_600_000, 5 * MIB + 12_345]
@@ -35,6 +36,7 @@ SLOW = 3 if "san" in str(PROGRAM) else 1
 TIMEOUT = 3 * SLOW
 ACCESS = 20 * TIMEOUT                   # the kernel lets those who want one page wait one after another
 HEALED = 25 * SLOW
+NFS_OPEN = 40                           # so long the export keeps a file open that nobody reads any more
 IN_VAIN = 8 * SLOW                      # so long a pin may wait for the room that open files take
 LEFT_ALONE = 6 * SLOW                   # the daemon does so for five seconds, if there is another hub
 DISK = 48 * MIB
@@ -66,8 +68,9 @@ class File:
 
 
 class Life:
-    def __init__(self, seed, directory, say=None):
-        self.seed, self.base, self.say = seed, pathlib.Path(directory), say
+    def __init__(self, seed, directory, say=None, nfs=False):
+        self.seed, self.base, self.say, self.nfs = seed, pathlib.Path(directory), say, nfs
+        self.ways, self.port, self.healed = (list(BY_NFS), 0, HEALED + NFS_OPEN) if nfs else (READS, None, HEALED)
         self.log, self.operations, self.step = [], 0, 0
         self.rng = random.Random(f"{seed}")
         self.hub = Hub(cdn=self.rng.random() < 0.5)
@@ -166,6 +169,8 @@ class Life:
             args.append("--verify=strict")
         if not self.options["prefetch"]:
             args.append("--prefetch=no")
+        if self.nfs:
+            args.append(f"--nfs=127.0.0.1:{self.port}")
         env = {"LD_PRELOAD": SHIM, "CLOCK_SHIM": self.clock} if SLOW == 1 else {}
         if self.options["offline"]:
             args.append("--offline")
@@ -174,6 +179,8 @@ class Life:
         self.note(f"mount {self.options}")
         self.mount = Mount(self.base, self.hubs, cache=self.cache, root=self.root, timeout=TIMEOUT, args=args, env=env,
                            passthrough=self.options["passthrough"])
+        if self.nfs:
+            self.port = int(re.search(r"port=(\d+)", self.mount.wait_log("exporting by NFS"))[1])
         self.started = time.monotonic()
         self.in_part = set()
 
@@ -307,6 +314,11 @@ class Life:
             return self.mount.snapshot(file.repo.id, file.commit, file.repo.type[:-1]) / file.path
         return self.mount.file(file.repo.id, file.path, file.commit if by == BY_NAME else None, file.repo.type[:-1])
 
+    def place(self, way, file, by):
+        """What is read in this way."""
+        shown = self.shown(file, by)
+        return f"{self.port}:/{shown.relative_to(self.root)}" if way in BY_NFS else shown
+
     def choose(self):
         """A file, and by which name it is read."""
         file = self.pick(self.files[-12:] if self.rng.random() < 0.7 else self.files)
@@ -328,12 +340,12 @@ class Life:
         for _ in range(count):
             file, by = self.choose()
             off, size = self.span(file)
-            chosen = way or self.pick(READS)
+            chosen = way or self.pick(self.ways)
             what = f"{chosen} by {by} at {off}, {size} of {file}"
             self.note(what)
             self.note_room(file)
             asked.append((what, file, by, self.allowed(file, by), size is None,
-                          self.readers.ask(chosen, self.shown(file, by), file.plain, off, size)))
+                          self.readers.ask(chosen, self.place(chosen, file, by), file.plain, off, size)))
             self.operations += 1
         return asked
 
@@ -368,8 +380,8 @@ class Life:
         self.note(f"seal {file}")
         if not self.calm or self.full or by == BY_MAIN:
             return
-        self.gather([(f"seal by {by}", file, by, self.allowed(file, by), True,
-                      self.readers.ask("sequential", self.shown(file, by), file.plain))])
+        way = self.ways[0]
+        self.gather([(f"seal by {by}", file, by, self.allowed(file, by), True, self.readers.ask(way, self.place(way, file, by), file.plain))])
         self.spot_lies()
         if file.etag in self.lied or time.monotonic() < self.doubted.get(file.etag, 0) or self.options["limit"]:
             return
@@ -593,7 +605,7 @@ class Life:
             if self.options["limit"] or self.disk:      # what had room only in part is had anew when nobody has it open
                 self.drop_held()
             if not eventually(lambda: not self.readers.read("sequential", self.shown(file, BY_NAME), file.plain, seconds=ACCESS).wrong,
-                              HEALED, 0.1):
+                              self.healed, 0.1):
                 raise Broken(f"wrong bytes again and again: {file}")
             self.note(f"the lie about {file} is known")
             self.lied.discard(etag)
@@ -692,12 +704,15 @@ class Life:
             asked = self.ask(self.rng.randrange(0, 5))
             time.sleep(self.rng.uniform(0, 0.3))
             self.end("kill")
-            self.gather(asked, also={"ENOTCONN", "ECONNABORTED", "EINTR", "ENOENT", "EBADF", "ENODEV", "EIO"})
-        self.spot_lies()
-        if self.rng.random() < 0.5:
-            self.damage()
-        self.rate(None)
-        self.start()
+            if not self.nfs:
+                self.gather(asked, also={"ENOTCONN", "ECONNABORTED", "EINTR", "ENOENT", "EBADF", "ENODEV", "EIO"})
+            self.spot_lies()
+            if self.rng.random() < 0.5:
+                self.damage()
+            self.rate(None)
+            self.start()
+            if self.nfs:
+                self.gather(asked)
         self.settle()
 
     def damage(self):
@@ -740,10 +755,10 @@ class Life:
         self.mount = None
 
 
-def torture(seed, steps, directory=None, say=None):
+def torture(seed, steps, directory=None, say=None, nfs=False):
     """One life; the number of its operations. Broken carries what is needed to understand it."""
     with tempfile.TemporaryDirectory(prefix="torture-", dir=directory, ignore_cleanup_errors=True) as base:
-        life = Life(seed, base, say)
+        life = Life(seed, base, say, nfs)
         try:
             life.run(steps)
             return life.operations
@@ -752,7 +767,7 @@ def torture(seed, steps, directory=None, say=None):
             asked = [f"{q.time - time.time():.3f} {q.on} {q.method} {q.path[-60:]} {q.range} {q.status} sent {q.bytes_sent} "
                      f"in {q.seconds:.3f} {q.fault or ''}" for q in sorted(life.requests(), key=lambda q: q.time)[-25:]]
             raise Broken(f"seed {seed}: {error}\n--- the last steps of seed {seed}\n" + "\n".join(life.log[-40:])
-                         + "\n--- what the hub was asked, seconds ago\n" + "\n".join(asked) + f"\n--- the daemon's log\n{text}\n--- again: tests/torture.py --seed {seed} --steps {steps}") from error
+                         + "\n--- what the hub was asked, seconds ago\n" + "\n".join(asked) + f"\n--- the daemon's log\n{text}\n--- again: tests/torture.py --seed {seed} --steps {steps}{' --nfs' if nfs else ''}") from error
         finally:
             life.close()
             left = daemons_of(base)
@@ -765,6 +780,7 @@ def main():
     parser.add_argument("--first", type=int, default=int(time.time()), help="the first of many seeds")
     parser.add_argument("--steps", type=int, default=150, help="of each seed")
     parser.add_argument("--seconds", type=int, default=3600, help="begin no further seed after so long")
+    parser.add_argument("--nfs", action="store_true", help="libnfs reads, from an export")
     parser.add_argument("--verbose", action="store_true")
     args = parser.parse_args()
     began, seeds, operations, failed = time.monotonic(), 0, 0, []
@@ -773,7 +789,7 @@ def main():
         seed = first + seeds
         print(f"seed {seed}", flush=True)
         try:
-            operations += torture(seed, args.steps, say=args.verbose)
+            operations += torture(seed, args.steps, say=args.verbose, nfs=args.nfs)
         except Broken as error:
             failed.append(seed)
             print(error, flush=True)

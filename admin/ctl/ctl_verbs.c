@@ -16,7 +16,8 @@ static const struct ctl_option globals[] = {
 	  "names it, or MATRIXHUB_TOKEN holds the token.",
 	  0, 0 },
 	{ "node", "SOCKET",
-	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, peers.", 0, 0 },
+	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, peers, nfs.", 0,
+	  0 },
 	{ "json", NULL, "Print the answer as JSON.", 0, 0 },
 	{ 0 },
 };
@@ -225,6 +226,10 @@ static const char peers_shape[] = "address zone" PEER_COUNTS(
 static const char where_shape[] =
 	"etag size:size present:size;segments segment bytes:size present:size owner followers";
 
+static const char nfs_shape[] =
+	";clients address connections mounts requests bytes:size denied since:time "
+	"last_request:time";
+
 static const char promotion_shape[] = "tag commit was rule from checks changed";
 
 static const struct ctl_verb verbs[] = {
@@ -240,6 +245,8 @@ static const struct ctl_verb verbs[] = {
 	{ "peers forgive", "[ADDRESS]", NULL,
 	  "Take back the bans of those whose bytes were wrong: all, or one's.", "POST",
 	  "/peers/forgive", NULL, NULL, ctl_forgive },
+	{ "nfs", "", NULL, "Who comes to a mount by NFS, and what each was given.", "GET", "/nfs",
+	  nfs_shape, NULL, NULL },
 	{ "job list", "", NULL, "Pulls and other long work, running and lately ended.", "GET",
 	  "/jobs", ";items id kind state what bytes_done:size bytes_total:size error started:time",
 	  NULL, NULL },
@@ -394,7 +401,8 @@ const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
 
 bool ctl_asks_nodes(const struct ctl_verb *v)
 {
-	static const char *const words[] = { "pull", "peers", "peers where", "peers forgive" };
+	static const char *const words[] = { "pull", "peers", "peers where", "peers forgive",
+					     "nfs" };
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (!strcmp(v->words, words[i]))
@@ -404,7 +412,7 @@ bool ctl_asks_nodes(const struct ctl_verb *v)
 
 bool ctl_asks_hubs(const struct ctl_verb *v)
 {
-	return strcmp(v->words, "peers where") != 0;
+	return strcmp(v->words, "peers where") != 0 && strcmp(v->words, "nfs") != 0;
 }
 
 bool ctl_is_of_peers(const struct ctl_verb *v)

@@ -8,12 +8,11 @@
 #include <string.h>
 
 #include "daemon/base/why.h"
+#include "daemon/model/repo_glob.h"
 
 struct rule {
 	bool deny;
-	bool any_type;
-	enum repo_type type;
-	char *repo; /* glob of names */
+	struct repo_glob repo;
 	char *file; /* glob of paths, or NULL: of all that is in it */
 };
 
@@ -27,42 +26,17 @@ struct filter {
 
 /* --- making */
 
-static const char *take_type(const char *text, struct rule *ret)
-{
-	ret->any_type = true;
-	for (enum repo_type t = REPO_MODEL; t < REPO_TYPE_COUNT; t++) {
-		const char *word = repo_type_plural(t);
-		size_t len = strlen(word);
-
-		if (strncmp(text, word, len) != 0 || text[len] != '/')
-			continue;
-		ret->any_type = false;
-		ret->type = t;
-		return text + len + 1;
-	}
-	return text;
-}
-
-/* Names hold no blanks, and a rule that can match none is a mistake. */
-static bool is_repo_glob(const char *text)
-{
-	const char *slash = strchr(text, '/');
-
-	if (!*text || strpbrk(text, " \t\\") || *text == '/')
-		return false;
-	return !slash || (slash[1] && !strchr(slash + 1, '/'));
-}
-
 static int parse(const char *text, bool deny, struct rule *ret, struct buf *why)
 {
-	const char *at = take_type(text, ret), *colon = strchr(at, ':');
+	const char *colon = strchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : strlen(text);
+	int r = repo_glob_parse(text, len, &ret->repo);
 
 	ret->deny = deny;
-	ret->repo = colon ? strndup(at, (size_t)(colon - at)) : strdup(at);
 	ret->file = colon ? strdup(colon + 1) : NULL;
-	if (!ret->repo || (colon && !ret->file))
+	if (r == -ENOMEM || (colon && !ret->file))
 		return -ENOMEM;
-	if (is_repo_glob(ret->repo) && (!ret->file || (*ret->file && *ret->file != '/')))
+	if (r == 0 && (!ret->file || (*ret->file && *ret->file != '/')))
 		return 0;
 	return complain(why,
 			"The value \"%s\" of \"%s\" is not valid; allowed is "
@@ -105,7 +79,7 @@ void filter_unref(struct filter *f)
 	if (!f || atomic_fetch_sub(&f->refs, 1) > 1)
 		return;
 	for (size_t i = 0; i < f->count; i++) {
-		free(f->list[i].repo);
+		repo_glob_fini(&f->list[i].repo);
 		free(f->list[i].file);
 	}
 	free(f);
@@ -153,21 +127,13 @@ void filter_change(struct filter_now *n, struct filter *f)
 
 /* --- asking */
 
-/* Names are the same in any case, paths are not; '*' goes over slashes, as in what clients call
- * allow_patterns. */
-static bool is_of_name(const struct rule *rule, const struct repo_id *id)
-{
-	return (rule->any_type || rule->type == id->type) &&
-	       fnmatch(rule->repo, id->name, FNM_CASEFOLD | FNM_NOESCAPE) == 0;
-}
-
 /* Of a repository with too many names, too, all that is denied of any may be of one of them. */
 static bool is_of(const struct rule *rule, const struct repo_names *names)
 {
 	if (rule->deny && names->more)
 		return true;
 	for (unsigned i = 0; i < (rule->deny ? names->count : 1); i++)
-		if (is_of_name(rule, names->list[i]))
+		if (repo_glob_matches(&rule->repo, names->list[i]))
 			return true;
 	return false;
 }
@@ -177,6 +143,7 @@ static bool is_whole(const struct rule *rule)
 	return !rule->file || strcmp(rule->file, "*") == 0;
 }
 
+/* The case of letters counts in paths. */
 static bool has(const struct rule *rule, const char *path)
 {
 	return is_whole(rule) || fnmatch(rule->file, path, FNM_NOESCAPE) == 0;

@@ -48,6 +48,7 @@
 #include "admin/hub/validate.h"
 #include "admin/hub/webhooks.h"
 #include "admin/hub/whoami.h"
+#include "admin/hub/xet.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/httpd_pieces.h"
@@ -145,6 +146,12 @@ static const struct route routes[] = {
 	{ "PUT", "/api/lfs/:path", lfs_put, ROLE_NONE },
 	{ "POST", "/api/lfs/:path", lfs_join, ROLE_NONE },
 	{ "GET", "/api/lfs/:path", lfs_get, ROLE_NONE },
+	{ "GET", "/api/:type/:repo/xet-write-token/:rev", xet_write_token, ROLE_SPEAK },
+	{ "POST", XET_ROOT "/:num/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
+	{ "POST", XET_ROOT "/:num/v1/shards", xet_put_shard, ROLE_NONE },
+	{ "POST", XET_ROOT "/:num/v2/shards", xet_put_shard_v2, ROLE_NONE },
+	{ NULL, XET_ROOT "/:path?", xet_nothing, ROLE_NONE },
+	{ "POST", "/v1/telemetry", xet_nothing, ROLE_NONE }, /* where clients think the store is */
 	{ "GET", "/:prefix/:repo/resolve/:rev/:path", resolve_file, ROLE_READ },
 	{ "GET", "/:prefix/:repo/raw/:rev/:path", resolve_raw, ROLE_READ },
 };
@@ -160,7 +167,8 @@ static const struct {
 	{ repo_create, 8 * 1024 * 1024 },   /* with its first files */
 	{ upload_commit, HTTPD_PIECES },    /* whole files */
 	{ lfs_put, HTTPD_PIECES },          /* the same */
-	{ checkin_take, MEMBER_CHECKIN_BODY_MAX },
+	{ xet_put_xorb, HTTPD_PIECES },     { xet_put_shard, HTTPD_PIECES },
+	{ xet_put_shard_v2, HTTPD_PIECES }, { checkin_take, MEMBER_CHECKIN_BODY_MAX },
 };
 
 static bool is_method(const struct route *route, const char *method)
@@ -306,6 +314,19 @@ ssize_t routes_body_max(void *server UNUSED, const struct httpd_request *q)
 	return route ? body_max(route) : -1;
 }
 
+/* Its requests bear something else than the token of somebody. */
+static bool is_keyed(ask_fn run)
+{
+	static const ask_fn keyed[] = {
+		checkin_take, xet_put_xorb, xet_put_shard, xet_put_shard_v2, xet_nothing,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keyed); i++)
+		if (keyed[i] == run)
+			return true;
+	return false;
+}
+
 void routes_handle(void *server, struct httpd_request *q)
 {
 	struct target t;
@@ -314,7 +335,7 @@ void routes_handle(void *server, struct httpd_request *q)
 
 	if (route)
 		httpd_note(q, (unsigned)(route - routes) + 1);
-	if (route && route->run == checkin_take)
+	if (route && is_keyed(route->run))
 		ask_start_keyed(server, q, &t, route->run);
 	else if (route && is_packed(q))
 		ask_start(server, q, &t, ROLE_NONE, no_such_coding);

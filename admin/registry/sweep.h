@@ -10,6 +10,7 @@
 #include "admin/db.h"
 #include "admin/registry/intake.h"
 #include "admin/registry/parts.h"
+#include "admin/registry/xorbs.h"
 
 struct sweep_counts {
 	uint64_t blobs, bytes;         /* that go, or would */
@@ -34,6 +35,7 @@ struct sweep {
 	struct db *db;
 	struct intake *intake;
 	struct parts *parts;
+	struct xorbs *xorbs;
 	int64_t before_s; /* what was spoken of since then is spared */
 	bool dry;         /* only tells */
 	/* After each piece of work: it may wait. Negative: that is the end. */

@@ -395,7 +395,7 @@ static int forget_group(struct db_txn *t, void *arg)
 	return uploads_forget_all(t, g->repo);
 }
 
-/* Whose parts are coming is at it, too. */
+/* Whose parts or xorbs are coming is at it, too. */
 static int sweep_group(struct sweep *s, struct group *g)
 {
 	const struct sweep_item item = { "upload", "", g->repo, 0, ABANDONED };
@@ -403,7 +403,8 @@ static int sweep_group(struct sweep *s, struct group *g)
 	int r;
 
 	g->s = s;
-	if (parts_coming(s->parts, g->repo, s->before_s))
+	if (parts_coming(s->parts, g->repo, s->before_s) ||
+	    xorbs_coming(s->xorbs, g->repo, s->before_s))
 		return 0;
 	r = s->dry ? db_read(s->db, forget_group, g) : db_write(s->db, forget_group, g);
 	if (r != 0)

@@ -62,6 +62,17 @@ static bool same_bits(const struct in6_addr *a, const struct in6_addr *b, unsign
 	       (!rest || ((a->s6_addr[bits / 8] ^ b->s6_addr[bits / 8]) & mask) == 0);
 }
 
+const char *network_common(const char *a, const char *b)
+{
+	struct in6_addr of_a, of_b;
+	unsigned bits_a, bits_b;
+
+	if (!parse(a, &of_a, &bits_a) || !parse(b, &of_b, &bits_b) ||
+	    !same_bits(&of_a, &of_b, bits_a < bits_b ? bits_a : bits_b))
+		return NULL;
+	return bits_a < bits_b ? b : a;
+}
+
 bool network_has(const char *address, char *const networks[], size_t count)
 {
 	struct in6_addr of, network;

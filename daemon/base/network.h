@@ -16,6 +16,8 @@ bool network_address(const char *text, size_t len, struct in6_addr *ret);
 void network_print(const struct in6_addr *address, char ret[static NETWORK_ADDRESS_MAX]);
 /* True if text is an address, or a network: "192.0.2.0/24", "2001:db8::/32". */
 bool network_valid(const char *text);
+/* The one of two networks that lies within the other; NULL if they have no address in common. */
+const char *network_common(const char *a, const char *b);
 /* True if the address is in one of the networks. */
 bool network_has(const char *address, char *const networks[], size_t count);
 

@@ -87,7 +87,13 @@ uint32_t blob_chunks(const struct blob *b);
 /* Records them. */
 MUST_USE int blob_put_sums(const struct blob *b, const uint64_t *sums);
 /* A sealed blob has rotted: it is incomplete from now on, without the chunks whose sum here is 0.
- * For one thread at a time. Our own: -EROFS. */
+ * Nothing happens to one that is not sealed. Our own: -EROFS. */
 MUST_USE int blob_unseal(struct blob *b, const uint64_t *sums);
+/* True if its file is long enough to have bytes up to `end`: another hand may have cut it. */
+bool blob_reaches(const struct blob *b, uint64_t end);
+/* Bytes [from, to) cannot be read: the chunks that have some of them, or lie behind the end of the
+ * file, are absent from now on. 1 if it was sealed, which it is not any more. Errors: -ENOMEM,
+ * blob_unseal's. */
+MUST_USE int blob_lose(struct blob *b, uint64_t from, uint64_t to);
 
 #endif

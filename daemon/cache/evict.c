@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/cache/evict.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +14,8 @@
 /* It begins as soon as less than this is left, and ends when twice as much is. */
 #define MARGIN_PERCENT 5
 #define ROOM_MS 5000 /* nobody waits longer for room that another makes */
+#define LEAVE_MS 50  /* who was asked to let a blob go has so long for it */
+#define LEAVE_LOOK_MS 2
 
 struct evict {
 	struct evict_conf conf;
@@ -25,6 +27,8 @@ struct evict {
 	bool kicked;           /* more is used than should be */
 	bool making;           /* somebody makes room */
 	uint64_t wanted, made; /* bytes that the last one who did wanted, and made */
+	bool (*let_go)(void *arg, const char *etag);
+	void *let_go_arg;
 };
 
 struct candidate {
@@ -67,12 +71,44 @@ static uint64_t excess(struct evict *e)
 	return over > lack ? over : lack;
 }
 
+void evict_ask(struct evict *e, bool (*let_go)(void *arg, const char *etag), void *arg)
+{
+	lock_take(&e->lock);
+	e->let_go = let_go;
+	e->let_go_arg = arg;
+	lock_drop(&e->lock);
+}
+
+static bool ask_to_let_go(struct evict *e, const char *etag)
+{
+	bool (*let_go)(void *arg, const char *etag);
+	void *arg;
+
+	lock_take(&e->lock);
+	let_go = e->let_go;
+	arg = e->let_go_arg;
+	lock_drop(&e->lock);
+	return let_go && let_go(arg, etag);
+}
+
+/* Who read ahead for it leaves it a moment later. */
+static int64_t evict_let_go(struct evict *e, const char *etag)
+{
+	int64_t until_ms = clock_ms() + LEAVE_MS, freed;
+
+	while ((freed = store_evict(e->conf.store, etag)) == -EBUSY && clock_ms() < until_ms)
+		clock_sleep_ms(LEAVE_LOOK_MS);
+	return freed;
+}
+
 /* Deletes one blob. Its row stays: without a file it means nothing, and taking it away could hit
  * the one of a blob that is fetched again this moment. The next start sweeps it. */
 uint64_t evict_blob(struct evict *e, const char *etag)
 {
 	int64_t freed = pins_have(e->conf.pins, etag) ? 0 : store_evict(e->conf.store, etag);
 
+	if (freed == -EBUSY && ask_to_let_go(e, etag))
+		freed = evict_let_go(e, etag);
 	if (freed <= 0)
 		return 0; /* pinned, open, or gone already */
 	metrics_count(e->conf.metrics, evicted_blobs, 1);

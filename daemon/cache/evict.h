@@ -8,6 +8,7 @@
 #ifndef MATRIXFS_EVICT_H
 #define MATRIXFS_EVICT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/metrics.h"
@@ -32,6 +33,10 @@ struct evict_conf {
 MUST_USE int evict_start(const struct evict_conf *conf, struct evict **ret);
 void evict_stop(struct evict *e);
 void evict_free(struct evict *e);
+/* Whom it asks to close a blob that is in the way: let_go closes what is open of it only because it
+ * may be wanted again, and is true if that was so. Any thread, no lock held. Set once, and asked
+ * until evict_stop and the last of the calls below. */
+void evict_ask(struct evict *e, bool (*let_go)(void *arg, const char *etag), void *arg);
 /* The store's limits are others now. */
 void evict_limits_changed(struct evict *e);
 /* Makes room now, on the caller's thread: bytes freed. For a write that found the disk full: then

@@ -68,6 +68,7 @@ struct blob {
 	struct cond quiet; /* the last user has gone, or trimming has ended */
 	unsigned users;    /* who looks at the mapping this moment */
 	bool trimming;     /* no new users: blocks are about to be given back */
+	bool unsealing;    /* somebody takes its seal off */
 };
 
 /* ---- blob_files.c ---- */

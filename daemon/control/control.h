@@ -37,6 +37,17 @@ struct control_counts {
 	uint64_t scratch_bytes, scratch_nodes; /* metadata that clients wrote */
 };
 
+/* All that came by NFS from one address. Texts are borrowed until the function returns that is
+ * called with it; `mounts` are paths, one behind the other, each with its NUL, and an empty one. */
+struct control_nfs_client {
+	const char *address, *mounts;
+	unsigned connections;
+	uint64_t requests, denied;
+	uint64_t bytes;           /* of files */
+	int64_t since_s, heard_s; /* wall clock */
+};
+typedef int (*control_nfs_fn)(void *ctx, const struct control_nfs_client *c);
+
 /* What only the face that mounts knows. Functions are called from any thread, no lock held. */
 struct control_face {
 	const char *mountpoint; /* NULL: there is none */
@@ -48,7 +59,11 @@ struct control_face {
 	/* Looks up a path below the mount point; calls found once, from any thread. */
 	void (*find)(void *arg, const char *path,
 		     void (*found)(void *ctx, int r, const struct control_file *f), void *ctx);
-	void *arg;
+	/* Calls fn for each that is remembered, until it returns non-zero, and returns that; NULL:
+	 * nothing is exported. -ENOMEM. */
+	int (*each_nfs_client)(void *nfs, control_nfs_fn fn, void *ctx);
+	void *nfs;
+	void *arg; /* of the other functions */
 };
 
 struct control_conf {

@@ -60,12 +60,18 @@ static void write_nfs(struct buf *b, const struct metrics *m)
 {
 	exposition_gauge(b, "nfs_clients", metrics_get(&m->nfs_clients),
 			 "Connections of NFS clients.");
+	exposition_gauge(b, "nfs_hosts", metrics_get(&m->nfs_hosts),
+			 "Addresses that NFS clients are connected from.");
 	exposition_counter(b, "nfs_refused_total", &m->nfs_refused,
 			   "Connections from outside the networks of nfs-allow.");
+	exposition_counter(b, "nfs_denied_total", &m->nfs_denied,
+			   "Requests of NFS clients about what nfs-export does not give them.");
 	exposition_counter(b, "nfs_requests_total", &m->nfs_requests,
 			   "Requests of NFS clients, whatever the answer.");
 	exposition_counter(b, "nfs_sent_bytes_total", &m->nfs_bytes_out,
 			   "Bytes sent to NFS clients.");
+	exposition_counter(b, "nfs_read_bytes_total", &m->nfs_read_bytes,
+			   "Bytes of files that NFS clients were given.");
 }
 
 void control_metrics(struct control *c, struct httpd_request *q, const char *rest UNUSED)

@@ -60,6 +60,8 @@ void control_write_progress(struct jwrite *w, const struct transfer *t);
 struct peers *control_peers_of(struct control *c, struct httpd_request *q);
 /* Peers, where a file lies among them, and bans. */
 control_fn control_peers, control_peer_owners, control_forgive_peers;
+/* Who comes by NFS. */
+control_fn control_nfs;
 /* Bytes per second, to see and to set. */
 control_fn control_limits, control_set_limits;
 void control_write_limits(struct jwrite *w, const char *key, struct node *n);

@@ -268,7 +268,7 @@ static int want_new_locked(struct pull *p, uint64_t off, uint64_t len, bool ther
 	uint64_t to;
 	int r = 0;
 
-	p->plan.bytes_s = rate_get(&p->rate, clock_ms());
+	p->plan.came = rate_bytes(&p->rate, clock_ms());
 	want = plan_read(&p->plan, off, len, p->what.file.size, &p->extents);
 	to = max_u64(min_u64(want.need.from + want.run_max, want.ahead.to), want.need.to);
 	if (!there)
@@ -374,6 +374,19 @@ static void tell_rot(struct fetch *f, struct pull *p)
 	outcry_rot(&f->conf.outcry, &p->what);
 }
 
+void fetch_lose(struct fetch *f, struct pull *p, uint64_t off, uint64_t len)
+{
+	int r = blob_lose(p->blob, off, off + len);
+
+	if (r < 0)
+		log_warn(r, "what cannot be read is not had anew etag=%s", p->what.etag);
+	if (r < 0)
+		return;
+	if (r == 1 && catalog_unseal_blob(f->conf.catalog, p->what.etag) < 0)
+		log_debug("a stale row is left etag=%s", p->what.etag);
+	tell_rot(f, p);
+}
+
 int fetch_read(struct fetch *f, struct pull *p, uint64_t off, uint64_t len, struct waiter *w,
 	       const void **ret, uint64_t *ret_len)
 {
@@ -455,6 +468,7 @@ void fetch_use(struct fetch *f, struct pull *p, struct fetch_use *ret)
 	lock_take(&f->pulls.lock);
 	*ret = (struct fetch_use){
 		.present = blob_present_bytes(p->blob),
+		.came = rate_bytes(&p->rate, clock_ms()),
 		.gaps = plan_has_gaps(&p->plan),
 	};
 	lock_drop(&f->pulls.lock);

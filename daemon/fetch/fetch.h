@@ -96,6 +96,11 @@ bool fetch_is_refused(struct pull *p);
 int64_t fetch_moved_ms(struct pull *p, uint64_t off);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
+/* True if the disk still has what fetch_read gave, as far as the length of its file tells. */
+bool fetch_reaches(const struct pull *p, const void *data, uint64_t len);
+/* Bytes [off, off + len) cannot be read from the disk: what is damaged is absent from now on, and
+ * comes anew when it is read. */
+void fetch_lose(struct fetch *f, struct pull *p, uint64_t off, uint64_t len);
 /* The bytes given by fetch_read were used. */
 void fetch_done(const struct pull *p, const void *data, uint64_t len);
 /* Bytes per second, from now on. */
@@ -116,6 +121,7 @@ void fetch_tell_extents(struct fetch *f, struct pull *p, struct extents *e);
 /* What readers made of a file so far. */
 struct fetch_use {
 	uint64_t present; /* bytes of whole chunks that are there */
+	uint64_t came;    /* bytes that came in the last seconds */
 	bool gaps;        /* they skip parts: it is not read whole */
 };
 /* The same now. Nothing of it is exact while bytes come. */

@@ -69,6 +69,13 @@ bool fetch_keeps(const struct pull *p, const void *data)
 	return is_in_file(p, data, &off) && blob_fd(p->blob) >= 0;
 }
 
+bool fetch_reaches(const struct pull *p, const void *data, uint64_t len)
+{
+	uint64_t off;
+
+	return !is_in_file(p, data, &off) || blob_reaches(p->blob, off + len);
+}
+
 int fetch_copy(const struct pull *p, const void *data, uint64_t len, void *to)
 {
 	uint64_t off;

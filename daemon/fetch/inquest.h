@@ -23,9 +23,11 @@ struct inquest {
 	/* Drops those chunks that it can tell to be wrong: how many, 0 if it cannot tell; or
 	 * negative. Blocking; the doubt's `cancel` ends it. NULL: there is nobody. */
 	int (*look)(void *arg, const struct doubt *d);
-	/* The blob is sealed, with this digest list (or NULL: none was made), or all of it was
-	 * dropped: nothing is to be remembered of who gave what. No lock held. */
+	/* The blob is sealed, with this digest list (or NULL: none was made): nothing is to be
+	 * remembered of who gave what. No lock held. */
 	void (*settled)(void *arg, const char *etag, const struct chunk_list *right);
+	/* Likewise: all of it was dropped, which had these digests (NULL: not known). */
+	void (*dropped)(void *arg, const char *etag, const struct chunk_list *was);
 	void *arg;
 };
 

@@ -75,13 +75,9 @@ static bool has_crossed(const struct plan_stream *s, const struct extents *tenso
 	return tensor && tensor->start > max_u64(s->start, tensors->data_start);
 }
 
-/* The largest window that the line bears out: what comes long before it is read takes its place
- * from what is waited for. */
-static uint64_t line_cap(const struct plan *p)
+uint64_t plan_ahead_max(uint64_t came)
 {
-	uint64_t in_time = min_u64(p->bytes_s, PLAN_WINDOW_MAX) * PLAN_AHEAD_S;
-
-	return p->bytes_s ? max_u64(in_time, PLAN_AHEAD_MIN) : PLAN_WINDOW_MAX;
+	return max_u64(min_u64(came, PLAN_WINDOW_MAX) * PLAN_AHEAD_CAME, PLAN_AHEAD_MIN);
 }
 
 /* The largest window that what is known of the reader bears out. Large reads are the kernel's
@@ -119,7 +115,7 @@ static void advance(struct plan *p, struct plan_stream *s, uint64_t len, uint64_
 		return;
 	window = s->window ? s->window * 2 : PLAN_WINDOW_MIN;
 	window = min_u64(min_u64(window, PLAN_WINDOW_MAX), window_cap(p, s, len, tensors));
-	window = min_u64(window, line_cap(p));
+	window = min_u64(window, plan_ahead_max(p->came));
 	s->window = window;
 	if (window == 0)
 		return;

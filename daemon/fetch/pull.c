@@ -217,6 +217,7 @@ void pull_free(struct pull *p)
 	assert(!p->fill.run_count && !p->fill.want_count && !p->waiters.first);
 	blob_unref(p->blob);
 	chunk_listing_free(p->digest);
+	chunk_list_free(p->list);
 	free_origins(p);
 	extents_fini(&p->extents);
 	free((void *)(uintptr_t)p->what.path);

@@ -3,8 +3,7 @@
  * and on its way (`schedule`). `stream` carries runs, `seal` digests what arrived, `fetch` is the
  * face. A reader gets the wanted bytes as soon as they are there, be their chunk complete or not.
  *
- * One lock guards everything here; functions named _locked need it. Nothing here blocks or
- * calls out. */
+ * One lock guards everything here; functions named _locked need it. Nothing blocks or calls out. */
 #ifndef MATRIXFS_PULL_H
 #define MATRIXFS_PULL_H
 
@@ -50,6 +49,7 @@ struct pull {
 	struct extents extents; /* none while unknown */
 	/* Sealing. */
 	struct chunk_listing *digest; /* of [0, hashed): the thread's that has hash_busy */
+	struct chunk_list *list;      /* of all that was digested last, or NULL; likewise */
 	uint64_t hashed;
 	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
 	bool hash_queued, hash_busy;

@@ -35,26 +35,24 @@ enum verdict {
 /* What came of a turn. */
 struct outcome {
 	enum verdict verdict;
-	struct chunk_list *list; /* of what is right, or NULL; owned */
-	bool doubted;            /* somebody looks into it now, and has the pull */
+	bool doubted; /* somebody looks into it now, and has the pull */
 };
 
 /* Compares the finished digest and frees it. */
 static int judge(struct pull *p, struct outcome *ret)
 {
-	CLEANUP(chunk_list_freep) struct chunk_list *list = NULL;
+	struct chunk_list *list = NULL;
 	uint8_t value[DIGEST_BYTES_MAX];
 	int r = chunk_listing_end(p->digest, value, &list);
 
 	chunk_listing_free(steal(p->digest));
+	chunk_list_free(p->list);
+	p->list = list;
 	if (r < 0)
 		return r;
-	if (memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) != 0) {
-		ret->verdict = DIGEST_WRONG;
-		return 0;
-	}
-	ret->verdict = DIGEST_RIGHT;
-	ret->list = steal(list);
+	ret->verdict = memcmp(value, p->what.file.digest, digest_size(p->what.file.kind)) == 0
+			       ? DIGEST_RIGHT
+			       : DIGEST_WRONG;
 	return 0;
 }
 
@@ -204,11 +202,17 @@ static int drop_all(struct sealer *s, struct pull *p)
 	return r;
 }
 
-/* Nothing that came before this says anything about the bytes that are there now. */
-static void tell_settled(struct sealer *s, const struct pull *p, const struct chunk_list *right)
+/* Nothing that came before a seal says anything about the bytes that are there now. */
+static void tell_settled(struct sealer *s, const struct pull *p)
 {
 	if (s->conf.inquest.settled)
-		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag, right);
+		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag, p->list);
+}
+
+static void tell_dropped(struct sealer *s, const struct pull *p)
+{
+	if (s->conf.inquest.dropped)
+		s->conf.inquest.dropped(s->conf.inquest.arg, p->what.etag, p->list);
 }
 
 /* Drops what is wrong: what has rotted is gone already, else it is all. */
@@ -224,7 +228,7 @@ static void reject(struct sealer *s, struct pull *p, bool rot)
 	lock_drop(&pulls->lock);
 	r = rot ? 0 : drop_all(s, p);
 	if (!rot)
-		tell_settled(s, p, NULL);
+		tell_dropped(s, p);
 	lock_take(&pulls->lock);
 	pull_settle_verdict_locked(p, ERR_DIGEST, &settled);
 	p->all_wanted = false; /* whoever wanted meanwhile saw the bytes still there */
@@ -291,6 +295,7 @@ static void fetch_dropped(struct sealer *s, struct pull *p)
 static void let_go(struct sealer *s, struct pull *p, bool again)
 {
 	struct pulls *pulls = s->conf.pulls;
+	struct chunk_list *list = steal(p->list);
 	struct pull *idle;
 
 	lock_take(&pulls->lock);
@@ -300,6 +305,7 @@ static void let_go(struct sealer *s, struct pull *p, bool again)
 		pull_hash_kick_locked(p);
 	idle = pull_if_idle_locked(p);
 	lock_drop(&pulls->lock);
+	chunk_list_free(list);
 	pull_free(idle);
 }
 
@@ -307,8 +313,12 @@ static void end_doubt(void *arg, struct pull *p, int dropped)
 {
 	struct sealer *s = arg;
 
+	bool stands = blob_digest_stands(p->blob);
+
+	if (!stands)
+		chunk_list_free(steal(p->list));
 	/* What went while it was looked for is what the digest of all spoke of. */
-	if (dropped > 0 || (dropped == 0 && !blob_digest_stands(p->blob)))
+	if (dropped > 0 || (dropped == 0 && !stands))
 		fetch_dropped(s, p);
 	else if (dropped != ERR_CANCELED)
 		reject(s, p, false);
@@ -396,8 +406,8 @@ static int conclude(struct sealer *s, struct pull *p, struct outcome *o)
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
 	p->inquests = 0;
-	tell_settled(s, p, o->list);
-	keep_list(p, o->list);
+	tell_settled(s, p);
+	keep_list(p, p->list);
 	return 0;
 }
 
@@ -429,7 +439,6 @@ static void work_on(struct sealer *s, struct pull *p)
 
 	if (r == 0)
 		r = conclude(s, p, &o);
-	chunk_list_free(o.list);
 	if (r < 0)
 		digest_anew(s, p, r);
 	if (!o.doubted)

@@ -4,7 +4,9 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/fetch/plan.h"
 #include "daemon/names/known.h"
 
 #define ITEMS_MAX 512
@@ -154,15 +156,16 @@ static uint64_t on_its_way(struct upcoming_item *i)
 }
 
 /* Asks for what comes next; false if that would be too much. */
-static bool ask(struct upcoming *u, struct upcoming_item *i)
+static bool ask(struct upcoming *u, struct upcoming_item *i, uint64_t came)
 {
 	uint64_t before = i->got, way = on_its_way(i), left = i->to - i->asked, more;
+	uint64_t step = min_u64(plan_ahead_max(came), STEP_BYTES);
 
 	if (i->got != before)
 		i->moved_ms = clock_ms();
-	if (left == 0 || way > STEP_BYTES / 2)
+	if (left == 0 || way > step / 2)
 		return true;
-	more = left < STEP_BYTES - way ? left : STEP_BYTES - way;
+	more = min_u64(left, step - way);
 	if (!u->has_room(u->arg, way + more) ||
 	    fetch_want(u->fetch, i->pull, i->asked, i->asked + more, URGENCY_PREFETCH) < 0)
 		return false;
@@ -189,7 +192,7 @@ static bool move_on(struct upcoming *u, struct upcoming_item *i)
 	fetch_use(u->fetch, i->pull, &use);
 	if (i->part == UPCOMING_WHOLE && use.gaps)
 		return false; /* somebody reads it meanwhile, and not all of it */
-	return ask(u, i);
+	return ask(u, i, use.came);
 }
 
 /* True if one that was asked for before it must be there first. */

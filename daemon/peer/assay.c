@@ -20,20 +20,16 @@
 #define BUSY_MAX_MS 4000
 #define TRIES 3
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
-#define CONTEST_MS 500   /* whether a hub's bytes are here is looked at so often, */
-#define CONTEST_TRIES 120
 #define STOP_MS 2000
 #define NICE 10 /* readers come first */
 
-/* A segment of which members gave something; or a chunk in which they contradict a hub's list. */
+/* A segment of which members gave something. */
 struct part {
 	struct assay *all;
 	struct part *newer, **older; /* in a list, made longest ago first */
-	char key[DIGEST_HEX_MAX + sizeof(":4294967295:c")];
+	char key[DIGEST_HEX_MAX + sizeof(":4294967295")];
 	struct source_blob what; /* its path is owned */
 	uint32_t segment;
-	bool contested;
-	uint32_t chunk;           /* that is */
 	struct wire_digests told; /* by its owner: the thread's, like all until the lock's */
 	uint64_t told_by;         /* the key of its address */
 	unsigned tries;
@@ -46,7 +42,6 @@ struct part {
 };
 
 struct assay {
-	struct evidence *evidence;
 	struct assay_conf conf; /* set once, before there is a thread */
 	struct httpc_cancel cancel;
 	struct lock lock;
@@ -100,15 +95,13 @@ static bool make_room_locked(struct assay *a)
 	return a->count < ASSAY_MAX;
 }
 
-static void write_key(const char *etag, uint32_t i, bool contested, char *ret, size_t size)
+static void write_key(const char *etag, uint32_t segment, char *ret, size_t size)
 {
-	snprintf(ret, size, "%.*s:%u:%c", DIGEST_HEX_MAX, etag,
-		 contested ? i : segment_of(chunk_start(i)), contested ? 'c' : 's');
+	snprintf(ret, size, "%.*s:%u", DIGEST_HEX_MAX, etag, segment);
 }
 
 /* NULL: too many wait, or there is no memory. */
-static struct part *add_locked(struct assay *a, const struct source_blob *what, uint32_t i,
-			       bool contested)
+static struct part *add_locked(struct assay *a, const struct source_blob *what, uint32_t segment)
 {
 	struct part *p = make_room_locked(a) ? calloc(1, sizeof(*p)) : NULL;
 
@@ -117,10 +110,8 @@ static struct part *add_locked(struct assay *a, const struct source_blob *what, 
 	p->all = a;
 	p->what = *what;
 	p->what.path = strdup(what->path);
-	p->segment = segment_of(chunk_start(i));
-	p->chunk = i;
-	p->contested = contested;
-	write_key(what->etag, i, contested, p->key, sizeof(p->key));
+	p->segment = segment;
+	write_key(what->etag, segment, p->key, sizeof(p->key));
 	if (!p->what.path || map_put_str(&a->by_key, p->key, p) < 0) {
 		free((void *)(uintptr_t)p->what.path);
 		free(p);
@@ -178,7 +169,7 @@ static bool is_away(struct assay *a, const struct member *m)
  * nobody who can be asked. */
 static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX + 1])
 {
-	const struct inquiry_conf *conf = p->all->conf.inquiry;
+	const struct trial_conf *conf = p->all->conf.trials;
 	const struct membership *members = members_now(conf->members);
 	const struct segment segment = { placement_key(p->what.etag), p->segment };
 	uint32_t owners[PLACEMENT_OWNERS];
@@ -216,7 +207,7 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	if (p->told_by != placement_key(owner)) /* it vouches for nothing that another said */
 		c.told = (struct wire_digests){ 0 };
 	p->told_by = placement_key(owner);
-	r = inquiry_compare(conf->inquiry, &d, p->segment, owner, p->disputed, &c);
+	r = inquiry_compare(conf->trials, &d, p->segment, owner, p->disputed, &c);
 	p->told = c.told;
 	p->disputed = c.open;
 	if (c.dropped)
@@ -260,45 +251,6 @@ static int64_t compare(struct part *p)
 	return again_ms;
 }
 
-/* ---- lists that are contested ---- */
-
-/* -EAGAIN: the chunk is not here. */
-static int digest_chunk(const struct part *p, struct blob *b, uint8_t ret[static CHUNK_LIST_DIGEST])
-{
-	int r = -EAGAIN;
-
-	blob_hold(b);
-	if (blob_still_has(b, p->chunk))
-		r = testimony_digest(b, p->chunk, ret);
-	blob_let_go(b);
-	return r;
-}
-
-/* Compares a hub's list with the hub's own bytes. In how many ms that is to be tried again; 0: it
- * need not. */
-static int64_t contest(struct part *p)
-{
-	const struct inquiry_conf *conf = p->all->conf.inquiry;
-	uint8_t must[CHUNK_LIST_DIGEST], is[CHUNK_LIST_DIGEST];
-	char who[MEMBER_ADDRESS_MAX + 1];
-	struct pull *pull;
-	int r = -EAGAIN;
-
-	if (evidence_knows(conf->evidence, p->what.etag, p->chunk, must) != EVIDENCE_PUBLISHED)
-		return 0;
-	pull = evidence_giver(conf->evidence, p->what.etag, p->chunk, who) == EVIDENCE_HUB
-		       ? open_blob(p)
-		       : NULL;
-	if (pull) {
-		r = digest_chunk(p, fetch_blob(pull), is);
-		fetch_close(p->all->conf.fetch, pull);
-	}
-	if (r == 0 && !chunk_digest_same(is, must))
-		published_refute(conf->published, conf->members, p->what.etag, p->chunk,
-				 "what hubs give");
-	return r == -EAGAIN && ++p->tries < CONTEST_TRIES ? CONTEST_MS : 0;
-}
-
 /* ---- the thread ---- */
 
 static bool is_due(struct part *p)
@@ -308,9 +260,10 @@ static bool is_due(struct part *p)
 	bool due;
 
 	lock_take(&p->all->lock);
-	due = p->contested || p->tries || clock_ms() - p->came_ms >= QUIET_MS;
+	due = p->tries || clock_ms() - p->came_ms >= QUIET_MS;
 	lock_drop(&p->all->lock);
-	return due || evidence_whole(p->all->evidence, p->what.etag, first, chunk_of(end - 1) + 1);
+	return due || evidence_whole(p->all->conf.trials->evidence, p->what.etag, first,
+				     chunk_of(end - 1) + 1);
 }
 
 static void work(void *arg, uint64_t number);
@@ -344,7 +297,7 @@ static void work(void *arg, uint64_t number UNUSED)
 
 	thread_be_nice(NICE);
 	if (is_wanted(p, due))
-		again_ms = p->contested ? contest(p) : compare(p);
+		again_ms = compare(p);
 	lock_take(&a->lock);
 	p->queued = false;
 	if (!again_ms) /* what comes now is tried as often, and waited for */
@@ -358,16 +311,34 @@ static void work(void *arg, uint64_t number UNUSED)
 
 /* ---- from outside ---- */
 
-static void note(struct assay *a, const struct source_blob *what, uint32_t i, bool contested)
+/* True if a hub tells everybody what chunk i must be: it was compared when it came. */
+static bool is_published(const struct assay *a, const char *etag, uint32_t i)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	return evidence_knows(a->conf.trials->evidence, etag, i, digest) == EVIDENCE_PUBLISHED;
+}
+
+static bool is_started(struct assay *a)
+{
+	bool so;
+
+	lock_take(&a->lock);
+	so = a->workers;
+	lock_drop(&a->lock);
+	return so;
+}
+
+static void note(struct assay *a, const struct source_blob *what, uint32_t segment)
 {
 	char key[sizeof(((struct part *)0)->key)];
 	struct part *p;
 
-	write_key(what->etag, i, contested, key, sizeof(key));
+	write_key(what->etag, segment, key, sizeof(key));
 	lock_take(&a->lock);
 	p = map_find_str(&a->by_key, key);
 	if (!p && a->workers)
-		p = add_locked(a, what, i, contested);
+		p = add_locked(a, what, segment);
 	if (p) {
 		p->came_ms = clock_ms();
 		p->fresh = true;
@@ -379,15 +350,8 @@ static void note(struct assay *a, const struct source_blob *what, uint32_t i, bo
 
 void assay_came(struct assay *a, const struct source_blob *what, uint32_t i)
 {
-	uint8_t digest[CHUNK_LIST_DIGEST];
-
-	if (evidence_knows(a->evidence, what->etag, i, digest) != EVIDENCE_PUBLISHED)
-		note(a, what, i, false);
-}
-
-void assay_contested(struct assay *a, const struct source_blob *what, uint32_t i)
-{
-	note(a, what, i, true);
+	if (is_started(a) && !is_published(a, what->etag, i))
+		note(a, what, segment_of(chunk_start(i)));
 }
 
 void assay_forget(struct assay *a, const char *etag)
@@ -403,13 +367,12 @@ void assay_forget(struct assay *a, const char *etag)
 	lock_drop(&a->lock);
 }
 
-int assay_new(struct evidence *e, struct assay **ret)
+int assay_new(struct assay **ret)
 {
 	struct assay *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
-	a->evidence = e;
 	a->newest = &a->oldest;
 	lock_init(&a->lock, LOCK_ASSAY);
 	*ret = a;

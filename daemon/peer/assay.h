@@ -2,8 +2,7 @@
 /* While a blob comes from members and no hub publishes its digest list: each segment that is there
  * is compared with what its owner had (inquiry.h), on a thread of its own, so that wrong bytes are
  * found before the digest of the whole can tell. One question a segment; what cannot be asked now
- * is left to that digest, and so is what comes when too much waits. And a hub's list that members
- * contradict is compared with the hub's own bytes. Threads: any. */
+ * is left to that digest, and so is what comes when too much waits. Threads: any. */
 #ifndef MATRIXFS_ASSAY_H
 #define MATRIXFS_ASSAY_H
 
@@ -17,14 +16,14 @@
 struct assay;
 
 struct assay_conf {
-	const struct inquiry_conf *inquiry; /* borrowed until assay_stop, like all below */
+	const struct trial_conf *trials; /* borrowed until assay_stop, like all below */
 	struct fetch *fetch;
 	struct store *store;
 	struct httpc *http; /* to end what it asks at the stop */
 };
 
-/* It compares nothing yet; the evidence is borrowed until assay_free. -ENOMEM. */
-MUST_USE int assay_new(struct evidence *e, struct assay **ret);
+/* It compares nothing yet. -ENOMEM. */
+MUST_USE int assay_new(struct assay **ret);
 /* It does from now on. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int assay_start(struct assay *a, const struct assay_conf *conf);
 /* False if it is still at work after a while: then all stays. NULL is fine. */
@@ -33,9 +32,6 @@ void assay_free(struct assay *a);
 
 /* Chunk i of a blob has come from a member. Does not wait. */
 void assay_came(struct assay *a, const struct source_blob *what, uint32_t i);
-/* Members contradict a hub's list in chunk i, which that hub is asked for now: once its bytes are
- * here they are compared with its list. Does not wait. */
-void assay_contested(struct assay *a, const struct source_blob *what, uint32_t i);
 /* Nothing of a blob is to be compared any more. */
 void assay_forget(struct assay *a, const char *etag);
 

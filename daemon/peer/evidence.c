@@ -11,9 +11,16 @@
 
 #define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
 #define DROPS_MAX 256
+#define DROPS_AT_ONCE_MAX 64 /* of one blob, so that others are remembered */
 
 /* A giver is a number: one of these, or a name's and FIRST_NAME. */
 enum { NOBODY, HUB, DROPPED, FIRST_NAME };
+
+/* What a chunk must be. */
+struct known {
+	uint8_t word; /* enum evidence_word */
+	uint8_t digest[CHUNK_LIST_DIGEST];
+};
 
 /* What is remembered of one blob. */
 struct dossier {
@@ -21,8 +28,8 @@ struct dossier {
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
 	uint32_t count;
-	struct chunk_list *list; /* NULL: none of its digests is known */
-	enum evidence_word word;
+	struct known *known;       /* one a chunk; NULL: nothing is */
+	struct chunk_list *former; /* as it was when all of it was dropped; NULL: it was not */
 	uint16_t givers[];
 };
 
@@ -65,7 +72,8 @@ int evidence_new(uint64_t bytes_max, struct evidence **ret)
 static uint64_t weight(const struct dossier *d)
 {
 	return sizeof(*d) + d->count * sizeof(d->givers[0]) +
-	       (d->list ? (uint64_t)d->count * CHUNK_LIST_DIGEST : 0);
+	       (d->known ? d->count * sizeof(d->known[0]) : 0) +
+	       (d->former ? (uint64_t)d->count * CHUNK_LIST_DIGEST : 0);
 }
 
 static void unlink_locked(struct evidence *e, struct dossier *d)
@@ -90,7 +98,8 @@ static void forget_locked(struct evidence *e, struct dossier *d)
 	e->bytes -= weight(d);
 	unlink_locked(e, d);
 	map_del_str(&e->by_etag, d->etag);
-	chunk_list_free(d->list);
+	chunk_list_free(d->former);
+	free(d->known);
 	free(d);
 }
 
@@ -211,21 +220,93 @@ void evidence_take_back(struct evidence *e, const char *etag, uint32_t i)
 	lock_drop(&e->lock);
 }
 
+/* ---- what was dropped ---- */
+
+static void note_drop_locked(struct evidence *e, const char *etag, uint32_t i,
+			     const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
+{
+	struct drop *drop = &e->drops[e->drop_count++ % DROPS_MAX];
+
+	*drop = (struct drop){ .chunk = i, .proven = proven };
+	snprintf(drop->etag, sizeof(drop->etag), "%s", etag);
+	memcpy(drop->was, was, CHUNK_LIST_DIGEST);
+}
+
+/* What a blob was, where it was not as in this list. */
+static void note_former_locked(struct evidence *e, const struct dossier *d,
+			       const struct chunk_list *other, bool proven)
+{
+	unsigned noted = 0;
+
+	for (uint32_t i = 0; i < d->count && noted < DROPS_AT_ONCE_MAX; i++) {
+		const uint8_t *was = d->former->digests[i];
+
+		if (chunk_digest_same(was, other->digests[i]))
+			continue;
+		note_drop_locked(e, d->etag, i, was, proven);
+		noted++;
+	}
+}
+
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
 		   const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
 {
-	struct drop *drop;
 	struct dossier *d;
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
 	if (d && i < d->count)
 		d->givers[i] = DROPPED;
-	drop = &e->drops[e->drop_count++ % DROPS_MAX];
-	*drop = (struct drop){ .chunk = i, .proven = proven };
-	snprintf(drop->etag, sizeof(drop->etag), "%s", etag);
-	memcpy(drop->was, was, CHUNK_LIST_DIGEST);
+	note_drop_locked(e, etag, i, was, proven);
 	lock_drop(&e->lock);
+}
+
+static struct chunk_list *copy(const struct chunk_list *l)
+{
+	struct chunk_list *ret = chunk_list_new(l->size);
+
+	if (ret)
+		memcpy(ret->digests, l->digests, l->count * sizeof(l->digests[0]));
+	return ret;
+}
+
+void evidence_drop_all(struct evidence *e, const char *etag, const struct chunk_list *was)
+{
+	struct dossier *d;
+
+	if (!was) {
+		evidence_forget(e, etag);
+		return;
+	}
+	lock_take(&e->lock);
+	d = open_locked(e, etag, was->size);
+	if (d && d->former)
+		note_former_locked(e, d, was, false);
+	if (d) {
+		memset(d->givers, 0, d->count * sizeof(d->givers[0]));
+		e->bytes -= weight(d);
+		free(steal(d->known));
+		chunk_list_free(d->former);
+		d->former = copy(was);
+		e->bytes += weight(d);
+		make_room_locked(e, d);
+	}
+	lock_drop(&e->lock);
+}
+
+bool evidence_former(struct evidence *e, const char *etag, uint32_t i,
+		     uint8_t ret[static CHUNK_LIST_DIGEST])
+{
+	const struct dossier *d;
+	bool known;
+
+	lock_take(&e->lock);
+	d = map_find_str(&e->by_etag, etag);
+	known = d && d->former && i < d->count;
+	if (known)
+		memcpy(ret, d->former->digests[i], CHUNK_LIST_DIGEST);
+	lock_drop(&e->lock);
+	return known;
 }
 
 static bool was(const struct drop *d, const uint8_t *digest)
@@ -276,16 +357,24 @@ bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
 bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST])
 {
-	return has_dropped(e, etag, i, is_other, is);
+	uint8_t former[CHUNK_LIST_DIGEST];
+
+	return has_dropped(e, etag, i, is_other, is) ||
+	       (evidence_former(e, etag, i, former) && !chunk_digest_same(former, is));
 }
 
 void evidence_acquit(struct evidence *e, const char *etag, const struct chunk_list *right)
 {
+	struct dossier *dossier;
+
 	lock_take(&e->lock);
 	for (struct drop *d = e->drops; d < e->drops + DROPS_MAX; d++)
 		if (strcmp(d->etag, etag) == 0 && d->chunk < right->count &&
 		    was(d, right->digests[d->chunk]))
 			*d = (struct drop){ 0 };
+	dossier = map_find_str(&e->by_etag, etag);
+	if (dossier && dossier->former && dossier->size == right->size)
+		note_former_locked(e, dossier, right, true);
 	lock_drop(&e->lock);
 }
 
@@ -336,15 +425,15 @@ bool evidence_has(struct evidence *e, const char *etag, uint64_t size)
 
 /* ---- what they must be ---- */
 
-static bool has_list_locked(struct evidence *e, struct dossier *d)
+static bool has_known_locked(struct evidence *e, struct dossier *d)
 {
-	if (d->list)
+	if (d->known)
 		return true;
 	e->bytes -= weight(d);
-	d->list = chunk_list_new(d->size);
+	d->known = calloc(d->count, sizeof(*d->known));
 	e->bytes += weight(d);
 	make_room_locked(e, d);
-	return d->list;
+	return d->known;
 }
 
 void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
@@ -354,13 +443,12 @@ void evidence_learn(struct evidence *e, const char *etag, const struct chunk_lis
 
 	lock_take(&e->lock);
 	d = open_locked(e, etag, l->size);
-	if (d && word > d->word)
-		d->word = word;
-	if (d && has_list_locked(e, d))
+	if (d && has_known_locked(e, d))
 		for (uint32_t i = 0; i < d->count; i++)
-			if (chunk_digest_known(l->digests[i]) &&
-			    (word >= d->word || !chunk_digest_known(d->list->digests[i])))
-				memcpy(d->list->digests[i], l->digests[i], CHUNK_LIST_DIGEST);
+			if (chunk_digest_known(l->digests[i]) && word >= d->known[i].word) {
+				memcpy(d->known[i].digest, l->digests[i], CHUNK_LIST_DIGEST);
+				d->known[i].word = (uint8_t)word;
+			}
 	lock_drop(&e->lock);
 }
 
@@ -372,10 +460,10 @@ enum evidence_word evidence_knows(struct evidence *e, const char *etag, uint32_t
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
-	if (d && d->list && i < d->count && chunk_digest_known(d->list->digests[i])) {
-		memcpy(ret, d->list->digests[i], CHUNK_LIST_DIGEST);
-		word = d->word;
-	}
+	if (d && d->known && i < d->count)
+		word = d->known[i].word;
+	if (word)
+		memcpy(ret, d->known[i].digest, CHUNK_LIST_DIGEST);
 	lock_drop(&e->lock);
 	return word;
 }
@@ -388,9 +476,8 @@ void evidence_unlearn(struct evidence *e, const char *etag)
 	d = map_find_str(&e->by_etag, etag);
 	if (d) {
 		e->bytes -= weight(d);
-		chunk_list_free(steal(d->list));
+		free(steal(d->known));
 		e->bytes += weight(d);
-		d->word = EVIDENCE_UNKNOWN;
 	}
 	lock_drop(&e->lock);
 }
@@ -403,10 +490,10 @@ int64_t evidence_contradicts(struct evidence *e, const char *etag, const struct 
 
 	lock_take(&e->lock);
 	d = map_find_str(&e->by_etag, etag);
-	known = d && d->list && d->word == EVIDENCE_PUBLISHED && d->size == right->size;
+	known = d && d->known && d->size == right->size;
 	for (uint32_t i = 0; known && at < 0 && i < d->count; i++)
-		if (chunk_digest_known(d->list->digests[i]) &&
-		    !chunk_digest_same(d->list->digests[i], right->digests[i]))
+		if (d->known[i].word == EVIDENCE_PUBLISHED &&
+		    !chunk_digest_same(d->known[i].digest, right->digests[i]))
 			at = i;
 	lock_drop(&e->lock);
 	return at;

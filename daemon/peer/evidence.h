@@ -34,10 +34,18 @@ bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i);
 /* Likewise, of what had this digest and was proven wrong. */
 bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST]);
-/* Likewise, of what had another digest than this: chunk i was not always as it is. */
+/* Likewise, of what had another digest than this, or was dropped with all of the blob: chunk i was
+ * not always as it is. */
 bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST]);
-/* The digests of a blob are those: that a chunk of it was dropped that was right is forgotten. */
+/* All of a blob was dropped: nothing that is known of it says anything about what comes now, but
+ * that its chunks had these digests (NULL: not known). Copied. */
+void evidence_drop_all(struct evidence *e, const char *etag, const struct chunk_list *was);
+/* True if all of a blob was dropped, and its chunk i had the digest that ret gets. */
+bool evidence_former(struct evidence *e, const char *etag, uint32_t i,
+		     uint8_t ret[static CHUNK_LIST_DIGEST]);
+/* The digests of a blob are those: that a chunk of it was dropped that was right is forgotten, and
+ * what else was dropped with all of it is proven wrong. */
 void evidence_acquit(struct evidence *e, const char *etag, const struct chunk_list *right);
 
 enum evidence_giver { EVIDENCE_NOBODY, EVIDENCE_HUB, EVIDENCE_DROPPED, EVIDENCE_MEMBER };
@@ -50,14 +58,15 @@ bool evidence_whole(struct evidence *e, const char *etag, uint32_t from, uint32_
 /* True if anything of a blob of that size is remembered. */
 bool evidence_has(struct evidence *e, const char *etag, uint64_t size);
 
-/* How a digest is known. */
+/* How the digest of a chunk is known: the later, the better. */
 enum evidence_word {
 	EVIDENCE_UNKNOWN = 0,
-	EVIDENCE_WITNESSED, /* this node found it out */
+	EVIDENCE_BELIEVED,  /* members say so that have no reason to lie together */
+	EVIDENCE_WITNESSED, /* a hub gave it to this node, which digested it */
 	EVIDENCE_PUBLISHED, /* a hub tells it everybody */
 };
 /* What the digests of a blob of l->size must be; those that are all zero are not known, and what
- * was known of them stands, as does what hubs published whatever is found out. Copied. */
+ * was known of them stands, as does what is known better. Copied. */
 void evidence_learn(struct evidence *e, const char *etag, const struct chunk_list *l,
 		    enum evidence_word word);
 /* How the digest of chunk i is known, and if it is, ret gets it. */

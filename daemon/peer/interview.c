@@ -19,7 +19,6 @@ static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
 		wire_ask_of(what, start, segment_end(segment, what->file.size) - start);
 
 	ask.digests = true;
-	ask.witness = as == AS_WITNESS;
 	ask.held = as == AS_HOLDER;
 	return ask;
 }
@@ -60,33 +59,44 @@ static int ask_member(const struct interviewer *v, const struct wire_ask *ask, u
 										: -ENOENT;
 }
 
-static int put(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
+static int put(const struct interviewer *v, const struct wire_ask *ask, uint32_t member,
 	       int64_t patience_ms, struct wire_digests *ret)
 {
-	const struct wire_ask ask = ask_for(v->what, segment, as);
-
-	return member == v->members->self ? testimony_ask(v->testimony, &ask, ret)
-					  : ask_member(v, &ask, member, patience_ms, ret);
+	return member == v->members->self ? testimony_ask(v->testimony, ask, ret)
+					  : ask_member(v, ask, member, patience_ms, ret);
 }
 
 int interview(const struct interviewer *v, uint32_t member, uint32_t segment, enum interview_as as,
 	      struct wire_digests *ret)
 {
-	return put(v, member, segment, as, ANSWER_MS, ret);
+	const struct wire_ask ask = ask_for(v->what, segment, as);
+
+	return put(v, &ask, member, ANSWER_MS, ret);
+}
+
+int interview_witness(const struct interviewer *v, uint32_t member, uint32_t segment,
+		      uint32_t chunks, struct wire_digests *ret)
+{
+	struct wire_ask ask = ask_for(v->what, segment, AS_OWNER);
+
+	ask.witness = true;
+	ask.chunks = chunks;
+	return put(v, &ask, member, ANSWER_MS, ret);
 }
 
 int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 			enum interview_as as, struct wire_digests *ret)
 {
+	const struct wire_ask ask = ask_for(v->what, segment, as);
 	int64_t until_ms = clock_ms() + PATIENCE_MS, left_ms = PATIENCE_MS;
-	int r = put(v, member, segment, as, ANSWER_MS, ret);
+	int r = put(v, &ask, member, ANSWER_MS, ret);
 
 	while (r == -EAGAIN && !atomic_load(&v->cancel->canceled)) {
 		clock_sleep_ms(REST_MS);
 		left_ms = until_ms - clock_ms();
 		if (left_ms <= 0)
 			break;
-		r = put(v, member, segment, as, min_i64(left_ms, ANSWER_MS), ret);
+		r = put(v, &ask, member, min_i64(left_ms, ANSWER_MS), ret);
 	}
 	return r;
 }

@@ -18,15 +18,18 @@ struct interviewer {
 	struct peer_counts *counts;
 };
 
-/* As what one is asked: what it has from a hub or has verified, what a hub gives it now, what it
- * holds and never held otherwise. */
-enum interview_as { AS_OWNER, AS_WITNESS, AS_HOLDER };
+/* As what one is asked: what it has from a hub or has verified, what it holds and never held
+ * otherwise. */
+enum interview_as { AS_OWNER, AS_HOLDER };
 
 /* Asks a member once. 0: it has told; -EAGAIN: it will, or it has no connection free; else it has
  * nothing to say, or ERR_CANCELED. Blocking. */
 MUST_USE int interview(const struct interviewer *v, uint32_t member, uint32_t segment,
 		       enum interview_as as, struct wire_digests *ret);
-/* The same until it has found out, for 3 s at most. */
+/* The same of what a hub gives it now, in these chunks of the segment: bit i is its chunk i. */
+MUST_USE int interview_witness(const struct interviewer *v, uint32_t member, uint32_t segment,
+			       uint32_t chunks, struct wire_digests *ret);
+/* As interview(), until it has found out, for 3 s at most. */
 MUST_USE int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 				 enum interview_as as, struct wire_digests *ret);
 

@@ -38,10 +38,10 @@ static int read_line(const char *path, const char *line, size_t len, struct key_
 	if (len == 0 || *line == '#')
 		return 0;
 	if (ret->count == KEY_FILE_KEYS_MAX)
-		return complain(why, "The cluster key %s holds more than two keys.", path);
+		return complain(why, "The key file %s holds more than two keys.", path);
 	if (len < KEY_BYTES_MIN)
 		return complain(why,
-				"The cluster key %s has a line of %zu bytes: a key has %d "
+				"The key file %s has a line of %zu bytes: a key has %d "
 				"or more, as \"openssl rand -hex 32\" makes one.",
 				path, len, KEY_BYTES_MIN);
 	return derive(line, len, &ret->at[ret->count++]);
@@ -62,15 +62,14 @@ static int read_lines(const char *path, const char *text, size_t len, struct key
 		len -= line;
 	}
 	if (r == 0 && ret->count == 0)
-		return complain(why,
-				"The cluster key %s is empty: \"openssl rand -hex 32\" makes one.",
-				path);
+		return complain(
+			why, "The key file %s is empty: \"openssl rand -hex 32\" makes one.", path);
 	return r;
 }
 
 static int unreadable(int r, const char *path, struct buf *why)
 {
-	return complain_as(r, why, "The cluster key %s cannot be read: %s.", path, err_text(r));
+	return complain_as(r, why, "The key file %s cannot be read: %s.", path, err_text(r));
 }
 
 static int read_text(const char *path, int fd, size_t size, struct key_file *ret, struct buf *why)
@@ -80,7 +79,7 @@ static int read_text(const char *path, int fd, size_t size, struct key_file *ret
 
 	if (size > sizeof(text))
 		return complain(why,
-				"The cluster key %s is too large to be one: it has one line or "
+				"The key file %s is too large to be one: it has one line or "
 				"two, as \"openssl rand -hex 32\" makes them.",
 				path);
 	r = file_pread(fd, text, size, 0);
@@ -106,13 +105,13 @@ int key_file_read(const char *path, struct key_file *ret, struct key_file_stamp 
 		return unreadable(-errno, path, why);
 	*ret_stamp = stamp_of(&st);
 	if (!S_ISREG(st.st_mode))
-		return complain(why, "The cluster key %s is no file.", path);
+		return complain(why, "The key file %s is no file.", path);
 	if (st.st_mode & (S_IWGRP | S_IRWXO))
-		return complain(why, "The cluster key %s is open to others: chmod 600 %s.", path,
+		return complain(why, "The key file %s is open to others: chmod 600 %s.", path,
 				path);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return complain(why,
-				"The cluster key %s belongs to another user (%u), who may change "
+				"The key file %s belongs to another user (%u), who may change "
 				"it: chown it to root or to who runs this.",
 				path, (unsigned)st.st_uid);
 	return read_text(path, fd, (size_t)st.st_size, ret, why);

@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/peer/assay.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/contests.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
 #include "daemon/peer/places.h"
@@ -32,6 +33,7 @@ struct peers {
 	struct evidence *evidence;
 	struct published *published;
 	struct assay *assay;
+	struct contests *contests;
 	struct places places;
 	struct segment_notes notes;
 	struct peer_counts counts;
@@ -41,7 +43,7 @@ struct peers {
 	struct source *source;
 	struct lock lock;
 	struct serve *serve; /* guarded by lock where it may be asked while it ends */
-	struct inquiry_conf inquiry;
+	struct trial_conf trials;
 	atomic_bool inquires; /* it has all that it needs */
 	struct member_list *list;
 };
@@ -69,7 +71,7 @@ static bool refused(void *arg, const struct source_blob *what, uint32_t i, const
 	bool doubted = published_contradicted(p->published, what->etag, i, member);
 
 	if (doubted)
-		assay_contested(p->assay, what, i);
+		contests_add(p->contests, what, i);
 	return doubted;
 }
 
@@ -140,7 +142,9 @@ static int gather_evidence(struct peers *p)
 	if (r == 0)
 		r = published_new(p->ground.hubs, p->ground.hub_count, p->evidence, &p->published);
 	if (r == 0)
-		r = assay_new(p->evidence, &p->assay);
+		r = assay_new(&p->assay);
+	if (r == 0)
+		r = contests_new(&p->contests);
 	return r;
 }
 
@@ -188,9 +192,10 @@ struct source *peers_source(struct peers *p)
 
 static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
 {
-	const struct assay_conf assay = { &p->inquiry, f, s, p->ground.http };
+	const struct assay_conf assay = { &p->trials, f, s, p->ground.http };
+	int r;
 
-	p->inquiry = (struct inquiry_conf){
+	p->trials = (struct trial_conf){
 		.members = p->members,
 		.places = &p->places,
 		.notes = &p->notes,
@@ -202,14 +207,15 @@ static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
 		.give_up_ms = p->ground.timeout_ms / 2,
 	};
 	atomic_store(&p->inquires, true);
-	return assay_start(p->assay, &assay);
+	r = assay_start(p->assay, &assay);
+	return r < 0 ? r : contests_start(p->contests, &p->trials, s);
 }
 
 static int look(void *arg, const struct doubt *d)
 {
 	struct peers *p = arg;
 
-	return atomic_load(&p->inquires) ? inquiry_look(&p->inquiry, d) : 0;
+	return atomic_load(&p->inquires) ? inquiry_look(&p->trials, d) : 0;
 }
 
 static void settled(void *arg, const char *etag, const struct chunk_list *right)
@@ -223,7 +229,17 @@ static void settled(void *arg, const char *etag, const struct chunk_list *right)
 	if (right)
 		evidence_acquit(p->evidence, etag, right);
 	assay_forget(p->assay, etag);
+	contests_forget(p->contests, etag);
 	evidence_forget(p->evidence, etag);
+}
+
+static void dropped(void *arg, const char *etag, const struct chunk_list *was)
+{
+	struct peers *p = arg;
+
+	assay_forget(p->assay, etag);
+	contests_forget(p->contests, etag);
+	evidence_drop_all(p->evidence, etag, was);
 }
 
 struct inquest peers_inquest(struct peers *p)
@@ -231,7 +247,7 @@ struct inquest peers_inquest(struct peers *p)
 	if (!p)
 		return (struct inquest){ 0 };
 	/* Who has nothing of them asks nobody what of it was wrong. */
-	return (struct inquest){ p->ground.gives_only ? NULL : look, settled, p };
+	return (struct inquest){ p->ground.gives_only ? NULL : look, settled, dropped, p };
 }
 
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
@@ -299,7 +315,7 @@ static unsigned count_connections(struct peers *p)
 bool peers_stop(struct peers *p)
 {
 	member_list_stop(steal(p->list));
-	return assay_stop(p->assay) && serve_stop(take_serve(p));
+	return assay_stop(p->assay) && contests_stop(p->contests) && serve_stop(take_serve(p));
 }
 
 void peers_close(struct peers *p)
@@ -308,6 +324,7 @@ void peers_close(struct peers *p)
 		return;
 	probes_free(p->probes);
 	source_peer_free(p->source);
+	contests_free(p->contests);
 	assay_free(p->assay);
 	published_free(p->published);
 	evidence_free(p->evidence);

@@ -15,8 +15,8 @@
 #include "daemon/cache/blob_lists.h"
 #include "daemon/cache/chunk.h"
 
-#define THREADS 2
-#define WAITING_MAX 64
+#define THREADS 2      /* of each kind */
+#define WAITING_MAX 64 /* likewise */
 #define WATCH_MS 60000 /* a hub may take so long for a segment */
 #define STOP_MS 2000
 #define PAUSE_MS 100 /* of a pause at a time, so that a stop is noticed */
@@ -27,7 +27,7 @@
 struct account {
 	struct testimony *all;
 	struct account *newer, **older; /* in a list, made longest ago first */
-	char key[DIGEST_HEX_MAX + sizeof(":4294967295:w")];
+	char key[DIGEST_HEX_MAX + sizeof(":4294967295:w:4294967295")];
 	struct wire_ask ask; /* its path is owned */
 	char *path;
 	bool made;
@@ -38,7 +38,7 @@ struct account {
 
 struct testimony {
 	struct testimony_conf conf;
-	struct workers *workers;
+	struct workers *vouchers, *witnesses; /* hubs may be slow: nobody else waits for them */
 	struct httpc_cancel cancel;
 	struct lock lock;
 	/* Guarded by lock. */
@@ -48,7 +48,8 @@ struct testimony {
 
 /* ---- digests ---- */
 
-int testimony_digest(const struct blob *b, uint32_t i, uint8_t ret[static CHUNK_LIST_DIGEST])
+/* Of a blob that is held. */
+static int digest_chunk(const struct blob *b, uint32_t i, uint8_t ret[static CHUNK_LIST_DIGEST])
 {
 	CLEANUP(digest_freep) struct digest *d = NULL;
 	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
@@ -64,6 +65,16 @@ int testimony_digest(const struct blob *b, uint32_t i, uint8_t ret[static CHUNK_
 	return r < 0 ? r : digest_final(d, ret);
 }
 
+int testimony_digest(struct blob *b, uint32_t i, uint8_t ret[static CHUNK_LIST_DIGEST])
+{
+	int r;
+
+	blob_hold(b);
+	r = blob_still_has(b, i) ? digest_chunk(b, i, ret) : -ENOENT;
+	blob_let_go(b);
+	return r;
+}
+
 static uint32_t first_chunk(const struct wire_ask *ask)
 {
 	return chunk_of(ask->off);
@@ -72,6 +83,12 @@ static uint32_t first_chunk(const struct wire_ask *ask)
 static uint32_t chunks_of(const struct wire_ask *ask)
 {
 	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
+}
+
+/* What is said of chunk i is wanted. */
+static bool is_asked(const struct account *a, uint32_t i)
+{
+	return !a->ask.chunks || a->ask.chunks & 1U << i;
 }
 
 /* What stands beside a sealed blob. */
@@ -86,42 +103,54 @@ static int read_list(const struct account *a, struct wire_digests *ret)
 	return 0;
 }
 
-/* What this node can vouch for; or what it holds. */
-static bool may_tell(const struct account *a, const struct blob *b, uint32_t i)
+/* Of a chunk that is here; nothing if it is not. */
+static int digest_here(struct blob *b, uint32_t i, uint8_t *ret)
 {
-	struct evidence *e = a->all->conf.evidence;
-	char who[MEMBER_ADDRESS_MAX + 1];
+	int r = testimony_digest(b, i, ret);
 
-	if (a->ask.held)
-		return true;
-	return blob_is_sealed(b) || evidence_giver(e, a->ask.etag, i, who) == EVIDENCE_HUB;
+	return r == -ENOENT ? 0 : r;
 }
 
-static int digest_own(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
+/* As what it is held, or was before all of the blob was dropped. It may have given away what it
+ * held before, if that was otherwise: to say what it holds now would be taken for a lie. */
+static int tell_held(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
 {
-	int r = 0;
+	struct evidence *e = a->all->conf.evidence;
+	int r = b ? digest_here(b, i, ret) : 0;
 
-	if (!may_tell(a, b, i))
-		return 0;
-	blob_hold(b);
-	if (blob_still_has(b, i))
-		r = testimony_digest(b, i, ret);
-	blob_let_go(b);
-	/* It may have given away what it held before: that is no lie. */
-	if (r == 0 && a->ask.held && evidence_was_other(a->all->conf.evidence, a->ask.etag, i, ret))
+	if (r == 0 && !chunk_digest_known(ret))
+		(void)evidence_former(e, a->ask.etag, i, ret);
+	if (r == 0 && evidence_was_other(e, a->ask.etag, i, ret))
 		memset(ret, 0, CHUNK_LIST_DIGEST);
 	return r;
 }
 
+/* What a hub gave, to be kept or to bear witness, or what was verified. */
+static int tell_own(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
+{
+	struct evidence *e = a->all->conf.evidence;
+	char who[MEMBER_ADDRESS_MAX + 1];
+	uint8_t known[CHUNK_LIST_DIGEST];
+
+	if (evidence_knows(e, a->ask.etag, i, known) == EVIDENCE_WITNESSED) {
+		memcpy(ret, known, sizeof(known));
+		return 0;
+	}
+	return b && (blob_is_sealed(b) || evidence_giver(e, a->ask.etag, i, who) == EVIDENCE_HUB)
+		       ? digest_here(b, i, ret)
+		       : 0;
+}
+
+/* Nothing of it need be here any more: b may be NULL. */
 static int vouch_of(const struct account *a, struct blob *b, struct wire_digests *ret)
 {
 	uint32_t first = first_chunk(&a->ask), count = chunks_of(&a->ask);
 	int r = 0;
 
-	if (!a->ask.held && blob_is_sealed(b) && read_list(a, ret) == 0)
+	if (!a->ask.held && b && blob_is_sealed(b) && read_list(a, ret) == 0)
 		return 0;
 	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = digest_own(a, b, first + i, ret->of[i]);
+		r = (a->ask.held ? tell_held : tell_own)(a, b, first + i, ret->of[i]);
 	return r;
 }
 
@@ -133,10 +162,11 @@ static int vouch(const struct account *a, struct wire_digests *ret)
 
 	if (r == 0)
 		r = opened_take(a->all->conf.opened, &what, 0, &p);
-	if (r < 0)
+	if (r < 0 && r != -ENOENT)
 		return r;
-	r = vouch_of(a, fetch_blob(p), ret);
-	opened_give(a->all->conf.opened, p);
+	r = vouch_of(a, p ? fetch_blob(p) : NULL, ret);
+	if (p)
+		opened_give(a->all->conf.opened, p);
 	return r;
 }
 
@@ -189,23 +219,29 @@ static int watch(void *arg, const void *data, size_t len)
 	return r;
 }
 
-static int watch_hub(struct testimony *t, struct source *hub, const struct source_blob *what,
-		     const struct wire_ask *ask, struct wire_digests *ret)
+/* Chunks of a segment, by their numbers in it. */
+struct span {
+	uint32_t from, to;
+};
+
+static int watch_hub(const struct account *a, struct source *hub, const struct source_blob *what,
+		     struct span s, struct wire_digests *ret)
 {
+	uint32_t first = first_chunk(&a->ask);
 	struct watching w = {
-		.all = t,
+		.all = a->all,
 		.until_ms = clock_ms() + WATCH_MS,
-		.pos = ask->off,
-		.size = ask->size,
-		.first = first_chunk(ask),
+		.pos = chunk_start(first + s.from),
+		.size = a->ask.size,
+		.first = first,
 		.ret = ret,
 	};
 	struct source_ask bytes = {
 		.blob = what,
-		.off = ask->off,
-		.len = ask->len,
+		.off = w.pos,
+		.len = chunk_end(first + s.to - 1, a->ask.size) - w.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends it, or it is too slow: see pay() */
-		.cancel = &t->cancel,
+		.cancel = &a->all->cancel,
 		.sink = watch,
 		.arg = &w,
 	};
@@ -216,46 +252,108 @@ static int watch_hub(struct testimony *t, struct source *hub, const struct sourc
 	return r > 0 ? -ENOENT : r;
 }
 
-/* 0 if this node has, or had, something of it: for others no hub is asked. */
-static int know(const struct testimony_conf *conf, const struct source_blob *what)
+static int watch_hubs(const struct account *a, const struct source_blob *what, struct span s,
+		      struct wire_digests *ret)
 {
-	struct pull *p;
-	int r;
+	const struct testimony_conf *conf = &a->all->conf;
+	int r = ERR_OFFLINE;
 
-	if (evidence_has(conf->evidence, what->etag, what->file.size))
-		return 0;
-	r = opened_take(conf->opened, what, 0, &p);
-	if (r == 0)
-		opened_give(conf->opened, p);
+	for (unsigned i = 0; r < 0 && i < conf->hub_count; i++)
+		r = watch_hub(a, conf->hubs[i], what, s, ret);
+	return r;
+}
+
+/* The next chunks that are asked for and not known, from s->to on. */
+static bool next_span(const struct account *a, const struct wire_digests *d, struct span *s)
+{
+	uint32_t count = chunks_of(&a->ask);
+
+	s->from = s->to;
+	while (s->from < count && (!is_asked(a, s->from) || chunk_digest_known(d->of[s->from])))
+		s->from++;
+	s->to = s->from;
+	while (s->to < count && is_asked(a, s->to) && !chunk_digest_known(d->of[s->to]))
+		s->to++;
+	return s->from < s->to;
+}
+
+/* What this node has seen a hub give it sees no second time. */
+static void recall(const struct account *a, struct wire_digests *ret)
+{
+	struct evidence *e = a->all->conf.evidence;
+	uint8_t known[CHUNK_LIST_DIGEST];
+
+	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
+		if (evidence_knows(e, a->ask.etag, first_chunk(&a->ask) + i, known) ==
+		    EVIDENCE_WITNESSED)
+			memcpy(ret->of[i], known, sizeof(known));
+}
+
+static void keep(const struct account *a, const struct wire_digests *d)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(a->ask.size);
+
+	if (!l)
+		return; /* then it is seen twice */
+	memcpy(l->digests[first_chunk(&a->ask)], d->of, chunks_of(&a->ask) * sizeof(d->of[0]));
+	evidence_learn(a->all->conf.evidence, a->ask.etag, l, EVIDENCE_WITNESSED);
+}
+
+/* 0 if this node has, or had, something of it: for others no hub is asked. 1: it is sealed here,
+ * and its list tells. */
+static int know(const struct account *a, const struct source_blob *what, struct wire_digests *ret)
+{
+	const struct testimony_conf *conf = &a->all->conf;
+	struct pull *p;
+	int r = opened_take(conf->opened, what, 0, &p);
+
+	if (r < 0)
+		return evidence_has(conf->evidence, what->etag, what->file.size) ? 0 : r;
+	r = blob_is_sealed(fetch_blob(p)) && read_list(a, ret) == 0;
+	opened_give(conf->opened, p);
 	return r;
 }
 
 static int witness(const struct account *a, struct wire_digests *ret)
 {
-	const struct testimony_conf *conf = &a->all->conf;
 	struct source_blob what;
-	int r = wire_blob(&a->ask, &what), result = ERR_OFFLINE;
+	struct span s = { 0 };
+	int r = wire_blob(&a->ask, &what);
 
 	if (r == 0)
-		r = know(conf, &what);
-	for (unsigned i = 0; r == 0 && result < 0 && i < conf->hub_count; i++)
-		result = watch_hub(a->all, conf->hubs[i], &what, &a->ask, ret);
-	return r < 0 ? r : result;
+		r = know(a, &what, ret);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	recall(a, ret);
+	while (r == 0 && next_span(a, ret, &s))
+		r = watch_hubs(a, &what, s, ret);
+	keep(a, ret);
+	return r;
 }
 
 /* ---- what is remembered ---- */
 
-/* How many of the segment's digests are known. */
+/* How many of the digests that are asked for are known. */
 static uint32_t known_of(const struct account *a, const struct wire_digests *d)
 {
 	uint32_t known = 0;
 
 	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
-		known += chunk_digest_known(d->of[i]);
+		known += is_asked(a, i) && chunk_digest_known(d->of[i]);
 	return known;
 }
 
-/* A witness is asked because what members have is in question: it says nothing of what it has. */
+static uint32_t asked_of(const struct account *a)
+{
+	uint32_t asked = 0;
+
+	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
+		asked += is_asked(a, i);
+	return asked;
+}
+
+/* A witness is asked because what members have is in question: it says nothing of what it has,
+ * unless all of that is verified. */
 static int find_out(const struct account *a, struct wire_digests *ret)
 {
 	int r = a->ask.witness ? witness(a, ret) : vouch(a, ret);
@@ -268,7 +366,7 @@ static void work(void *arg, uint64_t number UNUSED)
 	struct account *a = arg;
 	struct wire_digests digests = { 0 };
 	int r = find_out(a, &digests);
-	bool all = r == 0 && known_of(a, &digests) == chunks_of(&a->ask);
+	bool all = r == 0 && known_of(a, &digests) == asked_of(a);
 
 	log_debug("digests etag=%s segment=%u witness=%d: %s", a->ask.etag, segment_of(a->ask.off),
 		  a->ask.witness, r < 0 ? err_text(r) : "found");
@@ -295,7 +393,9 @@ static void forget_locked(struct testimony *t, struct account *a)
 static int begin_locked(struct testimony *t, const char *key, const struct wire_ask *ask)
 {
 	struct account *a = calloc(1, sizeof(*a));
-	struct work job = { .fn = work, .arg = a };
+	/* Of one segment one after another: no hub gives the same chunk twice. */
+	const struct segment segment = wire_segment(ask);
+	const struct work job = { .fn = work, .arg = a, .lane = segment.blob + segment.index };
 	int r = a ? 0 : -ENOMEM;
 
 	if (r < 0)
@@ -314,7 +414,7 @@ static int begin_locked(struct testimony *t, const char *key, const struct wire_
 	a->older = t->newest;
 	*t->newest = a;
 	t->newest = &a->newer;
-	r = workers_add(t->workers, &job);
+	r = workers_add(ask->witness ? t->witnesses : t->vouchers, &job);
 	if (r < 0)
 		forget_locked(t, a); /* too many: who asks comes again */
 	else if (t->by_key.count > TESTIMONY_MAX && t->oldest->made)
@@ -328,10 +428,11 @@ int testimony_ask(struct testimony *t, const struct wire_ask *ask, struct wire_d
 	struct account *a;
 	int r = -EAGAIN;
 
-	snprintf(key, sizeof(key), "%s:%u:%c", ask->etag, segment_of(ask->off),
+	snprintf(key, sizeof(key), "%s:%u:%c:%u", ask->etag, segment_of(ask->off),
 		 ask->witness ? 'w'
 		 : ask->held  ? 'h'
-			      : 'v');
+			      : 'v',
+		 ask->chunks);
 	lock_take(&t->lock);
 	a = map_find_str(&t->by_key, key);
 	if (a && a->made && (a->until_ms <= clock_ms() || a->ask.size != ask->size)) {
@@ -350,14 +451,15 @@ int testimony_ask(struct testimony *t, const struct wire_ask *ask, struct wire_d
 
 /* ---- start and stop ---- */
 
+static int start_threads(const char *name, struct workers **ret)
+{
+	const struct workers_conf conf = { name, THREADS, WAITING_MAX, true };
+
+	return workers_start(&conf, ret);
+}
+
 int testimony_start(const struct testimony_conf *conf, struct testimony **ret)
 {
-	const struct workers_conf workers = {
-		.name = "mfs-witness",
-		.threads = THREADS,
-		.waiting_max = WAITING_MAX,
-		.drops = true,
-	};
 	struct testimony *t = calloc(1, sizeof(*t));
 	int r;
 
@@ -366,22 +468,35 @@ int testimony_start(const struct testimony_conf *conf, struct testimony **ret)
 	t->conf = *conf;
 	t->newest = &t->oldest;
 	lock_init(&t->lock, LOCK_TESTIMONY);
-	r = workers_start(&workers, &t->workers);
-	if (r < 0) {
-		lock_fini(&t->lock);
-		free(t);
-		return r;
-	}
-	*ret = t;
-	return 0;
+	r = start_threads("mfs-voucher", &t->vouchers);
+	if (r == 0)
+		r = start_threads("mfs-witness", &t->witnesses);
+	if (r == 0)
+		*ret = t;
+	else
+		(void)!testimony_stop(t);
+	return r;
+}
+
+/* False: it is to be stopped again. */
+static bool stop_threads(struct workers **w, int64_t deadline_ms)
+{
+	bool stopped = workers_stop(*w, deadline_ms);
+
+	if (stopped)
+		*w = NULL;
+	return stopped;
 }
 
 bool testimony_stop(struct testimony *t)
 {
+	int64_t deadline_ms;
+
 	if (!t)
 		return true;
+	deadline_ms = clock_ms() + STOP_MS;
 	httpc_cancel(t->conf.http, &t->cancel);
-	if (!workers_stop(t->workers, clock_ms() + STOP_MS))
+	if (!stop_threads(&t->vouchers, deadline_ms) || !stop_threads(&t->witnesses, deadline_ms))
 		return false;
 	lock_take(&t->lock);
 	while (t->oldest)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this node can say of the digests of a segment: as its voucher, of what it has verified or
- * had from a hub itself; as its holder, of all that it has and might give, but for what it found
- * wrong once; as its witness, of what a hub gives it now, which is digested and not kept, and paid
- * for like what nobody waits for. Made once, on threads of its own, and remembered a while: who
- * asks is told to come again. Threads: any. */
+ * had from a hub itself, if only as a witness; as its holder, of all that it has and might give, or
+ * had before all of the blob was dropped, but for what was otherwise once; as its witness, of what
+ * a hub gives it now, which is digested and not kept, and paid for like what nobody waits for: each
+ * chunk once, if it can remember, and none of what is sealed here. Made on threads of its own (what
+ * is here does not wait for hubs), and remembered a while: who asks is told to come again. Threads:
+ * any. */
 #ifndef MATRIXFS_TESTIMONY_H
 #define MATRIXFS_TESTIMONY_H
 
@@ -34,8 +36,7 @@ MUST_USE bool testimony_stop(struct testimony *t);
  * again; -ENOENT: it has nothing to say; or why it could not be had from any hub. Does not wait. */
 MUST_USE int testimony_ask(struct testimony *t, const struct wire_ask *ask,
 			   struct wire_digests *ret);
-/* The SHA-256 of chunk i of a blob that is held or sealed. -EIO, -ENOMEM. */
-MUST_USE int testimony_digest(const struct blob *b, uint32_t i,
-			      uint8_t ret[static CHUNK_LIST_DIGEST]);
+/* The SHA-256 of chunk i of a blob, as it is here. -ENOENT: it is not; -EIO, -ENOMEM. */
+MUST_USE int testimony_digest(struct blob *b, uint32_t i, uint8_t ret[static CHUNK_LIST_DIGEST]);
 
 #endif

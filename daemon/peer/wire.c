@@ -2,10 +2,10 @@
 /* A target is "/peer/v1/blobs/ETAG?size=N&repo=KEY&commit=C&path=P", with "&bring=1" if the blob
  * may be brought, "&number=N" if a member said to ask here, "&wait=MS" if it is to wait longer than
  * usual, and "&failed=A,B" if some failed. Or it is "/peer/v1/digests/ETAG?..." likewise, with
- * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness, or
- * "&held=1" if it is to say what it holds. Names that
- * are not known are passed over, so that a later version may say more; of those that are, each is
- * there once. */
+ * "&segment=K" instead of a range, and "&witness=1" if who is asked is to be a witness, with
+ * "&chunks=BITS" if not of all of it, or "&held=1" if it is to say what it holds. Names that are
+ * not known are passed over, so that a later version may say more; of those that are, each is there
+ * once. */
 #include "daemon/peer/wire.h"
 
 #include <ctype.h>
@@ -23,6 +23,7 @@
 #define SHA1_HEX 40
 #define SHA256_HEX 64
 #define PORT_DIGITS_MAX 5
+#define CHUNKS_ALL ((1U << WIRE_CHUNKS) - 1)
 #define SIZE_MAX_ASKED (UINT64_C(1) << 40) /* who is asked places that many segments */
 
 /* --- addresses, and lists of them */
@@ -99,6 +100,8 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 		buf_printf(ret_target, "&segment=%u", segment_of(ask->off));
 	if (ask->witness)
 		buf_add_str(ret_target, "&witness=1");
+	if (ask->chunks)
+		buf_printf(ret_target, "&chunks=%u", ask->chunks);
 	if (ask->held)
 		buf_add_str(ret_target, "&held=1");
 	if (ask->bring)
@@ -131,6 +134,7 @@ enum field {
 	FAILED,
 	SEGMENT,
 	WITNESS,
+	CHUNKS,
 	HELD,
 	FIELDS
 };
@@ -138,7 +142,7 @@ enum field {
 static const char *const field_names[FIELDS] = {
 	[SIZE] = "size",       [REPO] = "repo",       [COMMIT] = "commit", [BRING] = "bring",
 	[PATH] = "path",       [NUMBER] = "number",   [WAIT] = "wait",     [FAILED] = "failed",
-	[SEGMENT] = "segment", [WITNESS] = "witness", [HELD] = "held",
+	[SEGMENT] = "segment", [WITNESS] = "witness", [CHUNKS] = "chunks", [HELD] = "held",
 };
 
 static int bad(struct buf *why, const char *what)
@@ -279,14 +283,17 @@ static int read_range(const char *text, struct wire_ask *ret, struct buf *why)
 /* Instead of a range. */
 static int read_segment(char *const value[static FIELDS], struct wire_ask *ret, struct buf *why)
 {
-	uint64_t segment;
+	uint64_t segment, chunks = 0;
 
 	if (!value[SEGMENT] || !is_number(value[SEGMENT], &segment) ||
 	    segment >= segment_count(ret->size))
 		return bad(why, "its segment is none");
+	if (value[CHUNKS] && (!is_number(value[CHUNKS], &chunks) || !chunks || chunks > CHUNKS_ALL))
+		return bad(why, "its chunks are none");
 	ret->off = segment_start((uint32_t)segment);
 	ret->len = segment_end((uint32_t)segment, ret->size) - ret->off;
 	ret->witness = value[WITNESS];
+	ret->chunks = ret->witness ? (uint32_t)chunks : 0;
 	ret->held = value[HELD] && !ret->witness;
 	return 0;
 }

@@ -45,9 +45,10 @@ enum wire_status {
 
 /* What is asked for: a range of a blob within one segment, or the digests of a whole one. */
 struct wire_ask {
-	bool digests; /* of the chunks; what follows is of no use then but for a witness: */
-	bool witness; /* who is asked gets the segment from upstream itself, if it must */
-	bool held;    /* what it holds is asked for, whoever gave it, but for what it has dropped */
+	bool digests;    /* of the chunks; what follows is of no use then but for a witness: */
+	bool witness;    /* who is asked gets them from upstream itself, if it must */
+	uint32_t chunks; /* as a witness of these of the segment, bit i: its chunk i; 0: of all */
+	bool held; /* what it holds is asked for, whoever gave it, but for what it has dropped */
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size; /* of the blob */
 	uint64_t off, len;

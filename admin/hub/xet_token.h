@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokens for the Xet store: clients send them there in the place of their own. What one lets its
+ * bearer do stands in it, sealed (capability.h): to bring files for one repository, until a time,
+ * as the user and with the token it was given for. Pure. */
+#ifndef MATRIXFS_XET_TOKEN_H
+#define MATRIXFS_XET_TOKEN_H
+
+#include <stdint.h>
+
+#include "admin/hub/capability.h"
+
+#define XET_TOKEN_S 900 /* how long one is good for: clients ask for the next in time */
+
+struct xet_token {
+	char *repo, *user, *token; /* owned, or borrowed where it is printed */
+	int64_t expires_s;
+};
+
+/* Frees the texts of one that was read. */
+void xet_token_fini(struct xet_token *t);
+/* Appends it as text. -ENOMEM, -EIO. */
+MUST_USE int xet_token_print(const uint8_t key[static CAPABILITY_KEY], const struct xet_token *t,
+			     struct buf *ret);
+/* Reads the one that an Authorization field (NULL: none) bears. -EACCES with a sentence in why if
+ * it is none of ours, or old. */
+MUST_USE int xet_token_read(const uint8_t key[static CAPABILITY_KEY], const char *authorization,
+			    int64_t now_s, struct xet_token *ret, struct buf *why);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Xorbs on their way in: what a client of a Xet store brings before it says which files are made of
+ * it. The chunks of one lie unpacked in OWN/incoming/xorb-..., over several runs of the hub, until
+ * they are in blobs, or nobody has named them for long. One whose chunks are in blobs is read from
+ * those (xorb_rows.h). Threads: any, but one at a time for each that comes; all wait for the disk.
+ */
+#ifndef MATRIXFS_XORBS_H
+#define MATRIXFS_XORBS_H
+
+#include "admin/registry/intake.h"
+#include "admin/registry/xorb_rows.h"
+
+struct xorbs;
+struct xorb_file;
+
+/* -ENOMEM. */
+MUST_USE int xorbs_new(struct intake *in, struct xorbs **ret);
+/* None is coming any more. */
+void xorbs_free(struct xorbs *x);
+
+/* One begins to come for the repository of that key, perhaps once more: what it has by its chunks
+ * is to be that name. ERR_READ_ONLY. */
+MUST_USE int xorbs_begin(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH],
+			 struct xorb_file **ret);
+/* Its next bytes, as they travel. -EBADMSG: they are no xorb's, as xorb_file_why() says;
+ * ERR_READ_ONLY. */
+MUST_USE int xorb_file_add(struct xorb_file *f, const void *data, size_t len);
+/* All came: it can be opened. ERR_DIGEST: it has another name; -EBADMSG. */
+MUST_USE int xorb_file_end(struct xorb_file *f);
+const char *xorb_file_why(const struct xorb_file *f);
+/* Frees it, and removes what did not come to its end. NULL is none. */
+void xorb_file_drop(struct xorb_file *f);
+
+/* One whose chunks can be read. */
+struct xorb_view {
+	struct xorb_map map;
+	int fd; /* where it waits, or -1: its chunks are in blobs */
+};
+
+/* Closes it. */
+void xorb_view_fini(struct xorb_view *v);
+/* One that came for that repository. -ENOENT. */
+MUST_USE int xorbs_open(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH],
+			struct xorb_view *ret);
+/* It need not wait any more. */
+void xorbs_remove(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH]);
+/* Gives the bytes of its chunks [from, to), which there are, to fn. -ENOENT: a blob is gone; fn's,
+ * the disk's. */
+typedef int (*xorb_bytes_fn)(void *arg, const void *data, size_t len);
+MUST_USE int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, uint32_t to,
+			    xorb_bytes_fn fn, void *arg);
+
+/* Removes those that came before that second, in a new generation (xorb_rows.h): their clients may
+ * remember them. -errno: they stay. */
+MUST_USE int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s);
+/* True if one has come for that repository since. */
+bool xorbs_coming(struct xorbs *x, const char *repo, int64_t since_s);
+
+#endif

@@ -1,0 +1,58 @@
+"""Who may read what by NFS, where anybody can say to be anybody: networks, and what is its owner's on the mount."""
+import os
+
+import pytest
+
+from mountlib import read, write
+from nfs_wire import ACCES, AUTH_NONE, AUTH_SYS, NFS, OK, ROFS, auth_sys, fh, opaque, sattr, u32
+
+FILES = {"config.json": b'{"model_type": "bert"}'}
+
+
+def test_who_is_in_no_network_is_sent_away(tiny, export):
+    e = export(tiny, args=["--nfs-allow=192.0.2.0/24"])
+    with pytest.raises(OSError), e.client(seconds=20) as nfs:
+        nfs.ask(NFS, 3, 0)
+    assert e.wait_log("none of the networks of --nfs-allow address=127.0.0.1") and e.alive()
+    twin = export(tiny, args=["--nfs-allow=192.0.2.0/24", "--nfs-allow=127.0.0.1"])
+    with twin.client() as nfs:
+        assert nfs.ask(NFS, 3, 0).accepted
+
+
+@pytest.mark.parametrize("flavor, uid", [(AUTH_NONE, 0), (AUTH_SYS, 0), (AUTH_SYS, 1000), (AUTH_SYS, 65534)])
+def test_everybody_may_read_weights(tiny, export, flavor, uid):
+    with export(tiny).client(flavor=flavor, body=auth_sys(uid=uid, gid=uid, gids=range(16)) if flavor else None) as nfs:
+        file = nfs.walk("files", "org", "tiny", "config.json")
+        assert nfs.access(file).access == 1 and nfs.content(file) == FILES["config.json"]
+
+
+def test_whoever_one_says_to_be_a_token_on_the_mount_is_not_told(tiny, export):
+    e = export(tiny, mounted=True)
+    write(e.root / "token", b"hf_secret")
+    write(e.root / "open", b"for all")
+    os.chmod(e.root / "token", 0o600)
+    for uid, gid in (0, 0), (os.getuid(), os.getgid()), (1234, 1234):
+        with e.client(body=auth_sys(uid=uid, gid=gid)) as nfs:
+            token = nfs.walk("token")
+            assert nfs.read(token, 0, 100).status == ACCES
+            assert nfs.nfs("setattr", fh(token) + sattr(mode=0o666) + u32(0)).status == ROFS
+            assert nfs.nfs("remove", fh(nfs.mount()) + opaque("token")).status == ROFS
+            assert nfs.content(nfs.walk("open")) == b"for all"
+    assert read(e.root / "token") == b"hf_secret"
+
+
+def test_a_closed_directory_beside_the_hub_is_not_walked_through(tiny, export):
+    e = export(tiny, mounted=True)
+    for name, mode in (("private", 0o700), ("listed", 0o744), ("open", 0o755)):
+        (e.root / name / "data").mkdir(parents=True)
+        os.chmod(e.root / name, mode)
+    with e.client() as nfs:
+        private, listed, opened = (nfs.walk(name) for name in ("private", "listed", "open"))
+        assert nfs.mnt("/private").status == nfs.mnt("/private/data").status == ACCES
+        assert nfs.lookup(private, "data").status == nfs.readdirplus(private).status == ACCES
+        assert nfs.lookup(listed, "data").status == ACCES
+        data = {entry.name: entry for entry in nfs.list(opened, plus=True)}[b"data"]
+        assert data.handle == nfs.lookup(opened, "data").handle and data.attr
+        data = {entry.name: entry for entry in nfs.list(listed, plus=True)}[b"data"]
+        assert data.handle is None and data.attr is None
+        assert nfs.mnt("/hub/.locks").status == OK

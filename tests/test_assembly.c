@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/registry/assembly.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/file.h"
+#include "tests/kept_repo.h"
+#include "tests/xet_maker.h"
+
+#define REPO "models/org/a"
+#define CHUNKS 6
+
+/* Two xorbs, and who asks for others. */
+struct fixture {
+	struct kept *k; /* first: its fixtures' state */
+	struct made_xorb one, two;
+	struct db *db;
+	bool closed; /* nothing else may be used */
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *k = NULL;
+
+	assert_non_null(f);
+	assert_int_equal(kept_setup(&k), 0);
+	f->k = k;
+	f->db = f->k->db;
+	made_xorb_fill(&f->one, CHUNKS, 1);
+	made_xorb_fill(&f->two, CHUNKS, 101);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	void *k = f->k;
+
+	made_xorb_free(&f->one);
+	made_xorb_free(&f->two);
+	free(f);
+	return kept_teardown(&k);
+}
+
+static void send(struct fixture *f, const struct made_xorb *x)
+{
+	struct xorb_file *file = NULL;
+	uint8_t name[XET_HASH];
+
+	made_xorb_name(x, name);
+	assert_int_equal(xorbs_begin(f->k->xorbs, REPO, name, &file), 0);
+	assert_int_equal(xorb_file_add(file, x->bytes.data, x->bytes.len), 0);
+	assert_int_equal(xorb_file_end(file), 0);
+	xorb_file_drop(file);
+}
+
+static void count_name(void *arg, const char *name)
+{
+	*(unsigned *)arg += name[0] != '.';
+}
+
+static unsigned staged(const struct fixture *f)
+{
+	unsigned n = 0;
+
+	file_each_name(intake_staging(f->k->in), count_name, &n);
+	return n;
+}
+
+/* ---- a file ---- */
+
+/* What it is made of. */
+struct range {
+	const struct made_xorb *x;
+	uint32_t from, to;
+};
+
+/* Its bytes, the hash that it has by its chunks, and its SHA-256. */
+struct wanted {
+	struct buf bytes;
+	uint8_t hash[XET_HASH];
+	char sha256[DIGEST_HEX_MAX + 1];
+};
+
+static void want(const struct range *ranges, size_t count, struct wanted *ret)
+{
+	struct xet_tree tree = { .bytes = 0 };
+	uint8_t sha256[32];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct range *r = &ranges[i];
+		uint32_t start = r->from ? r->x->ends[r->from - 1] : 0;
+
+		buf_add(&ret->bytes, r->x->raw.data + start, r->x->ends[r->to - 1] - start);
+		for (uint32_t c = r->from; c < r->to; c++)
+			xet_tree_add(&tree, (const uint8_t *)r->x->hashes.data + c * XET_HASH,
+				     r->x->ends[c] - (c ? r->x->ends[c - 1] : 0));
+	}
+	xet_tree_file(&tree, ret->hash);
+	assert_int_equal(digest_of(DIGEST_SHA256, buf_str(&ret->bytes), ret->bytes.len, sha256), 0);
+	hex_print(sha256, 32, ret->sha256);
+}
+
+static void make_shard(const struct range *ranges, uint32_t count, const struct wanted *w,
+		       const char *sha256, struct xet_shard *ret)
+{
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+
+	made_shard_head(&bytes);
+	made_shard_file(&bytes, w->hash, count, sha256);
+	for (uint32_t i = 0; i < count; i++)
+		made_shard_term(&bytes, ranges[i].x, ranges[i].from, ranges[i].to);
+	for (uint32_t i = 0; i < count; i++)
+		made_shard_range(&bytes, ranges[i].x, ranges[i].from, ranges[i].to);
+	if (sha256)
+		made_shard_sha256(&bytes, sha256);
+	made_shard_end(&bytes, ranges[0].x);
+	assert_int_equal(xet_shard_add(ret, bytes.data, bytes.len), 0);
+	assert_int_equal(xet_shard_end(ret), 0);
+}
+
+/* As the hub does it for whoever brought them. */
+static int look_up(struct db_txn *t, void *arg)
+{
+	struct xorb_view *v = ((void **)arg)[1];
+
+	xorb_view_fini(v);
+	return xorb_rows_get(t, ((void **)arg)[0], &v->map);
+}
+
+static int find(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
+{
+	const struct fixture *f = arg;
+	struct xorb_view v = { .fd = -1 };
+	void *both[] = { (void *)(uintptr_t)xorb, &v };
+	int r = f->closed ? -ENOENT : db_read(f->db, look_up, both);
+
+	if (r == 0)
+		*ret = v;
+	else
+		xorb_view_fini(&v);
+	return r;
+}
+
+static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_files)
+{
+	const struct assembly_conf conf = {
+		f->db, f->k->in, f->k->xorbs, REPO, KEPT_UID_A, find, f
+	};
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct assembly *a = NULL;
+	int r = assembly_new(&conf, &a);
+
+	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++)
+		r = assembly_add(a, s, xet_shard_file(s, i), &why);
+	assert_int_equal(r == -EBADMSG, why.len > 0);
+	if (r == 0)
+		r = assembly_keep(a);
+	if (r == 0)
+		assert_int_equal(assembly_count(a), want_files);
+	assembly_free(a);
+	return r;
+}
+
+static void assert_blob(struct fixture *f, const struct wanted *w)
+{
+	CLEANUP(buf_free) struct buf got = { 0 };
+	uint64_t size = 0;
+	CLEANUP(closep) int fd = intake_open_blob(f->k->in, w->sha256, &size);
+
+	assert_true(fd >= 0);
+	assert_int_equal(size, w->bytes.len);
+	assert_int_equal(buf_reserve(&got, size), 0);
+	assert_int_equal(file_pread(fd, got.data, size, 0), 0);
+	assert_memory_equal(got.data, w->bytes.data, size);
+}
+
+static void wanted_free(struct wanted *w)
+{
+	buf_free(&w->bytes);
+}
+
+/* ---- stories ---- */
+
+static void a_file_is_made_of_chunks_and_the_xorbs_need_not_wait(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+
+	want(ranges, 2, &w);
+	make_shard(ranges, 2, &w, w.sha256, &s);
+	send(f, &f->one);
+	send(f, &f->two);
+	assert_int_equal(staged(f), 2);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_blob(f, &w);
+	assert_int_equal(staged(f), 0);
+}
+
+static void what_is_not_in_a_blob_yet_waits_on(void **state)
+{
+	struct fixture *f = *state;
+	const struct range some[] = { { &f->one, 1, 3 } }, rest[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard first = { 0 }, second = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 }, all = { 0 };
+
+	send(f, &f->one);
+	want(some, 1, &w);
+	make_shard(some, 1, &w, w.sha256, &first);
+	assert_int_equal(assemble(f, &first, 1), 0);
+	assert_int_equal(staged(f), 1);
+	want(rest, 1, &all);
+	make_shard(rest, 1, &all, all.sha256, &second);
+	assert_int_equal(assemble(f, &second, 1), 0);
+	assert_int_equal(staged(f), 0);
+	assert_blob(f, &w);
+	assert_blob(f, &all);
+}
+
+/* Its client remembers the xorb, and sends only what is new. */
+static void the_next_file_is_made_of_what_lies_in_the_first(void **state)
+{
+	struct fixture *f = *state;
+	const struct range old[] = { { &f->one, 0, CHUNKS } };
+	const struct range new[] = { { &f->one, 2, 4 }, { &f->two, 0, 3 }, { &f->one, 0, 6 } };
+	CLEANUP(xet_shard_fini) struct xet_shard first = { 0 }, second = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 }, next = { 0 };
+
+	send(f, &f->one);
+	want(old, 1, &w);
+	make_shard(old, 1, &w, w.sha256, &first);
+	assert_int_equal(assemble(f, &first, 1), 0);
+	send(f, &f->two);
+	want(new, 3, &next);
+	make_shard(new, 3, &next, next.sha256, &second);
+	f->closed = true; /* twin: it is none of theirs */
+	assert_int_equal(assemble(f, &second, 1), -EBADMSG);
+	f->closed = false;
+	assert_int_equal(assemble(f, &second, 1), 0);
+	assert_blob(f, &next);
+}
+
+static void without_a_sha256_it_gets_its_own(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+
+	send(f, &f->one);
+	want(ranges, 1, &w);
+	make_shard(ranges, 1, &w, NULL, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_blob(f, &w);
+}
+
+static void many_files_are_made_at_once(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+	unsigned count = 0;
+
+	send(f, &f->one);
+	made_shard_head(&bytes);
+	for (uint32_t i = 0; i < 150; i++, count++) {
+		const struct range r[] = { { &f->one, i % 5, i % 5 + 1 },
+					   { &f->one, 0, 1 + i % 6 } };
+		CLEANUP(wanted_free) struct wanted w = { 0 };
+
+		want(r, 2, &w);
+		made_shard_file(&bytes, w.hash, 2, w.sha256);
+		for (int t = 0; t < 2; t++)
+			made_shard_term(&bytes, r[t].x, r[t].from, r[t].to);
+		for (int t = 0; t < 2; t++)
+			made_shard_range(&bytes, r[t].x, r[t].from, r[t].to);
+		made_shard_sha256(&bytes, w.sha256);
+	}
+	made_shard_end(&bytes, &f->one);
+	assert_int_equal(xet_shard_add(&s, bytes.data, bytes.len), 0);
+	assert_int_equal(assemble(f, &s, count), 0);
+	assert_int_equal(staged(f), 0);
+}
+
+/* What it says of its chunks is not so. */
+static void a_shard_that_lies_makes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 1, 3 } };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	struct xet_term *t;
+
+	send(f, &f->one);
+	want(ranges, 1, &w);
+	for (int lie = 0; lie < 7; lie++) {
+		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+		struct xet_file *file;
+
+		make_shard(ranges, 1, &w, w.sha256, &s);
+		file = (void *)s.files.data;
+		t = (void *)s.terms.data;
+		if (lie == 0)
+			t->xorb[0] ^= 1;
+		else if (lie == 1)
+			t->to = CHUNKS + 1;
+		else if (lie == 2)
+			t->bytes--;
+		else if (lie == 3)
+			t->range[31] ^= 1;
+		else if (lie == 4)
+			file->hash[5] ^= 1;
+		else if (lie == 5)
+			file->sha256[0] = file->sha256[0] == '0' ? '1' : '0';
+		assert_int_equal(assemble(f, &s, 1), lie < 6 ? -EBADMSG : 0);
+		assert_int_equal(intake_is_there(f->k->in, w.sha256), lie == 6);
+		assert_int_equal(staged(f), 1);
+	}
+}
+
+static void an_empty_file_has_no_chunks(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+
+	want(NULL, 0, &w);
+	made_shard_head(&bytes);
+	made_shard_file(&bytes, w.hash, 0, w.sha256);
+	made_shard_sha256(&bytes, w.sha256);
+	made_shard_end(&bytes, &f->one);
+	assert_int_equal(xet_shard_add(&s, bytes.data, bytes.len), 0);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_true(intake_is_there(f->k->in, w.sha256));
+}
+
+static int get_generation(struct db_txn *t, void *arg)
+{
+	return xorb_rows_generation(t, arg);
+}
+
+static uint32_t generation(struct fixture *f)
+{
+	uint32_t n = 0;
+
+	assert_int_equal(db_read(f->db, get_generation, &n), 0);
+	return n;
+}
+
+/* As a scrub does that finds it damaged. */
+static void who_names_what_the_disk_lost_is_to_forget_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	char name[80];
+
+	send(f, &f->one);
+	want(ranges, 1, &w);
+	make_shard(ranges, 1, &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(generation(f), 1);
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", w.sha256, w.sha256);
+	assert_int_equal(unlinkat(intake_root(f->k->in), name, 0), 0);
+	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+	assert_int_equal(generation(f), 2);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_blob(f, &w);
+}
+
+/* Nobody committed it: the blob goes, and nothing says any more that its chunks are here. */
+static void what_the_collector_takes_is_named_by_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	struct xorb_view v = { .fd = -1 };
+	uint8_t name[XET_HASH];
+
+	send(f, &f->one);
+	made_xorb_name(&f->one, name);
+	want(ranges, 1, &w);
+	make_shard(ranges, 1, &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(kept_collect(f->k, 0, false, 0).blobs, 0);
+	assert_int_equal(find(f, name, &v), 0);
+	xorb_view_fini(&v);
+	assert_int_equal(kept_collect(f->k, KEPT_SPARES_NOTHING, false, 0).blobs, 1);
+	assert_int_equal(find(f, name, &v), -ENOENT);
+	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+}
+
+int main(void)
+{
+#define TEST(story) cmocka_unit_test_setup_teardown(story, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_file_is_made_of_chunks_and_the_xorbs_need_not_wait),
+		TEST(what_is_not_in_a_blob_yet_waits_on),
+		TEST(the_next_file_is_made_of_what_lies_in_the_first),
+		TEST(without_a_sha256_it_gets_its_own),
+		TEST(many_files_are_made_at_once),
+		TEST(a_shard_that_lies_makes_nothing),
+		TEST(an_empty_file_has_no_chunks),
+		TEST(who_names_what_the_disk_lost_is_to_forget_it),
+		TEST(what_the_collector_takes_is_named_by_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

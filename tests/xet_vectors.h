@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An example, and what hf_xet 1.8.0 made of it. */
+#ifndef MATRIXFS_XET_VECTORS_H
+#define MATRIXFS_XET_VECTORS_H
+
+#include "daemon/base/buf.h"
+
+#define XET_VECTORS_BYTES 400000
+#define XET_VECTORS_CHUNKS 5
+#define XET_VECTORS_FIRST \
+	"9f3c12a561800c43249a1f73dd1e58fda1658dd7350157578bfd8431d9c01985" /* chunk */
+#define XET_VECTORS_XORB "24910c9b25a7412242bb856c0c755a7995759cc1e10cc954ae8fdbcd01d6337b"
+#define XET_VECTORS_FILE "414ddc389960900d49061dc3fd3b411ca952639252b4d1e12fb9dea02bf3d1be"
+#define XET_VECTORS_RANGE "c2a7cc07b548ae52f6b279eca7971b5b603cfdd2f98b860948d44f2edc7f249f"
+#define XET_VECTORS_SHA256 "aab1033573033b54e78a0b1bf64102eb1d8f5a0f4fbf9c386085e5cb5f0ca241"
+
+/* Bytes of each chunk. */
+extern const uint32_t xet_vectors_lengths[XET_VECTORS_CHUNKS];
+/* The bytes of the file; owned. */
+uint8_t *xet_vectors_data(void);
+/* The shard that was sent, appended. */
+void xet_vectors_shard(struct buf *ret);
+
+#endif
