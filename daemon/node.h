@@ -31,8 +31,7 @@ struct peer_settings; /* both: peers.h */
 #define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
 
 struct node_hub {
-	const char *url;
-	const char *token; /* or NULL */
+	const char *url, *token; /* the token may be NULL */
 };
 
 /* Whether what is likely to be read next is brought. In the order of --prefetch's choices. */
