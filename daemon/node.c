@@ -60,12 +60,12 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 	return r;
 }
 
-/* Peers are asked first: they pass what is this node's to ask upstream. */
+/* Peers are asked first: they pass what is to be asked of a hub. */
 static int open_sources(struct node *n, const struct node_conf *conf, struct buf *why)
 {
 	const struct peers_ground g = {
 		n->http,           n->hubs,         n->of_hubs,       n->hub_count,
-		conf->hubs[0].url, conf->peer_host, conf->timeout_ms,
+		conf->hubs[0].url, conf->peer_host, conf->timeout_ms, conf->gives_only,
 	};
 	int r = peer_settings_given(conf->peers) ? peers_open(conf->peers, &g, &n->peers, why) : 0;
 

@@ -31,8 +31,7 @@ struct peer_settings; /* both: peers.h */
 #define NODE_HUBS_MAX 63 /* sources are at most 64, and the peers are one */
 
 struct node_hub {
-	const char *url;
-	const char *token; /* or NULL */
+	const char *url, *token; /* the token may be NULL */
 };
 
 /* Whether what is likely to be read next is brought. In the order of --prefetch's choices. */
@@ -51,6 +50,7 @@ struct node_conf {
 	bool offline;                /* never ask a hub */
 	const struct peer_settings *peers; /* who else fetches the same; NULL: nobody */
 	const struct peer_host *peer_host; /* its word on that, or NULL; both until node_close */
+	bool gives_only;                   /* to peers: it asks them for no bytes */
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */

@@ -588,6 +588,20 @@ static void what_nobody_needs_is_taken_back(void **state)
 	assert_null(next(w));
 }
 
+/* Its twin is the story before: of a node that shares with nobody the run ends a chunk further. */
+static void what_a_hub_was_asked_for_comes_though_nobody_needs_it(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, 5 * MIB);
+
+	carry_to(run, MIB);
+	fill_abandon(&w->a);
+	assert_int_equal(run->end, 5 * MIB);
+	run_answered(run, 2 * MIB, RUN_YOUNG_MS);
+	fill_abandon(&w->a);
+	assert_int_equal(run->end, 2 * MIB);
+}
+
 /* ---- anything in any order ---- */
 
 static void check_runs(const struct fill *f)
@@ -693,6 +707,7 @@ int main(void)
 		TEST(after_a_refusal_even_those_who_wait_are_few),
 		TEST(runs_past_the_cache_are_bounded),
 		TEST(what_nobody_needs_is_taken_back),
+		TEST(what_a_hub_was_asked_for_comes_though_nobody_needs_it),
 		TEST(runs_never_overlap_whatever_happens),
 	};
 

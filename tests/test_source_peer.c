@@ -193,10 +193,28 @@ static bool refused(void *arg, UNUSED const struct source_blob *what, UNUSED uin
 	return ++f->refused > 1;
 }
 
+static void make_source(struct fixture *f, bool gives_only)
+{
+	const struct source_peer_conf conf = {
+		.members = f->other.members,
+		.places = &f->places,
+		.notes = &f->notes,
+		.probes = f->probes,
+		.evidence = f->evidence,
+		.published = f->published,
+		.watch = { came, refused, f },
+		.asker = &f->other.asker,
+		.counts = &f->counts,
+		.give_up_ms = 30000,
+		.gives_only = gives_only,
+	};
+
+	assert_int_equal(source_peer_new(&conf, &f->source), 0);
+}
+
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct source_peer_conf conf = { .give_up_ms = 30000 };
 
 	assert_non_null(f);
 	f->other.answer = answer;
@@ -205,16 +223,7 @@ static int set_up(void **state)
 	set_up_memory(f);
 	find_blob(f);
 	assert_int_equal(probes_new(&f->other.asker, f->other.members, &f->probes), 0);
-	conf.members = f->other.members;
-	conf.places = &f->places;
-	conf.notes = &f->notes;
-	conf.probes = f->probes;
-	conf.evidence = f->evidence;
-	conf.published = f->published;
-	conf.watch = (struct source_watch){ came, refused, f };
-	conf.asker = &f->other.asker;
-	conf.counts = &f->counts;
-	assert_int_equal(source_peer_new(&conf, &f->source), 0);
+	make_source(f, false);
 	*state = f;
 	return 0;
 }
@@ -343,6 +352,37 @@ static void whole_chunks_are_asked_for_and_what_is_wanted_of_them_is_given(void 
 	}
 	assert_int_equal(f->taken_back, 0);
 	assert_string_equal(state_of(f), "up");
+}
+
+/* What this node has of a chunk of the blob, and whether members may wait here for its segment. */
+static enum evidence_giver giver_of(struct fixture *f, uint32_t chunk, bool *ret_wanted)
+{
+	char etag[DIGEST_HEX_MAX + 1] = { 0 }, who[MEMBER_ADDRESS_MAX + 1];
+	struct segment_note note;
+
+	memset(etag, f->letter, DIGEST_HEX_MAX);
+	*ret_wanted = segment_notes_find(&f->notes, (struct segment){ placement_key(etag), 0 },
+					 clock_ms(), &note);
+	assert_int_equal(note.number, 0);
+	return evidence_giver(f->evidence, etag, chunk, who);
+}
+
+/* Its twin is who_gives_is_up. */
+static void who_gives_only_asks_nobody_and_vouches_for_what_hubs_give(void **state)
+{
+	struct fixture *f = *state;
+	bool wanted;
+
+	source_peer_free(f->source);
+	make_source(f, true);
+	assert_int_equal(giver_of(f, 1, &wanted), EVIDENCE_NOBODY);
+	assert_false(wanted);
+	assert_int_equal(ask_for(f, GIVES, CHUNK_BYTES, 1), SOURCE_PASS);
+	assert_int_equal(f->asked, 0);
+	assert_int_equal(giver_of(f, 0, &wanted), EVIDENCE_NOBODY);
+	assert_int_equal(giver_of(f, 1, &wanted), EVIDENCE_HUB);
+	assert_true(wanted);
+	assert_string_equal(state_of(f), "new");
 }
 
 static void who_gives_less_than_a_chunk_is_not_asked_for_the_rest(void **state)
@@ -622,6 +662,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(who_gives_is_up),
 		TEST(whole_chunks_are_asked_for_and_what_is_wanted_of_them_is_given),
+		TEST(who_gives_only_asks_nobody_and_vouches_for_what_hubs_give),
 		TEST(who_gives_less_than_a_chunk_is_not_asked_for_the_rest),
 		TEST(hope_that_comes_at_once_is_asked_for_seldom),
 		TEST(who_leaves_does_not_wait_until_he_may_ask_again),

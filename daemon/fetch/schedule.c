@@ -190,6 +190,14 @@ static void drop_direct(struct fill *f)
 	}
 }
 
+/* What a hub was asked to send soon would be on its way all the same, for nobody. */
+static uint64_t abandoned_end(const struct run *run)
+{
+	uint64_t chunk = chunk_ceil(run->pos + CHUNK_BYTES, blob_size(run->fill->blob));
+
+	return min_u64(run->end, max_u64(chunk, run->asked));
+}
+
 void fill_abandon(struct fill *f)
 {
 	for (enum urgency u = 0; u < URGENCY_COUNT; u++)
@@ -197,8 +205,7 @@ void fill_abandon(struct fill *f)
 	drop_direct(f);
 	for (struct run *run = f->runs; run; run = run->next)
 		if (!run->direct)
-			run->end = min_u64(run->end,
-					   chunk_ceil(run->pos + CHUNK_BYTES, blob_size(f->blob)));
+			run->end = abandoned_end(run);
 }
 
 /* One past what is there or on its way from off on; off if that chunk is neither. */

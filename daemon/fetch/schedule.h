@@ -128,7 +128,7 @@ uint64_t fill_until(const struct fill *f, uint64_t off);
 /* Takes back what is wanted but not waited for. */
 void fill_unwant_ahead(struct fill *f);
 /* Takes back all that is wanted; runs end a chunk further, which their carriers cannot have passed
- * without telling. */
+ * without telling, or with what a hub was asked to send soon. */
 void fill_abandon(struct fill *f);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);

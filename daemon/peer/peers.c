@@ -88,6 +88,7 @@ static int make_source(struct peers *p)
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
+		.gives_only = p->ground.gives_only,
 	};
 
 	return source_peer_new(&conf, &p->source);
@@ -243,7 +244,10 @@ static void dropped(void *arg, const char *etag, const struct chunk_list *was)
 
 struct inquest peers_inquest(struct peers *p)
 {
-	return p ? (struct inquest){ look, settled, dropped, p } : (struct inquest){ 0 };
+	if (!p)
+		return (struct inquest){ 0 };
+	/* Who has nothing of them asks nobody what of it was wrong. */
+	return (struct inquest){ p->ground.gives_only ? NULL : look, settled, dropped, p };
 }
 
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)

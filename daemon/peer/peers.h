@@ -25,6 +25,7 @@ struct peers_ground {
 	const char *hub_url;          /* the first hub's; until peers_start has returned */
 	const struct peer_host *host; /* or NULL: members get what is here */
 	int64_t timeout_ms;           /* any of their readers may wait so long */
+	bool gives_only;              /* what it has, and brings: it asks them for no bytes */
 };
 
 /* Reads the key and knows nobody yet. The settings are those of a node that has peers; borrowed
@@ -33,7 +34,8 @@ MUST_USE int peers_open(const struct peer_settings *settings, const struct peers
 			struct peers **ret, struct buf *why);
 /* All of them as a source; borrowed until peers_close. */
 struct source *peers_source(struct peers *p);
-/* Who finds out which of their bytes were wrong; likewise. Of no peers (NULL): nobody. */
+/* Who finds out which of their bytes were wrong; likewise. Of no peers (NULL), or who has none of
+ * theirs: nobody. */
 struct inquest peers_inquest(struct peers *p);
 /* Answers others from then on, and learns who they are. Both are borrowed until peers_stop.
  * Sentences in why. */

@@ -292,16 +292,23 @@ static bool is_tried_by_others(const struct bringing *b, const struct trip_step 
 
 /* ---- the way ---- */
 
-/* Leaves the rest to the hubs. */
-static int pass(const struct bringing *b)
+/* Leaves what is asked for from `from` on to the hubs. */
+static int pass(const struct source_peer *s, const struct source_ask *ask, uint64_t from)
 {
-	const struct source_ask *ask = b->ask;
-	const struct source_peer_conf *conf = &b->all->conf;
-
-	metrics_add(&conf->counts->passed, 1);
-	evidence_note(conf->evidence, ask->blob->etag, ask->blob->file.size,
-		      chunk_of(b->trip.range.pos), chunk_of(ask->off + ask->len - 1) + 1, NULL);
+	metrics_add(&s->conf.counts->passed, 1);
+	evidence_note(s->conf.evidence, ask->blob->etag, ask->blob->file.size, chunk_of(from),
+		      chunk_of(ask->off + ask->len - 1) + 1, NULL);
 	return SOURCE_PASS;
+}
+
+/* The same of all of it: members may wait here for it, as with who asks upstream. */
+static int pass_all(const struct source_peer *s, const struct source_ask *ask)
+{
+	struct segment segment = { placement_key(ask->blob->etag), segment_of(ask->off) };
+
+	for (; segment.index <= segment_of(ask->off + ask->len - 1); segment.index++)
+		segment_notes_put(s->conf.notes, segment, 0, clock_ms());
+	return pass(s, ask, ask->off);
 }
 
 static int rest(const struct bringing *b, int64_t ms)
@@ -327,7 +334,7 @@ static int go(struct bringing *b)
 		if (step.kind == TRIP_THERE)
 			return 0;
 		if (step.kind == TRIP_SOURCE || b->contested)
-			return pass(b);
+			return pass(b->all, b->ask, b->trip.range.pos);
 		if (step.kind == TRIP_REST)
 			r = rest(b, step.rest_ms);
 		else if (is_tried_by_others(b, &step))
@@ -378,6 +385,8 @@ static int get(struct source *s, const struct source_ask *ask, int64_t *ret_wait
 	*ret_wait_ms = -1;
 	if (ask->blob->own)
 		return SOURCE_PASS;
+	if (all->conf.gives_only)
+		return pass_all(all, ask);
 	members = members_now(all->conf.members);
 	try_own_name(all, members);
 	for (; r == 0 && at < ask->off + ask->len; at = b.trip.range.end)

@@ -39,6 +39,7 @@ struct source_peer_conf {
 	const struct asker *asker; /* this node */
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
+	bool gives_only;    /* this node has its bytes from hubs alone: nobody is asked */
 };
 
 /* -ENOMEM. */
