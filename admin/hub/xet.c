@@ -33,7 +33,7 @@ static int answer_token(struct ask *a, const struct xet_token *t, const char *te
 	struct jwrite w = { .to = &json };
 	CLEANUP(buf_free) struct buf url = { 0 };
 
-	buf_printf(&url, "%s" XET_ROOT "/%" PRIu32, a->asked.origin, generation);
+	buf_printf(&url, "%s/api/xet/%" PRIu32, a->asked.origin, generation);
 	httpd_head_add(&h, "X-Xet-Cas-Url", "%s", buf_str(&url));
 	httpd_head_add(&h, "X-Xet-Access-Token", "%s", text);
 	httpd_head_add(&h, "X-Xet-Token-Expiration", "%" PRId64, t->expires_s);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Xet store, as far as clients bring files to it: tokens, xorbs, shards. What they bring
- * becomes blobs like any other; the store is a way to send them. Handlers: see ask_fn; all but the
- * first are asked with a token of ours (xet_token.h), and so with ask_start_keyed. */
+ * becomes blobs like any other; the store is a way to send them. Its address ends with a number N:
+ * what clients remember of a store they remember by its address, so when something of it has gone
+ * they are given another one, and forget. Handlers: see ask_fn; all but the first are asked with a
+ * token of ours (xet_token.h), and so with ask_start_keyed. */
 #ifndef MATRIXFS_XET_H
 #define MATRIXFS_XET_H
 
 #include "admin/hub/ask.h"
-
-/* Behind it stands a number. What clients remember of a store they remember by its address: when
- * something of it has gone they are given another one, and forget. */
-#define XET_ROOT "/api/xet"
 
 /* GET .../xet-write-token/REV: a token, and where the store is. */
 int xet_write_token(struct ask *a);
