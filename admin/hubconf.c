@@ -78,6 +78,8 @@ static const struct conf_param params[] = {
 	  "Most connections of one address (of IPv6: of one /64); 0 is any number. Set it higher "
 	  "behind a proxy." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL, "Never ask an upstream." },
+	{ "xet", CONF_FLAG, FIELD(xet), NULL, 0, 0, NULL,
+	  "Take uploads of clients that send to a Xet store." },
 	{ "audit", CONF_CHOICE, FIELD(audit), "on", 0, 0, "off|on|strict",
 	  "Keep an audit trail; strict: give no file while the trail cannot be written." },
 	{ "audit-keep", CONF_COUNT, FIELD(audit_keep), "0", 0, 36500, "DAYS",

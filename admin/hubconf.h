@@ -30,6 +30,7 @@ struct hubconf {
 	int64_t connections,
 		address_connections; /* most of them: in all, of one address (0: any) */
 	bool offline;
+	bool xet;
 	int audit;                /* enum hubconf_audit */
 	int64_t audit_keep;       /* days; 0: for ever */
 	uint64_t audit_segment;   /* bytes */

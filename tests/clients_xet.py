@@ -33,7 +33,7 @@ def weights(mib, seed):
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory):
     with Hub() as hub:
-        h = Hubd(tmp_path_factory.mktemp("xet"), hub, timeout=20)
+        h = Hubd(tmp_path_factory.mktemp("xet"), hub, timeout=20, args=["--xet"])
         yield h
         h.stop()
 
@@ -138,7 +138,7 @@ def test_what_one_repository_has_is_named_for_another_by_who_may_read_it(ours, u
 
 def test_what_one_may_not_read_is_not_had_by_naming_it(hub, tmp_path):
     """Somebody else with the notes of a client, who knows all hashes, gets nothing for them."""
-    h, data = Hubd(tmp_path, hub), noise(11, "secret")
+    h, data = Hubd(tmp_path, hub, args=["--xet"]), noise(11, "secret")
     fine(h, "org add org")
     writer, stranger = user(h, "writer", "write"), user(h, "stranger")
     (tmp_path / "w.bin").write_bytes(data)
@@ -157,7 +157,7 @@ def test_what_one_may_not_read_is_not_had_by_naming_it(hub, tmp_path):
 
 
 def test_who_may_only_read_brings_it_as_a_pull_request(hub, tmp_path):
-    h, data = Hubd(tmp_path, hub), noise(11, "pull")
+    h, data = Hubd(tmp_path, hub, args=["--xet"]), noise(11, "pull")
     fine(h, "org add org")
     repo, reader = Repo(h, "org/m", user(h, "writer", "write")), user(h, "reader", "read")
     (tmp_path / "w.bin").write_bytes(data)
@@ -182,7 +182,7 @@ def test_clients_that_choose_the_other_way_go_on_beside(ours, uploader, tmp_path
 
 def test_what_the_hub_let_go_of_is_sent_again(hub, tmp_path):
     """The client remembers to have sent it, and would name it."""
-    h = Hubd(tmp_path, hub, args=["--collect-grace=0"])
+    h = Hubd(tmp_path, hub, args=["--xet", "--collect-grace=0"])
     client, repo, data = Client(tmp_path, "2.4", h.url, h.admin_token), Repo(h, "admin/gone", h.admin_token), noise(11, "gone")
     (tmp_path / "w.bin").write_bytes(data)
     for sends in 1, 0:                                  # the twin: what is here is named
@@ -199,14 +199,14 @@ def test_what_the_hub_let_go_of_is_sent_again(hub, tmp_path):
 
 def test_a_client_waits_for_a_hub_that_was_killed_while_chunks_came(hub, tmp_path):
     """It sends the chunks again. Its commit may go out on a connection that broke: then it is tried again as a whole, by a person."""
-    first, data = Hubd(tmp_path, hub), noise(140, "killed")
+    first, data = Hubd(tmp_path, hub, args=["--xet"]), noise(140, "killed")
     (tmp_path / "w.bin").write_bytes(data)
     client, repo = Client(tmp_path, "2.4", first.url, first.admin_token), Repo(first, "admin/killed", first.admin_token)
     sender = subprocess.Popen([str(client.bin / "hf"), "upload", repo.id, str(tmp_path / "w.bin"), "w.bin"],
                               env={k: str(v) for k, v in client.env.items()}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert eventually(lambda: incoming(first) or sender.poll() is not None, 60) and sender.poll() is None, sender.communicate()[1]
     first.kill()
-    repo.hubd = again = Hubd(tmp_path, hub, data=first.data, port=first.port)
+    repo.hubd = again = Hubd(tmp_path, hub, data=first.data, port=first.port, args=["--xet"])
     said = sender.communicate(timeout=PATIENCE)[1]
     if sender.returncode != 0:
         assert "Server disconnected without sending a response" in said or "Connection refused" in said, said
@@ -218,7 +218,7 @@ def test_a_client_waits_for_a_hub_that_was_killed_while_chunks_came(hub, tmp_pat
 
 
 def test_a_namespace_that_is_full_is_told_so(hub, tmp_path):
-    h = Hubd(tmp_path, hub)
+    h = Hubd(tmp_path, hub, args=["--xet"])
     client, repo = Client(tmp_path, "2.4", h.url, h.admin_token), Repo(h, "admin/full", h.admin_token)
     fine(h, "quota set admin 1MiB")
     (tmp_path / "w.bin").write_bytes(noise(11, "full"))
@@ -254,7 +254,7 @@ def test_who_may_not_write_gets_no_token(ours):
 
 
 def test_a_token_is_good_as_long_as_the_right_behind_it(hub, tmp_path):
-    h = Hubd(tmp_path, hub)
+    h = Hubd(tmp_path, hub, args=["--xet"])
     fine(h, "org add org")
     tokens = [user(h, name, role) for name, role in (("stranger", None), ("reader", "read"), ("writer", "write"))]
     repo = Repo(h, "org/m", tokens[2], private=True)
@@ -292,3 +292,14 @@ def test_the_store_takes_its_own_tokens_alone(ours):
 def test_what_is_not_offered_is_not_there(ours, method, path):
     """Never a 405, which clients take for the end."""
     assert ours.ask(f"/api/xet/1{path}", method, b"{}" if method != "GET" else None, "anything").status == 404
+
+
+def test_a_hub_that_was_not_told_to_take_xet_says_so(hub, tmp_path):
+    """Twin: a client in its default settings asks for a token of a Xet store, and is refused."""
+    h = Hubd(tmp_path, hub)
+    client = Client(tmp_path, "2.4", h.url, h.admin_token)
+    Repo(h, "admin/no-xet", h.admin_token)
+    done = client.run(client.bin / "python", "-c", "from huggingface_hub import HfApi; "
+                      "HfApi().upload_file(path_or_fileobj='/proc/self/exe', path_in_repo='w.bin', repo_id='admin/no-xet')")
+    assert done.returncode != 0 and "xet-write-token" in done.stderr, done.stderr
+    h.stop()

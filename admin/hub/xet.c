@@ -54,6 +54,8 @@ int xet_write_token(struct ask *a)
 	uint32_t generation = 0;
 	int r;
 
+	if (!a->server->takes_xet)
+		return xet_nothing(a);
 	if (!writing_hosted(a))
 		return 0;
 	r = a->who.known ? server_read_only(a->server) : ERR_FORBIDDEN;
@@ -89,6 +91,10 @@ int xet_enter(struct ask *a)
 
 	if (a->role != ROLE_NONE)
 		return 0; /* it was admitted, as each time it runs */
+	if (!a->server->takes_xet) {
+		xet_nothing(a);
+		return ANSWERED;
+	}
 	r = read_token(a, &t);
 	if (r == 0)
 		r = repo_id_parse_key(t.repo, &a->asked.target.repo);
@@ -115,7 +121,7 @@ int xet_refuse_full(struct ask *a)
 
 int xet_nothing(struct ask *a)
 {
-	answer_refuse(a, 404, "the Xet store of this hub does not offer that");
+	answer_refuse(a, 404, "no Xet store of this hub offers that");
 	return 0;
 }
 
