@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/model/repo_id.h"
+
 /* The scratch directory behind a directory clients may write in; owned. */
 static int writable_dir(const struct change *c, const struct place *dir, struct scratch_node **ret)
 {
@@ -31,6 +33,17 @@ static int removable(const struct change *c, const struct place *dir, const char
 static bool is_forbidden(const struct place *dir, const char *name)
 {
 	return dir->kind == PLACE_HUB && strcmp(name, "blobs") == 0;
+}
+
+/* What was written below a shown name, the locks of all repositories for one, stays below it. */
+static bool keeps_its_name(const struct place *dir, const char *name)
+{
+	struct repo_id id;
+
+	if (dir->kind == PLACE_HUB && strcmp(name, ".locks") == 0)
+		return true;
+	return (dir->kind == PLACE_HUB || dir->kind == PLACE_LOCKS) &&
+	       repo_id_parse_folder(name, &id) == 0;
 }
 
 int change_make(const struct change *c, const struct place *dir, const char *name, mode_t mode,
@@ -149,7 +162,8 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 {
 	struct scratch *s = c->view->scratch;
 	struct scratch_node *from, *to;
-	int r = is_forbidden(n->to, n->to_name) ? -EROFS : writable_dir(c, n->from, &from);
+	bool stays = is_forbidden(n->to, n->to_name) || keeps_its_name(n->from, n->from_name);
+	int r = stays ? -EROFS : writable_dir(c, n->from, &from);
 
 	if (r < 0)
 		return r;

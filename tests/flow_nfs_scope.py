@@ -9,7 +9,7 @@ import models
 from control import Control
 from flow_ctl_node import ask
 from mountlib import eventually, write
-from nfs_wire import ACCES, BADHANDLE, LNK, MOUNT, NOENT, OK, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import ACCES, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
 
 BIG = models.big_file(3_000_000, seed=17)
 FILES = {"config.json": b'{"model_type": "bert"}', "w.safetensors": BIG, "sub/deep.json": b"{}"}
@@ -159,7 +159,11 @@ def test_what_was_written_for_a_repository_is_not_anybodys_either(two, export):
             assert few.nfs("symlink", spot + sattr() + opaque("x")).status == ACCES
             assert few.nfs("rename", fh(hub) + opaque("x") + spot).status == few.nfs("rename", spot + fh(hub) + opaque("y")).status == ACCES
             assert few.nfs("rmdir", spot).status == ACCES
+        # What was written for all of them stays below its name; what is a client's own does not.
+        assert few.nfs("rename", fh(hub) + opaque(".locks") + fh(hub) + opaque("elsewhere")).status == ROFS
+        assert all.nfs("rename", fh(locks) + opaque(folder("org/secret")) + fh(hub) + opaque("elsewhere")).status == ROFS
         assert few.nfs("mkdir", fh(ours) + opaque("d") + sattr()).status == OK
+        assert few.nfs("rename", fh(ours) + opaque("d") + fh(ours) + opaque("e")).status == OK
         assert all.getattr(written["hub", folder("org/secret"), "refs"][1]).status == OK
 
 
