@@ -26,7 +26,7 @@ int nfs_kept_new(struct nfs_kept **ret)
 	if (!k)
 		return -ENOMEM;
 	TAILQ_INIT(&k->by_age);
-	lock_init(&k->lock, LOCK_NFS_OBJECTS); /* never held with theirs */
+	lock_init(&k->lock, LOCK_NFS_KEPT);
 	*ret = k;
 	return 0;
 }

@@ -51,7 +51,7 @@ int nfs_trail_new(struct nfs_trail **ret)
 		return -ENOMEM;
 	TAILQ_INIT(&t->by_age);
 	t->lines_left = LINES_MAX;
-	lock_init(&t->lock, LOCK_NFS_CLIENTS); /* the two are never held together */
+	lock_init(&t->lock, LOCK_NFS_TRAIL);
 	*ret = t;
 	return 0;
 }

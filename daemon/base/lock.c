@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each thread remembers the ranks it holds as bits of one word: at most one lock of a rank can
- * be held, so the word says it all. A wrong order is found the first time it happens, not when
+/* Each thread remembers the ranks it holds as bits of one number: at most one lock of a rank can
+ * be held, so that says it all. A wrong order is found the first time it happens, not when
  * it deadlocks. */
 #include "daemon/base/lock.h"
 
@@ -26,8 +26,9 @@
 #define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: IOPRIO_CLASS_IDLE */
 #define IOPRIO_WHO_PROCESS 1
 
-static _Thread_local uint64_t held_ranks;
-static_assert(LOCK_TEST < 64, "a rank is a bit of the word");
+__extension__ typedef unsigned __int128 rank_set;
+static _Thread_local rank_set held_ranks;
+static_assert(LOCK_TEST < 128, "a rank is a bit of the set");
 
 void lock_init(struct lock *l, enum lock_rank rank)
 {
@@ -73,7 +74,7 @@ void lock_take(struct lock *l)
 	r = pthread_mutex_lock(&l->mutex);
 	assert(r == 0);
 	set_owner(l);
-	held_ranks |= UINT64_C(1) << l->rank;
+	held_ranks |= (rank_set)1 << l->rank;
 }
 
 void lock_drop(struct lock *l)
@@ -81,7 +82,7 @@ void lock_drop(struct lock *l)
 	int r;
 
 	assert(lock_mine(l));
-	held_ranks &= ~(UINT64_C(1) << l->rank);
+	held_ranks &= ~((rank_set)1 << l->rank);
 	clear_owner(l);
 	r = pthread_mutex_unlock(&l->mutex);
 	assert(r == 0);

@@ -153,7 +153,7 @@ int contests_new(struct contests **ret)
 
 	if (!c)
 		return -ENOMEM;
-	lock_init(&c->lock, LOCK_ASSAY); /* nobody has both */
+	lock_init(&c->lock, LOCK_CONTESTS);
 	*ret = c;
 	return 0;
 }

@@ -68,7 +68,7 @@ int fanout_new(struct fanout **ret)
 
 	if (!c)
 		return -ENOMEM;
-	lock_init(&c->lock, LOCK_CROWD);
+	lock_init(&c->lock, LOCK_FANOUT);
 	*ret = c;
 	return 0;
 }

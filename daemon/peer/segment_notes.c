@@ -4,7 +4,7 @@
 void segment_notes_init(struct segment_notes *t)
 {
 	*t = (struct segment_notes){ 0 };
-	lock_init(&t->lock, LOCK_TRAILS);
+	lock_init(&t->lock, LOCK_SEGMENT_NOTES);
 }
 
 void segment_notes_fini(struct segment_notes *t)

@@ -189,7 +189,7 @@ int turns_start(uint64_t (*rate)(void *arg), void *arg, struct turns **ret)
 		return -ENOMEM;
 	t->rate = rate;
 	t->arg = arg;
-	lock_init(&t->lock, LOCK_THROTTLE);
+	lock_init(&t->lock, LOCK_TURNS);
 	cond_init(&t->wake);
 	r = thread_start(&t->thread, "mfs-turns", turns_main, t);
 	if (r < 0) {
