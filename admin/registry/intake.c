@@ -189,6 +189,37 @@ int intake_staging(const struct intake *in)
 	return in->stagefd;
 }
 
+bool intake_staged_since(const struct intake *in, const char *name, int64_t since_s)
+{
+	struct stat st;
+
+	return fstatat(intake_staging(in), name, &st, 0) == 0 && st.st_mtim.tv_sec >= since_s;
+}
+
+struct search {
+	const struct intake *in;
+	const char *prefix, *part;
+	int64_t since_s;
+	bool found;
+};
+
+static void look(void *arg, const char *name)
+{
+	struct search *s = arg;
+
+	if (strncmp(name, s->prefix, strlen(s->prefix)) == 0 && strstr(name, s->part) &&
+	    intake_staged_since(s->in, name, s->since_s))
+		s->found = true;
+}
+
+bool intake_stages(const struct intake *in, const char *prefix, const char *part, int64_t since_s)
+{
+	struct search s = { in, prefix, part, since_s, false };
+
+	file_each_name(intake_staging(in), look, &s);
+	return s.found;
+}
+
 int intake_root(const struct intake *in)
 {
 	return in->dirfd;

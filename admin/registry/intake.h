@@ -63,6 +63,10 @@ void intake_dropp(struct intake_file **f);
  * for so many bytes; and a file of that name there, with all its bytes, taken over: it is to be
  * ended next. Names that begin with a digit are taken. */
 int intake_staging(const struct intake *in);
+/* True if what lies there under that name was touched since then (wall clock, s). */
+bool intake_staged_since(const struct intake *in, const char *name, int64_t since_s);
+/* The same of anything whose name begins so and has that in it. */
+bool intake_stages(const struct intake *in, const char *prefix, const char *part, int64_t since_s);
 /* The directory of all, borrowed: for who looks after what is kept. */
 int intake_root(const struct intake *in);
 MUST_USE int intake_has_room(struct intake *in, uint64_t bytes);

@@ -346,28 +346,10 @@ void parts_sweep(struct parts *p, int64_t before_s)
 	file_each_name(intake_staging(p->in), sweep_one, &w);
 }
 
-struct search {
-	int stage;
-	char repo[2 + 16 + 1]; /* as it stands in names */
-	int64_t since_s;
-	bool found;
-};
-
-static void look(void *arg, const char *name)
-{
-	struct search *s = arg;
-	struct stat st;
-
-	if (strncmp(name, PREFIX, strlen(PREFIX)) == 0 && strstr(name, s->repo) &&
-	    fstatat(s->stage, name, &st, 0) == 0 && st.st_mtim.tv_sec >= s->since_s)
-		s->found = true;
-}
-
 bool parts_coming(struct parts *p, const char *repo, int64_t since_s)
 {
-	struct search s = { .stage = intake_staging(p->in), .since_s = since_s };
+	char part[2 + 16 + 1]; /* as it stands in names */
 
-	snprintf(s.repo, sizeof(s.repo), "-%016" PRIx64 "-", xxh3_of(repo, strlen(repo)));
-	file_each_name(s.stage, look, &s);
-	return s.found;
+	snprintf(part, sizeof(part), "-%016" PRIx64 "-", xxh3_of(repo, strlen(repo)));
+	return intake_stages(p->in, PREFIX, part, since_s);
 }

@@ -309,29 +309,22 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 /* ---- what waits ---- */
 
 struct sweep {
-	int stage;
+	const struct intake *in;
 	int64_t before_s;
 	unsigned whole; /* that are old, and came to their end */
 	bool removes;
 };
 
-/* False of what is none, or was not touched since. */
-static bool is_newer(int stage, const char *name, int64_t since_s)
-{
-	struct stat st;
-
-	return fstatat(stage, name, &st, 0) == 0 && st.st_mtim.tv_sec >= since_s;
-}
-
 static void sweep_one(void *arg, const char *name)
 {
 	struct sweep *w = arg;
 
-	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || is_newer(w->stage, name, w->before_s))
+	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 ||
+	    intake_staged_since(w->in, name, w->before_s))
 		return;
 	w->whole += !strchr(name, '.');
 	if (w->removes)
-		unlinkat(w->stage, name, 0);
+		unlinkat(intake_staging(w->in), name, 0);
 }
 
 static int renew(struct db_txn *t, void *arg UNUSED)
@@ -341,39 +334,23 @@ static int renew(struct db_txn *t, void *arg UNUSED)
 
 int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s)
 {
-	struct sweep w = { .stage = intake_staging(x->in), .before_s = before_s };
+	struct sweep w = { .in = x->in, .before_s = before_s };
+	int stage = intake_staging(x->in);
 	int r;
 
-	file_each_name(w.stage, sweep_one, &w);
+	file_each_name(stage, sweep_one, &w);
 	r = w.whole ? db_write(db, renew, NULL) : 0;
 	if (r < 0)
 		return r;
 	w.removes = true;
-	file_each_name(w.stage, sweep_one, &w);
+	file_each_name(stage, sweep_one, &w);
 	return 0;
-}
-
-struct search {
-	int stage;
-	char repo[1 + 16 + 1]; /* as it stands in names */
-	int64_t since_s;
-	bool found;
-};
-
-static void look(void *arg, const char *name)
-{
-	struct search *s = arg;
-
-	if (!strncmp(name, PREFIX, strlen(PREFIX)) && strstr(name, s->repo) &&
-	    is_newer(s->stage, name, s->since_s))
-		s->found = true;
 }
 
 bool xorbs_coming(struct xorbs *x, const char *repo, int64_t since_s)
 {
-	struct search s = { .stage = intake_staging(x->in), .since_s = since_s };
+	char part[1 + 16 + 1]; /* as it stands in names */
 
-	snprintf(s.repo, sizeof(s.repo), "-%016" PRIx64, xxh3_of(repo, strlen(repo)));
-	file_each_name(s.stage, look, &s);
-	return s.found;
+	snprintf(part, sizeof(part), "-%016" PRIx64, xxh3_of(repo, strlen(repo)));
+	return intake_stages(x->in, PREFIX, part, since_s);
 }
