@@ -40,7 +40,7 @@ static bool keeps_its_name(const struct place *dir, const char *name)
 {
 	struct repo_id id;
 
-	if (dir->kind == PLACE_HUB && strcmp(name, ".locks") == 0)
+	if (dir->kind == PLACE_HUB && strcmp(name, PLACE_LOCKS_NAME) == 0)
 		return true;
 	return (dir->kind == PLACE_HUB || dir->kind == PLACE_LOCKS) &&
 	       repo_id_parse_folder(name, &id) == 0;

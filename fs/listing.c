@@ -143,7 +143,7 @@ static int add_repo(void *arg, struct repo *r)
 /* What clients wrote into hub/ stays unlisted: a scan of the cache warns about stray files. */
 static void list_hub(struct filling *f)
 {
-	add(f->l, ".locks", (struct place){ .kind = PLACE_LOCKS });
+	add(f->l, PLACE_LOCKS_NAME, (struct place){ .kind = PLACE_LOCKS });
 	known_each_repo(node_known(f->v->node), add_repo, f);
 }
 

@@ -33,6 +33,8 @@
 #include "daemon/names/known.h"
 #include "fs/scratch.h"
 
+#define PLACE_LOCKS_NAME ".locks" /* in hub/: clients lock what they fetch there */
+
 enum place_kind {
 	PLACE_ROOT,
 	PLACE_HUB,

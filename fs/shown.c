@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define HUB "hub/"
-#define LOCKS ".locks/"
+#define LOCKS PLACE_LOCKS_NAME "/"
 
 /* By the name that it has now, as far as that is known. */
 static bool has_named(const struct scope *s, struct known *k, const struct repo_id *id)

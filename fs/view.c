@@ -180,7 +180,7 @@ static int lookup_hub(const struct view *v, const struct place *dir UNUSED, cons
 	struct repo *repo;
 	int r;
 
-	if (strcmp(name, ".locks") == 0) {
+	if (strcmp(name, PLACE_LOCKS_NAME) == 0) {
 		*ret = (struct place){ .kind = PLACE_LOCKS };
 		return 0;
 	}
@@ -208,7 +208,7 @@ static int lookup_locks(const struct view *v, const struct place *dir, const cha
 	if (repo_id_parse_folder(name, &id) == 0) {
 		CLEANUP(buf_free) struct buf path = { 0 };
 
-		buf_printf(&path, "hub/.locks/%s", name);
+		buf_printf(&path, "hub/" PLACE_LOCKS_NAME "/%s", name);
 		r = path.failed ? path.failed : scratch_dir(v->scratch, path.data, true, &locks);
 		if (r < 0)
 			return r;

@@ -79,14 +79,20 @@ static void who_changed_a_chunk_on_its_way_is_banned_and_it_alone_goes(void **st
 	assert_false(is_proven_wrong(c, c->seed));
 }
 
-static void who_holds_what_it_gave_may_have_been_misled(void **state)
+/* Who gave it held what it gave, its owner says otherwise, and there is a witness. */
+static void dispute(struct court *c)
 {
-	struct court *c = *state;
-
 	court_bring(c, COURT_OTHER);
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
 	court_say(c, c->witness, FAKE_WITNESS, c->seed);
 	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+}
+
+static void who_holds_what_it_gave_may_have_been_misled(void **state)
+{
+	struct court *c = *state;
+
+	dispute(c);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->second->asked[FAKE_WITNESS], 0);
 	court_assert_banned(c, NULL);
@@ -96,10 +102,7 @@ static void a_witness_is_asked_for_what_is_in_dispute_alone(void **state)
 {
 	struct court *c = *state;
 
-	court_bring(c, COURT_OTHER);
-	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
-	court_say(c, c->witness, FAKE_WITNESS, c->seed);
-	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	dispute(c);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->chunks, 1 << COURT_WRONG);
 }
@@ -124,10 +127,7 @@ static void at_first_it_is_given_time_to_find_out(void **state)
 	struct court *c = *state;
 	struct inquiry_compared got;
 
-	court_bring(c, COURT_OTHER);
-	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
-	court_say(c, c->witness, FAKE_WITNESS, c->seed);
-	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	dispute(c);
 	c->first_time = true;
 	assert_int_equal(look(c, true, &got), 0);
 	assert_true(got.open);
@@ -143,10 +143,7 @@ static void unless_it_vouches_for_it(void **state)
 {
 	struct court *c = *state;
 
-	court_bring(c, COURT_OTHER);
-	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
-	court_say(c, c->witness, FAKE_WITNESS, c->seed);
-	court_say(c, c->giver, FAKE_HOLDER, COURT_OTHER);
+	dispute(c);
 	court_say(c, c->giver, FAKE_VOUCHER, COURT_OTHER);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	court_assert_banned(c, c->giver);
