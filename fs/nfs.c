@@ -68,6 +68,7 @@ static const struct nfs_proc portmap_procs[] = {
 	[4] = { "portmap-dump", nfs_portmap_dump, 0, 0 },
 };
 
+/* The portmapper is the first, so that without it they are those behind it. */
 static const struct nfs_program with_portmap[] = {
 	{ PORTMAP_PROGRAM, PORTMAP_VERSION, portmap_procs, ARRAY_LEN(portmap_procs) },
 	{ NFS_PROGRAM, NFS_VERSION, nfs_procs, ARRAY_LEN(nfs_procs) },
@@ -82,11 +83,15 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	nfs_call_start(&n->world, c, record, len);
 }
 
-static void *on_came(void *arg, const char *address)
+static int on_came(void *arg, const char *address, void **ret)
 {
+	struct nfs_client *c;
 	struct nfs *n = arg;
+	int r = nfs_clients_came(n->world.clients, address, &c);
 
-	return nfs_clients_came(n->world.clients, address);
+	if (r == 0)
+		*ret = c;
+	return r;
 }
 
 static void on_went(void *arg, void *who)
@@ -173,7 +178,7 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 	if (r == 0)
 		r = rpcd_open(&server, &n->server, why);
 	if (r < 0) {
-		nfs_free(n);
+		(void)!nfs_free(n); /* it never served */
 		return r;
 	}
 	node_ask_for_room(conf->view->node, on_crowd, n);
@@ -187,13 +192,15 @@ void nfs_stop(struct nfs *n)
 		rpcd_stop(n->server);
 }
 
-void nfs_free(struct nfs *n)
+bool nfs_free(struct nfs *n)
 {
 	if (!n)
-		return;
-	rpcd_close(n->server);
+		return true;
+	if (!rpcd_close(n->server))
+		return false;
 	nfs_objects_free(n->world.objects);
 	nfs_kept_free(n->world.kept);
 	nfs_trail_free(n->world.trail);
 	free(n);
+	return true;
 }

@@ -112,7 +112,7 @@ static int list_anew(struct page *pg)
 	nfs_kept_init(&l->kept);
 	l->kept.free = listed_free;
 	l->kept.fh = pg->call->fh;
-	l->kept.whose = view_of(pg);
+	l->kept.whose = pg->call->client->number;
 	l->kept.begun_us = clock_us();
 	pg->listed = l;
 	r = open_listing(pg);
@@ -131,7 +131,7 @@ static int list(struct page *pg)
 	struct nfs_kept_item *i = NULL;
 
 	if (pg->cookie && !listing_is_final(pg->dir))
-		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, view_of(pg));
+		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, pg->call->client->number);
 	if (!i)
 		return list_anew(pg);
 	pg->listed = container_of(i, struct listed, kept);
@@ -146,7 +146,7 @@ static void keep(struct page *pg)
 	if (pg->full)
 		nfs_kept_put(pg->call->world->kept, &pg->listed->kept);
 	else if (!pg->cookie)
-		nfs_kept_drop(pg->call->world->kept, &pg->call->fh, view_of(pg));
+		nfs_kept_drop(pg->call->world->kept, &pg->call->fh, pg->call->client->number);
 }
 
 /* ---- entries ---- */

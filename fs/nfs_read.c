@@ -241,7 +241,7 @@ static int print(struct nfs_call *c, const struct place *p, struct printed **ret
 /* The listing of a commit's files. */
 static int read_tree(struct nfs_call *c, const struct place *p, const struct range *range)
 {
-	struct nfs_kept_item *i = nfs_kept_find(c->world->kept, &c->fh, NULL);
+	struct nfs_kept_item *i = nfs_kept_find(c->world->kept, &c->fh, 0);
 	struct printed *t = i ? container_of(i, struct printed, kept) : NULL;
 	int r = t ? 0 : print(c, p, &t);
 

@@ -287,7 +287,7 @@ static void serve_anew(void)
 
 	hang_up();
 	nfs_stop(w.nfs);
-	nfs_free(w.nfs);
+	assert(nfs_free(w.nfs));
 	scratch_free(w.node->scratch);
 	assert(scratch_new(&small, &w.node->scratch) == 0);
 	w.node->view.scratch = w.node->scratch;
@@ -301,7 +301,7 @@ static void end(void)
 
 	hang_up();
 	nfs_stop(w.nfs);
-	nfs_free(w.nfs);
+	assert(nfs_free(w.nfs));
 	underway_stop(&w.underway);
 	seeded_node_teardown(&node);
 }
