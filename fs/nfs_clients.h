@@ -19,13 +19,12 @@ struct nfs_client {
 	unsigned connections;
 	struct nfs_mounted *mounts; /* the latest first */
 	atomic_uint refs;
-	uint64_t
-		number; /* from here on all stays as it is; this is no other client's, ever; not 0 */
+	uint64_t number; /* no other client's, ever; not 0. It stays, like the next four */
 	struct scope *scope;
 	int64_t since_s;
 	char address[NETWORK_ADDRESS_MAX];
 	struct view view; /* the tree as it sees it */
-	/* Everybody's. */
+	/* Anybody's. */
 	struct log_flood denials, arrivals; /* of lines in the log */
 	metric requests;
 	metric bytes;   /* of files */

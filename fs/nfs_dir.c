@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
-#include "fs/nfs_forms.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
 #include "fs/shown.h"
@@ -97,7 +97,7 @@ static int open_listing(struct page *pg)
 	struct listing **ret = &pg->listed->listing;
 
 	if (c->ended < 0)
-		return nfs_stale(listing_open_ended(view_of(pg), pg->dir, c->ended, ret));
+		return listing_open_ended(view_of(pg), pg->dir, c->ended, ret);
 	return listing_open(view_of(pg), pg->dir, &c->waiter, ret);
 }
 
@@ -301,8 +301,7 @@ static int take_args(struct page *pg)
 		return -EBADMSG;
 	if (place_format(pg->dir) != S_IFDIR)
 		return -ENOTDIR;
-	if (pg->bytes_max > REPLY_MAX)
-		pg->bytes_max = REPLY_MAX;
+	pg->bytes_max = min_u64(min_u64(pg->bytes_max, REPLY_MAX), rpcd_room(pg->call->conn));
 	verifier(pg->dir, ours);
 	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? NFS_BAD_COOKIE : 0;
 }

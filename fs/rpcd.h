@@ -28,7 +28,7 @@ struct rpcd_reply {
 	struct buf head;  /* begun by rpc_reply(); sent first */
 	const void *data; /* or NULL: sent behind it, with XDR's padding */
 	size_t data_len;
-	/* Called once when it was sent or cannot be. */
+	/* Called once when it was sent (then `sent` is `size`) or cannot be. */
 	void (*done)(struct rpcd_reply *r);
 	/* Both or neither. The client takes nothing now, for who knows how long, or (`broken`) the
 	 * system cannot read `data`: it may be let go, and is NULL then. */

@@ -13,7 +13,8 @@
 #include "fs/rpc.h"
 #include "fs/rpcd_out.h"
 
-#define BATCH_CALLS 256 /* then others of the loop have their turn */
+#define CALLS_HELD_MAX (2 * RPCD_HELD_MAX) /* with what many calls that had to wait add at once */
+#define BATCH_CALLS 256                    /* then others of the loop have their turn */
 
 int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *address, void *who,
 		  struct rpcd_conn **ret)
@@ -174,7 +175,7 @@ size_t rpcd_room(struct rpcd_conn *c)
 	bool short_of;
 
 	lock_take(&c->lock);
-	short_of = c->held >= RPCD_HELD_MAX || rpcd_out_is_short_of_room(c);
+	short_of = c->held >= CALLS_HELD_MAX || rpcd_out_is_short_of_room(c);
 	lock_drop(&c->lock);
 	return short_of ? RPCD_ROOM_LEAST : SIZE_MAX;
 }

@@ -196,6 +196,7 @@ static struct rpcd_reply *advance_locked(struct rpcd_conn *c, size_t bytes)
 	while (c->first && bytes >= c->first->size - c->first->sent) {
 		bytes -= c->first->size - c->first->sent;
 		last = c->first;
+		last->sent = last->size;
 		note_awake_locked(c, last, false);
 		rpcd_out_hold_locked(c, 0, last->held);
 		c->first = last->next;

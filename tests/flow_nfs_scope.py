@@ -228,6 +228,9 @@ def test_who_read_what_is_on_record(two, export):
         for offset in 0, 1 << 20, 0:
             assert few.read(file, offset, 1 << 20).status == OK
         assert all.content(all.walk("files", "org", "secret", "sub", "deep.json")) == b"{}"
+        def bytes_of(address):
+            return next(c["bytes"] for c in Control(e).get("/v1/nfs")["clients"] if c["address"] == address)
+        assert eventually(lambda: bytes_of(FEW) == 3 << 20 and bytes_of(ALL) == 2, 5)      # it is counted when it was sent
         clients = {c["address"]: c for c in Control(e).get("/v1/nfs")["clients"]}
         assert set(clients) == {FEW, ALL}
         assert clients[FEW]["bytes"] == 3 << 20 and clients[ALL]["bytes"] == 2
