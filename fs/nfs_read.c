@@ -39,19 +39,13 @@ static void time_read(struct nfs_call *c)
 	metrics_add(c->waited ? &m->reads_waited : &m->reads_hit, 1);
 }
 
-/* The call's bytes, at most `len` of them. What another hand has cut off the cache file, or the
- * disk has lost, is brought anew. Waiter as in node.h. */
+/* The call's bytes, at most `len` of them. Waiter as in node.h. */
 static int have(struct nfs_call *c, uint64_t len, struct waiter *w, uint64_t *ret_len)
 {
 	struct node *node = c->world->view->node;
 	const void *bytes;
 	int r = node_read(node, c->read.file, c->read.off, len, w, &bytes, ret_len);
 
-	if (r == 0 && *ret_len && !node_reaches(c->read.file, bytes, *ret_len)) {
-		node_done(c->read.file, bytes, *ret_len);
-		node_lose(node, c->read.file, c->read.off, *ret_len);
-		r = node_read(node, c->read.file, c->read.off, len, w, &bytes, ret_len);
-	}
 	if (r == 0)
 		c->reply.data = bytes;
 	return r;

@@ -252,6 +252,27 @@ def test_who_read_what_is_on_record(two, export):
     assert re.search(r"bytes=2 reads=1 .* repo=models/org/secret .* path=sub/deep.json", small)
 
 
+def test_who_does_much_does_not_hide_what_another_does(two, export):
+    """Neither what he has mounted, by as many names as there are, nor what he asked for that is not given."""
+    e = export(two, args=[f"--nfs-export={FEW}=org/pub", f"--nfs-export={ALL}=org/pub"])
+    with e.client(source=FEW) as few, e.client(source=ALL) as all:
+        for n in range(1100):
+            assert few.mnt("/" * (n % 900 + 1) + "hub" + "/." * (n // 900)).status == OK
+        for n in range(40):
+            assert few.mnt(f"/hub/.locks/{folder('org/pub')}").status == OK
+            assert few.mnt(f"/files/org/secret{n}").status == ACCES
+        assert all.mnt("/files/org/pub").status == OK
+        clients = {c["address"]: c["mounts"] for c in Control(e).get("/v1/nfs")["clients"]}
+        assert clients == {FEW: [f"/hub/.locks/{folder('org/pub')}", "/hub"], ALL: ["/files/org/pub"]}
+        assert e.wait_log(f"mounted by NFS client={ALL} path=/files/org/pub")       # though another had its line just now
+        assert all.mnt("/files/org/secret").status == ACCES
+        assert e.wait_log(f"what --nfs-export does not give it client={ALL} ")
+        assert len([line for line in e.log if f"mounted by NFS client={FEW}" in line]) < 5
+        few.ask(MOUNT, 3, 3, opaque("hub//"))        # UMNT
+        clients = {c["address"]: c["mounts"] for c in Control(e).get("/v1/nfs")["clients"]}
+        assert clients == {FEW: [f"/hub/.locks/{folder('org/pub')}"], ALL: ["/files/org/pub"]}
+
+
 def test_a_file_is_on_record_soon_after_it_was_read(two, export):
     e = export(two)
     with e.client() as nfs:
