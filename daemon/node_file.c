@@ -99,8 +99,8 @@ static bool is_first_read(struct node *n, struct handle *h)
 	return n->prefetch && !atomic_load(&h->touched) && !atomic_exchange(&h->touched, true);
 }
 
-/* What another hand has cut off the cache file, or the disk has lost, is brought anew: behind the end
- * of a file its mapping has nothing, and zeros to the end of the last page. */
+/* What another hand has cut off the cache file, or the disk has lost, is brought anew: behind the
+ * end of a file its mapping has nothing, and zeros to the end of the last page. */
 static int read_sound(struct node *n, struct handle *h, uint64_t off, uint64_t *len,
 		      struct waiter *w, const void **ret)
 {

@@ -26,8 +26,8 @@ struct handle *node_ref_file(struct handle *h);
 int node_sealed_fd(const struct handle *h);
 /* Bytes [off, off + len) of the file (cut at its end, or, with w->some, where they end that are
  * there while others are slow to come; *ret_len tells; 0 at the end), mapped; borrowed until
- * node_done. What the cache file is too short for, as another hand has cut it, is had anew first: it
- * must be cut in between to fail who uses them. With a NULL waiter PARKED only means "would wait". */
+ * node_done. What another hand has cut off the cache file is had anew first; it may still be cut in
+ * between, and who uses them fail. With a NULL waiter PARKED only means "would wait". */
 MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len,
 		       struct waiter *w, const void **ret, uint64_t *ret_len);
 /* Copies bytes given by node_read: for large amounts faster than to look at them. -EIO. */
