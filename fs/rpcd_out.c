@@ -15,10 +15,10 @@
 #include "fs/rpc.h"
 
 #define CALLS_MAX 128
+#define REPLIES_MAX 4096
 #define BUDGET (64 << 20)    /* bytes of memory for all connections together; beyond it: */
 #define SHARE_MIN (64 << 10) /* ... what each may hold all the same */
 #define HELD_STEP (32 << 10) /* by less than that the sum may be wrong for a connection */
-#define REPLIES_MAX 4096     /* the same */
 #define PIECES_MAX 48
 #define RESUMED_MAX (PIECES_MAX / 3) /* replies; and bytes: */
 #define RESUMED_BYTES (1 << 20)      /* ... what a socket hardly takes at once */
