@@ -35,17 +35,21 @@ bool listing_is_final(const struct place *dir)
 	return is_manifest_dir(dir);
 }
 
-/* A place whose name could not be copied for want of memory. */
-static bool lacks_name(const struct place *p)
+/* A place whose name could not be copied for want of memory: hub/.locks has none, and is no entry of
+ * a directory where names are copied. */
+static bool lacks_name(const struct listing *l, const struct place *p)
 {
-	return (p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG) && !p->name;
+	bool named = p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG ||
+		     (p->kind == PLACE_LOCKS && l->dir.kind == PLACE_LOCKS);
+
+	return named && !p->name;
 }
 
 /* The place is taken. */
 static int add(struct listing *l, const char *name, struct place p)
 {
 	size_t len = strlen(name);
-	struct entry *e = lacks_name(&p) ? NULL : calloc(1, sizeof(*e) + len + 1);
+	struct entry *e = lacks_name(l, &p) ? NULL : calloc(1, sizeof(*e) + len + 1);
 
 	if (!e) {
 		place_fini(&p);
@@ -108,6 +112,8 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 	if (has_from(f->shown, name) ||
 	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
+	if (f->dir->kind == PLACE_LOCKS && view_shows_itself(f->v, f->dir, name))
+		return add(f->l, name, (struct place){ .kind = PLACE_LOCKS, .name = strdup(name) });
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
 

@@ -228,7 +228,7 @@ static int put_dots(struct page *pg)
 		r = put(pg, ".", number, NULL, NFS_COOKIE_DOT);
 	if (r < 0 || pg->full || pg->cookie >= NFS_COOKIE_DOTS)
 		return r;
-	if (view_parent(pg->dir, &above) == 0) {
+	if (view_parent(view_of(pg), pg->dir, &above) == 0) {
 		number = place_number(&above);
 		place_fini(&above);
 	}

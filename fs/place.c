@@ -182,7 +182,8 @@ int place_scratch_path(const struct place *p, struct buf *ret)
 	case PLACE_HUB:
 		return buf_add_str(ret, "hub");
 	case PLACE_LOCKS:
-		return buf_add_str(ret, "hub/" PLACE_LOCKS_NAME);
+		return buf_printf(ret, "hub/" PLACE_LOCKS_NAME "%s%s", p->name ? "/" : "",
+				  p->name ? p->name : "");
 	case PLACE_REFS:
 		return buf_printf(ret, "hub/%s/refs%s%s", folder, p->name[0] ? "/" : "", p->name);
 	case PLACE_NO_EXIST:

@@ -5,7 +5,7 @@
  *
  *   /                                        PLACE_ROOT        writable: HF_HOME files
  *   /hub                                     PLACE_HUB         writable: locks, CACHEDIR.TAG
- *   /hub/.locks                              PLACE_LOCKS       writable
+ *   /hub/.locks[/models--ORG--NAME]          PLACE_LOCKS       writable; name: of the folder
  *   /hub/models--ORG--NAME                   PLACE_REPO        (datasets--, spaces-- likewise)
  *   /hub/models--OLD--NAME                   PLACE_ALIAS       symlink: renamed, or another case
  *   .../blobs, snapshots                     PLACE_BLOBS, PLACE_SNAPSHOTS
