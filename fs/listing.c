@@ -132,7 +132,8 @@ static void list_root(struct filling *f)
 {
 	add(f->l, "files", (struct place){ .kind = PLACE_FILES });
 	add(f->l, "hub", (struct place){ .kind = PLACE_HUB });
-	list_written(f);
+	if (!f->v->hub_alone)
+		list_written(f);
 }
 
 static int add_repo(void *arg, struct repo *r)

@@ -14,7 +14,6 @@
 #include "fs/nfs_forms.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
-#include "fs/shown.h"
 
 #define REPLY_MAX (1 << 20)
 #define ENTRY_BYTES 24 /* of READDIR, without the name */
@@ -212,7 +211,7 @@ static int put_entry(struct page *pg, const struct nfs_cookie *item)
 
 	if (r < 0)
 		return r;
-	if (!nfs_is_removed(v, &p) && shown_place(v->scope, node_known(v->node), &p))
+	if (!nfs_is_removed(v, &p) && view_is_shown(v, &p))
 		r = put(pg, name, place_number(&p), &p, item->value);
 	place_fini(&p);
 	return r;

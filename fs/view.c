@@ -521,7 +521,8 @@ static const lookup_fn lookups[] = {
 static int or_written(const struct view *v, const struct place *dir, const char *name, int r,
 		      struct place *ret, int64_t *ret_ttl_ms)
 {
-	if (err_errno(r) != ENOENT || !place_writable(dir))
+	if (err_errno(r) != ENOENT || !place_writable(dir) ||
+	    (dir->kind == PLACE_ROOT && v->hub_alone))
 		return r;
 	if (view_lookup_written(v, dir, name, ret) == 0)
 		r = 0;
@@ -530,10 +531,17 @@ static int or_written(const struct view *v, const struct place *dir, const char 
 	return r;
 }
 
+bool view_is_shown(const struct view *v, const struct place *p)
+{
+	if (v->hub_alone && p->kind == PLACE_SCRATCH && !p->shared)
+		return false;
+	return shown_place(v->scope, node_known(v->node), p);
+}
+
 /* It may turn out to be another name of a repository that is not shown. */
 static int check_shown(const struct view *v, struct place *p)
 {
-	if (shown_place(v->scope, node_known(v->node), p))
+	if (view_is_shown(v, p))
 		return 0;
 	place_fini(p);
 	return -EACCES;

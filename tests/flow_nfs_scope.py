@@ -76,7 +76,9 @@ def test_only_what_is_given_is_listed(two, export):
     with e.client(source=FEW) as few, e.client(source=ALL) as all:
         for name in ("pub", "secret"):
             all.walk("files", "org", name)
-            all.walk("hub", ".locks", folder(f"org/{name}"))
+            locks = all.walk("hub", ".locks", folder(f"org/{name}"))
+            assert listed(all, "hub", ".locks") == ({folder("org/pub")} if name == "secret" else set())
+            assert all.nfs("create", fh(locks) + opaque("x.lock") + u32(0) + sattr(mode=0o666)).status == OK
         all.walk("files", "other", "model")
         assert listed(few, "hub") == {".locks", folder("org/pub")}
         assert listed(few, "hub", ".locks") == {folder("org/pub")}
@@ -129,7 +131,8 @@ def test_a_repository_is_given_by_the_name_it_has_now(hub, export, rule, status)
 
 
 def test_what_lies_beside_the_hub_is_of_no_repository(two, export):
-    ruled, free = export(two, args=RULES, mounted=True), export(two, mounted=True)
+    given = ["--nfs-beside-hub"]
+    ruled, free = export(two, args=RULES + given, mounted=True), export(two, args=given, mounted=True)
     for e in ruled, free:
         write(e.root / "open", b"for all")
     with ruled.client(source=ALL) as all, free.client(source=ALL) as twin:
@@ -161,7 +164,15 @@ def test_what_was_written_for_a_repository_is_not_anybodys_either(two, export):
             assert few.nfs("rmdir", spot).status == ACCES
         # What was written for all of them stays below its name; what is a client's own does not.
         assert few.nfs("rename", fh(hub) + opaque(".locks") + fh(hub) + opaque("elsewhere")).status == ROFS
-        assert all.nfs("rename", fh(locks) + opaque(folder("org/secret")) + fh(hub) + opaque("elsewhere")).status == ROFS
+        for name in "org/secret", "org/none":
+            assert all.nfs("rename", fh(locks) + opaque(folder(name)) + fh(hub) + opaque("elsewhere")).status == ROFS
+            assert all.nfs("rmdir", fh(locks) + opaque(folder(name))).status == ROFS
+        # Wherever somebody puts it who may see it: its name tells for what it was written.
+        made = all.nfs("mkdir", fh(ours) + opaque(folder("org/secret")) + sattr())
+        assert made.status == OK and all.getattr(made.handle).status == OK
+        assert few.lookup(ours, folder("org/secret")).status == ACCES and few.getattr(made.handle).status == STALE
+        assert few.nfs("mkdir", fh(ours) + opaque(folder("org/secret")) + sattr()).status == ACCES
+        assert folder("org/secret") in listed(all, "hub", ".locks", folder("org/pub")) - listed(few, "hub", ".locks", folder("org/pub"))
         assert few.nfs("mkdir", fh(ours) + opaque("d") + sattr()).status == OK
         assert few.nfs("rename", fh(ours) + opaque("d") + fh(ours) + opaque("e")).status == OK
         assert all.getattr(written["hub", folder("org/secret"), "refs"][1]).status == OK
