@@ -57,7 +57,7 @@ static void listed_free(struct nfs_kept_item *i)
 	free(l);
 }
 
-static int sort(struct listed *l)
+static int sort(struct listed *l, const struct nfs_cookie_key *key)
 {
 	uint32_t all = listing_count(l->listing);
 
@@ -69,7 +69,9 @@ static int sort(struct listed *l)
 		if (r < 0)
 			return r;
 		place_fini(&p);
-		nfs_cookies_add_name(&l->cookies, name, i);
+		r = nfs_cookies_add_name(&l->cookies, key, name, i);
+		if (r < 0)
+			return r;
 	}
 	nfs_cookies_sort(&l->cookies);
 	return 0;
@@ -85,7 +87,7 @@ static int fill(struct page *pg)
 		return r;
 	l->kept.bytes = sizeof(*l) + all * (size_t)KEPT_ENTRY_BYTES;
 	if (!listing_is_final(pg->dir))
-		return sort(l);
+		return sort(l, &pg->call->world->cookies);
 	nfs_cookies_add_rest(&l->cookies, all, pg->cookie);
 	return 0;
 }
@@ -249,9 +251,10 @@ static int put_all(struct page *pg)
 
 /* Cookies of a commit's directory are good as long as it is that directory; those of others are
  * always, in the order they are in here. */
-static void verifier(const struct place *dir, uint8_t ret[static NFS_VERIFIER])
+static void verifier(const struct page *pg, uint8_t ret[static NFS_VERIFIER])
 {
-	uint64_t v = listing_is_final(dir) ? place_number(dir) : 1;
+	uint64_t v = listing_is_final(pg->dir) ? place_number(pg->dir)
+					       : pg->call->world->cookies.verifier;
 
 	static_assert(sizeof(v) == NFS_VERIFIER, "a verifier is a number");
 	memcpy(ret, &v, sizeof(v));
@@ -263,7 +266,7 @@ static int put_result(struct page *pg)
 	uint8_t verf[NFS_VERIFIER];
 	int r;
 
-	verifier(pg->dir, verf);
+	verifier(pg, verf);
 	xdr_put_u32(out, NFS3_OK);
 	pg->begin = out->len;
 	nfs_attr_put_after(pg->call->world->view, pg->dir, out);
@@ -302,7 +305,7 @@ static int take_args(struct page *pg)
 		return -ENOTDIR;
 	if (pg->bytes_max > REPLY_MAX)
 		pg->bytes_max = REPLY_MAX;
-	verifier(pg->dir, ours);
+	verifier(pg, ours);
 	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? NFS_BAD_COOKIE : 0;
 }
 

@@ -9,7 +9,7 @@ import models
 from control import Control
 from flow_ctl_node import ask
 from mountlib import eventually, write
-from nfs_wire import ACCES, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import ACCES, BAD_COOKIE, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
 
 BIG = models.big_file(3_000_000, seed=17)
 FILES = {"config.json": b'{"model_type": "bert"}', "w.safetensors": BIG, "sub/deep.json": b"{}"}
@@ -310,6 +310,43 @@ def test_an_address_moves_to_another_node_and_its_clients_go_on(two, export, tmp
         assert nfs.read(file, 1 << 20, 1 << 20).data == BIG[1 << 20:2 << 20]
         assert nfs.walk("files", "org", "pub", "w.safetensors") == file
         assert nfs.getattr(handles["org/secret"]["files/org/secret"]).status == STALE
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_listing_goes_on_at_the_other_node(two, export, tmp_path, same):
+    """A cookie is of the key, too: of another one it is refused, not taken for another place."""
+    paths = [key_file(tmp_path, "a key of many bytes, 32 or more")] * 2 if same else \
+        [key_file(tmp_path, f"key number {n} of many bytes, 32 or more") for n in range(2)]
+    one, other = (export(two, args=[f"--nfs-key-file={path}"]) for path in paths)
+    with one.client() as nfs, other.client() as there:
+        for client in nfs, there:
+            for name in (*REPOS, "other/model"):
+                client.walk("files", *name.split("/"))
+        whole = nfs.readdir(nfs.walk("hub"))
+        for n, entry in enumerate(whole.entries):
+            answer = there.readdir(there.walk("hub"), entry.cookie, whole.verifier)
+            assert answer.status == (OK if same else BAD_COOKIE)
+            assert not same or [e.name for e in answer.entries] == [e.name for e in whole.entries[n + 1:]]
+        assert len(whole.entries) == 6
+        assert nfs.readdir(nfs.walk("hub"), whole.entries[3].cookie, whole.verifier).entries == whole.entries[4:]
+
+
+@pytest.mark.parametrize("content", [None, b"short", bytes(33)])
+def test_a_key_that_is_none_is_made_anew_and_that_is_said(two, export, content):
+    """The twin: a cache has had none yet."""
+    e = export(two)
+    with e.client() as nfs:
+        file = nfs.walk("files", "org", "pub", "config.json")
+    e.stop()
+    key = e.cache / "nfs.key"
+    key.unlink()
+    if content is not None:
+        key.write_bytes(content)
+    e = export(two, cache=e.cache, port=e.port)
+    with e.client() as nfs:
+        assert nfs.getattr(file).status == BADHANDLE and nfs.content(nfs.walk("files", "org", "pub", "config.json"))
+    assert bool(e.logged("key of NFS file handles has not 32 bytes")) == (content is not None)
+    assert key.stat().st_size == 32
 
 
 def test_a_node_that_has_pulled_it_takes_over_at_once(two, export, tmp_path):
