@@ -40,8 +40,8 @@ struct change_rename {
  * for. Waiter as in node.h; 0, PARKED, or -EEXIST: it is a directory that it shows. */
 MUST_USE int change_is_shown(const struct change *c, const struct change_rename *n,
 			     struct waiter *w, bool *ret);
-/* Renames; over a shown file (`shown`: it was asked for) what was to get its name is dropped. -EROFS:
- * the old name is shown; -ENOENT: nobody wrote it; -EXDEV as change_link. */
+/* Renames; over a shown file (`shown`: it was asked for) what was to get its name is dropped.
+ * -EROFS: the old name is shown; -ENOENT: nobody wrote it; -EXDEV as change_link. */
 MUST_USE int change_rename(const struct change *c, const struct change_rename *n, bool shown);
 
 /* What is to be set; the times as utimensat(2) has them. */

@@ -25,18 +25,7 @@ struct listing {
 	int failed;            /* of the first entry that could not be added */
 };
 
-static bool is_manifest_dir(const struct place *dir)
-{
-	return dir->kind == PLACE_LINK_DIR || dir->kind == PLACE_PLAIN_DIR;
-}
-
-bool listing_is_final(const struct place *dir)
-{
-	return is_manifest_dir(dir);
-}
-
-/* A place whose name could not be copied for want of memory: hub/.locks has none, and is no entry of
- * a directory where names are copied. */
+/* A place whose name could not be copied for want of memory; hub/.locks has none. */
 static bool lacks_name(const struct listing *l, const struct place *p)
 {
 	bool named = p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG ||
@@ -325,7 +314,7 @@ static int fill(const struct view *v, struct listing *l)
 {
 	struct filling f = { v, l, &l->dir, NULL };
 
-	if (is_manifest_dir(&l->dir)) {
+	if (place_is_final(&l->dir)) {
 		l->first = manifest_children(l->dir.snapshot->files, l->dir.node, &l->count);
 		return 0;
 	}

@@ -41,8 +41,8 @@ MUST_USE int nfs_cookies_init(struct nfs_cookies *c, uint32_t room);
 void nfs_cookies_fini(struct nfs_cookies *c);
 /* Adds the entries behind a cookie of a listing that never changes, and has so many. */
 void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie);
-/* Adds an entry of one that does / brings those into their order, when all were added. -EIO if there
- * is no digest. */
+/* Adds an entry of one that does / brings those into their order, when all were added. -EIO if
+ * there is no digest. */
 MUST_USE int nfs_cookies_add_name(struct nfs_cookies *c, const struct nfs_cookie_key *key,
 				  const char *name, uint32_t index);
 void nfs_cookies_sort(struct nfs_cookies *c);

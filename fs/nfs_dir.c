@@ -86,7 +86,7 @@ static int fill(struct page *pg)
 	if (r < 0)
 		return r;
 	l->kept.bytes = sizeof(*l) + all * (size_t)KEPT_ENTRY_BYTES;
-	if (!listing_is_final(pg->dir))
+	if (!place_is_final(pg->dir))
 		return sort(l, &pg->call->world->cookies);
 	nfs_cookies_add_rest(&l->cookies, all, pg->cookie);
 	return 0;
@@ -131,7 +131,7 @@ static int list(struct page *pg)
 {
 	struct nfs_kept_item *i = NULL;
 
-	if (pg->cookie && !listing_is_final(pg->dir))
+	if (pg->cookie && !place_is_final(pg->dir))
 		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, view_of(pg));
 	if (!i)
 		return list_anew(pg);
@@ -142,7 +142,7 @@ static int list(struct page *pg)
 /* The rest will be asked for, or nothing is left to ask for. */
 static void keep(struct page *pg)
 {
-	if (listing_is_final(pg->dir))
+	if (place_is_final(pg->dir))
 		return;
 	if (pg->full)
 		nfs_kept_put(pg->call->world->kept, &pg->listed->kept);
@@ -152,19 +152,13 @@ static void keep(struct page *pg)
 
 /* ---- entries ---- */
 
-/* In /files/ORG a name becomes a commit only when it is looked up. */
-static bool lists_only_names(const struct place *dir)
-{
-	return dir->kind == PLACE_ORG;
-}
-
 static int put_plus(struct page *pg, const struct place *p)
 {
 	struct buf *out = &pg->call->reply.head;
 	struct nfs_fh fh;
 	int r;
 
-	if (!p || pg->closed || lists_only_names(pg->dir)) {
+	if (!p || pg->closed || place_lists_names(pg->dir)) {
 		xdr_put_u32(out, false);
 		xdr_put_u32(out, false);
 		return 0;
@@ -253,8 +247,8 @@ static int put_all(struct page *pg)
  * always, in the order they are in here. */
 static void verifier(const struct page *pg, uint8_t ret[static NFS_VERIFIER])
 {
-	uint64_t v = listing_is_final(pg->dir) ? place_number(pg->dir)
-					       : pg->call->world->cookies.verifier;
+	uint64_t v = place_is_final(pg->dir) ? place_number(pg->dir)
+					     : pg->call->world->cookies.verifier;
 
 	static_assert(sizeof(v) == NFS_VERIFIER, "a verifier is a number");
 	memcpy(ret, &v, sizeof(v));

@@ -312,7 +312,7 @@ static int match_names(void *arg, struct repo *r)
 	return rc;
 }
 
-/* The text of a form that is of a repository's name, owned; -ESTALE if none that is known has it. */
+/* The text of a form that is of a repository's name, owned; -ESTALE if no known one has it. */
 static int find_text(struct nfs_forms *t, const struct nfs_form *f, char **ret)
 {
 	struct name_search s = { t, f, NULL };

@@ -394,8 +394,7 @@ int nfs_mkdir(struct nfs_call *c)
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)
-		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &sattr,
-			 &p);
+		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &sattr, &p);
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 

@@ -91,6 +91,10 @@ bool place_shares(const struct place *dir);
 bool place_writable(const struct place *p);
 /* True if it is a made-up file that swallows what clients write to it. */
 bool place_swallows(const struct place *p);
+/* True if it is a directory that will list the same for ever. */
+bool place_is_final(const struct place *p);
+/* True if what the directory lists are names alone: looked up, one becomes a commit. */
+bool place_lists_names(const struct place *dir);
 /* The etag of a PLACE_BLOB or PLACE_LINK. */
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
 /* Appends what is known of it, for the log: " repo=... commit=... path=...". */

@@ -2,10 +2,10 @@
 /* The bounded writable corner: a small file system in memory that takes the metadata clients insist
  * on writing (locks, refs in the making, .no_exist marks, modules, tokens). It mirrors the paths of
  * the shown tree: the files written in hub/models--a--b/refs live in its directory of that path.
- * When it is full the oldest file that nobody has open, or directory with nothing in it, is forgotten,
- * so that writing metadata does not fail; only what cannot fit at all is refused with -ENOSPC. What lies below hub/, and what
- * beside it, each have half of the room for themselves, and of the rest what the other does not
- * use. Nothing survives the process. No FUSE in here.
+ * When it is full the oldest file that nobody has open, or directory with nothing in it, is
+ * forgotten, so that writing metadata does not fail; only what cannot fit at all is refused with
+ * -ENOSPC. What lies below hub/, and what beside it, each have half of the room for themselves, and
+ * of the rest what the other does not use. Nothing survives the process. No FUSE in here.
  * Threads: any. Owned nodes are counted: unref each one returned. */
 #ifndef MATRIXFS_SCRATCH_H
 #define MATRIXFS_SCRATCH_H
@@ -49,9 +49,8 @@ MUST_USE int scratch_parent(struct scratch *s, const struct scratch_node *n,
 			    struct scratch_node **ret, bool *ret_mirrors);
 
 /* The directory that mirrors a path of the shown tree ("" is the root, "hub/.locks"), with those
- * above it made as needed when `make` is set; what was made so goes before all else when there is no
- * room, as soon as nothing lies in it. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes),
- * -ENOMEM. */
+ * above it made as needed when `make` is set; what was made so goes before all else when there is
+ * no room, as soon as nothing lies in it. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes), -ENOMEM. */
 MUST_USE int scratch_dir(struct scratch *s, const char *path, int make, struct scratch_node **ret);
 /* The entry of a directory. -ENOENT, -ENOTDIR. */
 MUST_USE int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node is alive while it has a name or is open. The living are counted, and stand in by_age with
  * the one written longest ago first. Who dies loses its content at once, while the struct waits for
- * the last reference: references are the kernel's lookup counts and what NFS clients lately used, and
- * if they kept nodes alive, forgetting would make no room.
+ * the last reference: references are the kernel's lookup counts and what NFS clients lately used,
+ * and if they kept nodes alive, forgetting would make no room.
  *
  * A directory holds its entries sorted by name. A node knows its entries too: a file one for each
  * hard link, a directory one, which is how parents are found. The root has none; it counts as open,

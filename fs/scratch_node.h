@@ -94,8 +94,8 @@ void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scr
 void scratch_entry_detach(struct scratch *s, struct scratch_entry *e);
 
 /* Forget the oldest until one more node of a side, for the directory `dir`, or more bytes in the
- * node `grows`, fit: of the same side, but for what the other one has taken beyond its half. -ENOSPC
- * if they cannot fit; for bytes nothing was forgotten then. */
+ * node `grows`, fit: of the same side, but for what the other one has taken beyond its half.
+ * -ENOSPC if they cannot fit; for bytes nothing was forgotten then. */
 MUST_USE int scratch_room_for_node(struct scratch *s, enum scratch_side side,
 				   const struct scratch_node *dir);
 MUST_USE int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows,

@@ -100,9 +100,8 @@ static void write_behind(struct seeded_node *s, const struct place *dir, const c
 
 	assert_int_equal(view_scratch_dir(&s->view, dir, true, &in), 0);
 	if (scratch_find(s->scratch, in, name, &n) < 0)
-		assert_int_equal(scratch_make(s->scratch, in, name, S_IFDIR | 0755, UID, UID, NULL,
-					      &n),
-				 0);
+		assert_int_equal(
+			scratch_make(s->scratch, in, name, S_IFDIR | 0755, UID, UID, NULL, &n), 0);
 	scratch_unref(s->scratch, n);
 	scratch_unref(s->scratch, in);
 }

@@ -144,7 +144,8 @@ static void nobody_chooses_two_names_of_one_number(void **state)
 	assert_int_equal(make_key(NULL), 0);
 	same = key;
 	assert_int_equal(
-		nfs_cookie_key_make((const uint8_t *)"another one, as long as that one", &other), 0);
+		nfs_cookie_key_make((const uint8_t *)"another one, as long as that one", &other),
+		0);
 	assert_int_equal(number_of(&key, "name"), number_of(&same, "name"));
 	assert_int_equal(key.verifier, same.verifier);
 	assert_int_not_equal(number_of(&key, "name"), number_of(&other, "name"));

@@ -258,7 +258,8 @@ static void what_lies_beside_the_hub_is_shown_where_that_is_wanted(void **state)
 		assert_int_equal(view_is_shown(v, &token), !alone);
 		assert_true(view_is_shown(v, &lock));
 		if (alone)
-			assert_int_equal(seeded_node_walk(f->seeded, "token", &p, &ttl_ms), -ENOENT);
+			assert_int_equal(seeded_node_walk(f->seeded, "token", &p, &ttl_ms),
+					 -ENOENT);
 	}
 	place_fini(&lock);
 	place_fini(&token);
