@@ -97,7 +97,7 @@ int change_link(const struct change *c, const struct place *p, const struct plac
 		r = check_own(c, dir, name, -EEXIST);
 	if (r == 0)
 		r = writable_dir(c, dir, true, &in);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	/* By a name below hub/ a file would be anybody's. */
 	r = p->shared == place_shares(dir) ? scratch_link(c->view->scratch, n, in, name) : -EXDEV;

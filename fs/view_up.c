@@ -73,8 +73,9 @@ static int mirrored_in_repo(const struct view *v, const char *folder, char *at, 
 	struct repo_id id;
 
 	*ret = (struct place){ .kind = PLACE_TREES };
-	if (part && repo_id_parse_folder(folder, &id) == 0)
-		ret->repo = known_repo(k, &id);
+	if (!part || repo_id_parse_folder(folder, &id) < 0)
+		return -ENOENT;
+	ret->repo = known_repo(k, &id);
 	if (!ret->repo)
 		return -ENOENT;
 	if (strcmp(part, "trees") == 0)
