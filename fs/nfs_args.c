@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "daemon/base/log.h"
-#include "fs/shown.h"
 
 struct permit_who nfs_reader(void)
 {
@@ -27,7 +26,7 @@ void nfs_denied(struct nfs_call *c, const struct place *p, const char *name)
 /* A handle may have been given to another client, or under other rules. */
 static int check_shown(struct nfs_call *c, struct place *p)
 {
-	if (shown_place(c->client->view.scope, node_known(c->world->view->node), p))
+	if (view_is_shown(&c->client->view, p))
 		return 0;
 	nfs_denied(c, p, NULL);
 	place_fini(p);
