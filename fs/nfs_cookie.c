@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/base/digest.h"
-#include "fs/nfs_handle.h"
-
 #define PURPOSE "matrixfs-nfs-cookies-1"
 
 int nfs_cookies_init(struct nfs_cookies *c, uint32_t room)
@@ -44,7 +41,7 @@ static int number_of(const struct nfs_cookie_key *key, const char *name, uint64_
 	return r;
 }
 
-int nfs_cookie_key_make(const uint8_t *key, struct nfs_cookie_key *ret)
+int nfs_cookie_key_make(const uint8_t key[static NFS_KEY], struct nfs_cookie_key *ret)
 {
 	int r = digest_hmac(key, NFS_KEY, PURPOSE, strlen(PURPOSE), ret->secret);
 

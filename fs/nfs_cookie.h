@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "daemon/base/own.h"
+#include "fs/nfs_handle.h"
 
 #define NFS_COOKIE_DOT 1  /* of "." ... */
 #define NFS_COOKIE_DOTS 2 /* ... and ".."; all others have larger ones */
@@ -22,8 +22,8 @@ struct nfs_cookie_key {
 	uint64_t verifier; /* tells its cookies from those of another one */
 };
 
-/* From a key of handles, NFS_KEY bytes. -EIO if there is no digest. */
-MUST_USE int nfs_cookie_key_make(const uint8_t *key, struct nfs_cookie_key *ret);
+/* From a key of handles. -EIO if there is no digest. */
+MUST_USE int nfs_cookie_key_make(const uint8_t key[static NFS_KEY], struct nfs_cookie_key *ret);
 
 struct nfs_cookie {
 	uint64_t value; /* one goes on behind the entry with it */

@@ -265,10 +265,7 @@ struct name_search {
 /* 1 if that is the name. */
 static int match(struct name_search *s, const char *name)
 {
-	uint8_t digest[20];
-
-	if (digest_of(DIGEST_GIT_SHA1, name, strlen(name), digest) < 0 ||
-	    memcmp(digest, s->form->text, sizeof(digest)) != 0)
+	if (!nfs_form_is_digest_of(s->form, name))
 		return 0;
 	s->found = strdup(name);
 	return s->found ? 1 : -ENOMEM;
@@ -312,30 +309,19 @@ static int match_names(void *arg, struct repo *r)
 	return rc;
 }
 
-/* The text of a form that is of a repository's name, owned; -ESTALE if no known one has it. */
-static int find_text(struct nfs_forms *t, const struct nfs_form *f, char **ret)
+/* The text of a form, owned: a ref of that repository, or with none what a repository's name gives.
+ * -ESTALE if nothing known has that name. */
+static int find_text(struct nfs_forms *t, const struct nfs_form *f, struct repo *repo, char **ret)
 {
+	struct known *known = node_known(t->view->node);
 	struct name_search s = { t, f, NULL };
 	int r;
 
 	if (!f->hashed)
 		return (*ret = strdup(f->text)) ? 0 : -ENOMEM;
-	r = known_each_repo(node_known(t->view->node), match_names, &s);
+	r = repo ? known_each_ref(known, repo, match_ref, &s)
+		 : known_each_repo(known, match_names, &s);
 	*ret = s.found;
-	return r == 1 ? 0 : r < 0 ? r : -ESTALE;
-}
-
-static int find_ref(struct nfs_forms *t, struct repo *repo, const struct nfs_form *f,
-		    struct place *ret)
-{
-	struct name_search s = { t, f, NULL };
-	int r;
-
-	ret->repo = repo;
-	if (!f->hashed)
-		return (ret->name = strdup(f->text)) ? 0 : -ENOMEM;
-	r = known_each_ref(node_known(t->view->node), repo, match_ref, &s);
-	ret->name = s.found;
 	return r == 1 ? 0 : r < 0 ? r : -ESTALE;
 }
 
@@ -374,7 +360,7 @@ static int find_alias(struct nfs_forms *t, const struct nfs_form *f, struct plac
 {
 	CLEANUP(freep) char *key = NULL;
 	struct repo_id id;
-	int r = find_text(t, f, &key);
+	int r = find_text(t, f, NULL, &key);
 
 	if (r < 0)
 		return r;
@@ -412,7 +398,8 @@ static int find_in_repo(struct nfs_forms *t, const struct nfs_form *f, struct wa
 		return find_snapshot(t, repo, f, w, ret);
 	case PLACE_REFS:
 	case PLACE_REF:
-		return find_ref(t, repo, f, ret);
+		ret->repo = repo;
+		return find_text(t, f, repo, &ret->name);
 	case PLACE_ABSENT_DIR:
 	case PLACE_ABSENT_FILE:
 		return find_absent(t, repo, f, ret);
@@ -432,9 +419,9 @@ static int find_place(struct nfs_forms *t, const struct nfs_form *f, struct wait
 	case PLACE_TYPE:
 		return 0;
 	case PLACE_LOCKS: /* with no text it is that of all */
-		return f->text_len ? find_text(t, f, &ret->name) : 0;
+		return f->text_len ? find_text(t, f, NULL, &ret->name) : 0;
 	case PLACE_ORG:
-		return find_text(t, f, &ret->name);
+		return find_text(t, f, NULL, &ret->name);
 	case PLACE_ALIAS:
 		return find_alias(t, f, ret);
 	case PLACE_SCRATCH:

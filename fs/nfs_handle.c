@@ -72,6 +72,14 @@ int nfs_form_set_text(struct nfs_form *f, const char *text)
 	return 0;
 }
 
+bool nfs_form_is_digest_of(const struct nfs_form *f, const char *text)
+{
+	uint8_t digest[TEXT_DIGEST];
+
+	return digest_of(DIGEST_GIT_SHA1, text, strlen(text), digest) == 0 &&
+	       memcmp(digest, f->text, TEXT_DIGEST) == 0;
+}
+
 /* ---- to bytes ---- */
 
 static void put(struct nfs_fh *h, const void *data, size_t len)
@@ -114,7 +122,8 @@ static void put_fields(struct nfs_fh *h, const struct nfs_form *f, uint16_t fiel
 		put(h, f->text, f->text_len);
 }
 
-static int sign(const uint8_t *key, const uint8_t *bytes, size_t len, uint8_t ret[static SIGNATURE])
+static int sign(const uint8_t key[static NFS_KEY], const uint8_t *bytes, size_t len,
+		uint8_t ret[static SIGNATURE])
 {
 	uint8_t mac[32];
 	int r = digest_hmac(key, NFS_KEY, bytes, len, mac);

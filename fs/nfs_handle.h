@@ -43,6 +43,8 @@ struct nfs_form {
 
 /* Sets the text of a form whose kind is set, or a digest of it. */
 MUST_USE int nfs_form_set_text(struct nfs_form *f, const char *text);
+/* True if that text is the one of which the form has a digest. */
+bool nfs_form_is_digest_of(const struct nfs_form *f, const char *text);
 /* The handle of a form. -EIO if it cannot be signed. */
 MUST_USE int nfs_handle_print(const uint8_t key[static NFS_KEY], const struct nfs_form *f,
 			      struct nfs_fh *ret);

@@ -9,8 +9,6 @@
 #include "fs/nfs_procs.h"
 #include "fs/resolve.h"
 
-#define AUTH_NONE 0
-#define AUTH_SYS 1
 #define MOUNT_ROOM (NFS_PATH_MAX + 2) /* of a path with a slash before it, and its end */
 
 static const char *const exports[] = { "/", "/hub", "/files" };
@@ -19,14 +17,15 @@ static const char *const exports[] = { "/", "/hub", "/files" };
 
 static int put_mounted(struct nfs_call *c, const struct place *p)
 {
+	static const enum rpc_auth flavors[] = { RPC_AUTH_SYS, RPC_AUTH_NONE };
 	struct buf *out = &c->reply.head;
 	int r;
 
-	xdr_put_u32(out, 0);
+	xdr_put_u32(out, MNT3_OK);
 	r = nfs_put_handle(c, p);
-	xdr_put_u32(out, 2);
-	xdr_put_u32(out, AUTH_SYS);
-	xdr_put_u32(out, AUTH_NONE);
+	xdr_put_u32(out, ARRAY_LEN(flavors));
+	for (size_t i = 0; i < ARRAY_LEN(flavors); i++)
+		xdr_put_u32(out, flavors[i]);
 	return r;
 }
 

@@ -4,14 +4,6 @@
 
 #include "fs/nfs_procs.h"
 
-static const struct {
-	uint32_t program, version;
-} served[] = {
-	{ PORTMAP_PROGRAM, PORTMAP_VERSION },
-	{ NFS_PROGRAM, NFS_VERSION },
-	{ MOUNT_PROGRAM, MOUNT_VERSION },
-};
-
 int nfs_portmap_getport(struct nfs_call *c)
 {
 	uint32_t program = xdr_u32(&c->in), version = xdr_u32(&c->in), over = xdr_u32(&c->in);
@@ -20,9 +12,8 @@ int nfs_portmap_getport(struct nfs_call *c)
 	xdr_u32(&c->in); /* a port, of which nothing is asked */
 	if (c->in.bad)
 		return -EBADMSG;
-	for (size_t i = 0; i < ARRAY_LEN(served); i++)
-		if (served[i].program == program && served[i].version == version &&
-		    over == PORTMAP_TCP)
+	for (const struct nfs_program *p = c->world->programs; p->procs; p++)
+		if (p->number == program && p->version == version && over == PORTMAP_TCP)
 			port = rpcd_port(c->conn);
 	xdr_put_u32(&c->reply.head, port);
 	return 0;
@@ -32,10 +23,10 @@ int nfs_portmap_dump(struct nfs_call *c)
 {
 	struct buf *out = &c->reply.head;
 
-	for (size_t i = 0; i < ARRAY_LEN(served); i++) {
+	for (const struct nfs_program *p = c->world->programs; p->procs; p++) {
 		xdr_put_u32(out, true);
-		xdr_put_u32(out, served[i].program);
-		xdr_put_u32(out, served[i].version);
+		xdr_put_u32(out, p->number);
+		xdr_put_u32(out, p->version);
 		xdr_put_u32(out, PORTMAP_TCP);
 		xdr_put_u32(out, rpcd_port(c->conn));
 	}

@@ -18,7 +18,8 @@
 #define NFS_WRITE_MAX (64 << 10)
 #define NFS_NAME_MAX 255
 #define NFS_PATH_MAX 1024
-#define NFS_ATTR_BYTES 84 /* of a fattr3 */
+
+#define MNT3_OK 0 /* of MOUNT, whose failures have the numbers of NFS */
 
 enum nfs_status {
 	NFS3_OK = 0,

@@ -10,12 +10,12 @@
 #define RPC_VERSION 2
 #define AUTH_BYTES_MAX 400
 #define MACHINE_NAME_MAX 255
+#define GROUPS_MAX 16
 
 enum { CALL, REPLY };
 enum { MSG_ACCEPTED, MSG_DENIED };
 enum { RPC_MISMATCH, AUTH_ERROR };
 enum { AUTH_BADCRED = 1, AUTH_BADVERF = 3, AUTH_TOOWEAK = 5 };
-enum { AUTH_NONE, AUTH_SYS };
 
 static uint32_t mark_at(const uint8_t *data)
 {
@@ -84,8 +84,8 @@ static void begin(struct buf *reply, uint32_t xid, uint32_t stat)
 void rpc_reply(struct buf *reply, uint32_t xid, enum rpc_status status)
 {
 	begin(reply, xid, MSG_ACCEPTED);
-	xdr_put_u32(reply, AUTH_NONE);
-	xdr_put_u32(reply, 0);
+	xdr_put_u32(reply, RPC_AUTH_NONE); /* the verifier, */
+	xdr_put_u32(reply, 0);             /* which is empty */
 	xdr_put_u32(reply, status);
 }
 
@@ -134,7 +134,7 @@ static bool parse_sys(struct xdr_in cred, struct rpc_call *ret)
 	ret->uid = xdr_u32(&cred);
 	ret->gid = xdr_u32(&cred);
 	groups = xdr_u32(&cred);
-	if (groups > RPC_GROUPS_MAX)
+	if (groups > GROUPS_MAX)
 		return false;
 	xdr_fixed(&cred, groups * sizeof(uint32_t));
 	return !cred.bad;
@@ -150,9 +150,9 @@ static uint32_t check_auth(struct xdr_in *in, struct rpc_call *ret)
 	if (!cred)
 		return AUTH_BADCRED;
 	ret->uid = ret->gid = RPC_NOBODY;
-	if (flavor == AUTH_SYS && !parse_sys((struct xdr_in){ .at = cred, .left = len }, ret))
+	if (flavor == RPC_AUTH_SYS && !parse_sys((struct xdr_in){ .at = cred, .left = len }, ret))
 		return AUTH_BADCRED;
-	if (flavor != AUTH_SYS && flavor != AUTH_NONE)
+	if (flavor != RPC_AUTH_SYS && flavor != RPC_AUTH_NONE)
 		return AUTH_TOOWEAK;
 	xdr_u32(in); /* of a verifier nothing is asked, with these */
 	return xdr_opaque(in, AUTH_BYTES_MAX, &len) ? 0 : AUTH_BADVERF;

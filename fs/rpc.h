@@ -7,7 +7,6 @@
 #include "fs/xdr.h"
 
 #define RPC_FRAGMENTS_MAX 64 /* of one record */
-#define RPC_GROUPS_MAX 16
 
 /* Finds the first record in what has come. Its fragments are moved together in place; once it has
  * done so the bytes are to be consumed. 1: it is *ret, and *ret_used bytes of data are its; 0: more
@@ -22,6 +21,9 @@ struct rpc_call {
 };
 
 #define RPC_NOBODY 65534
+
+/* By what a caller may say who he is. */
+enum rpc_auth { RPC_AUTH_NONE, RPC_AUTH_SYS };
 
 /* Why a call is accepted, and yet not done. */
 enum rpc_status {
