@@ -381,19 +381,6 @@ uint32_t listing_count(const struct listing *l)
 	return l->count;
 }
 
-static void child_place(const struct listing *l, uint32_t node, struct place *ret)
-{
-	bool file = manifest_file(l->dir.snapshot->files, node) != NULL;
-
-	*ret = (struct place){
-		.kind = l->dir.kind,
-		.node = node,
-		.snapshot = snapshot_ref(l->dir.snapshot),
-	};
-	if (file)
-		ret->kind = l->dir.kind == PLACE_LINK_DIR ? PLACE_LINK : PLACE_BLOB;
-}
-
 int listing_get(const struct listing *l, uint32_t i, const char **ret_name, struct place *ret)
 {
 	if (l->sorted) {
@@ -401,6 +388,6 @@ int listing_get(const struct listing *l, uint32_t i, const char **ret_name, stru
 		return place_copy(&l->sorted[i]->place, ret);
 	}
 	*ret_name = manifest_name(l->dir.snapshot->files, l->first + i);
-	child_place(l, l->first + i, ret);
+	*ret = place_child(&l->dir, l->first + i);
 	return 0;
 }

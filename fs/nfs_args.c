@@ -6,9 +6,11 @@
 
 #include "daemon/base/log.h"
 
-struct permit_who nfs_reader(void)
+int nfs_permit(const struct place *p, int mask)
 {
-	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
+	const struct permit_who nobody = { RPC_NOBODY, RPC_NOBODY };
+
+	return permit_access(&nobody, p, mask);
 }
 
 void nfs_denied(struct nfs_call *c, const struct place *p, const char *name)
@@ -58,6 +60,16 @@ int nfs_take_place(struct nfs_call *c, struct place *ret)
 		return r;
 	c->placing = false;
 	return check_shown(c, ret);
+}
+
+int nfs_find(struct nfs_call *c, const struct place *dir, const char *name, struct place *ret)
+{
+	const struct view *v = &c->client->view;
+	int64_t ttl_ms;
+
+	if (c->ended < 0)
+		return view_lookup_ended(v, dir, name, c->ended, ret, &ttl_ms);
+	return view_lookup(v, dir, name, &c->waiter, ret, &ttl_ms);
 }
 
 int nfs_put_handle(struct nfs_call *c, const struct place *p)

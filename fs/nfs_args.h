@@ -8,12 +8,17 @@
 
 /* Reads a handle, whatever it is. -EBADMSG. */
 MUST_USE int nfs_take_handle(struct nfs_call *c, struct nfs_fh *ret);
-/* The user reads are checked as: nobody, since NFS callers prove nothing. */
-struct permit_who nfs_reader(void);
 /* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG;
  * -ESTALE also for what the client may not see: so RFC 1813 calls a handle to which "access has
  * been revoked", and not all procedures have a word for EACCES. */
 MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
+/* What is called so in a directory, as the client sees it; owned. As view_lookup; when the wait for
+ * it has ended with an error, what clients wrote there. */
+MUST_USE int nfs_find(struct nfs_call *c, const struct place *dir, const char *name,
+		      struct place *ret);
+/* 0 or -EACCES: may that (R_OK, X_OK) be done to the place by nobody, which all callers are, since
+ * they prove nothing? */
+MUST_USE int nfs_permit(const struct place *p, int mask);
 /* Counts and logs that the client asked for something that it may not see: a name in there, or with
  * no name the place itself. */
 void nfs_denied(struct nfs_call *c, const struct place *p, const char *name);

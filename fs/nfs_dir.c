@@ -16,8 +16,7 @@
 #include "fs/nfs_procs.h"
 
 #define REPLY_MAX (1 << 20)
-#define ENTRY_BYTES 24 /* of READDIR, without the name */
-
+#define ENTRY_BYTES 24       /* of READDIR, without the name */
 #define KEPT_ENTRY_BYTES 256 /* of a listing, about */
 
 /* A directory as it was once, with its entries as they are told. */
@@ -207,7 +206,7 @@ static int put_entry(struct page *pg, const struct nfs_cookie *item)
 
 	if (r < 0)
 		return r;
-	if (!nfs_is_removed(v, &p) && view_is_shown(v, &p))
+	if (!place_is_removed(&p) && view_is_shown(v, &p))
 		r = put(pg, name, place_number(&p), &p, item->value);
 	place_fini(&p);
 	return r;
@@ -275,10 +274,8 @@ static int put_result(struct page *pg)
 
 static int permit(struct page *pg)
 {
-	struct permit_who who = nfs_reader();
-
-	pg->closed = permit_access(&who, pg->dir, X_OK) < 0;
-	return permit_access(&who, pg->dir, R_OK);
+	pg->closed = nfs_permit(pg->dir, X_OK) < 0;
+	return nfs_permit(pg->dir, R_OK);
 }
 
 static int take_args(struct page *pg)

@@ -36,17 +36,14 @@ static int found(struct nfs_call *c, const struct place *dir, const struct place
 
 static int lookup(struct nfs_call *c, const struct place *dir, const char *name, struct place *ret)
 {
-	int64_t ttl_ms;
 	int r;
 
 	if (strcmp(name, ".") == 0)
 		return place_copy(dir, ret);
 	if (strcmp(name, "..") == 0)
 		return view_parent(c->world->view, dir, ret);
-	if (c->ended < 0)
-		return view_lookup_ended(&c->client->view, dir, name, c->ended, ret, &ttl_ms);
-	r = view_lookup(&c->client->view, dir, name, &c->waiter, ret, &ttl_ms);
-	if (r == -EACCES)
+	r = nfs_find(c, dir, name, ret);
+	if (r == -EACCES && c->ended == 0)
 		nfs_denied(c, dir, name);
 	return r;
 }
@@ -55,7 +52,6 @@ int nfs_lookup(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place dir = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
-	struct permit_who who = nfs_reader();
 	char name[NFS_NAME_MAX + 1];
 	int r = nfs_take_place(c, &dir);
 
@@ -64,7 +60,7 @@ int nfs_lookup(struct nfs_call *c)
 	if (r == 0 && place_format(&dir) != S_IFDIR)
 		r = -ENOTDIR;
 	if (r == 0)
-		r = permit_access(&who, &dir, X_OK);
+		r = nfs_permit(&dir, X_OK);
 	if (r == 0)
 		r = lookup(c, &dir, name, &p);
 	return r == 0 ? found(c, &dir, &p) : r;
@@ -72,24 +68,22 @@ int nfs_lookup(struct nfs_call *c)
 
 /* ---- what one may do ---- */
 
-static bool allows(const struct permit_who *who, const struct place *p, const struct stat *st,
-		   int mask, unsigned mode)
+/* True if the mode has such a bit for anybody, and the place may be used so. */
+static bool allows(const struct place *p, const struct stat *st, int mask)
 {
-	return (st->st_mode & mode) && permit_access(who, p, mask) == 0;
+	return (st->st_mode & (mode_t)(mask * 0111)) && nfs_permit(p, mask) == 0;
 }
 
 static uint32_t granted(const struct view *v, const struct place *p, const struct stat *st)
 {
-	const struct permit_who nobody = nfs_reader(), *who = &nobody;
 	bool dir = S_ISDIR(st->st_mode);
 	uint32_t ret = 0;
 
 	if (nfs_may_change(v, p) == 0 && (place_writable(p) || place_swallows(p)))
 		ret = ACCESS3_MODIFY | ACCESS3_EXTEND | (dir ? ACCESS3_DELETE : 0);
-
-	if (allows(who, p, st, R_OK, 0444))
+	if (allows(p, st, R_OK))
 		ret |= ACCESS3_READ;
-	if (allows(who, p, st, X_OK, 0111))
+	if (allows(p, st, X_OK))
 		ret |= dir ? ACCESS3_LOOKUP : ACCESS3_EXECUTE;
 	return ret;
 }

@@ -174,20 +174,10 @@ void nfs_objects_note(struct nfs_objects *t, const struct nfs_fh *fh, const stru
 	object_free(t, old);
 }
 
-bool nfs_is_removed(const struct view *v, const struct place *p)
-{
-	struct stat st;
-
-	if (p->kind != PLACE_SCRATCH)
-		return false;
-	scratch_stat(v->scratch, p->written, &st);
-	return st.st_nlink == 0;
-}
-
 /* What clients wrote and removed is gone, although somebody knows of it. */
-static int check_alive(struct nfs_objects *t, struct place *p)
+static int check_alive(struct place *p)
 {
-	if (!nfs_is_removed(t->view, p))
+	if (!place_is_removed(p))
 		return 0;
 	place_fini(p);
 	return -ESTALE;
@@ -215,7 +205,7 @@ int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct wait
 		r = place_copy(&o->place, ret);
 	lock_drop(&t->lock);
 	if (o)
-		return r < 0 ? r : check_alive(t, ret);
+		return r < 0 ? r : check_alive(ret);
 	r = parse(t, fh, &form);
 	if (r == 0)
 		r = nfs_form_place(t->forms, &form, w, ret);

@@ -2,8 +2,7 @@
 /* What clients of NFS lately used: handles and their places, so that a request need not look for
  * what the one before it found; and the files they read, which stay open for a while, since NFS
  * knows no opens: so one who reads on is seen to, if nobody needs the room. Bounded: what is
- * forgotten is found anew.
- * Threads: any. */
+ * forgotten is found anew. Threads: any. */
 #ifndef MATRIXFS_NFS_OBJECTS_H
 #define MATRIXFS_NFS_OBJECTS_H
 
@@ -23,8 +22,8 @@ MUST_USE int nfs_objects_handle(struct nfs_objects *t, const struct place *p, st
 /* The place is going to be used by that handle: it is found at once then. For want of memory
  * nothing is noted. */
 void nfs_objects_note(struct nfs_objects *t, const struct nfs_fh *fh, const struct place *p);
-/* The place of a handle, owned. Waiter as in node.h. NFS_BADHANDLE: it is no handle of
- * ours; -ESTALE: what it names is gone. */
+/* The place of a handle, owned. Waiter as in node.h. NFS_BADHANDLE: it is no handle of ours;
+ * -ESTALE: what it names is gone. */
 MUST_USE int nfs_objects_find(struct nfs_objects *t, const struct nfs_fh *fh, struct waiter *w,
 			      struct place *ret);
 /* Appends what is known of a handle's place, if it was used lately, for the log. */
@@ -32,8 +31,6 @@ void nfs_objects_tell(struct nfs_objects *t, const struct nfs_fh *fh, struct buf
 /* The etag of a handle's place, if that is a blob that was used lately. */
 bool nfs_objects_etag(struct nfs_objects *t, const struct nfs_fh *fh,
 		      char ret[static DIGEST_HEX_MAX + 1]);
-/* True if clients wrote the file or directory of that place, and it is gone. */
-bool nfs_is_removed(const struct view *v, const struct place *p);
 /* The file of a handle if it is open, with a reference for the caller: node_close_file() gives it
  * back. NULL: it is not. */
 struct handle *nfs_objects_opened(struct nfs_objects *t, const struct nfs_fh *fh);

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -20,7 +21,7 @@ struct range {
 	uint32_t count;
 };
 
-/* text: of a made-up file. */
+/* text: of a made-up file; of others NULL. */
 static void put_result(struct nfs_call *c, const struct place *p, const char *text, uint32_t count,
 		       bool eof)
 {
@@ -285,13 +286,6 @@ static int read_written(struct nfs_call *c, const struct place *p, const struct 
 	return 0;
 }
 
-static int check(const struct place *p)
-{
-	struct permit_who who = nfs_reader();
-
-	return place_format(p) == S_IFREG ? permit_access(&who, p, R_OK) : -EINVAL;
-}
-
 int nfs_read(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
@@ -304,7 +298,7 @@ int nfs_read(struct nfs_call *c)
 	range.count = (uint32_t)min_u64(xdr_u32(&c->in), NFS_READ_MAX);
 	if (c->in.bad)
 		return -EBADMSG;
-	r = check(&p);
+	r = place_format(&p) == S_IFREG ? nfs_permit(&p, R_OK) : -EINVAL;
 	if (r < 0)
 		return r;
 	if (p.kind == PLACE_BLOB)

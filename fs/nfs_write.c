@@ -85,7 +85,7 @@ static void put_wcc(struct nfs_call *c, const struct place *p)
 	nfs_attr_put_after(c->world->view, p, &c->reply.head);
 }
 
-/* The whole result of what says no more. */
+/* What has changed a file or directory: mostly that is the whole answer. */
 static int put_changed(struct nfs_call *c, const struct place *p)
 {
 	xdr_put_u32(&c->reply.head, NFS3_OK);
@@ -130,22 +130,11 @@ static int take_spot(struct nfs_call *c, struct spot *ret)
 	return r == 0 ? check_name(c, ret) : r;
 }
 
-/* What is there already. -ENOENT, PARKED. */
-static int find(struct nfs_call *c, const struct spot *s, struct place *ret)
-{
-	int64_t ttl_ms;
-
-	if (c->ended < 0)
-		return view_lookup_ended(&c->client->view, &s->dir, s->name, c->ended, ret,
-					 &ttl_ms);
-	return view_lookup(&c->client->view, &s->dir, s->name, &c->waiter, ret, &ttl_ms);
-}
-
 /* 0 if the name is free; -EEXIST, PARKED, or why that cannot be told. */
 static int check_free(struct nfs_call *c, const struct spot *s)
 {
 	struct place p;
-	int r = find(c, s, &p);
+	int r = nfs_find(c, &s->dir, s->name, &p);
 
 	if (r == 0) {
 		place_fini(&p);
@@ -224,8 +213,7 @@ int nfs_write(struct nfs_call *c)
 	n = r < 0 ? r : write_to(c, &p, data, len, off);
 	if (n < 0)
 		return (int)n;
-	xdr_put_u32(&c->reply.head, NFS3_OK);
-	put_wcc(c, &p);
+	put_changed(c, &p);
 	xdr_put_u32(&c->reply.head, (uint32_t)n);
 	xdr_put_u32(&c->reply.head, NFS_FILE_SYNC);
 	xdr_put_u64(&c->reply.head, c->world->life);
@@ -243,8 +231,7 @@ int nfs_commit(struct nfs_call *c)
 	xdr_u32(&c->in);
 	if (c->in.bad)
 		return -EBADMSG;
-	xdr_put_u32(&c->reply.head, NFS3_OK);
-	put_wcc(c, &p);
+	put_changed(c, &p);
 	xdr_put_u64(&c->reply.head, c->world->life);
 	return 0;
 }
@@ -370,7 +357,7 @@ int nfs_create(struct nfs_call *c)
 		r = take_create(c, &how);
 	if (r != 0)
 		return r;
-	r = find(c, &s, &p);
+	r = nfs_find(c, &s.dir, s.name, &p);
 	if (r == 0) {
 		r = create_again(c, &p, &how);
 	} else if (r < 0 && err_errno(r) == ENOENT) {
@@ -442,7 +429,7 @@ static int remove_name(struct nfs_call *c, mode_t kind)
 	int r = take_spot(c, &s);
 
 	if (r == 0)
-		r = find(c, &s, &p);
+		r = nfs_find(c, &s.dir, s.name, &p);
 	if (r == 0)
 		r = change_remove(&change, &s.dir, s.name, kind);
 	return r == 0 ? put_changed(c, &s.dir) : r;
@@ -476,8 +463,7 @@ int nfs_rename(struct nfs_call *c)
 		r = change_rename(&change, &n, shown);
 	if (r != 0)
 		return r;
-	xdr_put_u32(&c->reply.head, NFS3_OK);
-	put_wcc(c, &from.dir);
+	put_changed(c, &from.dir);
 	put_wcc(c, &to.dir);
 	return 0;
 }

@@ -171,6 +171,29 @@ mode_t place_format(const struct place *p)
 	return st.st_mode & S_IFMT;
 }
 
+bool place_is_removed(const struct place *p)
+{
+	struct stat st;
+
+	if (p->kind != PLACE_SCRATCH)
+		return false;
+	scratch_stat(p->scratch, p->written, &st);
+	return st.st_nlink == 0;
+}
+
+struct place place_child(const struct place *dir, uint32_t node)
+{
+	struct place p = {
+		.kind = dir->kind,
+		.node = node,
+		.snapshot = snapshot_ref(dir->snapshot),
+	};
+
+	if (manifest_file(p.snapshot->files, node))
+		p.kind = dir->kind == PLACE_LINK_DIR ? PLACE_LINK : PLACE_BLOB;
+	return p;
+}
+
 bool place_shares(const struct place *dir)
 {
 	return dir->kind == PLACE_SCRATCH ? dir->shared : dir->kind != PLACE_ROOT;

@@ -85,6 +85,10 @@ uint64_t place_number(const struct place *p);
 mode_t place_format(const struct place *p);
 /* A place for what a client wrote in directory `dir` (the node is taken). */
 struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n);
+/* True if a client wrote it, and it has no name any more. */
+bool place_is_removed(const struct place *p);
+/* The place of a node of the manifest in a commit's directory; owned. */
+struct place place_child(const struct place *dir, uint32_t node);
 /* True if what is written in this directory is anybody's, false if its owner's. */
 bool place_shares(const struct place *dir);
 /* True if clients may write metadata in this directory. */

@@ -199,15 +199,11 @@ static int lookup_snapshots(const struct view *v, const struct place *dir, const
 static int lookup_tree(const struct view *v UNUSED, const struct place *dir, const char *name,
 		       struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms UNUSED)
 {
-	const struct manifest *m = dir->snapshot->files;
-	uint32_t node = manifest_child(m, dir->node, name, strlen(name));
+	uint32_t node = manifest_child(dir->snapshot->files, dir->node, name, strlen(name));
 
 	if (node == MANIFEST_NONE)
 		return -ENOENT;
-	*ret = (struct place){ .kind = dir->kind, .node = node, .snapshot = dir->snapshot };
-	if (manifest_file(m, node))
-		ret->kind = dir->kind == PLACE_LINK_DIR ? PLACE_LINK : PLACE_BLOB;
-	snapshot_ref(ret->snapshot);
+	*ret = place_child(dir, node);
 	return 0;
 }
 
