@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/base/log.h"
+#include "fs/permit.h"
 
 int nfs_permit(const struct place *p, int mask)
 {

@@ -11,7 +11,6 @@
 #include "fs/nfs_cookie.h"
 #include "fs/nfs_objects.h"
 #include "fs/nfs_trail.h"
-#include "fs/permit.h"
 #include "fs/rpc.h"
 #include "fs/rpcd.h"
 #include "fs/underway.h"

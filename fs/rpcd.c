@@ -27,7 +27,7 @@ struct loop {
 	pthread_t thread;
 	bool started;
 	struct rpcd_conn *first; /* guarded by the server's lock */
-	uint8_t room[RPCD_ROOM]; /* what it reads into */
+	uint8_t input[RPCD_INPUT];
 };
 
 struct rpcd {
@@ -64,11 +64,13 @@ static void unlist_locked(struct loop *l, struct rpcd_conn *c)
 
 static void end_conn(struct loop *l, struct rpcd_conn *c)
 {
+	struct rpcd *s = l->server;
+
 	rpcd_conn_end(c);
-	l->server->all.conf.gone(l->server->all.conf.arg, c);
-	lock_take(&l->server->lock);
+	s->all.conf.gone(s->all.conf.arg, c);
+	lock_take(&s->lock);
 	unlist_locked(l, c);
-	lock_drop(&l->server->lock);
+	lock_drop(&s->lock);
 	rpcd_conn_unref(c);
 }
 
@@ -160,17 +162,18 @@ static void accept_all(struct rpcd *s)
 
 static void check_all(struct loop *l)
 {
+	struct rpcd *s = l->server;
 	int64_t now_ms = clock_ms();
 
-	lock_take(&l->server->lock);
+	lock_take(&s->lock);
 	for (struct rpcd_conn *c = l->first; c; c = c->next)
 		rpcd_conn_check(c, now_ms);
-	lock_drop(&l->server->lock);
-	if (l != l->server->loops)
+	lock_drop(&s->lock);
+	if (l != s->loops)
 		return;
-	if (l->server->deaf)
-		listen_to_clients(l->server, true);
-	l->server->all.conf.tick(l->server->all.conf.arg);
+	if (s->deaf)
+		listen_to_clients(s, true);
+	s->all.conf.tick(s->all.conf.arg);
 }
 
 /* False at the end. */
@@ -180,7 +183,7 @@ static bool handle(struct loop *l, const struct epoll_event *e)
 		return false;
 	if (e->data.ptr == &l->server->listener)
 		accept_all(l->server);
-	else if (!rpcd_conn_serve(e->data.ptr, e->events, l->room))
+	else if (!rpcd_conn_serve(e->data.ptr, e->events, l->input))
 		end_conn(l, e->data.ptr);
 	return true;
 }

@@ -3,9 +3,9 @@
  * order. A few threads, each with connections of its own; none ever waits for a client: what cannot
  * be sent now is kept, and as long as much is kept, or many calls of a connection are under way,
  * nothing more is read from it; when all together keep much, only those go on of whom little is
- * kept. Who is silent in the middle of a record, takes no byte of what it
- * asked for, or says nothing for long, is sent away. Knows nothing of programs and procedures; but
- * its log and its counters are the export's. */
+ * kept. Who is silent in the middle of a record, takes no byte of what it asked for, or says nothing
+ * for long, is sent away. Knows nothing of programs and procedures; but its log and its counters are
+ * the export's. */
 #ifndef MATRIXFS_RPCD_H
 #define MATRIXFS_RPCD_H
 
@@ -22,11 +22,12 @@ struct rpcd_conn;
 /* A reply on its way, embedded in the request it answers. Its functions are called from any thread,
  * one at a time, no lock held. */
 struct rpcd_reply {
-	struct rpcd_reply *next; /* the connection's, as the next line */
-	size_t size, sent, held;
-	bool awake;       /* likewise: `data` is there, and can be let go */
-	struct buf head;  /* begun by rpc_reply(); sent first */
-	const void *data; /* or NULL: sent behind it, with XDR's padding */
+	struct rpcd_reply *next; /* the connection's, as the next three lines */
+	size_t size, sent;       /* bytes, of head and data */
+	size_t held;             /* bytes of memory */
+	bool awake;              /* `data` is there, and can be let go */
+	struct buf head;         /* begun by rpc_reply(); sent first */
+	const void *data;        /* or NULL: sent behind it, with XDR's padding */
 	size_t data_len;
 	/* Called once when it was sent (then `sent` is `size`) or cannot be. */
 	void (*done)(struct rpcd_reply *r);

@@ -13,36 +13,35 @@
 #include "fs/rpc.h"
 #include "fs/rpcd_out.h"
 
-#define CALLS_HELD_MAX (2 * RPCD_HELD_MAX) /* with what many calls that had to wait add at once */
-#define BATCH_CALLS 256                    /* then others of the loop have their turn */
+#define BATCH_CALLS 256 /* then others of the loop have their turn */
 
 int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *address, void *who,
 		  struct rpcd_conn **ret)
 {
 	struct rpcd_conn *c = calloc(1, sizeof(*c));
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
-	int r = c ? 0 : -ENOMEM;
+	int r;
 
-	if (r == 0) {
-		*c = (struct rpcd_conn){
-			.all = all,
-			.epoll = epoll,
-			.fd = fd,
-			.who = who,
-			.refs = 1,
-		};
-		c->armed = EPOLLIN;
-		c->heard_ms = clock_ms();
-		memcpy(c->address, address, strnlen(address, sizeof(c->address) - 1));
-		lock_init(&c->lock, LOCK_RPCD_CONN);
-		/* Then it may be served at once. */
-		if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
-			r = -errno;
-	}
-	if (r < 0) {
+	if (!c) {
 		close(fd);
-		if (c)
-			lock_fini(&c->lock);
+		return -ENOMEM;
+	}
+	*c = (struct rpcd_conn){
+		.all = all,
+		.epoll = epoll,
+		.fd = fd,
+		.who = who,
+		.refs = 1,
+		.armed = e.events,
+		.heard_ms = clock_ms(),
+	};
+	memcpy(c->address, address, strnlen(address, sizeof(c->address) - 1));
+	lock_init(&c->lock, LOCK_RPCD_CONN);
+	/* Then it may be served at once. */
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
+		r = -errno;
+		close(fd);
+		lock_fini(&c->lock);
 		free(c);
 		return r;
 	}
@@ -99,9 +98,17 @@ static void rest_if_held_up(struct rpcd_conn *c, struct rpcd_reply *r)
 		r->rest(r, false);
 }
 
+/* Gives back a reference; before that, sends what there is if that is `mine`. */
+static void leave(struct rpcd_conn *c, bool mine)
+{
+	if (mine)
+		rpcd_out_flush(c);
+	rpcd_conn_unref(c);
+}
+
 void rpcd_send(struct rpcd_conn *c, struct rpcd_reply *r)
 {
-	bool queued = false, mine = false;
+	bool queued = false, mine;
 
 	rpcd_out_seal(r);
 	r->sent = 0;
@@ -117,9 +124,7 @@ void rpcd_send(struct rpcd_conn *c, struct rpcd_reply *r)
 	lock_drop(&c->lock);
 	if (!queued)
 		r->done(r);
-	if (mine)
-		rpcd_out_flush(c);
-	rpcd_conn_unref(c);
+	leave(c, mine);
 }
 
 void rpcd_go_on(struct rpcd_conn *c)
@@ -134,9 +139,7 @@ void rpcd_go_on(struct rpcd_conn *c)
 		c->wait = RPCD_WAIT_OVER;
 	}
 	lock_drop(&c->lock);
-	if (mine)
-		rpcd_out_flush(c);
-	rpcd_conn_unref(c);
+	leave(c, mine);
 }
 
 void rpcd_drop(struct rpcd_conn *c, bool hang_up)
@@ -149,9 +152,7 @@ void rpcd_drop(struct rpcd_conn *c, bool hang_up)
 		rpcd_out_kill_locked(c);
 	mine = rpcd_out_begin_locked(c);
 	lock_drop(&c->lock);
-	if (mine)
-		rpcd_out_flush(c);
-	rpcd_conn_unref(c);
+	leave(c, mine);
 }
 
 void rpcd_keep(struct rpcd_conn *c, size_t bytes)
@@ -172,12 +173,12 @@ void rpcd_unkeep(struct rpcd_conn *c, size_t bytes)
 
 size_t rpcd_room(struct rpcd_conn *c)
 {
-	bool short_of;
+	bool is_short;
 
 	lock_take(&c->lock);
-	short_of = c->held >= CALLS_HELD_MAX || rpcd_out_is_short_of_room(c);
+	is_short = rpcd_out_is_short_of_room_locked(c);
 	lock_drop(&c->lock);
-	return short_of ? RPCD_ROOM_LEAST : SIZE_MAX;
+	return is_short ? RPCD_ROOM_LEAST : SIZE_MAX;
 }
 
 void *rpcd_who(const struct rpcd_conn *c)
@@ -244,7 +245,7 @@ static int keep_leftover(struct rpcd_conn *c, const uint8_t *data, size_t len)
 
 /* Reads what there is behind what was kept; how many bytes there are then. At the end of the stream
  * that is noted. */
-static size_t read_more(struct rpcd_conn *c, uint8_t *room)
+static size_t read_more(struct rpcd_conn *c, uint8_t *input)
 {
 	size_t have = c->leftover.len;
 	ssize_t n = 0;
@@ -252,13 +253,13 @@ static size_t read_more(struct rpcd_conn *c, uint8_t *room)
 	bool ended;
 
 	if (have)
-		memcpy(room, c->leftover.data, have);
+		memcpy(input, c->leftover.data, have);
 	lock_take(&c->lock);
-	ended = c->said_all || !rpcd_out_may_take_locked(c) || have == RPCD_ROOM;
+	ended = c->said_all || !rpcd_out_may_take_locked(c) || have == RPCD_INPUT;
 	lock_drop(&c->lock);
 	if (ended)
 		return have;
-	n = recv(c->fd, room + have, RPCD_ROOM - have, MSG_DONTWAIT);
+	n = recv(c->fd, input + have, RPCD_INPUT - have, MSG_DONTWAIT);
 	e = n < 0 ? errno : 0;
 	if (n > 0) {
 		c->heard_ms = clock_ms();
@@ -274,9 +275,9 @@ static size_t read_more(struct rpcd_conn *c, uint8_t *room)
 }
 
 /* The sender meanwhile, so that the replies to many small calls go out together. */
-static void take(struct rpcd_conn *c, uint8_t *room)
+static void take(struct rpcd_conn *c, uint8_t *input)
 {
-	size_t have = read_more(c, room), used = 0;
+	size_t have = read_more(c, input), used = 0;
 	bool mine;
 	int r;
 
@@ -284,8 +285,8 @@ static void take(struct rpcd_conn *c, uint8_t *room)
 	mine = rpcd_out_begin_locked(c);
 	c->records_left = false;
 	lock_drop(&c->lock);
-	r = take_calls(c, room, have, &used);
-	if (r < 0 || keep_leftover(c, room + used, have - used) < 0)
+	r = take_calls(c, input, have, &used);
+	if (r < 0 || keep_leftover(c, input + used, have - used) < 0)
 		rpcd_conn_kill(c);
 	lock_take(&c->lock);
 	if (!mine)
@@ -296,7 +297,7 @@ static void take(struct rpcd_conn *c, uint8_t *room)
 		rpcd_out_flush(c);
 }
 
-bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events, uint8_t *room)
+bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events, uint8_t input[static RPCD_INPUT])
 {
 	bool dead;
 
@@ -307,7 +308,7 @@ bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events, uint8_t *room)
 		c->blocked = false;
 		lock_drop(&c->lock);
 	}
-	take(c, room);
+	take(c, input);
 	lock_take(&c->lock);
 	dead = c->dead;
 	lock_drop(&c->lock);

@@ -11,7 +11,7 @@
 #include "daemon/base/lock.h"
 #include "fs/rpcd.h"
 
-#define RPCD_ROOM (256 << 10) /* bytes read at once; more than the longest record with its marks */
+#define RPCD_INPUT (256 << 10) /* bytes read at once; more than the longest record with its marks */
 
 /* Whether the first reply's data is being waited for. */
 enum rpcd_wait {
@@ -48,7 +48,8 @@ struct rpcd_conn {
 	unsigned faults; /* how often data could not be read since bytes last went out */
 	enum rpcd_wait wait;
 	size_t kept_bytes;   /* by calls under way */
-	size_t held, told;   /* bytes of memory, and as how many they count in the sum of all */
+	size_t held;         /* bytes of memory that wait, ... */
+	size_t counted;      /* ... and as how many they are in the sum of all */
 	unsigned calls;      /* under way */
 	bool sending;        /* somebody is; it sends what is added meanwhile, too */
 	bool blocked;        /* the client takes nothing more now */
@@ -67,9 +68,10 @@ MUST_USE int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */
 void rpcd_conn_unref(struct rpcd_conn *c);
-/* Its loop was told of events: takes calls, sends. `room` are RPCD_ROOM bytes to work in. False if
+/* Its loop was told of events: takes calls, sends. `input` are RPCD_INPUT bytes to work in. False if
  * the connection has come to its end: it is out of the epoll set, and nothing is on its way. */
-MUST_USE bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events, uint8_t *room);
+MUST_USE bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events,
+			      uint8_t input[static RPCD_INPUT]);
 /* Ends it: its loop will be told. */
 void rpcd_conn_kill(struct rpcd_conn *c);
 /* Ends it if it has been silent for too long; its loop's. */

@@ -16,9 +16,11 @@
 
 #define CALLS_MAX 128
 #define REPLIES_MAX 4096
-#define BUDGET (64 << 20)    /* bytes of memory for all connections together; beyond it: */
-#define SHARE_MIN (64 << 10) /* ... what each may hold all the same */
-#define HELD_STEP (32 << 10) /* by less than that the sum may be wrong for a connection */
+#define HELD_MAX (8 << 20)        /* bytes for a connection: then no more calls are taken from it */
+#define HELD_WORST (2 * HELD_MAX) /* with what many calls that had to wait add at once */
+#define BUDGET (64 << 20)         /* bytes of memory for all connections together; beyond it: */
+#define SHARE_MIN (64 << 10)      /* ... what each may hold all the same */
+#define HELD_STEP (32 << 10)      /* by less than that the sum may be wrong for a connection */
 #define PIECES_MAX 48
 #define RESUMED_MAX (PIECES_MAX / 3) /* replies; and bytes: */
 #define RESUMED_BYTES (1 << 20)      /* ... what a socket hardly takes at once */
@@ -27,9 +29,15 @@
 
 /* ---- limits ---- */
 
-bool rpcd_out_is_short_of_room(const struct rpcd_conn *c)
+/* What all connections together may have waiting. */
+static bool is_spent(const struct rpcd_all *all)
 {
-	return atomic_load_explicit(&c->all->held, memory_order_relaxed) >= BUDGET;
+	return atomic_load_explicit(&all->held, memory_order_relaxed) >= BUDGET;
+}
+
+bool rpcd_out_is_short_of_room_locked(const struct rpcd_conn *c)
+{
+	return c->held >= HELD_WORST || is_spent(c->all);
 }
 
 /* Small replies, which come and go at once, never come to be in the sum of all. */
@@ -39,19 +47,19 @@ void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less)
 
 	c->held += more;
 	c->held -= less;
-	off = c->held > c->told ? c->held - c->told : c->told - c->held;
+	off = c->held > c->counted ? c->held - c->counted : c->counted - c->held;
 	if (off < HELD_STEP && (c->held || !off))
 		return;
-	atomic_fetch_add(&c->all->held, c->held - c->told);
-	c->told = c->held;
+	atomic_fetch_add(&c->all->held, c->held - c->counted);
+	c->counted = c->held;
 }
 
 /* Whoever holds little may go on, however much others hold: so all do, if only by small steps. */
 bool rpcd_out_may_take_locked(const struct rpcd_conn *c)
 {
 	return !c->dead && c->calls < CALLS_MAX && c->queued < REPLIES_MAX &&
-	       c->queued_bytes + c->kept_bytes < RPCD_HELD_MAX &&
-	       (c->held < SHARE_MIN || !rpcd_out_is_short_of_room(c));
+	       c->queued_bytes + c->kept_bytes < HELD_MAX &&
+	       (c->held < SHARE_MIN || !is_spent(c->all));
 }
 
 /* What was kept back is taken when something can be sent, which is at once. */
