@@ -144,9 +144,8 @@ int change_is_shown(const struct change *c, const struct change_rename *n, struc
 {
 	int64_t ttl_ms;
 	struct place p;
-	int r = view_lookup(c->view, n->to, n->to_name, w, &p, &ttl_ms);
-
 	bool dir;
+	int r = view_lookup(c->view, n->to, n->to_name, w, &p, &ttl_ms);
 
 	if (r == PARKED)
 		return r;

@@ -119,8 +119,8 @@ static void list_written(struct filling *f)
 
 static void list_root(struct filling *f)
 {
-	add(f->l, "files", (struct place){ .kind = PLACE_FILES });
-	add(f->l, "hub", (struct place){ .kind = PLACE_HUB });
+	add(f->l, PLACE_FILES_NAME, (struct place){ .kind = PLACE_FILES });
+	add(f->l, PLACE_HUB_NAME, (struct place){ .kind = PLACE_HUB });
 	if (!f->v->hub_alone)
 		list_written(f);
 }
@@ -145,16 +145,12 @@ static void list_hub(struct filling *f)
 
 static void list_repo(struct filling *f)
 {
-	static const char *const parts[] = { ".no_exist", "blobs", "refs", "snapshots", "trees" };
-	static const enum place_kind kinds[] = { PLACE_NO_EXIST, PLACE_BLOBS, PLACE_REFS,
-						 PLACE_SNAPSHOTS, PLACE_TREES };
-
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		struct place p = { .kind = kinds[i], .repo = f->dir->repo };
+	for (size_t i = 0; i < PLACE_PARTS; i++) {
+		struct place p = { .kind = place_parts[i].kind, .repo = f->dir->repo };
 
 		if (p.kind == PLACE_REFS)
 			p.name = strdup("");
-		add(f->l, parts[i], p);
+		add(f->l, place_parts[i].name, p);
 	}
 }
 
@@ -255,24 +251,19 @@ static int add_to_files(void *arg, struct repo *r)
 	const struct repo_id *id = repo_id_of(r);
 	const char *slash = strchr(id->name, '/');
 	struct filling *f = arg;
-	struct place p = { .kind = PLACE_ORG, .type = id->type };
+	bool in_org = f->dir->kind == PLACE_ORG;
 	char org[REPO_NAME_MAX + 1];
 
 	if (id->type != f->dir->type || !slash || !scope_has(f->v->scope, id))
 		return 0;
 	snprintf(org, sizeof(org), "%.*s", (int)(slash - id->name), id->name);
-	if (f->dir->kind != PLACE_ORG) {
-		p.name = strdup(org);
-		if (has(f->l, org)) {
-			place_fini(&p);
-			return 0;
-		}
-		return add(f->l, org, p);
-	}
-	if (strcmp(org, f->dir->name) != 0)
+	if (in_org ? strcmp(org, f->dir->name) != 0 : has(f->l, org))
 		return 0;
 	/* Only its name and kind are asked for: the commit is resolved when it is looked up. */
-	return add(f->l, slash + 1, (struct place){ .kind = PLACE_REPO, .repo = r });
+	if (in_org)
+		return add(f->l, slash + 1, (struct place){ .kind = PLACE_REPO, .repo = r });
+	return add(f->l, org,
+		   (struct place){ .kind = PLACE_ORG, .type = id->type, .name = strdup(org) });
 }
 
 static void list_files(struct filling *f)

@@ -7,6 +7,11 @@
 
 #include "daemon/base/digest.h"
 
+const struct place_part place_parts[PLACE_PARTS] = {
+	{ ".no_exist", PLACE_NO_EXIST },  { "blobs", PLACE_BLOBS }, { "refs", PLACE_REFS },
+	{ "snapshots", PLACE_SNAPSHOTS }, { "trees", PLACE_TREES },
+};
+
 void place_fini(struct place *p)
 {
 	snapshot_unref(p->snapshot);
@@ -169,6 +174,11 @@ mode_t place_format(const struct place *p)
 		return kinds[p->kind].format;
 	scratch_stat(p->scratch, p->written, &st);
 	return st.st_mode & S_IFMT;
+}
+
+bool place_is_top_name(const char *name)
+{
+	return strcmp(name, PLACE_HUB_NAME) == 0 || strcmp(name, PLACE_FILES_NAME) == 0;
 }
 
 bool place_is_removed(const struct place *p)

@@ -33,6 +33,8 @@
 #include "daemon/names/known.h"
 #include "fs/scratch.h"
 
+#define PLACE_HUB_NAME "hub"
+#define PLACE_FILES_NAME "files"
 #define PLACE_LOCKS_NAME ".locks" /* in hub/: clients lock what they fetch there */
 
 enum place_kind {
@@ -72,6 +74,13 @@ struct place {
 	bool shared;                  /* PLACE_SCRATCH: below hub/, so anybody's */
 };
 
+/* What is in each PLACE_REPO. */
+#define PLACE_PARTS 5
+extern const struct place_part {
+	const char *name;
+	enum place_kind kind;
+} place_parts[PLACE_PARTS];
+
 /* Gives back what a place owns / makes a copy that owns its own. -ENOMEM. */
 void place_fini(struct place *p);
 MUST_USE int place_copy(const struct place *from, struct place *ret);
@@ -85,6 +94,8 @@ uint64_t place_number(const struct place *p);
 mode_t place_format(const struct place *p);
 /* A place for what a client wrote in directory `dir` (the node is taken). */
 struct place place_written(const struct place *dir, struct scratch *s, struct scratch_node *n);
+/* True if the tree shows that name in its root by itself. */
+bool place_is_top_name(const char *name);
 /* True if a client wrote it, and it has no name any more. */
 bool place_is_removed(const struct place *p);
 /* The place of a node of the manifest in a commit's directory; owned. */

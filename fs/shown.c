@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define HUB "hub/"
+#define HUB PLACE_HUB_NAME "/"
 
 /* By the name that it has now, as far as that is known. */
 static bool has_named(const struct scope *s, struct known *k, const struct repo_id *id)
@@ -33,7 +33,7 @@ int shown_name(const struct scope *s, struct known *k, const struct place *dir, 
 		return 0;
 	switch (dir->kind) {
 	case PLACE_ROOT: /* what lies beside hub/ is of no repository */
-		shown = strcmp(name, "hub") == 0 || strcmp(name, "files") == 0;
+		shown = place_is_top_name(name);
 		break;
 	case PLACE_HUB:
 	case PLACE_LOCKS:

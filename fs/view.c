@@ -84,9 +84,9 @@ static int lookup_root(const struct view *v UNUSED, const struct place *dir UNUS
 		       const char *name, struct waiter *w UNUSED, struct place *ret,
 		       int64_t *ret_ttl_ms UNUSED)
 {
-	if (strcmp(name, "hub") == 0)
+	if (strcmp(name, PLACE_HUB_NAME) == 0)
 		*ret = (struct place){ .kind = PLACE_HUB };
-	else if (strcmp(name, "files") == 0)
+	else if (strcmp(name, PLACE_FILES_NAME) == 0)
 		*ret = (struct place){ .kind = PLACE_FILES };
 	else
 		return -ENOENT;
@@ -137,19 +137,10 @@ static int lookup_locks(const struct view *v UNUSED, const struct place *dir, co
 static int lookup_repo(const struct view *v UNUSED, const struct place *dir, const char *name,
 		       struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms UNUSED)
 {
-	static const struct {
-		const char *name;
-		enum place_kind kind;
-	} parts[] = {
-		{ "blobs", PLACE_BLOBS },         { "refs", PLACE_REFS },
-		{ "snapshots", PLACE_SNAPSHOTS }, { ".no_exist", PLACE_NO_EXIST },
-		{ "trees", PLACE_TREES },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		if (strcmp(name, parts[i].name) == 0) {
-			*ret = (struct place){ .kind = parts[i].kind, .repo = dir->repo };
-			if (parts[i].kind == PLACE_REFS && !(ret->name = strdup("")))
+	for (size_t i = 0; i < PLACE_PARTS; i++)
+		if (strcmp(name, place_parts[i].name) == 0) {
+			*ret = (struct place){ .kind = place_parts[i].kind, .repo = dir->repo };
+			if (ret->kind == PLACE_REFS && !(ret->name = strdup("")))
 				return -ENOMEM;
 			return 0;
 		}
@@ -480,7 +471,7 @@ bool view_shows_itself(const struct view *v, const struct place *dir, const char
 
 	switch (dir->kind) {
 	case PLACE_ROOT:
-		return strcmp(name, "hub") == 0 || strcmp(name, "files") == 0;
+		return place_is_top_name(name);
 	case PLACE_HUB:
 		return strcmp(name, PLACE_LOCKS_NAME) == 0 ||
 		       (repo_id_parse_folder(name, &id) == 0 &&
