@@ -27,7 +27,7 @@ int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
 			     &s->root);
 	if (r)
 		return r;
-	lock_init(&s->mu, LOCK_SCRATCH);
+	lock_init(&s->lock, LOCK_SCRATCH);
 	s->root->open_count = 1;
 	s->root->mirrors = true;
 	scratch_node_settle(s, s->root);
@@ -54,7 +54,7 @@ void scratch_free(struct scratch *s)
 	for (size_t i = 0; i < SCRATCH_SIDES; i++)
 		free_part(s, &s->parts[i]);
 	map_fini(&s->by_id);
-	lock_fini(&s->mu);
+	lock_fini(&s->lock);
 	free(s);
 }
 
@@ -66,9 +66,9 @@ struct scratch_node *scratch_ref(struct scratch_node *n)
 
 void scratch_unref(struct scratch *s, struct scratch_node *n)
 {
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	scratch_node_unref(s, n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }
 
 uint64_t scratch_id(const struct scratch_node *n)
@@ -81,12 +81,12 @@ int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret)
 	struct scratch_node *n;
 	bool alive;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	n = map_find_u64(&s->by_id, id);
 	alive = n && n->alive;
 	if (alive)
 		scratch_ref(n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	*ret = alive ? n : NULL;
 	return alive ? 0 : -ENOENT;
 }
@@ -142,7 +142,7 @@ static int make_locked(struct scratch *s, struct scratch_node *dir, const char *
 }
 
 /* From a directory to its child of this name; the reference moves along. */
-static int step_locked(struct scratch *s, const char *name, int make, struct scratch_node **at)
+static int step_locked(struct scratch *s, const char *name, bool make, struct scratch_node **at)
 {
 	struct scratch_node *dir = *at, *next = NULL;
 	struct scratch_entry *e = NULL;
@@ -165,7 +165,7 @@ static int step_locked(struct scratch *s, const char *name, int make, struct scr
 	return 0;
 }
 
-static int walk_locked(struct scratch *s, const char *path, int make, struct scratch_node **at)
+static int walk_locked(struct scratch *s, const char *path, bool make, struct scratch_node **at)
 {
 	char name[NAME_MAX + 1];
 
@@ -185,16 +185,16 @@ static int walk_locked(struct scratch *s, const char *path, int make, struct scr
 	return S_ISDIR((*at)->mode) ? 0 : -ENOTDIR;
 }
 
-int scratch_dir(struct scratch *s, const char *path, int make, struct scratch_node **ret)
+int scratch_dir(struct scratch *s, const char *path, bool make, struct scratch_node **ret)
 {
 	struct scratch_node *at = scratch_ref(s->root);
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = walk_locked(s, path, make, &at);
 	if (r)
 		scratch_node_unref(s, at);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	if (!r)
 		*ret = at;
 	return r;
@@ -206,13 +206,13 @@ int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,
 	struct scratch_entry *e = NULL;
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = look_locked(dir, name, &e);
 	if (!r && !e)
 		r = -ENOENT;
 	if (!r)
 		*ret = scratch_ref(e->node);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -239,11 +239,11 @@ int scratch_make(struct scratch *s, struct scratch_node *dir, const char *name, 
 		mode = S_IFLNK | 0777;
 	else
 		mode = kept_mode(S_ISDIR(mode) ? S_IFDIR : S_IFREG, mode);
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = fresh_name_locked(s, dir, name);
 	if (!r)
 		r = make_locked(s, dir, name, mode, uid, gid, target, &n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	if (!r)
 		*ret = n;
 	return r;
@@ -255,7 +255,7 @@ int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node 
 	CLEANUP(freep) struct scratch_entry *e = NULL;
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = S_ISDIR(n->mode) ? -EPERM : fresh_name_locked(s, dir, name);
 	if (!r && scratch_node_is_removed(s, n))
 		r = -ENOENT;
@@ -265,7 +265,7 @@ int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node 
 		r = scratch_entry_new(dir, name, &e);
 	if (!r)
 		scratch_entry_attach(s, steal(e), n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -274,7 +274,7 @@ int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name
 	struct scratch_entry *e = NULL;
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = look_locked(dir, name, &e);
 	if (!r && !e)
 		r = -ENOENT;
@@ -282,7 +282,7 @@ int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name
 		r = -EISDIR;
 	if (!r)
 		remove_locked(s, e);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -291,7 +291,7 @@ int scratch_rmdir(struct scratch *s, struct scratch_node *dir, const char *name)
 	struct scratch_entry *e = NULL;
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = look_locked(dir, name, &e);
 	if (!r && !e)
 		r = -ENOENT;
@@ -301,7 +301,7 @@ int scratch_rmdir(struct scratch *s, struct scratch_node *dir, const char *name)
 		r = -ENOTEMPTY;
 	if (!r)
 		remove_locked(s, e);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -363,9 +363,9 @@ int scratch_rename(struct scratch *s, struct scratch_node *from, const char *fro
 
 	if (flags & ~(unsigned)RENAME_NOREPLACE)
 		return -EINVAL;
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = rename_locked(s, from, from_name, to, to_name, flags);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -373,18 +373,18 @@ int scratch_rename(struct scratch *s, struct scratch_node *from, const char *fro
 
 void scratch_open(struct scratch *s, struct scratch_node *n)
 {
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	n->open_count++;
 	scratch_node_settle(s, n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }
 
 void scratch_close(struct scratch *s, struct scratch_node *n)
 {
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	n->open_count--;
 	scratch_node_settle(s, n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }
 
 static int file_check_locked(const struct scratch_node *n)
@@ -437,13 +437,13 @@ int64_t scratch_read(struct scratch *s, struct scratch_node *n, void *ret, size_
 {
 	int64_t r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = file_check_locked(n);
 	if (!r && off < n->size) {
 		r = (int64_t)(len < n->size - off ? len : n->size - off);
 		memcpy(ret, n->data + off, (size_t)r);
 	}
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -452,7 +452,7 @@ int64_t scratch_write(struct scratch *s, struct scratch_node *n, const void *dat
 {
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = file_check_locked(n);
 	if (!r && (off > s->conf.max_bytes || len > s->conf.max_bytes - off))
 		r = -EFBIG;
@@ -462,7 +462,7 @@ int64_t scratch_write(struct scratch *s, struct scratch_node *n, const void *dat
 		memcpy(n->data + off, data, len);
 		scratch_node_written(s, n);
 	}
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r ? r : (int64_t)len;
 }
 
@@ -470,7 +470,7 @@ int scratch_truncate(struct scratch *s, struct scratch_node *n, uint64_t size)
 {
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = file_check_locked(n);
 	if (!r && size > s->conf.max_bytes)
 		r = -EFBIG;
@@ -480,7 +480,7 @@ int scratch_truncate(struct scratch *s, struct scratch_node *n, uint64_t size)
 		shrink_locked(s, n, size);
 	if (!r)
 		scratch_node_written(s, n);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -500,7 +500,7 @@ void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, 
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	if (mode)
 		n->mode = kept_mode(n->mode & S_IFMT, *mode);
 	if (uid != (uid_t)-1)
@@ -512,5 +512,5 @@ void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, 
 		set_time(&n->mtime, times[1], now);
 	}
 	n->ctime = now;
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }

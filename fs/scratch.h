@@ -5,8 +5,8 @@
  * When it is full the oldest file that nobody has open, or directory with nothing in it, is
  * forgotten, so that writing metadata does not fail; only what cannot fit at all is refused with
  * -ENOSPC. What lies below hub/, and what beside it, each have half of the room for themselves, and
- * of the rest what the other does not use. Nothing survives the process. No FUSE in here.
- * Threads: any. Owned nodes are counted: unref each one returned. */
+ * of the rest what the other does not use. Nothing survives the process. No FUSE in here. Threads:
+ * any. Owned nodes are counted: unref each one returned. */
 #ifndef MATRIXFS_SCRATCH_H
 #define MATRIXFS_SCRATCH_H
 
@@ -51,14 +51,13 @@ MUST_USE int scratch_parent(struct scratch *s, const struct scratch_node *n,
 /* The directory that mirrors a path of the shown tree ("" is the root, "hub/.locks"), with those
  * above it made as needed when `make` is set; what was made so goes before all else when there is
  * no room, as soon as nothing lies in it. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes), -ENOMEM. */
-MUST_USE int scratch_dir(struct scratch *s, const char *path, int make, struct scratch_node **ret);
+MUST_USE int scratch_dir(struct scratch *s, const char *path, bool make, struct scratch_node **ret);
 /* The entry of a directory. -ENOENT, -ENOTDIR. */
 MUST_USE int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,
 			  struct scratch_node **ret);
 /* Makes a regular file, directory (mode says which) or, with target, a symbolic link. Bits of
- * setuid and setgid are dropped, as by scratch_set.
- * -EEXIST, -ENOTDIR, -ENAMETOOLONG, -EINVAL (no name), -ENOSPC (too many nodes), -ENOENT (dir was
- * removed). */
+ * setuid and setgid are dropped, as by scratch_set. -EEXIST, -ENOTDIR, -ENAMETOOLONG,
+ * -EINVAL (no name), -ENOSPC (too many nodes), -ENOENT (dir was removed). */
 MUST_USE int scratch_make(struct scratch *s, struct scratch_node *dir, const char *name,
 			  mode_t mode, uid_t uid, gid_t gid, const char *target,
 			  struct scratch_node **ret);

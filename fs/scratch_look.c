@@ -11,14 +11,14 @@
 
 void scratch_used(struct scratch *s, uint64_t *ret_bytes, uint64_t *ret_nodes)
 {
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	*ret_bytes = *ret_nodes = 0;
 	for (size_t i = 0; i < SCRATCH_SIDES; i++) {
 		*ret_bytes += s->parts[i].bytes;
 		*ret_nodes += s->parts[i].nodes;
 	}
 	(*ret_nodes)--; /* the root */
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }
 
 /* Directories have one name. */
@@ -41,9 +41,9 @@ int scratch_path(struct scratch *s, const struct scratch_node *n, struct buf *re
 {
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	r = add_path_locked(s, n, ret);
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return r;
 }
 
@@ -52,20 +52,20 @@ int scratch_parent(struct scratch *s, const struct scratch_node *n, struct scrat
 {
 	bool named;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	named = n->names != NULL;
 	if (named) {
 		*ret = scratch_ref(n->names->dir);
 		*ret_mirrors = (*ret)->mirrors;
 	}
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	return named ? 0 : -ENOENT;
 }
 
 void scratch_stat(struct scratch *s, struct scratch_node *n, struct stat *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	ret->st_mode = n->mode;
 	ret->st_nlink = n->name_count;
 	if (S_ISDIR(n->mode) && !scratch_node_is_removed(s, n))
@@ -78,7 +78,7 @@ void scratch_stat(struct scratch *s, struct scratch_node *n, struct stat *ret)
 	ret->st_atim = n->atime;
 	ret->st_mtim = n->mtime;
 	ret->st_ctim = n->ctime;
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 }
 
 /* Copies the names of a directory, one behind the other with their NULs, and takes its nodes. */
@@ -101,10 +101,10 @@ int scratch_each(struct scratch *s, struct scratch_node *dir, scratch_each_fn fn
 	const char *name;
 	int r;
 
-	lock_take(&s->mu);
+	lock_take(&s->lock);
 	nodes = calloc(dir->count + 1, sizeof(struct scratch_node *));
 	r = nodes ? list_locked(dir, &names, nodes) : -ENOMEM;
-	lock_drop(&s->mu);
+	lock_drop(&s->lock);
 	if (r)
 		return r;
 	name = buf_str(&names);

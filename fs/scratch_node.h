@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tree inside a scratch: which nodes live, under which names, how old they are, and which are
- * forgotten to make room. Knows no paths, checks no rules of POSIX: that is scratch.c, the only
- * caller.
- * Threads: all of it needs the scratch's lock, so no name says _locked. */
+ * forgotten to make room. Knows no paths, checks no rules of POSIX: that is for scratch.c and
+ * scratch_look.c, and nobody else sees into a scratch. Threads: all of it needs the scratch's lock,
+ * so no name says _locked. */
 #ifndef MATRIXFS_SCRATCH_NODE_H
 #define MATRIXFS_SCRATCH_NODE_H
 
@@ -58,11 +58,12 @@ TAILQ_HEAD(scratch_ages, scratch_node);
 struct scratch {
 	struct scratch_conf conf;
 	struct scratch_node *root;
-	struct lock mu;
+	struct lock lock;
+	/* Guarded by lock. */
 	struct scratch_part {
 		struct scratch_ages by_age;
 		uint64_t bytes, nodes; /* of the living, the root among them */
-	} parts[SCRATCH_SIDES];        /* this and the rest is guarded by mu */
+	} parts[SCRATCH_SIDES];
 	uint64_t last_id;
 	struct map by_id; /* all that have not been freed */
 };
