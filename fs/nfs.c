@@ -77,6 +77,8 @@ static const struct nfs_program with_portmap[] = {
 	{ 0, 0, NULL, 0 },
 };
 
+/* ---- what its server and the node tell it ---- */
+
 static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_t len)
 {
 	struct nfs *n = arg;

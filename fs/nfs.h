@@ -13,17 +13,19 @@
 struct nfs;
 
 struct nfs_conf {
-	const char *listen; /* ADDRESS:PORT */
-	char *const *allow; /* networks that may connect; borrowed until nfs_free ... */
+	/* Borrowed until nfs_start returns. */
+	const char *listen;    /* ADDRESS:PORT */
+	const char *key_file;  /* of handles; NULL: the key is kept in the next */
+	const char *cache_dir; /* the cache's */
+	/* Borrowed until nfs_free has returned true. */
+	char *const *allow; /* networks that may connect */
 	size_t allow_count;
-	const struct scope_rules *rules; /* what of the tree is for which; borrowed likewise ... */
-	struct nfs_clients *clients;     /* ... like what follows but for the directory */
-	bool portmap;
-	const char *key_file;  /* of handles; NULL: ... */
-	const char *cache_dir; /* ... it is kept there */
+	const struct scope_rules *rules; /* what of the tree is for which network */
+	struct nfs_clients *clients;
 	const struct view *view;
 	struct underway *underway;
 	struct metrics *metrics;
+	bool portmap;       /* answer as a portmapper, too */
 	int64_t timeout_ms; /* the longest a request may wait */
 };
 

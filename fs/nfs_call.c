@@ -13,15 +13,13 @@
 #define ARGS_MAX 4096 /* bytes: the longest path, and then some */
 #define ARGS_ROOM 256 /* what there is beside the data of a WRITE */
 
-struct nfs_status_of {
-	int error; /* of errno */
-	enum nfs_status status;
-};
-
 /* What a procedure may answer; of all else a client is told that the server has failed. */
 static enum nfs_status status_of(int r)
 {
-	static const struct nfs_status_of table[] = {
+	static const struct {
+		int error; /* of errno */
+		enum nfs_status status;
+	} table[] = {
 		{ EPERM, NFS3ERR_PERM },
 		{ ENOENT, NFS3ERR_NOENT },
 		{ EIO, NFS3ERR_IO },
@@ -119,7 +117,8 @@ static void drop_args(struct nfs_call *c)
 	free(steal(c->args));
 }
 
-void nfs_call_finish(struct nfs_call *c, int r)
+/* Answers it, whatever it was waiting for. It is gone when this returns. */
+static void finish(struct nfs_call *c, int r)
 {
 	struct rpcd_conn *conn = c->conn;
 
@@ -147,7 +146,7 @@ static void run(struct nfs_call *c)
 	c->placing = false;
 	r = c->proc->run(c);
 	if (r != PARKED)
-		nfs_call_finish(c, r);
+		finish(c, r);
 }
 
 static void go_on(struct nfs_call *c, int r)
@@ -155,7 +154,7 @@ static void go_on(struct nfs_call *c, int r)
 	c->waited = true;
 	c->ended = r;
 	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
-		nfs_call_finish(c, r);
+		finish(c, r);
 	else
 		run(c);
 }
@@ -251,7 +250,7 @@ void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn)
 		struct rpcd_reply *r = e.taken;
 
 		e.taken = r->next;
-		nfs_call_finish(container_of(r, struct nfs_call, reply), ERR_CANCELED);
+		finish(container_of(r, struct nfs_call, reply), ERR_CANCELED);
 	}
 }
 
@@ -333,12 +332,6 @@ static void start(struct nfs_call *c)
 	run(c);
 }
 
-static void note_client(struct nfs_client *c)
-{
-	metrics_add(&c->requests, 1);
-	atomic_store_explicit(&c->heard_s, (uint64_t)clock_wall_s(), memory_order_relaxed);
-}
-
 void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *record, size_t len)
 {
 	CLEANUP(buf_free) struct buf refusal = { 0 };
@@ -347,7 +340,7 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	int r = rpc_parse(record, len, &rpc, &refusal);
 
 	metrics_add(&w->metrics->nfs_requests, 1);
-	note_client(rpcd_who(conn));
+	nfs_client_heard(rpcd_who(conn));
 	c = r < 0 ? NULL : call_new(w, conn);
 	if (c && r == 0)
 		c->proc = find_proc(w, &rpc, &refusal);

@@ -98,12 +98,11 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 /* A connection is at its end: what its calls wait for is not waited for any more; as rpcd_conf's
  * `gone`. */
 void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn);
-/* Answers it, from whatever it was waiting for. Gone when this returns. */
-void nfs_call_finish(struct nfs_call *c, int r);
 /* Its answer says that it has failed, whatever was written before. */
 void nfs_call_fail(struct nfs_call *c, int r);
-/* An answered READ begins to wait for what its reply has let go / does not any more: in between it
- * is under way again, and nfs_call_resume() may be called by whoever ends its connection. */
+/* It may wait from now on / does not any more: in between it is under way, seen by fs/underway.h,
+ * and its waits end with its connection. So may a READ that was answered, for what its reply has let
+ * go: whoever ends the connection calls nfs_call_resume(). */
 void nfs_call_watch(struct nfs_call *c);
 void nfs_call_unwatch(struct nfs_call *c);
 /* The wait of a reply that is being resumed has ended so: it goes on, or to its end. */

@@ -189,6 +189,12 @@ void nfs_clients_went(struct nfs_clients *t, struct nfs_client *c)
 	nfs_client_unref(c);
 }
 
+void nfs_client_heard(struct nfs_client *c)
+{
+	metrics_add(&c->requests, 1);
+	atomic_store_explicit(&c->heard_s, (uint64_t)clock_wall_s(), memory_order_relaxed);
+}
+
 struct nfs_client *nfs_client_ref(struct nfs_client *c)
 {
 	atomic_fetch_add(&c->refs, 1);

@@ -46,6 +46,8 @@ void nfs_clients_free(struct nfs_clients *t);
 MUST_USE int nfs_clients_came(struct nfs_clients *t, const char *address, struct nfs_client **ret);
 /* It is gone: the reference is given back. */
 void nfs_clients_went(struct nfs_clients *t, struct nfs_client *c);
+/* It has called once more. */
+void nfs_client_heard(struct nfs_client *c);
 /* One more reference, for who has one / one less. */
 struct nfs_client *nfs_client_ref(struct nfs_client *c);
 void nfs_client_unref(struct nfs_client *c);

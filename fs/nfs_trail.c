@@ -206,7 +206,7 @@ static int by_bytes(const void *a, const void *b)
 {
 	const struct trace *const *x = a, *const *y = b;
 
-	return (*x)->bytes < (*y)->bytes ? 1 : -((*x)->bytes > (*y)->bytes);
+	return (*x)->bytes > (*y)->bytes ? -1 : (*x)->bytes < (*y)->bytes;
 }
 
 /* Takes out what is due, or all. How many that are; as many as there is room for. */
