@@ -117,6 +117,14 @@ static int look_locked(const struct scratch_node *dir, const char *name, struct 
 	return 0;
 }
 
+/* The same of one that has to be there. -ENOENT. */
+static int get_locked(const struct scratch_node *dir, const char *name, struct scratch_entry **ret)
+{
+	int r = look_locked(dir, name, ret);
+
+	return !r && !*ret ? -ENOENT : r;
+}
+
 static void remove_locked(struct scratch *s, struct scratch_entry *e)
 {
 	struct scratch_node *node = e->node;
@@ -207,9 +215,7 @@ int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,
 	int r;
 
 	lock_take(&s->lock);
-	r = look_locked(dir, name, &e);
-	if (!r && !e)
-		r = -ENOENT;
+	r = get_locked(dir, name, &e);
 	if (!r)
 		*ret = scratch_ref(e->node);
 	lock_drop(&s->lock);
@@ -269,40 +275,42 @@ int scratch_link(struct scratch *s, struct scratch_node *n, struct scratch_node 
 	return r;
 }
 
-int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name)
+static int check_file(const struct scratch_node *n)
+{
+	return S_ISDIR(n->mode) ? -EISDIR : 0;
+}
+
+static int check_empty_dir(const struct scratch_node *n)
+{
+	if (!S_ISDIR(n->mode))
+		return -ENOTDIR;
+	return n->count ? -ENOTEMPTY : 0;
+}
+
+static int remove_if(struct scratch *s, struct scratch_node *dir, const char *name,
+		     int (*check)(const struct scratch_node *n))
 {
 	struct scratch_entry *e = NULL;
 	int r;
 
 	lock_take(&s->lock);
-	r = look_locked(dir, name, &e);
-	if (!r && !e)
-		r = -ENOENT;
-	if (!r && S_ISDIR(e->node->mode))
-		r = -EISDIR;
+	r = get_locked(dir, name, &e);
+	if (!r)
+		r = check(e->node);
 	if (!r)
 		remove_locked(s, e);
 	lock_drop(&s->lock);
 	return r;
 }
 
+int scratch_unlink(struct scratch *s, struct scratch_node *dir, const char *name)
+{
+	return remove_if(s, dir, name, check_file);
+}
+
 int scratch_rmdir(struct scratch *s, struct scratch_node *dir, const char *name)
 {
-	struct scratch_entry *e = NULL;
-	int r;
-
-	lock_take(&s->lock);
-	r = look_locked(dir, name, &e);
-	if (!r && !e)
-		r = -ENOENT;
-	if (!r && !S_ISDIR(e->node->mode))
-		r = -ENOTDIR;
-	if (!r && e->node->count)
-		r = -ENOTEMPTY;
-	if (!r)
-		remove_locked(s, e);
-	lock_drop(&s->lock);
-	return r;
+	return remove_if(s, dir, name, check_empty_dir);
 }
 
 static bool is_in(const struct scratch_node *n, const struct scratch_node *top)
@@ -336,10 +344,10 @@ static int rename_locked(struct scratch *s, struct scratch_node *from, const cha
 			 struct scratch_node *to, const char *to_name, unsigned flags)
 {
 	struct scratch_entry *e = NULL, *old = NULL, *fresh;
-	int r = look_locked(from, from_name, &e);
+	int r = get_locked(from, from_name, &e);
 
 	if (!r)
-		r = e ? look_locked(to, to_name, &old) : -ENOENT;
+		r = look_locked(to, to_name, &old);
 	if (!r)
 		r = rename_check(s, e, to, old, flags);
 	if (!r && e->node->side != scratch_entry_side(s, to, to_name))
