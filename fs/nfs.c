@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "fs/nfs_call.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_key.h"
 #include "fs/nfs_procs.h"

@@ -16,12 +16,6 @@ MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
  * it has ended with an error, what clients wrote there. */
 MUST_USE int nfs_find(struct nfs_call *c, const struct place *dir, const char *name,
 		      struct place *ret);
-/* 0 or -EACCES: may that (R_OK, X_OK) be done to the place by nobody, which all callers are, since
- * they prove nothing? */
-MUST_USE int nfs_permit(const struct place *p, int mask);
-/* Counts and logs that the client asked for something that it may not see: a name in there, or with
- * no name the place itself. */
-void nfs_denied(struct nfs_call *c, const struct place *p, const char *name);
 /* Appends the handle of a place that is about to be used: it is found at once then. */
 MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
 /* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */

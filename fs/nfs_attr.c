@@ -6,7 +6,8 @@
 
 #include "daemon/base/clock.h"
 #include "fs/attr.h"
-#include "fs/listing.h"
+#include "fs/nfs_proto.h"
+#include "fs/xdr.h"
 
 #define FILE_SYSTEM 1
 #define CHANGES_S 3 /* names that are not there are asked for again after so long */

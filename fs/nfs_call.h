@@ -100,9 +100,9 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn);
 /* Its answer says that it has failed, whatever was written before. */
 void nfs_call_fail(struct nfs_call *c, int r);
-/* It may wait from now on / does not any more: in between it is under way, seen by fs/underway.h,
- * and its waits end with its connection. So may a READ that was answered, for what its reply has let
- * go: whoever ends the connection calls nfs_call_resume(). */
+/* It may wait from now on / does not any more: in between it is under way (underway.h), and its
+ * wait ends with its connection. So may a READ that was answered, for what its reply has let go:
+ * whoever ends the connection calls nfs_call_resume(). */
 void nfs_call_watch(struct nfs_call *c);
 void nfs_call_unwatch(struct nfs_call *c);
 /* The wait of a reply that is being resumed has ended so: it goes on, or to its end. */

@@ -10,10 +10,12 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/num.h"
 #include "fs/listing.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
+#include "fs/nfs_rights.h"
 
 #define REPLY_MAX (1 << 20)
 #define ENTRY_BYTES 24       /* of READDIR, without the name */

@@ -6,7 +6,9 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_procs.h"
+#include "fs/nfs_rights.h"
 #include "fs/resolve.h"
 
 #define MOUNT_ROOM (NFS_PATH_MAX + 2) /* of a path with a slash before it, and its end */

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "fs/attr.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_procs.h"
+#include "fs/nfs_rights.h"
 
 int nfs_getattr(struct nfs_call *c)
 {

@@ -2,6 +2,7 @@
 /* As much of a portmapper as clients need who ask one where NFS is, instead of being told. */
 #include <errno.h>
 
+#include "fs/nfs_call.h"
 #include "fs/nfs_procs.h"
 
 int nfs_portmap_getport(struct nfs_call *c)

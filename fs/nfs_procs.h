@@ -4,7 +4,9 @@
 #ifndef MATRIXFS_NFS_PROCS_H
 #define MATRIXFS_NFS_PROCS_H
 
-#include "fs/nfs_args.h"
+#include "daemon/base/own.h"
+
+struct nfs_call;
 
 /* Names and attributes. */
 MUST_USE int nfs_getattr(struct nfs_call *c);
@@ -30,9 +32,6 @@ MUST_USE int nfs_rmdir(struct nfs_call *c);
 MUST_USE int nfs_rename(struct nfs_call *c);
 MUST_USE int nfs_link(struct nfs_call *c);
 MUST_USE int nfs_commit(struct nfs_call *c);
-/* 0 or -EROFS: may this be changed over NFS at all? What is its owner's may not: nobody can show
- * that he is it. */
-MUST_USE int nfs_may_change(const struct view *v, const struct place *p);
 /* MOUNT. */
 MUST_USE int nfs_mount_mnt(struct nfs_call *c);
 MUST_USE int nfs_mount_dump(struct nfs_call *c);

@@ -12,9 +12,11 @@
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
 #include "fs/attr.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
+#include "fs/nfs_rights.h"
 
 struct range {
 	uint64_t off;

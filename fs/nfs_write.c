@@ -8,8 +8,10 @@
 
 #include "daemon/base/err.h"
 #include "fs/change.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_procs.h"
+#include "fs/nfs_rights.h"
 #include "fs/shown.h"
 
 #define MODE_DEFAULT 0644
@@ -20,13 +22,6 @@ struct sattr {
 	mode_t mode;
 	uint64_t size;
 };
-
-int nfs_may_change(const struct view *v, const struct place *p)
-{
-	bool owned = p->kind == PLACE_ROOT || (p->kind == PLACE_SCRATCH && !p->shared);
-
-	return v->strict_ro || owned ? -EROFS : 0;
-}
 
 static struct change change_of(const struct nfs_call *c)
 {

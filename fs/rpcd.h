@@ -3,9 +3,9 @@
  * order. A few threads, each with connections of its own; none ever waits for a client: what cannot
  * be sent now is kept, and as long as much is kept, or many calls of a connection are under way,
  * nothing more is read from it; when all together keep much, only those go on of whom little is
- * kept. Who is silent in the middle of a record, takes no byte of what it asked for, or says nothing
- * for long, is sent away. Knows nothing of programs and procedures; but its log and its counters are
- * the export's. */
+ * kept. Who is silent in the middle of a record, takes no byte of what it asked for, or says
+ * nothing for long, is sent away. Knows nothing of programs and procedures; but its log and its
+ * counters are the export's. */
 #ifndef MATRIXFS_RPCD_H
 #define MATRIXFS_RPCD_H
 

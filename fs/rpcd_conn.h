@@ -68,8 +68,8 @@ MUST_USE int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */
 void rpcd_conn_unref(struct rpcd_conn *c);
-/* Its loop was told of events: takes calls, sends. `input` are RPCD_INPUT bytes to work in. False if
- * the connection has come to its end: it is out of the epoll set, and nothing is on its way. */
+/* Its loop was told of events: takes calls, sends. `input` is room to work in. False if the
+ * connection has come to its end: it is out of the epoll set, and nothing is on its way. */
 MUST_USE bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events,
 			      uint8_t input[static RPCD_INPUT]);
 /* Ends it: its loop will be told. */
