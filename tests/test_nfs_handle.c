@@ -115,6 +115,9 @@ static void long_names_are_hashed(void **state)
 	assert_true(back.hashed);
 	assert_int_equal(back.text_len, 20);
 	assert_memory_equal(back.text, f.text, 20);
+	assert_true(nfs_form_is_digest_of(&back, text));
+	text[0] = 'y';
+	assert_false(nfs_form_is_digest_of(&back, text));
 }
 
 int main(void)
