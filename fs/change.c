@@ -205,10 +205,11 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 
 static int set_written(const struct view *v, struct scratch_node *n, const struct change_attrs *a)
 {
-	int r = a->size ? scratch_truncate(v->scratch, n, *a->size) : 0;
+	int r = a->sets_size ? scratch_truncate(v->scratch, n, a->size) : 0;
 
 	if (r == 0) /* all or nothing: this cannot fail */
-		scratch_set(v->scratch, n, a->mode, a->uid, a->gid, a->times);
+		scratch_set(v->scratch, n, a->sets_mode ? &a->mode : NULL, a->uid, a->gid,
+			    a->times);
 	return r;
 }
 
@@ -220,7 +221,7 @@ static bool sets_times(const struct change_attrs *a)
 /* Its owner may change it, who may write it may cut it; only root gives it away. */
 static int may_set(const struct change *c, const struct place *p, const struct change_attrs *a)
 {
-	bool owners = a->mode || a->uid != (uid_t)-1 || a->gid != (gid_t)-1 || sets_times(a);
+	bool owners = a->sets_mode || a->uid != (uid_t)-1 || a->gid != (gid_t)-1 || sets_times(a);
 
 	if (a->uid != (uid_t)-1 && c->who.uid != 0 && a->uid != c->who.uid)
 		return -EPERM;

@@ -46,12 +46,20 @@ MUST_USE int change_rename(const struct change *c, const struct change_rename *n
 
 /* What is to be set; the times as utimensat(2) has them. */
 struct change_attrs {
-	const mode_t *mode; /* NULL: it stays */
-	uid_t uid;          /* -1: it stays, like the next */
+	bool sets_mode, sets_size; /* or they stay */
+	mode_t mode;
+	uint64_t size;
+	uid_t uid; /* -1: it stays, like the next */
 	gid_t gid;
-	const uint64_t *size; /* NULL: it stays */
 	struct timespec times[2];
 };
+
+/* An initializer of what sets none of them. */
+#define CHANGE_NOTHING \
+	{ \
+		.uid = (uid_t)-1, .gid = (gid_t)-1, \
+		.times = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } }, \
+	}
 
 /* Sets attributes of what a client wrote; of what is made up they are dropped. -EROFS, -EPERM,
  * -EACCES, scratch_truncate's. */

@@ -14,14 +14,9 @@
 #include "fs/nfs_rights.h"
 #include "fs/shown.h"
 
-#define MODE_DEFAULT 0644
-
-/* The attributes a request sets, and what they point to. */
-struct sattr {
-	struct change_attrs attrs;
-	mode_t mode;
-	uint64_t size;
-};
+/* Modes of what is made, if none is said. */
+#define FILE_MODE 0644
+#define DIR_MODE 0755
 
 static struct change change_of(const struct nfs_call *c)
 {
@@ -50,27 +45,29 @@ static struct timespec take_time(struct xdr_in *in)
 	return t;
 }
 
-static int take_sattr(struct nfs_call *c, struct sattr *ret)
+static int take_sattr(struct nfs_call *c, struct change_attrs *ret)
 {
 	struct xdr_in *in = &c->in;
 
-	*ret = (struct sattr){ .attrs = { .uid = (uid_t)-1, .gid = (gid_t)-1 },
-			       .mode = MODE_DEFAULT };
-	if (xdr_bool(in)) {
+	*ret = (struct change_attrs)CHANGE_NOTHING;
+	ret->sets_mode = xdr_bool(in);
+	if (ret->sets_mode)
 		ret->mode = xdr_u32(in) & 07777;
-		ret->attrs.mode = &ret->mode;
-	}
 	if (xdr_bool(in))
-		ret->attrs.uid = xdr_u32(in);
+		ret->uid = xdr_u32(in);
 	if (xdr_bool(in))
-		ret->attrs.gid = xdr_u32(in);
-	if (xdr_bool(in)) {
+		ret->gid = xdr_u32(in);
+	ret->sets_size = xdr_bool(in);
+	if (ret->sets_size)
 		ret->size = xdr_u64(in);
-		ret->attrs.size = &ret->size;
-	}
-	ret->attrs.times[0] = take_time(in);
-	ret->attrs.times[1] = take_time(in);
+	ret->times[0] = take_time(in);
+	ret->times[1] = take_time(in);
 	return in->bad ? -EBADMSG : 0;
+}
+
+static mode_t mode_or(const struct change_attrs *a, mode_t otherwise)
+{
+	return a->sets_mode ? a->mode : otherwise;
 }
 
 /* What it was like before is not told. */
@@ -161,17 +158,17 @@ int nfs_setattr(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
 	struct change change = change_of(c);
-	struct sattr sattr;
+	struct change_attrs attrs;
 	int r = nfs_take_place(c, &p);
 
 	if (r == 0)
-		r = take_sattr(c, &sattr);
+		r = take_sattr(c, &attrs);
 	if (r == 0)
 		r = check_guard(c, &p);
 	if (r == 0)
 		r = nfs_may_change(c->world->view, &p);
 	if (r == 0)
-		r = change_attrs(&change, &p, &sattr.attrs);
+		r = change_attrs(&change, &p, &attrs);
 	return r == 0 ? put_changed(c, &p) : r;
 }
 
@@ -247,17 +244,16 @@ static int put_made(struct nfs_call *c, const struct spot *s, const struct place
 }
 
 /* What else is said of what was just made; if that cannot be, it was not made. */
-static int set_rest(struct nfs_call *c, const struct spot *s, const struct sattr *sattr,
+static int set_rest(struct nfs_call *c, const struct spot *s, const struct change_attrs *attrs,
 		    struct place *p)
 {
 	struct change change = change_of(c);
-	struct change_attrs rest = sattr->attrs;
+	struct change_attrs rest = *attrs;
 	mode_t format = place_format(p);
 	int r, undone;
 
-	rest.mode = NULL;
-	if (!S_ISREG(format))
-		rest.size = NULL;
+	rest.sets_mode = false;
+	rest.sets_size = rest.sets_size && S_ISREG(format);
 	r = change_attrs(&change, p, &rest);
 	if (r == 0)
 		return 0;
@@ -266,9 +262,9 @@ static int set_rest(struct nfs_call *c, const struct spot *s, const struct sattr
 	return undone < 0 ? undone : r;
 }
 
-/* With sattr NULL nothing more is said of it. */
+/* With no attributes nothing more is said of it. */
 static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const char *target,
-		const struct sattr *sattr, struct place *ret)
+		const struct change_attrs *attrs, struct place *ret)
 {
 	struct change change = change_of(c);
 	struct scratch_node *n;
@@ -277,22 +273,22 @@ static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const cha
 	if (r < 0)
 		return r;
 	*ret = place_written(&s->dir, c->world->view->scratch, n);
-	return sattr ? set_rest(c, s, sattr, ret) : 0;
+	return attrs ? set_rest(c, s, attrs, ret) : 0;
 }
 
 struct creation {
 	uint32_t mode; /* enum nfs_create_mode */
-	struct sattr sattr;
+	struct change_attrs attrs;
 	uint32_t verifier[2];
 };
 
 static int take_create(struct nfs_call *c, struct creation *ret)
 {
-	*ret = (struct creation){ .mode = xdr_u32(&c->in), .sattr = { .mode = MODE_DEFAULT } };
+	*ret = (struct creation){ .mode = xdr_u32(&c->in), .attrs = CHANGE_NOTHING };
 	if (ret->mode > NFS_EXCLUSIVE)
 		return -EBADMSG;
 	if (ret->mode != NFS_EXCLUSIVE)
-		return take_sattr(c, &ret->sattr);
+		return take_sattr(c, &ret->attrs);
 	ret->verifier[0] = xdr_u32(&c->in);
 	ret->verifier[1] = xdr_u32(&c->in);
 	return c->in.bad ? -EBADMSG : 0;
@@ -322,12 +318,7 @@ static bool is_twice(const struct place *p, const struct creation *how)
 static int create_again(struct nfs_call *c, const struct place *p, const struct creation *how)
 {
 	struct change change = change_of(c);
-	const struct change_attrs size = {
-		.uid = (uid_t)-1,
-		.gid = (gid_t)-1,
-		.size = how->sattr.attrs.size ? &how->sattr.size : NULL,
-		.times = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } },
-	};
+	struct change_attrs length = CHANGE_NOTHING;
 	int r;
 
 	if (is_twice(p, how))
@@ -337,7 +328,11 @@ static int create_again(struct nfs_call *c, const struct place *p, const struct 
 	if (p->kind != PLACE_SCRATCH && !place_swallows(p))
 		return -EROFS;
 	r = nfs_may_change(c->world->view, p);
-	return r == 0 && size.size ? change_attrs(&change, p, &size) : r;
+	if (r < 0 || !how->attrs.sets_size)
+		return r;
+	length.sets_size = true;
+	length.size = how->attrs.size;
+	return change_attrs(&change, p, &length);
 }
 
 int nfs_create(struct nfs_call *c)
@@ -357,7 +352,8 @@ int nfs_create(struct nfs_call *c)
 		r = create_again(c, &p, &how);
 	} else if (r < 0 && err_errno(r) == ENOENT) {
 		exclusive = how.mode == NFS_EXCLUSIVE;
-		r = make(c, &s, S_IFREG | how.sattr.mode, NULL, exclusive ? NULL : &how.sattr, &p);
+		r = make(c, &s, S_IFREG | mode_or(&how.attrs, FILE_MODE), NULL,
+			 exclusive ? NULL : &how.attrs, &p);
 		if (r == 0 && exclusive)
 			keep_verifier(&p, &how);
 	}
@@ -368,15 +364,15 @@ int nfs_mkdir(struct nfs_call *c)
 {
 	CLEANUP(spot_fini) struct spot s = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
-	struct sattr sattr;
+	struct change_attrs attrs;
 	int r = take_spot(c, &s);
 
 	if (r == 0)
-		r = take_sattr(c, &sattr);
+		r = take_sattr(c, &attrs);
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)
-		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &sattr, &p);
+		r = make(c, &s, S_IFDIR | mode_or(&attrs, DIR_MODE), NULL, &attrs, &p);
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 
@@ -398,11 +394,11 @@ int nfs_symlink(struct nfs_call *c)
 	CLEANUP(spot_fini) struct spot s = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
 	char target[NFS_PATH_MAX + 1];
-	struct sattr sattr;
+	struct change_attrs attrs;
 	int r = take_spot(c, &s);
 
 	if (r == 0)
-		r = take_sattr(c, &sattr);
+		r = take_sattr(c, &attrs);
 	if (r == 0)
 		r = nfs_take_path(c, target);
 	if (r == 0)
@@ -410,7 +406,7 @@ int nfs_symlink(struct nfs_call *c)
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)
-		r = make(c, &s, S_IFLNK | 0777, target, &sattr, &p);
+		r = make(c, &s, S_IFLNK | 0777, target, &attrs, &p);
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 

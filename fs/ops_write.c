@@ -235,12 +235,13 @@ static struct timespec time_of(const struct op *op, int set, int now, struct tim
 static int set(struct op *op)
 {
 	struct change c = change_of(op);
-	uint64_t size = (uint64_t)op->set.st_size;
 	const struct change_attrs a = {
-		.mode = op->flags & FUSE_SET_ATTR_MODE ? &op->set.st_mode : NULL,
+		.sets_mode = op->flags & FUSE_SET_ATTR_MODE,
+		.sets_size = op->flags & FUSE_SET_ATTR_SIZE,
+		.mode = op->set.st_mode,
+		.size = (uint64_t)op->set.st_size,
 		.uid = op->flags & FUSE_SET_ATTR_UID ? op->set.st_uid : (uid_t)-1,
 		.gid = op->flags & FUSE_SET_ATTR_GID ? op->set.st_gid : (gid_t)-1,
-		.size = op->flags & FUSE_SET_ATTR_SIZE ? &size : NULL,
 		.times = { time_of(op, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW,
 				   op->set.st_atim),
 			   time_of(op, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW,

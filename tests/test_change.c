@@ -221,9 +221,13 @@ static void nothing_takes_the_name_of_a_shown_directory(void **state)
 
 static void attributes_are_set_all_or_none(void **state)
 {
-	static const mode_t mode = 0600;
 	static const uint64_t fits = 10, too_large = UINT64_C(1) << 40;
-	struct change_attrs a = { .mode = &mode, .uid = UID, .gid = (gid_t)-1, .size = &too_large };
+	struct change_attrs a = { .sets_mode = true,
+				  .sets_size = true,
+				  .mode = 0600,
+				  .size = too_large,
+				  .uid = UID,
+				  .gid = (gid_t)-1 };
 	struct seeded_node *s = *state;
 	struct change c = change_of(s);
 	struct place file;
@@ -235,7 +239,7 @@ static void attributes_are_set_all_or_none(void **state)
 	scratch_stat(s->scratch, file.written, &st);
 	assert_int_equal(st.st_mode, S_IFREG | 0644);
 	assert_int_not_equal(st.st_uid, UID);
-	a.size = &fits;
+	a.size = fits;
 	assert_int_equal(change_attrs(&c, &file, &a), 0);
 	scratch_stat(s->scratch, file.written, &st);
 	assert_int_equal(st.st_mode, S_IFREG | 0600);
