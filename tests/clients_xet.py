@@ -4,6 +4,7 @@ clients_pushes.py."""
 import hashlib
 import json
 import random
+import re
 import struct
 import subprocess
 import time
@@ -137,22 +138,39 @@ def test_what_one_repository_has_is_named_for_another_by_who_may_read_it(ours, u
 
 
 def test_what_one_may_not_read_is_not_had_by_naming_it(hub, tmp_path):
-    """Somebody else with the notes of a client, who knows all hashes, gets nothing for them."""
+    """Who brought it, and may not read it any more, knows all hashes, and gets nothing for them. The client is told to forget, so that
+    the next try sends it."""
     h, data = Hubd(tmp_path, hub, args=["--xet"]), noise(11, "secret")
     fine(h, "org add org")
-    writer, stranger = user(h, "writer", "write"), user(h, "stranger")
+    mover = user(h, "mover", "write")
     (tmp_path / "w.bin").write_bytes(data)
-    client = Client(tmp_path, "2.4", h.url, writer)
-    upload(client, Repo(h, "org/secret", writer, private=True), tmp_path / "w.bin", "w.bin")
-    mine = Repo(h, "stranger/own", stranger)
-    client.env["HF_TOKEN"] = stranger
+    client, mine = Client(tmp_path, "2.4", h.url, mover), Repo(h, "mover/own", mover)
+    upload(client, Repo(h, "org/secret", mover, private=True), tmp_path / "w.bin", "w.bin")
+    # The twin: who may read it has it.
+    assert sent_by(h, client, mine, tmp_path / "w.bin", "w.bin") == 0
+    mine.remove()
+    mine.make()
+    fine(h, "org member remove org mover")
     done = client.cli("upload", mine.id, tmp_path / "w.bin", "w.bin")
     assert done.returncode != 0 and "400" in done.stderr, done.stderr
     assert list(mine.tree()) == [".gitattributes"]
-    # The twin: who may read it has it.
-    fine(h, "org member add org stranger --role=read")
-    upload(client, mine, tmp_path / "w.bin", "w.bin")
+    assert sent_by(h, client, mine, tmp_path / "w.bin", "w.bin") == 1
     assert mine.read("w.bin") == data
+    h.stop()
+
+
+def test_what_another_user_remembers_is_theirs(hub, tmp_path):
+    """Somebody else with the notes of a client: they are of another address. What one of both is to forget the other need not."""
+    h, data = Hubd(tmp_path, hub, args=["--xet"]), noise(11, "notes")
+    tokens = [user(h, name) for name in ("one", "two")]
+    (tmp_path / "w.bin").write_bytes(data)
+    client = Client(tmp_path, "2.4", h.url, tokens[0])
+    repos = [Repo(h, f"{name}/own", token, private=True) for name, token in zip(("one", "two"), tokens)]
+    assert len({token_of(h, repo, token).json["casUrl"] for repo, token in zip(repos, tokens)}) == 2
+    assert sent_by(h, client, repos[0], tmp_path / "w.bin", "w.bin") == 1
+    client.env["HF_TOKEN"] = tokens[1]
+    assert sent_by(h, client, repos[1], tmp_path / "w.bin", "w.bin") == 1
+    assert repos[1].read("w.bin") == data
     h.stop()
 
 
@@ -224,6 +242,7 @@ def test_a_namespace_that_is_full_is_told_so(hub, tmp_path):
     (tmp_path / "w.bin").write_bytes(noise(11, "full"))
     done = client.cli("upload", repo.id, tmp_path / "w.bin", "w.bin")
     assert done.returncode != 0 and "403" in done.stderr, done.stderr
+    assert not incoming(h) and not [f for f in (h.data / "own/blobs").glob("*/*") if f.stat().st_size > MIB], "nothing was written"
     fine(h, "quota set admin none")
     upload(client, repo, tmp_path / "w.bin", "w.bin")
     h.stop()
@@ -240,7 +259,8 @@ def test_a_token_is_in_head_and_body_and_names_the_host_that_was_asked(ours):
     for suffix in "", "?create_pr=1":
         got = token_of(ours, repo, ours.admin_token, suffix)
         assert got.status == 200 and 0 < got.json["exp"] - time.time() <= 900
-        assert got.json["casUrl"] == got.headers["x-xet-cas-url"] == f"{ours.url}/api/xet/1"
+        assert got.json["casUrl"] == got.headers["x-xet-cas-url"]
+        assert re.fullmatch(re.escape(ours.url) + r"/api/xet/\d+", got.json["casUrl"])
         assert got.json["accessToken"] == got.headers["x-xet-access-token"] != ours.admin_token
         assert str(got.json["exp"]) == got.headers["x-xet-token-expiration"]
     assert ours.admin_token not in got.json["accessToken"]
