@@ -1,6 +1,7 @@
 """Real clients in their default settings, unmodified, that bring large files by the Xet store of matrixhubd: they are files like
 all others there. The twin of each story is the same client with HF_HUB_DISABLE_XET=1, in clients_registry.py and
 clients_pushes.py."""
+import concurrent.futures
 import hashlib
 import json
 import random
@@ -15,11 +16,13 @@ from clients_hubd import Client
 from clients_matrix import PATIENCE
 from flow_hub_ctl import fine
 from hub import Hub
-from hubd import Hubd
+from hubd import HUBD, Hubd
 from mountlib import eventually
+from peers import INSTRUMENTED
 from registry import Repo, lfs
 
 MIB = 1 << 20
+SHIMS = (HUBD.parent / "release" if HUBD.parent.name == "build" else HUBD.parent) / "tests"
 
 
 def noise(mib, seed):
@@ -243,9 +246,99 @@ def test_a_namespace_that_is_full_is_told_so(hub, tmp_path):
     done = client.cli("upload", repo.id, tmp_path / "w.bin", "w.bin")
     assert done.returncode != 0 and "403" in done.stderr, done.stderr
     assert not incoming(h) and not [f for f in (h.data / "own/blobs").glob("*/*") if f.stat().st_size > MIB], "nothing was written"
+    assert eventually(lambda: [r["outcome"] for r in trail(h)] and {r["outcome"] for r in trail(h)} == {"refused"}, 5), trail(h)
     fine(h, "quota set admin none")
     upload(client, repo, tmp_path / "w.bin", "w.bin")
     h.stop()
+
+
+# ---- one beside the other ----
+
+SHIMMED = pytest.mark.skipif(INSTRUMENTED, reason="a shim would come before the sanitizer")
+
+class Gate:
+    """A hub that waits whenever it opens one of its blobs, while the gate is shut."""
+
+    def __init__(self, hub, tmp, data, **more):
+        self.shut, self.seen = tmp / "gate", tmp / "gate.seen"
+        env = {"LD_PRELOAD": SHIMS / "shim_gate.so", "GATE": self.shut, "GATE_SEEN": self.seen, "GATE_NAME": hashlib.sha256(data).hexdigest()}
+        self.hub = Hubd(tmp, hub, args=["--xet"], env=env, **more)
+
+    def close(self):
+        self.shut.touch()
+
+    def open(self):
+        self.shut.unlink()
+
+    def waiting(self):
+        return len(self.seen.read_bytes()) if self.seen.exists() else 0
+
+
+def start(client, repo, source, path):
+    return subprocess.Popen([str(client.bin / "hf"), "upload", repo.id, str(source), path], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True, env={k: str(v) for k, v in client.env.items()})
+
+
+@SHIMMED
+def test_files_are_put_together_beside_all_that_comes(hub, tmp_path):
+    """However many do, and however long it takes: the bodies of others are taken, and who comes too late is told when to come again."""
+    data, other = noise(12, "gated"), noise(1, "beside")
+    (tmp_path / "w.bin").write_bytes(data)
+    g = Gate(hub, tmp_path, data)
+    h, client = g.hub, Client(tmp_path, "2.4", g.hub.url, g.hub.admin_token)
+    repos = [Repo(h, f"admin/gated-{n}", h.admin_token) for n in range(6)]
+    upload(client, repos[0], tmp_path / "w.bin", "w.bin")
+    g.close()
+    senders = [start(client, repo, tmp_path / "w.bin", "again.bin") for repo in repos]
+    assert eventually(lambda: g.waiting() == 3, 60), g.waiting()
+    began = time.monotonic()
+    assert repos[5].send(other) and repos[5].commit(lfs("other.bin", other)).status == 200
+    assert time.monotonic() - began < 20 and g.waiting() == 3
+    mine = token_of(h, repos[0], h.admin_token).json["accessToken"]
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        late = [pool.submit(h.ask, "/api/xet/1/v1/shards", "POST", shard_of_nothing(), mine) for _ in range(24)]
+        assert eventually(lambda: any(f.done() for f in late), 20)
+        refused = [f.result() for f in late if f.done()]
+        assert all(got.status == 503 and int(got.headers["retry-after"]) > 0 for got in refused), refused
+        g.open()
+        assert {f.result().status for f in late} == {200, 503}
+    for sender, repo in zip(senders, repos):
+        assert sender.wait(60) == 0, sender.communicate()[1]
+        assert repo.read("again.bin") == data
+    h.stop()
+
+
+@SHIMMED
+@pytest.mark.parametrize("leaves", [True, False])
+def test_for_who_has_left_nothing_is_put_together(hub, tmp_path, leaves):
+    data = noise(70, "left")                            # of more than one xorb
+    (tmp_path / "w.bin").write_bytes(data)
+    g = Gate(hub, tmp_path, data)
+    h, client = g.hub, Client(tmp_path, "2.4", g.hub.url, g.hub.admin_token)
+    one, two = (Repo(h, f"admin/{name}", h.admin_token) for name in ("stays", "leaves"))
+    upload(client, one, tmp_path / "w.bin", "w.bin")
+    g.close()
+    sender = start(client, two, tmp_path / "w.bin", "w.bin")
+    assert eventually(lambda: g.waiting() == 1, 60)
+    if leaves:
+        sender.kill()
+        sender.wait()
+    g.open()
+    if not leaves:
+        assert sender.wait(60) == 0, sender.communicate()[1]
+    came = lambda: {r["repo"] for r in trail(h)}
+    assert eventually(lambda: "models/admin/leaves" in came(), 2) != leaves
+    sender.stderr.close()
+    h.stop()
+
+
+def test_clients_cut_what_packs_well_by_the_bytes_of_files(ours, uploader, tmp_path):
+    """A xorb of them unpacks to 64 MiB at most."""
+    data = b"".join(b"%015d\n" % n for n in range(70 * MIB // 16))
+    (tmp_path / "w.txt").write_bytes(data)
+    repo = Repo(ours, "admin/packs", ours.admin_token)
+    assert sent_by(ours, uploader("2.4"), repo, tmp_path / "w.txt", "w.bin") == 2
+    assert repo.read("w.bin") == data
 
 
 # ---- what the store says ----
@@ -264,6 +357,78 @@ def test_a_token_is_in_head_and_body_and_names_the_host_that_was_asked(ours):
         assert got.json["accessToken"] == got.headers["x-xet-access-token"] != ours.admin_token
         assert str(got.json["exp"]) == got.headers["x-xet-token-expiration"]
     assert ours.admin_token not in got.json["accessToken"]
+
+
+def words(data):
+    """As a store writes hashes: numbers of eight bytes, the lowest first."""
+    return b"".join(data[at:at + 8][::-1] for at in range(0, len(data), 8))
+
+
+def shard_of_nothing():
+    """One file without chunks."""
+    numbers = lambda *n: struct.pack("<4I", *n)
+    mark = b"\xff" * 32 + numbers(0, 0, 0, 0)
+    tag = bytes.fromhex("4846526570 6f4d657461446174610055 6967456a7b815783a5bdd95ccdd14aa9".replace(" ", ""))
+    file = bytes(32) + numbers(3 << 30, 0, 0, 0) + words(hashlib.sha256(b"").digest()) + numbers(0, 0, 0, 0)
+    return tag + numbers(2, 0, 0, 0) + file + mark + mark
+
+
+def put_shard(h, token):
+    return h.ask("/api/xet/1/v1/shards", "POST", shard_of_nothing(), token)
+
+
+def test_a_token_is_of_a_repository_whatever_it_is_called(hub, tmp_path):
+    h = Hubd(tmp_path, hub, args=["--xet"])
+    repo, other = (Repo(h, f"admin/{name}", h.admin_token) for name in ("was", "other"))
+    mine = token_of(h, repo, h.admin_token).json["accessToken"]
+    assert put_shard(h, mine).status == 200
+    moved = h.ask("/api/repos/move", "POST", json.dumps({"fromRepo": "admin/was", "toRepo": "admin/is", "type": "model"}), h.admin_token,
+                  Content_Type="application/json")
+    assert moved.status == 200, moved
+    assert put_shard(h, mine).status == 200
+    assert eventually(lambda: [r["repo"] for r in trail(h)] == ["models/admin/was", "models/admin/is"], 5), trail(h)
+    # Another one that gets the name is not meant, nor is one that comes in its place.
+    again = Repo(h, "admin/was", h.admin_token)
+    assert put_shard(h, mine).status == 200 and eventually(lambda: trail(h)[-1]["repo"] == "models/admin/is" and len(trail(h)) == 3, 5)
+    again.id, again.api = "admin/is", "/api/models/admin/is"
+    again.remove()
+    again.make()
+    assert put_shard(h, mine).status == 404
+    assert put_shard(h, token_of(h, again, h.admin_token).json["accessToken"]).status == 200
+    h.stop()
+
+
+def test_a_token_goes_with_the_one_it_was_given_for(hub, tmp_path):
+    """Another one of that name is another one."""
+    h = Hubd(tmp_path, hub, args=["--xet"])
+    first = user(h, "writer")
+    repo = Repo(h, "writer/m", first)
+    mine = token_of(h, repo, first).json["accessToken"]
+    assert put_shard(h, mine).status == 200
+    time.sleep(1.1)                                     # it is known by the second when it was made
+    fine(h, "token revoke writer laptop")
+    assert put_shard(h, mine).status == 401
+    second = fine(h, "token create writer --name=laptop --role=write").strip()
+    assert put_shard(h, mine).status == 401
+    assert put_shard(h, token_of(h, repo, second).json["accessToken"]).status == 200
+    h.stop()
+
+
+@SHIMMED
+def test_a_token_is_good_for_a_quarter_of_an_hour(hub, tmp_path):
+    clock = tmp_path / "clock"
+    clock.write_bytes(struct.pack("<q", 0))
+    h = Hubd(tmp_path, hub, args=["--xet"], env={"LD_PRELOAD": SHIMS / "shim_clock.so", "CLOCK_SHIM": clock})
+    repo = Repo(h, "admin/late", h.admin_token)
+    mine = token_of(h, repo, h.admin_token).json["accessToken"]
+    for late, status in (890, 200), (910, 401):
+        with clock.open("r+b") as f:
+            f.write(struct.pack("<q", late))
+        got = put_shard(h, mine)
+        assert got.status == status, got
+    assert "expired" in got.json["error"]
+    assert put_shard(h, token_of(h, repo, h.admin_token).json["accessToken"]).status == 200
+    h.stop()
 
 
 def test_who_may_not_write_gets_no_token(ours):

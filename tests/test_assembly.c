@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
@@ -283,6 +284,48 @@ static void without_a_sha256_it_gets_its_own(void **state)
 	assert_blob(f, &w);
 }
 
+static ino_t inode_of(struct fixture *f, const struct wanted *w)
+{
+	uint64_t size;
+	CLEANUP(closep) int fd = intake_open_blob(f->k->in, w->sha256, &size);
+	struct stat st;
+
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	return st.st_ino;
+}
+
+/* Its client did not hear the answer, or has it from elsewhere. */
+static void a_file_that_is_here_is_not_written_once_more(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 1, 4 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	CLEANUP(closep) int fd = -1;
+	char name[80];
+	ino_t first;
+
+	want(ranges, 2, &w);
+	make_shard(ranges, 2, &w, w.sha256, &s);
+	send(f, &f->one);
+	send(f, &f->two);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	first = inode_of(f, &w);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(inode_of(f, &w), first);
+	assert_int_equal(staged(f), 1); /* some of the second xorb is in no file */
+	/* Twin: one that is damaged is. */
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", w.sha256, w.sha256);
+	assert_int_equal(fchmodat(intake_root(f->k->in), name, 0600, 0), 0);
+	fd = openat(intake_root(f->k->in), name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, 300), 0);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_not_equal(inode_of(f, &w), first);
+	assert_blob(f, &w);
+}
+
 static void many_files_are_made_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -396,9 +439,9 @@ static void break_waiting(struct fixture *f, const struct made_xorb *x, uint32_t
 static void a_xorb_with_a_hole_is_sent_again(void **state)
 {
 	struct fixture *f = *state;
-	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
 
-	for (int with = 0; with < 2; with++) {
+	for (uint32_t with = 0; with < 2; with++) {
+		const struct range ranges[] = { { &f->one, with, CHUNKS } };
 		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
 		CLEANUP(wanted_free) struct wanted w = { 0 };
 		uint32_t before = generation(f);
@@ -409,7 +452,7 @@ static void a_xorb_with_a_hole_is_sent_again(void **state)
 		break_waiting(f, &f->one, 3);
 		assert_int_equal(assemble(f, &s, 1), -EBADMSG);
 		assert_int_equal(staged(f), 0);
-		assert_int_equal(intake_is_there(f->k->in, w.sha256), with > 0);
+		assert_false(intake_is_there(f->k->in, w.sha256));
 		assert_int_equal(generation(f), before + 1);
 		send(f, &f->one);
 		assert_int_equal(assemble(f, &s, 1), 0);
@@ -558,6 +601,7 @@ int main(void)
 		TEST(what_is_not_in_a_blob_yet_waits_on),
 		TEST(the_next_file_is_made_of_what_lies_in_the_first),
 		TEST(without_a_sha256_it_gets_its_own),
+		TEST(a_file_that_is_here_is_not_written_once_more),
 		TEST(many_files_are_made_at_once),
 		TEST(a_shard_that_lies_makes_nothing),
 		TEST(an_empty_file_has_no_chunks),

@@ -63,6 +63,11 @@ const struct assembled *assembly_file(const struct assembly *a, size_t i)
 	return (const struct assembled *)(const void *)a->made.data + i;
 }
 
+static bool nobody_waits(const struct assembly *a)
+{
+	return a->conf.ends(a->conf.ends_arg);
+}
+
 /* ---- what cannot be ---- */
 
 static int refuse(struct buf *why, const uint8_t *xorb, const char *text)
@@ -311,8 +316,7 @@ static int fill(struct assembly *a, const struct xet_file *f, struct intake_file
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < f->count; i++)
-		r = a->conf.ends(a->conf.ends_arg) ? ERR_CUT
-						   : add_term(a, &terms[i], &tree, to, why);
+		r = nobody_waits(a) ? ERR_CUT : add_term(a, &terms[i], &tree, to, why);
 	if (r == 0)
 		r = check_hash(f, &tree, why);
 	if (r == 0)
@@ -329,13 +333,62 @@ static int keep_open(struct assembly *a)
 	return r;
 }
 
+static int ignore(void *arg UNUSED, const void *data UNUSED, size_t len UNUSED)
+{
+	return 0;
+}
+
+/* ERR_DIGEST: the blob is not made of it there. */
+static int compare_term(struct assembly *a, const struct xet_term *t, struct xorb_piece *p)
+{
+	struct xorb_view *v = NULL, in = { .fd = -1 };
+	int r = xorb_views_find(a->views, t->xorb, &v);
+
+	if (r < 0)
+		return r;
+	p->from = t->from;
+	p->to = t->to;
+	in.map = v->map; /* of which all but the pieces is borrowed */
+	in.map.pieces = (struct buf){ .data = (char *)p, .len = sizeof(*p) };
+	r = xorb_view_read(a->conf.xorbs.xorbs, &in, t->from, t->to, ignore, NULL);
+	if (r == 0)
+		r = note_place(a, t, p->off);
+	p->off += t->bytes;
+	return r;
+}
+
+/* True if the blob is there already, and is made of that: so it is theirs as if they had made it,
+ * and neither written nor flushed once more. */
+static bool is_made(struct assembly *a, const struct xet_file *f)
+{
+	const struct xet_term *terms = xet_shard_terms(a->conf.shard, f);
+	struct assembled done = { .size = xet_shard_size(a->conf.shard, f) };
+	struct xorb_piece p = { .off = 0 };
+	size_t places = a->places.len;
+	int r = intake_has(a->conf.xorbs.intake, f->sha256, done.size) ? 0 : -ENOENT;
+
+	snprintf(p.etag, sizeof(p.etag), "%s", f->sha256);
+	snprintf(done.etag, sizeof(done.etag), "%s", f->sha256);
+	for (uint32_t i = 0; r == 0 && i < f->count; i++)
+		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &p);
+	if (r == 0)
+		r = buf_add(&a->made, &done, sizeof(done));
+	if (r < 0)
+		a->places.len = places;
+	return r == 0;
+}
+
 static int make_file(struct assembly *a, const struct xet_file *f, struct buf *why)
 {
 	const struct intake_want want = { DIGEST_SHA256, xet_shard_size(a->conf.shard, f),
 					  f->sha256[0] ? f->sha256 : NULL };
 	CLEANUP(intake_dropp) struct intake_file *to = NULL;
-	int r = a->open == OPEN_MAX ? keep_open(a) : 0;
+	int r = 0;
 
+	if (is_made(a, f))
+		return 0;
+	if (a->open == OPEN_MAX)
+		r = keep_open(a);
 	if (r == 0)
 		r = intake_begin(a->conf.xorbs.intake, &want, &to);
 	if (r == 0)
