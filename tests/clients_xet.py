@@ -20,6 +20,7 @@ from hubd import HUBD, Hubd
 from mountlib import eventually
 from peers import INSTRUMENTED
 from registry import Repo, lfs
+from xet import Store, Xorb, shard, whole
 
 MIB = 1 << 20
 SHIMS = (HUBD.parent / "release" if HUBD.parent.name == "build" else HUBD.parent) / "tests"
@@ -296,7 +297,7 @@ def test_files_are_put_together_beside_all_that_comes(hub, tmp_path):
     assert time.monotonic() - began < 20 and g.waiting() == 3
     mine = token_of(h, repos[0], h.admin_token).json["accessToken"]
     with concurrent.futures.ThreadPoolExecutor(24) as pool:
-        late = [pool.submit(h.ask, "/api/xet/1/v1/shards", "POST", shard_of_nothing(), mine) for _ in range(24)]
+        late = [pool.submit(h.ask, "/api/xet/1/v1/shards", "POST", shard([]), mine) for _ in range(24)]
         assert eventually(lambda: any(f.done() for f in late), 20)
         refused = [f.result() for f in late if f.done()]
         assert all(got.status == 503 and int(got.headers["retry-after"]) > 0 for got in refused), refused
@@ -359,22 +360,8 @@ def test_a_token_is_in_head_and_body_and_names_the_host_that_was_asked(ours):
     assert ours.admin_token not in got.json["accessToken"]
 
 
-def words(data):
-    """As a store writes hashes: numbers of eight bytes, the lowest first."""
-    return b"".join(data[at:at + 8][::-1] for at in range(0, len(data), 8))
-
-
-def shard_of_nothing():
-    """One file without chunks."""
-    numbers = lambda *n: struct.pack("<4I", *n)
-    mark = b"\xff" * 32 + numbers(0, 0, 0, 0)
-    tag = bytes.fromhex("4846526570 6f4d657461446174610055 6967456a7b815783a5bdd95ccdd14aa9".replace(" ", ""))
-    file = bytes(32) + numbers(3 << 30, 0, 0, 0) + words(hashlib.sha256(b"").digest()) + numbers(0, 0, 0, 0)
-    return tag + numbers(2, 0, 0, 0) + file + mark + mark
-
-
 def put_shard(h, token):
-    return h.ask("/api/xet/1/v1/shards", "POST", shard_of_nothing(), token)
+    return h.ask("/api/xet/1/v1/shards", "POST", shard([]), token)
 
 
 def test_a_token_is_of_a_repository_whatever_it_is_called(hub, tmp_path):
@@ -412,6 +399,100 @@ def test_a_token_goes_with_the_one_it_was_given_for(hub, tmp_path):
     assert put_shard(h, mine).status == 401
     assert put_shard(h, token_of(h, repo, second).json["accessToken"]).status == 200
     h.stop()
+
+
+def test_what_waits_is_of_a_repository_whatever_it_is_called(hub, tmp_path):
+    """Renamed between xorb and shard it has what came; whoever has its name then, or comes in its place, has not."""
+    h, x = Hubd(tmp_path, hub, args=["--xet"]), Xorb(b"waits" * 99, b"and waits" * 77)
+    repo = Repo(h, "admin/was", h.admin_token)
+    old = Store(h, repo, h.admin_token)
+    assert old.send(x).status == 200
+    assert h.ask("/api/repos/move", "POST", json.dumps({"fromRepo": "admin/was", "toRepo": "admin/is", "type": "model"}), h.admin_token,
+                 Content_Type="application/json").status == 200
+    other = Store(h, Repo(h, "admin/was", h.admin_token), h.admin_token)
+    assert other.tell(whole(x)).status == 400
+    repo.id, repo.api = "admin/is", "/api/models/admin/is"
+    repo.remove()
+    repo.make()
+    again = Store(h, repo, h.admin_token)
+    assert again.tell(whole(x)).status == 400 and incoming(h)
+    # The twin: it is only renamed.
+    assert again.send(x).status == 200
+    assert h.ask("/api/repos/move", "POST", json.dumps({"fromRepo": "admin/is", "toRepo": "admin/is-still", "type": "model"}), h.admin_token,
+                 Content_Type="application/json").status == 200
+    assert again.tell(whole(x)).status == 200
+    h.stop()
+
+
+def test_who_has_a_chunk_has_not_the_xorb_that_it_came_in(hub, tmp_path):
+    """A private repository and a public one have a chunk in common."""
+    h, x = Hubd(tmp_path, hub, args=["--xet"]), Xorb(b"common" * 100, b"private" * 100, b"secret" * 100)
+    fine(h, "org add org")
+    writer, stranger = user(h, "writer", "write"), user(h, "stranger")
+    hidden, shown, mine = (Repo(h, name, token, **more) for name, token, more in
+                           (("org/hidden", writer, {"private": True}), ("org/shown", writer, {}), ("stranger/own", stranger, {})))
+    assert Store(h, hidden, writer).send(x).status == 200
+    assert Store(h, hidden, writer).tell(whole(x)).status == 200
+    assert Store(h, shown, writer).tell([(x, 0, 1)]).status == 200
+    for terms, status in (([(x, 0, 1)], 200), (whole(x), 400), ([(x, 1, 2)], 400), ([(x, 0, 1), (x, 2, 3)], 400)):
+        got = Store(h, mine, stranger).tell(terms)
+        assert got.status == status, (terms, got)
+    assert "not for who sends this" in got.json["error"]
+    # The twin: who may read the other one.
+    fine(h, "org member add org stranger --role=read")
+    assert Store(h, mine, stranger).tell(whole(x)).status == 200
+    h.stop()
+
+
+def test_who_names_what_is_not_here_is_given_another_address(hub, tmp_path):
+    """And nobody else is."""
+    h, x = Hubd(tmp_path, hub, args=["--xet"]), Xorb(b"not here" * 50)
+    tokens = [user(h, name) for name in ("one", "two")]
+    repos = [Repo(h, f"{name}/m", token) for name, token in zip(("one", "two"), tokens)]
+    stores = lambda: [Store(h, repo, token) for repo, token in zip(repos, tokens)]
+    before = [s.base for s in stores()]
+    assert [s.base for s in stores()] == before and before[0] != before[1]
+    got = stores()[0].tell(whole(x))
+    assert got.status == 400 and "uploads once more" in got.json["error"]
+    after = [s.base for s in stores()]
+    assert after[0] != before[0] and after[1] == before[1]
+    one = stores()[0]
+    assert one.send(x).status == 200 and one.tell(whole(x)).status == 200 and stores()[0].base == after[0]
+    h.stop()
+
+
+def test_what_waits_counts(hub, tmp_path):
+    """For who will pay for it: a namespace for those who write there, who asks for a pull request for themselves."""
+    h = Hubd(tmp_path, hub, args=["--xet"])
+    fine(h, "org add org")
+    writer, reader = user(h, "writer", "write"), user(h, "reader", "read")
+    repo = Repo(h, "org/m", writer)
+    xorbs = [Xorb(b"%03d" % n * 300) for n in range(12)]
+    fine(h, "quota set org 32KiB")
+    fine(h, "quota set reader 16KiB")
+    told = [[Store(h, repo, token).send(x).status for x in xorbs] for token in (reader, writer)]
+    # One of them takes a block of 4 KiB while it waits.
+    assert told == [[200] * 4 + [403] * 8, [200] * 8 + [403] * 4]
+    assert Store(h, repo, writer).tell(*(whole(x) for x in xorbs[:8])).status == 200
+    assert Store(h, repo, writer).send(xorbs[11]).status == 200, "what is in files waits no more"
+    assert Store(h, repo, reader).send(xorbs[11]).status == 403
+    h.stop()
+
+
+def test_two_who_bring_the_same_at_once_both_have_it(ours, tmp_path):
+    data = noise(14, "twice")
+    (tmp_path / "w.bin").write_bytes(data)
+    clients = []
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        clients.append(Client(tmp_path / str(n), "2.4", ours.url, ours.admin_token))
+    repo = Repo(ours, "admin/twice", ours.admin_token)
+    senders = [start(client, repo, tmp_path / "w.bin", f"{n}.bin") for n, client in enumerate(clients)]
+    for sender in senders:
+        said = sender.communicate(timeout=PATIENCE)[1]
+        assert sender.returncode == 0, said
+    assert repo.read("0.bin") == repo.read("1.bin") == data
+    assert not incoming(ours)
 
 
 @SHIMMED
