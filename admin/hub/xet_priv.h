@@ -8,8 +8,6 @@
 /* To be asked first: the request becomes one of whom its token was given to, for the repository
  * that it names, where they may bring files. 0; ANSWERED; PARKED; as admit_ask. */
 MUST_USE int xet_enter(struct ask *a);
-/* How many bytes more that one may hold. db_read's. */
-MUST_USE int xet_left(struct ask *a, const char *payer, uint64_t *ret);
 /* Records and answers that they may not be so many; ANSWERED. */
 int xet_over_quota(struct ask *a, const char *payer);
 /* Answers that what was sent cannot be taken, in that sentence; ANSWERED. */
