@@ -10,6 +10,8 @@
 #include "fs/nfs_procs.h"
 #include "fs/nfs_rights.h"
 
+#define COUNTLESS 1000000000 /* files, of which nobody has the number */
+
 int nfs_getattr(struct nfs_call *c)
 {
 	CLEANUP(place_fini) struct place p = { 0 };
@@ -129,8 +131,6 @@ int nfs_readlink(struct nfs_call *c)
 }
 
 /* ---- the file system ---- */
-
-#define COUNTLESS 1000000000 /* files, of which nobody has the number */
 
 /* Takes the place that is asked about, and begins the answer. */
 static int begin_facts(struct nfs_call *c)

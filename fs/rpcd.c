@@ -86,32 +86,44 @@ static void print_address(const struct sockaddr_storage *at, char ret[static NET
 		network_print(&six->sin6_addr, ret);
 }
 
-/* The socket is taken. */
-static void add_conn(struct rpcd *s, int fd, const char *address)
+/* Gives a socket (taken) to the loop whose turn it is. */
+static int deal_out(struct rpcd *s, int fd, const char *address, void *who)
 {
-	void *who = NULL;
-	int r = s->all.conf.came(s->all.conf.arg, address, &who), on = 1;
+	int on = 1, r;
 	struct rpcd_conn *c;
 	struct loop *l;
 
+	if (atomic_load(&s->all.open) >= CONNS_MAX) {
+		close(fd);
+		return -EMFILE;
+	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	lock_take(&s->lock); /* its loop may be told of it before it is listed, and waits */
 	l = &s->loops[s->next_loop++ % LOOPS];
-	if (r == 0 && atomic_load(&s->all.open) >= CONNS_MAX)
-		r = -EMFILE;
-	if (r == 0)
-		r = rpcd_conn_new(&s->all, l->epoll, fd, address, who, &c);
-	else
-		close(fd);
+	r = rpcd_conn_new(&s->all, l->epoll, fd, address, who, &c);
 	if (r == 0)
 		list_locked(l, c);
 	lock_drop(&s->lock);
-	if (r == 0)
-		return;
-	if (who)
-		s->all.conf.went(s->all.conf.arg, who);
-	log_warn(r, "a client of NFS was sent away address=%s", address);
+	return r;
+}
+
+/* The socket is taken. */
+static void add_conn(struct rpcd *s, int fd, const char *address)
+{
+	const struct rpcd_conf *conf = &s->all.conf;
+	void *who = NULL;
+	int r = conf->came(conf->arg, address, &who);
+
+	if (r < 0) {
+		close(fd);
+	} else {
+		r = deal_out(s, fd, address, who);
+		if (r < 0)
+			conf->went(conf->arg, who);
+	}
+	if (r < 0)
+		log_warn(r, "a client of NFS was sent away address=%s", address);
 }
 
 static void accept_one(struct rpcd *s, int fd, const struct sockaddr_storage *at)
