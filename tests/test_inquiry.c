@@ -179,17 +179,34 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 	assert_true(got.refuted);
 }
 
-static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
+/* The owner gave something else than it had from a hub; does it say that it never held that? */
+static void owner_gives_otherwise(struct court *c, bool denies)
 {
-	struct court *c = *state;
-
 	c->giver = c->owner;
 	court_bring(c, COURT_OTHER);
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	if (denies)
+		court_say(c, c->owner, FAKE_HOLDER, c->seed);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
 	assert_false(is_proven_wrong(c, COURT_OTHER));
+}
+
+static void an_owner_that_gave_otherwise_than_it_has_is_banned(void **state)
+{
+	struct court *c = *state;
+
+	owner_gives_otherwise(c, true);
 	court_assert_banned(c, c->owner);
+}
+
+/* The twin: it had those from somebody who had them by chance, dropped them, and asked a hub. */
+static void one_that_held_other_bytes_before_it_asked_a_hub_is_not(void **state)
+{
+	struct court *c = *state;
+
+	owner_gives_otherwise(c, false);
+	court_assert_banned(c, NULL);
 }
 
 static void an_owner_that_lies_makes_nothing_go_that_is_right(void **state)
@@ -231,15 +248,32 @@ static void publish(struct court *c, uint64_t seed)
 	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_PUBLISHED);
 }
 
-static void a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked(void **state)
+/* The list is there when all is; what does the giver say that it holds? */
+static void list_later(struct court *c, uint64_t holds)
+{
+	court_bring(c, COURT_OTHER);
+	publish(c, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, holds);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+}
+
+static void a_list_that_comes_later_settles_what_is_here_and_who_changed_it_is_banned(void **state)
 {
 	struct court *c = *state;
 
-	court_bring(c, COURT_OTHER);
-	publish(c, c->seed);
-	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
-	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	list_later(c, c->seed);
 	court_assert_banned(c, c->giver);
+}
+
+/* The twin: it had it before there was a list, too. */
+static void who_passed_it_on_before_there_was_a_list_is_not(void **state)
+{
+	struct court *c = *state;
+
+	list_later(c, COURT_OTHER);
+	court_assert_banned(c, NULL);
 }
 
 static void no_word_of_members_makes_go_what_is_as_published(void **state)
@@ -460,10 +494,12 @@ int main(void)
 		TEST(unless_it_vouches_for_it),
 		TEST(who_says_nothing_of_it_may_have_been_misled_too),
 		TEST(but_only_once_is_it_dropped_without_a_witness),
-		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
+		TEST(an_owner_that_gave_otherwise_than_it_has_is_banned),
+		TEST(one_that_held_other_bytes_before_it_asked_a_hub_is_not),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
-		TEST(a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked),
+		TEST(a_list_that_comes_later_settles_what_is_here_and_who_changed_it_is_banned),
+		TEST(who_passed_it_on_before_there_was_a_list_is_not),
 		TEST(no_word_of_members_makes_go_what_is_as_published),
 		TEST(who_vouches_in_the_owners_place_is_no_witness_of_that),
 		TEST(the_owner_is_not_banned_for_what_another_vouches),

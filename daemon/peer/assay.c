@@ -126,6 +126,15 @@ static struct part *add_locked(struct assay *a, const struct source_blob *what, 
 
 /* ---- comparing ---- */
 
+/* True if a hub tells everybody what chunk i must be. What comes from then on is compared
+ * when it comes. */
+static bool is_published(const struct assay *a, const char *etag, uint32_t i)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	return evidence_knows(a->conf.trials->evidence, etag, i, digest) == EVIDENCE_PUBLISHED;
+}
+
 static void moved(UNUSED void *arg)
 {
 }
@@ -237,11 +246,25 @@ static struct pull *open_blob(const struct part *p)
 	return fetch_open_for_guest(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
 }
 
+/* Nobody needs to be asked for what a hub has published. */
+static bool find_voucher(const struct part *p, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	const struct membership *members;
+
+	if (!is_published(p->all, p->what.etag, chunk_of(segment_start(p->segment))))
+		return find_owner(p, ret);
+	members = members_now(p->all->conf.trials->members);
+	snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s",
+		 member_address(members->members[members->self]));
+	membership_unref(members);
+	return true;
+}
+
 /* As compare_with() answers. */
 static int64_t compare(struct part *p)
 {
 	char owner[MEMBER_ADDRESS_MAX + 1];
-	struct pull *pull = find_owner(p, owner) ? open_blob(p) : NULL;
+	struct pull *pull = find_voucher(p, owner) ? open_blob(p) : NULL;
 	int64_t again_ms;
 
 	if (!pull)
@@ -311,14 +334,6 @@ static void work(void *arg, uint64_t number UNUSED)
 
 /* ---- from outside ---- */
 
-/* True if a hub tells everybody what chunk i must be: it was compared when it came. */
-static bool is_published(const struct assay *a, const char *etag, uint32_t i)
-{
-	uint8_t digest[CHUNK_LIST_DIGEST];
-
-	return evidence_knows(a->conf.trials->evidence, etag, i, digest) == EVIDENCE_PUBLISHED;
-}
-
 static bool is_started(struct assay *a)
 {
 	bool so;
@@ -352,6 +367,28 @@ void assay_came(struct assay *a, const struct source_blob *what, uint32_t i)
 {
 	if (is_started(a) && !is_published(a, what->etag, i))
 		note(a, what, segment_of(chunk_start(i)));
+}
+
+/* Members gave something of it. */
+static bool is_given(const struct assay *a, const struct source_blob *what, uint32_t segment)
+{
+	uint32_t end = chunk_of(segment_end(segment, what->file.size) - 1) + 1;
+	char who[MEMBER_ADDRESS_MAX + 1];
+	bool so = false;
+
+	for (uint32_t i = chunk_of(segment_start(segment)); !so && i < end; i++)
+		so = evidence_giver(a->conf.trials->evidence, what->etag, i, who) ==
+		     EVIDENCE_MEMBER;
+	return so;
+}
+
+void assay_listed(struct assay *a, const struct source_blob *what)
+{
+	uint32_t count = is_started(a) ? segment_count(what->file.size) : 0;
+
+	for (uint32_t k = 0; k < count; k++)
+		if (is_given(a, what, k))
+			note(a, what, k);
 }
 
 void assay_forget(struct assay *a, const char *etag)
