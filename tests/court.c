@@ -80,6 +80,7 @@ int court_set_up(void **state)
 	assert_non_null(c);
 	cell_init(&c->cell, 0);
 	http.elder = c->cell.node.http;
+	c->time = INQUIRY_LAST;
 	open_key(c);
 	begin_members(c);
 	places_init(&c->places);

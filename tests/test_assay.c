@@ -116,6 +116,32 @@ static void an_owner_that_is_busy_is_asked_three_times_at_most(void **state)
 	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 3);
 }
 
+/* It owns what it gave, and says for ever that it is finding out what it had. */
+static void an_owner_that_stalls_hides_what_it_gave_for_some_seconds_only(void **state)
+{
+	struct fixture *f = *state;
+	struct court *c = f->court;
+	int64_t until_ms = clock_ms() + 15000;
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	start(f);
+	c->owner->stalls = true;
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	for (uint32_t i = 0; i < 2; i++) {
+		cell_put(&c->cell, &c->what, i, i == COURT_WRONG ? COURT_OTHER : c->seed,
+			 c->owner->address);
+		assay_came(f->assay, &c->what, i);
+	}
+	while (evidence_giver(c->cell.evidence, c->what.etag, COURT_WRONG, who) !=
+		       EVIDENCE_DROPPED &&
+	       clock_ms() < until_ms)
+		clock_sleep_ms(50);
+	assert_in_range(clock_ms(), 0, until_ms - 1);
+	assert_in_range(c->owner->asked[FAKE_VOUCHER], 5, 6); /* once more when it is accused */
+	assert_int_equal(evidence_giver(c->cell.evidence, c->what.etag, 0, who), EVIDENCE_MEMBER);
+}
+
 /* How often an owner is asked that gave wrong bytes, or was silent. */
 static unsigned asked_after(struct fixture *f, enum member_outcome outcome)
 {
@@ -215,6 +241,7 @@ int main(void)
 		TEST(what_has_paused_is_compared_with_one_question),
 		TEST(a_segment_that_is_there_is_not_waited_for),
 		TEST(an_owner_that_is_busy_is_asked_three_times_at_most),
+		TEST(an_owner_that_stalls_hides_what_it_gave_for_some_seconds_only),
 		TEST(a_banned_owner_is_asked_what_it_had),
 		TEST(one_that_is_silent_is_not),
 		TEST(nobody_is_asked_what_a_hub_has_published),

@@ -26,7 +26,7 @@ static int look(struct court *c, bool early, struct inquiry_compared *ret)
 	assert_int_equal(store_blob(c->cell.node.store, c->what.etag, COURT_SIZE, false, &d.blob),
 			 0);
 	ret->told = c->told;
-	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, !c->first_time, ret)
+	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, c->time, ret)
 		  : inquiry_look(&c->conf, &d);
 	c->told = ret->told;
 	assert_true(blob_may_have(d.blob, 0));
@@ -128,12 +128,12 @@ static void at_first_it_is_given_time_to_find_out(void **state)
 	struct inquiry_compared got;
 
 	dispute(c);
-	c->first_time = true;
+	c->time = INQUIRY_FIRST;
 	assert_int_equal(look(c, true, &got), 0);
 	assert_true(got.open);
 	assert_int_equal(got.dropped, 0);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
-	c->first_time = false;
+	c->time = INQUIRY_LAST;
 	assert_int_equal(look(c, true, &got), 0);
 	assert_int_equal(got.dropped, 1 << COURT_WRONG);
 	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 1);
@@ -396,6 +396,54 @@ static void an_owner_that_is_busy_is_asked_later_and_is_not_silent(void **state)
 	assert_int_equal(look(c, true, &got), 0);
 }
 
+/* The owner, or another one, gave what is as this seed has it, and the owner says that it is finding
+ * out what it had. How often witnesses are asked; what inquiry_compare says, and what goes. */
+static unsigned asked_where_owner_stalls(struct court *c, bool own, uint64_t seed,
+					 enum inquiry_time time, int must, unsigned gone)
+{
+	struct inquiry_compared got;
+
+	c->giver = own ? c->owner : c->giver;
+	c->owner->stalls = true;
+	c->time = time;
+	court_bring(c, seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), must);
+	assert_int_equal(got.own, own);
+	assert_int_equal(got.dropped, gone);
+	assert_false(got.open);
+	return c->witness->asked[FAKE_WITNESS] + c->second->asked[FAKE_WITNESS];
+}
+
+static void of_what_an_owner_gave_that_never_says_what_it_had_witnesses_are_heard(void **state)
+{
+	assert_int_equal(asked_where_owner_stalls(*state, true, COURT_OTHER, INQUIRY_STALLED, 0,
+						  1 << COURT_WRONG),
+			 2);
+}
+
+static void one_is_enough_where_it_gave_what_is_right(void **state)
+{
+	struct court *c = *state;
+
+	assert_int_equal(asked_where_owner_stalls(c, true, c->seed, INQUIRY_STALLED, 0, 0), 1);
+	court_assert_banned(c, NULL);
+}
+
+static void not_while_it_may_still_find_out(void **state)
+{
+	assert_int_equal(
+		asked_where_owner_stalls(*state, true, COURT_OTHER, INQUIRY_LAST, -EAGAIN, 0), 0);
+}
+
+static void nor_of_what_others_gave(void **state)
+{
+	assert_int_equal(
+		asked_where_owner_stalls(*state, false, COURT_OTHER, INQUIRY_STALLED, -EAGAIN, 0),
+		0);
+}
+
 static void a_witness_that_is_busy_is_asked_again(void **state)
 {
 	struct court *c = *state;
@@ -507,6 +555,10 @@ int main(void)
 		TEST(what_has_rotted_here_is_nobodys_lie),
 		TEST(once_it_is_sealed_nobody_is_blamed_and_nothing_goes),
 		TEST(an_owner_that_is_busy_is_asked_later_and_is_not_silent),
+		TEST(of_what_an_owner_gave_that_never_says_what_it_had_witnesses_are_heard),
+		TEST(one_is_enough_where_it_gave_what_is_right),
+		TEST(not_while_it_may_still_find_out),
+		TEST(nor_of_what_others_gave),
 		TEST(a_witness_that_is_busy_is_asked_again),
 		TEST(of_the_whole_owners_tell_which_chunk_it_is),
 		TEST(what_a_banned_owner_had_says_what_is_in_question),

@@ -19,6 +19,7 @@
 #define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
 #define BUSY_MAX_MS 4000
 #define TRIES 3
+#define OWN_TRIES 4      /* of one that gave of it itself; then witnesses are asked */
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
 #define STOP_MS 2000
 #define NICE 10 /* readers come first */
@@ -34,6 +35,7 @@ struct part {
 	uint64_t told_by;         /* the key of its address */
 	unsigned tries;
 	bool disputed; /* it was once, and who gave it stood by it */
+	bool stalled;  /* who should have told gave of it, and was still finding out */
 	/* Guarded by the lock of all. */
 	int64_t came_ms; /* the last of it */
 	bool fresh;      /* that was after it was compared */
@@ -200,6 +202,23 @@ static int64_t busy_ms(struct part *p, unsigned tries)
 	return ++p->tries < tries ? min_i64(BUSY_MS << p->tries, BUSY_MAX_MS) : 0;
 }
 
+static enum inquiry_time time_of(const struct part *p)
+{
+	return p->stalled ? INQUIRY_STALLED : p->disputed ? INQUIRY_LAST : INQUIRY_FIRST;
+}
+
+/* The owner does not say what it had. If it may have something to hide that counts for nothing. */
+static int64_t wait_for_owner(struct part *p, bool own)
+{
+	int64_t again_ms = p->stalled ? 0 : busy_ms(p, own ? OWN_TRIES : TRIES);
+
+	if (again_ms || p->stalled || !own)
+		return again_ms;
+	p->stalled = true;
+	p->tries = 0;
+	return BUSY_MS;
+}
+
 /* In how many ms it is to be tried again; 0: it need not. */
 static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
@@ -216,14 +235,16 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	if (p->told_by != placement_key(owner)) /* it vouches for nothing that another said */
 		c.told = (struct wire_digests){ 0 };
 	p->told_by = placement_key(owner);
-	r = inquiry_compare(conf->trials, &d, p->segment, owner, p->disputed, &c);
+	r = inquiry_compare(conf->trials, &d, p->segment, owner, time_of(p), &c);
 	p->told = c.told;
 	p->disputed = c.open;
 	if (c.dropped)
 		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
 	if (c.refuted && !c.dropped)
 		note_refuted(p->all, owner);
-	return r == -EAGAIN ? busy_ms(p, TRIES) : c.open ? busy_ms(p, WITNESS_TRIES) : 0;
+	if (r == -EAGAIN)
+		return wait_for_owner(p, c.own);
+	return c.open ? busy_ms(p, WITNESS_TRIES) : 0;
 }
 
 /* The digest of the whole has told, or is not needed any more. */
@@ -323,8 +344,10 @@ static void work(void *arg, uint64_t number UNUSED)
 		again_ms = compare(p);
 	lock_take(&a->lock);
 	p->queued = false;
-	if (!again_ms) /* what comes now is tried as often, and waited for */
+	if (!again_ms) { /* what comes now is tried as often, and waited for */
 		p->tries = 0;
+		p->stalled = false;
+	}
 	if (p->gone)
 		free_locked(p);
 	else if (again_ms || p->fresh)
