@@ -277,6 +277,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.fetch = f,
 		.store = s,
 		.members = p->members,
+		.probes = p->probes,
 		.places = &p->places,
 		.notes = &p->notes,
 		.evidence = p->evidence,

@@ -7,6 +7,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
+#include "daemon/peer/probe.h"
 
 #define THREADS 2
 #define BODIES_MAX 65536
@@ -28,31 +29,50 @@ static void turn_away(struct httpd_request *q)
 	httpd_reply(q, WIRE_KEY, "text/plain; charset=utf-8", &body, NULL);
 }
 
-/* It was for another member: whoever sends it here has listened on its line. */
-static bool is_for_another(const struct serve *s, const char *to)
+/* Whom a request was for, by the address that it was sent to. */
+enum addressee {
+	THIS_NODE,
+	ANOTHER, /* whoever sends it here has listened on that one's line */
+	UNKNOWN, /* a member that was never heard of: it may be this node under another name */
+};
+
+/* A name that is not in the list may be this node's in another one's; of who cannot be reached
+ * nobody can tell whether it is. */
+static enum addressee addressee_of(const struct serve *s, const char *to)
 {
 	const struct membership *members = members_now(s->conf.members);
 	int at = membership_find(members, to);
-	bool so = at >= 0 && (uint32_t)at != members->self &&
-		  member_is_another(members->members[at]);
+	struct member *m = at < 0 || (uint32_t)at == members->self ? NULL : members->members[at];
+	enum addressee ret = !m ? THIS_NODE : member_is_another(m) ? ANOTHER : UNKNOWN;
 
+	if (ret == UNKNOWN && member_is_doubted(m))
+		ret = THIS_NODE;
+	if (ret == UNKNOWN)
+		probes_meet(s->conf.probes, m);
 	membership_unref(members);
-	return so;
+	return ret;
 }
 
-/* NULL: it is heard; else why not. */
-static const char *objection(const struct serve *s, enum cluster_verdict verdict, const char *to)
+/* Answers a request that is not to be heard; false: it is. What is asked of a member to find out
+ * which one it is does no harm. */
+static bool object(struct guest *g, enum cluster_verdict verdict, const char *to)
 {
-	if (verdict == CLUSTER_TRUE)
-		return is_for_another(s, to) ? "elsewhere" : NULL;
-	return verdict == CLUSTER_STALE ? "stale" : "replayed";
+	enum addressee who = verdict == CLUSTER_TRUE ? addressee_of(g->serve, to) : THIS_NODE;
+	bool late = who == UNKNOWN && strcmp(httpd_target(g->http), PROBE_TARGET) != 0;
+
+	if (verdict != CLUSTER_TRUE)
+		serve_cause(g, WIRE_KEY, verdict == CLUSTER_STALE ? "stale" : "replayed");
+	else if (who == ANOTHER)
+		serve_cause(g, WIRE_KEY, "elsewhere");
+	else if (late)
+		serve_cause(g, WIRE_BUSY, "name");
+	return verdict != CLUSTER_TRUE || who == ANOTHER || late;
 }
 
 /* True if a member asks, us, and this once. */
 static bool knows_key(struct guest *g, const char *range)
 {
 	const char *authorization = httpd_field(g->http, "Authorization");
-	const char *cause;
 	struct cluster_words words = {
 		.method = httpd_method(g->http),
 		.target = httpd_target(g->http),
@@ -70,10 +90,7 @@ static bool knows_key(struct guest *g, const char *range)
 		turn_away(g->http);
 		return false;
 	}
-	cause = objection(g->serve, verdict, heard.to);
-	if (cause)
-		serve_cause(g, WIRE_KEY, cause);
-	return !cause;
+	return !object(g, verdict, heard.to);
 }
 
 /* What it says of itself, of who is a member; what the list says of it goes before that. */
