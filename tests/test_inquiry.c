@@ -396,8 +396,8 @@ static void an_owner_that_is_busy_is_asked_later_and_is_not_silent(void **state)
 	assert_int_equal(look(c, true, &got), 0);
 }
 
-/* The owner, or another one, gave what is as this seed has it, and the owner says that it is finding
- * out what it had. How often witnesses are asked; what inquiry_compare says, and what goes. */
+/* The owner, or another one, gave what is as this seed has it, and the owner says that it is
+ * finding out what it had. How often witnesses are asked; what inquiry_compare says, what goes. */
 static unsigned asked_where_owner_stalls(struct court *c, bool own, uint64_t seed,
 					 enum inquiry_time time, int must, unsigned gone)
 {

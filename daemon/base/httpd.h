@@ -41,9 +41,10 @@ struct httpd_conf {
 	unsigned threads;
 	unsigned connections_max; /* one more: a silent one goes, strangers first, or it gets 503 */
 	unsigned address_max;     /* of one address (IPv6: of a /64); more get 429; 0: no limit */
+	unsigned strangers_max;   /* of them, that are strangers': see stranger_ms; likewise */
 	size_t bodies_max;        /* bytes of bodies in memory; what is more is answered 503 */
 	int64_t idle_ms; /* for a whole head, from a client's connection or its last answer on */
-	int64_t stranger_ms; /* the same on a connection that had only 4xx yet; 0: idle_ms */
+	int64_t stranger_ms; /* the same on a connection that had only 4xx yet (httpd_know); 0: idle_ms */
 	int64_t slow_ms; /* who gives less than slow_bytes of a body in such a time, or takes less
 			    of an answer that is there, is cut off */
 	unsigned slow_bytes;
@@ -82,6 +83,8 @@ const struct buf *httpd_body(const struct httpd_request *q);
 const char *httpd_target(const struct httpd_request *q);
 bool httpd_is_secure(const struct httpd_request *q);
 void httpd_address(const struct httpd_request *q, char ret[static HTTPD_ADDRESS_MAX]);
+/* Who asks is no stranger: his connection is not from now on, whatever he is answered. */
+void httpd_know(struct httpd_request *q);
 /* A number and something else its handler gives it for `ended`, before it answers; 0 and NULL. */
 void httpd_note(struct httpd_request *q, unsigned note);
 unsigned httpd_noted(const struct httpd_request *q);

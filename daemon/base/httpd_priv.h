@@ -141,6 +141,8 @@ void httpd_wake_all_locked(struct httpd *h);
 void *httpd_keep(void *h);
 /* The library has begun with a connection (of TLS: its session), or is about to close it. */
 struct httpd_link *httpd_link_begin(struct httpd *h, int fd, void *session);
+/* It is no stranger's from now on; NULL is fine. The lock is held. */
+void httpd_link_know_locked(struct httpd *h, struct httpd_link *link);
 void httpd_link_end(struct httpd *h, struct httpd_link *link);
 /* Forgets all. */
 void httpd_links_fini(struct httpd *h);

@@ -13,6 +13,8 @@
 #define BODIES_MAX 65536
 #define IDLE_MS 60000 /* members ask again and again */
 #define STRANGER_MS 5000
+#define STRANGERS 4 /* an address gets one of so many connections for who has not signed yet, */
+#define STRANGERS_MIN 16
 #define SLOW_MS 10000
 #define SLOW_BYTES 4096 /* in such a time */
 #define STOP_MS 500
@@ -90,6 +92,7 @@ static bool knows_key(struct guest *g, const char *range)
 		turn_away(g->http);
 		return false;
 	}
+	httpd_know(g->http);
 	return !object(g, verdict, heard.to);
 }
 
@@ -155,6 +158,14 @@ static uint64_t rate_now(void *arg)
 
 /* ---- start and stop ---- */
 
+/* Of members that come from the same address many may come at once; each signs soon. */
+static unsigned strangers_max(const struct peer_settings *s)
+{
+	unsigned share = (unsigned)s->connections / STRANGERS;
+
+	return share > STRANGERS_MIN ? share : STRANGERS_MIN;
+}
+
 static int start_http(struct serve *s, struct buf *why)
 {
 	struct httpd_conf http = {
@@ -162,6 +173,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.tls = s->conf.tls,
 		.threads = THREADS,
 		.connections_max = (unsigned)s->conf.settings->connections,
+		.strangers_max = strangers_max(s->conf.settings),
 		.bodies_max = BODIES_MAX,
 		.idle_ms = IDLE_MS,
 		.stranger_ms = STRANGER_MS,
