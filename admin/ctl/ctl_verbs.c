@@ -16,9 +16,9 @@ static const struct ctl_option globals[] = {
 	  "names it, or MATRIXHUB_TOKEN holds the token.",
 	  0, 0 },
 	{ "node", "SOCKET",
-	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, job, peers, nfs.",
-	  0,
-	  0 },
+	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, job, peers, "
+	  "nfs.",
+	  0, 0 },
 	{ "json", NULL, "Print the answer as JSON.", 0, 0 },
 	{ 0 },
 };
