@@ -203,7 +203,7 @@ static uint64_t sent_end(const struct run *run, int64_t now_ms)
 	return chunk_floor(run->pos + min_u64(soon, RUN_BYTES_MAX));
 }
 
-/* What is on its way would be so all the same, for nobody: who comes next would ask for it again. */
+/* What is on its way would be so all the same: who comes next would ask for it again. */
 static uint64_t abandoned_end(const struct run *run, int64_t now_ms)
 {
 	uint64_t chunk = chunk_ceil(run->pos + CHUNK_BYTES, blob_size(run->fill->blob));
