@@ -87,7 +87,7 @@ int court_set_up(void **state)
 	segment_notes_init(&c->notes);
 	assert_int_equal(httpc_new(&http, &c->http), 0);
 	assert_int_equal(published_new(NULL, 0, c->cell.evidence, &c->published), 0);
-	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66" };
+	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66", NULL };
 	c->conf = (struct trial_conf){
 		.members = c->members,
 		.places = &c->places,

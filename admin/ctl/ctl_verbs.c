@@ -222,7 +222,7 @@ static const char status_shape[] =
 static const char peers_shape[] = "address zone" PEER_COUNTS(
 	COLUMN) " connections"
 		";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
-		"first_byte_ms until:time";
+		"first_byte_ms until:time why";
 
 static const char where_shape[] =
 	"etag size:size present:size;segments segment bytes:size present:size owner followers";

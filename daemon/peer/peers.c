@@ -134,7 +134,7 @@ static int name(struct peers *p)
 	p->asker.address = p->self.address;
 	p->asker.zone = p->self.zone;
 	p->asker.process = p->process;
-	return 0;
+	return tls_troubles_new(&p->asker.troubles);
 }
 
 static int open_tls(struct peers *p, struct buf *why)
@@ -349,6 +349,7 @@ void peers_close(struct peers *p)
 	published_free(p->published);
 	evidence_free(p->evidence);
 	httpc_free(p->asker.http);
+	tls_troubles_free(p->asker.troubles);
 	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
@@ -376,6 +377,11 @@ void peers_status(struct peers *p, struct peers_status *ret)
 		.counts = &p->counts,
 		.connections = count_connections(p),
 	};
+}
+
+bool peers_trouble(struct peers *p, const char *member, char ret[static TLS_TROUBLE_TEXT])
+{
+	return tls_troubles_find(p->asker.troubles, member, ret);
 }
 
 struct members *peers_members(struct peers *p)

@@ -96,6 +96,18 @@ static bool knows_key(struct guest *g, const char *range)
 	return !object(g, verdict, heard.to);
 }
 
+static void note_place(const struct guest *g)
+{
+	char from[HTTPD_ADDRESS_MAX], other[HTTPD_ADDRESS_MAX];
+
+	httpd_address(g->http, from);
+	if (callers_note(&g->serve->callers, placement_key(g->address), from, clock_ms(), other))
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "peer=%s asks from %s and from %s in turns: have two nodes the same "
+			 "--peer-address?",
+			 g->address, from, other);
+}
+
 /* What it says of itself, of who is a member; what the list says of it goes before that. */
 static void note_guest(struct guest *g)
 {
@@ -109,6 +121,7 @@ static void note_guest(struct guest *g)
 		zone = member_zone(members->members[at]);
 	g->zone = placement_key(zone ? zone : "");
 	membership_unref(members);
+	note_place(g);
 }
 
 static void answer_question(const struct guest *g, const char *range)
@@ -214,6 +227,7 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
+	callers_init(&s->callers);
 	r = fanout_new(&s->fanout);
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
@@ -240,6 +254,7 @@ bool serve_stop(struct serve *s)
 	turns_free(s->turns);
 	opened_stop(s->opened);
 	fanout_free(s->fanout);
+	callers_fini(&s->callers);
 	free(s);
 	return true;
 }
