@@ -27,6 +27,7 @@ struct callers {
 	} slots[CALLERS_MAX];
 };
 
+/* Nobody has asked. */
 void callers_init(struct callers *c);
 void callers_fini(struct callers *c);
 /* This member (its key) asks from there. True if it is to be told that it does so from another
