@@ -24,9 +24,10 @@ static int get_generation(struct db_txn *t, void *arg)
 	return xorb_rows_generation(t, arg);
 }
 
-/* Clients look into the head when they bring files, and into the body when they want the next. */
-static int answer_token(struct ask *a, const struct xet_token *t, const char *text,
-			uint32_t generation)
+/* Clients look into the head when they read, into the body when they bring files, and when they
+ * want the next. */
+int xet_answer_token(struct ask *a, const struct xet_token *t, const char *text,
+		     uint32_t generation)
 {
 	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 	struct buf json = { 0 };
@@ -67,12 +68,12 @@ int xet_write_token(struct ask *a)
 	r = xet_token_print(a->server->link_key, &t, &text);
 	if (r == 0)
 		r = db_read(a->server->rights.db, get_generation, &generation);
-	return r < 0 ? r : answer_token(a, &t, buf_str(&text), generation);
+	return r < 0 ? r : xet_answer_token(a, &t, buf_str(&text), generation);
 }
 
 /* ---- who asks with one ---- */
 
-static int read_token(struct ask *a, struct xet_token *ret)
+int xet_read_bearer(struct ask *a, struct xet_token *ret)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r = xet_token_read(a->server->link_key, httpd_field(a->http, "Authorization"),
@@ -95,7 +96,9 @@ int xet_enter(struct ask *a)
 		xet_nothing(a);
 		return ANSWERED;
 	}
-	r = read_token(a, &t);
+	r = xet_read_bearer(a, &t);
+	if (r == 0 && t.reads)
+		r = ERR_FORBIDDEN;
 	if (r == 0)
 		r = repo_id_parse_key(t.repo, &a->asked.target.repo);
 	if (r == 0)

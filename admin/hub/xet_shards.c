@@ -13,6 +13,7 @@
 #include "admin/hub/xet_priv.h"
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
+#include "admin/registry/recipes.h"
 #include "admin/registry/uploads.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -205,6 +206,21 @@ static int assemble(struct upload *u)
 	return r < 0 ? r : assembly_keep(u->assembly);
 }
 
+/* Files that are here stay so if it cannot be remembered what they are made of: they are read
+ * otherwise. */
+static void keep_recipes(const struct upload *u)
+{
+	for (size_t i = 0; i < assembly_count(u->assembly); i++) {
+		const struct xet_file *f = xet_shard_file(&u->shard, i);
+		const char *etag = assembly_file(u->assembly, i)->etag;
+		int r = recipes_keep(u->ask->server->rights.db, etag, f->hash,
+				     xet_shard_terms(&u->shard, f), f->count);
+
+		if (r < 0)
+			log_warn(r, "a file cannot be read by Xet file=%s", etag);
+	}
+}
+
 /* ---- a request ---- */
 
 static int begin(struct ask *a)
@@ -244,7 +260,11 @@ static int end(struct upload *u)
 		r = check_again(u);
 	if (r == 0)
 		r = assemble(u);
-	return r == 0 ? note(u) : r;
+	if (r == 0)
+		r = note(u);
+	if (r == 0)
+		keep_recipes(u);
+	return r;
 }
 
 static int refuse(struct upload *u, int r)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens for the Xet store: clients send them there in the place of their own. What one lets its
- * bearer do stands in it, sealed (capability.h): to bring files for one repository, until a time,
- * as the user and with the token it was given for. Pure. */
+ * bearer do stands in it, sealed (capability.h): to bring files for one repository, or to read those
+ * of it, until a time, as the user and with the token it was given for. Pure. */
 #ifndef MATRIXFS_XET_TOKEN_H
 #define MATRIXFS_XET_TOKEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "admin/hub/capability.h"
@@ -12,8 +13,9 @@
 #define XET_TOKEN_S 900 /* how long one is good for: clients ask for the next in time */
 
 struct xet_token {
-	char *repo, *user, *token; /* owned, or borrowed where it is printed */
+	char *repo, *user, *token; /* owned, or borrowed where it is printed; "": nobody */
 	int64_t expires_s;
+	bool reads; /* it is for reading alone */
 };
 
 /* Frees the texts of one that was read. */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files clients are told of that they may read by the Xet store: what is hosted here, has
+ * come that way, and is larger than the configuration says. */
+#ifndef MATRIXFS_XET_OFFER_H
+#define MATRIXFS_XET_OFFER_H
+
+#include "admin/hub/ask.h"
+#include "daemon/model/manifest.h"
+
+#define XET_OFFERS_NONE UINT64_MAX
+
+/* True if any is. */
+bool xet_offered(const struct server *s);
+/* Adds to the head of the answer that it is, and where, to one about a file of that etag. */
+void xet_offer(const struct ask *a, const struct manifest_file *f, const char *etag,
+	       struct httpd_head *h);
+
+#endif
