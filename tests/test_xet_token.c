@@ -15,7 +15,7 @@
 static const uint8_t key[CAPABILITY_KEY] = { 1, 2, 3 };
 static char repo[] = "models/org/m", user[] = "somebody", token[] = "my laptop", none[] = "";
 
-static const struct xet_token example = { repo, user, token, NOW + XET_TOKEN_S };
+static const struct xet_token example = { repo, user, token, NOW + XET_TOKEN_S, false };
 
 /* "Bearer ..." */
 static char *print(const struct xet_token *t)
@@ -50,6 +50,24 @@ static void a_token_says_what_was_printed(UNUSED void **state)
 	xet_token_fini(&got);
 }
 
+/* What is for reading is no other token with a word changed. */
+static void one_for_reading_is_for_that_alone(UNUSED void **state)
+{
+	struct xet_token reading = example, got = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	char *kind;
+
+	reading.reads = true;
+	text = print(&reading);
+	kind = text + strlen("Bearer mfs");
+	assert_int_equal(*kind, 'r');
+	assert_int_equal(parse(text, NOW, &got), 0);
+	assert_true(got.reads);
+	xet_token_fini(&got);
+	*kind = 'x';
+	assert_int_equal(parse(text, NOW, &got), -EACCES);
+}
+
 static void an_old_one_is_none(UNUSED void **state)
 {
 	CLEANUP(freep) char *text = print(&example);
@@ -79,7 +97,7 @@ static void one_that_was_changed_is_none(UNUSED void **state)
 static void texts_do_not_lend_their_ends_to_others(UNUSED void **state)
 {
 	char longer[] = "models/org/msome", shorter[] = "body";
-	const struct xet_token other = { longer, shorter, token, example.expires_s };
+	const struct xet_token other = { longer, shorter, token, example.expires_s, false };
 	CLEANUP(freep) char *one = print(&example), *two = print(&other);
 
 	assert_string_not_equal(strrchr(one, '.'), strrchr(two, '.'));
@@ -108,7 +126,7 @@ static void what_is_no_token_of_ours_is_none(UNUSED void **state)
 
 static void one_without_a_name_can_be_read(UNUSED void **state)
 {
-	const struct xet_token t = { repo, user, none, NOW };
+	const struct xet_token t = { repo, user, none, NOW, false };
 	CLEANUP(freep) char *text = print(&t);
 	struct xet_token got = { 0 };
 
@@ -121,6 +139,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_token_says_what_was_printed),
+		cmocka_unit_test(one_for_reading_is_for_that_alone),
 		cmocka_unit_test(an_old_one_is_none),
 		cmocka_unit_test(one_that_was_changed_is_none),
 		cmocka_unit_test(texts_do_not_lend_their_ends_to_others),
