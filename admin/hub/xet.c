@@ -97,8 +97,10 @@ int xet_enter(struct ask *a)
 		return ANSWERED;
 	}
 	r = xet_read_bearer(a, &t);
-	if (r == 0 && t.reads)
-		r = ERR_FORBIDDEN;
+	if (r == 0 && t.reads) {
+		answer_refuse(a, 403, "this token is for reading alone");
+		return ANSWERED;
+	}
 	if (r == 0)
 		r = repo_id_parse_key(t.repo, &a->asked.target.repo);
 	if (r == 0)
