@@ -6,6 +6,7 @@ import http.server
 import json
 import random
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ import urllib.parse
 import pytest
 
 from clients_hubd import Client
+from clients_matrix import BUILD, HERE, PATIENCE
 from clients_xet import MIB, blob, noise, upload, user
 from flow_hub_ctl import fine
 from flow_peers_members import SHIM
@@ -209,6 +211,19 @@ def test_a_client_that_was_killed_goes_on(ours, tmp_path):
     one.communicate()
     assert not list(client.home.rglob("snapshots/*/w.bin"))
     assert got(client, repo) == sha256(data)
+
+
+@pytest.mark.parametrize("part", [(), (0, 100), (9 * MIB - 7, 20 * MIB + 11)], ids=["all", "head", "middle"])
+def test_the_javascript_client_reads_by_it(ours, pieces, between, part):
+    js = BUILD / "js"
+    if not (shutil.which("node") and (js / "node_modules").exists()):
+        pytest.skip("no node, or no build/js: make deps installs it where there is an npm")
+    repo, data = pieces
+    done = subprocess.run(["node", HERE / "client_hub_xet.mjs", between.url, repo.id, ours.admin_token, *map(str, part)], capture_output=True,
+                          text=True, timeout=PATIENCE, env={"PATH": "/usr/local/bin:/usr/bin:/bin", "JS_CLIENT": str(js)})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sha256"] == sha256(data[slice(*part)] if part else data)
+    assert bytes_asked(between), between.seen
 
 
 # ---- what of it is offered, and to whom ----

@@ -200,7 +200,7 @@ static void a_file_of_what_is_not_known_has_none(void **state)
 /* Of many rows, by any byte: those terms, and no others. */
 static void the_terms_of_any_range_are_found(void **state)
 {
-	enum { COUNT = 5000 };
+	enum { COUNT = RECIPE_TERMS_MAX + 1 };
 	struct fixture *f = *state;
 	struct xet_term *terms = calloc(COUNT, sizeof(*terms));
 	struct call c = { .f = f, .etag = ONE };
@@ -210,7 +210,7 @@ static void the_terms_of_any_range_are_found(void **state)
 	for (uint32_t i = 0; i < COUNT; i++) /* of 10 bytes each */
 		terms[i] = i % 2 ? term(f, 0, 9, 10) : term(f, 1, 0, 4);
 	assert_int_equal(keep(f, ONE, 1, terms, COUNT), 0);
-	for (uint64_t from = 0; from < 10 * COUNT; from += 997) {
+	for (uint64_t from = 0; from < 10 * COUNT; from += 9973) {
 		c.from = from;
 		c.to = from + 1;
 		assert_int_equal(count_terms(&c), 1);
@@ -222,9 +222,12 @@ static void the_terms_of_any_range_are_found(void **state)
 	c.from = 10239; /* two sides of a row's end, and of another's */
 	c.to = 20481;
 	assert_int_equal(count_terms(&c), 1026);
-	c.from = 0;
+	c.from = 10;
 	c.to = 10 * COUNT;
-	assert_int_equal(count_terms(&c), COUNT);
+	assert_int_equal(count_terms(&c), RECIPE_TERMS_MAX);
+	c.from--;
+	assert_int_equal(db_read(f->hub->db, get_terms, &c), -E2BIG);
+	c.from = 10;
 	c.to++;
 	assert_int_equal(db_read(f->hub->db, get_terms, &c), ERR_CORRUPT);
 	call_fini(&c);

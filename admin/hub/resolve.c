@@ -220,12 +220,30 @@ static bool asks_for_bytes(const struct ask *a, const struct resolve_found *f)
 	       (repo_is_hosted(a->repo) && !intake_is_there(a->server->intake, f->etag));
 }
 
+/* True if that is all a client wants to know, and it is to be had so. */
+static bool answer_offer(struct ask *a, const struct resolve_found *f)
+{
+	struct buf json = { 0 };
+	struct httpd_head h;
+
+	if (a->asked.head || !a->asked.takes_xet)
+		return false;
+	xet_offer_json(a, f->file, f->etag, &json);
+	if (!json.len)
+		return false;
+	h = file_head(a, f, 200);
+	httpd_head_add(&h, "Content-Type", ASKED_XET_TYPE);
+	httpd_head_add(&h, "Vary", "Accept");
+	httpd_reply_head(a->http, &h, &json);
+	return true;
+}
+
 static int answer_file(struct ask *a, const struct resolve_found *f)
 {
 	struct ranges ranges = { 0 };
 	int r = 0;
 
-	if (answer_held_back(a, f->etag))
+	if (answer_held_back(a, f->etag) || answer_offer(a, f))
 		return 0;
 	if (f->file->size == 0)
 		return answer_empty(a, f);

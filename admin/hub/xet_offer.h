@@ -11,8 +11,11 @@
 
 /* True if any is. */
 bool xet_offered(const struct server *s);
-/* Adds to the head of the answer that it is, and where, to one about a file of that etag. */
+/* Adds to the head of an answer about a file of that etag that it is, and where. */
 void xet_offer(const struct ask *a, const struct manifest_file *f, const char *etag,
 	       struct httpd_head *h);
+/* Appends the same as JSON; nothing if it is not. */
+void xet_offer_json(const struct ask *a, const struct manifest_file *f, const char *etag,
+		    struct buf *ret);
 
 #endif

@@ -22,6 +22,7 @@ struct xet_plan {
 	struct buf ranges; /* struct xet_range, by their xorbs */
 };
 
+/* Frees what it holds. */
 void xet_plan_fini(struct xet_plan *p);
 /* What the file has of a xorb: recipes_xorb's. */
 typedef int (*xet_plan_fn)(void *arg, const uint8_t xorb[static XET_HASH], struct recipe_xorb *ret);

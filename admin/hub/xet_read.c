@@ -287,6 +287,8 @@ static int refuse(struct ask *a, const struct rebuilding *b, int r)
 	if (xet_is_no(r))
 		answer_refuse(a, 404,
 			      "no file of that hash is here, or the token does not open it");
+	else if (r == -E2BIG)
+		answer_refuse(a, 413, "that is made of too much to tell at once: ask for a Range");
 	else if (r == -ERANGE)
 		answer_refuse(a, 416, "the file has not so many bytes");
 	else

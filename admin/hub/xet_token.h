@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens for the Xet store: clients send them there in the place of their own. What one lets its
- * bearer do stands in it, sealed (capability.h): to bring files for one repository, or to read those
- * of it, until a time, as the user and with the token it was given for. Pure. */
+ * bearer do stands in it, sealed (capability.h): to bring files for one repository, or to read
+ * those of it, until a time, as the user and with the token it was given for. Pure. */
 #ifndef MATRIXFS_XET_TOKEN_H
 #define MATRIXFS_XET_TOKEN_H
 

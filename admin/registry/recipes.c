@@ -369,6 +369,8 @@ static int take_page(void *arg, struct db_key key, const char *val, size_t len)
 
 		if (g->off >= g->to)
 			return 1;
+		if (g->ret->len / sizeof(term) >= RECIPE_TERMS_MAX)
+			return -E2BIG;
 		memcpy(term.xorb, val, XET_HASH);
 		g->off += term.bytes;
 		if (g->off > g->from)

@@ -37,7 +37,8 @@ struct recipe_term {
 	uint64_t off;
 };
 /* Appends those that have bytes of [from, to) of the file, in their order: struct recipe_term.
- * ERR_CORRUPT. */
+ * -E2BIG: they are more than that; ERR_CORRUPT. */
+#define RECIPE_TERMS_MAX 32768
 MUST_USE int recipes_terms(struct db_txn *t, const char *etag, uint64_t from, uint64_t to,
 			   struct buf *ret);
 
