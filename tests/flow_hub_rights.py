@@ -86,7 +86,7 @@ def example(pattern, repo):
 REPO_ROUTES = [r for r in routes() if ":repo" in r[1]]
 WRITING = [r for r in REPO_ROUTES if r[2] in ("SPEAK", "WRITE") and r[0] != "GET"]
 READING = [r for r in REPO_ROUTES if r not in WRITING or "/lfs/" in r[1]]
-OURS = re.compile("xet-write-token|user-access-request|ask-access|duplicate|lfs-files|compare")  # what can be asked of those alone that are hosted here
+OURS = re.compile("xet-(read|write)-token|user-access-request|ask-access|duplicate|lfs-files|compare")  # what can be asked of those alone that are hosted here
 
 
 def body_of(method, pattern):
