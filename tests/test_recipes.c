@@ -16,6 +16,7 @@
 
 #define ONE "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define TWO "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define THREE "ee112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define UID "aaaaaaaaaaaaaaaaaaaaaaaa"
 #define CHUNKS 100
 #define XORBS 2
@@ -82,10 +83,13 @@ static struct xet_term term(const struct fixture *f, unsigned xorb, uint32_t fro
 static int keep(struct fixture *f, const char *etag, uint8_t name, const struct xet_term *terms,
 		uint32_t count)
 {
+	CLEANUP(recipe_notes_fini) struct recipe_notes n = { .db = f->hub->db };
 	uint8_t hash[XET_HASH];
+	int r;
 
 	memset(hash, name, sizeof(hash));
-	return recipes_keep(f->hub->db, etag, hash, terms, count);
+	r = recipes_note(&n, etag, hash, terms, count);
+	return r < 0 ? r : recipes_keep(&n);
 }
 
 /* One call, inside a transaction. */
@@ -194,6 +198,31 @@ static void a_file_of_what_is_not_known_has_none(void **state)
 	terms[1].to++;
 	assert_int_equal(keep(f, ONE, 1, terms, 2), ERR_CORRUPT);
 	assert_int_equal(keep(f, ONE, 1, terms, 0), 0);
+	assert_int_equal(db_read(f->hub->db, get, &c), -ENOENT);
+}
+
+/* One that cannot be remembered keeps no other one from it. */
+static void several_are_kept_together(void **state)
+{
+	struct fixture *f = *state;
+	const struct xet_term terms[] = { term(f, 0, 0, 10), term(f, 1, 5, 6) };
+	CLEANUP(recipe_notes_fini) struct recipe_notes n = { .db = f->hub->db };
+	struct call c = { .f = f, .etag = ONE, .hash = { 1 } };
+	struct xet_term unknown = terms[0];
+
+	memset(unknown.xorb, 99, XET_HASH);
+	assert_int_equal(recipes_note(&n, ONE, c.hash, terms, 2), 0);
+	assert_int_equal(recipes_note(&n, THREE, c.hash, &unknown, 1), -ENOENT);
+	c.hash[0] = 2;
+	assert_int_equal(recipes_note(&n, TWO, c.hash, terms + 1, 1), 0);
+	assert_int_equal(db_read(f->hub->db, get, &c), -ENOENT);
+	assert_int_equal(recipes_keep(&n), 0);
+	assert_int_equal(recipes_keep(&n), 0);
+	assert_int_equal(db_read(f->hub->db, get, &c), 0);
+	assert_int_equal(db_read(f->hub->db, find, &c), 0);
+	assert_string_equal(c.recipe.etag, TWO);
+	assert_int_equal(c.recipe.size, 6);
+	c.etag = THREE;
 	assert_int_equal(db_read(f->hub->db, get, &c), -ENOENT);
 }
 
@@ -306,6 +335,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_file_of_what_is_not_known_has_none, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(several_are_kept_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_terms_of_any_range_are_found, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(each_chunk_has_one_place, set_up, tear_down),

@@ -8,6 +8,7 @@
 #include "daemon/model/manifest.h"
 
 #define XET_OFFERS_NONE UINT64_MAX
+#define XET_OFFER_BYTES_MIN (1 << 20) /* of smaller files nobody remembers what they are made of */
 
 /* True if any is. */
 bool xet_offered(const struct server *s);

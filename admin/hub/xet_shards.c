@@ -10,6 +10,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/trace.h"
 #include "admin/hub/writing.h"
+#include "admin/hub/xet_offer.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
@@ -207,18 +208,26 @@ static int assemble(struct upload *u)
 }
 
 /* Files that are here stay so if it cannot be remembered what they are made of: they are read
- * otherwise. */
+ * otherwise, as are small ones, for which Xet would cost more questions than one. */
 static void keep_recipes(const struct upload *u)
 {
+	CLEANUP(recipe_notes_fini) struct recipe_notes n = { .db = u->ask->server->rights.db };
+	int r;
+
 	for (size_t i = 0; i < assembly_count(u->assembly); i++) {
 		const struct xet_file *f = xet_shard_file(&u->shard, i);
-		const char *etag = assembly_file(u->assembly, i)->etag;
-		int r = recipes_keep(u->ask->server->rights.db, etag, f->hash,
-				     xet_shard_terms(&u->shard, f), f->count);
+		const struct assembled *made = assembly_file(u->assembly, i);
 
+		r = made->size < XET_OFFER_BYTES_MIN
+			    ? 0
+			    : recipes_note(&n, made->etag, f->hash, xet_shard_terms(&u->shard, f),
+					   f->count);
 		if (r < 0)
-			log_warn(r, "a file cannot be read by Xet file=%s", etag);
+			log_warn(r, "a file cannot be read by Xet file=%s", made->etag);
 	}
+	r = recipes_keep(&n);
+	if (r < 0)
+		log_warn(r, "files cannot be read by Xet repo=%s", u->key);
 }
 
 /* ---- a request ---- */

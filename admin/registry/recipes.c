@@ -15,30 +15,9 @@
 
 #define TERM (XET_HASH + 3 * 4) /* bytes of one, packed */
 #define PAGE_TERMS 1024         /* of a row */
-#define PIECE (3 * 4 + 8)       /* in front of its ends */
 #define ROWS_MAX (64 << 20)     /* bytes of all: of a file of a TiB, about */
+#define BATCH_BYTES (4 << 20)   /* rows of one transaction, about */
 #define KEY_MAX (DIGEST_HEX_MAX + 1 + XET_HASH)
-
-void recipe_xorb_fini(struct recipe_xorb *x)
-{
-	buf_free(&x->pieces);
-	buf_free(&x->ends);
-}
-
-static const struct recipe_piece *piece_at(const struct recipe_xorb *x, size_t i)
-{
-	return (const struct recipe_piece *)(const void *)x->pieces.data + i;
-}
-
-static size_t piece_count(const struct recipe_xorb *x)
-{
-	return x->pieces.len / sizeof(struct recipe_piece);
-}
-
-static const uint32_t *ends_of(const struct recipe_xorb *x, const struct recipe_piece *p)
-{
-	return (const uint32_t *)(const void *)x->ends.data + p->first;
-}
 
 /* ---- keys ---- */
 
@@ -91,19 +70,25 @@ struct place {
 	uint64_t off;
 };
 
-/* All rows are made first, and written in one transaction. */
-struct keeping {
-	struct db *db;
-	const char *etag;
-	const uint8_t *hash;
+/* In front of the rows of a file. */
+struct head {
+	char etag[DIGEST_HEX_MAX + 1];
+	uint8_t hash[XET_HASH];
 	uint64_t size;
+	size_t len; /* of its rows: for each u32 bytes of its key and of its value, key, value */
+};
+
+/* A file whose rows are made. */
+struct noting {
+	struct recipe_notes *notes;
+	const char *etag;
 	const struct xet_term *terms;
 	uint32_t count;
 	struct place *places; /* by xorb and first chunk; owned */
-	struct buf rows;      /* for each u32 bytes of its key and of its value, key, value */
+	struct buf rows;
 };
 
-static int add_row(struct keeping *k, struct db_key key, const struct buf *value)
+static int add_row(struct noting *k, struct db_key key, const struct buf *value)
 {
 	buf_add_u32(&k->rows, (uint32_t)key.len);
 	buf_add_u32(&k->rows, (uint32_t)value->len);
@@ -112,35 +97,6 @@ static int add_row(struct keeping *k, struct db_key key, const struct buf *value
 	if (value->failed || k->rows.failed)
 		return -ENOMEM;
 	return k->rows.len > ROWS_MAX ? -EFBIG : 0;
-}
-
-static int put_rows(struct db_txn *t, const struct keeping *k)
-{
-	int r = 0;
-
-	for (size_t at = 0; r == 0 && at < k->rows.len;) {
-		const char *row = k->rows.data + at;
-		uint32_t key = read_u32(row), value = read_u32(row + 4);
-
-		r = db_put(t, DB_RECIPES, (struct db_key){ row + 8, key }, row + 8 + key, value);
-		at += 8 + (size_t)key + value;
-	}
-	return r;
-}
-
-static int add_piece(struct recipe_xorb *x, const struct xorb_map *m, uint32_t from, uint32_t to,
-		     uint64_t off)
-{
-	const struct recipe_piece p = { from, to, xorb_map_start(m, from),
-					(uint32_t)(x->ends.len / sizeof(uint32_t)), off };
-	int r = buf_add(&x->pieces, &p, sizeof(p));
-
-	for (uint32_t i = from; r == 0 && i < to; i++) {
-		uint32_t end = xorb_map_start(m, i + 1) - p.start;
-
-		r = buf_add(&x->ends, &end, sizeof(end));
-	}
-	return r;
 }
 
 /* Each chunk once: the places are in the order of their first chunks. */
@@ -158,57 +114,51 @@ static int add_pieces(struct recipe_xorb *x, const struct xorb_map *m, const str
 			return ERR_CORRUPT;
 		if (from >= t->to)
 			continue;
-		r = add_piece(x, m, from, t->to,
-			      p[i].off + xorb_map_start(m, from) - xorb_map_start(m, t->from));
+		r = recipe_xorb_add(x, m, from, t->to,
+				    p[i].off + xorb_map_start(m, from) -
+					    xorb_map_start(m, t->from));
 		covered = t->to;
 	}
 	return r;
 }
 
-static int pack_xorb(const struct recipe_xorb *x, struct buf *ret)
-{
-	for (size_t i = 0; i < piece_count(x); i++) {
-		const struct recipe_piece *p = piece_at(x, i);
-
-		buf_add_u32(ret, p->from);
-		buf_add_u32(ret, p->to);
-		buf_add_u32(ret, p->start);
-		buf_add_u64(ret, p->off);
-		for (uint32_t c = 0; c < p->to - p->from; c++)
-			buf_add_u32(ret, ends_of(x, p)[c]);
-	}
-	return ret->failed;
-}
-
-struct lookup {
-	const uint8_t *xorb;
-	struct xorb_map map;
-};
-
 static int get_map(struct db_txn *t, void *arg)
 {
-	struct lookup *l = arg;
+	struct recipe_notes *n = arg;
 
-	xorb_map_fini(&l->map);
-	return xorb_rows_get(t, l->xorb, &l->map);
+	xorb_map_fini(&n->map);
+	n->map = (struct xorb_map){ .ends = { 0 } };
+	return xorb_rows_get(t, n->xorb, &n->map);
 }
 
-static int add_xorb(struct keeping *k, const struct place *p, size_t count)
+/* Small files that come together are mostly of one. */
+static int find_map(struct recipe_notes *n, const uint8_t *xorb)
+{
+	int r;
+
+	if (xorb_map_count(&n->map) && !memcmp(n->xorb, xorb, XET_HASH))
+		return 0;
+	memcpy(n->xorb, xorb, XET_HASH);
+	r = db_read(n->db, get_map, n);
+	if (r < 0)
+		xorb_map_fini(&n->map);
+	if (r < 0)
+		n->map = (struct xorb_map){ .ends = { 0 } };
+	return r;
+}
+
+static int add_xorb(struct noting *k, const struct place *p, size_t count)
 {
 	CLEANUP(recipe_xorb_fini) struct recipe_xorb x = { .pieces = { 0 } };
 	CLEANUP(buf_free) struct buf value = { 0 };
-	struct lookup l = { .xorb = p->term->xorb };
 	struct key room;
-	int r = db_read(k->db, get_map, &l);
+	int r = find_map(k->notes, p->term->xorb);
 
 	if (r == 0)
-		r = add_pieces(&x, &l.map, p, count);
-	xorb_map_fini(&l.map);
+		r = add_pieces(&x, &k->notes->map, p, count);
 	if (r == 0)
-		r = pack_xorb(&x, &value);
-	if (r == 0)
-		r = add_row(k, key_of(&room, k->etag, 'x', p->term->xorb, XET_HASH), &value);
-	return r;
+		r = recipe_xorb_pack(&x, &value);
+	return r < 0 ? r : add_row(k, key_of(&room, k->etag, 'x', p->term->xorb, XET_HASH), &value);
 }
 
 static int compare_places(const void *a, const void *b)
@@ -219,7 +169,7 @@ static int compare_places(const void *a, const void *b)
 	return d ? d : (p->term->from > q->term->from) - (p->term->from < q->term->from);
 }
 
-static int add_xorbs(struct keeping *k)
+static int add_xorbs(struct noting *k)
 {
 	size_t n;
 	int r = 0;
@@ -236,7 +186,7 @@ static int add_xorbs(struct keeping *k)
 	return r;
 }
 
-static int add_pages(struct keeping *k)
+static int add_pages(struct noting *k)
 {
 	CLEANUP(buf_free) struct buf page = { 0 };
 	uint64_t off = 0, page_off = 0;
@@ -260,62 +210,110 @@ static int add_pages(struct keeping *k)
 	return r;
 }
 
-/* The first who brought it counts: others may have cut it into other chunks. */
-static int put_all(struct db_txn *t, void *arg)
+/* Its rows, behind those of the others. */
+static int make_rows(struct noting *k, struct head *h)
 {
-	const struct keeping *k = arg;
-	uint64_t size = htole64(k->size);
-	uint8_t head[XET_HASH + sizeof(size)];
-	struct recipe found;
-	int r = recipes_get(t, k->etag, &found);
-
-	if (r != -ENOENT && r != ERR_CORRUPT)
-		return r;
-	memcpy(head, k->hash, XET_HASH);
-	memcpy(head + XET_HASH, &size, sizeof(size));
-	r = put_rows(t, k);
-	if (r == 0)
-		r = db_put(t, DB_RECIPES, db_text(k->etag), head, sizeof(head));
-	return r < 0 ? r
-		     : db_put(t, DB_RECIPE_NAMES, (struct db_key){ k->hash, XET_HASH }, k->etag,
-			      strlen(k->etag));
-}
-
-static int is_kept(struct db_txn *t, void *arg)
-{
-	const struct keeping *k = arg;
-	struct recipe found;
-
-	return recipes_get(t, k->etag, &found);
-}
-
-static int keep(struct keeping *k)
-{
+	struct buf *files = &k->notes->files;
+	size_t was = files->len;
 	int r;
 
 	k->places = calloc(k->count, sizeof(*k->places));
 	if (!k->places)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < k->count; i++) {
-		k->places[i] = (struct place){ &k->terms[i], k->size };
-		k->size += k->terms[i].bytes;
+		k->places[i] = (struct place){ &k->terms[i], h->size };
+		h->size += k->terms[i].bytes;
 	}
 	r = add_xorbs(k);
 	if (r == 0)
 		r = add_pages(k);
-	return r == 0 ? db_write(k->db, put_all, k) : r;
+	h->len = k->rows.len;
+	if (r == 0)
+		r = buf_add(files, h, sizeof(*h));
+	if (r == 0)
+		r = buf_add(files, k->rows.data, k->rows.len);
+	if (r < 0)
+		files->len = was;
+	return r;
 }
 
-int recipes_keep(struct db *db, const char *etag, const uint8_t hash[static XET_HASH],
+void recipe_notes_fini(struct recipe_notes *n)
+{
+	buf_free(&n->files);
+	xorb_map_fini(&n->map);
+}
+
+int recipes_note(struct recipe_notes *n, const char *etag, const uint8_t hash[static XET_HASH],
 		 const struct xet_term *terms, uint32_t count)
 {
-	struct keeping k = { .db = db, .etag = etag, .hash = hash, .terms = terms, .count = count };
-	int r = count ? db_read(db, is_kept, &k) : 0;
+	struct noting k = { .notes = n, .etag = etag, .terms = terms, .count = count };
+	struct head h = { .size = 0 };
+	int r;
 
-	if (r == -ENOENT || r == ERR_CORRUPT)
-		r = keep(&k);
+	if (!count || strlen(etag) > DIGEST_HEX_MAX)
+		return 0;
+	memcpy(h.etag, etag, strlen(etag) + 1);
+	memcpy(h.hash, hash, XET_HASH);
+	r = n->files.len > BATCH_BYTES ? recipes_keep(n) : 0;
+	if (r == 0)
+		r = make_rows(&k, &h);
 	free(k.places);
 	buf_free(&k.rows);
+	return r;
+}
+
+static int put_rows(struct db_txn *t, const char *rows, size_t len)
+{
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < len;) {
+		const char *row = rows + at;
+		uint32_t key = read_u32(row), value = read_u32(row + 4);
+
+		r = db_put(t, DB_RECIPES, (struct db_key){ row + 8, key }, row + 8 + key, value);
+		at += 8 + (size_t)key + value;
+	}
+	return r;
+}
+
+/* The first who brought it counts: others may have cut it into other chunks. */
+static int put_file(struct db_txn *t, const struct head *h, const char *rows)
+{
+	uint64_t size = htole64(h->size);
+	uint8_t head[XET_HASH + sizeof(size)];
+	struct recipe found;
+	int r = recipes_get(t, h->etag, &found);
+
+	if (r != -ENOENT && r != ERR_CORRUPT)
+		return r;
+	memcpy(head, h->hash, XET_HASH);
+	memcpy(head + XET_HASH, &size, sizeof(size));
+	r = put_rows(t, rows, h->len);
+	if (r == 0)
+		r = db_put(t, DB_RECIPES, db_text(h->etag), head, sizeof(head));
+	return r < 0 ? r
+		     : db_put(t, DB_RECIPE_NAMES, (struct db_key){ h->hash, XET_HASH }, h->etag,
+			      strlen(h->etag));
+}
+
+static int put_files(struct db_txn *t, void *arg)
+{
+	const struct buf *files = arg;
+	struct head h;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < files->len; at += sizeof(h) + h.len) {
+		memcpy(&h, files->data + at, sizeof(h));
+		r = put_file(t, &h, files->data + at + sizeof(h));
+	}
+	return r;
+}
+
+int recipes_keep(struct recipe_notes *n)
+{
+	int r = n->files.len ? db_write(n->db, put_files, &n->files) : 0;
+
+	buf_clear(&n->files);
 	return r;
 }
 
@@ -413,134 +411,14 @@ int recipes_terms(struct db_txn *t, const char *etag, uint64_t from, uint64_t to
 	return g.off < to ? ERR_CORRUPT : 0;
 }
 
-static int unpack_piece(const char **at, size_t *len, struct recipe_xorb *ret)
-{
-	struct recipe_piece p = { .first = (uint32_t)(ret->ends.len / sizeof(uint32_t)) };
-	size_t before = piece_count(ret);
-	uint32_t last = 0;
-
-	if (*len < PIECE)
-		return ERR_CORRUPT;
-	p.from = read_u32(*at);
-	p.to = read_u32(*at + 4);
-	p.start = read_u32(*at + 8);
-	p.off = read_u64(*at + 12);
-	*at += PIECE;
-	*len -= PIECE;
-	if (p.from >= p.to || p.to > XORB_CHUNKS_MAX || *len / 4 < p.to - p.from ||
-	    (before && p.from < piece_at(ret, before - 1)->to))
-		return ERR_CORRUPT;
-	for (uint32_t i = p.from; i < p.to; i++, *at += 4, *len -= 4) {
-		uint32_t end = read_u32(*at);
-
-		if (end <= last || end - last > XORB_CHUNK_MAX)
-			return ERR_CORRUPT;
-		last = end;
-		buf_add(&ret->ends, &end, sizeof(end));
-	}
-	return ret->ends.failed ? ret->ends.failed : buf_add(&ret->pieces, &p, sizeof(p));
-}
-
 int recipes_xorb(struct db_txn *t, const char *etag, const uint8_t xorb[static XET_HASH],
 		 struct recipe_xorb *ret)
 {
 	CLEANUP(buf_free) struct buf row = { 0 };
 	struct key room;
 	int r = db_get(t, DB_RECIPES, key_of(&room, etag, 'x', xorb, XET_HASH), &row);
-	const char *at = row.data;
-	size_t len = row.len;
 
-	while (r == 0 && len)
-		r = unpack_piece(&at, &len, ret);
-	return r;
-}
-
-/* ---- chunks ---- */
-
-uint64_t recipe_chunk_byte(const struct recipe_chunk *c)
-{
-	return c->start + (uint64_t)c->chunk * RECIPE_HEADER;
-}
-
-static void chunk_of(const struct recipe_xorb *x, const struct recipe_piece *p, uint32_t i,
-		     struct recipe_chunk *ret)
-{
-	const uint32_t *ends = ends_of(x, p);
-	uint32_t start = i ? ends[i - 1] : 0;
-
-	*ret = (struct recipe_chunk){ p->from + i, p->start + start, ends[i] - start,
-				      p->off + start };
-}
-
-/* How many pieces begin at that chunk or in front of it. */
-static size_t pieces_to(const struct recipe_xorb *x, uint32_t chunk)
-{
-	size_t from = 0, to = piece_count(x);
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
-		if (piece_at(x, mid)->from <= chunk)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	return from;
-}
-
-bool recipe_chunk(const struct recipe_xorb *x, uint32_t chunk, struct recipe_chunk *ret)
-{
-	size_t n = pieces_to(x, chunk);
-	const struct recipe_piece *p = n ? piece_at(x, n - 1) : NULL;
-
-	if (!p || p->to <= chunk)
-		return false;
-	chunk_of(x, p, chunk - p->from, ret);
-	return true;
-}
-
-static uint64_t begin_of(const struct recipe_piece *p)
-{
-	return p->start + (uint64_t)p->from * RECIPE_HEADER;
-}
-
-/* The last piece that begins at that byte or in front of it, or NULL. */
-static const struct recipe_piece *piece_to(const struct recipe_xorb *x, uint64_t byte)
-{
-	size_t from = 0, to = piece_count(x);
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
-		if (begin_of(piece_at(x, mid)) <= byte)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	return from ? piece_at(x, from - 1) : NULL;
-}
-
-bool recipe_chunk_at(const struct recipe_xorb *x, uint64_t byte, struct recipe_chunk *ret)
-{
-	const struct recipe_piece *p = piece_to(x, byte);
-	const uint32_t *ends = p ? ends_of(x, p) : NULL;
-	uint32_t from = 0, to = p ? p->to - p->from : 0;
-
-	if (!p)
-		return false;
-	byte -= begin_of(p);
-	while (from < to) {
-		uint32_t mid = from + (to - from) / 2;
-
-		if (ends[mid] + (uint64_t)(mid + 1) * RECIPE_HEADER <= byte)
-			from = mid + 1;
-		else
-			to = mid;
-	}
-	if (from == p->to - p->from)
-		return false;
-	chunk_of(x, p, from, ret);
-	return true;
+	return r < 0 ? r : recipe_xorb_unpack(row.data, row.len, ret);
 }
 
 /* ---- what goes ---- */
