@@ -25,9 +25,9 @@ struct xet_plan {
 /* Frees what it holds. */
 void xet_plan_fini(struct xet_plan *p);
 /* What the file has of a xorb: recipes_xorb's. */
-typedef int (*xet_plan_fn)(void *arg, const uint8_t xorb[static XET_HASH], struct recipe_xorb *x);
-/* For the bytes [from, to), of the terms that have some of them (recipes_terms). ERR_CORRUPT; get's.
- */
+typedef int (*xet_plan_fn)(void *arg, const uint8_t xorb[static XET_HASH], struct recipe_xorb *ret);
+/* For the bytes [from, to), of the terms that have some of them (recipes_terms). ERR_CORRUPT;
+ * get's. */
 MUST_USE int xet_plan_make(const struct buf *terms, uint64_t from, uint64_t to, xet_plan_fn get,
 			   void *arg, struct xet_plan *ret);
 

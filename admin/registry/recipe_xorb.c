@@ -4,11 +4,13 @@
 #include "admin/registry/recipe_xorb.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/base/err.h"
 #include "daemon/xet/xorb.h"
 
+#define UNPACKED_MAX ((uint32_t)XORB_CHUNKS_MAX * XORB_CHUNK_MAX)
 #define PIECE (3 * 4 + 8) /* bytes in front of its ends */
 
 void recipe_xorb_fini(struct recipe_xorb *x)
@@ -80,10 +82,21 @@ static uint64_t read_u64(const void *at)
 	return le64toh(n);
 }
 
+/* Behind the one in front of it, among the chunks and among the bytes. */
+static bool fits(const struct recipe_xorb *x, const struct recipe_piece *p)
+{
+	size_t count = piece_count(x);
+	const struct recipe_piece *last = count ? piece_at(x, count - 1) : NULL;
+
+	if (p->from >= p->to || p->to > XORB_CHUNKS_MAX || p->start > UNPACKED_MAX)
+		return false;
+	return !last || (p->from >= last->to &&
+			 p->start >= last->start + ends_of(x, last)[last->to - last->from - 1]);
+}
+
 static int unpack_piece(const char **at, size_t *len, struct recipe_xorb *ret)
 {
 	struct recipe_piece p = { .first = (uint32_t)(ret->ends.len / sizeof(uint32_t)) };
-	size_t before = piece_count(ret);
 	uint32_t last = 0;
 
 	if (*len < PIECE)
@@ -94,8 +107,7 @@ static int unpack_piece(const char **at, size_t *len, struct recipe_xorb *ret)
 	p.off = read_u64(*at + 12);
 	*at += PIECE;
 	*len -= PIECE;
-	if (p.from >= p.to || p.to > XORB_CHUNKS_MAX || *len / 4 < p.to - p.from ||
-	    (before && p.from < piece_at(ret, before - 1)->to))
+	if (!fits(ret, &p) || *len / 4 < p.to - p.from)
 		return ERR_CORRUPT;
 	for (uint32_t i = p.from; i < p.to; i++, *at += 4, *len -= 4) {
 		uint32_t end = read_u32(*at);
@@ -105,7 +117,7 @@ static int unpack_piece(const char **at, size_t *len, struct recipe_xorb *ret)
 		last = end;
 		buf_add(&ret->ends, &end, sizeof(end));
 	}
-	return ret->ends.failed ? ret->ends.failed : buf_add(&ret->pieces, &p, sizeof(p));
+	return ret->ends.failed ? -ENOMEM : buf_add(&ret->pieces, &p, sizeof(p));
 }
 
 int recipe_xorb_unpack(const void *data, size_t len, struct recipe_xorb *ret)
