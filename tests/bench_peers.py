@@ -125,7 +125,7 @@ def growth():
         seen = Crowd(count, GROWN_SIZE)
         asked[count] = sum(seen.asked.values()) / count
         row(f"{count} nodes, {GROWN_SIZE >> 20} MiB: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
-        row("  time / ideal of the narrowest link", seen.seconds, seen.ideal, unit="s", at_most=2)
+        row("  time / ideal of the narrowest link", seen.seconds, seen.ideal, unit="s")
         row("  requests to others, a node", asked[count], unit="requests")
     first, last = sizes[0], sizes[-1]
     row(f"requests of a node, {last} nodes / {first} nodes", asked[last], max(1, asked[first]), unit="requests", at_most=2)

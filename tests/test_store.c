@@ -128,6 +128,41 @@ static void a_put_chunk_is_present_and_mapped(void **state)
 	store_close(s);
 }
 
+/* Bytes of the blob's file that this process has in its own memory, as the kernel tells. */
+static long mapped_bytes(void)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	char line[512];
+	bool ours = false;
+	long kib = -1;
+
+	assert_non_null(f);
+	while (kib < 0 && fgets(line, sizeof(line), f)) {
+		ours = ours || strstr(line, FILE_PATH);
+		if (ours && strncmp(line, "Rss:", 4) == 0)
+			kib = strtol(line + 4, NULL, 10);
+	}
+	fclose(f);
+	assert_true(kib >= 0);
+	return kib << 10;
+}
+
+static void of_bytes_let_go_nothing_stays_mapped(void **state)
+{
+	struct store *s = open_store(*state);
+	struct blob *b = open_blob(s);
+	uint64_t off = CHUNK_BYTES + 12345; /* the kernel maps more around than is touched */
+
+	fill_chunk(b, 1);
+	assert_int_equal(mapped_bytes(), 0);
+	assert_true(fake_bytes_are(SEED, off, blob_data(b, off), 1));
+	assert_true(mapped_bytes() > 0);
+	blob_release_pages(b, off, 1);
+	assert_int_equal(mapped_bytes(), 0);
+	blob_unref(b);
+	store_close(s);
+}
+
 static void bytes_written_but_not_put_are_absent(void **state)
 {
 	struct store *s = open_store(*state);
@@ -1018,6 +1053,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_empty_blob_is_sparse_and_reads_as_zero),
 		TEST(a_put_chunk_is_present_and_mapped),
+		TEST(of_bytes_let_go_nothing_stays_mapped),
 		TEST(bytes_written_but_not_put_are_absent),
 		TEST(a_chunk_put_twice_counts_once),
 		TEST(all_who_ask_get_the_same_blob),

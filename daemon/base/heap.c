@@ -3,8 +3,8 @@
 
 #include <malloc.h>
 
-#define ARENAS 2 /* few threads allocate */
-#define LARGE_BYTES (512 * 1024)
+#define ARENAS 2                 /* few threads allocate */
+#define LARGE_BYTES (128 * 1024) /* a transfer's buffers are; of such only touched pages count */
 
 void heap_keep_little(void)
 {

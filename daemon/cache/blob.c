@@ -9,12 +9,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/cache/chunkmap.h"
 #include "daemon/cache/store_priv.h"
 
 #define COMPARE_BYTES (256 << 10) /* read at a time to compare a chunk */
 #define COMPARE_S 3               /* seconds for which a chunk is believed to stay as it was */
+#define FOLIO_MAX (2 << 20)       /* bytes, aligned, that the kernel may map at one touch */
 
 typedef int (*take_fn)(struct usage *u, uint64_t bytes);
 
@@ -135,11 +137,11 @@ const void *blob_data(const struct blob *b, uint64_t off)
 
 void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t start = off - off % page;
+	uint64_t start = off - off % FOLIO_MAX;
+	uint64_t end = min_u64((off + len + FOLIO_MAX - 1) / FOLIO_MAX * FOLIO_MAX, b->size);
 
 	if (b->data)
-		madvise((char *)b->data + start, off + len - start, MADV_DONTNEED);
+		madvise((char *)b->data + start, end - start, MADV_DONTNEED);
 }
 
 int blob_read(const struct blob *b, void *ret, size_t len, uint64_t off)
