@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/registry/recipes.h"
+#include "admin/registry/xorb_rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,12 +33,12 @@ static int put_row(struct db_txn *t, void *arg)
 {
 	struct fixture *f = arg;
 	const struct xorb_piece p = { 0, CHUNKS, 0, ONE };
-	CLEANUP(buf_free) struct buf pieces = { 0 };
-	bool whole;
+	const struct xorb_owner owner = { UID, "somebody" };
+	CLEANUP(buf_free) struct buf pieces = { 0 }, all = { 0 };
 	int r = buf_add(&pieces, &p, sizeof(p));
 
 	for (unsigned i = 0; r == 0 && i < XORBS; i++)
-		r = xorb_rows_put(t, f->xorbs[i], &f->map, &pieces, UID, &whole);
+		r = xorb_rows_put(t, f->xorbs[i], &f->map, &pieces, &owner, &all);
 	return r;
 }
 

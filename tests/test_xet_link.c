@@ -15,11 +15,12 @@
 #define ETAG "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static const uint8_t key[CAPABILITY_KEY] = { 1, 2, 3 };
-static char repo[] = "models/org/m", user[] = "some body", token[] = "my & laptop", none[] = "";
+static char uid[] = "0123456789abcdef01234567", made[] = "1699999999", user[] = "some body",
+	    token[] = "my & laptop", none[] = "";
 
 static struct xet_link example(void)
 {
-	return (struct xet_link){ { repo, user, token, NOW + XET_LINK_S, true },
+	return (struct xet_link){ { uid, user, token, made, NOW + XET_LINK_S, true },
 				  { 9, 8, 7 },
 				  ETAG };
 }
@@ -56,9 +57,10 @@ static void a_link_says_what_was_printed(UNUSED void **state)
 	assert_int_equal(parse(url, NOW + XET_LINK_S, &got), 0);
 	assert_memory_equal(got.xorb, l.xorb, XET_HASH);
 	assert_string_equal(got.etag, ETAG);
-	assert_string_equal(got.of.repo, repo);
+	assert_string_equal(got.of.uid, uid);
 	assert_string_equal(got.of.user, user);
 	assert_string_equal(got.of.token, token);
+	assert_string_equal(got.of.made, made);
 	xet_link_fini(&got);
 }
 
@@ -67,7 +69,7 @@ static void one_of_nobody_is_one_too(UNUSED void **state)
 	struct xet_link l = example(), got = { .etag = "" };
 	CLEANUP(freep) char *url = NULL;
 
-	l.of.user = l.of.token = none;
+	l.of.user = l.of.token = l.of.made = none;
 	url = print(&l);
 	assert_int_equal(parse(url, NOW, &got), 0);
 	assert_string_equal(got.of.user, "");
@@ -81,7 +83,7 @@ static void an_old_one_is_none(UNUSED void **state)
 	struct xet_link got = { .etag = "" };
 
 	assert_int_equal(parse(url, NOW + XET_LINK_S + 1, &got), -EACCES);
-	assert_null(got.of.repo);
+	assert_null(got.of.uid);
 }
 
 /* Twin of the first: any byte counts. */

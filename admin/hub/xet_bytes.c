@@ -28,7 +28,8 @@ struct giving {
 	struct xet_link link;
 	struct recipe file;
 	struct recipe_xorb xorb;
-	uint64_t size; /* where the last chunk that the file has ends */
+	char repo[REPO_KEY_MAX + 1]; /* as it is called now */
+	uint64_t size;               /* where the last chunk that the file has ends */
 	struct sending_part parts[RANGES_MAX + 1];
 	unsigned count;
 	uint64_t length;
@@ -166,6 +167,8 @@ static int open_link(struct ask *a, struct giving *g)
 
 	if (r == 0)
 		r = xet_may_read(a, &g->link.of, &repo);
+	if (r == 0)
+		repo_id_key(&repo.id, g->repo);
 	if (r == -EACCES || xet_is_no(r)) {
 		answer_refuse(a, 403, "%s",
 			      why.len ? buf_str(&why)
@@ -277,7 +280,7 @@ static int record(struct ask *a, struct giving *g, const struct buf *spans)
 	struct audit_record rec;
 
 	trace_record(a, AUDIT_DOWNLOAD, &rec);
-	rec.repo = g->link.of.repo;
+	rec.repo = g->repo;
 	rec.file = g->link.etag;
 	rec.size = g->file.size;
 	return trace_bytes(a, &rec, (const void *)spans->data,

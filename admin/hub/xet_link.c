@@ -10,7 +10,7 @@
 #include "daemon/base/url.h"
 #include "daemon/base/why.h"
 
-#define SEALED 7
+#define SEALED 8
 #define ETAG 64 /* digits */
 
 void xet_link_fini(struct xet_link *l)
@@ -20,8 +20,8 @@ void xet_link_fini(struct xet_link *l)
 
 static void list(const struct xet_link *l, const char *xorb, const char *ret[static SEALED])
 {
-	const char *const all[SEALED] = { "xet.bytes", xorb,        l->etag, l->of.repo,
-					  l->of.user,  l->of.token, NULL };
+	const char *const all[SEALED] = { "xet.bytes", xorb,        l->etag,    l->of.uid,
+					  l->of.user,  l->of.token, l->of.made, NULL };
 
 	memcpy(ret, all, sizeof(all));
 }
@@ -42,9 +42,10 @@ int xet_link_print(const uint8_t key[static CAPABILITY_KEY], const char *origin,
 	xet_hash_print(l->xorb, xorb);
 	list(l, xorb, sealed);
 	buf_printf(ret, "%s" XET_LINK_ROOT "%s?of=%s", origin, xorb, l->etag);
-	add_field(ret, "repo", l->of.repo);
+	add_field(ret, "repo", l->of.uid);
 	add_field(ret, "user", l->of.user);
 	add_field(ret, "token", l->of.token);
+	add_field(ret, "made", l->of.made);
 	buf_add_str(ret, "&seal=");
 	r = capability_print(key, sealed, l->of.expires_s, ret);
 	return r < 0 ? r : ret->failed;
@@ -62,12 +63,14 @@ static int read_text(const char *query, const char *name, char **ret)
 static int read_all(const char *query, struct xet_link *l)
 {
 	CLEANUP(buf_free) struct buf etag = { 0 };
-	int r = read_text(query, "repo", &l->of.repo);
+	int r = read_text(query, "repo", &l->of.uid);
 
 	if (r == 0)
 		r = read_text(query, "user", &l->of.user);
 	if (r == 0)
 		r = read_text(query, "token", &l->of.token);
+	if (r == 0)
+		r = read_text(query, "made", &l->of.made);
 	if (r < 0)
 		return r;
 	(void)target_field(query, "of", &etag);

@@ -13,81 +13,68 @@
 #include "admin/hub/xet_plan.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/registry/intake.h"
-#include "admin/registry/renaming.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 
 /* ---- tokens ---- */
 
-/* Only for what is hosted here, and for who may have its files. */
-static int check(struct ask *a)
+struct finding {
+	const struct repo_id *id;
+	const char *uid;
+	struct registry_repo *ret;
+};
+
+static int get_repo(struct db_txn *t, void *arg)
 {
+	struct finding *f = arg;
+
+	return registry_get(t, f->id, f->ret);
+}
+
+/* For who may have its files. */
+static int check(struct ask *a, struct registry_repo *ret)
+{
+	struct finding f = { .id = repo_id_of(repo_canonical(a->repo)), .ret = ret };
 	int r = ask_commit(a);
 
-	return r == 0 ? gated_pass(a) : r;
+	if (r == 0)
+		r = gated_pass(a);
+	if (r == 0)
+		r = db_read(a->server->rights.db, get_repo, &f);
+	return r == -ENOENT ? ERR_NOREPO : r;
 }
 
 int xet_read_token(struct ask *a)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
-	struct xet_token t = { .expires_s = clock_wall_s() + XET_TOKEN_S, .reads = true };
-	char nobody[] = "";
+	struct registry_repo repo;
 	int r;
 
 	if (!xet_offered(a->server) || !repo_is_hosted(a->repo))
 		return xet_nothing(a);
-	r = check(a);
-	if (r != 0)
-		return r == ANSWERED ? 0 : r;
-	t.repo = (char *)(uintptr_t)repo_key(a->repo);
-	t.user = a->who.known ? a->who.user : nobody;
-	t.token = a->who.known ? a->who.token.name : nobody;
-	r = xet_token_print(a->server->link_key, &t, &text);
-	return r < 0 ? r : xet_answer_token(a, &t, buf_str(&text), 1);
+	r = check(a, &repo);
+	if (r == 0)
+		r = xet_give_token(a, &repo, true, 1);
+	return r == ANSWERED ? 0 : r;
 }
 
 /* ---- who asks with one ---- */
 
-struct finding {
-	const struct xet_token *by;
-	struct registry_repo *ret;
-};
-
-static int find_repo(struct db_txn *t, void *arg)
+static int get_now(struct db_txn *t, void *arg)
 {
 	struct finding *f = arg;
-	struct repo_id id;
-	int r = repo_id_parse_key(f->by->repo, &id);
 
-	return r < 0 ? r : renaming_get(t, &id, f->ret);
+	return registry_now(t, f->uid, f->ret);
 }
 
 int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo *ret)
 {
-	struct finding f = { by, ret };
-	const struct rights *rights = &a->server->rights;
-	enum gate_status status;
-	struct repo_names names;
-	int r = db_read(rights->db, find_repo, &f);
+	struct finding f = { .uid = by->uid, .ret = ret };
+	int r = db_read(a->server->rights.db, get_now, &f);
 
-	if (r < 0)
-		return r == -ENOENT ? ERR_NOREPO : r;
-	if (*by->user && !a->who.known)
-		r = auth_recall(a->server->auth, by->user, by->token, &a->who);
-	if (r < 0)
-		return r;
-	known_names_of(node_known(a->server->node), &ret->id, &names);
-	if (!filter_repo(a->filter, &names))
-		return ERR_NOREPO;
-	r = rights_check(rights, &a->who, &names, ROLE_READ, NULL);
-	return r < 0 ? r : rights_pass(rights, &a->who, &names, &status);
-}
-
-bool xet_is_no(int r)
-{
-	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED || r == ERR_TOKEN ||
-	       r == -ENOENT;
+	if (r == 0 && !a->who.known)
+		r = xet_recall(a, by);
+	return r < 0 ? r : xet_may_have(a, &ret->id);
 }
 
 /* ---- what a file is made of ---- */
@@ -284,7 +271,7 @@ static int find(struct ask *a, struct rebuilding *b)
 
 static int refuse(struct ask *a, const struct rebuilding *b, int r)
 {
-	if (xet_is_no(r))
+	if (xet_is_no(r) || r == -ENOENT)
 		answer_refuse(a, 404,
 			      "no file of that hash is here, or the token does not open it");
 	else if (r == -E2BIG)
@@ -292,7 +279,7 @@ static int refuse(struct ask *a, const struct rebuilding *b, int r)
 	else if (r == -ERANGE)
 		answer_refuse(a, 416, "the file has not so many bytes");
 	else
-		return log_err(r, "cannot tell what a file is made of repo=%s", b->by.repo);
+		return log_err(r, "cannot tell what a file is made of repo=%s", b->by.uid);
 	return 0;
 }
 

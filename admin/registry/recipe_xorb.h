@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "admin/registry/xorb_rows.h"
+#include "admin/registry/xorb_map.h"
 
 #define RECIPE_HEADER 8 /* bytes in front of each chunk of a xorb, as it travels */
 

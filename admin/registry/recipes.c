@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/registry/xorb_rows.h"
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
 #include "daemon/xet/xorb.h"

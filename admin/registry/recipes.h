@@ -7,6 +7,7 @@
 #ifndef MATRIXFS_RECIPES_H
 #define MATRIXFS_RECIPES_H
 
+#include "admin/db.h"
 #include "admin/registry/recipe_xorb.h"
 #include "daemon/xet/xet_shard.h"
 
