@@ -4,6 +4,7 @@ clients_pushes.py."""
 import concurrent.futures
 import hashlib
 import json
+import os
 import random
 import re
 import struct
@@ -15,6 +16,7 @@ import pytest
 from clients_hubd import Client
 from clients_matrix import PATIENCE
 from flow_hub_ctl import fine
+from flow_hub_operate import small_disk  # noqa: F401
 from hub import Hub
 from hubd import HUBD, Hubd
 from mountlib import eventually
@@ -210,8 +212,7 @@ def test_what_the_hub_let_go_of_is_sent_again(hub, tmp_path):
     for sends in 1, 0:                                  # the twin: what is here is named
         assert sent_by(h, client, repo, tmp_path / "w.bin", f"{sends}.bin") == sends
     assert repo.remove().status == 200
-    job = h.ask("/api/admin/v1/collect", "POST", "{}", h.admin_token, Content_Type="application/json").json["id"]
-    assert eventually(lambda: h.ask(f"/api/admin/v1/jobs/{job}", token=h.admin_token).json["state"] == "done", 20)
+    collect(h)
     assert not blob(h, data).exists()
     repo.make()
     assert sent_by(h, client, repo, tmp_path / "w.bin", "w.bin") == 1
@@ -260,10 +261,10 @@ SHIMMED = pytest.mark.skipif(INSTRUMENTED, reason="a shim would come before the 
 class Gate:
     """A hub that waits whenever it opens one of its blobs, while the gate is shut."""
 
-    def __init__(self, hub, tmp, data, **more):
+    def __init__(self, hub, tmp, data, *args):
         self.shut, self.seen = tmp / "gate", tmp / "gate.seen"
         env = {"LD_PRELOAD": SHIMS / "shim_gate.so", "GATE": self.shut, "GATE_SEEN": self.seen, "GATE_NAME": hashlib.sha256(data).hexdigest()}
-        self.hub = Hubd(tmp, hub, args=["--xet"], env=env, **more)
+        self.hub = Hubd(tmp, hub, args=["--xet", *args], env=env)
 
     def close(self):
         self.shut.touch()
@@ -330,6 +331,36 @@ def test_for_who_has_left_nothing_is_put_together(hub, tmp_path, leaves):
     came = lambda: {r["repo"] for r in trail(h)}
     assert eventually(lambda: "models/admin/leaves" in came(), 2) != leaves
     sender.stderr.close()
+    h.stop()
+
+
+def collect(h):
+    job = h.ask("/api/admin/v1/collect", "POST", "{}", h.admin_token, Content_Type="application/json").json["id"]
+    assert eventually(lambda: h.ask(f"/api/admin/v1/jobs/{job}", token=h.admin_token).json["state"] == "done", 20)
+
+
+@SHIMMED
+def test_a_blob_goes_while_a_file_is_made_of_it(hub, tmp_path):
+    """Nobody has it any more, and the grace is over: who named it is refused, and sends it."""
+    data = noise(12, "going")
+    (tmp_path / "w.bin").write_bytes(data)
+    g = Gate(hub, tmp_path, data, "--collect-grace=1")
+    h, client = g.hub, Client(tmp_path, "2.4", g.hub.url, g.hub.admin_token)
+    one, two = (Repo(h, f"admin/{name}", h.admin_token) for name in ("goes", "stays"))
+    upload(client, one, tmp_path / "w.bin", "w.bin")
+    g.close()
+    sender = start(client, two, tmp_path / "w.bin", "w.bin")
+    assert eventually(lambda: g.waiting() == 1, 60)
+    one.remove()
+    time.sleep(2.5)
+    collect(h)
+    assert not blob(h, data).exists()
+    g.open()
+    said = sender.communicate(timeout=PATIENCE)[1]
+    assert sender.returncode != 0 and "400" in said, said
+    assert "w.bin" not in two.tree() and not blob(h, data).exists()
+    assert sent_by(h, client, two, tmp_path / "w.bin", "w.bin") == 1
+    assert two.read("w.bin") == data
     h.stop()
 
 
@@ -476,6 +507,30 @@ def test_what_waits_counts(hub, tmp_path):
     assert Store(h, repo, writer).tell(*(whole(x) for x in xorbs[:8])).status == 200
     assert Store(h, repo, writer).send(xorbs[11]).status == 200, "what is in files waits no more"
     assert Store(h, repo, reader).send(xorbs[11]).status == 403
+    h.stop()
+
+
+def fill(place, left):
+    """A file that leaves so many bytes."""
+    (place / "filler").unlink(missing_ok=True)
+    space = os.statvfs(place)
+    with open(place / "filler", "wb") as f:
+        f.write(bytes(space.f_bavail * space.f_frsize - left))
+
+
+def test_on_a_full_disk_nothing_is_taken_and_nothing_is_lost(hub, tmp_path, small_disk):
+    h, xorbs = Hubd(tmp_path, hub, data=small_disk / "data", args=["--xet"]), [Xorb(b"full %d" % n * 100) for n in range(2)]
+    store = Store(h, Repo(h, "admin/full", h.admin_token), h.admin_token)
+    assert store.send(xorbs[0]).status == 200
+    fill(small_disk, 20 * MIB)
+    got = store.send(xorbs[1])
+    assert got.status == 507 and "no room" in got.json["error"], got
+    assert store.tell(whole(xorbs[0])).status == 200    # that is small enough
+    fill(small_disk, 10 * MIB)
+    assert [store.tell(whole(xorbs[0])).status, store.send(xorbs[0]).status] == [507, 507]
+    assert not incoming(h)
+    (small_disk / "filler").unlink()
+    assert store.send(xorbs[1]).status == 200 and store.tell(whole(*xorbs)).status == 200
     h.stop()
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LD_PRELOAD: who opens a file of the name GATE_NAME, in whichever directory, waits at a gate: while
- * the file GATE is there. A byte for each goes into the file GATE_SEEN. */
+/* LD_PRELOAD: who opens a file of the name GATE_NAME, in whichever directory, waits at a gate: as
+ * long as the file GATE is there. A byte for each goes into the file GATE_SEEN. */
 #undef _FILE_OFFSET_BITS /* both kinds of names are caught */
 #include <fcntl.h>
 #include <stdarg.h>

@@ -13,13 +13,11 @@
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/hub/xet_token.h"
-#include "admin/registry/holdings.h"
 #include "admin/registry/xorbs.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
-#include "daemon/base/num.h"
 #include "daemon/xet/xorb.h"
 
 #define NUMBER_MAX 99999999 /* as large as one in an address can be */
@@ -230,27 +228,6 @@ int xet_nothing(struct ask *a)
 
 /* ---- what it costs ---- */
 
-struct use {
-	const char *payer;
-	struct holdings_use use;
-};
-
-static int get_use(struct db_txn *t, void *arg)
-{
-	struct use *u = arg;
-
-	return holdings_use(t, u->payer, &u->use);
-}
-
-int xet_left(struct ask *a, const char *payer, uint64_t *ret)
-{
-	struct use u = { .payer = payer };
-	int r = db_read(a->server->rights.db, get_use, &u);
-
-	*ret = !u.use.limit ? UINT64_MAX : u.use.limit - min_u64(u.use.limit, u.use.bytes);
-	return r;
-}
-
 int xet_over_quota(struct ask *a, const char *payer)
 {
 	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
@@ -304,7 +281,7 @@ static int begin_file(struct ask *a, struct coming *c, const uint8_t *xorb)
 	if (r == 0)
 		r = writing_payer(a, c->payer);
 	if (r >= 0 && r != ANSWERED)
-		r = xet_left(a, c->payer, &want.most);
+		r = writing_left(a, c->payer, &want.most);
 	if (r == 0)
 		r = check_room(a, &want);
 	return r == 0 ? xorbs_begin(a->server->xorbs, &want, xorb, &c->file) : r;

@@ -19,8 +19,6 @@ MUST_USE int xet_read_bearer(struct ask *a, struct xet_token *ret);
 /* The request becomes one of whom that was given to, by the token it was given for and no other one
  * of that name. ERR_TOKEN; auth_recall's. */
 MUST_USE int xet_recall(struct ask *a, const struct xet_token *t);
-/* How many bytes more that one may hold. db_read's. */
-MUST_USE int xet_left(struct ask *a, const char *payer, uint64_t *ret);
 /* Records and answers that they may not be so many; ANSWERED. */
 int xet_over_quota(struct ask *a, const char *payer);
 /* Answers that what was sent cannot be taken, in that sentence; ANSWERED. */

@@ -8,6 +8,7 @@
 #include "admin/registry/intake.h"
 #include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 
 #define OPEN_MAX 64 /* files that are kept at once */
 #define NOT_HERE \
@@ -252,12 +253,13 @@ static int read_term(struct assembly *a, const struct xorb_view *v, const struct
 	const struct xorb_views_conf *c = &a->conf.xorbs;
 	int r = xorb_view_read(c->xorbs, v, t->from, t->to, feed, to);
 
-	if (r == ERR_DIGEST || r == -ENODATA) {
-		if (v->fd >= 0)
-			xorbs_remove(c->xorbs, &c->owner, t->xorb);
-		r = -ENOENT;
-	}
-	return r;
+	if (r != ERR_DIGEST && r != -ENODATA)
+		return r;
+	if (v->fd >= 0)
+		xorbs_remove(c->xorbs, &c->owner, t->xorb);
+	else
+		log_warn(r, "chunks in a blob are not what they were: a scrub finds out which");
+	return -ENOENT;
 }
 
 static int add_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
@@ -339,7 +341,8 @@ static int ignore(void *arg UNUSED, const void *data UNUSED, size_t len UNUSED)
 }
 
 /* ERR_DIGEST: the blob is not made of it there. */
-static int compare_term(struct assembly *a, const struct xet_term *t, struct xorb_piece *p)
+static int compare_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
+			struct xorb_piece *p)
 {
 	struct xorb_view *v = NULL, in = { .fd = -1 };
 	int r = xorb_views_find(a->views, t->xorb, &v);
@@ -351,18 +354,22 @@ static int compare_term(struct assembly *a, const struct xet_term *t, struct xor
 	in.map = v->map; /* of which all but the pieces is borrowed */
 	in.map.pieces = (struct buf){ .data = (char *)p, .len = sizeof(*p) };
 	r = xorb_view_read(a->conf.xorbs.xorbs, &in, t->from, t->to, ignore, NULL);
-	if (r == 0)
-		r = note_place(a, t, p->off);
+	if (r < 0)
+		return r;
+	add_chunks(&v->map, t, tree);
+	r = note_place(a, t, p->off);
 	p->off += t->bytes;
 	return r;
 }
 
 /* True if the blob is there already, and is made of that: so it is theirs as if they had made it,
- * and neither written nor flushed once more. */
+ * and neither written nor flushed once more. Else what is wrong is told by who makes it. */
 static bool is_made(struct assembly *a, const struct xet_file *f)
 {
+	CLEANUP(buf_free) struct buf why = { 0 };
 	const struct xet_term *terms = xet_shard_terms(a->conf.shard, f);
 	struct assembled done = { .size = xet_shard_size(a->conf.shard, f) };
+	struct xet_tree tree = { .bytes = 0 };
 	struct xorb_piece p = { .off = 0 };
 	size_t places = a->places.len;
 	int r = intake_has(a->conf.xorbs.intake, f->sha256, done.size) ? 0 : -ENOENT;
@@ -370,7 +377,9 @@ static bool is_made(struct assembly *a, const struct xet_file *f)
 	snprintf(p.etag, sizeof(p.etag), "%s", f->sha256);
 	snprintf(done.etag, sizeof(done.etag), "%s", f->sha256);
 	for (uint32_t i = 0; r == 0 && i < f->count; i++)
-		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &p);
+		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &tree, &p);
+	if (r == 0)
+		r = check_hash(f, &tree, &why);
 	if (r == 0)
 		r = buf_add(&a->made, &done, sizeof(done));
 	if (r < 0)
