@@ -3,7 +3,6 @@
  * u32 for each chunk: where it ends. */
 #include "admin/registry/recipe_xorb.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -66,22 +65,6 @@ int recipe_xorb_pack(const struct recipe_xorb *x, struct buf *ret)
 	return ret->failed;
 }
 
-static uint32_t read_u32(const void *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le32toh(n);
-}
-
-static uint64_t read_u64(const void *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le64toh(n);
-}
-
 /* Behind the one in front of it, among the chunks and among the bytes. */
 static bool fits(const struct recipe_xorb *x, const struct recipe_piece *p)
 {
@@ -101,16 +84,16 @@ static int unpack_piece(const char **at, size_t *len, struct recipe_xorb *ret)
 
 	if (*len < PIECE)
 		return ERR_CORRUPT;
-	p.from = read_u32(*at);
-	p.to = read_u32(*at + 4);
-	p.start = read_u32(*at + 8);
-	p.off = read_u64(*at + 12);
+	p.from = u32_at(*at);
+	p.to = u32_at(*at + 4);
+	p.start = u32_at(*at + 8);
+	p.off = u64_at(*at + 12);
 	*at += PIECE;
 	*len -= PIECE;
 	if (!fits(ret, &p) || *len / 4 < p.to - p.from)
 		return ERR_CORRUPT;
 	for (uint32_t i = p.from; i < p.to; i++, *at += 4, *len -= 4) {
-		uint32_t end = read_u32(*at);
+		uint32_t end = u32_at(*at);
 
 		if (end <= last || end - last > XORB_CHUNK_MAX)
 			return ERR_CORRUPT;

@@ -47,22 +47,6 @@ static struct db_key page_key(struct key *room, const char *etag, uint64_t off)
 	return key_of(room, etag, 't', &big, sizeof(big));
 }
 
-static uint32_t read_u32(const void *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le32toh(n);
-}
-
-static uint64_t read_u64(const void *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le64toh(n);
-}
-
 /* ---- what is remembered ---- */
 
 /* A term of a file that is being remembered. */
@@ -269,7 +253,7 @@ static int put_rows(struct db_txn *t, const char *rows, size_t len)
 
 	for (size_t at = 0; r == 0 && at < len;) {
 		const char *row = rows + at;
-		uint32_t key = read_u32(row), value = read_u32(row + 4);
+		uint32_t key = u32_at(row), value = u32_at(row + 4);
 
 		r = db_put(t, DB_RECIPES, (struct db_key){ row + 8, key }, row + 8 + key, value);
 		at += 8 + (size_t)key + value;
@@ -330,7 +314,7 @@ int recipes_get(struct db_txn *t, const char *etag, struct recipe *ret)
 	if (head.len != XET_HASH + sizeof(ret->size) || strlen(etag) > DIGEST_HEX_MAX)
 		return ERR_CORRUPT;
 	memcpy(ret->hash, head.data, XET_HASH);
-	ret->size = read_u64(head.data + XET_HASH);
+	ret->size = u64_at(head.data + XET_HASH);
 	memcpy(ret->etag, etag, strlen(etag) + 1);
 	return 0;
 }
@@ -361,9 +345,9 @@ static int take_page(void *arg, struct db_key key, const char *val, size_t len)
 	if (len % TERM)
 		return ERR_CORRUPT;
 	for (; r == 0 && len; val += TERM, len -= TERM) {
-		struct recipe_term term = { .from = read_u32(val + XET_HASH),
-					    .to = read_u32(val + XET_HASH + 4),
-					    .bytes = read_u32(val + XET_HASH + 8),
+		struct recipe_term term = { .from = u32_at(val + XET_HASH),
+					    .to = u32_at(val + XET_HASH + 4),
+					    .bytes = u32_at(val + XET_HASH + 8),
 					    .off = g->off };
 
 		if (g->off >= g->to)
@@ -444,7 +428,7 @@ int recipes_forget(struct db_txn *t, const char *etag)
 		return r;
 	r = db_each(t, DB_RECIPES, db_text(etag), (struct db_key){ 0 }, list_key, &keys);
 	for (size_t at = 0; r == 0 && at < keys.len;) {
-		uint32_t len = read_u32(keys.data + at);
+		uint32_t len = u32_at(keys.data + at);
 
 		r = db_del(t, DB_RECIPES, (struct db_key){ keys.data + at + 4, len });
 		at += 4 + len;
