@@ -155,7 +155,7 @@ static void remove_out(struct xorbs *x, const char *name, const char *out, const
 static void remove_name(struct xorbs *x, const char *name)
 {
 	char out[OTHER_LEN_MAX];
-	struct stat st;
+	struct stat st = { .st_size = 0 };
 
 	if (take_out(x, name, out, &st) == 0)
 		remove_out(x, name, out, &st);
@@ -175,7 +175,7 @@ static void remove_old(struct xorbs *x, const char *name, int64_t before_s)
 {
 	int stage = intake_staging(x->in);
 	char out[OTHER_LEN_MAX];
-	struct stat st;
+	struct stat st = { .st_size = 0 };
 
 	if (take_out(x, name, out, &st) < 0)
 		return;

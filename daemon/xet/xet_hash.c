@@ -98,8 +98,10 @@ static char *print_line(const struct xet_node *n, char *to)
 	uint64_t bytes = n->bytes;
 
 	xet_hash_print(n->hash, to);
-	memcpy(to + XET_HASH_HEX, " : ", 3);
-	to += XET_HASH_HEX + 3;
+	to += XET_HASH_HEX;
+	*to++ = ' ';
+	*to++ = ':';
+	*to++ = ' ';
 	do
 		digits[len++] = (char)('0' + bytes % 10);
 	while (bytes /= 10);
