@@ -379,6 +379,17 @@ def test_who_may_not_read_gets_nothing(hub, tmp_path):
     h.stop()
 
 
+def test_a_token_is_good_for_a_repository_whatever_it_is_called(ours, tmp_path):
+    data = noise(11, "moves")
+    repo = put(ours, tmp_path, "admin/moves", data)
+    path, token = store(ours, repo)
+    url = local(list(ours.ask(path, token=token).json["fetch_info"].values())[0][0]["url"])
+    assert repo.ask("/api/repos/move", "POST", fromRepo="admin/moves", toRepo="admin/moved", type="model").status == 200
+    again = Repo(ours, "admin/moves", ours.admin_token)         # another one has its name now
+    assert rebuilt(ours, path, token) == data and ours.ask(url, Range="bytes=0-9").status == 206
+    assert ours.ask(path, token=reading(ours, again).json["accessToken"]).status == 404
+
+
 def test_a_client_without_a_token_reads_what_is_public(ours, between, tmp_path):
     data = noise(11, "anonymous")
     repo = put(ours, tmp_path, "admin/anonymous", data)
