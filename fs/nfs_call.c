@@ -110,10 +110,16 @@ void nfs_call_fail(struct nfs_call *c, int r)
 		xdr_put_u32(&c->reply.head, 0);
 }
 
+/* Of memory, until there is an answer. */
+static size_t bytes_of(const struct nfs_call *c)
+{
+	return sizeof(*c) + c->rpc.args.left;
+}
+
 /* A reply may wait for its client for long. */
 static void drop_args(struct nfs_call *c)
 {
-	rpcd_unkeep(c->conn, c->rpc.args.left);
+	rpcd_unkeep(c->conn, bytes_of(c));
 	free(steal(c->args));
 }
 
@@ -301,6 +307,7 @@ static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn)
 	c->client = rpcd_who(conn);
 	c->conn = conn;
 	c->reply.done = on_sent;
+	c->reply.around = sizeof(*c);
 	return c;
 }
 
@@ -313,7 +320,7 @@ static int keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 	c->rpc = *rpc;
 	if (rpc->args.left)
 		memcpy(c->args, rpc->args.at, rpc->args.left);
-	rpcd_keep(c->conn, rpc->args.left);
+	rpcd_keep(c->conn, bytes_of(c));
 	c->rpc.args.at = c->args;
 	c->in = c->rpc.args;
 	if (nfs_take_handle(c, &c->fh) < 0)

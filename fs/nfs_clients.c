@@ -264,21 +264,25 @@ void nfs_clients_mounted(struct nfs_clients *t, struct nfs_client *c, const char
 
 /* ---- what is told of them ---- */
 
-/* Copies of all facts; their texts stand in one buffer, and are found when that grows no more. */
-struct copies {
-	struct control_nfs_client *list;
-	size_t count;
+/* All facts of a client; its texts stand in one buffer. */
+struct copy {
+	struct control_nfs_client facts;
 	struct buf texts;
 };
+
+static void copy_fini(struct copy *c)
+{
+	buf_free(&c->texts);
+}
 
 static int add_text(struct buf *texts, const char *text)
 {
 	return buf_add(texts, text, strlen(text) + 1);
 }
 
-static void copy_locked(const struct nfs_client *c, struct copies *to)
+static void copy_locked(const struct nfs_client *c, struct copy *to)
 {
-	to->list[to->count++] = (struct control_nfs_client){
+	to->facts = (struct control_nfs_client){
 		.connections = c->connections,
 		.requests = metrics_get(&c->requests),
 		.bytes = metrics_get(&c->bytes),
@@ -286,42 +290,60 @@ static void copy_locked(const struct nfs_client *c, struct copies *to)
 		.since_s = c->since_s,
 		.heard_s = (int64_t)metrics_get(&c->heard_s),
 	};
+	buf_clear(&to->texts);
 	add_text(&to->texts, c->address);
 	for (const struct nfs_mounted *m = c->mounts; m; m = m->next)
 		add_text(&to->texts, m->path);
 	add_text(&to->texts, "");
 }
 
-static int copy_all(struct nfs_clients *t, struct copies *to)
+static int tell(struct copy *copy, control_nfs_fn fn, void *arg)
 {
-	lock_take(&t->lock);
-	to->list = calloc(t->by_address.count + 1, sizeof(*to->list));
-	for (const struct nfs_client *c = t->first; c && to->list; c = c->next)
-		copy_locked(c, to);
-	lock_drop(&t->lock);
-	return to->list ? to->texts.failed : -ENOMEM;
+	if (copy->texts.failed)
+		return copy->texts.failed;
+	copy->facts.address = buf_str(&copy->texts);
+	copy->facts.mounts = copy->facts.address + strlen(copy->facts.address) + 1;
+	return fn(arg, &copy->facts);
 }
 
-static const char *behind(const char *text)
+int nfs_clients_tell(struct nfs_clients *t, const struct nfs_client *c, control_nfs_fn fn,
+		     void *arg)
 {
-	return text + strlen(text) + 1;
+	CLEANUP(copy_fini) struct copy copy = { 0 };
+
+	lock_take(&t->lock);
+	copy_locked(c, &copy);
+	lock_drop(&t->lock);
+	return tell(&copy, fn, arg);
+}
+
+/* The one behind it, or the first, with a reference: as long as that is held it stays in the list.
+ * The other's is given back. */
+static struct nfs_client *next(struct nfs_clients *t, struct nfs_client *c, struct copy *to)
+{
+	struct nfs_client *ret;
+
+	lock_take(&t->lock);
+	ret = c ? c->next : t->first;
+	if (ret) {
+		nfs_client_ref(ret);
+		copy_locked(ret, to);
+	}
+	lock_drop(&t->lock);
+	if (c)
+		nfs_client_unref(c);
+	return ret;
 }
 
 int nfs_clients_each(struct nfs_clients *t, control_nfs_fn fn, void *arg)
 {
-	struct copies all = { 0 };
-	int r = copy_all(t, &all);
-	const char *at = buf_str(&all.texts);
+	CLEANUP(copy_fini) struct copy copy = { 0 };
+	struct nfs_client *c = NULL;
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < all.count; i++) {
-		all.list[i].address = at;
-		all.list[i].mounts = behind(at);
-		for (at = behind(at); *at; at = behind(at)) {
-		}
-		at++;
-		r = fn(arg, &all.list[i]);
-	}
-	buf_free(&all.texts);
-	free(all.list);
+	while (r == 0 && (c = next(t, c, &copy)))
+		r = tell(&copy, fn, arg);
+	if (c)
+		nfs_client_unref(c);
 	return r;
 }

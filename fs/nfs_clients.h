@@ -58,8 +58,12 @@ void nfs_client_unref(struct nfs_client *c);
 void nfs_clients_mounted(struct nfs_clients *t, struct nfs_client *c, const char *path);
 void nfs_clients_unmounted(struct nfs_clients *t, struct nfs_client *c, const char *path);
 
-/* Calls fn for each client that is remembered, no lock held, until it returns non-zero, and returns
- * that. -ENOMEM. */
+/* Calls fn for a client, to which the caller has a reference, no lock held; what that returns.
+ * -ENOMEM. */
+int nfs_clients_tell(struct nfs_clients *t, const struct nfs_client *c, control_nfs_fn fn,
+		     void *arg);
+/* The same for each that is remembered, the latest first, until it returns non-zero; who comes
+ * meanwhile is left out. */
 int nfs_clients_each(struct nfs_clients *t, control_nfs_fn fn, void *arg);
 
 #endif

@@ -20,12 +20,14 @@ void nfs_cookies_fini(struct nfs_cookies *c)
 	*c = (struct nfs_cookies){ 0 };
 }
 
-void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie)
+struct nfs_cookies nfs_cookies_numbered(uint32_t count)
 {
-	uint64_t first = cookie > NFS_COOKIE_DOTS ? cookie - NFS_COOKIE_DOTS : 0;
+	return (struct nfs_cookies){ .count = count };
+}
 
-	for (uint64_t i = first; i < count; i++)
-		c->items[c->count++] = (struct nfs_cookie){ NFS_COOKIE_DOTS + 1 + i, (uint32_t)i };
+struct nfs_cookie nfs_cookies_get(const struct nfs_cookies *c, uint32_t i)
+{
+	return c->items ? c->items[i] : (struct nfs_cookie){ NFS_COOKIE_DOTS + UINT64_C(1) + i, i };
 }
 
 /* Never one that a client might take for negative. */
@@ -78,7 +80,7 @@ uint32_t nfs_cookies_after(const struct nfs_cookies *c, uint64_t cookie)
 	while (from < to) {
 		uint32_t mid = from + (to - from) / 2;
 
-		if (c->items[mid].value <= cookie)
+		if (nfs_cookies_get(c, mid).value <= cookie)
 			from = mid + 1;
 		else
 			to = mid;

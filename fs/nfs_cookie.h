@@ -32,21 +32,23 @@ struct nfs_cookie {
 
 /* Entries as they are to be listed. */
 struct nfs_cookies {
-	struct nfs_cookie *items;
+	struct nfs_cookie *items; /* NULL: they are numbered */
 	uint32_t count;
 };
 
 /* An empty list with room for so many. -ENOMEM. */
 MUST_USE int nfs_cookies_init(struct nfs_cookies *c, uint32_t room);
 void nfs_cookies_fini(struct nfs_cookies *c);
-/* Adds the entries behind a cookie of a listing that never changes, and has so many. */
-void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie);
+/* Those of a listing that never changes, and has so many entries: they take no memory. */
+struct nfs_cookies nfs_cookies_numbered(uint32_t count);
 /* Adds an entry of one that does / brings those into their order, when all were added. -EIO if
  * there is no digest. */
 MUST_USE int nfs_cookies_add_name(struct nfs_cookies *c, const struct nfs_cookie_key *key,
 				  const char *name, uint32_t index);
 void nfs_cookies_sort(struct nfs_cookies *c);
-/* Which of the items is the first behind a cookie; their count, if none is. */
+/* One of them, by its place in their order. */
+struct nfs_cookie nfs_cookies_get(const struct nfs_cookies *c, uint32_t i);
+/* Which of them is the first behind a cookie; their count, if none is. */
 uint32_t nfs_cookies_after(const struct nfs_cookies *c, uint64_t cookie);
 
 #endif

@@ -25,7 +25,7 @@
 struct listed {
 	struct nfs_kept_item kept;
 	struct listing *listing;
-	struct nfs_cookies cookies; /* of all; of a commit's those behind the page's cookie */
+	struct nfs_cookies cookies;
 };
 
 struct page {
@@ -82,15 +82,15 @@ static int fill(struct page *pg)
 {
 	struct listed *l = pg->listed;
 	uint32_t all = listing_count(l->listing);
-	int r = nfs_cookies_init(&l->cookies, all);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (place_is_final(pg->dir)) {
+		l->cookies = nfs_cookies_numbered(all);
+		return 0;
+	}
 	l->kept.bytes = sizeof(*l) + all * (size_t)KEPT_ENTRY_BYTES;
-	if (!place_is_final(pg->dir))
-		return sort(l, &pg->call->world->cookies);
-	nfs_cookies_add_rest(&l->cookies, all, pg->cookie);
-	return 0;
+	r = nfs_cookies_init(&l->cookies, all);
+	return r == 0 ? sort(l, &pg->call->world->cookies) : r;
 }
 
 static int open_listing(struct page *pg)
@@ -199,17 +199,17 @@ static int put(struct page *pg, const char *name, uint64_t number, const struct 
 
 /* What was removed since it was listed is left out; and what the client may not see, whoever it was
  * listed for. */
-static int put_entry(struct page *pg, const struct nfs_cookie *item)
+static int put_entry(struct page *pg, struct nfs_cookie item)
 {
 	const struct view *v = view_of(pg);
 	const char *name;
 	struct place p;
-	int r = listing_get(pg->listed->listing, item->index, &name, &p);
+	int r = listing_get(pg->listed->listing, item.index, &name, &p);
 
 	if (r < 0)
 		return r;
 	if (!place_is_removed(&p) && view_is_shown(v, &p))
-		r = put(pg, name, place_number(&p), &p, item->value);
+		r = put(pg, name, place_number(&p), &p, item.value);
 	place_fini(&p);
 	return r;
 }
@@ -238,7 +238,7 @@ static int put_all(struct page *pg)
 	int r = put_dots(pg);
 
 	for (uint32_t i = first; r == 0 && !pg->full && i < all->count; i++)
-		r = put_entry(pg, &all->items[i]);
+		r = put_entry(pg, nfs_cookies_get(all, i));
 	return r;
 }
 

@@ -6,12 +6,14 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "daemon/base/num.h"
 #include "fs/nfs_args.h"
 #include "fs/nfs_procs.h"
 #include "fs/nfs_rights.h"
 #include "fs/resolve.h"
 
 #define MOUNT_ROOM (NFS_PATH_MAX + 2) /* of a path with a slash before it, and its end */
+#define DUMP_MAX (256 << 10)          /* bytes of a list of mounts, however many there are */
 
 static const char *const exports[] = { "/", "/hub", "/files" };
 
@@ -116,32 +118,41 @@ int nfs_mount_mnt(struct nfs_call *c)
 /* ---- the lists ---- */
 
 struct dump {
-	const struct nfs_client *to;
 	struct buf *out;
+	size_t max; /* bytes */
 };
 
-/* Who does not see all repositories is not told what others have mounted. */
+/* 1: there is no room for more. */
 static int put_mounts(void *arg, const struct control_nfs_client *f)
 {
 	const struct dump *d = arg;
 
-	if (d->to->scope && strcmp(f->address, d->to->address) != 0)
-		return 0;
 	for (const char *path = f->mounts; *path; path += strlen(path) + 1) {
+		size_t before = d->out->len;
+
 		xdr_put_u32(d->out, true);
 		xdr_put_text(d->out, f->address);
 		xdr_put_text(d->out, path);
+		if (d->out->len + XDR_UNIT <= d->max)
+			continue;
+		d->out->len = before;
+		return 1;
 	}
 	return 0;
 }
 
+/* Who does not see all repositories is not told what others have mounted. */
 int nfs_mount_dump(struct nfs_call *c)
 {
-	struct dump d = { c->client, &c->reply.head };
-	int r = nfs_clients_each(c->world->clients, put_mounts, &d);
+	struct dump d = { &c->reply.head, min_u64(DUMP_MAX, rpcd_room(c->conn)) };
+	int r;
 
+	if (c->client->scope)
+		r = nfs_clients_tell(c->world->clients, c->client, put_mounts, &d);
+	else
+		r = nfs_clients_each(c->world->clients, put_mounts, &d);
 	xdr_put_u32(&c->reply.head, false);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int nfs_mount_umnt(struct nfs_call *c)

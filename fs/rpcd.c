@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,6 +21,7 @@
 #define EVENTS 32
 #define CONNS_MAX 1024
 #define CLOSE_MS 1000
+#define LOOSE_BYTES (16 << 20) /* which the heap may keep */
 
 struct loop {
 	struct rpcd *server;
@@ -172,6 +174,17 @@ static void accept_all(struct rpcd *s)
 
 /* ---- loops ---- */
 
+/* Many small replies leave the heap full of holes, which it keeps. */
+static void give_back_memory(struct rpcd_all *all)
+{
+	size_t held = atomic_load(&all->held);
+
+	if (atomic_load(&all->peak) < held + LOOSE_BYTES)
+		return;
+	atomic_store(&all->peak, held);
+	malloc_trim(0);
+}
+
 static void check_all(struct loop *l)
 {
 	struct rpcd *s = l->server;
@@ -186,6 +199,7 @@ static void check_all(struct loop *l)
 	if (s->deaf)
 		listen_to_clients(s, true);
 	s->all.conf.tick(s->all.conf.arg);
+	give_back_memory(&s->all);
 }
 
 /* False at the end. */

@@ -24,8 +24,9 @@ struct rpcd_conn;
 struct rpcd_reply {
 	struct rpcd_reply *next; /* the connection's, as the next three lines */
 	size_t size, sent;       /* bytes, of head and data */
-	size_t held;             /* bytes of memory */
+	size_t held;             /* bytes of memory, counted so far */
 	bool awake;              /* `data` is there, and can be let go */
+	size_t around;           /* bytes of what it is embedded in */
 	struct buf head;         /* begun by rpc_reply(); sent first */
 	const void *data;        /* or NULL: sent behind it, with XDR's padding */
 	size_t data_len;

@@ -70,7 +70,6 @@ void rpcd_conn_unref(struct rpcd_conn *c)
 	close(c->fd);
 	c->all->conf.went(c->all->conf.arg, c->who);
 	atomic_fetch_sub(&c->all->open, 1);
-	buf_free(&c->leftover);
 	lock_fini(&c->lock);
 	free(c);
 }
@@ -243,11 +242,11 @@ static int keep_leftover(struct rpcd_conn *c, const uint8_t *data, size_t len)
 	return len ? buf_add(&c->leftover, data, len) : 0;
 }
 
-/* Reads what there is behind what was kept; how many bytes there are then. At the end of the stream
- * that is noted. */
+/* Reads what there is behind what was kept, or a part of it when memory is short, so that little is
+ * left over; how many bytes there are then. At the end of the stream that is noted. */
 static size_t read_more(struct rpcd_conn *c, uint8_t *input)
 {
-	size_t have = c->leftover.len;
+	size_t have = c->leftover.len, room = RPCD_INPUT - have;
 	ssize_t n = 0;
 	int e = 0;
 	bool ended;
@@ -256,10 +255,12 @@ static size_t read_more(struct rpcd_conn *c, uint8_t *input)
 		memcpy(input, c->leftover.data, have);
 	lock_take(&c->lock);
 	ended = c->said_all || !rpcd_out_may_take_locked(c) || have == RPCD_INPUT;
+	if (rpcd_out_is_short_of_room_locked(c) && room > RPCD_ROOM_LEAST)
+		room = RPCD_ROOM_LEAST;
 	lock_drop(&c->lock);
 	if (ended)
 		return have;
-	n = recv(c->fd, input + have, RPCD_INPUT - have, MSG_DONTWAIT);
+	n = recv(c->fd, input + have, room, MSG_DONTWAIT);
 	e = n < 0 ? errno : 0;
 	if (n > 0) {
 		c->heard_ms = clock_ms();
@@ -289,6 +290,7 @@ static void take(struct rpcd_conn *c, uint8_t *input)
 	if (r < 0 || keep_leftover(c, input + used, have - used) < 0)
 		rpcd_conn_kill(c);
 	lock_take(&c->lock);
+	rpcd_out_set_aside_locked(c, c->leftover.cap);
 	if (!mine)
 		mine = rpcd_out_begin_locked(c);
 	rpcd_out_arm_locked(c);
@@ -341,7 +343,9 @@ void rpcd_conn_end(struct rpcd_conn *c)
 	struct rpcd_reply *left;
 
 	epoll_ctl(c->epoll, EPOLL_CTL_DEL, c->fd, NULL);
+	buf_free(&c->leftover);
 	lock_take(&c->lock);
+	rpcd_out_set_aside_locked(c, 0);
 	rpcd_out_kill_locked(c);
 	left = rpcd_out_take_all_locked(c);
 	lock_drop(&c->lock);

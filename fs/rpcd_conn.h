@@ -26,6 +26,7 @@ struct rpcd_all {
 	struct rpcd_conf conf;
 	atomic_uint open;   /* connections that have a socket */
 	atomic_size_t held; /* bytes of memory that wait for clients, or are kept for calls */
+	atomic_size_t peak; /* the most that was, about, since memory was last given back */
 };
 
 struct rpcd_conn {
@@ -48,6 +49,7 @@ struct rpcd_conn {
 	unsigned faults; /* how often data could not be read since bytes last went out */
 	enum rpcd_wait wait;
 	size_t kept_bytes;   /* by calls under way */
+	size_t aside;        /* bytes of `leftover` */
 	size_t held;         /* bytes of memory that wait, ... */
 	size_t counted;      /* ... and as how many they are in the sum of all */
 	unsigned calls;      /* under way */

@@ -21,6 +21,7 @@
 #define BUDGET (64 << 20)         /* bytes of memory for all connections together; beyond it: */
 #define SHARE_MIN (64 << 10)      /* ... what each may hold all the same */
 #define HELD_STEP (32 << 10)      /* by less than that the sum may be wrong for a connection */
+#define HEAP_BYTES 32             /* what the heap adds for a reply and its head */
 #define PIECES_MAX 48
 #define RESUMED_MAX (PIECES_MAX / 3) /* replies; and bytes: */
 #define RESUMED_BYTES (1 << 20)      /* ... what a socket hardly takes at once */
@@ -40,7 +41,15 @@ bool rpcd_out_is_short_of_room_locked(const struct rpcd_conn *c)
 	return c->held >= HELD_WORST || is_spent(c->all);
 }
 
-/* Small replies, which come and go at once, never come to be in the sum of all. */
+static void count_for_all(struct rpcd_all *all, size_t more)
+{
+	size_t held = atomic_fetch_add(&all->held, more) + more;
+
+	if (held > atomic_load_explicit(&all->peak, memory_order_relaxed))
+		atomic_store_explicit(&all->peak, held, memory_order_relaxed);
+}
+
+/* A few small replies, which come and go at once, never come to be in the sum of all. */
 void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less)
 {
 	size_t off;
@@ -50,8 +59,14 @@ void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less)
 	off = c->held > c->counted ? c->held - c->counted : c->counted - c->held;
 	if (off < HELD_STEP && (c->held || !off))
 		return;
-	atomic_fetch_add(&c->all->held, c->held - c->counted);
+	count_for_all(c->all, c->held - c->counted); /* which may be less */
 	c->counted = c->held;
+}
+
+void rpcd_out_set_aside_locked(struct rpcd_conn *c, size_t bytes)
+{
+	rpcd_out_hold_locked(c, bytes, c->aside);
+	c->aside = bytes;
 }
 
 /* Whoever holds little may go on, however much others hold: so all do, if only by small steps. */
@@ -59,7 +74,7 @@ bool rpcd_out_may_take_locked(const struct rpcd_conn *c)
 {
 	return !c->dead && c->calls < CALLS_MAX && c->queued < REPLIES_MAX &&
 	       c->queued_bytes + c->kept_bytes < HELD_MAX &&
-	       (c->held < SHARE_MIN || !is_spent(c->all));
+	       c->held - c->aside < (is_spent(c->all) ? SHARE_MIN : HELD_MAX);
 }
 
 /* What was kept back is taken when something can be sent, which is at once. */
@@ -103,11 +118,14 @@ static bool is_resting(const struct rpcd_reply *r)
 	return r->data_len && !r->data;
 }
 
-/* What lies in a mapped file is not memory of ours, as far as it can be let go. */
+/* What lies in a mapped file is not memory of ours, as far as it can be let go. What is
+ * sent is the least part of a small reply. */
 static void count_locked(struct rpcd_conn *c, struct rpcd_reply *r)
 {
-	size_t held = r->head.len + (r->data && !r->awake ? r->data_len : 0);
+	size_t held = r->around + r->head.cap + HEAP_BYTES;
 
+	if (r->data && !r->awake)
+		held += r->data_len;
 	rpcd_out_hold_locked(c, held, r->held);
 	r->held = held;
 }

@@ -10,6 +10,8 @@
 bool rpcd_out_is_short_of_room_locked(const struct rpcd_conn *c);
 /* Memory is held for the connection: more, or less. */
 void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less);
+/* So much of what came waits to be taken: it holds memory, but may always be taken. */
+void rpcd_out_set_aside_locked(struct rpcd_conn *c, size_t bytes);
 /* True if one more call may be taken from the client. */
 bool rpcd_out_may_take_locked(const struct rpcd_conn *c);
 /* Tells epoll what is waited for now. */

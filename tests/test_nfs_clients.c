@@ -210,6 +210,81 @@ static void those_heard_longest_ago_are_forgotten_first(void **state)
 	nfs_clients_went(f->clients, stays);
 }
 
+struct crowd {
+	struct fixture *f;
+	unsigned told, from;
+};
+
+/* While one is told of, so many others come and go that all who are gone are forgotten. */
+static int come_and_go(void *arg, const struct control_nfs_client *told)
+{
+	struct crowd *c = arg;
+	char address[NETWORK_ADDRESS_MAX];
+
+	assert_string_equal(told->mounts, "/");
+	for (unsigned i = 0; c->told < 2 && i < MANY; i++, c->from++) {
+		snprintf(address, sizeof(address), "10.2.%u.%u", c->from / 250, c->from % 250);
+		nfs_clients_went(c->f->clients, came(c->f, address));
+	}
+	c->told++;
+	return 0;
+}
+
+static struct crowd tell_of_gone(struct fixture *f, unsigned gone)
+{
+	struct nfs_client *c;
+	char address[NETWORK_ADDRESS_MAX];
+	struct crowd ret = { .f = f };
+
+	for (unsigned i = 0; i < gone; i++) {
+		snprintf(address, sizeof(address), "10.1.0.%u", i);
+		c = came(f, address);
+		nfs_clients_mounted(f->clients, c, "/");
+		atomic_store(&c->heard_s, i);
+		nfs_clients_went(f->clients, c);
+	}
+	assert_int_equal(nfs_clients_each(f->clients, come_and_go, &ret), 0);
+	return ret;
+}
+
+/* Those who come while it goes on stand before whom it told of last. */
+static void who_is_told_of_stays_until_then(void **state)
+{
+	assert_in_range(tell_of_gone(*state, 100).told, 1, 2);
+}
+
+static void nobody_is_told_of_twice(void **state)
+{
+	struct crowd c = tell_of_gone(*state, 1);
+
+	assert_int_equal(c.told, 1);
+	assert_int_equal(look(c.f).count, 2048);
+}
+
+static int tell_none(void *arg UNUSED, const struct control_nfs_client *told UNUSED)
+{
+	return 7;
+}
+
+static void one_alone_can_be_told_of(void **state)
+{
+	struct fixture *f = *state;
+	struct nfs_client *one = came(f, "10.0.0.1"), *other = came(f, "10.0.0.2");
+	struct seen s = { 0 };
+
+	nfs_clients_mounted(f->clients, one, "/hub");
+	nfs_clients_mounted(f->clients, other, "/files");
+	assert_int_equal(nfs_clients_tell(f->clients, one, see, &s), 0);
+	assert_int_equal(s.count, 1);
+	assert_string_equal(s.mounts, "/hub ");
+	assert_int_equal(nfs_clients_tell(f->clients, one, tell_none, NULL), 7);
+	assert_int_equal(nfs_clients_each(f->clients, tell_none, NULL), 7); /* and holds none */
+	assert_int_equal(look(f).count, 2);
+	nfs_clients_went(f->clients, one);
+	nfs_clients_went(f->clients, other);
+	assert_int_equal(atomic_load(&other->refs), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +298,9 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(those_heard_longest_ago_are_forgotten_first, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(who_is_told_of_stays_until_then, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nobody_is_told_of_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_alone_can_be_told_of, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

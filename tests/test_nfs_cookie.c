@@ -34,23 +34,36 @@ static void add_names(struct nfs_cookies *c, unsigned from, unsigned to)
 
 static void a_commits_entries_are_numbered(void **state)
 {
-	struct nfs_cookies c;
+	struct nfs_cookies c = nfs_cookies_numbered(5);
 
 	(void)state;
-	assert_int_equal(nfs_cookies_init(&c, 5), 0);
-	nfs_cookies_add_rest(&c, 5, 0);
 	assert_int_equal(c.count, 5);
-	assert_int_equal(c.items[0].index, 0);
-	assert_true(c.items[0].value > NFS_COOKIE_DOTS);
-	nfs_cookies_fini(&c);
-	for (uint64_t from = 0; from < 20; from++) {
-		assert_int_equal(nfs_cookies_init(&c, 5), 0);
-		nfs_cookies_add_rest(&c, 5, from);
-		assert_int_equal(c.count, from <= 2 ? 5 : from <= 7 ? 7 - from : 0);
-		for (uint32_t i = 0; i < c.count; i++)
-			assert_true(c.items[i].value > from);
-		nfs_cookies_fini(&c);
+	for (uint32_t i = 0; i < c.count; i++) {
+		assert_int_equal(nfs_cookies_get(&c, i).index, i);
+		assert_true(nfs_cookies_get(&c, i).value > NFS_COOKIE_DOTS);
 	}
+	for (uint64_t from = 0; from < 20; from++) {
+		uint32_t at = nfs_cookies_after(&c, from);
+
+		assert_int_equal(c.count - at, from <= 2 ? 5 : from <= 7 ? 7 - from : 0);
+		if (at < c.count)
+			assert_true(nfs_cookies_get(&c, at).value > from);
+	}
+	nfs_cookies_fini(&c);
+}
+
+/* A page of it costs the same wherever it begins: nothing is made of the names behind it. */
+static void a_commits_directory_of_any_length_takes_no_memory(void **state)
+{
+	struct nfs_cookies c = nfs_cookies_numbered(UINT32_MAX);
+	uint32_t last = UINT32_MAX - 1;
+
+	(void)state;
+	assert_null(c.items);
+	assert_int_equal(nfs_cookies_after(&c, 0), 0);
+	assert_int_equal(nfs_cookies_after(&c, nfs_cookies_get(&c, last - 1).value), last);
+	assert_int_equal(nfs_cookies_after(&c, nfs_cookies_get(&c, last).value), UINT32_MAX);
+	nfs_cookies_fini(&c);
 }
 
 /* Page after page, while others come: each of those that were there is seen once. */
@@ -156,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_commits_entries_are_numbered),
+		cmocka_unit_test(a_commits_directory_of_any_length_takes_no_memory),
 		cmocka_unit_test(names_may_come_between_two_pages),
 		cmocka_unit_test(one_goes_on_behind_a_name_that_went),
 		cmocka_unit_test(behind_the_last_there_is_nothing),

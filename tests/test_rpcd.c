@@ -57,8 +57,9 @@ struct server {
 	/* Guarded by lock. */
 	bool holds; /* answers are kept back */
 	bool sends_big;
-	bool keeps; /* each call keeps MUCH */
-	bool rests; /* what is big can be let go */
+	bool keeps;    /* each call keeps MUCH */
+	bool rests;    /* what is big can be let go */
+	size_t around; /* bytes that each answer says it is embedded in */
 	enum again again;
 	unsigned gone;
 	unsigned awake, broken, later; /* answers with data, with data that could not be read ... */
@@ -182,6 +183,7 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 		a->reply.data = s->rotten ? s->rotten : s->big;
 		a->reply.data_len = BIG;
 	}
+	a->reply.around = s->around;
 	if (s->sends_big && s->rests) {
 		a->reply.rest = on_rest;
 		a->reply.resume = on_resume;
@@ -569,6 +571,23 @@ static void what_can_be_let_go_counts_for_nothing(void **state)
 	receive_all(fds);
 }
 
+/* The twin of what is above: bytes that are never sent count as well. */
+static void what_answers_are_part_of_counts(void **state)
+{
+	int fds[SLOW];
+
+	(void)state;
+	set(&server.rests, true);
+	lock_take(&server.lock);
+	server.around = BIG;
+	lock_drop(&server.lock);
+	ask_on_many(fds);
+	assert_true(get(&server.shorter) > 0);
+	assert_in_range(get(&server.calls) - get(&server.done), 1, BUDGET / BIG + 4 + SLOW);
+	receive_all(fds);
+	assert_int_equal(calls(), SLOW * 20);
+}
+
 static void it_is_not_closed_under_the_feet_of_who_uses_it(void **state)
 {
 	CLEANUP(closep) int fd = dial();
@@ -947,6 +966,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_together_have_no_more_memory_than_so_much,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_can_be_let_go_counts_for_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_answers_are_part_of_counts, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(it_is_not_closed_under_the_feet_of_who_uses_it,
 						setup, teardown),
