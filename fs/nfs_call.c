@@ -59,7 +59,6 @@ static void call_free(struct nfs_call *c)
 		node_done(c->read.file, c->reply.data, c->reply.data_len);
 	node_close_file(c->world->view->node, c->read.file);
 	free(c->read.waiter.held);
-	walk_free(c->walk);
 	free(c->args);
 	buf_free(&c->reply.head);
 	free(c);
@@ -120,6 +119,7 @@ static size_t bytes_of(const struct nfs_call *c)
 static void drop_args(struct nfs_call *c)
 {
 	rpcd_unkeep(c->conn, bytes_of(c));
+	walk_free(steal(c->walk));
 	free(steal(c->args));
 }
 

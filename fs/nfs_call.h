@@ -88,7 +88,7 @@ struct nfs_call {
 	struct waiter waiter; /* for names */
 	struct underway_item underway;
 	struct nfs_reading read;
-	struct walk *walk; /* of MNT; owned, or NULL */
+	struct walk *walk; /* of MNT; owned, or NULL, as when the answer is on its way */
 	struct nfs_fh fh;  /* what its arguments begin with, if that can be one */
 	uint8_t *args;     /* owned; NULL once the answer is on its way */
 };

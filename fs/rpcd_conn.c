@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "fs/rpc.h"
 #include "fs/rpcd_out.h"
 
@@ -242,23 +243,32 @@ static int keep_leftover(struct rpcd_conn *c, const uint8_t *data, size_t len)
 	return len ? buf_add(&c->leftover, data, len) : 0;
 }
 
-/* Reads what there is behind what was kept, or a part of it when memory is short, so that little is
- * left over; how many bytes there are then. At the end of the stream that is noted. */
+/* How many bytes may be read now. When memory is short little is to be left over. */
+static size_t room_locked(const struct rpcd_conn *c)
+{
+	size_t room = RPCD_INPUT - c->leftover.len;
+
+	if (c->said_all || !rpcd_out_may_take_locked(c))
+		return 0;
+	if (rpcd_out_is_short_of_room_locked(c))
+		room = c->records_left ? 0 : min_u64(room, RPCD_ROOM_LEAST);
+	return room;
+}
+
+/* Reads what there is behind what was kept; how many bytes there are then. At the end of the stream
+ * that is noted. */
 static size_t read_more(struct rpcd_conn *c, uint8_t *input)
 {
-	size_t have = c->leftover.len, room = RPCD_INPUT - have;
+	size_t have = c->leftover.len, room;
 	ssize_t n = 0;
 	int e = 0;
-	bool ended;
 
 	if (have)
 		memcpy(input, c->leftover.data, have);
 	lock_take(&c->lock);
-	ended = c->said_all || !rpcd_out_may_take_locked(c) || have == RPCD_INPUT;
-	if (rpcd_out_is_short_of_room_locked(c) && room > RPCD_ROOM_LEAST)
-		room = RPCD_ROOM_LEAST;
+	room = room_locked(c);
 	lock_drop(&c->lock);
-	if (ended)
+	if (!room)
 		return have;
 	n = recv(c->fd, input + have, room, MSG_DONTWAIT);
 	e = n < 0 ? errno : 0;

@@ -29,6 +29,8 @@
 #define BUDGET (64 << 20) /* ... and all of them together */
 #define SLOW 40           /* connections: more than there is room for */
 #define CALL_BYTES 40     /* its head, without credentials */
+#define HALF (100 << 10)  /* bytes of a call that has not come as a whole; 128 KiB are kept */
+#define HALVES 540        /* connections: with such there is no room for more */
 
 struct answer {
 	struct rpcd_reply reply;
@@ -924,6 +926,65 @@ static rlim_t limit_files(rlim_t most)
 	return before;
 }
 
+static bool is_short_for(int fd)
+{
+	unsigned before = get(&server.shorter);
+
+	send_call(fd, 7);
+	assert_int_equal(receive(fd, false), 7);
+	return get(&server.shorter) != before;
+}
+
+static void send_half_a_call(int fd)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+
+	xdr_put_u32(&b, 0x80000000 | RPCD_RECORD_MAX);
+	assert_int_equal(buf_reserve(&b, HALF), 0);
+	memset(b.data + b.len, 0, HALF);
+	b.len += HALF;
+	send_all(fd, &b);
+}
+
+/* True if memory becomes short for others by half a call on each of so many connections. */
+static bool is_short_by_halves(unsigned count)
+{
+	CLEANUP(closep) int other = dial();
+	rlim_t before = limit_files(2 * HALVES + 256);
+	int *fds = calloc(count, sizeof(*fds));
+	bool ret = false;
+
+	assert_non_null(fds);
+	for (unsigned i = 0; i < count; i++) {
+		fds[i] = dial();
+		send_half_a_call(fds[i]);
+	}
+	for (unsigned tries = 0; !ret && tries < 100; tries++) {
+		clock_sleep_ms(5);
+		ret = is_short_for(other);
+	}
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+	free(fds);
+	for (unsigned tries = 0; is_short_for(other) && tries < 2000; tries++)
+		clock_sleep_ms(5);
+	assert_false(is_short_for(other));
+	limit_files(before);
+	return ret;
+}
+
+static void what_came_of_calls_counts_until_they_are_whole(void **state)
+{
+	(void)state;
+	assert_true(is_short_by_halves(HALVES));
+}
+
+static void a_few_half_calls_are_no_harm(void **state)
+{
+	(void)state;
+	assert_false(is_short_by_halves(HALVES / 2));
+}
+
 static void without_descriptors_clients_wait_and_the_server_sleeps(void **state)
 {
 	CLEANUP(closep) int fd = dial();
@@ -967,8 +1028,10 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_can_be_let_go_counts_for_nothing, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(what_answers_are_part_of_counts, setup,
-						teardown),
+		cmocka_unit_test_setup_teardown(what_came_of_calls_counts_until_they_are_whole,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_few_half_calls_are_no_harm, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_answers_are_part_of_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_is_not_closed_under_the_feet_of_who_uses_it,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_gone_is_answered_into_nothing, setup,
