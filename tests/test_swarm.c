@@ -65,6 +65,7 @@ static uint32_t roll(struct dice *d, uint32_t below)
 /* What a schedule may cost. */
 struct schedule {
 	unsigned faults, deaths, cuts, liars, forgets, joins, full;
+	unsigned parts;     /* that the cluster may be in */
 	unsigned fresh;     /* nodes that nobody knew before they came */
 	bool upstream_ends; /* it goes down and stays so */
 	bool upstream_lost; /* or was out of reach of somebody for a time */
@@ -98,6 +99,7 @@ static void some_cut(struct swarm *s, struct dice *d, struct schedule *c, int64_
 	switch (roll(d, 3)) {
 	case 0:
 		swarm_fault(s, at, SWARM_PART, roll(d, 1U << NODES), 0);
+		c->parts *= 2;
 		break;
 	case 1:
 		for (unsigned i = 0; i < 5; i++)
@@ -148,7 +150,7 @@ static struct swarm *new_life(uint64_t seed)
 static struct schedule make_schedule(struct swarm *s, uint64_t seed)
 {
 	struct dice d = { seed * 2654435761 + 1 };
-	struct schedule c = { .faults = 1 + roll(&d, FAULTS_MAX) };
+	struct schedule c = { .faults = 1 + roll(&d, FAULTS_MAX), .parts = 1 };
 
 	for (unsigned i = 0; i < 8; i++)
 		roll(&d, 2);
@@ -198,7 +200,8 @@ static void tell(uint64_t seed, const struct schedule *c, const struct swarm_res
 /* What is wrong with what came of a schedule; NULL: nothing. */
 static const char *judge(const struct schedule *c, const struct swarm_result *r)
 {
-	uint64_t faults = c->deaths + c->joins + c->liars + c->full + c->fresh;
+	uint64_t faults = c->deaths + c->joins + 2 * c->liars + c->full + c->fresh;
+	uint64_t alone = max_u64(min_u64(c->parts, NODES), 1 + c->cuts);
 
 	if (r->unfinished)
 		return "a reader never ended";
@@ -210,7 +213,7 @@ static const char *judge(const struct schedule *c, const struct swarm_result *r)
 		return "a reader learned too late that there is no source";
 	/* A part of the cluster that sees no other brings all, one that is gone, came or lies what
 	 * it owned; where upstream fails now and then, some ask it for themselves. */
-	if (r->upstream > CHUNKS * (1 + c->cuts + c->upstream_lost) + faults * CHUNKS / 4)
+	if (r->upstream > CHUNKS * (alone + c->upstream_lost) + faults * CHUNKS / 4)
 		return "upstream gave more than the faults explain";
 	return NULL;
 }
