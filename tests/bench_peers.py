@@ -208,15 +208,15 @@ def figures(program, *patterns):
 
 def simulated():
     """Up to 10 000 nodes in virtual time, by the same source files."""
-    form = r"(\d+) nodes x (\d+) segments, ([\d.]+) MB/s: upstream ([\d.]+) x model, worst node sent ([\d.]+) x, time ([\d.]+) x"
+    form = r"(\d+) nodes x (\d+) segments, ([\d.]+) MB/s, (\d+) runs: upstream ([\d.]+) x model, worst sent ([\d.]+) x, time ([\d.]+) x"
     ends = r"ended (\d+) failed (\d+) unfinished (\d+)"
     loads, seen = figures("bench_swarm", form, ends)
-    for (nodes, segments, rate, upstream, sent, time_), (ended, *_) in zip(loads, seen, strict=True):
+    for (nodes, segments, rate, runs, upstream, sent, time_), (ended, *_) in zip(loads, seen, strict=True):
         if ended != nodes:
             raise Broken(f"of {nodes:.0f} simulated nodes {ended:.0f} have read all")
         size, ideal = segments * SEGMENT / 1e6, segments * SEGMENT / 1e6 / rate
-        row(f"{nodes:.0f} nodes, simulated, {size / 1.048576:.0f} MiB, {rate:g} MB/s: upstream bytes / model", upstream * size, size,
-            unit="MB", at_most=1.02)
+        name = f"{nodes:.0f} nodes, simulated, {size / 1.048576:.0f} MiB, {rate:g} MB/s, {runs:.0f} runs at once"
+        row(f"{name}: upstream bytes / model", upstream * size, size, unit="MB", at_most=1.02)
         row("  worst node's sent bytes / model", sent * size, size, unit="MB", at_most=3)
         row("  time / ideal of a node's link", time_ * ideal, ideal, unit="s")
 

@@ -9,8 +9,8 @@ import conftest
 from flow_faults import small_disk
 from flow_peers_liars import own_most
 from peers import HUB, INSTRUMENTED, Cluster, why_not
-from sharing import (MIB, REPO, busiest, by_source, ends_well, fail_promptly, half_way, model, once, right, shared,     # noqa: F401
-                     size_of, soon_right)
+from sharing import (MIB, REPO, busiest, by_source, ends_well, fail_promptly, half_way, make_model, model, once, publish,     # noqa: F401
+                     right, shared, size_of, soon_right)
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 SHARDS = 4
@@ -90,6 +90,25 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
         before = cluster.upstream_bytes()
         assert right(cluster.load(REPO, model, last), model)
         assert cluster.upstream_bytes() - before <= 0.1 * size_of(model)
+
+
+@pytest.mark.skipif(INSTRUMENTED, reason="a shim tells who asks")
+@pytest.mark.parametrize("heals", [True, False])
+def test_two_halves_are_one_again_in_the_middle_of_a_load(hub, tmp_path, heals):
+    """What each lacks then it has from the other half, as soon as it tries that again: 1.5 times the model in all, of which 0.6 had
+    come before. The twin: all of it comes twice."""
+    directory = tmp_path / "large"
+    directory.mkdir()
+    publish(hub, make_model(directory, 96 * MIB))
+    with Cluster(tmp_path, hub, 6, upstream=8 * MIB, timeout=20, args=["--log-level=debug"]) as cluster:
+        cluster.split(cluster.nodes[:3], cluster.nodes[3:])
+        cluster.begin(REPO, directory)
+        half_way(cluster, directory, 0.6)
+        if heals:
+            cluster.heal()
+        loads = cluster.end(seconds=120)
+        assert ends_well(cluster, directory, loads, upstream=1.75 if heals else 2.02)
+        assert cluster.upstream_bytes() >= (1 if heals else 1.9) * size_of(directory)
 
 
 # ---- disks ----
