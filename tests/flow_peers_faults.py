@@ -122,11 +122,12 @@ def test_two_of_six_have_no_room(shared, model, tmp_path, room):
         for node in full:
             node.cache = disks.enter_context(small_disk(tmp_path / f"disk-{node.number}", room)) / "cache"
         cluster.start(*cluster.nodes)
-        # What the full ones own they bring for themselves alone; for the others those do it that follow.
-        assert ends_well(cluster, model, cluster.load(REPO, model), others, upstream=3.02 if room == "6m" else 1.02)
+        # What the full ones own they bring for themselves alone, all of it at most; for the others those do it that follow. 1.25 to
+        # 1.4 times the model, of which they own a third in the mean.
+        assert ends_well(cluster, model, cluster.load(REPO, model), others, upstream=2.25 if room == "6m" else 1.02)
         assert once(cluster, model, others)
         assert sum(by_source(node)[0] for node in others) <= 1.5 * size_of(model)
-        assert all(sum(by_source(node)) <= (3 if room == "6m" else 1) * size_of(model) for node in full)
+        assert all(sum(by_source(node)) <= (1.5 if room == "6m" else 1) * size_of(model) for node in full)
 
 
 # ---- lists and keys ----
