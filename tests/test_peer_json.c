@@ -133,7 +133,7 @@ static void what_is_here_is_told_by_who_has_it_alone(void **state)
 	assert_int_equal(jval_get_size(jdoc_root(other), "present"), 0);
 }
 
-/* Of the members that node i hears, how many have all of segment k; `first` is among them, or NULL. */
+/* Of the members that node i hears, how many have all of segment k; `first` (or NULL) is one. */
 static int64_t holders(struct pair *p, int i, size_t k, const char *first)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = segments_of(p, i, PAIR_BIG_SIZE);

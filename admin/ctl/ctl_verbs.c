@@ -224,8 +224,8 @@ static const char peers_shape[] = "address zone" PEER_COUNTS(
 		"first_byte_ms until:time";
 
 static const char where_shape[] =
-	"etag size:size present:size members answered;segments segment bytes:size present:size owner "
-	"holders held_by followers";
+	"etag size:size present:size members answered"
+	";segments segment bytes:size present:size owner holders held_by followers";
 
 static const char nfs_shape[] =
 	";clients address connections mounts requests bytes:size denied since:time "

@@ -51,8 +51,8 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
  * just been, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms);
-/* This node has that number from now on; if it has asked for the segment. 0: it asks upstream, since
- * nobody has what was sought. */
+/* This node has that number from now on; if it has asked for the segment. 0: it asks upstream,
+ * since nobody has what was sought. */
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
 			  int64_t now_ms);
 /* Whom this node waits for says that bytes came to him at moved_ms. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What members are asked for besides bytes: POST /peer/v1/pull?repo=KEY&revision=R[&share=1] starts
- * a job that fetches it, GET /peer/v1/jobs/ID tells how far one is, GET /peer/v1/held/ETAG?size=SIZE
- * which segments of a blob are whole here. What is asked stands in the target, which is signed. */
+ * a job that fetches it, GET /peer/v1/jobs/ID tells how far one is, and GET
+ * /peer/v1/held/ETAG?size=SIZE which segments of a blob are whole here. What is asked stands in the
+ * target, which is signed. */
 #include "daemon/peer/serve_priv.h"
 
 #include <string.h>
