@@ -86,7 +86,7 @@ def test_clocks_that_differ_by_an_hour_cost_a_question_each(shared, model, tmp_p
         cluster.start(*cluster.nodes)
         assert right(cluster.load(REPO, model), model)
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
-        assert sum(by_source(node)[1] for node in cluster.nodes) >= 0.98 * size_of(model)
+        assert sum(by_source(node)[1] for node in cluster.nodes) >= 0.9 * size_of(model)
         # Who does not ask again by the time that he is told gets nothing.
         by_our_time = Caller(cluster.nodes[0].listen, cluster.nodes[1].address)
         target = f"/peer/v1/blobs/{'0' * 64}?size=1&repo=models/{REPO}&commit={'0' * 40}&path=x&number=1"
