@@ -468,13 +468,13 @@ static void an_outage_costs_little_that_comes_twice(UNUSED void **state)
 	static const int64_t lasts_ms[] = { 0, 300, 1000, 3000, 5000, 9000, 15000, 20000 };
 
 	for (size_t i = 0; i < ARRAY_LEN(lasts_ms); i++) {
-		uint64_t most = lasts_ms[i] ? CHUNKS + CHUNKS / 8 : CHUNKS;
+		uint64_t most = lasts_ms[i] ? CHUNKS + CHUNKS / 6 : CHUNKS;
 
 		assert_in_range(outages(SWARM_ERRORS, lasts_ms[i]), CHUNKS, most);
 		assert_in_range(outages(SWARM_REFUSES, lasts_ms[i]), CHUNKS, most);
 		if (lasts_ms[i] <= OUTAGE_GIVE_UP_MS)
 			assert_in_range(outages(SWARM_HANGS, lasts_ms[i]), CHUNKS,
-					3 * most - 2 * CHUNKS);
+					2 * most - CHUNKS);
 	}
 }
 
