@@ -127,6 +127,7 @@ static void the_same_bytes_in_vain_again_are_sought_further(void **state)
 			assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, now_ms - 1), -1);
 	}
 	/* For another place, or after a while, from the beginning. */
+	segment_notes_number(*state, OF(3), 0, now_ms);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), -1);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), 1);
 	now_ms += SEGMENT_NOTES_VAIN_MS;
@@ -137,8 +138,19 @@ static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **st
 {
 	segment_notes_put(*state, OF(3), 0, NOW);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW), 0);
+	segment_notes_number(*state, OF(3), 0, NOW);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 200, 7, NOW), -1);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 300, 7, NOW + SEGMENT_NOTES_VAIN_MS), 0);
+}
+
+/* The twin: it is not known yet that nobody has them, or somebody had. */
+static void other_bytes_of_a_segment_are_sought_until_one_is_missed(void **state)
+{
+	segment_notes_put(*state, OF(3), 0, NOW);
+	for (uint64_t pos = 100; pos < 500; pos += 100)
+		assert_int_equal(segment_notes_seek(*state, OF(3), pos, 7, NOW), 0);
+	segment_notes_number(*state, OF(3), 3, NOW);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 500, 7, NOW), 0);
 }
 
 static void who_gave_what_was_wrong_is_forgotten_and_nothing_else(void **state)
@@ -168,6 +180,7 @@ int main(void)
 		TEST(that_upstream_fails_is_believed_for_a_moment),
 		TEST(the_same_bytes_in_vain_again_are_sought_further),
 		TEST(other_bytes_of_a_segment_nobody_had_are_not_sought_at_once),
+		TEST(other_bytes_of_a_segment_are_sought_until_one_is_missed),
 		TEST(who_gave_what_was_wrong_is_forgotten_and_nothing_else),
 	};
 

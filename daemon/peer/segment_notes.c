@@ -45,9 +45,11 @@ void segment_notes_number(struct segment_notes *t, struct segment segment, uint3
 	struct segment_note *slot = slot_of(t, segment);
 
 	lock_take(&t->lock);
-	if (is_of(slot, segment, now_ms))
+	if (is_of(slot, segment, now_ms)) {
 		slot->number = number < SEGMENT_NOTES_NUMBER_MAX ? number
 								 : SEGMENT_NOTES_NUMBER_MAX;
+		slot->missed_ms = number ? slot->missed_ms : now_ms;
+	}
 	lock_drop(&t->lock);
 }
 
@@ -104,6 +106,12 @@ bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64
 	       now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
 }
 
+/* What was sought last nobody had: not so if that is being found out, or somebody gave it. */
+static bool was_missed(const struct segment_note *slot)
+{
+	return slot->missed_ms >= slot->sought_ms;
+}
+
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms)
 {
@@ -119,7 +127,7 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 			vain = -1;
 		} else {
 			slot->vain = again ? slot->vain + 1 : 0;
-			vain = lately && !again ? -1 : (int)slot->vain;
+			vain = lately && !again && was_missed(slot) ? -1 : (int)slot->vain;
 			slot->sought = pos;
 			slot->sought_at = place;
 			slot->sought_ms = now_ms;

@@ -37,6 +37,7 @@ struct segment_notes {
 		uint64_t sought_at; /* and the place that was to be asked then */
 		unsigned vain;      /* how often in a row, lately */
 		int64_t sought_ms;
+		int64_t missed_ms; /* nobody had them, and this node asked upstream */
 	} slots[SEGMENT_NOTES_MAX];
 };
 
@@ -51,7 +52,8 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
  * just been, or these too often, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms);
-/* This node has that number from now on; if it has asked for the segment. */
+/* This node has that number from now on; if it has asked for the segment. 0: it asks upstream,
+ * since nobody has what was sought. */
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
 			  int64_t now_ms);
 /* Whom this node waits for says that bytes came to him at moved_ms. */

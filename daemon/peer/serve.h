@@ -28,6 +28,9 @@ struct serve_work {
 		    uint64_t *ret_id);
 	/* How far a job is; -ENOENT. */
 	int (*job)(void *arg, uint64_t id, struct job_progress *ret);
+	/* Appends what is here of a blob, a character a segment: '1' is all of it, else '0'.
+	 * -ENOMEM. */
+	int (*held)(void *arg, const char *etag, uint64_t size, struct buf *ret);
 	void *arg;
 };
 

@@ -25,7 +25,7 @@ struct trip_node {
 	struct segment_notes *notes;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 	/* Zeroed at first. */
-	metric in, twice;         /* bytes that members gave, and that two were asked for */
+	metric in, twice;         /* bytes that members gave, and that may come of two */
 	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
 };
 

@@ -24,7 +24,6 @@
 #define SHA256_HEX 64
 #define PORT_DIGITS_MAX 5
 #define CHUNKS_ALL ((1U << WIRE_CHUNKS) - 1)
-#define SIZE_MAX_ASKED (UINT64_C(1) << 40) /* who is asked places that many segments */
 
 /* --- addresses, and lists of them */
 
@@ -218,10 +217,15 @@ static int split_query(char *query, char *value[static FIELDS], struct buf *why)
 	return r;
 }
 
+bool wire_is_etag(const char *text)
+{
+	return hex_is(text, SHA256_HEX) || hex_is(text, SHA1_HEX);
+}
+
 static int read_etag(const char *text, struct wire_ask *ret, struct buf *why)
 {
 	ret->lfs = hex_is(text, SHA256_HEX);
-	if (!ret->lfs && !hex_is(text, SHA1_HEX))
+	if (!wire_is_etag(text))
 		return bad(why, "it names no blob");
 	snprintf(ret->etag, sizeof(ret->etag), "%s", text);
 	return 0;
@@ -314,7 +318,7 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 
 	if (r < 0)
 		return r;
-	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
+	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > WIRE_SIZE_MAX)
 		return bad(why, "its size is none");
 	ret->number = value[NUMBER] ? wire_read_number(value[NUMBER]) : 0;
 	if (value[NUMBER] && !ret->number)
