@@ -40,11 +40,13 @@ static bool is_for_another(const struct serve *s, const char *to)
 	return so;
 }
 
-/* NULL: it is heard; else why not. */
+/* NULL: it is heard; else why not, of what is signed as it should be. */
 static const char *objection(const struct serve *s, enum cluster_verdict verdict, const char *to)
 {
 	if (verdict == CLUSTER_TRUE)
 		return is_for_another(s, to) ? "elsewhere" : NULL;
+	if (verdict == CLUSTER_FULL)
+		return "nonces";
 	return verdict == CLUSTER_STALE ? "stale" : "replayed";
 }
 
@@ -72,7 +74,7 @@ static bool knows_key(struct guest *g, const char *range)
 	}
 	cause = objection(g->serve, verdict, heard.to);
 	if (cause)
-		serve_cause(g, WIRE_KEY, cause);
+		serve_cause(g, verdict == CLUSTER_FULL ? WIRE_BUSY : WIRE_KEY, cause);
 	return !cause;
 }
 
