@@ -392,7 +392,7 @@ static void who_gives_less_than_a_chunk_is_not_asked_for_the_rest(void **state)
 	assert_int_equal(ask(f, STINTS), SOURCE_PASS);
 	assert_int_equal(f->came, 0);
 	assert_int_equal(f->asked, 1);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "slow");
 }
 
 static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
@@ -402,7 +402,7 @@ static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
 	assert_int_equal(ask(f, HOPES), SOURCE_PASS);
 	assert_in_range(f->asked, 1, 12);
 	assert_in_range(f->hopes, 1, f->asked);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "slow");
 }
 
 static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
@@ -494,28 +494,28 @@ static void what_comes_in_its_place_is_taken(void **state)
 }
 
 /* The longest is a second more than its patience, and then once more. */
-static void is_left_soon(struct fixture *f, enum manner manner)
+static void is_left_soon(struct fixture *f, enum manner manner, const char *state)
 {
 	int64_t began_ms = clock_ms();
 
 	assert_int_equal(ask(f, manner), SOURCE_PASS);
 	assert_in_range(clock_ms() - began_ms, 2000, 9500);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), state);
 }
 
 static void who_drips_a_head_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_HEAD);
+	is_left_soon(*state, DRIPS_HEAD, "silent");
 }
 
 static void who_drips_words_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_WORDS);
+	is_left_soon(*state, DRIPS_WORDS, "silent");
 }
 
 static void who_drips_behind_words_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_BEHIND);
+	is_left_soon(*state, DRIPS_BEHIND, "silent");
 }
 
 static void who_says_shortly_that_it_has_not_is_up(void **state)
@@ -528,7 +528,7 @@ static void who_drips_behind_a_whole_chunk_is_left(void **state)
 {
 	struct fixture *f = *state;
 
-	is_left_soon(f, DRIPS);
+	is_left_soon(f, DRIPS, "slow");
 	assert_int_equal(f->came, CHUNK_BYTES);
 	assert_true(f->taken_back > 0);
 	assert_int_equal(f->laid, 0);
@@ -607,7 +607,7 @@ static void who_has_no_connection_free_refuses_nobody(void **state)
 	assert_int_equal(ask(f, IS_FULL), SOURCE_PASS);
 	assert_in_range(clock_ms() - began_ms, 0, 2000);
 	assert_int_equal(f->asked, 1);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "busy");
 	member_note(f->other.member, MEMBER_ANSWERED, 0, -1, clock_ms());
 	assert_int_equal(ask(f, GIVES), 0);
 }

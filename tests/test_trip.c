@@ -382,14 +382,11 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 		enum route_answer answer;
 		const char *state;
 	} cases[] = {
-		{ ROUTE_SCANT, "silent" },  { ROUTE_COMING, "up" },
-		{ ROUTE_ELSEWHERE, "up" },  { ROUTE_BUSY, "up" },
-		{ ROUTE_NOT_HERE, "up" },   { ROUTE_FAILED, "up" },
-		{ ROUTE_NONSENSE, "up" },   { ROUTE_CROWDED, "silent" },
-		{ ROUTE_SILENT, "silent" }, { ROUTE_REFUSED, "refused" },
-		{ ROUTE_LIED, "banned" },   { ROUTE_MISLED, "new" },
-		{ ROUTE_SLOW, "silent" },   { ROUTE_LEFT, "new" },
-		{ ROUTE_MISPLACED, "up" },
+		{ ROUTE_SCANT, "slow" },      { ROUTE_COMING, "up" },    { ROUTE_ELSEWHERE, "up" },
+		{ ROUTE_BUSY, "up" },         { ROUTE_NOT_HERE, "up" },  { ROUTE_FAILED, "up" },
+		{ ROUTE_NONSENSE, "up" },     { ROUTE_CROWDED, "busy" }, { ROUTE_SILENT, "silent" },
+		{ ROUTE_REFUSED, "refused" }, { ROUTE_LIED, "banned" },  { ROUTE_MISLED, "new" },
+		{ ROUTE_SLOW, "slow" },       { ROUTE_LEFT, "new" },     { ROUTE_MISPLACED, "up" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -451,7 +448,7 @@ static void who_is_busy_for_too_long_is_left_alone_for_a_moment(UNUSED void **st
 		hear(w, ROUTE_BUSY, NOW);
 		trip_next(&w->trip, NOW); /* a rest */
 	}
-	assert_string_equal(state_of(w, w->owners[0], NOW), "silent");
+	assert_string_equal(state_of(w, w->owners[0], NOW), "busy");
 	begin(w);
 	assert_int_equal(ask(w, NOW + MEMBER_BUSY_MS / 2), w->owners[1]);
 	begin(w);
@@ -481,8 +478,8 @@ static const char *busy_with(unsigned others, uint32_t number)
 static void who_is_busy_and_names_others_is_of_use(UNUSED void **state)
 {
 	assert_string_equal(busy_with(1, 5), "up");
-	assert_string_equal(busy_with(1, 0), "silent");
-	assert_string_equal(busy_with(0, 5), "silent");
+	assert_string_equal(busy_with(1, 0), "busy");
+	assert_string_equal(busy_with(0, 5), "busy");
 }
 
 /* With none it might be waited for by whom it is sent to, and wait for him. */
@@ -525,8 +522,8 @@ static const char *led_to(enum route_answer answer)
 static void who_is_busy_and_leads_nowhere_is_left(UNUSED void **state)
 {
 	assert_string_equal(led_to(ROUTE_GAVE), "up");
-	assert_string_equal(led_to(ROUTE_NOT_HERE), "silent");
-	assert_string_equal(led_to(ROUTE_SLOW), "silent");
+	assert_string_equal(led_to(ROUTE_NOT_HERE), "slow");
+	assert_string_equal(led_to(ROUTE_SLOW), "slow");
 }
 
 /* Who is on the line may say so, as nobody signs it. */
@@ -557,7 +554,7 @@ static void who_gives_less_than_a_chunk_is_left(UNUSED void **state)
 	assert_string_equal(state_of(w, one, NOW), "up");
 	assert_int_equal(ask(w, NOW), one);
 	assert_int_equal(trip_heard(&w->trip, &scrap, NOW), ROUTE_SCANT);
-	assert_string_equal(state_of(w, one, NOW), "silent");
+	assert_string_equal(state_of(w, one, NOW), "slow");
 	assert_int_not_equal(ask(w, NOW), one);
 	assert_int_equal(w->node.twice, 0);
 	begin(w); /* nor does the next way begin with him */
