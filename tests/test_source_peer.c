@@ -30,7 +30,10 @@ enum manner {
 	DRIPS_WORDS,  /* of an answer without bytes */
 	DRIPS_BEHIND, /* such an answer */
 	HAS_NOT,
-	IS_FULL, /* of connections: nobody signs that */
+	DIGRESSES, /* gives other bytes than were asked for, and says so */
+	SHORTENS,  /* says that they are fewer: nobody signs that */
+	RAVES,     /* signs a status that there is not */
+	IS_FULL,   /* of connections: nobody signs that */
 	IS_A_STRANGER,
 	HANGS_UP,
 };
@@ -134,6 +137,17 @@ static void answer(void *arg, int fd, const char *request)
 		break;
 	case HOPES:
 		say_head(f, fd, request, 202, "", "Content-Length: 0");
+		break;
+	case DIGRESSES:
+		snprintf(text, sizeof(text), "bytes %lu-%lu/%lu", CHUNK_BYTES, SIZE - 1, SIZE);
+		say_head(f, fd, request, 206, text, "Content-Length: 1");
+		break;
+	case SHORTENS:
+		snprintf(text, sizeof(text), "bytes 0-%lu/%lu", SIZE - 1, SIZE);
+		say_head(f, fd, request, 206, text, "Content-Length: 1");
+		break;
+	case RAVES:
+		say_head(f, fd, request, 418, "", "Content-Length: 0");
 		break;
 	case HAS_NOT:
 		say_head(f, fd, request, 404, "", "Content-Length: 0");
@@ -405,6 +419,33 @@ static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
 	assert_string_equal(state_of(f), "slow");
 }
 
+/* Whoever signs that is no use, and not out of reach. */
+static void who_answers_nonsense_is_left(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, DIGRESSES), SOURCE_PASS);
+	assert_int_equal(f->came, 0);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "slow");
+}
+
+static void who_answers_what_is_no_answer_is_left(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, RAVES), SOURCE_PASS);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "slow");
+}
+
+/* The twin. */
+static void nonsense_that_nobody_has_signed_is_silence(void **state)
+{
+	assert_int_equal(ask(*state, SHORTENS), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "silent");
+}
+
 static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
 {
 	struct fixture *f = *state;
@@ -665,6 +706,9 @@ int main(void)
 		TEST(who_gives_only_asks_nobody_and_vouches_for_what_hubs_give),
 		TEST(who_gives_less_than_a_chunk_is_not_asked_for_the_rest),
 		TEST(hope_that_comes_at_once_is_asked_for_seldom),
+		TEST(who_answers_nonsense_is_left),
+		TEST(who_answers_what_is_no_answer_is_left),
+		TEST(nonsense_that_nobody_has_signed_is_silence),
 		TEST(who_leaves_does_not_wait_until_he_may_ask_again),
 		TEST(what_is_as_published_is_given_and_told_of),
 		TEST(what_is_otherwise_is_not_and_its_giver_is_banned),

@@ -384,7 +384,7 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 	} cases[] = {
 		{ ROUTE_SCANT, "slow" },      { ROUTE_COMING, "up" },    { ROUTE_ELSEWHERE, "up" },
 		{ ROUTE_BUSY, "up" },         { ROUTE_NOT_HERE, "up" },  { ROUTE_FAILED, "up" },
-		{ ROUTE_NONSENSE, "up" },     { ROUTE_CROWDED, "busy" }, { ROUTE_SILENT, "silent" },
+		{ ROUTE_NONSENSE, "slow" },   { ROUTE_CROWDED, "busy" }, { ROUTE_SILENT, "silent" },
 		{ ROUTE_REFUSED, "refused" }, { ROUTE_LIED, "banned" },  { ROUTE_MISLED, "new" },
 		{ ROUTE_SLOW, "slow" },       { ROUTE_LEFT, "new" },     { ROUTE_MISPLACED, "up" },
 	};

@@ -45,8 +45,8 @@ enum member_outcome {
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
-	MEMBER_VAIN,     /* it said for too long that bytes were coming, or gave scraps of them */
-	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
+	MEMBER_VAIN, /* it said for too long that bytes were coming, or gave scraps, or made no sense */
+	MEMBER_LEFT, /* we gave it up before it could tell anything: not its fault */
 };
 
 /* X(state, word): how it is with a member, and the word for it that people see. */
@@ -55,7 +55,7 @@ enum member_outcome {
 	X(NEW, "new")   /* it was not heard of yet */ \
 	X(UP, "up") \
 	X(BUSY, "busy") /* it has no connection free, or says that it is busy */ \
-	X(SLOW, "slow") /* what it promised did not come, or too slowly */ \
+	X(SLOW, "slow") /* of what it promised nothing came, or too slowly */ \
 	X(SILENT, "silent") \
 	X(REFUSED, "refused") \
 	X(BANNED, "banned")

@@ -172,6 +172,8 @@ static enum route_answer ending(const struct bringing *b, int r)
 		return ROUTE_LEFT;
 	if (r == ERR_BUSY)
 		return ROUTE_CROWDED;
+	if (b->question.nonsense)
+		return ROUTE_NONSENSE;
 	if (r < 0)
 		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
 	return answer_of(&b->question);
