@@ -43,7 +43,7 @@ static int open_hub(struct ctl *c)
 				    &c->hub, &c->why);
 	if (ctl_global(l, "hub"))
 		return complain(&c->why, "--hub and --node name two to be asked: choose one.");
-	if (!ctl_asks_nodes(l->verb))
+	if (!ctl_node_verb(l->verb))
 		return complain(&c->why, "This is asked of a hub, and --node names a matrixfs.");
 	return ctl_hub_open_node(node, &c->hub, &c->why);
 }
@@ -55,11 +55,13 @@ static void hint_node(struct ctl *c, int r)
 		(void)complain(&c->why, " Or --node=CACHE/control names a matrixfs, to ask that.");
 }
 
-static int run(const struct ctl_line *l)
+static int run(struct ctl_line *l)
 {
 	struct ctl c = { .line = l, .out = stdout, .err = stderr, .tty = isatty(2) };
 	int status = 0, r;
 
+	if (ctl_global(l, "node") && ctl_node_verb(l->verb))
+		l->verb = ctl_node_verb(l->verb);
 	c.json = ctl_global(l, "json") != NULL;
 	r = open_hub(&c);
 	if (r < 0) {

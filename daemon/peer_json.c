@@ -9,8 +9,19 @@
 
 struct listing {
 	struct jwrite *w;
+	struct peers *peers;
 	int64_t now_ms, wall_s;
 };
+
+/* For people who is silent since TLS fails is not: what to do is another thing. */
+static void write_state(const struct listing *l, const struct member_status *s)
+{
+	char why[TLS_TROUBLE_TEXT];
+	bool tls = s->state == MEMBER_IS_SILENT && peers_trouble(l->peers, s->address, why);
+
+	jwrite_text(l->w, "state", tls ? "tls" : member_state_name(s->state));
+	jwrite_text(l->w, "why", tls ? why : NULL);
+}
 
 static void write_member(void *arg, const struct member_status *s)
 {
@@ -22,7 +33,7 @@ static void write_member(void *arg, const struct member_status *s)
 	jwrite_text(w, "zone", s->zone && *s->zone ? s->zone : NULL);
 	jwrite_uint(w, "weight", s->weight);
 	jwrite_bool(w, "self", s->self);
-	jwrite_text(w, "state", member_state_name(s->state));
+	write_state(l, s);
 	if (s->state_until_ms > l->now_ms)
 		jwrite_int(w, "until", l->wall_s + (s->state_until_ms - l->now_ms + 999) / 1000);
 	else
@@ -49,7 +60,7 @@ static void write_counts(const struct peer_counts *c, struct jwrite *w)
 
 void peer_json_members(struct peers *p, struct jwrite *w)
 {
-	struct listing l = { w, clock_ms(), clock_wall_s() };
+	struct listing l = { w, p, clock_ms(), clock_wall_s() };
 	struct peers_status s;
 
 	peers_status(p, &s);

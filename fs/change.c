@@ -8,12 +8,19 @@
 
 #include "daemon/model/repo_id.h"
 
-/* The scratch directory behind a directory clients may write in; owned. */
-static int writable_dir(const struct change *c, const struct place *dir, struct scratch_node **ret)
+/* The scratch directory behind a directory clients may write in; owned. Made if `make`: -ENOENT. */
+static int writable_dir(const struct change *c, const struct place *dir, bool make,
+			struct scratch_node **ret)
 {
 	int r = c->view->strict_ro ? -EROFS : permit_access(&c->who, dir, W_OK | X_OK);
 
-	return r < 0 ? r : view_scratch_dir(c->view, dir, true, ret);
+	return r < 0 ? r : view_scratch_dir(c->view, dir, make, ret);
+}
+
+/* What the tree shows by itself is not a client's to make, remove or move: `r` says so. */
+static int check_own(const struct change *c, const struct place *dir, const char *name, int r)
+{
+	return view_shows_itself(c->view, dir, name) ? r : 0;
 }
 
 /* May the caller take away what was written there, if anything was? */
@@ -35,23 +42,22 @@ static bool is_forbidden(const struct place *dir, const char *name)
 	return dir->kind == PLACE_HUB && strcmp(name, "blobs") == 0;
 }
 
-/* What was written below a shown name, the locks of all repositories for one, stays below it. */
+/* What was written for a repository stays its own, also when nobody has heard of that. */
 static bool keeps_its_name(const struct place *dir, const char *name)
 {
 	struct repo_id id;
 
-	if (dir->kind == PLACE_HUB && strcmp(name, PLACE_LOCKS_NAME) == 0)
-		return true;
-	return (dir->kind == PLACE_HUB || dir->kind == PLACE_LOCKS) &&
-	       repo_id_parse_folder(name, &id) == 0;
+	return dir->kind == PLACE_HUB && repo_id_parse_folder(name, &id) == 0;
 }
 
 int change_make(const struct change *c, const struct place *dir, const char *name, mode_t mode,
 		const char *target, struct scratch_node **ret)
 {
 	struct scratch_node *in;
-	int r = is_forbidden(dir, name) ? -EROFS : writable_dir(c, dir, &in);
+	int r = is_forbidden(dir, name) ? -EROFS : check_own(c, dir, name, -EEXIST);
 
+	if (r == 0)
+		r = writable_dir(c, dir, true, &in);
 	if (r < 0)
 		return r;
 	if (S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode))
@@ -66,8 +72,10 @@ int change_make(const struct change *c, const struct place *dir, const char *nam
 int change_remove(const struct change *c, const struct place *dir, const char *name, mode_t kind)
 {
 	struct scratch_node *in;
-	int r = writable_dir(c, dir, &in);
+	int r = check_own(c, dir, name, -EROFS);
 
+	if (r == 0)
+		r = writable_dir(c, dir, false, &in);
 	if (r < 0)
 		return r;
 	r = removable(c, dir, name);
@@ -76,7 +84,7 @@ int change_remove(const struct change *c, const struct place *dir, const char *n
 	else if (r == 0)
 		r = scratch_unlink(c->view->scratch, in, name);
 	scratch_unref(c->view->scratch, in);
-	return r == -ENOENT ? -EROFS : r; /* the kernel saw it: it is shown, not written */
+	return r;
 }
 
 int change_link(const struct change *c, const struct place *p, const struct place *dir,
@@ -85,10 +93,11 @@ int change_link(const struct change *c, const struct place *p, const struct plac
 	struct scratch_node *in, *n = p->written;
 	int r = n && !is_forbidden(dir, name) ? permit_change(&c->who, p) : -EROFS;
 
+	if (r == 0)
+		r = check_own(c, dir, name, -EEXIST);
+	if (r == 0)
+		r = writable_dir(c, dir, true, &in);
 	if (r != 0)
-		return r;
-	r = writable_dir(c, dir, &in);
-	if (r < 0)
 		return r;
 	/* By a name below hub/ a file would be anybody's. */
 	r = p->shared == place_shares(dir) ? scratch_link(c->view->scratch, n, in, name) : -EXDEV;
@@ -133,16 +142,20 @@ static void heed_renamed(const struct change *c, const struct change_rename *n,
 int change_is_shown(const struct change *c, const struct change_rename *n, struct waiter *w,
 		    bool *ret)
 {
-	struct place p;
 	int64_t ttl_ms;
+	struct place p;
 	int r = view_lookup(c->view, n->to, n->to_name, w, &p, &ttl_ms);
+
+	bool dir;
 
 	if (r == PARKED)
 		return r;
-	*ret = r == 0 && p.kind != PLACE_SCRATCH;
-	if (r == 0)
-		place_fini(&p);
-	return 0;
+	*ret = view_shows_itself(c->view, n->to, n->to_name);
+	if (r < 0)
+		return 0;
+	dir = place_format(&p) == S_IFDIR;
+	place_fini(&p);
+	return *ret && dir ? -EEXIST : 0;
 }
 
 static int move(const struct change *c, const struct change_rename *n, struct scratch_node *from,
@@ -150,7 +163,7 @@ static int move(const struct change *c, const struct change_rename *n, struct sc
 {
 	struct scratch *s = c->view->scratch;
 
-	if (!shown)
+	if (!shown && !view_shows_itself(c->view, n->to, n->to_name))
 		return scratch_rename(s, from, n->from_name, to, n->to_name, n->flags);
 	if (n->flags)
 		return n->flags == RENAME_NOREPLACE ? -EEXIST : -EINVAL;
@@ -158,16 +171,25 @@ static int move(const struct change *c, const struct change_rename *n, struct sc
 	return scratch_unlink(s, from, n->from_name);
 }
 
+static int check_names(const struct change *c, const struct change_rename *n)
+{
+	if (is_forbidden(n->to, n->to_name) || keeps_its_name(n->from, n->from_name))
+		return -EROFS;
+	return check_own(c, n->from, n->from_name, -EROFS);
+}
+
 int change_rename(const struct change *c, const struct change_rename *n, bool shown)
 {
 	struct scratch *s = c->view->scratch;
 	struct scratch_node *from, *to;
-	bool stays = is_forbidden(n->to, n->to_name) || keeps_its_name(n->from, n->from_name);
-	int r = stays ? -EROFS : writable_dir(c, n->from, &from);
+	int r = check_names(c, n);
 
+	if (r == 0)
+		r = writable_dir(c, n->from, false, &from);
 	if (r < 0)
 		return r;
-	r = place_shares(n->from) == place_shares(n->to) ? writable_dir(c, n->to, &to) : -EXDEV;
+	r = place_shares(n->from) == place_shares(n->to) ? writable_dir(c, n->to, true, &to)
+							 : -EXDEV;
 	if (r == 0) {
 		r = removable(c, n->from, n->from_name);
 		if (r == 0)
@@ -177,15 +199,18 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 		scratch_unref(s, to);
 	}
 	scratch_unref(s, from);
-	return r == -ENOENT ? -EROFS : r;
+	return r;
 }
 
 /* ---- attributes ---- */
 
 static int set_written(const struct view *v, struct scratch_node *n, const struct change_attrs *a)
 {
-	scratch_set(v->scratch, n, a->mode, a->uid, a->gid, a->times);
-	return a->size ? scratch_truncate(v->scratch, n, *a->size) : 0;
+	int r = a->size ? scratch_truncate(v->scratch, n, *a->size) : 0;
+
+	if (r == 0) /* all or nothing: this cannot fail */
+		scratch_set(v->scratch, n, a->mode, a->uid, a->gid, a->times);
+	return r;
 }
 
 static bool sets_times(const struct change_attrs *a)

@@ -14,15 +14,19 @@ struct change {
 	struct permit_who who;
 };
 
-/* Makes a file, directory, or, with target, link; owned. Errors: scratch_make's, -EROFS, -EACCES,
- * -EPERM (neither of these). */
+/* What the tree shows by itself (view_shows_itself) stays where it is, also when clients wrote
+ * something below that name: it is neither made, nor removed, nor given another name. */
+
+/* Makes a file, directory, or, with target, link; owned. Errors: scratch_make's, -EEXIST (it is
+ * shown), -EROFS, -EACCES, -EPERM (neither of these). */
 MUST_USE int change_make(const struct change *c, const struct place *dir, const char *name,
 			 mode_t mode, const char *target, struct scratch_node **ret);
-/* Removes a file or link (S_IFREG), or a directory (S_IFDIR). -EROFS: the name is shown. */
+/* Removes a file or link (S_IFREG), or a directory (S_IFDIR). -EROFS: the name is shown; -ENOENT:
+ * nobody wrote it. */
 MUST_USE int change_remove(const struct change *c, const struct place *dir, const char *name,
 			   mode_t kind);
 /* A second name for what a client wrote. -EPERM: it is somebody else's; -EXDEV: by one name
- * it would be anybody's, by the other its owner's (place_shares). */
+ * it would be anybody's, by the other its owner's (place_shares); -EEXIST: the new one is shown. */
 MUST_USE int change_link(const struct change *c, const struct place *p, const struct place *dir,
 			 const char *name);
 
@@ -32,11 +36,12 @@ struct change_rename {
 	unsigned flags; /* of renameat2(2) */
 };
 
-/* True in *ret if the new name is one that the tree shows by itself. Waiter as in node.h; 0 or
- * PARKED. */
+/* True in *ret if the new name is a file that the tree shows by itself, which may have to be asked
+ * for. Waiter as in node.h; 0, PARKED, or -EEXIST: it is a directory that it shows. */
 MUST_USE int change_is_shown(const struct change *c, const struct change_rename *n,
 			     struct waiter *w, bool *ret);
-/* Renames; over a shown name the file is dropped. -EXDEV as change_link. */
+/* Renames; over a shown file (`shown`: it was asked for) what was to get its name is dropped.
+ * -EROFS: the old name is shown; -ENOENT: nobody wrote it; -EXDEV as change_link. */
 MUST_USE int change_rename(const struct change *c, const struct change_rename *n, bool shown);
 
 /* What is to be set; the times as utimensat(2) has them. */

@@ -25,27 +25,20 @@ struct listing {
 	int failed;            /* of the first entry that could not be added */
 };
 
-static bool is_manifest_dir(const struct place *dir)
+/* A place whose name could not be copied for want of memory; hub/.locks has none. */
+static bool lacks_name(const struct listing *l, const struct place *p)
 {
-	return dir->kind == PLACE_LINK_DIR || dir->kind == PLACE_PLAIN_DIR;
-}
+	bool named = p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG ||
+		     (p->kind == PLACE_LOCKS && l->dir.kind == PLACE_LOCKS);
 
-bool listing_is_final(const struct place *dir)
-{
-	return is_manifest_dir(dir);
-}
-
-/* A place whose name could not be copied for want of memory. */
-static bool lacks_name(const struct place *p)
-{
-	return (p->kind == PLACE_REF || p->kind == PLACE_REFS || p->kind == PLACE_ORG) && !p->name;
+	return named && !p->name;
 }
 
 /* The place is taken. */
 static int add(struct listing *l, const char *name, struct place p)
 {
 	size_t len = strlen(name);
-	struct entry *e = lacks_name(&p) ? NULL : calloc(1, sizeof(*e) + len + 1);
+	struct entry *e = lacks_name(l, &p) ? NULL : calloc(1, sizeof(*e) + len + 1);
 
 	if (!e) {
 		place_fini(&p);
@@ -108,6 +101,8 @@ static int add_written(void *arg, const char *name, struct scratch_node *n)
 	if (has_from(f->shown, name) ||
 	    shown_name(f->v->scope, node_known(f->v->node), f->dir, name) < 0)
 		return 0;
+	if (f->dir->kind == PLACE_LOCKS && view_shows_itself(f->v, f->dir, name))
+		return add(f->l, name, (struct place){ .kind = PLACE_LOCKS, .name = strdup(name) });
 	return add(f->l, name, place_written(f->dir, f->v->scratch, scratch_ref(n)));
 }
 
@@ -126,7 +121,8 @@ static void list_root(struct filling *f)
 {
 	add(f->l, "files", (struct place){ .kind = PLACE_FILES });
 	add(f->l, "hub", (struct place){ .kind = PLACE_HUB });
-	list_written(f);
+	if (!f->v->hub_alone)
+		list_written(f);
 }
 
 static int add_repo(void *arg, struct repo *r)
@@ -318,7 +314,7 @@ static int fill(const struct view *v, struct listing *l)
 {
 	struct filling f = { v, l, &l->dir, NULL };
 
-	if (is_manifest_dir(&l->dir)) {
+	if (place_is_final(&l->dir)) {
 		l->first = manifest_children(l->dir.snapshot->files, l->dir.node, &l->count);
 		return 0;
 	}

@@ -22,7 +22,5 @@ uint32_t listing_count(const struct listing *l);
 /* Name of entry i (borrowed until listing_close) and a copy of its place (owned). -ENOMEM. */
 MUST_USE int listing_get(const struct listing *l, uint32_t i, const char **ret_name,
 			 struct place *ret);
-/* True if the same directory will list the same for ever. */
-bool listing_is_final(const struct place *dir);
 
 #endif

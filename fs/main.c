@@ -231,13 +231,14 @@ static int start_watching(struct program *p)
 /* Before the control socket, which tells of them. */
 static int open_nfs_clients(struct program *p, struct buf *why)
 {
+	struct view theirs = p->ops.view;
 	int r = 0;
 
 	if (!p->options.nfs)
 		return 0;
+	theirs.hub_alone = !p->options.nfs_beside_hub;
 	r = scope_rules_new(&p->options.nfs_export, &p->nfs_rules, why);
-	return r < 0 ? r
-		     : nfs_clients_new(p->nfs_rules, &p->ops.view, p->ops.metrics, &p->nfs_clients);
+	return r < 0 ? r : nfs_clients_new(p->nfs_rules, &theirs, p->ops.metrics, &p->nfs_clients);
 }
 
 static int open_control(struct program *p, struct buf *why)

@@ -2,6 +2,7 @@
 #include "fs/nfs.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "fs/nfs_kept.h"
@@ -142,6 +143,8 @@ static int open_world(struct nfs *n, const struct nfs_conf *conf, struct buf *wh
 	if (r == 0 && getrandom(&w->life, sizeof(w->life), 0) != sizeof(w->life))
 		r = -EIO;
 	if (r == 0)
+		r = nfs_cookie_key_make(keys.at[0], &w->cookies);
+	if (r == 0)
 		r = nfs_objects_new(conf->view, &keys, w->life, &w->objects);
 	if (r == 0)
 		r = nfs_kept_new(&w->kept);
@@ -195,5 +198,6 @@ void nfs_free(struct nfs *n)
 	nfs_objects_free(n->world.objects);
 	nfs_kept_free(n->world.kept);
 	nfs_trail_free(n->world.trail);
+	explicit_bzero(&n->world.cookies, sizeof(n->world.cookies));
 	free(n);
 }

@@ -64,7 +64,7 @@ static int date_ref(const struct view *v, const struct place *p, struct waiter *
 /* What it lists, or has not, may be otherwise the next moment. */
 static bool changes(const struct place *p)
 {
-	return place_format(p) == S_IFDIR && !listing_is_final(p) && p->kind != PLACE_REPO &&
+	return place_format(p) == S_IFDIR && !place_is_final(p) && p->kind != PLACE_REPO &&
 	       p->kind != PLACE_ABSENT_DIR && p->kind != PLACE_SCRATCH;
 }
 

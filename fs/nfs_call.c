@@ -8,7 +8,6 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "fs/nfs_forms.h"
-#include "fs/shown.h"
 
 #define ARGS_MAX 4096 /* bytes: the longest path, and then some */
 #define ARGS_ROOM 256 /* what there is beside the data of a WRITE */
@@ -377,7 +376,7 @@ void nfs_denied(struct nfs_call *c, const struct place *p, const char *name)
 /* A handle may have been given to another client, or under other rules. */
 static int check_shown(struct nfs_call *c, struct place *p)
 {
-	if (shown_place(c->client->view.scope, node_known(c->world->view->node), p))
+	if (view_is_shown(&c->client->view, p))
 		return 0;
 	nfs_denied(c, p, NULL);
 	place_fini(p);

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "fs/nfs_clients.h"
+#include "fs/nfs_cookie.h"
 #include "fs/nfs_objects.h"
 #include "fs/nfs_trail.h"
 #include "fs/permit.h"
@@ -56,7 +57,8 @@ struct nfs_world {
 	struct underway *underway;
 	struct metrics *metrics;
 	int64_t timeout_ms;
-	uint64_t life;      /* tells this process from the one before it */
+	uint64_t life; /* tells this process from the one before it */
+	struct nfs_cookie_key cookies;
 	char *const *allow; /* networks, and what is for which: for who asks what is exported */
 	size_t allow_count;
 	const struct scope_rules *rules;

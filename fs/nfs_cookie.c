@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/nfs_cookie.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/base/digest.h"
+#include "fs/nfs_handle.h"
+
+#define PURPOSE "matrixfs-nfs-cookies-1"
 
 int nfs_cookies_init(struct nfs_cookies *c, uint32_t room)
 {
@@ -28,16 +32,34 @@ void nfs_cookies_add_rest(struct nfs_cookies *c, uint32_t count, uint64_t cookie
 }
 
 /* Never one that a client might take for negative. */
-static uint64_t number_of(const char *name)
+static int number_of(const struct nfs_cookie_key *key, const char *name, uint64_t *ret)
 {
-	uint64_t v = xxh3_of(name, strlen(name)) >> 1;
+	uint8_t mac[32];
+	uint64_t v;
+	int r = digest_hmac(key->secret, sizeof(key->secret), name, strlen(name), mac);
 
-	return v <= NFS_COOKIE_DOTS ? NFS_COOKIE_DOTS + 1 : v;
+	memcpy(&v, mac, sizeof(v));
+	v = le64toh(v) >> 1;
+	*ret = v <= NFS_COOKIE_DOTS ? NFS_COOKIE_DOTS + 1 : v;
+	return r;
 }
 
-void nfs_cookies_add_name(struct nfs_cookies *c, const char *name, uint32_t index)
+int nfs_cookie_key_make(const uint8_t *key, struct nfs_cookie_key *ret)
 {
-	c->items[c->count++] = (struct nfs_cookie){ number_of(name), index };
+	int r = digest_hmac(key, NFS_KEY, PURPOSE, strlen(PURPOSE), ret->secret);
+
+	return r == 0 ? number_of(ret, "", &ret->verifier) : r; /* no name is empty */
+}
+
+int nfs_cookies_add_name(struct nfs_cookies *c, const struct nfs_cookie_key *key, const char *name,
+			 uint32_t index)
+{
+	struct nfs_cookie item = { .index = index };
+	int r = number_of(key, name, &item.value);
+
+	if (r == 0)
+		c->items[c->count++] = item;
+	return r;
 }
 
 static int by_value(const void *a, const void *b)

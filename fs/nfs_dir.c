@@ -14,7 +14,6 @@
 #include "fs/nfs_forms.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
-#include "fs/shown.h"
 
 #define REPLY_MAX (1 << 20)
 #define ENTRY_BYTES 24 /* of READDIR, without the name */
@@ -58,7 +57,7 @@ static void listed_free(struct nfs_kept_item *i)
 	free(l);
 }
 
-static int sort(struct listed *l)
+static int sort(struct listed *l, const struct nfs_cookie_key *key)
 {
 	uint32_t all = listing_count(l->listing);
 
@@ -70,7 +69,9 @@ static int sort(struct listed *l)
 		if (r < 0)
 			return r;
 		place_fini(&p);
-		nfs_cookies_add_name(&l->cookies, name, i);
+		r = nfs_cookies_add_name(&l->cookies, key, name, i);
+		if (r < 0)
+			return r;
 	}
 	nfs_cookies_sort(&l->cookies);
 	return 0;
@@ -85,8 +86,8 @@ static int fill(struct page *pg)
 	if (r < 0)
 		return r;
 	l->kept.bytes = sizeof(*l) + all * (size_t)KEPT_ENTRY_BYTES;
-	if (!listing_is_final(pg->dir))
-		return sort(l);
+	if (!place_is_final(pg->dir))
+		return sort(l, &pg->call->world->cookies);
 	nfs_cookies_add_rest(&l->cookies, all, pg->cookie);
 	return 0;
 }
@@ -130,7 +131,7 @@ static int list(struct page *pg)
 {
 	struct nfs_kept_item *i = NULL;
 
-	if (pg->cookie && !listing_is_final(pg->dir))
+	if (pg->cookie && !place_is_final(pg->dir))
 		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, view_of(pg));
 	if (!i)
 		return list_anew(pg);
@@ -141,7 +142,7 @@ static int list(struct page *pg)
 /* The rest will be asked for, or nothing is left to ask for. */
 static void keep(struct page *pg)
 {
-	if (listing_is_final(pg->dir))
+	if (place_is_final(pg->dir))
 		return;
 	if (pg->full)
 		nfs_kept_put(pg->call->world->kept, &pg->listed->kept);
@@ -151,19 +152,13 @@ static void keep(struct page *pg)
 
 /* ---- entries ---- */
 
-/* In /files/ORG a name becomes a commit only when it is looked up. */
-static bool lists_only_names(const struct place *dir)
-{
-	return dir->kind == PLACE_ORG;
-}
-
 static int put_plus(struct page *pg, const struct place *p)
 {
 	struct buf *out = &pg->call->reply.head;
 	struct nfs_fh fh;
 	int r;
 
-	if (!p || pg->closed || lists_only_names(pg->dir)) {
+	if (!p || pg->closed || place_lists_names(pg->dir)) {
 		xdr_put_u32(out, false);
 		xdr_put_u32(out, false);
 		return 0;
@@ -212,7 +207,7 @@ static int put_entry(struct page *pg, const struct nfs_cookie *item)
 
 	if (r < 0)
 		return r;
-	if (!nfs_is_removed(v, &p) && shown_place(v->scope, node_known(v->node), &p))
+	if (!nfs_is_removed(v, &p) && view_is_shown(v, &p))
 		r = put(pg, name, place_number(&p), &p, item->value);
 	place_fini(&p);
 	return r;
@@ -228,7 +223,7 @@ static int put_dots(struct page *pg)
 		r = put(pg, ".", number, NULL, NFS_COOKIE_DOT);
 	if (r < 0 || pg->full || pg->cookie >= NFS_COOKIE_DOTS)
 		return r;
-	if (view_parent(pg->dir, &above) == 0) {
+	if (view_parent(view_of(pg), pg->dir, &above) == 0) {
 		number = place_number(&above);
 		place_fini(&above);
 	}
@@ -250,9 +245,10 @@ static int put_all(struct page *pg)
 
 /* Cookies of a commit's directory are good as long as it is that directory; those of others are
  * always, in the order they are in here. */
-static void verifier(const struct place *dir, uint8_t ret[static NFS_VERIFIER])
+static void verifier(const struct page *pg, uint8_t ret[static NFS_VERIFIER])
 {
-	uint64_t v = listing_is_final(dir) ? place_number(dir) : 1;
+	uint64_t v = place_is_final(pg->dir) ? place_number(pg->dir)
+					     : pg->call->world->cookies.verifier;
 
 	static_assert(sizeof(v) == NFS_VERIFIER, "a verifier is a number");
 	memcpy(ret, &v, sizeof(v));
@@ -264,7 +260,7 @@ static int put_result(struct page *pg)
 	uint8_t verf[NFS_VERIFIER];
 	int r;
 
-	verifier(pg->dir, verf);
+	verifier(pg, verf);
 	xdr_put_u32(out, NFS3_OK);
 	pg->begin = out->len;
 	nfs_attr_put_after(pg->call->world->view, pg->dir, out);
@@ -303,7 +299,7 @@ static int take_args(struct page *pg)
 		return -ENOTDIR;
 	if (pg->bytes_max > REPLY_MAX)
 		pg->bytes_max = REPLY_MAX;
-	verifier(pg->dir, ours);
+	verifier(pg, ours);
 	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? NFS_BAD_COOKIE : 0;
 }
 

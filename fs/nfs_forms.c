@@ -254,28 +254,81 @@ static int find_blob(struct nfs_forms *t, struct repo *repo, const struct nfs_fo
 	return nfs_stale(r);
 }
 
+/* ---- names that a handle had no room for: they are found by their digest ---- */
+
 struct name_search {
+	struct nfs_forms *forms;
 	const struct nfs_form *form;
 	char *found; /* owned */
 };
 
-/* A name that a handle had no room for is found by its digest. */
-static int match_ref(void *arg, const char *ref, const char *commit UNUSED)
+/* 1 if that is the name. */
+static int match(struct name_search *s, const char *name)
 {
-	struct name_search *s = arg;
 	uint8_t digest[20];
 
-	if (digest_of(DIGEST_GIT_SHA1, ref, strlen(ref), digest) < 0 ||
+	if (digest_of(DIGEST_GIT_SHA1, name, strlen(name), digest) < 0 ||
 	    memcmp(digest, s->form->text, sizeof(digest)) != 0)
 		return 0;
-	s->found = strdup(ref);
+	s->found = strdup(name);
 	return s->found ? 1 : -ENOMEM;
+}
+
+static int match_ref(void *arg, const char *ref, const char *commit UNUSED)
+{
+	return match(arg, ref);
+}
+
+/* What set_rest makes of a repository's name. */
+static int match_id(struct name_search *s, const struct repo_id *id)
+{
+	char text[REPO_KEY_MAX + REPO_FOLDER_MAX];
+
+	switch (s->form->kind) {
+	case PLACE_ALIAS:
+		repo_id_key(id, text);
+		break;
+	case PLACE_LOCKS:
+		repo_id_folder(id, text);
+		break;
+	default: /* PLACE_ORG */
+		if (id->type != (enum repo_type)s->form->type)
+			return 0;
+		memcpy(text, id->name, sizeof(id->name));
+		text[strcspn(text, "/")] = '\0';
+	}
+	return match(s, text);
+}
+
+static int match_names(void *arg, struct repo *r)
+{
+	struct name_search *s = arg;
+	struct repo_names names;
+	int rc = 0;
+
+	known_names(node_known(s->forms->view->node), r, &names);
+	for (unsigned i = 0; rc == 0 && i < names.count; i++)
+		rc = match_id(s, names.list[i]);
+	return rc;
+}
+
+/* The text of a form that is of a repository's name, owned; -ESTALE if no known one has it. */
+static int find_text(struct nfs_forms *t, const struct nfs_form *f, char **ret)
+{
+	struct name_search s = { t, f, NULL };
+	int r;
+
+	if (!f->hashed)
+		return (*ret = strdup(f->text)) ? 0 : -ENOMEM;
+	r = known_each_repo(node_known(t->view->node), match_names, &s);
+	*ret = s.found;
+	return r == 1 ? 0 : r < 0 ? r : -ESTALE;
 }
 
 static int find_ref(struct nfs_forms *t, struct repo *repo, const struct nfs_form *f,
 		    struct place *ret)
 {
-	struct name_search s = { f, NULL };
+	struct name_search s = { t, f, NULL };
 	int r;
 
 	ret->repo = repo;
@@ -319,9 +372,13 @@ static int find_absent(struct nfs_forms *t, struct repo *repo, const struct nfs_
 
 static int find_alias(struct nfs_forms *t, const struct nfs_form *f, struct place *ret)
 {
+	CLEANUP(freep) char *key = NULL;
 	struct repo_id id;
+	int r = find_text(t, f, &key);
 
-	if (f->hashed || repo_id_parse_key(f->text, &id) < 0)
+	if (r < 0)
+		return r;
+	if (repo_id_parse_key(key, &id) < 0)
 		return -ESTALE;
 	ret->repo = known_repo(node_known(t->view->node), &id);
 	return ret->repo && repo_canonical(ret->repo) != ret->repo ? 0 : -ESTALE;
@@ -371,14 +428,13 @@ static int find_place(struct nfs_forms *t, const struct nfs_form *f, struct wait
 	switch (f->kind) {
 	case PLACE_ROOT:
 	case PLACE_HUB:
-	case PLACE_LOCKS:
 	case PLACE_FILES:
 	case PLACE_TYPE:
 		return 0;
+	case PLACE_LOCKS: /* with no text it is that of all */
+		return f->text_len ? find_text(t, f, &ret->name) : 0;
 	case PLACE_ORG:
-		if (f->hashed)
-			return -ESTALE;
-		return (ret->name = strdup(f->text)) ? 0 : -ENOMEM;
+		return find_text(t, f, &ret->name);
 	case PLACE_ALIAS:
 		return find_alias(t, f, ret);
 	case PLACE_SCRATCH:

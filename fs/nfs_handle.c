@@ -27,7 +27,7 @@ enum field {
 static const uint16_t fields_of[] = {
 	[PLACE_ROOT] = 0,
 	[PLACE_HUB] = 0,
-	[PLACE_LOCKS] = 0,
+	[PLACE_LOCKS] = F_TEXT,
 	[PLACE_REPO] = F_REPO,
 	[PLACE_ALIAS] = F_TEXT,
 	[PLACE_BLOBS] = F_REPO,

@@ -8,6 +8,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
+#include "daemon/base/log.h"
 #include "daemon/peer/key_file.h"
 
 #define KEY_FILE "nfs.key"
@@ -18,6 +19,17 @@ static int make_key(const char *path, uint8_t ret[static NFS_KEY])
 	if (getrandom(ret, NFS_KEY, 0) != NFS_KEY)
 		return -EIO;
 	return file_replace(AT_FDCWD, path, ret, NFS_KEY, 0600);
+}
+
+/* For none, or for what is no key: r is what became of reading it. */
+static int replace_key(const char *path, int r, uint8_t ret[static NFS_KEY])
+{
+	if (r != -ENOENT)
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "the key of NFS file handles has not %d bytes and is made anew: clients "
+			 "must mount again path=%s",
+			 NFS_KEY, path);
+	return make_key(path, ret);
 }
 
 /* Handles that were given out are to be good after a restart. */
@@ -34,7 +46,7 @@ static int find_own(const char *dir, struct nfs_keys *ret, struct buf *why)
 	if (r == 0 && key.len == NFS_KEY)
 		memcpy(ret->at[0], key.data, NFS_KEY);
 	else if (r == 0 || r == -ENOENT || r == -EFBIG)
-		r = make_key(path.data, ret->at[0]);
+		r = replace_key(path.data, r, ret->at[0]);
 	if (r < 0)
 		buf_printf(why, "cannot use %s, the key of NFS file handles: %s", path.data,
 			   err_text(r));

@@ -43,7 +43,7 @@ static int lookup(struct nfs_call *c, const struct place *dir, const char *name,
 	if (strcmp(name, ".") == 0)
 		return place_copy(dir, ret);
 	if (strcmp(name, "..") == 0)
-		return view_parent(dir, ret);
+		return view_parent(c->world->view, dir, ret);
 	if (c->ended < 0)
 		return view_lookup_ended(&c->client->view, dir, name, c->ended, ret, &ttl_ms);
 	r = view_lookup(&c->client->view, dir, name, &c->waiter, ret, &ttl_ms);

@@ -300,6 +300,14 @@ int nfs_objects_open(struct nfs_objects *t, const struct nfs_fh *fh, const struc
 	return 0;
 }
 
+static bool has_etag(const struct place *p, const char *etag)
+{
+	char its[DIGEST_HEX_MAX + 1];
+
+	place_etag(p, its);
+	return strcmp(its, etag) == 0;
+}
+
 /* A file that nobody has read since then, of that blob (NULL: any), taken out of its object. */
 static struct handle *take_idle(struct nfs_objects *t, int64_t before_ms, const char *etag)
 {
@@ -308,12 +316,9 @@ static struct handle *take_idle(struct nfs_objects *t, int64_t before_ms, const 
 
 	lock_take(&t->lock);
 	TAILQ_FOREACH(o, &t->by_read, read) {
-		char its[DIGEST_HEX_MAX + 1];
-
 		if (o->read_ms >= before_ms)
 			break;
-		place_etag(&o->place, its);
-		if (etag && strcmp(its, etag) != 0)
+		if (etag && !has_etag(&o->place, etag))
 			continue;
 		h = take_file_locked(t, o);
 		break;

@@ -264,16 +264,38 @@ static int put_made(struct nfs_call *c, const struct spot *s, const struct place
 	return r;
 }
 
+/* What else is said of what was just made; if that cannot be, it was not made. */
+static int set_rest(struct nfs_call *c, const struct spot *s, const struct sattr *sattr,
+		    struct place *p)
+{
+	struct change change = change_of(c);
+	struct change_attrs rest = sattr->attrs;
+	mode_t format = place_format(p);
+	int r, undone;
+
+	rest.mode = NULL;
+	if (!S_ISREG(format))
+		rest.size = NULL;
+	r = change_attrs(&change, p, &rest);
+	if (r == 0)
+		return 0;
+	undone = change_remove(&change, &s->dir, s->name, S_ISDIR(format) ? S_IFDIR : S_IFREG);
+	place_fini(p);
+	return undone < 0 ? undone : r;
+}
+
+/* With sattr NULL nothing more is said of it. */
 static int make(struct nfs_call *c, const struct spot *s, mode_t mode, const char *target,
-		struct place *ret)
+		const struct sattr *sattr, struct place *ret)
 {
 	struct change change = change_of(c);
 	struct scratch_node *n;
 	int r = change_make(&change, &s->dir, s->name, mode, target, &n);
 
-	if (r == 0)
-		*ret = place_written(&s->dir, c->world->view->scratch, n);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = place_written(&s->dir, c->world->view->scratch, n);
+	return sattr ? set_rest(c, s, sattr, ret) : 0;
 }
 
 struct creation {
@@ -330,6 +352,8 @@ static int create_again(struct nfs_call *c, const struct place *p, const struct 
 		return 0;
 	if (how->mode != NFS_UNCHECKED || place_format(p) != S_IFREG)
 		return -EEXIST;
+	if (p->kind != PLACE_SCRATCH && !place_swallows(p))
+		return -EROFS;
 	r = nfs_may_change(c->world->view, p);
 	return r == 0 && size.size ? change_attrs(&change, p, &size) : r;
 }
@@ -339,6 +363,7 @@ int nfs_create(struct nfs_call *c)
 	CLEANUP(spot_fini) struct spot s = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
 	struct creation how;
+	bool exclusive;
 	int r = take_spot(c, &s);
 
 	if (r == 0)
@@ -349,8 +374,9 @@ int nfs_create(struct nfs_call *c)
 	if (r == 0) {
 		r = create_again(c, &p, &how);
 	} else if (r < 0 && err_errno(r) == ENOENT) {
-		r = make(c, &s, S_IFREG | how.sattr.mode, NULL, &p);
-		if (r == 0 && how.mode == NFS_EXCLUSIVE)
+		exclusive = how.mode == NFS_EXCLUSIVE;
+		r = make(c, &s, S_IFREG | how.sattr.mode, NULL, exclusive ? NULL : &how.sattr, &p);
+		if (r == 0 && exclusive)
 			keep_verifier(&p, &how);
 	}
 	return r == 0 ? put_made(c, &s, &p) : r;
@@ -368,7 +394,7 @@ int nfs_mkdir(struct nfs_call *c)
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)
-		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &p);
+		r = make(c, &s, S_IFDIR | (sattr.attrs.mode ? sattr.mode : 0755), NULL, &sattr, &p);
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 
@@ -402,7 +428,7 @@ int nfs_symlink(struct nfs_call *c)
 	if (r == 0)
 		r = check_free(c, &s);
 	if (r == 0)
-		r = make(c, &s, S_IFLNK | 0777, target, &p);
+		r = make(c, &s, S_IFLNK | 0777, target, &sattr, &p);
 	return r == 0 ? put_made(c, &s, &p) : r;
 }
 
@@ -432,23 +458,6 @@ int nfs_rmdir(struct nfs_call *c)
 	return remove_name(c, S_IFDIR);
 }
 
-/* What is to get another name must have been written by a client: else it is shown, or nothing. */
-static int check_written(struct nfs_call *c, const struct spot *s)
-{
-	struct place p;
-	int r = view_lookup_written(&c->client->view, &s->dir, s->name, &p);
-
-	if (r == 0) {
-		place_fini(&p);
-		return 0;
-	}
-	r = find(c, s, &p);
-	if (r != 0)
-		return r;
-	place_fini(&p);
-	return -EROFS;
-}
-
 int nfs_rename(struct nfs_call *c)
 {
 	CLEANUP(spot_fini) struct spot from = { 0 };
@@ -460,8 +469,6 @@ int nfs_rename(struct nfs_call *c)
 
 	if (r == 0)
 		r = take_spot(c, &to);
-	if (r == 0)
-		r = check_written(c, &from);
 	/* If the hub cannot be asked, what a client writes does not depend on it. */
 	if (r == 0 && c->ended == 0)
 		r = change_is_shown(&change, &n, &c->waiter, &shown);

@@ -24,7 +24,7 @@ static int opened(struct op *op, int r, struct listing *l)
 	}
 	op_file(op)->kind = OPENFILE_DIR;
 	op_file(op)->listing = l;
-	op->fi.cache_readdir = op->fi.keep_cache = listing_is_final(&op->inode->place);
+	op->fi.cache_readdir = op->fi.keep_cache = place_is_final(&op->inode->place);
 	op->answer = ANSWER_OPEN;
 	return 0;
 }
@@ -126,15 +126,10 @@ static int put_plus(struct page *pg, const char *name, struct place p, off_t off
 	if (r < 0)
 		return r;
 	/* Entries below a commit hold for ever; others are looked up again when used. */
-	if (listing_is_final(&op->inode->place))
+	if (place_is_final(&op->inode->place))
 		op->entry.entry_timeout = op_seconds(VIEW_FOREVER);
 	*ret = put(pg, name, &op->entry, off);
 	return 0;
-}
-
-static bool lists_only_names(const struct place *dir)
-{
-	return dir->kind == PLACE_ORG;
 }
 
 static int put_entry(struct page *pg, uint32_t i, off_t off, size_t *ret)
@@ -145,7 +140,7 @@ static int put_entry(struct page *pg, uint32_t i, off_t off, size_t *ret)
 
 	if (r < 0)
 		return r;
-	if (pg->plus && !lists_only_names(&pg->op->inode->place))
+	if (pg->plus && !place_lists_names(&pg->op->inode->place))
 		return put_plus(pg, name, p, off, ret);
 	*ret = put_plain(pg, name, &p, off);
 	place_fini(&p);

@@ -178,7 +178,7 @@ static int run_rename(struct op *op)
 	bool shown = false;
 	int r = change_is_shown(&c, &n, &op->waiter, &shown);
 
-	return r == PARKED ? r : change_rename(&c, &n, shown);
+	return r != 0 ? r : change_rename(&c, &n, shown);
 }
 
 /* The hub has no such name, or cannot be asked: what a client writes does not depend on it. */

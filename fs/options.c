@@ -80,6 +80,9 @@ static const struct conf_param params[] = {
 	  "Show clients from there these repositories and nothing else, as "
 	  "10.1.0.0/16=org/*,datasets/org/*. May be given several times; without it who may "
 	  "connect sees all." },
+	{ "nfs-beside-hub", CONF_FLAG, FIELD(nfs_beside_hub), NULL, 0, 0, NULL,
+	  "Show clients of NFS what was written on the mount beside hub/, too, as far as its mode "
+	  "lets everybody: HF_HOME's tokens and modules. With nfs-export nobody sees it." },
 	{ "nfs-key-file", CONF_TEXT, FIELD(nfs_key_file), NULL, 0, 0, "FILE",
 	  "File with the key of NFS file handles, as that of cluster-key-file and perhaps the "
 	  "same: nodes that have the same one can take each other's place. Without it the cache "

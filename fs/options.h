@@ -37,7 +37,8 @@ struct options {
 	char *nfs;                  /* ADDRESS:PORT to export on, or NULL */
 	struct conf_list nfs_allow; /* networks */
 	struct conf_list nfs_export; /* rules, see scope.h */
-	char *nfs_key_file;          /* or NULL */
+	bool nfs_beside_hub;
+	char *nfs_key_file; /* or NULL */
 	bool nfs_portmap;
 	struct peer_settings peer;
 	bool background;

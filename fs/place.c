@@ -98,25 +98,77 @@ uint64_t place_number(const struct place *p)
 	return number > 1 ? number : 2;
 }
 
+/* What is so of all places of a kind. */
+enum trait {
+	WRITABLE = 1,   /* clients may write metadata in it */
+	SWALLOWS = 2,   /* what they write to it is dropped */
+	FINAL = 4,      /* a commit's directory: its entries are the manifest's own */
+	NAMES_ONLY = 8, /* what it lists becomes a place when it is looked up */
+};
+
+struct kind {
+	mode_t format; /* 0: each its own */
+	unsigned traits;
+};
+
+static const struct kind kinds[] = {
+	[PLACE_ROOT] = { S_IFDIR, WRITABLE },
+	[PLACE_HUB] = { S_IFDIR, WRITABLE },
+	[PLACE_LOCKS] = { S_IFDIR, WRITABLE },
+	[PLACE_REPO] = { S_IFDIR, 0 },
+	[PLACE_ALIAS] = { S_IFLNK, 0 },
+	[PLACE_BLOBS] = { S_IFDIR, 0 },
+	[PLACE_SNAPSHOTS] = { S_IFDIR, 0 },
+	[PLACE_REFS] = { S_IFDIR, WRITABLE },
+	[PLACE_REF] = { S_IFREG, SWALLOWS },
+	[PLACE_LINK_DIR] = { S_IFDIR, FINAL },
+	[PLACE_LINK] = { S_IFLNK, 0 },
+	[PLACE_BLOB] = { S_IFREG, 0 },
+	[PLACE_NO_EXIST] = { S_IFDIR, WRITABLE },
+	[PLACE_ABSENT_DIR] = { S_IFDIR, WRITABLE },
+	[PLACE_ABSENT_FILE] = { S_IFREG, SWALLOWS },
+	[PLACE_TREES] = { S_IFDIR, WRITABLE },
+	[PLACE_TREE_JSON] = { S_IFREG, SWALLOWS },
+	[PLACE_FILES] = { S_IFDIR, 0 },
+	[PLACE_TYPE] = { S_IFDIR, 0 },
+	[PLACE_ORG] = { S_IFDIR, NAMES_ONLY },
+	[PLACE_PLAIN_DIR] = { S_IFDIR, FINAL },
+	[PLACE_SCRATCH] = { 0, WRITABLE },
+};
+
+static bool has(const struct place *p, enum trait t)
+{
+	return kinds[p->kind].traits & t;
+}
+
+bool place_writable(const struct place *p)
+{
+	return has(p, WRITABLE);
+}
+
+bool place_swallows(const struct place *p)
+{
+	return has(p, SWALLOWS);
+}
+
+bool place_is_final(const struct place *p)
+{
+	return has(p, FINAL);
+}
+
+bool place_lists_names(const struct place *dir)
+{
+	return has(dir, NAMES_ONLY);
+}
+
 mode_t place_format(const struct place *p)
 {
 	struct stat st;
 
-	switch (p->kind) {
-	case PLACE_ALIAS:
-	case PLACE_LINK:
-		return S_IFLNK;
-	case PLACE_REF:
-	case PLACE_BLOB:
-	case PLACE_ABSENT_FILE:
-	case PLACE_TREE_JSON:
-		return S_IFREG;
-	case PLACE_SCRATCH:
-		scratch_stat(p->scratch, p->written, &st);
-		return st.st_mode & S_IFMT;
-	default:
-		return S_IFDIR;
-	}
+	if (kinds[p->kind].format)
+		return kinds[p->kind].format;
+	scratch_stat(p->scratch, p->written, &st);
+	return st.st_mode & S_IFMT;
 }
 
 bool place_shares(const struct place *dir)
@@ -132,28 +184,6 @@ struct place place_written(const struct place *dir, struct scratch *s, struct sc
 		.written = n,
 		.shared = place_shares(dir),
 	};
-}
-
-bool place_writable(const struct place *p)
-{
-	switch (p->kind) {
-	case PLACE_ROOT:
-	case PLACE_HUB:
-	case PLACE_LOCKS:
-	case PLACE_REFS:
-	case PLACE_NO_EXIST:
-	case PLACE_ABSENT_DIR:
-	case PLACE_TREES:
-	case PLACE_SCRATCH:
-		return true;
-	default:
-		return false;
-	}
-}
-
-bool place_swallows(const struct place *p)
-{
-	return p->kind == PLACE_REF || p->kind == PLACE_ABSENT_FILE || p->kind == PLACE_TREE_JSON;
 }
 
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1])
@@ -182,7 +212,8 @@ int place_scratch_path(const struct place *p, struct buf *ret)
 	case PLACE_HUB:
 		return buf_add_str(ret, "hub");
 	case PLACE_LOCKS:
-		return buf_add_str(ret, "hub/" PLACE_LOCKS_NAME);
+		return buf_printf(ret, "hub/" PLACE_LOCKS_NAME "%s%s", p->name ? "/" : "",
+				  p->name ? p->name : "");
 	case PLACE_REFS:
 		return buf_printf(ret, "hub/%s/refs%s%s", folder, p->name[0] ? "/" : "", p->name);
 	case PLACE_NO_EXIST:

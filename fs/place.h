@@ -5,7 +5,7 @@
  *
  *   /                                        PLACE_ROOT        writable: HF_HOME files
  *   /hub                                     PLACE_HUB         writable: locks, CACHEDIR.TAG
- *   /hub/.locks                              PLACE_LOCKS       writable
+ *   /hub/.locks[/models--ORG--NAME]          PLACE_LOCKS       writable; name: of the folder
  *   /hub/models--ORG--NAME                   PLACE_REPO        (datasets--, spaces-- likewise)
  *   /hub/models--OLD--NAME                   PLACE_ALIAS       symlink: renamed, or another case
  *   .../blobs, snapshots                     PLACE_BLOBS, PLACE_SNAPSHOTS
@@ -91,6 +91,10 @@ bool place_shares(const struct place *dir);
 bool place_writable(const struct place *p);
 /* True if it is a made-up file that swallows what clients write to it. */
 bool place_swallows(const struct place *p);
+/* True if it is a directory that will list the same for ever. */
+bool place_is_final(const struct place *p);
+/* True if what the directory lists are names alone: looked up, one becomes a commit. */
+bool place_lists_names(const struct place *dir);
 /* The etag of a PLACE_BLOB or PLACE_LINK. */
 void place_etag(const struct place *p, char ret[static DIGEST_HEX_MAX + 1]);
 /* Appends what is known of it, for the log: " repo=... commit=... path=...". */

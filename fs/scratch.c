@@ -29,12 +29,13 @@ int scratch_new(const struct scratch_conf *conf, struct scratch **ret)
 		return r;
 	lock_init(&s->mu, LOCK_SCRATCH);
 	s->root->open_count = 1;
+	s->root->mirrors = true;
 	scratch_node_settle(s, s->root);
 	*ret = steal(s);
 	return 0;
 }
 
-static void free_part(struct scratch_part *part)
+static void free_part(struct scratch *s, struct scratch_part *part)
 {
 	struct scratch_node *n;
 
@@ -42,7 +43,7 @@ static void free_part(struct scratch_part *part)
 		TAILQ_REMOVE(&part->by_age, n, age);
 		for (size_t i = 0; i < n->count; i++)
 			free(n->entries[i]);
-		scratch_node_free(n);
+		scratch_node_free(s, n);
 	}
 }
 
@@ -51,7 +52,8 @@ void scratch_free(struct scratch *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < SCRATCH_SIDES; i++)
-		free_part(&s->parts[i]);
+		free_part(s, &s->parts[i]);
+	map_fini(&s->by_id);
 	lock_fini(&s->mu);
 	free(s);
 }
@@ -76,18 +78,17 @@ uint64_t scratch_id(const struct scratch_node *n)
 
 int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret)
 {
-	struct scratch_node *n = NULL;
+	struct scratch_node *n;
+	bool alive;
 
 	lock_take(&s->mu);
-	for (size_t i = 0; i < SCRATCH_SIDES && !n; i++)
-		TAILQ_FOREACH(n, &s->parts[i].by_age, age)
-			if (n->id == id)
-				break;
-	if (n)
-		atomic_fetch_add(&n->refs, 1);
+	n = map_find_u64(&s->by_id, id);
+	alive = n && n->alive;
+	if (alive)
+		scratch_ref(n);
 	lock_drop(&s->mu);
-	*ret = n;
-	return n ? 0 : -ENOENT;
+	*ret = alive ? n : NULL;
+	return alive ? 0 : -ENOENT;
 }
 
 const char *scratch_target(const struct scratch_node *n)
@@ -129,7 +130,7 @@ static int make_locked(struct scratch *s, struct scratch_node *dir, const char *
 {
 	CLEANUP(freep) struct scratch_entry *e = NULL;
 	enum scratch_side side = scratch_entry_side(s, dir, name);
-	int r = scratch_room_for_node(s, side);
+	int r = scratch_room_for_node(s, side, dir);
 
 	if (!r)
 		r = scratch_entry_new(dir, name, &e);
@@ -158,6 +159,7 @@ static int step_locked(struct scratch *s, const char *name, int make, struct scr
 				&next);
 	if (r)
 		return r;
+	next->mirrors |= !e;
 	scratch_node_unref(s, dir);
 	*at = next;
 	return 0;

@@ -2,14 +2,15 @@
 /* The bounded writable corner: a small file system in memory that takes the metadata clients insist
  * on writing (locks, refs in the making, .no_exist marks, modules, tokens). It mirrors the paths of
  * the shown tree: the files written in hub/models--a--b/refs live in its directory of that path.
- * When it is full the oldest file that nobody has open is forgotten, so that writing metadata does
- * not fail; only what cannot fit at all is refused with -ENOSPC. What lies below hub/, and what
- * beside it, each have half of the room for themselves, and of the rest what the other does not
- * use. Nothing survives the process. No FUSE in here.
+ * When it is full the oldest file that nobody has open, or directory with nothing in it, is
+ * forgotten, so that writing metadata does not fail; only what cannot fit at all is refused with
+ * -ENOSPC. What lies below hub/, and what beside it, each have half of the room for themselves, and
+ * of the rest what the other does not use. Nothing survives the process. No FUSE in here.
  * Threads: any. Owned nodes are counted: unref each one returned. */
 #ifndef MATRIXFS_SCRATCH_H
 #define MATRIXFS_SCRATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -35,16 +36,21 @@ struct scratch_node *scratch_ref(struct scratch_node *n);
 void scratch_unref(struct scratch *s, struct scratch_node *n);
 /* A number that no other node of this scratch has or had. */
 uint64_t scratch_id(const struct scratch_node *n);
-/* The node of that number, owned, if it has a name or is open: -ENOENT. Looks at all of them. */
+/* The node of that number, owned, if it has a name or is open: -ENOENT. */
 MUST_USE int scratch_by_id(struct scratch *s, uint64_t id, struct scratch_node **ret);
 
 /* Appends where a node is, below the root and without leading '/': by the first of its names.
  * -ENOENT: it has none any more; -ENAMETOOLONG: it lies too deep. */
 MUST_USE int scratch_path(struct scratch *s, const struct scratch_node *n, struct buf *ret);
 
+/* The directory that a node is in, by the first of its names, owned; and whether that was made by
+ * scratch_dir, as if it were by the root. -ENOENT as above. */
+MUST_USE int scratch_parent(struct scratch *s, const struct scratch_node *n,
+			    struct scratch_node **ret, bool *ret_mirrors);
+
 /* The directory that mirrors a path of the shown tree ("" is the root, "hub/.locks"), with those
- * above it made as needed when `make` is set. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes),
- * -ENOMEM. */
+ * above it made as needed when `make` is set; what was made so goes before all else when there is
+ * no room, as soon as nothing lies in it. -ENOENT, -ENOTDIR, -ENOSPC (too many nodes), -ENOMEM. */
 MUST_USE int scratch_dir(struct scratch *s, const char *path, int make, struct scratch_node **ret);
 /* The entry of a directory. -ENOENT, -ENOTDIR. */
 MUST_USE int scratch_find(struct scratch *s, struct scratch_node *dir, const char *name,

@@ -47,6 +47,21 @@ int scratch_path(struct scratch *s, const struct scratch_node *n, struct buf *re
 	return r;
 }
 
+int scratch_parent(struct scratch *s, const struct scratch_node *n, struct scratch_node **ret,
+		   bool *ret_mirrors)
+{
+	bool named;
+
+	lock_take(&s->mu);
+	named = n->names != NULL;
+	if (named) {
+		*ret = scratch_ref(n->names->dir);
+		*ret_mirrors = (*ret)->mirrors;
+	}
+	lock_drop(&s->mu);
+	return named ? 0 : -ENOENT;
+}
+
 void scratch_stat(struct scratch *s, struct scratch_node *n, struct stat *ret)
 {
 	memset(ret, 0, sizeof(*ret));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A node is alive while it has a name or is open. The living are counted, and stand in by_age with
  * the one written longest ago first. Who dies loses its content at once, while the struct waits for
- * the last reference: references are the kernel's lookup counts, and if they kept bytes, forgetting
- * a file would make no room.
+ * the last reference: references are the kernel's lookup counts and what NFS clients lately used,
+ * and if they kept nodes alive, forgetting would make no room.
  *
  * A directory holds its entries sorted by name. A node knows its entries too: a file one for each
  * hard link, a directory one, which is how parents are found. The root has none; it counts as open,
@@ -36,6 +36,10 @@ int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid
 	if (target && !(n->target = strdup(target)))
 		return -ENOMEM;
 	n->id = ++s->last_id;
+	if (map_put_u64(&s->by_id, n->id, n) < 0) {
+		free(n->target);
+		return -ENOMEM;
+	}
 	n->side = side;
 	n->mode = mode;
 	n->uid = uid;
@@ -46,8 +50,9 @@ int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid
 	return 0;
 }
 
-void scratch_node_free(struct scratch_node *n)
+void scratch_node_free(struct scratch *s, struct scratch_node *n)
 {
+	map_del_u64(&s->by_id, n->id);
 	free(n->target);
 	free(n->data);
 	free(n->entries);
@@ -77,7 +82,7 @@ void scratch_node_settle(struct scratch *s, struct scratch_node *n)
 	}
 	n->alive = alive;
 	if (!alive && !atomic_load(&n->refs))
-		scratch_node_free(n);
+		scratch_node_free(s, n);
 }
 
 void scratch_node_unref(struct scratch *s, struct scratch_node *n)
@@ -172,6 +177,17 @@ void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scr
 	scratch_node_settle(s, node);
 }
 
+/* It is no loss: it is made again when it is needed. */
+static void go_first(struct scratch *s, struct scratch_node *n)
+{
+	struct scratch_ages *ages = &s->parts[n->side].by_age;
+
+	if (!n->alive)
+		return;
+	TAILQ_REMOVE(ages, n, age);
+	TAILQ_INSERT_HEAD(ages, n, age);
+}
+
 void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
 {
 	struct scratch_node *dir = e->dir, *node = e->node;
@@ -183,6 +199,8 @@ void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
 		(dir->count - pos) * sizeof(dir->entries[0]));
 	dir->subdir_count -= S_ISDIR(node->mode);
 	scratch_node_written(s, dir);
+	if (dir->mirrors && !dir->count)
+		go_first(s, dir);
 
 	while (*link != e)
 		link = &(*link)->next;
@@ -194,12 +212,11 @@ void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
 
 /* --- forgetting */
 
-/* An empty directory that nobody refers to is no loss: it is made again when it is needed. */
+/* An empty directory may go as a file may, whoever knows of it; but one that mirrors is about to be
+ * used if somebody refers to it. */
 static bool can_forget(const struct scratch_node *n)
 {
-	if (n->open_count)
-		return false;
-	return !S_ISDIR(n->mode) || (!n->count && !atomic_load(&n->refs));
+	return !n->open_count && !n->count && !(n->mirrors && atomic_load(&n->refs));
 }
 
 static void forget(struct scratch *s, struct scratch_node *n)
@@ -241,14 +258,14 @@ static int forget_for(struct scratch *s, enum scratch_side side, bool over,
 	return forget_oldest(s, side, keep, min_bytes);
 }
 
-int scratch_room_for_node(struct scratch *s, enum scratch_side side)
+int scratch_room_for_node(struct scratch *s, enum scratch_side side, const struct scratch_node *dir)
 {
 	const struct scratch_part *mine = &s->parts[side], *others = &s->parts[other(side)];
 	int r = 0;
 
 	/* The root is not meant by max_nodes. */
 	while (!r && mine->nodes + others->nodes > s->conf.max_nodes)
-		r = forget_for(s, side, mine->nodes >= s->conf.max_nodes / 2, NULL, 0);
+		r = forget_for(s, side, mine->nodes >= s->conf.max_nodes / 2, dir, 0);
 	return r;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/lock.h"
+#include "daemon/base/map.h"
 #include "fs/scratch.h"
 
 struct scratch_entry {
@@ -26,10 +27,11 @@ struct scratch_entry {
  * room (scratch_room_for_bytes). */
 enum scratch_side { SCRATCH_BESIDE_HUB, SCRATCH_BELOW_HUB, SCRATCH_SIDES };
 
-/* Guarded by the scratch's lock, but for the first four. */
+/* Guarded by the scratch's lock, but for the first five. */
 struct scratch_node {
 	uint64_t id;
 	enum scratch_side side;
+	bool mirrors;     /* a directory that is there for what lies in it (scratch_dir) */
 	char *target;     /* of a symbolic link */
 	atomic_uint refs; /* rises from 0, and falls, only under the lock */
 
@@ -62,12 +64,13 @@ struct scratch {
 		uint64_t bytes, nodes; /* of the living, the root among them */
 	} parts[SCRATCH_SIDES];        /* this and the rest is guarded by mu */
 	uint64_t last_id;
+	struct map by_id; /* all that have not been freed */
 };
 
 /* A node with one reference and no life yet. -ENOMEM. */
 MUST_USE int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid_t uid,
 			      gid_t gid, const char *target, struct scratch_node **ret);
-void scratch_node_free(struct scratch_node *n);
+void scratch_node_free(struct scratch *s, struct scratch_node *n);
 /* Counts a node that came to life, buries one that died, frees one that nobody refers to: a node
  * that is neither named, open nor referred to is gone when this returns. */
 void scratch_node_settle(struct scratch *s, struct scratch_node *n);
@@ -90,10 +93,11 @@ void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scr
 /* Frees an entry. The node stays unsettled: it may be about to get another name. */
 void scratch_entry_detach(struct scratch *s, struct scratch_entry *e);
 
-/* Forget the oldest until one more node of a side, or more bytes in the node `grows`, fit: of the
- * same side, but for what the other one has taken beyond its half. -ENOSPC if they cannot fit; for
- * bytes nothing was forgotten then. */
-MUST_USE int scratch_room_for_node(struct scratch *s, enum scratch_side side);
+/* Forget the oldest until one more node of a side, for the directory `dir`, or more bytes in the
+ * node `grows`, fit: of the same side, but for what the other one has taken beyond its half.
+ * -ENOSPC if they cannot fit; for bytes nothing was forgotten then. */
+MUST_USE int scratch_room_for_node(struct scratch *s, enum scratch_side side,
+				   const struct scratch_node *dir);
 MUST_USE int scratch_room_for_bytes(struct scratch *s, const struct scratch_node *grows,
 				    uint64_t more);
 

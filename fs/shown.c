@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define HUB "hub/"
-#define LOCKS PLACE_LOCKS_NAME "/"
 
 /* By the name that it has now, as far as that is known. */
 static bool has_named(const struct scope *s, struct known *k, const struct repo_id *id)
@@ -16,47 +15,58 @@ static bool has_named(const struct scope *s, struct known *k, const struct repo_
 	return scope_has(s, names.list[0]);
 }
 
+/* True unless it is called as a repository's folder is that is not shown. */
+static bool is_name_shown(const struct scope *s, struct known *k, const char *name)
+{
+	struct repo_id id;
+
+	return repo_id_parse_folder(name, &id) < 0 || has_named(s, k, &id);
+}
+
 int shown_name(const struct scope *s, struct known *k, const struct place *dir, const char *name)
 {
 	struct repo_id id;
 	const char *rev;
-	int r;
+	bool shown = true;
 
 	if (!s)
 		return 0;
 	switch (dir->kind) {
 	case PLACE_ROOT: /* what lies beside hub/ is of no repository */
-		return strcmp(name, "hub") == 0 || strcmp(name, "files") == 0 ? 0 : -EACCES;
+		shown = strcmp(name, "hub") == 0 || strcmp(name, "files") == 0;
+		break;
 	case PLACE_HUB:
 	case PLACE_LOCKS:
-		r = repo_id_parse_folder(name, &id);
+	case PLACE_SCRATCH:
+		shown = is_name_shown(s, k, name);
 		break;
 	case PLACE_ORG:
-		r = place_split_files_name(dir->type, dir->name, name, &id, &rev);
+		shown = place_split_files_name(dir->type, dir->name, name, &id, &rev) < 0 ||
+			has_named(s, k, &id);
 		break;
 	default:
-		return 0;
+		break;
 	}
-	return r < 0 || has_named(s, k, &id) ? 0 : -EACCES;
+	return shown ? 0 : -EACCES;
 }
 
-/* What clients wrote for a repository lies in its folder, or in that of its locks. */
+/* What clients wrote for a repository lies in its folder, or in that of its locks; or wherever
+ * somebody has put it who may see that. */
 static bool is_written_for_shown(const struct scope *s, struct known *k, const struct place *p)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
-	const char *at;
-	struct repo_id id;
+	const char *part;
+	char *at;
 
 	if (!p->shared || scratch_path(p->scratch, p->written, &path) < 0)
 		return false;
-	at = buf_str(&path);
+	at = path.data;
 	if (strncmp(at, HUB, strlen(HUB)) != 0)
 		return false;
-	at += strlen(HUB);
-	if (strncmp(at, LOCKS, strlen(LOCKS)) == 0)
-		at += strlen(LOCKS);
-	path.data[at - path.data + (long)strcspn(at, "/")] = '\0';
-	return repo_id_parse_folder(at, &id) < 0 || has_named(s, k, &id);
+	while ((part = strsep(&at, "/")))
+		if (!is_name_shown(s, k, part))
+			return false;
+	return true;
 }
 
 bool shown_place(const struct scope *s, struct known *k, const struct place *p)
@@ -69,5 +79,7 @@ bool shown_place(const struct scope *s, struct known *k, const struct place *p)
 		return false;
 	if (p->kind == PLACE_SCRATCH)
 		return is_written_for_shown(s, k, p);
+	if (p->kind == PLACE_LOCKS && p->name)
+		return is_name_shown(s, k, p->name);
 	return !repo || scope_has(s, repo_id_of(repo_canonical(repo)));
 }

@@ -36,86 +36,6 @@ struct place view_root(void)
 	return (struct place){ .kind = PLACE_ROOT };
 }
 
-/* ---- the way up ---- */
-
-/* "refs/pr" of "refs/pr/1"; "" of "main". */
-static char *above(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return strndup(name, slash ? (size_t)(slash - name) : 0);
-}
-
-static int parent_in_commit(const struct place *dir, struct place *ret)
-{
-	const struct repo_id *id = repo_id_of(dir->snapshot->repo);
-
-	if (dir->node != MANIFEST_ROOT) {
-		*ret = (struct place){ .kind = dir->kind,
-				       .node = manifest_parent(dir->snapshot->files, dir->node),
-				       .snapshot = snapshot_ref(dir->snapshot) };
-		return 0;
-	}
-	if (dir->kind == PLACE_LINK_DIR) {
-		*ret = (struct place){ .kind = PLACE_SNAPSHOTS, .repo = dir->snapshot->repo };
-		return 0;
-	}
-	*ret = (struct place){ .kind = PLACE_ORG, .type = id->type, .name = above(id->name) };
-	return ret->name ? 0 : -ENOMEM;
-}
-
-/* Of a directory with the path of a ref or an absence: `top` is above the first of them. */
-static int parent_by_name(const struct place *dir, enum place_kind top, struct place *ret)
-{
-	bool first = dir->name[0] == '\0';
-
-	*ret = (struct place){ .kind = first ? top : dir->kind, .repo = dir->repo };
-	if (first)
-		return 0;
-	ret->name = above(dir->name);
-	if (!ret->name)
-		return -ENOMEM;
-	if (dir->snapshot)
-		ret->snapshot = snapshot_ref(dir->snapshot);
-	return 0;
-}
-
-int view_parent(const struct place *dir, struct place *ret)
-{
-	*ret = view_root();
-	switch (dir->kind) {
-	case PLACE_ROOT:
-	case PLACE_HUB:
-	case PLACE_FILES:
-		return 0;
-	case PLACE_LOCKS:
-	case PLACE_REPO:
-		ret->kind = PLACE_HUB;
-		return 0;
-	case PLACE_BLOBS:
-	case PLACE_SNAPSHOTS:
-	case PLACE_NO_EXIST:
-	case PLACE_TREES:
-		*ret = (struct place){ .kind = PLACE_REPO, .repo = dir->repo };
-		return 0;
-	case PLACE_REFS:
-		return parent_by_name(dir, PLACE_REPO, ret);
-	case PLACE_ABSENT_DIR:
-		return parent_by_name(dir, PLACE_NO_EXIST, ret);
-	case PLACE_LINK_DIR:
-	case PLACE_PLAIN_DIR:
-		return parent_in_commit(dir, ret);
-	case PLACE_TYPE:
-	case PLACE_ORG:
-		ret->kind = dir->kind == PLACE_ORG && dir->type != REPO_MODEL ? PLACE_TYPE
-									      : PLACE_FILES;
-		ret->type = ret->kind == PLACE_TYPE ? dir->type : REPO_MODEL;
-		return 0;
-	default:
-		return -ENOENT;
-	}
-}
-
 /* ---- what clients wrote ---- */
 
 int view_scratch_dir(const struct view *v, const struct place *dir, bool make,
@@ -196,25 +116,22 @@ static int lookup_hub(const struct view *v, const struct place *dir UNUSED, cons
 	return r;
 }
 
-/* Lock directories of all repositories are there already: older clients make them unguarded. */
-static int lookup_locks(const struct view *v, const struct place *dir, const char *name,
-			struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms)
+/* Lock directories of all repositories are there already: older clients make them unguarded. They
+ * take no room until something lies in them. */
+static bool is_lock_dir(const struct place *dir, const char *name)
 {
-	struct scratch_node *locks = NULL;
 	struct repo_id id;
-	int r;
 
-	*ret_ttl_ms = VIEW_NEVER;
-	if (repo_id_parse_folder(name, &id) == 0) {
-		CLEANUP(buf_free) struct buf path = { 0 };
+	return !dir->name && repo_id_parse_folder(name, &id) == 0;
+}
 
-		buf_printf(&path, "hub/" PLACE_LOCKS_NAME "/%s", name);
-		r = path.failed ? path.failed : scratch_dir(v->scratch, path.data, true, &locks);
-		if (r < 0)
-			return r;
-		scratch_unref(v->scratch, locks);
-	}
-	return view_lookup_written(v, dir, name, ret);
+static int lookup_locks(const struct view *v UNUSED, const struct place *dir, const char *name,
+			struct waiter *w UNUSED, struct place *ret, int64_t *ret_ttl_ms UNUSED)
+{
+	if (!is_lock_dir(dir, name))
+		return -ENOENT;
+	*ret = (struct place){ .kind = PLACE_LOCKS, .name = strdup(name) };
+	return ret->name ? 0 : -ENOMEM;
 }
 
 static int lookup_repo(const struct view *v UNUSED, const struct place *dir, const char *name,
@@ -333,24 +250,37 @@ static int lookup_blobs(const struct view *v, const struct place *dir, const cha
 
 /* ---- refs ---- */
 
-/* Is this a directory of refs: one that git always has, one that a known ref is in, or one that a
- * client made to write a ref? */
+/* Is this a directory of refs, that git always has, or that a known ref is in? */
+static bool is_own_ref_dir(const struct view *v, const struct place *dir, const char *full)
+{
+	return strcmp(full, "refs") == 0 || strcmp(full, "refs/pr") == 0 ||
+	       strcmp(full, "refs/convert") == 0 ||
+	       known_is_ref_dir(node_known(v->node), dir->repo, full);
+}
+
+/* Or one that a client made to write a ref? */
 static bool is_ref_dir(const struct view *v, const struct place *dir, const char *name,
 		       const char *full)
 {
 	struct place written;
 	bool made;
 
-	if (strcmp(full, "refs") == 0 || strcmp(full, "refs/pr") == 0 ||
-	    strcmp(full, "refs/convert") == 0)
-		return true;
-	if (known_is_ref_dir(node_known(v->node), dir->repo, full))
+	if (is_own_ref_dir(v, dir, full))
 		return true;
 	if (view_lookup_written(v, dir, name, &written) < 0)
 		return false;
 	made = place_format(&written) == S_IFDIR;
 	place_fini(&written);
 	return made;
+}
+
+/* The name of a ref from the path of its directory; -ENOENT if no ref has it. */
+static int ref_name(const struct place *dir, const char *name, struct buf *ret)
+{
+	buf_printf(ret, "%s%s%s", dir->name, dir->name[0] ? "/" : "", name);
+	if (ret->failed)
+		return ret->failed;
+	return !revision_valid(ret->data) || is_temporary(name) ? -ENOENT : 0;
 }
 
 static int lookup_refs(const struct view *v, const struct place *dir, const char *name,
@@ -363,11 +293,9 @@ static int lookup_refs(const struct view *v, const struct place *dir, const char
 	int r;
 
 	*ret_ttl_ms = VIEW_NEVER;
-	buf_printf(&full, "%s%s%s", dir->name, dir->name[0] ? "/" : "", name);
-	if (full.failed)
-		return full.failed;
-	if (!revision_valid(full.data) || is_temporary(name))
-		return -ENOENT;
+	r = ref_name(dir, name, &full);
+	if (r < 0)
+		return r;
 	if (commit_valid(full.data)) { /* no ref, but the commit is about to be used */
 		r = find_snapshot(v, dir->repo, full.data, w, &s);
 		return r == 0 ? -ENOENT : r;
@@ -437,17 +365,26 @@ static int lookup_absent(const struct view *v UNUSED, const struct place *dir, c
 	return 0;
 }
 
+/* "COMMIT.json". */
+static bool names_tree(const char *name, char ret_commit[static COMMIT_HEX + 1])
+{
+	if (strlen(name) != COMMIT_HEX + strlen(".json") || !ends_with(name, ".json"))
+		return false;
+	memcpy(ret_commit, name, COMMIT_HEX);
+	ret_commit[COMMIT_HEX] = '\0';
+	return true;
+}
+
 static int lookup_trees(const struct view *v, const struct place *dir, const char *name,
 			struct waiter *w, struct place *ret, int64_t *ret_ttl_ms)
 {
-	char commit[COMMIT_HEX + 1] = "";
+	char commit[COMMIT_HEX + 1];
 	struct snapshot *s;
 	int r;
 
 	*ret_ttl_ms = VIEW_NEVER;
-	if (strlen(name) != COMMIT_HEX + strlen(".json") || !ends_with(name, ".json"))
+	if (!names_tree(name, commit))
 		return -ENOENT;
-	memcpy(commit, name, COMMIT_HEX);
 	r = find_snapshot(v, dir->repo, commit, w, &s);
 	if (r != 0)
 		return r;
@@ -509,6 +446,64 @@ static int lookup_org(const struct view *v, const struct place *dir, const char 
 	return r;
 }
 
+/* ---- what is shown by itself ---- */
+
+static bool is_known_commit(const struct view *v, struct repo *repo, const char *name)
+{
+	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
+
+	return commit_valid(name) && known_snapshot(node_known(v->node), repo, name, &s) == 0;
+}
+
+static bool is_known_ref(const struct view *v, const struct place *dir, const char *name)
+{
+	CLEANUP(buf_free) struct buf full = { 0 };
+	struct known_ref ref;
+
+	if (ref_name(dir, name, &full) < 0 || commit_valid(full.data))
+		return false;
+	return is_own_ref_dir(v, dir, full.data) ||
+	       (known_get_ref(node_known(v->node), dir->repo, full.data, &ref) && ref.commit[0]);
+}
+
+static bool is_absent(const struct view *v, const struct place *dir, const char *name)
+{
+	int64_t ttl_ms;
+	struct place p;
+
+	if (lookup_absent(v, dir, name, NULL, &p, &ttl_ms) < 0)
+		return false;
+	place_fini(&p);
+	return true;
+}
+
+bool view_shows_itself(const struct view *v, const struct place *dir, const char *name)
+{
+	char commit[COMMIT_HEX + 1];
+	struct repo_id id;
+
+	switch (dir->kind) {
+	case PLACE_ROOT:
+		return strcmp(name, "hub") == 0 || strcmp(name, "files") == 0;
+	case PLACE_HUB:
+		return strcmp(name, PLACE_LOCKS_NAME) == 0 ||
+		       (repo_id_parse_folder(name, &id) == 0 &&
+			known_repo(node_known(v->node), &id));
+	case PLACE_LOCKS:
+		return is_lock_dir(dir, name);
+	case PLACE_REFS:
+		return is_known_ref(v, dir, name);
+	case PLACE_NO_EXIST:
+		return is_known_commit(v, dir->repo, name);
+	case PLACE_ABSENT_DIR:
+		return is_absent(v, dir, name);
+	case PLACE_TREES:
+		return names_tree(name, commit) && is_known_commit(v, dir->repo, commit);
+	default:
+		return false;
+	}
+}
+
 /* ---- all of them ---- */
 
 static const lookup_fn lookups[] = {
@@ -526,7 +521,8 @@ static const lookup_fn lookups[] = {
 static int or_written(const struct view *v, const struct place *dir, const char *name, int r,
 		      struct place *ret, int64_t *ret_ttl_ms)
 {
-	if (err_errno(r) != ENOENT || !place_writable(dir))
+	if (err_errno(r) != ENOENT || !place_writable(dir) ||
+	    (dir->kind == PLACE_ROOT && v->hub_alone))
 		return r;
 	if (view_lookup_written(v, dir, name, ret) == 0)
 		r = 0;
@@ -535,10 +531,17 @@ static int or_written(const struct view *v, const struct place *dir, const char 
 	return r;
 }
 
+bool view_is_shown(const struct view *v, const struct place *p)
+{
+	if (v->hub_alone && p->kind == PLACE_SCRATCH && !p->shared)
+		return false;
+	return shown_place(v->scope, node_known(v->node), p);
+}
+
 /* It may turn out to be another name of a repository that is not shown. */
 static int check_shown(const struct view *v, struct place *p)
 {
-	if (shown_place(v->scope, node_known(v->node), p))
+	if (view_is_shown(v, p))
 		return 0;
 	place_fini(p);
 	return -EACCES;

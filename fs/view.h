@@ -17,6 +17,7 @@ struct view {
 	struct node *node; /* borrowed, like the next */
 	struct scratch *scratch;
 	const struct scope *scope; /* what of it is shown; NULL: all; borrowed, too */
+	bool hub_alone;            /* what clients wrote beside hub/ is not shown */
 	bool strict_ro;            /* no metadata writes */
 	uid_t uid;                 /* owner of what is shown */
 	gid_t gid;
@@ -36,11 +37,15 @@ MUST_USE int view_lookup(const struct view *v, const struct place *dir, const ch
 /* The same when the wait for it ended with error r: the place may be one that clients wrote. */
 MUST_USE int view_lookup_ended(const struct view *v, const struct place *dir, const char *name,
 			       int r, struct place *ret, int64_t *ret_ttl_ms);
-/* The directory that a directory is in, owned; the root's is the root. -ENOENT for what clients
- * wrote, which knows only names. */
-MUST_USE int view_parent(const struct place *dir, struct place *ret);
+/* True if the place is shown: it is in the scope, and beside hub/ only where that is shown. */
+bool view_is_shown(const struct view *v, const struct place *p);
+/* The directory that a directory is in, owned; the root's is the root. -ENOENT: it was removed. */
+MUST_USE int view_parent(const struct view *v, const struct place *dir, struct place *ret);
 /* The root of the tree. */
 struct place view_root(void);
+/* True if the tree shows that name by itself, whatever clients wrote there: as far as that is known
+ * without asking anybody. */
+bool view_shows_itself(const struct view *v, const struct place *dir, const char *name);
 /* What clients wrote at `name` in `dir`: -ENOENT if nothing. */
 MUST_USE int view_lookup_written(const struct view *v, const struct place *dir, const char *name,
 				 struct place *ret);

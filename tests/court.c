@@ -80,13 +80,14 @@ int court_set_up(void **state)
 	assert_non_null(c);
 	cell_init(&c->cell, 0);
 	http.elder = c->cell.node.http;
+	c->time = INQUIRY_LAST;
 	open_key(c);
 	begin_members(c);
 	places_init(&c->places);
 	segment_notes_init(&c->notes);
 	assert_int_equal(httpc_new(&http, &c->http), 0);
 	assert_int_equal(published_new(NULL, 0, c->cell.evidence, &c->published), 0);
-	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66" };
+	c->asker = (struct asker){ c->key, c->http, false, SELF, "", "66", NULL };
 	c->conf = (struct trial_conf){
 		.members = c->members,
 		.places = &c->places,

@@ -32,7 +32,7 @@ struct court {
 	/* By their places for the segment. */
 	struct fake_member *owner, *witness, *second, *giver;
 	struct wire_digests told;
-	bool first_time; /* a dispute is left for later */
+	enum inquiry_time time; /* INQUIRY_LAST at first */
 };
 
 /* For cmocka. */

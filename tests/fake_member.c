@@ -14,11 +14,14 @@
 
 #define NO_BODY "Content-Length: 0\r\nConnection: close\r\n"
 
-static void say(struct fake_member *m, int fd, const char *request, const char *digests)
+static void say(struct fake_member *m, int fd, const char *request, bool stalls,
+		const char *digests)
 {
 	CLEANUP(buf_free) struct buf lines = { 0 };
 	const struct cluster_answer a = {
-		.status = *digests ? WIRE_TOLD : WIRE_NOT_HERE,
+		.status = stalls     ? WIRE_COMING
+			  : *digests ? WIRE_TOLD
+				     : WIRE_NOT_HERE,
 		.content_range = "",
 		.others = digests,
 		.wall_ms = clock_wall_ms(),
@@ -38,6 +41,7 @@ static void answer(void *arg, int fd, const char *request)
 	struct fake_member *m = arg;
 	struct wire_ask ask;
 	enum fake_role role;
+	bool stalls;
 
 	assert_int_equal(sscanf(request, "GET %2047s", target), 1);
 	assert_int_equal(wire_read_ask(target, "", &ask, &path, &why), 0);
@@ -50,9 +54,10 @@ static void answer(void *arg, int fd, const char *request)
 		talk_say(fd, "HTTP/1.1 503 Word\r\n" NO_BODY "\r\n");
 		return;
 	}
-	if (memcmp(&m->says[role], &none, sizeof(none)) != 0)
+	stalls = m->stalls && role == FAKE_VOUCHER;
+	if (!stalls && memcmp(&m->says[role], &none, sizeof(none)) != 0)
 		wire_write_digests(&ask, &m->says[role], &digests);
-	say(m, fd, request, buf_str(&digests));
+	say(m, fd, request, stalls, buf_str(&digests));
 }
 
 void fake_member_start(struct fake_member *m, struct cluster_key *key)

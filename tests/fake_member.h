@@ -14,6 +14,7 @@ struct fake_member {
 	atomic_uint asked[FAKE_ROLES];
 	atomic_uint chunks;     /* for which it was asked as a witness last, bit i; 0: for all */
 	atomic_uint full;       /* it has no connection free for so many questions: unsigned 503 */
+	atomic_bool stalls;     /* as a voucher it says that it is finding out: 202 */
 	struct stand_in played; /* its own */
 };
 

@@ -46,6 +46,22 @@ def test_a_mount_is_told_to_pull_and_shows_the_job(tiny, mount):
     assert status == 1 and not out and re.search(r"Job \d+ has failed: ", err)
 
 
+def test_a_mount_lists_its_jobs_and_ends_one(tiny, mount):
+    """The twin: one that has ended is not ended again."""
+    m = mount(tiny)
+    assert ask(m, "pull", REPO)[0] == 0
+    status, out, err = ask(m, "job", "list")
+    assert status == 0 and not err and "done" in out and REPO in out, out
+    fault = tiny.fault("/org/slow/resolve/", "hang")
+    tiny.repo("org/slow").commit({"w.safetensors": models.big_file(3 << 20, seed=312)})
+    ident = json.loads(ask(m, "pull", "org/slow", "--no-wait", "--json")[1])["id"]
+    status, out, _ = ask(m, "job", "cancel", ident)
+    assert status == 0 and "org/slow" in out
+    assert eventually(lambda: any(j["id"] == ident and j["state"] == "canceled" for j in json.loads(ask(m, "job", "list", "--json")[1])["jobs"]))
+    fault.off()
+    assert ask(m, "job", "cancel", ident)[0] == 1 and ask(m, "job", "cancel", 999)[0] == 1
+
+
 def test_who_has_no_peers_says_so(tiny, mount):
     m = mount(tiny)
     for words in ("peers",), ("peers", "where", m.file(REPO, "w.safetensors")), ("peers", "forgive"):

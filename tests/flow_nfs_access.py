@@ -4,9 +4,10 @@ import os
 import pytest
 
 from mountlib import read, write
-from nfs_wire import ACCES, AUTH_NONE, AUTH_SYS, NFS, OK, ROFS, auth_sys, fh, opaque, sattr, u32
+from nfs_wire import ACCES, AUTH_NONE, AUTH_SYS, NFS, NOENT, OK, ROFS, auth_sys, fh, opaque, sattr, u32, u64
 
 FILES = {"config.json": b'{"model_type": "bert"}'}
+BESIDE = "--nfs-beside-hub"
 
 
 def test_who_is_in_no_network_is_sent_away(tiny, export):
@@ -26,8 +27,34 @@ def test_everybody_may_read_weights(tiny, export, flavor, uid):
         assert nfs.access(file).access == 1 and nfs.content(file) == FILES["config.json"]
 
 
+def names(nfs, handle):
+    return {entry.name.decode() for entry in nfs.list(handle)} - {".", ".."}
+
+
+@pytest.mark.parametrize("args, seen", [([], set()), ([BESIDE], {"token", "modules"})], ids=["default", "given"])
+def test_what_lies_beside_the_hub_is_told_only_where_that_is_wanted(tiny, export, args, seen):
+    e = export(tiny, mounted=True, args=args)
+    write(e.root / "token", b"hf_secret")
+    (e.root / "modules").mkdir()
+    with e.client() as nfs:
+        root = nfs.mount()
+        assert names(nfs, root) == {"hub", "files"} | seen
+        for name in "token", "modules":
+            assert nfs.lookup(root, name).status == (OK if name in seen else NOENT)
+            assert seen or nfs.mnt(f"/{name}").status == NOENT
+        # Nor does anybody make or take away anything there.
+        for name in "token", "modules", "new":
+            assert nfs.nfs("create", fh(root) + opaque(name) + u32(0) + sattr()).status == ROFS
+            assert nfs.nfs("mkdir", fh(root) + opaque(name) + sattr()).status == ROFS
+            assert nfs.nfs("remove", fh(root) + opaque(name)).status == ROFS
+            assert nfs.nfs("rename", fh(root) + opaque(name) + fh(nfs.walk("hub")) + opaque("x")).status == ROFS
+        made = nfs.nfs("create", fh(nfs.walk("hub")) + opaque("CACHEDIR.TAG") + u32(0) + sattr(mode=0o644))
+        assert made.status == OK and nfs.nfs("write", fh(made.handle) + u64(0) + u32(1, 2) + opaque("x")).status == OK
+    assert read(e.root / "token") == b"hf_secret" and read(e.hub / "CACHEDIR.TAG") == b"x"
+
+
 def test_whoever_one_says_to_be_a_token_on_the_mount_is_not_told(tiny, export):
-    e = export(tiny, mounted=True)
+    e = export(tiny, mounted=True, args=[BESIDE])
     write(e.root / "token", b"hf_secret")
     write(e.root / "open", b"for all")
     os.chmod(e.root / "token", 0o600)
@@ -42,7 +69,7 @@ def test_whoever_one_says_to_be_a_token_on_the_mount_is_not_told(tiny, export):
 
 
 def test_a_closed_directory_beside_the_hub_is_not_walked_through(tiny, export):
-    e = export(tiny, mounted=True)
+    e = export(tiny, mounted=True, args=[BESIDE])
     for name, mode in (("private", 0o700), ("listed", 0o744), ("open", 0o755)):
         (e.root / name / "data").mkdir(parents=True)
         os.chmod(e.root / name, mode)

@@ -9,7 +9,7 @@ import models
 from control import Control
 from flow_ctl_node import ask
 from mountlib import eventually, write
-from nfs_wire import ACCES, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import ACCES, BAD_COOKIE, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
 
 BIG = models.big_file(3_000_000, seed=17)
 FILES = {"config.json": b'{"model_type": "bert"}', "w.safetensors": BIG, "sub/deep.json": b"{}"}
@@ -76,7 +76,9 @@ def test_only_what_is_given_is_listed(two, export):
     with e.client(source=FEW) as few, e.client(source=ALL) as all:
         for name in ("pub", "secret"):
             all.walk("files", "org", name)
-            all.walk("hub", ".locks", folder(f"org/{name}"))
+            locks = all.walk("hub", ".locks", folder(f"org/{name}"))
+            assert listed(all, "hub", ".locks") == ({folder("org/pub")} if name == "secret" else set())
+            assert all.nfs("create", fh(locks) + opaque("x.lock") + u32(0) + sattr(mode=0o666)).status == OK
         all.walk("files", "other", "model")
         assert listed(few, "hub") == {".locks", folder("org/pub")}
         assert listed(few, "hub", ".locks") == {folder("org/pub")}
@@ -129,7 +131,8 @@ def test_a_repository_is_given_by_the_name_it_has_now(hub, export, rule, status)
 
 
 def test_what_lies_beside_the_hub_is_of_no_repository(two, export):
-    ruled, free = export(two, args=RULES, mounted=True), export(two, mounted=True)
+    given = ["--nfs-beside-hub"]
+    ruled, free = export(two, args=RULES + given, mounted=True), export(two, args=given, mounted=True)
     for e in ruled, free:
         write(e.root / "open", b"for all")
     with ruled.client(source=ALL) as all, free.client(source=ALL) as twin:
@@ -161,7 +164,15 @@ def test_what_was_written_for_a_repository_is_not_anybodys_either(two, export):
             assert few.nfs("rmdir", spot).status == ACCES
         # What was written for all of them stays below its name; what is a client's own does not.
         assert few.nfs("rename", fh(hub) + opaque(".locks") + fh(hub) + opaque("elsewhere")).status == ROFS
-        assert all.nfs("rename", fh(locks) + opaque(folder("org/secret")) + fh(hub) + opaque("elsewhere")).status == ROFS
+        for name in "org/secret", "org/none":
+            assert all.nfs("rename", fh(locks) + opaque(folder(name)) + fh(hub) + opaque("elsewhere")).status == ROFS
+            assert all.nfs("rmdir", fh(locks) + opaque(folder(name))).status == ROFS
+        # Wherever somebody puts it who may see it: its name tells for what it was written.
+        made = all.nfs("mkdir", fh(ours) + opaque(folder("org/secret")) + sattr())
+        assert made.status == OK and all.getattr(made.handle).status == OK
+        assert few.lookup(ours, folder("org/secret")).status == ACCES and few.getattr(made.handle).status == STALE
+        assert few.nfs("mkdir", fh(ours) + opaque(folder("org/secret")) + sattr()).status == ACCES
+        assert folder("org/secret") in listed(all, "hub", ".locks", folder("org/pub")) - listed(few, "hub", ".locks", folder("org/pub"))
         assert few.nfs("mkdir", fh(ours) + opaque("d") + sattr()).status == OK
         assert few.nfs("rename", fh(ours) + opaque("d") + fh(ours) + opaque("e")).status == OK
         assert all.getattr(written["hub", folder("org/secret"), "refs"][1]).status == OK
@@ -299,6 +310,43 @@ def test_an_address_moves_to_another_node_and_its_clients_go_on(two, export, tmp
         assert nfs.read(file, 1 << 20, 1 << 20).data == BIG[1 << 20:2 << 20]
         assert nfs.walk("files", "org", "pub", "w.safetensors") == file
         assert nfs.getattr(handles["org/secret"]["files/org/secret"]).status == STALE
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_listing_goes_on_at_the_other_node(two, export, tmp_path, same):
+    """A cookie is of the key, too: of another one it is refused, not taken for another place."""
+    paths = [key_file(tmp_path, "a key of many bytes, 32 or more")] * 2 if same else \
+        [key_file(tmp_path, f"key number {n} of many bytes, 32 or more") for n in range(2)]
+    one, other = (export(two, args=[f"--nfs-key-file={path}"]) for path in paths)
+    with one.client() as nfs, other.client() as there:
+        for client in nfs, there:
+            for name in (*REPOS, "other/model"):
+                client.walk("files", *name.split("/"))
+        whole = nfs.readdir(nfs.walk("hub"))
+        for n, entry in enumerate(whole.entries):
+            answer = there.readdir(there.walk("hub"), entry.cookie, whole.verifier)
+            assert answer.status == (OK if same else BAD_COOKIE)
+            assert not same or [e.name for e in answer.entries] == [e.name for e in whole.entries[n + 1:]]
+        assert len(whole.entries) == 6
+        assert nfs.readdir(nfs.walk("hub"), whole.entries[3].cookie, whole.verifier).entries == whole.entries[4:]
+
+
+@pytest.mark.parametrize("content", [None, b"short", bytes(33)])
+def test_a_key_that_is_none_is_made_anew_and_that_is_said(two, export, content):
+    """The twin: a cache has had none yet."""
+    e = export(two)
+    with e.client() as nfs:
+        file = nfs.walk("files", "org", "pub", "config.json")
+    e.stop()
+    key = e.cache / "nfs.key"
+    key.unlink()
+    if content is not None:
+        key.write_bytes(content)
+    e = export(two, cache=e.cache, port=e.port)
+    with e.client() as nfs:
+        assert nfs.getattr(file).status == BADHANDLE and nfs.content(nfs.walk("files", "org", "pub", "config.json"))
+    assert bool(e.logged("key of NFS file handles has not 32 bytes")) == (content is not None)
+    assert key.stat().st_size == 32
 
 
 def test_a_node_that_has_pulled_it_takes_over_at_once(two, export, tmp_path):

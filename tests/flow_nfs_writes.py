@@ -1,9 +1,10 @@
 """Metadata that clients write by NFS: into the same bounded scratch as by the mount. With --strict-ro: flow_nfs_walk.py."""
 import pytest
 
+from control import Control
 from mountlib import names, read, readlink, stat, write
-from nfs_wire import (ACCES, AUTH_SYS, DIR, EXIST, INVAL, ISDIR, LNK, NOENT, NOT_SYNC, NOTDIR, NOTEMPTY, OK, REG, ROFS, STALE, auth_sys, fh,
-                      opaque, sattr, u32, u64)
+from nfs_wire import (ACCES, AUTH_SYS, DIR, EXIST, FBIG, INVAL, ISDIR, LNK, NOENT, NOT_SYNC, NOTDIR, NOTEMPTY, OK, REG, ROFS, STALE, auth_sys,
+                      fh, opaque, sattr, u32, u64)
 
 SMALL = b'{"model_type": "bert"}'
 FILES = {"config.json": SMALL}
@@ -214,9 +215,66 @@ def test_weights_take_nothing_here_either(hand):
     file = weights.find("config.json").handle
     assert hand.write(file, 0, b"x").status == hand.set(file).status == hand.set(file, size=0).status == ROFS
     assert weights.create("config.json", attributes=sattr(size=0)).status == weights.remove("config.json").status == ROFS
-    assert weights.create("config.json", GUARDED).status == EXIST
+    assert weights.create("config.json").status == ROFS and weights.create("config.json", GUARDED).status == EXIST
     assert weights.rename("config.json", "config.json").status == weights.rename("config.json", "x").status == ROFS
     assert hand.link(file, "stolen").status == ROFS and nfs.content(file) == SMALL
+
+
+def test_what_a_client_says_of_what_it_makes_is_so(hand):
+    made = hand.create("x", attributes=sattr(mode=0o600, gid=7, size=5, time=(1000, 2000)))
+    assert made.status == OK and (made.attr.mode, made.attr.gid, made.attr.size) == (0o600, 7, 5)
+    assert (made.attr.atime, made.attr.mtime) == ((1000, 0), (2000, 0)) and hand.nfs.content(made.handle) == bytes(5)
+    plain = hand.create("y", attributes=sattr(mode=0o600))
+    assert plain.attr.size == 0 and plain.attr.mtime[0] > 2000
+    folder = hand.nfs.nfs("mkdir", hand.at("d") + sattr(mode=0o700, time=(1000, 2000)))
+    assert (folder.attr.mode, folder.attr.mtime) == (0o700, (2000, 0))
+    # What cannot be so is not made.
+    assert hand.create("large", attributes=sattr(size=1 << 40)).status == FBIG and hand.find("large").status == NOENT
+    assert hand.names() == ["d", "x", "y"]
+
+
+def test_from_what_was_written_a_way_leads_up(hand):
+    nfs = hand.nfs
+    above, inner = nfs.walk(*LOCKS), hand.mkdir("d").handle
+    deep = nfs.nfs("mkdir", fh(inner) + opaque("deep") + sattr()).handle
+    for below, up in (inner, above), (deep, inner), (above, nfs.walk(*LOCKS[:-1])):
+        answer = nfs.lookup(below, "..")
+        assert answer.status == OK and answer.handle == up
+        dots = {e.name: e.fileid for e in nfs.list(below)}
+        assert dots[b".."] == nfs.getattr(up).attr.fileid and dots[b"."] == nfs.getattr(below).attr.fileid
+    hand.nfs.nfs("rmdir", fh(inner) + opaque("deep"))
+    assert nfs.lookup(deep, "..").status == STALE
+
+
+@pytest.mark.parametrize("args", [[], ["--strict-ro"]], ids=["default", "strict-ro"])
+def test_who_looks_at_locks_makes_none(export, tiny, args):
+    e = export(tiny, args=args)
+    with e.client() as nfs:
+        locks = nfs.walk(*LOCKS[:-1])
+        for n in range(50):
+            found = nfs.lookup(locks, f"models--org--name{n}")
+            assert found.status == OK and nfs.list(found.handle) and nfs.getattr(found.handle).attr.type == DIR
+        assert Control(e).metrics().value("scratch_nodes") == 0
+        made = Hand(nfs, *LOCKS).create("x.lock")
+        assert made.status == (ROFS if args else OK)
+        assert Control(e).metrics().value("scratch_nodes") == (0 if args else 4)      # hub/, .locks/, the repository's, and it
+
+
+def test_what_the_tree_shows_by_itself_stays_where_it_is(e):
+    """Also where something was written behind it: the locks of all, refs of a repository."""
+    with e.client() as nfs:
+        hub, locks, repo = Hand(nfs, "hub"), Hand(nfs, *LOCKS[:-1]), Hand(nfs, "hub", "models--org--tiny")
+        lock = Hand(nfs, *LOCKS).made("x.lock", b"held")
+        ref = Hand(nfs, "hub", "models--org--tiny", "refs")
+        ref.made("mine", b"1" * 40)
+        assert hub.rename(".locks", "elsewhere").status == hub.rename("models--org--tiny", "elsewhere").status == ROFS
+        assert locks.rename("models--org--tiny", "elsewhere").status == repo.rename("refs", "elsewhere").status == ROFS
+        assert Hand(nfs, *LOCKS).remove("x.lock").status == ref.remove("mine").status == OK
+        assert hub.rmdir(".locks").status == hub.rmdir("models--org--tiny").status == locks.rmdir("models--org--tiny").status == ROFS
+        assert hub.mkdir(".locks").status == locks.mkdir("models--org--tiny").status == EXIST
+        assert nfs.getattr(lock).status == STALE
+        # What clients made beside it goes where they like.
+        assert hub.mkdir("d").status == OK and hub.rename("d", "e").status == OK and hub.rmdir("e").status == OK
 
 
 def test_the_oldest_is_forgotten_when_there_is_no_room(export, tiny):

@@ -1,5 +1,6 @@
 """What members make a node do by what they ask for: how long who asks is held, and whose word counts about a blob."""
 import hashlib
+import http.client
 import re
 import time
 
@@ -70,6 +71,23 @@ def test_the_size_that_a_member_says_takes_no_bytes_away(hub, tmp_path, right):
         assert status == ((206, 206) if right else (409, 409))
         assert not node.load("org/one")["errors"]
         assert 0 < cluster.upstream_bytes() - before < len(BIG) - 4 * MIB
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_two_that_bear_one_address_are_told_of_by_who_is_asked(hub, tmp_path, both):
+    cluster, target = giver(tmp_path, hub)
+    with cluster:
+        node = cluster.nodes[0]
+        host, port = node.listen.rsplit(":", 1)
+        member = Caller(node.listen, ONE)
+        for i in range(12):
+            source = ("127.9.9.1" if i % 2 and both else "127.9.9.2", 0)
+            connection = http.client.HTTPConnection(host, int(port), timeout=10, source_address=source)
+            connection.request("GET", target, headers=member.sign(target, f"bytes=0-{MIB - 1}"))
+            connection.getresponse().read()
+            connection.close()
+        lines = node.log_text().count(f"peer={ONE} asks from 127.9.9.")
+        assert lines == (1 if both else 0)
 
 
 def test_what_makes_no_sense_is_told_why_and_signed(hub, tmp_path):

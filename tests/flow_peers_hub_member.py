@@ -54,15 +54,15 @@ def slowest(cluster, model):
 
 
 def test_a_hub_that_is_a_member_waits_for_nobody_who_waits_for_it(hub, clusters, model):
-    """The twin is the same hub when it is none; what that asks upstream for is no matter here."""
+    """The twin is the same hub when it is none. What who leaves was to get comes all the same, if it comes soon: who follows has it
+    from here."""
     seconds = {}
     for member in False, True:
         cluster, before = clusters(3, member), hub.bytes_sent(path_re="/resolve/")
         cluster.start(*cluster.nodes)
         seconds[member] = slowest(cluster, model)
-        sent = hub.bytes_sent(path_re="/resolve/") - before
+        assert hub.bytes_sent(path_re="/resolve/") - before <= (1.02 if member else 1.1) * size_of(model)
         assert not {"busy", "slow", "silent", "refused", "banned"} & states(cluster), "\n".join(n.log_text() for n in cluster.nodes)
-    assert sent <= 1.02 * size_of(model)
     assert seconds[True] <= 2 * seconds[False] + 2, seconds
 
 

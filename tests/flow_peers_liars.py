@@ -267,4 +267,5 @@ def test_who_follows_the_owner_of_what_it_knows_is_a_witness_and_nobody_else(sha
         start(cluster)
         assert witnesses(cluster, shared, model, sha256) == 0 and cluster.upstream_bytes() == 0
         load_all(cluster, model, cluster.nodes)
+        time.sleep(1.5)     # that they have nothing is said again for a second
         assert witnesses(cluster, shared, model, sha256) == 2

@@ -1,6 +1,7 @@
 """More members that lie, each with its twin: few wrong chunks, a byte a second, a request that was recorded; and bans that heal.
 What all end with is sharing.ends_well(). See tests/flow_peers_liars.py for who is a liar, and how it is found out."""
 import contextlib
+import hashlib
 import re
 import socket
 import threading
@@ -8,6 +9,7 @@ import threading
 import pytest
 
 from flow_peers_liars import load_all, make_liar, pytestmark, start     # noqa: F401
+from mountlib import eventually
 from peers import DEADLINE, Caller, Cluster
 from sharing import MIB, REPO, banned, ends_well, make_model, model, publish, right, shared, size_of     # noqa: F401
 
@@ -153,3 +155,28 @@ def test_a_request_that_was_recorded_is_refused(shared, model, tmp_path):
         member = Caller(node.listen, cluster.nodes[1].address)
         assert member.send(target, member.sign(target, span, to=node.address))[0] == 206
         recorder.listener.close()
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_request_for_another_member_brings_nothing_here(shared, model, tmp_path, heard):
+    """Who never heard of that member asks it first who it is: it may be itself. The twin: that one is out of reach, and nobody can
+    tell; docs/peers.md says so."""
+    with Cluster(tmp_path, shared, 3, start=False) as cluster:
+        one, two, here = cluster.nodes
+        cluster.start(*(cluster.nodes if heard else [here]))
+        path = min(model.glob("*.safetensors"))
+        sha256, size = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size
+        target = (f"/peer/v1/blobs/{sha256}?size={size}&repo=models/{REPO}&commit={shared.repo(REPO).refs['refs/heads/main']}"
+                  f"&path={path.name}&bring=1&wait=5000")
+        caller = Caller(here.listen, two.address)
+
+        def ask(to):
+            status, _, fields = caller.ask(target, caller.sign(target, f"bytes=0-{MIB - 1}", to=to))
+            return status, fields.get("Peer-Cause")
+
+        assert ask(one.address) == (503, "name") and cluster.upstream_bytes() == 0
+        assert eventually(lambda: one.address in here.peers() and here.peers()[one.address]["state"] == ("up" if heard else "silent"), 20)
+        said = ask(one.address)
+        assert said == (401, "elsewhere") if heard else said[0] in (206, 202, 300)
+        assert (cluster.upstream_bytes() == 0) == heard
+        assert ask(here.address)[0] in (206, 202, 300)

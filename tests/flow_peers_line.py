@@ -73,6 +73,7 @@ def test_members_that_speak_tls_fetch_a_model_once(shared, model, tmp_path, ours
         cluster.start(*cluster.nodes)
         assert right(cluster.load(REPO, model), model) and shares(cluster.nodes)
         assert cluster.upstream_bytes() <= 1.02 * size_of(model)
+        assert not any("TLS with it fails" in node.log_text() for node in cluster.nodes)
         with pytest.raises(OSError):    # or what is no HTTP
             Caller(cluster.nodes[0].listen, "127.1.0.2:1").get("/", 0, 1)
 
@@ -96,6 +97,9 @@ def test_who_speaks_no_tls_of_ours_gets_nothing_and_breaks_nothing(shared, model
         else:
             assert by_source(bad)[1] == 0
         assert cluster.upstream_bytes() <= 2.3 * size_of(model)     # once for the others and perhaps once more for its share
+        said = [(node.peers()[bad.address], node.log_text().count(f"peer={bad.address} cannot be asked, TLS with it fails")) for node in good]
+        assert any(lines for _, lines in said) and all(lines <= 1 for _, lines in said)
+        assert all(m["state"] == "tls" and m["why"] for m, lines in said if lines), said
 
 
 def test_a_certificate_is_read_again_when_it_has_changed(shared, tmp_path, ours):

@@ -551,7 +551,7 @@ def test_scratch_is_a_file_system(hub, mount):
         os.link(base / "g", base / "h")
         assert read(base / "l") == b"one" == read(base / "h") and readlink(base / "l") == "g"
         assert set(names(base)) == {"d", "g", "h", "l"}
-        assert fails(os.rmdir, base) == "ENOTEMPTY" and fails(os.unlink, base / "d") in ("EISDIR", "EPERM")
+        assert fails(os.rmdir, base) == ("EROFS" if base == place else "ENOTEMPTY") and fails(os.unlink, base / "d") in ("EISDIR", "EPERM")
         os.chmod(base / "g", 0o600)
         os.utime(base / "g", (1000, 2000))
         assert (stat(base / "g").st_mode & 0o777, stat(base / "g").st_mtime) == (0o600, 2000)
@@ -595,6 +595,29 @@ def test_scratch_is_bounded_and_never_full(hub, mount):
     assert fails(write, base / "huge", b"x" * (2 << 20)) in ("EFBIG", "ENOSPC")
     write(base / "after", b"fine")
     assert read(base / "after") == b"fine"
+
+
+def test_what_the_tree_shows_by_itself_stays_where_it_is(hub, mount):
+    repo, commit = tiny(hub)
+    m = mount(hub)
+    base, locks = m.repo("org/tiny"), m.hub / ".locks"
+    write(locks / "models--org--tiny" / "x.lock", b"held")
+    write(base / "refs" / "mine", b"1" * 40)
+    shown = [m.hub, locks, locks / "models--org--tiny", base, base / "refs", base / ".no_exist" / commit, base / "trees" / f"{commit}.json",
+             base / "refs" / "main"]
+    for place in shown:
+        assert fails(os.rename, place, m.root / "elsewhere") == "EROFS", place
+    os.unlink(locks / "models--org--tiny" / "x.lock")
+    os.unlink(base / "refs" / "mine")
+    for place in shown:
+        gone = os.rmdir if st_mode.S_ISDIR(stat(place).st_mode) else os.unlink
+        assert fails(gone, place) == "EROFS", place
+        assert fails(os.mkdir, place) == "EEXIST"
+    os.mkdir(m.hub / "d")                               # what clients made beside it goes where they like
+    assert fails(os.rename, m.hub / "d", locks) in ("EEXIST", "ENOTEMPTY")
+    os.rename(m.hub / "d", locks / "d")
+    os.rmdir(locks / "d")
+    assert read(base / "refs" / "main") == commit.encode()
 
 
 def test_strict_ro_refuses_metadata_too(hub, mount):

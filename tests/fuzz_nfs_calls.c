@@ -168,6 +168,8 @@ struct slot {
 static struct {
 	struct seeded_node *node;
 	struct underway underway;
+	struct scope_rules *rules;
+	struct nfs_clients *clients;
 	struct nfs *nfs;
 	char listen[32];
 	uint16_t port;
@@ -259,6 +261,14 @@ static void dial(void)
 	assert(setsockopt(w.fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most)) == 0);
 }
 
+static void make_clients(void)
+{
+	struct view theirs = w.node->view;
+
+	theirs.hub_alone = true;
+	assert(nfs_clients_new(w.rules, &theirs, node_metrics(w.node->node), &w.clients) == 0);
+}
+
 static void serve(void)
 {
 	static char allowed[] = "127.0.0.1";
@@ -267,6 +277,8 @@ static void serve(void)
 		.listen = w.listen,
 		.allow = allow,
 		.allow_count = 1,
+		.rules = w.rules,
+		.clients = w.clients,
 		.portmap = true,
 		.cache_dir = w.node->dir.path,
 		.view = &w.node->view,
@@ -291,6 +303,8 @@ static void serve_anew(void)
 	scratch_free(w.node->scratch);
 	assert(scratch_new(&small, &w.node->scratch) == 0);
 	w.node->view.scratch = w.node->scratch;
+	nfs_clients_free(w.clients);
+	make_clients();
 	serve();
 	w.changed = false;
 }
@@ -303,6 +317,8 @@ static void end(void)
 	nfs_stop(w.nfs);
 	nfs_free(w.nfs);
 	underway_stop(&w.underway);
+	nfs_clients_free(w.clients);
+	scope_rules_free(w.rules);
 	seeded_node_teardown(&node);
 }
 
@@ -884,6 +900,8 @@ static void find(const char *path)
 
 static void begin(void)
 {
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct conf_list none = { 0 };
 	void *node = NULL;
 
 	log_set_level(LOG_LEVEL_ERR);
@@ -893,6 +911,8 @@ static void begin(void)
 	fill_cache(w.node->dir.path);
 	seeded_node_start(w.node);
 	assert(underway_start(&w.underway, 0, node_metrics(w.node->node)) == 0);
+	assert(scope_rules_new(&none, &w.rules, &why) == 0);
+	make_clients();
 	pick_port();
 	serve();
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)

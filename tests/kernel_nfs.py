@@ -148,6 +148,21 @@ def test_it_changes_nothing(vm, served, options):
         assert vm.sh(f"cat {TINY}/config.json") == SMALL.decode()
 
 
+def test_metadata_is_written_below_the_hub_and_not_beside_it(vm, served):
+    """Mounted rw: HF_HUB_CACHE may lie there, HF_HOME may not."""
+    with Mounted(vm, served, options="rw"):
+        assert sorted(vm.sh("ls -A /mnt").split()) == ["files", "hub"]
+        for command in "touch /mnt/token", "mkdir /mnt/modules", "ln -s hub /mnt/models", "mv /mnt/hub /mnt/cache", "rmdir /mnt/hub":
+            done = vm.run(command)
+            assert done.status != 0 and "Read-only file system" in done.text, (command, done.text)
+        locks = "/mnt/hub/.locks/models--org--tiny"
+        assert vm.sh(f"mkdir -p {locks} && echo held > {locks}/x.lock && cat {locks}/x.lock && ls {locks}").split() == ["held", "x.lock"]
+        for command in f"mv {locks} /mnt/hub/elsewhere", f"rm {locks}/x.lock && rmdir {locks}", "mv /mnt/hub/.locks /mnt/hub/elsewhere":
+            done = vm.run(command)
+            assert done.status != 0 and "Read-only file system" in done.text, (command, done.text)
+        assert vm.sh(f"mkdir {locks}/d && touch {locks}/d/f && mv {locks}/d {locks}/e && ls {locks}/e && rm -r {locks}/e && ls {locks}") == "f"
+
+
 # ---- when the server goes, and comes back ----
 
 @pytest.mark.parametrize("cached", [False, True])

@@ -20,7 +20,7 @@ from mountlib import DEADLINE, Mount
 PORTMAP, NFS, MOUNT = 100000, 100003, 100005
 AUTH_NONE, AUTH_SYS = 0, 1
 REG, DIR, LNK = 1, 2, 5
-OK, PERM, NOENT, IO, ACCES, EXIST, NOTDIR, ISDIR, INVAL, ROFS = 0, 1, 2, 5, 13, 17, 20, 21, 22, 30
+OK, PERM, NOENT, IO, ACCES, EXIST, NOTDIR, ISDIR, INVAL, FBIG, ROFS = 0, 1, 2, 5, 13, 17, 20, 21, 22, 27, 30
 NAMETOOLONG, NOTEMPTY, STALE, BADHANDLE, NOT_SYNC, BAD_COOKIE, NOTSUPP, TOOSMALL = 63, 66, 70, 10001, 10002, 10003, 10004, 10005
 SUCCESS, PROG_UNAVAIL, PROG_MISMATCH, PROC_UNAVAIL, GARBAGE_ARGS = range(5)
 RPC_MISMATCH, AUTH_ERROR = 0, 1
@@ -47,9 +47,11 @@ def opaque(data, length=None):
 fh = opaque
 
 
-def sattr(mode=None, size=None, times=0):
-    """A sattr3; times: 0 leaves them, 1 sets the server's."""
-    return (u32(0) if mode is None else u32(1, mode)) + u32(0, 0) + (u32(0) if size is None else u32(1) + u64(size)) + u32(times, times)
+def sattr(mode=None, size=None, times=0, time=None, gid=None):
+    """A sattr3; times: 0 leaves them, 1 sets the server's; with time, these seconds."""
+    whose = u32(0) + (u32(0) if gid is None else u32(1, gid))
+    when = u32(times, times) if time is None else b"".join(u32(2, seconds, 0) for seconds in time)
+    return (u32(0) if mode is None else u32(1, mode)) + whose + (u32(0) if size is None else u32(1) + u64(size)) + when
 
 
 class Xdr:

@@ -129,7 +129,7 @@ void stand_in_start(struct stand_in *s)
 	stand_in_listen(s);
 	meet(s);
 	assert_int_equal(httpc_new(&http, &s->http), 0);
-	s->asker = (struct asker){ s->key, s->http, false, "127.0.0.1:1", "", "66" };
+	s->asker = (struct asker){ s->key, s->http, false, "127.0.0.1:1", "", "66", NULL };
 }
 
 void stand_in_stop(struct stand_in *s)

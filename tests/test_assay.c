@@ -116,6 +116,32 @@ static void an_owner_that_is_busy_is_asked_three_times_at_most(void **state)
 	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 3);
 }
 
+/* It owns what it gave, and says for ever that it is finding out what it had. */
+static void an_owner_that_stalls_hides_what_it_gave_for_some_seconds_only(void **state)
+{
+	struct fixture *f = *state;
+	struct court *c = f->court;
+	int64_t until_ms = clock_ms() + 15000;
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	start(f);
+	c->owner->stalls = true;
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	for (uint32_t i = 0; i < 2; i++) {
+		cell_put(&c->cell, &c->what, i, i == COURT_WRONG ? COURT_OTHER : c->seed,
+			 c->owner->address);
+		assay_came(f->assay, &c->what, i);
+	}
+	while (evidence_giver(c->cell.evidence, c->what.etag, COURT_WRONG, who) !=
+		       EVIDENCE_DROPPED &&
+	       clock_ms() < until_ms)
+		clock_sleep_ms(50);
+	assert_in_range(clock_ms(), 0, until_ms - 1);
+	assert_in_range(c->owner->asked[FAKE_VOUCHER], 5, 6); /* once more when it is accused */
+	assert_int_equal(evidence_giver(c->cell.evidence, c->what.etag, 0, who), EVIDENCE_MEMBER);
+}
+
 /* How often an owner is asked that gave wrong bytes, or was silent. */
 static unsigned asked_after(struct fixture *f, enum member_outcome outcome)
 {
@@ -153,6 +179,39 @@ static void nobody_is_asked_what_a_hub_has_published(void **state)
 	assert_int_equal(f->court->owner->asked[FAKE_VOUCHER], 0);
 }
 
+/* A chunk of it is wrong, and has been there for longer than what comes is compared. True if it is
+ * dropped when its list is there; whose segment it is does not matter. */
+static bool goes_when_listed(struct fixture *f, bool listed)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(COURT_SIZE);
+	struct court *c = f->court;
+	char who[MEMBER_ADDRESS_MAX + 1];
+
+	for (uint32_t i = 0; i < COURT_CHUNKS; i++)
+		cell_digest(c->seed, COURT_SIZE, i, l->digests[i]);
+	start(f);
+	cell_put(&c->cell, &c->what, 0, c->seed, c->giver->address);
+	cell_put(&c->cell, &c->what, COURT_WRONG, COURT_OTHER, c->giver->address);
+	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_PUBLISHED);
+	if (listed)
+		assay_listed(f->assay, &c->what);
+	clock_sleep_ms(4000);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	assert_int_equal(evidence_giver(c->cell.evidence, c->what.etag, 0, who), EVIDENCE_MEMBER);
+	return evidence_giver(c->cell.evidence, c->what.etag, COURT_WRONG, who) == EVIDENCE_DROPPED;
+}
+
+static void what_came_before_its_list_is_compared_when_that_comes(void **state)
+{
+	assert_true(goes_when_listed(*state, true));
+}
+
+/* The twin. */
+static void unless_none_comes(void **state)
+{
+	assert_false(goes_when_listed(*state, false));
+}
+
 static void what_is_forgotten_is_not_compared(void **state)
 {
 	struct fixture *f = *state;
@@ -182,9 +241,12 @@ int main(void)
 		TEST(what_has_paused_is_compared_with_one_question),
 		TEST(a_segment_that_is_there_is_not_waited_for),
 		TEST(an_owner_that_is_busy_is_asked_three_times_at_most),
+		TEST(an_owner_that_stalls_hides_what_it_gave_for_some_seconds_only),
 		TEST(a_banned_owner_is_asked_what_it_had),
 		TEST(one_that_is_silent_is_not),
 		TEST(nobody_is_asked_what_a_hub_has_published),
+		TEST(what_came_before_its_list_is_compared_when_that_comes),
+		TEST(unless_none_comes),
 		TEST(what_is_forgotten_is_not_compared),
 		TEST(before_it_has_started_it_compares_nothing),
 	};

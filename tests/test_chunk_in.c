@@ -198,7 +198,7 @@ static void a_chunk_that_is_wrong_in_its_last_byte_is_taken_back(void **state)
 	assert_int_equal(f->given, 0);
 	assert_int_equal(f->taken_back, 1);
 	assert_int_equal(f->in.have, CHUNK_BYTES); /* so much of it was wrong */
-	assert_false(f->in.again);
+	assert_true(f->in.wrong);
 }
 
 /* The twin. */
@@ -246,11 +246,11 @@ static void what_was_found_wrong_before_is_known_again(void **state)
 	find_wrong(f, wrong);
 	begin(f);
 	assert_int_equal(come(f, wrong), ERR_DIGEST);
-	assert_true(f->in.again);
+	assert_true(f->in.wrong);
 	chunk_in_end(&f->in);
 	assert_int_equal(f->taken_back, 1);
 	begin(f);
-	assert_false(f->in.again);
+	assert_false(f->in.wrong);
 	assert_int_equal(come(f, f->right), 0);
 	assert_int_equal(f->given, CHUNK_BYTES);
 }

@@ -189,11 +189,14 @@ static void a_command_may_go_on_where_another_one_ends(void **state)
 static void only_some_commands_are_for_a_node(void **state)
 {
 	(void)state;
-	assert_true(ctl_asks_nodes(right("pull org/x").verb));
-	assert_true(ctl_asks_nodes(right("peers where /x").verb));
-	assert_true(ctl_asks_nodes(right("nfs").verb));
+	assert_non_null(ctl_node_verb(right("pull org/x").verb));
+	assert_non_null(ctl_node_verb(right("peers where /x").verb));
+	assert_non_null(ctl_node_verb(right("nfs").verb));
+	assert_string_equal(ctl_node_verb(right("job list").verb)->path, "/jobs");
+	assert_string_equal(ctl_node_verb(right("job cancel 3").verb)->method, "DELETE");
+	assert_string_equal(right("job cancel 3").verb->method, "POST"); /* of a hub */
 	assert_false(ctl_asks_hubs(right("nfs").verb));
-	assert_false(ctl_asks_nodes(right("user list").verb));
+	assert_null(ctl_node_verb(right("user list").verb));
 }
 
 /* The manual page writes "-" as "\-", so that it is not taken for a hyphen. */

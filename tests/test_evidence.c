@@ -223,6 +223,38 @@ static void what_is_dropped_and_is_back_was_never_other(void **state)
 	assert_true(evidence_was_other(*state, BLOB, 1, other));
 }
 
+/* So many chunks of others were dropped since chunk 1 of the blob was, which is otherwise now. */
+static void drop_others(void *e, const char *etag, unsigned count)
+{
+	const uint8_t was[CHUNK_LIST_DIGEST] = { 1 };
+
+	evidence_drop(e, BLOB, 1, was, true);
+	for (unsigned i = 0; i < count; i++)
+		evidence_drop(e, etag, i, was, true);
+}
+
+static void of_a_blob_of_which_drops_are_forgotten_nobody_can_tell_what_it_was(void **state)
+{
+	const uint8_t is[CHUNK_LIST_DIGEST] = { 2 };
+
+	drop_others(*state, "others", 300);
+	assert_false(evidence_dropped(*state, BLOB, 1));
+	assert_true(evidence_was_other(*state, BLOB, 1, is));
+	assert_true(evidence_was_other(*state, BLOB, 2, is));
+	assert_false(evidence_was_other(*state, "another", 1, is));
+}
+
+/* The twin. */
+static void what_is_dropped_again_and_again_makes_nothing_forgotten(void **state)
+{
+	const uint8_t is[CHUNK_LIST_DIGEST] = { 2 };
+
+	for (int i = 0; i < 10; i++)
+		drop_others(*state, "others", 200);
+	assert_true(evidence_was_other(*state, BLOB, 1, is));
+	assert_false(evidence_was_other(*state, BLOB, 2, is));
+}
+
 static void of_what_is_whole_only_drops_of_what_was_wrong_are_remembered(void **state)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *right = list_of(SIZE, 7);
@@ -377,6 +409,11 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_nobody_stood_by_is_not_proven_wrong, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_a_blob_of_which_drops_are_forgotten_nobody_can_tell_what_it_was, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_dropped_again_and_again_makes_nothing_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_dropped_and_is_back_was_never_other, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -1980,10 +1980,11 @@ static void what_nobody_reads_any_more_is_not_queued_again(void **state)
 	p = open_file(w);
 	assert_int_equal(fetch_want(w->fetch, p, 0, SIZE, URGENCY_AHEAD), 0);
 	assert_true(fake_source_await_calls(&w->a, 2));
-	clock_sleep_ms(120);
+	clock_sleep_ms(350);
 	fetch_close(w->fetch, p);
 	assert_true(fake_source_await_idle(&w->a));
-	assert_in_range(fake_source_bytes(&w->a), 3 * MIB, 5 * MIB);
+	/* All of the other, and here what comes within a second. */
+	assert_in_range(fake_source_bytes(&w->a), 3 * MIB, 13 * MIB / 2);
 	fetch_close(w->fetch, q);
 }
 

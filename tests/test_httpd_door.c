@@ -70,6 +70,9 @@ static void on_request(void *arg, struct httpd_request *q)
 	} else if (!strcmp(httpd_path(q), "/list")) {
 		assert_int_equal(httpd_fields(q, "x-list", &list), 0);
 		reply(q, 200, buf_str(&list));
+	} else if (!strcmp(httpd_path(q), "/known")) {
+		httpd_know(q);
+		reply(q, 401, "known");
 	} else if (!strcmp(httpd_path(q), "/refused")) {
 		reply(q, 401, "refused");
 	} else if (!strcmp(httpd_path(q), "/query")) {
@@ -105,10 +108,11 @@ static void open_door(struct fixture *f, struct httpd_conf *conf)
 	conf->doors[i].fd = talk_listen(&f->at[i]);
 }
 
-static int set_up(void **state)
+static int set_up_for(void **state, unsigned strangers_max)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct httpd_conf conf = {
+		.strangers_max = strangers_max,
 		.threads = 2,
 		.connections_max = CONNECTIONS,
 		.address_max = ADDRESS_MAX,
@@ -131,6 +135,16 @@ static int set_up(void **state)
 	assert_int_equal(httpd_start(&conf, &f->server), 0);
 	*state = f;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	return set_up_for(state, 0);
+}
+
+static int set_up_for_few(void **state)
+{
+	return set_up_for(state, 2);
 }
 
 static int tear_down(void **state)
@@ -297,6 +311,37 @@ static void a_stranger_may_be_silent_for_less_long(void **state)
 	assert_true(is_open(known));
 	assert_true(talk_ends(known));
 	assert_in_range(clock_ms() - begun_ms, IDLE_MS - 200, 3 * IDLE_MS);
+}
+
+static void an_address_has_few_connections_of_strangers(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(closep) int one = dial(f, 0), other = dial(f, 0);
+
+	await_connections(f, 2);
+	check(f, GET("/"), " 429 ");
+	close(one); /* the twin: one has gone */
+	await_connections(f, 1);
+	one = ask(f, GET("/refused"), " 401 ");
+	check(f, GET("/"), " 429 ");
+}
+
+static void who_is_known_is_none_of_them(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(closep) int answered = ask(f, GET("/"), " 200 ");
+	CLEANUP(closep) int known = ask(f, GET("/known"), " 401 ");
+	CLEANUP(closep) int silent = dial(f, 0);
+
+	await_connections(f, 3);
+	check(f, GET("/"), " 200 ");
+	await_connections(f, 3);
+	close(answered);
+	close(known);
+	await_connections(f, 1);
+	answered = known = -1;
+	check(f, GET("/"), " 200 "); /* they are not counted twice */
+	assert_true(is_open(silent));
 }
 
 static void thousands_of_fields_are_answered_at_once(void **state)
@@ -541,6 +586,10 @@ int main(void)
 		TEST(an_address_has_so_many_connections),
 		TEST(who_was_answered_keeps_his_place_before_strangers),
 		TEST(a_stranger_may_be_silent_for_less_long),
+		cmocka_unit_test_setup_teardown(an_address_has_few_connections_of_strangers,
+						set_up_for_few, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_known_is_none_of_them, set_up_for_few,
+						tear_down),
 		TEST(thousands_of_fields_are_answered_at_once),
 		TEST(heads_have_a_size),
 		TEST(a_body_that_nobody_wants_is_not_waited_for),

@@ -26,7 +26,7 @@ static int look(struct court *c, bool early, struct inquiry_compared *ret)
 	assert_int_equal(store_blob(c->cell.node.store, c->what.etag, COURT_SIZE, false, &d.blob),
 			 0);
 	ret->told = c->told;
-	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, !c->first_time, ret)
+	r = early ? inquiry_compare(&c->conf, &d, 0, c->owner->address, c->time, ret)
 		  : inquiry_look(&c->conf, &d);
 	c->told = ret->told;
 	assert_true(blob_may_have(d.blob, 0));
@@ -128,12 +128,12 @@ static void at_first_it_is_given_time_to_find_out(void **state)
 	struct inquiry_compared got;
 
 	dispute(c);
-	c->first_time = true;
+	c->time = INQUIRY_FIRST;
 	assert_int_equal(look(c, true, &got), 0);
 	assert_true(got.open);
 	assert_int_equal(got.dropped, 0);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
-	c->first_time = false;
+	c->time = INQUIRY_LAST;
 	assert_int_equal(look(c, true, &got), 0);
 	assert_int_equal(got.dropped, 1 << COURT_WRONG);
 	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 1);
@@ -179,17 +179,34 @@ static void but_only_once_is_it_dropped_without_a_witness(void **state)
 	assert_true(got.refuted);
 }
 
-static void an_owner_that_gave_otherwise_than_it_vouches_is_banned(void **state)
+/* The owner gave something else than it had from a hub; does it say that it never held that? */
+static void owner_gives_otherwise(struct court *c, bool denies)
 {
-	struct court *c = *state;
-
 	c->giver = c->owner;
 	court_bring(c, COURT_OTHER);
 	court_say(c, c->owner, FAKE_VOUCHER, c->seed);
+	if (denies)
+		court_say(c, c->owner, FAKE_HOLDER, c->seed);
 	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
 	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
 	assert_false(is_proven_wrong(c, COURT_OTHER));
+}
+
+static void an_owner_that_gave_otherwise_than_it_has_is_banned(void **state)
+{
+	struct court *c = *state;
+
+	owner_gives_otherwise(c, true);
 	court_assert_banned(c, c->owner);
+}
+
+/* The twin: it had those from somebody who had them by chance, dropped them, and asked a hub. */
+static void one_that_held_other_bytes_before_it_asked_a_hub_is_not(void **state)
+{
+	struct court *c = *state;
+
+	owner_gives_otherwise(c, false);
+	court_assert_banned(c, NULL);
 }
 
 static void an_owner_that_lies_makes_nothing_go_that_is_right(void **state)
@@ -231,15 +248,32 @@ static void publish(struct court *c, uint64_t seed)
 	evidence_learn(c->cell.evidence, c->what.etag, l, EVIDENCE_PUBLISHED);
 }
 
-static void a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked(void **state)
+/* The list is there when all is; what does the giver say that it holds? */
+static void list_later(struct court *c, uint64_t holds)
+{
+	court_bring(c, COURT_OTHER);
+	publish(c, c->seed);
+	court_say(c, c->giver, FAKE_HOLDER, holds);
+	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
+	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	assert_int_equal(c->witness->asked[FAKE_WITNESS], 0);
+}
+
+static void a_list_that_comes_later_settles_what_is_here_and_who_changed_it_is_banned(void **state)
 {
 	struct court *c = *state;
 
-	court_bring(c, COURT_OTHER);
-	publish(c, c->seed);
-	assert_int_equal(dropped_early(c), 1 << COURT_WRONG);
-	assert_int_equal(c->owner->asked[FAKE_VOUCHER], 0);
+	list_later(c, c->seed);
 	court_assert_banned(c, c->giver);
+}
+
+/* The twin: it had it before there was a list, too. */
+static void who_passed_it_on_before_there_was_a_list_is_not(void **state)
+{
+	struct court *c = *state;
+
+	list_later(c, COURT_OTHER);
+	court_assert_banned(c, NULL);
 }
 
 static void no_word_of_members_makes_go_what_is_as_published(void **state)
@@ -362,6 +396,54 @@ static void an_owner_that_is_busy_is_asked_later_and_is_not_silent(void **state)
 	assert_int_equal(look(c, true, &got), 0);
 }
 
+/* The owner, or another one, gave what is as this seed has it, and the owner says that it is
+ * finding out what it had. How often witnesses are asked; what inquiry_compare says, what goes. */
+static unsigned asked_where_owner_stalls(struct court *c, bool own, uint64_t seed,
+					 enum inquiry_time time, int must, unsigned gone)
+{
+	struct inquiry_compared got;
+
+	c->giver = own ? c->owner : c->giver;
+	c->owner->stalls = true;
+	c->time = time;
+	court_bring(c, seed);
+	court_say(c, c->witness, FAKE_WITNESS, c->seed);
+	court_say(c, c->second, FAKE_WITNESS, c->seed);
+	assert_int_equal(look(c, true, &got), must);
+	assert_int_equal(got.own, own);
+	assert_int_equal(got.dropped, gone);
+	assert_false(got.open);
+	return c->witness->asked[FAKE_WITNESS] + c->second->asked[FAKE_WITNESS];
+}
+
+static void of_what_an_owner_gave_that_never_says_what_it_had_witnesses_are_heard(void **state)
+{
+	assert_int_equal(asked_where_owner_stalls(*state, true, COURT_OTHER, INQUIRY_STALLED, 0,
+						  1 << COURT_WRONG),
+			 2);
+}
+
+static void one_is_enough_where_it_gave_what_is_right(void **state)
+{
+	struct court *c = *state;
+
+	assert_int_equal(asked_where_owner_stalls(c, true, c->seed, INQUIRY_STALLED, 0, 0), 1);
+	court_assert_banned(c, NULL);
+}
+
+static void not_while_it_may_still_find_out(void **state)
+{
+	assert_int_equal(
+		asked_where_owner_stalls(*state, true, COURT_OTHER, INQUIRY_LAST, -EAGAIN, 0), 0);
+}
+
+static void nor_of_what_others_gave(void **state)
+{
+	assert_int_equal(
+		asked_where_owner_stalls(*state, false, COURT_OTHER, INQUIRY_STALLED, -EAGAIN, 0),
+		0);
+}
+
 static void a_witness_that_is_busy_is_asked_again(void **state)
 {
 	struct court *c = *state;
@@ -460,10 +542,12 @@ int main(void)
 		TEST(unless_it_vouches_for_it),
 		TEST(who_says_nothing_of_it_may_have_been_misled_too),
 		TEST(but_only_once_is_it_dropped_without_a_witness),
-		TEST(an_owner_that_gave_otherwise_than_it_vouches_is_banned),
+		TEST(an_owner_that_gave_otherwise_than_it_has_is_banned),
+		TEST(one_that_held_other_bytes_before_it_asked_a_hub_is_not),
 		TEST(an_owner_that_lies_makes_nothing_go_that_is_right),
 		TEST(where_owner_witness_and_giver_differ_another_witness_tells),
-		TEST(a_list_that_comes_later_settles_what_is_here_and_nobody_is_asked),
+		TEST(a_list_that_comes_later_settles_what_is_here_and_who_changed_it_is_banned),
+		TEST(who_passed_it_on_before_there_was_a_list_is_not),
 		TEST(no_word_of_members_makes_go_what_is_as_published),
 		TEST(who_vouches_in_the_owners_place_is_no_witness_of_that),
 		TEST(the_owner_is_not_banned_for_what_another_vouches),
@@ -471,6 +555,10 @@ int main(void)
 		TEST(what_has_rotted_here_is_nobodys_lie),
 		TEST(once_it_is_sealed_nobody_is_blamed_and_nothing_goes),
 		TEST(an_owner_that_is_busy_is_asked_later_and_is_not_silent),
+		TEST(of_what_an_owner_gave_that_never_says_what_it_had_witnesses_are_heard),
+		TEST(one_is_enough_where_it_gave_what_is_right),
+		TEST(not_while_it_may_still_find_out),
+		TEST(nor_of_what_others_gave),
 		TEST(a_witness_that_is_busy_is_asked_again),
 		TEST(of_the_whole_owners_tell_which_chunk_it_is),
 		TEST(what_a_banned_owner_had_says_what_is_in_question),

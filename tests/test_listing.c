@@ -230,7 +230,7 @@ static void test_only_commits_are_final(void **state)
 		bool commit = strncmp(listings[i][0], MAIN, strlen(MAIN)) == 0 ||
 			      strncmp(listings[i][0], "files/org/model", 15) == 0;
 
-		assert_int_equal(listing_is_final(&p), commit);
+		assert_int_equal(place_is_final(&p), commit);
 		place_fini(&p);
 	}
 }

@@ -8,8 +8,18 @@
 
 #include <cmocka.h>
 
+#include "daemon/base/digest.h"
+
 #define NAMES 50
 #define PAGE 7
+
+static struct nfs_cookie_key key;
+
+static int make_key(void **state)
+{
+	(void)state;
+	return nfs_cookie_key_make((const uint8_t *)"the key of these tests, 32 bytes", &key);
+}
 
 static void add_names(struct nfs_cookies *c, unsigned from, unsigned to)
 {
@@ -17,7 +27,7 @@ static void add_names(struct nfs_cookies *c, unsigned from, unsigned to)
 
 	for (unsigned i = from; i < to; i++) {
 		snprintf(name, sizeof(name), "name%u", i);
-		nfs_cookies_add_name(c, name, i);
+		assert_int_equal(nfs_cookies_add_name(c, &key, name, i), 0);
 	}
 	nfs_cookies_sort(c);
 }
@@ -108,6 +118,40 @@ static void behind_the_last_there_is_nothing(void **state)
 	nfs_cookies_fini(&c);
 }
 
+static uint64_t number_of(const struct nfs_cookie_key *k, const char *name)
+{
+	struct nfs_cookies c;
+	uint64_t v;
+
+	assert_int_equal(nfs_cookies_init(&c, 1), 0);
+	assert_int_equal(nfs_cookies_add_name(&c, k, name, 0), 0);
+	v = c.items[0].value;
+	nfs_cookies_fini(&c);
+	return v;
+}
+
+/* XXH3 has the same number for all names with these bytes in their middle. */
+#define COLLIDER "collider-\xde\xd4\x6d\xe9\x83\x90\x97\xdb"
+
+static void nobody_chooses_two_names_of_one_number(void **state)
+{
+	struct nfs_cookie_key same, other;
+
+	(void)state;
+	assert_int_equal(xxh3_of(COLLIDER "tail-one", 25), xxh3_of(COLLIDER "tail-two", 25));
+	assert_int_not_equal(number_of(&key, COLLIDER "tail-one"),
+			     number_of(&key, COLLIDER "tail-two"));
+	assert_int_equal(make_key(NULL), 0);
+	same = key;
+	assert_int_equal(
+		nfs_cookie_key_make((const uint8_t *)"another one, as long as that one", &other),
+		0);
+	assert_int_equal(number_of(&key, "name"), number_of(&same, "name"));
+	assert_int_equal(key.verifier, same.verifier);
+	assert_int_not_equal(number_of(&key, "name"), number_of(&other, "name"));
+	assert_int_not_equal(key.verifier, other.verifier);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,7 +159,8 @@ int main(void)
 		cmocka_unit_test(names_may_come_between_two_pages),
 		cmocka_unit_test(one_goes_on_behind_a_name_that_went),
 		cmocka_unit_test(behind_the_last_there_is_nothing),
+		cmocka_unit_test(nobody_chooses_two_names_of_one_number),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_key, NULL);
 }

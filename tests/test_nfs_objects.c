@@ -16,6 +16,9 @@
 #define MAIN MODEL "/snapshots/" COMMIT_MAIN
 #define ABSENT MODEL "/.no_exist/" COMMIT_MAIN
 #define LIFE 1
+/* More than a handle has room for. */
+#define LONG_ORG "an-organization-whose-name-is-longer-than-a-handle"
+#define OLD_ORG LONG_ORG "-was"
 
 #define OLD_KEY "the key of these tests, 32 bytes"
 #define NEW_KEY "another one, as long as that one"
@@ -29,6 +32,8 @@ static const char *const spots[] = {
 	"",
 	"hub",
 	"hub/.locks",
+	"hub/.locks/models--org--model",
+	"hub/.locks/models--never--seen",
 	MODEL,
 	"hub/models--gpt2",
 	"hub/models--old--model",
@@ -122,6 +127,32 @@ static void a_handle_names_its_place_also_after_a_restart(void **state)
 	t = start(s, LIFE + 1);
 	for (size_t i = 0; i < ARRAY_LEN(spots); i++)
 		assert_is(t, s, &fh[i], spots[i]);
+	nfs_objects_free(t);
+}
+
+/* Names that a handle has no room for are found by their digest, if they are known. */
+static void handles_of_long_names_are_good_after_a_restart(void **state)
+{
+	static const char *const paths[] = { "hub/models--" OLD_ORG "--old", "files/" LONG_ORG,
+					     "hub/.locks/models--" LONG_ORG "--model" };
+	const struct repo_id old = { REPO_MODEL, OLD_ORG "/old" },
+			     new = { REPO_MODEL, LONG_ORG "/model" };
+	struct nfs_fh fh[ARRAY_LEN(paths)], other;
+	struct seeded_node *s = *state;
+	struct nfs_objects *t = start(s, LIFE);
+	struct place p = { 0 };
+
+	assert_int_equal(known_add_repo(node_known(s->node), &old, &new), 0);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		fh[i] = handle_of(t, s, paths[i]);
+	other = handle_of(t, s, "files/" OLD_ORG "-of-nobody");
+	nfs_objects_free(t);
+	seeded_node_stop(s);
+	seeded_node_start(s);
+	t = start(s, LIFE + 1);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		assert_is(t, s, &fh[i], paths[i]);
+	assert_int_equal(find(t, &other, &p), -ESTALE);
 	nfs_objects_free(t);
 }
 
@@ -259,6 +290,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_handle_names_its_place_also_after_a_restart,
+						seeded_node_setup, seeded_node_teardown),
+		cmocka_unit_test_setup_teardown(handles_of_long_names_are_good_after_a_restart,
 						seeded_node_setup, seeded_node_teardown),
 		cmocka_unit_test_setup_teardown(what_clients_wrote_is_gone_with_the_process,
 						seeded_node_setup, seeded_node_teardown),

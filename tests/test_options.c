@@ -585,6 +585,9 @@ static void test_export_by_nfs(void **state)
 	assert_int_equal(o.nfs_export.count, 2);
 	assert_string_equal(o.nfs_export.items[1], "::1=a/b");
 	assert_null(o.nfs_key_file);
+	assert_false(o.nfs_beside_hub);
+	good("matrixfs --nfs=:2049 --nfs-beside-hub /m");
+	assert_true(o.nfs_beside_hub);
 	bad("matrixfs --nfs=:2049 --nfs-export=org/*", "of \"nfs-export\" is not valid");
 	bad("matrixfs --nfs=:2049 --nfs-export=10.0.0.0/40=org/*", "NETWORK[,NETWORK]=");
 	bad("matrixfs --nfs=:2049 --nfs-allow=x", "of \"nfs-allow\" is not valid");

@@ -59,7 +59,7 @@ static const struct {
 	{ "files/org/model", PLACE_PLAIN_DIR, S_IFDIR, NULL },
 	{ "files/org/model@" COMMIT_OTHER, PLACE_PLAIN_DIR, S_IFDIR, NULL },
 	{ "hub/CACHEDIR.TAG", PLACE_SCRATCH, S_IFREG, NULL },
-	{ "hub/.locks/models--org--model", PLACE_SCRATCH, S_IFDIR, NULL },
+	{ "hub/.locks/models--org--model", PLACE_LOCKS, S_IFDIR, "hub/.locks/models--org--model" },
 };
 
 static void write_some(struct seeded_node *s)

@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/cache/chunk.h"
@@ -27,6 +30,17 @@ struct fixture {
 	struct published *published;
 	struct buf text; /* that an origin sends: it lives as long */
 };
+
+static atomic_long ahead_s; /* of the kernel's monotonic clock */
+
+int clock_gettime(clockid_t which, struct timespec *ret)
+{
+	int r = (int)syscall(SYS_clock_gettime, which, ret);
+
+	if (r == 0 && which == CLOCK_MONOTONIC)
+		ret->tv_sec += ahead_s;
+	return r;
+}
 
 static int set_up(void **state)
 {
@@ -356,6 +370,63 @@ static void another_hub_may_have_a_right_one(void **state)
 	members_free(m);
 }
 
+/* ---- lists that get old ---- */
+
+static void note_came(void *arg, const struct source_blob *what)
+{
+	assert_int_equal(*what->etag, 'a');
+	++*(unsigned *)arg;
+}
+
+/* The list came, and the hub has another one now, or none; so much later it is looked at. True if
+ * it is the new one. */
+static bool is_corrected(struct fixture *f, int64_t later_ms, int status, unsigned *ret_came)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct httpc_cancel cancel = { 0 };
+	struct source_blob what = blob('a');
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	published_watch(f->published, note_came, ret_came);
+	publish(f, 0, 'a');
+	assert_true(look(f, 'a'));
+	assert_int_equal(*ret_came, 1);
+	memset(l->digests, 0x77, sizeof(l->digests[0]) * l->count);
+	buf_free(&f->text);
+	assert_int_equal(chunk_list_print(what.etag, l, &f->text), 0);
+	script(f, 0, 'a', status, NULL, buf_str(&f->text));
+	ahead_s += later_ms / 1000;
+	assert_true(published_look(f->published, &what, &cancel));
+	assert_int_equal(evidence_knows(f->evidence, what.etag, 1, digest), EVIDENCE_PUBLISHED);
+	return digest[0] == 0x77;
+}
+
+static void a_list_that_its_hub_has_corrected_is_known_after_a_while(void **state)
+{
+	unsigned came = 0;
+
+	assert_true(is_corrected(*state, PUBLISHED_KEPT_MS + 1000, 200, &came));
+	assert_int_equal(came, 2); /* what there is is compared once more */
+	assert_int_equal(asked(*state, 0, 'a'), 2);
+}
+
+static void until_then_it_is_not_asked_for_again(void **state)
+{
+	unsigned came = 0;
+
+	assert_false(is_corrected(*state, PUBLISHED_KEPT_MS - 10000, 200, &came));
+	assert_int_equal(asked(*state, 0, 'a'), 1);
+}
+
+static void while_its_hub_is_ill_it_stays_as_it_was(void **state)
+{
+	unsigned came = 0;
+
+	assert_false(is_corrected(*state, PUBLISHED_KEPT_MS + 1000, 503, &came));
+	assert_int_equal(asked(*state, 0, 'a'), 2);
+	assert_int_equal(came, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +453,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_list_that_is_refuted_is_forgotten_and_forgives,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_hub_may_have_a_right_one, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_list_that_its_hub_has_corrected_is_known_after_a_while, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(until_then_it_is_not_asked_for_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(while_its_hub_is_ill_it_stays_as_it_was, set_up,
 						tear_down),
 	};
 

@@ -49,7 +49,7 @@ static int setup(void **state)
 
 static void end_all(struct fill *f)
 {
-	fill_abandon(f);
+	fill_abandon(f, NOW);
 	while (f->runs)
 		run_free(f->runs);
 }
@@ -580,7 +580,7 @@ static void what_nobody_needs_is_taken_back(void **state)
 	carry_to(run, 2 * MIB + 5);
 	fill_unwant_ahead(&w->a);
 	assert_int_equal(w->a.want_count, 1);
-	fill_abandon(&w->a);
+	fill_abandon(&w->a, NOW);
 	assert_int_equal(w->a.want_count, 0);
 	assert_null(w->all.direct);
 	assert_int_equal(run->end, 4 * MIB);
@@ -595,11 +595,40 @@ static void what_a_hub_was_asked_for_comes_though_nobody_needs_it(void **state)
 	struct run *run = run_from_hub(w, 5 * MIB);
 
 	carry_to(run, MIB);
-	fill_abandon(&w->a);
+	fill_abandon(&w->a, NOW);
 	assert_int_equal(run->end, 5 * MIB);
 	run_answered(run, 2 * MIB, RUN_YOUNG_MS);
-	fill_abandon(&w->a);
+	fill_abandon(&w->a, NOW);
 	assert_int_equal(run->end, 2 * MIB);
+}
+
+/* So far a run ends that has brought a MiB in so many ms and that nobody needs any more, of a node
+ * that shares with nobody; the hub is being asked, or was. */
+static uint64_t end_when_left(struct world *w, int64_t took_ms, bool asked)
+{
+	struct run *run = run_of_age(w, 0, took_ms);
+
+	assert_int_equal(run_ask(run, 0, true), 8 * MIB);
+	carry_to(run, MIB);
+	if (!asked)
+		run_answered(run, MIB, took_ms);
+	fill_abandon(&w->a, NOW);
+	return run->end;
+}
+
+static void what_comes_soon_comes_though_nobody_needs_it(void **state)
+{
+	assert_int_equal(end_when_left(*state, 10, true), 8 * MIB);
+}
+
+static void on_a_slow_line_no_more_than_in_a_second(void **state)
+{
+	assert_int_equal(end_when_left(*state, 250, true), 5 * MIB);
+}
+
+static void and_not_what_nobody_is_asked_for(void **state)
+{
+	assert_int_equal(end_when_left(*state, 10, false), 2 * MIB);
 }
 
 /* ---- anything in any order ---- */
@@ -646,7 +675,7 @@ static void do_something(struct world *w, struct fill *f, unsigned *seed)
 	else if (what < 97)
 		move_on(f, seed);
 	else if (what < 98)
-		fill_abandon(f);
+		fill_abandon(f, NOW);
 	else if (!f->runs)
 		assert_int_equal(blob_drop(f->blob), 0);
 }
@@ -708,6 +737,9 @@ int main(void)
 		TEST(runs_past_the_cache_are_bounded),
 		TEST(what_nobody_needs_is_taken_back),
 		TEST(what_a_hub_was_asked_for_comes_though_nobody_needs_it),
+		TEST(what_comes_soon_comes_though_nobody_needs_it),
+		TEST(on_a_slow_line_no_more_than_in_a_second),
+		TEST(and_not_what_nobody_is_asked_for),
 		TEST(runs_never_overlap_whatever_happens),
 	};
 

@@ -569,6 +569,101 @@ static void test_too_many_nodes(void **state)
 	scratch_unref(s, n);
 }
 
+/* Files in hub/ whose names begin so, until there is no room for one more node. */
+static void fill_up(struct scratch *s, char first)
+{
+	char name[16];
+
+	for (unsigned i = 0; nodes(s) < MAX_NODES; i++) {
+		snprintf(name, sizeof(name), "%c%u", first, i);
+		put(s, "hub", name, 0);
+	}
+}
+
+static bool is_there(struct scratch *s, const char *path)
+{
+	struct scratch_node *n;
+
+	if (scratch_dir(s, path, 0, &n) < 0)
+		return false;
+	scratch_unref(s, n);
+	return true;
+}
+
+/* It is made again when it is needed; but whoever refers to it is about to need it. */
+static void an_empty_mirror_goes_before_the_oldest_file(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *a, *in_b;
+
+	put(s, "hub", "oldest", 0);
+	put(s, "hub/.locks/a", "f", 0);
+	put(s, "hub/.locks/b", "f", 0);
+	fill_up(s, 'a');
+	assert_int_equal(scratch_dir(s, "hub/.locks/a", 0, &a), 0);
+	assert_int_equal(scratch_unlink(s, a, "f"), 0);
+	scratch_unref(s, a);
+	assert_int_equal(scratch_dir(s, "hub/.locks/b", 0, &in_b), 0);
+	assert_int_equal(scratch_unlink(s, in_b, "f"), 0);
+	fill_up(s, 'b');
+	put(s, "hub", "one", 0);
+	assert_false(is_there(s, "hub/.locks/a"));
+	assert_true(has(s, "hub", "oldest"));
+	put(s, "hub", "two", 0);
+	assert_true(is_there(s, "hub/.locks/b"));
+	assert_false(has(s, "hub", "oldest"));
+	scratch_unref(s, in_b);
+}
+
+/* References are what clients of NFS used last: if they held it, it would cost files of others. */
+static void an_empty_directory_is_forgotten_in_its_turn_whoever_knows_of_it(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *old = make(s, "hub", "old", S_IFDIR | 0755), *full, *n;
+
+	full = make(s, "hub", "full", S_IFDIR | 0755);
+	put(s, "hub/full", "f", 0);
+	fill_up(s, 'a');
+	put(s, "hub", "one", 0);
+	assert_false(is_there(s, "hub/old"));
+	assert_true(is_there(s, "hub/full"));
+	assert_int_equal(scratch_make(s, old, "x", S_IFREG, 0, 0, NULL, &n), -ENOENT);
+	scratch_unref(s, old);
+	scratch_unref(s, full);
+}
+
+static void a_directory_is_not_forgotten_for_what_is_made_in_it(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *old = make(s, "hub", "old", S_IFDIR | 0755), *n;
+
+	put(s, "hub", "second", 0);
+	fill_up(s, 'a');
+	assert_int_equal(scratch_make(s, old, "x", S_IFREG, 0, 0, NULL, &n), 0);
+	scratch_unref(s, n);
+	assert_true(has(s, "hub/old", "x"));
+	assert_false(has(s, "hub", "second"));
+	scratch_unref(s, old);
+}
+
+static void a_node_is_found_by_its_number_as_long_as_it_lives(void **state)
+{
+	struct scratch *s = *state;
+	struct scratch_node *f = make(s, "hub", "f", S_IFREG), *found;
+
+	assert_int_equal(scratch_by_id(s, scratch_id(f), &found), 0);
+	assert_ptr_equal(found, f);
+	scratch_unref(s, found);
+	assert_int_equal(scratch_by_id(s, scratch_id(f) + 1, &found), -ENOENT);
+	scratch_open(s, f);
+	assert_int_equal(scratch_unlink(s, dir(s, "hub"), "f"), 0);
+	assert_int_equal(scratch_by_id(s, scratch_id(f), &found), 0);
+	scratch_unref(s, found);
+	scratch_close(s, f);
+	assert_int_equal(scratch_by_id(s, scratch_id(f), &found), -ENOENT);
+	scratch_unref(s, f);
+}
+
 static void test_attributes(void **state)
 {
 	struct scratch *s = *state;
@@ -809,6 +904,10 @@ int main(void)
 		TEST(test_nothing_moves_from_one_side_to_the_other),
 		TEST(test_a_path_is_told),
 		TEST(test_too_many_nodes),
+		TEST(an_empty_mirror_goes_before_the_oldest_file),
+		TEST(an_empty_directory_is_forgotten_in_its_turn_whoever_knows_of_it),
+		TEST(a_directory_is_not_forgotten_for_what_is_made_in_it),
+		TEST(a_node_is_found_by_its_number_as_long_as_it_lives),
 		TEST(test_attributes),
 		TEST(nobodys_file_runs_as_its_maker),
 		TEST(test_each),

@@ -149,6 +149,8 @@ static void places_are_shown_as_their_names_are(void **state)
 					    LOCKS "/models--org--model/a.lock",
 					    LOCKS "/x",
 					    "hub/y",
+					    "hub/d",
+					    "hub/d/models--org--model",
 					    MODEL,
 					    MODEL "/refs/a.tmp",
 					    MODEL "/blobs/" ETAG_CONFIG,
@@ -162,6 +164,8 @@ static void places_are_shown_as_their_names_are(void **state)
 					      "hub/models--gpt2/refs/a.tmp",
 					      LOCKS "/models--gpt2",
 					      LOCKS "/models--gpt2/a.lock",
+					      "hub/d/models--gpt2",
+					      "hub/d/models--gpt2/a.lock",
 					      "hub/models--mirror--model/blobs/" ETAG_CONFIG,
 					      "files/datasets/org/data" };
 	struct fixture *f = *state;
@@ -171,6 +175,10 @@ static void places_are_shown_as_their_names_are(void **state)
 	seeded_node_write(s, LOCKS "/models--gpt2", "a.lock", S_IFREG | 0644);
 	seeded_node_write(s, LOCKS, "x", S_IFREG | 0644);
 	seeded_node_write(s, "hub", "y", S_IFREG | 0644);
+	seeded_node_write(s, "hub", "d", S_IFDIR | 0755);
+	seeded_node_write(s, "hub/d", "models--org--model", S_IFDIR | 0755);
+	seeded_node_write(s, "hub/d", "models--gpt2", S_IFDIR | 0755);
+	seeded_node_write(s, "hub/d/models--gpt2", "a.lock", S_IFREG | 0644);
 	seeded_node_write(s, "", "z", S_IFREG | 0644);
 	seeded_node_write(s, MODEL "/refs", "a.tmp", S_IFREG | 0644);
 	seeded_node_write(s, "hub/models--gpt2/refs", "a.tmp", S_IFREG | 0644);
@@ -230,6 +238,33 @@ static void only_what_is_shown_is_listed(void **state)
 	assert_string_equal(buf_str(&names), "datasets org spaces ");
 }
 
+/* Also for who sees all repositories: it is of none. */
+static void what_lies_beside_the_hub_is_shown_where_that_is_wanted(void **state)
+{
+	CLEANUP(buf_free) struct buf names = { 0 };
+	struct fixture *f = *state;
+	struct view *v = &f->seeded->view;
+	struct place token, lock, p;
+	int64_t ttl_ms;
+
+	seeded_node_write(f->seeded, "", "token", S_IFREG | 0644);
+	seeded_node_write(f->seeded, "hub", "x.lock", S_IFREG | 0644);
+	token = seeded_node_place(f->seeded, "token");
+	lock = seeded_node_place(f->seeded, "hub/x.lock");
+	for (unsigned alone = 0; alone < 2; alone++) {
+		v->hub_alone = alone;
+		list(f, "", &names);
+		assert_string_equal(buf_str(&names), alone ? "files hub " : "files hub token ");
+		assert_int_equal(view_is_shown(v, &token), !alone);
+		assert_true(view_is_shown(v, &lock));
+		if (alone)
+			assert_int_equal(seeded_node_walk(f->seeded, "token", &p, &ttl_ms),
+					 -ENOENT);
+	}
+	place_fini(&lock);
+	place_fini(&token);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(places_are_shown_as_their_names_are, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(only_what_is_shown_is_listed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_lies_beside_the_hub_is_shown_where_that_is_wanted, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,9 @@ struct fixture {
 	unsigned taken_back;        /* how often */
 	unsigned hopes;
 	unsigned watched, refused; /* chunks */
-	char letter;               /* of the blob's digest */
+	bool refused_published;    /* the last one of these, and the digest of what was given */
+	uint8_t gave[CHUNK_LIST_DIGEST];
+	char letter; /* of the blob's digest */
 };
 
 /* ---- the member ---- */
@@ -199,11 +201,12 @@ static void came(void *arg, UNUSED const struct source_blob *what, UNUSED uint32
 	f->watched++;
 }
 
-static bool refused(void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i,
-		    UNUSED const char *member)
+static bool refused(void *arg, const struct source_refused *r)
 {
 	struct fixture *f = arg;
 
+	f->refused_published = r->published;
+	memcpy(f->gave, r->gave, sizeof(f->gave));
 	return ++f->refused > 1;
 }
 
@@ -456,8 +459,8 @@ static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
 	assert_string_equal(state_of(f), "up");
 }
 
-/* Whether a hub publishes the digests of what comes, or of something else. */
-static int ask_published(struct fixture *f, const void *bytes)
+/* Whether it is known that the digests are of what comes, or of something else. */
+static int ask_known(struct fixture *f, const void *bytes, enum evidence_word word)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
 	char etag[DIGEST_HEX_MAX + 1] = "";
@@ -466,7 +469,7 @@ static int ask_published(struct fixture *f, const void *bytes)
 	for (uint32_t i = 0; i < l->count; i++)
 		assert_int_equal(digest_of(DIGEST_SHA256, bytes, CHUNK_BYTES, l->digests[i]), 0);
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	evidence_learn(f->evidence, etag, l, EVIDENCE_PUBLISHED);
+	evidence_learn(f->evidence, etag, l, word);
 	return ask(f, GIVES);
 }
 
@@ -475,7 +478,7 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
 	struct fixture *f = *state;
 
-	assert_int_equal(ask_published(f, zeros), 0);
+	assert_int_equal(ask_known(f, zeros, EVIDENCE_PUBLISHED), 0);
 	assert_int_equal(f->came, SIZE);
 	assert_int_equal(f->taken_back, 0);
 	assert_int_equal(f->watched, 2);
@@ -483,20 +486,39 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	assert_string_equal(state_of(f), "up");
 }
 
-static void what_is_otherwise_is_not_and_its_giver_is_banned(void **state)
+/* It may have had it, even as the owner of its segment, before it knew of a list. */
+static void refuse(struct fixture *f, enum evidence_word word)
 {
-	CLEANUP(freep) char *others = malloc(CHUNK_BYTES);
-	struct fixture *f = *state;
+	CLEANUP(freep) char *others = malloc(CHUNK_BYTES), *zeros = calloc(1, CHUNK_BYTES);
+	uint8_t gave[CHUNK_LIST_DIGEST];
 
 	memset(others, 1, CHUNK_BYTES);
-	assert_int_equal(ask_published(f, others), SOURCE_PASS);
+	assert_int_equal(ask_known(f, others, word), SOURCE_PASS);
 	assert_int_equal(f->came, 0);
 	assert_int_equal(f->taken_back, 1);
 	assert_int_equal(metrics_get(&f->counts.bytes_wrong), CHUNK_BYTES);
 	assert_int_equal(metrics_get(&f->counts.bytes_twice), 0);
 	assert_int_equal(f->watched, 0);
 	assert_int_equal(f->refused, 1);
-	assert_string_equal(state_of(f), "banned");
+	assert_int_equal(digest_of(DIGEST_SHA256, zeros, CHUNK_BYTES, gave), 0);
+	assert_memory_equal(f->gave, gave, sizeof(gave));
+	assert_string_equal(state_of(f), "new");
+}
+
+static void what_is_otherwise_than_published_is_refused_and_its_giver_is_told_of(void **state)
+{
+	struct fixture *f = *state;
+
+	refuse(f, EVIDENCE_PUBLISHED);
+	assert_true(f->refused_published);
+}
+
+static void what_is_otherwise_than_witnessed_is_likewise(void **state)
+{
+	struct fixture *f = *state;
+
+	refuse(f, EVIDENCE_WITNESSED);
+	assert_false(f->refused_published);
 }
 
 /* The first chunk is not what was found wrong before, or is. */
@@ -711,7 +733,8 @@ int main(void)
 		TEST(nonsense_that_nobody_has_signed_is_silence),
 		TEST(who_leaves_does_not_wait_until_he_may_ask_again),
 		TEST(what_is_as_published_is_given_and_told_of),
-		TEST(what_is_otherwise_is_not_and_its_giver_is_banned),
+		TEST(what_is_otherwise_than_published_is_refused_and_its_giver_is_told_of),
+		TEST(what_is_otherwise_than_witnessed_is_likewise),
 		TEST(what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed),
 		TEST(what_comes_in_its_place_is_taken),
 		TEST(who_drips_a_head_is_left),

@@ -258,14 +258,29 @@ static void test_files(void **state)
 static void test_locks_are_there_already(void **state)
 {
 	static const struct row rows[] = {
-		{ "hub/.locks/models--org--model", 0, NEVER, PLACE_SCRATCH },
-		{ "hub/.locks/models--never--seen", 0, NEVER, PLACE_SCRATCH },
-		{ "hub/.locks/datasets--x", 0, NEVER, PLACE_SCRATCH },
+		{ "hub/.locks/models--org--model", 0, FOREVER, PLACE_LOCKS },
+		{ "hub/.locks/models--never--seen", 0, FOREVER, PLACE_LOCKS },
+		{ "hub/.locks/datasets--x", 0, FOREVER, PLACE_LOCKS },
 		{ "hub/.locks/whatever", -ENOENT, NEVER, 0 },
+		{ "hub/.locks/models--org--model/x.lock", -ENOENT, NEVER, 0 },
+		{ "hub/.locks/models--org--model/models--org--model", -ENOENT, NEVER, 0 },
+	};
+	static const struct row written[] = {
+		{ "hub/.locks/models--never--seen", 0, FOREVER, PLACE_LOCKS },
+		{ "hub/.locks/models--never--seen/x.lock", 0, NEVER, PLACE_SCRATCH },
 		{ "hub/.locks/models--org--model/x.lock", -ENOENT, NEVER, 0 },
 	};
 
-	CHECK(*state, rows);
+	struct seeded_node *s = *state;
+	uint64_t bytes, nodes;
+
+	CHECK(s, rows);
+	scratch_used(s->scratch, &bytes, &nodes);
+	assert_int_equal(nodes, 0); /* whoever looks, nothing is made for it */
+	seeded_node_write(s, "hub/.locks/models--never--seen", "x.lock", S_IFREG | 0644);
+	CHECK(s, written);
+	scratch_used(s->scratch, &bytes, &nodes);
+	assert_int_equal(nodes, 4);
 }
 
 static void test_what_clients_wrote(void **state)
@@ -375,7 +390,7 @@ static void test_names_that_never_ask(void **state)
 	static const struct row rows[] = {
 		{ "hub/version.txt", -ENOENT, FOREVER, 0 },
 		{ "hub/CACHEDIR.TAG", -ENOENT, FOREVER, 0 },
-		{ "hub/.locks/models--never--seen", 0, NEVER, PLACE_SCRATCH },
+		{ "hub/.locks/models--never--seen", 0, FOREVER, PLACE_LOCKS },
 		{ "xet", -ENOENT, NEVER, 0 },
 		{ REFS "dev.tmp", -ENOENT, NEVER, 0 },
 		{ REFS "dev.lock", -ENOENT, NEVER, 0 },
@@ -450,6 +465,7 @@ static void test_the_way_up_is_the_way_down(void **state)
 		{ "hub", "" },
 		{ "files", "" },
 		{ "hub/.locks", "hub" },
+		{ "hub/.locks/models--org--model", "hub/.locks" },
 		{ MODEL, "hub" },
 		{ MODEL "/blobs", MODEL },
 		{ MODEL "/snapshots", MODEL },
@@ -468,23 +484,47 @@ static void test_the_way_up_is_the_way_down(void **state)
 		{ "files/org/model", "files/org" },
 		{ "files/datasets/org/data", "files/datasets/org" },
 		{ "files/org/model/onnx", "files/org/model" },
+		/* What clients wrote. */
+		{ "modules", "" },
+		{ "modules/a", "modules" },
+		{ "hub/d", "hub" },
+		{ "hub/.locks/d", "hub/.locks" },
+		{ "hub/.locks/models--org--model/d", "hub/.locks/models--org--model" },
+		{ MODEL "/trees/d", MODEL "/trees" },
+		{ MODEL "/.no_exist/d", MODEL "/.no_exist" },
+	};
+	static const char *const written[][2] = {
+		{ "", "modules" },
+		{ "modules", "a" },
+		{ "hub", "d" },
+		{ "hub/.locks", "d" },
+		{ "hub/.locks/models--org--model", "d" },
+		{ MODEL "/trees", "d" },
+		{ MODEL "/.no_exist", "d" },
 	};
 	struct seeded_node *s = *state;
-	struct place written = seeded_node_place(s, "hub/.locks/models--org--model"), none;
+	struct scratch_node *hub;
+	struct place gone, none;
 
+	for (size_t i = 0; i < ARRAY_LEN(written); i++)
+		seeded_node_write(s, written[i][0], written[i][1], S_IFDIR | 0755);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		struct place below = seeded_node_place(s, paths[i][0]), up;
 		struct place above = seeded_node_place(s, paths[i][1]);
 
-		assert_int_equal(view_parent(&below, &up), 0);
+		assert_int_equal(view_parent(&s->view, &below, &up), 0);
 		if (!place_same(&up, &above))
 			fail_msg("above %s is not %s", paths[i][0], paths[i][1]);
 		place_fini(&below);
 		place_fini(&above);
 		place_fini(&up);
 	}
-	assert_int_equal(view_parent(&written, &none), -ENOENT);
-	place_fini(&written);
+	gone = seeded_node_place(s, "hub/d");
+	assert_int_equal(scratch_dir(s->scratch, "hub", false, &hub), 0);
+	assert_int_equal(scratch_rmdir(s->scratch, hub, "d"), 0);
+	scratch_unref(s->scratch, hub);
+	assert_int_equal(view_parent(&s->view, &gone, &none), -ENOENT);
+	place_fini(&gone);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, seeded_node_setup, seeded_node_teardown)

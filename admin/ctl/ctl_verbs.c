@@ -16,8 +16,9 @@ static const struct ctl_option globals[] = {
 	  "names it, or MATRIXHUB_TOKEN holds the token.",
 	  0, 0 },
 	{ "node", "SOCKET",
-	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, peers, nfs.", 0,
-	  0 },
+	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, job, peers, "
+	  "nfs.",
+	  0, 0 },
 	{ "json", NULL, "Print the answer as JSON.", 0, 0 },
 	{ 0 },
 };
@@ -221,7 +222,7 @@ static const char status_shape[] =
 static const char peers_shape[] = "address zone" PEER_COUNTS(
 	COLUMN) " connections"
 		";members address zone weight state bytes_in:size bytes_out:size bytes_wrong:size "
-		"first_byte_ms until:time";
+		"first_byte_ms until:time why";
 
 static const char where_shape[] =
 	"etag size:size present:size;segments segment bytes:size present:size owner followers";
@@ -229,6 +230,8 @@ static const char where_shape[] =
 static const char nfs_shape[] =
 	";clients address connections mounts requests bytes:size denied since:time "
 	"last_request:time";
+
+#define JOB_COLUMNS " id kind state what bytes_done:size bytes_total:size error started:time"
 
 static const char promotion_shape[] = "tag commit was rule from checks changed";
 
@@ -248,8 +251,7 @@ static const struct ctl_verb verbs[] = {
 	{ "nfs", "", NULL, "Who comes to a mount by NFS, and what each was given.", "GET", "/nfs",
 	  nfs_shape, NULL, NULL },
 	{ "job list", "", NULL, "Pulls and other long work, running and lately ended.", "GET",
-	  "/jobs", ";items id kind state what bytes_done:size bytes_total:size error started:time",
-	  NULL, NULL },
+	  "/jobs", ";items" JOB_COLUMNS, NULL, NULL },
 	{ "job cancel", "ID", NULL, "End a job; what it has brought stays.", "POST",
 	  "/jobs/{ID}/cancel", ctl_shape_job, NULL, NULL },
 	{ "collect", "", collect_options,
@@ -399,15 +401,24 @@ static const struct ctl_verb verbs[] = {
 
 const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
 
-bool ctl_asks_nodes(const struct ctl_verb *v)
+/* Where a matrixfs has other paths than a hub. */
+static const struct ctl_verb node_verbs[] = {
+	{ "job list", "", NULL, "", "GET", "/jobs", ";jobs" JOB_COLUMNS, NULL, NULL },
+	{ "job cancel", "ID", NULL, "", "DELETE", "/jobs/{ID}", ctl_shape_job, NULL, NULL },
+};
+
+const struct ctl_verb *ctl_node_verb(const struct ctl_verb *v)
 {
 	static const char *const words[] = { "pull", "peers", "peers where", "peers forgive",
 					     "nfs" };
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (!strcmp(v->words, words[i]))
-			return true;
-	return false;
+			return v;
+	for (size_t i = 0; i < ARRAY_LEN(node_verbs); i++)
+		if (!strcmp(v->words, node_verbs[i].words))
+			return &node_verbs[i];
+	return NULL;
 }
 
 bool ctl_asks_hubs(const struct ctl_verb *v)

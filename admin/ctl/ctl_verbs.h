@@ -7,8 +7,8 @@
 
 extern const struct ctl_table ctl_verbs;
 
-/* True if a matrixfs answers it, too. */
-bool ctl_asks_nodes(const struct ctl_verb *v);
+/* How a matrixfs is asked the same: by this row or another one; NULL: it does not answer it. */
+const struct ctl_verb *ctl_node_verb(const struct ctl_verb *v);
 /* False if nobody but a matrixfs answers it: it is about paths of a mount. */
 bool ctl_asks_hubs(const struct ctl_verb *v);
 /* True if it is about peers, which are a matrixfs's rather than a hub's. */

@@ -350,7 +350,7 @@ static void on_completed(void *arg, struct MHD_Connection *c UNUSED, void **stat
 	note_end(q, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	lock_take(&h->lock);
 	if (q->queued && q->status / 100 != 4)
-		idlers_know(&h->idlers, &q->link->idler);
+		httpd_link_know_locked(h, q->link);
 	idlers_add(&h->idlers, &q->link->idler, clock_ms());
 	if (h->closed)
 		shutdown(q->link->idler.fd, SHUT_RD);

@@ -41,9 +41,10 @@ struct httpd_conf {
 	unsigned threads;
 	unsigned connections_max; /* one more: a silent one goes, strangers first, or it gets 503 */
 	unsigned address_max;     /* of one address (IPv6: of a /64); more get 429; 0: no limit */
+	unsigned strangers_max;   /* of them, that are strangers': see stranger_ms; likewise */
 	size_t bodies_max;        /* bytes of bodies in memory; what is more is answered 503 */
 	int64_t idle_ms; /* for a whole head, from a client's connection or its last answer on */
-	int64_t stranger_ms; /* the same on a connection that had only 4xx yet; 0: idle_ms */
+	int64_t stranger_ms; /* the same of who had only 4xx yet (see httpd_know); 0: idle_ms */
 	int64_t slow_ms; /* who gives less than slow_bytes of a body in such a time, or takes less
 			    of an answer that is there, is cut off */
 	unsigned slow_bytes;
@@ -77,11 +78,12 @@ unsigned httpd_connections(struct httpd *h);
 const char *httpd_method(const struct httpd_request *q);
 const char *httpd_path(const struct httpd_request *q);
 const struct buf *httpd_body(const struct httpd_request *q);
-/* Path and query as they came, nothing decoded; whether they came by TLS, and from where:
- * "192.0.2.1", "" for a local socket. */
+/* Path and query as they came, nothing decoded; whether they came by TLS, and from where
+ * ("192.0.2.1", "" for a local socket). Who asks is no stranger on this connection from now on. */
 const char *httpd_target(const struct httpd_request *q);
 bool httpd_is_secure(const struct httpd_request *q);
 void httpd_address(const struct httpd_request *q, char ret[static HTTPD_ADDRESS_MAX]);
+void httpd_know(struct httpd_request *q);
 /* A number and something else its handler gives it for `ended`, before it answers; 0 and NULL. */
 void httpd_note(struct httpd_request *q, unsigned note);
 unsigned httpd_noted(const struct httpd_request *q);
@@ -107,10 +109,8 @@ struct httpd_head {
 /* Adds a field; 0 or -ENOMEM (remembered in fields.failed, too: the client gets no answer). */
 int httpd_head_add(struct httpd_head *h, const char *name, const char *fmt, ...) PRINTF(3, 4);
 void httpd_head_free(struct httpd_head *h);
-
-/* With a body, which is taken. */
+/* With a body, which is taken; or to a HEAD whose GET would have a body of so many bytes. */
 void httpd_reply_head(struct httpd_request *q, struct httpd_head *h, struct buf *body);
-/* Answers a HEAD whose GET would have a body of so many bytes. */
 void httpd_reply_length(struct httpd_request *q, struct httpd_head *h, uint64_t len);
 /* Answer with bytes that nobody copies; done is called at their end, also on failure. Those of a
  * file, [off, off + len), the kernel sends itself; the descriptor stays the caller's. */

@@ -36,7 +36,7 @@
 /* How many links an address has. */
 struct origin {
 	uint64_t key;
-	unsigned count;
+	unsigned count, strangers;
 };
 
 /* --- counting; the lock is held */
@@ -56,34 +56,50 @@ static bool origin_add_locked(struct httpd *h, const struct in6_addr *address)
 	struct origin *o = map_find_u64(&h->addresses, key);
 
 	if (o) {
-		if (h->conf.address_max && o->count >= h->conf.address_max)
+		if ((h->conf.address_max && o->count >= h->conf.address_max) ||
+		    (h->conf.strangers_max && o->strangers >= h->conf.strangers_max))
 			return false;
 		o->count++;
+		o->strangers++;
 		return true;
 	}
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return false;
-	*o = (struct origin){ key, 1 };
+	*o = (struct origin){ key, 1, 1 };
 	if (map_put_u64(&h->addresses, key, o) == 0)
 		return true;
 	free(o);
 	return false;
 }
 
-static void origin_del_locked(struct httpd *h, const struct in6_addr *address)
+static void origin_del_locked(struct httpd *h, const struct httpd_link *link)
 {
-	struct origin *o = map_find_u64(&h->addresses, key_of(address));
+	struct origin *o = map_find_u64(&h->addresses, key_of(&link->address));
 
+	if (o && !link->idler.known)
+		o->strangers--;
 	if (o && --o->count == 0)
 		free(map_del_u64(&h->addresses, o->key));
+}
+
+void httpd_link_know_locked(struct httpd *h, struct httpd_link *link)
+{
+	struct origin *o = link && link->remote && !link->idler.known
+				   ? map_find_u64(&h->addresses, key_of(&link->address))
+				   : NULL;
+
+	if (o)
+		o->strangers--;
+	if (link)
+		idlers_know(&h->idlers, &link->idler);
 }
 
 static void link_free_locked(struct httpd *h, struct httpd_link *link)
 {
 	idlers_del(&h->idlers, &link->idler);
 	if (link->remote)
-		origin_del_locked(h, &link->address);
+		origin_del_locked(h, link);
 	if (link->cert)
 		tls_drop(link->cert);
 	h->links[link->idler.fd] = NULL;

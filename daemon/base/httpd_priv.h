@@ -128,8 +128,7 @@ void httpd_pieces_end(struct httpd_request *q, int r);
 /* ---- httpd_answer.c ---- */
 /* An answer of ours in JSON; NULL without memory. */
 struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, const char *message);
-/* Keeps the answer; a request that is parked goes on. The first answer counts. all->lock is
- * held. */
+/* Keeps the answer; who is parked goes on. The first one counts. all->lock is held. */
 void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m);
 /* Its answer, if any, has ended: releases what it was made of. */
 void httpd_answer_over(struct httpd_request *q);
@@ -139,10 +138,11 @@ void httpd_wake_all_locked(struct httpd *h);
 /* ---- httpd_door.c ---- */
 /* The keeper: a thread that lets clients in and sends slow ones away. */
 void *httpd_keep(void *h);
-/* The library has begun with a connection (of TLS: its session), or is about to close it. */
+/* The library has begun with a connection (of TLS: its session), or is about to close it; it is no
+ * stranger's from now on (NULL is none; the lock is held). And all are forgotten. */
 struct httpd_link *httpd_link_begin(struct httpd *h, int fd, void *session);
+void httpd_link_know_locked(struct httpd *h, struct httpd_link *link);
 void httpd_link_end(struct httpd *h, struct httpd_link *link);
-/* Forgets all. */
 void httpd_links_fini(struct httpd *h);
 /* Bytes that the client has taken so far; false if nobody knows. *ret_left: some wait for it. */
 bool httpd_taken(int fd, uint64_t *ret, bool *ret_left);

@@ -30,8 +30,8 @@ const void *blob_data(const struct blob *b, uint64_t off);
 /* Reads bytes as the disk has them; an I/O error is -EIO here, where the mapping would raise
  * SIGBUS in a process that looks at it (the kernel, copying from it, gets EFAULT). */
 MUST_USE int blob_read(const struct blob *b, void *ret, size_t len, uint64_t off);
-/* Gives the mapping's memory of a range, and of what the kernel mapped around it, back to the kernel
- * (the page cache keeps the bytes). */
+/* Gives the mapping's memory of a range, and of what the kernel mapped around it, back to the
+ * kernel (the page cache keeps the bytes). */
 void blob_release_pages(const struct blob *b, uint64_t off, uint64_t len);
 
 /* True if chunk i is present. The first call for a chunk that a former process left reads and

@@ -73,7 +73,7 @@ bool fetch_expel(struct fetch *f, struct pull *p, int r)
 	so = p->readers == 1;
 	if (so) {
 		p->expelled = r;
-		fill_abandon(&p->fill);
+		fill_abandon(&p->fill, clock_ms());
 		for (struct run *run = p->fill.runs; run; run = run->next)
 			httpc_cancel(f->conf.http, &run->cancel);
 		waitlist_settle_all(&p->waiters, r, &settled);

@@ -319,7 +319,7 @@ void pull_leave_locked(struct pull *p)
 	if (--p->readers > 0)
 		return;
 	p->all_wanted = false;
-	fill_abandon(&p->fill);
+	fill_abandon(&p->fill, clock_ms());
 }
 
 struct pull *pull_if_idle_locked(struct pull *p)

@@ -190,22 +190,35 @@ static void drop_direct(struct fill *f)
 	}
 }
 
-/* What a hub was asked to send soon would be on its way all the same, for nobody. */
-static uint64_t abandoned_end(const struct run *run)
+/* Of what a hub was asked for all that would come soon has most likely been sent. */
+static uint64_t sent_end(const struct run *run, int64_t now_ms)
+{
+	uint64_t brought = run->pos - run->start;
+	uint64_t soon = max_u64(run->fill->all->soon, RUN_NEAR); /* as run_ask() has it */
+
+	if (!run->under_way || run->asked)
+		return run->asked;
+	if (brought)
+		soon = brought * RUN_SOON_MS / (uint64_t)max_i64(now_ms - run->began_ms, 1);
+	return chunk_floor(run->pos + min_u64(soon, RUN_BYTES_MAX));
+}
+
+/* What is on its way would be so all the same: who comes next would ask for it again. */
+static uint64_t abandoned_end(const struct run *run, int64_t now_ms)
 {
 	uint64_t chunk = chunk_ceil(run->pos + CHUNK_BYTES, blob_size(run->fill->blob));
 
-	return min_u64(run->end, max_u64(chunk, run->asked));
+	return min_u64(run->end, max_u64(chunk, sent_end(run, now_ms)));
 }
 
-void fill_abandon(struct fill *f)
+void fill_abandon(struct fill *f, int64_t now_ms)
 {
 	for (enum urgency u = 0; u < URGENCY_COUNT; u++)
 		unwant(f, u);
 	drop_direct(f);
 	for (struct run *run = f->runs; run; run = run->next)
 		if (!run->direct)
-			run->end = abandoned_end(run);
+			run->end = abandoned_end(run, now_ms);
 }
 
 /* One past what is there or on its way from off on; off if that chunk is neither. */
@@ -418,7 +431,7 @@ uint64_t run_ask(struct run *run, uint64_t off, bool first_hand)
 {
 	const struct schedule *s = run->fill->all;
 
-	run->first_hand = first_hand;
+	run->first_hand = run->under_way = first_hand;
 	run->asked = 0;
 	if (!first_hand || !s->waits_max)
 		return run->end;
@@ -432,9 +445,10 @@ void run_answered(struct run *run, uint64_t bytes, int64_t took_ms)
 	struct schedule *s = run->fill->all;
 	uint64_t soon = bytes * RUN_SOON_MS / (uint64_t)max_i64(took_ms, 1);
 
-	if (run->asked && bytes >= RUN_BYTES_MIN)
+	if (run->under_way && bytes >= RUN_BYTES_MIN)
 		s->soon = s->soon ? (s->soon + soon) / 2 : soon;
 	run->asked = 0;
+	run->under_way = false;
 }
 
 bool run_yield(struct run *run, int64_t now_ms)

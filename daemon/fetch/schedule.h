@@ -60,6 +60,7 @@ struct run {
 	bool resting;             /* it failed, and waits to try again: there is no request */
 	bool guest;               /* see want */
 	bool first_hand;          /* who is asked has the bytes from nobody else: */
+	bool under_way;           /* he is asked, and has not answered to the end */
 	uint64_t asked;           /* one past what it was asked to send soon, or 0 */
 	bool waiting;             /* who is asked has them coming, and has given none since */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
@@ -128,8 +129,8 @@ uint64_t fill_until(const struct fill *f, uint64_t off);
 /* Takes back what is wanted but not waited for. */
 void fill_unwant_ahead(struct fill *f);
 /* Takes back all that is wanted; runs end a chunk further, which their carriers cannot have passed
- * without telling, or with what a hub was asked to send soon. */
-void fill_abandon(struct fill *f);
+ * without telling, or with what a hub that is asked now sends within RUN_SOON_MS. */
+void fill_abandon(struct fill *f, int64_t now_ms);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
 /* A run is about to ask for what it has not from `off` on: up to where it should. */

@@ -19,6 +19,7 @@
 #define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
 #define BUSY_MAX_MS 4000
 #define TRIES 3
+#define OWN_TRIES 4      /* of one that gave of it itself; then witnesses are asked */
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
 #define STOP_MS 2000
 #define NICE 10 /* readers come first */
@@ -34,6 +35,7 @@ struct part {
 	uint64_t told_by;         /* the key of its address */
 	unsigned tries;
 	bool disputed; /* it was once, and who gave it stood by it */
+	bool stalled;  /* who should have told gave of it, and was still finding out */
 	/* Guarded by the lock of all. */
 	int64_t came_ms; /* the last of it */
 	bool fresh;      /* that was after it was compared */
@@ -126,6 +128,15 @@ static struct part *add_locked(struct assay *a, const struct source_blob *what, 
 
 /* ---- comparing ---- */
 
+/* True if a hub tells everybody what chunk i must be. What comes from then on is compared
+ * when it comes. */
+static bool is_published(const struct assay *a, const char *etag, uint32_t i)
+{
+	uint8_t digest[CHUNK_LIST_DIGEST];
+
+	return evidence_knows(a->conf.trials->evidence, etag, i, digest) == EVIDENCE_PUBLISHED;
+}
+
 static void moved(UNUSED void *arg)
 {
 }
@@ -191,6 +202,23 @@ static int64_t busy_ms(struct part *p, unsigned tries)
 	return ++p->tries < tries ? min_i64(BUSY_MS << p->tries, BUSY_MAX_MS) : 0;
 }
 
+static enum inquiry_time time_of(const struct part *p)
+{
+	return p->stalled ? INQUIRY_STALLED : p->disputed ? INQUIRY_LAST : INQUIRY_FIRST;
+}
+
+/* The owner does not say what it had. If it may have something to hide that counts for nothing. */
+static int64_t wait_for_owner(struct part *p, bool own)
+{
+	int64_t again_ms = p->stalled ? 0 : busy_ms(p, own ? OWN_TRIES : TRIES);
+
+	if (again_ms || p->stalled || !own)
+		return again_ms;
+	p->stalled = true;
+	p->tries = 0;
+	return BUSY_MS;
+}
+
 /* In how many ms it is to be tried again; 0: it need not. */
 static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
@@ -207,14 +235,16 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	if (p->told_by != placement_key(owner)) /* it vouches for nothing that another said */
 		c.told = (struct wire_digests){ 0 };
 	p->told_by = placement_key(owner);
-	r = inquiry_compare(conf->trials, &d, p->segment, owner, p->disputed, &c);
+	r = inquiry_compare(conf->trials, &d, p->segment, owner, time_of(p), &c);
 	p->told = c.told;
 	p->disputed = c.open;
 	if (c.dropped)
 		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
 	if (c.refuted && !c.dropped)
 		note_refuted(p->all, owner);
-	return r == -EAGAIN ? busy_ms(p, TRIES) : c.open ? busy_ms(p, WITNESS_TRIES) : 0;
+	if (r == -EAGAIN)
+		return wait_for_owner(p, c.own);
+	return c.open ? busy_ms(p, WITNESS_TRIES) : 0;
 }
 
 /* The digest of the whole has told, or is not needed any more. */
@@ -237,11 +267,25 @@ static struct pull *open_blob(const struct part *p)
 	return fetch_open_for_guest(conf->fetch, &p->what, &pull) < 0 ? NULL : pull;
 }
 
+/* Nobody needs to be asked for what a hub has published. */
+static bool find_voucher(const struct part *p, char ret[static MEMBER_ADDRESS_MAX + 1])
+{
+	const struct membership *members;
+
+	if (!is_published(p->all, p->what.etag, chunk_of(segment_start(p->segment))))
+		return find_owner(p, ret);
+	members = members_now(p->all->conf.trials->members);
+	snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s",
+		 member_address(members->members[members->self]));
+	membership_unref(members);
+	return true;
+}
+
 /* As compare_with() answers. */
 static int64_t compare(struct part *p)
 {
 	char owner[MEMBER_ADDRESS_MAX + 1];
-	struct pull *pull = find_owner(p, owner) ? open_blob(p) : NULL;
+	struct pull *pull = find_voucher(p, owner) ? open_blob(p) : NULL;
 	int64_t again_ms;
 
 	if (!pull)
@@ -300,8 +344,10 @@ static void work(void *arg, uint64_t number UNUSED)
 		again_ms = compare(p);
 	lock_take(&a->lock);
 	p->queued = false;
-	if (!again_ms) /* what comes now is tried as often, and waited for */
+	if (!again_ms) { /* what comes now is tried as often, and waited for */
 		p->tries = 0;
+		p->stalled = false;
+	}
 	if (p->gone)
 		free_locked(p);
 	else if (again_ms || p->fresh)
@@ -310,14 +356,6 @@ static void work(void *arg, uint64_t number UNUSED)
 }
 
 /* ---- from outside ---- */
-
-/* True if a hub tells everybody what chunk i must be: it was compared when it came. */
-static bool is_published(const struct assay *a, const char *etag, uint32_t i)
-{
-	uint8_t digest[CHUNK_LIST_DIGEST];
-
-	return evidence_knows(a->conf.trials->evidence, etag, i, digest) == EVIDENCE_PUBLISHED;
-}
 
 static bool is_started(struct assay *a)
 {
@@ -352,6 +390,28 @@ void assay_came(struct assay *a, const struct source_blob *what, uint32_t i)
 {
 	if (is_started(a) && !is_published(a, what->etag, i))
 		note(a, what, segment_of(chunk_start(i)));
+}
+
+/* Members gave something of it. */
+static bool is_given(const struct assay *a, const struct source_blob *what, uint32_t segment)
+{
+	uint32_t end = chunk_of(segment_end(segment, what->file.size) - 1) + 1;
+	char who[MEMBER_ADDRESS_MAX + 1];
+	bool so = false;
+
+	for (uint32_t i = chunk_of(segment_start(segment)); !so && i < end; i++)
+		so = evidence_giver(a->conf.trials->evidence, what->etag, i, who) ==
+		     EVIDENCE_MEMBER;
+	return so;
+}
+
+void assay_listed(struct assay *a, const struct source_blob *what)
+{
+	uint32_t count = is_started(a) ? segment_count(what->file.size) : 0;
+
+	for (uint32_t k = 0; k < count; k++)
+		if (is_given(a, what, k))
+			note(a, what, k);
 }
 
 void assay_forget(struct assay *a, const char *etag)

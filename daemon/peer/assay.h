@@ -32,6 +32,9 @@ void assay_free(struct assay *a);
 
 /* Chunk i of a blob has come from a member. Does not wait. */
 void assay_came(struct assay *a, const struct source_blob *what, uint32_t i);
+/* A hub has published the digests of a blob: what members gave of it before is compared with that,
+ * so that it is passed on no longer if it is wrong. Does not wait. */
+void assay_listed(struct assay *a, const struct source_blob *what);
 /* Nothing of a blob is to be compared any more. */
 void assay_forget(struct assay *a, const char *etag);
 

@@ -43,7 +43,7 @@ int chunk_in_begin(struct chunk_in *c, uint64_t pos, uint64_t end)
 	c->size = stop - chunk_start(chunk);
 	c->have = 0;
 	c->word = EVIDENCE_UNKNOWN;
-	c->again = false;
+	c->wrong = false;
 	c->comes = true;
 	c->kept = is_laid(c) ? NULL : malloc(c->size);
 	return is_laid(c) || c->kept ? begin_digest(c) : -ENOMEM;
@@ -67,35 +67,31 @@ int chunk_in_add(struct chunk_in *c, const void *data, size_t len)
 	return c->ask->lay(c->ask->arg, data, len);
 }
 
-/* Its digest is this. What is known of it may be otherwise than when it began. What was found wrong
+/* What is known of it may be otherwise than when it began. What was found wrong
  * once goes round: others had it from the same member. ERR_DIGEST. */
-static int judge(struct chunk_in *c, const uint8_t is[static CHUNK_LIST_DIGEST])
+static int judge(struct chunk_in *c)
 {
 	const struct source_blob *blob = c->ask->blob;
 	const struct manifest_file *file = &blob->file;
 	uint32_t chunk = chunk_of(c->pos);
 	uint8_t must[CHUNK_LIST_DIGEST];
-	bool right;
 
-	if (is_whole_blob(c)) {
-		right = memcmp(is, file->digest, digest_size(file->kind)) == 0;
-	} else if ((c->word = evidence_knows(c->evidence, blob->etag, chunk, must))) {
-		right = memcmp(is, must, sizeof(must)) == 0;
-	} else {
-		c->again = evidence_was_wrong(c->evidence, blob->etag, chunk, is);
-		right = !c->again;
-	}
-	return right ? 0 : ERR_DIGEST;
+	if (is_whole_blob(c))
+		c->wrong = memcmp(c->is, file->digest, digest_size(file->kind)) != 0;
+	else if ((c->word = evidence_knows(c->evidence, blob->etag, chunk, must)))
+		c->wrong = memcmp(c->is, must, sizeof(must)) != 0;
+	else
+		c->wrong = evidence_was_wrong(c->evidence, blob->etag, chunk, c->is);
+	return c->wrong ? ERR_DIGEST : 0;
 }
 
 int chunk_in_compare(struct chunk_in *c, const void *data, size_t len)
 {
-	uint8_t is[DIGEST_BYTES_MAX];
 	int r = note(c, data, len);
 
 	if (r == 0 && c->digest) {
-		r = digest_final(c->digest, is);
-		r = r < 0 ? r : judge(c, is);
+		r = digest_final(c->digest, c->is);
+		r = r < 0 ? r : judge(c);
 	}
 	return r;
 }

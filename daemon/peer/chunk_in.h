@@ -19,7 +19,8 @@ struct chunk_in {
 	size_t size, have; /* its bytes; those that came */
 	bool comes;
 	enum evidence_word word; /* how it is known what it must be */
-	bool again;              /* it was wrong, since it is what was found wrong here before */
+	bool wrong;              /* it was, and had this digest */
+	uint8_t is[DIGEST_BYTES_MAX];
 	/* Its own. */
 	struct digest *digest; /* of those that came; NULL: nothing is known of it */
 	char *kept;            /* those that came; NULL: they are laid */

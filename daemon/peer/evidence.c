@@ -12,6 +12,7 @@
 #define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
 #define DROPS_MAX 256
 #define DROPS_AT_ONCE_MAX 64 /* of one blob, so that others are remembered */
+#define LOST_MAX 64          /* blobs of which it is remembered that drops were forgotten */
 
 /* A giver is a number: one of these, or a name's and FIRST_NAME. */
 enum { NOBODY, HUB, DROPPED, FIRST_NAME };
@@ -52,6 +53,8 @@ struct evidence {
 	unsigned name_count;
 	struct drop drops[DROPS_MAX]; /* the latest */
 	unsigned drop_count;
+	char lost[LOST_MAX][DIGEST_HEX_MAX + 1]; /* of these something is not remembered any more */
+	unsigned lost_count;
 };
 
 int evidence_new(uint64_t bytes_max, struct evidence **ret)
@@ -74,6 +77,22 @@ static uint64_t weight(const struct dossier *d)
 	return sizeof(*d) + d->count * sizeof(d->givers[0]) +
 	       (d->known ? d->count * sizeof(d->known[0]) : 0) +
 	       (d->former ? (uint64_t)d->count * CHUNK_LIST_DIGEST : 0);
+}
+
+static bool is_lost_locked(const struct evidence *e, const char *etag)
+{
+	bool so = false;
+
+	for (unsigned i = 0; !so && i < LOST_MAX; i++)
+		so = strcmp(e->lost[i], etag) == 0;
+	return so;
+}
+
+/* Not all that was dropped of a blob is remembered. */
+static void lose_locked(struct evidence *e, const char *etag)
+{
+	if (*etag && !is_lost_locked(e, etag))
+		snprintf(e->lost[e->lost_count++ % LOST_MAX], sizeof(e->lost[0]), "%s", etag);
 }
 
 static void unlink_locked(struct evidence *e, struct dossier *d)
@@ -106,8 +125,11 @@ static void forget_locked(struct evidence *e, struct dossier *d)
 /* As far as others than this one can go. */
 static void make_room_locked(struct evidence *e, const struct dossier *keep)
 {
-	while (e->bytes > e->bytes_max && e->oldest != keep)
+	while (e->bytes > e->bytes_max && e->oldest != keep) {
+		if (e->oldest->former)
+			lose_locked(e, e->oldest->etag);
 		forget_locked(e, e->oldest);
+	}
 }
 
 static struct dossier *new_locked(struct evidence *e, const char *etag, uint64_t size)
@@ -222,11 +244,27 @@ void evidence_take_back(struct evidence *e, const char *etag, uint32_t i)
 
 /* ---- what was dropped ---- */
 
+/* The same may be dropped again and again. */
+static struct drop *find_drop_locked(struct evidence *e, const char *etag, uint32_t i,
+				     const uint8_t was[static CHUNK_LIST_DIGEST])
+{
+	for (struct drop *d = e->drops; d < e->drops + DROPS_MAX; d++)
+		if (d->chunk == i && chunk_digest_same(d->was, was) && strcmp(d->etag, etag) == 0)
+			return d;
+	return NULL;
+}
+
 static void note_drop_locked(struct evidence *e, const char *etag, uint32_t i,
 			     const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
 {
-	struct drop *drop = &e->drops[e->drop_count++ % DROPS_MAX];
+	struct drop *drop = find_drop_locked(e, etag, i, was);
 
+	if (drop) {
+		drop->proven |= proven;
+		return;
+	}
+	drop = &e->drops[e->drop_count++ % DROPS_MAX];
+	lose_locked(e, drop->etag);
 	*drop = (struct drop){ .chunk = i, .proven = proven };
 	snprintf(drop->etag, sizeof(drop->etag), "%s", etag);
 	memcpy(drop->was, was, CHUNK_LIST_DIGEST);
@@ -246,6 +284,8 @@ static void note_former_locked(struct evidence *e, const struct dossier *d,
 		note_drop_locked(e, d->etag, i, was, proven);
 		noted++;
 	}
+	if (noted == DROPS_AT_ONCE_MAX)
+		lose_locked(e, d->etag);
 }
 
 void evidence_drop(struct evidence *e, const char *etag, uint32_t i,
@@ -358,8 +398,12 @@ bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST])
 {
 	uint8_t former[CHUNK_LIST_DIGEST];
+	bool lost;
 
-	return has_dropped(e, etag, i, is_other, is) ||
+	lock_take(&e->lock);
+	lost = is_lost_locked(e, etag);
+	lock_drop(&e->lock);
+	return lost || has_dropped(e, etag, i, is_other, is) ||
 	       (evidence_former(e, etag, i, former) && !chunk_digest_same(former, is));
 }
 

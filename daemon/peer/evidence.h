@@ -35,7 +35,8 @@ bool evidence_dropped(struct evidence *e, const char *etag, uint32_t i);
 bool evidence_was_wrong(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST]);
 /* Likewise, of what had another digest than this, or was dropped with all of the blob: chunk i was
- * not always as it is. */
+ * not always as it is; also if more was dropped of the blob than is remembered, so that nobody can
+ * tell. */
 bool evidence_was_other(struct evidence *e, const char *etag, uint32_t i,
 			const uint8_t is[static CHUNK_LIST_DIGEST]);
 /* All of a blob was dropped: nothing that is known of it says anything about what comes now, but

@@ -17,6 +17,7 @@ struct inquiry {
 	struct trial trial;
 	bool *disputed; /* one a segment: its owner says that something is wrong */
 	uint32_t disputes;
+	bool stalled; /* who vouches for the segment does not say of what, and gave of it */
 };
 
 /* Who is heard of one segment, one after another. */
@@ -97,20 +98,37 @@ static bool hear_of(struct inquiry *q, const struct hearing *h, uint32_t chunk, 
 	return true;
 }
 
+/* A chunk that was given by who is to vouch for it and does not, and that nobody else has told. */
+static bool is_untold(struct trial *t, uint32_t i)
+{
+	const char *voucher = member_address(t->members->members[t->voucher]);
+	const uint8_t *mine = trial_has_given(t, i, voucher) ? trial_have(t, i) : NULL;
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	return mine && !trial_is_settled(t, i) &&
+	       !(evidence_knows(t->conf->evidence, t->doubt->what->etag, i, must) &&
+		 chunk_digest_same(mine, must));
+}
+
+static bool is_chunk_in_question(struct inquiry *q, uint32_t i)
+{
+	struct trial *t = &q->trial;
+
+	if (q->stalled)
+		return is_untold(t, i);
+	return q->disputes ? trial_differs(t, i, t->vouched->digests[i])
+			   : trial_is_hearsay(t, i) && !trial_is_settled(t, i);
+}
+
 /* A witness has each chunk from upstream: it is asked for those that are in dispute, if any are,
  * and else for all that nobody has settled. What is not here yet is nobody's word against
  * another's. */
 static uint32_t in_question(struct inquiry *q, uint32_t segment)
 {
-	struct trial *t = &q->trial;
-	uint32_t first, count = trial_chunks(t, segment, &first), bits = 0;
+	uint32_t first, count = trial_chunks(&q->trial, segment, &first), bits = 0;
 
-	for (uint32_t i = first; i < first + count; i++) {
-		bool so = q->disputes ? trial_differs(t, i, t->vouched->digests[i])
-				      : trial_is_hearsay(t, i) && !trial_is_settled(t, i);
-
-		bits |= so ? 1U << (i - first) : 0;
-	}
+	for (uint32_t i = first; i < first + count; i++)
+		bits |= is_chunk_in_question(q, i) ? 1U << (i - first) : 0;
 	return bits;
 }
 
@@ -374,7 +392,8 @@ static void hear_givers(struct inquiry *q, uint32_t segment)
 			hear_giver(q, i, &held);
 }
 
-/* True if a chunk is not as the owner says, and nobody knows yet which of the two is right. */
+/* True if a chunk is not as the owner says (or it does not say), and nobody knows yet which of the
+ * two is right. */
 static bool is_open(struct inquiry *q, uint32_t segment)
 {
 	struct trial *t = &q->trial;
@@ -382,14 +401,22 @@ static bool is_open(struct inquiry *q, uint32_t segment)
 	bool open = false;
 
 	for (uint32_t i = first; q->disputes && i < first + count; i++)
-		open |= !(t->gone & 1U << i % WIRE_CHUNKS) &&
-			trial_differs(t, i, t->vouched->digests[i]);
+		open |= !(t->gone & 1U << i % WIRE_CHUNKS) && is_chunk_in_question(q, i);
 	return open;
+}
+
+/* Witnesses are heard of what it gave itself. */
+static void stall(struct inquiry *q, uint32_t segment)
+{
+	q->stalled = true;
+	q->disputed[segment] = in_question(q, segment);
+	q->disputes = q->disputed[segment];
 }
 
 /* What came before a hub published the list, or gave it to this node as a witness, is as that says,
  * or goes: no word of a member counts beside it. 0; or as inquiry_compare. */
-static int hear_early(struct inquiry *q, uint32_t segment, bool last, struct wire_digests *told)
+static int hear_early(struct inquiry *q, uint32_t segment, enum inquiry_time time,
+		      struct wire_digests *told)
 {
 	struct trial *t = &q->trial;
 	struct hearing h = { .segment = segment };
@@ -399,32 +426,47 @@ static int hear_early(struct inquiry *q, uint32_t segment, bool last, struct wir
 	trial_heed(t, first, first + count, EVIDENCE_WITNESSED);
 	if (!has_told(q, segment, told))
 		r = interview(&t->by, t->voucher, segment, AS_OWNER, told);
+	if (r == -EAGAIN && time == INQUIRY_STALLED)
+		stall(q, segment);
 	if (r == 0)
 		hear_owner(q, &h, told);
-	if (q->disputes)
+	if (q->disputes && !q->stalled)
 		hear_givers(q, segment);
-	if (last && is_open(q, segment))
+	if (q->disputes && q->stalled)
+		r = 0;
+	if (time != INQUIRY_FIRST && is_open(q, segment))
 		r = hold_hearings(q, 1);
 	if (q->disputes || t->dropped)
 		trial_conclude(t);
 	return r;
 }
 
+static bool has_given(const struct trial *t, uint32_t segment, const char *owner)
+{
+	uint32_t first, count = trial_chunks(t, segment, &first);
+	bool so = false;
+
+	for (uint32_t i = first; !so && i < first + count; i++)
+		so = trial_has_given(t, i, owner);
+	return so;
+}
+
 int inquiry_compare(const struct trial_conf *conf, const struct doubt *d, uint32_t segment,
-		    const char *owner, bool last, struct inquiry_compared *c)
+		    const char *owner, enum inquiry_time time, struct inquiry_compared *c)
 {
 	CLEANUP(freep) struct inquiry *q = calloc(1, sizeof(*q));
 	int r = q ? begin(q, conf, d) : -ENOMEM, at;
 
 	c->dropped = 0;
-	c->refuted = c->open = false;
+	c->refuted = c->open = c->own = false;
 	if (r < 0)
 		return r;
 	at = membership_find(q->trial.members, owner);
 	if (at >= 0) {
 		q->trial.voucher = (uint32_t)at;
-		r = hear_early(q, segment, last, &c->told);
+		r = hear_early(q, segment, time, &c->told);
 		c->open = r == 0 && is_open(q, segment);
+		c->own = has_given(&q->trial, segment, owner);
 	}
 	c->dropped = q->trial.gone;
 	c->refuted = q->trial.refuted;

@@ -14,21 +14,29 @@
 /* See struct inquest. */
 MUST_USE int inquiry_look(const struct trial_conf *conf, const struct doubt *d);
 
+/* How often a segment has been compared. */
+enum inquiry_time {
+	INQUIRY_FIRST,   /* who gave what is otherwise may yet find out that it is wrong */
+	INQUIRY_LAST,    /* it has had time for that: witnesses are heard */
+	INQUIRY_STALLED, /* likewise, and the owner has had time to say what it had: of what it gave
+			    itself and still says nothing of they are heard, too */
+};
+
 /* What came of comparing one segment. */
 struct inquiry_compared {
 	struct wire_digests told; /* by its owner, as far as it was asked; kept for the next time */
 	unsigned dropped;         /* bit i: its chunk i was wrong, and is gone */
 	bool refuted;             /* witnesses and this node say otherwise than the owner */
 	bool open;                /* it differs, and no witness has told yet: compare it later */
+	bool own;                 /* the owner gave something of it */
 };
 /* Compares what members gave of one segment, while others still come, with what its owner (its
  * address) says that it had from a hub: that is one question, or none if it has told. Of what
- * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above,
- * if it is the last time: who gave it has had time to find out. c->told is what the owner told
- * before, all zero at first.
+ * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above.
+ * c->told is what the owner told before, all zero at first.
  * The doubt's blob is that of an open handle. 0; -EAGAIN: the owner is finding out, or busy;
  * -ENOENT: it has nothing to say; or how it failed. Blocking. */
 MUST_USE int inquiry_compare(const struct trial_conf *conf, const struct doubt *d, uint32_t segment,
-			     const char *owner, bool last, struct inquiry_compared *c);
+			     const char *owner, enum inquiry_time time, struct inquiry_compared *c);
 
 #endif

@@ -2,14 +2,17 @@
 #include "daemon/peer/interview.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
 
 #define ANSWER_MS 2000   /* what an answer may take */
 #define PATIENCE_MS 3000 /* of a question that is put again, in all */
 #define REST_MS 100
+#define AGAIN_MS 1500 /* for longer than what it said is said again, whatever is so since */
 
 static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
 			       enum interview_as as)
@@ -99,6 +102,37 @@ int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t s
 		r = put(v, &ask, member, min_i64(left_ms, ANSWER_MS), ret);
 	}
 	return r;
+}
+
+/* What it says of one chunk; all zero: nothing. */
+static void ask_of(const struct interviewer *v, uint32_t member, uint32_t chunk,
+		   enum interview_as as, uint8_t ret[static CHUNK_LIST_DIGEST])
+{
+	struct wire_digests d = { 0 };
+
+	if (interview_patiently(v, member, segment_of(chunk_start(chunk)), as, &d) < 0)
+		d = (struct wire_digests){ 0 };
+	memcpy(ret, d.of[chunk % WIRE_CHUNKS], CHUNK_LIST_DIGEST);
+}
+
+bool interview_convicts(const struct interviewer *v, uint32_t member, uint32_t chunk,
+			const uint8_t gave[static CHUNK_LIST_DIGEST])
+{
+	uint8_t holds[CHUNK_LIST_DIGEST], vouched[CHUNK_LIST_DIGEST];
+
+	if (!chunk_digest_known(gave))
+		return false;
+	ask_of(v, member, chunk, AS_HOLDER, holds);
+	if (chunk_digest_known(holds) && !chunk_digest_same(holds, gave))
+		return true;
+	ask_of(v, member, chunk, AS_OWNER, vouched);
+	if (!chunk_digest_known(vouched) || chunk_digest_same(vouched, gave))
+		return chunk_digest_known(vouched);
+	if (!chunk_digest_known(holds))
+		return false;
+	clock_sleep_ms(AGAIN_MS);
+	ask_of(v, member, chunk, AS_HOLDER, holds);
+	return chunk_digest_same(holds, gave);
 }
 
 void interview_holder(const struct interviewer *v, uint32_t member, uint32_t segment,

@@ -33,6 +33,14 @@ MUST_USE int interview_witness(const struct interviewer *v, uint32_t member, uin
 MUST_USE int interview_patiently(const struct interviewer *v, uint32_t member, uint32_t segment,
 				 enum interview_as as, struct wire_digests *ret);
 
+/* Asks who gave a wrong chunk, with that digest. True if it was its own doing: it holds other bytes
+ * than it gave, and says that it never held those; or it vouches for them: it claims to have them
+ * from a hub, or to have verified them; or it vouches for others, and holds those all the same: its
+ * disk may be broken. Whoever else gave it may have passed on what it was given,
+ * whoever it is: it cannot compare what no list is known of to it. Blocking, for 11 s at most. */
+MUST_USE bool interview_convicts(const struct interviewer *v, uint32_t member, uint32_t chunk,
+				 const uint8_t gave[static CHUNK_LIST_DIGEST]);
+
 /* What one member answered as a holder of one segment. Zeroed memory is nobody's answer. */
 struct interview_held {
 	bool asked;

@@ -158,6 +158,9 @@ static bool try_once(const struct peer_request *s, const struct asker *who, int 
 	*ret = compose(&t);
 	if (*ret == 0)
 		*ret = run(&t);
+	if (who->troubles)
+		tls_troubles_note(who->troubles, member_address(s->member), who->secure, *ret,
+				  err_noted(*ret));
 	buf_free(&t.url);
 	buf_free(&t.authorization);
 	buf_free(&t.range);

@@ -7,14 +7,16 @@
 #include "daemon/base/httpc.h"
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/members.h"
+#include "daemon/peer/tls_troubles.h"
 
 /* Who asks, and by what. Borrowed. */
 struct asker {
 	struct cluster_key *key;
 	struct httpc *http;
-	bool secure;                /* members speak TLS */
-	const char *address, *zone; /* of this node */
-	const char *process;        /* what its own answers are signed by */
+	bool secure;                   /* members speak TLS */
+	const char *address, *zone;    /* of this node */
+	const char *process;           /* what its own answers are signed by */
+	struct tls_troubles *troubles; /* with whom TLS fails is noted there; NULL: nowhere */
 };
 
 struct peer_request {

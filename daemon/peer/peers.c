@@ -12,6 +12,7 @@
 #include "daemon/base/log.h"
 #include "daemon/peer/assay.h"
 #include "daemon/peer/cluster_key.h"
+#include "daemon/peer/confront.h"
 #include "daemon/peer/contests.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
@@ -34,6 +35,7 @@ struct peers {
 	struct published *published;
 	struct assay *assay;
 	struct contests *contests;
+	struct confront *confront;
 	struct places places;
 	struct segment_notes notes;
 	struct peer_counts counts;
@@ -65,13 +67,22 @@ static void came(void *arg, const struct source_blob *what, uint32_t i)
 	assay_came(p->assay, what, i);
 }
 
-static bool refused(void *arg, const struct source_blob *what, uint32_t i, const char *member)
+static void listed(void *arg, const struct source_blob *what)
 {
 	struct peers *p = arg;
-	bool doubted = published_contradicted(p->published, what->etag, i, member);
 
+	assay_listed(p->assay, what);
+}
+
+static bool refused(void *arg, const struct source_refused *r)
+{
+	struct peers *p = arg;
+	bool doubted = r->published &&
+		       published_contradicted(p->published, r->what->etag, r->chunk, r->member);
+
+	confront_add(p->confront, r);
 	if (doubted)
-		contests_add(p->contests, what, i);
+		contests_add(p->contests, r->what, r->chunk);
 	return doubted;
 }
 
@@ -123,7 +134,7 @@ static int name(struct peers *p)
 	p->asker.address = p->self.address;
 	p->asker.zone = p->self.zone;
 	p->asker.process = p->process;
-	return 0;
+	return tls_troubles_new(&p->asker.troubles);
 }
 
 static int open_tls(struct peers *p, struct buf *why)
@@ -145,6 +156,10 @@ static int gather_evidence(struct peers *p)
 		r = assay_new(&p->assay);
 	if (r == 0)
 		r = contests_new(&p->contests);
+	if (r == 0)
+		r = confront_new(&p->confront);
+	if (r == 0)
+		published_watch(p->published, listed, p);
 	return r;
 }
 
@@ -208,7 +223,9 @@ static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
 	};
 	atomic_store(&p->inquires, true);
 	r = assay_start(p->assay, &assay);
-	return r < 0 ? r : contests_start(p->contests, &p->trials, s);
+	if (r == 0)
+		r = contests_start(p->contests, &p->trials, s);
+	return r < 0 ? r : confront_start(p->confront, &p->trials, p->ground.http);
 }
 
 static int look(void *arg, const struct doubt *d)
@@ -260,6 +277,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.fetch = f,
 		.store = s,
 		.members = p->members,
+		.probes = p->probes,
 		.places = &p->places,
 		.notes = &p->notes,
 		.evidence = p->evidence,
@@ -315,7 +333,8 @@ static unsigned count_connections(struct peers *p)
 bool peers_stop(struct peers *p)
 {
 	member_list_stop(steal(p->list));
-	return assay_stop(p->assay) && contests_stop(p->contests) && serve_stop(take_serve(p));
+	return assay_stop(p->assay) && contests_stop(p->contests) && confront_stop(p->confront) &&
+	       serve_stop(take_serve(p));
 }
 
 void peers_close(struct peers *p)
@@ -324,11 +343,13 @@ void peers_close(struct peers *p)
 		return;
 	probes_free(p->probes);
 	source_peer_free(p->source);
+	confront_free(p->confront);
 	contests_free(p->contests);
 	assay_free(p->assay);
 	published_free(p->published);
 	evidence_free(p->evidence);
 	httpc_free(p->asker.http);
+	tls_troubles_free(p->asker.troubles);
 	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
@@ -356,6 +377,11 @@ void peers_status(struct peers *p, struct peers_status *ret)
 		.counts = &p->counts,
 		.connections = count_connections(p),
 	};
+}
+
+bool peers_trouble(struct peers *p, const char *member, char ret[static TLS_TROUBLE_TEXT])
+{
+	return tls_troubles_find(p->asker.troubles, member, ret);
 }
 
 struct members *peers_members(struct peers *p)

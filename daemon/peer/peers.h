@@ -57,6 +57,8 @@ struct peers_status {
 	unsigned connections; /* of members, now */
 };
 void peers_status(struct peers *p, struct peers_status *ret);
+/* True if TLS with this member fails, as ret tells. */
+MUST_USE bool peers_trouble(struct peers *p, const char *member, char ret[static TLS_TROUBLE_TEXT]);
 /* Its members, for members_each and members_forgive; borrowed until peers_close. */
 struct members *peers_members(struct peers *p);
 

@@ -10,10 +10,8 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/peer/peer_call.h"
-#include "daemon/peer/wire.h"
 
-#define TARGET WIRE_JOBS "0" /* there is no such job, which is an answer */
-#define SLACK_MS 1000        /* silence begins to be counted after it: a node may be busy */
+#define SLACK_MS 1000 /* silence begins to be counted after it: a node may be busy */
 
 struct trial {
 	char address[MEMBER_ADDRESS_MAX + 1]; /* "": none */
@@ -55,7 +53,7 @@ static void ask(struct probes *t, struct trial *trial, struct member *m)
 	struct peer_call e = {
 		.member = m,
 		.method = "GET",
-		.target = TARGET,
+		.target = PROBE_TARGET,
 		.cancel = &trial->cancel,
 	};
 	enum member_outcome outcome;
@@ -154,6 +152,13 @@ bool probes_take(struct probes *t, struct member *m)
 	taken = put_locked(t, member_address(m));
 	lock_drop(&t->lock);
 	return taken;
+}
+
+void probes_meet(struct probes *t, const struct member *m)
+{
+	lock_take(&t->lock);
+	(void)put_locked(t, member_address(m));
+	lock_drop(&t->lock);
 }
 
 void probes_free(struct probes *t)

@@ -20,7 +20,7 @@
 struct look {
 	char etag[DIGEST_HEX_MAX + 1]; /* "": free */
 	bool asking, found;
-	int64_t again_ms; /* unless found: nobody asks before */
+	int64_t again_ms; /* nobody asks before */
 	uint64_t used;
 	/* Of a list that was found: whose it is, whom it accused, who contradicts which chunk. */
 	unsigned hub;
@@ -33,6 +33,8 @@ struct published {
 	struct hub *const *hubs;
 	unsigned count;
 	struct evidence *evidence;
+	void (*came)(void *arg, const struct source_blob *what); /* or NULL */
+	void *arg;
 	struct lock lock;
 	/* Guarded by lock. */
 	struct cond answered;
@@ -55,6 +57,13 @@ int published_new(struct hub *const *hubs, unsigned count, struct evidence *e,
 	cond_init(&p->answered);
 	*ret = p;
 	return 0;
+}
+
+void published_watch(struct published *p, void (*came)(void *arg, const struct source_blob *what),
+		     void *arg)
+{
+	p->came = came;
+	p->arg = arg;
 }
 
 void published_free(struct published *p)
@@ -153,7 +162,7 @@ static void wait_locked(struct published *p, const char *etag)
 	int64_t until = clock_ms() + PUBLISHED_WAIT_MS;
 	const struct look *l = place_locked(p, etag);
 
-	while (l && l->asking && clock_ms() < until) {
+	while (l && l->asking && !l->found && clock_ms() < until) {
 		cond_wait(&p->answered, &p->lock, until);
 		l = place_locked(p, etag);
 	}
@@ -166,37 +175,60 @@ static bool is_remembered(struct published *p, const struct source_blob *what)
 	return evidence_knows(p->evidence, what->etag, 0, digest) == EVIDENCE_PUBLISHED;
 }
 
-bool published_look(struct published *p, const struct source_blob *what,
+/* What came of asking. Whose list is as it was before is accused of what it was before; who was
+ * stopped has found out nothing. */
+static void note_locked(struct published *p, struct look *l, unsigned hub, int64_t again_ms)
+{
+	l->asking = false; /* its place was its own meanwhile */
+	if (hub < p->count && (!l->found || l->hub != hub))
+		l->accused_count = l->against_count = 0;
+	if (hub < p->count) {
+		l->found = true;
+		l->hub = hub;
+		again_ms = clock_ms() + PUBLISHED_KEPT_MS;
+	}
+	l->again_ms = again_ms;
+	cond_wake_all(&p->answered);
+}
+
+/* A list that is there stays while its hub does not answer. */
+static bool ask_for(struct published *p, struct look *l, const struct source_blob *what,
 		    struct httpc_cancel *cancel)
 {
 	int64_t again_ms;
+	unsigned hub = ask_hubs(p, what, cancel, &again_ms);
+	bool found;
+
+	lock_take(&p->lock);
+	note_locked(p, l, hub, cancel->canceled ? 0 : again_ms);
+	found = l->found && is_remembered(p, what);
+	lock_drop(&p->lock);
+	if (hub < p->count && p->came)
+		p->came(p->arg, what);
+	return found;
+}
+
+bool published_look(struct published *p, const struct source_blob *what,
+		    struct httpc_cancel *cancel)
+{
 	struct look *l;
 	bool found, ask;
-	unsigned hub;
 
 	lock_take(&p->lock);
 	wait_locked(p, what->etag);
 	l = place_locked(p, what->etag);
-	found = l && l->found && is_remembered(p, what);
-	ask = l && !found && !l->asking && l->again_ms <= clock_ms();
+	if (l && l->found && !is_remembered(p, what)) {
+		l->found = false;
+		l->again_ms = 0;
+	}
+	found = l && l->found;
+	ask = l && !l->asking && l->again_ms <= clock_ms();
 	if (l)
 		l->used = ++p->clock;
 	if (ask)
 		l->asking = true;
 	lock_drop(&p->lock);
-	if (!ask)
-		return found;
-	hub = ask_hubs(p, what, cancel, &again_ms);
-	found = hub < p->count;
-	lock_take(&p->lock);
-	l->asking = false; /* its place was its own meanwhile */
-	l->found = found;
-	l->hub = hub;
-	l->accused_count = l->against_count = 0;
-	l->again_ms = cancel->canceled ? 0 : again_ms; /* who was stopped has found out nothing */
-	cond_wake_all(&p->answered);
-	lock_drop(&p->lock);
-	return found;
+	return ask ? ask_for(p, l, what, cancel) : found;
 }
 
 /* ---- lists that are wrong ---- */

@@ -13,7 +13,8 @@
 #define PUBLISHED_WAIT_MS 2000        /* a list is waited for so long */
 #define PUBLISHED_STRANGER_MS 3600000 /* a hub that knows no lists is left alone so long */
 #define PUBLISHED_DOUBTED 2           /* members that contradict a list in one chunk */
-#define PUBLISHED_RETRY_MS 30000      /* a list that is not there is asked for again after it */
+#define PUBLISHED_RETRY_MS 30000      /* a list that is not there is asked for again after it, */
+#define PUBLISHED_KEPT_MS 600000      /* and one that is there: its hub may have a better one */
 
 struct published;
 
@@ -21,9 +22,13 @@ struct published;
 MUST_USE int published_new(struct hub *const *hubs, unsigned count, struct evidence *e,
 			   struct published **ret);
 void published_free(struct published *p);
+/* Each list that comes is told of, on the thread that asked for it; no lock is held. To be set
+ * before there are threads. */
+void published_watch(struct published *p, void (*came)(void *arg, const struct source_blob *what),
+		     void *arg);
 /* Has the list of a blob asked for, unless it was lately. True if it came just now, or came before
- * and was not forgotten since. Blocking, at most for about PUBLISHED_WAIT_MS; one asks, others that
- * want the same wait for it. */
+ * and was not forgotten since, whether or not its hub still answers. Blocking, at most for about
+ * PUBLISHED_WAIT_MS; one asks, others that want the same wait for it, if there is none yet. */
 bool published_look(struct published *p, const struct source_blob *what,
 		    struct httpc_cancel *cancel);
 /* A member was accused, since it gave chunk i otherwise than the list has it. True if so many

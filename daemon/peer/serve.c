@@ -7,11 +7,14 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/listen.h"
 #include "daemon/base/log.h"
+#include "daemon/peer/probe.h"
 
 #define THREADS 2
 #define BODIES_MAX 65536
 #define IDLE_MS 60000 /* members ask again and again */
 #define STRANGER_MS 5000
+#define STRANGERS 4 /* an address gets one of so many connections for who has not signed yet, */
+#define STRANGERS_MIN 16
 #define SLOW_MS 10000
 #define SLOW_BYTES 4096 /* in such a time */
 #define STOP_MS 500
@@ -28,33 +31,52 @@ static void turn_away(struct httpd_request *q)
 	httpd_reply(q, WIRE_KEY, "text/plain; charset=utf-8", &body, NULL);
 }
 
-/* It was for another member: whoever sends it here has listened on its line. */
-static bool is_for_another(const struct serve *s, const char *to)
+/* Whom a request was for, by the address that it was sent to. */
+enum addressee {
+	THIS_NODE,
+	ANOTHER, /* whoever sends it here has listened on that one's line */
+	UNKNOWN, /* a member that was never heard of: it may be this node under another name */
+};
+
+/* A name that is not in the list may be this node's in another one's; of who cannot be reached
+ * nobody can tell whether it is. */
+static enum addressee addressee_of(const struct serve *s, const char *to)
 {
 	const struct membership *members = members_now(s->conf.members);
 	int at = membership_find(members, to);
-	bool so = at >= 0 && (uint32_t)at != members->self &&
-		  member_is_another(members->members[at]);
+	struct member *m = at < 0 || (uint32_t)at == members->self ? NULL : members->members[at];
+	enum addressee ret = !m ? THIS_NODE : member_is_another(m) ? ANOTHER : UNKNOWN;
 
+	if (ret == UNKNOWN && member_is_doubted(m))
+		ret = THIS_NODE;
+	if (ret == UNKNOWN)
+		probes_meet(s->conf.probes, m);
 	membership_unref(members);
-	return so;
+	return ret;
 }
 
-/* NULL: it is heard; else why not, of what is signed as it should be. */
-static const char *objection(const struct serve *s, enum cluster_verdict verdict, const char *to)
+/* Answers a request that is not to be heard; false: it is. What is asked of a member to find out
+ * which one it is does no harm. */
+static bool object(struct guest *g, enum cluster_verdict verdict, const char *to)
 {
-	if (verdict == CLUSTER_TRUE)
-		return is_for_another(s, to) ? "elsewhere" : NULL;
+	enum addressee who = verdict == CLUSTER_TRUE ? addressee_of(g->serve, to) : THIS_NODE;
+	bool late = who == UNKNOWN && strcmp(httpd_target(g->http), PROBE_TARGET) != 0;
+
 	if (verdict == CLUSTER_FULL)
-		return "nonces";
-	return verdict == CLUSTER_STALE ? "stale" : "replayed";
+		serve_cause(g, WIRE_BUSY, "nonces");
+	else if (verdict != CLUSTER_TRUE)
+		serve_cause(g, WIRE_KEY, verdict == CLUSTER_STALE ? "stale" : "replayed");
+	else if (who == ANOTHER)
+		serve_cause(g, WIRE_KEY, "elsewhere");
+	else if (late)
+		serve_cause(g, WIRE_BUSY, "name");
+	return verdict != CLUSTER_TRUE || who == ANOTHER || late;
 }
 
 /* True if a member asks, us, and this once. */
 static bool knows_key(struct guest *g, const char *range)
 {
 	const char *authorization = httpd_field(g->http, "Authorization");
-	const char *cause;
 	struct cluster_words words = {
 		.method = httpd_method(g->http),
 		.target = httpd_target(g->http),
@@ -72,10 +94,20 @@ static bool knows_key(struct guest *g, const char *range)
 		turn_away(g->http);
 		return false;
 	}
-	cause = objection(g->serve, verdict, heard.to);
-	if (cause)
-		serve_cause(g, verdict == CLUSTER_FULL ? WIRE_BUSY : WIRE_KEY, cause);
-	return !cause;
+	httpd_know(g->http);
+	return !object(g, verdict, heard.to);
+}
+
+static void note_place(const struct guest *g)
+{
+	char from[HTTPD_ADDRESS_MAX], other[HTTPD_ADDRESS_MAX];
+
+	httpd_address(g->http, from);
+	if (callers_note(&g->serve->callers, placement_key(g->address), from, clock_ms(), other))
+		log_line(LOG_LEVEL_WARN, NULL,
+			 "peer=%s asks from %s and from %s in turns: have two nodes the same "
+			 "--peer-address?",
+			 g->address, from, other);
 }
 
 /* What it says of itself, of who is a member; what the list says of it goes before that. */
@@ -91,6 +123,7 @@ static void note_guest(struct guest *g)
 		zone = member_zone(members->members[at]);
 	g->zone = placement_key(zone ? zone : "");
 	membership_unref(members);
+	note_place(g);
 }
 
 static void answer_question(const struct guest *g, const char *range)
@@ -140,6 +173,14 @@ static uint64_t rate_now(void *arg)
 
 /* ---- start and stop ---- */
 
+/* Of members that come from the same address many may come at once; each signs soon. */
+static unsigned strangers_max(const struct peer_settings *s)
+{
+	unsigned share = (unsigned)s->connections / STRANGERS;
+
+	return share > STRANGERS_MIN ? share : STRANGERS_MIN;
+}
+
 static int start_http(struct serve *s, struct buf *why)
 {
 	struct httpd_conf http = {
@@ -147,6 +188,7 @@ static int start_http(struct serve *s, struct buf *why)
 		.tls = s->conf.tls,
 		.threads = THREADS,
 		.connections_max = (unsigned)s->conf.settings->connections,
+		.strangers_max = strangers_max(s->conf.settings),
 		.bodies_max = BODIES_MAX,
 		.idle_ms = IDLE_MS,
 		.stranger_ms = STRANGER_MS,
@@ -187,6 +229,7 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
+	callers_init(&s->callers);
 	r = fanout_new(&s->fanout);
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
@@ -213,6 +256,7 @@ bool serve_stop(struct serve *s)
 	turns_free(s->turns);
 	opened_stop(s->opened);
 	fanout_free(s->fanout);
+	callers_fini(&s->callers);
 	free(s);
 	return true;
 }

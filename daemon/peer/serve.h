@@ -16,6 +16,7 @@
 #include "daemon/peer/places.h"
 #include "daemon/peer/segment_notes.h"
 
+struct probes;
 struct serve;
 struct testimony;
 struct tls;
@@ -38,6 +39,7 @@ struct serve_conf {
 	struct fetch *fetch; /* borrowed until serve_stop, like all below */
 	struct store *store;
 	struct members *members;
+	struct probes *probes;
 	struct places *places;
 	struct segment_notes *notes; /* what is asked for here, too */
 	struct evidence *evidence;

@@ -6,6 +6,7 @@
 #define MATRIXFS_SERVE_PRIV_H
 
 #include "daemon/base/httpd.h"
+#include "daemon/peer/callers.h"
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
@@ -21,6 +22,7 @@ struct serve {
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct fanout *fanout;
 	struct turns *turns; /* what goes out under the limit */
+	struct callers callers;
 };
 
 /* One request of a member that has shown the key. */

@@ -39,11 +39,17 @@ struct bringing {
 
 /* ---- bytes ---- */
 
-/* True if who gave a wrong chunk was to have it from others, and could not compare it. */
+/* True if who gave a wrong chunk may have had it from others, even as its owner (who first looks
+ * for who has it by chance), and could not compare it: it may have known no list when it came. */
 static bool may_be_misled(const struct bringing *b)
 {
-	return b->in.size != b->ask->blob->file.size &&
-	       (b->in.again || !trip_asks_owner(&b->trip)) && b->in.word != EVIDENCE_PUBLISHED;
+	return b->in.size != b->ask->blob->file.size;
+}
+
+/* True if it is what was found wrong here before, and no more is known of it. */
+static bool goes_round(const struct bringing *b)
+{
+	return b->wrong && b->misled && b->in.word == EVIDENCE_UNKNOWN;
 }
 
 /* Gives what is wanted of a chunk whose last bytes these are, if it may be right. */
@@ -162,7 +168,7 @@ static enum route_answer answer_of(const struct peer_get *q)
 /* How a question ended that peer_get_run says r of. */
 static enum route_answer ending(const struct bringing *b, int r)
 {
-	if (b->in.again) /* nobody is blamed twice for it, nor for what no witness has told */
+	if (goes_round(b)) /* nobody is blamed twice for it, nor for what no witness has told */
 		return ROUTE_NOT_HERE;
 	if (b->wrong)
 		return b->misled ? ROUTE_MISLED : ROUTE_LIED;
@@ -196,10 +202,16 @@ static void report_lie(struct bringing *b)
 {
 	const struct source_watch *watch = &b->all->conf.watch;
 	uint32_t chunk = chunk_of(b->trip.range.pos);
+	const struct source_refused refused = {
+		.what = b->ask->blob,
+		.chunk = chunk,
+		.member = member_address(b->question.member),
+		.gave = b->in.is,
+		.published = b->in.word == EVIDENCE_PUBLISHED,
+	};
 
-	if (b->in.word == EVIDENCE_PUBLISHED)
-		b->contested |= watch->refused(watch->arg, b->ask->blob, chunk,
-					       member_address(b->question.member));
+	if (b->misled && !goes_round(b))
+		b->contested |= watch->refused(watch->arg, &refused);
 	metrics_add(&b->all->conf.counts->bytes_wrong, b->in.have);
 	log_warn(ERR_DIGEST, "peer=%s %s wrong bytes etag=%s path=%s chunks=%u, asking others",
 		 member_address(b->question.member), b->misled ? "passed on" : "gave",

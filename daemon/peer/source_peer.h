@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The peers together as a source of bytes. Each range is asked for by the segments it lies in, of
  * whom its `trip` names in turn; where this node is the one to ask upstream, it passes. Bytes reach
- * the sink by whole chunks, each compared before with its digest if that is known: whose is wrong
- * is banned, and nothing of it is given. Threads: any. */
+ * the sink by whole chunks, each compared before with its digest if that is known: nothing of a
+ * wrong one is given, and who gave it is banned, or told of. Threads: any. */
 #ifndef MATRIXFS_SOURCE_PEER_H
 #define MATRIXFS_SOURCE_PEER_H
 
@@ -18,13 +18,22 @@
 
 #define SOURCE_PEER_NAME "peers"
 
+/* A chunk of several that a member gave, and that was wrong: it may have passed on what it was
+ * given. All borrowed. */
+struct source_refused {
+	const struct source_blob *what;
+	uint32_t chunk;
+	const char *member;
+	const uint8_t *gave; /* CHUNK_LIST_DIGEST bytes: the digest of what it gave */
+	bool published;      /* a hub tells everybody what it must be */
+};
+
 /* Who looks at what members give. Called from any thread; does not wait. */
 struct source_watch {
 	/* Chunk i has been given on; it may be compared. */
 	void (*came)(void *arg, const struct source_blob *what, uint32_t i);
-	/* This member gave it otherwise than a hub publishes it, and is accused. True if so many
-	 * have that the hub itself is to be asked. */
-	bool (*refused)(void *arg, const struct source_blob *what, uint32_t i, const char *member);
+	/* True if so many have contradicted the hub's list that the hub itself is to be asked. */
+	bool (*refused)(void *arg, const struct source_refused *r);
 	void *arg;
 };
 

@@ -64,7 +64,9 @@ bool trial_differs(struct trial *t, uint32_t i, const uint8_t told[static CHUNK_
 
 /* ---- what is wrong ---- */
 
-/* True if it says itself that it had the chunk from a hub, as the owner of its segment. */
+/* True if it says itself that it had the chunk from a hub just as it gave it, as the owner of its
+ * segment. Who vouches for other bytes may have given those that somebody else had by chance,
+ * before it had its own. */
 static bool has_vouched(const struct trial *t, const char *address, uint32_t chunk)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
@@ -74,10 +76,12 @@ static bool has_vouched(const struct trial *t, const char *address, uint32_t chu
 	uint32_t by = t->voucher != TRIAL_OWNERS ? t->voucher : n ? owners[0] : t->members->self;
 
 	return n && chunk_digest_known(t->vouched->digests[chunk]) &&
+	       chunk_digest_same(t->vouched->digests[chunk], t->have->digests[chunk]) &&
 	       strcmp(member_address(t->members->members[by]), address) == 0;
 }
 
-/* Who gave a chunk that goes. */
+/* Who gave a chunk that goes. That a list says otherwise makes nobody guilty: he may not have had
+ * it yet. */
 static void accuse(struct trial *t, uint32_t i)
 {
 	char who[MEMBER_ADDRESS_MAX + 1];
@@ -90,7 +94,7 @@ static void accuse(struct trial *t, uint32_t i)
 		return;
 	if (known)
 		(void)published_contradicted(t->conf->published, what->etag, i, who);
-	suspects_accuse(&t->suspects, who, "wrong bytes", known || has_vouched(t, who, i), i);
+	suspects_accuse(&t->suspects, who, "wrong bytes", has_vouched(t, who, i), i);
 }
 
 void trial_accuse_witness(struct trial *t, uint32_t i, const char *address)
@@ -149,27 +153,11 @@ void trial_heed(struct trial *t, uint32_t from, uint32_t to, enum evidence_word 
 
 /* ---- sentences ---- */
 
-/* True if it was its own doing: it holds other bytes than it gave, and says that it never held
- * those; or it vouches for them: it claims to have them from a hub, or to have verified them. */
-static bool stands_by(const struct trial *t, const struct suspect *s, uint32_t member)
-{
-	uint32_t chunk = s->chunks[0], segment = segment_of(chunk_start(chunk));
-	struct wire_digests d;
-	const uint8_t *told = d.of[chunk % WIRE_CHUNKS], *gave = t->have->digests[chunk];
-
-	if (!chunk_digest_known(gave))
-		return false;
-	if (interview_patiently(&t->by, member, segment, AS_HOLDER, &d) == 0 &&
-	    chunk_digest_known(told) && !chunk_digest_same(told, gave))
-		return true;
-	return interview_patiently(&t->by, member, segment, AS_OWNER, &d) == 0 &&
-	       chunk_digest_same(told, gave);
-}
-
 static void convict(struct trial *t, const struct suspect *s)
 {
 	int at = membership_find(t->members, s->address);
-	bool sure = s->sure || (at >= 0 && stands_by(t, s, (uint32_t)at));
+	bool sure = s->sure || (at >= 0 && interview_convicts(&t->by, (uint32_t)at, s->chunks[0],
+							      t->have->digests[s->chunks[0]]));
 
 	suspect_tell(s, sure, t->doubt->what);
 	if (at >= 0)

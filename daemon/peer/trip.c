@@ -61,6 +61,15 @@ static void begin_to_seek(struct trip *t, int64_t now_ms)
 	t->sought_count = count > 0 ? (uint32_t)count : 0;
 }
 
+static bool was_wrong(const struct trip *t, uint32_t member)
+{
+	bool so = false;
+
+	for (unsigned i = 0; !so && i < TRIP_WRONG_MAX; i++)
+		so = i < t->wrong_count && t->wrong[i] == member;
+	return so;
+}
+
 /* Nobody is to bring it but this node: whoever has it all the same gives it. What is left then is
  * to be had from upstream, and those who ask here wait for that. */
 static struct trip_step seek(struct trip *t, int64_t now_ms)
@@ -70,7 +79,7 @@ static struct trip_step seek(struct trip *t, int64_t now_ms)
 	for (; t->sought_at < t->sought_count; t->sought_at++) {
 		uint32_t member = t->sought[t->sought_at];
 
-		if (member_may_ask(t->members->members[member], now_ms))
+		if (!was_wrong(t, member) && member_may_ask(t->members->members[member], now_ms))
 			return (struct trip_step){ .kind = TRIP_ASK, .member = member };
 	}
 	segment_notes_number(t->node->notes, t->range.segment, 0, now_ms);
@@ -259,6 +268,8 @@ static void remember(const struct trip *t, enum route_answer a, const struct tri
 		note_giver(t, t->member, now_ms);
 	if (a == ROUTE_COMING && h->quiet_ms >= 0)
 		segment_notes_moved(notes, t->range.segment, now_ms - h->quiet_ms, now_ms);
+	if (a == ROUTE_MISLED)
+		segment_notes_forget(notes, t->range.segment.blob);
 	if (a == ROUTE_SLOW)
 		metrics_add(&t->node->twice, t->range.end - t->range.pos);
 }
@@ -284,18 +295,13 @@ enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t
 	t->came = h->bytes;
 	t->again_ms = a == ROUTE_COMING ? t->again_ms : 0;
 	remember(t, a, h, now_ms);
+	if (a == ROUTE_MISLED)
+		t->wrong[t->wrong_count++ % TRIP_WRONG_MAX] = t->member;
 	if (t->seeks)
 		t->sought_at += a != ROUTE_GAVE;
 	else
 		hear_on_way(t, a, h, now_ms);
 	return a;
-}
-
-bool trip_asks_owner(const struct trip *t)
-{
-	const struct route_place *place = &t->route.place;
-
-	return place->owner_count && place->owners[0] == t->member;
 }
 
 void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)

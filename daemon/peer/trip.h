@@ -17,6 +17,8 @@
 #include "daemon/peer/route.h"
 #include "daemon/peer/segment_notes.h"
 
+#define TRIP_WRONG_MAX 8
+
 /* What all trips of a node have in common. Threads: any. */
 struct trip_node {
 	struct places *places; /* borrowed, like the next */
@@ -44,7 +46,9 @@ struct trip {
 	struct route route;
 	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
 	uint32_t sought_count, sought_at;
-	bool seeks;          /* nobody is to bring it but this node */
+	bool seeks;                     /* nobody is to bring it but this node */
+	uint32_t wrong[TRIP_WRONG_MAX]; /* whose bytes were, on this way: the latest */
+	unsigned wrong_count;
 	uint32_t next;       /* who is to be asked */
 	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
 	uint32_t namer;      /* who was busy and named those that are asked; or ROUTE_NOBODY */
@@ -114,8 +118,6 @@ struct trip_heard {
  * hope that was given for too long, or ROUTE_NOT_HERE for that of this node under another name, or
  * ROUTE_SCANT for bytes of which trip_gave heard nothing. */
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
-/* True if who is asked, or was last, is the owner of the segment. */
-bool trip_asks_owner(const struct trip *t);
 /* A whole chunk came, of which so many bytes were wanted. */
 void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
 /* True if the answer had better be ended: of a chunk of so many bytes it has brought `came` (> 0)

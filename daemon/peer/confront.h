@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members that gave a wrong chunk, as was seen when it came: each is asked, on a thread of its own,
+ * what it holds and vouches for, since it may have passed on what it was given before it could
+ * compare it. Who contradicts what it gave, or vouches for it, is banned. What does not fit is left
+ * out: whose bytes are wrong once more is asked then. Threads: any. */
+#ifndef MATRIXFS_CONFRONT_H
+#define MATRIXFS_CONFRONT_H
+
+#include "daemon/peer/source_peer.h"
+#include "daemon/peer/trial.h"
+
+#define CONFRONT_MAX 32 /* members that wait to be asked */
+
+struct confront;
+
+/* Nobody is asked yet. -ENOMEM. */
+MUST_USE int confront_new(struct confront **ret);
+/* They are from now on. Both are borrowed until confront_stop; of http what they are asked is ended
+ * at the stop. -ENOMEM, -EAGAIN (no thread). */
+MUST_USE int confront_start(struct confront *c, const struct trial_conf *conf, struct httpc *http);
+/* False if it is still at work after a while: then all stays. */
+MUST_USE bool confront_stop(struct confront *c);
+void confront_free(struct confront *c);
+
+/* This one is to be asked, unless it waits for that already. Copied. Does not wait. */
+void confront_add(struct confront *c, const struct source_refused *r);
+
+#endif
