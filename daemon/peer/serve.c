@@ -239,17 +239,26 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 		r = turns_start(rate_now, s, &s->turns);
 	if (r == 0)
 		r = start_http(s, why);
-	if (r == 0 || !serve_stop(s)) /* what somebody works on stays, to be stopped again */
+	if (r == 0)
 		*ret = s;
+	else
+		(void)!serve_stop(s); /* nobody has asked for anything yet */
 	return r;
+}
+
+bool serve_hush(struct serve *s)
+{
+	if (!s)
+		return true;
+	turns_close(s->turns);
+	return httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS);
 }
 
 bool serve_stop(struct serve *s)
 {
 	if (!s)
 		return true;
-	turns_close(s->turns);
-	if (!httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS))
+	if (!serve_hush(s))
 		return false;
 	if (!testimony_stop(s->testimony))
 		return false;
