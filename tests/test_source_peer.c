@@ -17,6 +17,7 @@
 #include "tests/stand_in.h"
 
 #define SIZE (2 * CHUNK_BYTES)
+#define EVIDENCE (UINT64_C(1) << 20) /* bytes of it that are remembered */
 
 enum manner {
 	GIVES,      /* what is asked for */
@@ -30,10 +31,11 @@ enum manner {
 	DRIPS_WORDS,  /* of an answer without bytes */
 	DRIPS_BEHIND, /* such an answer */
 	HAS_NOT,
-	DIGRESSES, /* gives other bytes than were asked for, and says so */
-	SHORTENS,  /* says that they are fewer: nobody signs that */
-	RAVES,     /* signs a status that there is not */
-	IS_FULL,   /* of connections: nobody signs that */
+	CROWDS_OUT, /* GIVES, and when the first chunk was heard other blobs are noted */
+	DIGRESSES,  /* gives other bytes than were asked for, and says so */
+	SHORTENS,   /* says that they are fewer: nobody signs that */
+	RAVES,      /* signs a status that there is not */
+	IS_FULL,    /* of connections: nobody signs that */
 	IS_A_STRANGER,
 	HANGS_UP,
 };
@@ -77,6 +79,12 @@ static void say_head(struct fixture *f, int fd, const char *request, int status,
 	stand_in_head(&f->other, fd, request, status, range, length, 0);
 }
 
+/* As much as is remembered. */
+static void note_many(struct fixture *f)
+{
+	evidence_note(f->evidence, "another", EVIDENCE / 2 * CHUNK_BYTES, 0, 1, "192.0.2.9:1");
+}
+
 static void give(struct fixture *f, int fd, const char *request)
 {
 	CLEANUP(freep) char *bytes = calloc(1, SIZE);
@@ -102,6 +110,11 @@ static void give(struct fixture *f, int fd, const char *request)
 	}
 	if (f->manner == DRIPS)
 		drip(f, fd, "x");
+	if (f->manner == CROWDS_OUT) {
+		clock_sleep_ms(300);
+		note_many(f);
+		stand_in_send(fd, bytes, len - now);
+	}
 	for (int i = 0; f->manner == FALTERS && i < 2; i++) {
 		clock_sleep_ms(1000);
 		stand_in_send(fd, bytes, CHUNK_BYTES / 2);
@@ -122,6 +135,7 @@ static void answer(void *arg, int fd, const char *request)
 	case BREAKS_OFF:
 	case HALTS:
 	case STINTS:
+	case CROWDS_OUT:
 		give(f, fd, request);
 		break;
 	case DRIPS_HEAD:
@@ -171,7 +185,7 @@ static void set_up_memory(struct fixture *f)
 {
 	places_init(&f->places);
 	segment_notes_init(&f->notes);
-	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
+	assert_int_equal(evidence_new(EVIDENCE, &f->evidence), 0);
 	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
 }
 
@@ -486,6 +500,40 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	assert_string_equal(state_of(f), "up");
 }
 
+/* The hub has published what both chunks are; that of the second comes when the list is forgotten. */
+static int ask_crowded(struct fixture *f, const void *bytes)
+{
+	assert_int_equal(ask_known(f, bytes, EVIDENCE_PUBLISHED), 0);
+	f->came = f->watched = 0;
+	evidence_forget(f->evidence, "another");
+	return ask(f, CROWDS_OUT);
+}
+
+/* It is looked for again, and as here there is none any more the chunk is asked for once more. */
+static void what_cannot_be_compared_any_more_is_not_given(void **state)
+{
+	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
+	struct fixture *f = *state;
+	int r = ask_crowded(f, zeros);
+	unsigned asked = f->asked;
+
+	f->manner = GIVES;
+	assert_int_equal(r, 0);
+	assert_int_equal(asked, 1 + 2);
+	assert_int_equal(f->asked_len, CHUNK_BYTES);
+	assert_string_equal(state_of(f), "up"); /* nor is anybody blamed */
+}
+
+/* The twin: there never was a list. */
+static void what_never_could_be_is(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, CROWDS_OUT), 0);
+	assert_int_equal(f->came, SIZE);
+	assert_int_equal(f->asked, 1);
+}
+
 /* It may have had it, even as the owner of its segment, before it knew of a list. */
 static void refuse(struct fixture *f, enum evidence_word word)
 {
@@ -735,6 +783,8 @@ int main(void)
 		TEST(what_is_as_published_is_given_and_told_of),
 		TEST(what_is_otherwise_than_published_is_refused_and_its_giver_is_told_of),
 		TEST(what_is_otherwise_than_witnessed_is_likewise),
+		TEST(what_cannot_be_compared_any_more_is_not_given),
+		TEST(what_never_could_be_is),
 		TEST(what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed),
 		TEST(what_comes_in_its_place_is_taken),
 		TEST(who_drips_a_head_is_left),

@@ -21,7 +21,7 @@
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/segment_notes.h"
 
-#define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
+#define EVIDENCE_BYTES (UINT64_C(64) << 20) /* lists of 1.8 TiB that are not sealed yet */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
