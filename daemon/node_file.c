@@ -99,6 +99,22 @@ static bool is_first_read(struct node *n, struct handle *h)
 	return n->prefetch && !atomic_load(&h->touched) && !atomic_exchange(&h->touched, true);
 }
 
+/* What another hand has cut off the cache file, or the disk has lost, is brought anew: behind the
+ * end of a file its mapping has nothing, and zeros to the end of the last page. */
+static int read_sound(struct node *n, struct handle *h, uint64_t off, uint64_t *len,
+		      struct waiter *w, const void **ret)
+{
+	uint64_t wanted = *len;
+	int r = is_first_read(n, h) ? read_first(n, h, off, wanted, w, ret, len)
+				    : fetch_read(n->fetch, h->pull, off, wanted, w, ret, len);
+
+	if (r != 0 || fetch_reaches(h->pull, *ret, *len))
+		return r;
+	fetch_done(h->pull, *ret, *len);
+	node_lose(n, h, off, *len);
+	return fetch_read(n->fetch, h->pull, off, wanted, w, ret, len);
+}
+
 int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, struct waiter *w,
 	      const void **ret, uint64_t *ret_len)
 {
@@ -111,8 +127,7 @@ int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len, stru
 	if (off >= size || len == 0)
 		return 0;
 	len = len < size - off ? len : size - off;
-	r = is_first_read(n, h) ? read_first(n, h, off, len, w, ret, &len)
-				: fetch_read(n->fetch, h->pull, off, len, w, ret, &len);
+	r = read_sound(n, h, off, &len, w, ret);
 	if (r != 0)
 		return r;
 	watch = atomic_load(&h->watch);
@@ -154,11 +169,6 @@ void node_done(struct handle *h, const void *data, uint64_t len)
 bool node_keeps(const struct handle *h, const void *data)
 {
 	return fetch_keeps(h->pull, data);
-}
-
-bool node_reaches(const struct handle *h, const void *data, uint64_t len)
-{
-	return fetch_reaches(h->pull, data, len);
 }
 
 void node_lose(struct node *n, struct handle *h, uint64_t off, uint64_t len)

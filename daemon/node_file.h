@@ -26,7 +26,8 @@ struct handle *node_ref_file(struct handle *h);
 int node_sealed_fd(const struct handle *h);
 /* Bytes [off, off + len) of the file (cut at its end, or, with w->some, where they end that are
  * there while others are slow to come; *ret_len tells; 0 at the end), mapped; borrowed until
- * node_done. With a NULL waiter PARKED only means "would wait". */
+ * node_done. What another hand has cut off the cache file is had anew first; it may still be cut in
+ * between, and who uses them fail. With a NULL waiter PARKED only means "would wait". */
 MUST_USE int node_read(struct node *n, struct handle *h, uint64_t off, uint64_t len,
 		       struct waiter *w, const void **ret, uint64_t *ret_len);
 /* Copies bytes given by node_read: for large amounts faster than to look at them. -EIO. */
@@ -36,8 +37,6 @@ void node_done(struct handle *h, const void *data, uint64_t len);
 /* True if they lie in the cache, where others have them, too, and not only in this reader's memory.
  */
 bool node_keeps(const struct handle *h, const void *data);
-/* True if the disk still has them, as far as the length of its file tells. */
-bool node_reaches(const struct handle *h, const void *data, uint64_t len);
 /* Bytes [off, off + len) of the file cannot be read from the disk: what is damaged is absent from
  * now on, so that node_read has it brought anew. */
 void node_lose(struct node *n, struct handle *h, uint64_t off, uint64_t len);

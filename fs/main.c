@@ -319,6 +319,12 @@ static int open_nfs(struct program *p, struct buf *why)
 	return o->nfs ? nfs_start(&conf, &p->nfs, why) : 0;
 }
 
+static void leave(struct program *p)
+{
+	p->left = true;
+	log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
+}
+
 /* Parked requests are answered before the session goes, the session before what it uses. */
 static void close_all(struct program *p)
 {
@@ -331,13 +337,15 @@ static void close_all(struct program *p)
 	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
 	if (!over) {
-		p->left = true;
-		log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
+		leave(p);
 		mount_leave(p->mount);
 		return;
 	}
 	mount_close(p->mount);
-	nfs_free(p->nfs);
+	if (!nfs_free(p->nfs)) {
+		leave(p);
+		return;
+	}
 	nfs_clients_free(p->nfs_clients);
 	scope_rules_free(p->nfs_rules);
 	underway_stop(&p->ops.underway);

@@ -33,19 +33,19 @@ static const struct nfs_proc nfs_procs[] = {
 	[0] = { "null", do_nothing, 0, 0 },
 	[1] = { "getattr", nfs_getattr, 0, NFS_WAITS },
 	[2] = { "setattr", nfs_setattr, 2, NFS_WAITS },
-	[3] = { "lookup", nfs_lookup, 1, NFS_WAITS | NFS_ENDS },
+	[3] = { "lookup", nfs_lookup, 1, NFS_WAITS | NFS_ENDS | NFS_NAMES },
 	[4] = { "access", nfs_access, 1, NFS_WAITS },
 	[5] = { "readlink", nfs_readlink, 1, NFS_WAITS },
 	[6] = { "read", nfs_read, 1, NFS_WAITS },
 	[7] = { "write", nfs_write, 2, NFS_WAITS | NFS_BRINGS },
-	[8] = { "create", nfs_create, 2, NFS_WAITS | NFS_ENDS },
-	[9] = { "mkdir", nfs_mkdir, 2, NFS_WAITS | NFS_ENDS },
-	[10] = { "symlink", nfs_symlink, 2, NFS_WAITS | NFS_ENDS },
+	[8] = { "create", nfs_create, 2, NFS_WAITS | NFS_ENDS | NFS_NAMES },
+	[9] = { "mkdir", nfs_mkdir, 2, NFS_WAITS | NFS_ENDS | NFS_NAMES },
+	[10] = { "symlink", nfs_symlink, 2, NFS_WAITS | NFS_ENDS | NFS_NAMES },
 	[11] = { "mknod", refuse, 2, 0 },
-	[12] = { "remove", nfs_remove, 2, NFS_WAITS | NFS_ENDS },
-	[13] = { "rmdir", nfs_rmdir, 2, NFS_WAITS | NFS_ENDS },
-	[14] = { "rename", nfs_rename, 4, NFS_WAITS | NFS_ENDS },
-	[15] = { "link", nfs_link, 3, NFS_WAITS | NFS_ENDS },
+	[12] = { "remove", nfs_remove, 2, NFS_WAITS | NFS_ENDS | NFS_NAMES },
+	[13] = { "rmdir", nfs_rmdir, 2, NFS_WAITS | NFS_ENDS | NFS_NAMES },
+	[14] = { "rename", nfs_rename, 4, NFS_WAITS | NFS_ENDS | NFS_NAMES },
+	[15] = { "link", nfs_link, 3, NFS_WAITS | NFS_ENDS | NFS_NAMES },
 	[16] = { "readdir", nfs_readdir, 1, NFS_WAITS | NFS_ENDS },
 	[17] = { "readdirplus", nfs_readdirplus, 1, NFS_WAITS | NFS_ENDS },
 	[18] = { "fsstat", nfs_fsstat, 1, NFS_WAITS },
@@ -56,7 +56,7 @@ static const struct nfs_proc nfs_procs[] = {
 
 static const struct nfs_proc mount_procs[] = {
 	[0] = { "mount-null", do_nothing, 0, 0 },
-	[1] = { "mount-mnt", nfs_mount_mnt, 0, NFS_WAITS },
+	[1] = { "mount-mnt", nfs_mount_mnt, 0, NFS_WAITS | NFS_ENDS | NFS_NAMES },
 	[2] = { "mount-dump", nfs_mount_dump, 0, 0 },
 	[3] = { "mount-umnt", nfs_mount_umnt, 0, 0 },
 	[4] = { "mount-umntall", nfs_mount_umntall, 0, 0 },
@@ -69,6 +69,7 @@ static const struct nfs_proc portmap_procs[] = {
 	[4] = { "portmap-dump", nfs_portmap_dump, 0, 0 },
 };
 
+/* The portmapper is the first, so that without it they are those behind it. */
 static const struct nfs_program with_portmap[] = {
 	{ PORTMAP_PROGRAM, PORTMAP_VERSION, portmap_procs, ARRAY_LEN(portmap_procs) },
 	{ NFS_PROGRAM, NFS_VERSION, nfs_procs, ARRAY_LEN(nfs_procs) },
@@ -83,11 +84,15 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	nfs_call_start(&n->world, c, record, len);
 }
 
-static void *on_came(void *arg, const char *address)
+static int on_came(void *arg, const char *address, void **ret)
 {
+	struct nfs_client *c;
 	struct nfs *n = arg;
+	int r = nfs_clients_came(n->world.clients, address, &c);
 
-	return nfs_clients_came(n->world.clients, address);
+	if (r == 0)
+		*ret = c;
+	return r;
 }
 
 static void on_went(void *arg, void *who)
@@ -176,7 +181,7 @@ int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why)
 	if (r == 0)
 		r = rpcd_open(&server, &n->server, why);
 	if (r < 0) {
-		nfs_free(n);
+		(void)!nfs_free(n); /* it never served */
 		return r;
 	}
 	node_ask_for_room(conf->view->node, on_crowd, n);
@@ -190,14 +195,16 @@ void nfs_stop(struct nfs *n)
 		rpcd_stop(n->server);
 }
 
-void nfs_free(struct nfs *n)
+bool nfs_free(struct nfs *n)
 {
 	if (!n)
-		return;
-	rpcd_close(n->server);
+		return true;
+	if (!rpcd_close(n->server))
+		return false;
 	nfs_objects_free(n->world.objects);
 	nfs_kept_free(n->world.kept);
 	nfs_trail_free(n->world.trail);
 	explicit_bzero(&n->world.cookies, sizeof(n->world.cookies));
 	free(n);
+	return true;
 }

@@ -31,7 +31,8 @@ struct nfs_conf {
 MUST_USE int nfs_start(const struct nfs_conf *conf, struct nfs **ret, struct buf *why);
 /* Takes no more requests; those that wait are answered still. Before node_stop. NULL is fine. */
 void nfs_stop(struct nfs *n);
-/* Closes connections and files; when node_stop was true. NULL is fine. */
-void nfs_free(struct nfs *n);
+/* Closes connections and files; when node_stop was true. False: somebody is still at it, and what
+ * it borrows has to stay. NULL is fine. */
+MUST_USE bool nfs_free(struct nfs *n);
 
 #endif

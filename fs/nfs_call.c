@@ -6,8 +6,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/log.h"
+#include "fs/nfs_args.h"
 #include "fs/nfs_forms.h"
+#include "fs/resolve.h"
 
 #define ARGS_MAX 4096 /* bytes: the longest path, and then some */
 #define ARGS_ROOM 256 /* what there is beside the data of a WRITE */
@@ -54,28 +55,24 @@ static enum nfs_status status_of(int r)
 
 static void call_free(struct nfs_call *c)
 {
+	if (c->underway.listed) /* its connection ended while it was resumed */
+		underway_del(c->world->underway, &c->underway);
 	if (c->reply.data)
-		node_done(c->file, c->reply.data, c->reply.data_len);
-	node_close_file(c->world->view->node, c->file);
-	free(c->bytes.held);
+		node_done(c->read.file, c->reply.data, c->reply.data_len);
+	node_close_file(c->world->view->node, c->read.file);
+	free(c->read.waiter.held);
+	walk_free(c->walk);
 	free(c->args);
 	buf_free(&c->reply.head);
 	free(c);
 }
 
-static void on_sent(struct rpcd_reply *r)
-{
-	call_free(container_of(r, struct nfs_call, reply));
-}
-
-/* Of a READ: who was given how much of which file. */
+/* Who was given how much of which file. */
 static void count_bytes(struct nfs_call *c)
 {
 	CLEANUP(buf_free) struct buf what = { 0 };
 	char etag[DIGEST_HEX_MAX + 1];
 
-	if (!c->reply.data_len)
-		return;
 	metrics_add(&c->world->metrics->nfs_read_bytes, c->reply.data_len);
 	metrics_add(&c->client->bytes, c->reply.data_len);
 	if (nfs_trail_add(c->world->trail, c->client, &c->fh, c->reply.data_len))
@@ -86,14 +83,20 @@ static void count_bytes(struct nfs_call *c)
 	nfs_trail_begin(c->world->trail, c->client, &c->fh, buf_str(&what), c->reply.data_len);
 }
 
-/* Before the reply: whoever got it may look at the counters. */
-static void account(struct nfs_call *c)
+/* What was not sent as a whole was given to nobody. */
+static void on_sent(struct rpcd_reply *r)
 {
-	count_bytes(c);
-	if (!c->underway.listed)
-		return;
-	underway_ended(c->world->underway, &c->underway, clock_us() - c->underway.started_us);
-	underway_del(c->world->underway, &c->underway);
+	struct nfs_call *c = container_of(r, struct nfs_call, reply);
+
+	if (r->data_len && r->sent == r->size)
+		count_bytes(c);
+	call_free(c);
+}
+
+/* For who has a handle it is gone, and no name is missing. */
+static int said(const struct nfs_call *c, int r)
+{
+	return c->placing || !(c->proc->flags & NFS_NAMES) ? nfs_stale(r) : r;
 }
 
 void nfs_call_fail(struct nfs_call *c, int r)
@@ -104,7 +107,7 @@ void nfs_call_fail(struct nfs_call *c, int r)
 		return;
 	}
 	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
-	xdr_put_u32(&c->reply.head, status_of(r));
+	xdr_put_u32(&c->reply.head, status_of(said(c, r)));
 	for (unsigned i = 0; i < c->proc->fail_words; i++)
 		xdr_put_u32(&c->reply.head, 0);
 }
@@ -120,7 +123,8 @@ void nfs_call_finish(struct nfs_call *c, int r)
 {
 	struct rpcd_conn *conn = c->conn;
 
-	account(c);
+	if (c->underway.listed)
+		nfs_call_unwatch(c);
 	drop_args(c);
 	if (r == ERR_STOPPING) { /* whoever serves next is asked again */
 		call_free(c);
@@ -151,7 +155,7 @@ static void go_on(struct nfs_call *c, int r)
 	c->waited = true;
 	c->ended = r;
 	if (r < 0 && (r == ERR_STOPPING || c->placing || !(c->proc->flags & NFS_ENDS)))
-		nfs_call_finish(c, nfs_stale(r)); /* what a handle names was waited for */
+		nfs_call_finish(c, r);
 	else
 		run(c);
 }
@@ -163,7 +167,7 @@ static void on_found(struct waiter *w, int r)
 
 static void on_come(struct waiter *w, int r)
 {
-	go_on(container_of(w, struct nfs_call, bytes), r);
+	go_on(container_of(w, struct nfs_call, read.waiter), r);
 }
 
 static void describe(struct underway_item *i, struct buf *ret)
@@ -185,13 +189,27 @@ static bool is_patient(struct underway_item *i)
 	       node_transfer(c->world->view->node, etag, &t) && t.verified_only;
 }
 
-static void watch(struct nfs_call *c)
+void nfs_call_watch(struct nfs_call *c)
 {
-	c->underway.started_us = clock_us();
-	c->underway.deadline_ms = c->waiter.deadline_ms;
-	c->underway.describe = describe;
-	c->underway.is_patient = is_patient;
+	c->underway = (struct underway_item){
+		.started_us = clock_us(),
+		.deadline_ms = c->waiter.deadline_ms,
+		.describe = describe,
+		.is_patient = is_patient,
+	};
 	underway_add(c->world->underway, &c->underway);
+}
+
+void nfs_call_unwatch(struct nfs_call *c)
+{
+	underway_ended(c->world->underway, &c->underway, clock_us() - c->underway.started_us);
+	underway_del(c->world->underway, &c->underway);
+}
+
+void nfs_call_resume(struct nfs_call *c, int r)
+{
+	c->ended = r;
+	rpcd_go_on(c->conn);
 }
 
 /* ---- hanging up ---- */
@@ -200,6 +218,7 @@ struct ending {
 	const struct nfs_world *world;
 	const struct rpcd_conn *conn;
 	struct rpcd_reply *taken; /* of calls that wait for nothing any more */
+	struct nfs_call *resumed; /* the one whose reply does not */
 };
 
 /* One that is being run, or about to be, waits for nothing from now on. */
@@ -212,18 +231,22 @@ static void take_parked(void *arg, struct underway_item *i)
 	if (i->describe != describe || c->conn != e->conn)
 		return;
 	left = node_leave_lookup(e->world->view->node, &c->waiter);
-	left |= node_leave_read(e->world->view->node, &c->bytes);
-	if (!left)
-		return;
-	c->reply.next = e->taken;
-	e->taken = &c->reply;
+	left |= node_leave_read(e->world->view->node, &c->read.waiter);
+	if (left && c->read.resuming) {
+		e->resumed = c;
+	} else if (left) {
+		c->reply.next = e->taken;
+		e->taken = &c->reply;
+	}
 }
 
 void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn)
 {
-	struct ending e = { w, conn, NULL };
+	struct ending e = { w, conn, NULL, NULL };
 
 	underway_each(w->underway, take_parked, &e);
+	if (e.resumed)
+		nfs_call_resume(e.resumed, ERR_CANCELED);
 	while (e.taken) {
 		struct rpcd_reply *r = e.taken;
 
@@ -282,18 +305,6 @@ static struct nfs_call *call_new(struct nfs_world *w, struct rpcd_conn *conn)
 	return c;
 }
 
-static int take_handle(struct nfs_call *c, struct nfs_fh *ret)
-{
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, NFS_HANDLE_MAX, &len);
-
-	if (!bytes)
-		return -EBADMSG;
-	ret->len = (uint8_t)len;
-	memcpy(ret->bytes, bytes, len);
-	return 0;
-}
-
 /* The record is borrowed, and a call may be run again later. -ENOMEM. */
 static int keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 {
@@ -306,7 +317,7 @@ static int keep_args(struct nfs_call *c, const struct rpc_call *rpc)
 	rpcd_keep(c->conn, rpc->args.left);
 	c->rpc.args.at = c->args;
 	c->in = c->rpc.args;
-	if (take_handle(c, &c->fh) < 0)
+	if (nfs_take_handle(c, &c->fh) < 0)
 		c->fh.len = 0;
 	return 0;
 }
@@ -316,9 +327,9 @@ static void start(struct nfs_call *c)
 	rpc_reply(&c->reply.head, c->rpc.xid, RPC_SUCCESS);
 	c->head_bytes = c->reply.head.len;
 	waiter_init(&c->waiter, c->world->timeout_ms, on_found);
-	waiter_init(&c->bytes, c->world->timeout_ms, on_come);
+	waiter_init(&c->read.waiter, c->world->timeout_ms, on_come);
 	if (c->proc->flags & NFS_WAITS)
-		watch(c);
+		nfs_call_watch(c);
 	run(c);
 }
 
@@ -352,89 +363,4 @@ void nfs_call_start(struct nfs_world *w, struct rpcd_conn *conn, const uint8_t *
 	c->reply.head = refusal;
 	refusal = (struct buf){ 0 };
 	rpcd_send(conn, &c->reply);
-}
-
-/* ---- for procedures ---- */
-
-struct permit_who nfs_reader(void)
-{
-	return (struct permit_who){ RPC_NOBODY, RPC_NOBODY };
-}
-
-void nfs_denied(struct nfs_call *c, const struct place *p, const char *name)
-{
-	CLEANUP(buf_free) struct buf what = { 0 };
-
-	metrics_add(&c->world->metrics->nfs_denied, 1);
-	metrics_add(&c->client->denied, 1);
-	place_tell(p, &what);
-	log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
-		 "a client of NFS asked for what --nfs-export does not give it client=%s%s%s%s",
-		 c->client->address, buf_str(&what), name ? " name=" : "", name ? name : "");
-}
-
-/* A handle may have been given to another client, or under other rules. */
-static int check_shown(struct nfs_call *c, struct place *p)
-{
-	if (view_is_shown(&c->client->view, p))
-		return 0;
-	nfs_denied(c, p, NULL);
-	place_fini(p);
-	return -ESTALE;
-}
-
-int nfs_take_place(struct nfs_call *c, struct place *ret)
-{
-	struct nfs_fh fh;
-	int r = take_handle(c, &fh);
-
-	if (r < 0)
-		return r;
-	c->placing = true;
-	r = nfs_objects_find(c->world->objects, &fh, &c->waiter, ret);
-	if (r == PARKED)
-		return r;
-	c->placing = false;
-	return r == 0 ? check_shown(c, ret) : r;
-}
-
-int nfs_put_handle(struct nfs_call *c, const struct place *p)
-{
-	struct nfs_fh fh;
-	int r = nfs_objects_handle(c->world->objects, p, &fh);
-
-	if (r < 0)
-		return r;
-	nfs_objects_note(c->world->objects, &fh, p);
-	xdr_put_opaque(&c->reply.head, fh.bytes, fh.len);
-	return 0;
-}
-
-/* Longer texts than there may be are read to their end: they make sense, and name nothing. */
-static int take_text(struct nfs_call *c, size_t max, char *ret)
-{
-	size_t len;
-	const uint8_t *bytes = xdr_opaque(&c->in, RPCD_RECORD_MAX, &len);
-
-	if (!bytes)
-		return -EBADMSG;
-	if (len > max)
-		return -ENAMETOOLONG;
-	if (memchr(bytes, '\0', len))
-		return -EINVAL;
-	memcpy(ret, bytes, len);
-	ret[len] = '\0';
-	return 0;
-}
-
-int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1])
-{
-	int r = take_text(c, NFS_NAME_MAX, ret);
-
-	return r == 0 && (!ret[0] || strchr(ret, '/')) ? -EINVAL : r;
-}
-
-int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
-{
-	return take_text(c, NFS_PATH_MAX, ret);
 }

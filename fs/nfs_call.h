@@ -24,10 +24,12 @@
 
 struct nfs_call;
 struct nfs_kept;
+struct walk;
 
 #define NFS_WAITS 1  /* a procedure may park */
 #define NFS_ENDS 2   /* it looks itself at how its wait ended */
 #define NFS_BRINGS 4 /* it is given data, not only names */
+#define NFS_NAMES 8  /* it is given names: one may be missing; else the handle's own file is */
 
 struct nfs_proc {
 	const char *name; /* NULL: there is none of this number */
@@ -64,6 +66,14 @@ struct nfs_world {
 	const struct scope_rules *rules;
 };
 
+/* What a READ has, beside its reply's data. */
+struct nfs_reading {
+	struct waiter waiter; /* for bytes */
+	struct handle *file;  /* owned, or NULL */
+	uint64_t off;         /* of reply.data, in the file */
+	bool resuming;        /* what the reply has let go is being had again, and waited for */
+};
+
 struct nfs_call {
 	struct rpcd_reply reply; /* head: what is written */
 	struct rpcd_conn *conn;
@@ -77,13 +87,11 @@ struct nfs_call {
 	bool placing;         /* it waits for a handle's place */
 	bool waited;          /* it was parked */
 	struct waiter waiter; /* for names */
-	struct waiter bytes;
 	struct underway_item underway;
-	struct handle *file; /* that is read; owned, or NULL */
-	uint64_t off;        /* of reply.data, in the file */
-	bool resuming;       /* what the reply has let go is being had again */
-	struct nfs_fh fh;    /* what its arguments begin with, if that can be one */
-	uint8_t *args;       /* owned; NULL once the answer is on its way */
+	struct nfs_reading read;
+	struct walk *walk; /* of MNT; owned, or NULL */
+	struct nfs_fh fh;  /* what its arguments begin with, if that can be one */
+	uint8_t *args;     /* owned; NULL once the answer is on its way */
 };
 
 /* A call has come; as rpcd_conf's `call`. */
@@ -95,23 +103,11 @@ void nfs_calls_end(struct nfs_world *w, const struct rpcd_conn *conn);
 void nfs_call_finish(struct nfs_call *c, int r);
 /* Its answer says that it has failed, whatever was written before. */
 void nfs_call_fail(struct nfs_call *c, int r);
-
-/* ---- for procedures ---- */
-
-/* The user reads are checked as: nobody, since NFS callers prove nothing. */
-struct permit_who nfs_reader(void);
-/* Reads a handle from the arguments, and finds its place, owned. As nfs_objects_find; -EBADMSG;
- * -ESTALE also for what the client may not see: so RFC 1813 calls a handle to which "access has
- * been revoked", and not all procedures have a word for EACCES. */
-MUST_USE int nfs_take_place(struct nfs_call *c, struct place *ret);
-/* Counts and logs that the client asked for something that it may not see: a name in there, or with
- * no name the place itself. */
-void nfs_denied(struct nfs_call *c, const struct place *p, const char *name);
-/* Appends the handle of a place that is about to be used: it is found at once then. */
-MUST_USE int nfs_put_handle(struct nfs_call *c, const struct place *p);
-/* Reads a name. -EBADMSG, -ENAMETOOLONG, -EINVAL (bytes that no name has). */
-MUST_USE int nfs_take_name(struct nfs_call *c, char ret[static NFS_NAME_MAX + 1]);
-/* The same of a path, which may be empty. */
-MUST_USE int nfs_take_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1]);
+/* An answered READ begins to wait for what its reply has let go / does not any more: in between it
+ * is under way again, and nfs_call_resume() may be called by whoever ends its connection. */
+void nfs_call_watch(struct nfs_call *c);
+void nfs_call_unwatch(struct nfs_call *c);
+/* The wait of a reply that is being resumed has ended so: it goes on, or to its end. */
+void nfs_call_resume(struct nfs_call *c, int r);
 
 #endif

@@ -2,6 +2,7 @@
 #include "fs/nfs_clients.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,10 @@
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
 
-#define CLIENTS_MAX 2048 /* more than may be connected at once */
-#define MOUNTS_MAX 1024
+#define CLIENTS_MAX 2048    /* more than may be connected at once */
+#define CONNECTIONS_MAX 256 /* of one address */
+#define MOUNTS_MAX 32       /* of one address, ... */
+#define ALL_MOUNTS_MAX 8192 /* ... of all of them */
 
 struct nfs_mounted {
 	struct nfs_mounted *next;
@@ -26,6 +29,7 @@ struct nfs_clients {
 	/* Guarded by lock. */
 	struct map by_address;
 	struct nfs_client *first;
+	uint64_t last_number;
 	unsigned mounts;
 };
 
@@ -139,29 +143,41 @@ static struct nfs_client *find_locked(struct nfs_clients *t, const char *address
 
 	if (!c && *fresh && map_put_str(&t->by_address, (*fresh)->address, *fresh) == 0) {
 		c = steal(*fresh);
+		c->number = ++t->last_number;
 		c->next = t->first;
 		t->first = c;
-	}
-	if (c) {
-		atomic_fetch_add(&c->refs, 1);
-		if (c->connections++ == 0)
-			metrics_add(&t->metrics->nfs_hosts, 1);
 	}
 	return c;
 }
 
-struct nfs_client *nfs_clients_came(struct nfs_clients *t, const char *address)
+static int connect_locked(struct nfs_clients *t, struct nfs_client *c)
+{
+	if (!c)
+		return -ENOMEM;
+	if (c->connections == CONNECTIONS_MAX)
+		return -EMFILE;
+	atomic_fetch_add(&c->refs, 1);
+	if (c->connections++ == 0)
+		metrics_add(&t->metrics->nfs_hosts, 1);
+	return 0;
+}
+
+int nfs_clients_came(struct nfs_clients *t, const char *address, struct nfs_client **ret)
 {
 	struct nfs_client *fresh = client_new(t, address), *gone = NULL, *c;
+	int r;
 
 	lock_take(&t->lock);
 	c = find_locked(t, address, &fresh);
+	r = connect_locked(t, c);
 	if (c && !fresh)
 		gone = make_room_locked(t);
 	lock_drop(&t->lock);
 	client_free(fresh);
 	client_free(gone);
-	return c;
+	if (r == 0)
+		*ret = c;
+	return r;
 }
 
 void nfs_clients_went(struct nfs_clients *t, struct nfs_client *c)
@@ -187,16 +203,18 @@ void nfs_client_unref(struct nfs_client *c)
 
 /* ---- mounts ---- */
 
-/* Takes those of that path out; with no path, all. */
+/* Takes those of that path out, and those behind the `most` latest; with no path, all. */
 static struct nfs_mounted *take_mounts_locked(struct nfs_clients *t, struct nfs_client *c,
-					      const char *path)
+					      const char *path, unsigned most)
 {
 	struct nfs_mounted **at = &c->mounts, *taken = NULL;
+	unsigned count = 0;
 
 	while (*at) {
 		struct nfs_mounted *m = *at;
 
-		if (path && strcmp(m->path, path) != 0) {
+		if (path && strcmp(m->path, path) != 0 && count < most) {
+			count++;
 			at = &m->next;
 			continue;
 		}
@@ -213,7 +231,7 @@ void nfs_clients_unmounted(struct nfs_clients *t, struct nfs_client *c, const ch
 	struct nfs_mounted *gone;
 
 	lock_take(&t->lock);
-	gone = take_mounts_locked(t, c, path);
+	gone = take_mounts_locked(t, c, path, UINT_MAX);
 	lock_drop(&t->lock);
 	mounts_free(gone);
 }
@@ -227,8 +245,8 @@ void nfs_clients_mounted(struct nfs_clients *t, struct nfs_client *c, const char
 		return;
 	memcpy(m->path, path, len);
 	lock_take(&t->lock);
-	old = take_mounts_locked(t, c, path);
-	if (t->mounts < MOUNTS_MAX) {
+	old = take_mounts_locked(t, c, path, MOUNTS_MAX - 1);
+	if (t->mounts < ALL_MOUNTS_MAX) {
 		t->mounts++;
 		m->next = c->mounts;
 		c->mounts = steal(m);

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/num.h"
 #include "fs/listing.h"
 #include "fs/nfs_attr.h"
 #include "fs/nfs_cookie.h"
-#include "fs/nfs_forms.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
 
@@ -98,7 +98,7 @@ static int open_listing(struct page *pg)
 	struct listing **ret = &pg->listed->listing;
 
 	if (c->ended < 0)
-		return nfs_stale(listing_open_ended(view_of(pg), pg->dir, c->ended, ret));
+		return listing_open_ended(view_of(pg), pg->dir, c->ended, ret);
 	return listing_open(view_of(pg), pg->dir, &c->waiter, ret);
 }
 
@@ -113,7 +113,7 @@ static int list_anew(struct page *pg)
 	nfs_kept_init(&l->kept);
 	l->kept.free = listed_free;
 	l->kept.fh = pg->call->fh;
-	l->kept.whose = view_of(pg);
+	l->kept.whose = pg->call->client->number;
 	l->kept.begun_us = clock_us();
 	pg->listed = l;
 	r = open_listing(pg);
@@ -132,7 +132,7 @@ static int list(struct page *pg)
 	struct nfs_kept_item *i = NULL;
 
 	if (pg->cookie && !place_is_final(pg->dir))
-		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, view_of(pg));
+		i = nfs_kept_find(pg->call->world->kept, &pg->call->fh, pg->call->client->number);
 	if (!i)
 		return list_anew(pg);
 	pg->listed = container_of(i, struct listed, kept);
@@ -147,7 +147,7 @@ static void keep(struct page *pg)
 	if (pg->full)
 		nfs_kept_put(pg->call->world->kept, &pg->listed->kept);
 	else if (!pg->cookie)
-		nfs_kept_drop(pg->call->world->kept, &pg->call->fh, view_of(pg));
+		nfs_kept_drop(pg->call->world->kept, &pg->call->fh, pg->call->client->number);
 }
 
 /* ---- entries ---- */
@@ -297,8 +297,7 @@ static int take_args(struct page *pg)
 		return -EBADMSG;
 	if (place_format(pg->dir) != S_IFDIR)
 		return -ENOTDIR;
-	if (pg->bytes_max > REPLY_MAX)
-		pg->bytes_max = REPLY_MAX;
+	pg->bytes_max = min_u64(min_u64(pg->bytes_max, REPLY_MAX), rpcd_room(pg->call->conn));
 	verifier(pg, ours);
 	return pg->cookie && memcmp(ours, theirs, NFS_VERIFIER) != 0 ? NFS_BAD_COOKIE : 0;
 }

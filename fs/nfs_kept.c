@@ -57,14 +57,14 @@ static void unlink_locked(struct nfs_kept *k, struct nfs_kept_item *i)
 	k->bytes -= i->bytes;
 }
 
-static bool is_for(const struct nfs_kept_item *i, const struct nfs_fh *fh, const void *whose)
+static bool is_for(const struct nfs_kept_item *i, const struct nfs_fh *fh, uint64_t whose)
 {
 	return i->whose == whose && i->fh.len == fh->len &&
 	       memcmp(i->fh.bytes, fh->bytes, fh->len) == 0;
 }
 
 static struct nfs_kept_item *look_locked(const struct nfs_kept *k, const struct nfs_fh *fh,
-					 const void *whose)
+					 uint64_t whose)
 {
 	struct nfs_kept_item *i = TAILQ_FIRST(&k->by_age);
 
@@ -73,7 +73,7 @@ static struct nfs_kept_item *look_locked(const struct nfs_kept *k, const struct 
 	return i;
 }
 
-struct nfs_kept_item *nfs_kept_find(struct nfs_kept *k, const struct nfs_fh *fh, const void *whose)
+struct nfs_kept_item *nfs_kept_find(struct nfs_kept *k, const struct nfs_fh *fh, uint64_t whose)
 {
 	struct nfs_kept_item *i;
 
@@ -136,7 +136,7 @@ void nfs_kept_put(struct nfs_kept *k, struct nfs_kept_item *i)
 	nfs_kept_unref(known);
 }
 
-void nfs_kept_drop(struct nfs_kept *k, const struct nfs_fh *fh, const void *whose)
+void nfs_kept_drop(struct nfs_kept *k, const struct nfs_fh *fh, uint64_t whose)
 {
 	struct nfs_kept_item *i;
 

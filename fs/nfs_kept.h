@@ -19,9 +19,9 @@ struct nfs_kept_item {
 	atomic_uint refs;
 	/* Set by who makes it. */
 	struct nfs_fh fh;
-	const void *whose; /* who may see it: only compared; NULL: everybody */
-	int64_t begun_us;  /* when it was begun: it shows nothing that is older */
-	size_t bytes;      /* of memory */
+	uint64_t whose;   /* who may see it: only compared; 0: everybody */
+	int64_t begun_us; /* when it was begun: it shows nothing that is older */
+	size_t bytes;     /* of memory */
 	void (*free)(struct nfs_kept_item *i);
 };
 
@@ -35,11 +35,11 @@ void nfs_kept_init(struct nfs_kept_item *i);
 /* One less, after which it is not touched. */
 void nfs_kept_unref(struct nfs_kept_item *i);
 /* What is kept for a handle, with a reference for the caller; NULL: nothing. */
-struct nfs_kept_item *nfs_kept_find(struct nfs_kept *k, const struct nfs_fh *fh, const void *whose);
+struct nfs_kept_item *nfs_kept_find(struct nfs_kept *k, const struct nfs_fh *fh, uint64_t whose);
 /* Keeps it in the place of an older one. Not if it is too large: then there is none. */
 void nfs_kept_put(struct nfs_kept *k, struct nfs_kept_item *i);
 /* Forgets what is kept for a handle. */
-void nfs_kept_drop(struct nfs_kept *k, const struct nfs_fh *fh, const void *whose);
+void nfs_kept_drop(struct nfs_kept *k, const struct nfs_fh *fh, uint64_t whose);
 /* Forgets what nobody has wanted for a while. */
 void nfs_kept_tick(struct nfs_kept *k);
 

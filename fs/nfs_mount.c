@@ -11,6 +11,7 @@
 
 #define AUTH_NONE 0
 #define AUTH_SYS 1
+#define MOUNT_ROOM (NFS_PATH_MAX + 2) /* of a path with a slash before it, and its end */
 
 static const char *const exports[] = { "/", "/hub", "/files" };
 
@@ -38,46 +39,55 @@ static int may_mount(const struct place *p)
 	return place_format(p) == S_IFDIR ? 0 : -ENOTDIR;
 }
 
-/* Of a path that was said; none is the root's. */
-static int take_mount_path(struct nfs_call *c, char ret[static NFS_PATH_MAX + 1])
+/* Without what leads nowhere: slashes too many, and ".". */
+static void tidy(const char *said, char ret[static MOUNT_ROOM])
 {
-	int r = nfs_take_path(c, ret);
+	size_t len = 0, part;
 
-	if (r == 0 && !ret[0])
-		memcpy(ret, "/", sizeof("/"));
+	for (; *said; said += part) {
+		said += strspn(said, "/");
+		part = strcspn(said, "/");
+		if (part == 0 || (part == 1 && *said == '.'))
+			continue;
+		ret[len] = '/';
+		memcpy(ret + len + 1, said, part);
+		len += part + 1;
+	}
+	if (len == 0)
+		ret[len++] = '/';
+	ret[len] = '\0';
+}
+
+/* Of a path that was said, as it is noted. */
+static int take_mount_path(struct nfs_call *c, char ret[static MOUNT_ROOM])
+{
+	char said[NFS_PATH_MAX + 1];
+	int r = nfs_take_path(c, said);
+
+	if (r == 0)
+		tidy(said, ret);
 	return r;
 }
 
 static void note_mounted(struct nfs_call *c, const char *path)
 {
 	nfs_clients_mounted(c->world->clients, c->client, path);
-	log_line(LOG_LEVEL_INFO, LOG_ONCE_A_PERIOD_, "mounted by NFS client=%s path=%s",
+	log_line(LOG_LEVEL_INFO, &c->client->arrivals, "mounted by NFS client=%s path=%s",
 		 c->client->address, path);
 }
 
-static void on_resolved(void *arg, int r, struct place *p)
+/* What was found so far is kept while it is parked. */
+static int find(struct nfs_call *c, const char *path, struct place *ret)
 {
-	char path[NFS_PATH_MAX + 1];
-	struct nfs_call *c = arg;
+	int r = c->walk ? 0 : walk_new(&c->client->view, path, &c->walk);
 
-	c->in = c->rpc.args;
-	if (take_mount_path(c, path) < 0)
-		path[0] = '\0'; /* it was one before */
-	if (r == -EACCES && c->client->scope)
-		nfs_denied(c, p, path);
-	if (r == 0)
-		r = may_mount(p);
-	if (r == 0)
-		r = put_mounted(c, p);
-	if (r == 0)
-		note_mounted(c, path);
-	place_fini(p);
-	nfs_call_finish(c, r);
+	return r == 0 ? walk_on(c->walk, &c->waiter, c->ended, ret) : r;
 }
 
 int nfs_mount_mnt(struct nfs_call *c)
 {
-	char path[NFS_PATH_MAX + 1];
+	CLEANUP(place_fini) struct place p = { 0 };
+	char path[MOUNT_ROOM];
 	int r = take_mount_path(c, path);
 
 	if (r < 0)
@@ -88,8 +98,18 @@ int nfs_mount_mnt(struct nfs_call *c)
 		nfs_denied(c, &root, path);
 		return -EACCES;
 	}
-	resolve(&c->client->view, path, c->world->timeout_ms, on_resolved, c);
-	return PARKED;
+	r = find(c, path, &p);
+	if (r == PARKED)
+		return r;
+	if (r == -EACCES && c->client->scope)
+		nfs_denied(c, &p, path);
+	if (r == 0)
+		r = may_mount(&p);
+	if (r == 0)
+		r = put_mounted(c, &p);
+	if (r == 0)
+		note_mounted(c, path);
+	return r;
 }
 
 /* ---- the lists ---- */
@@ -125,7 +145,7 @@ int nfs_mount_dump(struct nfs_call *c)
 
 int nfs_mount_umnt(struct nfs_call *c)
 {
-	char path[NFS_PATH_MAX + 1];
+	char path[MOUNT_ROOM];
 	int r = take_mount_path(c, path);
 
 	if (r == 0)

@@ -6,7 +6,6 @@
 
 #include "fs/attr.h"
 #include "fs/nfs_attr.h"
-#include "fs/nfs_forms.h"
 #include "fs/nfs_procs.h"
 
 int nfs_getattr(struct nfs_call *c)
@@ -17,7 +16,7 @@ int nfs_getattr(struct nfs_call *c)
 	if (r != 0)
 		return r;
 	xdr_put_u32(&c->reply.head, NFS3_OK);
-	return nfs_stale(nfs_attr_put(c->world->view, &p, &c->waiter, &c->reply.head));
+	return nfs_attr_put(c->world->view, &p, &c->waiter, &c->reply.head);
 }
 
 /* ---- LOOKUP ---- */
@@ -152,17 +151,14 @@ static int begin_facts(struct nfs_call *c)
 
 int nfs_fsstat(struct nfs_call *c)
 {
-	CLEANUP(place_fini) struct place p = { 0 };
 	struct buf *out = &c->reply.head;
 	uint64_t total, left;
-	int r = nfs_take_place(c, &p);
+	int r = begin_facts(c);
 
 	if (r == 0)
 		r = node_space(c->world->view->node, &total, &left);
 	if (r != 0)
 		return r;
-	xdr_put_u32(out, NFS3_OK);
-	nfs_attr_put_after(c->world->view, &p, out);
 	xdr_put_u64(out, total);
 	xdr_put_u64(out, left);
 	xdr_put_u64(out, left);

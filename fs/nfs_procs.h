@@ -4,7 +4,7 @@
 #ifndef MATRIXFS_NFS_PROCS_H
 #define MATRIXFS_NFS_PROCS_H
 
-#include "fs/nfs_call.h"
+#include "fs/nfs_args.h"
 
 /* Names and attributes. */
 MUST_USE int nfs_getattr(struct nfs_call *c);

@@ -3,6 +3,7 @@
  * those that are not there are waited for without a thread. While the client takes none of them
  * its reply has neither the bytes nor the file: others may need the room. When it is its turn they
  * are had again, from wherever they are by then. */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include "daemon/base/num.h"
 #include "fs/attr.h"
 #include "fs/nfs_attr.h"
-#include "fs/nfs_forms.h"
 #include "fs/nfs_kept.h"
 #include "fs/nfs_procs.h"
 
@@ -31,7 +31,7 @@ static void put_result(struct nfs_call *c, const struct place *p, const char *te
 	xdr_put_u32(&c->reply.head, count); /* of the bytes that follow */
 }
 
-static void account(struct nfs_call *c)
+static void time_read(struct nfs_call *c)
 {
 	struct metrics *m = c->world->metrics;
 
@@ -39,19 +39,13 @@ static void account(struct nfs_call *c)
 	metrics_add(c->waited ? &m->reads_waited : &m->reads_hit, 1);
 }
 
-/* The call's bytes, at most `len` of them. What another hand has cut off the cache file, or the
- * disk has lost, is brought anew. Waiter as in node.h. */
+/* The call's bytes, at most `len` of them. Waiter as in node.h. */
 static int have(struct nfs_call *c, uint64_t len, struct waiter *w, uint64_t *ret_len)
 {
 	struct node *node = c->world->view->node;
 	const void *bytes;
-	int r = node_read(node, c->file, c->off, len, w, &bytes, ret_len);
+	int r = node_read(node, c->read.file, c->read.off, len, w, &bytes, ret_len);
 
-	if (r == 0 && *ret_len && !node_reaches(c->file, bytes, *ret_len)) {
-		node_done(c->file, bytes, *ret_len);
-		node_lose(node, c->file, c->off, *ret_len);
-		r = node_read(node, c->file, c->off, len, w, &bytes, ret_len);
-	}
 	if (r == 0)
 		c->reply.data = bytes;
 	return r;
@@ -66,48 +60,58 @@ static struct nfs_call *call_of(struct rpcd_reply *r)
 
 static void close_file(struct nfs_call *c)
 {
-	node_close_file(c->world->view->node, steal(c->file));
+	node_close_file(c->world->view->node, steal(c->read.file));
 }
 
 static void rest(struct rpcd_reply *reply, bool broken)
 {
 	struct nfs_call *c = call_of(reply);
 
-	if (!node_keeps(c->file, reply->data))
+	if (!node_keeps(c->read.file, reply->data))
 		return; /* brought for it alone: they are nowhere else */
-	node_done(c->file, steal(reply->data), reply->data_len);
+	node_done(c->read.file, steal(reply->data), reply->data_len);
 	if (broken)
-		node_lose(c->world->view->node, c->file, c->off, reply->data_len);
+		node_lose(c->world->view->node, c->read.file, c->read.off, reply->data_len);
 	close_file(c);
-	c->resuming = false;
 }
 
-static void come(struct nfs_call *c, int r)
+static void on_found_again(struct waiter *w, int r)
 {
-	c->ended = r;
-	rpcd_go_on(c->conn);
+	nfs_call_resume(container_of(w, struct nfs_call, waiter), r);
 }
 
-static void on_found(struct waiter *w, int r)
+static void on_come_again(struct waiter *w, int r)
 {
-	come(container_of(w, struct nfs_call, waiter), r);
-}
-
-static void on_come(struct waiter *w, int r)
-{
-	come(container_of(w, struct nfs_call, bytes), r);
+	nfs_call_resume(container_of(w, struct nfs_call, read.waiter), r);
 }
 
 /* How the file is read was told when these bytes were first asked for. */
 static void begin_resuming(struct nfs_call *c)
 {
-	free(c->bytes.held);
-	waiter_init(&c->waiter, c->world->timeout_ms, on_found);
-	waiter_init(&c->bytes, c->world->timeout_ms, on_come);
-	c->bytes.off = c->off;
-	c->bytes.len = c->reply.data_len;
+	free(c->read.waiter.held);
+	waiter_init(&c->waiter, c->world->timeout_ms, on_found_again);
+	waiter_init(&c->read.waiter, c->world->timeout_ms, on_come_again);
+	c->read.waiter.off = c->read.off;
+	c->read.waiter.len = c->reply.data_len;
 	c->ended = 0;
-	c->resuming = true;
+	c->read.resuming = true;
+	nfs_call_watch(c);
+}
+
+static void end_resuming(struct nfs_call *c)
+{
+	c->read.resuming = false;
+	nfs_call_unwatch(c);
+}
+
+/* As many as were promised: what a digest names is never shorter. */
+static int have_again(struct nfs_call *c, struct waiter *w)
+{
+	uint64_t len;
+	int r = have(c, c->reply.data_len, w, &len);
+
+	assert(r != 0 || len == c->reply.data_len);
+	return r;
 }
 
 static int open_again(struct nfs_call *c)
@@ -115,18 +119,17 @@ static int open_again(struct nfs_call *c)
 	CLEANUP(place_fini) struct place p = { 0 };
 	int r = nfs_objects_find(c->world->objects, &c->fh, &c->waiter, &p);
 
-	return r == 0 ? nfs_objects_open(c->world->objects, &c->fh, &p, &c->file) : r;
+	return r == 0 ? nfs_objects_open(c->world->objects, &c->fh, &p, &c->read.file) : r;
 }
 
 /* Only what is at hand, and asks nothing of anybody. */
 static int resume_at_once(struct nfs_call *c)
 {
-	uint64_t len;
 	int r = -EAGAIN;
 
-	c->file = nfs_objects_opened(c->world->objects, &c->fh);
-	if (c->file && node_sealed_fd(c->file) >= 0)
-		r = have(c, c->reply.data_len, NULL, &len);
+	c->read.file = nfs_objects_opened(c->world->objects, &c->fh);
+	if (c->read.file && node_sealed_fd(c->read.file) >= 0)
+		r = have_again(c, NULL);
 	if (r != 0)
 		close_file(c);
 	return r == 0 ? 0 : -EAGAIN;
@@ -138,27 +141,37 @@ static int give_up(struct nfs_call *c, int r)
 	close_file(c);
 	if (c->reply.sent || r == ERR_STOPPING)
 		return r;
-	nfs_call_fail(c, nfs_stale(r));
+	nfs_call_fail(c, r);
 	c->reply.data_len = 0;
 	return 0;
+}
+
+/* From wherever they are by now: parks, as often as it takes. */
+static int wait_again(struct nfs_call *c)
+{
+	int r = c->ended;
+
+	if (r == 0 && !c->read.file)
+		r = open_again(c);
+	return r == 0 ? have_again(c, &c->read.waiter) : r;
 }
 
 static int resume(struct rpcd_reply *reply, bool may_park)
 {
 	struct nfs_call *c = call_of(reply);
-	uint64_t len;
 	int r;
 
+	if (!c->read.resuming && resume_at_once(c) == 0)
+		return 0;
 	if (!may_park)
-		return resume_at_once(c);
-	if (!c->resuming)
+		return -EAGAIN;
+	if (!c->read.resuming)
 		begin_resuming(c);
-	r = c->ended;
-	if (r == 0 && !c->file)
-		r = open_again(c);
-	if (r == 0)
-		r = have(c, reply->data_len, &c->bytes, &len);
-	return r < 0 ? give_up(c, r) : r;
+	r = wait_again(c);
+	if (r == PARKED) /* it may be gone */
+		return r;
+	end_resuming(c);
+	return r < 0 ? give_up(c, r) : 0;
 }
 
 /* ---- the kinds of files ---- */
@@ -169,18 +182,18 @@ static int read_blob(struct nfs_call *c, const struct place *p, const struct ran
 	uint64_t count;
 	int r = 0;
 
-	c->off = range->off;
-	if (!c->file)
-		r = nfs_objects_open(c->world->objects, &c->fh, p, &c->file);
+	c->read.off = range->off;
+	if (!c->read.file)
+		r = nfs_objects_open(c->world->objects, &c->fh, p, &c->read.file);
 	if (r == 0)
-		r = have(c, range->count, &c->bytes, &count);
+		r = have(c, range->count, &c->read.waiter, &count);
 	if (r != 0) /* parked: the call is not ours to look at any more */
 		return r;
-	put_result(c, p, NULL, (uint32_t)count, range->off + count >= node_file_size(c->file));
+	put_result(c, p, NULL, (uint32_t)count, range->off + count >= node_file_size(c->read.file));
 	c->reply.data_len = count;
 	c->reply.rest = rest;
 	c->reply.resume = resume;
-	account(c);
+	time_read(c);
 	return 0;
 }
 
@@ -241,7 +254,7 @@ static int print(struct nfs_call *c, const struct place *p, struct printed **ret
 /* The listing of a commit's files. */
 static int read_tree(struct nfs_call *c, const struct place *p, const struct range *range)
 {
-	struct nfs_kept_item *i = nfs_kept_find(c->world->kept, &c->fh, NULL);
+	struct nfs_kept_item *i = nfs_kept_find(c->world->kept, &c->fh, 0);
 	struct printed *t = i ? container_of(i, struct printed, kept) : NULL;
 	int r = t ? 0 : print(c, p, &t);
 
@@ -294,9 +307,11 @@ int nfs_read(struct nfs_call *c)
 	r = check(&p);
 	if (r < 0)
 		return r;
-	switch (p.kind) {
-	case PLACE_BLOB:
+	if (p.kind == PLACE_BLOB)
 		return read_blob(c, &p, &range);
+	/* What lies in memory until it is sent may be less than was asked for. */
+	range.count = (uint32_t)min_u64(range.count, rpcd_room(c->conn));
+	switch (p.kind) {
 	case PLACE_SCRATCH:
 		return read_written(c, &p, &range);
 	case PLACE_TREE_JSON:

@@ -9,15 +9,38 @@
 #define HOPS_MAX 8 /* renamed repositories on the way */
 
 struct walk {
-	struct waiter waiter;
 	const struct view *view;
 	struct place at;
 	char *path, *rest; /* rest points to what is left of path */
 	char name[256];    /* the one being looked up */
 	unsigned hops;
-	void (*done)(void *arg, int r, struct place *p);
-	void *arg;
 };
+
+int walk_new(const struct view *v, const char *path, struct walk **ret)
+{
+	struct walk *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return -ENOMEM;
+	w->view = v;
+	w->at = view_root();
+	w->rest = w->path = strdup(path);
+	if (!w->path) {
+		walk_free(w);
+		return -ENOMEM;
+	}
+	*ret = w;
+	return 0;
+}
+
+void walk_free(struct walk *w)
+{
+	if (!w)
+		return;
+	place_fini(&w->at);
+	free(w->path);
+	free(w);
+}
 
 /* Takes the next name off the rest: 0, or 1 if none is left. */
 static int next_name(struct walk *w)
@@ -65,77 +88,77 @@ static void step_to(struct walk *w, const struct place *p)
 	w->name[0] = '\0';
 }
 
-static void finish(struct walk *w, int r)
+/* The name to look up next: 0, or 1 at the end. */
+static int aim(struct walk *w)
 {
-	if (r < 0) {
-		place_fini(&w->at);
-		w->at = (struct place){ 0 };
-	}
-	w->done(w->arg, r, &w->at);
-	free(w->path);
-	free(w);
+	int r = w->name[0] ? 0 : next_name(w);
+
+	return r == 0 && w->at.kind == PLACE_ALIAS ? follow_alias(w) : r;
 }
 
-/* Walks on until the end or until it parks. */
-static void walk_on(struct walk *w)
+int walk_on(struct walk *w, struct waiter *waiter, int ended, struct place *ret)
 {
-	int r = 0;
+	int r;
 
-	while (r == 0) {
+	waiter->started_ms = 0; /* whatever is known is fresh enough */
+	for (;; ended = 0) {
 		struct place p = { 0 };
 		int64_t ttl_ms;
 
-		if (!w->name[0])
-			r = next_name(w);
-		if (r == 0 && w->at.kind == PLACE_ALIAS)
-			r = follow_alias(w);
+		r = ended < 0 ? 0 : aim(w);
 		if (r != 0)
 			break;
-		r = view_lookup(w->view, &w->at, w->name, &w->waiter, &p, &ttl_ms);
-		if (r == PARKED)
-			return; /* w may be gone */
-		if (r == 0)
-			step_to(w, &p);
+		if (ended < 0)
+			r = view_lookup_ended(w->view, &w->at, w->name, ended, &p, &ttl_ms);
+		else
+			r = view_lookup(w->view, &w->at, w->name, waiter, &p, &ttl_ms);
+		if (r != 0)
+			return r; /* if it parked, w may be gone */
+		step_to(w, &p);
 	}
-	finish(w, r < 0 ? r : 0);
+	return r < 0 ? r : place_copy(&w->at, ret);
+}
+
+/* ---- of which nobody but its end has to know ---- */
+
+struct search {
+	struct waiter waiter;
+	struct walk *walk;
+	void (*done)(void *arg, int r, struct place *p);
+	void *arg;
+};
+
+static void search_on(struct search *s, int ended)
+{
+	struct place p = { 0 };
+	int r = walk_on(s->walk, &s->waiter, ended, &p);
+
+	if (r == PARKED)
+		return; /* s may be gone */
+	s->done(s->arg, r, &p);
+	walk_free(s->walk);
+	free(s);
 }
 
 static void wake(struct waiter *waiter, int r)
 {
-	struct walk *w = container_of(waiter, struct walk, waiter);
-	struct place p = { 0 };
-	int64_t ttl_ms;
-
-	if (r < 0) {
-		r = view_lookup_ended(w->view, &w->at, w->name, r, &p, &ttl_ms);
-		if (r < 0) {
-			finish(w, r);
-			return;
-		}
-		step_to(w, &p);
-	}
-	walk_on(w);
+	search_on(container_of(waiter, struct search, waiter), r);
 }
 
 void resolve(const struct view *v, const char *path, int64_t timeout_ms,
 	     void (*done)(void *arg, int r, struct place *p), void *arg)
 {
 	struct place none = { 0 };
-	struct walk *w = calloc(1, sizeof(*w));
+	struct search *s = calloc(1, sizeof(*s));
+	int r = s ? walk_new(v, path, &s->walk) : -ENOMEM;
 
-	if (w)
-		w->path = strdup(path);
-	if (!w || !w->path) {
-		free(w);
-		done(arg, -ENOMEM, &none);
+	if (r < 0) {
+		free(s);
+		done(arg, r, &none);
 		return;
 	}
-	w->view = v;
-	w->at = view_root();
-	w->rest = w->path;
-	w->done = done;
-	w->arg = arg;
-	waiter_init(&w->waiter, timeout_ms, wake);
-	w->waiter.started_ms = 0; /* whatever is known is fresh enough */
-	walk_on(w);
+	s->done = done;
+	s->arg = arg;
+	waiter_init(&s->waiter, timeout_ms, wake);
+	search_on(s, 0);
 }

@@ -6,9 +6,19 @@
 
 #include "fs/view.h"
 
-/* Looks up `path` (below the mount point, '/' between names) and calls done once, before or after
- * it returns, from any thread, no lock held: with 0 and the place, owned by done, or with a
- * negative error. Both strings are copied, the view is borrowed until then. */
+struct walk;
+
+/* A walk along a path (below the mount point, '/' between names), which is copied; the view is
+ * borrowed until it is freed. -ENOMEM. */
+MUST_USE int walk_new(const struct view *v, const char *path, struct walk **ret);
+void walk_free(struct walk *w);
+/* Goes on until its end: 0 and the place, owned. Waiter as in node.h: when it was woken the walk is
+ * to go on with what it was woken with, which is 0 the first time. */
+MUST_USE int walk_on(struct walk *w, struct waiter *waiter, int ended, struct place *ret);
+
+/* Looks up `path` and calls done once, before or after it returns, from any thread, no lock held:
+ * with 0 and the place, owned by done, or with a negative error. The path is copied, the view is
+ * borrowed until then. */
 void resolve(const struct view *v, const char *path, int64_t timeout_ms,
 	     void (*done)(void *arg, int r, struct place *p), void *arg);
 

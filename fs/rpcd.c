@@ -31,11 +31,10 @@ struct loop {
 };
 
 struct rpcd {
-	struct rpcd_conf conf;
+	struct rpcd_all all;   /* `open` are also those that only wait for their last call */
 	int listener, stopper; /* the latter is readable when all loops are to end */
 	struct loop loops[LOOPS];
 	struct lock lock;
-	atomic_uint count;  /* connections, also those that only wait for their last call */
 	unsigned next_loop; /* guarded by lock */
 	bool deaf;          /* the first loop's: nobody is accepted until its next tick */
 };
@@ -48,8 +47,8 @@ static void list_locked(struct loop *l, struct rpcd_conn *c)
 	if (l->first)
 		l->first->prev = c;
 	l->first = c;
-	atomic_fetch_add(&l->server->count, 1);
-	metrics_add(&l->server->conf.metrics->nfs_clients, 1);
+	atomic_fetch_add(&l->server->all.open, 1);
+	metrics_add(&l->server->all.conf.metrics->nfs_clients, 1);
 }
 
 static void unlist_locked(struct loop *l, struct rpcd_conn *c)
@@ -60,13 +59,13 @@ static void unlist_locked(struct loop *l, struct rpcd_conn *c)
 		l->first = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
-	metrics_add(&l->server->conf.metrics->nfs_clients, (uint64_t)-1);
+	metrics_add(&l->server->all.conf.metrics->nfs_clients, (uint64_t)-1);
 }
 
 static void end_conn(struct loop *l, struct rpcd_conn *c)
 {
 	rpcd_conn_end(c);
-	l->server->conf.gone(l->server->conf.arg, c);
+	l->server->all.conf.gone(l->server->all.conf.arg, c);
 	lock_take(&l->server->lock);
 	unlist_locked(l, c);
 	lock_drop(&l->server->lock);
@@ -88,8 +87,8 @@ static void print_address(const struct sockaddr_storage *at, char ret[static NET
 /* The socket is taken. */
 static void add_conn(struct rpcd *s, int fd, const char *address)
 {
-	void *who = s->conf.came(s->conf.arg, address);
-	int r = who ? -EMFILE : -ENOMEM, on = 1;
+	void *who = NULL;
+	int r = s->all.conf.came(s->all.conf.arg, address, &who), on = 1;
 	struct rpcd_conn *c;
 	struct loop *l;
 
@@ -97,8 +96,10 @@ static void add_conn(struct rpcd *s, int fd, const char *address)
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	lock_take(&s->lock); /* its loop may be told of it before it is listed, and waits */
 	l = &s->loops[s->next_loop++ % LOOPS];
-	if (who && atomic_load(&s->count) < CONNS_MAX)
-		r = rpcd_conn_new(&s->conf, &s->count, l->epoll, fd, address, who, &c);
+	if (r == 0 && atomic_load(&s->all.open) >= CONNS_MAX)
+		r = -EMFILE;
+	if (r == 0)
+		r = rpcd_conn_new(&s->all, l->epoll, fd, address, who, &c);
 	else
 		close(fd);
 	if (r == 0)
@@ -107,7 +108,7 @@ static void add_conn(struct rpcd *s, int fd, const char *address)
 	if (r == 0)
 		return;
 	if (who)
-		s->conf.went(s->conf.arg, who);
+		s->all.conf.went(s->all.conf.arg, who);
 	log_warn(r, "a client of NFS was sent away address=%s", address);
 }
 
@@ -116,12 +117,12 @@ static void accept_one(struct rpcd *s, int fd, const struct sockaddr_storage *at
 	char address[NETWORK_ADDRESS_MAX];
 
 	print_address(at, address);
-	if (network_has(address, s->conf.allow, s->conf.allow_count)) {
+	if (network_has(address, s->all.conf.allow, s->all.conf.allow_count)) {
 		add_conn(s, fd, address);
 		return;
 	}
 	close(fd);
-	metrics_add(&s->conf.metrics->nfs_refused, 1);
+	metrics_add(&s->all.conf.metrics->nfs_refused, 1);
 	log_line(LOG_LEVEL_WARN, LOG_ONCE_A_PERIOD_,
 		 "a client of NFS is in none of the networks of --nfs-allow address=%s", address);
 }
@@ -169,7 +170,7 @@ static void check_all(struct loop *l)
 		return;
 	if (l->server->deaf)
 		listen_to_clients(l->server, true);
-	l->server->conf.tick(l->server->conf.arg);
+	l->server->all.conf.tick(l->server->all.conf.arg);
 }
 
 /* False at the end. */
@@ -188,7 +189,7 @@ static void *run(void *arg)
 {
 	struct epoll_event events[EVENTS];
 	struct loop *l = arg;
-	int64_t tick_ms = l->server->conf.tick_ms, checked_ms = clock_ms();
+	int64_t tick_ms = l->server->all.conf.tick_ms, checked_ms = clock_ms();
 
 	for (;;) {
 		int n = epoll_wait(l->epoll, events, EVENTS, (int)tick_ms);
@@ -244,7 +245,7 @@ int rpcd_open(const struct rpcd_conf *conf, struct rpcd **ret, struct buf *why)
 
 	if (!s)
 		return -ENOMEM;
-	s->conf = *conf;
+	s->all.conf = *conf;
 	lock_init(&s->lock, LOCK_RPCD);
 	for (unsigned i = 0; i < LOOPS; i++)
 		s->loops[i].epoll = -1;
@@ -254,7 +255,7 @@ int rpcd_open(const struct rpcd_conf *conf, struct rpcd **ret, struct buf *why)
 		r = s->stopper < 0 ? -errno : start(s);
 	if (r < 0) {
 		rpcd_stop(s);
-		rpcd_close(s);
+		(void)!rpcd_close(s); /* nobody has come */
 		return r;
 	}
 	log_info("exporting by NFS listen=%s port=%u", conf->listen, rpcd_port_of(s->listener));
@@ -275,19 +276,23 @@ void rpcd_stop(struct rpcd *s)
 	s->listener = -1;
 }
 
-void rpcd_close(struct rpcd *s)
+bool rpcd_close(struct rpcd *s)
 {
 	if (!s)
-		return;
+		return true;
 	for (unsigned i = 0; i < LOOPS; i++) {
 		while (s->loops[i].first)
 			end_conn(&s->loops[i], s->loops[i].first);
 		closep(&s->loops[i].epoll);
+		s->loops[i].epoll = -1;
 	}
 	/* Whoever sent the last reply of one may not be through with it. */
-	for (unsigned n = 0; atomic_load(&s->count) && n < CLOSE_MS; n++)
+	for (unsigned n = 0; atomic_load(&s->all.open) && n < CLOSE_MS; n++)
 		clock_sleep_ms(1);
+	if (atomic_load(&s->all.open))
+		return false;
 	closep(&s->stopper);
 	lock_fini(&s->lock);
 	free(s);
+	return true;
 }

@@ -13,10 +13,11 @@
 #include "fs/rpc.h"
 #include "fs/rpcd_out.h"
 
-#define BATCH_CALLS 256 /* then others of the loop have their turn */
+#define CALLS_HELD_MAX (2 * RPCD_HELD_MAX) /* with what many calls that had to wait add at once */
+#define BATCH_CALLS 256                    /* then others of the loop have their turn */
 
-int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
-		  const char *address, void *who, struct rpcd_conn **ret)
+int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *address, void *who,
+		  struct rpcd_conn **ret)
 {
 	struct rpcd_conn *c = calloc(1, sizeof(*c));
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
@@ -24,8 +25,7 @@ int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, in
 
 	if (r == 0) {
 		*c = (struct rpcd_conn){
-			.conf = conf,
-			.open = open,
+			.all = all,
 			.epoll = epoll,
 			.fd = fd,
 			.who = who,
@@ -69,9 +69,9 @@ void rpcd_conn_unref(struct rpcd_conn *c)
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
 	close(c->fd);
-	c->conf->went(c->conf->arg, c->who);
-	atomic_fetch_sub(c->open, 1);
-	buf_free(&c->rest);
+	c->all->conf.went(c->all->conf.arg, c->who);
+	atomic_fetch_sub(&c->all->open, 1);
+	buf_free(&c->leftover);
 	lock_fini(&c->lock);
 	free(c);
 }
@@ -158,6 +158,7 @@ void rpcd_keep(struct rpcd_conn *c, size_t bytes)
 {
 	lock_take(&c->lock);
 	c->kept_bytes += bytes;
+	rpcd_out_hold_locked(c, bytes, 0);
 	lock_drop(&c->lock);
 }
 
@@ -165,7 +166,18 @@ void rpcd_unkeep(struct rpcd_conn *c, size_t bytes)
 {
 	lock_take(&c->lock);
 	c->kept_bytes -= bytes;
+	rpcd_out_hold_locked(c, 0, bytes);
 	lock_drop(&c->lock);
+}
+
+size_t rpcd_room(struct rpcd_conn *c)
+{
+	bool short_of;
+
+	lock_take(&c->lock);
+	short_of = c->held >= CALLS_HELD_MAX || rpcd_out_is_short_of_room(c);
+	lock_drop(&c->lock);
+	return short_of ? RPCD_ROOM_LEAST : SIZE_MAX;
 }
 
 void *rpcd_who(const struct rpcd_conn *c)
@@ -191,7 +203,7 @@ static bool begin_call(struct rpcd_conn *c)
 		c->calls++;
 		atomic_fetch_add(&c->refs, 1);
 	}
-	c->kept = !may;
+	c->records_left = !may;
 	lock_drop(&c->lock);
 	return may;
 }
@@ -208,7 +220,7 @@ static int take_calls(struct rpcd_conn *c, uint8_t *data, size_t len, size_t *re
 		/* A limit was reached, or it was long enough: the rest is looked at later. */
 		if (n == BATCH_CALLS || !begin_call(c)) {
 			lock_take(&c->lock);
-			c->kept = true;
+			c->records_left = true;
 			lock_drop(&c->lock);
 			return 0;
 		}
@@ -219,30 +231,30 @@ static int take_calls(struct rpcd_conn *c, uint8_t *data, size_t len, size_t *re
 			return r;
 		}
 		*ret_used += used;
-		c->conf->call(c->conf->arg, c, record, record_len);
+		c->all->conf.call(c->all->conf.arg, c, record, record_len);
 	}
 }
 
 /* Puts aside what is left for later. */
-static int keep_rest(struct rpcd_conn *c, const uint8_t *data, size_t len)
+static int keep_leftover(struct rpcd_conn *c, const uint8_t *data, size_t len)
 {
-	buf_free(&c->rest);
-	return len ? buf_add(&c->rest, data, len) : 0;
+	buf_free(&c->leftover);
+	return len ? buf_add(&c->leftover, data, len) : 0;
 }
 
 /* Reads what there is behind what was kept; how many bytes there are then. At the end of the stream
  * that is noted. */
 static size_t read_more(struct rpcd_conn *c, uint8_t *room)
 {
-	size_t have = c->rest.len;
+	size_t have = c->leftover.len;
 	ssize_t n = 0;
 	int e = 0;
 	bool ended;
 
 	if (have)
-		memcpy(room, c->rest.data, have);
+		memcpy(room, c->leftover.data, have);
 	lock_take(&c->lock);
-	ended = c->ended || !rpcd_out_may_take_locked(c) || have == RPCD_ROOM;
+	ended = c->said_all || !rpcd_out_may_take_locked(c) || have == RPCD_ROOM;
 	lock_drop(&c->lock);
 	if (ended)
 		return have;
@@ -254,7 +266,7 @@ static size_t read_more(struct rpcd_conn *c, uint8_t *room)
 	}
 	lock_take(&c->lock);
 	if (n == 0)
-		c->ended = true;
+		c->said_all = true;
 	else if (e != EAGAIN && e != EINTR)
 		rpcd_out_kill_locked(c);
 	lock_drop(&c->lock);
@@ -270,10 +282,10 @@ static void take(struct rpcd_conn *c, uint8_t *room)
 
 	lock_take(&c->lock);
 	mine = rpcd_out_begin_locked(c);
-	c->kept = false;
+	c->records_left = false;
 	lock_drop(&c->lock);
 	r = take_calls(c, room, have, &used);
-	if (r < 0 || keep_rest(c, room + used, have - used) < 0)
+	if (r < 0 || keep_leftover(c, room + used, have - used) < 0)
 		rpcd_conn_kill(c);
 	lock_take(&c->lock);
 	if (!mine)
@@ -305,11 +317,11 @@ bool rpcd_conn_serve(struct rpcd_conn *c, uint32_t events, uint8_t *room)
 /* How long it may be silent as it is. Who has hung up has said no more, as has who only waits. */
 static int64_t patience_locked(const struct rpcd_conn *c)
 {
-	if (c->ended)
-		return c->conf->ended_ms;
+	if (c->said_all)
+		return c->all->conf.ended_ms;
 	if (c->calls)
 		return INT64_MAX;
-	return c->rest.len ? c->conf->torn_ms : c->conf->idle_ms;
+	return c->leftover.len ? c->all->conf.torn_ms : c->all->conf.idle_ms;
 }
 
 void rpcd_conn_check(struct rpcd_conn *c, int64_t now_ms)
@@ -317,7 +329,7 @@ void rpcd_conn_check(struct rpcd_conn *c, int64_t now_ms)
 	int64_t silent_ms = now_ms - c->heard_ms;
 
 	lock_take(&c->lock);
-	if (c->queued ? c->blocked && now_ms - c->progress_ms > c->conf->stall_ms
+	if (c->queued ? c->blocked && now_ms - c->progress_ms > c->all->conf.stall_ms
 		      : silent_ms > patience_locked(c))
 		rpcd_out_kill_locked(c);
 	lock_drop(&c->lock);

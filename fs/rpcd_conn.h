@@ -21,18 +21,24 @@ enum rpcd_wait {
 	RPCD_WAITS,       /* nobody sends before rpcd_go_on() */
 };
 
+/* What all connections of a server share. */
+struct rpcd_all {
+	struct rpcd_conf conf;
+	atomic_uint open;   /* connections that have a socket */
+	atomic_size_t held; /* bytes of memory that wait for clients, or are kept for calls */
+};
+
 struct rpcd_conn {
 	struct rpcd_conn *prev, *next; /* the server's */
-	const struct rpcd_conf *conf;  /* borrowed, like the next */
-	atomic_uint *open;             /* how many connections have a socket; borrowed, too */
+	struct rpcd_all *all;          /* borrowed */
 	int epoll;                     /* of its loop */
 	int fd;
 	void *who;
 	char address[NETWORK_ADDRESS_MAX];
 	atomic_uint refs; /* one of the server, one of each call under way, one of a wait */
 	/* The loop's alone. */
-	struct buf rest;  /* what came behind the last whole record that was taken */
-	int64_t heard_ms; /* when something last came */
+	struct buf leftover; /* what came behind the last whole record that was taken */
+	int64_t heard_ms;    /* when something last came */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct rpcd_reply *first, *last;
@@ -42,20 +48,21 @@ struct rpcd_conn {
 	unsigned faults; /* how often data could not be read since bytes last went out */
 	enum rpcd_wait wait;
 	size_t kept_bytes;   /* by calls under way */
+	size_t held, told;   /* bytes of memory, and as how many they count in the sum of all */
 	unsigned calls;      /* under way */
 	bool sending;        /* somebody is; it sends what is added meanwhile, too */
 	bool blocked;        /* the client takes nothing more now */
-	bool kept;           /* whole records may lie in `rest` */
-	bool ended;          /* the client says no more */
+	bool records_left;   /* whole ones may lie in `leftover` */
+	bool said_all;       /* the client says no more */
 	bool dead;           /* shut down: nothing goes in or out */
 	uint32_t armed;      /* what epoll is to tell */
 	int64_t progress_ms; /* when bytes last went out, or began to wait */
 };
 
 /* A connection on a socket (taken), which is added to the epoll set. When it is closed `who` went,
- * and *open is one less. -ENOMEM, -errno: then he did not. */
-MUST_USE int rpcd_conn_new(const struct rpcd_conf *conf, atomic_uint *open, int epoll, int fd,
-			   const char *address, void *who, struct rpcd_conn **ret);
+ * and all->open is one less. -ENOMEM, -errno: then he did not. */
+MUST_USE int rpcd_conn_new(struct rpcd_all *all, int epoll, int fd, const char *address, void *who,
+			   struct rpcd_conn **ret);
 /* The port of a socket's own end; 0 if it has none. */
 uint16_t rpcd_port_of(int fd);
 /* One reference less. */

@@ -15,18 +15,43 @@
 #include "fs/rpc.h"
 
 #define CALLS_MAX 128
-#define QUEUE_MAX (8 << 20) /* bytes; more are taken in only when the client has taken some */
-#define REPLIES_MAX 4096    /* the same */
+#define REPLIES_MAX 4096
+#define BUDGET (64 << 20)    /* bytes of memory for all connections together; beyond it: */
+#define SHARE_MIN (64 << 10) /* ... what each may hold all the same */
+#define HELD_STEP (32 << 10) /* by less than that the sum may be wrong for a connection */
 #define PIECES_MAX 48
 #define RESUMED_MAX (PIECES_MAX / 3) /* replies; and bytes: */
 #define RESUMED_BYTES (1 << 20)      /* ... what a socket hardly takes at once */
 #define ROUNDS_MAX 4 /* of sending, then the loop goes on: whoever has a reply has more to do */
 #define FAULTS_MAX 3
 
+/* ---- limits ---- */
+
+bool rpcd_out_is_short_of_room(const struct rpcd_conn *c)
+{
+	return atomic_load_explicit(&c->all->held, memory_order_relaxed) >= BUDGET;
+}
+
+/* Small replies, which come and go at once, never come to be in the sum of all. */
+void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less)
+{
+	size_t off;
+
+	c->held += more;
+	c->held -= less;
+	off = c->held > c->told ? c->held - c->told : c->told - c->held;
+	if (off < HELD_STEP && (c->held || !off))
+		return;
+	atomic_fetch_add(&c->all->held, c->held - c->told);
+	c->told = c->held;
+}
+
+/* Whoever holds little may go on, however much others hold: so all do, if only by small steps. */
 bool rpcd_out_may_take_locked(const struct rpcd_conn *c)
 {
 	return !c->dead && c->calls < CALLS_MAX && c->queued < REPLIES_MAX &&
-	       c->queued_bytes + c->kept_bytes < QUEUE_MAX;
+	       c->queued_bytes + c->kept_bytes < RPCD_HELD_MAX &&
+	       (c->held < SHARE_MIN || !rpcd_out_is_short_of_room(c));
 }
 
 /* What was kept back is taken when something can be sent, which is at once. */
@@ -36,7 +61,7 @@ void rpcd_out_arm_locked(struct rpcd_conn *c)
 	struct epoll_event e = { .data.ptr = c };
 
 	if (rpcd_out_may_take_locked(c))
-		events |= (c->ended ? 0 : EPOLLIN) | (c->kept ? EPOLLOUT : 0);
+		events |= (c->said_all ? 0 : EPOLLIN) | (c->records_left ? EPOLLOUT : 0);
 	if (events == c->armed || c->dead)
 		return;
 	c->armed = e.events = events;
@@ -70,6 +95,15 @@ static bool is_resting(const struct rpcd_reply *r)
 	return r->data_len && !r->data;
 }
 
+/* What lies in a mapped file is not memory of ours, as far as it can be let go. */
+static void count_locked(struct rpcd_conn *c, struct rpcd_reply *r)
+{
+	size_t held = r->head.len + (r->data && !r->awake ? r->data_len : 0);
+
+	rpcd_out_hold_locked(c, held, r->held);
+	r->held = held;
+}
+
 static void note_awake_locked(struct rpcd_conn *c, struct rpcd_reply *r, bool awake)
 {
 	c->awake += awake;
@@ -90,6 +124,8 @@ bool rpcd_out_add_locked(struct rpcd_conn *c, struct rpcd_reply *r)
 	c->queued_bytes += r->size;
 	c->queued++;
 	note_awake_locked(c, r, r->rest && r->data);
+	r->held = 0;
+	count_locked(c, r);
 	return true;
 }
 
@@ -100,6 +136,8 @@ struct rpcd_reply *rpcd_out_take_all_locked(struct rpcd_conn *c)
 	if (c->sending || c->wait == RPCD_WAITS)
 		return NULL;
 	c->first = c->last = NULL;
+	for (const struct rpcd_reply *r = all; r; r = r->next)
+		rpcd_out_hold_locked(c, 0, r->held);
 	c->queued_bytes = 0;
 	c->queued = c->awake = 0;
 	return all;
@@ -158,7 +196,9 @@ static struct rpcd_reply *advance_locked(struct rpcd_conn *c, size_t bytes)
 	while (c->first && bytes >= c->first->size - c->first->sent) {
 		bytes -= c->first->size - c->first->sent;
 		last = c->first;
+		last->sent = last->size;
 		note_awake_locked(c, last, false);
+		rpcd_out_hold_locked(c, 0, last->held);
 		c->first = last->next;
 		c->queued--;
 	}
@@ -213,7 +253,7 @@ static void send_once(struct rpcd_conn *c, const struct iovec *pieces, unsigned 
 	if (e == EFAULT)
 		break_first(c);
 	if (n > 0)
-		metrics_add(&c->conf->metrics->nfs_bytes_out, (uint64_t)n);
+		metrics_add(&c->all->conf.metrics->nfs_bytes_out, (uint64_t)n);
 	rpcd_out_end_all(sent);
 }
 
@@ -233,8 +273,10 @@ static void rest_all(struct rpcd_conn *c)
 		if (r->awake)
 			r->rest(r, false);
 	lock_take(&c->lock);
-	for (struct rpcd_reply *r = all; r; r = r->next)
+	for (struct rpcd_reply *r = all; r; r = r->next) {
 		note_awake_locked(c, r, false);
+		count_locked(c, r);
+	}
 	last->next = c->first;
 	c->first = all;
 	if (!c->last)
@@ -254,6 +296,7 @@ static int resume_one(struct rpcd_conn *c, struct rpcd_reply *r, bool may_park)
 	lock_take(&c->lock);
 	c->queued_bytes += r->size - before;
 	note_awake_locked(c, r, r->data != NULL);
+	count_locked(c, r);
 	lock_drop(&c->lock);
 	return r->head.failed;
 }
@@ -272,17 +315,23 @@ static unsigned list_resting_locked(const struct rpcd_conn *c, struct rpcd_reply
 	return count;
 }
 
-/* What came of resuming the first; true if others may follow. */
+/* What came of resuming the first; true if others may follow. Whoever ended the connection while it
+ * was about to park did not find it. */
 static bool note_resumed(struct rpcd_conn *c, int r)
 {
+	bool gone;
+
 	lock_take(&c->lock);
 	if (r != PARKED)
 		c->wait = RPCD_WAITS_NOT;
 	else
 		c->wait = c->wait == RPCD_WAIT_OVER ? RPCD_WAITS_NOT : RPCD_WAITS;
+	gone = c->wait == RPCD_WAITS && c->dead;
 	if (r < 0)
 		rpcd_out_kill_locked(c);
 	lock_drop(&c->lock);
+	if (gone)
+		c->all->conf.gone(c->all->conf.arg, c);
 	if (r != PARKED) /* never the last one: the sender was called by somebody */
 		atomic_fetch_sub(&c->refs, 1);
 	return r == 0;
@@ -327,7 +376,7 @@ static enum step next_locked(struct rpcd_conn *c, bool may_rest)
 	} else if (c->first && !c->dead) {
 		return is_resting(c->first) ? STEP_RESUME : STEP_SEND;
 	}
-	if (!c->first && c->ended && !c->kept && c->calls == 0)
+	if (!c->first && c->said_all && !c->records_left && c->calls == 0)
 		rpcd_out_kill_locked(c);
 	c->sending = false;
 	return STEP_END;

@@ -6,6 +6,12 @@
 
 #include "fs/rpcd_conn.h"
 
+#define RPCD_HELD_MAX (8 << 20) /* bytes; more are taken in only when the client has taken some */
+
+/* True if what all clients together have waiting for them is as much as it may be. */
+bool rpcd_out_is_short_of_room(const struct rpcd_conn *c);
+/* Memory is held for the connection: more, or less. */
+void rpcd_out_hold_locked(struct rpcd_conn *c, size_t more, size_t less);
 /* True if one more call may be taken from the client. */
 bool rpcd_out_may_take_locked(const struct rpcd_conn *c);
 /* Tells epoll what is waited for now. */

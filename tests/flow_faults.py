@@ -840,3 +840,40 @@ def test_nothing_is_leaked(tiny, mount):
     assert eventually(lambda: m.threads() <= baseline[1] + 1 and m.fds() <= baseline[0] + 8, 40), \
         f"{baseline} then {m.fds(), m.threads(), m.anonymous()}"
     assert m.anonymous() < baseline[2] + (16 << 20) or "san" in str(PROGRAM)
+
+
+# ---- a cache file that is cut while it is open ----
+
+@pytest.mark.parametrize("cut", [None, 0, 300_005, 1 << 20, len(BIG) - 5])
+@pytest.mark.parametrize("there", [True, False], ids=["hub", "no hub"])
+def test_a_cache_file_that_is_cut_beneath_its_reader(hub, mount, cut, there):
+    """Without passthrough its bytes go from the mapped file to the kernel: behind its end there is nothing, and in the last page zeros."""
+    hub.repo(REPO).commit(FILES)
+    m = mount(hub, passthrough=False, timeout=3)
+    path = model(m)
+    assert read(path) == BIG and sealed(m, path)
+    blob = m.cached(xattr(path, "user.matrixfs.etag"))
+    with open(path, "rb", buffering=0) as f:
+        if not there:
+            hub.down()
+        if cut is not None:
+            os.truncate(blob, cut)
+        hub.clear_log()
+
+        def got(at, size):
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            data = []
+            error = within(PROMPT, lambda: fails(lambda: data.append(os.pread(f.fileno(), size, at))))
+            return error or data[0]
+        for at, size in [(0, 100), (300_000, 20), (2_000_000, 300_000), (len(BIG) - 100, 100), (0, 4096), (0, len(BIG))]:
+            right, answer = BIG[at:at + size], got(at, size)
+            if there or cut is None:
+                assert answer == right, at
+            else:
+                assert answer == "EIO" or right.startswith(answer), at
+    if cut is not None:
+        hub.up()
+        heals(m, path, BIG, at_once=False)
+        assert m.logged("rotten chunks of etag=")
+    else:
+        assert not m.logged("rotten") and hub.bytes_sent(path_re="/resolve/") == 0

@@ -13,7 +13,7 @@ import pytest
 import models
 from control import Control
 from mountlib import eventually
-from nfs_wire import NFS, OK, decode, fh, opaque, record, sattr, u32, u64
+from nfs_wire import MOUNT, NFS, OK, decode, fh, opaque, record, sattr, u32, u64
 
 MIB = 1 << 20
 IO, REST = 5, 2.5       # seconds after which a file that was read is let go, and then some
@@ -325,18 +325,21 @@ def test_what_a_client_that_hangs_up_waited_for_is_not_waited_for(four, export):
         assert nfs.content(of(nfs, 0)) == PARTS[0]
 
 
-def test_who_hangs_up_before_names_were_found_is_not_waited_for(hub, export):
+@pytest.mark.parametrize("way", ["lookup", "mnt"])
+def test_who_hangs_up_before_names_were_found_is_not_waited_for(hub, export, way):
     hub.repo("org/slow").commit({"config.json": b"{}"})
     e = export(hub, timeout=100)
     with e.client() as there, hub.fault("GET /api/", "hang"):
         org = there.walk("files", "org")
         with e.client() as nfs:
             for n in range(8):
-                nfs.send(record(nfs.message(NFS, 3, 3, fh(org) + opaque(f"slow{n}"))))
+                nfs.send(record(nfs.message(NFS, 3, 3, fh(org) + opaque(f"slow{n}")) if way == "lookup" else
+                                nfs.message(MOUNT, 3, 1, opaque(f"/files/org/slow{n}"))))
             assert eventually(lambda: under_way(e) == 8, 10)
         assert eventually(lambda: under_way(e) == 0, 25)
     with e.client() as nfs:
-        assert eventually(lambda: nfs.content(nfs.walk("files", "org", "slow", "config.json")) == b"{}")
+        assert eventually(lambda: nfs.mnt("/files/org/slow").status == OK)
+        assert nfs.content(nfs.walk("files", "org", "slow", "config.json")) == b"{}"
 
 
 def test_slow_clients_that_go_leave_nothing(four, export):
@@ -354,3 +357,73 @@ def test_slow_clients_that_go_leave_nothing(four, export):
         for n in (1, 2, 3):
             assert reader.content(of(reader, n)) == PARTS[n]
         assert eventually(lambda: not where(four, e, 0).exists(), 20)
+
+
+def evict_first(hub, e, reader):
+    """Reads the others, until the first of the four is not in a cache of 64 MiB any more."""
+    time.sleep(REST)
+    for n in (1, 2, 3):
+        assert reader.content(of(reader, n)) == PARTS[n]
+    assert eventually(lambda: not where(hub, e, 0).exists(), 20)
+
+
+@pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
+def test_what_a_slow_client_waits_for_again_is_not_waited_for_when_it_goes(four, export, goes):
+    e = export(four, args=["--cache-size=64MiB"], timeout=100)
+    with e.client() as reader, e.client(buffer=4096) as slow:
+        assert reader.content(of(reader, 0)) == PARTS[0] and eventually(lambda: is_sealed(where(four, e, 0)))
+        asked = ask(slow, of(slow, 0), [n * MIB for n in range(8)])
+        evict_first(four, e, reader)
+        assert eventually(lambda: under_way(e) == 0)
+        fds = e.fds()
+        with four.fault("GET .*/resolve/", "hang") as fault:
+            def takes_until_it_waits():
+                with contextlib.suppress(BlockingIOError):
+                    slow.got += slow.socket.recv(65536, socket.MSG_DONTWAIT)
+                return under_way(e) == 1
+            assert eventually(takes_until_it_waits, 20)     # it is told of, as those that were not answered yet
+            if goes:
+                slow.socket.close()
+                assert eventually(lambda: under_way(e) == 0, 25) and eventually(lambda: e.fds() < fds, 25)
+            else:
+                time.sleep(REST)
+                assert under_way(e) == 1
+                fault.release()
+                assert take(slow, asked, PARTS[0]) == 8 and under_way(e) == 0
+
+
+def test_a_slow_read_that_is_had_again_is_told_as_slow(four, export):
+    e = export(four, args=["--cache-size=64MiB", "--slow-op=1s"], timeout=3)
+    with e.client() as reader, e.client(buffer=4096) as slow:
+        assert reader.content(of(reader, 0)) == PARTS[0] and eventually(lambda: is_sealed(where(four, e, 0)))
+        ask(slow, of(slow, 0), [n * MIB for n in range(8)])
+        evict_first(four, e, reader)
+        assert not e.logged("op=nfs-read")      # the twin: only to lie there is nobody's wait for the hub
+        with four.fault("GET .*/resolve/", "hang"), contextlib.suppress(ConnectionError):
+            while True:
+                slow.reply()
+        assert e.wait_log("slow: seconds=.* op=nfs-read client=127.0.0.1 .*repo=models/org/m0")
+
+
+def test_what_was_not_given_is_not_counted(four, export):
+    e = export(four, args=["--cache-size=64MiB"], timeout=6)
+
+    def counted():
+        return Control(e).metrics().value("nfs_read_bytes_total")
+    with e.client() as reader, e.client(buffer=4096) as slow:
+        assert reader.content(of(reader, 0)) == PARTS[0] and eventually(lambda: is_sealed(where(four, e, 0)))
+        assert eventually(lambda: counted() == len(PARTS[0]))
+        ask(slow, of(slow, 0), [n * MIB for n in range(8)])
+        evict_first(four, e, reader)
+        before, whole = 4 * len(PARTS[0]), 0
+        four.down()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(8):
+                reply = slow.reply()
+                answer = decode("read", reply.body)
+                whole += answer.count if answer.status == OK else 0
+        assert whole < 8 * MIB and eventually(lambda: before + whole <= counted() < before + 8 * MIB, 5), (counted() - before, whole)
+        four.up()
+    with e.client() as again:
+        assert eventually(lambda: again.read(of(again, 0)).status == OK) and again.content(of(again, 0)) == PARTS[0]
+        assert counted() >= before + whole + len(PARTS[0])

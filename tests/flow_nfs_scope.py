@@ -239,6 +239,9 @@ def test_who_read_what_is_on_record(two, export):
         for offset in 0, 1 << 20, 0:
             assert few.read(file, offset, 1 << 20).status == OK
         assert all.content(all.walk("files", "org", "secret", "sub", "deep.json")) == b"{}"
+        def bytes_of(address):
+            return next(c["bytes"] for c in Control(e).get("/v1/nfs")["clients"] if c["address"] == address)
+        assert eventually(lambda: bytes_of(FEW) == 3 << 20 and bytes_of(ALL) == 2, 5)      # it is counted when it was sent
         clients = {c["address"]: c for c in Control(e).get("/v1/nfs")["clients"]}
         assert set(clients) == {FEW, ALL}
         assert clients[FEW]["bytes"] == 3 << 20 and clients[ALL]["bytes"] == 2
@@ -258,6 +261,27 @@ def test_who_read_what_is_on_record(two, export):
     assert re.search(r"bytes=3145728 reads=3 seconds=\S+ etag=\w{64} repo=models/org/pub commit=\w{12} path=w.safetensors", big)
     small, = (line for line in lines if f"client={ALL}" in line)
     assert re.search(r"bytes=2 reads=1 .* repo=models/org/secret .* path=sub/deep.json", small)
+
+
+def test_who_does_much_does_not_hide_what_another_does(two, export):
+    """Neither what he has mounted, by as many names as there are, nor what he asked for that is not given."""
+    e = export(two, args=[f"--nfs-export={FEW}=org/pub", f"--nfs-export={ALL}=org/pub"])
+    with e.client(source=FEW) as few, e.client(source=ALL) as all:
+        for n in range(1100):
+            assert few.mnt("/" * (n % 900 + 1) + "hub" + "/." * (n // 900)).status == OK
+        for n in range(40):
+            assert few.mnt(f"/hub/.locks/{folder('org/pub')}").status == OK
+            assert few.mnt(f"/files/org/secret{n}").status == ACCES
+        assert all.mnt("/files/org/pub").status == OK
+        clients = {c["address"]: c["mounts"] for c in Control(e).get("/v1/nfs")["clients"]}
+        assert clients == {FEW: [f"/hub/.locks/{folder('org/pub')}", "/hub"], ALL: ["/files/org/pub"]}
+        assert e.wait_log(f"mounted by NFS client={ALL} path=/files/org/pub")       # though another had its line just now
+        assert all.mnt("/files/org/secret").status == ACCES
+        assert e.wait_log(f"what --nfs-export does not give it client={ALL} ")
+        assert len([line for line in e.log if f"mounted by NFS client={FEW}" in line]) < 5
+        few.ask(MOUNT, 3, 3, opaque("hub//"))        # UMNT
+        clients = {c["address"]: c["mounts"] for c in Control(e).get("/v1/nfs")["clients"]}
+        assert clients == {FEW: [f"/hub/.locks/{folder('org/pub')}"], ALL: ["/files/org/pub"]}
 
 
 def test_a_file_is_on_record_soon_after_it_was_read(two, export):

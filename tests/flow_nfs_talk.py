@@ -9,7 +9,7 @@ import pytest
 
 import models
 from hub import Hub
-from mountlib import eventually
+from mountlib import PROGRAM, eventually
 from nfs_wire import (AUTH_ERROR, AUTH_NONE, AUTH_SYS, GARBAGE_ARGS, LAST, MOUNT, NFS, OK, PORTMAP, PROC_UNAVAIL, PROCEDURES,
                       PROG_MISMATCH, PROG_UNAVAIL, ROFS, RPC_MISMATCH, SUCCESS, Export, auth_sys, decode, fh, opaque, record, sattr, u32, u64)
 
@@ -390,6 +390,54 @@ def test_a_client_that_never_reads_holds_nothing_up(served):
         # Who takes them after all has them all.
         assert all(decode("read", late.reply().body).data == BIG[MIB:2 * MIB] for _ in range(100))
     is_well(served)
+
+
+@pytest.mark.parametrize("clients", [4, 24])
+def test_what_all_clients_together_do_not_take_is_bounded(export, hub, clients):
+    """What clients wrote is no file of the cache: a copy of it waits for each of them."""
+    hub.repo("org/tiny").commit({"config.json": SMALL})
+    e, lock = export(hub), random.Random(8).randbytes(MIB)
+    with e.client() as nfs, contextlib.ExitStack() as stack:
+        made = nfs.nfs("create", fh(nfs.walk("hub", ".locks")) + opaque("long") + u32(0) + sattr(mode=0o644)).handle
+        for at in range(0, MIB, 65536):
+            assert nfs.nfs("write", fh(made) + u64(at) + u32(65536, 2) + opaque(lock[at:at + 65536])).status == OK
+        before = e.anonymous()
+        slow = [stack.enter_context(e.client(buffer=4096, seconds=100)) for _ in range(clients)]
+        for one in slow:
+            one.send(b"".join(record(one.message(NFS, 3, 6, fh(made) + u64(0) + u32(MIB))) for _ in range(12)))
+        assert eventually(lambda: e.anonymous() > before + (4 if clients == 4 else 40) * MIB, 20)
+        time.sleep(1)
+        grown = e.anonymous() - before
+        assert 4 * MIB < grown < (64 + 24) * MIB or "san" in str(PROGRAM), grown >> 20     # a sanitizer's own memory is not ours
+        assert nfs.content(made) == lock        # who holds nothing is served
+        is_well(e)
+        shorter = 0
+        for one in slow:
+            for _ in range(12):
+                answer = decode("read", one.reply().body)
+                assert answer.count and lock.startswith(answer.data) and answer.eof == (answer.data == lock)
+                shorter += not answer.eof
+        assert bool(shorter) == (clients > 4)
+        assert nfs.read(made, 0, MIB).data == lock
+
+
+def test_one_address_has_its_share_of_the_connections(export, hub):
+    hub.repo("org/tiny").commit({"config.json": SMALL})
+    e = export(hub)
+    with contextlib.ExitStack() as stack:
+        all_ = [stack.enter_context(e.client(source="127.0.0.2")) for _ in range(256)]
+        assert all(nfs.mnt("/").status == OK for nfs in all_)
+        with e.client(source="127.0.0.2") as more:
+            assert more.is_closed()
+        with e.client(source="127.0.0.3") as other:
+            assert other.mnt("/").status == OK
+        assert e.logged("a client of NFS was sent away address=127.0.0.2")
+        all_[7].socket.close()
+
+        def comes():
+            with e.client(source="127.0.0.2") as again, contextlib.suppress(ConnectionError):
+                return again.mnt("/").status == OK
+        assert eventually(comes, 10)
 
 
 def test_clients_that_go_in_the_middle(served):

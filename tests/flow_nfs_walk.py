@@ -8,7 +8,7 @@ import models
 from hub import Hub
 from mountlib import eventually
 from nfs_wire import (AUTH_NONE, AUTH_SYS, BAD_COOKIE, BADHANDLE, DIR, GARBAGE_ARGS, INVAL, LNK, MOUNT, NAMETOOLONG, NFS, NOENT, NOTDIR,
-                      OK, PROCEDURES, REG, ROFS, SUCCESS, TOOSMALL, Export, decode, fh, opaque, record, sattr, u32, u64)
+                      OK, PROCEDURES, REG, ROFS, STALE, SUCCESS, TOOSMALL, Export, decode, fh, opaque, record, sattr, u32, u64)
 
 MIB = 1 << 20
 BIG = models.big_file(5 * MIB + 12_345, seed=3)
@@ -245,6 +245,21 @@ def test_made_up_files_are_read_too(nfs, served):
     assert nfs.content(ref).decode() == served.commit_there and nfs.getattr(ref).attr.size == 40
     tree = nfs.walk("hub", "models--org--tiny", "trees", f"{served.commit_there}.json")
     assert nfs.getattr(tree).attr.size == len(nfs.content(tree, step=1000)) > 1000
+
+
+def test_a_ref_that_is_gone_is_stale_by_all_that_has_its_handle(hub, export):
+    repo = hub.repo("org/moves")
+    repo.branch("old", repo.commit({"config.json": b"{}"}))
+    e = export(hub, args=["--ref-ttl=1s"])
+    with e.client() as nfs:
+        gone, stays = (nfs.walk("hub", "models--org--moves", "refs", name) for name in ("old", "main"))
+        assert nfs.read(gone).status == nfs.read(stays).status == OK
+        repo.drop("old")
+        assert eventually(lambda: nfs.read(gone).status != OK, 20)
+        for _ in range(3):      # whether the hub has to be asked, or has just said so
+            assert nfs.read(gone).status == nfs.getattr(gone).status == nfs.read(gone, 3, 4).status == STALE
+        assert nfs.lookup(nfs.walk("hub", "models--org--moves", "refs"), "old").status == NOENT     # by name it is that
+        assert nfs.read(stays).status == OK
 
 
 # ---- READDIR, READDIRPLUS ----

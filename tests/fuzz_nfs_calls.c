@@ -299,7 +299,7 @@ static void serve_anew(void)
 
 	hang_up();
 	nfs_stop(w.nfs);
-	nfs_free(w.nfs);
+	assert(nfs_free(w.nfs));
 	scratch_free(w.node->scratch);
 	assert(scratch_new(&small, &w.node->scratch) == 0);
 	w.node->view.scratch = w.node->scratch;
@@ -315,7 +315,7 @@ static void end(void)
 
 	hang_up();
 	nfs_stop(w.nfs);
-	nfs_free(w.nfs);
+	assert(nfs_free(w.nfs));
 	underway_stop(&w.underway);
 	nfs_clients_free(w.clients);
 	scope_rules_free(w.rules);

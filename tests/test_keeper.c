@@ -648,7 +648,7 @@ static unsigned count_threads(const char *name, int *ret_nice)
 	unsigned count = 0;
 	struct dirent *e;
 
-	*ret_nice = 0;
+	*ret_nice = PRIO_MIN;
 	assert_non_null(tasks);
 	while ((e = readdir(tasks))) {
 		CLEANUP(buf_free) struct buf comm = { 0 };

@@ -2,6 +2,7 @@
 /* Who came by NFS, and the lines about what was read. */
 #include "fs/nfs_trail.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,6 +48,14 @@ static int set_up(void **state)
 	assert_int_equal(nfs_trail_new(&f->trail), 0);
 	*state = f;
 	return 0;
+}
+
+static struct nfs_client *came(struct fixture *f, const char *address)
+{
+	struct nfs_client *c = NULL;
+
+	assert_int_equal(nfs_clients_came(f->clients, address, &c), 0);
+	return c;
 }
 
 static int tear_down(void **state)
@@ -103,7 +112,8 @@ static void read_some(struct fixture *f, struct nfs_client *c, unsigned number, 
 struct seen {
 	unsigned count;
 	struct control_nfs_client last;
-	char mounts[64];
+	char mounts[512];
+	const char *of; /* whose alone; NULL: the last one's */
 };
 
 static int see(void *arg, const struct control_nfs_client *c)
@@ -112,6 +122,8 @@ static int see(void *arg, const struct control_nfs_client *c)
 
 	s->count++;
 	s->last = *c;
+	if (s->of && strcmp(c->address, s->of) != 0)
+		return 0;
 	s->mounts[0] = '\0';
 	for (const char *path = c->mounts; *path; path += strlen(path) + 1)
 		snprintf(s->mounts + strlen(s->mounts), sizeof(s->mounts) - strlen(s->mounts),
@@ -127,12 +139,21 @@ static struct seen look(struct fixture *f)
 	return s;
 }
 
+static const char *mounts_of(struct fixture *f, const char *address)
+{
+	static struct seen s;
+
+	s = (struct seen){ .of = address };
+	assert_int_equal(nfs_clients_each(f->clients, see, &s), 0);
+	return s.mounts;
+}
+
 static void all_connections_of_an_address_are_one_client(void **state)
 {
 	struct fixture *f = *state;
-	struct nfs_client *one = nfs_clients_came(f->clients, "10.0.0.1"), *other;
+	struct nfs_client *one = came(f, "10.0.0.1"), *other;
 
-	assert_ptr_equal(nfs_clients_came(f->clients, "10.0.0.1"), one);
+	assert_ptr_equal(came(f, "10.0.0.1"), one);
 	assert_int_equal(metrics_get(&f->metrics.nfs_hosts), 1);
 	metrics_add(&one->requests, 7);
 	nfs_clients_mounted(f->clients, one, "/hub");
@@ -146,7 +167,7 @@ static void all_connections_of_an_address_are_one_client(void **state)
 	assert_string_equal(look(f).mounts, "/hub ");
 	nfs_clients_unmounted(f->clients, one, NULL);
 	assert_string_equal(look(f).mounts, "");
-	other = nfs_clients_came(f->clients, "10.0.0.2");
+	other = came(f, "10.0.0.2");
 	assert_ptr_not_equal(other, one);
 	assert_false(scope_is_empty(one->view.scope));
 	assert_true(scope_is_empty(other->view.scope));
@@ -158,16 +179,76 @@ static void all_connections_of_an_address_are_one_client(void **state)
 	assert_int_equal(look(f).count, 2); /* they are remembered */
 }
 
+static void one_address_has_no_more_connections_than_so_many(void **state)
+{
+	struct fixture *f = *state;
+	struct nfs_client *c = NULL, *other;
+
+	for (unsigned i = 0; i < 256; i++)
+		c = came(f, "10.0.0.1");
+	assert_int_equal(nfs_clients_came(f->clients, "10.0.0.1", &other), -EMFILE);
+	other = came(f, "10.0.0.2");
+	nfs_clients_went(f->clients, other);
+	nfs_clients_went(f->clients, c);
+	assert_ptr_equal(came(f, "10.0.0.1"), c);
+	for (unsigned i = 0; i < 256; i++)
+		nfs_clients_went(f->clients, c);
+	assert_int_equal(metrics_get(&f->metrics.nfs_hosts), 0);
+}
+
+/* Who is forgotten and comes again may lie where another one lay. */
+static void no_two_clients_ever_have_the_same_number(void **state)
+{
+	struct fixture *f = *state;
+	char address[NETWORK_ADDRESS_MAX];
+	uint64_t last = 0;
+
+	for (unsigned i = 0; i < 2 * MANY; i++) {
+		struct nfs_client *c;
+
+		snprintf(address, sizeof(address), "10.1.%u.%u", i / 250, i % 250);
+		c = came(f, address);
+		assert_true(c->number > last);
+		last = c->number;
+		assert_ptr_equal(came(f, address), c); /* the twin: who stays keeps it */
+		assert_int_equal(c->number, last);
+		nfs_clients_went(f->clients, c);
+		nfs_clients_went(f->clients, c);
+	}
+}
+
+static void who_mounts_much_takes_no_room_from_others(void **state)
+{
+	struct fixture *f = *state;
+	struct nfs_client *c = came(f, "10.0.0.1"), *other = came(f, "10.0.0.2");
+	char path[16];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		snprintf(path, sizeof(path), "/%u", i);
+		nfs_clients_mounted(f->clients, c, path);
+	}
+	nfs_clients_mounted(f->clients, other, "/hub");
+	assert_string_equal(mounts_of(f, "10.0.0.2"), "/hub ");
+	snprintf(path, sizeof(path), "/%u ", MANY - 1); /* the latest are noted */
+	assert_memory_equal(mounts_of(f, "10.0.0.1"), path, strlen(path));
+	snprintf(path, sizeof(path), "/%u ", MANY - 32);
+	assert_non_null(strstr(mounts_of(f, "10.0.0.1"), path));
+	snprintf(path, sizeof(path), "/%u ", MANY - 33);
+	assert_null(strstr(mounts_of(f, "10.0.0.1"), path));
+	nfs_clients_went(f->clients, c);
+	nfs_clients_went(f->clients, other);
+}
+
 static void those_heard_longest_ago_are_forgotten_first(void **state)
 {
 	struct fixture *f = *state;
-	struct nfs_client *stays = nfs_clients_came(f->clients, "10.0.0.1"), *late = NULL, *c;
+	struct nfs_client *stays = came(f, "10.0.0.1"), *late = NULL, *c;
 	char address[NETWORK_ADDRESS_MAX];
 
 	atomic_store(&stays->heard_s, 0); /* but it is connected */
 	for (unsigned i = 0; i < MANY; i++) {
 		snprintf(address, sizeof(address), "10.1.%u.%u", i / 250, i % 250);
-		c = nfs_clients_came(f->clients, address);
+		c = came(f, address);
 		assert_non_null(c);
 		atomic_store(&c->heard_s, i == 5 ? MANY : i + 1);
 		nfs_clients_mounted(f->clients, c, "/");
@@ -175,10 +256,10 @@ static void those_heard_longest_ago_are_forgotten_first(void **state)
 		late = i == 5 ? c : late;
 	}
 	assert_int_equal(look(f).count, 2048);
-	assert_ptr_equal(nfs_clients_came(f->clients, "10.0.0.1"), stays);
-	assert_ptr_equal(nfs_clients_came(f->clients, "10.1.0.5"), late);
+	assert_ptr_equal(came(f, "10.0.0.1"), stays);
+	assert_ptr_equal(came(f, "10.1.0.5"), late);
 	assert_int_equal(look(f).count, 2048);
-	c = nfs_clients_came(f->clients, "10.1.0.6");
+	c = came(f, "10.1.0.6");
 	assert_int_equal(metrics_get(&c->heard_s) > MANY, 1); /* a new one */
 	nfs_clients_went(f->clients, c);
 	nfs_clients_went(f->clients, late);
@@ -191,8 +272,8 @@ static void those_heard_longest_ago_are_forgotten_first(void **state)
 static void what_was_read_is_told_once_with_all_its_bytes(void **state)
 {
 	struct fixture *f = *state;
-	struct nfs_client *one = nfs_clients_came(f->clients, "10.0.0.1");
-	struct nfs_client *other = nfs_clients_came(f->clients, "10.0.0.2");
+	struct nfs_client *one = came(f, "10.0.0.1");
+	struct nfs_client *other = came(f, "10.0.0.2");
 	CLEANUP(buf_free) struct buf log = { 0 };
 
 	for (unsigned i = 0; i < 10; i++)
@@ -213,7 +294,7 @@ static void what_was_read_is_told_once_with_all_its_bytes(void **state)
 static void of_too_many_files_the_large_ones_are_named_and_the_rest_summed_up(void **state)
 {
 	struct fixture *f = *state;
-	struct nfs_client *c = nfs_clients_came(f->clients, "10.0.0.1");
+	struct nfs_client *c = came(f, "10.0.0.1");
 	CLEANUP(buf_free) struct buf log = { 0 };
 	unsigned long long files = 0, bytes = 0;
 	const char *sum;
@@ -238,6 +319,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all_connections_of_an_address_are_one_client,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_address_has_no_more_connections_than_so_many,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_two_clients_ever_have_the_same_number, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_mounts_much_takes_no_room_from_others, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(those_heard_longest_ago_are_forgotten_first, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_was_read_is_told_once_with_all_its_bytes,

@@ -54,7 +54,7 @@ static void put(struct nfs_kept *k, unsigned n, size_t bytes, int64_t begun_us)
 static int64_t begun(struct nfs_kept *k, unsigned n)
 {
 	struct nfs_fh fh = handle(n);
-	struct nfs_kept_item *i = nfs_kept_find(k, &fh, NULL);
+	struct nfs_kept_item *i = nfs_kept_find(k, &fh, 0);
 	int64_t ret = i ? i->begun_us : 0;
 
 	nfs_kept_unref(i);
@@ -133,15 +133,14 @@ static void what_is_one_clients_is_not_anothers(void **state)
 {
 	struct nfs_kept_item *i = make(1, 10, 5), *found;
 	struct nfs_fh fh = handle(1);
-	int one, other;
 
-	i->whose = &one;
+	i->whose = 1;
 	nfs_kept_put(*state, i);
 	nfs_kept_unref(i);
-	assert_null(nfs_kept_find(*state, &fh, &other));
-	assert_null(nfs_kept_find(*state, &fh, NULL));
-	nfs_kept_drop(*state, &fh, &other);
-	found = nfs_kept_find(*state, &fh, &one);
+	assert_null(nfs_kept_find(*state, &fh, 2));
+	assert_null(nfs_kept_find(*state, &fh, 0));
+	nfs_kept_drop(*state, &fh, 2);
+	found = nfs_kept_find(*state, &fh, 1);
 	assert_ptr_equal(found, i);
 	nfs_kept_unref(found);
 }
@@ -152,8 +151,8 @@ static void who_has_it_has_it_still_when_it_is_forgotten(void **state)
 	struct nfs_kept_item *i;
 
 	put(*state, 1, 10, 5);
-	i = nfs_kept_find(*state, &fh, NULL);
-	nfs_kept_drop(*state, &fh, NULL);
+	i = nfs_kept_find(*state, &fh, 0);
+	nfs_kept_drop(*state, &fh, 0);
 	assert_int_equal(begun(*state, 1), 0);
 	assert_int_equal(i->begun_us, 5);
 	nfs_kept_put(*state, i); /* once more */

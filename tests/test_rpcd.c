@@ -25,8 +25,10 @@
 #define HELD_MAX 256
 #define SOON_MS 200
 #define NEVER_MS 100000
-#define MUCH (8 << 20) /* bytes: as many as a connection may hold */
-#define CALL_BYTES 40  /* its head, without credentials */
+#define MUCH (8 << 20)    /* bytes: as many as a connection may hold */
+#define BUDGET (64 << 20) /* ... and all of them together */
+#define SLOW 40           /* connections: more than there is room for */
+#define CALL_BYTES 40     /* its head, without credentials */
 
 struct answer {
 	struct rpcd_reply reply;
@@ -63,6 +65,7 @@ struct server {
 	struct rpcd_conn *waiting;     /* ... and those that were had after a wait */
 	struct answer *held[HELD_MAX];
 	unsigned held_count, calls, done;
+	unsigned shorter; /* answers that should have been */
 };
 
 static char *loopback[] = { (char[]){ "127.0.0.0/8" } };
@@ -152,7 +155,7 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	struct server *s = arg;
 	struct answer *a = calloc(1, sizeof(*a));
 	struct rpc_call call;
-	bool holds;
+	bool holds, shorter;
 
 	assert_non_null(a);
 	if (rpc_parse(record, len, &call, &refusal) < 0) {
@@ -166,8 +169,10 @@ static void on_call(void *arg, struct rpcd_conn *c, const uint8_t *record, size_
 	xdr_put_fixed(&a->reply.head, call.args.at, call.args.left);
 	a->kept = keeps(s) ? MUCH : 0;
 	rpcd_keep(c, a->kept);
+	shorter = rpcd_room(c) == RPCD_ROOM_LEAST;
 	lock_take(&s->lock);
 	s->calls++;
+	s->shorter += shorter;
 	holds = s->holds;
 	if (holds) {
 		assert_true(s->held_count < HELD_MAX);
@@ -214,13 +219,14 @@ static uint16_t free_port(void)
 	return be16toh(at.sin_port);
 }
 
-static void *on_came(void *arg, const char *address)
+static int on_came(void *arg, const char *address, void **ret)
 {
 	struct server *s = arg;
 
 	assert_string_equal(address, "127.0.0.1");
 	atomic_fetch_add(&s->there, 1);
-	return s;
+	*ret = s;
+	return 0;
 }
 
 static void on_went(void *arg, void *who)
@@ -270,7 +276,7 @@ static int teardown(void **state)
 	rpcd_stop(server.rpcd);
 	for (unsigned i = 0; i < server.held_count; i++)
 		rpcd_send(server.held[i]->conn, &server.held[i]->reply);
-	rpcd_close(server.rpcd);
+	assert_true(rpcd_close(server.rpcd));
 	assert_int_equal(server.done, server.calls);
 	assert_int_equal(metrics_get(&server.metrics.nfs_clients), 0);
 	assert_int_equal(atomic_load(&server.there), 0);
@@ -506,6 +512,74 @@ static void who_takes_nothing_is_not_listened_to(void **state)
 	assert_int_equal(receive(other, true), 7);
 	for (uint32_t xid = 1; xid <= 100; xid++)
 		assert_int_equal(receive(fd, true), xid);
+}
+
+/* Asks for much on many connections, and takes nothing: how many calls were taken. */
+static unsigned ask_on_many(int *fds)
+{
+	unsigned taken;
+
+	set(&server.sends_big, true);
+	for (unsigned i = 0; i < SLOW; i++) {
+		fds[i] = dial();
+		for (uint32_t xid = 1; xid <= 20; xid++)
+			send_call(fds[i], xid);
+	}
+	do {
+		taken = calls();
+		clock_sleep_ms(300);
+	} while (calls() != taken);
+	return taken;
+}
+
+static void receive_all(int *fds)
+{
+	for (unsigned i = 0; i < SLOW; i++) {
+		for (uint32_t xid = 1; xid <= 20; xid++)
+			assert_int_equal(receive(fds[i], true), xid);
+		close(fds[i]);
+	}
+}
+
+/* What the system has taken for them is beside it. */
+static void all_together_have_no_more_memory_than_so_much(void **state)
+{
+	CLEANUP(closep) int other = dial();
+	int fds[SLOW];
+
+	(void)state;
+	ask_on_many(fds);
+	assert_true(get(&server.shorter) > 0);
+	assert_in_range(get(&server.calls) - get(&server.done), 1, BUDGET / BIG + 4 + SLOW);
+	send_call(other, 7); /* who holds nothing goes on */
+	assert_int_equal(receive(other, true), 7);
+	receive_all(fds);
+	assert_int_equal(calls(), SLOW * 20 + 1);
+}
+
+static void what_can_be_let_go_counts_for_nothing(void **state)
+{
+	int fds[SLOW];
+
+	(void)state;
+	set(&server.rests, true);
+	ask_on_many(fds);
+	assert_int_equal(get(&server.shorter), 0);
+	assert_true(get(&server.calls) - get(&server.done) > BUDGET / BIG + 4 + SLOW);
+	receive_all(fds);
+}
+
+static void it_is_not_closed_under_the_feet_of_who_uses_it(void **state)
+{
+	CLEANUP(closep) int fd = dial();
+
+	(void)state;
+	set(&server.holds, true);
+	send_call(fd, 1);
+	wait_calls(1);
+	rpcd_stop(server.rpcd);
+	assert_false(rpcd_close(server.rpcd));
+	let_go(); /* the twin: the tear-down's is true */
 }
 
 static void who_is_gone_is_answered_into_nothing(void **state)
@@ -870,6 +944,12 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(who_takes_nothing_is_not_listened_to, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(all_together_have_no_more_memory_than_so_much,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(what_can_be_let_go_counts_for_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(it_is_not_closed_under_the_feet_of_who_uses_it,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_gone_is_answered_into_nothing, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(who_says_no_more_gets_what_he_asked_for, setup,
