@@ -278,8 +278,11 @@ void swarm_fault_now(struct swarm *s, const struct fault *f)
 		break;
 	case SWARM_UP_DOWN:
 		s->upstream_down = !f->a;
+		s->how = f->b;
 		if (s->upstream_down)
 			swarm_break(s, NULL);
+		else
+			swarm_let_go(s);
 		break;
 	case SWARM_FULL:
 		n->full = true;

@@ -2,8 +2,9 @@
 /* A cluster in virtual time: nodes that all read one model from its first byte to its last, through
  * links with rates and delays. Whom a node asks, for what and until when, and what it answers, is
  * the real code of daemon/peer (trip and decide, and what those stand on). What is only a model
- * here: links (whole chunks take turns), the stream threads (a window of runs of 8 MiB), what is
- * done when upstream fails, and HTTP. Everything follows from the seed. */
+ * here: links (whole chunks take turns), the stream threads (a window of runs of 8 MiB), how they
+ * try again when upstream fails (as stream.c and hub.c do), and HTTP. Everything follows from the
+ * seed. */
 #ifndef MATRIXFS_TESTS_SWARM_H
 #define MATRIXFS_TESTS_SWARM_H
 
@@ -34,7 +35,7 @@ enum swarm_fault {
 	SWARM_CUT,     /* nothing gets from a to b any more; b may be SWARM_UPSTREAM */
 	SWARM_HEAL,    /* all lines are whole again */
 	SWARM_PART,    /* nodes whose bit is set in a are parted from the others */
-	SWARM_UP_DOWN, /* upstream answers nothing but errors; with a: it answers again */
+	SWARM_UP_DOWN, /* upstream fails, in that way (b); with a: it answers again */
 	SWARM_FULL,    /* node a keeps nothing more */
 	SWARM_FLIPS,   /* node a gives wrong bytes in one of a hundred chunks */
 	SWARM_ZEROS,   /* all bytes it gives are wrong */
@@ -43,7 +44,15 @@ enum swarm_fault {
 	SWARM_DRIPS,   /* it says that it has all, and gives a byte a second */
 	SWARM_FORGETS, /* node a has lost what it had; it starts with the next SWARM_JOIN */
 	SWARM_AGAIN,   /* node a has lost what it had, and reads it again */
+	SWARM_DENIES,  /* node a says that upstream fails, whatever it is asked to bring */
 	SWARM_HONEST,  /* node a does as all others */
+};
+
+/* How upstream fails. */
+enum swarm_down {
+	SWARM_ERRORS,  /* it answers with errors; the hub is not left alone for it */
+	SWARM_REFUSES, /* nobody can connect: the hub is left alone for a moment */
+	SWARM_HANGS,   /* it answers when it is well again */
 };
 
 #define SWARM_UPSTREAM UINT32_MAX
@@ -66,7 +75,8 @@ struct swarm_result {
 	uint64_t passed; /* runs that went upstream */
 	double mean_ms, last_ms; /* time of readers that ended */
 	double failed_ms;        /* and the longest of one that failed */
-	int64_t waited_ms;       /* the longest that a reader that ended waited for one chunk */
+	int64_t waited_ms;       /* the longest that a reader that ended waited for one chunk, */
+	int64_t error_ms;        /* or that another waited for an error */
 	uint64_t events;
 };
 

@@ -7,6 +7,8 @@
 #include "daemon/peer/decide.h"
 #include "tests/swarm_priv.h"
 
+#define HANGS_MS 3000 /* as in fetch_given.c */
+
 /* ---- what happens when ---- */
 
 static bool before(const struct event *a, const struct event *b)
@@ -203,6 +205,28 @@ bool swarm_is_flowing(const struct swarm *s, const struct query *q)
 	return (q->on_link || q->in_air) && !q->broken && swarm_reaches(s, q->giver, q->asker);
 }
 
+static bool is_failing(const struct swarm *s, const struct run *r)
+{
+	const struct query *q = r->query;
+
+	if (r->tries)
+		return true;
+	return q && q->giver == s->conf.nodes && !swarm_is_flowing(s, q) &&
+	       swarm_ms(s) - max_i64(r->brought_ms, q->asked_ms) > HANGS_MS;
+}
+
+bool swarm_is_failing(const struct swarm *s, const struct node *n, uint32_t chunk)
+{
+	const struct run *of_it = run_of(n, chunk);
+
+	if (of_it)
+		return is_failing(s, of_it);
+	for (const struct run *r = n->runs; r; r = r->next)
+		if (is_failing(s, r))
+			return true;
+	return false;
+}
+
 /* When bytes last came to a run: now, if they are under way to it. */
 static int64_t moved_ms(const struct swarm *s, const struct run *r)
 {
@@ -292,7 +316,11 @@ static enum decision decide(struct swarm *s, struct node *n, struct query *q, ui
 	const struct membership *members = swarm_members(n);
 	const struct decide_here here = here_of(n, members);
 	const struct decide_ask ask = question_of(s, q);
-	const struct decide_held held = { .present = count, .full = n->full };
+	const struct decide_held held = {
+		.present = count,
+		.failing = q->late && swarm_is_failing(s, n, q->from),
+		.full = n->full,
+	};
 	enum decision d = decide_bytes(&here, &ask, &held, q->late, swarm_ms(s), &q->told);
 
 	swarm_members_done(n, members);
@@ -348,9 +376,10 @@ static void on_asked(struct swarm *s, struct query *q)
 	struct node *n;
 
 	if (q->giver == s->conf.nodes) {
-		if (s->upstream_down)
+		q->hangs = s->upstream_down && s->how == SWARM_HANGS;
+		if (s->upstream_down && !q->hangs)
 			say(s, q, ROUTE_FAILED);
-		else
+		else if (!q->hangs)
 			give(s, q, q->end - q->from);
 		return;
 	}
@@ -360,6 +389,8 @@ static void on_asked(struct swarm *s, struct query *q)
 		say(s, q, ROUTE_SILENT);
 	else if (is_claimer(n))
 		park(s, q);
+	else if (n->lie == SWARM_DENIES)
+		say(s, q, ROUTE_FAILED);
 	else if (n->lie == SWARM_DRIPS)
 		q->dripping = true;
 	else if (!send_elsewhere(s, n, q))
@@ -414,6 +445,16 @@ void swarm_break(struct swarm *s, struct node *n)
 			q->broken = true;
 			say(s, q, n ? ROUTE_SILENT : ROUTE_FAILED);
 		}
+}
+
+void swarm_let_go(struct swarm *s)
+{
+	for (uint32_t i = 0; i < s->conf.nodes; i++)
+		for (struct run *r = s->nodes[i].runs; r; r = r->next)
+			if (r->query && r->query->hangs) {
+				r->query->hangs = false;
+				give(s, r->query, r->query->end - r->query->from);
+			}
 }
 
 /* ---- questions ---- */

@@ -15,7 +15,7 @@
 #define SWARM_CHUNK (UINT64_C(1) << 20)
 #define SWARM_RUNS_MAX 24 /* of one node at once, as it has streams */
 #define SWARM_RUN_CHUNKS 8
-#define SWARM_TRIES_MAX 5 /* of a run at upstream in a row */
+#define SWARM_SOON_CHUNKS 2 /* asked of upstream at once */
 
 enum event_kind {
 	EV_START,    /* a = node: its reader begins */
@@ -52,7 +52,7 @@ struct query {
 	uint32_t from, end;    /* chunks */
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
 	unsigned in_air;       /* chunks that were sent, and have not come */
-	bool bring, over, broken, on_link, parked, late, dripping;
+	bool bring, over, broken, on_link, parked, late, dripping, hangs;
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
 	int64_t wait_ms; /* for bytes that are coming */
@@ -76,7 +76,8 @@ struct run {
 	struct trip trip;
 	struct query *query; /* under way */
 	int64_t brought_ms;  /* when it last brought a chunk, or began */
-	unsigned tries;
+	unsigned tries;      /* of upstream, since then */
+	bool failed;         /* it had to try again */
 };
 
 struct link {
@@ -103,6 +104,8 @@ struct node {
 	struct segment_notes notes;
 	struct fanout *fanout;
 	struct trip_node way;
+	int64_t failed_ms;     /* upstream failed then, when this node asked it; 0: never */
+	int64_t left_alone_ms; /* until then it is not asked */
 	uint64_t upstream, sent, asked, heard;
 };
 
@@ -120,6 +123,7 @@ struct swarm {
 	struct map by_key;
 	struct link upstream;
 	bool upstream_down;
+	enum swarm_down how;
 	uint64_t cut[SWARM_FAULTS_NODES + 1]; /* bits of those whom nothing reaches from this one */
 	struct fault *faults;
 	size_t fault_count, fault_cap, faults_left;
@@ -168,6 +172,9 @@ void swarm_want(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
 void swarm_step(struct swarm *s, struct run *r);
 /* The first chunk that it has to bring still. */
 uint32_t swarm_next_chunk(const struct run *r);
+/* True if upstream fails the run that is to bring the chunk, or lets it wait; if there is none, any
+ * of the node's. */
+bool swarm_is_failing(const struct swarm *s, const struct node *n, uint32_t chunk);
 /* A question has ended so. */
 void swarm_done(struct swarm *s, struct query *q, enum route_answer answer);
 void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk);
@@ -191,5 +198,7 @@ void swarm_wake(struct swarm *s, struct node *n, uint32_t chunk);
 void swarm_fail_parked(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
 /* Nothing more comes from it, or from upstream: SWARM_UPSTREAM. */
 void swarm_break(struct swarm *s, struct node *n);
+/* Upstream answers those who hang there. */
+void swarm_let_go(struct swarm *s);
 
 #endif

@@ -6,7 +6,11 @@
 #include "tests/swarm_priv.h"
 
 #define UPSTREAM_PATIENCE_MS 60000 /* it is of chunks here, not of bytes */
-#define RETRY_MS 100               /* the first time; then twice as long */
+#define RETRY_MS 100               /* the first time; then twice as long, */
+#define RETRY_DOUBLED 2            /* so often, give or take a half */
+#define REFUSED_MS 250             /* who cannot be reached is left alone for so long */
+#define LONG_MS 3000               /* a request takes, if all is well */
+#define OUTAGE_MS 5000             /* what a node knows of upstream itself counts for so long */
 
 static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 {
@@ -129,8 +133,10 @@ static void fail_run(struct swarm *s, struct run *r)
 	struct node *n = r->node;
 	uint32_t pos = swarm_next_chunk(r), end = r->end;
 
-	if (!n->ended && !n->failed && n->begun_ms && pos <= n->at && n->at < end)
+	if (!n->ended && !n->failed && n->begun_ms && pos <= n->at && n->at < end) {
+		s->result.error_ms = max_i64(s->result.error_ms, swarm_ms(s) - n->read_ms);
 		end_reader(s, n, true);
+	}
 	free_run(s, r);
 	swarm_fail_parked(s, n, pos, end);
 	swarm_plan(s, n);
@@ -138,20 +144,47 @@ static void fail_run(struct swarm *s, struct run *r)
 
 /* ---- one step ---- */
 
+static bool is_read(const struct run *r)
+{
+	const struct node *n = r->node;
+
+	return n->begun_ms && !n->ended && !n->failed && r->from <= n->at && n->at < r->end;
+}
+
+/* When it gives up: as a reader who came to it does, a fifth of his time before that is over. */
+static int64_t until_ms(const struct swarm *s, const struct run *r)
+{
+	int64_t since_ms = is_read(r) ? max_i64(r->brought_ms, r->node->read_ms) : r->brought_ms;
+
+	return since_ms + 2 * s->conf.give_up_ms * 4 / 5;
+}
+
 /* Whether a reader, here or elsewhere, waits for it changes all the time. */
 static struct trip *trip_of(const struct swarm *s, struct run *r)
 {
 	const struct node *n = r->node;
+	bool failing = n->failed_ms && swarm_ms(s) - n->failed_ms < OUTAGE_MS;
 
 	trip_demand(&r->trip, n->parked || (r->from <= n->at && n->at < r->end), swarm_ms(s));
+	trip_outlook(&r->trip, failing, until_ms(s, r));
 	return &r->trip;
 }
 
+static void try_again(struct swarm *s, struct run *r);
+
+/* Who hangs is left after a third of a reader's time. */
 static void ask_upstream(struct swarm *s, struct run *r)
 {
-	struct query *q = new_query(s, r, s->conf.nodes);
+	bool hangs = s->upstream_down && s->how == SWARM_HANGS;
+	struct query *q;
 
-	q->patience_ms = UPSTREAM_PATIENCE_MS;
+	if (swarm_ms(s) < r->node->left_alone_ms) {
+		try_again(s, r);
+		return;
+	}
+	q = new_query(s, r, s->conf.nodes);
+	q->end = (uint32_t)min_u64(q->end, q->from + SWARM_SOON_CHUNKS);
+	q->patience_ms = hangs ? 2 * s->conf.give_up_ms / 3 : UPSTREAM_PATIENCE_MS;
 	s->result.passed++;
 	swarm_ask(s, q);
 }
@@ -188,6 +221,9 @@ void swarm_step(struct swarm *s, struct run *r)
 	case TRIP_SOURCE:
 		ask_upstream(s, r);
 		break;
+	case TRIP_OVER:
+		fail_run(s, r);
+		break;
 	case TRIP_THERE:
 		end_run(s, r);
 		break;
@@ -220,34 +256,54 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 	s->result.bans += answer == ROUTE_LIED;
 }
 
-/* Upstream did not give: all is tried again from the start, a few times, but no longer than a run
- * may take. */
+static void begin_anew(struct swarm *s, struct run *r)
+{
+	trip_end(&r->trip);
+	begin_trip(s, r, swarm_next_chunk(r));
+}
+
+/* Upstream did not give: all is tried again from the start, until the run's time is over. */
 static void try_again(struct swarm *s, struct run *r)
 {
-	int64_t pause = RETRY_MS << r->tries, dry_ms = r->trip.dry_ms;
+	int64_t pause = RETRY_MS << min_u64(r->tries, RETRY_DOUBLED);
 
-	if (++r->tries >= SWARM_TRIES_MAX) {
+	r->tries++;
+	r->failed = true;
+	r->node->failed_ms = swarm_ms(s);
+	pause = pause / 2 + (int64_t)swarm_random(s, (uint64_t)pause);
+	if (swarm_ms(s) + pause >= until_ms(s, r)) {
 		fail_run(s, r);
 		return;
 	}
-	trip_end(&r->trip);
-	begin_trip(s, r, swarm_next_chunk(r));
-	r->trip.dry_ms = dry_ms;
-	pause += (int64_t)swarm_random(s, (uint64_t)pause);
+	begin_anew(s, r);
 	swarm_event(s, s->now_us + pause * 1000, EV_STEP, 0, r->number, r);
+}
+
+/* What is left of it may have come to another meanwhile, if that took long. */
+static void hear_upstream(struct swarm *s, struct run *r, enum route_answer answer, bool was_long)
+{
+	if (answer == ROUTE_GAVE) {
+		if (swarm_next_chunk(r) < r->end && (r->failed || was_long))
+			begin_anew(s, r);
+		swarm_step(s, r);
+		return;
+	}
+	if (s->upstream_down && s->how == SWARM_REFUSES)
+		r->node->left_alone_ms = swarm_ms(s) + REFUSED_MS;
+	try_again(s, r);
 }
 
 void swarm_done(struct swarm *s, struct query *q, enum route_answer answer)
 {
 	struct run *r = q->run;
-	bool upstream = q->giver == s->conf.nodes;
+	bool upstream = q->giver == s->conf.nodes, was_long = swarm_ms(s) - q->asked_ms > LONG_MS;
 
 	r->query = NULL;
 	if (!upstream)
 		hear_member(s, r, q, answer);
 	swarm_end_query(s, q);
-	if (upstream && answer != ROUTE_GAVE)
-		try_again(s, r);
+	if (upstream)
+		hear_upstream(s, r, answer, was_long);
 	else
 		swarm_step(s, r);
 }

@@ -186,12 +186,27 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 
 	segment_notes_put(&h->notes, ask.segment, 0, NOW - SEGMENT_NOTES_FAILED_MS);
 	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS);
-	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
 	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS + 1);
-	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_FAILED);
-	assert_int_equal(decide(h, &ask, &all, false), DECIDE_GIVE);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_FAILED);
+	assert_int_equal(decide(h, &ask, &all, true), DECIDE_GIVE);
 	ask.place++; /* who names another one is not to suffer from that */
-	assert_int_equal(decide(h, &ask, &nothing, false), DECIDE_WAIT);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
+	end(h);
+}
+
+/* It may be over before: who waits here hears of it at once. */
+static void while_upstream_fails_guests_wait_and_are_told_so_then(UNUSED void **state)
+{
+	const struct decide_held failing = { .failing = true };
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+
+	assert_int_equal(decide(h, &ask, &failing, false), DECIDE_WAIT);
+	assert_int_equal(decide(h, &ask, &failing, true), DECIDE_FAILED);
+	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
+	ask.bring = false;
+	assert_int_equal(decide(h, &ask, &failing, true), DECIDE_NOT_HERE);
 	end(h);
 }
 
@@ -306,6 +321,7 @@ int main(void)
 		cmocka_unit_test(what_is_wanted_here_is_shared),
 		cmocka_unit_test(only_one_of_a_higher_number_may_wait),
 		cmocka_unit_test(that_upstream_fails_is_said_for_a_moment),
+		cmocka_unit_test(while_upstream_fails_guests_wait_and_are_told_so_then),
 		cmocka_unit_test(those_near_a_segment_arrange_who_gives_it),
 		cmocka_unit_test(who_was_sent_here_is_sent_nowhere_else),
 		cmocka_unit_test(a_small_segment_is_given_to_everybody),

@@ -630,6 +630,76 @@ static void a_source_that_does_not_gives_its_reason(void **state)
 	fetch_close(w->fetch, p);
 }
 
+/* ---- outages ---- */
+
+/* A node that shares with others, or not: the first source passes, the second fails so often. */
+static struct pull *begin_outage(struct world *w, unsigned times, bool shares)
+{
+	const struct fake_rule pass = { .act = FAKE_END, .result = SOURCE_PASS };
+	const struct fake_rule fail = { .act = FAKE_END, .times = times, .result = ERR_UPSTREAM };
+
+	w->a.source.hearsay = shares;
+	restart(w);
+	fake_source_rule(&w->a, &pass);
+	fake_source_rule(&w->b, &fail);
+	return open_file(w);
+}
+
+static void where_nodes_share_a_run_is_tried_again_while_there_is_time(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = begin_outage(w, 8, true);
+
+	assert_int_equal(read_bytes(w, p, 0, 100), 0);
+	assert_int_equal(fake_source_calls(&w->b), 9);
+	assert_false(fetch_is_failing(p, 0));
+	fetch_close(w->fetch, p);
+}
+
+static void where_they_do_not_it_is_tried_a_few_times(void **state)
+{
+	struct world *w = *state;
+	struct pull *p = begin_outage(w, 8, false);
+
+	assert_int_equal(read_bytes(w, p, 0, 100), ERR_UPSTREAM);
+	assert_in_range(fake_source_calls(&w->b), 2, 7);
+	fetch_close(w->fetch, p);
+}
+
+static void when_time_is_over_the_reason_is_told(void **state)
+{
+	struct world *w = *state;
+	struct pull *p;
+
+	w->timeout_ms = 2000;
+	p = begin_outage(w, 0, true);
+	assert_int_equal(read_within(w, p, 0, 100, 2000), ERR_UPSTREAM);
+	fetch_close(w->fetch, p);
+}
+
+/* What was brought ahead of him, in vain, takes nothing of it. */
+static void who_comes_late_to_an_outage_has_all_his_time(void **state)
+{
+	const int64_t timeout_ms = 4000, comes_ms = 2000, lasts_ms = 3800;
+	struct world *w = *state;
+	struct parked parked;
+	const void *data;
+	struct pull *p;
+
+	w->timeout_ms = timeout_ms;
+	p = begin_outage(w, 0, true);
+	assert_int_equal(fetch_want(w->fetch, p, 0, MIB, URGENCY_AHEAD), 0);
+	clock_sleep_ms(comes_ms);
+	assert_true(fetch_is_failing(p, 0));
+	parked_init(&parked, timeout_ms);
+	assert_int_equal(read_whole(w->fetch, p, 0, 100, &parked.waiter, &data), PARKED);
+	clock_sleep_ms(lasts_ms - comes_ms);
+	fake_source_calm(&w->b);
+	assert_int_equal(parked_wait(&parked), 0);
+	parked_fini(&parked);
+	fetch_close(w->fetch, p);
+}
+
 static void what_waiting_cannot_mend_is_told_at_once(void **state)
 {
 	const struct fake_rule rule = { .act = FAKE_END, .result = ERR_GATED };
@@ -2634,6 +2704,10 @@ int main(void)
 		TEST(a_short_body_is_a_cut),
 		TEST(a_source_that_recovers_is_asked_again),
 		TEST(a_source_that_does_not_gives_its_reason),
+		TEST(where_nodes_share_a_run_is_tried_again_while_there_is_time),
+		TEST(where_they_do_not_it_is_tried_a_few_times),
+		TEST(when_time_is_over_the_reason_is_told),
+		TEST(who_comes_late_to_an_outage_has_all_his_time),
 		TEST(what_waiting_cannot_mend_is_told_at_once),
 		TEST(the_second_source_stands_in),
 		TEST(who_passes_has_not_failed_and_the_next_one_gives),

@@ -157,18 +157,35 @@ static void that_upstream_fails_is_believed_for_a_moment(void **state)
 	assert_true(segment_note_has_failed(&note, 7, NOW + SEGMENT_NOTES_FAILED_MS - 1));
 	assert_false(segment_note_has_failed(&note, 7, NOW + SEGMENT_NOTES_FAILED_MS));
 	assert_false(segment_note_has_failed(&note, 8, NOW)); /* another place may be right */
+	segment_notes_put(*state, OF(3), 0, NOW);
+	note = find(*state, 3, NOW);
+	assert_true(segment_note_has_failed(&note, 7, NOW));
+	segment_notes_put(*state, OF(3), 1, NOW); /* bytes come */
+	note = find(*state, 3, NOW);
+	assert_false(segment_note_has_failed(&note, 7, NOW));
+	segment_notes_failed(*state, OF(3), 7, NOW);
+	segment_notes_well(*state, OF(3), NOW);
+	note = find(*state, 3, NOW);
+	assert_false(segment_note_has_failed(&note, 7, NOW));
 }
 
 static void the_same_bytes_in_vain_again_are_sought_further(void **state)
 {
+	int64_t now_ms = NOW;
+
 	segment_notes_put(*state, OF(3), 0, NOW);
-	for (int i = 0; i < 5; i++)
-		assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW + i), i);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, now_ms), i);
+		/* Less and less often. */
+		now_ms += SEGMENT_NOTES_AGAIN_MS * i;
+		if (i)
+			assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, now_ms - 1), -1);
+	}
 	/* For another place, or after a while, from the beginning. */
-	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, NOW + 5), -1);
-	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, NOW + 5), 1);
-	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW + 5 + SEGMENT_NOTES_VAIN_MS),
-			 0);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), -1);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), 1);
+	now_ms += SEGMENT_NOTES_VAIN_MS;
+	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, now_ms), 0);
 }
 
 static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **state)

@@ -257,10 +257,8 @@ static void an_owner_asks_a_few_whether_they_have_it_and_more_in_vain(UNUSED voi
 	assert_int_equal(seeks(w), LIKELY_HOLDERS_FIRST);
 	begin(w);
 	assert_int_equal(seeks(w), 2 * LIKELY_HOLDERS_FIRST);
-	assert_int_equal(trail(w, NOW).failed_ms, 0);
 	begin(w);
-	assert_int_equal(seeks(w), 4 * LIKELY_HOLDERS_FIRST);
-	assert_int_equal(trail(w, NOW).failed_ms, NOW);
+	assert_int_equal(seeks(w), 0); /* for a moment */
 	end(w);
 }
 
@@ -310,19 +308,103 @@ static void who_has_it_by_chance_gives_all_it_has(UNUSED void **state)
 	end(w);
 }
 
-static void two_who_say_that_upstream_fails_are_believed(UNUSED void **state)
+/* ---- when a member says that upstream fails ---- */
+
+#define ANSWER_MS 1000 /* after so long it says so */
+#define SOON_MS 3000   /* another is asked then */
+
+/* Who is asked, and says so; *now_ms goes on. */
+static uint32_t denied(struct world *w, int64_t *now_ms)
+{
+	struct trip_step step = trip_next(&w->trip, *now_ms);
+
+	for (; step.kind == TRIP_REST; step = trip_next(&w->trip, *now_ms))
+		*now_ms += step.rest_ms;
+	if (step.kind != TRIP_ASK || !trip_ask(&w->trip, *now_ms).bring)
+		return ROUTE_NOBODY;
+	*now_ms += ANSWER_MS;
+	hear(w, ROUTE_FAILED, *now_ms);
+	return step.member;
+}
+
+/* For how long the first is asked, and nobody else. */
+static int64_t denied_by_one(struct world *w)
+{
+	int64_t now_ms = NOW;
+	uint32_t one = denied(w, &now_ms), other = one;
+
+	assert_int_equal(one, w->owners[0]);
+	while (other == one)
+		other = denied(w, &now_ms);
+	return now_ms - NOW;
+}
+
+/* He tries it again, and is not to blame; those who wait here hear of it, too. */
+static void who_says_that_upstream_fails_is_asked_again_and_then_another(UNUSED void **state)
 {
 	struct world *w = new_world(false);
 
-	ask(w, NOW);
-	hear(w, ROUTE_FAILED, NOW);
-	assert_int_equal(trail(w, NOW).failed_ms, 0);
-	ask(w, NOW);
-	hear(w, ROUTE_FAILED, NOW);
-	assert_int_equal(trail(w, NOW).failed_ms, NOW);
-	seeks(w);
-	begin(w); /* and the next way begins there */
-	assert_true(trip_next(&w->trip, NOW).kind != TRIP_ASK || !trip_ask(&w->trip, NOW).bring);
+	trip_demand(&w->trip, true, NOW);
+	assert_in_range(denied_by_one(w), SOON_MS, SOON_MS + 4 * ANSWER_MS);
+	assert_int_equal(w->trip.member, w->owners[1]);
+	assert_int_not_equal(trail(w, NOW).failed_ms, 0);
+	assert_string_equal(state_of(w, w->owners[0], NOW), "up");
+	end(w);
+}
+
+/* Two are believed, and so is one by who knows it himself: he leaves it to him until the end. */
+static void who_knows_that_upstream_fails_leaves_it_to_the_owner(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	int64_t two_ms, now_ms = NOW;
+
+	trip_demand(&w->trip, true, NOW);
+	trip_outlook(&w->trip, true, NOW + 2 * GIVE_UP_MS);
+	assert_in_range(denied_by_one(w), 2 * GIVE_UP_MS, 2 * GIVE_UP_MS + 4 * ANSWER_MS);
+	assert_int_equal(trip_next(&w->trip, NOW + 3 * GIVE_UP_MS).kind, TRIP_OVER);
+	begin(w);
+	trip_demand(&w->trip, true, NOW);
+	denied_by_one(w);
+	two_ms = NOW + GIVE_UP_MS / 2;
+	for (now_ms = NOW; now_ms < two_ms;)
+		assert_int_equal(denied(w, &now_ms), w->owners[1]);
+	end(w);
+}
+
+/* But not all at the same time. */
+static void who_knows_it_from_others_asks_upstream_when_half_of_his_time_is_over(
+	UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	int64_t now_ms = NOW;
+
+	trip_demand(&w->trip, true, NOW);
+	while (denied(w, &now_ms) != ROUTE_NOBODY)
+		;
+	assert_in_range(now_ms, NOW + GIVE_UP_MS,
+			NOW + GIVE_UP_MS + GIVE_UP_MS / 2 + 4 * ANSWER_MS);
+	end(w);
+}
+
+/* However long it was: nobody is late, or all is dry, for that. */
+static void who_has_it_again_is_waited_for_as_ever(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	int64_t now_ms = NOW;
+
+	trip_demand(&w->trip, true, NOW);
+	trip_outlook(&w->trip, true, NOW + 4 * GIVE_UP_MS);
+	while (now_ms < NOW + 2 * GIVE_UP_MS)
+		assert_int_equal(denied(w, &now_ms), w->owners[0]);
+	now_ms += 2 * ANSWER_MS;
+	assert_int_equal(ask(w, now_ms), w->owners[0]);
+	now_ms += 2 * ANSWER_MS;
+	assert_int_not_equal(trail(w, now_ms).failed_ms, 0);
+	assert_int_equal(hear(w, ROUTE_COMING, now_ms), ROUTE_COMING);
+	assert_int_equal(trail(w, now_ms).failed_ms, 0);
+	trip_outlook(&w->trip, false, NOW + 4 * GIVE_UP_MS);
+	now_ms += 2 * ANSWER_MS;
+	assert_int_equal(ask(w, now_ms), w->owners[0]);
 	end(w);
 }
 
@@ -681,7 +763,11 @@ int main(void)
 		cmocka_unit_test(whose_bytes_were_wrong_is_not_asked_whether_it_has_them_by_chance),
 		cmocka_unit_test(who_asks_upstream_has_number_0),
 		cmocka_unit_test(who_has_it_by_chance_gives_all_it_has),
-		cmocka_unit_test(two_who_say_that_upstream_fails_are_believed),
+		cmocka_unit_test(who_says_that_upstream_fails_is_asked_again_and_then_another),
+		cmocka_unit_test(who_knows_that_upstream_fails_leaves_it_to_the_owner),
+		cmocka_unit_test(
+			who_knows_it_from_others_asks_upstream_when_half_of_his_time_is_over),
+		cmocka_unit_test(who_has_it_again_is_waited_for_as_ever),
 		cmocka_unit_test(when_nothing_comes_for_long_the_source_is_left),
 		cmocka_unit_test(a_reader_is_left_time_for_the_source),
 		cmocka_unit_test(his_time_begins_when_he_comes_and_with_each_chunk),

@@ -44,7 +44,7 @@ static bool pick(struct choice *c)
 	return true;
 }
 
-static void begin(struct choice *c)
+void choice_begin(struct choice *c)
 {
 	c->asked = 0;
 	if (!pick(c))
@@ -79,14 +79,14 @@ void choice_init(struct choice *c, struct pull *p, struct source *const *sources
 {
 	*c = (struct choice){ .pull = p, .sources = sources, .source_count = source_count };
 	begin_origins(c);
-	begin(c);
+	choice_begin(c);
 }
 
 bool choice_may_ask(struct choice *c)
 {
 	if (!(shunned(c) >> c->source & 1))
 		return true;
-	begin(c);
+	choice_begin(c);
 	return !(shunned(c) >> c->source & 1);
 }
 
@@ -94,7 +94,7 @@ bool choice_next(struct choice *c)
 {
 	if (pick(c))
 		return false;
-	begin(c);
+	choice_begin(c);
 	return true;
 }
 
@@ -117,6 +117,6 @@ bool choice_again(struct choice *c)
 		return false;
 	c->desperate = true;
 	begin_origins(c);
-	begin(c);
+	choice_begin(c);
 	return true;
 }

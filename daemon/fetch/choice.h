@@ -21,6 +21,8 @@ struct choice {
  * caller's. */
 void choice_init(struct choice *c, struct pull *p, struct source *const *sources,
 		 unsigned source_count);
+/* All sources have their turn again, from the first on. */
+void choice_begin(struct choice *c);
 /* False if nobody may be asked now: the run may have been wanted, or be on its way, since before
  * the last wrong digest. Else the source is one that may. */
 bool choice_may_ask(struct choice *c);

@@ -96,6 +96,9 @@ bool fetch_is_refused(struct pull *p);
 /* When bytes last came by the run that is to bring the byte at off, or it began; if there is none
  * yet, of all runs that it may have to wait for. clock_ms() value; 0: nothing is on its way. */
 int64_t fetch_moved_ms(struct pull *p, uint64_t off);
+/* True if hubs fail the run that is to bring the byte at off, or let it wait; if there is none yet,
+ * any that it may have to wait for. */
+bool fetch_is_failing(struct pull *p, uint64_t off);
 /* True if what fetch_read gave lies in the cache, not only in this reader's memory. */
 bool fetch_keeps(const struct pull *p, const void *data);
 /* True if the disk still has what fetch_read gave, as far as the length of its file tells. */

@@ -83,6 +83,7 @@ struct pulls {
 	struct pull *hash_first, **hash_end;
 	struct distrusts distrusts; /* of blobs that nobody reads now */
 	bool strict;                /* all blobs are served only verified; set once */
+	int64_t failed_ms;          /* when a hub last failed in a way that passes; 0: never */
 	int64_t full_ms;            /* when the disk last took nothing; 0: it takes bytes */
 	bool stop;
 };

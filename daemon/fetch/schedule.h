@@ -58,6 +58,7 @@ struct run {
 	enum urgency urgency;
 	bool paused;              /* it brings nothing because we do not let it */
 	bool resting;             /* it failed, and waits to try again: there is no request */
+	bool failing;             /* it has rested since it last brought bytes */
 	bool guest;               /* see want */
 	bool first_hand;          /* who is asked has the bytes from nobody else: */
 	bool under_way;           /* he is asked, and has not answered to the end */

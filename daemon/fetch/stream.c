@@ -15,8 +15,10 @@
 
 #define FAILURES_MAX 5  /* of one run in a row, over all sources */
 #define TRICKLE_MS 2000 /* a request is given so long to bring TRICKLE_RATE bytes a second */
+#define LONG_MS 3000    /* a hub takes for what it is asked for at a time, if all is well */
 #define PAUSE_MS 100    /* of a pause at a time, so that a stop is noticed */
 #define YIELD_MS 20     /* pause of others after each piece while somebody waits for bytes */
+#define OUTAGE_MS 5000  /* so long after a hub has failed another node's word for it is believed */
 #define ENOUGH 1        /* the sink's word for "the run has ended nearer than asked" */
 
 struct streams {
@@ -46,10 +48,27 @@ struct carrier {
 	const char *blamed;   /* the source of the last failure that was noted, or NULL */
 };
 
+/* When the run gives up: before the deadline of the last reader who waits for bytes of it, so that
+ * he learns the reason, however long it took before he came. */
+static int64_t until_locked(const struct carrier *c)
+{
+	int64_t until_ms = c->retry.deadline_ms, early_ms = c->all->conf.give_up_ms / 4;
+
+	for (const struct waiter *w = c->pull->waiters.first; w; w = w->next)
+		if (!w->only && !w->verdict && w->off < c->run->end &&
+		    w->off + w->len > c->run->pos)
+			until_ms = max_i64(until_ms, w->deadline_ms - early_ms);
+	return until_ms;
+}
+
 static void note_urgency_locked(struct carrier *c)
 {
+	int64_t failed_ms = c->all->conf.pulls->failed_ms;
+
 	c->urgency = run_urgency(c->run);
 	c->ask.demand = c->urgency == URGENCY_DEMAND;
+	c->ask.failing = failed_ms && clock_ms() - failed_ms < OUTAGE_MS;
+	c->ask.until_ms = until_locked(c);
 }
 
 /* The disk takes bytes again, if it did not and has not refused any for a while. */
@@ -88,6 +107,8 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	if (c->land.pos > c->run->pos) {
 		rate_add(&c->pull->rate, now, c->land.pos - c->run->pos);
 		c->run->brought_ms = now;
+		c->run->failing = false;
+		c->retry.deadline_ms = now + c->all->conf.give_up_ms;
 	}
 	c->run->pos = c->land.pos;
 	c->run->moved_ms = now;
@@ -268,17 +289,24 @@ static void slow_down(struct carrier *c, int r)
 	lock_drop(&pulls->lock);
 }
 
+/* True if failure r is tried again until the deadline, not just a few times: who is told to come
+ * later has been heard; and where nodes share, others wait for what this one is to bring. */
+static bool is_lasting(const struct carrier *c, int r)
+{
+	return r == ERR_BUSY || c->all->conf.pulls->schedule.waits_max;
+}
+
 /* Waits before the next try; others may use the time. */
 static int rest(struct carrier *c, int r)
 {
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
-	c->run->resting = true;
+	c->run->resting = c->run->failing = true;
+	c->retry.deadline_ms = until_locked(c);
 	kick_another_locked(c->all);
 	lock_drop(&pulls->lock);
-	/* Who is told to come later has been heard: that ends with the deadline, not before. */
-	if (r == ERR_BUSY && c->retry.failures > FAILURES_MAX / 2)
+	if (is_lasting(c, r) && c->retry.failures > FAILURES_MAX / 2)
 		c->retry.failures = FAILURES_MAX / 2;
 	r = retry_wait(&c->retry, r);
 	lock_take(&pulls->lock);
@@ -287,11 +315,23 @@ static int rest(struct carrier *c, int r)
 	return r;
 }
 
+/* For other runs of this node, which may be others' to bring. */
+static void note_outage(struct carrier *c)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+
+	lock_take(&pulls->lock);
+	pulls->failed_ms = clock_ms();
+	lock_drop(&pulls->lock);
+}
+
 /* For who asks why; also while it is tried again. */
 static void note_failure(struct carrier *c, int r)
 {
 	const struct streams_conf *conf = &c->all->conf;
 
+	if (retry_passes(r) && !conf->sources[c->choice.source]->hearsay)
+		note_outage(c);
 	c->blamed = conf->sources[c->choice.source]->name;
 	if (conf->failures)
 		failures_note(conf->failures, c->pull->what.etag, c->blamed, r);
@@ -312,6 +352,18 @@ static int after_round(struct carrier *c)
 	return c->refused ? c->refused : ERR_OFFLINE; /* those who pass have no one to pass to */
 }
 
+/* True if other nodes say, when time is over, that hubs fail: they are not asked once more. */
+static bool is_told(struct carrier *c, int r)
+{
+	struct pulls *pulls = c->all->conf.pulls;
+	bool over;
+
+	lock_take(&pulls->lock);
+	over = clock_ms() >= until_locked(c);
+	lock_drop(&pulls->lock);
+	return over && r == ERR_UPSTREAM && c->all->conf.sources[c->choice.source]->hearsay;
+}
+
 /* Decides what follows failure r: 0 to ask again (perhaps elsewhere, perhaps after a pause), or the
  * failure the run ends with. It ends when waiting cannot mend what any of the sources said. */
 static int after_failure(struct carrier *c, int r)
@@ -322,6 +374,8 @@ static int after_failure(struct carrier *c, int r)
 		return choice_next(&c->choice) ? after_round(c) : 0;
 	if (err_is_disk(r))
 		return landing_make_room(&c->land, r) ? 0 : r;
+	if (is_told(c, r))
+		return r;
 	if (r == ERR_BUSY || r == ERR_SERVER)
 		slow_down(c, r);
 	if (c->land.pos == c->end)
@@ -338,6 +392,13 @@ static int after_failure(struct carrier *c, int r)
 	return choice_next(&c->choice) ? after_round(c) : 0;
 }
 
+/* True if another node may have come to what is left meanwhile. */
+static bool was_long(const struct carrier *c)
+{
+	return c->all->conf.pulls->schedule.waits_max &&
+	       (c->blamed || clock_ms() - c->asked_ms > LONG_MS);
+}
+
 /* Asks until the run has all its bytes or nothing helps. */
 static int carry_bytes(struct carrier *c)
 {
@@ -351,6 +412,8 @@ static int carry_bytes(struct carrier *c)
 		r = ask_source(c);
 		if (r != 0)
 			r = after_failure(c, r);
+		else if (was_long(c))
+			choice_begin(&c->choice);
 	}
 	return r;
 }

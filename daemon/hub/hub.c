@@ -13,6 +13,7 @@
 #include "daemon/base/url.h"
 
 #define LOCATIONS_MAX 1024
+#define REFUSED_MS 250 /* at least so long an unreachable hub is left alone */
 
 static int copy_url(const char *url, char **ret)
 {
@@ -154,13 +155,21 @@ static void health_well(struct hub *h)
 	lock_drop(&h->lock);
 }
 
-static void health_leave(struct hub *h, int r, bool answered, bool probed)
+/* One that refuses at once costs nothing to be tried, one that lets wait as long as it let wait. */
+static int64_t rest_ms(const struct hub *h, int64_t took_ms)
+{
+	int64_t ms = took_ms > REFUSED_MS ? took_ms : REFUSED_MS;
+
+	return ms < h->down_ms ? ms : h->down_ms;
+}
+
+static void health_leave(struct hub *h, int r, bool answered, bool probed, int64_t took_ms)
 {
 	lock_take(&h->lock);
 	if (probed)
 		h->probing = false;
 	if (!answered && r == ERR_UPSTREAM)
-		h->down_until_ms = clock_ms() + h->down_ms;
+		h->down_until_ms = clock_ms() + rest_ms(h, took_ms);
 	if (!answered && r == ERR_TIMEOUT)
 		h->silent_until_ms = clock_ms() + h->silent_ms;
 	lock_drop(&h->lock);
@@ -302,6 +311,7 @@ static int run(struct hub *h, const struct httpc_request *q, const struct hub_an
 int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
 {
 	const struct hub_token *token = h->token;
+	int64_t began_ms = clock_ms();
 	bool probes;
 	int r;
 
@@ -320,6 +330,6 @@ int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct
 	if (r < 0)
 		return r;
 	r = run(h, q, a);
-	health_leave(h, r, a->status != 0, probes);
+	health_leave(h, r, a->status != 0, probes, clock_ms() - began_ms);
 	return r;
 }

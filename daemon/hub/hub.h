@@ -24,9 +24,9 @@ struct hub_conf {
 	const char *token;  /* or NULL; copied, wiped on free */
 	struct httpc *http; /* borrowed until hub_free */
 	int64_t timeout_ms; /* for one metadata request */
-	int64_t down_ms;    /* how long to leave an unreachable hub alone */
-	int64_t silent_ms;  /* how long hub_was_silent, unless it answers meanwhile */
-	bool lenient;       /* of its lists of files, what makes sense is believed */
+	int64_t down_ms;   /* how long to leave an unreachable hub alone that let us wait as long */
+	int64_t silent_ms; /* how long hub_was_silent, unless it answers meanwhile */
+	bool lenient;      /* of its lists of files, what makes sense is believed */
 	struct metrics_source *metrics; /* counted there, borrowed until hub_free; or NULL */
 };
 

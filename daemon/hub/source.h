@@ -32,7 +32,10 @@ struct source_ask {
 	const struct source_blob *blob;
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
-	bool demand; /* somebody waits for them; the sink may change that */
+	/* The sink may change these. */
+	bool demand;      /* somebody waits for them */
+	bool failing;     /* the sources that come after this one failed lately */
+	int64_t until_ms; /* clock_ms() value: who asks gives up then */
 	struct httpc_cancel *cancel;
 	/* Receives the bytes in order, at most SOURCE_PIECE_MAX at a time, borrowed until it
 	 * returns; none at all says that they are known to be on their way. Non-zero ends the call

@@ -97,10 +97,10 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
 		return DECIDE_NOT_HERE;
 	if (held->present)
 		return DECIDE_GIVE;
-	if (ask->bring && segment_note_has_failed(&note, ask->place, now_ms))
-		return DECIDE_FAILED;
 	if (!may_bring(here, ask, &note))
 		return DECIDE_NOT_HERE;
+	if (late && (held->failing || segment_note_has_failed(&note, ask->place, now_ms)))
+		return DECIDE_FAILED;
 	if (late)
 		return DECIDE_COMING;
 	return held->full ? DECIDE_FULL : DECIDE_WAIT;

@@ -35,6 +35,7 @@ struct decide_ask {
 struct decide_held {
 	bool present; /* the first of them are here */
 	bool hidden;  /* but none are given before all of the blob is known to be right */
+	bool failing; /* upstream fails whatever is to bring them */
 	bool full;    /* what is not here would not be kept: the disk takes nothing */
 };
 
@@ -42,7 +43,7 @@ enum decision {
 	DECIDE_GIVE,     /* what is there */
 	DECIDE_WAIT,     /* until it is: it is being brought, or is to be */
 	DECIDE_COMING,   /* the guest has waited as long as it may, and is to ask again */
-	DECIDE_FAILED,   /* upstream fails, as others say */
+	DECIDE_FAILED,   /* likewise: upstream fails, for this node or as others say */
 	DECIDE_NOT_HERE, /* and it is not brought for this guest */
 	DECIDE_FULL,     /* it would be brought, and cannot be kept */
 };

@@ -8,8 +8,6 @@
 
 #include "daemon/peer/members.h"
 
-#define LIKELY_HOLDERS_FAILED \
-	2 /* so often in vain, and upstream fails: those who wait here are told so */
 #define LIKELY_HOLDERS_FIRST 4 /* asked the first time; then twice as many each time, up to all */
 
 /* How many are asked after so many times in vain. */

@@ -7,8 +7,7 @@
 
 #define HOPS_MAX 6      /* names that lead to names lead nowhere after so many */
 #define AGAIN_MAX 3     /* an owner that named only those who fail */
-#define FAILURES_MAX 2  /* who say that upstream fails: it does, and nobody else is asked; */
-#define MISPLACED_MAX 2 /* or that it is not where it was said to be: others would say so, too */
+#define MISPLACED_MAX 2 /* who say that it is not where it was said to be: others would, too */
 #define RESTS_MAX 8     /* a busy owner is waited for so often */
 #define REST_MS 50      /* the first time; then twice as long each time */
 #define REST_MAX 800
@@ -28,11 +27,6 @@ void route_to_source(struct route *r)
 	r->asked = ROUTE_NOBODY;
 	r->other_count = 0;
 	r->turn = ROUTE_REACH;
-}
-
-bool route_has_failed(const struct route *r)
-{
-	return r->failures >= FAILURES_MAX;
 }
 
 static bool has_failed(const struct route *r, uint32_t member)
@@ -229,9 +223,8 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		return;
 	}
 	r->asked = ROUTE_NOBODY;
-	r->failures += answer == ROUTE_FAILED;
 	r->misplaced += answer == ROUTE_MISPLACED;
-	if (route_has_failed(r) || r->misplaced >= MISPLACED_MAX) {
+	if (r->misplaced >= MISPLACED_MAX) {
 		route_to_source(r);
 		return;
 	}

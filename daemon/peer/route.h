@@ -79,8 +79,7 @@ struct route {
 	bool named;         /* who is asked was named by a member */
 	unsigned hops;      /* how often others were named in a row */
 	unsigned again;     /* how often this owner was asked again */
-	unsigned failures;  /* members that could not have it from upstream */
-	unsigned misplaced; /* or not at this place */
+	unsigned misplaced; /* members that could not have it at this place */
 	unsigned rests;     /* how often it was busy in a row */
 	int64_t rest_ms;    /* of the next step; 0: none */
 	int64_t rested_ms;  /* of all since bytes came, or hope */
@@ -92,9 +91,6 @@ void route_init(struct route *r, const struct membership *members, const struct 
 		uint32_t before);
 /* From now on only the source is asked. */
 void route_to_source(struct route *r);
-/* True if so many members say that upstream fails that it does; that a place is wrong, or closed to
- * them, is no word about upstream. */
-bool route_has_failed(const struct route *r);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */

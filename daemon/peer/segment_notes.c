@@ -44,8 +44,10 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
 	slot = slot_of_locked(t, segment);
 	if (!is_of(slot, segment, now_ms))
 		*slot = (struct segment_note){ .segment = segment };
-	if (giver)
+	if (giver) {
 		slot->giver = giver;
+		slot->failed_ms = 0;
+	}
 	slot->since_ms = now_ms;
 	lock_drop(&t->lock);
 }
@@ -89,6 +91,16 @@ void segment_notes_failed(struct segment_notes *t, struct segment segment, uint6
 	lock_drop(&t->lock);
 }
 
+void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t now_ms)
+{
+	struct segment_note *slot = slot_of(t, segment);
+
+	lock_take(&t->lock);
+	if (is_of(slot, segment, now_ms))
+		slot->failed_ms = 0;
+	lock_drop(&t->lock);
+}
+
 bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
 			struct segment_note *ret)
 {
@@ -121,11 +133,15 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 		bool lately = slot->sought_ms && now_ms - slot->sought_ms < SEGMENT_NOTES_VAIN_MS;
 		bool again = lately && slot->sought == pos && slot->sought_at == place;
 
-		slot->vain = again ? slot->vain + 1 : 0;
-		vain = lately && !again ? -1 : (int)slot->vain;
-		slot->sought = pos;
-		slot->sought_at = place;
-		slot->sought_ms = now_ms;
+		if (again && now_ms - slot->sought_ms < SEGMENT_NOTES_AGAIN_MS * slot->vain) {
+			vain = -1;
+		} else {
+			slot->vain = again ? slot->vain + 1 : 0;
+			vain = lately && !again ? -1 : (int)slot->vain;
+			slot->sought = pos;
+			slot->sought_at = place;
+			slot->sought_ms = now_ms;
+		}
 	}
 	lock_drop(&t->lock);
 	return vain;

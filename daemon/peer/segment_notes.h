@@ -20,8 +20,9 @@
 #define SEGMENT_NOTES_MS 60000
 #define SEGMENT_NOTES_NUMBER_MAX \
 	(UINT32_MAX / 2)             /* higher ones count as it: what is added stays above */
-#define SEGMENT_NOTES_FAILED_MS 1000 /* so long upstream is thought to fail */
-#define SEGMENT_NOTES_VAIN_MS 5000   /* so long nobody is asked again for what nobody had */
+#define SEGMENT_NOTES_FAILED_MS 5000 /* so long upstream is thought to fail, unless bytes come */
+#define SEGMENT_NOTES_VAIN_MS 5000   /* so long nobody is asked again for what nobody had, */
+#define SEGMENT_NOTES_AGAIN_MS 500   /* but for the same, after so long for each time in vain */
 
 struct segment_notes {
 	struct lock lock;
@@ -49,7 +50,7 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
 		       int64_t now_ms);
 /* The bytes from `pos` on are to be had from nobody who is to bring them, and upstream from
  * `place`: how often others were asked for them in vain before that. -1: others of the segment have
- * just been, and nobody had them. */
+ * just been, or these too often, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms);
 /* This node has that number from now on; if it has asked for the segment. */
@@ -61,10 +62,12 @@ void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_
 /* Members say that upstream fails for who asks for that place: it may be that place. */
 void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
 			  int64_t now_ms);
+/* They do not any more. */
+void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t now_ms);
 /* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */
 bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
 			struct segment_note *ret);
-/* True if upstream failed lately for that place: it would be in vain to ask members. */
+/* True if upstream failed lately for that place, and nobody gave bytes since. */
 bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64_t now_ms);
 /* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
 void segment_notes_forget(struct segment_notes *t, uint64_t blob);

@@ -250,6 +250,7 @@ static enum decision decide(struct giving *v, uint64_t len)
 	const struct decide_held held = {
 		.present = len,
 		.hidden = !fetch_shows(v->pull, &v->waiter),
+		.failing = v->late && fetch_is_failing(v->pull, v->ask.off),
 		.full = !len && fetch_is_refused(v->pull),
 	};
 	enum decision d;

@@ -362,9 +362,12 @@ static int go(struct bringing *b)
 
 	while (r == 0) {
 		trip_demand(&b->trip, b->ask->demand, clock_ms());
+		trip_outlook(&b->trip, b->ask->failing, b->ask->until_ms);
 		step = trip_next(&b->trip, clock_ms());
 		if (step.kind == TRIP_THERE)
 			return 0;
+		if (step.kind == TRIP_OVER)
+			return ERR_UPSTREAM;
 		if (step.kind == TRIP_SOURCE || b->contested)
 			return pass(b->all, b->ask, b->trip.range.pos);
 		if (step.kind == TRIP_REST)

@@ -5,6 +5,8 @@
 #include "daemon/peer/likely_holders.h"
 #include "daemon/peer/waiting.h"
 
+#define SPREAD 2 /* in an outage readers go upstream by themselves within half as long again */
+
 /* ---- where it goes ---- */
 
 /* Who gave bytes of the segment last, if he is a member still. */
@@ -24,12 +26,11 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
 	t->member = t->next = t->namer = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
+	t->until_ms = INT64_MAX;
 	place.owner_count =
 		places_owners(node->places, members, range->segment, range->size, place.owners);
 	segment_notes_find(node->notes, range->segment, now_ms, &note);
 	route_init(&t->route, members, &place, giver_of(members, &note));
-	if (segment_note_has_failed(&note, range->place, now_ms))
-		route_to_source(&t->route);
 	segment_notes_put(node->notes, range->segment, 0, now_ms);
 }
 
@@ -38,6 +39,12 @@ void trip_demand(struct trip *t, bool demand, int64_t now_ms)
 	if (demand && !t->demand)
 		t->demand_ms = now_ms;
 	t->demand = t->route.demand = demand;
+}
+
+void trip_outlook(struct trip *t, bool failing, int64_t until_ms)
+{
+	t->failing = failing;
+	t->until_ms = until_ms;
 }
 
 void trip_end(struct trip *t)
@@ -56,8 +63,6 @@ static void begin_to_seek(struct trip *t, int64_t now_ms)
 	if (vain >= 0)
 		count = likely_holders_list(t->members, t->range.segment,
 					    likely_holders_width((unsigned)vain), &t->sought);
-	if (vain >= LIKELY_HOLDERS_FAILED)
-		segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
 	t->sought_count = count > 0 ? (uint32_t)count : 0;
 }
 
@@ -103,13 +108,37 @@ static struct waiting way_of(const struct trip *t, int64_t waited_ms, int64_t qu
 	};
 }
 
-/* A reader's time begins when he comes, not with what was brought ahead of him. */
+/* Not all who wait are to go upstream by themselves in the same moment: after an outage that would
+ * be just when the owner does. */
+static int64_t spread_ms(const struct trip *t)
+{
+	uint64_t key = t->members->nodes[t->members->self].key;
+
+	return (int64_t)(key % (uint64_t)(t->node->give_up_ms / SPREAD + 1));
+}
+
+/* Since when all are waited for: not while upstream failed, if that is over. */
+static int64_t dry_since(const struct trip *t)
+{
+	return t->fails ? t->dry_ms + spread_ms(t) : max_i64(t->dry_ms, t->fails_ms);
+}
+
+/* A reader's time begins when he comes, not with what was brought ahead of him. Who knows that
+ * upstream fails leaves it to the owner to try, as long as there is time. */
 static bool is_dry(const struct trip *t, int64_t now_ms)
 {
-	int64_t since_ms = t->demand ? max_i64(t->dry_ms, t->demand_ms) : t->dry_ms;
+	int64_t dry_ms = dry_since(t);
+	int64_t since_ms = t->demand ? max_i64(dry_ms, t->demand_ms) : dry_ms;
 	const struct waiting way = way_of(t, now_ms - since_ms, -1);
 
-	return waiting_is_dry(&way);
+	if (t->fails && now_ms >= t->until_ms)
+		return true;
+	return !(t->fails && t->failing) && waiting_is_dry(&way);
+}
+
+static bool is_over(const struct trip *t, int64_t now_ms)
+{
+	return t->fails && t->failing && now_ms >= t->until_ms;
 }
 
 /* Who was busy and sent this node to others, of whom none gave anything, is left like one who gives
@@ -148,6 +177,8 @@ struct trip_step trip_next(struct trip *t, int64_t now_ms)
 
 	if (t->range.pos == t->range.end)
 		return (struct trip_step){ .kind = TRIP_THERE };
+	if (is_over(t, now_ms))
+		return (struct trip_step){ .kind = TRIP_OVER };
 	step = t->seeks ? seek(t, now_ms) : follow_route(t, now_ms);
 	if (step.kind != TRIP_ASK)
 		return step;
@@ -226,17 +257,28 @@ static unsigned names(const struct trip_heard *h)
 	return h->answer == ROUTE_BUSY && !h->number ? 0 : h->other_count;
 }
 
+/* Who says that upstream fails tries it again, and is waited for. Another is to try it after a
+ * while, but for a node that knows by itself that it is true; if that one says so, too, it is. */
+static enum route_answer judge_hope(const struct trip *t, const struct trip_heard *h,
+				    int64_t now_ms)
+{
+	bool fails = h->answer == ROUTE_FAILED;
+	int64_t since_ms = fails ? t->denied_ms : max_i64(t->since_ms, t->fails_ms);
+	const struct waiting way = way_of(t, now_ms - since_ms, h->quiet_ms);
+
+	if (fails && (t->failing || t->doubted || !waiting_is_over(&way)))
+		return ROUTE_COMING;
+	return h->answer == ROUTE_COMING && waiting_is_late(&way) ? ROUTE_SLOW : h->answer;
+}
+
 /* What the member says of hope counts for so long; it may have turned out to be this node, which is
  * not to wait for itself. */
 static enum route_answer judge(const struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
 	struct member *member = t->members->members[t->member];
-	struct waiting way = way_of(t, now_ms - t->since_ms, h->quiet_ms);
-	enum route_answer a = h->answer;
+	enum route_answer a = judge_hope(t, h, now_ms);
 	bool busy = a == ROUTE_BUSY && !names(h) && !t->seeks && route_is_tired(&t->route);
 
-	if (a == ROUTE_COMING && waiting_is_late(&way))
-		a = ROUTE_SLOW;
 	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
 		a = ROUTE_SCANT;
 	member_note(member, busy ? MEMBER_BUSY : outcomes[a], h->bytes, own_ms(h->first_ms),
@@ -284,14 +326,33 @@ static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_h
 		t->namer = t->member;
 	else if (a == ROUTE_GAVE)
 		t->namer = ROUTE_NOBODY;
-	if (route_has_failed(&t->route))
-		segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
+}
+
+/* Those who wait here hear of it, too, and that it is over. */
+static void note_outage(struct trip *t, enum route_answer said, int64_t now_ms)
+{
+	bool fails = said == ROUTE_FAILED;
+
+	if (!fails && (said != ROUTE_COMING || !t->fails))
+		return;
+	t->fails = fails;
+	if (!fails) {
+		segment_notes_well(t->node->notes, t->range.segment, now_ms);
+		return;
+	}
+	if (t->denied_ms <= t->since_ms)
+		t->denied_ms = now_ms;
+	t->fails_ms = now_ms;
+	segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
 }
 
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
-	enum route_answer a = judge(t, h, now_ms);
+	enum route_answer a;
 
+	note_outage(t, h->answer, now_ms);
+	a = judge(t, h, now_ms);
+	t->doubted |= a == ROUTE_FAILED && !route_was_named(&t->route);
 	t->came = h->bytes;
 	t->again_ms = a == ROUTE_COMING ? t->again_ms : 0;
 	remember(t, a, h, now_ms);
@@ -313,6 +374,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	metrics_add(&n->in, len);
 	t->range.pos += len;
 	t->since_ms = t->dry_ms = now_ms;
+	t->fails = t->doubted = false;
 }
 
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,

@@ -43,6 +43,8 @@ struct trip {
 	/* Its own. */
 	bool demand;       /* a reader waits for them, */
 	int64_t demand_ms; /* and began to then */
+	bool failing;      /* upstream failed lately when this node asked it */
+	int64_t until_ms;  /* who wants them gives up then */
 	struct route route;
 	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
 	uint32_t sought_count, sought_at;
@@ -59,14 +61,20 @@ struct trip {
 	uint64_t came;       /* bytes, of the last question */
 	int64_t since_ms;    /* no chunk came since, or another member is asked */
 	int64_t dry_ms;      /* no chunk came since, whoever was asked */
+	int64_t fails_ms;    /* a member last said then that upstream fails, */
+	bool fails;          /* and nobody has promised anything since; */
+	int64_t denied_ms;   /* the first time since since_ms, */
+	bool doubted;        /* and was left for another for that */
 };
 
-/* A way begins with who gave bytes of the segment last, or at the source if members have just said
- * that upstream fails. No reader waits. */
+/* A way begins with who gave bytes of the segment last. No reader waits, and upstream is well. */
 void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
 		const struct trip_range *range, int64_t now_ms);
 /* Whether a reader waits: to be told whenever that changes. */
 void trip_demand(struct trip *t, bool demand, int64_t now_ms);
+/* Whether upstream fails, as far as this node has found out itself, and until when the bytes are
+ * wanted: likewise. */
+void trip_outlook(struct trip *t, bool failing, int64_t until_ms);
 /* After trip_begin, however far it came. */
 void trip_end(struct trip *t);
 
@@ -74,6 +82,7 @@ enum trip_kind {
 	TRIP_ASK,    /* a member; trip_heard is to be told what came of it, or trip_skip */
 	TRIP_REST,   /* nothing is to be done for rest_ms */
 	TRIP_SOURCE, /* what is left is to be had from upstream */
+	TRIP_OVER,   /* it is not, as this node knows, and there is no time to wait for that */
 	TRIP_THERE,  /* all is given */
 };
 

@@ -6,6 +6,7 @@
 
 #define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
 #define HOPE_MS 5000    /* who hears that bytes are coming believes it as long at least */
+#define FAILS_MS 3000   /* who hears that upstream fails has it tried by another then */
 #define PROMISES 3      /* and so many times as long if they do come to whom it waits for */
 #define DRY 4           /* and all together, whoever promises, so many times; for a reader once */
 #define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
@@ -56,6 +57,13 @@ bool waiting_is_late(const struct waiting *w)
 	bool moves = w->quiet_ms >= 0 && w->quiet_ms <= fresh_ms;
 
 	return w->waited_ms > (moves ? promise_ms(w) : hope_ms) || may_race(w);
+}
+
+bool waiting_is_over(const struct waiting *w)
+{
+	int64_t most_ms = max_i64(4 * w->usual_ms, FAILS_MS);
+
+	return w->waited_ms > min_i64(most_ms, w->give_up_ms / 2);
 }
 
 bool waiting_is_dry(const struct waiting *w)

@@ -35,6 +35,8 @@ struct waiting {
  * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
  * much of it. */
 bool waiting_is_late(const struct waiting *w);
+/* True if another is to try whether upstream fails, as this member has said for w->waited_ms. */
+bool waiting_is_over(const struct waiting *w);
 /* True if nothing came of a range for w->waited_ms, whoever was asked, so that only the source is
  * left. A reader must have time for that, too. */
 bool waiting_is_dry(const struct waiting *w);
