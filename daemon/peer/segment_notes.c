@@ -93,9 +93,10 @@ void segment_notes_failed(struct segment_notes *t, struct segment segment, uint6
 
 void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms))
 		slot->failed_ms = 0;
 	lock_drop(&t->lock);
