@@ -111,7 +111,7 @@ static void give(struct fixture *f, int fd, const char *request)
 	if (f->manner == DRIPS)
 		drip(f, fd, "x");
 	if (f->manner == CROWDS_OUT) {
-		clock_sleep_ms(300);
+		clock_sleep_ms(1000);
 		note_many(f);
 		stand_in_send(fd, bytes, len - now);
 	}
