@@ -49,6 +49,8 @@
 #define ADMIN_THREADS 4
 #define ADMIN_WAITING_MAX 256
 #define RECEIVE_THREADS 4
+#define ASSEMBLE_THREADS 3
+#define ASSEMBLE_WAITING_MAX 32
 #define IDLE_MS 75000
 #define SLOW_MS 60000
 #define SLOW_BYTES (16 * 1024)
@@ -123,15 +125,19 @@ static int open_node(struct program *p, struct buf *why)
 	return r;
 }
 
-/* For what waits for a disk: the admin API, notes of tokens; and bodies that come in, each with at
- * most one piece of work at a time. */
+/* For what waits for a disk: the admin API, notes of tokens; bodies that come in, each with at most
+ * one piece of work at a time; and files that are made of what came. */
 static int open_workers(struct program *p, struct buf *why UNUSED)
 {
 	const struct workers_conf conf = { "mfs-admin", ADMIN_THREADS, ADMIN_WAITING_MAX, false };
 	const struct workers_conf receivers = { "mfs-receive", RECEIVE_THREADS, UINT_MAX, false };
+	const struct workers_conf assemblers = { "mfs-assemble", ASSEMBLE_THREADS,
+						 ASSEMBLE_WAITING_MAX, false };
 	int r = workers_start(&conf, &p->server.workers);
 
-	return r < 0 ? r : workers_start(&receivers, &p->server.receivers);
+	if (r == 0)
+		r = workers_start(&receivers, &p->server.receivers);
+	return r < 0 ? r : workers_start(&assemblers, &p->server.assemblers);
 }
 
 static int open_intake(struct program *p, struct buf *why)
@@ -346,6 +352,7 @@ static bool end_requests(struct program *p)
 	int64_t until_ms = clock_ms() + (over ? held_ms : 0);
 
 	over = workers_stop(p->server.receivers, until_ms) && over;
+	over = workers_stop(p->server.assemblers, until_ms) && over;
 	over = workers_stop(p->server.workers, until_ms) && over;
 	return chunker_stop(p->server.chunker, until_ms) && over;
 }

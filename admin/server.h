@@ -24,8 +24,9 @@ struct server {
 	struct node *node;
 	struct warmups *warmups;
 	struct keeper *keeper;
-	struct workers *workers;   /* of the admin API, and for what nobody waits for */
-	struct workers *receivers; /* that take bodies: see ask_body */
+	struct workers *workers;    /* of the admin API, and for what nobody waits for */
+	struct workers *receivers;  /* that take bodies: see ask_body */
+	struct workers *assemblers; /* that make files of what came: as long as it takes */
 	struct intake *intake;
 	struct parts *parts;
 	struct xorbs *xorbs;

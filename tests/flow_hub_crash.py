@@ -15,6 +15,7 @@ from flow_crash import SEED, SHIM
 from hubd import Hubd
 from mountlib import PROGRAM, eventually
 from registry import Repo, lfs, put
+from xet import Store, Xorb, whole
 
 POINTS = int(os.environ.get("CRASH_POINTS", 2))     # of each kind; 0: all there are
 FAR = 1 << 40                                       # changes that no life comes to
@@ -46,7 +47,7 @@ class Lives:
         if self.h is None:
             env = {"LD_PRELOAD": SHIM, "CRASH_DIR": self.tmp / self.below, "CRASH_AT": FAR, "CRASH_COUNT": self.count}
             self.set(0)
-            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB", *self.args],
+            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB", "--xet", *self.args],
                           env=env | ({"CRASH_TORN": 1} if self.torn else {}))
             self.replays += self.h.logged("recorded what a hub that was killed could not")
             assert not self.h.logged("were put into the catalogue anew"), "a kill left lists that told another thing"
@@ -128,6 +129,9 @@ class Commit(Act):
 class Upload(Act):
     act = "lfs.upload"
 
+    def data(self):
+        return noise(self.i)
+
     def prepare(self):
         self.repo(make=True)
 
@@ -156,6 +160,30 @@ class Parts(Upload):
             assert answer.status == 200, answer
             parts.append({"partNumber": int(number), "etag": answer.headers["etag"]})
         return self.h.ask(got["upload"]["href"][len(self.h.url):], "POST", json.dumps({"oid": sha256(data), "parts": parts})).status
+
+
+class Xet(Upload):
+    act = "xet.upload"
+
+    def xorb(self):
+        return Xorb(*(b"%d of %s." % (n, self.name.encode()) * 30 for n in range(3)))
+
+    def data(self):
+        return b"".join(self.xorb().chunks)
+
+    def run(self):
+        store = Store(self.h, self.repo(), self.h.admin_token)
+        assert store.send(self.xorb()).status == 200
+        return store.tell(whole(self.xorb())).status
+
+    def is_made(self):
+        return self.repo().ask(f"/admin/{self.name}.git/info/lfs/objects/verify", "POST", oid=sha256(self.data()),
+                               size=len(self.data())).status == 200
+
+    def again(self):
+        """Who heard nothing sends it again."""
+        assert self.is_made() or self.run() == 200
+        return self.repo().done(lfs("w.bin", self.data())) and self.repo().read("w.bin") == self.data()
 
 
 class Create(Act):
@@ -396,7 +424,7 @@ class Rule(Act):
         return True
 
 
-SOME = [Commit, Upload, Parts, Create, Delete, Settings, Move, Cut, Tag, User, Retire]
+SOME = [Commit, Upload, Parts, Xet, Create, Delete, Settings, Move, Cut, Tag, User, Retire]
 ALL = [*SOME, Duplicate, Squash, Untag, Branch, Token, Rule]
 
 
@@ -417,7 +445,7 @@ def a_try(lives, kind, i, at, below="data"):
     changes, lives.below = lives.changes(), below
     act.h = lives.up()
     made = act.is_made()
-    words = kind.act, sha256(noise(i)) if isinstance(act, Upload) else act.name + (" (of|for) .*" if kind in (Token, Rule) else "")
+    words = kind.act, sha256(act.data()) if isinstance(act, Upload) else act.name + (" (of|for) .*" if kind in (Token, Rule) else "")
     where = f"{kind.__name__} cut at {at}, answered {heard}, made {made}\n{lives.h.log_text()}"
     assert heard is NEVER or made == (heard in (200, 201)), where
     assert len(lives.records(*words)) == made, f"{lives.records(*words)} {where}"

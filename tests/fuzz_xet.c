@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Input: what a client of a Xet store sends, taken as a xorb and as a shard, in pieces; and as what
- * a staged xorb says of its chunks. */
+ * a staged xorb says of its chunks, or a row of where they lie. */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#include "admin/registry/xorb_rows.h"
+#include "admin/registry/xorb_map.h"
 #include "daemon/base/err.h"
 #include "daemon/xet/xet_shard.h"
 #include "daemon/xet/xorb.h"
@@ -60,6 +60,25 @@ static void check_shard(const uint8_t *data, size_t len)
 	}
 }
 
+/* Fewer pieces have the same chunks. */
+static void check_pieces(struct xorb_map *m, const uint8_t *data, size_t len)
+{
+	uint32_t before[XORB_CHUNKS_MAX], after[XORB_CHUNKS_MAX], count = xorb_map_count(m);
+
+	if (xorb_pieces_unpack(data, len, m) != 0 || xorb_pieces_add_twins(m, &m->pieces) != 0)
+		return;
+	xorb_pieces_cover(&m->pieces, count, before);
+	xorb_pieces_reduce(&m->pieces, count, 2);
+	xorb_pieces_cover(&m->pieces, count, after);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct xorb_piece *p =
+			after[i] == XORB_NO_PIECE ? NULL : xorb_pieces_at(&m->pieces, after[i]);
+
+		assert((before[i] == XORB_NO_PIECE) == !p);
+		assert(!p || (p->from <= i && p->to > i));
+	}
+}
+
 static void check_map(const uint8_t *data, size_t len)
 {
 	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
@@ -70,6 +89,7 @@ static void check_map(const uint8_t *data, size_t len)
 		return;
 	assert(used <= len && xorb_map_pack(&m, &again) == 0);
 	assert(again.len == used && !memcmp(again.data, data, used));
+	check_pieces(&m, data + used, len - used);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -8,22 +8,27 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "tests/kept_repo.h"
 #include "tests/xet_maker.h"
 
-#define REPO "models/org/a"
 #define CHUNKS 6
+
+static const struct xorb_owner ann = { KEPT_UID_A, "ann" };
 
 /* Two xorbs, and who asks for others. */
 struct fixture {
 	struct kept *k; /* first: its fixtures' state */
 	struct made_xorb one, two;
 	struct db *db;
-	bool closed; /* nothing else may be used */
+	bool closed;   /* nothing else may be used */
+	unsigned ends; /* after so many looks nobody waits any more; 0: never */
 };
 
 static int set_up(void **state)
@@ -54,11 +59,12 @@ static int tear_down(void **state)
 
 static void send(struct fixture *f, const struct made_xorb *x)
 {
+	const struct xorbs_want want = { ann, "org", UINT64_MAX };
 	struct xorb_file *file = NULL;
 	uint8_t name[XET_HASH];
 
 	made_xorb_name(x, name);
-	assert_int_equal(xorbs_begin(f->k->xorbs, REPO, name, &file), 0);
+	assert_int_equal(xorbs_begin(f->k->xorbs, &want, name, &file), 0);
 	assert_int_equal(xorb_file_add(file, x->bytes.data, x->bytes.len), 0);
 	assert_int_equal(xorb_file_end(file), 0);
 	xorb_file_drop(file);
@@ -152,20 +158,32 @@ static int find(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view
 	return r;
 }
 
+static bool ends(void *arg)
+{
+	struct fixture *f = arg;
+
+	return f->ends && --f->ends == 0;
+}
+
 static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_files)
 {
 	const struct assembly_conf conf = {
-		f->db, f->k->in, f->k->xorbs, REPO, KEPT_UID_A, find, f
+		.xorbs = { f->db, f->k->in, f->k->xorbs, ann, find, f },
+		.shard = s,
+		.ends = ends,
+		.ends_arg = f,
 	};
 	CLEANUP(buf_free) struct buf why = { 0 };
 	struct assembly *a = NULL;
 	int r = assembly_new(&conf, &a);
 
-	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++)
-		r = assembly_add(a, s, xet_shard_file(s, i), &why);
+	if (r == 0)
+		r = assembly_plan(a, &why);
+	if (r == 0)
+		r = assembly_make(a, &why);
 	assert_int_equal(r == -EBADMSG, why.len > 0);
 	if (r == 0)
-		r = assembly_keep(a);
+		r = assembly_note(a);
 	if (r == 0)
 		assert_int_equal(assembly_count(a), want_files);
 	assembly_free(a);
@@ -266,6 +284,48 @@ static void without_a_sha256_it_gets_its_own(void **state)
 	assert_blob(f, &w);
 }
 
+static ino_t inode_of(struct fixture *f, const struct wanted *w)
+{
+	uint64_t size;
+	CLEANUP(closep) int fd = intake_open_blob(f->k->in, w->sha256, &size);
+	struct stat st;
+
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	return st.st_ino;
+}
+
+/* Its client did not hear the answer, or has it from elsewhere. */
+static void a_file_that_is_here_is_not_written_once_more(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 1, 4 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	CLEANUP(closep) int fd = -1;
+	char name[80];
+	ino_t first;
+
+	want(ranges, 2, &w);
+	make_shard(ranges, 2, &w, w.sha256, &s);
+	send(f, &f->one);
+	send(f, &f->two);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	first = inode_of(f, &w);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(inode_of(f, &w), first);
+	assert_int_equal(staged(f), 1); /* some of the second xorb is in no file */
+	/* Twin: one that is damaged is. */
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", w.sha256, w.sha256);
+	assert_int_equal(fchmodat(intake_root(f->k->in), name, 0600, 0), 0);
+	fd = openat(intake_root(f->k->in), name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, 300), 0);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_not_equal(inode_of(f, &w), first);
+	assert_blob(f, &w);
+}
+
 static void many_files_are_made_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -326,6 +386,10 @@ static void a_shard_that_lies_makes_nothing(void **state)
 		assert_int_equal(assemble(f, &s, 1), lie < 6 ? -EBADMSG : 0);
 		assert_int_equal(intake_is_there(f->k->in, w.sha256), lie == 6);
 		assert_int_equal(staged(f), 1);
+		if (lie < 6)
+			continue;
+		file->hash[5] ^= 1; /* also of one that is here */
+		assert_int_equal(assemble(f, &s, 1), -EBADMSG);
 	}
 }
 
@@ -348,7 +412,7 @@ static void an_empty_file_has_no_chunks(void **state)
 
 static int get_generation(struct db_txn *t, void *arg)
 {
-	return xorb_rows_generation(t, arg);
+	return xorb_rows_generation(t, "ann", arg);
 }
 
 static uint32_t generation(struct fixture *f)
@@ -357,6 +421,131 @@ static uint32_t generation(struct fixture *f)
 
 	assert_int_equal(db_read(f->db, get_generation, &n), 0);
 	return n;
+}
+
+/* They lose it: what is there of the file that waits for one of its chunks. */
+static void break_waiting(struct fixture *f, const struct made_xorb *x, uint32_t chunk)
+{
+	uint8_t name[XET_HASH];
+	char hex[XET_HASH_HEX + 1], file[256];
+	CLEANUP(closep) int fd = -1;
+
+	made_xorb_name(x, name);
+	xet_hash_print(name, hex);
+	snprintf(file, sizeof(file), "xorb-" KEPT_UID_A "-%s-ann", hex);
+	fd = openat(intake_staging(f->k->in), file, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, x->ends[chunk - 1] + 8), 0);
+}
+
+/* A hole that a power cut left, with all that says what the chunks are behind it. With the SHA-256
+ * of the file and without. */
+static void a_xorb_with_a_hole_is_sent_again(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t with = 0; with < 2; with++) {
+		const struct range ranges[] = { { &f->one, with, CHUNKS } };
+		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+		CLEANUP(wanted_free) struct wanted w = { 0 };
+		uint32_t before = generation(f);
+
+		want(ranges, 1, &w);
+		make_shard(ranges, 1, &w, with ? w.sha256 : NULL, &s);
+		send(f, &f->one);
+		break_waiting(f, &f->one, 3);
+		assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+		assert_int_equal(staged(f), 0);
+		assert_false(intake_is_there(f->k->in, w.sha256));
+		assert_int_equal(generation(f), before + 1);
+		send(f, &f->one);
+		assert_int_equal(assemble(f, &s, 1), 0);
+		assert_blob(f, &w);
+	}
+}
+
+static void what_is_not_here_is_to_be_sent_and_nothing_is_written(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, 2 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+
+	want(ranges, 2, &w);
+	make_shard(ranges, 2, &w, w.sha256, &s);
+	send(f, &f->one);
+	f->ends = 1; /* it does not come to a first look */
+	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+	assert_int_equal(f->ends, 1);
+	assert_int_equal(generation(f), 2);
+	f->ends = 0;
+	send(f, &f->two);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(generation(f), 2);
+}
+
+static void who_does_not_wait_is_made_nothing(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+
+	want(ranges, 2, &w);
+	make_shard(ranges, 2, &w, w.sha256, &s);
+	send(f, &f->one);
+	send(f, &f->two);
+	f->ends = 2;
+	assert_int_equal(assemble(f, &s, 1), ERR_CUT);
+	assert_int_equal(staged(f), 2);
+	assert_false(intake_is_there(f->k->in, w.sha256));
+	assert_int_equal(assemble(f, &s, 1), 0); /* the twin */
+}
+
+/* More of them than can be open at once, in turn. */
+static void a_file_goes_to_and_fro_among_many_xorbs(void **state)
+{
+	struct fixture *f = *state;
+	struct made_xorb many[XORB_VIEWS_MAX + 3] = { 0 };
+	struct range ranges[2 * ARRAY_LEN(many)];
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
+		made_xorb_fill(&many[i], 2, 240 + 250 * i);
+		send(f, &many[i]);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(ranges); i++)
+		ranges[i] = (struct range){ &many[i % ARRAY_LEN(many)], i / ARRAY_LEN(many),
+					    i / ARRAY_LEN(many) + 1 };
+	want(ranges, ARRAY_LEN(ranges), &w);
+	make_shard(ranges, ARRAY_LEN(ranges), &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_blob(f, &w);
+	assert_int_equal(staged(f), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++)
+		made_xorb_free(&many[i]);
+}
+
+/* Chunks of a byte or so: it would be counted for long. */
+static void a_file_of_chunks_that_are_next_to_nothing_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct range ranges[100];
+
+	for (size_t i = 0; i < ARRAY_LEN(ranges); i++)
+		ranges[i] = (struct range){ &f->one, 0, 1 };
+	send(f, &f->one);
+	for (int many = 0; many < 2; many++) {
+		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+		CLEANUP(wanted_free) struct wanted w = { 0 };
+		uint32_t count = many ? ARRAY_LEN(ranges) : 60;
+
+		want(ranges, count, &w);
+		make_shard(ranges, count, &w, w.sha256, &s);
+		assert_int_equal(assemble(f, &s, 1), many ? -EBADMSG : 0);
+	}
+	assert_int_equal(generation(f), 1);
 }
 
 /* As a scrub does that finds it damaged. */
@@ -416,9 +605,15 @@ int main(void)
 		TEST(what_is_not_in_a_blob_yet_waits_on),
 		TEST(the_next_file_is_made_of_what_lies_in_the_first),
 		TEST(without_a_sha256_it_gets_its_own),
+		TEST(a_file_that_is_here_is_not_written_once_more),
 		TEST(many_files_are_made_at_once),
 		TEST(a_shard_that_lies_makes_nothing),
 		TEST(an_empty_file_has_no_chunks),
+		TEST(a_xorb_with_a_hole_is_sent_again),
+		TEST(what_is_not_here_is_to_be_sent_and_nothing_is_written),
+		TEST(who_does_not_wait_is_made_nothing),
+		TEST(a_file_goes_to_and_fro_among_many_xorbs),
+		TEST(a_file_of_chunks_that_are_next_to_nothing_is_refused),
 		TEST(who_names_what_the_disk_lost_is_to_forget_it),
 		TEST(what_the_collector_takes_is_named_by_nothing),
 	};

@@ -13,9 +13,10 @@
 #define NOW 1700000000
 
 static const uint8_t key[CAPABILITY_KEY] = { 1, 2, 3 };
-static char repo[] = "models/org/m", user[] = "somebody", token[] = "my laptop", none[] = "";
+static char uid[] = "0123456789abcdef01234567", user[] = "somebody", token[] = "my laptop",
+	    made[] = "1699999999", none[] = "";
 
-static const struct xet_token example = { repo, user, token, NOW + XET_TOKEN_S };
+static const struct xet_token example = { uid, user, token, made, NOW + XET_TOKEN_S };
 
 /* "Bearer ..." */
 static char *print(const struct xet_token *t)
@@ -42,9 +43,10 @@ static void a_token_says_what_was_printed(UNUSED void **state)
 	struct xet_token got = { 0 };
 
 	assert_int_equal(parse(text, NOW + XET_TOKEN_S, &got), 0);
-	assert_string_equal(got.repo, repo);
+	assert_string_equal(got.uid, uid);
 	assert_string_equal(got.user, user);
 	assert_string_equal(got.token, token);
+	assert_string_equal(got.made, made);
 	assert_true(got.expires_s == example.expires_s);
 	assert_null(strpbrk(text + strlen("Bearer "), " \t\r\n,;"));
 	xet_token_fini(&got);
@@ -56,7 +58,7 @@ static void an_old_one_is_none(UNUSED void **state)
 	struct xet_token got = { 0 };
 
 	assert_int_equal(parse(text, NOW + XET_TOKEN_S + 1, &got), -EACCES);
-	assert_null(got.repo);
+	assert_null(got.uid);
 }
 
 /* Twin of the first: any byte counts. */
@@ -78,8 +80,8 @@ static void one_that_was_changed_is_none(UNUSED void **state)
 
 static void texts_do_not_lend_their_ends_to_others(UNUSED void **state)
 {
-	char longer[] = "models/org/msome", shorter[] = "body";
-	const struct xet_token other = { longer, shorter, token, example.expires_s };
+	char longer[] = "0123456789abcdef01234567some", shorter[] = "body";
+	const struct xet_token other = { longer, shorter, token, made, example.expires_s };
 	CLEANUP(freep) char *one = print(&example), *two = print(&other);
 
 	assert_string_not_equal(strrchr(one, '.'), strrchr(two, '.'));
@@ -108,7 +110,7 @@ static void what_is_no_token_of_ours_is_none(UNUSED void **state)
 
 static void one_without_a_name_can_be_read(UNUSED void **state)
 {
-	const struct xet_token t = { repo, user, none, NOW };
+	const struct xet_token t = { uid, user, none, made, NOW };
 	CLEANUP(freep) char *text = print(&t);
 	struct xet_token got = { 0 };
 

@@ -216,13 +216,20 @@ uint64_t ask_lane_of(const char *name, size_t len)
 	return xxh3_of(name, len) | 1;
 }
 
+int ask_move(struct ask *a, struct workers *to, uint64_t lane)
+{
+	const struct work work = { .fn = go_on, .arg = a, .lane = lane };
+	int r;
+
+	a->aside = true;
+	r = workers_add(to, &work);
+	return r < 0 ? r : PARKED;
+}
+
 /* False if too many wait. */
 static bool send_aside(struct ask *a, uint64_t lane)
 {
-	const struct work work = { .fn = go_on, .arg = a, .lane = lane };
-
-	a->aside = true;
-	return workers_add(a->server->workers, &work) == 0;
+	return ask_move(a, a->server->workers, lane) == PARKED;
 }
 
 bool ask_aside_or_here(struct ask *a)

@@ -92,6 +92,9 @@ void ask_start_keyed(struct server *s, struct httpd_request *http, const struct 
 MUST_USE bool ask_aside(struct ask *a, uint64_t lane, int *ret);
 /* The same for who may work here as well if too many wait: false is PARKED. */
 bool ask_aside_or_here(struct ask *a);
+/* PARKED: the handler runs again, with those workers, in that lane of theirs. -EAGAIN: too many
+ * wait there; -ENOMEM. */
+MUST_USE int ask_move(struct ask *a, struct workers *to, uint64_t lane);
 /* Gives the body of a request whose route takes it in pieces to take(), see receive.h. True when
  * that is over, on a worker's thread: a->received is 0, or why not all was taken. Else it returns
  * *ret. */

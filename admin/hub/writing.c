@@ -17,6 +17,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/log.h"
+#include "daemon/base/num.h"
 #include "daemon/base/workers.h"
 
 static uint64_t lane_of(const struct ask *a)
@@ -298,6 +299,15 @@ static int get_use(struct db_txn *t, void *arg)
 	struct over *o = arg;
 
 	return holdings_use(t, o->namespace, &o->use);
+}
+
+int writing_left(const struct ask *a, const char *namespace, uint64_t *ret)
+{
+	struct over o = { .namespace = namespace };
+	int r = db_read(a->server->rights.db, get_use, &o);
+
+	*ret = o.use.limit ? o.use.limit - min_u64(o.use.limit, o.use.bytes) : UINT64_MAX;
+	return r;
 }
 
 int writing_over_quota(struct ask *a, const char *namespace)

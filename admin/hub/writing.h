@@ -72,6 +72,8 @@ int writing_refuse_as(struct ask *a, const struct writing_act *what, int r, cons
 /* Which namespace holds what who asks brings for the request's repository: 0, that one's; or 1,
  * their own, since they may not write there, but bring it for a pull request. */
 MUST_USE int writing_payer(const struct ask *a, char ret[static ACCOUNT_NAME_MAX + 1]);
+/* How many bytes more that namespace may hold; UINT64_MAX: any. db_read's. */
+MUST_USE int writing_left(const struct ask *a, const char *namespace, uint64_t *ret);
 /* Refuses because that namespace may hold no more; returns 0. */
 int writing_over_quota(struct ask *a, const char *namespace);
 /* It was not made because the namespace that pays for that repository's files, or, if `payer` is

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admin/health.h"
@@ -13,27 +15,53 @@
 #include "admin/hub/xet_token.h"
 #include "admin/registry/xorbs.h"
 #include "daemon/base/clock.h"
+#include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/xet/xorb.h"
 
+#define NUMBER_MAX 99999999 /* as large as one in an address can be */
+
 /* ---- tokens ---- */
+
+struct address {
+	char user[ACCOUNT_NAME_MAX + 1];
+	uint32_t generation;
+};
 
 static int get_generation(struct db_txn *t, void *arg)
 {
-	return xorb_rows_generation(t, arg);
+	struct address *at = arg;
+
+	return xorb_rows_generation(t, at->user, &at->generation);
+}
+
+/* One for each user and each time that they are to forget: whatever a client remembers of others it
+ * remembers elsewhere. */
+static int find_number(const struct ask *a, uint32_t *ret)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct address at = { .generation = 0 };
+	int r;
+
+	account_key(a->who.user, at.user);
+	r = db_read(a->server->rights.db, get_generation, &at);
+	if (r == 0)
+		r = buf_printf(&text, "%s/%" PRIu32, at.user, at.generation);
+	if (r == 0)
+		*ret = (uint32_t)(xxh3_of(text.data, text.len) % NUMBER_MAX + 1);
+	return r < 0 ? r : 0;
 }
 
 /* Clients look into the head when they bring files, and into the body when they want the next. */
-static int answer_token(struct ask *a, const struct xet_token *t, const char *text,
-			uint32_t generation)
+static int answer_token(struct ask *a, const struct xet_token *t, const char *text, uint32_t number)
 {
 	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
 	struct buf json = { 0 };
 	struct jwrite w = { .to = &json };
 	CLEANUP(buf_free) struct buf url = { 0 };
 
-	buf_printf(&url, "%s/api/xet/%" PRIu32, a->asked.origin, generation);
+	buf_printf(&url, "%s/api/xet/%" PRIu32, a->asked.origin, number);
 	httpd_head_add(&h, "X-Xet-Cas-Url", "%s", buf_str(&url));
 	httpd_head_add(&h, "X-Xet-Access-Token", "%s", text);
 	httpd_head_add(&h, "X-Xet-Token-Expiration", "%" PRId64, t->expires_s);
@@ -47,27 +75,40 @@ static int answer_token(struct ask *a, const struct xet_token *t, const char *te
 	return 0;
 }
 
-int xet_write_token(struct ask *a)
+static int make_token(struct ask *a, struct registry_repo *repo)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	struct xet_token t = { .expires_s = clock_wall_s() + XET_TOKEN_S };
-	uint32_t generation = 0;
+	char made[24];
+	struct xet_token t = {
+		.uid = repo->uid,
+		.user = a->who.user,
+		.token = a->who.token.name,
+		.made = made,
+		.expires_s = clock_wall_s() + XET_TOKEN_S,
+	};
+	uint32_t number = 0;
+	int r;
+
+	snprintf(made, sizeof(made), "%" PRId64, a->who.token.created_s);
+	r = xet_token_print(a->server->link_key, &t, &text);
+	if (r == 0)
+		r = find_number(a, &number);
+	return r < 0 ? r : answer_token(a, &t, buf_str(&text), number);
+}
+
+int xet_write_token(struct ask *a)
+{
+	struct registry_repo repo;
 	int r;
 
 	if (!a->server->takes_xet)
 		return xet_nothing(a);
-	if (!writing_hosted(a))
-		return 0;
-	r = a->who.known ? server_read_only(a->server) : ERR_FORBIDDEN;
-	if (r < 0)
-		return r;
-	t.repo = (char *)(uintptr_t)repo_key(a->repo);
-	t.user = a->who.user;
-	t.token = a->who.token.name;
-	r = xet_token_print(a->server->link_key, &t, &text);
+	r = writing_repo(a, &repo);
 	if (r == 0)
-		r = db_read(a->server->rights.db, get_generation, &generation);
-	return r < 0 ? r : answer_token(a, &t, buf_str(&text), generation);
+		r = a->who.known ? server_read_only(a->server) : ERR_FORBIDDEN;
+	if (r == 0)
+		r = make_token(a, &repo);
+	return r == ANSWERED ? 0 : r;
 }
 
 /* ---- who asks with one ---- */
@@ -84,24 +125,57 @@ static int read_token(struct ask *a, struct xet_token *ret)
 	return ANSWERED;
 }
 
-int xet_enter(struct ask *a)
+/* What it is called now, whatever it was when the token was given. */
+struct calling {
+	const char *uid;
+	struct repo_id *ret;
+};
+
+static int get_name(struct db_txn *t, void *arg)
+{
+	const struct calling *c = arg;
+
+	return registry_name(t, c->uid, c->ret);
+}
+
+static int find_repo(struct ask *a, const char *uid)
+{
+	struct calling c = { uid, &a->asked.target.repo };
+	int r = db_read(a->server->rights.db, get_name, &c);
+
+	return r == -ENOENT ? ERR_NOREPO : r;
+}
+
+/* By the token that it was given for, and no other one of that name. */
+static int recall(struct ask *a, const struct xet_token *t)
+{
+	int r = auth_recall(a->server->auth, t->user, t->token, &a->who);
+
+	return r == 0 && a->who.token.created_s != strtoll(t->made, NULL, 10) ? ERR_TOKEN : r;
+}
+
+static int enter(struct ask *a)
 {
 	CLEANUP(xet_token_fini) struct xet_token t = { 0 };
 	int r;
 
-	if (a->role != ROLE_NONE)
-		return 0; /* it was admitted, as each time it runs */
 	if (!a->server->takes_xet) {
 		xet_nothing(a);
 		return ANSWERED;
 	}
 	r = read_token(a, &t);
 	if (r == 0)
-		r = repo_id_parse_key(t.repo, &a->asked.target.repo);
+		r = recall(a, &t);
 	if (r == 0)
-		r = auth_recall(a->server->auth, t.user, t.token, &a->who);
-	if (r == 0)
-		r = admit_more(a, ROLE_SPEAK);
+		r = find_repo(a, t.uid);
+	return r == 0 ? admit_more(a, ROLE_SPEAK) : r;
+}
+
+int xet_enter(struct ask *a)
+{
+	/* With a role it was admitted, as each time it runs. */
+	int r = a->role == ROLE_NONE ? enter(a) : 0;
+
 	if (r != 0)
 		return r;
 	return writing_hosted(a) ? 0 : ANSWERED;
@@ -125,87 +199,133 @@ int xet_nothing(struct ask *a)
 	return 0;
 }
 
-/* ---- xorbs ---- */
+/* ---- what it costs ---- */
 
-static void drop_xorb(void *arg)
+int xet_over_quota(struct ask *a, const char *payer)
 {
-	xorb_file_drop(arg);
+	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
+	int r;
+
+	writing_note_failure(a, &act, ERR_QUOTA);
+	r = writing_over_quota(a, payer);
+	return r < 0 ? r : ANSWERED;
 }
 
-/* Whether the head tells of a body that is none, or that nobody can have room for. */
-static int check_length(struct ask *a)
+/* ---- xorbs ---- */
+
+/* One that comes. */
+struct coming {
+	struct xorb_file *file;
+	char payer[ACCOUNT_NAME_MAX + 1];
+};
+
+static void coming_free(void *arg)
+{
+	struct coming *c = arg;
+
+	xorb_file_drop(c->file);
+	free(c);
+}
+
+/* What waits is written once more when a file is made of it. */
+static int check_room(struct ask *a, const struct xorbs_want *want)
 {
 	uint64_t length = a->asked.body_length < 0 ? 0 : (uint64_t)a->asked.body_length;
+	uint64_t bytes, files;
 
-	return length > XORB_BYTES_MAX ? xet_refuse(a, "a xorb has at most 64 MiB")
-				       : server_room(a->server, length);
+	if (length > XORB_BYTES_MAX)
+		return xet_refuse(a, "a xorb is larger than any that clients send");
+	xorbs_waiting(a->server->xorbs, want->payer, &bytes, &files);
+	if (files >= XORBS_FILES_MAX)
+		return xet_refuse(a, "too much waits already for what is to be made of it");
+	if (bytes > want->most || length > want->most - bytes)
+		return xet_over_quota(a, want->payer);
+	return server_room(a->server, bytes + length);
+}
+
+static int begin_file(struct ask *a, struct coming *c, const uint8_t *xorb)
+{
+	char user[ACCOUNT_NAME_MAX + 1];
+	struct registry_repo repo;
+	struct xorbs_want want = { { repo.uid, user }, c->payer, 0 };
+	int r = writing_repo(a, &repo);
+
+	account_key(a->who.user, user);
+	if (r == 0)
+		r = writing_payer(a, c->payer);
+	if (r >= 0 && r != ANSWERED)
+		r = writing_left(a, c->payer, &want.most);
+	if (r == 0)
+		r = check_room(a, &want);
+	return r == 0 ? xorbs_begin(a->server->xorbs, &want, xorb, &c->file) : r;
 }
 
 static int begin_xorb(struct ask *a)
 {
+	struct coming *c = calloc(1, sizeof(*c));
 	uint8_t xorb[XET_HASH];
-	struct xorb_file *f = NULL;
-	int r = check_length(a);
 
-	if (r == 0 && xet_hash_parse(a->asked.target.path, xorb) < 0)
-		r = xet_refuse(a, "a xorb is named by 64 hex digits");
-	if (r == 0)
-		r = xorbs_begin(a->server->xorbs, repo_key(a->repo), xorb, &f);
-	a->kept = f;
-	a->free_kept = drop_xorb;
-	return r;
+	if (!c)
+		return -ENOMEM;
+	a->kept = c;
+	a->free_kept = coming_free;
+	if (xet_hash_parse(a->asked.target.path, xorb) < 0)
+		return xet_refuse(a, "a xorb is named by 64 hex digits");
+	return begin_file(a, c, xorb);
 }
 
 static int take_xorb(void *arg, const void *data, size_t len)
 {
-	return xorb_file_add(arg, data, len);
+	return xorb_file_add(((struct coming *)arg)->file, data, len);
 }
 
-static int end_xorb(struct ask *a, struct xorb_file *f)
+static int end_xorb(struct ask *a, struct coming *c)
 {
 	struct buf json = { 0 };
-	int r = a->received < 0 ? a->received : xorb_file_end(f);
+	int r = a->received < 0 ? a->received : xorb_file_end(c->file);
 
 	if (r < 0)
 		return r;
 	/* Before the answer: who has it may name the xorb. */
-	xorb_file_drop(steal(a->kept));
+	xorb_file_drop(steal(c->file));
 	buf_add_str(&json, "{\"was_inserted\":true}");
 	answer_json(a, 200, &json);
 	return 0;
 }
 
 /* What the client did wrong is not answered as a failure of ours: it would try again. */
-static int refuse_xorb(struct ask *a, const struct xorb_file *f, int r)
+static int refuse_xorb(struct ask *a, const struct coming *c, int r)
 {
 	if (r == ERR_READ_ONLY)
 		return xet_refuse_full(a);
+	if (r == ERR_QUOTA)
+		return xet_over_quota(a, c->payer);
 	if (r == ERR_DIGEST)
 		return xet_refuse(a, "the chunks of the xorb make another hash than its name");
 	if (r == -EBADMSG) {
-		answer_refuse(a, 400, "this is no xorb: %s", xorb_file_why(f));
+		answer_refuse(a, 400, "this is no xorb: %s", xorb_file_why(c->file));
 		return ANSWERED;
 	}
-	return r == ERR_CUT ? r : log_err(r, "cannot take a xorb");
+	return r == ERR_CUT || r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_TOKEN
+		       ? r
+		       : log_err(r, "cannot take a xorb");
 }
 
 int xet_put_xorb(struct ask *a)
 {
-	struct xorb_file *f;
+	struct coming *c;
 	int r = xet_enter(a);
 
 	if (r == 0 && !ask_aside(a, 0, &r))
 		return r;
 	if (r == 0 && !a->kept)
 		r = begin_xorb(a);
-	f = a->kept;
-	if (r == 0 && !ask_body(a, take_xorb, f, &r))
+	c = a->kept;
+	if (r == 0 && !ask_body(a, take_xorb, c, &r))
 		return r;
 	if (r == 0)
-		r = end_xorb(a, f);
-	if (r < 0 && f)
-		r = refuse_xorb(a, f, r);
-	else if (r == ERR_READ_ONLY)
-		r = xet_refuse_full(a);
+		r = end_xorb(a, c);
+	if (r < 0 && c)
+		r = refuse_xorb(a, c, r);
 	return r == ANSWERED ? 0 : r;
 }

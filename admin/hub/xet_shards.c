@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/health.h"
 #include "admin/hub/admit.h"
 #include "admin/hub/answer.h"
 #include "admin/hub/trace.h"
@@ -14,25 +15,29 @@
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
 #include "admin/registry/uploads.h"
+#include "admin/registry/xorb_rights.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 
+#define LATER_S 5 /* who is sent away for now comes back so much later */
+
 /* A shard that comes. */
-struct upload {
+struct shard_in {
 	struct ask *ask;
 	struct xet_shard shard;
 	struct registry_repo repo;
-	char key[REPO_KEY_MAX + 1];
+	char key[REPO_KEY_MAX + 1], user[ACCOUNT_NAME_MAX + 1];
+	bool aside;       /* on a thread that may take as long as it takes */
 	bool asked_again; /* whether who sent it has the right still */
 	struct assembly *assembly;
-	char payer[ACCOUNT_NAME_MAX + 1]; /* or "" */
+	char payer[ACCOUNT_NAME_MAX + 1]; /* or "": the repository's namespace */
 	char note[32];
 };
 
-static void upload_free(void *arg)
+static void shard_in_free(void *arg)
 {
-	struct upload *u = arg;
+	struct shard_in *u = arg;
 
 	assembly_free(u->assembly);
 	xet_shard_fini(&u->shard);
@@ -41,91 +46,40 @@ static void upload_free(void *arg)
 
 /* ---- xorbs of other repositories ---- */
 
-/* Whose a xorb is that did not come for this repository. */
-struct finding {
-	const uint8_t *xorb;
-	const char *uid; /* of this one */
-	struct xorb_view view;
-	bool mine;
-	struct buf others; /* struct repo_id */
-};
-
-struct naming {
-	struct db_txn *txn;
-	struct finding *f;
-};
-
-static int take_owner(void *arg, const char *uid)
-{
-	struct naming *n = arg;
-	struct repo_id id;
-	int r;
-
-	if (!strcmp(uid, n->f->uid)) {
-		n->f->mine = true;
-		return 0;
-	}
-	r = registry_name(n->txn, uid, &id);
-	return r == -ENOENT ? 0 : r < 0 ? r : buf_add(&n->f->others, &id, sizeof(id));
-}
-
-static int look_up(struct db_txn *t, void *arg)
-{
-	struct finding *f = arg;
-	struct naming n = { t, f };
-	int r;
-
-	xorb_view_fini(&f->view);
-	buf_clear(&f->others);
-	f->mine = false;
-	r = xorb_rows_get(t, f->xorb, &f->view.map);
-	return r < 0 ? r : xorb_rows_owners(t, f->xorb, take_owner, &n);
-}
-
 /* Whether who asks may have the files of that repository. */
-static bool reads(struct ask *a, const struct repo_id *id)
+static int reads(void *arg, const struct repo_id *id)
 {
+	struct ask *a = arg;
 	const struct rights *rights = &a->server->rights;
 	enum gate_status status;
 	struct repo_names names;
+	int r;
 
 	known_names_of(node_known(a->server->node), id, &names);
-	return rights_check(rights, &a->who, &names, ROLE_READ, NULL) == 0 &&
-	       rights_pass(rights, &a->who, &names, &status) == 0;
-}
-
-static bool reads_any(struct ask *a, const struct buf *others)
-{
-	const struct repo_id *all = (const void *)others->data;
-
-	for (size_t i = 0; i < others->len / sizeof(*all); i++)
-		if (reads(a, &all[i]))
-			return true;
-	return false;
+	if (!filter_repo(a->filter, &names))
+		return 0;
+	r = rights_check(rights, &a->who, &names, ROLE_READ, NULL);
+	if (r == 0)
+		r = rights_pass(rights, &a->who, &names, &status);
+	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED ? 0 : r < 0 ? r : 1;
 }
 
 /* Clients remember for weeks which xorbs they brought, for whichever repository. */
 static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
 {
-	struct upload *u = arg;
-	struct finding f = { .xorb = xorb, .uid = u->repo.uid, .view = { .fd = -1 } };
-	int r = db_read(u->ask->server->rights.db, look_up, &f);
+	struct shard_in *u = arg;
+	struct server *s = u->ask->server;
+	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid, reads, u->ask };
 
-	if (r == 0 && !f.mine && !reads_any(u->ask, &f.others))
-		r = -ENOENT;
-	if (r == 0)
-		*ret = f.view;
-	else
-		xorb_view_fini(&f.view);
-	buf_free(&f.others);
-	return r == ERR_CORRUPT ? -ENOENT : r;
+	ret->fd = -1;
+	return xorb_rights_get(&rights, xorb, &ret->map);
 }
 
 /* ---- what came ---- */
 
 static int note_files(struct db_txn *t, void *arg)
 {
-	const struct upload *u = arg;
+	const struct shard_in *u = arg;
 	struct registry_repo now;
 	char repo[REPO_KEY_MAX + 1];
 	int r = registry_now(t, u->repo.uid, &now);
@@ -144,7 +98,7 @@ static int note_files(struct db_txn *t, void *arg)
 /* One record of all: a file by its name, several by their number. */
 static void tell(void *arg, struct audit_record *ret)
 {
-	struct upload *u = arg;
+	struct shard_in *u = arg;
 	size_t count = assembly_count(u->assembly);
 
 	trace_record(u->ask, AUDIT_UPLOAD, ret);
@@ -162,73 +116,160 @@ static void tell(void *arg, struct audit_record *ret)
 	ret->outcome = AUDIT_DONE;
 }
 
-static int refuse_over(const struct upload *u)
+static const char *payer_of(const struct shard_in *u, char namespace[static ACCOUNT_NAME_MAX + 1])
+{
+	holdings_namespace(u->key, namespace);
+	return holdings_payer(u->payer, namespace);
+}
+
+static int refuse_over(const struct shard_in *u)
 {
 	char namespace[ACCOUNT_NAME_MAX + 1];
-	int r;
 
-	holdings_namespace(u->key, namespace);
-	r = writing_over_quota(u->ask, holdings_payer(u->payer, namespace));
-	return r < 0 ? r : ANSWERED;
+	return xet_over_quota(u->ask, payer_of(u, namespace));
 }
 
 /* They are blobs: they came for that repository. */
-static int note(struct upload *u)
+static int note(struct shard_in *u)
 {
 	struct ask *a = u->ask;
 	int r = audit_debt_new(a->server->debts, &a->debt);
 
 	if (r == 0)
-		r = writing_payer(a, u->payer);
-	if (r == 0)
-		u->payer[0] = '\0';
-	if (r >= 0)
 		r = db_write(audit_debt_db(a->debt, tell, u), note_files, u);
-	if (r == ERR_QUOTA)
-		return refuse_over(u);
 	return r == 0 ? audit_debt_pay(a->debt) : r;
 }
 
-static int assemble(struct upload *u)
+/* ---- whether they may come ---- */
+
+struct cost {
+	const struct xet_shard *shard;
+	const char *payer;
+	uint64_t bytes;
+};
+
+/* What is held already costs nothing once more. */
+static int add_cost(struct db_txn *t, struct cost *c, const struct xet_file *f)
 {
-	CLEANUP(buf_free) struct buf why = { 0 };
+	uint64_t held = 0;
+	int r = f->sha256[0] ? holdings_count(t, c->payer, f->sha256, &held) : 0;
+
+	if (r == 0 && !held)
+		c->bytes += xet_shard_size(c->shard, f);
+	return r;
+}
+
+static int add_costs(struct db_txn *t, void *arg)
+{
+	struct cost *c = arg;
+	int r = 0;
+
+	c->bytes = 0;
+	for (size_t i = 0; r == 0 && i < xet_shard_count(c->shard); i++)
+		r = add_cost(t, c, xet_shard_file(c->shard, i));
+	return r == 0 ? holdings_check(t, c->payer, c->bytes) : r;
+}
+
+/* Before a byte of them is written. ERR_QUOTA. */
+static int check_quota(struct shard_in *u)
+{
+	char namespace[ACCOUNT_NAME_MAX + 1];
+	struct cost c = { .shard = &u->shard };
+	int r = writing_payer(u->ask, u->payer);
+
+	if (r == 0)
+		u->payer[0] = '\0';
+	c.payer = payer_of(u, namespace);
+	return r < 0 ? r : db_read(u->ask->server->rights.db, add_costs, &c);
+}
+
+/* ---- files are made of it ---- */
+
+static bool nobody_waits(void *arg)
+{
+	const struct shard_in *u = arg;
+
+	return httpd_left(u->ask->http);
+}
+
+static int make(struct shard_in *u, struct buf *why)
+{
 	struct server *s = u->ask->server;
 	const struct assembly_conf conf = {
-		s->rights.db, s->intake, s->xorbs, u->key, u->repo.uid, find_xorb, u,
+		.xorbs = { s->rights.db,
+			   s->intake,
+			   s->xorbs,
+			   { u->repo.uid, u->user },
+			   find_xorb,
+			   u },
+		.shard = &u->shard,
+		.ends = nobody_waits,
+		.ends_arg = u,
 	};
-	int r = assembly_new(&conf, &u->assembly);
+	int r = nobody_waits(u) ? ERR_CUT : assembly_new(&conf, &u->assembly);
 
-	for (size_t i = 0; r == 0 && i < xet_shard_count(&u->shard); i++)
-		r = assembly_add(u->assembly, &u->shard, xet_shard_file(&u->shard, i), &why);
+	if (r == 0)
+		r = assembly_plan(u->assembly, why);
+	if (r == 0)
+		r = check_quota(u);
+	return r == 0 ? assembly_make(u->assembly, why) : r;
+}
+
+static int assemble(struct shard_in *u)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	int r = make(u, &why);
+
 	if (r == -EBADMSG)
 		return xet_refuse(u->ask, buf_str(&why));
-	return r < 0 ? r : assembly_keep(u->assembly);
+	return r < 0 ? r : assembly_note(u->assembly);
 }
 
 /* ---- a request ---- */
 
-static int begin(struct ask *a)
+static int begin_shard(struct ask *a)
 {
-	struct upload *u = calloc(1, sizeof(*u));
+	struct shard_in *u = calloc(1, sizeof(*u));
 	int r;
 
 	if (!u)
 		return -ENOMEM;
 	a->kept = u;
-	a->free_kept = upload_free;
+	a->free_kept = shard_in_free;
 	u->ask = a;
+	account_key(a->who.user, u->user);
 	r = writing_repo(a, &u->repo);
 	repo_id_key(&u->repo.id, u->key);
-	return r;
+	if (r == 0 && a->asked.body_length > XET_SHARD_BYTES_MAX)
+		r = xet_refuse(a, "a shard is larger than any that clients send");
+	return r == 0 ? server_room(a->server, 0) : r;
 }
 
-static int take(void *arg, const void *data, size_t len)
+static int take_shard(void *arg, const void *data, size_t len)
 {
-	return xet_shard_add(&((struct upload *)arg)->shard, data, len);
+	return xet_shard_add(&((struct shard_in *)arg)->shard, data, len);
+}
+
+/* Where bodies are taken nobody may work for long: those of all others wait. What is made for one
+ * repository is made one after another, so who sends a shard again finds what it made. True there;
+ * else it returns *ret. */
+static bool go_aside(struct shard_in *u, int *ret)
+{
+	struct ask *a = u->ask;
+
+	if (u->aside)
+		return true;
+	u->aside = true;
+	*ret = ask_move(a, a->server->assemblers, ask_lane_of(u->repo.uid, REGISTRY_UID));
+	if (*ret == PARKED)
+		return false; /* it may be gone already */
+	answer_refuse_for(a, 503, LATER_S, "too many files are put together: come back later");
+	*ret = ANSWERED;
+	return false;
 }
 
 /* It may have taken long to come. */
-static int check_again(struct upload *u)
+static int check_again(struct shard_in *u)
 {
 	if (u->asked_again)
 		return 0;
@@ -236,10 +277,12 @@ static int check_again(struct upload *u)
 	return admit_again(u->ask);
 }
 
-static int end(struct upload *u)
+static int end_shard(struct shard_in *u)
 {
 	int r = u->ask->received < 0 ? u->ask->received : xet_shard_end(&u->shard);
 
+	if (r == 0 && !go_aside(u, &r))
+		return r;
 	if (r == 0)
 		r = check_again(u);
 	if (r == 0)
@@ -247,10 +290,12 @@ static int end(struct upload *u)
 	return r == 0 ? note(u) : r;
 }
 
-static int refuse(struct upload *u, int r)
+static int refuse_shard(struct shard_in *u, int r)
 {
 	if (r == ERR_READ_ONLY)
 		return xet_refuse_full(u->ask);
+	if (r == ERR_QUOTA)
+		return refuse_over(u);
 	if (r == -EBADMSG) {
 		answer_refuse(u->ask, 400, "this is no shard: %s", u->shard.why);
 		return ANSWERED;
@@ -261,21 +306,21 @@ static int refuse(struct upload *u, int r)
 }
 
 /* 0 if all of it was done, and is to be answered. */
-static int put(struct ask *a)
+static int put_shard(struct ask *a)
 {
-	struct upload *u;
+	struct shard_in *u;
 	int r = xet_enter(a);
 
 	if (r == 0 && !ask_aside(a, 0, &r))
 		return r == 0 ? ANSWERED : r;
 	if (r == 0 && !a->kept)
-		r = begin(a);
+		r = begin_shard(a);
 	u = a->kept;
-	if (r == 0 && !ask_body(a, take, u, &r))
+	if (r == 0 && !ask_body(a, take_shard, u, &r))
 		return r;
 	if (r == 0)
-		r = end(u);
-	return r < 0 && u ? refuse(u, r) : r;
+		r = end_shard(u);
+	return r < 0 && u ? refuse_shard(u, r) : r;
 }
 
 static int answer(struct ask *a, const char *type, const char *text)
@@ -290,7 +335,7 @@ static int answer(struct ask *a, const char *type, const char *text)
 
 int xet_put_shard(struct ask *a)
 {
-	int r = put(a);
+	int r = put_shard(a);
 
 	if (r == 0)
 		return answer(a, ANSWER_JSON, "{\"result\":1}");
@@ -299,7 +344,7 @@ int xet_put_shard(struct ask *a)
 
 int xet_put_shard_v2(struct ask *a)
 {
-	int r = put(a);
+	int r = put_shard(a);
 
 	if (r == 0)
 		return answer(a, "application/x-ndjson", "{\"type\":\"result\",\"result\":1}\n");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "mfsx." and, as hex digits, repository, user and name of the token, a NUL behind each; a dot; the
- * seal. */
+/* "mfsx." and, as hex digits, repository, user, name of the token, and when it was made, a NUL
+ * behind each; a dot; the seal. */
 #include "admin/hub/xet_token.h"
 
 #include <errno.h>
@@ -12,26 +12,28 @@
 
 #define START "mfsx."
 #define BEARER "Bearer "
-#define TEXTS 3
+#define TEXTS 4
 #define TEXTS_MAX 2048 /* bytes of all */
 
 static const char *const act = "xet.write";
 
 void xet_token_fini(struct xet_token *t)
 {
-	free(t->repo);
+	free(t->uid);
 	free(t->user);
 	free(t->token);
+	free(t->made);
 	*t = (struct xet_token){ 0 };
 }
 
 static void list(const struct xet_token *t, const char *ret[static TEXTS + 2])
 {
 	ret[0] = act;
-	ret[1] = t->repo;
+	ret[1] = t->uid;
 	ret[2] = t->user;
 	ret[3] = t->token;
-	ret[4] = NULL;
+	ret[4] = t->made;
+	ret[5] = NULL;
 }
 
 int xet_token_print(const uint8_t key[static CAPABILITY_KEY], const struct xet_token *t,
@@ -77,12 +79,14 @@ static int take_text(const char **at, const char *end, char **ret)
 static int take_texts(const char *at, size_t len, struct xet_token *t)
 {
 	const char *end = at + len;
-	int r = take_text(&at, end, &t->repo);
+	int r = take_text(&at, end, &t->uid);
 
 	if (r == 0)
 		r = take_text(&at, end, &t->user);
 	if (r == 0)
 		r = take_text(&at, end, &t->token);
+	if (r == 0)
+		r = take_text(&at, end, &t->made);
 	return r == 0 && at != end ? -EACCES : r;
 }
 
@@ -110,6 +114,7 @@ static int check_seal(const uint8_t *key, const struct xet_token *t, const char 
 	int r;
 
 	list(t, sealed);
+	/* As of the last moment at which it is good: what is said of old links does not fit. */
 	r = capability_check(key, sealed, seal, t->expires_s, &of_links);
 	if (r == -EACCES)
 		return no_token(why);
@@ -136,7 +141,7 @@ int xet_token_read(const uint8_t key[static CAPABILITY_KEY], const char *authori
 
 	if (r < 0)
 		return r == -EACCES ? no_token(why) : r;
-	t.expires_s = strtoll(seal, NULL, 10);
+	t.expires_s = strtoll(seal, NULL, 10); /* all of the seal's text is compared below */
 	r = check_seal(key, &t, seal, now_s, why);
 	if (r < 0)
 		return r;

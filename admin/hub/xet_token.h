@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens for the Xet store: clients send them there in the place of their own. What one lets its
  * bearer do stands in it, sealed (capability.h): to bring files for one repository, until a time,
- * as the user and with the token it was given for. Pure. */
+ * as the user and with the token it was given for, which is not another one of that name that was
+ * made since. Pure. */
 #ifndef MATRIXFS_XET_TOKEN_H
 #define MATRIXFS_XET_TOKEN_H
 
@@ -12,7 +13,9 @@
 #define XET_TOKEN_S 900 /* how long one is good for: clients ask for the next in time */
 
 struct xet_token {
-	char *repo, *user, *token; /* owned, or borrowed where it is printed */
+	/* Owned, or borrowed where it is printed: the repository's uid; who; the token's name; and
+	 * when that was made, in digits. */
+	char *uid, *user, *token, *made;
 	int64_t expires_s;
 };
 

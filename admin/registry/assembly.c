@@ -5,34 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/registry/intake.h"
+#include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
+#include "daemon/base/log.h"
 
 #define OPEN_MAX 64 /* files that are kept at once */
 #define NOT_HERE \
-	"is not here, or not for this repository: it has to be sent before what is made of it " \
-	"(a client that remembers to have sent it forgets that with its directory HF_XET_CACHE)"
-#define VIEWS 8 /* xorbs that are open */
-
-struct view {
-	uint8_t xorb[XET_HASH];
-	struct xorb_view view;
-	bool open;
-};
-
-/* Where chunks of a xorb lie now. */
-struct placed {
-	uint8_t xorb[XET_HASH];
-	struct xorb_piece piece;
-};
+	"is not here, or not for who sends this: its chunks are to be sent before what is made " \
+	"of them, which its client does when it uploads once more"
+/* Chunks have so many bytes at least, but for the last of a file; some more are let pass. */
+#define CHUNK_MIN 4096
+#define CHUNKS_SPARE 64
 
 struct assembly {
 	struct assembly_conf conf;
-	struct view views[VIEWS];
-	unsigned next_view;
+	struct xorb_views *views;
 	struct intake_file *files[OPEN_MAX];
 	size_t open;
-	struct buf kept;   /* struct assembled */
-	struct buf placed; /* struct placed */
+	struct buf made;   /* struct assembled */
+	struct buf places; /* struct xorb_place */
 };
 
 int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
@@ -42,6 +34,10 @@ int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
 	if (!a)
 		return -ENOMEM;
 	a->conf = *conf;
+	if (xorb_views_new(&a->conf.xorbs, &a->views) < 0) {
+		free(a);
+		return -ENOMEM;
+	}
 	*ret = a;
 	return 0;
 }
@@ -52,81 +48,182 @@ void assembly_free(struct assembly *a)
 		return;
 	for (size_t i = 0; i < a->open; i++)
 		intake_drop(a->files[i]);
-	for (unsigned i = 0; i < VIEWS; i++)
-		if (a->views[i].open)
-			xorb_view_fini(&a->views[i].view);
-	buf_free(&a->kept);
-	buf_free(&a->placed);
+	xorb_views_free(a->views);
+	buf_free(&a->made);
+	buf_free(&a->places);
 	free(a);
 }
 
 size_t assembly_count(const struct assembly *a)
 {
-	return a->kept.len / sizeof(struct assembled);
+	return a->made.len / sizeof(struct assembled);
 }
 
 const struct assembled *assembly_file(const struct assembly *a, size_t i)
 {
-	return (const struct assembled *)(const void *)a->kept.data + i;
+	return (const struct assembled *)(const void *)a->made.data + i;
 }
 
-/* ---- xorbs ---- */
-
-static int open_xorb(struct assembly *a, const uint8_t *xorb, struct xorb_view *ret)
+static bool nobody_waits(const struct assembly *a)
 {
-	int r = xorbs_open(a->conf.xorbs, a->conf.repo, xorb, ret);
-
-	return r == -ENOENT ? a->conf.find(a->conf.arg, xorb, ret) : r;
+	return a->conf.ends(a->conf.ends_arg);
 }
 
-/* One that is open, or is opened now in the place of another; borrowed until the next call. */
-static int find_view(struct assembly *a, const uint8_t *xorb, const struct xorb_view **ret)
-{
-	struct view *v;
-	int r;
+/* ---- what cannot be ---- */
 
-	for (v = a->views; v < a->views + VIEWS; v++)
-		if (v->open && !memcmp(v->xorb, xorb, XET_HASH)) {
-			*ret = &v->view;
-			return 0;
-		}
-	v = &a->views[a->next_view++ % VIEWS];
-	if (v->open)
-		xorb_view_fini(&v->view);
-	v->open = false;
-	r = open_xorb(a, xorb, &v->view);
-	if (r < 0)
-		return r;
-	v->open = true;
-	memcpy(v->xorb, xorb, XET_HASH);
-	*ret = &v->view;
-	return 0;
-}
-
-/* ---- one file ---- */
-
-static int refuse(struct buf *why, const struct xet_term *t, const char *text)
+static int refuse(struct buf *why, const uint8_t *xorb, const char *text)
 {
 	char hex[XET_HASH_HEX + 1];
 
-	xet_hash_print(t->xorb, hex);
+	xet_hash_print(xorb, hex);
 	buf_printf(why, "xorb %s %s", hex, text);
 	return -EBADMSG;
 }
+
+static int renew(struct db_txn *t, void *arg)
+{
+	const struct assembly *a = arg;
+
+	return xorb_rows_renew(t, a->conf.xorbs.owner.user);
+}
+
+/* What a client remembers to have sent it never sends again, unless it is made to forget. */
+static int refuse_missing(struct assembly *a, const uint8_t *xorb, struct buf *why)
+{
+	int r = db_write(a->conf.xorbs.db, renew, a);
+
+	return r < 0 ? r : refuse(why, xorb, NOT_HERE);
+}
+
+/* ---- the plan ---- */
 
 static int check_term(const struct xorb_map *m, const struct xet_term *t, struct buf *why)
 {
 	uint8_t range[XET_HASH];
 
 	if (t->to > xorb_map_count(m))
-		return refuse(why, t, "has fewer chunks than a file wants of it");
+		return refuse(why, t->xorb, "has fewer chunks than a file wants of it");
 	if (xorb_map_start(m, t->to) - xorb_map_start(m, t->from) != t->bytes)
-		return refuse(why, t, "has another number of bytes where a file wants some");
+		return refuse(why, t->xorb, "has another number of bytes where a file wants some");
 	xet_hash_range(xorb_map_hashes(m, t->from), t->to - t->from, range);
 	if (memcmp(range, t->range, XET_HASH) != 0)
-		return refuse(why, t, "has other chunks than a file wants of it");
+		return refuse(why, t->xorb, "has other chunks than a file wants of it");
 	return 0;
 }
+
+/* Terms of one xorb, by their numbers. */
+struct group {
+	const uint32_t *terms;
+	size_t count;
+};
+
+static const struct xet_term *term_at(const struct assembly *a, uint32_t i)
+{
+	return xet_shard_term(a->conf.shard, i);
+}
+
+static int check_places(struct assembly *a, const struct group *g, struct buf *pieces,
+			uint32_t count, struct buf *why)
+{
+	uint32_t of[XORB_CHUNKS_MAX];
+
+	xorb_pieces_cover(pieces, count, of);
+	for (size_t i = 0; i < g->count; i++) {
+		const struct xet_term *t = term_at(a, g->terms[i]);
+
+		for (uint32_t c = t->from; c < t->to; c++)
+			if (of[c] == XORB_NO_PIECE)
+				return refuse_missing(a, t->xorb, why);
+	}
+	return 0;
+}
+
+static int check_group(struct assembly *a, const struct group *g, struct buf *why)
+{
+	const uint8_t *xorb = term_at(a, g->terms[0])->xorb;
+	struct xorb_view *v = NULL;
+	int r = xorb_views_find(a->views, xorb, &v);
+
+	if (r == -ENOENT)
+		return refuse_missing(a, xorb, why);
+	for (size_t i = 0; r == 0 && i < g->count; i++)
+		r = check_term(&v->map, term_at(a, g->terms[i]), why);
+	if (r == 0 && v->fd < 0)
+		r = check_places(a, g, &v->map.pieces, xorb_map_count(&v->map), why);
+	return r;
+}
+
+/* Each xorb is opened once, however a shard goes to and fro among them. */
+static int check_groups(struct assembly *a, const uint32_t *order, size_t count, struct buf *why)
+{
+	struct group g;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i += g.count) {
+		const uint8_t *xorb = term_at(a, order[i])->xorb;
+
+		g = (struct group){ order + i, 1 };
+		while (i + g.count < count &&
+		       !memcmp(term_at(a, order[i + g.count])->xorb, xorb, XET_HASH))
+			g.count++;
+		r = check_group(a, &g, why);
+	}
+	return r;
+}
+
+static int compare_xorbs(const void *x, const void *y, void *arg)
+{
+	const struct assembly *a = arg;
+
+	return memcmp(term_at(a, *(const uint32_t *)x)->xorb,
+		      term_at(a, *(const uint32_t *)y)->xorb, XET_HASH);
+}
+
+static int check_terms(struct assembly *a, struct buf *why)
+{
+	size_t count = xet_shard_term_count(a->conf.shard);
+	CLEANUP(freep) uint32_t *order = calloc(count + 1, sizeof(*order));
+
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		order[i] = (uint32_t)i;
+	qsort_r(order, count, sizeof(*order), compare_xorbs, a);
+	return check_groups(a, order, count, why);
+}
+
+/* A client could make the hub count for long with chunks that are next to nothing. */
+static int check_chunks(const struct xet_shard *s, const struct xet_file *f, struct buf *why)
+{
+	const struct xet_term *terms = xet_shard_terms(s, f);
+	uint64_t chunks = 0;
+
+	for (uint32_t i = 0; i < f->count; i++)
+		chunks += terms[i].to - terms[i].from;
+	if (chunks <= xet_shard_size(s, f) / CHUNK_MIN + CHUNKS_SPARE)
+		return 0;
+	buf_add_str(why, "a file has more chunks than any of so many bytes");
+	return -EBADMSG;
+}
+
+int assembly_plan(struct assembly *a, struct buf *why)
+{
+	const struct xet_shard *s = a->conf.shard;
+	uint64_t bytes = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++) {
+		r = check_chunks(s, xet_shard_file(s, i), why);
+		bytes += xet_shard_size(s, xet_shard_file(s, i));
+	}
+	if (r == 0)
+		r = check_terms(a, why);
+	if (r == 0)
+		r = intake_has_room(a->conf.xorbs.intake, bytes);
+	return err_is_full(r) ? ERR_READ_ONLY : r;
+}
+
+/* ---- one file ---- */
 
 static void add_chunks(const struct xorb_map *m, const struct xet_term *t, struct xet_tree *tree)
 {
@@ -142,43 +239,40 @@ static int feed(void *arg, const void *data, size_t len)
 
 static int note_place(struct assembly *a, const struct xet_term *t, uint64_t off)
 {
-	struct placed p = { .piece = { .from = t->from, .to = t->to, .off = off } };
+	struct xorb_place p = { .from = t->from, .to = t->to, .off = off };
 
+	p.file = (uint32_t)assembly_count(a);
 	memcpy(p.xorb, t->xorb, XET_HASH);
-	return buf_add(&a->placed, &p, sizeof(p));
+	return buf_add(&a->places, &p, sizeof(p));
 }
 
-static int renew(struct db_txn *t, void *arg UNUSED)
+/* A waiting one whose bytes a crash took is not to wait on: it could not be sent again. */
+static int read_term(struct assembly *a, const struct xorb_view *v, const struct xet_term *t,
+		     struct intake_file *to)
 {
-	return xorb_rows_renew(t);
-}
+	const struct xorb_views_conf *c = &a->conf.xorbs;
+	int r = xorb_view_read(c->xorbs, v, t->from, t->to, feed, to);
 
-/* What it is remembered to have is gone, though nobody took it away: the disk lost it. Who sent it
- * is to forget that, so that the next try sends it. */
-static int read_chunks(struct assembly *a, const struct xorb_view *v, const struct xet_term *t,
-		       struct intake_file *to)
-{
-	int r = xorb_view_read(a->conf.xorbs, v, t->from, t->to, feed, to), renewed;
-
-	if (r != -ENOENT)
+	if (r != ERR_DIGEST && r != -ENODATA)
 		return r;
-	renewed = db_write(a->conf.db, renew, NULL);
-	return renewed < 0 ? renewed : r;
+	if (v->fd >= 0)
+		xorbs_remove(c->xorbs, &c->owner, t->xorb);
+	else
+		log_warn(r, "chunks in a blob are not what they were: a scrub finds out which");
+	return -ENOENT;
 }
 
 static int add_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
 		    struct intake_file *to, struct buf *why)
 {
-	const struct xorb_view *v = NULL;
+	struct xorb_view *v = NULL;
 	uint64_t off = intake_size(to);
-	int r = find_view(a, t->xorb, &v);
+	int r = xorb_views_find(a->views, t->xorb, &v);
 
 	if (r == 0)
-		r = check_term(&v->map, t, why);
-	if (r == 0)
-		r = read_chunks(a, v, t, to);
+		r = read_term(a, v, t, to);
 	if (r == -ENOENT)
-		return refuse(why, t, NOT_HERE);
+		return refuse_missing(a, t->xorb, why);
 	if (r < 0)
 		return r;
 	add_chunks(&v->map, t, tree);
@@ -208,118 +302,142 @@ static int end_file(const struct xet_file *f, struct intake_file *to, struct buf
 	return -EBADMSG;
 }
 
-/* Their blob has a name now. */
-static int name_places(struct assembly *a, size_t from, const struct intake_file *f)
+static int add_made(struct assembly *a, const struct intake_file *f)
 {
-	struct placed *all = (void *)a->placed.data;
 	struct assembled done = { .size = intake_size(f) };
 
 	snprintf(done.etag, sizeof(done.etag), "%s", intake_etag(f));
-	for (size_t i = from; i < a->placed.len / sizeof(*all); i++)
-		memcpy(all[i].piece.etag, done.etag, sizeof(done.etag));
-	return buf_add(&a->kept, &done, sizeof(done));
+	return buf_add(&a->made, &done, sizeof(done));
 }
 
-static int make(struct assembly *a, const struct xet_shard *s, const struct xet_file *f,
-		struct intake_file *to, struct buf *why)
+static int fill(struct assembly *a, const struct xet_file *f, struct intake_file *to,
+		struct buf *why)
 {
-	const struct xet_term *terms = xet_shard_terms(s, f);
+	const struct xet_term *terms = xet_shard_terms(a->conf.shard, f);
 	struct xet_tree tree = { .bytes = 0 };
-	size_t from = a->placed.len / sizeof(struct placed);
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < f->count; i++)
-		r = add_term(a, &terms[i], &tree, to, why);
+		r = nobody_waits(a) ? ERR_CUT : add_term(a, &terms[i], &tree, to, why);
 	if (r == 0)
 		r = check_hash(f, &tree, why);
 	if (r == 0)
 		r = end_file(f, to, why);
-	return r < 0 ? r : name_places(a, from, to);
+	return r < 0 ? r : add_made(a, to);
 }
 
 static int keep_open(struct assembly *a)
 {
-	int r = a->open ? intake_keep(a->conf.intake, a->files, a->open) : 0;
+	int r = a->open ? intake_keep(a->conf.xorbs.intake, a->files, a->open) : 0;
 
 	while (r == 0 && a->open)
 		intake_drop(a->files[--a->open]);
 	return r;
 }
 
-int assembly_add(struct assembly *a, const struct xet_shard *s, const struct xet_file *f,
-		 struct buf *why)
+static int ignore(void *arg UNUSED, const void *data UNUSED, size_t len UNUSED)
 {
-	const struct xet_term *terms = xet_shard_terms(s, f);
-	struct intake_want want = { DIGEST_SHA256, 0, f->sha256[0] ? f->sha256 : NULL };
-	CLEANUP(intake_dropp) struct intake_file *to = NULL;
-	int r = a->open == OPEN_MAX ? keep_open(a) : 0;
+	return 0;
+}
 
-	for (uint32_t i = 0; i < f->count; i++)
-		want.size += terms[i].bytes;
+/* ERR_DIGEST: the blob is not made of it there. */
+static int compare_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
+			struct xorb_piece *p)
+{
+	struct xorb_view *v = NULL, in = { .fd = -1 };
+	int r = xorb_views_find(a->views, t->xorb, &v);
+
+	if (r < 0)
+		return r;
+	p->from = t->from;
+	p->to = t->to;
+	in.map = v->map; /* of which all but the pieces is borrowed */
+	in.map.pieces = (struct buf){ .data = (char *)p, .len = sizeof(*p) };
+	r = xorb_view_read(a->conf.xorbs.xorbs, &in, t->from, t->to, ignore, NULL);
+	if (r < 0)
+		return r;
+	add_chunks(&v->map, t, tree);
+	r = note_place(a, t, p->off);
+	p->off += t->bytes;
+	return r;
+}
+
+/* True if the blob is there already, and is made of that: so it is theirs as if they had made it,
+ * and neither written nor flushed once more. Else what is wrong is told by who makes it. */
+static bool is_made(struct assembly *a, const struct xet_file *f)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct xet_term *terms = xet_shard_terms(a->conf.shard, f);
+	struct assembled done = { .size = xet_shard_size(a->conf.shard, f) };
+	struct xet_tree tree = { .bytes = 0 };
+	struct xorb_piece p = { .off = 0 };
+	size_t places = a->places.len;
+	int r = intake_has(a->conf.xorbs.intake, f->sha256, done.size) ? 0 : -ENOENT;
+
+	snprintf(p.etag, sizeof(p.etag), "%s", f->sha256);
+	snprintf(done.etag, sizeof(done.etag), "%s", f->sha256);
+	for (uint32_t i = 0; r == 0 && i < f->count; i++)
+		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &tree, &p);
 	if (r == 0)
-		r = intake_begin(a->conf.intake, &want, &to);
+		r = check_hash(f, &tree, &why);
 	if (r == 0)
-		r = make(a, s, f, to, why);
+		r = buf_add(&a->made, &done, sizeof(done));
+	if (r < 0)
+		a->places.len = places;
+	return r == 0;
+}
+
+static int make_file(struct assembly *a, const struct xet_file *f, struct buf *why)
+{
+	const struct intake_want want = { DIGEST_SHA256, xet_shard_size(a->conf.shard, f),
+					  f->sha256[0] ? f->sha256 : NULL };
+	CLEANUP(intake_dropp) struct intake_file *to = NULL;
+	int r = 0;
+
+	if (is_made(a, f))
+		return 0;
+	if (a->open == OPEN_MAX)
+		r = keep_open(a);
+	if (r == 0)
+		r = intake_begin(a->conf.xorbs.intake, &want, &to);
+	if (r == 0)
+		r = fill(a, f, to, why);
 	if (r == 0)
 		a->files[a->open++] = steal(to);
+	return r;
+}
+
+int assembly_make(struct assembly *a, struct buf *why)
+{
+	const struct xet_shard *s = a->conf.shard;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++)
+		r = make_file(a, xet_shard_file(s, i), why);
+	if (r == 0)
+		r = keep_open(a);
 	return err_is_full(r) ? ERR_READ_ONLY : r;
 }
 
 /* ---- what is remembered ---- */
 
-struct row {
-	const struct assembly_conf *conf;
-	const uint8_t *xorb;
-	const struct xorb_map *map;
-	struct buf pieces; /* struct xorb_piece */
-	bool whole;
-};
-
-static int put_row(struct db_txn *t, void *arg)
+static const char *etag_of(void *arg, uint32_t file)
 {
-	struct row *row = arg;
-
-	return xorb_rows_put(t, row->xorb, row->map, &row->pieces, row->conf->uid, &row->whole);
+	return assembly_file(arg, file)->etag;
 }
 
-/* All places of one xorb; *ret_count of them. */
-static int remember_one(struct assembly *a, const struct placed *p, size_t left, size_t *ret_count)
+int assembly_note(struct assembly *a)
 {
-	struct row row = { .conf = &a->conf, .xorb = p->xorb };
-	const struct xorb_view *v = NULL;
-	size_t n = 0;
-	int r = find_view(a, p->xorb, &v);
+	const struct xorb_notes n = {
+		.conf = &a->conf.xorbs,
+		.views = a->views,
+		.places = (struct xorb_place *)(void *)a->places.data,
+		.count = a->places.len / sizeof(struct xorb_place),
+		.etag = etag_of,
+		.arg = a,
+	};
+	int r = xorb_notes_put(&n);
 
-	for (; n < left && !memcmp(p[n].xorb, p->xorb, XET_HASH); n++)
-		buf_add(&row.pieces, &p[n].piece, sizeof(p[n].piece));
-	*ret_count = n;
-	if (r == 0)
-		r = row.pieces.failed;
-	if (r == 0) {
-		row.map = &v->map;
-		r = db_write(a->conf.db, put_row, &row);
-	}
-	if (r == 0 && row.whole)
-		xorbs_remove(a->conf.xorbs, a->conf.repo, p->xorb);
-	buf_free(&row.pieces);
-	return r;
-}
-
-static int compare_placed(const void *a, const void *b)
-{
-	return memcmp(a, b, XET_HASH);
-}
-
-int assembly_keep(struct assembly *a)
-{
-	size_t count = a->placed.len / sizeof(struct placed), n = 0;
-	int r = keep_open(a);
-
-	if (count)
-		qsort(a->placed.data, count, sizeof(struct placed), compare_placed);
-	for (size_t i = 0; r == 0 && i < count; i += n)
-		r = remember_one(a, (const struct placed *)(void *)a->placed.data + i, count - i,
-				 &n);
-	buf_clear(&a->placed);
-	return r;
+	buf_clear(&a->places);
+	return err_is_full(r) ? ERR_READ_ONLY : r;
 }

@@ -175,11 +175,12 @@ bool intake_has(struct intake *in, const char *etag, uint64_t size)
 	if (!is_etag(etag))
 		return false;
 	blob_name(etag, name);
-	if (fstatat(in->dirfd, name, &st, 0) < 0 || (uint64_t)st.st_size != size)
+	if (fstatat(in->dirfd, name, &st, 0) < 0)
+		return false;
+	if (size != INTAKE_ANY_SIZE && (uint64_t)st.st_size != size)
 		return false;
 	/* If that cannot be noted it may go before its commit, which will then say so. */
-	(void)!utimensat(in->dirfd, name, now, 0);
-	return true;
+	return utimensat(in->dirfd, name, now, 0) == 0 || errno != ENOENT;
 }
 
 /* ---- files that come ---- */

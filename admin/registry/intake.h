@@ -26,8 +26,9 @@ MUST_USE int intake_open(const char *dir, struct intake **ret, struct buf *why);
 /* All files have been dropped. */
 void intake_close(struct intake *in);
 
-/* True if the blob is there, whole and durable, and of this size: then it stays for the
- * collector's grace (matrixhubd's --collect-grace), until when a commit has to name it. */
+/* True if the blob is there, whole and durable, and of this size (or INTAKE_ANY_SIZE): then it
+ * stays for the collector's grace (matrixhubd's --collect-grace), until when a commit has to name
+ * it. */
 bool intake_has(struct intake *in, const char *etag, uint64_t size);
 /* True if it is there; nothing is promised, nor noted. */
 bool intake_is_there(struct intake *in, const char *etag);

@@ -344,7 +344,7 @@ static int sweep_repos(struct sweep *s)
 /* The uploads of one repository. */
 struct group {
 	struct sweep *s;
-	char repo[REPO_KEY_MAX + 1];
+	char repo[REPO_KEY_MAX + 1], uid[REGISTRY_UID + 1];
 	uint64_t count, bytes;
 };
 
@@ -395,7 +395,28 @@ static int forget_group(struct db_txn *t, void *arg)
 	return uploads_forget_all(t, g->repo);
 }
 
+static int get_uid(struct db_txn *t, void *arg)
+{
+	struct group *g = arg;
+	struct registry_repo repo;
+	struct repo_id id;
+	int r = repo_id_parse_key(g->repo, &id);
+
+	if (r == 0)
+		r = registry_get(t, &id, &repo);
+	snprintf(g->uid, sizeof(g->uid), "%s", r == 0 ? repo.uid : "");
+	return 0;
+}
+
 /* Whose parts or xorbs are coming is at it, too. */
+static bool is_coming(struct sweep *s, struct group *g)
+{
+	if (parts_coming(s->parts, g->repo, s->before_s))
+		return true;
+	return db_read(s->db, get_uid, g) == 0 && g->uid[0] &&
+	       xorbs_coming(s->xorbs, g->uid, s->before_s);
+}
+
 static int sweep_group(struct sweep *s, struct group *g)
 {
 	const struct sweep_item item = { "upload", "", g->repo, 0, ABANDONED };
@@ -403,8 +424,7 @@ static int sweep_group(struct sweep *s, struct group *g)
 	int r;
 
 	g->s = s;
-	if (parts_coming(s->parts, g->repo, s->before_s) ||
-	    xorbs_coming(s->xorbs, g->repo, s->before_s))
+	if (is_coming(s, g))
 		return 0;
 	r = s->dry ? db_read(s->db, forget_group, g) : db_write(s->db, forget_group, g);
 	if (r != 0)

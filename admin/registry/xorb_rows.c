@@ -1,156 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* DB_XORBS: the hash, 32 bytes; the chunks and pieces as below. DB_XORB_OWNERS: hash and uid.
- * DB_XORB_BLOBS: etag and hash, so that who takes a blob away finds the rows that name it. */
+/* DB_XORBS: the hash, 32 bytes; the chunks and pieces (xorb_map.h). DB_XORB_OWNERS: hash and uid;
+ * who brought it for that one, each with a NUL behind. DB_XORB_BLOBS: etag and hash, so that who
+ * takes a blob away finds the rows that name it. In DB_META, of each user who is to forget: "xet-"
+ * and the name in small letters. */
 #include "admin/registry/xorb_rows.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/registry/holdings.h"
 #include "admin/registry/registry.h"
 #include "daemon/base/err.h"
-#include "daemon/xet/xorb.h"
 
-#define GENERATION "xet" /* in DB_META */
+#define GENERATION "xet-"
 #define GENERATION_MAX 99999999
-#define PIECES_MAX 1024 /* what has more is in enough places */
-#define SHA256 32
-#define PIECE (4 + 4 + 8 + SHA256) /* bytes, packed */
-#define CHUNK (4 + XET_HASH)
-
-/* ---- the chunks ---- */
-
-void xorb_map_fini(struct xorb_map *m)
-{
-	buf_free(&m->ends);
-	buf_free(&m->hashes);
-	buf_free(&m->pieces);
-}
-
-uint32_t xorb_map_count(const struct xorb_map *m)
-{
-	return (uint32_t)(m->ends.len / sizeof(uint32_t));
-}
-
-uint32_t xorb_map_start(const struct xorb_map *m, uint32_t i)
-{
-	return i ? ((const uint32_t *)(const void *)m->ends.data)[i - 1] : 0;
-}
-
-const uint8_t *xorb_map_hashes(const struct xorb_map *m, uint32_t from)
-{
-	return (const uint8_t *)m->hashes.data + (size_t)from * XET_HASH;
-}
-
-int xorb_map_add(struct xorb_map *m, const uint8_t hash[static XET_HASH], uint32_t bytes)
-{
-	uint32_t end = xorb_map_start(m, xorb_map_count(m)) + bytes;
-	int r = buf_add(&m->ends, &end, sizeof(end));
-
-	return r < 0 ? r : buf_add(&m->hashes, hash, XET_HASH);
-}
-
-void xorb_map_name(const struct xorb_map *m, uint8_t ret[static XET_HASH])
-{
-	struct xet_tree tree = { .bytes = 0 };
-
-	for (uint32_t i = 0; i < xorb_map_count(m); i++)
-		xet_tree_add(&tree, xorb_map_hashes(m, i),
-			     xorb_map_start(m, i + 1) - xorb_map_start(m, i));
-	xet_tree_xorb(&tree, ret);
-}
-
-/* ---- as bytes ---- */
-
-static uint32_t read_u32(const uint8_t *at)
-{
-	uint32_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le32toh(n);
-}
-
-static uint64_t read_u64(const uint8_t *at)
-{
-	uint64_t n;
-
-	memcpy(&n, at, sizeof(n));
-	return le64toh(n);
-}
-
-int xorb_map_pack(const struct xorb_map *m, struct buf *ret)
-{
-	uint32_t count = xorb_map_count(m);
-
-	buf_add_u32(ret, count);
-	for (uint32_t i = 0; i < count; i++) {
-		buf_add_u32(ret, xorb_map_start(m, i + 1) - xorb_map_start(m, i));
-		buf_add(ret, xorb_map_hashes(m, i), XET_HASH);
-	}
-	return ret->failed;
-}
-
-int xorb_map_unpack(const void *data, size_t len, struct xorb_map *ret, size_t *ret_len)
-{
-	const uint8_t *at = data;
-	uint32_t count = len >= 4 ? read_u32(at) : UINT32_MAX;
-	int r = 0;
-
-	if (count > XORB_CHUNKS_MAX || len < 4 + (size_t)count * CHUNK)
-		return ERR_CORRUPT;
-	at += 4;
-	for (uint32_t i = 0; r == 0 && i < count; i++, at += CHUNK) {
-		uint32_t bytes = read_u32(at);
-
-		r = !bytes || bytes > XORB_CHUNK_MAX ? ERR_CORRUPT
-						     : xorb_map_add(ret, at + 4, bytes);
-	}
-	*ret_len = 4 + (size_t)count * CHUNK;
-	return r;
-}
-
-static const struct xorb_piece *piece_at(const struct buf *pieces, size_t i)
-{
-	return (const struct xorb_piece *)(const void *)pieces->data + i;
-}
-
-static size_t piece_count(const struct buf *pieces)
-{
-	return pieces->len / sizeof(struct xorb_piece);
-}
-
-static int pack_piece(const struct xorb_piece *p, struct buf *ret)
-{
-	uint8_t sha256[SHA256];
-	int r = hex_parse(p->etag, SHA256, sha256);
-
-	if (r < 0)
-		return r;
-	buf_add_u32(ret, p->from);
-	buf_add_u32(ret, p->to);
-	buf_add_u64(ret, p->off);
-	return buf_add(ret, sha256, SHA256);
-}
-
-static int unpack_pieces(const uint8_t *at, size_t len, struct xorb_map *ret)
-{
-	int r = len % PIECE ? ERR_CORRUPT : 0;
-
-	for (; r == 0 && len; at += PIECE, len -= PIECE) {
-		struct xorb_piece p = { read_u32(at), read_u32(at + 4), read_u64(at + 8), "" };
-
-		hex_print(at + 16, SHA256, p.etag);
-		r = p.from >= p.to || p.to > xorb_map_count(ret)
-			    ? ERR_CORRUPT
-			    : buf_add(&ret->pieces, &p, sizeof(p));
-	}
-	return r;
-}
-
-/* ---- rows ---- */
+#define PIECES_MAX 1024 /* beside those without which chunks had no place */
+#define USERS_MAX 1024  /* bytes of those that brought one for a repository */
 
 static struct db_key key_of(const uint8_t *xorb)
 {
@@ -159,82 +27,23 @@ static struct db_key key_of(const uint8_t *xorb)
 
 int xorb_rows_get(struct db_txn *t, const uint8_t xorb[static XET_HASH], struct xorb_map *ret)
 {
+	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
 	CLEANUP(buf_free) struct buf row = { 0 };
 	size_t len = 0;
 	int r = db_get(t, DB_XORBS, key_of(xorb), &row);
 
 	if (r == 0)
-		r = xorb_map_unpack(row.data, row.len, ret, &len);
-	return r < 0 ? r : unpack_pieces((const uint8_t *)row.data + len, row.len - len, ret);
+		r = xorb_map_unpack(row.data, row.len, &m, &len);
+	if (r == 0)
+		r = xorb_pieces_unpack(row.data + len, row.len - len, &m);
+	if (r < 0)
+		return r;
+	*ret = m;
+	m = (struct xorb_map){ 0 };
+	return 0;
 }
 
-static bool has_piece(const struct buf *pieces, const struct xorb_piece *p)
-{
-	for (size_t i = 0; i < piece_count(pieces); i++) {
-		const struct xorb_piece *q = piece_at(pieces, i);
-
-		if (q->from <= p->from && q->to >= p->to && !strcmp(q->etag, p->etag))
-			return true;
-	}
-	return false;
-}
-
-static int add_pieces(struct buf *to, const struct buf *from)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < piece_count(from); i++)
-		if (piece_count(to) < PIECES_MAX && !has_piece(to, piece_at(from, i)))
-			r = buf_add(to, piece_at(from, i), sizeof(struct xorb_piece));
-	return r;
-}
-
-static const struct xorb_piece *piece_of(const struct buf *pieces, uint32_t chunk)
-{
-	for (size_t i = 0; i < piece_count(pieces); i++)
-		if (piece_at(pieces, i)->from <= chunk && piece_at(pieces, i)->to > chunk)
-			return piece_at(pieces, i);
-	return NULL;
-}
-
-/* True if each of so many chunks lies in one of them. */
-static bool is_whole(const struct buf *pieces, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (!piece_of(pieces, i))
-			return false;
-	return true;
-}
-
-/* Another chunk of the same hash that has a place, which is as good: clients that bring equal files
- * at once put their chunks into a xorb twice, and name one of both. */
-static int add_twin(const struct xorb_map *m, uint32_t chunk, struct buf *pieces)
-{
-	struct xorb_piece twin = { .from = chunk, .to = chunk + 1 };
-	const struct xorb_piece *p = NULL;
-	uint32_t count = xorb_map_count(m), i = 0;
-
-	for (; !p && i < count; i++)
-		if (i != chunk &&
-		    !memcmp(xorb_map_hashes(m, i), xorb_map_hashes(m, chunk), XET_HASH))
-			p = piece_of(pieces, i);
-	if (!p || piece_count(pieces) >= PIECES_MAX)
-		return 0;
-	twin.off = p->off + xorb_map_start(m, i - 1) - xorb_map_start(m, p->from);
-	memcpy(twin.etag, p->etag, sizeof(twin.etag));
-	return buf_add(pieces, &twin, sizeof(twin));
-}
-
-static int add_twins(const struct xorb_map *m, struct buf *pieces)
-{
-	uint32_t count = xorb_map_count(m);
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < count; i++)
-		if (!piece_of(pieces, i))
-			r = add_twin(m, i, pieces);
-	return r;
-}
+/* ---- what comes ---- */
 
 static int put_row(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m,
 		   const struct buf *pieces)
@@ -242,8 +51,8 @@ static int put_row(struct db_txn *t, const uint8_t *xorb, const struct xorb_map 
 	CLEANUP(buf_free) struct buf row = { 0 };
 	int r = xorb_map_pack(m, &row);
 
-	for (size_t i = 0; r == 0 && i < piece_count(pieces); i++)
-		r = pack_piece(piece_at(pieces, i), &row);
+	if (r == 0)
+		r = xorb_pieces_pack(pieces, &row);
 	return r < 0 ? r : db_put(t, DB_XORBS, key_of(xorb), row.data, row.len);
 }
 
@@ -260,44 +69,108 @@ static struct db_key pair_key(struct buf *room, const void *first, size_t first_
 static int put_places(struct db_txn *t, const uint8_t *xorb, const struct buf *pieces)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
+	const char *last = "";
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < piece_count(pieces); i++) {
-		const char *etag = piece_at(pieces, i)->etag;
+	for (size_t i = 0; r == 0 && i < xorb_pieces_count(pieces); i++) {
+		const char *etag = xorb_pieces_at(pieces, i)->etag;
 
-		r = db_put(t, DB_XORB_BLOBS, pair_key(&room, etag, strlen(etag), xorb, XET_HASH),
-			   "1", 1);
+		if (strcmp(etag, last) != 0)
+			r = db_put(t, DB_XORB_BLOBS,
+				   pair_key(&room, etag, strlen(etag), xorb, XET_HASH), "1", 1);
+		last = etag;
 	}
 	return r;
 }
 
-static int put_owner(struct db_txn *t, const uint8_t *xorb, const char *uid)
+static bool has_user(const struct buf *users, const char *user)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
+	for (size_t at = 0; at < users->len; at += strlen(users->data + at) + 1)
+		if (!strcmp(users->data + at, user))
+			return true;
+	return false;
+}
 
-	return db_put(t, DB_XORB_OWNERS, pair_key(&room, xorb, XET_HASH, uid, strlen(uid)), "1", 1);
+/* Who finds no room any more is told when they name it in vain. */
+static int put_owner(struct db_txn *t, const uint8_t *xorb, const char *uid, const char *user)
+{
+	CLEANUP(buf_free) struct buf room = { 0 }, users = { 0 };
+	struct db_key key = pair_key(&room, xorb, XET_HASH, uid, strlen(uid));
+	int r = db_get(t, DB_XORB_OWNERS, key, &users);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (users.len && (has_user(&users, user) || users.len > USERS_MAX))
+		return 0;
+	r = buf_add(&users, user, strlen(user) + 1);
+	return r < 0 ? r : db_put(t, DB_XORB_OWNERS, key, users.data, users.len);
+}
+
+/* Pieces of blobs that somebody has stay longest: without the others those are covered already. */
+static int prefer_held(struct db_txn *t, struct buf *pieces, uint32_t count)
+{
+	CLEANUP(buf_free) struct buf held = { 0 };
+	uint32_t of[XORB_CHUNKS_MAX];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < xorb_pieces_count(pieces); i++) {
+		const struct xorb_piece *p = xorb_pieces_at(pieces, i);
+
+		r = holdings_any(t, p->etag);
+		if (r == 1)
+			r = buf_add(&held, p, sizeof(*p));
+	}
+	if (r < 0)
+		return r;
+	xorb_pieces_cover(&held, count, of);
+	for (size_t i = 0; r >= 0 && i < xorb_pieces_count(pieces); i++) {
+		const struct xorb_piece *p = xorb_pieces_at(pieces, i);
+		uint32_t c = p->from;
+
+		while (c < p->to && of[c] != XORB_NO_PIECE)
+			c++;
+		if (c < p->to)
+			r = buf_add(&held, p, sizeof(*p));
+	}
+	if (r < 0)
+		return r;
+	buf_free(pieces);
+	*pieces = held;
+	held = (struct buf){ 0 };
+	return 0;
+}
+
+static int add_known(struct db_txn *t, const uint8_t *xorb, struct buf *pieces)
+{
+	CLEANUP(xorb_map_fini) struct xorb_map old = { 0 };
+	int r = xorb_rows_get(t, xorb, &old);
+
+	if (r == 0 && old.pieces.len)
+		r = buf_add(pieces, old.pieces.data, old.pieces.len);
+	return r == -ENOENT || r == ERR_CORRUPT ? 0 : r;
 }
 
 int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const struct xorb_map *m,
-		  const struct buf *pieces, const char *uid, bool *ret_whole)
+		  const struct buf *pieces, const struct xorb_owner *owner, struct buf *ret_all)
 {
-	CLEANUP(xorb_map_fini) struct xorb_map old = { 0 };
-	CLEANUP(buf_free) struct buf all = { 0 };
-	int r = xorb_rows_get(t, xorb, &old);
+	uint32_t count = xorb_map_count(m);
+	int r = put_places(t, xorb, pieces);
 
-	if (r < 0 && r != -ENOENT && r != ERR_CORRUPT)
+	buf_clear(ret_all);
+	if (r == 0)
+		r = buf_add(ret_all, pieces->data, pieces->len);
+	if (r == 0)
+		r = add_known(t, xorb, ret_all);
+	if (r < 0)
 		return r;
-	r = r == 0 ? add_pieces(&all, &old.pieces) : 0;
-	if (r == 0)
-		r = add_pieces(&all, pieces);
-	if (r == 0)
-		r = add_twins(m, &all);
-	if (r == 0)
-		r = put_row(t, xorb, m, &all);
-	if (r == 0)
-		r = put_places(t, xorb, &all);
-	*ret_whole = is_whole(&all, xorb_map_count(m));
-	return r < 0 ? r : put_owner(t, xorb, uid);
+	xorb_pieces_reduce(ret_all, count, SIZE_MAX);
+	if (xorb_pieces_count(ret_all) > PIECES_MAX)
+		r = prefer_held(t, ret_all, count);
+	if (r < 0)
+		return r;
+	xorb_pieces_reduce(ret_all, count, PIECES_MAX);
+	r = put_row(t, xorb, m, ret_all);
+	return r < 0 ? r : put_owner(t, xorb, owner->uid, owner->user);
 }
 
 struct owners {
@@ -331,6 +204,25 @@ static int list_key(void *arg, struct db_key key, const char *val UNUSED, size_t
 	return buf_add(arg, key.data, key.len);
 }
 
+static int list_users(void *arg, struct db_key key UNUSED, const char *val, size_t len)
+{
+	return buf_add(arg, val, len);
+}
+
+/* Who brought it, for whichever repository, is to forget it. */
+static int renew_owners(struct db_txn *t, const uint8_t *xorb)
+{
+	CLEANUP(buf_free) struct buf users = { 0 };
+	int r = db_each(t, DB_XORB_OWNERS, key_of(xorb), (struct db_key){ 0 }, list_users, &users);
+
+	if (r == 0)
+		r = buf_add(&users, "", 1);
+	for (size_t at = 0; r == 0 && at < users.len; at += strlen(users.data + at) + 1)
+		if (users.data[at])
+			r = xorb_rows_renew(t, users.data + at);
+	return r;
+}
+
 /* All rows of one whose key begins with it. */
 static int drop_owners(struct db_txn *t, const uint8_t *xorb)
 {
@@ -347,7 +239,41 @@ static int forget_xorb(struct db_txn *t, const uint8_t *xorb)
 {
 	int r = db_del(t, DB_XORBS, key_of(xorb));
 
+	if (r == 0)
+		r = renew_owners(t, xorb);
 	return r < 0 ? r : drop_owners(t, xorb);
+}
+
+/* True if all chunks that had a place have one still. */
+static bool still_cover(struct buf *before, struct buf *after, uint32_t count)
+{
+	uint32_t was[XORB_CHUNKS_MAX], is[XORB_CHUNKS_MAX];
+
+	xorb_pieces_cover(before, count, was);
+	xorb_pieces_cover(after, count, is);
+	for (uint32_t i = 0; i < count; i++)
+		if (was[i] != XORB_NO_PIECE && is[i] == XORB_NO_PIECE)
+			return false;
+	return true;
+}
+
+static int keep_others(struct db_txn *t, const uint8_t *xorb, struct xorb_map *m, const char *etag)
+{
+	CLEANUP(buf_free) struct buf kept = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < xorb_pieces_count(&m->pieces); i++) {
+		const struct xorb_piece *p = xorb_pieces_at(&m->pieces, i);
+
+		if (strcmp(p->etag, etag) != 0)
+			r = buf_add(&kept, p, sizeof(*p));
+	}
+	if (r < 0)
+		return r;
+	if (!kept.len)
+		return forget_xorb(t, xorb);
+	r = still_cover(&m->pieces, &kept, xorb_map_count(m)) ? 0 : renew_owners(t, xorb);
+	return r < 0 ? r : put_row(t, xorb, m, &kept);
 }
 
 /* What has no piece left is not known any more. */
@@ -355,37 +281,35 @@ static int forget_pieces(struct db_txn *t, const uint8_t *xorb, const char *etag
 {
 	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
 	int r = xorb_rows_get(t, xorb, &m);
-	size_t kept = 0, count = piece_count(&m.pieces);
-	struct xorb_piece *all = (void *)m.pieces.data;
 
 	if (r == -ENOENT || r == ERR_CORRUPT)
 		return forget_xorb(t, xorb);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		if (strcmp(all[i].etag, etag) != 0)
-			all[kept++] = all[i];
-	m.pieces.len = kept * sizeof(*all);
-	if (r < 0)
-		return r;
-	return kept ? put_row(t, xorb, &m, &m.pieces) : forget_xorb(t, xorb);
+	return r < 0 ? r : keep_others(t, xorb, &m, etag);
 }
 
-int xorb_rows_generation(struct db_txn *t, uint32_t *ret)
+static struct db_key generation_key(struct buf *room, const char *user)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
-	int r = db_get(t, DB_META, db_text(GENERATION), &text);
+	return pair_key(room, GENERATION, strlen(GENERATION), user, strlen(user));
+}
+
+int xorb_rows_generation(struct db_txn *t, const char *user, uint32_t *ret)
+{
+	CLEANUP(buf_free) struct buf text = { 0 }, room = { 0 };
+	int r = db_get(t, DB_META, generation_key(&room, user), &text);
 
 	*ret = r == 0 ? (uint32_t)strtoul(buf_str(&text), NULL, 10) : 1;
 	return r == -ENOENT ? 0 : r;
 }
 
-int xorb_rows_renew(struct db_txn *t)
+int xorb_rows_renew(struct db_txn *t, const char *user)
 {
+	CLEANUP(buf_free) struct buf room = { 0 };
 	char text[12];
 	uint32_t now;
-	int len, r = xorb_rows_generation(t, &now);
+	int len, r = xorb_rows_generation(t, user, &now);
 
 	len = snprintf(text, sizeof(text), "%" PRIu32, now % GENERATION_MAX + 1);
-	return r < 0 ? r : db_put(t, DB_META, db_text(GENERATION), text, (size_t)len);
+	return r < 0 ? r : db_put(t, DB_META, generation_key(&room, user), text, (size_t)len);
 }
 
 int xorb_rows_forget(struct db_txn *t, const char *etag)
@@ -401,5 +325,5 @@ int xorb_rows_forget(struct db_txn *t, const char *etag)
 		if (r == 0)
 			r = db_del(t, DB_XORB_BLOBS, (struct db_key){ key, size });
 	}
-	return r == 0 && keys.len ? xorb_rows_renew(t) : r;
+	return r;
 }

@@ -1,46 +1,99 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xorb-HASH-REPO: the bytes of all chunks in a row; then which chunks they are (xorb_map_pack), and
- * how many bytes say so. It gets its name when all of it is written, but nothing is flushed: what a
- * crash leaves may be torn. That the chunks are those of that hash is seen when it is opened, and
- * the digest of a file finds out whether their bytes are. */
+/* xorb-UID-HASH-USER: the bytes of all chunks in a row; then which chunks they are (xorb_map_pack),
+ * and how many bytes say so. While it comes it is xorbing-UID-N, while it goes xorbed-N: whoever
+ * takes it out of its name counts it no more. Nothing is flushed: what a crash leaves may be torn,
+ * or have holes. So its name is looked at when it is opened, and each chunk when it is read. */
 #include "admin/registry/xorbs.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "admin/registry/registry.h"
+#include "admin/registry/xorb_dues.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/num.h"
 #include "daemon/xet/xorb.h"
 
 #define PREFIX "xorb-"
-/* xorb-HASH-REPO, and while it comes .N */
-#define NAME_MAX_LEN (sizeof(PREFIX "-") + XET_HASH_HEX + 16)
-#define COMING_MAX_LEN (NAME_MAX_LEN + sizeof(".") + 20)
-#define ROOM_BYTES (8 << 20) /* the disk is asked for room once for so many */
-#define PIECE_BYTES (256 << 10)
+#define COMING "xorbing-"
+#define GOING "xorbed-"
+#define UID_AT (sizeof(PREFIX) - 1)
+#define HASH_AT (UID_AT + REGISTRY_UID + 1)
+#define USER_AT (HASH_AT + XET_HASH_HEX + 1)
+#define NAME_LEN_MAX (USER_AT + ACCOUNT_NAME_MAX + 1)
+#define OTHER_LEN_MAX (sizeof(COMING "-") + REGISTRY_UID + 20)
+#define OWNER_MAX (REGISTRY_UID + 1 + ACCOUNT_NAME_MAX + 1)
+#define BLOCK_BYTES 4096      /* the least that a file takes */
+#define ROOM_BYTES (8 << 20)  /* the disk is asked for room once for so many */
+#define PIECE_BYTES (1 << 18) /* more than a chunk has */
 #define MAP_MAX (4 + XORB_CHUNKS_MAX * (4 + XET_HASH))
+#define TRIES 8 /* to get a name that others take and leave */
 
 struct xorbs {
 	struct intake *in;
+	struct xorb_dues *dues;
+	int64_t since_s; /* what came before did so in another run */
 	atomic_ullong serial;
 };
 
 struct xorb_file {
 	struct xorbs *all;
-	char name[NAME_MAX_LEN], coming[COMING_MAX_LEN]; /* "" once it has its name */
+	char name[NAME_LEN_MAX], coming[OTHER_LEN_MAX]; /* or "" */
+	char owner[OWNER_MAX], payer[ACCOUNT_NAME_MAX + 1];
+	uint64_t most;
 	uint8_t xorb[XET_HASH];
 	struct xorb_reader *reader;
 	struct xorb_map map;
 	uint64_t size, room_to;
 	int fd;
 };
+
+/* ---- names ---- */
+
+static void name_of(const struct xorb_owner *o, const uint8_t *xorb, char ret[static NAME_LEN_MAX])
+{
+	char hex[XET_HASH_HEX + 1];
+
+	xet_hash_print(xorb, hex);
+	snprintf(ret, NAME_LEN_MAX, PREFIX "%.*s-%s-%s", REGISTRY_UID, o->uid, hex, o->user);
+}
+
+static bool is_name(const char *name)
+{
+	return !strncmp(name, PREFIX, strlen(PREFIX)) && strlen(name) > USER_AT &&
+	       strlen(name) < NAME_LEN_MAX && name[HASH_AT - 1] == '-' && name[USER_AT - 1] == '-';
+}
+
+/* Under whom it is counted. */
+static void owner_of(const char *name, char ret[static OWNER_MAX])
+{
+	snprintf(ret, OWNER_MAX, "%.*s-%s", REGISTRY_UID, name + UID_AT, name + USER_AT);
+}
+
+static int64_t blocks_of(int64_t size)
+{
+	return (size + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+/* Whoever brought it pays, as far as is known after a start. */
+static void count_name(void *arg, const char *name)
+{
+	const struct xorbs *x = arg;
+	char owner[OWNER_MAX];
+	struct stat st;
+
+	if (!is_name(name) || fstatat(intake_staging(x->in), name, &st, 0) < 0)
+		return;
+	owner_of(name, owner);
+	xorb_dues_add(x->dues, owner, name + USER_AT, blocks_of(st.st_size), 1);
+}
 
 int xorbs_new(struct intake *in, struct xorbs **ret)
 {
@@ -49,37 +102,112 @@ int xorbs_new(struct intake *in, struct xorbs **ret)
 	if (!x)
 		return -ENOMEM;
 	x->in = in;
+	x->since_s = clock_wall_s() + 1;
+	if (xorb_dues_new(&x->dues) < 0) {
+		free(x);
+		return -ENOMEM;
+	}
+	file_each_name(intake_staging(in), count_name, x);
 	*ret = x;
 	return 0;
 }
 
 void xorbs_free(struct xorbs *x)
 {
+	if (!x)
+		return;
+	xorb_dues_free(x->dues);
 	free(x);
 }
 
-static void name_of(const char *repo, const uint8_t *xorb, char ret[static NAME_MAX_LEN])
+void xorbs_waiting(struct xorbs *x, const char *payer, uint64_t *ret_bytes, uint64_t *ret_files)
 {
-	char hex[XET_HASH_HEX + 1];
+	xorb_dues_of(x->dues, payer, ret_bytes, ret_files);
+}
 
-	xet_hash_print(xorb, hex);
-	snprintf(ret, NAME_MAX_LEN, PREFIX "%s-%016" PRIx64, hex, xxh3_of(repo, strlen(repo)));
+/* ---- out of its name ---- */
+
+static unsigned long long next_number(struct xorbs *x)
+{
+	return atomic_fetch_add(&x->serial, 1);
+}
+
+/* It is found by nobody else from now on; what it is called. */
+static int take_out(struct xorbs *x, const char *name, char ret[static OTHER_LEN_MAX],
+		    struct stat *ret_st)
+{
+	int stage = intake_staging(x->in);
+
+	snprintf(ret, OTHER_LEN_MAX, GOING "%llu", next_number(x));
+	return renameat(stage, name, stage, ret) < 0 || fstatat(stage, ret, ret_st, 0) < 0 ? -errno
+											   : 0;
+}
+
+static void remove_out(struct xorbs *x, const char *name, const char *out, const struct stat *st)
+{
+	char owner[OWNER_MAX];
+
+	owner_of(name, owner);
+	xorb_dues_add(x->dues, owner, NULL, -blocks_of(st->st_size), -1);
+	unlinkat(intake_staging(x->in), out, 0);
+}
+
+static void remove_name(struct xorbs *x, const char *name)
+{
+	char out[OTHER_LEN_MAX];
+	struct stat st = { .st_size = 0 };
+
+	if (take_out(x, name, out, &st) == 0)
+		remove_out(x, name, out, &st);
+}
+
+void xorbs_remove(struct xorbs *x, const struct xorb_owner *owner,
+		  const uint8_t xorb[static XET_HASH])
+{
+	char name[NAME_LEN_MAX];
+
+	name_of(owner, xorb, name);
+	remove_name(x, name);
+}
+
+/* Unless it came again just now. */
+static void remove_old(struct xorbs *x, const char *name, int64_t before_s)
+{
+	int stage = intake_staging(x->in);
+	char out[OTHER_LEN_MAX];
+	struct stat st = { .st_size = 0 };
+
+	if (take_out(x, name, out, &st) < 0)
+		return;
+	if (st.st_mtim.tv_sec < before_s || linkat(stage, out, stage, name, 0) < 0)
+		remove_out(x, name, out, &st);
+	else
+		unlinkat(stage, out, 0);
 }
 
 /* ---- one that comes ---- */
+
+/* For the next bytes. Those that came are counted already. */
+static int make_room(struct xorb_file *f)
+{
+	uint64_t bytes, files;
+
+	xorb_dues_of(f->all->dues, f->payer, &bytes, &files);
+	f->room_to += ROOM_BYTES;
+	return bytes > f->most ? ERR_QUOTA : intake_has_room(f->all->in, ROOM_BYTES);
+}
 
 static int put_chunk(void *arg, const uint8_t hash[static XET_HASH], const void *data, size_t len)
 {
 	struct xorb_file *f = arg;
 	int r = 0;
 
-	if (f->size + len > f->room_to) {
-		r = intake_has_room(f->all->in, ROOM_BYTES);
-		f->room_to += ROOM_BYTES;
-	}
-	if (r == 0)
-		r = file_pwrite(f->fd, data, len, f->size);
+	xorb_dues_add(f->all->dues, f->owner, f->payer, (int64_t)len, 0);
 	f->size += len;
+	if (f->size > f->room_to)
+		r = make_room(f);
+	if (r == 0)
+		r = file_pwrite(f->fd, data, len, f->size - len);
 	return r < 0 ? r : xorb_map_add(&f->map, hash, (uint32_t)len);
 }
 
@@ -88,11 +216,10 @@ static void dropp(struct xorb_file **f)
 	xorb_file_drop(*f);
 }
 
-static int stage(struct xorb_file *f)
+static int stage_file(struct xorb_file *f, const char *uid)
 {
-	unsigned long long number = atomic_fetch_add(&f->all->serial, 1);
-
-	snprintf(f->coming, sizeof(f->coming), "%s.%llu", f->name, number);
+	snprintf(f->coming, sizeof(f->coming), COMING "%.*s-%llu", REGISTRY_UID, uid,
+		 next_number(f->all));
 	f->fd = openat(intake_staging(f->all->in), f->coming,
 		       O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (f->fd >= 0)
@@ -101,7 +228,7 @@ static int stage(struct xorb_file *f)
 	return -errno;
 }
 
-int xorbs_begin(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH],
+int xorbs_begin(struct xorbs *x, const struct xorbs_want *want, const uint8_t xorb[static XET_HASH],
 		struct xorb_file **ret)
 {
 	CLEANUP(dropp) struct xorb_file *f = calloc(1, sizeof(*f));
@@ -111,11 +238,14 @@ int xorbs_begin(struct xorbs *x, const char *repo, const uint8_t xorb[static XET
 		return -ENOMEM;
 	f->all = x;
 	f->fd = -1;
+	f->most = want->most;
 	memcpy(f->xorb, xorb, XET_HASH);
-	name_of(repo, xorb, f->name);
+	snprintf(f->payer, sizeof(f->payer), "%s", want->payer);
+	name_of(&want->owner, xorb, f->name);
+	owner_of(f->name, f->owner);
 	r = xorb_reader_new(put_chunk, f, &f->reader);
 	if (r == 0)
-		r = stage(f);
+		r = stage_file(f, want->owner.uid);
 	if (r == 0)
 		*ret = steal(f);
 	return err_is_full(r) ? ERR_READ_ONLY : r;
@@ -139,9 +269,37 @@ static int put_map(struct xorb_file *f)
 	return r < 0 ? r : file_pwrite(f->fd, text.data, text.len, f->size);
 }
 
+/* One of that name that came in this run is as good, and as new from now on. */
+static int renew_name(struct xorb_file *f)
+{
+	static const struct timespec now[2] = { { .tv_nsec = UTIME_OMIT },
+						{ .tv_nsec = UTIME_NOW } };
+	struct xorbs *x = f->all;
+
+	if (intake_staged_since(x->in, f->name, x->since_s))
+		return utimensat(intake_staging(x->in), f->name, now, 0) < 0 ? -errno : 0;
+	remove_name(x, f->name);
+	return -ENOENT;
+}
+
+static int take_name(struct xorb_file *f)
+{
+	int stage = intake_staging(f->all->in), r = -EEXIST;
+
+	for (unsigned i = 0; r == -EEXIST && i < TRIES; i++) {
+		r = linkat(stage, f->coming, stage, f->name, 0) < 0 ? -errno : 0;
+		if (r == -EEXIST && renew_name(f) == 0)
+			return 0; /* ours goes with who brought it */
+	}
+	if (r < 0)
+		return r;
+	xorb_dues_add(f->all->dues, f->owner, f->payer,
+		      blocks_of((int64_t)(f->size + 8 + f->map.ends.len + f->map.hashes.len)), 1);
+	return 0;
+}
+
 int xorb_file_end(struct xorb_file *f)
 {
-	int stage = intake_staging(f->all->in);
 	uint8_t name[XET_HASH];
 	int r = xorb_reader_end(f->reader, name);
 
@@ -149,10 +307,8 @@ int xorb_file_end(struct xorb_file *f)
 		r = ERR_DIGEST;
 	if (r == 0)
 		r = put_map(f);
-	if (r == 0 && renameat(stage, f->coming, stage, f->name) < 0)
-		r = -errno;
 	if (r == 0)
-		f->coming[0] = '\0';
+		r = take_name(f);
 	return err_is_full(r) ? ERR_READ_ONLY : r;
 }
 
@@ -167,6 +323,7 @@ void xorb_file_drop(struct xorb_file *f)
 		return;
 	if (f->coming[0])
 		unlinkat(intake_staging(f->all->in), f->coming, 0);
+	xorb_dues_add(f->all->dues, f->owner, NULL, -(int64_t)f->size, 0);
 	closep(&f->fd);
 	xorb_reader_free(f->reader);
 	xorb_map_fini(&f->map);
@@ -208,149 +365,210 @@ static int read_map(int fd, uint64_t size, struct xorb_map *ret)
 										     : ERR_CORRUPT;
 }
 
-int xorbs_open(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH],
-	       struct xorb_view *ret)
+static int open_name(struct xorbs *x, const char *name, const uint8_t *xorb, struct xorb_view *v)
 {
-	CLEANUP(xorb_view_fini) struct xorb_view v = { .fd = -1 };
-	char name[NAME_MAX_LEN];
 	uint8_t found[XET_HASH];
 	struct stat st;
 	int r;
 
-	name_of(repo, xorb, name);
-	v.fd = openat(intake_staging(x->in), name, O_RDONLY | O_CLOEXEC);
-	if (v.fd < 0 || fstat(v.fd, &st) < 0)
+	v->fd = openat(intake_staging(x->in), name, O_RDONLY | O_CLOEXEC);
+	if (v->fd < 0 || fstat(v->fd, &st) < 0)
 		return -errno;
-	r = read_map(v.fd, (uint64_t)st.st_size, &v.map);
-	if (r == ERR_CORRUPT)
-		return -ENOENT; /* it did not survive a crash */
+	r = read_map(v->fd, (uint64_t)st.st_size, &v->map);
 	if (r < 0)
 		return r;
-	xorb_map_name(&v.map, found);
-	if (memcmp(found, xorb, XET_HASH) != 0)
+	xorb_map_name(&v->map, found);
+	return memcmp(found, xorb, XET_HASH) != 0 ? ERR_CORRUPT : 0;
+}
+
+int xorbs_open(struct xorbs *x, const struct xorb_owner *owner, const uint8_t xorb[static XET_HASH],
+	       struct xorb_view *ret)
+{
+	CLEANUP(xorb_view_fini) struct xorb_view v = { .fd = -1 };
+	char name[NAME_LEN_MAX];
+	int r;
+
+	name_of(owner, xorb, name);
+	r = open_name(x, name, xorb, &v);
+	if (r == ERR_CORRUPT) {
+		remove_name(x, name); /* it did not survive a crash */
 		return -ENOENT;
+	}
+	if (r < 0)
+		return r;
 	*ret = (struct xorb_view){ v.map, steal_fd(&v.fd) };
 	v.map = (struct xorb_map){ 0 };
 	return 0;
 }
 
-void xorbs_remove(struct xorbs *x, const char *repo, const uint8_t xorb[static XET_HASH])
-{
-	char name[NAME_MAX_LEN];
+/* ---- its bytes ---- */
 
-	name_of(repo, xorb, name);
-	unlinkat(intake_staging(x->in), name, 0);
+/* Chunks as they lie in a row in a file, as many as there is room for. */
+struct run {
+	const struct xorb_map *map;
+	char *room;        /* PIECE_BYTES */
+	uint32_t from, to; /* `to` goes behind those that are in it */
+};
+
+static uint64_t bytes_between(const struct xorb_map *m, uint32_t from, uint32_t to)
+{
+	return xorb_map_start(m, to) - xorb_map_start(m, from);
 }
 
-static int read_bytes(int fd, uint64_t off, uint64_t len, xorb_bytes_fn fn, void *arg)
+/* At least one, or ERR_DIGEST: those in front of the first that is not what it should be. */
+static int check_run(struct run *n)
 {
-	CLEANUP(freep) char *piece = malloc(PIECE_BYTES);
-	int r = piece ? 0 : -ENOMEM;
+	const char *at = n->room;
+	uint8_t hash[XET_HASH];
+	uint32_t i = n->from;
 
-	while (r == 0 && len) {
-		size_t n = (size_t)min_u64(len, PIECE_BYTES);
+	for (; i < n->to; i++) {
+		size_t len = (size_t)bytes_between(n->map, i, i + 1);
 
-		r = file_pread(fd, piece, n, off);
-		if (r == 0)
-			r = fn(arg, piece, n);
-		off += n;
-		len -= n;
+		xet_hash_chunk(at, len, hash);
+		if (memcmp(hash, xorb_map_hashes(n->map, i), XET_HASH) != 0)
+			break;
+		at += len;
 	}
-	return r;
+	n->to = i;
+	return i > n->from ? 0 : ERR_DIGEST;
 }
 
-/* A piece that has the chunk, and whose blob is there; *ret_fd is the caller's to close. */
-static const struct xorb_piece *open_piece(struct xorbs *x, const struct xorb_map *m,
-					   uint32_t chunk, int *ret_fd)
+static int read_run(int fd, uint64_t off, struct run *n)
 {
-	const struct xorb_piece *all = (const void *)m->pieces.data;
-	size_t count = m->pieces.len / sizeof(*all);
-	uint64_t size;
+	uint32_t to = n->from + 1;
+	int r;
 
-	for (size_t i = 0; i < count; i++) {
-		if (all[i].from > chunk || all[i].to <= chunk)
-			continue;
-		*ret_fd = intake_open_blob(x->in, all[i].etag, &size);
-		if (*ret_fd >= 0)
-			return &all[i];
-	}
-	return NULL;
+	while (to < n->to && bytes_between(n->map, n->from, to + 1) <= PIECE_BYTES)
+		to++;
+	n->to = to;
+	r = file_pread(fd, n->room, (size_t)bytes_between(n->map, n->from, to), off);
+	return r < 0 ? r : check_run(n);
 }
 
-/* As many of the chunks as lie in a row; *from goes behind them. */
-static int read_piece(struct xorbs *x, const struct xorb_map *m, uint32_t *from, uint32_t to,
-		      xorb_bytes_fn fn, void *arg)
+static int read_piece(struct xorbs *x, const struct xorb_piece *p, struct run *n)
 {
 	CLEANUP(closep) int fd = -1;
-	const struct xorb_piece *p = open_piece(x, m, *from, &fd);
-	uint32_t start = xorb_map_start(m, *from), end;
+	uint64_t size;
 
-	if (!p)
-		return -ENOENT;
-	end = (uint32_t)min_u64(to, p->to);
-	*from = end;
-	return read_bytes(fd, p->off + start - xorb_map_start(m, p->from),
-			  xorb_map_start(m, end) - start, fn, arg);
+	fd = intake_open_blob(x->in, p->etag, &size);
+	if (fd < 0)
+		return fd;
+	n->to = (uint32_t)min_u64(n->to, p->to);
+	return read_run(fd, p->off + bytes_between(n->map, p->from, n->from), n);
+}
+
+/* From the first of its pieces that has it. */
+static int read_pieces(struct xorbs *x, struct run *n)
+{
+	const struct buf *all = &n->map->pieces;
+	uint32_t to = n->to;
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < xorb_pieces_count(all); i++) {
+		const struct xorb_piece *p = xorb_pieces_at(all, i);
+		int one;
+
+		if (p->from > n->from || p->to <= n->from)
+			continue;
+		n->to = to;
+		one = read_piece(x, p, n);
+		if (one == 0)
+			return 0;
+		if (one != -ENOENT)
+			r = one;
+	}
+	return r;
 }
 
 int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, uint32_t to,
 		   xorb_bytes_fn fn, void *arg)
 {
-	uint32_t start = xorb_map_start(&v->map, from);
-	int r = 0;
+	CLEANUP(freep) char *room = malloc(PIECE_BYTES);
+	struct run n = { &v->map, room, from, to };
+	int r = room ? 0 : -ENOMEM;
 
-	if (v->fd >= 0)
-		return read_bytes(v->fd, start, xorb_map_start(&v->map, to) - start, fn, arg);
-	while (r == 0 && from < to)
-		r = read_piece(x, &v->map, &from, to, fn, arg);
+	while (r == 0 && n.from < to) {
+		n.to = to;
+		r = v->fd >= 0 ? read_run(v->fd, xorb_map_start(&v->map, n.from), &n)
+			       : read_pieces(x, &n);
+		if (r == 0)
+			r = fn(arg, room, (size_t)bytes_between(&v->map, n.from, n.to));
+		n.from = n.to;
+	}
 	return r;
 }
 
-/* ---- what waits ---- */
+/* ---- what waits for long ---- */
 
 struct sweep {
-	const struct intake *in;
+	struct xorbs *xorbs;
 	int64_t before_s;
-	unsigned whole; /* that are old, and came to their end */
-	bool removes;
+	struct buf users; /* each with a NUL behind */
 };
 
-static void sweep_one(void *arg, const char *name)
+static bool is_old(const struct sweep *w, const char *name)
 {
-	struct sweep *w = arg;
+	struct stat st;
 
-	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 ||
-	    intake_staged_since(w->in, name, w->before_s))
-		return;
-	w->whole += !strchr(name, '.');
-	if (w->removes)
-		unlinkat(intake_staging(w->in), name, 0);
+	return fstatat(intake_staging(w->xorbs->in), name, &st, 0) == 0 &&
+	       st.st_mtim.tv_sec < w->before_s;
 }
 
-static int renew(struct db_txn *t, void *arg UNUSED)
+static void note_user(void *arg, const char *name)
 {
-	return xorb_rows_renew(t);
+	struct sweep *w = arg;
+	size_t at = 0;
+
+	if (!is_name(name) || !is_old(w, name))
+		return;
+	while (at < w->users.len && strcmp(w->users.data + at, name + USER_AT) != 0)
+		at += strlen(w->users.data + at) + 1;
+	if (at >= w->users.len)
+		buf_add(&w->users, name + USER_AT, strlen(name + USER_AT) + 1);
+}
+
+/* What was cut off nobody remembers. */
+static void remove_one(void *arg, const char *name)
+{
+	const struct sweep *w = arg;
+
+	if (is_name(name) && is_old(w, name))
+		remove_old(w->xorbs, name, w->before_s);
+	else if (!is_name(name) && !strncmp(name, "xorb", 4) && is_old(w, name))
+		unlinkat(intake_staging(w->xorbs->in), name, 0);
+}
+
+static int renew_all(struct db_txn *t, void *arg)
+{
+	const struct buf *users = arg;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < users->len; at += strlen(users->data + at) + 1)
+		r = xorb_rows_renew(t, users->data + at);
+	return r;
 }
 
 int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s)
 {
-	struct sweep w = { .in = x->in, .before_s = before_s };
+	struct sweep w = { .xorbs = x, .before_s = before_s };
 	int stage = intake_staging(x->in);
 	int r;
 
-	file_each_name(stage, sweep_one, &w);
-	r = w.whole ? db_write(db, renew, NULL) : 0;
-	if (r < 0)
-		return r;
-	w.removes = true;
-	file_each_name(stage, sweep_one, &w);
-	return 0;
+	file_each_name(stage, note_user, &w);
+	r = w.users.failed;
+	if (r == 0 && w.users.len)
+		r = db_write(db, renew_all, &w.users);
+	buf_free(&w.users);
+	if (r == 0)
+		file_each_name(stage, remove_one, &w);
+	return r;
 }
 
-bool xorbs_coming(struct xorbs *x, const char *repo, int64_t since_s)
+bool xorbs_coming(struct xorbs *x, const char *uid, int64_t since_s)
 {
-	char part[1 + 16 + 1]; /* as it stands in names */
+	char part[REGISTRY_UID + 3]; /* as it stands in names */
 
-	snprintf(part, sizeof(part), "-%016" PRIx64, xxh3_of(repo, strlen(repo)));
-	return intake_stages(x->in, PREFIX, part, since_s);
+	snprintf(part, sizeof(part), "-%.*s-", REGISTRY_UID, uid);
+	return intake_stages(x->in, "xorb", part, since_s);
 }

@@ -5,6 +5,7 @@
 #include "daemon/base/httpd_pieces.h"
 
 #include <microhttpd.h>
+#include <poll.h>
 
 #include "daemon/base/err.h"
 #include "daemon/base/httpd_priv.h"
@@ -114,4 +115,24 @@ int64_t httpd_body_length(const struct httpd_request *q)
 	if (httpd_field(q, MHD_HTTP_HEADER_TRANSFER_ENCODING))
 		return -1;
 	return length ? (int64_t)strtoull(length, NULL, 10) : 0;
+}
+
+/* A suspended connection is not watched by the library. */
+static bool is_closed(struct MHD_Connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct pollfd p = { .fd = info ? info->connect_fd : -1, .events = POLLRDHUP };
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
+bool httpd_left(struct httpd_request *q)
+{
+	bool left;
+
+	lock_take(&q->all->lock);
+	left = !q->in_library || q->stage == STAGE_ANSWERED || is_closed(q->connection);
+	lock_drop(&q->all->lock);
+	return left;
 }

@@ -23,5 +23,8 @@ struct httpd_pieces {
 void httpd_receive(struct httpd_request *q, const struct httpd_pieces *p);
 /* Bytes of the body, as its head says; -1 if it does not say. Until handle() returns. */
 int64_t httpd_body_length(const struct httpd_request *q);
+/* True if its client does not wait for the answer any more: it closed its side, or was sent away.
+ * It is to be answered still. Any thread, until it was. */
+bool httpd_left(struct httpd_request *q);
 
 #endif

@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <lz4frame.h>
+#include <string.h>
+
+/* The library tells its errors apart by their names alone. */
+#define NO_MEMORY "ERROR_allocation_failed"
 
 struct lz4 {
 	LZ4F_dctx *ctx;
@@ -36,7 +40,9 @@ static int step(struct lz4 *z, const char **from, size_t *len, char **to, size_t
 	size_t taken = *len, made = *room, r;
 
 	r = LZ4F_decompress(z->ctx, *to, &made, *from, &taken, NULL);
-	if (LZ4F_isError(r) || (r && !taken && !made))
+	if (LZ4F_isError(r))
+		return strcmp(LZ4F_getErrorName(r), NO_MEMORY) ? -EBADMSG : -ENOMEM;
+	if (r && !taken && !made)
 		return -EBADMSG;
 	*from += taken;
 	*len -= taken;
@@ -55,5 +61,7 @@ int lz4_unpack(struct lz4 *z, const void *packed, size_t len, void *ret, size_t 
 	LZ4F_resetDecompressionContext(z->ctx);
 	while (r == 1)
 		r = step(z, &from, &len, &to, &room);
-	return r < 0 || len || room ? -EBADMSG : 0;
+	if (r < 0)
+		return r;
+	return len || room ? -EBADMSG : 0;
 }

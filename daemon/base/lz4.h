@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Door to liblz4: frames (lz4_Frame_format.md) into memory of a size that is known. Threads: one at
- * a time for each unpacker. */
+ * a time for each unpacker, which may take some MiB: clients say that their blocks are so large,
+ * whatever they hold. */
 #ifndef MATRIXFS_LZ4_H
 #define MATRIXFS_LZ4_H
 

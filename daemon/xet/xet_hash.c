@@ -7,9 +7,7 @@
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/blake3.h"
@@ -49,8 +47,15 @@ static uint64_t number_at(const uint8_t *hash, unsigned i)
 
 void xet_hash_print(const uint8_t hash[static XET_HASH], char ret[static XET_HASH_HEX + 1])
 {
-	for (unsigned i = 0; i < 4; i++)
-		snprintf(ret + 16 * i, 17, "%016" PRIx64, number_at(hash, i));
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < XET_HASH; i++) {
+		uint8_t byte = hash[(i & ~7U) + 7 - (i & 7)];
+
+		*ret++ = digits[byte >> 4];
+		*ret++ = digits[byte & 15];
+	}
+	*ret = '\0';
 }
 
 int xet_hash_parse(const char *text, uint8_t ret[static XET_HASH])
@@ -85,29 +90,48 @@ static bool ends_group(const struct xet_level *l)
 	       (l->count >= GROUP_MIN && number_at(l->open[l->count - 1].hash, 3) % 4 == 0);
 }
 
+/* "hash : bytes\n"; where it ends. By hand: millions of them are hashed. */
+static char *print_line(const struct xet_node *n, char *to)
+{
+	char digits[20];
+	unsigned len = 0;
+	uint64_t bytes = n->bytes;
+
+	xet_hash_print(n->hash, to);
+	to += XET_HASH_HEX;
+	*to++ = ' ';
+	*to++ = ':';
+	*to++ = ' ';
+	do
+		digits[len++] = (char)('0' + bytes % 10);
+	while (bytes /= 10);
+	while (len)
+		*to++ = digits[--len];
+	*to++ = '\n';
+	return to;
+}
+
 /* The open group becomes one node. */
 static void close_group(struct xet_level *l, struct xet_node *ret)
 {
-	char text[XET_GROUP_MAX * LINE_MAX_LEN], hex[XET_HASH_HEX + 1];
-	size_t len = 0;
+	char text[XET_GROUP_MAX * LINE_MAX_LEN], *end = text;
 
 	ret->bytes = 0;
 	for (unsigned i = 0; i < l->count; i++) {
-		xet_hash_print(l->open[i].hash, hex);
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s : %" PRIu64 "\n", hex,
-					l->open[i].bytes);
+		end = print_line(&l->open[i], end);
 		ret->bytes += l->open[i].bytes;
 	}
-	blake3_keyed(node_key, text, len, ret->hash);
+	blake3_keyed(node_key, text, (size_t)(end - text), ret->hash);
 	l->count = 0;
 }
 
 static void add_node(struct xet_tree *t, unsigned level, struct xet_node node)
 {
 	for (;; level++) {
-		struct xet_level *l = &t->levels[level];
+		struct xet_level *l;
 
 		assert(level < XET_LEVELS);
+		l = &t->levels[level];
 		l->open[l->count++] = node;
 		l->all++;
 		if (!ends_group(l))

@@ -53,6 +53,25 @@ const struct xet_term *xet_shard_terms(const struct xet_shard *s, const struct x
 	return f->count ? term_at(s, f->first) : NULL;
 }
 
+uint64_t xet_shard_size(const struct xet_shard *s, const struct xet_file *f)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < f->count; i++)
+		bytes += term_at(s, f->first + i)->bytes;
+	return bytes;
+}
+
+size_t xet_shard_term_count(const struct xet_shard *s)
+{
+	return s->terms.len / sizeof(struct xet_term);
+}
+
+const struct xet_term *xet_shard_term(const struct xet_shard *s, size_t i)
+{
+	return term_at(s, i);
+}
+
 static int bad(struct xet_shard *s, const char *why)
 {
 	s->why = why;
@@ -90,11 +109,6 @@ static struct xet_file *last_file(const struct xet_shard *s)
 	return file_at(s, xet_shard_count(s) - 1);
 }
 
-static size_t term_count(const struct xet_shard *s)
-{
-	return s->terms.len / sizeof(struct xet_term);
-}
-
 /* Behind the terms of a file and their ranges. */
 static void end_terms(struct xet_shard *s)
 {
@@ -103,7 +117,8 @@ static void end_terms(struct xet_shard *s)
 
 static int read_file(struct xet_shard *s)
 {
-	struct xet_file f = { .first = (uint32_t)term_count(s), .count = number_at(s, 36) };
+	struct xet_file f = { .first = (uint32_t)xet_shard_term_count(s),
+			      .count = number_at(s, 36) };
 	uint32_t flags = number_at(s, 32);
 
 	if (is_mark(s)) {
@@ -145,7 +160,7 @@ static int read_term(struct xet_shard *s)
 
 static int read_range(struct xet_shard *s)
 {
-	memcpy(term_at(s, term_count(s) - s->left)->range, s->in, XET_HASH);
+	memcpy(term_at(s, xet_shard_term_count(s) - s->left)->range, s->in, XET_HASH);
 	if (--s->left == 0)
 		end_terms(s);
 	return 0;

@@ -59,5 +59,10 @@ MUST_USE int xet_shard_end(struct xet_shard *s);
 size_t xet_shard_count(const struct xet_shard *s);
 const struct xet_file *xet_shard_file(const struct xet_shard *s, size_t i);
 const struct xet_term *xet_shard_terms(const struct xet_shard *s, const struct xet_file *f);
+/* The bytes of a file, as its terms say. */
+uint64_t xet_shard_size(const struct xet_shard *s, const struct xet_file *f);
+/* How many terms all files have, and one of them. */
+size_t xet_shard_term_count(const struct xet_shard *s);
+const struct xet_term *xet_shard_term(const struct xet_shard *s, size_t i);
 
 #endif

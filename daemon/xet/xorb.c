@@ -157,7 +157,7 @@ int xorb_reader_add(struct xorb_reader *x, const void *data, size_t len)
 
 	x->bytes += len;
 	if (x->bytes > XORB_BYTES_MAX)
-		return bad(x, "it has more than 64 MiB");
+		return bad(x, "it has more bytes than a xorb can");
 	while (r == 0 && len && !x->described) {
 		size_t n = (size_t)min_u64(len, wanted(x) - x->have);
 
