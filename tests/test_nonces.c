@@ -140,7 +140,7 @@ static void no_node_uses_up_the_room_of_all(void **state)
 			 NONCE_NEW);
 }
 
-/* Two nodes at 40 Gbit/s, a chunk a request: that is as much as a line gives while a file arrives. */
+/* Two nodes at 40 Gbit/s, a chunk a request: as much as a line gives while a file arrives. */
 static void a_fast_line_is_no_repetition(void **state)
 {
 	const uint64_t a_second = 5000;

@@ -500,7 +500,7 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	assert_string_equal(state_of(f), "up");
 }
 
-/* The hub has published what both chunks are; that of the second comes when the list is forgotten. */
+/* The hub has published what both chunks are; the second comes when the list is forgotten. */
 static int ask_crowded(struct fixture *f, const void *bytes)
 {
 	assert_int_equal(ask_known(f, bytes, EVIDENCE_PUBLISHED), 0);

@@ -45,7 +45,7 @@ enum member_outcome {
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
-	MEMBER_VAIN, /* it said for too long that bytes were coming, or gave scraps, or made no sense */
+	MEMBER_VAIN,     /* it hoped for too long, gave scraps of bytes, or made no sense */
 	MEMBER_LEFT, /* we gave it up before it could tell anything: not its fault */
 };
 
