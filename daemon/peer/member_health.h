@@ -46,7 +46,7 @@ enum member_outcome {
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
 	MEMBER_VAIN,     /* it hoped for too long, gave scraps of bytes, or made no sense */
-	MEMBER_LEFT, /* we gave it up before it could tell anything: not its fault */
+	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
 /* X(state, word): how it is with a member, and the word for it that people see. */
