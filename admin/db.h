@@ -61,6 +61,8 @@ enum db_table {
 	DB_XORBS = 80,
 	DB_XORB_OWNERS = 81,
 	DB_XORB_BLOBS = 82,
+	DB_RECIPES = 86,
+	DB_RECIPE_NAMES = 87,
 };
 
 struct db;

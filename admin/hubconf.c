@@ -80,6 +80,8 @@ static const struct conf_param params[] = {
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL, "Never ask an upstream." },
 	{ "xet", CONF_FLAG, FIELD(xet), NULL, 0, 0, NULL,
 	  "Take uploads of clients that send to a Xet store." },
+	{ "xet-read", CONF_TEXT, FIELD(xet_read), "50GB", 0, 0, "always|never|BYTES",
+	  "Offer files to read by the Xet store that came that way and are larger." },
 	{ "audit", CONF_CHOICE, FIELD(audit), "on", 0, 0, "off|on|strict",
 	  "Keep an audit trail; strict: give no file while the trail cannot be written." },
 	{ "audit-keep", CONF_COUNT, FIELD(audit_keep), "0", 0, 36500, "DAYS",
@@ -210,6 +212,21 @@ static int check_proxies(const struct hubconf *c, struct buf *why)
 	return 0;
 }
 
+/* BYTES as of any other parameter. */
+static int check_xet(struct hubconf *c, struct buf *why)
+{
+	static const struct conf_param bytes = { .name = "xet-read", .type = CONF_BYTES };
+	static const struct conf_table one = { &bytes, 1 };
+
+	c->xet_above = UINT64_MAX;
+	if (!strcmp(c->xet_read, "never"))
+		return 0;
+	c->xet_above = 0;
+	if (!strcmp(c->xet_read, "always"))
+		return 0;
+	return conf_set(&one, &c->xet_above, bytes.name, c->xet_read, why);
+}
+
 static int check(struct hubconf *c, struct buf *why)
 {
 	int r = check_upstreams(c, why);
@@ -219,6 +236,8 @@ static int check(struct hubconf *c, struct buf *why)
 	c->log_level = (int)log_level_of(c->log_level);
 	if (r == 0)
 		r = check_rules(c, why);
+	if (r == 0)
+		r = check_xet(c, why);
 	if (r == 0)
 		r = peer_settings_check(&c->peer, true, why);
 	return r < 0 ? r : check_doors(c, why);

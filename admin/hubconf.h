@@ -31,10 +31,12 @@ struct hubconf {
 		address_connections; /* most of them: in all, of one address (0: any) */
 	bool offline;
 	bool xet;
-	int audit;                /* enum hubconf_audit */
-	int64_t audit_keep;       /* days; 0: for ever */
-	uint64_t audit_segment;   /* bytes */
-	char *access_log;         /* file, "-", or NULL */
+	char *xet_read;         /* as it was said */
+	uint64_t xet_above;     /* bytes that a file has more of, or UINT64_MAX: none is read so */
+	int audit;              /* enum hubconf_audit */
+	int64_t audit_keep;     /* days; 0: for ever */
+	uint64_t audit_segment; /* bytes */
+	char *access_log;       /* file, "-", or NULL */
 	struct conf_list proxies; /* networks */
 	struct peer_settings peer;
 	int log_level; /* enum log_level */

@@ -496,6 +496,7 @@ static int run(struct program *p, int argc, char *const argv[])
 	p->server.public_url = p->conf.public_url;
 	p->server.keeps_gone = p->conf.keep_gone;
 	p->server.takes_xet = p->conf.xet;
+	p->server.xet_above = p->conf.xet_above;
 	p->server.ref_ttl_ms = p->conf.ref_ttl * 1000;
 	p->server.timeout_ms = p->conf.timeout * 1000;
 	p->server.proxies = p->conf.proxies;

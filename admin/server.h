@@ -45,7 +45,8 @@ struct server {
 	unsigned names_kept;        /* given up, but damage keeps what is said of them */
 	struct filter_now filter;   /* what of the upstreams may be read */
 	bool keeps_gone;            /* what upstreams say is gone is served */
-	bool takes_xet;             /* uploads by the way of a Xet store */
+	bool takes_xet;             /* uploads by the way of a Xet store ... */
+	uint64_t xet_above;         /* ... and reads of larger files, or XET_OFFERS_NONE */
 	const char *public_url;     /* how clients reach us, or NULL: as each of them says */
 	_Atomic int64_t ref_ttl_ms; /* what a hub says of what can change is believed so long */
 	int64_t timeout_ms;         /* the longest a request waits for an answer of others */

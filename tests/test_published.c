@@ -348,7 +348,9 @@ static void a_list_that_is_refuted_is_forgotten_and_forgives(void **state)
 	ban(m, "192.0.2.1:1");
 	ban(m, "192.0.2.2:1");
 	(void)published_contradicted(f->published, what.etag, 1, "192.0.2.1:1");
+	assert_false(published_is_refuted(f->published, what.etag));
 	published_refute(f->published, m, what.etag, 1, "a test");
+	assert_true(published_is_refuted(f->published, what.etag));
 	assert_true(may_ask_again(m, "192.0.2.1:1"));
 	assert_false(may_ask_again(m, "192.0.2.2:1"));
 	assert_false(look(f, 'a'));

@@ -115,6 +115,30 @@ static void it_holds_what_members_gave_too(void **state)
 }
 
 /* Who passed it on while it was wrong has not changed it on its way. */
+/* It has seen as a witness what a member gave it otherwise, or only gave others its word for that:
+ * it vouches for the one and holds the other, though nothing of it is broken. */
+static void of_what_it_knows_to_be_otherwise_it_does_not_say_that_it_holds_it(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct fixture *f = *state;
+	struct wire_digests d;
+
+	cell_put(&f->cell, &f->what, 0, OTHER, MEMBER);
+	cell_put(&f->cell, &f->what, 1, OTHER, MEMBER);
+	cell_digest(SEED, SIZE, 1, l->digests[1]);
+	evidence_learn(f->cell.evidence, f->what.etag, l, EVIDENCE_WITNESSED);
+	assert_int_equal(ask(f, VOUCHER, &d), 0);
+	assert_tells(&d, 1, SEED);
+	assert_int_equal(ask(f, HOLDER, &d), 0);
+	assert_tells(&d, 0, OTHER);
+	assert_tells(&d, 1, 0);
+	clock_sleep_ms(1100); /* that is said again for a second, */
+	evidence_unlearn(f->cell.evidence, f->what.etag);
+	assert_int_equal(ask(f, HOLDER, &d), 0);
+	assert_tells(&d, 0, OTHER);
+	assert_tells(&d, 1, 0); /* but what it vouched for is not forgotten with what it knew */
+}
+
 static void of_what_it_has_dropped_once_it_does_not_say_what_it_holds(void **state)
 {
 	struct fixture *f = *state;
@@ -228,8 +252,7 @@ static void what_it_has_seen_as_a_witness_it_vouches_for(void **state)
 	assert_int_equal(ask(f, VOUCHER, &d), 0);
 	assert_tells(&d, 0, 0);
 	assert_tells(&d, 1, SEED);
-	assert_int_equal(ask(f, HOLDER, &d), 0); /* the twin: what it holds is another matter */
-	assert_tells(&d, 1, OTHER);
+	assert_int_equal(ask(f, HOLDER, &d), -ENOENT); /* what it holds it knows to be wrong */
 }
 
 /* The twin of what hubs are asked for. */
@@ -316,6 +339,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_nothing_says_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_holds_what_members_gave_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			of_what_it_knows_to_be_otherwise_it_does_not_say_that_it_holds_it, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_what_it_has_dropped_once_it_does_not_say_what_it_holds, set_up,
 			tear_down),

@@ -16,7 +16,7 @@ static const uint8_t key[CAPABILITY_KEY] = { 1, 2, 3 };
 static char uid[] = "0123456789abcdef01234567", user[] = "somebody", token[] = "my laptop",
 	    made[] = "1699999999", none[] = "";
 
-static const struct xet_token example = { uid, user, token, made, NOW + XET_TOKEN_S };
+static const struct xet_token example = { uid, user, token, made, NOW + XET_TOKEN_S, false };
 
 /* "Bearer ..." */
 static char *print(const struct xet_token *t)
@@ -52,6 +52,24 @@ static void a_token_says_what_was_printed(UNUSED void **state)
 	xet_token_fini(&got);
 }
 
+/* What is for reading is no other token with a word changed. */
+static void one_for_reading_is_for_that_alone(UNUSED void **state)
+{
+	struct xet_token reading = example, got = { 0 };
+	CLEANUP(freep) char *text = NULL;
+	char *kind;
+
+	reading.reads = true;
+	text = print(&reading);
+	kind = text + strlen("Bearer mfs");
+	assert_int_equal(*kind, 'r');
+	assert_int_equal(parse(text, NOW, &got), 0);
+	assert_true(got.reads);
+	xet_token_fini(&got);
+	*kind = 'x';
+	assert_int_equal(parse(text, NOW, &got), -EACCES);
+}
+
 static void an_old_one_is_none(UNUSED void **state)
 {
 	CLEANUP(freep) char *text = print(&example);
@@ -81,7 +99,7 @@ static void one_that_was_changed_is_none(UNUSED void **state)
 static void texts_do_not_lend_their_ends_to_others(UNUSED void **state)
 {
 	char longer[] = "0123456789abcdef01234567some", shorter[] = "body";
-	const struct xet_token other = { longer, shorter, token, made, example.expires_s };
+	const struct xet_token other = { longer, shorter, token, made, example.expires_s, false };
 	CLEANUP(freep) char *one = print(&example), *two = print(&other);
 
 	assert_string_not_equal(strrchr(one, '.'), strrchr(two, '.'));
@@ -110,7 +128,7 @@ static void what_is_no_token_of_ours_is_none(UNUSED void **state)
 
 static void one_without_a_name_can_be_read(UNUSED void **state)
 {
-	const struct xet_token t = { uid, user, none, made, NOW };
+	const struct xet_token t = { uid, user, none, made, NOW, false };
 	CLEANUP(freep) char *text = print(&t);
 	struct xet_token got = { 0 };
 
@@ -123,6 +141,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_token_says_what_was_printed),
+		cmocka_unit_test(one_for_reading_is_for_that_alone),
 		cmocka_unit_test(an_old_one_is_none),
 		cmocka_unit_test(one_that_was_changed_is_none),
 		cmocka_unit_test(texts_do_not_lend_their_ends_to_others),

@@ -34,6 +34,11 @@ static char *copy_field(struct httpd_request *q, const char *name)
 	return value ? strdup(value) : NULL;
 }
 
+static bool has_type(const char *accept, const char *type)
+{
+	return accept && strstr(accept, type);
+}
+
 static int64_t serial(void)
 {
 	static atomic_llong next;
@@ -87,6 +92,7 @@ void asked_read(const struct server *s, struct httpd_request *http, const struct
 		.if_none_match = copy_field(http, "If-None-Match"),
 		.body_length = httpd_body_length(http),
 		.sends_json = is_json(httpd_field(http, "Content-Type")),
+		.takes_xet = has_type(httpd_field(http, "Accept"), ASKED_XET_TYPE),
 		.packing = ready_accepted(httpd_field(http, "Accept-Encoding")),
 	};
 	make_id(s, ret);

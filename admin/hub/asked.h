@@ -10,6 +10,9 @@
 #include "admin/hub/target.h"
 #include "daemon/base/httpd.h"
 
+/* Clients that take it want to be told where a file is to be had by Xet, in the place of its bytes.
+ */
+#define ASKED_XET_TYPE "application/vnd.xet-fileinfo+json"
 #define ASKED_ID_MAX 17 /* 16 digits and a NUL */
 
 struct asked {
@@ -26,6 +29,7 @@ struct asked {
 	char *range, *if_range, *if_match, *if_none_match; /* fields, or NULL */
 	int64_t body_length;                               /* -1: it does not say */
 	bool sends_json;                                   /* its body, by its Content-Type */
+	bool takes_xet;                                    /* ASKED_XET_TYPE */
 	enum ready_packing packing;                        /* it takes */
 };
 

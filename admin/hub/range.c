@@ -3,11 +3,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "daemon/base/buf.h"
 #include "daemon/base/num.h"
 
 #define UNIT "bytes="
@@ -93,4 +93,15 @@ int ranges_parse(const char *text, uint64_t size, struct ranges *ret)
 		return 0;
 	}
 	return ret->count ? 0 : -ERANGE;
+}
+
+char *range_part_head(const struct range *r, uint64_t size, bool first)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+
+	buf_printf(&text,
+		   "%s--" RANGE_BOUNDARY "\r\nContent-Type: application/octet-stream"
+		   "\r\nContent-Range: bytes %ju-%ju/%ju\r\n\r\n",
+		   first ? "" : "\r\n", (uintmax_t)r->from, (uintmax_t)r->to - 1, (uintmax_t)size);
+	return buf_take(&text);
 }

@@ -11,12 +11,12 @@
 #include "admin/hub/range.h"
 #include "admin/hub/sending.h"
 #include "admin/hub/trace.h"
+#include "admin/hub/xet_offer.h"
 #include "admin/registry/intake.h"
 #include "daemon/base/err.h"
 #include "daemon/base/url.h"
 
 #define BYTES_TYPE "application/octet-stream"
-#define BOUNDARY "matrixhubd-7d1f3a9c5b2e4860"
 
 /* Finds the target's file; PARKED until its list is there. */
 static int find(struct ask *a, struct resolve_found *ret)
@@ -85,6 +85,7 @@ static struct httpd_head file_head(const struct ask *a, const struct resolve_fou
 		httpd_head_add(&h, "X-Linked-Etag", "\"%s\"", f->etag);
 	}
 	add_disposition(&h, a->asked.target.path);
+	xet_offer(a, f->file, f->etag, &h);
 	return h;
 }
 
@@ -164,17 +165,6 @@ static int answer_one(struct ask *a, const struct resolve_found *f, const struct
 	return answer_bytes(a, f, &h, &part, 1);
 }
 
-static char *part_head(const struct range *r, uint64_t size, bool first)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-
-	buf_printf(&text,
-		   "%s--" BOUNDARY "\r\nContent-Type: " BYTES_TYPE
-		   "\r\nContent-Range: bytes %ju-%ju/%ju\r\n\r\n",
-		   first ? "" : "\r\n", (uintmax_t)r->from, (uintmax_t)r->to - 1, (uintmax_t)size);
-	return buf_take(&text);
-}
-
 /* RFC 9110 §14.6. */
 static int answer_several(struct ask *a, const struct resolve_found *f, const struct ranges *ranges)
 {
@@ -182,16 +172,16 @@ static int answer_several(struct ask *a, const struct resolve_found *f, const st
 	struct httpd_head h = file_head(a, f, 206);
 	unsigned count = 0;
 
-	httpd_head_add(&h, "Content-Type", "multipart/byteranges; boundary=" BOUNDARY);
+	httpd_head_add(&h, "Content-Type", RANGE_PARTS_TYPE);
 	for (; count < ranges->count; count++) {
 		const struct range *r = &ranges->at[count];
 
-		parts[count] = (struct sending_part){ part_head(r, f->file->size, count == 0),
+		parts[count] = (struct sending_part){ range_part_head(r, f->file->size, count == 0),
 						      r->from, r->to };
 		if (!parts[count].text)
 			break;
 	}
-	parts[count].text = count == ranges->count ? strdup("\r\n--" BOUNDARY "--\r\n") : NULL;
+	parts[count].text = count == ranges->count ? strdup(RANGE_PARTS_END) : NULL;
 	if (parts[count].text)
 		return answer_bytes(a, f, &h, parts, count + 1);
 	sending_drop(&h, parts, count);
@@ -230,12 +220,30 @@ static bool asks_for_bytes(const struct ask *a, const struct resolve_found *f)
 	       (repo_is_hosted(a->repo) && !intake_is_there(a->server->intake, f->etag));
 }
 
+/* True if that is all a client wants to know, and it is to be had so. */
+static bool answer_offer(struct ask *a, const struct resolve_found *f)
+{
+	struct buf json = { 0 };
+	struct httpd_head h;
+
+	if (a->asked.head || !a->asked.takes_xet)
+		return false;
+	xet_offer_json(a, f->file, f->etag, &json);
+	if (!json.len)
+		return false;
+	h = file_head(a, f, 200);
+	httpd_head_add(&h, "Content-Type", ASKED_XET_TYPE);
+	httpd_head_add(&h, "Vary", "Accept");
+	httpd_reply_head(a->http, &h, &json);
+	return true;
+}
+
 static int answer_file(struct ask *a, const struct resolve_found *f)
 {
 	struct ranges ranges = { 0 };
 	int r = 0;
 
-	if (answer_held_back(a, f->etag))
+	if (answer_held_back(a, f->etag) || answer_offer(a, f))
 		return 0;
 	if (f->file->size == 0)
 		return answer_empty(a, f);

@@ -49,6 +49,7 @@
 #include "admin/hub/webhooks.h"
 #include "admin/hub/whoami.h"
 #include "admin/hub/xet.h"
+#include "admin/hub/xet_read.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/httpd_pieces.h"
@@ -147,6 +148,10 @@ static const struct route routes[] = {
 	{ "POST", "/api/lfs/:path", lfs_join, ROLE_NONE },
 	{ "GET", "/api/lfs/:path", lfs_get, ROLE_NONE },
 	{ "GET", "/api/:type/:repo/xet-write-token/:rev", xet_write_token, ROLE_SPEAK },
+	{ "GET", "/api/:type/:repo/xet-read-token/:rev", xet_read_token, ROLE_READ },
+	{ "GET", "/api/xet/:num/v1/reconstructions/:path", xet_reconstruct, ROLE_NONE },
+	{ "GET", "/api/xet/:num/v2/reconstructions/:path", xet_reconstruct_v2, ROLE_NONE },
+	{ "GET", "/api/xet/1/v1/bytes/:path", xet_give_bytes, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v1/shards", xet_put_shard, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v2/shards", xet_put_shard_v2, ROLE_NONE },
@@ -318,7 +323,8 @@ ssize_t routes_body_max(void *server UNUSED, const struct httpd_request *q)
 static bool is_keyed(ask_fn run)
 {
 	static const ask_fn keyed[] = {
-		checkin_take, xet_put_xorb, xet_put_shard, xet_put_shard_v2, xet_nothing,
+		checkin_take, xet_put_xorb,    xet_put_shard,      xet_put_shard_v2,
+		xet_nothing,  xet_reconstruct, xet_reconstruct_v2, xet_give_bytes,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(keyed); i++)

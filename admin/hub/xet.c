@@ -53,7 +53,8 @@ static int find_number(const struct ask *a, uint32_t *ret)
 	return r < 0 ? r : 0;
 }
 
-/* Clients look into the head when they bring files, and into the body when they want the next. */
+/* Clients look into the head when they read, into the body when they bring files, and when they
+ * want the next. */
 static int answer_token(struct ask *a, const struct xet_token *t, const char *text, uint32_t number)
 {
 	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
@@ -75,30 +76,30 @@ static int answer_token(struct ask *a, const struct xet_token *t, const char *te
 	return 0;
 }
 
-static int make_token(struct ask *a, struct registry_repo *repo)
+int xet_give_token(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	char made[24];
+	char made[24] = "", nobody[] = "";
 	struct xet_token t = {
 		.uid = repo->uid,
-		.user = a->who.user,
-		.token = a->who.token.name,
+		.user = a->who.known ? a->who.user : nobody,
+		.token = a->who.known ? a->who.token.name : nobody,
 		.made = made,
 		.expires_s = clock_wall_s() + XET_TOKEN_S,
+		.reads = reads,
 	};
-	uint32_t number = 0;
 	int r;
 
-	snprintf(made, sizeof(made), "%" PRId64, a->who.token.created_s);
+	if (a->who.known)
+		snprintf(made, sizeof(made), "%" PRId64, a->who.token.created_s);
 	r = xet_token_print(a->server->link_key, &t, &text);
-	if (r == 0)
-		r = find_number(a, &number);
 	return r < 0 ? r : answer_token(a, &t, buf_str(&text), number);
 }
 
 int xet_write_token(struct ask *a)
 {
 	struct registry_repo repo;
+	uint32_t number = 0;
 	int r;
 
 	if (!a->server->takes_xet)
@@ -107,13 +108,15 @@ int xet_write_token(struct ask *a)
 	if (r == 0)
 		r = a->who.known ? server_read_only(a->server) : ERR_FORBIDDEN;
 	if (r == 0)
-		r = make_token(a, &repo);
+		r = find_number(a, &number);
+	if (r == 0)
+		r = xet_give_token(a, &repo, false, number);
 	return r == ANSWERED ? 0 : r;
 }
 
 /* ---- who asks with one ---- */
 
-static int read_token(struct ask *a, struct xet_token *ret)
+int xet_read_bearer(struct ask *a, struct xet_token *ret)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r = xet_token_read(a->server->link_key, httpd_field(a->http, "Authorization"),
@@ -146,12 +149,13 @@ static int find_repo(struct ask *a, const char *uid)
 	return r == -ENOENT ? ERR_NOREPO : r;
 }
 
-/* By the token that it was given for, and no other one of that name. */
-static int recall(struct ask *a, const struct xet_token *t)
+int xet_recall(struct ask *a, const struct xet_token *t)
 {
-	int r = auth_recall(a->server->auth, t->user, t->token, &a->who);
+	int r = *t->user ? auth_recall(a->server->auth, t->user, t->token, &a->who) : 0;
 
-	return r == 0 && a->who.token.created_s != strtoll(t->made, NULL, 10) ? ERR_TOKEN : r;
+	return r == 0 && *t->user && a->who.token.created_s != strtoll(t->made, NULL, 10)
+		       ? ERR_TOKEN
+		       : r;
 }
 
 static int enter(struct ask *a)
@@ -163,9 +167,13 @@ static int enter(struct ask *a)
 		xet_nothing(a);
 		return ANSWERED;
 	}
-	r = read_token(a, &t);
+	r = xet_read_bearer(a, &t);
+	if (r == 0 && t.reads) {
+		answer_refuse(a, 403, "this token is for reading alone");
+		return ANSWERED;
+	}
 	if (r == 0)
-		r = recall(a, &t);
+		r = xet_recall(a, &t);
 	if (r == 0)
 		r = find_repo(a, t.uid);
 	return r == 0 ? admit_more(a, ROLE_SPEAK) : r;
@@ -179,6 +187,25 @@ int xet_enter(struct ask *a)
 	if (r != 0)
 		return r;
 	return writing_hosted(a) ? 0 : ANSWERED;
+}
+
+int xet_may_have(struct ask *a, const struct repo_id *id)
+{
+	const struct rights *rights = &a->server->rights;
+	enum gate_status status;
+	struct repo_names names;
+	int r;
+
+	known_names_of(node_known(a->server->node), id, &names);
+	if (!filter_repo(a->filter, &names))
+		return ERR_NOREPO;
+	r = rights_check(rights, &a->who, &names, ROLE_READ, NULL);
+	return r < 0 ? r : rights_pass(rights, &a->who, &names, &status);
+}
+
+bool xet_is_no(int r)
+{
+	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED || r == ERR_TOKEN;
 }
 
 int xet_refuse(struct ask *a, const char *sentence)

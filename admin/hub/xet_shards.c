@@ -11,9 +11,11 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/trace.h"
 #include "admin/hub/writing.h"
+#include "admin/hub/xet_offer.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
+#include "admin/registry/recipes.h"
 #include "admin/registry/uploads.h"
 #include "admin/registry/xorb_rights.h"
 #include "daemon/base/clock.h"
@@ -49,19 +51,9 @@ static void shard_in_free(void *arg)
 /* Whether who asks may have the files of that repository. */
 static int reads(void *arg, const struct repo_id *id)
 {
-	struct ask *a = arg;
-	const struct rights *rights = &a->server->rights;
-	enum gate_status status;
-	struct repo_names names;
-	int r;
+	int r = xet_may_have(arg, id);
 
-	known_names_of(node_known(a->server->node), id, &names);
-	if (!filter_repo(a->filter, &names))
-		return 0;
-	r = rights_check(rights, &a->who, &names, ROLE_READ, NULL);
-	if (r == 0)
-		r = rights_pass(rights, &a->who, &names, &status);
-	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED ? 0 : r < 0 ? r : 1;
+	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
 }
 
 /* Clients remember for weeks which xorbs they brought, for whichever repository. */
@@ -225,6 +217,29 @@ static int assemble(struct shard_in *u)
 	return r < 0 ? r : assembly_note(u->assembly);
 }
 
+/* Files that are here stay so if it cannot be remembered what they are made of: they are read
+ * otherwise, as are small ones, for which Xet would cost more questions than one. */
+static void keep_recipes(const struct shard_in *u)
+{
+	CLEANUP(recipe_notes_fini) struct recipe_notes n = { .db = u->ask->server->rights.db };
+	int r;
+
+	for (size_t i = 0; i < assembly_count(u->assembly); i++) {
+		const struct xet_file *f = xet_shard_file(&u->shard, i);
+		const struct assembled *made = assembly_file(u->assembly, i);
+
+		r = made->size < XET_OFFER_BYTES_MIN
+			    ? 0
+			    : recipes_note(&n, made->etag, f->hash, xet_shard_terms(&u->shard, f),
+					   f->count);
+		if (r < 0)
+			log_warn(r, "a file cannot be read by Xet file=%s", made->etag);
+	}
+	r = recipes_keep(&n);
+	if (r < 0)
+		log_warn(r, "files cannot be read by Xet repo=%s", u->key);
+}
+
 /* ---- a request ---- */
 
 static int begin_shard(struct ask *a)
@@ -287,7 +302,11 @@ static int end_shard(struct shard_in *u)
 		r = check_again(u);
 	if (r == 0)
 		r = assemble(u);
-	return r == 0 ? note(u) : r;
+	if (r == 0)
+		r = note(u);
+	if (r == 0)
+		keep_recipes(u);
+	return r;
 }
 
 static int refuse_shard(struct shard_in *u, int r)

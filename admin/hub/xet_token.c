@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "mfsx." and, as hex digits, repository, user, name of the token, and when it was made, a NUL
- * behind each; a dot; the seal. */
+/* "mfsx." ("mfsr.": for reading) and, as hex digits, repository, user, name of the token, and when
+ * it was made, a NUL behind each; a dot; the seal. */
 #include "admin/hub/xet_token.h"
 
 #include <errno.h>
@@ -10,12 +10,14 @@
 
 #include "daemon/base/why.h"
 
-#define START "mfsx."
 #define BEARER "Bearer "
 #define TEXTS 4
 #define TEXTS_MAX 2048 /* bytes of all */
 
-static const char *const act = "xet.write";
+/* By `reads`. */
+static const struct {
+	const char *start, *act;
+} kinds[] = { { "mfsx.", "xet.write" }, { "mfsr.", "xet.read" } };
 
 void xet_token_fini(struct xet_token *t)
 {
@@ -28,7 +30,7 @@ void xet_token_fini(struct xet_token *t)
 
 static void list(const struct xet_token *t, const char *ret[static TEXTS + 2])
 {
-	ret[0] = act;
+	ret[0] = kinds[t->reads].act;
 	ret[1] = t->uid;
 	ret[2] = t->user;
 	ret[3] = t->token;
@@ -51,7 +53,7 @@ int xet_token_print(const uint8_t key[static CAPABILITY_KEY], const struct xet_t
 	if (!hex)
 		return -ENOMEM;
 	hex_print((const uint8_t *)all.data, all.len, hex);
-	buf_printf(ret, START "%s.", hex);
+	buf_printf(ret, "%s%s.", kinds[t->reads].start, hex);
 	r = capability_print(key, sealed, t->expires_s, ret);
 	return r < 0 ? r : ret->failed;
 }
@@ -124,19 +126,26 @@ static int check_seal(const uint8_t *key, const struct xet_token *t, const char 
 }
 
 /* Behind "Bearer " and what ours begin with, or NULL. */
-static const char *text_of(const char *authorization)
+static const char *text_of(const char *authorization, bool *ret_reads)
 {
 	if (!authorization || strncasecmp(authorization, BEARER, strlen(BEARER)) != 0)
 		return NULL;
 	authorization += strlen(BEARER);
-	return strncmp(authorization, START, strlen(START)) ? NULL : authorization + strlen(START);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		size_t len = strlen(kinds[i].start);
+
+		*ret_reads = i == 1;
+		if (!strncmp(authorization, kinds[i].start, len))
+			return authorization + len;
+	}
+	return NULL;
 }
 
 int xet_token_read(const uint8_t key[static CAPABILITY_KEY], const char *authorization,
 		   int64_t now_s, struct xet_token *ret, struct buf *why)
 {
 	CLEANUP(xet_token_fini) struct xet_token t = { 0 };
-	const char *text = text_of(authorization), *seal = NULL;
+	const char *text = text_of(authorization, &t.reads), *seal = NULL;
 	int r = text ? read_texts(text, &t, &seal) : -EACCES;
 
 	if (r < 0)

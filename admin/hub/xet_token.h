@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens for the Xet store: clients send them there in the place of their own. What one lets its
- * bearer do stands in it, sealed (capability.h): to bring files for one repository, until a time,
- * as the user and with the token it was given for, which is not another one of that name that was
- * made since. Pure. */
+ * bearer do stands in it, sealed (capability.h): to bring files for one repository, or to read
+ * those of it, until a time, as the user and with the token it was given for, which is not another
+ * one of that name that was made since. Pure. */
 #ifndef MATRIXFS_XET_TOKEN_H
 #define MATRIXFS_XET_TOKEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "admin/hub/capability.h"
@@ -14,9 +15,10 @@
 
 struct xet_token {
 	/* Owned, or borrowed where it is printed: the repository's uid; who; the token's name; and
-	 * when that was made, in digits. */
+	 * when that was made, in digits; the last three are "" for nobody. */
 	char *uid, *user, *token, *made;
 	int64_t expires_s;
+	bool reads; /* it is for reading alone */
 };
 
 /* Frees the texts of one that was read. */

@@ -14,6 +14,7 @@
 #include "admin/registry/owners.h"
 #include "admin/registry/tally.h"
 #include "admin/registry/uploads.h"
+#include "admin/registry/recipes.h"
 #include "admin/registry/xorb_rows.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -262,6 +263,8 @@ static int take_one(struct db_txn *t, struct taking *k, struct blob *b)
 	if (r < 0 || s->dry || !b->aside)
 		return r < 0 ? r : 0;
 	r = extracts_forget(t, b->etag);
+	if (r == 0)
+		r = recipes_forget(t, b->etag);
 	return r < 0 ? r : xorb_rows_forget(t, b->etag);
 }
 

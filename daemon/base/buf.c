@@ -162,6 +162,22 @@ int buf_add_u64(struct buf *b, uint64_t v)
 	return buf_add(b, &v, sizeof(v));
 }
 
+uint32_t u32_at(const void *at)
+{
+	uint32_t n;
+
+	memcpy(&n, at, sizeof(n));
+	return le32toh(n);
+}
+
+uint64_t u64_at(const void *at)
+{
+	uint64_t n;
+
+	memcpy(&n, at, sizeof(n));
+	return le64toh(n);
+}
+
 void buf_trim_end(struct buf *b)
 {
 	while (b->len && strchr(" \t\r\n", b->data[b->len - 1]))

@@ -31,9 +31,11 @@ int buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 int buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF(2, 0);
 /* Appends a number in decimal digits. */
 int buf_add_digits(struct buf *b, uint64_t v);
-/* Appends a little-endian integer of fixed width. */
+/* Appends a little-endian integer of fixed width; and one that stands somewhere. */
 int buf_add_u32(struct buf *b, uint32_t v);
 int buf_add_u64(struct buf *b, uint64_t v);
+uint32_t u32_at(const void *at);
+uint64_t u64_at(const void *at);
 /* Takes blanks and ends of lines off its end. */
 void buf_trim_end(struct buf *b);
 /* The content as a string, "" when empty; borrowed until the next append or free. */

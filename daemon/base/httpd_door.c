@@ -95,6 +95,13 @@ void httpd_link_know_locked(struct httpd *h, struct httpd_link *link)
 		idlers_know(&h->idlers, &link->idler);
 }
 
+void httpd_know(struct httpd_request *q)
+{
+	lock_take(&q->all->lock);
+	httpd_link_know_locked(q->all, q->link);
+	lock_drop(&q->all->lock);
+}
+
 static void link_free_locked(struct httpd *h, struct httpd_link *link)
 {
 	idlers_del(&h->idlers, &link->idler);

@@ -167,13 +167,6 @@ void httpd_address(const struct httpd_request *q, char ret[static HTTPD_ADDRESS_
 		*ret = '\0';
 }
 
-void httpd_know(struct httpd_request *q)
-{
-	lock_take(&q->all->lock);
-	httpd_link_know_locked(q->all, q->link);
-	lock_drop(&q->all->lock);
-}
-
 void httpd_note(struct httpd_request *q, unsigned note)
 {
 	q->note = note;

@@ -27,9 +27,8 @@ struct callers {
 	} slots[CALLERS_MAX];
 };
 
-/* Nobody is remembered. */
+/* Nobody has asked. */
 void callers_init(struct callers *c);
-/* Nobody asks any more. */
 void callers_fini(struct callers *c);
 /* This member (its key) asks from there. True if it is to be told that it does so from another
  * place, too, which ret gets: once for each member that is remembered. */

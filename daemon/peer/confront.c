@@ -43,6 +43,12 @@ static void convict(const struct question *q, struct member *m)
 	member_note(m, MEMBER_LIED, 0, -1, clock_ms());
 }
 
+/* Who contradicts a list that turns out to be wrong may well vouch for that. */
+static bool is_list_wrong(const struct question *q)
+{
+	return published_is_refuted(q->all->conf->published, q->what.etag);
+}
+
 static void ask(struct question *q)
 {
 	const struct trial_conf *conf = q->all->conf;
@@ -57,8 +63,12 @@ static void ask(struct question *q)
 	};
 	int at = membership_find(members, q->member);
 
-	if (at >= 0 && interview_convicts(&by, (uint32_t)at, q->chunk, q->gave))
+	if (at >= 0 && interview_convicts(&by, (uint32_t)at, q->chunk, q->gave) &&
+	    !is_list_wrong(q)) {
 		convict(q, members->members[at]);
+		if (is_list_wrong(q)) /* who was accused by it has just been forgiven */
+			(void)members_forgive(conf->members, q->member);
+	}
 	membership_unref(members);
 }
 

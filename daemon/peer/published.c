@@ -19,7 +19,7 @@
 /* What became of asking for one list. */
 struct look {
 	char etag[DIGEST_HEX_MAX + 1]; /* "": free */
-	bool asking, found;
+	bool asking, found, refuted;
 	int64_t again_ms; /* nobody asks before */
 	uint64_t used;
 	/* Of a list that was found: whose it is, whom it accused, who contradicts which chunk. */
@@ -188,6 +188,7 @@ static void note_locked(struct published *p, struct look *l, unsigned hub, int64
 		l->accused_count = l->against_count = 0;
 	if (hub < p->count) {
 		l->found = true;
+		l->refuted = false;
 		l->hub = hub;
 		again_ms = clock_ms() + PUBLISHED_KEPT_MS;
 	}
@@ -276,6 +277,17 @@ bool published_contradicted(struct published *p, const char *etag, uint32_t i, c
 	return doubted;
 }
 
+bool published_is_refuted(struct published *p, const char *etag)
+{
+	bool so = false;
+
+	lock_take(&p->lock);
+	for (const struct look *l = p->looks; !so && l < p->looks + LOOKS_MAX; l++)
+		so = l->refuted && strcmp(l->etag, etag) == 0;
+	lock_drop(&p->lock);
+	return so;
+}
+
 static unsigned forgive(struct members *m, const struct look *l)
 {
 	const struct membership *members = members_now(m);
@@ -301,6 +313,7 @@ void published_refute(struct published *p, struct members *m, const char *etag, 
 	if (l) {
 		was = *l;
 		l->found = false;
+		l->refuted = true;
 		l->again_ms = 0; /* another hub may have a right one */
 		p->refuted_until_ms[l->hub] = clock_ms() + PUBLISHED_STRANGER_MS;
 	}

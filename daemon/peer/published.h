@@ -39,4 +39,7 @@ bool published_contradicted(struct published *p, const char *etag, uint32_t i, c
 void published_refute(struct published *p, struct members *m, const char *etag, uint32_t i,
 		      const char *by);
 
+/* True if that was so of the last list of it that came. */
+MUST_USE bool published_is_refuted(struct published *p, const char *etag);
+
 #endif

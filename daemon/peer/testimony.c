@@ -24,10 +24,12 @@
 #define KNOWN_MS 600000 /* what was found out is said again for so long; */
 #define PARTIAL_MS 1000 /* what is not all there is to be known, or a failure, */
 
+#define KEY_MAX (DIGEST_HEX_MAX + sizeof(":4294967295:w:4294967295"))
+
 struct account {
 	struct testimony *all;
 	struct account *newer, **older; /* in a list, made longest ago first */
-	char key[DIGEST_HEX_MAX + sizeof(":4294967295:w:4294967295")];
+	char key[KEY_MAX];
 	struct wire_ask ask; /* its path is owned */
 	char *path;
 	bool made;
@@ -85,6 +87,12 @@ static uint32_t chunks_of(const struct wire_ask *ask)
 	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
 }
 
+static void write_key(const struct wire_ask *ask, char as, uint32_t chunks,
+		      char ret[static KEY_MAX])
+{
+	snprintf(ret, KEY_MAX, "%s:%u:%c:%u", ask->etag, segment_of(ask->off), as, chunks);
+}
+
 /* What is said of chunk i is wanted. */
 static bool is_asked(const struct account *a, uint32_t i)
 {
@@ -125,6 +133,36 @@ static int tell_held(const struct account *a, struct blob *b, uint32_t i, uint8_
 	return r;
 }
 
+/* True if this node has said lately, of what a hub gave it, that the chunk is otherwise. */
+static bool has_vouched(const struct account *a, uint32_t at, const uint8_t *held)
+{
+	struct testimony *t = a->all;
+	char key[sizeof(a->key)];
+	const struct account *v;
+	bool so;
+
+	write_key(&a->ask, 'v', 0, key);
+	lock_take(&t->lock);
+	v = map_find_str(&t->by_key, key);
+	so = v && v->made && v->result == 0 && chunk_digest_known(v->digests.of[at]) &&
+	     !chunk_digest_same(v->digests.of[at], held);
+	lock_drop(&t->lock);
+	return so;
+}
+
+/* What is not verified yet, and known to be otherwise than it is here, goes soon: to say that it is
+ * held, and to vouch for what it must be, would be taken for a broken disk. */
+static void leave_out_wrong(const struct account *a, uint32_t at, uint8_t *held)
+{
+	uint8_t known[CHUNK_LIST_DIGEST];
+	bool wrong = evidence_knows(a->all->conf.evidence, a->ask.etag, first_chunk(&a->ask) + at,
+				    known) &&
+		     !chunk_digest_same(known, held);
+
+	if (wrong || has_vouched(a, at, held))
+		memset(held, 0, CHUNK_LIST_DIGEST);
+}
+
 /* What a hub gave, to be kept or to bear witness, or what was verified. */
 static int tell_own(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
 {
@@ -151,6 +189,8 @@ static int vouch_of(const struct account *a, struct blob *b, struct wire_digests
 		return 0;
 	for (uint32_t i = 0; r == 0 && i < count; i++)
 		r = (a->ask.held ? tell_held : tell_own)(a, b, first + i, ret->of[i]);
+	for (uint32_t i = 0; r == 0 && a->ask.held && !(b && blob_is_sealed(b)) && i < count; i++)
+		leave_out_wrong(a, i, ret->of[i]);
 	return r;
 }
 
@@ -428,11 +468,7 @@ int testimony_ask(struct testimony *t, const struct wire_ask *ask, struct wire_d
 	struct account *a;
 	int r = -EAGAIN;
 
-	snprintf(key, sizeof(key), "%s:%u:%c:%u", ask->etag, segment_of(ask->off),
-		 ask->witness ? 'w'
-		 : ask->held  ? 'h'
-			      : 'v',
-		 ask->chunks);
+	write_key(ask, ask->witness ? 'w' : ask->held ? 'h' : 'v', ask->chunks, key);
 	lock_take(&t->lock);
 	a = map_find_str(&t->by_key, key);
 	if (a && a->made && (a->until_ms <= clock_ms() || a->ask.size != ask->size)) {
