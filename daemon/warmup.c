@@ -147,15 +147,18 @@ static void ask_other(struct warmup *w, struct chair *c)
 static void ask_self(struct warmup *w, struct seat *s)
 {
 	struct keeper *k = w->all->keeper;
+	struct job_progress p;
 	int r = 0;
 
 	if (!s->job)
 		r = w->share ? keeper_share(k, &w->repo, w->revision, &s->job)
 			     : keeper_pull(k, &w->repo, w->revision, false, &s->job);
 	if (r == 0)
-		r = keeper_job(k, s->job, &s->at);
+		r = keeper_job(k, s->job, &p);
 	if (r < 0)
 		seat_fail(s, r, err_text(r));
+	else
+		seat_heard(s, &p, clock_ms());
 }
 
 /* ---- a round ---- */

@@ -22,21 +22,9 @@
 #define UNIT "bytes="
 #define SHA1_HEX 40
 #define SHA256_HEX 64
-#define PORT_DIGITS_MAX 5
 #define CHUNKS_ALL ((1U << WIRE_CHUNKS) - 1)
 
 /* --- addresses, and lists of them */
-
-/* True for "HOST:PORT", as members are called. */
-static bool is_address(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
-	long port = digits <= PORT_DIGITS_MAX && digits > 0 ? atol(colon + 1) : 0;
-
-	return strlen(text) <= MEMBER_ADDRESS_MAX && port > 0 && port <= UINT16_MAX &&
-	       colon[1 + digits] == '\0' && url_is_host(text);
-}
 
 /* The next address of "a, b" from *at on. 0; -ENOENT: there is none; -EINVAL: it has no form of
  * one. */
@@ -48,11 +36,7 @@ static int next_address(const char **at, char ret[static MEMBER_ADDRESS_MAX + 1]
 	*at = start + len;
 	if (len == 0)
 		return -ENOENT;
-	if (len > MEMBER_ADDRESS_MAX)
-		return -EINVAL;
-	memcpy(ret, start, len);
-	ret[len] = '\0';
-	return is_address(ret) ? 0 : -EINVAL;
+	return member_address_read(start, len, ret) ? 0 : -EINVAL;
 }
 
 void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,

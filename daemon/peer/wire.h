@@ -41,7 +41,7 @@ enum wire_status {
 	WIRE_METHOD = 405,
 	WIRE_OTHER_SIZE = 409,
 	WIRE_FAILED = 502, /* it cannot be had from upstream, as that says: Peer-Cause */
-	WIRE_BUSY = 503,   /* something hinders it: Peer-Cause; or Peer-Others and a number */
+	WIRE_BUSY = 503,   /* something hinders it: Peer-Cause */
 	WIRE_FULL = 507,   /* nothing more can be kept here */
 };
 
