@@ -21,6 +21,7 @@
 #define BUDGET (64 << 20)         /* bytes of memory for all connections together; beyond it: */
 #define SHARE_MIN (64 << 10)      /* ... what each may hold all the same */
 #define HELD_STEP (32 << 10)      /* by less than that the sum may be wrong for a connection */
+#define SPARE_MAX (64 << 10)      /* room that a reply's head may have behind it */
 #define HEAP_BYTES 32             /* what the heap adds for a reply and its head */
 #define PIECES_MAX 48
 #define RESUMED_MAX (PIECES_MAX / 3) /* replies; and bytes: */
@@ -110,6 +111,8 @@ void rpcd_out_seal(struct rpcd_reply *r)
 	size_t more = r->data_len + xdr_padding(r->data_len);
 
 	rpc_seal(&r->head, more);
+	if (r->head.cap - r->head.len > SPARE_MAX)
+		buf_fit(&r->head);
 	r->size = r->head.len + more;
 }
 

@@ -174,12 +174,31 @@ static void blanks_are_taken_off_the_end_alone(void **state)
 	assert_string_equal(buf_str(&b), "");
 }
 
+static void room_behind_the_content_can_be_given_back(void **state)
+{
+	CLEANUP(buf_free) struct buf b = { 0 };
+	struct buf none = { 0 };
+
+	(void)state;
+	buf_fit(&none);
+	assert_null(none.data);
+	assert_int_equal(buf_reserve(&b, 100000), 0);
+	assert_int_equal(buf_add_str(&b, "some"), 0);
+	assert_true(b.cap > 100000); /* the twin: it stays by itself */
+	buf_fit(&b);
+	assert_int_equal(b.cap, 5);
+	assert_string_equal(b.data, "some");
+	assert_int_equal(buf_add_str(&b, " more"), 0);
+	assert_string_equal(b.data, "some more");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blanks_are_taken_off_the_end_alone),
 		cmocka_unit_test(appends_follow_each_other_and_end_in_nul),
 		cmocka_unit_test(growth_keeps_every_byte),
+		cmocka_unit_test(room_behind_the_content_can_be_given_back),
 		cmocka_unit_test(an_unwritten_buffer_reads_as_an_empty_string),
 		cmocka_unit_test(a_failed_append_leaves_the_content_and_is_remembered),
 		cmocka_unit_test(nothing_follows_a_failed_append),

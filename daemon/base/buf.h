@@ -24,6 +24,8 @@ void buf_free(struct buf *b);
 void buf_clear(struct buf *b);
 /* Makes room for so many more bytes, which then come without another allocation; as below. */
 int buf_reserve(struct buf *b, size_t more);
+/* Gives back the room behind the content. */
+void buf_fit(struct buf *b);
 /* Appends; 0 or -ENOMEM (also remembered in b->failed). */
 int buf_add(struct buf *b, const void *data, size_t len);
 int buf_add_str(struct buf *b, const char *s);
