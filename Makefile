@@ -92,7 +92,7 @@ SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.
 	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py \
 	tests/flow_nfs_talk.py tests/flow_nfs_walk.py
 SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control.py tests/flow_schedule.py \
-	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py
+	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
 	check-clients check-nfs-kernel suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean

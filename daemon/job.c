@@ -135,6 +135,7 @@ static void run_locked(struct job *j)
 	int r = ERR_CANCELED;
 
 	j->due_ms = CLOCK_FOREVER;
+	j->progress.waits = false;
 	if (!over) {
 		lock_drop(&all->lock);
 		err_forget_note(); /* what another job noted is not about this one */
@@ -231,6 +232,7 @@ int jobs_start(struct jobs *all, enum job_kind kind, const char *what, job_fn wo
 	if (r == 0) {
 		*j = (struct job){ .all = all, .work = work, .arg = arg, .free_arg = free_arg };
 		j->progress.kind = kind;
+		j->progress.waits = true;
 		j->progress.started_ms = clock_wall_ms();
 		snprintf(j->progress.what, sizeof(j->progress.what), "%s", what);
 	}
@@ -372,6 +374,7 @@ void jobs_stop(struct jobs *all)
 	for (struct job *j = all->first; j; j = j->next)
 		if (is_running(j)) { /* nobody came to it */
 			j->progress.state = JOB_CANCELED;
+			j->progress.waits = false;
 			j->free_arg(steal(j->arg));
 		}
 	lock_drop(&all->lock);

@@ -23,6 +23,7 @@ struct job_progress {
 	uint64_t id;
 	enum job_kind kind;
 	enum job_state state;
+	bool waits;                  /* for a thread: it has not begun */
 	char what[JOB_WHAT_MAX + 1]; /* "models/ORG/NAME@REVISION", or "" for the whole cache */
 	uint32_t files_done, files_total;
 	uint64_t bytes_done, bytes_total;

@@ -34,6 +34,7 @@ void job_write(const struct job_progress *p, struct jwrite *w)
 	jwrite_uint(w, "id", p->id);
 	jwrite_text(w, "kind", kind_names[p->kind]);
 	jwrite_text(w, "what", p->what[0] ? p->what : NULL);
+	jwrite_bool(w, "waits", p->waits);
 	job_write_state(p, w);
 	if (p->kind == JOB_SCRUB) {
 		jwrite_uint(w, "repaired", p->repaired);
@@ -71,6 +72,7 @@ int job_read(const struct jval *v, struct job_progress *ret)
 
 	*ret = (struct job_progress){
 		.id = size_of(v, "id"),
+		.waits = jval_bool(jval_get(v, "waits")) > 0,
 		.files_done = (uint32_t)size_of(v, "files_done"),
 		.files_total = (uint32_t)size_of(v, "files_total"),
 		.bytes_done = size_of(v, "bytes_done"),

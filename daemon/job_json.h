@@ -11,8 +11,8 @@
 void job_write(const struct job_progress *p, struct jwrite *w);
 /* Only the members that say how far it is, into an open one. */
 void job_write_state(const struct job_progress *p, struct jwrite *w);
-/* Reads of another node's job how far it is: id, state, files, bytes; its error, if it tells one,
- * is ERR_SERVER in its words. -EINVAL if it is none. */
+/* Reads of another node's job how far it is: id, state, whether it waits, files, bytes; its error,
+ * if it tells one, is ERR_SERVER in its words. -EINVAL if it is none. */
 MUST_USE int job_read(const struct jval *v, struct job_progress *ret);
 
 #endif

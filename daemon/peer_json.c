@@ -3,7 +3,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/cache/present.h"
-#include "daemon/node_parts.h"
+#include "daemon/base/num.h"
+#include "daemon/peer_where.h"
 
 /* --- who they are */
 
@@ -77,22 +78,6 @@ void peer_json_members(struct peers *p, struct jwrite *w)
 
 /* --- where a blob lies */
 
-/* The blob if some of it is here, to be given back; else NULL. Nothing is made for a look. */
-static struct blob *peek(struct node *n, const char *etag, uint64_t size)
-{
-	struct store *s = node_parts(n)->store;
-	struct blob *b = store_find(s, etag);
-	uint64_t kept = 0;
-	struct node_blob is;
-
-	if (b && blob_size(b) != size)
-		blob_unref(steal(b)); /* another repository says so */
-	if (b || store_blob_size(s, etag, &kept) < 0 || kept != size)
-		return b;
-	node_blob(n, etag, size, &is);
-	return store_peek(s, etag, size, is.sealed, &b) == 0 ? b : NULL;
-}
-
 static void write_owners(const struct membership *ms, const struct placement *p, uint32_t segment,
 			 struct jwrite *w)
 {
@@ -106,8 +91,18 @@ static void write_owners(const struct membership *ms, const struct placement *p,
 	jwrite_array_end(w);
 }
 
+static void write_holders(const struct membership *ms, const struct where_segment *s,
+			  struct jwrite *w)
+{
+	jwrite_uint(w, "holders", s->count);
+	jwrite_array(w, "held_by");
+	for (uint32_t i = 0; i < min_u64(s->count, WHERE_NAMED); i++)
+		jwrite_text(w, NULL, member_address(ms->members[s->named[i]]));
+	jwrite_array_end(w);
+}
+
 static int write_segments(const struct membership *ms, const struct blob *b, const char *etag,
-			  uint64_t size, struct jwrite *w)
+			  uint64_t size, const struct where *where, struct jwrite *w)
 {
 	uint32_t count = segment_count(size);
 	struct placement *p = NULL;
@@ -122,6 +117,7 @@ static int write_segments(const struct membership *ms, const struct blob *b, con
 		jwrite_uint(w, "bytes", end - start);
 		jwrite_uint(w, "present", b ? present_in(b, start, end) : 0);
 		write_owners(ms, p, i, w);
+		write_holders(ms, &where->segments[i], w);
 		jwrite_object_end(w);
 	}
 	placement_free(p);
@@ -132,15 +128,23 @@ int peer_json_segments(struct node *n, struct peers *p, const char *etag, uint64
 		       struct jwrite *w)
 {
 	const struct membership *ms = members_now(peers_members(p));
-	struct blob *b = peek(n, etag, size);
-	int r;
+	CLEANUP(freep) struct where *where = NULL;
+	struct blob *b;
+	int r = where_ask(n, ms, etag, size, &where);
 
+	if (r < 0) {
+		membership_unref(ms);
+		return r;
+	}
+	b = where_peek(n, etag, size);
 	jwrite_object(w, NULL);
 	jwrite_text(w, "etag", etag);
 	jwrite_uint(w, "size", size);
 	jwrite_uint(w, "present", b ? present_in(b, 0, size) : 0);
+	jwrite_uint(w, "members", ms->count);
+	jwrite_uint(w, "answered", where->answered);
 	jwrite_array(w, "segments");
-	r = write_segments(ms, b, etag, size, w);
+	r = write_segments(ms, b, etag, size, where, w);
 	jwrite_array_end(w);
 	jwrite_object_end(w);
 	if (b)

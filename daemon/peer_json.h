@@ -10,8 +10,9 @@
 
 /* Writes an object: what went between this node and its peers, and each of them. */
 void peer_json_members(struct peers *p, struct jwrite *w);
-/* Writes one for a blob of that size: each segment with whom it belongs to, and how much of it is
- * here. Opens the blob if it is in the cache. -ENOMEM: then part of it was written. */
+/* Writes one for a blob of that size: each segment with whom it belongs to, how much of it is here,
+ * and who says that he has it. Opens the blob if it is in the cache. -ENOMEM: then part of it was
+ * written. Blocking, see where_ask. */
 MUST_USE int peer_json_segments(struct node *n, struct peers *p, const char *etag, uint64_t size,
 				struct jwrite *w);
 

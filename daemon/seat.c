@@ -15,7 +15,8 @@ void seat_fail(struct seat *s, int r, const char *why)
 /* Who begins again gets on once he has more than he ever had. */
 static bool gets_on(const struct seat *s, const struct job_progress *p)
 {
-	return !s->moved_ms || p->bytes_done > s->bytes_most || p->files_done > s->files_most;
+	return !s->moved_ms || (!s->begun && !p->waits) || p->bytes_done > s->bytes_most ||
+	       p->files_done > s->files_most;
 }
 
 void seat_heard(struct seat *s, const struct job_progress *p, int64_t now_ms)
@@ -27,7 +28,9 @@ void seat_heard(struct seat *s, const struct job_progress *p, int64_t now_ms)
 		s->bytes_most = p->bytes_done;
 		s->files_most = p->files_done;
 		s->moved_ms = now_ms;
-	} else if (p->state == JOB_RUNNING && now_ms - s->moved_ms >= SEAT_PATIENCE_MS) {
+		s->begun |= !p->waits;
+	} else if (p->state == JOB_RUNNING &&
+		   now_ms - s->moved_ms >= (s->begun ? SEAT_PATIENCE_MS : SEAT_TURN_MS)) {
 		seat_fail(s, ERR_TIMEOUT, "it does not get on");
 	}
 }
@@ -41,6 +44,7 @@ void seat_silent(struct seat *s, int r, const char *why)
 void seat_lost(struct seat *s)
 {
 	s->job = 0;
+	s->begun = false;
 	if (++s->losses == SEAT_LOSSES)
 		seat_fail(s, ERR_CUT, "it forgets what it is asked to fetch");
 }

@@ -9,14 +9,16 @@
 
 #define SEAT_SILENCES 3                   /* in a row */
 #define SEAT_LOSSES 3                     /* so often it may forget its job */
-#define SEAT_PATIENCE_MS (15 * 60 * 1000) /* of one that does not get on */
+#define SEAT_PATIENCE_MS (15 * 60 * 1000) /* of one that does not get on, */
+#define SEAT_TURN_MS (6 * 3600 * 1000)    /* or not begin: others have their turn before it */
 
 /* Zeroed memory is one that has not been told yet. */
 struct seat {
 	uint64_t job; /* there; 0: it is to be told */
 	unsigned silences, losses;
 	uint64_t bytes_most, files_most; /* that it ever had */
-	int64_t moved_ms;                /* when it had that first; 0: nothing was heard yet */
+	bool begun;                      /* it no longer waits for its turn */
+	int64_t moved_ms; /* when it had that first, or began; 0: nothing was heard yet */
 	struct job_progress at;
 };
 

@@ -17,6 +17,7 @@
 #include "daemon/node.h"
 #include "daemon/peer/peers.h"
 #include "daemon/peer/wire.h"
+#include "daemon/peer_where.h"
 #include "daemon/seat.h"
 
 #define KEPT_MAX 16      /* of which the chairs can be asked for */
@@ -146,15 +147,18 @@ static void ask_other(struct warmup *w, struct chair *c)
 static void ask_self(struct warmup *w, struct seat *s)
 {
 	struct keeper *k = w->all->keeper;
+	struct job_progress p;
 	int r = 0;
 
 	if (!s->job)
 		r = w->share ? keeper_share(k, &w->repo, w->revision, &s->job)
 			     : keeper_pull(k, &w->repo, w->revision, false, &s->job);
 	if (r == 0)
-		r = keeper_job(k, s->job, &s->at);
+		r = keeper_job(k, s->job, &p);
 	if (r < 0)
 		seat_fail(s, r, err_text(r));
+	else
+		seat_heard(s, &p, clock_ms());
 }
 
 /* ---- a round ---- */
@@ -382,6 +386,13 @@ static int job_for_others(void *arg, uint64_t id, struct job_progress *ret)
 	return keeper_job(all->keeper, id, ret);
 }
 
+static int held_for_others(void *arg, const char *etag, uint64_t size, struct buf *ret)
+{
+	struct warmups *all = arg;
+
+	return where_here(all->node, etag, size, ret);
+}
+
 int warmups_new(struct node *n, struct keeper *k, struct warmups **ret)
 {
 	struct warmups *all = calloc(1, sizeof(*all));
@@ -390,7 +401,7 @@ int warmups_new(struct node *n, struct keeper *k, struct warmups **ret)
 		return -ENOMEM;
 	all->node = n;
 	all->keeper = k;
-	all->work = (struct serve_work){ pull_for_others, job_for_others, all };
+	all->work = (struct serve_work){ pull_for_others, job_for_others, held_for_others, all };
 	lock_init(&all->lock, LOCK_WARMUPS);
 	if (node_peers(n))
 		peers_set_work(node_peers(n), &all->work);

@@ -371,7 +371,7 @@ def children_cpu():
 # ---- rows ----
 
 rows = []
-DIGITS = {"MB": 1, "requests": 0, "reads/s": 0, "req/s": 0}
+DIGITS = {"MB": 1, "segments": 1, "requests": 0, "reads/s": 0, "req/s": 0}
 
 
 def row(what, ours, theirs=None, unit="GB/s", at_least=None, at_most=None, best=None, commands=()):

@@ -3,6 +3,7 @@ links are the bottleneck and not the processors. The rows of docs/peers.md, in o
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,7 @@ class Crowd:
                     self.seconds = time.monotonic() - begun
                     self.sent, self.asked = cluster.sent(), cluster.asked()
                     self.upstream = cluster.upstream_bytes()
+                    self.got = sum(self.sent.values()) + cluster.relay.counts()[peers.HUB][1]
                     self.cpu = [cpu_of(f"/proc/{n.pid}/stat") for n in cluster.nodes]
                     self.memory = {key: max(n.memory(key) for n in cluster.nodes) for key in ("VmHWM", "VmRSS", "RssAnon")}
                     self.command = " ".join(str(a) for a in (cluster.nodes[0].talk or cluster.nodes[0].mount.process).args) \
@@ -95,12 +97,23 @@ class MountCrowd(Crowd):
                 raise Broken(f"a client did not load all: {out} {err}")
 
 
+def label(who, size):
+    """What a crowd is called: a row says how fast its links were."""
+    return f"{who}, {size >> 20} MiB, {RATE / 1e6:g} MB/s"
+
+
+def told_twice(crowd):
+    row("  got by all nodes / what they read", crowd.got / 1e6, crowd.count * crowd.size / 1e6, unit="MB", at_most=1.02,
+        commands=["what the relay took from nodes and from the hub, heads and lists included"])
+
+
 def told(crowd, name):
     """The rows that a crowd's issue is about."""
     sent = max(crowd.sent.values())
     row(f"{name}: upstream bytes / model", crowd.upstream / 1e6, crowd.size / 1e6, unit="MB", at_most=1.02,
         commands=[crowd.command, "bytes of bodies the hub sent"])
     row("  worst node's sent bytes / model", sent / 1e6, crowd.size / 1e6, unit="MB", at_most=3, commands=["what the relay took from it"])
+    told_twice(crowd)
     row("  time / ideal of the narrowest link", crowd.seconds, crowd.ideal, unit="s", at_most=2,
         commands=[f"links of {RATE / 1e6:g} MB/s each way, {UPSTREAM / 1e6:g} MB/s upstream"])
     if crowd.slowest:
@@ -115,7 +128,7 @@ def told(crowd, name):
 
 def crowd():
     """So many nodes load one model at once."""
-    told(Crowd(NODES, SIZE), f"{NODES} nodes, {SIZE >> 20} MiB")
+    told(Crowd(NODES, SIZE), label(f"{NODES} nodes", SIZE))
 
 
 def growth():
@@ -124,7 +137,8 @@ def growth():
     for count in sizes:
         seen = Crowd(count, GROWN_SIZE)
         asked[count] = sum(seen.asked.values()) / count
-        row(f"{count} nodes, {GROWN_SIZE >> 20} MiB: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
+        row(f"{label(f'{count} nodes', GROWN_SIZE)}: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
+        told_twice(seen)
         row("  time / ideal of the narrowest link", seen.seconds, seen.ideal, unit="s")
         row("  requests to others, a node", asked[count], unit="requests")
     first, last = sizes[0], sizes[-1]
@@ -133,7 +147,7 @@ def growth():
 
 def mounts():
     """The crowd through FUSE."""
-    told(MountCrowd(MOUNTS, SIZE, mounts=True), f"{MOUNTS} mounts, huggingface_hub, {SIZE >> 20} MiB")
+    told(MountCrowd(MOUNTS, SIZE, mounts=True), label(f"{MOUNTS} mounts, huggingface_hub", SIZE))
 
 
 def give_the_same(node, etag):
@@ -182,14 +196,39 @@ def speed(command):
     return got / seconds / 1e9
 
 
+def figures(program, *patterns):
+    """What a program prints, and of each line that has one of these forms its figures."""
+    text = run(TESTS / program)
+    found = [[tuple(map(float, m)) for m in re.findall(pattern, text)] for pattern in patterns]
+    if not all(found):
+        raise Broken(f"{program} says nothing of what is wanted:\n{text}")
+    print("\n".join(f"      {line}" for line in text.splitlines()))
+    return found
+
+
 def simulated():
     """Up to 10 000 nodes in virtual time, by the same source files."""
-    print(run(TESTS / "bench_swarm"))
+    form = r"(\d+) nodes x (\d+) segments, ([\d.]+) MB/s, (\d+) runs: upstream ([\d.]+) x model, worst sent ([\d.]+) x, time ([\d.]+) x"
+    ends = r"ended (\d+) failed (\d+) unfinished (\d+)"
+    loads, seen = figures("bench_swarm", form, ends)
+    for (nodes, segments, rate, runs, upstream, sent, time_), (ended, *_) in zip(loads, seen, strict=True):
+        if ended != nodes:
+            raise Broken(f"of {nodes:.0f} simulated nodes {ended:.0f} have read all")
+        size, ideal = segments * SEGMENT / 1e6, segments * SEGMENT / 1e6 / rate
+        name = f"{nodes:.0f} nodes, simulated, {size / 1.048576:.0f} MiB, {rate:g} MB/s, {runs:.0f} runs at once"
+        row(f"{name}: upstream bytes / model", upstream * size, size, unit="MB", at_most=1.02)
+        row("  worst node's sent bytes / model", sent * size, size, unit="MB", at_most=3)
+        row("  time / ideal of a node's link", time_ * ideal, ideal, unit="s")
 
 
 def placement():
     """How evenly segments lie on nodes, and what it costs to find out."""
-    print(run(TESTS / "bench_placement"))
+    one, many = figures("bench_placement", r"(\d+) nodes, one blob of (\d+) segments: max/mean ([\d.]+)",
+                        r"(\d+) nodes, (\d+) blobs of (\d+) segments: max/mean ([\d.]+)")
+    for (nodes, segments, ratio), (_, blobs, each, over_all) in zip(one, many, strict=True):
+        mean = segments / nodes
+        row(f"{nodes:.0f} nodes, one file of {segments:.0f} segments: the fullest / mean", ratio * mean, mean, unit="segments", at_most=1.15)
+        row(f"  {blobs:.0f} files of {each:.0f} segments", over_all * mean, mean, unit="segments")
 
 
 PARTS = {"crowd": crowd, "growth": growth, "mounts": mounts, "hot": hot, "simulated": simulated, "placement": placement}

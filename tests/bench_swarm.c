@@ -56,10 +56,10 @@ static void run(const struct load *l)
 	struct swarm *s = swarm_new(&conf);
 	struct swarm_result r = swarm_run(s);
 
-	printf("%6u nodes x %u segments, %g MB/s: upstream %.3f x model, worst node sent %.2f x, "
-	       "time %.2f x ideal (mean %.2f), %.0f questions a node (most %llu; most heard "
-	       "%llu)\n",
-	       l->nodes, l->segments, l->rate / 1e6, (double)r.upstream / r.chunks,
+	printf("%6u nodes x %u segments, %g MB/s, %u runs: upstream %.3f x model, worst sent "
+	       "%.2f x, time %.2f x ideal (mean %.2f), %.0f questions a node (most %llu; most "
+	       "heard %llu)\n",
+	       l->nodes, l->segments, l->rate / 1e6, l->window, (double)r.upstream / r.chunks,
 	       (double)r.sent_most / r.chunks, r.last_ms / ideal, r.mean_ms / ideal,
 	       (double)r.asked / l->nodes, (unsigned long long)r.asked_most,
 	       (unsigned long long)r.heard_most);

@@ -178,6 +178,17 @@ def test_where_a_file_lies_is_the_same_for_all_and_what_is_there_is_not(cluster)
     assert "there is no such path" in ask(mounts[0], "peers", "where", mounts[0].file(REPO, "none"))[2]
 
 
+def test_who_has_a_file_now_is_told_by_those_who_have_it(cluster):
+    """Before anybody has read it nobody has, which is the twin; the member that is not there has said nothing."""
+    mounts, where = cluster(2, "127.0.0.1:1")
+    before = json.loads(ask(mounts[1], "--json", "peers", "where", mounts[1].file(REPO, "w.safetensors"))[1])
+    assert [s["holders"] for s in before["segments"]] == [0] and (before["members"], before["answered"]) == (3, 2)
+    assert read(mounts[0].file(REPO, "w.safetensors")) == BIG
+    after = json.loads(ask(mounts[1], "--json", "peers", "where", mounts[1].file(REPO, "w.safetensors"))[1])
+    assert all(where[0] in s["held_by"] and len(s["held_by"]) == s["holders"] for s in after["segments"]) and after["answered"] == 2
+    assert "HELD BY" in ask(mounts[1], "peers", "where", mounts[1].file(REPO, "w.safetensors"))[1]
+
+
 def test_silence_is_seen_and_is_no_ban_to_be_taken_back(hub, cluster):
     (m,), _ = cluster(1, "127.0.0.1:1")
     files = {f"f{n}.bin": models.big_file(5000 + n, seed=n) for n in range(16)}

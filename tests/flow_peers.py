@@ -1,12 +1,14 @@
 """Nodes that share what they fetch: what upstream sees of it, what each sends, and that the bytes are right."""
+import struct
 import time
 
 import pytest
 
-from peers import Cluster, why_not
+from peers import BUILD, INSTRUMENTED, Caller, Cluster, why_not
 from sharing import REPO, by_source, model, once, right, shared, size_of     # noqa: F401
 
 SHARDS = 4
+CLOCK = BUILD / "tests" / "shim_clock.so"
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 
 
@@ -63,3 +65,30 @@ def test_a_key_is_changed_while_all_goes_on(shared, model, tmp_path):
             for node in cluster.nodes:
                 assert not (load := node.load(f"{REPO}-{n}"))["errors"], load
             assert sum(by_source(node)[0] for node in cluster.nodes) <= 1.02 * (n + 1) * (size_of(model) + 10)
+
+
+# ---- clocks ----
+
+def set_clock(node, ahead):
+    """By so many seconds it is before all others, from its start on."""
+    how, env = node.cluster.tmp / f"clock-{node.number}", node._env()
+    how.write_bytes(struct.pack("q", ahead))
+    preload = ":".join(filter(None, (env.get("LD_PRELOAD"), str(CLOCK))))
+    node._env = lambda: env | {"LD_PRELOAD": preload, "CLOCK_SHIM": str(how)}
+
+
+@pytest.mark.skipif(INSTRUMENTED, reason="a shim sets the clock")
+@pytest.mark.parametrize("ahead", [3600, -3600, 0])
+def test_clocks_that_differ_by_an_hour_cost_a_question_each(shared, model, tmp_path, ahead):
+    """Each is told the other's time once, and signs by that from then on."""
+    with Cluster(tmp_path, shared, 2, start=False) as cluster:
+        set_clock(cluster.nodes[0], ahead)
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, model), model)
+        assert cluster.upstream_bytes() <= 1.02 * size_of(model)
+        assert sum(by_source(node)[1] for node in cluster.nodes) >= 0.9 * size_of(model)
+        # Who does not ask again by the time that he is told gets nothing.
+        by_our_time = Caller(cluster.nodes[0].listen, cluster.nodes[1].address)
+        target = f"/peer/v1/blobs/{'0' * 64}?size=1&repo=models/{REPO}&commit={'0' * 40}&path=x&number=1"
+        assert by_our_time.send(target, by_our_time.sign(target, "bytes=0-0", to=cluster.nodes[0].address))[0] == (401 if ahead else 404)
+        assert all(node.peers()[other.address]["state"] == "up" for node, other in zip(cluster.nodes, cluster.nodes[::-1]))

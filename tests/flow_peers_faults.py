@@ -10,8 +10,8 @@ import conftest
 from flow_faults import small_disk
 from flow_peers_liars import own_most
 from peers import HUB, INSTRUMENTED, Cluster, why_not
-from sharing import (MIB, REPO, busiest, by_source, ends_well, fail_promptly, half_way, model, once, right, shared,     # noqa: F401
-                     size_of, soon_right)
+from sharing import (MIB, REPO, busiest, by_source, ends_well, fail_promptly, half_way, make_model, model, once, publish,     # noqa: F401
+                     right, shared, size_of, soon_right)
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 SHARDS = 4
@@ -123,6 +123,25 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
         assert cluster.upstream_bytes() - before <= 0.1 * size_of(model)
 
 
+@pytest.mark.skipif(INSTRUMENTED, reason="a shim tells who asks")
+@pytest.mark.parametrize("heals", [True, False])
+def test_two_halves_are_one_again_in_the_middle_of_a_load(hub, tmp_path, heals):
+    """What each lacks then it has from the other half, as soon as it tries that again: 1.5 times the model in all, of which 0.6 had
+    come before. The twin: all of it comes twice, 2.0 to 2.25 times the model."""
+    directory = tmp_path / "large"
+    directory.mkdir()
+    publish(hub, make_model(directory, 96 * MIB))
+    with Cluster(tmp_path, hub, 6, upstream=8 * MIB, timeout=20, args=["--log-level=debug"]) as cluster:
+        cluster.split(cluster.nodes[:3], cluster.nodes[3:])
+        cluster.begin(REPO, directory)
+        half_way(cluster, directory, 0.6)
+        if heals:
+            cluster.heal()
+        loads = cluster.end(seconds=120)
+        assert ends_well(cluster, directory, loads, upstream=1.75 if heals else 2.75)
+        assert cluster.upstream_bytes() >= (1 if heals else 1.9) * size_of(directory)
+
+
 # ---- disks ----
 
 @pytest.mark.skipif(bool(conftest.why_not()), reason=str(conftest.why_not()))
@@ -134,11 +153,12 @@ def test_two_of_six_have_no_room(shared, model, tmp_path, room):
         for node in full:
             node.cache = disks.enter_context(small_disk(tmp_path / f"disk-{node.number}", room)) / "cache"
         cluster.start(*cluster.nodes)
-        # What the full ones own they bring for themselves alone; for the others those do it that follow.
-        assert ends_well(cluster, model, cluster.load(REPO, model), others, upstream=3.02 if room == "6m" else 1.02)
+        # What the full ones own they bring for themselves alone, all of it at most; for the others those do it that follow. 1.25 to
+        # 1.4 times the model, of which they own a third in the mean.
+        assert ends_well(cluster, model, cluster.load(REPO, model), others, upstream=2.25 if room == "6m" else 1.02)
         assert once(cluster, model, others)
         assert sum(by_source(node)[0] for node in others) <= 1.5 * size_of(model)
-        assert all(sum(by_source(node)) <= (3 if room == "6m" else 1) * size_of(model) for node in full)
+        assert all(sum(by_source(node)) <= (1.5 if room == "6m" else 1) * size_of(model) for node in full)
 
 
 # ---- lists and keys ----

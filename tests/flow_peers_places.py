@@ -97,3 +97,23 @@ def test_who_has_three_times_the_weight_brings_three_times_as_much(hub, tmp_path
         usual = sum(by_source(node)[0] for node in others) / len(others)
         times = by_source(heavy)[0] / usual
         assert 1.8 <= times <= 5 if weight == 3 else times <= 1.8, times
+
+
+# ---- who comes anew ----
+
+@pytest.mark.parametrize("new", [True, False])
+def test_who_is_new_in_the_list_takes_nothing_from_upstream(hub, tmp_path, new):
+    """What it owns from then on others have: it asks them. The twin was in the list before."""
+    directory = tmp_path / "large"
+    directory.mkdir()
+    publish(hub, make_model(directory, 64 * MIB, 1))
+    with Cluster(tmp_path, hub, 5, start=False, timeout=20) as cluster:
+        first, last = cluster.nodes[:3], cluster.nodes[3:]
+        cluster.members = write_list(cluster, dict.fromkeys(first if new else cluster.nodes, ""))
+        cluster.start(*cluster.nodes)
+        assert right(cluster.load(REPO, directory, first), directory)
+        before = cluster.upstream_bytes()
+        write_list(cluster, dict.fromkeys(cluster.nodes, ""))
+        assert eventually(lambda: all(knows(node, cluster.nodes) for node in cluster.nodes), 20)
+        assert right(cluster.load(REPO, directory, last, step=16 * MIB), directory)
+        assert cluster.upstream_bytes() - before <= 0.02 * size_of(directory), (cluster.upstream_bytes() - before) / MIB

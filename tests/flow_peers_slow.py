@@ -7,7 +7,8 @@ import time
 import pytest
 
 import models
-from peers import Caller, Cluster, why_not
+from flow_peers_liars import own_most
+from peers import HUB, Caller, Cluster, why_not
 from sharing import REPO, right
 
 MIB = 1 << 20
@@ -54,3 +55,31 @@ def test_members_that_give_only_so_much_in_a_second_are_waited_for(hub, tmp_path
         assert right(loads, directory)
         assert cluster.upstream_bytes() <= upstream * 32 * MIB, cluster.upstream_bytes() / 32 / MIB
         assert max(load["slowest"] for load in loads) < 30
+
+
+# ---- one that is slower than all others ----
+
+def arrived(cluster):
+    """Bytes that came to nodes from nodes and from the hub, whatever became of them."""
+    return sum(cluster.sent().values()) + cluster.relay.counts()[HUB][1]
+
+
+@pytest.mark.parametrize("rate", [200_000, 0])
+def test_a_straggler_costs_few_bytes_twice(hub, tmp_path, rate):
+    """It owns most. Who waits for it for too long has another asked, and what had come of a chunk till then comes once more: of
+    each node's bytes one of fifty at most. The twin is as fast as the others."""
+    directory = tmp_path / "model"
+    directory.mkdir()
+    models.big_file(96 * MIB, 9, directory / "w.safetensors")
+    hub.repo(REPO).commit({"w.safetensors": directory / "w.safetensors"})
+    with Cluster(tmp_path, hub, 6, start=False, timeout=20, args=["--log-level=debug"]) as cluster:
+        straggler, *others = cluster.nodes
+        own_most(cluster, straggler, tmp_path)
+        cluster.start(*cluster.nodes)
+        straggler.drip(rate)
+        assert right(cluster.load(REPO, directory, seconds=150), directory)
+        twice = [node.metrics()["peer_twice_bytes_total"] for node in cluster.nodes]
+        gave = sum(node.peers()[straggler.address]["bytes_in"] for node in others)
+        assert (gave < 24 * MIB) == bool(rate) and bool(sum(twice)) >= bool(rate), (gave, twice)
+        assert max(twice) <= 0.02 * 96 * MIB, twice
+        assert arrived(cluster) <= 1.02 * 6 * 96 * MIB

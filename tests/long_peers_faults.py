@@ -40,15 +40,17 @@ def test_ten_of_thirty_have_no_room(shared, model, tmp_path, room):
         for node in full:
             node.cache = disks.enter_context(small_disk(tmp_path / f"disk-{node.number}", room)) / "cache"
         cluster.start(*cluster.nodes)
-        # What the full ones own each brings for itself alone; for the others those do it that follow.
-        assert ends_well(cluster, model, cluster.load(REPO, model, seconds=MOST), others, upstream=11 if room == "6m" else 1.02)
+        # What the full ones own they bring for themselves alone; for the others those do it that follow. 1.4 to 1.5 as a rule; 2.2 was
+        # seen where the machine had so much else to do that some had others' part for themselves, too.
+        assert ends_well(cluster, model, cluster.load(REPO, model, seconds=MOST), others, upstream=2.85 if room == "6m" else 1.02)
         assert sum(by_source(node)[0] for node in others) <= 1.5 * size_of(model)
 
 
 @SHIMMED
-@pytest.mark.parametrize("how", ["flip 100", *LIES, ""])
-def test_one_chunk_of_a_hundred_is_wrong(hub, tmp_path, how):
-    """Among eight, without lists of digests; the liar has all of it."""
+@pytest.mark.parametrize("how, upstream, again", [("flip 100", 1.35, 0.15), *((lie, 2.25, 0.5) for lie in LIES), ("", 1.02, 0)])
+def test_one_chunk_of_a_hundred_is_wrong(hub, tmp_path, how, upstream, again):
+    """Among eight, without lists of digests; the liar has all of it. Where one of a hundred is wrong 1.01 to 1.18 times the model
+    was seen, and no node had more than a fiftieth of it twice; where more is, 1.45 to 1.8, and a third."""
     directory = tmp_path / "large"
     directory.mkdir()
     publish(hub, make_model(directory, 200 * MIB, 1))
@@ -58,8 +60,8 @@ def test_one_chunk_of_a_hundred_is_wrong(hub, tmp_path, how):
         start(cluster)
         assert right(cluster.load(REPO, directory, [liar], MOST), directory)
         load_all(cluster, directory, others, MOST)
-        assert ends_well(cluster, directory, cluster.load(REPO, directory, others, MOST), others, upstream=5 if how else 1.02,
-                         again=size_of(directory) if how else 0, liars=[liar])
+        assert ends_well(cluster, directory, cluster.load(REPO, directory, others, MOST), others, upstream=upstream,
+                         again=again * size_of(directory), liars=[liar])
         assert bool(banned(others)) == bool(how)
 
 

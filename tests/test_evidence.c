@@ -167,16 +167,32 @@ static void when_it_is_full_the_oldest_is_forgotten_and_the_used_stays(void **st
 	assert_int_equal(evidence_knows(*state, etag, 0, digest), EVIDENCE_UNKNOWN);
 }
 
-static void of_too_many_names_the_last_are_not_remembered(void **state)
+/* Addresses of nodes change, and a process lives for months. */
+static void names_that_gave_nothing_that_is_there_make_room(void **state)
 {
 	char address[MEMBER_ADDRESS_MAX + 1];
 
-	for (unsigned i = 0; i < 5000; i++) {
+	evidence_note(*state, BLOB, SIZE, 0, 1, ONE);
+	for (unsigned i = 0; i < 50000; i++) {
 		snprintf(address, sizeof(address), "192.0.2.1:%u", 1000 + i);
-		evidence_note(*state, BLOB, SIZE, i % 2, i % 2 + 1, i < 4096 ? address : ONE);
+		evidence_note(*state, BLOB, SIZE, 1, 2, address);
 	}
-	assert_giver(*state, 0, EVIDENCE_NOBODY, "");
-	evidence_note(*state, BLOB, SIZE, 0, 1, "192.0.2.1:1000");
+	assert_giver(*state, 0, EVIDENCE_MEMBER, ONE);
+	assert_giver(*state, 1, EVIDENCE_MEMBER, address);
+}
+
+/* The twin: each has given a chunk that is there. */
+static void of_too_many_names_the_last_are_not_remembered(void **state)
+{
+	enum { NAMES = 16384, MORE = 10 };
+	const uint64_t size = (NAMES + MORE) * CHUNK_BYTES;
+	char address[MEMBER_ADDRESS_MAX + 1], who[MEMBER_ADDRESS_MAX + 1];
+
+	for (unsigned i = 0; i < NAMES + MORE; i++) {
+		snprintf(address, sizeof(address), "192.0.2.1:%u", 1000 + i);
+		evidence_note(*state, BLOB, size, i, i + 1, address);
+	}
+	assert_int_equal(evidence_giver(*state, BLOB, NAMES + MORE - 1, who), EVIDENCE_NOBODY);
 	assert_giver(*state, 0, EVIDENCE_MEMBER, "192.0.2.1:1000");
 }
 
@@ -400,6 +416,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			when_it_is_full_the_oldest_is_forgotten_and_the_used_stays, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(names_that_gave_nothing_that_is_there_make_room,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(of_too_many_names_the_last_are_not_remembered,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

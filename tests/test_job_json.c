@@ -23,6 +23,7 @@ static void what_is_written_is_read_again(void **state)
 	struct job_progress p = { .id = 7,
 				  .kind = JOB_SHARE,
 				  .state = JOB_FAILED,
+				  .waits = true,
 				  .what = "models/a/b@main",
 				  .files_done = 1,
 				  .files_total = 2,
@@ -40,6 +41,7 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(read_text(buf_str(&b), &got), 0);
 	assert_int_equal(got.id, 7);
 	assert_int_equal(got.state, JOB_FAILED);
+	assert_true(got.waits);
 	assert_int_equal(got.files_done, 1);
 	assert_int_equal(got.files_total, 2);
 	assert_int_equal(got.bytes_done, p.bytes_done);
@@ -55,6 +57,7 @@ static void who_says_nothing_of_an_error_has_none(void **state)
 	(void)state;
 	assert_int_equal(read_text("{\"id\":1,\"state\":\"running\",\"error\":null}", &got), 0);
 	assert_int_equal(got.state, JOB_RUNNING);
+	assert_false(got.waits);
 	assert_int_equal(got.error, 0);
 	assert_string_equal(got.why, "");
 	assert_int_equal(got.bytes_total, 0);

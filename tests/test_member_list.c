@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -37,6 +38,7 @@ static struct {
 	const char *numbers; /* with a space behind each; NULL: there is no such name */
 	bool hangs;
 	unsigned asked;
+	pthread_t asker; /* the last one */
 } server = { .mutex = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 
 static void serve_names(const char *numbers, bool hangs)
@@ -75,6 +77,7 @@ static int answer(struct addrinfo **ret)
 
 	pthread_mutex_lock(&server.mutex);
 	server.asked++;
+	server.asker = pthread_self();
 	pthread_cond_broadcast(&server.cond);
 	while (server.hangs)
 		pthread_cond_wait(&server.cond, &server.mutex);
@@ -98,6 +101,37 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
 		return answer(ret);
 	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
 	return real(host, port, hints, ret);
+}
+
+/* --- a name server that answers as soon as somebody who stops has let go of the lock */
+
+static _Thread_local bool stops;
+static pthread_t detached;
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	static int (*real)(pthread_mutex_t *);
+	bool now = stops;
+	int r;
+
+	if (!real)
+		*(void **)&real = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+	r = real(mutex);
+	stops = false;
+	if (now) {
+		serve_names("10.0.0.2 ", false);
+		clock_sleep_ms(200);
+	}
+	return r;
+}
+
+int pthread_detach(pthread_t thread)
+{
+	int (*real)(pthread_t);
+
+	detached = thread;
+	*(void **)&real = dlsym(RTLD_NEXT, "pthread_detach");
+	return pthread_equal(thread, server.asker) ? real(thread) : 0;
 }
 
 /* --- members and their list */
@@ -472,6 +506,23 @@ static void a_name_server_that_hangs_does_not_hold_up_a_stop(void **state)
 	assert_string_equal(names(l), "10.0.0.1:9980 self:1 ");
 }
 
+/* The look ends, and frees what is its own, while whoever stops it is still about to leave it. */
+static void a_name_server_may_answer_while_it_is_left_to_itself(void **state)
+{
+	struct listed *l = *state;
+
+	serve_names("10.0.0.1 ", false);
+	assert_int_equal(start(l, "dns:" NAME_PORT), 0);
+	serve_names("10.0.0.2 ", true);
+	wait_for_question();
+	mallopt(M_PERTURB, 0xa5); /* what is freed is nobody's any more */
+	stops = true;
+	member_list_stop(steal(l->list));
+	mallopt(M_PERTURB, 0);
+	assert_true(pthread_equal(detached, server.asker));
+	assert_string_equal(names(l), "10.0.0.1:9980 self:1 ");
+}
+
 static void a_name_server_that_is_slow_is_waited_for(void **state)
 {
 	struct listed *l = *state;
@@ -700,6 +751,7 @@ int main(void)
 		STORY(a_name_that_is_lost_leaves_the_list_as_it_was),
 		STORY(a_name_that_nobody_knows_is_no_reason_not_to_start),
 		STORY(a_name_server_that_hangs_does_not_hold_up_a_stop),
+		STORY(a_name_server_may_answer_while_it_is_left_to_itself),
 		STORY(a_name_server_that_is_slow_is_waited_for),
 		STORY(a_file_is_read_when_it_has_changed_and_is_still),
 		STORY(a_file_that_was_replaced_by_one_alike_is_read),

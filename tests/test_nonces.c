@@ -12,6 +12,7 @@
 #define NOW INT64_C(1700000000000)
 #define WINDOW NONCES_WINDOW_MS
 #define NODE 7
+#define NODES 100
 
 static int setup(void **state)
 {
@@ -96,28 +97,65 @@ static void what_was_sent_before_the_begin_does_not_count(void **state)
 			 NONCE_NEW);
 }
 
-static void so_many_are_remembered_and_more_have_to_wait(void **state)
+/* A number that is none of another's. */
+static uint64_t hash(uint64_t i)
 {
-	for (uint64_t i = 0; i < NONCES_MAX; i++)
-		assert_int_equal(nonces_hear(*state, i, i % 10, NOW + (i % 3 ? 20000 : 0), NOW + 1),
-				 NONCE_NEW);
-	assert_int_equal(nonces_hear(*state, NONCES_MAX, 10, NOW, NOW), NONCE_STALE);
-	assert_int_equal(nonces_hear(*state, 0, 0, NOW, NOW), NONCE_SEEN);
-	assert_int_equal(nonces_hear(*state, NONCES_MAX, 10, NOW + 3 * WINDOW, NOW + 3 * WINDOW),
-			 NONCE_NEW);
+	return (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static void so_many_are_remembered_and_more_have_to_wait(void **state)
+{
+	const int of_each = NONCES_MAX / NODES - NONCES_MAX / NODES / NODES;
+	uint64_t i = 0;
+
+	for (; i < (uint64_t)of_each * NODES; i++)
+		assert_int_equal(
+			nonces_hear(*state, hash(i), i % NODES, NOW + (i % 3 ? 20000 : 0), NOW + 1),
+			NONCE_NEW);
+	while (nonces_hear(*state, hash(i), i % NODES, NOW, NOW) == NONCE_NEW)
+		i++;
+	assert_in_range(i, NONCES_MAX - 2 * NONCES_MAX / NODES, NONCES_MAX);
+	assert_int_equal(nonces_hear(*state, hash(i), i % NODES, NOW, NOW), NONCE_FULL);
+	assert_int_equal(nonces_hear(*state, hash(0), 0, NOW, NOW), NONCE_SEEN);
+	assert_int_equal(nonces_hear(*state, hash(i), 0, NOW - WINDOW - 1, NOW), NONCE_STALE);
+	assert_int_equal(
+		nonces_hear(*state, hash(i), i % NODES, NOW + 3 * WINDOW, NOW + 3 * WINDOW),
+		NONCE_NEW);
+}
+
+/* As many as are free still: with one that asks much that is half of all. */
 static void no_node_uses_up_the_room_of_all(void **state)
 {
 	uint64_t i = 0;
 
-	for (; i < NONCES_OF_NODE; i++)
-		assert_int_equal(nonces_hear(*state, i, 1, NOW + (i % 3 ? 20000 : 0), NOW),
+	for (; i < NONCES_MAX / 2; i++)
+		assert_int_equal(nonces_hear(*state, hash(i), 1, NOW + (i % 3 ? 20000 : 0), NOW),
 				 NONCE_NEW);
-	assert_int_equal(nonces_hear(*state, i, 1, NOW, NOW), NONCE_STALE);
-	assert_int_equal(nonces_hear(*state, i, 2, NOW, NOW), NONCE_NEW);
-	assert_int_equal(nonces_hear(*state, i + 1, 1, NOW + 3 * WINDOW, NOW + 3 * WINDOW),
+	assert_int_equal(nonces_hear(*state, hash(i), 1, NOW, NOW), NONCE_FULL);
+	for (; i < NONCES_MAX * 3 / 4; i++)
+		assert_int_equal(nonces_hear(*state, hash(i), 2, NOW, NOW), NONCE_NEW);
+	assert_int_equal(nonces_hear(*state, hash(i), 2, NOW, NOW), NONCE_FULL);
+	assert_int_equal(nonces_hear(*state, hash(i), 3, NOW, NOW), NONCE_NEW);
+	assert_int_equal(nonces_hear(*state, hash(i + 1), 1, NOW + 3 * WINDOW, NOW + 3 * WINDOW),
 			 NONCE_NEW);
+}
+
+/* Two nodes at 40 Gbit/s, a chunk a request: as much as a line gives while a file arrives. */
+static void a_fast_line_is_no_repetition(void **state)
+{
+	const uint64_t a_second = 5000;
+
+	for (uint64_t i = 0; i < 120 * a_second; i++) {
+		int64_t at = NOW + (int64_t)(i * 1000 / a_second);
+
+		assert_int_equal(nonces_hear(*state, hash(i), NODE, at, at), NONCE_NEW);
+	}
+}
+
+static void a_number_that_hashes_to_nothing_counts_once_too(void **state)
+{
+	assert_int_equal(nonces_hear(*state, 0, NODE, NOW, NOW), NONCE_NEW);
+	assert_int_equal(nonces_hear(*state, 0, NODE, NOW, NOW), NONCE_SEEN);
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -133,6 +171,8 @@ int main(void)
 		STORY(what_was_sent_before_the_begin_does_not_count),
 		STORY(so_many_are_remembered_and_more_have_to_wait),
 		STORY(no_node_uses_up_the_room_of_all),
+		STORY(a_fast_line_is_no_repetition),
+		STORY(a_number_that_hashes_to_nothing_counts_once_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

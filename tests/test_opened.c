@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/fetch/pull.h"
 #include "tests/fetching.h"
@@ -18,7 +19,7 @@
 #define SIZE (3 * MIB)
 #define TIB (UINT64_C(1) << 40)
 
-enum { NOBODY, ONE, ANOTHER }; /* who has blobs made */
+enum { NOBODY, ONE, ANOTHER, LATECOMER = 100 }; /* who has blobs made */
 
 struct world {
 	struct fetching node;
@@ -304,18 +305,55 @@ static void one_member_has_so_much_made_and_what_is_closed_counts_no_more(void *
 }
 #endif
 
-static void so_many_are_open_and_no_more(void **state)
+/* As many as may be, eight members' in turn; those of ONE are used longest ago. */
+static void fill(struct world *w, struct pull *ret[static OPENED_MAX])
 {
-	struct world *w = *state;
 	struct source_blob what = w->what;
 
 	for (unsigned i = 0; i < OPENED_MAX; i++) {
 		snprintf(what.etag, sizeof(what.etag), "%064x", i);
-		opened_give(w->opened, take(w, &what, 1 + i / OPENED_OF_MEMBER));
+		ret[i] = take(w, &what, ONE + i / OPENED_OF_MEMBER);
 	}
-	assert_int_equal(refusal(w, &w->what, ONE), -EMFILE);
+	for (unsigned i = 0; i < OPENED_MAX; i++) {
+		if (i == OPENED_OF_MEMBER)
+			clock_sleep_ms(5);
+		opened_give(w->opened, ret[i]);
+	}
+}
+
+static void so_many_are_in_use_and_no_more(void **state)
+{
+	struct world *w = *state;
+	struct source_blob what = w->what;
+	struct pull *all[OPENED_MAX];
+
+	fill(w, all);
+	for (unsigned i = 0; i < OPENED_MAX; i++) {
+		snprintf(what.etag, sizeof(what.etag), "%064x", i);
+		all[i] = take(w, &what, NOBODY);
+	}
+	assert_int_equal(refusal(w, &w->what, LATECOMER), -EMFILE);
 	assert_int_equal(refusal(w, &w->what, NOBODY), -ENOENT);
 	opened_give(w->opened, take(w, &what, ONE)); /* one of them */
+	opened_give(w->opened, all[7]);
+	opened_give(w->opened, take(w, &w->what, LATECOMER)); /* the twin: one is idle */
+	for (unsigned i = 0; i < OPENED_MAX; i++)
+		if (i != 7)
+			opened_give(w->opened, all[i]);
+}
+
+/* A folder of many small files, which are asked for one after another. */
+static void the_one_used_longest_ago_makes_room(void **state)
+{
+	struct world *w = *state;
+	struct source_blob what = w->what;
+	struct pull *all[OPENED_MAX];
+
+	fill(w, all);
+	opened_give(w->opened, take(w, &w->what, LATECOMER));
+	snprintf(what.etag, sizeof(what.etag), "%064x", OPENED_MAX);
+	assert_int_equal(refusal(w, &what, ANOTHER), -EMFILE); /* its own are all there still */
+	opened_give(w->opened, take(w, &what, ONE));
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -337,7 +375,8 @@ int main(void)
 #ifndef __SANITIZE_THREAD__ /* its address space has no room for four files of a TiB */
 		STORY(one_member_has_so_much_made_and_what_is_closed_counts_no_more),
 #endif
-		STORY(so_many_are_open_and_no_more),
+		STORY(so_many_are_in_use_and_no_more),
+		STORY(the_one_used_longest_ago_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

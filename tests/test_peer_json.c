@@ -133,6 +133,34 @@ static void what_is_here_is_told_by_who_has_it_alone(void **state)
 	assert_int_equal(jval_get_size(jdoc_root(other), "present"), 0);
 }
 
+/* Of the members that node i hears, how many have all of segment k; `first` (or NULL) is one. */
+static int64_t holders(struct pair *p, int i, size_t k, const char *first)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = segments_of(p, i, PAIR_BIG_SIZE);
+	const struct jval *s = jval_at(jval_get(jdoc_root(d), "segments"), k);
+	const struct jval *named = jval_get(s, "held_by");
+	bool found = !first;
+
+	assert_int_equal(jval_get_size(jdoc_root(d), "members"), PAIR);
+	assert_int_equal(jval_get_size(jdoc_root(d), "answered"), PAIR);
+	assert_int_equal(jval_count(named), jval_get_size(s, "holders"));
+	for (size_t n = 0; n < jval_count(named); n++)
+		found |= first && !strcmp(jval_str(jval_at(named, n)), first);
+	assert_true(found);
+	return jval_get_size(s, "holders");
+}
+
+/* The twin: before anybody has it nobody says so. */
+static void who_has_it_now_is_told_by_all_who_have_it(void **state)
+{
+	struct pair *p = *state;
+
+	assert_int_equal(holders(p, 1, 0, NULL) + holders(p, 1, 1, NULL), 0);
+	pair_pull(p, 0);
+	for (size_t k = 0; k < 2; k++)
+		assert_in_range(holders(p, 1, k, p->address[0]), 1, PAIR);
+}
+
 #define STORY(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 
 int main(void)
@@ -142,6 +170,7 @@ int main(void)
 		STORY(what_went_to_and_fro_is_told_by_both),
 		STORY(each_segment_has_an_owner_and_who_follows),
 		STORY(what_is_here_is_told_by_who_has_it_alone),
+		STORY(who_has_it_now_is_told_by_all_who_have_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

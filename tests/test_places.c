@@ -68,7 +68,7 @@ static void owners_are_those_of_the_placement_however_often_one_asks(UNUSED void
 {
 	struct house *h = new_house();
 
-	for (uint64_t blob = 0; blob < 2 * PLACES_MAX; blob++)
+	for (uint64_t blob = 0; blob < PLACES_MAX + 10; blob++)
 		for (unsigned again = 0; again < 2; again++)
 			assert_as_placed(h, blob, 3);
 	assert_as_placed(h, 0, 1); /* it had to go */
@@ -125,12 +125,57 @@ static void two_who_ask_for_the_same_at_once_hear_the_same(UNUSED void **state)
 	end(h);
 }
 
+static unsigned count_kept(const struct house *h)
+{
+	unsigned kept = 0;
+
+	for (const struct place_of *o = h->places.of; o < h->places.of + PLACES_MAX; o++)
+		kept += o->used > 0;
+	return kept;
+}
+
+/* Of a model of so many files, each is worked out once, however they take turns. */
+static void what_a_large_model_has_is_kept(UNUSED void **state)
+{
+	enum { SHARDS = 150 };
+	const uint64_t size = UINT64_C(5) << 30;
+	struct house *h = new_house();
+	uint32_t owners[PLACEMENT_OWNERS];
+
+	for (uint64_t blob = 0; blob < SHARDS; blob++)
+		assert_int_equal(places_owners(&h->places, h->now, (struct segment){ blob, 0 },
+					       size, owners),
+				 PLACEMENT_OWNERS);
+	assert_int_equal(count_kept(h), SHARDS);
+	assert_true(h->places.bytes <= PLACES_BYTES);
+	end(h);
+}
+
+/* The twin: files that are far too large, but the last one. */
+static void what_takes_too_much_room_goes(UNUSED void **state)
+{
+	const uint64_t size = UINT64_C(1) << 40;
+	struct house *h = new_house();
+	uint32_t owners[PLACEMENT_OWNERS];
+
+	for (uint64_t blob = 0; blob < 8; blob++)
+		assert_int_equal(places_owners(&h->places, h->now, (struct segment){ blob, 0 },
+					       size, owners),
+				 PLACEMENT_OWNERS);
+	assert_in_range(count_kept(h), 1, 7);
+	assert_true(h->places.bytes <= PLACES_BYTES);
+	assert_int_equal(h->places.of[0].blob == 0, false);
+	end(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(owners_are_those_of_the_placement_however_often_one_asks),
 		cmocka_unit_test(who_asks_for_what_is_known_waits_for_no_other_blob),
 		cmocka_unit_test(two_who_ask_for_the_same_at_once_hear_the_same),
+		cmocka_unit_test(what_a_large_model_has_is_kept),
+		cmocka_unit_test(what_takes_too_much_room_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

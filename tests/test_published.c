@@ -372,6 +372,66 @@ static void another_hub_may_have_a_right_one(void **state)
 	members_free(m);
 }
 
+static void *look_for_another(void *arg)
+{
+	struct httpc_cancel cancel = { 0 };
+	struct source_blob what = blob('b');
+	struct fixture *f = arg;
+
+	return published_look(f->published, &what, &cancel) ? f : NULL;
+}
+
+/* A hub's list is refuted, or not, while it is asked for another, and answers so. True if that one
+ * is had. */
+static bool is_believed_meanwhile(struct fixture *f, bool refuted, const char *text)
+{
+	struct members *m = members_of_two();
+	struct source_blob what = blob('a');
+	pthread_t thread;
+	void *found;
+
+	publish(f, 0, 'a');
+	assert_true(look(f, 'a'));
+	fake_origin_add(f->origin[0], target('b'),
+			(struct fake_answer){ .status = text ? 200 : 202,
+					      .headers = text ? NULL : "Retry-After: 9\r\n",
+					      .body = text ? text : "{}",
+					      .before_ms = 700 });
+	assert_int_equal(pthread_create(&thread, NULL, look_for_another, f), 0);
+	clock_sleep_ms(300);
+	if (refuted)
+		published_refute(f->published, m, what.etag, 1, "a test");
+	assert_int_equal(pthread_join(thread, &found), 0);
+	(void)look(f, 'c');
+	members_free(m);
+	return found;
+}
+
+static void what_a_hub_says_when_it_is_refuted_takes_nothing_back(void **state)
+{
+	assert_false(is_believed_meanwhile(*state, true, NULL));
+	assert_int_equal(asked(*state, 0, 'b'), 1);
+	assert_int_equal(asked(*state, 0, 'c'), 0); /* for an hour */
+}
+
+static void nor_is_a_list_believed_that_comes_then(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	CLEANUP(buf_free) struct buf text = { 0 };
+	struct source_blob what = blob('b');
+
+	assert_int_equal(chunk_list_print(what.etag, l, &text), 0);
+	assert_false(is_believed_meanwhile(*state, true, buf_str(&text)));
+	assert_int_equal(asked(*state, 0, 'c'), 0);
+}
+
+/* The twin. */
+static void a_hub_that_nobody_has_refuted_is_asked_on(void **state)
+{
+	assert_false(is_believed_meanwhile(*state, false, NULL));
+	assert_int_equal(asked(*state, 0, 'c'), 1);
+}
+
 /* ---- lists that get old ---- */
 
 static void note_came(void *arg, const struct source_blob *what)
@@ -455,6 +515,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_list_that_is_refuted_is_forgotten_and_forgives,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_hub_may_have_a_right_one, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_a_hub_says_when_it_is_refuted_takes_nothing_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nor_is_a_list_believed_that_comes_then, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hub_that_nobody_has_refuted_is_asked_on, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_list_that_its_hub_has_corrected_is_known_after_a_while, set_up,

@@ -322,25 +322,18 @@ static void a_reader_waits_little_for_all_that_are_busy(UNUSED void **state)
 	end(&t);
 }
 
-static void who_is_busy_may_name_others(UNUSED void **state)
+/* Whoever is to be asked instead is named by who says so: elsewhere. */
+static void who_is_busy_names_nobody(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
 	uint32_t name = other(&t, 0);
 
 	expect_asked(&t, t.place.owners[0]);
 	route_heard(&t.route, ROUTE_BUSY, &name, 1);
-	expect_asked(&t, name);
-	end(&t);
-}
-
-static void who_is_busy_and_names_itself_names_nobody(UNUSED void **state)
-{
-	struct town t = new_town(NODES, false);
-
-	expect_asked(&t, t.place.owners[0]);
-	route_heard(&t.route, ROUTE_BUSY, &t.place.owners[0], 1);
 	assert_int_equal(next(&t).kind, ROUTE_REST);
 	expect_asked(&t, t.place.owners[0]);
+	route_heard(&t.route, ROUTE_ELSEWHERE, &name, 1); /* the twin */
+	expect_asked(&t, name);
 	end(&t);
 }
 
@@ -455,8 +448,7 @@ int main(void)
 		cmocka_unit_test(who_gave_before_is_asked_first),
 		cmocka_unit_test(a_busy_owner_is_waited_for_longer_each_time),
 		cmocka_unit_test(a_reader_waits_little_for_all_that_are_busy),
-		cmocka_unit_test(who_is_busy_may_name_others),
-		cmocka_unit_test(who_is_busy_and_names_itself_names_nobody),
+		cmocka_unit_test(who_is_busy_names_nobody),
 		cmocka_unit_test(bytes_make_all_rests_forgotten),
 		cmocka_unit_test(two_who_have_it_not_at_that_place_are_enough),
 		cmocka_unit_test(a_way_to_the_source_asks_nobody_else),

@@ -77,6 +77,67 @@ static void who_gets_on_slowly_is_waited_for(void **state UNUSED)
 	assert_int_equal(s.at.state, JOB_RUNNING);
 }
 
+static void hear_that_it_waits(struct seat *s, uint64_t id, int64_t now_ms)
+{
+	struct job_progress p = running(id, 0);
+
+	p.waits = true;
+	seat_heard(s, &p, now_ms);
+}
+
+/* As many pulls as a node does at once go before it. */
+static void who_waits_for_its_turn_has_its_time_from_then_on(void **state UNUSED)
+{
+	struct seat s = { 0 };
+	int64_t at = NOW;
+
+	for (; at < NOW + 4 * SEAT_PATIENCE_MS; at += SEAT_PATIENCE_MS / 10)
+		hear_that_it_waits(&s, 1, at);
+	assert_int_equal(s.at.state, JOB_RUNNING);
+	hear(&s, 1, 0, at);
+	hear(&s, 1, 0, at + SEAT_PATIENCE_MS - 1);
+	assert_int_equal(s.at.state, JOB_RUNNING);
+	hear(&s, 1, 0, at + SEAT_PATIENCE_MS);
+	assert_int_equal(s.at.state, JOB_FAILED);
+}
+
+/* The twins. */
+static void who_waits_for_ever_has_failed(void **state UNUSED)
+{
+	struct seat s = { 0 };
+
+	hear_that_it_waits(&s, 1, NOW);
+	hear_that_it_waits(&s, 1, NOW + SEAT_TURN_MS - 1);
+	assert_int_equal(s.at.state, JOB_RUNNING);
+	hear_that_it_waits(&s, 1, NOW + SEAT_TURN_MS);
+	assert_int_equal(s.at.state, JOB_FAILED);
+}
+
+static void who_has_begun_and_says_that_it_waits_does_not_get_on(void **state UNUSED)
+{
+	struct seat s = { 0 };
+
+	for (int64_t i = 0; i <= 10; i++) {
+		if (i % 2)
+			hear_that_it_waits(&s, 1, NOW + i * SEAT_PATIENCE_MS / 10);
+		else
+			hear(&s, 1, 0, NOW + i * SEAT_PATIENCE_MS / 10);
+	}
+	assert_int_equal(s.at.state, JOB_FAILED);
+}
+
+static void who_is_begun_again_may_wait_again(void **state UNUSED)
+{
+	struct seat s = { 0 };
+
+	hear(&s, 1, 0, NOW);
+	seat_lost(&s);
+	hear_that_it_waits(&s, 2, NOW + 2 * SEAT_PATIENCE_MS);
+	assert_int_equal(s.at.state, JOB_RUNNING);
+	hear(&s, 2, 0, NOW + 4 * SEAT_PATIENCE_MS);
+	assert_int_equal(s.at.state, JOB_RUNNING);
+}
+
 /* To say less and then as much again is no way to get on. */
 static void who_has_what_it_had_does_not_get_on(void **state UNUSED)
 {
@@ -110,6 +171,10 @@ int main(void)
 		cmocka_unit_test(who_was_begun_again_ends),
 		cmocka_unit_test(who_does_not_get_on_has_failed),
 		cmocka_unit_test(who_gets_on_slowly_is_waited_for),
+		cmocka_unit_test(who_waits_for_its_turn_has_its_time_from_then_on),
+		cmocka_unit_test(who_waits_for_ever_has_failed),
+		cmocka_unit_test(who_has_begun_and_says_that_it_waits_does_not_get_on),
+		cmocka_unit_test(who_is_begun_again_may_wait_again),
 		cmocka_unit_test(who_has_what_it_had_does_not_get_on),
 		cmocka_unit_test(silences_in_a_row_count),
 	};

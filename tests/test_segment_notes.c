@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -62,12 +63,66 @@ static void asking_again_forgets_no_giver_and_keeps_it_for_longer(void **state)
 	assert_int_equal(find(*state, 3, NOW + SEGMENT_NOTES_MS).giver, GIVER + 1);
 }
 
-static void what_has_the_same_slot_takes_it(void **state)
+/* Files whose keys are alike are wanted at once, and so are segments of one that lie far apart. */
+static void what_has_its_place_beside_others_is_remembered_with_them(void **state)
 {
-	segment_notes_put(*state, OF(3), GIVER, NOW);
-	segment_notes_put(*state, OF(3 + SEGMENT_NOTES_MAX), GIVER + 1, NOW);
-	assert_int_equal(find(*state, 3, NOW).giver, 0);
-	assert_int_equal(find(*state, 3 + SEGMENT_NOTES_MAX, NOW).giver, GIVER + 1);
+	struct segment_note note;
+
+	for (uint32_t i = 0; i < SEGMENT_NOTES_WAYS; i++) {
+		const struct segment s = { BLOB + i / 2 * SEGMENT_NOTES_MAX,
+					   3 + i % 2 * SEGMENT_NOTES_MAX };
+
+		segment_notes_put(*state, s, GIVER + i, NOW + i);
+		segment_notes_number(*state, s, 5 + i, NOW + i);
+	}
+	for (uint32_t i = 0; i < SEGMENT_NOTES_WAYS; i++) {
+		const struct segment s = { BLOB + i / 2 * SEGMENT_NOTES_MAX,
+					   3 + i % 2 * SEGMENT_NOTES_MAX };
+
+		assert_true(segment_notes_find(*state, s, NOW + 100, &note));
+		assert_int_equal(note.giver, GIVER + i);
+		assert_int_equal(note.number, 5 + i);
+	}
+}
+
+static void what_was_asked_for_longest_ago_makes_room(void **state)
+{
+	for (uint32_t i = 0; i <= SEGMENT_NOTES_WAYS; i++) {
+		segment_notes_put(*state, OF(3 + i * SEGMENT_NOTES_MAX), GIVER + i, NOW + i);
+		segment_notes_put(*state, OF(3), 0, NOW + i); /* this one is, all the time */
+	}
+	assert_int_equal(find(*state, 3, NOW).giver, GIVER);
+	assert_int_equal(find(*state, 3 + SEGMENT_NOTES_MAX, NOW).giver, 0);
+	for (uint32_t i = 2; i <= SEGMENT_NOTES_WAYS; i++)
+		assert_int_equal(find(*state, 3 + i * SEGMENT_NOTES_MAX, NOW).giver, GIVER + i);
+}
+
+static uint64_t shard(uint64_t i)
+{
+	char etag[16];
+
+	snprintf(etag, sizeof(etag), "%jx", (uintmax_t)i);
+	return placement_key(etag);
+}
+
+/* Of a model whose shards are read at once: all that is under way. */
+static void shards_do_not_throw_each_other_out(void **state)
+{
+	enum { SHARDS = 16, RUNS = 24 };
+	unsigned lost = 0;
+
+	for (uint64_t i = 0; i < SHARDS * RUNS; i++) {
+		const struct segment s = { shard(i % SHARDS), (uint32_t)(i / SHARDS) };
+
+		segment_notes_put(*state, s, GIVER, NOW);
+	}
+	for (uint64_t i = 0; i < SHARDS * RUNS; i++) {
+		const struct segment s = { shard(i % SHARDS), (uint32_t)(i / SHARDS) };
+		struct segment_note note;
+
+		lost += !segment_notes_find(*state, s, NOW, &note);
+	}
+	assert_int_equal(lost, 0);
 }
 
 static void only_what_is_asked_for_has_a_number(void **state)
@@ -127,6 +182,7 @@ static void the_same_bytes_in_vain_again_are_sought_further(void **state)
 			assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, now_ms - 1), -1);
 	}
 	/* For another place, or after a while, from the beginning. */
+	segment_notes_number(*state, OF(3), 0, now_ms);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), -1);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 8, now_ms), 1);
 	now_ms += SEGMENT_NOTES_VAIN_MS;
@@ -137,8 +193,19 @@ static void other_bytes_of_a_segment_nobody_had_are_not_sought_at_once(void **st
 {
 	segment_notes_put(*state, OF(3), 0, NOW);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 100, 7, NOW), 0);
+	segment_notes_number(*state, OF(3), 0, NOW);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 200, 7, NOW), -1);
 	assert_int_equal(segment_notes_seek(*state, OF(3), 300, 7, NOW + SEGMENT_NOTES_VAIN_MS), 0);
+}
+
+/* The twin: it is not known yet that nobody has them, or somebody had. */
+static void other_bytes_of_a_segment_are_sought_until_one_is_missed(void **state)
+{
+	segment_notes_put(*state, OF(3), 0, NOW);
+	for (uint64_t pos = 100; pos < 500; pos += 100)
+		assert_int_equal(segment_notes_seek(*state, OF(3), pos, 7, NOW), 0);
+	segment_notes_number(*state, OF(3), 3, NOW);
+	assert_int_equal(segment_notes_seek(*state, OF(3), 500, 7, NOW), 0);
 }
 
 static void who_gave_what_was_wrong_is_forgotten_and_nothing_else(void **state)
@@ -162,12 +229,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(who_gave_a_segment_is_remembered),
 		TEST(asking_again_forgets_no_giver_and_keeps_it_for_longer),
-		TEST(what_has_the_same_slot_takes_it),
+		TEST(what_has_its_place_beside_others_is_remembered_with_them),
+		TEST(what_was_asked_for_longest_ago_makes_room),
+		TEST(shards_do_not_throw_each_other_out),
 		TEST(only_what_is_asked_for_has_a_number),
 		TEST(no_number_is_so_high_that_the_next_one_is_low),
 		TEST(that_upstream_fails_is_believed_for_a_moment),
 		TEST(the_same_bytes_in_vain_again_are_sought_further),
 		TEST(other_bytes_of_a_segment_nobody_had_are_not_sought_at_once),
+		TEST(other_bytes_of_a_segment_are_sought_until_one_is_missed),
 		TEST(who_gave_what_was_wrong_is_forgotten_and_nothing_else),
 	};
 

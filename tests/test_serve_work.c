@@ -56,6 +56,13 @@ static int job(void *arg UNUSED, uint64_t id, struct job_progress *ret)
 	return id == JOB ? 0 : -ENOENT;
 }
 
+static int held(void *arg UNUSED, const char *etag UNUSED, uint64_t size UNUSED,
+		struct buf *ret UNUSED)
+{
+	fail_msg("nothing is asked for");
+	return 0;
+}
+
 static void handle(void *arg, struct httpd_request *q)
 {
 	struct fixture *f = arg;
@@ -103,7 +110,7 @@ static int set_up(void **state)
 	f->serve.conf.counts = &f->counts;
 	f->serve.conf.zone = "";
 	f->serve.conf.process = "77";
-	f->work = (struct serve_work){ pull, job, f };
+	f->work = (struct serve_work){ pull, job, held, f };
 	f->serve.work = &f->work;
 	http.doors[0].fd = talk_listen(&f->at);
 	assert_int_equal(httpd_start(&http, &f->http), 0);
@@ -193,6 +200,27 @@ static void what_makes_no_sense_is_not_pulled(void **state)
 	assert_int_equal(f->counts.refused, ARRAY_LEN(targets));
 }
 
+static void what_names_no_blob_is_not_looked_for(void **state)
+{
+#define BLOB "0123456789012345678901234567890123456789"
+	static const char *const targets[] = {
+		WIRE_HELD,
+		WIRE_HELD "main?size=1",
+		WIRE_HELD BLOB,
+		WIRE_HELD BLOB "?size=",
+		WIRE_HELD BLOB "?size=1x",
+		WIRE_HELD BLOB "?size=-1",
+		WIRE_HELD BLOB "?size=1099511627777",
+		WIRE_HELD BLOB "?size=99999999999999999999999",
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		assert_int_equal(ask(f, "GET", targets[i]), WIRE_BAD);
+		assert_true(says(f, "no sense: it names no blob, or no size of one."));
+	}
+}
+
 static void each_is_asked_for_by_one_method(void **state)
 {
 	static const char *const others[] = { "POST", "PUT", "DELETE" };
@@ -261,6 +289,7 @@ int main(void)
 		TEST(only_jobs_are_work),
 		TEST(a_pull_begins_and_is_told_of),
 		TEST(what_makes_no_sense_is_not_pulled),
+		TEST(what_names_no_blob_is_not_looked_for),
 		TEST(each_is_asked_for_by_one_method),
 		TEST(why_a_pull_does_not_begin_is_said),
 		TEST(only_jobs_that_there_are_are_told_of),

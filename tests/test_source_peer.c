@@ -17,6 +17,7 @@
 #include "tests/stand_in.h"
 
 #define SIZE (2 * CHUNK_BYTES)
+#define EVIDENCE (UINT64_C(1) << 20) /* bytes of it that are remembered */
 
 enum manner {
 	GIVES,      /* what is asked for */
@@ -30,7 +31,11 @@ enum manner {
 	DRIPS_WORDS,  /* of an answer without bytes */
 	DRIPS_BEHIND, /* such an answer */
 	HAS_NOT,
-	IS_FULL, /* of connections: nobody signs that */
+	CROWDS_OUT, /* GIVES, and when the first chunk was heard other blobs are noted */
+	DIGRESSES,  /* gives other bytes than were asked for, and says so */
+	SHORTENS,   /* says that they are fewer: nobody signs that */
+	RAVES,      /* signs a status that there is not */
+	IS_FULL,    /* of connections: nobody signs that */
 	IS_A_STRANGER,
 	HANGS_UP,
 };
@@ -74,6 +79,12 @@ static void say_head(struct fixture *f, int fd, const char *request, int status,
 	stand_in_head(&f->other, fd, request, status, range, length, 0);
 }
 
+/* As much as is remembered. */
+static void note_many(struct fixture *f)
+{
+	evidence_note(f->evidence, "another", EVIDENCE / 2 * CHUNK_BYTES, 0, 1, "192.0.2.9:1");
+}
+
 static void give(struct fixture *f, int fd, const char *request)
 {
 	CLEANUP(freep) char *bytes = calloc(1, SIZE);
@@ -99,6 +110,11 @@ static void give(struct fixture *f, int fd, const char *request)
 	}
 	if (f->manner == DRIPS)
 		drip(f, fd, "x");
+	if (f->manner == CROWDS_OUT) {
+		clock_sleep_ms(1000);
+		note_many(f);
+		stand_in_send(fd, bytes, len - now);
+	}
 	for (int i = 0; f->manner == FALTERS && i < 2; i++) {
 		clock_sleep_ms(1000);
 		stand_in_send(fd, bytes, CHUNK_BYTES / 2);
@@ -119,6 +135,7 @@ static void answer(void *arg, int fd, const char *request)
 	case BREAKS_OFF:
 	case HALTS:
 	case STINTS:
+	case CROWDS_OUT:
 		give(f, fd, request);
 		break;
 	case DRIPS_HEAD:
@@ -136,6 +153,17 @@ static void answer(void *arg, int fd, const char *request)
 		break;
 	case HOPES:
 		say_head(f, fd, request, 202, "", "Content-Length: 0");
+		break;
+	case DIGRESSES:
+		snprintf(text, sizeof(text), "bytes %lu-%lu/%lu", CHUNK_BYTES, SIZE - 1, SIZE);
+		say_head(f, fd, request, 206, text, "Content-Length: 1");
+		break;
+	case SHORTENS:
+		snprintf(text, sizeof(text), "bytes 0-%lu/%lu", SIZE - 1, SIZE);
+		say_head(f, fd, request, 206, text, "Content-Length: 1");
+		break;
+	case RAVES:
+		say_head(f, fd, request, 418, "", "Content-Length: 0");
 		break;
 	case HAS_NOT:
 		say_head(f, fd, request, 404, "", "Content-Length: 0");
@@ -157,7 +185,7 @@ static void set_up_memory(struct fixture *f)
 {
 	places_init(&f->places);
 	segment_notes_init(&f->notes);
-	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
+	assert_int_equal(evidence_new(EVIDENCE, &f->evidence), 0);
 	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
 }
 
@@ -395,7 +423,7 @@ static void who_gives_less_than_a_chunk_is_not_asked_for_the_rest(void **state)
 	assert_int_equal(ask(f, STINTS), SOURCE_PASS);
 	assert_int_equal(f->came, 0);
 	assert_int_equal(f->asked, 1);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "slow");
 }
 
 static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
@@ -405,7 +433,34 @@ static void hope_that_comes_at_once_is_asked_for_seldom(void **state)
 	assert_int_equal(ask(f, HOPES), SOURCE_PASS);
 	assert_in_range(f->asked, 1, 12);
 	assert_in_range(f->hopes, 1, f->asked);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "slow");
+}
+
+/* Whoever signs that is no use, and not out of reach. */
+static void who_answers_nonsense_is_left(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, DIGRESSES), SOURCE_PASS);
+	assert_int_equal(f->came, 0);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "slow");
+}
+
+static void who_answers_what_is_no_answer_is_left(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, RAVES), SOURCE_PASS);
+	assert_int_equal(f->asked, 1);
+	assert_string_equal(state_of(f), "slow");
+}
+
+/* The twin. */
+static void nonsense_that_nobody_has_signed_is_silence(void **state)
+{
+	assert_int_equal(ask(*state, SHORTENS), SOURCE_PASS);
+	assert_string_equal(state_of(*state), "silent");
 }
 
 static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
@@ -443,6 +498,40 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	assert_int_equal(f->watched, 2);
 	assert_int_equal(f->refused, 0);
 	assert_string_equal(state_of(f), "up");
+}
+
+/* The hub has published what both chunks are; the second comes when the list is forgotten. */
+static int ask_crowded(struct fixture *f, const void *bytes)
+{
+	assert_int_equal(ask_known(f, bytes, EVIDENCE_PUBLISHED), 0);
+	f->came = f->watched = 0;
+	evidence_forget(f->evidence, "another");
+	return ask(f, CROWDS_OUT);
+}
+
+/* It is looked for again, and as here there is none any more the chunk is asked for once more. */
+static void what_cannot_be_compared_any_more_is_not_given(void **state)
+{
+	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
+	struct fixture *f = *state;
+	int r = ask_crowded(f, zeros);
+	unsigned asked = f->asked;
+
+	f->manner = GIVES;
+	assert_int_equal(r, 0);
+	assert_int_equal(asked, 1 + 2);
+	assert_int_equal(f->asked_len, CHUNK_BYTES);
+	assert_string_equal(state_of(f), "up"); /* nor is anybody blamed */
+}
+
+/* The twin: there never was a list. */
+static void what_never_could_be_is(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask(f, CROWDS_OUT), 0);
+	assert_int_equal(f->came, SIZE);
+	assert_int_equal(f->asked, 1);
 }
 
 /* It may have had it, even as the owner of its segment, before it knew of a list. */
@@ -516,28 +605,28 @@ static void what_comes_in_its_place_is_taken(void **state)
 }
 
 /* The longest is a second more than its patience, and then once more. */
-static void is_left_soon(struct fixture *f, enum manner manner)
+static void is_left_soon(struct fixture *f, enum manner manner, const char *state)
 {
 	int64_t began_ms = clock_ms();
 
 	assert_int_equal(ask(f, manner), SOURCE_PASS);
 	assert_in_range(clock_ms() - began_ms, 2000, 9500);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), state);
 }
 
 static void who_drips_a_head_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_HEAD);
+	is_left_soon(*state, DRIPS_HEAD, "silent");
 }
 
 static void who_drips_words_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_WORDS);
+	is_left_soon(*state, DRIPS_WORDS, "silent");
 }
 
 static void who_drips_behind_words_is_left(void **state)
 {
-	is_left_soon(*state, DRIPS_BEHIND);
+	is_left_soon(*state, DRIPS_BEHIND, "silent");
 }
 
 static void who_says_shortly_that_it_has_not_is_up(void **state)
@@ -550,7 +639,7 @@ static void who_drips_behind_a_whole_chunk_is_left(void **state)
 {
 	struct fixture *f = *state;
 
-	is_left_soon(f, DRIPS);
+	is_left_soon(f, DRIPS, "slow");
 	assert_int_equal(f->came, CHUNK_BYTES);
 	assert_true(f->taken_back > 0);
 	assert_int_equal(f->laid, 0);
@@ -629,7 +718,7 @@ static void who_has_no_connection_free_refuses_nobody(void **state)
 	assert_int_equal(ask(f, IS_FULL), SOURCE_PASS);
 	assert_in_range(clock_ms() - began_ms, 0, 2000);
 	assert_int_equal(f->asked, 1);
-	assert_string_equal(state_of(f), "silent");
+	assert_string_equal(state_of(f), "busy");
 	member_note(f->other.member, MEMBER_ANSWERED, 0, -1, clock_ms());
 	assert_int_equal(ask(f, GIVES), 0);
 }
@@ -687,10 +776,15 @@ int main(void)
 		TEST(who_gives_only_asks_nobody_and_vouches_for_what_hubs_give),
 		TEST(who_gives_less_than_a_chunk_is_not_asked_for_the_rest),
 		TEST(hope_that_comes_at_once_is_asked_for_seldom),
+		TEST(who_answers_nonsense_is_left),
+		TEST(who_answers_what_is_no_answer_is_left),
+		TEST(nonsense_that_nobody_has_signed_is_silence),
 		TEST(who_leaves_does_not_wait_until_he_may_ask_again),
 		TEST(what_is_as_published_is_given_and_told_of),
 		TEST(what_is_otherwise_than_published_is_refused_and_its_giver_is_told_of),
 		TEST(what_is_otherwise_than_witnessed_is_likewise),
+		TEST(what_cannot_be_compared_any_more_is_not_given),
+		TEST(what_never_could_be_is),
 		TEST(what_was_found_wrong_is_not_taken_again_and_nobody_is_blamed),
 		TEST(what_comes_in_its_place_is_taken),
 		TEST(who_drips_a_head_is_left),

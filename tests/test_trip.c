@@ -485,14 +485,11 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 		enum route_answer answer;
 		const char *state;
 	} cases[] = {
-		{ ROUTE_SCANT, "silent" },  { ROUTE_COMING, "up" },
-		{ ROUTE_ELSEWHERE, "up" },  { ROUTE_BUSY, "up" },
-		{ ROUTE_NOT_HERE, "up" },   { ROUTE_FAILED, "up" },
-		{ ROUTE_NONSENSE, "up" },   { ROUTE_CROWDED, "silent" },
-		{ ROUTE_SILENT, "silent" }, { ROUTE_REFUSED, "refused" },
-		{ ROUTE_LIED, "banned" },   { ROUTE_MISLED, "new" },
-		{ ROUTE_SLOW, "silent" },   { ROUTE_LEFT, "new" },
-		{ ROUTE_MISPLACED, "up" },
+		{ ROUTE_SCANT, "slow" },      { ROUTE_COMING, "up" },    { ROUTE_ELSEWHERE, "up" },
+		{ ROUTE_BUSY, "up" },         { ROUTE_NOT_HERE, "up" },  { ROUTE_FAILED, "up" },
+		{ ROUTE_NONSENSE, "slow" },   { ROUTE_CROWDED, "busy" }, { ROUTE_SILENT, "silent" },
+		{ ROUTE_REFUSED, "refused" }, { ROUTE_LIED, "banned" },  { ROUTE_MISLED, "new" },
+		{ ROUTE_SLOW, "slow" },       { ROUTE_LEFT, "new" },     { ROUTE_MISPLACED, "up" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -554,82 +551,12 @@ static void who_is_busy_for_too_long_is_left_alone_for_a_moment(UNUSED void **st
 		hear(w, ROUTE_BUSY, NOW);
 		trip_next(&w->trip, NOW); /* a rest */
 	}
-	assert_string_equal(state_of(w, w->owners[0], NOW), "silent");
+	assert_string_equal(state_of(w, w->owners[0], NOW), "busy");
 	begin(w);
 	assert_int_equal(ask(w, NOW + MEMBER_BUSY_MS / 2), w->owners[1]);
 	begin(w);
 	assert_int_equal(ask(w, NOW + 2 * MEMBER_BUSY_MS), w->owners[0]);
 	end(w);
-}
-
-/* What becomes of an owner that is busy for too long, and names so many others then, and the number
- * to go there with. */
-static const char *busy_with(unsigned others, uint32_t number)
-{
-	struct world *w = new_world(false);
-	const struct trip_heard h = { ROUTE_BUSY, &w->owners[1], others, number, -1, 1, 0 };
-	const char *state;
-
-	trip_demand(&w->trip, true, NOW);
-	while (ask(w, NOW) == w->owners[0] && !route_is_tired(&w->trip.route)) {
-		hear(w, ROUTE_BUSY, NOW);
-		trip_next(&w->trip, NOW); /* a rest */
-	}
-	trip_heard(&w->trip, &h, NOW);
-	state = state_of(w, w->owners[0], NOW);
-	end(w);
-	return state;
-}
-
-static void who_is_busy_and_names_others_is_of_use(UNUSED void **state)
-{
-	assert_string_equal(busy_with(1, 5), "up");
-	assert_string_equal(busy_with(1, 0), "silent");
-	assert_string_equal(busy_with(0, 5), "silent");
-}
-
-/* With none it might be waited for by whom it is sent to, and wait for him. */
-static void names_of_who_is_busy_are_followed_with_its_number(UNUSED void **state)
-{
-	struct world *w = new_world(false);
-	struct trip_heard h = { ROUTE_BUSY, &w->owners[2], 1, 0, -1, 1, 0 };
-	struct trip_ask words;
-
-	ask(w, NOW);
-	trip_heard(&w->trip, &h, NOW);
-	assert_int_equal(trip_next(&w->trip, NOW).kind, TRIP_REST);
-	assert_int_equal(asked(w, NOW, &words), w->owners[0]);
-	h.number = 5;
-	trip_heard(&w->trip, &h, NOW);
-	assert_int_equal(asked(w, NOW, &words), w->owners[2]);
-	assert_int_equal(words.number, 5);
-	end(w);
-}
-
-/* What becomes of who is busy and names one who answers so. */
-static const char *led_to(enum route_answer answer)
-{
-	struct world *w = new_world(false);
-	const struct trip_heard h = { ROUTE_BUSY, &w->owners[2], 1, 5, -1, 1, 0 };
-	const char *state;
-
-	ask(w, NOW);
-	trip_heard(&w->trip, &h, NOW);
-	assert_int_equal(ask(w, NOW), w->owners[2]);
-	if (answer == ROUTE_GAVE)
-		trip_gave(&w->trip, CHUNK, NOW);
-	hear(w, answer, NOW);
-	assert_int_equal(ask(w, NOW), w->owners[answer == ROUTE_GAVE ? 2 : 1]);
-	state = state_of(w, w->owners[0], NOW);
-	end(w);
-	return state;
-}
-
-static void who_is_busy_and_leads_nowhere_is_left(UNUSED void **state)
-{
-	assert_string_equal(led_to(ROUTE_GAVE), "up");
-	assert_string_equal(led_to(ROUTE_NOT_HERE), "silent");
-	assert_string_equal(led_to(ROUTE_SLOW), "silent");
 }
 
 /* Who is on the line may say so, as nobody signs it. */
@@ -660,7 +587,7 @@ static void who_gives_less_than_a_chunk_is_left(UNUSED void **state)
 	assert_string_equal(state_of(w, one, NOW), "up");
 	assert_int_equal(ask(w, NOW), one);
 	assert_int_equal(trip_heard(&w->trip, &scrap, NOW), ROUTE_SCANT);
-	assert_string_equal(state_of(w, one, NOW), "silent");
+	assert_string_equal(state_of(w, one, NOW), "slow");
 	assert_int_not_equal(ask(w, NOW), one);
 	assert_int_equal(w->node.twice, 0);
 	begin(w); /* nor does the next way begin with him */
@@ -778,9 +705,6 @@ int main(void)
 		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
 		cmocka_unit_test(who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less),
 		cmocka_unit_test(who_is_busy_for_too_long_is_left_alone_for_a_moment),
-		cmocka_unit_test(who_is_busy_and_names_others_is_of_use),
-		cmocka_unit_test(names_of_who_is_busy_are_followed_with_its_number),
-		cmocka_unit_test(who_is_busy_and_leads_nowhere_is_left),
 		cmocka_unit_test(who_has_no_connection_free_is_not_waited_for),
 		cmocka_unit_test(who_gives_less_than_a_chunk_is_left),
 		cmocka_unit_test(hope_is_believed_for_a_while_and_longer_if_it_gets_on),

@@ -518,7 +518,7 @@ static void others_are_read_as_they_were_written(void **state)
 static void what_has_no_form_of_an_address_is_left_out(void **state)
 {
 	char read[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
-	char text[512];
+	char text[512], name[MEMBER_ADDRESS_MAX + 1] = { 0 };
 
 	(void)state;
 	assert_int_equal(wire_read_others("a:0, b:65536, c, :1, d:1x, e:, u@f:1, g/h:1, ::1:80, "
@@ -528,9 +528,26 @@ static void what_has_no_form_of_an_address_is_left_out(void **state)
 	assert_string_equal(read[0], "[::1]:80");
 	assert_string_equal(read[1], "j:1");
 	assert_string_equal(read[2], "k:2");
-	snprintf(text, sizeof(text), "%0126d:1, %0125d:1", 0, 0);
+	memset(name, 'n', sizeof(name) - 1);
+	snprintf(text, sizeof(text), "%.*s:1, %.*s:1", MEMBER_ADDRESS_MAX - 1, name,
+		 MEMBER_ADDRESS_MAX - 2, name);
 	assert_int_equal(wire_read_others(text, read), 1);
 	assert_int_equal(strlen(read[0]), MEMBER_ADDRESS_MAX);
+}
+
+/* It is one of a list's, or none. */
+static void an_address_is_what_lists_have(void **state)
+{
+	char read[WIRE_OTHERS_MAX][MEMBER_ADDRESS_MAX + 1];
+
+	(void)state;
+	assert_int_equal(
+		wire_read_others("127.1:1, 0x7f000001:1, 0.0.0.0:1, [::]:1, "
+				 "[::ffff:192.0.2.1]:1, [2001:DB8:0::1]:1, Node-3.Example:1",
+				 read),
+		2);
+	assert_string_equal(read[0], "[2001:db8::1]:1");
+	assert_string_equal(read[1], "node-3.example:1");
 }
 
 static void so_many_others_are_heard_and_no_more(void **state)
@@ -568,6 +585,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_digest_is_not_read),
 		cmocka_unit_test(others_are_read_as_they_were_written),
 		cmocka_unit_test(what_has_no_form_of_an_address_is_left_out),
+		cmocka_unit_test(an_address_is_what_lists_have),
 		cmocka_unit_test(so_many_others_are_heard_and_no_more),
 	};
 

@@ -225,7 +225,8 @@ static const char peers_shape[] = "address zone" PEER_COUNTS(
 		"first_byte_ms until:time why";
 
 static const char where_shape[] =
-	"etag size:size present:size;segments segment bytes:size present:size owner followers";
+	"etag size:size present:size members answered"
+	";segments segment bytes:size present:size owner holders held_by followers";
 
 static const char nfs_shape[] =
 	";clients address connections mounts requests bytes:size denied since:time "
@@ -243,7 +244,7 @@ static const struct ctl_verb verbs[] = {
 	{ "peers", "", NULL, "Who the peers are, how they behave, and what went to and fro.", "GET",
 	  "/peers", peers_shape, NULL, NULL },
 	{ "peers where", "PATH", NULL,
-	  "Which peers the segments of a file of a mount belong to, and how much of each is there.",
+	  "Which peers the segments of a file of a mount belong to, and which have them now.",
 	  "GET", "/peers/owners", where_shape, NULL, NULL },
 	{ "peers forgive", "[ADDRESS]", NULL,
 	  "Take back the bans of those whose bytes were wrong: all, or one's.", "POST",

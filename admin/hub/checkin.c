@@ -184,6 +184,8 @@ int checkin_take(struct ask *a)
 		answer_refuse(a, 401, "This is not signed by the cluster's key");
 		return 0;
 	}
+	if (verdict == CLUSTER_FULL)
+		return say_so(a, 503, &who, "more come than can be remembered now");
 	if (verdict != CLUSTER_TRUE)
 		return say_so(a, 401, &who, "this was sent at another time, or before");
 	r = jdoc_parse(buf_str(body), body->len, &doc);

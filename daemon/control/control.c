@@ -15,6 +15,7 @@
 #define SLOW_BYTES 1024 /* in such a time */
 #define STOP_MS 1000
 #define HELD_MS 5000 /* for who works on a request, after that */
+#define ASKS_MAX 16  /* that wait for an answer of peers */
 
 /* --- routes */
 
@@ -161,6 +162,16 @@ static int serve(struct control *c, int fd, bool local, struct httpd **ret)
 	return fd < 0 ? fd : httpd_start(&conf, ret);
 }
 
+/* Who asks peers waits for them, and nobody else does. */
+static int start_askers(struct control *c)
+{
+	const struct workers_conf conf = { .name = "mfs-owners",
+					   .threads = 1,
+					   .waiting_max = ASKS_MAX };
+
+	return node_peers(c->conf.node) ? workers_start(&conf, &c->askers) : 0;
+}
+
 int control_start(const struct control_conf *conf, struct control **ret, struct buf *why)
 {
 	struct control *c = calloc(1, sizeof(*c));
@@ -171,7 +182,9 @@ int control_start(const struct control_conf *conf, struct control **ret, struct 
 	c->conf = *conf;
 	c->since_s = clock_wall_s();
 	c->since_ms = clock_ms();
-	r = serve(c, listen_path(conf->cache_dir, CONTROL_SOCKET, why), true, &c->local);
+	r = start_askers(c);
+	if (r == 0)
+		r = serve(c, listen_path(conf->cache_dir, CONTROL_SOCKET, why), true, &c->local);
 	if (r == 0 && conf->listen && *conf->listen)
 		r = serve(c, listen_address(conf->listen, why), false, &c->address);
 	if (r < 0) {
@@ -193,6 +206,7 @@ bool control_stop(struct control *c)
 		httpd_close(c->address);
 	over = httpd_stop(c->local, until_ms, HELD_MS);
 	over = httpd_stop(c->address, until_ms, HELD_MS) && over;
+	over = over && workers_stop(c->askers, clock_ms() + HELD_MS);
 	listen_unlink(c->conf.cache_dir, CONTROL_SOCKET);
 	if (over)
 		free(c);

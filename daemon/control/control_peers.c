@@ -3,6 +3,7 @@
 #include "daemon/control/control_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "daemon/peer_json.h"
 
@@ -29,11 +30,30 @@ void control_peers(struct control *c, struct httpd_request *q, const char *rest 
 	control_reply(q, 200, &b);
 }
 
-static void write_owners(struct control *c, struct httpd_request *q, const struct control_file *f)
+/* A blob whose members are asked for. */
+struct owners {
+	struct node *node;
+	struct httpd_request *q;
+	uint64_t size;
+	char etag[DIGEST_HEX_MAX + 1];
+};
+
+static void ask_owners(void *arg, uint64_t number UNUSED)
 {
+	CLEANUP(freep) struct owners *o = arg;
 	CLEANUP(buf_free) struct buf b = { 0 };
 	struct jwrite w = { .to = &b };
-	struct node *n = c->conf.node;
+	int r = peer_json_segments(o->node, node_peers(o->node), o->etag, o->size, &w);
+
+	if (r < 0)
+		control_fail(o->q, r);
+	else
+		control_reply(o->q, 200, &b);
+}
+
+static void write_owners(struct control *c, struct httpd_request *q, const struct control_file *f)
+{
+	struct owners *o;
 	int r;
 
 	if (!f->etag[0]) {
@@ -41,11 +61,18 @@ static void write_owners(struct control *c, struct httpd_request *q, const struc
 			       f->kind);
 		return;
 	}
-	r = peer_json_segments(n, node_peers(n), f->etag, f->size, &w);
-	if (r < 0)
-		control_fail(q, r);
-	else
-		control_reply(q, 200, &b);
+	o = calloc(1, sizeof(*o));
+	if (!o) {
+		control_fail(q, -ENOMEM);
+		return;
+	}
+	*o = (struct owners){ .node = c->conf.node, .q = q, .size = f->size };
+	snprintf(o->etag, sizeof(o->etag), "%s", f->etag);
+	r = workers_add(c->askers, &(struct work){ .fn = ask_owners, .arg = o });
+	if (r == 0)
+		return;
+	free(o);
+	control_refuse(q, 503, "busy", "too many ask where files lie: ask again");
 }
 
 void control_peer_owners(struct control *c, struct httpd_request *q, const char *rest UNUSED)

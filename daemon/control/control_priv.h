@@ -9,6 +9,7 @@
 #include "daemon/base/httpd.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/jwrite.h"
+#include "daemon/base/workers.h"
 #include "daemon/control/control.h"
 #include "daemon/node_parts.h"
 
@@ -18,6 +19,7 @@ struct control {
 	int64_t since_ms;              /* clock_ms() */
 	struct httpd *local, *address; /* or NULL */
 	atomic_uint watchers;          /* streams of events */
+	struct workers *askers;        /* of peers; NULL if the node has none */
 };
 
 /* Answers with what was written, which is taken; an error if there was no memory for it. */

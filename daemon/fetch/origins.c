@@ -62,6 +62,8 @@ static bool drop_one(struct origins *o, int64_t now_ms)
 	return false;
 }
 
+_Static_assert(2 * ORIGINS_MAX <= 64, "each place has a bit of its own");
+
 static unsigned free_number(const struct origins *o)
 {
 	uint64_t used = 0;
@@ -82,7 +84,8 @@ int origins_add(struct origins *o, const struct source_blob *what, bool guests, 
 	int r;
 
 	if (there) {
-		there->guests &= guests;
+		if (!guests && count(o, false) < ORIGINS_MAX)
+			there->guests = false;
 		return 0;
 	}
 	if (count(o, guests) >= ORIGINS_MAX && !(guests && may_drop && drop_one(o, now_ms)))

@@ -28,8 +28,9 @@ struct origins {
 	struct origin *first; /* is never dropped */
 };
 
-/* Notes a place; also that a reader has named it, too. If there are many of guests, one that rests
- * is dropped for it if may_drop: nobody uses any then; else it is passed over. -ENOMEM. */
+/* Notes a place; also that a reader has named it, too, unless there are many of readers. If there
+ * are many of guests, one that rests is dropped for it if may_drop: nobody uses any then; else it
+ * is passed over. -ENOMEM. */
 MUST_USE int origins_add(struct origins *o, const struct source_blob *what, bool guests,
 			 bool may_drop, int64_t now_ms);
 /* The one whose turn it is when those of `tried` had theirs (bit: number); NULL if there is none.

@@ -464,12 +464,7 @@ bool assay_stop(struct assay *a)
 	if (!w)
 		return true;
 	httpc_cancel(a->conf.http, &a->cancel);
-	if (workers_stop(w, clock_ms() + STOP_MS))
-		return true;
-	lock_take(&a->lock);
-	a->workers = w; /* to be stopped again */
-	lock_drop(&a->lock);
-	return false;
+	return workers_stop(w, clock_ms() + STOP_MS);
 }
 
 void assay_free(struct assay *a)

@@ -26,7 +26,8 @@ struct assay_conf {
 MUST_USE int assay_new(struct assay **ret);
 /* It does from now on. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int assay_start(struct assay *a, const struct assay_conf *conf);
-/* False if it is still at work after a while: then all stays. NULL is fine. */
+/* False if it is still at work after a while: then all stays until the process ends. NULL is
+ * fine. */
 MUST_USE bool assay_stop(struct assay *a);
 void assay_free(struct assay *a);
 

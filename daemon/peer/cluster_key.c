@@ -359,6 +359,7 @@ static enum cluster_verdict hear(struct cluster_key *k, const struct said *said,
 		[NONCE_NEW] = CLUSTER_TRUE,
 		[NONCE_STALE] = CLUSTER_STALE,
 		[NONCE_SEEN] = CLUSTER_REPLAYED,
+		[NONCE_FULL] = CLUSTER_FULL,
 	};
 	uint64_t number = xxh3_of(said->nonce, CLUSTER_NONCE_HEX);
 	uint64_t node = xxh3_of(said->node, strlen(said->node));

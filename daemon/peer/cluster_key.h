@@ -48,6 +48,7 @@ enum cluster_verdict {
 	CLUSTER_STALE, /* the right key, but another time than ours, or before we began: the sender
 			   * may correct it */
 	CLUSTER_REPLAYED, /* seen before */
+	CLUSTER_FULL,     /* as it should be, but no more can be remembered now: it was not heard */
 };
 /* What is known of a request by its field: all "" if CLUSTER_FALSE. */
 struct cluster_heard {

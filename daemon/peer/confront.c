@@ -159,7 +159,6 @@ int confront_start(struct confront *c, const struct trial_conf *conf, struct htt
 bool confront_stop(struct confront *c)
 {
 	struct workers *w;
-	bool stopped;
 
 	lock_take(&c->lock);
 	w = steal(c->workers);
@@ -167,12 +166,7 @@ bool confront_stop(struct confront *c)
 	if (!w)
 		return true;
 	httpc_cancel(c->http, &c->cancel);
-	stopped = workers_stop(w, clock_ms() + STOP_MS);
-	lock_take(&c->lock);
-	if (!stopped) /* to be stopped again */
-		c->workers = w;
-	lock_drop(&c->lock);
-	return stopped;
+	return workers_stop(w, clock_ms() + STOP_MS);
 }
 
 void confront_free(struct confront *c)

@@ -18,7 +18,7 @@ MUST_USE int confront_new(struct confront **ret);
 /* They are from now on. Both are borrowed until confront_stop; of http what they are asked is ended
  * at the stop. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int confront_start(struct confront *c, const struct trial_conf *conf, struct httpc *http);
-/* False if it is still at work after a while: then all stays. */
+/* False if it is still at work after a while: then all stays until the process ends. */
 MUST_USE bool confront_stop(struct confront *c);
 void confront_free(struct confront *c);
 

@@ -177,17 +177,11 @@ int contests_start(struct contests *c, const struct trial_conf *conf, struct sto
 bool contests_stop(struct contests *c)
 {
 	struct workers *w;
-	bool stopped;
 
 	lock_take(&c->lock);
 	w = steal(c->workers);
 	lock_drop(&c->lock);
-	stopped = workers_stop(w, clock_ms() + STOP_MS);
-	lock_take(&c->lock);
-	if (!stopped) /* to be stopped again */
-		c->workers = w;
-	lock_drop(&c->lock);
-	return stopped;
+	return workers_stop(w, clock_ms() + STOP_MS);
 }
 
 void contests_free(struct contests *c)

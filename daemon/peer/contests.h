@@ -16,7 +16,7 @@ struct contests;
 MUST_USE int contests_new(struct contests **ret);
 /* It is from now on; both are borrowed until contests_stop. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int contests_start(struct contests *c, const struct trial_conf *conf, struct store *s);
-/* False if it is still at work after a while: then all stays. */
+/* False if it is still at work after a while: then all stays until the process ends. */
 MUST_USE bool contests_stop(struct contests *c);
 void contests_free(struct contests *c);
 

@@ -9,7 +9,8 @@
 #include "daemon/base/map.h"
 #include "daemon/cache/chunk.h"
 
-#define GIVERS_MAX 4096 /* names that are remembered: of others it is not known who gave what */
+/* Names of who gave what is remembered: more than a list has members. */
+#define GIVERS_MAX 16384
 #define DROPS_MAX 256
 #define DROPS_AT_ONCE_MAX 64 /* of one blob, so that others are remembered */
 #define LOST_MAX 64          /* blobs of which it is remembered that drops were forgotten */
@@ -34,6 +35,12 @@ struct dossier {
 	uint16_t givers[];
 };
 
+struct name {
+	uint16_t number;
+	bool used; /* while that is looked for */
+	char text[MEMBER_ADDRESS_MAX + 1];
+};
+
 /* A chunk that was dropped. */
 struct drop {
 	char etag[DIGEST_HEX_MAX + 1];
@@ -49,9 +56,10 @@ struct evidence {
 	uint64_t bytes;
 	struct map by_etag;
 	struct dossier *oldest, **newest;
-	char (*names)[MEMBER_ADDRESS_MAX + 1];
-	unsigned name_count;
-	struct drop drops[DROPS_MAX]; /* the latest */
+	struct map by_name;
+	struct name *names[GIVERS_MAX]; /* NULL: free */
+	unsigned next_name;             /* where a free one is looked for */
+	struct drop drops[DROPS_MAX];   /* the latest */
 	unsigned drop_count;
 	char lost[LOST_MAX][DIGEST_HEX_MAX + 1]; /* of these something is not remembered any more */
 	unsigned lost_count;
@@ -191,29 +199,59 @@ void evidence_free(struct evidence *e)
 	lock_drop(&e->lock);
 	map_fini(&e->by_etag);
 	lock_fini(&e->lock);
-	free(e->names);
+	for (unsigned i = 0; i < GIVERS_MAX; i++)
+		free(e->names[i]);
+	map_fini(&e->by_name);
 	free(e);
 }
 
 /* ---- who gave what ---- */
 
+static void forget_unused_names_locked(struct evidence *e)
+{
+	for (const struct dossier *d = e->oldest; d; d = d->newer)
+		for (uint32_t i = 0; i < d->count; i++)
+			if (d->givers[i] >= FIRST_NAME)
+				e->names[d->givers[i] - FIRST_NAME]->used = true;
+	for (struct name **n = e->names; n < e->names + GIVERS_MAX; n++) {
+		if (*n && !(*n)->used) {
+			map_del_str(&e->by_name, (*n)->text);
+			free(steal(*n));
+		}
+		if (*n)
+			(*n)->used = false;
+	}
+}
+
+/* NULL: there is no room for it. */
+static struct name *new_name_locked(struct evidence *e, const char *member)
+{
+	struct name *n;
+
+	if (e->by_name.count == GIVERS_MAX)
+		forget_unused_names_locked(e);
+	n = e->by_name.count < GIVERS_MAX ? calloc(1, sizeof(*n)) : NULL;
+	if (!n)
+		return NULL;
+	while (e->names[e->next_name])
+		e->next_name = (e->next_name + 1) % GIVERS_MAX;
+	n->number = (uint16_t)e->next_name;
+	snprintf(n->text, sizeof(n->text), "%s", member);
+	if (map_put_str(&e->by_name, n->text, n) < 0) {
+		free(n);
+		return NULL;
+	}
+	return e->names[n->number] = n;
+}
+
 /* The number of a name; NOBODY if it cannot be remembered. */
 static uint16_t number_locked(struct evidence *e, const char *member)
 {
-	unsigned i = 0;
+	const struct name *n = map_find_str(&e->by_name, member);
 
-	while (i < e->name_count && strcmp(e->names[i], member) != 0)
-		i++;
-	if (i == e->name_count) {
-		void *more = i < GIVERS_MAX ? reallocarray(e->names, i + 1, sizeof(*e->names))
-					    : NULL;
-
-		if (!more)
-			return NOBODY;
-		e->names = more;
-		snprintf(e->names[e->name_count++], sizeof(*e->names), "%s", member);
-	}
-	return (uint16_t)(FIRST_NAME + i);
+	if (!n)
+		n = new_name_locked(e, member);
+	return n ? (uint16_t)(FIRST_NAME + n->number) : NOBODY;
 }
 
 void evidence_note(struct evidence *e, const char *etag, uint64_t size, uint32_t from, uint32_t to,
@@ -447,7 +485,7 @@ enum evidence_giver evidence_giver(struct evidence *e, const char *etag, uint32_
 	d = map_find_str(&e->by_etag, etag);
 	giver = d && i < d->count ? d->givers[i] : NOBODY;
 	if (giver >= FIRST_NAME)
-		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", e->names[giver - FIRST_NAME]);
+		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", e->names[giver - FIRST_NAME]->text);
 	lock_drop(&e->lock);
 	return giver >= FIRST_NAME ? EVIDENCE_MEMBER
 	       : giver == HUB      ? EVIDENCE_HUB

@@ -18,6 +18,14 @@ static int64_t doubled(int64_t first, unsigned times, int64_t max)
 	return min_i64(first, max);
 }
 
+/* What is left of a count that a clean hour takes one from. */
+static unsigned still(unsigned count, int64_t since_ms, int64_t now_ms)
+{
+	int64_t hours = now_ms > since_ms ? (now_ms - since_ms) / MEMBER_CLEAN_MS : 0;
+
+	return hours < count ? count - (unsigned)hours : 0;
+}
+
 /* --- who may ask */
 
 bool health_may_ask(struct member_health *h, int64_t now_ms)
@@ -47,7 +55,7 @@ static int64_t pause_ms(struct member_health *h)
 	if (h->cause == MEMBER_REFUSED)
 		pause = doubled(MEMBER_REFUSED_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
 	else if (h->cause == MEMBER_VAIN)
-		pause = doubled(MEMBER_VAIN_MS, h->failures - 1, MEMBER_AWAY_MAX_MS);
+		pause = doubled(MEMBER_VAIN_MS, h->vains - 1, MEMBER_AWAY_MAX_MS);
 	else if (h->cause == MEMBER_BUSY)
 		pause = MEMBER_BUSY_MS;
 	else if (h->failures == 1)
@@ -67,6 +75,10 @@ static void fail(struct member_health *h, enum member_outcome cause, int64_t now
 		h->failures = 0;
 	h->cause = cause;
 	h->failures++;
+	if (cause == MEMBER_VAIN) {
+		h->vains = still(h->vains, h->vain_ms, now_ms) + 1;
+		h->vain_ms = now_ms;
+	}
 	leave_alone(h, pause_ms(h), now_ms);
 }
 
@@ -74,9 +86,7 @@ static void fail(struct member_health *h, enum member_outcome cause, int64_t now
 
 unsigned health_bans(const struct member_health *h, int64_t now_ms)
 {
-	int64_t hours = now_ms > h->clean_ms ? (now_ms - h->clean_ms) / MEMBER_CLEAN_MS : 0;
-
-	return hours < h->bans ? h->bans - (unsigned)hours : 0;
+	return still(h->bans, h->clean_ms, now_ms);
 }
 
 bool health_is_banned(const struct member_health *h, int64_t now_ms)
@@ -165,6 +175,9 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 {
 	switch (outcome) {
 	case MEMBER_GAVE:
+		h->vains -= h->vains > 0;
+		succeed(h, first_ms, now_ms);
+		break;
 	case MEMBER_ANSWERED:
 		succeed(h, first_ms, now_ms);
 		break;
@@ -191,9 +204,19 @@ enum member_state health_state(const struct member_health *h)
 {
 	if (!h->failures)
 		return h->answered ? MEMBER_IS_UP : MEMBER_IS_NEW;
-	return h->cause == MEMBER_LIED      ? MEMBER_IS_BANNED
-	       : h->cause == MEMBER_REFUSED ? MEMBER_IS_REFUSED
-					    : MEMBER_IS_SILENT;
+	switch (h->cause) {
+	case MEMBER_LIED:
+		return MEMBER_IS_BANNED;
+	case MEMBER_REFUSED:
+		return MEMBER_IS_REFUSED;
+	case MEMBER_CROWDED:
+	case MEMBER_BUSY:
+		return MEMBER_IS_BUSY;
+	case MEMBER_VAIN:
+		return MEMBER_IS_SLOW;
+	default:
+		return MEMBER_IS_SILENT;
+	}
 }
 
 const char *member_state_name(enum member_state state)

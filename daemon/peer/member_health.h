@@ -17,7 +17,7 @@
 #define MEMBER_SILENT_MS 1000
 #define MEMBER_BUSY_MS (5 * 1000) /* however often */
 #define MEMBER_REFUSED_MS (10 * 1000)
-#define MEMBER_VAIN_MS (30 * 1000)
+#define MEMBER_VAIN_MS (30 * 1000) /* bytes, or a clean hour, take one time back; no answer does */
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
 #define MEMBER_TURN_MS (10 * 1000)
@@ -45,7 +45,7 @@ enum member_outcome {
 	MEMBER_REFUSED,  /* it does not take our key, or has another */
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
-	MEMBER_VAIN,     /* it said for too long that bytes were coming, or gave scraps of them */
+	MEMBER_VAIN,     /* it hoped for too long, gave scraps of bytes, or made no sense */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
@@ -54,6 +54,8 @@ enum member_outcome {
 	X(SELF, "self") /* this node, under whatever name: members.h knows */ \
 	X(NEW, "new")   /* it was not heard of yet */ \
 	X(UP, "up") \
+	X(BUSY, "busy") /* it has no connection free, or says that it is busy */ \
+	X(SLOW, "slow") /* of what it promised nothing came, or too slowly */ \
 	X(SILENT, "silent") \
 	X(REFUSED, "refused") \
 	X(BANNED, "banned")
@@ -66,12 +68,14 @@ enum member_state {
 };
 
 struct member_health {
-	enum member_outcome cause;   /* why it is left alone; valid with failures */
-	unsigned failures;           /* of that kind in a row; 0: it is not */
-	int64_t until_ms;            /* nobody asks before */
-	int64_t turn_ms;             /* who tries it has so long; 0: it is nobody's turn */
-	unsigned bans;               /* as of until_ms of the last one, see health_bans */
-	int64_t clean_ms;            /* end of the last one */
+	enum member_outcome cause; /* why it is left alone; valid with failures */
+	unsigned failures;         /* of that kind in a row; 0: it is not */
+	int64_t until_ms;          /* nobody asks before */
+	int64_t turn_ms;           /* who tries it has so long; 0: it is nobody's turn */
+	unsigned bans;             /* as of until_ms of the last one, see health_bans */
+	int64_t clean_ms;          /* end of the last one */
+	unsigned vains;            /* promises that were in vain, as of vain_ms, the last one */
+	int64_t vain_ms;
 	int64_t misled_ms;           /* when it first may have been, lately; 0: it was not */
 	bool answered;               /* once, at least */
 	int64_t usual_us, spread_us; /* time to the first byte, and how far off it is; usual < 0:

@@ -266,12 +266,12 @@ void member_list_stop(struct member_list *l)
 	lock_take(&l->lock);
 	l->stopping = true;
 	away = l->away;
+	if (away)
+		pthread_detach(l->thread);
 	cond_wake_all(&l->wake);
 	lock_drop(&l->lock);
-	if (away) {
-		pthread_detach(l->thread);
+	if (away) /* the thread frees l as soon as it has had the lock once more */
 		return;
-	}
 	if (l->source == HUB)
 		httpc_cancel(l->checkin.http, &l->checkin.cancel);
 	if (l->source != TOLD)

@@ -3,21 +3,61 @@
  * three of them hold all that may still be accepted; the others are forgotten. */
 #include "daemon/peer/nonces.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LATE_MS 1000 /* a thread may come so much later with its time than another */
+#define CAP_MIN 1024
 
 void nonces_init(struct nonces *n, int64_t began_ms)
 {
 	*n = (struct nonces){ .began_ms = began_ms };
 }
 
+/* --- the numbers of a span */
+
 static void forget_span(struct nonces_span *s)
 {
-	map_fini(&s->numbers);
-	memset(s->shares, 0, sizeof(s->shares));
+	free(s->slots);
+	*s = (struct nonces_span){ .number = s->number };
 }
+
+/* Where it is, or belongs. There is a free slot; numbers are hashes already. */
+static uint64_t *slot_of(const struct nonces_span *s, uint64_t number)
+{
+	size_t at = number & (s->cap - 1);
+
+	while (s->slots[at] && s->slots[at] != number)
+		at = (at + 1) & (s->cap - 1);
+	return &s->slots[at];
+}
+
+static bool has(const struct nonces_span *s, uint64_t number)
+{
+	return s->cap && *slot_of(s, number);
+}
+
+/* False if there is no memory. */
+static bool grow(struct nonces_span *s)
+{
+	struct nonces_span larger = *s;
+
+	if (s->cap && s->count < s->cap / 4 * 3)
+		return true;
+	larger.cap = s->cap ? 2 * s->cap : CAP_MIN;
+	larger.slots = calloc(larger.cap, sizeof(*larger.slots));
+	if (!larger.slots)
+		return false;
+	for (size_t i = 0; i < s->cap; i++)
+		if (s->slots[i])
+			*slot_of(&larger, s->slots[i]) = s->slots[i];
+	free(s->slots);
+	s->slots = larger.slots;
+	s->cap = larger.cap;
+	return true;
+}
+
+/* --- all spans */
 
 void nonces_fini(struct nonces *n)
 {
@@ -47,7 +87,7 @@ static size_t forget_old(struct nonces *n)
 
 		if (s->number < first || s->number >= first + NONCES_SPANS)
 			forget_span(s);
-		count += s->numbers.count;
+		count += s->count;
 	}
 	return count;
 }
@@ -70,15 +110,17 @@ enum nonce nonces_hear(struct nonces *n, uint64_t number, uint64_t node, int64_t
 	struct nonces_span *s = &n->spans[span % NONCES_SPANS];
 	size_t count;
 
+	number += !number; /* 0 is none */
 	if (llabs(settle(n, wall_ms) - sent_ms) > NONCES_WINDOW_MS || sent_ms < n->began_ms)
 		return NONCE_STALE;
 	count = forget_old(n);
 	s->number = span;
-	if (map_find_u64(&s->numbers, number))
+	if (has(s, number))
 		return NONCE_SEEN;
-	if (count >= NONCES_MAX || count_share(n, share) >= NONCES_OF_NODE ||
-	    map_put_u64(&s->numbers, number, s) < 0)
-		return NONCE_STALE;
+	if (count + count_share(n, share) >= NONCES_MAX || !grow(s))
+		return NONCE_FULL;
+	*slot_of(s, number) = number;
+	s->count++;
 	s->shares[share]++;
 	return NONCE_NEW;
 }

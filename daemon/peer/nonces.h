@@ -6,11 +6,13 @@
 #ifndef MATRIXFS_NONCES_H
 #define MATRIXFS_NONCES_H
 
-#include "daemon/base/map.h"
+#include <stddef.h>
+#include <stdint.h>
 
-#define NONCES_WINDOW_MS (30 * 1000)    /* a request may be so old, or so far ahead */
-#define NONCES_MAX 200000               /* that are remembered, */
-#define NONCES_OF_NODE (NONCES_MAX / 8) /* and of one node, so that it does not use up all */
+#define NONCES_WINDOW_MS (30 * 1000) /* a request may be so old, or so far ahead */
+/* So many are remembered, in 8 MiB at most; of one node no more than are free still, so that nobody
+ * uses up all. One alone has 5000 a second at least: that is what 40 GbE carries in chunks. */
+#define NONCES_MAX 600000
 
 #define NONCES_SPANS 3
 #define NONCES_SHARES 1024
@@ -18,7 +20,8 @@
 /* Numbers that were sent in one window of time. */
 struct nonces_span {
 	int64_t number;                 /* time / NONCES_WINDOW_MS */
-	struct map numbers;             /* 64 bits of each */
+	uint64_t *slots;                /* 64 bits of each where they hash to, or next; 0: free */
+	size_t cap, count;              /* a power of two, or 0: at most three quarters are used */
 	uint32_t shares[NONCES_SHARES]; /* of the nodes, by their hashes: few have one */
 };
 
@@ -30,8 +33,9 @@ struct nonces {
 
 enum nonce {
 	NONCE_NEW,
-	NONCE_STALE, /* of another time, or before we began; or no room is left for now */
+	NONCE_STALE, /* of another time, or before we began */
 	NONCE_SEEN,  /* heard before */
+	NONCE_FULL,  /* it was not heard: no room is left for now */
 };
 
 /* Nothing was heard, and nothing counts that was sent before began_ms. */

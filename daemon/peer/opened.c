@@ -221,14 +221,42 @@ static int join(struct opened *o, const struct source_blob *what, bool make, str
 	return r;
 }
 
-static bool is_full(struct opened *o)
+/* Which of two goes first: what is whole, as nothing is being brought for it; then the one used
+ * longest ago. */
+static bool goes_before(const struct opened_blob *a, const struct opened_blob *b)
 {
-	bool so;
+	bool whole = blob_is_sealed(fetch_blob(a->pull));
+
+	if (whole != blob_is_sealed(fetch_blob(b->pull)))
+		return whole;
+	return a->used_ms < b->used_ms;
+}
+
+static int find_idle(void *arg, void *value)
+{
+	struct opened_blob **first = arg, *one = value;
+
+	if (!one->users && (!*first || goes_before(one, *first)))
+		*first = one;
+	return 0;
+}
+
+/* Closes an idle one if as many are open as may be; false if all are in use. */
+static bool make_room(struct opened *o)
+{
+	struct opened_blob *first = NULL;
+	bool full;
 
 	lock_take(&o->lock);
-	so = o->by_etag.count >= OPENED_MAX;
+	full = o->by_etag.count >= OPENED_MAX;
+	if (full)
+		map_each(&o->by_etag, find_idle, &first);
+	if (first)
+		map_del_str(&o->by_etag, first->etag);
 	lock_drop(&o->lock);
-	return so;
+	if (first)
+		close_one(o, first);
+	return !full || first;
 }
 
 /* What a member had this node open that is not whole: all of it takes room. */
@@ -276,7 +304,7 @@ static int may_open(struct opened *o, const struct source_blob *what, bool make,
 	if (!what->own && here && size != what->file.size &&
 	    (!make || store_disk_bytes(o->store, what->etag)))
 		return ERR_SIZE;
-	return is_full(o) || (owes && !what->own && !here) ? -EMFILE : 0;
+	return (owes && !what->own && !here) || !make_room(o) ? -EMFILE : 0;
 }
 
 /* Who owes much still gets what is whole, which shows when it is open. */

@@ -24,7 +24,7 @@ int peer_call_run(const struct peer_call *e, const struct asker *who, struct buf
 		.cancel = e->cancel ? e->cancel : &own,
 		.patience_ms = e->patience_ms,
 		.connect_ms = e->connect_ms,
-		.whole_ms = WHOLE_MS,
+		.whole_ms = e->whole_ms ? e->whole_ms : WHOLE_MS,
 		.head = on_head,
 		.body = on_body,
 		.arg = ret,

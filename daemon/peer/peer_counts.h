@@ -11,7 +11,8 @@
  * what that metric is (NULL: as the one before). Without a metric: docs/control.md tells.
  *
  * bytes_in: that members gave, and the cache took. bytes_wrong: that were not those of the blob.
- * bytes_twice: on their way when somebody else was asked for them. asked: requests to members.
+ * bytes_twice: that came of chunks which never became whole, because who sent them broke off or was
+ * left; they come once more. asked: requests to members.
  * passed: ranges that were left to hubs. bytes_out: given to members. answers: requests of members
  * that got bytes; waits: that were told to ask again, the bytes being on their way; redirects: that
  * were told who else has them; refused: wrong key, too busy, not here. */
@@ -21,7 +22,7 @@
 	X(bytes_wrong, ":size", "peer_wrong_bytes_total", NULL, \
 	  "Bytes of peers that were not what they should be.") \
 	X(bytes_twice, ":size", "peer_twice_bytes_total", NULL, \
-	  "Bytes that were on their way when somebody else was asked.") \
+	  "Bytes of chunks that never became whole: they come once more.") \
 	X(asked, "", "peer_requests_total", NULL, "Requests to peers.") \
 	X(passed, "", "peer_passed_total", NULL, \
 	  "Ranges that were left to hubs: nobody else was to have them.") \

@@ -5,17 +5,17 @@
 
 #define SLACK_MS 1000 /* beyond its patience the head, or a whole answer without bytes, may take */
 
-/* Of an answer with bytes: are they the first of those asked for? */
+/* Of an answer with bytes: are they the first of those asked for? Their length is not signed. */
 static int check_range(struct peer_get *q, const struct httpc_response *r)
 {
 	uint64_t first, last;
 	int64_t total;
 
 	if (httpc_content_range(r, &first, &last, &total) < 0 || first != q->ask->off ||
-	    last >= q->ask->off + q->ask->len)
+	    last >= q->ask->off + q->ask->len || total < 0 || (uint64_t)total != q->ask->size) {
+		q->nonsense = true;
 		return ERR_PROTO;
-	if (total < 0 || (uint64_t)total != q->ask->size)
-		return ERR_SIZE;
+	}
 	q->len = last - first + 1;
 	return httpc_content_length(r) == (int64_t)q->len ? 0 : ERR_PROTO;
 }
@@ -24,7 +24,8 @@ static int read_digests(struct peer_get *q, const struct httpc_response *r)
 {
 	const char *text = httpc_header(r, WIRE_DIGESTS);
 
-	return text && wire_read_digests(q->ask, text, &q->digests) ? 0 : ERR_PROTO;
+	q->nonsense = !text || !wire_read_digests(q->ask, text, &q->digests);
+	return q->nonsense ? ERR_PROTO : 0;
 }
 
 static int on_head(void *arg, const struct httpc_response *r, int64_t took_ms)
@@ -75,6 +76,7 @@ int peer_get_run(struct peer_get *q, const struct asker *who)
 	int r = wire_write_ask(q->ask, &target, &range);
 
 	q->status = q->sunk = 0;
+	q->nonsense = false;
 	q->first_ms = q->quiet_ms = -1;
 	q->other_count = 0;
 	q->number = 0;

@@ -19,6 +19,7 @@ struct peer_get {
 	void *arg;
 	/* What came. */
 	int status;                  /* of an answer that a member has signed; 0: there was none */
+	bool nonsense;               /* it is none to this question: ERR_PROTO */
 	int64_t first_ms;            /* from the question to its answer's head, or -1 */
 	uint64_t len;                /* of a WIRE_BYTES: so many are given */
 	struct wire_digests digests; /* of a WIRE_TOLD */

@@ -21,7 +21,7 @@
 #include "daemon/peer/source_peer.h"
 #include "daemon/peer/segment_notes.h"
 
-#define EVIDENCE_BYTES (UINT64_C(8) << 20) /* lists of 250 GiB that are not sealed yet */
+#define EVIDENCE_BYTES (UINT64_C(64) << 20) /* lists of 1.8 TiB that are not sealed yet */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
@@ -332,9 +332,17 @@ static unsigned count_connections(struct peers *p)
 
 bool peers_stop(struct peers *p)
 {
+	struct serve *s = take_serve(p);
+	bool over;
+
 	member_list_stop(steal(p->list));
-	return assay_stop(p->assay) && contests_stop(p->contests) && confront_stop(p->confront) &&
-	       serve_stop(take_serve(p));
+	over = assay_stop(p->assay);
+	over &= contests_stop(p->contests);
+	over &= confront_stop(p->confront);
+	if (over)
+		return serve_stop(s);
+	serve_hush(s);
+	return false;
 }
 
 void peers_close(struct peers *p)

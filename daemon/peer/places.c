@@ -27,25 +27,42 @@ static struct place_of *find_locked(struct places *p, const struct membership *m
 	return NULL;
 }
 
-static struct place_of *oldest_locked(struct places *p)
+static uint64_t weight(uint64_t size)
 {
-	struct place_of *oldest = p->of;
-
-	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
-		if (o->used < oldest->used)
-			oldest = o;
-	return oldest;
+	return (uint64_t)segment_count(size) * PLACEMENT_OWNERS * sizeof(uint32_t);
 }
 
-/* Keeps it in the place of the oldest. */
+/* The one asked for longest ago. */
+static void drop_one_locked(struct places *p)
+{
+	struct place_of *oldest = NULL;
+
+	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
+		if (o->used && (!oldest || o->used < oldest->used))
+			oldest = o;
+	if (!oldest)
+		return;
+	p->count--;
+	p->bytes -= weight(oldest->size);
+	placement_free(oldest->placement);
+	*oldest = (struct place_of){ 0 };
+}
+
+/* Keeps it, in the place of others if there is no room. */
 static struct place_of *keep_locked(struct places *p, const struct membership *members,
 				    uint64_t blob, uint64_t size, struct placement *placement)
 {
-	struct place_of *o = oldest_locked(p);
+	struct place_of *o = p->of;
 
-	placement_free(o->placement);
+	while (p->count == PLACES_MAX || (p->count && p->bytes + weight(size) > PLACES_BYTES))
+		drop_one_locked(p);
+	while (o->used)
+		o++;
 	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
 	o->placement = placement;
+	o->used = ++p->clock;
+	p->count++;
+	p->bytes += weight(size);
 	return o;
 }
 

@@ -8,7 +8,8 @@
 #include "daemon/peer/members.h"
 #include "daemon/peer/placement.h"
 
-#define PLACES_MAX 64 /* blobs whose placement is kept; the one asked for longest ago goes */
+#define PLACES_MAX 512 /* blobs whose placement is kept: of those asked for longest ago none is */
+#define PLACES_BYTES (UINT64_C(4) << 20) /* likewise; one more than that if it is the only one */
 
 struct places {
 	struct lock lock;
@@ -18,9 +19,10 @@ struct places {
 		uint64_t used; /* 0: free */
 		struct placement *placement;
 	} of[PLACES_MAX];
-	uint64_t clock;
-	bool working;        /* somebody works one out, */
-	struct cond changed; /* or did: one at a time, whoever asks */
+	unsigned count;
+	uint64_t bytes, clock; /* bytes: that all placements take, about */
+	bool working;          /* somebody works one out, */
+	struct cond changed;   /* or did: one at a time, whoever asks */
 };
 
 /* Nothing is placed. */

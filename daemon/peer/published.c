@@ -41,6 +41,7 @@ struct published {
 	struct look looks[LOOKS_MAX];
 	uint64_t clock;
 	int64_t stranger_until_ms[HUBS_MAX]; /* they know no lists; 0: not known, or they do */
+	int64_t refuted_until_ms[HUBS_MAX];  /* one of theirs was wrong: nothing else ends that */
 };
 
 int published_new(struct hub *const *hubs, unsigned count, struct evidence *e,
@@ -79,10 +80,11 @@ void published_free(struct published *p)
 
 static bool may_ask(struct published *p, unsigned hub)
 {
+	int64_t now_ms = clock_ms();
 	bool may;
 
 	lock_take(&p->lock);
-	may = p->stranger_until_ms[hub] <= clock_ms();
+	may = p->stranger_until_ms[hub] <= now_ms && p->refuted_until_ms[hub] <= now_ms;
 	lock_drop(&p->lock);
 	return may;
 }
@@ -116,6 +118,8 @@ static bool ask_hub(struct published *p, unsigned hub, const struct source_blob 
 			  hub_name(p->hubs[hub]), err_text(r));
 		return false;
 	}
+	if (!may_ask(p, hub)) /* meanwhile it was refuted */
+		return false;
 	evidence_learn(p->evidence, what->etag, l, EVIDENCE_PUBLISHED);
 	return true;
 }
@@ -311,7 +315,7 @@ void published_refute(struct published *p, struct members *m, const char *etag, 
 		l->found = false;
 		l->refuted = true;
 		l->again_ms = 0; /* another hub may have a right one */
-		p->stranger_until_ms[l->hub] = clock_ms() + PUBLISHED_STRANGER_MS;
+		p->refuted_until_ms[l->hub] = clock_ms() + PUBLISHED_STRANGER_MS;
 	}
 	lock_drop(&p->lock);
 	evidence_unlearn(p->evidence, etag);

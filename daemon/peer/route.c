@@ -151,11 +151,6 @@ bool route_was_named(const struct route *r)
 	return r->named;
 }
 
-bool route_has_names(const struct route *r)
-{
-	return r->asked != ROUTE_NOBODY || r->other_count;
-}
-
 /* Those that were named are asked first; false if there are none worth asking: who names itself
  * names nobody. */
 static bool take_names(struct route *r, uint32_t by, const uint32_t *others, unsigned count)
@@ -228,8 +223,7 @@ void route_heard(struct route *r, enum route_answer answer, const uint32_t *othe
 		route_to_source(r);
 		return;
 	}
-	if ((answer == ROUTE_ELSEWHERE || answer == ROUTE_BUSY) &&
-	    take_names(r, member, others, count))
+	if (answer == ROUTE_ELSEWHERE && take_names(r, member, others, count))
 		return;
 	if (answer == ROUTE_BUSY && is_owner(r, member))
 		come_again(r);

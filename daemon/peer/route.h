@@ -26,7 +26,7 @@
 	X(GAVE, "gave")           /* bytes; there may be more to ask for */ \
 	X(COMING, "coming")       /* it will have them; nothing yet */ \
 	X(ELSEWHERE, "elsewhere") /* others are named */ \
-	X(BUSY, "busy")           /* it gives as much as it may; others may be named */ \
+	X(BUSY, "busy")           /* something hinders it, or it gives as much as it may */ \
 	X(CROWDED, "crowded")     /* it has no connection free, as somebody says */ \
 	X(NOT_HERE, "not-here")   /* it has not got them, or keeps nothing more */ \
 	X(MISPLACED, "misplaced") /* it could not have them at the place that was named */ \
@@ -95,8 +95,6 @@ void route_to_source(struct route *r);
 struct route_step route_next(struct route *r, int64_t now_ms);
 /* True if a member has named who is asked now. */
 bool route_was_named(const struct route *r);
-/* True if who is asked goes on giving, or others are named still. */
-bool route_has_names(const struct route *r);
 /* True if who is asked now has been waited for as often as a busy owner is, or for as long. */
 bool route_is_tired(const struct route *r);
 /* What came of the last ROUTE_ASK; `others` are those that were named. */

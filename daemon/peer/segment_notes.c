@@ -12,9 +12,21 @@ void segment_notes_fini(struct segment_notes *t)
 	lock_fini(&t->lock);
 }
 
-static struct segment_note *slot_of(struct segment_notes *t, struct segment segment)
+/* Where it is, or else may be: where nothing is, or what was asked for longest ago. Those of a file
+ * that are asked for at once lie in a row. */
+static struct segment_note *slot_of_locked(struct segment_notes *t, struct segment segment)
 {
-	return &t->slots[(segment.blob + segment.index) % SEGMENT_NOTES_MAX];
+	const uint64_t set =
+		(segment.blob + segment.index) % (SEGMENT_NOTES_MAX / SEGMENT_NOTES_WAYS);
+	struct segment_note *first = &t->slots[set * SEGMENT_NOTES_WAYS], *oldest = first;
+
+	for (struct segment_note *slot = first; slot < first + SEGMENT_NOTES_WAYS; slot++) {
+		if (slot->segment.blob == segment.blob && slot->segment.index == segment.index)
+			return slot;
+		if (slot->since_ms < oldest->since_ms)
+			oldest = slot;
+	}
+	return oldest;
 }
 
 static bool is_of(const struct segment_note *slot, struct segment segment, int64_t now_ms)
@@ -26,9 +38,10 @@ static bool is_of(const struct segment_note *slot, struct segment segment, int64
 void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t giver,
 		       int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (!is_of(slot, segment, now_ms))
 		*slot = (struct segment_note){ .segment = segment };
 	if (giver) {
@@ -42,21 +55,25 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
 			  int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
-	if (is_of(slot, segment, now_ms))
+	slot = slot_of_locked(t, segment);
+	if (is_of(slot, segment, now_ms)) {
 		slot->number = number < SEGMENT_NOTES_NUMBER_MAX ? number
 								 : SEGMENT_NOTES_NUMBER_MAX;
+		slot->missed_ms = number ? slot->missed_ms : now_ms;
+	}
 	lock_drop(&t->lock);
 }
 
 void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_t moved_ms,
 			 int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms) && slot->moved_ms < moved_ms)
 		slot->moved_ms = moved_ms;
 	lock_drop(&t->lock);
@@ -65,9 +82,10 @@ void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_
 void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
 			  int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms)) {
 		slot->failed_ms = now_ms;
 		slot->failed_at = place;
@@ -77,9 +95,10 @@ void segment_notes_failed(struct segment_notes *t, struct segment segment, uint6
 
 void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms))
 		slot->failed_ms = 0;
 	lock_drop(&t->lock);
@@ -88,10 +107,11 @@ void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t
 bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
 			struct segment_note *ret)
 {
-	const struct segment_note *slot = slot_of(t, segment);
+	const struct segment_note *slot;
 	bool found;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	found = is_of(slot, segment, now_ms);
 	*ret = found ? *slot : (struct segment_note){ 0 };
 	lock_drop(&t->lock);
@@ -104,13 +124,20 @@ bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64
 	       now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
 }
 
+/* What was sought last nobody had: not so if that is being found out, or somebody gave it. */
+static bool was_missed(const struct segment_note *slot)
+{
+	return slot->missed_ms >= slot->sought_ms;
+}
+
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms)
 {
-	struct segment_note *slot = slot_of(t, segment);
+	struct segment_note *slot;
 	int vain = 0;
 
 	lock_take(&t->lock);
+	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms)) {
 		bool lately = slot->sought_ms && now_ms - slot->sought_ms < SEGMENT_NOTES_VAIN_MS;
 		bool again = lately && slot->sought == pos && slot->sought_at == place;
@@ -119,7 +146,7 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 			vain = -1;
 		} else {
 			slot->vain = again ? slot->vain + 1 : 0;
-			vain = lately && !again ? -1 : (int)slot->vain;
+			vain = lately && !again && was_missed(slot) ? -1 : (int)slot->vain;
 			slot->sought = pos;
 			slot->sought_at = place;
 			slot->sought_ms = now_ms;

@@ -3,7 +3,8 @@
  * is asked first for the rest), how often members were asked for it in vain, and which number this
  * node has among those who want it. Numbers keep members from waiting for each other in a ring: who
  * asks upstream has 0, who is sent to a member has a higher one than that, and a node waits only
- * for one of a lower number. A small memory that forgets when it is full, and after a minute.
+ * for one of a lower number. A small memory that forgets after a minute, and where it is full what
+ * was asked for longest ago.
  * Threads: any. */
 #ifndef MATRIXFS_SEGMENT_NOTES_H
 #define MATRIXFS_SEGMENT_NOTES_H
@@ -15,6 +16,7 @@
 #include "daemon/peer/placement.h"
 
 #define SEGMENT_NOTES_MAX 1024
+#define SEGMENT_NOTES_WAYS 8 /* each may be in one of so many places */
 #define SEGMENT_NOTES_MS 60000
 #define SEGMENT_NOTES_NUMBER_MAX \
 	(UINT32_MAX / 2)             /* higher ones count as it: what is added stays above */
@@ -24,7 +26,7 @@
 
 struct segment_notes {
 	struct lock lock;
-	/* Guarded by lock: each segment has one slot it may be in. */
+	/* Guarded by lock: each segment has a row of SEGMENT_NOTES_WAYS slots it may be in. */
 	struct segment_note {
 		struct segment segment;
 		uint64_t giver;   /* key of a member's address; 0: asked for, and not yet given */
@@ -37,6 +39,7 @@ struct segment_notes {
 		uint64_t sought_at; /* and the place that was to be asked then */
 		unsigned vain;      /* how often in a row, lately */
 		int64_t sought_ms;
+		int64_t missed_ms; /* nobody had them, and this node asked upstream */
 	} slots[SEGMENT_NOTES_MAX];
 };
 
@@ -51,7 +54,8 @@ void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t
  * just been, or these too often, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
 		       uint64_t place, int64_t now_ms);
-/* This node has that number from now on; if it has asked for the segment. */
+/* This node has that number from now on; if it has asked for the segment. 0: it asks upstream,
+ * since nobody has what was sought. */
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
 			  int64_t now_ms);
 /* Whom this node waits for says that bytes came to him at moved_ms. */

@@ -62,7 +62,9 @@ static bool object(struct guest *g, enum cluster_verdict verdict, const char *to
 	enum addressee who = verdict == CLUSTER_TRUE ? addressee_of(g->serve, to) : THIS_NODE;
 	bool late = who == UNKNOWN && strcmp(httpd_target(g->http), PROBE_TARGET) != 0;
 
-	if (verdict != CLUSTER_TRUE)
+	if (verdict == CLUSTER_FULL)
+		serve_cause(g, WIRE_BUSY, "nonces");
+	else if (verdict != CLUSTER_TRUE)
 		serve_cause(g, WIRE_KEY, verdict == CLUSTER_STALE ? "stale" : "replayed");
 	else if (who == ANOTHER)
 		serve_cause(g, WIRE_KEY, "elsewhere");
@@ -237,17 +239,26 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 		r = turns_start(rate_now, s, &s->turns);
 	if (r == 0)
 		r = start_http(s, why);
-	if (r == 0 || !serve_stop(s)) /* what somebody works on stays, to be stopped again */
+	if (r == 0)
 		*ret = s;
+	else
+		(void)!serve_stop(s); /* nobody has asked for anything yet */
 	return r;
+}
+
+bool serve_hush(struct serve *s)
+{
+	if (!s)
+		return true;
+	turns_close(s->turns);
+	return httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS);
 }
 
 bool serve_stop(struct serve *s)
 {
 	if (!s)
 		return true;
-	turns_close(s->turns);
-	if (!httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS))
+	if (!serve_hush(s))
 		return false;
 	if (!testimony_stop(s->testimony))
 		return false;

@@ -28,6 +28,9 @@ struct serve_work {
 		    uint64_t *ret_id);
 	/* How far a job is; -ENOENT. */
 	int (*job)(void *arg, uint64_t id, struct job_progress *ret);
+	/* Appends what is here of a blob, a character a segment: '1' is all of it, else '0'.
+	 * -ENOMEM. */
+	int (*held)(void *arg, const char *etag, uint64_t size, struct buf *ret);
 	void *arg;
 };
 
@@ -52,12 +55,14 @@ struct serve_conf {
 	int64_t timeout_ms;           /* for bytes that have to be brought */
 };
 
-/* Listens and answers. Sentences in why. After an error *ret is set only if serve_stop could not
- * end what had begun; then serve_stop is to be asked again. */
+/* Listens and answers. Sentences in why. */
 MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why);
 /* After fetch_stop, so that nothing waits any more. False if somebody works on a request still:
  * then what was borrowed stays so until the process ends. NULL is fine. */
 MUST_USE bool serve_stop(struct serve *s);
+/* The same where somebody else uses its testimony still: it answers nobody any more, and all of it
+ * stays until the process ends. */
+bool serve_hush(struct serve *s);
 /* Members may ask for work from now on; borrowed until serve_stop. */
 void serve_set_work(struct serve *s, const struct serve_work *work);
 unsigned serve_connections(struct serve *s);

@@ -34,7 +34,9 @@ struct bringing {
 	bool wrong;       /* likewise, */
 	bool misled;      /* and who gave it may not know, */
 	bool contested;   /* or it is the hub's list that is wrong: see what it gives */
-	bool looked;      /* for the blob's digest list */
+	bool looked;      /* for the blob's digest list, */
+	bool listed;      /* which was there; */
+	bool unlisted;    /* it was ended since that is forgotten */
 };
 
 /* ---- bytes ---- */
@@ -52,6 +54,13 @@ static bool goes_round(const struct bringing *b)
 	return b->wrong && b->misled && b->in.word == EVIDENCE_UNKNOWN;
 }
 
+/* True if a hub's list would tell whether a chunk that came is right, and it was forgotten: others
+ * had to be remembered. */
+static bool is_unlisted(const struct bringing *b)
+{
+	return b->listed && b->in.size != b->ask->blob->file.size && b->in.word == EVIDENCE_UNKNOWN;
+}
+
 /* Gives what is wanted of a chunk whose last bytes these are, if it may be right. */
 static int give_chunk(struct bringing *b, const void *last, size_t len)
 {
@@ -62,8 +71,10 @@ static int give_chunk(struct bringing *b, const void *last, size_t len)
 
 	b->wrong = r == ERR_DIGEST;
 	b->misled = b->wrong && may_be_misled(b);
-	if (r < 0)
-		return r;
+	b->unlisted = r == 0 && is_unlisted(b);
+	b->looked &= !b->unlisted;
+	if (r < 0 || b->unlisted)
+		return r < 0 ? r : -EAGAIN;
 	/* Before anybody sees them, who may want to know whose they are. */
 	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
 		      member_address(b->question.member));
@@ -178,6 +189,8 @@ static enum route_answer ending(const struct bringing *b, int r)
 		return ROUTE_LEFT;
 	if (r == ERR_BUSY)
 		return ROUTE_CROWDED;
+	if (b->question.nonsense)
+		return ROUTE_NONSENSE;
 	if (r < 0)
 		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
 	return answer_of(&b->question);
@@ -219,8 +232,15 @@ static void report_lie(struct bringing *b)
 /* Before the first bytes of a member: a blob of one chunk needs no list. */
 static void look_for_list(struct bringing *b)
 {
-	if (!b->looked && b->ask->blob->file.size > CHUNK_BYTES)
-		(void)published_look(b->all->conf.published, b->ask->blob, b->ask->cancel);
+	const struct source_peer_conf *conf = &b->all->conf;
+	const struct source_blob *blob = b->ask->blob;
+	uint8_t must[CHUNK_LIST_DIGEST];
+
+	if (!b->looked && blob->file.size > CHUNK_BYTES) {
+		(void)published_look(conf->published, blob, b->ask->cancel);
+		b->listed = evidence_knows(conf->evidence, blob->etag, chunk_of(b->trip.range.pos),
+					   must) == EVIDENCE_PUBLISHED;
+	}
 	b->looked = true;
 }
 
@@ -235,7 +255,7 @@ static int put_question(struct bringing *b, uint32_t member)
 
 	b->in = (struct chunk_in){ .ask = b->ask, .evidence = conf->evidence };
 	b->came = 0;
-	b->slow = b->wrong = false;
+	b->slow = b->wrong = b->unlisted = false;
 	*q = (struct peer_get){
 		.member = b->trip.members->members[member],
 		.ask = &ask,
@@ -287,7 +307,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 	answer = hear(b, r);
 	if (r == ERR_CANCELED)
 		return r;
-	if (b->question.sunk && !b->slow && !b->wrong)
+	if (b->question.sunk && !b->slow && !b->wrong && !b->unlisted)
 		return b->question.sunk;
 	if (!b->wrong) /* of a chunk that did not become whole */
 		metrics_add(&b->all->conf.counts->bytes_twice, b->in.have);

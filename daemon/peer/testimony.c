@@ -514,25 +514,18 @@ int testimony_start(const struct testimony_conf *conf, struct testimony **ret)
 	return r;
 }
 
-/* False: it is to be stopped again. */
-static bool stop_threads(struct workers **w, int64_t deadline_ms)
-{
-	bool stopped = workers_stop(*w, deadline_ms);
-
-	if (stopped)
-		*w = NULL;
-	return stopped;
-}
-
 bool testimony_stop(struct testimony *t)
 {
 	int64_t deadline_ms;
+	bool over;
 
 	if (!t)
 		return true;
 	deadline_ms = clock_ms() + STOP_MS;
 	httpc_cancel(t->conf.http, &t->cancel);
-	if (!stop_threads(&t->vouchers, deadline_ms) || !stop_threads(&t->witnesses, deadline_ms))
+	over = workers_stop(t->vouchers, deadline_ms);
+	over &= workers_stop(t->witnesses, deadline_ms);
+	if (!over)
 		return false;
 	lock_take(&t->lock);
 	while (t->oldest)

@@ -30,7 +30,8 @@ struct testimony_conf {
 
 /* -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int testimony_start(const struct testimony_conf *conf, struct testimony **ret);
-/* False if it is still at work after a while: then all stays. NULL is fine. */
+/* False if it is still at work after a while: then all stays until the process ends. NULL is
+ * fine. */
 MUST_USE bool testimony_stop(struct testimony *t);
 /* What there is to say of the segment of an ask for digests. -EAGAIN: that is being found out, ask
  * again; -ENOENT: it has nothing to say; or why it could not be had from any hub. Does not wait. */

@@ -24,7 +24,7 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 	struct segment_note note;
 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
-	t->member = t->next = t->namer = ROUTE_NOBODY;
+	t->member = t->next = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
 	t->until_ms = INT64_MAX;
 	place.owner_count =
@@ -141,16 +141,6 @@ static bool is_over(const struct trip *t, int64_t now_ms)
 	return t->fails && t->failing && now_ms >= t->until_ms;
 }
 
-/* Who was busy and sent this node to others, of whom none gave anything, is left like one who gives
- * hope for too long: only who lies does that. */
-static void note_namer(struct trip *t, int64_t now_ms)
-{
-	if (t->namer == ROUTE_NOBODY || route_has_names(&t->route))
-		return;
-	member_note(t->members->members[t->namer], MEMBER_VAIN, 0, -1, now_ms);
-	t->namer = ROUTE_NOBODY;
-}
-
 static struct trip_step follow_route(struct trip *t, int64_t now_ms)
 {
 	struct route_step step;
@@ -159,7 +149,6 @@ static struct trip_step follow_route(struct trip *t, int64_t now_ms)
 		route_to_source(&t->route);
 	else if (now_ms < t->again_ms)
 		return (struct trip_step){ .kind = TRIP_REST, .rest_ms = t->again_ms - now_ms };
-	note_namer(t, now_ms);
 	step = route_next(&t->route, now_ms);
 	switch (step.kind) {
 	case ROUTE_ASK:
@@ -237,7 +226,7 @@ static const enum member_outcome outcomes[] = {
 	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
 	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
 	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
-	[ROUTE_MISPLACED] = MEMBER_ANSWERED, [ROUTE_NONSENSE] = MEMBER_ANSWERED,
+	[ROUTE_MISPLACED] = MEMBER_ANSWERED, [ROUTE_NONSENSE] = MEMBER_VAIN,
 	[ROUTE_CROWDED] = MEMBER_CROWDED,    [ROUTE_SILENT] = MEMBER_SILENT,
 	[ROUTE_REFUSED] = MEMBER_REFUSED,    [ROUTE_LIED] = MEMBER_LIED,
 	[ROUTE_MISLED] = MEMBER_MISLED,      [ROUTE_SLOW] = MEMBER_VAIN,
@@ -248,13 +237,6 @@ static const enum member_outcome outcomes[] = {
 static int64_t own_ms(int64_t first_ms)
 {
 	return first_ms > WAITING_POLL_MS ? -1 : first_ms;
-}
-
-/* How many names are followed: with no number to go there with this node might wait for one who
- * waits for it. */
-static unsigned names(const struct trip_heard *h)
-{
-	return h->answer == ROUTE_BUSY && !h->number ? 0 : h->other_count;
 }
 
 /* Who says that upstream fails tries it again, and is waited for. Another is to try it after a
@@ -277,7 +259,7 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 {
 	struct member *member = t->members->members[t->member];
 	enum route_answer a = judge_hope(t, h, now_ms);
-	bool busy = a == ROUTE_BUSY && !names(h) && !t->seeks && route_is_tired(&t->route);
+	bool busy = a == ROUTE_BUSY && !t->seeks && route_is_tired(&t->route);
 
 	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
 		a = ROUTE_SCANT;
@@ -295,8 +277,7 @@ static void note_giver(const struct trip *t, uint32_t member, int64_t now_ms)
 /* Who was sent there keeps the number he was sent with. */
 static bool gets_number(const struct trip *t, enum route_answer a)
 {
-	return a == ROUTE_ELSEWHERE || a == ROUTE_BUSY ||
-	       (!t->number && (a == ROUTE_GAVE || a == ROUTE_COMING));
+	return a == ROUTE_ELSEWHERE || (!t->number && (a == ROUTE_GAVE || a == ROUTE_COMING));
 }
 
 static void remember(const struct trip *t, enum route_answer a, const struct trip_heard *h,
@@ -321,11 +302,7 @@ static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_h
 {
 	if (a == ROUTE_ELSEWHERE && h->other_count && h->others[0] != t->members->self)
 		note_giver(t, h->others[0], now_ms);
-	route_heard(&t->route, a, h->others, names(h));
-	if (a == ROUTE_BUSY && names(h) && route_has_names(&t->route))
-		t->namer = t->member;
-	else if (a == ROUTE_GAVE)
-		t->namer = ROUTE_NOBODY;
+	route_heard(&t->route, a, h->others, h->other_count);
 }
 
 /* Those who wait here hear of it, too, and that it is over. */

@@ -25,7 +25,7 @@ struct trip_node {
 	struct segment_notes *notes;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 	/* Zeroed at first. */
-	metric in, twice;         /* bytes that members gave, and that two were asked for */
+	metric in, twice;         /* bytes that members gave, and that may come of two */
 	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
 };
 
@@ -53,7 +53,6 @@ struct trip {
 	unsigned wrong_count;
 	uint32_t next;       /* who is to be asked */
 	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
-	uint32_t namer;      /* who was busy and named those that are asked; or ROUTE_NOBODY */
 	uint32_t number;     /* that it is asked with: another had said to ask there; or 0 */
 	uint64_t asked_pos;  /* where the range began when it was */
 	int64_t patience_ms; /* of silence, with who is asked */

@@ -22,22 +22,9 @@
 #define UNIT "bytes="
 #define SHA1_HEX 40
 #define SHA256_HEX 64
-#define PORT_DIGITS_MAX 5
 #define CHUNKS_ALL ((1U << WIRE_CHUNKS) - 1)
-#define SIZE_MAX_ASKED (UINT64_C(1) << 40) /* who is asked places that many segments */
 
 /* --- addresses, and lists of them */
-
-/* True for "HOST:PORT", as members are called. */
-static bool is_address(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
-	long port = digits <= PORT_DIGITS_MAX && digits > 0 ? atol(colon + 1) : 0;
-
-	return strlen(text) <= MEMBER_ADDRESS_MAX && port > 0 && port <= UINT16_MAX &&
-	       colon[1 + digits] == '\0' && url_is_host(text);
-}
 
 /* The next address of "a, b" from *at on. 0; -ENOENT: there is none; -EINVAL: it has no form of
  * one. */
@@ -49,11 +36,7 @@ static int next_address(const char **at, char ret[static MEMBER_ADDRESS_MAX + 1]
 	*at = start + len;
 	if (len == 0)
 		return -ENOENT;
-	if (len > MEMBER_ADDRESS_MAX)
-		return -EINVAL;
-	memcpy(ret, start, len);
-	ret[len] = '\0';
-	return is_address(ret) ? 0 : -EINVAL;
+	return member_address_read(start, len, ret) ? 0 : -EINVAL;
 }
 
 void wire_write_others(const char (*others)[MEMBER_ADDRESS_MAX + 1], unsigned count,
@@ -218,10 +201,15 @@ static int split_query(char *query, char *value[static FIELDS], struct buf *why)
 	return r;
 }
 
+bool wire_is_etag(const char *text)
+{
+	return hex_is(text, SHA256_HEX) || hex_is(text, SHA1_HEX);
+}
+
 static int read_etag(const char *text, struct wire_ask *ret, struct buf *why)
 {
 	ret->lfs = hex_is(text, SHA256_HEX);
-	if (!ret->lfs && !hex_is(text, SHA1_HEX))
+	if (!wire_is_etag(text))
 		return bad(why, "it names no blob");
 	snprintf(ret->etag, sizeof(ret->etag), "%s", text);
 	return 0;
@@ -314,7 +302,7 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 
 	if (r < 0)
 		return r;
-	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > SIZE_MAX_ASKED)
+	if (!value[SIZE] || !is_number(value[SIZE], &ret->size) || ret->size > WIRE_SIZE_MAX)
 		return bad(why, "its size is none");
 	ret->number = value[NUMBER] ? wire_read_number(value[NUMBER]) : 0;
 	if (value[NUMBER] && !ret->number)

@@ -15,8 +15,10 @@
 #define WIRE_ROOT "/peer/v1/"
 #define WIRE_PULL WIRE_ROOT "pull"  /* POST: a job that fetches a revision begins */
 #define WIRE_JOBS WIRE_ROOT "jobs/" /* GET, and behind it a number: how far it is */
+#define WIRE_HELD WIRE_ROOT "held/" /* GET, and behind it a blob: which segments are whole there */
 #define WIRE_CHUNKS 16              /* of a segment: SEGMENT_BYTES in chunks */
 #define WIRE_WAIT_MAX_MS 10000
+#define WIRE_SIZE_MAX (UINT64_C(1) << 40) /* of a blob: who is asked places its segments */
 #define WIRE_OTHERS_MAX 8 /* members an answer names, and a request as those that failed */
 
 /* Fields of requests and answers. */
@@ -39,7 +41,7 @@ enum wire_status {
 	WIRE_METHOD = 405,
 	WIRE_OTHER_SIZE = 409,
 	WIRE_FAILED = 502, /* it cannot be had from upstream, as that says: Peer-Cause */
-	WIRE_BUSY = 503,   /* something hinders it: Peer-Cause; or Peer-Others and a number */
+	WIRE_BUSY = 503,   /* something hinders it: Peer-Cause */
 	WIRE_FULL = 507,   /* nothing more can be kept here */
 };
 
@@ -74,6 +76,8 @@ MUST_USE int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target,
  * segment. `path` gets the bytes of ret->path instead of what it held. */
 MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_ask *ret,
 			   struct buf *path, struct buf *why);
+/* True if it is in the form of a blob's digest. */
+bool wire_is_etag(const char *text);
 /* A number for the place that a question names. */
 uint64_t wire_place(const struct wire_ask *ask);
 /* The segment that is asked for, or that the range lies in. */
