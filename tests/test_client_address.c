@@ -60,7 +60,7 @@ static void networks_end_where_their_bits_do(void **state UNUSED)
 	assert_false(network_has("127.0.0.2", proxies, ARRAY_LEN(proxies)));
 }
 
-/* An address of the old kind is written in the new one's bits, but that is this program's affair. */
+/* An address of the old kind is written in the new one's bits, but that is internal. */
 static void networks_of_the_new_kind_have_no_address_of_the_old(void **state UNUSED)
 {
 	char *const new_ones[] = { (char[]){ "::/0" } }, *const old[] = { (char[]){ "0.0.0.0/0" } },

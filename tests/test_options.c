@@ -617,7 +617,7 @@ static void test_a_list_takes_the_place_of_that_of_the_file(void **state)
 	assert_string_equal(o.nfs_export.items[0], "10.2.0.0/16=c/*");
 }
 
-/* As an unset variable of a script makes them: who may what would be everybody, all, in the clear. */
+/* As an unset variable of a script makes them: everybody would see all, in the clear. */
 static void test_what_restricts_is_not_empty(void **state)
 {
 	static const char *const names[] = { "nfs-export",    "nfs-allow",    "nfs-key-file",

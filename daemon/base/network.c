@@ -71,8 +71,8 @@ const char *network_problem(const char *text)
 		return "allowed is an address or a network, as 10.0.0.0/8";
 	for (unsigned i = bits; i < BITS; i++)
 		if (address.s6_addr[i / 8] & 0x80 >> i % 8)
-			return "the bits behind a network's are zeros, as in 10.0.0.0/8; and one address "
-			       "has no \"/BITS\"";
+			return "the bits behind a network's are zeros, as in 10.0.0.0/8; and one "
+			       "address has no \"/BITS\"";
 	return NULL;
 }
 

@@ -25,8 +25,8 @@ static const char *take_type(const char *text, struct repo_glob *ret)
 	return text;
 }
 
-/* The end of a set of characters, which begins behind its '[': NULL if it has none, or holds what is
- * in no name. */
+/* The end of a set of characters, which begins behind its '[': NULL if it has none, or holds what
+ * is in no name. */
 static const char *end_of_set(const char *text)
 {
 	size_t len;
