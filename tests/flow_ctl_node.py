@@ -161,7 +161,7 @@ def test_peers_are_shown_with_what_went_to_and_fro(cluster, tiny):
     hubs = sum(Control(m).metrics().value("source_bytes_total", kind="hub") for m in mounts)
     assert hubs == tiny.bytes_sent(path_re="/resolve/.*w.safetensors") == len(BIG)
     out = ask(mounts[0], "peers")[1]
-    assert re.search(r"^ADDRESS +ZONE +WEIGHT +STATE +BYTES IN +BYTES OUT +BYTES WRONG +FIRST BYTE MS +UNTIL$", out, re.M)
+    assert re.search(r"^ADDRESS +ZONE +WEIGHT +STATE +BYTES IN +BYTES OUT +BYTES WRONG +FIRST BYTE MS +UNTIL +WHY$", out, re.M)
     assert re.search(rf"^{re.escape(where[0])} +z0 +1 +self ", out, re.M)
 
 

@@ -113,10 +113,10 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
             cluster.split(cluster.nodes[:3], cluster.nodes[3:6])
         first, last = cluster.nodes[:6], cluster.nodes[6:]
         assert ends_well(cluster, model, cluster.load(REPO, model, first), first, upstream=2.5 if split else 1.02)
-        # Each reads what comes in at once; after that nobody asks again whoever was silent.
+        # Each asks at once for all that it reads ahead, a MiB at a time; after that nobody asks again whoever was silent.
         for node in first:
             vain = collections.Counter(address for address, word in node.answers() if word == "silent")
-            assert all(count <= 6 for count in vain.values()) and bool(vain) >= split, vain
+            assert all(count <= 12 for count in vain.values()) and bool(vain) >= split, vain
         cluster.heal()
         before = cluster.upstream_bytes()
         assert right(cluster.load(REPO, model, last), model)
@@ -138,7 +138,8 @@ def test_two_halves_are_one_again_in_the_middle_of_a_load(hub, tmp_path, heals):
         if heals:
             cluster.heal()
         loads = cluster.end(seconds=120)
-        assert ends_well(cluster, directory, loads, upstream=1.75 if heals else 2.75)
+        again = size_of(directory) / 50     # of a chunk that came from afar when somebody near had it
+        assert ends_well(cluster, directory, loads, upstream=1.75 if heals else 2.75, again=again)
         assert cluster.upstream_bytes() >= (1 if heals else 1.9) * size_of(directory)
 
 
