@@ -207,7 +207,7 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 
 	if (r == 0)
 		r = writable_dir(c, n->from, false, &from);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = place_shares(n->from) == place_shares(n->to) ? writable_dir(c, n->to, true, &to)
 							 : -EXDEV;
