@@ -31,17 +31,17 @@ static const struct conf_param params[] = {
 	{ "listen", CONF_LIST, FIELD(listen), "127.0.0.1:8080", 0, 0, "ADDRESS:PORT",
 	  "Answer there. May be given several times. With a certificate by TLS, but where it says "
 	  "http://ADDRESS:PORT." },
-	{ "tls-cert", CONF_TEXT, FIELD(tls_cert), NULL, 0, 0, "FILE",
+	{ "tls-cert", CONF_TEXT, FIELD(tls_cert), NULL, 1, 0, "FILE",
 	  "Certificate of this hub in PEM, and behind it those that vouch for it." },
-	{ "tls-key", CONF_TEXT, FIELD(tls_key), NULL, 0, 0, "FILE", "Its key in PEM." },
+	{ "tls-key", CONF_TEXT, FIELD(tls_key), NULL, 1, 0, "FILE", "Its key in PEM." },
 	{ "upstream", CONF_LIST, FIELD(upstreams), "https://huggingface.co", 0, 0, "URL",
 	  "Hub to ask for what is not here. Several are asked in this order." },
 	{ "upstream-token-file", CONF_TEXT, FIELD(upstream_token_file), NULL, 0, 0, "FILE",
 	  "File with the token for the first upstream." },
-	{ "allow", CONF_LIST, FIELD(allow), NULL, 0, 0, "RULE",
+	{ "allow", CONF_LIST, FIELD(allow), NULL, 1, 0, "RULE",
 	  "What of the upstreams may be read: [KIND/]REPOSITORY[:FILE] with globs. May be given "
 	  "several times; without it all may." },
-	{ "deny", CONF_LIST, FIELD(deny), NULL, 0, 0, "RULE",
+	{ "deny", CONF_LIST, FIELD(deny), NULL, 1, 0, "RULE",
 	  "What may not be, also if it is allowed. May be given several times." },
 	{ "keep-gone", CONF_FLAG, FIELD(keep_gone), NULL, 0, 0, NULL,
 	  "Go on serving what is here when an upstream says that it is gone." },
@@ -203,12 +203,14 @@ static int check_upstreams(struct hubconf *c, struct buf *why)
 
 static int check_proxies(const struct hubconf *c, struct buf *why)
 {
-	for (size_t i = 0; i < c->proxies.count; i++)
-		if (!network_valid(c->proxies.items[i]))
+	for (size_t i = 0; i < c->proxies.count; i++) {
+		const char *problem = network_problem(c->proxies.items[i]);
+
+		if (problem)
 			return complain(why,
-					"The value \"%s\" of \"trusted-proxy\" is not valid; "
-					"allowed is an address or a network, as 10.0.0.0/8.",
-					c->proxies.items[i]);
+					"The value \"%s\" of \"trusted-proxy\" is not valid; %s.",
+					c->proxies.items[i], problem);
+	}
 	return 0;
 }
 

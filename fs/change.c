@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/model/repo_id.h"
+#include "fs/shown.h"
 
 /* The scratch directory behind a directory clients may write in; owned. Made if `make`: -ENOENT. */
 static int writable_dir(const struct change *c, const struct place *dir, bool make,
@@ -42,12 +42,25 @@ static bool is_forbidden(const struct place *dir, const char *name)
 	return dir->kind == PLACE_HUB && strcmp(name, "blobs") == 0;
 }
 
-/* What was written for a repository stays its own, also when nobody has heard of that. */
-static bool keeps_its_name(const struct place *dir, const char *name)
+static int path_of(const struct place *dir, const char *name, struct buf *ret)
 {
-	struct repo_id id;
+	int r = dir->kind == PLACE_SCRATCH ? scratch_path(dir->scratch, dir->written, ret)
+					   : place_scratch_path(dir, ret);
 
-	return dir->kind == PLACE_HUB && repo_id_parse_folder(name, &id) == 0;
+	return r < 0 ? r : buf_printf(ret, "/%s", name);
+}
+
+/* What was written for a repository stays its own, also when nobody has heard of that. */
+static int check_kept(const struct change *c, const struct buf *from, const struct place *to,
+		      const char *name)
+{
+	CLEANUP(buf_free) struct buf path = { 0 };
+	int r = path_of(to, name, &path);
+
+	if (r < 0)
+		return r;
+	return shown_to_no_more(node_known(c->view->node), buf_str(from), buf_str(&path)) ? 0
+											  : -EROFS;
 }
 
 int change_make(const struct change *c, const struct place *dir, const char *name, mode_t mode,
@@ -90,11 +103,16 @@ int change_remove(const struct change *c, const struct place *dir, const char *n
 int change_link(const struct change *c, const struct place *p, const struct place *dir,
 		const char *name)
 {
+	CLEANUP(buf_free) struct buf path = { 0 };
 	struct scratch_node *in, *n = p->written;
 	int r = n && !is_forbidden(dir, name) ? permit_change(&c->who, p) : -EROFS;
 
 	if (r == 0)
 		r = check_own(c, dir, name, -EEXIST);
+	if (r == 0 && p->shared)
+		r = scratch_path(p->scratch, n, &path);
+	if (r == 0)
+		r = check_kept(c, &path, dir, name);
 	if (r == 0)
 		r = writable_dir(c, dir, true, &in);
 	if (r != 0)
@@ -172,9 +190,13 @@ static int move(const struct change *c, const struct change_rename *n, struct sc
 
 static int check_names(const struct change *c, const struct change_rename *n)
 {
-	if (is_forbidden(n->to, n->to_name) || keeps_its_name(n->from, n->from_name))
-		return -EROFS;
-	return check_own(c, n->from, n->from_name, -EROFS);
+	CLEANUP(buf_free) struct buf path = { 0 };
+	int r = is_forbidden(n->to, n->to_name) ? -EROFS
+						: check_own(c, n->from, n->from_name, -EROFS);
+
+	if (r == 0 && place_shares(n->from))
+		r = path_of(n->from, n->from_name, &path);
+	return r == 0 ? check_kept(c, &path, n->to, n->to_name) : r;
 }
 
 int change_rename(const struct change *c, const struct change_rename *n, bool shown)
@@ -185,7 +207,7 @@ int change_rename(const struct change *c, const struct change_rename *n, bool sh
 
 	if (r == 0)
 		r = writable_dir(c, n->from, false, &from);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = place_shares(n->from) == place_shares(n->to) ? writable_dir(c, n->to, true, &to)
 							 : -EXDEV;

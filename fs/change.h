@@ -15,7 +15,8 @@ struct change {
 };
 
 /* What the tree shows by itself (view_shows_itself) stays where it is, also when clients wrote
- * something below that name: it is neither made, nor removed, nor given another name. */
+ * something below that name: it is neither made, nor removed, nor given another name. What was
+ * written for a repository gets no name (-EROFS) by which it would not be that one's. */
 
 /* Makes a file, directory, or, with target, link; owned. Errors: scratch_make's, -EEXIST (it is
  * shown), -EROFS, -EACCES, -EPERM (neither of these). */

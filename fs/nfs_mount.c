@@ -82,7 +82,7 @@ static void note_mounted(struct nfs_call *c, const char *path)
 /* What was found so far is kept while it is parked. */
 static int find(struct nfs_call *c, const char *path, struct place *ret)
 {
-	int r = c->walk ? 0 : walk_new(&c->client->view, path, &c->walk);
+	int r = c->walk ? 0 : walk_new(&c->client->view, path, true, &c->walk);
 
 	return r == 0 ? walk_on(c->walk, &c->waiter, c->ended, ret) : r;
 }

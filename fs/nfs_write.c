@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon/base/err.h"
 #include "fs/change.h"
@@ -107,7 +108,8 @@ static int check_name(struct nfs_call *c, const struct spot *s)
 	return r;
 }
 
-static int take_spot(struct nfs_call *c, struct spot *ret)
+/* A spot where something is to be made: whether that may be is find_there's to say. */
+static int take_new_spot(struct nfs_call *c, struct spot *ret)
 {
 	int r = nfs_take_place(c, &ret->dir);
 
@@ -117,16 +119,33 @@ static int take_spot(struct nfs_call *c, struct spot *ret)
 		r = -ENOTDIR;
 	if (r == 0 && (strcmp(ret->name, ".") == 0 || strcmp(ret->name, "..") == 0))
 		r = -EINVAL;
-	if (r == 0)
-		r = nfs_may_change(c->world->view, &ret->dir);
 	return r == 0 ? check_name(c, ret) : r;
+}
+
+static int take_spot(struct nfs_call *c, struct spot *ret)
+{
+	int r = take_new_spot(c, ret);
+
+	return r == 0 ? nfs_may_change(c->world->view, &ret->dir) : r;
+}
+
+/* What has the name already, for "mkdir -p" and its like: that is told also where nothing is made,
+ * to who may look it up. ENOENT: it is free, and may be taken. */
+static int find_there(struct nfs_call *c, const struct spot *s, struct place *ret)
+{
+	int may = nfs_may_change(c->world->view, &s->dir);
+	int r = may == 0 ? 0 : nfs_permit(&s->dir, X_OK);
+
+	if (r == 0)
+		r = nfs_find(c, &s->dir, s->name, ret);
+	return r < 0 && may < 0 ? may : r;
 }
 
 /* 0 if the name is free; -EEXIST, PARKED, or why that cannot be told. */
 static int check_free(struct nfs_call *c, const struct spot *s)
 {
 	struct place p;
-	int r = nfs_find(c, &s->dir, s->name, &p);
+	int r = find_there(c, s, &p);
 
 	if (r == 0) {
 		place_fini(&p);
@@ -341,13 +360,13 @@ int nfs_create(struct nfs_call *c)
 	CLEANUP(place_fini) struct place p = { 0 };
 	struct creation how;
 	bool exclusive;
-	int r = take_spot(c, &s);
+	int r = take_new_spot(c, &s);
 
 	if (r == 0)
 		r = take_create(c, &how);
 	if (r != 0)
 		return r;
-	r = nfs_find(c, &s.dir, s.name, &p);
+	r = find_there(c, &s, &p);
 	if (r == 0) {
 		r = create_again(c, &p, &how);
 	} else if (r < 0 && err_errno(r) == ENOENT) {
@@ -365,7 +384,7 @@ int nfs_mkdir(struct nfs_call *c)
 	CLEANUP(spot_fini) struct spot s = { 0 };
 	CLEANUP(place_fini) struct place p = { 0 };
 	struct change_attrs attrs;
-	int r = take_spot(c, &s);
+	int r = take_new_spot(c, &s);
 
 	if (r == 0)
 		r = take_sattr(c, &attrs);
@@ -395,7 +414,7 @@ int nfs_symlink(struct nfs_call *c)
 	CLEANUP(place_fini) struct place p = { 0 };
 	char target[NFS_PATH_MAX + 1];
 	struct change_attrs attrs;
-	int r = take_spot(c, &s);
+	int r = take_new_spot(c, &s);
 
 	if (r == 0)
 		r = take_sattr(c, &attrs);
@@ -467,11 +486,11 @@ int nfs_link(struct nfs_call *c)
 	int r = nfs_take_place(c, &p);
 
 	if (r == 0)
-		r = take_spot(c, &s);
-	if (r == 0)
-		r = nfs_may_change(c->world->view, &p);
+		r = take_new_spot(c, &s);
 	if (r == 0)
 		r = check_free(c, &s);
+	if (r == 0)
+		r = nfs_may_change(c->world->view, &p);
 	if (r == 0)
 		r = change_link(&change, &p, &s.dir, s.name);
 	if (r != 0)

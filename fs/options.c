@@ -74,16 +74,16 @@ static const struct conf_param params[] = {
 	{ "nfs", CONF_TEXT, FIELD(nfs), NULL, 0, 0, "ADDRESS:PORT",
 	  "Export the tree there by NFS version 3, for machines that cannot mount it themselves. "
 	  "Weights are read-only, as on the mount. MOUNTPOINT may then be left out." },
-	{ "nfs-allow", CONF_LIST, FIELD(nfs_allow), "127.0.0.0/8,::1", 0, 0, "ADDRESS[/BITS]",
+	{ "nfs-allow", CONF_LIST, FIELD(nfs_allow), "127.0.0.0/8,::1", 1, 0, "ADDRESS[/BITS]",
 	  "Serve NFS to clients that come from there. May be given several times." },
-	{ "nfs-export", CONF_LIST, FIELD(nfs_export), NULL, 0, 0, "NETWORK=REPOSITORY",
+	{ "nfs-export", CONF_LIST, FIELD(nfs_export), NULL, 1, 0, "NETWORK=REPOSITORY",
 	  "Show clients from there these repositories and nothing else, as "
 	  "10.1.0.0/16=org/*,datasets/org/*. May be given several times; without it who may "
 	  "connect sees all." },
 	{ "nfs-beside-hub", CONF_FLAG, FIELD(nfs_beside_hub), NULL, 0, 0, NULL,
 	  "Show clients of NFS what was written on the mount beside hub/, too, as far as its mode "
 	  "lets everybody: HF_HOME's tokens and modules. With nfs-export nobody sees it." },
-	{ "nfs-key-file", CONF_TEXT, FIELD(nfs_key_file), NULL, 0, 0, "FILE",
+	{ "nfs-key-file", CONF_TEXT, FIELD(nfs_key_file), NULL, 1, 0, "FILE",
 	  "File with the key of NFS file handles, as that of cluster-key-file and perhaps the "
 	  "same: nodes that have the same one can take each other's place. Without it the cache "
 	  "has one of its own." },
@@ -116,7 +116,7 @@ static int complain_hub(const char *hub, const char *problem, const char *where,
 			(int)strcspn(hub, "?#"), hub, problem);
 }
 
-/* Ends a source: checks and cleans its hubs. */
+/* Ends a source: checks and cleans its hubs. The next one's lists take the place of its own. */
 static int end_source(struct options *o, const char *where, struct buf *why)
 {
 	for (size_t i = 0; i < o->hubs.count; i++) {
@@ -125,7 +125,7 @@ static int end_source(struct options *o, const char *where, struct buf *why)
 		if (problem)
 			return complain_hub(o->hubs.items[i], problem, where, why);
 	}
-	o->hubs.from_default = 1;
+	o->hubs.from_default = o->nfs_allow.from_default = o->nfs_export.from_default = 1;
 	return hub_url_clean_all(&o->hubs, where, why);
 }
 
@@ -293,12 +293,13 @@ static int check_nfs(const struct options *o, struct buf *why)
 				"The value \"%s\" of \"nfs\" is not valid; allowed is "
 				"ADDRESS:PORT, as 127.0.0.1:2049.",
 				o->nfs);
-	for (size_t i = 0; i < o->nfs_allow.count; i++)
-		if (!network_valid(o->nfs_allow.items[i]))
-			return complain(why,
-					"The value \"%s\" of \"nfs-allow\" is not valid; "
-					"allowed is an address or a network, as 10.0.0.0/8.",
-					o->nfs_allow.items[i]);
+	for (size_t i = 0; i < o->nfs_allow.count; i++) {
+		const char *problem = network_problem(o->nfs_allow.items[i]);
+
+		if (problem)
+			return complain(why, "The value \"%s\" of \"nfs-allow\" is not valid; %s.",
+					o->nfs_allow.items[i], problem);
+	}
 	return check_export(o, why);
 }
 
@@ -402,8 +403,9 @@ static const char markdown_head[] =
 	"file, `--name=value` on the command line, `-o name=value` for `mount` and `/etc/fstab`.\n"
 	"Later ones win: defaults, the environment (`HF_ENDPOINT`), the configuration file, `-o`,\n"
 	"`--name`. A list is replaced as a whole by the next place that names it; an empty\n"
-	"`token-file` means none. In the file, `#` begins a comment. An unknown name or a bad\n"
-	"value stops the start with exit status 2 before anything is mounted.\n"
+	"`token-file` means none. What restricts who may what is never empty: that is how a\n"
+	"variable looks that a script has not set. In the file, `#` begins a comment. An unknown\n"
+	"name or a bad value stops the start with exit status 2 before anything is mounted.\n"
 	"\n";
 
 static const char markdown_tail[] =

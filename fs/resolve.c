@@ -14,15 +14,17 @@ struct walk {
 	char *path, *rest; /* rest points to what is left of path */
 	char name[256];    /* the one being looked up */
 	unsigned hops;
+	bool follow; /* at the end, too */
 };
 
-int walk_new(const struct view *v, const char *path, struct walk **ret)
+int walk_new(const struct view *v, const char *path, bool follow, struct walk **ret)
 {
 	struct walk *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
 	w->view = v;
+	w->follow = follow;
 	w->at = view_root();
 	w->rest = w->path = strdup(path);
 	if (!w->path) {
@@ -93,7 +95,9 @@ static int aim(struct walk *w)
 {
 	int r = w->name[0] ? 0 : next_name(w);
 
-	return r == 0 && w->at.kind == PLACE_ALIAS ? follow_alias(w) : r;
+	if (w->at.kind == PLACE_ALIAS && (r == 0 || (r == 1 && w->follow)))
+		return follow_alias(w);
+	return r;
 }
 
 int walk_on(struct walk *w, struct waiter *waiter, int ended, struct place *ret)
@@ -150,7 +154,7 @@ void resolve(const struct view *v, const char *path, int64_t timeout_ms,
 {
 	struct place none = { 0 };
 	struct search *s = calloc(1, sizeof(*s));
-	int r = s ? walk_new(v, path, &s->walk) : -ENOMEM;
+	int r = s ? walk_new(v, path, false, &s->walk) : -ENOMEM;
 
 	if (r < 0) {
 		free(s);

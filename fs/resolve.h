@@ -9,8 +9,9 @@
 struct walk;
 
 /* A walk along a path (below the mount point, '/' between names), which is copied; the view is
- * borrowed until it is freed. -ENOMEM. */
-MUST_USE int walk_new(const struct view *v, const char *path, struct walk **ret);
+ * borrowed until it is freed. Another name of a repository leads to that one: at the path's end
+ * only if follow. -ENOMEM. */
+MUST_USE int walk_new(const struct view *v, const char *path, bool follow, struct walk **ret);
 void walk_free(struct walk *w);
 /* Goes on until its end: 0 and the place, owned. Waiter as in node.h: when it was woken the walk is
  * to go on with what it was woken with, which is 0 the first time. */

@@ -28,20 +28,24 @@ struct scope {
 
 /* ---- rules ---- */
 
-static int add_network(struct rule *rule, const char *text, size_t len)
+/* Of these two, -EINVAL comes with what is wrong. */
+static int add_network(struct rule *rule, const char *text, size_t len, struct buf *problem)
 {
 	CLEANUP(freep) char *network = strndup(text, len);
 	int r = network ? grow_list(rule->networks, rule->network_count, rule->network_room)
 			: -ENOMEM;
+	const char *wrong = r == 0 ? network_problem(network) : NULL;
 
-	if (r == 0 && !network_valid(network))
-		r = -EINVAL;
+	if (wrong) {
+		buf_printf(problem, "the network \"%s\": %s", network, wrong);
+		return -EINVAL;
+	}
 	if (r == 0)
 		rule->networks[rule->network_count++] = steal(network);
 	return r;
 }
 
-static int add_glob(struct rule *rule, const char *text, size_t len)
+static int add_glob(struct rule *rule, const char *text, size_t len, struct buf *problem)
 {
 	int r = grow_list(rule->globs, rule->glob_count, rule->glob_room);
 
@@ -49,12 +53,16 @@ static int add_glob(struct rule *rule, const char *text, size_t len)
 		r = repo_glob_parse(text, len, &rule->globs[rule->glob_count]);
 	if (r == 0)
 		rule->glob_count++;
+	if (r == -EINVAL)
+		buf_printf(problem, "no repository can be called \"%.*s\"%s", (int)len, text,
+			   memchr(text, '=', len) ? "; each rule is an option of its own" : "");
 	return r;
 }
 
 /* Adds each of the texts with commas between them that the first len bytes are. */
-static int add_each(struct rule *rule, const char *text, size_t len,
-		    int (*add)(struct rule *rule, const char *text, size_t len))
+static int add_each(struct rule *rule, const char *text, size_t len, struct buf *problem,
+		    int (*add)(struct rule *rule, const char *text, size_t len,
+			       struct buf *problem))
 {
 	const char *comma = memchr(text, ',', len);
 	int r = 0;
@@ -62,27 +70,32 @@ static int add_each(struct rule *rule, const char *text, size_t len,
 	for (; r == 0 && comma; comma = memchr(text, ',', len)) {
 		size_t one = (size_t)(comma - text);
 
-		r = add(rule, text, one);
+		r = add(rule, text, one, problem);
 		text += one + 1;
 		len -= one + 1;
 	}
-	return r == 0 ? add(rule, text, len) : r;
+	return r == 0 ? add(rule, text, len, problem) : r;
 }
 
 static int parse(const char *text, struct rule *ret, struct buf *why)
 {
 	const char *equals = strchr(text, '=');
-	int r = equals ? add_each(ret, text, (size_t)(equals - text), add_network) : -EINVAL;
+	CLEANUP(buf_free) struct buf problem = { 0 };
+	int r = -EINVAL;
 
+	if (equals)
+		r = add_each(ret, text, (size_t)(equals - text), &problem, add_network);
+	else
+		buf_add_str(&problem, "it has no \"=\"");
 	if (r == 0)
-		r = add_each(ret, equals + 1, strlen(equals + 1), add_glob);
+		r = add_each(ret, equals + 1, strlen(equals + 1), &problem, add_glob);
 	if (r != -EINVAL)
 		return r;
 	return complain(why,
-			"The value \"%s\" of \"nfs-export\" is not valid; allowed is "
+			"The value \"%s\" of \"nfs-export\" is not valid: %s. Allowed is "
 			"NETWORK[,NETWORK]=[KIND/]REPOSITORY[,[KIND/]REPOSITORY], as "
 			"10.0.0.0/8=org/*,datasets/org/*.",
-			text);
+			text, buf_str(&problem));
 }
 
 int scope_rules_new(const struct conf_list *texts, struct scope_rules **ret, struct buf *why)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #define HUB PLACE_HUB_NAME "/"
 
@@ -66,6 +67,51 @@ static bool is_written_for_shown(const struct scope *s, struct known *k, const s
 	while ((part = strsep(&at, "/")))
 		if (!is_name_shown(s, k, part))
 			return false;
+	return true;
+}
+
+/* The repository that a part of a path names as a folder, by the name that it has now. */
+static bool take_repo(struct known *k, const char *part, size_t len, struct repo_id *ret)
+{
+	char folder[REPO_FOLDER_MAX + 1];
+	struct repo_names names;
+	struct repo_id id;
+
+	if (len >= sizeof(folder))
+		return false;
+	memcpy(folder, part, len);
+	folder[len] = '\0';
+	if (repo_id_parse_folder(folder, &id) < 0)
+		return false;
+	known_names_of(k, &id, &names);
+	*ret = *names.list[0];
+	return true;
+}
+
+static bool is_for(struct known *k, const char *path, const struct repo_id *id)
+{
+	struct repo_id its;
+	size_t len;
+
+	for (; *path; path += len + strspn(path + len, "/")) {
+		len = strcspn(path, "/");
+		if (take_repo(k, path, len, &its) && its.type == id->type &&
+		    strcasecmp(its.name, id->name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool shown_to_no_more(struct known *k, const char *from, const char *to)
+{
+	struct repo_id id;
+	size_t len;
+
+	for (; *from; from += len + strspn(from + len, "/")) {
+		len = strcspn(from, "/");
+		if (take_repo(k, from, len, &id) && !is_for(k, to, &id))
+			return false;
+	}
 	return true;
 }
 

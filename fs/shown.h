@@ -12,6 +12,9 @@
  * nobody need be asked for that, so it does not tell what there is. */
 MUST_USE int shown_name(const struct scope *s, struct known *k, const struct place *dir,
 			const char *name);
+/* True if who sees what clients wrote at path `to` sees what they wrote at `from`, too, whoever
+ * that is: it is for each repository that `from` is for, by whatever name. */
+bool shown_to_no_more(struct known *k, const char *from, const char *to);
 /* True if the place is shown. */
 bool shown_place(const struct scope *s, struct known *k, const struct place *p);
 

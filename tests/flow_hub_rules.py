@@ -88,9 +88,13 @@ def test_where_one_is_allowed_others_are_not(tiny, hubd):
 
 
 def test_what_is_no_rule_is_told_at_the_start(tmp_path):
-    for bad in "--deny=a/b/c", "--allow=:x", "--deny=org/*:", "--deny=a b":
+    for bad in "--deny=a/b/c", "--allow=:x", "--deny=org/*:", "--deny=a b", "--allow=org/*=x", "--deny=!x":
         got = subprocess.run([HUBD, f"--data={tmp_path / 'data'}", bad], capture_output=True, text=True, timeout=20)
         assert got.returncode == 2 and "KIND" in got.stderr, (bad, got)
+    # Nor is one that is empty, as "$RULES" is where nobody has set it: without rules all may be read.
+    for name in "allow", "deny":
+        got = subprocess.run([HUBD, f"--data={tmp_path / 'data'}", f"--{name}="], capture_output=True, text=True, timeout=20)
+        assert got.returncode == 2 and f'"{name}" is not valid; allowed is texts that are not empty' in got.stderr, got
     assert not (tmp_path / "data").exists()
 
 

@@ -9,7 +9,7 @@ import models
 from control import Control
 from flow_ctl_node import ask
 from mountlib import eventually, write
-from nfs_wire import ACCES, BAD_COOKIE, BADHANDLE, LNK, MOUNT, NOENT, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
+from nfs_wire import ACCES, BAD_COOKIE, BADHANDLE, LNK, MOUNT, NOENT, NOTDIR, OK, ROFS, STALE, fh, opaque, sattr, u32, u64
 
 BIG = models.big_file(3_000_000, seed=17)
 FILES = {"config.json": b'{"model_type": "bert"}', "w.safetensors": BIG, "sub/deep.json": b"{}"}
@@ -178,6 +178,49 @@ def test_what_was_written_for_a_repository_is_not_anybodys_either(two, export):
         assert all.getattr(written["hub", folder("org/secret"), "refs"][1]).status == OK
 
 
+@pytest.mark.parametrize("way", [("hub", ".locks", folder("org/secret")), ("hub", folder("org/secret"), "refs")])
+def test_what_was_written_for_a_repository_is_moved_and_linked_within_it_alone(two, export, way):
+    e = export(two, args=RULES)
+    with e.client(source=FEW) as few, e.client(source=ALL) as all:
+        there = all.walk(*way)
+        file = all.nfs("create", fh(there) + opaque("a") + u32(0) + sattr(mode=0o666)).handle
+        deep = all.nfs("mkdir", fh(there) + opaque("d") + sattr(mode=0o777)).handle
+        assert all.nfs("create", fh(deep) + opaque("b") + u32(0) + sattr(mode=0o666)).status == OK
+        for to in ("hub",), ("hub", ".locks"), ("hub", ".locks", folder("org/pub")), ("hub", folder("org/pub"), "refs"):
+            out = fh(all.walk(*to)) + opaque("out")
+            for name in (fh(there) + opaque("a"), fh(there) + opaque("d"), fh(deep) + opaque("b")):
+                assert all.nfs("rename", name + out).status == ROFS
+            assert all.nfs("link", fh(file) + out).status == ROFS
+            assert few.lookup(few.walk(*to), "out").status == NOENT
+        assert few.getattr(file).status == few.getattr(deep).status == STALE
+        # Within it, it goes where it is wanted, as the hub's clients do.
+        assert all.nfs("rename", fh(there) + opaque("a") + fh(deep) + opaque("c")).status == OK
+        assert all.nfs("link", fh(file) + fh(all.walk("hub", folder("org/secret"), "trees")) + opaque("x.tmp")).status == OK
+        assert all.nfs("rename", fh(there) + opaque("d") + fh(all.walk("hub", ".locks", folder("org/secret"))) + opaque("e")).status == OK
+        assert few.getattr(file).status == STALE and all.getattr(file).status == OK
+        # And so does what was written for none of them.
+        hub, locks = all.walk("hub"), all.walk("hub", ".locks")
+        assert all.nfs("create", fh(hub) + opaque("free") + u32(0) + sattr(mode=0o666)).status == OK
+        assert few.nfs("rename", fh(hub) + opaque("free") + fh(locks) + opaque("freed")).status == OK
+
+
+@pytest.mark.parametrize("rule, status", [("old/*", ACCES), ("org/new", OK)])
+def test_another_name_of_a_repository_is_mounted_as_that_one(hub, export, rule, status):
+    hub.repo("org/new").commit(FILES)
+    hub.repo("old/name", renamed_to="org/new")
+    e = export(hub, args=[f"--nfs-export={FEW}={rule}", f"--nfs-export={ALL}=*"])
+    with e.client(source=FEW) as few, e.client(source=ALL) as all:
+        for old in folder("old/name"), folder("ORG/new"):
+            assert all.getattr(all.walk("hub", old)).attr.type == LNK
+            for below in "", "/refs":
+                there = all.mnt(f"/hub/{old}{below}")
+                assert there.status == OK and there.handle == all.mnt(f"/hub/{folder('org/new')}{below}").handle
+                assert few.mnt(f"/hub/{old}{below}").status == status
+        assert all.mnt(f"/hub/{folder('old/none')}").status == NOENT
+        commit = all.content(all.walk("hub", folder("org/new"), "refs", "main")).decode()
+        assert all.mnt(f"/hub/{folder('org/new')}/snapshots/{commit}/config.json").status == NOTDIR    # no other link is followed
+
+
 def test_who_is_given_nothing_mounts_nothing(two, export):
     e = export(two, args=RULES)
     with e.client(source=NOBODY) as nobody, e.client(source=ALL) as all:
@@ -223,7 +266,8 @@ def all_same(values):
 
 
 @pytest.mark.parametrize("rule", ["org/*", "10.0.0.0/8", "=org/*", "10.0.0.0/8=", "10.0.0.0/33=org/*", "10.0.0.0/8,=org/*", "10.0.0.0/8=org/*,",
-                                  "10.0.0.0/8=/x", "10.0.0.0/8=a/b/c", "10.0.0.0/8=org/x:*.gguf", "10.0.0.0/8=org x"])
+                                  "10.0.0.0/8=/x", "10.0.0.0/8=a/b/c", "10.0.0.0/8=org/x:*.gguf", "10.0.0.0/8=org x",
+                                  "", "10.0.0.1/8=org/*", "127.0.0.0/8=org/*,10.7.0.1=lab/*", "10.0.0.0/8=!x", "10.0.0.0/8=[a"])
 def test_a_rule_that_is_none_is_refused(tmp_path, export, rule):
     with pytest.raises(AssertionError, match="nfs-export.* is not valid"):
         export(args=[f"--nfs-export={rule}"])

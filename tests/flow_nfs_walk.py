@@ -7,7 +7,7 @@ import pytest
 import models
 from hub import Hub
 from mountlib import eventually
-from nfs_wire import (AUTH_NONE, AUTH_SYS, BAD_COOKIE, BADHANDLE, DIR, GARBAGE_ARGS, INVAL, LNK, MOUNT, NAMETOOLONG, NFS, NOENT, NOTDIR,
+from nfs_wire import (AUTH_NONE, AUTH_SYS, BAD_COOKIE, BADHANDLE, DIR, EXIST, GARBAGE_ARGS, INVAL, LNK, MOUNT, NAMETOOLONG, NFS, NOENT, NOTDIR,
                       OK, PROCEDURES, REG, ROFS, STALE, SUCCESS, TOOSMALL, Export, decode, fh, opaque, record, sattr, u32, u64)
 
 MIB = 1 << 20
@@ -402,8 +402,8 @@ def test_the_file_system(nfs):
 
 # ---- what changes something ----
 
-def changes(handle, file, name="new"):
-    """Arguments of every procedure that writes."""
+def changes(handle, file, name="new."):
+    """Arguments of every procedure that writes. By that name there is nothing anywhere, be it an organization."""
     here = fh(handle) + opaque(name)
     return [("setattr", fh(file) + sattr(mode=0o600) + u32(0)), ("setattr", fh(file) + sattr(size=0) + u32(0)),
             ("setattr", fh(file) + sattr(times=1) + u32(0)), ("write", fh(file) + u64(0) + u32(4, 0) + opaque(b"data")),
@@ -424,6 +424,18 @@ def test_nothing_can_be_changed(nfs, where, file):
     assert [(e.name, e.fileid) for e in nfs.list(handle)] == before and nfs.content(file) == content
     # Nothing is held back either; and there is nothing to undo.
     assert nfs.nfs("commit", fh(file) + u64(0) + u32(0)).status == OK
+
+
+@pytest.mark.parametrize("where, name, kind", [((), "hub", DIR), ((), "files", DIR), (("hub",), ".locks", DIR), (("hub",), "models--org--tiny", DIR),
+                                               (("hub", ".locks"), "models--org--tiny", DIR), (REPO, "sub", DIR), (REPO, "config.json", REG),
+                                               (("hub", "models--org--tiny", "refs"), "main", REG)])
+def test_a_name_that_is_there_exists_also_where_nothing_is_made(nfs, where, name, kind):
+    """So mkdir -p goes on: a kernel that has not looked a name up asks for it by MKDIR alone. Its twin is above."""
+    at, file = fh(nfs.walk(*where)) + opaque(name), nfs.walk(*REPO, "config.json")
+    for what, args in [("mkdir", at + sattr(mode=0o755)), ("create", at + u32(1) + sattr()), ("create", at + u32(2) + bytes(8)),
+                       ("symlink", at + sattr() + opaque("to")), ("link", fh(file) + at)]:
+        assert nfs.nfs(what, args).status == EXIST, what
+    assert nfs.nfs("create", at + u32(0) + sattr()).status == (EXIST if kind == DIR else ROFS)
 
 
 # ---- handles ----

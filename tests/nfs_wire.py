@@ -187,7 +187,7 @@ class Client:
     """One connection. Calls wait for their answer; send() and reply() are for those who want many on their way."""
 
     def __init__(self, host, port, flavor=AUTH_SYS, body=None, seconds=DEADLINE, buffer=None, source=None):
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if source:
             self.socket.bind((source, 0))
         if buffer:

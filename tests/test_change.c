@@ -172,6 +172,97 @@ static void what_was_written_for_an_unknown_repository_stays_with_it(void **stat
 	place_fini(&hub);
 }
 
+struct way {
+	const char *from, *name, *to, *to_name;
+};
+
+static int rename_by(struct seeded_node *s, const struct way *w)
+{
+	struct place from = seeded_node_place(s, w->from), to = seeded_node_place(s, w->to);
+	const struct change_rename n = { &from, &to, w->name, w->to_name, 0 };
+	struct change c = change_of(s);
+	int r = change_rename(&c, &n, false);
+
+	place_fini(&from);
+	place_fini(&to);
+	return r;
+}
+
+static int link_by(struct seeded_node *s, const struct way *w)
+{
+	struct place from = seeded_node_place(s, w->from), to = seeded_node_place(s, w->to), file;
+	struct change c = change_of(s);
+	int r = view_lookup_written(&s->view, &from, w->name, &file);
+
+	assert_int_equal(r, 0);
+	r = change_link(&c, &file, &to, w->to_name);
+	place_fini(&file);
+	place_fini(&from);
+	place_fini(&to);
+	return r;
+}
+
+#define LOCKS "hub/.locks/models--org--model"
+#define OTHER "hub/.locks/models--never--seen"
+
+/* Below its folder, or that of its locks, however deep: others may not see what it sees. */
+static void what_was_written_for_a_repository_goes_nowhere_else(void **state)
+{
+	static const struct way out[] = {
+		{ LOCKS, "f", "hub/.locks", "out" },
+		{ LOCKS, "f", "hub", "out" },
+		{ LOCKS, "f", OTHER, "f" },
+		{ LOCKS "/d", "f", "hub/.locks", "out" },
+		{ LOCKS, "d", "hub/.locks", "out" },
+		{ MODEL "/refs", "mine", "hub/.locks", "out" },
+		{ MODEL "/refs", "mine", OTHER, "mine" },
+		{ LOCKS, "models--never--seen", LOCKS, "out" },
+		{ LOCKS "/models--never--seen", "f", LOCKS, "out" },
+		{ "hub/.locks/models--old--model", "f", "hub/.locks", "out" },
+		{ "hub", "models--never--seen", "hub", "out" },
+	};
+	static const struct way within[] = {
+		{ LOCKS, "f", LOCKS, "g" },
+		{ LOCKS, "g", LOCKS "/d", "g" },
+		{ LOCKS "/d", "g", MODEL "/refs", "g" },
+		{ MODEL "/refs", "mine", LOCKS, "f" },
+		/* by another of its names */
+		{ "hub/.locks/models--old--model", "f", LOCKS, "h" },
+		{ LOCKS, "h", "hub/.locks/models--OLD--model", "f" },
+		{ OTHER, "f", "hub/.locks/models--Never--Seen", "f" },
+		{ LOCKS "/models--never--seen", "f", OTHER "/models--org--model", "f" },
+		/* what was for nobody, and beside hub/ */
+		{ "hub/.locks", "mine", "hub", "mine" },
+		{ "hub", "mine", LOCKS, "mine" },
+		{ "", "models--org--model", "", "out" },
+	};
+	struct seeded_node *s = *state;
+	struct place root = view_root();
+
+	seeded_node_write(s, LOCKS, "f", S_IFREG | 0644);
+	seeded_node_write(s, LOCKS, "d", S_IFDIR | 0755);
+	seeded_node_write(s, LOCKS "/d", "f", S_IFREG | 0644);
+	seeded_node_write(s, LOCKS, "models--never--seen", S_IFDIR | 0755);
+	seeded_node_write(s, LOCKS "/models--never--seen", "f", S_IFREG | 0644);
+	seeded_node_write(s, OTHER, "f", S_IFREG | 0644);
+	seeded_node_write(s, OTHER, "models--org--model", S_IFDIR | 0755);
+	seeded_node_write(s, "hub/.locks/models--old--model", "f", S_IFREG | 0644);
+	seeded_node_write(s, MODEL "/refs", "mine", S_IFREG | 0644);
+	seeded_node_write(s, "hub/.locks", "mine", S_IFREG | 0644);
+	seeded_node_write(s, "hub", "models--never--seen", S_IFDIR | 0755);
+	assert_int_equal(make(s, &root, "models--org--model", S_IFREG | 0644), 0);
+	for (size_t i = 0; i < ARRAY_LEN(out); i++) {
+		if (rename_by(s, &out[i]) != -EROFS)
+			fail_msg("%s/%s was moved", out[i].from, out[i].name);
+		if (!strcmp(out[i].name, "f") || !strcmp(out[i].name, "mine"))
+			assert_int_equal(link_by(s, &out[i]), -EROFS);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(within); i++)
+		if (rename_by(s, &within[i]) != 0)
+			fail_msg("%s/%s was not moved", within[i].from, within[i].name);
+	assert_int_equal(link_by(s, &(struct way){ LOCKS, "f", LOCKS "/d", "again" }), 0);
+}
+
 /* Also when it was not asked for: the hub cannot be, and what is known of it counts. */
 static void what_is_to_become_a_shown_ref_is_dropped(void **state)
 {
@@ -256,6 +347,7 @@ int main(void)
 		TEST(what_is_shown_is_not_for_clients_to_make_remove_or_move),
 		TEST(what_is_not_shown_is),
 		TEST(what_was_written_for_an_unknown_repository_stays_with_it),
+		TEST(what_was_written_for_a_repository_goes_nowhere_else),
 		TEST(what_is_to_become_a_shown_ref_is_dropped),
 		TEST(nothing_takes_the_name_of_a_shown_directory),
 		TEST(attributes_are_set_all_or_none),

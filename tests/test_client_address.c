@@ -60,18 +60,40 @@ static void networks_end_where_their_bits_do(void **state UNUSED)
 	assert_false(network_has("127.0.0.2", proxies, ARRAY_LEN(proxies)));
 }
 
+/* An address of the old kind is written in the new one's bits, but that is internal. */
+static void networks_of_the_new_kind_have_no_address_of_the_old(void **state UNUSED)
+{
+	char *const new_ones[] = { (char[]){ "::/0" } }, *const old[] = { (char[]){ "0.0.0.0/0" } },
+		    *const mapped[] = { (char[]){ "::ffff:0:0/96" } };
+
+	assert_true(network_has("2001:db8::1", new_ones, 1));
+	assert_false(network_has("192.0.2.1", new_ones, 1));
+	assert_false(network_has("::ffff:192.0.2.1", new_ones, 1));
+	assert_true(network_has("192.0.2.1", old, 1));
+	assert_true(network_has("192.0.2.1", mapped, 1));
+	assert_false(network_has("2001:db8::1", old, 1));
+	assert_null(network_common("::/0", "10.0.0.0/8"));
+	assert_null(network_common("10.0.0.0/8", "::/0"));
+	assert_string_equal(network_common("::/0", "2001:db8::/32"), "2001:db8::/32");
+	assert_string_equal(network_common("0.0.0.0/0", "10.0.0.0/8"), "10.0.0.0/8");
+}
+
 static void only_networks_are_networks(void **state UNUSED)
 {
 	static const char *const bad[] = { "",          "10.0.0.0/33", "10.0.0/8",
 					   "x",         "10.0.0.0/8x", "::/129",
 					   "10.0.0.0/", "10.0.0.0/-1", "10/8",
-					   "0/0",       "10.1/16" };
+					   "0/0",       "10.1/16",     "10.0.0.1/8",
+					   "::1/64",    "0.0.0.1/0",   "10.0.0.3/31" };
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		assert_false(network_valid(bad[i]));
-	assert_true(network_valid("0.0.0.0/0"));
-	assert_true(network_valid("::/0"));
-	assert_true(network_valid("192.0.2.1"));
+		assert_non_null(network_problem(bad[i]));
+	assert_null(network_problem("0.0.0.0/0"));
+	assert_null(network_problem("::/0"));
+	assert_null(network_problem("192.0.2.1"));
+	assert_null(network_problem("10.0.0.2/31"));
+	assert_null(network_problem("10.0.0.1/32"));
+	assert_null(network_problem("2001:db8::/33"));
 }
 
 static void of_the_new_kind_who_has_one_has_a_network(void **state UNUSED)
@@ -101,6 +123,7 @@ int main(void)
 		cmocka_unit_test(what_stands_before_the_last_stranger_may_be_a_lie),
 		cmocka_unit_test(what_is_no_address_ends_the_list),
 		cmocka_unit_test(networks_end_where_their_bits_do),
+		cmocka_unit_test(networks_of_the_new_kind_have_no_address_of_the_old),
 		cmocka_unit_test(only_networks_are_networks),
 		cmocka_unit_test(of_the_new_kind_who_has_one_has_a_network),
 	};

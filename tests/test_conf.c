@@ -22,7 +22,8 @@ struct settings {
 	char *token_file;
 	int level;
 	struct conf_list hubs;
-	struct conf_list pins;
+	struct conf_list pins, only;
+	char *key;
 };
 
 #define FIELD(f) offsetof(struct settings, f)
@@ -39,6 +40,8 @@ static const struct conf_param params[] = {
 	  "What to log." },
 	{ "hub", CONF_LIST, FIELD(hubs), "https://a,https://b", 0, 0, "URL", "A hub." },
 	{ "pin", CONF_LIST, FIELD(pins), NULL, 0, 0, "REPO", "A repository to keep." },
+	{ "only", CONF_LIST, FIELD(only), NULL, 1, 0, "RULE", "Who may." },
+	{ "key", CONF_TEXT, FIELD(key), NULL, 1, 0, "FILE", "What opens it." },
 };
 
 static const struct conf_table table = { params, ARRAY_LEN(params) };
@@ -226,6 +229,25 @@ static void an_empty_value_switches_a_text_or_list_off(void **state)
 	assert_int_equal(t->s.hubs.count, 0);
 }
 
+/* As "--only=$RULES" is, with a variable that nobody has set. */
+static void an_empty_value_of_what_restricts_is_an_error(void **state)
+{
+	static const char *const names[] = { "only", "key" };
+	struct test *t = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		assert_int_equal(set(t, names[i], "/a"), 0);
+		buf_clear(&t->why);
+		assert_int_equal(set(t, names[i], ""), ERR_CONF);
+		assert_non_null(strstr(buf_str(&t->why), "not empty"));
+	}
+	assert_int_equal(t->s.only.count, 1);
+	assert_string_equal(t->s.key, "/a");
+	assert_int_equal(parse(t, "only =\n"), ERR_CONF);
+	assert_int_equal(parse(t, "only = # nothing\n"), ERR_CONF);
+	assert_int_equal(parse(t, "only = b\n"), 0);
+}
+
 static void a_file_is_lines_of_key_and_value(void **state)
 {
 	struct test *t = *state;
@@ -393,6 +415,8 @@ int main(void)
 		TEST(an_unknown_key_suggests_a_near_one_only),
 		TEST(the_first_explicit_item_replaces_a_lists_defaults),
 		TEST(an_empty_value_switches_a_text_or_list_off),
+		TEST(an_empty_value_of_what_restricts_is_an_error),
+		TEST(an_empty_value_of_what_restricts_is_an_error),
 		TEST(a_file_is_lines_of_key_and_value),
 		TEST(a_broken_line_is_named_with_its_number),
 		TEST(a_nul_in_a_file_hides_nothing),

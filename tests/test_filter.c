@@ -195,9 +195,11 @@ static void where_something_is_allowed_nothing_else_is(void **state)
 
 static void what_is_no_rule_is_told(void **state)
 {
-	static const char *const bad[] = { "",           ":x",       "org/",          "/name",
-					   "org/name/x", "models/",  "a b/c",         "a\\b",
-					   "org/*:",     "org/*:/x", "datasets/a/b/c" };
+	static const char *const bad[] = { "",           ":x",       "org/",           "/name",
+					   "org/name/x", "models/",  "a b/c",          "a\\b",
+					   "org/*:",     "org/*:/x", "datasets/a/b/c", "org/*=x",
+					   "!x",         "[a",       "a/[]",           "a]",
+					   "{a,b}/c" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

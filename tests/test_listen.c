@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,6 +129,43 @@ static void an_address_is_listened_on_and_port_0_is_any(UNUSED void **state)
 	close(fd);
 }
 
+static int connect_to(int family, uint16_t port)
+{
+	struct sockaddr_in old = { .sin_family = AF_INET,
+				   .sin_port = port,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6,
+				    .sin6_port = port,
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const struct sockaddr *at = family == AF_INET ? (void *)&old : (void *)&six;
+	CLEANUP(closep) int fd = socket(family, SOCK_STREAM, 0);
+
+	if (fd >= 0 && connect(fd, at, family == AF_INET ? sizeof(old) : sizeof(six)) == 0)
+		return 0;
+	/* There are machines without IPv6. */
+	return errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL ? 0 : -errno;
+}
+
+/* Its twin names one kind. */
+static void a_port_alone_is_listened_on_by_both_kinds_of_address(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	struct sockaddr_in6 at = { 0 };
+	socklen_t len = sizeof(at);
+	int fd = listen_address(":0", &why);
+
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(connect_to(AF_INET, at.sin6_port), 0);
+	assert_int_equal(connect_to(AF_INET6, at.sin6_port), 0);
+	close(fd);
+	fd = listen_address("0.0.0.0:0", &why);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(connect_to(AF_INET, at.sin6_port), 0);
+	assert_true(at.sin6_family == AF_INET);
+	close(fd);
+}
+
 static void what_is_no_address_is_refused_with_an_example(UNUSED void **state)
 {
 	static const char *const bad[] = {
@@ -167,6 +205,7 @@ int main(void)
 		TEST(only_a_dead_socket_is_taken_away),
 		TEST(a_long_path_is_no_obstacle),
 		cmocka_unit_test(an_address_is_listened_on_and_port_0_is_any),
+		cmocka_unit_test(a_port_alone_is_listened_on_by_both_kinds_of_address),
 		cmocka_unit_test(a_name_nobody_knows_is_an_address_all_the_same),
 		cmocka_unit_test(what_is_no_address_is_refused_with_an_example),
 	};

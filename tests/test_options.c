@@ -591,6 +591,50 @@ static void test_export_by_nfs(void **state)
 	bad("matrixfs --nfs=:2049 --nfs-export=org/*", "of \"nfs-export\" is not valid");
 	bad("matrixfs --nfs=:2049 --nfs-export=10.0.0.0/40=org/*", "NETWORK[,NETWORK]=");
 	bad("matrixfs --nfs=:2049 --nfs-allow=x", "of \"nfs-allow\" is not valid");
+	bad("matrixfs --nfs=:2049 --nfs-allow=10.0.0.1/8", "are zeros");
+	bad("matrixfs --nfs=:2049 --nfs-export=10.0.0.0/8=a/*,10.1.2.3=b/*",
+	    "no repository can be called \"10.1.2.3=b/*\"; each rule is an option of its own");
+}
+
+/* Or a wider one of the file would count beside a narrow one of the command line. */
+static void test_a_list_takes_the_place_of_that_of_the_file(void **state)
+{
+	(void)state;
+	good_config("nfs = :2049\nnfs-allow = 10.0.0.0/8\nnfs-allow = ::1\n"
+		    "nfs-export = 10.0.0.0/8=*\n",
+		    "matrixfs --config=matrixfs.conf /m");
+	assert_int_equal(o.nfs_allow.count, 2);
+	assert_int_equal(o.nfs_export.count, 1);
+	good("matrixfs --config=matrixfs.conf --nfs-allow=10.1.0.0/16 "
+	     "--nfs-export=10.1.0.0/16=a/* --nfs-export=10.1.2.0/24=b/* /m");
+	assert_int_equal(o.nfs_allow.count, 1);
+	assert_string_equal(o.nfs_allow.items[0], "10.1.0.0/16");
+	assert_int_equal(o.nfs_export.count, 2);
+	assert_string_equal(o.nfs_export.items[0], "10.1.0.0/16=a/*");
+	good("matrixfs --config=matrixfs.conf -o nfs-export=10.2.0.0/16=c/* none /m");
+	assert_int_equal(o.nfs_allow.count, 2);
+	assert_int_equal(o.nfs_export.count, 1);
+	assert_string_equal(o.nfs_export.items[0], "10.2.0.0/16=c/*");
+}
+
+/* As an unset variable of a script makes them: everybody would see all, in the clear. */
+static void test_what_restricts_is_not_empty(void **state)
+{
+	static const char *const names[] = { "nfs-export",    "nfs-allow",    "nfs-key-file",
+					     "peer-tls-cert", "peer-tls-key", "peer-tls-ca" };
+	char line[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(line, sizeof(line), "matrixfs --nfs=:2049 --%s= /m", names[i]);
+		bad(line, names[i]);
+		snprintf(line, sizeof(line), "matrixfs -o nfs=:2049,%s= none /m", names[i]);
+		bad(line, "not empty");
+		snprintf(line, sizeof(line), "nfs = :2049\n%s =\n", names[i]);
+		bad_config(line, "matrixfs.conf:2: ");
+	}
+	good("matrixfs --nfs=:2049 --token-file= --control-listen= /m");
+	bad(PEERS "--peer-listen=192.0.2.1:1 --cluster-key-file= /m", "\"cluster-key-file\" is");
 }
 
 int main(void)
@@ -602,6 +646,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_defaults),
 		TEST(test_export_by_nfs),
+		TEST(test_what_restricts_is_not_empty),
+		TEST(test_a_list_takes_the_place_of_that_of_the_file),
 		TEST(test_each_parameter),
 		TEST(test_bad_values),
 		TEST(test_bad_names),

@@ -66,7 +66,7 @@ static void what_one_of_its_rules_names_is_seen_and_nothing_else(void **state)
 {
 	const char *const texts[TEXTS_MAX] = {
 		"10.1.0.0/16,2001:db8::/32=org/*,datasets/data/x",
-		"10.1.2.3=other/*-GGUF",
+		"10.1.2.3=other/[!a-c]*-GGUF",
 		NULL,
 	};
 	struct scope_rules *rules;
@@ -91,9 +91,22 @@ static void what_one_of_its_rules_names_is_seen_and_nothing_else(void **state)
 static void what_is_no_rule_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"",           "org/*",          "10.0.0.0/8",        "10.0.0.0/8=",
-		"=org/*",     "nets=org/*",     "10.0.0.0/33=org/*", "10.0.0.0/8,=org/*",
-		"10.0.0.1=,", "10.0.0.1=a/b/c", "10.0.0.1=/a",       "10.0.0.1=a/",
+		"",
+		"org/*",
+		"10.0.0.0/8",
+		"10.0.0.0/8=",
+		"=org/*",
+		"nets=org/*",
+		"10.0.0.0/33=org/*",
+		"10.0.0.0/8,=org/*",
+		"10.0.0.1=,",
+		"10.0.0.1=a/b/c",
+		"10.0.0.1=/a",
+		"10.0.0.1=a/",
+		"10.0.0.1=!x",
+		"10.0.0.1=[a",
+		"10.0.0.1=a/*,10.0.0.2=b/*",
+		"10.0.0.1/8=a/b",
 	};
 
 	(void)state;

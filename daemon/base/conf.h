@@ -28,9 +28,11 @@ struct conf_list {
 struct conf_param {
 	const char *name; /* as on the command line, without "--" */
 	enum conf_type type;
-	size_t offset;    /* of the field in the caller's struct */
-	const char *def;  /* default as text; NULL: zero, NULL or empty */
-	int64_t min, max; /* of numbers; ignored when both 0 */
+	size_t offset;   /* of the field in the caller's struct */
+	const char *def; /* default as text; NULL: zero, NULL or empty */
+	/* Of numbers; ignored when both 0. A text or list with a min is never empty: that is how an
+	 * unset variable of a script looks, and may be less of a restriction. */
+	int64_t min, max;
 	const char
 		*arg; /* what the help calls the value: "DIR", "BYTES"; choices for CONF_CHOICE */
 	const char *doc; /* one sentence or two */

@@ -208,6 +208,8 @@ int conf_value_set(const struct conf_param *p, const char *value, void *field)
 	uint64_t bytes;
 	int64_t n;
 
+	if (!*value && p->min)
+		return -EINVAL;
 	switch (p->type) {
 	case CONF_FLAG:
 		return parse_flag(value, field);
@@ -371,10 +373,10 @@ void conf_value_allowed(const struct conf_param *p, struct buf *ret)
 		buf_add_str(ret, "a whole number");
 		break;
 	case CONF_TEXT:
-		buf_add_str(ret, "a text");
+		buf_add_str(ret, p->min ? "a text that is not empty" : "a text");
 		return;
 	case CONF_LIST:
-		buf_add_str(ret, "texts, given one by one");
+		buf_printf(ret, "texts%s, given one by one", p->min ? " that are not empty" : "");
 		return;
 	}
 	print_range(ret, p);

@@ -9,7 +9,8 @@
 #include "daemon/base/conf.h"
 
 /* Parses value into the field, which is only written on success. An empty value makes a text
- * NULL and a list empty. -EINVAL (not such a value), -ERANGE (out of bounds), -ENOMEM. */
+ * NULL and a list empty, or is none (conf_param.min). -EINVAL (not such a value), -ERANGE (out of
+ * bounds), -ENOMEM. */
 MUST_USE int conf_value_set(const struct conf_param *p, const char *value, void *field);
 /* Sets the zeroed field to the parameter's default; a list's is its items with commas between them.
  * Errors as above. */

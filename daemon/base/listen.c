@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,12 +151,14 @@ static int split(const char *text, char *host, size_t cap, const char **ret_port
 	return 0;
 }
 
-static int listen_one(const struct addrinfo *a)
+static int listen_one(const struct addrinfo *a, bool both)
 {
 	CLEANUP(closep)
 	int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1;
+	int on = 1, off = 0;
 
+	if (both && fd >= 0)
+		(void)!setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, a->ai_addr, a->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;
@@ -168,6 +171,20 @@ bool listen_is_address(const char *text)
 	const char *port;
 
 	return split(text, host, sizeof(host), &port) == 0;
+}
+
+/* On all addresses of both kinds: one of the old kind comes as one of the new. */
+static int listen_everywhere(const char *port)
+{
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6,
+				    .sin6_addr = IN6ADDR_ANY_INIT,
+				    .sin6_port = htons((uint16_t)atol(port)) };
+	struct addrinfo a = { .ai_family = AF_INET6,
+			      .ai_socktype = SOCK_STREAM,
+			      .ai_addr = (struct sockaddr *)&any,
+			      .ai_addrlen = sizeof(any) };
+
+	return listen_one(&a, true);
 }
 
 int listen_address(const char *text, struct buf *why)
@@ -184,11 +201,15 @@ int listen_address(const char *text, struct buf *why)
 			   text);
 		return r;
 	}
+	r = host[0] ? -EAFNOSUPPORT : listen_everywhere(port);
+	if (r >= 0)
+		return r;
+	/* Without IPv6 there is the old kind, which says what is wrong, too. */
 	if (getaddrinfo(host[0] ? host : NULL, port, &hints, &all) != 0) {
 		buf_printf(why, "cannot listen on %s: nobody knows the name %s", text, host);
 		return -EINVAL;
 	}
-	r = listen_one(all);
+	r = listen_one(all, false);
 	freeaddrinfo(all);
 	if (r < 0)
 		buf_printf(why, "cannot listen on %s: %s", text, err_text(r));

@@ -15,8 +15,9 @@ MUST_USE int listen_path(const char *dir, const char *name, struct buf *why);
 void listen_unlink(const char *dir, const char *name);
 /* True if the text has the form that listen_address takes. Asks nobody. */
 bool listen_is_address(const char *text);
-/* Listens on "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (all addresses); names count as well.
- * -EINVAL if it is none of these or a name that nobody knows, or what the system says. As above. */
+/* Listens on "ADDRESS:PORT", "[ADDRESS]:PORT" or ":PORT" (all addresses, of IPv4 and
+ * IPv6); names count as well. -EINVAL if it is none of these or a name that nobody knows, or what
+ * the system says. As above. */
 MUST_USE int listen_address(const char *text, struct buf *why);
 
 #endif

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of names (repo_id.h); '-' makes ranges in sets, too. */
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 static const char *take_type(const char *text, struct repo_glob *ret)
 {
 	ret->any_type = true;
@@ -22,12 +25,37 @@ static const char *take_type(const char *text, struct repo_glob *ret)
 	return text;
 }
 
-/* Names hold no blanks, and a pattern that can match none is a mistake. */
+/* The end of a set of characters, which begins behind its '[': NULL if it has none, or holds what
+ * is in no name. */
+static const char *end_of_set(const char *text)
+{
+	size_t len;
+
+	text += *text == '!' || *text == '^';
+	len = strspn(text, NAME_CHARS);
+	return len > 0 && text[len] == ']' ? text + len : NULL;
+}
+
+/* Could each character be one of a name, or does it stand for some? */
+static bool are_chars(const char *name)
+{
+	for (; *name; name++) {
+		if (*name == '[')
+			name = end_of_set(name + 1);
+		else if (!strchr(NAME_CHARS "/*?", *name))
+			return false;
+		if (!name)
+			return false;
+	}
+	return true;
+}
+
+/* A pattern that can match no name is a mistake. */
 static bool can_match(const char *name)
 {
 	const char *slash = strchr(name, '/');
 
-	if (!*name || strpbrk(name, " \t\\:") || *name == '/')
+	if (!*name || *name == '/' || !are_chars(name))
 		return false;
 	return !slash || (slash[1] && !strchr(slash + 1, '/'));
 }

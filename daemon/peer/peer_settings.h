@@ -63,14 +63,14 @@ struct peer_settings {
 		PEER_ROW(base, "peer-rate-waiting", CONF_BYTES, rate_waiting, "0", 0, 0, "BYTES", \
 			 "The same while somebody waits here for bytes that are not there " \
 			 "yet, if that is less; 0: as peer-rate."), \
-		PEER_ROW(base, "peer-tls-cert", CONF_TEXT, tls_cert, NULL, 0, 0, "FILE", \
+		PEER_ROW(base, "peer-tls-cert", CONF_TEXT, tls_cert, NULL, 1, 0, "FILE", \
 			 "Speak TLS with peers: this node's certificate in PEM, which " \
 			 "names the address or the DNS name by which they call it, " \
 			 "and behind it those that vouch for it. It goes with " \
 			 "peer-tls-key and peer-tls-ca, and all peers have the three."), \
-		PEER_ROW(base, "peer-tls-key", CONF_TEXT, tls_key, NULL, 0, 0, "FILE", \
+		PEER_ROW(base, "peer-tls-key", CONF_TEXT, tls_key, NULL, 1, 0, "FILE", \
 			 "Its key in PEM."), \
-		PEER_ROW(base, "peer-tls-ca", CONF_TEXT, tls_ca, NULL, 0, 0, "FILE", \
+		PEER_ROW(base, "peer-tls-ca", CONF_TEXT, tls_ca, NULL, 1, 0, "FILE", \
 			 "Who vouches for the certificates of peers, in PEM: these " \
 			 "and nobody else."), \
 		PEER_ROW(base, "peer-connections", CONF_COUNT, connections, "256", 1, \
