@@ -267,10 +267,10 @@ static int tear_down(void **state)
 	probes_free(f->probes);
 	source_peer_free(f->source);
 	published_free(f->published);
+	stand_in_stop(&f->other); /* it notes evidence, too */
 	evidence_free(f->evidence);
 	segment_notes_fini(&f->notes);
 	places_fini(&f->places);
-	stand_in_stop(&f->other);
 	free(f);
 	return 0;
 }
