@@ -12,7 +12,8 @@
  *         -b BYTES    each asks for the next range of so many bytes,
  *         -s BYTES    of a file of this size
  *         -x FILE     whole bodies are compared with it; else nobody looks at them
- *         -k FILE     each is signed with the key of a cluster of peers
+ *         -k FILE     each is signed with the key of a cluster of peers,
+ *         -a ADDRESS  for the member of that name
  *         -i          asks once on each connection, says "idle", waits for its input, and then
  *                     counts those that were closed meanwhile as failures
  *
@@ -58,13 +59,13 @@ struct client {
 
 static struct {
 	struct sockaddr_in to;
-	const char *host, *target, *method, *file;
+	const char *host, *target, *method, *file, *member;
 	char fields[FIELDS_MAX];
 	unsigned connections, each;
 	double seconds, rate;
 	uint64_t range, size;
 	bool idle;
-} conf = { .connections = 1, .seconds = 5, .method = "GET" };
+} conf = { .connections = 1, .seconds = 5, .method = "GET", .member = "" };
 
 static struct cluster_key *key;
 static const char *whole; /* bytes that bodies are to be */
@@ -124,7 +125,7 @@ static const char *authorization(const char *range)
 		.target = conf.target,
 		.range = value,
 		.node = "127.0.0.1:1",
-		.to = "127.0.0.1:2",
+		.to = conf.member,
 		.zone = "",
 	};
 
@@ -410,6 +411,9 @@ static void take_option(int letter)
 	case 'k':
 		open_key(optarg);
 		break;
+	case 'a':
+		conf.member = optarg;
+		break;
 	case 'i':
 		conf.idle = true;
 		break;
@@ -422,7 +426,7 @@ static void read_command_line(int argc, char *argv[])
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "c:t:n:r:m:f:b:s:x:k:i")) != -1)
+	while ((letter = getopt(argc, argv, "c:t:n:r:m:f:b:s:x:k:a:i")) != -1)
 		take_option(letter);
 	if (argc - optind != 3)
 		errx(2, "an address, a port and a target are wanted");

@@ -170,7 +170,7 @@ def hot():
     nodes.mkdir()
     with Origin(one=directory) as origin, Hub() as hub:
         commit = hub.repo(REPO).commit({"model.safetensors": directory / "model.safetensors"})
-        with peers.Cluster(nodes, hub, 1, args=["--peer-connections=200"]) as cluster:
+        with peers.Cluster(nodes, hub, 1, args=["--peer-connections=400"]) as cluster:
             node = cluster.nodes[0]
             if (seen := node.load(REPO))["errors"]:
                 raise Broken(f"the node did not load: {seen['errors']}")
@@ -180,7 +180,7 @@ def hot():
             for clients in 1, 16, 64:
                 common = ["-c", clients, "-t", HOT_SECONDS, "-b", SEGMENT, "-s", HOT_SIZE]
                 host, _, port = node.listen.rpartition(":")
-                ours = [DIR / "load", *common, "-k", cluster.key_file, host, port, target]
+                ours = [DIR / "load", *common, "-k", cluster.key_file, "-a", node.address, host, port, target]
                 theirs = [DIR / "load", *common, "127.0.0.1", origin.cdn.rpartition(":")[2], f"/still/{etag}"]
                 peer, nginx = in_turns(lambda: speed(ours), lambda: speed(theirs), times=9)
                 row(f"one peer's hot blob / nginx, {clients} clients", median(peer), median(nginx), at_least=0.95,
