@@ -17,7 +17,7 @@
 #include "tests/stand_in.h"
 
 #define SIZE (2 * CHUNK_BYTES)
-#define EVIDENCE (UINT64_C(1) << 20) /* bytes of it that are remembered */
+#define EVIDENCE (UINT64_C(1) << 14) /* bytes of it that are remembered */
 
 enum manner {
 	GIVES,      /* what is asked for */
@@ -520,8 +520,8 @@ static void what_cannot_be_compared_any_more_is_not_given(void **state)
 	f->manner = GIVES;
 	assert_int_equal(r, 0);
 	assert_int_equal(asked, 1 + 2);
-	assert_int_equal(f->asked_len, CHUNK_BYTES);
-	assert_string_equal(state_of(f), "up"); /* nor is anybody blamed */
+	assert_in_range(f->asked_len, CHUNK_BYTES, SIZE); /* the first may wait to be taken still */
+	assert_string_equal(state_of(f), "up");           /* nor is anybody blamed */
 }
 
 /* The twin: there never was a list. */
