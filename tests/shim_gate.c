@@ -41,24 +41,16 @@ static int open_gated(int dirfd, const char *path, int flags, va_list ap)
 	return open_it(dirfd, path, flags, mode);
 }
 
-int openat(int dirfd, const char *path, int flags, ...)
-{
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	fd = open_gated(dirfd, path, flags, ap);
-	va_end(ap);
-	return fd;
-}
-
-int openat64(int dirfd, const char *path, int flags, ...)
-{
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	fd = open_gated(dirfd, path, flags, ap);
-	va_end(ap);
-	return fd;
-}
+#define OPENAT(name) \
+	int name(int dirfd, const char *path, int flags, ...) \
+	{ \
+		va_list ap; \
+		int fd; \
+\
+		va_start(ap, flags); \
+		fd = open_gated(dirfd, path, flags, ap); \
+		va_end(ap); \
+		return fd; \
+	}
+OPENAT(openat)
+OPENAT(openat64)

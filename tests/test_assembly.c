@@ -208,19 +208,26 @@ static void wanted_free(struct wanted *w)
 	buf_free(&w->bytes);
 }
 
+/* A file of all chunks of both xorbs, the shard that says so, and what it is made of is sent. */
+static void send_both(struct fixture *f, struct wanted *w, struct xet_shard *s)
+{
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
+
+	want(ranges, 2, w);
+	make_shard(ranges, 2, w, w->sha256, s);
+	send(f, &f->one);
+	send(f, &f->two);
+}
+
 /* ---- stories ---- */
 
 static void a_file_is_made_of_chunks_and_the_xorbs_need_not_wait(void **state)
 {
 	struct fixture *f = *state;
-	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
 	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
 	CLEANUP(wanted_free) struct wanted w = { 0 };
 
-	want(ranges, 2, &w);
-	make_shard(ranges, 2, &w, w.sha256, &s);
-	send(f, &f->one);
-	send(f, &f->two);
+	send_both(f, &w, &s);
 	assert_int_equal(staged(f), 2);
 	assert_int_equal(assemble(f, &s, 1), 0);
 	assert_blob(f, &w);
@@ -487,14 +494,10 @@ static void what_is_not_here_is_to_be_sent_and_nothing_is_written(void **state)
 static void who_does_not_wait_is_made_nothing(void **state)
 {
 	struct fixture *f = *state;
-	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
 	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
 	CLEANUP(wanted_free) struct wanted w = { 0 };
 
-	want(ranges, 2, &w);
-	make_shard(ranges, 2, &w, w.sha256, &s);
-	send(f, &f->one);
-	send(f, &f->two);
+	send_both(f, &w, &s);
 	f->ends = 2;
 	assert_int_equal(assemble(f, &s, 1), ERR_CUT);
 	assert_int_equal(staged(f), 2);

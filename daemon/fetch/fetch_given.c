@@ -64,11 +64,12 @@ static bool is_failing(const struct run *r, int64_t now_ms)
 /* Of the runs of that byte, or (UINT64_MAX) of any. */
 static bool fails(const struct fill *fill, uint64_t off)
 {
+	int64_t now_ms = clock_ms();
 	bool so = false;
 
 	for (const struct run *r = fill->runs; r; r = r->next)
 		so |= (off == UINT64_MAX || (r->start <= off && off < r->end)) &&
-		      is_failing(r, clock_ms());
+		      is_failing(r, now_ms);
 	return so;
 }
 
