@@ -542,6 +542,8 @@ static int print_and_exit(enum hubconf_action action)
 
 	if (action == HUBCONF_HELP)
 		hubconf_help(&text);
+	else if (action == HUBCONF_MAN)
+		hubconf_man(&text);
 	else
 		buf_add_str(&text, "matrixhubd " MATRIXFS_VERSION "\n");
 	fputs(buf_str(&text), stdout);

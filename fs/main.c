@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
@@ -22,6 +21,7 @@
 #include "daemon/node.h"
 #include "daemon/standing.h"
 #include "fs/insight.h"
+#include "fs/lookout.h"
 #include "fs/mount.h"
 #include "fs/nfs.h"
 #include "fs/options.h"
@@ -32,6 +32,7 @@
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
+#define LOOKOUT_MS 10000        /* for one look through the mount */
 #define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
@@ -51,6 +52,7 @@ struct program {
 	struct scope_rules *nfs_rules;
 	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
+	struct lookout *lookout; /* or NULL, as the next */
 	struct pulse *pulse;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
@@ -134,12 +136,11 @@ static int go_background(struct program *p)
 	}
 	close(pipe_fds[0]);
 	p->ready_fd = pipe_fds[1];
-	if (setsid() < 0)
-		return -errno;
 	return 0;
 }
 
-/* Lets go of the terminal: standard error goes to a file beside the cache. */
+/* Lets go of the terminal: standard error goes to a file beside the cache. Not before it is
+ * mounted: an automounter lets nobody see the mount point meanwhile but its own process group. */
 static void leave_terminal(struct program *p)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
@@ -151,6 +152,8 @@ static void leave_terminal(struct program *p)
 	dup2(null_fd, STDIN_FILENO);
 	dup2(null_fd, STDOUT_FILENO);
 	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
+	if (setsid() < 0)
+		log_debug("it stays with the terminal it was started from");
 	if (chdir("/") < 0)
 		log_debug("the directory it was started in stays in use");
 }
@@ -180,15 +183,13 @@ static void on_ready(void *arg)
 
 /* ---- the service manager ---- */
 
-/* Through the mount, as anybody would: the kernel keeps no answer to this question. */
 static int check_mount(void *arg)
 {
-	const struct program *p = arg;
-	struct statvfs fs;
+	struct program *p = arg;
 
-	if (!p->mountpoint)
+	if (!p->lookout)
 		return node_probe(p->ops.view.node);
-	return statvfs(p->mountpoint, &fs) < 0 ? -errno : 0;
+	return lookout_ask(p->lookout, clock_ms() + LOOKOUT_MS);
 }
 
 static void tell_standing(void *arg, struct buf *ret)
@@ -205,8 +206,12 @@ static void tell_standing(void *arg, struct buf *ret)
 static int open_pulse(struct program *p, struct buf *why)
 {
 	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
-	int r = pulse_start(&conf, &p->pulse);
+	int r = 0;
 
+	if (p->mountpoint && getenv("NOTIFY_SOCKET"))
+		r = lookout_start(p->mountpoint, &p->lookout);
+	if (r == 0)
+		r = pulse_start(&conf, &p->pulse);
 	if (r < 0)
 		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
 	return r;
@@ -394,6 +399,7 @@ static void close_all(struct program *p)
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
+	lookout_free(p->lookout);
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
@@ -507,6 +513,8 @@ static int print_and_exit(enum options_action action)
 		options_help(&text);
 	else if (action == OPTIONS_CONFIG_MD)
 		options_markdown(&text);
+	else if (action == OPTIONS_CONFIG_MAN)
+		options_man(&text);
 	else
 		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
 	fputs(buf_str(&text), stdout);

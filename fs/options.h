@@ -50,7 +50,13 @@ struct options {
 
 /* In the order of verify's choices. */
 enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CONFIG_MD };
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_CONFIG_MD,
+	OPTIONS_CONFIG_MAN,
+};
 
 extern const struct conf_table options_table;
 
@@ -64,8 +70,9 @@ void options_fini(struct options *o);
  * read. */
 MUST_USE int options_token(const struct options *o, const char *hub_url, bool first_hub,
 			   char *(*getenv_fn)(const char *), char **ret, struct buf *why);
-/* Appends the text of --help / of docs/config.md. */
+/* Appends the text of --help / of docs/config.md / of docs/matrixfs.conf.5. */
 void options_help(struct buf *ret);
 void options_markdown(struct buf *ret);
+void options_man(struct buf *ret);
 
 #endif

@@ -514,6 +514,8 @@ static void test_actions(void **state)
 	assert_int_equal(action, OPTIONS_VERSION);
 	good("matrixfs --config-markdown");
 	assert_int_equal(action, OPTIONS_CONFIG_MD);
+	good("matrixfs --config-man");
+	assert_int_equal(action, OPTIONS_CONFIG_MAN);
 }
 
 /* The manual page writes "-" as "\-", so that it is not taken for a hyphen. */
