@@ -14,7 +14,7 @@ def make(target, tmp_path, **places):
     words = [f"{name}={value}" for name, value in places.items()]
     # What make(1) tells the makes below it is not for this one.
     env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
-    done = subprocess.run(["make", "--no-print-directory", "-C", ROOT, target, f"DESTDIR={tmp_path}/root", *words], env=env,
+    done = subprocess.run(["make", "--no-print-directory", "-o", "all", "-C", ROOT, target, f"DESTDIR={tmp_path}/root", *words], env=env,
                           capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -27,7 +27,7 @@ SHIM = "/usr/lib/shim_stuck.so"   # under it a look through the mount hangs whil
 
 def install(root):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"}
-    subprocess.run(["make", "-C", ROOT, "install", f"DESTDIR={root}", "prefix=/usr"], env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["make", "-o", "all", "-C", ROOT, "install", f"DESTDIR={root}", "prefix=/usr"], env=env, check=True, stdout=subprocess.DEVNULL)
     shutil.copy(ROOT / "build/release/tests/shim_stuck.so", f"{root}{SHIM}")
 
 
