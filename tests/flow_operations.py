@@ -1,4 +1,4 @@
-"""The lines of docs/operations.md, run as they stand there."""
+"""The lines of docs/operations.md, run as they stand there; and the list of the admin API in docs/protocol.md."""
 import os
 import re
 import subprocess
@@ -70,3 +70,10 @@ def test_a_copy_that_lacks_a_file_is_found_out(hub, hubd, tmp_path):
     next(p for p in (copy / "own/blobs").glob("*/*") if p.stat().st_size == 300_000).unlink()
     done, _ = restored(ours, copy, tmp_path)
     assert done.returncode != 0 and "missing" in done.stdout + done.stderr, done
+
+
+def test_the_list_of_the_admin_api_is_the_hubs_own(hub, hubd):
+    h = hubd(hub)
+    told = h.ask("/api/admin/v1/openapi.json", token=h.admin_token).json["paths"]
+    listed = re.findall(r"^\| `([A-Z]+) (/\S+)` \| (.*) \|$", (DEPLOY.parent.parent / "docs" / "protocol.md").read_text(), re.M)
+    assert listed == [(how.upper(), path, what["summary"]) for path, ways in told.items() for how, what in ways.items()]
