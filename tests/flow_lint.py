@@ -49,6 +49,11 @@ def test_a_line_of_the_log_of_another_level_is_told_of(copy):
     assert len(says(copy, "tools/log-lines").splitlines()) == 2
 
 
+def test_a_reason_that_is_worded_otherwise_is_told_of(copy):
+    change(copy / "docs/log.md", "| `no such revision` | ENOENT |", "| `no such revision` | EIO |")
+    assert len(says(copy, "tools/log-lines").splitlines()) == 2
+
+
 @pytest.mark.parametrize("link, complaint", [
     ("[x](docs/none.md)", "docs/none.md does not exist"), ("[x](docs/nfs.md#nowhere)", "docs/nfs.md has no heading #nowhere"),
     ("[x](#nowhere)", "README.md has no heading #nowhere"), ("`tools/none.py`", "tools/none.py does not exist"),
