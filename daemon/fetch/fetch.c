@@ -116,7 +116,7 @@ static int start_threads(struct fetch *f)
 		.lists = conf->lists,
 		.outcry = conf->outcry,
 		.http = conf->http,
-		.inquest = conf->inquest,
+		.verifier = conf->verifier,
 	};
 	int r = streams_new(&streams, &f->streams);
 

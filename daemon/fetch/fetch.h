@@ -5,13 +5,13 @@
 #define MATRIXFS_FETCH_H
 
 #include "daemon/cache/catalog.h"
-#include "daemon/model/extents.h"
-#include "daemon/fetch/inquest.h"
-#include "daemon/fetch/outcry.h"
-#include "daemon/hub/source.h"
 #include "daemon/cache/store.h"
+#include "daemon/fetch/outcry.h"
 #include "daemon/fetch/throttle.h"
 #include "daemon/fetch/urgency.h"
+#include "daemon/fetch/verifier.h"
+#include "daemon/hub/source.h"
+#include "daemon/model/extents.h"
 
 struct fetch;
 struct pull;
@@ -30,8 +30,8 @@ struct fetch_conf {
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
-	struct outcry outcry;   /* failures of sources are noted there, too */
-	struct inquest inquest; /* of blobs whose digest is wrong, if there is one */
+	struct outcry outcry;     /* failures of sources are noted there, too */
+	struct verifier verifier; /* of blobs whose digest is wrong, if there is one */
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */

@@ -32,7 +32,7 @@ void serve_digests(const struct guest *g, const struct wire_ask *ask)
 	if (r == 0 && ask->witness && !is_witness(g, ask))
 		r = -ENOENT;
 	if (r == 0)
-		r = testimony_ask(g->serve->testimony, ask, &digests);
+		r = digest_answers_get(g->serve->answers, ask, &digests);
 	if (r == -EAGAIN)
 		serve_say(g, WIRE_COMING, NULL, 0);
 	else if (r < 0)

@@ -7,10 +7,10 @@
 
 #include "daemon/base/httpd.h"
 #include "daemon/peer/callers.h"
+#include "daemon/peer/digest_answers.h"
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
-#include "daemon/peer/testimony.h"
 #include "daemon/peer/turns.h"
 #include "daemon/peer/wire.h"
 
@@ -18,7 +18,7 @@ struct serve {
 	struct serve_conf conf;
 	struct httpd *http;
 	struct opened *opened;
-	struct testimony *testimony;
+	struct digest_answers *answers;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct fanout *fanout;
 	struct turns *turns; /* what goes out under the limit */

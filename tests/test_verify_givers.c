@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is banned for a wrong chunk that was found when it came, and who only passed it on. */
+#include "daemon/peer/verify_givers.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "daemon/base/clock.h"
+#include "tests/verifying.h"
+
+struct fixture {
+	struct verifying *v;
+	struct verify_givers *checked;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	void *v;
+
+	assert_non_null(f);
+	assert_int_equal(verifying_set_up(&v), 0);
+	f->v = v;
+	assert_int_equal(verify_givers_new(&f->checked), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	void *v = f->v;
+
+	assert_true(verify_givers_stop(f->checked));
+	verify_givers_free(f->checked);
+	assert_int_equal(verifying_tear_down(&v), 0);
+	free(f);
+	return 0;
+}
+
+static void start(struct fixture *f)
+{
+	assert_int_equal(verify_givers_start(f->checked, &f->v->conf, f->v->cell.node.http), 0);
+}
+
+/* The giver gave a chunk that is wrong: it is told of so often. */
+static void tell(struct fixture *f, int times)
+{
+	uint8_t gave[CHUNK_LIST_DIGEST];
+	const struct source_refused r = { &f->v->what, VERIFYING_WRONG, f->v->giver->address, gave,
+					  true };
+
+	cell_digest(VERIFYING_OTHER, VERIFYING_SIZE, VERIFYING_WRONG, gave);
+	for (int i = 0; i < times; i++)
+		verify_givers_add(f->checked, &r);
+}
+
+static void await_answers(struct fixture *f)
+{
+	int64_t until_ms = clock_ms() + 5000;
+
+	while (!f->v->giver->asked[FAKE_HOLDER] && clock_ms() < until_ms)
+		clock_sleep_ms(10);
+	clock_sleep_ms(500);
+}
+
+static void ask_giver(struct fixture *f)
+{
+	start(f);
+	tell(f, 1);
+	await_answers(f);
+}
+
+static void who_holds_other_bytes_than_it_gave_is_banned(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, f->v->seed);
+	ask_giver(f);
+	verifying_assert_banned(f->v, f->v->giver);
+}
+
+/* The twin: it was given that itself, before it knew of the list. */
+static void who_holds_what_it_gave_is_not(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, VERIFYING_OTHER);
+	ask_giver(f);
+	verifying_assert_banned(f->v, NULL);
+}
+
+static void who_has_dropped_what_it_gave_is_not_either(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_VOUCHER, f->v->seed);
+	ask_giver(f);
+	verifying_assert_banned(f->v, NULL);
+}
+
+static void who_vouches_for_what_it_gave_is_banned(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, VERIFYING_OTHER);
+	verifying_say(f->v, f->v->giver, FAKE_VOUCHER, VERIFYING_OTHER);
+	ask_giver(f);
+	verifying_assert_banned(f->v, f->v->giver);
+}
+
+/* Its disk may be broken: what it verified is not what it has now. */
+static void who_holds_what_it_gave_and_vouches_for_something_else_is_banned(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, VERIFYING_OTHER);
+	verifying_say(f->v, f->v->giver, FAKE_VOUCHER, f->v->seed);
+	ask_giver(f);
+	verifying_assert_banned(f->v, NULL); /* it may just have had it anew, */
+	clock_sleep_ms(2000);
+	verifying_assert_banned(f->v, f->v->giver); /* but has not */
+}
+
+static void who_gives_much_that_is_wrong_is_asked_once_at_a_time(void **state)
+{
+	struct fixture *f = *state;
+
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, f->v->seed);
+	start(f);
+	tell(f, 20);
+	await_answers(f);
+	assert_in_range(f->v->giver->asked[FAKE_HOLDER], 1, 2);
+}
+
+static void before_it_has_started_nobody_is_asked(void **state)
+{
+	struct fixture *f = *state;
+
+	tell(f, 1);
+	start(f);
+	clock_sleep_ms(500);
+	assert_int_equal(f->v->giver->asked[FAKE_HOLDER], 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(who_holds_other_bytes_than_it_gave_is_banned),
+		TEST(who_holds_what_it_gave_is_not),
+		TEST(who_has_dropped_what_it_gave_is_not_either),
+		TEST(who_vouches_for_what_it_gave_is_banned),
+		TEST(who_holds_what_it_gave_and_vouches_for_something_else_is_banned),
+		TEST(who_gives_much_that_is_wrong_is_asked_once_at_a_time),
+		TEST(before_it_has_started_nobody_is_asked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
