@@ -9,6 +9,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 #include "daemon/base/num.h"
 #include "daemon/base/workers.h"
@@ -25,9 +26,9 @@
 
 #define KEY_MAX (DIGEST_HEX_MAX + sizeof(":4294967295:w:4294967295"))
 
-struct account {
+struct answer {
 	struct digest_answers *all;
-	struct account *newer, **older; /* in a list, made longest ago first */
+	struct lru_link link;
 	char key[KEY_MAX];
 	struct wire_ask ask; /* its path is owned */
 	char *path;
@@ -44,7 +45,7 @@ struct digest_answers {
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_key;
-	struct account *oldest, **newest;
+	struct lru by_age; /* of answers, begun longest ago first */
 };
 
 /* ---- what is asked ---- */
@@ -54,11 +55,6 @@ static uint32_t first_chunk(const struct wire_ask *ask)
 	return chunk_of(ask->off);
 }
 
-static uint32_t chunks_of(const struct wire_ask *ask)
-{
-	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
-}
-
 static void write_key(const struct wire_ask *ask, char as, uint32_t chunks,
 		      char ret[static KEY_MAX])
 {
@@ -66,20 +62,21 @@ static void write_key(const struct wire_ask *ask, char as, uint32_t chunks,
 }
 
 /* What is said of chunk i is wanted. */
-static bool is_asked(const struct account *a, uint32_t i)
+static bool is_asked(const struct answer *a, uint32_t i)
 {
 	return !a->ask.chunks || a->ask.chunks & 1U << i;
 }
 
 /* What stands beside a sealed blob. */
-static int read_list(const struct account *a, struct wire_digests *ret)
+static int read_list(const struct answer *a, struct wire_digests *ret)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = NULL;
 	int r = store_chunk_list(a->all->conf.store, a->ask.etag, a->ask.size, &l);
 
 	if (r < 0)
 		return r;
-	memcpy(ret->of, l->digests[first_chunk(&a->ask)], chunks_of(&a->ask) * sizeof(ret->of[0]));
+	memcpy(ret->of, l->digests[first_chunk(&a->ask)],
+	       wire_chunks(&a->ask) * sizeof(ret->of[0]));
 	return 0;
 }
 
@@ -93,24 +90,24 @@ static int digest_here(struct blob *b, uint32_t i, uint8_t *ret)
 
 /* As what it is held, or was before all of the blob was dropped. It may have given away what it
  * held before, if that was otherwise: to say what it holds now would be taken for a lie. */
-static int tell_held(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
+static int tell_held(const struct answer *a, struct blob *b, uint32_t i, uint8_t *ret)
 {
-	struct provenance *e = a->all->conf.provenance;
+	struct provenance *p = a->all->conf.provenance;
 	int r = b ? digest_here(b, i, ret) : 0;
 
 	if (r == 0 && !chunk_digest_known(ret))
-		(void)provenance_former(e, a->ask.etag, i, ret);
-	if (r == 0 && provenance_was_other(e, a->ask.etag, i, ret))
+		(void)provenance_former(p, a->ask.etag, i, ret);
+	if (r == 0 && provenance_was_other(p, a->ask.etag, i, ret))
 		memset(ret, 0, CHUNK_LIST_DIGEST);
 	return r;
 }
 
 /* True if this node has said lately, of what a hub gave it, that the chunk is otherwise. */
-static bool has_vouched(const struct account *a, uint32_t at, const uint8_t *held)
+static bool has_vouched(const struct answer *a, uint32_t at, const uint8_t *held)
 {
 	struct digest_answers *all = a->all;
 	char key[sizeof(a->key)];
-	const struct account *v;
+	const struct answer *v;
 	bool so;
 
 	write_key(&a->ask, 'v', 0, key);
@@ -124,7 +121,7 @@ static bool has_vouched(const struct account *a, uint32_t at, const uint8_t *hel
 
 /* What is not verified yet, and known to be otherwise than it is here, goes soon: to say that it is
  * held, and to vouch for what it must be, would be taken for a broken disk. */
-static void leave_out_wrong(const struct account *a, uint32_t at, uint8_t *held)
+static void leave_out_wrong(const struct answer *a, uint32_t at, uint8_t *held)
 {
 	uint8_t known[CHUNK_LIST_DIGEST];
 	bool wrong = provenance_knows(a->all->conf.provenance, a->ask.etag,
@@ -136,26 +133,26 @@ static void leave_out_wrong(const struct account *a, uint32_t at, uint8_t *held)
 }
 
 /* What a hub gave, to be kept or to bear witness, or what was verified. */
-static int tell_own(const struct account *a, struct blob *b, uint32_t i, uint8_t *ret)
+static int tell_own(const struct answer *a, struct blob *b, uint32_t i, uint8_t *ret)
 {
-	struct provenance *e = a->all->conf.provenance;
+	struct provenance *p = a->all->conf.provenance;
 	char who[MEMBER_ADDRESS_MAX + 1];
 	uint8_t known[CHUNK_LIST_DIGEST];
 
-	if (provenance_knows(e, a->ask.etag, i, known) == PROVENANCE_WITNESSED) {
+	if (provenance_knows(p, a->ask.etag, i, known) == PROVENANCE_WITNESSED) {
 		memcpy(ret, known, sizeof(known));
 		return 0;
 	}
 	return b && (blob_is_sealed(b) ||
-		     provenance_giver(e, a->ask.etag, i, who) == PROVENANCE_HUB)
+		     provenance_giver(p, a->ask.etag, i, who) == PROVENANCE_HUB)
 		       ? digest_here(b, i, ret)
 		       : 0;
 }
 
 /* Nothing of it need be here any more: b may be NULL. */
-static int vouch_of(const struct account *a, struct blob *b, struct wire_digests *ret)
+static int vouch_of(const struct answer *a, struct blob *b, struct wire_digests *ret)
 {
-	uint32_t first = first_chunk(&a->ask), count = chunks_of(&a->ask);
+	uint32_t first = first_chunk(&a->ask), count = wire_chunks(&a->ask);
 	int r = 0;
 
 	if (!a->ask.held && b && blob_is_sealed(b) && read_list(a, ret) == 0)
@@ -167,7 +164,7 @@ static int vouch_of(const struct account *a, struct blob *b, struct wire_digests
 	return r;
 }
 
-static int vouch(const struct account *a, struct wire_digests *ret)
+static int vouch(const struct answer *a, struct wire_digests *ret)
 {
 	struct source_blob what;
 	struct pull *p = NULL;
@@ -238,7 +235,7 @@ struct span {
 	uint32_t from, to;
 };
 
-static int watch_hub(const struct account *a, struct source *hub, const struct source_blob *what,
+static int watch_hub(const struct answer *a, struct source *hub, const struct source_blob *what,
 		     struct span s, struct wire_digests *ret)
 {
 	uint32_t first = first_chunk(&a->ask);
@@ -266,7 +263,7 @@ static int watch_hub(const struct account *a, struct source *hub, const struct s
 	return r > 0 ? -ENOENT : r;
 }
 
-static int watch_hubs(const struct account *a, const struct source_blob *what, struct span s,
+static int watch_hubs(const struct answer *a, const struct source_blob *what, struct span s,
 		      struct wire_digests *ret)
 {
 	const struct digest_answers_conf *conf = &a->all->conf;
@@ -278,9 +275,9 @@ static int watch_hubs(const struct account *a, const struct source_blob *what, s
 }
 
 /* The next chunks that are asked for and not known, from s->to on. */
-static bool next_span(const struct account *a, const struct wire_digests *d, struct span *s)
+static bool next_span(const struct answer *a, const struct wire_digests *d, struct span *s)
 {
-	uint32_t count = chunks_of(&a->ask);
+	uint32_t count = wire_chunks(&a->ask);
 
 	s->from = s->to;
 	while (s->from < count && (!is_asked(a, s->from) || chunk_digest_known(d->of[s->from])))
@@ -292,30 +289,30 @@ static bool next_span(const struct account *a, const struct wire_digests *d, str
 }
 
 /* What this node has seen a hub give it sees no second time. */
-static void recall(const struct account *a, struct wire_digests *ret)
+static void recall(const struct answer *a, struct wire_digests *ret)
 {
-	struct provenance *e = a->all->conf.provenance;
+	struct provenance *p = a->all->conf.provenance;
 	uint8_t known[CHUNK_LIST_DIGEST];
 
-	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
-		if (provenance_knows(e, a->ask.etag, first_chunk(&a->ask) + i, known) ==
+	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
+		if (provenance_knows(p, a->ask.etag, first_chunk(&a->ask) + i, known) ==
 		    PROVENANCE_WITNESSED)
 			memcpy(ret->of[i], known, sizeof(known));
 }
 
-static void keep(const struct account *a, const struct wire_digests *d)
+static void keep(const struct answer *a, const struct wire_digests *d)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(a->ask.size);
 
 	if (!l)
 		return; /* then it is seen twice */
-	memcpy(l->digests[first_chunk(&a->ask)], d->of, chunks_of(&a->ask) * sizeof(d->of[0]));
+	memcpy(l->digests[first_chunk(&a->ask)], d->of, wire_chunks(&a->ask) * sizeof(d->of[0]));
 	provenance_learn(a->all->conf.provenance, a->ask.etag, l, PROVENANCE_WITNESSED);
 }
 
 /* 0 if this node has, or had, something of it: for others no hub is asked. 1: it is sealed here,
  * and its list tells. */
-static int know(const struct account *a, const struct source_blob *what, struct wire_digests *ret)
+static int know(const struct answer *a, const struct source_blob *what, struct wire_digests *ret)
 {
 	const struct digest_answers_conf *conf = &a->all->conf;
 	struct pull *p;
@@ -328,7 +325,7 @@ static int know(const struct account *a, const struct source_blob *what, struct 
 	return r;
 }
 
-static int witness(const struct account *a, struct wire_digests *ret)
+static int witness(const struct answer *a, struct wire_digests *ret)
 {
 	struct source_blob what;
 	struct span s = { 0 };
@@ -348,27 +345,27 @@ static int witness(const struct account *a, struct wire_digests *ret)
 /* ---- what is remembered ---- */
 
 /* How many of the digests that are asked for are known. */
-static uint32_t known_of(const struct account *a, const struct wire_digests *d)
+static uint32_t known_of(const struct answer *a, const struct wire_digests *d)
 {
 	uint32_t known = 0;
 
-	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
+	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
 		known += is_asked(a, i) && chunk_digest_known(d->of[i]);
 	return known;
 }
 
-static uint32_t asked_of(const struct account *a)
+static uint32_t asked_of(const struct answer *a)
 {
 	uint32_t asked = 0;
 
-	for (uint32_t i = 0; i < chunks_of(&a->ask); i++)
+	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
 		asked += is_asked(a, i);
 	return asked;
 }
 
 /* A witness is asked because what members have is in question: it says nothing of what it has,
  * unless all of that is verified. */
-static int find_out(const struct account *a, struct wire_digests *ret)
+static int find_out(const struct answer *a, struct wire_digests *ret)
 {
 	int r = a->ask.witness ? witness(a, ret) : vouch(a, ret);
 
@@ -377,7 +374,7 @@ static int find_out(const struct account *a, struct wire_digests *ret)
 
 static void work(void *arg, uint64_t number UNUSED)
 {
-	struct account *a = arg;
+	struct answer *a = arg;
 	struct wire_digests digests = { 0 };
 	int r = find_out(a, &digests);
 	bool all = r == 0 && known_of(a, &digests) == asked_of(a);
@@ -392,21 +389,31 @@ static void work(void *arg, uint64_t number UNUSED)
 	lock_drop(&a->all->lock);
 }
 
-static void forget_locked(struct digest_answers *all, struct account *a)
+static struct answer *oldest_locked(const struct digest_answers *all)
 {
-	*a->older = a->newer;
-	if (a->newer)
-		a->newer->older = a->older;
-	else
-		all->newest = a->older;
+	return lru_item(all->by_age.oldest, struct answer, link);
+}
+
+static void forget_locked(struct digest_answers *all, struct answer *a)
+{
+	lru_remove(&all->by_age, &a->link);
 	map_del_str(&all->by_key, a->key);
 	free(a->path);
 	free(a);
 }
 
+/* One of too many, unless it is being made. */
+static void forget_oldest_locked(struct digest_answers *all)
+{
+	struct answer *a = oldest_locked(all);
+
+	if (a && a->made && all->by_key.count > DIGEST_ANSWERS_MAX)
+		forget_locked(all, a);
+}
+
 static int begin_locked(struct digest_answers *all, const char *key, const struct wire_ask *ask)
 {
-	struct account *a = calloc(1, sizeof(*a));
+	struct answer *a = calloc(1, sizeof(*a));
 	/* Of one segment one after another: no hub gives the same chunk twice. */
 	const struct segment segment = wire_segment(ask);
 	const struct work job = { .fn = work, .arg = a, .lane = segment.blob + segment.index };
@@ -425,22 +432,20 @@ static int begin_locked(struct digest_answers *all, const char *key, const struc
 		free(a);
 		return r;
 	}
-	a->older = all->newest;
-	*all->newest = a;
-	all->newest = &a->newer;
+	lru_add(&all->by_age, &a->link);
 	r = workers_add(ask->witness ? all->witnesses : all->vouchers, &job);
 	if (r < 0)
 		forget_locked(all, a); /* too many: who asks comes again */
-	else if (all->by_key.count > DIGEST_ANSWERS_MAX && all->oldest->made)
-		forget_locked(all, all->oldest);
+	else
+		forget_oldest_locked(all);
 	return r;
 }
 
 int digest_answers_get(struct digest_answers *all, const struct wire_ask *ask,
 		       struct wire_digests *ret)
 {
-	char key[sizeof(((struct account *)0)->key)];
-	struct account *a;
+	char key[sizeof(((struct answer *)0)->key)];
+	struct answer *a;
 	int r = -EAGAIN;
 
 	write_key(ask, ask->witness ? 'w' : ask->held ? 'h' : 'v', ask->chunks, key);
@@ -477,7 +482,6 @@ int digest_answers_start(const struct digest_answers_conf *conf, struct digest_a
 	if (!all)
 		return -ENOMEM;
 	all->conf = *conf;
-	all->newest = &all->oldest;
 	lock_init(&all->lock, LOCK_DIGEST_ANSWERS);
 	r = start_threads("mfs-voucher", &all->vouchers);
 	if (r == 0)
@@ -503,8 +507,8 @@ bool digest_answers_stop(struct digest_answers *all)
 	if (!over)
 		return false;
 	lock_take(&all->lock);
-	while (all->oldest)
-		forget_locked(all, all->oldest);
+	while (all->by_age.oldest)
+		forget_locked(all, oldest_locked(all));
 	lock_drop(&all->lock);
 	map_fini(&all->by_key);
 	lock_fini(&all->lock);

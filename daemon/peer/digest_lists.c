@@ -44,7 +44,7 @@ struct digest_lists {
 	int64_t refuted_until_ms[HUBS_MAX];  /* one of theirs was wrong: nothing else ends that */
 };
 
-int digest_lists_new(struct hub *const *hubs, unsigned count, struct provenance *e,
+int digest_lists_new(struct hub *const *hubs, unsigned count, struct provenance *p,
 		     struct digest_lists **ret)
 {
 	struct digest_lists *all = calloc(1, sizeof(*all));
@@ -53,7 +53,7 @@ int digest_lists_new(struct hub *const *hubs, unsigned count, struct provenance 
 		return -ENOMEM;
 	all->hubs = hubs;
 	all->count = count < HUBS_MAX ? count : HUBS_MAX;
-	all->provenance = e;
+	all->provenance = p;
 	lock_init(&all->lock, LOCK_DIGEST_LISTS);
 	cond_init(&all->answered);
 	*ret = all;

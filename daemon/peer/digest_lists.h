@@ -19,7 +19,7 @@
 struct digest_lists;
 
 /* All are borrowed until digest_lists_free. -ENOMEM. */
-MUST_USE int digest_lists_new(struct hub *const *hubs, unsigned count, struct provenance *e,
+MUST_USE int digest_lists_new(struct hub *const *hubs, unsigned count, struct provenance *p,
 			      struct digest_lists **ret);
 void digest_lists_free(struct digest_lists *all);
 /* Each list that comes is told of, on the thread that asked for it; no lock is held. To be set

@@ -6,6 +6,7 @@
 
 #include "daemon/base/grow.h"
 #include "daemon/base/lock.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 
 #define NOBODY UINT32_MAX
@@ -38,7 +39,7 @@ struct place {
 
 /* All who asked for one segment, in the order in which they came; number 0 is the owner. */
 struct gathering {
-	struct gathering *newer, *older;
+	struct lru_link link;
 	struct gathering_key {
 		uint64_t blob, segment;
 	} key;
@@ -56,7 +57,7 @@ struct fanout {
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_key;
-	struct gathering *newest, *oldest;
+	struct lru by_use;
 	size_t places; /* of all gatherings */
 };
 
@@ -73,23 +74,15 @@ int fanout_new(struct fanout **ret)
 	return 0;
 }
 
-static void unlink_gathering(struct fanout *c, struct gathering *g)
+/* NULL: there is none. */
+static struct gathering *oldest(const struct fanout *c)
 {
-	*(g->newer ? &g->newer->older : &c->newest) = g->older;
-	*(g->older ? &g->older->newer : &c->oldest) = g->newer;
-}
-
-static void link_newest(struct fanout *c, struct gathering *g)
-{
-	g->newer = NULL;
-	g->older = c->newest;
-	*(c->newest ? &c->newest->newer : &c->oldest) = g;
-	c->newest = g;
+	return lru_item(c->by_use.oldest, struct gathering, link);
 }
 
 static void disperse(struct fanout *c, struct gathering *g)
 {
-	unlink_gathering(c, g);
+	lru_remove(&c->by_use, &g->link);
 	map_del(&c->by_key, &g->key, sizeof(g->key));
 	c->places -= g->count;
 	map_fini(&g->by_node);
@@ -103,8 +96,8 @@ void fanout_free(struct fanout *c)
 {
 	if (!c)
 		return;
-	while (c->oldest)
-		disperse(c, c->oldest);
+	while (c->by_use.oldest)
+		disperse(c, oldest(c));
 	map_fini(&c->by_key);
 	lock_fini(&c->lock);
 	free(c);
@@ -112,9 +105,9 @@ void fanout_free(struct fanout *c)
 
 static bool is_over(const struct fanout *c, int64_t now_ms)
 {
-	return c->oldest &&
+	return c->by_use.oldest &&
 	       (c->by_key.count >= FANOUT_SEGMENTS_MAX || c->places >= FANOUT_PLACES_MAX ||
-		now_ms - c->oldest->used_ms > FANOUT_IDLE_MS);
+		now_ms - oldest(c)->used_ms > FANOUT_IDLE_MS);
 }
 
 /* ---- tickets ---- */
@@ -204,7 +197,7 @@ static struct gathering *new_gathering(struct fanout *c, const struct gathering_
 		free(g);
 		return NULL;
 	}
-	link_newest(c, g);
+	lru_add(&c->by_use, &g->link);
 	/* The number of a node that none has. */
 	if (add_place(c, g, 0, home) == NOBODY || add_tickets(g, OWNER) < 0) {
 		disperse(c, g);
@@ -220,14 +213,13 @@ static struct gathering *gather(struct fanout *c, const struct gathering_key *ke
 	struct gathering *g;
 
 	while (is_over(c, now_ms))
-		disperse(c, c->oldest);
+		disperse(c, oldest(c));
 	g = map_find(&c->by_key, key, sizeof(*key));
 	if (!g)
 		g = new_gathering(c, key, home);
 	if (!g)
 		return NULL;
-	unlink_gathering(c, g);
-	link_newest(c, g);
+	lru_use(&c->by_use, &g->link);
 	g->used_ms = now_ms;
 	return g;
 }

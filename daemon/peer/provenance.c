@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/lock.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 #include "daemon/cache/chunk.h"
 
@@ -26,7 +27,7 @@ struct known {
 
 /* What is remembered of one blob. */
 struct record {
-	struct record *newer, **older; /* in a list, noted longest ago first */
+	struct lru_link link;
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
 	uint32_t count;
@@ -55,7 +56,7 @@ struct provenance {
 	/* Guarded by lock. */
 	uint64_t bytes;
 	struct map by_etag;
-	struct record *oldest, **newest;
+	struct lru by_note; /* records, noted longest ago first */
 	struct map by_name;
 	struct name *names[GIVERS_MAX]; /* NULL: free */
 	unsigned next_name;             /* where a free one is looked for */
@@ -72,13 +73,17 @@ int provenance_new(uint64_t bytes_max, struct provenance **ret)
 	if (!p)
 		return -ENOMEM;
 	p->bytes_max = bytes_max;
-	p->newest = &p->oldest;
 	lock_init(&p->lock, LOCK_PROVENANCE);
 	*ret = p;
 	return 0;
 }
 
 /* ---- records ---- */
+
+static struct record *oldest_locked(const struct provenance *p)
+{
+	return lru_item(p->by_note.oldest, struct record, link);
+}
 
 static uint64_t weight(const struct record *rec)
 {
@@ -103,27 +108,10 @@ static void lose_locked(struct provenance *p, const char *etag)
 		snprintf(p->lost[p->lost_count++ % LOST_MAX], sizeof(p->lost[0]), "%s", etag);
 }
 
-static void unlink_locked(struct provenance *p, struct record *rec)
-{
-	*rec->older = rec->newer;
-	if (rec->newer)
-		rec->newer->older = rec->older;
-	else
-		p->newest = rec->older;
-}
-
-static void link_newest_locked(struct provenance *p, struct record *rec)
-{
-	rec->newer = NULL;
-	rec->older = p->newest;
-	*p->newest = rec;
-	p->newest = &rec->newer;
-}
-
 static void forget_locked(struct provenance *p, struct record *rec)
 {
 	p->bytes -= weight(rec);
-	unlink_locked(p, rec);
+	lru_remove(&p->by_note, &rec->link);
 	map_del_str(&p->by_etag, rec->etag);
 	chunk_list_free(rec->former);
 	free(rec->known);
@@ -133,10 +121,12 @@ static void forget_locked(struct provenance *p, struct record *rec)
 /* As far as others than this one can go. */
 static void make_room_locked(struct provenance *p, const struct record *keep)
 {
-	while (p->bytes > p->bytes_max && p->oldest != keep) {
-		if (p->oldest->former)
-			lose_locked(p, p->oldest->etag);
-		forget_locked(p, p->oldest);
+	while (p->bytes > p->bytes_max && oldest_locked(p) != keep) {
+		struct record *rec = oldest_locked(p);
+
+		if (rec->former)
+			lose_locked(p, rec->etag);
+		forget_locked(p, rec);
 	}
 }
 
@@ -154,7 +144,7 @@ static struct record *new_locked(struct provenance *p, const char *etag, uint64_
 		free(rec);
 		return NULL;
 	}
-	link_newest_locked(p, rec);
+	lru_add(&p->by_note, &rec->link);
 	p->bytes += weight(rec);
 	return rec;
 }
@@ -172,8 +162,7 @@ static struct record *open_locked(struct provenance *p, const char *etag, uint64
 		rec = new_locked(p, etag, size);
 	if (!rec)
 		return NULL;
-	unlink_locked(p, rec);
-	link_newest_locked(p, rec);
+	lru_use(&p->by_note, &rec->link);
 	make_room_locked(p, rec);
 	return rec;
 }
@@ -194,8 +183,8 @@ void provenance_free(struct provenance *p)
 	if (!p)
 		return;
 	lock_take(&p->lock);
-	while (p->oldest)
-		forget_locked(p, p->oldest);
+	while (p->by_note.oldest)
+		forget_locked(p, oldest_locked(p));
 	lock_drop(&p->lock);
 	map_fini(&p->by_etag);
 	lock_fini(&p->lock);
@@ -209,7 +198,8 @@ void provenance_free(struct provenance *p)
 
 static void forget_unused_names_locked(struct provenance *p)
 {
-	for (const struct record *rec = p->oldest; rec; rec = rec->newer)
+	for (const struct record *rec = oldest_locked(p); rec;
+	     rec = lru_item(rec->link.newer, struct record, link))
 		for (uint32_t i = 0; i < rec->count; i++)
 			if (rec->givers[i] >= FIRST_NAME)
 				p->names[rec->givers[i] - FIRST_NAME]->used = true;

@@ -8,6 +8,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 #include "daemon/base/num.h"
 #include "daemon/base/wait.h"
@@ -27,7 +28,7 @@
 /* A segment of which members gave something. */
 struct part {
 	struct verify_queue *all;
-	struct part *newer, **older; /* in a list, made longest ago first */
+	struct lru_link link;
 	char key[DIGEST_HEX_MAX + sizeof(":4294967295")];
 	struct source_blob what; /* its path is owned */
 	uint32_t segment;
@@ -50,7 +51,7 @@ struct verify_queue {
 	/* Guarded by lock. */
 	struct workers *workers; /* one thread; NULL: it compares nothing */
 	struct map by_key;
-	struct part *oldest, **newest;
+	struct lru by_age; /* of parts, made longest ago first */
 	unsigned count;
 	struct {
 		uint64_t owner;
@@ -61,15 +62,21 @@ struct verify_queue {
 
 /* ---- what waits ---- */
 
+static struct part *oldest_locked(const struct verify_queue *q)
+{
+	return lru_item(q->by_age.oldest, struct part, link);
+}
+
+static struct part *newer_locked(const struct part *p)
+{
+	return lru_item(p->link.newer, struct part, link);
+}
+
 static void free_locked(struct part *p)
 {
 	struct verify_queue *q = p->all;
 
-	*p->older = p->newer;
-	if (p->newer)
-		p->newer->older = p->older;
-	else
-		q->newest = p->older;
+	lru_remove(&q->by_age, &p->link);
 	q->count--;
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
@@ -88,10 +95,10 @@ static void leave_locked(struct part *p)
 /* True if another one may wait. */
 static bool make_room_locked(struct verify_queue *q)
 {
-	struct part *p = q->oldest;
+	struct part *p = oldest_locked(q);
 
 	while (p && p->queued)
-		p = p->newer;
+		p = newer_locked(p);
 	if (q->count >= VERIFY_QUEUE_MAX && p)
 		leave_locked(p);
 	return q->count < VERIFY_QUEUE_MAX;
@@ -120,9 +127,7 @@ static struct part *add_locked(struct verify_queue *q, const struct source_blob 
 		free(p);
 		return NULL;
 	}
-	p->older = q->newest;
-	*q->newest = p;
-	q->newest = &p->newer;
+	lru_add(&q->by_age, &p->link);
 	q->count++;
 	return p;
 }
@@ -421,8 +426,8 @@ void verify_queue_forget(struct verify_queue *q, const char *etag)
 	struct part *next;
 
 	lock_take(&q->lock);
-	for (struct part *p = q->oldest; p; p = next) {
-		next = p->newer;
+	for (struct part *p = oldest_locked(q); p; p = next) {
+		next = newer_locked(p);
 		if (!p->gone && strcmp(p->what.etag, etag) == 0)
 			leave_locked(p);
 	}
@@ -435,7 +440,6 @@ int verify_queue_new(struct verify_queue **ret)
 
 	if (!q)
 		return -ENOMEM;
-	q->newest = &q->oldest;
 	lock_init(&q->lock, LOCK_VERIFY_QUEUE);
 	*ret = q;
 	return 0;
@@ -474,8 +478,8 @@ void verify_queue_free(struct verify_queue *q)
 	if (!q)
 		return;
 	lock_take(&q->lock);
-	while (q->oldest)
-		free_locked(q->oldest);
+	while (q->by_age.oldest)
+		free_locked(oldest_locked(q));
 	lock_drop(&q->lock);
 	map_fini(&q->by_key);
 	lock_fini(&q->lock);

@@ -389,7 +389,7 @@ struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64
 
 _Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");
 
-static uint32_t chunks_of(const struct wire_ask *ask)
+uint32_t wire_chunks(const struct wire_ask *ask)
 {
 	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
 }
@@ -398,7 +398,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 {
 	char hex[SHA256_HEX + 1];
 
-	for (uint32_t i = 0; i < chunks_of(ask); i++) {
+	for (uint32_t i = 0; i < wire_chunks(ask); i++) {
 		hex_print(d->of[i], sizeof(d->of[i]), hex);
 		buf_printf(ret, "%s%s", i ? "," : "", chunk_digest_known(d->of[i]) ? hex : "-");
 	}
@@ -406,7 +406,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 
 bool wire_read_digests(const struct wire_ask *ask, const char *text, struct wire_digests *ret)
 {
-	uint32_t count = chunks_of(ask);
+	uint32_t count = wire_chunks(ask);
 
 	*ret = (struct wire_digests){ 0 };
 	for (uint32_t i = 0; i < count; i++) {

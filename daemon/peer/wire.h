@@ -82,6 +82,8 @@ bool wire_is_etag(const char *text);
 uint64_t wire_place(const struct wire_ask *ask);
 /* The segment that is asked for, or that the range lies in. */
 struct segment wire_segment(const struct wire_ask *ask);
+/* How many chunks the range lies in; it is not empty. */
+uint32_t wire_chunks(const struct wire_ask *ask);
 /* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
 MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
 /* The other way round: a question for that range of a blob, and no more; borrows its path. */
