@@ -5,7 +5,9 @@
 #define MATRIXFS_TESTS_VERIFYING_H
 
 #include "daemon/cache/chunk.h"
-#include "daemon/peer/verify_blob.h"
+#include "daemon/peer/verify_givers.h"
+#include "daemon/peer/verify_lists.h"
+#include "daemon/peer/verify_queue.h"
 #include "tests/cell.h"
 #include "tests/fake_member.h"
 
@@ -33,19 +35,24 @@ struct verifying {
 	struct fake_member *owner, *witness, *second, *giver;
 	struct wire_digests told;
 	enum verify_time time; /* VERIFY_LAST at first */
+	/* Not started. */
+	struct verify_queue *queue;
+	struct verify_givers *givers;
+	struct verify_lists *list_checks;
+	struct blob *open; /* somebody has it open; NULL at first */
 };
 
 /* For cmocka. */
 int verifying_set_up(void **state);
 int verifying_tear_down(void **state);
 /* Of all chunks it says so, with the bytes of that seed in chunk VERIFYING_WRONG. */
-void verifying_say(struct verifying *c, struct fake_member *m, enum fake_role role, uint64_t seed);
+void verifying_say(struct verifying *v, struct fake_member *m, enum fake_role role, uint64_t seed);
 /* The giver gave all of it, with such bytes. */
-void verifying_bring(struct verifying *c, uint64_t seed);
-bool verifying_is_in_state(struct verifying *c, const struct fake_member *m, const char *state);
+void verifying_bring(struct verifying *v, uint64_t seed);
+bool verifying_is_in_state(struct verifying *v, const struct fake_member *m, const char *state);
 /* That is how a request to it has ended, now. */
-void verifying_note(struct verifying *c, const struct fake_member *m, enum member_outcome outcome);
+void verifying_note(struct verifying *v, const struct fake_member *m, enum member_outcome outcome);
 /* Nobody but this one (or NULL) is banned. */
-void verifying_assert_banned(struct verifying *c, const struct fake_member *m);
+void verifying_assert_banned(struct verifying *v, const struct fake_member *m);
 
 #endif

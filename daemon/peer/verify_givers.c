@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/lock.h"
-#include "daemon/base/workers.h"
-
-#define STOP_MS 2000
+#include "daemon/peer/verify_thread.h"
 
 /* A chunk that a member gave. */
 struct question {
@@ -23,13 +20,9 @@ struct question {
 };
 
 struct verify_givers {
-	const struct verify_conf *conf; /* set once, like the next, before there is a thread */
-	struct httpc *http;
-	struct httpc_cancel cancel;
-	struct lock lock;
-	/* Guarded by lock. */
-	struct workers *workers; /* one thread; NULL: nobody is asked */
-	struct question of[VERIFY_GIVERS_MAX];
+	const struct verify_conf *conf; /* set before the thread starts */
+	struct verify_thread thread;
+	struct question of[VERIFY_GIVERS_MAX]; /* guarded by the thread's lock */
 };
 
 /* ---- asking ---- */
@@ -58,7 +51,7 @@ static void ask(struct question *q)
 		.members = members,
 		.what = &q->what,
 		.answers = conf->answers,
-		.cancel = &q->all->cancel,
+		.cancel = &q->all->thread.cancel,
 		.counts = conf->counts,
 	};
 	int at = membership_find(members, q->member);
@@ -81,22 +74,22 @@ static void leave_locked(struct question *q)
 static void work(void *arg, uint64_t number UNUSED)
 {
 	struct question *q = arg;
-	struct verify_givers *c = q->all;
+	struct verify_givers *g = q->all;
 
 	ask(q);
-	lock_take(&c->lock);
+	lock_take(&g->thread.lock);
 	leave_locked(q);
-	lock_drop(&c->lock);
+	lock_drop(&g->thread.lock);
 }
 
 /* ---- from outside ---- */
 
 /* Where another one may be put; NULL: its member is asked already, or there is no room. */
-static struct question *place_locked(struct verify_givers *c, const char *member)
+static struct question *place_locked(struct verify_givers *g, const char *member)
 {
 	struct question *free_one = NULL;
 
-	for (struct question *q = c->of; q < c->of + VERIFY_GIVERS_MAX; q++) {
+	for (struct question *q = g->of; q < g->of + VERIFY_GIVERS_MAX; q++) {
 		if (q->taken && strcmp(q->member, member) == 0)
 			return NULL;
 		if (!q->taken)
@@ -105,76 +98,58 @@ static struct question *place_locked(struct verify_givers *c, const char *member
 	return free_one;
 }
 
-static void put_locked(struct verify_givers *c, struct question *q, const struct source_refused *r)
+static void put_locked(struct verify_givers *g, struct question *q, const struct source_refused *r)
 {
 	const struct work job = { .fn = work, .arg = q };
 
-	*q = (struct question){ .all = c, .what = *r->what, .chunk = r->chunk };
+	*q = (struct question){ .all = g, .what = *r->what, .chunk = r->chunk };
 	q->what.path = q->path = strdup(r->what->path);
 	snprintf(q->member, sizeof(q->member), "%s", r->member);
 	memcpy(q->gave, r->gave, sizeof(q->gave));
-	q->taken = q->path && workers_add(c->workers, &job) == 0;
+	q->taken = q->path && verify_thread_add_locked(&g->thread, &job);
 	if (!q->taken)
 		leave_locked(q);
 }
 
-void verify_givers_add(struct verify_givers *c, const struct source_refused *r)
+void verify_givers_add(struct verify_givers *g, const struct source_refused *r)
 {
 	struct question *q;
 
-	lock_take(&c->lock);
-	q = c->workers ? place_locked(c, r->member) : NULL;
+	lock_take(&g->thread.lock);
+	q = g->thread.workers ? place_locked(g, r->member) : NULL;
 	if (q)
-		put_locked(c, q, r);
-	lock_drop(&c->lock);
+		put_locked(g, q, r);
+	lock_drop(&g->thread.lock);
 }
 
 int verify_givers_new(struct verify_givers **ret)
 {
-	struct verify_givers *c = calloc(1, sizeof(*c));
+	struct verify_givers *g = calloc(1, sizeof(*g));
 
-	if (!c)
+	if (!g)
 		return -ENOMEM;
-	lock_init(&c->lock, LOCK_VERIFY_GIVERS);
-	*ret = c;
+	verify_thread_init(&g->thread, LOCK_VERIFY_GIVERS);
+	*ret = g;
 	return 0;
 }
 
-int verify_givers_start(struct verify_givers *c, const struct verify_conf *conf, struct httpc *http)
+int verify_givers_start(struct verify_givers *g, const struct verify_conf *conf, struct httpc *http)
 {
-	const struct workers_conf workers = { "mfs-givers", 1, VERIFY_GIVERS_MAX, true };
-	struct workers *w;
-	int r = workers_start(&workers, &w);
-
-	if (r < 0)
-		return r;
-	c->conf = conf;
-	c->http = http;
-	lock_take(&c->lock);
-	c->workers = w;
-	lock_drop(&c->lock);
-	return 0;
+	g->conf = conf;
+	return verify_thread_start(&g->thread, "mfs-givers", VERIFY_GIVERS_MAX, http);
 }
 
-bool verify_givers_stop(struct verify_givers *c)
+bool verify_givers_stop(struct verify_givers *g)
 {
-	struct workers *w;
-
-	lock_take(&c->lock);
-	w = steal(c->workers);
-	lock_drop(&c->lock);
-	if (!w)
-		return true;
-	httpc_cancel(c->http, &c->cancel);
-	return workers_stop(w, clock_ms() + STOP_MS);
+	return verify_thread_stop(&g->thread);
 }
 
-void verify_givers_free(struct verify_givers *c)
+void verify_givers_free(struct verify_givers *g)
 {
-	if (!c)
+	if (!g)
 		return;
-	for (struct question *q = c->of; q < c->of + VERIFY_GIVERS_MAX; q++)
+	for (struct question *q = g->of; q < g->of + VERIFY_GIVERS_MAX; q++)
 		free(q->path);
-	lock_fini(&c->lock);
-	free(c);
+	verify_thread_fini(&g->thread);
+	free(g);
 }

@@ -17,13 +17,13 @@ struct verify_givers;
 MUST_USE int verify_givers_new(struct verify_givers **ret);
 /* They are from now on. Both are borrowed until verify_givers_stop; of http what they are asked is
  * ended at the stop. -ENOMEM, -EAGAIN (no thread). */
-MUST_USE int verify_givers_start(struct verify_givers *c, const struct verify_conf *conf,
+MUST_USE int verify_givers_start(struct verify_givers *g, const struct verify_conf *conf,
 				 struct httpc *http);
 /* False if it is still at work after a while: then all stays until the process ends. */
-MUST_USE bool verify_givers_stop(struct verify_givers *c);
-void verify_givers_free(struct verify_givers *c);
+MUST_USE bool verify_givers_stop(struct verify_givers *g);
+void verify_givers_free(struct verify_givers *g);
 
 /* This one is to be asked, unless it waits for that already. Copied. Does not wait. */
-void verify_givers_add(struct verify_givers *c, const struct source_refused *r);
+void verify_givers_add(struct verify_givers *g, const struct source_refused *r);
 
 #endif

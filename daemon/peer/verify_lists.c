@@ -6,18 +6,16 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/lock.h"
 #include "daemon/base/wait.h"
-#include "daemon/base/workers.h"
 #include "daemon/cache/blob_lists.h"
+#include "daemon/peer/verify_thread.h"
 
 #define LOOK_MS 500 /* whether a hub's bytes are here is looked at so often, */
 #define TRIES 120
-#define STOP_MS 2000
 #define NICE 10 /* readers come first */
 
 /* A chunk in which members contradict a hub's list. */
-struct doubted_list {
+struct doubted_chunk {
 	struct verify_lists *all;
 	char etag[DIGEST_HEX_MAX + 1];
 	uint64_t size;
@@ -29,166 +27,150 @@ struct doubted_list {
 };
 
 struct verify_lists {
-	const struct verify_conf *conf; /* set once, like the next, before there is a thread */
+	const struct verify_conf *conf; /* set before the thread starts, like the next */
 	struct store *store;
-	struct lock lock;
-	/* Guarded by lock. */
-	struct workers *workers; /* one thread; NULL: nothing is compared */
-	struct doubted_list of[VERIFY_LISTS_MAX];
+	struct verify_thread thread;
+	struct doubted_chunk of[VERIFY_LISTS_MAX]; /* guarded by the thread's lock */
 };
 
 /* ---- comparing ---- */
 
 /* The digest of what a hub gave. -ENOENT: it has not, or that is not here. */
-static int digest_given(const struct doubted_list *c, uint8_t ret[static CHUNK_LIST_DIGEST])
+static int digest_given(const struct doubted_chunk *d, uint8_t ret[static CHUNK_LIST_DIGEST])
 {
 	char who[MEMBER_ADDRESS_MAX + 1];
-	struct blob *b = store_find(c->all->store, c->etag);
+	struct blob *b = store_find(d->all->store, d->etag);
 	int r = -ENOENT;
 
 	if (!b)
 		return r;
-	if (blob_size(b) == c->size &&
-	    provenance_giver(c->all->conf->provenance, c->etag, c->chunk, who) == PROVENANCE_HUB)
-		r = blob_chunk_digest(b, c->chunk, ret);
+	if (blob_size(b) == d->size &&
+	    provenance_giver(d->all->conf->provenance, d->etag, d->chunk, who) == PROVENANCE_HUB)
+		r = blob_chunk_digest(b, d->chunk, ret);
 	blob_unref(b);
 	return r;
 }
 
 /* True if that is to be tried again. */
-static bool compare(struct doubted_list *c)
+static bool compare(struct doubted_chunk *d)
 {
-	const struct verify_conf *conf = c->all->conf;
+	const struct verify_conf *conf = d->all->conf;
 	uint8_t must[CHUNK_LIST_DIGEST], is[CHUNK_LIST_DIGEST];
 	int r;
 
-	if (provenance_knows(conf->provenance, c->etag, c->chunk, must) != PROVENANCE_PUBLISHED)
+	if (provenance_knows(conf->provenance, d->etag, d->chunk, must) != PROVENANCE_PUBLISHED)
 		return false;
-	r = digest_given(c, is);
+	r = digest_given(d, is);
 	if (r == 0 && !chunk_digest_same(is, must))
-		digest_lists_refute(conf->lists, conf->members, c->etag, c->chunk,
+		digest_lists_refute(conf->lists, conf->members, d->etag, d->chunk,
 				    "what hubs give");
-	return r == -ENOENT && ++c->tries < TRIES;
+	return r == -ENOENT && ++d->tries < TRIES;
 }
 
 static void work(void *arg, uint64_t number);
 
 /* Too many wait: then it is left to the digest of the whole. */
-static void queue_locked(struct doubted_list *c)
+static void queue_locked(struct doubted_chunk *d)
 {
-	const struct work job = { .fn = work, .arg = c, .delay_ms = LOOK_MS };
+	const struct work job = { .fn = work, .arg = d, .delay_ms = LOOK_MS };
 
-	c->taken = c->all->workers && workers_add(c->all->workers, &job) == 0;
+	d->taken = verify_thread_add_locked(&d->all->thread, &job);
 }
 
-static bool is_wanted(struct doubted_list *c)
+static bool is_wanted(struct doubted_chunk *d)
 {
 	bool wanted;
 
-	lock_take(&c->all->lock);
-	wanted = !c->gone;
-	lock_drop(&c->all->lock);
+	lock_take(&d->all->thread.lock);
+	wanted = !d->gone;
+	lock_drop(&d->all->thread.lock);
 	return wanted;
 }
 
 static void work(void *arg, uint64_t number UNUSED)
 {
-	struct doubted_list *c = arg;
+	struct doubted_chunk *d = arg;
 	bool again;
 
 	thread_be_nice(NICE);
-	again = is_wanted(c) && compare(c);
-	lock_take(&c->all->lock);
-	c->taken = false;
-	if (again && !c->gone)
-		queue_locked(c);
-	lock_drop(&c->all->lock);
+	again = is_wanted(d) && compare(d);
+	lock_take(&d->all->thread.lock);
+	d->taken = false;
+	if (again && !d->gone)
+		queue_locked(d);
+	lock_drop(&d->all->thread.lock);
 }
 
 /* ---- from outside ---- */
 
-static bool is_about(const struct doubted_list *c, const char *etag)
+static bool is_about(const struct doubted_chunk *d, const char *etag)
 {
-	return c->taken && !c->gone && strcmp(c->etag, etag) == 0;
+	return d->taken && !d->gone && strcmp(d->etag, etag) == 0;
 }
 
 /* Where another one may be put; NULL: it is there, or there is no room. */
-static struct doubted_list *place_locked(struct verify_lists *all, const char *etag, uint32_t i)
+static struct doubted_chunk *place_locked(struct verify_lists *all, const char *etag, uint32_t i)
 {
-	struct doubted_list *free_one = NULL;
+	struct doubted_chunk *free_one = NULL;
 
-	for (struct doubted_list *c = all->of; c < all->of + VERIFY_LISTS_MAX; c++) {
-		if (is_about(c, etag) && c->chunk == i)
+	for (struct doubted_chunk *d = all->of; d < all->of + VERIFY_LISTS_MAX; d++) {
+		if (is_about(d, etag) && d->chunk == i)
 			return NULL;
-		if (!c->taken)
-			free_one = c;
+		if (!d->taken)
+			free_one = d;
 	}
 	return free_one;
 }
 
 void verify_lists_add(struct verify_lists *all, const struct source_blob *what, uint32_t i)
 {
-	struct doubted_list *c;
+	struct doubted_chunk *d;
 
-	lock_take(&all->lock);
-	c = place_locked(all, what->etag, i);
-	if (c) {
-		*c = (struct doubted_list){ .all = all, .size = what->file.size, .chunk = i };
-		snprintf(c->etag, sizeof(c->etag), "%s", what->etag);
-		queue_locked(c);
+	lock_take(&all->thread.lock);
+	d = place_locked(all, what->etag, i);
+	if (d) {
+		*d = (struct doubted_chunk){ .all = all, .size = what->file.size, .chunk = i };
+		snprintf(d->etag, sizeof(d->etag), "%s", what->etag);
+		queue_locked(d);
 	}
-	lock_drop(&all->lock);
+	lock_drop(&all->thread.lock);
 }
 
 void verify_lists_forget(struct verify_lists *all, const char *etag)
 {
-	lock_take(&all->lock);
-	for (struct doubted_list *c = all->of; c < all->of + VERIFY_LISTS_MAX; c++)
-		c->gone |= is_about(c, etag);
-	lock_drop(&all->lock);
+	lock_take(&all->thread.lock);
+	for (struct doubted_chunk *d = all->of; d < all->of + VERIFY_LISTS_MAX; d++)
+		d->gone |= is_about(d, etag);
+	lock_drop(&all->thread.lock);
 }
 
 int verify_lists_new(struct verify_lists **ret)
 {
-	struct verify_lists *c = calloc(1, sizeof(*c));
+	struct verify_lists *all = calloc(1, sizeof(*all));
 
-	if (!c)
+	if (!all)
 		return -ENOMEM;
-	lock_init(&c->lock, LOCK_VERIFY_LISTS);
-	*ret = c;
+	verify_thread_init(&all->thread, LOCK_VERIFY_LISTS);
+	*ret = all;
 	return 0;
 }
 
-int verify_lists_start(struct verify_lists *c, const struct verify_conf *conf, struct store *s)
+int verify_lists_start(struct verify_lists *all, const struct verify_conf *conf, struct store *s)
 {
-	const struct workers_conf workers = { "mfs-lists", 1, VERIFY_LISTS_MAX, true };
-	struct workers *w;
-	int r = workers_start(&workers, &w);
-
-	if (r < 0)
-		return r;
-	c->conf = conf;
-	c->store = s;
-	lock_take(&c->lock);
-	c->workers = w;
-	lock_drop(&c->lock);
-	return 0;
+	all->conf = conf;
+	all->store = s;
+	return verify_thread_start(&all->thread, "mfs-lists", VERIFY_LISTS_MAX, NULL);
 }
 
-bool verify_lists_stop(struct verify_lists *c)
+bool verify_lists_stop(struct verify_lists *all)
 {
-	struct workers *w;
-
-	lock_take(&c->lock);
-	w = steal(c->workers);
-	lock_drop(&c->lock);
-	return workers_stop(w, clock_ms() + STOP_MS);
+	return verify_thread_stop(&all->thread);
 }
 
-void verify_lists_free(struct verify_lists *c)
+void verify_lists_free(struct verify_lists *all)
 {
-	if (!c)
+	if (!all)
 		return;
-	lock_fini(&c->lock);
-	free(c);
+	verify_thread_fini(&all->thread);
+	free(all);
 }

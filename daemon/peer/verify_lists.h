@@ -15,15 +15,15 @@ struct verify_lists;
 /* Nothing is compared yet. -ENOMEM. */
 MUST_USE int verify_lists_new(struct verify_lists **ret);
 /* It is from now on; both are borrowed until verify_lists_stop. -ENOMEM, -EAGAIN (no thread). */
-MUST_USE int verify_lists_start(struct verify_lists *c, const struct verify_conf *conf,
+MUST_USE int verify_lists_start(struct verify_lists *all, const struct verify_conf *conf,
 				struct store *s);
 /* False if it is still at work after a while: then all stays until the process ends. */
-MUST_USE bool verify_lists_stop(struct verify_lists *c);
-void verify_lists_free(struct verify_lists *c);
+MUST_USE bool verify_lists_stop(struct verify_lists *all);
+void verify_lists_free(struct verify_lists *all);
 
 /* Members contradict a hub's list in chunk i, which that hub is asked for now. Does not wait. */
-void verify_lists_add(struct verify_lists *c, const struct source_blob *what, uint32_t i);
+void verify_lists_add(struct verify_lists *all, const struct source_blob *what, uint32_t i);
 /* Nothing of a blob is to be compared any more. */
-void verify_lists_forget(struct verify_lists *c, const char *etag);
+void verify_lists_forget(struct verify_lists *all, const char *etag);
 
 #endif

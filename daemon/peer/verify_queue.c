@@ -6,14 +6,13 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 #include "daemon/base/num.h"
 #include "daemon/base/wait.h"
-#include "daemon/base/workers.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/verify_thread.h"
 
 #define LOOK_MS 200   /* whether all of a segment is there is looked at so often */
 #define QUIET_MS 2000 /* of what comes no further, what is there is compared */
@@ -22,8 +21,7 @@
 #define TRIES 3
 #define OWN_TRIES 4      /* of one that gave of it itself; then witnesses are asked */
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
-#define STOP_MS 2000
-#define NICE 10 /* readers come first */
+#define NICE 10          /* readers come first */
 
 /* A segment of which members gave something. */
 struct part {
@@ -46,10 +44,8 @@ struct part {
 
 struct verify_queue {
 	struct verify_queue_conf conf; /* set once, before there is a thread */
-	struct httpc_cancel cancel;
-	struct lock lock;
-	/* Guarded by lock. */
-	struct workers *workers; /* one thread; NULL: it compares nothing */
+	struct verify_thread thread;
+	/* Guarded by the thread's lock. */
 	struct map by_key;
 	struct lru by_age; /* of parts, made longest ago first */
 	unsigned count;
@@ -154,11 +150,11 @@ static void note_refuted(struct verify_queue *q, const char *owner)
 {
 	unsigned i;
 
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	i = q->refuted_count++ % VERIFY_QUEUE_REFUTED;
 	q->refuted[i].owner = placement_key(owner);
 	q->refuted[i].until_ms = clock_ms() + VERIFY_QUEUE_REFUTED_MS;
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 	log_info(
 		"peer=%s vouched for digests that others contradict: it is not asked for some time",
 		owner);
@@ -168,11 +164,11 @@ static bool is_refuted(struct verify_queue *q, const char *owner)
 {
 	bool so = false;
 
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	for (unsigned i = 0; i < VERIFY_QUEUE_REFUTED; i++)
 		so |= q->refuted[i].owner == placement_key(owner) &&
 		      q->refuted[i].until_ms > clock_ms();
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 	return so;
 }
 
@@ -234,7 +230,7 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	const struct doubt d = {
 		.what = &p->what,
 		.blob = fetch_blob(pull),
-		.cancel = &p->all->cancel,
+		.cancel = &p->all->thread.cancel,
 		.moved = moved,
 	};
 	int r;
@@ -310,9 +306,9 @@ static bool is_due(struct part *p)
 	uint64_t end = segment_end(p->segment, p->what.file.size);
 	bool due;
 
-	lock_take(&p->all->lock);
+	lock_take(&p->all->thread.lock);
 	due = p->tries || clock_ms() - p->came_ms >= QUIET_MS;
-	lock_drop(&p->all->lock);
+	lock_drop(&p->all->thread.lock);
 	return due || provenance_whole(p->all->conf.verify->provenance, p->what.etag, first,
 				       chunk_of(end - 1) + 1);
 }
@@ -324,18 +320,18 @@ static void queue_locked(struct part *p, int64_t delay_ms)
 {
 	const struct work job = { .fn = work, .arg = p, .delay_ms = delay_ms };
 
-	p->queued = p->all->workers && workers_add(p->all->workers, &job) == 0;
+	p->queued = verify_thread_add_locked(&p->all->thread, &job);
 }
 
 static bool is_wanted(struct part *p, bool due)
 {
 	bool wanted;
 
-	lock_take(&p->all->lock);
+	lock_take(&p->all->thread.lock);
 	wanted = due && !p->gone;
 	if (wanted)
 		p->fresh = false;
-	lock_drop(&p->all->lock);
+	lock_drop(&p->all->thread.lock);
 	return wanted;
 }
 
@@ -349,7 +345,7 @@ static void work(void *arg, uint64_t number UNUSED)
 	thread_be_nice(NICE);
 	if (is_wanted(p, due))
 		again_ms = compare(p);
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	p->queued = false;
 	if (!again_ms) { /* what comes now is tried as often, and waited for */
 		p->tries = 0;
@@ -359,7 +355,7 @@ static void work(void *arg, uint64_t number UNUSED)
 		free_locked(p);
 	else if (again_ms || p->fresh)
 		queue_locked(p, again_ms ? again_ms : LOOK_MS);
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 }
 
 /* ---- from outside ---- */
@@ -368,9 +364,9 @@ static bool is_started(struct verify_queue *q)
 {
 	bool so;
 
-	lock_take(&q->lock);
-	so = q->workers;
-	lock_drop(&q->lock);
+	lock_take(&q->thread.lock);
+	so = q->thread.workers;
+	lock_drop(&q->thread.lock);
 	return so;
 }
 
@@ -380,9 +376,9 @@ static void note(struct verify_queue *q, const struct source_blob *what, uint32_
 	struct part *p;
 
 	write_key(what->etag, segment, key, sizeof(key));
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	p = map_find_str(&q->by_key, key);
-	if (!p && q->workers)
+	if (!p && q->thread.workers)
 		p = add_locked(q, what, segment);
 	if (p) {
 		p->came_ms = clock_ms();
@@ -390,7 +386,7 @@ static void note(struct verify_queue *q, const struct source_blob *what, uint32_
 	}
 	if (p && !p->queued)
 		queue_locked(p, LOOK_MS);
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 }
 
 void verify_queue_came(struct verify_queue *q, const struct source_blob *what, uint32_t i)
@@ -425,13 +421,13 @@ void verify_queue_forget(struct verify_queue *q, const char *etag)
 {
 	struct part *next;
 
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	for (struct part *p = oldest_locked(q); p; p = next) {
 		next = newer_locked(p);
 		if (!p->gone && strcmp(p->what.etag, etag) == 0)
 			leave_locked(p);
 	}
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 }
 
 int verify_queue_new(struct verify_queue **ret)
@@ -440,48 +436,31 @@ int verify_queue_new(struct verify_queue **ret)
 
 	if (!q)
 		return -ENOMEM;
-	lock_init(&q->lock, LOCK_VERIFY_QUEUE);
+	verify_thread_init(&q->thread, LOCK_VERIFY_QUEUE);
 	*ret = q;
 	return 0;
 }
 
 int verify_queue_start(struct verify_queue *q, const struct verify_queue_conf *conf)
 {
-	const struct workers_conf workers = { "mfs-verify", 1, VERIFY_QUEUE_MAX, true };
-	struct workers *w;
-	int r = workers_start(&workers, &w);
-
-	if (r < 0)
-		return r;
 	q->conf = *conf;
-	lock_take(&q->lock);
-	q->workers = w;
-	lock_drop(&q->lock);
-	return 0;
+	return verify_thread_start(&q->thread, "mfs-verify", VERIFY_QUEUE_MAX, conf->http);
 }
 
 bool verify_queue_stop(struct verify_queue *q)
 {
-	struct workers *w;
-
-	lock_take(&q->lock);
-	w = steal(q->workers);
-	lock_drop(&q->lock);
-	if (!w)
-		return true;
-	httpc_cancel(q->conf.http, &q->cancel);
-	return workers_stop(w, clock_ms() + STOP_MS);
+	return verify_thread_stop(&q->thread);
 }
 
 void verify_queue_free(struct verify_queue *q)
 {
 	if (!q)
 		return;
-	lock_take(&q->lock);
+	lock_take(&q->thread.lock);
 	while (q->by_age.oldest)
 		free_locked(oldest_locked(q));
-	lock_drop(&q->lock);
+	lock_drop(&q->thread.lock);
 	map_fini(&q->by_key);
-	lock_fini(&q->lock);
+	verify_thread_fini(&q->thread);
 	free(q);
 }
