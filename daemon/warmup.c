@@ -18,7 +18,7 @@
 #include "daemon/peer/peers.h"
 #include "daemon/peer/wire.h"
 #include "daemon/peer_where.h"
-#include "daemon/seat.h"
+#include "daemon/remote_job.h"
 
 #define KEPT_MAX 16      /* of which the chairs can be asked for */
 #define PATIENCE_MS 2000 /* of a silence */
@@ -28,7 +28,7 @@
 struct chair {
 	struct member *member; /* borrowed from the membership */
 	bool self;
-	struct seat seat;       /* of the thread that asks it in this round */
+	struct remote_job seat; /* of the thread that asks it in this round */
 	struct job_progress at; /* as the seat's; guarded by the warmup's lock */
 };
 
@@ -77,18 +77,18 @@ static void show(struct warmup *w, struct chair *c)
 }
 
 /* What a member says of its job. */
-static int take_answer(struct seat *s, const struct buf *answer)
+static int take_answer(struct remote_job *s, const struct buf *answer)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	struct job_progress p = { 0 };
 
 	if (jdoc_parse(buf_str(answer), answer->len, &d) < 0 || job_read(jdoc_root(d), &p) < 0)
 		return ERR_PROTO;
-	seat_heard(s, &p, clock_ms());
+	remote_job_heard(s, &p, clock_ms());
 	return 0;
 }
 
-static int write_target(const struct warmup *w, const struct seat *s, struct buf *ret)
+static int write_target(const struct warmup *w, const struct remote_job *s, struct buf *ret)
 {
 	char key[REPO_KEY_MAX + 1];
 
@@ -106,7 +106,7 @@ static int write_target(const struct warmup *w, const struct seat *s, struct buf
  * is. */
 static int ask_member(struct warmup *w, struct chair *c)
 {
-	struct seat *s = &c->seat;
+	struct remote_job *s = &c->seat;
 	CLEANUP(buf_free) struct buf target = { 0 }, answer = { 0 };
 	struct peer_call e = {
 		.member = c->member,
@@ -119,7 +119,7 @@ static int ask_member(struct warmup *w, struct chair *c)
 	if (r == 0)
 		r = peers_ask(node_peers(w->all->node), &e, &answer);
 	if (r == WIRE_NOT_HERE && s->job) {
-		seat_lost(s);
+		remote_job_lost(s);
 		return 0;
 	}
 	if (r >= 0)
@@ -141,10 +141,10 @@ static void ask_other(struct warmup *w, struct chair *c)
 	int r = ask_member(w, c);
 
 	if (r < 0)
-		seat_silent(&c->seat, r, words_of(r));
+		remote_job_silent(&c->seat, r, words_of(r));
 }
 
-static void ask_self(struct warmup *w, struct seat *s)
+static void ask_self(struct warmup *w, struct remote_job *s)
 {
 	struct keeper *k = w->all->keeper;
 	struct job_progress p;
@@ -156,9 +156,9 @@ static void ask_self(struct warmup *w, struct seat *s)
 	if (r == 0)
 		r = keeper_job(k, s->job, &p);
 	if (r < 0)
-		seat_fail(s, r, err_text(r));
+		remote_job_fail(s, r, err_text(r));
 	else
-		seat_heard(s, &p, clock_ms());
+		remote_job_heard(s, &p, clock_ms());
 }
 
 /* ---- a round ---- */
@@ -213,7 +213,7 @@ struct sum {
 
 static void add_chair(const struct chair *c, struct sum *sum)
 {
-	const struct seat *s = &c->seat;
+	const struct remote_job *s = &c->seat;
 
 	sum->progress.files_done += s->at.files_done;
 	sum->progress.files_total += s->at.files_total;

@@ -292,7 +292,7 @@ static uint32_t present(const struct node *n, const struct query *q)
 
 static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	return (struct decide_here){ members, n->way.places, &n->notes, n->fanout };
+	return (struct decide_here){ members, n->way.placement, &n->notes, n->fanout };
 }
 
 static struct decide_ask question_of(const struct swarm *s, const struct query *q)

@@ -17,7 +17,7 @@
 /* One node that is asked. */
 struct house {
 	struct members *members;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct decide_here here;
 	uint32_t number; /* that the guest was told last */
@@ -34,9 +34,9 @@ static struct house *new_house(void)
 	}
 	assert_int_equal(members_new(&self, &h.members), 0);
 	assert_int_equal(members_set(h.members, list, NODES), 0);
-	places_init(&h.places);
+	placement_cache_init(&h.placement);
 	segment_notes_init(&h.notes);
-	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.notes, NULL };
+	h.here = (struct decide_here){ members_now(h.members), &h.placement, &h.notes, NULL };
 	return &h;
 }
 
@@ -44,7 +44,7 @@ static void end(struct house *h)
 {
 	membership_unref(h->here.members);
 	members_free(h->members);
-	places_fini(&h->places);
+	placement_cache_fini(&h->placement);
 	segment_notes_fini(&h->notes);
 }
 
@@ -185,12 +185,12 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 	struct decide_ask ask = ask_of(h, true);
 
 	segment_notes_put(&h->notes, ask.segment, 0, NOW - SEGMENT_NOTES_FAILED_MS);
-	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS);
+	segment_notes_failed(&h->notes, ask.segment, ask.origin, NOW - SEGMENT_NOTES_FAILED_MS);
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
-	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS + 1);
+	segment_notes_failed(&h->notes, ask.segment, ask.origin, NOW - SEGMENT_NOTES_FAILED_MS + 1);
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_FAILED);
 	assert_int_equal(decide(h, &ask, &all, true), DECIDE_GIVE);
-	ask.place++; /* who names another one is not to suffer from that */
+	ask.origin++; /* who names another one is not to suffer from that */
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
 	end(h);
 }
@@ -213,7 +213,7 @@ static void while_upstream_fails_guests_wait_and_are_told_so_then(UNUSED void **
 static unsigned arranged_by(struct house *h, const struct decide_ask *ask)
 {
 	struct membership ms = *h->here.members;
-	const struct decide_here here = { &ms, &h->places, &h->notes, NULL };
+	const struct decide_here here = { &ms, &h->placement, &h->notes, NULL };
 	unsigned count = 0;
 
 	for (ms.self = 0; ms.self < ms.count; ms.self++)

@@ -45,7 +45,7 @@ struct fixture {
 	int sink_says, lay_says;
 	int64_t lay_takes_ms;
 	struct stand_in other;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct probes *probes;
 	struct provenance *provenance;
@@ -183,7 +183,7 @@ static void answer(void *arg, int fd, const char *request)
 
 static void set_up_memory(struct fixture *f)
 {
-	places_init(&f->places);
+	placement_cache_init(&f->placement);
 	segment_notes_init(&f->notes);
 	assert_int_equal(provenance_new(EVIDENCE, &f->provenance), 0);
 	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
@@ -199,10 +199,11 @@ static void find_blob(struct fixture *f)
 	for (f->letter = '0'; owners[0] == members->self; f->letter++) {
 		memset(etag, f->letter, DIGEST_HEX_MAX);
 		assert_int_not_equal(f->letter, '9' + 1);
-		assert_int_not_equal(places_owners(&f->places, members,
-						   (struct segment){ placement_key(etag), 0 }, SIZE,
-						   owners),
-				     0);
+		assert_int_not_equal(
+			placement_cache_owners(&f->placement, members,
+					       (struct segment){ placement_key(etag), 0 }, SIZE,
+					       owners),
+			0);
 	}
 	f->letter--;
 	membership_unref(members);
@@ -228,7 +229,7 @@ static void make_source(struct fixture *f, bool gives_only)
 {
 	const struct source_peer_conf conf = {
 		.members = f->other.members,
-		.places = &f->places,
+		.placement = &f->placement,
 		.notes = &f->notes,
 		.probes = f->probes,
 		.provenance = f->provenance,
@@ -270,7 +271,7 @@ static int tear_down(void **state)
 	stand_in_stop(&f->other); /* it notes provenance, too */
 	provenance_free(f->provenance);
 	segment_notes_fini(&f->notes);
-	places_fini(&f->places);
+	placement_cache_fini(&f->placement);
 	free(f);
 	return 0;
 }

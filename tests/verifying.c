@@ -33,10 +33,11 @@ static void find_file(struct verifying *v)
 	while (!of[0] || !of[1] || !of[2]) {
 		v->seed++;
 		fake_blob(v->seed, VERIFYING_SIZE, DIGEST_SHA256, &v->what);
-		assert_int_equal(places_owners(&v->places, members,
+		assert_int_equal(
+			placement_cache_owners(&v->placement, members,
 					       (struct segment){ placement_key(v->what.etag), 0 },
 					       VERIFYING_SIZE, owners),
-				 PLACEMENT_OWNERS);
+			PLACEMENT_OWNERS);
 		for (int i = 0; i < PLACEMENT_OWNERS; i++)
 			of[i] = fake_at(v, member_address(members->members[owners[i]]));
 	}
@@ -83,14 +84,14 @@ int verifying_set_up(void **state)
 	v->time = VERIFY_LAST;
 	open_key(v);
 	begin_members(v);
-	places_init(&v->places);
+	placement_cache_init(&v->placement);
 	segment_notes_init(&v->notes);
 	assert_int_equal(httpc_new(&http, &v->http), 0);
 	assert_int_equal(digest_lists_new(NULL, 0, v->cell.provenance, &v->lists), 0);
 	v->asker = (struct asker){ v->key, v->http, false, SELF, "", "66", NULL };
 	v->conf = (struct verify_conf){
 		.members = v->members,
-		.places = &v->places,
+		.placement = &v->placement,
 		.notes = &v->notes,
 		.provenance = v->cell.provenance,
 		.lists = v->lists,
@@ -127,7 +128,7 @@ int verifying_tear_down(void **state)
 	members_free(v->members);
 	cluster_key_free(v->key);
 	segment_notes_fini(&v->notes);
-	places_fini(&v->places);
+	placement_cache_fini(&v->placement);
 	cell_fini(&v->cell);
 	free(v);
 	return 0;

@@ -24,7 +24,7 @@ struct verifying {
 	struct cluster_key *key;
 	struct httpc *http;
 	struct members *members;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct digest_lists *lists;
 	struct peer_counts counts;

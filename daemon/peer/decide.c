@@ -21,8 +21,8 @@ static bool is_close(const struct membership *members, struct segment segment)
 static bool arranges(const struct decide_here *here, const struct decide_ask *ask)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count =
-		places_owners(here->places, here->members, ask->segment, ask->size, owners);
+	unsigned count = placement_cache_owners(here->placement, here->members, ask->segment,
+						ask->size, owners);
 
 	for (unsigned i = 0; i < count; i++)
 		if (owners[i] == here->members->self)
@@ -63,13 +63,13 @@ unsigned decide_others(const struct decide_here *here, const struct decide_ask *
 	const struct membership *members = here->members;
 	const struct fanout_guest guest = { ask->guest, ask->zone, ask->failed, ask->failed_count };
 	uint64_t home = placement_key(member_zone(members->members[members->self]));
-	uint32_t place;
+	uint32_t rank;
 	unsigned count;
 
 	if (ask->number || is_small(ask) || !arranges(here, ask))
 		return 0;
-	count = fanout_ask(here->fanout, ask->segment, home, &guest, now_ms, ret, &place);
-	*ret_number = find_note(here->notes, ask->segment, now_ms).number + place;
+	count = fanout_ask(here->fanout, ask->segment, home, &guest, now_ms, ret, &rank);
+	*ret_number = find_note(here->notes, ask->segment, now_ms).number + rank;
 	return keep_members(members, ret, count);
 }
 
@@ -99,7 +99,7 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
 		return DECIDE_GIVE;
 	if (!may_bring(here, ask, &note))
 		return DECIDE_NOT_HERE;
-	if (late && (held->failing || segment_note_has_failed(&note, ask->place, now_ms)))
+	if (late && (held->failing || segment_note_has_failed(&note, ask->origin, now_ms)))
 		return DECIDE_FAILED;
 	if (late)
 		return DECIDE_COMING;

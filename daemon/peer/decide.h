@@ -6,13 +6,13 @@
 
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/segment_notes.h"
 
 /* A node that is asked; all borrowed. */
 struct decide_here {
 	const struct membership *members;
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes;
 	struct fanout *fanout;
 };
@@ -27,8 +27,8 @@ struct decide_ask {
 	/* Its number among those who want the segment (segment_notes.h), if another member sent it
 	 * here; else 0. */
 	uint32_t number;
-	uint64_t place; /* that it names: see wire_place */
-	bool bring;     /* what is not here may be brought for it */
+	uint64_t origin; /* that it names: see wire_origin */
+	bool bring;      /* what is not here may be brought for it */
 };
 
 /* What this node has of the bytes asked for. */

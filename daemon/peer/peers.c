@@ -13,7 +13,7 @@
 #include "daemon/peer/cluster_key.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/segment_notes.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
@@ -36,7 +36,7 @@ struct peers {
 	struct verify_queue *queue;
 	struct verify_lists *list_checks;
 	struct verify_givers *givers;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct peer_counts counts;
 	struct probes *probes;
@@ -90,7 +90,7 @@ static int make_source(struct peers *p)
 {
 	struct source_peer_conf conf = {
 		.members = p->members,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
 		.probes = p->probes,
 		.provenance = p->provenance,
@@ -172,7 +172,7 @@ int peers_open(const struct peer_settings *settings, const struct peers_ground *
 	if (!p)
 		return -ENOMEM;
 	lock_init(&p->lock, LOCK_PEERS);
-	places_init(&p->places);
+	placement_cache_init(&p->placement);
 	segment_notes_init(&p->notes);
 	p->settings = settings;
 	p->self = self_of(settings);
@@ -212,7 +212,7 @@ static int start_verifying(struct peers *p, struct fetch *f, struct store *s)
 
 	p->verify = (struct verify_conf){
 		.members = p->members,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
 		.provenance = p->provenance,
 		.lists = p->lists,
@@ -278,7 +278,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.store = s,
 		.members = p->members,
 		.probes = p->probes,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
 		.provenance = p->provenance,
 		.hubs = p->ground.hub_sources,
@@ -362,7 +362,7 @@ void peers_close(struct peers *p)
 	members_free(p->members);
 	cluster_key_free(p->key);
 	segment_notes_fini(&p->notes);
-	places_fini(&p->places);
+	placement_cache_fini(&p->placement);
 	lock_fini(&p->lock);
 	free(p);
 }

@@ -12,7 +12,7 @@
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
 #include "daemon/peer/peer_settings.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/provenance.h"
 #include "daemon/peer/segment_notes.h"
 
@@ -43,7 +43,7 @@ struct serve_conf {
 	struct store *store;
 	struct members *members;
 	struct probes *probes;
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes; /* what is asked for here, too */
 	struct provenance *provenance;
 	struct source *const *hubs; /* for who asks this node as a witness */

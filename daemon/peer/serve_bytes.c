@@ -21,7 +21,7 @@ struct giving {
 	struct guest guest;
 	struct wire_ask ask; /* its path is not kept, */
 	char *path;          /* but here, if somebody wants it; */
-	uint64_t place;      /* a number for where it is said to lie */
+	uint64_t origin;     /* a number for where it is said to lie */
 	bool own;            /* of those that are hosted here */
 	struct pull *pull;
 	struct waiter waiter;
@@ -225,7 +225,7 @@ static void end_coming(struct giving *v)
 
 static struct decide_here here_of(const struct serve *s, const struct membership *members)
 {
-	return (struct decide_here){ members, s->conf.places, s->conf.notes, s->fanout };
+	return (struct decide_here){ members, s->conf.placement, s->conf.notes, s->fanout };
 }
 
 static struct decide_ask question_of(const struct guest *g, const struct wire_ask *ask)
@@ -255,7 +255,7 @@ static enum decision decide(struct giving *v, uint64_t len)
 	};
 	enum decision d;
 
-	ask.place = v->place;
+	ask.origin = v->origin;
 	d = decide_bytes(&here, &ask, &held, v->late, clock_ms(), &v->guest.number);
 
 	membership_unref(members);
@@ -361,7 +361,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	v->guest = *g;
 	v->ask = *ask;
 	v->ask.path = NULL;
-	v->place = wire_place(ask);
+	v->origin = wire_origin(ask);
 	r = open_what(v, g, ask);
 	if (r < 0) {
 		free(v->path);

@@ -389,7 +389,7 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 	const struct wire_ask words = wire_ask_of(ask->blob, pos, 1);
 	struct trip_range range = {
 		.segment = { placement_key(ask->blob->etag), segment_of(pos) },
-		.place = wire_place(&words),
+		.origin = wire_origin(&words),
 		.size = ask->blob->file.size,
 		.pos = pos,
 	};
@@ -442,7 +442,7 @@ int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
 	s->source.get = get;
 	s->source.hearsay = true;
 	s->conf = *conf;
-	s->node.places = conf->places;
+	s->node.placement = conf->placement;
 	s->node.notes = conf->notes;
 	s->node.give_up_ms = conf->give_up_ms;
 	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */

@@ -11,7 +11,7 @@
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_request.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/probe.h"
 #include "daemon/peer/provenance.h"
 #include "daemon/peer/segment_notes.h"
@@ -39,7 +39,7 @@ struct source_watch {
 
 struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes;
 	struct probes *probes;
 	struct provenance *provenance;

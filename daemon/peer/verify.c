@@ -74,8 +74,8 @@ static bool has_vouched(const struct verify *v, const char *address, uint32_t ch
 {
 	uint32_t owners[PLACEMENT_OWNERS];
 	const struct segment segment = { v->blob, segment_of(chunk_start(chunk)) };
-	unsigned n = places_owners(v->conf->places, v->members, segment, v->doubt->what->file.size,
-				   owners);
+	unsigned n = placement_cache_owners(v->conf->placement, v->members, segment,
+					    v->doubt->what->file.size, owners);
 	uint32_t by = v->voucher != VERIFY_OWNERS ? v->voucher : n ? owners[0] : v->members->self;
 
 	return n && chunk_digest_known(v->vouched->digests[chunk]) &&

@@ -11,7 +11,7 @@
 #include "daemon/peer/digest_lists.h"
 #include "daemon/peer/digest_questions.h"
 #include "daemon/peer/peer_counts.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/provenance.h"
 #include "daemon/peer/segment_notes.h"
 
@@ -19,7 +19,7 @@
 
 struct verify_conf {
 	struct members *members; /* borrowed, like all below */
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes;
 	struct provenance *provenance;
 	struct digest_lists *lists;

@@ -260,7 +260,8 @@ static int poll_segments(struct verification *q, unsigned from)
 
 		all[k].segment = k;
 		if ((!q->disputes || q->disputed[k]) && is_in_question(q, k))
-			n = places_owners(v->conf->places, v->members, segment, size, owners);
+			n = placement_cache_owners(v->conf->placement, v->members, segment, size,
+						   owners);
 		if (n)
 			choose_polled(q, owners, n, from, &all[k]);
 	}

@@ -187,7 +187,8 @@ static bool find_owner(const struct part *p, char ret[static MEMBER_ADDRESS_MAX 
 	const struct membership *members = members_now(conf->members);
 	const struct segment segment = { placement_key(p->what.etag), p->segment };
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned n = places_owners(conf->places, members, segment, p->what.file.size, owners);
+	unsigned n = placement_cache_owners(conf->placement, members, segment, p->what.file.size,
+					    owners);
 	unsigned i = 0;
 
 	while (i < n && owners[i] != members->self && is_away(p->all, members->members[owners[i]]))

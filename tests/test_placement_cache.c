@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@
 struct house {
 	struct members *members;
 	const struct membership *now;
-	struct places places;
+	struct placement_cache placement;
 	atomic_bool begun, done;
 };
 
@@ -37,7 +37,7 @@ static struct house *new_house(void)
 	memset(&h, 0, sizeof(h));
 	assert_int_equal(members_new(&self, &h.members), 0);
 	assert_int_equal(members_set(h.members, list, NODES), 0);
-	places_init(&h.places);
+	placement_cache_init(&h.placement);
 	h.now = members_now(h.members);
 	return &h;
 }
@@ -46,7 +46,7 @@ static void end(struct house *h)
 {
 	membership_unref(h->now);
 	members_free(h->members);
-	places_fini(&h->places);
+	placement_cache_fini(&h->placement);
 }
 
 static void assert_as_placed(struct house *h, uint64_t blob, uint32_t segment)
@@ -57,9 +57,9 @@ static void assert_as_placed(struct house *h, uint64_t blob, uint32_t segment)
 	assert_int_equal(
 		placement_new(h->now->nodes, h->now->count, blob, segment_count(SMALL), &p), 0);
 	assert_int_equal(placement_owners(p, segment, placed), PLACEMENT_OWNERS);
-	assert_int_equal(
-		places_owners(&h->places, h->now, (struct segment){ blob, segment }, SMALL, told),
-		PLACEMENT_OWNERS);
+	assert_int_equal(placement_cache_owners(&h->placement, h->now,
+						(struct segment){ blob, segment }, SMALL, told),
+			 PLACEMENT_OWNERS);
 	assert_memory_equal(told, placed, sizeof(told));
 	placement_free(p);
 }
@@ -68,7 +68,7 @@ static void owners_are_those_of_the_placement_however_often_one_asks(UNUSED void
 {
 	struct house *h = new_house();
 
-	for (uint64_t blob = 0; blob < PLACES_MAX + 10; blob++)
+	for (uint64_t blob = 0; blob < PLACEMENT_CACHE_MAX + 10; blob++)
 		for (unsigned again = 0; again < 2; again++)
 			assert_as_placed(h, blob, 3);
 	assert_as_placed(h, 0, 1); /* it had to go */
@@ -81,9 +81,9 @@ static void *place_large(void *arg)
 	struct house *h = arg;
 
 	h->begun = true;
-	assert_int_equal(
-		places_owners(&h->places, h->now, (struct segment){ OTHER, 0 }, LARGE, owners),
-		PLACEMENT_OWNERS);
+	assert_int_equal(placement_cache_owners(&h->placement, h->now, (struct segment){ OTHER, 0 },
+						LARGE, owners),
+			 PLACEMENT_OWNERS);
 	h->done = true;
 	return NULL;
 }
@@ -112,16 +112,16 @@ static void two_who_ask_for_the_same_at_once_hear_the_same(UNUSED void **state)
 	pthread_t thread;
 
 	assert_int_equal(thread_start(&thread, "large", place_large, h), 0);
-	assert_int_equal(
-		places_owners(&h->places, h->now, (struct segment){ OTHER, 7 }, LARGE, one),
-		PLACEMENT_OWNERS);
+	assert_int_equal(placement_cache_owners(&h->placement, h->now, (struct segment){ OTHER, 7 },
+						LARGE, one),
+			 PLACEMENT_OWNERS);
 	pthread_join(thread, NULL);
-	assert_int_equal(
-		places_owners(&h->places, h->now, (struct segment){ OTHER, 7 }, LARGE, two),
-		PLACEMENT_OWNERS);
+	assert_int_equal(placement_cache_owners(&h->placement, h->now, (struct segment){ OTHER, 7 },
+						LARGE, two),
+			 PLACEMENT_OWNERS);
 	assert_memory_equal(one, two, sizeof(one));
-	assert_int_equal(h->places.of[0].blob, OTHER);
-	assert_int_equal(h->places.of[1].used, 0); /* kept once */
+	assert_int_equal(h->placement.of[0].blob, OTHER);
+	assert_int_equal(h->placement.of[1].used, 0); /* kept once */
 	end(h);
 }
 
@@ -129,7 +129,8 @@ static unsigned count_kept(const struct house *h)
 {
 	unsigned kept = 0;
 
-	for (const struct place_of *o = h->places.of; o < h->places.of + PLACES_MAX; o++)
+	for (const struct placed *o = h->placement.of; o < h->placement.of + PLACEMENT_CACHE_MAX;
+	     o++)
 		kept += o->used > 0;
 	return kept;
 }
@@ -143,11 +144,11 @@ static void what_a_large_model_has_is_kept(UNUSED void **state)
 	uint32_t owners[PLACEMENT_OWNERS];
 
 	for (uint64_t blob = 0; blob < SHARDS; blob++)
-		assert_int_equal(places_owners(&h->places, h->now, (struct segment){ blob, 0 },
-					       size, owners),
+		assert_int_equal(placement_cache_owners(&h->placement, h->now,
+							(struct segment){ blob, 0 }, size, owners),
 				 PLACEMENT_OWNERS);
 	assert_int_equal(count_kept(h), SHARDS);
-	assert_true(h->places.bytes <= PLACES_BYTES);
+	assert_true(h->placement.bytes <= PLACEMENT_CACHE_BYTES);
 	end(h);
 }
 
@@ -159,12 +160,12 @@ static void what_takes_too_much_room_goes(UNUSED void **state)
 	uint32_t owners[PLACEMENT_OWNERS];
 
 	for (uint64_t blob = 0; blob < 8; blob++)
-		assert_int_equal(places_owners(&h->places, h->now, (struct segment){ blob, 0 },
-					       size, owners),
+		assert_int_equal(placement_cache_owners(&h->placement, h->now,
+							(struct segment){ blob, 0 }, size, owners),
 				 PLACEMENT_OWNERS);
 	assert_in_range(count_kept(h), 1, 7);
-	assert_true(h->places.bytes <= PLACES_BYTES);
-	assert_int_equal(h->places.of[0].blob == 0, false);
+	assert_true(h->placement.bytes <= PLACEMENT_CACHE_BYTES);
+	assert_int_equal(h->placement.of[0].blob == 0, false);
 	end(h);
 }
 

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the segments of blobs belong, kept while blobs are asked for: a placement is worked out
  * once for a blob and a list of members. Threads: any. */
-#ifndef MATRIXFS_PLACES_H
-#define MATRIXFS_PLACES_H
+#ifndef MATRIXFS_PLACEMENT_CACHE_H
+#define MATRIXFS_PLACEMENT_CACHE_H
 
 #include "daemon/base/lock.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/placement.h"
 
-#define PLACES_MAX 512 /* blobs whose placement is kept: of those asked for longest ago none is */
-#define PLACES_BYTES (UINT64_C(4) << 20) /* likewise; one more than that if it is the only one */
+#define PLACEMENT_CACHE_MAX \
+	512 /* blobs whose placement is kept: of those asked for longest ago none is */
+#define PLACEMENT_CACHE_BYTES \
+	(UINT64_C(4) << 20) /* likewise; one more than that if it is the only one */
 
-struct places {
+struct placement_cache {
 	struct lock lock;
 	/* Guarded by lock. */
-	struct place_of {
+	struct placed {
 		uint64_t blob, size, version;
 		uint64_t used; /* 0: free */
 		struct placement *placement;
-	} of[PLACES_MAX];
+	} of[PLACEMENT_CACHE_MAX];
 	unsigned count;
 	uint64_t bytes, clock; /* bytes: that all placements take, about */
 	bool working;          /* somebody works one out, */
@@ -26,11 +28,12 @@ struct places {
 };
 
 /* Nothing is placed. */
-void places_init(struct places *p);
-void places_fini(struct places *p);
+void placement_cache_init(struct placement_cache *p);
+void placement_cache_fini(struct placement_cache *p);
 /* The owners of a segment of a blob of that size, as placement_owners tells them: indexes in
  * `members`. 0: no memory. */
-unsigned places_owners(struct places *p, const struct membership *members, struct segment segment,
-		       uint64_t size, uint32_t ret[static PLACEMENT_OWNERS]);
+unsigned placement_cache_owners(struct placement_cache *p, const struct membership *members,
+				struct segment segment, uint64_t size,
+				uint32_t ret[static PLACEMENT_OWNERS]);
 
 #endif

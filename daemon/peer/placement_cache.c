@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 
 #include "daemon/base/clock.h"
 
-void places_init(struct places *p)
+void placement_cache_init(struct placement_cache *p)
 {
-	*p = (struct places){ 0 };
-	lock_init(&p->lock, LOCK_PLACES);
+	*p = (struct placement_cache){ 0 };
+	lock_init(&p->lock, LOCK_PLACEMENT_CACHE);
 	cond_init(&p->changed);
 }
 
-void places_fini(struct places *p)
+void placement_cache_fini(struct placement_cache *p)
 {
-	for (unsigned i = 0; i < PLACES_MAX; i++)
+	for (unsigned i = 0; i < PLACEMENT_CACHE_MAX; i++)
 		placement_free(p->of[i].placement);
 	cond_fini(&p->changed);
 	lock_fini(&p->lock);
 }
 
-static struct place_of *find_locked(struct places *p, const struct membership *members,
-				    uint64_t blob, uint64_t size)
+static struct placed *find_locked(struct placement_cache *p, const struct membership *members,
+				  uint64_t blob, uint64_t size)
 {
-	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
+	for (struct placed *o = p->of; o < p->of + PLACEMENT_CACHE_MAX; o++)
 		if (o->used && o->blob == blob && o->size == size && o->version == members->version)
 			return o;
 	return NULL;
@@ -33,11 +33,11 @@ static uint64_t weight(uint64_t size)
 }
 
 /* The one asked for longest ago. */
-static void drop_one_locked(struct places *p)
+static void drop_one_locked(struct placement_cache *p)
 {
-	struct place_of *oldest = NULL;
+	struct placed *oldest = NULL;
 
-	for (struct place_of *o = p->of; o < p->of + PLACES_MAX; o++)
+	for (struct placed *o = p->of; o < p->of + PLACEMENT_CACHE_MAX; o++)
 		if (o->used && (!oldest || o->used < oldest->used))
 			oldest = o;
 	if (!oldest)
@@ -45,20 +45,21 @@ static void drop_one_locked(struct places *p)
 	p->count--;
 	p->bytes -= weight(oldest->size);
 	placement_free(oldest->placement);
-	*oldest = (struct place_of){ 0 };
+	*oldest = (struct placed){ 0 };
 }
 
 /* Keeps it, in the place of others if there is no room. */
-static struct place_of *keep_locked(struct places *p, const struct membership *members,
-				    uint64_t blob, uint64_t size, struct placement *placement)
+static struct placed *keep_locked(struct placement_cache *p, const struct membership *members,
+				  uint64_t blob, uint64_t size, struct placement *placement)
 {
-	struct place_of *o = p->of;
+	struct placed *o = p->of;
 
-	while (p->count == PLACES_MAX || (p->count && p->bytes + weight(size) > PLACES_BYTES))
+	while (p->count == PLACEMENT_CACHE_MAX ||
+	       (p->count && p->bytes + weight(size) > PLACEMENT_CACHE_BYTES))
 		drop_one_locked(p);
 	while (o->used)
 		o++;
-	*o = (struct place_of){ .blob = blob, .size = size, .version = members->version };
+	*o = (struct placed){ .blob = blob, .size = size, .version = members->version };
 	o->placement = placement;
 	o->used = ++p->clock;
 	p->count++;
@@ -69,11 +70,11 @@ static struct place_of *keep_locked(struct places *p, const struct membership *m
 /* Works it out with the lock let go, so that others are told what is known already. One at a time:
  * a blob of many segments takes long, and who asks for such ones does not have all processors.
  * NULL: no memory. */
-static struct place_of *work_out_locked(struct places *p, const struct membership *members,
-					uint64_t blob, uint64_t size)
+static struct placed *work_out_locked(struct placement_cache *p, const struct membership *members,
+				      uint64_t blob, uint64_t size)
 {
 	struct placement *placement;
-	struct place_of *o = NULL;
+	struct placed *o = NULL;
 	int r;
 
 	while (p->working && !(o = find_locked(p, members, blob, size)))
@@ -89,10 +90,11 @@ static struct place_of *work_out_locked(struct places *p, const struct membershi
 	return r < 0 ? NULL : keep_locked(p, members, blob, size, placement);
 }
 
-unsigned places_owners(struct places *p, const struct membership *members, struct segment segment,
-		       uint64_t size, uint32_t ret[static PLACEMENT_OWNERS])
+unsigned placement_cache_owners(struct placement_cache *p, const struct membership *members,
+				struct segment segment, uint64_t size,
+				uint32_t ret[static PLACEMENT_OWNERS])
 {
-	struct place_of *o;
+	struct placed *o;
 	unsigned count = 0;
 
 	lock_take(&p->lock);
