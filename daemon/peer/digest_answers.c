@@ -302,12 +302,9 @@ static void recall(const struct answer *a, struct wire_digests *ret)
 
 static void keep(const struct answer *a, const struct wire_digests *d)
 {
-	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(a->ask.size);
-
-	if (!l)
-		return; /* then it is seen twice */
-	memcpy(l->digests[first_chunk(&a->ask)], d->of, wire_chunks(&a->ask) * sizeof(d->of[0]));
-	provenance_learn(a->all->conf.provenance, a->ask.etag, l, PROVENANCE_WITNESSED);
+	provenance_learn_part(a->all->conf.provenance, a->ask.etag, a->ask.size,
+			      first_chunk(&a->ask), wire_chunks(&a->ask), d->of,
+			      PROVENANCE_WITNESSED);
 }
 
 /* 0 if this node has, or had, something of it: for others no hub is asked. 1: it is sealed here,

@@ -508,20 +508,32 @@ static bool has_known_locked(struct provenance *p, struct record *rec)
 	return rec->known;
 }
 
-void provenance_learn(struct provenance *p, const char *etag, const struct chunk_list *l,
-		      enum provenance_trust trust)
+static void learn_chunk(struct known *known, const uint8_t *digest, enum provenance_trust trust)
+{
+	if (!chunk_digest_known(digest) || trust < known->trust)
+		return;
+	memcpy(known->digest, digest, CHUNK_LIST_DIGEST);
+	known->trust = (uint8_t)trust;
+}
+
+void provenance_learn_part(struct provenance *p, const char *etag, uint64_t size, uint32_t first,
+			   uint32_t count, const uint8_t (*digests)[CHUNK_LIST_DIGEST],
+			   enum provenance_trust trust)
 {
 	struct record *rec;
 
 	lock_take(&p->lock);
-	rec = open_locked(p, etag, l->size);
+	rec = open_locked(p, etag, size);
 	if (rec && has_known_locked(p, rec))
-		for (uint32_t i = 0; i < rec->count; i++)
-			if (chunk_digest_known(l->digests[i]) && trust >= rec->known[i].trust) {
-				memcpy(rec->known[i].digest, l->digests[i], CHUNK_LIST_DIGEST);
-				rec->known[i].trust = (uint8_t)trust;
-			}
+		for (uint32_t i = 0; i < count && first + i < rec->count; i++)
+			learn_chunk(&rec->known[first + i], digests[i], trust);
 	lock_drop(&p->lock);
+}
+
+void provenance_learn(struct provenance *p, const char *etag, const struct chunk_list *l,
+		      enum provenance_trust trust)
+{
+	provenance_learn_part(p, etag, l->size, 0, l->count, l->digests, trust);
 }
 
 enum provenance_trust provenance_knows(struct provenance *p, const char *etag, uint32_t i,

@@ -70,6 +70,10 @@ enum provenance_trust {
  * was known of them stands, as does what is known better. Copied. */
 void provenance_learn(struct provenance *p, const char *etag, const struct chunk_list *l,
 		      enum provenance_trust trust);
+/* The same of `count` chunks of a blob of that size, from `first` on. */
+void provenance_learn_part(struct provenance *p, const char *etag, uint64_t size, uint32_t first,
+			   uint32_t count, const uint8_t (*digests)[CHUNK_LIST_DIGEST],
+			   enum provenance_trust trust);
 /* How the digest of chunk i is known, and if it is, ret gets it. */
 enum provenance_trust provenance_knows(struct provenance *p, const char *etag, uint32_t i,
 				       uint8_t ret[static CHUNK_LIST_DIGEST]);

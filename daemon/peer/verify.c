@@ -21,7 +21,7 @@ uint32_t verify_chunks(const struct verify *v, uint32_t segment, uint32_t *ret_f
 
 const uint8_t *verify_have(struct verify *v, uint32_t i)
 {
-	uint8_t *digest = v->have->digests[i];
+	uint8_t *digest = verify_digest(v, v->have, i);
 
 	if (chunk_digest_known(digest))
 		return digest;
@@ -47,7 +47,7 @@ bool verify_has_given(const struct verify *v, uint32_t i, const char *address)
 
 bool verify_is_settled(const struct verify *v, uint32_t i)
 {
-	return chunk_digest_known(v->must->digests[i]);
+	return chunk_digest_known(verify_digest(v, v->must, i));
 }
 
 bool verify_differs(struct verify *v, uint32_t i, const uint8_t told[static CHUNK_LIST_DIGEST])
@@ -78,8 +78,9 @@ static bool has_vouched(const struct verify *v, const char *address, uint32_t ch
 					    v->doubt->what->file.size, owners);
 	uint32_t by = v->voucher != VERIFY_OWNERS ? v->voucher : n ? owners[0] : v->members->self;
 
-	return n && chunk_digest_known(v->vouched->digests[chunk]) &&
-	       chunk_digest_same(v->vouched->digests[chunk], v->have->digests[chunk]) &&
+	return n && chunk_digest_known(verify_digest(v, v->vouched, chunk)) &&
+	       chunk_digest_same(verify_digest(v, v->vouched, chunk),
+				 verify_digest(v, v->have, chunk)) &&
 	       strcmp(member_address(v->members->members[by]), address) == 0;
 }
 
@@ -92,7 +93,7 @@ static void blame_giver(struct verify *v, uint32_t i)
 	uint8_t must[CHUNK_LIST_DIGEST];
 	bool known = provenance_knows(v->conf->provenance, what->etag, i, must) ==
 			     PROVENANCE_PUBLISHED &&
-		     !chunk_digest_same(v->have->digests[i], must);
+		     !chunk_digest_same(verify_digest(v, v->have, i), must);
 
 	if (provenance_giver(v->conf->provenance, what->etag, i, who) != PROVENANCE_MEMBER)
 		return;
@@ -115,7 +116,7 @@ static void drop(struct verify *v, uint32_t i, bool proven)
 		return;
 	if (blob_drop_chunk(v->doubt->blob, i) < 0)
 		log_debug("the next start will have chunk %u of etag=%s again", i, what->etag);
-	provenance_drop(v->conf->provenance, what->etag, i, v->have->digests[i], proven);
+	provenance_drop(v->conf->provenance, what->etag, i, verify_digest(v, v->have, i), proven);
 	metrics_add(&v->conf->counts->bytes_wrong, chunk_end(i, what->file.size) - chunk_start(i));
 	v->gone |= 1U << i % WIRE_CHUNKS;
 	v->dropped++;
@@ -132,9 +133,9 @@ void verify_settle(struct verify *v, uint32_t i, const uint8_t must[static CHUNK
 {
 	const uint8_t *mine = verify_have(v, i);
 
-	memcpy(v->must->digests[i], must, CHUNK_LIST_DIGEST);
-	v->refuted |= chunk_digest_known(v->vouched->digests[i]) &&
-		      !chunk_digest_same(v->vouched->digests[i], must);
+	memcpy(verify_digest(v, v->must, i), must, CHUNK_LIST_DIGEST);
+	v->refuted |= chunk_digest_known(verify_digest(v, v->vouched, i)) &&
+		      !chunk_digest_same(verify_digest(v, v->vouched, i), must);
 	if (!mine || chunk_digest_same(mine, must))
 		return;
 	blame_giver(v, i);
@@ -151,7 +152,7 @@ void verify_apply(struct verify *v, uint32_t from, uint32_t to, enum provenance_
 		if (verify_differs(v, i, must))
 			verify_settle(v, i, must);
 		else
-			memcpy(v->must->digests[i], must, CHUNK_LIST_DIGEST);
+			memcpy(verify_digest(v, v->must, i), must, CHUNK_LIST_DIGEST);
 	}
 }
 
@@ -162,7 +163,7 @@ static void ban(struct verify *v, const struct blamed *s)
 	int at = membership_find(v->members, s->address);
 	bool sure = s->sure ||
 		    (at >= 0 && digest_questions_convict(&v->by, (uint32_t)at, s->chunks[0],
-							 v->have->digests[s->chunks[0]]));
+							 verify_digest(v, v->have, s->chunks[0])));
 
 	blame_tell(s, sure, v->doubt->what);
 	if (at >= 0)
@@ -178,37 +179,44 @@ void verify_conclude(struct verify *v)
 	for (unsigned i = 0; !over && i < v->blame.count; i++)
 		ban(v, &v->blame.of[i]);
 	if (!over)
-		provenance_learn(v->conf->provenance, what->etag, v->must, PROVENANCE_BELIEVED);
+		provenance_learn_part(v->conf->provenance, what->etag, what->file.size, v->first,
+				      v->count, v->must, PROVENANCE_BELIEVED);
 	segment_notes_forget(v->conf->notes, v->blob);
 	if (v->voucher == VERIFY_OWNERS || v->dropped)
 		log_info("verified etag=%s path=%s: %u chunks of %u are wrong", what->etag,
-			 what->path, v->dropped, v->have->count);
+			 what->path, v->dropped, v->count);
 }
 
 /* ---- begin and end ---- */
 
 void verify_end(struct verify *v)
 {
-	chunk_list_free(v->have);
-	chunk_list_free(v->vouched);
-	chunk_list_free(v->must);
+	free(v->have);
+	free(v->vouched);
+	free(v->must);
 	membership_unref(v->members);
 }
 
-int verify_begin(struct verify *v, const struct verify_conf *conf, const struct doubt *d)
+int verify_begin(struct verify *v, const struct verify_conf *conf, const struct doubt *d,
+		 uint32_t from, uint32_t to)
 {
 	uint64_t size = d->what->file.size;
+	uint32_t first, count;
 
 	if (chunk_count(size) < 2)
 		return -ENODATA;
+	first = chunk_of(segment_start(from));
+	count = chunk_of(segment_end(to - 1, size) - 1) + 1 - first;
 	*v = (struct verify){
 		.conf = conf,
 		.doubt = d,
 		.blob = placement_key(d->what->etag),
 		.voucher = VERIFY_OWNERS,
-		.have = chunk_list_new(size),
-		.vouched = chunk_list_new(size),
-		.must = chunk_list_new(size),
+		.first = first,
+		.count = count,
+		.have = calloc(count, sizeof(*v->have)),
+		.vouched = calloc(count, sizeof(*v->vouched)),
+		.must = calloc(count, sizeof(*v->must)),
 		.members = members_now(conf->members),
 	};
 	v->by = (struct digest_questions){

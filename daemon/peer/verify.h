@@ -36,20 +36,30 @@ struct verify {
 	struct digest_questions by;
 	uint64_t blob;    /* its key */
 	uint32_t voucher; /* VERIFY_OWNERS, unless the caller names one whose word vouched is */
-	/* As it is here, as owners vouch for it, and what is found to be right. */
-	struct chunk_list *have, *vouched, *must;
+	uint32_t first, count; /* its chunks that are verified: */
+	/* as they are here, as owners vouch for them, and what is found to be right. */
+	uint8_t (*have)[CHUNK_LIST_DIGEST], (*vouched)[CHUNK_LIST_DIGEST];
+	uint8_t (*must)[CHUNK_LIST_DIGEST];
 	unsigned gone; /* of a segment: bit i: its chunk i was dropped */
 	bool refuted;  /* a chunk is not as was vouched */
 	uint32_t dropped;
 	struct blame blame;
 };
 
-/* Both are borrowed until verify_end. -ENOMEM; -ENODATA: a blob of one chunk was compared when it
- * came. */
-MUST_USE int verify_begin(struct verify *v, const struct verify_conf *conf, const struct doubt *d);
+/* The segments [from, to) of a blob, one at least. Both are borrowed until verify_end. -ENOMEM;
+ * -ENODATA: a blob of one chunk was compared when it came. */
+MUST_USE int verify_begin(struct verify *v, const struct verify_conf *conf, const struct doubt *d,
+			  uint32_t from, uint32_t to);
 /* Bans who is to blame, and remembers what was found out, of a blob that is not sealed. */
 void verify_conclude(struct verify *v);
 void verify_end(struct verify *v);
+
+/* That of chunk i of the blob, in one of these three. */
+static inline uint8_t *verify_digest(const struct verify *v, uint8_t (*of)[CHUNK_LIST_DIGEST],
+				     uint32_t i)
+{
+	return of[i - v->first];
+}
 
 /* How many chunks a segment has, and its first. */
 uint32_t verify_chunks(const struct verify *v, uint32_t segment, uint32_t *ret_first);

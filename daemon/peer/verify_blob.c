@@ -15,7 +15,8 @@
 /* A blob; or one segment of it, before all is there. */
 struct verification {
 	struct verify verify;
-	bool *disputed; /* one a segment: its owner says that something is wrong */
+	uint32_t first, count; /* segments */
+	bool *disputed;        /* one for each: its owner says that something is wrong */
 	uint32_t disputes;
 	bool stalled; /* who vouches for the segment does not say of what, and gave of it */
 };
@@ -45,7 +46,7 @@ static void compare_published(struct verification *q)
 
 	if (!digest_lists_look(v->conf->lists, v->doubt->what, v->doubt->cancel))
 		return;
-	for (uint32_t i = 0; i < v->have->count; i++)
+	for (uint32_t i = v->first; i < v->first + v->count; i++)
 		if (provenance_knows(v->conf->provenance, v->doubt->what->etag, i, must) ==
 		    PROVENANCE_PUBLISHED)
 			verify_settle(v, i, must);
@@ -62,10 +63,10 @@ static void note_owner(struct verification *q, struct poll *h, const struct wire
 	bool disputed = false;
 
 	for (uint32_t i = 0; i < count; i++) {
-		memcpy(v->vouched->digests[first + i], d->of[i], CHUNK_LIST_DIGEST);
+		memcpy(verify_digest(v, v->vouched, first + i), d->of[i], CHUNK_LIST_DIGEST);
 		disputed |= verify_differs(v, first + i, d->of[i]);
 	}
-	q->disputed[h->segment] = disputed;
+	q->disputed[h->segment - q->first] = disputed;
 	q->disputes += disputed;
 	h->next = h->count;
 }
@@ -83,7 +84,7 @@ static bool note_saying(struct verification *q, const struct poll *h, uint32_t c
 		return false;
 	w = quorum(&(struct quorum_sayings){
 		.here = verify_have(v, chunk),
-		.vouched = v->vouched->digests[chunk],
+		.vouched = verify_digest(v, v->vouched, chunk),
 		.first = h->told && chunk_digest_known(first) ? first : NULL,
 		.told = told,
 		.gave = verify_has_given(v, chunk,
@@ -116,7 +117,7 @@ static bool is_chunk_in_question(struct verification *q, uint32_t i)
 
 	if (q->stalled)
 		return is_untold(v, i);
-	return q->disputes ? verify_differs(v, i, v->vouched->digests[i])
+	return q->disputes ? verify_differs(v, i, verify_digest(v, v->vouched, i))
 			   : verify_is_hearsay(v, i) && !verify_is_settled(v, i);
 }
 
@@ -248,24 +249,23 @@ static int poll_segments(struct verification *q, unsigned from)
 {
 	const struct verify *v = &q->verify;
 	uint64_t size = v->doubt->what->file.size;
-	uint32_t count = segment_count(size);
-	CLEANUP(freep) struct poll *all = calloc(count, sizeof(*all));
+	CLEANUP(freep) struct poll *all = calloc(q->count, sizeof(*all));
 
 	if (!all)
 		return -ENOMEM;
-	for (uint32_t k = 0; k < count; k++) {
+	for (uint32_t k = 0; k < q->count; k++) {
 		uint32_t owners[PLACEMENT_OWNERS];
-		const struct segment segment = { v->blob, k };
+		const struct segment segment = { v->blob, q->first + k };
 		unsigned n = 0;
 
-		all[k].segment = k;
-		if ((!q->disputes || q->disputed[k]) && is_in_question(q, k))
+		all[k].segment = segment.index;
+		if ((!q->disputes || q->disputed[k]) && is_in_question(q, segment.index))
 			n = placement_cache_owners(v->conf->placement, v->members, segment, size,
 						   owners);
 		if (n)
 			choose_polled(q, owners, n, from, &all[k]);
 	}
-	return poll_all(q, all, count, from > 0);
+	return poll_all(q, all, q->count, from > 0);
 }
 
 /* ---- all of it ---- */
@@ -275,8 +275,8 @@ static void begin_anew(struct verification *q)
 {
 	struct verify *v = &q->verify;
 
-	memset(v->must->digests, 0, v->must->count * sizeof(v->must->digests[0]));
-	verify_apply(v, 0, v->must->count, PROVENANCE_WITNESSED);
+	memset(v->must, 0, v->count * sizeof(*v->must));
+	verify_apply(v, v->first, v->first + v->count, PROVENANCE_WITNESSED);
 }
 
 /* Where the owners see nothing wrong they may be who lied; and where the first witnesses see
@@ -310,14 +310,17 @@ static void end(struct verification *q)
 	verify_end(&q->verify);
 }
 
-/* As verify_begin. */
-static int begin(struct verification *q, const struct verify_conf *conf, const struct doubt *d)
+/* The segments [from, to), as verify_begin. */
+static int begin(struct verification *q, const struct verify_conf *conf, const struct doubt *d,
+		 uint32_t from, uint32_t to)
 {
-	int r = verify_begin(&q->verify, conf, d);
+	int r = verify_begin(&q->verify, conf, d, from, to);
 
 	if (r < 0)
 		return r;
-	q->disputed = calloc(segment_count(d->what->file.size), sizeof(*q->disputed));
+	q->first = from;
+	q->count = to - from;
+	q->disputed = calloc(q->count, sizeof(*q->disputed));
 	if (q->disputed)
 		return 0;
 	end(q);
@@ -327,7 +330,7 @@ static int begin(struct verification *q, const struct verify_conf *conf, const s
 int verify_blob(const struct verify_conf *conf, const struct doubt *d)
 {
 	CLEANUP(freep) struct verification *q = calloc(1, sizeof(*q));
-	int r = q ? begin(q, conf, d) : -ENOMEM;
+	int r = q ? begin(q, conf, d, 0, segment_count(d->what->file.size)) : -ENOMEM;
 
 	if (r < 0)
 		return r == -ENODATA ? 0 : r;
@@ -361,7 +364,8 @@ static bool has_told(struct verification *q, uint32_t segment, const struct wire
 static void ask_giver(struct verification *q, uint32_t chunk, struct digest_questions_held *held)
 {
 	struct verify *v = &q->verify;
-	const uint8_t *vouched = v->vouched->digests[chunk], *gave = v->have->digests[chunk];
+	const uint8_t *vouched = verify_digest(v, v->vouched, chunk),
+		      *gave = verify_digest(v, v->have, chunk);
 	const uint8_t *holds = held->d.of[chunk % WIRE_CHUNKS];
 	const char *etag = v->doubt->what->etag;
 	char who[MEMBER_ADDRESS_MAX + 1];
@@ -391,7 +395,7 @@ static void ask_givers(struct verification *q, uint32_t segment)
 	struct digest_questions_held held = { 0 };
 
 	for (uint32_t i = first; i < first + count; i++)
-		if (verify_differs(v, i, v->vouched->digests[i]))
+		if (verify_differs(v, i, verify_digest(v, v->vouched, i)))
 			ask_giver(q, i, &held);
 }
 
@@ -412,8 +416,8 @@ static bool is_open(struct verification *q, uint32_t segment)
 static void stall(struct verification *q, uint32_t segment)
 {
 	q->stalled = true;
-	q->disputed[segment] = in_question(q, segment);
-	q->disputes = q->disputed[segment];
+	q->disputed[0] = in_question(q, segment);
+	q->disputes = q->disputed[0];
 }
 
 /* What came before a hub published the list, or gave it to this node as a witness, is as that says,
@@ -458,7 +462,7 @@ int verify_segment(const struct verify_conf *conf, const struct doubt *d, uint32
 		   const char *owner, enum verify_time time, struct verify_compared *c)
 {
 	CLEANUP(freep) struct verification *q = calloc(1, sizeof(*q));
-	int r = q ? begin(q, conf, d) : -ENOMEM, at;
+	int r = q ? begin(q, conf, d, segment, segment + 1) : -ENOMEM, at;
 
 	c->dropped = 0;
 	c->refuted = c->open = c->own = false;
