@@ -48,9 +48,9 @@ MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct 
 /* The same for others: nobody has to leave it, and it does not wait. */
 MUST_USE int fetch_open_for_guest(struct fetch *f, const struct source_blob *what,
 				  struct pull **ret);
-/* Whom yield.h asks before a blob that is open with another size is refused. */
-void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
-		     void *arg);
+/* Whom make_way.h asks before a blob that is open with another size is refused. */
+void fetch_set_make_way(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
+			void *arg);
 /* Ends what is done with a blob through its only handle, which stays open: who waits is told r, and
  * so is whoever asks for what is not there from now on. False if there are other handles. */
 MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);

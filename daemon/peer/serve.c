@@ -236,7 +236,7 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (r == 0)
 		r = start_answers(s);
 	if (r == 0)
-		r = turns_start(rate_now, s, &s->turns);
+		r = fair_queue_start(rate_now, s, &s->queue);
 	if (r == 0)
 		r = start_http(s, why);
 	if (r == 0)
@@ -250,7 +250,7 @@ bool serve_hush(struct serve *s)
 {
 	if (!s)
 		return true;
-	turns_close(s->turns);
+	fair_queue_close(s->queue);
 	return httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS);
 }
 
@@ -262,7 +262,7 @@ bool serve_stop(struct serve *s)
 		return false;
 	if (!digest_answers_stop(s->answers))
 		return false;
-	turns_free(s->turns);
+	fair_queue_free(s->queue);
 	opened_stop(s->opened);
 	fanout_free(s->fanout);
 	callers_fini(&s->callers);

@@ -80,7 +80,7 @@ static uint64_t piece(const struct giving *v, uint64_t len)
 
 	if (!rate)
 		return len;
-	most = turns_are_short(s->turns) ? 1 : rate;
+	most = fair_queue_is_short(s->queue) ? 1 : rate;
 	return most < len ? chunk_end(chunk_of(off + most - 1), off + len) - off : len;
 }
 
@@ -98,7 +98,7 @@ static void wait_for_turn(struct giving *v, uint64_t len)
 		.until_ms = v->until_ms,
 		.take = take_turn,
 	};
-	turns_wait(v->guest.serve->turns, &v->turn);
+	fair_queue_wait(v->guest.serve->queue, &v->turn);
 }
 
 /* ---- bytes ---- */
@@ -292,7 +292,7 @@ static void take_turn(struct turn *turn, int r)
 	struct giving *v = container_of(turn, struct giving, turn);
 
 	if (r == ERR_TIMEOUT) {
-		end_quiet(v, turns_quiet_ms(v->guest.serve->turns));
+		end_quiet(v, fair_queue_quiet_ms(v->guest.serve->queue));
 	} else if (r < 0) {
 		end_failed(v, r);
 	} else {

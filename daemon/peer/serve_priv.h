@@ -11,7 +11,7 @@
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
-#include "daemon/peer/turns.h"
+#include "daemon/peer/fair_queue.h"
 #include "daemon/peer/wire.h"
 
 struct serve {
@@ -21,7 +21,7 @@ struct serve {
 	struct digest_answers *answers;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct fanout *fanout;
-	struct turns *turns; /* what goes out under the limit */
+	struct fair_queue *queue; /* what goes out under the limit */
 	struct callers callers;
 };
 

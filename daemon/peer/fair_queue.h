@@ -4,17 +4,17 @@
  * while another waits for his first. Of one guest's own questions those come first that somebody
  * seems to wait for; of these in turns the one nearest to the beginning, which who reads on needs
  * next, and the one that came first. Threads: any. */
-#ifndef MATRIXFS_TURNS_H
-#define MATRIXFS_TURNS_H
+#ifndef MATRIXFS_FAIR_QUEUE_H
+#define MATRIXFS_FAIR_QUEUE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/base/own.h"
 
-struct turns;
+struct fair_queue;
 
-/* Part of what waits; it belongs to the turns from turns_wait until `take` is called. */
+/* Part of what waits; it belongs to the queue from fair_queue_wait until `take` is called. */
 struct turn {
 	struct turn *next;
 	uint64_t guest;   /* key of who wants the bytes */
@@ -29,16 +29,16 @@ struct turn {
 
 /* `rate` says how many bytes a second may go out now (0: any number); it is called from any thread,
  * with no lock held. -ENOMEM, -EAGAIN. */
-MUST_USE int turns_start(uint64_t (*rate)(void *arg), void *arg, struct turns **ret);
+MUST_USE int fair_queue_start(uint64_t (*rate)(void *arg), void *arg, struct fair_queue **ret);
 /* From now on nobody gets a turn, also of those who wait. NULL is fine. */
-void turns_close(struct turns *t);
-/* After turns_close, when nobody is going to wait any more. NULL is fine. */
-void turns_free(struct turns *t);
+void fair_queue_close(struct fair_queue *q);
+/* After fair_queue_close, when nobody is going to wait any more. NULL is fine. */
+void fair_queue_free(struct fair_queue *q);
 /* Calls turn->take, at once or later. */
-void turns_wait(struct turns *t, struct turn *turn);
+void fair_queue_wait(struct fair_queue *q, struct turn *turn);
 /* True if who comes now has to wait, so that it had better be for little. */
-bool turns_are_short(struct turns *t);
+bool fair_queue_is_short(struct fair_queue *q);
 /* For how long, in ms, no bytes have gone out; -1: none have yet. */
-int64_t turns_quiet_ms(struct turns *t);
+int64_t fair_queue_quiet_ms(struct fair_queue *q);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/turns.h"
+#include "daemon/peer/fair_queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,7 @@ struct question {
 	unsigned at;  /* how many had heard something before */
 };
 
-static struct turns *turns;
+static struct fair_queue *queue;
 static _Atomic uint64_t rate;
 static atomic_uint heard;
 static struct question questions[QUESTIONS];
@@ -47,13 +47,13 @@ static int begin(UNUSED void **state)
 {
 	rate = RATE;
 	heard = 0;
-	return turns_start(rate_now, NULL, &turns);
+	return fair_queue_start(rate_now, NULL, &queue);
 }
 
 static int end(UNUSED void **state)
 {
-	turns_close(turns);
-	turns_free(turns);
+	fair_queue_close(queue);
+	fair_queue_free(queue);
 	return 0;
 }
 
@@ -71,7 +71,7 @@ static struct question *come(unsigned i, uint64_t guest, uint64_t off, uint64_t 
 		.until_ms = clock_ms() + wait_ms,
 		.take = take,
 	};
-	turns_wait(turns, &q->turn);
+	fair_queue_wait(queue, &q->turn);
 	return q;
 }
 
@@ -89,7 +89,7 @@ static void without_a_limit_nobody_waits(UNUSED void **state)
 	rate = 0;
 	for (unsigned i = 0; i < QUESTIONS; i++)
 		assert_int_equal(come(i, 1, 0, 100000000, 0)->r, 0);
-	assert_false(turns_are_short(turns));
+	assert_false(fair_queue_is_short(queue));
 }
 
 static void who_comes_when_as_much_goes_out_as_may_waits_for_his_turn(UNUSED void **state)
@@ -97,14 +97,14 @@ static void who_comes_when_as_much_goes_out_as_may_waits_for_his_turn(UNUSED voi
 	int64_t begun_ms = clock_ms();
 	struct question *second;
 
-	assert_int_equal(turns_quiet_ms(turns), -1);
+	assert_int_equal(fair_queue_quiet_ms(queue), -1);
 	assert_int_equal(come(0, 1, 0, FIRST, 0)->r, 0);
-	assert_true(turns_are_short(turns));
+	assert_true(fair_queue_is_short(queue));
 	second = come(1, 1, 0, FIRST, SOON_MS);
 	assert_int_equal(second->r, NOT_YET);
 	assert_int_equal(hear(second), 0);
 	assert_in_range(clock_ms() - begun_ms, 99, SOON_MS);
-	assert_in_range(turns_quiet_ms(turns), 0, SOON_MS);
+	assert_in_range(fair_queue_quiet_ms(queue), 0, SOON_MS);
 }
 
 static void who_has_no_time_is_told_so(UNUSED void **state)
@@ -161,7 +161,7 @@ static void whom_somebody_waits_for_comes_first(UNUSED void **state)
 			.until_ms = clock_ms() + SOON_MS,
 			.take = take,
 		};
-		turns_wait(turns, &one->turn);
+		fair_queue_wait(queue, &one->turn);
 		two = come(from + 2, 1, 10, RATE / 20, SOON_MS);
 		assert_int_equal(hear(one) + hear(two), 0);
 		assert_int_equal(one->at < two->at, patient);
@@ -173,7 +173,7 @@ static void who_waits_when_it_ends_is_told_so(UNUSED void **state)
 	come(0, 1, 0, 1000 * RATE, 0);
 	come(1, 1, 0, FIRST, SOON_MS);
 	assert_int_equal(questions[1].r, NOT_YET);
-	turns_close(turns);
+	fair_queue_close(queue);
 	assert_int_equal(hear(&questions[1]), ERR_STOPPING);
 	assert_int_equal(come(2, 1, 0, FIRST, SOON_MS)->r, ERR_STOPPING);
 }
