@@ -48,12 +48,12 @@ enum decision {
 	DECIDE_FULL,     /* it would be brought, and cannot be kept */
 };
 
-/* Whom the guest is to ask in the place of this node: keys of members, in this order, and as
+/* Whom the guest is to ask instead of this node: indexes in here->members, in this order, and as
  * *ret_number the guest's number then. Only for who was not sent here, and if this node is to
  * arrange who gives the segment to whom: it owns it, or would be asked for it if the owners were
  * not there. 0: this node decides by decide_bytes. */
 unsigned decide_others(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms,
-		       uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
+		       uint32_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
 /* What becomes of a question that is not sent elsewhere; `late`: the guest has waited as long as it
  * asked to. *ret_number: the guest's number, if it gets the bytes from here. */
 enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,

@@ -382,7 +382,8 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	const struct membership *members = members_now(g->serve->conf.members);
 	const struct decide_here here = here_of(g->serve, members);
 	char others[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	uint64_t keys[FANOUT_NAMES_MAX], failed[WIRE_OTHERS_MAX];
+	uint64_t failed[WIRE_OTHERS_MAX];
+	uint32_t at[FANOUT_NAMES_MAX];
 	struct decide_ask question = question_of(g, ask);
 	struct guest sent = *g;
 	unsigned count;
@@ -390,8 +391,10 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	for (; question.failed_count < ask->failed_count; question.failed_count++)
 		failed[question.failed_count] = placement_key(ask->failed[question.failed_count]);
 	question.failed = failed;
-	count = decide_others(&here, &question, clock_ms(), keys, &sent.number);
-	count = serve_names(members, keys, count, others);
+	count = decide_others(&here, &question, clock_ms(), at, &sent.number);
+	for (unsigned i = 0; i < count; i++)
+		snprintf(others[i], sizeof(others[i]), "%s",
+			 member_address(members->members[at[i]]));
 	membership_unref(members);
 	if (count)
 		serve_say(&sent, WIRE_ELSEWHERE, others, count);

@@ -50,10 +50,6 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 /* The status for failure r of bringing. Members believe of upstream what they hear with
  * WIRE_FAILED: that is only what hubs answered. */
 int serve_status(int r);
-/* The addresses of members with these keys, the first that has it; those that are none now are left
- * out. How many. */
-unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
-		     char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1]);
 /* Refuses, with one word of why; and for failure r of bringing. */
 void serve_cause(const struct guest *g, int status, const char *cause);
 void serve_fail(const struct guest *g, int r);
