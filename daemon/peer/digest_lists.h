@@ -10,7 +10,7 @@
 #include "daemon/peer/members.h"
 #include "daemon/peer/provenance.h"
 
-#define DIGEST_LISTS_WAIT_MS 2000        /* a list is waited for so long */
+#define DIGEST_LISTS_WAIT_MS 2000        /* a hub is silent for no longer */
 #define DIGEST_LISTS_STRANGER_MS 3600000 /* a hub that knows no lists is left alone so long */
 #define DIGEST_LISTS_DOUBTED 2           /* members that contradict a list in one chunk */
 #define DIGEST_LISTS_RETRY_MS 30000      /* a list that is not there is asked for again after it, */
@@ -27,8 +27,9 @@ void digest_lists_free(struct digest_lists *all);
 void digest_lists_watch(struct digest_lists *all,
 			void (*came)(void *arg, const struct source_blob *what), void *arg);
 /* Has the list of a blob asked for, unless it was lately. True if it came just now, or came before
- * and was not forgotten since, whether or not its hub still answers. Blocking, at most for about
- * DIGEST_LISTS_WAIT_MS; one asks, others that want the same wait for it, if there is none yet. */
+ * and was not forgotten since, whether or not its hub still answers. One asks, others that want the
+ * same wait for it for DIGEST_LISTS_WAIT_MS, if there is none yet. Blocking: each hub may be silent
+ * for as long, and a list that comes slowly take what a hub's metadata may. */
 bool digest_lists_look(struct digest_lists *all, const struct source_blob *what,
 		       struct httpc_cancel *cancel);
 /* A member was blamed, since it gave chunk i otherwise than the list has it. True if so many
