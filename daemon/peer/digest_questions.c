@@ -87,8 +87,9 @@ int digest_questions_ask_witness(const struct digest_questions *q, uint32_t memb
 	return put(q, &ask, member, ANSWER_MS, ret);
 }
 
-int ask_patiently(const struct digest_questions *q, uint32_t member, uint32_t segment,
-		  enum digest_questions_as as, struct wire_digests *ret)
+/* As digest_questions_ask(), until it has found out. */
+static int ask_patiently(const struct digest_questions *q, uint32_t member, uint32_t segment,
+			 enum digest_questions_as as, struct wire_digests *ret)
 {
 	const struct wire_ask ask = ask_for(q->what, segment, as);
 	int64_t until_ms = clock_ms() + PATIENCE_MS, left_ms = PATIENCE_MS;
@@ -115,8 +116,8 @@ static void ask_of(const struct digest_questions *q, uint32_t member, uint32_t c
 	memcpy(ret, d.of[chunk % WIRE_CHUNKS], CHUNK_LIST_DIGEST);
 }
 
-bool digest_questions_convict(const struct digest_questions *q, uint32_t member, uint32_t chunk,
-			      const uint8_t gave[static CHUNK_LIST_DIGEST])
+bool digest_questions_is_to_blame(const struct digest_questions *q, uint32_t member, uint32_t chunk,
+				  const uint8_t gave[static CHUNK_LIST_DIGEST])
 {
 	uint8_t holds[CHUNK_LIST_DIGEST], vouched[CHUNK_LIST_DIGEST];
 

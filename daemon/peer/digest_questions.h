@@ -30,18 +30,14 @@ MUST_USE int digest_questions_ask(const struct digest_questions *q, uint32_t mem
 MUST_USE int digest_questions_ask_witness(const struct digest_questions *q, uint32_t member,
 					  uint32_t segment, uint32_t chunks,
 					  struct wire_digests *ret);
-/* As digest_questions_ask(), until it has found out, for 3 s at most. */
-MUST_USE int ask_patiently(const struct digest_questions *q, uint32_t member, uint32_t segment,
-			   enum digest_questions_as as, struct wire_digests *ret);
-
 /* Asks who gave a wrong chunk, with that digest. True if it was its own doing: it holds other bytes
  * than it gave, and says that it never held those; or it vouches for them: it claims to have them
  * from a hub, or to have verified them; or it vouches for others, and holds those all the same: its
  * disk may be broken. Whoever else gave it may have passed on what it was given,
  * whoever it is: it cannot compare what no list is known of to it. Blocking, for 11 s at most. */
-MUST_USE bool digest_questions_convict(const struct digest_questions *q, uint32_t member,
-				       uint32_t chunk,
-				       const uint8_t gave[static CHUNK_LIST_DIGEST]);
+MUST_USE bool digest_questions_is_to_blame(const struct digest_questions *q, uint32_t member,
+					   uint32_t chunk,
+					   const uint8_t gave[static CHUNK_LIST_DIGEST]);
 
 /* What one member answered as a holder of one segment. Zeroed memory is nobody's answer. */
 struct digest_questions_held {
@@ -50,7 +46,7 @@ struct digest_questions_held {
 	struct wire_digests d; /* all zero: it has nothing to say */
 };
 
-/* The same as a holder, unless *held is its answer already: that is of the whole segment. */
+/* Asks it as a holder until it has found out, for 3 s at most, unless *held is its answer already: that is of the whole segment. */
 void digest_questions_ask_holder(const struct digest_questions *q, uint32_t member,
 				 uint32_t segment, struct digest_questions_held *held);
 

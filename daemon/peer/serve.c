@@ -98,7 +98,7 @@ static bool knows_key(struct guest *g, const char *range)
 	return !object(g, verdict, heard.to);
 }
 
-static void note_place(const struct guest *g)
+static void note_caller(const struct guest *g)
 {
 	char from[HTTPD_ADDRESS_MAX], other[HTTPD_ADDRESS_MAX];
 
@@ -123,7 +123,7 @@ static void note_guest(struct guest *g)
 		zone = member_zone(members->members[at]);
 	g->zone = placement_key(zone ? zone : "");
 	membership_unref(members);
-	note_place(g);
+	note_caller(g);
 }
 
 static void answer_question(const struct guest *g, const char *range)

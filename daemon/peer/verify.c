@@ -161,8 +161,9 @@ void verify_apply(struct verify *v, uint32_t from, uint32_t to, enum provenance_
 static void ban(struct verify *v, const struct blamed *s)
 {
 	int at = membership_find(v->members, s->address);
-	bool sure = s->sure ||
-		    (at >= 0 && digest_questions_convict(&v->by, (uint32_t)at, s->chunks[0],
+	bool sure =
+		s->sure ||
+		(at >= 0 && digest_questions_is_to_blame(&v->by, (uint32_t)at, s->chunks[0],
 							 verify_digest(v, v->have, s->chunks[0])));
 
 	blame_tell(s, sure, v->doubt->what);

@@ -56,7 +56,7 @@ static void ask(struct question *q)
 	};
 	int at = membership_find(members, q->member);
 
-	if (at >= 0 && digest_questions_convict(&by, (uint32_t)at, q->chunk, q->gave) &&
+	if (at >= 0 && digest_questions_is_to_blame(&by, (uint32_t)at, q->chunk, q->gave) &&
 	    !is_list_wrong(q)) {
 		ban(q, members->members[at]);
 		if (is_list_wrong(q)) /* who was blamed by it has just been forgiven */
