@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What members say of digests when they are asked, and when a wrong chunk is somebody's own doing. */
+/* What members say of digests when they are asked, and when a wrong chunk is their own doing. */
 #include "daemon/peer/digest_questions.h"
 
 #include <setjmp.h>

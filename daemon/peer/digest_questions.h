@@ -46,7 +46,8 @@ struct digest_questions_held {
 	struct wire_digests d; /* all zero: it has nothing to say */
 };
 
-/* Asks it as a holder until it has found out, for 3 s at most, unless *held is its answer already: that is of the whole segment. */
+/* Asks it as a holder until it has found out, for 3 s at most, unless *held is its answer already:
+ * that is of the whole segment. */
 void digest_questions_ask_holder(const struct digest_questions *q, uint32_t member,
 				 uint32_t segment, struct digest_questions_held *held);
 
