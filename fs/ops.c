@@ -5,6 +5,7 @@
 #include "daemon/base/workers.h"
 
 #define BACKGROUND_MAX 128 /* requests the kernel may have under way; replies need no thread */
+#define FORGETTING_THREADS 8
 #define FORGETTING_MAX 1024
 
 static bool want(struct fuse_conn_info *conn, uint64_t capability)
@@ -92,8 +93,7 @@ void ops_forget_pages(struct ops *ops, const char *etag)
 
 int ops_start_forgetting(struct ops *ops)
 {
-	const struct workers_conf conf = { "mfs-forget", WORKERS_THREADS_MAX, FORGETTING_MAX,
-					   true };
+	const struct workers_conf conf = { "mfs-forget", FORGETTING_THREADS, FORGETTING_MAX, true };
 
 	return workers_start(&conf, &ops->forgetting);
 }

@@ -292,7 +292,7 @@ static uint32_t present(const struct node *n, const struct query *q)
 
 static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	return (struct decide_here){ members, n->way.places, &n->notes, n->fanout };
+	return (struct decide_here){ members, n->way.placement, &n->notes, n->fanout };
 }
 
 static struct decide_ask question_of(const struct swarm *s, const struct query *q)
@@ -358,8 +358,11 @@ static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 	const struct membership *members = swarm_members(n);
 	const struct decide_here here = here_of(n, members);
 	const struct decide_ask ask = question_of(s, q);
+	uint32_t at[FANOUT_NAMES_MAX];
 
-	q->other_count = decide_others(&here, &ask, swarm_ms(s), q->others, &q->told);
+	q->other_count = decide_others(&here, &ask, swarm_ms(s), at, &q->told);
+	for (unsigned i = 0; i < q->other_count; i++)
+		q->others[i] = members->nodes[at[i]].key;
 	swarm_members_done(n, members);
 	if (q->other_count)
 		say(s, q, ROUTE_ELSEWHERE);

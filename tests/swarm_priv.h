@@ -132,7 +132,7 @@ struct swarm {
 	const struct membership *all;
 	struct placement_node *nodes_of_all;
 	struct member **members_of_all;
-	struct places places;
+	struct placement_cache placement;
 	/* What happens. */
 	struct event *events;
 	size_t event_count, event_cap;

@@ -25,7 +25,7 @@
 struct world {
 	struct members *members;
 	const struct membership *ms;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct trip_node node;
 	struct trip_range range;
@@ -40,7 +40,7 @@ static void find_segment(struct world *w, bool own)
 	for (*s = (struct segment){ BLOB, 0 };; s->index++) {
 		bool is_own = false;
 
-		assert_int_equal(places_owners(&w->places, w->ms, *s, SIZE, w->owners),
+		assert_int_equal(placement_cache_owners(&w->placement, w->ms, *s, SIZE, w->owners),
 				 PLACEMENT_OWNERS);
 		for (unsigned i = 0; i < PLACEMENT_OWNERS; i++)
 			is_own |= w->owners[i] == w->ms->self;
@@ -71,9 +71,9 @@ static struct world *new_world(bool own)
 	assert_int_equal(members_new(&list[0], &w.members), 0);
 	assert_int_equal(members_set(w.members, list, NODES), 0);
 	w.ms = members_now(w.members);
-	places_init(&w.places);
+	placement_cache_init(&w.placement);
 	segment_notes_init(&w.notes);
-	w.node.places = &w.places;
+	w.node.placement = &w.placement;
 	w.node.notes = &w.notes;
 	w.node.give_up_ms = GIVE_UP_MS;
 	find_segment(&w, own);
@@ -85,7 +85,7 @@ static void end(struct world *w)
 {
 	trip_end(&w->trip);
 	segment_notes_fini(&w->notes);
-	places_fini(&w->places);
+	placement_cache_fini(&w->placement);
 	membership_unref(w->ms);
 	members_free(w->members);
 }

@@ -47,7 +47,7 @@ struct pull {
 	uint64_t hashed;
 	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
 	bool hash_queued, hash_busy;
-	unsigned inquests;  /* how often it was looked into since it was last sealed */
+	unsigned verified;  /* how often it was looked into since it was last sealed */
 	atomic_uint drops;  /* how many there were */
 	atomic_uint rotten; /* blob_rotten() when that was last looked at */
 	struct distrust distrust;

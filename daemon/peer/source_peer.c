@@ -51,14 +51,15 @@ static bool may_be_misled(const struct bringing *b)
 /* True if it is what was found wrong here before, and no more is known of it. */
 static bool goes_round(const struct bringing *b)
 {
-	return b->wrong && b->misled && b->in.word == EVIDENCE_UNKNOWN;
+	return b->wrong && b->misled && b->in.trust == PROVENANCE_UNKNOWN;
 }
 
 /* True if a hub's list would tell whether a chunk that came is right, and it was forgotten: others
  * had to be remembered. */
 static bool is_unlisted(const struct bringing *b)
 {
-	return b->listed && b->in.size != b->ask->blob->file.size && b->in.word == EVIDENCE_UNKNOWN;
+	return b->listed && b->in.size != b->ask->blob->file.size &&
+	       b->in.trust == PROVENANCE_UNKNOWN;
 }
 
 /* Gives what is wanted of a chunk whose last bytes these are, if it may be right. */
@@ -76,13 +77,13 @@ static int give_chunk(struct bringing *b, const void *last, size_t len)
 	if (r < 0 || b->unlisted)
 		return r < 0 ? r : -EAGAIN;
 	/* Before anybody sees them, who may want to know whose they are. */
-	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
-		      member_address(b->question.member));
+	provenance_note(b->all->conf.provenance, blob->etag, blob->file.size, chunk, chunk + 1,
+			member_address(b->question.member));
 	r = chunk_in_give(&b->in, last, len);
 	b->chunk_ms = clock_ms();
 	trip_gave(&b->trip, wanted, b->chunk_ms);
 	if (r < 0) {
-		evidence_take_back(b->all->conf.evidence, blob->etag, chunk);
+		provenance_take_back(b->all->conf.provenance, blob->etag, chunk);
 		return r;
 	}
 	metrics_add(&b->all->conf.counts->bytes_in, wanted);
@@ -218,7 +219,7 @@ static void report_lie(struct bringing *b)
 		.chunk = chunk,
 		.member = member_address(b->question.member),
 		.gave = b->in.is,
-		.published = b->in.word == EVIDENCE_PUBLISHED,
+		.published = b->in.trust == PROVENANCE_PUBLISHED,
 	};
 
 	if (b->misled && !goes_round(b))
@@ -237,9 +238,10 @@ static void look_for_list(struct bringing *b)
 	uint8_t must[CHUNK_LIST_DIGEST];
 
 	if (!b->looked && blob->file.size > CHUNK_BYTES) {
-		(void)published_look(conf->published, blob, b->ask->cancel);
-		b->listed = evidence_knows(conf->evidence, blob->etag, chunk_of(b->trip.range.pos),
-					   must) == EVIDENCE_PUBLISHED;
+		(void)digest_lists_look(conf->lists, blob, b->ask->cancel);
+		b->listed = provenance_knows(conf->provenance, blob->etag,
+					     chunk_of(b->trip.range.pos),
+					     must) == PROVENANCE_PUBLISHED;
 	}
 	b->looked = true;
 }
@@ -253,7 +255,7 @@ static int put_question(struct bringing *b, uint32_t member)
 	struct peer_get *q = &b->question;
 	int r;
 
-	b->in = (struct chunk_in){ .ask = b->ask, .evidence = conf->evidence };
+	b->in = (struct chunk_in){ .ask = b->ask, .provenance = conf->provenance };
 	b->came = 0;
 	b->slow = b->wrong = b->unlisted = false;
 	*q = (struct peer_get){
@@ -328,8 +330,8 @@ static bool is_tried_by_others(const struct bringing *b, const struct trip_step 
 static int pass(const struct source_peer *s, const struct source_ask *ask, uint64_t from)
 {
 	metrics_add(&s->conf.counts->passed, 1);
-	evidence_note(s->conf.evidence, ask->blob->etag, ask->blob->file.size, chunk_of(from),
-		      chunk_of(ask->off + ask->len - 1) + 1, NULL);
+	provenance_note(s->conf.provenance, ask->blob->etag, ask->blob->file.size, chunk_of(from),
+			chunk_of(ask->off + ask->len - 1) + 1, NULL);
 	return SOURCE_PASS;
 }
 
@@ -387,7 +389,7 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 	const struct wire_ask words = wire_ask_of(ask->blob, pos, 1);
 	struct trip_range range = {
 		.segment = { placement_key(ask->blob->etag), segment_of(pos) },
-		.place = wire_place(&words),
+		.origin = wire_origin(&words),
 		.size = ask->blob->file.size,
 		.pos = pos,
 	};
@@ -440,7 +442,7 @@ int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
 	s->source.get = get;
 	s->source.hearsay = true;
 	s->conf = *conf;
-	s->node.places = conf->places;
+	s->node.placement = conf->placement;
 	s->node.notes = conf->notes;
 	s->node.give_up_ms = conf->give_up_ms;
 	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */

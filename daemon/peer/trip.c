@@ -20,17 +20,17 @@ static uint32_t giver_of(const struct membership *members, const struct segment_
 void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
 		const struct trip_range *range, int64_t now_ms)
 {
-	struct route_place place = { .segment = range->segment };
+	struct route_target target = { .segment = range->segment };
 	struct segment_note note;
 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
 	t->member = t->next = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
 	t->until_ms = INT64_MAX;
-	place.owner_count =
-		places_owners(node->places, members, range->segment, range->size, place.owners);
+	target.owner_count = placement_cache_owners(node->placement, members, range->segment,
+						    range->size, target.owners);
 	segment_notes_find(node->notes, range->segment, now_ms, &note);
-	route_init(&t->route, members, &place, giver_of(members, &note));
+	route_init(&t->route, members, &target, giver_of(members, &note));
 	segment_notes_put(node->notes, range->segment, 0, now_ms);
 }
 
@@ -56,7 +56,7 @@ void trip_end(struct trip *t)
 static void begin_to_seek(struct trip *t, int64_t now_ms)
 {
 	int vain = segment_notes_seek(t->node->notes, t->range.segment, t->range.pos,
-				      t->range.place, now_ms),
+				      t->range.origin, now_ms),
 	    count = 0;
 
 	t->seeks = true;
@@ -320,7 +320,7 @@ static void note_outage(struct trip *t, enum route_answer said, int64_t now_ms)
 	if (t->denied_ms <= t->since_ms)
 		t->denied_ms = now_ms;
 	t->fails_ms = now_ms;
-	segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
+	segment_notes_failed(t->node->notes, t->range.segment, t->range.origin, now_ms);
 }
 
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)

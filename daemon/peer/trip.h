@@ -13,7 +13,7 @@
 #define MATRIXFS_TRIP_H
 
 #include "daemon/metrics.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/route.h"
 #include "daemon/peer/segment_notes.h"
 
@@ -21,7 +21,7 @@
 
 /* What all trips of a node have in common. Threads: any. */
 struct trip_node {
-	struct places *places; /* borrowed, like the next */
+	struct placement_cache *placement; /* borrowed, like the next */
 	struct segment_notes *notes;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 	/* Zeroed at first. */
@@ -32,7 +32,7 @@ struct trip_node {
 /* What is to be brought: the bytes from pos to end, of a segment of a blob of that size. */
 struct trip_range {
 	struct segment segment;
-	uint64_t place; /* that is asked for: see wire_place */
+	uint64_t origin; /* that is asked for: see wire_origin */
 	uint64_t size, pos, end;
 };
 
