@@ -132,8 +132,9 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 }
 
 /* Somebody may have come to wait for what it brings. */
-static void look_who_waits(struct carrier *c)
+static void look_who_waits(void *arg)
 {
+	struct carrier *c = arg;
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
@@ -252,6 +253,7 @@ static int ask_source(struct carrier *c)
 		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
 		.cancel = &c->run->cancel,
+		.look = look_who_waits,
 		.sink = on_bytes,
 		.lay = c->run->direct ? NULL : on_bytes_to_compare,
 		.take_back = on_take_back,
