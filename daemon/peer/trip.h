@@ -138,7 +138,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms);
 
-/* While one is waited for: whom to ask besides for the next chunk, since a reader waits for longer
+/* Whom to ask besides for the next chunk, while one is waited for, as a reader waits for longer
  * than is usual; ROUTE_NOBODY: nobody. Then trip_race_ask has the words, or it is skipped. */
 uint32_t trip_race(struct trip *t, int64_t now_ms);
 struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms);
