@@ -126,6 +126,11 @@ static void find_blob(struct fixture *f)
 	membership_unref(m);
 }
 
+static bool refused(UNUSED void *arg, UNUSED const struct source_refused *r)
+{
+	return false;
+}
+
 static void came(UNUSED void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i)
 {
 }
@@ -139,7 +144,7 @@ static void make_source(struct fixture *f)
 		.probes = f->probes,
 		.evidence = f->evidence,
 		.published = f->published,
-		.watch = { .came = came },
+		.watch = { came, refused, NULL },
 		.asker = &f->first.s.asker,
 		.counts = &f->counts,
 		.give_up_ms = 30000,
@@ -306,6 +311,22 @@ static void who_has_it_coming_does_not_either(void **state)
 	assert_int_equal(twice(f), 0);
 }
 
+/* A hub has published that all chunks are others than those that the second one gives. */
+static void what_is_wrong_wins_nothing(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct fixture *f = *state;
+
+	warm_up(f);
+	assert_non_null(l);
+	memset(l->digests, 1, l->count * sizeof(l->digests[0]));
+	evidence_learn(f->evidence, f->blob.etag, l, EVIDENCE_PUBLISHED);
+	f->result = SOURCE_PASS;
+	bring(f, STALLS, GIVES);
+	assert_int_equal(metrics_get(&f->counts.raced), 1);
+	assert_true(metrics_get(&f->counts.bytes_wrong) >= CHUNK_BYTES);
+}
+
 /* Both: the rest is left to the hubs, and not long after that. */
 static void who_stalls_besides_is_left_too(void **state)
 {
@@ -421,11 +442,17 @@ static void what_is_ended_before_is_not_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(who_stalls_is_outrun_by_the_next),  TEST(who_hiccups_and_comes_first_has_won),
-		TEST(who_stalls_besides_is_left_too),    TEST(who_has_nothing_costs_nothing),
-		TEST(who_has_it_coming_does_not_either), TEST(without_a_reader_there_is_no_race),
-		TEST(nor_before_enough_has_come),        TEST(who_leaves_ends_both),
-		TEST(what_came_whole_is_kept),           TEST(what_is_ended_before_is_not_all),
+		TEST(who_stalls_is_outrun_by_the_next),
+		TEST(who_hiccups_and_comes_first_has_won),
+		TEST(what_is_wrong_wins_nothing),
+		TEST(who_stalls_besides_is_left_too),
+		TEST(who_has_nothing_costs_nothing),
+		TEST(who_has_it_coming_does_not_either),
+		TEST(without_a_reader_there_is_no_race),
+		TEST(nor_before_enough_has_come),
+		TEST(who_leaves_ends_both),
+		TEST(what_came_whole_is_kept),
+		TEST(what_is_ended_before_is_not_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
