@@ -101,8 +101,9 @@ def test_upstream_goes_half_way(shared, model, tmp_path, goes):
             cluster.relay.up(HUB)
             assert soon_right(cluster, model)
         loads = cluster.load(REPO, model) if goes else cluster.end()
-        # What was on its way is lost, half of what is measured then; and some had no time left to leave it to the owner.
-        assert ends_well(cluster, model, loads, upstream=2.5 if goes else 1.25, again=SHARDS * MIB if goes else 0)
+        # What was on its way is lost, half of the model; and some had no time left to leave it to the owner, or found it silent, as
+        # it may be on a machine that has much else to do: 1.4 to 2.1 times the model as a rule, and 4.5 if nobody shared anything.
+        assert ends_well(cluster, model, loads, upstream=3 if goes else 1.25, again=SHARDS * MIB if goes else 0)
 
 
 @pytest.mark.skipif(INSTRUMENTED, reason="a shim tells who asks")
