@@ -737,6 +737,10 @@ static void nobody_is_if_none_waits_or_it_is_too_dear(UNUSED void **state)
 	w = wait_for_first(50 * CHUNK);
 	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
 	end(w);
+	w = wait_for_first(ENOUGH);
+	hear(w, ROUTE_FAILED, NOW); /* nor while upstream fails whom it waits for */
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
 }
 
 static void who_wins_is_asked_on_and_a_hiccup_is_forgiven(UNUSED void **state)
@@ -789,6 +793,17 @@ static void who_has_nothing_is_followed_by_the_next(UNUSED void **state)
 	assert_string_equal(state_of(w, w->owners[2], LATE), "silent");
 	/* The way itself is where it was. */
 	assert_int_equal(ask(w, LATE), w->owners[0]);
+	end(w);
+}
+
+/* The twin: not all are to try it. */
+static void but_not_if_upstream_fails_it(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	race_hears(w, ROUTE_FAILED, LATE);
+	assert_int_equal(trip_race(&w->trip, LATE + GIVE_UP_MS), ROUTE_NOBODY);
 	end(w);
 }
 
@@ -861,6 +876,7 @@ int main(void)
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
 		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
+		cmocka_unit_test(but_not_if_upstream_fails_it),
 		cmocka_unit_test(who_has_it_coming_is_asked_again_but_not_at_once),
 		cmocka_unit_test(who_is_tried_by_others_is_skipped),
 		cmocka_unit_test(no_race_is_with_upstream),

@@ -373,13 +373,14 @@ static void begin_besides(struct trip *t)
 	t->besides_ms = 0;
 }
 
+/* What upstream has not is not the member's to be faster with. */
 uint32_t trip_race(struct trip *t, int64_t now_ms)
 {
 	struct waiting way = way_of(t, now_ms - t->since_ms, -1);
 	struct route_step step;
 
 	way.cost = CHUNK_BYTES;
-	if (t->seeks || t->member == ROUTE_NOBODY || !waiting_may_race(&way))
+	if (t->seeks || t->fails || t->member == ROUTE_NOBODY || !waiting_may_race(&way))
 		return ROUTE_NOBODY;
 	if (!t->besides_begun)
 		begin_besides(t);
@@ -413,8 +414,8 @@ void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 	atomic_fetch_sub(&t->node->races, 1);
 	member_note(t->members->members[t->racer], outcomes[h->answer], h->bytes,
 		    own_ms(h->first_ms), now_ms);
-	if (h->answer != ROUTE_COMING)
-		t->besides_ms = 0;
+	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
+		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
 	route_heard(&t->besides, h->answer, h->others, h->other_count);
 	t->racer = ROUTE_NOBODY;
 }

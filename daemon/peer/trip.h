@@ -133,8 +133,7 @@ struct trip_heard {
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* A whole chunk came, of which so many bytes were wanted. */
 void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
-/* True if the answer had better be ended: of a chunk of so many bytes it has brought `came` (> 0)
- * since since_ms. */
+/* True if an answer is to be ended that brought `came` (> 0) bytes of a chunk since since_ms. */
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms);
 
