@@ -218,7 +218,7 @@ static int show_metrics(struct ask *a)
 				 "Nodes that have checked in lately.");
 	meter_write(&s->meter, label_of, &text);
 	audit_metrics(s->audit, &text);
-	exposition_node(&text, s->node, "upstream");
+	exposition_node(&text, s->node);
 	answer_json_head(a, &h, &text);
 	return 0;
 }

@@ -58,6 +58,10 @@ struct httpc_request {
 	/* Called for each piece of the body, which is borrowed until it returns. Non-zero ends
 	 * the call and becomes its result. NULL: the body is dropped. */
 	int (*body)(void *arg, const void *data, size_t len);
+	/* Called each tick_ms from the beginning to the end, whatever comes. Non-zero likewise.
+	 * NULL: not at all. */
+	int (*tick)(void *arg);
+	int64_t tick_ms;
 	void *arg;
 	struct httpc_cancel *cancel; /* or NULL */
 };
