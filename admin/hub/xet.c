@@ -10,6 +10,7 @@
 #include "admin/health.h"
 #include "admin/hub/admit.h"
 #include "admin/hub/answer.h"
+#include "admin/hub/trace.h"
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/hub/xet_token.h"
@@ -124,6 +125,7 @@ int xet_read_bearer(struct ask *a, struct xet_token *ret)
 
 	if (r != -EACCES)
 		return r;
+	trace_signin_refused(a, ERR_TOKEN);
 	answer_refuse(a, 401, "%s", buf_str(&why));
 	return ANSWERED;
 }
@@ -153,9 +155,11 @@ int xet_recall(struct ask *a, const struct xet_token *t)
 {
 	int r = *t->user ? auth_recall(a->server->auth, t->user, t->token, &a->who) : 0;
 
-	return r == 0 && *t->user && a->who.token.created_s != strtoll(t->made, NULL, 10)
-		       ? ERR_TOKEN
-		       : r;
+	if (r == 0 && *t->user && a->who.token.created_s != strtoll(t->made, NULL, 10))
+		r = ERR_TOKEN;
+	if (auth_refuses(r))
+		trace_signin_refused(a, r);
+	return r;
 }
 
 static int enter(struct ask *a)
@@ -167,15 +171,17 @@ static int enter(struct ask *a)
 		xet_nothing(a);
 		return ANSWERED;
 	}
+	a->changes = true;
 	r = xet_read_bearer(a, &t);
-	if (r == 0 && t.reads) {
-		answer_refuse(a, 403, "this token is for reading alone");
-		return ANSWERED;
-	}
 	if (r == 0)
 		r = xet_recall(a, &t);
 	if (r == 0)
 		r = find_repo(a, t.uid);
+	if (r == 0 && t.reads) {
+		trace_failed(a, ERR_FORBIDDEN, 403);
+		answer_refuse(a, 403, "this token is for reading alone");
+		return ANSWERED;
+	}
 	return r == 0 ? admit_more(a, ROLE_SPEAK) : r;
 }
 
@@ -210,8 +216,18 @@ bool xet_is_no(int r)
 
 int xet_refuse(struct ask *a, const char *sentence)
 {
-	answer_refuse(a, 400, "%s", sentence);
+	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
+
+	writing_refuse(a, &act, 400, "%s", sentence);
 	return ANSWERED;
+}
+
+int xet_refuse_as(struct ask *a, const char *what, const char *why)
+{
+	CLEANUP(buf_free) struct buf sentence = { 0 };
+
+	buf_printf(&sentence, "this is no %s: %s", what, why);
+	return xet_refuse(a, buf_str(&sentence));
 }
 
 int xet_refuse_full(struct ask *a)
@@ -323,16 +339,14 @@ static int end_xorb(struct ask *a, struct coming *c)
 /* What the client did wrong is not answered as a failure of ours: it would try again. */
 static int refuse_xorb(struct ask *a, const struct coming *c, int r)
 {
-	if (r == ERR_READ_ONLY)
+	if (r == ERR_READ_ONLY || err_is_full(r))
 		return xet_refuse_full(a);
 	if (r == ERR_QUOTA)
 		return xet_over_quota(a, c->payer);
 	if (r == ERR_DIGEST)
 		return xet_refuse(a, "the chunks of the xorb make another hash than its name");
-	if (r == -EBADMSG) {
-		answer_refuse(a, 400, "this is no xorb: %s", xorb_file_why(c->file));
-		return ANSWERED;
-	}
+	if (r == -EBADMSG)
+		return xet_refuse_as(a, "xorb", xorb_file_why(c->file));
 	return r == ERR_CUT || r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_TOKEN
 		       ? r
 		       : log_err(r, "cannot take a xorb");

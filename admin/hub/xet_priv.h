@@ -21,8 +21,10 @@ MUST_USE int xet_read_bearer(struct ask *a, struct xet_token *ret);
 MUST_USE int xet_recall(struct ask *a, const struct xet_token *t);
 /* Records and answers that they may not be so many; ANSWERED. */
 int xet_over_quota(struct ask *a, const char *payer);
-/* Answers that what was sent cannot be taken, in that sentence; ANSWERED. */
+/* Records and answers that what was sent cannot be taken, in that sentence; ANSWERED. The same of
+ * what is no such thing, in a few words. */
 int xet_refuse(struct ask *a, const char *sentence);
+int xet_refuse_as(struct ask *a, const char *what, const char *why);
 /* Answers that there is no room for what is sent; ANSWERED. */
 int xet_refuse_full(struct ask *a);
 

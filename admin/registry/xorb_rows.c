@@ -287,6 +287,16 @@ static int forget_pieces(struct db_txn *t, const uint8_t *xorb, const char *etag
 	return r < 0 ? r : keep_others(t, xorb, &m, etag);
 }
 
+int xorb_rows_drop(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *etag)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = forget_pieces(t, xorb, etag);
+
+	return r < 0 ? r
+		     : db_del(t, DB_XORB_BLOBS,
+			      pair_key(&room, etag, strlen(etag), xorb, XET_HASH));
+}
+
 static struct db_key generation_key(struct buf *room, const char *user)
 {
 	return pair_key(room, GENERATION, strlen(GENERATION), user, strlen(user));

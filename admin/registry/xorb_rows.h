@@ -31,6 +31,9 @@ MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HA
 			      xorb_rows_fn fn, void *arg);
 /* The blob goes: nothing lies in it any more. */
 MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag);
+/* The same of one xorb: what lies there is something else. */
+MUST_USE int xorb_rows_drop(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			    const char *etag);
 /* A number of a user, in small letters; from 1. It is another one once a chunk has gone that they
  * brought: what their clients remember of an older one is not to be relied on. */
 MUST_USE int xorb_rows_generation(struct db_txn *t, const char *user, uint32_t *ret);
