@@ -214,6 +214,13 @@ bool xet_is_no(int r)
 	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED || r == ERR_TOKEN;
 }
 
+int xet_reads(void *ask, const struct repo_id *id)
+{
+	int r = xet_may_have(ask, id);
+
+	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
+}
+
 int xet_refuse(struct ask *a, const char *sentence)
 {
 	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };

@@ -16,6 +16,8 @@ int xet_put_xorb(struct ask *a);
 /* POST N/v1/shards, N/v2/shards: which files are made of them. */
 int xet_put_shard(struct ask *a);
 int xet_put_shard_v2(struct ask *a);
+/* GET N/v1/chunks/default/HASH: whether that chunk is here, and which others are. */
+int xet_find_chunk(struct ask *a);
 /* Anything else: it is not offered, by whatever method, which clients want to hear as a 404. */
 int xet_nothing(struct ask *a);
 

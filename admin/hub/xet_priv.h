@@ -31,6 +31,8 @@ int xet_refuse_full(struct ask *a);
 /* 0 if who asks may have the files of that repository now. What xet_is_no() is true of; db_read's.
  */
 MUST_USE int xet_may_have(struct ask *a, const struct repo_id *id);
+/* The same as xorb_rights asks: 1; 0; negative. */
+int xet_reads(void *ask, const struct repo_id *id);
 /* The same of whoever was given that, and the repository, as it is now, which is *ret: the request
  * becomes theirs. */
 MUST_USE int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo *ret);

@@ -53,20 +53,13 @@ static void shard_in_free(void *arg)
 
 /* ---- xorbs of other repositories ---- */
 
-/* Whether who asks may have the files of that repository. */
-static int reads(void *arg, const struct repo_id *id)
-{
-	int r = xet_may_have(arg, id);
-
-	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
-}
-
 /* Clients remember for weeks which xorbs they brought, for whichever repository. */
 static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
 {
 	struct shard_in *u = arg;
 	struct server *s = u->ask->server;
-	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid, reads, u->ask };
+	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid, xet_reads,
+					    u->ask };
 
 	ret->fd = -1;
 	return xorb_rights_get(&rights, xorb, &ret->map);

@@ -29,6 +29,11 @@ typedef int (*xorb_rows_fn)(void *arg, const char *uid);
  * that. fn may read. */
 MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			      xorb_rows_fn fn, void *arg);
+/* Calls fn for each xorb that has that chunk, of those chunks that clients ask for, until it returns
+ * non-zero, and returns that; perhaps also for one that is not known any more. fn may read. */
+typedef int (*xorb_chunk_fn)(void *arg, const uint8_t xorb[static XET_HASH]);
+MUST_USE int xorb_rows_having(struct db_txn *t, const uint8_t chunk[static XET_HASH],
+			      xorb_chunk_fn fn, void *arg);
 /* The blob goes: nothing lies in it any more. */
 MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag);
 /* The same of one xorb: what lies there is something else. */
