@@ -84,6 +84,10 @@ class Store:
     def send(self, xorb):
         return self.hubd.ask(f"{self.base}/v1/xorbs/default/{xorb.name}", "POST", xorb.bytes, self.token)
 
+    def seek(self, chunk, prefix="default"):
+        name = words(blake3(DATA, chunk)).hex()
+        return self.hubd.ask(f"{self.base}/v1/chunks/{prefix}/{name}", token=self.token)
+
     def tell(self, *files):
         return self.hubd.ask(f"{self.base}/v1/shards", "POST", shard(*files), self.token)
 
