@@ -54,47 +54,65 @@ static int find_number(const struct ask *a, uint32_t *ret)
 	return r < 0 ? r : 0;
 }
 
-/* Clients look into the head when they read, into the body when they bring files, and when they
- * want the next. */
-static int answer_token(struct ask *a, const struct xet_token *t, const char *text, uint32_t number)
+void xet_pass_fini(struct xet_pass *p)
 {
-	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
-	struct buf json = { 0 };
-	struct jwrite w = { .to = &json };
-	CLEANUP(buf_free) struct buf url = { 0 };
-
-	buf_printf(&url, "%s/api/xet/%" PRIu32, a->asked.origin, number);
-	httpd_head_add(&h, "X-Xet-Cas-Url", "%s", buf_str(&url));
-	httpd_head_add(&h, "X-Xet-Access-Token", "%s", text);
-	httpd_head_add(&h, "X-Xet-Token-Expiration", "%" PRId64, t->expires_s);
-	httpd_head_add(&h, "Cache-Control", "no-store");
-	jwrite_object(&w, NULL);
-	jwrite_text(&w, "accessToken", text);
-	jwrite_uint(&w, "exp", (uint64_t)t->expires_s);
-	jwrite_text(&w, "casUrl", buf_str(&url));
-	jwrite_object_end(&w);
-	answer_json_head(a, &h, &json);
-	return 0;
+	buf_free(&p->token);
+	buf_free(&p->url);
 }
 
-int xet_give_token(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number)
+static int make_pass(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number,
+		     struct xet_pass *ret)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	char made[24] = "", nobody[] = "";
 	struct xet_token t = {
 		.uid = repo->uid,
 		.user = a->who.known ? a->who.user : nobody,
 		.token = a->who.known ? a->who.token.name : nobody,
 		.made = made,
-		.expires_s = clock_wall_s() + XET_TOKEN_S,
 		.reads = reads,
 	};
 	int r;
 
+	ret->expires_s = clock_wall_s() + XET_TOKEN_S;
+	t.expires_s = ret->expires_s + XET_TOKEN_LATE_S;
 	if (a->who.known)
 		snprintf(made, sizeof(made), "%" PRId64, a->who.token.created_s);
-	r = xet_token_print(a->server->link_key, &t, &text);
-	return r < 0 ? r : answer_token(a, &t, buf_str(&text), number);
+	r = buf_printf(&ret->url, "%s/api/xet/%" PRIu32, a->asked.origin, number);
+	return r < 0 ? r : xet_token_print(a->server->link_key, &t, &ret->token);
+}
+
+/* Clients look into the head when they read, into the body when they bring files, and when they
+ * want the next. */
+int xet_give_token(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number)
+{
+	CLEANUP(xet_pass_fini) struct xet_pass p = { .expires_s = 0 };
+	int r = make_pass(a, repo, reads, number, &p);
+	struct httpd_head h;
+	struct buf json = { 0 };
+	struct jwrite w = { .to = &json };
+
+	if (r < 0)
+		return r;
+	h = answer_head(a, 200, ANSWER_JSON);
+	httpd_head_add(&h, XET_PASS_URL, "%s", buf_str(&p.url));
+	httpd_head_add(&h, XET_PASS_TOKEN, "%s", buf_str(&p.token));
+	httpd_head_add(&h, XET_PASS_EXPIRES, "%" PRId64, p.expires_s);
+	httpd_head_add(&h, "Cache-Control", "no-store");
+	jwrite_object(&w, NULL);
+	jwrite_text(&w, "accessToken", buf_str(&p.token));
+	jwrite_uint(&w, "exp", (uint64_t)p.expires_s);
+	jwrite_text(&w, "casUrl", buf_str(&p.url));
+	jwrite_object_end(&w);
+	answer_json_head(a, &h, &json);
+	return 0;
+}
+
+int xet_pass(struct ask *a, struct registry_repo *repo, struct xet_pass *ret)
+{
+	uint32_t number = 0;
+	int r = find_number(a, &number);
+
+	return r < 0 ? r : make_pass(a, repo, false, number, ret);
 }
 
 int xet_write_token(struct ask *a)
