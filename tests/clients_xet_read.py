@@ -94,13 +94,14 @@ class Between:
     """Stands between client and hub, notes what is asked, and refuses so many of the requests for bytes."""
 
     def __init__(self, h, refuses=0):
-        self.seen, self.refuses, between = [], refuses, self
+        self.seen, self.refuses, self.sent, between = [], refuses, 0, self   # sent: bytes of chunks that were brought
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def handle_any(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                between.sent += len(body) if "/v1/xorbs/" in self.path else 0
                 between.seen.append((self.command, self.path, self.headers.get("Range")))
                 if "/v1/bytes/" in self.path and between.refuses:
                     between.refuses -= 1
