@@ -10,7 +10,7 @@ from clients_xet import blob, user
 from flow_hub_ctl import fine
 from hubd import Hubd
 from mountlib import eventually
-from registry import Repo
+from registry import Repo, lfs
 from xet import DATA, Store, Xorb, blake3, shard, whole
 
 EMPTY, RECORD, END = bytes(32), 48, 200
@@ -65,16 +65,20 @@ def test_who_may_read_a_chunk_is_told_where_it_is(world):
 
 def test_who_may_not_is_told_what_everybody_is(world):
     x, open_repo = Xorb(b"public" * 100, b"private" * 90, b"secret" * 80), Repo(world, "org/shown", world.hidden.token)
-    assert world.writer.send(x).status == 200 and world.writer.tell(whole(x)).status == 200
+    assert world.writer.send(x).status == 200 and world.writer.keep(whole(x)).status == 200
     none, theirs = world.stranger.seek(b"no such chunk"), world.stranger.seek(x.chunks[0])
     assert (none.status, none.body) == (theirs.status, theirs.body) and none.status == 404
-    # Twin: a file that everybody may read has the first of them, and that alone.
+    # What is in no commit is for who brought it.
     assert Store(world, open_repo, world.hidden.token).tell([(x, 0, 1)]).status == 200
+    assert world.stranger.seek(x.chunks[0]).status == 404 and world.stranger.tell([(x, 0, 1)]).status == 400
+    world.stranger.__init__(world, world.mine, world.mine.token)
+    # Twin: a file that everybody may read has the first of them, and that alone.
+    assert Store(world, open_repo, world.hidden.token).keep([(x, 0, 1)]).status == 200
     found, key, _ = told(world.stranger.seek(x.chunks[0]))
     assert found == {x.hash: [(blake3(key, blake3(DATA, x.chunks[0])), 0, len(x.chunks[0]))]}
     assert world.stranger.tell([(x, 0, 1)]).status == 200
     # What is in the middle of those one may have has a number, and no name.
-    assert Store(world, open_repo, world.hidden.token).tell([(x, 2, 3)]).status == 200
+    assert Store(world, open_repo, world.hidden.token).keep([(x, 2, 3)]).status == 200
     found, key, _ = told(world.stranger.seek(x.chunks[0]))
     first, second, third = found[x.hash]
     assert second == (EMPTY, len(x.chunks[0]), 0) and third[0] == blake3(key, blake3(DATA, x.chunks[2]))
@@ -84,13 +88,26 @@ def test_what_goes_is_told_to_nobody(tmp_path):
     h = Hubd(tmp_path, [], args=["--collect-grace=0"])
     repo, x = Repo(h, "admin/m", h.admin_token), Xorb(b"goes" * 100)
     store = Store(h, repo, h.admin_token)
-    assert store.send(x).status == 200 and store.tell(whole(x)).status == 200 and store.seek(x.chunks[0]).status == 200
+    assert store.send(x).status == 200 and store.keep(whole(x)).status == 200 and store.seek(x.chunks[0]).status == 200
     other = Store(h, Repo(h, "admin/other", h.admin_token), h.admin_token)
     assert other.seek(x.chunks[0]).status == 200
     repo.remove()
     job = h.ask("/api/admin/v1/collect", "POST", "{}", h.admin_token, Content_Type="application/json").json["id"]
     assert eventually(lambda: h.ask(f"/api/admin/v1/jobs/{job}", token=h.admin_token).json["state"] == "done", 20)
     assert other.seek(x.chunks[0]).status == 404
+    h.stop()
+
+
+def test_a_token_is_for_one_repository(tmp_path):
+    """What comes with it is for that one, whoever else's its bearer may write to."""
+    h, x = Hubd(tmp_path, []), Xorb(b"one of two" * 50)
+    one, two = (Repo(h, f"admin/{name}", h.admin_token) for name in ("one", "two"))
+    store, data = Store(h, one, h.admin_token), b"".join(x.chunks)
+    assert store.send(x).status == 200 and Store(h, two, h.admin_token).tell(whole(x)).status == 400
+    assert store.tell(whole(x)).status == 200
+    got = two.commit(lfs("w.bin", data))
+    assert got.status in (400, 404, 422) and "w.bin" not in two.tree(), got
+    assert one.commit(lfs("w.bin", data)).status == 200 and one.read("w.bin") == data
     h.stop()
 
 

@@ -33,6 +33,7 @@ struct search {
 	struct ask *ask;
 	uint8_t chunk[XET_HASH];
 	struct registry_repo repo;
+	char user[ACCOUNT_NAME_MAX + 1];
 	struct buf xorbs; /* hashes of those to look at, XET_HASH bytes each */
 	struct xet_hint hint;
 	unsigned told;
@@ -55,7 +56,7 @@ static int get(const struct search *s, const uint8_t *xorb, struct xorb_map *ret
 {
 	struct server *server = s->ask->server;
 	const struct xorb_rights rights = { server->rights.db, server->intake, s->repo.uid,
-					    xet_reads, s->ask };
+					    s->user,           xet_reads,      s->ask };
 
 	return xorb_rights_get(&rights, xorb, ret);
 }
@@ -240,6 +241,7 @@ static int answer(struct ask *a)
 	int64_t began_ms = clock_ms();
 	int r = xet_hash_parse(a->asked.target.path, s.chunk) < 0 ? -ENOENT : 0;
 
+	account_key(a->who.user, s.user);
 	if (r == 0)
 		r = writing_repo(a, &s.repo);
 	if (r == 0)

@@ -58,8 +58,8 @@ static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb
 {
 	struct shard_in *u = arg;
 	struct server *s = u->ask->server;
-	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid, xet_reads,
-					    u->ask };
+	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid,
+					    u->user,      xet_reads, u->ask };
 
 	ret->fd = -1;
 	return xorb_rights_get(&rights, xorb, &ret->map);

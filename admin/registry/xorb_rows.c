@@ -193,6 +193,16 @@ int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const s
 	return r < 0 ? r : put_owner(t, xorb, owner->uid, owner->user);
 }
 
+int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid,
+		      const char *user)
+{
+	CLEANUP(buf_free) struct buf room = { 0 }, users = { 0 };
+	struct db_key key = pair_key(&room, xorb, XET_HASH, uid, strlen(uid));
+	int r = db_get(t, DB_XORB_OWNERS, key, &users);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : has_user(&users, user);
+}
+
 struct having {
 	xorb_chunk_fn fn;
 	void *arg;

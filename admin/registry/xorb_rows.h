@@ -29,6 +29,9 @@ typedef int (*xorb_rows_fn)(void *arg, const char *uid);
  * that. fn may read. */
 MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			      xorb_rows_fn fn, void *arg);
+/* 1 if that user brought it for that repository, else 0. db_get's. */
+MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			       const char *uid, const char *user);
 /* Calls fn for each xorb that has that chunk, of those chunks that clients ask for, until it returns
  * non-zero, and returns that; perhaps also for one that is not known any more. fn may read. */
 typedef int (*xorb_chunk_fn)(void *arg, const uint8_t xorb[static XET_HASH]);

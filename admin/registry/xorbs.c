@@ -187,14 +187,15 @@ static void remove_old(struct xorbs *x, const char *name, int64_t before_s)
 
 /* ---- one that comes ---- */
 
-/* For the next bytes. Those that came are counted already. */
+/* For the next bytes, and for files that are to be made of all that waits. Those that came are
+ * counted already. */
 static int make_room(struct xorb_file *f)
 {
 	uint64_t bytes, files;
 
 	xorb_dues_of(f->all->dues, f->payer, &bytes, &files);
 	f->room_to += ROOM_BYTES;
-	return bytes > f->most ? ERR_QUOTA : intake_has_room(f->all->in, ROOM_BYTES);
+	return bytes > f->most ? ERR_QUOTA : intake_has_room(f->all->in, bytes + ROOM_BYTES);
 }
 
 static int put_chunk(void *arg, const uint8_t hash[static XET_HASH], const void *data, size_t len)
