@@ -111,6 +111,31 @@ def test_a_token_is_for_one_repository(tmp_path):
     h.stop()
 
 
+def batch(h, repo, agent="git-lfs/3.7.1", transfers=("basic", "multipart", "xet")):
+    body = {"operation": "upload", "transfers": transfers, "objects": [{"oid": "1" * 64, "size": 9}]}
+    got = h.ask(f"/{repo.id}.git/info/lfs/objects/batch", "POST", json.dumps(body), repo.token, Content_Type="application/json", User_Agent=agent)
+    assert got.status == 200, got
+    return got.json["transfer"], got.json["objects"][0]["actions"]
+
+
+def test_who_asks_git_lfs_for_it_is_sent_there(world, tmp_path):
+    way, actions = batch(world, world.mine)
+    header = actions["upload"]["header"]
+    assert way == "xet" and header["X-Xet-Cas-Url"] == world.url + world.stranger.base and actions["verify"]["href"]
+    assert 0 < int(header["X-Xet-Token-Expiration"]) - time.time() <= 900
+    world.stranger.token, x = header["X-Xet-Access-Token"], Xorb(b"by git-lfs" * 90)
+    assert world.stranger.send(x).status == 200 and world.stranger.keep(whole(x)).status == 200
+    next_one = world.ask(actions["upload"]["href"][len(world.url):], token=world.mine.token)
+    assert next_one.status == 200 and next_one.json["casUrl"] == header["X-Xet-Cas-Url"]
+    # Twins: who does not; who does and may have a client of another protocol; where there is none.
+    assert batch(world, world.mine, transfers=("basic",))[0] == "basic"
+    way, actions = batch(world, world.mine, agent="unknown/None; hf_hub/0.36.2; python/3.11")
+    assert way == "basic" and "header" not in actions["upload"]
+    h = Hubd(tmp_path, [], args=["--xet=no"])
+    assert batch(h, Repo(h, "admin/m", h.admin_token))[0] == "basic"
+    h.stop()
+
+
 def seconds(act):
     began = time.monotonic()
     got = act()

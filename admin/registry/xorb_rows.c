@@ -2,8 +2,8 @@
 /* DB_XORBS: the hash, 32 bytes; the chunks and pieces (xorb_map.h). DB_XORB_OWNERS: hash and uid;
  * who brought it for that one, each with a NUL behind. DB_XORB_BLOBS: etag and hash, so that who
  * takes a blob away finds the rows that name it. DB_XORB_CHUNKS: a chunk and the hash, of the first
- * chunk of a file and of those of which clients ask. In DB_META, of each user who is to forget: "xet-"
- * and the name in small letters. */
+ * chunk of a file and of those of which clients ask. In DB_META, of each user who is to forget:
+ * "xet-" and the name in small letters. */
 #include "admin/registry/xorb_rows.h"
 
 #include <errno.h>

@@ -32,7 +32,7 @@ MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HA
 /* 1 if that user brought it for that repository, else 0. db_get's. */
 MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			       const char *uid, const char *user);
-/* Calls fn for each xorb that has that chunk, of those chunks that clients ask for, until it returns
+/* Calls fn for each xorb that has that chunk, of those that clients ask for, until it returns
  * non-zero, and returns that; perhaps also for one that is not known any more. fn may read. */
 typedef int (*xorb_chunk_fn)(void *arg, const uint8_t xorb[static XET_HASH]);
 MUST_USE int xorb_rows_having(struct db_txn *t, const uint8_t chunk[static XET_HASH],
