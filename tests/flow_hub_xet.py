@@ -173,6 +173,16 @@ def test_what_is_refused_is_on_record(world):
     assert h.stranger.token not in json.dumps(made("xet.upload") + made("signin") + made("change"))
 
 
+def test_a_read_that_is_refused_is_on_record(world):
+    fine(world, "rule set models/org/hidden stranger --role=read")
+    reads = world.ask(f"{world.hidden.api}/xet-read-token/main", token=world.mine.token).json["accessToken"]
+    ask = lambda: world.ask(f"/api/xet/1/v1/reconstructions/{'0' * 64}", token=reads).status
+    refused = lambda: [r for r in trail(world, "download") if r["outcome"] == "refused" and r["user"] == "stranger"]
+    assert ask() == 404 and not refused(), "twin: who may read it asked for what is not there"
+    fine(world, "rule remove models/org/hidden stranger")
+    assert ask() == 404 and eventually(lambda: [r["repo"] for r in refused()] == ["models/org/hidden"], 5), trail(world, "download")
+
+
 def test_a_blob_without_its_chunks_is_read_again_at_once(tmp_path):
     """Who makes a file of them finds it out."""
     h, x, y = Hubd(tmp_path, []), Xorb(b"one" * 300, b"two" * 300), Xorb(b"other" * 200)
