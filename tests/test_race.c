@@ -40,11 +40,11 @@ struct player {
 struct fixture {
 	struct player first, second;
 	struct members *members;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct probes *probes;
 	struct provenance *provenance;
-	struct published *published;
+	struct digest_lists *lists;
 	struct peer_counts counts;
 	struct source *source;
 	struct httpc_cancel cancel;
@@ -119,9 +119,10 @@ static void find_blob(struct fixture *f)
 	for (unsigned i = 0; (int)owners[0] != first || (int)owners[1] != second; i++) {
 		assert_true(i < 10000);
 		snprintf(f->blob.etag, sizeof(f->blob.etag), "%064x", i);
-		assert_true(places_owners(&f->places, m,
-					  (struct segment){ placement_key(f->blob.etag), 0 }, SIZE,
-					  owners) >= 2);
+		assert_true(
+			placement_cache_owners(&f->placement, m,
+					       (struct segment){ placement_key(f->blob.etag), 0 },
+					       SIZE, owners) >= 2);
 	}
 	membership_unref(m);
 }
@@ -139,11 +140,11 @@ static void make_source(struct fixture *f)
 {
 	const struct source_peer_conf conf = {
 		.members = f->members,
-		.places = &f->places,
+		.placement = &f->placement,
 		.notes = &f->notes,
 		.probes = f->probes,
 		.provenance = f->provenance,
-		.published = f->published,
+		.lists = f->lists,
 		.watch = { came, refused, NULL },
 		.asker = &f->first.s.asker,
 		.counts = &f->counts,
@@ -165,10 +166,10 @@ static int set_up(void **state)
 	f->second.s.key = f->first.s.key;
 	stand_in_listen(&f->second.s);
 	meet(f);
-	places_init(&f->places);
+	placement_cache_init(&f->placement);
 	segment_notes_init(&f->notes);
 	assert_int_equal(provenance_new(1 << 14, &f->provenance), 0);
-	assert_int_equal(published_new(NULL, 0, f->provenance, &f->published), 0);
+	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
 	assert_int_equal(probes_new(&f->first.s.asker, f->members, &f->probes), 0);
 	find_blob(f);
 	make_source(f);
@@ -183,10 +184,10 @@ static int tear_down(void **state)
 
 	probes_free(f->probes);
 	source_peer_free(f->source);
-	published_free(f->published);
+	digest_lists_free(f->lists);
 	provenance_free(f->provenance);
 	segment_notes_fini(&f->notes);
-	places_fini(&f->places);
+	placement_cache_fini(&f->placement);
 	members_free(f->members);
 	stand_in_hush(&f->second.s);
 	stand_in_stop(&f->first.s);
