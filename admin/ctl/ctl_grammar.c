@@ -154,6 +154,13 @@ const char *ctl_option(const struct ctl_line *l, const char *name)
 	return o ? l->options[o - all] : NULL;
 }
 
+const char *ctl_global_of(const struct ctl_table *t, const struct ctl_line *l, const char *name)
+{
+	const struct ctl_option *o = find_option(t->globals, name, strlen(name));
+
+	return o ? l->globals[o - t->globals] : NULL;
+}
+
 /* Options whose value is one of few words name them with bars between. */
 static bool is_choice(const char *words, const char *value)
 {
@@ -369,9 +376,11 @@ void ctl_help(const struct ctl_table *t, const struct ctl_verb *v, struct buf *r
 		help_verb(t, v, ret);
 		return;
 	}
-	buf_add_str(ret, "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
-			 "Asks and steers a matrixhubd over its admin API.\n"
-			 "\"matrixctl COMMAND --help\" says more.\n\n");
+	buf_add_str(ret,
+		    "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
+		    "Asks and steers a matrixfs by its control socket, a matrixhubd over its "
+		    "admin API.\n"
+		    "\"matrixctl COMMAND --help\" says more.\n\n");
 	for (size_t i = 0; i < t->count; i++) {
 		size_t start = ret->len;
 

@@ -61,6 +61,8 @@ MUST_USE int ctl_parse(const struct ctl_table *t, int argc, char *const argv[],
 		       struct ctl_line *ret, struct buf *why);
 /* The value of an option of the line's command, NULL if it was not given. */
 const char *ctl_option(const struct ctl_line *l, const char *name);
+/* The value of an option that stands at any place, likewise. */
+const char *ctl_global_of(const struct ctl_table *t, const struct ctl_line *l, const char *name);
 /* The operand of that name ("REPO" also finds "REPO[@REV]"), likewise. */
 const char *ctl_operand(const struct ctl_line *l, const char *name);
 /* Appends the text of --help: of one command, or (NULL) of all. */

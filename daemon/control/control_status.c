@@ -62,6 +62,21 @@ static void write_mount(struct jwrite *w, const struct control_face *face)
 	jwrite_number(w, "oldest_request_seconds", under_way ? (double)oldest_ms / 1000 : 0);
 }
 
+/* What costs nothing to know: /v1/cache looks at each blob. */
+static void write_used(struct jwrite *w, struct node *n)
+{
+	uint64_t total, left;
+
+	jwrite_object(w, "used");
+	jwrite_uint(w, "cache_bytes", store_used_bytes(node_parts(n)->store));
+	jwrite_uint(w, "capacity_bytes", node_capacity(n));
+	if (node_space(n, &total, &left) == 0) {
+		jwrite_uint(w, "disk_bytes", total);
+		jwrite_uint(w, "disk_free_bytes", left);
+	}
+	jwrite_object_end(w);
+}
+
 void control_status(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
@@ -83,6 +98,7 @@ void control_status(struct control *c, struct httpd_request *q, const char *rest
 	jwrite_int(&w, "timeout_seconds", c->conf.timeout_ms / 1000);
 	control_write_limits(&w, "bytes_per_second", c->conf.node);
 	jwrite_object_end(&w);
+	write_used(&w, c->conf.node);
 	write_hubs(&w, c->conf.node);
 	jwrite_object_end(&w);
 	control_reply(q, 200, &b);
