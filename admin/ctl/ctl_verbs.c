@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "admin/audit/audit_filter.h"
+#include "admin/ctl/ctl_complete.h"
+#include "admin/ctl/ctl_env.h"
 #include "admin/ctl/ctl_node.h"
 #include "admin/ctl/ctl_screen.h"
 #include "admin/ctl/ctl_whom.h"
@@ -66,6 +68,11 @@ static const struct ctl_option ls_options[] = { TYPE, { 0 } };
 static const struct ctl_option top_options[] = {
 	{ "interval", "N", "Look every so many seconds (default: 1).", 0, true },
 	{ "count", "N", "End after so many looks.", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option env_options[] = {
+	{ "engine", CTL_ENGINES, "Which client (default: transformers).", 0, true },
 	{ 0 },
 };
 
@@ -270,6 +277,10 @@ static const struct ctl_verb verbs[] = {
 	{ "why", "PATH", NULL,
 	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
 	  "/why", NULL, NULL, ctl_why },
+	{ "env", "", env_options,
+	  "What a client is to be told in its environment to read from the mount, or from a hub: "
+	  "eval \"$(matrixctl env)\".",
+	  "GET", "/status", NULL, NULL, ctl_env },
 	{ "peers", "", NULL, "Who the peers are, how they behave, and what went to and fro.", "GET",
 	  "/peers", peers_shape, NULL, NULL },
 	{ "peers where", "PATH", NULL,
@@ -291,6 +302,14 @@ static const struct ctl_verb verbs[] = {
 	  "Read again what was uploaded, or all that a matrixfs keeps; fails if something is "
 	  "lost.",
 	  "POST", "/scrub", ctl_shape_scrubbed, NULL, ctl_scrub },
+	{ "completion bash", "", NULL,
+	  "The script by which bash completes command lines: eval \"$(matrixctl completion "
+	  "bash)\".",
+	  "", "", NULL, NULL, ctl_completion_bash },
+	{ "completion zsh", "", NULL, "The same for zsh.", "", "", NULL, NULL, ctl_completion_zsh },
+	{ "completion words", "LINE", NULL,
+	  "What may stand where a command line ends: the scripts ask it.", "", "", NULL, NULL,
+	  ctl_completion_words },
 	{ "backup begin", "", NULL,
 	  "Copy the rows into the data directory, and collect nothing meanwhile.", "POST",
 	  "/backup", "rows until:time", NULL, NULL },

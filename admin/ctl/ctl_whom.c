@@ -11,6 +11,10 @@ static const struct {
 	const char *words;
 	enum ctl_whom whom;
 } rows[] = {
+	{ "completion bash", CTL_NOBODY },
+	{ "completion zsh", CTL_NOBODY },
+	{ "completion words", CTL_NOBODY },
+	{ "env", CTL_EITHER },
 	{ "status", CTL_EITHER },
 	{ "top", CTL_EITHER },
 	{ "ls", CTL_EITHER },
