@@ -65,8 +65,8 @@ const char *ctl_option(const struct ctl_line *l, const char *name);
 const char *ctl_global_of(const struct ctl_table *t, const struct ctl_line *l, const char *name);
 /* The operand of that name ("REPO" also finds "REPO[@REV]"), likewise. */
 const char *ctl_operand(const struct ctl_line *l, const char *name);
-/* Appends how a command may go on that begins like this ("user"; "": at all): "add, list, info" with
- * ", " between. */
+/* Appends how a command may go on that begins like this ("user"; "": at all): "add, list, info"
+ * with ", " between. */
 void ctl_list_next(const struct ctl_table *t, const char *words, const char *between,
 		   struct buf *ret);
 /* The option of that name, which has len bytes, or NULL. */

@@ -5,6 +5,7 @@
 
 #include "admin/audit/audit_filter.h"
 #include "admin/ctl/ctl_complete.h"
+#include "admin/ctl/ctl_doctor.h"
 #include "admin/ctl/ctl_env.h"
 #include "admin/ctl/ctl_node.h"
 #include "admin/ctl/ctl_screen.h"
@@ -277,6 +278,10 @@ static const struct ctl_verb verbs[] = {
 	{ "why", "PATH", NULL,
 	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
 	  "/why", NULL, NULL, ctl_why },
+	{ "doctor", "", NULL,
+	  "Look at all that a matrixfs needs: kernel, mount, cache, hubs, token, clock, engines; "
+	  "each is ok, odd or bad, with what to do.",
+	  "GET", "/status", NULL, NULL, ctl_doctor },
 	{ "env", "", env_options,
 	  "What a client is to be told in its environment to read from the mount, or from a hub: "
 	  "eval \"$(matrixctl env)\".",

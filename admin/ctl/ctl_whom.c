@@ -15,6 +15,7 @@ static const struct {
 	{ "completion zsh", CTL_NOBODY },
 	{ "completion words", CTL_NOBODY },
 	{ "env", CTL_EITHER },
+	{ "doctor", CTL_NODE },
 	{ "status", CTL_EITHER },
 	{ "top", CTL_EITHER },
 	{ "ls", CTL_EITHER },

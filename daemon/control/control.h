@@ -53,6 +53,8 @@ struct control_face {
 	const char *mountpoint; /* NULL: there is none */
 	/* NULL if verified files are read by the kernel itself, else why they are not. */
 	const char *(*passthrough_why_not)(void *arg);
+	/* The FUSE library's version, and the kernel's protocol once it is known; NULL: no FUSE. */
+	const char *(*fuse)(void *arg, unsigned *ret_major, unsigned *ret_minor);
 	/* Requests of the kernel under way, and the age of the oldest. */
 	unsigned (*under_way)(void *arg, int64_t *ret_oldest_ms);
 	void (*count)(void *arg, struct control_counts *ret);

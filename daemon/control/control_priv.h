@@ -19,7 +19,7 @@ struct control {
 	int64_t since_ms;              /* clock_ms() */
 	struct httpd *local, *address; /* or NULL */
 	atomic_uint watchers;          /* streams of events */
-	struct workers *askers;        /* of peers; NULL if the node has none */
+	struct workers *askers;        /* of peers and hubs, for who must not wait */
 };
 
 /* Answers with what was written, which is taken; an error if there was no memory for it. */
@@ -77,6 +77,8 @@ struct peers *control_peers_of(struct control *c, struct httpd_request *q);
 control_fn control_peers, control_peer_owners, control_forgive_peers;
 /* Who comes by NFS. */
 control_fn control_nfs;
+/* Whether the hubs can be asked, tried now. */
+control_fn control_check_hubs;
 /* Bytes per second, to see and to set. */
 control_fn control_limits, control_set_limits;
 void control_write_limits(struct jwrite *w, const char *key, struct node *n);
