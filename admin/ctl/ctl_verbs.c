@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "admin/audit/audit_filter.h"
+#include "admin/ctl/ctl_bench.h"
 #include "admin/ctl/ctl_complete.h"
+#include "admin/ctl/ctl_config.h"
 #include "admin/ctl/ctl_doctor.h"
 #include "admin/ctl/ctl_env.h"
 #include "admin/ctl/ctl_node.h"
@@ -74,6 +76,17 @@ static const struct ctl_option top_options[] = {
 
 static const struct ctl_option env_options[] = {
 	{ "engine", CTL_ENGINES, "Which client (default: transformers).", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option bench_options[] = {
+	TYPE,
+	{ "size", "N", "Read and write so many MiB (default: 256).", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option check_config_options[] = {
+	{ "program", "matrixfs|matrixhubd", "Whose it is (default: matrixfs).", 0, true },
 	{ 0 },
 };
 
@@ -282,6 +295,16 @@ static const struct ctl_verb verbs[] = {
 	  "Look at all that a matrixfs needs: kernel, mount, cache, hubs, token, clock, engines; "
 	  "each is ok, odd or bad, with what to do.",
 	  "GET", "/status", NULL, NULL, ctl_doctor },
+	{ "bench", "[REPO[@REV]]", bench_options,
+	  "Measure the disk of the cache, SHA-256 and, with REPO, the link by pulling it; which is "
+	  "the limit?",
+	  "POST", "/pull", NULL, NULL, ctl_bench },
+	{ "config show", "", NULL,
+	  "The parameters a matrixfs runs with, as lines of a configuration file.", "GET",
+	  "/config", NULL, NULL, ctl_config_show },
+	{ "config check", "[FILE]", check_config_options,
+	  "Whether a configuration file (or the one that is used) is right.", "", "", NULL, NULL,
+	  ctl_config_check },
 	{ "env", "", env_options,
 	  "What a client is to be told in its environment to read from the mount, or from a hub: "
 	  "eval \"$(matrixctl env)\".",

@@ -232,6 +232,24 @@ int ctl_pull(struct ctl *c)
 					    : watch_pull(c, jval_get_size(jdoc_root(d), "id"));
 }
 
+int ctl_pull_job(struct ctl *c, struct jdoc **ret)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *state;
+	int r = ask_with(c, NULL, NULL, &d);
+
+	if (r == 0)
+		r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, ret);
+	if (r < 0)
+		return r;
+	if (c->tty)
+		fputs("\r\033[K", c->err);
+	state = jval_get_str(jdoc_root(*ret), "state");
+	return state && !strcmp(state, "done")
+		       ? 0
+		       : complain_job(c, jdoc_root(*ret), state ? state : "lost");
+}
+
 /* --- collect, scrub */
 
 /* Starts a job, and tells what is found at that path when it is done. */

@@ -34,6 +34,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/transfers", "", false, control_transfers },
 	{ "GET", "/v1/cache", "", false, control_cache },
 	{ "GET", "/v1/why", "", true, control_why },
+	{ "GET", "/v1/config", "", true, control_config },
 	{ "GET", "/v1/repos", "", true, control_repos },
 	{ "GET", "/v1/files", "", true, control_files },
 	{ "GET", "/v1/nfs", "", true, control_nfs },

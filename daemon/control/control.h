@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "daemon/base/conf.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "daemon/warmup.h"
@@ -73,6 +74,9 @@ struct control_conf {
 	struct keeper *keeper;
 	struct warmups *warmups;
 	const struct control_face *face;
+	/* The parameters and their values, borrowed until control_stop; NULL: not told. */
+	const struct conf_table *parameters;
+	const void *values;
 	const char *cache_dir;
 	const char *listen; /* ADDRESS:PORT, or NULL */
 	int64_t timeout_ms;

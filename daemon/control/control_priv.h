@@ -77,6 +77,8 @@ struct peers *control_peers_of(struct control *c, struct httpd_request *q);
 control_fn control_peers, control_peer_owners, control_forgive_peers;
 /* Who comes by NFS. */
 control_fn control_nfs;
+/* The parameters it runs with. */
+control_fn control_config;
 /* Whether the hubs can be asked, tried now. */
 control_fn control_check_hubs;
 /* Bytes per second, to see and to set. */
