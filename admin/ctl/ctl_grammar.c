@@ -376,10 +376,10 @@ void ctl_help(const struct ctl_table *t, const struct ctl_verb *v, struct buf *r
 		help_verb(t, v, ret);
 		return;
 	}
-	buf_add_str(ret, "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
-			 "Asks and steers a matrixfs by its control socket, a matrixhubd over its "
-			 "admin API.\n"
-			 "\"matrixctl COMMAND --help\" says more.\n\n");
+	buf_add_str(ret,
+		    "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
+		    "Asks and steers a matrixfs (control socket) or a matrixhubd (admin API).\n"
+		    "\"matrixctl COMMAND --help\" says more.\n\n");
 	for (size_t i = 0; i < t->count; i++) {
 		size_t start = ret->len;
 
