@@ -213,10 +213,9 @@ int ctl_bench(struct ctl *c)
 	int r = ctl_ask(c, "GET", "/status", NULL, &d);
 
 	b.bytes = max_u64(size ? strtoull(size, NULL, 10) : SIZE_DEFAULT, 1) * MIB;
-	if (r == 0 && posix_memalign((void **)&b.piece, ALIGNMENT, PIECE) != 0)
-		r = -ENOMEM;
-	if (r < 0)
-		return r;
+	b.piece = aligned_alloc(ALIGNMENT, PIECE);
+	if (r < 0 || !b.piece)
+		return r < 0 ? r : -ENOMEM;
 	memset(b.piece, 0x5a, PIECE);
 	r = measure(c, &b, jdoc_root(d));
 	return r < 0 ? r : put(c, &b);

@@ -58,7 +58,7 @@ static int try_hole(int dirfd)
 {
 	CLEANUP(closep) int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	CLEANUP(freep) char *bytes = calloc(1, TRIAL_BYTES);
-	struct stat before, after;
+	struct stat before = { 0 }, after = { 0 };
 	int r;
 
 	if (fd < 0 || !bytes)

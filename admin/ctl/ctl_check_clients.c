@@ -78,7 +78,7 @@ static bool is_path(const char *path, const char *mountpoint, const char *tail)
 
 	while (end > 1 && path[end - 1] == '/')
 		end--;
-	return end == len + strlen(tail) && !strncmp(path, mountpoint, len) &&
+	return path && end == len + strlen(tail) && !strncmp(path, mountpoint, len) &&
 	       !strncmp(path + len, tail, strlen(tail));
 }
 

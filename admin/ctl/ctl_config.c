@@ -19,8 +19,6 @@
 #define CHECK_MS 10000
 #define WORDS_BYTES_MAX 65536
 
-extern char **environ;
-
 /* --- show */
 
 static void add_line(const char *name, const struct jval *value, bool is_default, struct buf *ret)
@@ -121,7 +119,7 @@ static int run_program(char *const argv[], struct buf *ret_said)
 {
 	CLEANUP(closep) int in = -1, out = -1;
 	int fds[2], status = 0, r;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
@@ -129,8 +127,8 @@ static int run_program(char *const argv[], struct buf *ret_said)
 	out = fds[1];
 	r = spawn(argv, out, &pid);
 	closep(&out);
-	if (r < 0)
-		return r;
+	if (r < 0 || pid <= 0)
+		return r < 0 ? r : -ECHILD;
 	listen_to(in, pid, ret_said);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
