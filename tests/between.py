@@ -1,7 +1,8 @@
-"""Stands between somebody and a hub, and changes what that answers: a hub that gives no plain HTTP, links that are too old, bytes that
-are wrong."""
+"""Who stands between somebody and a hub: changes what that answers, or counts."""
+import contextlib
 import http.client
 import http.server
+import socket
 import threading
 import types
 
@@ -9,7 +10,9 @@ HOPS = ("content-length", "transfer-encoding", "connection", "date")
 
 
 class Between:
-    """change(asked, answer): asked has method, path, headers; answer status, headers (a dict of small letters), body. It may change these."""
+    """Changes answers: a hub that gives no plain HTTP, links that are too old, bytes that are wrong.
+
+    change(asked, answer): asked has method, path, headers; answer status, headers (a dict of small letters), body. It may change these."""
 
     def __init__(self, h, change=lambda asked, answer: None):
         self.seen, self.change, between = [], change, self
@@ -24,7 +27,7 @@ class Between:
                 there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for key, value in self.headers.items():
                     there.putheader(key, value)
-                there.endheaders()
+                there.endheaders(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 got = there.getresponse()
                 answer = types.SimpleNamespace(status=got.status, headers={k.lower(): v for k, v in got.getheaders()}, body=got.read())
                 there.close()
@@ -39,7 +42,7 @@ class Between:
                 if self.command != "HEAD":
                     self.wfile.write(answer.body)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_GET
 
             def log_message(self, *_):
                 pass
@@ -60,3 +63,33 @@ class Between:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Relay:
+    """Stands between somebody and a hub, and counts the bytes that are sent to it."""
+
+    def __init__(self, h):
+        self.sent, self.hub = 0, h
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                here = self.listener.accept()[0]
+                there = socket.create_connection(("127.0.0.1", self.hub.port))
+                threading.Thread(target=self._pump, args=(here, there, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(there, here, False), daemon=True).start()
+
+    def _pump(self, one, other, counts):
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                self.sent += counts * len(data)
+                other.sendall(data)
+        for end in one, other:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.listener.close()
