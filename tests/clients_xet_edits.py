@@ -11,7 +11,7 @@ from clients_xet import MIB, upload
 from hubd import Hubd
 from registry import Repo
 
-UPLOADS = int(os.environ.get("XET_EDITS", 3))
+UPLOADS = int(os.environ.get("XET_EDITS", 2))
 SEED = int(os.environ.get("XET_SEED", random.randrange(1 << 32)))
 MOST = 3                                                # edits of an upload: at each border a chunk or two are new
 SERIES = 8                                              # of a file in many pieces clients send chunks again that are there

@@ -28,15 +28,15 @@ def ours(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(ours, tmp_path_factory):
-    """Repositories, and the bytes of their file: of one xorb, of pieces of some, of one and a small one, and one that repeats itself."""
+    """Repositories, and the bytes of their file: of one xorb, of pieces of some, which repeat themselves, of one and a small one."""
     tmp = tmp_path_factory.mktemp("files")
     first = noise(20, "upstream")
     pieces = bytearray(first)
     for at in range(0, len(pieces), 700_000):
         pieces[at:at + 100] = noise(0.001, at)
-    pieces = bytes(pieces[:9 * MIB]) + noise(0.7, "put in") + bytes(pieces[9 * MIB:]) + first[:3 * MIB]
+    pieces = bytes(pieces[:9 * MIB]) + noise(0.3, "put in") * 5 + bytes(pieces[9 * MIB:]) + first[:3 * MIB] + bytes(4 * MIB)
     grown = first[:10 * MIB] + noise(0.4, "grown") + first[10 * MIB:]
-    all = {"plain": first, "pieces": pieces, "grown": grown, "repeats": bytes(9 * MIB) + noise(0.3, "r") * 9}
+    all = {"plain": first, "pieces": pieces, "grown": grown}
     client, made = Client(tmp / "sender", "2.4", ours.url, ours.admin_token), {}
     for name, data in all.items():
         (tmp / NAME).write_bytes(data)
@@ -71,15 +71,13 @@ def show(mount, b, *args, **kw):
     return mount(b.url, args=args, **kw)
 
 
-@pytest.mark.parametrize("name", ["plain", "pieces", "repeats"])
-def test_a_mount_reads_what_is_there_by_xet_alone(files, mount, between, name):
-    repo, data = files[name]
+def test_a_mount_reads_what_is_there_by_xet_alone(files, mount, between):
+    repo, data = files["pieces"]
     b = between(no_plain_http)
     m = show(mount, b)
     assert read(m.file(repo.id, NAME)) == data
     assert b.asked(BYTES) and b.asked(PLANS) and len(b.asked("/resolve/")) == 1, "plain HTTP is tried once"
     assert len(b.asked(TOKENS)) == 1, "one token is good for all"
-    assert len(b.asked(BYTES)) >= (3 if name == "plain" else 1)
 
 
 def test_plain_http_stays_the_way_where_it_is_offered(files, mount, between):
@@ -121,11 +119,10 @@ def test_a_hub_brings_it_for_its_clients(ours, files, hubd, between):
     assert never.ask(f"/{repo.id}/resolve/main/{NAME}").status == 403 and not twin.asked(PLANS)
 
 
-@pytest.mark.parametrize("status", [404, 501])
-def test_a_store_of_the_first_version_is_asked_by_it(files, mount, between, status):
+def test_a_store_of_the_first_version_is_asked_by_it(files, mount, between):
     def knows_no_second(asked, answer):
         if "/v2/" in asked.path:
-            answer.status, answer.body = status, b""
+            answer.status, answer.body = 404, b""
     repo, data = files["pieces"]
     b = between(no_plain_http, knows_no_second)
     assert read(show(mount, b).file(repo.id, NAME)) == data
@@ -160,10 +157,6 @@ def cut(answer):
     answer.body, answer.headers = answer.body[:len(answer.body) // 2], {k: v for k, v in answer.headers.items() if k != "content-range"}
 
 
-def garbage(answer):
-    answer.body = b'{"terms": [{"hash": "zz"'
-
-
 def bomb(answer):
     """A chunk that says to be sixteen MiB."""
     answer.body = answer.body[:5] + b"\xff\xff\xff" + answer.body[8:]
@@ -176,20 +169,16 @@ def other_lengths(answer):
     answer.body = json.dumps(said).encode()
 
 
-@pytest.mark.parametrize("part, change, tokens", [(BYTES, refuse(403), 0), (BYTES, refuse(503), 0), (BYTES, bomb, 0), (BYTES, cut, 0),
-                                                  (PLANS, refuse(401), 1), (PLANS, refuse(503), 0), (PLANS, other_lengths, 0)],
-                         ids=["old-link", "busy", "bomb", "cut", "old-token", "plan-busy", "lengths"])
-def test_what_fails_once_is_tried_again(files, mount, between, part, change, tokens):
+def test_what_fails_once_is_tried_again(files, mount, between):
     repo, data = files["pieces"]
-    fault = once(part, change)
-    b = between(no_plain_http, fault)
+    faults = [once(BYTES, refuse(403), refuse(503), bomb, cut), once(PLANS, refuse(401), refuse(503), other_lengths)]
+    b = between(no_plain_http, *faults)
     assert read(show(mount, b, timeout=20).file(repo.id, NAME)) == data
-    assert not fault.left
-    assert len(b.asked(TOKENS)) == (2 if tokens else 1)
+    assert not any(fault.left for fault in faults)
+    assert len(b.asked(TOKENS)) == 2
 
 
-@pytest.mark.parametrize("part, change", [(PLANS, garbage), (BYTES, bomb), (BYTES, refuse(403)), (PLANS, refuse(401))],
-                         ids=["garbage", "bomb", "old-links", "old-tokens"])
+@pytest.mark.parametrize("part, change", [(BYTES, bomb), (PLANS, refuse(401))], ids=["bomb", "old-tokens"])
 def test_what_goes_on_failing_ends_the_read(files, mount, between, part, change):
     repo, _ = files["plain"]
     b = between(no_plain_http, once(part, *[change] * 1000))
