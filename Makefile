@@ -152,7 +152,7 @@ check-asan check-tsan: check-%:
 	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
 check-flows: all helpers
 	@tools/flows tests/flow_*.py
-check-clients: all
+check-clients: all helpers
 	@tools/flows tests/clients_*.py
 # A real kernel's client, in a virtual machine: one at a time.
 check-nfs-kernel: all

@@ -16,12 +16,13 @@ import urllib.request
 from bench_hub import SECONDS, load, show
 from bench_lib import DIR, MATRIXFS, MNT, MOST_SECONDS, NAME, RUNS, SIZE, Broken, Hubd, Mount, best, children_cpu, in_turns, median, read, row, \
     write_random
-from between import Relay
+from between import Line
 
 CLIENT = pathlib.Path(sys.executable).parent / "hf"     # with hf_xet, which sends by it
 AT_ONCE = 8
 HUGE = 6
 PART = 256 << 20                                        # of what only bytes are counted
+GBIT = 125_000_000                                      # bytes a second
 LFS = {"HF_HUB_DISABLE_XET": "1"}
 
 
@@ -62,38 +63,53 @@ def disk_bytes(directory):
 
 # ---- uploads ----
 
-def upload(sent, names, **env):
-    """A file to a new hub, by a client that knows nothing of it, under each of the names: seconds of each, and processor time of both."""
+@contextlib.contextmanager
+def line_to(hubd, rate=0):
+    line = Line(hubd.port, DIR / "line.log", rate)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def upload(sent, names, rate, **env):
+    """A file to a new hub, by a client that knows nothing of it, under each of the names: seconds of each, and processor time of the
+    client and of the hub. A rate: over a line."""
     answers = []
-    with Hubd(None, "--xet") as hubd:
+    with contextlib.ExitStack() as stack:
+        hubd = stack.enter_context(Hubd(None, "--xet"))
+        url = stack.enter_context(line_to(hubd, rate)).url if rate else hubd.url
         for name in names:
-            before = children_cpu() + hubd.cpu()
-            answers.append((hf(hubd, "home", "upload", "admin/new", sent, name, **env), children_cpu() + hubd.cpu() - before))
+            client, hub = children_cpu(), hubd.cpu()
+            seconds = hf(hubd, "home", "upload", "admin/new", sent, name, url=url, **env)
+            answers.append((seconds, children_cpu() - client, hubd.cpu() - hub))
     shutil.rmtree(DIR / "home")
     return answers
 
 
-def uploads():
-    with source() as sent:
-        xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"]), lambda: upload(sent, [NAME], **LFS))
-    ((first, first_cpu), (second, second_cpu)), ((plain, plain_cpu),) = ([zip(*runs) for runs in zip(*side)] for side in (xet, lfs))
+def uploads(sent, rate=0):
+    xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"], rate), lambda: upload(sent, [NAME], rate, **LFS))
+    # Of each upload: what it took in each run.
+    ours, again, theirs = ([list(part) for part in zip(*runs)] for runs in (*zip(*xet), *zip(*lfs)))
+    (first, *_), (second, *_), (plain, *_) = ours, again, theirs
     words = f"hf upload admin/new {DIR / 'sent'} {NAME}"
-    cpu = f"processor time of client and hub: {median(first_cpu):.2f} s, once more {median(second_cpu):.2f}, by LFS {median(plain_cpu):.2f}"
-    row(f"hub: upload of {SIZE >> 20} MiB, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
+    cpu = "processor time, client + hub: " + ", ".join(f"{what} {median(one[1]):.2f} + {median(one[2]):.2f} s" for what, one in (
+        ("by Xet", ours), ("once more", again), ("by LFS", theirs)))
+    where = f" over {8 * rate / 1e9:.0f} Gbit/s" if rate else ""
+    row(f"hub: upload of {SIZE >> 20} MiB{where}, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
         best=min(plain) / min(first), commands=[words, f"HF_HUB_DISABLE_XET=1 {words}", cpu])
     row("  the same file once more / by LFS", median(second), median(plain), "s", at_most=0.25, best=min(second) / min(plain))
 
 
 def bytes_of_a_second_upload():
     with source(PART) as sent, Hubd(None, "--xet") as hubd:
-        relay, counts = Relay(hubd), []
-        for name in NAME, "again.bin":
-            before = relay.sent
-            hf(hubd, "home", "upload", "admin/new", sent, name, url=relay.url)
-            counts.append(relay.sent - before)
-        relay.stop()
+        with line_to(hubd) as line:
+            for name in NAME, "again.bin":
+                before = line.sent()
+                hf(hubd, "home", "upload", "admin/new", sent, name, url=line.url)
+                more = line.sent() - before
     shutil.rmtree(DIR / "home")
-    row("  bytes sent for that / size of the file", counts[1] / 1e6, PART / 1e6, "MB", at_most=0.02)
+    row("  bytes sent for that / size of the file", more / 1e6, PART / 1e6, "MB", at_most=0.02)
 
 
 class Watched:
@@ -202,7 +218,9 @@ def is_there():
 
 def xet():
     if is_there():
-        uploads()
+        with source() as sent:
+            uploads(sent)
+            uploads(sent, GBIT)
         bytes_of_a_second_upload()
         reads()
 

@@ -1,10 +1,11 @@
-"""Who stands between somebody and a hub: changes what that answers, or counts."""
-import contextlib
+"""What stands between somebody and a hub: who changes its answers, a line that counts."""
 import http.client
 import http.server
-import socket
 import threading
 import types
+
+from hubd import free_port
+from peers import Relay
 
 HOPS = ("content-length", "transfer-encoding", "connection", "date")
 
@@ -65,31 +66,16 @@ class Between:
         self.server.server_close()
 
 
-class Relay:
-    """Stands between somebody and a hub, and counts the bytes that are sent to it."""
+class Line:
+    """A line to a hub, of so many bytes a second each way (0: of any number); it counts what is sent to the hub."""
 
-    def __init__(self, h):
-        self.sent, self.hub = 0, h
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+    def __init__(self, port, log, rate=0):
+        at, self.relay = f"127.0.0.1:{free_port()}", Relay(log)
+        self.relay.pair("hub", at, f"127.0.0.1:{port}", rate, rate, 0)
+        self.url = f"http://{at}"
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                here = self.listener.accept()[0]
-                there = socket.create_connection(("127.0.0.1", self.hub.port))
-                threading.Thread(target=self._pump, args=(here, there, True), daemon=True).start()
-                threading.Thread(target=self._pump, args=(there, here, False), daemon=True).start()
+    def sent(self):
+        return self.relay.counts()["hub"][0]
 
-    def _pump(self, one, other, counts):
-        with contextlib.suppress(OSError):
-            while data := one.recv(1 << 16):
-                self.sent += counts * len(data)
-                other.sendall(data)
-        for end in one, other:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def stop(self):
-        self.listener.close()
+    def close(self):
+        self.relay.close()

@@ -5,7 +5,7 @@ import math
 import os
 import random
 
-from between import Relay
+from between import Line
 from clients_hubd import Client
 from clients_xet import MIB, upload
 from hubd import Hubd
@@ -34,10 +34,10 @@ def test_what_is_sent_is_what_is_new(tmp_path):
     print(f"XET_SEED={SEED}")
     rng = random.Random(SEED)
     h = Hubd(tmp_path, [], timeout=20, args=["--xet", "--offline"])
-    relay, repo, worst = Relay(h), Repo(h, "admin/edits", h.admin_token), 0
-    client = Client(tmp_path, "2.4", relay.url, h.admin_token)
+    line, repo, worst = Line(h.port, tmp_path / "line.log"), Repo(h, "admin/edits", h.admin_token), 0
+    client = Client(tmp_path, "2.4", line.url, h.admin_token)
     for round in range(UPLOADS + 1):
-        before, first, new = relay.sent, round % SERIES == 0, 0
+        before, first, new = line.sent(), round % SERIES == 0, 0
         if first:
             data = rng.randbytes(16 * MIB)
             new = len(data)
@@ -46,11 +46,11 @@ def test_what_is_sent_is_what_is_new(tmp_path):
             new += inserted
         (tmp_path / "w.bin").write_bytes(data)
         upload(client, repo, tmp_path / "w.bin", "w.bin")
-        sent = relay.sent - before
+        sent = line.sent() - before
         assert repo.read("w.bin") == data
         assert sent <= 1.3 * new + MIB, f"XET_SEED={SEED} upload={round} sent={sent} new={new}"
         assert not first or sent >= new, "it went another way"
         worst = max(worst, (sent - 1.3 * new) / MIB)
     print(f"of the MiB that may go besides at most {worst:.2f} did")
-    relay.stop()
+    line.close()
     h.stop()

@@ -18,7 +18,7 @@
 
 #define OFFER "xet:" /* HASH:URL-OF-TOKENS */
 #define WINDOW (UINT64_C(8) << 20)
-#define PLAN_BYTES_MAX (4u << 20) /* of what a window is made of, as text */
+#define PLAN_BYTES_MAX (2u << 20) /* of what a window is made of, as text */
 #define TOKEN_BYTES_MAX 65536
 #define TOKEN_LIFE_MAX_S 3600
 #define MARGIN_S 30           /* a token is not used so shortly before its end */
