@@ -330,6 +330,7 @@ static bool was_had(const struct xet *x, const uint8_t root[static XET_HASH])
 static int compare(struct xet *x)
 {
 	uint8_t root[XET_HASH];
+
 	if (x->chunks < x->part->to - x->part->from)
 		return damaged(x, "there are fewer chunks than were told of");
 	if (xorb_reader_end(x->reader, root) < 0)
