@@ -22,7 +22,6 @@ CLIENT = pathlib.Path(sys.executable).parent / "hf"     # with hf_xet, which sen
 AT_ONCE = 8
 HUGE = 6
 PART = 256 << 20                                        # of what only bytes are counted
-GBIT = 125_000_000                                      # bytes a second
 LFS = {"HF_HUB_DISABLE_XET": "1"}
 
 
@@ -64,39 +63,37 @@ def disk_bytes(directory):
 # ---- uploads ----
 
 @contextlib.contextmanager
-def line_to(hubd, rate=0):
-    line = Line(hubd.port, DIR / "line.log", rate)
+def line_to(hubd):
+    line = Line(hubd.port, DIR / "line.log")
     try:
         yield line
     finally:
         line.close()
 
 
-def upload(sent, names, rate, **env):
+def upload(sent, names, **env):
     """A file to a new hub, by a client that knows nothing of it, under each of the names: seconds of each, and processor time of the
-    client and of the hub. A rate: over a line."""
+    client and of the hub."""
     answers = []
-    with contextlib.ExitStack() as stack:
-        hubd = stack.enter_context(Hubd(None, "--xet"))
-        url = stack.enter_context(line_to(hubd, rate)).url if rate else hubd.url
+    with Hubd(None, "--xet") as hubd:
         for name in names:
             client, hub = children_cpu(), hubd.cpu()
-            seconds = hf(hubd, "home", "upload", "admin/new", sent, name, url=url, **env)
+            seconds = hf(hubd, "home", "upload", "admin/new", sent, name, **env)
             answers.append((seconds, children_cpu() - client, hubd.cpu() - hub))
     shutil.rmtree(DIR / "home")
     return answers
 
 
-def uploads(sent, rate=0):
-    xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"], rate), lambda: upload(sent, [NAME], rate, **LFS))
+def uploads():
+    with source() as sent:
+        xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"]), lambda: upload(sent, [NAME], **LFS))
     # Of each upload: what it took in each run.
     ours, again, theirs = ([list(part) for part in zip(*runs)] for runs in (*zip(*xet), *zip(*lfs)))
     (first, *_), (second, *_), (plain, *_) = ours, again, theirs
     words = f"hf upload admin/new {DIR / 'sent'} {NAME}"
     cpu = "processor time, client + hub: " + ", ".join(f"{what} {median(one[1]):.2f} + {median(one[2]):.2f} s" for what, one in (
         ("by Xet", ours), ("once more", again), ("by LFS", theirs)))
-    where = f" over {8 * rate / 1e9:.0f} Gbit/s" if rate else ""
-    row(f"hub: upload of {SIZE >> 20} MiB{where}, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
+    row(f"hub: upload of {SIZE >> 20} MiB, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
         best=min(plain) / min(first), commands=[words, f"HF_HUB_DISABLE_XET=1 {words}", cpu])
     row("  the same file once more / by LFS", median(second), median(plain), "s", at_most=0.25, best=min(second) / min(plain))
 
@@ -218,9 +215,7 @@ def is_there():
 
 def xet():
     if is_there():
-        with source() as sent:
-            uploads(sent)
-            uploads(sent, GBIT)
+        uploads()
         bytes_of_a_second_upload()
         reads()
 
