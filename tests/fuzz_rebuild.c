@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: how long the range is (three bytes), then what a Xet store says that it is made of. What is
- * believed of it makes sense, and chunks that are as it says become just that range. */
+/* Input: how long the range is (three bytes), then what a Xet store says that it is made of. What
+ * is believed of it makes sense, and chunks that are as it says become just that range. */
 #include <assert.h>
 #include <errno.h>
 

@@ -102,8 +102,8 @@ static void add_xorb(struct fixture *f, unsigned number)
 	buf_printf(&f->plan, "\"%s\":[", name);
 }
 
-/* All of the second one, and pieces of both. What fails does so in the second one: the plan is always
- * that of the whole file. */
+/* All of the second one, and pieces of both. What fails does so in the second one: the plan is
+ * always that of the whole file. */
 static void make_plan(struct fixture *f)
 {
 	buf_add_str(&f->plan, "{\"offset_into_first_range\":0,\"terms\":[");
