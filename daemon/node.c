@@ -107,7 +107,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.make_room = make_room,
 		.make_room_arg = n,
 		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
-		.inquest = peers_inquest(n->peers),
+		.verifier = peers_verifier(n->peers),
 	};
 
 	return fetch_new(&fetch, &n->fetch);

@@ -75,7 +75,7 @@ def upload(sent, names, **env):
     """A file to a new hub, by a client that knows nothing of it, under each of the names: seconds of each, and processor time of the
     client and of the hub."""
     answers = []
-    with Hubd(None, "--xet") as hubd:
+    with Hubd(None) as hubd:
         for name in names:
             client, hub = children_cpu(), hubd.cpu()
             seconds = hf(hubd, "home", "upload", "admin/new", sent, name, **env)
@@ -99,7 +99,7 @@ def uploads():
 
 
 def bytes_of_a_second_upload():
-    with source(PART) as sent, Hubd(None, "--xet") as hubd:
+    with source(PART) as sent, Hubd(None) as hubd:
         with line_to(hubd) as line:
             for name in NAME, "again.bin":
                 before = line.sent()
@@ -132,7 +132,7 @@ class Watched:
 def many_uploads():
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(source(name=f"sent-{n}")) for n in range(AT_ONCE)]
-        hubd = stack.enter_context(Hubd(None, "--xet"))
+        hubd = stack.enter_context(Hubd(None))
         with Watched(hubd) as watched, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda n: hf(hubd, f"home-{n}", "upload", f"admin/new-{n}", files[n], NAME), range(AT_ONCE)))
         row(f"hub: memory, {AT_ONCE} uploads of {SIZE >> 20} MiB at once", hubd.memory("VmHWM") / 1e6, unit="MB", at_most=128,
@@ -145,7 +145,7 @@ def many_uploads():
 
 
 def huge_upload():
-    with source(HUGE * SIZE) as sent, Hubd(None, "--xet") as hubd:
+    with source(HUGE * SIZE) as sent, Hubd(None) as hubd:
         seconds = hf(hubd, "home", "upload", "admin/huge", sent, NAME)
         etag = ask(hubd, f"/admin/huge/resolve/main/{NAME}", "HEAD").headers["X-Linked-ETag"].strip('"')
         told = subprocess.run(["sha256sum", sent], capture_output=True, text=True, check=True).stdout.split()[0]
@@ -193,7 +193,7 @@ def mounted(hubd, way):
 
 
 def reads():
-    with Hubd(None, "--xet", "--xet-read=always") as hubd:
+    with Hubd(None, "--xet-read=always") as hubd:
         with source() as sent:
             hf(hubd, "home", "upload", "admin/xet", sent, NAME)
         shutil.rmtree(DIR / "home")

@@ -16,19 +16,21 @@ class Between:
     change(asked, answer): asked has method, path, headers; answer status, headers (a dict of small letters), body. It may change these."""
 
     def __init__(self, h, change=lambda asked, answer: None):
-        self.seen, self.change, between = [], change, self
+        self.seen, self.sent, self.change, between = [], 0, change, self     # sent: bytes of chunks that were brought
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version, wbufsize = "HTTP/1.1", 1 << 16
 
             def do_GET(self):
                 asked = types.SimpleNamespace(method=self.command, path=self.path, headers=self.headers)
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 between.seen.append(asked)
+                between.sent += len(body) if "/v1/xorbs/" in self.path else 0
                 there = http.client.HTTPConnection("127.0.0.1", h.port, timeout=30)
                 there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for key, value in self.headers.items():
                     there.putheader(key, value)
-                there.endheaders(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+                there.endheaders(body)
                 got = there.getresponse()
                 answer = types.SimpleNamespace(status=got.status, headers={k.lower(): v for k, v in got.getheaders()}, body=got.read())
                 there.close()

@@ -33,7 +33,7 @@ def edit(rng, data):
 def test_what_is_sent_is_what_is_new(tmp_path):
     print(f"XET_SEED={SEED}")
     rng = random.Random(SEED)
-    h = Hubd(tmp_path, [], timeout=20, args=["--xet", "--offline"])
+    h = Hubd(tmp_path, [], timeout=20, args=["--offline"])
     line, repo, worst = Line(h.port, tmp_path / "line.log"), Repo(h, "admin/edits", h.admin_token), 0
     client = Client(tmp_path, "2.4", line.url, h.admin_token)
     for round in range(UPLOADS + 1):

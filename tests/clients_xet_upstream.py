@@ -21,7 +21,7 @@ NAME = "w.bin"
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory):
     with Hub() as hub:
-        h = Hubd(tmp_path_factory.mktemp("xet-upstream"), hub, timeout=20, args=["--xet", "--xet-read=always"])
+        h = Hubd(tmp_path_factory.mktemp("xet-upstream"), hub, timeout=20, args=["--xet-read=always"])
         yield h
         h.stop()
 
