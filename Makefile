@@ -153,7 +153,7 @@ check-asan check-tsan: check-%:
 	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
 check-flows: all helpers
 	@tools/flows tests/flow_*.py
-check-clients: all
+check-clients: all helpers
 	@tools/flows tests/clients_*.py
 # A real kernel's client, in a virtual machine: one at a time.
 check-nfs-kernel: all
@@ -182,6 +182,7 @@ torture: all helpers
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
+	@XET_EDITS=$(shell expr $(TORTURE_SECONDS) / 12) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/clients_xet_edits.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))
 leaks: all
 	@$(SUBMAKE) $(B)/tests/test_node
