@@ -291,6 +291,8 @@ int hubconf_parse(int argc, char *const argv[], struct hubconf *ret,
 			*ret_action = HUBCONF_HELP;
 		else if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V"))
 			*ret_action = HUBCONF_VERSION;
+		else if (!strcmp(argv[i], "--config-man"))
+			*ret_action = HUBCONF_MAN;
 	if (*ret_action != HUBCONF_RUN)
 		return 0;
 	r = collect(argc, argv, ret, why);
@@ -331,4 +333,20 @@ void hubconf_help(struct buf *ret)
 	conf_help(&table, ret);
 	buf_add_str(ret, "  -h, --help                Show this text.\n"
 			 "  -V, --version             Show the version.\n");
+}
+
+static const char man_tail[] = ".Sh EXAMPLES\n"
+			       ".Bd -literal -offset indent\n"
+			       "listen     = 0.0.0.0:8080\n"
+			       "public-url = https://hub.example.org\n"
+			       "upstream   = https://huggingface.co\n"
+			       "cache-size = 10TiB\n"
+			       "anonymous  = none\n"
+			       ".Ed\n";
+
+void hubconf_man(struct buf *ret)
+{
+	const struct conf_page page = { "matrixhubd.conf", CONFIG_FILE, "matrixhubd", man_tail };
+
+	conf_man(&table, &page, ret);
 }

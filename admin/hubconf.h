@@ -47,7 +47,7 @@ struct hubconf {
 enum hubconf_anonymous { HUBCONF_ANONYMOUS_READ, HUBCONF_ANONYMOUS_NONE };
 
 enum hubconf_audit { HUBCONF_AUDIT_OFF, HUBCONF_AUDIT_ON, HUBCONF_AUDIT_STRICT };
-enum hubconf_action { HUBCONF_RUN, HUBCONF_HELP, HUBCONF_VERSION };
+enum hubconf_action { HUBCONF_RUN, HUBCONF_HELP, HUBCONF_VERSION, HUBCONF_MAN };
 
 /* Parses command line and configuration file. ERR_CONF with full sentences in `why`; nothing else
  * was done. */
@@ -63,5 +63,7 @@ MUST_USE int hubconf_token(const struct hubconf *c, struct buf *ret, struct buf 
 bool hubconf_door(const struct hubconf *c, size_t i, const char **ret_address);
 /* Appends the text of --help. */
 void hubconf_help(struct buf *ret);
+/* And of docs/matrixhubd.conf.5. */
+void hubconf_man(struct buf *ret);
 
 #endif

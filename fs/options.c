@@ -442,3 +442,25 @@ void options_markdown(struct buf *ret)
 	conf_markdown(&options_table, ret);
 	buf_add_str(ret, markdown_tail);
 }
+
+static const char man_tail[] =
+	".Sh TOKENS\n"
+	"No token stands in this file, which everybody may read.\n"
+	"The file that\n.Ic token\\-file\n"
+	"names holds one token, for the first hub, or lines of a hub's URL and its token.\n"
+	"Without it\n.Ev HF_TOKEN ,\n.Ev HF_TOKEN_PATH\nand\n.Ev HF_HOME\nare looked at.\n"
+	".Sh EXAMPLES\n"
+	".Bd -literal -offset indent\n"
+	"hub        = https://hub.example.org\n"
+	"hub        = https://huggingface.co\n"
+	"cache      = /data/matrixfs\n"
+	"cache-size = 2TiB\n"
+	"token-file = /etc/matrixfs/tokens\n"
+	".Ed\n";
+
+void options_man(struct buf *ret)
+{
+	const struct conf_page page = { "matrixfs.conf", CONFIG_FILE, "matrixfs", man_tail };
+
+	conf_man(&options_table, &page, ret);
+}
