@@ -108,8 +108,8 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedul
 	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench \
-	bench-peers format install uninstall deb check-systemd check-deb clean distclean
+	check-clients check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers \
+	format install uninstall deb check-systemd check-deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -166,7 +166,7 @@ check-asan check-tsan: check-%:
 	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
 check-flows: all helpers
 	@tools/flows tests/flow_*.py
-check-clients: all
+check-clients: all helpers
 	@tools/flows tests/clients_*.py
 # A real kernel's client, in a virtual machine: one at a time.
 check-nfs-kernel: all
@@ -195,6 +195,7 @@ torture: all helpers
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
+	@XET_EDITS=$(shell expr $(TORTURE_SECONDS) / 12) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/clients_xet_edits.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))
 leaks: all
 	@$(SUBMAKE) $(B)/tests/test_node

@@ -14,6 +14,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/network.h"
 #include "daemon/base/why.h"
+#include "daemon/hub/hub.h"
 #include "daemon/hub/hub_url.h"
 
 #define CONFIG_FILE "/etc/matrixfs/matrixhubd.conf"
@@ -38,6 +39,9 @@ static const struct conf_param params[] = {
 	  "Hub to ask for what is not here. Several are asked in this order." },
 	{ "upstream-token-file", CONF_TEXT, FIELD(upstream_token_file), NULL, 0, 0, "FILE",
 	  "File with the token for the first upstream." },
+	{ "upstream-xet", CONF_CHOICE, FIELD(upstream_xet), "auto", 0, 0, HUB_XET_CHOICES,
+	  "Fetch what an upstream has in a Xet store from there: what it gives by no plain HTTP, "
+	  "all of it, or nothing." },
 	{ "allow", CONF_LIST, FIELD(allow), NULL, 1, 0, "RULE",
 	  "What of the upstreams may be read: [KIND/]REPOSITORY[:FILE] with globs. May be given "
 	  "several times; without it all may." },

@@ -18,6 +18,7 @@ struct hubconf {
 	char *tls_cert, *tls_key;   /* files, or NULL: both or none */
 	struct conf_list upstreams; /* URLs in order of preference */
 	char *upstream_token_file;
+	int upstream_xet;             /* enum hub_xet */
 	struct conf_list allow, deny; /* rules: see filter.h */
 	bool keep_gone;
 	char *public_url; /* or NULL */

@@ -235,6 +235,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.peers = &o->peer,
+		.hub_xet = o->hub_xet,
 		.prefetch = o->prefetch,
 		.cache = { o->cache_size, o->cache_min_free },
 		.memory_bytes = o->memory,

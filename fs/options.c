@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/network.h"
 #include "daemon/base/why.h"
+#include "daemon/hub/hub.h"
 #include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
 #include "fs/scope.h"
@@ -48,6 +49,9 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "hub-xet", CONF_CHOICE, FIELD(hub_xet), "auto", 0, 0, HUB_XET_CHOICES,
+	  "Fetch what a hub has in a Xet store from there: what it gives by no plain HTTP, all "
+	  "of it, or nothing." },
 	{ "prefetch", CONF_CHOICE, FIELD(prefetch), "yes", 0, 0, "no|yes|always",
 	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
 	  "a config; no brings only what is read, and what lies right behind it. yes pauses while "

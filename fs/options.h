@@ -26,6 +26,7 @@ struct options {
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
 	int verify;   /* enum options_verify */
+	int hub_xet;  /* enum hub_xet */
 	int prefetch; /* enum node_prefetch */
 	bool strict_ro;
 	bool passthrough;

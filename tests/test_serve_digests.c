@@ -8,21 +8,17 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "daemon/base/clock.h"
-#include "tests/talk.h"
+#include "tests/asking.h"
 #include "tests/verifying.h"
 
 struct fixture {
 	struct verifying *v;
-	struct httpd *http;
-	struct sockaddr_in at;
+	struct asking asking;
 	struct serve serve;
 	struct peer_host host;
 	int may; /* what the program says of who may have it */
-	struct buf answer;
 };
 
 static int may(void *arg, const struct peer_gift *gift UNUSED)
@@ -45,25 +41,9 @@ static void handle(void *arg, struct httpd_request *q)
 		serve_digests(&g, &ask);
 }
 
-static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)
-{
-	return 0;
-}
-
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct httpd_conf http = {
-		.door_count = 1,
-		.threads = 1,
-		.connections_max = 8,
-		.bodies_max = 65536,
-		.idle_ms = 10000,
-		.slow_ms = 10000,
-		.body_max = body_max,
-		.handle = handle,
-		.arg = f,
-	};
 	void *v;
 
 	assert_non_null(f);
@@ -80,8 +60,7 @@ static int set_up(void **state)
 		.process = "77",
 	};
 	f->serve.answers = f->v->cell.answers;
-	http.doors[0].fd = talk_listen(&f->at);
-	assert_int_equal(httpd_start(&http, &f->http), 0);
+	asking_start(&f->asking, handle, f);
 	*state = f;
 	return 0;
 }
@@ -91,26 +70,10 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 	void *v = f->v;
 
-	assert_true(httpd_stop(f->http, clock_ms() + 1000, 10000));
+	asking_stop(&f->asking);
 	assert_int_equal(verifying_tear_down(&v), 0);
-	buf_free(&f->answer);
 	free(f);
 	return 0;
-}
-
-/* The status; all that came is in f->answer. */
-static int ask_once(struct fixture *f, const char *target)
-{
-	CLEANUP(buf_free) struct buf request = { 0 };
-	int fd = talk_dial(&f->at), status = 0;
-
-	buf_clear(&f->answer);
-	buf_printf(&request, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target);
-	talk_say(fd, buf_str(&request));
-	assert_false(talk_hear(fd, &f->answer, "no such text"));
-	close(fd);
-	sscanf(buf_str(&f->answer), "HTTP/1.1 %d", &status);
-	return status;
 }
 
 /* Until it has been found out. */
@@ -124,14 +87,10 @@ static int ask(struct fixture *f, const struct source_blob *what, bool witness)
 	ask.digests = true;
 	ask.witness = witness;
 	assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
-	while ((status = ask_once(f, buf_str(&target))) == WIRE_COMING && clock_ms() < until_ms)
+	while ((status = asking_ask(&f->asking, "GET", buf_str(&target))) == WIRE_COMING &&
+	       clock_ms() < until_ms)
 		clock_sleep_ms(10);
 	return status;
-}
-
-static bool says(const struct fixture *f, const char *text)
-{
-	return strstr(buf_str(&f->answer), text);
 }
 
 /* A file that this node is to be a witness of, or is not. */
@@ -165,9 +124,10 @@ static void what_a_hub_gave_is_told_and_signed(void **state)
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_TOLD);
 	cell_digest(f->v->seed, VERIFYING_SIZE, 1, digest);
 	hex_print(digest, sizeof(digest), hex);
-	assert_true(says(f, hex));
-	assert_true(says(f, WIRE_DIGESTS ": -,")); /* of the first nothing is known */
-	assert_true(says(f, "Authentication-Info: MatrixFS key="));
+	assert_true(asking_says(&f->asking, hex));
+	assert_true(
+		asking_says(&f->asking, WIRE_DIGESTS ": -,")); /* of the first nothing is known */
+	assert_true(asking_says(&f->asking, "Authentication-Info: MatrixFS key="));
 }
 
 /* The twin. */
@@ -177,8 +137,8 @@ static void what_a_member_gave_is_not(void **state)
 
 	cell_put(&f->v->cell, &f->v->what, 1, f->v->seed, f->v->giver->address);
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_NOT_HERE);
-	assert_false(says(f, WIRE_DIGESTS));
-	assert_true(says(f, "Authentication-Info: MatrixFS key="));
+	assert_false(asking_says(&f->asking, WIRE_DIGESTS));
+	assert_true(asking_says(&f->asking, "Authentication-Info: MatrixFS key="));
 }
 
 /* What it says is what a hub gives it now. */
@@ -192,7 +152,7 @@ static void who_follows_the_owner_is_a_witness(void **state)
 	f->v->cell.node.hub.seed = seed;
 	cell_put(&f->v->cell, &what, 0, seed, f->v->giver->address); /* it knows the file */
 	assert_int_equal(ask(f, &what, true), WIRE_TOLD);
-	assert_false(says(f, "-,"));
+	assert_false(asking_says(&f->asking, "-,"));
 }
 
 /* The twin: it would cost a hub a segment. */
@@ -216,7 +176,7 @@ static void who_may_not_have_the_file_is_told_nothing(void **state)
 	cell_put(&f->v->cell, &f->v->what, 1, f->v->seed, NULL);
 	f->may = -ENOENT;
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_NOT_HERE);
-	assert_false(says(f, WIRE_DIGESTS));
+	assert_false(asking_says(&f->asking, WIRE_DIGESTS));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

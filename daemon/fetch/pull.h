@@ -23,10 +23,9 @@
 #include "daemon/cache/chunk_list.h"
 #include "daemon/cache/store.h"
 
-#define FAILED_MS 100      /* so long after a failure a blob is not asked for again */
-#define LATE_MS 300        /* so long nobody waits again for what somebody waited for in vain */
-#define LATE_RANGES 8      /* as many MiB as the kernel reads ahead */
-#define TRICKLE_RATE 16384 /* bytes a second: less is as good as nothing */
+#define FAILED_MS 100  /* so long after a failure a blob is not asked for again */
+#define LATE_MS 300    /* so long nobody waits again for what somebody waited for in vain */
+#define LATE_RANGES 8  /* as many MiB as the kernel reads ahead */
 #define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
 
 struct pull {

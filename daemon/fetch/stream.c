@@ -15,7 +15,7 @@
 #include "daemon/fetch/retry.h"
 
 #define FAILURES_MAX 5  /* of one run in a row, over all sources */
-#define TRICKLE_MS 2000 /* a request is given so long to bring TRICKLE_RATE bytes a second */
+#define TRICKLE_MS 2000 /* a request may bring less than SOURCE_TRICKLE_RATE for so long */
 #define LONG_MS 3000    /* a hub takes for what it is asked for at a time, if all is well */
 #define PAUSE_MS 100    /* of a pause at a time, so that a stop is noticed */
 #define YIELD_MS 20     /* pause of others after each piece while somebody waits for bytes */
@@ -167,7 +167,7 @@ static bool is_trickle(const struct carrier *c)
 	int64_t took = clock_ms() - c->asked_ms - c->land.held_ms;
 
 	return !c->all->conf.sources[c->choice.source]->hearsay && took > TRICKLE_MS &&
-	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
+	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < SOURCE_TRICKLE_RATE;
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)

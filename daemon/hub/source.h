@@ -27,6 +27,8 @@ struct source_blob {
 
 /* A run may be cut while a piece is written: it is cut further away than this. */
 #define SOURCE_PIECE_MAX (UINT64_C(1) << 20)
+/* Bytes a second: who gives less is left. */
+#define SOURCE_TRICKLE_RATE 16384
 
 struct source_ask {
 	const struct source_blob *blob;

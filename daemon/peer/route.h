@@ -16,9 +16,10 @@
 
 #include "daemon/peer/members.h"
 #include "daemon/peer/placement.h"
+#include "daemon/peer/wire.h"
 
 #define ROUTE_NOBODY UINT32_MAX
-#define ROUTE_OTHERS_MAX 8
+#define ROUTE_OTHERS_MAX WIRE_OTHERS_MAX
 #define ROUTE_REACH 16 /* owners and those who follow them, by their score: no more are asked */
 
 /* X(answer, word): what came of asking a member, and the word for it in logs. */
