@@ -6,6 +6,7 @@
 # make crash      a power cut at each single change    make sanitize all stories under both sanitizers
 # make fuzz-short a minute for each parser           make suite    huggingface_hub's own tests against the hub
 # make bench      ratios to plain ways              make bench-peers    what a cluster of peers costs whom
+# make check-deploy    chart, dashboards, alert rules by helm and promtool     make check-image    the image's lines
 # make check-nfs-kernel    a real kernel's NFS client, in a virtual machine
 # Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
 #          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
@@ -95,7 +96,7 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedul
 	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients check-nfs-kernel suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
+	check-clients check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -158,6 +159,13 @@ check-clients: all
 check-nfs-kernel: all
 	@tools/nfs-kernel
 	@FLOWS_AT_ONCE=1 tools/flows tests/kernel_*.py
+# Needs Go once, and minutes then: lint has the short form.
+check-deploy:
+	@tools/deps deploy
+	@tools/deployed
+# As root, with debootstrap.
+check-image:
+	@tools/image
 # Needs PyPI, and minutes.
 suite: all
 	@tools/suite

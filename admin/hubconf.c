@@ -78,8 +78,8 @@ static const struct conf_param params[] = {
 	  "Most connections of one address (of IPv6: of one /64); 0 is any number. Set it higher "
 	  "behind a proxy." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL, "Never ask an upstream." },
-	{ "xet", CONF_FLAG, FIELD(xet), NULL, 0, 0, NULL,
-	  "Take uploads of clients that send to a Xet store." },
+	{ "xet", CONF_FLAG, FIELD(xet), "yes", 0, 0, NULL,
+	  "Take uploads of clients that send to a Xet store, as they come by default." },
 	{ "xet-read", CONF_TEXT, FIELD(xet_read), "50GB", 0, 0, "always|never|BYTES",
 	  "Offer files to read by the Xet store that came that way and are larger." },
 	{ "audit", CONF_CHOICE, FIELD(audit), "on", 0, 0, "off|on|strict",

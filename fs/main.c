@@ -249,6 +249,8 @@ static int open_control(struct program *p, struct buf *why)
 		.keeper = p->keeper,
 		.warmups = p->warmups,
 		.face = &p->face,
+		.parameters = &options_table,
+		.values = o,
 		.cache_dir = o->cache,
 		.listen = o->control_listen,
 		.timeout_ms = o->timeout * 1000,
@@ -428,7 +430,7 @@ static int prepare(struct program *p, struct buf *why)
 {
 	int r;
 
-	log_set_level((enum log_level)p->options.log_level);
+	log_set_level(log_level_of(p->options.log_level));
 	r = find_tokens(p, why);
 	return r == 0 && p->options.mountpoint ? find_mountpoint(p, why) : r;
 }
@@ -454,6 +456,17 @@ static int run(struct program *p)
 	return serve(p);
 }
 
+/* All that can be known without doing anything. */
+static int check_and_exit(struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	if (find_tokens(p, &why) < 0)
+		return fail(&why, EXIT_USAGE);
+	puts("The configuration is right.");
+	return 0;
+}
+
 static int print_and_exit(enum options_action action)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
@@ -477,6 +490,8 @@ int main(int argc, char *argv[])
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
+	else if (action == OPTIONS_CHECK)
+		status = check_and_exit(&p);
 	else if (action != OPTIONS_RUN)
 		status = print_and_exit(action);
 	else

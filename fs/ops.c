@@ -56,6 +56,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct ops *ops = userdata;
 
+	ops->fuse_major = conn->proto_major;
+	ops->fuse_minor = conn->proto_minor;
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
 	want(conn, FUSE_CAP_READDIRPLUS);

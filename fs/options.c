@@ -311,7 +311,7 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 		r = check_nfs(o, why);
 	if (r < 0)
 		return r;
-	if (!c->mountpoint && !o->nfs)
+	if (!c->mountpoint && !o->nfs && c->action != OPTIONS_CHECK)
 		return complain(why, "The mount point is missing: matrixfs [OPTION]... MOUNTPOINT, "
 				     "or --nfs=ADDRESS:PORT to export without one.");
 	if (!o->hubs.count)
@@ -324,7 +324,6 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 				"The value \"%s\" of \"control-listen\" is not valid; allowed is "
 				"ADDRESS:PORT, as 127.0.0.1:9400.",
 				o->control_listen);
-	o->log_level = log_level_of(o->log_level);
 	o->foreground_asked = c->foreground;
 	o->background = (o->background || c->by_mount) && !c->foreground;
 	o->mountpoint = c->mountpoint ? strdup(c->mountpoint) : NULL;
@@ -361,7 +360,7 @@ int options_parse(int argc, char *const argv[], char *(*getenv_fn)(const char *)
 	if (r)
 		return r;
 	*ret_action = c.action;
-	if (c.action != OPTIONS_RUN)
+	if (!options_count(c.action))
 		return 0;
 	r = collect(ret, &c, getenv_fn, why);
 	secret_hide(why);
@@ -382,6 +381,8 @@ static const char help_head[] =
 static const char help_tail[] =
 	"  -o OPTION[,OPTION]...     These names without \"--\", and those of mount(8).\n"
 	"  -f                        Stay in the foreground.\n"
+	"  --check                   Only look whether options and configuration file are\n"
+	"                            right; the mount point may be left out.\n"
 	"  -h, --help                Show this text.\n"
 	"  -V, --version             Show the version.\n"
 	"\n"

@@ -31,7 +31,7 @@ struct options {
 	bool passthrough;
 	bool allow_other;           /* default: true for root */
 	uint64_t scratch_size;      /* bytes of metadata kept in memory */
-	int log_level;              /* enum log_level */
+	int log_level;              /* of LOG_LEVEL_CHOICES */
 	int64_t slow_op;            /* seconds after which a request is told to be slow; 0: never */
 	char *control_listen;       /* ADDRESS:PORT, or NULL */
 	char *nfs;                  /* ADDRESS:PORT to export on, or NULL */
@@ -50,7 +50,18 @@ struct options {
 
 /* In the order of verify's choices. */
 enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CONFIG_MD };
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_CHECK, /* what is said, and no more */
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_CONFIG_MD,
+};
+/* True if it is done with the options; else they do not count, and something is printed. */
+static inline bool options_count(enum options_action a)
+{
+	return a == OPTIONS_RUN || a == OPTIONS_CHECK;
+}
 
 extern const struct conf_table options_table;
 

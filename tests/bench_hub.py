@@ -203,7 +203,7 @@ def by_xet():
     if not CLIENT.exists():
         print(f"(reads by Xet left out: {CLIENT} is missing)")
         return
-    with Hubd(None, "--xet", "--xet-read=always") as hubd:
+    with Hubd(None, "--xet-read=always") as hubd:
         target, first, last, token = sent_by_xet(hubd)
         plain, seconds = f"/admin/xet/resolve/main/{NAME}", ["-t", SECONDS]
         for count in 1, AT_ONCE:

@@ -7,7 +7,7 @@
 #include "daemon/peer/decide.h"
 #include "tests/swarm_priv.h"
 
-#define HANGS_MS 3000 /* as in fetch_given.c */
+#define HANGS_MS 3000 /* as in asking.h */
 
 /* ---- what happens when ---- */
 
@@ -208,11 +208,12 @@ bool swarm_is_flowing(const struct swarm *s, const struct query *q)
 static bool is_failing(const struct swarm *s, const struct run *r)
 {
 	const struct query *q = r->query;
+	int64_t last_ms = max_i64(r->brought_ms, r->node->given_ms);
 
 	if (r->tries)
 		return true;
 	return q && q->giver == s->conf.nodes && !swarm_is_flowing(s, q) &&
-	       swarm_ms(s) - max_i64(r->brought_ms, q->asked_ms) > HANGS_MS;
+	       swarm_ms(s) - max_i64(last_ms, q->asked_ms) > HANGS_MS;
 }
 
 bool swarm_is_failing(const struct swarm *s, const struct node *n, uint32_t chunk)

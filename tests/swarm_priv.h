@@ -105,6 +105,7 @@ struct node {
 	struct fanout *fanout;
 	struct trip_node way;
 	int64_t failed_ms;     /* upstream failed then, when this node asked it; 0: never */
+	int64_t given_ms;      /* it last gave this node bytes */
 	int64_t left_alone_ms; /* until then it is not asked */
 	uint64_t upstream, sent, asked, heard;
 };

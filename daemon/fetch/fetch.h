@@ -59,6 +59,9 @@ MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 MUST_USE int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
+/* The same of what was a guess, or has no place any more: if nobody else has it open, not even what
+ * is on its way comes. */
+void fetch_give_up(struct fetch *f, struct pull *p);
 /* The blob behind a handle; borrowed until fetch_close. */
 struct blob *fetch_blob(const struct pull *p);
 /* How often bytes of it were dropped since its first handle was opened, because they were wrong. */

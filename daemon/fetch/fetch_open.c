@@ -73,7 +73,7 @@ bool fetch_expel(struct fetch *f, struct pull *p, int r)
 	so = p->readers == 1;
 	if (so) {
 		p->expelled = r;
-		fill_abandon(&p->fill, clock_ms());
+		fill_give_up(&p->fill);
 		for (struct run *run = p->fill.runs; run; run = run->next)
 			httpc_cancel(f->conf.http, &run->cancel);
 		waitlist_settle_all(&p->waiters, r, &settled);
@@ -147,15 +147,25 @@ int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_bl
 	return also_as(f, p, what, true);
 }
 
-void fetch_close(struct fetch *f, struct pull *p)
+static void close_by(struct fetch *f, struct pull *p, void (*leave_locked)(struct pull *p))
 {
 	struct pull *idle;
 
 	lock_take(&f->pulls.lock);
-	pull_leave_locked(p);
+	leave_locked(p);
 	idle = pull_if_idle_locked(p);
 	lock_drop(&f->pulls.lock);
 	pull_free(idle);
+}
+
+void fetch_close(struct fetch *f, struct pull *p)
+{
+	close_by(f, p, pull_leave_locked);
+}
+
+void fetch_give_up(struct fetch *f, struct pull *p)
+{
+	close_by(f, p, pull_give_up_locked);
 }
 
 struct blob *fetch_blob(const struct pull *p)

@@ -125,8 +125,10 @@ bool pull_has_rotted(struct pull *p);
 void pull_hash_kick_locked(struct pull *p);
 /* Forgets what is kept of a blob that nothing works on. */
 void pull_begin_anew_locked(struct pull *p);
-/* One reader less; when it was the last, what nobody needs is taken back. */
+/* One reader less; when it was the last, what nobody needs is taken back: see fill_leave, and
+ * fill_give_up. */
 void pull_leave_locked(struct pull *p);
+void pull_give_up_locked(struct pull *p);
 /* Takes the pull out of the table if nobody reads it, nothing works on it and it is trusted: then
  * it is the caller's to pull_free() after dropping the lock. NULL otherwise. */
 struct pull *pull_if_idle_locked(struct pull *p);

@@ -222,6 +222,7 @@ void hub_health(struct hub *h, struct hub_health *ret)
 	memcpy(ret->error, h->error, sizeof(ret->error));
 	lock_drop(&h->lock);
 	ret->locations = location_count(h->locations);
+	ret->is_matrixhubd = atomic_load(&h->is_matrixhubd);
 }
 
 bool hub_was_silent(struct hub *h)
@@ -276,13 +277,24 @@ static int error_of(const struct httpc_response *r, int status, bool token_sent)
 	return status >= 400 ? refusal(r, status, token_sent) : ERR_PROTO;
 }
 
+/* What is refused may come from a proxy before it. */
+static void note_program(struct hub *h, const struct httpc_response *r, int status)
+{
+	const char *program = httpc_header(r, HUB_PROGRAM_FIELD);
+
+	if (status < 400)
+		atomic_store(&h->is_matrixhubd, program && strcmp(program, HUB_PROGRAM) == 0);
+}
+
 int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
 {
 	const char *location = httpc_header(r, "Location");
 
-	if (a->hub)
-		health_well(a->hub);
 	a->status = httpc_status(r);
+	if (a->hub) {
+		health_well(a->hub);
+		note_program(a->hub, r, a->status);
+	}
 	a->wait_ms = httpc_retry_after_ms(r);
 	a->error = error_of(r, a->status, a->token_sent);
 	buf_clear(&a->location);

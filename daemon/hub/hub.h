@@ -39,6 +39,11 @@ MUST_USE int hub_set_token(struct hub *h, const char *token);
 /* The URL, without user name and password. */
 const char *hub_name(const struct hub *h);
 
+/* A field of each answer of a matrixhubd, and its value: what it sends has come from upstream once
+ * for all who ask it. */
+#define HUB_PROGRAM_FIELD "X-Hub-Program"
+#define HUB_PROGRAM "matrixhubd"
+
 /* How it did lately, the hosts it sends us to included. */
 #define HUB_ERROR_MAX 255
 struct hub_health {
@@ -47,6 +52,7 @@ struct hub_health {
 	int64_t down_ms;               /* it is left alone for so long yet, or 0 */
 	int64_t busy_ms;               /* it asked to come back after so long from now, or 0 */
 	unsigned locations;            /* signed ones that are remembered */
+	bool is_matrixhubd;            /* so it says; false until it has answered */
 };
 /* The same now. Threads: any. */
 void hub_health(struct hub *h, struct hub_health *ret);

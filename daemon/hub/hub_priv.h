@@ -34,6 +34,7 @@ struct hub {
 	int64_t busy_until_ms;         /* guarded by lock; it asked to come back later, then */
 	int64_t ok_s, failed_s;        /* guarded by lock; wall clock, 0: never */
 	char error[HUB_ERROR_MAX + 1]; /* guarded by lock; of the last failure */
+	atomic_bool is_matrixhubd;     /* as it last said */
 	struct metrics_source *metrics;
 };
 
