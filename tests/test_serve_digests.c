@@ -10,12 +10,12 @@
 #include <errno.h>
 
 #include "daemon/base/clock.h"
-#include "tests/asking.h"
+#include "tests/served.h"
 #include "tests/verifying.h"
 
 struct fixture {
 	struct verifying *v;
-	struct asking asking;
+	struct served served;
 	struct serve serve;
 	struct peer_host host;
 	int may; /* what the program says of who may have it */
@@ -60,7 +60,7 @@ static int set_up(void **state)
 		.process = "77",
 	};
 	f->serve.answers = f->v->cell.answers;
-	asking_start(&f->asking, handle, f);
+	served_start(&f->served, handle, f);
 	*state = f;
 	return 0;
 }
@@ -70,7 +70,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 	void *v = f->v;
 
-	asking_stop(&f->asking);
+	served_stop(&f->served);
 	assert_int_equal(verifying_tear_down(&v), 0);
 	free(f);
 	return 0;
@@ -87,7 +87,7 @@ static int ask(struct fixture *f, const struct source_blob *what, bool witness)
 	ask.digests = true;
 	ask.witness = witness;
 	assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
-	while ((status = asking_ask(&f->asking, "GET", buf_str(&target))) == WIRE_COMING &&
+	while ((status = served_ask(&f->served, "GET", buf_str(&target))) == WIRE_COMING &&
 	       clock_ms() < until_ms)
 		clock_sleep_ms(10);
 	return status;
@@ -124,10 +124,10 @@ static void what_a_hub_gave_is_told_and_signed(void **state)
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_TOLD);
 	cell_digest(f->v->seed, VERIFYING_SIZE, 1, digest);
 	hex_print(digest, sizeof(digest), hex);
-	assert_true(asking_says(&f->asking, hex));
+	assert_true(served_says(&f->served, hex));
 	assert_true(
-		asking_says(&f->asking, WIRE_DIGESTS ": -,")); /* of the first nothing is known */
-	assert_true(asking_says(&f->asking, "Authentication-Info: MatrixFS key="));
+		served_says(&f->served, WIRE_DIGESTS ": -,")); /* of the first nothing is known */
+	assert_true(served_says(&f->served, "Authentication-Info: MatrixFS key="));
 }
 
 /* The twin. */
@@ -137,8 +137,8 @@ static void what_a_member_gave_is_not(void **state)
 
 	cell_put(&f->v->cell, &f->v->what, 1, f->v->seed, f->v->giver->address);
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_NOT_HERE);
-	assert_false(asking_says(&f->asking, WIRE_DIGESTS));
-	assert_true(asking_says(&f->asking, "Authentication-Info: MatrixFS key="));
+	assert_false(served_says(&f->served, WIRE_DIGESTS));
+	assert_true(served_says(&f->served, "Authentication-Info: MatrixFS key="));
 }
 
 /* What it says is what a hub gives it now. */
@@ -152,7 +152,7 @@ static void who_follows_the_owner_is_a_witness(void **state)
 	f->v->cell.node.hub.seed = seed;
 	cell_put(&f->v->cell, &what, 0, seed, f->v->giver->address); /* it knows the file */
 	assert_int_equal(ask(f, &what, true), WIRE_TOLD);
-	assert_false(asking_says(&f->asking, "-,"));
+	assert_false(served_says(&f->served, "-,"));
 }
 
 /* The twin: it would cost a hub a segment. */
@@ -176,7 +176,7 @@ static void who_may_not_have_the_file_is_told_nothing(void **state)
 	cell_put(&f->v->cell, &f->v->what, 1, f->v->seed, NULL);
 	f->may = -ENOENT;
 	assert_int_equal(ask(f, &f->v->what, false), WIRE_NOT_HERE);
-	assert_false(asking_says(&f->asking, WIRE_DIGESTS));
+	assert_false(served_says(&f->served, WIRE_DIGESTS));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -15,7 +15,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "tests/asking.h"
+#include "tests/served.h"
 #include "tests/workdir.h"
 
 #define KEY "the first key of 16 bytes or more\n"
@@ -23,7 +23,7 @@
 
 struct fixture {
 	struct workdir dir;
-	struct asking asking;
+	struct served served;
 	struct peer_counts counts;
 	struct serve serve;
 	struct serve_work work;
@@ -94,7 +94,7 @@ static int set_up(void **state)
 	f->serve.conf.process = "77";
 	f->work = (struct serve_work){ pull, job, held, f };
 	f->serve.work = &f->work;
-	asking_start(&f->asking, handle, f);
+	served_start(&f->served, handle, f);
 	*state = f;
 	return 0;
 }
@@ -103,7 +103,7 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	asking_stop(&f->asking);
+	served_stop(&f->served);
 	cluster_key_free(f->serve.conf.key);
 	workdir_fini(&f->dir);
 	free(f);
@@ -112,12 +112,12 @@ static int tear_down(void **state)
 
 static int ask(struct fixture *f, const char *method, const char *target)
 {
-	return asking_ask(&f->asking, method, target);
+	return served_ask(&f->served, method, target);
 }
 
 static bool says(const struct fixture *f, const char *text)
 {
-	return asking_says(&f->asking, text);
+	return served_says(&f->served, text);
 }
 
 /* ---- stories ---- */

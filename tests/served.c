@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/asking.h"
+#include "tests/served.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@ static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)
 	return 0;
 }
 
-void asking_start(struct asking *a, void (*handle)(void *arg, struct httpd_request *q), void *arg)
+void served_start(struct served *s, void (*handle)(void *arg, struct httpd_request *q), void *arg)
 {
 	struct httpd_conf http = {
 		.door_count = 1,
@@ -32,32 +32,32 @@ void asking_start(struct asking *a, void (*handle)(void *arg, struct httpd_reque
 		.arg = arg,
 	};
 
-	http.doors[0].fd = talk_listen(&a->at);
-	assert_int_equal(httpd_start(&http, &a->http), 0);
+	http.doors[0].fd = talk_listen(&s->at);
+	assert_int_equal(httpd_start(&http, &s->http), 0);
 }
 
-void asking_stop(struct asking *a)
+void served_stop(struct served *s)
 {
-	assert_true(httpd_stop(a->http, clock_ms() + 1000, 10000));
-	buf_free(&a->answer);
+	assert_true(httpd_stop(s->http, clock_ms() + 1000, 10000));
+	buf_free(&s->answer);
 }
 
-int asking_ask(struct asking *a, const char *method, const char *target)
+int served_ask(struct served *s, const char *method, const char *target)
 {
 	CLEANUP(buf_free) struct buf request = { 0 };
-	int fd = talk_dial(&a->at), status = 0;
+	int fd = talk_dial(&s->at), status = 0;
 
-	buf_clear(&a->answer);
+	buf_clear(&s->answer);
 	buf_printf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method,
 		   target);
 	talk_say(fd, buf_str(&request));
-	assert_false(talk_hear(fd, &a->answer, "no such text"));
+	assert_false(talk_hear(fd, &s->answer, "no such text"));
 	close(fd);
-	sscanf(buf_str(&a->answer), "HTTP/1.1 %d", &status);
+	sscanf(buf_str(&s->answer), "HTTP/1.1 %d", &status);
 	return status;
 }
 
-bool asking_says(const struct asking *a, const char *text)
+bool served_says(const struct served *s, const char *text)
 {
-	return strstr(buf_str(&a->answer), text);
+	return strstr(buf_str(&s->answer), text);
 }
