@@ -48,6 +48,7 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
 			.silent_ms = HUB_SILENT_MS,
+			.xet = conf->hub_xet,
 			.lenient = conf->lenient,
 			.metrics = &n->metrics.sources[i],
 		};

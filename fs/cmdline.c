@@ -102,6 +102,8 @@ static int parse_long(struct parser *p, const char *text)
 		p->c->action = OPTIONS_CHECK;
 	else if (!strcmp(text, "config-markdown"))
 		p->c->action = OPTIONS_CONFIG_MD;
+	else if (!strcmp(text, "config-man"))
+		p->c->action = OPTIONS_CONFIG_MAN;
 	else if (len == 5 && !strncmp(text, "token", len))
 		return refuse_token(p);
 	else

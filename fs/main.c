@@ -14,11 +14,14 @@
 #include "daemon/base/file.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pulse.h"
 #include "daemon/base/workers.h"
 #include "daemon/control/control.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
+#include "daemon/standing.h"
 #include "fs/insight.h"
+#include "fs/lookout.h"
 #include "fs/mount.h"
 #include "fs/nfs.h"
 #include "fs/options.h"
@@ -29,6 +32,7 @@
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
+#define LOOKOUT_MS 10000        /* for one look through the mount */
 #define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
 #define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
 
@@ -48,6 +52,8 @@ struct program {
 	struct scope_rules *nfs_rules;
 	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
+	struct lookout *lookout; /* or NULL, as the next */
+	struct pulse *pulse;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
@@ -130,12 +136,11 @@ static int go_background(struct program *p)
 	}
 	close(pipe_fds[0]);
 	p->ready_fd = pipe_fds[1];
-	if (setsid() < 0)
-		return -errno;
 	return 0;
 }
 
-/* Lets go of the terminal: standard error goes to a file beside the cache. */
+/* Lets go of the terminal: standard error goes to a file beside the cache. Not before it is
+ * mounted: an automounter lets nobody see the mount point meanwhile but its own process group. */
 static void leave_terminal(struct program *p)
 {
 	CLEANUP(buf_free) struct buf path = { 0 };
@@ -147,6 +152,8 @@ static void leave_terminal(struct program *p)
 	dup2(null_fd, STDIN_FILENO);
 	dup2(null_fd, STDOUT_FILENO);
 	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
+	if (setsid() < 0)
+		log_debug("it stays with the terminal it was started from");
 	if (chdir("/") < 0)
 		log_debug("the directory it was started in stays in use");
 }
@@ -166,11 +173,48 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
+	pulse_ready(p->pulse);
 	if (p->ready_fd < 0)
 		return;
 	if (write(p->ready_fd, &status, 1) != 1)
 		log_debug("nobody waited for the mount");
 	closep(&p->ready_fd);
+}
+
+/* ---- the service manager ---- */
+
+static int check_mount(void *arg)
+{
+	struct program *p = arg;
+
+	if (!p->lookout)
+		return node_probe(p->ops.view.node);
+	return lookout_ask(p->lookout, clock_ms() + LOOKOUT_MS);
+}
+
+static void tell_standing(void *arg, struct buf *ret)
+{
+	const struct program *p = arg;
+
+	standing_tell(p->ops.view.node, "hub", ret);
+	if (p->mountpoint)
+		buf_printf(ret, ", mounted on %s", p->mountpoint);
+	if (p->options.nfs)
+		buf_printf(ret, ", exported on %s", p->options.nfs);
+}
+
+static int open_pulse(struct program *p, struct buf *why)
+{
+	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
+	int r = 0;
+
+	if (p->mountpoint && getenv("NOTIFY_SOCKET"))
+		r = lookout_start(p->mountpoint, &p->lookout);
+	if (r == 0)
+		r = pulse_start(&conf, &p->pulse);
+	if (r < 0)
+		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
+	return r;
 }
 
 /* ---- putting it together ---- */
@@ -191,6 +235,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.peers = &o->peer,
+		.hub_xet = o->hub_xet,
 		.prefetch = o->prefetch,
 		.cache = { o->cache_size, o->cache_min_free },
 		.memory_bytes = o->memory,
@@ -332,6 +377,7 @@ static void close_all(struct program *p)
 {
 	bool over = true;
 
+	pulse_stopping(p->pulse);
 	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
@@ -344,7 +390,10 @@ static void close_all(struct program *p)
 		return;
 	}
 	mount_close(p->mount);
-	if (!nfs_free(p->nfs)) {
+	/* A look through the mount ends with it. */
+	over = pulse_free(p->pulse, clock_ms() + FORGETTING_MS);
+	over = nfs_free(p->nfs) && over;
+	if (!over) {
 		leave(p);
 		return;
 	}
@@ -353,6 +402,7 @@ static void close_all(struct program *p)
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
+	lookout_free(p->lookout);
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
@@ -402,7 +452,9 @@ static int serve(struct program *p)
 	if (!p->mountpoint)
 		pthread_sigmask(SIG_BLOCK, &set, NULL);
 	openfiles_init(&p->ops.files);
-	r = open_tree(p); /* first: the node tells it what to forget */
+	r = open_pulse(p, &why);
+	if (r == 0)
+		r = open_tree(p); /* before the node, which tells it what to forget */
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
@@ -475,6 +527,8 @@ static int print_and_exit(enum options_action action)
 		options_help(&text);
 	else if (action == OPTIONS_CONFIG_MD)
 		options_markdown(&text);
+	else if (action == OPTIONS_CONFIG_MAN)
+		options_man(&text);
 	else
 		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
 	fputs(buf_str(&text), stdout);

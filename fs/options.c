@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/network.h"
 #include "daemon/base/why.h"
+#include "daemon/hub/hub.h"
 #include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
 #include "fs/scope.h"
@@ -48,6 +49,9 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "hub-xet", CONF_CHOICE, FIELD(hub_xet), "auto", 0, 0, HUB_XET_CHOICES,
+	  "Fetch what a hub has in a Xet store from there: what it gives by no plain HTTP, all "
+	  "of it, or nothing." },
 	{ "prefetch", CONF_CHOICE, FIELD(prefetch), "yes", 0, 0, "no|yes|always",
 	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
 	  "a config; no brings only what is read, and what lies right behind it. yes pauses while "
@@ -437,4 +441,26 @@ void options_markdown(struct buf *ret)
 	buf_add_str(ret, markdown_head);
 	conf_markdown(&options_table, ret);
 	buf_add_str(ret, markdown_tail);
+}
+
+static const char man_tail[] =
+	".Sh TOKENS\n"
+	"No token stands in this file, which everybody may read.\n"
+	"The file that\n.Ic token\\-file\n"
+	"names holds one token, for the first hub, or lines of a hub's URL and its token.\n"
+	"Without it\n.Ev HF_TOKEN ,\n.Ev HF_TOKEN_PATH\nand\n.Ev HF_HOME\nare looked at.\n"
+	".Sh EXAMPLES\n"
+	".Bd -literal -offset indent\n"
+	"hub        = https://hub.example.org\n"
+	"hub        = https://huggingface.co\n"
+	"cache      = /data/matrixfs\n"
+	"cache-size = 2TiB\n"
+	"token-file = /etc/matrixfs/tokens\n"
+	".Ed\n";
+
+void options_man(struct buf *ret)
+{
+	const struct conf_page page = { "matrixfs.conf", CONFIG_FILE, "matrixfs", man_tail };
+
+	conf_man(&options_table, &page, ret);
 }

@@ -26,6 +26,7 @@ struct options {
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
 	int verify;   /* enum options_verify */
+	int hub_xet;  /* enum hub_xet */
 	int prefetch; /* enum node_prefetch */
 	bool strict_ro;
 	bool passthrough;
@@ -56,6 +57,7 @@ enum options_action {
 	OPTIONS_HELP,
 	OPTIONS_VERSION,
 	OPTIONS_CONFIG_MD,
+	OPTIONS_CONFIG_MAN,
 };
 /* True if it is done with the options; else they do not count, and something is printed. */
 static inline bool options_count(enum options_action a)
@@ -75,8 +77,9 @@ void options_fini(struct options *o);
  * read. */
 MUST_USE int options_token(const struct options *o, const char *hub_url, bool first_hub,
 			   char *(*getenv_fn)(const char *), char **ret, struct buf *why);
-/* Appends the text of --help / of docs/config.md. */
+/* Appends the text of --help / of docs/config.md / of docs/matrixfs.conf.5. */
 void options_help(struct buf *ret);
 void options_markdown(struct buf *ret);
+void options_man(struct buf *ret);
 
 #endif

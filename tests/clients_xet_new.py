@@ -7,10 +7,11 @@ import subprocess
 
 import pytest
 
+from between import Between
 from clients_hubd import Client
 from clients_matrix import BUILD, HERE, PATIENCE
 from clients_xet import MIB, SHIMMED, SHIMS, incoming, noise, upload, user, xorbs_of
-from clients_xet_read import Between, asked
+from clients_xet_read import asked
 from flow_hub_ctl import fine
 from hubd import Hubd
 from registry import Repo

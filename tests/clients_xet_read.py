@@ -1,19 +1,17 @@
 """Real clients in their default settings that read from the Xet store of matrixhubd what came by it. The twin of each story is the same
 file by plain HTTP: it has the same bytes."""
 import hashlib
-import http.client
-import http.server
 import json
 import random
 import re
 import shutil
 import subprocess
-import threading
 import time
 import urllib.parse
 
 import pytest
 
+from between import Between
 from clients_hubd import Client
 from clients_matrix import BUILD, HERE, PATIENCE
 from clients_xet import MIB, blob, noise, upload, user
@@ -90,54 +88,17 @@ def test_a_file_that_came_by_xet_is_read_by_it(ours, tmp_path, version, mib):
     assert got(plain, repo) == sha256(data) and asked(ours, BYTES) == before
 
 
-class Between:
-    """Stands between client and hub, notes what is asked, and refuses so many of the requests for bytes."""
+class Refusing(Between):
+    """Refuses so many of the requests for bytes."""
 
-    def __init__(self, h, refuses=0):
-        self.seen, self.refuses, self.sent, between = [], refuses, 0, self   # sent: bytes of chunks that were brought
+    def __init__(self, h, refuses):
+        super().__init__(h, self.refuse)
+        self.refuses = refuses
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def handle_any(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                between.sent += len(body) if "/v1/xorbs/" in self.path else 0
-                between.seen.append((self.command, self.path, self.headers.get("Range")))
-                if "/v1/bytes/" in self.path and between.refuses:
-                    between.refuses -= 1
-                    return self.answer(403, [], b'{"error":"this link has expired"}')
-                there = http.client.HTTPConnection("127.0.0.1", h.port, timeout=30)
-                there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for key, value in self.headers.items():
-                    there.putheader(key, value)
-                there.endheaders(body)
-                got = there.getresponse()
-                data = got.read()
-                there.close()
-                length = got.getheader("Content-Length")
-                self.answer(got.status, [(k, v) for k, v in got.getheaders() if k.lower() not in ("content-length", "transfer-encoding",
-                                                                                                "connection")], data, length)
-
-            do_GET = do_HEAD = do_POST = handle_any
-
-            def answer(self, status, fields, data, length=None):
-                self.send_response(status)
-                for key, value in fields:
-                    self.send_header(key, value)
-                self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+    def refuse(self, asked, answer):
+        if "/v1/bytes/" in asked.path and self.refuses:
+            self.refuses -= 1
+            answer.status, answer.headers, answer.body = 403, {}, b'{"error":"this link has expired"}'
 
 
 @pytest.fixture
@@ -148,7 +109,7 @@ def between(ours):
 
 
 def bytes_asked(b):
-    return [ranges for _, path, ranges in b.seen if "/v1/bytes/" in path]
+    return [a.headers["Range"] for a in b.asked("/v1/bytes/")]
 
 
 def through(b, tmp_path, version="2.4", token=None, **env):
@@ -179,7 +140,7 @@ def pieces(ours, tmp_path_factory):
 def test_a_file_of_pieces_of_others(ours, pieces, between, tmp_path, env):
     repo, data = pieces
     assert got(through(between, tmp_path, token=ours.admin_token, **env), repo) == sha256(data)
-    asked = [path for _, path, _ in between.seen if "/reconstructions/" in path]
+    asked = [a.path for a in between.asked("/reconstructions/")]
     assert all(("/v1/" if "API_VERSION" in str(env) else "/v2/") in path for path in asked), asked
     assert len(asked) >= (10 if "FETCH_SIZE" in str(env) else 1)
     assert any("," in ranges for ranges in bytes_asked(between)) == ("MULTIRANGE" in str(env))
@@ -195,9 +156,9 @@ def test_what_repeats_itself(ours, between, tmp_path):
 
 def test_a_link_that_is_refused_is_asked_for_anew(ours, tmp_path):
     data = noise(12, "refused")
-    repo, b = put(ours, tmp_path, "admin/refused", data), Between(ours, refuses=2)
+    repo, b = put(ours, tmp_path, "admin/refused", data), Refusing(ours, refuses=2)
     assert got(through(b, tmp_path, token=ours.admin_token), repo) == sha256(data)
-    assert len(bytes_asked(b)) >= 3 and sum("/v2/reconstructions/" in path for _, path, _ in b.seen) >= 2
+    assert len(bytes_asked(b)) >= 3 and len(b.asked("/v2/reconstructions/")) >= 2
     b.stop()
 
 

@@ -82,6 +82,7 @@ static int copy_conf(struct hub *h, const struct hub_conf *conf)
 	h->down_ms = conf->down_ms;
 	h->silent_ms = conf->silent_ms;
 	h->lenient = conf->lenient;
+	h->xet = conf->xet;
 	h->metrics = conf->metrics;
 	return r;
 }
@@ -103,6 +104,8 @@ int hub_new(const struct hub_conf *conf, struct hub **ret)
 	if (r == 0)
 		r = location_memory_new(LOCATIONS_MAX, &h->locations);
 	if (r == 0)
+		r = location_memory_new(LOCATIONS_MAX, &h->xet_tokens);
+	if (r == 0)
 		*ret = steal(h);
 	return r;
 }
@@ -112,6 +115,7 @@ void hub_free(struct hub *h)
 	if (!h)
 		return;
 	location_memory_free(h->locations);
+	location_memory_free(h->xet_tokens);
 	lock_fini(&h->lock);
 	free_tokens(h->token);
 	free(h->name);
@@ -320,9 +324,17 @@ static int run(struct hub *h, const struct httpc_request *q, const struct hub_an
 	return r;
 }
 
-int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
+static const char *bearer(const struct hub *h, const struct hub_answer *a)
 {
 	const struct hub_token *token = h->token;
+
+	if (a->bearer)
+		return *a->bearer ? a->bearer : NULL;
+	return a->own && token && *token->text ? token->text : NULL;
+}
+
+int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
+{
 	int64_t began_ms = clock_ms();
 	bool probes;
 	int r;
@@ -330,12 +342,12 @@ int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct
 	a->url = url;
 	a->own = url_same_origin(h->url, url);
 	a->hub = a->own ? h : NULL;
-	a->token_sent = a->own && token && *token->text;
 	a->status = 0;
 	a->wait_ms = -1;
 	q->method = "GET";
 	q->url = url;
-	q->token = a->token_sent ? token->text : NULL;
+	q->token = bearer(h, a);
+	a->token_sent = q->token;
 	if (!a->own)
 		return run(h, q, a);
 	r = health_enter(h, &probes);
