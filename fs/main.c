@@ -18,12 +18,14 @@
 #include "daemon/control/control.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
+#include "fs/holder.h"
 #include "fs/insight.h"
 #include "fs/mount.h"
 #include "fs/nfs.h"
 #include "fs/options.h"
 #include "fs/ops.h"
 #include "fs/secret.h"
+#include "fs/takeover.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
@@ -39,6 +41,9 @@ struct program {
 	struct node_hub hubs[NODE_HUBS_MAX];
 	unsigned hub_count;
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
+	bool held;    /* who started it keeps what it leaves */
+	struct notify notify;
+	struct takeover takeover;
 	struct ops ops;
 	struct keeper *keeper;
 	struct warmups *warmups;
@@ -151,13 +156,22 @@ static void leave_terminal(struct program *p)
 		log_debug("the directory it was started in stays in use");
 }
 
+static void tell_parent(struct program *p, unsigned char status)
+{
+	if (p->ready_fd < 0)
+		return;
+	if (write(p->ready_fd, &status, 1) != 1)
+		log_debug("nobody waited for the mount");
+	close(steal_fd(&p->ready_fd));
+}
+
 static void on_ready(void *arg)
 {
 	struct program *p = arg;
-	unsigned char status = 0;
 
-	if (p->ready_fd >= 0)
+	if (p->options.background)
 		leave_terminal(p);
+	notify_ready(&p->notify);
 	if (p->mountpoint)
 		log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
@@ -166,11 +180,17 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
-	if (p->ready_fd < 0)
-		return;
-	if (write(p->ready_fd, &status, 1) != 1)
-		log_debug("nobody waited for the mount");
-	closep(&p->ready_fd);
+	tell_parent(p, 0);
+}
+
+/* The daemon of this holder is ready. */
+static void on_held(void *arg)
+{
+	struct program *p = arg;
+
+	if (p->options.background)
+		leave_terminal(p);
+	tell_parent(p, 0);
 }
 
 /* ---- putting it together ---- */
@@ -208,6 +228,12 @@ static int open_node(struct program *p, struct buf *why)
 	r = node_open(&conf, &p->ops.view.node, why);
 	forget_tokens(p);
 	return r;
+}
+
+/* What the kernel knows of, if another process was here before. */
+static int inherit(struct program *p)
+{
+	return inodes_inherit(p->ops.inodes, p->takeover.estate, &p->ops.view);
 }
 
 static int open_keeper(struct program *p)
@@ -280,13 +306,17 @@ static int open_tree(struct program *p)
 	p->ops.timeout_ms = p->options.timeout * 1000;
 	if (r == 0)
 		r = inodes_new(view_root(), &p->ops.inodes);
+	if (r == 0)
+		r = openfiles_inherit(&p->ops.files, p->takeover.estate);
 	return r < 0 ? r : ops_start_forgetting(&p->ops);
 }
 
 static int open_mount(struct program *p, struct buf *why)
 {
 	struct mount_conf conf = {
+		.asked = p->options.mountpoint,
 		.mountpoint = p->mountpoint,
+		.takeover = &p->takeover,
 		.options = p->options.fuse_options,
 		.allow_other = p->options.allow_other,
 		.read_only = p->options.strict_ro,
@@ -367,6 +397,7 @@ static void stop_signals(sigset_t *ret)
 	sigaddset(ret, SIGTERM);
 	sigaddset(ret, SIGINT);
 	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGUSR2); /* there is nothing to hand over */
 }
 
 static int serve_export(struct program *p)
@@ -385,7 +416,9 @@ static int serve_mount(struct program *p, struct buf *why)
 
 	if (r == 0)
 		r = mount_serve(p->mount);
-	if (p->mount)
+	if (r == MOUNT_HANDED_OVER)
+		log_info("handing over mountpoint=%s", p->mountpoint);
+	else if (p->mount)
 		log_info("unmounting mountpoint=%s", p->mountpoint);
 	return r;
 }
@@ -397,12 +430,17 @@ static int serve(struct program *p)
 	int r;
 
 	stop_signals(&set);
-	if (!p->mountpoint)
-		pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (p->mountpoint) { /* one of them waits until the mount is served, the others end it */
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR2);
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	openfiles_init(&p->ops.files);
 	r = open_tree(p); /* first: the node tells it what to forget */
 	if (r == 0)
 		r = open_node(p, &why);
+	if (r == 0)
+		r = inherit(p);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
@@ -419,18 +457,77 @@ static int serve(struct program *p)
 	if (r < 0) {
 		if (!why.len)
 			buf_printf(&why, "stopped: %s", err_text(r));
-		return fail(&why, EXIT_RUN);
+		/* What could not be taken over is mounted anew by a process that knows nothing of
+		 * it. */
+		return fail(&why, p->takeover.fd >= 0 ? HOLDER_AGAIN : EXIT_RUN);
 	}
-	return 0;
+	return r == MOUNT_HANDED_OVER ? HOLDER_AGAIN : 0;
+}
+
+/* The mount of the process before is not asked anything: nobody answers yet. */
+static int find_mount(struct program *p, struct buf *why)
+{
+	int r = notify_open(&p->notify, getenv);
+
+	if (r < 0)
+		log_warn(r, "what NOTIFY_SOCKET says is no use");
+	if (!p->options.mountpoint)
+		return 0;
+	r = takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
+	if (r < 0 || p->takeover.fd < 0)
+		return r < 0 ? r : find_mountpoint(p, why);
+	p->mountpoint = strdup(p->takeover.mountpoint);
+	return p->mountpoint ? 0 : -ENOMEM;
 }
 
 static int prepare(struct program *p, struct buf *why)
 {
-	int r;
+	int r = find_tokens(p, why);
 
-	log_set_level((enum log_level)p->options.log_level);
-	r = find_tokens(p, why);
-	return r == 0 && p->options.mountpoint ? find_mountpoint(p, why) : r;
+	return r == 0 ? find_mount(p, why) : r;
+}
+
+static int fail_at_start(int r, struct buf *why)
+{
+	if (!why->len)
+		buf_add_str(why, err_text(r));
+	return fail(why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
+}
+
+/* One that was replaced is where it belongs already. */
+static int start_background(struct program *p, struct buf *why)
+{
+	if (!p->options.background || p->held || holder_resumes(getenv) || go_background(p) == 0)
+		return 0;
+	buf_printf(why, "cannot go to the background: %s", strerror(errno));
+	return -errno;
+}
+
+static bool wants_holder(const struct program *p)
+{
+	int holder = p->options.holder;
+
+	if (p->held || !p->options.mountpoint || holder == OPTIONS_HOLDER_NO)
+		return false;
+	return holder == OPTIONS_HOLDER_YES || p->options.background;
+}
+
+static int hold(struct program *p, char *const argv[])
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct holder_conf conf = {
+		.argv = argv,
+		.mountpoint = p->options.mountpoint,
+		.ready = on_held,
+		.arg = p,
+	};
+	int status, r = start_background(p, &why);
+
+	if (r < 0)
+		return fail_at_start(r, &why);
+	status = holder_run(&conf);
+	tell_parent(p, (unsigned char)status);
+	return status;
 }
 
 static int run(struct program *p)
@@ -438,20 +535,28 @@ static int run(struct program *p)
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r = prepare(p, &why);
 
-	if (r < 0) {
-		if (!why.len)
-			buf_add_str(&why, err_text(r));
-		return fail(&why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
-	}
+	if (r < 0)
+		return fail_at_start(r, &why);
 	if (file_raise_limit() < 0)
 		log_debug("the limit of open files stays as it is");
 	signal(SIGPIPE, SIG_IGN);
 	heap_keep_little();
-	if (p->options.background && go_background(p) < 0) {
-		buf_printf(&why, "cannot go to the background: %s", strerror(errno));
-		return fail(&why, EXIT_RUN);
-	}
-	return serve(p);
+	r = start_background(p, &why);
+	return r < 0 ? fail_at_start(r, &why) : serve(p);
+}
+
+static int hold_or_run(struct program *p, char *const argv[])
+{
+	int status;
+
+	log_set_level((enum log_level)p->options.log_level);
+	p->held = takeover_is_held(getenv);
+	if (wants_holder(p))
+		return hold(p, argv);
+	status = run(p);
+	takeover_end(&p->takeover);
+	notify_close(&p->notify);
+	return status;
 }
 
 static int print_and_exit(enum options_action action)
@@ -471,7 +576,9 @@ static int print_and_exit(enum options_action action)
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	static struct program p = { .ready_fd = -1 };
+	static struct program p = {
+		.ready_fd = -1, .notify = { .fd = -1 }, .takeover = { .fd = -1 }
+	};
 	enum options_action action;
 	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 
@@ -480,7 +587,7 @@ int main(int argc, char *argv[])
 	else if (action != OPTIONS_RUN)
 		status = print_and_exit(action);
 	else
-		status = run(&p);
+		status = hold_or_run(&p, argv);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	forget_tokens(&p);

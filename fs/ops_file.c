@@ -178,9 +178,11 @@ static int run_open(struct op *op)
 
 	if (r < 0)
 		return r;
-	f = op_file(op);
+	f = op->file;
 	op->answer = ANSWER_OPEN;
 	r = open_kind(op, f);
+	if (r == 0)
+		r = openfile_keep(&ops->files, f);
 	if (r != 0) /* parked or failed: the op is not ours to look at any more */
 		op_close_file(ops, NULL, f);
 	return r;
@@ -228,10 +230,55 @@ static int read_written(struct op *op, struct openfile *f)
 	return buf_add(&op->text, op->data, (size_t)n);
 }
 
+static int open_again(struct op *op, struct openfile *f)
+{
+	struct ops *ops = op->ops;
+
+	switch (f->kind) {
+	case OPENFILE_BLOB:
+		return open_handle(op, &f->handle);
+	case OPENFILE_TEXT:
+		return attr_text(&ops->view, &op->inode->place, &op->waiter, &f->text);
+	case OPENFILE_SCRATCH:
+		if (op->inode->place.kind != PLACE_SCRATCH)
+			return -ESTALE;
+		f->written = scratch_ref(op->inode->place.written);
+		scratch_open(ops->view.scratch, f->written);
+		return 0;
+	case OPENFILE_DIR:
+		return listing_open(&ops->view, &op->inode->place, &op->waiter, &f->listing);
+	case OPENFILE_SINK:
+		break;
+	}
+	return 0;
+}
+
+int ops_reopen(struct op *op)
+{
+	struct openfile *fresh, *f = op->file;
+	struct ops *ops = op->ops;
+	int r;
+
+	if (!f->left)
+		return 0;
+	fresh = openfile_new(&ops->files, op->inode, f->pid);
+	if (!fresh)
+		return -ENOMEM;
+	fresh->kind = f->kind;
+	r = open_again(op, fresh);
+	if (r == 0)
+		openfile_revive(&ops->files, f, fresh);
+	op_close_file(ops, NULL, fresh); /* if it parked, the op may be gone */
+	return r;
+}
+
 static int run_read(struct op *op)
 {
-	struct openfile *f = op_file(op);
+	struct openfile *f = op->file;
+	int r = ops_reopen(op);
 
+	if (r != 0)
+		return r;
 	switch (f->kind) {
 	case OPENFILE_BLOB:
 		return read_blob(op, f);
@@ -251,17 +298,26 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	op->size = size;
 	op->off = off;
-	op->fi = *fi;
-	op_start_waiting(op, "read", true);
+	if (op_set_file(op, fi))
+		op_start_waiting(op, "read", true);
+}
+
+/* It may be one that another process opened, and nobody has used since; or the RELEASE of one that
+ * was closed comes again, because that process did not live to say so. */
+void ops_release(struct ops *ops, fuse_req_t req, uint64_t ino, uint64_t number)
+{
+	struct openfile *f = openfile_find(&ops->files, number);
+
+	if (f && !f->inode)
+		f->inode = inodes_get(ops->inodes, ino);
+	if (f)
+		op_close_file(ops, req, f);
+	fuse_reply_err(req, 0);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct ops *ops = fuse_req_userdata(req);
-
-	(void)ino;
-	op_close_file(ops, req, (struct openfile *)(uintptr_t)fi->fh);
-	fuse_reply_err(req, 0);
+	ops_release(fuse_req_userdata(req), req, ino, fi->fh);
 }
 
 void ops_add_file(struct fuse_lowlevel_ops *table)

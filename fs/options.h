@@ -42,6 +42,7 @@ struct options {
 	bool nfs_portmap;
 	struct peer_settings peer;
 	bool background;
+	int holder; /* enum options_holder */
 	bool foreground_asked;
 	char *mountpoint;   /* NULL: none, there is only the export */
 	char *token_env;    /* value of HF_TOKEN; wiped by options_fini */
@@ -50,6 +51,7 @@ struct options {
 
 /* In the order of verify's choices. */
 enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
+enum options_holder { OPTIONS_HOLDER_AUTO, OPTIONS_HOLDER_YES, OPTIONS_HOLDER_NO };
 enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CONFIG_MD };
 
 extern const struct conf_table options_table;
