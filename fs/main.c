@@ -230,12 +230,6 @@ static int open_node(struct program *p, struct buf *why)
 	return r;
 }
 
-/* What the kernel knows of, if another process was here before. */
-static int inherit(struct program *p)
-{
-	return inodes_inherit(p->ops.inodes, p->takeover.estate, &p->ops.view);
-}
-
 static int open_keeper(struct program *p)
 {
 	struct keeper_conf conf = {
@@ -307,7 +301,7 @@ static int open_tree(struct program *p)
 	if (r == 0)
 		r = inodes_new(view_root(), &p->ops.inodes);
 	if (r == 0)
-		r = openfiles_inherit(&p->ops.files, p->takeover.estate);
+		r = scratch_inherit(v->scratch, p->takeover.estate);
 	return r < 0 ? r : ops_start_forgetting(&p->ops);
 }
 
@@ -440,7 +434,7 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
-		r = inherit(p);
+		r = ops_inherit(&p->ops, p->takeover.estate);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)

@@ -82,6 +82,7 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 		return -ENOMEM;
 	*f = (struct openfile){
 		.number = left->number,
+		.left_inode = left->inode,
 		.record = record,
 		.left = true,
 		.kind = (enum openfile_kind)left->kind,
@@ -104,6 +105,14 @@ int openfiles_inherit(struct openfiles *all, struct estate *e)
 	r = estate_each(e, ESTATE_OPEN, add_left, all);
 	lock_drop(&all->lock);
 	return r;
+}
+
+void openfiles_each_left(struct openfiles *all, void (*fn)(void *arg, struct openfile *f),
+			 void *arg)
+{
+	for (struct openfile *f = all->first; f; f = f->next)
+		if (f->left)
+			fn(arg, f);
 }
 
 int openfile_keep(struct openfiles *all, struct openfile *f)

@@ -26,6 +26,7 @@ enum openfile_kind {
 struct openfile {
 	struct openfile *prev, *next; /* guarded by the list's lock, as is record */
 	uint64_t number;              /* never 0 */
+	uint64_t left_inode;          /* the number of the inode, of one that was left */
 	uint32_t record;              /* in the estate; 0: none */
 	/* The process before this one opened it, and nothing below it has been opened here yet. */
 	atomic_bool left;
@@ -52,7 +53,8 @@ struct openfiles {
 
 /* What an ESTATE_OPEN holds. */
 struct openfile_left {
-	uint64_t number, inode;
+	uint64_t number;
+	uint64_t inode; /* its number */
 	uint32_t pid, unused_1;
 	uint8_t kind, counted, passthrough, unused_2[5];
 };
@@ -70,6 +72,9 @@ void openfiles_fini(struct openfiles *all);
 /* From now on what is open is left to the next process, and what the one before left in this estate
  * (borrowed) is open here. Once, while nothing else happens. -ENOMEM. */
 MUST_USE int openfiles_inherit(struct openfiles *all, struct estate *e);
+/* Calls fn for each that was left, and still is. Nobody else uses any meanwhile. */
+void openfiles_each_left(struct openfiles *all, void (*fn)(void *arg, struct openfile *f),
+			 void *arg);
 /* The open file of a number, borrowed until it is closed; NULL: there is none. */
 struct openfile *openfile_find(struct openfiles *all, uint64_t number);
 /* It has been opened well: it is left to the next process, if this one does not close it. -ENOMEM. */

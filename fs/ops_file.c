@@ -92,25 +92,6 @@ static int choose_mode(struct op *op, struct openfile *f)
 	return 0;
 }
 
-/* Opens the blob where it was looked up last: that is the path the caller came by, as a rule. Where
- * it was seen first is the other place worth asking. */
-static int open_handle(struct op *op, struct handle **ret)
-{
-	struct node *node = op->ops->view.node;
-	const struct place *first = &op->inode->place;
-	CLEANUP(place_fini) struct place recent = { 0 };
-	int r = inodes_recent(op->ops->inodes, op->inode, &recent);
-
-	if (r == 0)
-		r = node_open_file(node, recent.snapshot, recent.node, ret);
-	if (r < 0 || recent.snapshot == first->snapshot)
-		return r;
-	r = node_also_file(node, *ret, first->snapshot, first->node);
-	if (r < 0)
-		node_close_file(node, *ret);
-	return r;
-}
-
 static int open_blob(struct op *op, struct openfile *f)
 {
 	int r;
@@ -118,7 +99,7 @@ static int open_blob(struct op *op, struct openfile *f)
 	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC))
 		return -EROFS;
 	f->kind = OPENFILE_BLOB;
-	r = open_handle(op, &f->handle);
+	r = ops_open_handle(op->ops, op->inode, &f->handle);
 	return r == 0 ? choose_mode(op, f) : r;
 }
 
@@ -230,48 +211,6 @@ static int read_written(struct op *op, struct openfile *f)
 	return buf_add(&op->text, op->data, (size_t)n);
 }
 
-static int open_again(struct op *op, struct openfile *f)
-{
-	struct ops *ops = op->ops;
-
-	switch (f->kind) {
-	case OPENFILE_BLOB:
-		return open_handle(op, &f->handle);
-	case OPENFILE_TEXT:
-		return attr_text(&ops->view, &op->inode->place, &op->waiter, &f->text);
-	case OPENFILE_SCRATCH:
-		if (op->inode->place.kind != PLACE_SCRATCH)
-			return -ESTALE;
-		f->written = scratch_ref(op->inode->place.written);
-		scratch_open(ops->view.scratch, f->written);
-		return 0;
-	case OPENFILE_DIR:
-		return listing_open(&ops->view, &op->inode->place, &op->waiter, &f->listing);
-	case OPENFILE_SINK:
-		break;
-	}
-	return 0;
-}
-
-int ops_reopen(struct op *op)
-{
-	struct openfile *fresh, *f = op->file;
-	struct ops *ops = op->ops;
-	int r;
-
-	if (!f->left)
-		return 0;
-	fresh = openfile_new(&ops->files, op->inode, f->pid);
-	if (!fresh)
-		return -ENOMEM;
-	fresh->kind = f->kind;
-	r = open_again(op, fresh);
-	if (r == 0)
-		openfile_revive(&ops->files, f, fresh);
-	op_close_file(ops, NULL, fresh); /* if it parked, the op may be gone */
-	return r;
-}
-
 static int run_read(struct op *op)
 {
 	struct openfile *f = op->file;
@@ -300,19 +239,6 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op->off = off;
 	if (op_set_file(op, fi))
 		op_start_waiting(op, "read", true);
-}
-
-/* It may be one that another process opened, and nobody has used since; or the RELEASE of one that
- * was closed comes again, because that process did not live to say so. */
-void ops_release(struct ops *ops, fuse_req_t req, uint64_t ino, uint64_t number)
-{
-	struct openfile *f = openfile_find(&ops->files, number);
-
-	if (f && !f->inode)
-		f->inode = inodes_get(ops->inodes, ino);
-	if (f)
-		op_close_file(ops, req, f);
-	fuse_reply_err(req, 0);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -68,7 +68,10 @@ static int create(struct op *op)
 	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(n);
 	scratch_open(op->ops->view.scratch, n);
-	return op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n), VIEW_NEVER);
+	r = op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n), VIEW_NEVER);
+	if (r == 0)
+		f->inode = inodes_get(op->ops->inodes, op->entry.ino);
+	return r;
 }
 
 static int run_create(struct op *op)
