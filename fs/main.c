@@ -173,9 +173,9 @@ static void on_ready(void *arg)
 		leave_terminal(p);
 	notify_ready(&p->notify);
 	if (p->mountpoint)
-		log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s "
+		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
-			 p->mountpoint, p->hubs[0].url, p->options.cache,
+			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint, p->hubs[0].url, p->options.cache,
 			 p->ops.passthrough ? "yes" : "no");
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
