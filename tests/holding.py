@@ -92,15 +92,16 @@ class Manager:
         self.path = pathlib.Path(tmp) / "notify"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(self.path))
+        self.socket.settimeout(0.1)
         self.kept, self.said = {}, []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self):
-        while True:
+        while self.socket.fileno() >= 0:
             try:
                 text, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
             except OSError:
-                return
+                continue
             words = dict(line.split("=", 1) for line in text.decode().splitlines())
             self.said.append(words)
             if "FDSTORE" in words:
@@ -128,7 +129,7 @@ class Manager:
 
 # The process keeps its number when it becomes the daemon, and what was passed to it comes to lie from 3 on.
 PASS = """
-n=64; for fd in $PASSED; do eval "exec $n<&$fd"; n=$((n + 1)); done
+n=64; for fd in $PASSED; do eval "exec $n<&$fd $fd<&-"; n=$((n + 1)); done
 n=64; to=3; for fd in $PASSED; do eval "exec $to<&$n $n<&-"; n=$((n + 1)); to=$((to + 1)); done
 export LISTEN_PID=$$; exec "$@"
 """
