@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a process leaves to the one that takes its place, however it ends: records in memory that
  * lives as long as somebody holds its descriptor, and here somebody else does, too. A record is
- * there from one instruction to the next, so a kill leaves none by half. What records of a kind hold
- * is said where the kind is used; a change of that is a new ESTATE_VERSION. Most processes leave
- * nothing: for NULL instead of an estate nothing is written. No FUSE in here. Threads: any; what is
- * in a record is its owner's. */
+ * there from one instruction to the next, so a kill leaves none by half. What records of a kind
+ * hold is said where the kind is used; a change of that is a new ESTATE_VERSION. Most processes
+ * leave nothing: for NULL instead of an estate nothing is written. No FUSE in here. Threads: any;
+ * what is in a record is its owner's. */
 #ifndef MATRIXFS_ESTATE_H
 #define MATRIXFS_ESTATE_H
 
@@ -21,7 +21,7 @@ struct estate;
 enum estate_kind {
 	ESTATE_NOTHING = 0,
 	ESTATE_SESSION = 1, /* handshake.h */
-	ESTATE_NAME = 2, /* heritage.h, like the next two */
+	ESTATE_NAME = 2,    /* heritage.h, like the next two */
 	ESTATE_TEXT = 3,
 	ESTATE_INODE = 4,
 	ESTATE_OPEN = 5, /* openfile.h */

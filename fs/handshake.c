@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <string.h>
 
-
 #define INIT_MS 10000
 #define READ_MIN 65536 /* the kernel wants room for more than it sends */
 /* Newer than some headers. */
@@ -128,7 +127,8 @@ static uint64_t flags_of(const struct reply *r)
 	return r->init.flags | (uint64_t)r->init.flags2 << 32;
 }
 
-/* The kernel offers no more than was agreed: what this program would want besides it does not get. */
+/* The kernel offers no more than was agreed: what this program would want besides it does not get.
+ */
 static struct request offer(const struct handshake *h)
 {
 	struct request q = request_of(h);
@@ -152,8 +152,7 @@ int handshake_repeat(struct fuse_session *s, const struct handshake *h, int fd, 
 	if (h->request_len < sizeof(q.head) + 16 || h->request_len > HANDSHAKE_MAX ||
 	    h->reply_len > HANDSHAKE_MAX)
 		return -EPROTO;
-	r = ask_session(s, fd, &q, h->request_len < sizeof(q) ? h->request_len : sizeof(q),
-			&again);
+	r = ask_session(s, fd, &q, h->request_len < sizeof(q) ? h->request_len : sizeof(q), &again);
 	if (r < 0)
 		return r;
 	now = reply_of(&again);

@@ -260,7 +260,8 @@ int heritage_place(const struct heritage *h, const struct heir *heir, struct pla
 		place_fini(ret);
 		return r;
 	}
-	if (heir->recent && (find_commit(h, heir->recent, ret_recent) < 0 || !is_near(heir, ret_recent)))
+	if (heir->recent &&
+	    (find_commit(h, heir->recent, ret_recent) < 0 || !is_near(heir, ret_recent)))
 		place_fini(ret_recent);
 	return 0;
 }

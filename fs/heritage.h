@@ -15,7 +15,8 @@
 /* What an ESTATE_INODE holds. Each field changes by itself. */
 struct heir {
 	uint64_t number, lookups;
-	uint64_t where;  /* ESTATE_NAME "REPOSITORY COMMIT" << 32 | node; or a number of the scratch */
+	/* ESTATE_NAME "REPOSITORY COMMIT" << 32 | node; a number of the scratch; or 0. */
+	uint64_t where;
 	uint64_t recent; /* of a blob: likewise, where it was looked up last; or 0 */
 	uint64_t opens;  /* through the page cache << 32 | by passthrough */
 	uint32_t repo;   /* ESTATE_NAME "REPOSITORY", or 0 */
@@ -31,8 +32,8 @@ struct heritage {
 	struct map names; /* of repositories and commits, by their text */
 };
 
-/* Of an estate (NULL: of none) and a view, both borrowed; with the names that are in there. -ENOMEM.
- * fini in any case. */
+/* Of an estate (NULL: of none) and a view, both borrowed; with the names that are in there.
+ * -ENOMEM. fini in any case. */
 MUST_USE int heritage_init(struct heritage *h, struct estate *e, const struct view *v);
 void heritage_fini(struct heritage *h);
 /* A record for the inode of a place; *ret is 0 if there is no estate. -ENOMEM. */

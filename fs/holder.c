@@ -26,8 +26,8 @@
 #define ASIDE 64       /* above all that is passed */
 #define SOON_MS 50     /* until the first new start after one that failed; then twice as long */
 #define PATIENCE_MS 5000
-#define WELL_MS 2000    /* who has served so long has not failed */
-#define TRIES 4         /* with what is kept, and as many without */
+#define WELL_MS 2000     /* who has served so long has not failed */
+#define TRIES 4          /* with what is kept, and as many without */
 #define HANDING_MS 30000 /* a handing over that takes longer is ended */
 
 struct kept {
@@ -47,7 +47,7 @@ struct holder {
 	bool stopping; /* it was told to end */
 	bool ready;    /* this child is */
 	int64_t ready_ms;
-	int64_t kill_ms; /* this child is to have ended by then; 0: no haste */
+	int64_t kill_ms;   /* this child is to have ended by then; 0: no haste */
 	unsigned failures; /* in a row */
 };
 
@@ -260,7 +260,7 @@ static void let_go(struct holder *h)
 {
 	if (!h->kept_count)
 		return;
-	log_err(-EIO, "the daemon cannot go on with the mount, which is taken away mountpoint=%s",
+	log_err(0, "the daemon cannot go on with the mount, which is taken away mountpoint=%s",
 		h->conf->mountpoint);
 	unmount_detach(h->conf->mountpoint);
 	drop_all(h);
@@ -290,7 +290,7 @@ static int on_end(struct holder *h, int status)
 	if (code == HOLDER_AGAIN && h->ready && h->kept_count) {
 		be_new(h);
 	} else {
-		log_err(-EIO, "the daemon died and is started again %s=%d",
+		log_err(0, "the daemon died and is started again %s=%d",
 			WIFEXITED(status) ? "status" : "signal",
 			WIFEXITED(status) ? code : WTERMSIG(status));
 		if (count_failure(h) < 0)

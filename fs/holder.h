@@ -13,8 +13,8 @@
 #define HOLDER_AGAIN 3
 
 struct holder_conf {
-	char *const *argv;      /* of the daemon, which is this program */
-	const char *mountpoint; /* taken away when there is nobody who serves it */
+	char *const *argv;        /* of the daemon, which is this program */
+	const char *mountpoint;   /* taken away when there is nobody who serves it */
 	void (*ready)(void *arg); /* the daemon serves; called once */
 	void *arg;
 };

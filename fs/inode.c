@@ -192,8 +192,8 @@ struct inode *inodes_get(struct inodes *t, uint64_t number)
 
 /* The inode of a place, or what was left of it, or a free number for it: the wanted one or, where
  * another place has that, the next. */
-static struct inode *find_locked(struct inodes *t, const struct place *place, struct left **ret_left,
-				 uint64_t *ret_number)
+static struct inode *find_locked(struct inodes *t, const struct place *place,
+				 struct left **ret_left, uint64_t *ret_number)
 {
 	uint64_t number = place_number(place);
 

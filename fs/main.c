@@ -175,8 +175,8 @@ static void on_ready(void *arg)
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
-			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint, p->hubs[0].url, p->options.cache,
-			 p->ops.passthrough ? "yes" : "no");
+			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint,
+			 p->hubs[0].url, p->options.cache, p->ops.passthrough ? "yes" : "no");
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
@@ -570,9 +570,9 @@ static int print_and_exit(enum options_action action)
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	static struct program p = {
-		.ready_fd = -1, .notify = { .fd = -1 }, .takeover = { .fd = -1 }
-	};
+	static struct program p = { .ready_fd = -1,
+				    .notify = { .fd = -1 },
+				    .takeover = { .fd = -1 } };
 	enum options_action action;
 	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 

@@ -15,8 +15,8 @@
 struct mount;
 
 struct mount_conf {
-	const char *asked;      /* the mount point as it was given */
-	const char *mountpoint; /* absolute */
+	const char *asked;         /* the mount point as it was given */
+	const char *mountpoint;    /* absolute */
 	struct takeover *takeover; /* begun; borrowed */
 	const char *options; /* further -o options for the FUSE library, comma-separated, or "" */
 	bool allow_other;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel has open: a file or a directory, by the number that is fi->fh of its requests. All
- * are listed, so that those whose RELEASE never comes (an unmount under a reader) are closed at the
- * end, and left to the process that comes after this one. No FUSE in here. Threads: any. */
+/* What the kernel has open: a file or a directory, by the number that is fi->fh of its requests.
+ * All are listed, so that those whose RELEASE never comes (an unmount under a reader) are closed at
+ * the end, and left to the process that comes after this one. No FUSE in here. Threads: any. */
 #ifndef MATRIXFS_OPENFILE_H
 #define MATRIXFS_OPENFILE_H
 
@@ -32,13 +32,13 @@ struct openfile {
 	atomic_bool left;
 	enum openfile_kind kind;
 	_Atomic(struct inode *) inode; /* borrowed: the kernel holds it; NULL only while left */
-	pid_t pid;                    /* who opened it */
-	struct handle *handle;        /* OPENFILE_BLOB, owned; NULL before it is opened */
-	bool counted;                 /* OPENFILE_BLOB: as an open of the inode */
-	bool passthrough;             /* OPENFILE_BLOB: how it was counted */
-	struct buf text;              /* OPENFILE_TEXT */
-	struct scratch_node *written; /* OPENFILE_SCRATCH, owned and opened */
-	struct listing *listing;      /* OPENFILE_DIR, owned */
+	pid_t pid;                     /* who opened it */
+	struct handle *handle;         /* OPENFILE_BLOB, owned; NULL before it is opened */
+	bool counted;                  /* OPENFILE_BLOB: as an open of the inode */
+	bool passthrough;              /* OPENFILE_BLOB: how it was counted */
+	struct buf text;               /* OPENFILE_TEXT */
+	struct scratch_node *written;  /* OPENFILE_SCRATCH, owned and opened */
+	struct listing *listing;       /* OPENFILE_DIR, owned */
 };
 
 struct openfiles {
@@ -77,7 +77,8 @@ void openfiles_each_left(struct openfiles *all, void (*fn)(void *arg, struct ope
 			 void *arg);
 /* The open file of a number, borrowed until it is closed; NULL: there is none. */
 struct openfile *openfile_find(struct openfiles *all, uint64_t number);
-/* It has been opened well: it is left to the next process, if this one does not close it. -ENOMEM. */
+/* It has been opened well: it is left to the next process, if this one does not close it. -ENOMEM.
+ */
 MUST_USE int openfile_keep(struct openfiles *all, struct openfile *f);
 /* Makes one that was left what a new one of the same inode is; what both have is exchanged, unless
  * another thread was faster. The new one is to be closed. */

@@ -30,8 +30,8 @@ void scratch_left_add(struct scratch *s, struct scratch_node *n)
 
 	if (root)
 		root->last_id = s->last_id;
-	if (n->target && estate_add(s->estate, ESTATE_TEXT, n->target, strlen(n->target),
-				    &left.target) < 0)
+	if (n->target &&
+	    estate_add(s->estate, ESTATE_TEXT, n->target, strlen(n->target), &left.target) < 0)
 		return;
 	if (estate_add(s->estate, ESTATE_NODE, &left, sizeof(left), &n->record) == 0)
 		scratch_left_note(s, n);

@@ -10,11 +10,11 @@
 /* What an ESTATE_NODE holds. */
 struct scratch_left {
 	uint64_t id, size;
-	uint64_t last_id;           /* the root's: the highest that was ever given */
-	struct timespec times[3];   /* atime, mtime, ctime */
+	uint64_t last_id;         /* the root's: the highest that was ever given */
+	struct timespec times[3]; /* atime, mtime, ctime */
 	uint32_t mode, uid, gid;
-	uint32_t bytes;             /* ESTATE_BYTES, or 0 */
-	uint32_t target;            /* ESTATE_TEXT, or 0 */
+	uint32_t bytes;  /* ESTATE_BYTES, or 0 */
+	uint32_t target; /* ESTATE_TEXT, or 0 */
 	uint8_t side, mirrors, unused[2];
 };
 
@@ -31,8 +31,8 @@ void scratch_left_note(struct scratch *s, const struct scratch_node *n);
 /* A name was put into its directory / is about to go. */
 void scratch_left_name(struct scratch *s, struct scratch_entry *e);
 void scratch_left_unname(struct scratch *s, const struct scratch_entry *e);
-/* Room for so many bytes of content, in which what it has so far stays, as far as that fits; 0: none.
- * -ENOMEM: all is as it was. */
+/* Room for so many bytes of content, in which what it has so far stays, as far as that fits; 0:
+ * none. -ENOMEM: all is as it was. */
 MUST_USE int scratch_left_room(struct scratch *s, struct scratch_node *n, uint64_t cap);
 
 #endif

@@ -144,7 +144,6 @@ int takeover_give(struct takeover *t, int fd, const struct handshake *h, const c
 
 void takeover_drop(struct takeover *t)
 {
-	if (notify_drop_fds(t->notify, FD_NAME) < 0 ||
-	    notify_drop_fds(t->notify, ESTATE_NAMED) < 0)
+	if (notify_drop_fds(t->notify, FD_NAME) < 0 || notify_drop_fds(t->notify, ESTATE_NAMED) < 0)
 		log_debug("who holds the mount does not listen");
 }

@@ -31,12 +31,16 @@ class Held(Mount):
 
     def _next(self, sig, seconds):
         """Ends the daemon, and waits until another one serves: how long that took."""
-        before, taken = self.daemon, self.count("took over mountpoint=")
+        before, served = self.daemon, self.served()
         begun = time.monotonic()
         os.kill(self.daemon if sig == signal.SIGKILL else self.process.pid, sig)
-        assert eventually(lambda: self.count("took over mountpoint=") > taken, seconds, 0.002), self.log_text()
+        assert eventually(lambda: self.served() > served, seconds, 0.002), self.log_text()
         assert self.daemon != before
         return time.monotonic() - begun
+
+    def served(self):
+        """How many daemons there have been that served."""
+        return self.count("mounted mountpoint=") + self.count("took over mountpoint=")
 
     def count(self, text):
         return sum(text in line for line in list(self.log))
