@@ -32,8 +32,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-st
 WARN += $(if $(filter true 1,$(CI) $(WERROR)),-Werror)
 
 OPT_release := -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
-OPT_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-OPT_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+OPT_asan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_tsan    := -O1 -g1 -fno-omit-frame-pointer -fsanitize=thread
 OPT_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 ifeq ($(VARIANT),fuzz)
 CC := clang
@@ -91,7 +91,7 @@ TORTURE_SECONDS ?= 3600
 SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.py tests/flow_schedule.py \
 	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py \
 	tests/flow_nfs_talk.py tests/flow_nfs_walk.py
-SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_control.py tests/flow_schedule.py \
+SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedule.py \
 	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
@@ -170,6 +170,7 @@ torture: all helpers
 	@$(SUBMAKE) $(B)/tests/test_swarm
 	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
 	@tools/flows tests/long_*.py
+	@STORIES=long tools/flows tests/flow_*.py
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py

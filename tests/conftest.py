@@ -12,6 +12,11 @@ from mountlib import Mount
 from nfs_wire import Export
 
 
+# Stories, or forms of them, that take most of a minute and have a shorter form beside them: `make torture` tells them.
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: told by `make torture`, not by `make check`")
+
+
 def why_not():
     """Why nothing can be mounted here, or None."""
     if not os.path.exists("/dev/fuse"):

@@ -91,10 +91,10 @@ def test_a_slow_request_is_told_with_what_it_is_about(hub, export):
 
 def test_who_waits_for_a_whole_digest_waits_as_long_as_bytes_come(hub, export):
     hub.repo("org/slow").commit({"w.safetensors": BIG})
-    e = export(hub, args=["--verify=strict", "--prefetch=no"], timeout=4)       # what is digested and flushed at the end may take half of it
+    e = export(hub, args=["--verify=strict", "--prefetch=no"], timeout=6)       # what is digested and flushed at the end may take half of it
     with e.client() as nfs:
         file = nfs.walk("files", "org", "slow", "w.safetensors")
-        hub.rate(len(BIG) // 10)
+        hub.rate(len(BIG) // 12)
         answer = nfs.read(file, 0, 1000)
         assert answer.status == OK and answer.data == BIG[:1000]
     assert Control(e).metrics().value("wedged_waits_total") == 0

@@ -367,6 +367,7 @@ def evict_first(hub, e, reader):
     assert eventually(lambda: not where(hub, e, 0).exists(), 20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("goes", [True, False], ids=["goes", "stays"])
 def test_what_a_slow_client_waits_for_again_is_not_waited_for_when_it_goes(four, export, goes):
     e = export(four, args=["--cache-size=64MiB"], timeout=100)

@@ -71,8 +71,11 @@ def outage(cluster, how):
     cluster.relay.up(HUB)
 
 
-@pytest.mark.parametrize("how, lasts", [("down", 1), ("down", 5), ("down", 15), ("errors", 1), ("errors", 5), ("errors", 15),
-                                        ("hang", 1), ("hang", 5), ("hang", 12), (None, 1)])
+OUTAGES = [("down", 5), ("errors", 1), ("hang", 5), (None, 1)]
+LONG_OUTAGES = [("down", 1), ("down", 15), ("errors", 5), ("errors", 15), ("hang", 1), ("hang", 12)]
+
+
+@pytest.mark.parametrize("how, lasts", OUTAGES + [pytest.param(*o, marks=pytest.mark.long) for o in LONG_OUTAGES])
 def test_readers_outlast_an_outage_and_owners_go_on(shared, model, tmp_path, how, lasts):
     """What is missing then comes once, and soon, but for what some asked for by themselves who had waited for long."""
     with Cluster(tmp_path, shared, 6, upstream=4 * MIB) as cluster:
@@ -123,6 +126,7 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
         assert cluster.upstream_bytes() - before <= 0.1 * size_of(model)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(INSTRUMENTED, reason="a shim tells who asks")
 @pytest.mark.parametrize("heals", [True, False])
 def test_two_halves_are_one_again_in_the_middle_of_a_load(hub, tmp_path, heals):

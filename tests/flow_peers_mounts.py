@@ -56,6 +56,7 @@ def test_mounts_load_a_model_by_huggingface_hub(shared, model, tmp_path, count, 
         assert once_or_by_each(cluster, size_of(model), peers)
 
 
+@pytest.mark.long
 @CLUSTERS
 def test_mounts_load_a_model_by_transformers(hub, tmp_path, count, peers):
     """Its config and tokenizer, and the weights as AutoModel opens them: by safetensors, twice."""

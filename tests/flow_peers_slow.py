@@ -42,7 +42,11 @@ def test_a_guest_who_wants_the_middle_of_what_comes_slowly_costs_the_hub_nothing
         assert len(FILE) <= cluster.upstream_bytes() <= 1.02 * len(FILE)
 
 
-@pytest.mark.parametrize("rate, upstream", [(20_000_000, 1.1), (4_000_000, 1.1), (1_000_000, 1.5), (0, 1.02), (10_000, 4.2)])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("rate, upstream", [pytest.param(20_000_000, 1.1, marks=LONG), (4_000_000, 1.1),
+                                            pytest.param(1_000_000, 1.5, marks=LONG), (0, 1.02), (10_000, 4.2)])
 def test_members_that_give_only_so_much_in_a_second_are_waited_for(hub, tmp_path, rate, upstream):
     """As long as a reader has time, that is; who gives a chunk in a hundred seconds is left, and the reader is served all the
     same. The twin has no limit."""

@@ -196,7 +196,7 @@ class Client:
         self.socket.connect((host, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.credential = u32(flavor) + opaque((auth_sys() if flavor == AUTH_SYS else b"") if body is None else body)
-        self.xids, self.got = itertools.count(int.from_bytes(os.urandom(3), "big")), b""
+        self.xids, self.got = itertools.count(int.from_bytes(os.urandom(3), "big")), bytearray()
 
     def __enter__(self):
         return self
@@ -215,7 +215,8 @@ class Client:
             if not piece:
                 raise ConnectionResetError("the server closed")
             self.got += piece
-        data, self.got = self.got[:count], self.got[count:]
+        data = bytes(self.got[:count])
+        del self.got[:count]
         return data
 
     def record(self):
