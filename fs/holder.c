@@ -27,7 +27,7 @@
 #define SOON_MS 50     /* until the first new start after one that failed; then twice as long */
 #define PATIENCE_MS 5000
 #define WELL_MS 2000     /* who has served so long has not failed */
-#define TRIES 4          /* with what is kept, and as many without */
+#define TRIES 7          /* with what is kept; then one without */
 #define HANDING_MS 30000 /* a handing over that takes longer is ended */
 
 struct kept {
@@ -275,7 +275,7 @@ static int count_failure(struct holder *h)
 	if (h->ready || h->failures < TRIES)
 		return 0;
 	let_go(h);
-	return h->failures < 2 * TRIES ? 0 : -ECANCELED;
+	return h->failures == TRIES ? 0 : -ECANCELED;
 }
 
 /* The exit status, or -1 if the daemon was started again. */
