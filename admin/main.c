@@ -10,6 +10,9 @@
 
 #include "admin/audit/audit_replay.h"
 #include "admin/chunker.h"
+#include "admin/doors.h"
+#include "admin/health.h"
+#include "admin/selfcheck.h"
 #include "admin/checkins.h"
 #include "admin/collector.h"
 #include "admin/gifts.h"
@@ -33,12 +36,13 @@
 #include "daemon/base/file.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/httpd.h"
-#include "daemon/base/listen.h"
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
+#include "daemon/base/pulse.h"
 #include "daemon/base/tls.h"
 #include "daemon/base/workers.h"
 #include "daemon/keeper.h"
+#include "daemon/standing.h"
 #include "daemon/warmup.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
@@ -71,6 +75,9 @@ struct program {
 	struct tls *tls; /* or NULL */
 	struct reload reload;
 	struct gifts gifts;
+	struct buf addresses;        /* where it listens */
+	struct selfcheck *selfcheck; /* or NULL, as the next */
+	struct pulse *pulse;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
@@ -289,19 +296,6 @@ static int open_audit(struct program *p, struct buf *why)
 	return r;
 }
 
-static int open_door(struct httpd_conf *conf, const struct hubconf *c, struct buf *why)
-{
-	struct httpd_door *door = &conf->doors[conf->door_count];
-	const char *address;
-
-	door->tls = hubconf_door(c, conf->door_count, &address);
-	door->fd = listen_address(address, why);
-	if (door->fd < 0)
-		return door->fd;
-	conf->door_count++;
-	return 0;
-}
-
 static int open_gifts(struct program *p, struct buf *why UNUSED)
 {
 	gifts_begin(&p->gifts);
@@ -310,7 +304,6 @@ static int open_gifts(struct program *p, struct buf *why UNUSED)
 
 static int open_doors(struct program *p, struct buf *why)
 {
-	const struct conf_list *listen = &p->conf.listen;
 	struct httpd_conf conf = {
 		.threads = THREADS,
 		.connections_max = (unsigned)p->conf.connections,
@@ -330,16 +323,19 @@ static int open_doors(struct program *p, struct buf *why)
 	if (p->conf.tls_cert)
 		r = tls_new(p->conf.tls_cert, p->conf.tls_key, &p->tls, why);
 	conf.tls = p->tls;
-	for (size_t i = 0; r == 0 && i < listen->count; i++)
-		r = open_door(&conf, &p->conf, why);
-	if (r < 0)
-		while (conf.door_count)
-			close(conf.doors[--conf.door_count].fd);
-	else
-		r = httpd_start(&conf, &p->http);
+	if (r == 0)
+		r = doors_open(&p->conf, getenv, conf.doors, &conf.door_count, why);
+	if (r == 0)
+		r = selfcheck_new(&conf.doors[0], &p->selfcheck);
+	if (r < 0) {
+		doors_close(conf.doors, conf.door_count);
+		return r;
+	}
+	doors_tell(conf.doors, conf.door_count, &p->addresses);
+	r = httpd_start(&conf, &p->http);
 	p->server.http = p->http;
-	for (size_t i = 0; r == 0 && i < listen->count; i++)
-		log_info("listening address=%s", listen->items[i]);
+	if (r == 0)
+		log_info("listening address=%s", buf_str(&p->addresses));
 	return r;
 }
 
@@ -366,10 +362,41 @@ static bool end_trails(struct program *p)
 	return access_stop(p->server.access, until_ms) && over;
 }
 
+/* ---- the service manager ---- */
+
+static int check_self(void *arg)
+{
+	struct program *p = arg;
+
+	return selfcheck_ask(p->selfcheck);
+}
+
+static void tell_standing(void *arg, struct buf *ret)
+{
+	const struct program *p = arg;
+
+	standing_tell(p->server.node, "upstream", ret);
+	buf_printf(ret, ", %u connections to %s", httpd_connections(p->http),
+		   buf_str(&p->addresses));
+	if (server_read_only(&p->server) < 0)
+		buf_add_str(ret, ", no room for changes");
+}
+
+static int open_pulse(struct program *p, struct buf *why)
+{
+	const struct pulse_conf conf = { getenv, check_self, tell_standing, p };
+	int r = pulse_start(&conf, &p->pulse);
+
+	if (r < 0)
+		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
+	return r;
+}
+
 /* In three steps: nobody comes in any more, and what is under way may end; then those who still
  * wait for something are told that it will not come; then all is taken apart. */
 static void close_all(struct program *p)
 {
+	pulse_stopping(p->pulse);
 	if (p->http) {
 		httpd_close(p->http);
 		if (!httpd_drain(p->http, clock_ms() + p->conf.stop_timeout * 1000))
@@ -379,10 +406,12 @@ static void close_all(struct program *p)
 	p->left = p->server.node && !node_stop(p->server.node);
 	p->left |= !end_requests(p);
 	p->left |= !end_trails(p);
+	p->left |= !pulse_free(p->pulse, clock_ms() + HELD_MIN_MS);
 	if (p->left) {
 		log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
 		return;
 	}
+	selfcheck_free(p->selfcheck);
 	heard_free(p->server.rights.heard);
 	warmups_free(p->server.warmups);
 	keeper_free(p->server.keeper);
@@ -460,9 +489,9 @@ static int open_lists(struct program *p, struct buf *why UNUSED)
 
 /* Each may use what those before it opened; the doors come last. */
 static int (*const steps[])(struct program *p, struct buf *why) = {
-	open_data,      open_filter,    open_workers,    open_auth,   open_ready, open_intake,
-	open_names,     open_catalogue, open_node,       open_keeper, open_lists, open_audit,
-	open_rulewatch, open_checkins,  open_caretakers, open_gifts,  open_doors,
+	open_pulse,  open_data,      open_filter,    open_workers,    open_auth,   open_ready,
+	open_intake, open_names,     open_catalogue, open_node,       open_keeper, open_lists,
+	open_audit,  open_rulewatch, open_checkins,  open_caretakers, open_gifts,  open_doors,
 };
 
 static int serve(struct program *p)
@@ -473,8 +502,10 @@ static int serve(struct program *p)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(steps); i++)
 		r = steps[i](p, &why);
 	p->reload.tls = p->tls;
-	if (r == 0)
+	if (r == 0) {
+		pulse_ready(p->pulse);
 		wait_for_end(p);
+	}
 	close_all(p);
 	if (r == 0)
 		return 0;
@@ -533,6 +564,7 @@ int main(int argc, char *argv[])
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	hubconf_fini(&p.conf);
+	buf_free(&p.addresses);
 	buf_free(&p.cache_dir);
 	buf_free(&p.own_dir);
 	buf_free(&p.hub_dir);

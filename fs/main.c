@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
@@ -14,10 +15,12 @@
 #include "daemon/base/file.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pulse.h"
 #include "daemon/base/workers.h"
 #include "daemon/control/control.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
+#include "daemon/standing.h"
 #include "fs/holder.h"
 #include "fs/insight.h"
 #include "fs/mount.h"
@@ -53,6 +56,7 @@ struct program {
 	struct scope_rules *nfs_rules;
 	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
+	struct pulse *pulse;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
 
@@ -171,7 +175,6 @@ static void on_ready(void *arg)
 
 	if (p->options.background)
 		leave_terminal(p);
-	notify_ready(&p->notify);
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
@@ -180,6 +183,7 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
+	pulse_ready(p->pulse);
 	tell_parent(p, 0);
 }
 
@@ -191,6 +195,40 @@ static void on_held(void *arg)
 	if (p->options.background)
 		leave_terminal(p);
 	tell_parent(p, 0);
+}
+
+/* ---- the service manager ---- */
+
+/* Through the mount, as anybody would: the kernel keeps no answer to this question. */
+static int check_mount(void *arg)
+{
+	const struct program *p = arg;
+	struct statvfs fs;
+
+	if (!p->mountpoint)
+		return node_probe(p->ops.view.node);
+	return statvfs(p->mountpoint, &fs) < 0 ? -errno : 0;
+}
+
+static void tell_standing(void *arg, struct buf *ret)
+{
+	const struct program *p = arg;
+
+	standing_tell(p->ops.view.node, "hub", ret);
+	if (p->mountpoint)
+		buf_printf(ret, ", mounted on %s", p->mountpoint);
+	if (p->options.nfs)
+		buf_printf(ret, ", exported on %s", p->options.nfs);
+}
+
+static int open_pulse(struct program *p, struct buf *why)
+{
+	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
+	int r = pulse_start(&conf, &p->pulse);
+
+	if (r < 0)
+		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
+	return r;
 }
 
 /* ---- putting it together ---- */
@@ -354,6 +392,7 @@ static void close_all(struct program *p)
 {
 	bool over = true;
 
+	pulse_stopping(p->pulse);
 	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
@@ -366,7 +405,10 @@ static void close_all(struct program *p)
 		return;
 	}
 	mount_close(p->mount);
-	if (!nfs_free(p->nfs)) {
+	/* A look through the mount ends with it. */
+	over = pulse_free(p->pulse, clock_ms() + FORGETTING_MS);
+	over = nfs_free(p->nfs) && over;
+	if (!over) {
 		leave(p);
 		return;
 	}
@@ -421,6 +463,7 @@ static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	sigset_t set;
+	bool again;
 	int r;
 
 	stop_signals(&set);
@@ -430,7 +473,9 @@ static int serve(struct program *p)
 	}
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	openfiles_init(&p->ops.files);
-	r = open_tree(p); /* first: the node tells it what to forget */
+	r = open_pulse(p, &why);
+	if (r == 0)
+		r = open_tree(p); /* before the node, which tells it what to forget */
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
@@ -447,13 +492,14 @@ static int serve(struct program *p)
 		r = open_nfs(p, &why);
 	if (r == 0)
 		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
+	again = p->takeover.fd >= 0;
 	close_all(p);
 	if (r < 0) {
 		if (!why.len)
 			buf_printf(&why, "stopped: %s", err_text(r));
 		/* What could not be taken over is mounted anew by a process that knows nothing of
 		 * it. */
-		return fail(&why, p->takeover.fd >= 0 ? HOLDER_AGAIN : EXIT_RUN);
+		return fail(&why, again ? HOLDER_AGAIN : EXIT_RUN);
 	}
 	return r == MOUNT_HANDED_OVER ? HOLDER_AGAIN : 0;
 }

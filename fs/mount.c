@@ -367,22 +367,32 @@ static bool is_gone(struct mount *m)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
-/* While somebody else holds it, nothing may ask what is mounted there: nobody answers any more. */
-static void take_away(struct mount *m)
+/* While somebody else holds it, nothing may ask what is mounted there: nobody answers any more. Who
+ * waits for an answer all the same has one when all have let go of the kernel's descriptor. */
+static void take_away_held(struct mount *m)
 {
+	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct takeover *t = m->conf.takeover;
 
+	if (!m->conf.ops->session && t->fd < 0)
+		return; /* it was not mounted */
+	if (!is_gone(m) && unmount_detach(m->conf.mountpoint) < 0)
+		log_warn(-EPERM, "cannot unmount mountpoint=%s", m->conf.mountpoint);
+	takeover_drop(t);
+	closep(&t->fd);
+	t->fd = -1;
+	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
+		log_debug("who waits inside does so until the end of the process");
+}
+
+static void take_away(struct mount *m)
+{
 	if (m->handing_over)
 		return;
-	if (!t->estate) {
+	if (m->conf.takeover->estate)
+		take_away_held(m);
+	else
 		fuse_session_unmount(m->session);
-		return;
-	}
-	if (m->conf.ops->session || t->fd >= 0) {
-		if (!is_gone(m) && unmount_detach(m->conf.mountpoint) < 0)
-			log_warn(-EPERM, "cannot unmount mountpoint=%s", m->conf.mountpoint);
-		takeover_drop(t);
-	}
 }
 
 void mount_leave(struct mount *m)

@@ -194,6 +194,25 @@ static void a_name_nobody_knows_is_an_address_all_the_same(UNUSED void **state)
 	assert_non_null(strstr(buf_str(&why), "nobody knows the name no such"));
 }
 
+static void a_socket_of_somebody_else_is_adopted_if_it_listens(UNUSED void **state)
+{
+	CLEANUP(buf_free) struct buf why = { 0 }, where = { 0 }, again = { 0 };
+	CLEANUP(closep) int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CLEANUP(closep) int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CLEANUP(closep) int fd = listen_address("127.0.0.1:0", &why);
+
+	fcntl(fd, F_SETFL, 0);
+	assert_int_equal(listen_adopt(fd), 0);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	listen_tell(fd, &where);
+	assert_true(listen_is_address(buf_str(&where)));
+	assert_int_equal(listen_address(buf_str(&where), &again), -EADDRINUSE);
+	assert_int_equal(listen_adopt(datagrams), -EINVAL);
+	assert_int_equal(listen_adopt(silent), -EINVAL);
+	assert_int_equal(listen_adopt(STDIN_FILENO), -ENOTSOCK);
+	assert_int_equal(listen_adopt(-1), -EBADF);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
 int main(void)
@@ -208,6 +227,7 @@ int main(void)
 		cmocka_unit_test(a_port_alone_is_listened_on_by_both_kinds_of_address),
 		cmocka_unit_test(a_name_nobody_knows_is_an_address_all_the_same),
 		cmocka_unit_test(what_is_no_address_is_refused_with_an_example),
+		TEST(a_socket_of_somebody_else_is_adopted_if_it_listens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -534,14 +534,14 @@ static void test_help_and_docs(void **state)
 
 	(void)state;
 	options_help(&help);
-	assert_int_equal(file_read_all(AT_FDCWD, "docs/matrixfs.8", 1 << 20, &page), 0);
+	assert_int_equal(file_read_all(AT_FDCWD, "docs/matrixfs.1", 1 << 20, &page), 0);
 	strip_backslashes(page.data);
 	for (size_t i = 0; i < options_table.count; i++) {
 		snprintf(name, sizeof(name), "--%s", options_table.params[i].name);
 		assert_non_null(strstr(buf_str(&help), name));
 		snprintf(name, sizeof(name), ".It Fl -%s", options_table.params[i].name);
 		if (!strstr(buf_str(&page), name))
-			fail_msg("docs/matrixfs.8 has no \"%s\"", name);
+			fail_msg("docs/matrixfs.1 has no \"%s\"", name);
 	}
 }
 

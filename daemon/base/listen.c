@@ -215,3 +215,33 @@ int listen_address(const char *text, struct buf *why)
 		buf_printf(why, "cannot listen on %s: %s", text, err_text(r));
 	return r;
 }
+
+/* --- of somebody else */
+
+int listen_adopt(int fd)
+{
+	int type = 0, listens = 0, flags = fcntl(fd, F_GETFL);
+	socklen_t len = sizeof(int);
+
+	if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0)
+		return -errno;
+	if (type != SOCK_STREAM || !listens)
+		return -EINVAL;
+	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+void listen_tell(int fd, struct buf *ret)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in6 six;
+	} at;
+	socklen_t len = sizeof(at);
+	char host[HOST_MAX], port[sizeof("65535")];
+
+	if (getsockname(fd, &at.any, &len) == 0 &&
+	    getnameinfo(&at.any, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		buf_printf(ret, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}

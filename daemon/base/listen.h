@@ -19,5 +19,10 @@ bool listen_is_address(const char *text);
  * IPv6); names count as well. -EINVAL if it is none of these or a name that nobody knows, or what
  * the system says. As above. */
 MUST_USE int listen_address(const char *text, struct buf *why);
+/* A socket that somebody else made: 0 if it listens for streams; it is non-blocking then. -EINVAL,
+ * or what the system says. */
+MUST_USE int listen_adopt(int fd);
+/* Appends where a socket listens, as listen_address takes it. Nothing, if that is no address. */
+void listen_tell(int fd, struct buf *ret);
 
 #endif

@@ -18,6 +18,7 @@
 /* In the order in which they may be nested. */
 enum lock_rank {
 	LOCK_UNDERWAY = 1,
+	LOCK_PULSE,
 	LOCK_OPENFILES,
 	LOCK_INODE,
 	LOCK_NFS_OBJECTS,
