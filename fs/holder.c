@@ -40,6 +40,7 @@ struct holder {
 	char program[PATH_MAX];
 	char address[NAME_ROOM]; /* '@' and an abstract name */
 	int socket, signals;
+	struct notify above; /* who started the holder, and hears what the daemon says */
 	pid_t child;
 	struct kept kept[KEPT_MAX];
 	unsigned kept_count;
@@ -123,9 +124,23 @@ static const char *value_of(const char *text, const char *name, char *ret, size_
 	return NULL;
 }
 
+static void pass_on(const struct holder *h, const char *text)
+{
+	char line[MESSAGE_MAX];
+
+	if (value_of(text, "READY", line, sizeof(line)))
+		notify_ready(&h->above);
+	if (value_of(text, "STATUS", line, sizeof(line)))
+		notify_status(&h->above, line);
+	if (value_of(text, "WATCHDOG", line, sizeof(line)))
+		notify_alive(&h->above);
+}
+
 static void heed(struct holder *h, const char *text, int *fd)
 {
 	char name[NAME_ROOM] = "stored", word[8];
+
+	pass_on(h, text);
 
 	value_of(text, "FDNAME", name, sizeof(name));
 	if (value_of(text, "FDSTOREREMOVE", word, sizeof(word)))
@@ -208,6 +223,8 @@ static int pass(struct holder *h)
 	setenv("LISTEN_FDNAMES", names, 1);
 	snprintf(number, sizeof(number), "%d", (int)getpid());
 	setenv("LISTEN_PID", number, 1);
+	if (getenv("WATCHDOG_PID"))
+		setenv("WATCHDOG_PID", number, 1);
 	return 0;
 }
 
@@ -215,10 +232,8 @@ static void be_daemon(struct holder *h)
 {
 	sigset_t none;
 
-	setpgid(0, 0); /* a terminal's ^C is the holder's to give on */
 	setenv("NOTIFY_SOCKET", h->address, 1);
 	setenv("FDSTORE", "8", 1);
-	unsetenv("WATCHDOG_USEC");
 	if (pass(h) == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
@@ -301,11 +316,15 @@ static int on_end(struct holder *h, int status)
 	return start(h) < 0 ? 1 : -1;
 }
 
+/* As the first process of a container it has everybody's orphans, too. */
 static int reap(struct holder *h)
 {
 	int status;
+	pid_t pid;
 
-	if (waitpid(h->child, &status, WNOHANG) != h->child)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0 && pid != h->child) {
+	}
+	if (pid <= 0)
 		return -1;
 	take_messages(h); /* its last words */
 	return on_end(h, status);
@@ -417,13 +436,16 @@ static int hold(struct holder *h)
 int holder_run(const struct holder_conf *conf)
 {
 	struct holder h = { .conf = conf, .socket = -1, .signals = -1 };
-	int status = 1, r = begin(&h);
+	int status = 1, r = notify_open(&h.above, getenv);
 
+	if (r == 0)
+		r = begin(&h);
 	if (r < 0)
 		log_err(r, "the daemon cannot be started");
 	else
 		status = hold(&h);
 	drop_all(&h);
+	notify_close(&h.above);
 	closep(&h.socket);
 	closep(&h.signals);
 	return status;

@@ -11,6 +11,7 @@ import pytest
 
 import models
 import mountlib
+from holding import children
 from hub import Hub
 from mountlib import DEADLINE, PROGRAM, daemons_of, eventually, fails, lazy_umount, mounts_below, names, read, stat, xattr
 
@@ -210,7 +211,8 @@ def test_background(hub, tmp_path):
     pids = daemons_of(tmp_path)
     try:
         assert done.returncode == 0, done.stderr
-        holder, daemon = sorted(pids, key=lambda pid: pathlib.Path(f"/proc/{pid}/stat").read_text().split()[3] in map(str, pids))
+        holder = next(pid for pid in pids if not any(pid in children(other) for other in pids))
+        daemon, = children(holder)
         assert mounts_below(root) == [str(root)]
         assert read(root / "files/org/tiny/w.safetensors") == DATA
         log = cache / "matrixfs.log"
@@ -218,7 +220,7 @@ def test_background(hub, tmp_path):
         assert all(os.readlink(f"/proc/{pid}/fd/0") == "/dev/null" and os.getsid(pid) == holder for pid in pids)
         os.kill(daemon, signal.SIGKILL)
         assert read(root / "files/org/tiny/config.json") == SMALL and eventually(lambda: "took over" in log.read_text())
-        assert eventually(lambda: len(daemons_of(tmp_path)) == 2) and daemon not in daemons_of(tmp_path)
+        assert eventually(lambda: children(holder)) != [daemon]
         os.kill(holder, signal.SIGTERM)
         assert eventually(lambda: not daemons_of(tmp_path) and not mounts_below(root))
         assert "unmounting" in log.read_text()

@@ -335,6 +335,15 @@ def test_a_service_manager_is_a_holder(manager, started):
     assert eventually(lambda: not manager.kept)
 
 
+def test_a_holder_tells_the_service_manager_what_the_daemon_says(manager, held):
+    """One that keeps no descriptors; and it hears nothing of those that the holder keeps."""
+    m = held(env={"NOTIFY_SOCKET": manager.path})
+    assert eventually(lambda: {"READY": "1"} in manager.said) and any("STATUS" in words for words in manager.said)
+    m.murder()
+    assert eventually(lambda: manager.said.count({"READY": "1"}) == 2) and not manager.kept
+    m.stop()
+
+
 def test_kernels_that_do_not_repeat_requests(manager, started, hub):
     """Handed over, all is answered first; after a death the mount is made anew, as answers would be waited for in vain."""
     def older():
