@@ -49,7 +49,8 @@ struct holder {
 	bool ready;    /* this child is */
 	int64_t ready_ms;
 	int64_t kill_ms;   /* this child is to have ended by then; 0: no haste */
-	unsigned failures; /* in a row */
+	unsigned failures; /* in a row, for the patience */
+	unsigned vain;     /* of them the last ones, which never served */
 };
 
 /* ---- what is kept ---- */
@@ -287,10 +288,11 @@ static int count_failure(struct holder *h)
 	if (h->ready && clock_ms() - h->ready_ms > WELL_MS)
 		h->failures = 0;
 	h->failures++;
-	if (h->ready || h->failures < TRIES)
+	h->vain = h->ready ? 0 : h->vain + 1;
+	if (h->vain < TRIES)
 		return 0;
 	let_go(h);
-	return h->failures == TRIES ? 0 : -ECANCELED;
+	return h->vain == TRIES ? 0 : -ECANCELED;
 }
 
 /* The exit status, or -1 if the daemon was started again. */

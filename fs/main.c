@@ -21,6 +21,7 @@
 #include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "daemon/standing.h"
+#include "fs/background.h"
 #include "fs/holder.h"
 #include "fs/insight.h"
 #include "fs/mount.h"
@@ -34,8 +35,7 @@
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
-#define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
-#define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
+#define FORGETTING_MS 5000 /* at a stop, for what the kernel is told */
 
 struct program {
 	struct options options;
@@ -116,65 +116,14 @@ static int find_mountpoint(struct program *p, struct buf *why)
 	return p->mountpoint ? mount_check(p->mountpoint, why) : -ENOMEM;
 }
 
-/* ---- background ---- */
-
-/* Splits off the process that will serve. Returns 0 in it; the parent waits for its word and
- * exits with its status. */
-static int go_background(struct program *p)
-{
-	int pipe_fds[2];
-	unsigned char status = EXIT_RUN;
-	pid_t pid;
-
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(pipe_fds[1]);
-		if (read(pipe_fds[0], &status, 1) != 1)
-			status = EXIT_RUN; /* it died; it has said why */
-		_exit(status);
-	}
-	close(pipe_fds[0]);
-	p->ready_fd = pipe_fds[1];
-	if (setsid() < 0)
-		return -errno;
-	return 0;
-}
-
-/* Lets go of the terminal: standard error goes to a file beside the cache. */
-static void leave_terminal(struct program *p)
-{
-	CLEANUP(buf_free) struct buf path = { 0 };
-	CLEANUP(closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	CLEANUP(closep) int log_fd = -1;
-
-	buf_printf(&path, "%s/" LOG_FILE, p->options.cache);
-	log_fd = open(buf_str(&path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	dup2(null_fd, STDIN_FILENO);
-	dup2(null_fd, STDOUT_FILENO);
-	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
-	if (chdir("/") < 0)
-		log_debug("the directory it was started in stays in use");
-}
-
-static void tell_parent(struct program *p, unsigned char status)
-{
-	if (p->ready_fd < 0)
-		return;
-	if (write(p->ready_fd, &status, 1) != 1)
-		log_debug("nobody waited for the mount");
-	close(steal_fd(&p->ready_fd));
-}
+/* ---- ready ---- */
 
 static void on_ready(void *arg)
 {
 	struct program *p = arg;
 
 	if (p->options.background)
-		leave_terminal(p);
+		background_leave_terminal(p->options.cache, false);
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
@@ -184,17 +133,17 @@ static void on_ready(void *arg)
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
 	pulse_ready(p->pulse);
-	tell_parent(p, 0);
+	background_tell(&p->ready_fd, 0);
 }
 
-/* The daemon of this holder is ready. */
+/* The daemon of this holder is ready. The next one is to find the same relative paths. */
 static void on_held(void *arg)
 {
 	struct program *p = arg;
 
 	if (p->options.background)
-		leave_terminal(p);
-	tell_parent(p, 0);
+		background_leave_terminal(p->options.cache, true);
+	background_tell(&p->ready_fd, 0);
 }
 
 /* ---- the service manager ---- */
@@ -537,7 +486,8 @@ static int fail_at_start(int r, struct buf *why)
 /* One that was replaced is where it belongs already. */
 static int start_background(struct program *p, struct buf *why)
 {
-	if (!p->options.background || p->held || holder_resumes(getenv) || go_background(p) == 0)
+	if (!p->options.background || p->held || holder_resumes(getenv) ||
+	    background_go(&p->ready_fd) == 0)
 		return 0;
 	buf_printf(why, "cannot go to the background: %s", strerror(errno));
 	return -errno;
@@ -566,7 +516,7 @@ static int hold(struct program *p, char *const argv[])
 	if (r < 0)
 		return fail_at_start(r, &why);
 	status = holder_run(&conf);
-	tell_parent(p, (unsigned char)status);
+	background_tell(&p->ready_fd, (unsigned char)status);
 	return status;
 }
 

@@ -323,7 +323,7 @@ def started(manager, mount, tiny, tmp_path):
 
 def test_a_service_manager_is_a_holder(manager, started):
     m = started()
-    assert set(manager.kept) == {"matrixfs-mount", "matrixfs-estate"} and {"READY": "1"} in manager.said
+    assert eventually(lambda: {"READY": "1"} in manager.said) and set(manager.kept) == {"matrixfs-mount", "matrixfs-estate"}
     with Reader(weights(m)) as reader:
         for sig, status in ((signal.SIGUSR2, 3), (signal.SIGKILL, -9)):
             os.kill(m.pid, sig)
