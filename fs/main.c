@@ -148,13 +148,14 @@ static void on_held(void *arg)
 
 /* ---- the service manager ---- */
 
-/* Through the mount, as anybody would: the kernel keeps no answer to this question. */
+/* Through the mount, as anybody would: the kernel keeps no answer to this question. But where the
+ * mount outlives this process a thread of it that waits for the next one's answer could not end. */
 static int check_mount(void *arg)
 {
 	const struct program *p = arg;
 	struct statvfs fs;
 
-	if (!p->mountpoint)
+	if (!p->mountpoint || p->held)
 		return node_probe(p->ops.view.node);
 	return statvfs(p->mountpoint, &fs) < 0 ? -errno : 0;
 }

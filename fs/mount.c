@@ -259,9 +259,12 @@ static void *announce(void *arg)
 	struct mount *m = arg;
 	struct stat st;
 
-	if (stat(m->conf.mountpoint, &st) < 0)
-		return NULL; /* unmounted before it ever answered */
-	raise_read_ahead(st.st_dev);
+	/* What was taken over is set up, and a thread that waits inside would outlive a kill. */
+	if (m->conf.takeover->fd < 0) {
+		if (stat(m->conf.mountpoint, &st) < 0)
+			return NULL; /* unmounted before it ever answered */
+		raise_read_ahead(st.st_dev);
+	}
 	m->conf.ready(m->conf.arg);
 	return NULL;
 }
