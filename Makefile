@@ -6,17 +6,30 @@
 # make crash      a power cut at each single change    make sanitize all stories under both sanitizers
 # make fuzz-short a minute for each parser           make suite    huggingface_hub's own tests against the hub
 # make bench      ratios to plain ways              make bench-peers    what a cluster of peers costs whom
+# make check-deploy    chart, dashboards, alert rules by helm and promtool     make check-image    the image's lines
 # make check-nfs-kernel    a real kernel's NFS client, in a virtual machine
+# make install uninstall     DESTDIR=, prefix= and the other directories of GNU
+# make deb        Debian packages in build/deb      make check-deb    installed, run, removed, purged on a bare Debian
+# make check-systemd    the units under a systemd of their own
 # Options: V=1 full commands · WERROR=1 warnings are errors · VARIANT=asan|tsan|fuzz instrumented
 #          FUSE=system Debian's own libfuse (no passthrough) instead of the one in build/fuse
 
 VERSION := 0.1.0
 VARIANT ?= release
 FUSE    ?= private
-PREFIX  ?= /usr/local
-MANDIR  ?= $(PREFIX)/share/man
+# Where `make install` puts things: names of the GNU coding standards; all below $(DESTDIR).
+PREFIX      ?= /usr/local
+prefix      ?= $(PREFIX)
+exec_prefix ?= $(prefix)
+bindir      ?= $(exec_prefix)/bin
+datarootdir ?= $(prefix)/share
+mandir      ?= $(datarootdir)/man
+docdir      ?= $(datarootdir)/doc/matrixfs
+# Of units and the like: systemd looks in lib/, whatever the architecture. The programs read /etc.
+libdir      := $(prefix)/lib
+sysconfdir  ?= /etc
 # Where mount(8) looks for helpers, and nowhere else.
-MOUNTDIR ?= /sbin
+mountdir    ?= /sbin
 
 comma := ,
 objdir = build/$(1)$(if $(filter system,$(FUSE)),-system)
@@ -55,7 +68,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMATRIXFS_VERSION=\"$(VERS
 	$(FUSE_FLAGS) $(shell $(FIND) --cflags $(PACKAGES) 2>/dev/null)
 CFLAGS   += -std=gnu17 -g -pthread $(OPT_$(VARIANT)) $(WARN)
 # A hundred tests are linked after each change of the core: gold takes a fifth of the time.
-LDFLAGS  += $(if $(shell command -v ld.gold),-fuse-ld=gold) \
+LDFLAGS  += $(if $(shell command -v ld.gold),-fuse-ld=gold) -Wl,-z,relro,-z,now \
 	-pthread $(filter -fsanitize%,$(subst fuzzer-no-link$(comma),,$(OPT_$(VARIANT))))
 LDLIBS   += $(shell $(FIND) --libs $(PACKAGES) 2>/dev/null) \
 	$(shell $(FUSE_FIND) --libs fuse3 2>/dev/null)
@@ -95,7 +108,8 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedul
 	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients check-nfs-kernel suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers format install clean distclean
+	check-clients check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers \
+	format install uninstall deb check-systemd check-deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -152,12 +166,19 @@ check-asan check-tsan: check-%:
 	@MATRIXFS=build/$*/matrixfs tools/flows $(SHORT_FLOWS_$*)
 check-flows: all helpers
 	@tools/flows tests/flow_*.py
-check-clients: all
+check-clients: all helpers
 	@tools/flows tests/clients_*.py
 # A real kernel's client, in a virtual machine: one at a time.
 check-nfs-kernel: all
 	@tools/nfs-kernel
 	@FLOWS_AT_ONCE=1 tools/flows tests/kernel_*.py
+# Needs Go once, and minutes then: lint has the short form.
+check-deploy:
+	@tools/deps deploy
+	@tools/deployed
+# As root, with debootstrap.
+check-image:
+	@tools/image
 # Needs PyPI, and minutes.
 suite: all
 	@tools/suite
@@ -174,6 +195,7 @@ torture: all helpers
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))
 	@KEEP_SECONDS=$(shell expr $(TORTURE_SECONDS) / 6) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/flow_hub_keep.py
+	@XET_EDITS=$(shell expr $(TORTURE_SECONDS) / 12) FLOW_TIMEOUT=$(TORTURE_SECONDS) tools/flows tests/clients_xet_edits.py
 	@build/venv/test/bin/python tests/histories.py --seconds $$(($(TORTURE_SECONDS) / 6))
 leaks: all
 	@$(SUBMAKE) $(B)/tests/test_node
@@ -196,16 +218,23 @@ bench bench-peers: all helpers $(BENCH)
 format:
 	@clang-format -i $(wildcard $(addsuffix /*.[ch],fs daemon daemon/* admin admin/* tests))
 
+places := DESTDIR bindir sysconfdir mandir datarootdir docdir libdir mountdir
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MOUNTDIR)
-	install $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	ln -sf $(PREFIX)/bin/matrixfs $(DESTDIR)$(MOUNTDIR)/mount.fuse.matrixfs
-	install -Dm644 -t $(DESTDIR)$(MANDIR)/man8 docs/*.8
-	install -Dm644 -t $(DESTDIR)$(MANDIR)/man1 docs/*.1
+	@$(foreach p,$(places),$(p)='$($(p))') build=$(BIN) tools/install install
+uninstall:
+	@$(foreach p,$(places),$(p)='$($(p))') tools/install uninstall
+# Debian packages, in build/deb.
+deb: all
+	@tools/deb
+# Both are put into a system that systemd runs, one from packages on a bare Debian.
+check-systemd: all helpers
+	@FLOWS_AT_ONCE=1 tools/flows tests/flow_systemd.py
+check-deb: deb
+	@FLOWS_AT_ONCE=1 FLOW_TIMEOUT=900 tools/flows tests/deb_life.py
 
 # A mount left under build/ is not ours to empty: stay on this file system.
 clean:
 	@find build -xdev -mindepth 1 -maxdepth 1 ! -name '.*' ! -name fuse ! -name venv ! -name model \
-		! -name download ! -name nfs-kernel -exec rm -rf --one-file-system {} + 2>/dev/null || true
+		! -name download ! -name nfs-kernel ! -name debian -exec rm -rf --one-file-system {} + 2>/dev/null || true
 distclean:
 	rm -rf --one-file-system build

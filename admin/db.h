@@ -61,6 +61,7 @@ enum db_table {
 	DB_XORBS = 80,
 	DB_XORB_OWNERS = 81,
 	DB_XORB_BLOBS = 82,
+	DB_XORB_CHUNKS = 83,
 	DB_RECIPES = 86,
 	DB_RECIPE_NAMES = 87,
 };

@@ -14,6 +14,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/network.h"
 #include "daemon/base/why.h"
+#include "daemon/hub/hub.h"
 #include "daemon/hub/hub_url.h"
 
 #define CONFIG_FILE "/etc/matrixfs/matrixhubd.conf"
@@ -38,6 +39,9 @@ static const struct conf_param params[] = {
 	  "Hub to ask for what is not here. Several are asked in this order." },
 	{ "upstream-token-file", CONF_TEXT, FIELD(upstream_token_file), NULL, 0, 0, "FILE",
 	  "File with the token for the first upstream." },
+	{ "upstream-xet", CONF_CHOICE, FIELD(upstream_xet), "auto", 0, 0, HUB_XET_CHOICES,
+	  "Fetch what an upstream has in a Xet store from there: what it gives by no plain HTTP, "
+	  "all of it, or nothing." },
 	{ "allow", CONF_LIST, FIELD(allow), NULL, 1, 0, "RULE",
 	  "What of the upstreams may be read: [KIND/]REPOSITORY[:FILE] with globs. May be given "
 	  "several times; without it all may." },
@@ -78,8 +82,8 @@ static const struct conf_param params[] = {
 	  "Most connections of one address (of IPv6: of one /64); 0 is any number. Set it higher "
 	  "behind a proxy." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL, "Never ask an upstream." },
-	{ "xet", CONF_FLAG, FIELD(xet), NULL, 0, 0, NULL,
-	  "Take uploads of clients that send to a Xet store." },
+	{ "xet", CONF_FLAG, FIELD(xet), "yes", 0, 0, NULL,
+	  "Take uploads of clients that send to a Xet store, as they come by default." },
 	{ "xet-read", CONF_TEXT, FIELD(xet_read), "50GB", 0, 0, "always|never|BYTES",
 	  "Offer files to read by the Xet store that came that way and are larger." },
 	{ "audit", CONF_CHOICE, FIELD(audit), "on", 0, 0, "off|on|strict",
@@ -287,6 +291,8 @@ int hubconf_parse(int argc, char *const argv[], struct hubconf *ret,
 			*ret_action = HUBCONF_HELP;
 		else if (!strcmp(argv[i], "--version") || !strcmp(argv[i], "-V"))
 			*ret_action = HUBCONF_VERSION;
+		else if (!strcmp(argv[i], "--config-man"))
+			*ret_action = HUBCONF_MAN;
 	if (*ret_action != HUBCONF_RUN)
 		return 0;
 	r = collect(argc, argv, ret, why);
@@ -327,4 +333,20 @@ void hubconf_help(struct buf *ret)
 	conf_help(&table, ret);
 	buf_add_str(ret, "  -h, --help                Show this text.\n"
 			 "  -V, --version             Show the version.\n");
+}
+
+static const char man_tail[] = ".Sh EXAMPLES\n"
+			       ".Bd -literal -offset indent\n"
+			       "listen     = 0.0.0.0:8080\n"
+			       "public-url = https://hub.example.org\n"
+			       "upstream   = https://huggingface.co\n"
+			       "cache-size = 10TiB\n"
+			       "anonymous  = none\n"
+			       ".Ed\n";
+
+void hubconf_man(struct buf *ret)
+{
+	const struct conf_page page = { "matrixhubd.conf", CONFIG_FILE, "matrixhubd", man_tail };
+
+	conf_man(&table, &page, ret);
 }

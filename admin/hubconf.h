@@ -18,6 +18,7 @@ struct hubconf {
 	char *tls_cert, *tls_key;   /* files, or NULL: both or none */
 	struct conf_list upstreams; /* URLs in order of preference */
 	char *upstream_token_file;
+	int upstream_xet;             /* enum hub_xet */
 	struct conf_list allow, deny; /* rules: see filter.h */
 	bool keep_gone;
 	char *public_url; /* or NULL */
@@ -46,7 +47,7 @@ struct hubconf {
 enum hubconf_anonymous { HUBCONF_ANONYMOUS_READ, HUBCONF_ANONYMOUS_NONE };
 
 enum hubconf_audit { HUBCONF_AUDIT_OFF, HUBCONF_AUDIT_ON, HUBCONF_AUDIT_STRICT };
-enum hubconf_action { HUBCONF_RUN, HUBCONF_HELP, HUBCONF_VERSION };
+enum hubconf_action { HUBCONF_RUN, HUBCONF_HELP, HUBCONF_VERSION, HUBCONF_MAN };
 
 /* Parses command line and configuration file. ERR_CONF with full sentences in `why`; nothing else
  * was done. */
@@ -62,5 +63,7 @@ MUST_USE int hubconf_token(const struct hubconf *c, struct buf *ret, struct buf 
 bool hubconf_door(const struct hubconf *c, size_t i, const char **ret_address);
 /* Appends the text of --help. */
 void hubconf_help(struct buf *ret);
+/* And of docs/matrixhubd.conf.5. */
+void hubconf_man(struct buf *ret);
 
 #endif

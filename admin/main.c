@@ -106,7 +106,8 @@ static int open_node(struct program *p, struct buf *why)
 		.peers = &c->peer,
 		.peer_host = &p->gifts.host,
 		.gives_only = true, /* they wait for this hub as its clients */
-		.lenient = true,    /* one bad name must not keep all the others from its clients */
+		.hub_xet = c->upstream_xet,
+		.lenient = true, /* one bad name must not keep all the others from its clients */
 		.cache = { c->cache_size, c->cache_min_free },
 		.memory_bytes = c->memory,
 		.ref_ttl_ms = c->ref_ttl * 1000,
@@ -542,6 +543,8 @@ static int print_and_exit(enum hubconf_action action)
 
 	if (action == HUBCONF_HELP)
 		hubconf_help(&text);
+	else if (action == HUBCONF_MAN)
+		hubconf_man(&text);
 	else
 		buf_add_str(&text, "matrixhubd " MATRIXFS_VERSION "\n");
 	fputs(buf_str(&text), stdout);

@@ -36,6 +36,7 @@ struct run {
 	struct throttle throttle;
 	struct scrubber_report report;
 	struct buf missing;
+	char etag[ETAG_ROOM]; /* of one blob alone, or "" */
 };
 
 /* ---- a run ---- */
@@ -118,6 +119,8 @@ static int reread(struct run *run)
 	};
 	int result;
 
+	if (run->etag[0])
+		return reread_one(&r, run->etag);
 	run->report.began_s = clock_wall_s();
 	result = reread_all(&r);
 	run->report.counts = r.counts;
@@ -140,6 +143,8 @@ static int work(struct job *j, void *arg)
 		     &(struct throttle_limits){ .total = run->scrubber->conf.bytes_per_s });
 	r = reread(run);
 	throttle_fini(&run->throttle);
+	if (run->etag[0])
+		return r;
 	log_info("scrubbed uploads blobs=%" PRIu64 " bytes=%" PRIu64 " damaged=%" PRIu64
 		 " missing=%" PRIu64 " healed=%" PRIu64,
 		 n->looked, n->looked_bytes, n->damaged, n->missing, n->healed);
@@ -155,15 +160,31 @@ static void free_run(void *arg)
 	free(run);
 }
 
-int scrubber_start(struct scrubber *s, uint64_t *ret_job)
+static int start(struct scrubber *s, const char *etag, uint64_t *ret_job)
 {
 	struct run *run = calloc(1, sizeof(*run));
 
 	if (!run)
 		return -ENOMEM;
 	run->scrubber = s;
-	return keeper_start_job(s->conf.server->keeper, JOB_SCRUB, WHAT, work, run, free_run,
-				ret_job);
+	snprintf(run->etag, sizeof(run->etag), "%s", etag);
+	return keeper_start_job(s->conf.server->keeper, JOB_SCRUB, *etag ? etag : WHAT, work, run,
+				free_run, ret_job);
+}
+
+int scrubber_start(struct scrubber *s, uint64_t *ret_job)
+{
+	return start(s, "", ret_job);
+}
+
+void scrubber_doubt(struct scrubber *s, const char *etag)
+{
+	uint64_t job;
+	int r = start(s, etag, &job);
+
+	if (r < 0)
+		log_warn(r, "a blob has not the chunks that it should, and is not read now etag=%s",
+			 etag);
 }
 
 /* ---- by itself ---- */

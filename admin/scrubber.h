@@ -28,6 +28,10 @@ void scrubber_free(struct scrubber *s);
 /* Starts a job; if one runs, it is that one. */
 MUST_USE int scrubber_start(struct scrubber *s, uint64_t *ret_job);
 
+/* Starts a job that reads that blob alone, now: its bytes were not what they should be. Without one
+ * the next look at all finds it. */
+void scrubber_doubt(struct scrubber *s, const char *etag);
+
 struct scrubber_report {
 	bool done; /* the last one came to its end */
 	int64_t began_s, ended_s;

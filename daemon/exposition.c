@@ -106,8 +106,9 @@ static void write_bytes(struct buf *b, const char *kind, const char *source, uin
 	exposition_value(b, bytes);
 }
 
-/* Peers are one source: who each of them is, and gave, is asked of the control socket. */
-static void write_all_bytes(struct buf *b, struct node *n, const char *kind)
+/* What a hub of ours sends went upstream for once, whoever asks it: that is another kind. Peers are
+ * one source: who each of them is, and gave, is asked of the control socket. */
+static void write_all_bytes(struct buf *b, struct node *n)
 {
 	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
@@ -115,21 +116,24 @@ static void write_all_bytes(struct buf *b, struct node *n, const char *kind)
 
 	exposition_head(b, "source_bytes_total", "counter",
 			"Bytes of files received from a source.");
-	for (unsigned i = 0; i < node_hub_count(n); i++)
-		write_bytes(b, kind, node_hub_health(n, i, &health),
+	for (unsigned i = 0; i < node_hub_count(n); i++) {
+		const char *name = node_hub_health(n, i, &health);
+
+		write_bytes(b, health.is_matrixhubd ? "hub" : "upstream", name,
 			    metrics_get(&m->sources[i].bytes));
+	}
 	if (!node_peers(n))
 		return;
 	peers_status(node_peers(n), &s);
 	write_bytes(b, "peer", "peers", metrics_get(&s.counts->bytes_in));
 }
 
-static void write_sources(struct buf *b, struct node *n, const char *kind)
+static void write_sources(struct buf *b, struct node *n)
 {
 	const struct metrics *m = node_metrics(n);
 	struct hub_health health;
 
-	write_all_bytes(b, n, kind);
+	write_all_bytes(b, n);
 	exposition_head(b, "source_requests_total", "counter",
 			"Requests to a source and the hosts it names, by how they ended.");
 	for (unsigned i = 0; i < node_hub_count(n); i++)
@@ -245,9 +249,9 @@ static void write_transfers(struct buf *b, struct node *n)
 	exposition_gauge(b, "waiting_reads", s.waiting, "Reads that wait for bytes.");
 }
 
-void exposition_node(struct buf *b, struct node *n, const char *kind)
+void exposition_node(struct buf *b, struct node *n)
 {
-	write_sources(b, n, kind);
+	write_sources(b, n);
 	write_peers(b, node_peers(n));
 	write_cache(b, n);
 	write_transfers(b, n);

@@ -24,8 +24,7 @@ void exposition_gauge(struct buf *b, const char *name, uint64_t v, const char *h
 /* The samples of a histogram of seconds, with one label or none. */
 void exposition_histogram(struct buf *b, const char *name, const char *key, const char *word,
 			  const struct metrics_histogram *h);
-/* All about a node: its sources, what is kept, what is on its way. kind: what its hubs are called
- * among them, "hub" or "upstream". */
-void exposition_node(struct buf *b, struct node *n, const char *kind);
+/* All about a node: its sources, what is kept, what is on its way. */
+void exposition_node(struct buf *b, struct node *n);
 
 #endif

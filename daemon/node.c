@@ -48,6 +48,7 @@ static int open_hubs(struct node *n, const struct node_conf *conf)
 			.timeout_ms = conf->timeout_ms / 2,
 			.down_ms = HUB_DOWN_MS,
 			.silent_ms = HUB_SILENT_MS,
+			.xet = conf->hub_xet,
 			.lenient = conf->lenient,
 			.metrics = &n->metrics.sources[i],
 		};
@@ -106,7 +107,7 @@ static int start_fetch(struct node *n, const struct node_conf *conf)
 		.make_room = make_room,
 		.make_room_arg = n,
 		.outcry = { conf->on_forget, conf->arg, &n->metrics, &n->failures },
-		.inquest = peers_inquest(n->peers),
+		.verifier = peers_verifier(n->peers),
 	};
 
 	return fetch_new(&fetch, &n->fetch);

@@ -54,6 +54,7 @@ struct node_conf {
 	enum node_prefetch prefetch;
 	enum discover_gone gone;     /* what the hubs' word for it does */
 	bool renames;                /* what has a new name is found by that, see discover.h */
+	enum hub_xet hub_xet;        /* whether they are asked by a Xet store: see hub.h */
 	bool lenient;                /* of hubs' lists what makes sense is believed: see hub.h */
 	bool chunk_lists;            /* of what comes the digest list is kept, see chunk_list.h */
 	bool strict;                 /* no byte is served before its file's digest was right */
@@ -142,8 +143,7 @@ uint64_t node_present_bytes(struct node *n, const char *etag, uint64_t size);
 uint64_t node_capacity(struct node *n);
 /* 0 if the index can be read; size and free bytes of the cache's file system. */
 MUST_USE int node_probe(struct node *n);
-/* For bytes that are not the cache's, on its disk: what was used longest ago goes until so many are
- * free, if it may. Waits for the disk. Bytes freed. */
+/* Frees so many bytes of its disk, of what was used longest ago, if it may: how many. Waits. */
 uint64_t node_make_room(struct node *n, uint64_t bytes);
 MUST_USE int node_space(struct node *n, uint64_t *ret_total, uint64_t *ret_free);
 

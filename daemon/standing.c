@@ -16,7 +16,7 @@ static void tell_hubs(struct node *n, const char *hub, struct buf *ret)
 		struct hub_health health;
 
 		node_hub_health(n, i, &health);
-		up += health.down_ms == 0;
+		up += health.down_ms == 0 && health.failed_s <= health.ok_s;
 	}
 	buf_printf(ret, "%u %s%s, ", count, hub, count > 1 ? "s" : "");
 	if (count == 1)

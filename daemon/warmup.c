@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Each node has a seat: it is told to begin, three times if it is silent, then asked how far it is
- * until it has ended. The job's thread does so in rounds, with some more for each, so that one who
- * hangs does not hold up the others; who wants to see it reads the seats meanwhile. */
+/* Each node is told to begin, three times if it is silent, then asked how far it is until it has
+ * ended. The job's thread has that done in rounds, on other threads, so that one who hangs does not
+ * hold up the others; who wants to see it reads how far all are meanwhile. */
 #include "daemon/warmup.h"
 
 #include <errno.h>
@@ -13,23 +13,27 @@
 #include "daemon/base/jdoc.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/url.h"
+#include "daemon/base/workers.h"
 #include "daemon/job_json.h"
 #include "daemon/node.h"
 #include "daemon/peer/peers.h"
 #include "daemon/peer/wire.h"
 #include "daemon/peer_where.h"
-#include "daemon/seat.h"
+#include "daemon/remote_job.h"
 
-#define KEPT_MAX 16      /* of which the chairs can be asked for */
+#define KEPT_MAX 16      /* that can be asked for */
 #define PATIENCE_MS 2000 /* of a silence */
 #define PAUSE_MS 300     /* between rounds */
-#define ASKERS_MAX 16    /* threads of a round */
+#define WAIT_MS 1000     /* for a round, again and again */
+#define THREADS 16       /* of all rounds; */
+#define WAITING_MAX 1024 /* of more nodes the job's thread asks itself */
+#define STOP_MS 5000
 
-struct chair {
+struct node_job {
+	struct warmup *warmup;
 	struct member *member; /* borrowed from the membership */
 	bool self;
-	struct seat seat;       /* of the thread that asks it in this round */
-	struct job_progress at; /* as the seat's; guarded by the warmup's lock */
+	struct remote_job job; /* guarded by the warmup's lock */
 };
 
 struct warmup {
@@ -41,8 +45,11 @@ struct warmup {
 	char revision[REVISION_MAX + 1];
 	bool share;
 	const struct membership *members;
+	struct job *job; /* of a round */
 	struct lock lock;
-	struct chair chairs[]; /* one for each of them */
+	struct cond asked;
+	uint32_t asking;         /* nodes, in this round; guarded by lock */
+	struct node_job nodes[]; /* one for each member */
 };
 
 struct warmups {
@@ -50,7 +57,9 @@ struct warmups {
 	struct keeper *keeper;
 	struct serve_work work; /* for others */
 	struct lock lock;
-	struct warmup *first; /* guarded by lock; the newest */
+	/* Guarded by lock. */
+	struct warmup *first;    /* the newest */
+	struct workers *workers; /* from the first one on; NULL: there is no thread */
 };
 
 static void warmup_unref(struct warmup *w)
@@ -58,6 +67,7 @@ static void warmup_unref(struct warmup *w)
 	if (atomic_fetch_sub(&w->refs, 1) > 1)
 		return;
 	membership_unref(w->members);
+	cond_fini(&w->asked);
 	lock_fini(&w->lock);
 	free(w);
 }
@@ -69,31 +79,22 @@ static void unref_job(void *arg)
 
 /* ---- one node ---- */
 
-static void show(struct warmup *w, struct chair *c)
-{
-	lock_take(&w->lock);
-	c->at = c->seat.at;
-	lock_drop(&w->lock);
-}
-
 /* What a member says of its job. */
-static int take_answer(struct seat *s, const struct buf *answer)
+static int read_answer(const struct buf *answer, struct job_progress *ret)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	struct job_progress p = { 0 };
 
-	if (jdoc_parse(buf_str(answer), answer->len, &d) < 0 || job_read(jdoc_root(d), &p) < 0)
+	if (jdoc_parse(buf_str(answer), answer->len, &d) < 0 || job_read(jdoc_root(d), ret) < 0)
 		return ERR_PROTO;
-	seat_heard(s, &p, clock_ms());
 	return 0;
 }
 
-static int write_target(const struct warmup *w, const struct seat *s, struct buf *ret)
+static int write_target(const struct warmup *w, uint64_t job, struct buf *ret)
 {
 	char key[REPO_KEY_MAX + 1];
 
-	if (s->job)
-		return buf_printf(ret, WIRE_JOBS "%ju", (uintmax_t)s->job);
+	if (job)
+		return buf_printf(ret, WIRE_JOBS "%ju", (uintmax_t)job);
 	repo_id_key(&w->repo, key);
 	buf_add_str(ret, WIRE_PULL "?repo=");
 	url_encode(ret, key, 0);
@@ -102,29 +103,23 @@ static int write_target(const struct warmup *w, const struct seat *s, struct buf
 	return buf_add_str(ret, w->share ? "&share=1" : "");
 }
 
-/* A job that is there no more ended, or its process did: it is begun again, and finds what there
- * is. */
-static int ask_member(struct warmup *w, struct chair *c)
+/* Tells it to begin (job 0), or asks how far it is. WIRE_NOT_HERE: it has no such job. */
+static int ask_member(const struct node_job *n, uint64_t job, struct job_progress *ret)
 {
-	struct seat *s = &c->seat;
 	CLEANUP(buf_free) struct buf target = { 0 }, answer = { 0 };
 	struct peer_call e = {
-		.member = c->member,
-		.method = s->job ? "GET" : "POST",
+		.member = n->member,
+		.method = job ? "GET" : "POST",
 		.patience_ms = PATIENCE_MS,
 	};
-	int r = write_target(w, s, &target);
+	int r = write_target(n->warmup, job, &target);
 
 	e.target = buf_str(&target);
 	if (r == 0)
-		r = peers_ask(node_peers(w->all->node), &e, &answer);
-	if (r == WIRE_NOT_HERE && s->job) {
-		seat_lost(s);
-		return 0;
-	}
-	if (r >= 0)
-		r = r == WIRE_TOLD ? take_answer(s, &answer) : ERR_SERVER;
-	return r;
+		r = peers_ask(node_peers(n->warmup->all->node), &e, &answer);
+	if (r < 0 || (r == WIRE_NOT_HERE && job))
+		return r;
+	return r == WIRE_TOLD ? read_answer(&answer, ret) : ERR_SERVER;
 }
 
 static const char *words_of(int r)
@@ -136,71 +131,107 @@ static const char *words_of(int r)
 				 : err_text(r);
 }
 
-static void ask_other(struct warmup *w, struct chair *c)
+/* A job that is there no more ended, or its process did: it is begun again, and finds what there
+ * is. */
+static void note_other(struct remote_job *job, int r, const struct job_progress *p)
 {
-	int r = ask_member(w, c);
-
-	if (r < 0)
-		seat_silent(&c->seat, r, words_of(r));
+	if (r == WIRE_NOT_HERE)
+		remote_job_lost(job);
+	else if (r < 0)
+		remote_job_silent(job, r, words_of(r));
+	else
+		remote_job_heard(job, p, clock_ms());
 }
 
-static void ask_self(struct warmup *w, struct seat *s)
+static int ask_self(const struct warmup *w, uint64_t job, struct job_progress *ret)
 {
 	struct keeper *k = w->all->keeper;
-	struct job_progress p;
 	int r = 0;
 
-	if (!s->job)
-		r = w->share ? keeper_share(k, &w->repo, w->revision, &s->job)
-			     : keeper_pull(k, &w->repo, w->revision, false, &s->job);
-	if (r == 0)
-		r = keeper_job(k, s->job, &p);
+	if (!job)
+		r = w->share ? keeper_share(k, &w->repo, w->revision, &job)
+			     : keeper_pull(k, &w->repo, w->revision, false, &job);
+	return r < 0 ? r : keeper_job(k, job, ret);
+}
+
+static void note_self(struct remote_job *job, int r, const struct job_progress *p)
+{
 	if (r < 0)
-		seat_fail(s, r, err_text(r));
+		remote_job_fail(job, r, err_text(r));
 	else
-		seat_heard(s, &p, clock_ms());
+		remote_job_heard(job, p, clock_ms());
+}
+
+/* In a round nobody else asks it. */
+static void ask(struct node_job *n)
+{
+	struct warmup *w = n->warmup;
+	struct job_progress p = { 0 };
+	uint64_t job;
+	int r;
+
+	lock_take(&w->lock);
+	job = n->job.job;
+	lock_drop(&w->lock);
+	r = n->self ? ask_self(w, job, &p) : ask_member(n, job, &p);
+	lock_take(&w->lock);
+	(n->self ? note_self : note_other)(&n->job, r, &p);
+	lock_drop(&w->lock);
 }
 
 /* ---- a round ---- */
 
-struct round {
-	struct warmup *w;
-	struct job *job;
-	atomic_uint next; /* of the chairs */
-};
-
-static void *ask_some(void *arg)
+static void ask_in_round(void *arg, uint64_t number UNUSED)
 {
-	struct round *r = arg;
-	uint32_t i;
+	struct node_job *n = arg;
+	struct warmup *w = n->warmup;
 
-	while ((i = atomic_fetch_add(&r->next, 1)) < r->w->members->count && !job_is_over(r->job)) {
-		struct chair *c = &r->w->chairs[i];
+	if (!job_is_over(w->job))
+		ask(n);
+	lock_take(&w->lock);
+	w->asking--;
+	cond_wake_all(&w->asked);
+	lock_drop(&w->lock);
+}
 
-		if (c->seat.at.state != JOB_RUNNING)
-			continue;
-		if (c->self)
-			ask_self(r->w, &c->seat);
-		else
-			ask_other(r->w, c);
-		show(r->w, c);
-	}
-	return NULL;
+/* False if it has ended. */
+static bool begin_to_ask(struct node_job *n)
+{
+	struct warmup *w = n->warmup;
+	bool runs;
+
+	lock_take(&w->lock);
+	runs = n->job.at.state == JOB_RUNNING;
+	w->asking += runs;
+	lock_drop(&w->lock);
+	return runs;
+}
+
+static struct workers *workers_of(struct warmups *all)
+{
+	struct workers *w;
+
+	lock_take(&all->lock);
+	w = all->workers;
+	lock_drop(&all->lock);
+	return w;
 }
 
 /* Without threads this one asks all. */
-static void ask_all(struct warmup *w, struct job *j)
+static void ask_all(struct warmup *w)
 {
-	struct round r = { .w = w, .job = j };
-	pthread_t askers[ASKERS_MAX];
-	unsigned count = 0;
+	struct workers *others = workers_of(w->all);
 
-	while (count < ASKERS_MAX && count + 1 < w->members->count &&
-	       thread_start(&askers[count], "mfs-warmup", ask_some, &r) == 0)
-		count++;
-	ask_some(&r);
-	while (count > 0)
-		pthread_join(askers[--count], NULL);
+	for (uint32_t i = 0; i < w->members->count; i++) {
+		const struct work work = { .fn = ask_in_round, .arg = &w->nodes[i] };
+
+		if (begin_to_ask(&w->nodes[i]) && (!others || workers_add(others, &work) < 0))
+			ask_in_round(&w->nodes[i], 0);
+	}
+	lock_take(&w->lock);
+	while (w->asking)
+		(void)cond_wait(&w->asked, &w->lock, clock_ms() + WAIT_MS);
+	lock_drop(&w->lock);
 }
 
 /* ---- the job ---- */
@@ -211,19 +242,22 @@ struct sum {
 	const char *first_failed; /* address */
 };
 
-static void add_chair(const struct chair *c, struct sum *sum)
+static void add_node(struct node_job *n, struct sum *sum)
 {
-	const struct seat *s = &c->seat;
+	struct job_progress at;
 
-	sum->progress.files_done += s->at.files_done;
-	sum->progress.files_total += s->at.files_total;
-	sum->progress.bytes_done += s->at.bytes_done;
-	sum->progress.bytes_total += s->at.bytes_total;
-	sum->running += s->at.state == JOB_RUNNING;
-	if (s->at.state == JOB_RUNNING || s->at.state == JOB_DONE)
+	lock_take(&n->warmup->lock);
+	at = n->job.at;
+	lock_drop(&n->warmup->lock);
+	sum->progress.files_done += at.files_done;
+	sum->progress.files_total += at.files_total;
+	sum->progress.bytes_done += at.bytes_done;
+	sum->progress.bytes_total += at.bytes_total;
+	sum->running += at.state == JOB_RUNNING;
+	if (at.state == JOB_RUNNING || at.state == JOB_DONE)
 		return;
 	if (!sum->failed++)
-		sum->first_failed = member_address(c->member);
+		sum->first_failed = member_address(n->member);
 }
 
 static int end(const struct warmup *w, const struct sum *sum)
@@ -243,11 +277,12 @@ static int run(struct job *j, void *arg)
 	struct sum sum = { 0 };
 	int r;
 
-	ask_all(w, j);
+	w->job = j;
+	ask_all(w);
 	if (job_is_over(j))
 		return ERR_CANCELED;
 	for (uint32_t i = 0; i < w->members->count; i++)
-		add_chair(&w->chairs[i], &sum);
+		add_node(&w->nodes[i], &sum);
 	r = end(w, &sum);
 	sum.progress.error = r < 0 ? r : 0;
 	job_tell(j, &sum.progress);
@@ -260,7 +295,7 @@ static int warmup_new(struct warmups *all, const struct repo_id *id, const char 
 		      bool share, struct warmup **ret)
 {
 	const struct membership *ms = members_now(peers_members(node_peers(all->node)));
-	struct warmup *w = calloc(1, sizeof(*w) + ms->count * sizeof(w->chairs[0]));
+	struct warmup *w = calloc(1, sizeof(*w) + ms->count * sizeof(w->nodes[0]));
 
 	if (!w) {
 		membership_unref(ms);
@@ -272,8 +307,9 @@ static int warmup_new(struct warmups *all, const struct repo_id *id, const char 
 	w->share = share;
 	w->members = ms;
 	for (uint32_t i = 0; i < ms->count; i++)
-		w->chairs[i] = (struct chair){ .member = ms->members[i], .self = i == ms->self };
+		w->nodes[i] = (struct node_job){ w, ms->members[i], i == ms->self, { 0 } };
 	lock_init(&w->lock, LOCK_WARMUP);
+	cond_init(&w->asked);
 	atomic_init(&w->refs, 1);
 	*ret = w;
 	return 0;
@@ -308,6 +344,21 @@ static void keep(struct warmups *all, struct warmup *w, uint64_t id)
 		warmup_unref(old);
 }
 
+/* Threads that ask, for all warm-ups, unless there are some. Without any each asks by itself. */
+static void need_workers(struct warmups *all)
+{
+	const struct workers_conf conf = { "mfs-warmup", THREADS, WAITING_MAX, true };
+	struct workers *more;
+
+	if (workers_of(all) || workers_start(&conf, &more) < 0)
+		return;
+	lock_take(&all->lock);
+	if (!all->workers)
+		all->workers = steal(more);
+	lock_drop(&all->lock);
+	(void)!workers_stop(more, clock_ms() + STOP_MS); /* it has done nothing yet */
+}
+
 int warmup_start(struct warmups *all, const struct repo_id *id, const char *revision, bool share,
 		 uint64_t *ret_id)
 {
@@ -322,6 +373,7 @@ int warmup_start(struct warmups *all, const struct repo_id *id, const char *revi
 	r = warmup_new(all, id, revision, share, &w);
 	if (r < 0)
 		return r;
+	need_workers(all);
 	repo_id_key(id, key);
 	snprintf(what, sizeof(what), "%s%s@%s", share ? "shares of " : "", key, revision);
 	atomic_fetch_add(&w->refs, 1);
@@ -333,16 +385,16 @@ int warmup_start(struct warmups *all, const struct repo_id *id, const char *revi
 	return r;
 }
 
-static void write_chair(struct warmup *w, const struct chair *c, struct jwrite *to)
+static void write_node(struct node_job *n, struct jwrite *to)
 {
 	struct job_progress at;
 
-	lock_take(&w->lock);
-	at = c->at;
-	lock_drop(&w->lock);
+	lock_take(&n->warmup->lock);
+	at = n->job.at;
+	lock_drop(&n->warmup->lock);
 	jwrite_object(to, NULL);
-	jwrite_text(to, "address", member_address(c->member));
-	jwrite_bool(to, "self", c->self);
+	jwrite_text(to, "address", member_address(n->member));
+	jwrite_bool(to, "self", n->self);
 	job_write_state(&at, to);
 	jwrite_object_end(to);
 }
@@ -361,7 +413,7 @@ int warmup_write(struct warmups *all, uint64_t id, struct jwrite *to)
 	jwrite_object(to, NULL);
 	jwrite_array(to, "nodes");
 	for (uint32_t i = 0; i < w->members->count; i++)
-		write_chair(w, &w->chairs[i], to);
+		write_node(&w->nodes[i], to);
 	jwrite_array_end(to);
 	jwrite_object_end(to);
 	warmup_unref(w);
@@ -415,6 +467,7 @@ void warmups_free(struct warmups *all)
 
 	if (!all)
 		return;
+	(void)!workers_stop(all->workers, clock_ms() + STOP_MS); /* no job runs any more */
 	while ((w = all->first)) {
 		all->first = w->next;
 		warmup_unref(w);

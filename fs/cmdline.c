@@ -98,8 +98,12 @@ static int parse_long(struct parser *p, const char *text)
 		p->c->action = OPTIONS_HELP;
 	else if (!strcmp(text, "version"))
 		p->c->action = OPTIONS_VERSION;
+	else if (!strcmp(text, "check"))
+		p->c->action = OPTIONS_CHECK;
 	else if (!strcmp(text, "config-markdown"))
 		p->c->action = OPTIONS_CONFIG_MD;
+	else if (!strcmp(text, "config-man"))
+		p->c->action = OPTIONS_CONFIG_MAN;
 	else if (len == 5 && !strncmp(text, "token", len))
 		return refuse_token(p);
 	else
@@ -208,12 +212,12 @@ int cmdline_parse(const struct conf_table *t, int argc, char *const argv[], stru
 	struct parser p = { .table = t, .c = ret, .why = why, .next = argv + (argc > 0) };
 	int r = 0;
 
-	while (!r && *p.next && ret->action == OPTIONS_RUN) {
+	while (!r && *p.next && options_count(ret->action)) {
 		const char *arg = *p.next++;
 
 		r = parse_arg(&p, arg);
 	}
-	if (!r && ret->action == OPTIONS_RUN)
+	if (!r && options_count(ret->action))
 		r = place_words(&p, argc > 0 && is_mount_helper(argv[0]));
 	return r;
 }

@@ -99,6 +99,15 @@ static const char *passthrough_why_not(void *arg)
 	return ops->passthrough_why_not;
 }
 
+static const char *fuse(void *arg, unsigned *ret_major, unsigned *ret_minor)
+{
+	struct ops *ops = arg;
+
+	*ret_major = ops->fuse_major;
+	*ret_minor = ops->fuse_minor;
+	return fuse_pkgversion();
+}
+
 static unsigned under_way(void *arg, int64_t *ret_oldest_ms)
 {
 	struct ops *ops = arg;
@@ -125,6 +134,7 @@ void insight_face(struct ops *ops, const char *mountpoint, struct nfs_clients *c
 	*ret = (struct control_face){
 		.mountpoint = mountpoint,
 		.passthrough_why_not = passthrough_why_not,
+		.fuse = fuse,
 		.under_way = under_way,
 		.count = count,
 		.find = find,

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
@@ -24,6 +23,7 @@
 #include "fs/background.h"
 #include "fs/holder.h"
 #include "fs/insight.h"
+#include "fs/lookout.h"
 #include "fs/mount.h"
 #include "fs/nfs.h"
 #include "fs/options.h"
@@ -35,6 +35,7 @@
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
+#define LOOKOUT_MS 10000   /* for one look through the mount */
 #define FORGETTING_MS 5000 /* at a stop, for what the kernel is told */
 
 struct program {
@@ -56,6 +57,7 @@ struct program {
 	struct scope_rules *nfs_rules;
 	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
+	struct lookout *lookout; /* or NULL, as the next */
 	struct pulse *pulse;
 	bool left; /* somebody may still use it: it stays to the end of the process */
 };
@@ -148,16 +150,13 @@ static void on_held(void *arg)
 
 /* ---- the service manager ---- */
 
-/* Through the mount, as anybody would: the kernel keeps no answer to this question. But where the
- * mount outlives this process a thread of it that waits for the next one's answer could not end. */
 static int check_mount(void *arg)
 {
-	const struct program *p = arg;
-	struct statvfs fs;
+	struct program *p = arg;
 
-	if (!p->mountpoint || p->held)
+	if (!p->lookout)
 		return node_probe(p->ops.view.node);
-	return statvfs(p->mountpoint, &fs) < 0 ? -errno : 0;
+	return lookout_ask(p->lookout, clock_ms() + LOOKOUT_MS);
 }
 
 static void tell_standing(void *arg, struct buf *ret)
@@ -174,8 +173,12 @@ static void tell_standing(void *arg, struct buf *ret)
 static int open_pulse(struct program *p, struct buf *why)
 {
 	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
-	int r = pulse_start(&conf, &p->pulse);
+	int r = 0;
 
+	if (p->mountpoint && getenv("NOTIFY_SOCKET"))
+		r = lookout_start(p->mountpoint, &p->lookout);
+	if (r == 0)
+		r = pulse_start(&conf, &p->pulse);
 	if (r < 0)
 		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
 	return r;
@@ -199,6 +202,7 @@ static int open_node(struct program *p, struct buf *why)
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.peers = &o->peer,
+		.hub_xet = o->hub_xet,
 		.prefetch = o->prefetch,
 		.cache = { o->cache_size, o->cache_min_free },
 		.memory_bytes = o->memory,
@@ -257,6 +261,8 @@ static int open_control(struct program *p, struct buf *why)
 		.keeper = p->keeper,
 		.warmups = p->warmups,
 		.face = &p->face,
+		.parameters = &options_table,
+		.values = o,
 		.cache_dir = o->cache,
 		.listen = o->control_listen,
 		.timeout_ms = o->timeout * 1000,
@@ -367,6 +373,7 @@ static void close_all(struct program *p)
 	underway_stop(&p->ops.underway);
 	op_close_files(&p->ops);
 	openfiles_fini(&p->ops.files);
+	lookout_free(p->lookout);
 	inodes_free(p->ops.inodes);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
@@ -540,7 +547,7 @@ static int hold_or_run(struct program *p, char *const argv[])
 {
 	int status;
 
-	log_set_level((enum log_level)p->options.log_level);
+	log_set_level(log_level_of(p->options.log_level));
 	p->held = takeover_is_held(getenv);
 	if (wants_holder(p))
 		return hold(p, argv);
@@ -548,6 +555,17 @@ static int hold_or_run(struct program *p, char *const argv[])
 	takeover_end(&p->takeover);
 	notify_close(&p->notify);
 	return status;
+}
+
+/* All that can be known without doing anything. */
+static int check_and_exit(struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	if (find_tokens(p, &why) < 0)
+		return fail(&why, EXIT_USAGE);
+	puts("The configuration is right.");
+	return 0;
 }
 
 static int print_and_exit(enum options_action action)
@@ -558,6 +576,8 @@ static int print_and_exit(enum options_action action)
 		options_help(&text);
 	else if (action == OPTIONS_CONFIG_MD)
 		options_markdown(&text);
+	else if (action == OPTIONS_CONFIG_MAN)
+		options_man(&text);
 	else
 		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
 	fputs(buf_str(&text), stdout);
@@ -575,6 +595,8 @@ int main(int argc, char *argv[])
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
+	else if (action == OPTIONS_CHECK)
+		status = check_and_exit(&p);
 	else if (action != OPTIONS_RUN)
 		status = print_and_exit(action);
 	else

@@ -29,6 +29,7 @@ struct ops {
 	struct workers *forgetting;                /* what was wrong leaves the page cache */
 	atomic_bool passthrough;                   /* offered by the kernel, allowed by options */
 	_Atomic(const char *) passthrough_why_not; /* NULL: it is used; static */
+	atomic_uint fuse_major, fuse_minor;        /* the kernel's protocol; 0: not told yet */
 	struct underway underway;
 	struct metrics *metrics; /* borrowed from the node */
 	int64_t timeout_ms;      /* the longest a request may wait */

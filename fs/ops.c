@@ -5,6 +5,7 @@
 #include "daemon/base/workers.h"
 
 #define BACKGROUND_MAX 128 /* requests the kernel may have under way; replies need no thread */
+#define FORGETTING_THREADS 8
 #define FORGETTING_MAX 1024
 
 static bool want(struct fuse_conn_info *conn, uint64_t capability)
@@ -55,6 +56,8 @@ static void ops_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct ops *ops = userdata;
 
+	ops->fuse_major = conn->proto_major;
+	ops->fuse_minor = conn->proto_minor;
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
 	want(conn, FUSE_CAP_READDIRPLUS);
@@ -92,8 +95,7 @@ void ops_forget_pages(struct ops *ops, const char *etag)
 
 int ops_start_forgetting(struct ops *ops)
 {
-	const struct workers_conf conf = { "mfs-forget", WORKERS_THREADS_MAX, FORGETTING_MAX,
-					   true };
+	const struct workers_conf conf = { "mfs-forget", FORGETTING_THREADS, FORGETTING_MAX, true };
 
 	return workers_start(&conf, &ops->forgetting);
 }

@@ -13,6 +13,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/network.h"
 #include "daemon/base/why.h"
+#include "daemon/hub/hub.h"
 #include "daemon/hub/hub_url.h"
 #include "fs/cmdline.h"
 #include "fs/scope.h"
@@ -48,6 +49,9 @@ static const struct conf_param params[] = {
 	  "Longest wait of a read or lookup; then it fails with EIO." },
 	{ "offline", CONF_FLAG, FIELD(offline), NULL, 0, 0, NULL,
 	  "Never ask a hub: what is not in the cache fails with EIO." },
+	{ "hub-xet", CONF_CHOICE, FIELD(hub_xet), "auto", 0, 0, HUB_XET_CHOICES,
+	  "Fetch what a hub has in a Xet store from there: what it gives by no plain HTTP, all "
+	  "of it, or nothing." },
 	{ "prefetch", CONF_CHOICE, FIELD(prefetch), "yes", 0, 0, "no|yes|always",
 	  "Bring what is likely to be read next: headers, the next shards, the small files beside "
 	  "a config; no brings only what is read, and what lies right behind it. yes pauses while "
@@ -315,7 +319,7 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 		r = check_nfs(o, why);
 	if (r < 0)
 		return r;
-	if (!c->mountpoint && !o->nfs)
+	if (!c->mountpoint && !o->nfs && c->action != OPTIONS_CHECK)
 		return complain(why, "The mount point is missing: matrixfs [OPTION]... MOUNTPOINT, "
 				     "or --nfs=ADDRESS:PORT to export without one.");
 	if (!o->hubs.count)
@@ -328,7 +332,6 @@ static int finish(struct options *o, const struct cmdline *c, struct buf *why)
 				"The value \"%s\" of \"control-listen\" is not valid; allowed is "
 				"ADDRESS:PORT, as 127.0.0.1:9400.",
 				o->control_listen);
-	o->log_level = log_level_of(o->log_level);
 	o->foreground_asked = c->foreground;
 	o->background = (o->background || c->by_mount) && !c->foreground;
 	o->mountpoint = c->mountpoint ? strdup(c->mountpoint) : NULL;
@@ -365,7 +368,7 @@ int options_parse(int argc, char *const argv[], char *(*getenv_fn)(const char *)
 	if (r)
 		return r;
 	*ret_action = c.action;
-	if (c.action != OPTIONS_RUN)
+	if (!options_count(c.action))
 		return 0;
 	r = collect(ret, &c, getenv_fn, why);
 	secret_hide(why);
@@ -386,6 +389,8 @@ static const char help_head[] =
 static const char help_tail[] =
 	"  -o OPTION[,OPTION]...     These names without \"--\", and those of mount(8).\n"
 	"  -f                        Stay in the foreground.\n"
+	"  --check                   Only look whether options and configuration file are\n"
+	"                            right; the mount point may be left out.\n"
 	"  -h, --help                Show this text.\n"
 	"  -V, --version             Show the version.\n"
 	"\n"
@@ -440,4 +445,26 @@ void options_markdown(struct buf *ret)
 	buf_add_str(ret, markdown_head);
 	conf_markdown(&options_table, ret);
 	buf_add_str(ret, markdown_tail);
+}
+
+static const char man_tail[] =
+	".Sh TOKENS\n"
+	"No token stands in this file, which everybody may read.\n"
+	"The file that\n.Ic token\\-file\n"
+	"names holds one token, for the first hub, or lines of a hub's URL and its token.\n"
+	"Without it\n.Ev HF_TOKEN ,\n.Ev HF_TOKEN_PATH\nand\n.Ev HF_HOME\nare looked at.\n"
+	".Sh EXAMPLES\n"
+	".Bd -literal -offset indent\n"
+	"hub        = https://hub.example.org\n"
+	"hub        = https://huggingface.co\n"
+	"cache      = /data/matrixfs\n"
+	"cache-size = 2TiB\n"
+	"token-file = /etc/matrixfs/tokens\n"
+	".Ed\n";
+
+void options_man(struct buf *ret)
+{
+	const struct conf_page page = { "matrixfs.conf", CONFIG_FILE, "matrixfs", man_tail };
+
+	conf_man(&options_table, &page, ret);
 }

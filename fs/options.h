@@ -26,12 +26,13 @@ struct options {
 	int64_t timeout;  /* seconds any read or lookup may wait */
 	bool offline;
 	int verify;   /* enum options_verify */
+	int hub_xet;  /* enum hub_xet */
 	int prefetch; /* enum node_prefetch */
 	bool strict_ro;
 	bool passthrough;
 	bool allow_other;           /* default: true for root */
 	uint64_t scratch_size;      /* bytes of metadata kept in memory */
-	int log_level;              /* enum log_level */
+	int log_level;              /* of LOG_LEVEL_CHOICES */
 	int64_t slow_op;            /* seconds after which a request is told to be slow; 0: never */
 	char *control_listen;       /* ADDRESS:PORT, or NULL */
 	char *nfs;                  /* ADDRESS:PORT to export on, or NULL */
@@ -52,7 +53,19 @@ struct options {
 /* In the order of verify's choices. */
 enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
 enum options_holder { OPTIONS_HOLDER_AUTO, OPTIONS_HOLDER_YES, OPTIONS_HOLDER_NO };
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_CONFIG_MD };
+enum options_action {
+	OPTIONS_RUN,
+	OPTIONS_CHECK, /* what is said, and no more */
+	OPTIONS_HELP,
+	OPTIONS_VERSION,
+	OPTIONS_CONFIG_MD,
+	OPTIONS_CONFIG_MAN,
+};
+/* True if it is done with the options; else they do not count, and something is printed. */
+static inline bool options_count(enum options_action a)
+{
+	return a == OPTIONS_RUN || a == OPTIONS_CHECK;
+}
 
 extern const struct conf_table options_table;
 
@@ -66,8 +79,9 @@ void options_fini(struct options *o);
  * read. */
 MUST_USE int options_token(const struct options *o, const char *hub_url, bool first_hub,
 			   char *(*getenv_fn)(const char *), char **ret, struct buf *why);
-/* Appends the text of --help / of docs/config.md. */
+/* Appends the text of --help / of docs/config.md / of docs/matrixfs.conf.5. */
 void options_help(struct buf *ret);
 void options_markdown(struct buf *ret);
+void options_man(struct buf *ret);
 
 #endif

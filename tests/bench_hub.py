@@ -1,11 +1,7 @@
 """Rows about matrixhubd: against nginx with the same files on the same machine, and of a thousand clients at once."""
-import json
-import os
-import pathlib
 import resource
 import shutil
 import subprocess
-import sys
 import urllib.request
 
 from bench_lib import (BLOBS, CROWD_SIZE, DIR, MOST_SECONDS, NAME, RUNS, SIZE, Broken, Hubd, Origin, files, free_port, in_turns,
@@ -170,53 +166,7 @@ def crowd():
     shutil.rmtree(directory)
 
 
-# ---- by Xet ----
-
-CLIENT = pathlib.Path(sys.executable).parent / "hf"     # with hf_xet, which sends by it
-AT_ONCE = 8
-
-
-def sent_by_xet(hubd):
-    """A file that came by Xet: the target of the bytes of its first xorb, and how many these are."""
-    token = (hubd.data / "admin.token").read_text().strip()
-    source = DIR / "sent"
-    write_random(source, min(SIZE, 256 << 20))
-    home = DIR / "home"
-    done = subprocess.run([str(CLIENT), "upload", "admin/xet", str(source), NAME], capture_output=True, text=True, timeout=MOST_SECONDS,
-                          env=os.environ | {"HF_ENDPOINT": hubd.url, "HF_TOKEN": token, "HF_HOME": str(home)})
-    source.unlink()
-    shutil.rmtree(home, ignore_errors=True)
-    if done.returncode != 0:
-        raise Broken(f"hf upload: {done.stderr.strip()}")
-
-    def ask(target, method="GET", token=token):
-        return urllib.request.urlopen(urllib.request.Request(hubd.url + target, method=method, headers={"Authorization": f"Bearer {token}"}),
-                                      timeout=MOST_SECONDS)
-    name = ask(f"/admin/xet/resolve/main/{NAME}", "HEAD").headers["X-Xet-Hash"]
-    mine = json.load(ask("/api/models/admin/xet/xet-read-token/main"))["accessToken"]
-    plan = json.load(ask(f"/api/xet/1/v1/reconstructions/{name}", token=mine))
-    part = plan["fetch_info"][plan["terms"][0]["hash"]][0]
-    return part["url"].removeprefix(hubd.url), part["url_range"]["start"], part["url_range"]["end"], token
-
-
-def by_xet():
-    if not CLIENT.exists():
-        print(f"(reads by Xet left out: {CLIENT} is missing)")
-        return
-    with Hubd(None, "--xet", "--xet-read=always") as hubd:
-        target, first, last, token = sent_by_xet(hubd)
-        plain, seconds = f"/admin/xet/resolve/main/{NAME}", ["-t", SECONDS]
-        for count in 1, AT_ONCE:
-            xet = ["-c", count, *seconds, "-f", f"Range: bytes={first}-{last}"]
-            http = ["-c", count, *seconds, "-f", f"Range: bytes=0-{last - first}", "-f", f"Authorization: Bearer {token}"]
-            ours, theirs = in_turns(lambda: load(hubd.port, target, *xet).speed, lambda: load(hubd.port, plain, *http).speed, times=3 * RUNS)
-            row(f"hub: chunks of a xorb / resolve, {count} at once", median(ours), median(theirs), at_least=0.6, best=max(ours) / max(theirs),
-                commands=[show(hubd.port, target.partition("?")[0], xet), show(hubd.port, plain, http[:-2])])
-        row("  memory of the hub, at most", hubd.memory("VmHWM") / 1e6, unit="MB", at_most=128, commands=["VmHWM in /proc/PID/status"])
-
-
 def hub():
     against_nginx()
     crowd()
     audit()
-    by_xet()

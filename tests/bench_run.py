@@ -16,12 +16,14 @@ import bench_nfs
 import bench_random
 import bench_recorded
 import bench_stream
+import bench_xet
 from bench_lib import DIR, RUNS, SIZE, Broken, clean_up, end_by_signals, measure, rows, unmount
 
 PARTS = {"second": bench_stream.second, "first": bench_stream.first, "memory": bench_stream.memory, "rclone": bench_stream.rclone,
          "first-byte": bench_random.first_byte, "random": bench_random.random, "load": bench_recorded.load,
          "recorded": bench_recorded.recorded, "listing": bench_listing.listing, "nfs": bench_nfs.nfs, "hub": bench_hub.hub, "commit": bench_commit.commit,
-         "catalogue": bench_catalogue.catalogue}
+         "catalogue": bench_catalogue.catalogue, "xet": bench_xet.xet,
+         "xet-large": bench_xet.large}
 
 
 def print_markdown():

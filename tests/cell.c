@@ -13,26 +13,26 @@
 
 void cell_init(struct cell *c, uint64_t seed)
 {
-	struct testimony_conf conf = { .hubs = c->node.hubs, .hub_count = 1 };
+	struct digest_answers_conf conf = { .hubs = c->node.hubs, .hub_count = 1 };
 
 	*c = (struct cell){ 0 };
 	fetching_init(&c->node, "hub", seed, false);
 	assert_int_equal(opened_start(c->node.fetch, c->node.store, &c->opened), 0);
-	assert_int_equal(evidence_new(UINT64_C(1) << 20, &c->evidence), 0);
+	assert_int_equal(provenance_new(UINT64_C(1) << 20, &c->provenance), 0);
 	conf.http = c->node.http;
 	conf.store = c->node.store;
 	conf.opened = c->opened;
 	conf.fetch = c->node.fetch;
-	conf.evidence = c->evidence;
-	assert_int_equal(testimony_start(&conf, &c->testimony), 0);
+	conf.provenance = c->provenance;
+	assert_int_equal(digest_answers_start(&conf, &c->answers), 0);
 }
 
 void cell_fini(struct cell *c)
 {
 	fetch_stop(c->node.fetch);
-	assert_true(testimony_stop(c->testimony));
+	assert_true(digest_answers_stop(c->answers));
 	opened_stop(c->opened);
-	evidence_free(c->evidence);
+	provenance_free(c->provenance);
 	fetching_fini(&c->node);
 }
 
@@ -49,7 +49,7 @@ void cell_put(struct cell *c, const struct source_blob *what, uint32_t i, uint64
 	assert_int_equal(blob_write(b, bytes, len, chunk_start(i)), 0);
 	assert_int_equal(blob_put_chunk(b, i, xxh3_of(bytes, len)), 0);
 	blob_unref(b);
-	evidence_note(c->evidence, what->etag, what->file.size, i, i + 1, member);
+	provenance_note(c->provenance, what->etag, what->file.size, i, i + 1, member);
 }
 
 void cell_digest(uint64_t seed, uint64_t size, uint32_t i, uint8_t ret[static 32])

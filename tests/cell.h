@@ -4,14 +4,14 @@
 #ifndef MATRIXFS_TESTS_CELL_H
 #define MATRIXFS_TESTS_CELL_H
 
-#include "daemon/peer/testimony.h"
+#include "daemon/peer/digest_answers.h"
 #include "tests/fetching.h"
 
 struct cell {
 	struct fetching node; /* its hub is asked by witnesses alone */
 	struct opened *opened;
-	struct evidence *evidence;
-	struct testimony *testimony;
+	struct provenance *provenance;
+	struct digest_answers *answers;
 };
 
 void cell_init(struct cell *c, uint64_t seed);

@@ -40,6 +40,7 @@ def test_help_and_version():
     for flag in ("--version", "-V"):
         assert re.fullmatch(r"matrixfs \d+\.\d+\.\d+\n", program(flag).stdout)
     assert program("--config-markdown").stdout == (ROOT / "docs/config.md").read_text()
+    assert program("--config-man").stdout == (ROOT / "docs/matrixfs.conf.5").read_text()
     manual = (ROOT / "docs/matrixfs.1").read_text().replace("\\-", "-")
     for option in re.findall(r"--([a-z-]+)", program("--help").stdout):
         assert option in manual, option

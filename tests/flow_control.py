@@ -504,7 +504,7 @@ def test_the_counters_agree_with_the_hubs_own_books(tiny, mount):
     for outcome, codes in (("ok", range(200, 300)), ("busy", (429,)), ("server_error", (503,))):
         assert got.value("source_requests_total", outcome=outcome) == sum(r.status in codes for r in asked), outcome
     assert got.value("source_requests_total", outcome="refused") >= 1
-    assert got.value("source_bytes_total") == sum(map(len, FILES.values())) == got.value("source_bytes_total", kind="hub")
+    assert got.value("source_bytes_total") == sum(map(len, FILES.values())) == got.value("source_bytes_total", kind="upstream")
     assert got.value("sealed_total") == len(FILES) and got.value("wrong_digests_total") == 0
     assert got.value("opens_total", mode="passthrough") == 0 < got.value("opens_total", mode="cached")
     assert got.value("cache_bytes") == c.get("/v1/cache")["used"]["bytes"]

@@ -158,7 +158,7 @@ def test_peers_are_shown_with_what_went_to_and_fro(cluster, tiny):
         metrics = Control(mounts[i]).metrics()
         assert metrics.value("source_bytes_total", kind="peer") == g["bytes_in"]
         assert metrics.value("peer_sent_bytes_total") == g["bytes_out"] and metrics.value("peer_members", state="self") == 1
-    hubs = sum(Control(m).metrics().value("source_bytes_total", kind="hub") for m in mounts)
+    hubs = sum(Control(m).metrics().value("source_bytes_total", kind="upstream") for m in mounts)
     assert hubs == tiny.bytes_sent(path_re="/resolve/.*w.safetensors") == len(BIG)
     out = ask(mounts[0], "peers")[1]
     assert re.search(r"^ADDRESS +ZONE +WEIGHT +STATE +BYTES IN +BYTES OUT +BYTES WRONG +FIRST BYTE MS +UNTIL +WHY$", out, re.M)

@@ -35,8 +35,9 @@ def sha256(data):
 class Lives:
     """Hubs on one data directory, each until it is killed."""
 
-    def __init__(self, hub, tmp_path, torn, args=()):
-        self.hub, self.tmp, self.torn, self.args, self.below = hub, tmp_path, torn, args, "data"
+    def __init__(self, hub, tmp_path, torn, args=(), env=None):
+        self.hub, self.tmp, self.args, self.below = hub, tmp_path, args, "data"
+        self.env = env or ({"CRASH_TORN": 1} if torn else {})
         self.count, self.h, self.died, self.replays = tmp_path / "count", None, 0, 0
         self.count.write_bytes(bytes(8))
 
@@ -47,8 +48,8 @@ class Lives:
         if self.h is None:
             env = {"LD_PRELOAD": SHIM, "CRASH_DIR": self.tmp / self.below, "CRASH_AT": FAR, "CRASH_COUNT": self.count}
             self.set(0)
-            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB", "--xet", *self.args],
-                          env=env | ({"CRASH_TORN": 1} if self.torn else {}))
+            self.h = Hubd(self.tmp, self.hub, data=self.tmp / "data", args=["--upload-part=32KiB", *self.args],
+                          env=env | self.env)
             self.replays += self.h.logged("recorded what a hub that was killed could not")
             assert not self.h.logged("were put into the catalogue anew"), "a kill left lists that told another thing"
         return self.h
@@ -173,8 +174,8 @@ class Xet(Upload):
 
     def run(self):
         store = Store(self.h, self.repo(), self.h.admin_token)
-        assert store.send(self.xorb()).status == 200
-        return store.tell(whole(self.xorb())).status
+        sent = store.send(self.xorb()).status
+        return store.tell(whole(self.xorb())).status if sent == 200 else sent
 
     def is_made(self):
         return self.repo().ask(f"/admin/{self.name}.git/info/lfs/objects/verify", "POST", oid=sha256(self.data()),
@@ -540,3 +541,27 @@ def test_a_collector_that_is_cut_takes_nothing_that_is_reached_and_leaves_nothin
     lives.end()
     print(f"{total} changes, {len(points)} cuts, {lives.died} deaths")
     assert lives.died > len(points) * 0.5
+
+
+def test_a_disk_that_is_full_at_any_write_of_an_upload_is_told(hub, tmp_path):
+    """From some write on nothing gets longer: what is not made is told so, and comes when there is room."""
+    lives, numbers = Lives(hub, tmp_path, False, env={"CRASH_FULL": 1}), itertools.count()
+
+    def told(at):
+        act = Xet(lives.up(), next(numbers))
+        act.prepare()
+        lives.set(FAR - at if at else 0)
+        status, changes = act.run(), lives.changes()
+        lives.set(0)
+        where = f"full from {at} on, answered {status}\n{lives.h.log_text()}"
+        assert eventually(lambda: act.ask_admin("/orgs", "POST", name=f"after-{act.name}").status in (201, 409), 20), where
+        assert act.is_made() or status != 200, where    # what cannot be recorded is made, and told to be not
+        assert act.again() and len(lives.records(act.act, sha256(act.data()))) == 1, where
+        return status, changes
+
+    status, total = told(0)
+    assert status == 200
+    points = range(1, total + 1) if not POINTS else sorted(random.Random(SEED).sample(range(1, total + 1), min(2 * POINTS, total)))
+    answers = [told(at)[0] for at in [1, *points]]
+    assert answers[0] == 507 and set(answers) <= {200, 507}, answers
+    lives.end()

@@ -14,6 +14,7 @@ import time
 import pytest
 
 import models
+from control import Control
 from hubd import Hubd, free_port
 from mountlib import eventually
 
@@ -133,6 +134,20 @@ def test_requests_are_counted_by_route_and_status(tiny, hubd):
     text = h.ask("/metrics").body.decode()
     assert all(line.startswith("#") or len(line.rsplit(" ", 1)) == 2 for line in text.splitlines())
     assert "org/tiny" not in text
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_what_a_mount_has_from_a_hub_of_ours_has_not_left_the_site(tiny, hubd, mount, tmp_path, ours):
+    """Two mounts of it cost upstream one file; the twins have theirs from upstream, each."""
+    h = hubd(tiny)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        m = mount(h if ours else tiny, tmp=tmp_path / name)
+        assert m.file("org/tiny", "w.safetensors").read_bytes() == BIG
+        got = Control(m).metrics()
+        assert got.value("source_bytes_total", kind="hub" if ours else "upstream") == got.value("source_bytes_total") >= len(BIG)
+    assert value(h, "source_bytes_total", kind="upstream") // len(BIG) == ours
+    assert tiny.bytes_sent(path_re="/resolve/.*w.safetensors") // len(BIG) == (1 if ours else 2)
 
 
 def test_what_is_amiss_is_said(tiny, hubd):

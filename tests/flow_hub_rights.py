@@ -113,9 +113,9 @@ def hidden(people, hub, tmp_path, how):
     if how in ("private", "gated"):
         token = tmp_path / "token"
         token.write_text("hf_upstream\n")
-        p = people(upstream(hub, **{how: True}), args=["--xet", f"--upstream-token-file={token}"])
+        p = people(upstream(hub, **{how: True}), args=[f"--upstream-token-file={token}"])
     else:
-        p = people(upstream(hub), args=["--xet"])
+        p = people(upstream(hub))
         p.do(*(["private org/secret"] if how == "here" else ["default-private org", "public org/open"]))
     p.tokens["upstream"] = "hf_upstream"
     return p

@@ -104,8 +104,9 @@ def test_upstream_goes_half_way(shared, model, tmp_path, goes):
             cluster.relay.up(HUB)
             assert soon_right(cluster, model)
         loads = cluster.load(REPO, model) if goes else cluster.end()
-        # What was on its way is lost, half of what is measured then; and some had no time left to leave it to the owner.
-        assert ends_well(cluster, model, loads, upstream=2.5 if goes else 1.25, again=SHARDS * MIB if goes else 0)
+        # What was on its way is lost, half of the model; and some had no time left to leave it to the owner, or found it silent, as
+        # it may be on a machine that has much else to do: 1.4 to 2.1 times the model as a rule, and 4.5 if nobody shared anything.
+        assert ends_well(cluster, model, loads, upstream=3 if goes else 1.25, again=SHARDS * MIB if goes else 0)
 
 
 @pytest.mark.skipif(INSTRUMENTED, reason="a shim tells who asks")
@@ -116,10 +117,10 @@ def test_two_halves_of_a_cluster_fetch_twice_and_are_one_again(shared, model, tm
             cluster.split(cluster.nodes[:3], cluster.nodes[3:6])
         first, last = cluster.nodes[:6], cluster.nodes[6:]
         assert ends_well(cluster, model, cluster.load(REPO, model, first), first, upstream=2.5 if split else 1.02)
-        # Each asks at once for all that it reads ahead, a MiB at a time; after that nobody asks again whoever was silent.
-        for node in first:
-            vain = collections.Counter(address for address, word in node.answers() if word == "silent")
-            assert all(count <= 12 for count in vain.values()) and bool(vain) >= split, vain
+        # Each asks at once for all that it reads ahead, a MiB at a time; after that nobody asks again whoever was silent. Whom others
+        # have tried meanwhile some need not ask at all.
+        vain = [collections.Counter(address for address, word in node.answers() if word == "silent") for node in first]
+        assert all(count <= 12 for silent in vain for count in silent.values()) and any(vain) >= split, vain
         cluster.heal()
         before = cluster.upstream_bytes()
         assert right(cluster.load(REPO, model, last), model)
@@ -142,7 +143,9 @@ def test_two_halves_are_one_again_in_the_middle_of_a_load(hub, tmp_path, heals):
         if heals:
             cluster.heal()
         loads = cluster.end(seconds=120)
-        again = size_of(directory) / 50     # of a chunk that came from afar when somebody near had it
+        # Of a chunk that came from afar when somebody near had it; and of segments that each half had from another node their
+        # owners are asked, and who follows them for what a hub says: such a witness has chunks from there once more.
+        again = 16 * MIB if heals else size_of(directory) / 50
         assert ends_well(cluster, directory, loads, upstream=1.75 if heals else 2.75, again=again)
         assert cluster.upstream_bytes() >= (1 if heals else 1.9) * size_of(directory)
 

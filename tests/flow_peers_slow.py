@@ -87,3 +87,40 @@ def test_a_straggler_costs_few_bytes_twice(hub, tmp_path, rate):
         assert (gave < 24 * MIB) == bool(rate) and bool(sum(twice)) >= bool(rate), (gave, twice)
         assert max(twice) <= 0.02 * 96 * MIB, twice
         assert arrived(cluster) <= 1.02 * 6 * 96 * MIB
+
+
+def answers_of(node, cluster):
+    """What the others were answered by it, or had instead."""
+    return [word for other in cluster.nodes for address, word in other.answers() if address == node.address]
+
+
+@pytest.mark.parametrize("seconds", [1.5, 0])
+def test_who_hiccups_once_is_asked_on(hub, tmp_path, seconds):
+    """Nothing passes to or from it for a moment, in the midst of a load: whoever waits may ask another besides, but nobody calls it
+    slow, and it gives on. Its twin goes on with so little that many ask another, and leave it."""
+    directory = tmp_path / "model"
+    directory.mkdir()
+    models.big_file(160 * MIB, 9, directory / "w.safetensors")
+    hub.repo(REPO).commit({"w.safetensors": directory / "w.safetensors"})
+    with Cluster(tmp_path, hub, 6, start=False, timeout=20, up=24 * MIB, args=["--log-level=debug"]) as cluster:
+        straggler = cluster.nodes[0]
+        own_most(cluster, straggler, tmp_path)
+        cluster.start(*cluster.nodes)
+        for node in cluster.nodes:
+            node.begin_load(REPO, directory=directory)
+        while arrived(cluster) < 6 * 72 * MIB:
+            time.sleep(0.1)
+        if seconds:
+            straggler.hang()
+            time.sleep(seconds)
+            straggler.up()
+        else:
+            straggler.drip(100_000)
+        before = cluster.sent()[straggler]
+        assert right([node.end_load(100) for node in cluster.nodes], directory)
+        words, metrics = answers_of(straggler, cluster), [node.metrics() for node in cluster.nodes]
+        assert ("slow" in words) == (not seconds), words
+        assert not seconds or cluster.sent()[straggler] > before + 8 * MIB
+        assert seconds or sum(m["peer_races_total"] for m in metrics) > 0
+        assert not seconds or max(m["peer_twice_bytes_total"] for m in metrics) <= 0.02 * 160 * MIB
+        assert arrived(cluster) <= 1.02 * 6 * 160 * MIB

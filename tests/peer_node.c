@@ -369,7 +369,7 @@ static void tell_metrics(char **word UNUSED)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 
-	exposition_node(&text, node, "hub");
+	exposition_node(&text, node);
 	printf("%s.\n", buf_str(&text));
 }
 

@@ -129,7 +129,7 @@ static void share_members(struct swarm *s)
 		s->nodes_of_all[kept] = s->all->nodes[i];
 		s->members_of_all[kept++] = s->all->members[i];
 	}
-	places_init(&s->places);
+	placement_cache_init(&s->placement);
 	for (uint32_t i = 0; i < kept; i++)
 		s->nodes[i].shared = (struct membership){
 			s->all->version, kept, i, s->nodes_of_all, s->members_of_all,
@@ -146,11 +146,11 @@ static void be_born(struct swarm *s, struct node *n)
 	must(fanout_new(&n->fanout));
 	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = s->conf.give_up_ms };
 	if (!s->conf.faults) {
-		n->way.places = &s->places;
+		n->way.placement = &s->placement;
 		return;
 	}
-	n->way.places = zeros(1, sizeof(*n->way.places));
-	places_init(n->way.places);
+	n->way.placement = zeros(1, sizeof(*n->way.placement));
+	placement_cache_init(n->way.placement);
 	must(members_new(&self, &n->table));
 	swarm_read_list(s, n);
 }
@@ -162,8 +162,8 @@ static void pass_away(struct swarm *s, struct node *n)
 	segment_notes_fini(&n->notes);
 	if (!s->conf.faults)
 		return;
-	places_fini(n->way.places);
-	free(n->way.places);
+	placement_cache_fini(n->way.placement);
+	free(n->way.placement);
 	members_free(n->table);
 	n->table = NULL;
 }
@@ -349,7 +349,7 @@ void swarm_free(struct swarm *s)
 		free(n->chunks);
 	}
 	if (s->table) {
-		places_fini(&s->places);
+		placement_cache_fini(&s->placement);
 		membership_unref(s->all);
 		members_free(s->table);
 	}

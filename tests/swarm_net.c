@@ -7,7 +7,7 @@
 #include "daemon/peer/decide.h"
 #include "tests/swarm_priv.h"
 
-#define HANGS_MS 3000 /* as in fetch_given.c */
+#define HANGS_MS 3000 /* as in asking.h */
 
 /* ---- what happens when ---- */
 
@@ -208,11 +208,12 @@ bool swarm_is_flowing(const struct swarm *s, const struct query *q)
 static bool is_failing(const struct swarm *s, const struct run *r)
 {
 	const struct query *q = r->query;
+	int64_t last_ms = max_i64(r->brought_ms, r->node->given_ms);
 
 	if (r->tries)
 		return true;
 	return q && q->giver == s->conf.nodes && !swarm_is_flowing(s, q) &&
-	       swarm_ms(s) - max_i64(r->brought_ms, q->asked_ms) > HANGS_MS;
+	       swarm_ms(s) - max_i64(last_ms, q->asked_ms) > HANGS_MS;
 }
 
 bool swarm_is_failing(const struct swarm *s, const struct node *n, uint32_t chunk)
@@ -292,7 +293,7 @@ static uint32_t present(const struct node *n, const struct query *q)
 
 static struct decide_here here_of(struct node *n, const struct membership *members)
 {
-	return (struct decide_here){ members, n->way.places, &n->notes, n->fanout };
+	return (struct decide_here){ members, n->way.placement, &n->notes, n->fanout };
 }
 
 static struct decide_ask question_of(const struct swarm *s, const struct query *q)
@@ -358,8 +359,11 @@ static bool send_elsewhere(struct swarm *s, struct node *n, struct query *q)
 	const struct membership *members = swarm_members(n);
 	const struct decide_here here = here_of(n, members);
 	const struct decide_ask ask = question_of(s, q);
+	uint32_t at[FANOUT_NAMES_MAX];
 
-	q->other_count = decide_others(&here, &ask, swarm_ms(s), q->others, &q->told);
+	q->other_count = decide_others(&here, &ask, swarm_ms(s), at, &q->told);
+	for (unsigned i = 0; i < q->other_count; i++)
+		q->others[i] = members->nodes[at[i]].key;
 	swarm_members_done(n, members);
 	if (q->other_count)
 		say(s, q, ROUTE_ELSEWHERE);

@@ -105,6 +105,7 @@ struct node {
 	struct fanout *fanout;
 	struct trip_node way;
 	int64_t failed_ms;     /* upstream failed then, when this node asked it; 0: never */
+	int64_t given_ms;      /* it last gave this node bytes */
 	int64_t left_alone_ms; /* until then it is not asked */
 	uint64_t upstream, sent, asked, heard;
 };
@@ -132,7 +133,7 @@ struct swarm {
 	const struct membership *all;
 	struct placement_node *nodes_of_all;
 	struct member **members_of_all;
-	struct places places;
+	struct placement_cache placement;
 	/* What happens. */
 	struct event *events;
 	size_t event_count, event_cap;

@@ -342,7 +342,7 @@ static void take_from_upstream(struct swarm *s, struct run *r)
 	struct trip_node *way = &r->node->way;
 
 	way->usual_ms = waiting_usual_ms(way->usual_ms, swarm_ms(s) - r->trip.since_ms);
-	r->trip.since_ms = swarm_ms(s);
+	r->trip.since_ms = r->node->given_ms = swarm_ms(s);
 	r->trip.range.pos += SWARM_CHUNK;
 }
 

@@ -27,8 +27,10 @@ struct fixture {
 	struct kept *k; /* first: its fixtures' state */
 	struct made_xorb one, two;
 	struct db *db;
-	bool closed;   /* nothing else may be used */
-	unsigned ends; /* after so many looks nobody waits any more; 0: never */
+	bool closed;     /* nothing else may be used */
+	unsigned ends;   /* after so many looks nobody waits any more; 0: never */
+	unsigned doubts; /* of blobs */
+	struct buf why;  /* the last one was refused */
 };
 
 static int set_up(void **state)
@@ -53,6 +55,7 @@ static int tear_down(void **state)
 
 	made_xorb_free(&f->one);
 	made_xorb_free(&f->two);
+	buf_free(&f->why);
 	free(f);
 	return kept_teardown(&k);
 }
@@ -165,23 +168,31 @@ static bool ends(void *arg)
 	return f->ends && --f->ends == 0;
 }
 
+static void doubt(void *arg, const char *etag UNUSED)
+{
+	struct fixture *f = arg;
+
+	f->doubts++;
+}
+
 static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_files)
 {
 	const struct assembly_conf conf = {
 		.xorbs = { f->db, f->k->in, f->k->xorbs, ann, find, f },
 		.shard = s,
 		.ends = ends,
-		.ends_arg = f,
+		.doubt = doubt,
+		.arg = f,
 	};
-	CLEANUP(buf_free) struct buf why = { 0 };
 	struct assembly *a = NULL;
 	int r = assembly_new(&conf, &a);
 
+	buf_clear(&f->why);
 	if (r == 0)
-		r = assembly_plan(a, &why);
+		r = assembly_plan(a, &f->why);
 	if (r == 0)
-		r = assembly_make(a, &why);
-	assert_int_equal(r == -EBADMSG, why.len > 0);
+		r = assembly_make(a, &f->why);
+	assert_int_equal(r == -EBADMSG, f->why.len > 0);
 	if (r == 0)
 		r = assembly_note(a);
 	if (r == 0)
@@ -301,6 +312,17 @@ static ino_t inode_of(struct fixture *f, const struct wanted *w)
 	return st.st_ino;
 }
 
+static void damage(struct fixture *f, const struct wanted *w, uint64_t at)
+{
+	CLEANUP(closep) int fd = -1;
+	char name[80];
+
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", w->sha256, w->sha256);
+	assert_int_equal(fchmodat(intake_root(f->k->in), name, 0600, 0), 0);
+	fd = openat(intake_root(f->k->in), name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, at), 0);
+}
+
 /* Its client did not hear the answer, or has it from elsewhere. */
 static void a_file_that_is_here_is_not_written_once_more(void **state)
 {
@@ -308,8 +330,6 @@ static void a_file_that_is_here_is_not_written_once_more(void **state)
 	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 1, 4 } };
 	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
 	CLEANUP(wanted_free) struct wanted w = { 0 };
-	CLEANUP(closep) int fd = -1;
-	char name[80];
 	ino_t first;
 
 	want(ranges, 2, &w);
@@ -323,10 +343,7 @@ static void a_file_that_is_here_is_not_written_once_more(void **state)
 	assert_int_equal(inode_of(f, &w), first);
 	assert_int_equal(staged(f), 1); /* some of the second xorb is in no file */
 	/* Twin: one that is damaged is. */
-	snprintf(name, sizeof(name), "blobs/%.2s/%s", w.sha256, w.sha256);
-	assert_int_equal(fchmodat(intake_root(f->k->in), name, 0600, 0), 0);
-	fd = openat(intake_root(f->k->in), name, O_RDWR | O_CLOEXEC);
-	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, 300), 0);
+	damage(f, &w, 300);
 	send(f, &f->one);
 	assert_int_equal(assemble(f, &s, 1), 0);
 	assert_int_not_equal(inode_of(f, &w), first);
@@ -575,6 +592,100 @@ static void who_names_what_the_disk_lost_is_to_forget_it(void **state)
 	assert_blob(f, &w);
 }
 
+/* Its row goes, so that nobody looks there once more; and the blob is to be read again. */
+static void where_chunks_are_not_nobody_looks_again(void **state)
+{
+	struct fixture *f = *state;
+	const struct range all[] = { { &f->one, 0, CHUNKS } }, some[] = { { &f->one, 1, 3 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 }, t = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 }, v = { 0 };
+	struct xorb_view view = { .fd = -1 };
+	uint8_t name[XET_HASH];
+
+	made_xorb_name(&f->one, name);
+	send(f, &f->one);
+	want(all, 1, &w);
+	make_shard(all, 1, &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	want(some, 1, &v);
+	make_shard(some, 1, &v, v.sha256, &t);
+	damage(f, &w, f->one.ends[0] + 1);
+	assert_int_equal(assemble(f, &t, 1), -EBADMSG);
+	assert_non_null(strstr(buf_str(&f->why), "is not here"));
+	assert_int_equal(f->doubts, 1);
+	assert_int_equal(find(f, name, &view), -ENOENT);
+	assert_int_equal(generation(f), 3); /* who brought it, and who named it */
+	/* Twin: it came again. */
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(assemble(f, &t, 1), 0);
+	assert_blob(f, &v);
+	assert_int_equal(f->doubts, 1);
+}
+
+/* Somebody else has all of it, in a file that is not for who brings it as well. */
+static void what_others_have_is_as_if_it_were_not_there(void **state)
+{
+	struct fixture *f = *state;
+	const struct range all[] = { { &f->one, 0, CHUNKS } }, some[] = { { &f->one, 0, 2 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 }, t = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 }, v = { 0 };
+	ino_t first;
+
+	want(all, 1, &w);
+	make_shard(all, 1, &w, w.sha256, &s);
+	want(some, 1, &v);
+	make_shard(some, 1, &v, v.sha256, &t);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	first = inode_of(f, &w);
+	f->closed = true;
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &t, 1), 0);
+	assert_int_equal(staged(f), 1);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_not_equal(inode_of(f, &w), first);
+	assert_int_equal(staged(f), 0);
+	/* Twin: it is for them. */
+	f->closed = false;
+	first = inode_of(f, &w);
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &t, 1), 0);
+	assert_int_equal(staged(f), 0);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(inode_of(f, &w), first);
+}
+
+/* Neither how long they are nor what they are is told by how a guess is refused. */
+static void of_chunks_that_one_may_not_have_nothing_is_told(void **state)
+{
+	struct fixture *f = *state;
+	const struct range some[] = { { &f->one, 0, 2 } };
+	const struct range guesses[] = { { &f->one, 3, 4 }, { &f->two, 3, 4 } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted v = { 0 };
+	uint8_t name[XET_HASH];
+
+	send(f, &f->one);
+	want(some, 1, &v);
+	make_shard(some, 1, &v, v.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	made_xorb_name(&f->one, name);
+	xorbs_remove(f->k->xorbs, &ann, name);
+	for (unsigned right = 0; right < 2; right++) {
+		CLEANUP(xet_shard_fini) struct xet_shard t = { 0 };
+		CLEANUP(wanted_free) struct wanted w = { 0 };
+		struct xet_term *term;
+
+		want(&guesses[!right], 1, &w);
+		make_shard(&guesses[!right], 1, &w, w.sha256, &t);
+		term = (struct xet_term *)(void *)t.terms.data;
+		memcpy(term->xorb, name, XET_HASH);
+		assert_int_equal(assemble(f, &t, 1), -EBADMSG);
+		assert_non_null(strstr(buf_str(&f->why), "is not here"));
+	}
+}
+
 /* Nobody committed it: the blob goes, and nothing says any more that its chunks are here. */
 static void what_the_collector_takes_is_named_by_nothing(void **state)
 {
@@ -618,6 +729,9 @@ int main(void)
 		TEST(a_file_goes_to_and_fro_among_many_xorbs),
 		TEST(a_file_of_chunks_that_are_next_to_nothing_is_refused),
 		TEST(who_names_what_the_disk_lost_is_to_forget_it),
+		TEST(where_chunks_are_not_nobody_looks_again),
+		TEST(what_others_have_is_as_if_it_were_not_there),
+		TEST(of_chunks_that_one_may_not_have_nothing_is_told),
 		TEST(what_the_collector_takes_is_named_by_nothing),
 	};
 

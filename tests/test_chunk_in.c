@@ -18,7 +18,7 @@
 struct fixture {
 	struct source_blob blob;
 	struct source_ask ask;
-	struct evidence *evidence;
+	struct provenance *provenance;
 	struct chunk_in in;
 	char *right; /* bytes of the first chunk */
 	char *file;  /* where bytes are laid */
@@ -65,7 +65,7 @@ static int set_up(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
-	assert_int_equal(evidence_new(UINT64_C(1) << 20, &f->evidence), 0);
+	assert_int_equal(provenance_new(UINT64_C(1) << 20, &f->provenance), 0);
 	f->right = malloc(CHUNK_BYTES);
 	f->file = malloc(CHUNK_BYTES);
 	assert_non_null(f->right);
@@ -77,7 +77,7 @@ static int set_up(void **state)
 	f->ask = (struct source_ask){
 		.blob = &f->blob, .sink = sink, .lay = lay, .take_back = take_back, .arg = f
 	};
-	f->in = (struct chunk_in){ .ask = &f->ask, .evidence = f->evidence };
+	f->in = (struct chunk_in){ .ask = &f->ask, .provenance = f->provenance };
 	*state = f;
 	return 0;
 }
@@ -87,7 +87,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	chunk_in_end(&f->in);
-	evidence_free(f->evidence);
+	provenance_free(f->provenance);
 	free(f->right);
 	free(f->file);
 	free(f);
@@ -103,7 +103,7 @@ static void learn(struct fixture *f)
 
 	assert_non_null(l);
 	assert_int_equal(digest_of(DIGEST_SHA256, f->right, CHUNK_BYTES, l->digests[0]), 0);
-	evidence_learn(f->evidence, f->blob.etag, l, EVIDENCE_PUBLISHED);
+	provenance_learn(f->provenance, f->blob.etag, l, PROVENANCE_PUBLISHED);
 }
 
 /* What these bytes are came before, and was wrong. */
@@ -112,7 +112,7 @@ static void find_wrong(struct fixture *f, const char *bytes)
 	uint8_t was[CHUNK_LIST_DIGEST];
 
 	assert_int_equal(digest_of(DIGEST_SHA256, bytes, CHUNK_BYTES, was), 0);
-	evidence_drop(f->evidence, f->blob.etag, 0, was, true);
+	provenance_drop(f->provenance, f->blob.etag, 0, was, true);
 }
 
 /* ---- how it comes ---- */
@@ -177,7 +177,7 @@ static void bytes_are_laid_as_they_come_and_nothing_is_kept(void **state)
 	assert_int_equal(f->given, 0);
 	assert_null(f->in.kept);
 	assert_int_equal(chunk_in_compare(&f->in, f->right + CHUNK_BYTES - 1, 1), 0);
-	assert_int_equal(f->in.word, EVIDENCE_PUBLISHED);
+	assert_int_equal(f->in.trust, PROVENANCE_PUBLISHED);
 	assert_int_equal(f->given, 0);
 	assert_int_equal(chunk_in_give(&f->in, f->right + CHUNK_BYTES - 1, 1), 0);
 	assert_int_equal(f->given, CHUNK_BYTES);
@@ -211,7 +211,7 @@ static void of_what_nothing_is_known_none_is_digested_and_all_is_given(void **st
 	assert_null(f->in.digest);
 	assert_int_equal(come(f, wrong), 0);
 	assert_int_equal(f->given, CHUNK_BYTES);
-	assert_int_equal(f->in.word, EVIDENCE_UNKNOWN);
+	assert_int_equal(f->in.trust, PROVENANCE_UNKNOWN);
 }
 
 static void what_becomes_known_while_it_comes_counts_from_the_next_one_on(void **state)
@@ -233,9 +233,9 @@ static void what_is_not_known_any_more_is_compared_with_nothing(void **state)
 
 	learn(f);
 	begin(f);
-	evidence_unlearn(f->evidence, f->blob.etag);
+	provenance_unlearn(f->provenance, f->blob.etag);
 	assert_int_equal(come(f, wrong), 0);
-	assert_int_equal(f->in.word, EVIDENCE_UNKNOWN);
+	assert_int_equal(f->in.trust, PROVENANCE_UNKNOWN);
 }
 
 static void what_was_found_wrong_before_is_known_again(void **state)

@@ -335,6 +335,24 @@ static void help_wraps_at_80_columns(UNUSED void **state)
 		assert_true(strcspn(line, "\n") <= 80);
 }
 
+static void the_manual_page_has_an_item_a_parameter(UNUSED void **state)
+{
+	const struct conf_page page = { "x.conf", "/etc/x.conf", "x", ".Sh TAIL\n" };
+	CLEANUP(buf_free) struct buf man = { 0 };
+	unsigned items = 0;
+
+	conf_man(&table, &page, &man);
+	assert_int_equal(man.failed, 0);
+	assert_non_null(strstr(buf_str(&man),
+			       ".It Ic timeout\nHow long to wait.\nAllowed:\na time (as 60, "
+			       "60s, 5min, 1h, 1d) from 1s to 1h.\nDefault:\n.Li \"30\" .\n"));
+	assert_non_null(strstr(buf_str(&man), ".It Ic token\\-file\n"));
+	assert_non_null(strstr(buf_str(&man), ".El\n.Sh TAIL\n.Sh SEE ALSO\n.Xr x 1\n"));
+	for (const char *at = buf_str(&man); (at = strstr(at, "\n.It ")); at++)
+		items++;
+	assert_int_equal(items, ARRAY_LEN(params));
+}
+
 static void markdown_has_a_row_a_parameter(UNUSED void **state)
 {
 	CLEANUP(buf_free) struct buf md = { 0 };
@@ -424,6 +442,7 @@ int main(void)
 		TEST(a_wrong_mount_option_is_refused),
 		TEST(what_is_live_is_taken_and_the_rest_is_named),
 		TEST(help_wraps_at_80_columns),
+		TEST(the_manual_page_has_an_item_a_parameter),
 		TEST(markdown_has_a_row_a_parameter),
 		TEST(bytes_have_units),
 		TEST(other_units_are_refused),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "admin/ctl/ctl_verbs.h"
+#include "admin/ctl/ctl_whom.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 
@@ -109,7 +110,7 @@ static void what_is_wrong_is_named_with_what_would_be_right(void **state)
 	wrong("pr drop org/name abc", "NUM is a number, and \"abc\" is none");
 	wrong("pr drop org/name -- -1", "NUM is a number");
 	right("pr drop org/name 12");
-	wrong("", "behind \"matrixctl\" stands status, pull");
+	wrong("", "behind \"matrixctl\" stands status, top, ls, pull");
 	wrong("user", "behind \"matrixctl user\" stands add, list, info, set, disable, remove");
 	wrong("org member", "stands add, list, remove");
 	wrong("usr add", "There is no command \"usr\"");
@@ -195,7 +196,8 @@ static void only_some_commands_are_for_a_node(void **state)
 	assert_string_equal(ctl_node_verb(right("job list").verb)->path, "/jobs");
 	assert_string_equal(ctl_node_verb(right("job cancel 3").verb)->method, "DELETE");
 	assert_string_equal(right("job cancel 3").verb->method, "POST"); /* of a hub */
-	assert_false(ctl_asks_hubs(right("nfs").verb));
+	assert_int_equal(ctl_whom(right("nfs").verb), CTL_NODE);
+	assert_int_equal(ctl_whom(right("user list").verb), CTL_HUB);
 	assert_null(ctl_node_verb(right("user list").verb));
 }
 

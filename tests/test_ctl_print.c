@@ -96,7 +96,7 @@ static void a_bar_shows_share_rate_and_what_is_left(void **state)
 	CLEANUP(buf_free) struct buf got = { 0 }, nothing = { 0 };
 
 	(void)state;
-	ctl_print_bar(50 << 20, 100 << 20, 5, 10, &got);
+	ctl_print_bar(50 << 20, 100 << 20, 10 << 20, 10, &got);
 	assert_string_equal(buf_str(&got),
 			    "[=====>    ]  50 %  50.0 MiB of 100 MiB  10.0 MiB/s  00:00:05");
 	ctl_print_bar(0, 0, 0, 4, &nothing);

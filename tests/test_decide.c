@@ -17,7 +17,7 @@
 /* One node that is asked. */
 struct house {
 	struct members *members;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct decide_here here;
 	uint32_t number; /* that the guest was told last */
@@ -34,9 +34,9 @@ static struct house *new_house(void)
 	}
 	assert_int_equal(members_new(&self, &h.members), 0);
 	assert_int_equal(members_set(h.members, list, NODES), 0);
-	places_init(&h.places);
+	placement_cache_init(&h.placement);
 	segment_notes_init(&h.notes);
-	h.here = (struct decide_here){ members_now(h.members), &h.places, &h.notes, NULL };
+	h.here = (struct decide_here){ members_now(h.members), &h.placement, &h.notes, NULL };
 	return &h;
 }
 
@@ -44,14 +44,14 @@ static void end(struct house *h)
 {
 	membership_unref(h->here.members);
 	members_free(h->members);
-	places_fini(&h->places);
+	placement_cache_fini(&h->placement);
 	segment_notes_fini(&h->notes);
 }
 
 /* Of those who ask for a segment, the last: how many others it is sent to. The guests are members,
  * and this node is none of them. */
 static unsigned send(const struct decide_here *here, const struct decide_ask *like, unsigned guests,
-		     uint64_t names[static FANOUT_NAMES_MAX], uint32_t *ret_number)
+		     uint32_t names[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	struct decide_here mine = *here;
 	struct decide_ask ask = *like;
@@ -69,7 +69,7 @@ static unsigned send(const struct decide_here *here, const struct decide_ask *li
 /* A node gives a segment to the first two, if it is the one that arranges who gets it. */
 static bool arranges(const struct decide_here *here, const struct decide_ask *ask)
 {
-	uint64_t names[FANOUT_NAMES_MAX];
+	uint32_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
 	return send(here, ask, FANOUT_WIDTH + 1, names, &number);
@@ -185,12 +185,12 @@ static void that_upstream_fails_is_said_for_a_moment(UNUSED void **state)
 	struct decide_ask ask = ask_of(h, true);
 
 	segment_notes_put(&h->notes, ask.segment, 0, NOW - SEGMENT_NOTES_FAILED_MS);
-	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS);
+	segment_notes_failed(&h->notes, ask.segment, ask.origin, NOW - SEGMENT_NOTES_FAILED_MS);
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
-	segment_notes_failed(&h->notes, ask.segment, ask.place, NOW - SEGMENT_NOTES_FAILED_MS + 1);
+	segment_notes_failed(&h->notes, ask.segment, ask.origin, NOW - SEGMENT_NOTES_FAILED_MS + 1);
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_FAILED);
 	assert_int_equal(decide(h, &ask, &all, true), DECIDE_GIVE);
-	ask.place++; /* who names another one is not to suffer from that */
+	ask.origin++; /* who names another one is not to suffer from that */
 	assert_int_equal(decide(h, &ask, &nothing, true), DECIDE_COMING);
 	end(h);
 }
@@ -213,7 +213,7 @@ static void while_upstream_fails_guests_wait_and_are_told_so_then(UNUSED void **
 static unsigned arranged_by(struct house *h, const struct decide_ask *ask)
 {
 	struct membership ms = *h->here.members;
-	const struct decide_here here = { &ms, &h->places, &h->notes, NULL };
+	const struct decide_here here = { &ms, &h->placement, &h->notes, NULL };
 	unsigned count = 0;
 
 	for (ms.self = 0; ms.self < ms.count; ms.self++)
@@ -258,7 +258,7 @@ static void who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to(UNUSED 
 {
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
-	uint64_t names[FANOUT_NAMES_MAX];
+	uint32_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
 	segment_notes_put(&h->notes, ask.segment, 0, NOW);
@@ -270,13 +270,28 @@ static void who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to(UNUSED 
 	end(h);
 }
 
+/* Who is third is sent to one of the first two, and with it whoever came between. */
+static void who_is_named_is_told_by_its_index_and_never_the_guest_itself(UNUSED void **state)
+{
+	struct house *h = new_house();
+	struct decide_ask ask = ask_of(h, true);
+	uint32_t names[FANOUT_NAMES_MAX], number;
+	uint32_t self = h->here.members->self;
+	unsigned count = send(&h->here, &ask, 5, names, &number);
+
+	assert_in_range(count, 1, FANOUT_NAMES_MAX);
+	for (unsigned i = 0; i < count; i++)
+		assert_in_range((names[i] + NODES - self) % NODES, 1, 4);
+	end(h);
+}
+
 /* All that a list that has changed has left of a crowd may be nobody. */
 static void who_is_no_member_any_more_is_not_named(UNUSED void **state)
 {
 	struct house *h = new_house();
 	struct decide_ask ask = ask_of(h, true);
 	struct decide_here here = h->here;
-	uint64_t names[FANOUT_NAMES_MAX];
+	uint32_t names[FANOUT_NAMES_MAX];
 	uint32_t number;
 
 	assert_int_equal(fanout_new(&here.fanout), 0);
@@ -326,6 +341,7 @@ int main(void)
 		cmocka_unit_test(who_was_sent_here_is_sent_nowhere_else),
 		cmocka_unit_test(a_small_segment_is_given_to_everybody),
 		cmocka_unit_test(who_is_sent_away_has_a_higher_number_than_whom_it_is_sent_to),
+		cmocka_unit_test(who_is_named_is_told_by_its_index_and_never_the_guest_itself),
 		cmocka_unit_test(who_is_no_member_any_more_is_not_named),
 		cmocka_unit_test(those_in_a_ring_tell_each_other_nothing_new),
 	};

@@ -414,7 +414,7 @@ static void so_many_guests_are_remembered_and_no_more(UNUSED void **state)
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint32_t s = 0; s < 3; s++)
-		for (uint64_t i = 1; i <= FANOUT_PLACES_MAX / 2; i++) {
+		for (uint64_t i = 1; i <= FANOUT_GUESTS_MAX / 2; i++) {
 			const struct fanout_guest guest = { i, HOME, NULL, 0 };
 
 			fanout_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number);

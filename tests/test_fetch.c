@@ -43,9 +43,9 @@ struct world {
 	int64_t timeout_ms;
 	uint64_t memory_bytes;
 	bool strict, lists;
-	struct inquest inquest;
-	bool judging;      /* guarded by lock: the inquest waits for its end */
-	unsigned inquests; /* likewise: how many there were */
+	struct verifier verifier;
+	bool judging;      /* guarded by lock: the verifier waits for its end */
+	unsigned verified; /* likewise: how many there were */
 	atomic_uint whole_drops, right_of_dropped;
 	struct fetch *fetch;
 	struct source_blob what;
@@ -126,7 +126,7 @@ static void start(struct world *w)
 		.make_room = make_room,
 		.make_room_arg = w,
 		.outcry = { .on_wrong = on_wrong, .arg = w },
-		.inquest = w->inquest,
+		.verifier = w->verifier,
 	};
 
 	assert_int_equal(store_open(w->dir.path, "me", &w->store, &why), 0);
@@ -1573,7 +1573,7 @@ static void who_shares_with_nobody_asks_for_it_again(void **state)
 	assert_int_equal(asked_for(*state, 5 * MIB, MIB, false), RUN + 3 * MIB);
 }
 
-/* ---- inquests ---- */
+/* ---- verifiers ---- */
 
 /* Drops what is wrong, as one would who knows it all; while he is told to wait he does. */
 static int find_wrong(void *arg, const struct doubt *d)
@@ -1582,7 +1582,7 @@ static int find_wrong(void *arg, const struct doubt *d)
 	int dropped = 0;
 
 	lock_take(&w->lock);
-	w->inquests++;
+	w->verified++;
 	cond_wake_all(&w->cond);
 	while (w->judging && !atomic_load(&d->cancel->canceled))
 		cond_wait(&w->cond, &w->lock, clock_ms() + 10);
@@ -1605,7 +1605,7 @@ static int find_nothing(void *arg, const struct doubt *d UNUSED)
 	struct world *w = arg;
 
 	lock_take(&w->lock);
-	w->inquests++;
+	w->verified++;
 	lock_drop(&w->lock);
 	return 0;
 }
@@ -1629,10 +1629,10 @@ static void note_dropped(void *arg, const char *etag UNUSED, const struct chunk_
 }
 
 /* One who may know which chunks are wrong; one source alone, so that what it gives is all. */
-static void begin_inquests(struct world *w, int (*look)(void *arg, const struct doubt *d))
+static void start_doubts(struct world *w, int (*look)(void *arg, const struct doubt *d))
 {
 	stop(w);
-	w->inquest = (struct inquest){ .look = look, .dropped = note_dropped, .arg = w };
+	w->verifier = (struct verifier){ .look = look, .dropped = note_dropped, .arg = w };
 	w->source_count = 1;
 	w->lists = true;
 	start(w);
@@ -1684,14 +1684,14 @@ static void is_fetched_again_alone(struct world *w, int (*judge)(void *arg, cons
 	const struct fake_rule lie = { .act = FAKE_WRONG, .after = MIB, .times = 1 };
 	struct pull *p;
 
-	begin_inquests(w, judge);
+	start_doubts(w, judge);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
 	assert_true(await_wrong(w, 1));
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(await_sealed(p));
-	assert_int_equal(w->inquests, 1);
+	assert_int_equal(w->verified, 1);
 	assert_int_equal(w->whole_drops, 0);
 	assert_in_range(fake_source_bytes(&w->a), SIZE + 1, 2 * SIZE - MIB);
 	fetch_close(w->fetch, p);
@@ -1709,14 +1709,14 @@ static void if_nobody_can_tell_all_of_it_is(void **state)
 	struct world *w = *state;
 	struct pull *p;
 
-	begin_inquests(w, find_nothing);
+	start_doubts(w, find_nothing);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
 	assert_true(await_wrong(w, 2)); /* when it is doubted, and when it is dropped */
 	assert_int_equal(read_all(w, p), 0);
 	assert_true(blob_is_sealed(fetch_blob(p)));
-	assert_int_equal(w->inquests, 1);
+	assert_int_equal(w->verified, 1);
 	assert_int_equal(w->whole_drops, 1);
 	assert_int_equal(w->right_of_dropped, 1); /* its first chunk */
 	assert_int_equal(fake_source_bytes(&w->a), 2 * SIZE);
@@ -1739,9 +1739,9 @@ static void await_judge(struct world *w, unsigned count)
 	int64_t deadline = clock_ms() + PARKED_WAIT_MS;
 
 	lock_take(&w->lock);
-	while (w->inquests < count && clock_ms() < deadline)
+	while (w->verified < count && clock_ms() < deadline)
 		cond_wait(&w->cond, &w->lock, deadline);
-	assert_int_equal(w->inquests, count);
+	assert_int_equal(w->verified, count);
 	lock_drop(&w->lock);
 }
 
@@ -1754,7 +1754,7 @@ static void end_judging(struct world *w)
 }
 
 /* Who reads here, or fetches for others (only), asks while a part is known to be wrong. */
-static void wait_for_inquest(struct world *w, uint64_t only)
+static void wait_for_verifier(struct world *w, uint64_t only)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG, .times = 1 };
 	struct parked parked;
@@ -1762,7 +1762,7 @@ static void wait_for_inquest(struct world *w, uint64_t only)
 	struct pull *p;
 
 	w->judging = true;
-	begin_inquests(w, find_wrong);
+	start_doubts(w, find_wrong);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
@@ -1781,22 +1781,22 @@ static void wait_for_inquest(struct world *w, uint64_t only)
 
 static void who_reads_what_is_looked_into_waits_for_that(void **state)
 {
-	wait_for_inquest(*state, 0);
+	wait_for_verifier(*state, 0);
 }
 
 static void who_fetches_for_others_is_given_nothing_that_is_in_doubt(void **state)
 {
-	wait_for_inquest(*state, 100);
+	wait_for_verifier(*state, 100);
 }
 
-static void a_stop_ends_an_inquest(void **state)
+static void a_stop_ends_a_verification(void **state)
 {
 	const struct fake_rule lie = { .act = FAKE_WRONG };
 	struct world *w = *state;
 	struct pull *p;
 
 	w->judging = true;
-	begin_inquests(w, find_wrong);
+	start_doubts(w, find_wrong);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	assert_int_equal(touch_all(w, p), 0);
@@ -1812,7 +1812,7 @@ static void who_lies_for_ever_is_not_looked_into_for_ever(void **state)
 	struct pull *p;
 	int r = 0;
 
-	begin_inquests(w, find_wrong);
+	start_doubts(w, find_wrong);
 	fake_source_rule(&w->a, &lie);
 	p = open_file(w);
 	for (int i = 0; i < 100 && r != ERR_DIGEST; i++) {
@@ -1821,7 +1821,7 @@ static void who_lies_for_ever_is_not_looked_into_for_ever(void **state)
 		clock_sleep_ms(20);
 	}
 	assert_int_equal(r, ERR_DIGEST);
-	assert_in_range(w->inquests, 1, 10);
+	assert_in_range(w->verified, 1, 10);
 	fetch_close(w->fetch, p);
 }
 
@@ -2756,7 +2756,7 @@ int main(void)
 		TEST(what_went_while_it_was_looked_for_alone_is_fetched_again),
 		TEST(who_reads_what_is_looked_into_waits_for_that),
 		TEST(who_fetches_for_others_is_given_nothing_that_is_in_doubt),
-		TEST(a_stop_ends_an_inquest),
+		TEST(a_stop_ends_a_verification),
 		TEST(who_lies_for_ever_is_not_looked_into_for_ever),
 		TEST(who_lied_twice_is_not_and_readers_are_told_why),
 		TEST(when_all_sources_lie_readers_are_told),

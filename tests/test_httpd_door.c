@@ -108,7 +108,7 @@ static void open_door(struct fixture *f, struct httpd_conf *conf)
 	conf->doors[i].fd = talk_listen(&f->at[i]);
 }
 
-static int set_up_for(void **state, unsigned strangers_max)
+static int set_up_for(void **state, unsigned strangers_max, int64_t patience)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct httpd_conf conf = {
@@ -117,8 +117,8 @@ static int set_up_for(void **state, unsigned strangers_max)
 		.connections_max = CONNECTIONS,
 		.address_max = ADDRESS_MAX,
 		.bodies_max = 3 * BODY_MAX / 2,
-		.idle_ms = IDLE_MS,
-		.stranger_ms = STRANGER_MS,
+		.idle_ms = IDLE_MS * patience,
+		.stranger_ms = STRANGER_MS * patience,
 		.slow_ms = SLOW_MS,
 		.slow_bytes = SLOW_BYTES,
 		.body_max = body_max,
@@ -139,12 +139,18 @@ static int set_up_for(void **state, unsigned strangers_max)
 
 static int set_up(void **state)
 {
-	return set_up_for(state, 0);
+	return set_up_for(state, 0, 1);
 }
 
 static int set_up_for_few(void **state)
 {
-	return set_up_for(state, 2);
+	return set_up_for(state, 2, 1);
+}
+
+/* Nobody goes for his silence alone, however slow the machine is. */
+static int set_up_patient(void **state)
+{
+	return set_up_for(state, 0, 100);
 }
 
 static int tear_down(void **state)
@@ -293,8 +299,11 @@ static void who_was_answered_keeps_his_place_before_strangers(void **state)
 	check(f, GET("/"), " 200 ");
 	assert_true(talk_ends(silent));
 	assert_true(is_open(known));
-	httpd_set_limits(f->server, 1, 0); /* the twin: there are no others */
+	httpd_set_limits(f->server, 1, 0);
 	check(f, GET("/"), " 200 ");
+	assert_true(talk_ends(last));
+	assert_true(is_open(known));
+	check(f, GET("/"), " 200 "); /* the twin: there are no others */
 	assert_true(talk_ends(known));
 }
 
@@ -584,7 +593,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_address_has_so_many_connections),
-		TEST(who_was_answered_keeps_his_place_before_strangers),
+		cmocka_unit_test_setup_teardown(who_was_answered_keeps_his_place_before_strangers,
+						set_up_patient, tear_down),
 		TEST(a_stranger_may_be_silent_for_less_long),
 		cmocka_unit_test_setup_teardown(an_address_has_few_connections_of_strangers,
 						set_up_for_few, tear_down),

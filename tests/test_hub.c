@@ -846,6 +846,34 @@ static void test_it_is_known_until_when_it_is_busy(void **state)
 	assert_int_equal(busy_ms(f), 0);
 }
 
+/* What the hub is, by an answer with that status and these fields. */
+static bool is_matrixhubd(struct fixture *f, int status, const char *fields)
+{
+	struct hub_health health;
+
+	fake_origin_clear(f->origin, INFO);
+	script(f->origin, INFO, status, fields, status == 200 ? REVISION_JSON : NULL);
+	assert_int_equal(revision_result(f) == 0, status == 200);
+	hub_health(f->hub, &health);
+	return health.is_matrixhubd;
+}
+
+static void a_matrixhubd_is_known_by_its_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(is_matrixhubd(f, 200, "X-Hub-Program: matrixhubd\r\n"));
+	assert_true(is_matrixhubd(f, 502, NULL)); /* so says a proxy before it */
+	assert_false(is_matrixhubd(f, 200, NULL));
+}
+
+static void any_other_hub_is_not(void **state)
+{
+	assert_false(is_matrixhubd(*state, 200, NULL));
+	assert_false(is_matrixhubd(*state, 200, "X-Hub-Program: another\r\n"));
+	assert_false(is_matrixhubd(*state, 200, "Server: matrixhubd\r\n"));
+}
+
 /* A proxy is down for a while: the hub's first call fails, and for a moment nothing is even
  * tried. */
 static void test_recovers_after_a_rest(void **state)
@@ -1009,6 +1037,8 @@ int main(void)
 		TEST(test_hang),
 		TEST(test_sink_has_enough),
 		TEST(test_it_is_known_until_when_it_is_busy),
+		TEST(a_matrixhubd_is_known_by_its_answers),
+		TEST(any_other_hub_is_not),
 		TEST(test_down_is_left_alone),
 		TEST(test_recovers_after_a_rest),
 		TEST(test_errors_are_not_down),

@@ -41,6 +41,7 @@ static void a_batch_says_what_is_to_be_done_with_which_objects(void **state)
 			 0);
 	assert_true(up.upload);
 	assert_true(up.in_parts);
+	assert_false(up.by_xet);
 	assert_int_equal(up.count, 2);
 	assert_string_equal(up.objects[1].oid, OID);
 	assert_int_equal(up.objects[1].size, 5);

@@ -9,16 +9,16 @@
 
 #include <cmocka.h>
 
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 
 #define NODES 20
 #define AT(index) ((struct segment){ 7, index })
 #define SIZE (UINT64_C(100) * SEGMENT_BYTES)
-#define BLOBS (PLACES_MAX + 10)
+#define BLOBS (PLACEMENT_CACHE_MAX + 10)
 
 struct world {
 	struct members *members;
-	struct places places;
+	struct placement_cache placement;
 };
 
 static void node_name(unsigned i, struct member_spec *ret)
@@ -45,7 +45,7 @@ static int setup(void **state)
 	node_name(1, &self);
 	if (!w || members_new(&self, &w->members) < 0)
 		return -1;
-	places_init(&w->places);
+	placement_cache_init(&w->placement);
 	*state = w;
 	return 0;
 }
@@ -54,7 +54,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	places_fini(&w->places);
+	placement_cache_fini(&w->placement);
 	members_free(w->members);
 	free(w);
 	return 0;
@@ -145,8 +145,9 @@ static void what_is_kept_is_what_placement_says(void **state)
 				placement_new(ms->nodes, ms->count, blob, segment_count(SIZE), &p),
 				0);
 			assert_int_equal(placement_owners(p, 5, want), PLACEMENT_OWNERS);
-			assert_int_equal(places_owners(&w->places, ms, (struct segment){ blob, 5 },
-						       SIZE, is),
+			assert_int_equal(placement_cache_owners(&w->placement, ms,
+								(struct segment){ blob, 5 }, SIZE,
+								is),
 					 PLACEMENT_OWNERS);
 			assert_memory_equal(is, want, sizeof(is));
 			placement_free(p);
@@ -163,10 +164,11 @@ static void another_list_of_members_is_placed_anew(void **state)
 
 	set_members(w, NODES);
 	many = members_now(w->members);
-	assert_int_equal(places_owners(&w->places, many, one, SIZE, owners), PLACEMENT_OWNERS);
+	assert_int_equal(placement_cache_owners(&w->placement, many, one, SIZE, owners),
+			 PLACEMENT_OWNERS);
 	set_members(w, 2);
 	few = members_now(w->members);
-	assert_int_equal(places_owners(&w->places, few, one, SIZE, owners), 2);
+	assert_int_equal(placement_cache_owners(&w->placement, few, one, SIZE, owners), 2);
 	for (unsigned i = 0; i < 2; i++)
 		assert_true(owners[i] < 2);
 	membership_unref(few);

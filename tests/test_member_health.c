@@ -49,6 +49,34 @@ static int64_t is_vain_and_tried(struct member_health *h, int64_t now_ms, int64_
 	return now_ms + 1;
 }
 
+/* --- hiccups */
+
+static void who_is_outrun_once_is_asked_on(void **state)
+{
+	struct member_health *h = *state;
+
+	note(h, MEMBER_OUTRUN, NOW);
+	note(h, MEMBER_OUTRUN, NOW + MEMBER_OUTRUN_MS); /* of another range, in the same moment */
+	assert_true(health_may_ask(h, NOW + MEMBER_OUTRUN_MS));
+	note(h, MEMBER_GAVE, NOW + MEMBER_OUTRUN_MS);
+	note(h, MEMBER_OUTRUN, NOW + MEMBER_OUTRUN_MS + 1); /* it gave bytes since */
+	assert_true(health_may_ask(h, NOW + MEMBER_OUTRUN_MS + 1));
+	note(h, MEMBER_OUTRUN, NOW + 2 * MEMBER_OUTRUN_MAX_MS); /* that was long ago */
+	assert_true(health_may_ask(h, NOW + 2 * MEMBER_OUTRUN_MAX_MS));
+}
+
+/* The twin. */
+static void who_is_outrun_again_promises_in_vain(void **state)
+{
+	struct member_health *h = *state;
+
+	note(h, MEMBER_OUTRUN, NOW);
+	note(h, MEMBER_ANSWERED, NOW); /* words are no bytes */
+	note(h, MEMBER_OUTRUN, NOW + MEMBER_OUTRUN_MS + 1);
+	assert_false(health_may_ask(h, NOW + MEMBER_VAIN_MS / 2));
+	assert_int_equal(health_state(h), MEMBER_IS_SLOW);
+}
+
 /* --- promises */
 
 static void an_answer_does_not_acquit_who_promises_in_vain(void **state)
@@ -135,6 +163,8 @@ static void silence_is_measured_by_what_is_usual(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STORY(who_is_outrun_once_is_asked_on),
+		STORY(who_is_outrun_again_promises_in_vain),
 		STORY(an_answer_does_not_acquit_who_promises_in_vain),
 		STORY(bytes_take_one_promise_back),
 		STORY(a_clean_hour_takes_one_promise_back),

@@ -121,7 +121,7 @@ static void test_defaults(void **state)
 	assert_true(o.prefetch);
 	assert_int_equal(o.allow_other, geteuid() == 0);
 	assert_int_equal(o.scratch_size, 64 << 20);
-	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
+	assert_int_equal(log_level_of(o.log_level), LOG_LEVEL_INFO);
 	assert_false(o.background);
 	assert_false(o.foreground_asked);
 	assert_string_equal(o.fuse_options, "");
@@ -149,10 +149,10 @@ static void test_each_parameter(void **state)
 	assert_true(o.offline && o.strict_ro && o.background);
 	assert_false(o.passthrough || o.prefetch || o.allow_other);
 	assert_int_equal(o.scratch_size, 1 << 20);
-	assert_int_equal(o.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_of(o.log_level), LOG_LEVEL_DEBUG);
 	good("matrixfs --allow-other --log-level error /m");
 	assert_true(o.allow_other);
-	assert_int_equal(o.log_level, LOG_LEVEL_ERR);
+	assert_int_equal(log_level_of(o.log_level), LOG_LEVEL_ERR);
 }
 
 static void test_bad_values(void **state)
@@ -514,6 +514,8 @@ static void test_actions(void **state)
 	assert_int_equal(action, OPTIONS_VERSION);
 	good("matrixfs --config-markdown");
 	assert_int_equal(action, OPTIONS_CONFIG_MD);
+	good("matrixfs --config-man");
+	assert_int_equal(action, OPTIONS_CONFIG_MAN);
 }
 
 /* The manual page writes "-" as "\-", so that it is not taken for a hyphen. */

@@ -17,7 +17,7 @@
 struct town {
 	struct members *members;
 	const struct membership *ms;
-	struct route_place place;
+	struct route_target target;
 	struct route route;
 };
 
@@ -38,11 +38,11 @@ static void find_place(struct town *t, bool own)
 	for (uint32_t segment = 0;; segment++) {
 		unsigned at = 0;
 
-		t->place = (struct route_place){ .segment = { BLOB, segment } };
-		t->place.owner_count = placement_owners(p, segment, t->place.owners);
-		while (at < t->place.owner_count && t->place.owners[at] != t->ms->self)
+		t->target = (struct route_target){ .segment = { BLOB, segment } };
+		t->target.owner_count = placement_owners(p, segment, t->target.owners);
+		while (at < t->target.owner_count && t->target.owners[at] != t->ms->self)
 			at++;
-		if (own ? at == 0 : at == t->place.owner_count || (at && at + 1 == t->ms->count))
+		if (own ? at == 0 : at == t->target.owner_count || (at && at + 1 == t->ms->count))
 			break;
 	}
 	placement_free(p);
@@ -59,7 +59,7 @@ static struct town new_town(unsigned count, bool own)
 	assert_int_equal(members_set(t.members, list, count), 0);
 	t.ms = members_now(t.members);
 	find_place(&t, own);
-	route_init(&t.route, t.ms, &t.place, ROUTE_NOBODY);
+	route_init(&t.route, t.ms, &t.target, ROUTE_NOBODY);
 	return t;
 }
 
@@ -93,8 +93,8 @@ static uint32_t other(const struct town *t, unsigned number)
 	for (uint32_t i = 0;; i++) {
 		bool taken = i == t->ms->self;
 
-		for (unsigned k = 0; k < t->place.owner_count; k++)
-			taken = taken || t->place.owners[k] == i;
+		for (unsigned k = 0; k < t->target.owner_count; k++)
+			taken = taken || t->target.owners[k] == i;
 		if (!taken && number-- == 0)
 			return i;
 	}
@@ -107,7 +107,7 @@ static void the_owner_is_asked_first_and_goes_on_giving(UNUSED void **state)
 	struct town t = new_town(NODES, false);
 
 	for (unsigned i = 0; i < 100; i++) {
-		expect_asked(&t, t.place.owners[0]);
+		expect_asked(&t, t.target.owners[0]);
 		assert_false(route_was_named(&t.route));
 		hear(&t, i % 3 ? ROUTE_GAVE : ROUTE_COMING);
 	}
@@ -139,9 +139,9 @@ static void followers_are_asked_when_the_owner_is_silent(UNUSED void **state)
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct town t = new_town(NODES, false);
 
-		expect_asked(&t, t.place.owners[0]);
+		expect_asked(&t, t.target.owners[0]);
 		hear(&t, bad[i]);
-		expect_asked(&t, t.place.owners[1]);
+		expect_asked(&t, t.target.owners[1]);
 		end(&t);
 	}
 }
@@ -149,13 +149,13 @@ static void followers_are_asked_when_the_owner_is_silent(UNUSED void **state)
 static void who_is_known_to_be_silent_is_not_asked(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
-	struct member *owner = t.ms->members[t.place.owners[0]];
+	struct member *owner = t.ms->members[t.target.owners[0]];
 
 	member_note(owner, MEMBER_SILENT, 0, -1, NOW);
-	assert_int_not_equal(next(&t).member, t.place.owners[0]);
-	route_init(&t.route, t.ms, &t.place, ROUTE_NOBODY);
+	assert_int_not_equal(next(&t).member, t.target.owners[0]);
+	route_init(&t.route, t.ms, &t.target, ROUTE_NOBODY);
 	member_note(owner, MEMBER_GAVE, 0, -1, NOW);
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	end(&t);
 }
 
@@ -172,13 +172,13 @@ static void without_owners_all_meet_at_one(UNUSED void **state)
 		bool owns = false;
 
 		ms.self = self;
-		for (unsigned i = 0; i < t.place.owner_count; i++)
-			owns = owns || t.place.owners[i] == self;
+		for (unsigned i = 0; i < t.target.owner_count; i++)
+			owns = owns || t.target.owners[i] == self;
 		if (owns || self == t.ms->self)
 			continue; /* it may not be asked by itself: it is another's member */
-		route_init(&t.route, &ms, &t.place, ROUTE_NOBODY);
-		for (unsigned i = 0; i < t.place.owner_count; i++) {
-			expect_asked(&t, t.place.owners[i]);
+		route_init(&t.route, &ms, &t.target, ROUTE_NOBODY);
+		for (unsigned i = 0; i < t.target.owner_count; i++) {
+			expect_asked(&t, t.target.owners[i]);
 			hear(&t, ROUTE_SILENT);
 		}
 		step = next(&t);
@@ -215,14 +215,14 @@ static void those_who_are_named_are_asked_in_turn_then_the_owner_again(UNUSED vo
 	struct town t = new_town(NODES, false);
 	uint32_t names[] = { other(&t, 0), other(&t, 1) };
 
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	route_heard(&t.route, ROUTE_ELSEWHERE, names, 2);
 	for (unsigned i = 0; i < 2; i++) {
 		expect_asked(&t, names[i]);
 		assert_true(route_was_named(&t.route));
 		hear(&t, ROUTE_SILENT);
 	}
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	assert_false(route_was_named(&t.route));
 	assert_int_equal(t.route.failed_count, 2);
 	assert_int_equal(t.route.failed[0], names[0]);
@@ -235,7 +235,7 @@ static void an_owner_that_names_only_those_who_fail_is_left(UNUSED void **state)
 	struct town t = new_town(NODES, false);
 	unsigned asked = 0;
 
-	for (unsigned i = 0; next(&t).member == t.place.owners[0]; i += 2) {
+	for (unsigned i = 0; next(&t).member == t.target.owners[0]; i += 2) {
 		uint32_t names[] = { other(&t, i), other(&t, i + 1) };
 
 		route_heard(&t.route, ROUTE_ELSEWHERE, names, 2);
@@ -254,13 +254,13 @@ static void names_of_itself_and_of_who_failed_are_worth_nothing(UNUSED void **st
 	struct town t = new_town(NODES, false);
 	uint32_t names[] = { other(&t, 0), t.ms->self };
 
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	route_heard(&t.route, ROUTE_ELSEWHERE, names, 2);
 	expect_asked(&t, names[0]);
 	hear(&t, ROUTE_SILENT);
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	route_heard(&t.route, ROUTE_ELSEWHERE, names, 2);
-	assert_int_not_equal(next(&t).member, t.place.owners[0]);
+	assert_int_not_equal(next(&t).member, t.target.owners[0]);
 	end(&t);
 }
 
@@ -269,11 +269,11 @@ static void who_gave_before_is_asked_first(UNUSED void **state)
 	struct town t = new_town(NODES, false);
 	uint32_t before = other(&t, 3);
 
-	route_init(&t.route, t.ms, &t.place, before);
+	route_init(&t.route, t.ms, &t.target, before);
 	expect_asked(&t, before);
 	assert_true(route_was_named(&t.route));
 	hear(&t, ROUTE_NOT_HERE);
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	end(&t);
 }
 
@@ -285,13 +285,13 @@ static void a_busy_owner_is_waited_for_longer_each_time(UNUSED void **state)
 	int64_t rest = 0;
 	unsigned rests = 0;
 
-	while (next(&t).member == t.place.owners[0]) {
+	while (next(&t).member == t.target.owners[0]) {
 		struct route_step step;
 
 		hear(&t, ROUTE_BUSY);
 		step = next(&t);
 		if (step.kind != ROUTE_REST) {
-			assert_int_not_equal(step.member, t.place.owners[0]);
+			assert_int_not_equal(step.member, t.target.owners[0]);
 			break;
 		}
 		assert_true(step.rest_ms >= rest && step.rest_ms <= 800);
@@ -328,10 +328,10 @@ static void who_is_busy_names_nobody(UNUSED void **state)
 	struct town t = new_town(NODES, false);
 	uint32_t name = other(&t, 0);
 
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	route_heard(&t.route, ROUTE_BUSY, &name, 1);
 	assert_int_equal(next(&t).kind, ROUTE_REST);
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	route_heard(&t.route, ROUTE_ELSEWHERE, &name, 1); /* the twin */
 	expect_asked(&t, name);
 	end(&t);
@@ -342,13 +342,13 @@ static void bytes_make_all_rests_forgotten(UNUSED void **state)
 	struct town t = new_town(NODES, false);
 	int64_t first;
 
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	hear(&t, ROUTE_BUSY);
 	first = next(&t).rest_ms;
 	for (unsigned i = 0; i < 20; i++) {
-		expect_asked(&t, t.place.owners[0]);
+		expect_asked(&t, t.target.owners[0]);
 		hear(&t, ROUTE_GAVE);
-		expect_asked(&t, t.place.owners[0]);
+		expect_asked(&t, t.target.owners[0]);
 		hear(&t, ROUTE_BUSY);
 		assert_int_equal(next(&t).rest_ms, first);
 	}
@@ -361,9 +361,9 @@ static void two_who_have_it_not_at_that_place_are_enough(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
 
-	expect_asked(&t, t.place.owners[0]);
+	expect_asked(&t, t.target.owners[0]);
 	hear(&t, ROUTE_MISPLACED);
-	expect_asked(&t, t.place.owners[1]);
+	expect_asked(&t, t.target.owners[1]);
 	hear(&t, ROUTE_MISPLACED);
 	assert_int_equal(next(&t).kind, ROUTE_SOURCE);
 	/* Of those who are silent, or upstream fails, more: see in_the_end_the_source_is_asked. */
@@ -374,7 +374,7 @@ static void a_way_to_the_source_asks_nobody_else(UNUSED void **state)
 {
 	struct town t = new_town(NODES, false);
 
-	route_init(&t.route, t.ms, &t.place, other(&t, 0));
+	route_init(&t.route, t.ms, &t.target, other(&t, 0));
 	route_to_source(&t.route);
 	assert_int_equal(next(&t).kind, ROUTE_SOURCE);
 	end(&t);
@@ -408,7 +408,7 @@ static void every_way_ends(UNUSED void **state)
 		int64_t now = NOW;
 
 		if (life % 2)
-			route_init(&t.route, t.ms, &t.place, (uint32_t)rand() % t.ms->count);
+			route_init(&t.route, t.ms, &t.target, (uint32_t)rand() % t.ms->count);
 		while ((step = route_next(&t.route, now)).kind != ROUTE_SOURCE) {
 			uint32_t names[ROUTE_OTHERS_MAX];
 			unsigned count = (unsigned)rand() % (ROUTE_OTHERS_MAX + 1);

@@ -9,6 +9,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/fetch/asking.h"
 #include "tests/workdir.h"
 
 #define MIB CHUNK_BYTES
@@ -49,7 +50,7 @@ static int setup(void **state)
 
 static void end_all(struct fill *f)
 {
-	fill_abandon(f, NOW);
+	fill_give_up(f);
 	while (f->runs)
 		run_free(f->runs);
 }
@@ -245,7 +246,7 @@ static struct run *run_from_hub(struct world *w, uint64_t asked)
 
 	w->all.waits_max = 8;
 	w->all.soon = asked;
-	assert_int_equal(run_ask(run, 0, true), asked);
+	assert_int_equal(asking_begin(run, 0, 0, true, NOW), asked);
 	return run;
 }
 
@@ -275,51 +276,9 @@ static void and_so_is_what_it_was_asked_for_before(void **state)
 	struct world *w = *state;
 	struct run *run = run_from_hub(w, 8 * MIB);
 
-	run_answered(run, 100, RUN_YOUNG_MS);
+	asking_end(run, 100, RUN_YOUNG_MS);
 	want(&w->a, 5 * MIB, 6 * MIB, URGENCY_DEMAND);
 	assert_int_equal(run->end, 5 * MIB);
-}
-
-static void a_hub_is_asked_for_what_comes_soon(void **state)
-{
-	struct world *w = *state;
-	struct run *run;
-
-	want(&w->a, 0, 8 * MIB, URGENCY_AHEAD);
-	run = next_is(w, &w->a, 0, 8 * MIB);
-	w->all.waits_max = 8;
-	assert_int_equal(run_ask(run, 100, true), RUN_NEAR); /* who knows how fast it is? */
-	run_answered(run, RUN_NEAR, RUN_SOON_MS / 2);
-	assert_int_equal(run_ask(run, 100, true), 2 * RUN_NEAR);
-	run_answered(run, 5, RUN_SOON_MS); /* tells nothing */
-	assert_int_equal(run_ask(run, RUN_NEAR, true), 3 * RUN_NEAR);
-	run_answered(run, 2 * RUN_NEAR, RUN_SOON_MS / 8);
-	assert_int_equal(run_ask(run, 0, true), 8 * MIB); /* no more than the run */
-	run_answered(run, RUN_NEAR, 100 * RUN_SOON_MS);
-	run_answered(run, RUN_NEAR, 100 * RUN_SOON_MS); /* nobody was asked */
-	assert_int_equal(w->all.soon, (9 * RUN_NEAR + RUN_NEAR / 100) / 2);
-	w->all.soon = 5;
-	assert_int_equal(run_ask(run, 0, true), RUN_NEAR);
-}
-
-/* The twins. */
-static void a_member_is_asked_for_all(void **state)
-{
-	struct world *w = *state;
-	struct run *run = run_of_age(w, 0, 0);
-
-	w->all.waits_max = 8;
-	assert_int_equal(run_ask(run, 100, false), 8 * MIB);
-	run_answered(run, 8 * MIB, 1);
-	assert_int_equal(w->all.soon, 0);
-}
-
-static void who_shares_with_nobody_asks_a_hub_for_all(void **state)
-{
-	struct run *run = run_of_age(*state, 0, 0);
-
-	assert_int_equal(run_ask(run, 100, true), 8 * MIB);
-	assert_true(run->first_hand);
 }
 
 static void who_waits_for_what_comes_makes_it_urgent(void **state)
@@ -580,7 +539,7 @@ static void what_nobody_needs_is_taken_back(void **state)
 	carry_to(run, 2 * MIB + 5);
 	fill_unwant_ahead(&w->a);
 	assert_int_equal(w->a.want_count, 1);
-	fill_abandon(&w->a, NOW);
+	fill_leave(&w->a, NOW);
 	assert_int_equal(w->a.want_count, 0);
 	assert_null(w->all.direct);
 	assert_int_equal(run->end, 4 * MIB);
@@ -595,10 +554,10 @@ static void what_a_hub_was_asked_for_comes_though_nobody_needs_it(void **state)
 	struct run *run = run_from_hub(w, 5 * MIB);
 
 	carry_to(run, MIB);
-	fill_abandon(&w->a, NOW);
+	fill_leave(&w->a, NOW);
 	assert_int_equal(run->end, 5 * MIB);
-	run_answered(run, 2 * MIB, RUN_YOUNG_MS);
-	fill_abandon(&w->a, NOW);
+	asking_end(run, 2 * MIB, RUN_YOUNG_MS);
+	fill_leave(&w->a, NOW);
 	assert_int_equal(run->end, 2 * MIB);
 }
 
@@ -608,11 +567,11 @@ static uint64_t end_when_left(struct world *w, int64_t took_ms, bool asked)
 {
 	struct run *run = run_of_age(w, 0, took_ms);
 
-	assert_int_equal(run_ask(run, 0, true), 8 * MIB);
+	assert_int_equal(asking_begin(run, 0, 0, true, NOW), 8 * MIB);
 	carry_to(run, MIB);
 	if (!asked)
-		run_answered(run, MIB, took_ms);
-	fill_abandon(&w->a, NOW);
+		asking_end(run, MIB, took_ms);
+	fill_leave(&w->a, NOW);
 	return run->end;
 }
 
@@ -629,6 +588,28 @@ static void on_a_slow_line_no_more_than_in_a_second(void **state)
 static void and_not_what_nobody_is_asked_for(void **state)
 {
 	assert_int_equal(end_when_left(*state, 10, false), 2 * MIB);
+}
+
+/* The twin of both: there is no place for what comes soon either. */
+static void what_is_given_up_ends_a_chunk_further(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_of_age(w, 0, 10);
+
+	assert_int_equal(asking_begin(run, 0, 0, true, NOW), 8 * MIB);
+	carry_to(run, MIB);
+	fill_give_up(&w->a);
+	assert_int_equal(run->end, 2 * MIB);
+}
+
+static void even_if_a_hub_was_asked_for_more(void **state)
+{
+	struct world *w = *state;
+	struct run *run = run_from_hub(w, 5 * MIB);
+
+	carry_to(run, MIB);
+	fill_give_up(&w->a);
+	assert_int_equal(run->end, 2 * MIB);
 }
 
 /* ---- anything in any order ---- */
@@ -675,7 +656,7 @@ static void do_something(struct world *w, struct fill *f, unsigned *seed)
 	else if (what < 97)
 		move_on(f, seed);
 	else if (what < 98)
-		fill_abandon(f, NOW);
+		fill_leave(f, NOW);
 	else if (!f->runs)
 		assert_int_equal(blob_drop(f->blob), 0);
 }
@@ -715,9 +696,6 @@ int main(void)
 		TEST(what_a_hub_was_asked_for_has_the_time_to_come),
 		TEST(what_it_was_not_is_given_away_at_once),
 		TEST(and_so_is_what_it_was_asked_for_before),
-		TEST(a_hub_is_asked_for_what_comes_soon),
-		TEST(a_member_is_asked_for_all),
-		TEST(who_shares_with_nobody_asks_a_hub_for_all),
 		TEST(who_waits_for_what_comes_makes_it_urgent),
 		TEST(two_who_wait_far_apart_get_a_run_each),
 		TEST(bytes_of_an_unfinished_chunk_are_in_the_file),
@@ -740,6 +718,8 @@ int main(void)
 		TEST(what_comes_soon_comes_though_nobody_needs_it),
 		TEST(on_a_slow_line_no_more_than_in_a_second),
 		TEST(and_not_what_nobody_is_asked_for),
+		TEST(what_is_given_up_ends_a_chunk_further),
+		TEST(even_if_a_hub_was_asked_for_more),
 		TEST(runs_never_overlap_whatever_happens),
 	};
 

@@ -15,7 +15,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
-#include "tests/talk.h"
+#include "tests/served.h"
 #include "tests/workdir.h"
 
 #define KEY "the first key of 16 bytes or more\n"
@@ -23,8 +23,7 @@
 
 struct fixture {
 	struct workdir dir;
-	struct httpd *http;
-	struct sockaddr_in at;
+	struct served served;
 	struct peer_counts counts;
 	struct serve serve;
 	struct serve_work work;
@@ -32,7 +31,6 @@ struct fixture {
 	atomic_int pulls, pull_says;
 	char repo[REPO_KEY_MAX + 1], revision[64];
 	bool share;
-	struct buf answer;
 };
 
 /* ---- the node ---- */
@@ -75,11 +73,6 @@ static void handle(void *arg, struct httpd_request *q)
 		httpd_reply(q, 299, "text/plain", &none, NULL);
 }
 
-static ssize_t body_max(void *arg UNUSED, const struct httpd_request *q UNUSED)
-{
-	return 0;
-}
-
 static void open_key(struct fixture *f)
 {
 	CLEANUP(buf_free) struct buf path = { 0 }, why = { 0 };
@@ -93,17 +86,6 @@ static void open_key(struct fixture *f)
 static int set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct httpd_conf http = {
-		.door_count = 1,
-		.threads = 1,
-		.connections_max = 8,
-		.bodies_max = 65536,
-		.idle_ms = 10000,
-		.slow_ms = 10000,
-		.body_max = body_max,
-		.handle = handle,
-		.arg = f,
-	};
 
 	assert_non_null(f);
 	open_key(f);
@@ -112,8 +94,7 @@ static int set_up(void **state)
 	f->serve.conf.process = "77";
 	f->work = (struct serve_work){ pull, job, held, f };
 	f->serve.work = &f->work;
-	http.doors[0].fd = talk_listen(&f->at);
-	assert_int_equal(httpd_start(&http, &f->http), 0);
+	served_start(&f->served, handle, f);
 	*state = f;
 	return 0;
 }
@@ -122,33 +103,21 @@ static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_true(httpd_stop(f->http, clock_ms() + 1000, 10000));
+	served_stop(&f->served);
 	cluster_key_free(f->serve.conf.key);
 	workdir_fini(&f->dir);
-	buf_free(&f->answer);
 	free(f);
 	return 0;
 }
 
-/* The status; all that came is in f->answer. */
 static int ask(struct fixture *f, const char *method, const char *target)
 {
-	CLEANUP(buf_free) struct buf request = { 0 };
-	int fd = talk_dial(&f->at), status = 0;
-
-	buf_clear(&f->answer);
-	buf_printf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method,
-		   target);
-	talk_say(fd, buf_str(&request));
-	assert_false(talk_hear(fd, &f->answer, "no such text"));
-	close(fd);
-	sscanf(buf_str(&f->answer), "HTTP/1.1 %d", &status);
-	return status;
+	return served_ask(&f->served, method, target);
 }
 
 static bool says(const struct fixture *f, const char *text)
 {
-	return strstr(buf_str(&f->answer), text);
+	return served_says(&f->served, text);
 }
 
 /* ---- stories ---- */

@@ -45,11 +45,11 @@ struct fixture {
 	int sink_says, lay_says;
 	int64_t lay_takes_ms;
 	struct stand_in other;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct probes *probes;
-	struct evidence *evidence;
-	struct published *published;
+	struct provenance *provenance;
+	struct digest_lists *lists;
 	struct peer_counts counts;
 	struct source *source;
 	atomic_uint asked;       /* questions */
@@ -82,7 +82,7 @@ static void say_head(struct fixture *f, int fd, const char *request, int status,
 /* As much as is remembered. */
 static void note_many(struct fixture *f)
 {
-	evidence_note(f->evidence, "another", EVIDENCE / 2 * CHUNK_BYTES, 0, 1, "192.0.2.9:1");
+	provenance_note(f->provenance, "another", EVIDENCE / 2 * CHUNK_BYTES, 0, 1, "192.0.2.9:1");
 }
 
 static void give(struct fixture *f, int fd, const char *request)
@@ -183,10 +183,10 @@ static void answer(void *arg, int fd, const char *request)
 
 static void set_up_memory(struct fixture *f)
 {
-	places_init(&f->places);
+	placement_cache_init(&f->placement);
 	segment_notes_init(&f->notes);
-	assert_int_equal(evidence_new(EVIDENCE, &f->evidence), 0);
-	assert_int_equal(published_new(NULL, 0, f->evidence, &f->published), 0);
+	assert_int_equal(provenance_new(EVIDENCE, &f->provenance), 0);
+	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
 }
 
 /* A blob whose segment is the other one's: their addresses are never the same twice. */
@@ -199,10 +199,11 @@ static void find_blob(struct fixture *f)
 	for (f->letter = '0'; owners[0] == members->self; f->letter++) {
 		memset(etag, f->letter, DIGEST_HEX_MAX);
 		assert_int_not_equal(f->letter, '9' + 1);
-		assert_int_not_equal(places_owners(&f->places, members,
-						   (struct segment){ placement_key(etag), 0 }, SIZE,
-						   owners),
-				     0);
+		assert_int_not_equal(
+			placement_cache_owners(&f->placement, members,
+					       (struct segment){ placement_key(etag), 0 }, SIZE,
+					       owners),
+			0);
 	}
 	f->letter--;
 	membership_unref(members);
@@ -228,11 +229,11 @@ static void make_source(struct fixture *f, bool gives_only)
 {
 	const struct source_peer_conf conf = {
 		.members = f->other.members,
-		.places = &f->places,
+		.placement = &f->placement,
 		.notes = &f->notes,
 		.probes = f->probes,
-		.evidence = f->evidence,
-		.published = f->published,
+		.provenance = f->provenance,
+		.lists = f->lists,
 		.watch = { came, refused, f },
 		.asker = &f->other.asker,
 		.counts = &f->counts,
@@ -266,11 +267,11 @@ static int tear_down(void **state)
 	f->other.stopping = true;
 	probes_free(f->probes);
 	source_peer_free(f->source);
-	published_free(f->published);
-	stand_in_stop(&f->other); /* it notes evidence, too */
-	evidence_free(f->evidence);
+	digest_lists_free(f->lists);
+	stand_in_stop(&f->other); /* it notes provenance, too */
+	provenance_free(f->provenance);
 	segment_notes_fini(&f->notes);
-	places_fini(&f->places);
+	placement_cache_fini(&f->placement);
 	free(f);
 	return 0;
 }
@@ -386,7 +387,7 @@ static void whole_chunks_are_asked_for_and_what_is_wanted_of_them_is_given(void 
 }
 
 /* What this node has of a chunk of the blob, and whether members may wait here for its segment. */
-static enum evidence_giver giver_of(struct fixture *f, uint32_t chunk, bool *ret_wanted)
+static enum provenance_giver giver_of(struct fixture *f, uint32_t chunk, bool *ret_wanted)
 {
 	char etag[DIGEST_HEX_MAX + 1] = { 0 }, who[MEMBER_ADDRESS_MAX + 1];
 	struct segment_note note;
@@ -395,7 +396,7 @@ static enum evidence_giver giver_of(struct fixture *f, uint32_t chunk, bool *ret
 	*ret_wanted = segment_notes_find(&f->notes, (struct segment){ placement_key(etag), 0 },
 					 clock_ms(), &note);
 	assert_int_equal(note.number, 0);
-	return evidence_giver(f->evidence, etag, chunk, who);
+	return provenance_giver(f->provenance, etag, chunk, who);
 }
 
 /* Its twin is who_gives_is_up. */
@@ -406,12 +407,12 @@ static void who_gives_only_asks_nobody_and_vouches_for_what_hubs_give(void **sta
 
 	source_peer_free(f->source);
 	make_source(f, true);
-	assert_int_equal(giver_of(f, 1, &wanted), EVIDENCE_NOBODY);
+	assert_int_equal(giver_of(f, 1, &wanted), PROVENANCE_NOBODY);
 	assert_false(wanted);
 	assert_int_equal(ask_for(f, GIVES, CHUNK_BYTES, 1), SOURCE_PASS);
 	assert_int_equal(f->asked, 0);
-	assert_int_equal(giver_of(f, 0, &wanted), EVIDENCE_NOBODY);
-	assert_int_equal(giver_of(f, 1, &wanted), EVIDENCE_HUB);
+	assert_int_equal(giver_of(f, 0, &wanted), PROVENANCE_NOBODY);
+	assert_int_equal(giver_of(f, 1, &wanted), PROVENANCE_HUB);
 	assert_true(wanted);
 	assert_string_equal(state_of(f), "new");
 }
@@ -474,7 +475,7 @@ static void who_leaves_does_not_wait_until_he_may_ask_again(void **state)
 }
 
 /* Whether it is known that the digests are of what comes, or of something else. */
-static int ask_known(struct fixture *f, const void *bytes, enum evidence_word word)
+static int ask_known(struct fixture *f, const void *bytes, enum provenance_trust word)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
 	char etag[DIGEST_HEX_MAX + 1] = "";
@@ -483,7 +484,7 @@ static int ask_known(struct fixture *f, const void *bytes, enum evidence_word wo
 	for (uint32_t i = 0; i < l->count; i++)
 		assert_int_equal(digest_of(DIGEST_SHA256, bytes, CHUNK_BYTES, l->digests[i]), 0);
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	evidence_learn(f->evidence, etag, l, word);
+	provenance_learn(f->provenance, etag, l, word);
 	return ask(f, GIVES);
 }
 
@@ -492,7 +493,7 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 	CLEANUP(freep) char *zeros = calloc(1, CHUNK_BYTES);
 	struct fixture *f = *state;
 
-	assert_int_equal(ask_known(f, zeros, EVIDENCE_PUBLISHED), 0);
+	assert_int_equal(ask_known(f, zeros, PROVENANCE_PUBLISHED), 0);
 	assert_int_equal(f->came, SIZE);
 	assert_int_equal(f->taken_back, 0);
 	assert_int_equal(f->watched, 2);
@@ -503,9 +504,9 @@ static void what_is_as_published_is_given_and_told_of(void **state)
 /* The hub has published what both chunks are; the second comes when the list is forgotten. */
 static int ask_crowded(struct fixture *f, const void *bytes)
 {
-	assert_int_equal(ask_known(f, bytes, EVIDENCE_PUBLISHED), 0);
+	assert_int_equal(ask_known(f, bytes, PROVENANCE_PUBLISHED), 0);
 	f->came = f->watched = 0;
-	evidence_forget(f->evidence, "another");
+	provenance_forget(f->provenance, "another");
 	return ask(f, CROWDS_OUT);
 }
 
@@ -535,7 +536,7 @@ static void what_never_could_be_is(void **state)
 }
 
 /* It may have had it, even as the owner of its segment, before it knew of a list. */
-static void refuse(struct fixture *f, enum evidence_word word)
+static void refuse(struct fixture *f, enum provenance_trust word)
 {
 	CLEANUP(freep) char *others = malloc(CHUNK_BYTES), *zeros = calloc(1, CHUNK_BYTES);
 	uint8_t gave[CHUNK_LIST_DIGEST];
@@ -557,7 +558,7 @@ static void what_is_otherwise_than_published_is_refused_and_its_giver_is_told_of
 {
 	struct fixture *f = *state;
 
-	refuse(f, EVIDENCE_PUBLISHED);
+	refuse(f, PROVENANCE_PUBLISHED);
 	assert_true(f->refused_published);
 }
 
@@ -565,7 +566,7 @@ static void what_is_otherwise_than_witnessed_is_likewise(void **state)
 {
 	struct fixture *f = *state;
 
-	refuse(f, EVIDENCE_WITNESSED);
+	refuse(f, PROVENANCE_WITNESSED);
 	assert_false(f->refused_published);
 }
 
@@ -577,7 +578,7 @@ static int ask_again(struct fixture *f, const void *wrong)
 
 	assert_int_equal(digest_of(DIGEST_SHA256, wrong, CHUNK_BYTES, was), 0);
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	evidence_drop(f->evidence, etag, 0, was, true);
+	provenance_drop(f->provenance, etag, 0, was, true);
 	return ask(f, GIVES);
 }
 
@@ -645,19 +646,19 @@ static void who_drips_behind_a_whole_chunk_is_left(void **state)
 	assert_int_equal(f->laid, 0);
 }
 
-static enum evidence_giver giver_of_first(struct fixture *f)
+static enum provenance_giver giver_of_first(struct fixture *f)
 {
 	char etag[DIGEST_HEX_MAX + 1] = "", who[MEMBER_ADDRESS_MAX + 1];
 
 	memset(etag, f->letter, DIGEST_HEX_MAX);
-	return evidence_giver(f->evidence, etag, 0, who);
+	return provenance_giver(f->provenance, etag, 0, who);
 }
 
 static void who_only_falters_is_not(void **state)
 {
 	assert_int_equal(ask(*state, FALTERS), 0);
 	assert_string_equal(state_of(*state), "up");
-	assert_int_equal(giver_of_first(*state), EVIDENCE_MEMBER);
+	assert_int_equal(giver_of_first(*state), PROVENANCE_MEMBER);
 }
 
 static void what_fails_here_is_not_the_members_fault(void **state)
@@ -672,7 +673,7 @@ static void what_fails_here_is_not_the_members_fault(void **state)
 	}
 	assert_int_equal(metrics_get(&f->counts.bytes_in), 0);
 	assert_int_equal(f->taken_back, ARRAY_LEN(says));
-	assert_int_equal(giver_of_first(f), EVIDENCE_NOBODY);
+	assert_int_equal(giver_of_first(f), PROVENANCE_NOBODY);
 }
 
 static void what_cannot_be_laid_here_is_not_either(void **state)
@@ -684,7 +685,7 @@ static void what_cannot_be_laid_here_is_not_either(void **state)
 	assert_string_equal(state_of(f), "new");
 	assert_int_equal(f->came, 0);
 	assert_int_equal(f->taken_back, 1);
-	assert_int_equal(giver_of_first(f), EVIDENCE_NOBODY);
+	assert_int_equal(giver_of_first(f), PROVENANCE_NOBODY);
 }
 
 static void who_breaks_off_is_silent(void **state)

@@ -25,7 +25,7 @@
 struct world {
 	struct members *members;
 	const struct membership *ms;
-	struct places places;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct trip_node node;
 	struct trip_range range;
@@ -40,7 +40,7 @@ static void find_segment(struct world *w, bool own)
 	for (*s = (struct segment){ BLOB, 0 };; s->index++) {
 		bool is_own = false;
 
-		assert_int_equal(places_owners(&w->places, w->ms, *s, SIZE, w->owners),
+		assert_int_equal(placement_cache_owners(&w->placement, w->ms, *s, SIZE, w->owners),
 				 PLACEMENT_OWNERS);
 		for (unsigned i = 0; i < PLACEMENT_OWNERS; i++)
 			is_own |= w->owners[i] == w->ms->self;
@@ -71,9 +71,9 @@ static struct world *new_world(bool own)
 	assert_int_equal(members_new(&list[0], &w.members), 0);
 	assert_int_equal(members_set(w.members, list, NODES), 0);
 	w.ms = members_now(w.members);
-	places_init(&w.places);
+	placement_cache_init(&w.placement);
 	segment_notes_init(&w.notes);
-	w.node.places = &w.places;
+	w.node.placement = &w.placement;
 	w.node.notes = &w.notes;
 	w.node.give_up_ms = GIVE_UP_MS;
 	find_segment(&w, own);
@@ -85,7 +85,7 @@ static void end(struct world *w)
 {
 	trip_end(&w->trip);
 	segment_notes_fini(&w->notes);
-	places_fini(&w->places);
+	placement_cache_fini(&w->placement);
 	membership_unref(w->ms);
 	members_free(w->members);
 }
@@ -612,9 +612,7 @@ static void hope_is_believed_for_a_while_and_longer_if_it_gets_on(UNUSED void **
 	assert_int_equal(hope(w, 5000, -1), ROUTE_COMING);
 	assert_int_equal(hope(w, 5001, 0), ROUTE_COMING);
 	assert_int_equal(trail(w, NOW + 5001).moved_ms, NOW + 5001);
-	assert_int_equal(w->node.twice, 0);
 	assert_int_equal(hope(w, 5001, -1), ROUTE_SLOW);
-	assert_int_equal(w->node.twice, LEN);
 	end(w);
 }
 
@@ -681,6 +679,167 @@ static void a_trickle_is_left(UNUSED void **state)
 	end(w);
 }
 
+/* ---- a race ---- */
+
+#define LATE (NOW + 1001)
+#define ENOUGH (51 * CHUNK) /* so much must have come before one chunk may come twice */
+
+/* A reader waits for who was asked, and members gave this node so much. */
+static struct world *wait_for_first(uint64_t in)
+{
+	struct world *w = new_world(false);
+
+	metrics_add(&w->node.in, in);
+	assert_int_equal(ask(w, NOW), w->owners[0]);
+	trip_demand(&w->trip, true, NOW);
+	return w;
+}
+
+static void race_hears(struct world *w, enum route_answer answer, int64_t now_ms)
+{
+	const struct trip_heard h = { .answer = answer, .quiet_ms = -1, .first_ms = -1 };
+
+	trip_race_ask(&w->trip, now_ms);
+	trip_race_heard(&w->trip, &h, now_ms);
+}
+
+static void a_reader_has_the_next_one_asked_besides(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	struct trip_ask words;
+
+	assert_int_equal(trip_race(&w->trip, LATE - 1), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	words = trip_race_ask(&w->trip, LATE);
+	assert_true(words.bring);
+	assert_int_equal(words.failed_count, 1);
+	assert_int_equal(words.failed[0], w->owners[0]);
+	assert_int_equal(w->node.races, 1);
+	/* And one that waits likewise has none, till the first is over: that would be too dear. */
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	trip_race_heard(&w->trip, &(struct trip_heard){ .answer = ROUTE_LEFT }, LATE);
+	assert_int_equal(w->node.races, 0);
+	end(w);
+}
+
+/* The twins. */
+static void nobody_is_if_none_waits_or_it_is_too_dear(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	trip_demand(&w->trip, false, NOW);
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
+	w = wait_for_first(ENOUGH);
+	metrics_add(&w->node.twice, CHUNK);
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
+	w = wait_for_first(50 * CHUNK);
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
+	w = wait_for_first(ENOUGH);
+	hear(w, ROUTE_FAILED, NOW); /* nor while upstream fails whom it waits for */
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
+}
+
+static void who_wins_is_asked_on_and_a_hiccup_is_forgiven(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t first = w->owners[0], racer = trip_race(&w->trip, LATE);
+
+	trip_race_ask(&w->trip, LATE);
+	trip_race_won(&w->trip, LATE);
+	trip_gave(&w->trip, CHUNK, LATE);
+	assert_int_equal(hear(w, ROUTE_GAVE, LATE), ROUTE_GAVE);
+	assert_string_equal(state_of(w, first, LATE), "new");
+	assert_int_equal(ask(w, LATE), racer);
+	assert_int_equal(trail(w, LATE).giver, w->ms->nodes[racer].key);
+	segment_notes_forget(&w->notes, BLOB); /* as of another segment */
+	begin(w);
+	assert_int_equal(ask(w, LATE), first);
+	end(w);
+}
+
+static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t first = w->owners[0];
+
+	for (int64_t now_ms = LATE; now_ms <= LATE + 5000; now_ms += 5000) {
+		trip_race(&w->trip, now_ms);
+		trip_race_ask(&w->trip, now_ms);
+		trip_race_won(&w->trip, now_ms);
+		assert_string_equal(state_of(w, first, now_ms), now_ms == LATE ? "new" : "slow");
+		begin(w);
+		trip_demand(&w->trip, true, NOW);
+		if (now_ms == LATE)
+			assert_int_equal(ask(w, NOW), first);
+		else
+			assert_int_not_equal(ask(w, now_ms), first);
+	}
+	end(w);
+}
+
+static void who_has_nothing_is_followed_by_the_next(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	race_hears(w, ROUTE_NOT_HERE, LATE);
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[2]);
+	race_hears(w, ROUTE_SILENT, LATE);
+	assert_string_equal(state_of(w, w->owners[1], LATE), "up");
+	assert_string_equal(state_of(w, w->owners[2], LATE), "silent");
+	/* The way itself is where it was. */
+	assert_int_equal(ask(w, LATE), w->owners[0]);
+	end(w);
+}
+
+/* The twin: not all are to try it. */
+static void but_not_if_upstream_fails_it(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	race_hears(w, ROUTE_FAILED, LATE);
+	assert_int_equal(trip_race(&w->trip, LATE + GIVE_UP_MS), ROUTE_NOBODY);
+	end(w);
+}
+
+static void who_has_it_coming_is_asked_again_but_not_at_once(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	race_hears(w, ROUTE_COMING, LATE);
+	assert_int_equal(trip_race(&w->trip, LATE + WAITING_POLL_MS - 1), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE + WAITING_POLL_MS), w->owners[1]);
+	end(w);
+}
+
+static void who_is_tried_by_others_is_skipped(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+	trip_race_skip(&w->trip);
+	assert_int_equal(trip_race(&w->trip, LATE), w->owners[2]);
+	assert_string_equal(state_of(w, w->owners[1], LATE), "new");
+	end(w);
+}
+
+static void no_race_is_with_upstream(UNUSED void **state)
+{
+	struct world *w = new_world(true);
+
+	metrics_add(&w->node.in, ENOUGH);
+	trip_demand(&w->trip, true, NOW);
+	ask(w, NOW); /* whether it has it by chance */
+	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
+	end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -712,6 +871,15 @@ int main(void)
 		cmocka_unit_test(hope_that_comes_early_is_not_asked_for_again_at_once),
 		cmocka_unit_test(nobody_waits_for_itself_under_another_name),
 		cmocka_unit_test(a_trickle_is_left),
+		cmocka_unit_test(a_reader_has_the_next_one_asked_besides),
+		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
+		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
+		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
+		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
+		cmocka_unit_test(but_not_if_upstream_fails_it),
+		cmocka_unit_test(who_has_it_coming_is_asked_again_but_not_at_once),
+		cmocka_unit_test(who_is_tried_by_others_is_skipped),
+		cmocka_unit_test(no_race_is_with_upstream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

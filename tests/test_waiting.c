@@ -79,16 +79,21 @@ static void what_is_usual_begins_with_the_first_and_follows(UNUSED void **state)
 
 static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void **state)
 {
-	struct waiting w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
+	struct waiting w = { .give_up_ms = 60000, .waited_ms = 1001, .cost = 100, .in = 5001 };
 
-	assert_false(waiting_is_late(&w));
+	assert_false(waiting_may_race(&w));
 	w.demand = true;
-	assert_true(waiting_is_late(&w));
+	assert_true(waiting_may_race(&w));
+	assert_false(waiting_is_late(&w)); /* nor is anybody left for that */
+	assert_false(waiting_is_trickle(&w, 1000, 900000, 1000000));
 	w.twice = 1;
-	assert_false(waiting_is_late(&w));
+	assert_false(waiting_may_race(&w));
 	w.twice = 0;
 	w.usual_ms = 300;
-	assert_false(waiting_is_late(&w));
+	assert_false(waiting_may_race(&w));
+	w.usual_ms = 0;
+	w.in = 5000;
+	assert_false(waiting_may_race(&w));
 }
 
 static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)
@@ -140,20 +145,6 @@ static void who_would_need_too_long_for_a_chunk_is_left(UNUSED void **state)
 	assert_false(waiting_is_trickle(&w, 1000, 3 * 20000, 1000000));
 }
 
-static void a_reader_waits_for_no_slow_chunk_that_another_may_give(UNUSED void **state)
-{
-	struct waiting w = { .give_up_ms = 60000, .waited_ms = 1001, .left = 100, .in = 5001 };
-
-	assert_false(waiting_is_trickle(&w, 1000, 900000, 1000000));
-	w.demand = true;
-	assert_true(waiting_is_trickle(&w, 1000, 900000, 1000000));
-	w.usual_ms = 300;
-	assert_false(waiting_is_trickle(&w, 1000, 900000, 1000000));
-	w.usual_ms = 0;
-	w.in = 5000;
-	assert_false(waiting_is_trickle(&w, 1000, 900000, 1000000));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,7 +158,6 @@ int main(void)
 		cmocka_unit_test(for_a_reader_it_is_left_in_half_of_his_time_unless_all_are_slow),
 		cmocka_unit_test(a_trickle_is_told_by_its_rate),
 		cmocka_unit_test(who_would_need_too_long_for_a_chunk_is_left),
-		cmocka_unit_test(a_reader_waits_for_no_slow_chunk_that_another_may_give),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@ struct fixture {
 	uint8_t name[XET_HASH];
 	const char *reads; /* names of repositories, of one letter each */
 	int fails;
+	bool stranger; /* and nobody who brought it */
 };
 
 static void add_chunk(struct fixture *f, const char *text)
@@ -95,7 +96,8 @@ static int reads(void *arg, const struct repo_id *repo)
 /* How many of its chunks may be used by who reads those: 0 ... 2, or negative. */
 static int chunks_of(struct fixture *f, const char *uid, const char *who_reads)
 {
-	const struct xorb_rights rights = { f->k->db, f->k->in, uid, reads, f };
+	const struct xorb_rights rights = { f->k->db, f->k->in, uid, f->stranger ? "bob" : "ann",
+					    reads,    f };
 	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
 	uint32_t of[XORB_CHUNKS_MAX];
 	int r;
@@ -157,6 +159,21 @@ static void what_a_repository_had_is_nobodys_right(void **state)
 	assert_int_equal(chunks_of(f, "", "a"), 2);
 }
 
+/* Else who may read a repository would see what is being brought for it. */
+static void what_is_in_no_commit_yet_is_for_who_brought_it(void **state)
+{
+	struct fixture *f = *state;
+
+	bring(f, KEPT_UID_A, "a", "onetwo", 2);
+	f->stranger = true;
+	assert_int_equal(chunks_of(f, "", "ab"), -ENOENT);
+	assert_int_equal(chunks_of(f, KEPT_UID_B, "ab"), -ENOENT);
+	assert_int_equal(chunks_of(f, KEPT_UID_A, "ab"), 2); /* who brings files there */
+	assert_int_equal(kept_commit(f->k, KEPT_UID_A, "a", REGISTRY_MAIN, "onetwo", true, true),
+			 0);
+	assert_int_equal(chunks_of(f, KEPT_UID_B, "ab"), 2);
+}
+
 static void a_repository_that_is_gone_gives_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -173,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(who_reads_a_repository_has_what_is_in_it_and_no_more),
 		TEST(what_a_repository_had_is_nobodys_right),
+		TEST(what_is_in_no_commit_yet_is_for_who_brought_it),
 		TEST(a_repository_that_is_gone_gives_nothing),
 	};
 

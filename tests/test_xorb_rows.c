@@ -226,6 +226,65 @@ static void those_who_brought_it_are_to_forget_it_and_nobody_else(void **state)
 	assert_int_equal(generation(f, "bob"), 2);
 }
 
+struct having {
+	struct fixture *f;
+	uint32_t chunk;
+	unsigned count;
+};
+
+static int count_xorb(void *arg, const uint8_t xorb[static XET_HASH])
+{
+	struct having *h = arg;
+
+	assert_memory_equal(xorb, h->f->name, XET_HASH);
+	h->count++;
+	return 0;
+}
+
+static int count_having(struct db_txn *t, void *arg)
+{
+	struct having *h = arg;
+
+	return xorb_rows_having(t, xorb_map_hashes(&h->f->map, h->chunk), count_xorb, h);
+}
+
+static unsigned having(struct fixture *f, uint32_t chunk)
+{
+	struct having h = { f, chunk, 0 };
+
+	assert_int_equal(db_read(f->hub->db, count_having, &h), 0);
+	return h.count;
+}
+
+static void the_first_chunk_of_a_file_leads_to_its_xorb(void **state)
+{
+	struct fixture *f = *state;
+
+	place(f, UID_A, 1, 3, 0, ONE);
+	place(f, UID_A, 0, 1, 77, TWO);
+	assert_int_equal(having(f, 0), 0);
+	assert_int_equal(having(f, 1), 1);
+	assert_int_equal(having(f, 2), 0);
+	forget_blob(f, ONE);
+	assert_int_equal(having(f, 1), 1); /* some of it is here */
+	forget_blob(f, TWO);
+	assert_int_equal(having(f, 1), 0);
+}
+
+/* Its last number can be divided by 1024. */
+static void so_does_one_in_a_thousand(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *last = (uint8_t *)f->map.hashes.data + 3 * XET_HASH + 24;
+
+	place(f, UID_A, 0, CHUNKS, 5, ONE);
+	assert_int_equal(having(f, 3), 0);
+	last[0] = 0;
+	place(f, UID_A, 0, CHUNKS, 5, TWO);
+	assert_int_equal(having(f, 3), last[1] % 4 == 0);
+	assert_int_equal(having(f, 2), 0);
+}
+
 static void a_damaged_row_is_put_anew(void **state)
 {
 	struct fixture *f = *state;
@@ -248,6 +307,8 @@ int main(void)
 		TEST(places_and_owners_come_together),
 		TEST(what_lay_in_a_blob_goes_with_it),
 		TEST(those_who_brought_it_are_to_forget_it_and_nobody_else),
+		TEST(the_first_chunk_of_a_file_leads_to_its_xorb),
+		TEST(so_does_one_in_a_thousand),
 		TEST(a_damaged_row_is_put_anew),
 	};
 

@@ -2,6 +2,8 @@
 import hashlib
 import struct
 
+from registry import lfs
+
 CHUNK_MAX = 1024                                        # here: what BLAKE3 takes in one go
 MASK = 0xffffffff
 DATA = bytes.fromhex("6697f5775b9550de3135cbaca597181c9de421109beb2b58b4d0b04b93adf229")
@@ -79,13 +81,25 @@ class Store:
     def __init__(self, hubd, repo, token):
         got = hubd.ask(f"{repo.api}/xet-write-token/main", token=token)
         assert got.status == 200, got
-        self.hubd, self.token, self.base = hubd, got.json["accessToken"], got.json["casUrl"][len(hubd.url):]
+        self.hubd, self.repo, self.token, self.base = hubd, repo, got.json["accessToken"], got.json["casUrl"][len(hubd.url):]
 
     def send(self, xorb):
         return self.hubd.ask(f"{self.base}/v1/xorbs/default/{xorb.name}", "POST", xorb.bytes, self.token)
 
+    def seek(self, chunk, prefix="default"):
+        name = words(blake3(DATA, chunk)).hex()
+        return self.hubd.ask(f"{self.base}/v1/chunks/{prefix}/{name}", token=self.token)
+
     def tell(self, *files):
         return self.hubd.ask(f"{self.base}/v1/shards", "POST", shard(*files), self.token)
+
+
+    def keep(self, *files):
+        """Tells of them, and commits them."""
+        got = self.tell(*files)
+        data = [b"".join(c for xorb, start, end in terms for c in xorb.chunks[start:end]) for terms in files]
+        self.repo.done(*(lfs(f"{hashlib.sha256(d).hexdigest()[:8]}.bin", d) for d in data))
+        return got
 
 
 def whole(*xorbs):

@@ -30,8 +30,8 @@ static bool begins(const char *command, const char *words, bool *ret_whole)
 	return so;
 }
 
-/* How a command may go on that begins like this: "add, list, info". */
-static void list_next(const struct ctl_table *t, const char *words, struct buf *ret)
+void ctl_list_next(const struct ctl_table *t, const char *words, const char *between,
+		   struct buf *ret)
 {
 	size_t len = strlen(words), start = ret->len;
 	const char *last = "";
@@ -48,7 +48,7 @@ static void list_next(const struct ctl_table *t, const char *words, struct buf *
 		if (strncmp(rest, last, n) == 0 && strcspn(last, " ") == n)
 			continue;
 		last = rest;
-		buf_printf(ret, "%s%.*s", ret->len > start ? ", " : "", (int)n, rest);
+		buf_printf(ret, "%s%.*s", ret->len > start ? between : "", (int)n, rest);
 	}
 }
 
@@ -56,7 +56,7 @@ static int complain_word(struct parser *p, const char *word)
 {
 	CLEANUP(buf_free) struct buf list = { 0 };
 
-	list_next(p->table, p->words, &list);
+	ctl_list_next(p->table, p->words, ", ", &list);
 	return complain(p->why,
 			"There is no command \"%s%s%s\"; behind \"matrixctl%s%s\" stands %s.",
 			p->words, *p->words ? " " : "", word, *p->words ? " " : "", p->words,
@@ -138,8 +138,7 @@ const char *ctl_operand(const struct ctl_line *l, const char *name)
 
 /* --- options */
 
-static const struct ctl_option *find_option(const struct ctl_option *o, const char *name,
-					    size_t len)
+const struct ctl_option *ctl_find_option(const struct ctl_option *o, const char *name, size_t len)
 {
 	for (; o && o->name; o++)
 		if (!strncmp(o->name, name, len) && !o->name[len])
@@ -149,9 +148,17 @@ static const struct ctl_option *find_option(const struct ctl_option *o, const ch
 
 const char *ctl_option(const struct ctl_line *l, const char *name)
 {
-	const struct ctl_option *all = l->verb->options, *o = find_option(all, name, strlen(name));
+	const struct ctl_option *all = l->verb->options,
+				*o = ctl_find_option(all, name, strlen(name));
 
 	return o ? l->options[o - all] : NULL;
+}
+
+const char *ctl_global_of(const struct ctl_table *t, const struct ctl_line *l, const char *name)
+{
+	const struct ctl_option *o = ctl_find_option(t->globals, name, strlen(name));
+
+	return o ? l->globals[o - t->globals] : NULL;
 }
 
 /* Options whose value is one of few words name them with bars between. */
@@ -214,10 +221,10 @@ static int parse_long(struct parser *p, const char *text)
 		p->to->action = *text == 'h' ? CTL_HELP : CTL_VERSION;
 		return 0;
 	}
-	o = find_option(own, text, len);
+	o = ctl_find_option(own, text, len);
 	if (o)
 		return set_option(p, o, value, &p->to->options[o - own]);
-	o = find_option(globals, text, len);
+	o = ctl_find_option(globals, text, len);
 	if (o)
 		return set_option(p, o, value, &p->to->globals[o - globals]);
 	if (len == 5 && !strncmp(text, "token", len))
@@ -287,7 +294,7 @@ static int check(const struct parser *p)
 
 	if (p->to->verb)
 		return check_operands(p);
-	list_next(p->table, p->words, &list);
+	ctl_list_next(p->table, p->words, ", ", &list);
 	return complain(p->why, "A command is missing: behind \"matrixctl%s%s\" stands %s.",
 			*p->words ? " " : "", p->words, buf_str(&list));
 }
@@ -369,9 +376,10 @@ void ctl_help(const struct ctl_table *t, const struct ctl_verb *v, struct buf *r
 		help_verb(t, v, ret);
 		return;
 	}
-	buf_add_str(ret, "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
-			 "Asks and steers a matrixhubd over its admin API.\n"
-			 "\"matrixctl COMMAND --help\" says more.\n\n");
+	buf_add_str(ret,
+		    "Usage: matrixctl [OPTION]... COMMAND [ARGUMENT]...\n"
+		    "Asks and steers a matrixfs (control socket) or a matrixhubd (admin API).\n"
+		    "\"matrixctl COMMAND --help\" says more.\n\n");
 	for (size_t i = 0; i < t->count; i++) {
 		size_t start = ret->len;
 

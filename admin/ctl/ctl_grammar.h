@@ -61,8 +61,16 @@ MUST_USE int ctl_parse(const struct ctl_table *t, int argc, char *const argv[],
 		       struct ctl_line *ret, struct buf *why);
 /* The value of an option of the line's command, NULL if it was not given. */
 const char *ctl_option(const struct ctl_line *l, const char *name);
+/* The value of an option that stands at any place, likewise. */
+const char *ctl_global_of(const struct ctl_table *t, const struct ctl_line *l, const char *name);
 /* The operand of that name ("REPO" also finds "REPO[@REV]"), likewise. */
 const char *ctl_operand(const struct ctl_line *l, const char *name);
+/* Appends how a command may go on that begins like this ("user"; "": at all): "add, list, info"
+ * with ", " between. */
+void ctl_list_next(const struct ctl_table *t, const char *words, const char *between,
+		   struct buf *ret);
+/* The option of that name, which has len bytes, or NULL. */
+const struct ctl_option *ctl_find_option(const struct ctl_option *o, const char *name, size_t len);
 /* Appends the text of --help: of one command, or (NULL) of all. */
 void ctl_help(const struct ctl_table *t, const struct ctl_verb *v, struct buf *ret);
 

@@ -52,7 +52,7 @@ static void print_time(int64_t s, struct buf *ret)
 		buf_add_str(ret, text);
 }
 
-static void print_span(int64_t s, struct buf *ret)
+void ctl_print_span(int64_t s, struct buf *ret)
 {
 	if (s >= DAY_S)
 		buf_printf(ret, "%lld d ", (long long)s / DAY_S);
@@ -75,7 +75,7 @@ static void print_number(const char *format, const struct jval *v, struct buf *r
 	else if (!strcmp(format, "time"))
 		print_time(n, ret);
 	else if (!strcmp(format, "span"))
-		print_span(n, ret);
+		ctl_print_span(n, ret);
 	else
 		buf_printf(ret, "%lld", (long long)n);
 }
@@ -292,10 +292,9 @@ void ctl_print_object(const char *shape, const struct jval *object, struct buf *
 
 /* --- how far */
 
-void ctl_print_bar(uint64_t done, uint64_t total, double seconds, unsigned width, struct buf *ret)
+void ctl_print_bar(uint64_t done, uint64_t total, uint64_t rate, unsigned width, struct buf *ret)
 {
-	double share = total ? (double)done / (double)total : 0;
-	double rate = seconds > 0 ? (double)done / seconds : 0;
+	double share = total ? (double)min_u64(done, total) / (double)total : 0;
 	unsigned filled = (unsigned)(share * width);
 
 	buf_add_str(ret, "[");
@@ -305,13 +304,13 @@ void ctl_print_bar(uint64_t done, uint64_t total, double seconds, unsigned width
 	ctl_print_size(done, ret);
 	buf_add_str(ret, " of ");
 	ctl_print_size(total, ret);
-	if (rate < 1)
+	if (!rate)
 		return;
 	buf_add_str(ret, "  ");
-	ctl_print_size((uint64_t)rate, ret);
+	ctl_print_size(rate, ret);
 	buf_add_str(ret, "/s");
 	if (done < total) {
 		buf_add_str(ret, "  ");
-		print_span((int64_t)((double)(total - done) / rate), ret);
+		ctl_print_span((int64_t)((total - done) / rate), ret);
 	}
 }

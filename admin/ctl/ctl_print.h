@@ -34,7 +34,10 @@ void ctl_print_object(const char *shape, const struct jval *object, struct buf *
 void ctl_print_size(uint64_t bytes, struct buf *ret);
 /* Appends what a terminal cannot take for anything but text. */
 void ctl_print_text(const char *text, struct buf *ret);
-/* Appends a line that shows how far something is: of so many bytes, since so many seconds. */
-void ctl_print_bar(uint64_t done, uint64_t total, double seconds, unsigned width, struct buf *ret);
+/* Appends how far something is: "[==>  ]  50 %  1.0 GiB of 2.0 GiB", and if it comes at so many
+ * bytes a second that and how long the rest takes: "  100 MiB/s  00:00:10". */
+void ctl_print_bar(uint64_t done, uint64_t total, uint64_t rate, unsigned width, struct buf *ret);
+/* Appends "1 d 02:03:04". */
+void ctl_print_span(int64_t s, struct buf *ret);
 
 #endif

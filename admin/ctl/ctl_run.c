@@ -302,24 +302,38 @@ static void show_list(const char *part, const struct jval *answer, struct buf *r
 	ctl_grid_print(&g, ret);
 }
 
-int ctl_show(struct ctl *c, const char *shape, const struct jval *answer)
+int ctl_render(const struct ctl *c, const char *shape, const struct jval *answer, struct buf *ret)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	size_t len = strcspn(shape, ";");
 	CLEANUP(freep) char *members = strndup(shape, len);
 	int r = 0;
 
 	if (c->json) {
-		r = jdoc_print(answer, NULL, NULL, &text);
-		buf_add_str(&text, "\n");
-		return r < 0 ? r : ctl_put(c, &text);
+		r = jdoc_print(answer, NULL, NULL, ret);
+		buf_add_str(ret, "\n");
+		return r;
 	}
 	if (!members)
 		return -ENOMEM;
-	ctl_print_object(members, answer, &text);
+	ctl_print_object(members, answer, ret);
 	for (const char *part = shape + len; *part == ';'; part += strcspn(part, ";"))
-		show_list(++part, answer, &text);
-	return ctl_put(c, &text);
+		show_list(++part, answer, ret);
+	return ret->failed;
+}
+
+int ctl_show(struct ctl *c, const char *shape, const struct jval *answer)
+{
+	CLEANUP(buf_free) struct buf text = { 0 };
+	int r = ctl_render(c, shape, answer, &text);
+
+	return r < 0 ? r : ctl_put(c, &text);
+}
+
+void ctl_nap(int64_t ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&t, NULL);
 }
 
 /* --- lists, page after page */
@@ -455,4 +469,17 @@ int ctl_run(struct ctl *c)
 	if (v->shape && !strncmp(v->shape, items, sizeof(items) - 1))
 		return run_list(c, &path, v->shape + sizeof(items) - 1);
 	return run_one(c, &path);
+}
+
+int ctl_run_as(struct ctl *c, const struct ctl_verb *v)
+{
+	const struct ctl_line *line = c->line;
+	struct ctl_line other = *line;
+	int r;
+
+	other.verb = v;
+	c->line = &other;
+	r = ctl_run(c);
+	c->line = line;
+	return r;
 }

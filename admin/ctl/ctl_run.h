@@ -20,9 +20,11 @@ struct ctl {
 	const struct ctl_line *line;
 	struct ctl_hub hub;
 	bool json;
-	FILE *out, *err; /* borrowed */
-	bool tty;        /* err is a terminal */
-	struct buf why;  /* a sentence for the user when something failed */
+	const struct ctl_table *table; /* all commands; borrowed */
+	FILE *out, *err;               /* borrowed */
+	bool tty;                      /* err is a terminal */
+	bool coloured;                 /* out is to have colours */
+	struct buf why;                /* a sentence for the user when something failed */
 };
 
 /* Runs the line's command. Negative with a sentence in c->why. */
@@ -41,6 +43,13 @@ MUST_USE int ctl_ask(struct ctl *c, const char *method, const char *path, const 
 		     struct jdoc **ret);
 /* Prints an answer: by the shape, or as JSON if that is asked for. */
 MUST_USE int ctl_show(struct ctl *c, const char *shape, const struct jval *answer);
+/* Appends what ctl_show prints. */
+MUST_USE int ctl_render(const struct ctl *c, const char *shape, const struct jval *answer,
+			struct buf *ret);
+/* Runs another row with the words of the line; its options are those of the line's command. */
+MUST_USE int ctl_run_as(struct ctl *c, const struct ctl_verb *v);
+/* Sleeps. */
+void ctl_nap(int64_t ms);
 /* Writes text to the output. */
 MUST_USE int ctl_put(struct ctl *c, const struct buf *text);
 

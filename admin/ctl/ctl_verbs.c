@@ -4,6 +4,14 @@
 #include <string.h>
 
 #include "admin/audit/audit_filter.h"
+#include "admin/ctl/ctl_bench.h"
+#include "admin/ctl/ctl_complete.h"
+#include "admin/ctl/ctl_config.h"
+#include "admin/ctl/ctl_doctor.h"
+#include "admin/ctl/ctl_env.h"
+#include "admin/ctl/ctl_node.h"
+#include "admin/ctl/ctl_screen.h"
+#include "admin/ctl/ctl_whom.h"
 #include "admin/ctl/ctl_work.h"
 #include "admin/account/rights.h"
 #include "daemon/peer/peer_counts.h"
@@ -16,8 +24,8 @@ static const struct ctl_option globals[] = {
 	  "names it, or MATRIXHUB_TOKEN holds the token.",
 	  0, 0 },
 	{ "node", "SOCKET",
-	  "Ask a matrixfs, by its control socket (CACHE/control), and no hub: pull, job, peers, "
-	  "nfs.",
+	  "Ask a matrixfs and no hub: its control socket (CACHE/control), or its cache. Else "
+	  "MATRIXFS_NODE names it, else it is in the default cache.",
 	  0, 0 },
 	{ "json", NULL, "Print the answer as JSON.", 0, 0 },
 	{ 0 },
@@ -52,6 +60,36 @@ static const struct ctl_option pull_options[] = {
 	{ 0 },
 };
 
+static const struct ctl_option pin_options[] = {
+	TYPE,
+	{ "no-wait", NULL, "Start it and do not wait for its end.", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option ls_options[] = { TYPE, { 0 } };
+
+static const struct ctl_option top_options[] = {
+	{ "interval", "N", "Look every so many seconds (default: 1).", 0, true },
+	{ "count", "N", "End after so many looks.", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option env_options[] = {
+	{ "engine", CTL_ENGINES, "Which client (default: transformers).", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option bench_options[] = {
+	TYPE,
+	{ "size", "N", "Read and write so many MiB (default: 256).", 0, true },
+	{ 0 },
+};
+
+static const struct ctl_option check_config_options[] = {
+	{ "program", "matrixfs|matrixhubd", "Whose it is (default: matrixfs).", 0, true },
+	{ 0 },
+};
+
 static const struct ctl_option collect_options[] = {
 	{ "dry-run", NULL, "Only tell what would go, and why.", 0, 0 },
 	{ "no-wait", NULL, "Start it and do not wait for its end.", 0, true },
@@ -59,6 +97,7 @@ static const struct ctl_option collect_options[] = {
 };
 
 static const struct ctl_option scrub_options[] = {
+	{ "bytes-per-second", "N", "Of a matrixfs: no faster than that.", 0, 0 },
 	{ "no-wait", NULL, "Start it and do not wait for its end.", 0, true },
 	{ 0 },
 };
@@ -210,14 +249,6 @@ static const struct ctl_option export_options[] = {
 	{ 0 },
 };
 
-static const char status_shape[] =
-	"version uptime_seconds:span offline repositories cache.used_bytes:size "
-	"cache.max_bytes:size cache.incomplete_bytes:size disk.total_bytes:size "
-	"disk.free_bytes:size"
-	";upstreams url state down_seconds:span last_error"
-	";transfers repo path present_bytes:size size:size bytes_per_second:size readers"
-	";jobs id kind state what bytes_done:size bytes_total:size error";
-
 #define COLUMN(field, unit, ...) " " #field unit
 static const char peers_shape[] = "address zone" PEER_COUNTS(
 	COLUMN) " connections"
@@ -237,10 +268,47 @@ static const char nfs_shape[] =
 static const char promotion_shape[] = "tag commit was rule from checks changed";
 
 static const struct ctl_verb verbs[] = {
-	{ "status", "", NULL, "How the hub is: cache, disk, upstreams, what it is doing.", "GET",
-	  "/status", status_shape, NULL, NULL },
-	{ "pull", "REPO[@REV]", pull_options, "Fetch all files of a revision (main) into the hub.",
-	  "POST", "/pull", ctl_shape_job, NULL, ctl_pull },
+	{ "status", "", NULL,
+	  "How a matrixfs or a hub is: cache, disk, hubs, what it is doing, on one screen.", "GET",
+	  "/status", ctl_shape_status, NULL, NULL },
+	{ "top", "", top_options, "The same, again and again.", "GET", "/status", NULL, NULL,
+	  ctl_top },
+	{ "ls", "[REPO[@REV]]", ls_options,
+	  "Repositories that are known here, or the files of one, and what of them is in the "
+	  "cache.",
+	  "GET", "/repos", NULL, NULL, ctl_ls },
+	{ "pull", "REPO[@REV]", pull_options,
+	  "Fetch all files of a revision (main) into the cache.", "POST", "/pull", ctl_shape_job,
+	  NULL, ctl_pull },
+	{ "pin", "REPO[@REV]", pin_options,
+	  "The same, and keep them from eviction, also after a restart.", "POST", "/pin",
+	  ctl_shape_job, NULL, ctl_pull },
+	{ "unpin", "REPO[@REV]", type_only, "Leave them to eviction again.", "POST", "/unpin", NULL,
+	  "{REPO} is pinned no longer", NULL },
+	{ "evict", "REPO[@REV]", type_only,
+	  "Drop the bytes of a revision that are neither open nor pinned.", "POST", "/evict",
+	  "freed_bytes:size", NULL, NULL },
+	{ "why", "PATH", NULL,
+	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
+	  "/why", NULL, NULL, ctl_why },
+	{ "doctor", "", NULL,
+	  "Look at all that a matrixfs needs: kernel, mount, cache, hubs, token, clock, engines; "
+	  "each is ok, odd or bad, with what to do.",
+	  "GET", "/status", NULL, NULL, ctl_doctor },
+	{ "bench", "[REPO[@REV]]", bench_options,
+	  "Measure the disk of the cache, SHA-256 and, with REPO, the link by pulling it; which is "
+	  "the limit?",
+	  "POST", "/pull", NULL, NULL, ctl_bench },
+	{ "config show", "", NULL,
+	  "The parameters a matrixfs runs with, as lines of a configuration file.", "GET",
+	  "/config", NULL, NULL, ctl_config_show },
+	{ "config check", "[FILE]", check_config_options,
+	  "Whether a configuration file (or the one that is used) is right.", "", "", NULL, NULL,
+	  ctl_config_check },
+	{ "env", "", env_options,
+	  "What a client is to be told in its environment to read from the mount, or from a hub: "
+	  "eval \"$(matrixctl env)\".",
+	  "GET", "/status", NULL, NULL, ctl_env },
 	{ "peers", "", NULL, "Who the peers are, how they behave, and what went to and fro.", "GET",
 	  "/peers", peers_shape, NULL, NULL },
 	{ "peers where", "PATH", NULL,
@@ -259,8 +327,17 @@ static const struct ctl_verb verbs[] = {
 	  "Take away what nobody needs of what was uploaded: it also goes by itself.", "POST",
 	  "/collect", ctl_shape_collected, NULL, ctl_collect },
 	{ "scrub", "", scrub_options,
-	  "Read again what was uploaded; fails if something is lost. It also goes by itself.",
+	  "Read again what was uploaded, or all that a matrixfs keeps; fails if something is "
+	  "lost.",
 	  "POST", "/scrub", ctl_shape_scrubbed, NULL, ctl_scrub },
+	{ "completion bash", "", NULL,
+	  "The script by which bash completes command lines: eval \"$(matrixctl completion "
+	  "bash)\".",
+	  "", "", NULL, NULL, ctl_completion_bash },
+	{ "completion zsh", "", NULL, "The same for zsh.", "", "", NULL, NULL, ctl_completion_zsh },
+	{ "completion words", "LINE", NULL,
+	  "What may stand where a command line ends: the scripts ask it.", "", "", NULL, NULL,
+	  ctl_completion_words },
 	{ "backup begin", "", NULL,
 	  "Copy the rows into the data directory, and collect nothing meanwhile.", "POST",
 	  "/backup", "rows until:time", NULL, NULL },
@@ -274,10 +351,7 @@ static const struct ctl_verb verbs[] = {
 	{ "repo list", "", repo_list_options, "Repositories that are known here.", "GET", "/repos",
 	  ";items type id visibility", NULL, NULL },
 	{ "repo info", "REPO", type_only, "What is known of one, and what of it is in the cache.",
-	  "GET", "/repos/{type}s/{REPO}",
-	  "type id visibility because"
-	  ";refs name commit;commits commit date:time files bytes:size cached_bytes:size",
-	  NULL, NULL },
+	  "GET", "/repos/{type}s/{REPO}", ctl_shape_repo, NULL, NULL },
 	{ "repo set", "REPO", repo_set_options, "Change who sees one.", "PATCH",
 	  "/repos/{type}s/{REPO}", "type id visibility because formerly", NULL, NULL },
 	{ "repo delete-from-cache", "REPO[@REV]", type_only,
@@ -402,29 +476,22 @@ static const struct ctl_verb verbs[] = {
 
 const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
 
-/* Where a matrixfs has other paths than a hub. */
+/* Where a matrixfs is asked otherwise than a hub. */
 static const struct ctl_verb node_verbs[] = {
+	{ "status", "", NULL, "", "GET", "/status", NULL, NULL, ctl_status_node },
+	{ "scrub", "", scrub_options, "", "POST", "/scrub", NULL, NULL, ctl_scrub_node },
 	{ "job list", "", NULL, "", "GET", "/jobs", ";jobs" JOB_COLUMNS, NULL, NULL },
 	{ "job cancel", "ID", NULL, "", "DELETE", "/jobs/{ID}", ctl_shape_job, NULL, NULL },
 };
 
 const struct ctl_verb *ctl_node_verb(const struct ctl_verb *v)
 {
-	static const char *const words[] = { "pull", "peers", "peers where", "peers forgive",
-					     "nfs" };
+	enum ctl_whom whom = ctl_whom(v);
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (!strcmp(v->words, words[i]))
-			return v;
 	for (size_t i = 0; i < ARRAY_LEN(node_verbs); i++)
 		if (!strcmp(v->words, node_verbs[i].words))
 			return &node_verbs[i];
-	return NULL;
-}
-
-bool ctl_asks_hubs(const struct ctl_verb *v)
-{
-	return strcmp(v->words, "peers where") != 0 && strcmp(v->words, "nfs") != 0;
+	return whom == CTL_NODE || whom == CTL_EITHER ? v : NULL;
 }
 
 bool ctl_is_of_peers(const struct ctl_verb *v)
@@ -436,8 +503,5 @@ bool ctl_is_of_peers(const struct ctl_verb *v)
 
 const char *ctl_global(const struct ctl_line *l, const char *name)
 {
-	for (const struct ctl_option *o = globals; o->name; o++)
-		if (!strcmp(o->name, name))
-			return l->globals[o - globals];
-	return NULL;
+	return ctl_global_of(&ctl_verbs, l, name);
 }

@@ -9,8 +9,6 @@ extern const struct ctl_table ctl_verbs;
 
 /* How a matrixfs is asked the same: by this row or another one; NULL: it does not answer it. */
 const struct ctl_verb *ctl_node_verb(const struct ctl_verb *v);
-/* False if nobody but a matrixfs answers it: it is about paths of a mount. */
-bool ctl_asks_hubs(const struct ctl_verb *v);
 /* True if it is about peers, which are a matrixfs's rather than a hub's. */
 bool ctl_is_of_peers(const struct ctl_verb *v);
 /* The value of one of the options all commands have, NULL if it was not given. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "admin/ctl/ctl_pace.h"
 #include "admin/ctl/ctl_print.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/num.h"
@@ -32,13 +33,6 @@ const char ctl_shape_token[] = "user name role grants expires:time created:time"
 const char ctl_shape_record[] =
 	"time kind act user token address repo file bytes:size outcome why note";
 
-static void nap(int64_t ms)
-{
-	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	nanosleep(&t, NULL);
-}
-
 /* --- pull */
 
 static int ask_nodes(struct ctl *c, int64_t id, struct jdoc **ret)
@@ -49,20 +43,27 @@ static int ask_nodes(struct ctl *c, int64_t id, struct jdoc **ret)
 	return ctl_ask(c, "GET", path, NULL, ret);
 }
 
-/* Over the line before it, on a terminal. */
-static void draw(struct ctl *c, const struct jval *job)
+/* Appends how far a job is, or a part of it; false if it does not know how much there is. */
+static bool add_bar(const struct jval *job, struct ctl_pace *pace, struct buf *ret)
 {
 	int64_t done = jval_get_size(job, "bytes_done"), total = jval_get_size(job, "bytes_total");
-	CLEANUP(buf_free) struct buf line = { 0 };
-	double started = 0;
 
-	if (!c->tty || !jval_real(jval_get(job, "started"), &started))
+	if (total <= 0 || done < 0)
+		return false;
+	ctl_print_bar((uint64_t)done, (uint64_t)total,
+		      ctl_pace_look(pace, clock_ms(), (uint64_t)done), BAR_WIDTH, ret);
+	return true;
+}
+
+/* Over the line before it, on a terminal. */
+static void draw(struct ctl *c, const struct jval *job, struct ctl_pace *pace)
+{
+	CLEANUP(buf_free) struct buf line = { 0 };
+
+	if (!c->tty)
 		return;
-	if (total <= 0)
+	if (!add_bar(job, pace, &line))
 		buf_add_str(&line, "asking for the list of files");
-	else
-		ctl_print_bar((uint64_t)done, (uint64_t)total, (double)clock_wall_s() - started,
-			      BAR_WIDTH, &line);
 	fprintf(c->err, "\r%s\033[K", buf_str(&line));
 	fflush(c->err);
 }
@@ -70,13 +71,12 @@ static void draw(struct ctl *c, const struct jval *job)
 /* Nodes on the screen, a line each. */
 struct nodes {
 	unsigned lines; /* that were drawn last */
+	struct ctl_pace paces[NODES_DRAWN_MAX];
 };
 
-static void draw_node(struct ctl *c, const struct jval *node, double seconds)
+static void draw_node(struct ctl *c, const struct jval *node, struct ctl_pace *pace)
 {
 	const char *state = jval_get_str(node, "state"), *error = jval_get_str(node, "error");
-	int64_t done = jval_get_size(node, "bytes_done"),
-		total = jval_get_size(node, "bytes_total");
 	const char *address = jval_get_str(node, "address");
 	CLEANUP(buf_free) struct buf line = { 0 };
 
@@ -86,11 +86,9 @@ static void draw_node(struct ctl *c, const struct jval *node, double seconds)
 	buf_add_str(&line, " ");
 	if (error)
 		ctl_print_text(error, &line);
-	else if (total <= 0)
+	else if (!add_bar(node, pace, &line))
 		buf_add_str(&line,
 			    state && !strcmp(state, "done") ? "nothing to fetch" : "waiting");
-	else
-		ctl_print_bar((uint64_t)done, (uint64_t)total, seconds, BAR_WIDTH, &line);
 	fprintf(c->err, "%s\033[K\n", buf_str(&line));
 }
 
@@ -99,10 +97,9 @@ static int draw_nodes(struct ctl *c, const struct jval *job, struct nodes *drawn
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const struct jval *nodes;
-	double started = 0;
 	int r;
 
-	if (!c->tty || !jval_real(jval_get(job, "started"), &started))
+	if (!c->tty)
 		return 0;
 	r = ask_nodes(c, jval_get_size(job, "id"), &d);
 	if (r < 0)
@@ -112,7 +109,7 @@ static int draw_nodes(struct ctl *c, const struct jval *job, struct nodes *drawn
 		fprintf(c->err, "\033[%uA", drawn->lines);
 	drawn->lines = (unsigned)min_u64(jval_count(nodes), NODES_DRAWN_MAX);
 	for (unsigned i = 0; i < drawn->lines; i++)
-		draw_node(c, jval_at(nodes, i), (double)clock_wall_s() - started);
+		draw_node(c, jval_at(nodes, i), &drawn->paces[i]);
 	fflush(c->err);
 	return 0;
 }
@@ -140,11 +137,12 @@ static int end_pull(struct ctl *c, const struct jval *job, const char *state)
 /* Until it has ended, which *ret tells of. `nodes`: each is shown, or NULL. */
 static int watch(struct ctl *c, int64_t id, struct nodes *nodes, struct jdoc **ret)
 {
+	struct ctl_pace pace = { 0 };
 	char path[PATH_CHARS_MAX];
 	int r = 0;
 
 	snprintf(path, sizeof(path), "/jobs/%lld", (long long)id);
-	for (;; nap(POLL_MS)) {
+	for (;; ctl_nap(POLL_MS)) {
 		CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 		const char *state;
 
@@ -154,7 +152,7 @@ static int watch(struct ctl *c, int64_t id, struct nodes *nodes, struct jdoc **r
 		if (nodes)
 			r = draw_nodes(c, jdoc_root(d), nodes);
 		else
-			draw(c, jdoc_root(d));
+			draw(c, jdoc_root(d), &pace);
 		if (r < 0)
 			return r;
 		state = jval_get_str(jdoc_root(d), "state");
@@ -234,6 +232,24 @@ int ctl_pull(struct ctl *c)
 					    : watch_pull(c, jval_get_size(jdoc_root(d), "id"));
 }
 
+int ctl_pull_job(struct ctl *c, struct jdoc **ret)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *state;
+	int r = ask_with(c, NULL, NULL, &d);
+
+	if (r == 0)
+		r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, ret);
+	if (r < 0)
+		return r;
+	if (c->tty)
+		fputs("\r\033[K", c->err);
+	state = jval_get_str(jdoc_root(*ret), "state");
+	return state && !strcmp(state, "done")
+		       ? 0
+		       : complain_job(c, jdoc_root(*ret), state ? state : "lost");
+}
+
 /* --- collect, scrub */
 
 /* Starts a job, and tells what is found at that path when it is done. */
@@ -278,6 +294,26 @@ int ctl_scrub(struct ctl *c)
 		return r;
 	return complain_ended(&c->why, "Uploads are damaged or missing: %zu",
 			      jval_count(jval_get(jdoc_root(d), "lost")));
+}
+
+/* A matrixfs tells what it found in the job itself. */
+int ctl_scrub_node(struct ctl *c)
+{
+	static const char shape[] = "id kind state bytes_done:size bytes_total:size repaired bad "
+				    "error started:time ended:time";
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL, *job = NULL;
+	int64_t bad;
+	int r = ask_with(c, NULL, NULL, &d);
+
+	if (r < 0 || ctl_option(c->line, "no-wait"))
+		return r < 0 ? r : ctl_show(c, shape, jdoc_root(d));
+	r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, &job);
+	if (r == 0 && c->tty)
+		fputs("\r\033[K", c->err);
+	if (r == 0)
+		r = ctl_show(c, shape, jdoc_root(job));
+	bad = r == 0 ? jval_get_size(jdoc_root(job), "bad") : 0;
+	return bad > 0 ? complain(&c->why, "Damaged and not repaired: %lld.", (long long)bad) : r;
 }
 
 /* --- peers */
@@ -392,7 +428,7 @@ int ctl_audit_tail(struct ctl *c)
 	buf_printf(&path, "/audit?last=%s", count ? count : "20");
 	r = path.failed ? path.failed : tail_once(c, &path, true);
 	while (r == 0 && ctl_option(c->line, "follow")) {
-		nap(FOLLOW_MS);
+		ctl_nap(FOLLOW_MS);
 		r = tail_once(c, &path, false);
 	}
 	return r;

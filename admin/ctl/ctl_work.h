@@ -10,11 +10,14 @@
 extern const char ctl_shape_job[], ctl_shape_collected[], ctl_shape_scrubbed[], ctl_shape_token[],
 	ctl_shape_record[];
 
-/* pull: starts the job, and shows how far it is until it has ended. It goes on without us. */
+/* pull, pin: starts the job, and shows how far it is until it has ended. It goes on without us. */
 int ctl_pull(struct ctl *c);
+/* The job of a pull that is done, owned; one that failed is a failure, told in c->why. */
+MUST_USE int ctl_pull_job(struct ctl *c, struct jdoc **ret);
 /* collect, scrub: starts the job, waits for its end, and tells what it found. */
 int ctl_collect(struct ctl *c);
 int ctl_scrub(struct ctl *c);
+int ctl_scrub_node(struct ctl *c);
 /* peers forgive: says whether there was a ban. */
 int ctl_forgive(struct ctl *c);
 /* token create: the value is the output, and is nowhere else. */

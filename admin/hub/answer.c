@@ -7,6 +7,7 @@
 #include "admin/hub/condition.h"
 #include "admin/hub/trace.h"
 #include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
 
 /* Clients log it once. */
 static bool add_gone(const struct ask *a, struct httpd_head *h)
@@ -33,6 +34,7 @@ struct httpd_head answer_head(const struct ask *a, int status, const char *type)
 {
 	struct httpd_head h = { .status = status };
 
+	httpd_head_add(&h, HUB_PROGRAM_FIELD, HUB_PROGRAM);
 	if (type)
 		httpd_head_add(&h, "Content-Type", "%s", type);
 	if (a->asked.given_id && !a->asked.traced)

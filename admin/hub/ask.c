@@ -216,14 +216,24 @@ uint64_t ask_lane_of(const char *name, size_t len)
 	return xxh3_of(name, len) | 1;
 }
 
-int ask_move(struct ask *a, struct workers *to, uint64_t lane)
+static int move(struct ask *a, struct workers *to, uint64_t lane, int64_t delay_ms)
 {
-	const struct work work = { .fn = go_on, .arg = a, .lane = lane };
+	const struct work work = { .fn = go_on, .arg = a, .lane = lane, .delay_ms = delay_ms };
 	int r;
 
 	a->aside = true;
 	r = workers_add(to, &work);
 	return r < 0 ? r : PARKED;
+}
+
+int ask_move(struct ask *a, struct workers *to, uint64_t lane)
+{
+	return move(a, to, lane, 0);
+}
+
+int ask_later(struct ask *a, struct workers *to, int64_t delay_ms)
+{
+	return move(a, to, 0, delay_ms);
 }
 
 /* False if too many wait. */

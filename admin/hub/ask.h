@@ -95,6 +95,8 @@ bool ask_aside_or_here(struct ask *a);
 /* PARKED: the handler runs again, with those workers, in that lane of theirs. -EAGAIN: too many
  * wait there; -ENOMEM. */
 MUST_USE int ask_move(struct ask *a, struct workers *to, uint64_t lane);
+/* The same, so much later, in no lane. */
+MUST_USE int ask_later(struct ask *a, struct workers *to, int64_t delay_ms);
 /* Gives the body of a request whose route takes it in pieces to take(), see receive.h. True when
  * that is over, on a worker's thread: a->received is 0, or why not all was taken. Else it returns
  * *ret. */

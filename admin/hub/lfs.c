@@ -19,6 +19,7 @@
 #include "admin/hub/trace.h"
 #include "admin/registry/uploads.h"
 #include "admin/hub/writing.h"
+#include "admin/hub/xet.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/jwrite.h"
@@ -31,12 +32,14 @@ struct batch {
 	struct lfs_asked asked;
 	bool brought; /* also what came for the repository, and is in no commit of it yet */
 	struct jwrite w;
+	struct xet_pass pass; /* of who sends by the Xet store */
 	int failed;
 };
 
 static void batch_fini(struct batch *b)
 {
 	lfs_asked_fini(&b->asked);
+	xet_pass_fini(&b->pass);
 }
 
 typedef int (*read_fn)(const char *text, size_t len, struct lfs_asked *ret, const char **ret_why);
@@ -151,6 +154,32 @@ static void write_parts(struct batch *b, struct lfs_link l)
 	jwrite_object_end(&b->w);
 }
 
+static bool goes_by_xet(const struct batch *b)
+{
+	return b->pass.token.len > 0;
+}
+
+/* Where the next token is to be had; and the first. */
+static void write_pass(struct batch *b)
+{
+	CLEANUP(buf_free) struct buf href = { 0 };
+	const struct repo_id *id = repo_id_of(b->ask->repo);
+	char expires[24];
+
+	buf_printf(&href, "%s/api/%s/%s/xet-write-token/main", b->ask->asked.origin,
+		   repo_type_plural(id->type), id->name);
+	snprintf(expires, sizeof(expires), "%" PRId64, b->pass.expires_s);
+	jwrite_object(&b->w, "upload");
+	jwrite_text(&b->w, "href", buf_str(&href));
+	jwrite_object(&b->w, "header");
+	jwrite_text(&b->w, XET_PASS_URL, buf_str(&b->pass.url));
+	jwrite_text(&b->w, XET_PASS_TOKEN, buf_str(&b->pass.token));
+	jwrite_text(&b->w, XET_PASS_EXPIRES, expires);
+	jwrite_object_end(&b->w);
+	jwrite_object_end(&b->w);
+	write_verify(b);
+}
+
 static void write_upload(struct batch *b, struct lfs_link *l)
 {
 	l->part_bytes = part_bytes_of(b, l->size);
@@ -184,10 +213,12 @@ static void write_actions(struct batch *b, const struct lfs_object *o)
 	l.user = (char *)(uintptr_t)(user ? user : "");
 	l.token = (char *)(uintptr_t)(token ? token : "");
 	jwrite_object(&b->w, "actions");
-	if (b->asked.upload)
-		write_upload(b, &l);
-	else
+	if (!b->asked.upload)
 		write_download(b, &l);
+	else if (goes_by_xet(b))
+		write_pass(b);
+	else
+		write_upload(b, &l);
 	jwrite_object_end(&b->w);
 }
 
@@ -230,7 +261,10 @@ static int answer_batch(struct batch *b)
 
 	b->w.to = &json;
 	jwrite_object(&b->w, NULL);
-	jwrite_text(&b->w, "transfer", has_parts(b) ? "multipart" : "basic");
+	jwrite_text(&b->w, "transfer",
+		    goes_by_xet(b) ? "xet"
+		    : has_parts(b) ? "multipart"
+				   : "basic");
 	jwrite_array(&b->w, "objects");
 	for (size_t i = 0; i < b->asked.count; i++)
 		write_object(b, &b->asked.objects[i]);
@@ -293,6 +327,22 @@ static int check_quota(struct batch *b)
 	return r < 0 ? r : REFUSED;
 }
 
+/* huggingface_hub asks this way before its 1.20 only, and brings stores that are older than the
+ * protocol is: it goes on as ever. */
+static int find_way(struct batch *b)
+{
+	struct ask *a = b->ask;
+	const char *agent = a->asked.agent;
+	struct registry_repo repo;
+	int r;
+
+	if (!b->asked.upload || !b->asked.by_xet || !a->server->takes_xet || !a->who.known ||
+	    (agent && strstr(agent, "hf_hub/")))
+		return 0;
+	r = writing_repo(a, &repo);
+	return r == 0 ? xet_pass(a, &repo, &b->pass) : r;
+}
+
 static int serve_batch(struct batch *b)
 {
 	struct ask *a = b->ask;
@@ -307,6 +357,8 @@ static int serve_batch(struct batch *b)
 		r = find_objects(b);
 	if (r == 0 && b->asked.upload)
 		r = check_quota(b);
+	if (r == 0)
+		r = find_way(b);
 	if (r == 0)
 		r = answer_batch(b);
 	return r == REFUSED ? 0 : r;

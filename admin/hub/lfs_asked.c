@@ -56,12 +56,12 @@ static int read_objects(const struct jval *list, struct lfs_asked *a, const char
 	return 0;
 }
 
-static bool takes_parts(const struct jval *transfers)
+static bool names(const struct jval *transfers, const char *way)
 {
 	for (size_t i = 0; i < jval_count(transfers); i++) {
 		const char *word = jval_str(jval_at(transfers, i));
 
-		if (word && !strcmp(word, "multipart"))
+		if (word && !strcmp(word, way))
 			return true;
 	}
 	return false;
@@ -89,7 +89,8 @@ int lfs_asked_batch(const char *text, size_t len, struct lfs_asked *ret, const c
 		return refuse(422, ret_why, "\"operation\" must be \"upload\" or \"download\"");
 	if (!is_sha256(jval_get_str(root, "hash_algo")))
 		return refuse(409, ret_why, "the hash algorithm must be sha256");
-	ret->in_parts = takes_parts(jval_get(root, "transfers"));
+	ret->in_parts = names(jval_get(root, "transfers"), "multipart");
+	ret->by_xet = names(jval_get(root, "transfers"), "xet");
 	return read_objects(jval_get(root, "objects"), ret, ret_why);
 }
 

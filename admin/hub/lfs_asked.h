@@ -22,7 +22,8 @@ struct lfs_object {
 struct lfs_asked {
 	struct jdoc *doc;
 	bool upload;   /* else download */
-	bool in_parts; /* the client can send them so */
+	bool in_parts; /* the client can send them so, ... */
+	bool by_xet;   /* ... or by the Xet store */
 	struct lfs_object *objects;
 	size_t count;
 };

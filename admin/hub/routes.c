@@ -155,6 +155,8 @@ static const struct route routes[] = {
 	{ "POST", "/api/xet/:num/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v1/shards", xet_put_shard, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v2/shards", xet_put_shard_v2, ROLE_NONE },
+	{ "GET", "/api/xet/:num/v1/chunks/default/:path", xet_find_chunk, ROLE_NONE },
+	{ "GET", "/api/xet/:num/v1/chunks/default-merkledb/:path", xet_find_chunk, ROLE_NONE },
 	{ NULL, "/api/xet/:path?", xet_nothing, ROLE_NONE },
 	{ "POST", "/v1/telemetry", xet_nothing, ROLE_NONE }, /* where clients think the store is */
 	{ "GET", "/:prefix/:repo/resolve/:rev/:path", resolve_file, ROLE_READ },
@@ -218,7 +220,7 @@ static int show_metrics(struct ask *a)
 				 "Nodes that have checked in lately.");
 	meter_write(&s->meter, label_of, &text);
 	audit_metrics(s->audit, &text);
-	exposition_node(&text, s->node, "upstream");
+	exposition_node(&text, s->node);
 	answer_json_head(a, &h, &text);
 	return 0;
 }
@@ -323,8 +325,8 @@ ssize_t routes_body_max(void *server UNUSED, const struct httpd_request *q)
 static bool is_keyed(ask_fn run)
 {
 	static const ask_fn keyed[] = {
-		checkin_take, xet_put_xorb,    xet_put_shard,      xet_put_shard_v2,
-		xet_nothing,  xet_reconstruct, xet_reconstruct_v2, xet_give_bytes,
+		checkin_take,    xet_put_xorb,       xet_put_shard,  xet_put_shard_v2, xet_nothing,
+		xet_reconstruct, xet_reconstruct_v2, xet_give_bytes, xet_find_chunk,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(keyed); i++)

@@ -10,6 +10,7 @@
 #include "admin/health.h"
 #include "admin/hub/admit.h"
 #include "admin/hub/answer.h"
+#include "admin/hub/trace.h"
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/hub/xet_token.h"
@@ -53,47 +54,65 @@ static int find_number(const struct ask *a, uint32_t *ret)
 	return r < 0 ? r : 0;
 }
 
-/* Clients look into the head when they read, into the body when they bring files, and when they
- * want the next. */
-static int answer_token(struct ask *a, const struct xet_token *t, const char *text, uint32_t number)
+void xet_pass_fini(struct xet_pass *p)
 {
-	struct httpd_head h = answer_head(a, 200, ANSWER_JSON);
-	struct buf json = { 0 };
-	struct jwrite w = { .to = &json };
-	CLEANUP(buf_free) struct buf url = { 0 };
-
-	buf_printf(&url, "%s/api/xet/%" PRIu32, a->asked.origin, number);
-	httpd_head_add(&h, "X-Xet-Cas-Url", "%s", buf_str(&url));
-	httpd_head_add(&h, "X-Xet-Access-Token", "%s", text);
-	httpd_head_add(&h, "X-Xet-Token-Expiration", "%" PRId64, t->expires_s);
-	httpd_head_add(&h, "Cache-Control", "no-store");
-	jwrite_object(&w, NULL);
-	jwrite_text(&w, "accessToken", text);
-	jwrite_uint(&w, "exp", (uint64_t)t->expires_s);
-	jwrite_text(&w, "casUrl", buf_str(&url));
-	jwrite_object_end(&w);
-	answer_json_head(a, &h, &json);
-	return 0;
+	buf_free(&p->token);
+	buf_free(&p->url);
 }
 
-int xet_give_token(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number)
+static int make_pass(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number,
+		     struct xet_pass *ret)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
 	char made[24] = "", nobody[] = "";
 	struct xet_token t = {
 		.uid = repo->uid,
 		.user = a->who.known ? a->who.user : nobody,
 		.token = a->who.known ? a->who.token.name : nobody,
 		.made = made,
-		.expires_s = clock_wall_s() + XET_TOKEN_S,
 		.reads = reads,
 	};
 	int r;
 
+	ret->expires_s = clock_wall_s() + XET_TOKEN_S;
+	t.expires_s = ret->expires_s + XET_TOKEN_LATE_S;
 	if (a->who.known)
 		snprintf(made, sizeof(made), "%" PRId64, a->who.token.created_s);
-	r = xet_token_print(a->server->link_key, &t, &text);
-	return r < 0 ? r : answer_token(a, &t, buf_str(&text), number);
+	r = buf_printf(&ret->url, "%s/api/xet/%" PRIu32, a->asked.origin, number);
+	return r < 0 ? r : xet_token_print(a->server->link_key, &t, &ret->token);
+}
+
+/* Clients look into the head when they read, into the body when they bring files, and when they
+ * want the next. */
+int xet_give_token(struct ask *a, struct registry_repo *repo, bool reads, uint32_t number)
+{
+	CLEANUP(xet_pass_fini) struct xet_pass p = { .expires_s = 0 };
+	int r = make_pass(a, repo, reads, number, &p);
+	struct httpd_head h;
+	struct buf json = { 0 };
+	struct jwrite w = { .to = &json };
+
+	if (r < 0)
+		return r;
+	h = answer_head(a, 200, ANSWER_JSON);
+	httpd_head_add(&h, XET_PASS_URL, "%s", buf_str(&p.url));
+	httpd_head_add(&h, XET_PASS_TOKEN, "%s", buf_str(&p.token));
+	httpd_head_add(&h, XET_PASS_EXPIRES, "%" PRId64, p.expires_s);
+	httpd_head_add(&h, "Cache-Control", "no-store");
+	jwrite_object(&w, NULL);
+	jwrite_text(&w, "accessToken", buf_str(&p.token));
+	jwrite_uint(&w, "exp", (uint64_t)p.expires_s);
+	jwrite_text(&w, "casUrl", buf_str(&p.url));
+	jwrite_object_end(&w);
+	answer_json_head(a, &h, &json);
+	return 0;
+}
+
+int xet_pass(struct ask *a, struct registry_repo *repo, struct xet_pass *ret)
+{
+	uint32_t number = 0;
+	int r = find_number(a, &number);
+
+	return r < 0 ? r : make_pass(a, repo, false, number, ret);
 }
 
 int xet_write_token(struct ask *a)
@@ -124,6 +143,7 @@ int xet_read_bearer(struct ask *a, struct xet_token *ret)
 
 	if (r != -EACCES)
 		return r;
+	trace_signin_refused(a, ERR_TOKEN);
 	answer_refuse(a, 401, "%s", buf_str(&why));
 	return ANSWERED;
 }
@@ -153,9 +173,11 @@ int xet_recall(struct ask *a, const struct xet_token *t)
 {
 	int r = *t->user ? auth_recall(a->server->auth, t->user, t->token, &a->who) : 0;
 
-	return r == 0 && *t->user && a->who.token.created_s != strtoll(t->made, NULL, 10)
-		       ? ERR_TOKEN
-		       : r;
+	if (r == 0 && *t->user && a->who.token.created_s != strtoll(t->made, NULL, 10))
+		r = ERR_TOKEN;
+	if (auth_refuses(r))
+		trace_signin_refused(a, r);
+	return r;
 }
 
 static int enter(struct ask *a)
@@ -167,15 +189,17 @@ static int enter(struct ask *a)
 		xet_nothing(a);
 		return ANSWERED;
 	}
+	a->changes = true;
 	r = xet_read_bearer(a, &t);
-	if (r == 0 && t.reads) {
-		answer_refuse(a, 403, "this token is for reading alone");
-		return ANSWERED;
-	}
 	if (r == 0)
 		r = xet_recall(a, &t);
 	if (r == 0)
 		r = find_repo(a, t.uid);
+	if (r == 0 && t.reads) {
+		trace_failed(a, ERR_FORBIDDEN, 403);
+		answer_refuse(a, 403, "this token is for reading alone");
+		return ANSWERED;
+	}
 	return r == 0 ? admit_more(a, ROLE_SPEAK) : r;
 }
 
@@ -208,10 +232,27 @@ bool xet_is_no(int r)
 	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED || r == ERR_TOKEN;
 }
 
+int xet_reads(void *ask, const struct repo_id *id)
+{
+	int r = xet_may_have(ask, id);
+
+	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
+}
+
 int xet_refuse(struct ask *a, const char *sentence)
 {
-	answer_refuse(a, 400, "%s", sentence);
+	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
+
+	writing_refuse(a, &act, 400, "%s", sentence);
 	return ANSWERED;
+}
+
+int xet_refuse_as(struct ask *a, const char *what, const char *why)
+{
+	CLEANUP(buf_free) struct buf sentence = { 0 };
+
+	buf_printf(&sentence, "this is no %s: %s", what, why);
+	return xet_refuse(a, buf_str(&sentence));
 }
 
 int xet_refuse_full(struct ask *a)
@@ -323,16 +364,14 @@ static int end_xorb(struct ask *a, struct coming *c)
 /* What the client did wrong is not answered as a failure of ours: it would try again. */
 static int refuse_xorb(struct ask *a, const struct coming *c, int r)
 {
-	if (r == ERR_READ_ONLY)
+	if (r == ERR_READ_ONLY || err_is_full(r))
 		return xet_refuse_full(a);
 	if (r == ERR_QUOTA)
 		return xet_over_quota(a, c->payer);
 	if (r == ERR_DIGEST)
 		return xet_refuse(a, "the chunks of the xorb make another hash than its name");
-	if (r == -EBADMSG) {
-		answer_refuse(a, 400, "this is no xorb: %s", xorb_file_why(c->file));
-		return ANSWERED;
-	}
+	if (r == -EBADMSG)
+		return xet_refuse_as(a, "xorb", xorb_file_why(c->file));
 	return r == ERR_CUT || r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_TOKEN
 		       ? r
 		       : log_err(r, "cannot take a xorb");

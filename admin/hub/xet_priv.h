@@ -21,14 +21,18 @@ MUST_USE int xet_read_bearer(struct ask *a, struct xet_token *ret);
 MUST_USE int xet_recall(struct ask *a, const struct xet_token *t);
 /* Records and answers that they may not be so many; ANSWERED. */
 int xet_over_quota(struct ask *a, const char *payer);
-/* Answers that what was sent cannot be taken, in that sentence; ANSWERED. */
+/* Records and answers that what was sent cannot be taken, in that sentence; ANSWERED. The same of
+ * what is no such thing, in a few words. */
 int xet_refuse(struct ask *a, const char *sentence);
+int xet_refuse_as(struct ask *a, const char *what, const char *why);
 /* Answers that there is no room for what is sent; ANSWERED. */
 int xet_refuse_full(struct ask *a);
 
 /* 0 if who asks may have the files of that repository now. What xet_is_no() is true of; db_read's.
  */
 MUST_USE int xet_may_have(struct ask *a, const struct repo_id *id);
+/* The same as xorb_rights asks: 1; 0; negative. */
+int xet_reads(void *ask, const struct repo_id *id);
 /* The same of whoever was given that, and the repository, as it is now, which is *ret: the request
  * becomes theirs. */
 MUST_USE int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo *ret);

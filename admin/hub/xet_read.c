@@ -7,6 +7,7 @@
 #include "admin/hub/answer.h"
 #include "admin/hub/gated.h"
 #include "admin/hub/range.h"
+#include "admin/hub/trace.h"
 #include "admin/hub/xet.h"
 #include "admin/hub/xet_link.h"
 #include "admin/hub/xet_offer.h"
@@ -74,7 +75,14 @@ int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo
 
 	if (r == 0 && !a->who.known)
 		r = xet_recall(a, by);
-	return r < 0 ? r : xet_may_have(a, &ret->id);
+	if (r < 0)
+		return r;
+	a->asked.target.repo = ret->id;
+	r = xet_may_have(a, &ret->id);
+	a->file_wanted = true;
+	if (xet_is_no(r))
+		trace_failed(a, r, 403);
+	return r;
 }
 
 /* ---- what a file is made of ---- */

@@ -13,6 +13,7 @@
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_offer.h"
 #include "admin/hub/xet_priv.h"
+#include "admin/scrubber.h"
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
 #include "admin/registry/recipes.h"
@@ -22,7 +23,8 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 
-#define LATER_S 5 /* who is sent away for now comes back so much later */
+#define LATER_S 5      /* who is sent away for now comes back so much later */
+#define REFUSAL_MS 100 /* refusals come at multiples of it */
 
 /* A shard that comes. */
 struct shard_in {
@@ -35,6 +37,8 @@ struct shard_in {
 	struct assembly *assembly;
 	char payer[ACCOUNT_NAME_MAX + 1]; /* or "": the repository's namespace */
 	char note[32];
+	int64_t began_ms;   /* when its files were begun */
+	struct buf refusal; /* what is to be said of them */
 };
 
 static void shard_in_free(void *arg)
@@ -43,25 +47,19 @@ static void shard_in_free(void *arg)
 
 	assembly_free(u->assembly);
 	xet_shard_fini(&u->shard);
+	buf_free(&u->refusal);
 	free(u);
 }
 
 /* ---- xorbs of other repositories ---- */
-
-/* Whether who asks may have the files of that repository. */
-static int reads(void *arg, const struct repo_id *id)
-{
-	int r = xet_may_have(arg, id);
-
-	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
-}
 
 /* Clients remember for weeks which xorbs they brought, for whichever repository. */
 static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
 {
 	struct shard_in *u = arg;
 	struct server *s = u->ask->server;
-	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid, reads, u->ask };
+	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid,
+					    u->user,      xet_reads, u->ask };
 
 	ret->fd = -1;
 	return xorb_rights_get(&rights, xorb, &ret->map);
@@ -184,6 +182,13 @@ static bool nobody_waits(void *arg)
 	return httpd_left(u->ask->http);
 }
 
+static void doubt(void *arg, const char *etag)
+{
+	const struct shard_in *u = arg;
+
+	scrubber_doubt(u->ask->server->scrubber, etag);
+}
+
 static int make(struct shard_in *u, struct buf *why)
 {
 	struct server *s = u->ask->server;
@@ -196,7 +201,8 @@ static int make(struct shard_in *u, struct buf *why)
 			   u },
 		.shard = &u->shard,
 		.ends = nobody_waits,
-		.ends_arg = u,
+		.doubt = doubt,
+		.arg = u,
 	};
 	int r = nobody_waits(u) ? ERR_CUT : assembly_new(&conf, &u->assembly);
 
@@ -207,14 +213,34 @@ static int make(struct shard_in *u, struct buf *why)
 	return r == 0 ? assembly_make(u->assembly, why) : r;
 }
 
+/* What there is, and is not for them, takes longer to refuse than what there is not: so either is
+ * answered by a clock that is much slower. */
+static int refuse_later(struct shard_in *u)
+{
+	struct ask *a = u->ask;
+	int64_t late_ms = (clock_ms() - u->began_ms) % REFUSAL_MS;
+	int r = ask_later(a, a->server->assemblers, REFUSAL_MS - late_ms);
+
+	return r == PARKED ? r : xet_refuse(a, buf_str(&u->refusal));
+}
+
 static int assemble(struct shard_in *u)
 {
-	CLEANUP(buf_free) struct buf why = { 0 };
-	int r = make(u, &why);
+	int r;
 
-	if (r == -EBADMSG)
-		return xet_refuse(u->ask, buf_str(&why));
-	return r < 0 ? r : assembly_note(u->assembly);
+	u->began_ms = clock_ms();
+	r = make(u, &u->refusal);
+	return r == -EBADMSG ? refuse_later(u) : r;
+}
+
+/* It is but a memory, and the xorbs wait until it is there: whoever is killed in between finds all
+ * that it takes to send the shard again. */
+static void keep_places(const struct shard_in *u)
+{
+	int r = assembly_note(u->assembly);
+
+	if (r < 0)
+		log_warn(r, "it is not remembered where chunks lie repo=%s", u->key);
 }
 
 /* Files that are here stay so if it cannot be remembered what they are made of: they are read
@@ -298,6 +324,8 @@ static int end_shard(struct shard_in *u)
 
 	if (r == 0 && !go_aside(u, &r))
 		return r;
+	if (r == 0 && u->refusal.len)
+		return xet_refuse(u->ask, buf_str(&u->refusal));
 	if (r == 0)
 		r = check_again(u);
 	if (r == 0)
@@ -305,20 +333,20 @@ static int end_shard(struct shard_in *u)
 	if (r == 0)
 		r = note(u);
 	if (r == 0)
+		keep_places(u);
+	if (r == 0)
 		keep_recipes(u);
 	return r;
 }
 
 static int refuse_shard(struct shard_in *u, int r)
 {
-	if (r == ERR_READ_ONLY)
+	if (r == ERR_READ_ONLY || err_is_full(r))
 		return xet_refuse_full(u->ask);
 	if (r == ERR_QUOTA)
 		return refuse_over(u);
-	if (r == -EBADMSG) {
-		answer_refuse(u->ask, 400, "this is no shard: %s", u->shard.why);
-		return ANSWERED;
-	}
+	if (r == -EBADMSG)
+		return xet_refuse_as(u->ask, "shard", u->shard.why);
 	return r == ERR_CUT || r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_TOKEN
 		       ? r
 		       : log_err(r, "cannot make files of a shard repo=%s", u->key);

@@ -11,7 +11,8 @@
 
 #include "admin/hub/capability.h"
 
-#define XET_TOKEN_S 900 /* how long one is good for: clients ask for the next in time */
+#define XET_TOKEN_S 900      /* how long one is good for: clients ask for the next in time ... */
+#define XET_TOKEN_LATE_S 300 /* ... by their own clocks, which may be so much behind */
 
 struct xet_token {
 	/* Owned, or borrowed where it is printed: the repository's uid; who; the token's name; and

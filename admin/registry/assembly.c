@@ -8,7 +8,6 @@
 #include "admin/registry/intake.h"
 #include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
-#include "daemon/base/log.h"
 
 #define OPEN_MAX 64 /* files that are kept at once */
 #define NOT_HERE \
@@ -25,6 +24,7 @@ struct assembly {
 	size_t open;
 	struct buf made;   /* struct assembled */
 	struct buf places; /* struct xorb_place */
+	struct buf doubts; /* see xorb_view */
 };
 
 int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
@@ -51,6 +51,7 @@ void assembly_free(struct assembly *a)
 	xorb_views_free(a->views);
 	buf_free(&a->made);
 	buf_free(&a->places);
+	buf_free(&a->doubts);
 	free(a);
 }
 
@@ -66,7 +67,7 @@ const struct assembled *assembly_file(const struct assembly *a, size_t i)
 
 static bool nobody_waits(const struct assembly *a)
 {
-	return a->conf.ends(a->conf.ends_arg);
+	return a->conf.ends(a->conf.arg);
 }
 
 /* ---- what cannot be ---- */
@@ -122,17 +123,19 @@ static const struct xet_term *term_at(const struct assembly *a, uint32_t i)
 	return xet_shard_term(a->conf.shard, i);
 }
 
-static int check_places(struct assembly *a, const struct group *g, struct buf *pieces,
-			uint32_t count, struct buf *why)
+/* Before anything is compared: of chunks that are not for them nobody is told more than of such as
+ * do not exist. */
+static int check_places(struct assembly *a, const struct group *g, struct xorb_map *m,
+			struct buf *why)
 {
-	uint32_t of[XORB_CHUNKS_MAX];
+	uint32_t of[XORB_CHUNKS_MAX], count = xorb_map_count(m);
 
-	xorb_pieces_cover(pieces, count, of);
+	xorb_pieces_cover(&m->pieces, count, of);
 	for (size_t i = 0; i < g->count; i++) {
 		const struct xet_term *t = term_at(a, g->terms[i]);
 
 		for (uint32_t c = t->from; c < t->to; c++)
-			if (of[c] == XORB_NO_PIECE)
+			if (c >= count || of[c] == XORB_NO_PIECE)
 				return refuse_missing(a, t->xorb, why);
 	}
 	return 0;
@@ -146,10 +149,10 @@ static int check_group(struct assembly *a, const struct group *g, struct buf *wh
 
 	if (r == -ENOENT)
 		return refuse_missing(a, xorb, why);
+	if (r == 0 && v->fd < 0)
+		r = check_places(a, g, &v->map, why);
 	for (size_t i = 0; r == 0 && i < g->count; i++)
 		r = check_term(&v->map, term_at(a, g->terms[i]), why);
-	if (r == 0 && v->fd < 0)
-		r = check_places(a, g, &v->map.pieces, xorb_map_count(&v->map), why);
 	return r;
 }
 
@@ -246,19 +249,60 @@ static int note_place(struct assembly *a, const struct xet_term *t, uint64_t off
 	return buf_add(&a->places, &p, sizeof(p));
 }
 
+struct doubt {
+	const uint8_t *xorb;
+	const char *etag;
+};
+
+static int drop_row(struct db_txn *t, void *arg)
+{
+	const struct doubt *d = arg;
+
+	return xorb_rows_drop(t, d->xorb, d->etag);
+}
+
+static void drop_pieces(struct buf *pieces, const char *etag)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < xorb_pieces_count(pieces); i++)
+		if (strcmp(xorb_pieces_at(pieces, i)->etag, etag) != 0)
+			*xorb_pieces_at(pieces, kept++) = *xorb_pieces_at(pieces, i);
+	pieces->len = kept * sizeof(struct xorb_piece);
+}
+
+/* Nobody looks for chunks any more where they were not found. */
+static int drop_doubts(struct assembly *a, const uint8_t *xorb, struct xorb_view *v)
+{
+	struct doubt d = { .xorb = xorb };
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < a->doubts.len; at += strlen(d.etag) + 1) {
+		d.etag = a->doubts.data + at;
+		r = db_write(a->conf.xorbs.db, drop_row, &d);
+		drop_pieces(&v->map.pieces, d.etag);
+		a->conf.doubt(a->conf.arg, d.etag);
+	}
+	buf_clear(&a->doubts);
+	return r;
+}
+
 /* A waiting one whose bytes a crash took is not to wait on: it could not be sent again. */
-static int read_term(struct assembly *a, const struct xorb_view *v, const struct xet_term *t,
+static int read_term(struct assembly *a, struct xorb_view *v, const struct xet_term *t,
 		     struct intake_file *to)
 {
 	const struct xorb_views_conf *c = &a->conf.xorbs;
-	int r = xorb_view_read(c->xorbs, v, t->from, t->to, feed, to);
+	int r, told;
 
+	v->doubts = &a->doubts;
+	r = xorb_view_read(c->xorbs, v, t->from, t->to, feed, to);
+	told = drop_doubts(a, t->xorb, v);
+	if (told < 0)
+		return told;
 	if (r != ERR_DIGEST && r != -ENODATA)
 		return r;
 	if (v->fd >= 0)
 		xorbs_remove(c->xorbs, &c->owner, t->xorb);
-	else
-		log_warn(r, "chunks in a blob are not what they were: a scrub finds out which");
 	return -ENOENT;
 }
 
@@ -362,6 +406,24 @@ static int compare_term(struct assembly *a, const struct xet_term *t, struct xet
 	return r;
 }
 
+/* True if they may read the file's blob, if there is one. To all others a blob is as if it were not
+ * there: it is written once more, which takes as long as ever. */
+static bool may_know(struct assembly *a, const struct xet_file *f)
+{
+	const struct xorb_views_conf *c = &a->conf.xorbs;
+	const struct xet_term *first = xet_shard_terms(a->conf.shard, f);
+	CLEANUP(xorb_view_fini) struct xorb_view v = { .fd = -1 };
+
+	if (!f->count)
+		return true;
+	if (c->find(c->arg, first->xorb, &v) < 0)
+		return false;
+	for (size_t i = 0; i < xorb_pieces_count(&v.map.pieces); i++)
+		if (!strcmp(xorb_pieces_at(&v.map.pieces, i)->etag, f->sha256))
+			return true;
+	return false;
+}
+
 /* True if the blob is there already, and is made of that: so it is theirs as if they had made it,
  * and neither written nor flushed once more. Else what is wrong is told by who makes it. */
 static bool is_made(struct assembly *a, const struct xet_file *f)
@@ -372,7 +434,8 @@ static bool is_made(struct assembly *a, const struct xet_file *f)
 	struct xet_tree tree = { .bytes = 0 };
 	struct xorb_piece p = { .off = 0 };
 	size_t places = a->places.len;
-	int r = intake_has(a->conf.xorbs.intake, f->sha256, done.size) ? 0 : -ENOENT;
+	bool there = may_know(a, f) && intake_has(a->conf.xorbs.intake, f->sha256, done.size);
+	int r = there ? 0 : -ENOENT;
 
 	snprintf(p.etag, sizeof(p.etag), "%s", f->sha256);
 	snprintf(done.etag, sizeof(done.etag), "%s", f->sha256);

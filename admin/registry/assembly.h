@@ -15,7 +15,9 @@ struct assembly_conf {
 	struct xorb_views_conf xorbs;
 	const struct xet_shard *shard; /* borrowed */
 	bool (*ends)(void *arg);       /* nobody waits for it any more */
-	void *ends_arg;
+	/* Told of each blob that has not the chunks which it is known for. */
+	void (*doubt)(void *arg, const char *etag);
+	void *arg; /* of both */
 };
 
 /* -ENOMEM. */
@@ -28,7 +30,8 @@ void assembly_free(struct assembly *a);
 MUST_USE int assembly_plan(struct assembly *a, struct buf *why);
 /* Puts the files together, and makes blobs of them. After the plan; likewise, and ERR_CUT. */
 MUST_USE int assembly_make(struct assembly *a, struct buf *why);
-/* Remembers where their chunks lie: xorbs that are in blobs as a whole need not wait any more. */
+/* Remembers where their chunks lie: xorbs that are in blobs as a whole need not wait any more. If
+ * it fails they do, and can be named as before. */
 MUST_USE int assembly_note(struct assembly *a);
 
 /* A file that was made. */

@@ -70,7 +70,7 @@ static int set_aside(struct reread *r, const char *etag, int fd)
 }
 
 /* What is wrong twice is wrong. */
-static int check_blob(struct reread *r, const char *etag)
+int reread_one(struct reread *r, const char *etag)
 {
 	uint64_t size = 0;
 	CLEANUP(closep) int fd = intake_open_blob(r->intake, etag, &size);
@@ -103,7 +103,7 @@ static int check_byte(struct reread *r, unsigned byte)
 	int result = aside_each(r->intake, byte, list_blob, &etags);
 
 	for (size_t at = 0; result == 0 && at < etags.len; at += ETAG_ROOM)
-		result = check_blob(r, etags.data + at);
+		result = reread_one(r, etags.data + at);
 	return result < 0 ? result : r->rest(r->arg, 0, &r->counts);
 }
 

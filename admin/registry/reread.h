@@ -30,5 +30,7 @@ struct reread {
 
 /* Negative: of db, of r->rest. */
 MUST_USE int reread_all(struct reread *r);
+/* The same of one blob alone, if it is there. */
+MUST_USE int reread_one(struct reread *r, const char *etag);
 
 #endif

@@ -38,17 +38,31 @@ static int put_rows(struct db_txn *t, void *arg)
 	return r;
 }
 
-/* One whose chunks are all in blobs that stay for some time, whoever has them. */
-static bool is_kept(struct intake *in, struct row *row)
+/* What others have of it, and who brought it may not, is nothing. */
+static bool is_whole(const struct xorb_views_conf *c, struct row *row)
+{
+	CLEANUP(xorb_view_fini) struct xorb_view known = { .fd = -1 };
+	uint32_t count = xorb_map_count(&row->view->map);
+
+	if (xorb_pieces_are_whole(&row->pieces, count))
+		return true;
+	if (c->find(c->arg, row->xorb, &known) < 0 ||
+	    buf_add(&row->pieces, known.map.pieces.data, known.map.pieces.len) < 0)
+		return false;
+	return xorb_pieces_are_whole(&row->pieces, count);
+}
+
+/* One whose chunks are all in blobs that stay for some time, and are for who brought it. */
+static bool is_kept(const struct xorb_views_conf *c, struct row *row)
 {
 	const char *last = "";
 
-	if (!xorb_pieces_are_whole(&row->all, xorb_map_count(&row->view->map)))
+	if (!is_whole(c, row))
 		return false;
-	for (size_t i = 0; i < xorb_pieces_count(&row->all); i++) {
-		const char *etag = xorb_pieces_at(&row->all, i)->etag;
+	for (size_t i = 0; i < xorb_pieces_count(&row->pieces); i++) {
+		const char *etag = xorb_pieces_at(&row->pieces, i)->etag;
 
-		if (strcmp(etag, last) != 0 && !intake_has(in, etag, INTAKE_ANY_SIZE))
+		if (strcmp(etag, last) != 0 && !intake_has(c->intake, etag, INTAKE_ANY_SIZE))
 			return false;
 		last = etag;
 	}
@@ -72,7 +86,7 @@ static int batch_put(struct batch *b)
 	for (unsigned i = 0; r == 0 && i < b->count; i++) {
 		struct row *row = &b->rows[i];
 
-		if (row->view->fd >= 0 && is_kept(c->intake, row))
+		if (row->view->fd >= 0 && is_kept(c, row))
 			xorbs_remove(c->xorbs, &c->owner, row->xorb);
 	}
 	batch_clear(b);

@@ -84,13 +84,25 @@ static int keep_readable(struct search *s)
 
 /* ---- what of it they have ---- */
 
-static int owner_has(struct db_txn *t, const struct owner *o, const char *etag, uint64_t size)
+/* What is in no commit yet. */
+static int may_have_new(struct db_txn *t, const struct search *s, const struct owner *o)
+{
+	return !strcmp(o->uid, s->rights->uid)
+		       ? 1
+		       : xorb_rows_brought(t, s->xorb, o->uid, s->rights->user);
+}
+
+static int owner_has(struct db_txn *t, const struct search *s, const struct owner *o,
+		     const char *etag, uint64_t size)
 {
 	char key[REPO_KEY_MAX + 1];
 	uint64_t came;
 	int r = objects_has_file(t, o->uid, etag, size);
 
 	if (r != 0 && r != -ENOENT)
+		return r;
+	r = may_have_new(t, s, o);
+	if (r != 1)
 		return r;
 	repo_id_key(&o->id, key);
 	r = uploads_find(t, key, etag, &came);
@@ -106,7 +118,7 @@ static int any_has(struct db_txn *t, const struct search *s, const char *etag)
 		return 0;
 	close(fd);
 	for (size_t i = 0; r == 0 && i < s->count; i++)
-		r = owner_has(t, &s->owners[i], etag, size);
+		r = owner_has(t, s, &s->owners[i], etag, size);
 	return r;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which chunks of a xorb somebody may use: those that lie in a blob which a repository has now that
  * they may read. That a repository once had the xorb, or another part of it, is no right: it only
- * says where to look. Threads: any. */
+ * says where to look. What came for another repository and is in no commit of it yet is for those
+ * alone who brought it. Threads: any. */
 #ifndef MATRIXFS_XORB_RIGHTS_H
 #define MATRIXFS_XORB_RIGHTS_H
 
@@ -12,7 +13,8 @@
 struct xorb_rights {
 	struct db *db; /* borrowed, and what follows */
 	struct intake *intake;
-	const char *uid; /* of the repository to look at first, or "" */
+	const char *uid;  /* of the repository to look at first, or "" */
+	const char *user; /* who they are, in small letters, or "" */
 	/* 1 if they may have the files of that repository, else 0; negative: that is not known. */
 	int (*reads)(void *arg, const struct repo_id *repo);
 	void *arg;

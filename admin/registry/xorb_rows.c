@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DB_XORBS: the hash, 32 bytes; the chunks and pieces (xorb_map.h). DB_XORB_OWNERS: hash and uid;
  * who brought it for that one, each with a NUL behind. DB_XORB_BLOBS: etag and hash, so that who
- * takes a blob away finds the rows that name it. In DB_META, of each user who is to forget: "xet-"
- * and the name in small letters. */
+ * takes a blob away finds the rows that name it. DB_XORB_CHUNKS: a chunk and the hash, of the first
+ * chunk of a file and of those of which clients ask. In DB_META, of each user who is to forget:
+ * "xet-" and the name in small letters. */
 #include "admin/registry/xorb_rows.h"
 
 #include <errno.h>
@@ -83,6 +84,23 @@ static int put_places(struct db_txn *t, const uint8_t *xorb, const struct buf *p
 	return r;
 }
 
+/* So that who asks for one of them finds it. */
+static int put_chunks(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m,
+		      const struct xorb_piece *p)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = 0;
+
+	for (uint32_t c = p->from; r == 0 && c < p->to; c++) {
+		const uint8_t *hash = xorb_map_hashes(m, c);
+
+		if ((c == p->from && !p->off) || xet_hash_is_asked(hash))
+			r = db_put(t, DB_XORB_CHUNKS,
+				   pair_key(&room, hash, XET_HASH, xorb, XET_HASH), "1", 1);
+	}
+	return r;
+}
+
 static bool has_user(const struct buf *users, const char *user)
 {
 	for (size_t at = 0; at < users->len; at += strlen(users->data + at) + 1)
@@ -156,6 +174,8 @@ int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const s
 	uint32_t count = xorb_map_count(m);
 	int r = put_places(t, xorb, pieces);
 
+	for (size_t i = 0; r == 0 && i < xorb_pieces_count(pieces); i++)
+		r = put_chunks(t, xorb, m, xorb_pieces_at(pieces, i));
 	buf_clear(ret_all);
 	if (r == 0)
 		r = buf_add(ret_all, pieces->data, pieces->len);
@@ -171,6 +191,37 @@ int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const s
 	xorb_pieces_reduce(ret_all, count, PIECES_MAX);
 	r = put_row(t, xorb, m, ret_all);
 	return r < 0 ? r : put_owner(t, xorb, owner->uid, owner->user);
+}
+
+int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid,
+		      const char *user)
+{
+	CLEANUP(buf_free) struct buf room = { 0 }, users = { 0 };
+	struct db_key key = pair_key(&room, xorb, XET_HASH, uid, strlen(uid));
+	int r = db_get(t, DB_XORB_OWNERS, key, &users);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : has_user(&users, user);
+}
+
+struct having {
+	xorb_chunk_fn fn;
+	void *arg;
+};
+
+static int give_xorb(void *arg, struct db_key key, const char *val UNUSED, size_t len UNUSED)
+{
+	const struct having *h = arg;
+	const uint8_t *pair = key.data;
+
+	return key.len == (size_t)2 * XET_HASH ? h->fn(h->arg, pair + XET_HASH) : 0;
+}
+
+int xorb_rows_having(struct db_txn *t, const uint8_t chunk[static XET_HASH], xorb_chunk_fn fn,
+		     void *arg)
+{
+	struct having h = { fn, arg };
+
+	return db_each(t, DB_XORB_CHUNKS, key_of(chunk), (struct db_key){ 0 }, give_xorb, &h);
 }
 
 struct owners {
@@ -235,10 +286,25 @@ static int drop_owners(struct db_txn *t, const uint8_t *xorb)
 	return r;
 }
 
-static int forget_xorb(struct db_txn *t, const uint8_t *xorb)
+/* Which were the first of files nobody remembers. Those of a row that is damaged stay, and lead
+ * nowhere. */
+static int drop_chunks(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = 0;
+
+	for (uint32_t c = 0; r == 0 && c < xorb_map_count(m); c++)
+		r = db_del(t, DB_XORB_CHUNKS,
+			   pair_key(&room, xorb_map_hashes(m, c), XET_HASH, xorb, XET_HASH));
+	return r;
+}
+
+static int forget_xorb(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m)
 {
 	int r = db_del(t, DB_XORBS, key_of(xorb));
 
+	if (r == 0)
+		r = drop_chunks(t, xorb, m);
 	if (r == 0)
 		r = renew_owners(t, xorb);
 	return r < 0 ? r : drop_owners(t, xorb);
@@ -271,7 +337,7 @@ static int keep_others(struct db_txn *t, const uint8_t *xorb, struct xorb_map *m
 	if (r < 0)
 		return r;
 	if (!kept.len)
-		return forget_xorb(t, xorb);
+		return forget_xorb(t, xorb, m);
 	r = still_cover(&m->pieces, &kept, xorb_map_count(m)) ? 0 : renew_owners(t, xorb);
 	return r < 0 ? r : put_row(t, xorb, m, &kept);
 }
@@ -283,8 +349,18 @@ static int forget_pieces(struct db_txn *t, const uint8_t *xorb, const char *etag
 	int r = xorb_rows_get(t, xorb, &m);
 
 	if (r == -ENOENT || r == ERR_CORRUPT)
-		return forget_xorb(t, xorb);
+		return forget_xorb(t, xorb, &m);
 	return r < 0 ? r : keep_others(t, xorb, &m, etag);
+}
+
+int xorb_rows_drop(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *etag)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = forget_pieces(t, xorb, etag);
+
+	return r < 0 ? r
+		     : db_del(t, DB_XORB_BLOBS,
+			      pair_key(&room, etag, strlen(etag), xorb, XET_HASH));
 }
 
 static struct db_key generation_key(struct buf *room, const char *user)

@@ -29,8 +29,19 @@ typedef int (*xorb_rows_fn)(void *arg, const char *uid);
  * that. fn may read. */
 MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			      xorb_rows_fn fn, void *arg);
+/* 1 if that user brought it for that repository, else 0. db_get's. */
+MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			       const char *uid, const char *user);
+/* Calls fn for each xorb that has that chunk, of those that clients ask for, until it returns
+ * non-zero, and returns that; perhaps also for one that is not known any more. fn may read. */
+typedef int (*xorb_chunk_fn)(void *arg, const uint8_t xorb[static XET_HASH]);
+MUST_USE int xorb_rows_having(struct db_txn *t, const uint8_t chunk[static XET_HASH],
+			      xorb_chunk_fn fn, void *arg);
 /* The blob goes: nothing lies in it any more. */
 MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag);
+/* The same of one xorb: what lies there is something else. */
+MUST_USE int xorb_rows_drop(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			    const char *etag);
 /* A number of a user, in small letters; from 1. It is another one once a chunk has gone that they
  * brought: what their clients remember of an older one is not to be relied on. */
 MUST_USE int xorb_rows_generation(struct db_txn *t, const char *user, uint32_t *ret);

@@ -187,14 +187,15 @@ static void remove_old(struct xorbs *x, const char *name, int64_t before_s)
 
 /* ---- one that comes ---- */
 
-/* For the next bytes. Those that came are counted already. */
+/* For the next bytes, and for files that are to be made of all that waits. Those that came are
+ * counted already. */
 static int make_room(struct xorb_file *f)
 {
 	uint64_t bytes, files;
 
 	xorb_dues_of(f->all->dues, f->payer, &bytes, &files);
 	f->room_to += ROOM_BYTES;
-	return bytes > f->most ? ERR_QUOTA : intake_has_room(f->all->in, ROOM_BYTES);
+	return bytes > f->most ? ERR_QUOTA : intake_has_room(f->all->in, bytes + ROOM_BYTES);
 }
 
 static int put_chunk(void *arg, const uint8_t hash[static XET_HASH], const void *data, size_t len)
@@ -396,7 +397,7 @@ int xorbs_open(struct xorbs *x, const struct xorb_owner *owner, const uint8_t xo
 	}
 	if (r < 0)
 		return r;
-	*ret = (struct xorb_view){ v.map, steal_fd(&v.fd) };
+	*ret = (struct xorb_view){ .map = v.map, .fd = steal_fd(&v.fd) };
 	v.map = (struct xorb_map){ 0 };
 	return 0;
 }
@@ -408,6 +409,7 @@ struct run {
 	const struct xorb_map *map;
 	char *room;        /* PIECE_BYTES */
 	uint32_t from, to; /* `to` goes behind those that are in it */
+	struct buf *doubts;
 };
 
 static uint64_t bytes_between(const struct xorb_map *m, uint32_t from, uint32_t to)
@@ -446,6 +448,13 @@ static int read_run(int fd, uint64_t off, struct run *n)
 	return r < 0 ? r : check_run(n);
 }
 
+/* It goes on without: who reads looks at what it has come to. */
+static void doubt(struct run *n, const char *etag)
+{
+	if (n->doubts)
+		buf_add(n->doubts, etag, strlen(etag) + 1);
+}
+
 static int read_piece(struct xorbs *x, const struct xorb_piece *p, struct run *n)
 {
 	CLEANUP(closep) int fd = -1;
@@ -475,6 +484,8 @@ static int read_pieces(struct xorbs *x, struct run *n)
 		one = read_piece(x, p, n);
 		if (one == 0)
 			return 0;
+		if (one == ERR_DIGEST || one == -ENODATA)
+			doubt(n, p->etag);
 		if (one != -ENOENT)
 			r = one;
 	}
@@ -485,7 +496,7 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 		   xorb_bytes_fn fn, void *arg)
 {
 	CLEANUP(freep) char *room = malloc(PIECE_BYTES);
-	struct run n = { &v->map, room, from, to };
+	struct run n = { &v->map, room, from, to, v->doubts };
 	int r = room ? 0 : -ENOMEM;
 
 	while (r == 0 && n.from < to) {

@@ -45,7 +45,9 @@ void xorbs_waiting(struct xorbs *x, const char *payer, uint64_t *ret_bytes, uint
 /* One whose chunks can be read. */
 struct xorb_view {
 	struct xorb_map map;
-	int fd; /* where it waits, or -1: its chunks are in blobs */
+	int fd;             /* where it waits, or -1: its chunks are in blobs */
+	struct buf *doubts; /* borrowed, or NULL: etags of those that turned out not to have them,
+			     * each with a NUL behind */
 };
 
 /* Closes it. */

@@ -366,3 +366,88 @@ void conf_markdown(const struct conf_table *t, struct buf *ret)
 	for (size_t i = 0; i < t->count; i++)
 		markdown_param(&t->params[i], ret);
 }
+
+/* Text of mdoc(7): no line of it is a request, no character an escape or a hyphen. */
+static void add_man(struct buf *ret, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\\')
+			buf_add_str(ret, "\\e");
+		else if (*text == '-')
+			buf_add_str(ret, "\\-");
+		else
+			buf_add(ret, text, 1);
+	}
+}
+
+/* Each sentence begins a line, as mdoc(7) wants it. */
+static void add_man_sentences(struct buf *ret, const char *text)
+{
+	const char *end;
+
+	while ((end = strstr(text, ". "))) {
+		CLEANUP(freep) char *one = strndup(text, (size_t)(end + 1 - text));
+
+		add_man(ret, one ? one : "");
+		buf_add_str(ret, "\n");
+		text = end + 2;
+	}
+	add_man(ret, text);
+	buf_add_str(ret, "\n");
+}
+
+static void man_param(const struct conf_param *p, struct buf *ret)
+{
+	CLEANUP(buf_free) struct buf allowed = { 0 };
+
+	buf_add_str(ret, ".It Ic ");
+	add_man(ret, p->name);
+	buf_add_str(ret, "\n");
+	add_man_sentences(ret, p->doc);
+	buf_add_str(ret, "Allowed:\n");
+	conf_value_allowed(p, &allowed);
+	add_man(ret, buf_str(&allowed));
+	buf_add_str(ret, ".\nDefault:\n");
+	if (p->def) {
+		buf_add_str(ret, ".Li \"");
+		add_man(ret, p->def);
+		buf_add_str(ret, "\" .\n");
+	} else {
+		buf_add_str(ret, p->type == CONF_FLAG ? "no.\n" : "none.\n");
+	}
+}
+
+static void man_head(const struct conf_page *page, struct buf *ret)
+{
+	buf_add_str(ret, ".\\\" SPDX-License-Identifier: Apache-2.0\n");
+	buf_printf(ret, ".\\\" Made by `%s --config-man`; a test compares the two.\n",
+		   page->program);
+	buf_printf(ret, ".Dd October 1, 2026\n.Dt %s 5\n.Os\n.Sh NAME\n.Nm %s\n", page->name,
+		   page->name);
+	buf_printf(ret, ".Nd configuration of %s\n.Sh SYNOPSIS\n.Pa %s\n", page->program,
+		   page->path);
+	buf_printf(ret,
+		   ".Sh DESCRIPTION\nWhat\n.Xr %s 1\ndoes where its command line says nothing "
+		   "else: lines\n.Dl name = value\n",
+		   page->program);
+	buf_add_str(ret,
+		    "A\n.Sq #\nat the beginning of a line or behind a blank begins a comment.\n"
+		    "What can be given several times has a line for each value; the command "
+		    "line's take the place of all of these.\n"
+		    "An unknown name or a bad value stops the start with exit status 2, and is "
+		    "told with its line.\n"
+		    "Sizes take KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB "
+		    "(powers of 1000).\n");
+	buf_add_str(ret, ".Sh PARAMETERS\n.Bl -tag -width Ds\n");
+}
+
+void conf_man(const struct conf_table *t, const struct conf_page *page, struct buf *ret)
+{
+	man_head(page, ret);
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->params[i].name, "config") != 0)
+			man_param(&t->params[i], ret);
+	buf_add_str(ret, ".El\n");
+	buf_add_str(ret, page->tail);
+	buf_printf(ret, ".Sh SEE ALSO\n.Xr %s 1\n", page->program);
+}

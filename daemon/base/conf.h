@@ -65,5 +65,12 @@ MUST_USE int conf_parse_options(const struct conf_table *t, void *conf, const ch
 /* Appends the --help lines / the table of docs/config.md. */
 void conf_help(const struct conf_table *t, struct buf *ret);
 void conf_markdown(const struct conf_table *t, struct buf *ret);
+/* A manual page of section 5 (mdoc(7)) about the file `name`, usually at `path`, that `program`
+ * reads: how it is written and all that can stand in it, then `tail`. */
+struct conf_page {
+	const char *name, *path, *program;
+	const char *tail; /* mdoc(7), or "" */
+};
+void conf_man(const struct conf_table *t, const struct conf_page *page, struct buf *ret);
 
 #endif

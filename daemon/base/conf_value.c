@@ -327,6 +327,42 @@ static void print_number(struct buf *ret, const struct conf_param *p, int64_t n)
 		buf_printf(ret, "%lld", (long long)n);
 }
 
+/* Word i of "a|b|c". */
+static void print_choice(struct buf *ret, const char *words, int i)
+{
+	while (i-- > 0 && words)
+		words = strchr(words, '|') ? strchr(words, '|') + 1 : NULL;
+	if (words)
+		buf_add(ret, words, strcspn(words, "|"));
+}
+
+void conf_value_print(const struct conf_param *p, const void *field, size_t i, struct buf *ret)
+{
+	const char *text = NULL;
+
+	switch (p->type) {
+	case CONF_FLAG:
+		text = *(const bool *)field ? "yes" : "no";
+		break;
+	case CONF_CHOICE:
+		print_choice(ret, p->arg, *(const int *)field);
+		break;
+	case CONF_TEXT:
+		text = *(char *const *)field;
+		break;
+	case CONF_LIST:
+		text = ((const struct conf_list *)field)->items[i];
+		break;
+	case CONF_BYTES:
+	case CONF_SECONDS:
+	case CONF_COUNT:
+		print_number(ret, p, *(const int64_t *)field);
+		break;
+	}
+	if (text)
+		buf_add_str(ret, text);
+}
+
 /* Appends " from A to B" for a parameter that has bounds. */
 static void print_range(struct buf *ret, const struct conf_param *p)
 {

@@ -19,6 +19,8 @@ MUST_USE int conf_value_default(const struct conf_param *p, void *field);
 void conf_value_clear(const struct conf_param *p, void *field);
 /* True if two fields of the parameter hold the same. */
 bool conf_value_same(const struct conf_param *p, const void *a, const void *b);
+/* Appends a field as text that would set it: "10GiB", "yes", a word; of a list, its item i. */
+void conf_value_print(const struct conf_param *p, const void *field, size_t i, struct buf *ret);
 /* Each gets what the other held. */
 void conf_value_swap(const struct conf_param *p, void *a, void *b);
 /* Appends what is allowed: "a whole number from 1 to 64". */

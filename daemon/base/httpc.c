@@ -60,6 +60,7 @@ struct call {
 	struct curl_slist *lines;
 	size_t head_bytes;
 	int64_t heard_ms; /* last sign of life once connected, 0 before */
+	int64_t tick_ms;  /* the next one; 0: there has been none */
 	bool head_done;
 	char *held; /* RECEIVE_BYTES of body not given to the caller yet, or NULL */
 	size_t held_len;
@@ -468,7 +469,22 @@ static long poll_ms(const struct call *call)
 		wait = deadline(call) - now;
 	if (call->heard_ms && call->heard_ms + stall_ms - now < wait)
 		wait = call->heard_ms + stall_ms - now;
+	if (call->q->tick && call->tick_ms - now < wait)
+		wait = call->tick_ms - now;
 	return wait > 0 ? (long)wait : 0;
+}
+
+/* Why it must end now, or 0; its caller may know. */
+static int look(struct call *call)
+{
+	int64_t now = clock_ms();
+	int r = call->result ? call->result : call_over(call);
+
+	if (r || !call->q->tick || now < call->tick_ms)
+		return r;
+	r = call->tick_ms ? call->q->tick(call->q->arg) : 0;
+	call->tick_ms = now + call->q->tick_ms;
+	return r;
 }
 
 /* Drives the transfer until libcurl says how it ended, or it must end. Returns 0 or an error. */
@@ -487,7 +503,7 @@ static int drive(struct call *call)
 		end = curl_multi_info_read(multi, &left);
 		if (end)
 			return call->result ? call->result : failure(call, end->data.result);
-		r = call->result ? call->result : call_over(call);
+		r = look(call);
 		if (r)
 			return r;
 		if (curl_multi_poll(multi, NULL, 0, (int)poll_ms(call), NULL) != CURLM_OK)

@@ -58,6 +58,10 @@ struct httpc_request {
 	/* Called for each piece of the body, which is borrowed until it returns. Non-zero ends
 	 * the call and becomes its result. NULL: the body is dropped. */
 	int (*body)(void *arg, const void *data, size_t len);
+	/* Called each tick_ms from the beginning to the end, whatever comes. Non-zero likewise.
+	 * NULL: not at all. */
+	int (*tick)(void *arg);
+	int64_t tick_ms;
 	void *arg;
 	struct httpc_cancel *cancel; /* or NULL */
 };
@@ -89,6 +93,8 @@ int64_t httpc_content_length(const struct httpc_response *r);
 /* "Content-Range: bytes a-b/total" (total -1 for '*'); -EINVAL if absent or malformed. */
 MUST_USE int httpc_content_range(const struct httpc_response *r, uint64_t *ret_first,
 				 uint64_t *ret_last, int64_t *ret_total);
+/* When it was sent, by the server's clock: seconds since 1970, or -1. */
+int64_t httpc_date_s(const struct httpc_response *r);
 /* How long the server asks to wait: Retry-After (seconds or date) or RateLimit's t=; -1 if it
  * does not. */
 int64_t httpc_retry_after_ms(const struct httpc_response *r);

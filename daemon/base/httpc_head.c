@@ -92,12 +92,24 @@ static int64_t ratelimit_ms(const char *text)
 }
 
 /* "Sat, 01 Jan 2000 00:00:00 GMT", the one form that RFC 9110 lets a sender use. */
-static int64_t until_date_ms(const char *text)
+static int64_t parse_date(const char *text)
 {
 	struct tm tm = { 0 };
-	const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
 
-	return end && *end == '\0' ? wait_ms(timegm(&tm) - clock_wall_s()) : -1;
+	return end && *end == '\0' ? timegm(&tm) : -1;
+}
+
+static int64_t until_date_ms(const char *text)
+{
+	int64_t date_s = parse_date(text);
+
+	return date_s < 0 ? -1 : wait_ms(date_s - clock_wall_s());
+}
+
+int64_t httpc_date_s(const struct httpc_response *r)
+{
+	return parse_date(httpc_header(r, "Date"));
 }
 
 int64_t httpc_retry_after_ms(const struct httpc_response *r)

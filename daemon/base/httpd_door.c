@@ -34,7 +34,7 @@
 #define HEARD_PIECES_MAX 16
 
 /* How many links an address has. */
-struct origin {
+struct client {
 	uint64_t key;
 	unsigned count, strangers;
 };
@@ -50,47 +50,47 @@ static uint64_t key_of(const struct in6_addr *a)
 	return key;
 }
 
-static bool origin_add_locked(struct httpd *h, const struct in6_addr *address)
+static bool client_add_locked(struct httpd *h, const struct in6_addr *address)
 {
 	uint64_t key = key_of(address);
-	struct origin *o = map_find_u64(&h->addresses, key);
+	struct client *c = map_find_u64(&h->addresses, key);
 
-	if (o) {
-		if ((h->conf.address_max && o->count >= h->conf.address_max) ||
-		    (h->conf.strangers_max && o->strangers >= h->conf.strangers_max))
+	if (c) {
+		if ((h->conf.address_max && c->count >= h->conf.address_max) ||
+		    (h->conf.strangers_max && c->strangers >= h->conf.strangers_max))
 			return false;
-		o->count++;
-		o->strangers++;
+		c->count++;
+		c->strangers++;
 		return true;
 	}
-	o = calloc(1, sizeof(*o));
-	if (!o)
+	c = calloc(1, sizeof(*c));
+	if (!c)
 		return false;
-	*o = (struct origin){ key, 1, 1 };
-	if (map_put_u64(&h->addresses, key, o) == 0)
+	*c = (struct client){ key, 1, 1 };
+	if (map_put_u64(&h->addresses, key, c) == 0)
 		return true;
-	free(o);
+	free(c);
 	return false;
 }
 
-static void origin_del_locked(struct httpd *h, const struct httpd_link *link)
+static void client_del_locked(struct httpd *h, const struct httpd_link *link)
 {
-	struct origin *o = map_find_u64(&h->addresses, key_of(&link->address));
+	struct client *c = map_find_u64(&h->addresses, key_of(&link->address));
 
-	if (o && !link->idler.known)
-		o->strangers--;
-	if (o && --o->count == 0)
-		free(map_del_u64(&h->addresses, o->key));
+	if (c && !link->idler.known)
+		c->strangers--;
+	if (c && --c->count == 0)
+		free(map_del_u64(&h->addresses, c->key));
 }
 
 void httpd_link_know_locked(struct httpd *h, struct httpd_link *link)
 {
-	struct origin *o = link && link->remote && !link->idler.known
+	struct client *c = link && link->remote && !link->idler.known
 				   ? map_find_u64(&h->addresses, key_of(&link->address))
 				   : NULL;
 
-	if (o)
-		o->strangers--;
+	if (c)
+		c->strangers--;
 	if (link)
 		idlers_know(&h->idlers, &link->idler);
 }
@@ -106,7 +106,7 @@ static void link_free_locked(struct httpd *h, struct httpd_link *link)
 {
 	idlers_del(&h->idlers, &link->idler);
 	if (link->remote)
-		origin_del_locked(h, link);
+		client_del_locked(h, link);
 	if (link->cert)
 		tls_drop(link->cert);
 	h->links[link->idler.fd] = NULL;
@@ -176,7 +176,7 @@ static int admit_locked(struct httpd *h, int fd, const struct sockaddr *from)
 		return 503;
 	link->idler.fd = fd;
 	link->remote = to_in6(from, &link->address);
-	if (link->remote && !origin_add_locked(h, &link->address)) {
+	if (link->remote && !client_add_locked(h, &link->address)) {
 		free(link);
 		return 429;
 	}

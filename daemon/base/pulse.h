@@ -13,8 +13,9 @@ struct pulse;
 struct pulse_conf {
 	notify_env *env; /* getenv */
 	/* 0 if the process does what it is for, asked as one who wants that of it. Else, and as
-	 * long as it does not return, the manager hears nothing, and ends the process in the end.
-	 * From pulse_ready on. */
+	 * long as it does not return, the manager hears nothing, and ends the process in the end:
+	 * which it cannot while a thread waits in the kernel for this very process. From
+	 * pulse_ready on. */
 	int (*check)(void *arg);
 	/* Appends what it is doing, one line. Both on the pulse's thread, no lock held. */
 	void (*tell)(void *arg, struct buf *ret);

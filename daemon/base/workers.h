@@ -11,7 +11,7 @@
 
 struct workers;
 
-#define WORKERS_THREADS_MAX 8
+#define WORKERS_THREADS_MAX 16
 
 struct workers_conf {
 	const char *name;     /* of its threads, at most 15 bytes; borrowed for ever */

@@ -34,9 +34,13 @@ static const struct route routes[] = {
 	{ "GET", "/v1/transfers", "", false, control_transfers },
 	{ "GET", "/v1/cache", "", false, control_cache },
 	{ "GET", "/v1/why", "", true, control_why },
+	{ "GET", "/v1/config", "", true, control_config },
+	{ "GET", "/v1/repos", "", true, control_repos },
+	{ "GET", "/v1/files", "", true, control_files },
 	{ "GET", "/v1/nfs", "", true, control_nfs },
 	{ "GET", "/v1/limits", "", true, control_limits },
 	{ "PUT", "/v1/limits", "", true, control_set_limits },
+	{ "POST", "/v1/hubs/check", "", true, control_check_hubs },
 	{ "GET", "/v1/peers", "", true, control_peers },
 	{ "GET", "/v1/peers/owners", "", true, control_peer_owners },
 	{ "POST", "/v1/peers/forgive", "", true, control_forgive_peers },
@@ -162,14 +166,14 @@ static int serve(struct control *c, int fd, bool local, struct httpd **ret)
 	return fd < 0 ? fd : httpd_start(&conf, ret);
 }
 
-/* Who asks peers waits for them, and nobody else does. */
+/* Who asks peers or hubs waits for them, and nobody else does. */
 static int start_askers(struct control *c)
 {
-	const struct workers_conf conf = { .name = "mfs-owners",
+	const struct workers_conf conf = { .name = "mfs-askers",
 					   .threads = 1,
 					   .waiting_max = ASKS_MAX };
 
-	return node_peers(c->conf.node) ? workers_start(&conf, &c->askers) : 0;
+	return workers_start(&conf, &c->askers);
 }
 
 int control_start(const struct control_conf *conf, struct control **ret, struct buf *why)

@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include "daemon/base/conf.h"
 #include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "daemon/warmup.h"
@@ -53,6 +54,8 @@ struct control_face {
 	const char *mountpoint; /* NULL: there is none */
 	/* NULL if verified files are read by the kernel itself, else why they are not. */
 	const char *(*passthrough_why_not)(void *arg);
+	/* The FUSE library's version, and the kernel's protocol once it is known; NULL: no FUSE. */
+	const char *(*fuse)(void *arg, unsigned *ret_major, unsigned *ret_minor);
 	/* Requests of the kernel under way, and the age of the oldest. */
 	unsigned (*under_way)(void *arg, int64_t *ret_oldest_ms);
 	void (*count)(void *arg, struct control_counts *ret);
@@ -71,6 +74,9 @@ struct control_conf {
 	struct keeper *keeper;
 	struct warmups *warmups;
 	const struct control_face *face;
+	/* The parameters and their values, borrowed until control_stop; NULL: not told. */
+	const struct conf_table *parameters;
+	const void *values;
 	const char *cache_dir;
 	const char *listen; /* ADDRESS:PORT, or NULL */
 	int64_t timeout_ms;

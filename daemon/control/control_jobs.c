@@ -14,12 +14,6 @@
 
 /* --- what a request asks for */
 
-struct wish {
-	struct repo_id id;
-	char revision[256];
-	bool all_nodes, share; /* only of a pull */
-};
-
 static int parse_type(const char *text, enum repo_type *ret)
 {
 	for (int t = 0; t < REPO_TYPE_COUNT; t++) {
@@ -43,11 +37,9 @@ static const char *text_of(const struct jval *object, const char *key, const cha
 }
 
 /* The one thing that is wrong with a wish, or NULL. */
-static const char *parse_wish(const struct jval *root, struct wish *ret)
+static const char *parse_words(const char *repo, const char *type, const char *revision,
+			       struct control_wish *ret)
 {
-	const char *repo = text_of(root, "repo", NULL);
-	const char *type = text_of(root, "type", "model");
-	const char *revision = text_of(root, "revision", "main");
 	enum repo_type t;
 
 	if (!type || parse_type(type, &t) < 0)
@@ -60,10 +52,28 @@ static const char *parse_wish(const struct jval *root, struct wish *ret)
 	return NULL;
 }
 
+static const char *parse_wish(const struct jval *root, struct control_wish *ret)
+{
+	return parse_words(text_of(root, "repo", NULL), text_of(root, "type", "model"),
+			   text_of(root, "revision", "main"), ret);
+}
+
+int control_query_wish(struct httpd_request *q, struct control_wish *ret)
+{
+	const char *type = httpd_query(q, "type"), *revision = httpd_query(q, "revision");
+	const char *problem = parse_words(httpd_query(q, "repo"), type ? type : "model",
+					  revision ? revision : "main", ret);
+
+	if (!problem)
+		return 0;
+	control_refuse(q, 400, "bad_request", "%s", problem);
+	return -EINVAL;
+}
+
 /* What only a pull may say besides. */
 #define PULL_MEMBERS 2
 
-static const char *parse_pull(const struct jval *root, struct wish *ret)
+static const char *parse_pull(const struct jval *root, struct control_wish *ret)
 {
 	const char *nodes = text_of(root, "nodes", "");
 	const struct jval *share = jval_get(root, "share");
@@ -78,13 +88,13 @@ static const char *parse_pull(const struct jval *root, struct wish *ret)
 }
 
 /* 0, or -EINVAL after having answered. */
-static int take_wish(struct httpd_request *q, bool pull, struct wish *ret)
+static int take_wish(struct httpd_request *q, bool pull, struct control_wish *ret)
 {
 	static const char *const known[] = { "repo", "type", "revision", "nodes", "share" };
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const char *problem;
 
-	*ret = (struct wish){ .revision = "" };
+	*ret = (struct control_wish){ .revision = "" };
 	if (control_take_object(q, known, ARRAY_LEN(known) - (pull ? 0 : PULL_MEMBERS), &d) < 0)
 		return -EINVAL;
 	problem = parse_wish(jdoc_root(d), ret);
@@ -126,7 +136,7 @@ static void reply_started(struct control *c, struct httpd_request *q, int r, uin
 void control_pull(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
 	const struct control_conf *conf = &c->conf;
-	struct wish w;
+	struct control_wish w;
 	uint64_t id = 0;
 	int r;
 
@@ -145,7 +155,7 @@ void control_pull(struct control *c, struct httpd_request *q, const char *rest U
 
 void control_pin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
-	struct wish w;
+	struct control_wish w;
 	uint64_t id = 0;
 	int r;
 
@@ -158,7 +168,7 @@ void control_pin(struct control *c, struct httpd_request *q, const char *rest UN
 void control_unpin(struct control *c, struct httpd_request *q, const char *rest UNUSED)
 {
 	CLEANUP(buf_free) struct buf b = { 0 };
-	struct wish wish;
+	struct control_wish wish;
 	int r;
 
 	if (take_wish(q, false, &wish) < 0)
@@ -174,8 +184,7 @@ void control_unpin(struct control *c, struct httpd_request *q, const char *rest 
 	}
 }
 
-/* Here a hub was not asked: what is not known has no bytes to drop. */
-static void refuse_evict(struct httpd_request *q, const struct wish *wish, int r)
+void control_refuse_unknown(struct httpd_request *q, const struct control_wish *wish, int r)
 {
 	char repo[REPO_KEY_MAX + 1];
 
@@ -194,14 +203,14 @@ void control_evict(struct control *c, struct httpd_request *q, const char *rest 
 	CLEANUP(buf_free) struct buf b = { 0 };
 	struct jwrite w = { .to = &b };
 	uint64_t freed = 0;
-	struct wish wish;
+	struct control_wish wish;
 	int r;
 
 	if (take_wish(q, false, &wish) < 0)
 		return;
 	r = keeper_evict(c->conf.keeper, &wish.id, wish.revision, &freed);
 	if (r < 0) {
-		refuse_evict(q, &wish, r);
+		control_refuse_unknown(q, &wish, r);
 		return;
 	}
 	jwrite_object(&w, NULL);

@@ -80,7 +80,7 @@ void control_metrics(struct control *c, struct httpd_request *q, const char *res
 	struct node *n = c->conf.node;
 
 	write_self(&b, c);
-	exposition_node(&b, n, "hub");
+	exposition_node(&b, n);
 	write_reads(&b, node_metrics(n));
 	write_nfs(&b, node_metrics(n));
 	if (b.failed)

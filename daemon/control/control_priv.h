@@ -19,7 +19,7 @@ struct control {
 	int64_t since_ms;              /* clock_ms() */
 	struct httpd *local, *address; /* or NULL */
 	atomic_uint watchers;          /* streams of events */
-	struct workers *askers;        /* of peers; NULL if the node has none */
+	struct workers *askers;        /* of peers and hubs, for who must not wait */
 };
 
 /* Answers with what was written, which is taken; an error if there was no memory for it. */
@@ -43,6 +43,17 @@ MUST_USE int64_t control_take_rate(struct httpd_request *q, const struct jval *o
 				   const char *name, int64_t otherwise);
 /* The last failure of a blob, or null. */
 void control_write_failure(struct jwrite *w, const struct failure *f);
+/* What a request names: a revision of a repository. */
+struct control_wish {
+	struct repo_id id;
+	char revision[256];
+	bool all_nodes, share; /* only of a pull */
+};
+/* The same of a query, ?repo=ORG/NAME[&type=][&revision=]: 0, or -EINVAL after having answered. */
+MUST_USE int control_query_wish(struct httpd_request *q, struct control_wish *ret);
+/* Answers that it failed with r; no hub was asked, so ERR_NOREPO and ERR_NOREV are about what is
+ * known here. */
+void control_refuse_unknown(struct httpd_request *q, const struct control_wish *wish, int r);
 /* How much of the whole this is; of nothing, all. */
 void control_write_percent(struct jwrite *w, uint64_t part, uint64_t whole);
 
@@ -51,6 +62,8 @@ typedef void control_fn(struct control *c, struct httpd_request *q, const char *
 
 /* How things are. */
 control_fn control_health, control_status, control_transfers, control_cache, control_why;
+/* Which repositories are known here, and which files of one. */
+control_fn control_repos, control_files;
 /* Looks up ?path=PATH and gives what it is to `found`, which answers q, as this does if it is not
  * there. Any thread. */
 typedef void control_found_fn(struct control *c, struct httpd_request *q,
@@ -64,6 +77,10 @@ struct peers *control_peers_of(struct control *c, struct httpd_request *q);
 control_fn control_peers, control_peer_owners, control_forgive_peers;
 /* Who comes by NFS. */
 control_fn control_nfs;
+/* The parameters it runs with. */
+control_fn control_config;
+/* Whether the hubs can be asked, tried now. */
+control_fn control_check_hubs;
 /* Bytes per second, to see and to set. */
 control_fn control_limits, control_set_limits;
 void control_write_limits(struct jwrite *w, const char *key, struct node *n);

@@ -2,6 +2,7 @@
 /* How things are: whether it lives, what it runs with, what is being fetched, what is kept. */
 #include "daemon/control/control_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,17 @@ static void write_hubs(struct jwrite *w, struct node *n)
 	jwrite_array_end(w);
 }
 
+static void write_fuse(struct jwrite *w, const struct control_face *face)
+{
+	unsigned major = 0, minor = 0;
+	const char *library = face->fuse ? face->fuse(face->arg, &major, &minor) : NULL;
+	char protocol[32];
+
+	snprintf(protocol, sizeof(protocol), "%u.%u", major, minor);
+	jwrite_text(w, "fuse_library", library);
+	jwrite_text(w, "fuse_protocol", major ? protocol : NULL);
+}
+
 static void write_mount(struct jwrite *w, const struct control_face *face)
 {
 	const char *why_not = face->passthrough_why_not(face->arg);
@@ -58,8 +70,24 @@ static void write_mount(struct jwrite *w, const struct control_face *face)
 	jwrite_text(w, "mountpoint", face->mountpoint);
 	jwrite_bool(w, "passthrough", !why_not);
 	jwrite_text(w, "passthrough_why_not", why_not);
+	write_fuse(w, face);
 	jwrite_uint(w, "requests_under_way", under_way);
 	jwrite_number(w, "oldest_request_seconds", under_way ? (double)oldest_ms / 1000 : 0);
+}
+
+/* What costs nothing to know: /v1/cache looks at each blob. */
+static void write_used(struct jwrite *w, struct node *n)
+{
+	uint64_t total, left;
+
+	jwrite_object(w, "used");
+	jwrite_uint(w, "cache_bytes", store_used_bytes(node_parts(n)->store));
+	jwrite_uint(w, "capacity_bytes", node_capacity(n));
+	if (node_space(n, &total, &left) == 0) {
+		jwrite_uint(w, "disk_bytes", total);
+		jwrite_uint(w, "disk_free_bytes", left);
+	}
+	jwrite_object_end(w);
 }
 
 void control_status(struct control *c, struct httpd_request *q, const char *rest UNUSED)
@@ -83,6 +111,7 @@ void control_status(struct control *c, struct httpd_request *q, const char *rest
 	jwrite_int(&w, "timeout_seconds", c->conf.timeout_ms / 1000);
 	control_write_limits(&w, "bytes_per_second", c->conf.node);
 	jwrite_object_end(&w);
+	write_used(&w, c->conf.node);
 	write_hubs(&w, c->conf.node);
 	jwrite_object_end(&w);
 	control_reply(q, 200, &b);

@@ -45,7 +45,7 @@ static int look_into(struct doubts *d, struct pull *p)
 		.arg = p,
 	};
 
-	return d->conf.inquest.look(d->conf.inquest.arg, &doubt);
+	return d->conf.verifier.look(d->conf.verifier.arg, &doubt);
 }
 
 static void *doubts_main(void *arg)

@@ -4,15 +4,15 @@
 #ifndef MATRIXFS_DOUBTS_H
 #define MATRIXFS_DOUBTS_H
 
-#include "daemon/fetch/inquest.h"
 #include "daemon/fetch/pull.h"
+#include "daemon/fetch/verifier.h"
 
 struct doubts;
 
 struct doubts_conf {
 	struct pulls *pulls; /* borrowed until doubts_stop, like http */
 	struct httpc *http;  /* to end what it asks at the stop */
-	struct inquest inquest;
+	struct verifier verifier;
 	/* What came of it: as look() said. On the thread, no lock held. */
 	void (*end)(void *arg, struct pull *p, int dropped);
 	void *arg;

@@ -116,7 +116,7 @@ static int start_threads(struct fetch *f)
 		.lists = conf->lists,
 		.outcry = conf->outcry,
 		.http = conf->http,
-		.inquest = conf->inquest,
+		.verifier = conf->verifier,
 	};
 	int r = streams_new(&streams, &f->streams);
 
@@ -145,7 +145,7 @@ int fetch_new(const struct fetch_conf *conf, struct fetch **ret)
 	f->pulls.schedule.border = conf->border;
 	throttle_init(&f->throttle);
 	cond_init(&f->parked);
-	yield_init(&f->yield);
+	make_way_init(&f->make_way);
 	r = start_threads(f);
 	if (r < 0) {
 		fetch_stop(f);
@@ -203,7 +203,7 @@ void fetch_free(struct fetch *f)
 	map_each(&f->pulls.own, free_left, &f->pulls.own);
 	lock_drop(&f->pulls.lock);
 	streams_free(f->streams);
-	yield_fini(&f->yield);
+	make_way_fini(&f->make_way);
 	cond_fini(&f->parked);
 	pulls_fini(&f->pulls);
 	throttle_fini(&f->throttle);

@@ -5,13 +5,13 @@
 #define MATRIXFS_FETCH_H
 
 #include "daemon/cache/catalog.h"
-#include "daemon/model/extents.h"
-#include "daemon/fetch/inquest.h"
-#include "daemon/fetch/outcry.h"
-#include "daemon/hub/source.h"
 #include "daemon/cache/store.h"
+#include "daemon/fetch/outcry.h"
 #include "daemon/fetch/throttle.h"
 #include "daemon/fetch/urgency.h"
+#include "daemon/fetch/verifier.h"
+#include "daemon/hub/source.h"
+#include "daemon/model/extents.h"
 
 struct fetch;
 struct pull;
@@ -30,8 +30,8 @@ struct fetch_conf {
 	uint64_t memory_bytes; /* for transfers, whatever number of files is open */
 	int (*make_room)(void *arg, int r); /* see stream.h */
 	void *make_room_arg;
-	struct outcry outcry;   /* failures of sources are noted there, too */
-	struct inquest inquest; /* of blobs whose digest is wrong, if there is one */
+	struct outcry outcry;     /* failures of sources are noted there, too */
+	struct verifier verifier; /* of blobs whose digest is wrong, if there is one */
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN (no threads). */
@@ -48,9 +48,9 @@ MUST_USE int fetch_open(struct fetch *f, const struct source_blob *what, struct 
 /* The same for others: nobody has to leave it, and it does not wait. */
 MUST_USE int fetch_open_for_guest(struct fetch *f, const struct source_blob *what,
 				  struct pull **ret);
-/* Whom yield.h asks before a blob that is open with another size is refused. */
-void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
-		     void *arg);
+/* Whom make_way.h asks before a blob that is open with another size is refused. */
+void fetch_set_make_way(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
+			void *arg);
 /* Ends what is done with a blob through its only handle, which stays open: who waits is told r, and
  * so is whoever asks for what is not there from now on. False if there are other handles. */
 MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);
@@ -59,6 +59,9 @@ MUST_USE bool fetch_expel(struct fetch *f, struct pull *p, int r);
 MUST_USE int fetch_also(struct fetch *f, struct pull *p, const struct source_blob *what);
 MUST_USE int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_blob *what);
 void fetch_close(struct fetch *f, struct pull *p);
+/* The same of what was a guess, or has no place any more: if nobody else has it open, not even what
+ * is on its way comes. */
+void fetch_give_up(struct fetch *f, struct pull *p);
 /* The blob behind a handle; borrowed until fetch_close. */
 struct blob *fetch_blob(const struct pull *p);
 /* How often bytes of it were dropped since its first handle was opened, because they were wrong. */

@@ -6,9 +6,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/num.h"
+#include "daemon/fetch/asking.h"
 #include "daemon/fetch/pull.h"
-
-#define HANGS_MS 3000 /* so long after it last gave bytes */
 
 /* True if the bytes lie in the blob's file, and where; else they were brought past the cache. */
 static bool is_in_file(const struct pull *p, const void *data, uint64_t *ret_off)
@@ -54,13 +53,6 @@ int64_t fetch_moved_ms(struct pull *p, uint64_t off)
 	return last;
 }
 
-/* Who is asked at first hand, and gives nothing, may as well have failed. */
-static bool is_failing(const struct run *r, int64_t now_ms)
-{
-	return r->failing ||
-	       (r->first_hand && now_ms - max_i64(r->brought_ms, r->moved_ms) > HANGS_MS);
-}
-
 /* Of the runs of that byte, or (UINT64_MAX) of any. */
 static bool fails(const struct fill *fill, uint64_t off)
 {
@@ -69,7 +61,7 @@ static bool fails(const struct fill *fill, uint64_t off)
 
 	for (const struct run *r = fill->runs; r; r = r->next)
 		so |= (off == UINT64_MAX || (r->start <= off && off < r->end)) &&
-		      is_failing(r, now_ms);
+		      asking_fails(r, now_ms);
 	return so;
 }
 

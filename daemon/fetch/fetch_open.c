@@ -58,10 +58,10 @@ static int open_own(struct fetch *f, const struct source_blob *what, struct blob
 	return r == -ENOENT || r == -EBUSY ? ERR_CORRUPT : r;
 }
 
-void fetch_set_yield(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
-		     void *arg)
+void fetch_set_make_way(struct fetch *f, bool (*fn)(void *arg, const char *etag, bool in_use),
+			void *arg)
 {
-	yield_set(&f->yield, fn, arg);
+	make_way_set(&f->make_way, fn, arg);
 }
 
 bool fetch_expel(struct fetch *f, struct pull *p, int r)
@@ -73,7 +73,7 @@ bool fetch_expel(struct fetch *f, struct pull *p, int r)
 	so = p->readers == 1;
 	if (so) {
 		p->expelled = r;
-		fill_abandon(&p->fill, clock_ms());
+		fill_give_up(&p->fill);
 		for (struct run *run = p->fill.runs; run; run = run->next)
 			httpc_cancel(f->conf.http, &run->cancel);
 		waitlist_settle_all(&p->waiters, r, &settled);
@@ -84,13 +84,13 @@ bool fetch_expel(struct fetch *f, struct pull *p, int r)
 }
 
 /* What others have open with another size is left by them, when their requests have ended. */
-static int open_yielded(struct fetch *f, const struct source_blob *what, bool guest,
-			struct blob **ret, bool *ret_distrusted)
+static int open_in_its_way(struct fetch *f, const struct source_blob *what, bool guest,
+			   struct blob **ret, bool *ret_distrusted)
 {
 	int64_t until = guest ? 0 : clock_ms() + LEAVE_MS;
 	int r = open_somewhere(f, what, ret, ret_distrusted);
 
-	if (r != ERR_SIZE || !yield_ask(&f->yield, what->etag, !guest))
+	if (r != ERR_SIZE || !make_way_ask(&f->make_way, what->etag, !guest))
 		return r;
 	while ((r = open_somewhere(f, what, ret, ret_distrusted)) == ERR_SIZE && clock_ms() < until)
 		clock_sleep_ms(LEAVE_LOOK_MS);
@@ -102,7 +102,7 @@ static int open_as(struct fetch *f, const struct source_blob *what, bool guest, 
 	struct blob *blob;
 	bool distrusted = false;
 	int r = what->own ? open_own(f, what, &blob)
-			  : open_yielded(f, what, guest, &blob, &distrusted);
+			  : open_in_its_way(f, what, guest, &blob, &distrusted);
 
 	if (r < 0)
 		return r;
@@ -147,15 +147,25 @@ int fetch_also_for_guest(struct fetch *f, struct pull *p, const struct source_bl
 	return also_as(f, p, what, true);
 }
 
-void fetch_close(struct fetch *f, struct pull *p)
+static void close_by(struct fetch *f, struct pull *p, void (*leave_locked)(struct pull *p))
 {
 	struct pull *idle;
 
 	lock_take(&f->pulls.lock);
-	pull_leave_locked(p);
+	leave_locked(p);
 	idle = pull_if_idle_locked(p);
 	lock_drop(&f->pulls.lock);
 	pull_free(idle);
+}
+
+void fetch_close(struct fetch *f, struct pull *p)
+{
+	close_by(f, p, pull_leave_locked);
+}
+
+void fetch_give_up(struct fetch *f, struct pull *p)
+{
+	close_by(f, p, pull_give_up_locked);
 }
 
 struct blob *fetch_blob(const struct pull *p)

@@ -7,7 +7,7 @@
 #include "daemon/fetch/fetch.h"
 #include "daemon/fetch/pull.h"
 #include "daemon/fetch/throttle.h"
-#include "daemon/fetch/yield.h"
+#include "daemon/fetch/make_way.h"
 
 struct fetch {
 	struct fetch_conf conf;
@@ -19,7 +19,7 @@ struct fetch {
 	bool anybody;       /* parked since the clock last looked; guarded by pulls.lock */
 	pthread_t clock;
 	bool clock_runs;
-	struct yield yield;
+	struct make_way make_way;
 };
 
 #endif

@@ -319,7 +319,15 @@ void pull_leave_locked(struct pull *p)
 	if (--p->readers > 0)
 		return;
 	p->all_wanted = false;
-	fill_abandon(&p->fill, clock_ms());
+	fill_leave(&p->fill, clock_ms());
+}
+
+void pull_give_up_locked(struct pull *p)
+{
+	if (--p->readers > 0)
+		return;
+	p->all_wanted = false;
+	fill_give_up(&p->fill);
 }
 
 struct pull *pull_if_idle_locked(struct pull *p)

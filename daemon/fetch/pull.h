@@ -23,10 +23,9 @@
 #include "daemon/cache/chunk_list.h"
 #include "daemon/cache/store.h"
 
-#define FAILED_MS 100      /* so long after a failure a blob is not asked for again */
-#define LATE_MS 300        /* so long nobody waits again for what somebody waited for in vain */
-#define LATE_RANGES 8      /* as many MiB as the kernel reads ahead */
-#define TRICKLE_RATE 16384 /* bytes a second: less is as good as nothing */
+#define FAILED_MS 100  /* so long after a failure a blob is not asked for again */
+#define LATE_MS 300    /* so long nobody waits again for what somebody waited for in vain */
+#define LATE_RANGES 8  /* as many MiB as the kernel reads ahead */
 #define UNKEPT_MS 5000 /* so long after the disk took nothing it is not tried again for a blob */
 
 struct pull {
@@ -47,7 +46,7 @@ struct pull {
 	uint64_t hashed;
 	unsigned rotten_before; /* blob_rotten() when it was begun; likewise */
 	bool hash_queued, hash_busy;
-	unsigned inquests;  /* how often it was looked into since it was last sealed */
+	unsigned verified;  /* how often it was looked into since it was last sealed */
 	atomic_uint drops;  /* how many there were */
 	atomic_uint rotten; /* blob_rotten() when that was last looked at */
 	struct distrust distrust;
@@ -126,8 +125,10 @@ bool pull_has_rotted(struct pull *p);
 void pull_hash_kick_locked(struct pull *p);
 /* Forgets what is kept of a blob that nothing works on. */
 void pull_begin_anew_locked(struct pull *p);
-/* One reader less; when it was the last, what nobody needs is taken back. */
+/* One reader less; when it was the last, what nobody needs is taken back: see fill_leave, and
+ * fill_give_up. */
 void pull_leave_locked(struct pull *p);
+void pull_give_up_locked(struct pull *p);
 /* Takes the pull out of the table if nobody reads it, nothing works on it and it is trusted: then
  * it is the caller's to pull_free() after dropping the lock. NULL otherwise. */
 struct pull *pull_if_idle_locked(struct pull *p);

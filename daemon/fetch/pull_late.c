@@ -20,7 +20,7 @@ static bool is_trickle(uint64_t bytes, int64_t began_ms, int64_t moved_ms, int64
 	int64_t took = now_ms - began_ms;
 
 	return now_ms - moved_ms > QUIET_MS ||
-	       (took > 0 && bytes * 1000 / (uint64_t)took < TRICKLE_RATE);
+	       (took > 0 && bytes * 1000 / (uint64_t)took < SOURCE_TRICKLE_RATE);
 }
 
 /* From where on what he waited for was in vain: from the start if as good as nothing comes of it,

@@ -194,7 +194,7 @@ static void drop_direct(struct fill *f)
 static uint64_t sent_end(const struct run *run, int64_t now_ms)
 {
 	uint64_t brought = run->pos - run->start;
-	uint64_t soon = max_u64(run->fill->all->soon, RUN_NEAR); /* as run_ask() has it */
+	uint64_t soon = max_u64(run->fill->all->soon, RUN_NEAR); /* as asking_begin() has it */
 
 	if (!run->under_way || run->asked)
 		return run->asked;
@@ -203,22 +203,35 @@ static uint64_t sent_end(const struct run *run, int64_t now_ms)
 	return chunk_floor(run->pos + min_u64(soon, RUN_BYTES_MAX));
 }
 
-/* What is on its way would be so all the same: who comes next would ask for it again. */
-static uint64_t abandoned_end(const struct run *run, int64_t now_ms)
+/* A chunk further: its carrier cannot have passed that without telling. */
+static uint64_t nearest_end(const struct run *run)
 {
-	uint64_t chunk = chunk_ceil(run->pos + CHUNK_BYTES, blob_size(run->fill->blob));
-
-	return min_u64(run->end, max_u64(chunk, sent_end(run, now_ms)));
+	return min_u64(run->end, chunk_ceil(run->pos + CHUNK_BYTES, blob_size(run->fill->blob)));
 }
 
-void fill_abandon(struct fill *f, int64_t now_ms)
+static void unwant_all(struct fill *f)
 {
 	for (enum urgency u = 0; u < URGENCY_COUNT; u++)
 		unwant(f, u);
 	drop_direct(f);
+}
+
+/* What is on its way would be so all the same: who comes next would ask for it again. */
+void fill_leave(struct fill *f, int64_t now_ms)
+{
+	unwant_all(f);
 	for (struct run *run = f->runs; run; run = run->next)
 		if (!run->direct)
-			run->end = abandoned_end(run, now_ms);
+			run->end =
+				min_u64(run->end, max_u64(nearest_end(run), sent_end(run, now_ms)));
+}
+
+void fill_give_up(struct fill *f)
+{
+	unwant_all(f);
+	for (struct run *run = f->runs; run; run = run->next)
+		if (!run->direct)
+			run->end = nearest_end(run);
 }
 
 /* One past what is there or on its way from off on; off if that chunk is neither. */
@@ -424,31 +437,6 @@ unsigned schedule_busy(const struct schedule *s)
 	for (const struct fill *f = s->busy; f; f = f->next)
 		n++;
 	return n;
-}
-
-/* Until it is known how fast requests are they ask for as little as slow ones. */
-uint64_t run_ask(struct run *run, uint64_t off, bool first_hand)
-{
-	const struct schedule *s = run->fill->all;
-
-	run->first_hand = run->under_way = first_hand;
-	run->asked = 0;
-	if (!first_hand || !s->waits_max)
-		return run->end;
-	run->asked = min_u64(chunk_floor(off + max_u64(s->soon, RUN_NEAR)), run->end);
-	return run->asked;
-}
-
-/* A short one tells more of how far the hub is than of how fast. */
-void run_answered(struct run *run, uint64_t bytes, int64_t took_ms)
-{
-	struct schedule *s = run->fill->all;
-	uint64_t soon = bytes * RUN_SOON_MS / (uint64_t)max_i64(took_ms, 1);
-
-	if (run->under_way && bytes >= RUN_BYTES_MIN)
-		s->soon = s->soon ? (s->soon + soon) / 2 : soon;
-	run->asked = 0;
-	run->under_way = false;
 }
 
 bool run_yield(struct run *run, int64_t now_ms)

@@ -17,12 +17,6 @@
  * hub is asked, so its run ends, then the one that waits for it there, and so on. Only the way
  * back from a hub that has failed to other nodes can exceed that, until those answer otherwise.
  *
- * Of what was asked of a hub much is on its way, in buffers of both ends and of all between, and is
- * lost if somebody who wants the middle of a slow run gets one of his own. Where nodes share what
- * they bring there is always somebody. So there a hub is asked for no more than what will have come
- * soon, as fast as requests were lately: a run that has more to bring asks again, and what it has
- * not asked for yet can be given to another one at no cost.
- *
  * Nothing here blocks or calls out. Not locked: the owner's lock guards all of it. */
 #ifndef MATRIXFS_SCHEDULE_H
 #define MATRIXFS_SCHEDULE_H
@@ -41,6 +35,7 @@
 #define RUN_SOON_MS 1000                  /* as will one that comes to them within so long */
 #define RUN_YOUNG_MS 500                  /* before that nobody knows how fast it is */
 #define RUN_DIRECT_MAX 16                 /* runs past the cache at once: each holds its bytes */
+#define SCHEDULE_HUBS_MAX 64
 #define RUN_STALL_MS 1000 /* a run that brought nothing for so long counts no more */
 
 struct want {
@@ -61,12 +56,14 @@ struct run {
 	bool failing;             /* it has rested since it last brought bytes */
 	bool guest;               /* see want */
 	bool first_hand;          /* who is asked has the bytes from nobody else: */
-	bool under_way;           /* he is asked, and has not answered to the end */
+	bool under_way;           /* he is asked, and has not answered to the end; */
+	unsigned hub;             /* he is this one of those that may be asked */
 	uint64_t asked;           /* one past what it was asked to send soon, or 0 */
 	bool waiting;             /* who is asked has them coming, and has given none since */
 	uint64_t start, pos, end; /* chunk borders, but for pos and the end of the file */
 	uint64_t demanded;        /* one past what somebody waits for of it, or has; or 0 */
 	int64_t began_ms;
+	int64_t asked_ms;   /* when somebody was last asked for bytes, or 0 */
 	int64_t moved_ms;   /* when it last brought bytes, or word that they come, or began */
 	int64_t brought_ms; /* when it last brought bytes, or began */
 	struct httpc_cancel cancel;
@@ -95,8 +92,9 @@ struct schedule {
 	unsigned direct_count; /* of those that have */
 	struct fill *busy;
 	struct pace pace;
-	uint64_t soon;   /* bytes that one request brought lately within RUN_SOON_MS; 0: unknown */
-	uint64_t border; /* no run goes over a multiple of it; 0: there is none. Set once */
+	uint64_t soon; /* bytes that one request brought lately within RUN_SOON_MS; 0: unknown */
+	int64_t given_ms[SCHEDULE_HUBS_MAX]; /* when each of those that are asked gave bytes */
+	uint64_t border;    /* no run goes over a multiple of it; 0: there is none. Set once */
 	unsigned waits_max; /* runs at once that may wait at others; 0: no limit. Likewise */
 };
 
@@ -129,15 +127,14 @@ MUST_USE int fill_demand_for_guest(struct fill *f, uint64_t from, uint64_t to, u
 uint64_t fill_until(const struct fill *f, uint64_t off);
 /* Takes back what is wanted but not waited for. */
 void fill_unwant_ahead(struct fill *f);
-/* Takes back all that is wanted; runs end a chunk further, which their carriers cannot have passed
- * without telling, or with what a hub that is asked now sends within RUN_SOON_MS. */
-void fill_abandon(struct fill *f, int64_t now_ms);
+/* Who wanted it leaves, and others may follow: takes back all that is wanted; runs end a chunk
+ * further, or with what a hub that is asked now sends within RUN_SOON_MS. */
+void fill_leave(struct fill *f, int64_t now_ms);
+/* There is no place for it, or it may not come: likewise, but runs end a chunk further, whatever is
+ * on its way. */
+void fill_give_up(struct fill *f);
 /* Queues a run past the cache for [off, off + len). */
 MUST_USE int fill_direct(struct fill *f, uint64_t off, uint64_t len);
-/* A run is about to ask for what it has not from `off` on: up to where it should. */
-uint64_t run_ask(struct run *run, uint64_t off, bool first_hand);
-/* Its request has ended, and brought so much. */
-void run_answered(struct run *run, uint64_t bytes, int64_t took_ms);
 /* That of its want, but that of a demand while somebody waits for what it brings. */
 enum urgency run_urgency(const struct run *run);
 /* Gives what a run has still to bring back to those who want it, if more run than may: its end

@@ -16,7 +16,7 @@
 #define PIECE_BYTES (256 << 10)
 #define PIECES_A_TURN 64 /* digested before another pull gets its turn */
 #define NICE 10          /* readers come first */
-#define INQUESTS_MAX 5   /* of one blob, before all of it is dropped */
+#define VERIFYING_MAX 5  /* of one blob, before all of it is dropped */
 
 struct sealer {
 	struct sealer_conf conf;
@@ -205,14 +205,14 @@ static int drop_all(struct sealer *s, struct pull *p)
 /* Nothing that came before a seal says anything about the bytes that are there now. */
 static void tell_settled(struct sealer *s, const struct pull *p)
 {
-	if (s->conf.inquest.settled)
-		s->conf.inquest.settled(s->conf.inquest.arg, p->what.etag, p->list);
+	if (s->conf.verifier.settled)
+		s->conf.verifier.settled(s->conf.verifier.arg, p->what.etag, p->list);
 }
 
 static void tell_dropped(struct sealer *s, const struct pull *p)
 {
-	if (s->conf.inquest.dropped)
-		s->conf.inquest.dropped(s->conf.inquest.arg, p->what.etag, p->list);
+	if (s->conf.verifier.dropped)
+		s->conf.verifier.dropped(s->conf.verifier.arg, p->what.etag, p->list);
 }
 
 /* Drops what is wrong: what has rotted is gone already, else it is all. */
@@ -253,7 +253,7 @@ static bool begin_doubt(struct sealer *s, struct pull *p)
 {
 	struct waitlist settled = { 0 };
 
-	if (!s->doubts || p->what.own || p->inquests++ >= INQUESTS_MAX)
+	if (!s->doubts || p->what.own || p->verified++ >= VERIFYING_MAX)
 		return false;
 	note_distrust(s, p);
 	lock_take(&s->conf.pulls->lock);
@@ -405,7 +405,7 @@ static int conclude(struct sealer *s, struct pull *p, struct outcome *o)
 	waitlist_wake(&settled);
 	if (unverified) /* the kernel may have kept what we have not */
 		s->conf.outcry.on_wrong(s->conf.outcry.arg, p->what.etag);
-	p->inquests = 0;
+	p->verified = 0;
 	tell_settled(s, p);
 	keep_list(p, p->list);
 	return 0;
@@ -472,7 +472,7 @@ static int start_doubts(struct sealer *s)
 	struct doubts_conf conf = {
 		.pulls = s->conf.pulls,
 		.http = s->conf.http,
-		.inquest = s->conf.inquest,
+		.verifier = s->conf.verifier,
 		.end = end_doubt,
 		.arg = s,
 	};
@@ -488,7 +488,7 @@ int sealer_start(const struct sealer_conf *conf, struct sealer **ret)
 	if (!s)
 		return -ENOMEM;
 	s->conf = *conf;
-	if (conf->inquest.look)
+	if (conf->verifier.look)
 		r = start_doubts(s);
 	while (r == 0 && s->started < conf->threads && s->started < THREADS_MAX) {
 		r = thread_start(&s->threads[s->started], "mfs-seal", sealer_main, s);

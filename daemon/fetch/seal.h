@@ -2,7 +2,7 @@
 /* The threads that digest what arrived, behind the streams and never in a reader's way. A blob
  * whose whole digest is right is flushed, recorded and sealed. One whose digest is wrong loses the
  * chunks that have rotted here since they came. If none has it was lied to: it loses those chunks
- * that an inquest finds out (doubts.h), or else all, and from then on is served only when verified.
+ * that a verifier finds out (doubts.h), or else all, and from then on is served only when verified.
  * The kernel is told. */
 #ifndef MATRIXFS_SEAL_H
 #define MATRIXFS_SEAL_H
@@ -24,8 +24,8 @@ struct sealer_conf {
 	uint64_t hearsay;     /* bit i: source i has what it gives from others */
 	bool lists;           /* the digest list of what is sealed is kept, see chunk_list.h */
 	struct outcry outcry; /* its metrics count what is sealed, too */
-	struct httpc *http;   /* of the inquest; borrowed */
-	struct inquest inquest;
+	struct httpc *http;   /* of the verifier; borrowed */
+	struct verifier verifier;
 };
 
 /* Starts the threads. Errors: -ENOMEM, -EAGAIN. */

@@ -9,12 +9,13 @@
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
+#include "daemon/fetch/asking.h"
 #include "daemon/fetch/choice.h"
 #include "daemon/fetch/landing.h"
 #include "daemon/fetch/retry.h"
 
 #define FAILURES_MAX 5  /* of one run in a row, over all sources */
-#define TRICKLE_MS 2000 /* a request is given so long to bring TRICKLE_RATE bytes a second */
+#define TRICKLE_MS 2000 /* a request may bring less than SOURCE_TRICKLE_RATE for so long */
 #define LONG_MS 3000    /* a hub takes for what it is asked for at a time, if all is well */
 #define PAUSE_MS 100    /* of a pause at a time, so that a stop is noticed */
 #define YIELD_MS 20     /* pause of others after each piece while somebody waits for bytes */
@@ -106,12 +107,9 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 	lock_take(&pulls->lock);
 	if (c->land.pos > c->run->pos) {
 		rate_add(&c->pull->rate, now, c->land.pos - c->run->pos);
-		c->run->brought_ms = now;
-		c->run->failing = false;
 		c->retry.deadline_ms = now + c->all->conf.give_up_ms;
 	}
-	c->run->pos = c->land.pos;
-	c->run->moved_ms = now;
+	asking_heard(c->run, c->land.pos, now);
 	c->run->waiting = !brought;
 	c->pull->moved_ms = now;
 	c->end = c->run->end;
@@ -134,8 +132,9 @@ static int64_t publish(struct carrier *c, uint64_t brought)
 }
 
 /* Somebody may have come to wait for what it brings. */
-static void look_who_waits(struct carrier *c)
+static void look_who_waits(void *arg)
 {
+	struct carrier *c = arg;
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
@@ -168,7 +167,7 @@ static bool is_trickle(const struct carrier *c)
 	int64_t took = clock_ms() - c->asked_ms - c->land.held_ms;
 
 	return !c->all->conf.sources[c->choice.source]->hearsay && took > TRICKLE_MS &&
-	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < TRICKLE_RATE;
+	       (c->land.pos - c->asked_pos) * 1000 / (uint64_t)took < SOURCE_TRICKLE_RATE;
 }
 
 static int on_bytes(void *arg, const void *data, size_t len)
@@ -219,13 +218,13 @@ static bool begin_request(struct carrier *c, const struct source *src)
 	lock_take(&pulls->lock);
 	c->end = c->run->end;
 	note_urgency_locked(c);
-	c->run->waiting = false;
+	c->asked_ms = clock_ms();
 	c->asked_pos = c->land.pos;
-	c->asked_end = run_ask(c->run, c->land.pos, !src->hearsay);
+	c->asked_end =
+		asking_begin(c->run, c->land.pos, c->choice.source, !src->hearsay, c->asked_ms);
 	if (pulls->schedule.waits_max && !src->hearsay)
 		kick_another_locked(c->all);
 	lock_drop(&pulls->lock);
-	c->asked_ms = clock_ms();
 	c->land.held_ms = 0;
 	return c->asked_end > c->asked_pos;
 }
@@ -235,8 +234,8 @@ static void end_request(struct carrier *c, const struct source *src, int r)
 	struct pulls *pulls = c->all->conf.pulls;
 
 	lock_take(&pulls->lock);
-	run_answered(c->run, c->land.pos - min_u64(c->asked_pos, c->land.pos),
-		     clock_ms() - c->asked_ms - c->land.held_ms);
+	asking_end(c->run, c->land.pos - min_u64(c->asked_pos, c->land.pos),
+		   clock_ms() - c->asked_ms - c->land.held_ms);
 	lock_drop(&pulls->lock);
 	if (r == ENOUGH && c->land.pos < c->asked_end)
 		log_debug("request cut short source=%s etag=%s from=%llu at=%llu before=%llu",
@@ -254,6 +253,7 @@ static int ask_source(struct carrier *c)
 		.off = c->land.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends a request, length does not */
 		.cancel = &c->run->cancel,
+		.look = look_who_waits,
 		.sink = on_bytes,
 		.lay = c->run->direct ? NULL : on_bytes_to_compare,
 		.take_back = on_take_back,
@@ -535,7 +535,7 @@ int streams_new(const struct streams_conf *conf, struct streams **ret)
 
 	if (!s)
 		return -ENOMEM;
-	assert(conf->source_count <= 64);
+	assert(conf->source_count <= SCHEDULE_HUBS_MAX);
 	s->conf = *conf;
 	cond_init(&s->ended);
 	*ret = s;

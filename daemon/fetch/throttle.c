@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A bucket is kept as the time at which it will be empty again: bytes move it on by what they cost
- * at the limit, and a receiver pauses until then. It never lies in the past by more than BURST_US,
- * so that an idle hour does not buy a flood. Source: ITU-T I.371, the virtual scheduling
- * algorithm. */
+/* A receiver pauses until what came is paid for. */
 #include "daemon/fetch/throttle.h"
 
 #include <string.h>
@@ -14,7 +11,7 @@
 
 void throttle_init(struct throttle *t)
 {
-	*t = (struct throttle){ .paid_total_us = 0 };
+	*t = (struct throttle){ .total = { 0 } };
 	lock_init(&t->lock, LOCK_THROTTLE);
 }
 
@@ -27,8 +24,8 @@ void throttle_set(struct throttle *t, const struct throttle_limits *limits)
 {
 	lock_take(&t->lock);
 	t->limits = *limits;
-	t->paid_total_us = 0; /* old debts are forgiven */
-	memset(t->paid_us, 0, sizeof(t->paid_us));
+	t->total = (struct bucket){ 0 }; /* old debts are forgiven */
+	memset(t->of, 0, sizeof(t->of));
 	lock_drop(&t->lock);
 }
 
@@ -42,15 +39,13 @@ struct throttle_limits throttle_get(struct throttle *t)
 	return limits;
 }
 
-/* Books bytes on one bucket; returns how many us are left until it is empty. */
-static int64_t book(int64_t *paid_us, uint64_t limit, uint64_t bytes, int64_t now_us)
+/* Books bytes on one bucket; returns for how many us they are owed. */
+static int64_t book(struct bucket *b, uint64_t limit, uint64_t bytes, int64_t now_us)
 {
 	if (limit == 0)
 		return 0;
-	if (*paid_us < now_us - BURST_US)
-		*paid_us = now_us - BURST_US;
-	*paid_us += (int64_t)((double)bytes * 1e6 / (double)limit);
-	return *paid_us - now_us;
+	bucket_book(b, bytes, limit, BURST_US, now_us);
+	return bucket_owed_us(b, now_us);
 }
 
 int64_t throttle_pause_ms(struct throttle *t, enum urgency u, uint64_t bytes)
@@ -58,8 +53,8 @@ int64_t throttle_pause_ms(struct throttle *t, enum urgency u, uint64_t bytes)
 	int64_t now_us = clock_ms() * 1000, own, all, pause;
 
 	lock_take(&t->lock);
-	own = book(&t->paid_us[u], t->limits.of[u], bytes, now_us);
-	all = book(&t->paid_total_us, t->limits.total, bytes, now_us);
+	own = book(&t->of[u], t->limits.of[u], bytes, now_us);
+	all = book(&t->total, t->limits.total, bytes, now_us);
 	lock_drop(&t->lock);
 	pause = (own > all ? own : all) / 1000;
 	if (pause <= 0)

@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_THROTTLE_H
 #define MATRIXFS_THROTTLE_H
 
+#include "daemon/base/bucket.h"
 #include "daemon/base/lock.h"
 #include "daemon/fetch/urgency.h"
 
@@ -18,8 +19,7 @@ struct throttle {
 	struct lock lock;
 	/* Guarded by lock. */
 	struct throttle_limits limits;
-	/* When the bytes let through so far will have been paid for; one for all, one a class. */
-	int64_t paid_total_us, paid_us[URGENCY_COUNT];
+	struct bucket total, of[URGENCY_COUNT];
 };
 
 /* Without limits. */

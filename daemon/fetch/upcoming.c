@@ -37,7 +37,7 @@ static uint64_t size_of(const struct upcoming_item *i)
 static void free_item(struct upcoming *u, struct upcoming_item *i)
 {
 	if (i->pull) {
-		fetch_close(u->fetch, i->pull);
+		fetch_give_up(u->fetch, i->pull);
 		u->open--;
 	}
 	snapshot_unref(i->snapshot);

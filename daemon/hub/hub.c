@@ -82,6 +82,7 @@ static int copy_conf(struct hub *h, const struct hub_conf *conf)
 	h->down_ms = conf->down_ms;
 	h->silent_ms = conf->silent_ms;
 	h->lenient = conf->lenient;
+	h->xet = conf->xet;
 	h->metrics = conf->metrics;
 	return r;
 }
@@ -103,6 +104,8 @@ int hub_new(const struct hub_conf *conf, struct hub **ret)
 	if (r == 0)
 		r = location_memory_new(LOCATIONS_MAX, &h->locations);
 	if (r == 0)
+		r = location_memory_new(LOCATIONS_MAX, &h->xet_tokens);
+	if (r == 0)
 		*ret = steal(h);
 	return r;
 }
@@ -112,6 +115,7 @@ void hub_free(struct hub *h)
 	if (!h)
 		return;
 	location_memory_free(h->locations);
+	location_memory_free(h->xet_tokens);
 	lock_fini(&h->lock);
 	free_tokens(h->token);
 	free(h->name);
@@ -222,6 +226,7 @@ void hub_health(struct hub *h, struct hub_health *ret)
 	memcpy(ret->error, h->error, sizeof(ret->error));
 	lock_drop(&h->lock);
 	ret->locations = location_count(h->locations);
+	ret->is_matrixhubd = atomic_load(&h->is_matrixhubd);
 }
 
 bool hub_was_silent(struct hub *h)
@@ -276,13 +281,24 @@ static int error_of(const struct httpc_response *r, int status, bool token_sent)
 	return status >= 400 ? refusal(r, status, token_sent) : ERR_PROTO;
 }
 
+/* What is refused may come from a proxy before it. */
+static void note_program(struct hub *h, const struct httpc_response *r, int status)
+{
+	const char *program = httpc_header(r, HUB_PROGRAM_FIELD);
+
+	if (status < 400)
+		atomic_store(&h->is_matrixhubd, program && strcmp(program, HUB_PROGRAM) == 0);
+}
+
 int hub_answer_head(struct hub_answer *a, const struct httpc_response *r)
 {
 	const char *location = httpc_header(r, "Location");
 
-	if (a->hub)
-		health_well(a->hub);
 	a->status = httpc_status(r);
+	if (a->hub) {
+		health_well(a->hub);
+		note_program(a->hub, r, a->status);
+	}
 	a->wait_ms = httpc_retry_after_ms(r);
 	a->error = error_of(r, a->status, a->token_sent);
 	buf_clear(&a->location);
@@ -308,9 +324,17 @@ static int run(struct hub *h, const struct httpc_request *q, const struct hub_an
 	return r;
 }
 
-int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
+static const char *bearer(const struct hub *h, const struct hub_answer *a)
 {
 	const struct hub_token *token = h->token;
+
+	if (a->bearer)
+		return *a->bearer ? a->bearer : NULL;
+	return a->own && token && *token->text ? token->text : NULL;
+}
+
+int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct hub_answer *a)
+{
 	int64_t began_ms = clock_ms();
 	bool probes;
 	int r;
@@ -318,12 +342,12 @@ int hub_exchange(struct hub *h, struct httpc_request *q, const char *url, struct
 	a->url = url;
 	a->own = url_same_origin(h->url, url);
 	a->hub = a->own ? h : NULL;
-	a->token_sent = a->own && token && *token->text;
 	a->status = 0;
 	a->wait_ms = -1;
 	q->method = "GET";
 	q->url = url;
-	q->token = a->token_sent ? token->text : NULL;
+	q->token = bearer(h, a);
+	a->token_sent = q->token;
 	if (!a->own)
 		return run(h, q, a);
 	r = health_enter(h, &probes);

@@ -19,6 +19,15 @@
 
 struct hub;
 
+/* Whether bytes are fetched by the Xet store that a hub names. In the order of the choices of
+ * --hub-xet. */
+enum hub_xet {
+	HUB_XET_AUTO,   /* what it does not give by plain HTTP */
+	HUB_XET_ALWAYS, /* all that it has there */
+	HUB_XET_NEVER,
+};
+#define HUB_XET_CHOICES "auto|always|never"
+
 struct hub_conf {
 	const char *url;    /* "https://huggingface.co", no trailing slash needed; copied */
 	const char *token;  /* or NULL; copied, wiped on free */
@@ -26,7 +35,8 @@ struct hub_conf {
 	int64_t timeout_ms; /* for one metadata request */
 	int64_t down_ms;   /* how long to leave an unreachable hub alone that let us wait as long */
 	int64_t silent_ms; /* how long hub_was_silent, unless it answers meanwhile */
-	bool lenient;      /* of its lists of files, what makes sense is believed */
+	enum hub_xet xet;
+	bool lenient;                   /* of its lists of files, what makes sense is believed */
 	struct metrics_source *metrics; /* counted there, borrowed until hub_free; or NULL */
 };
 
@@ -39,6 +49,11 @@ MUST_USE int hub_set_token(struct hub *h, const char *token);
 /* The URL, without user name and password. */
 const char *hub_name(const struct hub *h);
 
+/* A field of each answer of a matrixhubd, and its value: what it sends has come from upstream once
+ * for all who ask it. */
+#define HUB_PROGRAM_FIELD "X-Hub-Program"
+#define HUB_PROGRAM "matrixhubd"
+
 /* How it did lately, the hosts it sends us to included. */
 #define HUB_ERROR_MAX 255
 struct hub_health {
@@ -47,6 +62,7 @@ struct hub_health {
 	int64_t down_ms;               /* it is left alone for so long yet, or 0 */
 	int64_t busy_ms;               /* it asked to come back after so long from now, or 0 */
 	unsigned locations;            /* signed ones that are remembered */
+	bool is_matrixhubd;            /* so it says; false until it has answered */
 };
 /* The same now. Threads: any. */
 void hub_health(struct hub *h, struct hub_health *ret);
@@ -98,8 +114,9 @@ MUST_USE int hub_get_doc(struct hub *h, const struct repo_id *id, const char *ta
 			 struct httpc_cancel *cancel, struct jdoc **ret, struct buf *ret_next,
 			 int64_t *ret_wait_ms);
 
-/* Gives a range of a file, through the signed location it is remembered under. Contract of
- * struct source's get. Also ERR_CHANGED (another ETag or commit), ERR_SIZE, ERR_EXPIRED never. */
+/* Gives a range of a file, through the signed location it is remembered under, or by a Xet store.
+ * Contract of struct source's get. Also ERR_CHANGED (another ETag or commit), ERR_SIZE, ERR_DIGEST
+ * (of a Xet store), ERR_EXPIRED never. */
 MUST_USE int hub_get_range(struct hub *h, const struct source_ask *ask, int64_t *ret_wait_ms);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of a hub's client: hub.c (the client, its health, one exchange), hub_json.c (metadata),
- * hub_chunks.c (digest lists) and hub_range.c (bytes). Nobody else includes this. */
+ * hub_chunks.c (digest lists), hub_range.c (bytes), hub_xet.c (those of a Xet store). Nobody else
+ * includes this. */
 #ifndef MATRIXFS_HUB_PRIV_H
 #define MATRIXFS_HUB_PRIV_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "daemon/base/lock.h"
@@ -27,6 +29,10 @@ struct hub {
 	int64_t timeout_ms, down_ms, silent_ms;
 	bool lenient;
 	struct location_memory *locations;
+	enum hub_xet xet;
+	struct location_memory
+		*xet_tokens;           /* by where they are had: the store, and what opens it */
+	atomic_bool xet_first_version; /* its store knows no other */
 	struct lock lock;
 	int64_t down_until_ms;         /* guarded by lock; 0: the hub is well */
 	bool probing;                  /* guarded by lock; somebody tries whether it is back */
@@ -34,6 +40,7 @@ struct hub {
 	int64_t busy_until_ms;         /* guarded by lock; it asked to come back later, then */
 	int64_t ok_s, failed_s;        /* guarded by lock; wall clock, 0: never */
 	char error[HUB_ERROR_MAX + 1]; /* guarded by lock; of the last failure */
+	atomic_bool is_matrixhubd;     /* as it last said */
 	struct metrics_source *metrics;
 };
 
@@ -43,6 +50,7 @@ struct hub_answer {
 	const char *url; /* that was asked; borrowed */
 	bool own;        /* it is on the hub's own origin */
 	bool token_sent;
+	const char *bearer;  /* sent instead of the hub's token: "" is none; NULL: that one */
 	int status;          /* 0 until a head came */
 	int error;           /* what a status that is not wanted means */
 	int64_t wait_ms;     /* how long the server asks to stay away, or -1 */

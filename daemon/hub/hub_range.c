@@ -12,6 +12,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/url.h"
+#include "daemon/hub/hub_xet.h"
 
 /* A server that ignores Range sends the file from its start: bearable near the start only. */
 #define SKIP_BYTES_MAX (8u << 20)
@@ -20,18 +21,20 @@
 #define ANSWER_MS 2000    /* so long one waits for another's answer before asking, too */
 
 #define REDIRECTED 1 /* answer.location says where to */
+#define OFFERED 2    /* more is not asked for: the file is to come by the offer */
 
 struct range {
 	struct hub *h;
 	const struct source_ask *ask;
 	const char *key; /* of the location */
 	struct hub_answer answer;
-	uint64_t skip;   /* bytes still to come before the wanted ones */
-	uint64_t given;  /* wanted bytes that reached the sink */
-	size_t dropped;  /* bytes of a refusal's body */
-	bool fresh;      /* the hub itself was asked, not a location remembered */
-	bool ends_there; /* the answer should end with the last wanted byte */
-	int sink_result; /* what the sink ended the call with */
+	struct buf offer; /* of the hub's: where else it has the file */
+	uint64_t skip;    /* bytes still to come before the wanted ones */
+	uint64_t given;   /* wanted bytes that reached the sink */
+	size_t dropped;   /* bytes of a refusal's body */
+	bool fresh;       /* the hub itself was asked, not a location remembered */
+	bool ends_there;  /* the answer should end with the last wanted byte */
+	int sink_result;  /* what the sink ended the call with */
 };
 
 /* --- is it this file? */
@@ -181,6 +184,17 @@ static bool has_bytes(const struct range *g)
 	return g->answer.status == 200 || g->answer.status == 206;
 }
 
+/* A refusal's offer counts only if it is of this file. */
+static int note_offer(struct range *g, const struct httpc_response *r)
+{
+	if (g->h->xet == HUB_XET_NEVER || check_names(g, r) < 0)
+		return 0;
+	buf_clear(&g->offer);
+	if (hub_xet_offer(&g->answer, r, &g->offer) < 0)
+		return -ENOMEM;
+	return g->offer.len && g->h->xet == HUB_XET_ALWAYS ? OFFERED : 0;
+}
+
 static int range_head(void *arg, const struct httpc_response *r)
 {
 	struct range *g = arg;
@@ -189,6 +203,8 @@ static int range_head(void *arg, const struct httpc_response *r)
 
 	if (e == 0 && g->answer.own && (redirected || has_bytes(g)))
 		e = check_names(g, r);
+	if (e == 0 && g->answer.own)
+		e = note_offer(g, r);
 	if (e == 0 && has_bytes(g))
 		e = check_body(g, r);
 	if (e == 0 && (redirected || has_bytes(g)))
@@ -239,7 +255,7 @@ static int ask_once(struct range *g, const char *url)
 		return g->sink_result;
 	if (g->given == ask->len)
 		return 0;
-	if (r < 0)
+	if (r < 0 || r == OFFERED)
 		return r;
 	if (has_bytes(g))
 		return ERR_CUT;
@@ -294,6 +310,34 @@ static int follow_resolve(struct range *g)
 	return follow(g, buf_str(&url));
 }
 
+static int follow_offer(struct range *g, const char *offer)
+{
+	int r = hub_xet_get(g->h, offer, g->ask, &g->answer.wait_ms);
+
+	if (r < 0 && (is_useless(r) || r == ERR_SERVER))
+		location_forget(g->h->locations, g->key, offer);
+	return r;
+}
+
+/* True if a hub, asked anew, does not give by plain HTTP what it offers to give otherwise. Who may
+ * not have it, or is to come later, is told so. */
+static bool is_offer_alone(const struct range *g, int r)
+{
+	return r == OFFERED || (g->offer.len && !g->given && !g->sink_result &&
+				(r == ERR_PROTO || r == ERR_EXPIRED || r == -EACCES));
+}
+
+static int follow_hub(struct range *g)
+{
+	int r = follow_resolve(g);
+
+	if (!is_offer_alone(g, r))
+		return r;
+	location_put(g->h->locations, g->key, buf_str(&g->offer), clock_ms(), ITSELF_MS);
+	location_asked(g->h->locations, g->key);
+	return follow_offer(g, buf_str(&g->offer));
+}
+
 /* Asks where the bytes are said to be; one of many who do not know asks the hub. */
 static int follow_known(struct range *g)
 {
@@ -301,14 +345,16 @@ static int follow_known(struct range *g)
 	int64_t now = clock_ms();
 	int r = location_get(g->h->locations, g->key, now, now + ANSWER_MS, &url);
 
+	if (r == 0 && hub_xet_is_offer(buf_str(&url)))
+		return follow_offer(g, buf_str(&url));
 	if (r == 0 && url.len)
 		return follow(g, buf_str(&url));
 	g->fresh = true;
 	if (r == 0)
-		return follow_resolve(g);
+		return follow_hub(g);
 	if (r != -ENOENT)
 		return r;
-	r = follow_resolve(g);
+	r = follow_hub(g);
 	location_asked(g->h->locations, g->key);
 	return r;
 }
@@ -331,5 +377,6 @@ int hub_get_range(struct hub *h, const struct source_ask *ask, int64_t *ret_wait
 	if (ret_wait_ms)
 		*ret_wait_ms = g.answer.wait_ms;
 	hub_answer_fini(&g.answer);
+	buf_free(&g.offer);
 	return r;
 }

@@ -9,6 +9,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 
 #define LIFE_MAX_S 3600
@@ -16,7 +17,7 @@
 #define MARGIN_S 30 /* clocks differ, and an answer takes a while to end */
 
 struct location {
-	struct location *newer, *older;
+	struct lru_link link;
 	int64_t until_ms;
 	char *etag; /* or NULL: none seen yet */
 	char *url;  /* behind key, in the same allocation */
@@ -26,14 +27,12 @@ struct location {
 struct location_memory {
 	struct lock lock;
 	struct cond answered;
-	struct map asking;                /* keys that somebody asks the hub for; guarded by lock */
-	struct map map;                   /* guarded by lock */
-	struct location *newest, *oldest; /* guarded by lock */
+	struct map asking; /* keys that somebody asks the hub for; guarded by lock */
+	struct map map;    /* guarded by lock */
+	struct lru by_use; /* guarded by lock */
 	unsigned max;
 };
 
-static void unlink_locked(struct location_memory *m, struct location *l) NEEDS(m->lock);
-static void link_newest_locked(struct location_memory *m, struct location *l) NEEDS(m->lock);
 static void drop_locked(struct location_memory *m, struct location *l) NEEDS(m->lock);
 static struct location *find_locked(struct location_memory *m, const char *key, const char *url)
 	NEEDS(m->lock);
@@ -51,6 +50,11 @@ int location_memory_new(unsigned max, struct location_memory **ret)
 	return 0;
 }
 
+static struct location *oldest_locked(struct location_memory *m)
+{
+	return lru_item(m->by_use.oldest, struct location, link);
+}
+
 static void location_free(struct location *l)
 {
 	if (!l)
@@ -63,12 +67,10 @@ void location_memory_free(struct location_memory *m)
 {
 	if (!m)
 		return;
-	while (m->newest) {
-		struct location *l = m->newest;
-
-		m->newest = l->older;
-		location_free(l);
-	}
+	lock_take(&m->lock);
+	while (m->by_use.oldest)
+		drop_locked(m, oldest_locked(m));
+	lock_drop(&m->lock);
 	map_fini(&m->map);
 	map_fini(&m->asking);
 	cond_fini(&m->answered);
@@ -76,26 +78,12 @@ void location_memory_free(struct location_memory *m)
 	free(m);
 }
 
-static void unlink_locked(struct location_memory *m, struct location *l)
-{
-	*(l->newer ? &l->newer->older : &m->newest) = l->older;
-	*(l->older ? &l->older->newer : &m->oldest) = l->newer;
-	l->newer = l->older = NULL;
-}
-
-static void link_newest_locked(struct location_memory *m, struct location *l)
-{
-	l->older = m->newest;
-	*(m->newest ? &m->newest->newer : &m->oldest) = l;
-	m->newest = l;
-}
-
 static void drop_locked(struct location_memory *m, struct location *l)
 {
 	if (!l)
 		return;
 	map_del_str(&m->map, l->key);
-	unlink_locked(m, l);
+	lru_remove(&m->by_use, &l->link);
 	location_free(l);
 }
 
@@ -115,8 +103,7 @@ static int get_locked(struct location_memory *m, const char *key, int64_t now_ms
 		drop_locked(m, l);
 		return -ENOENT;
 	}
-	unlink_locked(m, l);
-	link_newest_locked(m, l);
+	lru_use(&m->by_use, &l->link);
 	return buf_add_str(ret, l->url);
 }
 
@@ -179,9 +166,9 @@ void location_put(struct location_memory *m, const char *key, const char *url, i
 	lock_take(&m->lock);
 	drop_locked(m, map_find_str(&m->map, key));
 	if (l && map_put_str(&m->map, l->key, l) == 0)
-		link_newest_locked(m, steal(l));
+		lru_add(&m->by_use, &steal(l)->link);
 	if (m->map.count > m->max)
-		drop_locked(m, m->oldest);
+		drop_locked(m, oldest_locked(m));
 	lock_drop(&m->lock);
 	location_free(l);
 }

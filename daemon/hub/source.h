@@ -27,12 +27,16 @@ struct source_blob {
 
 /* A run may be cut while a piece is written: it is cut further away than this. */
 #define SOURCE_PIECE_MAX (UINT64_C(1) << 20)
+/* Bytes a second: who gives less is left. */
+#define SOURCE_TRICKLE_RATE 16384
 
 struct source_ask {
 	const struct source_blob *blob;
 	uint64_t off, len; /* len > 0, within the file */
 	int64_t deadline_ms;
-	/* The sink may change these. */
+	/* The sink may change these, and so does look(arg), which who hears nothing for long calls
+	 * (NULL: nothing does). */
+	void (*look)(void *arg);
 	bool demand;      /* somebody waits for them */
 	bool failing;     /* the sources that come after this one failed lately */
 	int64_t until_ms; /* clock_ms() value: who asks gives up then */

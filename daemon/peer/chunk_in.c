@@ -22,8 +22,8 @@ static int begin_digest(struct chunk_in *c)
 
 	if (is_whole_blob(c))
 		return digest_new(blob->file.kind, c->size, &c->digest);
-	if (!evidence_knows(c->evidence, blob->etag, chunk, must) &&
-	    !evidence_dropped(c->evidence, blob->etag, chunk))
+	if (!provenance_knows(c->provenance, blob->etag, chunk, must) &&
+	    !provenance_dropped(c->provenance, blob->etag, chunk))
 		return 0;
 	return digest_new(DIGEST_SHA256, c->size, &c->digest);
 }
@@ -42,7 +42,7 @@ int chunk_in_begin(struct chunk_in *c, uint64_t pos, uint64_t end)
 	c->end = min_u64(end, stop);
 	c->size = stop - chunk_start(chunk);
 	c->have = 0;
-	c->word = EVIDENCE_UNKNOWN;
+	c->trust = PROVENANCE_UNKNOWN;
 	c->wrong = false;
 	c->comes = true;
 	c->kept = is_laid(c) ? NULL : malloc(c->size);
@@ -78,10 +78,10 @@ static int judge(struct chunk_in *c)
 
 	if (is_whole_blob(c))
 		c->wrong = memcmp(c->is, file->digest, digest_size(file->kind)) != 0;
-	else if ((c->word = evidence_knows(c->evidence, blob->etag, chunk, must)))
+	else if ((c->trust = provenance_knows(c->provenance, blob->etag, chunk, must)))
 		c->wrong = memcmp(c->is, must, sizeof(must)) != 0;
 	else
-		c->wrong = evidence_was_wrong(c->evidence, blob->etag, chunk, c->is);
+		c->wrong = provenance_was_wrong(c->provenance, blob->etag, chunk, c->is);
 	return c->wrong ? ERR_DIGEST : 0;
 }
 

@@ -8,18 +8,18 @@
 
 #include "daemon/base/digest.h"
 #include "daemon/hub/source.h"
-#include "daemon/peer/evidence.h"
+#include "daemon/peer/provenance.h"
 
 struct chunk_in {
 	const struct source_ask
 		*ask; /* borrowed, like the next; both are set, the rest is zeroed */
-	struct evidence *evidence;
+	struct provenance *provenance;
 	/* The one that comes, or came last. */
 	uint64_t pos, end; /* wanted of it */
 	size_t size, have; /* its bytes; those that came */
 	bool comes;
-	enum evidence_word word; /* how it is known what it must be */
-	bool wrong;              /* it was, and had this digest */
+	enum provenance_trust trust; /* how it is known what it must be */
+	bool wrong;                  /* it was, and had this digest */
 	uint8_t is[DIGEST_BYTES_MAX];
 	/* Its own. */
 	struct digest *digest; /* of those that came; NULL: nothing is known of it */

@@ -21,8 +21,8 @@ static bool is_close(const struct membership *members, struct segment segment)
 static bool arranges(const struct decide_here *here, const struct decide_ask *ask)
 {
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned count =
-		places_owners(here->places, here->members, ask->segment, ask->size, owners);
+	unsigned count = placement_cache_owners(here->placement, here->members, ask->segment,
+						ask->size, owners);
 
 	for (unsigned i = 0; i < count; i++)
 		if (owners[i] == here->members->self)
@@ -47,30 +47,35 @@ static struct segment_note find_note(struct segment_notes *notes, struct segment
 }
 
 /* Those that are no members any more are left out. */
-static unsigned keep_members(const struct membership *members, uint64_t *keys, unsigned count)
+static unsigned find_members(const struct membership *members, const uint64_t *keys, unsigned count,
+			     uint32_t *ret)
 {
-	unsigned kept = 0;
+	unsigned found = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (placement_find(members->nodes, members->count, keys[i]) >= 0)
-			keys[kept++] = keys[i];
-	return kept;
+	for (unsigned i = 0; i < count; i++) {
+		int at = placement_find(members->nodes, members->count, keys[i]);
+
+		if (at >= 0)
+			ret[found++] = (uint32_t)at;
+	}
+	return found;
 }
 
 unsigned decide_others(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms,
-		       uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
+		       uint32_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	const struct membership *members = here->members;
 	const struct fanout_guest guest = { ask->guest, ask->zone, ask->failed, ask->failed_count };
 	uint64_t home = placement_key(member_zone(members->members[members->self]));
-	uint32_t place;
+	uint64_t keys[FANOUT_NAMES_MAX];
+	uint32_t rank;
 	unsigned count;
 
 	if (ask->number || is_small(ask) || !arranges(here, ask))
 		return 0;
-	count = fanout_ask(here->fanout, ask->segment, home, &guest, now_ms, ret, &place);
-	*ret_number = find_note(here->notes, ask->segment, now_ms).number + place;
-	return keep_members(members, ret, count);
+	count = fanout_ask(here->fanout, ask->segment, home, &guest, now_ms, keys, &rank);
+	*ret_number = find_note(here->notes, ask->segment, now_ms).number + rank;
+	return find_members(members, keys, count, ret);
 }
 
 /* It is brought for a guest if it is this node's to bring, or wanted here, too; but not from the
@@ -99,7 +104,7 @@ enum decision decide_bytes(const struct decide_here *here, const struct decide_a
 		return DECIDE_GIVE;
 	if (!may_bring(here, ask, &note))
 		return DECIDE_NOT_HERE;
-	if (late && (held->failing || segment_note_has_failed(&note, ask->place, now_ms)))
+	if (late && (held->failing || segment_note_has_failed(&note, ask->origin, now_ms)))
 		return DECIDE_FAILED;
 	if (late)
 		return DECIDE_COMING;

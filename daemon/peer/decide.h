@@ -6,13 +6,13 @@
 
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/segment_notes.h"
 
 /* A node that is asked; all borrowed. */
 struct decide_here {
 	const struct membership *members;
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes;
 	struct fanout *fanout;
 };
@@ -27,8 +27,8 @@ struct decide_ask {
 	/* Its number among those who want the segment (segment_notes.h), if another member sent it
 	 * here; else 0. */
 	uint32_t number;
-	uint64_t place; /* that it names: see wire_place */
-	bool bring;     /* what is not here may be brought for it */
+	uint64_t origin; /* that it names: see wire_origin */
+	bool bring;      /* what is not here may be brought for it */
 };
 
 /* What this node has of the bytes asked for. */
@@ -48,12 +48,12 @@ enum decision {
 	DECIDE_FULL,     /* it would be brought, and cannot be kept */
 };
 
-/* Whom the guest is to ask in the place of this node: keys of members, in this order, and as
+/* Whom the guest is to ask instead of this node: indexes in here->members, in this order, and as
  * *ret_number the guest's number then. Only for who was not sent here, and if this node is to
  * arrange who gives the segment to whom: it owns it, or would be asked for it if the owners were
  * not there. 0: this node decides by decide_bytes. */
 unsigned decide_others(const struct decide_here *here, const struct decide_ask *ask, int64_t now_ms,
-		       uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
+		       uint32_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);
 /* What becomes of a question that is not sent elsewhere; `late`: the guest has waited as long as it
  * asked to. *ret_number: the guest's number, if it gets the bytes from here. */
 enum decision decide_bytes(const struct decide_here *here, const struct decide_ask *ask,

@@ -6,6 +6,7 @@
 
 #include "daemon/base/grow.h"
 #include "daemon/base/lock.h"
+#include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 
 #define NOBODY UINT32_MAX
@@ -29,7 +30,7 @@ struct quarter {
 	struct queue fresh, spare, used;
 };
 
-struct place {
+struct guest {
 	uint64_t node, zone;
 	uint32_t ticket;  /* by which it gets the segment, or NOBODY */
 	uint32_t striker; /* who struck it first: his word counts once */
@@ -38,13 +39,13 @@ struct place {
 
 /* All who asked for one segment, in the order in which they came; number 0 is the owner. */
 struct gathering {
-	struct gathering *newer, *older;
+	struct lru_link link;
 	struct gathering_key {
 		uint64_t blob, segment;
 	} key;
 	int64_t used_ms;
 	struct map by_node; /* numbers */
-	struct place *places;
+	struct guest *guests;
 	size_t count, cap;
 	struct ticket *tickets;
 	size_t ticket_count, ticket_cap;
@@ -56,8 +57,8 @@ struct fanout {
 	struct lock lock;
 	/* Guarded by lock. */
 	struct map by_key;
-	struct gathering *newest, *oldest;
-	size_t places; /* of all gatherings */
+	struct lru by_use;
+	size_t guests; /* of all gatherings */
 };
 
 /* ---- gatherings ---- */
@@ -73,27 +74,19 @@ int fanout_new(struct fanout **ret)
 	return 0;
 }
 
-static void unlink_gathering(struct fanout *c, struct gathering *g)
+/* NULL: there is none. */
+static struct gathering *oldest(const struct fanout *c)
 {
-	*(g->newer ? &g->newer->older : &c->newest) = g->older;
-	*(g->older ? &g->older->newer : &c->oldest) = g->newer;
-}
-
-static void link_newest(struct fanout *c, struct gathering *g)
-{
-	g->newer = NULL;
-	g->older = c->newest;
-	*(c->newest ? &c->newest->newer : &c->oldest) = g;
-	c->newest = g;
+	return lru_item(c->by_use.oldest, struct gathering, link);
 }
 
 static void disperse(struct fanout *c, struct gathering *g)
 {
-	unlink_gathering(c, g);
+	lru_remove(&c->by_use, &g->link);
 	map_del(&c->by_key, &g->key, sizeof(g->key));
-	c->places -= g->count;
+	c->guests -= g->count;
 	map_fini(&g->by_node);
-	free(g->places);
+	free(g->guests);
 	free(g->tickets);
 	free(g->quarters);
 	free(g);
@@ -103,8 +96,8 @@ void fanout_free(struct fanout *c)
 {
 	if (!c)
 		return;
-	while (c->oldest)
-		disperse(c, c->oldest);
+	while (c->by_use.oldest)
+		disperse(c, oldest(c));
 	map_fini(&c->by_key);
 	lock_fini(&c->lock);
 	free(c);
@@ -112,9 +105,9 @@ void fanout_free(struct fanout *c)
 
 static bool is_over(const struct fanout *c, int64_t now_ms)
 {
-	return c->oldest &&
-	       (c->by_key.count >= FANOUT_SEGMENTS_MAX || c->places >= FANOUT_PLACES_MAX ||
-		now_ms - c->oldest->used_ms > FANOUT_IDLE_MS);
+	return c->by_use.oldest &&
+	       (c->by_key.count >= FANOUT_SEGMENTS_MAX || c->guests >= FANOUT_GUESTS_MAX ||
+		now_ms - oldest(c)->used_ms > FANOUT_IDLE_MS);
 }
 
 /* ---- tickets ---- */
@@ -163,12 +156,12 @@ static int add_ticket(struct gathering *g, struct queue *q, uint32_t giver)
  * it may. */
 static bool gives_two(const struct gathering *g, uint32_t number)
 {
-	return number == OWNER || (g->places[number].node + g->key.blob + g->key.segment) % 2;
+	return number == OWNER || (g->guests[number].node + g->key.blob + g->key.segment) % 2;
 }
 
 static int add_tickets(struct gathering *g, uint32_t number)
 {
-	struct quarter *q = quarter_of(g, g->places[number].zone);
+	struct quarter *q = quarter_of(g, g->guests[number].zone);
 	int r = q ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; r == 0 && i < FANOUT_WIDTH; i++)
@@ -176,18 +169,18 @@ static int add_tickets(struct gathering *g, uint32_t number)
 	return r;
 }
 
-/* ---- places ---- */
+/* ---- guests ---- */
 
 /* Its number, the next one; NOBODY: no memory. */
-static uint32_t add_place(struct fanout *c, struct gathering *g, uint64_t node, uint64_t zone)
+static uint32_t add_guest(struct fanout *c, struct gathering *g, uint64_t node, uint64_t zone)
 {
 	uint32_t number = (uint32_t)g->count;
 
-	if (grow_list(g->places, g->count, g->cap) < 0 ||
+	if (grow_list(g->guests, g->count, g->cap) < 0 ||
 	    map_put_u64(&g->by_node, node, (void *)(uintptr_t)(number + 1)) < 0)
 		return NOBODY;
-	g->places[g->count++] = (struct place){ .node = node, .zone = zone, .ticket = NOBODY };
-	c->places++;
+	g->guests[g->count++] = (struct guest){ .node = node, .zone = zone, .ticket = NOBODY };
+	c->guests++;
 	return number;
 }
 
@@ -204,9 +197,9 @@ static struct gathering *new_gathering(struct fanout *c, const struct gathering_
 		free(g);
 		return NULL;
 	}
-	link_newest(c, g);
+	lru_add(&c->by_use, &g->link);
 	/* The number of a node that none has. */
-	if (add_place(c, g, 0, home) == NOBODY || add_tickets(g, OWNER) < 0) {
+	if (add_guest(c, g, 0, home) == NOBODY || add_tickets(g, OWNER) < 0) {
 		disperse(c, g);
 		return NULL;
 	}
@@ -220,14 +213,13 @@ static struct gathering *gather(struct fanout *c, const struct gathering_key *ke
 	struct gathering *g;
 
 	while (is_over(c, now_ms))
-		disperse(c, c->oldest);
+		disperse(c, oldest(c));
 	g = map_find(&c->by_key, key, sizeof(*key));
 	if (!g)
 		g = new_gathering(c, key, home);
 	if (!g)
 		return NULL;
-	unlink_gathering(c, g);
-	link_newest(c, g);
+	lru_use(&c->by_use, &g->link);
 	g->used_ms = now_ms;
 	return g;
 }
@@ -244,8 +236,8 @@ static bool has_failed(const struct fanout_guest *guest, uint64_t node)
 
 static bool is_bad(const struct gathering *g, const struct fanout_guest *guest, uint32_t number)
 {
-	return number != OWNER && (g->places[number].strikes >= STRIKES_MAX ||
-				   has_failed(guest, g->places[number].node));
+	return number != OWNER && (g->guests[number].strikes >= STRIKES_MAX ||
+				   has_failed(guest, g->guests[number].node));
 }
 
 /* The first ticket of somebody good before guest number `end`; NOBODY. */
@@ -297,29 +289,29 @@ static uint32_t take_ticket(struct gathering *g, const struct fanout_guest *gues
 
 static uint32_t giver_of(const struct gathering *g, uint32_t number)
 {
-	uint32_t ticket = g->places[number].ticket;
+	uint32_t ticket = g->guests[number].ticket;
 
 	return ticket == NOBODY ? OWNER : g->tickets[ticket].giver;
 }
 
 /* The guest's own number: as before, or the next one. NOBODY: no memory. */
-static uint32_t seat(struct fanout *c, struct gathering *g, const struct fanout_guest *guest,
-		     int64_t now_ms)
+static uint32_t number_of(struct fanout *c, struct gathering *g, const struct fanout_guest *guest,
+			  int64_t now_ms)
 {
 	uint32_t number = (uint32_t)(uintptr_t)map_find_u64(&g->by_node, guest->node);
 
 	if (number)
 		return number - 1;
-	number = add_place(c, g, guest->node, guest->zone);
+	number = add_guest(c, g, guest->node, guest->zone);
 	if (number == NOBODY)
 		return NOBODY;
-	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
+	g->guests[number].ticket = take_ticket(g, guest, number, now_ms);
 	/* Without memory it gives nothing. */
 	return add_tickets(g, number) < 0 ? NOBODY : number;
 }
 
 /* One guest alone strikes nobody out. */
-static void strike(struct place *giver, uint32_t by)
+static void strike(struct guest *giver, uint32_t by)
 {
 	if (giver->strikes >= STRIKES_MAX || (giver->strikes && giver->striker == by))
 		return;
@@ -331,8 +323,8 @@ static void strike(struct place *giver, uint32_t by)
 static void change_giver(struct gathering *g, const struct fanout_guest *guest, uint32_t number,
 			 int64_t now_ms)
 {
-	strike(&g->places[giver_of(g, number)], number);
-	g->places[number].ticket = take_ticket(g, guest, number, now_ms);
+	strike(&g->guests[giver_of(g, number)], number);
+	g->guests[number].ticket = take_ticket(g, guest, number, now_ms);
 }
 
 static unsigned name_others(const struct gathering *g, const struct fanout_guest *guest,
@@ -341,11 +333,11 @@ static unsigned name_others(const struct gathering *g, const struct fanout_guest
 	uint32_t giver = giver_of(g, number);
 	unsigned count = 0;
 
-	ret[count++] = g->places[giver].node;
+	ret[count++] = g->guests[giver].node;
 	/* To fall back on: those who came just before it, who are asked by nobody else for that. */
 	for (uint32_t k = number; k-- > OWNER + 1 && count < FANOUT_NAMES_MAX;)
 		if (k != giver && !is_bad(g, guest, k))
-			ret[count++] = g->places[k].node;
+			ret[count++] = g->guests[k].node;
 	return count;
 }
 
@@ -355,7 +347,7 @@ static unsigned ask_locked(struct fanout *c, const struct gathering_key *key, ui
 			   uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	struct gathering *g = gather(c, key, home, now_ms);
-	uint32_t number = g ? seat(c, g, guest, now_ms) : NOBODY;
+	uint32_t number = g ? number_of(c, g, guest, now_ms) : NOBODY;
 	uint32_t giver;
 
 	*ret_number = 1;
@@ -363,7 +355,7 @@ static unsigned ask_locked(struct fanout *c, const struct gathering_key *key, ui
 		return 0;
 	*ret_number = number;
 	giver = giver_of(g, number);
-	if (giver != OWNER && has_failed(guest, g->places[giver].node))
+	if (giver != OWNER && has_failed(guest, g->guests[giver].node))
 		change_giver(g, guest, number, now_ms);
 	return giver_of(g, number) == OWNER ? 0 : name_others(g, guest, number, ret);
 }

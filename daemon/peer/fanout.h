@@ -21,7 +21,7 @@
 #define FANOUT_IDLE_MS 30000     /* a segment that nobody asked for so long begins anew */
 #define FANOUT_COPY_MS 5000      /* a copy is thought to be over then: its giver may give another */
 #define FANOUT_SEGMENTS_MAX 4096 /* remembered at once */
-#define FANOUT_PLACES_MAX 131072 /* guests of all segments, likewise */
+#define FANOUT_GUESTS_MAX 131072 /* guests of all segments, likewise */
 
 struct fanout;
 

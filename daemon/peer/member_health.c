@@ -127,6 +127,20 @@ bool health_forgive(struct member_health *h)
 	return was;
 }
 
+/* All that were asked of it in the same moment wait for the same. */
+static void outrun(struct member_health *h, int64_t now_ms)
+{
+	int64_t since = now_ms - h->outrun_ms;
+
+	h->turn_ms = 0;
+	if (!h->outrun_ms || since > MEMBER_OUTRUN_MAX_MS) {
+		h->outrun_ms = now_ms;
+	} else if (since > MEMBER_OUTRUN_MS) {
+		h->outrun_ms = 0;
+		fail(h, MEMBER_VAIN, now_ms);
+	}
+}
+
 /* --- how fast it is */
 
 static void measure(struct member_health *h, int64_t us)
@@ -176,6 +190,7 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 	switch (outcome) {
 	case MEMBER_GAVE:
 		h->vains -= h->vains > 0;
+		h->outrun_ms = 0;
 		succeed(h, first_ms, now_ms);
 		break;
 	case MEMBER_ANSWERED:
@@ -193,6 +208,9 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		break;
 	case MEMBER_MISLED:
 		suspect(h, now_ms);
+		break;
+	case MEMBER_OUTRUN:
+		outrun(h, now_ms);
 		break;
 	case MEMBER_LEFT:
 		h->turn_ms = 0;

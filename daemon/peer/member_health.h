@@ -19,6 +19,10 @@
 #define MEMBER_REFUSED_MS (10 * 1000)
 #define MEMBER_VAIN_MS (30 * 1000) /* bytes, or a clean hour, take one time back; no answer does */
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
+/* Who was outrun is so still when it has given nothing since, and that was so long ago, not longer:
+ * the second time counts as a promise in vain. */
+#define MEMBER_OUTRUN_MS 1000
+#define MEMBER_OUTRUN_MAX_MS (60 * 1000)
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
 #define MEMBER_TURN_MS (10 * 1000)
 /* Who gave wrong bytes: twice as long each time. One time is forgotten for each clean hour. */
@@ -46,6 +50,7 @@ enum member_outcome {
 	MEMBER_LIED,     /* its bytes were wrong */
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
 	MEMBER_VAIN,     /* it hoped for too long, gave scraps of bytes, or made no sense */
+	MEMBER_OUTRUN,   /* another was faster: a hiccup, if it does not go on so */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
@@ -76,6 +81,7 @@ struct member_health {
 	int64_t clean_ms;          /* end of the last one */
 	unsigned vains;            /* promises that were in vain, as of vain_ms, the last one */
 	int64_t vain_ms;
+	int64_t outrun_ms;           /* when it was, and has given nothing since; 0: it was not */
 	int64_t misled_ms;           /* when it first may have been, lately; 0: it was not */
 	bool answered;               /* once, at least */
 	int64_t usual_us, spread_us; /* time to the first byte, and how far off it is; usual < 0:

@@ -147,7 +147,7 @@ int opened_start(struct fetch *f, struct store *s, struct opened **ret)
 		opened_free(o);
 		return r;
 	}
-	fetch_set_yield(f, make_way, o);
+	fetch_set_make_way(f, make_way, o);
 	*ret = o;
 	return 0;
 }
@@ -156,7 +156,7 @@ void opened_stop(struct opened *o)
 {
 	if (!o)
 		return;
-	fetch_set_yield(o->fetch, NULL, NULL);
+	fetch_set_make_way(o->fetch, NULL, NULL);
 	lock_take(&o->lock);
 	o->stop = true;
 	cond_wake_all(&o->changed);

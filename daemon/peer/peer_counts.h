@@ -12,7 +12,8 @@
  *
  * bytes_in: that members gave, and the cache took. bytes_wrong: that were not those of the blob.
  * bytes_twice: that came of chunks which never became whole, because who sent them broke off or was
- * left; they come once more. asked: requests to members.
+ * left, or outrun by another; they come once more. Races keep that below a fiftieth of bytes_in.
+ * asked: requests to members; raced: of those, that began while another member was slow.
  * passed: ranges that were left to hubs. bytes_out: given to members. answers: requests of members
  * that got bytes; waits: that were told to ask again, the bytes being on their way; redirects: that
  * were told who else has them; refused: wrong key, too busy, not here. */
@@ -24,6 +25,8 @@
 	X(bytes_twice, ":size", "peer_twice_bytes_total", NULL, \
 	  "Bytes of chunks that never became whole: they come once more.") \
 	X(asked, "", "peer_requests_total", NULL, "Requests to peers.") \
+	X(raced, "", "peer_races_total", NULL, \
+	  "Requests to peers for what another peer was slow to give to a reader.") \
 	X(passed, "", "peer_passed_total", NULL, \
 	  "Ranges that were left to hubs: nobody else was to have them.") \
 	X(answers, "", "peer_answers_total", "bytes", "Answers to peers, by what they were.") \

@@ -58,6 +58,13 @@ static int on_body(void *arg, const void *data, size_t len)
 	return q->sunk;
 }
 
+static int on_tick(void *arg)
+{
+	const struct peer_get *q = arg;
+
+	return q->tick(q->arg);
+}
+
 int peer_get_run(struct peer_get *q, const struct asker *who)
 {
 	CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 };
@@ -71,6 +78,7 @@ int peer_get_run(struct peer_get *q, const struct asker *who)
 		.lasting = q->ask->digests ? 0 : WIRE_BYTES,
 		.head = on_head,
 		.body = on_body,
+		.tick = q->tick ? on_tick : NULL,
 		.arg = q,
 	};
 	int r = wire_write_ask(q->ask, &target, &range);

@@ -16,6 +16,8 @@ struct peer_get {
 	/* Gets the bytes in order; non-zero ends the question. Nothing reaches it that the head has
 	 * not said to be the first bytes asked for, of this blob. */
 	int (*sink)(void *arg, const void *data, size_t len);
+	/* Called each PEER_REQUEST_TICK_MS; non-zero ends it, too. NULL: it is not. */
+	int (*tick)(void *arg);
 	void *arg;
 	/* What came. */
 	int status;                  /* of an answer that a member has signed; 0: there was none */

@@ -121,6 +121,13 @@ static int on_body(void *arg, const void *data, size_t len)
 	return t->status == WIRE_KEY ? 0 : t->s->body(t->s->arg, data, len);
 }
 
+static int on_tick(void *arg)
+{
+	const struct attempt *t = arg;
+
+	return t->s->tick(t->s->arg);
+}
+
 /* ---- both ---- */
 
 static int run(struct attempt *t)
@@ -134,6 +141,8 @@ static int run(struct attempt *t)
 		.field_count = t->field_count,
 		.head = on_head,
 		.body = on_body,
+		.tick = s->tick ? on_tick : NULL,
+		.tick_ms = PEER_REQUEST_TICK_MS,
 		.arg = t,
 		.cancel = s->cancel,
 	};

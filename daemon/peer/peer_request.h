@@ -33,8 +33,11 @@ struct peer_request {
 	/* Then with its body, of which at most PEER_REQUEST_BODY_MAX come if it does not last. Of
 	 * both a non-zero result ends the request and becomes its own. */
 	int (*body)(void *arg, const void *data, size_t len);
+	/* Called each PEER_REQUEST_TICK_MS, or NULL. Likewise. */
+	int (*tick)(void *arg);
 	void *arg;
 };
+#define PEER_REQUEST_TICK_MS 50
 #define PEER_REQUEST_BODY_MAX (64 << 10)
 
 /* Asks; if the member finds that its clock is another one, once more by that. Notes its clock, or

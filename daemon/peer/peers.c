@@ -10,18 +10,18 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
-#include "daemon/peer/assay.h"
 #include "daemon/peer/cluster_key.h"
-#include "daemon/peer/confront.h"
-#include "daemon/peer/contests.h"
 #include "daemon/peer/member_list.h"
 #include "daemon/peer/peer_cert.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
+#include "daemon/peer/segment_notes.h"
 #include "daemon/peer/serve.h"
 #include "daemon/peer/source_peer.h"
-#include "daemon/peer/segment_notes.h"
+#include "daemon/peer/verify_givers.h"
+#include "daemon/peer/verify_lists.h"
+#include "daemon/peer/verify_queue.h"
 
-#define EVIDENCE_BYTES (UINT64_C(64) << 20) /* lists of 1.8 TiB that are not sealed yet */
+#define PROVENANCE_BYTES (UINT64_C(64) << 20) /* lists of 1.8 TiB that are not sealed yet */
 #define USER_AGENT "matrixfs/" MATRIXFS_VERSION
 
 struct peers {
@@ -31,12 +31,12 @@ struct peers {
 	struct peer_cert *cert; /* or NULL */
 	struct cluster_key *key;
 	struct members *members;
-	struct evidence *evidence;
-	struct published *published;
-	struct assay *assay;
-	struct contests *contests;
-	struct confront *confront;
-	struct places places;
+	struct provenance *provenance;
+	struct digest_lists *lists;
+	struct verify_queue *queue;
+	struct verify_lists *list_checks;
+	struct verify_givers *givers;
+	struct placement_cache placement;
 	struct segment_notes notes;
 	struct peer_counts counts;
 	struct probes *probes;
@@ -45,8 +45,8 @@ struct peers {
 	struct source *source;
 	struct lock lock;
 	struct serve *serve; /* guarded by lock where it may be asked while it ends */
-	struct trial_conf trials;
-	atomic_bool inquires; /* it has all that it needs */
+	struct verify_conf verify;
+	atomic_bool verifies; /* it has all that it needs */
 	struct member_list *list;
 };
 
@@ -64,25 +64,25 @@ static void came(void *arg, const struct source_blob *what, uint32_t i)
 {
 	struct peers *p = arg;
 
-	assay_came(p->assay, what, i);
+	verify_queue_came(p->queue, what, i);
 }
 
 static void listed(void *arg, const struct source_blob *what)
 {
 	struct peers *p = arg;
 
-	assay_listed(p->assay, what);
+	verify_queue_listed(p->queue, what);
 }
 
 static bool refused(void *arg, const struct source_refused *r)
 {
 	struct peers *p = arg;
 	bool doubted = r->published &&
-		       published_contradicted(p->published, r->what->etag, r->chunk, r->member);
+		       digest_lists_contradicted(p->lists, r->what->etag, r->chunk, r->member);
 
-	confront_add(p->confront, r);
+	verify_givers_add(p->givers, r);
 	if (doubted)
-		contests_add(p->contests, r->what, r->chunk);
+		verify_lists_add(p->list_checks, r->what, r->chunk);
 	return doubted;
 }
 
@@ -90,11 +90,11 @@ static int make_source(struct peers *p)
 {
 	struct source_peer_conf conf = {
 		.members = p->members,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
 		.probes = p->probes,
-		.evidence = p->evidence,
-		.published = p->published,
+		.provenance = p->provenance,
+		.lists = p->lists,
 		.watch = { came, refused, p },
 		.asker = &p->asker,
 		.counts = &p->counts,
@@ -146,20 +146,20 @@ static int open_tls(struct peers *p, struct buf *why)
 }
 
 /* What came from whom, and what hubs say that it must be. */
-static int gather_evidence(struct peers *p)
+static int remember_provenance(struct peers *p)
 {
-	int r = evidence_new(EVIDENCE_BYTES, &p->evidence);
+	int r = provenance_new(PROVENANCE_BYTES, &p->provenance);
 
 	if (r == 0)
-		r = published_new(p->ground.hubs, p->ground.hub_count, p->evidence, &p->published);
+		r = digest_lists_new(p->ground.hubs, p->ground.hub_count, p->provenance, &p->lists);
 	if (r == 0)
-		r = assay_new(&p->assay);
+		r = verify_queue_new(&p->queue);
 	if (r == 0)
-		r = contests_new(&p->contests);
+		r = verify_lists_new(&p->list_checks);
 	if (r == 0)
-		r = confront_new(&p->confront);
+		r = verify_givers_new(&p->givers);
 	if (r == 0)
-		published_watch(p->published, listed, p);
+		digest_lists_watch(p->lists, listed, p);
 	return r;
 }
 
@@ -172,7 +172,7 @@ int peers_open(const struct peer_settings *settings, const struct peers_ground *
 	if (!p)
 		return -ENOMEM;
 	lock_init(&p->lock, LOCK_PEERS);
-	places_init(&p->places);
+	placement_cache_init(&p->placement);
 	segment_notes_init(&p->notes);
 	p->settings = settings;
 	p->self = self_of(settings);
@@ -189,7 +189,7 @@ int peers_open(const struct peer_settings *settings, const struct peers_ground *
 	if (r == 0)
 		r = probes_new(&p->asker, p->members, &p->probes);
 	if (r == 0)
-		r = gather_evidence(p);
+		r = remember_provenance(p);
 	if (r == 0)
 		r = make_source(p);
 	if (r < 0) {
@@ -205,66 +205,66 @@ struct source *peers_source(struct peers *p)
 	return p->source;
 }
 
-static int begin_inquiries(struct peers *p, struct fetch *f, struct store *s)
+static int start_verifying(struct peers *p, struct fetch *f, struct store *s)
 {
-	const struct assay_conf assay = { &p->trials, f, s, p->ground.http };
+	const struct verify_queue_conf queue = { &p->verify, f, s, p->ground.http };
 	int r;
 
-	p->trials = (struct trial_conf){
+	p->verify = (struct verify_conf){
 		.members = p->members,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
-		.evidence = p->evidence,
-		.published = p->published,
-		.testimony = serve_testimony(p->serve),
+		.provenance = p->provenance,
+		.lists = p->lists,
+		.answers = serve_digest_answers(p->serve),
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
 	};
-	atomic_store(&p->inquires, true);
-	r = assay_start(p->assay, &assay);
+	atomic_store(&p->verifies, true);
+	r = verify_queue_start(p->queue, &queue);
 	if (r == 0)
-		r = contests_start(p->contests, &p->trials, s);
-	return r < 0 ? r : confront_start(p->confront, &p->trials, p->ground.http);
+		r = verify_lists_start(p->list_checks, &p->verify, s);
+	return r < 0 ? r : verify_givers_start(p->givers, &p->verify, p->ground.http);
 }
 
 static int look(void *arg, const struct doubt *d)
 {
 	struct peers *p = arg;
 
-	return atomic_load(&p->inquires) ? inquiry_look(&p->trials, d) : 0;
+	return atomic_load(&p->verifies) ? verify_blob(&p->verify, d) : 0;
 }
 
 static void settled(void *arg, const char *etag, const struct chunk_list *right)
 {
 	struct peers *p = arg;
-	int64_t wrong = right ? evidence_contradicts(p->evidence, etag, right) : -1;
+	int64_t wrong = right ? provenance_contradicts(p->provenance, etag, right) : -1;
 
 	if (wrong >= 0)
-		published_refute(p->published, p->members, etag, (uint32_t)wrong,
-				 "the digest of the whole");
+		digest_lists_refute(p->lists, p->members, etag, (uint32_t)wrong,
+				    "the digest of the whole");
 	if (right)
-		evidence_acquit(p->evidence, etag, right);
-	assay_forget(p->assay, etag);
-	contests_forget(p->contests, etag);
-	evidence_forget(p->evidence, etag);
+		provenance_confirm(p->provenance, etag, right);
+	verify_queue_forget(p->queue, etag);
+	verify_lists_forget(p->list_checks, etag);
+	provenance_forget(p->provenance, etag);
 }
 
 static void dropped(void *arg, const char *etag, const struct chunk_list *was)
 {
 	struct peers *p = arg;
 
-	assay_forget(p->assay, etag);
-	contests_forget(p->contests, etag);
-	evidence_drop_all(p->evidence, etag, was);
+	verify_queue_forget(p->queue, etag);
+	verify_lists_forget(p->list_checks, etag);
+	provenance_drop_all(p->provenance, etag, was);
 }
 
-struct inquest peers_inquest(struct peers *p)
+struct verifier peers_verifier(struct peers *p)
 {
 	if (!p)
-		return (struct inquest){ 0 };
+		return (struct verifier){ 0 };
 	/* Who has nothing of them asks nobody what of it was wrong. */
-	return (struct inquest){ p->ground.gives_only ? NULL : look, settled, dropped, p };
+	return (struct verifier){ p->ground.gives_only ? NULL : look, settled, dropped, p };
 }
 
 int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why)
@@ -278,9 +278,9 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 		.store = s,
 		.members = p->members,
 		.probes = p->probes,
-		.places = &p->places,
+		.placement = &p->placement,
 		.notes = &p->notes,
-		.evidence = p->evidence,
+		.provenance = p->provenance,
 		.hubs = p->ground.hub_sources,
 		.hub_count = p->ground.hub_count,
 		.http = p->ground.http,
@@ -300,7 +300,7 @@ int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *w
 	int r = serve_start(&serve, &p->serve, why);
 
 	if (r == 0)
-		r = begin_inquiries(p, f, s);
+		r = start_verifying(p, f, s);
 	if (r == 0)
 		r = member_list_start(&list, &p->list, why);
 	if (r == 0)
@@ -336,9 +336,9 @@ bool peers_stop(struct peers *p)
 	bool over;
 
 	member_list_stop(steal(p->list));
-	over = assay_stop(p->assay);
-	over &= contests_stop(p->contests);
-	over &= confront_stop(p->confront);
+	over = verify_queue_stop(p->queue);
+	over &= verify_lists_stop(p->list_checks);
+	over &= verify_givers_stop(p->givers);
 	if (over)
 		return serve_stop(s);
 	serve_hush(s);
@@ -351,18 +351,18 @@ void peers_close(struct peers *p)
 		return;
 	probes_free(p->probes);
 	source_peer_free(p->source);
-	confront_free(p->confront);
-	contests_free(p->contests);
-	assay_free(p->assay);
-	published_free(p->published);
-	evidence_free(p->evidence);
+	verify_givers_free(p->givers);
+	verify_lists_free(p->list_checks);
+	verify_queue_free(p->queue);
+	digest_lists_free(p->lists);
+	provenance_free(p->provenance);
 	httpc_free(p->asker.http);
 	tls_troubles_free(p->asker.troubles);
 	peer_cert_stop(p->cert);
 	members_free(p->members);
 	cluster_key_free(p->key);
 	segment_notes_fini(&p->notes);
-	places_fini(&p->places);
+	placement_cache_fini(&p->placement);
 	lock_fini(&p->lock);
 	free(p);
 }

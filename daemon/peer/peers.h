@@ -36,7 +36,7 @@ MUST_USE int peers_open(const struct peer_settings *settings, const struct peers
 struct source *peers_source(struct peers *p);
 /* Who finds out which of their bytes were wrong; likewise. Of no peers (NULL), or who has none of
  * theirs: nobody. */
-struct inquest peers_inquest(struct peers *p);
+struct verifier peers_verifier(struct peers *p);
 /* Answers others from then on, and learns who they are. Both are borrowed until peers_stop.
  * Sentences in why. */
 MUST_USE int peers_start(struct peers *p, struct fetch *f, struct store *s, struct buf *why);

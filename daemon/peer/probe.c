@@ -13,7 +13,7 @@
 
 #define SLACK_MS 1000 /* silence begins to be counted after it: a node may be busy */
 
-struct trial {
+struct probe {
 	char address[MEMBER_ADDRESS_MAX + 1]; /* "": none */
 	bool running;
 	struct httpc_cancel cancel;
@@ -25,7 +25,7 @@ struct probes {
 	struct lock lock;
 	struct cond wake;
 	/* Guarded by lock. */
-	struct trial trials[PROBE_MAX];
+	struct probe probes[PROBE_MAX];
 	pthread_t threads[PROBE_THREADS];
 	unsigned thread_count, idle;
 	bool stopping;
@@ -45,16 +45,16 @@ int probes_new(const struct asker *who, struct members *members, struct probes *
 	return 0;
 }
 
-/* ---- one trial ---- */
+/* ---- one probe ---- */
 
-static void ask(struct probes *t, struct trial *trial, struct member *m)
+static void ask(struct probes *t, struct probe *probe, struct member *m)
 {
 	CLEANUP(buf_free) struct buf answer = { 0 };
 	struct peer_call e = {
 		.member = m,
 		.method = "GET",
 		.target = PROBE_TARGET,
-		.cancel = &trial->cancel,
+		.cancel = &probe->cancel,
 	};
 	enum member_outcome outcome;
 	int r;
@@ -71,21 +71,21 @@ static void ask(struct probes *t, struct trial *trial, struct member *m)
 	member_note(m, outcome, 0, -1, clock_ms());
 }
 
-static void run(struct probes *t, struct trial *trial)
+static void run(struct probes *t, struct probe *probe)
 {
 	const struct membership *members = members_now(t->members);
-	int at = membership_find(members, trial->address);
+	int at = membership_find(members, probe->address);
 
 	if (at >= 0)
-		ask(t, trial, members->members[at]);
+		ask(t, probe, members->members[at]);
 	membership_unref(members);
 }
 
-static struct trial *next_locked(struct probes *t)
+static struct probe *next_locked(struct probes *t)
 {
-	for (struct trial *trial = t->trials; trial < t->trials + PROBE_MAX; trial++)
-		if (*trial->address && !trial->running)
-			return trial;
+	for (struct probe *probe = t->probes; probe < t->probes + PROBE_MAX; probe++)
+		if (*probe->address && !probe->running)
+			return probe;
 	return NULL;
 }
 
@@ -95,20 +95,20 @@ static void *probe_main(void *arg)
 
 	lock_take(&t->lock);
 	while (!t->stopping) {
-		struct trial *trial = next_locked(t);
+		struct probe *probe = next_locked(t);
 
-		if (!trial) {
+		if (!probe) {
 			t->idle++;
 			cond_wait(&t->wake, &t->lock, CLOCK_FOREVER);
 			t->idle--;
 			continue;
 		}
-		trial->running = true;
+		probe->running = true;
 		lock_drop(&t->lock);
-		run(t, trial);
+		run(t, probe);
 		lock_take(&t->lock);
 		if (!t->stopping) /* else it is being canceled */
-			*trial = (struct trial){ 0 };
+			*probe = (struct probe){ 0 };
 	}
 	lock_drop(&t->lock);
 	return NULL;
@@ -119,7 +119,7 @@ static void *probe_main(void *arg)
 static bool is_there_locked(const struct probes *t, const char *address)
 {
 	for (unsigned i = 0; i < PROBE_MAX; i++)
-		if (!strcmp(t->trials[i].address, address))
+		if (!strcmp(t->probes[i].address, address))
 			return true;
 	return false;
 }
@@ -133,9 +133,9 @@ static bool put_locked(struct probes *t, const char *address)
 	    thread_start(&t->threads[t->thread_count], "mfs-probe", probe_main, t) == 0)
 		t->thread_count++;
 	for (unsigned i = 0; t->thread_count && i < PROBE_MAX; i++) {
-		if (*t->trials[i].address)
+		if (*t->probes[i].address)
 			continue;
-		snprintf(t->trials[i].address, sizeof(t->trials[i].address), "%s", address);
+		snprintf(t->probes[i].address, sizeof(t->probes[i].address), "%s", address);
 		cond_wake_one(&t->wake);
 		break;
 	}
@@ -170,7 +170,7 @@ void probes_free(struct probes *t)
 	cond_wake_all(&t->wake);
 	lock_drop(&t->lock);
 	for (unsigned i = 0; i < PROBE_MAX; i++)
-		httpc_cancel(t->who->http, &t->trials[i].cancel);
+		httpc_cancel(t->who->http, &t->probes[i].cancel);
 	for (unsigned i = 0; i < t->thread_count; i++)
 		pthread_join(t->threads[i], NULL);
 	cond_fini(&t->wake);

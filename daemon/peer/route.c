@@ -13,10 +13,10 @@
 #define REST_MAX 800
 #define RESTED_MAX 2000 /* while a reader waits: of all rests together, whoever is busy */
 
-void route_init(struct route *r, const struct membership *members, const struct route_place *place,
-		uint32_t before)
+void route_init(struct route *r, const struct membership *members,
+		const struct route_target *target, uint32_t before)
 {
-	*r = (struct route){ .members = members, .place = *place, .below = UINT64_MAX };
+	*r = (struct route){ .members = members, .target = *target, .below = UINT64_MAX };
 	r->asked = r->owner = ROUTE_NOBODY;
 	if (before != ROUTE_NOBODY)
 		r->others[r->other_count++] = before;
@@ -81,8 +81,8 @@ static void next_owner(struct route *r)
 
 static bool is_one_of_the_owners(const struct route *r, uint32_t member)
 {
-	for (unsigned i = 0; i < r->place.owner_count; i++)
-		if (r->place.owners[i] == member)
+	for (unsigned i = 0; i < r->target.owner_count; i++)
+		if (r->target.owners[i] == member)
 			return true;
 	return false;
 }
@@ -94,7 +94,7 @@ static uint32_t next_best(struct route *r)
 	uint64_t most = 0;
 
 	for (uint32_t i = 0; i < r->members->count; i++) {
-		uint64_t score = placement_score(&r->members->nodes[i], r->place.segment);
+		uint64_t score = placement_score(&r->members->nodes[i], r->target.segment);
 
 		if (score < r->below && score >= most && !is_one_of_the_owners(r, i)) {
 			most = score;
@@ -112,8 +112,8 @@ static uint32_t whose_turn(struct route *r, int64_t now_ms)
 		uint32_t owner = r->owner;
 
 		if (owner == ROUTE_NOBODY)
-			owner = r->turn < r->place.owner_count ? r->place.owners[r->turn]
-							       : next_best(r);
+			owner = r->turn < r->target.owner_count ? r->target.owners[r->turn]
+								: next_best(r);
 		if (owner == ROUTE_NOBODY || owner == r->members->self)
 			break;
 		r->owner = owner;

@@ -16,9 +16,10 @@
 
 #include "daemon/peer/members.h"
 #include "daemon/peer/placement.h"
+#include "daemon/peer/wire.h"
 
 #define ROUTE_NOBODY UINT32_MAX
-#define ROUTE_OTHERS_MAX 8
+#define ROUTE_OTHERS_MAX WIRE_OTHERS_MAX
 #define ROUTE_REACH 16 /* owners and those who follow them, by their score: no more are asked */
 
 /* X(answer, word): what came of asking a member, and the word for it in logs. */
@@ -29,7 +30,7 @@
 	X(BUSY, "busy")           /* something hinders it, or it gives as much as it may */ \
 	X(CROWDED, "crowded")     /* it has no connection free, as somebody says */ \
 	X(NOT_HERE, "not-here")   /* it has not got them, or keeps nothing more */ \
-	X(MISPLACED, "misplaced") /* it could not have them at the place that was named */ \
+	X(MISPLACED, "misplaced") /* it could not have them at the origin that was named */ \
 	X(FAILED, "failed")       /* it could not have them from upstream */ \
 	X(NONSENSE, "nonsense")   /* it has signed an answer that makes no sense */ \
 	X(SCANT, "scant")         /* bytes, but less than a chunk, which are of no use */ \
@@ -58,7 +59,7 @@ struct route_step {
 };
 
 /* What is asked for, and what placement_owners says of it. */
-struct route_place {
+struct route_target {
 	struct segment segment;
 	uint32_t owners[PLACEMENT_OWNERS];
 	unsigned owner_count;
@@ -67,7 +68,7 @@ struct route_place {
 /* Members are indexes in a membership that stays the same. */
 struct route {
 	const struct membership *members; /* borrowed */
-	struct route_place place;
+	struct route_target target;
 	unsigned turn;  /* how many of the owners and their followers are over */
 	uint32_t owner; /* the one whose turn it is; ROUTE_NOBODY: it is not chosen yet */
 	uint64_t below; /* the score of the last follower: the next has a lower one */
@@ -79,7 +80,7 @@ struct route {
 	bool named;         /* who is asked was named by a member */
 	unsigned hops;      /* how often others were named in a row */
 	unsigned again;     /* how often this owner was asked again */
-	unsigned misplaced; /* members that could not have it at this place */
+	unsigned misplaced; /* members that could not have it at this origin */
 	unsigned rests;     /* how often it was busy in a row */
 	int64_t rest_ms;    /* of the next step; 0: none */
 	int64_t rested_ms;  /* of all since bytes came, or hope */
@@ -87,8 +88,8 @@ struct route {
 };
 
 /* Begins with `before` if that is somebody: who gave bytes of this segment last. */
-void route_init(struct route *r, const struct membership *members, const struct route_place *place,
-		uint32_t before);
+void route_init(struct route *r, const struct membership *members,
+		const struct route_target *target, uint32_t before);
 /* From now on only the source is asked. */
 void route_to_source(struct route *r);
 /* The next step. */

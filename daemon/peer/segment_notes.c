@@ -79,7 +79,7 @@ void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_
 	lock_drop(&t->lock);
 }
 
-void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
+void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t origin,
 			  int64_t now_ms)
 {
 	struct segment_note *slot;
@@ -88,7 +88,7 @@ void segment_notes_failed(struct segment_notes *t, struct segment segment, uint6
 	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms)) {
 		slot->failed_ms = now_ms;
-		slot->failed_at = place;
+		slot->failed_at = origin;
 	}
 	lock_drop(&t->lock);
 }
@@ -118,9 +118,9 @@ bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t
 	return found;
 }
 
-bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64_t now_ms)
+bool segment_note_has_failed(const struct segment_note *t, uint64_t origin, int64_t now_ms)
 {
-	return t->failed_ms && t->failed_at == place &&
+	return t->failed_ms && t->failed_at == origin &&
 	       now_ms - t->failed_ms < SEGMENT_NOTES_FAILED_MS;
 }
 
@@ -131,7 +131,7 @@ static bool was_missed(const struct segment_note *slot)
 }
 
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
-		       uint64_t place, int64_t now_ms)
+		       uint64_t origin, int64_t now_ms)
 {
 	struct segment_note *slot;
 	int vain = 0;
@@ -140,7 +140,7 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 	slot = slot_of_locked(t, segment);
 	if (is_of(slot, segment, now_ms)) {
 		bool lately = slot->sought_ms && now_ms - slot->sought_ms < SEGMENT_NOTES_VAIN_MS;
-		bool again = lately && slot->sought == pos && slot->sought_at == place;
+		bool again = lately && slot->sought == pos && slot->sought_at == origin;
 
 		if (again && now_ms - slot->sought_ms < SEGMENT_NOTES_AGAIN_MS * slot->vain) {
 			vain = -1;
@@ -148,7 +148,7 @@ int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t
 			slot->vain = again ? slot->vain + 1 : 0;
 			vain = lately && !again && was_missed(slot) ? -1 : (int)slot->vain;
 			slot->sought = pos;
-			slot->sought_at = place;
+			slot->sought_at = origin;
 			slot->sought_ms = now_ms;
 		}
 	}

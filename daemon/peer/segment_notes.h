@@ -33,10 +33,10 @@ struct segment_notes {
 		int64_t since_ms; /* 0: free */
 		uint32_t number;
 		int64_t failed_ms;  /* members said then that upstream fails, */
-		uint64_t failed_at; /* for this place: see wire_place */
+		uint64_t failed_at; /* for this origin: see wire_origin */
 		int64_t moved_ms;   /* bytes came then to those whom this node waits for */
 		uint64_t sought;    /* the byte that others were asked for in vain, */
-		uint64_t sought_at; /* and the place that was to be asked then */
+		uint64_t sought_at; /* and the origin that was to be asked then */
 		unsigned vain;      /* how often in a row, lately */
 		int64_t sought_ms;
 		int64_t missed_ms; /* nobody had them, and this node asked upstream */
@@ -50,10 +50,10 @@ void segment_notes_fini(struct segment_notes *t);
 void segment_notes_put(struct segment_notes *t, struct segment segment, uint64_t giver,
 		       int64_t now_ms);
 /* The bytes from `pos` on are to be had from nobody who is to bring them, and upstream from
- * `place`: how often others were asked for them in vain before that. -1: others of the segment have
- * just been, or these too often, and nobody had them. */
+ * `origin`: how often others were asked for them in vain before that. -1: others of the segment
+ * have just been, or these too often, and nobody had them. */
 int segment_notes_seek(struct segment_notes *t, struct segment segment, uint64_t pos,
-		       uint64_t place, int64_t now_ms);
+		       uint64_t origin, int64_t now_ms);
 /* This node has that number from now on; if it has asked for the segment. 0: it asks upstream,
  * since nobody has what was sought. */
 void segment_notes_number(struct segment_notes *t, struct segment segment, uint32_t number,
@@ -61,16 +61,16 @@ void segment_notes_number(struct segment_notes *t, struct segment segment, uint3
 /* Whom this node waits for says that bytes came to him at moved_ms. */
 void segment_notes_moved(struct segment_notes *t, struct segment segment, int64_t moved_ms,
 			 int64_t now_ms);
-/* Members say that upstream fails for who asks for that place: it may be that place. */
-void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t place,
+/* Members say that upstream fails for who asks for that origin: it may be that origin. */
+void segment_notes_failed(struct segment_notes *t, struct segment segment, uint64_t origin,
 			  int64_t now_ms);
 /* They do not any more. */
 void segment_notes_well(struct segment_notes *t, struct segment segment, int64_t now_ms);
 /* True if it was asked for here lately; *ret is what is remembered. Else *ret is zeroed. */
 bool segment_notes_find(struct segment_notes *t, struct segment segment, int64_t now_ms,
 			struct segment_note *ret);
-/* True if upstream failed lately for that place, and nobody gave bytes since. */
-bool segment_note_has_failed(const struct segment_note *t, uint64_t place, int64_t now_ms);
+/* True if upstream failed lately for that origin, and nobody gave bytes since. */
+bool segment_note_has_failed(const struct segment_note *t, uint64_t origin, int64_t now_ms);
 /* Who gave what of a blob is not to be asked first any more: some of it was wrong. */
 void segment_notes_forget(struct segment_notes *t, uint64_t blob);
 

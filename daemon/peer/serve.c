@@ -98,7 +98,7 @@ static bool knows_key(struct guest *g, const char *range)
 	return !object(g, verdict, heard.to);
 }
 
-static void note_place(const struct guest *g)
+static void note_caller(const struct guest *g)
 {
 	char from[HTTPD_ADDRESS_MAX], other[HTTPD_ADDRESS_MAX];
 
@@ -123,7 +123,7 @@ static void note_guest(struct guest *g)
 		zone = member_zone(members->members[at]);
 	g->zone = placement_key(zone ? zone : "");
 	membership_unref(members);
-	note_place(g);
+	note_caller(g);
 }
 
 static void answer_question(const struct guest *g, const char *range)
@@ -206,19 +206,19 @@ static int start_http(struct serve *s, struct buf *why)
 	return httpd_start(&http, &s->http);
 }
 
-static int start_testimony(struct serve *s)
+static int start_answers(struct serve *s)
 {
-	struct testimony_conf conf = {
+	struct digest_answers_conf conf = {
 		.opened = s->opened,
 		.fetch = s->conf.fetch,
 		.store = s->conf.store,
-		.evidence = s->conf.evidence,
+		.provenance = s->conf.provenance,
 		.hubs = s->conf.hubs,
 		.hub_count = s->conf.hub_count,
 		.http = s->conf.http,
 	};
 
-	return testimony_start(&conf, &s->testimony);
+	return digest_answers_start(&conf, &s->answers);
 }
 
 int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *why)
@@ -234,9 +234,9 @@ int serve_start(const struct serve_conf *conf, struct serve **ret, struct buf *w
 	if (r == 0)
 		r = opened_start(conf->fetch, conf->store, &s->opened);
 	if (r == 0)
-		r = start_testimony(s);
+		r = start_answers(s);
 	if (r == 0)
-		r = turns_start(rate_now, s, &s->turns);
+		r = fair_queue_start(rate_now, s, &s->queue);
 	if (r == 0)
 		r = start_http(s, why);
 	if (r == 0)
@@ -250,7 +250,7 @@ bool serve_hush(struct serve *s)
 {
 	if (!s)
 		return true;
-	turns_close(s->turns);
+	fair_queue_close(s->queue);
 	return httpd_stop(s->http, clock_ms() + STOP_MS, HELD_MS);
 }
 
@@ -260,9 +260,9 @@ bool serve_stop(struct serve *s)
 		return true;
 	if (!serve_hush(s))
 		return false;
-	if (!testimony_stop(s->testimony))
+	if (!digest_answers_stop(s->answers))
 		return false;
-	turns_free(s->turns);
+	fair_queue_free(s->queue);
 	opened_stop(s->opened);
 	fanout_free(s->fanout);
 	callers_fini(&s->callers);
@@ -280,7 +280,7 @@ unsigned serve_connections(struct serve *s)
 	return httpd_connections(s->http);
 }
 
-struct testimony *serve_testimony(struct serve *s)
+struct digest_answers *serve_digest_answers(struct serve *s)
 {
-	return s->testimony;
+	return s->answers;
 }

@@ -8,17 +8,17 @@
 #include "daemon/fetch/fetch.h"
 #include "daemon/job.h"
 #include "daemon/peer/cluster_key.h"
-#include "daemon/peer/evidence.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
 #include "daemon/peer/peer_host.h"
 #include "daemon/peer/peer_settings.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
+#include "daemon/peer/provenance.h"
 #include "daemon/peer/segment_notes.h"
 
 struct probes;
 struct serve;
-struct testimony;
+struct digest_answers;
 struct tls;
 
 /* What members may have this node do; functions are called from any thread. */
@@ -43,9 +43,9 @@ struct serve_conf {
 	struct store *store;
 	struct members *members;
 	struct probes *probes;
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes; /* what is asked for here, too */
-	struct evidence *evidence;
+	struct provenance *provenance;
 	struct source *const *hubs; /* for who asks this node as a witness */
 	unsigned hub_count;
 	struct httpc *http;
@@ -60,13 +60,13 @@ MUST_USE int serve_start(const struct serve_conf *conf, struct serve **ret, stru
 /* After fetch_stop, so that nothing waits any more. False if somebody works on a request still:
  * then what was borrowed stays so until the process ends. NULL is fine. */
 MUST_USE bool serve_stop(struct serve *s);
-/* The same where somebody else uses its testimony still: it answers nobody any more, and all of it
+/* The same where somebody else uses its answers still: it answers nobody any more, and all of it
  * stays until the process ends. */
 bool serve_hush(struct serve *s);
 /* Members may ask for work from now on; borrowed until serve_stop. */
 void serve_set_work(struct serve *s, const struct serve_work *work);
 unsigned serve_connections(struct serve *s);
 /* What this node says of digests itself; borrowed until serve_stop. */
-struct testimony *serve_testimony(struct serve *s);
+struct digest_answers *serve_digest_answers(struct serve *s);
 
 #endif

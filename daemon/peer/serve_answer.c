@@ -201,18 +201,3 @@ void serve_fail(const struct guest *g, int r)
 {
 	serve_cause(g, serve_status(r), cause_of(r));
 }
-
-unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
-		     char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1])
-{
-	unsigned found = 0;
-
-	for (unsigned k = 0; k < count && found < FANOUT_NAMES_MAX; k++) {
-		int at = placement_find(members->nodes, members->count, keys[k]);
-
-		if (at >= 0)
-			snprintf(ret[found++], MEMBER_ADDRESS_MAX + 1, "%s",
-				 member_address(members->members[at]));
-	}
-	return found;
-}

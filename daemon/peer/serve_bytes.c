@@ -21,7 +21,7 @@ struct giving {
 	struct guest guest;
 	struct wire_ask ask; /* its path is not kept, */
 	char *path;          /* but here, if somebody wants it; */
-	uint64_t place;      /* a number for where it is said to lie */
+	uint64_t origin;     /* a number for where it is said to lie */
 	bool own;            /* of those that are hosted here */
 	struct pull *pull;
 	struct waiter waiter;
@@ -80,7 +80,7 @@ static uint64_t piece(const struct giving *v, uint64_t len)
 
 	if (!rate)
 		return len;
-	most = turns_are_short(s->turns) ? 1 : rate;
+	most = fair_queue_is_short(s->queue) ? 1 : rate;
 	return most < len ? chunk_end(chunk_of(off + most - 1), off + len) - off : len;
 }
 
@@ -98,7 +98,7 @@ static void wait_for_turn(struct giving *v, uint64_t len)
 		.until_ms = v->until_ms,
 		.take = take_turn,
 	};
-	turns_wait(v->guest.serve->turns, &v->turn);
+	fair_queue_wait(v->guest.serve->queue, &v->turn);
 }
 
 /* ---- bytes ---- */
@@ -225,7 +225,7 @@ static void end_coming(struct giving *v)
 
 static struct decide_here here_of(const struct serve *s, const struct membership *members)
 {
-	return (struct decide_here){ members, s->conf.places, s->conf.notes, s->fanout };
+	return (struct decide_here){ members, s->conf.placement, s->conf.notes, s->fanout };
 }
 
 static struct decide_ask question_of(const struct guest *g, const struct wire_ask *ask)
@@ -255,7 +255,7 @@ static enum decision decide(struct giving *v, uint64_t len)
 	};
 	enum decision d;
 
-	ask.place = v->place;
+	ask.origin = v->origin;
 	d = decide_bytes(&here, &ask, &held, v->late, clock_ms(), &v->guest.number);
 
 	membership_unref(members);
@@ -292,7 +292,7 @@ static void take_turn(struct turn *turn, int r)
 	struct giving *v = container_of(turn, struct giving, turn);
 
 	if (r == ERR_TIMEOUT) {
-		end_quiet(v, turns_quiet_ms(v->guest.serve->turns));
+		end_quiet(v, fair_queue_quiet_ms(v->guest.serve->queue));
 	} else if (r < 0) {
 		end_failed(v, r);
 	} else {
@@ -361,7 +361,7 @@ static int giving_new(const struct guest *g, const struct wire_ask *ask, struct 
 	v->guest = *g;
 	v->ask = *ask;
 	v->ask.path = NULL;
-	v->place = wire_place(ask);
+	v->origin = wire_origin(ask);
 	r = open_what(v, g, ask);
 	if (r < 0) {
 		free(v->path);
@@ -382,7 +382,8 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	const struct membership *members = members_now(g->serve->conf.members);
 	const struct decide_here here = here_of(g->serve, members);
 	char others[FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1];
-	uint64_t keys[FANOUT_NAMES_MAX], failed[WIRE_OTHERS_MAX];
+	uint64_t failed[WIRE_OTHERS_MAX];
+	uint32_t at[FANOUT_NAMES_MAX];
 	struct decide_ask question = question_of(g, ask);
 	struct guest sent = *g;
 	unsigned count;
@@ -390,8 +391,10 @@ static bool send_elsewhere(const struct guest *g, const struct wire_ask *ask)
 	for (; question.failed_count < ask->failed_count; question.failed_count++)
 		failed[question.failed_count] = placement_key(ask->failed[question.failed_count]);
 	question.failed = failed;
-	count = decide_others(&here, &question, clock_ms(), keys, &sent.number);
-	count = serve_names(members, keys, count, others);
+	count = decide_others(&here, &question, clock_ms(), at, &sent.number);
+	for (unsigned i = 0; i < count; i++)
+		snprintf(others[i], sizeof(others[i]), "%s",
+			 member_address(members->members[at[i]]));
 	membership_unref(members);
 	if (count)
 		serve_say(&sent, WIRE_ELSEWHERE, others, count);

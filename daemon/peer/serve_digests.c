@@ -11,7 +11,8 @@ static bool is_witness(const struct guest *g, const struct wire_ask *ask)
 	const struct serve_conf *conf = &g->serve->conf;
 	const struct membership *members = members_now(conf->members);
 	uint32_t owners[PLACEMENT_OWNERS];
-	unsigned n = places_owners(conf->places, members, wire_segment(ask), ask->size, owners);
+	unsigned n = placement_cache_owners(conf->placement, members, wire_segment(ask), ask->size,
+					    owners);
 	bool so = false;
 
 	for (unsigned i = 1; i < n; i++)
@@ -32,7 +33,7 @@ void serve_digests(const struct guest *g, const struct wire_ask *ask)
 	if (r == 0 && ask->witness && !is_witness(g, ask))
 		r = -ENOENT;
 	if (r == 0)
-		r = testimony_ask(g->serve->testimony, ask, &digests);
+		r = digest_answers_get(g->serve->answers, ask, &digests);
 	if (r == -EAGAIN)
 		serve_say(g, WIRE_COMING, NULL, 0);
 	else if (r < 0)

@@ -7,21 +7,21 @@
 
 #include "daemon/base/httpd.h"
 #include "daemon/peer/callers.h"
+#include "daemon/peer/digest_answers.h"
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/opened.h"
 #include "daemon/peer/serve.h"
-#include "daemon/peer/testimony.h"
-#include "daemon/peer/turns.h"
+#include "daemon/peer/fair_queue.h"
 #include "daemon/peer/wire.h"
 
 struct serve {
 	struct serve_conf conf;
 	struct httpd *http;
 	struct opened *opened;
-	struct testimony *testimony;
+	struct digest_answers *answers;
 	_Atomic(const struct serve_work *) work; /* NULL: not yet */
 	struct fanout *fanout;
-	struct turns *turns; /* what goes out under the limit */
+	struct fair_queue *queue; /* what goes out under the limit */
 	struct callers callers;
 };
 
@@ -50,10 +50,6 @@ void serve_say(const struct guest *g, int status, const char (*others)[MEMBER_AD
 /* The status for failure r of bringing. Members believe of upstream what they hear with
  * WIRE_FAILED: that is only what hubs answered. */
 int serve_status(int r);
-/* The addresses of members with these keys, the first that has it; those that are none now are left
- * out. How many. */
-unsigned serve_names(const struct membership *members, const uint64_t *keys, unsigned count,
-		     char ret[static FANOUT_NAMES_MAX][MEMBER_ADDRESS_MAX + 1]);
 /* Refuses, with one word of why; and for failure r of bringing. */
 void serve_cause(const struct guest *g, int status, const char *cause);
 void serve_fail(const struct guest *g, int r);

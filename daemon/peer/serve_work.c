@@ -5,6 +5,7 @@
  * target, which is signed. */
 #include "daemon/peer/serve_priv.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/base/err.h"
@@ -28,7 +29,7 @@ static void tell(const struct guest *g, struct buf *body)
 
 	if (serve_head(g, WIRE_TOLD, "", "", &head) < 0 || body->failed) {
 		httpd_head_free(&head);
-		serve_cause(g, WIRE_FAILED, "memory");
+		serve_fail(g, -ENOMEM);
 		return;
 	}
 	httpd_reply_head(g->http, &head, body);

@@ -9,8 +9,9 @@
 #include "daemon/base/log.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/answered.h"
 #include "daemon/peer/chunk_in.h"
-#include "daemon/peer/peer_get.h"
+#include "daemon/peer/race.h"
 #include "daemon/peer/trip.h"
 
 #define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
@@ -37,6 +38,8 @@ struct bringing {
 	bool looked;      /* for the blob's digest list, */
 	bool listed;      /* which was there; */
 	bool unlisted;    /* it was ended since that is forgotten */
+	struct race race; /* for the chunk that comes next, if it is slow to */
+	bool outrun;      /* the question was ended since all of it has come by that */
 };
 
 /* ---- bytes ---- */
@@ -51,14 +54,37 @@ static bool may_be_misled(const struct bringing *b)
 /* True if it is what was found wrong here before, and no more is known of it. */
 static bool goes_round(const struct bringing *b)
 {
-	return b->wrong && b->misled && b->in.word == EVIDENCE_UNKNOWN;
+	return b->wrong && b->misled && b->in.trust == PROVENANCE_UNKNOWN;
 }
 
 /* True if a hub's list would tell whether a chunk that came is right, and it was forgotten: others
  * had to be remembered. */
 static bool is_unlisted(const struct bringing *b)
 {
-	return b->listed && b->in.size != b->ask->blob->file.size && b->in.word == EVIDENCE_UNKNOWN;
+	return b->listed && b->in.size != b->ask->blob->file.size &&
+	       b->in.trust == PROVENANCE_UNKNOWN;
+}
+
+/* Bytes came of a chunk that did not become whole here. */
+static void count_twice(const struct bringing *b, uint64_t bytes)
+{
+	metrics_add(&b->all->node.twice, bytes);
+	metrics_add(&b->all->conf.counts->bytes_twice, bytes);
+}
+
+static const struct trip_heard nothing = { .answer = ROUTE_LEFT, .first_ms = -1, .quiet_ms = -1 };
+
+/* Who was asked first has brought it, or all is over. */
+static void lose_race(struct bringing *b)
+{
+	if (!b->race.runs && !b->outrun)
+		return;
+	if (b->race.runs)
+		(void)race_end(&b->race);
+	b->outrun = false;
+	trip_race_heard(&b->trip, &nothing, clock_ms());
+	count_twice(b, b->race.have);
+	race_fini(&b->race);
 }
 
 /* Gives what is wanted of a chunk whose last bytes these are, if it may be right. */
@@ -76,13 +102,14 @@ static int give_chunk(struct bringing *b, const void *last, size_t len)
 	if (r < 0 || b->unlisted)
 		return r < 0 ? r : -EAGAIN;
 	/* Before anybody sees them, who may want to know whose they are. */
-	evidence_note(b->all->conf.evidence, blob->etag, blob->file.size, chunk, chunk + 1,
-		      member_address(b->question.member));
+	provenance_note(b->all->conf.provenance, blob->etag, blob->file.size, chunk, chunk + 1,
+			member_address(b->question.member));
 	r = chunk_in_give(&b->in, last, len);
 	b->chunk_ms = clock_ms();
 	trip_gave(&b->trip, wanted, b->chunk_ms);
+	lose_race(b);
 	if (r < 0) {
-		evidence_take_back(b->all->conf.evidence, blob->etag, chunk);
+		provenance_take_back(b->all->conf.provenance, blob->etag, chunk);
 		return r;
 	}
 	metrics_add(&b->all->conf.counts->bytes_in, wanted);
@@ -136,12 +163,12 @@ static int on_bytes(void *arg, const void *data, size_t len)
 /* ---- one question ---- */
 
 /* Whole chunks are asked for, whatever is wanted of them: nothing less can be compared. */
-static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *a)
+static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *a, uint64_t end)
 {
 	const struct source_blob *blob = b->ask->blob;
 	struct member *const *members = b->trip.members->members;
 	uint64_t from = chunk_floor(b->trip.range.pos);
-	uint64_t to = chunk_ceil(b->trip.range.end, blob->file.size);
+	uint64_t to = chunk_ceil(end, blob->file.size);
 	struct wire_ask ask = wire_ask_of(blob, from, to - from);
 
 	ask.bring = a->bring;
@@ -153,30 +180,7 @@ static struct wire_ask ask_for(const struct bringing *b, const struct trip_ask *
 	return ask;
 }
 
-static enum route_answer answer_of(const struct peer_get *q)
-{
-	switch ((enum wire_status)q->status) {
-	case WIRE_BYTES:
-		return ROUTE_GAVE;
-	case WIRE_COMING:
-		return ROUTE_COMING;
-	case WIRE_ELSEWHERE:
-		return ROUTE_ELSEWHERE;
-	case WIRE_BUSY:
-		return ROUTE_BUSY;
-	case WIRE_FAILED:
-		return ROUTE_FAILED;
-	case WIRE_NOT_HERE:
-		return err_is_misplaced(q->cause) ? ROUTE_MISPLACED : ROUTE_NOT_HERE;
-	case WIRE_OTHER_SIZE:
-	case WIRE_FULL:
-		return ROUTE_NOT_HERE;
-	default:
-		return ROUTE_NONSENSE;
-	}
-}
-
-/* How a question ended that peer_get_run says r of. */
+/* How the question ended that peer_get_run says r of. */
 static enum route_answer ending(const struct bringing *b, int r)
 {
 	if (goes_round(b)) /* nobody is blamed twice for it, nor for what no witness has told */
@@ -185,28 +189,7 @@ static enum route_answer ending(const struct bringing *b, int r)
 		return b->misled ? ROUTE_MISLED : ROUTE_LIED;
 	if (b->slow)
 		return ROUTE_SLOW;
-	if (b->question.sunk < 0 || r == -ENOMEM || r == ERR_CANCELED)
-		return ROUTE_LEFT;
-	if (r == ERR_BUSY)
-		return ROUTE_CROWDED;
-	if (b->question.nonsense)
-		return ROUTE_NONSENSE;
-	if (r < 0)
-		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
-	return answer_of(&b->question);
-}
-
-static unsigned find_others(const struct bringing *b, uint32_t ret[static WIRE_OTHERS_MAX])
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < b->question.other_count; i++) {
-		int at = membership_find(b->trip.members, b->question.others[i]);
-
-		if (at >= 0)
-			ret[count++] = (uint32_t)at;
-	}
-	return count;
+	return answered_as(&b->question, r);
 }
 
 static void report_lie(struct bringing *b)
@@ -218,7 +201,7 @@ static void report_lie(struct bringing *b)
 		.chunk = chunk,
 		.member = member_address(b->question.member),
 		.gave = b->in.is,
-		.published = b->in.word == EVIDENCE_PUBLISHED,
+		.published = b->in.trust == PROVENANCE_PUBLISHED,
 	};
 
 	if (b->misled && !goes_round(b))
@@ -237,11 +220,112 @@ static void look_for_list(struct bringing *b)
 	uint8_t must[CHUNK_LIST_DIGEST];
 
 	if (!b->looked && blob->file.size > CHUNK_BYTES) {
-		(void)published_look(conf->published, blob, b->ask->cancel);
-		b->listed = evidence_knows(conf->evidence, blob->etag, chunk_of(b->trip.range.pos),
-					   must) == EVIDENCE_PUBLISHED;
+		(void)digest_lists_look(conf->lists, blob, b->ask->cancel);
+		b->listed = provenance_knows(conf->provenance, blob->etag,
+					     chunk_of(b->trip.range.pos),
+					     must) == PROVENANCE_PUBLISHED;
 	}
 	b->looked = true;
+}
+
+/* ---- a race ---- */
+
+static void look_who_waits(struct bringing *b)
+{
+	if (b->ask->look)
+		b->ask->look(b->ask->arg);
+	trip_demand(&b->trip, b->ask->demand, clock_ms());
+	trip_outlook(&b->trip, b->ask->failing, b->ask->until_ms);
+}
+
+/* If a reader waits for the chunk for long, another member is asked for it besides. */
+static void begin_race(struct bringing *b)
+{
+	const struct source_peer_conf *conf = &b->all->conf;
+	uint64_t size = b->ask->blob->file.size, pos = b->trip.range.pos;
+	uint32_t racer;
+	struct member *member;
+	struct trip_ask a;
+	struct wire_ask ask;
+
+	look_who_waits(b);
+	racer = trip_race(&b->trip, clock_ms());
+	if (racer == ROUTE_NOBODY)
+		return;
+	member = b->trip.members->members[racer];
+	if (probes_take(conf->probes, member)) {
+		trip_race_skip(&b->trip);
+		return;
+	}
+	a = trip_race_ask(&b->trip, clock_ms());
+	ask = ask_for(b, &a, chunk_end(chunk_of(pos), size));
+	metrics_add(&conf->counts->asked, 1);
+	metrics_add(&conf->counts->raced, 1);
+	log_debug("peer=%s is asked besides peer=%s etag=%s pos=%llu", member_address(member),
+		  member_address(b->trip.members->members[b->trip.member]), b->ask->blob->etag,
+		  (unsigned long long)pos);
+	if (race_begin(&b->race, member, &ask, a.patience_ms, a.connect_ms, conf->asker) < 0)
+		trip_race_heard(&b->trip, &nothing, clock_ms());
+}
+
+/* It has ended, or is to, as `slow` as it is: who was asked besides has brought all of the chunk,
+ * or nothing of use. */
+static void hear_race(struct bringing *b, bool slow)
+{
+	struct race *race = &b->race;
+	uint32_t others[WIRE_OTHERS_MAX];
+	int r = race_end(race);
+	struct trip_heard heard = {
+		.answer = answered_as(&race->question, r),
+		.others = others,
+		.other_count = answered_others(b->trip.members, &race->question, others),
+		.first_ms = race->question.first_ms,
+		.quiet_ms = race->question.quiet_ms,
+	};
+
+	b->outrun = race_has_all(race, r);
+	if (b->outrun)
+		return;
+	if (slow || heard.answer == ROUTE_GAVE)
+		heard.answer = slow ? ROUTE_SLOW : ROUTE_SCANT;
+	trip_race_heard(&b->trip, &heard, clock_ms());
+	count_twice(b, race->have);
+	race_fini(race);
+}
+
+static void look_at_race(struct bringing *b)
+{
+	struct race *race = &b->race;
+	bool slow = race->have &&
+		    trip_is_trickle(&b->trip, race->began_ms, race->have, race->size, clock_ms());
+
+	if (race_has_ended(race) || slow)
+		hear_race(b, slow && !race_has_ended(race));
+}
+
+static void run_race(struct bringing *b)
+{
+	if (b->race.runs)
+		look_at_race(b);
+	else
+		begin_race(b);
+}
+
+static int on_tick(void *arg)
+{
+	struct bringing *b = arg;
+
+	run_race(b);
+	return b->outrun ? ERR_TIMEOUT : 0;
+}
+
+/* ---- a question and its end ---- */
+
+static void begin_hearing(struct bringing *b)
+{
+	b->in = (struct chunk_in){ .ask = b->ask, .provenance = b->all->conf.provenance };
+	b->came = 0;
+	b->slow = b->wrong = b->unlisted = false;
 }
 
 /* What peer_get_run says. Most of a way is waiting: between questions no chunk is kept. */
@@ -249,13 +333,11 @@ static int put_question(struct bringing *b, uint32_t member)
 {
 	const struct source_peer_conf *conf = &b->all->conf;
 	const struct trip_ask a = trip_ask(&b->trip, clock_ms());
-	const struct wire_ask ask = ask_for(b, &a);
+	const struct wire_ask ask = ask_for(b, &a, b->trip.range.end);
 	struct peer_get *q = &b->question;
 	int r;
 
-	b->in = (struct chunk_in){ .ask = b->ask, .evidence = conf->evidence };
-	b->came = 0;
-	b->slow = b->wrong = b->unlisted = false;
+	begin_hearing(b);
 	*q = (struct peer_get){
 		.member = b->trip.members->members[member],
 		.ask = &ask,
@@ -263,6 +345,7 @@ static int put_question(struct bringing *b, uint32_t member)
 		.patience_ms = a.patience_ms,
 		.connect_ms = a.connect_ms,
 		.sink = on_bytes,
+		.tick = on_tick,
 		.arg = b,
 	};
 	metrics_add(&conf->counts->asked, 1);
@@ -279,7 +362,7 @@ static enum route_answer hear(struct bringing *b, int r)
 	const struct trip_heard heard = {
 		.answer = ending(b, r),
 		.others = others,
-		.other_count = find_others(b, others),
+		.other_count = answered_others(b->trip.members, &b->question, others),
 		.number = b->question.number,
 		.quiet_ms = b->question.quiet_ms,
 		.first_ms = b->question.first_ms,
@@ -296,22 +379,48 @@ static enum route_answer hear(struct bringing *b, int r)
 	return a;
 }
 
-/* Asks a member. Non-zero: the run ends with it. */
-static int ask_member(struct bringing *b, uint32_t member)
+/* After a question that peer_get_run says r of. Non-zero: the run ends with it. */
+static int conclude(struct bringing *b, int r)
 {
-	enum route_answer answer;
-	int r;
+	enum route_answer answer = hear(b, r);
 
-	look_for_list(b);
-	r = put_question(b, member);
-	answer = hear(b, r);
 	if (r == ERR_CANCELED)
 		return r;
 	if (b->question.sunk && !b->slow && !b->wrong && !b->unlisted)
 		return b->question.sunk;
-	if (!b->wrong) /* of a chunk that did not become whole */
-		metrics_add(&b->all->conf.counts->bytes_twice, b->in.have);
+	if (!b->wrong)
+		count_twice(b, b->in.have);
 	return answer == ROUTE_COMING ? b->ask->sink(b->ask->arg, NULL, 0) : 0;
+}
+
+/* Takes the chunk of who was asked besides, as if that one alone had been asked. */
+static int take_from_race(struct bringing *b)
+{
+	struct race *race = &b->race;
+	int r;
+
+	trip_race_won(&b->trip, clock_ms());
+	b->outrun = false;
+	b->question = race->question;
+	b->question.ask = NULL;
+	begin_hearing(b);
+	r = b->question.sunk = on_bytes(b, race->bytes, race->have);
+	chunk_in_end(&b->in);
+	race_fini(race);
+	return conclude(b, r);
+}
+
+/* Asks a member. Non-zero: likewise. */
+static int ask_member(struct bringing *b, uint32_t member)
+{
+	int r;
+
+	look_for_list(b);
+	r = put_question(b, member);
+	if (!b->outrun)
+		return conclude(b, r);
+	count_twice(b, b->in.have);
+	return 0;
 }
 
 /* No reader waits to see whether a member that was silent is so still. Who has just given bytes to
@@ -328,8 +437,8 @@ static bool is_tried_by_others(const struct bringing *b, const struct trip_step 
 static int pass(const struct source_peer *s, const struct source_ask *ask, uint64_t from)
 {
 	metrics_add(&s->conf.counts->passed, 1);
-	evidence_note(s->conf.evidence, ask->blob->etag, ask->blob->file.size, chunk_of(from),
-		      chunk_of(ask->off + ask->len - 1) + 1, NULL);
+	provenance_note(s->conf.provenance, ask->blob->etag, ask->blob->file.size, chunk_of(from),
+			chunk_of(ask->off + ask->len - 1) + 1, NULL);
 	return SOURCE_PASS;
 }
 
@@ -343,15 +452,50 @@ static int pass_all(const struct source_peer *s, const struct source_ask *ask)
 	return pass(s, ask, ask->off);
 }
 
-static int rest(const struct bringing *b, int64_t ms)
+static int rest(struct bringing *b, int64_t ms)
 {
 	int64_t end = clock_ms() + ms;
 
-	for (int64_t left = ms; left > 0; left = end - clock_ms()) {
+	for (int64_t left = ms; left > 0 && !b->outrun; left = end - clock_ms()) {
 		if (atomic_load(&b->ask->cancel->canceled))
 			return ERR_CANCELED;
 		clock_sleep_ms(min_i64(RESTED_MS, left));
+		if (b->trip.again_ms) /* it is for who has bytes coming */
+			run_race(b);
 	}
+	return 0;
+}
+
+/* True if there is nobody left to be asked but who is asked besides. */
+static bool is_left_to_race(const struct bringing *b, const struct trip_step *step)
+{
+	return b->race.runs && (step->kind == TRIP_SOURCE ||
+				(step->kind == TRIP_ASK && step->member == b->trip.racer));
+}
+
+static int await_race(struct bringing *b)
+{
+	while (b->race.runs) {
+		if (atomic_load(&b->ask->cancel->canceled))
+			return ERR_CANCELED;
+		clock_sleep_ms(RESTED_MS);
+		look_at_race(b);
+	}
+	return 0;
+}
+
+/* Non-zero: the run ends with it. */
+static int take_step(struct bringing *b, const struct trip_step *step)
+{
+	if (is_left_to_race(b, step))
+		return await_race(b);
+	if (step->kind == TRIP_SOURCE || b->contested)
+		return pass(b->all, b->ask, b->trip.range.pos);
+	if (step->kind == TRIP_REST)
+		return rest(b, step->rest_ms);
+	if (!is_tried_by_others(b, step))
+		return ask_member(b, step->member);
+	trip_skip(&b->trip);
 	return 0;
 }
 
@@ -361,6 +505,8 @@ static int go(struct bringing *b)
 	int r = 0;
 
 	while (r == 0) {
+		if (b->outrun && (r = take_from_race(b)) != 0)
+			return r;
 		trip_demand(&b->trip, b->ask->demand, clock_ms());
 		trip_outlook(&b->trip, b->ask->failing, b->ask->until_ms);
 		step = trip_next(&b->trip, clock_ms());
@@ -368,14 +514,7 @@ static int go(struct bringing *b)
 			return 0;
 		if (step.kind == TRIP_OVER)
 			return ERR_UPSTREAM;
-		if (step.kind == TRIP_SOURCE || b->contested)
-			return pass(b->all, b->ask, b->trip.range.pos);
-		if (step.kind == TRIP_REST)
-			r = rest(b, step.rest_ms);
-		else if (is_tried_by_others(b, &step))
-			trip_skip(&b->trip);
-		else
-			r = ask_member(b, step.member);
+		r = take_step(b, &step);
 	}
 	return r;
 }
@@ -387,7 +526,7 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 	const struct wire_ask words = wire_ask_of(ask->blob, pos, 1);
 	struct trip_range range = {
 		.segment = { placement_key(ask->blob->etag), segment_of(pos) },
-		.place = wire_place(&words),
+		.origin = wire_origin(&words),
 		.size = ask->blob->file.size,
 		.pos = pos,
 	};
@@ -396,6 +535,7 @@ static int bring(struct bringing *b, const struct membership *members, uint64_t 
 	range.end = min_u64(ask->off + ask->len, segment_end(range.segment.index, range.size));
 	trip_begin(&b->trip, &b->all->node, members, &range, clock_ms());
 	r = go(b);
+	lose_race(b);
 	trip_end(&b->trip);
 	return r;
 }
@@ -440,7 +580,7 @@ int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
 	s->source.get = get;
 	s->source.hearsay = true;
 	s->conf = *conf;
-	s->node.places = conf->places;
+	s->node.placement = conf->placement;
 	s->node.notes = conf->notes;
 	s->node.give_up_ms = conf->give_up_ms;
 	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */

@@ -7,14 +7,14 @@
 #define MATRIXFS_SOURCE_PEER_H
 
 #include "daemon/hub/source.h"
-#include "daemon/peer/evidence.h"
+#include "daemon/peer/digest_lists.h"
 #include "daemon/peer/members.h"
 #include "daemon/peer/peer_counts.h"
-#include "daemon/peer/places.h"
-#include "daemon/peer/published.h"
 #include "daemon/peer/peer_request.h"
-#include "daemon/peer/segment_notes.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/probe.h"
+#include "daemon/peer/provenance.h"
+#include "daemon/peer/segment_notes.h"
 
 #define SOURCE_PEER_NAME "peers"
 
@@ -39,11 +39,11 @@ struct source_watch {
 
 struct source_peer_conf {
 	struct members *members; /* borrowed until source_peer_free, like all below */
-	struct places *places;
+	struct placement_cache *placement;
 	struct segment_notes *notes;
 	struct probes *probes;
-	struct evidence *evidence;
-	struct published *published;
+	struct provenance *provenance;
+	struct digest_lists *lists;
 	struct source_watch watch;
 	const struct asker *asker; /* this node */
 	struct peer_counts *counts;

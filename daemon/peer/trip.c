@@ -2,6 +2,7 @@
 #include "daemon/peer/trip.h"
 
 #include "daemon/base/num.h"
+#include "daemon/cache/chunk.h"
 #include "daemon/peer/likely_holders.h"
 #include "daemon/peer/waiting.h"
 
@@ -20,17 +21,17 @@ static uint32_t giver_of(const struct membership *members, const struct segment_
 void trip_begin(struct trip *t, struct trip_node *node, const struct membership *members,
 		const struct trip_range *range, int64_t now_ms)
 {
-	struct route_place place = { .segment = range->segment };
+	struct route_target target = { .segment = range->segment };
 	struct segment_note note;
 
 	*t = (struct trip){ .node = node, .members = members, .range = *range };
-	t->member = t->next = ROUTE_NOBODY;
+	t->member = t->next = t->racer = ROUTE_NOBODY;
 	t->since_ms = t->dry_ms = now_ms;
 	t->until_ms = INT64_MAX;
-	place.owner_count =
-		places_owners(node->places, members, range->segment, range->size, place.owners);
+	target.owner_count = placement_cache_owners(node->placement, members, range->segment,
+						    range->size, target.owners);
 	segment_notes_find(node->notes, range->segment, now_ms, &note);
-	route_init(&t->route, members, &place, giver_of(members, &note));
+	route_init(&t->route, members, &target, giver_of(members, &note));
 	segment_notes_put(node->notes, range->segment, 0, now_ms);
 }
 
@@ -56,7 +57,7 @@ void trip_end(struct trip *t)
 static void begin_to_seek(struct trip *t, int64_t now_ms)
 {
 	int vain = segment_notes_seek(t->node->notes, t->range.segment, t->range.pos,
-				      t->range.place, now_ms),
+				      t->range.origin, now_ms),
 	    count = 0;
 
 	t->seeks = true;
@@ -102,9 +103,8 @@ static struct waiting way_of(const struct trip *t, int64_t waited_ms, int64_t qu
 		.usual_ms = atomic_load(&n->usual_ms),
 		.give_up_ms = n->give_up_ms,
 		.demand = t->demand,
-		.left = t->range.end - t->range.pos,
 		.in = metrics_get(&n->in),
-		.twice = metrics_get(&n->twice),
+		.twice = metrics_get(&n->twice) + atomic_load(&n->races) * CHUNK_BYTES,
 	};
 }
 
@@ -203,8 +203,10 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 		.failed_count = t->route.failed_count,
 	};
 
-	if (t->next != t->member)
+	if (t->next != t->member) {
 		t->since_ms = now_ms;
+		t->besides_begun = false;
+	}
 	t->member = t->next;
 	if (t->seeks || route_was_named(&t->route))
 		ask.number = own_number(t, now_ms);
@@ -293,8 +295,6 @@ static void remember(const struct trip *t, enum route_answer a, const struct tri
 		segment_notes_moved(notes, t->range.segment, now_ms - h->quiet_ms, now_ms);
 	if (a == ROUTE_MISLED)
 		segment_notes_forget(notes, t->range.segment.blob);
-	if (a == ROUTE_SLOW)
-		metrics_add(&t->node->twice, t->range.end - t->range.pos);
 }
 
 static void hear_on_way(struct trip *t, enum route_answer a, const struct trip_heard *h,
@@ -320,7 +320,7 @@ static void note_outage(struct trip *t, enum route_answer said, int64_t now_ms)
 	if (t->denied_ms <= t->since_ms)
 		t->denied_ms = now_ms;
 	t->fails_ms = now_ms;
-	segment_notes_failed(t->node->notes, t->range.segment, t->range.place, now_ms);
+	segment_notes_failed(t->node->notes, t->range.segment, t->range.origin, now_ms);
 }
 
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
@@ -351,7 +351,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	metrics_add(&n->in, len);
 	t->range.pos += len;
 	t->since_ms = t->dry_ms = now_ms;
-	t->fails = t->doubted = false;
+	t->fails = t->doubted = t->besides_begun = false;
 }
 
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
@@ -360,4 +360,80 @@ bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint
 	const struct waiting way = way_of(t, now_ms - since_ms, -1);
 
 	return waiting_is_trickle(&way, t->patience_ms, came, chunk);
+}
+
+/* ---- a race ---- */
+
+/* The way without who is asked now. */
+static void begin_besides(struct trip *t)
+{
+	t->besides = t->route;
+	route_heard(&t->besides, ROUTE_LEFT, NULL, 0);
+	t->besides_begun = true;
+	t->besides_ms = 0;
+}
+
+/* What upstream has not is not the member's to be faster with. */
+uint32_t trip_race(struct trip *t, int64_t now_ms)
+{
+	struct waiting way = way_of(t, now_ms - t->since_ms, -1);
+	struct route_step step;
+
+	way.cost = CHUNK_BYTES;
+	if (t->seeks || t->fails || t->member == ROUTE_NOBODY || !waiting_may_race(&way))
+		return ROUTE_NOBODY;
+	if (!t->besides_begun)
+		begin_besides(t);
+	if (now_ms < t->besides_ms)
+		return ROUTE_NOBODY;
+	step = route_next(&t->besides, now_ms);
+	t->besides_ms = step.kind == ROUTE_REST ? now_ms + step.rest_ms : t->besides_ms;
+	t->racer = step.kind == ROUTE_ASK ? step.member : ROUTE_NOBODY;
+	return t->racer;
+}
+
+struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms)
+{
+	struct trip_ask ask = {
+		.bring = true,
+		.number = route_was_named(&t->besides) ? own_number(t, now_ms) : 0,
+		.wait_ms = waiting_poll_ms(0, t->demand),
+		.failed = t->besides.failed,
+		.failed_count = t->besides.failed_count,
+	};
+
+	ask.patience_ms = ask.wait_ms + WAITING_ANSWER_MS +
+			  member_patience_ms(t->members->members[t->racer], &ask.connect_ms);
+	t->besides_ms = now_ms + ask.wait_ms;
+	atomic_fetch_add(&t->node->races, 1);
+	return ask;
+}
+
+void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
+{
+	atomic_fetch_sub(&t->node->races, 1);
+	member_note(t->members->members[t->racer], outcomes[h->answer], h->bytes,
+		    own_ms(h->first_ms), now_ms);
+	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
+		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
+	route_heard(&t->besides, h->answer, h->others, h->other_count);
+	t->racer = ROUTE_NOBODY;
+}
+
+void trip_race_skip(struct trip *t)
+{
+	route_heard(&t->besides, ROUTE_SILENT, NULL, 0);
+	t->racer = ROUTE_NOBODY;
+}
+
+void trip_race_won(struct trip *t, int64_t now_ms)
+{
+	atomic_fetch_sub(&t->node->races, 1);
+	if (t->route.asked == t->member)
+		member_note(t->members->members[t->member], MEMBER_OUTRUN, 0, -1, now_ms);
+	t->route = t->besides;
+	t->member = t->next = t->racer;
+	t->racer = ROUTE_NOBODY;
+	t->number = 0;
+	t->asked_pos = t->range.pos;
 }

@@ -13,7 +13,7 @@
 #define MATRIXFS_TRIP_H
 
 #include "daemon/metrics.h"
-#include "daemon/peer/places.h"
+#include "daemon/peer/placement_cache.h"
 #include "daemon/peer/route.h"
 #include "daemon/peer/segment_notes.h"
 
@@ -21,18 +21,19 @@
 
 /* What all trips of a node have in common. Threads: any. */
 struct trip_node {
-	struct places *places; /* borrowed, like the next */
+	struct placement_cache *placement; /* borrowed, like the next */
 	struct segment_notes *notes;
 	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
 	/* Zeroed at first. */
-	metric in, twice;         /* bytes that members gave, and that may come of two */
+	metric in, twice;         /* bytes that members gave, and that came for nothing */
+	_Atomic unsigned races;   /* that are on */
 	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
 };
 
 /* What is to be brought: the bytes from pos to end, of a segment of a blob of that size. */
 struct trip_range {
 	struct segment segment;
-	uint64_t place; /* that is asked for: see wire_place */
+	uint64_t origin; /* that is asked for: see wire_origin */
 	uint64_t size, pos, end;
 };
 
@@ -51,19 +52,23 @@ struct trip {
 	bool seeks;                     /* nobody is to bring it but this node */
 	uint32_t wrong[TRIP_WRONG_MAX]; /* whose bytes were, on this way: the latest */
 	unsigned wrong_count;
-	uint32_t next;       /* who is to be asked */
-	uint32_t member;     /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
-	uint32_t number;     /* that it is asked with: another had said to ask there; or 0 */
-	uint64_t asked_pos;  /* where the range began when it was */
-	int64_t patience_ms; /* of silence, with who is asked */
-	int64_t again_ms;    /* who has nothing but hope yet is not asked again before */
-	uint64_t came;       /* bytes, of the last question */
-	int64_t since_ms;    /* no chunk came since, or another member is asked */
-	int64_t dry_ms;      /* no chunk came since, whoever was asked */
-	int64_t fails_ms;    /* a member last said then that upstream fails, */
-	bool fails;          /* and nobody has promised anything since; */
-	int64_t denied_ms;   /* the first time since since_ms, */
-	bool doubted;        /* and was left for another for that */
+	uint32_t next;        /* who is to be asked */
+	uint32_t member;      /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
+	uint32_t number;      /* that it is asked with: another had said to ask there; or 0 */
+	uint64_t asked_pos;   /* where the range began when it was */
+	int64_t patience_ms;  /* of silence, with who is asked */
+	int64_t again_ms;     /* who has nothing but hope yet is not asked again before */
+	uint64_t came;        /* bytes, of the last question */
+	int64_t since_ms;     /* no chunk came since, or another member is asked */
+	int64_t dry_ms;       /* no chunk came since, whoever was asked */
+	int64_t fails_ms;     /* a member last said then that upstream fails, */
+	bool fails;           /* and nobody has promised anything since; */
+	int64_t denied_ms;    /* the first time since since_ms, */
+	bool doubted;         /* and was left for another for that */
+	struct route besides; /* while another is asked besides: how it goes on without this one, */
+	bool besides_begun;   /* for the chunk that comes next; */
+	int64_t besides_ms;   /* nobody is asked before that */
+	uint32_t racer;       /* who is; or ROUTE_NOBODY */
 };
 
 /* A way begins with who gave bytes of the segment last. No reader waits, and upstream is well. */
@@ -108,7 +113,7 @@ struct trip_ask {
 	unsigned failed_count;
 };
 
-/* The words of the question that trip_next has named, which begins now. */
+/* The words of the question to who is to be asked, which begins now. */
 struct trip_ask trip_ask(struct trip *t, int64_t now_ms);
 
 /* How a question ended. */
@@ -128,9 +133,18 @@ struct trip_heard {
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* A whole chunk came, of which so many bytes were wanted. */
 void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
-/* True if the answer had better be ended: of a chunk of so many bytes it has brought `came` (> 0)
- * since since_ms. */
+/* True if an answer is to be ended that brought `came` (> 0) bytes of a chunk since since_ms. */
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms);
+
+/* Whom to ask besides for the next chunk, while one is waited for, as a reader waits for longer
+ * than is usual; ROUTE_NOBODY: nobody. Then trip_race_ask has the words, or it is skipped. */
+uint32_t trip_race(struct trip *t, int64_t now_ms);
+struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms);
+void trip_race_skip(struct trip *t);
+/* It has not brought it, or was given up (ROUTE_LEFT). */
+void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
+/* It has: it is as if it had been asked alone. trip_gave and trip_heard follow. */
+void trip_race_won(struct trip *t, int64_t now_ms);
 
 #endif

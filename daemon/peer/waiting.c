@@ -2,15 +2,15 @@
 #include "daemon/peer/waiting.h"
 
 #include "daemon/base/num.h"
+#include "daemon/hub/source.h"
 #include "daemon/peer/fanout.h"
 
-#define SLOW_MS 1000    /* who waits for bytes does so as long at least before another is asked */
-#define HOPE_MS 5000    /* who hears that bytes are coming believes it as long at least */
-#define FAILS_MS 3000   /* who hears that upstream fails has it tried by another then */
-#define PROMISES 3      /* and so many times as long if they do come to whom it waits for */
-#define DRY 4           /* and all together, whoever promises, so many times; for a reader once */
-#define SLOW_RATE 16384 /* bytes a second: a member that gives less is left */
-#define TWICE_SHARE 50  /* of so many bytes one may be asked for twice */
+#define SLOW_MS 1000   /* who waits for bytes does so as long at least before another is asked */
+#define HOPE_MS 5000   /* who hears that bytes are coming believes it as long at least */
+#define FAILS_MS 3000  /* who hears that upstream fails has it tried by another then */
+#define PROMISES 3     /* and so many times as long if they do come to whom it waits for */
+#define DRY 4          /* and all together, whoever promises, so many times; for a reader once */
+#define TWICE_SHARE 50 /* of so many bytes one may be asked for twice */
 
 int64_t waiting_poll_ms(int64_t hoped_ms, bool demand)
 {
@@ -18,11 +18,10 @@ int64_t waiting_poll_ms(int64_t hoped_ms, bool demand)
 		       demand ? WAITING_DEMAND_MS : WAITING_POLL_MAX_MS);
 }
 
-/* True if a reader waits longer than usual, and to ask another is not too dear. */
-static bool may_race(const struct waiting *w)
+bool waiting_may_race(const struct waiting *w)
 {
 	return w->demand && w->waited_ms > max_i64(4 * w->usual_ms, SLOW_MS) &&
-	       (w->twice + w->left) * TWICE_SHARE < w->in;
+	       (w->twice + w->cost) * TWICE_SHARE < w->in;
 }
 
 /* Who gets on is believed for so long. A reader must have time for another who does not lie, before
@@ -56,7 +55,7 @@ bool waiting_is_late(const struct waiting *w)
 	int64_t fresh_ms = min_i64(hope_ms + polls_ms(w->number), w->give_up_ms);
 	bool moves = w->quiet_ms >= 0 && w->quiet_ms <= fresh_ms;
 
-	return w->waited_ms > (moves ? promise_ms(w) : hope_ms) || may_race(w);
+	return w->waited_ms > (moves ? promise_ms(w) : hope_ms);
 }
 
 bool waiting_is_over(const struct waiting *w)
@@ -79,8 +78,7 @@ bool waiting_is_trickle(const struct waiting *w, int64_t patience_ms, uint64_t c
 {
 	uint64_t took_ms = (uint64_t)w->waited_ms;
 
-	if (w->waited_ms > patience_ms + SLOW_MS &&
-	    (came * 1000 < SLOW_RATE * took_ms || came * (uint64_t)w->give_up_ms < chunk * took_ms))
-		return true;
-	return may_race(w);
+	return w->waited_ms > patience_ms + SLOW_MS &&
+	       (came * 1000 < SOURCE_TRICKLE_RATE * took_ms ||
+		came * (uint64_t)w->give_up_ms < chunk * took_ms);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For how long a node waits for a member that it has asked for bytes, and when it gives it up. The
- * simulation of many nodes runs these rules, too. Times are in ms. Pure. */
+ * simulation of many nodes runs these rules, too, but for races. Times are in ms. Pure. */
 #ifndef MATRIXFS_WAITING_H
 #define MATRIXFS_WAITING_H
 
@@ -27,21 +27,23 @@ struct waiting {
 	int64_t usual_ms;   /* from one chunk to the next, lately */
 	int64_t give_up_ms; /* hope alone may be given for so long */
 	bool demand;        /* a reader waits */
-	uint64_t left;      /* bytes that it has to bring still */
-	uint64_t in, twice; /* bytes that members gave this node, and that it asked for twice */
+	uint64_t cost;      /* bytes that may come twice if another is asked besides */
+	uint64_t in, twice; /* bytes that members gave this node, and that came twice */
 };
 
-/* True if another member is to be asked: this one does not get on with it, or has said for too long
- * that it does. That may cost bytes twice: who does so early, because a reader waits, has only so
- * much of it. */
+/* True if another is to be asked besides: a reader waits longer than is usual, and what came twice
+ * stays a fiftieth of all. Nobody is to blame for that. */
+bool waiting_may_race(const struct waiting *w);
+/* True if another is to be asked instead: this one does not get on with it, or has said for too
+ * long that it does. */
 bool waiting_is_late(const struct waiting *w);
 /* True if another is to try whether upstream fails, as this member has said for w->waited_ms. */
 bool waiting_is_over(const struct waiting *w);
 /* True if nothing came of a range for w->waited_ms, whoever was asked, so that only the source is
  * left. A reader must have time for that, too. */
 bool waiting_is_dry(const struct waiting *w);
-/* True if an answer is too slow to go on with that has brought so much of a chunk in w->waited_ms,
- * or if somebody waits who may have it from another. */
+/* True if an answer is too slow to go on with that has brought so much of a chunk in
+ * w->waited_ms. */
 bool waiting_is_trickle(const struct waiting *w, int64_t patience_ms, uint64_t came,
 			uint64_t chunk);
 

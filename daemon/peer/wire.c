@@ -63,7 +63,7 @@ unsigned wire_read_others(const char *text,
 
 /* --- writing */
 
-static void write_place(const struct wire_ask *ask, struct buf *ret)
+static void write_origin(const struct wire_ask *ask, struct buf *ret)
 {
 	char key[REPO_KEY_MAX + 1];
 
@@ -78,7 +78,7 @@ int wire_write_ask(const struct wire_ask *ask, struct buf *ret_target, struct bu
 {
 	buf_printf(ret_target, "%s%s?size=%ju", ask->digests ? DIGESTS : BLOBS, ask->etag,
 		   (uintmax_t)ask->size);
-	write_place(ask, ret_target);
+	write_origin(ask, ret_target);
 	if (ask->digests)
 		buf_printf(ret_target, "&segment=%u", segment_of(ask->off));
 	if (ask->witness)
@@ -215,8 +215,8 @@ static int read_etag(const char *text, struct wire_ask *ret, struct buf *why)
 	return 0;
 }
 
-static int read_place(char *const value[static FIELDS], struct wire_ask *ret, struct buf *path,
-		      struct buf *why)
+static int read_origin(char *const value[static FIELDS], struct wire_ask *ret, struct buf *path,
+		       struct buf *why)
 {
 	CLEANUP(buf_free) struct buf hostile = { 0 };
 
@@ -310,7 +310,7 @@ static int read_query(char *query, struct wire_ask *ret, struct buf *path, struc
 	if (!read_wait(value[WAIT], ret))
 		return bad(why, "its wait is none");
 	ret->bring = value[BRING];
-	r = read_place(value, ret, path, why);
+	r = read_origin(value, ret, path, why);
 	if (r == 0 && value[FAILED])
 		r = read_failed(value[FAILED], ret, why);
 	return r == 0 && ret->digests ? read_segment(value, ret, why) : r;
@@ -346,7 +346,7 @@ int wire_read_ask(const char *target, const char *range, struct wire_ask *ret, s
 	return r == 0 && !ret->digests ? read_range(range, ret, why) : r;
 }
 
-uint64_t wire_place(const struct wire_ask *ask)
+uint64_t wire_origin(const struct wire_ask *ask)
 {
 	return placement_key(ask->path) + 3 * placement_key(ask->commit) +
 	       5 * placement_key(ask->repo.name) + ask->repo.type;
@@ -389,7 +389,7 @@ struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64
 
 _Static_assert(WIRE_CHUNKS *CHUNK_BYTES == SEGMENT_BYTES, "a segment has so many");
 
-static uint32_t chunks_of(const struct wire_ask *ask)
+uint32_t wire_chunks(const struct wire_ask *ask)
 {
 	return chunk_of(ask->off + ask->len - 1) - chunk_of(ask->off) + 1;
 }
@@ -398,7 +398,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 {
 	char hex[SHA256_HEX + 1];
 
-	for (uint32_t i = 0; i < chunks_of(ask); i++) {
+	for (uint32_t i = 0; i < wire_chunks(ask); i++) {
 		hex_print(d->of[i], sizeof(d->of[i]), hex);
 		buf_printf(ret, "%s%s", i ? "," : "", chunk_digest_known(d->of[i]) ? hex : "-");
 	}
@@ -406,7 +406,7 @@ void wire_write_digests(const struct wire_ask *ask, const struct wire_digests *d
 
 bool wire_read_digests(const struct wire_ask *ask, const char *text, struct wire_digests *ret)
 {
-	uint32_t count = chunks_of(ask);
+	uint32_t count = wire_chunks(ask);
 
 	*ret = (struct wire_digests){ 0 };
 	for (uint32_t i = 0; i < count; i++) {

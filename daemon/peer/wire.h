@@ -78,11 +78,13 @@ MUST_USE int wire_read_ask(const char *target, const char *range, struct wire_as
 			   struct buf *path, struct buf *why);
 /* True if it is in the form of a blob's digest. */
 bool wire_is_etag(const char *text);
-/* A number for the place that a question names. */
-uint64_t wire_place(const struct wire_ask *ask);
+/* A number for the origin that a question names: where the blob lies upstream. */
+uint64_t wire_origin(const struct wire_ask *ask);
 /* The segment that is asked for, or that the range lies in. */
 struct segment wire_segment(const struct wire_ask *ask);
-/* The blob that is asked for, as its digest and its place say; borrows ask->path. -EINVAL. */
+/* How many chunks the range lies in; it is not empty. */
+uint32_t wire_chunks(const struct wire_ask *ask);
+/* The blob that is asked for, as its digest and its origin say; borrows ask->path. -EINVAL. */
 MUST_USE int wire_blob(const struct wire_ask *ask, struct source_blob *ret);
 /* The other way round: a question for that range of a blob, and no more; borrows its path. */
 struct wire_ask wire_ask_of(const struct source_blob *blob, uint64_t off, uint64_t len);

@@ -14,6 +14,7 @@
 #include "daemon/base/buf.h"
 
 #define GROUP_MIN 3
+#define ASKED_OF 1024
 #define LINE_MAX_LEN (XET_HASH_HEX + 24) /* "hash : bytes\n" */
 
 static const uint8_t data_key[BLAKE3_BYTES] = {
@@ -71,6 +72,11 @@ int xet_hash_parse(const char *text, uint8_t ret[static XET_HASH])
 }
 
 /* ---- chunks ---- */
+
+bool xet_hash_is_asked(const uint8_t chunk[static XET_HASH])
+{
+	return number_at(chunk, 3) % ASKED_OF == 0;
+}
 
 void xet_hash_chunk(const void *data, size_t len, uint8_t ret[static XET_HASH])
 {

@@ -5,6 +5,7 @@
 #ifndef MATRIXFS_XET_HASH_H
 #define MATRIXFS_XET_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ MUST_USE int xet_hash_parse(const char *text, uint8_t ret[static XET_HASH]);
 void xet_hash_chunk(const void *data, size_t len, uint8_t ret[static XET_HASH]);
 /* Of chunks that follow each other, by their hashes in a row: proves that who has it had those. */
 void xet_hash_range(const uint8_t *hashes, size_t count, uint8_t ret[static XET_HASH]);
+
+/* True of one chunk in a thousand: of those a client asks whether they are here. */
+bool xet_hash_is_asked(const uint8_t chunk[static XET_HASH]);
 
 /* A node, and how many bytes are below it. */
 struct xet_node {

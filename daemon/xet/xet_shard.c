@@ -11,12 +11,11 @@
 #include "daemon/base/num.h"
 #include "daemon/xet/xorb.h"
 
-#define VERSION 2
 #define WITH_RANGES (UINT32_C(1) << 31)
 #define WITH_SHA256 (UINT32_C(1) << 30)
 
 /* "HFRepoMetaData", a NUL, and random bytes. */
-static const uint8_t tag[32] = {
+const uint8_t xet_shard_tag[XET_HASH] = {
 	'H',  'F',  'R',  'e',  'p',  'o',  'M',  'e',  't',  'a',  'D',
 	'a',  't',  'a',  0,    0x55, 0x69, 0x67, 0x45, 0x6a, 0x7b, 0x81,
 	0x57, 0x83, 0xa5, 0xbd, 0xd9, 0x5c, 0xcd, 0xd1, 0x4a, 0xa9,
@@ -98,7 +97,8 @@ static bool is_mark(const struct xet_shard *s)
 
 static int read_head(struct xet_shard *s)
 {
-	if (memcmp(s->in, tag, sizeof(tag)) != 0 || number_at(s, 32) != VERSION)
+	if (memcmp(s->in, xet_shard_tag, sizeof(xet_shard_tag)) != 0 ||
+	    number_at(s, 32) != XET_SHARD_VERSION)
 		return bad(s, "it is no shard of version 2");
 	s->part = XET_SHARD_FILE;
 	return 0;

@@ -11,9 +11,13 @@
 #include "daemon/base/digest.h"
 #include "daemon/xet/xet_hash.h"
 
+#define XET_SHARD_VERSION 2
 #define XET_SHARD_BYTES_MAX (256 * 1024 * 1024)
 #define XET_SHARD_FILES_MAX 100000
 #define XET_SHARD_TERMS_MAX 200000 /* of all files */
+
+/* What each begins with. */
+extern const uint8_t xet_shard_tag[XET_HASH];
 
 /* Chunks [from, to) of a xorb. */
 struct xet_term {

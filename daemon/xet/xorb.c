@@ -44,9 +44,19 @@ int xorb_reader_new(xorb_fn fn, void *arg, struct xorb_reader **ret)
 	}
 	x->fn = fn;
 	x->arg = arg;
-	x->why = "";
+	xorb_reader_begin(x);
 	*ret = x;
 	return 0;
+}
+
+void xorb_reader_begin(struct xorb_reader *x)
+{
+	x->why = "";
+	x->tree = (struct xet_tree){ 0 };
+	x->count = x->packed = 0;
+	x->have = 0;
+	x->bytes = 0;
+	x->described = false;
 }
 
 void xorb_reader_free(struct xorb_reader *x)

@@ -21,6 +21,8 @@ struct xorb_reader;
 MUST_USE int xorb_reader_new(xorb_fn fn, void *arg, struct xorb_reader **ret);
 /* NULL is none. */
 void xorb_reader_free(struct xorb_reader *x);
+/* Whatever came is forgotten: the next xorb begins. */
+void xorb_reader_begin(struct xorb_reader *x);
 /* The next bytes. -EBADMSG: they are no xorb's, as xorb_reader_why() says; fn's. */
 MUST_USE int xorb_reader_add(struct xorb_reader *x, const void *data, size_t len);
 /* All came: the name it has by its chunks. -EBADMSG. */

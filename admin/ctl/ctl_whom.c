@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/ctl/ctl_whom.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONTROL "control" /* in the directory of the cache */
+
+static const struct {
+	const char *words;
+	enum ctl_whom whom;
+} rows[] = {
+	{ "completion bash", CTL_NOBODY },
+	{ "completion zsh", CTL_NOBODY },
+	{ "completion words", CTL_NOBODY },
+	{ "env", CTL_EITHER },
+	{ "doctor", CTL_NODE },
+	{ "bench", CTL_NODE },
+	{ "config show", CTL_NODE },
+	{ "config check", CTL_NOBODY },
+	{ "status", CTL_EITHER },
+	{ "top", CTL_EITHER },
+	{ "ls", CTL_EITHER },
+	{ "pull", CTL_EITHER },
+	{ "pin", CTL_NODE },
+	{ "unpin", CTL_NODE },
+	{ "evict", CTL_NODE },
+	{ "why", CTL_NODE },
+	{ "peers", CTL_EITHER },
+	{ "peers where", CTL_NODE },
+	{ "peers forgive", CTL_EITHER },
+	{ "nfs", CTL_NODE },
+	{ "job list", CTL_EITHER },
+	{ "job cancel", CTL_EITHER },
+	{ "scrub", CTL_EITHER },
+};
+
+enum ctl_whom ctl_whom(const struct ctl_verb *v)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (!strcmp(rows[i].words, v->words))
+			return rows[i].whom;
+	return CTL_HUB;
+}
+
+/* NULL for one that is not set, or to nothing. */
+static const char *env(char *(*getenv_fn)(const char *), const char *name)
+{
+	const char *value = getenv_fn(name);
+
+	return value && *value ? value : NULL;
+}
+
+/* As matrixfs does it. */
+static int default_cache(char *(*getenv_fn)(const char *), struct buf *ret)
+{
+	const char *xdg = env(getenv_fn, "XDG_CACHE_HOME"), *home = env(getenv_fn, "HOME");
+
+	if (geteuid() != 0 && xdg && *xdg == '/')
+		return buf_printf(ret, "%s/matrixfs", xdg);
+	if (geteuid() != 0 && home)
+		return buf_printf(ret, "%s/.cache/matrixfs", home);
+	return buf_add_str(ret, "/var/cache/matrixfs");
+}
+
+int ctl_whom_socket(const char *node, char *(*getenv_fn)(const char *), struct buf *ret)
+{
+	struct stat st;
+	int r;
+
+	node = node ? node : env(getenv_fn, "MATRIXFS_NODE");
+	r = node ? buf_add_str(ret, node) : default_cache(getenv_fn, ret);
+	if (r == 0 && (!node || (stat(node, &st) == 0 && S_ISDIR(st.st_mode))))
+		r = buf_add_str(ret, "/" CONTROL);
+	return r;
+}
+
+enum ctl_whom ctl_whom_chosen(const char *hub, const char *node, char *(*getenv_fn)(const char *))
+{
+	CLEANUP(buf_free) struct buf socket = { 0 };
+	struct stat st;
+
+	if (hub || node)
+		return hub ? CTL_HUB : CTL_NODE;
+	if (env(getenv_fn, "MATRIXHUB_URL"))
+		return CTL_HUB;
+	if (env(getenv_fn, "MATRIXFS_NODE"))
+		return CTL_NODE;
+	return ctl_whom_socket(NULL, getenv_fn, &socket) == 0 && stat(buf_str(&socket), &st) == 0 &&
+			       S_ISSOCK(st.st_mode)
+		       ? CTL_NODE
+		       : CTL_HUB;
+}

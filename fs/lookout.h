@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Looks through the mount as anybody would, and tells whether there is an answer. A process of its
+ * own looks: a thread of this one that waits for this one's answer could not be killed, and the
+ * process, whose end is what would end that wait, not either. One thread at a time. */
+#ifndef MATRIXFS_LOOKOUT_H
+#define MATRIXFS_LOOKOUT_H
+
+#include <stdint.h>
+
+#include "daemon/base/own.h"
+
+struct lookout;
+
+/* Starts the other process: before this one has threads, and before anything is mounted. It ends
+ * with lookout_free, or with this process. -EAGAIN, -ENOMEM and the like. */
+MUST_USE int lookout_start(const char *mountpoint, struct lookout **ret);
+/* 0: somebody answered. ERR_TIMEOUT: nobody did until deadline_ms (clock_ms()); the next one waits
+ * for the same answer. Else what statvfs(3) says, or ERR_STOPPING if the process is gone. */
+int lookout_ask(struct lookout *l, int64_t deadline_ms);
+/* Waits for no answer. NULL is none. */
+void lookout_free(struct lookout *l);
+
+#endif

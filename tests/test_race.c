@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two members, both played: one that is asked first, and one that is asked besides when the first
+ * lets a reader wait. */
+#include "daemon/peer/race.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
+#include "daemon/cache/chunk.h"
+#include "daemon/peer/source_peer.h"
+#include "tests/stand_in.h"
+
+#define SIZE (4 * CHUNK_BYTES)
+#define WARM 13 /* so often all of it comes before a chunk may come twice */
+#define BIT 10000
+#define STALL_MS 1500
+
+enum manner {
+	GIVES,
+	STALLS,  /* after a bit of the first chunk, but for drops, until nobody listens */
+	HICCUPS, /* after half of it, and goes on after STALL_MS */
+	HOPES,   /* says that it comes */
+	HAS_NOT,
+};
+
+struct player {
+	struct stand_in s;
+	_Atomic enum manner manner;
+	atomic_uint asked;
+	atomic_size_t asked_len; /* bytes of the last question */
+};
+
+struct fixture {
+	struct player first, second;
+	struct members *members;
+	struct placement_cache placement;
+	struct segment_notes notes;
+	struct probes *probes;
+	struct provenance *provenance;
+	struct digest_lists *lists;
+	struct peer_counts counts;
+	struct source *source;
+	struct httpc_cancel cancel;
+	struct source_blob blob;
+	uint64_t came, laid;
+	bool demand;
+	int result; /* of what is asked for; 0: all comes */
+};
+
+/* ---- the members ---- */
+
+static void give(struct player *p, int fd, const char *request)
+{
+	CLEANUP(freep) char *bytes = calloc(1, SIZE);
+	char range[64], length[64];
+	unsigned long first, last;
+	size_t len, now;
+
+	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
+			 2);
+	len = last - first + 1;
+	now = p->manner == GIVES ? len : p->manner == STALLS ? BIT : CHUNK_BYTES / 2;
+	p->asked_len = len;
+	snprintf(range, sizeof(range), "bytes %lu-%lu/%lu", first, last, (unsigned long)SIZE);
+	snprintf(length, sizeof(length), "Content-Length: %zu", len);
+	stand_in_head(&p->s, fd, request, 206, range, length, 0);
+	stand_in_send(fd, bytes, now);
+	if (p->manner == HICCUPS)
+		clock_sleep_ms(STALL_MS);
+	if (p->manner == STALLS)
+		stand_in_drip(&p->s, fd, "x");
+	else
+		stand_in_send(fd, bytes, len - now);
+}
+
+static void answer(void *arg, int fd, const char *request)
+{
+	struct player *p = arg;
+
+	p->asked++;
+	if (p->manner == HOPES || p->manner == HAS_NOT)
+		stand_in_head(&p->s, fd, request, p->manner == HOPES ? 202 : 404, "",
+			      "Content-Length: 0", 0);
+	else
+		give(p, fd, request);
+}
+
+/* ---- who asks them ---- */
+
+static void meet(struct fixture *f)
+{
+	struct member_spec list[3] = { { "127.0.0.1:1", "", 1 }, { "", "", 1 }, { "", "", 1 } };
+
+	snprintf(list[1].address, sizeof(list[1].address), "%s", f->first.s.address);
+	snprintf(list[2].address, sizeof(list[2].address), "%s", f->second.s.address);
+	assert_int_equal(members_new(&list[0], &f->members), 0);
+	assert_int_equal(members_set(f->members, list, 3), 0);
+}
+
+/* A blob whose segment is the first one's, and after that the second one's. */
+static void find_blob(struct fixture *f)
+{
+	const struct membership *m = members_now(f->members);
+	int first = membership_find(m, f->first.s.address);
+	int second = membership_find(m, f->second.s.address);
+	uint32_t owners[PLACEMENT_OWNERS] = { m->self };
+
+	f->blob = (struct source_blob){ .commit = "1111111111111111111111111111111111111111",
+					.path = "a",
+					.file = { .size = SIZE, .kind = DIGEST_SHA256 } };
+	assert_int_equal(repo_id_parse(REPO_MODEL, "org/name", &f->blob.repo), 0);
+	for (unsigned i = 0; (int)owners[0] != first || (int)owners[1] != second; i++) {
+		assert_true(i < 10000);
+		snprintf(f->blob.etag, sizeof(f->blob.etag), "%064x", i);
+		assert_true(
+			placement_cache_owners(&f->placement, m,
+					       (struct segment){ placement_key(f->blob.etag), 0 },
+					       SIZE, owners) >= 2);
+	}
+	membership_unref(m);
+}
+
+static bool refused(UNUSED void *arg, UNUSED const struct source_refused *r)
+{
+	return false;
+}
+
+static void came(UNUSED void *arg, UNUSED const struct source_blob *what, UNUSED uint32_t i)
+{
+}
+
+static void make_source(struct fixture *f)
+{
+	const struct source_peer_conf conf = {
+		.members = f->members,
+		.placement = &f->placement,
+		.notes = &f->notes,
+		.probes = f->probes,
+		.provenance = f->provenance,
+		.lists = f->lists,
+		.watch = { came, refused, NULL },
+		.asker = &f->first.s.asker,
+		.counts = &f->counts,
+		.give_up_ms = 30000,
+	};
+
+	assert_int_equal(source_peer_new(&conf, &f->source), 0);
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	f->first.s.answer = f->second.s.answer = answer;
+	f->first.s.arg = &f->first;
+	f->second.s.arg = &f->second;
+	stand_in_start(&f->first.s);
+	f->second.s.key = f->first.s.key;
+	stand_in_listen(&f->second.s);
+	meet(f);
+	placement_cache_init(&f->placement);
+	segment_notes_init(&f->notes);
+	assert_int_equal(provenance_new(1 << 14, &f->provenance), 0);
+	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
+	assert_int_equal(probes_new(&f->first.s.asker, f->members, &f->probes), 0);
+	find_blob(f);
+	make_source(f);
+	f->demand = true;
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	probes_free(f->probes);
+	source_peer_free(f->source);
+	digest_lists_free(f->lists);
+	provenance_free(f->provenance);
+	segment_notes_fini(&f->notes);
+	placement_cache_fini(&f->placement);
+	members_free(f->members);
+	stand_in_hush(&f->second.s);
+	stand_in_stop(&f->first.s);
+	free(f);
+	return 0;
+}
+
+static int lay(void *arg, UNUSED const void *data, size_t len)
+{
+	((struct fixture *)arg)->laid += len;
+	return 0;
+}
+
+static void take_back(void *arg)
+{
+	((struct fixture *)arg)->laid = 0;
+}
+
+static int take(void *arg, UNUSED const void *data, size_t len)
+{
+	struct fixture *f = arg;
+
+	f->came += f->laid + len;
+	f->laid = 0;
+	return 0;
+}
+
+/* All of the blob is brought, as the first member is of that manner, and the second of this one:
+ * how long that took. */
+static int64_t bring(struct fixture *f, enum manner first, enum manner second)
+{
+	const struct source_ask ask = { .blob = &f->blob,
+					.len = SIZE,
+					.deadline_ms = CLOCK_FOREVER,
+					.demand = f->demand,
+					.cancel = &f->cancel,
+					.sink = take,
+					.lay = lay,
+					.take_back = take_back,
+					.arg = f };
+	int64_t began_ms = clock_ms(), wait_ms;
+
+	f->came = f->laid = 0;
+	f->first.manner = first;
+	f->second.manner = second;
+	f->first.asked = f->second.asked = 0;
+	assert_int_equal(f->source->get(f->source, &ask, &wait_ms), f->result);
+	assert_int_equal(f->came, f->result ? 0 : SIZE);
+	return clock_ms() - began_ms;
+}
+
+static void warm_up(struct fixture *f)
+{
+	for (int i = 0; i < WARM; i++)
+		bring(f, GIVES, GIVES);
+	assert_int_equal(f->second.asked, 0);
+	segment_notes_forget(&f->notes, placement_key(f->blob.etag));
+}
+
+static void note_state(void *arg, const struct member_status *s)
+{
+	struct fixture *f = arg;
+
+	if (!strcmp(s->address, f->first.s.address))
+		assert_int_equal(s->state, MEMBER_IS_UP);
+}
+
+static uint64_t twice(struct fixture *f)
+{
+	return metrics_get(&f->counts.bytes_twice);
+}
+
+/* ---- stories ---- */
+
+static void who_stalls_is_outrun_by_the_next(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	assert_in_range(bring(f, STALLS, GIVES), 900, 2200);
+	assert_int_equal(metrics_get(&f->counts.raced), 1);
+	assert_int_equal(f->second.asked, 2); /* for the chunk, and for the rest */
+	assert_in_range(twice(f), BIT, 2 * BIT);
+	assert_true(twice(f) * 50 <= metrics_get(&f->counts.bytes_in));
+	members_each(f->members, clock_ms(), note_state, f);
+	segment_notes_forget(&f->notes, placement_key(f->blob.etag));
+	bring(f, GIVES, GIVES); /* and it is asked first all the same */
+	assert_int_equal(f->first.asked, 1);
+}
+
+static void who_hiccups_and_comes_first_has_won(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	assert_in_range(bring(f, HICCUPS, STALLS), STALL_MS, STALL_MS + 2000);
+	assert_int_equal(metrics_get(&f->counts.raced), 1);
+	assert_int_equal(f->first.asked, 1);
+	assert_in_range(twice(f), BIT, 2 * BIT);
+	members_each(f->members, clock_ms(), note_state, f);
+}
+
+static void who_has_nothing_costs_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	bring(f, HICCUPS, HAS_NOT);
+	assert_int_equal(f->second.asked, 1); /* and then there is nobody left */
+	assert_int_equal(f->first.asked, 1);
+	assert_int_equal(twice(f), 0);
+}
+
+static void who_has_it_coming_does_not_either(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	bring(f, HICCUPS, HOPES);
+	assert_in_range(f->second.asked, 1, 5);
+	assert_int_equal(f->first.asked, 1);
+	assert_int_equal(twice(f), 0);
+}
+
+/* A hub has published that all chunks are others than those that the second one gives. */
+static void what_is_wrong_wins_nothing(void **state)
+{
+	CLEANUP(chunk_list_freep) struct chunk_list *l = chunk_list_new(SIZE);
+	struct fixture *f = *state;
+
+	warm_up(f);
+	assert_non_null(l);
+	memset(l->digests, 1, l->count * sizeof(l->digests[0]));
+	provenance_learn(f->provenance, f->blob.etag, l, PROVENANCE_PUBLISHED);
+	f->result = SOURCE_PASS;
+	bring(f, STALLS, GIVES);
+	assert_int_equal(metrics_get(&f->counts.raced), 1);
+	assert_true(metrics_get(&f->counts.bytes_wrong) >= CHUNK_BYTES);
+}
+
+/* Both: the rest is left to the hubs, and not long after that. */
+static void who_stalls_besides_is_left_too(void **state)
+{
+	struct fixture *f = *state;
+	int64_t began_ms;
+
+	warm_up(f);
+	f->result = SOURCE_PASS;
+	began_ms = clock_ms();
+	bring(f, STALLS, STALLS);
+	assert_in_range(clock_ms() - began_ms, 2000, 9000);
+	assert_in_range(twice(f), 2 * BIT, 4 * BIT);
+}
+
+/* The twins: nobody is asked besides. */
+static void without_a_reader_there_is_no_race(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	f->demand = false;
+	assert_true(bring(f, HICCUPS, GIVES) >= STALL_MS);
+	assert_int_equal(metrics_get(&f->counts.raced), 0);
+	assert_int_equal(f->second.asked, 0);
+}
+
+static void nor_before_enough_has_come(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(bring(f, HICCUPS, GIVES) >= STALL_MS);
+	assert_int_equal(metrics_get(&f->counts.raced), 0);
+	assert_int_equal(f->second.asked, 0);
+}
+
+static void *leave_soon(void *arg)
+{
+	struct fixture *f = arg;
+
+	clock_sleep_ms(2000);
+	httpc_cancel(f->first.s.asker.http, &f->cancel);
+	return NULL;
+}
+
+static void who_leaves_ends_both(void **state)
+{
+	struct fixture *f = *state;
+	const struct source_ask ask = { .blob = &f->blob,
+					.len = SIZE,
+					.deadline_ms = CLOCK_FOREVER,
+					.demand = true,
+					.cancel = &f->cancel,
+					.sink = take,
+					.arg = f };
+	int64_t began_ms, wait_ms;
+	pthread_t thread;
+
+	warm_up(f);
+	began_ms = clock_ms();
+	f->first.manner = f->second.manner = STALLS;
+	assert_int_equal(pthread_create(&thread, NULL, leave_soon, f), 0);
+	assert_int_equal(f->source->get(f->source, &ask, &wait_ms), ERR_CANCELED);
+	assert_in_range(clock_ms() - began_ms, 1900, 3000);
+	assert_int_equal(metrics_get(&f->counts.raced), 1);
+	pthread_join(thread, NULL);
+}
+
+/* ---- one question alone ---- */
+
+static int race_second(struct fixture *f, struct race *r, enum manner manner)
+{
+	const struct membership *m = members_now(f->members);
+	const struct wire_ask ask = wire_ask_of(&f->blob, CHUNK_BYTES, CHUNK_BYTES);
+	int at = membership_find(m, f->second.s.address);
+
+	f->second.manner = manner;
+	assert_int_equal(race_begin(r, m->members[at], &ask, 2000, 0, &f->first.s.asker), 0);
+	assert_true(r->runs);
+	for (int i = 0; i < 100 && !race_has_ended(r); i++)
+		clock_sleep_ms(5);
+	membership_unref(m);
+	return race_end(r);
+}
+
+static void what_came_whole_is_kept(void **state)
+{
+	struct race r;
+	int rc = race_second(*state, &r, GIVES);
+
+	assert_true(race_has_all(&r, rc));
+	assert_int_equal(r.have, CHUNK_BYTES);
+	assert_false(r.runs);
+	race_fini(&r);
+}
+
+static void what_is_ended_before_is_not_all(void **state)
+{
+	struct race r;
+	int rc = race_second(*state, &r, STALLS);
+
+	assert_int_equal(rc, ERR_CANCELED);
+	assert_false(race_has_all(&r, rc));
+	assert_in_range(r.have, BIT, 2 * BIT);
+	race_fini(&r);
+	rc = race_second(*state, &r, HAS_NOT);
+	assert_int_equal(rc, 0);
+	assert_false(race_has_all(&r, rc));
+	race_fini(&r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(who_stalls_is_outrun_by_the_next),
+		TEST(who_hiccups_and_comes_first_has_won),
+		TEST(what_is_wrong_wins_nothing),
+		TEST(who_stalls_besides_is_left_too),
+		TEST(who_has_nothing_costs_nothing),
+		TEST(who_has_it_coming_does_not_either),
+		TEST(without_a_reader_there_is_no_race),
+		TEST(nor_before_enough_has_come),
+		TEST(who_leaves_ends_both),
+		TEST(what_came_whole_is_kept),
+		TEST(what_is_ended_before_is_not_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
