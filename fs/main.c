@@ -100,24 +100,6 @@ static void forget_tokens(struct program *p)
 	}
 }
 
-/* The mount point as the kernel will know it. One that is stale cannot be resolved: it is taken as
- * given. */
-static int find_mountpoint(struct program *p, struct buf *why)
-{
-	char cwd[PATH_MAX];
-
-	p->mountpoint = realpath(p->options.mountpoint, NULL);
-	if (p->mountpoint)
-		return mount_check(p->mountpoint, why);
-	if (p->options.mountpoint[0] == '/') {
-		p->mountpoint = strdup(p->options.mountpoint);
-	} else if (!getcwd(cwd, sizeof(cwd)) ||
-		   asprintf(&p->mountpoint, "%s/%s", cwd, p->options.mountpoint) < 0) {
-		p->mountpoint = NULL;
-	}
-	return p->mountpoint ? mount_check(p->mountpoint, why) : -ENOMEM;
-}
-
 /* ---- ready ---- */
 
 static void on_ready(void *arg)
@@ -472,7 +454,7 @@ static int find_mount(struct program *p, struct buf *why)
 		return 0;
 	r = takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
 	if (r < 0 || p->takeover.fd < 0)
-		return r < 0 ? r : find_mountpoint(p, why);
+		return r < 0 ? r : mount_find(p->options.mountpoint, &p->mountpoint, why);
 	p->mountpoint = strdup(p->takeover.mountpoint);
 	return p->mountpoint ? 0 : -ENOMEM;
 }

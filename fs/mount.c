@@ -121,7 +121,7 @@ static bool is_stale(const char *mountpoint)
 	return statvfs(mountpoint, &fs) < 0 && errno == ENOTCONN;
 }
 
-int mount_check(const char *mountpoint, struct buf *why)
+static int check(const char *mountpoint, struct buf *why)
 {
 	struct stat st;
 	int r;
@@ -142,6 +142,21 @@ int mount_check(const char *mountpoint, struct buf *why)
 		return -ENOTDIR;
 	}
 	return refuse_live_mount(mountpoint, why);
+}
+
+/* One that is stale cannot be resolved: it is taken as given. */
+int mount_find(const char *given, char **ret, struct buf *why)
+{
+	char cwd[PATH_MAX];
+
+	*ret = realpath(given, NULL);
+	if (*ret)
+		return check(*ret, why);
+	if (given[0] == '/')
+		*ret = strdup(given);
+	else if (!getcwd(cwd, sizeof(cwd)) || asprintf(ret, "%s/%s", cwd, given) < 0)
+		*ret = NULL;
+	return *ret ? check(*ret, why) : -ENOMEM;
 }
 
 /* ---- the session ---- */

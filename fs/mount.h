@@ -27,9 +27,10 @@ struct mount_conf {
 	void *arg;
 };
 
-/* Makes a mount point ready: takes away the stale mount of a dead process, refuses what is no
- * directory and what is mounted and alive. Sentences in why. */
-MUST_USE int mount_check(const char *mountpoint, struct buf *why);
+/* Makes a mount point ready, and *ret its name as the kernel will know it (to be freed, also after
+ * an error): takes away the stale mount of a dead process, refuses what is no directory and what is
+ * mounted and alive. Sentences in why; -ENOMEM. */
+MUST_USE int mount_find(const char *given, char **ret, struct buf *why);
 /* Mounts, or goes on with the mount of the process before. -EPERM and the like with a sentence in
  * why. */
 MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *why);
