@@ -40,6 +40,7 @@ __attribute__((noreturn)) static void look_out(int fd, const char *mountpoint)
 	char question;
 
 	close_others(fd);
+	setsid(); /* the end of somebody's terminal is not its own */
 	fd = STDERR_FILENO + 1;
 	prctl(PR_SET_NAME, "mfs-lookout");
 	if (chdir("/") < 0)
