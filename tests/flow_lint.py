@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LOOKED_AT = ("docs", "tools", "admin", "daemon", "fs", "tests")
+LOOKED_AT = ("docs", "tools", "admin", "daemon", "fs", "tests", "systemd", "Makefile", "LICENSE")
 
 
 @pytest.fixture

@@ -206,6 +206,14 @@ def hub_conf(system, upstream):
     return port, text
 
 
+def ask_again(port):
+    """As clients do: whose connection is closed before a byte of an answer asks once more. The one that goes may have taken it."""
+    try:
+        return ask(port)
+    except (IndexError, ConnectionResetError):
+        return ask(port)
+
+
 def ask(port, path="/healthz"):
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as s:
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n".encode())
@@ -250,9 +258,9 @@ def test_a_socket_starts_the_hub_and_keeps_who_comes_meanwhile(system, unit, hub
         with pytest.raises(ConnectionRefusedError):
             ask(listened)
         restart = subprocess.Popen(["nsenter", "-t", str(system.first), "-m", "-p", "--root", "--wdns=/", "systemctl", "restart", "matrixhubd"])
-        answers = [ask(port)]
+        answers = [ask_again(port)]
         while restart.poll() is None:
-            answers.append(ask(port))
+            answers.append(ask_again(port))
         assert restart.wait(DEADLINE) == 0 and set(answers) == {200}
     finally:
         system.run("systemctl stop matrixhubd.socket matrixhubd; rm -r /run/systemd/system/matrixhubd.socket.d; systemctl daemon-reload")
