@@ -33,8 +33,8 @@ enum manner {
 struct player {
 	struct stand_in s;
 	_Atomic enum manner manner;
-	atomic_uint asked;
-	atomic_size_t asked_len; /* bytes of the last question */
+	atomic_uint asked, to_bring; /* and how often to fetch what it has not */
+	atomic_size_t asked_len;     /* bytes of the last question */
 };
 
 struct fixture {
@@ -85,6 +85,7 @@ static void answer(void *arg, int fd, const char *request)
 	struct player *p = arg;
 
 	p->asked++;
+	p->to_bring += strstr(request, "&bring=1") != NULL;
 	if (p->manner == HOPES || p->manner == HAS_NOT)
 		stand_in_head(&p->s, fd, request, p->manner == HOPES ? 202 : 404, "",
 			      "Content-Length: 0", 0);
@@ -234,6 +235,7 @@ static int64_t bring(struct fixture *f, enum manner first, enum manner second)
 	f->first.manner = first;
 	f->second.manner = second;
 	f->first.asked = f->second.asked = 0;
+	f->first.to_bring = f->second.to_bring = 0;
 	assert_int_equal(f->source->get(f->source, &ask, &wait_ms), f->result);
 	assert_int_equal(f->came, f->result ? 0 : SIZE);
 	return clock_ms() - began_ms;
@@ -269,7 +271,8 @@ static void who_stalls_is_outrun_by_the_next(void **state)
 	warm_up(f);
 	assert_in_range(bring(f, STALLS, GIVES), 900, 2200);
 	assert_int_equal(metrics_get(&f->counts.raced), 1);
-	assert_int_equal(f->second.asked, 2); /* for the chunk, and for the rest */
+	assert_int_equal(f->second.asked, 2);    /* for the chunk, and for the rest: */
+	assert_int_equal(f->second.to_bring, 1); /* for that it is asked alone */
 	assert_in_range(twice(f), BIT, 2 * BIT);
 	assert_true(twice(f) * 50 <= metrics_get(&f->counts.bytes_in));
 	members_each(f->members, clock_ms(), note_state, f);
@@ -286,6 +289,8 @@ static void who_hiccups_and_comes_first_has_won(void **state)
 	assert_in_range(bring(f, HICCUPS, STALLS), STALL_MS, STALL_MS + 2000);
 	assert_int_equal(metrics_get(&f->counts.raced), 1);
 	assert_int_equal(f->first.asked, 1);
+	assert_int_equal(f->first.to_bring, 1);
+	assert_int_equal(f->second.to_bring, 0);
 	assert_in_range(twice(f), BIT, 2 * BIT);
 	members_each(f->members, clock_ms(), note_state, f);
 }

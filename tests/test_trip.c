@@ -711,7 +711,7 @@ static void a_reader_has_the_next_one_asked_besides(UNUSED void **state)
 	assert_int_equal(trip_race(&w->trip, LATE - 1), ROUTE_NOBODY);
 	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
 	words = trip_race_ask(&w->trip, LATE);
-	assert_true(words.bring);
+	assert_false(words.bring); /* or it would ask upstream for what the first one brings */
 	assert_int_equal(words.failed_count, 1);
 	assert_int_equal(words.failed[0], w->owners[0]);
 	assert_int_equal(w->node.races, 1);
@@ -777,6 +777,26 @@ static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **st
 			assert_int_equal(ask(w, NOW), first);
 		else
 			assert_int_not_equal(ask(w, now_ms), first);
+	}
+	end(w);
+}
+
+/* The twin: it waits itself, for upstream, say. */
+static void who_says_that_it_comes_may_be_outrun_ever_so_often(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t first = w->owners[0];
+
+	for (int64_t now_ms = LATE; now_ms <= LATE + 3000; now_ms += 1500) {
+		assert_int_equal(hear(w, ROUTE_COMING, now_ms), ROUTE_COMING);
+		assert_int_equal(trip_race(&w->trip, now_ms), w->owners[1]);
+		trip_race_ask(&w->trip, now_ms);
+		trip_race_won(&w->trip, now_ms);
+		assert_string_equal(state_of(w, first, now_ms), "up");
+		begin(w);
+		trip_demand(&w->trip, true, NOW);
+		assert_int_equal(ask(w, now_ms), first);
+		w->trip.since_ms = NOW;
 	}
 	end(w);
 }
@@ -875,6 +895,7 @@ int main(void)
 		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
 		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
+		cmocka_unit_test(who_says_that_it_comes_may_be_outrun_ever_so_often),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
 		cmocka_unit_test(but_not_if_upstream_fails_it),
 		cmocka_unit_test(who_has_it_coming_is_asked_again_but_not_at_once),

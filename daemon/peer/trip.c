@@ -205,7 +205,7 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 
 	if (t->next != t->member) {
 		t->since_ms = now_ms;
-		t->besides_begun = false;
+		t->hopes = t->besides_begun = false;
 	}
 	t->member = t->next;
 	if (t->seeks || route_was_named(&t->route))
@@ -331,7 +331,8 @@ enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t
 	a = judge(t, h, now_ms);
 	t->doubted |= a == ROUTE_FAILED && !route_was_named(&t->route);
 	t->came = h->bytes;
-	t->again_ms = a == ROUTE_COMING ? t->again_ms : 0;
+	t->hopes = a == ROUTE_COMING;
+	t->again_ms = t->hopes ? t->again_ms : 0;
 	remember(t, a, h, now_ms);
 	if (a == ROUTE_MISLED)
 		t->wrong[t->wrong_count++ % TRIP_WRONG_MAX] = t->member;
@@ -351,7 +352,7 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	metrics_add(&n->in, len);
 	t->range.pos += len;
 	t->since_ms = t->dry_ms = now_ms;
-	t->fails = t->doubted = t->besides_begun = false;
+	t->fails = t->doubted = t->hopes = t->besides_begun = false;
 }
 
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
@@ -395,7 +396,7 @@ uint32_t trip_race(struct trip *t, int64_t now_ms)
 struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms)
 {
 	struct trip_ask ask = {
-		.bring = true,
+		.bring = false, /* or upstream would be asked twice */
 		.number = route_was_named(&t->besides) ? own_number(t, now_ms) : 0,
 		.wait_ms = waiting_poll_ms(0, t->demand),
 		.failed = t->besides.failed,
@@ -429,7 +430,7 @@ void trip_race_skip(struct trip *t)
 void trip_race_won(struct trip *t, int64_t now_ms)
 {
 	atomic_fetch_sub(&t->node->races, 1);
-	if (t->route.asked == t->member)
+	if (t->route.asked == t->member && !t->hopes) /* who waits itself is not the slow one */
 		member_note(t->members->members[t->member], MEMBER_OUTRUN, 0, -1, now_ms);
 	t->route = t->besides;
 	t->member = t->next = t->racer;

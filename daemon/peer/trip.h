@@ -41,11 +41,10 @@ struct trip {
 	struct trip_node *node;           /* borrowed, like the next */
 	const struct membership *members; /* stays the same */
 	struct trip_range range;          /* its pos goes on with each chunk */
-	/* Its own. */
-	bool demand;       /* a reader waits for them, */
-	int64_t demand_ms; /* and began to then */
-	bool failing;      /* upstream failed lately when this node asked it */
-	int64_t until_ms;  /* who wants them gives up then */
+	bool demand;                      /* its own: a reader waits for them, */
+	int64_t demand_ms;                /* and began to then */
+	bool failing;                     /* upstream failed lately when this node asked it */
+	int64_t until_ms;                 /* who wants them gives up then */
 	struct route route;
 	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
 	uint32_t sought_count, sought_at;
@@ -65,6 +64,7 @@ struct trip {
 	bool fails;           /* and nobody has promised anything since; */
 	int64_t denied_ms;    /* the first time since since_ms, */
 	bool doubted;         /* and was left for another for that */
+	bool hopes;           /* the last word of who is asked: it will have them */
 	struct route besides; /* while another is asked besides: how it goes on without this one, */
 	bool besides_begun;   /* for the chunk that comes next; */
 	int64_t besides_ms;   /* nobody is asked before that */
