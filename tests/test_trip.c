@@ -761,6 +761,64 @@ static void who_wins_is_asked_on_and_a_hiccup_is_forgiven(UNUSED void **state)
 	end(w);
 }
 
+/* Nobody else was left to be waited for. */
+static void who_wins_when_only_the_source_was_left_gives_the_rest(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE);
+	int64_t dry_ms = NOW + GIVE_UP_MS + 1;
+	struct trip_ask words;
+
+	trip_race_ask(&w->trip, LATE);
+	trip_next(&w->trip, dry_ms);
+	assert_true(w->trip.seeks);
+	trip_race_won(&w->trip, dry_ms);
+	assert_null(w->trip.sought);
+	trip_gave(&w->trip, CHUNK, dry_ms);
+	assert_int_equal(hear(w, ROUTE_GAVE, dry_ms), ROUTE_GAVE);
+	assert_int_equal(asked(w, dry_ms, &words), racer);
+	assert_true(words.bring);
+	end(w);
+}
+
+/* And not where it was when the race began. */
+static void who_wins_against_another_than_it_began_with_is_put_on_that_way(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE), other = w->owners[2];
+	struct trip_ask words;
+
+	trip_race_ask(&w->trip, LATE);
+	hear_of(w, other, 12);
+	assert_int_equal(ask(w, LATE), other);
+	trip_race_won(&w->trip, LATE);
+	trip_gave(&w->trip, CHUNK, LATE);
+	hear(w, ROUTE_GAVE, LATE);
+	assert_int_equal(ask(w, LATE), racer);
+	hear(w, ROUTE_SILENT, LATE);
+	assert_int_equal(asked(w, LATE, &words), w->owners[0]); /* which is told */
+	assert_int_equal(words.failed_count, 2);
+	assert_int_equal(words.failed[0], other);
+	assert_int_equal(words.failed[1], racer);
+	end(w);
+}
+
+/* The twin: who it began with is left for the next one. */
+static void who_wins_against_the_first_is_followed_by_the_next(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE);
+
+	trip_race_ask(&w->trip, LATE);
+	trip_race_won(&w->trip, LATE);
+	trip_gave(&w->trip, CHUNK, LATE);
+	hear(w, ROUTE_GAVE, LATE);
+	assert_int_equal(ask(w, LATE), racer);
+	hear(w, ROUTE_SILENT, LATE);
+	assert_int_equal(ask(w, LATE), w->owners[2]);
+	end(w);
+}
+
 static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **state)
 {
 	struct world *w = wait_for_first(ENOUGH);
@@ -894,6 +952,9 @@ int main(void)
 		cmocka_unit_test(a_reader_has_the_next_one_asked_besides),
 		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
+		cmocka_unit_test(who_wins_when_only_the_source_was_left_gives_the_rest),
+		cmocka_unit_test(who_wins_against_another_than_it_began_with_is_put_on_that_way),
+		cmocka_unit_test(who_wins_against_the_first_is_followed_by_the_next),
 		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
 		cmocka_unit_test(who_says_that_it_comes_may_be_outrun_ever_so_often),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),

@@ -427,12 +427,28 @@ void trip_race_skip(struct trip *t)
 	t->racer = ROUTE_NOBODY;
 }
 
+/* The way goes on with who won: from where he was asked, if that has led nowhere since but to the
+ * source, else from where it is now. */
+static void follow_racer(struct trip *t)
+{
+	if (t->besides_begun || t->seeks) {
+		t->route = t->besides;
+	} else {
+		if (t->route.asked != ROUTE_NOBODY)
+			route_heard(&t->route, ROUTE_LEFT, NULL, 0);
+		route_goes_on(&t->route, t->racer, route_was_named(&t->besides));
+	}
+	trip_end(t);
+	t->seeks = false;
+	t->sought_count = t->sought_at = 0;
+}
+
 void trip_race_won(struct trip *t, int64_t now_ms)
 {
 	atomic_fetch_sub(&t->node->races, 1);
 	if (t->route.asked == t->member && !t->hopes) /* who waits itself is not the slow one */
 		member_note(t->members->members[t->member], MEMBER_OUTRUN, 0, -1, now_ms);
-	t->route = t->besides;
+	follow_racer(t);
 	t->member = t->next = t->racer;
 	t->racer = ROUTE_NOBODY;
 	t->number = 0;
