@@ -896,6 +896,27 @@ static void who_has_it_coming_is_asked_again_but_not_at_once(UNUSED void **state
 	end(w);
 }
 
+/* The twin keeps the number that it has. */
+static void who_is_sent_elsewhere_besides_goes_there_with_the_number_it_was_told(
+	UNUSED void **state)
+{
+	static const enum route_answer answers[] = { ROUTE_ELSEWHERE, ROUTE_NOT_HERE };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct world *w = wait_for_first(ENOUGH);
+		const uint32_t other = w->owners[2];
+		const struct trip_heard h = { answers[i], &other, 1, 12, -1, 1, 0 };
+
+		assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+		trip_race_ask(&w->trip, LATE);
+		trip_race_heard(&w->trip, &h, LATE);
+		assert_int_equal(trail(w, LATE).number, i ? 0 : 12);
+		assert_int_equal(trip_race(&w->trip, LATE), other);
+		assert_int_equal(trip_race_ask(&w->trip, LATE).number, i ? 0 : 12);
+		end(w);
+	}
+}
+
 static void who_is_tried_by_others_is_skipped(UNUSED void **state)
 {
 	struct world *w = wait_for_first(ENOUGH);
@@ -960,6 +981,8 @@ int main(void)
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
 		cmocka_unit_test(but_not_if_upstream_fails_it),
 		cmocka_unit_test(who_has_it_coming_is_asked_again_but_not_at_once),
+		cmocka_unit_test(
+			who_is_sent_elsewhere_besides_goes_there_with_the_number_it_was_told),
 		cmocka_unit_test(who_is_tried_by_others_is_skipped),
 		cmocka_unit_test(no_race_is_with_upstream),
 	};

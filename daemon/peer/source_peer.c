@@ -279,6 +279,7 @@ static void hear_race(struct bringing *b, bool slow)
 		.answer = answered_as(&race->question, r),
 		.others = others,
 		.other_count = answered_others(b->trip.members, &race->question, others),
+		.number = race->question.number,
 		.first_ms = race->question.first_ms,
 		.quiet_ms = race->question.quiet_ms,
 	};

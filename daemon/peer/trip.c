@@ -417,6 +417,8 @@ void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 		    own_ms(h->first_ms), now_ms);
 	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
 		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
+	if (h->answer == ROUTE_ELSEWHERE && h->number)
+		segment_notes_number(t->node->notes, t->range.segment, h->number, now_ms);
 	route_heard(&t->besides, h->answer, h->others, h->other_count);
 	t->racer = ROUTE_NOBODY;
 }
