@@ -50,6 +50,7 @@ struct fixture {
 	struct httpc_cancel cancel;
 	struct source_blob blob;
 	uint64_t came, laid;
+	int64_t lay_ms; /* so long it takes, once */
 	bool demand;
 	int result; /* of what is asked for; 0: all comes */
 };
@@ -198,7 +199,11 @@ static int tear_down(void **state)
 
 static int lay(void *arg, UNUSED const void *data, size_t len)
 {
-	((struct fixture *)arg)->laid += len;
+	struct fixture *f = arg;
+
+	clock_sleep_ms(f->lay_ms);
+	f->lay_ms = 0;
+	f->laid += len;
 	return 0;
 }
 
@@ -368,6 +373,17 @@ static void nor_before_enough_has_come(void **state)
 	assert_int_equal(f->second.asked, 0);
 }
 
+static void nor_for_the_time_that_it_takes_to_lay_what_came(void **state)
+{
+	struct fixture *f = *state;
+
+	warm_up(f);
+	f->lay_ms = STALL_MS - 100;
+	bring(f, HICCUPS, GIVES);
+	assert_int_equal(f->lay_ms, 0);
+	assert_int_equal(metrics_get(&f->counts.raced), 0);
+}
+
 static void *leave_soon(void *arg)
 {
 	struct fixture *f = arg;
@@ -456,6 +472,7 @@ int main(void)
 		TEST(who_has_it_coming_does_not_either),
 		TEST(without_a_reader_there_is_no_race),
 		TEST(nor_before_enough_has_come),
+		TEST(nor_for_the_time_that_it_takes_to_lay_what_came),
 		TEST(who_leaves_ends_both),
 		TEST(what_came_whole_is_kept),
 		TEST(what_is_ended_before_is_not_all),

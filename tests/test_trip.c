@@ -722,6 +722,29 @@ static void a_reader_has_the_next_one_asked_besides(UNUSED void **state)
 	end(w);
 }
 
+/* Who has been silent to a prefetch before has not let him wait. */
+static void a_reader_who_comes_later_waits_as_long(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	metrics_add(&w->node.in, ENOUGH);
+	ask(w, NOW);
+	trip_demand(&w->trip, true, NOW + 2000);
+	assert_int_equal(trip_race(&w->trip, LATE + 1999), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE + 2000), w->owners[1]);
+	end(w);
+}
+
+static void nobody_is_asked_besides_while_this_node_is_busy_itself(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	trip_was_busy(&w->trip, 900);
+	assert_int_equal(trip_race(&w->trip, LATE + 899), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE + 900), w->owners[1]);
+	end(w);
+}
+
 /* The twins. */
 static void nobody_is_if_none_waits_or_it_is_too_dear(UNUSED void **state)
 {
@@ -971,6 +994,8 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_itself_under_another_name),
 		cmocka_unit_test(a_trickle_is_left),
 		cmocka_unit_test(a_reader_has_the_next_one_asked_besides),
+		cmocka_unit_test(a_reader_who_comes_later_waits_as_long),
+		cmocka_unit_test(nobody_is_asked_besides_while_this_node_is_busy_itself),
 		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
 		cmocka_unit_test(who_wins_when_only_the_source_was_left_gives_the_rest),

@@ -122,8 +122,10 @@ static int add_to_chunk(struct bringing *b, const void *data, size_t len)
 {
 	int64_t began_ms = clock_ms();
 	int r = chunk_in_add(&b->in, data, len);
+	int64_t took_ms = clock_ms() - began_ms;
 
-	b->chunk_ms += clock_ms() - began_ms;
+	b->chunk_ms += took_ms;
+	trip_was_busy(&b->trip, took_ms);
 	return r;
 }
 

@@ -355,6 +355,11 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	t->fails = t->doubted = t->hopes = t->besides_begun = false;
 }
 
+void trip_was_busy(struct trip *t, int64_t ms)
+{
+	t->since_ms += ms;
+}
+
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms)
 {
@@ -377,11 +382,11 @@ static void begin_besides(struct trip *t)
 /* What upstream has not is not the member's to be faster with. */
 uint32_t trip_race(struct trip *t, int64_t now_ms)
 {
-	struct waiting way = way_of(t, now_ms - t->since_ms, -1);
+	const struct waiting way = way_of(t, now_ms - max_i64(t->since_ms, t->demand_ms), -1);
 	struct route_step step;
 
-	way.cost = CHUNK_BYTES;
-	if (t->seeks || t->fails || t->member == ROUTE_NOBODY || !waiting_may_race(&way))
+	if (t->seeks || t->fails || t->member == ROUTE_NOBODY ||
+	    !waiting_may_race(&way, CHUNK_BYTES))
 		return ROUTE_NOBODY;
 	if (!t->besides_begun)
 		begin_besides(t);
