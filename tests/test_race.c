@@ -50,6 +50,7 @@ struct fixture {
 	struct httpc_cancel cancel;
 	struct source_blob blob;
 	uint64_t came, laid;
+	int64_t give_up_ms;
 	int64_t lay_ms; /* so long it takes, once */
 	bool demand;
 	int result; /* of what is asked for; 0: all comes */
@@ -150,7 +151,7 @@ static void make_source(struct fixture *f)
 		.watch = { came, refused, NULL },
 		.asker = &f->first.s.asker,
 		.counts = &f->counts,
-		.give_up_ms = 30000,
+		.give_up_ms = f->give_up_ms,
 	};
 
 	assert_int_equal(source_peer_new(&conf, &f->source), 0);
@@ -174,6 +175,7 @@ static int set_up(void **state)
 	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
 	assert_int_equal(probes_new(&f->first.s.asker, f->members, &f->probes), 0);
 	find_blob(f);
+	f->give_up_ms = 30000;
 	make_source(f);
 	f->demand = true;
 	*state = f;
@@ -352,6 +354,32 @@ static void who_stalls_besides_is_left_too(void **state)
 	assert_in_range(twice(f), 2 * BIT, 4 * BIT);
 }
 
+/* As the first one hopes, only the source is left after a while. */
+static int64_t bring_in_time(struct fixture *f, enum manner second, int result)
+{
+	source_peer_free(f->source);
+	f->give_up_ms = 1200;
+	make_source(f);
+	warm_up(f);
+	f->result = result;
+	return bring(f, HOPES, second);
+}
+
+static void who_drips_besides_does_not_keep_a_reader_from_the_source(void **state)
+{
+	assert_in_range(bring_in_time(*state, STALLS, SOURCE_PASS), 2000, 3800);
+}
+
+/* The twin. */
+static void who_has_half_of_it_by_then_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_in_range(bring_in_time(f, HICCUPS, 0), 2000, 6000);
+	assert_int_equal(twice(f), 0);
+	assert_int_equal(f->second.to_bring, 1); /* the rest comes from it, too */
+}
+
 /* The twins: nobody is asked besides. */
 static void without_a_reader_there_is_no_race(void **state)
 {
@@ -426,7 +454,7 @@ static int race_second(struct fixture *f, struct race *r, enum manner manner)
 
 	f->second.manner = manner;
 	assert_int_equal(race_begin(r, m->members[at], &ask, 2000, 0, &f->first.s.asker), 0);
-	assert_true(r->runs);
+	assert_int_equal(r->state, RACE_RUNS);
 	for (int i = 0; i < 100 && !race_has_ended(r); i++)
 		clock_sleep_ms(5);
 	membership_unref(m);
@@ -436,26 +464,22 @@ static int race_second(struct fixture *f, struct race *r, enum manner manner)
 static void what_came_whole_is_kept(void **state)
 {
 	struct race r;
-	int rc = race_second(*state, &r, GIVES);
-
-	assert_true(race_has_all(&r, rc));
+	assert_int_equal(race_second(*state, &r, GIVES), 0);
+	assert_int_equal(r.state, RACE_WON);
 	assert_int_equal(r.have, CHUNK_BYTES);
-	assert_false(r.runs);
 	race_fini(&r);
+	assert_int_equal(r.state, RACE_NONE);
 }
 
 static void what_is_ended_before_is_not_all(void **state)
 {
 	struct race r;
-	int rc = race_second(*state, &r, STALLS);
-
-	assert_int_equal(rc, ERR_CANCELED);
-	assert_false(race_has_all(&r, rc));
+	assert_int_equal(race_second(*state, &r, STALLS), ERR_CANCELED);
+	assert_int_equal(r.state, RACE_NONE);
 	assert_in_range(r.have, BIT, 2 * BIT);
 	race_fini(&r);
-	rc = race_second(*state, &r, HAS_NOT);
-	assert_int_equal(rc, 0);
-	assert_false(race_has_all(&r, rc));
+	assert_int_equal(race_second(*state, &r, HAS_NOT), 0);
+	assert_int_equal(r.state, RACE_NONE);
 	race_fini(&r);
 }
 
@@ -470,6 +494,8 @@ int main(void)
 		TEST(who_stalls_besides_is_left_too),
 		TEST(who_has_nothing_costs_nothing),
 		TEST(who_has_it_coming_does_not_either),
+		TEST(who_drips_besides_does_not_keep_a_reader_from_the_source),
+		TEST(who_has_half_of_it_by_then_is_waited_for),
 		TEST(without_a_reader_there_is_no_race),
 		TEST(nor_before_enough_has_come),
 		TEST(nor_for_the_time_that_it_takes_to_lay_what_came),
