@@ -711,7 +711,7 @@ static void a_reader_has_the_next_one_asked_besides(UNUSED void **state)
 	assert_int_equal(trip_race(&w->trip, LATE - 1), ROUTE_NOBODY);
 	assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
 	words = trip_race_ask(&w->trip, LATE);
-	assert_true(words.bring);
+	assert_false(words.bring); /* or it would ask upstream for what the first one brings */
 	assert_int_equal(words.failed_count, 1);
 	assert_int_equal(words.failed[0], w->owners[0]);
 	assert_int_equal(w->node.races, 1);
@@ -719,6 +719,29 @@ static void a_reader_has_the_next_one_asked_besides(UNUSED void **state)
 	assert_int_equal(trip_race(&w->trip, LATE), ROUTE_NOBODY);
 	trip_race_heard(&w->trip, &(struct trip_heard){ .answer = ROUTE_LEFT }, LATE);
 	assert_int_equal(w->node.races, 0);
+	end(w);
+}
+
+/* Who has been silent to a prefetch before has not let him wait. */
+static void a_reader_who_comes_later_waits_as_long(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+
+	metrics_add(&w->node.in, ENOUGH);
+	ask(w, NOW);
+	trip_demand(&w->trip, true, NOW + 2000);
+	assert_int_equal(trip_race(&w->trip, LATE + 1999), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE + 2000), w->owners[1]);
+	end(w);
+}
+
+static void nobody_is_asked_besides_while_this_node_is_busy_itself(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	trip_was_busy(&w->trip, 900);
+	assert_int_equal(trip_race(&w->trip, LATE + 899), ROUTE_NOBODY);
+	assert_int_equal(trip_race(&w->trip, LATE + 900), w->owners[1]);
 	end(w);
 }
 
@@ -761,6 +784,64 @@ static void who_wins_is_asked_on_and_a_hiccup_is_forgiven(UNUSED void **state)
 	end(w);
 }
 
+/* Nobody else was left to be waited for. */
+static void who_wins_when_only_the_source_was_left_gives_the_rest(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE);
+	int64_t dry_ms = NOW + GIVE_UP_MS + 1;
+	struct trip_ask words;
+
+	trip_race_ask(&w->trip, LATE);
+	trip_next(&w->trip, dry_ms);
+	assert_true(w->trip.seeks);
+	trip_race_won(&w->trip, dry_ms);
+	assert_null(w->trip.sought);
+	trip_gave(&w->trip, CHUNK, dry_ms);
+	assert_int_equal(hear(w, ROUTE_GAVE, dry_ms), ROUTE_GAVE);
+	assert_int_equal(asked(w, dry_ms, &words), racer);
+	assert_true(words.bring);
+	end(w);
+}
+
+/* And not where it was when the race began. */
+static void who_wins_against_another_than_it_began_with_is_put_on_that_way(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE), other = w->owners[2];
+	struct trip_ask words;
+
+	trip_race_ask(&w->trip, LATE);
+	hear_of(w, other, 12);
+	assert_int_equal(ask(w, LATE), other);
+	trip_race_won(&w->trip, LATE);
+	trip_gave(&w->trip, CHUNK, LATE);
+	hear(w, ROUTE_GAVE, LATE);
+	assert_int_equal(ask(w, LATE), racer);
+	hear(w, ROUTE_SILENT, LATE);
+	assert_int_equal(asked(w, LATE, &words), w->owners[0]); /* which is told */
+	assert_int_equal(words.failed_count, 2);
+	assert_int_equal(words.failed[0], other);
+	assert_int_equal(words.failed[1], racer);
+	end(w);
+}
+
+/* The twin: who it began with is left for the next one. */
+static void who_wins_against_the_first_is_followed_by_the_next(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE);
+
+	trip_race_ask(&w->trip, LATE);
+	trip_race_won(&w->trip, LATE);
+	trip_gave(&w->trip, CHUNK, LATE);
+	hear(w, ROUTE_GAVE, LATE);
+	assert_int_equal(ask(w, LATE), racer);
+	hear(w, ROUTE_SILENT, LATE);
+	assert_int_equal(ask(w, LATE), w->owners[2]);
+	end(w);
+}
+
 static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **state)
 {
 	struct world *w = wait_for_first(ENOUGH);
@@ -777,6 +858,26 @@ static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **st
 			assert_int_equal(ask(w, NOW), first);
 		else
 			assert_int_not_equal(ask(w, now_ms), first);
+	}
+	end(w);
+}
+
+/* The twin: it waits itself, for upstream, say. */
+static void who_says_that_it_comes_may_be_outrun_ever_so_often(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t first = w->owners[0];
+
+	for (int64_t now_ms = LATE; now_ms <= LATE + 3000; now_ms += 1500) {
+		assert_int_equal(hear(w, ROUTE_COMING, now_ms), ROUTE_COMING);
+		assert_int_equal(trip_race(&w->trip, now_ms), w->owners[1]);
+		trip_race_ask(&w->trip, now_ms);
+		trip_race_won(&w->trip, now_ms);
+		assert_string_equal(state_of(w, first, now_ms), "up");
+		begin(w);
+		trip_demand(&w->trip, true, NOW);
+		assert_int_equal(ask(w, now_ms), first);
+		w->trip.since_ms = NOW;
 	}
 	end(w);
 }
@@ -816,6 +917,27 @@ static void who_has_it_coming_is_asked_again_but_not_at_once(UNUSED void **state
 	assert_int_equal(trip_race(&w->trip, LATE + WAITING_POLL_MS - 1), ROUTE_NOBODY);
 	assert_int_equal(trip_race(&w->trip, LATE + WAITING_POLL_MS), w->owners[1]);
 	end(w);
+}
+
+/* The twin keeps the number that it has. */
+static void who_is_sent_elsewhere_besides_goes_there_with_the_number_it_was_told(
+	UNUSED void **state)
+{
+	static const enum route_answer answers[] = { ROUTE_ELSEWHERE, ROUTE_NOT_HERE };
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct world *w = wait_for_first(ENOUGH);
+		const uint32_t other = w->owners[2];
+		const struct trip_heard h = { answers[i], &other, 1, 12, -1, 1, 0 };
+
+		assert_int_equal(trip_race(&w->trip, LATE), w->owners[1]);
+		trip_race_ask(&w->trip, LATE);
+		trip_race_heard(&w->trip, &h, LATE);
+		assert_int_equal(trail(w, LATE).number, i ? 0 : 12);
+		assert_int_equal(trip_race(&w->trip, LATE), other);
+		assert_int_equal(trip_race_ask(&w->trip, LATE).number, i ? 0 : 12);
+		end(w);
+	}
 }
 
 static void who_is_tried_by_others_is_skipped(UNUSED void **state)
@@ -872,12 +994,20 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_itself_under_another_name),
 		cmocka_unit_test(a_trickle_is_left),
 		cmocka_unit_test(a_reader_has_the_next_one_asked_besides),
+		cmocka_unit_test(a_reader_who_comes_later_waits_as_long),
+		cmocka_unit_test(nobody_is_asked_besides_while_this_node_is_busy_itself),
 		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
+		cmocka_unit_test(who_wins_when_only_the_source_was_left_gives_the_rest),
+		cmocka_unit_test(who_wins_against_another_than_it_began_with_is_put_on_that_way),
+		cmocka_unit_test(who_wins_against_the_first_is_followed_by_the_next),
 		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
+		cmocka_unit_test(who_says_that_it_comes_may_be_outrun_ever_so_often),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
 		cmocka_unit_test(but_not_if_upstream_fails_it),
 		cmocka_unit_test(who_has_it_coming_is_asked_again_but_not_at_once),
+		cmocka_unit_test(
+			who_is_sent_elsewhere_besides_goes_there_with_the_number_it_was_told),
 		cmocka_unit_test(who_is_tried_by_others_is_skipped),
 		cmocka_unit_test(no_race_is_with_upstream),
 	};

@@ -79,21 +79,21 @@ static void what_is_usual_begins_with_the_first_and_follows(UNUSED void **state)
 
 static void a_reader_asks_another_early_as_long_as_it_costs_little(UNUSED void **state)
 {
-	struct waiting w = { .give_up_ms = 60000, .waited_ms = 1001, .cost = 100, .in = 5001 };
+	struct waiting w = { .give_up_ms = 60000, .waited_ms = 1001, .in = 5001 };
 
-	assert_false(waiting_may_race(&w));
+	assert_false(waiting_may_race(&w, 100));
 	w.demand = true;
-	assert_true(waiting_may_race(&w));
+	assert_true(waiting_may_race(&w, 100));
 	assert_false(waiting_is_late(&w)); /* nor is anybody left for that */
 	assert_false(waiting_is_trickle(&w, 1000, 900000, 1000000));
 	w.twice = 1;
-	assert_false(waiting_may_race(&w));
+	assert_false(waiting_may_race(&w, 100));
 	w.twice = 0;
 	w.usual_ms = 300;
-	assert_false(waiting_may_race(&w));
+	assert_false(waiting_may_race(&w, 100));
 	w.usual_ms = 0;
 	w.in = 5000;
-	assert_false(waiting_may_race(&w));
+	assert_false(waiting_may_race(&w, 100));
 }
 
 static void when_nobody_gives_for_long_the_source_is_left(UNUSED void **state)

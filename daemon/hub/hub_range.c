@@ -319,8 +319,8 @@ static int follow_offer(struct range *g, const char *offer)
 	return r;
 }
 
-/* True if a hub, asked anew, does not give by plain HTTP what it offers to give otherwise. Who may
- * not have it, or is to come later, is told so. */
+/* True if a hub, asked anew, does not give by plain HTTP what it offers to give otherwise: it names
+ * no error of its own for that. Who may not have the file, or is to come later, is told so. */
 static bool is_offer_alone(const struct range *g, int r)
 {
 	return r == OFFERED || (g->offer.len && !g->given && !g->sink_result &&

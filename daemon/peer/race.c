@@ -50,9 +50,10 @@ int race_begin(struct race *r, struct member *member, const struct wire_ask *ask
 	if (!r->bytes)
 		return -ENOMEM;
 	rc = thread_start(&r->thread, "mfs-race", race_main, r);
-	r->runs = rc == 0;
 	if (rc < 0)
 		race_fini(r);
+	else
+		r->state = RACE_RUNS;
 	return rc;
 }
 
@@ -61,21 +62,22 @@ bool race_has_ended(const struct race *r)
 	return atomic_load(&r->ended);
 }
 
+static bool has_all(const struct race *r)
+{
+	return r->result == 0 && r->question.status == WIRE_BYTES && r->have == r->size;
+}
+
 int race_end(struct race *r)
 {
 	if (!race_has_ended(r))
 		httpc_cancel(r->who->http, &r->cancel);
 	pthread_join(r->thread, NULL);
-	r->runs = false;
+	r->state = has_all(r) ? RACE_WON : RACE_NONE;
 	return r->result;
-}
-
-bool race_has_all(const struct race *r, int result)
-{
-	return result == 0 && r->question.status == WIRE_BYTES && r->have == r->size;
 }
 
 void race_fini(struct race *r)
 {
 	free(steal(r->bytes));
+	r->state = RACE_NONE;
 }

@@ -10,14 +10,20 @@
 
 #include "daemon/peer/peer_get.h"
 
+enum race_state {
+	RACE_NONE, /* or nothing of use came of it: see race_end */
+	RACE_RUNS,
+	RACE_WON, /* it is over, and all of the chunk has come */
+};
+
 /* Zeroed memory is none. */
 struct race {
-	bool runs;
+	enum race_state state;
 	/* Its own. The question's lower half, and the bytes, are anybody's after race_end. */
 	struct peer_get question;
 	char *bytes;
 	size_t size;
-	atomic_size_t have; /* of them; */
+	atomic_size_t have; /* of them */
 	int64_t began_ms;
 	const struct asker *who;
 	struct wire_ask ask;
@@ -32,11 +38,10 @@ MUST_USE int race_begin(struct race *r, struct member *member, const struct wire
 			int64_t patience_ms, int64_t connect_ms, const struct asker *who);
 /* True if race_end would not have to end it. */
 bool race_has_ended(const struct race *r);
-/* Ends it, if need be: what peer_get_run said. */
+/* Ends one that runs, if need be: what peer_get_run said. r->state tells whether it has won; then,
+ * too, race_fini is to follow. */
 int race_end(struct race *r);
-/* True if all of the chunk has come, of one that ended with `result`. */
-bool race_has_all(const struct race *r, int result);
-/* Lets go of the bytes. */
+/* Lets go of the bytes, and is none. */
 void race_fini(struct race *r);
 
 #endif

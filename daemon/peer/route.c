@@ -29,6 +29,13 @@ void route_to_source(struct route *r)
 	r->turn = ROUTE_REACH;
 }
 
+void route_goes_on(struct route *r, uint32_t member, bool named)
+{
+	r->asked = member;
+	r->named = named;
+	r->rest_ms = 0;
+}
+
 static bool has_failed(const struct route *r, uint32_t member)
 {
 	for (unsigned i = 0; i < r->failed_count; i++)

@@ -94,6 +94,8 @@ void route_init(struct route *r, const struct membership *members,
 void route_to_source(struct route *r);
 /* The next step. */
 struct route_step route_next(struct route *r, int64_t now_ms);
+/* A member, whom another has named or not, was asked without it: it goes on with that one. */
+void route_goes_on(struct route *r, uint32_t member, bool named);
 /* True if a member has named who is asked now. */
 bool route_was_named(const struct route *r);
 /* True if who is asked now has been waited for as often as a busy owner is, or for as long. */

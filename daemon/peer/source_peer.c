@@ -13,6 +13,7 @@
 #include "daemon/peer/chunk_in.h"
 #include "daemon/peer/race.h"
 #include "daemon/peer/trip.h"
+#include "daemon/peer/waiting.h"
 
 #define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
 
@@ -39,7 +40,6 @@ struct bringing {
 	bool listed;      /* which was there; */
 	bool unlisted;    /* it was ended since that is forgotten */
 	struct race race; /* for the chunk that comes next, if it is slow to */
-	bool outrun;      /* the question was ended since all of it has come by that */
 };
 
 /* ---- bytes ---- */
@@ -77,11 +77,10 @@ static const struct trip_heard nothing = { .answer = ROUTE_LEFT, .first_ms = -1,
 /* Who was asked first has brought it, or all is over. */
 static void lose_race(struct bringing *b)
 {
-	if (!b->race.runs && !b->outrun)
+	if (b->race.state == RACE_NONE)
 		return;
-	if (b->race.runs)
+	if (b->race.state == RACE_RUNS)
 		(void)race_end(&b->race);
-	b->outrun = false;
 	trip_race_heard(&b->trip, &nothing, clock_ms());
 	count_twice(b, b->race.have);
 	race_fini(&b->race);
@@ -122,8 +121,10 @@ static int add_to_chunk(struct bringing *b, const void *data, size_t len)
 {
 	int64_t began_ms = clock_ms();
 	int r = chunk_in_add(&b->in, data, len);
+	int64_t took_ms = clock_ms() - began_ms;
 
-	b->chunk_ms += clock_ms() - began_ms;
+	b->chunk_ms += took_ms;
+	trip_was_busy(&b->trip, took_ms);
 	return r;
 }
 
@@ -279,12 +280,12 @@ static void hear_race(struct bringing *b, bool slow)
 		.answer = answered_as(&race->question, r),
 		.others = others,
 		.other_count = answered_others(b->trip.members, &race->question, others),
+		.number = race->question.number,
 		.first_ms = race->question.first_ms,
 		.quiet_ms = race->question.quiet_ms,
 	};
 
-	b->outrun = race_has_all(race, r);
-	if (b->outrun)
+	if (race->state == RACE_WON)
 		return;
 	if (slow || heard.answer == ROUTE_GAVE)
 		heard.answer = slow ? ROUTE_SLOW : ROUTE_SCANT;
@@ -303,20 +304,15 @@ static void look_at_race(struct bringing *b)
 		hear_race(b, slow && !race_has_ended(race));
 }
 
-static void run_race(struct bringing *b)
-{
-	if (b->race.runs)
-		look_at_race(b);
-	else
-		begin_race(b);
-}
-
 static int on_tick(void *arg)
 {
 	struct bringing *b = arg;
 
-	run_race(b);
-	return b->outrun ? ERR_TIMEOUT : 0;
+	if (b->race.state == RACE_RUNS)
+		look_at_race(b);
+	else
+		begin_race(b);
+	return b->race.state == RACE_WON ? ERR_TIMEOUT : 0;
 }
 
 /* ---- a question and its end ---- */
@@ -400,7 +396,7 @@ static int take_from_race(struct bringing *b)
 	int r;
 
 	trip_race_won(&b->trip, clock_ms());
-	b->outrun = false;
+	race->state = RACE_NONE;
 	b->question = race->question;
 	b->question.ask = NULL;
 	begin_hearing(b);
@@ -417,7 +413,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 
 	look_for_list(b);
 	r = put_question(b, member);
-	if (!b->outrun)
+	if (b->race.state != RACE_WON)
 		return conclude(b, r);
 	count_twice(b, b->in.have);
 	return 0;
@@ -456,12 +452,12 @@ static int rest(struct bringing *b, int64_t ms)
 {
 	int64_t end = clock_ms() + ms;
 
-	for (int64_t left = ms; left > 0 && !b->outrun; left = end - clock_ms()) {
+	for (int64_t left = ms; left > 0 && b->race.state != RACE_WON; left = end - clock_ms()) {
 		if (atomic_load(&b->ask->cancel->canceled))
 			return ERR_CANCELED;
 		clock_sleep_ms(min_i64(RESTED_MS, left));
 		if (b->trip.again_ms) /* it is for who has bytes coming */
-			run_race(b);
+			(void)on_tick(b);
 	}
 	return 0;
 }
@@ -469,18 +465,27 @@ static int rest(struct bringing *b, int64_t ms)
 /* True if there is nobody left to be asked but who is asked besides. */
 static bool is_left_to_race(const struct bringing *b, const struct trip_step *step)
 {
-	return b->race.runs && (step->kind == TRIP_SOURCE ||
-				(step->kind == TRIP_ASK && step->member == b->trip.racer));
+	return b->race.state == RACE_RUNS &&
+	       (step->kind == TRIP_SOURCE ||
+		(step->kind == TRIP_ASK && step->member == b->trip.racer));
 }
 
-static int await_race(struct bringing *b)
+/* For a moment: what is to be done besides is asked anew then. When that is the last, a reader goes
+ * on to the source unless it gets on. */
+static int await_race(struct bringing *b, const struct trip_step *step)
 {
-	while (b->race.runs) {
-		if (atomic_load(&b->ask->cancel->canceled))
-			return ERR_CANCELED;
-		clock_sleep_ms(RESTED_MS);
-		look_at_race(b);
-	}
+	const struct race *race = &b->race;
+	bool last = b->trip.seeks && race->have < race->size / 2;
+
+	if (atomic_load(&b->ask->cancel->canceled))
+		return ERR_CANCELED;
+	clock_sleep_ms(RESTED_MS);
+	look_at_race(b);
+	if (!last || race->state != RACE_RUNS || clock_ms() <= race->began_ms + WAITING_DEMAND_MS)
+		return 0;
+	lose_race(b);
+	if (step->kind == TRIP_ASK)
+		trip_skip(&b->trip);
 	return 0;
 }
 
@@ -488,7 +493,7 @@ static int await_race(struct bringing *b)
 static int take_step(struct bringing *b, const struct trip_step *step)
 {
 	if (is_left_to_race(b, step))
-		return await_race(b);
+		return await_race(b, step);
 	if (step->kind == TRIP_SOURCE || b->contested)
 		return pass(b->all, b->ask, b->trip.range.pos);
 	if (step->kind == TRIP_REST)
@@ -505,10 +510,9 @@ static int go(struct bringing *b)
 	int r = 0;
 
 	while (r == 0) {
-		if (b->outrun && (r = take_from_race(b)) != 0)
+		if (b->race.state == RACE_WON && (r = take_from_race(b)) != 0)
 			return r;
-		trip_demand(&b->trip, b->ask->demand, clock_ms());
-		trip_outlook(&b->trip, b->ask->failing, b->ask->until_ms);
+		look_who_waits(b);
 		step = trip_next(&b->trip, clock_ms());
 		if (step.kind == TRIP_THERE)
 			return 0;

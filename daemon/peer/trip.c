@@ -205,7 +205,7 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 
 	if (t->next != t->member) {
 		t->since_ms = now_ms;
-		t->besides_begun = false;
+		t->hopes = t->besides_begun = false;
 	}
 	t->member = t->next;
 	if (t->seeks || route_was_named(&t->route))
@@ -331,7 +331,8 @@ enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t
 	a = judge(t, h, now_ms);
 	t->doubted |= a == ROUTE_FAILED && !route_was_named(&t->route);
 	t->came = h->bytes;
-	t->again_ms = a == ROUTE_COMING ? t->again_ms : 0;
+	t->hopes = a == ROUTE_COMING;
+	t->again_ms = t->hopes ? t->again_ms : 0;
 	remember(t, a, h, now_ms);
 	if (a == ROUTE_MISLED)
 		t->wrong[t->wrong_count++ % TRIP_WRONG_MAX] = t->member;
@@ -351,7 +352,12 @@ void trip_gave(struct trip *t, uint64_t len, int64_t now_ms)
 	metrics_add(&n->in, len);
 	t->range.pos += len;
 	t->since_ms = t->dry_ms = now_ms;
-	t->fails = t->doubted = t->besides_begun = false;
+	t->fails = t->doubted = t->hopes = t->besides_begun = false;
+}
+
+void trip_was_busy(struct trip *t, int64_t ms)
+{
+	t->since_ms += ms;
 }
 
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
@@ -376,11 +382,11 @@ static void begin_besides(struct trip *t)
 /* What upstream has not is not the member's to be faster with. */
 uint32_t trip_race(struct trip *t, int64_t now_ms)
 {
-	struct waiting way = way_of(t, now_ms - t->since_ms, -1);
+	const struct waiting way = way_of(t, now_ms - max_i64(t->since_ms, t->demand_ms), -1);
 	struct route_step step;
 
-	way.cost = CHUNK_BYTES;
-	if (t->seeks || t->fails || t->member == ROUTE_NOBODY || !waiting_may_race(&way))
+	if (t->seeks || t->fails || t->member == ROUTE_NOBODY ||
+	    !waiting_may_race(&way, CHUNK_BYTES))
 		return ROUTE_NOBODY;
 	if (!t->besides_begun)
 		begin_besides(t);
@@ -395,7 +401,7 @@ uint32_t trip_race(struct trip *t, int64_t now_ms)
 struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms)
 {
 	struct trip_ask ask = {
-		.bring = true,
+		.bring = false, /* or upstream would be asked twice */
 		.number = route_was_named(&t->besides) ? own_number(t, now_ms) : 0,
 		.wait_ms = waiting_poll_ms(0, t->demand),
 		.failed = t->besides.failed,
@@ -416,6 +422,8 @@ void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 		    own_ms(h->first_ms), now_ms);
 	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
 		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
+	if (h->answer == ROUTE_ELSEWHERE && h->number)
+		segment_notes_number(t->node->notes, t->range.segment, h->number, now_ms);
 	route_heard(&t->besides, h->answer, h->others, h->other_count);
 	t->racer = ROUTE_NOBODY;
 }
@@ -426,12 +434,28 @@ void trip_race_skip(struct trip *t)
 	t->racer = ROUTE_NOBODY;
 }
 
+/* The way goes on with who won: from where he was asked, if that has led nowhere since but to the
+ * source, else from where it is now. */
+static void follow_racer(struct trip *t)
+{
+	if (t->besides_begun || t->seeks) {
+		t->route = t->besides;
+	} else {
+		if (t->route.asked != ROUTE_NOBODY)
+			route_heard(&t->route, ROUTE_LEFT, NULL, 0);
+		route_goes_on(&t->route, t->racer, route_was_named(&t->besides));
+	}
+	trip_end(t);
+	t->seeks = false;
+	t->sought_count = t->sought_at = 0;
+}
+
 void trip_race_won(struct trip *t, int64_t now_ms)
 {
 	atomic_fetch_sub(&t->node->races, 1);
-	if (t->route.asked == t->member)
+	if (t->route.asked == t->member && !t->hopes) /* who waits itself is not the slow one */
 		member_note(t->members->members[t->member], MEMBER_OUTRUN, 0, -1, now_ms);
-	t->route = t->besides;
+	follow_racer(t);
 	t->member = t->next = t->racer;
 	t->racer = ROUTE_NOBODY;
 	t->number = 0;

@@ -23,9 +23,8 @@
 struct trip_node {
 	struct placement_cache *placement; /* borrowed, like the next */
 	struct segment_notes *notes;
-	int64_t give_up_ms; /* a member may have nothing but hope to give for so long */
-	/* Zeroed at first. */
-	metric in, twice;         /* bytes that members gave, and that came for nothing */
+	int64_t give_up_ms;       /* a member may have nothing but hope to give for so long */
+	metric in, twice;         /* bytes of members, and those of no use; zeroed, like the rest */
 	_Atomic unsigned races;   /* that are on */
 	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
 };
@@ -41,11 +40,10 @@ struct trip {
 	struct trip_node *node;           /* borrowed, like the next */
 	const struct membership *members; /* stays the same */
 	struct trip_range range;          /* its pos goes on with each chunk */
-	/* Its own. */
-	bool demand;       /* a reader waits for them, */
-	int64_t demand_ms; /* and began to then */
-	bool failing;      /* upstream failed lately when this node asked it */
-	int64_t until_ms;  /* who wants them gives up then */
+	bool demand;                      /* its own: a reader waits for them, */
+	int64_t demand_ms;                /* and began to then */
+	bool failing;                     /* upstream failed lately when this node asked it */
+	int64_t until_ms;                 /* who wants them gives up then */
 	struct route route;
 	uint32_t *sought; /* those who may have it, and how many of them have been asked; or NULL */
 	uint32_t sought_count, sought_at;
@@ -65,6 +63,7 @@ struct trip {
 	bool fails;           /* and nobody has promised anything since; */
 	int64_t denied_ms;    /* the first time since since_ms, */
 	bool doubted;         /* and was left for another for that */
+	bool hopes;           /* the last word of who is asked: it will have them */
 	struct route besides; /* while another is asked besides: how it goes on without this one, */
 	bool besides_begun;   /* for the chunk that comes next; */
 	int64_t besides_ms;   /* nobody is asked before that */
@@ -76,8 +75,7 @@ void trip_begin(struct trip *t, struct trip_node *node, const struct membership 
 		const struct trip_range *range, int64_t now_ms);
 /* Whether a reader waits: to be told whenever that changes. */
 void trip_demand(struct trip *t, bool demand, int64_t now_ms);
-/* Whether upstream fails, as far as this node has found out itself, and until when the bytes are
- * wanted: likewise. */
+/* Whether upstream fails, as this node itself found, and until when they are wanted: likewise. */
 void trip_outlook(struct trip *t, bool failing, int64_t until_ms);
 /* After trip_begin, however far it came. */
 void trip_end(struct trip *t);
@@ -133,6 +131,8 @@ struct trip_heard {
 enum route_answer trip_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* A whole chunk came, of which so many bytes were wanted. */
 void trip_gave(struct trip *t, uint64_t len, int64_t now_ms);
+/* So long this node was busy with bytes that came: nobody was waited for. */
+void trip_was_busy(struct trip *t, int64_t ms);
 /* True if an answer is to be ended that brought `came` (> 0) bytes of a chunk since since_ms. */
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms);

@@ -26,8 +26,7 @@ struct verify_queue_conf {
 MUST_USE int verify_queue_new(struct verify_queue **ret);
 /* It does from now on. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int verify_queue_start(struct verify_queue *q, const struct verify_queue_conf *conf);
-/* False if it is still at work after a while: then all stays until the process ends. NULL is
- * fine. */
+/* False if it is still at work after a while: then all stays until the process ends. */
 MUST_USE bool verify_queue_stop(struct verify_queue *q);
 void verify_queue_free(struct verify_queue *q);
 

@@ -18,10 +18,10 @@ int64_t waiting_poll_ms(int64_t hoped_ms, bool demand)
 		       demand ? WAITING_DEMAND_MS : WAITING_POLL_MAX_MS);
 }
 
-bool waiting_may_race(const struct waiting *w)
+bool waiting_may_race(const struct waiting *w, uint64_t cost)
 {
 	return w->demand && w->waited_ms > max_i64(4 * w->usual_ms, SLOW_MS) &&
-	       (w->twice + w->cost) * TWICE_SHARE < w->in;
+	       (w->twice + cost) * TWICE_SHARE < w->in;
 }
 
 /* Who gets on is believed for so long. A reader must have time for another who does not lie, before

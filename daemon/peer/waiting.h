@@ -27,13 +27,12 @@ struct waiting {
 	int64_t usual_ms;   /* from one chunk to the next, lately */
 	int64_t give_up_ms; /* hope alone may be given for so long */
 	bool demand;        /* a reader waits */
-	uint64_t cost;      /* bytes that may come twice if another is asked besides */
 	uint64_t in, twice; /* bytes that members gave this node, and that came twice */
 };
 
 /* True if another is to be asked besides: a reader waits longer than is usual, and what came twice
- * stays a fiftieth of all. Nobody is to blame for that. */
-bool waiting_may_race(const struct waiting *w);
+ * stays a fiftieth of all, with the `cost` bytes of that. Nobody is to blame for it. */
+bool waiting_may_race(const struct waiting *w, uint64_t cost);
 /* True if another is to be asked instead: this one does not get on with it, or has said for too
  * long that it does. */
 bool waiting_is_late(const struct waiting *w);
