@@ -61,7 +61,8 @@ static int get(const struct search *s, const uint8_t *xorb, struct xorb_map *ret
 	return xorb_rights_get(&rights, xorb, ret);
 }
 
-/* All of its chunks have a number, but those that are for who asks alone have a name. */
+/* All of its chunks up to the last that is for who asks have a number; a name and a length have
+ * theirs alone. */
 static int tell(struct search *s, const uint8_t *xorb, struct xorb_map *m)
 {
 	uint32_t of[XORB_CHUNKS_MAX], count = xorb_map_count(m);
@@ -70,14 +71,10 @@ static int tell(struct search *s, const uint8_t *xorb, struct xorb_map *m)
 	xorb_pieces_cover(&m->pieces, count, of);
 	while (count && of[count - 1] == XORB_NO_PIECE)
 		count--;
-	r = xet_hint_xorb(&s->hint, xorb, count, xorb_map_start(m, count));
-	for (uint32_t c = 0; r == 0 && c < count; c++) {
-		uint32_t start = xorb_map_start(m, c);
-		bool theirs = of[c] != XORB_NO_PIECE;
-
-		r = xet_hint_chunk(&s->hint, theirs ? xorb_map_hashes(m, c) : NULL, start,
-				   theirs ? xorb_map_start(m, c + 1) - start : 0);
-	}
+	r = xet_hint_xorb(&s->hint, xorb, count);
+	for (uint32_t c = 0; r == 0 && c < count; c++)
+		r = xet_hint_chunk(&s->hint, of[c] != XORB_NO_PIECE ? xorb_map_hashes(m, c) : NULL,
+				   xorb_map_start(m, c + 1) - xorb_map_start(m, c));
 	s->told++;
 	s->chunks += count;
 	return r;
