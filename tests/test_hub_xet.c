@@ -385,6 +385,22 @@ static void test_chunks_that_lie_are_noticed(void **state)
 	assert_int_equal(fake_origin_count(f->store, "/xorb-1"), 3);
 }
 
+/* The hub is asked again whether it has the file elsewhere; and offers it as before. */
+static void test_an_offer_of_wrong_bytes_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(buf_add(&f->spoiled, f->xorbs[1].bytes.data, f->xorbs[1].bytes.len), 0);
+	memset(f->spoiled.data + packed_at(&f->xorbs[1], 1) + 5, 0xff, 3);
+	rescript(f->store, "/xorb-1", 200, NULL, &f->spoiled);
+	assert_int_equal(get(f), ERR_DIGEST);
+	rescript(f->store, "/xorb-1", 200, NULL, &f->xorbs[1].bytes);
+	assert_right(f);
+	assert_int_equal(fake_origin_count(f->origin, RESOLVE), 2);
+	assert_right(f); /* the twin: what was right is believed */
+	assert_int_equal(fake_origin_count(f->origin, RESOLVE), 2);
+}
+
 static void test_what_makes_no_sense_ends_it(void **state)
 {
 	struct fixture *f = *state;
@@ -419,6 +435,7 @@ int main(void)
 		TEST(test_a_wrong_byte_of_a_whole_xorb_is_noticed),
 		TEST(test_what_is_no_other_the_second_time_is_taken),
 		TEST(test_chunks_that_lie_are_noticed),
+		TEST(test_an_offer_of_wrong_bytes_is_forgotten),
 		TEST(test_what_makes_no_sense_ends_it),
 	};
 
