@@ -239,14 +239,29 @@ int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const s
 	return r < 0 ? r : put_owner(t, xorb, owner->uid, owner->user);
 }
 
+/* Those who brought it for that one: 1, or 0 if nobody did. */
+static int get_users(struct db_txn *t, const uint8_t *xorb, const char *uid, struct buf *ret)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = db_get(t, DB_XORB_OWNERS, pair_key(&room, xorb, XET_HASH, uid, strlen(uid)), ret);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int xorb_rows_is_for(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid)
+{
+	CLEANUP(buf_free) struct buf users = { 0 };
+
+	return get_users(t, xorb, uid, &users);
+}
+
 int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid,
 		      const char *user)
 {
-	CLEANUP(buf_free) struct buf room = { 0 }, users = { 0 };
-	struct db_key key = pair_key(&room, xorb, XET_HASH, uid, strlen(uid));
-	int r = db_get(t, DB_XORB_OWNERS, key, &users);
+	CLEANUP(buf_free) struct buf users = { 0 };
+	int r = get_users(t, xorb, uid, &users);
 
-	return r == -ENOENT ? 0 : r < 0 ? r : has_user(&users, user);
+	return r == 1 ? has_user(&users, user) : r;
 }
 
 struct having {

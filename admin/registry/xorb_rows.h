@@ -29,6 +29,9 @@ typedef int (*xorb_rows_fn)(void *arg, const char *uid);
  * that. fn may read. */
 MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			      xorb_rows_fn fn, void *arg);
+/* 1 if it was brought for that repository, else 0. db_get's. */
+MUST_USE int xorb_rows_is_for(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			      const char *uid);
 /* 1 if that user brought it for that repository, else 0. db_get's. */
 MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			       const char *uid, const char *user);
