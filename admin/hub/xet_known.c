@@ -22,8 +22,8 @@
 
 _Static_assert(CAPABILITY_KEY == XET_HASH, "a key is random bytes");
 
-/* Xorbs that have the chunk: those that are listed, that are looked at, and that are however long it
- * takes. The rest would make the answer late enough to tell that there are such. */
+/* Xorbs that have the chunk: those that are listed, that are looked at, and that are however long
+ * it takes. The rest would make the answer so late that it tells that there are such. */
 #define LISTED_MAX 512
 #define LOOKED_AT_MAX 64
 #define LOOKED_AT_MIN 4
