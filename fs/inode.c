@@ -7,10 +7,21 @@
 
 #include "daemon/base/lock.h"
 #include "daemon/base/map.h"
+#include "fs/heritage.h"
+
+/* An inode of the process before this one, until it is used. */
+struct left {
+	struct heir heir;
+	uint32_t record;
+	bool gone; /* there is no such place any more */
+};
 
 struct inodes {
 	struct lock lock;
-	struct map by_number; /* guarded by lock */
+	/* Guarded by lock. A number is in one of the two. */
+	struct map by_number;
+	struct map left;
+	struct heritage heritage;
 };
 
 static void inode_free(struct inode *i)
@@ -44,37 +55,160 @@ static int free_inode(void *arg UNUSED, void *value)
 	return 0;
 }
 
+static int free_left(void *arg UNUSED, void *value)
+{
+	free(value);
+	return 0;
+}
+
 void inodes_free(struct inodes *t)
 {
 	if (!t)
 		return;
 	map_each(&t->by_number, free_inode, NULL);
 	map_fini(&t->by_number);
+	map_each(&t->left, free_left, NULL);
+	map_fini(&t->left);
+	heritage_fini(&t->heritage);
 	lock_fini(&t->lock);
 	free(t);
+}
+
+/* ---- what the process before left ---- */
+
+static int add_left(void *arg, uint32_t record, void *data, size_t len)
+{
+	struct inodes *t = arg;
+	struct left *left;
+	int r;
+
+	if (len < sizeof(left->heir))
+		return 0;
+	left = calloc(1, sizeof(*left));
+	if (!left)
+		return -ENOMEM;
+	memcpy(&left->heir, data, sizeof(left->heir));
+	left->record = record;
+	r = map_find_u64(&t->left, left->heir.number)
+		    ? 0
+		    : map_put_u64(&t->left, left->heir.number, left);
+	if (r < 0 || map_find_u64(&t->left, left->heir.number) != left)
+		free(left);
+	return r;
+}
+
+int inodes_inherit(struct inodes *t, struct estate *e, const struct view *v)
+{
+	int r;
+
+	lock_take(&t->lock);
+	r = heritage_init(&t->heritage, e, v);
+	if (r == 0)
+		r = estate_each(e, ESTATE_INODE, add_left, t);
+	lock_drop(&t->lock);
+	return r;
+}
+
+/* Its record says of an inode what changes. */
+static void note_locked(struct inodes *t, const struct inode *i)
+{
+	struct heir *heir = estate_at(t->heritage.estate, i->record);
+
+	if (!heir)
+		return;
+	heir->lookups = i->lookups;
+	heir->backing_id = i->backing_id;
+	heir->opens = (uint64_t)i->cached_opens << 32 | i->passthrough_opens;
+}
+
+/* Makes an inode of what was left (taken), at this place (taken). */
+static int revive_locked(struct inodes *t, struct left *left, struct place *place,
+			 struct place *recent, struct inode **ret)
+{
+	struct inode *i = calloc(1, sizeof(*i));
+	int r = i ? map_put_u64(&t->by_number, left->heir.number, i) : -ENOMEM;
+
+	if (r < 0) {
+		free(i);
+		return r;
+	}
+	map_del_u64(&t->left, left->heir.number);
+	i->number = left->heir.number;
+	i->place = *place;
+	*place = (struct place){ 0 };
+	i->recent = steal(recent->snapshot);
+	i->recent_node = recent->node;
+	i->record = left->record;
+	i->lookups = left->heir.lookups;
+	i->cached_opens = (unsigned)(left->heir.opens >> 32);
+	i->passthrough_opens = (unsigned)left->heir.opens;
+	i->backing_id = i->passthrough_opens ? left->heir.backing_id : 0;
+	free(left);
+	*ret = i;
+	return 0;
+}
+
+/* The inode of a number that the process before this one gave. What is known of its place is looked
+ * for with no lock held: so somebody else may be faster. */
+static struct inode *revive(struct inodes *t, uint64_t number)
+{
+	CLEANUP(place_fini) struct place place = { 0 }, recent = { 0 };
+	struct inode *i = NULL;
+	struct left *left;
+	struct heir heir;
+	int r;
+
+	lock_take(&t->lock);
+	left = map_find_u64(&t->left, number);
+	if (left)
+		heir = left->heir;
+	lock_drop(&t->lock);
+	r = left ? heritage_place(&t->heritage, &heir, &place, &recent) : 0;
+	lock_take(&t->lock);
+	left = map_find_u64(&t->left, number);
+	if (left && r == 0)
+		r = revive_locked(t, left, &place, &recent, &i);
+	if (left && r < 0)
+		left->gone = true;
+	else if (!left)
+		i = map_find_u64(&t->by_number, number);
+	lock_drop(&t->lock);
+	return i;
 }
 
 struct inode *inodes_get(struct inodes *t, uint64_t number)
 {
 	struct inode *i;
+	bool left;
 
 	lock_take(&t->lock);
 	i = map_find_u64(&t->by_number, number);
+	left = !i && t->left.count;
 	lock_drop(&t->lock);
-	return i;
+	return left ? revive(t, number) : i;
 }
 
-/* The inode of a place, or a free number for it: the wanted one or, where another place has that,
- * the next. */
-static struct inode *find_locked(struct inodes *t, const struct place *place, uint64_t *ret_number)
+/* ---- numbers ---- */
+
+/* The inode of a place, or what was left of it, or a free number for it: the wanted one or, where
+ * another place has that, the next. */
+static struct inode *find_locked(struct inodes *t, const struct place *place,
+				 struct left **ret_left, uint64_t *ret_number)
 {
 	uint64_t number = place_number(place);
-	struct inode *i;
 
-	while ((i = map_find_u64(&t->by_number, number)) && !place_same(&i->place, place))
-		number++;
-	*ret_number = number;
-	return i;
+	for (*ret_left = NULL;; number++) {
+		struct inode *i = map_find_u64(&t->by_number, number);
+		struct left *left = i ? NULL : map_find_u64(&t->left, number);
+
+		*ret_number = number;
+		if (i && place_same(&i->place, place))
+			return i;
+		if (left && heritage_is(&t->heritage, &left->heir, place))
+			*ret_left = left;
+		if (*ret_left || (!i && !left))
+			return NULL;
+	}
 }
 
 static int add_locked(struct inodes *t, struct place *place, uint64_t number, struct inode **ret)
@@ -85,8 +219,11 @@ static int add_locked(struct inodes *t, struct place *place, uint64_t number, st
 	if (!i)
 		return -ENOMEM;
 	i->number = number;
-	r = map_put_u64(&t->by_number, number, i);
+	r = heritage_add(&t->heritage, number, place, &i->record);
+	if (r == 0)
+		r = map_put_u64(&t->by_number, number, i);
 	if (r < 0) {
+		heritage_del(&t->heritage, i->record);
 		free(i);
 		return r;
 	}
@@ -98,12 +235,14 @@ static int add_locked(struct inodes *t, struct place *place, uint64_t number, st
 
 /* Keeps the place of one more lookup; what it replaces is left in *place. There is an inode for
  * each file that was ever listed, so it is the two members in which places of a blob differ. */
-static void note_recent_locked(struct inode *i, struct place *place)
+static void note_recent_locked(struct inodes *t, struct inode *i, struct place *place)
 {
 	struct snapshot *old = i->recent;
 
 	if (i->place.kind != PLACE_BLOB || !place->snapshot)
 		return;
+	if (place->snapshot != (old ? old : i->place.snapshot))
+		heritage_recent(&t->heritage, i->record, place);
 	i->recent = place->snapshot;
 	i->recent_node = place->node;
 	place->snapshot = old;
@@ -126,22 +265,43 @@ int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret)
 
 int inodes_look(struct inodes *t, struct place place, struct inode **ret)
 {
+	struct place nowhere = { 0 };
+	struct left *left;
 	uint64_t number;
 	struct inode *i;
 	int r = 0;
 
 	lock_take(&t->lock);
-	i = find_locked(t, &place, &number);
-	if (!i)
-		r = add_locked(t, &place, number, &i);
+	i = find_locked(t, &place, &left, &number);
+	if (i)
+		note_recent_locked(t, i, &place);
+	else if (left)
+		r = revive_locked(t, left, &place, &nowhere, &i);
 	else
-		note_recent_locked(i, &place);
-	if (r == 0)
+		r = add_locked(t, &place, number, &i);
+	if (r == 0) {
 		i->lookups++;
+		note_locked(t, i);
+	}
 	lock_drop(&t->lock);
 	place_fini(&place);
 	*ret = i;
 	return r;
+}
+
+static void forget_left_locked(struct inodes *t, uint64_t number, uint64_t lookups)
+{
+	struct left *left = map_find_u64(&t->left, number);
+	struct heir *heir = left ? estate_at(t->heritage.estate, left->record) : NULL;
+
+	if (!heir)
+		return;
+	left->heir.lookups -= lookups < left->heir.lookups ? lookups : left->heir.lookups;
+	heir->lookups = left->heir.lookups;
+	if (heir->lookups)
+		return;
+	heritage_del(&t->heritage, left->record);
+	free(map_del_u64(&t->left, number));
 }
 
 void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups)
@@ -152,9 +312,14 @@ void inodes_forget(struct inodes *t, uint64_t number, uint64_t lookups)
 	i = map_find_u64(&t->by_number, number);
 	if (i) {
 		i->lookups -= lookups < i->lookups ? lookups : i->lookups;
+		note_locked(t, i);
 		if (i->lookups == 0)
 			gone = map_del_u64(&t->by_number, number);
+	} else {
+		forget_left_locked(t, number, lookups);
 	}
+	if (gone)
+		heritage_del(&t->heritage, gone->record);
 	lock_drop(&t->lock);
 	if (gone)
 		inode_free(gone);
@@ -187,9 +352,34 @@ static int match_blob(void *arg, void *value)
 	return 1;
 }
 
+static int note_blob(void *arg, void *value)
+{
+	const struct left *left = value;
+	uint64_t *number = arg;
+
+	*number = left->heir.number;
+	return left->heir.kind == PLACE_BLOB && !left->gone;
+}
+
+/* All blobs that were left become inodes, as only those know their digest. */
+static void revive_blobs(struct inodes *t)
+{
+	uint64_t number;
+	bool found;
+
+	do {
+		lock_take(&t->lock);
+		found = map_each(&t->left, note_blob, &number);
+		lock_drop(&t->lock);
+		if (found)
+			revive(t, number);
+	} while (found);
+}
+
 /* A walk over all: it is only asked after a wrong digest, and by people. */
 static void search_blob(struct inodes *t, struct blob_search *s)
 {
+	revive_blobs(t);
 	lock_take(&t->lock);
 	map_each(&t->by_number, match_blob, s);
 	lock_drop(&t->lock);
@@ -216,7 +406,7 @@ size_t inodes_count(struct inodes *t)
 	size_t count;
 
 	lock_take(&t->lock);
-	count = t->by_number.count;
+	count = t->by_number.count + t->left.count;
 	lock_drop(&t->lock);
 	return count;
 }
@@ -242,6 +432,7 @@ enum open_mode inode_open(struct inodes *t, struct inode *i, bool sealed, int *r
 
 	lock_take(&t->lock);
 	mode = open_locked(i, sealed, ret_backing_id);
+	note_locked(t, i);
 	lock_drop(&t->lock);
 	return mode;
 }
@@ -258,6 +449,7 @@ enum open_mode inode_opened(struct inodes *t, struct inode *i, int fresh_id, int
 		*ret_spare = 0;
 	}
 	mode = open_locked(i, i->backing_id, ret_backing_id);
+	note_locked(t, i);
 	lock_drop(&t->lock);
 	return mode;
 }
@@ -277,6 +469,7 @@ int inode_release(struct inodes *t, struct inode *i, bool passthrough)
 			i->backing_id = 0;
 		}
 	}
+	note_locked(t, i);
 	lock_drop(&t->lock);
 	return id;
 }

@@ -10,13 +10,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fs/estate.h"
 #include "fs/place.h"
+#include "fs/view.h"
 
 struct inodes;
 
 struct inode {
 	uint64_t number;    /* st_ino and FUSE node id; equal after a restart, collisions aside */
 	struct place place; /* never changes */
+	uint32_t record;    /* in the estate; 0: none; it does not change, either */
 	/* Guarded by the table's lock. */
 	struct snapshot *recent; /* of a blob: where it was looked up last; owned, NULL: at place */
 	uint64_t lookups;
@@ -37,7 +40,11 @@ struct inode_use {
 MUST_USE int inodes_new(struct place root, struct inodes **ret);
 /* Forgets all, whatever the kernel thinks. */
 void inodes_free(struct inodes *t);
-/* The inode of a number the kernel sent; borrowed until it forgets it, NULL if it never knew it. */
+/* From now on what the table knows is left to the next process, and what the one before left in
+ * this estate is known here. Estate and view are borrowed. Once, while nothing else happens. */
+MUST_USE int inodes_inherit(struct inodes *t, struct estate *e, const struct view *v);
+/* The inode of a number the kernel sent; borrowed until it forgets it, NULL if it never knew it, or
+ * if there is no such place any more (since another process was here). */
 struct inode *inodes_get(struct inodes *t, uint64_t number);
 /* A copy of where the inode was looked up last: a blob may lie in many repositories. */
 MUST_USE int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret);

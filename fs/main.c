@@ -20,6 +20,8 @@
 #include "daemon/keeper.h"
 #include "daemon/node.h"
 #include "daemon/standing.h"
+#include "fs/background.h"
+#include "fs/holder.h"
 #include "fs/insight.h"
 #include "fs/lookout.h"
 #include "fs/mount.h"
@@ -27,14 +29,14 @@
 #include "fs/options.h"
 #include "fs/ops.h"
 #include "fs/secret.h"
+#include "fs/takeover.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
 #define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
 #define SCRATCH_NODES_MAX 100000
 #define JOBS_AT_ONCE 4
-#define LOOKOUT_MS 10000        /* for one look through the mount */
-#define FORGETTING_MS 5000      /* at a stop, for what the kernel is told */
-#define LOG_FILE "matrixfs.log" /* in the cache directory, of a process in the background */
+#define LOOKOUT_MS 10000   /* for one look through the mount */
+#define FORGETTING_MS 5000 /* at a stop, for what the kernel is told */
 
 struct program {
 	struct options options;
@@ -43,6 +45,9 @@ struct program {
 	struct node_hub hubs[NODE_HUBS_MAX];
 	unsigned hub_count;
 	int ready_fd; /* in the background: tells the waiting parent; else -1 */
+	bool held;    /* who started it keeps what it leaves */
+	struct notify notify;
+	struct takeover takeover;
 	struct ops ops;
 	struct keeper *keeper;
 	struct warmups *warmups;
@@ -95,90 +100,34 @@ static void forget_tokens(struct program *p)
 	}
 }
 
-/* The mount point as the kernel will know it. One that is stale cannot be resolved: it is taken as
- * given. */
-static int find_mountpoint(struct program *p, struct buf *why)
-{
-	char cwd[PATH_MAX];
-
-	p->mountpoint = realpath(p->options.mountpoint, NULL);
-	if (p->mountpoint)
-		return mount_check(p->mountpoint, why);
-	if (p->options.mountpoint[0] == '/') {
-		p->mountpoint = strdup(p->options.mountpoint);
-	} else if (!getcwd(cwd, sizeof(cwd)) ||
-		   asprintf(&p->mountpoint, "%s/%s", cwd, p->options.mountpoint) < 0) {
-		p->mountpoint = NULL;
-	}
-	return p->mountpoint ? mount_check(p->mountpoint, why) : -ENOMEM;
-}
-
-/* ---- background ---- */
-
-/* Splits off the process that will serve. Returns 0 in it; the parent waits for its word and
- * exits with its status. */
-static int go_background(struct program *p)
-{
-	int pipe_fds[2];
-	unsigned char status = EXIT_RUN;
-	pid_t pid;
-
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid > 0) {
-		close(pipe_fds[1]);
-		if (read(pipe_fds[0], &status, 1) != 1)
-			status = EXIT_RUN; /* it died; it has said why */
-		_exit(status);
-	}
-	close(pipe_fds[0]);
-	p->ready_fd = pipe_fds[1];
-	return 0;
-}
-
-/* Lets go of the terminal: standard error goes to a file beside the cache. Not before it is
- * mounted: an automounter lets nobody see the mount point meanwhile but its own process group. */
-static void leave_terminal(struct program *p)
-{
-	CLEANUP(buf_free) struct buf path = { 0 };
-	CLEANUP(closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	CLEANUP(closep) int log_fd = -1;
-
-	buf_printf(&path, "%s/" LOG_FILE, p->options.cache);
-	log_fd = open(buf_str(&path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	dup2(null_fd, STDIN_FILENO);
-	dup2(null_fd, STDOUT_FILENO);
-	dup2(log_fd >= 0 ? log_fd : null_fd, STDERR_FILENO);
-	if (setsid() < 0)
-		log_debug("it stays with the terminal it was started from");
-	if (chdir("/") < 0)
-		log_debug("the directory it was started in stays in use");
-}
+/* ---- ready ---- */
 
 static void on_ready(void *arg)
 {
 	struct program *p = arg;
-	unsigned char status = 0;
 
-	if (p->ready_fd >= 0)
-		leave_terminal(p);
+	if (p->options.background)
+		background_leave_terminal(p->options.cache, false);
 	if (p->mountpoint)
-		log_info("mounted mountpoint=%s hub=%s cache=%s passthrough=%s "
+		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
-			 p->mountpoint, p->hubs[0].url, p->options.cache,
-			 p->ops.passthrough ? "yes" : "no");
+			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint,
+			 p->hubs[0].url, p->options.cache, p->ops.passthrough ? "yes" : "no");
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
 	pulse_ready(p->pulse);
-	if (p->ready_fd < 0)
-		return;
-	if (write(p->ready_fd, &status, 1) != 1)
-		log_debug("nobody waited for the mount");
-	closep(&p->ready_fd);
+	background_tell(&p->ready_fd, 0);
+}
+
+/* The daemon of this holder is ready. The next one is to find the same relative paths. */
+static void on_held(void *arg)
+{
+	struct program *p = arg;
+
+	if (p->options.background)
+		background_leave_terminal(p->options.cache, true);
+	background_tell(&p->ready_fd, 0);
 }
 
 /* ---- the service manager ---- */
@@ -327,13 +276,17 @@ static int open_tree(struct program *p)
 	p->ops.timeout_ms = p->options.timeout * 1000;
 	if (r == 0)
 		r = inodes_new(view_root(), &p->ops.inodes);
+	if (r == 0)
+		r = scratch_inherit(v->scratch, p->takeover.estate);
 	return r < 0 ? r : ops_start_forgetting(&p->ops);
 }
 
 static int open_mount(struct program *p, struct buf *why)
 {
 	struct mount_conf conf = {
+		.asked = p->options.mountpoint,
 		.mountpoint = p->mountpoint,
+		.takeover = &p->takeover,
 		.options = p->options.fuse_options,
 		.allow_other = p->options.allow_other,
 		.read_only = p->options.strict_ro,
@@ -419,6 +372,7 @@ static void stop_signals(sigset_t *ret)
 	sigaddset(ret, SIGTERM);
 	sigaddset(ret, SIGINT);
 	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGUSR2); /* there is nothing to hand over */
 }
 
 static int serve_export(struct program *p)
@@ -437,7 +391,9 @@ static int serve_mount(struct program *p, struct buf *why)
 
 	if (r == 0)
 		r = mount_serve(p->mount);
-	if (p->mount)
+	if (r == MOUNT_HANDED_OVER)
+		log_info("handing over mountpoint=%s", p->mountpoint);
+	else if (p->mount)
 		log_info("unmounting mountpoint=%s", p->mountpoint);
 	return r;
 }
@@ -446,17 +402,23 @@ static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	sigset_t set;
+	bool again;
 	int r;
 
 	stop_signals(&set);
-	if (!p->mountpoint)
-		pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (p->mountpoint) { /* one of them waits until the mount is served, the others end it */
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR2);
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	openfiles_init(&p->ops.files);
 	r = open_pulse(p, &why);
 	if (r == 0)
 		r = open_tree(p); /* before the node, which tells it what to forget */
 	if (r == 0)
 		r = open_node(p, &why);
+	if (r == 0)
+		r = ops_inherit(&p->ops, p->takeover.estate);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
@@ -469,22 +431,83 @@ static int serve(struct program *p)
 		r = open_nfs(p, &why);
 	if (r == 0)
 		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
+	again = p->takeover.fd >= 0;
 	close_all(p);
 	if (r < 0) {
 		if (!why.len)
 			buf_printf(&why, "stopped: %s", err_text(r));
-		return fail(&why, EXIT_RUN);
+		/* What could not be taken over is mounted anew by a process that knows nothing of
+		 * it. */
+		return fail(&why, again ? HOLDER_AGAIN : EXIT_RUN);
 	}
-	return 0;
+	return r == MOUNT_HANDED_OVER ? HOLDER_AGAIN : 0;
+}
+
+/* The mount of the process before is not asked anything: nobody answers yet. */
+static int find_mount(struct program *p, struct buf *why)
+{
+	int r = notify_open(&p->notify, getenv);
+
+	if (r < 0)
+		log_warn(r, "what NOTIFY_SOCKET says is no use");
+	if (!p->options.mountpoint)
+		return 0;
+	r = takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
+	if (r < 0 || p->takeover.fd < 0)
+		return r < 0 ? r : mount_find(p->options.mountpoint, &p->mountpoint, why);
+	p->mountpoint = strdup(p->takeover.mountpoint);
+	return p->mountpoint ? 0 : -ENOMEM;
 }
 
 static int prepare(struct program *p, struct buf *why)
 {
-	int r;
+	int r = find_tokens(p, why);
 
-	log_set_level(log_level_of(p->options.log_level));
-	r = find_tokens(p, why);
-	return r == 0 && p->options.mountpoint ? find_mountpoint(p, why) : r;
+	return r == 0 ? find_mount(p, why) : r;
+}
+
+static int fail_at_start(int r, struct buf *why)
+{
+	if (!why->len)
+		buf_add_str(why, err_text(r));
+	return fail(why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
+}
+
+/* One that was replaced is where it belongs already. */
+static int start_background(struct program *p, struct buf *why)
+{
+	if (!p->options.background || p->held || holder_resumes(getenv) ||
+	    background_go(&p->ready_fd) == 0)
+		return 0;
+	buf_printf(why, "cannot go to the background: %s", strerror(errno));
+	return -errno;
+}
+
+static bool wants_holder(const struct program *p)
+{
+	int holder = p->options.holder;
+
+	if (p->held || !p->options.mountpoint || holder == OPTIONS_HOLDER_NO)
+		return false;
+	return holder == OPTIONS_HOLDER_YES || p->options.background;
+}
+
+static int hold(struct program *p, char *const argv[])
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+	const struct holder_conf conf = {
+		.argv = argv,
+		.mountpoint = p->options.mountpoint,
+		.ready = on_held,
+		.arg = p,
+	};
+	int status, r = start_background(p, &why);
+
+	if (r < 0)
+		return fail_at_start(r, &why);
+	status = holder_run(&conf);
+	background_tell(&p->ready_fd, (unsigned char)status);
+	return status;
 }
 
 static int run(struct program *p)
@@ -492,20 +515,28 @@ static int run(struct program *p)
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r = prepare(p, &why);
 
-	if (r < 0) {
-		if (!why.len)
-			buf_add_str(&why, err_text(r));
-		return fail(&why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
-	}
+	if (r < 0)
+		return fail_at_start(r, &why);
 	if (file_raise_limit() < 0)
 		log_debug("the limit of open files stays as it is");
 	signal(SIGPIPE, SIG_IGN);
 	heap_keep_little();
-	if (p->options.background && go_background(p) < 0) {
-		buf_printf(&why, "cannot go to the background: %s", strerror(errno));
-		return fail(&why, EXIT_RUN);
-	}
-	return serve(p);
+	r = start_background(p, &why);
+	return r < 0 ? fail_at_start(r, &why) : serve(p);
+}
+
+static int hold_or_run(struct program *p, char *const argv[])
+{
+	int status;
+
+	log_set_level(log_level_of(p->options.log_level));
+	p->held = takeover_is_held(getenv);
+	if (wants_holder(p))
+		return hold(p, argv);
+	status = run(p);
+	takeover_end(&p->takeover);
+	notify_close(&p->notify);
+	return status;
 }
 
 /* All that can be known without doing anything. */
@@ -538,7 +569,9 @@ static int print_and_exit(enum options_action action)
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	static struct program p = { .ready_fd = -1 };
+	static struct program p = { .ready_fd = -1,
+				    .notify = { .fd = -1 },
+				    .takeover = { .fd = -1 } };
 	enum options_action action;
 	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 
@@ -549,7 +582,7 @@ int main(int argc, char *argv[])
 	else if (action != OPTIONS_RUN)
 		status = print_and_exit(action);
 	else
-		status = run(&p);
+		status = hold_or_run(&p, argv);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	forget_tokens(&p);

@@ -3,32 +3,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "fs/ops.h"
+#include "fs/unmount.h"
 
 /* The kernel reads ahead 128 KiB of a FUSE file by default, two requests at a time; a model load
  * wants many large ones under way (measured: docs/benchmarks.md). */
 #define READ_AHEAD_KB "8192"
 #define WORKERS_MAX 8
 #define MOUNTINFO_MAX (16 << 20)
+#define ANSWERING_US 10000
 
 struct mount {
 	struct mount_conf conf;
 	struct fuse_session *session;
 	pthread_t announcer;
 	bool announcing;
+	bool handing_over; /* it stays where it is: the next process has it */
 };
+
+/* For the signal handler. */
+static _Atomic(struct fuse_session *) serving;
+static atomic_bool hand_over_asked;
 
 /* ---- mount points ---- */
 
@@ -89,35 +98,9 @@ static int refuse_live_mount(const char *mountpoint, struct buf *why)
 	return -EBUSY;
 }
 
-/* Runs `fusermount3 -u -z`, which may unmount for users without the right to. */
-static int helper_unmount(const char *mountpoint)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint,
-		       (char *)NULL);
-		_exit(127);
-	}
-	if (pid < 0)
-		return -errno;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
-}
-
-static int detach(const char *mountpoint)
-{
-	if (umount2(mountpoint, MNT_DETACH) == 0)
-		return 0;
-	return errno == EPERM ? helper_unmount(mountpoint) : -errno;
-}
-
 static int recover_stale(const char *mountpoint, struct buf *why)
 {
-	int r = detach(mountpoint);
+	int r = unmount_detach(mountpoint);
 
 	if (r < 0) {
 		buf_printf(why,
@@ -138,7 +121,7 @@ static bool is_stale(const char *mountpoint)
 	return statvfs(mountpoint, &fs) < 0 && errno == ENOTCONN;
 }
 
-int mount_check(const char *mountpoint, struct buf *why)
+static int check(const char *mountpoint, struct buf *why)
 {
 	struct stat st;
 	int r;
@@ -159,6 +142,21 @@ int mount_check(const char *mountpoint, struct buf *why)
 		return -ENOTDIR;
 	}
 	return refuse_live_mount(mountpoint, why);
+}
+
+/* One that is stale cannot be resolved: it is taken as given. */
+int mount_find(const char *given, char **ret, struct buf *why)
+{
+	char cwd[PATH_MAX];
+
+	*ret = realpath(given, NULL);
+	if (*ret)
+		return check(*ret, why);
+	if (given[0] == '/')
+		*ret = strdup(given);
+	else if (!getcwd(cwd, sizeof(cwd)) || asprintf(ret, "%s/%s", cwd, given) < 0)
+		*ret = NULL;
+	return *ret ? check(*ret, why) : -ENOMEM;
 }
 
 /* ---- the session ---- */
@@ -189,28 +187,72 @@ static const char *advice(void)
 	return "the message above says why";
 }
 
-static int open_session(struct mount *m, struct buf *why)
+static int new_session(struct mount *m)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_lowlevel_ops table;
 	int r = make_args(&m->conf, &args);
 
 	ops_table(&table);
-
 	if (r == 0) {
 		m->session = fuse_session_new(&args, &table, sizeof(table), m->conf.ops);
 		if (!m->session)
 			r = -EINVAL;
 	}
 	fuse_opt_free_args(&args);
+	return r;
+}
+
+/* Mounts, and makes the first exchange here, so that it can be told to the next process. */
+static int mount_anew(struct mount *m)
+{
+	struct handshake h;
+	int r;
+
+	if (fuse_session_mount(m->session, m->conf.mountpoint) < 0)
+		return -EPERM;
+	r = handshake_make(m->session, &h);
+	if (r < 0)
+		return r;
+	return takeover_give(m->conf.takeover, fuse_session_fd(m->session), &h, m->conf.asked,
+			     m->conf.mountpoint);
+}
+
+/* Goes on with the mount of the process before. Whatever that was asked and did not answer comes
+ * again. */
+static int mount_taken(struct mount *m, struct buf *why)
+{
+	struct takeover *t = m->conf.takeover;
+	char where[32];
+	int r;
+
+	/* A number for the session's descriptor, which the exchange puts the kernel's on. */
+	snprintf(where, sizeof(where), "/dev/fd/%d", open("/dev/null", O_RDWR | O_CLOEXEC));
+	if (fuse_session_mount(m->session, where) < 0)
+		return -EINVAL;
+	r = handshake_repeat(m->session, t->handshake, t->fd, why);
+	if (r == 0 && handshake_resends(t->handshake))
+		r = handshake_resend(t->fd);
+	t->handshake->parked = 0;
+	return r;
+}
+
+static int open_session(struct mount *m, struct buf *why)
+{
+	bool taken = m->conf.takeover->fd >= 0;
+	int r = new_session(m);
+
 	if (r == 0 && fuse_set_signal_handlers(m->session) < 0)
 		r = -EINVAL;
-	if (r == 0 && fuse_session_mount(m->session, m->conf.mountpoint) < 0)
-		r = -EPERM;
-	if (r < 0)
-		buf_printf(why, "cannot mount on %s: %s", m->conf.mountpoint, advice());
-	else
+	if (r == 0)
+		r = taken ? mount_taken(m, why) : mount_anew(m);
+	if (r == 0)
 		m->conf.ops->session = m->session;
+	else if (taken && !why->len)
+		buf_printf(why, "cannot take over the mount on %s: %s", m->conf.mountpoint,
+			   err_text(r));
+	else if (!taken)
+		buf_printf(why, "cannot mount on %s: %s", m->conf.mountpoint, advice());
 	return r;
 }
 
@@ -232,9 +274,12 @@ static void *announce(void *arg)
 	struct mount *m = arg;
 	struct stat st;
 
-	if (stat(m->conf.mountpoint, &st) < 0)
-		return NULL; /* unmounted before it ever answered */
-	raise_read_ahead(st.st_dev);
+	/* What was taken over is set up, and a thread that waits inside would outlive a kill. */
+	if (m->conf.takeover->fd < 0) {
+		if (stat(m->conf.mountpoint, &st) < 0)
+			return NULL; /* unmounted before it ever answered */
+		raise_read_ahead(st.st_dev);
+	}
 	m->conf.ready(m->conf.arg);
 	return NULL;
 }
@@ -260,25 +305,118 @@ int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *wh
 	return 0;
 }
 
+/* ---- serving, and its end ---- */
+
+static void on_hand_over(int sig UNUSED)
+{
+	struct fuse_session *s = serving;
+
+	hand_over_asked = true;
+	if (s)
+		fuse_session_exit(s);
+}
+
+/* Until here the signal was blocked. */
+static void heed_hand_over(struct mount *m)
+{
+	const struct sigaction action = { .sa_handler = on_hand_over };
+	sigset_t set;
+
+	serving = m->session;
+	sigaction(SIGUSR2, &action, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Kernels that do not repeat requests get an answer to each that was taken. */
+static void answer_all(struct mount *m)
+{
+	int64_t oldest_ms, until_ms = clock_ms() + m->conf.ops->timeout_ms;
+
+	while (underway_count(&m->conf.ops->underway, &oldest_ms) && clock_ms() < until_ms)
+		usleep(ANSWERING_US);
+	m->conf.takeover->handshake->parked = 1;
+}
+
+/* What is still under way is for the next process: from here on nothing is told the kernel, and
+ * nothing noted. */
+static int hand_over(struct mount *m)
+{
+	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int r;
+
+	if (!handshake_resends(m->conf.takeover->handshake))
+		answer_all(m);
+	r = nowhere >= 0 ? estate_leave(m->conf.takeover->estate) : -errno;
+	if (r == 0 && dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	m->handing_over = true;
+	return MOUNT_HANDED_OVER;
+}
+
 int mount_serve(struct mount *m)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	bool held = m->conf.takeover->estate != NULL;
 	int r;
 
 	if (!config)
 		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(config, 1);
+	/* What was asked through a clone would fail with the process. */
+	fuse_loop_cfg_set_clone_fd(config, !held);
 	fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
 	fuse_loop_cfg_set_idle_threads(config, WORKERS_MAX); /* starting one costs more than it */
+	heed_hand_over(m);
 	r = fuse_session_loop_mt(m->session, config);
+	serving = NULL;
 	fuse_loop_cfg_destroy(config);
+	if (r >= 0 && hand_over_asked && held)
+		return hand_over(m);
 	return r < 0 ? r : 0; /* positive: the signal that ended it */
+}
+
+static bool is_gone(struct mount *m)
+{
+	struct pollfd p = { .fd = fuse_session_fd(m->session) };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+/* While somebody else holds it, nothing may ask what is mounted there: nobody answers any more. Who
+ * waits for an answer all the same has one when all have let go of the kernel's descriptor. */
+static void take_away_held(struct mount *m)
+{
+	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct takeover *t = m->conf.takeover;
+
+	if (!m->conf.ops->session && t->fd < 0)
+		return; /* it was not mounted */
+	if (!is_gone(m) && unmount_detach(m->conf.mountpoint) < 0)
+		log_warn(-EPERM, "cannot unmount mountpoint=%s", m->conf.mountpoint);
+	takeover_drop(t);
+	closep(&t->fd);
+	t->fd = -1;
+	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
+		log_debug("who waits inside does so until the end of the process");
+}
+
+static void take_away(struct mount *m)
+{
+	if (m->handing_over)
+		return;
+	if (m->conf.takeover->estate)
+		take_away_held(m);
+	else
+		fuse_session_unmount(m->session);
 }
 
 void mount_leave(struct mount *m)
 {
 	if (m)
-		fuse_session_unmount(m->session);
+		take_away(m);
 }
 
 void mount_close(struct mount *m)
@@ -286,8 +424,8 @@ void mount_close(struct mount *m)
 	if (!m)
 		return;
 	if (m->session) {
+		take_away(m);
 		m->conf.ops->session = NULL;
-		fuse_session_unmount(m->session);
 		if (m->announcing)
 			pthread_join(m->announcer, NULL);
 		fuse_remove_signal_handlers(m->session);

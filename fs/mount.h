@@ -8,11 +8,16 @@
 
 #include "daemon/base/buf.h"
 #include "fs/op.h"
+#include "fs/takeover.h"
+
+#define MOUNT_HANDED_OVER 1
 
 struct mount;
 
 struct mount_conf {
-	const char *mountpoint; /* absolute */
+	const char *asked;         /* the mount point as it was given */
+	const char *mountpoint;    /* absolute */
+	struct takeover *takeover; /* begun; borrowed */
 	const char *options; /* further -o options for the FUSE library, comma-separated, or "" */
 	bool allow_other;
 	bool read_only;
@@ -22,15 +27,18 @@ struct mount_conf {
 	void *arg;
 };
 
-/* Makes a mount point ready: takes away the stale mount of a dead process, refuses what is no
- * directory and what is mounted and alive. Sentences in why. */
-MUST_USE int mount_check(const char *mountpoint, struct buf *why);
-/* Mounts. -EPERM and the like with a sentence in why. */
+/* Makes a mount point ready, and *ret its name as the kernel will know it (to be freed, also after
+ * an error): takes away the stale mount of a dead process, refuses what is no directory and what is
+ * mounted and alive. Sentences in why; -ENOMEM. */
+MUST_USE int mount_find(const char *given, char **ret, struct buf *why);
+/* Mounts, or goes on with the mount of the process before. -EPERM and the like with a sentence in
+ * why. */
 MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *why);
-/* Serves requests until SIGTERM, SIGINT, SIGHUP or an unmount. 0, or negative for a broken
- * session. */
+/* Serves requests until SIGTERM, SIGINT, SIGHUP, SIGUSR2 or an unmount. 0; MOUNT_HANDED_OVER: it
+ * was SIGUSR2, and somebody holds the mount for the next process, which is to be told nothing more
+ * of this one; or negative for a broken session. */
 MUST_USE int mount_serve(struct mount *m);
-/* Unmounts (lazily: who is inside gets ENOTCONN) and frees. */
+/* Unmounts (lazily: who is inside gets ENOTCONN), unless it was handed over, and frees. */
 void mount_close(struct mount *m);
 /* Unmounts, and leaves all else to the end of the process: somebody may still use it. */
 void mount_leave(struct mount *m);

@@ -39,17 +39,24 @@ static struct openfile_world world_of(const struct ops *ops)
 	return (struct openfile_world){ ops->inodes, ops->view.node, ops->view.scratch };
 }
 
-struct openfile *op_file(const struct op *op)
+bool op_set_file(struct op *op, const struct fuse_file_info *fi)
 {
-	return (struct openfile *)(uintptr_t)op->fi.fh;
+	op->fi = *fi;
+	op->file = openfile_find(&op->ops->files, fi->fh);
+	if (op->file && !op->file->inode)
+		op->file->inode = op->inode;
+	if (op->file)
+		return true;
+	fuse_reply_err(op->req, ESTALE);
+	op_free(op);
+	return false;
 }
 
 int op_new_file(struct op *op)
 {
-	struct openfile *f = openfile_new(&op->ops->files, op->inode, fuse_req_ctx(op->req)->pid);
-
-	op->fi.fh = (uintptr_t)f;
-	return f ? 0 : -ENOMEM;
+	op->file = openfile_new(&op->ops->files, op->inode, fuse_req_ctx(op->req)->pid);
+	op->fi.fh = op->file ? op->file->number : 0;
+	return op->file ? 0 : -ENOMEM;
 }
 
 void op_close_file(struct ops *ops, fuse_req_t req, struct openfile *f)
@@ -78,7 +85,7 @@ void op_close_files(struct ops *ops)
 static void undo_open(struct op *op, int r)
 {
 	if (r == -ENOENT)
-		op_close_file(op->ops, NULL, op_file(op));
+		op_close_file(op->ops, NULL, op->file);
 }
 
 static void undo_entry(struct op *op, int r)
@@ -109,7 +116,7 @@ static void reply_xattr(struct op *op)
 /* The RELEASE of the file may come before the reply returns. */
 static void reply_bytes(struct op *op)
 {
-	struct handle *h = node_ref_file(op_file(op)->handle);
+	struct handle *h = node_ref_file(op->file->handle);
 
 	fuse_reply_buf(op->req, op->bytes, op->count);
 	node_done(h, op->bytes, op->count);
@@ -324,7 +331,7 @@ struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(s
 		op = NULL;
 	}
 	if (!op) {
-		fuse_reply_err(req, i ? ENOMEM : ENOENT);
+		fuse_reply_err(req, i ? ENOMEM : ESTALE);
 		return NULL;
 	}
 	op->req = req;
@@ -341,7 +348,7 @@ bool op_second(struct op *op, fuse_ino_t ino, const char *name)
 	op->name2 = name ? strdup(name) : NULL;
 	if (op->inode2 && (!name || op->name2))
 		return true;
-	fuse_reply_err(op->req, op->inode2 ? ENOMEM : ENOENT);
+	fuse_reply_err(op->req, op->inode2 ? ENOMEM : ESTALE);
 	op_free(op);
 	return false;
 }

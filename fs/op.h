@@ -67,6 +67,7 @@ struct op {
 	/* The request. Strings and data are owned. */
 	struct inode *inode;
 	struct inode *inode2;
+	struct openfile *file; /* borrowed until its RELEASE; or that the answer opens */
 	char *name, *name2;
 	char *data;
 	size_t size;
@@ -87,7 +88,7 @@ struct op {
 };
 
 /* Makes an op for a request on inode `ino`. NULL after having replied with an error (no such
- * inode: ENOENT; no memory). name may be NULL. */
+ * inode: ESTALE; no memory). name may be NULL. */
 struct op *op_new(fuse_req_t req, fuse_ino_t ino, const char *name, int (*run)(struct op *));
 /* Gives it a second inode and name (rename, link). False after having replied. */
 bool op_second(struct op *op, fuse_ino_t ino, const char *name);
@@ -105,9 +106,9 @@ double op_seconds(int64_t ttl_ms);
 MUST_USE int op_entry(struct op *op, struct place place, int64_t ttl_ms);
 /* Attributes of an inode with its number. */
 MUST_USE int op_stat(struct op *op, struct inode *i, struct stat *st, int64_t *ret_ttl_ms);
-/* The open file a request is about, or that its answer opens. */
-struct openfile *op_file(const struct op *op);
-/* Makes a file the one this op is about. -ENOMEM. */
+/* Sets fi and the open file that it means. False after having replied: there is none. */
+bool op_set_file(struct op *op, const struct fuse_file_info *fi);
+/* Makes a file the one this op opens. -ENOMEM. */
 MUST_USE int op_new_file(struct op *op);
 /* Ends an open file. req is one not yet replied to; with NULL a backing id stays with the
  * kernel until the unmount. */

@@ -15,6 +15,19 @@ void ops_add_dir(struct fuse_lowlevel_ops *table);
 void ops_add_file(struct fuse_lowlevel_ops *table);
 void ops_add_write(struct fuse_lowlevel_ops *table);
 
+/* Takes over what the kernel knows, and has open, from the process before, and leaves what is to
+ * come to the next (estate.h; borrowed, may be NULL). Behind scratch_inherit; nothing is served
+ * yet. */
+MUST_USE int ops_inherit(struct ops *ops, struct estate *e);
+/* Opens the blob of an inode. */
+MUST_USE int ops_open_handle(struct ops *ops, const struct inode *i, struct handle **ret);
+/* The open file of a request may be one that the process before this one opened: opens it here,
+ * too. 0, PARKED, or negative. */
+MUST_USE int ops_reopen(struct op *op);
+
+/* Ends the open file of that number, and answers. */
+void ops_release(struct ops *ops, fuse_req_t req, uint64_t ino, uint64_t number);
+
 /* Starts what ops_forget_pages needs; workers_stop(ops->forgetting) ends it, when
  * no READ is parked any more: it drops what waits. */
 MUST_USE int ops_start_forgetting(struct ops *ops);

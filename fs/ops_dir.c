@@ -9,7 +9,7 @@
 
 static struct listing *listing_of(const struct op *op)
 {
-	return op_file(op)->listing;
+	return op->file->listing;
 }
 
 /* r, or the answer if it is 0; the listing is taken. */
@@ -22,11 +22,14 @@ static int opened(struct op *op, int r, struct listing *l)
 		listing_close(l);
 		return r;
 	}
-	op_file(op)->kind = OPENFILE_DIR;
-	op_file(op)->listing = l;
+	op->file->kind = OPENFILE_DIR;
+	op->file->listing = l;
 	op->fi.cache_readdir = op->fi.keep_cache = place_is_final(&op->inode->place);
 	op->answer = ANSWER_OPEN;
-	return 0;
+	r = openfile_keep(&op->ops->files, op->file);
+	if (r < 0)
+		op_close_file(op->ops, NULL, op->file);
+	return r;
 }
 
 static int run_opendir(struct op *op)
@@ -61,9 +64,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	(void)ino;
-	op_close_file(fuse_req_userdata(req), req, (struct openfile *)(uintptr_t)fi->fh);
-	fuse_reply_err(req, 0);
+	ops_release(fuse_req_userdata(req), req, ino, fi->fh);
 }
 
 /* One page of entries being filled. */
@@ -167,8 +168,10 @@ static int fill(struct page *pg)
 static int read_page(struct op *op, bool plus)
 {
 	struct page pg = { .op = op, .plus = plus };
-	int r;
+	int r = ops_reopen(op);
 
+	if (r != 0)
+		return r;
 	op->data = malloc(op->size);
 	if (!op->data)
 		return -ENOMEM;
@@ -190,6 +193,21 @@ static int run_readdirplus(struct op *op)
 	return read_page(op, true);
 }
 
+/* Of a directory that another process opened: what is known is listed, as by opendir_ended. */
+static int readdir_ended(struct op *op, int r)
+{
+	struct openfile *fresh = openfile_new(&op->ops->files, op->inode, op->file->pid);
+
+	if (!fresh)
+		return -ENOMEM;
+	fresh->kind = OPENFILE_DIR;
+	r = listing_open_ended(&op->ops->view, &op->inode->place, r, &fresh->listing);
+	if (r == 0)
+		openfile_revive(&op->ops->files, op->file, fresh);
+	op_close_file(op->ops, NULL, fresh);
+	return r == 0 ? op->run(op) : r;
+}
+
 static void start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		  const struct fuse_file_info *fi, int (*run)(struct op *))
 {
@@ -199,8 +217,9 @@ static void start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	op->size = size;
 	op->off = off;
-	op->fi = *fi;
-	op_start(op);
+	op->ended = readdir_ended;
+	if (op_set_file(op, fi))
+		op_start(op);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

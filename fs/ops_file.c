@@ -92,25 +92,6 @@ static int choose_mode(struct op *op, struct openfile *f)
 	return 0;
 }
 
-/* Opens the blob where it was looked up last: that is the path the caller came by, as a rule. Where
- * it was seen first is the other place worth asking. */
-static int open_handle(struct op *op, struct handle **ret)
-{
-	struct node *node = op->ops->view.node;
-	const struct place *first = &op->inode->place;
-	CLEANUP(place_fini) struct place recent = { 0 };
-	int r = inodes_recent(op->ops->inodes, op->inode, &recent);
-
-	if (r == 0)
-		r = node_open_file(node, recent.snapshot, recent.node, ret);
-	if (r < 0 || recent.snapshot == first->snapshot)
-		return r;
-	r = node_also_file(node, *ret, first->snapshot, first->node);
-	if (r < 0)
-		node_close_file(node, *ret);
-	return r;
-}
-
 static int open_blob(struct op *op, struct openfile *f)
 {
 	int r;
@@ -118,7 +99,7 @@ static int open_blob(struct op *op, struct openfile *f)
 	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC))
 		return -EROFS;
 	f->kind = OPENFILE_BLOB;
-	r = open_handle(op, &f->handle);
+	r = ops_open_handle(op->ops, op->inode, &f->handle);
 	return r == 0 ? choose_mode(op, f) : r;
 }
 
@@ -178,9 +159,11 @@ static int run_open(struct op *op)
 
 	if (r < 0)
 		return r;
-	f = op_file(op);
+	f = op->file;
 	op->answer = ANSWER_OPEN;
 	r = open_kind(op, f);
+	if (r == 0)
+		r = openfile_keep(&ops->files, f);
 	if (r != 0) /* parked or failed: the op is not ours to look at any more */
 		op_close_file(ops, NULL, f);
 	return r;
@@ -230,8 +213,11 @@ static int read_written(struct op *op, struct openfile *f)
 
 static int run_read(struct op *op)
 {
-	struct openfile *f = op_file(op);
+	struct openfile *f = op->file;
+	int r = ops_reopen(op);
 
+	if (r != 0)
+		return r;
 	switch (f->kind) {
 	case OPENFILE_BLOB:
 		return read_blob(op, f);
@@ -251,17 +237,13 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		return;
 	op->size = size;
 	op->off = off;
-	op->fi = *fi;
-	op_start_waiting(op, "read", true);
+	if (op_set_file(op, fi))
+		op_start_waiting(op, "read", true);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct ops *ops = fuse_req_userdata(req);
-
-	(void)ino;
-	op_close_file(ops, req, (struct openfile *)(uintptr_t)fi->fh);
-	fuse_reply_err(req, 0);
+	ops_release(fuse_req_userdata(req), req, ino, fi->fh);
 }
 
 void ops_add_file(struct fuse_lowlevel_ops *table)

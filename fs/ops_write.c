@@ -57,7 +57,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 /* Makes the file and opens it. */
 static int create(struct op *op)
 {
-	struct openfile *f = op_file(op);
+	struct openfile *f = op->file;
 	struct change c = change_of(op);
 	struct scratch_node *n;
 	int r = change_make(&c, &op->inode->place, op->name, S_IFREG | (op->mode & 07777), NULL,
@@ -68,7 +68,10 @@ static int create(struct op *op)
 	f->kind = OPENFILE_SCRATCH;
 	f->written = scratch_ref(n);
 	scratch_open(op->ops->view.scratch, n);
-	return op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n), VIEW_NEVER);
+	r = op_entry(op, place_written(&op->inode->place, op->ops->view.scratch, n), VIEW_NEVER);
+	if (r == 0)
+		f->inode = inodes_get(op->ops->inodes, op->entry.ino);
+	return r;
 }
 
 static int run_create(struct op *op)
@@ -78,8 +81,10 @@ static int run_create(struct op *op)
 	if (r < 0)
 		return r;
 	r = create(op);
+	if (r == 0)
+		r = openfile_keep(&op->ops->files, op->file);
 	if (r < 0)
-		op_close_file(op->ops, NULL, op_file(op));
+		op_close_file(op->ops, NULL, op->file);
 	op->answer = ANSWER_CREATE;
 	return r;
 }
@@ -98,11 +103,12 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 static int run_write(struct op *op)
 {
-	struct openfile *f = op_file(op);
+	struct openfile *f = op->file;
 	int64_t n = (int64_t)op->size;
+	int r = op->data ? ops_reopen(op) : -ENOMEM;
 
-	if (!op->data)
-		return -ENOMEM;
+	if (r != 0)
+		return r;
 	if (f->kind == OPENFILE_SCRATCH)
 		n = scratch_write(op->ops->view.scratch, f->written, op->data, op->size,
 				  (uint64_t)op->off);
@@ -127,8 +133,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
 		memcpy(op->data, data, size);
 	op->size = size;
 	op->off = off;
-	op->fi = *fi;
-	op_start(op);
+	if (op_set_file(op, fi))
+		op_start(op);
 }
 
 /* unlink and rmdir: mode tells which. */

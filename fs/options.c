@@ -96,6 +96,10 @@ static const struct conf_param params[] = {
 	PEER_PARAMS(FIELD(peer)),
 	{ "background", CONF_FLAG, FIELD(background), NULL, 0, 0, NULL,
 	  "Return when mounted and go on in the background." },
+	{ "holder", CONF_CHOICE, FIELD(holder), "auto", 0, 0, "auto|yes|no",
+	  "Have a small process hold the mount and start the daemon again when it dies, or is "
+	  "replaced (SIGUSR2), while readers wait. auto is yes in the background, where no service "
+	  "manager holds it." },
 };
 
 const struct conf_table options_table = { params, ARRAY_LEN(params) };

@@ -43,6 +43,7 @@ struct options {
 	bool nfs_portmap;
 	struct peer_settings peer;
 	bool background;
+	int holder; /* enum options_holder */
 	bool foreground_asked;
 	char *mountpoint;   /* NULL: none, there is only the export */
 	char *token_env;    /* value of HF_TOKEN; wiped by options_fini */
@@ -51,6 +52,7 @@ struct options {
 
 /* In the order of verify's choices. */
 enum options_verify { OPTIONS_VERIFY_STREAM, OPTIONS_VERIFY_STRICT };
+enum options_holder { OPTIONS_HOLDER_AUTO, OPTIONS_HOLDER_YES, OPTIONS_HOLDER_NO };
 enum options_action {
 	OPTIONS_RUN,
 	OPTIONS_CHECK, /* what is said, and no more */

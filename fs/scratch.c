@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "fs/scratch_node.h"
+#include "daemon/base/log.h"
+#include "fs/scratch_left.h"
 
 /* --- the whole */
 
@@ -168,6 +169,7 @@ static int step_locked(struct scratch *s, const char *name, bool make, struct sc
 	if (r)
 		return r;
 	next->mirrors |= !e;
+	scratch_left_note(s, next);
 	scratch_node_unref(s, dir);
 	*at = next;
 	return 0;
@@ -405,17 +407,6 @@ static int file_check_locked(const struct scratch_node *n)
 	return n->alive ? 0 : -ESTALE;
 }
 
-static int set_cap_locked(struct scratch_node *n, uint64_t cap)
-{
-	uint8_t *data = realloc(n->data, cap);
-
-	if (!data)
-		return -ENOMEM;
-	n->data = data;
-	n->cap = cap;
-	return 0;
-}
-
 static int grow_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
 {
 	/* Half as much again, so that a file written in small pieces is not copied for each. */
@@ -423,12 +414,13 @@ static int grow_locked(struct scratch *s, struct scratch_node *n, uint64_t size)
 	int r = scratch_room_for_bytes(s, n, size - n->size);
 
 	if (!r && size > n->cap)
-		r = set_cap_locked(n, cap);
+		r = scratch_left_room(s, n, cap);
 	if (r)
 		return r;
 	memset(n->data + n->size, 0, size - n->size);
 	s->parts[n->side].bytes += size - n->size;
 	n->size = size;
+	scratch_left_note(s, n);
 	return 0;
 }
 
@@ -436,9 +428,9 @@ static void shrink_locked(struct scratch *s, struct scratch_node *n, uint64_t si
 {
 	s->parts[n->side].bytes -= n->size - size;
 	n->size = size;
-	/* If this fails, the memory stays as it is, which does no harm. */
-	if (size < n->cap / 2)
-		set_cap_locked(n, size ? size : 1);
+	scratch_left_note(s, n);
+	if (size < n->cap / 2 && scratch_left_room(s, n, size ? size : 1) < 0)
+		log_debug("memory of what was written stays as it is");
 }
 
 int64_t scratch_read(struct scratch *s, struct scratch_node *n, void *ret, size_t len, uint64_t off)
@@ -520,5 +512,6 @@ void scratch_set(struct scratch *s, struct scratch_node *n, const mode_t *mode, 
 		set_time(&n->mtime, times[1], now);
 	}
 	n->ctime = now;
+	scratch_left_note(s, n);
 	lock_drop(&s->lock);
 }

@@ -5,8 +5,9 @@
  * When it is full the oldest file that nobody has open, or directory with nothing in it, is
  * forgotten, so that writing metadata does not fail; only what cannot fit at all is refused with
  * -ENOSPC. What lies below hub/, and what beside it, each have half of the room for themselves, and
- * of the rest what the other does not use. Nothing survives the process. No FUSE in here. Threads:
- * any. Owned nodes are counted: unref each one returned. */
+ * of the rest what the other does not use. Nothing survives the process, but for one that comes
+ * after it and has its estate. No FUSE in here. Threads: any. Owned nodes are counted: unref each
+ * one returned. */
 #ifndef MATRIXFS_SCRATCH_H
 #define MATRIXFS_SCRATCH_H
 
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "daemon/base/buf.h"
+#include "fs/estate.h"
 
 struct scratch;
 struct scratch_node;
@@ -30,6 +32,12 @@ struct scratch_conf {
 MUST_USE int scratch_new(const struct scratch_conf *conf, struct scratch **ret);
 /* All nodes must have been given back. */
 void scratch_free(struct scratch *s);
+
+/* From now on what is in it is left to the next process, and what the one before left in this
+ * estate (borrowed until scratch_free) is here. Once, while it is empty. All of that counts as open
+ * until scratch_inherited, which is to be called once when those who have it open have said so. */
+MUST_USE int scratch_inherit(struct scratch *s, struct estate *e);
+void scratch_inherited(struct scratch *s);
 
 /* One more reference, for who has one; and one less, after which the node is not touched. */
 struct scratch_node *scratch_ref(struct scratch_node *n);

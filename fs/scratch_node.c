@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "daemon/base/grow.h"
+#include "fs/scratch_left.h"
 
 static struct timespec now(void)
 {
@@ -50,11 +51,19 @@ int scratch_node_new(struct scratch *s, enum scratch_side side, mode_t mode, uid
 	return 0;
 }
 
+static void drop_room(struct scratch *s, struct scratch_node *n)
+{
+	int r = scratch_left_room(s, n, 0);
+
+	assert(r == 0); /* none can always be had */
+	(void)r;
+}
+
 void scratch_node_free(struct scratch *s, struct scratch_node *n)
 {
 	map_del_u64(&s->by_id, n->id);
 	free(n->target);
-	free(n->data);
+	drop_room(s, n);
 	free(n->entries);
 	free(n);
 }
@@ -62,9 +71,8 @@ void scratch_node_free(struct scratch *s, struct scratch_node *n)
 static void drop_content(struct scratch *s, struct scratch_node *n)
 {
 	s->parts[n->side].bytes -= n->size;
-	free(n->data);
-	n->data = NULL;
-	n->size = n->cap = 0;
+	n->size = 0;
+	drop_room(s, n);
 }
 
 void scratch_node_settle(struct scratch *s, struct scratch_node *n)
@@ -75,14 +83,26 @@ void scratch_node_settle(struct scratch *s, struct scratch_node *n)
 	if (alive && !n->alive) {
 		TAILQ_INSERT_TAIL(&part->by_age, n, age);
 		part->nodes++;
+		scratch_left_add(s, n);
 	} else if (!alive && n->alive) {
 		TAILQ_REMOVE(&part->by_age, n, age);
 		part->nodes--;
+		scratch_left_del(s, n);
 		drop_content(s, n);
 	}
 	n->alive = alive;
 	if (!alive && !atomic_load(&n->refs))
 		scratch_node_free(s, n);
+}
+
+void scratch_node_restore(struct scratch *s, struct scratch_node *n)
+{
+	struct scratch_part *part = &s->parts[n->side];
+
+	TAILQ_INSERT_TAIL(&part->by_age, n, age);
+	part->nodes++;
+	part->bytes += n->size;
+	n->alive = true;
 }
 
 void scratch_node_unref(struct scratch *s, struct scratch_node *n)
@@ -100,6 +120,7 @@ void scratch_node_written(struct scratch *s, struct scratch_node *n)
 		TAILQ_REMOVE(&s->parts[n->side].by_age, n, age);
 		TAILQ_INSERT_TAIL(&s->parts[n->side].by_age, n, age);
 	}
+	scratch_left_note(s, n);
 }
 
 bool scratch_node_is_removed(const struct scratch *s, const struct scratch_node *n)
@@ -157,7 +178,7 @@ int scratch_entry_new(struct scratch_node *dir, const char *name, struct scratch
 	return 0;
 }
 
-void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scratch_node *node)
+void scratch_entry_restore(struct scratch_entry *e, struct scratch_node *node)
 {
 	struct scratch_node *dir = e->dir;
 	size_t pos = entry_pos(dir, e->name);
@@ -167,14 +188,20 @@ void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scr
 	dir->entries[pos] = e;
 	dir->count++;
 	dir->subdir_count += S_ISDIR(node->mode);
-	scratch_node_written(s, dir);
-
 	e->node = node;
 	e->next = node->names;
 	node->names = e;
 	node->name_count++;
+}
+
+void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scratch_node *node)
+{
+	scratch_entry_restore(e, node);
+	scratch_node_written(s, e->dir);
 	node->ctime = now();
 	scratch_node_settle(s, node);
+	scratch_left_note(s, node);
+	scratch_left_name(s, e);
 }
 
 /* It is no loss: it is made again when it is needed. */
@@ -194,6 +221,7 @@ void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
 	struct scratch_entry **link = &node->names;
 	size_t pos = entry_pos(dir, e->name);
 
+	scratch_left_unname(s, e);
 	dir->count--;
 	memmove(&dir->entries[pos], &dir->entries[pos + 1],
 		(dir->count - pos) * sizeof(dir->entries[0]));
@@ -207,6 +235,7 @@ void scratch_entry_detach(struct scratch *s, struct scratch_entry *e)
 	*link = e->next;
 	node->name_count--;
 	node->ctime = now();
+	scratch_left_note(s, node);
 	free(e);
 }
 

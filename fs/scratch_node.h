@@ -20,6 +20,7 @@
 struct scratch_entry {
 	struct scratch_node *dir, *node;
 	struct scratch_entry *next; /* another name of the same node */
+	uint32_t record;            /* in the estate; 0: none */
 	char name[];
 };
 
@@ -47,6 +48,7 @@ struct scratch_node {
 
 	uint8_t *data; /* of a regular file: cap bytes, of which size are its content */
 	uint64_t size, cap;
+	uint32_t record, bytes; /* in the estate: it, and data; 0: none */
 
 	struct scratch_entry **entries; /* of a directory: room slots, of which count are used */
 	size_t count, room;
@@ -58,6 +60,7 @@ TAILQ_HEAD(scratch_ages, scratch_node);
 struct scratch {
 	struct scratch_conf conf;
 	struct scratch_node *root;
+	struct estate *estate; /* or NULL */
 	struct lock lock;
 	/* Guarded by lock. */
 	struct scratch_part {
@@ -91,6 +94,9 @@ MUST_USE int scratch_entry_new(struct scratch_node *dir, const char *name,
 			       struct scratch_entry **ret);
 /* Puts an entry (taken) into its directory as a name of this node. */
 void scratch_entry_attach(struct scratch *s, struct scratch_entry *e, struct scratch_node *node);
+/* The same of what was there before: nothing has changed by it. And a node that was. */
+void scratch_entry_restore(struct scratch_entry *e, struct scratch_node *node);
+void scratch_node_restore(struct scratch *s, struct scratch_node *n);
 /* Frees an entry. The node stays unsettled: it may be about to get another name. */
 void scratch_entry_detach(struct scratch *s, struct scratch_entry *e);
 

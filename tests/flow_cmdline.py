@@ -11,6 +11,7 @@ import pytest
 
 import models
 import mountlib
+from holding import children
 from hub import Hub
 from mountlib import DEADLINE, PROGRAM, daemons_of, eventually, fails, lazy_umount, mounts_below, names, read, stat, xattr
 
@@ -207,16 +208,21 @@ def test_background(hub, tmp_path):
     fill(hub)
     root, cache = tmp_path / "models", tmp_path / "cache"
     root.mkdir()
-    done = program(f"--hub={hub.url}", f"--cache={cache}", "--cache-min-free=0", "--background", root)
+    done = program(f"--hub={hub.url}", "--cache=cache", "--cache-min-free=0", "--background", root, cwd=tmp_path)
     pids = daemons_of(tmp_path)
     try:
         assert done.returncode == 0, done.stderr
-        assert mounts_below(root) == [str(root)] and len(pids) == 1
+        holder = next(pid for pid in pids if not any(pid in children(other) for other in pids))
+        daemon, = children(holder)
+        assert mounts_below(root) == [str(root)]
         assert read(root / "files/org/tiny/w.safetensors") == DATA
         log = cache / "matrixfs.log"
         assert f"mounted mountpoint={root}" in log.read_text() and log.stat().st_mode & 0o077 == 0
-        assert os.readlink(f"/proc/{pids[0]}/fd/0") == "/dev/null" and os.getsid(pids[0]) == pids[0]
-        os.kill(pids[0], signal.SIGTERM)
+        assert all(os.readlink(f"/proc/{pid}/fd/0") == "/dev/null" and os.getsid(pid) != os.getsid(0) for pid in pids)
+        os.kill(daemon, signal.SIGKILL)
+        assert read(root / "files/org/tiny/config.json") == SMALL and eventually(lambda: "took over" in log.read_text())
+        assert eventually(lambda: children(holder)) != [daemon]
+        os.kill(holder, signal.SIGTERM)
         assert eventually(lambda: not daemons_of(tmp_path) and not mounts_below(root))
         assert "unmounting" in log.read_text()
     finally:

@@ -152,7 +152,7 @@ class Mount:
     """
 
     def __init__(self, tmp, hub=(), cache=None, args=(), env=None, passthrough=True, expect_fail=False, root=None,
-                 timeout=3, wrapper=(), mounted=True):
+                 timeout=3, wrapper=(), mounted=True, pass_fds=()):
         base = pathlib.Path(tempfile.mkdtemp(prefix="mount-", dir=tmp))
         self.root = pathlib.Path(root) if root else base / "models"
         if not root:
@@ -167,12 +167,12 @@ class Mount:
         self.env = {k: str(v) for k, v in words.items() if v is not None}
         self.log, self.status, self.wrapped = [], None, bool(wrapper)
         self.process = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, text=True, errors="replace")
+                                        stderr=subprocess.PIPE, text=True, errors="replace", pass_fds=pass_fds)
         self._reader = threading.Thread(target=self._collect, daemon=True)
         self._reader.start()
         if expect_fail:
             self._ended(DEADLINE)
-        elif not eventually(lambda: self.process.poll() is not None or self.logged("mounted mountpoint=|exported alone"), DEADLINE, 0.01) \
+        elif not eventually(lambda: self.process.poll() is not None or self.logged("mounted mountpoint=|took over mountpoint=|exported alone"), DEADLINE, 0.01) \
                 or self.process.poll() is not None:
             self.kill()
             raise AssertionError(f"matrixfs did not mount (status {self.process.poll()}):\n{self.log_text()}")

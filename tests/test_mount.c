@@ -18,8 +18,11 @@
 static void check(const char *path, int result, const char *sentence)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
+	char *found;
 
-	assert_int_equal(mount_check(path, &why), result);
+	assert_int_equal(mount_find(path, &found, &why), result);
+	assert_string_equal(found, path);
+	free(found);
 	if (!sentence)
 		assert_int_equal(why.len, 0);
 	else if (!strstr(buf_str(&why), sentence) || !strstr(buf_str(&why), path))

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mount that outlives its process: the kernel's descriptor and the estate are given to whoever
+ * started the process (a service manager, or holder.h), and the next process gets them from there.
+ * Threads: the caller's. */
+#ifndef MATRIXFS_TAKEOVER_H
+#define MATRIXFS_TAKEOVER_H
+
+#include <stdbool.h>
+
+#include "daemon/base/buf.h"
+#include "daemon/base/notify.h"
+#include "fs/estate.h"
+#include "fs/handshake.h"
+
+struct takeover {
+	struct notify *notify;       /* borrowed */
+	struct estate *estate;       /* NULL: nobody holds the mount */
+	int fd;                      /* the kernel's; -1: there was no mount */
+	struct handshake *handshake; /* in the estate, if there was a mount */
+	const char *mountpoint;      /* there, too: as the kernel knows it */
+};
+
+/* True if who started this process keeps descriptors for it (FDSTORE, as systemd sets it). */
+bool takeover_is_held(notify_env *env);
+/* Begins: with what was passed to this process, if that is the mount that is `asked` for, and can
+ * be used; else with nothing, after it was taken away from there, with a line in the log.
+ * takeover_end in any case. -ENOMEM and the like. */
+MUST_USE int takeover_begin(struct takeover *t, struct notify *n, const char *asked,
+			    notify_env *env);
+void takeover_end(struct takeover *t);
+/* There is a mount now: whoever holds it gets it, with what was agreed with the kernel (copied). */
+MUST_USE int takeover_give(struct takeover *t, int fd, const struct handshake *h, const char *asked,
+			   const char *mountpoint);
+/* It is not to be held any more. */
+void takeover_drop(struct takeover *t);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Taking a mount away. Threads: any. */
+#ifndef MATRIXFS_UNMOUNT_H
+#define MATRIXFS_UNMOUNT_H
+
+#include "daemon/base/own.h"
+
+/* Takes away what is mounted there, without asking it: who is inside stays until he leaves. Users
+ * without the right to may have it. -EPERM and what umount2(2) says. */
+int unmount_detach(const char *mountpoint);
+
+#endif

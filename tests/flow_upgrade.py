@@ -1,0 +1,381 @@
+"""The mount outlives its daemon: who reads meanwhile waits, and no more, when that is killed or replaced by a new version."""
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+import mountlib
+import models
+from holding import Held, Manager, Reader
+from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
+from nfs_wire import Export
+
+MIB = 1 << 20
+DATA = models.big_file(12 * MIB + 77, seed=5)
+SMALL = b'{"model_type": "bert"}'
+FILES = {"config.json": SMALL, "sub/vocab.txt": b"words\n", "w.safetensors": DATA}
+WAYS = ("murder", "upgrade")
+# Reads a file again and again, by read() or from a mapping that is dropped and faulted in anew, until a file appears.
+HASHER = """
+import hashlib, mmap, os, sys
+path, want, end, how = sys.argv[1:]
+rounds = 0
+while rounds < 2 or not os.path.exists(end):
+    fd = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    sha, off, size = hashlib.sha256(), 0, os.fstat(fd).st_size
+    if how == "mmap":
+        with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as m:
+            sha.update(m)
+    else:
+        while piece := os.pread(fd, 1 << 17, off):
+            sha.update(piece)
+            off += len(piece)
+    os.close(fd)
+    assert sha.hexdigest() == want, f"round {rounds}: wrong bytes"
+    os.listdir(os.path.dirname(path))
+    rounds += 1
+print(rounds)
+"""
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def held(mount, tiny):
+    """held(…): a mount with a holder."""
+    return lambda *args, **kw: mount(tiny, kind=Held, args=args, timeout=10, **kw)
+
+
+def weights(m):
+    return m.file("org/tiny", "w.safetensors")
+
+
+def complete(m):
+    assert read(weights(m)) == DATA
+    assert eventually(lambda: xattr(weights(m), "user.matrixfs.sealed") == "1", DEADLINE)
+
+
+def change(m, how):
+    return getattr(m, how)()
+
+
+# ---- readers ----
+
+def hashers(paths, tmp_path):
+    return [subprocess.Popen([sys.executable, "-c", HASHER, str(path), want, str(tmp_path / "end"), ("read", "mmap")[n % 2]],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for n, (path, want) in enumerate(paths)]
+
+
+def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
+    """Readers hash files of which some are complete, some come meanwhile: pauses in seconds."""
+    files = {f"part-{n}.safetensors": models.big_file(3 * MIB + n, seed=n) for n in range(readers)}
+    hub.repo("org/many").commit(files)
+    complete(m)
+    for n in range(readers // 2):
+        read(m.file("org/many", f"part-{n}.safetensors"))
+    running = hashers([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path)
+    try:
+        pauses = []
+        for n in range(rounds):
+            time.sleep(0.2)
+            before()
+            pauses.append(change(m, ways[n % len(ways)]))
+        (tmp_path / "end").touch()
+        for process in running:
+            out, error = within(DEADLINE, process.communicate)
+            assert process.returncode == 0 and int(out) >= 2, error
+    finally:
+        for process in running:
+            process.kill()
+            process.wait(DEADLINE)
+    return pauses
+
+
+def test_eight_readers_across_upgrades_and_deaths(held, hub, tmp_path):
+    """The short form of long_upgrade.py."""
+    m = held()
+    hash_across(m, hub, tmp_path, 5, ways=WAYS)
+    assert m.count("took over") == 5 and m.count("handing over") == 2
+    m.stop()
+
+
+def test_the_twin_without_a_holder_fails(hub, tiny, mount, tmp_path):
+    m = mount(tiny, passthrough=False)
+    complete(m)
+    reader, = hashers([(weights(m), sha(DATA))], tmp_path)
+    time.sleep(0.3)
+    m.crash()
+    _, error = within(DEADLINE, reader.communicate)
+    assert reader.returncode != 0 and any(text in error for text in ("ENOTCONN", "not connected", "abort"))
+    assert fails(os.listdir, m.root) == "ENOTCONN"
+    m.kill()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_who_waits_for_a_hub_goes_on_waiting(held, hub, how):
+    m = held()
+    stat(weights(m))
+    with hub.fault(r"GET .*/resolve/", "hang"):
+        waiting = subprocess.Popen(["sha256sum", str(weights(m))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        looking = subprocess.Popen(["stat", str(m.file("org/none", "x"))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert eventually(lambda: hub.requests(path_re="/resolve/.*w.safetensors"))
+        change(m, how)
+    out, error = within(DEADLINE, waiting.communicate)
+    assert out.split()[0] == sha(DATA), error
+    assert "No such file" in within(DEADLINE, looking.communicate)[1]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_an_open_file_is_read_further(held, how):
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        change(m, how)
+        assert reader.ask("map", MIB, len(DATA)) == DATA[MIB:]
+        change(m, how)
+        assert reader.ask("read", 5 * MIB, 100) == DATA[5 * MIB:5 * MIB + 100]
+    m.stop()
+
+
+def test_passthrough_goes_on_while_no_daemon_runs(held):
+    m = held()
+    complete(m)
+    with Reader(weights(m)) as reader:
+        os.kill(m.process.pid, signal.SIGSTOP)     # so that nobody starts another one
+        os.kill(m.daemon, signal.SIGKILL)
+        assert reader.ask("read", 0, len(DATA)) == DATA == reader.ask("map", 0, len(DATA))
+        # The twin: what is not open waits.
+        late = subprocess.Popen(["sha256sum", str(m.file("org/tiny", "config.json"))], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            late.wait(0.3)
+        os.kill(m.process.pid, signal.SIGCONT)
+        assert within(DEADLINE, late.communicate)[0].split()[0] == sha(SMALL)
+        # The file is open as it was, so it can be opened once more, and be closed.
+        assert read(weights(m)) == DATA
+    assert read(weights(m)) == DATA
+    m.stop()
+
+
+class HeldExport(Held, Export):
+    pass
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_clients_of_nfs_connect_again_and_go_on(mount, tiny, how):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m = mount(tiny, kind=HeldExport, mounted=True, port=port, timeout=10)
+    with m.client() as nfs:
+        handle = nfs.walk("files", "org", "tiny", "w.safetensors")
+        assert nfs.content(handle) == DATA
+    change(m, how)
+    with m.client() as nfs:
+        assert nfs.content(handle) == DATA
+    m.stop()
+
+
+# ---- what is known ----
+
+@pytest.mark.parametrize("how", WAYS)
+def test_numbers_names_and_directories_stay(held, hub, how):
+    m = held("--ref-ttl=0")
+    commit = m.commit("org/tiny")
+    seen = [m.snapshot("org/tiny", commit) / "sub/vocab.txt", m.snapshot("org/tiny", commit) / "config.json", weights(m),
+            m.ref("org/tiny"), m.repo("org/tiny") / ".no_exist" / commit / "chat_template.jinja", m.hub, m.file("org/tiny"),
+            m.repo("org/tiny") / "trees" / f"{commit}.json", m.hub / ".locks/models--org--tiny", m.file("org/tiny", "sub")]
+    before = [stat(path).st_ino for path in seen]
+    tree = read(seen[7])
+    inside = subprocess.Popen(["bash", "-c", 'cd "$1"; echo in; read; cat sub/vocab.txt; ls', "-", m.snapshot("org/tiny", commit)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert inside.stdout.readline() == "in\n"
+    directory, ref, late = os.open(m.file("org/tiny"), os.O_RDONLY), os.open(m.ref("org/tiny"), os.O_RDONLY), os.open(seen[7], os.O_RDONLY)
+    hub_directory = os.open(m.hub, os.O_RDONLY)
+    try:
+        for _ in range(2):
+            change(m, how)
+        assert [stat(path).st_ino for path in seen] == before
+        assert sorted(names(directory)) == ["config.json", "sub", "w.safetensors"] and "models--org--tiny" in names(hub_directory)
+        assert within(DEADLINE, os.pread, ref, 100, 0).decode() == commit and within(DEADLINE, os.pread, late, 1 << 20, 0) == tree
+        assert within(DEADLINE, inside.communicate, "\n")[0].split() == ["words", "config.json", "sub", "w.safetensors"]
+        assert read(seen[0]) == b"words\n" and fails(stat, m.file("org/tiny", "nothing")) == "ENOENT"
+        # Another commit is found as ever.
+        hub.repo("org/tiny").commit({"config.json": b"{}"})
+        assert eventually(lambda: m.commit("org/tiny") != commit, 20)
+    finally:
+        for fd in (directory, ref, late, hub_directory):
+            within(DEADLINE, os.close, fd)
+    m.stop()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_what_clients_wrote_stays(held, how):
+    m = held()
+    lock, module = m.hub / ".locks/models--org--tiny/x.lock", m.root / "modules/a/b.py"
+    module.parent.mkdir(parents=True)
+    write(module, b"one\n" * 5000)
+    (m.root / "modules/link").symlink_to("a/b.py")
+    os.link(module, m.root / "modules/a/c.py")
+    os.chmod(module, 0o640)
+    os.rename(m.root / "modules/a/c.py", m.root / "modules/d.py")
+    write(lock, b"")
+    before = (stat(module), stat(lock))
+    gone = os.open(m.root / "modules/gone", os.O_RDWR | os.O_CREAT)
+    os.write(gone, b"still here")
+    os.unlink(m.root / "modules/gone")
+    with open(lock, "r+b", buffering=0) as locked, open(module, "r+b", buffering=0) as file:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        for n in range(2):
+            change(m, how)
+            within(DEADLINE, os.pwrite, file.fileno(), b"two%d" % n, 20000 + 4 * n)
+        with open(lock, "r+b") as second, pytest.raises(BlockingIOError):
+            fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert within(DEADLINE, os.pread, gone, 100, 0) == b"still here"
+    within(DEADLINE, os.close, gone)
+    assert read(module) == b"one\n" * 5000 + b"two0two1" == read(m.root / "modules/link") == read(m.root / "modules/d.py")
+    after = (stat(module), stat(lock))
+    assert [(s.st_ino, s.st_mode, s.st_nlink, s.st_uid) for s in after] == [(s.st_ino, s.st_mode, s.st_nlink, s.st_uid) for s in before]
+    assert sorted(names(m.root / "modules")) == ["a", "d.py", "link"]
+    write(m.root / "modules/new", b"new")
+    assert stat(m.root / "modules/new").st_ino not in [s.st_ino for s in after]
+    shutil.rmtree(m.root / "modules")
+    assert "modules" not in names(m.root)
+    m.stop()
+
+
+def test_many_names_leave_nothing_behind(held, hub):
+    hub.repo("org/wide").commit({f"d{n % 7}/f{n}.txt": b"%d" % n for n in range(300)})
+    m = held()
+    base = m.file("org/wide")
+    for n in range(3):
+        assert sum(len(files) for _, _, files in os.walk(base)) == 300
+        change(m, WAYS[n % 2])
+        assert read(base / "d0/f7.txt") == b"7"
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
+    assert sum(len(files) for _, _, files in os.walk(base)) == 300
+    m.stop()
+
+
+# ---- ends ----
+
+def test_stopping_and_unmounting_leave_nothing(held, tmp_path):
+    m = held()
+    m.murder()
+    os.kill(m.process.pid, signal.SIGTERM)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(m.root) and not daemons_of(tmp_path)
+    m = held()
+    m.upgrade()
+    within(DEADLINE, subprocess.run, ["umount", str(m.root)], check=True)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(m.root) and not daemons_of(tmp_path)
+
+
+def test_readers_inside_end_with_a_stop(held, hub):
+    m = held()
+    stat(weights(m))
+    with hub.fault(r"GET .*/resolve/", "hang"):
+        waiting = subprocess.Popen(["cat", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert eventually(lambda: hub.requests(path_re="/resolve/.*w.safetensors"))
+        m.stop()
+        assert within(DEADLINE, waiting.wait) != 0
+
+
+def test_a_program_that_cannot_start_gives_the_mount_up(held, tmp_path, monkeypatch):
+    program = tmp_path / "bin/matrixfs"
+    program.parent.mkdir()
+    shutil.copy(mountlib.PROGRAM, program)
+    monkeypatch.setattr(mountlib, "PROGRAM", program)
+    m = held()
+    assert read(m.file("org/tiny", "config.json")) == SMALL
+    program.unlink()
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+    reader = subprocess.Popen(["cat", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.kill(m.daemon, signal.SIGKILL)
+    assert m._ended(DEADLINE) == 7 and m.logged("taken away") and not mounts_below(m.root)
+    within(DEADLINE, reader.wait)
+
+
+# ---- a service manager that keeps descriptors ----
+
+@pytest.fixture
+def manager(tmp_path):
+    manager = Manager(tmp_path)
+    yield manager
+    manager.close()
+
+
+@pytest.fixture
+def started(manager, mount, tiny, tmp_path):
+    (tmp_path / "models").mkdir()
+    return lambda: manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10)
+
+
+def test_a_service_manager_is_a_holder(manager, started):
+    m = started()
+    assert eventually(lambda: {"READY": "1"} in manager.said) and set(manager.kept) == {"matrixfs-mount", "matrixfs-estate"}
+    with Reader(weights(m)) as reader:
+        for sig, status in ((signal.SIGUSR2, 3), (signal.SIGKILL, -9)):
+            os.kill(m.pid, sig)
+            assert m._ended(DEADLINE) == status
+            m = started()
+            assert m.logged("took over")
+            assert reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+    assert eventually(lambda: not manager.kept)
+
+
+def test_a_holder_tells_the_service_manager_what_the_daemon_says(manager, held):
+    """One that keeps no descriptors; and it hears nothing of those that the holder keeps."""
+    m = held(env={"NOTIFY_SOCKET": manager.path})
+    assert eventually(lambda: {"READY": "1"} in manager.said) and any("STATUS" in words for words in manager.said)
+    m.murder()
+    assert eventually(lambda: manager.said.count({"READY": "1"}) == 2) and not manager.kept
+    m.stop()
+
+
+def test_kernels_that_do_not_repeat_requests(manager, started, hub):
+    """Handed over, all is answered first; after a death the mount is made anew, as answers would be waited for in vain."""
+    def older():
+        estate = manager.kept["matrixfs-estate"][0]
+        at = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))       # the FUSE_INIT that the kernel sent
+        os.pwrite(estate, struct.pack("<I", 39), at + 44)                      # its protocol's minor number
+    m = started()
+    older()
+    stat(weights(m))
+    hub.rate(6_000_000)
+    reader = subprocess.Popen(["sha256sum", str(weights(m))], stdout=subprocess.PIPE, text=True)
+    assert eventually(lambda: hub.requests(path_re="/resolve/.*w.safetensors"))
+    os.kill(m.pid, signal.SIGUSR2)
+    assert m._ended(DEADLINE) == 3
+    m = started()
+    assert m.logged("took over") and within(DEADLINE, reader.communicate)[0].split()[0] == sha(DATA)
+    os.kill(m.pid, signal.SIGKILL)
+    m._ended(DEADLINE)
+    m = started()
+    assert m.logged("does not repeat") and not m.logged("took over") and read(weights(m)) == DATA
+
+
+@pytest.mark.parametrize("damage, why", [((8, struct.pack("<I", 99)), "another version"), ((0, b"nonsense"), "damaged")])
+def test_what_cannot_be_taken_over_is_mounted_anew(manager, started, damage, why):
+    m = started()
+    with Reader(weights(m)) as reader:
+        os.kill(m.pid, signal.SIGKILL)
+        m._ended(DEADLINE)
+        os.pwrite(manager.kept["matrixfs-estate"][0], damage[1], damage[0])
+        m = started()
+        assert m.logged(f"cannot be taken over.*{why}") and not m.logged("took over")
+        assert read(weights(m)) == DATA
+        assert reader.ask("read", 0, 10) == b""
+    m.stop()
+    assert eventually(lambda: not manager.kept)
