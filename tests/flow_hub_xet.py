@@ -77,11 +77,26 @@ def test_who_may_not_is_told_what_everybody_is(world):
     found, key, _ = told(world.stranger.seek(x.chunks[0]))
     assert found == {x.hash: [(blake3(key, blake3(DATA, x.chunks[0])), 0, len(x.chunks[0]))]}
     assert world.stranger.tell([(x, 0, 1)]).status == 200
-    # What is in the middle of those one may have has a number, and no name.
+    # What is in the middle of those one may have has a number, no name and no length, not even between its neighbours.
     assert Store(world, open_repo, world.hidden.token).keep([(x, 2, 3)]).status == 200
     found, key, _ = told(world.stranger.seek(x.chunks[0]))
     first, second, third = found[x.hash]
-    assert second == (EMPTY, len(x.chunks[0]), 0) and third[0] == blake3(key, blake3(DATA, x.chunks[2]))
+    assert second == (EMPTY, len(x.chunks[0]), 0)
+    assert third == (blake3(key, blake3(DATA, x.chunks[2])), len(x.chunks[0]), len(x.chunks[2]))
+
+
+def test_nobody_hides_what_one_has_behind_theirs(world):
+    """Somebody brings more xorbs that begin with that chunk than are looked at, all of which come first by their hashes."""
+    first = b"begins with" * 50
+    *theirs, ours = sorted((Xorb(first, b"%d" % i * 100) for i in range(70)), key=lambda x: x.hash)
+    for x in theirs:
+        assert world.stranger.send(x).status == 200
+    assert world.stranger.tell(*map(whole, theirs)).status == 200
+    assert world.writer.seek(first).status == 404, "the twin: none of those is theirs"
+    assert world.writer.send(ours).status == 200 and world.writer.keep(whole(ours)).status == 200
+    found, *_ = told(world.writer.seek(first))
+    assert list(found) == [ours.hash]
+    assert set(told(world.stranger.seek(first))[0]) <= {x.hash for x in theirs}
 
 
 def test_what_goes_is_told_to_nobody(tmp_path):

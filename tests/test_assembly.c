@@ -623,6 +623,29 @@ static void where_chunks_are_not_nobody_looks_again(void **state)
 	assert_int_equal(f->doubts, 1);
 }
 
+/* A blob has the chunk twice, and neither is it any more. */
+static void a_blob_is_doubted_once(void **state)
+{
+	struct fixture *f = *state;
+	const struct range both[] = { { &f->one, 0, 4 }, { &f->one, 2, CHUNKS } };
+	const struct range all[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 }, t = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 }, v = { 0 };
+	const uint32_t *ends = f->one.ends;
+
+	send(f, &f->one);
+	want(both, 2, &w);
+	make_shard(both, 2, &w, w.sha256, &s);
+	assert_int_equal(assemble(f, &s, 1), 0);
+	assert_int_equal(staged(f), 0);
+	want(all, 1, &v);
+	make_shard(all, 1, &v, v.sha256, &t);
+	damage(f, &w, ends[2] + 1);
+	damage(f, &w, ends[3] + ends[2] - ends[1] + 1);
+	assert_int_equal(assemble(f, &t, 1), -EBADMSG);
+	assert_int_equal(f->doubts, 1);
+}
+
 /* Somebody else has all of it, in a file that is not for who brings it as well. */
 static void what_others_have_is_as_if_it_were_not_there(void **state)
 {
@@ -729,6 +752,7 @@ int main(void)
 		TEST(a_file_goes_to_and_fro_among_many_xorbs),
 		TEST(a_file_of_chunks_that_are_next_to_nothing_is_refused),
 		TEST(who_names_what_the_disk_lost_is_to_forget_it),
+		TEST(a_blob_is_doubted_once),
 		TEST(where_chunks_are_not_nobody_looks_again),
 		TEST(what_others_have_is_as_if_it_were_not_there),
 		TEST(of_chunks_that_one_may_not_have_nothing_is_told),

@@ -4,13 +4,11 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -18,6 +16,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "tests/fake_origin.h"
+#include "tests/tls_server.h"
 
 #define BIG (4 << 20)
 
@@ -752,43 +751,6 @@ static void test_retry_after(void **state)
 
 /* --- TLS, against Debian's openssl if it is there */
 
-static pid_t start_tls(char dir[static 32], int port)
-{
-	char command[512];
-	pid_t pid;
-
-	snprintf(dir, 32, "/tmp/test_httpc.XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	snprintf(command, sizeof(command),
-		 "cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 "
-		 "-subj /CN=localhost -addext subjectAltName=DNS:localhost >req.log 2>&1 && "
-		 "openssl req -x509 -newkey rsa:2048 -nodes -keyout key2 -out other -days 2 "
-		 "-subj /CN=other >>req.log 2>&1",
-		 dir);
-	if (system(command) != 0)
-		return -1;
-	snprintf(command, sizeof(command),
-		 "cd %s && exec openssl s_server -accept %d -cert cert -key key -www >log 2>&1",
-		 dir, port);
-	pid = fork();
-	if (pid == 0)
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	return pid;
-}
-
-/* One that was free just now. */
-static int free_port(void)
-{
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(at);
-	CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	return ntohs(at.sin_port);
-}
-
 static int get_tls(int port, const char *ca_file)
 {
 	const struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000, .ca_file = ca_file };
@@ -810,27 +772,19 @@ static int get_tls(int port, const char *ca_file)
 
 static void whose_certificate_is_trusted_the_system_says_or_the_caller(void **state)
 {
-	int port = free_port(), untrusted, trusted, told, told_another;
-	char dir[32], cert[64], other[64], command[128];
-	pid_t pid;
+	int untrusted, trusted, told, told_another;
+	struct tls_server server;
 
 	(void)state;
-	if (system("openssl version >/dev/null 2>&1") != 0)
+	if (!tls_server_start(&server, "-www"))
 		skip();
-	pid = start_tls(dir, port);
-	assert_true(pid > 0);
-	snprintf(cert, sizeof(cert), "%s/cert", dir);
-	snprintf(other, sizeof(other), "%s/other", dir);
-	untrusted = get_tls(port, NULL);
-	told = get_tls(port, cert);
-	setenv("SSL_CERT_FILE", cert, 1);
-	trusted = get_tls(port, NULL);
-	told_another = get_tls(port, other);
+	untrusted = get_tls(server.port, NULL);
+	told = get_tls(server.port, server.cert);
+	setenv("SSL_CERT_FILE", server.cert, 1);
+	trusted = get_tls(server.port, NULL);
+	told_another = get_tls(server.port, server.other);
 	unsetenv("SSL_CERT_FILE");
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	tls_server_stop(&server);
 	assert_int_equal(untrusted, ERR_TLS);
 	assert_int_equal(told, 200);
 	assert_int_equal(trusted, 200);

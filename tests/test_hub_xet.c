@@ -14,6 +14,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "tests/fake_origin.h"
+#include "tests/tls_server.h"
 #include "tests/xet_maker.h"
 
 #define COMMIT "1111111111111111111111111111111111111111"
@@ -345,6 +346,48 @@ static void test_a_store_without_a_second_version(void **state)
 	assert_int_equal(fake_origin_count(f->store, PLAN_1), 2);
 }
 
+static void put_token(const struct fixture *f, const struct tls_server *s)
+{
+	char name[64];
+	FILE *file;
+
+	snprintf(name, sizeof(name), "%s/tokens", s->dir);
+	file = fopen(name, "w");
+	assert_non_null(file);
+	fprintf(file, "HTTP/1.0 200 OK\r\nContent-Length: %zu\r\n\r\n%s", f->token.len,
+		buf_str(&f->token));
+	assert_int_equal(fclose(file), 0);
+}
+
+/* The twins are all the others: there even the token came in the clear. */
+static void test_a_token_that_came_in_secret_is_not_said_aloud(void **state)
+{
+	struct fixture *f = *state;
+	struct httpc_conf conf = { .connect_ms = 2000, .stall_ms = 2000 };
+	struct tls_server server;
+	int r = ERR_UPSTREAM;
+
+	if (!tls_server_start(&server, "-HTTP"))
+		skip();
+	put_token(f, &server);
+	buf_clear(&f->heads);
+	buf_printf(&f->heads,
+		   "X-Xet-Hash: " HASH "\r\nLink: <https://localhost:%d/tokens>; "
+		   "rel=\"xet-auth\"\r\n",
+		   server.port);
+	rescript(f->origin, RESOLVE, 403, buf_str(&f->heads), NULL);
+	hub_free(f->hub);
+	httpc_free(f->http);
+	conf.ca_file = server.cert;
+	assert_int_equal(httpc_new(&conf, &f->http), 0);
+	f->hub = make_hub(f, HUB_XET_AUTO);
+	for (int i = 0; i < 100 && r == ERR_UPSTREAM; i++, clock_sleep_ms(50))
+		r = get(f);
+	tls_server_stop(&server);
+	assert_int_equal(r, ERR_PROTO);
+	assert_int_equal(fake_origin_count(f->store, NULL), 0);
+}
+
 /* The second xorb comes whole, the first one in part. */
 static void test_a_wrong_byte_of_a_whole_xorb_is_noticed(void **state)
 {
@@ -385,6 +428,22 @@ static void test_chunks_that_lie_are_noticed(void **state)
 	assert_int_equal(fake_origin_count(f->store, "/xorb-1"), 3);
 }
 
+/* The hub is asked again whether it has the file elsewhere; and offers it as before. */
+static void test_an_offer_of_wrong_bytes_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(buf_add(&f->spoiled, f->xorbs[1].bytes.data, f->xorbs[1].bytes.len), 0);
+	memset(f->spoiled.data + packed_at(&f->xorbs[1], 1) + 5, 0xff, 3);
+	rescript(f->store, "/xorb-1", 200, NULL, &f->spoiled);
+	assert_int_equal(get(f), ERR_DIGEST);
+	rescript(f->store, "/xorb-1", 200, NULL, &f->xorbs[1].bytes);
+	assert_right(f);
+	assert_int_equal(fake_origin_count(f->origin, RESOLVE), 2);
+	assert_right(f); /* the twin: what was right is believed */
+	assert_int_equal(fake_origin_count(f->origin, RESOLVE), 2);
+}
+
 static void test_what_makes_no_sense_ends_it(void **state)
 {
 	struct fixture *f = *state;
@@ -414,11 +473,13 @@ int main(void)
 		TEST(test_who_is_never_to_does_not),
 		TEST(test_a_token_that_is_refused_is_asked_for_anew_once),
 		TEST(test_a_token_is_not_used_to_its_end),
+		TEST(test_a_token_that_came_in_secret_is_not_said_aloud),
 		TEST(test_a_link_that_is_refused_is_asked_for_anew_once),
 		TEST(test_a_store_without_a_second_version),
 		TEST(test_a_wrong_byte_of_a_whole_xorb_is_noticed),
 		TEST(test_what_is_no_other_the_second_time_is_taken),
 		TEST(test_chunks_that_lie_are_noticed),
+		TEST(test_an_offer_of_wrong_bytes_is_forgotten),
 		TEST(test_what_makes_no_sense_ends_it),
 	};
 

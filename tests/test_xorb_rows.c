@@ -265,8 +265,30 @@ static void the_first_chunk_of_a_file_leads_to_its_xorb(void **state)
 	assert_int_equal(having(f, 0), 0);
 	assert_int_equal(having(f, 1), 1);
 	assert_int_equal(having(f, 2), 0);
+	forget_blob(f, ONE); /* no other begins with it */
+	assert_int_equal(having(f, 1), 0);
+	place(f, UID_A, 0, 1, 0, TWO);
+	assert_int_equal(having(f, 0), 1);
+	forget_blob(f, TWO);
+	assert_int_equal(having(f, 0), 0);
+}
+
+/* Of the same chunk, and of another that is the same. */
+static void it_does_as_long_as_a_file_begins_with_it(void **state)
+{
+	struct fixture *f = *state;
+
+	place(f, UID_A, 1, 3, 0, ONE);
+	place(f, UID_A, 1, 4, 0, TWO);
 	forget_blob(f, ONE);
-	assert_int_equal(having(f, 1), 1); /* some of it is here */
+	assert_int_equal(having(f, 1), 1);
+	forget_blob(f, TWO);
+	assert_int_equal(having(f, 1), 0);
+	memcpy(f->map.hashes.data + 3 * XET_HASH, xorb_map_hashes(&f->map, 1), XET_HASH);
+	place(f, UID_A, 1, 2, 0, ONE);
+	place(f, UID_A, 3, 4, 0, TWO);
+	forget_blob(f, ONE);
+	assert_int_equal(having(f, 1), 1);
 	forget_blob(f, TWO);
 	assert_int_equal(having(f, 1), 0);
 }
@@ -280,9 +302,15 @@ static void so_does_one_in_a_thousand(void **state)
 	place(f, UID_A, 0, CHUNKS, 5, ONE);
 	assert_int_equal(having(f, 3), 0);
 	last[0] = 0;
+	last[1] = 4;
 	place(f, UID_A, 0, CHUNKS, 5, TWO);
-	assert_int_equal(having(f, 3), last[1] % 4 == 0);
+	assert_int_equal(having(f, 3), 1);
 	assert_int_equal(having(f, 2), 0);
+	forget_blob(f, ONE); /* the other one has it still */
+	assert_int_equal(having(f, 3), 1);
+	place(f, UID_A, 0, 2, 5, ONE);
+	forget_blob(f, TWO);
+	assert_int_equal(having(f, 3), 0);
 }
 
 static void a_damaged_row_is_put_anew(void **state)
@@ -308,6 +336,7 @@ int main(void)
 		TEST(what_lay_in_a_blob_goes_with_it),
 		TEST(those_who_brought_it_are_to_forget_it_and_nobody_else),
 		TEST(the_first_chunk_of_a_file_leads_to_its_xorb),
+		TEST(it_does_as_long_as_a_file_begins_with_it),
 		TEST(so_does_one_in_a_thousand),
 		TEST(a_damaged_row_is_put_anew),
 	};

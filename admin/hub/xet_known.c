@@ -22,8 +22,13 @@
 
 _Static_assert(CAPABILITY_KEY == XET_HASH, "a key is random bytes");
 
-#define LOOKED_AT_MAX 4 /* xorbs that have the chunk */
-#define TOLD_MAX 32     /* xorbs of an answer, ... */
+/* Xorbs that have the chunk: those that are listed, that are looked at, and that are however long
+ * it takes. The rest would make the answer so late that it tells that there are such. */
+#define LISTED_MAX 512
+#define LOOKED_AT_MAX 64
+#define LOOKED_AT_MIN 4
+#define LOOK_MS 4
+#define TOLD_MAX 32 /* xorbs of an answer, ... */
 #define CHUNKS_MAX 65536
 #define AHEAD_BYTES (UINT64_C(2) << 30) /* ... from so much of a file */
 #define UNTIL_S 900                     /* clients keep it so long */
@@ -34,7 +39,10 @@ struct search {
 	uint8_t chunk[XET_HASH];
 	struct registry_repo repo;
 	char user[ACCOUNT_NAME_MAX + 1];
-	struct buf xorbs; /* hashes of those to look at, XET_HASH bytes each */
+	struct buf xorbs;  /* hashes of those to look at, XET_HASH bytes each, ... */
+	struct buf others; /* ... and of those after them */
+	size_t listed;
+	struct db_txn *txn;
 	struct xet_hint hint;
 	unsigned told;
 	uint32_t chunks;
@@ -47,6 +55,7 @@ struct search {
 static void search_fini(struct search *s)
 {
 	buf_free(&s->xorbs);
+	buf_free(&s->others);
 	xet_hint_fini(&s->hint);
 }
 
@@ -61,7 +70,8 @@ static int get(const struct search *s, const uint8_t *xorb, struct xorb_map *ret
 	return xorb_rights_get(&rights, xorb, ret);
 }
 
-/* All of its chunks have a number, but those that are for who asks alone have a name. */
+/* All of its chunks up to the last that is for who asks have a number; a name and a length have
+ * theirs alone. */
 static int tell(struct search *s, const uint8_t *xorb, struct xorb_map *m)
 {
 	uint32_t of[XORB_CHUNKS_MAX], count = xorb_map_count(m);
@@ -70,14 +80,10 @@ static int tell(struct search *s, const uint8_t *xorb, struct xorb_map *m)
 	xorb_pieces_cover(&m->pieces, count, of);
 	while (count && of[count - 1] == XORB_NO_PIECE)
 		count--;
-	r = xet_hint_xorb(&s->hint, xorb, count, xorb_map_start(m, count));
-	for (uint32_t c = 0; r == 0 && c < count; c++) {
-		uint32_t start = xorb_map_start(m, c);
-		bool theirs = of[c] != XORB_NO_PIECE;
-
-		r = xet_hint_chunk(&s->hint, theirs ? xorb_map_hashes(m, c) : NULL, start,
-				   theirs ? xorb_map_start(m, c + 1) - start : 0);
-	}
+	r = xet_hint_xorb(&s->hint, xorb, count);
+	for (uint32_t c = 0; r == 0 && c < count; c++)
+		r = xet_hint_chunk(&s->hint, of[c] != XORB_NO_PIECE ? xorb_map_hashes(m, c) : NULL,
+				   xorb_map_start(m, c + 1) - xorb_map_start(m, c));
 	s->told++;
 	s->chunks += count;
 	return r;
@@ -85,22 +91,41 @@ static int tell(struct search *s, const uint8_t *xorb, struct xorb_map *m)
 
 /* ---- the one with the chunk ---- */
 
+static size_t count_of(const struct buf *xorbs)
+{
+	return xorbs->len / XET_HASH;
+}
+
+static int is_owner(void *arg UNUSED, const char *uid UNUSED)
+{
+	return 1;
+}
+
+/* One that nobody brought is forgotten, or damaged. */
 static int add_xorb(void *arg, const uint8_t xorb[static XET_HASH])
 {
 	struct search *s = arg;
-	int r = buf_add(&s->xorbs, xorb, XET_HASH);
+	int own = xorb_rows_is_for(s->txn, xorb, s->repo.uid), r = own;
 
-	return r == 0 && s->xorbs.len == (size_t)LOOKED_AT_MAX * XET_HASH ? 1 : r;
+	if (own == 0)
+		r = xorb_rows_owners(s->txn, xorb, is_owner, NULL);
+	if (r == 1 && count_of(own ? &s->xorbs : &s->others) < LOOKED_AT_MAX)
+		r = buf_add(own ? &s->xorbs : &s->others, xorb, XET_HASH);
+	return r < 0 ? r : ++s->listed == LISTED_MAX;
 }
 
+/* First those of the repository that the token is for: nobody else can put any in front of them. */
 static int list_having(struct db_txn *t, void *arg)
 {
 	struct search *s = arg;
 	int r;
 
 	buf_clear(&s->xorbs);
+	buf_clear(&s->others);
+	s->listed = 0;
+	s->txn = t;
 	r = xorb_rows_having(t, s->chunk, add_xorb, s);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : buf_add(&s->xorbs, s->others.data, s->others.len);
 }
 
 /* Where a file of theirs has it; false: none has. */
@@ -135,10 +160,14 @@ static int look_at(struct search *s, const uint8_t *xorb)
 /* One of them is enough. */
 static int find_home(struct search *s)
 {
+	int64_t until_ms = clock_ms() + LOOK_MS;
 	int r = db_read(s->ask->server->rights.db, list_having, s), one = -ENOENT;
 
-	for (size_t at = 0; r == 0 && one == -ENOENT && at < s->xorbs.len; at += XET_HASH)
-		one = look_at(s, (const uint8_t *)s->xorbs.data + at);
+	for (size_t i = 0; r == 0 && one == -ENOENT && i < count_of(&s->xorbs); i++) {
+		if (i >= LOOKED_AT_MAX || (i >= LOOKED_AT_MIN && clock_ms() >= until_ms))
+			break;
+		one = look_at(s, (const uint8_t *)s->xorbs.data + i * XET_HASH);
+	}
 	return r < 0 ? r : one;
 }
 

@@ -249,16 +249,19 @@ static int note_place(struct assembly *a, const struct xet_term *t, uint64_t off
 	return buf_add(&a->places, &p, sizeof(p));
 }
 
-struct doubt {
+struct doubts {
 	const uint8_t *xorb;
-	const char *etag;
+	const struct buf *etags;
 };
 
-static int drop_row(struct db_txn *t, void *arg)
+static int drop_rows(struct db_txn *t, void *arg)
 {
-	const struct doubt *d = arg;
+	const struct doubts *d = arg;
+	int r = 0;
 
-	return xorb_rows_drop(t, d->xorb, d->etag);
+	for (size_t at = 0; r == 0 && at < d->etags->len; at += strlen(d->etags->data + at) + 1)
+		r = xorb_rows_drop(t, d->xorb, d->etags->data + at);
+	return r;
 }
 
 static void drop_pieces(struct buf *pieces, const char *etag)
@@ -274,14 +277,12 @@ static void drop_pieces(struct buf *pieces, const char *etag)
 /* Nobody looks for chunks any more where they were not found. */
 static int drop_doubts(struct assembly *a, const uint8_t *xorb, struct xorb_view *v)
 {
-	struct doubt d = { .xorb = xorb };
-	int r = 0;
+	struct doubts d = { xorb, &a->doubts };
+	int r = a->doubts.len ? db_write(a->conf.xorbs.db, drop_rows, &d) : 0;
 
-	for (size_t at = 0; r == 0 && at < a->doubts.len; at += strlen(d.etag) + 1) {
-		d.etag = a->doubts.data + at;
-		r = db_write(a->conf.xorbs.db, drop_row, &d);
-		drop_pieces(&v->map.pieces, d.etag);
-		a->conf.doubt(a->conf.arg, d.etag);
+	for (size_t at = 0; r == 0 && at < a->doubts.len; at += strlen(a->doubts.data + at) + 1) {
+		drop_pieces(&v->map.pieces, a->doubts.data + at);
+		a->conf.doubt(a->conf.arg, a->doubts.data + at);
 	}
 	buf_clear(&a->doubts);
 	return r;

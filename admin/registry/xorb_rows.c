@@ -84,20 +84,55 @@ static int put_places(struct db_txn *t, const uint8_t *xorb, const struct buf *p
 	return r;
 }
 
-/* So that who asks for one of them finds it. */
-static int put_chunks(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m,
-		      const struct xorb_piece *p)
+/* Which chunks clients ask for: those in pieces that any may ask for, and the first of files. */
+static void find_asked(const struct xorb_map *m, struct buf *pieces,
+		       bool ret[static XORB_CHUNKS_MAX])
+{
+	uint32_t of[XORB_CHUNKS_MAX], count = xorb_map_count(m);
+
+	xorb_pieces_cover(pieces, count, of);
+	for (uint32_t c = 0; c < count; c++)
+		ret[c] = of[c] != XORB_NO_PIECE && xet_hash_is_asked(xorb_map_hashes(m, c));
+	for (size_t i = 0; i < xorb_pieces_count(pieces); i++)
+		if (!xorb_pieces_at(pieces, i)->off)
+			ret[xorb_pieces_at(pieces, i)->from] = true;
+}
+
+static int put_chunk(struct db_txn *t, const uint8_t *xorb, const uint8_t *hash)
 {
 	CLEANUP(buf_free) struct buf room = { 0 };
+
+	return db_put(t, DB_XORB_CHUNKS, pair_key(&room, hash, XET_HASH, xorb, XET_HASH), "1", 1);
+}
+
+static int drop_chunk(struct db_txn *t, const uint8_t *xorb, const uint8_t *hash)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+
+	return db_del(t, DB_XORB_CHUNKS, pair_key(&room, hash, XET_HASH, xorb, XET_HASH));
+}
+
+/* Its pieces change, of which some are new: who asks for a chunk finds it as long as it is there.
+ * Two chunks may have one hash, and then one row. */
+static int change_chunks(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m,
+			 struct buf *before, struct buf *after, struct buf *fresh)
+{
+	bool was[XORB_CHUNKS_MAX], is[XORB_CHUNKS_MAX], is_new[XORB_CHUNKS_MAX], gone = false;
+	uint32_t count = xorb_map_count(m);
 	int r = 0;
 
-	for (uint32_t c = p->from; r == 0 && c < p->to; c++) {
-		const uint8_t *hash = xorb_map_hashes(m, c);
-
-		if ((c == p->from && !p->off) || xet_hash_is_asked(hash))
-			r = db_put(t, DB_XORB_CHUNKS,
-				   pair_key(&room, hash, XET_HASH, xorb, XET_HASH), "1", 1);
+	find_asked(m, before, was);
+	find_asked(m, after, is);
+	find_asked(m, fresh, is_new);
+	for (uint32_t c = 0; r == 0 && c < count; c++) {
+		if (!was[c] || is[c])
+			continue;
+		r = drop_chunk(t, xorb, xorb_map_hashes(m, c));
+		gone = true;
 	}
+	for (uint32_t c = 0; r == 0 && c < count; c++)
+		if (is[c] && (gone || is_new[c]))
+			r = put_chunk(t, xorb, xorb_map_hashes(m, c));
 	return r;
 }
 
@@ -158,49 +193,75 @@ static int prefer_held(struct db_txn *t, struct buf *pieces, uint32_t count)
 	return 0;
 }
 
-static int add_known(struct db_txn *t, const uint8_t *xorb, struct buf *pieces)
+static int get_pieces(struct db_txn *t, const uint8_t *xorb, struct buf *ret)
 {
 	CLEANUP(xorb_map_fini) struct xorb_map old = { 0 };
 	int r = xorb_rows_get(t, xorb, &old);
 
 	if (r == 0 && old.pieces.len)
-		r = buf_add(pieces, old.pieces.data, old.pieces.len);
+		r = buf_add(ret, old.pieces.data, old.pieces.len);
 	return r == -ENOENT || r == ERR_CORRUPT ? 0 : r;
 }
 
-int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const struct xorb_map *m,
-		  const struct buf *pieces, const struct xorb_owner *owner, struct buf *ret_all)
+/* The new ones and those that are known, as few as are to be kept. */
+static int join_pieces(struct db_txn *t, const struct buf *pieces, const struct buf *known,
+		       uint32_t count, struct buf *ret)
 {
-	uint32_t count = xorb_map_count(m);
+	int r = 0;
+
+	buf_clear(ret);
+	buf_add(ret, pieces->data, pieces->len);
+	buf_add(ret, known->data, known->len);
+	if (ret->failed)
+		return ret->failed;
+	xorb_pieces_reduce(ret, count, SIZE_MAX);
+	if (xorb_pieces_count(ret) > PIECES_MAX)
+		r = prefer_held(t, ret, count);
+	if (r == 0)
+		xorb_pieces_reduce(ret, count, PIECES_MAX);
+	return r;
+}
+
+int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH], const struct xorb_map *m,
+		  struct buf *pieces, const struct xorb_owner *owner, struct buf *ret_all)
+{
+	CLEANUP(buf_free) struct buf known = { 0 };
 	int r = put_places(t, xorb, pieces);
 
-	for (size_t i = 0; r == 0 && i < xorb_pieces_count(pieces); i++)
-		r = put_chunks(t, xorb, m, xorb_pieces_at(pieces, i));
-	buf_clear(ret_all);
 	if (r == 0)
-		r = buf_add(ret_all, pieces->data, pieces->len);
+		r = get_pieces(t, xorb, &known);
 	if (r == 0)
-		r = add_known(t, xorb, ret_all);
-	if (r < 0)
-		return r;
-	xorb_pieces_reduce(ret_all, count, SIZE_MAX);
-	if (xorb_pieces_count(ret_all) > PIECES_MAX)
-		r = prefer_held(t, ret_all, count);
-	if (r < 0)
-		return r;
-	xorb_pieces_reduce(ret_all, count, PIECES_MAX);
-	r = put_row(t, xorb, m, ret_all);
+		r = join_pieces(t, pieces, &known, xorb_map_count(m), ret_all);
+	if (r == 0)
+		r = change_chunks(t, xorb, m, &known, ret_all, pieces);
+	if (r == 0)
+		r = put_row(t, xorb, m, ret_all);
 	return r < 0 ? r : put_owner(t, xorb, owner->uid, owner->user);
+}
+
+/* Those who brought it for that one: 1, or 0 if nobody did. */
+static int get_users(struct db_txn *t, const uint8_t *xorb, const char *uid, struct buf *ret)
+{
+	CLEANUP(buf_free) struct buf room = { 0 };
+	int r = db_get(t, DB_XORB_OWNERS, pair_key(&room, xorb, XET_HASH, uid, strlen(uid)), ret);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int xorb_rows_is_for(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid)
+{
+	CLEANUP(buf_free) struct buf users = { 0 };
+
+	return get_users(t, xorb, uid, &users);
 }
 
 int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH], const char *uid,
 		      const char *user)
 {
-	CLEANUP(buf_free) struct buf room = { 0 }, users = { 0 };
-	struct db_key key = pair_key(&room, xorb, XET_HASH, uid, strlen(uid));
-	int r = db_get(t, DB_XORB_OWNERS, key, &users);
+	CLEANUP(buf_free) struct buf users = { 0 };
+	int r = get_users(t, xorb, uid, &users);
 
-	return r == -ENOENT ? 0 : r < 0 ? r : has_user(&users, user);
+	return r == 1 ? has_user(&users, user) : r;
 }
 
 struct having {
@@ -286,25 +347,14 @@ static int drop_owners(struct db_txn *t, const uint8_t *xorb)
 	return r;
 }
 
-/* Which were the first of files nobody remembers. Those of a row that is damaged stay, and lead
- * nowhere. */
-static int drop_chunks(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m)
+/* Which chunks clients asked for a row that is damaged does not say: they lead nowhere then. */
+static int forget_xorb(struct db_txn *t, const uint8_t *xorb, struct xorb_map *m)
 {
-	CLEANUP(buf_free) struct buf room = { 0 };
-	int r = 0;
-
-	for (uint32_t c = 0; r == 0 && c < xorb_map_count(m); c++)
-		r = db_del(t, DB_XORB_CHUNKS,
-			   pair_key(&room, xorb_map_hashes(m, c), XET_HASH, xorb, XET_HASH));
-	return r;
-}
-
-static int forget_xorb(struct db_txn *t, const uint8_t *xorb, const struct xorb_map *m)
-{
+	struct buf none = { 0 };
 	int r = db_del(t, DB_XORBS, key_of(xorb));
 
 	if (r == 0)
-		r = drop_chunks(t, xorb, m);
+		r = change_chunks(t, xorb, m, &m->pieces, &none, &none);
 	if (r == 0)
 		r = renew_owners(t, xorb);
 	return r < 0 ? r : drop_owners(t, xorb);
@@ -326,6 +376,7 @@ static bool still_cover(struct buf *before, struct buf *after, uint32_t count)
 static int keep_others(struct db_txn *t, const uint8_t *xorb, struct xorb_map *m, const char *etag)
 {
 	CLEANUP(buf_free) struct buf kept = { 0 };
+	struct buf none = { 0 };
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < xorb_pieces_count(&m->pieces); i++) {
@@ -339,6 +390,8 @@ static int keep_others(struct db_txn *t, const uint8_t *xorb, struct xorb_map *m
 	if (!kept.len)
 		return forget_xorb(t, xorb, m);
 	r = still_cover(&m->pieces, &kept, xorb_map_count(m)) ? 0 : renew_owners(t, xorb);
+	if (r == 0)
+		r = change_chunks(t, xorb, m, &m->pieces, &kept, &none);
 	return r < 0 ? r : put_row(t, xorb, m, &kept);
 }
 

@@ -20,15 +20,18 @@ struct xorb_owner {
 MUST_USE int xorb_rows_get(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			   struct xorb_map *ret);
 /* It came for that one, and those pieces, reduced and with their twins, lie in blobs from now on,
- * beside what is known: *ret_all becomes all that are. */
+ * beside what is known: *ret_all becomes all that are. The pieces get another order for it. */
 MUST_USE int xorb_rows_put(struct db_txn *t, const uint8_t xorb[static XET_HASH],
-			   const struct xorb_map *m, const struct buf *pieces,
+			   const struct xorb_map *m, struct buf *pieces,
 			   const struct xorb_owner *owner, struct buf *ret_all);
 typedef int (*xorb_rows_fn)(void *arg, const char *uid);
 /* Calls fn for each repository that it was brought for, until it returns non-zero, and returns
  * that. fn may read. */
 MUST_USE int xorb_rows_owners(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			      xorb_rows_fn fn, void *arg);
+/* 1 if it was brought for that repository, else 0. db_get's. */
+MUST_USE int xorb_rows_is_for(struct db_txn *t, const uint8_t xorb[static XET_HASH],
+			      const char *uid);
 /* 1 if that user brought it for that repository, else 0. db_get's. */
 MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			       const char *uid, const char *user);

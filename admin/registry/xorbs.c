@@ -451,8 +451,13 @@ static int read_run(int fd, uint64_t off, struct run *n)
 /* It goes on without: who reads looks at what it has come to. */
 static void doubt(struct run *n, const char *etag)
 {
-	if (n->doubts)
-		buf_add(n->doubts, etag, strlen(etag) + 1);
+	struct buf *all = n->doubts;
+
+	for (size_t at = 0; all && at < all->len; at += strlen(all->data + at) + 1)
+		if (!strcmp(all->data + at, etag))
+			return;
+	if (all)
+		buf_add(all, etag, strlen(etag) + 1);
 }
 
 static int read_piece(struct xorbs *x, const struct xorb_piece *p, struct run *n)

@@ -314,7 +314,7 @@ static int follow_offer(struct range *g, const char *offer)
 {
 	int r = hub_xet_get(g->h, offer, g->ask, &g->answer.wait_ms);
 
-	if (r < 0 && (is_useless(r) || r == ERR_SERVER))
+	if (is_useless(r) || r == ERR_SERVER || r == ERR_DIGEST)
 		location_forget(g->h->locations, g->key, offer);
 	return r;
 }

@@ -93,6 +93,11 @@ static int64_t soon_ms(const struct xet *x)
 	return min_i64(x->ask->deadline_ms, clock_ms() + x->h->timeout_ms);
 }
 
+static bool is_secret(const char *url)
+{
+	return !strncasecmp(url, "https:", strlen("https:"));
+}
+
 static int read_token(struct xet *x, const struct buf *text, int64_t *ret_life_ms)
 {
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
@@ -110,6 +115,8 @@ static int read_token(struct xet *x, const struct buf *text, int64_t *ret_life_m
 	r = url_join(x->token_url, cas, &x->token); /* none: it is no URL */
 	if (r < 0)
 		return r;
+	if (is_secret(x->token_url) && !is_secret(buf_str(&x->token)))
+		return ERR_PROTO; /* what was given in secret is not said aloud */
 	while (x->token.len && x->token.data[x->token.len - 1] == '/')
 		x->token.len--;
 	return buf_printf(&x->token, "\n%s", bearer);

@@ -60,6 +60,7 @@ static void location_free(struct location *l)
 	if (!l)
 		return;
 	free(l->etag);
+	explicit_bzero(l->url, strlen(l->url)); /* signed, or with a token */
 	free(l);
 }
 

@@ -15,6 +15,8 @@ struct kept {
 	uint32_t part, chunk, len;
 };
 
+#define EACH (sizeof(struct kept) + 32) /* what one that waits costs beside its bytes */
+
 struct gather {
 	const struct rebuild *plan;
 	gather_fn fn;
@@ -26,7 +28,22 @@ struct gather {
 	uint64_t of_term;
 	struct buf kept; /* struct kept */
 	uint64_t kept_bytes, kept_max;
+	/* Of the last term: the next chunk to come, how many bytes of the range are in those that
+	 * have not come, and behind which chunk the range ends, as far as is known. */
+	uint32_t last_next, last_to;
+	uint64_t last_left;
 };
+
+static void find_last(struct gather *a)
+{
+	size_t last = rebuild_term_count(a->plan) - 1;
+
+	a->last_left = a->skip + a->left;
+	for (size_t i = 0; i < last; i++)
+		a->last_left -= min_u64(a->last_left, rebuild_term(a->plan, i)->bytes);
+	a->last_next = rebuild_term(a->plan, last)->from;
+	a->last_to = rebuild_term(a->plan, last)->to;
+}
 
 int gather_new(const struct rebuild *plan, uint64_t len, gather_fn fn, void *arg,
 	       struct gather **ret)
@@ -42,6 +59,7 @@ int gather_new(const struct rebuild *plan, uint64_t len, gather_fn fn, void *arg
 	a->left = len;
 	a->chunk = rebuild_term(plan, 0)->from;
 	a->kept_max = len + BESIDE_MAX;
+	find_last(a);
 	*ret = a;
 	return 0;
 }
@@ -58,7 +76,7 @@ static struct kept *kept_at(const struct gather *a, size_t i)
 
 static void drop(struct gather *a, size_t i)
 {
-	a->kept_bytes -= kept_at(a, i)->len;
+	a->kept_bytes -= kept_at(a, i)->len + EACH;
 	free(kept_at(a, i)->data);
 	*kept_at(a, i) = *kept_at(a, count(a) - 1);
 	a->kept.len -= sizeof(struct kept);
@@ -81,6 +99,24 @@ bool gather_done(const struct gather *a, uint32_t *ret_part)
 	return !a->left;
 }
 
+/* Stores may tell of more than was asked for: what is behind the range need not wait. */
+static void note_last(struct gather *a, uint32_t part, uint32_t chunk, size_t len)
+{
+	const struct rebuild_term *last = rebuild_term(a->plan, rebuild_term_count(a->plan) - 1);
+
+	if (part != last->part || chunk != a->last_next || chunk >= a->last_to)
+		return;
+	a->last_next++;
+	a->last_left -= min_u64(a->last_left, len);
+	if (!a->last_left)
+		a->last_to = a->last_next;
+}
+
+static uint32_t end_of_term(const struct gather *a, size_t i)
+{
+	return i + 1 < rebuild_term_count(a->plan) ? rebuild_term(a->plan, i)->to : a->last_to;
+}
+
 /* How often what is still to be given has that chunk; two are as good as many. */
 static unsigned wanted(const struct gather *a, uint32_t part, uint32_t chunk)
 {
@@ -90,7 +126,7 @@ static unsigned wanted(const struct gather *a, uint32_t part, uint32_t chunk)
 		const struct rebuild_term *t = rebuild_term(a->plan, i);
 		uint32_t from = i == a->term ? a->chunk : t->from;
 
-		times += t->part == part && chunk >= from && chunk < t->to;
+		times += t->part == part && chunk >= from && chunk < end_of_term(a, i);
 	}
 	return times;
 }
@@ -164,7 +200,7 @@ static int keep(struct gather *a, uint32_t part, uint32_t chunk, const void *dat
 		return -ENOMEM;
 	}
 	memcpy(k.data, data, len);
-	a->kept_bytes += len;
+	a->kept_bytes += len + EACH;
 	return a->kept_bytes > a->kept_max ? -EBADMSG : 0;
 }
 
@@ -174,6 +210,7 @@ int gather_add(struct gather *a, uint32_t part, uint32_t chunk, const void *data
 	bool next = !hold && is_next(a, part, chunk);
 	int r = 0;
 
+	note_last(a, part, chunk, len);
 	if (wanted(a, part, chunk) > next)
 		r = keep(a, part, chunk, data, len);
 	if (r < 0 || hold)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Puts a range of a file together from chunks of xorbs, whichever part comes first: what is next in
  * the file is given on at once, what comes later in it waits here. Each part has to come once, and
- * no more waits than the range is long, and a few MiB. Pure. Threads: one at a time. */
+ * no more waits than the range is long, and a few MiB, what keeping costs included. Pure. Threads:
+ * one at a time. */
 #ifndef MATRIXFS_GATHER_H
 #define MATRIXFS_GATHER_H
 

@@ -3,6 +3,7 @@
  * to search by, of which there are none: such a one is where the records end. */
 #include "daemon/xet/xet_hint.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "daemon/base/blake3.h"
@@ -45,27 +46,43 @@ int xet_hint_begin(struct xet_hint *h, const uint8_t key[static XET_HASH])
 	return add_mark(&h->bytes);
 }
 
-int xet_hint_xorb(struct xet_hint *h, const uint8_t xorb[static XET_HASH], uint32_t chunks,
-		  uint32_t bytes)
+int xet_hint_xorb(struct xet_hint *h, const uint8_t xorb[static XET_HASH], uint32_t chunks)
 {
+	h->xorb_at = h->bytes.len;
+	h->of_xorb = 0;
 	buf_add(&h->bytes, xorb, XET_HASH);
 	buf_add_u32(&h->bytes, 0);
 	buf_add_u32(&h->bytes, chunks);
-	buf_add_u32(&h->bytes, bytes);
-	return buf_add_u32(&h->bytes, bytes);
+	return add_zeros(&h->bytes, 2 * sizeof(h->of_xorb));
 }
 
-int xet_hint_chunk(struct xet_hint *h, const uint8_t *hash, uint32_t start, uint32_t bytes)
+/* As they are, and as they travel. */
+static void put_xorb_bytes(struct xet_hint *h)
+{
+	uint32_t both[2] = { htole32(h->of_xorb), htole32(h->of_xorb) };
+
+	memcpy(h->bytes.data + h->xorb_at + RECORD - sizeof(both), both, sizeof(both));
+}
+
+int xet_hint_chunk(struct xet_hint *h, const uint8_t *hash, uint32_t bytes)
 {
 	uint8_t hidden[XET_HASH] = { 0 };
+	uint32_t start = h->of_xorb;
+	int r;
 
 	if (hash)
 		blake3_keyed(h->key, hash, XET_HASH, hidden);
+	else
+		bytes = 0;
 	h->of_chunks += bytes;
+	h->of_xorb += bytes;
 	buf_add(&h->bytes, hidden, XET_HASH);
 	buf_add_u32(&h->bytes, start);
 	buf_add_u32(&h->bytes, bytes);
-	return buf_add_u64(&h->bytes, 0);
+	r = buf_add_u64(&h->bytes, 0);
+	if (r == 0)
+		put_xorb_bytes(h);
+	return r;
 }
 
 int xet_hint_end(struct xet_hint *h, int64_t now_s, int64_t until_s)

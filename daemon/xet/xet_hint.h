@@ -12,19 +12,21 @@
 struct xet_hint {
 	struct buf bytes;
 	uint8_t key[XET_HASH];
-	uint64_t of_chunks; /* bytes that they have */
+	uint64_t of_chunks; /* bytes of those that are told of */
+	size_t xorb_at;     /* where the last xorb begins, ... */
+	uint32_t of_xorb;   /* ... and what it has of those bytes */
 };
 
 /* Frees what it holds. */
 void xet_hint_fini(struct xet_hint *h);
-/* A shard of no files, and then, as often as wanted, a xorb of so many chunks, and each of those:
- * how many bytes of others are in front of it, and of its own. `hash` NULL: whatever it is, it is
- * not for who asks. -ENOMEM. */
+/* A shard of no files, and then, as often as wanted, a xorb of so many chunks, and each of those
+ * with its length. `hash` NULL: it is not for who asks, and counts no bytes, neither as its own nor
+ * of the xorb nor in front of those behind it: the length of a chunk tells much of what it is. It
+ * only has a number. -ENOMEM. */
 MUST_USE int xet_hint_begin(struct xet_hint *h, const uint8_t key[static XET_HASH]);
-MUST_USE int xet_hint_xorb(struct xet_hint *h, const uint8_t xorb[static XET_HASH], uint32_t chunks,
-			   uint32_t bytes);
-MUST_USE int xet_hint_chunk(struct xet_hint *h, const uint8_t *hash, uint32_t start,
-			    uint32_t bytes);
+MUST_USE int xet_hint_xorb(struct xet_hint *h, const uint8_t xorb[static XET_HASH],
+			   uint32_t chunks);
+MUST_USE int xet_hint_chunk(struct xet_hint *h, const uint8_t *hash, uint32_t bytes);
 /* That was all. It is made at that second, and good until that one (wall clock). */
 MUST_USE int xet_hint_end(struct xet_hint *h, int64_t now_s, int64_t until_s);
 
