@@ -135,10 +135,16 @@ static void on_held(void *arg)
 static int check_mount(void *arg)
 {
 	struct program *p = arg;
+	int r = ERR_STOPPING;
 
-	if (!p->lookout)
-		return node_probe(p->ops.view.node);
-	return lookout_ask(p->lookout, clock_ms() + LOOKOUT_MS);
+	if (p->lookout) {
+		r = lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS);
+		if (r != ERR_STOPPING)
+			return r;
+		log_warn(r, "the process that looks through the mount is gone: that goes unseen");
+		lookout_free(steal(p->lookout));
+	}
+	return node_probe(p->ops.view.node);
 }
 
 static void tell_standing(void *arg, struct buf *ret)
@@ -155,12 +161,8 @@ static void tell_standing(void *arg, struct buf *ret)
 static int open_pulse(struct program *p, struct buf *why)
 {
 	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
-	int r = 0;
+	int r = pulse_start(&conf, &p->pulse);
 
-	if (p->mountpoint && getenv("NOTIFY_SOCKET"))
-		r = lookout_start(p->mountpoint, &p->lookout);
-	if (r == 0)
-		r = pulse_start(&conf, &p->pulse);
 	if (r < 0)
 		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
 	return r;
@@ -461,8 +463,12 @@ static int find_mount(struct program *p, struct buf *why)
 
 static int prepare(struct program *p, struct buf *why)
 {
-	int r = find_tokens(p, why);
+	int r = 0;
 
+	if (p->options.mountpoint && getenv("NOTIFY_SOCKET"))
+		r = lookout_start(&p->lookout); /* it is to know nothing */
+	if (r == 0)
+		r = find_tokens(p, why);
 	return r == 0 ? find_mount(p, why) : r;
 }
 

@@ -15,7 +15,7 @@ import pytest
 
 import mountlib
 import models
-from holding import Held, Manager, Reader
+from holding import Held, Manager, Reader, children
 from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
 from nfs_wire import Export
 
@@ -372,6 +372,19 @@ def test_a_holder_tells_the_service_manager_what_the_daemon_says(manager, held):
     assert eventually(lambda: {"READY": "1"} in manager.said) and any("STATUS" in words for words in manager.said)
     m.murder()
     assert eventually(lambda: manager.said.count({"READY": "1"}) == 2) and not manager.kept
+    m.stop()
+
+
+def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
+    """The twin: with it, nothing is said of the kind. It knows no token, as it is there before they are read."""
+    m = manager.start(mount, tiny, env={"WATCHDOG_USEC": 900_000})
+    alive = lambda: manager.said.count({"WATCHDOG": "1"})
+    assert eventually(lambda: alive() >= 2) and not m.logged("looks through the mount is gone")
+    lookout, = (pid for pid in children(m.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "mfs-lookout\n")
+    os.kill(lookout, signal.SIGKILL)
+    before = alive()
+    assert eventually(lambda: alive() >= before + 3) and m.count("looks through the mount is gone") == 1
+    assert not children(m.pid)      # reaped
     m.stop()
 
 
