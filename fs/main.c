@@ -28,6 +28,7 @@
 #include "fs/nfs.h"
 #include "fs/options.h"
 #include "fs/ops.h"
+#include "fs/orphans.h"
 #include "fs/secret.h"
 #include "fs/takeover.h"
 
@@ -141,7 +142,7 @@ static int check_mount(void *arg)
 		r = lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS);
 		if (r != ERR_STOPPING)
 			return r;
-		log_warn(r, "the process that looks through the mount is gone: that goes unseen");
+		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
 		lookout_free(steal(p->lookout));
 	}
 	return node_probe(p->ops.view.node);
@@ -421,6 +422,8 @@ static int serve(struct program *p)
 		r = open_node(p, &why);
 	if (r == 0)
 		r = ops_inherit(&p->ops, p->takeover.estate);
+	if (r == 0)
+		r = orphans_sweep(p->takeover.estate);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
