@@ -109,6 +109,7 @@ static void on_ready(void *arg)
 
 	if (p->options.background)
 		background_leave_terminal(p->options.cache, false);
+	pulse_ready(p->pulse);
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
@@ -117,7 +118,6 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
-	pulse_ready(p->pulse);
 	background_tell(&p->ready_fd, 0);
 }
 

@@ -383,7 +383,7 @@ def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
     lookout, = (pid for pid in children(m.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "mfs-lookout\n")
     os.kill(lookout, signal.SIGKILL)
     before = alive()
-    assert eventually(lambda: alive() >= before + 3) and m.count("looks through the mount is gone") == 1
+    assert eventually(lambda: alive() >= before + 3) and m.log_text().count("looks through the mount is gone") == 1
     assert not children(m.pid)      # reaped
     m.stop()
 
