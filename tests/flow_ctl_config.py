@@ -70,7 +70,7 @@ def test_a_program_that_says_much_is_waited_for_and_no_longer(tmp_path):
 def test_bench_leaves_free_what_is_to_stay_free(tiny, mount):
     """The twin is the next one."""
     m = mount(tiny)
-    status, out, err = run(node(m), "bench", "--size=1000000000")
+    status, out, err = run(node(m), "bench", "--size=999999999")
     assert status == 1 and not out and "smaller --size" in err
 
 

@@ -227,8 +227,7 @@ int ctl_bench(struct ctl *c)
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	int r = ctl_ask(c, "GET", "/status", NULL, &d);
 
-	b.bytes = max_u64(size ? strtoull(size, NULL, 10) : SIZE_DEFAULT, 1);
-	b.bytes = min_u64(b.bytes, INT64_MAX / MIB) * MIB; /* and none overflows */
+	b.bytes = max_u64(size ? strtoull(size, NULL, 10) : SIZE_DEFAULT, 1) * MIB;
 	b.piece = aligned_alloc(ALIGNMENT, PIECE);
 	if (r < 0 || !b.piece)
 		return r < 0 ? r : -ENOMEM;
