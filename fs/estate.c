@@ -18,9 +18,10 @@
 
 #define MAGIC UINT64_C(0x5441545345534d46) /* "FMSESTAT" */
 #define UNIT 16
-#define ROOM (UINT64_C(16) << 30) /* of addresses */
+#define ROOM (UINT64_C(64) << 30) /* of addresses: what 32 bits number */
 #define STEP (UINT64_C(1) << 20)  /* by which the file grows */
 #define SMALL 64                  /* units */
+#define LARGE (64 << 10)          /* bytes whose memory is given back when they go */
 #define CLASSES (SMALL + 32)
 
 struct head {
@@ -43,6 +44,7 @@ struct estate {
 	struct lock lock;
 	int fd;
 	uint8_t *base;
+	atomic_bool left; /* what is here is this process's own */
 	/* Guarded by lock. */
 	uint64_t size;
 	uint32_t free[CLASSES]; /* numbers of records */
@@ -157,6 +159,7 @@ int estate_leave(struct estate *e)
 
 	if (!e)
 		return 0;
+	e->left = true; /* before it is so: what is given back is gone for all */
 	at = mmap(e->base, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
 		  e->fd, 0);
 	return at == MAP_FAILED ? -errno : 0;
@@ -172,7 +175,7 @@ static unsigned class_of(uint32_t units)
 /* Of a record for so many bytes; 0: no record is that large. */
 static uint32_t units_for(size_t len)
 {
-	uint64_t units = 1 + ((uint64_t)len + UNIT - 1) / UNIT, most = UINT32_C(1) << 30;
+	uint64_t units = 1 + ((uint64_t)len + UNIT - 1) / UNIT, most = UINT32_C(1) << 28;
 
 	if (units > most)
 		return 0;
@@ -243,11 +246,23 @@ int estate_add(struct estate *e, enum estate_kind kind, const void *data, size_t
 	return 0;
 }
 
+/* What was there may be a secret, or large. */
+static void wipe(struct estate *e, struct record *r)
+{
+	off_t at = (off_t)((uint8_t *)(r + 1) - e->base);
+
+	if (r->len >= LARGE && !e->left &&
+	    fallocate(e->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, r->len) == 0)
+		return; /* parts of pages are zeros now, too */
+	explicit_bzero(r + 1, r->len);
+}
+
 void estate_del(struct estate *e, uint32_t id)
 {
 	if (!e || !id)
 		return;
 	atomic_store(&record_at(e, id)->kind, ESTATE_NOTHING);
+	wipe(e, record_at(e, id));
 	lock_take(&e->lock);
 	put_free_locked(e, id);
 	lock_drop(&e->lock);

@@ -42,10 +42,10 @@ int estate_fd(const struct estate *e);
 MUST_USE int estate_leave(struct estate *e);
 
 /* A record with these bytes (data NULL: zeros). *ret is its number, never 0; 0 if e is NULL.
- * -ENOMEM. */
+ * -ENOMEM: there is no room, or it is of 4 GiB or more. */
 MUST_USE int estate_add(struct estate *e, enum estate_kind kind, const void *data, size_t len,
 			uint32_t *ret);
-/* Takes a record away; 0 is none. */
+/* Takes a record away, and nothing of it stays readable; 0 is none. */
 void estate_del(struct estate *e, uint32_t id);
 /* The bytes of a record, at an address that is a multiple of 16; borrowed until it is taken away.
  * NULL for 0. */

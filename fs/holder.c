@@ -23,11 +23,13 @@
 #define NAME_ROOM 64
 #define MESSAGE_MAX 2048
 #define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
-#define ASIDE 64       /* above all that is passed */
+#define ASIDE 64       /* the holder's own descriptors lie from here on, above what is passed */
+#define ROUND 16       /* messages that are taken before signals are looked at */
 #define SOON_MS 50     /* until the first new start after one that failed; then twice as long */
 #define PATIENCE_MS 5000
 #define WELL_MS 2000     /* who has served so long has not failed */
-#define TRIES 7          /* with what is kept; then one without */
+#define TRIES 7          /* that never served, with what is kept; then one without */
+#define SHORT_LIVES 60   /* in a row that served, but not for WELL_MS; then likewise */
 #define HANDING_MS 30000 /* a handing over that takes longer is ended */
 
 struct kept {
@@ -38,15 +40,17 @@ struct kept {
 struct holder {
 	const struct holder_conf *conf;
 	char program[PATH_MAX];
-	char address[NAME_ROOM]; /* '@' and an abstract name */
 	int socket, signals;
+	int address;         /* of the socket, which has no name any more */
 	struct notify above; /* who started the holder, and hears what the daemon says */
-	pid_t child;
+	pid_t child;         /* 0: none, it is started at due_ms */
+	int64_t due_ms;
 	struct kept kept[KEPT_MAX];
 	unsigned kept_count;
 	bool told;     /* conf->ready was called */
 	bool stopping; /* it was told to end */
 	bool ready;    /* this child is */
+	bool asked;    /* to hand over, as soon as it is */
 	int64_t ready_ms;
 	int64_t kill_ms;   /* this child is to have ended by then; 0: no haste */
 	unsigned failures; /* in a row, for the patience */
@@ -73,13 +77,25 @@ static void drop_all(struct holder *h)
 		drop(h, h->kept[0].name);
 }
 
+/* Out of the way of what is passed. */
+static int move_up(int *fd)
+{
+	int up = fcntl(*fd, F_DUPFD_CLOEXEC, ASIDE);
+
+	if (up < 0)
+		return -errno;
+	close(*fd);
+	*fd = up;
+	return 0;
+}
+
 /* Takes the descriptor. */
 static void keep(struct holder *h, const char *name, int fd)
 {
 	struct kept *k;
 
 	drop(h, name);
-	if (h->kept_count == KEPT_MAX || strlen(name) >= NAME_ROOM) {
+	if (h->kept_count == KEPT_MAX || strlen(name) >= NAME_ROOM || move_up(&fd) < 0) {
 		close(fd);
 		return;
 	}
@@ -137,6 +153,13 @@ static void pass_on(const struct holder *h, const char *text)
 		notify_alive(&h->above);
 }
 
+static void ask_to_hand_over(struct holder *h)
+{
+	h->asked = false;
+	h->kill_ms = clock_ms() + HANDING_MS;
+	kill(h->child, SIGUSR2);
+}
+
 static void heed(struct holder *h, const char *text, int *fd)
 {
 	char name[NAME_ROOM] = "stored", word[8];
@@ -155,6 +178,38 @@ static void heed(struct holder *h, const char *text, int *fd)
 	if (!h->told)
 		h->conf->ready(h->conf->arg);
 	h->told = true;
+	if (h->asked)
+		ask_to_hand_over(h);
+}
+
+/* Takes the first descriptor; what is more than one is closed. */
+static void take_fds(struct cmsghdr *c, int *ret)
+{
+	size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+	for (size_t i = 0; i < count; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+		if (*ret < 0)
+			*ret = fd;
+		else
+			close(fd);
+	}
+}
+
+/* What came beside the text: who sent it, or -1, and a descriptor. */
+static pid_t take_beside(struct msghdr *msg, int *ret_fd)
+{
+	struct ucred who = { .pid = -1 };
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_type == SCM_RIGHTS)
+			take_fds(c, ret_fd);
+		else if (c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&who, CMSG_DATA(c), sizeof(who));
+	}
+	return who.pid;
 }
 
 /* One message of the daemon, with a descriptor at most. 0, or -EAGAIN when there is none. */
@@ -174,29 +229,20 @@ static int take_message(struct holder *h)
 		.msg_controllen = sizeof(beside),
 	};
 	ssize_t n = recvmsg(h->socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	pid_t from = -1;
+	pid_t from;
 
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-		struct ucred who;
-
-		if (c->cmsg_type == SCM_RIGHTS)
-			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		if (c->cmsg_type != SCM_CREDENTIALS)
-			continue;
-		memcpy(&who, CMSG_DATA(c), sizeof(who));
-		from = who.pid;
-	}
-	if (from == h->child)
+	from = take_beside(&msg, &fd);
+	if (h->child > 0 && from == h->child)
 		heed(h, text, &fd);
 	return 0;
 }
 
 static void take_messages(struct holder *h)
 {
-	while (take_message(h) == 0) {
+	for (int i = 0; i < ROUND && take_message(h) == 0; i++) {
 	}
 }
 
@@ -207,18 +253,13 @@ static void take_messages(struct holder *h)
 static int pass(struct holder *h)
 {
 	char names[KEPT_MAX * NAME_ROOM] = "", number[16];
-	int aside[KEPT_MAX];
 
 	for (unsigned i = 0; i < h->kept_count; i++) {
-		aside[i] = fcntl(h->kept[i].fd, F_DUPFD_CLOEXEC, ASIDE);
-		if (aside[i] < 0)
+		if (dup2(h->kept[i].fd, FIRST_PASSED + (int)i) < 0)
 			return -errno;
 		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", i ? ":" : "",
 			 h->kept[i].name);
 	}
-	for (unsigned i = 0; i < h->kept_count; i++)
-		if (dup2(aside[i], FIRST_PASSED + (int)i) < 0)
-			return -errno;
 	snprintf(number, sizeof(number), "%u", h->kept_count);
 	setenv("LISTEN_FDS", number, 1);
 	setenv("LISTEN_FDNAMES", names, 1);
@@ -231,11 +272,13 @@ static int pass(struct holder *h)
 
 static void be_daemon(struct holder *h)
 {
+	char address[NAME_ROOM];
 	sigset_t none;
 
-	setenv("NOTIFY_SOCKET", h->address, 1);
+	snprintf(address, sizeof(address), "/proc/self/fd/%d", h->address);
+	setenv("NOTIFY_SOCKET", address, 1);
 	setenv("FDSTORE", "8", 1);
-	if (pass(h) == 0) {
+	if (fcntl(h->address, F_SETFD, 0) == 0 && pass(h) == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		execv(h->program, h->conf->argv);
@@ -245,12 +288,16 @@ static void be_daemon(struct holder *h)
 
 static int start(struct holder *h)
 {
+	pid_t pid;
+
 	h->ready = false;
 	h->kill_ms = 0;
-	h->child = fork();
-	if (h->child == 0)
+	h->due_ms = 0;
+	pid = fork();
+	if (pid == 0)
 		be_daemon(h);
-	return h->child < 0 ? -errno : 0;
+	h->child = pid < 0 ? 0 : pid;
+	return pid < 0 ? -errno : 0;
 }
 
 /* The new version of this program holds on. Returns only if there is none. */
@@ -259,17 +306,17 @@ static void be_new(struct holder *h)
 	if (pass(h) == 0)
 		execv(h->program, h->conf->argv);
 	log_err(-errno, "there is no program to go on with: this one does program=%s", h->program);
+	close_range(FIRST_PASSED, FIRST_PASSED + KEPT_MAX - 1, 0); /* copies */
 }
 
 /* ---- ends ---- */
 
-/* Waits before a new start after a failure. */
-static void wait_a_little(struct holder *h)
+/* Before a new start after failures. */
+static int64_t patience_ms(const struct holder *h)
 {
-	int64_t ms = (int64_t)SOON_MS << (h->failures < 8 ? h->failures - 1 : 8);
-	struct pollfd p = { .fd = h->signals, .events = POLLIN };
-
-	poll(&p, 1, (int)(ms < PATIENCE_MS ? ms : PATIENCE_MS)); /* a signal ends it */
+	if (h->failures <= 1)
+		return 0;
+	return h->failures < 8 ? (int64_t)SOON_MS << (h->failures - 1) : PATIENCE_MS;
 }
 
 static void let_go(struct holder *h)
@@ -282,20 +329,26 @@ static void let_go(struct holder *h)
 	drop_all(h);
 }
 
-/* After a death: 0 if it is to be started again. */
-static int count_failure(struct holder *h)
+/* After a failure: 0 if there is to be a new start. */
+static int try_again(struct holder *h)
+{
+	bool last = h->vain > TRIES || h->failures > SHORT_LIVES;
+
+	if (h->vain >= TRIES || h->failures >= SHORT_LIVES)
+		let_go(h);
+	h->due_ms = clock_ms() + patience_ms(h);
+	return last ? -ECANCELED : 0;
+}
+
+static void count_failure(struct holder *h)
 {
 	if (h->ready && clock_ms() - h->ready_ms > WELL_MS)
 		h->failures = 0;
 	h->failures++;
 	h->vain = h->ready ? 0 : h->vain + 1;
-	if (h->vain < TRIES)
-		return 0;
-	let_go(h);
-	return h->vain == TRIES ? 0 : -ECANCELED;
 }
 
-/* The exit status, or -1 if the daemon was started again. */
+/* The exit status, or -1 if the daemon is to be started again. */
 static int on_end(struct holder *h, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
@@ -306,16 +359,26 @@ static int on_end(struct holder *h, int status)
 	}
 	if (code == HOLDER_AGAIN && h->ready && h->kept_count) {
 		be_new(h);
-	} else {
-		log_err(0, "the daemon died and is started again %s=%d",
-			WIFEXITED(status) ? "status" : "signal",
-			WIFEXITED(status) ? code : WTERMSIG(status));
-		if (count_failure(h) < 0)
-			return code ? code : 1;
-		if (h->failures > 1)
-			wait_a_little(h);
+		h->due_ms = clock_ms();
+		return -1;
 	}
-	return start(h) < 0 ? 1 : -1;
+	log_err(0, "the daemon died and is started again %s=%d",
+		WIFEXITED(status) ? "status" : "signal",
+		WIFEXITED(status) ? code : WTERMSIG(status));
+	count_failure(h);
+	return try_again(h) == 0 ? -1 : code ? code : 1;
+}
+
+/* The exit status, or -1. That there is no process to be had passes. */
+static int start_due(struct holder *h)
+{
+	int r = start(h);
+
+	if (r == 0)
+		return -1;
+	log_warn(r, "the daemon cannot be started yet");
+	h->failures++;
+	return try_again(h) == 0 ? -1 : 1;
 }
 
 /* As the first process of a container it has everybody's orphans, too. */
@@ -329,7 +392,19 @@ static int reap(struct holder *h)
 	if (pid <= 0)
 		return -1;
 	take_messages(h); /* its last words */
+	h->child = 0;
 	return on_end(h, status);
+}
+
+/* One that is not ready yet would die of the signal. */
+static void on_upgrade(struct holder *h)
+{
+	if (!h->child && h->kept_count)
+		be_new(h);
+	else if (h->ready)
+		ask_to_hand_over(h);
+	else
+		h->asked = true;
 }
 
 static int on_signal(struct holder *h)
@@ -342,54 +417,80 @@ static int on_signal(struct holder *h)
 	case SIGCHLD:
 		return reap(h);
 	case SIGUSR2:
-		if (h->ready)
-			h->kill_ms = clock_ms() + HANDING_MS;
-		break;
+		on_upgrade(h);
+		return -1;
 	default:
 		h->stopping = true;
-		break;
+		if (h->child)
+			kill(h->child, (int)info.ssi_signo);
+		else
+			let_go(h);
+		return h->child ? -1 : 0;
 	}
-	kill(h->child, (int)info.ssi_signo);
-	return -1;
 }
 
 /* ---- all of it ---- */
 
-/* Out of the way of what is passed. */
-static int move_up(int *fd)
+/* Binds the socket where nobody else gets in, and takes the name away again: it is reached by its
+ * descriptor alone, which the daemon has. */
+static int bind_unseen(struct holder *h, const char *dir)
 {
-	int up = fcntl(*fd, F_DUPFD_CLOEXEC, ASIDE);
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	char nook[NAME_ROOM];
+	int r = 0;
 
-	if (up < 0)
+	snprintf(nook, sizeof(nook), "%s/matrixfs-XXXXXX", dir);
+	if (!mkdtemp(nook))
 		return -errno;
-	close(*fd);
-	*fd = up;
-	return 0;
+	snprintf(name.sun_path, sizeof(name.sun_path), "%s/notify", nook);
+	if (bind(h->socket, (struct sockaddr *)&name, sizeof(name)) < 0)
+		r = -errno;
+	else
+		h->address = open(name.sun_path, O_PATH | O_CLOEXEC);
+	if (r == 0 && h->address < 0)
+		r = -errno;
+	unlink(name.sun_path);
+	rmdir(nook);
+	return r;
 }
 
 static int listen_to_daemon(struct holder *h)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	socklen_t len = sizeof(name);
-	int on = 1;
+	static const char *const dirs[] = { "/run", "/dev/shm", "/tmp", "." };
+	int r = -ENOENT, on = 1;
 
 	h->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (h->socket < 0 || setsockopt(h->socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
-	    bind(h->socket, (struct sockaddr *)&name, sizeof(name.sun_family)) < 0 ||
-	    getsockname(h->socket, (struct sockaddr *)&name, &len) < 0)
+	if (h->socket < 0 || setsockopt(h->socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return -errno;
-	len -= (socklen_t)offsetof(struct sockaddr_un, sun_path); /* the kernel chose a name */
-	snprintf(h->address, sizeof(h->address), "@%.*s", (int)len - 1, name.sun_path + 1);
-	return move_up(&h->socket);
+	for (size_t i = 0; r < 0 && h->address < 0 && i < ARRAY_LEN(dirs); i++)
+		r = bind_unseen(h, dirs[i]);
+	if (r == 0)
+		r = move_up(&h->socket);
+	return r < 0 ? r : move_up(&h->address);
+}
+
+/* Its path, where the next version comes to lie, if this one is not there any more, too. */
+static int find_program(struct holder *h)
+{
+	static const char gone[] = " (deleted)";
+	ssize_t n = readlink("/proc/self/exe", h->program, sizeof(h->program) - 1);
+	size_t len = n < 0 ? 0 : (size_t)n, tail = strlen(gone);
+
+	if (n < 0)
+		return -errno;
+	h->program[len] = '\0';
+	if (len > tail && !strcmp(h->program + len - tail, gone) && access(h->program, F_OK) < 0)
+		h->program[len - tail] = '\0';
+	return 0;
 }
 
 static int begin(struct holder *h)
 {
 	sigset_t heeded;
-	int r;
+	int r = find_program(h);
 
-	if (!realpath("/proc/self/exe", h->program))
-		return -errno;
+	if (r < 0)
+		return r;
 	sigemptyset(&heeded);
 	sigaddset(&heeded, SIGCHLD);
 	sigaddset(&heeded, SIGTERM);
@@ -401,6 +502,8 @@ static int begin(struct holder *h)
 	if (h->signals < 0)
 		return -errno;
 	r = move_up(&h->signals);
+	if (r == 0 && notify_heard(&h->above))
+		r = move_up(&h->above.fd);
 	if (r == 0)
 		r = listen_to_daemon(h);
 	if (r < 0)
@@ -408,6 +511,16 @@ static int begin(struct holder *h)
 	h->told = holder_resumes(getenv);
 	take_passed(h);
 	return start(h);
+}
+
+/* Something is due. The exit status, or -1. */
+static int on_time(struct holder *h)
+{
+	if (!h->child)
+		return start_due(h);
+	h->kill_ms = 0;
+	kill(h->child, SIGKILL);
+	return -1;
 }
 
 static int hold(struct holder *h)
@@ -419,13 +532,13 @@ static int hold(struct holder *h)
 	int status = -1;
 
 	while (status < 0) {
-		int64_t now = clock_ms();
+		int64_t now = clock_ms(), at = h->child ? h->kill_ms : h->due_ms;
 
-		if (h->kill_ms && now >= h->kill_ms) {
-			h->kill_ms = 0;
-			kill(h->child, SIGKILL);
+		if (at && now >= at) {
+			status = on_time(h);
+			continue;
 		}
-		if (poll(p, 2, h->kill_ms ? (int)(h->kill_ms - now) : -1) < 0)
+		if (poll(p, 2, at ? (int)(at - now) : -1) < 0)
 			continue;
 		take_messages(h);
 		status = on_signal(h);
@@ -437,7 +550,7 @@ static int hold(struct holder *h)
 
 int holder_run(const struct holder_conf *conf)
 {
-	struct holder h = { .conf = conf, .socket = -1, .signals = -1 };
+	struct holder h = { .conf = conf, .socket = -1, .signals = -1, .address = -1 };
 	int status = 1, r = notify_open(&h.above, getenv);
 
 	if (r == 0)
@@ -449,6 +562,7 @@ int holder_run(const struct holder_conf *conf)
 	drop_all(&h);
 	notify_close(&h.above);
 	closep(&h.socket);
+	closep(&h.address);
 	closep(&h.signals);
 	return status;
 }

@@ -82,8 +82,10 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 	struct left *left;
 	int r;
 
-	if (len < sizeof(left->heir))
+	if (len < sizeof(left->heir)) {
+		estate_del(t->heritage.estate, record);
 		return 0;
+	}
 	left = calloc(1, sizeof(*left));
 	if (!left)
 		return -ENOMEM;
@@ -92,8 +94,11 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 	r = map_find_u64(&t->left, left->heir.number)
 		    ? 0
 		    : map_put_u64(&t->left, left->heir.number, left);
-	if (r < 0 || map_find_u64(&t->left, left->heir.number) != left)
-		free(left);
+	if (r == 0 && map_find_u64(&t->left, left->heir.number) == left)
+		return 0;
+	free(left);
+	if (r == 0)
+		heritage_del(&t->heritage, record); /* a second one */
 	return r;
 }
 

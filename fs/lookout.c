@@ -3,21 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
 
 #define POLL_MS 60000 /* of one poll(2) at most */
+#define END_MS 200    /* for the process to end */
 
 struct lookout {
-	int fd;     /* each byte there is a question, each int from there an answer */
+	int fd;     /* each message there is a mount point, each int from there an answer */
+	pid_t pid;  /* or -1 */
 	bool asked; /* an answer is owed */
 };
 
@@ -35,9 +40,10 @@ static void close_others(int fd)
 	close(null_fd);
 }
 
-__attribute__((noreturn)) static void look_out(int fd, const char *mountpoint)
+__attribute__((noreturn)) static void look_out(int fd)
 {
-	char question;
+	char mountpoint[PATH_MAX];
+	ssize_t n;
 
 	close_others(fd);
 	setsid(); /* the end of somebody's terminal is not its own */
@@ -45,21 +51,22 @@ __attribute__((noreturn)) static void look_out(int fd, const char *mountpoint)
 	prctl(PR_SET_NAME, "mfs-lookout");
 	if (chdir("/") < 0)
 		_exit(1);
-	while (recv(fd, &question, 1, 0) == 1) {
+	while ((n = recv(fd, mountpoint, sizeof(mountpoint) - 1, 0)) > 0) {
 		struct statvfs st;
-		int answer = statvfs(mountpoint, &st) < 0 ? -errno : 0;
+		int answer;
 
+		mountpoint[n] = '\0';
+		answer = statvfs(mountpoint, &st) < 0 ? -errno : 0;
 		if (send(fd, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
 			break;
 	}
 	_exit(0);
 }
 
-int lookout_start(const char *mountpoint, struct lookout **ret)
+int lookout_start(struct lookout **ret)
 {
 	struct lookout *l = calloc(1, sizeof(*l));
 	int fds[2];
-	pid_t pid;
 
 	if (!l)
 		return -ENOMEM;
@@ -67,12 +74,12 @@ int lookout_start(const char *mountpoint, struct lookout **ret)
 		free(l);
 		return -errno;
 	}
-	pid = fork();
-	if (pid == 0)
-		look_out(fds[1], mountpoint);
+	l->pid = fork();
+	if (l->pid == 0)
+		look_out(fds[1]);
 	close(fds[1]);
 	l->fd = fds[0];
-	if (pid < 0) {
+	if (l->pid < 0) {
 		lookout_free(l);
 		return -EAGAIN;
 	}
@@ -93,11 +100,11 @@ static int wait_answer(struct lookout *l, int64_t deadline_ms)
 	return r > 0 ? 0 : r == 0 ? ERR_TIMEOUT : -errno;
 }
 
-int lookout_ask(struct lookout *l, int64_t deadline_ms)
+int lookout_ask(struct lookout *l, const char *mountpoint, int64_t deadline_ms)
 {
 	int answer, r;
 
-	if (!l->asked && send(l->fd, "?", 1, MSG_NOSIGNAL) < 0)
+	if (!l->asked && send(l->fd, mountpoint, strlen(mountpoint), MSG_NOSIGNAL) < 0)
 		return ERR_STOPPING;
 	l->asked = true;
 	r = wait_answer(l, deadline_ms);
@@ -109,10 +116,22 @@ int lookout_ask(struct lookout *l, int64_t deadline_ms)
 	return answer;
 }
 
+/* One that waits inside the mount ends with that, whoever reaps it then. */
+static void reap(pid_t pid)
+{
+	int64_t until_ms = clock_ms() + END_MS;
+
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, WNOHANG) == 0 && clock_ms() < until_ms)
+		usleep(1000);
+}
+
 void lookout_free(struct lookout *l)
 {
 	if (!l)
 		return;
 	close(l->fd);
+	if (l->pid > 0)
+		reap(l->pid);
 	free(l);
 }

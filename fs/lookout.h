@@ -11,13 +11,14 @@
 
 struct lookout;
 
-/* Starts the other process: before this one has threads, and before anything is mounted. It ends
- * with lookout_free, or with this process. -EAGAIN, -ENOMEM and the like. */
-MUST_USE int lookout_start(const char *mountpoint, struct lookout **ret);
-/* 0: somebody answered. ERR_TIMEOUT: nobody did until deadline_ms (clock_ms()); the next one waits
- * for the same answer. Else what statvfs(3) says, or ERR_STOPPING if the process is gone. */
-int lookout_ask(struct lookout *l, int64_t deadline_ms);
-/* Waits for no answer. NULL is none. */
+/* Starts the other process: before this one has threads or secrets, and before anything is mounted.
+ * It ends with lookout_free, or with this process. -EAGAIN, -ENOMEM and the like. */
+MUST_USE int lookout_start(struct lookout **ret);
+/* 0: somebody answered on this mount point. ERR_TIMEOUT: nobody did until deadline_ms (clock_ms());
+ * the next one waits for the same answer. Else what statvfs(3) says, or ERR_STOPPING if the process
+ * is gone. */
+int lookout_ask(struct lookout *l, const char *mountpoint, int64_t deadline_ms);
+/* Waits for no answer, and but a moment for the process. NULL is none. */
 void lookout_free(struct lookout *l);
 
 #endif

@@ -28,6 +28,7 @@
 #include "fs/nfs.h"
 #include "fs/options.h"
 #include "fs/ops.h"
+#include "fs/orphans.h"
 #include "fs/secret.h"
 #include "fs/takeover.h"
 
@@ -108,6 +109,7 @@ static void on_ready(void *arg)
 
 	if (p->options.background)
 		background_leave_terminal(p->options.cache, false);
+	pulse_ready(p->pulse);
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
@@ -116,7 +118,6 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
-	pulse_ready(p->pulse);
 	background_tell(&p->ready_fd, 0);
 }
 
@@ -135,10 +136,16 @@ static void on_held(void *arg)
 static int check_mount(void *arg)
 {
 	struct program *p = arg;
+	int r = ERR_STOPPING;
 
-	if (!p->lookout)
-		return node_probe(p->ops.view.node);
-	return lookout_ask(p->lookout, clock_ms() + LOOKOUT_MS);
+	if (p->lookout) {
+		r = lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS);
+		if (r != ERR_STOPPING)
+			return r;
+		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
+		lookout_free(steal(p->lookout));
+	}
+	return node_probe(p->ops.view.node);
 }
 
 static void tell_standing(void *arg, struct buf *ret)
@@ -155,12 +162,8 @@ static void tell_standing(void *arg, struct buf *ret)
 static int open_pulse(struct program *p, struct buf *why)
 {
 	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
-	int r = 0;
+	int r = pulse_start(&conf, &p->pulse);
 
-	if (p->mountpoint && getenv("NOTIFY_SOCKET"))
-		r = lookout_start(p->mountpoint, &p->lookout);
-	if (r == 0)
-		r = pulse_start(&conf, &p->pulse);
 	if (r < 0)
 		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
 	return r;
@@ -420,6 +423,8 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = ops_inherit(&p->ops, p->takeover.estate);
 	if (r == 0)
+		r = orphans_sweep(p->takeover.estate);
+	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
 		r = start_watching(p);
@@ -461,8 +466,12 @@ static int find_mount(struct program *p, struct buf *why)
 
 static int prepare(struct program *p, struct buf *why)
 {
-	int r = find_tokens(p, why);
+	int r = 0;
 
+	if (p->options.mountpoint && getenv("NOTIFY_SOCKET"))
+		r = lookout_start(&p->lookout); /* it is to know nothing */
+	if (r == 0)
+		r = find_tokens(p, why);
 	return r == 0 ? find_mount(p, why) : r;
 }
 

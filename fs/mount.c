@@ -14,9 +14,9 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/file.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/mountinfo.h"
 #include "fs/ops.h"
 #include "fs/unmount.h"
 
@@ -24,7 +24,6 @@
  * wants many large ones under way (measured: docs/benchmarks.md). */
 #define READ_AHEAD_KB "8192"
 #define WORKERS_MAX 8
-#define MOUNTINFO_MAX (16 << 20)
 #define ANSWERING_US 10000
 
 struct mount {
@@ -41,60 +40,18 @@ static atomic_bool hand_over_asked;
 
 /* ---- mount points ---- */
 
-/* Undoes the \\ooo in which mountinfo(5) writes blanks and backslashes. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	while (*text) {
-		if (text[0] == '\\' && text[1] && text[2] && text[3]) {
-			*to++ = (char)((text[1] & 7) << 6 | (text[2] & 7) << 3 | (text[3] & 7));
-			text += 4;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
-
-/* Finds the last mount on this path in mountinfo(5) text; copies its type. */
-static bool find_mount(const char *text, const char *path, char *type, size_t cap)
-{
-	bool found = false;
-
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		char where[4096], what[64];
-		const char *dash;
-
-		line += *line == '\n';
-		dash = strstr(line, " - ");
-		if (sscanf(line, "%*d %*d %*s %*s %4095s", where) != 1)
-			continue;
-		unescape(where);
-		if (strcmp(where, path) != 0)
-			continue;
-		if (dash && sscanf(dash, " - %63s", what) == 1) {
-			snprintf(type, cap, "%s", what);
-			found = true;
-		}
-	}
-	return found;
-}
-
 static int refuse_live_mount(const char *mountpoint, struct buf *why)
 {
-	CLEANUP(buf_free) struct buf text = { 0 };
-	char type[64];
-	int r = file_read_all(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text);
+	CLEANUP(freep) struct mountinfo *l = calloc(1, sizeof(*l));
 
-	if (r < 0 || !find_mount(buf_str(&text), mountpoint, type, sizeof(type)))
-		return 0;
-	if (strncmp(type, "fuse", 4) != 0)
-		return 0; /* a volume prepared for us: mounting over it is fine */
+	if (!l)
+		return -ENOMEM;
+	if (!mountinfo_find(mountpoint, l) || strncmp(l->type, "fuse", 4) != 0)
+		return 0; /* none, or a volume prepared for us: mounting over it is fine */
 	buf_printf(why,
 		   "%s is in use: a %s file system is mounted there and answers; unmount it "
 		   "first (umount %s)",
-		   mountpoint, type, mountpoint);
+		   mountpoint, l->type, mountpoint);
 	return -EBUSY;
 }
 

@@ -75,8 +75,11 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 	struct openfile *f;
 	int r;
 
-	if (len < sizeof(*left) || left->kind > OPENFILE_DIR || left->number == 0)
+	if (len < sizeof(*left) || left->kind > OPENFILE_DIR || left->number == 0 ||
+	    map_find_u64(&all->by_number, left->number)) {
+		estate_del(all->estate, record);
 		return 0;
+	}
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;

@@ -66,7 +66,7 @@ static const struct conf_param params[] = {
 	  "the daemon in between." },
 	{ "allow-other", CONF_FLAG, FIELD(allow_other), NULL, 0, 0, NULL,
 	  "Let other users read the mount. For root the default is yes." },
-	{ "scratch-size", CONF_BYTES, FIELD(scratch_size), "64MiB", MIB, 64 * GIB, "BYTES",
+	{ "scratch-size", CONF_BYTES, FIELD(scratch_size), "64MiB", MIB, 4 * GIB, "BYTES",
 	  "Most bytes of the metadata that clients write; it is kept in memory." },
 	{ "log-level", CONF_CHOICE, FIELD(log_level), "info", 0, 0, LOG_LEVEL_CHOICES,
 	  "Least important kind of event that is logged." },

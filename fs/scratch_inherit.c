@@ -5,15 +5,15 @@
 
 #include "fs/scratch_left.h"
 
-static int set_content(struct scratch *s, struct scratch_node *n, const struct scratch_left *left)
+static void set_content(struct scratch *s, struct scratch_node *n, struct scratch_left *left)
 {
 	size_t len = 0;
 
 	n->data = estate_check(s->estate, left->bytes, ESTATE_BYTES, left->size, &len);
 	n->bytes = n->data ? left->bytes : 0;
+	left->bytes = n->bytes; /* the number of another one, one day */
 	n->cap = len;
 	n->size = n->data ? left->size : 0;
-	return 0;
 }
 
 static void set_attributes(struct scratch_node *n, const struct scratch_left *left)
@@ -35,20 +35,27 @@ static char *target_of(struct scratch *s, const struct scratch_left *left)
 	return text ? strndup(text, len) : NULL;
 }
 
+/* What makes no sense is not left to the next one, too. */
+static int ignore(struct scratch *s, uint32_t record)
+{
+	estate_del(s->estate, record);
+	return 0;
+}
+
 /* It counts as open until its names and those who have it open are known. */
 static int add_node(void *arg, uint32_t record, void *data, size_t len)
 {
 	CLEANUP(freep) char *target = NULL;
-	const struct scratch_left *left = data;
+	struct scratch_left *left = data;
 	struct scratch *s = arg;
 	struct scratch_node *n = s->root;
 	int r = 0;
 
 	if (len < sizeof(*left) || left->side >= SCRATCH_SIDES)
-		return 0;
+		return ignore(s, record);
 	if (left->id != s->root->id) {
 		if (map_find_u64(&s->by_id, left->id))
-			return 0;
+			return ignore(s, record);
 		target = target_of(s, left);
 		s->last_id = left->id - 1; /* it gets this one */
 		r = scratch_node_new(s, (enum scratch_side)left->side, left->mode, left->uid,
@@ -59,7 +66,8 @@ static int add_node(void *arg, uint32_t record, void *data, size_t len)
 	}
 	n->record = record;
 	set_attributes(n, left);
-	return set_content(s, n, left);
+	set_content(s, n, left);
+	return 0;
 }
 
 static int note_last_id(void *arg, uint32_t record UNUSED, void *data, size_t len)
@@ -85,14 +93,14 @@ static int add_entry(void *arg, uint32_t record, void *data, size_t len)
 	int r;
 
 	if (len <= sizeof(*left) || name_len >= sizeof(name))
-		return 0;
+		return ignore(s, record);
 	memcpy(name, left + 1, name_len);
 	name[name_len] = '\0';
 	dir = map_find_u64(&s->by_id, left->dir);
 	node = map_find_u64(&s->by_id, left->node);
 	if (!dir || !node || !S_ISDIR(dir->mode) || scratch_entry_find(dir, name) ||
 	    (S_ISDIR(node->mode) && (node->names || node == s->root)))
-		return 0;
+		return ignore(s, record);
 	r = scratch_entry_new(dir, name, &e);
 	if (r < 0)
 		return r;

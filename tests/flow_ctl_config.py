@@ -1,11 +1,15 @@
 """matrixctl about a machine: the configuration that is used and whether a file is right, and what bytes wait for."""
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
 
 import models
 from flow_ctl_mount import node, run
+from flow_hub_ctl import CTL
+from mountlib import DEADLINE
 
 
 FILES = {"config.json": b"{}", "w.safetensors": models.big_file((4 << 20) + 3, seed=441)}
@@ -51,7 +55,24 @@ def test_a_file_that_is_wrong_is_told_with_what(tmp_path, program, text, words):
     assert answer["right"] is (words is None) and (answer["error"] is None) == (words is None) and answer["program"] == program
 
 
+def test_a_program_that_says_much_is_waited_for_and_no_longer(tmp_path):
+    """The twin says little."""
+    ctl, program = shutil.copy(CTL, tmp_path), tmp_path / "matrixfs"
+    for words in 5, 300_000:
+        program.write_text(f"#!/bin/sh\nhead -c {words} /dev/zero | tr '\\0' x >&2\nexit 2\n")
+        program.chmod(0o755)
+        done = subprocess.run([ctl, "config", "check"], capture_output=True, text=True, timeout=DEADLINE)
+        assert done.returncode == 1 and min(words, 60_000) <= done.stderr.count("x") <= 72_000
+
+
 # ---- bench ----
+
+def test_bench_leaves_free_what_is_to_stay_free(tiny, mount):
+    """The twin is the next one."""
+    m = mount(tiny)
+    status, out, err = run(node(m), "bench", "--size=999999999")
+    assert status == 1 and not out and "smaller --size" in err
+
 
 def test_what_bytes_wait_for_is_told(tiny, mount):
     """A link that gives 3 MiB/s is the limit of it all, until a lower one is set."""

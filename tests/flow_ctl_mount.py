@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -15,7 +16,7 @@ import models
 from control import Control
 from flow_ctl_node import ask
 from flow_hub_ctl import CTL, on_terminal
-from mountlib import DEADLINE, eventually, read, within
+from mountlib import DEADLINE, eventually, freeze, read, within
 
 MIB = 1 << 20
 BIG = models.big_file(3 * MIB + 7, seed=411)
@@ -163,6 +164,19 @@ def test_why_tells_of_a_file_by_any_of_its_names(tiny, mount):
     assert json.loads(run(node(m), "why", path, "--json")[1])["present"] == len(BIG)
     status, out, err = run(node(m), "why", path.parent / "none")
     assert (status, out) == (1, "") and "there is no such path" in err
+
+
+def test_why_waits_for_no_mount(tiny, mount):
+    """Who stands in one that hangs is told by another all the same."""
+    m, hanging = mount(tiny), mount(tiny)
+    inside = subprocess.Popen(["bash", "-c", 'cd "$1"; echo in; read; shift; exec "$@"', "-", hanging.root, CTL, node(m), "why", "none/x"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert inside.stdout.readline() == "in\n"
+    freeze(hanging.pid)
+    try:
+        assert "no such path" in within(DEADLINE, inside.communicate, "\n")[1] and inside.returncode == 1
+    finally:
+        os.kill(hanging.pid, signal.SIGCONT)
 
 
 # ---- what is done to it ----

@@ -78,6 +78,17 @@ def test_a_client_reads_from_the_mount_by_what_it_is_told(tiny, mount):
     assert client(f"export HF_ENDPOINT=http://127.0.0.1:1 HF_HUB_CACHE=/nonexistent", code).returncode != 0
 
 
+def test_a_mount_point_that_is_more_than_a_line_is_told_no_shell(tiny, mount, tmp_path):
+    """The twin is one with blanks and quotes."""
+    for name, status in ("a b'$(touch x)", 0), ("a\ntouch x", 1):
+        (tmp_path / name).mkdir()
+        m = mount(tiny, root=tmp_path / name)
+        told = run(node(m), "env", "--engine=llama.cpp")
+        assert told[0] == status and ("touch" in told[1]) == (status == 0), told
+        assert json.loads(run(node(m), "env", "--json")[1])["set"]["HF_HUB_CACHE"] == f"{m.root}/hub"
+        m.stop()
+
+
 def test_each_engine_is_told_what_is_its_own(tiny, mount):
     m = mount(tiny)
     told = {e: json.loads(run(node(m), "env", f"--engine={e}", "--json")[1])

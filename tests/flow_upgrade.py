@@ -15,7 +15,7 @@ import pytest
 
 import mountlib
 import models
-from holding import Held, Manager, Reader
+from holding import Held, Manager, Reader, children
 from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
 from nfs_wire import Export
 
@@ -306,6 +306,37 @@ def test_a_program_that_cannot_start_gives_the_mount_up(held, tmp_path, monkeypa
     within(DEADLINE, reader.wait)
 
 
+def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, tmp_path, monkeypatch):
+    """Neither the holder nor a daemon can be the new one for a while; what was kept is what it was then."""
+    program = tmp_path / "bin/matrixfs"
+    program.parent.mkdir()
+    shutil.copy(mountlib.PROGRAM, program)
+    monkeypatch.setattr(mountlib, "PROGRAM", program)
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        program.chmod(0o644)
+        os.kill(m.process.pid, signal.SIGUSR2)
+        m.wait_log("there is no program to go on with")
+        m.wait_log("is started again status=127")
+        program.chmod(0o755)
+        assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
+        assert reader.ask("read", 0, len(DATA)) == DATA
+        m.murder()
+        m.upgrade()
+        assert reader.ask("map", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_holder_whose_program_was_just_replaced(held, tmp_path):
+    """It is where the new one is: /proc/self/exe says "(deleted)"."""
+    program = tmp_path / "matrixfs"
+    m = held(wrapper=["bash", "-c", 'cp "$1" "$0"; exec 9<"$0"; rm "$0"; cp "$1" "$0"; shift; exec -a matrixfs /proc/self/fd/9 "$@"', program])
+    m.murder()
+    assert read(weights(m)) == DATA and os.readlink(f"/proc/{m.daemon}/exe") == str(program)
+    m.stop()
+
+
 # ---- a service manager that keeps descriptors ----
 
 @pytest.fixture
@@ -341,6 +372,19 @@ def test_a_holder_tells_the_service_manager_what_the_daemon_says(manager, held):
     assert eventually(lambda: {"READY": "1"} in manager.said) and any("STATUS" in words for words in manager.said)
     m.murder()
     assert eventually(lambda: manager.said.count({"READY": "1"}) == 2) and not manager.kept
+    m.stop()
+
+
+def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
+    """The twin: with it, nothing is said of the kind. It knows no token, as it is there before they are read."""
+    m = manager.start(mount, tiny, env={"WATCHDOG_USEC": 900_000})
+    alive = lambda: manager.said.count({"WATCHDOG": "1"})
+    assert eventually(lambda: alive() >= 2) and not m.logged("looks through the mount is gone")
+    lookout, = (pid for pid in children(m.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "mfs-lookout\n")
+    os.kill(lookout, signal.SIGKILL)
+    before = alive()
+    assert eventually(lambda: alive() >= before + 3) and m.log_text().count("looks through the mount is gone") == 1
+    assert not children(m.pid)      # reaped
     m.stop()
 
 

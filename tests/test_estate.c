@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "daemon/base/err.h"
@@ -142,6 +143,47 @@ static void test_records_of_any_size(void **state)
 	estate_free(n);
 }
 
+static uint64_t held_bytes(const struct estate *e)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(estate_fd(e), &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* And stays while it is there, or if who takes it away has left. */
+static void test_what_was_taken_away_is_nowhere(void **state)
+{
+	static const char secret[] = "hf_secret";
+	struct estate *e = new_estate(), *n;
+	uint32_t text = add(e, ESTATE_TEXT, secret), large, kept;
+	uint64_t before = held_bytes(e), size = 3 << 20;
+	char found[sizeof(secret)];
+
+	(void)state;
+	assert_int_equal(estate_add(e, ESTATE_BYTES, NULL, size, &large), 0);
+	memset(estate_at(e, large), 'x', size);
+	kept = add(e, ESTATE_NAME, "kept");
+	assert_true(held_bytes(e) >= before + size);
+	assert_int_equal(file_pread(estate_fd(e), found, sizeof(found), (text + 1) * 16ULL), 0);
+	assert_string_equal(found, secret);
+	estate_del(e, text);
+	estate_del(e, large);
+	assert_true(held_bytes(e) <= before + (64 << 10));
+	assert_int_equal(file_pread(estate_fd(e), found, sizeof(found), (text + 1) * 16ULL), 0);
+	assert_memory_equal(found, (char[sizeof(secret)]){ 0 }, sizeof(found));
+	assert_string_equal(estate_at(e, kept), "kept");
+	/* The twin. */
+	assert_int_equal(estate_add(e, ESTATE_BYTES, NULL, size, &large), 0);
+	memset(estate_at(e, large), 'y', size);
+	assert_int_equal(estate_leave(e), 0);
+	estate_del(e, large);
+	n = next(e);
+	assert_int_equal(((char *)estate_at(n, large))[size - 1], 'y');
+	estate_free(e);
+	estate_free(n);
+}
+
 static void assert_refused(struct estate *e, uint64_t off, const void *data, size_t len, int want)
 {
 	struct estate *n = NULL;
@@ -210,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_where_there_is_none_nothing_happens),
 		cmocka_unit_test(test_what_happens_after_leaving_is_not_left),
 		cmocka_unit_test(test_records_of_any_size),
+		cmocka_unit_test(test_what_was_taken_away_is_nowhere),
 		cmocka_unit_test(test_damage_and_other_versions_are_refused),
 		cmocka_unit_test(test_a_kill_leaves_no_record_by_half),
 	};

@@ -18,9 +18,9 @@
 
 #define LONG_MS 10000
 
-static int ask(struct lookout *l, int ms)
+static int ask(struct lookout *l, const char *path, int ms)
 {
-	return lookout_ask(l, clock_ms() + ms);
+	return lookout_ask(l, path, clock_ms() + ms);
 }
 
 static void what_is_there_answers_again_and_again(void **state)
@@ -28,21 +28,21 @@ static void what_is_there_answers_again_and_again(void **state)
 	const struct workdir *d = *state;
 	struct lookout *l;
 
-	assert_int_equal(lookout_start(d->path, &l), 0);
+	assert_int_equal(lookout_start(&l), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(ask(l, LONG_MS), 0);
+		assert_int_equal(ask(l, d->path, LONG_MS), 0);
 	lookout_free(l);
-	assert_true(wait(NULL) > 0); /* it has ended */
+	assert_int_equal(wait(NULL), -1); /* it has ended, and was reaped */
 }
 
 static void what_is_not_there_is_told(UNUSED void **state)
 {
 	struct lookout *l;
 
-	assert_int_equal(lookout_start("/nonexistent", &l), 0);
-	assert_int_equal(ask(l, LONG_MS), -ENOENT);
+	assert_int_equal(lookout_start(&l), 0);
+	assert_int_equal(ask(l, "/nonexistent", LONG_MS), -ENOENT);
 	lookout_free(l);
-	assert_true(wait(NULL) > 0);
+	assert_int_equal(wait(NULL), -1);
 }
 
 /* The only child of this process. */
@@ -66,18 +66,17 @@ static void who_does_not_answer_is_asked_once(void **state)
 	struct lookout *l;
 	pid_t pid;
 
-	assert_int_equal(lookout_start(d->path, &l), 0);
-	assert_int_equal(ask(l, LONG_MS), 0);
+	assert_int_equal(lookout_start(&l), 0);
+	assert_int_equal(ask(l, d->path, LONG_MS), 0);
 	pid = child_of_this();
 	kill(pid, SIGSTOP);
-	assert_int_equal(ask(l, 20), ERR_TIMEOUT);
-	assert_int_equal(ask(l, 20), ERR_TIMEOUT);
+	assert_int_equal(ask(l, d->path, 20), ERR_TIMEOUT);
+	assert_int_equal(ask(l, d->path, 20), ERR_TIMEOUT);
 	kill(pid, SIGCONT);
-	assert_int_equal(ask(l, LONG_MS), 0);
-	assert_int_equal(ask(l, LONG_MS), 0);
+	assert_int_equal(ask(l, d->path, LONG_MS), 0);
+	assert_int_equal(ask(l, d->path, LONG_MS), 0);
 	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(ask(l, LONG_MS), ERR_STOPPING);
+	assert_int_equal(ask(l, d->path, LONG_MS), ERR_STOPPING);
 	lookout_free(l);
 }
 

@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/orphans.h"
+#include "fs/scratch_left.h"
+
 struct life {
 	struct estate *estate;
 	struct scratch *s;
@@ -213,6 +216,55 @@ static void test_the_oldest_are_forgotten_first_as_ever(void **state)
 	}
 }
 
+static int count_one(void *arg, uint32_t record UNUSED, void *data UNUSED, size_t len UNUSED)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned count(struct life *l, enum estate_kind kind)
+{
+	unsigned n = 0;
+
+	estate_each(l->estate, kind, count_one, &n);
+	return n;
+}
+
+/* What a death between two records left. The twin is what somebody refers to. */
+static void test_what_nobody_refers_to_is_not_kept(void **state)
+{
+	const struct scratch_left_entry nowhere = { 77, 78 };
+	struct life *l = *state;
+	struct scratch_node *d = dir_at(l, ""), *t;
+	uint32_t id;
+
+	scratch_unref(l->s, make(l, "", "a", "text"));
+	assert_int_equal(scratch_make(l->s, d, "link", S_IFLNK, 0, 0, "a", &t), 0);
+	scratch_unref(l->s, t);
+	scratch_unref(l->s, d);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(estate_add(l->estate, ESTATE_BYTES, "lost", 4, &id), 0);
+		assert_int_equal(estate_add(l->estate, ESTATE_TEXT, "lost", 4, &id), 0);
+		assert_int_equal(
+			estate_add(l->estate, ESTATE_ENTRY, &nowhere, sizeof(nowhere), &id), 0);
+		assert_int_equal(estate_add(l->estate, ESTATE_NODE, "short", 5, &id), 0);
+	}
+	succeed(l);
+	scratch_inherited(l->s);
+	assert_int_equal(count(l, ESTATE_BYTES), 4);
+	assert_int_equal(orphans_sweep(l->estate), 0);
+	assert_int_equal(count(l, ESTATE_BYTES), 1);
+	assert_int_equal(count(l, ESTATE_TEXT), 1);
+	assert_int_equal(count(l, ESTATE_ENTRY), 2);
+	assert_int_equal(count(l, ESTATE_NODE), 3);
+	t = find(l, "", "a");
+	assert_text(l, t, "text");
+	scratch_unref(l->s, t);
+	t = find(l, "", "link");
+	assert_string_equal(scratch_target(t), "a");
+	scratch_unref(l->s, t);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -222,6 +274,7 @@ int main(void)
 		TEST(test_what_changes_later_is_left_too),
 		TEST(test_a_file_without_a_name_lives_while_it_is_open),
 		TEST(test_the_oldest_are_forgotten_first_as_ever),
+		TEST(test_what_nobody_refers_to_is_not_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

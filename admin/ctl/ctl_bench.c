@@ -61,11 +61,20 @@ static int open_trial(const char *dir)
 	return fd < 0 ? -errno : fd;
 }
 
-static int measure_disk(struct bench *b, const char *dir)
+/* -ENOSPC if less than is to stay free would be left. */
+static int check_room(int fd, uint64_t bytes, uint64_t min_free)
+{
+	uint64_t room = 0, total;
+	int r = file_space(fd, &room, &total);
+
+	return r < 0 ? r : room < min_free || room - min_free < bytes ? -ENOSPC : 0;
+}
+
+static int measure_disk(struct bench *b, const char *dir, uint64_t min_free)
 {
 	CLEANUP(closep) int fd = open_trial(dir);
 	int64_t began_ms = clock_ms();
-	int r = fd < 0 ? fd : 0;
+	int r = fd < 0 ? fd : check_room(fd, b->bytes, min_free);
 
 	for (uint64_t at = 0; r == 0 && at < b->bytes; at += PIECE)
 		r = file_pwrite(fd, b->piece, PIECE, at);
@@ -195,8 +204,14 @@ static uint64_t limit_of(const struct jval *status)
 static int measure(struct ctl *c, struct bench *b, const struct jval *status)
 {
 	const char *dir = jval_get_str(status, "cache");
-	int r = dir ? measure_disk(b, dir) : -ENOENT;
+	int64_t keep = jval_get_size(jval_get(status, "limits"), "cache_min_free");
+	int r = dir ? measure_disk(b, dir, keep > 0 ? (uint64_t)keep : 0) : -ENOENT;
 
+	if (r == -ENOSPC)
+		return complain(&c->why,
+				"So many bytes would leave less free on the disk of the cache %s "
+				"than cache-min-free says: give a smaller --size.",
+				dir);
 	if (r < 0)
 		return complain(&c->why, "The disk of the cache %s cannot be measured: %s.",
 				dir ? dir : "", err_text(r));

@@ -8,68 +8,10 @@
 #include <string.h>
 
 #include "daemon/base/file.h"
+#include "daemon/base/mountinfo.h"
 
-#define MOUNTS_BYTES_MAX (16u << 20)
 #define READ_AHEAD_WANTED 8192 /* KiB */
-#define FIELD_MAX 4095
-
-struct mount_line {
-	unsigned major, minor;
-	char at[FIELD_MAX + 1], options[FIELD_MAX + 1], type[64], super[FIELD_MAX + 1];
-};
-
-/* Blanks in paths are octal there. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; to++) {
-		unsigned code;
-
-		if (*text == '\\' && sscanf(text + 1, "%3o", &code) == 1 && strlen(text) > 3) {
-			*to = (char)code;
-			text += 4;
-		} else {
-			*to = *text++;
-		}
-	}
-	*to = '\0';
-}
-
-static bool parse_line(const char *line, struct mount_line *ret)
-{
-	const char *rest = strstr(line, " - ");
-
-	if (!rest ||
-	    sscanf(line, "%*u %*u %u:%u %*s %4095s %4095s", &ret->major, &ret->minor, ret->at,
-		   ret->options) != 4 ||
-	    sscanf(rest, " - %63s %*s %4095s", ret->type, ret->super) != 2)
-		return false;
-	unescape(ret->at);
-	return true;
-}
-
-/* The one that is on top there; false if none is. */
-static bool find_mount(const char *mountpoint, struct mount_line *ret)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-	CLEANUP(freep) struct mount_line *l = calloc(1, sizeof(*l));
-	bool found = false;
-	char *at, *line;
-
-	if (!l || file_read_all(AT_FDCWD, "/proc/self/mountinfo", MOUNTS_BYTES_MAX, &text) < 0)
-		return false;
-	at = text.data;
-	while (at && (line = strsep(&at, "\n"))) {
-		if (parse_line(line, l) && !strcmp(l->at, mountpoint)) {
-			*ret = *l;
-			found = true;
-		}
-	}
-	return found;
-}
-
-static void check_read_ahead(struct ctl_checkup *u, const struct mount_line *l)
+static void check_read_ahead(struct ctl_checkup *u, const struct mountinfo *l)
 {
 	CLEANUP(buf_free) struct buf text = { 0 }, advice = { 0 };
 	char path[64];
@@ -108,13 +50,13 @@ static void check_answers(struct ctl_checkup *u, const struct jval *status)
 void ctl_check_mount(struct ctl_checkup *u, const struct jval *status)
 {
 	const char *at = jval_get_str(status, "mountpoint");
-	CLEANUP(freep) struct mount_line *l = calloc(1, sizeof(*l));
+	CLEANUP(freep) struct mountinfo *l = calloc(1, sizeof(*l));
 
 	if (!at) {
 		ctl_checkup_add(u, CTL_OK, "mount", NULL, "none: it exports by NFS alone");
 		return;
 	}
-	if (!l || !find_mount(at, l) || strncmp(l->type, "fuse", 4) != 0) {
+	if (!l || !mountinfo_find(at, l) || strncmp(l->type, "fuse", 4) != 0) {
 		ctl_checkup_add(u, CTL_FAIL, "mount",
 				"it is in another mount namespace: run matrixfs without "
 				"PrivateMounts= and ProtectSystem=, share the mount with the "

@@ -17,6 +17,8 @@
 #include "daemon/base/why.h"
 
 #define CHECK_MS 10000
+#define KILL_MS 1000
+#define POLL_US 2000
 #define WORDS_BYTES_MAX 65536
 
 /* --- show */
@@ -93,32 +95,47 @@ static int spawn(char *const argv[], int fd, pid_t *ret)
 	return -e;
 }
 
-/* What it says until it ends; one that does not is killed. */
-static void listen_to(int fd, pid_t pid, struct buf *ret)
+/* What it says until then; what is too much is left out. */
+static void listen_to(int fd, int64_t until_ms, struct buf *ret)
 {
-	int64_t until_ms = clock_ms() + CHECK_MS;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char bytes[4096];
 	ssize_t n = 1;
 
-	while (n > 0 && ret->len < WORDS_BYTES_MAX) {
+	while (n > 0) {
 		int64_t left_ms = until_ms - clock_ms();
 
-		if (left_ms <= 0 || poll(&p, 1, (int)left_ms) == 0) {
-			kill(pid, SIGKILL);
+		if (left_ms <= 0 || poll(&p, 1, (int)left_ms) == 0)
 			return;
-		}
 		n = read(fd, bytes, sizeof(bytes));
-		if (n > 0)
+		if (n > 0 && ret->len < WORDS_BYTES_MAX)
 			buf_add(ret, bytes, (size_t)n);
 	}
+}
+
+/* Its exit status, or ERR_TIMEOUT: one that does not end is killed. */
+static int wait_for(pid_t pid, int64_t until_ms)
+{
+	int status = 0;
+	pid_t r;
+
+	while ((r = waitpid(pid, &status, WNOHANG)) == 0 && clock_ms() < until_ms)
+		usleep(POLL_US);
+	if (r != 0)
+		return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+	kill(pid, SIGKILL);
+	until_ms += KILL_MS;
+	while (waitpid(pid, NULL, WNOHANG) == 0 && clock_ms() < until_ms)
+		usleep(POLL_US);
+	return ERR_TIMEOUT;
 }
 
 /* Runs a program that says on standard error what is wrong: its exit status, or negative. */
 static int run_program(char *const argv[], struct buf *ret_said)
 {
 	CLEANUP(closep) int in = -1, out = -1;
-	int fds[2], status = 0, r;
+	int64_t until_ms = clock_ms() + CHECK_MS;
+	int fds[2], r;
 	pid_t pid = 0;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -129,10 +146,8 @@ static int run_program(char *const argv[], struct buf *ret_said)
 	closep(&out);
 	if (r < 0 || pid <= 0)
 		return r < 0 ? r : -ECHILD;
-	listen_to(in, pid, ret_said);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
+	listen_to(in, until_ms, ret_said);
+	return wait_for(pid, until_ms);
 }
 
 /* 0 if it is right, 1 with what it says if not. */

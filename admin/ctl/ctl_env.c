@@ -148,10 +148,24 @@ static void add_json(const struct client *k, struct buf *ret)
 	buf_add_str(ret, "\n");
 }
 
+/* A shell reads what is put here, and a comment ends with its line. */
+static bool is_one_line(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
 static int put(struct ctl *c, const struct client *k)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
 
+	if (!c->json && !is_one_line(k->where))
+		return complain(&c->why,
+				"There are control characters in the name of this %s: no "
+				"shell is told of it. --json has it.",
+				k->hub ? "hub" : "mount point");
 	if (c->json)
 		add_json(k, &text);
 	else

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/base/url.h"
@@ -57,17 +57,32 @@ int ctl_ls(struct ctl *c)
 	return ctl_run_as(c, one ? &hub_one : &hub_all);
 }
 
-/* Who stands in the mount names files from there. */
-static int add_absolute(const char *path, struct buf *ret)
+/* True if a path is this directory, or below it. */
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+/* Who stands in the mount names files from there. The mount is not asked: it may be what hangs. */
+static int add_absolute(struct ctl *c, const char *path, struct buf *ret)
 {
 	CLEANUP(buf_free) struct buf here = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	char cwd[PATH_MAX];
-	struct stat st;
+	const char *at;
+	int r = 0;
 
-	if (*path != '/' && getcwd(cwd, sizeof(cwd)) &&
-	    buf_printf(&here, "%s/%s", cwd, path) == 0 && lstat(buf_str(&here), &st) == 0)
-		path = buf_str(&here);
-	return url_encode(ret, path, 0);
+	if (*path != '/' && getcwd(cwd, sizeof(cwd))) {
+		r = ctl_ask(c, "GET", "/status", NULL, &d);
+		at = r < 0 ? NULL : jval_get_str(jdoc_root(d), "mountpoint");
+		if (at && is_below(cwd, at)) {
+			r = buf_printf(&here, "%s/%s", cwd, path);
+			path = buf_str(&here);
+		}
+	}
+	return r < 0 ? r : url_encode(ret, path, 0);
 }
 
 int ctl_why(struct ctl *c)
@@ -77,7 +92,7 @@ int ctl_why(struct ctl *c)
 	int r = buf_add_str(&path, "/why?path=");
 
 	if (r == 0)
-		r = add_absolute(ctl_operand(c->line, "PATH"), &path);
+		r = add_absolute(c, ctl_operand(c->line, "PATH"), &path);
 	if (r == 0)
 		r = ctl_ask(c, "GET", buf_str(&path), NULL, &d);
 	return r < 0 ? r : ctl_show(c, why_shape, jdoc_root(d));
