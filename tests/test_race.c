@@ -403,13 +403,16 @@ static void nor_before_enough_has_come(void **state)
 
 static void nor_for_the_time_that_it_takes_to_lay_what_came(void **state)
 {
+	const int64_t lay_ms = STALL_MS - 100;
 	struct fixture *f = *state;
+	int64_t took_ms;
 
 	warm_up(f);
-	f->lay_ms = STALL_MS - 100;
-	bring(f, HICCUPS, GIVES);
+	f->lay_ms = lay_ms;
+	took_ms = bring(f, HICCUPS, GIVES);
 	assert_int_equal(f->lay_ms, 0);
-	assert_int_equal(metrics_get(&f->counts.raced), 0);
+	/* A machine that is so busy lets him wait besides. */
+	assert_true(metrics_get(&f->counts.raced) == 0 || took_ms > lay_ms + 1000);
 }
 
 static void *leave_soon(void *arg)
