@@ -136,15 +136,14 @@ static void on_held(void *arg)
 static int check_mount(void *arg)
 {
 	struct program *p = arg;
-	int r = ERR_STOPPING;
+	int r = p->lookout ? lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS)
+			   : ERR_STOPPING;
 
-	if (p->lookout) {
-		r = lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS);
-		if (r != ERR_STOPPING)
-			return r;
+	if (r != ERR_STOPPING)
+		return r;
+	if (p->lookout)
 		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
-		lookout_free(steal(p->lookout));
-	}
+	lookout_free(steal(p->lookout));
 	return node_probe(p->ops.view.node);
 }
 

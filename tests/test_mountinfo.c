@@ -13,7 +13,7 @@ static const char text[] =
 	"30 22 0:26 / /a\\040b\\134c\\012 rw - tmpfs tmpfs rw,size=1k\n"
 	"31 22 0:27 / /models rw - tmpfs tmpfs rw\n"
 	"no mount at all\n"
-	"32 31 0:28 / /models ro,nosuid shared:2 master:3 - fuse.matrixfs matrixfs rw,allow_other\n";
+	"32 31 0:28 / /models ro shared:2 master:3 - fuse.matrixfs matrixfs rw,allow_other\n";
 
 static void test_the_mount_on_top_is_found(void **state)
 {
