@@ -398,6 +398,13 @@ static int serve_mount(struct program *p, struct buf *why)
 	return r;
 }
 
+/* It was not served: the next one takes over what this one found, whatever ends here. */
+static void leave_as_found(struct program *p)
+{
+	if (!p->mount && p->takeover.fd >= 0 && estate_leave(p->takeover.estate) < 0)
+		_exit(HOLDER_AGAIN); /* nothing may be closed */
+}
+
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -432,6 +439,8 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
 	again = p->takeover.fd >= 0;
+	if (r < 0)
+		leave_as_found(p);
 	close_all(p);
 	if (r < 0) {
 		if (!why.len)

@@ -306,6 +306,35 @@ def test_a_program_that_cannot_start_gives_the_mount_up(held, tmp_path, monkeypa
     within(DEADLINE, reader.wait)
 
 
+def test_a_daemon_that_cannot_start_leaves_what_it_found(held):
+    """Somebody else has its control port at the first restart; the next one goes on where the one that served ended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m = held(f"--control-listen=127.0.0.1:{port}", passthrough=False)
+    module = m.root / "modules/a.py"
+    module.parent.mkdir()
+    write(module, b"one\n" * 5000)
+    gone = os.open(m.root / "modules/gone", os.O_RDWR | os.O_CREAT)
+    os.write(gone, b"still here")
+    os.unlink(m.root / "modules/gone")
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        os.kill(m.process.pid, signal.SIGSTOP)
+        os.kill(m.daemon, signal.SIGKILL)
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert eventually(lambda: not fails(taken.bind, ("127.0.0.1", port)), DEADLINE)
+        taken.listen()
+        os.kill(m.process.pid, signal.SIGCONT)
+        m.wait_log("in use")
+        taken.close()
+        m.wait_log("took over")
+        assert reader.ask("read", 0, len(DATA)) == DATA
+        assert read(module) == b"one\n" * 5000 and within(DEADLINE, os.pread, gone, 100, 0) == b"still here"
+    within(DEADLINE, os.close, gone)
+    m.stop()
+
+
 # ---- a service manager that keeps descriptors ----
 
 @pytest.fixture
