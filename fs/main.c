@@ -120,6 +120,14 @@ static void on_ready(void *arg)
 	background_tell(&p->ready_fd, 0);
 }
 
+/* What a client of NFS is told to be written is written for the next process, too. */
+static void on_leaving(void *arg)
+{
+	struct program *p = arg;
+
+	nfs_stop(p->nfs);
+}
+
 /* The daemon of this holder is ready. The next one is to find the same relative paths. */
 static void on_held(void *arg)
 {
@@ -292,6 +300,7 @@ static int open_mount(struct program *p, struct buf *why)
 		.read_only = p->options.strict_ro,
 		.ops = &p->ops,
 		.ready = on_ready,
+		.leaving = on_leaving,
 		.arg = p,
 	};
 

@@ -340,17 +340,20 @@ static void answer_all(struct mount *m)
 }
 
 /* What is still under way is for the next process: from here on nothing is told the kernel, and
- * nothing noted. */
+ * then nothing noted. Between the two an answer may be noted that the kernel does not get, and asks
+ * for again: what is counted once too often stays known for longer, that is all. The other way
+ * round the kernel would know what the next process does not. */
 static int hand_over(struct mount *m)
 {
 	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int r;
 
+	m->conf.leaving(m->conf.arg);
 	if (!handshake_resends(m->conf.takeover->handshake))
 		answer_all(m);
-	r = nowhere >= 0 ? estate_leave(m->conf.takeover->estate) : -errno;
-	if (r == 0 && dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
-		r = -errno;
+	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
+		return -errno;
+	r = estate_leave(m->conf.takeover->estate);
 	if (r < 0)
 		return r;
 	m->handing_over = true;

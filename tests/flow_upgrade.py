@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -17,7 +18,7 @@ import mountlib
 import models
 from holding import Held, Manager, Reader
 from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
-from nfs_wire import Export
+from nfs_wire import Export, fh, opaque, sattr, u32
 
 MIB = 1 << 20
 DATA = models.big_file(12 * MIB + 77, seed=5)
@@ -183,6 +184,34 @@ def test_clients_of_nfs_connect_again_and_go_on(mount, tiny, how):
     change(m, how)
     with m.client() as nfs:
         assert nfs.content(handle) == DATA
+    m.stop()
+
+
+def test_what_a_client_of_nfs_was_told_is_there_stays(mount, tiny):
+    """It makes files for as long as it is answered; each that it was told of is there afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m, made = mount(tiny, kind=HeldExport, mounted=True, port=port, timeout=10), []
+    locks = m.hub / ".locks/models--org--tiny"
+
+    def make(directory, nfs):
+        try:
+            while nfs.nfs("create", fh(directory) + opaque(f"f{len(made)}.lock") + u32(0) + sattr(mode=0o644)).status == 0:
+                made.append(f"f{len(made)}.lock")
+        except (OSError, EOFError):
+            pass
+
+    locks.mkdir()
+    for _ in range(3):
+        with m.client() as nfs:
+            writer = threading.Thread(target=make, args=(nfs.walk("hub", ".locks", "models--org--tiny"), nfs))
+            writer.start()
+            before = len(made)
+            assert eventually(lambda: len(made) > before + 50)
+            m.upgrade()
+            writer.join(DEADLINE)
+            assert not writer.is_alive()
+    assert set(made) <= set(names(locks))
     m.stop()
 
 
