@@ -414,6 +414,11 @@ static void leave_as_found(struct program *p)
 		_exit(HOLDER_AGAIN); /* nothing may be closed */
 }
 
+static uint32_t generation_of(const struct program *p)
+{
+	return p->takeover.fd >= 0 ? p->takeover.handshake->generation : 0;
+}
+
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -434,7 +439,7 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
-		r = ops_inherit(&p->ops, p->takeover.estate);
+		r = ops_inherit(&p->ops, p->takeover.estate, generation_of(p));
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
@@ -552,7 +557,8 @@ static int hold_or_run(struct program *p, char *const argv[])
 	if (wants_holder(p))
 		return hold(p, argv);
 	status = run(p);
-	takeover_end(&p->takeover);
+	if (!p->left)
+		takeover_end(&p->takeover);
 	notify_close(&p->notify);
 	return status;
 }

@@ -17,8 +17,8 @@ void ops_add_write(struct fuse_lowlevel_ops *table);
 
 /* Takes over what the kernel knows, and has open, from the process before, and leaves what is to
  * come to the next (estate.h; borrowed, may be NULL). Behind scratch_inherit; nothing is served
- * yet. */
-MUST_USE int ops_inherit(struct ops *ops, struct estate *e);
+ * yet. `generation` is openfile.h's. */
+MUST_USE int ops_inherit(struct ops *ops, struct estate *e, uint32_t generation);
 /* Opens the blob of an inode. */
 MUST_USE int ops_open_handle(struct ops *ops, const struct inode *i, struct handle **ret);
 /* The open file of a request may be one that the process before this one opened: opens it here,

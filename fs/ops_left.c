@@ -40,12 +40,12 @@ static void open_at_start(void *arg, struct openfile *f)
 	f->inode = i;
 }
 
-int ops_inherit(struct ops *ops, struct estate *e)
+int ops_inherit(struct ops *ops, struct estate *e, uint32_t generation)
 {
 	int r = inodes_inherit(ops->inodes, e, &ops->view);
 
 	if (r == 0)
-		r = openfiles_inherit(&ops->files, e);
+		r = openfiles_inherit(&ops->files, e, generation);
 	if (r == 0)
 		openfiles_each_left(&ops->files, open_at_start, ops);
 	scratch_inherited(ops->view.scratch);
