@@ -116,6 +116,7 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
+	ops_forget_left(&p->ops);
 	pulse_ready(p->pulse);
 	background_tell(&p->ready_fd, 0);
 }
@@ -366,6 +367,7 @@ static void close_all(struct program *p)
 	openfiles_fini(&p->ops.files);
 	lookout_free(p->lookout);
 	inodes_free(p->ops.inodes);
+	free(p->ops.left_blobs);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
 	warmups_free(p->warmups);
@@ -439,7 +441,7 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
-		r = ops_inherit(&p->ops, p->takeover.estate, generation_of(p));
+		r = ops_inherit(&p->ops, p->takeover.estate, generation_of(p), p->takeover.fd);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)

@@ -16,6 +16,7 @@ import pytest
 
 import mountlib
 import models
+from control import Control
 from holding import Held, Manager, Reader
 from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
 from nfs_wire import Export, fh, opaque, sattr, u32
@@ -166,6 +167,27 @@ def test_passthrough_goes_on_while_no_daemon_runs(held):
         # The file is open as it was, so it can be opened once more, and be closed.
         assert read(weights(m)) == DATA
     assert read(weights(m)) == DATA
+    m.stop()
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_pages_that_are_not_known_to_be_right_are_asked_for_again(held, hub, how):
+    """The daemon before may have had no time to say that they were wrong; the twin is sealed."""
+    hub.repo("org/slow").commit({"s.safetensors": models.big_file(12 * MIB, seed=6)})
+    m = held(passthrough=False)
+    slow = m.file("org/slow", "s.safetensors")
+    complete(m)
+    hub.rate(1_000_000)
+    start = read(slow, 0, 4096)
+    change(m, how)
+
+    def asked(path):
+        before = Control(m).metrics().value("reads_total")
+        assert read(path, 0, 4096) == (DATA[:4096] if path != slow else start)
+        return Control(m).metrics().value("reads_total") - before
+
+    assert eventually(lambda: asked(slow), 20)
+    assert asked(slow) == 0 == asked(weights(m))
     m.stop()
 
 
