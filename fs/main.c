@@ -416,11 +416,6 @@ static void leave_as_found(struct program *p)
 		_exit(HOLDER_AGAIN); /* nothing may be closed */
 }
 
-static uint32_t generation_of(const struct program *p)
-{
-	return p->takeover.fd >= 0 ? p->takeover.handshake->generation : 0;
-}
-
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -441,7 +436,8 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
-		r = ops_inherit(&p->ops, p->takeover.estate, generation_of(p), p->takeover.fd);
+		r = ops_inherit(&p->ops, p->takeover.estate, p->takeover.generation,
+				p->takeover.fd);
 	if (r == 0)
 		r = open_keeper(p);
 	if (r == 0)
@@ -576,39 +572,24 @@ static int check_and_exit(struct program *p)
 	return 0;
 }
 
-static int print_and_exit(enum options_action action)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-
-	if (action == OPTIONS_HELP)
-		options_help(&text);
-	else if (action == OPTIONS_CONFIG_MD)
-		options_markdown(&text);
-	else if (action == OPTIONS_CONFIG_MAN)
-		options_man(&text);
-	else
-		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
-	fputs(buf_str(&text), stdout);
-	return 0;
-}
-
 int main(int argc, char *argv[])
 {
-	CLEANUP(buf_free) struct buf why = { 0 };
+	CLEANUP(buf_free) struct buf why = { 0 }, text = { 0 };
 	static struct program p = { .ready_fd = -1,
 				    .notify = { .fd = -1 },
 				    .takeover = { .fd = -1 } };
 	enum options_action action;
-	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
+	int status = 0, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
 	else if (action == OPTIONS_CHECK)
 		status = check_and_exit(&p);
 	else if (action != OPTIONS_RUN)
-		status = print_and_exit(action);
+		options_text(action, &text);
 	else
 		status = hold_or_run(&p, argv);
+	fputs(buf_str(&text), stdout);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	forget_tokens(&p);

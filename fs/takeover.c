@@ -48,8 +48,8 @@ static int check(const struct session *s, const char *asked)
 		return ERR_CORRUPT;
 	if (strcmp(s->asked, asked) != 0)
 		return -EXDEV;
-	/* Readers would wait for ever for what was lost: also by a process that wanted to hand over,
-	 * as the FUSE library drops what it takes while it ends. */
+	/* Readers would wait for ever for what was lost: also by a process that wanted to hand
+	 * over, as the FUSE library drops what it takes while it ends. */
 	return handshake_resends(s->handshake) ? 0 : -EOPNOTSUPP;
 }
 
@@ -106,7 +106,7 @@ int takeover_begin(struct takeover *t, struct notify *n, const char *asked, noti
 	if (t->fd < 0)
 		return takeover_is_held(env) ? estate_new(&t->estate) : 0;
 	t->handshake = s.handshake;
-	t->handshake->generation++;
+	t->generation = ++t->handshake->generation;
 	t->mountpoint = s.mountpoint;
 	return 0;
 }
