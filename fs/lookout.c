@@ -44,6 +44,7 @@ __attribute__((noreturn)) static void look_out(int fd, const char *mountpoint)
 	prctl(PR_SET_NAME, "mfs-lookout");
 	if (chdir("/") < 0)
 		_exit(1);
+	setsid(); /* a terminal that hangs up is the daemon's to leave */
 	while (recv(fd, &question, 1, 0) == 1) {
 		struct statvfs st;
 		int answer = statvfs(mountpoint, &st) < 0 ? -errno : 0;
