@@ -13,7 +13,7 @@
 
 #include "daemon/base/own.h"
 
-#define ESTATE_VERSION 1
+#define ESTATE_VERSION 2
 
 struct estate;
 

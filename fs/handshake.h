@@ -16,8 +16,10 @@
 struct handshake {
 	uint32_t request_len, reply_len;
 	uint8_t request[HANDSHAKE_MAX], reply[HANDSHAKE_MAX];
-	uint32_t parked; /* 1: the last process answered all that it was asked */
-	uint32_t unused[7];
+	uint32_t unused_1;
+	uint32_t generation; /* how many processes took the mount over until now */
+	uint32_t set_up;     /* 1: the kernel's settings of the mount are made */
+	uint32_t unused_2[5];
 };
 
 /* Makes the exchange for a session that is mounted; what was said is in *ret. -ETIMEDOUT: the

@@ -18,12 +18,12 @@ struct heir {
 	/* ESTATE_NAME "REPOSITORY COMMIT" << 32 | node; a number of the scratch; or 0. */
 	uint64_t where;
 	uint64_t recent; /* of a blob: likewise, where it was looked up last; or 0 */
-	uint64_t opens;  /* through the page cache << 32 | by passthrough */
-	uint32_t repo;   /* ESTATE_NAME "REPOSITORY", or 0 */
-	uint32_t name;   /* ESTATE_TEXT: the place's, of its own; or 0 */
+	uint64_t unused_1;
+	uint32_t repo; /* ESTATE_NAME "REPOSITORY", or 0 */
+	uint32_t name; /* ESTATE_TEXT: the place's, of its own; or 0 */
 	int32_t backing_id;
 	uint8_t kind, type, shared;
-	uint8_t unused[9];
+	uint8_t unused_2[9];
 };
 
 struct heritage {

@@ -14,6 +14,7 @@ struct left {
 	struct heir heir;
 	uint32_t record;
 	bool gone; /* there is no such place any more */
+	unsigned cached_opens, passthrough_opens;
 };
 
 struct inodes {
@@ -80,25 +81,25 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 {
 	struct inodes *t = arg;
 	struct left *left;
+	struct heir heir;
 	int r;
 
-	if (len < sizeof(left->heir)) {
+	if (len < sizeof(heir)) {
 		estate_del(t->heritage.estate, record);
+		return 0;
+	}
+	memcpy(&heir, data, sizeof(heir));
+	if (map_find_u64(&t->left, heir.number)) {
+		heritage_del(&t->heritage, record); /* a second one */
 		return 0;
 	}
 	left = calloc(1, sizeof(*left));
 	if (!left)
 		return -ENOMEM;
-	memcpy(&left->heir, data, sizeof(left->heir));
-	left->record = record;
-	r = map_find_u64(&t->left, left->heir.number)
-		    ? 0
-		    : map_put_u64(&t->left, left->heir.number, left);
-	if (r == 0 && map_find_u64(&t->left, left->heir.number) == left)
-		return 0;
-	free(left);
-	if (r == 0)
-		heritage_del(&t->heritage, record); /* a second one */
+	*left = (struct left){ .heir = heir, .record = record };
+	r = map_put_u64(&t->left, heir.number, left);
+	if (r < 0)
+		free(left);
 	return r;
 }
 
@@ -114,6 +115,74 @@ int inodes_inherit(struct inodes *t, struct estate *e, const struct view *v)
 	return r;
 }
 
+void inodes_count_left(struct inodes *t, uint64_t number, bool passthrough)
+{
+	struct left *left;
+
+	lock_take(&t->lock);
+	left = map_find_u64(&t->left, number);
+	if (left && passthrough)
+		left->passthrough_opens++;
+	else if (left)
+		left->cached_opens++;
+	lock_drop(&t->lock);
+}
+
+static int find_stray(void *arg, void *value)
+{
+	struct left *left = value;
+
+	if (!left->heir.backing_id || left->passthrough_opens)
+		return 0;
+	*(struct left **)arg = left;
+	return 1;
+}
+
+int inodes_take_stray_id(struct inodes *t)
+{
+	struct left *left = NULL;
+	struct heir *heir;
+	int id = 0;
+
+	lock_take(&t->lock);
+	if (map_each(&t->left, find_stray, &left)) {
+		heir = estate_at(t->heritage.estate, left->record);
+		id = left->heir.backing_id;
+		heir->backing_id = left->heir.backing_id = 0;
+	}
+	lock_drop(&t->lock);
+	return id;
+}
+
+struct blob_numbers {
+	uint64_t *list;
+	size_t count;
+};
+
+static int add_number(void *arg, void *value)
+{
+	const struct left *left = value;
+	struct blob_numbers *n = arg;
+
+	if (left->heir.kind == PLACE_BLOB)
+		n->list[n->count++] = left->heir.number;
+	return 0;
+}
+
+int inodes_left_blobs(struct inodes *t, uint64_t **ret, size_t *ret_count)
+{
+	struct blob_numbers n = { 0 };
+
+	lock_take(&t->lock);
+	n.list = calloc(t->left.count + 1, sizeof(*n.list));
+	if (n.list)
+		map_each(&t->left, add_number, &n);
+	lock_drop(&t->lock);
+	*ret = n.list;
+	*ret_count = n.count;
+	return n.list ? 0 : -ENOMEM;
+}
+
 /* Its record says of an inode what changes. */
 static void note_locked(struct inodes *t, const struct inode *i)
 {
@@ -123,7 +192,6 @@ static void note_locked(struct inodes *t, const struct inode *i)
 		return;
 	heir->lookups = i->lookups;
 	heir->backing_id = i->backing_id;
-	heir->opens = (uint64_t)i->cached_opens << 32 | i->passthrough_opens;
 }
 
 /* Makes an inode of what was left (taken), at this place (taken). */
@@ -145,9 +213,9 @@ static int revive_locked(struct inodes *t, struct left *left, struct place *plac
 	i->recent_node = recent->node;
 	i->record = left->record;
 	i->lookups = left->heir.lookups;
-	i->cached_opens = (unsigned)(left->heir.opens >> 32);
-	i->passthrough_opens = (unsigned)left->heir.opens;
-	i->backing_id = i->passthrough_opens ? left->heir.backing_id : 0;
+	i->cached_opens = left->cached_opens;
+	i->passthrough_opens = left->passthrough_opens;
+	i->backing_id = left->heir.backing_id;
 	free(left);
 	*ret = i;
 	return 0;
@@ -251,6 +319,19 @@ static void note_recent_locked(struct inodes *t, struct inode *i, struct place *
 	i->recent = place->snapshot;
 	i->recent_node = place->node;
 	place->snapshot = old;
+}
+
+int inodes_place(struct inodes *t, uint64_t number, struct place *ret)
+{
+	const struct inode *i;
+	int r;
+
+	(void)inodes_get(t, number); /* one that was left becomes an inode */
+	lock_take(&t->lock);
+	i = map_find_u64(&t->by_number, number);
+	r = i ? place_copy(&i->place, ret) : -ESTALE;
+	lock_drop(&t->lock);
+	return r;
 }
 
 int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret)

@@ -43,9 +43,17 @@ void inodes_free(struct inodes *t);
 /* From now on what the table knows is left to the next process, and what the one before left in
  * this estate is known here. Estate and view are borrowed. Once, while nothing else happens. */
 MUST_USE int inodes_inherit(struct inodes *t, struct estate *e, const struct view *v);
+/* Then, before anything else: one of what is open was left so; a backing id that nobody has open
+ * any more, for the caller to close (0: there is none); the numbers of all blobs that were left, to
+ * be freed, or -ENOMEM. */
+void inodes_count_left(struct inodes *t, uint64_t number, bool passthrough);
+int inodes_take_stray_id(struct inodes *t);
+MUST_USE int inodes_left_blobs(struct inodes *t, uint64_t **ret, size_t *ret_count);
 /* The inode of a number the kernel sent; borrowed until it forgets it, NULL if it never knew it, or
  * if there is no such place any more (since another process was here). */
 struct inode *inodes_get(struct inodes *t, uint64_t number);
+/* A copy of its place, while the kernel may forget it: -ESTALE if it has, -ENOMEM. */
+MUST_USE int inodes_place(struct inodes *t, uint64_t number, struct place *ret);
 /* A copy of where the inode was looked up last: a blob may lie in many repositories. */
 MUST_USE int inodes_recent(struct inodes *t, const struct inode *i, struct place *ret);
 /* The inode of a place (taken), with one more lookup. */

@@ -3,7 +3,6 @@
  * node, tree, mount; and takes it apart in the opposite order. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/base/pulse.h"
+#include "daemon/base/why.h"
 #include "daemon/base/workers.h"
 #include "daemon/control/control.h"
 #include "daemon/keeper.h"
@@ -75,30 +75,22 @@ static int fail(struct buf *why, int status)
 static int find_tokens(struct program *p, struct buf *why)
 {
 	const struct conf_list *hubs = &p->options.hubs;
+	int r = 0;
 
-	if (hubs->count > NODE_HUBS_MAX) {
-		buf_printf(why, "at most %d hubs can be given", NODE_HUBS_MAX);
-		return ERR_CONF;
-	}
-	for (size_t i = 0; i < hubs->count; i++) {
-		int r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i],
-				      why);
-
-		if (r < 0)
-			return r;
+	if (hubs->count > NODE_HUBS_MAX)
+		return complain(why, "at most %d hubs can be given", NODE_HUBS_MAX);
+	for (size_t i = 0; r == 0 && i < hubs->count; i++) {
+		r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i], why);
 		p->hubs[i] = (struct node_hub){ hubs->items[i], p->tokens[i] };
 		p->hub_count++;
 	}
-	return 0;
+	return r;
 }
 
 static void forget_tokens(struct program *p)
 {
-	for (unsigned i = 0; i < p->hub_count; i++) {
-		if (p->tokens[i])
-			explicit_bzero(p->tokens[i], strlen(p->tokens[i]));
-		free(steal(p->tokens[i]));
-	}
+	for (unsigned i = 0; i < p->hub_count; i++)
+		options_token_free(steal(p->tokens[i]));
 }
 
 /* ---- ready ---- */
@@ -118,7 +110,16 @@ static void on_ready(void *arg)
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
 			 p->hubs[0].url, p->options.cache);
+	ops_forget_left(&p->ops);
 	background_tell(&p->ready_fd, 0);
+}
+
+/* What a client of NFS is told to be written is written for the next process, too. */
+static void on_leaving(void *arg)
+{
+	struct program *p = arg;
+
+	nfs_stop(p->nfs);
 }
 
 /* The daemon of this holder is ready. The next one is to find the same relative paths. */
@@ -294,6 +295,7 @@ static int open_mount(struct program *p, struct buf *why)
 		.read_only = p->options.strict_ro,
 		.ops = &p->ops,
 		.ready = on_ready,
+		.leaving = on_leaving,
 		.arg = p,
 	};
 
@@ -359,6 +361,7 @@ static void close_all(struct program *p)
 	openfiles_fini(&p->ops.files);
 	lookout_free(p->lookout);
 	inodes_free(p->ops.inodes);
+	free(p->ops.left_blobs);
 	if (p->ops.view.scratch)
 		scratch_free(p->ops.view.scratch);
 	warmups_free(p->warmups);
@@ -400,6 +403,13 @@ static int serve_mount(struct program *p, struct buf *why)
 	return r;
 }
 
+/* It was not served: the next one takes over what this one found, whatever ends here. */
+static void leave_as_found(struct program *p)
+{
+	if (!p->mount && p->takeover.fd >= 0 && estate_leave(p->takeover.estate) < 0)
+		_exit(HOLDER_AGAIN); /* nothing may be closed */
+}
+
 static int serve(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -420,7 +430,8 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = open_node(p, &why);
 	if (r == 0)
-		r = ops_inherit(&p->ops, p->takeover.estate);
+		r = ops_inherit(&p->ops, p->takeover.estate, p->takeover.generation,
+				p->takeover.fd);
 	if (r == 0)
 		r = orphans_sweep(p->takeover.estate);
 	if (r == 0)
@@ -436,6 +447,8 @@ static int serve(struct program *p)
 	if (r == 0)
 		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
 	again = p->takeover.fd >= 0;
+	if (r < 0)
+		leave_as_found(p);
 	close_all(p);
 	if (r < 0) {
 		if (!why.len)
@@ -542,7 +555,8 @@ static int hold_or_run(struct program *p, char *const argv[])
 	if (wants_holder(p))
 		return hold(p, argv);
 	status = run(p);
-	takeover_end(&p->takeover);
+	if (!p->left)
+		takeover_end(&p->takeover);
 	notify_close(&p->notify);
 	return status;
 }
@@ -558,39 +572,24 @@ static int check_and_exit(struct program *p)
 	return 0;
 }
 
-static int print_and_exit(enum options_action action)
-{
-	CLEANUP(buf_free) struct buf text = { 0 };
-
-	if (action == OPTIONS_HELP)
-		options_help(&text);
-	else if (action == OPTIONS_CONFIG_MD)
-		options_markdown(&text);
-	else if (action == OPTIONS_CONFIG_MAN)
-		options_man(&text);
-	else
-		buf_add_str(&text, "matrixfs " MATRIXFS_VERSION "\n");
-	fputs(buf_str(&text), stdout);
-	return 0;
-}
-
 int main(int argc, char *argv[])
 {
-	CLEANUP(buf_free) struct buf why = { 0 };
+	CLEANUP(buf_free) struct buf why = { 0 }, text = { 0 };
 	static struct program p = { .ready_fd = -1,
 				    .notify = { .fd = -1 },
 				    .takeover = { .fd = -1 } };
 	enum options_action action;
-	int status, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
+	int status = 0, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
 	else if (action == OPTIONS_CHECK)
 		status = check_and_exit(&p);
 	else if (action != OPTIONS_RUN)
-		status = print_and_exit(action);
+		options_text(action, &text);
 	else
 		status = hold_or_run(&p, argv);
+	fputs(buf_str(&text), stdout);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
 	forget_tokens(&p);

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
@@ -24,7 +23,6 @@
  * wants many large ones under way (measured: docs/benchmarks.md). */
 #define READ_AHEAD_KB "8192"
 #define WORKERS_MAX 8
-#define ANSWERING_US 10000
 
 struct mount {
 	struct mount_conf conf;
@@ -188,10 +186,7 @@ static int mount_taken(struct mount *m, struct buf *why)
 	if (fuse_session_mount(m->session, where) < 0)
 		return -EINVAL;
 	r = handshake_repeat(m->session, t->handshake, t->fd, why);
-	if (r == 0 && handshake_resends(t->handshake))
-		r = handshake_resend(t->fd);
-	t->handshake->parked = 0;
-	return r;
+	return r < 0 ? r : handshake_resend(t->fd);
 }
 
 static int open_session(struct mount *m, struct buf *why)
@@ -214,29 +209,33 @@ static int open_session(struct mount *m, struct buf *why)
 }
 
 /* Kernel settings that only take effect after the first exchange with the kernel. */
-static void raise_read_ahead(dev_t dev)
+static void raise_read_ahead(const struct statx *st)
 {
 	char path[64];
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", st->stx_dev_major,
+		 st->stx_dev_minor);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, READ_AHEAD_KB, strlen(READ_AHEAD_KB)) < 0)
 		log_info("the kernel's readahead stays as it is: cannot write %s", path);
 	closep(&fd);
 }
 
+/* The kernel answers by itself: a thread that waits inside would outlive a kill. */
 static void *announce(void *arg)
 {
 	struct mount *m = arg;
-	struct stat st;
+	struct handshake *h = m->conf.takeover->handshake; /* NULL: nobody holds it */
+	struct statx st;
 
-	/* What was taken over is set up, and a thread that waits inside would outlive a kill. */
-	if (m->conf.takeover->fd < 0) {
-		if (stat(m->conf.mountpoint, &st) < 0)
-			return NULL; /* unmounted before it ever answered */
-		raise_read_ahead(st.st_dev);
+	if (!h || !h->set_up) {
+		if (statx(AT_FDCWD, m->conf.mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
+			return NULL; /* unmounted already */
+		raise_read_ahead(&st);
 	}
+	if (h)
+		h->set_up = 1;
 	m->conf.ready(m->conf.arg);
 	return NULL;
 }
@@ -286,28 +285,19 @@ static void heed_hand_over(struct mount *m)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Kernels that do not repeat requests get an answer to each that was taken. */
-static void answer_all(struct mount *m)
-{
-	int64_t oldest_ms, until_ms = clock_ms() + m->conf.ops->timeout_ms;
-
-	while (underway_count(&m->conf.ops->underway, &oldest_ms) && clock_ms() < until_ms)
-		usleep(ANSWERING_US);
-	m->conf.takeover->handshake->parked = 1;
-}
-
 /* What is still under way is for the next process: from here on nothing is told the kernel, and
- * nothing noted. */
+ * then nothing noted. Between the two an answer may be noted that the kernel does not get, and asks
+ * for again: what is counted once too often stays known for longer, that is all. The other way
+ * round the kernel would know what the next process does not. */
 static int hand_over(struct mount *m)
 {
 	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int r;
 
-	if (!handshake_resends(m->conf.takeover->handshake))
-		answer_all(m);
-	r = nowhere >= 0 ? estate_leave(m->conf.takeover->estate) : -errno;
-	if (r == 0 && dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
-		r = -errno;
+	m->conf.leaving(m->conf.arg);
+	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
+		return -errno;
+	r = estate_leave(m->conf.takeover->estate);
 	if (r < 0)
 		return r;
 	m->handing_over = true;

@@ -24,6 +24,9 @@ struct mount_conf {
 	struct ops *ops; /* borrowed until mount_close; ops->session is set */
 	/* Called once when the mount answers, on a thread of its own. */
 	void (*ready)(void *arg);
+	/* Called once when the mount is handed over, before the estate is left: what others than
+	 * the kernel may change of it ends here. */
+	void (*leaving)(void *arg);
 	void *arg;
 };
 

@@ -26,8 +26,10 @@ struct ops {
 	struct inodes *inodes;
 	struct openfiles files;
 	struct fuse_session *session;
-	struct workers *forgetting;                /* what was wrong leaves the page cache */
-	atomic_bool passthrough;                   /* offered by the kernel, allowed by options */
+	struct workers *forgetting; /* what was wrong leaves the page cache */
+	uint64_t *left_blobs;    /* numbers of the process before, owned; till they are looked at */
+	size_t left_blob_count;  /* as long */
+	atomic_bool passthrough; /* offered by the kernel, allowed by options */
 	_Atomic(const char *) passthrough_why_not; /* NULL: it is used; static */
 	atomic_uint fuse_major, fuse_minor;        /* the kernel's protocol; 0: not told yet */
 	struct underway underway;

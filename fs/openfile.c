@@ -5,6 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* A process of a mount has this many numbers to itself: a RELEASE that comes again, of a file that
+ * was closed, is never taken for another file's. */
+#define GENERATION_BITS 40
+
 void openfiles_init(struct openfiles *all)
 {
 	lock_init(&all->lock, LOCK_OPENFILES);
@@ -99,11 +103,12 @@ static int add_left(void *arg, uint32_t record, void *data, size_t len)
 	return r;
 }
 
-int openfiles_inherit(struct openfiles *all, struct estate *e)
+int openfiles_inherit(struct openfiles *all, struct estate *e, uint32_t generation)
 {
 	int r;
 
 	all->estate = e;
+	all->last_number = (uint64_t)generation << GENERATION_BITS;
 	lock_take(&all->lock);
 	r = estate_each(e, ESTATE_OPEN, add_left, all);
 	lock_drop(&all->lock);

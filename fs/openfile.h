@@ -70,8 +70,9 @@ struct openfile_world {
 void openfiles_init(struct openfiles *all);
 void openfiles_fini(struct openfiles *all);
 /* From now on what is open is left to the next process, and what the one before left in this estate
- * (borrowed) is open here. Once, while nothing else happens. -ENOMEM. */
-MUST_USE int openfiles_inherit(struct openfiles *all, struct estate *e);
+ * (borrowed) is open here. `generation` is the process's: each of a mount has another, the first 0.
+ * Once, while nothing else happens. -ENOMEM. */
+MUST_USE int openfiles_inherit(struct openfiles *all, struct estate *e, uint32_t generation);
 /* Calls fn for each that was left, and still is. Nobody else uses any meanwhile. */
 void openfiles_each_left(struct openfiles *all, void (*fn)(void *arg, struct openfile *f),
 			 void *arg);

@@ -93,6 +93,45 @@ void ops_forget_pages(struct ops *ops, const char *etag)
 		log_debug("the kernel keeps pages of etag=%s for now", etag);
 }
 
+/* What is sealed is right; but what was wrong once may be right only since, and its pages older. */
+static bool is_right(struct ops *ops, uint64_t number)
+{
+	CLEANUP(place_fini) struct place place = { 0 };
+	char etag[DIGEST_HEX_MAX + 1];
+	struct node_blob blob;
+
+	if (inodes_place(ops->inodes, number, &place) < 0 || place.kind != PLACE_BLOB)
+		return false;
+	place_etag(&place, etag);
+	node_blob(ops->view.node, etag, manifest_file(place.snapshot->files, place.node)->size,
+		  &blob);
+	return blob.sealed && !blob.was_wrong;
+}
+
+/* Where no thread is free it is told here, and waits itself. */
+static void forget_left(void *arg, uint64_t unused UNUSED)
+{
+	struct ops *ops = arg;
+
+	for (size_t i = 0; i < ops->left_blob_count; i++) {
+		uint64_t number = ops->left_blobs[i];
+		const struct work work = {
+			.fn = tell_kernel, .arg = ops, .number = number, .lane = number
+		};
+
+		if (!is_right(ops, number) && workers_add(ops->forgetting, &work) < 0)
+			tell_kernel(ops, number);
+	}
+}
+
+void ops_forget_left(struct ops *ops)
+{
+	const struct work work = { .fn = forget_left, .arg = ops };
+
+	if (ops->left_blob_count && workers_add(ops->forgetting, &work) < 0)
+		log_debug("the kernel keeps the pages it has");
+}
+
 int ops_start_forgetting(struct ops *ops)
 {
 	const struct workers_conf conf = { "mfs-forget", FORGETTING_THREADS, FORGETTING_MAX, true };

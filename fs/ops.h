@@ -17,8 +17,9 @@ void ops_add_write(struct fuse_lowlevel_ops *table);
 
 /* Takes over what the kernel knows, and has open, from the process before, and leaves what is to
  * come to the next (estate.h; borrowed, may be NULL). Behind scratch_inherit; nothing is served
- * yet. */
-MUST_USE int ops_inherit(struct ops *ops, struct estate *e);
+ * yet. `generation` is openfile.h's; fd the kernel's,
+ * or -1. */
+MUST_USE int ops_inherit(struct ops *ops, struct estate *e, uint32_t generation, int fd);
 /* Opens the blob of an inode. */
 MUST_USE int ops_open_handle(struct ops *ops, const struct inode *i, struct handle **ret);
 /* The open file of a request may be one that the process before this one opened: opens it here,
@@ -34,5 +35,8 @@ MUST_USE int ops_start_forgetting(struct ops *ops);
 /* A wrong digest: makes the kernel forget pages of this blob, soon. Waits for nobody. Any
  * thread. */
 void ops_forget_pages(struct ops *ops, const char *etag);
+/* The same, once, for all blobs that ops_inherit found and that are not known to be right: the
+ * process before may have had no time to say which were wrong. */
+void ops_forget_left(struct ops *ops);
 
 #endif

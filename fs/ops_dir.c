@@ -218,8 +218,8 @@ static void start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	op->size = size;
 	op->off = off;
 	op->ended = readdir_ended;
-	if (op_set_file(op, fi))
-		op_start(op);
+	if (op_set_file(op, fi)) /* one that was left may wait for a hub */
+		op_start_waiting(op, "list", false);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -2,9 +2,14 @@
 /* What the process before this one had open. What can be opened without asking anybody is at the
  * start, so that it is neither evicted nor forgotten; the rest when it is used. */
 #include <errno.h>
+#include <sys/ioctl.h>
 
+#include "daemon/base/log.h"
 #include "fs/attr.h"
 #include "fs/ops.h"
+
+#define BACKING_CLOSE \
+	_IOW(229, 2, uint32_t) /* FUSE_DEV_IOC_BACKING_CLOSE, newer than some headers */
 
 /* Where it was looked up last: that is the path the caller came by, as a rule. Where it was seen
  * first is the other place worth asking. */
@@ -40,16 +45,39 @@ static void open_at_start(void *arg, struct openfile *f)
 	f->inode = i;
 }
 
-int ops_inherit(struct ops *ops, struct estate *e)
+static void count_open(void *arg, struct openfile *f)
+{
+	struct ops *ops = arg;
+
+	if (f->counted)
+		inodes_count_left(ops->inodes, f->left_inode, f->passthrough);
+}
+
+/* The process before ended between the kernel's part of an open and its own. */
+static void close_strays(struct ops *ops, int fd)
+{
+	int id;
+
+	while ((id = inodes_take_stray_id(ops->inodes)))
+		if (ioctl(fd, BACKING_CLOSE, &id) < 0)
+			log_debug("the kernel does not know backing_id=%d", id);
+}
+
+int ops_inherit(struct ops *ops, struct estate *e, uint32_t generation, int fd)
 {
 	int r = inodes_inherit(ops->inodes, e, &ops->view);
 
 	if (r == 0)
-		r = openfiles_inherit(&ops->files, e);
+		r = openfiles_inherit(&ops->files, e, generation);
 	if (r == 0)
-		openfiles_each_left(&ops->files, open_at_start, ops);
+		r = inodes_left_blobs(ops->inodes, &ops->left_blobs, &ops->left_blob_count);
+	if (r < 0)
+		return r;
+	openfiles_each_left(&ops->files, count_open, ops);
+	close_strays(ops, fd);
+	openfiles_each_left(&ops->files, open_at_start, ops);
 	scratch_inherited(ops->view.scratch);
-	return r;
+	return 0;
 }
 
 static int open_again(struct op *op, struct openfile *f)

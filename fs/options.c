@@ -396,7 +396,7 @@ static const char help_tail[] =
 	"\n"
 	"Then point a client there: HF_HUB_CACHE=MOUNTPOINT/hub\n";
 
-void options_help(struct buf *ret)
+static void add_help(struct buf *ret)
 {
 	buf_add_str(ret, help_head);
 	conf_help(&options_table, ret);
@@ -440,7 +440,7 @@ static const char markdown_tail[] =
 	"token-file = /etc/matrixfs/tokens\n"
 	"```\n";
 
-void options_markdown(struct buf *ret)
+static void add_markdown(struct buf *ret)
 {
 	buf_add_str(ret, markdown_head);
 	conf_markdown(&options_table, ret);
@@ -462,9 +462,21 @@ static const char man_tail[] =
 	"token-file = /etc/matrixfs/tokens\n"
 	".Ed\n";
 
-void options_man(struct buf *ret)
+static void add_man(struct buf *ret)
 {
 	const struct conf_page page = { "matrixfs.conf", CONFIG_FILE, "matrixfs", man_tail };
 
 	conf_man(&options_table, &page, ret);
+}
+
+void options_text(enum options_action action, struct buf *ret)
+{
+	if (action == OPTIONS_HELP)
+		add_help(ret);
+	else if (action == OPTIONS_CONFIG_MD)
+		add_markdown(ret);
+	else if (action == OPTIONS_CONFIG_MAN)
+		add_man(ret);
+	else
+		buf_add_str(ret, "matrixfs " MATRIXFS_VERSION "\n");
 }

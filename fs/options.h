@@ -79,9 +79,9 @@ void options_fini(struct options *o);
  * read. */
 MUST_USE int options_token(const struct options *o, const char *hub_url, bool first_hub,
 			   char *(*getenv_fn)(const char *), char **ret, struct buf *why);
-/* Appends the text of --help / of docs/config.md / of docs/matrixfs.conf.5. */
-void options_help(struct buf *ret);
-void options_markdown(struct buf *ret);
-void options_man(struct buf *ret);
+void options_token_free(char *token); /* wiped; NULL is fine */
+/* Appends what is printed: the text of --help, of --version, of docs/config.md or of
+ * docs/matrixfs.conf.5. */
+void options_text(enum options_action action, struct buf *ret);
 
 #endif

@@ -213,3 +213,10 @@ int options_token(const struct options *o, const char *hub_url, bool first_hub,
 		r = search_login(&s, getenv_fn, ret);
 	return r;
 }
+
+void options_token_free(char *token)
+{
+	if (token)
+		explicit_bzero(token, strlen(token));
+	free(token);
+}

@@ -48,8 +48,9 @@ static int check(const struct session *s, const char *asked)
 		return ERR_CORRUPT;
 	if (strcmp(s->asked, asked) != 0)
 		return -EXDEV;
-	/* Readers would wait for ever for what was lost. */
-	return handshake_resends(s->handshake) || s->handshake->parked ? 0 : -EOPNOTSUPP;
+	/* Readers would wait for ever for what was lost: also by a process that wanted to hand
+	 * over, as the FUSE library drops what it takes while it ends. */
+	return handshake_resends(s->handshake) ? 0 : -EOPNOTSUPP;
 }
 
 static const char *why_not(int r)
@@ -60,7 +61,7 @@ static const char *why_not(int r)
 	case -EXDEV:
 		return "it is on another mount point";
 	case -EOPNOTSUPP:
-		return "the process died, and this kernel does not repeat what that was asked for";
+		return "this kernel does not repeat what the process before was asked for";
 	default:
 		return err_text(r);
 	}
@@ -105,6 +106,7 @@ int takeover_begin(struct takeover *t, struct notify *n, const char *asked, noti
 	if (t->fd < 0)
 		return takeover_is_held(env) ? estate_new(&t->estate) : 0;
 	t->handshake = s.handshake;
+	t->generation = ++t->handshake->generation;
 	t->mountpoint = s.mountpoint;
 	return 0;
 }

@@ -18,6 +18,7 @@ struct takeover {
 	int fd;                      /* the kernel's; -1: there was no mount */
 	struct handshake *handshake; /* in the estate, if there was a mount */
 	const char *mountpoint;      /* there, too: as the kernel knows it */
+	uint32_t generation;         /* how many processes had the mount before this one */
 };
 
 /* True if who started this process keeps descriptors for it (FDSTORE, as systemd sets it). */

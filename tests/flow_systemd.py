@@ -93,7 +93,8 @@ def main_pid(system, name):
         except OSError:
             continue
         numbers = re.search(r"^NSpid:\t(.*)$", text, re.M)
-        if numbers and numbers[1].split()[1:] == [inner] and re.search(r"^Name:\tmatrix", text, re.M):
+        if numbers and numbers[1].split()[1:] == [inner] and re.search(r"^Name:\tmatrix", text, re.M) and \
+                os.readlink(entry.parent / "ns/pid") == os.readlink(f"/proc/{system.first}/ns/pid"):
             return int(entry.parent.name)
     raise AssertionError(f"{name} has no process {inner}")
 

@@ -9,15 +9,17 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import mountlib
 import models
+from control import Control
 from holding import Held, Manager, Reader, children
 from mountlib import DEADLINE, daemons_of, eventually, fails, mounts_below, names, read, stat, within, write, xattr
-from nfs_wire import Export
+from nfs_wire import Export, fh, opaque, sattr, u32
 
 MIB = 1 << 20
 DATA = models.big_file(12 * MIB + 77, seed=5)
@@ -168,6 +170,27 @@ def test_passthrough_goes_on_while_no_daemon_runs(held):
     m.stop()
 
 
+@pytest.mark.parametrize("how", WAYS)
+def test_pages_that_are_not_known_to_be_right_are_asked_for_again(held, hub, how):
+    """The daemon before may have had no time to say that they were wrong; the twin is sealed."""
+    hub.repo("org/slow").commit({"s.safetensors": models.big_file(12 * MIB, seed=6)})
+    m = held(passthrough=False)
+    slow = m.file("org/slow", "s.safetensors")
+    complete(m)
+    hub.rate(1_000_000)
+    start = read(slow, 0, 4096)
+    change(m, how)
+
+    def asked(path):
+        before = Control(m).metrics().value("reads_total")
+        assert read(path, 0, 4096) == (DATA[:4096] if path != slow else start)
+        return Control(m).metrics().value("reads_total") - before
+
+    assert eventually(lambda: asked(slow), 20)
+    assert asked(slow) == 0 == asked(weights(m))
+    m.stop()
+
+
 class HeldExport(Held, Export):
     pass
 
@@ -183,6 +206,34 @@ def test_clients_of_nfs_connect_again_and_go_on(mount, tiny, how):
     change(m, how)
     with m.client() as nfs:
         assert nfs.content(handle) == DATA
+    m.stop()
+
+
+def test_what_a_client_of_nfs_was_told_is_there_stays(mount, tiny):
+    """It makes files for as long as it is answered; each that it was told of is there afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m, made = mount(tiny, kind=HeldExport, mounted=True, port=port, timeout=10), []
+    locks = m.hub / ".locks/models--org--tiny"
+
+    def make(directory, nfs):
+        try:
+            while nfs.nfs("create", fh(directory) + opaque(f"f{len(made)}.lock") + u32(0) + sattr(mode=0o644)).status == 0:
+                made.append(f"f{len(made)}.lock")
+        except (OSError, EOFError):
+            pass
+
+    locks.mkdir(exist_ok=True)
+    for _ in range(3):
+        with m.client() as nfs:
+            writer = threading.Thread(target=make, args=(nfs.walk("hub", ".locks", "models--org--tiny"), nfs))
+            writer.start()
+            before = len(made)
+            assert eventually(lambda: len(made) > before + 50)
+            m.upgrade()
+            writer.join(DEADLINE)
+            assert not writer.is_alive()
+    assert set(made) <= set(names(locks))
     m.stop()
 
 
@@ -337,6 +388,35 @@ def test_a_holder_whose_program_was_just_replaced(held, tmp_path):
     m.stop()
 
 
+def test_a_daemon_that_cannot_start_leaves_what_it_found(held):
+    """Somebody else has its control port at the first restart; the next one goes on where the one that served ended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m = held(f"--control-listen=127.0.0.1:{port}", passthrough=False)
+    module = m.root / "modules/a.py"
+    module.parent.mkdir()
+    write(module, b"one\n" * 5000)
+    gone = os.open(m.root / "modules/gone", os.O_RDWR | os.O_CREAT)
+    os.write(gone, b"still here")
+    os.unlink(m.root / "modules/gone")
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        os.kill(m.process.pid, signal.SIGSTOP)
+        os.kill(m.daemon, signal.SIGKILL)
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert eventually(lambda: not fails(taken.bind, ("127.0.0.1", port)), DEADLINE)
+        taken.listen()
+        os.kill(m.process.pid, signal.SIGCONT)
+        m.wait_log("in use")
+        taken.close()
+        m.wait_log("took over")
+        assert reader.ask("read", 0, len(DATA)) == DATA
+        assert read(module) == b"one\n" * 5000 and within(DEADLINE, os.pread, gone, 100, 0) == b"still here"
+    within(DEADLINE, os.close, gone)
+    m.stop()
+
+
 # ---- a service manager that keeps descriptors ----
 
 @pytest.fixture
@@ -388,26 +468,22 @@ def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
     m.stop()
 
 
-def test_kernels_that_do_not_repeat_requests(manager, started, hub):
-    """Handed over, all is answered first; after a death the mount is made anew, as answers would be waited for in vain."""
-    def older():
-        estate = manager.kept["matrixfs-estate"][0]
-        at = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))       # the FUSE_INIT that the kernel sent
-        os.pwrite(estate, struct.pack("<I", 39), at + 44)                      # its protocol's minor number
+@pytest.mark.parametrize("sig, status", [(signal.SIGUSR2, 3), (signal.SIGKILL, -9)])
+def test_kernels_that_do_not_repeat_requests(manager, started, hub, sig, status):
+    """The mount is made anew, as some answers might be waited for in vain; the twin is test_a_service_manager_is_a_holder."""
     m = started()
-    older()
+    estate = manager.kept["matrixfs-estate"][0]
+    at = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))           # the FUSE_INIT that the kernel sent
+    os.pwrite(estate, struct.pack("<I", 39), at + 44)                          # its protocol's minor number
     stat(weights(m))
     hub.rate(6_000_000)
-    reader = subprocess.Popen(["sha256sum", str(weights(m))], stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen(["sha256sum", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert eventually(lambda: hub.requests(path_re="/resolve/.*w.safetensors"))
-    os.kill(m.pid, signal.SIGUSR2)
-    assert m._ended(DEADLINE) == 3
-    m = started()
-    assert m.logged("took over") and within(DEADLINE, reader.communicate)[0].split()[0] == sha(DATA)
-    os.kill(m.pid, signal.SIGKILL)
-    m._ended(DEADLINE)
+    os.kill(m.pid, sig)
+    assert m._ended(DEADLINE) == status
     m = started()
     assert m.logged("does not repeat") and not m.logged("took over") and read(weights(m)) == DATA
+    assert within(DEADLINE, reader.communicate)[1] and reader.returncode != 0
 
 
 @pytest.mark.parametrize("damage, why", [((8, struct.pack("<I", 99)), "another version"), ((0, b"nonsense"), "damaged")])

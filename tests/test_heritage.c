@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 
 #include "fs/inode.h"
@@ -147,27 +148,77 @@ static void test_lookups_are_counted_on(void **state)
 	assert_int_equal(inodes_count(f->table), 1);
 }
 
-static void test_open_modes_go_on(void **state)
+static uint64_t open_by_passthrough(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct inode *i = look(f, SHARD);
-	uint64_t number = i->number;
 	int id, spare;
 
 	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_NEEDS_ID);
 	assert_int_equal(inode_opened(f->table, i, 5, &id, &spare), OPEN_PASSTHROUGH);
+	return i->number;
+}
+
+static void test_open_modes_go_on(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number = open_by_passthrough(f);
+	struct inode *i;
+	int id;
+
 	succeed(f);
+	inodes_count_left(f->table, number, true);
+	assert_int_equal(inodes_take_stray_id(f->table), 0);
 	i = inodes_get(f->table, number);
 	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_PASSTHROUGH);
 	assert_int_equal(id, 5);
 	assert_int_equal(inode_release(f->table, i, true), 0);
 	succeed(f);
+	inodes_count_left(f->table, number, true);
 	i = inodes_get(f->table, number);
 	assert_int_equal(inode_release(f->table, i, true), 5);
 	assert_int_equal(inode_open(f->table, i, false, &id), OPEN_CACHED);
 	succeed(f);
+	inodes_count_left(f->table, number, false);
 	i = inodes_get(f->table, number);
 	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_CACHED);
+}
+
+/* The process before got an id, and ended before its open was to be found. */
+static void test_an_id_that_nobody_has_open_is_closed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t number = open_by_passthrough(f);
+	struct inode *i;
+	int id;
+
+	succeed(f);
+	assert_int_equal(inodes_take_stray_id(f->table), 5);
+	assert_int_equal(inodes_take_stray_id(f->table), 0);
+	i = inodes_get(f->table, number);
+	assert_int_equal(inode_open(f->table, i, true, &id), OPEN_NEEDS_ID);
+	succeed(f);
+	assert_int_equal(inodes_take_stray_id(f->table), 0);
+}
+
+static void test_the_blobs_that_were_left(void **state)
+{
+	CLEANUP(freep) uint64_t *list = NULL;
+	CLEANUP(place_fini) struct place place = { 0 };
+	struct fixture *f = *state;
+	uint64_t number = look(f, SHARD)->number;
+	size_t count;
+
+	look(f, MODEL "/refs/main");
+	succeed(f);
+	assert_int_equal(inodes_left_blobs(f->table, &list, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(list[0], number);
+	assert_int_equal(inodes_place(f->table, number, &place), 0);
+	assert_int_equal(place.kind, PLACE_BLOB);
+	inodes_forget(f->table, number, 1);
+	place_fini(&place);
+	place = (struct place){ 0 };
+	assert_int_equal(inodes_place(f->table, number, &place), -ESTALE);
 }
 
 static void test_a_blob_is_where_it_was_looked_up_last(void **state)
@@ -219,6 +270,8 @@ int main(void)
 		TEST(test_every_kind_of_place_is_found_again),
 		TEST(test_lookups_are_counted_on),
 		TEST(test_open_modes_go_on),
+		TEST(test_an_id_that_nobody_has_open_is_closed),
+		TEST(test_the_blobs_that_were_left),
 		TEST(test_a_blob_is_where_it_was_looked_up_last),
 		TEST(test_a_digest_finds_what_was_not_used_yet),
 		TEST(test_collisions_stay_as_they_were),

@@ -101,6 +101,30 @@ static void only_a_counted_open_ends_a_passthrough(void **state)
 	assert_int_equal(openfile_close(&f->all, &f->w, counted), 7);
 }
 
+/* Of the process before: nothing was open any more when it ended. */
+static void no_number_is_given_twice(void **state)
+{
+	struct fixture *f = *state;
+	struct openfile *file = openfile_new(&f->all, f->root, 1);
+	uint64_t number = file->number;
+
+	openfile_close(&f->all, &f->w, file);
+	openfiles_fini(&f->all);
+	openfiles_init(&f->all);
+	assert_int_equal(openfiles_inherit(&f->all, NULL, 1), 0);
+	file = openfile_new(&f->all, f->root, 1);
+	assert_true(file->number > number);
+	assert_null(openfile_find(&f->all, number));
+	openfile_close(&f->all, &f->w, file);
+	/* The twin: a first process begins where any would. */
+	openfiles_fini(&f->all);
+	openfiles_init(&f->all);
+	assert_int_equal(openfiles_inherit(&f->all, NULL, 0), 0);
+	file = openfile_new(&f->all, f->root, 1);
+	assert_int_equal(file->number, number);
+	openfile_close(&f->all, &f->w, file);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -109,6 +133,7 @@ int main(void)
 		TEST(files_close_in_any_order),
 		TEST(what_was_never_released_is_closed_at_the_end),
 		TEST(only_a_counted_open_ends_a_passthrough),
+		TEST(no_number_is_given_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

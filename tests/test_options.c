@@ -535,7 +535,7 @@ static void test_help_and_docs(void **state)
 	char name[64];
 
 	(void)state;
-	options_help(&help);
+	options_text(OPTIONS_HELP, &help);
 	assert_int_equal(file_read_all(AT_FDCWD, "docs/matrixfs.1", 1 << 20, &page), 0);
 	strip_backslashes(page.data);
 	for (size_t i = 0; i < options_table.count; i++) {
@@ -552,7 +552,7 @@ static void test_config_md(void **state)
 	CLEANUP(buf_free) struct buf made = { 0 }, kept = { 0 };
 
 	(void)state;
-	options_markdown(&made);
+	options_text(OPTIONS_CONFIG_MD, &made);
 	assert_int_equal(file_read_all(AT_FDCWD, "docs/config.md", 1 << 20, &kept), 0);
 	if (strcmp(buf_str(&made), buf_str(&kept)) != 0)
 		fail_msg("run: build/matrixfs --config-markdown > docs/config.md");
