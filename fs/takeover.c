@@ -71,11 +71,10 @@ static int inherit(struct takeover *t, int estate_fd, const char *asked, struct 
 {
 	int r = estate_inherit(estate_fd, &t->estate);
 
-	if (r == 0) {
-		estate_each(t->estate, ESTATE_SESSION, read_session, s);
-		r = check(s, asked);
-	}
-	return r;
+	if (r < 0)
+		return r;
+	estate_each(t->estate, ESTATE_SESSION, read_session, s);
+	return check(s, asked);
 }
 
 /* What cannot be taken over goes: it is mounted anew. */

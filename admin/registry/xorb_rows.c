@@ -85,10 +85,10 @@ static int put_places(struct db_txn *t, const uint8_t *xorb, const struct buf *p
 }
 
 /* Which chunks clients ask for: those in pieces that any may ask for, and the first of files. */
-static void find_asked(const struct xorb_map *m, struct buf *pieces,
+static void find_asked(const struct xorb_map *m, struct buf *pieces, uint32_t count,
 		       bool ret[static XORB_CHUNKS_MAX])
 {
-	uint32_t of[XORB_CHUNKS_MAX], count = xorb_map_count(m);
+	uint32_t of[XORB_CHUNKS_MAX];
 
 	xorb_pieces_cover(pieces, count, of);
 	for (uint32_t c = 0; c < count; c++)
@@ -121,9 +121,9 @@ static int change_chunks(struct db_txn *t, const uint8_t *xorb, const struct xor
 	uint32_t count = xorb_map_count(m);
 	int r = 0;
 
-	find_asked(m, before, was);
-	find_asked(m, after, is);
-	find_asked(m, fresh, is_new);
+	find_asked(m, before, count, was);
+	find_asked(m, after, count, is);
+	find_asked(m, fresh, count, is_new);
 	for (uint32_t c = 0; r == 0 && c < count; c++) {
 		if (!was[c] || is[c])
 			continue;
