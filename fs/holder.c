@@ -165,7 +165,6 @@ static void heed(struct holder *h, const char *text, int *fd)
 	char name[NAME_ROOM] = "stored", word[8];
 
 	pass_on(h, text);
-
 	value_of(text, "FDNAME", name, sizeof(name));
 	if (value_of(text, "FDSTOREREMOVE", word, sizeof(word)))
 		drop(h, name);

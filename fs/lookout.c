@@ -5,14 +5,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 
+#include "daemon/base/child.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
@@ -116,22 +115,13 @@ int lookout_ask(struct lookout *l, const char *mountpoint, int64_t deadline_ms)
 	return answer;
 }
 
-/* One that waits inside the mount ends with that, whoever reaps it then. */
-static void reap(pid_t pid)
-{
-	int64_t until_ms = clock_ms() + END_MS;
-
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, WNOHANG) == 0 && clock_ms() < until_ms)
-		usleep(1000);
-}
-
 void lookout_free(struct lookout *l)
 {
 	if (!l)
 		return;
 	close(l->fd);
+	/* One that waits inside the mount ends with that, whoever reaps it then. */
 	if (l->pid > 0)
-		reap(l->pid);
+		child_kill(l->pid, clock_ms() + END_MS);
 	free(l);
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,12 +12,12 @@
 
 #include "admin/ctl/ctl_print.h"
 #include "admin/hubconf.h"
+#include "daemon/base/child.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/why.h"
 
 #define CHECK_MS 10000
 #define KILL_MS 1000
-#define POLL_US 2000
 #define WORDS_BYTES_MAX 65536
 
 /* --- show */
@@ -116,18 +115,13 @@ static void listen_to(int fd, int64_t until_ms, struct buf *ret)
 /* Its exit status, or ERR_TIMEOUT: one that does not end is killed. */
 static int wait_for(pid_t pid, int64_t until_ms)
 {
-	int status = 0;
-	pid_t r;
+	int status, r = child_wait(pid, until_ms, &status);
 
-	while ((r = waitpid(pid, &status, WNOHANG)) == 0 && clock_ms() < until_ms)
-		usleep(POLL_US);
-	if (r != 0)
-		return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
-	kill(pid, SIGKILL);
-	until_ms += KILL_MS;
-	while (waitpid(pid, NULL, WNOHANG) == 0 && clock_ms() < until_ms)
-		usleep(POLL_US);
-	return ERR_TIMEOUT;
+	if (r == ERR_TIMEOUT)
+		child_kill(pid, until_ms + KILL_MS);
+	if (r < 0)
+		return r;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 }
 
 /* Runs a program that says on standard error what is wrong: its exit status, or negative. */

@@ -13,6 +13,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
+#define LOOK_US 1000    /* from one look for an end to the next */
 #define STATUS_FIRST 64 /* exit statuses below are those of libraries and sanitizers */
 
 static void live(int (*fn)(void *arg), void *arg, uint64_t file_bytes_max)
@@ -72,4 +73,21 @@ int child_run(int (*fn)(void *arg), void *arg, int64_t timeout_ms, uint64_t file
 	if (!has_ended(here, timeout_ms))
 		kill(pid, SIGKILL);
 	return outcome(pid);
+}
+
+int child_wait(pid_t pid, int64_t until_ms, int *ret_status)
+{
+	pid_t r;
+
+	while ((r = waitpid(pid, ret_status, WNOHANG)) == 0 && clock_ms() < until_ms)
+		usleep(LOOK_US);
+	return r > 0 ? 0 : r == 0 ? ERR_TIMEOUT : -errno;
+}
+
+void child_kill(pid_t pid, int64_t until_ms)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	(void)!child_wait(pid, until_ms, &status);
 }

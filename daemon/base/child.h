@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Work that may end its process, done in a short-lived child: reading what may be garbage with a
- * library that trusts it. */
+ * library that trusts it. And the end of other children, with a deadline. */
 #ifndef MATRIXFS_CHILD_H
 #define MATRIXFS_CHILD_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "daemon/base/own.h"
 
@@ -16,5 +17,11 @@
 #define CHILD_RESULT_MAX 63
 MUST_USE int child_run(int (*fn)(void *arg), void *arg, int64_t timeout_ms,
 		       uint64_t file_bytes_max);
+
+/* Waits for another child until then, by clock_ms: 0 with its status as waitpid(2) tells it,
+ * ERR_TIMEOUT, or -ECHILD. */
+MUST_USE int child_wait(pid_t pid, int64_t until_ms, int *ret_status);
+/* Kills it, and waits until then for its end: for one that the kernel keeps no longer than that. */
+void child_kill(pid_t pid, int64_t until_ms);
 
 #endif
