@@ -14,6 +14,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
+#include "daemon/base/num.h"
 #include "tests/talk.h"
 
 #define KEY "the first key of 16 bytes or more\n"
@@ -64,6 +65,22 @@ void stand_in_head(const struct stand_in *s, int fd, const char *request, int st
 	buf_printf(&lines, "%s\r\n%s%s\r\n", length,
 		   *range ? "Content-Range: " : "X-Nothing: ", range);
 	stand_in_say(s, fd, request, &a, buf_str(&lines));
+}
+
+size_t stand_in_promise(const struct stand_in *s, int fd, const char *request, size_t size,
+			size_t most)
+{
+	char range[64], length[64];
+	unsigned long first, last;
+	size_t len;
+
+	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
+			 2);
+	len = min_u64(last - first + 1, most);
+	snprintf(range, sizeof(range), "bytes %lu-%lu/%zu", first, first + len - 1, size);
+	snprintf(length, sizeof(length), "Content-Length: %zu", len);
+	stand_in_head(s, fd, request, 206, range, length, 0);
+	return len;
 }
 
 static void *serve(void *arg)

@@ -54,5 +54,9 @@ void stand_in_say(const struct stand_in *s, int fd, const char *request,
  * by a clock that is so far ahead. */
 void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
 		   const char *range, const char *length, int64_t ahead_ms);
+/* The head of what is wanted of a blob of so many bytes, of which at most so many will come: how
+ * many these are. */
+size_t stand_in_promise(const struct stand_in *s, int fd, const char *request, size_t size,
+			size_t most);
 
 #endif

@@ -34,7 +34,6 @@ struct player {
 	struct stand_in s;
 	_Atomic enum manner manner;
 	atomic_uint asked, to_bring; /* and how often to fetch what it has not */
-	atomic_size_t asked_len;     /* bytes of the last question */
 };
 
 struct fixture {
@@ -61,18 +60,9 @@ struct fixture {
 static void give(struct player *p, int fd, const char *request)
 {
 	CLEANUP(freep) char *bytes = calloc(1, SIZE);
-	char range[64], length[64];
-	unsigned long first, last;
-	size_t len, now;
+	size_t now, len = stand_in_promise(&p->s, fd, request, SIZE, SIZE);
 
-	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
-			 2);
-	len = last - first + 1;
 	now = p->manner == GIVES ? len : p->manner == STALLS ? BIT : CHUNK_BYTES / 2;
-	p->asked_len = len;
-	snprintf(range, sizeof(range), "bytes %lu-%lu/%lu", first, last, (unsigned long)SIZE);
-	snprintf(length, sizeof(length), "Content-Length: %zu", len);
-	stand_in_head(&p->s, fd, request, 206, range, length, 0);
 	stand_in_send(fd, bytes, now);
 	if (p->manner == HICCUPS)
 		clock_sleep_ms(STALL_MS);

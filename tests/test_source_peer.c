@@ -17,7 +17,7 @@
 #include "tests/stand_in.h"
 
 #define SIZE (2 * CHUNK_BYTES)
-#define EVIDENCE (UINT64_C(1) << 14) /* bytes of it that are remembered */
+#define REMEMBERED (UINT64_C(1) << 14) /* bytes of it that are remembered */
 
 enum manner {
 	GIVES,      /* what is asked for */
@@ -82,23 +82,16 @@ static void say_head(struct fixture *f, int fd, const char *request, int status,
 /* As much as is remembered. */
 static void note_many(struct fixture *f)
 {
-	provenance_note(f->provenance, "another", EVIDENCE / 2 * CHUNK_BYTES, 0, 1, "192.0.2.9:1");
+	provenance_note(f->provenance, "another", REMEMBERED / 2 * CHUNK_BYTES, 0, 1,
+			"192.0.2.9:1");
 }
 
 static void give(struct fixture *f, int fd, const char *request)
 {
 	CLEANUP(freep) char *bytes = calloc(1, SIZE);
-	char range[64], length[64];
-	unsigned long first, last;
-	size_t len, now;
+	size_t now, len;
 
-	assert_int_equal(sscanf(strstr(request, "Range: "), "Range: bytes=%lu-%lu", &first, &last),
-			 2);
-	last = f->manner == STINTS ? first : last;
-	len = last - first + 1;
-	snprintf(range, sizeof(range), "bytes %lu-%lu/%lu", first, last, (unsigned long)SIZE);
-	snprintf(length, sizeof(length), "Content-Length: %zu", len);
-	say_head(f, fd, request, 206, range, length);
+	len = stand_in_promise(&f->other, fd, request, SIZE, f->manner == STINTS ? 1 : SIZE);
 	f->asked_len = len;
 	now = f->manner == GIVES || f->manner == STINTS       ? len
 	      : f->manner == BREAKS_OFF || f->manner == HALTS ? 1000
@@ -185,7 +178,7 @@ static void set_up_memory(struct fixture *f)
 {
 	placement_cache_init(&f->placement);
 	segment_notes_init(&f->notes);
-	assert_int_equal(provenance_new(EVIDENCE, &f->provenance), 0);
+	assert_int_equal(provenance_new(REMEMBERED, &f->provenance), 0);
 	assert_int_equal(digest_lists_new(NULL, 0, f->provenance, &f->lists), 0);
 }
 
