@@ -22,6 +22,7 @@ CLIENT = pathlib.Path(sys.executable).parent / "hf"     # with hf_xet, which sen
 AT_ONCE = 8
 HUGE = 6
 PART = 256 << 20                                        # of what only bytes are counted
+GIGABIT = 10**9 // 8                                    # bytes a second
 LFS = {"HF_HUB_DISABLE_XET": "1"}
 
 
@@ -63,37 +64,37 @@ def disk_bytes(directory):
 # ---- uploads ----
 
 @contextlib.contextmanager
-def line_to(hubd):
-    line = Line(hubd.port, DIR / "line.log")
+def line_to(hubd, rate=0):
+    line = Line(hubd.port, DIR / "line.log", rate)
     try:
         yield line
     finally:
         line.close()
 
 
-def upload(sent, names, **env):
-    """A file to a new hub, by a client that knows nothing of it, under each of the names: seconds of each, and processor time of the
-    client and of the hub."""
+def upload(sent, names, rate, **env):
+    """A file to a new hub over a line of that rate, by a client that knows nothing of it, under each of the names: seconds of each, and
+    processor time of the client and of the hub."""
     answers = []
-    with Hubd(None) as hubd:
+    with Hubd(None) as hubd, line_to(hubd, rate) if rate else contextlib.nullcontext(hubd) as to:
         for name in names:
             client, hub = children_cpu(), hubd.cpu()
-            seconds = hf(hubd, "home", "upload", "admin/new", sent, name, **env)
+            seconds = hf(hubd, "home", "upload", "admin/new", sent, name, url=to.url, **env)
             answers.append((seconds, children_cpu() - client, hubd.cpu() - hub))
     shutil.rmtree(DIR / "home")
     return answers
 
 
-def uploads():
+def uploads(where="", rate=0):
     with source() as sent:
-        xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"]), lambda: upload(sent, [NAME], **LFS))
+        xet, lfs = in_turns(lambda: upload(sent, [NAME, "again.bin"], rate), lambda: upload(sent, [NAME], rate, **LFS))
     # Of each upload: what it took in each run.
     ours, again, theirs = ([list(part) for part in zip(*runs)] for runs in (*zip(*xet), *zip(*lfs)))
     (first, *_), (second, *_), (plain, *_) = ours, again, theirs
     words = f"hf upload admin/new {DIR / 'sent'} {NAME}"
     cpu = "processor time, client + hub: " + ", ".join(f"{what} {median(one[1]):.2f} + {median(one[2]):.2f} s" for what, one in (
         ("by Xet", ours), ("once more", again), ("by LFS", theirs)))
-    row(f"hub: upload of {SIZE >> 20} MiB, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
+    row(f"hub: upload of {SIZE >> 20} MiB{where}, by Xet / by LFS", SIZE / median(first) / 1e9, SIZE / median(plain) / 1e9, at_least=0.8,
         best=min(plain) / min(first), commands=[words, f"HF_HUB_DISABLE_XET=1 {words}", cpu])
     row("  the same file once more / by LFS", median(second), median(plain), "s", at_most=0.25, best=min(second) / min(plain))
 
@@ -216,6 +217,7 @@ def is_there():
 def xet():
     if is_there():
         uploads()
+        uploads(" over 1 Gbit/s", GIGABIT)
         bytes_of_a_second_upload()
         reads()
 

@@ -69,11 +69,11 @@ class Between:
 
 
 class Line:
-    """A line to a hub that counts what is sent to it."""
+    """A line to a hub that counts what is sent to it, and carries at most `rate` bytes a second each way (0: what it can)."""
 
-    def __init__(self, port, log):
+    def __init__(self, port, log, rate=0):
         at, self.relay = f"127.0.0.1:{free_port()}", Relay(log)
-        self.relay.pair("hub", at, f"127.0.0.1:{port}", 0, 0, 0)
+        self.relay.pair("hub", at, f"127.0.0.1:{port}", rate, rate, 0)
         self.url = f"http://{at}"
 
     def sent(self):
