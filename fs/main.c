@@ -521,6 +521,8 @@ static int hold(struct program *p, char *const argv[])
 		.mountpoint = p->options.mountpoint,
 		.ready = on_held,
 		.arg = p,
+		.stop_ms = HOLDER_STOP_MS,
+		.watch_ms = HOLDER_WATCH_MS,
 	};
 	int status, r = start_background(p, &why);
 
