@@ -31,7 +31,8 @@ bool holder_resumes(notify_env *env);
 /* Holds until the daemon ends for good: SIGTERM and SIGINT are given on to it. At SIGUSR2 or SIGHUP
  * it hands over, and the new version of both goes on, if that can begin. Where a manager watches
  * this process (WATCHDOG_USEC), it hears of the daemon's health, and no other watch is kept; where
- * there is none, WATCHDOG_USEC, if set, is the time in place of watch_ms. Returns the exit status. */
+ * there is none, WATCHDOG_USEC, if set, is the time in place of watch_ms. Returns the exit
+ * status. */
 int holder_run(const struct holder_conf *conf);
 
 #endif
