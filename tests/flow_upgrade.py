@@ -499,3 +499,19 @@ def test_what_cannot_be_taken_over_is_mounted_anew(manager, started, damage, why
         assert reader.ask("read", 0, 10) == b""
     m.stop()
     assert eventually(lambda: not manager.kept)
+
+
+def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_of_them(manager, mount, tiny, tmp_path, started):
+    """Exit status 3: it is to be started again, and mounts anew; as it knew too late, it could not do so itself."""
+    m = started()
+    os.kill(m.pid, signal.SIGKILL)
+    m._ended(DEADLINE)
+    estate = manager.kept["matrixfs-estate"][0]
+    request = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))
+    os.pwrite(estate, b"\xff" * 4, request + 256 + 16 + 12)                    # the flags of the reply to it
+    m = manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10, expect_fail=True)
+    assert m.status == 3 and m.logged("made with other settings") and not mounts_below(tmp_path)
+    assert eventually(lambda: not manager.kept)
+    m = started()
+    assert not m.logged("took over") and read(weights(m)) == DATA
+    m.stop()
