@@ -41,9 +41,9 @@ static int find_mount(struct program *p, struct buf *why)
 		log_warn(r, "what NOTIFY_SOCKET says is no use");
 	if (!p->options.mountpoint)
 		return 0;
-	r = takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
-	if (r < 0 || p->takeover.fd < 0)
-		return r < 0 ? r : mount_find(p->options.mountpoint, &p->mountpoint, why);
+	takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
+	if (p->takeover.fd < 0)
+		return mount_find(p->options.mountpoint, &p->mountpoint, why);
 	p->mountpoint = strdup(p->takeover.mountpoint);
 	return p->mountpoint ? 0 : -ENOMEM;
 }
@@ -106,7 +106,10 @@ static int hold(struct program *p, char *const argv[])
 static int run(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	int r = prepare(p, &why);
+	int r;
+
+	program_defer_signals(!p->options.mountpoint || takeover_is_passed(getenv));
+	r = prepare(p, &why);
 
 	if (r < 0)
 		return fail_at_start(r, &why);

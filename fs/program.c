@@ -311,7 +311,6 @@ static void close_all(struct program *p)
 		node_close(p->ops.view.node);
 }
 
-/* The signals that end a mount; blocked before any thread is started, so that all wait here. */
 static void stop_signals(sigset_t *ret)
 {
 	sigemptyset(ret);
@@ -319,6 +318,30 @@ static void stop_signals(sigset_t *ret)
 	sigaddset(ret, SIGINT);
 	sigaddset(ret, SIGHUP);
 	sigaddset(ret, SIGUSR2); /* there is nothing to hand over */
+}
+
+void program_defer_signals(bool all)
+{
+	sigset_t set;
+
+	stop_signals(&set);
+	if (!all) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR2);
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* There is a mount that it does not serve yet, or no more, and it is told to end for good: nobody
+ * else would take that away. */
+static bool told_to_end(const struct program *p)
+{
+	sigset_t set;
+
+	if (p->takeover.fd < 0)
+		return false;
+	return mount_told_to_end() || (sigpending(&set) == 0 && (sigismember(&set, SIGTERM) == 1 ||
+								 sigismember(&set, SIGINT) == 1));
 }
 
 static int serve_export(struct program *p)
@@ -337,7 +360,7 @@ static int serve_mount(struct program *p, struct buf *why)
 
 	if (r == 0)
 		r = mount_serve(p->mount);
-	if (r == MOUNT_HANDED_OVER)
+	if (r == MOUNT_HANDED_OVER || r == MOUNT_LEFT)
 		log_info("handing over mountpoint=%s", p->mountpoint);
 	else if (p->mount)
 		log_info("unmounting mountpoint=%s", p->mountpoint);
@@ -345,10 +368,9 @@ static int serve_mount(struct program *p, struct buf *why)
 }
 
 /* It was not served: the next one takes over what this one found, whatever ends here. */
-static void leave_as_found(struct program *p)
+static bool leave_as_found(struct program *p)
 {
-	if (!p->mount && p->takeover.fd >= 0 && estate_leave(p->takeover.estate) < 0)
-		_exit(HOLDER_AGAIN); /* nothing may be closed */
+	return p->mount || p->takeover.fd < 0 || estate_leave(p->takeover.estate) == 0;
 }
 
 static int inherit(struct program *p, struct buf *why UNUSED)
@@ -366,30 +388,38 @@ static int (*const steps[])(struct program *p, struct buf *why) = {
 	start_watching, open_nfs_clients, open_control, open_nfs,
 };
 
+static int open_all(struct program *p, struct buf *why)
+{
+	int r = 0;
+
+	openfiles_init(&p->ops.files);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(steps) && !told_to_end(p); i++)
+		r = steps[i](p, why);
+	return r;
+}
+
+static int end_unserved(struct program *p)
+{
+	log_info("unmounting mountpoint=%s", p->mountpoint);
+	takeover_unmount(&p->takeover, p->takeover.fd, p->mountpoint);
+	return 0;
+}
+
 int program_serve(struct program *p, struct buf *why)
 {
 	bool taken = p->takeover.fd >= 0;
-	sigset_t set;
-	int r = 0;
+	int r = open_all(p, why);
 
-	stop_signals(&set);
-	if (p->mountpoint) { /* one of them waits until the mount is served, the others end it */
-		sigemptyset(&set);
-		sigaddset(&set, SIGUSR2);
-	}
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	openfiles_init(&p->ops.files);
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(steps); i++)
-		r = steps[i](p, why);
-	if (r == 0)
+	if (r == 0 && !told_to_end(p))
 		r = p->mountpoint ? serve_mount(p, why) : serve_export(p);
-	if (r < 0)
-		leave_as_found(p);
-	close_all(p);
-	if (r == MOUNT_HANDED_OVER)
-		return HOLDER_AGAIN;
-	if (r == 0)
-		return 0;
+	if (r == MOUNT_LEFT || (r < 0 && !leave_as_found(p)))
+		p->left = true;
+	else
+		close_all(p);
+	if (told_to_end(p))
+		return end_unserved(p);
+	if (r >= 0)
+		return r > 0 ? HOLDER_AGAIN : 0;
 	if (!why->len)
 		buf_printf(why, "stopped: %s", err_text(r));
 	/* What could not be taken over is mounted anew by a process that knows nothing of it. */

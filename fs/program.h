@@ -49,6 +49,10 @@ struct program {
  * sentence in why; -ENOMEM. */
 MUST_USE int program_find_tokens(struct program *p, struct buf *why);
 void program_forget_tokens(struct program *p);
+/* From now on signals that are to end it wait until it can heed them, in all threads that are started
+ * later, too; or (not all) the one that is to hand a mount over, which would be no more than a death
+ * before: the others may end who has no mount yet. */
+void program_defer_signals(bool all);
 /* Serves until it is told to end, with all that is to be there before. Returns the exit status;
  * after a failure with a sentence in why. If p->left is set, nothing of it may be freed. */
 MUST_USE int program_serve(struct program *p, struct buf *why);
