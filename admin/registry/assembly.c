@@ -456,6 +456,7 @@ static int make_file(struct assembly *a, const struct xet_file *f, struct buf *w
 	const struct intake_want want = { DIGEST_SHA256, xet_shard_size(a->conf.shard, f),
 					  f->sha256[0] ? f->sha256 : NULL };
 	CLEANUP(intake_dropp) struct intake_file *to = NULL;
+	size_t places = a->places.len;
 	int r = 0;
 
 	if (is_made(a, f))
@@ -468,18 +469,21 @@ static int make_file(struct assembly *a, const struct xet_file *f, struct buf *w
 		r = fill(a, f, to, why);
 	if (r == 0)
 		a->files[a->open++] = steal(to);
+	else
+		a->places.len = places;
 	return r;
 }
 
 int assembly_make(struct assembly *a, struct buf *why)
 {
 	const struct xet_shard *s = a->conf.shard;
-	int r = 0;
+	int r = 0, kept = 0;
 
 	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++)
 		r = make_file(a, xet_shard_file(s, i), why);
-	if (r == 0)
-		r = keep_open(a);
+	if (r == 0 || r == ERR_CUT)
+		kept = keep_open(a);
+	r = kept < 0 ? kept : r;
 	return err_is_full(r) ? ERR_READ_ONLY : r;
 }
 
