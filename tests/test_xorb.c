@@ -8,11 +8,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "tests/xet_maker.h"
 
 #define CHUNKS 12
+#define ROOM_OF_ONE (10 << 20) /* a reader's, with a block of 4 MiB, and what is to come */
 
 /* What came out. */
 struct got {
@@ -138,7 +140,7 @@ static void headers_that_lie_are_refused(UNUSED void **state)
 	}
 }
 
-/* It says less than it unpacks to; and a frame of a gigabyte of zeros says as little. */
+/* It says less than it unpacks to. */
 static void what_unpacks_to_more_is_refused(UNUSED void **state)
 {
 	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
@@ -152,6 +154,42 @@ static void what_unpacks_to_more_is_refused(UNUSED void **state)
 	x.bytes.data[7] = 0;
 	assert_int_equal(read_in(&x.bytes, 100, &g, name), -EBADMSG);
 	assert_int_equal(g.count, 1);
+}
+
+static size_t in_use(void)
+{
+	struct mallinfo2 now = mallinfo2();
+
+	return now.uordblks + now.hblkhd;
+}
+
+/* As much as fits where a chunk does, in blocks as large as there are. */
+static void a_bomb_is_refused_and_takes_no_room(UNUSED void **state)
+{
+	static const struct {
+		size_t says, has;
+		int result;
+	} bombs[] = {
+		{ XORB_CHUNK_MAX, XORB_CHUNK_MAX, 0 }, /* the twin */
+		{ XORB_CHUNK_MAX, XORB_CHUNK_MAX + 1, -EBADMSG },
+		{ XORB_CHUNK_MAX, 60 << 20, -EBADMSG },
+		{ 1, 60 << 20, -EBADMSG },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bombs); i++) {
+		CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+		CLEANUP(got_free) struct got g = { .count = 0 };
+		struct xorb_reader *r = NULL;
+		size_t before;
+
+		made_xorb_bomb(&x, bombs[i].says, bombs[i].has);
+		before = in_use();
+		assert_int_equal(xorb_reader_new(take, &g, &r), 0);
+		assert_int_equal(xorb_reader_add(r, x.bytes.data, x.bytes.len), bombs[i].result);
+		assert_int_equal(g.raw.len, bombs[i].result ? 0 : bombs[i].has);
+		assert_true(in_use() < before + ROOM_OF_ONE);
+		xorb_reader_free(r);
+	}
 }
 
 static void too_many_chunks_are_refused(UNUSED void **state)
@@ -210,6 +248,7 @@ int main(void)
 		cmocka_unit_test(what_describes_the_chunks_is_left_out),
 		cmocka_unit_test(headers_that_lie_are_refused),
 		cmocka_unit_test(what_unpacks_to_more_is_refused),
+		cmocka_unit_test(a_bomb_is_refused_and_takes_no_room),
 		cmocka_unit_test(too_many_chunks_are_refused),
 		cmocka_unit_test(one_that_is_cut_is_refused),
 		cmocka_unit_test(who_takes_the_chunks_may_end_it),
