@@ -344,6 +344,13 @@ static void test_a_store_without_a_second_version(void **state)
 	assert_right(f);
 	assert_int_equal(fake_origin_count(f->store, PLAN), 1);
 	assert_int_equal(fake_origin_count(f->store, PLAN_1), 2);
+	/* Another one comes in its place, which knows no other but that. */
+	rescript(f->store, PLAN_1, 404, "X: y\r\n", NULL);
+	rescript(f->store, PLAN, 200, "X: y\r\n", &f->plan);
+	assert_right(f);
+	assert_right(f);
+	assert_int_equal(fake_origin_count(f->store, PLAN), 1 + 2);
+	assert_int_equal(fake_origin_count(f->store, PLAN_1), 2 + 1);
 }
 
 static void give_token(struct fixture *f, const char *bearer)

@@ -263,12 +263,17 @@ int xet_find_xorb(struct ask *a, const struct xorb_owner *owner,
 	return xorb_rights_get(&rights, xorb, ret);
 }
 
-int xet_refuse(struct ask *a, const char *sentence)
+static int refuse(struct ask *a, int status, const char *sentence)
 {
 	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
 
-	writing_refuse(a, &act, 400, "%s", sentence);
+	writing_refuse(a, &act, status, "%s", sentence);
 	return ANSWERED;
+}
+
+int xet_refuse(struct ask *a, const char *sentence)
+{
+	return refuse(a, 400, sentence);
 }
 
 int xet_refuse_as(struct ask *a, const char *what, const char *why)
@@ -281,8 +286,7 @@ int xet_refuse_as(struct ask *a, const char *what, const char *why)
 
 int xet_refuse_full(struct ask *a)
 {
-	answer_refuse(a, 507, "there is no room on this hub's disk for what is sent");
-	return ANSWERED;
+	return refuse(a, 507, "there is no room on this hub's disk for what is sent");
 }
 
 int xet_nothing(struct ask *a)

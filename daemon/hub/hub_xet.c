@@ -219,17 +219,17 @@ static bool is_unknown(int status)
 	return status == 404 || status == 501;
 }
 
-/* What a store that knows no second version answers to it is the same as for a file it has not. */
+/* What a store says that knows not that version is the same as for a file it has not. */
 static int ask_plan(struct xet *x, uint64_t len, struct telling *t)
 {
-	bool second = !x->h->xet_first_version;
-	int r = ask_version(x, second ? 2 : 1, len, t);
+	bool first = x->h->xet_first_version;
+	int r = ask_version(x, first ? 1 : 2, len, t);
 
-	if (r < 0 || !second || !is_unknown(x->answer.status))
+	if (r < 0 || !is_unknown(x->answer.status))
 		return r;
-	r = ask_version(x, 1, len, t);
+	r = ask_version(x, first ? 2 : 1, len, t);
 	if (r == 0 && x->answer.status == 200)
-		x->h->xet_first_version = true;
+		x->h->xet_first_version = !first;
 	return r;
 }
 
@@ -272,6 +272,8 @@ static int judge(const struct xet *x, int r)
 {
 	const char *why = xorb_reader_why(x->reader);
 
+	if (r == -E2BIG)
+		return damaged(x, "more of it would have to wait for others than may");
 	if (r != -EBADMSG)
 		return r;
 	return damaged(x, *why ? why : "a term has another length than was told");
