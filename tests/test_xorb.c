@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "tests/xet_maker.h"
+#include "tests/xet_vectors.h"
 
 #define CHUNKS 12
 #define ROOM_OF_ONE (10 << 20) /* a reader's, with a block of 4 MiB, and what is to come */
@@ -74,6 +75,31 @@ static void chunks_come_out_however_they_are_packed_and_cut(UNUSED void **state)
 		assert_memory_equal(g.raw.data, x.raw.data, x.raw.len);
 		assert_memory_equal(g.hashes.data, x.hashes.data, x.hashes.len);
 		assert_memory_equal(name, want, XET_HASH);
+	}
+}
+
+/* And not as we pack them: who is wrong in both ways is right by that. */
+static void what_a_client_packed_comes_out(UNUSED void **state)
+{
+	for (int grouped = 0; grouped < 2; grouped++) {
+		CLEANUP(buf_free) struct buf bytes = { 0 }, raw = { 0 };
+		CLEANUP(got_free) struct got g = { .count = 0 };
+		const char *want = xet_vectors_xorb(grouped, &bytes, &raw);
+		char hex[XET_HASH_HEX + 1];
+		uint8_t name[XET_HASH];
+
+		assert_int_equal(read_in(&bytes, 100, &g, name), 0);
+		xet_hash_print(name, hex);
+		assert_string_equal(hex, want);
+		assert_int_equal(g.count, 3);
+		assert_int_equal(g.raw.len, raw.len);
+		assert_memory_equal(g.raw.data, raw.data, raw.len);
+		/* Twin: in the other order of bytes. */
+		bytes.data[8 + 50 + 4] = grouped ? 1 : 2;
+		got_free(&g);
+		g = (struct got){ .count = 0 };
+		(void)read_in(&bytes, 100, &g, name);
+		assert_true(g.raw.len != raw.len || memcmp(g.raw.data, raw.data, raw.len) != 0);
 	}
 }
 
@@ -244,6 +270,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chunks_come_out_however_they_are_packed_and_cut),
+		cmocka_unit_test(what_a_client_packed_comes_out),
 		cmocka_unit_test(groups_of_any_length_come_out),
 		cmocka_unit_test(what_describes_the_chunks_is_left_out),
 		cmocka_unit_test(headers_that_lie_are_refused),
