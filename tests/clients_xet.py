@@ -525,6 +525,8 @@ def test_on_a_full_disk_nothing_is_taken_and_nothing_is_lost(hub, tmp_path, smal
     fill(small_disk, 20 * MIB)
     got = store.send(xorbs[1])
     assert got.status == 507 and "no room" in got.json["error"], got
+    refused = lambda: [(r["status"], r["repo"], r["outcome"]) for r in trail(h) if r["status"] != 200]
+    assert eventually(lambda: refused() == [(507, "models/admin/full", "failed")], 5), trail(h)
     assert store.tell(whole(xorbs[0])).status == 200    # that is small enough
     fill(small_disk, 10 * MIB)
     assert [store.tell(whole(xorbs[0])).status, store.send(xorbs[0]).status] == [507, 507]

@@ -18,7 +18,6 @@
 #include "admin/registry/holdings.h"
 #include "admin/registry/recipes.h"
 #include "admin/registry/uploads.h"
-#include "admin/registry/xorb_rights.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/httpd_early.h"
@@ -105,12 +104,10 @@ static void begin_telling(struct shard_in *u)
 static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
 {
 	struct shard_in *u = arg;
-	struct server *s = u->ask->server;
-	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid,
-					    u->user,      xet_reads, u->ask };
+	const struct xorb_owner owner = { u->repo.uid, u->user };
 
 	ret->fd = -1;
-	return xorb_rights_get(&rights, xorb, &ret->map);
+	return xet_find_xorb(u->ask, &owner, xorb, &ret->map);
 }
 
 /* ---- what came ---- */
