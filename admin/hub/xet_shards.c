@@ -249,12 +249,12 @@ static int make(struct shard_in *u, struct buf *why)
 		.doubt = doubt,
 		.arg = u,
 	};
-	int r = nobody_waits(u) ? ERR_CUT : assembly_new(&conf, &u->assembly);
+	int r = nobody_waits(u) ? ERR_CUT : check_quota(u);
 
 	if (r == 0)
-		r = assembly_plan(u->assembly, why);
+		r = assembly_new(&conf, &u->assembly);
 	if (r == 0)
-		r = check_quota(u);
+		r = assembly_plan(u->assembly, why);
 	return r == 0 ? assembly_make(u->assembly, why) : r;
 }
 
