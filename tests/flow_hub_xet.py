@@ -155,23 +155,28 @@ def test_who_asks_git_lfs_for_it_is_sent_there(world, tmp_path):
     h.stop()
 
 
-def seconds(act):
-    began = time.monotonic()
-    got = act()
-    return time.monotonic() - began, got
+def fastest(ask, one):
+    """Of some tries the least that one took; and the last answer."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        got = ask(one)
+        took.append(time.monotonic() - began)
+    return min(took), got
 
 
 def test_refusals_come_by_a_slow_clock(world):
     """What is here for others is not told from what is nowhere, by the words or by how long they take."""
-    x = Xorb(b"theirs" * 100)
+    x, nobodys = Xorb(b"theirs" * 100), Xorb(b"nobody's" * 100)
     assert world.writer.send(x).status == 200 and world.writer.tell(whole(x)).status == 200
-    for least, ask in (0.1, lambda x: world.stranger.tell(whole(x))), (0.01, lambda x: world.stranger.seek(x.chunks[0])):
-        took, answers = zip(*(seconds(lambda: ask(one)) for one in (x, Xorb(b"nobody's" * 100))))
-        assert min(took) >= least, took
-        words = {got.json["error"].replace(one.name, "X") for got, one in zip(answers, (x, Xorb(b"nobody's" * 100)))}
+    for tick, ask in (0.1, lambda x: world.stranger.tell(whole(x))), (0.01, lambda x: world.stranger.seek(x.chunks[0])):
+        took, answers = zip(*(fastest(ask, one) for one in (x, nobodys)))
+        assert min(took) >= tick and max(took) - min(took) < tick / 2, took
+        words = {got.json["error"].replace(one.name, "X") for got, one in zip(answers, (x, nobodys))}
         assert len(words) == 1 and {got.status for got in answers} <= {400, 404}, words
     # Twin: who has it need not wait.
-    assert seconds(lambda: world.writer.tell(whole(x)))[1].status == 200
+    took, got = fastest(lambda x: world.writer.seek(x.chunks[0]), x)
+    assert got.status == 200 and took < 0.01, took
 
 
 def test_what_is_refused_is_on_record(world):
