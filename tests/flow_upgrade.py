@@ -591,3 +591,91 @@ def test_what_cannot_be_taken_over_is_mounted_anew(manager, started, damage, why
         assert reader.ask("read", 0, 10) == b""
     m.stop()
     assert eventually(lambda: not manager.kept)
+
+
+def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_of_them(manager, mount, tiny, tmp_path, started):
+    """Exit status 3: it is to be started again, and mounts anew; as it knew too late, it could not do so itself."""
+    m = started()
+    os.kill(m.pid, signal.SIGKILL)
+    m._ended(DEADLINE)
+    estate = manager.kept["matrixfs-estate"][0]
+    request = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))
+    os.pwrite(estate, b"\xff" * 4, request + 256 + 16 + 12)                    # the flags of the reply to it
+    m = manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10, expect_fail=True)
+    assert m.status == 3 and m.logged("made with other settings") and not mounts_below(tmp_path)
+    assert eventually(lambda: not manager.kept)
+    m = started()
+    assert not m.logged("took over") and read(weights(m)) == DATA
+    m.stop()
+
+
+def test_a_manager_that_takes_nothing_is_no_reason_not_to_mount(manager, started, tmp_path):
+    """Its socket is closed. The mount ends with the daemon then, and nothing of it stays."""
+    manager.socket.close()
+    m = started()
+    assert m.logged("nobody holds it") and read(weights(m)) == DATA
+    os.kill(m.pid, signal.SIGUSR2)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(tmp_path)
+    m = started()
+    m.stop()
+    assert not mounts_below(tmp_path)
+
+
+def test_no_room_for_what_is_to_be_left(manager, mount, tiny, tmp_path):
+    """As under ulimit -v: a mount that nobody holds, and no more. The twin is test_a_service_manager_is_a_holder."""
+    m = manager.start(mount, tiny, cache=tmp_path / "cache", wrapper=["prlimit", f"--as={16 << 30}"])
+    assert m.logged("no room for what a next process must know") and not manager.kept
+    assert read(weights(m)) == DATA
+    m.stop()
+
+
+def test_a_handing_over_that_cannot_be_is_as_a_kill(manager, started):
+    """No memory for what is the daemon's own from then on: the next one takes over all the same."""
+    m = started()
+    (m.root / "modules").mkdir()
+    write(m.root / "modules/large", bytes(40 * MIB))
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        size = int(pathlib.Path(f"/proc/{m.pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+        subprocess.run(["prlimit", f"--pid={m.pid}", f"--as={size + 20 * MIB}"], check=True)
+        os.kill(m.pid, signal.SIGUSR2)
+        assert m._ended(DEADLINE) == 3 and m.logged("as if this process were killed")
+        m = started()
+        assert m.logged("took over") and reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_stop_while_it_hands_over(manager, started, tmp_path):
+    """It is for good: nobody comes that would take the mount away. The twin is test_a_service_manager_is_a_holder."""
+    m = started()
+    for sig in (signal.SIGUSR2, signal.SIGTERM):
+        os.kill(m.pid, sig)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(tmp_path) and eventually(lambda: not manager.kept)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_stop_while_it_starts(manager, mount, tiny, tmp_path, started, kept):
+    """Its token comes from a pipe: it waits there. The twin had nothing to go on with, and dies of the signal as ever."""
+    m = started()
+    if kept:
+        os.kill(m.pid, signal.SIGKILL)
+        m._ended(DEADLINE)
+    else:
+        m.stop()
+        assert eventually(lambda: not manager.kept)
+    pipe = tmp_path / "token"
+    os.mkfifo(pipe)
+    ended = []
+    starting = threading.Thread(daemon=True, target=lambda: ended.append(manager.start(
+        mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", expect_fail=True, args=[f"--token-file={pipe}"])))
+    starting.start()
+    with open(within(DEADLINE, os.open, pipe, os.O_WRONLY), "w") as token:
+        daemon, = (pid for pid in daemons_of(tmp_path) if str(pipe) in pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+                   and pathlib.Path(f"/proc/{pid}/comm").read_text() == "matrixfs\n")
+        os.kill(daemon, signal.SIGTERM)
+        time.sleep(0.2)
+        token.write("hf_token\n") if kept else None
+    starting.join(DEADLINE)
+    assert ended[0].status == (0 if kept else -signal.SIGTERM), ended[0].log_text()
+    assert not mounts_below(tmp_path) and eventually(lambda: not manager.kept)
+    started().stop()
