@@ -45,6 +45,12 @@ def test_a_line_of_the_log_that_is_not_in_the_table_or_not_in_the_source_is_told
     assert "nothing logs that: `stoping` (info)" in says(copy, "tools/log-lines")
 
 
+def test_a_line_of_the_log_with_two_rows_is_told_of(copy):
+    row = "| `stopping` | info | Once more. | |\n"
+    change(copy / "docs/log.md", "| `stopping` | info |", row + "| `stopping` | info |")
+    assert "this line has a row already" in says(copy, "tools/log-lines")
+
+
 def test_a_line_of_the_log_of_another_level_is_told_of(copy):
     change(copy / "docs/log.md", "| `cannot digest etag=… path=…` | error |", "| `cannot digest etag=… path=…` | warn |")
     assert len(says(copy, "tools/log-lines").splitlines()) == 2
