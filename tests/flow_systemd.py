@@ -356,7 +356,7 @@ def test_systemd_has_nothing_to_say_about_the_units(system):
     assert system.run("systemd-analyze verify --man=no /usr/lib/systemd/system/matrix*") == ""
 
 
-@pytest.mark.parametrize("name, most", [("matrixfs", 4.6), ("matrixhubd", 1.6)])
+@pytest.mark.parametrize("name, most", [("matrixfs", 4.2), ("matrixhubd", 1.6)])
 def test_what_they_may_is_little(system, name, most):
     said = system.run(f"systemd-analyze security --offline=yes /usr/lib/systemd/system/{name}.service --no-pager", check=False)
     level = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)[1])
