@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "daemon/base/buf.h"
+#include "admin/ctl/ctl_hub.h"
 #include "daemon/base/jdoc.h"
 #include "daemon/base/jwrite.h"
 
@@ -40,9 +40,32 @@ void ctl_check_cache(struct ctl_checkup *u, const char *dir, const struct jval *
 
 /* --- the hubs, by the answer of /v1/hubs/check: whether they answer, the clock, the token */
 void ctl_check_hubs(struct ctl_checkup *u, const struct jval *answer, bool offline);
+/* So many seconds the clock of a hub is before ours. */
+void ctl_check_clock(struct ctl_checkup *u, const char *url, int64_t ahead_s);
 
 /* --- who reads from the mount: this shell's variables, and the engines that run */
 void ctl_check_clients(struct ctl_checkup *u, const char *mountpoint,
 		       char *(*getenv_fn)(const char *));
+
+/* --- a hub, from outside */
+
+/* By its answer to /healthz: true if it is one. TLS and its clock as well. */
+bool ctl_check_door(struct ctl_checkup *u, const struct ctl_door *d, const char *url);
+/* By what kept it from answering: r and words of ctl_hub_look. */
+void ctl_check_no_door(struct ctl_checkup *u, int r, const char *why);
+/* By its answer to /readyz: what it says is amiss. */
+void ctl_check_ready(struct ctl_checkup *u, const struct ctl_door *d);
+
+/* --- a hub, by its answers to an administrator */
+
+/* Who asks, by /api/whoami-v2. */
+void ctl_check_who(struct ctl_checkup *u, const struct jval *who, bool is_admin);
+/* Which version of a program runs, by its status. */
+void ctl_check_version(struct ctl_checkup *u, const char *program, const struct jval *status);
+/* Its version, its disk, its upstreams. */
+void ctl_check_state(struct ctl_checkup *u, const struct jval *status);
+/* What the last scrub found, of a hub that runs for so long. */
+void ctl_check_scrub(struct ctl_checkup *u, const struct jval *report, int64_t uptime_s);
+void ctl_check_collector(struct ctl_checkup *u, const struct jval *report);
 
 #endif
