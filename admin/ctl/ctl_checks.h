@@ -29,11 +29,21 @@ void ctl_checkup_add(struct ctl_checkup *u, enum ctl_finding state, const char *
 
 /* --- the machine: its kernel, and whether this process may mount */
 void ctl_check_kernel(struct ctl_checkup *u);
+/* Its version, 609 for 6.9; 0: not known. */
+unsigned ctl_kernel_version(void);
 void ctl_check_device(struct ctl_checkup *u);
 
 /* --- the mount, by what the daemon says (/v1/status) and what /proc and /sys do */
 void ctl_check_mount(struct ctl_checkup *u, const struct jval *status);
 void ctl_check_passthrough(struct ctl_checkup *u, const struct jval *status);
+
+/* --- what the daemon stands on: by /v1/status who holds its mount (nothing if it does not tell), and
+ * how many files it may open (nothing if we cannot see it); by /v1/peers its peers (NULL: it has
+ * none); by /v1/config, of one that runs since then, whether its file is what runs */
+void ctl_check_held(struct ctl_checkup *u, const struct jval *status);
+void ctl_check_files(struct ctl_checkup *u, const struct jval *status);
+void ctl_check_peers(struct ctl_checkup *u, const struct jval *answer);
+void ctl_check_config(struct ctl_checkup *u, const struct jval *answer, int64_t since_s);
 
 /* --- the directory of the cache; status may be NULL: no daemon answers */
 void ctl_check_cache(struct ctl_checkup *u, const char *dir, const struct jval *status);

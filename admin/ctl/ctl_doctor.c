@@ -35,17 +35,33 @@ static char *find_cache(const struct ctl *c, const struct jval *status)
 		     : strdup(".");
 }
 
+static void check_peers(struct ctl *c, struct ctl_checkup *u)
+{
+	CLEANUP(jdoc_freep) struct jdoc *peers = NULL;
+	int r = ctl_ask(c, "GET", "/peers", NULL, &peers);
+
+	buf_clear(&c->why);
+	if (r == 0 || r == -ENOENT)
+		ctl_check_peers(u, r == 0 ? jdoc_root(peers) : NULL);
+}
+
 static void check_daemon(struct ctl *c, struct ctl_checkup *u, const struct jval *status)
 {
-	CLEANUP(jdoc_freep) struct jdoc *hubs = NULL;
+	CLEANUP(jdoc_freep) struct jdoc *hubs = NULL, *config = NULL;
 	const char *mountpoint = jval_get_str(status, "mountpoint");
 
 	ctl_check_version(u, "matrixfs", status);
+	ctl_check_held(u, status);
+	ask(c, u, "GET", "/config", &config);
+	if (config)
+		ctl_check_config(u, jdoc_root(config), jval_get_size(status, "since"));
+	ctl_check_files(u, status);
 	ctl_check_mount(u, status);
 	ctl_check_passthrough(u, status);
 	ask(c, u, "POST", "/hubs/check", &hubs);
 	ctl_check_hubs(u, hubs ? jdoc_root(hubs) : NULL,
 		       jval_bool(jval_get(status, "offline")) > 0);
+	check_peers(c, u);
 	if (mountpoint)
 		ctl_check_clients(u, mountpoint, getenv);
 }
