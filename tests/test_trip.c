@@ -1001,6 +1001,29 @@ static void who_gave_before_it_was_outrun_is_not_slow(UNUSED void **state)
 	end(w);
 }
 
+/* Nor is who is usually late with a word, behind a slow link. */
+static void who_had_not_answered_yet_as_usual_is_not_silent(UNUSED void **state)
+{
+	for (int64_t ms = 0; ms <= 4000; ms += 4000) {
+		struct world *w = wait_for_first(ENOUGH);
+		struct member *first = w->ms->members[w->owners[0]];
+
+		for (int i = 0; i < 20; i++)
+			member_note(first, MEMBER_ANSWERED, 0, ms ? 4000 : 1, NOW - 2000);
+		member_note(first, MEMBER_OUTRUN, 0, -1, NOW - 2000);
+		begin(w);
+		trip_demand(&w->trip, true, NOW);
+		assert_int_equal(ask(w, NOW), w->owners[0]);
+		trip_race(&w->trip, LATE);
+		trip_race_ask(&w->trip, LATE);
+		trip_outrun(&w->trip,
+			    &(struct trip_heard){ .answer = ROUTE_SILENT, .first_ms = -1 }, LATE);
+		trip_race_won(&w->trip);
+		assert_string_equal(state_of(w, w->owners[0], LATE), ms ? "slow" : "silent");
+		end(w);
+	}
+}
+
 static void who_had_not_even_answered_is_silent(UNUSED void **state)
 {
 	struct world *w = outrun_twice(0, ROUTE_SILENT);
@@ -1160,6 +1183,7 @@ int main(void)
 		cmocka_unit_test(who_is_outrun_ever_so_often_brings_what_it_owns),
 		cmocka_unit_test(who_gave_before_it_was_outrun_is_not_slow),
 		cmocka_unit_test(who_had_not_even_answered_is_silent),
+		cmocka_unit_test(who_had_not_answered_yet_as_usual_is_not_silent),
 		cmocka_unit_test(who_says_that_it_comes_may_be_outrun_ever_so_often),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
 		cmocka_unit_test(but_not_if_upstream_fails_it),

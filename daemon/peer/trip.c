@@ -215,6 +215,7 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 	ask.wait_ms = waiting_poll_ms(now_ms - t->since_ms, t->demand);
 	ask.patience_ms = ask.wait_ms + WAITING_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
+	t->asked_ms = now_ms;
 	t->patience_ms = ask.patience_ms;
 	t->again_ms = now_ms + ask.wait_ms;
 	return ask;
@@ -476,19 +477,26 @@ static void follow_racer(struct trip *t)
 	t->sought_count = t->sought_at = 0;
 }
 
+/* It should have said by now at least that it has nothing yet. */
+static bool is_mute(const struct trip *t, int64_t now_ms)
+{
+	return now_ms - t->asked_ms > t->patience_ms - WAITING_ANSWER_MS;
+}
+
 /* Who gave chunks, or waits itself, is not the slow one. */
-static enum member_outcome outrun_as(const struct trip *t, const struct trip_heard *h)
+static enum member_outcome outrun_as(const struct trip *t, const struct trip_heard *h,
+				     int64_t now_ms)
 {
 	if (t->range.pos != t->asked_pos)
 		return MEMBER_GAVE;
 	if (t->hopes)
 		return MEMBER_LEFT;
-	return h->answer == ROUTE_SILENT ? MEMBER_MUTE : MEMBER_OUTRUN;
+	return h->answer == ROUTE_SILENT && is_mute(t, now_ms) ? MEMBER_MUTE : MEMBER_OUTRUN;
 }
 
 void trip_outrun(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
-	enum member_outcome outcome = outrun_as(t, h);
+	enum member_outcome outcome = outrun_as(t, h, now_ms);
 
 	member_note(t->members->members[t->member], outcome, h->bytes, own_ms(h->first_ms), now_ms);
 	if (outcome == MEMBER_GAVE)

@@ -55,6 +55,7 @@ struct trip {
 	uint32_t member;      /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
 	uint32_t number;      /* that it is asked with: another had said to ask there; or 0 */
 	uint64_t asked_pos;   /* where the range began when it was */
+	int64_t asked_ms;     /* when; */
 	int64_t patience_ms;  /* of silence, with who is asked */
 	int64_t again_ms;     /* who has nothing but hope yet is not asked again before */
 	uint64_t came;        /* bytes, of the last question */
