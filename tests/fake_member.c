@@ -54,7 +54,7 @@ static void answer(void *arg, int fd, const char *request)
 		talk_say(fd, "HTTP/1.1 503 Word\r\n" NO_BODY "\r\n");
 		return;
 	}
-	stalls = m->stalls && role == FAKE_VOUCHER;
+	stalls = (m->stalls && role == FAKE_VOUCHER) || (m->hides && role == FAKE_HOLDER);
 	if (!stalls && memcmp(&m->says[role], &none, sizeof(none)) != 0)
 		wire_write_digests(&ask, &m->says[role], &digests);
 	say(m, fd, request, stalls, buf_str(&digests));

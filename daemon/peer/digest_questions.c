@@ -136,12 +136,50 @@ bool digest_questions_is_to_blame(const struct digest_questions *q, uint32_t mem
 	return chunk_digest_same(holds, gave);
 }
 
-void digest_questions_ask_holder(const struct digest_questions *q, uint32_t member,
-				 uint32_t segment, struct digest_questions_held *held)
+/* Its place, made if need be; NULL: no memory. */
+static struct digest_questions_holder *place_of(struct digest_questions_held *held, uint64_t member)
 {
-	if (held->asked && held->member == member)
-		return;
-	*held = (struct digest_questions_held){ .asked = true, .member = member };
-	if (ask_patiently(q, member, segment, AS_HOLDER, &held->d) < 0)
-		held->d = (struct wire_digests){ 0 };
+	struct digest_questions_holder *of;
+
+	for (of = held->of; of < held->of + held->count; of++)
+		if (of->member == member)
+			return of;
+	of = reallocarray(held->of, held->count + 1, sizeof(*of));
+	if (!of)
+		return NULL;
+	held->of = of;
+	of += held->count++;
+	*of = (struct digest_questions_holder){
+		.member = member,
+		.until_ms = clock_ms() + PATIENCE_MS,
+	};
+	return of;
+}
+
+const struct wire_digests *digest_questions_ask_holder(const struct digest_questions *q,
+						       uint32_t member, uint32_t segment,
+						       struct digest_questions_held *held)
+{
+	static const struct wire_digests nothing;
+	struct digest_questions_holder *h =
+		place_of(held, placement_key(member_address(q->members->members[member])));
+	int r;
+
+	if (!h)
+		return &nothing;
+	if (h->over)
+		return &h->d;
+	r = digest_questions_ask(q, member, segment, AS_HOLDER, &h->d);
+	if (r == -EAGAIN && clock_ms() < h->until_ms)
+		return NULL;
+	if (r < 0)
+		h->d = nothing;
+	h->over = true;
+	return &h->d;
+}
+
+void digest_questions_forget_held(struct digest_questions_held *held)
+{
+	free(held->of);
+	*held = (struct digest_questions_held){ 0 };
 }
