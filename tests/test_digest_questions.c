@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "daemon/base/clock.h"
+#include "daemon/base/err.h"
 #include "tests/verifying.h"
 
 struct fixture {
@@ -107,6 +108,27 @@ static void who_finds_out_or_is_full_is_to_be_asked_again(void **state)
 	f->v->witness->full = 1;
 	verifying_say(f->v, f->v->witness, FAKE_VOUCHER, f->v->seed);
 	assert_int_equal(ask(f, f->v->witness, AS_OWNER), -EAGAIN);
+}
+
+static const char *state_after(struct fixture *f, struct fake_member *m, int must)
+{
+	assert_int_equal(ask(f, m, AS_OWNER), must);
+	return verifying_is_in_state(f->v, m, "refused")  ? "refused"
+	       : verifying_is_in_state(f->v, m, "slow")   ? "slow"
+	       : verifying_is_in_state(f->v, m, "silent") ? "silent"
+							  : "up";
+}
+
+/* As if it had been asked for bytes. */
+static void what_an_answer_says_of_a_member_is_noted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->v->owner->strange = true;
+	assert_string_equal(state_after(f, f->v->owner, ERR_TOKEN), "refused");
+	f->v->witness->raves = true;
+	assert_string_equal(state_after(f, f->v->witness, ERR_PROTO), "slow");
+	assert_string_equal(state_after(f, f->v->second, -ENOENT), "up");
 }
 
 static void a_witness_is_asked_for_those_chunks_alone(void **state)
@@ -234,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_one_says_depends_on_what_it_is_asked_as),
 		TEST(who_has_nothing_to_say_says_nothing),
+		TEST(what_an_answer_says_of_a_member_is_noted),
 		TEST(who_finds_out_or_is_full_is_to_be_asked_again),
 		TEST(a_witness_is_asked_for_those_chunks_alone),
 		TEST(who_is_banned_is_asked_as_an_owner_alone),
