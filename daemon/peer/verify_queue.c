@@ -408,26 +408,17 @@ void verify_queue_came(struct verify_queue *q, const struct source_blob *what, u
 		note(q, what, segment_of(chunk_start(i)));
 }
 
-/* Members gave something of it. */
-static bool is_given(const struct verify_queue *q, const struct source_blob *what, uint32_t segment)
-{
-	uint32_t end = chunk_of(segment_end(segment, what->file.size) - 1) + 1;
-	char who[MEMBER_ADDRESS_MAX + 1];
-	bool so = false;
-
-	for (uint32_t i = chunk_of(segment_start(segment)); !so && i < end; i++)
-		so = provenance_giver(q->conf.verify->provenance, what->etag, i, who) ==
-		     PROVENANCE_MEMBER;
-	return so;
-}
-
 void verify_queue_listed(struct verify_queue *q, const struct source_blob *what)
 {
-	uint32_t count = is_started(q) ? segment_count(what->file.size) : 0;
+	uint32_t count = is_started(q) ? chunk_count(what->file.size) : 0, segment;
 
-	for (uint32_t k = 0; k < count; k++)
-		if (is_given(q, what, k))
-			note(q, what, k);
+	for (uint32_t i = 0; i < count; i = chunk_of(segment_start(segment + 1))) {
+		i = provenance_next_given(q->conf.verify->provenance, what->etag, i);
+		if (i >= count)
+			break;
+		segment = segment_of(chunk_start(i));
+		note(q, what, segment);
+	}
 }
 
 void verify_queue_forget(struct verify_queue *q, const char *etag)
