@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -90,6 +92,37 @@ static void it_vouches_for_what_a_hub_gave_and_for_nothing_else(void **state)
 	assert_tells(&d, 0, SEED);
 	assert_tells(&d, 1, 0);
 	assert_tells(&d, 2, 0);
+}
+
+/* Or an owner that has not all of a segment yet would be finding out for ever, to all who come again
+ * as seldom as they do, and witnesses would be asked for what it gave. */
+static void what_was_found_out_is_said_to_who_comes_again_later(void **state)
+{
+	static const enum as all[] = { VOUCHER, HOLDER };
+	struct fixture *f = *state;
+
+	cell_put(&f->cell, &f->what, 0, SEED, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire_ask ask = wire_ask_of(&f->what, 0, SIZE);
+		struct wire_digests d;
+
+		ask.digests = true;
+		ask.held = all[i] == HOLDER;
+		assert_int_equal(digest_answers_get(f->cell.answers, &ask, &d), -EAGAIN);
+		clock_sleep_ms(1500);
+		assert_int_equal(digest_answers_get(f->cell.answers, &ask, &d), 0);
+		assert_tells(&d, 0, SEED);
+		assert_tells(&d, 1, 0);
+	}
+	/* The twin: a second after it was said there may be more. */
+	cell_put(&f->cell, &f->what, 1, SEED, NULL);
+	clock_sleep_ms(1100);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire_digests d;
+
+		assert_int_equal(ask(f, all[i], &d), 0);
+		assert_tells(&d, 1, SEED);
+	}
 }
 
 static void who_has_nothing_says_nothing(void **state)
@@ -309,6 +342,60 @@ static void who_asks_what_is_here_waits_for_no_witness(void **state)
 	assert_in_range(vouch_ms(*state, 4), 0, 3000);
 }
 
+/* The first question for a segment, of which nobody has anything. */
+static int begin(struct fixture *f, const char *etag, bool witness)
+{
+	struct source_blob other = f->what;
+	struct wire_ask question;
+	struct wire_digests d;
+
+	snprintf(other.etag, sizeof(other.etag), "%s", etag);
+	question = wire_ask_of(&other, 0, SIZE);
+	question.digests = true;
+	question.witness = witness;
+	return digest_answers_get(f->cell.answers, &question, &d);
+}
+
+/* Whether what was found out is said again at once, after so many others have asked for what was
+ * made up; and all that time a hub has given nothing to a witness, who had asked before all. */
+static bool is_remembered(struct fixture *f, unsigned others)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	char etag[DIGEST_HEX_MAX + 1];
+	struct source_blob slow;
+	struct wire_digests d;
+	int r;
+
+	fake_source_rule(&f->cell.node.hub, &hold);
+	fake_blob(OTHER, SIZE, DIGEST_SHA256, &slow);
+	provenance_note(f->cell.provenance, slow.etag, SIZE, 0, 1, MEMBER);
+	assert_int_equal(begin(f, slow.etag, true), -EAGAIN);
+	assert_true(fake_source_await_held(&f->cell.node.hub, 1));
+	for (uint32_t i = 0; i < 3; i++)
+		cell_put(&f->cell, &f->what, i, SEED, NULL);
+	assert_int_equal(ask(f, VOUCHER, &d), 0);
+	for (unsigned i = 0; i < others; i++) {
+		snprintf(etag, sizeof(etag), "%064x", i);
+		while ((r = begin(f, etag, false)) == -EAGAIN)
+			sched_yield();
+		assert_int_equal(r, -ENOENT);
+	}
+	r = begin(f, f->what.etag, false);
+	fake_source_calm(&f->cell.node.hub);
+	fake_source_release(&f->cell.node.hub);
+	return r == 0;
+}
+
+static void while_one_is_being_made_no_more_answers_are_remembered_than_may_be(void **state)
+{
+	assert_false(is_remembered(*state, DIGEST_ANSWERS_MAX));
+}
+
+static void as_many_are_as_may_be(void **state)
+{
+	assert_true(is_remembered(*state, DIGEST_ANSWERS_MAX - 2));
+}
+
 /* How long a witness took, with a limit for what nobody waits for. */
 static int64_t witness_ms(struct fixture *f, uint64_t limit)
 {
@@ -339,6 +426,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_vouches_for_what_a_hub_gave_and_for_nothing_else,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_nothing_says_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_found_out_is_said_to_who_comes_again_later,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_holds_what_members_gave_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_what_it_knows_to_be_otherwise_it_does_not_say_that_it_holds_it, set_up,
@@ -360,6 +449,10 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(of_what_is_sealed_a_witness_asks_nobody, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			while_one_is_being_made_no_more_answers_are_remembered_than_may_be, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(as_many_are_as_may_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_asks_what_is_here_waits_for_no_witness, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_pays_like_what_nobody_waits_for, set_up,

@@ -4,6 +4,7 @@
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/likely_holders.h"
+#include "daemon/peer/outcome.h"
 #include "daemon/peer/waiting.h"
 
 #define SPREAD 2 /* in an outage readers go upstream by themselves within half as long again */
@@ -223,18 +224,6 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 
 /* ---- what comes of it ---- */
 
-/* What an ending says of the member. */
-static const enum member_outcome outcomes[] = {
-	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
-	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
-	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
-	[ROUTE_MISPLACED] = MEMBER_ANSWERED, [ROUTE_NONSENSE] = MEMBER_VAIN,
-	[ROUTE_CROWDED] = MEMBER_CROWDED,    [ROUTE_SILENT] = MEMBER_SILENT,
-	[ROUTE_REFUSED] = MEMBER_REFUSED,    [ROUTE_LIED] = MEMBER_LIED,
-	[ROUTE_MISLED] = MEMBER_MISLED,      [ROUTE_SLOW] = MEMBER_VAIN,
-	[ROUTE_LEFT] = MEMBER_LEFT,          [ROUTE_SCANT] = MEMBER_VAIN,
-};
-
 /* How long the answer took, as far as that was not waiting for bytes. */
 static int64_t own_ms(int64_t first_ms)
 {
@@ -267,7 +256,7 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 		a = ROUTE_SCANT;
 	if ((a == ROUTE_LIED || a == ROUTE_MISLED) && t->range.pos != t->asked_pos)
 		member_note(member, MEMBER_GAVE, t->range.pos - t->asked_pos, -1, now_ms);
-	member_note(member, busy ? MEMBER_BUSY : outcomes[a], h->bytes, own_ms(h->first_ms),
+	member_note(member, busy ? MEMBER_BUSY : outcome_of(a), h->bytes, own_ms(h->first_ms),
 		    now_ms);
 	return a == ROUTE_COMING && !member_may_ask(member, now_ms) ? ROUTE_NOT_HERE : a;
 }
@@ -445,7 +434,7 @@ struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms)
 
 void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
-	member_note(t->members->members[t->racer], outcomes[h->answer], h->bytes,
+	member_note(t->members->members[t->racer], outcome_of(h->answer), h->bytes,
 		    own_ms(h->first_ms), now_ms);
 	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
 		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
