@@ -65,6 +65,8 @@ uint64_t serve_rate(const struct serve *s)
 {
 	uint64_t rate = s->conf.settings->rate, less = s->conf.settings->rate_waiting;
 
+	if (!less)
+		less = rate / PEER_WAITING_SHARE;
 	if (!less || (rate && rate < less) || !fetch_has_waiting(s->conf.fetch))
 		return rate;
 	return less;
