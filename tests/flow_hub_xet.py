@@ -10,6 +10,7 @@ from clients_xet import blob, user
 from flow_hub_ctl import ctl, fine
 from hubd import Hubd
 from mountlib import eventually
+from peers import INSTRUMENTED
 from registry import Repo, lfs
 from xet import DATA, Store, Xorb, blake3, shard, whole
 
@@ -155,23 +156,29 @@ def test_who_asks_git_lfs_for_it_is_sent_there(world, tmp_path):
     h.stop()
 
 
-def seconds(act):
-    began = time.monotonic()
-    got = act()
-    return time.monotonic() - began, got
+def fastest(ask, one):
+    """Of some tries the least that one took; and the last answer."""
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        got = ask(one)
+        took.append(time.monotonic() - began)
+    return min(took), got
 
 
 def test_refusals_come_by_a_slow_clock(world):
     """What is here for others is not told from what is nowhere, by the words or by how long they take."""
-    x = Xorb(b"theirs" * 100)
+    x, nobodys = Xorb(b"theirs" * 100), Xorb(b"nobody's" * 100)
     assert world.writer.send(x).status == 200 and world.writer.tell(whole(x)).status == 200
-    for least, ask in (0.1, lambda x: world.stranger.tell(whole(x))), (0.01, lambda x: world.stranger.seek(x.chunks[0])):
-        took, answers = zip(*(seconds(lambda: ask(one)) for one in (x, Xorb(b"nobody's" * 100))))
-        assert min(took) >= least, took
-        words = {got.json["error"].replace(one.name, "X") for got, one in zip(answers, (x, Xorb(b"nobody's" * 100)))}
+    for tick, ask in (0.1, lambda x: world.stranger.tell(whole(x))), (0.01, lambda x: world.stranger.seek(x.chunks[0])):
+        took, answers = zip(*(fastest(ask, one) for one in (x, nobodys)))
+        assert min(took) >= 0.98 * tick, took                       # it counts whole ms
+        assert max(took) - min(took) < tick / 2 or INSTRUMENTED, took
+        words = {got.json["error"].replace(one.name, "X") for got, one in zip(answers, (x, nobodys))}
         assert len(words) == 1 and {got.status for got in answers} <= {400, 404}, words
     # Twin: who has it need not wait.
-    assert seconds(lambda: world.writer.tell(whole(x)))[1].status == 200
+    mine, got = fastest(lambda x: world.writer.seek(x.chunks[0]), x)
+    assert got.status == 200 and mine < min(took), (mine, took)
 
 
 def test_what_is_refused_is_on_record(world):
@@ -184,7 +191,7 @@ def test_what_is_refused_is_on_record(world):
              (reads, "/v1/shards", shard(whole(x)), 403), (mine[:-1] + ("0" if mine[-1] != "0" else "1"), "/v1/shards", b"x", 401)]
     assert [h.ask(base + path, "POST", body, token).status for token, path, body, _ in tries] == [status for *_, status in tries]
     made = lambda kind: trail(h, kind)[before[kind]:]
-    assert eventually(lambda: len(made("xet.upload")) == 5 and made("signin"), 5), (made("xet.upload"), made("signin"))
+    assert eventually(lambda: len(made("xet.upload")) >= 5 and made("signin"), 5), (made("xet.upload"), made("signin"))
     assert {(r["repo"], r["user"], r["status"], r["outcome"]) for r in made("xet.upload")} == {("models/stranger/own", "stranger", 400, "failed")}
     assert all(r["why"] for r in made("xet.upload")) and [r["status"] for r in made("signin")] == [401]
     refused = [r for r in made("change") if r["status"] == 403]
