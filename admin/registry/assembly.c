@@ -31,6 +31,12 @@ struct assembly {
 	bool believed;     /* ... and some were not */
 };
 
+uint64_t assembly_memory(const struct xet_shard *s)
+{
+	return xet_shard_count(s) * (sizeof(struct xet_file) + sizeof(struct assembled)) +
+	       xet_shard_term_count(s) * (sizeof(struct xet_term) + sizeof(struct xorb_place));
+}
+
 int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
 {
 	struct assembly *a = calloc(1, sizeof(*a));
