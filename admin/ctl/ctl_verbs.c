@@ -274,7 +274,7 @@ static const char promotion_shape[] = "tag commit was rule from checks changed";
 static const struct ctl_verb verbs[] = {
 	{ "status", "", NULL,
 	  "How a matrixfs or a hub is: cache, disk, hubs, what it is doing, on one screen.", "GET",
-	  "/status", ctl_shape_status, NULL, NULL },
+	  "/status", NULL, NULL, ctl_status },
 	{ "top", "", top_options, "The same, again and again.", "GET", "/status", NULL, NULL,
 	  ctl_top },
 	{ "ls", "[REPO[@REV]]", ls_options,
@@ -483,7 +483,6 @@ const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
 
 /* Where a matrixfs is asked otherwise than a hub. */
 static const struct ctl_verb node_verbs[] = {
-	{ "status", "", NULL, "", "GET", "/status", NULL, NULL, ctl_status_node },
 	{ "scrub", "", scrub_options, "", "POST", "/scrub", NULL, NULL, ctl_scrub_node },
 	{ "job list", "", NULL, "", "GET", "/jobs", ";jobs" JOB_COLUMNS, NULL, NULL },
 	{ "job cancel", "ID", NULL, "", "DELETE", "/jobs/{ID}", ctl_shape_job, NULL, NULL },
