@@ -296,9 +296,9 @@ static const struct ctl_verb verbs[] = {
 	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
 	  "/why", NULL, NULL, ctl_why },
 	{ "doctor", "", NULL,
-	  "Look at all that a matrixfs needs (kernel, mount, cache, hubs, token, clock, engines), or "
-	  "a hub (TLS, clock, token, disk, upstreams, scrub): each is ok, warn or fail, with what to "
-	  "do.",
+	  "Look at all that a matrixfs needs (kernel, mount, cache, hubs, token, clock, peers, "
+	  "engines), or a hub (TLS, clock, token, disk, upstreams, scrub): each is ok, warn or "
+	  "fail, with what to do.",
 	  "GET", "/status", NULL, NULL, ctl_doctor },
 	{ "bench", "[REPO[@REV]]", bench_options,
 	  "Measure the disk of the cache, SHA-256 and, with REPO, the link by pulling it; which is "
