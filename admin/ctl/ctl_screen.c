@@ -119,9 +119,7 @@ static void print_cache(const struct screen *s, uint64_t used, uint64_t capacity
 static void print_disk(const struct screen *s, uint64_t left, uint64_t total, uint64_t keep)
 {
 	label(s, "disk");
-	ctl_print_size(left, s->to);
-	buf_add_str(s->to, " of ");
-	ctl_print_size(total, s->to);
+	ctl_print_part(left, total, s->to);
 	buf_add_str(s->to, " free");
 	if (keep) {
 		buf_add_str(s->to, ", ");
