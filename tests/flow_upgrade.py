@@ -1,4 +1,5 @@
 """The mount outlives its daemon: who reads meanwhile waits, and no more, when that is killed or replaced by a new version."""
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -85,20 +86,12 @@ def hashers(paths, tmp_path):
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for n, (path, want) in enumerate(paths)]
 
 
-def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
-    """Readers hash files of which some are complete, some come meanwhile: pauses in seconds."""
-    files = {f"part-{n}.safetensors": models.big_file(3 * MIB + n, seed=n) for n in range(readers)}
-    hub.repo("org/many").commit(files)
-    complete(m)
-    for n in range(readers // 2):
-        read(m.file("org/many", f"part-{n}.safetensors"))
-    running = hashers([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path)
+@contextlib.contextmanager
+def hashing(paths, tmp_path):
+    """They hash all the while, and none of them sees an error or a wrong byte."""
+    running = hashers(paths, tmp_path)
     try:
-        pauses = []
-        for n in range(rounds):
-            time.sleep(0.2)
-            before()
-            pauses.append(change(m, ways[n % len(ways)]))
+        yield
         (tmp_path / "end").touch()
         for process in running:
             out, error = within(DEADLINE, process.communicate)
@@ -107,6 +100,21 @@ def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=l
         for process in running:
             process.kill()
             process.wait(DEADLINE)
+
+
+def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
+    """Readers hash files of which some are complete, some come meanwhile: pauses in seconds."""
+    files = {f"part-{n}.safetensors": models.big_file(3 * MIB + n, seed=n) for n in range(readers)}
+    hub.repo("org/many").commit(files)
+    complete(m)
+    for n in range(readers // 2):
+        read(m.file("org/many", f"part-{n}.safetensors"))
+    pauses = []
+    with hashing([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path):
+        for n in range(rounds):
+            time.sleep(0.2)
+            before()
+            pauses.append(change(m, ways[n % len(ways)]))
     return pauses
 
 
