@@ -139,10 +139,8 @@ static int run(struct program *p)
  * ended. Returns if that cannot be; then they start it. */
 static void begin_again(struct program *p)
 {
-	int r;
+	int r = takeover_pass(&p->takeover);
 
-	program_defer_signals(true);
-	r = takeover_pass(&p->takeover);
 	if (r == 0)
 		execv("/proc/self/exe", p->argv);
 	log_warn(r < 0 ? r : -errno, "cannot go on in this process");

@@ -264,13 +264,14 @@ int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *wh
 
 /* ---- serving, and its end ---- */
 
-/* Others than this process wait for its end. */
-static void on_hand_over(int sig UNUSED, siginfo_t *info, void *context UNUSED)
+/* SIGUSR2: others wait for the end of this process. SIGUSR1 is its own: two that come together
+ * would be one. */
+static void on_hand_over(int sig)
 {
 	struct fuse_session *s = serving;
 
 	hand_over_asked = true;
-	if (info->si_pid != getpid())
+	if (sig == SIGUSR2)
 		others_asked = true;
 	if (s)
 		fuse_session_exit(s);
@@ -279,12 +280,14 @@ static void on_hand_over(int sig UNUSED, siginfo_t *info, void *context UNUSED)
 /* Until here the signals were blocked. */
 static void heed_signals(struct mount *m)
 {
-	const struct sigaction action = { .sa_sigaction = on_hand_over, .sa_flags = SA_SIGINFO };
+	const struct sigaction action = { .sa_handler = on_hand_over };
 	sigset_t set;
 
 	serving = m->session;
+	sigaction(SIGUSR1, &action, NULL);
 	sigaction(SIGUSR2, &action, NULL);
 	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -293,7 +296,7 @@ static void heed_signals(struct mount *m)
 
 void mount_go_on(void)
 {
-	kill(getpid(), SIGUSR2);
+	kill(getpid(), SIGUSR1);
 }
 
 static void on_late_end(int sig UNUSED)
@@ -313,6 +316,11 @@ static void heed_late_ends(void)
 bool mount_told_to_end(void)
 {
 	return end_asked;
+}
+
+bool mount_is_awaited(void)
+{
+	return others_asked;
 }
 
 /* What is still under way is for the next process: from here on nothing is told the kernel, and

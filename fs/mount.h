@@ -51,6 +51,8 @@ MUST_USE int mount_serve(struct mount *m);
 void mount_go_on(void);
 /* True if it was told to end for good while it handed over. */
 bool mount_told_to_end(void);
+/* True if it was told to hand over by somebody who waits for the end of this process. */
+bool mount_is_awaited(void);
 /* Unmounts (lazily: who is inside gets ENOTCONN), unless it was handed over, and frees. */
 void mount_close(struct mount *m);
 /* Unmounts, and leaves all else to the end of the process: somebody may still use it. */

@@ -355,6 +355,7 @@ void program_defer_signals(bool all)
 		sigaddset(&set, SIGUSR2);
 	}
 	sigaddset(&set, SIGHUP); /* for good: reload.h */
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -447,8 +448,12 @@ int program_serve(struct program *p, struct buf *why)
 		p->left = true;
 	else
 		close_all(p);
+	if (p->goes_on) /* what comes from here on, the one that it is next hears */
+		program_defer_signals(true);
 	if (told_to_end(p))
 		return end_unserved(p);
+	if (mount_is_awaited())
+		p->goes_on = false;
 	if (r >= 0)
 		return r > 0 ? HOLDER_AGAIN : 0;
 	if (!why->len)
