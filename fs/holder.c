@@ -9,27 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "daemon/base/child.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
 #include "daemon/base/own.h"
 #include "fs/hearing.h"
 #include "fs/kept.h"
+#include "fs/patience.h"
 #include "fs/unmount.h"
 
-#define ROUND 16   /* messages that are taken before signals are looked at */
-#define SOON_MS 50 /* until the first new start after one that failed; then twice as long */
-#define PATIENCE_MS 5000
-#define WELL_MS 2000     /* who has served so long has not failed */
-#define TRIES 7          /* that never served, with what is kept; then one without */
-#define SHORT_LIVES 60   /* in a row that served, but not for WELL_MS; then likewise */
-#define HANDING_MS 30000 /* a handing over that takes longer is ended */
+#define ROUND 16                  /* messages that are taken before signals are looked at */
+#define HANDING_MS 30000          /* a handing over that takes longer is ended */
+#define CHECK_MS 10000            /* for a program to say whether it could begin */
+#define SAID_MAX 500              /* bytes of what it says that are logged */
+#define THIS_ONE "/proc/self/exe" /* though its file may be gone */
 
 struct holder {
 	const struct holder_conf *conf;
-	char program[PATH_MAX];
+	char program[PATH_MAX]; /* where this one lies, or the next version does */
+	const char *image;      /* what the next daemon is: that, or THIS_ONE */
 	int signals;
 	struct hearing hearing;
 	struct notify above; /* who started the holder, and hears what the daemon says */
@@ -40,18 +42,16 @@ struct holder {
 	bool stopping;    /* it was told to end */
 	bool ready;       /* this child is */
 	bool asked;       /* to hand over, as soon as it is */
+	bool agreed;      /* the new program can begin: this child was told to hand over */
 	int64_t ready_ms;
-	int64_t kill_ms;   /* this child is to have ended by then; 0: no haste */
-	unsigned failures; /* in a row, for the patience */
-	unsigned vain;     /* of them the last ones, which never served */
+	int64_t kill_ms; /* this child is to have ended by then; 0: no haste */
+	struct patience patience;
 };
 
 bool holder_resumes(notify_env *env)
 {
 	return notify_passed(env, NULL, 0) >= 0;
 }
-
-/* ---- what the daemon says ---- */
 
 static void pass_on(const struct holder *h, const char *text)
 {
@@ -65,9 +65,71 @@ static void pass_on(const struct holder *h, const char *text)
 		notify_alive(&h->above);
 }
 
+/* ---- a program that can begin ---- */
+
+/* Runs it with --check: 0 if it could begin, as installed and configured now. Else its status, or
+ * negative, with what it says. */
+static int check_program(const struct holder *h, const char *program, struct buf *ret_said)
+{
+	CLEANUP(freep) char **argv = NULL;
+	char check[] = "--check";
+	size_t count = 0;
+
+	while (h->conf->argv[count])
+		count++;
+	argv = calloc(count + 2, sizeof(*argv));
+	if (!argv)
+		return -ENOMEM;
+	argv[0] = h->conf->argv[0];
+	argv[1] = check; /* before a "--" */
+	for (size_t i = 1; i < count; i++)
+		argv[i + 1] = h->conf->argv[i];
+	return child_say(program, argv, CHECK_MS, ret_said);
+}
+
+/* A mount is not given to a program that would end at once. */
+static bool new_one_agrees(const struct holder *h)
+{
+	CLEANUP(buf_free) struct buf said = { 0 };
+	int r = check_program(h, h->program, &said);
+
+	if (r == 0)
+		return true;
+	buf_trim_end(&said);
+	log_err(r < 0 ? r : 0,
+		"the new program cannot begin, the old one goes on: %.*s program=%s status=%d",
+		SAID_MAX, buf_str(&said), h->program, r < 0 ? -1 : r);
+	return false;
+}
+
+/* The program that the holder is can be what the file is no more. */
+static bool is_replaced(const struct holder *h)
+{
+	struct stat file, this_one;
+
+	return stat(THIS_ONE, &this_one) == 0 &&
+	       (stat(h->program, &file) < 0 || file.st_dev != this_one.st_dev ||
+		file.st_ino != this_one.st_ino);
+}
+
+static void choose_image(struct holder *h, bool this_one)
+{
+	h->image = this_one && is_replaced(h) ? THIS_ONE : h->program;
+	if (h->image != h->program)
+		log_warn(0,
+			 "the daemon is started from the old program, which the holder is "
+			 "program=%s",
+			 h->program);
+}
+
+/* ---- what the daemon says ---- */
+
 static void ask_to_hand_over(struct holder *h)
 {
 	h->asked = false;
+	h->agreed = new_one_agrees(h);
+	if (!h->agreed)
+		return;
 	h->kill_ms = clock_ms() + HANDING_MS;
 	kill(h->child, SIGUSR2);
 }
@@ -120,7 +182,7 @@ static void be_daemon(struct holder *h)
 			setenv("WATCHDOG_PID", getenv("LISTEN_PID"), 1);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		execv(h->program, h->conf->argv);
+		execv(h->image, h->conf->argv);
 	}
 	_exit(127);
 }
@@ -130,6 +192,7 @@ static int start(struct holder *h)
 	pid_t pid;
 
 	h->ready = false;
+	h->agreed = false;
 	h->kill_ms = 0;
 	h->due_ms = 0;
 	pid = fork();
@@ -150,14 +213,6 @@ static void be_new(struct holder *h)
 
 /* ---- ends ---- */
 
-/* Before a new start after failures. */
-static int64_t patience_ms(const struct holder *h)
-{
-	if (h->failures <= 1)
-		return 0;
-	return h->failures < 8 ? (int64_t)SOON_MS << (h->failures - 1) : PATIENCE_MS;
-}
-
 static void let_go(struct holder *h)
 {
 	if (!h->kept.count)
@@ -168,23 +223,32 @@ static void let_go(struct holder *h)
 	kept_drop_all(&h->kept);
 }
 
-/* After a failure: 0 if there is to be a new start. */
-static int try_again(struct holder *h)
+/* After a failure: 0 if there is to be a new start. Of two programs each is tried in turn. */
+static int try_again(struct holder *h, enum patience_end end)
 {
-	bool last = h->vain > TRIES || h->failures > SHORT_LIVES;
+	int64_t now_ms = clock_ms(), wait_ms;
+	enum patience_next next = patience_after(&h->patience, end, now_ms, &wait_ms);
 
-	if (h->vain >= TRIES || h->failures >= SHORT_LIVES)
+	if (next != PATIENCE_AGAIN)
 		let_go(h);
-	h->due_ms = clock_ms() + patience_ms(h);
-	return last ? -ECANCELED : 0;
+	if (end != PATIENCE_NOT_STARTED)
+		choose_image(h, !h->ready && h->image == h->program);
+	h->due_ms = now_ms + wait_ms;
+	return next == PATIENCE_OVER ? -ECANCELED : 0;
 }
 
-static void count_failure(struct holder *h)
+/* A configuration that is wrong is for people to mend, which takes longer than a start. */
+static enum patience_end end_of(const struct holder *h)
 {
-	if (h->ready && clock_ms() - h->ready_ms > WELL_MS)
-		h->failures = 0;
-	h->failures++;
-	h->vain = h->ready ? 0 : h->vain + 1;
+	CLEANUP(buf_free) struct buf said = { 0 };
+
+	if (h->ready)
+		return clock_ms() - h->ready_ms > PATIENCE_WELL_MS ? PATIENCE_WELL : PATIENCE_SHORT;
+	if (check_program(h, h->image, &said) == 0)
+		return PATIENCE_VAIN;
+	log_err(0, "the daemon cannot begin, and readers wait until that is mended seconds=%d",
+		PATIENCE_REFUSED_MS / 1000);
+	return PATIENCE_REFUSED;
 }
 
 /* The exit status, or -1 if the daemon is to be started again. */
@@ -197,15 +261,16 @@ static int on_end(struct holder *h, int status)
 		return code;
 	}
 	if (code == HOLDER_AGAIN && h->ready && h->kept.count) {
-		be_new(h);
+		if (h->agreed || new_one_agrees(h))
+			be_new(h);
+		choose_image(h, true);
 		h->due_ms = clock_ms();
 		return -1;
 	}
 	log_err(0, "the daemon died and is started again %s=%d",
 		WIFEXITED(status) ? "status" : "signal",
 		WIFEXITED(status) ? code : WTERMSIG(status));
-	count_failure(h);
-	return try_again(h) == 0 ? -1 : code ? code : 1;
+	return try_again(h, end_of(h)) == 0 ? -1 : code ? code : 1;
 }
 
 /* The exit status, or -1. That there is no process to be had passes. */
@@ -216,8 +281,7 @@ static int start_due(struct holder *h)
 	if (r == 0)
 		return -1;
 	log_warn(r, "the daemon cannot be started yet");
-	h->failures++;
-	return try_again(h) == 0 ? -1 : 1;
+	return try_again(h, PATIENCE_NOT_STARTED) == 0 ? -1 : 1;
 }
 
 /* As the first process of a container it has everybody's orphans, too. */
@@ -238,12 +302,12 @@ static int reap(struct holder *h)
 /* One that is not ready yet would die of the signal. */
 static void on_upgrade(struct holder *h)
 {
-	if (!h->child && h->kept.count)
-		be_new(h);
-	else if (h->ready)
+	if (h->child && h->ready)
 		ask_to_hand_over(h);
-	else
+	else if (h->child || !h->kept.count)
 		h->asked = true;
+	else if (new_one_agrees(h))
+		be_new(h);
 }
 
 static int on_signal(struct holder *h)
@@ -290,6 +354,9 @@ static int begin(struct holder *h)
 	sigset_t heeded;
 	int r = find_program(h);
 
+	h->image = h->program;
+	h->served_once = holder_resumes(getenv);
+	kept_take_passed(&h->kept, getenv);
 	if (r < 0)
 		return r;
 	sigemptyset(&heeded);
@@ -309,9 +376,10 @@ static int begin(struct holder *h)
 		r = hearing_open(&h->hearing);
 	if (r < 0)
 		return r;
-	h->served_once = holder_resumes(getenv);
-	kept_take_passed(&h->kept, getenv);
-	return start(h);
+	if (!h->served_once)
+		return start(h);
+	h->due_ms = clock_ms(); /* one that cannot be started yet is no end */
+	return 0;
 }
 
 /* Something is due. The exit status, or -1. */
@@ -360,7 +428,7 @@ int holder_run(const struct holder_conf *conf)
 		log_err(r, "the daemon cannot be started");
 	else
 		status = hold(&h);
-	kept_drop_all(&h.kept);
+	let_go(&h);
 	notify_close(&h.above);
 	hearing_close(&h.hearing);
 	closep(&h.signals);
