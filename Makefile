@@ -104,9 +104,10 @@ TORTURE_SECONDS ?= 3600
 # Stories short enough for an instrumented build.
 SHORT_FLOWS_asan := tests/flow_restart.py tests/flow_tree.py tests/flow_torture.py tests/flow_schedule.py \
 	tests/flow_bytes.py tests/flow_hubd.py tests/flow_registry.py tests/flow_registry_tags.py tests/flow_hub_upload.py \
-	tests/flow_nfs_talk.py tests/flow_nfs_walk.py
+	tests/flow_nfs_talk.py tests/flow_nfs_walk.py tests/flow_hub_xet.py
 SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedule.py \
-	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py
+	tests/flow_hub_limits.py tests/flow_nfs_talk.py tests/flow_nfs_writes.py tests/flow_peers_crowd.py \
+	tests/flow_hub_xet.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
 	check-clients check-engines check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers \
@@ -210,7 +211,7 @@ crash: all helpers
 sanitize: sanitize-asan sanitize-tsan
 sanitize-asan sanitize-tsan: sanitize-%:
 	@$(MAKE) --no-print-directory VARIANT=$* all helpers
-	@MATRIXFS=build/$*/matrixfs tools/flows tests/flow_*.py
+	@MATRIXFS=build/$*/matrixfs tools/flows tests/flow_*.py tests/clients_xet.py
 
 fuzz:
 	@$(SUBMAKE) VARIANT=fuzz fuzzers

@@ -28,6 +28,7 @@
 #include "admin/reload.h"
 #include "admin/hub/roster.h"
 #include "admin/hub/routes.h"
+#include "admin/hub/xet_room.h"
 #include "admin/rulewatch.h"
 #include "admin/scrubber.h"
 #include "admin/server.h"
@@ -158,6 +159,8 @@ static int open_intake(struct program *p, struct buf *why)
 		r = parts_new(p->server.intake, &p->server.parts);
 	if (r == 0)
 		r = xorbs_new(p->server.intake, &p->server.xorbs);
+	if (r == 0)
+		r = xet_room_new(&p->server.xet_room);
 	if (r == 0)
 		aside_restore(p->server.intake);
 	return r;
@@ -426,6 +429,7 @@ static void close_all(struct program *p)
 	if (p->server.node)
 		node_close(p->server.node);
 	xorbs_free(p->server.xorbs);
+	xet_room_free(p->server.xet_room);
 	parts_free(p->server.parts);
 	intake_close(p->server.intake);
 	ready_free(p->server.ready);

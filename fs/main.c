@@ -102,6 +102,8 @@ static int hold(struct program *p)
 		.mountpoint = p->told.options.mountpoint,
 		.ready = on_held,
 		.arg = p,
+		.stop_ms = HOLDER_STOP_MS,
+		.watch_ms = HOLDER_WATCH_MS,
 	};
 	int status, r = start_background(p, &why);
 

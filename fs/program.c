@@ -53,12 +53,20 @@ static void on_leaving(void *arg)
 
 /* ---- the service manager ---- */
 
+/* The way there is another one now, or not for us: that says nothing of who answers. */
+static bool is_led_astray(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP;
+}
+
 static int check_mount(void *arg)
 {
 	struct program *p = arg;
 	int r = p->lookout ? lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS)
 			   : ERR_STOPPING;
 
+	if (is_led_astray(r))
+		return node_probe(p->ops.view.node);
 	if (r != ERR_STOPPING)
 		return r;
 	if (p->lookout)

@@ -1,4 +1,5 @@
 """The mount outlives its daemon: who reads meanwhile waits, and no more, when that is killed or replaced by a new version."""
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -85,20 +86,12 @@ def hashers(paths, tmp_path):
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for n, (path, want) in enumerate(paths)]
 
 
-def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
-    """Readers hash files of which some are complete, some come meanwhile: pauses in seconds."""
-    files = {f"part-{n}.safetensors": models.big_file(3 * MIB + n, seed=n) for n in range(readers)}
-    hub.repo("org/many").commit(files)
-    complete(m)
-    for n in range(readers // 2):
-        read(m.file("org/many", f"part-{n}.safetensors"))
-    running = hashers([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path)
+@contextlib.contextmanager
+def hashing(paths, tmp_path):
+    """They hash all the while, and none of them sees an error or a wrong byte."""
+    running = hashers(paths, tmp_path)
     try:
-        pauses = []
-        for n in range(rounds):
-            time.sleep(0.2)
-            before()
-            pauses.append(change(m, ways[n % len(ways)]))
+        yield
         (tmp_path / "end").touch()
         for process in running:
             out, error = within(DEADLINE, process.communicate)
@@ -107,6 +100,21 @@ def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=l
         for process in running:
             process.kill()
             process.wait(DEADLINE)
+
+
+def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
+    """Readers hash files of which some are complete, some come meanwhile: pauses in seconds."""
+    files = {f"part-{n}.safetensors": models.big_file(3 * MIB + n, seed=n) for n in range(readers)}
+    hub.repo("org/many").commit(files)
+    complete(m)
+    for n in range(readers // 2):
+        read(m.file("org/many", f"part-{n}.safetensors"))
+    pauses = []
+    with hashing([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path):
+        for n in range(rounds):
+            time.sleep(0.2)
+            before()
+            pauses.append(change(m, ways[n % len(ways)]))
     return pauses
 
 
@@ -475,6 +483,50 @@ def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, program):
     m.stop()
 
 
+def test_a_hangup_is_an_upgrade(held):
+    """As `pkill -HUP` or a habit of log rotation sends it; the twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        m._next(signal.SIGHUP, DEADLINE)
+        assert m.count("handing over") == 1 and m.count("took over") == 1
+        assert reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_daemon_that_hangs_is_replaced(held):
+    """The twins: a well one is let alone, and so is one that slept as long as who watches it."""
+    m = held(env={"WATCHDOG_USEC": 3_000_000}, passthrough=False)
+    assert pathlib.Path(f"/proc/{m.process.pid}/comm").read_text() == "mfs-holder\n"
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        time.sleep(3.5)
+        both = (m.process.pid, m.daemon)
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4.5)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        assert reader.ask("read", 0, MIB) == DATA[:MIB] and m.daemon == both[1]
+        os.kill(m.daemon, signal.SIGSTOP)
+        assert reader.ask("read", 0, len(DATA), 30) == DATA
+        assert m.served() == 2 and m.count("the daemon is killed: it does not say any more that it is well") == 1
+    m.stop()
+
+
+def test_a_mount_whose_path_is_another_one_now_is_not_taken_for_dead(held, tmp_path):
+    """Nobody finds it there, and who is inside goes on."""
+    root = tmp_path / "above/models"
+    root.mkdir(parents=True)
+    m = held(root=root, env={"WATCHDOG_USEC": 1_500_000}, passthrough=False)
+    with Reader(weights(m)) as reader:
+        root.parent.rename(tmp_path / "elsewhere")
+        time.sleep(4)
+        assert reader.ask("read", 0, len(DATA)) == DATA and m.served() == 1 and not m.logged("is killed")
+        (tmp_path / "elsewhere").rename(root.parent)
+    m.stop()
+
+
 def test_a_holder_whose_program_was_just_replaced(held, tmp_path):
     """It is where the new one is: /proc/self/exe says "(deleted)"."""
     program = tmp_path / "matrixfs"
@@ -568,6 +620,7 @@ def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
 def test_kernels_that_do_not_repeat_requests(manager, started, hub, sig, status):
     """The mount is made anew, as some answers might be waited for in vain; the twin is test_a_service_manager_is_a_holder."""
     m = started()
+    assert eventually(lambda: "matrixfs-mount" in manager.kept)
     estate = manager.kept["matrixfs-estate"][0]
     at = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))           # the FUSE_INIT that the kernel sent
     os.pwrite(estate, struct.pack("<I", 39), at + 44)                          # its protocol's minor number
