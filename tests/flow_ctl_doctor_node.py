@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import re
+import signal
 import socketserver
 import subprocess
 import threading
@@ -12,7 +13,8 @@ import pytest
 
 from flow_ctl_doctor import Found, doctor, inside
 from flow_ctl_mount import run
-from mountlib import DEADLINE
+from holding import Held
+from mountlib import DEADLINE, eventually
 
 FILES = {"config.json": b"{}"}
 
@@ -70,6 +72,17 @@ def test_who_holds_a_mount_is_told(tmp_path, status, before, state, words):
         assert f"held by      {d.of('held by')[1].split(' | ')[0].split(';')[0]}\n" in shown
     else:
         assert not d.state("held by") and "held by" not in shown
+
+
+def test_the_process_that_is_named_replaces_the_daemon(tiny, mount):
+    """As an engineer does it, by what the screen says; the twin is held by nobody."""
+    m = mount(tiny, kind=Held)
+    said = re.search(r"^held by +process (\d+) \(kill -USR2 \1 replaces the daemon\)$", run(f"--node={m.cache}", "status")[1], re.M)
+    daemon, served = m.daemon, m.served()
+    os.kill(int(said[1]), signal.SIGUSR2)
+    assert eventually(lambda: m.served() > served, DEADLINE) and m.daemon != daemon
+    assert doctor(m).of("held by")[0] == "ok" and "taken over 1 time " in doctor(m).of("held by")[1]
+    assert doctor(mount(tiny)).of("held by")[0] == "warn"
 
 
 def member(n, state, why=None):

@@ -121,9 +121,13 @@ def test_what_is_amiss_with_a_hub_is_on_its_screen(tiny, hubd):
     """The twin of the one above."""
     h = hubd(tiny, args=["--cache-size=1GiB"])
     tiny.down()
-    assert ctl(h, "pull org/tiny").returncode == 1
-    text = fine(h, "status")
-    assert "health       amiss: upstream (matrixctl doctor says what to do)\n" in text and re.search(r"^upstream .* down: \S", text, re.M)
+
+    def look():                                             # it is left alone for some seconds only
+        assert ctl(h, "pull org/tiny").returncode == 1
+        text = fine(h, "status")
+        return text if "health       amiss: upstream (matrixctl doctor says what to do)\n" in text else None
+    text = eventually(look, DEADLINE, 0)
+    assert re.search(r"^upstream .* down: \S", text, re.M)
     assert re.search(r"^cache +\[>? *\] +0 %  0 B of 1\.00 GiB  of upstreams$", text, re.M) and ", offline\n" not in text
     assert ", offline\n" in fine(hubd(args=["--offline"]), "status")
 

@@ -253,9 +253,10 @@ static void the_manual_has_each_command_with_its_options(void **state)
 		const struct ctl_verb *v = &ctl_verbs.verbs[i];
 		CLEANUP(freep) char *entry = find_entry(buf_str(&page), v->words);
 
-		if (!entry)
+		if (entry)
+			check_options(v->options, entry, v->words);
+		else
 			fail_msg("docs/matrixctl.1 has no \"%s\"", v->words);
-		check_options(v->options, entry, v->words);
 	}
 }
 
