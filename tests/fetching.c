@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "daemon/fetch/pull.h"
+
 static int no_room(UNUSED void *arg, UNUSED int refusal)
 {
 	return 0;
@@ -47,8 +49,17 @@ void fetching_init(struct fetching *f, const char *hub, uint64_t seed, bool aske
 	assert_int_equal(fetch_new(&conf, &f->fetch), 0);
 }
 
+static int assert_closed(UNUSED void *arg, void *value)
+{
+	const struct pull *p = value;
+
+	assert_int_equal(p->readers, 0);
+	return 0;
+}
+
 void fetching_fini(struct fetching *f)
 {
+	map_each(&fetch_pulls(f->fetch)->by_etag, assert_closed, NULL);
 	fetch_free(f->fetch);
 	fake_source_fini(&f->hub);
 	catalog_close(f->catalog);

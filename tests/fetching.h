@@ -21,7 +21,7 @@ struct fetching {
 
 /* A hub of that name; it is asked for what is not there, or (asked false) nobody is. */
 void fetching_init(struct fetching *f, const char *hub, uint64_t seed, bool asked);
-/* After fetch_stop. */
+/* After fetch_stop, and when every handle has been closed. */
 void fetching_fini(struct fetching *f);
 
 #endif

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -309,6 +311,60 @@ static void who_asks_what_is_here_waits_for_no_witness(void **state)
 	assert_in_range(vouch_ms(*state, 4), 0, 3000);
 }
 
+/* The first question for a segment, of which nobody has anything. */
+static int begin(struct fixture *f, const char *etag, bool witness)
+{
+	struct source_blob other = f->what;
+	struct wire_ask question;
+	struct wire_digests d;
+
+	snprintf(other.etag, sizeof(other.etag), "%s", etag);
+	question = wire_ask_of(&other, 0, SIZE);
+	question.digests = true;
+	question.witness = witness;
+	return digest_answers_get(f->cell.answers, &question, &d);
+}
+
+/* Whether what was found out is said again at once, after so many others have asked for what was
+ * made up; and all that time a hub has given nothing to a witness, who had asked before all. */
+static bool is_remembered(struct fixture *f, unsigned others)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	char etag[DIGEST_HEX_MAX + 1];
+	struct source_blob slow;
+	struct wire_digests d;
+	int r;
+
+	fake_source_rule(&f->cell.node.hub, &hold);
+	fake_blob(OTHER, SIZE, DIGEST_SHA256, &slow);
+	provenance_note(f->cell.provenance, slow.etag, SIZE, 0, 1, MEMBER);
+	assert_int_equal(begin(f, slow.etag, true), -EAGAIN);
+	assert_true(fake_source_await_held(&f->cell.node.hub, 1));
+	for (uint32_t i = 0; i < 3; i++)
+		cell_put(&f->cell, &f->what, i, SEED, NULL);
+	assert_int_equal(ask(f, VOUCHER, &d), 0);
+	for (unsigned i = 0; i < others; i++) {
+		snprintf(etag, sizeof(etag), "%064x", i);
+		while ((r = begin(f, etag, false)) == -EAGAIN)
+			sched_yield();
+		assert_int_equal(r, -ENOENT);
+	}
+	r = begin(f, f->what.etag, false);
+	fake_source_calm(&f->cell.node.hub);
+	fake_source_release(&f->cell.node.hub);
+	return r == 0;
+}
+
+static void while_one_is_being_made_no_more_answers_are_remembered_than_may_be(void **state)
+{
+	assert_false(is_remembered(*state, DIGEST_ANSWERS_MAX));
+}
+
+static void as_many_are_as_may_be(void **state)
+{
+	assert_true(is_remembered(*state, DIGEST_ANSWERS_MAX - 2));
+}
+
 /* How long a witness took, with a limit for what nobody waits for. */
 static int64_t witness_ms(struct fixture *f, uint64_t limit)
 {
@@ -360,6 +416,10 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(of_what_is_sealed_a_witness_asks_nobody, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			while_one_is_being_made_no_more_answers_are_remembered_than_may_be, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(as_many_are_as_may_be, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_asks_what_is_here_waits_for_no_witness, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_witness_pays_like_what_nobody_waits_for, set_up,

@@ -222,6 +222,65 @@ static void who_opens_it_here_with_the_same_size_shares_it(void **state)
 	fetch_close(w->node.fetch, q);
 }
 
+/* ---- at once ---- */
+
+#define GUESTS 8
+#define CROWDED_BLOBS 100 /* which is less than one member may have made */
+
+struct crowd {
+	struct world *w;
+	pthread_barrier_t start;
+	bool together;
+	pthread_mutex_t alone; /* held by who takes one, if they are not together */
+};
+
+static void *take_all(void *arg)
+{
+	struct crowd *c = arg;
+	struct source_blob what = c->w->what;
+
+	for (unsigned i = 0; i < CROWDED_BLOBS; i++) {
+		snprintf(what.etag, sizeof(what.etag), "%064x", i);
+		pthread_barrier_wait(&c->start);
+		if (!c->together)
+			pthread_mutex_lock(&c->alone);
+		opened_give(c->w->opened, take(c->w, &what, ONE));
+		if (!c->together)
+			pthread_mutex_unlock(&c->alone);
+	}
+	return NULL;
+}
+
+/* How many blobs are open after all guests have taken and given each, at the same time or one after
+ * another, and what they left idle was closed. */
+static size_t left_open(struct world *w, bool together)
+{
+	struct crowd c = { .w = w, .together = together };
+	pthread_t guests[GUESTS];
+
+	pthread_barrier_init(&c.start, NULL, GUESTS);
+	pthread_mutex_init(&c.alone, NULL);
+	for (unsigned i = 0; i < GUESTS; i++)
+		assert_int_equal(pthread_create(&guests[i], NULL, take_all, &c), 0);
+	for (unsigned i = 0; i < GUESTS; i++)
+		pthread_join(guests[i], NULL);
+	pthread_mutex_destroy(&c.alone);
+	pthread_barrier_destroy(&c.start);
+	opened_stop(w->opened);
+	assert_int_equal(opened_start(w->node.fetch, w->node.store, &w->opened), 0);
+	return fetch_pulls(w->node.fetch)->by_etag.count;
+}
+
+static void who_open_one_at_once_leave_none_open(void **state)
+{
+	assert_int_equal(left_open(*state, true), 0);
+}
+
+static void nor_do_they_one_after_another(void **state)
+{
+	assert_int_equal(left_open(*state, false), 0);
+}
+
 /* ---- places, and how many ---- */
 
 static void what_is_to_be_brought_is_looked_for_where_any_guest_says(void **state)
@@ -368,6 +427,8 @@ int main(void)
 		STORY(a_guest_that_does_not_go_waits_for_nothing_more),
 		STORY(who_reads_it_here_is_not_turned_out),
 		STORY(who_opens_it_here_with_the_same_size_shares_it),
+		STORY(who_open_one_at_once_leave_none_open),
+		STORY(nor_do_they_one_after_another),
 		STORY(what_is_to_be_brought_is_looked_for_where_any_guest_says),
 		STORY(what_is_not_here_is_opened_only_to_be_brought),
 		STORY(one_member_has_so_many_made_and_others_go_on),

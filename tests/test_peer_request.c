@@ -25,12 +25,14 @@ enum manner {
 	TALKS,       /* with a status, and without end */
 	DRIPS,
 	DRIPS_A_REFUSAL,
+	LISTS, /* with a status, and the lines of a fixture, of which it has signed one value */
 };
 
 struct fixture {
 	struct stand_in other; /* first */
 	_Atomic enum manner manner;
 	atomic_int status, asked;
+	const char *lines, *listed; /* as they come, and what was signed */
 	/* What came. */
 	int heads, body_says;
 	uint64_t bytes;
@@ -65,6 +67,17 @@ static void drip(struct fixture *f, int fd, const char *request, int status)
 	stand_in_drip(&f->other, fd, "x");
 }
 
+static void list(struct fixture *f, int fd, const char *request)
+{
+	const struct cluster_answer a = {
+		.status = f->status,
+		.others = f->listed,
+		.wall_ms = clock_wall_ms(),
+	};
+
+	stand_in_say(&f->other, fd, request, &a, f->lines);
+}
+
 static void answer(void *arg, int fd, const char *request)
 {
 	struct fixture *f = arg;
@@ -96,6 +109,9 @@ static void answer(void *arg, int fd, const char *request)
 		break;
 	case DRIPS_A_REFUSAL:
 		drip(f, fd, request, WIRE_KEY);
+		break;
+	case LISTS:
+		list(f, fd, request);
 		break;
 	}
 }
@@ -184,6 +200,43 @@ static void what_nobody_signs_is_not(void **state)
 	assert_false(member_is_another(f->other.member));
 }
 
+/* What comes of an answer that was signed with one list, and has these lines when it comes. */
+static int ask_lists(struct fixture *f, int status, const char *listed, const char *lines)
+{
+	CLEANUP(buf_free) struct buf all = { 0 };
+
+	buf_printf(&all, "Content-Length: 0\r\n%s", lines);
+	f->listed = listed;
+	f->lines = buf_str(&all);
+	return ask(f, LISTS, status);
+}
+
+static void digests_are_those_that_were_signed(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(ask_lists(f, WIRE_TOLD, "right", "Peer-Digests: right\r\n"), WIRE_TOLD);
+	assert_int_equal(ask_lists(f, WIRE_TOLD, "right", "Peer-Digests: wrong\r\n"), ERR_TOKEN);
+	assert_int_equal(f->heads, 1);
+}
+
+/* Both fields stand in one place of what is signed: the status says which of them it is. */
+static void a_list_that_was_signed_is_not_given_another_name(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(
+		ask_lists(f, WIRE_TOLD, "right", "Peer-Others: right\r\nPeer-Digests: wrong\r\n"),
+		ERR_TOKEN);
+	assert_int_equal(ask_lists(f, WIRE_TOLD, "right", "Peer-Others: right\r\n"), ERR_TOKEN);
+	assert_int_equal(ask_lists(f, WIRE_ELSEWHERE, "right",
+				   "Peer-Others: wrong\r\nPeer-Digests: right\r\n"),
+			 ERR_TOKEN);
+	assert_int_equal(f->heads, 0);
+	assert_int_equal(ask_lists(f, WIRE_ELSEWHERE, "right", "Peer-Others: right\r\n"),
+			 WIRE_ELSEWHERE);
+}
+
 static void who_has_another_clock_is_asked_again_by_that(void **state)
 {
 	struct fixture *f = *state;
@@ -263,6 +316,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_a_member_signs_is_heard),
 		TEST(what_nobody_signs_is_not),
+		TEST(digests_are_those_that_were_signed),
+		TEST(a_list_that_was_signed_is_not_given_another_name),
 		TEST(who_has_another_clock_is_asked_again_by_that),
 		TEST(who_refuses_by_its_own_clock_is_not_asked_a_third_time),
 		TEST(this_node_knows_itself_under_another_name),

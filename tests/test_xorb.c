@@ -58,6 +58,41 @@ static int read_in(const struct buf *bytes, size_t step, struct got *g, uint8_t 
 	return r;
 }
 
+/* Chunks that are given where they came. */
+struct places {
+	const struct buf *bytes;
+	unsigned there;
+};
+
+static int count_there(void *arg, const uint8_t hash[static XET_HASH] UNUSED, const void *data,
+		       size_t len)
+{
+	struct places *p = arg;
+	const char *at = data;
+
+	p->there += at >= p->bytes->data && at + len <= p->bytes->data + p->bytes->len;
+	return 0;
+}
+
+static void what_came_as_a_whole_is_not_copied(UNUSED void **state)
+{
+	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+	struct places p = { &x.bytes, 0 };
+	struct xorb_reader *reader = NULL;
+
+	for (unsigned i = 0; i < CHUNKS; i++)
+		made_xorb_add(&x, "chunk by chunk", 14, XET_PLAIN);
+	assert_int_equal(xorb_reader_new(count_there, &p, &reader), 0);
+	assert_int_equal(xorb_reader_add(reader, x.bytes.data, x.bytes.len), 0);
+	assert_int_equal(p.there, CHUNKS);
+	/* Twin: each in two pieces. */
+	xorb_reader_begin(reader);
+	for (size_t at = 0; at < x.bytes.len; at += 11)
+		assert_int_equal(xorb_reader_add(reader, x.bytes.data + at, 11), 0);
+	assert_int_equal(p.there, CHUNKS);
+	xorb_reader_free(reader);
+}
+
 static void chunks_come_out_however_they_are_packed_and_cut(UNUSED void **state)
 {
 	static const size_t steps[] = { 1, 7, 1000, 1 << 20 };
@@ -269,6 +304,7 @@ static void who_takes_the_chunks_may_end_it(UNUSED void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_came_as_a_whole_is_not_copied),
 		cmocka_unit_test(chunks_come_out_however_they_are_packed_and_cut),
 		cmocka_unit_test(what_a_client_packed_comes_out),
 		cmocka_unit_test(groups_of_any_length_come_out),

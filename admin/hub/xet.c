@@ -284,9 +284,16 @@ int xet_refuse_as(struct ask *a, const char *what, const char *why)
 	return xet_refuse(a, buf_str(&sentence));
 }
 
+/* Of what is a server's failure hf_xet sends the whole body again, five times, for minutes, and
+ * shows no word that is said. */
+static int full_status(const struct ask *a)
+{
+	return a->asked.agent && strstr(a->asked.agent, "hf_xet/") ? 413 : 507;
+}
+
 int xet_refuse_full(struct ask *a)
 {
-	return refuse(a, 507, "there is no room on this hub's disk for what is sent");
+	return refuse(a, full_status(a), "there is no room on this hub's disk for what is sent");
 }
 
 int xet_nothing(struct ask *a)

@@ -249,7 +249,10 @@ static int answer_later(struct ask *a, int64_t began_ms)
 	a->kept = calloc(1, 1);
 	a->free_kept = free;
 	r = a->kept ? ask_later(a, a->server->workers, NOTHING_MS - late_ms) : -ENOMEM;
-	return r == PARKED ? r : answer_nothing(a);
+	if (r == PARKED)
+		return r;
+	clock_sleep_ms(NOTHING_MS - late_ms); /* too many wait there */
+	return answer_nothing(a);
 }
 
 static int answer_found(struct ask *a, struct search *s)

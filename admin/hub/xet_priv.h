@@ -26,7 +26,8 @@ int xet_over_quota(struct ask *a, const char *payer);
  * what is no such thing, in a few words. */
 int xet_refuse(struct ask *a, const char *sentence);
 int xet_refuse_as(struct ask *a, const char *what, const char *why);
-/* Records and answers that there is no room for what is sent; ANSWERED. */
+/* Records and answers that there is no room for what is sent, so that no client tries on and on;
+ * ANSWERED. */
 int xet_refuse_full(struct ask *a);
 
 /* 0 if who asks may have the files of that repository now. What xet_is_no() is true of; db_read's.

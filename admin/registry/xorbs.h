@@ -46,6 +46,8 @@ void xorbs_waiting(struct xorbs *x, const char *payer, uint64_t *ret_bytes, uint
 struct xorb_view {
 	struct xorb_map map;
 	int fd;             /* where it waits, or -1: its chunks are in blobs */
+	bool fresh;         /* it came while this process runs: what was found right then was */
+	bool believed;      /* set by who proves in another way that its bytes are right */
 	struct buf *doubts; /* borrowed, or NULL: etags of those that turned out not to have them,
 			     * each with a NUL behind */
 };
@@ -59,7 +61,8 @@ MUST_USE int xorbs_open(struct xorbs *x, const struct xorb_owner *owner,
 /* It need not wait any more. */
 void xorbs_remove(struct xorbs *x, const struct xorb_owner *owner,
 		  const uint8_t xorb[static XET_HASH]);
-/* Gives the bytes of its chunks [from, to), which there are, to fn, each compared with its hash.
+/* Gives the bytes of its chunks [from, to), which there are, to fn, each compared with its hash
+ * (of one that waits: unless it is believed).
  * -ENOENT: no blob has one of them any more; ERR_DIGEST: what lies there is something else, and
  * nowhere is it right; fn's, the disk's. */
 typedef int (*xorb_bytes_fn)(void *arg, const void *data, size_t len);

@@ -5,8 +5,8 @@
  * always in this order and spelling. What is signed is a list of texts, each as "LENGTH:TEXT" and a
  * newline, so that no two lists look the same:
  *   "matrixfs-peer-request-2", method, target, Range, Peer-Zone, node, to, time, nonce
- *   "matrixfs-peer-answer-3", nonce, status, Content-Range, Peer-Others, Peer-Zone,
- *   Peer-Number, Peer-Quiet, node, time */
+ *   "matrixfs-peer-answer-3", nonce, status, Content-Range, Peer-Others (of a 200 Peer-Digests),
+ *   Peer-Zone, Peer-Number, Peer-Quiet, node, time */
 #include "daemon/peer/cluster_key.h"
 
 #include <errno.h>

@@ -66,7 +66,7 @@ enum cluster_verdict cluster_key_verify(struct cluster_key *k, const struct clus
 struct cluster_answer {
 	int status;
 	const char *content_range; /* value of Content-Range, and so on */
-	const char *others;        /* Peer-Others, or Peer-Digests */
+	const char *others;        /* Peer-Others; of a 200 Peer-Digests */
 	const char *zone, *number, *quiet;
 	const char *node; /* id of the process that answers: no blank, '"' or '\' */
 	int64_t wall_ms;  /* its clock */

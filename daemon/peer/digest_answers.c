@@ -30,8 +30,8 @@ struct answer {
 	struct digest_answers *all;
 	struct lru_link link;
 	char key[KEY_MAX];
-	struct wire_ask ask; /* its path is owned */
-	char *path;
+	uint64_t size;        /* of the blob */
+	struct wire_ask *ask; /* owned, with its path; NULL once it is made */
 	bool made;
 	int64_t until_ms; /* of what is made */
 	int result;
@@ -64,19 +64,18 @@ static void write_key(const struct wire_ask *ask, char as, uint32_t chunks,
 /* What is said of chunk i is wanted. */
 static bool is_asked(const struct answer *a, uint32_t i)
 {
-	return !a->ask.chunks || a->ask.chunks & 1U << i;
+	return !a->ask->chunks || a->ask->chunks & 1U << i;
 }
 
 /* What stands beside a sealed blob. */
 static int read_list(const struct answer *a, struct wire_digests *ret)
 {
 	CLEANUP(chunk_list_freep) struct chunk_list *l = NULL;
-	int r = store_chunk_list(a->all->conf.store, a->ask.etag, a->ask.size, &l);
+	int r = store_chunk_list(a->all->conf.store, a->ask->etag, a->ask->size, &l);
 
 	if (r < 0)
 		return r;
-	memcpy(ret->of, l->digests[first_chunk(&a->ask)],
-	       wire_chunks(&a->ask) * sizeof(ret->of[0]));
+	memcpy(ret->of, l->digests[first_chunk(a->ask)], wire_chunks(a->ask) * sizeof(ret->of[0]));
 	return 0;
 }
 
@@ -96,8 +95,8 @@ static int tell_held(const struct answer *a, struct blob *b, uint32_t i, uint8_t
 	int r = b ? digest_here(b, i, ret) : 0;
 
 	if (r == 0 && !chunk_digest_known(ret))
-		(void)provenance_former(p, a->ask.etag, i, ret);
-	if (r == 0 && provenance_was_other(p, a->ask.etag, i, ret))
+		(void)provenance_former(p, a->ask->etag, i, ret);
+	if (r == 0 && provenance_was_other(p, a->ask->etag, i, ret))
 		memset(ret, 0, CHUNK_LIST_DIGEST);
 	return r;
 }
@@ -110,7 +109,7 @@ static bool has_vouched(const struct answer *a, uint32_t at, const uint8_t *held
 	const struct answer *v;
 	bool so;
 
-	write_key(&a->ask, 'v', 0, key);
+	write_key(a->ask, 'v', 0, key);
 	lock_take(&all->lock);
 	v = map_find_str(&all->by_key, key);
 	so = v && v->made && v->result == 0 && chunk_digest_known(v->digests.of[at]) &&
@@ -124,8 +123,8 @@ static bool has_vouched(const struct answer *a, uint32_t at, const uint8_t *held
 static void leave_out_wrong(const struct answer *a, uint32_t at, uint8_t *held)
 {
 	uint8_t known[CHUNK_LIST_DIGEST];
-	bool wrong = provenance_knows(a->all->conf.provenance, a->ask.etag,
-				      first_chunk(&a->ask) + at, known) &&
+	bool wrong = provenance_knows(a->all->conf.provenance, a->ask->etag,
+				      first_chunk(a->ask) + at, known) &&
 		     !chunk_digest_same(known, held);
 
 	if (wrong || has_vouched(a, at, held))
@@ -139,12 +138,12 @@ static int tell_own(const struct answer *a, struct blob *b, uint32_t i, uint8_t 
 	char who[MEMBER_ADDRESS_MAX + 1];
 	uint8_t known[CHUNK_LIST_DIGEST];
 
-	if (provenance_knows(p, a->ask.etag, i, known) == PROVENANCE_WITNESSED) {
+	if (provenance_knows(p, a->ask->etag, i, known) == PROVENANCE_WITNESSED) {
 		memcpy(ret, known, sizeof(known));
 		return 0;
 	}
 	return b && (blob_is_sealed(b) ||
-		     provenance_giver(p, a->ask.etag, i, who) == PROVENANCE_HUB)
+		     provenance_giver(p, a->ask->etag, i, who) == PROVENANCE_HUB)
 		       ? digest_here(b, i, ret)
 		       : 0;
 }
@@ -152,14 +151,14 @@ static int tell_own(const struct answer *a, struct blob *b, uint32_t i, uint8_t 
 /* Nothing of it need be here any more: b may be NULL. */
 static int vouch_of(const struct answer *a, struct blob *b, struct wire_digests *ret)
 {
-	uint32_t first = first_chunk(&a->ask), count = wire_chunks(&a->ask);
+	uint32_t first = first_chunk(a->ask), count = wire_chunks(a->ask);
 	int r = 0;
 
-	if (!a->ask.held && b && blob_is_sealed(b) && read_list(a, ret) == 0)
+	if (!a->ask->held && b && blob_is_sealed(b) && read_list(a, ret) == 0)
 		return 0;
 	for (uint32_t i = 0; r == 0 && i < count; i++)
-		r = (a->ask.held ? tell_held : tell_own)(a, b, first + i, ret->of[i]);
-	for (uint32_t i = 0; r == 0 && a->ask.held && !(b && blob_is_sealed(b)) && i < count; i++)
+		r = (a->ask->held ? tell_held : tell_own)(a, b, first + i, ret->of[i]);
+	for (uint32_t i = 0; r == 0 && a->ask->held && !(b && blob_is_sealed(b)) && i < count; i++)
 		leave_out_wrong(a, i, ret->of[i]);
 	return r;
 }
@@ -168,7 +167,7 @@ static int vouch(const struct answer *a, struct wire_digests *ret)
 {
 	struct source_blob what;
 	struct pull *p = NULL;
-	int r = wire_blob(&a->ask, &what);
+	int r = wire_blob(a->ask, &what);
 
 	if (r == 0)
 		r = opened_take(a->all->conf.opened, &what, 0, &p);
@@ -238,19 +237,19 @@ struct span {
 static int watch_hub(const struct answer *a, struct source *hub, const struct source_blob *what,
 		     struct span s, struct wire_digests *ret)
 {
-	uint32_t first = first_chunk(&a->ask);
+	uint32_t first = first_chunk(a->ask);
 	struct watching w = {
 		.all = a->all,
 		.until_ms = clock_ms() + WATCH_MS,
 		.pos = chunk_start(first + s.from),
-		.size = a->ask.size,
+		.size = a->ask->size,
 		.first = first,
 		.ret = ret,
 	};
 	struct source_ask bytes = {
 		.blob = what,
 		.off = w.pos,
-		.len = chunk_end(first + s.to - 1, a->ask.size) - w.pos,
+		.len = chunk_end(first + s.to - 1, a->ask->size) - w.pos,
 		.deadline_ms = CLOCK_FOREVER, /* silence ends it, or it is too slow: see pay() */
 		.cancel = &a->all->cancel,
 		.sink = watch,
@@ -277,7 +276,7 @@ static int watch_hubs(const struct answer *a, const struct source_blob *what, st
 /* The next chunks that are asked for and not known, from s->to on. */
 static bool next_span(const struct answer *a, const struct wire_digests *d, struct span *s)
 {
-	uint32_t count = wire_chunks(&a->ask);
+	uint32_t count = wire_chunks(a->ask);
 
 	s->from = s->to;
 	while (s->from < count && (!is_asked(a, s->from) || chunk_digest_known(d->of[s->from])))
@@ -294,16 +293,16 @@ static void recall(const struct answer *a, struct wire_digests *ret)
 	struct provenance *p = a->all->conf.provenance;
 	uint8_t known[CHUNK_LIST_DIGEST];
 
-	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
-		if (provenance_knows(p, a->ask.etag, first_chunk(&a->ask) + i, known) ==
+	for (uint32_t i = 0; i < wire_chunks(a->ask); i++)
+		if (provenance_knows(p, a->ask->etag, first_chunk(a->ask) + i, known) ==
 		    PROVENANCE_WITNESSED)
 			memcpy(ret->of[i], known, sizeof(known));
 }
 
 static void keep(const struct answer *a, const struct wire_digests *d)
 {
-	provenance_learn_part(a->all->conf.provenance, a->ask.etag, a->ask.size,
-			      first_chunk(&a->ask), wire_chunks(&a->ask), d->of,
+	provenance_learn_part(a->all->conf.provenance, a->ask->etag, a->ask->size,
+			      first_chunk(a->ask), wire_chunks(a->ask), d->of,
 			      PROVENANCE_WITNESSED);
 }
 
@@ -326,7 +325,7 @@ static int witness(const struct answer *a, struct wire_digests *ret)
 {
 	struct source_blob what;
 	struct span s = { 0 };
-	int r = wire_blob(&a->ask, &what);
+	int r = wire_blob(a->ask, &what);
 
 	if (r == 0)
 		r = know(a, &what, ret);
@@ -346,7 +345,7 @@ static uint32_t known_of(const struct answer *a, const struct wire_digests *d)
 {
 	uint32_t known = 0;
 
-	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
+	for (uint32_t i = 0; i < wire_chunks(a->ask); i++)
 		known += is_asked(a, i) && chunk_digest_known(d->of[i]);
 	return known;
 }
@@ -355,7 +354,7 @@ static uint32_t asked_of(const struct answer *a)
 {
 	uint32_t asked = 0;
 
-	for (uint32_t i = 0; i < wire_chunks(&a->ask); i++)
+	for (uint32_t i = 0; i < wire_chunks(a->ask); i++)
 		asked += is_asked(a, i);
 	return asked;
 }
@@ -364,9 +363,16 @@ static uint32_t asked_of(const struct answer *a)
  * unless all of that is verified. */
 static int find_out(const struct answer *a, struct wire_digests *ret)
 {
-	int r = a->ask.witness ? witness(a, ret) : vouch(a, ret);
+	int r = a->ask->witness ? witness(a, ret) : vouch(a, ret);
 
 	return r == 0 && !known_of(a, ret) ? -ENOENT : r;
+}
+
+static void free_ask(struct wire_ask *ask)
+{
+	if (ask)
+		free((void *)(uintptr_t)ask->path);
+	free(ask);
 }
 
 static void work(void *arg, uint64_t number UNUSED)
@@ -376,12 +382,13 @@ static void work(void *arg, uint64_t number UNUSED)
 	int r = find_out(a, &digests);
 	bool all = r == 0 && known_of(a, &digests) == asked_of(a);
 
-	log_debug("digests etag=%s segment=%u witness=%d: %s", a->ask.etag, segment_of(a->ask.off),
-		  a->ask.witness, r < 0 ? err_text(r) : "found");
+	log_debug("digests etag=%s segment=%u witness=%d: %s", a->ask->etag,
+		  segment_of(a->ask->off), a->ask->witness, r < 0 ? err_text(r) : "found");
 	lock_take(&a->all->lock);
 	a->digests = digests;
 	a->result = r;
-	a->until_ms = clock_ms() + (all && !a->ask.held ? KNOWN_MS : PARTIAL_MS);
+	a->until_ms = clock_ms() + (all && !a->ask->held ? KNOWN_MS : PARTIAL_MS);
+	free_ask(steal(a->ask));
 	a->made = true;
 	lock_drop(&a->all->lock);
 }
@@ -395,37 +402,62 @@ static void forget_locked(struct digest_answers *all, struct answer *a)
 {
 	lru_remove(&all->by_age, &a->link);
 	map_del_str(&all->by_key, a->key);
-	free(a->path);
+	free_ask(a->ask);
 	free(a);
 }
 
-/* One of too many, unless it is being made. */
+/* Those that are too many, but for those that are being made: these are few. */
 static void forget_oldest_locked(struct digest_answers *all)
 {
-	struct answer *a = oldest_locked(all);
+	struct answer *a = oldest_locked(all), *newer;
 
-	if (a && a->made && all->by_key.count > DIGEST_ANSWERS_MAX)
-		forget_locked(all, a);
+	for (; a && all->by_key.count > DIGEST_ANSWERS_MAX; a = newer) {
+		newer = lru_item(a->link.newer, struct answer, link);
+		if (a->made)
+			forget_locked(all, a);
+	}
+}
+
+static struct wire_ask *copy_ask(const struct wire_ask *ask)
+{
+	struct wire_ask *ret = malloc(sizeof(*ret));
+
+	if (!ret)
+		return NULL;
+	*ret = *ask;
+	ret->path = strdup(ask->path ? ask->path : "");
+	if (!ret->path)
+		free(steal(ret));
+	return ret;
+}
+
+/* One that nobody finds yet; NULL: no memory. */
+static struct answer *answer_new(struct digest_answers *all, const char *key,
+				 const struct wire_ask *ask)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->all = all;
+	snprintf(a->key, sizeof(a->key), "%s", key);
+	a->size = ask->size;
+	a->ask = copy_ask(ask);
+	if (!a->ask)
+		free(steal(a));
+	return a;
 }
 
 static int begin_locked(struct digest_answers *all, const char *key, const struct wire_ask *ask)
 {
-	struct answer *a = calloc(1, sizeof(*a));
+	struct answer *a = answer_new(all, key, ask);
 	/* Of one segment one after another: no hub gives the same chunk twice. */
 	const struct segment segment = wire_segment(ask);
 	const struct work job = { .fn = work, .arg = a, .lane = segment.blob + segment.index };
-	int r = a ? 0 : -ENOMEM;
+	int r = a ? map_put_str(&all->by_key, a->key, a) : -ENOMEM;
 
-	if (r < 0)
-		return r;
-	a->all = all;
-	snprintf(a->key, sizeof(a->key), "%s", key);
-	a->ask = *ask;
-	a->path = strdup(ask->path ? ask->path : "");
-	a->ask.path = a->path;
-	r = a->path ? map_put_str(&all->by_key, a->key, a) : -ENOMEM;
 	if (r < 0) {
-		free(a->path);
+		free_ask(a ? a->ask : NULL);
 		free(a);
 		return r;
 	}
@@ -448,7 +480,7 @@ int digest_answers_get(struct digest_answers *all, const struct wire_ask *ask,
 	write_key(ask, ask->witness ? 'w' : ask->held ? 'h' : 'v', ask->chunks, key);
 	lock_take(&all->lock);
 	a = map_find_str(&all->by_key, key);
-	if (a && a->made && (a->until_ms <= clock_ms() || a->ask.size != ask->size)) {
+	if (a && a->made && (a->until_ms <= clock_ms() || a->size != ask->size)) {
 		forget_locked(all, a);
 		a = NULL;
 	}

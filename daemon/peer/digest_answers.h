@@ -14,7 +14,7 @@
 #include "daemon/peer/provenance.h"
 #include "daemon/peer/wire.h"
 
-#define DIGEST_ANSWERS_MAX 4096 /* segments that are remembered */
+#define DIGEST_ANSWERS_MAX 4096 /* segments that are remembered, beside those being found out */
 
 struct digest_answers;
 

@@ -179,7 +179,8 @@ static struct pull *find(struct opened *o, const char *etag)
 	return one ? one->pull : NULL;
 }
 
-/* Puts a handle into the table; another one's may be there already, which is used then. */
+/* Puts a handle into the table. 1: another one's was there already, and is used: of the same pull,
+ * as all handles of a blob are. */
 static int put(struct opened *o, const char *etag, uint64_t maker, struct pull *p,
 	       struct pull **ret)
 {
@@ -203,9 +204,10 @@ static int put(struct opened *o, const char *etag, uint64_t maker, struct pull *
 	}
 	cond_wake_one(&o->changed);
 	lock_drop(&o->lock);
-	if (there != one)
-		free(one);
-	return r;
+	if (there == one)
+		return 0;
+	free(one);
+	return r < 0 ? r : 1;
 }
 
 /* One that is open already is of use if it is the same blob; what is to be brought of it may be had
@@ -334,7 +336,7 @@ int opened_take(struct opened *o, const struct source_blob *what, uint64_t maker
 	if (r < 0)
 		return r;
 	r = put(o, what->etag, maker, p, ret);
-	if (r == 0 && *ret == p)
+	if (r == 0)
 		return 0;
 	fetch_close(o->fetch, p);
 	return r < 0 ? r : join(o, what, maker, *ret);

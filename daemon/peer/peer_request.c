@@ -70,14 +70,25 @@ static int compose(struct attempt *t)
 
 /* ---- what comes ---- */
 
+/* The list that was signed: which one it is says the status. Who sits on the line could give the
+ * right one the other's name, and put his own in its place: an answer with the other is no
+ * member's. */
+static bool find_list(const struct httpc_response *r, const char **ret)
+{
+	bool told = httpc_status(r) == WIRE_TOLD;
+
+	*ret = httpc_header(r, told ? WIRE_DIGESTS : WIRE_OTHERS);
+	return !httpc_header(r, told ? WIRE_OTHERS : WIRE_DIGESTS);
+}
+
 static bool is_signed(const struct attempt *t, const struct httpc_response *r)
 {
-	const char *info = httpc_header(r, "Authentication-Info");
-	const char *others = httpc_header(r, WIRE_OTHERS);
+	const char *info = httpc_header(r, "Authentication-Info"), *list;
+	bool alone = find_list(r, &list);
 	const struct cluster_answer answer = {
 		.status = httpc_status(r),
 		.content_range = httpc_header(r, "Content-Range"),
-		.others = others ? others : httpc_header(r, WIRE_DIGESTS),
+		.others = list,
 		.zone = httpc_header(r, WIRE_ZONE),
 		.number = httpc_header(r, WIRE_NUMBER),
 		.quiet = httpc_header(r, WIRE_QUIET),
@@ -85,7 +96,7 @@ static bool is_signed(const struct attempt *t, const struct httpc_response *r)
 	char node[CLUSTER_NODE_MAX + 1];
 	int64_t wall_ms;
 
-	if (!info ||
+	if (!info || !alone ||
 	    !cluster_key_check_answer(t->who->key, &answer, t->nonce, info, node, &wall_ms))
 		return false;
 	if (!strcmp(node, t->who->process))
