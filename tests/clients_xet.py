@@ -626,7 +626,7 @@ def test_the_store_takes_its_own_tokens_alone(ours):
 
 
 @pytest.mark.parametrize("method, path", [("POST", "/v1/xorb-grants/default/0"), ("GET", "/v1/shards"),
-                                          ("PUT", "/v1/xorbs/default/0"), ("GET", "/v1/reconstructions"), ("POST", "/v1/telemetry"), ("GET", "")])
+                                          ("PUT", "/v1/xorbs/default/0"), ("GET", "/v3/reconstructions"), ("POST", "/v1/telemetry"), ("GET", "")])
 def test_what_is_not_offered_is_not_there(ours, method, path):
     """Never a 405, which clients take for the end."""
     assert ours.ask(f"/api/xet/1{path}", method, b"{}" if method != "GET" else None, "anything").status == 404
