@@ -190,7 +190,7 @@ lint: objects
 torture: all helpers
 	@$(SUBMAKE) $(B)/tests/test_swarm
 	@SWARM_SCHEDULES=10000 $(B)/tests/test_swarm
-	@tools/flows tests/long_*.py
+	@before=$$(tools/before) && MATRIXFS_BEFORE=$$before tools/flows tests/long_*.py
 	@STORIES=long tools/flows tests/flow_*.py
 	@build/venv/test/bin/python tests/torture.py --seconds $(TORTURE_SECONDS)
 	@build/venv/test/bin/python tests/torture.py --nfs --seconds $$(($(TORTURE_SECONDS) / 3))

@@ -9,6 +9,7 @@
 
 #include "admin/registry/sweep_blobs.h"
 #include "admin/registry/sweep_rows.h"
+#include "admin/registry/xorbs_sweep.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
@@ -20,6 +21,7 @@
 #define HOUR_MS (60 * 60 * 1000)
 #define FIRST_MS (10 * 60 * 1000) /* after the start: whoever starts it often has it, too */
 #define REST_MS_MAX 500
+#define GRACES 7 /* what an upload that goes on has sent waits so many */
 #define WHAT_DRY "dry run"
 
 /* An item that is told of later. */
@@ -214,10 +216,11 @@ static void sweep_parts(void *arg, uint64_t number UNUSED)
 {
 	struct collector *c = arg;
 	struct server *s = c->conf.server;
+	int64_t since = spared_since(&c->conf);
 	int r;
 
-	parts_sweep(s->parts, spared_since(&c->conf));
-	r = xorbs_sweep(s->xorbs, s->rights.db, spared_since(&c->conf));
+	parts_sweep(s->parts, since);
+	r = xorbs_sweep(s->xorbs, s->rights.db, since, since - (GRACES - 1) * c->conf.grace_s);
 	if (r < 0)
 		log_warn(r, "cannot remove what was sent and never used");
 	add_work(c, sweep_parts, HOUR_MS);

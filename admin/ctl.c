@@ -48,8 +48,8 @@ static int open_asked(struct ctl *c)
 
 	if (whom == CTL_NOBODY)
 		return 0;
-	if (whom == CTL_EITHER)
-		whom = ctl_whom_chosen(hub, node, getenv);
+	if (whom == CTL_EITHER || whom == CTL_RATHER)
+		whom = ctl_whom_chosen(whom, hub, node, getenv);
 	if (hub && node)
 		return complain(&c->why, "--hub and --node name two to be asked: choose one.");
 	if (whom == CTL_NODE && hub)

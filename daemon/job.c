@@ -103,6 +103,9 @@ static void end_locked(struct job *j, int r)
 {
 	struct jobs *all = j->all;
 
+	/* Whoever waits for it is to know that it did not end by itself, nor by somebody. */
+	if (r < 0 && all->stop)
+		r = ERR_STOPPING;
 	j->progress.state = r == 0 ? JOB_DONE : state_after(j, r);
 	set_error_locked(j, r);
 	j->progress.ended_ms = clock_wall_ms();
@@ -375,6 +378,7 @@ void jobs_stop(struct jobs *all)
 		if (is_running(j)) { /* nobody came to it */
 			j->progress.state = JOB_CANCELED;
 			j->progress.waits = false;
+			set_error_locked(j, ERR_STOPPING);
 			j->free_arg(steal(j->arg));
 		}
 	lock_drop(&all->lock);

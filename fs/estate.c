@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -47,6 +48,7 @@ struct estate {
 	atomic_bool left; /* what is here is this process's own */
 	/* Guarded by lock. */
 	uint64_t size;
+	bool aside;             /* the file is the next process's */
 	uint32_t free[CLASSES]; /* numbers of records */
 };
 
@@ -67,12 +69,20 @@ static uint64_t end_of(const struct estate *e)
 
 /* ---- the whole ---- */
 
+/* A core would be as large as the room, and take the time of reading it; and have secrets in it.
+ */
+static void keep_from_cores(void *at, uint64_t len)
+{
+	madvise(at, len, MADV_DONTDUMP);
+}
+
 static int map(struct estate *e)
 {
 	void *at = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, e->fd, 0);
 
 	if (at == MAP_FAILED)
 		return -errno;
+	keep_from_cores(at, ROOM);
 	e->base = at;
 	return 0;
 }
@@ -114,17 +124,34 @@ int estate_fd(const struct estate *e)
 	return e->fd;
 }
 
+/* Behind what was left, in memory of this process alone. */
+static int grow_aside(struct estate *e, uint64_t size)
+{
+	void *at = mmap(e->base + e->size, size - e->size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	keep_from_cores(at, size - e->size);
+	return 0;
+}
+
 static int grow_locked(struct estate *e, uint64_t size)
 {
+	int r = 0;
+
 	size = (size + STEP - 1) / STEP * STEP;
 	if (size > ROOM)
 		return -ENOMEM;
 	if (size <= e->size)
 		return 0;
-	if (ftruncate(e->fd, (off_t)size) < 0)
-		return -errno;
-	e->size = size;
-	return 0;
+	if (e->aside)
+		r = grow_aside(e, size);
+	else if (ftruncate(e->fd, (off_t)size) < 0)
+		r = -errno;
+	if (r == 0)
+		e->size = size;
+	return r;
 }
 
 int estate_new(struct estate **ret)
@@ -152,17 +179,41 @@ int estate_new(struct estate **ret)
 	return 0;
 }
 
-/* A private copy, page by page as this process writes. */
+/* A private copy of what there is, page by page as this process writes: of no more, since it counts
+ * as memory where none is promised that is not there (vm.overcommit_memory = 2). Made beside it and
+ * then moved, so that there is one of the two at any time, also for other threads. The rest is
+ * nobody's any more. */
+static int leave_locked(struct estate *e)
+{
+	void *at = mmap(NULL, e->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, e->fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	keep_from_cores(at, e->size);
+	if (mremap(at, e->size, e->size, MREMAP_MAYMOVE | MREMAP_FIXED, e->base) == MAP_FAILED) {
+		int r = -errno;
+
+		munmap(at, e->size);
+		return r;
+	}
+	e->aside = true;
+	if (e->size < ROOM)
+		mprotect(e->base + e->size, ROOM - e->size, PROT_NONE);
+	return 0;
+}
+
 int estate_leave(struct estate *e)
 {
-	void *at;
+	int r = 0;
 
 	if (!e)
 		return 0;
+	lock_take(&e->lock);
 	e->left = true; /* before it is so: what is given back is gone for all */
-	at = mmap(e->base, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-		  e->fd, 0);
-	return at == MAP_FAILED ? -errno : 0;
+	if (!e->aside)
+		r = leave_locked(e);
+	lock_drop(&e->lock);
+	return r;
 }
 
 /* ---- records ---- */

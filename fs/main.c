@@ -1,125 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matrixfs: mounts the models of Hugging Face compatible hubs. Puts the house together: options,
- * node, tree, mount; and takes it apart in the opposite order. */
+/* matrixfs: mounts the models of Hugging Face compatible hubs. From the command line to the process
+ * that serves: in the foreground or the background, held or not. */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
-#include "daemon/base/pulse.h"
-#include "daemon/base/why.h"
-#include "daemon/base/workers.h"
-#include "daemon/control/control.h"
-#include "daemon/keeper.h"
-#include "daemon/node.h"
-#include "daemon/standing.h"
 #include "fs/background.h"
 #include "fs/holder.h"
-#include "fs/insight.h"
-#include "fs/lookout.h"
-#include "fs/mount.h"
-#include "fs/nfs.h"
-#include "fs/options.h"
-#include "fs/ops.h"
-#include "fs/orphans.h"
+#include "fs/program.h"
 #include "fs/secret.h"
-#include "fs/takeover.h"
-
-#define EXIT_RUN 1   /* it could not be started, or broke */
-#define EXIT_USAGE 2 /* bad command line or configuration: nothing was done */
-#define SCRATCH_NODES_MAX 100000
-#define JOBS_AT_ONCE 4
-#define LOOKOUT_MS 10000   /* for one look through the mount */
-#define FORGETTING_MS 5000 /* at a stop, for what the kernel is told */
-
-struct program {
-	struct options options;
-	char *mountpoint; /* absolute */
-	char *tokens[NODE_HUBS_MAX];
-	struct node_hub hubs[NODE_HUBS_MAX];
-	unsigned hub_count;
-	int ready_fd; /* in the background: tells the waiting parent; else -1 */
-	bool held;    /* who started it keeps what it leaves */
-	struct notify notify;
-	struct takeover takeover;
-	struct ops ops;
-	struct keeper *keeper;
-	struct warmups *warmups;
-	struct control_face face;
-	struct control *control;
-	struct mount *mount;
-	struct scope_rules *nfs_rules;
-	struct nfs_clients *nfs_clients;
-	struct nfs *nfs;
-	struct lookout *lookout; /* or NULL, as the next */
-	struct pulse *pulse;
-	bool left; /* somebody may still use it: it stays to the end of the process */
-};
 
 static int fail(struct buf *why, int status)
 {
 	secret_hide(why);
 	fprintf(stderr, "matrixfs: %s\n", buf_str(why));
 	return status;
-}
-
-/* ---- before anything is started ---- */
-
-static int find_tokens(struct program *p, struct buf *why)
-{
-	const struct conf_list *hubs = &p->options.hubs;
-	int r = 0;
-
-	if (hubs->count > NODE_HUBS_MAX)
-		return complain(why, "at most %d hubs can be given", NODE_HUBS_MAX);
-	for (size_t i = 0; r == 0 && i < hubs->count; i++) {
-		r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i], why);
-		p->hubs[i] = (struct node_hub){ hubs->items[i], p->tokens[i] };
-		p->hub_count++;
-	}
-	return r;
-}
-
-static void forget_tokens(struct program *p)
-{
-	for (unsigned i = 0; i < p->hub_count; i++)
-		options_token_free(steal(p->tokens[i]));
-}
-
-/* ---- ready ---- */
-
-static void on_ready(void *arg)
-{
-	struct program *p = arg;
-
-	if (p->options.background)
-		background_leave_terminal(p->options.cache, false);
-	pulse_ready(p->pulse);
-	if (p->mountpoint)
-		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
-			 "version=" MATRIXFS_VERSION,
-			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint,
-			 p->hubs[0].url, p->options.cache, p->ops.passthrough ? "yes" : "no");
-	else
-		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
-			 p->hubs[0].url, p->options.cache);
-	ops_forget_left(&p->ops);
-	background_tell(&p->ready_fd, 0);
-}
-
-/* What a client of NFS is told to be written is written for the next process, too. */
-static void on_leaving(void *arg)
-{
-	struct program *p = arg;
-
-	nfs_stop(p->nfs);
 }
 
 /* The daemon of this holder is ready. The next one is to find the same relative paths. */
@@ -132,334 +32,6 @@ static void on_held(void *arg)
 	background_tell(&p->ready_fd, 0);
 }
 
-/* ---- the service manager ---- */
-
-static int check_mount(void *arg)
-{
-	struct program *p = arg;
-	int r = p->lookout ? lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS)
-			   : ERR_STOPPING;
-
-	if (r != ERR_STOPPING)
-		return r;
-	if (p->lookout)
-		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
-	lookout_free(steal(p->lookout));
-	return node_probe(p->ops.view.node);
-}
-
-static void tell_standing(void *arg, struct buf *ret)
-{
-	const struct program *p = arg;
-
-	standing_tell(p->ops.view.node, "hub", ret);
-	if (p->mountpoint)
-		buf_printf(ret, ", mounted on %s", p->mountpoint);
-	if (p->options.nfs)
-		buf_printf(ret, ", exported on %s", p->options.nfs);
-}
-
-static int open_pulse(struct program *p, struct buf *why)
-{
-	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
-	int r = pulse_start(&conf, &p->pulse);
-
-	if (r < 0)
-		buf_printf(why, "cannot speak to the service manager: %s", err_text(r));
-	return r;
-}
-
-/* ---- putting it together ---- */
-
-static void on_forget(void *arg, const char *etag)
-{
-	ops_forget_pages(arg, etag);
-}
-
-static int open_node(struct program *p, struct buf *why)
-{
-	CLEANUP(buf_free) struct buf owner = { 0 };
-	const struct options *o = &p->options;
-	struct node_conf conf = {
-		.cache_dir = o->cache,
-		.hubs = p->hubs,
-		.hub_count = p->hub_count,
-		.offline = o->offline,
-		.strict = o->verify == OPTIONS_VERIFY_STRICT,
-		.peers = &o->peer,
-		.hub_xet = o->hub_xet,
-		.prefetch = o->prefetch,
-		.cache = { o->cache_size, o->cache_min_free },
-		.memory_bytes = o->memory,
-		.ref_ttl_ms = o->ref_ttl * 1000,
-		.timeout_ms = o->timeout * 1000,
-		.on_forget = on_forget,
-		.arg = &p->ops,
-	};
-	int r;
-
-	buf_printf(&owner, "matrixfs (pid %d) %s %s", (int)getpid(),
-		   p->mountpoint ? "mounted on" : "exporting on",
-		   p->mountpoint ? p->mountpoint : o->nfs);
-	conf.owner = buf_str(&owner);
-	r = node_open(&conf, &p->ops.view.node, why);
-	forget_tokens(p);
-	return r;
-}
-
-static int open_keeper(struct program *p)
-{
-	struct keeper_conf conf = {
-		.node = p->ops.view.node,
-		.threads = JOBS_AT_ONCE,
-	};
-
-	int r = keeper_start(&conf, &p->keeper);
-
-	return r < 0 ? r : warmups_new(p->ops.view.node, p->keeper, &p->warmups);
-}
-
-static int start_watching(struct program *p)
-{
-	p->ops.metrics = node_metrics(p->ops.view.node);
-	return underway_start(&p->ops.underway, p->options.slow_op * 1000, p->ops.metrics);
-}
-
-/* Before the control socket, which tells of them. */
-static int open_nfs_clients(struct program *p, struct buf *why)
-{
-	struct view theirs = p->ops.view;
-	int r = 0;
-
-	if (!p->options.nfs)
-		return 0;
-	theirs.hub_alone = !p->options.nfs_beside_hub;
-	r = scope_rules_new(&p->options.nfs_export, &p->nfs_rules, why);
-	return r < 0 ? r : nfs_clients_new(p->nfs_rules, &theirs, p->ops.metrics, &p->nfs_clients);
-}
-
-static int open_control(struct program *p, struct buf *why)
-{
-	const struct options *o = &p->options;
-	const struct control_conf conf = {
-		.node = p->ops.view.node,
-		.keeper = p->keeper,
-		.warmups = p->warmups,
-		.face = &p->face,
-		.parameters = &options_table,
-		.values = o,
-		.cache_dir = o->cache,
-		.listen = o->control_listen,
-		.timeout_ms = o->timeout * 1000,
-		.offline = o->offline,
-		.strict = o->verify == OPTIONS_VERIFY_STRICT,
-	};
-
-	insight_face(&p->ops, p->mountpoint, p->nfs_clients, &p->face);
-	return control_start(&conf, &p->control, why);
-}
-
-static int open_tree(struct program *p)
-{
-	struct scratch_conf scratch = {
-		.max_bytes = p->options.scratch_size,
-		.max_nodes = SCRATCH_NODES_MAX,
-		.uid = getuid(),
-		.gid = getgid(),
-	};
-	struct view *v = &p->ops.view;
-	int r = scratch_new(&scratch, &v->scratch);
-
-	v->strict_ro = p->options.strict_ro;
-	v->uid = getuid();
-	v->gid = getgid();
-	v->since_s = clock_wall_s();
-	p->ops.passthrough = p->options.passthrough;
-	p->ops.passthrough_why_not = "not mounted yet";
-	p->ops.timeout_ms = p->options.timeout * 1000;
-	if (r == 0)
-		r = inodes_new(view_root(), &p->ops.inodes);
-	if (r == 0)
-		r = scratch_inherit(v->scratch, p->takeover.estate);
-	return r < 0 ? r : ops_start_forgetting(&p->ops);
-}
-
-static int open_mount(struct program *p, struct buf *why)
-{
-	struct mount_conf conf = {
-		.asked = p->options.mountpoint,
-		.mountpoint = p->mountpoint,
-		.takeover = &p->takeover,
-		.options = p->options.fuse_options,
-		.allow_other = p->options.allow_other,
-		.read_only = p->options.strict_ro,
-		.ops = &p->ops,
-		.ready = on_ready,
-		.leaving = on_leaving,
-		.arg = p,
-	};
-
-	return mount_open(&conf, &p->mount, why);
-}
-
-static int open_nfs(struct program *p, struct buf *why)
-{
-	const struct options *o = &p->options;
-	const struct nfs_conf conf = {
-		.listen = o->nfs,
-		.allow = o->nfs_allow.items,
-		.allow_count = o->nfs_allow.count,
-		.rules = p->nfs_rules,
-		.clients = p->nfs_clients,
-		.portmap = o->nfs_portmap,
-		.key_file = o->nfs_key_file,
-		.cache_dir = o->cache,
-		.view = &p->ops.view,
-		.underway = &p->ops.underway,
-		.metrics = p->ops.metrics,
-		.timeout_ms = p->ops.timeout_ms,
-	};
-
-	return o->nfs ? nfs_start(&conf, &p->nfs, why) : 0;
-}
-
-static void leave(struct program *p)
-{
-	p->left = true;
-	log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
-}
-
-/* Parked requests are answered before the session goes, the session before what it uses. */
-static void close_all(struct program *p)
-{
-	bool over = true;
-
-	pulse_stopping(p->pulse);
-	nfs_stop(p->nfs);
-	keeper_stop(p->keeper);
-	if (p->ops.view.node)
-		over = node_stop(p->ops.view.node);
-	over = control_stop(p->control) && over;
-	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
-	if (!over) {
-		leave(p);
-		mount_leave(p->mount);
-		return;
-	}
-	mount_close(p->mount);
-	/* A look through the mount ends with it. */
-	over = pulse_free(p->pulse, clock_ms() + FORGETTING_MS);
-	over = nfs_free(p->nfs) && over;
-	if (!over) {
-		leave(p);
-		return;
-	}
-	nfs_clients_free(p->nfs_clients);
-	scope_rules_free(p->nfs_rules);
-	underway_stop(&p->ops.underway);
-	op_close_files(&p->ops);
-	openfiles_fini(&p->ops.files);
-	lookout_free(p->lookout);
-	inodes_free(p->ops.inodes);
-	free(p->ops.left_blobs);
-	if (p->ops.view.scratch)
-		scratch_free(p->ops.view.scratch);
-	warmups_free(p->warmups);
-	keeper_free(p->keeper);
-	if (p->ops.view.node)
-		node_close(p->ops.view.node);
-}
-
-/* The signals that end a mount; blocked before any thread is started, so that all wait here. */
-static void stop_signals(sigset_t *ret)
-{
-	sigemptyset(ret);
-	sigaddset(ret, SIGTERM);
-	sigaddset(ret, SIGINT);
-	sigaddset(ret, SIGHUP);
-	sigaddset(ret, SIGUSR2); /* there is nothing to hand over */
-}
-
-static int serve_export(struct program *p)
-{
-	sigset_t set;
-	int sig;
-
-	stop_signals(&set);
-	on_ready(p);
-	return -sigwait(&set, &sig);
-}
-
-static int serve_mount(struct program *p, struct buf *why)
-{
-	int r = open_mount(p, why);
-
-	if (r == 0)
-		r = mount_serve(p->mount);
-	if (r == MOUNT_HANDED_OVER)
-		log_info("handing over mountpoint=%s", p->mountpoint);
-	else if (p->mount)
-		log_info("unmounting mountpoint=%s", p->mountpoint);
-	return r;
-}
-
-/* It was not served: the next one takes over what this one found, whatever ends here. */
-static void leave_as_found(struct program *p)
-{
-	if (!p->mount && p->takeover.fd >= 0 && estate_leave(p->takeover.estate) < 0)
-		_exit(HOLDER_AGAIN); /* nothing may be closed */
-}
-
-static int serve(struct program *p)
-{
-	CLEANUP(buf_free) struct buf why = { 0 };
-	sigset_t set;
-	bool again;
-	int r;
-
-	stop_signals(&set);
-	if (p->mountpoint) { /* one of them waits until the mount is served, the others end it */
-		sigemptyset(&set);
-		sigaddset(&set, SIGUSR2);
-	}
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	openfiles_init(&p->ops.files);
-	r = open_pulse(p, &why);
-	if (r == 0)
-		r = open_tree(p); /* before the node, which tells it what to forget */
-	if (r == 0)
-		r = open_node(p, &why);
-	if (r == 0)
-		r = ops_inherit(&p->ops, p->takeover.estate, p->takeover.generation,
-				p->takeover.fd);
-	if (r == 0)
-		r = orphans_sweep(p->takeover.estate);
-	if (r == 0)
-		r = open_keeper(p);
-	if (r == 0)
-		r = start_watching(p);
-	if (r == 0)
-		r = open_nfs_clients(p, &why);
-	if (r == 0)
-		r = open_control(p, &why);
-	if (r == 0)
-		r = open_nfs(p, &why);
-	if (r == 0)
-		r = p->mountpoint ? serve_mount(p, &why) : serve_export(p);
-	again = p->takeover.fd >= 0;
-	if (r < 0)
-		leave_as_found(p);
-	close_all(p);
-	if (r < 0) {
-		if (!why.len)
-			buf_printf(&why, "stopped: %s", err_text(r));
-		/* What could not be taken over is mounted anew by a process that knows nothing of
-		 * it. */
-		return fail(&why, again ? HOLDER_AGAIN : EXIT_RUN);
-	}
-	return r == MOUNT_HANDED_OVER ? HOLDER_AGAIN : 0;
-}
-
 /* The mount of the process before is not asked anything: nobody answers yet. */
 static int find_mount(struct program *p, struct buf *why)
 {
@@ -469,9 +41,9 @@ static int find_mount(struct program *p, struct buf *why)
 		log_warn(r, "what NOTIFY_SOCKET says is no use");
 	if (!p->options.mountpoint)
 		return 0;
-	r = takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
-	if (r < 0 || p->takeover.fd < 0)
-		return r < 0 ? r : mount_find(p->options.mountpoint, &p->mountpoint, why);
+	takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
+	if (p->takeover.fd < 0)
+		return mount_find(p->options.mountpoint, &p->mountpoint, why);
 	p->mountpoint = strdup(p->takeover.mountpoint);
 	return p->mountpoint ? 0 : -ENOMEM;
 }
@@ -483,7 +55,7 @@ static int prepare(struct program *p, struct buf *why)
 	if (p->options.mountpoint && getenv("NOTIFY_SOCKET"))
 		r = lookout_start(&p->lookout); /* it is to know nothing */
 	if (r == 0)
-		r = find_tokens(p, why);
+		r = program_find_tokens(p, why);
 	return r == 0 ? find_mount(p, why) : r;
 }
 
@@ -534,7 +106,10 @@ static int hold(struct program *p, char *const argv[])
 static int run(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
-	int r = prepare(p, &why);
+	int r;
+
+	program_defer_signals(!p->options.mountpoint || takeover_is_passed(getenv));
+	r = prepare(p, &why);
 
 	if (r < 0)
 		return fail_at_start(r, &why);
@@ -543,7 +118,10 @@ static int run(struct program *p)
 	signal(SIGPIPE, SIG_IGN);
 	heap_keep_little();
 	r = start_background(p, &why);
-	return r < 0 ? fail_at_start(r, &why) : serve(p);
+	if (r < 0)
+		return fail_at_start(r, &why);
+	r = program_serve(p, &why);
+	return why.len ? fail(&why, r) : r;
 }
 
 static int hold_or_run(struct program *p, char *const argv[])
@@ -566,7 +144,7 @@ static int check_and_exit(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 
-	if (find_tokens(p, &why) < 0)
+	if (program_find_tokens(p, &why) < 0)
 		return fail(&why, EXIT_USAGE);
 	puts("The configuration is right.");
 	return 0;
@@ -592,7 +170,7 @@ int main(int argc, char *argv[])
 	fputs(buf_str(&text), stdout);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
-	forget_tokens(&p);
+	program_forget_tokens(&p);
 	options_fini(&p.options);
 	free(p.mountpoint);
 	return status;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,12 +28,12 @@ struct mount {
 	struct fuse_session *session;
 	pthread_t announcer;
 	bool announcing;
-	bool handing_over; /* it stays where it is: the next process has it */
+	bool mounted; /* and is to be taken away at the end */
 };
 
 /* For the signal handler. */
 static _Atomic(struct fuse_session *) serving;
-static atomic_bool hand_over_asked;
+static atomic_bool hand_over_asked, end_asked;
 
 /* ---- mount points ---- */
 
@@ -166,11 +165,12 @@ static int mount_anew(struct mount *m)
 
 	if (fuse_session_mount(m->session, m->conf.mountpoint) < 0)
 		return -EPERM;
+	m->mounted = true;
 	r = handshake_make(m->session, &h);
-	if (r < 0)
-		return r;
-	return takeover_give(m->conf.takeover, fuse_session_fd(m->session), &h, m->conf.asked,
-			     m->conf.mountpoint);
+	if (r == 0)
+		takeover_give(m->conf.takeover, fuse_session_fd(m->session), &h, m->conf.asked,
+			      m->conf.mountpoint);
+	return r;
 }
 
 /* Goes on with the mount of the process before. Whatever that was asked and did not answer comes
@@ -181,6 +181,7 @@ static int mount_taken(struct mount *m, struct buf *why)
 	char where[32];
 	int r;
 
+	m->mounted = true;
 	/* A number for the session's descriptor, which the exchange puts the kernel's on. */
 	snprintf(where, sizeof(where), "/dev/fd/%d", open("/dev/null", O_RDWR | O_CLOEXEC));
 	if (fuse_session_mount(m->session, where) < 0)
@@ -272,8 +273,8 @@ static void on_hand_over(int sig UNUSED)
 		fuse_session_exit(s);
 }
 
-/* Until here the signal was blocked. */
-static void heed_hand_over(struct mount *m)
+/* Until here the signals were blocked. */
+static void heed_signals(struct mount *m)
 {
 	const struct sigaction action = { .sa_handler = on_hand_over };
 	sigset_t set;
@@ -282,7 +283,29 @@ static void heed_hand_over(struct mount *m)
 	sigaction(SIGUSR2, &action, NULL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void on_late_end(int sig UNUSED)
+{
+	end_asked = true;
+}
+
+/* The process is not ended by them while it leaves. */
+static void heed_late_ends(void)
+{
+	const struct sigaction action = { .sa_handler = on_late_end };
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+}
+
+bool mount_told_to_end(void)
+{
+	return end_asked;
 }
 
 /* What is still under way is for the next process: from here on nothing is told the kernel, and
@@ -292,22 +315,28 @@ static void heed_hand_over(struct mount *m)
 static int hand_over(struct mount *m)
 {
 	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int r;
+	struct takeover *t = m->conf.takeover;
+	int r = 0;
 
+	heed_late_ends();
 	m->conf.leaving(m->conf.arg);
+	if (t->fd < 0)
+		t->fd = fcntl(fuse_session_fd(m->session), F_DUPFD_CLOEXEC, 0);
+	m->mounted = false;
 	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
-		return -errno;
-	r = estate_leave(m->conf.takeover->estate);
-	if (r < 0)
-		return r;
-	m->handing_over = true;
-	return MOUNT_HANDED_OVER;
+		r = -errno;
+	if (r == 0)
+		r = estate_leave(t->estate);
+	if (r == 0)
+		return MOUNT_HANDED_OVER;
+	log_warn(r, "the mount is left as it is, as if this process were killed");
+	return MOUNT_LEFT;
 }
 
 int mount_serve(struct mount *m)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	bool held = m->conf.takeover->estate != NULL;
+	bool held = m->conf.takeover->held;
 	int r;
 
 	if (!config)
@@ -316,45 +345,33 @@ int mount_serve(struct mount *m)
 	fuse_loop_cfg_set_clone_fd(config, !held);
 	fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
 	fuse_loop_cfg_set_idle_threads(config, WORKERS_MAX); /* starting one costs more than it */
-	heed_hand_over(m);
+	heed_signals(m);
 	r = fuse_session_loop_mt(m->session, config);
 	serving = NULL;
 	fuse_loop_cfg_destroy(config);
-	if (r >= 0 && hand_over_asked && held)
+	if (r == 0 && hand_over_asked && held)
 		return hand_over(m);
 	return r < 0 ? r : 0; /* positive: the signal that ended it */
 }
 
-static bool is_gone(struct mount *m)
-{
-	struct pollfd p = { .fd = fuse_session_fd(m->session) };
-
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
-}
-
-/* While somebody else holds it, nothing may ask what is mounted there: nobody answers any more. Who
- * waits for an answer all the same has one when all have let go of the kernel's descriptor. */
+/* Who waits for an answer all the same has one when all have let go of the kernel's descriptor. */
 static void take_away_held(struct mount *m)
 {
 	CLEANUP(closep) int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct takeover *t = m->conf.takeover;
 
-	if (!m->conf.ops->session && t->fd < 0)
-		return; /* it was not mounted */
-	if (!is_gone(m) && unmount_detach(m->conf.mountpoint) < 0)
-		log_warn(-EPERM, "cannot unmount mountpoint=%s", m->conf.mountpoint);
-	takeover_drop(t);
-	closep(&t->fd);
-	t->fd = -1;
+	/* One that could not be taken over may not be the session's yet. */
+	takeover_unmount(t, t->fd >= 0 ? t->fd : fuse_session_fd(m->session), m->conf.mountpoint);
 	if (nowhere < 0 || dup3(nowhere, fuse_session_fd(m->session), O_CLOEXEC) < 0)
 		log_debug("who waits inside does so until the end of the process");
 }
 
 static void take_away(struct mount *m)
 {
-	if (m->handing_over)
+	if (!m->mounted)
 		return;
-	if (m->conf.takeover->estate)
+	m->mounted = false;
+	if (m->conf.takeover->held)
 		take_away_held(m);
 	else
 		fuse_session_unmount(m->session);

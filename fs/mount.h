@@ -11,6 +11,7 @@
 #include "fs/takeover.h"
 
 #define MOUNT_HANDED_OVER 1
+#define MOUNT_LEFT 2
 
 struct mount;
 
@@ -39,8 +40,11 @@ MUST_USE int mount_find(const char *given, char **ret, struct buf *why);
 MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *why);
 /* Serves requests until SIGTERM, SIGINT, SIGHUP, SIGUSR2 or an unmount. 0; MOUNT_HANDED_OVER: it
  * was SIGUSR2, and somebody holds the mount for the next process, which is to be told nothing more
- * of this one; or negative for a broken session. */
+ * of this one; MOUNT_LEFT: likewise, but that could not be: the process is to end at once, with
+ * nothing closed; or negative for a broken session. */
 MUST_USE int mount_serve(struct mount *m);
+/* True if it was told to end for good while it handed over. */
+bool mount_told_to_end(void);
 /* Unmounts (lazily: who is inside gets ENOTCONN), unless it was handed over, and frees. */
 void mount_close(struct mount *m);
 /* Unmounts, and leaves all else to the end of the process: somebody may still use it. */

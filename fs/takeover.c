@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,18 +83,29 @@ static void give_up(struct takeover *t, const char *mountpoint, int r)
 {
 	log_err(r, "the mount that is there cannot be taken over, and goes: %s mountpoint=%s",
 		why_not(r), mountpoint);
-	takeover_drop(t);
-	unmount_detach(mountpoint);
-	closep(&t->fd);
-	t->fd = -1;
+	takeover_unmount(t, t->fd, mountpoint);
 	estate_free(steal(t->estate));
 }
 
-int takeover_begin(struct takeover *t, struct notify *n, const char *asked, notify_env *env)
+static void begin_anew(struct takeover *t, notify_env *env)
+{
+	int r = takeover_is_held(env) ? estate_new(&t->estate) : 0;
+
+	if (r < 0)
+		log_warn(r, "there is no room for what a next process must know: nobody holds "
+			    "the mount, which ends with this one");
+}
+
+bool takeover_is_passed(notify_env *env)
+{
+	return notify_passed(env, FD_NAME, 0) >= 0;
+}
+
+void takeover_begin(struct takeover *t, struct notify *n, const char *asked, notify_env *env)
 {
 	int estate_fd = notify_passed(env, ESTATE_NAMED, 0);
 	struct session s = { 0 };
-	int r = 0;
+	int r;
 
 	*t = (struct takeover){ .notify = n, .fd = notify_passed(env, FD_NAME, 0) };
 	if (t->fd >= 0) {
@@ -102,12 +114,14 @@ int takeover_begin(struct takeover *t, struct notify *n, const char *asked, noti
 			give_up(t, s.mountpoint ? s.mountpoint : asked, r);
 	}
 	closep(&estate_fd);
-	if (t->fd < 0)
-		return takeover_is_held(env) ? estate_new(&t->estate) : 0;
+	if (t->fd < 0) {
+		begin_anew(t, env);
+		return;
+	}
+	t->held = true;
 	t->handshake = s.handshake;
 	t->generation = ++t->handshake->generation;
 	t->mountpoint = s.mountpoint;
-	return 0;
 }
 
 void takeover_end(struct takeover *t)
@@ -119,18 +133,21 @@ void takeover_end(struct takeover *t)
 
 /* ---- to the next ---- */
 
-int takeover_give(struct takeover *t, int fd, const struct handshake *h, const char *asked,
-		  const char *mountpoint)
+static void drop(struct takeover *t)
+{
+	t->held = false;
+	if (notify_drop_fds(t->notify, FD_NAME) < 0 || notify_drop_fds(t->notify, ESTATE_NAMED) < 0)
+		log_debug("who holds the mount does not listen");
+}
+
+static int note_session(struct takeover *t, const struct handshake *h, const char *asked,
+			const char *mountpoint)
 {
 	size_t first = strlen(asked) + 1, second = strlen(mountpoint) + 1;
 	uint32_t record;
 	char *text;
-	int r, memory;
+	int r = estate_add(t->estate, ESTATE_SESSION, NULL, sizeof(*h) + first + second, &record);
 
-	if (!t->estate)
-		return 0;
-	takeover_drop(t); /* what may be there of a mount that is gone */
-	r = estate_add(t->estate, ESTATE_SESSION, NULL, sizeof(*h) + first + second, &record);
 	if (r < 0)
 		return r;
 	t->handshake = estate_at(t->estate, record);
@@ -138,13 +155,43 @@ int takeover_give(struct takeover *t, int fd, const struct handshake *h, const c
 	text = (char *)(t->handshake + 1);
 	memcpy(text, asked, first);
 	memcpy(text + first, mountpoint, second);
-	memory = estate_fd(t->estate);
-	r = notify_keep_fds(t->notify, ESTATE_NAMED, &memory, 1, false);
-	return r < 0 ? r : notify_keep_fds(t->notify, FD_NAME, &fd, 1, true);
+	return 0;
 }
 
-void takeover_drop(struct takeover *t)
+void takeover_give(struct takeover *t, int fd, const struct handshake *h, const char *asked,
+		   const char *mountpoint)
 {
-	if (notify_drop_fds(t->notify, FD_NAME) < 0 || notify_drop_fds(t->notify, ESTATE_NAMED) < 0)
-		log_debug("who holds the mount does not listen");
+	int r, memory;
+
+	if (!t->estate)
+		return;
+	drop(t); /* what may be there of a mount that is gone */
+	memory = estate_fd(t->estate);
+	r = note_session(t, h, asked, mountpoint);
+	if (r == 0)
+		r = notify_keep_fds(t->notify, ESTATE_NAMED, &memory, 1, false);
+	if (r == 0)
+		r = notify_keep_fds(t->notify, FD_NAME, &fd, 1, true);
+	if (r < 0) {
+		drop(t);
+		log_warn(r, "the service manager does not take the mount: nobody holds it, it "
+			    "ends with this process");
+	}
+	t->held = r == 0;
+}
+
+static bool is_gone(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
+void takeover_unmount(struct takeover *t, int fd, const char *mountpoint)
+{
+	if (!is_gone(fd) && unmount_detach(mountpoint) < 0)
+		log_warn(-EPERM, "cannot unmount mountpoint=%s", mountpoint);
+	drop(t);
+	closep(&t->fd);
+	t->fd = -1;
 }

@@ -14,7 +14,8 @@
 
 struct takeover {
 	struct notify *notify;       /* borrowed */
-	struct estate *estate;       /* NULL: nobody holds the mount */
+	struct estate *estate;       /* NULL: nobody is to hold the mount */
+	bool held;                   /* somebody does */
 	int fd;                      /* the kernel's; -1: there was no mount */
 	struct handshake *handshake; /* in the estate, if there was a mount */
 	const char *mountpoint;      /* there, too: as the kernel knows it */
@@ -23,16 +24,20 @@ struct takeover {
 
 /* True if who started this process keeps descriptors for it (FDSTORE, as systemd sets it). */
 bool takeover_is_held(notify_env *env);
+/* True if a mount was passed to this process: how it ends decides what becomes of it. */
+bool takeover_is_passed(notify_env *env);
 /* Begins: with what was passed to this process, if that is the mount that is `asked` for, and can
- * be used; else with nothing, after it was taken away from there, with a line in the log.
- * takeover_end in any case. -ENOMEM and the like. */
-MUST_USE int takeover_begin(struct takeover *t, struct notify *n, const char *asked,
-			    notify_env *env);
+ * be used; else with nothing, after it was taken away from there, with a line in the log, as there
+ * is where nobody can be left anything. takeover_end in any case. */
+void takeover_begin(struct takeover *t, struct notify *n, const char *asked, notify_env *env);
 void takeover_end(struct takeover *t);
-/* There is a mount now: whoever holds it gets it, with what was agreed with the kernel (copied). */
-MUST_USE int takeover_give(struct takeover *t, int fd, const struct handshake *h, const char *asked,
-			   const char *mountpoint);
-/* It is not to be held any more. */
-void takeover_drop(struct takeover *t);
+/* There is a mount now: whoever holds it gets it, with what was agreed with the kernel (copied). If
+ * they do not take it, nobody holds it, which the log says. */
+void takeover_give(struct takeover *t, int fd, const struct handshake *h, const char *asked,
+		   const char *mountpoint);
+/* The mount of that kernel's descriptor ends: it is unmounted, if it is there still, and nobody
+ * holds it any more. While somebody did, nothing may be asked what is mounted there: nobody
+ * answers. */
+void takeover_unmount(struct takeover *t, int fd, const char *mountpoint);
 
 #endif

@@ -2,27 +2,24 @@
 #include "fs/unmount.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "daemon/base/child.h"
+#include "daemon/base/err.h"
+
+#define HELPER_MS 5000
 
 /* Runs `fusermount3 -u -z`, which may unmount for users without the right to. */
 static int helper_unmount(const char *mountpoint)
 {
-	pid_t pid = fork();
-	int status;
+	char program[] = "fusermount3", u[] = "-u", z[] = "-z", q[] = "-q", end[] = "--";
+	CLEANUP(freep) char *where = strdup(mountpoint);
+	char *const argv[] = { program, u, z, q, end, where, NULL };
+	CLEANUP(buf_free) struct buf said = { 0 };
+	int r = where ? child_say(program, argv, HELPER_MS, &said) : -ENOMEM;
 
-	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint,
-		       (char *)NULL);
-		_exit(127);
-	}
-	if (pid < 0)
-		return -errno;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPERM;
+	return r == 0 || r == ERR_TIMEOUT || r == -ENOMEM ? r : -EPERM;
 }
 
 int unmount_detach(const char *mountpoint)

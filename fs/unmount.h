@@ -6,7 +6,8 @@
 #include "daemon/base/own.h"
 
 /* Takes away what is mounted there, without asking it: who is inside stays until he leaves. Users
- * without the right to may have it. -EPERM and what umount2(2) says. */
+ * without the right to may have it, by fusermount3. -EPERM; ERR_TIMEOUT: that does not end, and was
+ * killed; -ENOMEM; and what umount2(2) says. */
 int unmount_detach(const char *mountpoint);
 
 #endif

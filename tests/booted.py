@@ -107,6 +107,10 @@ class Booted:
         self.first = int(children[0])
         return self.run("systemctl is-active test.target", check=False).strip() == "active"
 
+    def path(self, inside):
+        """What lies in there, as seen from here."""
+        return pathlib.Path(f"/proc/{self.first}/root{inside}")
+
     def run(self, command, check=True, seconds=DEADLINE):
         """What a shell in there prints."""
         into = ["nsenter", "-t", str(self.first), "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wdns=/"]

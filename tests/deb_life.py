@@ -7,14 +7,16 @@ import pytest
 
 import models
 from booted import Booted, why_not
-from flow_systemd import ask, configure, left, reads, status
+from flow_systemd import BIG, MODEL, ask, configure, left, reads, status, told
 from hub import Hub
+from holding import Reader
 from hubd import free_port
 from mountlib import PROGRAM, eventually
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
 ROOT = PROGRAM.parent.parent
 FILES = {"config.json": b'{"model_type": "bert"}', "model.safetensors": models.big_file(3_000_000, seed=5)}
+AGAIN = "DEBIAN_FRONTEND=noninteractive apt-get install -y --reinstall --no-install-recommends /debs/*.deb"
 INSTALL = "DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends /debs/*.deb"
 
 
@@ -57,7 +59,7 @@ def test_a_life_from_install_to_purge(system, upstream):
     # The same version again: who runs is started anew, and conffiles stay.
     units = "matrixhubd", "matrixfs", "matrixfs@second"
     before = [system.show(name, "MainPID") for name in units]
-    system.run(INSTALL.replace("install -y", "install -y --reinstall"), seconds=300)
+    system.run(AGAIN, seconds=300)
     after = [system.show(name, "MainPID") for name in units]
     assert not set(before) & set(after) and "0" not in after
     assert reads(system) and reads(system, "/models-second")
@@ -74,6 +76,74 @@ def test_a_life_from_install_to_purge(system, upstream):
     assert "leaving uploads, accounts and audit trail in /var/lib/matrixhubd" in said
     assert system.run("ls /var/lib/matrixhubd/hub")
     assert system.run("ls -d /var/cache/matrixfs* /etc/matrixfs/matrix* /usr/bin/matrix* 2>/dev/null", check=False) == ""
+
+
+def test_readers_go_on_across_upgrades_whatever_the_configuration_says(system, upstream):
+    """One that is wrong costs the upgrade, not the mount: apt says what is wrong. The twin, where it is right, is first."""
+    system.run(INSTALL, seconds=300)
+    right = f"hub = {upstream.url}\ncache-min-free = 0\npassthrough = no"
+    configure(system, "matrixfs.conf", right)
+    system.run("systemctl start matrixfs")
+    with Reader(system.path(MODEL)) as reader:
+        for text, why in (right, None), ("no-such-thing = 1", "/etc/matrixfs/matrixfs.conf:1:"):
+            configure(system, "matrixfs.conf", text)
+            before = system.show("matrixfs", "MainPID")
+            said = system.run(AGAIN, seconds=300)
+            assert ("matrixfs.service stays the version it is" in said and why in said) if why else "stays" not in said
+            assert (system.show("matrixfs", "MainPID") == before) == bool(why)
+            assert reader.ask("read", 0, len(BIG)) == BIG == reader.ask("map", 0, len(BIG))
+        configure(system, "matrixfs.conf", right)
+        system.run("systemctl restart matrixfs")
+        assert reader.ask("read", 0, len(BIG)) == BIG
+    assert told(system) == [2, 1]
+
+
+def test_who_holds_a_mount_without_a_unit_becomes_the_new_version(system, upstream):
+    """A line of mount(8), and one whose configuration is no longer right."""
+    system.run(INSTALL, seconds=300)
+    configure(system, "matrixfs.conf", "cache-min-free = 0")
+    configure(system, "own.conf", f"hub = {upstream.url}\ncache = /var/cache/matrixfs-own\ncache-min-free = 0")
+    system.run(f"mkdir -p /models /mnt/own && mount -t fuse.matrixfs -o cache=/var/cache/matrixfs-mnt,passthrough=no {upstream.url} /models && "
+               "matrixfs --background --config=/etc/matrixfs/own.conf /mnt/own")
+    configure(system, "own.conf", "no-such-thing = 1")
+    olds = "for p in $(ls -l /proc/[0-9]*/exe 2> /dev/null | sed -n 's|.* /proc/\\([0-9]*\\)/exe -> .*/matrixfs (deleted)|\\1|p'); do " \
+           "tr '\\0' ' ' < /proc/$p/cmdline; echo; done"
+    with Reader(system.path(MODEL)) as reader:
+        said = system.run(AGAIN, seconds=300)
+        assert said.count("stays the version it is") == 1 and "/etc/matrixfs/own.conf:1:" in said
+        system.eventually(lambda: "/models" not in (said := system.run(olds, check=False)) and "own.conf" in said, "one is the new program")
+        assert reader.ask("read", 0, len(BIG)) == BIG == reader.ask("map", 0, len(BIG))
+    assert reads(system) and reads(system, "/mnt/own")
+    system.run("umount /models /mnt/own")
+
+
+def test_the_log_of_a_mount_in_the_background_is_turned_over(system, upstream):
+    system.run(INSTALL, seconds=300)
+    system.run(f"mkdir -p /models; matrixfs --background --hub={upstream.url} --cache-min-free=0 /models")
+    log = "/var/cache/matrixfs/matrixfs.log"
+    assert "mounted mountpoint=/models" in system.run(f"cat {log}")
+    system.run("logrotate -f /etc/logrotate.d/matrixfs")
+    assert system.run(f"cat {log}") == "" and "mounted" in system.run(f"zcat -f {log}.1*")
+    system.run("umount /models")
+    system.eventually(lambda: "unmount" in system.run(f"cat {log}"), "its last words")
+    system.eventually(lambda: not left(system), "its end")
+
+
+def test_a_purge_ends_where_caches_are_mount_points_or_links_or_in_use(system, upstream):
+    system.run(INSTALL, seconds=300)
+    system.run("mkdir -p /var/cache/matrixfs /data/cache/blobs && mount -t tmpfs tmpfs /var/cache/matrixfs && mkdir /var/cache/matrixfs/blobs && "
+               "ln -s /data/cache /var/cache/matrixfs-second && systemctl enable matrixfs@second")
+    system.run(f"mkdir -p /mnt/used; matrixfs --background --hub={upstream.url} --cache=/var/cache/matrixfs-used --cache-min-free=0 /mnt/used")
+    said = system.run("apt-get purge -y matrixfs", seconds=300)
+    assert "removing the cache /var/cache/matrixfs\n" in said and "/var/cache/matrixfs is left: is it a mount point?" in said
+    assert "leaving the cache in /data/cache, which /var/cache/matrixfs-second leads to" in said
+    assert "leaving the cache /var/cache/matrixfs-used: a process is using it" in said
+    assert system.run("ls /var/cache/matrixfs /data/cache").split() == ["/data/cache:", "blobs", "/var/cache/matrixfs:"]
+    assert reads(system, "/mnt/used")
+    assert system.run("dpkg -l matrixfs 2>&1 | grep -c '^[a-z][a-z] '; ls /var/cache/matrixfs-second /etc/systemd/system/*.wants/matrixfs@*",
+                      check=False).count("No such file") == 2
+    system.run("umount /mnt/used")
+    system.eventually(lambda: not left(system), "its end")
 
 
 def test_autofs(system, upstream):

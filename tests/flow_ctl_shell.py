@@ -2,8 +2,11 @@
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -54,6 +57,39 @@ def test_zsh_takes_the_script():
     script = 'autoload -U compinit; compinit -D; eval "$(matrixctl completion zsh)"; print $_comps[matrixctl]'
     done = subprocess.run(["zsh", "-fc", script], env=ENV, capture_output=True, text=True, timeout=DEADLINE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "_matrixctl\n", "")
+
+
+def typed_in_zsh(home, line, until, seconds=DEADLINE):
+    """What a zsh that has the script shows, from its prompt on, when `line` is typed: to `until`, if that comes in time."""
+    (home / ".zshrc").write_text('PS1="ready>"; autoload -U compinit; compinit -D; eval "$(matrixctl completion zsh)"\n')
+    (home / ".zshenv").write_text("unsetopt GLOBAL_RCS\n")
+    master, slave = pty.openpty()
+    shell = subprocess.Popen(["zsh", "-i"], stdin=slave, stdout=slave, stderr=slave, env=ENV | {"TERM": "dumb", "ZDOTDIR": str(home)},
+                             start_new_session=True)
+    os.close(slave)
+
+    def shown(text, seconds):
+        seen, deadline = "", time.monotonic() + seconds
+        while text not in seen and (left := deadline - time.monotonic()) > 0:
+            if select.select([master], [], [], left)[0]:
+                seen += os.read(master, 4096).decode()
+        return seen
+    try:
+        assert "ready>" in shown("ready>", DEADLINE)
+        os.write(master, line.encode())
+        return shown(until, seconds)
+    finally:
+        shell.kill()
+        shell.wait(DEADLINE)
+        os.close(master)
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+@pytest.mark.parametrize("line, rest", [("matrixctl use\t", "r "), ("matrixctl pull --type=da\t", "taset "), ("matrixctl org member r\t", "emove ")])
+def test_zsh_completes_a_line(tmp_path, line, rest):
+    """The twin has no tab."""
+    assert line.rstrip("\t") + rest in typed_in_zsh(tmp_path, line, rest)
+    assert rest not in typed_in_zsh(tmp_path, line.rstrip("\t"), rest, seconds=0.3)
 
 
 # ---- env ----

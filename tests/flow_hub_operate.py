@@ -202,9 +202,9 @@ def test_on_a_full_disk_reads_go_on_and_changes_are_refused(tiny, tmp_path, smal
 
 # ---- TLS ----
 
-def make_certificate(folder, name="localhost"):
+def make_certificate(folder, name="localhost", days=2):
     folder.mkdir(exist_ok=True)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(days),
                     "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", f"/CN={name}",
                     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
     return folder / "cert.pem", folder / "key.pem"

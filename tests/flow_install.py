@@ -1,5 +1,7 @@
 """make install: what lies there runs from there, doing it twice changes nothing, and uninstalling leaves what people made."""
 import os
+import re
+import runpy
 import subprocess
 
 import pytest
@@ -47,6 +49,34 @@ def test_what_is_installed_runs_from_there_and_is_found(tmp_path):
         text = (units / name).read_text()
         assert "ExecStart=/usr/bin/" in text and "@bindir@" not in text and "@sysconfdir@" not in text
     assert (root / "etc/matrixfs/matrixfs.conf").exists() and (root / "usr/lib/sysusers.d/matrixhubd.conf").exists()
+
+
+def test_documents_lie_where_links_among_them_lead(tmp_path, monkeypatch):
+    make("install", tmp_path, prefix="/usr")
+    links = runpy.run_path(ROOT / "tools/links")
+    there = tmp_path / "root/usr/share/doc/matrixfs"
+    monkeypatch.chdir(there)
+    found = [(str(p.relative_to(there)), m[1]) for p in there.rglob("*.md") for m in links["LINK"].finditer(links["without_code"](p.read_text()))]
+    assert len(found) > 100 and not [(path, links["wrong_with"](path, target)) for path, target in found if links["wrong_with"](path, target)]
+    assert {p.name for p in there.rglob("*.json")} >= {"matrixfs.json", "matrixhubd.json"} and (there / "admin/deploy/prometheus/alerts.yaml").exists()
+
+
+def lines_of(name):
+    """What a unit says: its lines, the comments left out."""
+    return [line for line in (ROOT / "systemd" / name).read_text().splitlines() if line and line[0] != "#"]
+
+
+def test_a_mount_of_the_template_is_run_as_the_other_one():
+    """They differ in what has a name in it, and in nothing else."""
+    differ = [(a.split("=")[0], b.split("=")[0]) for a, b in zip(lines_of("matrixfs.service"), lines_of("matrixfs@.service"), strict=True) if a != b]
+    keys = ["Description", "Environment", "EnvironmentFile", "ExecStart", "LogExtraFields", "CacheDirectory"]
+    assert differ == [(key, key) for key in keys]
+
+
+def test_what_is_told_of_a_unit_that_is_kept_is_in_ours():
+    """docs/upgrade.md shows lines of the unit, for those who write their own."""
+    told = re.search(r"```\n\[Service\]\n(.*?)```", (ROOT / "docs/upgrade.md").read_text(), re.S)[1].splitlines()
+    assert len(told) > 5 and set(told) <= set(lines_of("matrixfs.service"))
 
 
 def test_the_pages_about_configuration_are_those_the_programs_make():

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+LINT_PYTHON = ROOT / "build/venv/lint/bin/python"
 LOOKED_AT = ("docs", "tools", "admin", "daemon", "fs", "tests", "systemd", "Makefile", "LICENSE")
 
 
@@ -21,9 +22,9 @@ def copy(tmp_path):
     return tmp_path
 
 
-def says(copy, *command):
+def says(copy, *command, python=None):
     """What a tool prints in the copy; "" if all is well."""
-    done = subprocess.run([copy / command[0], *command[1:]], cwd=copy, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*([python] if python else []), copy / command[0], *command[1:]], cwd=copy, capture_output=True, text=True, timeout=60)
     assert (done.returncode != 0) == (done.stdout != ""), done
     return done.stdout
 
@@ -42,6 +43,12 @@ def test_a_line_of_the_log_that_is_not_in_the_table_or_not_in_the_source_is_told
     change(copy / "docs/log.md", "| `stopping` | info |", "| `stoping` | info |")
     assert "docs/log.md has no row of it: | `stopping` | info |" in says(copy, "tools/log-lines")
     assert "nothing logs that: `stoping` (info)" in says(copy, "tools/log-lines")
+
+
+def test_a_line_of_the_log_with_two_rows_is_told_of(copy):
+    row = "| `stopping` | info | Once more. | |\n"
+    change(copy / "docs/log.md", "| `stopping` | info |", row + "| `stopping` | info |")
+    assert "this line has a row already" in says(copy, "tools/log-lines")
 
 
 def test_a_line_of_the_log_of_another_level_is_told_of(copy):
@@ -67,3 +74,17 @@ def test_a_picture_of_other_floors_is_told_of_and_made_anew(copy):
     change(copy / "docs/floors.txt", "daemon/base/own ", "daemon/base/owned ")
     assert "run tools/picture" in says(copy, "tools/picture", "--check")
     assert says(copy, "tools/picture") == says(copy, "tools/picture", "--check") == ""
+
+
+@pytest.mark.parametrize("old, new, complaint", [
+    ("alertname: MatrixfsWedged", "alertname: MatrixfsWedge", "MatrixfsWedged: no test of alerts_test.yaml has it raised"),
+    ("alertname: MatrixfsDown", "alertname: MatrixfsGone", "MatrixfsGone: alerts_test.yaml waits for it, and there is no such alert"),
+    ("a program that is down", "a program that was down", "")])
+def test_an_alert_without_a_test_is_told_of(copy, old, new, complaint):
+    (copy / "admin").unlink()
+    shutil.copytree(ROOT / "admin/deploy", copy / "admin/deploy")
+    (copy / "tests").unlink()
+    (copy / "tests").mkdir()
+    shutil.copy(ROOT / "tests/queries.py", copy / "tests")
+    change(copy / "admin/deploy/prometheus/alerts_test.yaml", old, new)
+    assert complaint in says(copy, "tools/queries", python=LINT_PYTHON) and bool(complaint) == bool(says(copy, "tools/queries", python=LINT_PYTHON))

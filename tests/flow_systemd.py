@@ -1,4 +1,5 @@
 """The units, as installed, under a systemd of their own: what it is told, who is started anew, who is let alone."""
+import hashlib
 import json
 import os
 import pathlib
@@ -13,9 +14,11 @@ import pytest
 
 import models
 from booted import Booted, why_not
+from flow_upgrade import hashers
+from holding import Reader
 from hub import Hub
 from hubd import free_port
-from mountlib import DEADLINE, PROGRAM, eventually
+from mountlib import DEADLINE, PROGRAM, eventually, within
 
 pytestmark = [pytest.mark.skipif(bool(why_not()), reason=str(why_not())),
               pytest.mark.skipif(PROGRAM.parent.name != "build", reason="only the plain build is installed")]
@@ -64,7 +67,9 @@ def unit(system):
 
 
 def left(system):
-    return [line for line in system.run("ps -eo pid,comm", check=False).splitlines() if re.search(r" matrix(fs|hubd)$", line)]
+    """Who of ours runs in there. A bare Debian has no ps."""
+    said = system.run("for p in /proc/[0-9]*; do echo ${p#/proc/} $(cat $p/comm); done 2> /dev/null", check=False)
+    return [line for line in said.splitlines() if re.search(r" matrix(fs|hubd)$", line)]
 
 
 def configure(system, name, text):
@@ -164,14 +169,70 @@ def test_who_no_longer_answers_is_started_anew(system, unit, models_of, how):
     assert reads(system)
 
 
-def test_a_killed_daemon_s_mount_is_taken_over(system, unit, models_of):
-    unit("matrixfs.service")
+# ---- readers across restarts ----
+
+MODEL = "/models/files/org/tiny/model.safetensors"
+def told(system):
+    """How many daemons of this mount the journal has that took over, and that mounted anew."""
+    system.run("journalctl --sync")
+    lines = system.run("journalctl -b -u matrixfs -o cat --no-pager").splitlines()
+    return [sum(line.startswith(f"{text} mountpoint=/models ") for line in lines) for text in ("took over", "mounted")]
+
+
+def murder(system):
+    """kill -9: the manager starts another one by itself."""
+    before = system.show("matrixfs", "MainPID")
     os.kill(main_pid(system, "matrixfs"), signal.SIGKILL)
-    system.eventually(lambda: system.show("matrixfs", "NRestarts") == "1" and system.show("matrixfs", "ActiveState") == "active",
-                      "a restart")
-    assert reads(system)
+    system.eventually(lambda: system.show("matrixfs", "MainPID") not in ("0", before), "the next daemon")
+    system.eventually(lambda: system.show("matrixfs", "ActiveState") == "active", "it serves")
+
+
+def hash_across(system, tmp_path, readers, changes):
+    """Readers hash, by read() and by mmap, and one has a file open all the while, from outside: what was told meanwhile."""
+    seen = told(system)
+    running = hashers([(system.path(MODEL), hashlib.sha256(BIG).hexdigest())] * readers, tmp_path)
+    try:
+        with Reader(system.path(MODEL)) as reader:
+            for change in changes:
+                change()
+                assert reader.ask("read", 0, len(BIG)) == BIG == reader.ask("map", 0, len(BIG))
+        (tmp_path / "end").touch()
+        for process in running:
+            out, error = within(DEADLINE, process.communicate)
+            assert process.returncode == 0 and int(out) >= 2, error
+    finally:
+        for process in running:
+            process.kill()
+            process.wait(DEADLINE)
+    return [now - before for now, before in zip(told(system), seen)]
+
+
+@pytest.fixture
+def through_daemon(system, upstream):
+    configure(system, "matrixfs.conf", f"hub = {upstream.url}\ncache-min-free = 0\npassthrough = no")
+
+
+# Restarts of an operator are starts that a manager counts, too.
+@pytest.mark.parametrize("how, restarts", [("through_daemon", 11), ("models_of", 1)], ids=["through-daemon", "passthrough"])
+def test_readers_go_on_across_restarts_and_deaths(system, unit, request, tmp_path, how, restarts):
+    """The long form: long_systemd.py."""
+    request.getfixturevalue(how)
+    unit("matrixfs.service")
+    changes = [lambda: system.run("systemctl restart matrixfs")] * restarts + [lambda: murder(system)]
+    assert hash_across(system, tmp_path, 4, changes) == [restarts + 1, 0]
+    assert system.show("matrixfs", "NRestarts") == "1"
     system.run("systemctl stop matrixfs")
     assert "/models" not in system.run("cat /proc/mounts")
+
+
+def test_readers_end_where_nothing_is_kept(system, unit, through_daemon):
+    """The twin: the manager keeps no descriptor, so the mount is made anew."""
+    unit("matrixfs.service", "FileDescriptorStoreMax=0")
+    with Reader(system.path(MODEL)) as reader:
+        assert reader.ask("read", 0, len(BIG)) == BIG
+        murder(system)
+        assert reader.ask("read", 0, len(BIG)) == b""
+    assert reads(system)
 
 
 def test_who_cannot_be_right_is_not_tried_again(system, unit):
@@ -295,7 +356,7 @@ def test_systemd_has_nothing_to_say_about_the_units(system):
     assert system.run("systemd-analyze verify --man=no /usr/lib/systemd/system/matrix*") == ""
 
 
-@pytest.mark.parametrize("name, most", [("matrixfs", 4.6), ("matrixhubd", 1.6)])
+@pytest.mark.parametrize("name, most", [("matrixfs", 4.2), ("matrixhubd", 1.6)])
 def test_what_they_may_is_little(system, name, most):
     said = system.run(f"systemd-analyze security --offline=yes /usr/lib/systemd/system/{name}.service --no-pager", check=False)
     level = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", said)[1])

@@ -26,6 +26,7 @@ DATA = models.big_file(12 * MIB + 77, seed=5)
 SMALL = b'{"model_type": "bert"}'
 FILES = {"config.json": SMALL, "sub/vocab.txt": b"words\n", "w.safetensors": DATA}
 WAYS = ("murder", "upgrade")
+ORIGINAL = mountlib.PROGRAM
 # Reads a file again and again, by read() or from a mapping that is dropped and faulted in anew, until a file appears.
 HASHER = """
 import hashlib, mmap, os, sys
@@ -341,35 +342,126 @@ def test_readers_inside_end_with_a_stop(held, hub):
         assert within(DEADLINE, waiting.wait) != 0
 
 
-def test_a_program_that_cannot_start_gives_the_mount_up(held, tmp_path, monkeypatch):
-    program = tmp_path / "bin/matrixfs"
-    program.parent.mkdir()
-    shutil.copy(mountlib.PROGRAM, program)
-    monkeypatch.setattr(mountlib, "PROGRAM", program)
-    m = held()
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """A copy of the program that mounts are made with, to be replaced."""
+    path = tmp_path / "bin/matrixfs"
+    path.parent.mkdir()
+    shutil.copy(mountlib.PROGRAM, path)
+    monkeypatch.setattr(mountlib, "PROGRAM", path)
+    return path
+
+
+def replace(program, script=None):
+    """As a package manager does: the new one is renamed over the old one. Without a script it is this build."""
+    new = program.with_name("new")
+    if script:
+        new.write_text(f"#!/bin/sh\n{script}\n")
+    else:
+        shutil.copy(ORIGINAL, new)
+    new.chmod(0o755)
+    new.rename(program)
+
+
+LOST = "echo 'error while loading shared libraries' >&2; exit 127"
+
+
+@pytest.mark.parametrize("who", ["holder", "daemon"])
+def test_an_upgrade_to_a_program_that_cannot_begin_is_refused(held, program, who):
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        daemon = m.daemon
+        replace(program, LOST)
+        os.kill(m.process.pid if who == "holder" else daemon, signal.SIGUSR2)
+        m.wait_log("the new program cannot begin, the old one goes on: error while loading shared libraries .* status=127")
+        if who == "daemon":
+            assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
+        assert (m.daemon == daemon) == (who == "holder") and not m.logged("taken away")
+        assert reader.ask("read", 0, len(DATA)) == DATA
+        # The twin: one that can.
+        replace(program)
+        m.upgrade()
+        assert os.readlink(f"/proc/{m.process.pid}/exe") == os.readlink(f"/proc/{m.daemon}/exe") == str(program)
+        assert reader.ask("map", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_an_upgrade_with_a_wrong_configuration_is_refused(held, tmp_path):
+    config = tmp_path / "matrixfs.conf"
+    config.write_text("ref-ttl = 5\n")
+    m = held(f"--config={config}", passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        config.write_text("reff-ttl = 5\n")
+        os.kill(m.process.pid, signal.SIGUSR2)
+        m.wait_log("the new program cannot begin, the old one goes on: .*reff-ttl")
+        assert reader.ask("read", 0, len(DATA)) == DATA and m.served() == 1
+        config.write_text("ref-ttl = 6\n")
+        m.upgrade()
+    m.stop()
+
+
+def test_a_program_that_cannot_start_is_not_waited_for_where_the_old_one_can(held, program):
+    """It was replaced, and the daemon died before anybody told the holder."""
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        replace(program, "exit 7")
+        for served in (2, 3):
+            os.kill(m.daemon, signal.SIGKILL)
+            assert eventually(lambda: m.served() == served, DEADLINE), m.log_text()
+            assert reader.ask("read", 0, len(DATA)) == DATA
+        assert m.logged("is started from the old program")
+    m.stop()
+
+
+def test_a_daemon_that_cannot_start_gives_the_mount_up(held):
+    """Its configuration is right, and somebody else has its control port: readers do not wait for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    m = held(f"--control-listen=127.0.0.1:{port}")
     assert read(m.file("org/tiny", "config.json")) == SMALL
-    program.unlink()
-    program.write_text("#!/bin/sh\nexit 7\n")
-    program.chmod(0o755)
-    reader = subprocess.Popen(["cat", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.kill(m.process.pid, signal.SIGSTOP)
     os.kill(m.daemon, signal.SIGKILL)
-    assert m._ended(DEADLINE) == 7 and m.logged("taken away") and not mounts_below(m.root)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        assert eventually(lambda: not fails(taken.bind, ("127.0.0.1", port)), DEADLINE)
+        taken.listen()
+        reader = subprocess.Popen(["cat", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.kill(m.process.pid, signal.SIGCONT)
+        assert m._ended(DEADLINE) == 1 and m.logged("taken away") and not mounts_below(m.root)
     within(DEADLINE, reader.wait)
 
 
-def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, tmp_path, monkeypatch):
+def test_a_configuration_that_is_mended_in_time_goes_on_with_the_mount(held, tmp_path):
+    """A slip of a pen does not take the mount away in three seconds; who reads waits for who mends it."""
+    config = tmp_path / "matrixfs.conf"
+    config.write_text("")
+    m = held(f"--config={config}", passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        config.write_text("reff-ttl = 5\n")
+        os.kill(m.daemon, signal.SIGKILL)
+        m.wait_log("the daemon cannot begin, and readers wait until that is mended")
+        assert eventually(lambda: m.count("reff-ttl") >= 8, 30), m.log_text()
+        assert not m.logged("taken away")
+        config.write_text("")
+        assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
+        assert reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, program):
     """Neither the holder nor a daemon can be the new one for a while; what was kept is what it was then."""
-    program = tmp_path / "bin/matrixfs"
-    program.parent.mkdir()
-    shutil.copy(mountlib.PROGRAM, program)
-    monkeypatch.setattr(mountlib, "PROGRAM", program)
     m = held(passthrough=False)
     with Reader(weights(m)) as reader:
         assert reader.ask("read", 0, MIB) == DATA[:MIB]
         program.chmod(0o644)
         os.kill(m.process.pid, signal.SIGUSR2)
-        m.wait_log("there is no program to go on with")
-        m.wait_log("is started again status=127")
+        m.wait_log("the new program cannot begin, the old one goes on")
+        os.kill(m.daemon, signal.SIGKILL)
+        m.wait_log("the daemon cannot begin, and readers wait until that is mended")
         program.chmod(0o755)
         assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
         assert reader.ask("read", 0, len(DATA)) == DATA
@@ -499,3 +591,91 @@ def test_what_cannot_be_taken_over_is_mounted_anew(manager, started, damage, why
         assert reader.ask("read", 0, 10) == b""
     m.stop()
     assert eventually(lambda: not manager.kept)
+
+
+def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_of_them(manager, mount, tiny, tmp_path, started):
+    """Exit status 3: it is to be started again, and mounts anew; as it knew too late, it could not do so itself."""
+    m = started()
+    os.kill(m.pid, signal.SIGKILL)
+    m._ended(DEADLINE)
+    estate = manager.kept["matrixfs-estate"][0]
+    request = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))
+    os.pwrite(estate, b"\xff" * 4, request + 256 + 16 + 12)                    # the flags of the reply to it
+    m = manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10, expect_fail=True)
+    assert m.status == 3 and m.logged("made with other settings") and not mounts_below(tmp_path)
+    assert eventually(lambda: not manager.kept)
+    m = started()
+    assert not m.logged("took over") and read(weights(m)) == DATA
+    m.stop()
+
+
+def test_a_manager_that_takes_nothing_is_no_reason_not_to_mount(manager, started, tmp_path):
+    """Its socket is closed. The mount ends with the daemon then, and nothing of it stays."""
+    manager.socket.close()
+    m = started()
+    assert m.logged("nobody holds it") and read(weights(m)) == DATA
+    os.kill(m.pid, signal.SIGUSR2)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(tmp_path)
+    m = started()
+    m.stop()
+    assert not mounts_below(tmp_path)
+
+
+def test_no_room_for_what_is_to_be_left(manager, mount, tiny, tmp_path):
+    """As under ulimit -v: a mount that nobody holds, and no more. The twin is test_a_service_manager_is_a_holder."""
+    m = manager.start(mount, tiny, cache=tmp_path / "cache", wrapper=["prlimit", f"--as={16 << 30}"])
+    assert m.logged("no room for what a next process must know") and not manager.kept
+    assert read(weights(m)) == DATA
+    m.stop()
+
+
+def test_a_handing_over_that_cannot_be_is_as_a_kill(manager, started):
+    """No memory for what is the daemon's own from then on: the next one takes over all the same."""
+    m = started()
+    (m.root / "modules").mkdir()
+    write(m.root / "modules/large", bytes(40 * MIB))
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        size = int(pathlib.Path(f"/proc/{m.pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+        subprocess.run(["prlimit", f"--pid={m.pid}", f"--as={size + 20 * MIB}"], check=True)
+        os.kill(m.pid, signal.SIGUSR2)
+        assert m._ended(DEADLINE) == 3 and m.logged("as if this process were killed")
+        m = started()
+        assert m.logged("took over") and reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_stop_while_it_hands_over(manager, started, tmp_path):
+    """It is for good: nobody comes that would take the mount away. The twin is test_a_service_manager_is_a_holder."""
+    m = started()
+    for sig in (signal.SIGUSR2, signal.SIGTERM):
+        os.kill(m.pid, sig)
+    assert m._ended(DEADLINE) == 0 and not mounts_below(tmp_path) and eventually(lambda: not manager.kept)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_stop_while_it_starts(manager, mount, tiny, tmp_path, started, kept):
+    """Its token comes from a pipe: it waits there. The twin had nothing to go on with, and dies of the signal as ever."""
+    m = started()
+    if kept:
+        os.kill(m.pid, signal.SIGKILL)
+        m._ended(DEADLINE)
+    else:
+        m.stop()
+        assert eventually(lambda: not manager.kept)
+    pipe = tmp_path / "token"
+    os.mkfifo(pipe)
+    ended = []
+    starting = threading.Thread(daemon=True, target=lambda: ended.append(manager.start(
+        mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", expect_fail=True, args=[f"--token-file={pipe}"])))
+    starting.start()
+    with open(within(DEADLINE, os.open, pipe, os.O_WRONLY), "w") as token:
+        daemon, = (pid for pid in daemons_of(tmp_path) if str(pipe) in pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+                   and pathlib.Path(f"/proc/{pid}/comm").read_text() == "matrixfs\n")
+        os.kill(daemon, signal.SIGTERM)
+        time.sleep(0.2)
+        token.write("hf_token\n") if kept else None
+    starting.join(DEADLINE)
+    assert ended[0].status == (0 if kept else -signal.SIGTERM), ended[0].log_text()
+    assert not mounts_below(tmp_path) and eventually(lambda: not manager.kept)
+    started().stop()

@@ -127,7 +127,7 @@ class Manager:
         if fds:
             env |= {"LISTEN_FDS": len(fds), "LISTEN_FDNAMES": ":".join(name for name, _ in fds),
                     "PASSED": " ".join(str(fd) for _, fd in fds)}
-        return kind(*args, **kw | {"env": env | kw.get("env", {}), "wrapper": ["bash", "-c", PASS, "-"] if fds else [],
+        return kind(*args, **kw | {"env": env | kw.get("env", {}), "wrapper": ["bash", "-c", PASS, "-"] if fds else kw.get("wrapper", []),
                                    "pass_fds": [fd for _, fd in fds]})
 
 

@@ -12,6 +12,7 @@ import yaml
 DEPLOY = pathlib.Path(__file__).resolve().parent.parent / "admin" / "deploy"
 BOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
 ALERTS = DEPLOY / "prometheus" / "alerts.yaml"
+ALERT_TESTS = DEPLOY / "prometheus" / "alerts_test.yaml"
 SERIES = re.compile(r"\b(matrixfs_\w+)(?:\{([^}]*)\})?")
 LABEL = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
 
@@ -27,6 +28,11 @@ def panels(board):
 
 def rules():
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def raised():
+    """The alerts that a test of promtool waits for: those it only wants to be away are not among them."""
+    return {case["alertname"] for test in yaml.safe_load(ALERT_TESTS.read_text())["tests"] for case in test["alert_rule_test"] if case["exp_alerts"]}
 
 
 def expressions():

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "admin/registry/recipes.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "tests/kept_repo.h"
@@ -30,6 +32,7 @@ struct fixture {
 	bool closed;     /* nothing else may be used */
 	unsigned ends;   /* after so many looks nobody waits any more; 0: never */
 	unsigned doubts; /* of blobs */
+	size_t made;     /* files, of those that nobody waited for to the end */
 	struct buf why;  /* the last one was refused */
 };
 
@@ -193,6 +196,10 @@ static int assemble(struct fixture *f, const struct xet_shard *s, size_t want_fi
 	if (r == 0)
 		r = assembly_make(a, &f->why);
 	assert_int_equal(r == -EBADMSG, f->why.len > 0);
+	if (r == ERR_CUT)
+		assert_int_equal(assembly_count(a), f->made);
+	if (r == ERR_CUT && f->made)
+		assert_int_equal(assembly_note(a), 0);
 	if (r == 0)
 		r = assembly_note(a);
 	if (r == 0)
@@ -447,9 +454,13 @@ static uint32_t generation(struct fixture *f)
 	return n;
 }
 
-/* They lose it: what is there of the file that waits for one of its chunks. */
-static void break_waiting(struct fixture *f, const struct made_xorb *x, uint32_t chunk)
+/* They lose it: what is there of the file that waits for one of its chunks. It came so much later
+ * than their process began. */
+static void break_waiting(struct fixture *f, const struct made_xorb *x, uint32_t chunk,
+			  int64_t later_s)
 {
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+					   { .tv_sec = clock_wall_s() + later_s } };
 	uint8_t name[XET_HASH];
 	char hex[XET_HASH_HEX + 1], file[256];
 	CLEANUP(closep) int fd = -1;
@@ -460,24 +471,25 @@ static void break_waiting(struct fixture *f, const struct made_xorb *x, uint32_t
 	fd = openat(intake_staging(f->k->in), file, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(file_pwrite(fd, "\0\0\0\0", 4, x->ends[chunk - 1] + 8), 0);
+	assert_int_equal(futimens(fd, times), 0);
 }
 
 /* A hole that a power cut left, with all that says what the chunks are behind it. With the SHA-256
- * of the file and without. */
+ * of the file and without; of another life of the process and of this one. */
 static void a_xorb_with_a_hole_is_sent_again(void **state)
 {
 	struct fixture *f = *state;
 
-	for (uint32_t with = 0; with < 2; with++) {
+	for (uint32_t with = 0; with < 4; with++) {
 		const struct range ranges[] = { { &f->one, with, CHUNKS } };
 		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
 		CLEANUP(wanted_free) struct wanted w = { 0 };
 		uint32_t before = generation(f);
 
 		want(ranges, 1, &w);
-		make_shard(ranges, 1, &w, with ? w.sha256 : NULL, &s);
+		make_shard(ranges, 1, &w, with % 2 ? w.sha256 : NULL, &s);
 		send(f, &f->one);
-		break_waiting(f, &f->one, 3);
+		break_waiting(f, &f->one, 3, with < 2 ? -60 : 60);
 		assert_int_equal(assemble(f, &s, 1), -EBADMSG);
 		assert_int_equal(staged(f), 0);
 		assert_false(intake_is_there(f->k->in, w.sha256));
@@ -485,6 +497,33 @@ static void a_xorb_with_a_hole_is_sent_again(void **state)
 		send(f, &f->one);
 		assert_int_equal(assemble(f, &s, 1), 0);
 		assert_blob(f, &w);
+	}
+}
+
+/* Each chunk was when it came: of the file the SHA-256 is. Nobody knows that of a hole beforehand,
+ * but this test. */
+static void what_came_lately_is_not_compared_chunk_by_chunk(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	uint8_t sha256[32];
+
+	for (int lately = 0; lately < 2; lately++) {
+		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+		CLEANUP(wanted_free) struct wanted w = { 0 };
+		uint32_t before = generation(f);
+
+		want(ranges, 1, &w);
+		memset(w.bytes.data + f->one.ends[2] + 8, 0, 4);
+		assert_int_equal(digest_of(DIGEST_SHA256, buf_str(&w.bytes), w.bytes.len, sha256),
+				 0);
+		hex_print(sha256, 32, w.sha256);
+		make_shard(ranges, 1, &w, w.sha256, &s);
+		send(f, &f->one);
+		break_waiting(f, &f->one, 3, lately ? 60 : -60);
+		assert_int_equal(assemble(f, &s, 1), lately ? 0 : -EBADMSG);
+		assert_int_equal(generation(f), before + !lately);
+		assert_int_equal(intake_is_there(f->k->in, w.sha256), lately);
 	}
 }
 
@@ -498,9 +537,9 @@ static void what_is_not_here_is_to_be_sent_and_nothing_is_written(void **state)
 	want(ranges, 2, &w);
 	make_shard(ranges, 2, &w, w.sha256, &s);
 	send(f, &f->one);
-	f->ends = 1; /* it does not come to a first look */
+	f->ends = 3; /* it comes to no look but those of the plan */
 	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
-	assert_int_equal(f->ends, 1);
+	assert_true(f->ends > 0);
 	assert_int_equal(generation(f), 2);
 	f->ends = 0;
 	send(f, &f->two);
@@ -515,11 +554,104 @@ static void who_does_not_wait_is_made_nothing(void **state)
 	CLEANUP(wanted_free) struct wanted w = { 0 };
 
 	send_both(f, &w, &s);
-	f->ends = 2;
-	assert_int_equal(assemble(f, &s, 1), ERR_CUT);
-	assert_int_equal(staged(f), 2);
-	assert_false(intake_is_there(f->k->in, w.sha256));
+	for (unsigned after = 1; after <= 4; after++) { /* two looks of the plan */
+		f->ends = after;
+		assert_int_equal(assemble(f, &s, 1), ERR_CUT);
+		assert_int_equal(staged(f), 2);
+		assert_false(intake_is_there(f->k->in, w.sha256));
+	}
 	assert_int_equal(assemble(f, &s, 1), 0); /* the twin */
+}
+
+/* It need not be made once more for who comes back. */
+static void what_was_finished_before_nobody_waited_stays(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS }, { &f->two, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted first = { 0 }, second = { 0 };
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+
+	want(&ranges[0], 1, &first);
+	want(&ranges[1], 1, &second);
+	made_shard_head(&bytes);
+	for (int i = 0; i < 2; i++) {
+		const struct wanted *w = i ? &second : &first;
+
+		made_shard_file(&bytes, w->hash, 1, w->sha256);
+		made_shard_term(&bytes, ranges[i].x, 0, CHUNKS);
+		made_shard_range(&bytes, ranges[i].x, 0, CHUNKS);
+		made_shard_sha256(&bytes, w->sha256);
+		send(f, ranges[i].x);
+	}
+	made_shard_end(&bytes, &f->one);
+	assert_int_equal(xet_shard_add(&s, bytes.data, bytes.len), 0);
+	f->ends = 4;
+	f->made = 1;
+	assert_int_equal(assemble(f, &s, 2), ERR_CUT);
+	assert_blob(f, &first);
+	assert_false(intake_is_there(f->k->in, second.sha256));
+	assert_int_equal(staged(f), 1); /* the xorb of the other one */
+	assert_int_equal(assemble(f, &s, 2), 0);
+	assert_blob(f, &second);
+}
+
+/* Its blob was found to be that file when it came, and is known as such. */
+static void of_a_file_that_came_before_nothing_is_read(void **state)
+{
+	struct fixture *f = *state;
+	const struct range ranges[] = { { &f->one, 0, CHUNKS } };
+	CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+	CLEANUP(wanted_free) struct wanted w = { 0 };
+	const struct xet_file *file;
+	ino_t first;
+
+	want(ranges, 1, &w);
+	make_shard(ranges, 1, &w, w.sha256, &s);
+	file = xet_shard_file(&s, 0);
+	for (int known = 0; known < 2; known++) {
+		CLEANUP(recipe_notes_fini) struct recipe_notes n = { .db = f->db };
+
+		send(f, &f->one);
+		assert_int_equal(assemble(f, &s, 1), 0);
+		if (known) {
+			assert_int_equal(recipes_note(&n, w.sha256, file->hash,
+						      xet_shard_terms(&s, file), 1),
+					 0);
+			assert_int_equal(recipes_keep(&n), 0);
+		}
+		first = inode_of(f, &w);
+		send(f, &f->one);
+		damage(f, &w, 300); /* for the scrubber to find */
+		assert_int_equal(assemble(f, &s, 1), 0);
+		if (known)
+			assert_int_equal(inode_of(f, &w), first);
+		else
+			assert_int_not_equal(inode_of(f, &w), first);
+		assert_int_equal(staged(f), 0);
+	}
+	/* Twin: what it is known as is another file. */
+	((struct xet_file *)(void *)s.files.data)->hash[3] ^= 1;
+	send(f, &f->one);
+	assert_int_equal(assemble(f, &s, 1), -EBADMSG);
+}
+
+/* The same xorb over and over: it takes the hub long to look at, and the client a few bytes. */
+static void a_shard_has_no_end_of_chunks(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t count = 1024; count <= 1025; count++) {
+		CLEANUP(xet_shard_fini) struct xet_shard s = { 0 };
+		struct xet_file file = { .count = count };
+		struct xet_term t = { .bytes = UINT32_C(1) << 25, .to = 8192 };
+
+		assert_int_equal(buf_add(&s.files, &file, sizeof(file)), 0);
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_equal(buf_add(&s.terms, &t, sizeof(t)), 0);
+		assert_int_not_equal(assemble(f, &s, 1), 0);
+		assert_int_equal(!!strstr(buf_str(&f->why), "too many chunks"), count > 1024);
+	}
 }
 
 /* More of them than can be open at once, in turn. */
@@ -749,6 +881,10 @@ int main(void)
 		TEST(a_xorb_with_a_hole_is_sent_again),
 		TEST(what_is_not_here_is_to_be_sent_and_nothing_is_written),
 		TEST(who_does_not_wait_is_made_nothing),
+		TEST(what_was_finished_before_nobody_waited_stays),
+		TEST(of_a_file_that_came_before_nothing_is_read),
+		TEST(a_shard_has_no_end_of_chunks),
+		TEST(what_came_lately_is_not_compared_chunk_by_chunk),
 		TEST(a_file_goes_to_and_fro_among_many_xorbs),
 		TEST(a_file_of_chunks_that_are_next_to_nothing_is_refused),
 		TEST(who_names_what_the_disk_lost_is_to_forget_it),

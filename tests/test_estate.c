@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -245,6 +246,122 @@ static void test_a_kill_leaves_no_record_by_half(void **state)
 	}
 }
 
+/* In a process of its own, as a limit of addresses stays. 0: as it should be. */
+static int in_child(int (*fn)(void))
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(fn());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void limit_addresses(uint64_t beyond)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	struct rlimit l;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	l.rlim_cur = l.rlim_max = pages * (uint64_t)sysconf(_SC_PAGESIZE) + beyond;
+	assert_int_equal(setrlimit(RLIMIT_AS, &l), 0);
+}
+
+/* What of the room holds nothing counts nowhere. */
+static int leave_with_little_room(void)
+{
+	struct estate *e = new_estate(), *n;
+
+	add(e, ESTATE_NAME, "a");
+	n = next(e);
+	limit_addresses(64 << 20);
+	if (estate_leave(e) < 0)
+		return 1;
+	for (int i = 0; i < 4; i++) {
+		uint32_t id;
+
+		if (estate_add(e, ESTATE_BYTES, NULL, 1 << 20, &id) < 0)
+			return 2;
+		memset(estate_at(e, id), 'x', 1 << 20);
+	}
+	add(e, ESTATE_TEXT, "late");
+	assert_holds(n, ESTATE_TEXT, "");
+	assert_holds(n, ESTATE_NAME, "a");
+	return 0;
+}
+
+/* All is as it was, but for what may be given back. */
+static int leave_with_none(void)
+{
+	struct estate *e = new_estate(), *n = next(e);
+	uint32_t id;
+
+	assert_int_equal(estate_add(e, ESTATE_BYTES, NULL, 64 << 20, &id), 0);
+	limit_addresses(32 << 20);
+	if (estate_leave(e) != -ENOMEM)
+		return 1;
+	add(e, ESTATE_NAME, "on");
+	assert_holds(n, ESTATE_NAME, "on");
+	return 0;
+}
+
+static int begin_with_none(void)
+{
+	struct estate *e = NULL;
+
+	limit_addresses(1 << 30);
+	return estate_new(&e) == -ENOMEM && !e ? 0 : 1;
+}
+
+static void test_leaving_takes_no_room_that_is_not_used(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(leave_with_little_room), 0);
+	assert_int_equal(in_child(leave_with_none), 0);
+	assert_int_equal(in_child(begin_with_none), 0);
+}
+
+/* What is read beside the one mapped at that address, up to the next, by /proc/self/smaps. */
+static bool is_in_cores(const void *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long from, to;
+	bool here = false, found = false, in = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = from <= (uintptr_t)at && (uintptr_t)at < to;
+		if (here && strncmp(line, "VmFlags:", 8) == 0) {
+			found = true;
+			in = !strstr(line, " dd");
+		}
+	}
+	fclose(f);
+	assert_true(found);
+	return in;
+}
+
+static void test_no_core_has_it(void **state)
+{
+	struct estate *e = new_estate();
+	uint32_t id = add(e, ESTATE_TEXT, "hf_secret"), late;
+
+	(void)state;
+	assert_false(is_in_cores(estate_at(e, id)));
+	assert_int_equal(estate_leave(e), 0);
+	assert_false(is_in_cores(estate_at(e, id)));
+	assert_int_equal(estate_add(e, ESTATE_BYTES, NULL, 3 << 20, &late), 0);
+	assert_false(is_in_cores(estate_at(e, late)));
+	assert_true(is_in_cores(&e)); /* the twin */
+	estate_free(e);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -255,6 +372,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_taken_away_is_nowhere),
 		cmocka_unit_test(test_damage_and_other_versions_are_refused),
 		cmocka_unit_test(test_a_kill_leaves_no_record_by_half),
+		cmocka_unit_test(test_leaving_takes_no_room_that_is_not_used),
+		cmocka_unit_test(test_no_core_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

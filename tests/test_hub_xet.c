@@ -344,6 +344,42 @@ static void test_a_store_without_a_second_version(void **state)
 	assert_right(f);
 	assert_int_equal(fake_origin_count(f->store, PLAN), 1);
 	assert_int_equal(fake_origin_count(f->store, PLAN_1), 2);
+	/* Another one comes in its place, which knows no other but that. */
+	rescript(f->store, PLAN_1, 404, "X: y\r\n", NULL);
+	rescript(f->store, PLAN, 200, "X: y\r\n", &f->plan);
+	assert_right(f);
+	assert_right(f);
+	assert_int_equal(fake_origin_count(f->store, PLAN), 1 + 2);
+	assert_int_equal(fake_origin_count(f->store, PLAN_1), 2 + 1);
+}
+
+static void give_token(struct fixture *f, const char *bearer)
+{
+	buf_clear(&f->token);
+	buf_printf(&f->token, "{\"accessToken\":\"%s\",\"exp\":%lld,\"casUrl\":\"%s\"}", bearer,
+		   (long long)FOR_EVER, fake_origin_url(f->store));
+	rescript(f->origin, TOKENS, 200, "X: y\r\n", &f->token);
+}
+
+/* Who names the store names what it is asked with, too: no more than a word. */
+static void test_a_token_is_a_word_and_no_header_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	char large[8192 + 2];
+
+	memset(large, 'a', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	const char *const none[] = { "",         "a\\r\\nX-Evil: 1", "a\\nb", "a b",
+				     "a\\u007f", "\u00e4",           large };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		give_token(f, none[i]);
+		assert_int_equal(get(f), ERR_PROTO);
+	}
+	assert_int_equal(fake_origin_count(f->store, NULL), 0);
+	give_token(f, "a.b-c_d~+/=");
+	assert_right(f);
+	assert_true(fake_origin_saw(f->store, PLAN, "Bearer a.b-c_d~+/=\r\n"));
 }
 
 static void put_token(const struct fixture *f, const struct tls_server *s)
@@ -473,6 +509,7 @@ int main(void)
 		TEST(test_who_is_never_to_does_not),
 		TEST(test_a_token_that_is_refused_is_asked_for_anew_once),
 		TEST(test_a_token_is_not_used_to_its_end),
+		TEST(test_a_token_is_a_word_and_no_header_of_its_own),
 		TEST(test_a_token_that_came_in_secret_is_not_said_aloud),
 		TEST(test_a_link_that_is_refused_is_asked_for_anew_once),
 		TEST(test_a_store_without_a_second_version),

@@ -173,6 +173,7 @@ static void a_canceled_job_ends_soon(void **state)
 	jobs_cancel_named(*state, JOB_PULL, "y");
 	assert_int_equal(await_end(*state, id).state, JOB_CANCELED);
 	assert_int_equal(await_end(*state, due).state, JOB_CANCELED);
+	assert_int_equal(await_end(*state, id).error, ERR_CANCELED);
 	assert_true(clock_ms() - begun < WAIT_MS / 2);
 	assert_int_equal(jobs_cancel(*state, id), -ENOENT);
 	assert_int_equal(jobs_cancel(*state, 4711), -ENOENT);
@@ -227,6 +228,15 @@ static void a_job_that_another_goes_on_with_was_never_there(void **state)
 	assert_int_equal(freed, 1);
 }
 
+/* Whoever waits for one can tell that from a job somebody canceled. */
+static int each_ended_with_all(void *arg UNUSED, const struct job_progress *p)
+{
+	assert_int_equal(p->state, JOB_CANCELED);
+	assert_int_equal(p->error, ERR_STOPPING);
+	assert_string_equal(p->why, err_text(ERR_STOPPING));
+	return 0;
+}
+
 static void stopping_ends_all_jobs(void **state)
 {
 	atomic_uint freed = 0;
@@ -241,6 +251,7 @@ static void stopping_ends_all_jobs(void **state)
 	}
 	jobs_stop(*state);
 	assert_int_equal(freed, 4);
+	assert_int_equal(jobs_each(*state, each_ended_with_all, NULL), 0);
 	assert_int_equal(jobs_start(*state, JOB_PULL, "late", play, &s[0], count_free, &id),
 			 ERR_STOPPING);
 	assert_int_equal(freed, 5);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "admin/registry/aside.h"
+#include "admin/registry/xorb_rows.h"
 #include "daemon/base/file.h"
 #include "tests/kept_repo.h"
 
@@ -158,6 +159,67 @@ static void when_it_has_come_again_nothing_is_left_of_what_was_wrong(void **stat
 	assert_true(has_row(k, "rotten"));
 }
 
+static int put_xorb(struct db_txn *t, void *arg)
+{
+	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
+	CLEANUP(buf_free) struct buf all = { 0 };
+	const struct xorb_owner owner = { KEPT_UID_A, "ann" };
+	const char *text = arg;
+	struct xorb_piece p = { 0, 1, 0, "" };
+	uint8_t hash[XET_HASH];
+	int r;
+
+	kept_etag(text, true, p.etag);
+	xet_hash_chunk(text, strlen(text), hash);
+	r = xorb_map_add(&m, hash, (uint32_t)strlen(text));
+	if (r == 0)
+		r = buf_add(&m.pieces, &p, sizeof(p));
+	return r < 0 ? r : xorb_rows_put(t, hash, &m, &m.pieces, &owner, &all);
+}
+
+struct known {
+	const char *text;
+	uint32_t generation; /* of who brought it */
+};
+
+static int get_known(struct db_txn *t, void *arg)
+{
+	struct known *k = arg;
+	char etag[DIGEST_HEX_MAX + 1];
+	int r = xorb_rows_generation(t, "ann", &k->generation);
+
+	kept_etag(k->text, true, etag);
+	return r < 0 ? r : xorb_rows_any(t, etag);
+}
+
+/* Who brought its chunks is to bring them again, and not to hear so when they name them. */
+static void chunks_that_lay_in_it_are_forgotten(void **state)
+{
+	struct kept *k = *state;
+	struct known sound = { "sound", 0 }, rotten = { "rotten", 0 };
+	char etag[DIGEST_HEX_MAX + 1], told[8], none[] = "sound", some[] = "rotten";
+
+	kept_make(k, KEPT_UID_A, "one");
+	bring_with_row(k, "sound");
+	bring_with_row(k, "rotten");
+	assert_int_equal(db_write(k->db, put_xorb, none), 0);
+	assert_int_equal(db_write(k->db, put_xorb, some), 0);
+	rot(k, "rotten");
+	assert_int_equal(db_read(k->db, get_known, &rotten), 1);
+	assert_int_equal(rotten.generation, 1);
+	kept_etag("rotten", true, etag);
+	snprintf(told, sizeof(told), "%.4s ", etag);
+	assert_int_equal(read_again(k, told).damaged, 1);
+	assert_int_equal(db_read(k->db, get_known, &rotten), 0);
+	assert_int_equal(rotten.generation, 2);
+	assert_int_equal(db_read(k->db, get_known, &sound), 1);
+	/* A run was cut off when it had set it aside: the next one ends it. */
+	assert_int_equal(db_write(k->db, put_xorb, some), 0);
+	assert_int_equal(read_again(k, "").damaged, 0);
+	assert_int_equal(db_read(k->db, get_known, &rotten), 0);
+	assert_int_equal(rotten.generation, 3);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kept_setup, kept_teardown)
 
 int main(void)
@@ -165,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_as_it_was_stays_with_what_was_read_of_it),
 		TEST(what_has_rotted_goes_aside_and_what_was_read_of_it_goes),
+		TEST(chunks_that_lay_in_it_are_forgotten),
 		TEST(when_it_has_come_again_nothing_is_left_of_what_was_wrong),
 	};
 

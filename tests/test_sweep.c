@@ -191,6 +191,107 @@ static void a_file_in_parts_keeps_the_others_of_its_upload(void **state)
 	part_drop(w);
 }
 
+#define XORBS 700
+
+static int put_xorbs(struct db_txn *t, void *arg)
+{
+	const struct xorb_owner owner = { KEPT_UID_A, "ann" };
+	int r = 0;
+
+	for (uint32_t i = 1; r == 0 && i <= XORBS; i++) {
+		CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
+		CLEANUP(buf_free) struct buf all = { 0 };
+		struct xorb_piece p = { 0, 1, 0, "" };
+		uint8_t hash[XET_HASH] = { 0 };
+
+		memcpy(hash, &i, sizeof(i));
+		memcpy(p.etag, arg, sizeof(p.etag));
+		r = xorb_map_add(&m, hash, 5);
+		if (r == 0)
+			r = buf_add(&m.pieces, &p, sizeof(p));
+		if (r == 0)
+			r = xorb_rows_put(t, hash, &m, &m.pieces, &owner, &all);
+	}
+	return r;
+}
+
+static int count_row(void *arg, struct db_key key UNUSED, const char *val UNUSED, size_t len UNUSED)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static int count_xorbs(struct db_txn *t, void *arg)
+{
+	*(unsigned *)arg = 0;
+	return db_each(t, DB_XORBS, (struct db_key){ 0 }, (struct db_key){ 0 }, count_row, arg);
+}
+
+/* Between two transactions of a run. */
+struct watching {
+	struct kept *k;
+	unsigned was, most; /* that went in one of them */
+	int stop;           /* what the run ends with once some went */
+};
+
+static int watch(void *arg, const struct sweep_counts *so_far UNUSED)
+{
+	struct watching *w = arg;
+	unsigned now;
+
+	assert_int_equal(db_read(w->k->db, count_xorbs, &now), 0);
+	if (w->was - now > w->most)
+		w->most = w->was - now;
+	w->was = now;
+	return now < XORBS ? w->stop : 0;
+}
+
+static void tell_nobody(void *arg UNUSED, const struct sweep_item *item UNUSED)
+{
+}
+
+static int sweep_watched(struct watching *w)
+{
+	struct sweep s = { .db = w->k->db,
+			   .intake = w->k->in,
+			   .parts = w->k->parts,
+			   .xorbs = w->k->xorbs,
+			   .before_s = ALL,
+			   .rest = watch,
+			   .tell = tell_nobody,
+			   .arg = w };
+
+	return sweep_blobs(&s, false);
+}
+
+/* Who commits meanwhile does not wait for all of them. */
+static void what_xorbs_had_in_a_large_blob_goes_little_by_little(void **state)
+{
+	struct kept *k = *state;
+	struct watching w = { .k = k, .was = XORBS, .stop = -ECANCELED };
+	char etag[DIGEST_HEX_MAX + 1];
+
+	kept_make(k, A);
+	kept_bring(k, "one", "stray", true);
+	kept_unmake(k, A);
+	kept_make(k, A);
+	kept_etag("stray", true, etag);
+	assert_int_equal(db_write(k->db, put_xorbs, etag), 0);
+	/* Cut off in between it is begun again. */
+	assert_int_equal(sweep_watched(&w), -ECANCELED);
+	assert_true(w.was > 0 && w.was < XORBS && kept_has(k, "stray", true));
+	w.stop = 0;
+	assert_int_equal(sweep_watched(&w), 0);
+	assert_int_equal(w.was, 0);
+	assert_true(w.most <= XORB_ROWS_SOME);
+	assert_false(kept_has(k, "stray", true));
+	/* Twin: what somebody has keeps them. */
+	commit(k, A, REGISTRY_MAIN, "stray", true, true);
+	assert_int_equal(db_write(k->db, put_xorbs, etag), 0);
+	assert_int_equal(sweep_watched(&w), 0);
+	assert_int_equal(w.was, XORBS);
+}
+
 struct holding {
 	const char *etag;
 	uint64_t count;
@@ -510,6 +611,7 @@ int main(void)
 		TEST(what_a_deleted_branch_had_goes_after_the_grace),
 		TEST(a_repository_that_went_leaves_its_bytes_to_who_has_them_too),
 		TEST(what_people_liked_of_a_repository_that_nobody_owns_goes_with_it),
+		TEST(what_xorbs_had_in_a_large_blob_goes_little_by_little),
 		TEST(an_upload_is_forgotten_when_nothing_comes_any_more),
 		TEST(a_file_in_parts_keeps_the_others_of_its_upload),
 		TEST(a_wrong_count_costs_nothing_and_is_mended),

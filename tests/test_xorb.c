@@ -8,11 +8,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "tests/xet_maker.h"
+#include "tests/xet_vectors.h"
 
 #define CHUNKS 12
+#define ROOM_OF_ONE (10 << 20) /* a reader's, with a block of 4 MiB, and what is to come */
 
 /* What came out. */
 struct got {
@@ -55,6 +58,41 @@ static int read_in(const struct buf *bytes, size_t step, struct got *g, uint8_t 
 	return r;
 }
 
+/* Chunks that are given where they came. */
+struct places {
+	const struct buf *bytes;
+	unsigned there;
+};
+
+static int count_there(void *arg, const uint8_t hash[static XET_HASH] UNUSED, const void *data,
+		       size_t len)
+{
+	struct places *p = arg;
+	const char *at = data;
+
+	p->there += at >= p->bytes->data && at + len <= p->bytes->data + p->bytes->len;
+	return 0;
+}
+
+static void what_came_as_a_whole_is_not_copied(UNUSED void **state)
+{
+	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+	struct places p = { &x.bytes, 0 };
+	struct xorb_reader *reader = NULL;
+
+	for (unsigned i = 0; i < CHUNKS; i++)
+		made_xorb_add(&x, "chunk by chunk", 14, XET_PLAIN);
+	assert_int_equal(xorb_reader_new(count_there, &p, &reader), 0);
+	assert_int_equal(xorb_reader_add(reader, x.bytes.data, x.bytes.len), 0);
+	assert_int_equal(p.there, CHUNKS);
+	/* Twin: each in two pieces. */
+	xorb_reader_begin(reader);
+	for (size_t at = 0; at < x.bytes.len; at += 11)
+		assert_int_equal(xorb_reader_add(reader, x.bytes.data + at, 11), 0);
+	assert_int_equal(p.there, CHUNKS);
+	xorb_reader_free(reader);
+}
+
 static void chunks_come_out_however_they_are_packed_and_cut(UNUSED void **state)
 {
 	static const size_t steps[] = { 1, 7, 1000, 1 << 20 };
@@ -72,6 +110,31 @@ static void chunks_come_out_however_they_are_packed_and_cut(UNUSED void **state)
 		assert_memory_equal(g.raw.data, x.raw.data, x.raw.len);
 		assert_memory_equal(g.hashes.data, x.hashes.data, x.hashes.len);
 		assert_memory_equal(name, want, XET_HASH);
+	}
+}
+
+/* And not as we pack them: who is wrong in both ways is right by that. */
+static void what_a_client_packed_comes_out(UNUSED void **state)
+{
+	for (int grouped = 0; grouped < 2; grouped++) {
+		CLEANUP(buf_free) struct buf bytes = { 0 }, raw = { 0 };
+		CLEANUP(got_free) struct got g = { .count = 0 };
+		const char *want = xet_vectors_xorb(grouped, &bytes, &raw);
+		char hex[XET_HASH_HEX + 1];
+		uint8_t name[XET_HASH];
+
+		assert_int_equal(read_in(&bytes, 100, &g, name), 0);
+		xet_hash_print(name, hex);
+		assert_string_equal(hex, want);
+		assert_int_equal(g.count, 3);
+		assert_int_equal(g.raw.len, raw.len);
+		assert_memory_equal(g.raw.data, raw.data, raw.len);
+		/* Twin: in the other order of bytes. */
+		bytes.data[8 + 50 + 4] = grouped ? 1 : 2;
+		got_free(&g);
+		g = (struct got){ .count = 0 };
+		(void)read_in(&bytes, 100, &g, name);
+		assert_true(g.raw.len != raw.len || memcmp(g.raw.data, raw.data, raw.len) != 0);
 	}
 }
 
@@ -138,7 +201,7 @@ static void headers_that_lie_are_refused(UNUSED void **state)
 	}
 }
 
-/* It says less than it unpacks to; and a frame of a gigabyte of zeros says as little. */
+/* It says less than it unpacks to. */
 static void what_unpacks_to_more_is_refused(UNUSED void **state)
 {
 	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
@@ -152,6 +215,42 @@ static void what_unpacks_to_more_is_refused(UNUSED void **state)
 	x.bytes.data[7] = 0;
 	assert_int_equal(read_in(&x.bytes, 100, &g, name), -EBADMSG);
 	assert_int_equal(g.count, 1);
+}
+
+static size_t in_use(void)
+{
+	struct mallinfo2 now = mallinfo2();
+
+	return now.uordblks + now.hblkhd;
+}
+
+/* As much as fits where a chunk does, in blocks as large as there are. */
+static void a_bomb_is_refused_and_takes_no_room(UNUSED void **state)
+{
+	static const struct {
+		size_t says, has;
+		int result;
+	} bombs[] = {
+		{ XORB_CHUNK_MAX, XORB_CHUNK_MAX, 0 }, /* the twin */
+		{ XORB_CHUNK_MAX, XORB_CHUNK_MAX + 1, -EBADMSG },
+		{ XORB_CHUNK_MAX, 60 << 20, -EBADMSG },
+		{ 1, 60 << 20, -EBADMSG },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bombs); i++) {
+		CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 };
+		CLEANUP(got_free) struct got g = { .count = 0 };
+		struct xorb_reader *r = NULL;
+		size_t before;
+
+		made_xorb_bomb(&x, bombs[i].says, bombs[i].has);
+		before = in_use();
+		assert_int_equal(xorb_reader_new(take, &g, &r), 0);
+		assert_int_equal(xorb_reader_add(r, x.bytes.data, x.bytes.len), bombs[i].result);
+		assert_int_equal(g.raw.len, bombs[i].result ? 0 : bombs[i].has);
+		assert_true(in_use() < before + ROOM_OF_ONE);
+		xorb_reader_free(r);
+	}
 }
 
 static void too_many_chunks_are_refused(UNUSED void **state)
@@ -205,11 +304,14 @@ static void who_takes_the_chunks_may_end_it(UNUSED void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_came_as_a_whole_is_not_copied),
 		cmocka_unit_test(chunks_come_out_however_they_are_packed_and_cut),
+		cmocka_unit_test(what_a_client_packed_comes_out),
 		cmocka_unit_test(groups_of_any_length_come_out),
 		cmocka_unit_test(what_describes_the_chunks_is_left_out),
 		cmocka_unit_test(headers_that_lie_are_refused),
 		cmocka_unit_test(what_unpacks_to_more_is_refused),
+		cmocka_unit_test(a_bomb_is_refused_and_takes_no_room),
 		cmocka_unit_test(too_many_chunks_are_refused),
 		cmocka_unit_test(one_that_is_cut_is_refused),
 		cmocka_unit_test(who_takes_the_chunks_may_end_it),

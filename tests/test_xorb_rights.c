@@ -21,6 +21,7 @@ struct fixture {
 	const char *reads; /* names of repositories, of one letter each */
 	int fails;
 	bool stranger; /* and nobody who brought it */
+	bool writes;   /* to all that they read */
 };
 
 static void add_chunk(struct fixture *f, const char *text)
@@ -93,11 +94,18 @@ static int reads(void *arg, const struct repo_id *repo)
 	return f->fails ? f->fails : strchr(f->reads, repo->name[strlen("org/")]) != NULL;
 }
 
+static int writes(void *arg, const struct repo_id *repo UNUSED)
+{
+	const struct fixture *f = arg;
+
+	return f->writes;
+}
+
 /* How many of its chunks may be used by who reads those: 0 ... 2, or negative. */
 static int chunks_of(struct fixture *f, const char *uid, const char *who_reads)
 {
 	const struct xorb_rights rights = { f->k->db, f->k->in, uid, f->stranger ? "bob" : "ann",
-					    reads,    f };
+					    reads,    writes,   f };
 	CLEANUP(xorb_map_fini) struct xorb_map m = { 0 };
 	uint32_t of[XORB_CHUNKS_MAX];
 	int r;
@@ -168,7 +176,12 @@ static void what_is_in_no_commit_yet_is_for_who_brought_it(void **state)
 	f->stranger = true;
 	assert_int_equal(chunks_of(f, "", "ab"), -ENOENT);
 	assert_int_equal(chunks_of(f, KEPT_UID_B, "ab"), -ENOENT);
-	assert_int_equal(chunks_of(f, KEPT_UID_A, "ab"), 2); /* who brings files there */
+	/* Bringing files there, as all may who read it: not even then. */
+	assert_int_equal(chunks_of(f, KEPT_UID_A, "ab"), -ENOENT);
+	f->writes = true;
+	assert_int_equal(chunks_of(f, KEPT_UID_A, "ab"), 2);
+	assert_int_equal(chunks_of(f, KEPT_UID_B, "ab"), -ENOENT);
+	f->writes = false;
 	assert_int_equal(kept_commit(f->k, KEPT_UID_A, "a", REGISTRY_MAIN, "onetwo", true, true),
 			 0);
 	assert_int_equal(chunks_of(f, KEPT_UID_B, "ab"), 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "admin/registry/xorbs.h"
+#include "admin/registry/xorbs_sweep.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -258,10 +258,10 @@ static void those_that_nobody_named_go_in_time(void **state)
 	assert_true(xorbs_coming(k->xorbs, KEPT_UID_A, 0));
 	assert_false(xorbs_coming(k->xorbs, KEPT_UID_B, 0));
 	assert_false(xorbs_coming(k->xorbs, KEPT_UID_A, INT64_MAX));
-	assert_int_equal(xorbs_sweep(k->xorbs, k->db, 0), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, 0, 0), 0);
 	assert_int_equal(staged(k), 1);
 	assert_int_equal(generation(k, "ann"), 1);
-	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX, INT64_MAX), 0);
 	assert_int_equal(staged(k), 0);
 	assert_int_equal(generation(k, "ann"), 2);
 	assert_int_equal(generation(k, "bob"), 1);
@@ -269,9 +269,81 @@ static void those_that_nobody_named_go_in_time(void **state)
 	fd = openat(intake_staging(k->in), "xorbing-" KEPT_UID_A "-1", O_RDWR | O_CREAT | O_CLOEXEC,
 		    0600);
 	assert_true(fd >= 0);
-	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX, INT64_MAX), 0);
 	assert_int_equal(staged(k), 0);
 	assert_int_equal(generation(k, "ann"), 2);
+}
+
+static void set_age(struct kept *k, const uint8_t name[static XET_HASH], int64_t came_s)
+{
+	const struct timespec came[2] = { { .tv_sec = came_s }, { .tv_sec = came_s } };
+	struct stat st;
+	CLEANUP(closep) int fd = open_file(k, name, &st);
+
+	assert_int_equal(futimens(fd, came), 0);
+}
+
+/* What is made of them is told when the last one is there. */
+static void those_of_an_upload_that_takes_long_wait_for_its_end(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 }, y = { .count = 0 };
+	int64_t now_s = clock_wall_s();
+	uint8_t first[XET_HASH], last[XET_HASH];
+
+	made_xorb_fill(&x, 2, 1);
+	made_xorb_name(&x, first);
+	made_xorb_fill(&y, 3, 9);
+	made_xorb_name(&y, last);
+	assert_int_equal(send(k, &ann, &x, first), 0);
+	assert_int_equal(send(k, &ann, &y, last), 0);
+	set_age(k, first, now_s - 200);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, now_s - 100, now_s - 700), 0);
+	assert_int_equal(open_one(k, &ann, first), 0);
+	assert_int_equal(generation(k, "ann"), 1);
+	/* Twins: another one's, or for another repository, is no sign; nothing waits for ever. */
+	set_age(k, last, now_s - 150);
+	assert_int_equal(send(k, &bob, &y, last), 0);
+	assert_int_equal(send(k, &ann_there, &y, last), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, now_s - 160, now_s - 700), 0);
+	assert_int_equal(open_one(k, &ann, first), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, now_s - 160, now_s - 170), 0);
+	assert_int_equal(open_one(k, &ann, first), -ENOENT);
+	assert_int_equal(open_one(k, &ann, last), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, now_s - 100, now_s - 700), 0);
+	assert_int_equal(open_one(k, &ann, last), -ENOENT);
+	assert_int_equal(open_one(k, &bob, last), 0);
+	assert_int_equal(generation(k, "ann"), 3);
+}
+
+/* Killed between its name and the end of the one under which it came: the numbers begin anew. */
+static void one_with_two_names_is_not_written_to(void **state)
+{
+	struct kept *k = *state;
+	CLEANUP(made_xorb_free) struct made_xorb x = { .count = 0 }, y = { .count = 0 };
+	static const char *const halves[] = { "xorbing-" KEPT_UID_A "-0", "xorbed-0" };
+	uint8_t name[XET_HASH], other[XET_HASH];
+	char hex[XET_HASH_HEX + 1], file[256];
+	int stage = intake_staging(k->in);
+
+	made_xorb_fill(&x, 2, 1);
+	made_xorb_name(&x, name);
+	made_xorb_fill(&y, 5, 50);
+	made_xorb_name(&y, other);
+	xet_hash_print(name, hex);
+	snprintf(file, sizeof(file), "xorb-" KEPT_UID_A "-%s-ann", hex);
+	assert_int_equal(send(k, &ann, &x, name), 0);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(linkat(stage, file, stage, halves[i], 0), 0);
+	xorbs_free(k->xorbs);
+	assert_int_equal(xorbs_new(k->in, &k->xorbs), 0);
+	assert_int_equal(staged(k), 1);
+	assert_int_equal(send(k, &ann, &y, other), 0);
+	assert_int_equal(open_one(k, &ann, name), 0);
+	assert_int_equal(open_one(k, &ann, other), 0);
+	xorbs_remove(k->xorbs, &ann, other);
+	assert_int_equal(open_one(k, &ann, name), 0);
+	assert_int_equal(staged(k), 1);
 }
 
 static void assert_waiting(struct kept *k, const char *payer, uint64_t bytes, uint64_t files)
@@ -311,7 +383,7 @@ static void what_waits_is_counted_once_until_it_goes(void **state)
 	assert_waiting(k, "ann", 4096, 1);
 	assert_int_equal(send(k, &ann, &x, name), 0);
 	assert_waiting(k, "org", 4096, 1);
-	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX), 0);
+	assert_int_equal(xorbs_sweep(k->xorbs, k->db, INT64_MAX, INT64_MAX), 0);
 	assert_waiting(k, "org", 0, 0);
 }
 
@@ -378,6 +450,8 @@ int main(void)
 		TEST(a_chunk_that_is_not_what_its_hash_says_is_not_read),
 		TEST(what_one_blob_has_wrong_is_read_from_the_next),
 		TEST(those_that_nobody_named_go_in_time),
+		TEST(those_of_an_upload_that_takes_long_wait_for_its_end),
+		TEST(one_with_two_names_is_not_written_to),
 		TEST(what_waits_is_counted_once_until_it_goes),
 		TEST(no_more_waits_than_its_payer_may_have),
 		TEST(one_that_comes_keeps_the_files_that_came_before),

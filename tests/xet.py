@@ -93,7 +93,6 @@ class Store:
     def tell(self, *files):
         return self.hubd.ask(f"{self.base}/v1/shards", "POST", shard(*files), self.token)
 
-
     def keep(self, *files):
         """Tells of them, and commits them."""
         got = self.tell(*files)

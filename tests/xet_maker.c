@@ -67,6 +67,21 @@ void made_xorb_add(struct made_xorb *x, const void *data, size_t len, enum xet_p
 	x->ends[x->count++] = (uint32_t)x->raw.len;
 }
 
+void made_xorb_bomb(struct made_xorb *x, size_t says, size_t has)
+{
+	const LZ4F_preferences_t large = { .frameInfo.blockSizeID = LZ4F_max4MB };
+	size_t room = LZ4F_compressFrameBound(has, &large), n;
+	void *zeros = calloc(1, has), *packed = malloc(room);
+
+	assert_true(zeros && packed);
+	n = LZ4F_compressFrame(packed, room, zeros, has, &large);
+	assert_false(LZ4F_isError(n));
+	add_header(&x->bytes, n, XET_LZ4, says);
+	buf_add(&x->bytes, packed, n);
+	free(zeros);
+	free(packed);
+}
+
 void made_xorb_fill(struct made_xorb *x, unsigned chunks, unsigned seed)
 {
 	uint8_t data[3000];

@@ -21,6 +21,9 @@ struct made_xorb {
 void made_xorb_free(struct made_xorb *x);
 /* Adds a chunk, packed so. */
 void made_xorb_add(struct made_xorb *x, const void *data, size_t len, enum xet_packing packing);
+/* Adds one that has other bytes than its header says: so many zeros, in blocks as large as can
+ * be. */
+void made_xorb_bomb(struct made_xorb *x, size_t says, size_t has);
 /* Some chunks, whose bytes depend on the seed. */
 void made_xorb_fill(struct made_xorb *x, unsigned chunks, unsigned seed);
 void made_xorb_name(const struct made_xorb *x, uint8_t ret[static XET_HASH]);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An example, and what hf_xet 1.8.0 made of it. */
+/* Examples, and what hf_xet 1.8.0 of huggingface_hub 2.4.0 made of them: taken down between it and a
+ * hub while it uploaded them. How it cuts files into chunks is not ours to know. */
 #ifndef MATRIXFS_XET_VECTORS_H
 #define MATRIXFS_XET_VECTORS_H
+
+#include <stdbool.h>
 
 #include "daemon/base/buf.h"
 
@@ -20,5 +23,10 @@ extern const uint32_t xet_vectors_lengths[XET_VECTORS_CHUNKS];
 uint8_t *xet_vectors_data(void);
 /* The shard that was sent, appended. */
 void xet_vectors_shard(struct buf *ret);
+
+/* A xorb of three chunks, appended, one of which is packed, or, grouped, two are (as with
+ * HF_XET_DATA_XORB_COMPRESSION_POLICY=bg4-lz4); and the bytes of its files, which are its chunks.
+ * Its name. */
+const char *xet_vectors_xorb(bool grouped, struct buf *ret, struct buf *ret_raw);
 
 #endif

@@ -23,13 +23,10 @@ static void check_answer(struct ctl_checkup *u, const char *url, const struct jv
 		ctl_checkup_add(u, CTL_OK, "hub", NULL, "%s answers in %lld ms", url, ms);
 }
 
-static void check_clock(struct ctl_checkup *u, const char *url, const struct jval *hub)
+void ctl_check_clock(struct ctl_checkup *u, const char *url, int64_t ahead_s)
 {
-	int64_t ahead, skew;
+	int64_t skew = ahead_s < 0 ? -ahead_s : ahead_s;
 
-	if (!jval_int(jval_get(hub, "clock_ahead_seconds"), &ahead))
-		return;
-	skew = ahead < 0 ? -ahead : ahead;
 	if (skew <= SKEW_WARN_S) {
 		ctl_checkup_add(u, CTL_OK, "clock", NULL, "as that of %s", url);
 		return;
@@ -37,7 +34,7 @@ static void check_clock(struct ctl_checkup *u, const char *url, const struct jva
 	ctl_checkup_add(u, skew > SKEW_FAIL_S ? CTL_FAIL : CTL_WARN, "clock",
 			"timedatectl set-ntp true: certificates, signed links and peers' keys end "
 			"too soon",
-			"%lld s %s that of %s", (long long)skew, ahead > 0 ? "behind" : "before",
+			"%lld s %s that of %s", (long long)skew, ahead_s > 0 ? "behind" : "before",
 			url);
 }
 
@@ -71,10 +68,12 @@ void ctl_check_hubs(struct ctl_checkup *u, const struct jval *answer, bool offli
 	for (size_t i = 0; i < jval_count(hubs); i++) {
 		const struct jval *hub = jval_at(hubs, i);
 		const char *url = jval_get_str(hub, "url");
+		int64_t ahead;
 
 		url = url ? url : "";
 		check_answer(u, url, hub);
-		check_clock(u, url, hub);
+		if (jval_int(jval_get(hub, "clock_ahead_seconds"), &ahead))
+			ctl_check_clock(u, url, ahead);
 		check_token(u, url, hub);
 	}
 }

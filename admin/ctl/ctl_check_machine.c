@@ -14,22 +14,36 @@
 #define KERNEL_NEEDED 407
 #define KERNEL_WANTED 609
 
+static unsigned find_version(struct utsname *ret)
+{
+	unsigned major = 0, minor = 0;
+
+	return uname(ret) == 0 && sscanf(ret->release, "%u.%u", &major, &minor) == 2
+		       ? major * 100 + minor
+		       : 0;
+}
+
+unsigned ctl_kernel_version(void)
+{
+	struct utsname name;
+
+	return find_version(&name);
+}
+
 void ctl_check_kernel(struct ctl_checkup *u)
 {
 	struct utsname name;
-	unsigned major = 0, minor = 0, version;
+	unsigned version = find_version(&name);
 
-	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2) {
+	if (!version)
 		ctl_checkup_add(u, CTL_WARN, "kernel", "see uname -r", "its version is not known");
-		return;
-	}
-	version = major * 100 + minor;
-	if (version < KERNEL_NEEDED)
+	else if (version < KERNEL_NEEDED)
 		ctl_checkup_add(u, CTL_FAIL, "kernel", "boot Linux 4.7 or newer, best 6.9 or newer",
 				"Linux %s is too old", name.release);
 	else if (version < KERNEL_WANTED)
 		ctl_checkup_add(u, CTL_WARN, "kernel",
-				"with Linux 6.9 or newer it reads verified files by itself",
+				"with Linux 6.9 or newer it reads verified files by itself, and "
+				"readers go on across an upgrade",
 				"Linux %s has no FUSE passthrough", name.release);
 	else
 		ctl_checkup_add(u, CTL_OK, "kernel", NULL, "Linux %s", name.release);

@@ -2,23 +2,16 @@
 #include "admin/ctl/ctl_config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin/ctl/ctl_print.h"
 #include "admin/hubconf.h"
 #include "daemon/base/child.h"
-#include "daemon/base/clock.h"
 #include "daemon/base/why.h"
 
 #define CHECK_MS 10000
-#define KILL_MS 1000
-#define WORDS_BYTES_MAX 65536
 
 /* --- show */
 
@@ -77,73 +70,6 @@ static void find_program(const char *name, struct buf *ret)
 	}
 }
 
-static int spawn(char *const argv[], int fd, pid_t *ret)
-{
-	posix_spawn_file_actions_t actions;
-	int e = posix_spawn_file_actions_init(&actions);
-
-	if (e)
-		return -e;
-	e = posix_spawn_file_actions_adddup2(&actions, fd, STDERR_FILENO);
-	if (!e)
-		e = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
-						     0);
-	if (!e)
-		e = posix_spawnp(ret, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	return -e;
-}
-
-/* What it says until then; what is too much is left out. */
-static void listen_to(int fd, int64_t until_ms, struct buf *ret)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char bytes[4096];
-	ssize_t n = 1;
-
-	while (n > 0) {
-		int64_t left_ms = until_ms - clock_ms();
-
-		if (left_ms <= 0 || poll(&p, 1, (int)left_ms) == 0)
-			return;
-		n = read(fd, bytes, sizeof(bytes));
-		if (n > 0 && ret->len < WORDS_BYTES_MAX)
-			buf_add(ret, bytes, (size_t)n);
-	}
-}
-
-/* Its exit status, or ERR_TIMEOUT: one that does not end is killed. */
-static int wait_for(pid_t pid, int64_t until_ms)
-{
-	int status, r = child_wait(pid, until_ms, &status);
-
-	if (r == ERR_TIMEOUT)
-		child_kill(pid, until_ms + KILL_MS);
-	if (r < 0)
-		return r;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
-}
-
-/* Runs a program that says on standard error what is wrong: its exit status, or negative. */
-static int run_program(char *const argv[], struct buf *ret_said)
-{
-	CLEANUP(closep) int in = -1, out = -1;
-	int64_t until_ms = clock_ms() + CHECK_MS;
-	int fds[2], r;
-	pid_t pid = 0;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	in = fds[0];
-	out = fds[1];
-	r = spawn(argv, out, &pid);
-	closep(&out);
-	if (r < 0 || pid <= 0)
-		return r < 0 ? r : -ECHILD;
-	listen_to(in, until_ms, ret_said);
-	return wait_for(pid, until_ms);
-}
-
 /* 0 if it is right, 1 with what it says if not. */
 static int check_matrixfs(const char *file, struct buf *said, struct buf *why)
 {
@@ -160,7 +86,7 @@ static int check_matrixfs(const char *file, struct buf *said, struct buf *why)
 		return -ENOMEM;
 	argv[0] = program.data;
 	argv[2] = file ? config.data : NULL;
-	r = run_program(argv, said);
+	r = child_say(argv[0], argv, CHECK_MS, said);
 	buf_trim_end(said);
 	if (!strncmp(buf_str(said), name, strlen(name)))
 		memmove(said->data, said->data + strlen(name), said->len - strlen(name) + 1);

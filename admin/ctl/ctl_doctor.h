@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything a matrixfs needs, looked at one by one. */
+/* Everything that a matrixfs or a hub needs, looked at one by one. */
 #ifndef MATRIXFS_CTL_DOCTOR_H
 #define MATRIXFS_CTL_DOCTOR_H
 

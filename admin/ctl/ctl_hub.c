@@ -19,6 +19,7 @@
 #define REFUSAL_BYTES_MAX (64 * 1024)
 #define CONNECT_MS 10000
 #define STALL_MS 120000
+#define LOOK_MS 10000
 #define ASK_MS (10 * 60 * 1000)
 #define COPY_MS (24LL * 3600 * 1000)
 
@@ -229,13 +230,13 @@ static int complain_reach(const struct ctl_hub *h, int r, struct buf *why)
 	const char *more = err_noted(r);
 
 	if (h->socket && r == ERR_UPSTREAM)
-		return complain(why,
-				"Nobody answers at %s: does matrixfs run with this cache, and as "
-				"this user?",
-				h->socket);
+		return complain_as(r, why,
+				   "Nobody answers at %s: does matrixfs run with this cache, and "
+				   "as this user?",
+				   h->socket);
 	if (h->socket)
-		return complain_ended(why, "The matrixfs at %s did not answer: %s", h->socket,
-				      err_text(r));
+		return complain_as(r, why, "The matrixfs at %s did not answer: %s.", h->socket,
+				   err_text(r));
 	(void)complain(why, "The hub at %s did not answer: %s%s%s%s.", h->url, err_text(r),
 		       *more ? " (" : "", more, *more ? ")" : "");
 	if (r == ERR_UPSTREAM)
@@ -271,8 +272,8 @@ static bool wants_administrator(bool is_admins, const char *said)
 }
 
 /* What the hub says is shown as it is: it knows best what is wrong with a request. */
-static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
-			   const struct buf *answer, struct buf *why)
+static int tell_status(const struct ctl_hub *h, int status, bool is_admins,
+		       const struct buf *answer, struct buf *why)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	const char *said = NULL;
@@ -289,6 +290,24 @@ static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
 				"matrixhubd of this version?",
 				h->url, status);
 	return complain(why, "%s (HTTP %d).", said, status);
+}
+
+static int complain_status(const struct ctl_hub *h, int status, bool is_admins,
+			   const struct buf *answer, struct buf *why)
+{
+	int r = tell_status(h, status, is_admins, answer, why);
+
+	switch (status) {
+	case 401:
+	case 403:
+		return -EACCES;
+	case 404:
+		return -ENOENT;
+	case 503:
+		return ERR_BUSY;
+	default:
+		return r;
+	}
 }
 
 static int ask_at(struct ctl_hub *h, struct httpc_request *q, const char *path, struct question *to)
@@ -348,4 +367,58 @@ int ctl_hub_copy(struct ctl_hub *h, const char *path, int fd, struct buf *why)
 	struct httpc_request q = { .method = "GET", .deadline_ms = clock_ms() + COPY_MS };
 
 	return ask(h, &q, path, &to, why);
+}
+
+/* --- looking */
+
+struct looking {
+	struct ctl_door *door;
+	int64_t began_ms;
+};
+
+static int on_door(void *arg, const struct httpc_response *r)
+{
+	struct looking *l = arg;
+	const char *via = httpc_header(r, "Via"), *server = httpc_header(r, "Server");
+
+	l->door->took_ms = clock_ms() - l->began_ms;
+	l->door->clock_s = httpc_date_s(r);
+	l->door->certificate_ends_s = httpc_certificate_ends_s(r);
+	/* A matrixhubd names itself in neither. */
+	return via || server ? buf_add_str(&l->door->between, server ? server : via) : 0;
+}
+
+static int on_door_body(void *arg, const void *data, size_t len)
+{
+	struct looking *l = arg;
+
+	return l->door->body.len + len > REFUSAL_BYTES_MAX ? ERR_PROTO
+							   : buf_add(&l->door->body, data, len);
+}
+
+void ctl_door_fini(struct ctl_door *d)
+{
+	buf_free(&d->between);
+	buf_free(&d->body);
+}
+
+int ctl_hub_look(struct ctl_hub *h, const char *path, struct ctl_door *ret, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf url = { 0 };
+	struct looking l = { ret, clock_ms() };
+	struct httpc_request q = {
+		.method = "GET",
+		.certificate = true,
+		.head = on_door,
+		.body = on_door_body,
+		.arg = &l,
+		.deadline_ms = l.began_ms + LOOK_MS,
+	};
+
+	*ret = (struct ctl_door){ .clock_s = -1, .certificate_ends_s = -1 };
+	if (buf_printf(&url, "%s%s", h->url, path) < 0)
+		return -ENOMEM;
+	q.url = buf_str(&url);
+	ret->status = httpc_run(h->client, &q);
+	return ret->status < 0 ? complain_reach(h, ret->status, why) : 0;
 }

@@ -11,6 +11,16 @@
 
 struct httpc;
 
+/* What can be seen of a hub without a token. */
+struct ctl_door {
+	int status;                 /* HTTP */
+	int64_t took_ms;            /* to the head of the answer */
+	int64_t clock_s;            /* its own; -1: it does not tell */
+	int64_t certificate_ends_s; /* -1: no TLS, or a connection that was open already */
+	struct buf between;         /* what says that it stands in front of it; owned */
+	struct buf body;            /* owned */
+};
+
 struct ctl_hub {
 	struct httpc *client; /* owned */
 	char *url;            /* without slash at its end; owned */
@@ -33,10 +43,17 @@ MUST_USE int ctl_hub_secret(const char *path, char **ret, struct buf *why);
 void ctl_hub_wipe(char *secret);
 
 /* Asks: `path` follows CTL_API (of a node: CTL_NODE_API) unless it begins with "/api/"; json (or
- * NULL) is the content. Appends the answer to ret. Negative with a sentence in why. */
+ * NULL) is the content. Appends the answer to ret. Negative with a sentence in why: -EACCES (401,
+ * 403), -ENOENT (404), ERR_BUSY (503), what httpc_run has for one that does not answer, ERR_CONF
+ * for all else. */
 MUST_USE int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path,
 			 const struct buf *json, struct buf *ret, struct buf *why);
 /* The same for a GET whose answer is long: it is written to fd as it comes. */
 MUST_USE int ctl_hub_copy(struct ctl_hub *h, const char *path, int fd, struct buf *why);
+/* Asks a path of the server itself ("/readyz") within ten seconds and without the token, whatever the
+ * status of the answer. Negative, as above, with a sentence in why. */
+MUST_USE int ctl_hub_look(struct ctl_hub *h, const char *path, struct ctl_door *ret,
+			  struct buf *why);
+void ctl_door_fini(struct ctl_door *d);
 
 #endif

@@ -415,6 +415,34 @@ static int run_list(struct ctl *c, const struct buf *path, const char *shape)
 
 /* --- one command */
 
+/* A route that takes nothing wants nothing. */
+static bool is_empty(const struct buf *json)
+{
+	return !strcmp(buf_str(json), "{}");
+}
+
+int ctl_post(struct ctl *c, const char *name, const char *value, struct jdoc **ret)
+{
+	const struct ctl_verb *v = c->line->verb;
+	struct buf json = { 0 };
+	struct jwrite w = { .to = &json };
+	int r;
+
+	jwrite_object(&w, NULL);
+	r = ctl_members(c, &w);
+	if (value)
+		jwrite_text(&w, name, value);
+	jwrite_object_end(&w);
+	if (r == 0)
+		r = json.failed
+			    ? json.failed
+			    : ctl_ask(c, v->method, v->path, is_empty(&json) ? NULL : &json, ret);
+	if (json.data)
+		explicit_bzero(json.data, json.cap);
+	buf_free(&json);
+	return r;
+}
+
 static int tell_done(struct ctl *c)
 {
 	CLEANUP(buf_free) struct buf words = { 0 }, text = { 0 };

@@ -38,9 +38,11 @@ MUST_USE int ctl_expand(const struct ctl *c, const char *text, bool encoded, str
 MUST_USE int ctl_path(const struct ctl *c, struct buf *ret);
 /* Writes the members of the content, into an open object. */
 MUST_USE int ctl_members(const struct ctl *c, struct jwrite *w);
-/* Asks, and parses the answer, owned. */
+/* Asks, and parses the answer, owned. Errors: as ctl_hub_ask. */
 MUST_USE int ctl_ask(struct ctl *c, const char *method, const char *path, const struct buf *json,
 		     struct jdoc **ret);
+/* Asks what the line's row does, with what the line says and one member more (name NULL: none). */
+MUST_USE int ctl_post(struct ctl *c, const char *name, const char *value, struct jdoc **ret);
 /* Prints an answer: by the shape, or as JSON if that is asked for. */
 MUST_USE int ctl_show(struct ctl *c, const char *shape, const struct jval *answer);
 /* Appends what ctl_show prints. */

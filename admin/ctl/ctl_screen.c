@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "admin/ctl/ctl_held.h"
 #include "admin/ctl/ctl_print.h"
 #include "admin/ctl/ctl_style.h"
 #include "daemon/base/num.h"
@@ -83,6 +84,7 @@ static void print_mount(const struct screen *s, const struct jval *v)
 {
 	const char *mountpoint = jval_get_str(v, "mountpoint");
 	const char *why_not = jval_get_str(v, "passthrough_why_not");
+	CLEANUP(buf_free) struct buf held = { 0 };
 
 	label(s, "mount");
 	ctl_print_text(mountpoint ? mountpoint : "none: it exports alone", s->to);
@@ -94,6 +96,12 @@ static void print_mount(const struct screen *s, const struct jval *v)
 		buf_add_str(s->to, ")");
 	}
 	line_end(s);
+	ctl_held_print(v, &held);
+	if (held.len) {
+		label(s, "held by");
+		ctl_print_text(buf_str(&held), s->to);
+		line_end(s);
+	}
 	label(s, "requests");
 	buf_printf(s->to, "%llu under way", (unsigned long long)number(v, "requests_under_way"));
 	if (number(v, "requests_under_way"))

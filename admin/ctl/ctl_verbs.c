@@ -66,7 +66,11 @@ static const struct ctl_option pin_options[] = {
 	{ 0 },
 };
 
-static const struct ctl_option ls_options[] = { TYPE, { 0 } };
+static const struct ctl_option ls_options[] = {
+	{ "type", REPO_TYPE_WORDS, "Only this kind; of one repository its kind (default: model).",
+	  0, 0 },
+	{ 0 },
+};
 
 static const struct ctl_option top_options[] = {
 	{ "interval", "N", "Look every so many seconds (default: 1).", 0, true },
@@ -292,8 +296,9 @@ static const struct ctl_verb verbs[] = {
 	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
 	  "/why", NULL, NULL, ctl_why },
 	{ "doctor", "", NULL,
-	  "Look at all that a matrixfs needs: kernel, mount, cache, hubs, token, clock, engines; "
-	  "each is ok, odd or bad, with what to do.",
+	  "Look at all that a matrixfs needs (kernel, mount, cache, hubs, token, clock, engines), or "
+	  "a hub (TLS, clock, token, disk, upstreams, scrub): each is ok, warn or fail, with what to "
+	  "do.",
 	  "GET", "/status", NULL, NULL, ctl_doctor },
 	{ "bench", "[REPO[@REV]]", bench_options,
 	  "Measure the disk of the cache, SHA-256 and, with REPO, the link by pulling it; which is "
@@ -491,7 +496,7 @@ const struct ctl_verb *ctl_node_verb(const struct ctl_verb *v)
 	for (size_t i = 0; i < ARRAY_LEN(node_verbs); i++)
 		if (!strcmp(v->words, node_verbs[i].words))
 			return &node_verbs[i];
-	return whom == CTL_NODE || whom == CTL_EITHER ? v : NULL;
+	return whom == CTL_NODE || whom == CTL_EITHER || whom == CTL_RATHER ? v : NULL;
 }
 
 bool ctl_is_of_peers(const struct ctl_verb *v)

@@ -15,7 +15,7 @@ static const struct {
 	{ "completion zsh", CTL_NOBODY },
 	{ "completion words", CTL_NOBODY },
 	{ "env", CTL_EITHER },
-	{ "doctor", CTL_NODE },
+	{ "doctor", CTL_RATHER },
 	{ "bench", CTL_NODE },
 	{ "config show", CTL_NODE },
 	{ "config check", CTL_NOBODY },
@@ -76,19 +76,27 @@ int ctl_whom_socket(const char *node, char *(*getenv_fn)(const char *), struct b
 	return r;
 }
 
-enum ctl_whom ctl_whom_chosen(const char *hub, const char *node, char *(*getenv_fn)(const char *))
+/* True if a matrixfs has run where it does by default. */
+static bool is_there(char *(*getenv_fn)(const char *))
 {
 	CLEANUP(buf_free) struct buf socket = { 0 };
 	struct stat st;
 
+	return ctl_whom_socket(NULL, getenv_fn, &socket) == 0 && stat(buf_str(&socket), &st) == 0 &&
+	       S_ISSOCK(st.st_mode);
+}
+
+enum ctl_whom ctl_whom_chosen(enum ctl_whom whom, const char *hub, const char *node,
+			      char *(*getenv_fn)(const char *))
+{
+	bool hub_named = env(getenv_fn, "MATRIXHUB_URL") != NULL;
+	bool node_named = env(getenv_fn, "MATRIXFS_NODE") != NULL;
+
 	if (hub || node)
 		return hub ? CTL_HUB : CTL_NODE;
-	if (env(getenv_fn, "MATRIXHUB_URL"))
+	if (whom == CTL_RATHER)
+		return hub_named && !node_named && !is_there(getenv_fn) ? CTL_HUB : CTL_NODE;
+	if (hub_named)
 		return CTL_HUB;
-	if (env(getenv_fn, "MATRIXFS_NODE"))
-		return CTL_NODE;
-	return ctl_whom_socket(NULL, getenv_fn, &socket) == 0 && stat(buf_str(&socket), &st) == 0 &&
-			       S_ISSOCK(st.st_mode)
-		       ? CTL_NODE
-		       : CTL_HUB;
+	return node_named || is_there(getenv_fn) ? CTL_NODE : CTL_HUB;
 }

@@ -6,19 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "admin/ctl/ctl_pace.h"
 #include "admin/ctl/ctl_print.h"
-#include "daemon/base/clock.h"
-#include "daemon/base/num.h"
+#include "admin/ctl/ctl_watch.h"
 #include "daemon/base/url.h"
 #include "daemon/base/why.h"
 
-#define POLL_MS 250
 #define FOLLOW_MS 1000
-#define BAR_WIDTH 24
-#define PATH_CHARS_MAX 64
-#define ADDRESS_WIDTH 22   /* of a node */
-#define NODES_DRAWN_MAX 40 /* at once; the table at the end has all */
 
 const char ctl_shape_job[] =
 	"id kind state what files_done files_total bytes_done:size bytes_total:size error "
@@ -35,85 +28,6 @@ const char ctl_shape_record[] =
 
 /* --- pull */
 
-static int ask_nodes(struct ctl *c, int64_t id, struct jdoc **ret)
-{
-	char path[PATH_CHARS_MAX];
-
-	snprintf(path, sizeof(path), "/jobs/%lld/nodes", (long long)id);
-	return ctl_ask(c, "GET", path, NULL, ret);
-}
-
-/* Appends how far a job is, or a part of it; false if it does not know how much there is. */
-static bool add_bar(const struct jval *job, struct ctl_pace *pace, struct buf *ret)
-{
-	int64_t done = jval_get_size(job, "bytes_done"), total = jval_get_size(job, "bytes_total");
-
-	if (total <= 0 || done < 0)
-		return false;
-	ctl_print_bar((uint64_t)done, (uint64_t)total,
-		      ctl_pace_look(pace, clock_ms(), (uint64_t)done), BAR_WIDTH, ret);
-	return true;
-}
-
-/* Over the line before it, on a terminal. */
-static void draw(struct ctl *c, const struct jval *job, struct ctl_pace *pace)
-{
-	CLEANUP(buf_free) struct buf line = { 0 };
-
-	if (!c->tty)
-		return;
-	if (!add_bar(job, pace, &line))
-		buf_add_str(&line, "asking for the list of files");
-	fprintf(c->err, "\r%s\033[K", buf_str(&line));
-	fflush(c->err);
-}
-
-/* Nodes on the screen, a line each. */
-struct nodes {
-	unsigned lines; /* that were drawn last */
-	struct ctl_pace paces[NODES_DRAWN_MAX];
-};
-
-static void draw_node(struct ctl *c, const struct jval *node, struct ctl_pace *pace)
-{
-	const char *state = jval_get_str(node, "state"), *error = jval_get_str(node, "error");
-	const char *address = jval_get_str(node, "address");
-	CLEANUP(buf_free) struct buf line = { 0 };
-
-	ctl_print_text(address ? address : "", &line);
-	while (line.len < ADDRESS_WIDTH)
-		buf_add_str(&line, " ");
-	buf_add_str(&line, " ");
-	if (error)
-		ctl_print_text(error, &line);
-	else if (!add_bar(node, pace, &line))
-		buf_add_str(&line,
-			    state && !strcmp(state, "done") ? "nothing to fetch" : "waiting");
-	fprintf(c->err, "%s\033[K\n", buf_str(&line));
-}
-
-/* All of them, over those drawn before. */
-static int draw_nodes(struct ctl *c, const struct jval *job, struct nodes *drawn)
-{
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	const struct jval *nodes;
-	int r;
-
-	if (!c->tty)
-		return 0;
-	r = ask_nodes(c, jval_get_size(job, "id"), &d);
-	if (r < 0)
-		return r;
-	nodes = jval_get(jdoc_root(d), "nodes");
-	if (drawn->lines)
-		fprintf(c->err, "\033[%uA", drawn->lines);
-	drawn->lines = (unsigned)min_u64(jval_count(nodes), NODES_DRAWN_MAX);
-	for (unsigned i = 0; i < drawn->lines; i++)
-		draw_node(c, jval_at(nodes, i), &drawn->paces[i]);
-	fflush(c->err);
-	return 0;
-}
-
 static int complain_job(struct ctl *c, const struct jval *job, const char *state)
 {
 	const char *error = jval_get_str(job, "error");
@@ -125,8 +39,6 @@ static int complain_job(struct ctl *c, const struct jval *job, const char *state
 
 static int end_pull(struct ctl *c, const struct jval *job, const char *state)
 {
-	if (c->tty)
-		fputs("\r\033[K", c->err);
 	if (!strcmp(state, "done") || !strcmp(state, "running"))
 		return ctl_show(c, ctl_shape_job, job);
 	if (c->json && ctl_show(c, "", job) < 0)
@@ -134,120 +46,52 @@ static int end_pull(struct ctl *c, const struct jval *job, const char *state)
 	return complain_job(c, job, state);
 }
 
-/* Until it has ended, which *ret tells of. `nodes`: each is shown, or NULL. */
-static int watch(struct ctl *c, int64_t id, struct nodes *nodes, struct jdoc **ret)
+/* How a job has ended; borrowed from it. */
+static const char *state_of(const struct jdoc *job)
 {
-	struct ctl_pace pace = { 0 };
-	char path[PATH_CHARS_MAX];
-	int r = 0;
+	const char *state = jval_get_str(jdoc_root(job), "state");
 
-	snprintf(path, sizeof(path), "/jobs/%lld", (long long)id);
-	for (;; ctl_nap(POLL_MS)) {
-		CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-		const char *state;
-
-		r = ctl_ask(c, "GET", path, NULL, &d);
-		if (r < 0)
-			return r;
-		if (nodes)
-			r = draw_nodes(c, jdoc_root(d), nodes);
-		else
-			draw(c, jdoc_root(d), &pace);
-		if (r < 0)
-			return r;
-		state = jval_get_str(jdoc_root(d), "state");
-		if (!state || strcmp(state, "running") != 0) {
-			*ret = steal(d);
-			return 0;
-		}
-	}
+	return state ? state : "lost";
 }
 
-static int watch_pull(struct ctl *c, int64_t id)
+/* Of all nodes: a table of how it ended. */
+static int end_nodes(struct ctl *c, const struct jval *job, const char *state)
 {
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	int r = watch(c, id, NULL, &d);
-	const char *state = r == 0 ? jval_get_str(jdoc_root(d), "state") : NULL;
+	int r = ctl_watch_nodes(c, jval_get_size(job, "id"), &d);
 
-	return r < 0 ? r : end_pull(c, jdoc_root(d), state ? state : "lost");
-}
-
-/* Of all nodes: a line for each, then a table of how it ended. */
-static int watch_nodes(struct ctl *c, int64_t id)
-{
-	CLEANUP(jdoc_freep) struct jdoc *job = NULL, *d = NULL;
-	struct nodes drawn = { 0 };
-	int r = watch(c, id, &drawn, &job);
-	const char *state = r == 0 ? jval_get_str(jdoc_root(job), "state") : NULL;
-
-	if (r == 0)
-		r = ask_nodes(c, id, &d);
 	if (r == 0)
 		r = ctl_show(c, ";nodes address state files_done files_total bytes_done:size error",
 			     jdoc_root(d));
-	if (r < 0 || (state && !strcmp(state, "done")))
-		return r;
-	return complain_job(c, jdoc_root(job), state ? state : "lost");
-}
-
-/* A route that takes nothing wants nothing. */
-static bool is_empty(const struct buf *json)
-{
-	return !strcmp(buf_str(json), "{}");
-}
-
-/* Asks with what the line says, and one member more. */
-static int ask_with(struct ctl *c, const char *name, const char *value, struct jdoc **ret)
-{
-	const struct ctl_verb *v = c->line->verb;
-	struct buf json = { 0 };
-	struct jwrite w = { .to = &json };
-	int r;
-
-	jwrite_object(&w, NULL);
-	r = ctl_members(c, &w);
-	if (value)
-		jwrite_text(&w, name, value);
-	jwrite_object_end(&w);
-	if (r == 0)
-		r = json.failed
-			    ? json.failed
-			    : ctl_ask(c, v->method, v->path, is_empty(&json) ? NULL : &json, ret);
-	if (json.data)
-		explicit_bzero(json.data, json.cap);
-	buf_free(&json);
-	return r;
+	return r < 0 || !strcmp(state, "done") ? r : complain_job(c, job, state);
 }
 
 int ctl_pull(struct ctl *c)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	int r = ask_with(c, NULL, NULL, &d);
+	bool nodes = ctl_option(c->line, "nodes") != NULL;
+	CLEANUP(jdoc_freep) struct jdoc *job = NULL;
+	int r = ctl_post(c, NULL, NULL, &job);
 
 	if (r < 0)
 		return r;
 	if (ctl_option(c->line, "no-wait"))
-		return ctl_show(c, ctl_shape_job, jdoc_root(d));
-	return ctl_option(c->line, "nodes") ? watch_nodes(c, jval_get_size(jdoc_root(d), "id"))
-					    : watch_pull(c, jval_get_size(jdoc_root(d), "id"));
+		return ctl_show(c, ctl_shape_job, jdoc_root(job));
+	r = ctl_watch(c, nodes, &job);
+	if (r < 0)
+		return r;
+	return (nodes ? end_nodes : end_pull)(c, jdoc_root(job), state_of(job));
 }
 
 int ctl_pull_job(struct ctl *c, struct jdoc **ret)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	const char *state;
-	int r = ask_with(c, NULL, NULL, &d);
+	int r = ctl_post(c, NULL, NULL, ret);
 
 	if (r == 0)
-		r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, ret);
+		r = ctl_watch(c, false, ret);
 	if (r < 0)
 		return r;
-	if (c->tty)
-		fputs("\r\033[K", c->err);
-	state = jval_get_str(jdoc_root(*ret), "state");
-	return state && !strcmp(state, "done")
-		       ? 0
-		       : complain_job(c, jdoc_root(*ret), state ? state : "lost");
+	return !strcmp(state_of(*ret), "done") ? 0
+					       : complain_job(c, jdoc_root(*ret), state_of(*ret));
 }
 
 /* --- collect, scrub */
@@ -255,22 +99,18 @@ int ctl_pull_job(struct ctl *c, struct jdoc **ret)
 /* Starts a job, and tells what is found at that path when it is done. */
 static int run_job(struct ctl *c, const char *path, struct jdoc **ret)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL, *job = NULL;
-	const char *state;
-	int r = ask_with(c, NULL, NULL, &d);
+	CLEANUP(jdoc_freep) struct jdoc *job = NULL;
+	int r = ctl_post(c, NULL, NULL, &job);
 
 	if (r < 0)
 		return r;
 	if (ctl_option(c->line, "no-wait"))
-		return ctl_show(c, ctl_shape_job, jdoc_root(d));
-	r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, &job);
+		return ctl_show(c, ctl_shape_job, jdoc_root(job));
+	r = ctl_watch(c, false, &job);
 	if (r < 0)
 		return r;
-	state = jval_get_str(jdoc_root(job), "state");
-	if (c->tty)
-		fputs("\r\033[K", c->err);
-	if (!state || strcmp(state, "done") != 0)
-		return end_pull(c, jdoc_root(job), state ? state : "lost");
+	if (strcmp(state_of(job), "done") != 0)
+		return end_pull(c, jdoc_root(job), state_of(job));
 	return ctl_ask(c, "GET", path, NULL, ret);
 }
 
@@ -301,15 +141,13 @@ int ctl_scrub_node(struct ctl *c)
 {
 	static const char shape[] = "id kind state bytes_done:size bytes_total:size repaired bad "
 				    "error started:time ended:time";
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL, *job = NULL;
+	CLEANUP(jdoc_freep) struct jdoc *job = NULL;
 	int64_t bad;
-	int r = ask_with(c, NULL, NULL, &d);
+	int r = ctl_post(c, NULL, NULL, &job);
 
 	if (r < 0 || ctl_option(c->line, "no-wait"))
-		return r < 0 ? r : ctl_show(c, shape, jdoc_root(d));
-	r = watch(c, jval_get_size(jdoc_root(d), "id"), NULL, &job);
-	if (r == 0 && c->tty)
-		fputs("\r\033[K", c->err);
+		return r < 0 ? r : ctl_show(c, shape, jdoc_root(job));
+	r = ctl_watch(c, false, &job);
 	if (r == 0)
 		r = ctl_show(c, shape, jdoc_root(job));
 	bad = r == 0 ? jval_get_size(jdoc_root(job), "bad") : 0;
@@ -322,7 +160,7 @@ int ctl_forgive(struct ctl *c)
 {
 	CLEANUP(buf_free) struct buf line = { 0 };
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
-	int r = ask_with(c, NULL, NULL, &d);
+	int r = ctl_post(c, NULL, NULL, &d);
 
 	if (r < 0)
 		return r;
@@ -341,7 +179,7 @@ int ctl_token_create(struct ctl *c)
 	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
 	struct buf line = { 0 };
 	const char *value;
-	int r = ask_with(c, NULL, NULL, &d);
+	int r = ctl_post(c, NULL, NULL, &d);
 
 	if (r < 0)
 		return r;
@@ -367,7 +205,7 @@ int ctl_token_import(struct ctl *c)
 	int r = ctl_hub_secret(ctl_option(c->line, "secret-file"), &secret, &c->why);
 
 	if (r == 0)
-		r = ask_with(c, "secret", secret, &d);
+		r = ctl_post(c, "secret", secret, &d);
 	ctl_hub_wipe(secret);
 	return r < 0 ? r : ctl_show(c, ctl_shape_token, jdoc_root(d));
 }

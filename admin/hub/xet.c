@@ -14,6 +14,7 @@
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_priv.h"
 #include "admin/hub/xet_token.h"
+#include "admin/registry/xorb_rights.h"
 #include "admin/registry/xorbs.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
@@ -213,7 +214,7 @@ int xet_enter(struct ask *a)
 	return writing_hosted(a) ? 0 : ANSWERED;
 }
 
-int xet_may_have(struct ask *a, const struct repo_id *id)
+static int may(struct ask *a, const struct repo_id *id, enum role role)
 {
 	const struct rights *rights = &a->server->rights;
 	enum gate_status status;
@@ -223,8 +224,13 @@ int xet_may_have(struct ask *a, const struct repo_id *id)
 	known_names_of(node_known(a->server->node), id, &names);
 	if (!filter_repo(a->filter, &names))
 		return ERR_NOREPO;
-	r = rights_check(rights, &a->who, &names, ROLE_READ, NULL);
+	r = rights_check(rights, &a->who, &names, role, NULL);
 	return r < 0 ? r : rights_pass(rights, &a->who, &names, &status);
+}
+
+int xet_may_have(struct ask *a, const struct repo_id *id)
+{
+	return may(a, id, ROLE_READ);
 }
 
 bool xet_is_no(int r)
@@ -232,19 +238,42 @@ bool xet_is_no(int r)
 	return r == ERR_NOREPO || r == ERR_FORBIDDEN || r == ERR_GATED || r == ERR_TOKEN;
 }
 
-int xet_reads(void *ask, const struct repo_id *id)
+static int yes_or_no(int r)
 {
-	int r = xet_may_have(ask, id);
-
 	return xet_is_no(r) ? 0 : r < 0 ? r : 1;
+}
+
+static int reads(void *ask, const struct repo_id *id)
+{
+	return yes_or_no(may(ask, id, ROLE_READ));
+}
+
+static int writes(void *ask, const struct repo_id *id)
+{
+	return yes_or_no(may(ask, id, ROLE_WRITE));
+}
+
+int xet_find_xorb(struct ask *a, const struct xorb_owner *owner,
+		  const uint8_t xorb[static XET_HASH], struct xorb_map *ret)
+{
+	const struct xorb_rights rights = {
+		a->server->rights.db, a->server->intake, owner->uid, owner->user, reads, writes, a
+	};
+
+	return xorb_rights_get(&rights, xorb, ret);
+}
+
+static int refuse(struct ask *a, int status, const char *sentence)
+{
+	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
+
+	writing_refuse(a, &act, status, "%s", sentence);
+	return ANSWERED;
 }
 
 int xet_refuse(struct ask *a, const char *sentence)
 {
-	const struct writing_act act = { "xet.upload", repo_id_of(a->repo), NULL, NULL };
-
-	writing_refuse(a, &act, 400, "%s", sentence);
-	return ANSWERED;
+	return refuse(a, 400, sentence);
 }
 
 int xet_refuse_as(struct ask *a, const char *what, const char *why)
@@ -255,10 +284,16 @@ int xet_refuse_as(struct ask *a, const char *what, const char *why)
 	return xet_refuse(a, buf_str(&sentence));
 }
 
+/* Of what is a server's failure hf_xet sends the whole body again, five times, for minutes, and
+ * shows no word that is said. */
+static int full_status(const struct ask *a)
+{
+	return a->asked.agent && strstr(a->asked.agent, "hf_xet/") ? 413 : 507;
+}
+
 int xet_refuse_full(struct ask *a)
 {
-	answer_refuse(a, 507, "there is no room on this hub's disk for what is sent");
-	return ANSWERED;
+	return refuse(a, full_status(a), "there is no room on this hub's disk for what is sent");
 }
 
 int xet_nothing(struct ask *a)

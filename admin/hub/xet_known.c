@@ -12,7 +12,6 @@
 #include "admin/hub/capability.h"
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_priv.h"
-#include "admin/registry/xorb_rights.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
@@ -63,11 +62,9 @@ static void search_fini(struct search *s)
 
 static int get(const struct search *s, const uint8_t *xorb, struct xorb_map *ret)
 {
-	struct server *server = s->ask->server;
-	const struct xorb_rights rights = { server->rights.db, server->intake, s->repo.uid,
-					    s->user,           xet_reads,      s->ask };
+	const struct xorb_owner owner = { s->repo.uid, s->user };
 
-	return xorb_rights_get(&rights, xorb, ret);
+	return xet_find_xorb(s->ask, &owner, xorb, ret);
 }
 
 /* All of its chunks up to the last that is for who asks have a number; a name and a length have
@@ -252,7 +249,10 @@ static int answer_later(struct ask *a, int64_t began_ms)
 	a->kept = calloc(1, 1);
 	a->free_kept = free;
 	r = a->kept ? ask_later(a, a->server->workers, NOTHING_MS - late_ms) : -ENOMEM;
-	return r == PARKED ? r : answer_nothing(a);
+	if (r == PARKED)
+		return r;
+	clock_sleep_ms(NOTHING_MS - late_ms); /* too many wait there */
+	return answer_nothing(a);
 }
 
 static int answer_found(struct ask *a, struct search *s)

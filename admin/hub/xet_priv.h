@@ -7,6 +7,7 @@
 #include "admin/hub/xet_token.h"
 #include "admin/registry/recipes.h"
 #include "admin/registry/registry.h"
+#include "admin/registry/xorb_rows.h"
 
 /* To be asked first: the request becomes one of whom its token was given to, for the repository
  * that it names, where they may bring files. 0; ANSWERED; PARKED; as admit_ask. */
@@ -25,14 +26,17 @@ int xet_over_quota(struct ask *a, const char *payer);
  * what is no such thing, in a few words. */
 int xet_refuse(struct ask *a, const char *sentence);
 int xet_refuse_as(struct ask *a, const char *what, const char *why);
-/* Answers that there is no room for what is sent; ANSWERED. */
+/* Records and answers that there is no room for what is sent, so that no client tries on and on;
+ * ANSWERED. */
 int xet_refuse_full(struct ask *a);
 
 /* 0 if who asks may have the files of that repository now. What xet_is_no() is true of; db_read's.
  */
 MUST_USE int xet_may_have(struct ask *a, const struct repo_id *id);
-/* The same as xorb_rights asks: 1; 0; negative. */
-int xet_reads(void *ask, const struct repo_id *id);
+/* What of that xorb who asks may use; they are that user, and bring files to that repository.
+ * xorb_rights_get's. */
+MUST_USE int xet_find_xorb(struct ask *a, const struct xorb_owner *owner,
+			   const uint8_t xorb[static XET_HASH], struct xorb_map *ret);
 /* The same of whoever was given that, and the repository, as it is now, which is *ret: the request
  * becomes theirs. */
 MUST_USE int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo *ret);

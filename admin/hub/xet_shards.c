@@ -18,12 +18,14 @@
 #include "admin/registry/holdings.h"
 #include "admin/registry/recipes.h"
 #include "admin/registry/uploads.h"
-#include "admin/registry/xorb_rights.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/httpd_early.h"
+#include "daemon/base/jdoc.h"
 #include "daemon/base/log.h"
 
 #define LATER_S 5      /* who is sent away for now comes back so much later */
+#define TELL_MS 5000   /* who waits is told so as often */
 #define REFUSAL_MS 100 /* refusals come at multiples of it */
 
 /* A shard that comes. */
@@ -31,6 +33,7 @@ struct shard_in {
 	struct ask *ask;
 	struct xet_shard shard;
 	struct registry_repo repo;
+	bool tells, told; /* it is of the second version; it is being told how far it came */
 	char key[REPO_KEY_MAX + 1], user[ACCOUNT_NAME_MAX + 1];
 	bool aside;       /* on a thread that may take as long as it takes */
 	bool asked_again; /* whether who sent it has the right still */
@@ -51,18 +54,60 @@ static void shard_in_free(void *arg)
 	free(u);
 }
 
+/* ---- what is told of it ---- */
+
+static void add_error(struct buf *ret, int status, const char *message)
+{
+	struct jwrite w = { .to = ret };
+
+	jwrite_object(&w, NULL);
+	jwrite_text(&w, "type", "error");
+	jwrite_text(&w, "message", message);
+	jwrite_bool(&w, "retryable", status >= 500 && status != 507);
+	jwrite_object_end(&w);
+	buf_add_str(ret, "\n");
+}
+
+/* Clients show the words of this, and of other answers nothing but the status. */
+static int tell_end(int status, const struct buf *body, struct buf *ret)
+{
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	const char *error = NULL;
+
+	if (status == 200)
+		return buf_add(ret, body->data, body->len);
+	if (jdoc_parse(body->data, body->len, &d) == 0)
+		error = jval_get_str(jdoc_root(d), "error");
+	add_error(ret, status, error ? error : "it cannot be done");
+	return ret->failed;
+}
+
+/* They end a connection that says nothing for some minutes, and try again. */
+static const struct httpd_early telling = {
+	"application/x-ndjson",
+	"{\"type\":\"committing\",\"stage\":\"syncing\"}\n",
+	TELL_MS,
+	tell_end,
+};
+
+static void begin_telling(struct shard_in *u)
+{
+	if (!u->tells || u->told)
+		return;
+	u->told = true;
+	httpd_begin_early(u->ask->http, &telling);
+}
+
 /* ---- xorbs of other repositories ---- */
 
 /* Clients remember for weeks which xorbs they brought, for whichever repository. */
 static int find_xorb(void *arg, const uint8_t xorb[static XET_HASH], struct xorb_view *ret)
 {
 	struct shard_in *u = arg;
-	struct server *s = u->ask->server;
-	const struct xorb_rights rights = { s->rights.db, s->intake, u->repo.uid,
-					    u->user,      xet_reads, u->ask };
+	const struct xorb_owner owner = { u->repo.uid, u->user };
 
 	ret->fd = -1;
-	return xorb_rights_get(&rights, xorb, &ret->map);
+	return xet_find_xorb(u->ask, &owner, xorb, &ret->map);
 }
 
 /* ---- what came ---- */
@@ -204,12 +249,12 @@ static int make(struct shard_in *u, struct buf *why)
 		.doubt = doubt,
 		.arg = u,
 	};
-	int r = nobody_waits(u) ? ERR_CUT : assembly_new(&conf, &u->assembly);
+	int r = nobody_waits(u) ? ERR_CUT : check_quota(u);
 
 	if (r == 0)
-		r = assembly_plan(u->assembly, why);
+		r = assembly_new(&conf, &u->assembly);
 	if (r == 0)
-		r = check_quota(u);
+		r = assembly_plan(u->assembly, why);
 	return r == 0 ? assembly_make(u->assembly, why) : r;
 }
 
@@ -221,7 +266,10 @@ static int refuse_later(struct shard_in *u)
 	int64_t late_ms = (clock_ms() - u->began_ms) % REFUSAL_MS;
 	int r = ask_later(a, a->server->assemblers, REFUSAL_MS - late_ms);
 
-	return r == PARKED ? r : xet_refuse(a, buf_str(&u->refusal));
+	if (r == PARKED)
+		return r;
+	clock_sleep_ms(REFUSAL_MS - late_ms); /* too many wait there */
+	return xet_refuse(a, buf_str(&u->refusal));
 }
 
 static int assemble(struct shard_in *u)
@@ -266,9 +314,24 @@ static void keep_recipes(const struct shard_in *u)
 		log_warn(r, "files cannot be read by Xet repo=%s", u->key);
 }
 
+/* What was made before nobody waited any more is theirs as well: it need not be made again. */
+static int keep_made(struct shard_in *u, int made)
+{
+	int r;
+
+	if (made == ERR_CUT && (!u->assembly || !assembly_count(u->assembly)))
+		return made;
+	r = note(u);
+	if (r < 0)
+		return r;
+	keep_places(u);
+	keep_recipes(u);
+	return made;
+}
+
 /* ---- a request ---- */
 
-static int begin_shard(struct ask *a)
+static int begin_shard(struct ask *a, bool tells)
 {
 	struct shard_in *u = calloc(1, sizeof(*u));
 	int r;
@@ -278,6 +341,7 @@ static int begin_shard(struct ask *a)
 	a->kept = u;
 	a->free_kept = shard_in_free;
 	u->ask = a;
+	u->tells = tells;
 	account_key(a->who.user, u->user);
 	r = writing_repo(a, &u->repo);
 	repo_id_key(&u->repo.id, u->key);
@@ -322,6 +386,8 @@ static int end_shard(struct shard_in *u)
 {
 	int r = u->ask->received < 0 ? u->ask->received : xet_shard_end(&u->shard);
 
+	if (r == 0)
+		begin_telling(u);
 	if (r == 0 && !go_aside(u, &r))
 		return r;
 	if (r == 0 && u->refusal.len)
@@ -330,17 +396,13 @@ static int end_shard(struct shard_in *u)
 		r = check_again(u);
 	if (r == 0)
 		r = assemble(u);
-	if (r == 0)
-		r = note(u);
-	if (r == 0)
-		keep_places(u);
-	if (r == 0)
-		keep_recipes(u);
-	return r;
+	return r == 0 || r == ERR_CUT ? keep_made(u, r) : r;
 }
 
 static int refuse_shard(struct shard_in *u, int r)
 {
+	if (r == ERR_READ_ONLY || err_is_full(r) || r == ERR_QUOTA || r == -EBADMSG)
+		begin_telling(u);
 	if (r == ERR_READ_ONLY || err_is_full(r))
 		return xet_refuse_full(u->ask);
 	if (r == ERR_QUOTA)
@@ -353,7 +415,7 @@ static int refuse_shard(struct shard_in *u, int r)
 }
 
 /* 0 if all of it was done, and is to be answered. */
-static int put_shard(struct ask *a)
+static int put_shard(struct ask *a, bool tells)
 {
 	struct shard_in *u;
 	int r = xet_enter(a);
@@ -361,7 +423,7 @@ static int put_shard(struct ask *a)
 	if (r == 0 && !ask_aside(a, 0, &r))
 		return r == 0 ? ANSWERED : r;
 	if (r == 0 && !a->kept)
-		r = begin_shard(a);
+		r = begin_shard(a, tells);
 	u = a->kept;
 	if (r == 0 && !ask_body(a, take_shard, u, &r))
 		return r;
@@ -382,7 +444,7 @@ static int answer(struct ask *a, const char *type, const char *text)
 
 int xet_put_shard(struct ask *a)
 {
-	int r = put_shard(a);
+	int r = put_shard(a, false);
 
 	if (r == 0)
 		return answer(a, ANSWER_JSON, "{\"result\":1}");
@@ -391,7 +453,7 @@ int xet_put_shard(struct ask *a)
 
 int xet_put_shard_v2(struct ask *a)
 {
-	int r = put_shard(a);
+	int r = put_shard(a, true);
 
 	if (r == 0)
 		return answer(a, "application/x-ndjson", "{\"type\":\"result\",\"result\":1}\n");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/registry/intake.h"
+#include "admin/registry/recipes.h"
 #include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
 
@@ -16,6 +17,7 @@
 /* Chunks have so many bytes at least, but for the last of a file; some more are let pass. */
 #define CHUNK_MIN 4096
 #define CHUNKS_SPARE 64
+#define CHUNKS_MAX (8 << 20) /* of a shard: half a TiB, as clients cut files */
 
 struct assembly {
 	struct assembly_conf conf;
@@ -25,6 +27,8 @@ struct assembly {
 	struct buf made;   /* struct assembled */
 	struct buf places; /* struct xorb_place */
 	struct buf doubts; /* see xorb_view */
+	bool believes;     /* of the file that is made chunks need not be compared ... */
+	bool believed;     /* ... and some were not */
 };
 
 int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
@@ -165,6 +169,9 @@ static int check_groups(struct assembly *a, const uint32_t *order, size_t count,
 	for (size_t i = 0; r == 0 && i < count; i += g.count) {
 		const uint8_t *xorb = term_at(a, order[i])->xorb;
 
+		if (nobody_waits(a))
+			return ERR_CUT;
+
 		g = (struct group){ order + i, 1 };
 		while (i + g.count < count &&
 		       !memcmp(term_at(a, order[i + g.count])->xorb, xorb, XET_HASH))
@@ -195,34 +202,39 @@ static int check_terms(struct assembly *a, struct buf *why)
 	return check_groups(a, order, count, why);
 }
 
-/* A client could make the hub count for long with chunks that are next to nothing. */
-static int check_chunks(const struct xet_shard *s, const struct xet_file *f, struct buf *why)
+/* A client could make the hub count for long: with chunks that are next to nothing, or with some of
+ * them over and over. */
+static int check_chunks(const struct xet_shard *s, const struct xet_file *f, uint64_t *all,
+			struct buf *why)
 {
 	const struct xet_term *terms = xet_shard_terms(s, f);
 	uint64_t chunks = 0;
 
 	for (uint32_t i = 0; i < f->count; i++)
 		chunks += terms[i].to - terms[i].from;
-	if (chunks <= xet_shard_size(s, f) / CHUNK_MIN + CHUNKS_SPARE)
-		return 0;
-	buf_add_str(why, "a file has more chunks than any of so many bytes");
-	return -EBADMSG;
+	*all += chunks;
+	if (chunks > xet_shard_size(s, f) / CHUNK_MIN + CHUNKS_SPARE)
+		buf_add_str(why, "a file has more chunks than any of so many bytes");
+	else if (*all > CHUNKS_MAX)
+		buf_add_str(why, "the files of a shard have too many chunks");
+	return why->len ? -EBADMSG : 0;
 }
 
 int assembly_plan(struct assembly *a, struct buf *why)
 {
 	const struct xet_shard *s = a->conf.shard;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, chunks = 0;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++) {
-		r = check_chunks(s, xet_shard_file(s, i), why);
+		r = check_chunks(s, xet_shard_file(s, i), &chunks, why);
 		bytes += xet_shard_size(s, xet_shard_file(s, i));
 	}
-	if (r == 0)
-		r = check_terms(a, why);
+	/* It costs less to look than what follows, of which there may be much. */
 	if (r == 0)
 		r = intake_has_room(a->conf.xorbs.intake, bytes);
+	if (r == 0)
+		r = check_terms(a, why);
 	return err_is_full(r) ? ERR_READ_ONLY : r;
 }
 
@@ -288,7 +300,8 @@ static int drop_doubts(struct assembly *a, const uint8_t *xorb, struct xorb_view
 	return r;
 }
 
-/* A waiting one whose bytes a crash took is not to wait on: it could not be sent again. */
+/* A waiting one whose bytes a crash took is not to wait on: it could not be sent again. What came
+ * lately was compared then: if the file has its SHA-256, so was all of it right that was read. */
 static int read_term(struct assembly *a, struct xorb_view *v, const struct xet_term *t,
 		     struct intake_file *to)
 {
@@ -296,6 +309,8 @@ static int read_term(struct assembly *a, struct xorb_view *v, const struct xet_t
 	int r, told;
 
 	v->doubts = &a->doubts;
+	v->believed = a->believes && v->fresh;
+	a->believed |= v->believed;
 	r = xorb_view_read(c->xorbs, v, t->from, t->to, feed, to);
 	told = drop_doubts(a, t->xorb, v);
 	if (told < 0)
@@ -337,11 +352,13 @@ static int check_hash(const struct xet_file *f, struct xet_tree *tree, struct bu
 	return -EBADMSG;
 }
 
-static int end_file(const struct xet_file *f, struct intake_file *to, struct buf *why)
+/* ERR_DIGEST: of chunks that were believed one may be another. */
+static int end_file(const struct assembly *a, const struct xet_file *f, struct intake_file *to,
+		    struct buf *why)
 {
 	int r = intake_end(to);
 
-	if (r != ERR_DIGEST)
+	if (r != ERR_DIGEST || a->believed)
 		return r;
 	buf_printf(why, "the SHA-256 of what a file is made of is not %s", f->sha256);
 	return -EBADMSG;
@@ -367,7 +384,7 @@ static int fill(struct assembly *a, const struct xet_file *f, struct intake_file
 	if (r == 0)
 		r = check_hash(f, &tree, why);
 	if (r == 0)
-		r = end_file(f, to, why);
+		r = end_file(a, f, to, why);
 	return r < 0 ? r : add_made(a, to);
 }
 
@@ -385,20 +402,49 @@ static int ignore(void *arg UNUSED, const void *data UNUSED, size_t len UNUSED)
 	return 0;
 }
 
+struct known {
+	const char *etag;
+	struct recipe recipe;
+};
+
+static int get_recipe(struct db_txn *t, void *arg)
+{
+	struct known *k = arg;
+
+	return recipes_get(t, k->etag, &k->recipe);
+}
+
+/* True if the blob came by Xet as that very file, and was compared then: whether it is so still is
+ * for the scrubber to find out, as of all others. */
+static bool is_known(const struct assembly *a, const struct xet_file *f)
+{
+	struct known k = { .etag = f->sha256 };
+
+	return db_read(a->conf.xorbs.db, get_recipe, &k) == 0 &&
+	       !memcmp(k.recipe.hash, f->hash, XET_HASH);
+}
+
+static int compare_bytes(struct assembly *a, const struct xorb_view *v, const struct xet_term *t,
+			 const struct xorb_piece *p)
+{
+	struct xorb_view in = { .map = v->map, .fd = -1 }; /* borrowed, but for the pieces */
+
+	in.map.pieces = (struct buf){ .data = (char *)(uintptr_t)p, .len = sizeof(*p) };
+	return xorb_view_read(a->conf.xorbs.xorbs, &in, t->from, t->to, ignore, NULL);
+}
+
 /* ERR_DIGEST: the blob is not made of it there. */
 static int compare_term(struct assembly *a, const struct xet_term *t, struct xet_tree *tree,
-			struct xorb_piece *p)
+			struct xorb_piece *p, bool known)
 {
-	struct xorb_view *v = NULL, in = { .fd = -1 };
+	struct xorb_view *v = NULL;
 	int r = xorb_views_find(a->views, t->xorb, &v);
 
 	if (r < 0)
 		return r;
 	p->from = t->from;
 	p->to = t->to;
-	in.map = v->map; /* of which all but the pieces is borrowed */
-	in.map.pieces = (struct buf){ .data = (char *)p, .len = sizeof(*p) };
-	r = xorb_view_read(a->conf.xorbs.xorbs, &in, t->from, t->to, ignore, NULL);
+	r = known ? 0 : compare_bytes(a, v, t, p);
 	if (r < 0)
 		return r;
 	add_chunks(&v->map, t, tree);
@@ -436,12 +482,13 @@ static bool is_made(struct assembly *a, const struct xet_file *f)
 	struct xorb_piece p = { .off = 0 };
 	size_t places = a->places.len;
 	bool there = may_know(a, f) && intake_has(a->conf.xorbs.intake, f->sha256, done.size);
+	bool known = there && is_known(a, f);
 	int r = there ? 0 : -ENOENT;
 
 	snprintf(p.etag, sizeof(p.etag), "%s", f->sha256);
 	snprintf(done.etag, sizeof(done.etag), "%s", f->sha256);
 	for (uint32_t i = 0; r == 0 && i < f->count; i++)
-		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &tree, &p);
+		r = nobody_waits(a) ? ERR_CUT : compare_term(a, &terms[i], &tree, &p, known);
 	if (r == 0)
 		r = check_hash(f, &tree, &why);
 	if (r == 0)
@@ -451,11 +498,30 @@ static bool is_made(struct assembly *a, const struct xet_file *f)
 	return r == 0;
 }
 
-static int make_file(struct assembly *a, const struct xet_file *f, struct buf *why)
+static int put_together(struct assembly *a, const struct xet_file *f, bool believes,
+			struct buf *why)
 {
 	const struct intake_want want = { DIGEST_SHA256, xet_shard_size(a->conf.shard, f),
 					  f->sha256[0] ? f->sha256 : NULL };
 	CLEANUP(intake_dropp) struct intake_file *to = NULL;
+	size_t places = a->places.len;
+	int r = intake_begin(a->conf.xorbs.intake, &want, &to);
+
+	a->believes = believes;
+	a->believed = false;
+	if (r == 0)
+		r = fill(a, f, to, why);
+	if (r == 0)
+		a->files[a->open++] = steal(to);
+	else
+		a->places.len = places;
+	return r;
+}
+
+/* If it turns out wrong, all of it is compared: either it is what was told of it that is, or a
+ * chunk that is to be sent once more. */
+static int make_file(struct assembly *a, const struct xet_file *f, struct buf *why)
+{
 	int r = 0;
 
 	if (is_made(a, f))
@@ -463,23 +529,20 @@ static int make_file(struct assembly *a, const struct xet_file *f, struct buf *w
 	if (a->open == OPEN_MAX)
 		r = keep_open(a);
 	if (r == 0)
-		r = intake_begin(a->conf.xorbs.intake, &want, &to);
-	if (r == 0)
-		r = fill(a, f, to, why);
-	if (r == 0)
-		a->files[a->open++] = steal(to);
-	return r;
+		r = put_together(a, f, f->sha256[0], why);
+	return r == ERR_DIGEST ? put_together(a, f, false, why) : r;
 }
 
 int assembly_make(struct assembly *a, struct buf *why)
 {
 	const struct xet_shard *s = a->conf.shard;
-	int r = 0;
+	int r = 0, kept = 0;
 
 	for (size_t i = 0; r == 0 && i < xet_shard_count(s); i++)
 		r = make_file(a, xet_shard_file(s, i), why);
-	if (r == 0)
-		r = keep_open(a);
+	if (r == 0 || r == ERR_CUT)
+		kept = keep_open(a);
+	r = kept < 0 ? kept : r;
 	return err_is_full(r) ? ERR_READ_ONLY : r;
 }
 

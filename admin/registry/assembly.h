@@ -26,9 +26,10 @@ MUST_USE int assembly_new(const struct assembly_conf *conf, struct assembly **re
 void assembly_free(struct assembly *a);
 /* Whether all of the shard can be made of what is here. -EBADMSG: it cannot, for a reason of the
  * client's that is a sentence in why; what is not here it is to send, and to forget that it did
- * (xorb_rows_renew). ERR_READ_ONLY: there is no room for its files. */
+ * (xorb_rows_renew). ERR_READ_ONLY: there is no room for its files; ERR_CUT. */
 MUST_USE int assembly_plan(struct assembly *a, struct buf *why);
-/* Puts the files together, and makes blobs of them. After the plan; likewise, and ERR_CUT. */
+/* Puts the files together, and makes blobs of them. After the plan; likewise, and ERR_CUT: then
+ * those that were finished are blobs, and counted below. */
 MUST_USE int assembly_make(struct assembly *a, struct buf *why);
 /* Remembers where their chunks lie: xorbs that are in blobs as a whole need not wait any more. If
  * it fails they do, and can be named as before. */

@@ -9,6 +9,8 @@
 #include "admin/catalogue/extracts.h"
 #include "admin/registry/aside.h"
 #include "admin/registry/holdings.h"
+#include "admin/registry/recipes.h"
+#include "admin/registry/xorb_rows.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
@@ -50,23 +52,47 @@ static int read_once(struct reread *r, int fd, const char *etag, uint64_t size, 
 	return 0;
 }
 
-static int forget_extracts(struct db_txn *t, void *arg)
+struct forgetting {
+	const char *etag;
+	bool more;
+};
+
+static int forget_some(struct db_txn *t, void *arg)
 {
-	return extracts_forget(t, arg);
+	struct forgetting *f = arg;
+	unsigned left = XORB_ROWS_SOME;
+	int r = extracts_forget(t, f->etag);
+
+	if (r == 0)
+		r = recipes_forget(t, f->etag);
+	if (r == 0)
+		r = xorb_rows_forget(t, f->etag, &left);
+	f->more = r == 1;
+	return r < 0 ? r : 0;
 }
 
-/* What was read of the wrong bytes must not be believed of the right ones, when they come. */
+/* What was read of the wrong bytes must not be believed of the right ones, when they come. Chunks
+ * that lay there are to be sent again. */
+static int forget_all(void *arg, const char *etag)
+{
+	struct forgetting f = { etag, true };
+	struct reread *r = arg;
+	int result = 0;
+
+	while (result == 0 && f.more)
+		result = db_write(r->db, forget_some, &f);
+	return result;
+}
+
 static int set_aside(struct reread *r, const char *etag, int fd)
 {
-	char room[ETAG_ROOM];
 	int result = aside_damaged(r->intake, etag, fd);
 
-	snprintf(room, sizeof(room), "%s", etag);
 	if (result <= 0)
 		return result;
 	r->counts.damaged++;
 	r->tell(r->arg, etag, false);
-	return db_write(r->db, forget_extracts, room);
+	return forget_all(r, etag);
 }
 
 /* What is wrong twice is wrong. */
@@ -180,6 +206,11 @@ static int find_missing(struct reread *r)
 
 /* ---- all ---- */
 
+static int forget_extracts(struct db_txn *t, void *arg)
+{
+	return extracts_forget(t, arg);
+}
+
 /* Once more, of who was reading when it was set aside. */
 static int forget_healed(void *arg, const char *etag)
 {
@@ -202,6 +233,8 @@ int reread_all(struct reread *r)
 
 	for (unsigned byte = 0; result == 0 && byte < 256; byte++)
 		result = check_byte(r, byte);
+	if (result == 0) /* of those at which a run was cut off */
+		result = aside_each_damaged(r->intake, forget_all, r);
 	if (result == 0)
 		result = aside_each_healed(r->intake, forget_healed, r);
 	return result < 0 ? result : find_missing(r);

@@ -185,6 +185,9 @@ struct taking {
 	const struct tally *tally;
 	struct buf found; /* struct blob */
 	size_t from, to;
+	/* Of a transaction: how many more rows of xorbs go in it; whether there are others. */
+	unsigned xorbs_left;
+	bool xorbs_more;
 };
 
 struct holders {
@@ -265,19 +268,26 @@ static int take_one(struct db_txn *t, struct taking *k, struct blob *b)
 	r = extracts_forget(t, b->etag);
 	if (r == 0)
 		r = recipes_forget(t, b->etag);
-	return r < 0 ? r : xorb_rows_forget(t, b->etag);
+	if (r == 0) /* of what came since most of it was forgotten */
+		r = xorb_rows_forget(t, b->etag, &k->xorbs_left);
+	return r < 0 ? r : 0;
+}
+
+static int check_hold(struct db_txn *t, const struct sweep *s)
+{
+	int64_t held_until_s = 0;
+	int r = s->dry ? 0 : hold_get(t, clock_wall_s(), &held_until_s);
+
+	return r == 0 && held_until_s ? -EBUSY : r;
 }
 
 static int take_some(struct db_txn *t, void *arg)
 {
 	struct taking *k = arg;
 	struct blob *all = (void *)k->found.data;
-	int64_t held_until_s = 0;
-	int r = k->s->dry ? 0 : hold_get(t, clock_wall_s(), &held_until_s);
+	int r = check_hold(t, k->s);
 
-	if (r == 0 && held_until_s)
-		return -EBUSY;
-
+	k->xorbs_left = XORB_ROWS_SOME;
 	for (size_t i = k->from; r == 0 && i < k->to; i++)
 		r = take_one(t, k, &all[i]);
 	return r;
@@ -301,11 +311,62 @@ static void end_one(struct sweep *s, const struct blob *b, bool stands)
 	s->tell(s->arg, &item);
 }
 
+/* What xorbs have in one that nobody holds. What is forgotten too early is brought again. */
+static int forget_of(struct db_txn *t, struct taking *k, const char *etag)
+{
+	int r = holdings_any(t, etag);
+
+	return r == 0 ? xorb_rows_forget(t, etag, &k->xorbs_left) : r < 0 ? r : 0;
+}
+
+static int forget_some(struct db_txn *t, void *arg)
+{
+	struct taking *k = arg;
+	const struct blob *all = (const void *)k->found.data;
+	int r = check_hold(t, k->s);
+
+	k->xorbs_left = XORB_ROWS_SOME;
+	for (size_t i = k->from; r == 0 && i < k->to; i++)
+		r = forget_of(t, k, all[i].etag);
+	k->xorbs_more = r == 1;
+	return r < 0 ? r : 0;
+}
+
+static int has_any(struct db_txn *t, void *arg)
+{
+	const struct taking *k = arg;
+	const struct blob *all = (const void *)k->found.data;
+	int r = 0;
+
+	for (size_t i = k->from; r == 0 && i < k->to; i++)
+		r = xorb_rows_any(t, all[i].etag);
+	return r;
+}
+
+/* A large blob has chunks of thousands of xorbs: others wait for some of them at a time. */
+static int forget_batch(struct taking *k)
+{
+	struct sweep *s = k->s;
+	int r = s->dry ? 0 : db_read(s->db, has_any, k);
+
+	k->xorbs_more = r == 1;
+	r = r < 0 ? r : 0;
+	while (r == 0 && k->xorbs_more) {
+		r = db_write(s->db, forget_some, k);
+		if (r == 0)
+			r = s->rest(s->arg, &s->counts);
+	}
+	return r;
+}
+
 static int take_batch(struct taking *k)
 {
 	struct sweep *s = k->s;
 	const struct blob *all = (const void *)k->found.data;
-	int r = s->dry ? db_read(s->db, take_some, k) : db_write(s->db, take_some, k);
+	int r = forget_batch(k);
+
+	if (r == 0)
+		r = s->dry ? db_read(s->db, take_some, k) : db_write(s->db, take_some, k);
 
 	for (size_t i = k->from; i < k->to; i++)
 		end_one(s, &all[i], r == 0);

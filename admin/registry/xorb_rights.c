@@ -14,6 +14,7 @@
 struct owner {
 	char uid[REGISTRY_UID + 1];
 	struct repo_id id;
+	bool writes; /* who asks may */
 };
 
 struct search {
@@ -66,17 +67,28 @@ static int list_owners(struct db_txn *t, void *arg)
 	return r < 0 ? r : 0;
 }
 
+/* Only of the repository that they bring files to. */
+static int ask_writes(const struct search *s, struct owner *o)
+{
+	int r = strcmp(o->uid, s->rights->uid) != 0 ? 0 : s->rights->writes(s->rights->arg, &o->id);
+
+	o->writes = r == 1;
+	return r < 0 ? r : 0;
+}
+
 static int keep_readable(struct search *s)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
-		int r = s->rights->reads(s->rights->arg, &s->owners[i].id);
+		struct owner *o = &s->owners[i];
+		int reads = s->rights->reads(s->rights->arg, &o->id);
+		int r = reads == 1 ? ask_writes(s, o) : reads;
 
 		if (r < 0)
 			return r;
-		if (r)
-			s->owners[kept++] = s->owners[i];
+		if (reads)
+			s->owners[kept++] = *o;
 	}
 	s->count = kept;
 	return 0;
@@ -87,9 +99,7 @@ static int keep_readable(struct search *s)
 /* What is in no commit yet. */
 static int may_have_new(struct db_txn *t, const struct search *s, const struct owner *o)
 {
-	return !strcmp(o->uid, s->rights->uid)
-		       ? 1
-		       : xorb_rows_brought(t, s->xorb, o->uid, s->rights->user);
+	return o->writes ? 1 : xorb_rows_brought(t, s->xorb, o->uid, s->rights->user);
 }
 
 static int owner_has(struct db_txn *t, const struct search *s, const struct owner *o,

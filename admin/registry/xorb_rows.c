@@ -441,18 +441,44 @@ int xorb_rows_renew(struct db_txn *t, const char *user)
 	return r < 0 ? r : db_put(t, DB_META, generation_key(&room, user), text, (size_t)len);
 }
 
-int xorb_rows_forget(struct db_txn *t, const char *etag)
-{
-	CLEANUP(buf_free) struct buf keys = { 0 };
-	const size_t size = strlen(etag) + XET_HASH;
-	int r = db_each(t, DB_XORB_BLOBS, db_text(etag), (struct db_key){ 0 }, list_key, &keys);
+struct keys {
+	struct buf all; /* etag and hash, one behind the other */
+	unsigned left;
+};
 
-	for (size_t at = 0; r == 0 && at + size <= keys.len; at += size) {
-		const char *key = keys.data + at;
+static int list_some(void *arg, struct db_key key, const char *val UNUSED, size_t len UNUSED)
+{
+	struct keys *k = arg;
+
+	return k->left-- == 0 ? 1 : buf_add(&k->all, key.data, key.len);
+}
+
+int xorb_rows_forget(struct db_txn *t, const char *etag, unsigned *left)
+{
+	struct keys k = { .left = *left };
+	const size_t size = strlen(etag) + XET_HASH;
+	int more = db_each(t, DB_XORB_BLOBS, db_text(etag), (struct db_key){ 0 }, list_some, &k);
+	int r = more < 0 ? more : 0;
+
+	for (size_t at = 0; r == 0 && at + size <= k.all.len; at += size) {
+		const char *key = k.all.data + at;
 
 		r = forget_pieces(t, (const uint8_t *)key + strlen(etag), etag);
 		if (r == 0)
 			r = db_del(t, DB_XORB_BLOBS, (struct db_key){ key, size });
 	}
-	return r;
+	*left -= (unsigned)(k.all.len / size);
+	buf_free(&k.all);
+	return r < 0 ? r : more;
+}
+
+static int is_one(void *arg UNUSED, struct db_key key UNUSED, const char *val UNUSED,
+		  size_t len UNUSED)
+{
+	return 1;
+}
+
+int xorb_rows_any(struct db_txn *t, const char *etag)
+{
+	return db_each(t, DB_XORB_BLOBS, db_text(etag), (struct db_key){ 0 }, is_one, NULL);
 }

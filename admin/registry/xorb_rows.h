@@ -40,8 +40,12 @@ MUST_USE int xorb_rows_brought(struct db_txn *t, const uint8_t xorb[static XET_H
 typedef int (*xorb_chunk_fn)(void *arg, const uint8_t xorb[static XET_HASH]);
 MUST_USE int xorb_rows_having(struct db_txn *t, const uint8_t chunk[static XET_HASH],
 			      xorb_chunk_fn fn, void *arg);
-/* The blob goes: nothing lies in it any more. */
-MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag);
+/* The blob goes: nothing lies in it any more. Of so many xorbs at most, which are subtracted: each
+ * takes time. 1 if there are more. */
+#define XORB_ROWS_SOME 256 /* for a transaction */
+MUST_USE int xorb_rows_forget(struct db_txn *t, const char *etag, unsigned *left);
+/* 1 if anything lies in it, else 0. */
+MUST_USE int xorb_rows_any(struct db_txn *t, const char *etag);
 /* The same of one xorb: what lies there is something else. */
 MUST_USE int xorb_rows_drop(struct db_txn *t, const uint8_t xorb[static XET_HASH],
 			    const char *etag);

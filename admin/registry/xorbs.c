@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* xorb-UID-HASH-USER: the bytes of all chunks in a row; then which chunks they are (xorb_map_pack),
- * and how many bytes say so. While it comes it is xorbing-UID-N, while it goes xorbed-N: whoever
- * takes it out of its name counts it no more. Nothing is flushed: what a crash leaves may be torn,
- * or have holes. So its name is looked at when it is opened, and each chunk when it is read. */
+/* The bytes of all chunks in a row; then which chunks they are (xorb_map_pack), and how many bytes
+ * say so. Whoever takes one out of its name counts it no more. Nothing is flushed: what a crash
+ * leaves may be torn, or have holes. So its name is looked at when it is opened, and each chunk
+ * when it is read. */
 #include "admin/registry/xorbs.h"
 
 #include <endian.h>
@@ -15,21 +15,13 @@
 
 #include "admin/registry/registry.h"
 #include "admin/registry/xorb_dues.h"
+#include "admin/registry/xorb_name.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
 #include "daemon/base/num.h"
 #include "daemon/xet/xorb.h"
 
-#define PREFIX "xorb-"
-#define COMING "xorbing-"
-#define GOING "xorbed-"
-#define UID_AT (sizeof(PREFIX) - 1)
-#define HASH_AT (UID_AT + REGISTRY_UID + 1)
-#define USER_AT (HASH_AT + XET_HASH_HEX + 1)
-#define NAME_LEN_MAX (USER_AT + ACCOUNT_NAME_MAX + 1)
-#define OTHER_LEN_MAX (sizeof(COMING "-") + REGISTRY_UID + 20)
-#define OWNER_MAX (REGISTRY_UID + 1 + ACCOUNT_NAME_MAX + 1)
 #define BLOCK_BYTES 4096      /* the least that a file takes */
 #define ROOM_BYTES (8 << 20)  /* the disk is asked for room once for so many */
 #define PIECE_BYTES (1 << 18) /* more than a chunk has */
@@ -45,8 +37,8 @@ struct xorbs {
 
 struct xorb_file {
 	struct xorbs *all;
-	char name[NAME_LEN_MAX], coming[OTHER_LEN_MAX]; /* or "" */
-	char owner[OWNER_MAX], payer[ACCOUNT_NAME_MAX + 1];
+	char name[XORB_NAME_MAX], coming[XORB_HALF_MAX]; /* or "" */
+	char owner[XORB_OWNER_MAX], payer[ACCOUNT_NAME_MAX + 1];
 	uint64_t most;
 	uint8_t xorb[XET_HASH];
 	struct xorb_reader *reader;
@@ -55,44 +47,32 @@ struct xorb_file {
 	int fd;
 };
 
-/* ---- names ---- */
-
-static void name_of(const struct xorb_owner *o, const uint8_t *xorb, char ret[static NAME_LEN_MAX])
-{
-	char hex[XET_HASH_HEX + 1];
-
-	xet_hash_print(xorb, hex);
-	snprintf(ret, NAME_LEN_MAX, PREFIX "%.*s-%s-%s", REGISTRY_UID, o->uid, hex, o->user);
-}
-
-static bool is_name(const char *name)
-{
-	return !strncmp(name, PREFIX, strlen(PREFIX)) && strlen(name) > USER_AT &&
-	       strlen(name) < NAME_LEN_MAX && name[HASH_AT - 1] == '-' && name[USER_AT - 1] == '-';
-}
-
-/* Under whom it is counted. */
-static void owner_of(const char *name, char ret[static OWNER_MAX])
-{
-	snprintf(ret, OWNER_MAX, "%.*s-%s", REGISTRY_UID, name + UID_AT, name + USER_AT);
-}
-
 static int64_t blocks_of(int64_t size)
 {
 	return (size + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+/* What a former run was at when it was cut off. It may be one that waits, by another name: whoever
+ * wrote to it would write there. */
+static void remove_half(void *arg, const char *name)
+{
+	const struct xorbs *x = arg;
+
+	if (xorb_name_is_half(name))
+		unlinkat(intake_staging(x->in), name, 0);
 }
 
 /* Whoever brought it pays, as far as is known after a start. */
 static void count_name(void *arg, const char *name)
 {
 	const struct xorbs *x = arg;
-	char owner[OWNER_MAX];
+	char owner[XORB_OWNER_MAX];
 	struct stat st;
 
-	if (!is_name(name) || fstatat(intake_staging(x->in), name, &st, 0) < 0)
+	if (!xorb_name_is(name) || fstatat(intake_staging(x->in), name, &st, 0) < 0)
 		return;
-	owner_of(name, owner);
-	xorb_dues_add(x->dues, owner, name + USER_AT, blocks_of(st.st_size), 1);
+	xorb_name_owner(name, owner);
+	xorb_dues_add(x->dues, owner, xorb_name_user(name), blocks_of(st.st_size), 1);
 }
 
 int xorbs_new(struct intake *in, struct xorbs **ret)
@@ -107,6 +87,7 @@ int xorbs_new(struct intake *in, struct xorbs **ret)
 		free(x);
 		return -ENOMEM;
 	}
+	file_each_name(intake_staging(in), remove_half, x);
 	file_each_name(intake_staging(in), count_name, x);
 	*ret = x;
 	return 0;
@@ -133,28 +114,28 @@ static unsigned long long next_number(struct xorbs *x)
 }
 
 /* It is found by nobody else from now on; what it is called. */
-static int take_out(struct xorbs *x, const char *name, char ret[static OTHER_LEN_MAX],
+static int take_out(struct xorbs *x, const char *name, char ret[static XORB_HALF_MAX],
 		    struct stat *ret_st)
 {
 	int stage = intake_staging(x->in);
 
-	snprintf(ret, OTHER_LEN_MAX, GOING "%llu", next_number(x));
+	snprintf(ret, XORB_HALF_MAX, XORB_GOING "%llu", next_number(x));
 	return renameat(stage, name, stage, ret) < 0 || fstatat(stage, ret, ret_st, 0) < 0 ? -errno
 											   : 0;
 }
 
 static void remove_out(struct xorbs *x, const char *name, const char *out, const struct stat *st)
 {
-	char owner[OWNER_MAX];
+	char owner[XORB_OWNER_MAX];
 
-	owner_of(name, owner);
+	xorb_name_owner(name, owner);
 	xorb_dues_add(x->dues, owner, NULL, -blocks_of(st->st_size), -1);
 	unlinkat(intake_staging(x->in), out, 0);
 }
 
 static void remove_name(struct xorbs *x, const char *name)
 {
-	char out[OTHER_LEN_MAX];
+	char out[XORB_HALF_MAX];
 	struct stat st = { .st_size = 0 };
 
 	if (take_out(x, name, out, &st) == 0)
@@ -164,17 +145,16 @@ static void remove_name(struct xorbs *x, const char *name)
 void xorbs_remove(struct xorbs *x, const struct xorb_owner *owner,
 		  const uint8_t xorb[static XET_HASH])
 {
-	char name[NAME_LEN_MAX];
+	char name[XORB_NAME_MAX];
 
-	name_of(owner, xorb, name);
+	xorb_name(owner, xorb, name);
 	remove_name(x, name);
 }
 
-/* Unless it came again just now. */
-static void remove_old(struct xorbs *x, const char *name, int64_t before_s)
+void xorbs_remove_old(struct xorbs *x, const char *name, int64_t before_s)
 {
 	int stage = intake_staging(x->in);
-	char out[OTHER_LEN_MAX];
+	char out[XORB_HALF_MAX];
 	struct stat st = { .st_size = 0 };
 
 	if (take_out(x, name, out, &st) < 0)
@@ -219,10 +199,10 @@ static void dropp(struct xorb_file **f)
 
 static int stage_file(struct xorb_file *f, const char *uid)
 {
-	snprintf(f->coming, sizeof(f->coming), COMING "%.*s-%llu", REGISTRY_UID, uid,
+	snprintf(f->coming, sizeof(f->coming), XORB_COMING "%.*s-%llu", REGISTRY_UID, uid,
 		 next_number(f->all));
-	f->fd = openat(intake_staging(f->all->in), f->coming,
-		       O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	f->fd = openat(intake_staging(f->all->in), f->coming, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+		       0600);
 	if (f->fd >= 0)
 		return 0;
 	f->coming[0] = '\0';
@@ -242,8 +222,8 @@ int xorbs_begin(struct xorbs *x, const struct xorbs_want *want, const uint8_t xo
 	f->most = want->most;
 	memcpy(f->xorb, xorb, XET_HASH);
 	snprintf(f->payer, sizeof(f->payer), "%s", want->payer);
-	name_of(&want->owner, xorb, f->name);
-	owner_of(f->name, f->owner);
+	xorb_name(&want->owner, xorb, f->name);
+	xorb_name_owner(f->name, f->owner);
 	r = xorb_reader_new(put_chunk, f, &f->reader);
 	if (r == 0)
 		r = stage_file(f, want->owner.uid);
@@ -375,6 +355,7 @@ static int open_name(struct xorbs *x, const char *name, const uint8_t *xorb, str
 	v->fd = openat(intake_staging(x->in), name, O_RDONLY | O_CLOEXEC);
 	if (v->fd < 0 || fstat(v->fd, &st) < 0)
 		return -errno;
+	v->fresh = st.st_mtim.tv_sec >= x->since_s;
 	r = read_map(v->fd, (uint64_t)st.st_size, &v->map);
 	if (r < 0)
 		return r;
@@ -386,10 +367,10 @@ int xorbs_open(struct xorbs *x, const struct xorb_owner *owner, const uint8_t xo
 	       struct xorb_view *ret)
 {
 	CLEANUP(xorb_view_fini) struct xorb_view v = { .fd = -1 };
-	char name[NAME_LEN_MAX];
+	char name[XORB_NAME_MAX];
 	int r;
 
-	name_of(owner, xorb, name);
+	xorb_name(owner, xorb, name);
 	r = open_name(x, name, xorb, &v);
 	if (r == ERR_CORRUPT) {
 		remove_name(x, name); /* it did not survive a crash */
@@ -397,7 +378,7 @@ int xorbs_open(struct xorbs *x, const struct xorb_owner *owner, const uint8_t xo
 	}
 	if (r < 0)
 		return r;
-	*ret = (struct xorb_view){ .map = v.map, .fd = steal_fd(&v.fd) };
+	*ret = (struct xorb_view){ .map = v.map, .fd = steal_fd(&v.fd), .fresh = v.fresh };
 	v.map = (struct xorb_map){ 0 };
 	return 0;
 }
@@ -410,6 +391,7 @@ struct run {
 	char *room;        /* PIECE_BYTES */
 	uint32_t from, to; /* `to` goes behind those that are in it */
 	struct buf *doubts;
+	bool believed;
 };
 
 static uint64_t bytes_between(const struct xorb_map *m, uint32_t from, uint32_t to)
@@ -445,7 +427,7 @@ static int read_run(int fd, uint64_t off, struct run *n)
 		to++;
 	n->to = to;
 	r = file_pread(fd, n->room, (size_t)bytes_between(n->map, n->from, to), off);
-	return r < 0 ? r : check_run(n);
+	return r < 0 || n->believed ? r : check_run(n);
 }
 
 /* It goes on without: who reads looks at what it has come to. */
@@ -501,7 +483,7 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 		   xorb_bytes_fn fn, void *arg)
 {
 	CLEANUP(freep) char *room = malloc(PIECE_BYTES);
-	struct run n = { &v->map, room, from, to, v->doubts };
+	struct run n = { &v->map, room, from, to, v->doubts, v->fd >= 0 && v->believed };
 	int r = room ? 0 : -ENOMEM;
 
 	while (r == 0 && n.from < to) {
@@ -515,70 +497,9 @@ int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, ui
 	return r;
 }
 
-/* ---- what waits for long ---- */
-
-struct sweep {
-	struct xorbs *xorbs;
-	int64_t before_s;
-	struct buf users; /* each with a NUL behind */
-};
-
-static bool is_old(const struct sweep *w, const char *name)
+int xorbs_stage(const struct xorbs *x)
 {
-	struct stat st;
-
-	return fstatat(intake_staging(w->xorbs->in), name, &st, 0) == 0 &&
-	       st.st_mtim.tv_sec < w->before_s;
-}
-
-static void note_user(void *arg, const char *name)
-{
-	struct sweep *w = arg;
-	size_t at = 0;
-
-	if (!is_name(name) || !is_old(w, name))
-		return;
-	while (at < w->users.len && strcmp(w->users.data + at, name + USER_AT) != 0)
-		at += strlen(w->users.data + at) + 1;
-	if (at >= w->users.len)
-		buf_add(&w->users, name + USER_AT, strlen(name + USER_AT) + 1);
-}
-
-/* What was cut off nobody remembers. */
-static void remove_one(void *arg, const char *name)
-{
-	const struct sweep *w = arg;
-
-	if (is_name(name) && is_old(w, name))
-		remove_old(w->xorbs, name, w->before_s);
-	else if (!is_name(name) && !strncmp(name, "xorb", 4) && is_old(w, name))
-		unlinkat(intake_staging(w->xorbs->in), name, 0);
-}
-
-static int renew_all(struct db_txn *t, void *arg)
-{
-	const struct buf *users = arg;
-	int r = 0;
-
-	for (size_t at = 0; r == 0 && at < users->len; at += strlen(users->data + at) + 1)
-		r = xorb_rows_renew(t, users->data + at);
-	return r;
-}
-
-int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s)
-{
-	struct sweep w = { .xorbs = x, .before_s = before_s };
-	int stage = intake_staging(x->in);
-	int r;
-
-	file_each_name(stage, note_user, &w);
-	r = w.users.failed;
-	if (r == 0 && w.users.len)
-		r = db_write(db, renew_all, &w.users);
-	buf_free(&w.users);
-	if (r == 0)
-		file_each_name(stage, remove_one, &w);
-	return r;
+	return intake_staging(x->in);
 }
 
 bool xorbs_coming(struct xorbs *x, const char *uid, int64_t since_s)

@@ -16,7 +16,7 @@ struct xorb_file;
 
 #define XORBS_FILES_MAX 100000 /* that should wait for one payer */
 
-/* Also counts what a former run left. -ENOMEM. */
+/* Also counts what a former run left, and removes what it was at. -ENOMEM. */
 MUST_USE int xorbs_new(struct intake *in, struct xorbs **ret);
 /* None is coming any more. */
 void xorbs_free(struct xorbs *x);
@@ -46,6 +46,8 @@ void xorbs_waiting(struct xorbs *x, const char *payer, uint64_t *ret_bytes, uint
 struct xorb_view {
 	struct xorb_map map;
 	int fd;             /* where it waits, or -1: its chunks are in blobs */
+	bool fresh;         /* it came while this process runs: what was found right then was */
+	bool believed;      /* set by who proves in another way that its bytes are right */
 	struct buf *doubts; /* borrowed, or NULL: etags of those that turned out not to have them,
 			     * each with a NUL behind */
 };
@@ -59,16 +61,18 @@ MUST_USE int xorbs_open(struct xorbs *x, const struct xorb_owner *owner,
 /* It need not wait any more. */
 void xorbs_remove(struct xorbs *x, const struct xorb_owner *owner,
 		  const uint8_t xorb[static XET_HASH]);
-/* Gives the bytes of its chunks [from, to), which there are, to fn, each compared with its hash.
+/* Gives the bytes of its chunks [from, to), which there are, to fn, each compared with its hash
+ * (of one that waits: unless it is believed).
  * -ENOENT: no blob has one of them any more; ERR_DIGEST: what lies there is something else, and
  * nowhere is it right; fn's, the disk's. */
 typedef int (*xorb_bytes_fn)(void *arg, const void *data, size_t len);
 MUST_USE int xorb_view_read(struct xorbs *x, const struct xorb_view *v, uint32_t from, uint32_t to,
 			    xorb_bytes_fn fn, void *arg);
 
-/* Removes those that came before that second; who brought them is to forget them (xorb_rows.h).
- * -errno: they stay. */
-MUST_USE int xorbs_sweep(struct xorbs *x, struct db *db, int64_t before_s);
+/* Removes the file of that name, unless it came since that second. */
+void xorbs_remove_old(struct xorbs *x, const char *name, int64_t before_s);
+/* The directory in which they wait (xorb_name.h); borrowed. */
+int xorbs_stage(const struct xorbs *x);
 /* True if one has come for the repository of that uid since. */
 bool xorbs_coming(struct xorbs *x, const char *uid, int64_t since_s);
 

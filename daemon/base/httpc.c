@@ -48,10 +48,6 @@ struct httpc {
 	int64_t connect_ms, stall_ms;
 };
 
-struct httpc_response {
-	CURL *easy; /* during or after a transfer */
-};
-
 /* One running request; on its caller's stack. */
 struct call {
 	const struct httpc_request *q;
@@ -407,6 +403,8 @@ static int set_request(CURL *easy, struct call *call)
 	if (r < 0)
 		return r;
 	set_method(easy, q);
+	if (q->certificate)
+		curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_patience(call));
 	if (call->c->user_agent)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, call->c->user_agent);

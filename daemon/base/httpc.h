@@ -52,6 +52,7 @@ struct httpc_request {
 	uint64_t range_off, range_len; /* range_len 0: the whole */
 	int64_t deadline_ms;           /* clock_ms() value when the call ends with ERR_TIMEOUT */
 	int64_t head_ms;               /* likewise, if the head is not complete; 0: no other */
+	bool certificate; /* httpc_certificate_ends_s is to know, of a connection that is new */
 	/* Called once when the head is complete (not for 1xx), before any body. Non-zero ends
 	 * the call and becomes its result. May be NULL. */
 	int (*head)(void *arg, const struct httpc_response *r);
@@ -95,6 +96,9 @@ MUST_USE int httpc_content_range(const struct httpc_response *r, uint64_t *ret_f
 				 uint64_t *ret_last, int64_t *ret_total);
 /* When it was sent, by the server's clock: seconds since 1970, or -1. */
 int64_t httpc_date_s(const struct httpc_response *r);
+/* When the certificate of who answered ends: seconds since 1970, or -1: it spoke no TLS, or the
+ * request did not ask for it. */
+int64_t httpc_certificate_ends_s(const struct httpc_response *r);
 /* How long the server asks to wait: Retry-After (seconds or date) or RateLimit's t=; -1 if it
  * does not. */
 int64_t httpc_retry_after_ms(const struct httpc_response *r);

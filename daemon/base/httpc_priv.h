@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What httpc.c and httpc_lines.c share. */
+/* What the files of the door to libcurl share. */
 #ifndef MATRIXFS_HTTPC_PRIV_H
 #define MATRIXFS_HTTPC_PRIV_H
 
 #include "daemon/base/httpc.h"
 
 struct curl_slist;
+
+struct httpc_response {
+	void *easy; /* libcurl's, during or after a transfer */
+};
 
 /* The lines of a request's head that are not libcurl's own: owned, also after a failure. -EINVAL,
  * -ENOMEM. */

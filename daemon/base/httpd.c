@@ -17,7 +17,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
-#include "daemon/base/httpd_priv.h"
+#include "daemon/base/httpd_calls.h"
 #include "daemon/base/num.h"
 #include "daemon/base/tls.h"
 #include "daemon/base/url.h"

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "daemon/base/httpd_priv.h"
+#include "daemon/base/httpd_calls.h"
 
 #define STREAM_PIECE 4096
 #define FLOW_PIECE (64 * 1024)
@@ -123,6 +123,8 @@ void httpd_reply(struct httpd_request *q, int status, const char *type, struct b
 {
 	size_t len = body->len;
 
+	if (httpd_end_early(q, status, body))
+		return;
 	answer(q, status, make_answer(type, body, allow), len);
 	buf_free(body);
 }
@@ -249,9 +251,14 @@ static struct MHD_Response *with_head(struct MHD_Response *m, struct httpd_head 
 void httpd_reply_head(struct httpd_request *q, struct httpd_head *h, struct buf *body)
 {
 	size_t len = body->len;
-	char *data = len ? buf_take(body) : NULL;
 	struct MHD_Response *m = NULL;
+	char *data;
 
+	if (httpd_end_early(q, h->status, body)) {
+		httpd_head_free(h);
+		return;
+	}
+	data = len ? buf_take(body) : NULL;
 	if (data || !body->failed)
 		m = MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE);
 	if (!m)

@@ -8,7 +8,7 @@
 #include <poll.h>
 
 #include "daemon/base/err.h"
-#include "daemon/base/httpd_priv.h"
+#include "daemon/base/httpd_calls.h"
 
 #define THROWN_BYTES_MAX (64 << 20) /* of a body that was answered before its end */
 
@@ -132,7 +132,8 @@ bool httpd_left(struct httpd_request *q)
 	bool left;
 
 	lock_take(&q->all->lock);
-	left = !q->in_library || q->stage == STAGE_ANSWERED || is_closed(q->connection);
+	left = !q->in_library || (q->stage == STAGE_ANSWERED && !q->early) ||
+	       is_closed(q->connection);
 	lock_drop(&q->all->lock);
 	return left;
 }

@@ -8,13 +8,14 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "daemon/base/httpd_priv.h"
+#include "daemon/base/httpd_calls.h"
 #include "daemon/base/url.h"
 
 static void request_free(struct httpd_request *q)
 {
 	buf_free(&q->query);
 	buf_free(&q->body);
+	buf_free(&q->piece);
 	free(q->target);
 	free(q->method);
 	free(q->path);

@@ -14,9 +14,7 @@
 
 #include "daemon/base/clock.h"
 
-#define MESSAGE_MAX 2048
 #define NAME_MAX_BYTES 255
-#define FIRST_PASSED 3 /* SD_LISTEN_FDS_START */
 #define PASSED_MAX 4096
 #define SEND_S 1
 
@@ -86,7 +84,7 @@ PRINTF(3, 4) static int say(const struct notify *n, struct msghdr *msg, const ch
 {
 	struct sockaddr_un to = n->to;
 	struct msghdr plain = { 0 };
-	char text[MESSAGE_MAX];
+	char text[NOTIFY_MESSAGE_MAX];
 	struct iovec part = { .iov_base = text };
 	va_list ap;
 	int len;
@@ -216,8 +214,9 @@ int notify_passed(notify_env *env, const char *name, unsigned nth)
 		bool wanted = !name || (strlen(name) == len && strncmp(names, name, len) == 0);
 
 		if (wanted && nth-- == 0)
-			return fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC) < 0 ? -errno
-										: FIRST_PASSED + i;
+			return fcntl(NOTIFY_FIRST_PASSED + i, F_SETFD, FD_CLOEXEC) < 0
+				       ? -errno
+				       : NOTIFY_FIRST_PASSED + i;
 		names += len + (names[len] == ':');
 	}
 	return -ENOENT;

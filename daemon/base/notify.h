@@ -11,7 +11,9 @@
 
 #include "daemon/base/own.h"
 
-#define NOTIFY_FDS_MAX 64 /* in one call of notify_keep_fds */
+#define NOTIFY_FDS_MAX 64       /* in one call of notify_keep_fds */
+#define NOTIFY_MESSAGE_MAX 2048 /* bytes of one message */
+#define NOTIFY_FIRST_PASSED 3   /* descriptors that are passed lie from here on */
 
 struct notify {
 	int fd; /* -1: nobody listens */

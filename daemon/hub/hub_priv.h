@@ -32,7 +32,7 @@ struct hub {
 	enum hub_xet xet;
 	struct location_memory
 		*xet_tokens;           /* by where they are had: the store, and what opens it */
-	atomic_bool xet_first_version; /* its store knows no other */
+	atomic_bool xet_first_version; /* its store knew no other */
 	struct lock lock;
 	int64_t down_until_ms;         /* guarded by lock; 0: the hub is well */
 	bool probing;                  /* guarded by lock; somebody tries whether it is back */

@@ -20,6 +20,7 @@
 #define WINDOW (UINT64_C(8) << 20)
 #define PLAN_BYTES_MAX (2u << 20) /* of what a window is made of, as text */
 #define TOKEN_BYTES_MAX 65536
+#define BEARER_BYTES_MAX 8192
 #define TOKEN_LIFE_MAX_S 3600
 #define MARGIN_S 30           /* a token is not used so shortly before its end */
 #define ANSWER_MS 2000        /* so long one waits for another's token before asking, too */
@@ -98,6 +99,17 @@ static bool is_secret(const char *url)
 	return !strncasecmp(url, "https:", strlen("https:"));
 }
 
+/* Nothing that could end a field of a header, or the text in which it is remembered. */
+static bool is_bearer(const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return len && len <= BEARER_BYTES_MAX;
+}
+
 static int read_token(struct xet *x, const struct buf *text, int64_t *ret_life_ms)
 {
 	CLEANUP(jdoc_freep) struct jdoc *doc = NULL;
@@ -108,7 +120,7 @@ static int read_token(struct xet *x, const struct buf *text, int64_t *ret_life_m
 
 	if (r < 0)
 		return r;
-	if (!bearer || !*bearer || !cas || strpbrk(cas, "\n?#"))
+	if (!is_bearer(bearer) || !cas || strpbrk(cas, "\n?#"))
 		return ERR_PROTO;
 	*ret_life_ms = exp < now ? 0 : min_i64(exp - now - MARGIN_S, TOKEN_LIFE_MAX_S) * 1000;
 	buf_clear(&x->token);
@@ -207,17 +219,17 @@ static bool is_unknown(int status)
 	return status == 404 || status == 501;
 }
 
-/* What a store that knows no second version answers to it is the same as for a file it has not. */
+/* What a store says that knows not that version is the same as for a file it has not. */
 static int ask_plan(struct xet *x, uint64_t len, struct telling *t)
 {
-	bool second = !x->h->xet_first_version;
-	int r = ask_version(x, second ? 2 : 1, len, t);
+	bool first = x->h->xet_first_version;
+	int r = ask_version(x, first ? 1 : 2, len, t);
 
-	if (r < 0 || !second || !is_unknown(x->answer.status))
+	if (r < 0 || !is_unknown(x->answer.status))
 		return r;
-	r = ask_version(x, 1, len, t);
+	r = ask_version(x, first ? 2 : 1, len, t);
 	if (r == 0 && x->answer.status == 200)
-		x->h->xet_first_version = true;
+		x->h->xet_first_version = !first;
 	return r;
 }
 
@@ -260,6 +272,8 @@ static int judge(const struct xet *x, int r)
 {
 	const char *why = xorb_reader_why(x->reader);
 
+	if (r == -E2BIG)
+		return damaged(x, "more of it would have to wait for others than may");
 	if (r != -EBADMSG)
 		return r;
 	return damaged(x, *why ? why : "a term has another length than was told");

@@ -201,7 +201,7 @@ static int keep(struct gather *a, uint32_t part, uint32_t chunk, const void *dat
 	}
 	memcpy(k.data, data, len);
 	a->kept_bytes += len + EACH;
-	return a->kept_bytes > a->kept_max ? -EBADMSG : 0;
+	return a->kept_bytes > a->kept_max ? -E2BIG : 0;
 }
 
 int gather_add(struct gather *a, uint32_t part, uint32_t chunk, const void *data, size_t len,

@@ -22,8 +22,8 @@ MUST_USE int gather_new(const struct rebuild *plan, uint64_t len, gather_fn fn, 
 void gather_free(struct gather *a);
 /* True if all was given; else *ret_part is the part that has what is next. */
 bool gather_done(const struct gather *a, uint32_t *ret_part);
-/* A chunk came. Held back, it waits in any case. -EBADMSG: a term has another length than was said,
- * or more would wait than may; -ENOMEM; fn's. */
+/* A chunk came. Held back, it waits in any case. -EBADMSG: a term has another length than was said;
+ * -E2BIG: more would wait than may; -ENOMEM; fn's. */
 MUST_USE int gather_add(struct gather *a, uint32_t part, uint32_t chunk, const void *data,
 			size_t len, bool hold);
 /* Gives on what waits and is next. As gather_add. */

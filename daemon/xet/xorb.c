@@ -114,9 +114,8 @@ static void ungroup(const uint8_t *from, uint32_t len, uint8_t *to)
 }
 
 /* The chunk as it was, borrowed; or NULL. */
-static const uint8_t *unpack(struct xorb_reader *x, int *ret)
+static const uint8_t *unpack(struct xorb_reader *x, const uint8_t *packed, int *ret)
 {
-	const uint8_t *packed = x->in + HEADER;
 	uint8_t *to = x->scheme == GROUPED_LZ4 ? x->grouped : x->out;
 
 	if (x->scheme == PLAIN)
@@ -131,11 +130,11 @@ static const uint8_t *unpack(struct xorb_reader *x, int *ret)
 	return x->out;
 }
 
-static int give_chunk(struct xorb_reader *x)
+static int give_chunk(struct xorb_reader *x, const uint8_t *packed)
 {
 	uint8_t hash[XET_HASH];
 	int r = 0;
-	const uint8_t *data = unpack(x, &r);
+	const uint8_t *data = unpack(x, packed, &r);
 
 	if (!data)
 		return r;
@@ -152,7 +151,13 @@ static int give_chunk(struct xorb_reader *x)
 /* What is wanted next is there as a whole. */
 static int go_on(struct xorb_reader *x)
 {
-	return x->packed ? give_chunk(x) : read_header(x);
+	return x->packed ? give_chunk(x, x->in + HEADER) : read_header(x);
+}
+
+/* A chunk whose header was read lies there as a whole: it need not be brought together. */
+static bool is_whole(const struct xorb_reader *x, size_t len)
+{
+	return x->packed && x->have == HEADER && len >= x->packed;
 }
 
 static size_t wanted(const struct xorb_reader *x)
@@ -175,12 +180,15 @@ int xorb_reader_add(struct xorb_reader *x, const void *data, size_t len)
 			x->described = true;
 			break;
 		}
-		memcpy(x->in + x->have, from, n);
-		x->have += n;
+		if (is_whole(x, len)) {
+			r = give_chunk(x, from);
+		} else {
+			memcpy(x->in + x->have, from, n);
+			x->have += n;
+			r = x->have == wanted(x) ? go_on(x) : 0;
+		}
 		from += n;
 		len -= n;
-		if (x->have == wanted(x))
-			r = go_on(x);
 	}
 	return r;
 }
