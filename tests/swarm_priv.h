@@ -9,7 +9,7 @@
 #include "daemon/base/map.h"
 #include "daemon/peer/fanout.h"
 #include "daemon/peer/members.h"
-#include "daemon/peer/trip.h"
+#include "daemon/peer/trip_race.h"
 #include "tests/swarm.h"
 
 #define SWARM_CHUNK (UINT64_C(1) << 20)

@@ -94,8 +94,8 @@ static void it_vouches_for_what_a_hub_gave_and_for_nothing_else(void **state)
 	assert_tells(&d, 2, 0);
 }
 
-/* Or an owner that has not all of a segment yet would be finding out for ever, to all who come again
- * as seldom as they do, and witnesses would be asked for what it gave. */
+/* Or an owner that has not all of a segment yet would be finding out for ever, to all who come
+ * again as seldom as they do, and witnesses would be asked for what it gave. */
 static void what_was_found_out_is_said_to_who_comes_again_later(void **state)
 {
 	static const enum as all[] = { VOUCHER, HOLDER };

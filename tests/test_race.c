@@ -351,7 +351,7 @@ static void what_is_wrong_wins_nothing(void **state)
 	assert_true(metrics_get(&f->counts.bytes_wrong) >= CHUNK_BYTES);
 }
 
-/* Twice within a minute: who gave whole chunks before is not slow for it, and is named for those. */
+/* Twice within a minute: who gave whole chunks before is not slow for it, and gets those. */
 static struct sums outrun_twice(struct fixture *f, enum manner first)
 {
 	warm_up(f);

@@ -194,7 +194,8 @@ static void tell(uint64_t seed, const struct schedule *c, const struct swarm_res
 	       c->liars, c->full, c->fresh, c->upstream_lost ? ", upstream lost" : "",
 	       c->upstream_ends ? " for good" : "");
 	printf("  ended %u failed %u unfinished %u; upstream %llu of %u, used %llu dropped %llu "
-	       "wrong %llu again %llu left %llu raced %llu won %llu twice %.4f bans %llu rings %llu, last %.0f ms\n",
+	       "wrong %llu again %llu left %llu raced %llu won %llu twice %.4f bans %llu "
+	       "rings %llu, last %.0f ms\n",
 	       r->ended, r->failed, r->unfinished, (unsigned long long)r->upstream, r->chunks,
 	       (unsigned long long)r->used, (unsigned long long)r->dropped,
 	       (unsigned long long)r->wrong, (unsigned long long)r->again,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/peer/trip.h"
+#include "daemon/peer/trip_race.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

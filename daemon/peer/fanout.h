@@ -38,8 +38,9 @@ MUST_USE int fanout_new(struct fanout **ret);
 void fanout_free(struct fanout *c);
 /* A guest asks the owner, which is in zone `home`, for a segment: 0 if the owner gives it itself,
  * else how many others are to be asked, in this order. When all others have failed the guest, or
- * there is no memory, the owner gives it itself. Who only looks keeps his giver, and strikes nobody. *ret_number is the guest's place in the order of
- * arrival, from 1 on: those others came before it. */
+ * there is no memory, the owner gives it itself. Who only looks keeps his giver, and strikes
+ * nobody. *ret_number is the guest's place in the order of arrival, from 1 on: those others came
+ * before it. */
 unsigned fanout_ask(struct fanout *c, struct segment segment, uint64_t home,
 		    const struct fanout_guest *guest, int64_t now_ms,
 		    uint64_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number);

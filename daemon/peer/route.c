@@ -113,7 +113,8 @@ static uint32_t next_best(struct route *r)
 	return best;
 }
 
-/* Whose turn it is, be it fast or not, for a second one would bring it a second time; ROUTE_NOBODY if there is none any more, or this node itself is meant. */
+/* Whose turn it is, be it fast or not, for a second one would bring it a second time; ROUTE_NOBODY
+ * if there is none any more, or this node itself is meant. */
 static uint32_t whose_turn(struct route *r, int64_t now_ms)
 {
 	for (; r->turn < ROUTE_REACH; next_owner(r)) {

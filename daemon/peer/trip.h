@@ -139,18 +139,4 @@ void trip_was_busy(struct trip *t, int64_t ms);
 bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint64_t chunk,
 		     int64_t now_ms);
 
-/* Whom to ask besides for the next chunk, while one is waited for, as a reader waits for longer
- * than is usual; ROUTE_NOBODY: nobody. Then trip_race_ask has the words, or it is skipped; it is on
- * until then, or until it is heard or won. */
-uint32_t trip_race(struct trip *t, int64_t now_ms);
-struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms);
-void trip_race_skip(struct trip *t);
-/* It has not brought it, or was given up (ROUTE_LEFT). */
-void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
-/* It has, while another was asked: what that one had answered until then (ROUTE_SILENT: not even a
- * head). Nothing else is to be heard of its question. */
-void trip_outrun(struct trip *t, const struct trip_heard *h, int64_t now_ms);
-/* It has: it is as if it had been asked alone. trip_gave and trip_heard follow. */
-void trip_race_won(struct trip *t);
-
 #endif
