@@ -28,6 +28,7 @@
 #include "admin/reload.h"
 #include "admin/hub/roster.h"
 #include "admin/hub/routes.h"
+#include "admin/hub/xet_room.h"
 #include "admin/rulewatch.h"
 #include "admin/scrubber.h"
 #include "admin/server.h"
@@ -158,6 +159,8 @@ static int open_intake(struct program *p, struct buf *why)
 		r = parts_new(p->server.intake, &p->server.parts);
 	if (r == 0)
 		r = xorbs_new(p->server.intake, &p->server.xorbs);
+	if (r == 0)
+		r = xet_room_new(&p->server.xet_room);
 	if (r == 0)
 		aside_restore(p->server.intake);
 	return r;
@@ -426,6 +429,7 @@ static void close_all(struct program *p)
 	if (p->server.node)
 		node_close(p->server.node);
 	xorbs_free(p->server.xorbs);
+	xet_room_free(p->server.xet_room);
 	parts_free(p->server.parts);
 	intake_close(p->server.intake);
 	ready_free(p->server.ready);
@@ -551,6 +555,17 @@ static int print_and_exit(enum hubconf_action action)
 	return 0;
 }
 
+/* All that can be known without doing anything. */
+static int check_and_exit(const struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	if (reload_check(&p->conf, &why) < 0)
+		return fail(&why, EXIT_USAGE);
+	puts("The configuration is right.");
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -560,6 +575,8 @@ int main(int argc, char *argv[])
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
+	else if (action == HUBCONF_CHECK)
+		status = check_and_exit(&p);
 	else if (action != HUBCONF_RUN)
 		status = print_and_exit(action);
 	else

@@ -30,6 +30,7 @@ struct server {
 	struct intake *intake;
 	struct parts *parts;
 	struct xorbs *xorbs;
+	struct xet_room *xet_room; /* for shards */
 	struct collector *collector;
 	struct scrubber *scrubber;
 	struct chunker *chunker;

@@ -539,8 +539,14 @@ def test_on_a_full_disk_nothing_is_taken_and_nothing_is_lost(hub, tmp_path, smal
     fill(small_disk, 10 * MIB)
     assert [store.tell(whole(xorbs[0])).status, store.send(xorbs[0]).status] == [507, 507]
     assert not incoming(h)
+    # A client is told before it sends anything; of a 507 to its chunks it says the number alone, after five tries.
+    (tmp_path / "w.bin").write_bytes(noise(1, "full"))
+    began, client = time.monotonic(), Client(tmp_path, "2.4", h.url, h.admin_token)
+    done = client.cli("upload", store.repo.id, tmp_path / "w.bin", "w.bin")
+    assert done.returncode != 0 and "no room" in done.stderr and time.monotonic() - began < 30, done.stderr
     (small_disk / "filler").unlink()
     assert store.send(xorbs[1]).status == 200 and store.tell(whole(*xorbs)).status == 200
+    upload(client, store.repo, tmp_path / "w.bin", "w.bin")
     h.stop()
 
 
@@ -620,7 +626,7 @@ def test_the_store_takes_its_own_tokens_alone(ours):
 
 
 @pytest.mark.parametrize("method, path", [("POST", "/v1/xorb-grants/default/0"), ("GET", "/v1/shards"),
-                                          ("PUT", "/v1/xorbs/default/0"), ("GET", "/v1/reconstructions"), ("POST", "/v1/telemetry"), ("GET", "")])
+                                          ("PUT", "/v1/xorbs/default/0"), ("GET", "/v3/reconstructions"), ("POST", "/v1/telemetry"), ("GET", "")])
 def test_what_is_not_offered_is_not_there(ours, method, path):
     """Never a 405, which clients take for the end."""
     assert ours.ask(f"/api/xet/1{path}", method, b"{}" if method != "GET" else None, "anything").status == 404

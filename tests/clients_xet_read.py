@@ -285,6 +285,26 @@ def test_any_range_of_a_file_is_what_it_is(ours, pieces):
     assert ours.ask(path, token=token, Range=f"bytes={len(data)}-").status == 416
 
 
+def test_several_files_are_told_of_at_once(ours, tmp_path):
+    """As a client of old can ask. They have a xorb in common, and each is put together from what is said of it."""
+    data = noise(12, "batch")
+    repo = put(ours, tmp_path, "admin/batch", data)
+    add(ours, tmp_path, repo, "more.bin", data[:11 * MIB] + noise(1, "batch, more"))
+    names, token = [offer(ours, repo, path) for path in ("w.bin", "more.bin")], reading(ours, repo).json["accessToken"]
+    ask = lambda *ids, token=token: ours.ask("/api/xet/1/v1/reconstructions?" + "&".join(f"file_id={i}" for i in ids), token=token)
+    both = ask(*names, "0" * 64, "name", names[0])
+    assert both.status == 200 and set(both.json["files"]) == set(names), "what is not here is left out"
+    for name in names:
+        one = ours.ask(f"/api/xet/1/v1/reconstructions/{name}", token=token).json
+        assert both.json["files"][name] == one["terms"]
+        for xorb, infos in one["fetch_info"].items():
+            for info in infos:
+                same = [i for i in both.json["fetch_info"][xorb] if (i["range"], i["url_range"]) == (info["range"], info["url_range"])]
+                assert same and all(ours.ask(local(i["url"]), Range="bytes=0-7").status == 206 for i in same)
+    assert any(len({i["url"] for i in infos}) == 2 for infos in both.json["fetch_info"].values()), "of one xorb, as either has it"
+    assert [ask("0" * 64).status, ask().status, ask(names[0], token="x").status, ask(*(names * 40)).status] == [404, 404, 401, 200]
+
+
 def test_links_are_good_for_what_they_name_alone(ours, pieces, tmp_path):
     repo, data = pieces
     path, token = store(ours, repo)

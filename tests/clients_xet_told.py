@@ -1,20 +1,26 @@
 """What real clients are told while files are put together of what they brought, and when that cannot be. The twin is the first
 version of the question, which is answered when all is done."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
+import pathlib
+import re
+import socket
+import struct
 import threading
 import time
 
 import pytest
 
 from clients_hubd import Client
-from clients_xet import MIB, SHIMMED, Gate, fill, noise, start, token_of, trail, upload
+from clients_xet import MIB, SHIMMED, Gate, fill, noise, start, token_of, trail, upload, user
+from flow_hub_ctl import fine
 from flow_hub_operate import small_disk  # noqa: F401
 from hubd import Hubd
 from mountlib import eventually
 from registry import Repo
-from xet import Store, Xorb, shard, whole
+from xet import TAG, Store, Xorb, shard, whole
 
 
 @pytest.fixture
@@ -125,4 +131,57 @@ def test_a_crowd_is_refused_by_the_slow_clock_as_well(hub, tmp_path):
         got = list(pool.map(refused, range(192)))
     assert {status for status, _ in got} <= {400, 503}
     assert min(took for status, took in got if status == 400) >= 0.1
+    h.stop()
+
+
+def large_shard():
+    """As large as any that is taken: as many files, and terms of them."""
+    numbers = lambda *n: struct.pack("<4I", *n)
+    term = b"x" * 32 + numbers(0, 1000, 0, 1)
+    return TAG + numbers(2, 0, 0, 0) + 100000 * (b"f" * 32 + numbers(3 << 30, 2, 0, 0) + 2 * term + 2 * (b"r" * 32 + numbers(0, 0, 0, 0)) +
+                                                b"s" * 32 + numbers(0, 0, 0, 0)) + 2 * (b"\xff" * 32 + numbers(0, 0, 0, 0))
+
+
+def anonymous(h):
+    text = pathlib.Path(f"/proc/{h.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", text)[1]) << 10
+
+
+@SHIMMED
+def test_shards_that_do_not_end_take_no_more_memory_than_there_is_for_them(hub, tmp_path):
+    """Forty of the largest, of two users, to which one byte is missing; meanwhile somebody brings a file."""
+    h, large = Hubd(tmp_path, hub), large_shard()
+    fine(h, "org add org")
+    owners = [user(h, f"user{n}", "write") for n in range(3)]
+    stores = [Store(h, Repo(h, f"user{n}/own", owners[n]), owners[n]) for n in range(3)]
+    socks, senders, head = [], [], "POST {}/v1/shards HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n"
+    for n in range(40):
+        store = stores[n % 2]
+        socks.append(socket.create_connection(("127.0.0.1", h.port)))
+        socks[-1].settimeout(20)
+
+        def send(s=socks[-1], store=store):
+            try:
+                s.sendall(head.format(store.base, store.token, len(large)).encode() + large[:-1])
+            except OSError:
+                pass                                    # it was refused
+        senders.append(threading.Thread(target=send, daemon=True))
+        senders[-1].start()
+    took = 0
+    while any(sender.is_alive() for sender in senders):
+        took = max(took, anonymous(h))
+        time.sleep(0.1)
+    assert took < 128 << 20, took
+    x = Xorb(b"small" * 99)
+    assert stores[2].send(x).status == 200 and stores[2].tell(whole(x)).status == 200
+    statuses = []
+    for s in socks:                                     # an answer goes out when all of its question came
+        s.sendall(large[-1:])
+        got = s.recv(4096)
+        statuses.append(int(got.split()[1]))
+        assert statuses[-1] == 400 or b"Retry-After" in got, got
+        s.close()
+    assert set(statuses) == {400, 503} and statuses.count(503) >= 36, statuses
+    # The twin: when they have gone there is room again, and the largest is looked at.
+    assert eventually(lambda: h.ask(f"{stores[0].base}/v1/shards", "POST", large, stores[0].token).status == 400, 20)
     h.stop()

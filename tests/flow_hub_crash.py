@@ -19,6 +19,7 @@ from xet import Store, Xorb, whole
 
 POINTS = int(os.environ.get("CRASH_POINTS", 2))     # of each kind; 0: all there are
 FAR = 1 << 40                                       # changes that no life comes to
+RECIPE = 1 << 20                                    # of smaller files nobody remembers what they are made of
 LATE_S = 1.3                                        # rows of records that are durable go later
 NEVER = object()
 pytestmark = pytest.mark.skipif("san" in str(PROGRAM) or not SHIM.exists(), reason="needs `make helpers` and a plain build")
@@ -26,6 +27,15 @@ pytestmark = pytest.mark.skipif("san" in str(PROGRAM) or not SHIM.exists(), reas
 
 def noise(i):
     return random.Random(i).randbytes(70000)
+
+
+def made_of(*xorbs):
+    """A file of a MiB and some more of chunks that come again and again."""
+    return whole(*xorbs) * (RECIPE // sum(len(c) for x in xorbs for c in x.chunks) + 1)
+
+
+def bytes_of(file):
+    return b"".join(c for x, start, end in file for c in x.chunks[start:end])
 
 
 def sha256(data):
@@ -164,26 +174,30 @@ class Parts(Upload):
 
 
 class Xet(Upload):
+    """A file as large as those of which it is written down what they are made of, of two xorbs."""
     act = "xet.upload"
 
-    def xorb(self):
-        return Xorb(*(b"%d of %s." % (n, self.name.encode()) * 30 for n in range(3)))
+    def xorbs(self):
+        return [Xorb(*(b"%d of %d of %s." % (n, x, self.name.encode()) * 600 for n in range(3))) for x in range(2)]
+
+    def file(self):
+        return made_of(*self.xorbs())
 
     def data(self):
-        return b"".join(self.xorb().chunks)
+        return bytes_of(self.file())
 
-    def run(self):
+    def run(self, order=1):
         store = Store(self.h, self.repo(), self.h.admin_token)
-        sent = store.send(self.xorb()).status
-        return store.tell(whole(self.xorb())).status if sent == 200 else sent
+        sent = [store.send(x).status for x in self.xorbs()[::order]]
+        return store.tell(self.file()).status if sent == [200, 200] else max(sent)
 
     def is_made(self):
         return self.repo().ask(f"/admin/{self.name}.git/info/lfs/objects/verify", "POST", oid=sha256(self.data()),
                                size=len(self.data())).status == 200
 
     def again(self):
-        """Who heard nothing sends it again."""
-        assert self.is_made() or self.run() == 200
+        """Who heard nothing sends it again, and not as it was."""
+        assert self.is_made() or self.run(-1) == 200
         return self.repo().done(lfs("w.bin", self.data())) and self.repo().read("w.bin") == self.data()
 
 
@@ -475,19 +489,33 @@ def test_a_change_and_its_record_are_never_parted(hub, tmp_path, kind, torn):
 
 
 class Collected:
-    """A repository some of which nobody needs any more: all of its own file, of a branch that went, of an upload without a commit."""
+    """A repository some of which nobody needs any more: all of its own file, of a branch that went, of an upload without a commit. The first
+    and the last came by Xet, and what they are made of is known."""
 
     def __init__(self, h, i):
-        self.h, self.kept, self.gone, self.stray = h, *(noise(3 * i + n) for n in range(3))
+        self.h, self.gone = h, noise(i)
+        self.mine, self.theirs = ([Xorb(*(b"%d %d %d %s." % (i, x, n, what) * 600 for n in range(3))) for x in range(2)] for what in (b"kept", b"stray"))
+        self.kept, self.stray = (bytes_of(made_of(*xorbs)) for xorbs in (self.mine, self.theirs))
         self.repo = Repo(h, f"admin/c{i}", h.admin_token)
-        self.repo.send(self.kept)
+        self.bring(self.mine)
         self.repo.done(lfs("w.bin", self.kept), put("a.txt", b"a%d" % i))
         self.repo.ask(f"{self.repo.api}/branch/side", "POST")
         self.repo.send(self.gone)
         self.repo.done(lfs("s.bin", self.gone), put("s.txt", b"s%d" % i), branch="side")
-        self.repo.send(self.stray)
+        self.bring(self.theirs)
         self.repo.ask(f"{self.repo.api}/branch/side", "DELETE")
         self.tree, self.log = self.repo.tree(), self.repo.log()
+
+    def store(self):
+        return Store(self.h, self.repo, self.h.admin_token)
+
+    def bring(self, xorbs):
+        store = self.store()
+        assert [store.send(x).status for x in xorbs] + [store.tell(made_of(*xorbs)).status] == [200] * 3
+
+    def known(self):
+        """Of which of the two that came by Xet the first chunk is known."""
+        return [self.store().seek(xorbs[0].chunks[0]).status == 200 for xorbs in (self.mine, self.theirs)]
 
     def collect(self):
         """What a run told at its end."""
@@ -513,19 +541,22 @@ class Collected:
 def a_collection(lives, i, at):
     """One run of the collector that is cut at that change of a file, and one in the next life. How many changes there were."""
     some = Collected(lives.up(), i)
-    assert some.blobs() == {"kept", "gone", "stray"}
+    assert some.blobs() == {"kept", "gone", "stray"} and some.known() == [True, True]
     heard = lives.during(at, some.collect) if at else (lives.set(0), some.collect())[1]
     changes = lives.changes()
     some.live(lives.up())
     assert some.is_whole(), f"cut at {at}"
     assert heard is NEVER or heard["complete"] and some.blobs() == {"kept"}
+    assert some.known() == [True, False] or heard is NEVER
     told = some.collect()
+    assert some.known() == [True, False], f"cut at {at}"
     assert told["complete"] and some.is_whole() and some.blobs() == {"kept"}, f"cut at {at}: {told}"
     assert (told["blobs"], told["left_alone"], told["mended"]) == (0, 0, 0) if heard is not NEVER else told["blobs"] <= 3, told
     # What was begun and cut is begun again: nothing is left for a third, and who comes with the same bytes brings them.
     assert all(some.collect()[what] == 0 for what in ("blobs", "objects", "uploads", "mended"))
-    assert some.repo.send(some.stray) and not some.repo.send(some.kept)
-    assert some.repo.done(lfs("t.bin", some.stray)) and some.repo.read("t.bin") == some.stray
+    some.bring(some.theirs)
+    assert some.repo.send(some.gone) and not some.repo.send(some.kept) and some.known() == [True, True]
+    assert some.repo.done(lfs("t.bin", some.stray), lfs("u.bin", some.gone)) and some.repo.read("t.bin") == some.stray
     return changes
 
 

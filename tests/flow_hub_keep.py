@@ -17,6 +17,7 @@ from flow_hub_ctl import ctl, data, fine, refused
 from hubd import Hubd
 from mountlib import eventually
 from registry import Repo, drop, lfs, put
+from xet import Store, Xorb, whole
 
 NOW = ("--collect-grace=0",)
 MIB = 1 << 20
@@ -98,14 +99,45 @@ def test_it_collects_by_itself(hub, hubd):
     assert eventually(lambda: etag(noise(100)) not in kept(h), 15)
 
 
+def few(n):
+    return bytes([n]) * 300
+
+
+def bring_by_xet(repo, *parts):
+    """A file of chunks, of which those are not sent that are told to be here; what told it, once all that it needs is. Between the two they
+    may go: then it is refused, and they are not told of any more."""
+    store, xorbs = Store(repo.hubd, repo, repo.token), [Xorb(part) for part in parts]
+    for x in xorbs:
+        assert store.seek(x.chunks[0]).status == 200 or store.send(x).status == 200
+    got = store.tell(whole(*xorbs))
+    assert got.status in (200, 400, 503), got
+    return got
+
+
+def check_known(repo, hubd):
+    """What is told to be here is, when nothing goes meanwhile: how much that is."""
+    repo.hubd, known = hubd, 0
+    store = Store(hubd, repo, repo.token)
+    for x in (Xorb(few(n)) for n in range(5)):
+        if store.seek(x.chunks[0]).status == 200:
+            known += 1
+            assert store.tell(whole(x)).status == 200
+    return known
+
+
 def write_at_random(repo, rng, over, made):
     """Few files, so that what goes is wanted again soon; until it is over, or the hub was killed."""
     while not over.is_set():
-        some = bytes([rng.randrange(5)]) * 300
+        some = few(rng.randrange(5))
         try:
-            if rng.random() < 0.5:
+            way = rng.random()
+            if way < 0.3:
                 repo.send(some)
                 got = repo.commit(lfs(f"{rng.randrange(4)}.bin", some))
+            elif way < 0.6:
+                more = few(rng.randrange(5)) if rng.random() < 0.5 else b""
+                bring_by_xet(repo, some, *[more] * bool(more))
+                got = repo.commit(lfs(f"{rng.randrange(4)}.bin", some + more))
             else:
                 got = repo.commit(put(f"{rng.randrange(4)}.txt", some))
             for method in "POST", "DELETE":
@@ -150,6 +182,8 @@ def test_nothing_that_is_reached_goes_while_many_write_and_it_is_killed(hub, hub
             for repo in repos:
                 check_all(repo, again)
             assert data(again, "collect")["left_alone"] == 0
+        assert bring_by_xet(repos[0], few(0)).status == 200
+        assert [check_known(repo, again) for repo in repos][0] > 0
         assert scrub(again)["damaged"] == 0
         again.stop()
 

@@ -366,7 +366,7 @@ static void many_files_are_made_at_once(void **state)
 
 	send(f, &f->one);
 	made_shard_head(&bytes);
-	for (uint32_t i = 0; i < 150; i++, count++) {
+	for (uint32_t i = 0; i < 300; i++, count++) {
 		const struct range r[] = { { &f->one, i % 5, i % 5 + 1 },
 					   { &f->one, 0, 1 + i % 6 } };
 		CLEANUP(wanted_free) struct wanted w = { 0 };

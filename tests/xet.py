@@ -1,10 +1,12 @@
 """What clients of a Xet store send, made by hand: xorbs of one to three small chunks, and shards of files that are made of them."""
+import functools
 import hashlib
 import struct
 
 from registry import lfs
 
-CHUNK_MAX = 1024                                        # here: what BLAKE3 takes in one go
+CHUNK_MAX = 16384                                       # here: what is hashed in a moment
+PIECE = 1024                                            # of BLAKE3
 MASK = 0xffffffff
 DATA = bytes.fromhex("6697f5775b9550de3135cbaca597181c9de421109beb2b58b4d0b04b93adf229")
 NODE = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352e64a53713f")
@@ -19,9 +21,9 @@ def _turn(x, n):
     return (x >> n | x << 32 - n) & MASK
 
 
-def _compress(state, block, flags):
+def _compress(state, block, flags, number=0):
     m = list(struct.unpack("<16I", block.ljust(64, b"\0")))
-    v = [*state, *IV, 0, 0, len(block), flags]
+    v = [*state, *IV, number, 0, len(block), flags]
     for _ in range(7):
         for i, (a, b, c, d) in enumerate(MIXED):
             for word, first, second in (m[2 * i], 16, 12), (m[2 * i + 1], 8, 7):
@@ -33,12 +35,22 @@ def _compress(state, block, flags):
     return [v[i] ^ v[i + 8] for i in range(8)]
 
 
-def blake3(key, data):
-    """Keyed; of 1 ... 1024 bytes."""
-    state, blocks = struct.unpack("<8I", key), [data[at:at + 64] for at in range(0, len(data), 64)]
+def _tree(key, data, number, root):
+    """The state after a piece of that number, or after several and what stands above them."""
+    if len(data) > PIECE:
+        half = PIECE << ((len(data) - 1) // PIECE).bit_length() - 1
+        below = *_tree(key, data[:half], number, 0), *_tree(key, data[half:], number + half // PIECE, 0)
+        return _compress(key, struct.pack("<16I", *below), 16 | 4 | root)
+    state, blocks = key, [data[at:at + 64] for at in range(0, len(data), 64)]
     for i, block in enumerate(blocks):
-        state = _compress(state, block, 16 | (i == 0) | (10 if i == len(blocks) - 1 else 0))
-    return struct.pack("<8I", *state)
+        state = _compress(state, block, 16 | (i == 0) | (2 | root if i == len(blocks) - 1 else 0), number)
+    return state
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def blake3(key, data):
+    """Keyed; of one byte at least."""
+    return struct.pack("<8I", *_tree(struct.unpack("<8I", key), data, 0, 8))
 
 
 def words(data):
@@ -46,11 +58,22 @@ def words(data):
     return b"".join(data[at:at + 8][::-1] for at in range(0, len(data), 8))
 
 
+def _level(nodes):
+    """Nodes over those: each of up to nine, or to the first one behind the second that says so."""
+    at, above = 0, []
+    while at < len(nodes):
+        ends = [i + 1 for i in range(2, 9) if i < len(nodes) - at and not nodes[at + i][0][24] % 4]
+        group = nodes[at:at + (ends[0] if ends else 9)]
+        above.append((blake3(NODE, b"".join(b"%s : %d\n" % (words(h).hex().encode(), size) for h, size in group)), sum(size for _, size in group)))
+        at += len(group)
+    return above
+
+
 def _root(chunks):
-    hashes = [blake3(DATA, c) for c in chunks]
-    if len(hashes) == 1:
-        return hashes[0]
-    return blake3(NODE, b"".join(b"%s : %d\n" % (words(h).hex().encode(), len(c)) for h, c in zip(hashes, chunks)))
+    nodes = [(blake3(DATA, c), len(c)) for c in chunks]
+    while len(nodes) > 1:
+        nodes = _level(nodes)
+    return nodes[0][0]
 
 
 class Xorb:
@@ -62,7 +85,7 @@ class Xorb:
 
 
 def shard(*files):
-    """Of files, each a list of (xorb, from, to), of at most three chunks in all; all of it is told with its SHA-256."""
+    """Of files, each a list of (xorb, from, to); all of it is told with its SHA-256."""
     out, numbers = TAG + struct.pack("<4I", 2, 0, 0, 0), lambda *n: struct.pack("<4I", *n)
     for terms in files:
         chunks = [c for xorb, start, end in terms for c in xorb.chunks[start:end]]

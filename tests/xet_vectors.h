@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Examples, and what hf_xet 1.8.0 of huggingface_hub 2.4.0 made of them: taken down between it and a
- * hub while it uploaded them. How it cuts files into chunks is not ours to know. */
+/* Examples, and what hf_xet 1.8.0 of huggingface_hub 2.4.0 made of them: taken down between it and
+ * a hub while it uploaded them. How it cuts files into chunks nobody here has to know. */
 #ifndef MATRIXFS_XET_VECTORS_H
 #define MATRIXFS_XET_VECTORS_H
 

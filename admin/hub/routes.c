@@ -149,6 +149,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/lfs/:path", lfs_get, ROLE_NONE },
 	{ "GET", "/api/:type/:repo/xet-write-token/:rev", xet_write_token, ROLE_SPEAK },
 	{ "GET", "/api/:type/:repo/xet-read-token/:rev", xet_read_token, ROLE_READ },
+	{ "GET", "/api/xet/:num/v1/reconstructions", xet_reconstruct_all, ROLE_NONE },
 	{ "GET", "/api/xet/:num/v1/reconstructions/:path", xet_reconstruct, ROLE_NONE },
 	{ "GET", "/api/xet/:num/v2/reconstructions/:path", xet_reconstruct_v2, ROLE_NONE },
 	{ "GET", "/api/xet/1/v1/bytes/:path", xet_give_bytes, ROLE_NONE },
@@ -325,8 +326,9 @@ ssize_t routes_body_max(void *server UNUSED, const struct httpd_request *q)
 static bool is_keyed(ask_fn run)
 {
 	static const ask_fn keyed[] = {
-		checkin_take,    xet_put_xorb,       xet_put_shard,  xet_put_shard_v2, xet_nothing,
-		xet_reconstruct, xet_reconstruct_v2, xet_give_bytes, xet_find_chunk,
+		checkin_take,   xet_put_xorb,        xet_put_shard,      xet_put_shard_v2,
+		xet_nothing,    xet_reconstruct,     xet_reconstruct_v2, xet_give_bytes,
+		xet_find_chunk, xet_reconstruct_all,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(keyed); i++)

@@ -126,7 +126,7 @@ int xet_write_token(struct ask *a)
 		return xet_nothing(a);
 	r = writing_repo(a, &repo);
 	if (r == 0)
-		r = a->who.known ? server_read_only(a->server) : ERR_FORBIDDEN;
+		r = a->who.known ? server_room(a->server, 0) : ERR_FORBIDDEN;
 	if (r == 0)
 		r = find_number(a, &number);
 	if (r == 0)

@@ -158,12 +158,11 @@ static void write_range(struct jwrite *w, const char *key, uint64_t start, uint6
 	jwrite_object_end(w);
 }
 
-static void write_terms(struct jwrite *w, const struct xet_plan *p)
+static void write_terms(struct jwrite *w, const char *key, const struct xet_plan *p)
 {
 	const struct recipe_term *all = (const void *)p->terms.data;
 
-	jwrite_uint(w, "offset_into_first_range", p->skip);
-	jwrite_array(w, "terms");
+	jwrite_array(w, key);
 	for (size_t i = 0; i < p->terms.len / sizeof(*all); i++) {
 		jwrite_object(w, NULL);
 		write_hash(w, "hash", all[i].xorb);
@@ -207,30 +206,44 @@ static void write_v2(struct jwrite *w, const char *link, const struct xet_range 
 typedef void (*write_fn)(struct jwrite *w, const char *link, const struct xet_range *all,
 			 size_t count);
 
-/* All ranges of one xorb; *ret_count of them. */
-static int write_xorb(struct jwrite *w, const struct rebuilding *b, const struct xet_range *all,
-		      size_t left, write_fn write, size_t *ret_count)
+/* Ranges of one xorb, as a file has it. */
+static int write_ranges(struct jwrite *w, const struct rebuilding *b, const struct xet_range *all,
+			size_t count, write_fn write)
 {
 	CLEANUP(buf_free) struct buf link = { 0 };
 	struct xet_link l = { .of = b->by };
-	char hex[XET_HASH_HEX + 1];
-	size_t n = 1;
 	int r;
 
-	while (n < left && !memcmp(all[n].xorb, all->xorb, XET_HASH))
-		n++;
-	*ret_count = n;
 	l.of.expires_s = clock_wall_s() + XET_LINK_S;
 	memcpy(l.xorb, all->xorb, XET_HASH);
 	memcpy(l.etag, b->recipe.etag, sizeof(l.etag));
 	r = xet_link_print(b->ask->server->link_key, b->ask->asked.origin, &l, &link);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		write(w, buf_str(&link), all, count);
+	return r;
+}
+
+/* How many of these are of the first one's xorb. */
+static size_t ranges_of_one(const struct xet_range *all, size_t left)
+{
+	size_t n = 1;
+
+	while (n < left && !memcmp(all[n].xorb, all->xorb, XET_HASH))
+		n++;
+	return n;
+}
+
+static int write_xorb(struct jwrite *w, const struct rebuilding *b, const struct xet_range *all,
+		      size_t count, write_fn write)
+{
+	char hex[XET_HASH_HEX + 1];
+	int r;
+
 	xet_hash_print(all->xorb, hex);
 	jwrite_array(w, hex);
-	write(w, buf_str(&link), all, n);
+	r = write_ranges(w, b, all, count, write);
 	jwrite_array_end(w);
-	return 0;
+	return r;
 }
 
 static int write_all(const struct rebuilding *b, const char *key, write_fn write, struct buf *ret)
@@ -241,10 +254,13 @@ static int write_all(const struct rebuilding *b, const char *key, write_fn write
 	int r = 0;
 
 	jwrite_object(&w, NULL);
-	write_terms(&w, &b->plan);
+	jwrite_uint(&w, "offset_into_first_range", b->plan.skip);
+	write_terms(&w, "terms", &b->plan);
 	jwrite_object(&w, key);
-	for (size_t i = 0; r == 0 && i < count; i += n)
-		r = write_xorb(&w, b, &all[i], count - i, write, &n);
+	for (size_t i = 0; r == 0 && i < count; i += n) {
+		n = ranges_of_one(&all[i], count - i);
+		r = write_xorb(&w, b, &all[i], n, write);
+	}
 	jwrite_object_end(&w);
 	jwrite_object_end(&w);
 	return r < 0 ? r : ret->failed;
@@ -252,23 +268,29 @@ static int write_all(const struct rebuilding *b, const char *key, write_fn write
 
 /* ---- a request ---- */
 
+static int find_whole(struct ask *a, const char *name, struct rebuilding *b)
+{
+	int r = xet_hash_parse(name, b->hash) < 0 ? -ENOENT : 0;
+
+	if (r == 0)
+		r = db_read(a->server->rights.db, find_file, b);
+	if (r == 0 && !intake_is_there(a->server->intake, b->recipe.etag))
+		r = -ENOENT;
+	b->to = b->recipe.size;
+	return r;
+}
+
 static int find(struct ask *a, struct rebuilding *b)
 {
 	struct ranges ranges;
 	int r = xet_read_bearer(a, &b->by);
 
-	if (r != 0)
-		return r;
-	r = xet_hash_parse(a->asked.target.path, b->hash) < 0 ? -ENOENT : 0;
 	if (r == 0)
 		r = xet_may_read(a, &b->by, &b->repo);
 	if (r == 0)
-		r = db_read(a->server->rights.db, find_file, b);
-	if (r == 0 && !intake_is_there(a->server->intake, b->recipe.etag))
-		r = -ENOENT;
-	if (r < 0)
+		r = find_whole(a, a->asked.target.path, b);
+	if (r != 0)
 		return r;
-	b->to = b->recipe.size;
 	r = ranges_parse(a->asked.range, b->recipe.size, &ranges);
 	if (ranges.count == 1) {
 		b->from = ranges.at[0].from;
@@ -277,7 +299,7 @@ static int find(struct ask *a, struct rebuilding *b)
 	return r;
 }
 
-static int refuse(struct ask *a, const struct rebuilding *b, int r)
+static int refuse(struct ask *a, int r)
 {
 	if (xet_is_no(r) || r == -ENOENT)
 		answer_refuse(a, 404,
@@ -287,7 +309,8 @@ static int refuse(struct ask *a, const struct rebuilding *b, int r)
 	else if (r == -ERANGE)
 		answer_refuse(a, 416, "the file has not so many bytes");
 	else
-		return log_err(r, "cannot tell what a file is made of repo=%s", b->by.uid);
+		return log_err(r, "cannot tell what a file is made of repo=%s",
+			       a->asked.target.repo.name);
 	return 0;
 }
 
@@ -310,7 +333,7 @@ static int rebuild(struct ask *a, const char *key, write_fn write)
 		answer_json(a, 200, &json);
 	else
 		buf_free(&json);
-	return r < 0 ? refuse(a, &b, r) : 0;
+	return r < 0 ? refuse(a, r) : 0;
 }
 
 int xet_reconstruct(struct ask *a)
@@ -321,4 +344,173 @@ int xet_reconstruct(struct ask *a)
 int xet_reconstruct_v2(struct ask *a)
 {
 	return rebuild(a, "xorbs", write_v2);
+}
+
+/* ---- several files at once ---- */
+
+#define BATCH_MAX 64 /* files of a question, as far as its address has room for them */
+
+struct batch {
+	struct rebuilding all[BATCH_MAX];
+	size_t count, terms;
+	struct buf runs; /* struct run, by their xorbs */
+};
+
+/* Ranges of one xorb, as one of the files has it. */
+struct run {
+	const struct xet_range *all;
+	size_t count;
+	const struct rebuilding *of;
+};
+
+static void batch_free(struct batch **b)
+{
+	for (size_t i = 0; *b && i < (*b)->count; i++)
+		rebuilding_fini(&(*b)->all[i]);
+	if (*b)
+		buf_free(&(*b)->runs);
+	free(*b);
+}
+
+static bool has_file(const struct batch *x, const struct rebuilding *b)
+{
+	for (size_t i = 0; i < x->count; i++)
+		if (!memcmp(x->all[i].hash, b->hash, XET_HASH))
+			return true;
+	return false;
+}
+
+/* One that is not here, or not for them, is left out. */
+static int add_file(struct ask *a, const char *name, struct batch *x)
+{
+	struct rebuilding *b = &x->all[x->count];
+	int r;
+
+	*b = (struct rebuilding){ .ask = a };
+	r = xet_read_bearer(a, &b->by);
+	if (r == 0)
+		r = xet_may_read(a, &b->by, &b->repo);
+	if (r == 0)
+		r = find_whole(a, name, b);
+	if (r == 0 && !has_file(x, b))
+		r = db_read(a->server->rights.db, make_plan, b);
+	else if (r == 0)
+		r = -ENOENT;
+	if (r == 0) {
+		x->count++;
+		x->terms += b->plan.terms.len / sizeof(struct recipe_term);
+		return x->terms > RECIPE_TERMS_MAX ? -E2BIG : 0;
+	}
+	rebuilding_fini(b);
+	return r == -ENOENT ? 0 : r;
+}
+
+static int add_files(struct ask *a, struct batch *x)
+{
+	static const char name[] = "file_id=";
+	int r = 0;
+
+	for (const char *at = a->asked.query; r == 0 && *at; at += *at == '&') {
+		size_t len = strcspn(at, "&");
+		CLEANUP(freep) char *id = strndup(at, len);
+
+		if (!id)
+			return -ENOMEM;
+		if (x->count == BATCH_MAX)
+			return -E2BIG;
+		if (!strncmp(id, name, sizeof(name) - 1))
+			r = add_file(a, id + sizeof(name) - 1, x);
+		at += len;
+	}
+	return r;
+}
+
+static int compare_runs(const void *x, const void *y)
+{
+	const struct run *a = x, *b = y;
+
+	return memcmp(a->all->xorb, b->all->xorb, XET_HASH);
+}
+
+static int sort_runs(struct batch *x)
+{
+	for (size_t i = 0; i < x->count; i++) {
+		const struct buf *ranges = &x->all[i].plan.ranges;
+		const struct xet_range *all = (const void *)ranges->data;
+		size_t count = ranges->len / sizeof(*all);
+		struct run n = { .of = &x->all[i] };
+
+		for (size_t at = 0; at < count; at += n.count) {
+			n.all = &all[at];
+			n.count = ranges_of_one(n.all, count - at);
+			if (buf_add(&x->runs, &n, sizeof(n)) < 0)
+				return -ENOMEM;
+		}
+	}
+	if (x->runs.len)
+		qsort(x->runs.data, x->runs.len / sizeof(struct run), sizeof(struct run),
+		      compare_runs);
+	return 0;
+}
+
+static int write_runs(struct jwrite *w, const struct batch *x)
+{
+	const struct run *all = (const void *)x->runs.data;
+	size_t count = x->runs.len / sizeof(*all);
+	char hex[XET_HASH_HEX + 1];
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		xet_hash_print(all[i].all->xorb, hex);
+		if (i == 0 || compare_runs(&all[i - 1], &all[i]) != 0)
+			jwrite_array(w, hex);
+		r = write_ranges(w, all[i].of, all[i].all, all[i].count, write_v1);
+		if (i + 1 == count || compare_runs(&all[i], &all[i + 1]) != 0)
+			jwrite_array_end(w);
+	}
+	return r;
+}
+
+static int write_batch(struct batch *x, struct buf *ret)
+{
+	struct jwrite w = { .to = ret };
+	char hex[XET_HASH_HEX + 1];
+	int r = sort_runs(x);
+
+	jwrite_object(&w, NULL);
+	jwrite_object(&w, "files");
+	for (size_t i = 0; i < x->count; i++) {
+		xet_hash_print(x->all[i].hash, hex);
+		write_terms(&w, hex, &x->all[i].plan);
+	}
+	jwrite_object_end(&w);
+	jwrite_object(&w, "fetch_info");
+	if (r == 0)
+		r = write_runs(&w, x);
+	jwrite_object_end(&w);
+	jwrite_object_end(&w);
+	return r < 0 ? r : ret->failed;
+}
+
+int xet_reconstruct_all(struct ask *a)
+{
+	CLEANUP(batch_free) struct batch *x = NULL;
+	struct buf json = { 0 };
+	int r = 0;
+
+	if (!xet_offered(a->server))
+		return xet_nothing(a);
+	if (!ask_aside(a, 0, &r))
+		return r;
+	x = calloc(1, sizeof(*x));
+	r = x ? add_files(a, x) : -ENOMEM;
+	if (r == 0 && !x->count)
+		r = -ENOENT;
+	if (r == 0)
+		r = write_batch(x, &json);
+	if (r == 0)
+		answer_json(a, 200, &json);
+	else
+		buf_free(&json);
+	return r < 0 ? refuse(a, r) : 0;
 }

@@ -13,6 +13,8 @@ int xet_read_token(struct ask *a);
 /* GET N/v1/reconstructions/FILE and N/v2/...: what a file, or a range of it, is made of. */
 int xet_reconstruct(struct ask *a);
 int xet_reconstruct_v2(struct ask *a);
+/* GET N/v1/reconstructions?file_id=FILE&...: the same of several, as wholes. */
+int xet_reconstruct_all(struct ask *a);
 /* GET 1/v1/bytes/XORB: chunks of a xorb, as a link says (xet_link.h). */
 int xet_give_bytes(struct ask *a);
 

@@ -13,6 +13,7 @@
 #include "admin/hub/writing.h"
 #include "admin/hub/xet_offer.h"
 #include "admin/hub/xet_priv.h"
+#include "admin/hub/xet_room.h"
 #include "admin/scrubber.h"
 #include "admin/registry/assembly.h"
 #include "admin/registry/holdings.h"
@@ -32,6 +33,7 @@
 struct shard_in {
 	struct ask *ask;
 	struct xet_shard shard;
+	struct xet_hold hold; /* of the memory that it takes */
 	struct registry_repo repo;
 	bool tells, told; /* it is of the second version; it is being told how far it came */
 	char key[REPO_KEY_MAX + 1], user[ACCOUNT_NAME_MAX + 1];
@@ -50,6 +52,7 @@ static void shard_in_free(void *arg)
 
 	assembly_free(u->assembly);
 	xet_shard_fini(&u->shard);
+	xet_room_leave(u->ask->server->xet_room, &u->hold);
 	buf_free(&u->refusal);
 	free(u);
 }
@@ -343,6 +346,7 @@ static int begin_shard(struct ask *a, bool tells)
 	u->ask = a;
 	u->tells = tells;
 	account_key(a->who.user, u->user);
+	u->hold.user = u->user;
 	r = writing_repo(a, &u->repo);
 	repo_id_key(&u->repo.id, u->key);
 	if (r == 0 && a->asked.body_length > XET_SHARD_BYTES_MAX)
@@ -352,7 +356,12 @@ static int begin_shard(struct ask *a, bool tells)
 
 static int take_shard(void *arg, const void *data, size_t len)
 {
-	return xet_shard_add(&((struct shard_in *)arg)->shard, data, len);
+	struct shard_in *u = arg;
+	int r = xet_shard_add(&u->shard, data, len);
+
+	return r < 0 ? r
+		     : xet_room_take(u->ask->server->xet_room, &u->hold,
+				     assembly_memory(&u->shard));
 }
 
 /* Where bodies are taken nobody may work for long: those of all others wait. What is made for one
@@ -399,8 +408,16 @@ static int end_shard(struct shard_in *u)
 	return r == 0 || r == ERR_CUT ? keep_made(u, r) : r;
 }
 
+static int refuse_late(struct ask *a)
+{
+	answer_refuse_for(a, 503, LATER_S, "too much is told of files at once: come back later");
+	return ANSWERED;
+}
+
 static int refuse_shard(struct shard_in *u, int r)
 {
+	if (r == -EAGAIN)
+		return refuse_late(u->ask);
 	if (r == ERR_READ_ONLY || err_is_full(r) || r == ERR_QUOTA || r == -EBADMSG)
 		begin_telling(u);
 	if (r == ERR_READ_ONLY || err_is_full(r))

@@ -10,7 +10,9 @@
 #include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
 
-#define OPEN_MAX 64 /* files that are kept at once */
+/* Files that are kept at once: of many it flushes all of the disk, with what waits there of others to
+ * be deleted soon. Clients send as many of a folder at a time. */
+#define OPEN_MAX 256
 #define NOT_HERE \
 	"is not here, or not for who sends this: its chunks are to be sent before what is made " \
 	"of them, which its client does when it uploads once more"
@@ -30,6 +32,12 @@ struct assembly {
 	bool believes;     /* of the file that is made chunks need not be compared ... */
 	bool believed;     /* ... and some were not */
 };
+
+uint64_t assembly_memory(const struct xet_shard *s)
+{
+	return xet_shard_count(s) * (sizeof(struct xet_file) + sizeof(struct assembled)) +
+	       xet_shard_term_count(s) * (sizeof(struct xet_term) + sizeof(struct xorb_place));
+}
 
 int assembly_new(const struct assembly_conf *conf, struct assembly **ret)
 {

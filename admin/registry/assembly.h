@@ -20,6 +20,8 @@ struct assembly_conf {
 	void *arg; /* of both */
 };
 
+/* Bytes of memory that a shard and what is made of it take at most, beside what any takes. */
+uint64_t assembly_memory(const struct xet_shard *s);
 /* -ENOMEM. */
 MUST_USE int assembly_new(const struct assembly_conf *conf, struct assembly **ret);
 /* NULL is none. What is not kept is removed. */

@@ -190,6 +190,11 @@ struct taking {
 	bool xorbs_more;
 };
 
+static struct blob *blob_at(const struct taking *k, size_t i)
+{
+	return (struct blob *)(void *)k->found.data + i;
+}
+
 struct holders {
 	const char *etag;
 	uint64_t count;
@@ -284,12 +289,11 @@ static int check_hold(struct db_txn *t, const struct sweep *s)
 static int take_some(struct db_txn *t, void *arg)
 {
 	struct taking *k = arg;
-	struct blob *all = (void *)k->found.data;
 	int r = check_hold(t, k->s);
 
 	k->xorbs_left = XORB_ROWS_SOME;
 	for (size_t i = k->from; r == 0 && i < k->to; i++)
-		r = take_one(t, k, &all[i]);
+		r = take_one(t, k, blob_at(k, i));
 	return r;
 }
 
@@ -322,12 +326,11 @@ static int forget_of(struct db_txn *t, struct taking *k, const char *etag)
 static int forget_some(struct db_txn *t, void *arg)
 {
 	struct taking *k = arg;
-	const struct blob *all = (const void *)k->found.data;
 	int r = check_hold(t, k->s);
 
 	k->xorbs_left = XORB_ROWS_SOME;
 	for (size_t i = k->from; r == 0 && i < k->to; i++)
-		r = forget_of(t, k, all[i].etag);
+		r = forget_of(t, k, blob_at(k, i)->etag);
 	k->xorbs_more = r == 1;
 	return r < 0 ? r : 0;
 }
@@ -335,11 +338,10 @@ static int forget_some(struct db_txn *t, void *arg)
 static int has_any(struct db_txn *t, void *arg)
 {
 	const struct taking *k = arg;
-	const struct blob *all = (const void *)k->found.data;
 	int r = 0;
 
 	for (size_t i = k->from; r == 0 && i < k->to; i++)
-		r = xorb_rows_any(t, all[i].etag);
+		r = xorb_rows_any(t, blob_at(k, i)->etag);
 	return r;
 }
 
@@ -362,14 +364,13 @@ static int forget_batch(struct taking *k)
 static int take_batch(struct taking *k)
 {
 	struct sweep *s = k->s;
-	const struct blob *all = (const void *)k->found.data;
 	int r = forget_batch(k);
 
 	if (r == 0)
 		r = s->dry ? db_read(s->db, take_some, k) : db_write(s->db, take_some, k);
 
 	for (size_t i = k->from; i < k->to; i++)
-		end_one(s, &all[i], r == 0);
+		end_one(s, blob_at(k, i), r == 0);
 	return r < 0 ? r : s->rest(s->arg, &s->counts);
 }
 

@@ -7,7 +7,7 @@
 
 #include "admin/registry/xorbs.h"
 
-#define XORB_VIEWS_MAX 64 /* that are open at once */
+#define XORB_VIEWS_MAX 24 /* that are open at once */
 
 struct xorb_views;
 
