@@ -80,11 +80,14 @@ def banned(nodes):
 
 def ends_well(cluster, model, loads, nodes=None, upstream=1.02, again=0, liars=()):
     """What each story of a fault ends with: all `nodes` have read right bytes; upstream has sent no more than `upstream` times the
-    model; none of them fetched a chunk twice, but for `again` bytes that were wrong; and nobody is banned but `liars`."""
+    model; none of them fetched a chunk twice, but for `again` bytes that were wrong, nor threw away more of what broke off, or was
+    outrun, than a fiftieth of the model or a chunk; and nobody is banned but `liars`."""
     nodes = cluster.nodes if nodes is None else nodes
     assert right(loads, model)
     assert cluster.upstream_bytes() <= upstream * size_of(model), cluster.upstream_bytes() / size_of(model)
     assert twice(nodes, model) <= again, [(node.name, by_source(node)) for node in nodes]
+    broken = [node.metrics()["peer_twice_bytes_total"] for node in nodes]
+    assert max(broken) <= max(0.02 * size_of(model), MIB), broken
     assert banned(nodes) <= {liar.address for liar in liars}
     return True
 

@@ -14,9 +14,8 @@
 #include "daemon/fetch/pull_late.h"
 #include "tests/workdir.h"
 
-#define SIZE (UINT64_C(64) << 20) /* so its readers have a minute, while something moves */
-#define TIMEOUT_MS 200
-#define LOOK_MS (2 * TIMEOUT_MS) /* for so long the first one is looked into */
+#define SIZE (UINT64_C(64) << 20) /* so its readers have a minute more, while something moves */
+#define TIMEOUT_MS 60000
 
 struct world {
 	struct workdir dir;
@@ -27,6 +26,7 @@ struct world {
 	struct waiter reader[2];
 	struct doubts *doubts;
 	bool moves; /* the first one comes nearer to its end */
+	atomic_bool both, looks, go;
 	atomic_int ended;
 };
 
@@ -37,13 +37,14 @@ static void wake(UNUSED struct waiter *w, UNUSED int r)
 static int look(void *arg, const struct doubt *d)
 {
 	struct world *w = arg;
-	int64_t until_ms = clock_ms() + LOOK_MS;
 
-	while (d->blob == w->pull[0]->blob && clock_ms() < until_ms) {
-		if (w->moves)
-			d->moved(d->arg);
-		clock_sleep_ms(TIMEOUT_MS / 10);
-	}
+	while (!w->both)
+		clock_sleep_ms(5);
+	if (w->moves)
+		d->moved(d->arg);
+	w->looks = true;
+	while (!w->go)
+		clock_sleep_ms(5);
 	return 1;
 }
 
@@ -65,8 +66,8 @@ static void open_one(struct world *w, int i)
 	lock_take(&w->pulls.lock);
 	assert_int_equal(pull_join_locked(&w->pulls, &what, false, blob, &w->pull[i]), 0);
 	w->pull[i]->verified_only = w->pull[i]->doubted = true;
-	w->pull[i]->moved_ms = clock_ms();
-	waiter_init(&w->reader[i], TIMEOUT_MS, wake);
+	w->pull[i]->moved_ms = clock_ms() - TIMEOUT_MS;
+	waiter_init(&w->reader[i], 0, wake); /* he has waited as long as he would */
 	w->reader[i].len = SIZE;
 	waitlist_add(&w->pull[i]->waiters, &w->reader[i]);
 	lock_drop(&w->pulls.lock);
@@ -125,34 +126,37 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* How many readers of the second blob are told that it takes too long, before its turn has come. */
-static unsigned fail_before_their_turn(struct world *w, bool moves)
+/* Whether the reader of the second blob is told that it takes too long before its turn has come. */
+static bool fails_before_his_turn(struct world *w, bool moves)
 {
 	struct waitlist settled = { 0 };
-	unsigned failed = 0;
+	bool fails;
 
 	w->moves = moves;
 	doubts_add(w->doubts, w->pull[0]);
 	doubts_add(w->doubts, w->pull[1]);
-	while (w->ended < 2) {
-		lock_take(&w->pulls.lock);
-		pull_settle_late_locked(w->pull[1], clock_ms(), TIMEOUT_MS, &settled);
-		lock_drop(&w->pulls.lock);
-		failed += settled.first && settled.first->result == ERR_TIMEOUT;
-		waitlist_wake(&settled);
-		clock_sleep_ms(TIMEOUT_MS / 20);
-	}
-	return failed;
+	w->both = true;
+	while (!w->looks)
+		clock_sleep_ms(5);
+	lock_take(&w->pulls.lock);
+	pull_settle_late_locked(w->pull[1], clock_ms(), TIMEOUT_MS, &settled);
+	lock_drop(&w->pulls.lock);
+	fails = settled.first && settled.first->result == ERR_TIMEOUT;
+	waitlist_wake(&settled);
+	w->go = true;
+	while (w->ended < 2)
+		clock_sleep_ms(5);
+	return fails;
 }
 
 static void who_waits_for_the_second_waits_while_the_first_comes_nearer(void **state)
 {
-	assert_int_equal(fail_before_their_turn(*state, true), 0);
+	assert_false(fails_before_his_turn(*state, true));
 }
 
 static void nobody_waits_for_one_that_does_not(void **state)
 {
-	assert_int_equal(fail_before_their_turn(*state, false), 1);
+	assert_true(fails_before_his_turn(*state, false));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

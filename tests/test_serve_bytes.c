@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What members get of what is here, by requests that serve.c has let in, and what is noted of it. */
+/* What members get of what is here, by requests that serve.c let in, and what is noted of it. */
 #include "daemon/peer/serve_priv.h"
 
 #include <setjmp.h>

@@ -11,7 +11,7 @@
 
 #define PEER_CONNECTIONS_MAX 100000
 
-#define PEER_WAITING_SHARE 4 /* while somebody waits here members get 1/4 of the rate, if not told */
+#define PEER_WAITING_SHARE 4 /* so many times less goes out while somebody waits here */
 
 /* As parameters set them; texts are NULL where they are empty. */
 struct peer_settings {

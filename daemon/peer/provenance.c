@@ -9,12 +9,8 @@
 #include "daemon/base/lru.h"
 #include "daemon/base/map.h"
 #include "daemon/cache/chunk.h"
-
-/* Names of who gave what is remembered: more than a list has members. */
-#define GIVERS_MAX 16384
-#define DROPS_MAX 256
-#define DROPS_AT_ONCE_MAX 64 /* of one blob, so that others are remembered */
-#define LOST_MAX 64          /* blobs of which it is remembered that drops were forgotten */
+#include "daemon/peer/drops.h"
+#include "daemon/peer/giver_names.h"
 
 /* A giver is a number: one of these, or a name's and FIRST_NAME. */
 enum { NOBODY, HUB, DROPPED, FIRST_NAME };
@@ -36,20 +32,6 @@ struct record {
 	uint16_t givers[];
 };
 
-struct name {
-	uint16_t number;
-	bool used; /* while that is looked for */
-	char text[MEMBER_ADDRESS_MAX + 1];
-};
-
-/* A chunk that was dropped. */
-struct drop {
-	char etag[DIGEST_HEX_MAX + 1];
-	uint32_t chunk;
-	uint8_t was[CHUNK_LIST_DIGEST]; /* all zero: not known */
-	bool proven;                    /* that it was wrong */
-};
-
 struct provenance {
 	uint64_t bytes_max;
 	struct lock lock;
@@ -57,13 +39,8 @@ struct provenance {
 	uint64_t bytes;
 	struct map by_etag;
 	struct lru by_note; /* records, noted longest ago first */
-	struct map by_name;
-	struct name *names[GIVERS_MAX]; /* NULL: free */
-	unsigned next_name;             /* where a free one is looked for */
-	struct drop drops[DROPS_MAX];   /* the latest */
-	unsigned drop_count;
-	char lost[LOST_MAX][DIGEST_HEX_MAX + 1]; /* of these something is not remembered any more */
-	unsigned lost_count;
+	struct giver_names names;
+	struct drops drops; /* what was dropped lately */
 };
 
 int provenance_new(uint64_t bytes_max, struct provenance **ret)
@@ -92,22 +69,6 @@ static uint64_t weight(const struct record *rec)
 	       (rec->former ? (uint64_t)rec->count * CHUNK_LIST_DIGEST : 0);
 }
 
-static bool is_lost_locked(const struct provenance *p, const char *etag)
-{
-	bool so = false;
-
-	for (unsigned i = 0; !so && i < LOST_MAX; i++)
-		so = strcmp(p->lost[i], etag) == 0;
-	return so;
-}
-
-/* Not all that was dropped of a blob is remembered. */
-static void lose_locked(struct provenance *p, const char *etag)
-{
-	if (*etag && !is_lost_locked(p, etag))
-		snprintf(p->lost[p->lost_count++ % LOST_MAX], sizeof(p->lost[0]), "%s", etag);
-}
-
 static void forget_locked(struct provenance *p, struct record *rec)
 {
 	p->bytes -= weight(rec);
@@ -125,7 +86,7 @@ static void make_room_locked(struct provenance *p, const struct record *keep)
 		struct record *rec = oldest_locked(p);
 
 		if (rec->former)
-			lose_locked(p, rec->etag);
+			drops_lose(&p->drops, rec->etag);
 		forget_locked(p, rec);
 	}
 }
@@ -188,9 +149,7 @@ void provenance_free(struct provenance *p)
 	lock_drop(&p->lock);
 	map_fini(&p->by_etag);
 	lock_fini(&p->lock);
-	for (unsigned i = 0; i < GIVERS_MAX; i++)
-		free(p->names[i]);
-	map_fini(&p->by_name);
+	giver_names_fini(&p->names);
 	free(p);
 }
 
@@ -202,46 +161,20 @@ static void forget_unused_names_locked(struct provenance *p)
 	     rec = lru_item(rec->link.newer, struct record, link))
 		for (uint32_t i = 0; i < rec->count; i++)
 			if (rec->givers[i] >= FIRST_NAME)
-				p->names[rec->givers[i] - FIRST_NAME]->used = true;
-	for (struct name **n = p->names; n < p->names + GIVERS_MAX; n++) {
-		if (*n && !(*n)->used) {
-			map_del_str(&p->by_name, (*n)->text);
-			free(steal(*n));
-		}
-		if (*n)
-			(*n)->used = false;
-	}
-}
-
-/* NULL: there is no room for it. */
-static struct name *new_name_locked(struct provenance *p, const char *member)
-{
-	struct name *n;
-
-	if (p->by_name.count == GIVERS_MAX)
-		forget_unused_names_locked(p);
-	n = p->by_name.count < GIVERS_MAX ? calloc(1, sizeof(*n)) : NULL;
-	if (!n)
-		return NULL;
-	while (p->names[p->next_name])
-		p->next_name = (p->next_name + 1) % GIVERS_MAX;
-	n->number = (uint16_t)p->next_name;
-	snprintf(n->text, sizeof(n->text), "%s", member);
-	if (map_put_str(&p->by_name, n->text, n) < 0) {
-		free(n);
-		return NULL;
-	}
-	return p->names[n->number] = n;
+				giver_names_use(&p->names, rec->givers[i] - FIRST_NAME);
+	giver_names_forget_unused(&p->names);
 }
 
 /* The number of a name; NOBODY if it cannot be remembered. */
 static uint16_t number_locked(struct provenance *p, const char *member)
 {
-	const struct name *n = map_find_str(&p->by_name, member);
+	unsigned number = giver_names_number(&p->names, member);
 
-	if (!n)
-		n = new_name_locked(p, member);
-	return n ? (uint16_t)(FIRST_NAME + n->number) : NOBODY;
+	if (number == GIVER_NAMES_MAX && giver_names_is_full(&p->names)) {
+		forget_unused_names_locked(p);
+		number = giver_names_number(&p->names, member);
+	}
+	return number < GIVER_NAMES_MAX ? (uint16_t)(FIRST_NAME + number) : NOBODY;
 }
 
 void provenance_note(struct provenance *p, const char *etag, uint64_t size, uint32_t from,
@@ -272,50 +205,6 @@ void provenance_take_back(struct provenance *p, const char *etag, uint32_t i)
 
 /* ---- what was dropped ---- */
 
-/* The same may be dropped again and again. */
-static struct drop *find_drop_locked(struct provenance *p, const char *etag, uint32_t i,
-				     const uint8_t was[static CHUNK_LIST_DIGEST])
-{
-	for (struct drop *d = p->drops; d < p->drops + DROPS_MAX; d++)
-		if (d->chunk == i && chunk_digest_same(d->was, was) && strcmp(d->etag, etag) == 0)
-			return d;
-	return NULL;
-}
-
-static void note_drop_locked(struct provenance *p, const char *etag, uint32_t i,
-			     const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
-{
-	struct drop *drop = find_drop_locked(p, etag, i, was);
-
-	if (drop) {
-		drop->proven |= proven;
-		return;
-	}
-	drop = &p->drops[p->drop_count++ % DROPS_MAX];
-	lose_locked(p, drop->etag);
-	*drop = (struct drop){ .chunk = i, .proven = proven };
-	snprintf(drop->etag, sizeof(drop->etag), "%s", etag);
-	memcpy(drop->was, was, CHUNK_LIST_DIGEST);
-}
-
-/* What a blob was, where it was not as in this list. */
-static void note_former_locked(struct provenance *p, const struct record *rec,
-			       const struct chunk_list *other, bool proven)
-{
-	unsigned noted = 0;
-
-	for (uint32_t i = 0; i < rec->count && noted < DROPS_AT_ONCE_MAX; i++) {
-		const uint8_t *was = rec->former->digests[i];
-
-		if (chunk_digest_same(was, other->digests[i]))
-			continue;
-		note_drop_locked(p, rec->etag, i, was, proven);
-		noted++;
-	}
-	if (noted == DROPS_AT_ONCE_MAX)
-		lose_locked(p, rec->etag);
-}
-
 void provenance_drop(struct provenance *p, const char *etag, uint32_t i,
 		     const uint8_t was[static CHUNK_LIST_DIGEST], bool proven)
 {
@@ -325,7 +214,7 @@ void provenance_drop(struct provenance *p, const char *etag, uint32_t i,
 	rec = map_find_str(&p->by_etag, etag);
 	if (rec && i < rec->count)
 		rec->givers[i] = DROPPED;
-	note_drop_locked(p, etag, i, was, proven);
+	drops_note(&p->drops, etag, i, was, proven);
 	lock_drop(&p->lock);
 }
 
@@ -349,7 +238,7 @@ void provenance_drop_all(struct provenance *p, const char *etag, const struct ch
 	lock_take(&p->lock);
 	rec = open_locked(p, etag, was->size);
 	if (rec && rec->former)
-		note_former_locked(p, rec, was, false);
+		drops_note_unlike(&p->drops, etag, rec->former, was, false);
 	if (rec) {
 		memset(rec->givers, 0, rec->count * sizeof(rec->givers[0]));
 		p->bytes -= weight(rec);
@@ -377,62 +266,37 @@ bool provenance_former(struct provenance *p, const char *etag, uint32_t i,
 	return known;
 }
 
-static bool was(const struct drop *d, const uint8_t *digest)
-{
-	return chunk_digest_same(d->was, digest);
-}
-
-static bool is_any(UNUSED const struct drop *d, UNUSED const uint8_t *digest)
-{
-	return true;
-}
-
-static bool is_wrong(const struct drop *d, const uint8_t *digest)
-{
-	return d->proven && was(d, digest);
-}
-
-static bool is_other(const struct drop *d, const uint8_t *digest)
-{
-	return !was(d, digest);
-}
-
-static bool has_dropped(struct provenance *p, const char *etag, uint32_t i,
-			bool (*fits)(const struct drop *d, const uint8_t *digest),
-			const uint8_t *digest)
-{
-	bool so = false;
-
-	lock_take(&p->lock);
-	for (unsigned k = 0; !so && k < DROPS_MAX; k++)
-		so = p->drops[k].chunk == i && strcmp(p->drops[k].etag, etag) == 0 &&
-		     fits(&p->drops[k], digest);
-	lock_drop(&p->lock);
-	return so;
-}
-
 bool provenance_dropped(struct provenance *p, const char *etag, uint32_t i)
 {
-	return has_dropped(p, etag, i, is_any, NULL);
+	bool so;
+
+	lock_take(&p->lock);
+	so = drops_has(&p->drops, etag, i);
+	lock_drop(&p->lock);
+	return so;
 }
 
 bool provenance_was_wrong(struct provenance *p, const char *etag, uint32_t i,
 			  const uint8_t is[static CHUNK_LIST_DIGEST])
 {
-	return has_dropped(p, etag, i, is_wrong, is);
+	bool so;
+
+	lock_take(&p->lock);
+	so = drops_has_wrong(&p->drops, etag, i, is);
+	lock_drop(&p->lock);
+	return so;
 }
 
 bool provenance_was_other(struct provenance *p, const char *etag, uint32_t i,
 			  const uint8_t is[static CHUNK_LIST_DIGEST])
 {
 	uint8_t former[CHUNK_LIST_DIGEST];
-	bool lost;
+	bool so;
 
 	lock_take(&p->lock);
-	lost = is_lost_locked(p, etag);
+	so = drops_is_lost(&p->drops, etag) || drops_has_other(&p->drops, etag, i, is);
 	lock_drop(&p->lock);
-	return lost || has_dropped(p, etag, i, is_other, is) ||
-	       (provenance_former(p, etag, i, former) && !chunk_digest_same(former, is));
+	return so || (provenance_former(p, etag, i, former) && !chunk_digest_same(former, is));
 }
 
 void provenance_confirm(struct provenance *p, const char *etag, const struct chunk_list *right)
@@ -440,13 +304,10 @@ void provenance_confirm(struct provenance *p, const char *etag, const struct chu
 	struct record *record;
 
 	lock_take(&p->lock);
-	for (struct drop *d = p->drops; d < p->drops + DROPS_MAX; d++)
-		if (strcmp(d->etag, etag) == 0 && d->chunk < right->count &&
-		    was(d, right->digests[d->chunk]))
-			*d = (struct drop){ 0 };
+	drops_forget_right(&p->drops, etag, right);
 	record = map_find_str(&p->by_etag, etag);
 	if (record && record->former && record->size == right->size)
-		note_former_locked(p, record, right, true);
+		drops_note_unlike(&p->drops, etag, record->former, right, true);
 	lock_drop(&p->lock);
 }
 
@@ -475,7 +336,8 @@ enum provenance_giver provenance_giver(struct provenance *p, const char *etag, u
 	rec = map_find_str(&p->by_etag, etag);
 	giver = rec && i < rec->count ? rec->givers[i] : NOBODY;
 	if (giver >= FIRST_NAME)
-		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s", p->names[giver - FIRST_NAME]->text);
+		snprintf(ret, MEMBER_ADDRESS_MAX + 1, "%s",
+			 giver_names_text(&p->names, giver - FIRST_NAME));
 	lock_drop(&p->lock);
 	return giver >= FIRST_NAME ? PROVENANCE_MEMBER
 	       : giver == HUB      ? PROVENANCE_HUB

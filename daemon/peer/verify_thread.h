@@ -21,8 +21,8 @@ struct verify_thread {
 
 /* It takes nothing yet. */
 void verify_thread_init(struct verify_thread *t, enum lock_rank rank);
-/* So many do from now on, and so much may wait. The name as in struct workers_conf; http is borrowed
- * until verify_thread_stop. -ENOMEM, -EAGAIN (no thread). */
+/* So many do from now on, and so much may wait. The name as in struct workers_conf; http is
+ * borrowed until verify_thread_stop. -ENOMEM, -EAGAIN (no thread). */
 MUST_USE int verify_thread_start(struct verify_thread *t, const char *name, unsigned threads,
 				 unsigned waiting_max, struct httpc *http);
 /* False if it is still at work after a while: then all stays until the process ends. */
