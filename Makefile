@@ -8,6 +8,7 @@
 # make bench      ratios to plain ways              make bench-peers    what a cluster of peers costs whom
 # make check-deploy    chart, dashboards, alert rules by helm and promtool     make check-image    the image's lines
 # make check-nfs-kernel    a real kernel's NFS client, in a virtual machine
+# make check-engines    llama.cpp and sentence-transformers load from a mount
 # make install uninstall     DESTDIR=, prefix= and the other directories of GNU
 # make deb        Debian packages in build/deb      make check-deb    installed, run, removed, purged on a bare Debian
 # make check-systemd    the units under a systemd of their own
@@ -109,7 +110,7 @@ SHORT_FLOWS_tsan := tests/flow_bytes.py tests/flow_torture.py tests/flow_schedul
 	tests/flow_hub_xet.py
 
 .PHONY: all objects helpers tests fuzzers ready deps demo check check-unit check-flows check-asan check-tsan \
-	check-clients check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers \
+	check-clients check-engines check-nfs-kernel check-deploy check-image suite torture leaks crash sanitize lint fuzz fuzz-short bench bench-peers \
 	format install uninstall deb check-systemd check-deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -169,6 +170,9 @@ check-flows: all helpers
 	@tools/flows tests/flow_*.py
 check-clients: all helpers
 	@tools/flows tests/clients_*.py
+check-engines: all
+	@tools/engines
+	@tools/flows tests/engines_*.py
 # A real kernel's client, in a virtual machine: one at a time.
 check-nfs-kernel: all
 	@tools/nfs-kernel

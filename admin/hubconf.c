@@ -130,7 +130,8 @@ static int set_arguments(struct hubconf *c, int argc, char *const argv[], struct
 	int r = 0;
 
 	for (int i = 1; r == 0 && i < argc; i++)
-		r = set_argument(c, argv[i], why);
+		if (strcmp(argv[i], "--check") != 0)
+			r = set_argument(c, argv[i], why);
 	return r;
 }
 
@@ -293,7 +294,9 @@ int hubconf_parse(int argc, char *const argv[], struct hubconf *ret,
 			*ret_action = HUBCONF_VERSION;
 		else if (!strcmp(argv[i], "--config-man"))
 			*ret_action = HUBCONF_MAN;
-	if (*ret_action != HUBCONF_RUN)
+		else if (!strcmp(argv[i], "--check"))
+			*ret_action = HUBCONF_CHECK;
+	if (!hubconf_counts(*ret_action))
 		return 0;
 	r = collect(argc, argv, ret, why);
 	if (r < 0)
@@ -331,7 +334,8 @@ void hubconf_help(struct buf *ret)
 		    "Answers clients of the Hugging Face Hub: set HF_ENDPOINT=http://HOST:PORT.\n"
 		    "\n");
 	conf_help(&table, ret);
-	buf_add_str(ret, "  -h, --help                Show this text.\n"
+	buf_add_str(ret, "  --check                   Only look whether all this is right.\n"
+			 "  -h, --help                Show this text.\n"
 			 "  -V, --version             Show the version.\n");
 }
 

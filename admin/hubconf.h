@@ -47,7 +47,18 @@ struct hubconf {
 enum hubconf_anonymous { HUBCONF_ANONYMOUS_READ, HUBCONF_ANONYMOUS_NONE };
 
 enum hubconf_audit { HUBCONF_AUDIT_OFF, HUBCONF_AUDIT_ON, HUBCONF_AUDIT_STRICT };
-enum hubconf_action { HUBCONF_RUN, HUBCONF_HELP, HUBCONF_VERSION, HUBCONF_MAN };
+enum hubconf_action {
+	HUBCONF_RUN,
+	HUBCONF_CHECK, /* what is said, and no more */
+	HUBCONF_HELP,
+	HUBCONF_VERSION,
+	HUBCONF_MAN,
+};
+/* True if it is done with what was parsed; else that does not count, and something is printed. */
+static inline bool hubconf_counts(enum hubconf_action a)
+{
+	return a == HUBCONF_RUN || a == HUBCONF_CHECK;
+}
 
 /* Parses command line and configuration file. ERR_CONF with full sentences in `why`; nothing else
  * was done. */

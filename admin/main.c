@@ -555,6 +555,17 @@ static int print_and_exit(enum hubconf_action action)
 	return 0;
 }
 
+/* All that can be known without doing anything. */
+static int check_and_exit(const struct program *p)
+{
+	CLEANUP(buf_free) struct buf why = { 0 };
+
+	if (reload_check(&p->conf, &why) < 0)
+		return fail(&why, EXIT_USAGE);
+	puts("The configuration is right.");
+	return 0;
+}
+
 int main(int argc, char *argv[])
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -564,6 +575,8 @@ int main(int argc, char *argv[])
 
 	if (r < 0)
 		status = fail(&why, EXIT_USAGE);
+	else if (action == HUBCONF_CHECK)
+		status = check_and_exit(&p);
 	else if (action != HUBCONF_RUN)
 		status = print_and_exit(action);
 	else

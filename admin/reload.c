@@ -9,6 +9,7 @@
 #include "daemon/base/httpd.h"
 #include "daemon/base/log.h"
 #include "daemon/base/tls.h"
+#include "daemon/peer/key_file.h"
 
 /* What was read, before anything is changed. */
 struct fresh {
@@ -24,6 +25,22 @@ static void fresh_fini(struct fresh *f)
 		explicit_bzero(f->token.data, f->token.cap);
 	buf_free(&f->token);
 	filter_unref(f->filter);
+}
+
+int reload_check(const struct hubconf *c, struct buf *why)
+{
+	CLEANUP(fresh_fini) struct fresh f = { 0 };
+	struct tls *tls = NULL;
+	int r = hubconf_token(c, &f.token, why);
+
+	if (r == 0)
+		r = filter_new(&c->allow, &c->deny, &f.filter, why);
+	if (r == 0)
+		r = key_file_check(c->peer.key_file, why);
+	if (r == 0 && c->tls_cert)
+		r = tls_new(c->tls_cert, c->tls_key, &tls, why);
+	tls_free(tls);
+	return r;
 }
 
 /* The certificate comes last: it is the one that is in use when it was read. */

@@ -16,6 +16,9 @@ struct reload {
 	struct tls *tls; /* or NULL */
 };
 
+/* Looks at the files that a configuration names, as far as they can be known to be wrong. Sentences
+ * in why. */
+MUST_USE int reload_check(const struct hubconf *c, struct buf *why);
 /* Reads configuration and the files it names again, and goes on with what can change while it runs;
  * the log tells what cannot. If something is wrong with them, the log has a sentence and all stays
  * as it was. One thread. */

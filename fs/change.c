@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/shown.h"
+#include "fs/view_written.h"
 
 /* The scratch directory behind a directory clients may write in; owned. Made if `make`: -ENOENT. */
 static int writable_dir(const struct change *c, const struct place *dir, bool make,
@@ -14,7 +15,7 @@ static int writable_dir(const struct change *c, const struct place *dir, bool ma
 {
 	int r = c->view->strict_ro ? -EROFS : permit_access(&c->who, dir, W_OK | X_OK);
 
-	return r < 0 ? r : view_scratch_dir(c->view, dir, make, ret);
+	return r < 0 ? r : view_written_dir(c->view, dir, make, ret);
 }
 
 /* What the tree shows by itself is not a client's to make, remove or move: `r` says so. */
@@ -29,7 +30,7 @@ static int removable(const struct change *c, const struct place *dir, const char
 	struct place entry;
 	int r;
 
-	if (view_lookup_written(c->view, dir, name, &entry) < 0)
+	if (view_written_find(c->view, dir, name, &entry) < 0)
 		return 0;
 	r = permit_remove(&c->who, dir, &entry);
 	place_fini(&entry);

@@ -3,10 +3,12 @@
  * that the kernel sent, while its descriptor is a pipe, and what it answers is read there. */
 #include "fs/handshake.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 
 #define INIT_MS 10000
@@ -16,6 +18,13 @@
 #define RESEND_SINCE_MINOR 40
 #define WITH_PASSTHROUGH (UINT64_C(1) << 37)
 #define WITH_MORE_FLAGS (UINT32_C(1) << 30)
+
+/* A change of what stands here is a new ESTATE_VERSION (docs/formats.md). */
+static_assert(sizeof(struct handshake) == 552 && offsetof(struct handshake, request) == 8 &&
+		      offsetof(struct handshake, reply) == 264 &&
+		      offsetof(struct handshake, generation) == 524 &&
+		      offsetof(struct handshake, set_up) == 528,
+	      "as it lies there");
 
 struct request {
 	struct fuse_in_header head;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,7 +16,16 @@ struct name {
 	char text[];
 };
 
-static_assert(sizeof(struct heir) == 64, "as it lies there");
+/* A change of what stands here is a new ESTATE_VERSION (docs/formats.md). */
+static_assert(sizeof(struct heir) == 64 && offsetof(struct heir, lookups) == 8 &&
+		      offsetof(struct heir, where) == 16 && offsetof(struct heir, recent) == 24 &&
+		      offsetof(struct heir, repo) == 40 && offsetof(struct heir, name) == 44 &&
+		      offsetof(struct heir, backing_id) == 48 &&
+		      offsetof(struct heir, kind) == 52 && offsetof(struct heir, type) == 53 &&
+		      offsetof(struct heir, shared) == 54,
+	      "as it lies there");
+static_assert(PLACE_BLOB == 11 && PLACE_SCRATCH == 21 && REPO_SPACE == 2 && REPO_TYPE_COUNT == 3,
+	      "as they are numbered there");
 
 static int learn(void *arg, uint32_t record, void *data, size_t len)
 {

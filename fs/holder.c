@@ -8,11 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "daemon/base/child.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
@@ -20,18 +19,18 @@
 #include "fs/hearing.h"
 #include "fs/kept.h"
 #include "fs/patience.h"
+#include "fs/successor.h"
 #include "fs/unmount.h"
 
-#define ROUND 16                  /* messages that are taken before signals are looked at */
-#define HANDING_MS 30000          /* a handing over that takes longer is ended */
-#define CHECK_MS 10000            /* for a program to say whether it could begin */
-#define SAID_MAX 500              /* bytes of what it says that are logged */
-#define THIS_ONE "/proc/self/exe" /* though its file may be gone */
+#define ROUND 16         /* messages that are taken before signals are looked at */
+#define HANDING_MS 30000 /* a handing over that takes longer is ended */
+#define SAID_MAX 500     /* bytes of what it says that are logged */
+#define LATE_MS 1000     /* who wakes up so late was stopped, or the machine was */
 
 struct holder {
 	const struct holder_conf *conf;
 	char program[PATH_MAX]; /* where this one lies, or the next version does */
-	const char *image;      /* what the next daemon is: that, or THIS_ONE */
+	const char *image;      /* what the next daemon is: that, or SUCCESSOR_THIS_ONE */
 	int signals;
 	struct hearing hearing;
 	struct notify above; /* who started the holder, and hears what the daemon says */
@@ -44,7 +43,10 @@ struct holder {
 	bool asked;       /* to hand over, as soon as it is */
 	bool agreed;      /* the new program can begin: this child was told to hand over */
 	int64_t ready_ms;
-	int64_t kill_ms; /* this child is to have ended by then; 0: no haste */
+	int64_t kill_ms;  /* this child is killed then; 0: never */
+	const char *why;  /* it is */
+	bool ending;      /* it was told to hand over or to end, and may be silent */
+	int64_t watch_ms; /* 0: somebody else watches, or nobody */
 	struct patience patience;
 };
 
@@ -53,45 +55,13 @@ bool holder_resumes(notify_env *env)
 	return notify_passed(env, NULL, 0) >= 0;
 }
 
-static void pass_on(const struct holder *h, const char *text)
-{
-	char line[NOTIFY_MESSAGE_MAX];
-
-	if (hearing_value(text, "READY", line, sizeof(line)))
-		notify_ready(&h->above);
-	if (hearing_value(text, "STATUS", line, sizeof(line)))
-		notify_status(&h->above, line);
-	if (hearing_value(text, "WATCHDOG", line, sizeof(line)))
-		notify_alive(&h->above);
-}
-
 /* ---- a program that can begin ---- */
-
-/* Runs it with --check: 0 if it could begin, as installed and configured now. Else its status, or
- * negative, with what it says. */
-static int check_program(const struct holder *h, const char *program, struct buf *ret_said)
-{
-	CLEANUP(freep) char **argv = NULL;
-	char check[] = "--check";
-	size_t count = 0;
-
-	while (h->conf->argv[count])
-		count++;
-	argv = calloc(count + 2, sizeof(*argv));
-	if (!argv)
-		return -ENOMEM;
-	argv[0] = h->conf->argv[0];
-	argv[1] = check; /* before a "--" */
-	for (size_t i = 1; i < count; i++)
-		argv[i + 1] = h->conf->argv[i];
-	return child_say(program, argv, CHECK_MS, ret_said);
-}
 
 /* A mount is not given to a program that would end at once. */
 static bool new_one_agrees(const struct holder *h)
 {
 	CLEANUP(buf_free) struct buf said = { 0 };
-	int r = check_program(h, h->program, &said);
+	int r = successor_check(h->program, h->conf->argv, &said);
 
 	if (r == 0)
 		return true;
@@ -102,19 +72,9 @@ static bool new_one_agrees(const struct holder *h)
 	return false;
 }
 
-/* The program that the holder is can be what the file is no more. */
-static bool is_replaced(const struct holder *h)
-{
-	struct stat file, this_one;
-
-	return stat(THIS_ONE, &this_one) == 0 &&
-	       (stat(h->program, &file) < 0 || file.st_dev != this_one.st_dev ||
-		file.st_ino != this_one.st_ino);
-}
-
 static void choose_image(struct holder *h, bool this_one)
 {
-	h->image = this_one && is_replaced(h) ? THIS_ONE : h->program;
+	h->image = this_one && successor_is_other(h->program) ? SUCCESSOR_THIS_ONE : h->program;
 	if (h->image != h->program)
 		log_warn(0,
 			 "the daemon is started from the old program, which the holder is "
@@ -122,7 +82,49 @@ static void choose_image(struct holder *h, bool this_one)
 			 h->program);
 }
 
-/* ---- what the daemon says ---- */
+/* ---- how long a daemon may take ---- */
+
+static void tell_to_end(struct holder *h, int sig, int64_t within_ms, const char *why)
+{
+	h->ending = true;
+	h->kill_ms = clock_ms() + within_ms;
+	h->why = why;
+	kill(h->child, sig);
+}
+
+/* It is well. */
+static void feed(struct holder *h)
+{
+	if (!h->watch_ms || h->ending)
+		return;
+	h->kill_ms = clock_ms() + h->watch_ms;
+	h->why = "it does not say any more that it is well";
+}
+
+static void tell_that_it_is_watched(const struct holder *h)
+{
+	char number[24];
+
+	if (h->watch_ms) {
+		snprintf(number, sizeof(number), "%lld", (long long)h->watch_ms * 1000);
+		setenv("WATCHDOG_USEC", number, 1);
+	}
+	if (h->watch_ms || getenv("WATCHDOG_PID")) {
+		snprintf(number, sizeof(number), "%d", (int)getpid());
+		setenv("WATCHDOG_PID", number, 1);
+	}
+}
+
+static int64_t find_watch_ms(const struct holder *h)
+{
+	bool heard = notify_heard(&h->above);
+
+	if (heard && notify_watchdog_ms(getenv) > 0)
+		return 0;
+	if (!heard && getenv("WATCHDOG_USEC") && !getenv("WATCHDOG_PID"))
+		return notify_watchdog_ms(getenv);
+	return h->conf->watch_ms;
+}
 
 static void ask_to_hand_over(struct holder *h)
 {
@@ -130,8 +132,24 @@ static void ask_to_hand_over(struct holder *h)
 	h->agreed = new_one_agrees(h);
 	if (!h->agreed)
 		return;
-	h->kill_ms = clock_ms() + HANDING_MS;
-	kill(h->child, SIGUSR2);
+	tell_to_end(h, SIGUSR2, HANDING_MS, "it has not handed over");
+}
+
+/* ---- what the daemon says ---- */
+
+static void pass_on(struct holder *h, const char *text)
+{
+	char line[NOTIFY_MESSAGE_MAX];
+
+	if (hearing_value(text, "READY", line, sizeof(line)))
+		notify_ready(&h->above);
+	if (hearing_value(text, "STATUS", line, sizeof(line)))
+		notify_status(&h->above, line);
+	if (!hearing_value(text, "WATCHDOG", line, sizeof(line)))
+		return;
+	notify_alive(&h->above);
+	if (h->ready)
+		feed(h);
 }
 
 static void on_serving(struct holder *h)
@@ -141,6 +159,7 @@ static void on_serving(struct holder *h)
 	if (!h->served_once)
 		h->conf->ready(h->conf->arg);
 	h->served_once = true;
+	feed(h);
 	if (h->asked)
 		ask_to_hand_over(h);
 }
@@ -174,12 +193,10 @@ static void take_messages(struct holder *h)
 
 static void be_daemon(struct holder *h)
 {
-	const char *watched = getenv("WATCHDOG_PID");
 	sigset_t none;
 
 	if (hearing_tell(&h->hearing) == 0 && kept_pass(&h->kept) == 0) {
-		if (watched)
-			setenv("WATCHDOG_PID", getenv("LISTEN_PID"), 1);
+		tell_that_it_is_watched(h);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		execv(h->image, h->conf->argv);
@@ -193,6 +210,7 @@ static int start(struct holder *h)
 
 	h->ready = false;
 	h->agreed = false;
+	h->ending = false;
 	h->kill_ms = 0;
 	h->due_ms = 0;
 	pid = fork();
@@ -244,7 +262,7 @@ static enum patience_end end_of(const struct holder *h)
 
 	if (h->ready)
 		return clock_ms() - h->ready_ms > PATIENCE_WELL_MS ? PATIENCE_WELL : PATIENCE_SHORT;
-	if (check_program(h, h->image, &said) == 0)
+	if (successor_check(h->image, h->conf->argv, &said) == 0)
 		return PATIENCE_VAIN;
 	log_err(0, "the daemon cannot begin, and readers wait until that is mended seconds=%d",
 		PATIENCE_REFUSED_MS / 1000);
@@ -310,6 +328,23 @@ static void on_upgrade(struct holder *h)
 		be_new(h);
 }
 
+/* The exit status, or -1. */
+static int on_stop(struct holder *h, int sig)
+{
+	bool again = h->stopping;
+
+	h->stopping = true;
+	if (!h->child) {
+		let_go(h);
+		return 0;
+	}
+	if (again)
+		kill(h->child, sig);
+	else
+		tell_to_end(h, sig, h->conf->stop_ms, "it has not ended");
+	return -1;
+}
+
 static int on_signal(struct holder *h)
 {
 	struct signalfd_siginfo info;
@@ -319,42 +354,26 @@ static int on_signal(struct holder *h)
 	switch (info.ssi_signo) {
 	case SIGCHLD:
 		return reap(h);
+	case SIGHUP:
 	case SIGUSR2:
-		on_upgrade(h);
+		if (!h->stopping)
+			on_upgrade(h);
 		return -1;
 	default:
-		h->stopping = true;
-		if (h->child)
-			kill(h->child, (int)info.ssi_signo);
-		else
-			let_go(h);
-		return h->child ? -1 : 0;
+		return on_stop(h, (int)info.ssi_signo);
 	}
 }
 
 /* ---- all of it ---- */
 
-/* Its path, where the next version comes to lie, if this one is not there any more, too. */
-static int find_program(struct holder *h)
-{
-	static const char gone[] = " (deleted)";
-	ssize_t n = readlink("/proc/self/exe", h->program, sizeof(h->program) - 1);
-	size_t len = n < 0 ? 0 : (size_t)n, tail = strlen(gone);
-
-	if (n < 0)
-		return -errno;
-	h->program[len] = '\0';
-	if (len > tail && !strcmp(h->program + len - tail, gone) && access(h->program, F_OK) < 0)
-		h->program[len - tail] = '\0';
-	return 0;
-}
-
 static int begin(struct holder *h)
 {
 	sigset_t heeded;
-	int r = find_program(h);
+	int r = successor_find(h->program);
 
+	prctl(PR_SET_NAME, "mfs-holder");
 	h->image = h->program;
+	h->watch_ms = find_watch_ms(h);
 	h->served_once = holder_resumes(getenv);
 	kept_take_passed(&h->kept, getenv);
 	if (r < 0)
@@ -382,11 +401,20 @@ static int begin(struct holder *h)
 	return 0;
 }
 
-/* Something is due. The exit status, or -1. */
+/* Something is due. The exit status, or -1. Who slept himself waits once more: the daemon may have
+ * slept, too. */
 static int on_time(struct holder *h)
 {
+	bool late = clock_ms() - h->kill_ms > LATE_MS;
+
 	if (!h->child)
 		return start_due(h);
+	if (late && !h->ending)
+		feed(h);
+	take_messages(h);
+	if (clock_ms() < h->kill_ms)
+		return -1;
+	log_err(0, "the daemon is killed: %s", h->why);
 	h->kill_ms = 0;
 	kill(h->child, SIGKILL);
 	return -1;

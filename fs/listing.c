@@ -8,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/map.h"
 #include "fs/shown.h"
+#include "fs/view_written.h"
 
 struct entry {
 	struct entry *next;
@@ -110,7 +111,7 @@ static void list_written(struct filling *f)
 {
 	struct scratch_node *dir;
 
-	if (view_scratch_dir(f->v, f->dir, false, &dir) < 0)
+	if (view_written_dir(f->v, f->dir, false, &dir) < 0)
 		return;
 	f->shown = f->l->entries;
 	scratch_each(f->v->scratch, dir, add_written, f);

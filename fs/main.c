@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "daemon/base/err.h"
 #include "daemon/base/file.h"
@@ -22,13 +24,20 @@ static int fail(struct buf *why, int status)
 	return status;
 }
 
+/* With what is kept of a mount it is started again until it can go on: that it cannot do so now is
+ * no reason to drop it. */
+static int refuse(struct buf *why)
+{
+	return fail(why, takeover_is_passed(getenv) ? EXIT_RUN : EXIT_USAGE);
+}
+
 /* The daemon of this holder is ready. The next one is to find the same relative paths. */
 static void on_held(void *arg)
 {
 	struct program *p = arg;
 
-	if (p->options.background)
-		background_leave_terminal(p->options.cache, true);
+	if (p->told.options.background)
+		background_leave_terminal(p->told.options.cache, true);
 	background_tell(&p->ready_fd, 0);
 }
 
@@ -39,11 +48,11 @@ static int find_mount(struct program *p, struct buf *why)
 
 	if (r < 0)
 		log_warn(r, "what NOTIFY_SOCKET says is no use");
-	if (!p->options.mountpoint)
+	if (!p->told.options.mountpoint)
 		return 0;
-	takeover_begin(&p->takeover, &p->notify, p->options.mountpoint, getenv);
+	takeover_begin(&p->takeover, &p->notify, p->told.options.mountpoint, getenv);
 	if (p->takeover.fd < 0)
-		return mount_find(p->options.mountpoint, &p->mountpoint, why);
+		return mount_find(p->told.options.mountpoint, &p->mountpoint, why);
 	p->mountpoint = strdup(p->takeover.mountpoint);
 	return p->mountpoint ? 0 : -ENOMEM;
 }
@@ -52,10 +61,10 @@ static int prepare(struct program *p, struct buf *why)
 {
 	int r = 0;
 
-	if (p->options.mountpoint && getenv("NOTIFY_SOCKET"))
+	if (p->told.options.mountpoint && getenv("NOTIFY_SOCKET"))
 		r = lookout_start(&p->lookout); /* it is to know nothing */
 	if (r == 0)
-		r = program_find_tokens(p, why);
+		r = settings_find_tokens(&p->told, why);
 	return r == 0 ? find_mount(p, why) : r;
 }
 
@@ -63,13 +72,13 @@ static int fail_at_start(int r, struct buf *why)
 {
 	if (!why->len)
 		buf_add_str(why, err_text(r));
-	return fail(why, r == ERR_CONF ? EXIT_USAGE : EXIT_RUN);
+	return r == ERR_CONF ? refuse(why) : fail(why, EXIT_RUN);
 }
 
 /* One that was replaced is where it belongs already. */
 static int start_background(struct program *p, struct buf *why)
 {
-	if (!p->options.background || p->held || holder_resumes(getenv) ||
+	if (!p->told.options.background || p->held || holder_resumes(getenv) ||
 	    background_go(&p->ready_fd) == 0)
 		return 0;
 	buf_printf(why, "cannot go to the background: %s", strerror(errno));
@@ -78,21 +87,23 @@ static int start_background(struct program *p, struct buf *why)
 
 static bool wants_holder(const struct program *p)
 {
-	int holder = p->options.holder;
+	int holder = p->told.options.holder;
 
-	if (p->held || !p->options.mountpoint || holder == OPTIONS_HOLDER_NO)
+	if (p->held || !p->told.options.mountpoint || holder == OPTIONS_HOLDER_NO)
 		return false;
-	return holder == OPTIONS_HOLDER_YES || p->options.background;
+	return holder == OPTIONS_HOLDER_YES || p->told.options.background;
 }
 
-static int hold(struct program *p, char *const argv[])
+static int hold(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 	const struct holder_conf conf = {
-		.argv = argv,
-		.mountpoint = p->options.mountpoint,
+		.argv = p->argv,
+		.mountpoint = p->told.options.mountpoint,
 		.ready = on_held,
 		.arg = p,
+		.stop_ms = HOLDER_STOP_MS,
+		.watch_ms = HOLDER_WATCH_MS,
 	};
 	int status, r = start_background(p, &why);
 
@@ -108,7 +119,7 @@ static int run(struct program *p)
 	CLEANUP(buf_free) struct buf why = { 0 };
 	int r;
 
-	program_defer_signals(!p->options.mountpoint || takeover_is_passed(getenv));
+	program_defer_signals(!p->told.options.mountpoint || takeover_is_passed(getenv));
 	r = prepare(p, &why);
 
 	if (r < 0)
@@ -124,15 +135,30 @@ static int run(struct program *p)
 	return why.len ? fail(&why, r) : r;
 }
 
-static int hold_or_run(struct program *p, char *const argv[])
+/* The same program, from its beginning, in the same process: to whoever started it nothing has
+ * ended. Returns if that cannot be; then they start it. */
+static void begin_again(struct program *p)
+{
+	int r;
+
+	program_defer_signals(true);
+	r = takeover_pass(&p->takeover);
+	if (r == 0)
+		execv("/proc/self/exe", p->argv);
+	log_warn(r < 0 ? r : -errno, "cannot go on in this process");
+}
+
+static int hold_or_run(struct program *p)
 {
 	int status;
 
-	log_set_level(log_level_of(p->options.log_level));
+	log_set_level(log_level_of(p->told.options.log_level));
 	p->held = takeover_is_held(getenv);
 	if (wants_holder(p))
-		return hold(p, argv);
+		return hold(p);
 	status = run(p);
+	if (p->goes_on)
+		begin_again(p);
 	if (!p->left)
 		takeover_end(&p->takeover);
 	notify_close(&p->notify);
@@ -144,7 +170,7 @@ static int check_and_exit(struct program *p)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
 
-	if (program_find_tokens(p, &why) < 0)
+	if (settings_check(&p->told, &why) < 0)
 		return fail(&why, EXIT_USAGE);
 	puts("The configuration is right.");
 	return 0;
@@ -157,21 +183,23 @@ int main(int argc, char *argv[])
 				    .notify = { .fd = -1 },
 				    .takeover = { .fd = -1 } };
 	enum options_action action;
-	int status = 0, r = options_parse(argc, argv, getenv, &p.options, &action, &why);
+	int status = 0, r = options_parse(argc, argv, getenv, &p.told.options, &action, &why);
 
+	prctl(PR_SET_NAME, program_invocation_short_name); /* also if it was begun again */
+	p.argc = argc;
+	p.argv = argv;
 	if (r < 0)
-		status = fail(&why, EXIT_USAGE);
+		status = refuse(&why);
 	else if (action == OPTIONS_CHECK)
 		status = check_and_exit(&p);
 	else if (action != OPTIONS_RUN)
 		options_text(action, &text);
 	else
-		status = hold_or_run(&p, argv);
+		status = hold_or_run(&p);
 	fputs(buf_str(&text), stdout);
 	if (p.left)
 		_exit(status); /* exit handlers of libraries would free what it uses, too */
-	program_forget_tokens(&p);
-	options_fini(&p.options);
+	settings_fini(&p.told);
 	free(p.mountpoint);
 	return status;
 }

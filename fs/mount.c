@@ -33,7 +33,7 @@ struct mount {
 
 /* For the signal handler. */
 static _Atomic(struct fuse_session *) serving;
-static atomic_bool hand_over_asked, end_asked;
+static atomic_bool hand_over_asked, others_asked, end_asked;
 
 /* ---- mount points ---- */
 
@@ -264,11 +264,14 @@ int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *wh
 
 /* ---- serving, and its end ---- */
 
-static void on_hand_over(int sig UNUSED)
+/* Others than this process wait for its end. */
+static void on_hand_over(int sig UNUSED, siginfo_t *info, void *context UNUSED)
 {
 	struct fuse_session *s = serving;
 
 	hand_over_asked = true;
+	if (info->si_pid != getpid())
+		others_asked = true;
 	if (s)
 		fuse_session_exit(s);
 }
@@ -276,7 +279,7 @@ static void on_hand_over(int sig UNUSED)
 /* Until here the signals were blocked. */
 static void heed_signals(struct mount *m)
 {
-	const struct sigaction action = { .sa_handler = on_hand_over };
+	const struct sigaction action = { .sa_sigaction = on_hand_over, .sa_flags = SA_SIGINFO };
 	sigset_t set;
 
 	serving = m->session;
@@ -285,8 +288,12 @@ static void heed_signals(struct mount *m)
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void mount_go_on(void)
+{
+	kill(getpid(), SIGUSR2);
 }
 
 static void on_late_end(int sig UNUSED)
@@ -328,7 +335,7 @@ static int hand_over(struct mount *m)
 	if (r == 0)
 		r = estate_leave(t->estate);
 	if (r == 0)
-		return MOUNT_HANDED_OVER;
+		return others_asked ? MOUNT_HANDED_OVER : MOUNT_GOES_ON;
 	log_warn(r, "the mount is left as it is, as if this process were killed");
 	return MOUNT_LEFT;
 }

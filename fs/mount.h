@@ -10,8 +10,10 @@
 #include "fs/op.h"
 #include "fs/takeover.h"
 
+/* How the mount may go on without the one who served it. */
 #define MOUNT_HANDED_OVER 1
-#define MOUNT_LEFT 2
+#define MOUNT_GOES_ON 2
+#define MOUNT_LEFT 3
 
 struct mount;
 
@@ -38,11 +40,15 @@ MUST_USE int mount_find(const char *given, char **ret, struct buf *why);
 /* Mounts, or goes on with the mount of the process before. -EPERM and the like with a sentence in
  * why. */
 MUST_USE int mount_open(const struct mount_conf *conf, struct mount **ret, struct buf *why);
-/* Serves requests until SIGTERM, SIGINT, SIGHUP, SIGUSR2 or an unmount. 0; MOUNT_HANDED_OVER: it
+/* Serves requests until SIGTERM, SIGINT, SIGUSR2 or an unmount. 0; MOUNT_HANDED_OVER: it
  * was SIGUSR2, and somebody holds the mount for the next process, which is to be told nothing more
- * of this one; MOUNT_LEFT: likewise, but that could not be: the process is to end at once, with
+ * of this one; MOUNT_GOES_ON: it was
+ * mount_go_on; MOUNT_LEFT: likewise, but that could not be: the process is to end at once, with
  * nothing closed; or negative for a broken session. */
 MUST_USE int mount_serve(struct mount *m);
+/* Has mount_serve hand over to this very process, which is to be the program once more. Any thread;
+ * somebody must hold the mount. */
+void mount_go_on(void);
 /* True if it was told to end for good while it handed over. */
 bool mount_told_to_end(void);
 /* Unmounts (lazily: who is inside gets ENOTCONN), unless it was handed over, and frees. */

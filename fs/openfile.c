@@ -3,7 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
+
+/* A change of what stands here is a new ESTATE_VERSION (docs/formats.md). */
+static_assert(sizeof(struct openfile_left) == 32 && offsetof(struct openfile_left, inode) == 8 &&
+		      offsetof(struct openfile_left, pid) == 16 &&
+		      offsetof(struct openfile_left, kind) == 24 &&
+		      offsetof(struct openfile_left, counted) == 25 &&
+		      offsetof(struct openfile_left, passthrough) == 26,
+	      "as it lies there");
 
 /* A process of a mount has this many numbers to itself: a RELEASE that comes again, of a file that
  * was closed, is never taken for another file's. */

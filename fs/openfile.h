@@ -16,11 +16,11 @@
 
 /* Numbers stay what they are: they are left to another process. */
 enum openfile_kind {
-	OPENFILE_BLOB,    /* reads a model's file */
-	OPENFILE_TEXT,    /* reads a made-up text, as of its open */
-	OPENFILE_SCRATCH, /* reads and writes what clients wrote */
-	OPENFILE_SINK,    /* swallows what is written */
-	OPENFILE_DIR,     /* lists a directory, as of its open */
+	OPENFILE_BLOB = 0,    /* reads a model's file */
+	OPENFILE_TEXT = 1,    /* reads a made-up text, as of its open */
+	OPENFILE_SCRATCH = 2, /* reads and writes what clients wrote */
+	OPENFILE_SINK = 3,    /* swallows what is written */
+	OPENFILE_DIR = 4,     /* lists a directory, as of its open */
 };
 
 struct openfile {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/base/cachedir.h"
 #include "daemon/base/conf_file.h"
 #include "daemon/base/err.h"
 #include "daemon/base/listen.h"
@@ -31,7 +32,7 @@ static const struct conf_param params[] = {
 	{ "hub", CONF_LIST, FIELD(hubs), "https://huggingface.co", 0, 0, "URL",
 	  "Hub to read from. Several are asked in this order. HF_ENDPOINT takes the place of the "
 	  "default." },
-	{ "cache", CONF_TEXT, FIELD(cache), "/var/cache/matrixfs", 0, 0, "DIR",
+	{ "cache", CONF_TEXT, FIELD(cache), CACHEDIR, 0, 0, "DIR",
 	  "Directory where the bytes stay. For users other than root the default is "
 	  "$XDG_CACHE_HOME/matrixfs or ~/.cache/matrixfs." },
 	{ "cache-size", CONF_BYTES, FIELD(cache_size), "0", 0, 0, "BYTES",
@@ -141,14 +142,10 @@ static int end_source(struct options *o, const char *where, struct buf *why)
 
 static int set_user_cache(struct options *o, char *(*getenv_fn)(const char *), struct buf *why)
 {
-	const char *xdg = getenv_fn("XDG_CACHE_HOME"), *home = getenv_fn("HOME");
 	CLEANUP(buf_free) struct buf dir = { 0 };
+	int r = cachedir_default(false, getenv_fn, &dir);
 
-	if (xdg && *xdg == '/')
-		buf_printf(&dir, "%s/matrixfs", xdg);
-	else if (home && *home)
-		buf_printf(&dir, "%s/.cache/matrixfs", home);
-	return dir.failed ? dir.failed : conf_set(&options_table, o, "cache", buf_str(&dir), why);
+	return r < 0 ? r : conf_set(&options_table, o, "cache", buf_str(&dir), why);
 }
 
 static int set_defaults(struct options *o, char *(*getenv_fn)(const char *), struct buf *why)

@@ -37,29 +37,31 @@
 #define PLACE_FILES_NAME "files"
 #define PLACE_LOCKS_NAME ".locks" /* in hub/: clients lock what they fetch there */
 
+/* Numbers stay what they are: they are left to another process, and inode numbers are made of them.
+ */
 enum place_kind {
-	PLACE_ROOT,
-	PLACE_HUB,
-	PLACE_LOCKS,
-	PLACE_REPO,
-	PLACE_ALIAS,
-	PLACE_BLOBS,
-	PLACE_SNAPSHOTS,
-	PLACE_REFS,
-	PLACE_REF,
-	PLACE_LINK_DIR,
-	PLACE_LINK,
-	PLACE_BLOB,
-	PLACE_NO_EXIST,
-	PLACE_ABSENT_DIR,
-	PLACE_ABSENT_FILE,
-	PLACE_TREES,
-	PLACE_TREE_JSON,
-	PLACE_FILES,
-	PLACE_TYPE,
-	PLACE_ORG,
-	PLACE_PLAIN_DIR,
-	PLACE_SCRATCH,
+	PLACE_ROOT = 0,
+	PLACE_HUB = 1,
+	PLACE_LOCKS = 2,
+	PLACE_REPO = 3,
+	PLACE_ALIAS = 4,
+	PLACE_BLOBS = 5,
+	PLACE_SNAPSHOTS = 6,
+	PLACE_REFS = 7,
+	PLACE_REF = 8,
+	PLACE_LINK_DIR = 9,
+	PLACE_LINK = 10,
+	PLACE_BLOB = 11,
+	PLACE_NO_EXIST = 12,
+	PLACE_ABSENT_DIR = 13,
+	PLACE_ABSENT_FILE = 14,
+	PLACE_TREES = 15,
+	PLACE_TREE_JSON = 16,
+	PLACE_FILES = 17,
+	PLACE_TYPE = 18,
+	PLACE_ORG = 19,
+	PLACE_PLAIN_DIR = 20,
+	PLACE_SCRATCH = 21,
 };
 
 struct place {

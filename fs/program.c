@@ -21,46 +21,24 @@
 #define LOOKOUT_MS 10000   /* for one look through the mount */
 #define FORGETTING_MS 5000 /* at a stop, for what the kernel is told */
 
-/* ---- before anything is started ---- */
-
-int program_find_tokens(struct program *p, struct buf *why)
-{
-	const struct conf_list *hubs = &p->options.hubs;
-	int r = 0;
-
-	if (hubs->count > NODE_HUBS_MAX)
-		return complain(why, "at most %d hubs can be given", NODE_HUBS_MAX);
-	for (size_t i = 0; r == 0 && i < hubs->count; i++) {
-		r = options_token(&p->options, hubs->items[i], i == 0, getenv, &p->tokens[i], why);
-		p->hubs[i] = (struct node_hub){ hubs->items[i], p->tokens[i] };
-		p->hub_count++;
-	}
-	return r;
-}
-
-void program_forget_tokens(struct program *p)
-{
-	for (unsigned i = 0; i < p->hub_count; i++)
-		options_token_free(steal(p->tokens[i]));
-}
-
 /* ---- ready ---- */
 
 static void on_ready(void *arg)
 {
 	struct program *p = arg;
 
-	if (p->options.background)
-		background_leave_terminal(p->options.cache, false);
+	if (p->told.options.background)
+		background_leave_terminal(p->told.options.cache, false);
 	pulse_ready(p->pulse);
 	if (p->mountpoint)
 		log_info("%s mountpoint=%s hub=%s cache=%s passthrough=%s "
 			 "version=" MATRIXFS_VERSION,
 			 p->takeover.fd >= 0 ? "took over" : "mounted", p->mountpoint,
-			 p->hubs[0].url, p->options.cache, p->ops.passthrough ? "yes" : "no");
+			 p->told.hubs[0].url, p->told.options.cache,
+			 p->ops.passthrough ? "yes" : "no");
 	else
 		log_info("not mounted, exported alone hub=%s cache=%s version=" MATRIXFS_VERSION,
-			 p->hubs[0].url, p->options.cache);
+			 p->told.hubs[0].url, p->told.options.cache);
 	ops_forget_left(&p->ops);
 	background_tell(&p->ready_fd, 0);
 }
@@ -75,12 +53,20 @@ static void on_leaving(void *arg)
 
 /* ---- the service manager ---- */
 
+/* The way there is another one now, or not for us: that says nothing of who answers. */
+static bool is_led_astray(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP;
+}
+
 static int check_mount(void *arg)
 {
 	struct program *p = arg;
 	int r = p->lookout ? lookout_ask(p->lookout, p->mountpoint, clock_ms() + LOOKOUT_MS)
 			   : ERR_STOPPING;
 
+	if (is_led_astray(r))
+		return node_probe(p->ops.view.node);
 	if (r != ERR_STOPPING)
 		return r;
 	if (p->lookout)
@@ -96,8 +82,8 @@ static void tell_standing(void *arg, struct buf *ret)
 	standing_tell(p->ops.view.node, "hub", ret);
 	if (p->mountpoint)
 		buf_printf(ret, ", mounted on %s", p->mountpoint);
-	if (p->options.nfs)
-		buf_printf(ret, ", exported on %s", p->options.nfs);
+	if (p->told.options.nfs)
+		buf_printf(ret, ", exported on %s", p->told.options.nfs);
 }
 
 static int open_pulse(struct program *p, struct buf *why)
@@ -110,6 +96,28 @@ static int open_pulse(struct program *p, struct buf *why)
 	return r;
 }
 
+/* ---- a new configuration ---- */
+
+static void on_right(void *arg)
+{
+	struct program *p = arg;
+
+	if (p->takeover.held)
+		mount_go_on();
+	else
+		log_warn(
+			0,
+			"the configuration is right, but nobody holds the mount: what is new in it "
+			"needs a restart");
+}
+
+static int open_reload(struct program *p, struct buf *why UNUSED)
+{
+	const struct reload_conf conf = { p->argc, p->argv, &p->told, on_right, p };
+
+	return reload_start(&conf, &p->reload);
+}
+
 /* ---- putting it together ---- */
 
 static void on_forget(void *arg, const char *etag)
@@ -120,11 +128,11 @@ static void on_forget(void *arg, const char *etag)
 static int open_node(struct program *p, struct buf *why)
 {
 	CLEANUP(buf_free) struct buf owner = { 0 };
-	const struct options *o = &p->options;
+	const struct options *o = &p->told.options;
 	struct node_conf conf = {
 		.cache_dir = o->cache,
-		.hubs = p->hubs,
-		.hub_count = p->hub_count,
+		.hubs = p->told.hubs,
+		.hub_count = p->told.hub_count,
 		.offline = o->offline,
 		.strict = o->verify == OPTIONS_VERIFY_STRICT,
 		.peers = &o->peer,
@@ -144,7 +152,7 @@ static int open_node(struct program *p, struct buf *why)
 		   p->mountpoint ? p->mountpoint : o->nfs);
 	conf.owner = buf_str(&owner);
 	r = node_open(&conf, &p->ops.view.node, why);
-	program_forget_tokens(p);
+	settings_forget_tokens(&p->told);
 	return r;
 }
 
@@ -163,7 +171,7 @@ static int open_keeper(struct program *p, struct buf *why UNUSED)
 static int start_watching(struct program *p, struct buf *why UNUSED)
 {
 	p->ops.metrics = node_metrics(p->ops.view.node);
-	return underway_start(&p->ops.underway, p->options.slow_op * 1000, p->ops.metrics);
+	return underway_start(&p->ops.underway, p->told.options.slow_op * 1000, p->ops.metrics);
 }
 
 /* Before the control socket, which tells of them. */
@@ -172,16 +180,27 @@ static int open_nfs_clients(struct program *p, struct buf *why)
 	struct view theirs = p->ops.view;
 	int r = 0;
 
-	if (!p->options.nfs)
+	if (!p->told.options.nfs)
 		return 0;
-	theirs.hub_alone = !p->options.nfs_beside_hub;
-	r = scope_rules_new(&p->options.nfs_export, &p->nfs_rules, why);
+	theirs.hub_alone = !p->told.options.nfs_beside_hub;
+	r = scope_rules_new(&p->told.options.nfs_export, &p->nfs_rules, why);
 	return r < 0 ? r : nfs_clients_new(p->nfs_rules, &theirs, p->ops.metrics, &p->nfs_clients);
+}
+
+static void tell_held(void *arg, struct control_held *ret)
+{
+	const struct takeover *t = arg;
+
+	ret->takeovers = t->generation;
+	if (!t->held)
+		return;
+	ret->holder_pid = takeover_holder(getenv);
+	ret->by = ret->holder_pid ? "holder" : "systemd";
 }
 
 static int open_control(struct program *p, struct buf *why)
 {
-	const struct options *o = &p->options;
+	const struct options *o = &p->told.options;
 	const struct control_conf conf = {
 		.node = p->ops.view.node,
 		.keeper = p->keeper,
@@ -197,13 +216,15 @@ static int open_control(struct program *p, struct buf *why)
 	};
 
 	insight_face(&p->ops, p->mountpoint, p->nfs_clients, &p->face);
+	p->face.held = tell_held;
+	p->face.holding = &p->takeover;
 	return control_start(&conf, &p->control, why);
 }
 
 static int open_tree(struct program *p, struct buf *why UNUSED)
 {
 	struct scratch_conf scratch = {
-		.max_bytes = p->options.scratch_size,
+		.max_bytes = p->told.options.scratch_size,
 		.max_nodes = SCRATCH_NODES_MAX,
 		.uid = getuid(),
 		.gid = getgid(),
@@ -211,13 +232,13 @@ static int open_tree(struct program *p, struct buf *why UNUSED)
 	struct view *v = &p->ops.view;
 	int r = scratch_new(&scratch, &v->scratch);
 
-	v->strict_ro = p->options.strict_ro;
+	v->strict_ro = p->told.options.strict_ro;
 	v->uid = getuid();
 	v->gid = getgid();
 	v->since_s = clock_wall_s();
-	p->ops.passthrough = p->options.passthrough;
+	p->ops.passthrough = p->told.options.passthrough;
 	p->ops.passthrough_why_not = "not mounted yet";
-	p->ops.timeout_ms = p->options.timeout * 1000;
+	p->ops.timeout_ms = p->told.options.timeout * 1000;
 	if (r == 0)
 		r = inodes_new(view_root(), &p->ops.inodes);
 	if (r == 0)
@@ -228,12 +249,12 @@ static int open_tree(struct program *p, struct buf *why UNUSED)
 static int open_mount(struct program *p, struct buf *why)
 {
 	struct mount_conf conf = {
-		.asked = p->options.mountpoint,
+		.asked = p->told.options.mountpoint,
 		.mountpoint = p->mountpoint,
 		.takeover = &p->takeover,
-		.options = p->options.fuse_options,
-		.allow_other = p->options.allow_other,
-		.read_only = p->options.strict_ro,
+		.options = p->told.options.fuse_options,
+		.allow_other = p->told.options.allow_other,
+		.read_only = p->told.options.strict_ro,
 		.ops = &p->ops,
 		.ready = on_ready,
 		.leaving = on_leaving,
@@ -245,7 +266,7 @@ static int open_mount(struct program *p, struct buf *why)
 
 static int open_nfs(struct program *p, struct buf *why)
 {
-	const struct options *o = &p->options;
+	const struct options *o = &p->told.options;
 	const struct nfs_conf conf = {
 		.listen = o->nfs,
 		.allow = o->nfs_allow.items,
@@ -267,6 +288,7 @@ static int open_nfs(struct program *p, struct buf *why)
 static void leave(struct program *p)
 {
 	p->left = true;
+	p->goes_on = false;
 	log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
 }
 
@@ -275,13 +297,17 @@ static void close_all(struct program *p)
 {
 	bool over = true;
 
-	pulse_stopping(p->pulse);
+	if (p->goes_on)
+		pulse_reloading(p->pulse);
+	else
+		pulse_stopping(p->pulse);
 	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
 		over = node_stop(p->ops.view.node);
 	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
+	over = reload_stop(p->reload, clock_ms() + FORGETTING_MS) && over;
 	if (!over) {
 		leave(p);
 		mount_leave(p->mount);
@@ -316,7 +342,6 @@ static void stop_signals(sigset_t *ret)
 	sigemptyset(ret);
 	sigaddset(ret, SIGTERM);
 	sigaddset(ret, SIGINT);
-	sigaddset(ret, SIGHUP);
 	sigaddset(ret, SIGUSR2); /* there is nothing to hand over */
 }
 
@@ -329,6 +354,7 @@ void program_defer_signals(bool all)
 		sigemptyset(&set);
 		sigaddset(&set, SIGUSR2);
 	}
+	sigaddset(&set, SIGHUP); /* for good: reload.h */
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -360,7 +386,11 @@ static int serve_mount(struct program *p, struct buf *why)
 
 	if (r == 0)
 		r = mount_serve(p->mount);
-	if (r == MOUNT_HANDED_OVER || r == MOUNT_LEFT)
+	p->goes_on = r == MOUNT_GOES_ON;
+	if (p->goes_on)
+		log_info("going on with the configuration as it is now mountpoint=%s",
+			 p->mountpoint);
+	else if (r > 0)
 		log_info("handing over mountpoint=%s", p->mountpoint);
 	else if (p->mount)
 		log_info("unmounting mountpoint=%s", p->mountpoint);
@@ -385,7 +415,7 @@ static int inherit(struct program *p, struct buf *why UNUSED)
  * control socket tells of who comes by NFS. */
 static int (*const steps[])(struct program *p, struct buf *why) = {
 	open_pulse,     open_tree,        open_node,    inherit,  open_keeper,
-	start_watching, open_nfs_clients, open_control, open_nfs,
+	start_watching, open_nfs_clients, open_control, open_nfs, open_reload,
 };
 
 static int open_all(struct program *p, struct buf *why)
@@ -400,6 +430,7 @@ static int open_all(struct program *p, struct buf *why)
 
 static int end_unserved(struct program *p)
 {
+	p->goes_on = false;
 	log_info("unmounting mountpoint=%s", p->mountpoint);
 	takeover_unmount(&p->takeover, p->takeover.fd, p->mountpoint);
 	return 0;

@@ -13,7 +13,8 @@
 #include "fs/mount.h"
 #include "fs/nfs.h"
 #include "fs/ops.h"
-#include "fs/options.h"
+#include "fs/reload.h"
+#include "fs/settings.h"
 #include "fs/takeover.h"
 
 #define EXIT_RUN 1   /* it could not be started, or broke */
@@ -21,13 +22,12 @@
 
 struct program {
 	/* Before it serves. */
-	struct options options;
+	int argc;
+	char *const *argv;
+	struct settings told;
 	char *mountpoint; /* absolute */
-	char *tokens[NODE_HUBS_MAX];
-	struct node_hub hubs[NODE_HUBS_MAX];
-	unsigned hub_count;
-	int ready_fd; /* in the background: tells the waiting parent; else -1 */
-	bool held;    /* who started it keeps what it leaves */
+	int ready_fd;     /* in the background: tells the waiting parent; else -1 */
+	bool held;        /* who started it keeps what it leaves */
 	struct notify notify;
 	struct takeover takeover;
 	struct lookout *lookout; /* or NULL */
@@ -42,19 +42,18 @@ struct program {
 	struct nfs_clients *nfs_clients;
 	struct nfs *nfs;
 	struct pulse *pulse; /* or NULL */
-	bool left;           /* somebody may still use it: it stays to the end of the process */
+	struct reload *reload;
+	bool goes_on; /* the mount was handed over to the program that this process is next */
+	bool left;    /* somebody may still use it: it stays to the end of the process */
 };
 
-/* The hubs with their tokens, of the options; program_forget_tokens in any case. ERR_CONF with a
- * sentence in why; -ENOMEM. */
-MUST_USE int program_find_tokens(struct program *p, struct buf *why);
-void program_forget_tokens(struct program *p);
-/* From now on signals that are to end it wait until it can heed them, in all threads that are started
- * later, too; or (not all) the one that is to hand a mount over, which would be no more than a death
- * before: the others may end who has no mount yet. */
+/* From now on signals that are to end it wait until it can heed them, in all threads that are
+ * started later, too. Not all: those alone which would be no more than a death before; the others
+ * may end who has no mount yet. */
 void program_defer_signals(bool all);
 /* Serves until it is told to end, with all that is to be there before. Returns the exit status;
- * after a failure with a sentence in why. If p->left is set, nothing of it may be freed. */
+ * after a failure with a sentence in why. If p->left is set, nothing of it may be freed. If
+ * p->goes_on is, the process is to be the program once more, with what it is left. */
 MUST_USE int program_serve(struct program *p, struct buf *why);
 
 #endif

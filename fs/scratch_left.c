@@ -3,9 +3,24 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
-static_assert(sizeof(struct scratch_left) == 96, "as it lies there");
+/* A change of what stands here is a new ESTATE_VERSION (docs/formats.md). */
+static_assert(sizeof(struct scratch_left) == 96 && offsetof(struct scratch_left, size) == 8 &&
+		      offsetof(struct scratch_left, last_id) == 16 &&
+		      offsetof(struct scratch_left, times) == 24 &&
+		      offsetof(struct scratch_left, mode) == 72 &&
+		      offsetof(struct scratch_left, uid) == 76 &&
+		      offsetof(struct scratch_left, gid) == 80 &&
+		      offsetof(struct scratch_left, bytes) == 84 &&
+		      offsetof(struct scratch_left, target) == 88 &&
+		      offsetof(struct scratch_left, side) == 92 &&
+		      offsetof(struct scratch_left, mirrors) == 93,
+	      "as it lies there");
+static_assert(sizeof(struct scratch_left_entry) == 16 &&
+		      offsetof(struct scratch_left_entry, node) == 8,
+	      "as it lies there");
 
 void scratch_left_note(struct scratch *s, const struct scratch_node *n)
 {

@@ -26,7 +26,7 @@ struct scratch_entry {
 
 /* What lies below hub/ is anybody's, and what lies beside it its owner's: neither takes the other's
  * room (scratch_room_for_bytes). */
-enum scratch_side { SCRATCH_BESIDE_HUB, SCRATCH_BELOW_HUB, SCRATCH_SIDES };
+enum scratch_side { SCRATCH_BESIDE_HUB = 0, SCRATCH_BELOW_HUB = 1, SCRATCH_SIDES };
 
 /* Guarded by the scratch's lock, but for the first five. */
 struct scratch_node {

@@ -9,6 +9,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/log.h"
+#include "fs/kept.h"
 #include "fs/unmount.h"
 
 #define FD_NAME "matrixfs-mount"
@@ -19,6 +20,15 @@ bool takeover_is_held(notify_env *env)
 	const char *room = env("FDSTORE"), *where = env("NOTIFY_SOCKET");
 
 	return where && where[0] && room && strtol(room, NULL, 10) > 0;
+}
+
+/* Its socket has no name: it gives it as a descriptor. */
+pid_t takeover_holder(notify_env *env)
+{
+	static const char unnamed[] = "/proc/self/fd/";
+	const char *where = env("NOTIFY_SOCKET");
+
+	return where && strncmp(where, unnamed, strlen(unnamed)) == 0 ? getppid() : 0;
 }
 
 /* ---- from the process before ---- */
@@ -132,6 +142,18 @@ void takeover_end(struct takeover *t)
 }
 
 /* ---- to the next ---- */
+
+int takeover_pass(const struct takeover *t)
+{
+	struct kept k = { 0 };
+	int r;
+
+	kept_put(&k, FD_NAME, fcntl(t->fd, F_DUPFD_CLOEXEC, 0));
+	kept_put(&k, ESTATE_NAMED, fcntl(estate_fd(t->estate), F_DUPFD_CLOEXEC, 0));
+	r = k.count == 2 ? kept_pass(&k) : -EMFILE;
+	kept_drop_all(&k);
+	return r;
+}
 
 static void drop(struct takeover *t)
 {

@@ -27,6 +27,11 @@ struct view {
 /* How long an answer holds without asking again, in ms. */
 #define VIEW_FOREVER INT64_MAX
 #define VIEW_NEVER 0
+/* Answers that may change are asked again after this. A snapshot's own name is among them
+ * although its content is for ever: each new use of a commit is a hint whether refs have moved
+ * (known_doubt_refs). */
+#define VIEW_SOON_MS 1000
+#define VIEW_ABSENT_MS 3000 /* the hub said there is no such repository or revision */
 
 /* The place called `name` in directory `dir`; -EACCES if it is of what is not shown, which is so
  * whether it is there or not, but for another name of a repository. ret_ttl_ms is set for 0 and
@@ -46,12 +51,5 @@ struct place view_root(void);
 /* True if the tree shows that name by itself, whatever clients wrote there: as far as that is known
  * without asking anybody. */
 bool view_shows_itself(const struct view *v, const struct place *dir, const char *name);
-/* What clients wrote at `name` in `dir`: -ENOENT if nothing. */
-MUST_USE int view_lookup_written(const struct view *v, const struct place *dir, const char *name,
-				 struct place *ret);
-/* The scratch directory of a writable directory, owned; made if `make`. -EROFS where clients may
- * not write, -ENOENT. */
-MUST_USE int view_scratch_dir(const struct view *v, const struct place *dir, bool make,
-			      struct scratch_node **ret);
 
 #endif

@@ -20,8 +20,7 @@ NODES = int(os.environ.get("NODES", 100))
 GROWTH = [10, 30, 100]
 MOUNTS = 8
 RATE = int(os.environ.get("RATE", 2_000_000))           # bytes a second of a node's link, each way
-UPSTREAM = int(os.environ.get("UPSTREAM", 5 * RATE))    # of the hub's
-TIMEOUT = max(60, 60 * 2_000_000 // RATE)               # seconds a read may wait: longer where links are slower
+CROWD_RATE = int(os.environ.get("RATE", 800_000))       # of so many nodes that at 2 MB/s processors would be the bottleneck
 FILES, READERS, STEP = 4, 2, 4 << 20
 HOT_SIZE, SEGMENT, HOT_SECONDS = 256 << 20, 16 << 20, 3
 REPO = "bench/model"
@@ -44,15 +43,18 @@ def make_model(size):
 class Crowd:
     """One load of all nodes at once: its figures."""
 
-    def __init__(self, count, size, **kw):
-        self.count, self.size, model = count, size, make_model(size)
+    def __init__(self, count, size, rate=RATE, **kw):
+        self.count, self.size, self.rate, model = count, size, rate, make_model(size)
+        self.hub_rate = int(os.environ.get("UPSTREAM", 5 * rate))
+        self.timeout = max(60, 60 * 2_000_000 // rate)      # seconds a read may wait: longer where links are slower
         nodes = WORK / "nodes"
         nodes.mkdir()
         warm_pages(*model.iterdir())
         try:
             with Hub() as hub:
                 hub.repo(REPO).commit({p.name: p for p in model.iterdir()})
-                with peers.Cluster(nodes, hub, count, up=RATE, down=RATE, upstream=UPSTREAM, timeout=TIMEOUT, **kw) as cluster:
+                with peers.Cluster(nodes, hub, count, up=rate, down=rate, upstream=self.hub_rate,
+                                   timeout=self.timeout, **kw) as cluster:
                     begun = time.monotonic()
                     self.slowest = None
                     self.load(cluster, model)
@@ -76,7 +78,11 @@ class Crowd:
     @property
     def ideal(self):
         """Seconds that the narrowest link is busy at least: what all but one get from others leaves nodes, too."""
-        return max(self.size / UPSTREAM, self.size / RATE, (self.count - 1) * self.size / (self.count * RATE))
+        return max(self.size / self.hub_rate, self.size / self.rate, (self.count - 1) * self.size / (self.count * self.rate))
+
+    def label(self, who):
+        """What it is called: a row says how fast its links were."""
+        return f"{who}, {self.size >> 20} MiB, {self.rate / 1e6:g} MB/s"
 
 
 class MountCrowd(Crowd):
@@ -97,27 +103,22 @@ class MountCrowd(Crowd):
                 raise Broken(f"a client did not load all: {out} {err}")
 
 
-def label(who, size):
-    """What a crowd is called: a row says how fast its links were."""
-    return f"{who}, {size >> 20} MiB, {RATE / 1e6:g} MB/s"
-
-
 def told_twice(crowd):
     row("  got by all nodes / what they read", crowd.got / 1e6, crowd.count * crowd.size / 1e6, unit="MB", at_most=1.02,
         commands=["what the relay took from nodes and from the hub, heads and lists included"])
 
 
-def told(crowd, name):
+def told(crowd, who):
     """The rows that a crowd's issue is about."""
     sent = max(crowd.sent.values())
-    row(f"{name}: upstream bytes / model", crowd.upstream / 1e6, crowd.size / 1e6, unit="MB", at_most=1.02,
+    row(f"{crowd.label(who)}: upstream bytes / model", crowd.upstream / 1e6, crowd.size / 1e6, unit="MB", at_most=1.02,
         commands=[crowd.command, "bytes of bodies the hub sent"])
     row("  worst node's sent bytes / model", sent / 1e6, crowd.size / 1e6, unit="MB", at_most=3, commands=["what the relay took from it"])
     told_twice(crowd)
     row("  time / ideal of the narrowest link", crowd.seconds, crowd.ideal, unit="s", at_most=2,
-        commands=[f"links of {RATE / 1e6:g} MB/s each way, {UPSTREAM / 1e6:g} MB/s upstream"])
+        commands=[f"links of {crowd.rate / 1e6:g} MB/s each way, {crowd.hub_rate / 1e6:g} MB/s upstream"])
     if crowd.slowest:
-        row(f"  slowest read of {STEP >> 20} MiB, of {TIMEOUT:.0f} s that it may take", crowd.slowest, unit="s", at_most=TIMEOUT,
+        row(f"  slowest read of {STEP >> 20} MiB, of {crowd.timeout:.0f} s that it may take", crowd.slowest, unit="s", at_most=crowd.timeout,
             commands=["tests/peer_node.c"])
     row("  resident at most, worst node", crowd.memory["VmHWM"] / 1e6, unit="MB", at_most=30, commands=["VmHWM in /proc/PID/status"])
     row("  resident at the end, worst node", crowd.memory["VmRSS"] / 1e6, unit="MB", commands=["VmRSS"])
@@ -128,7 +129,7 @@ def told(crowd, name):
 
 def crowd():
     """So many nodes load one model at once."""
-    told(Crowd(NODES, SIZE), label(f"{NODES} nodes", SIZE))
+    told(Crowd(NODES, SIZE, CROWD_RATE), f"{NODES} nodes")
 
 
 def growth():
@@ -137,7 +138,7 @@ def growth():
     for count in sizes:
         seen = Crowd(count, GROWN_SIZE)
         asked[count] = sum(seen.asked.values()) / count
-        row(f"{label(f'{count} nodes', GROWN_SIZE)}: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
+        row(f"{seen.label(f'{count} nodes')}: upstream bytes / model", seen.upstream / 1e6, GROWN_SIZE / 1e6, unit="MB", at_most=1.02)
         told_twice(seen)
         row("  time / ideal of the narrowest link", seen.seconds, seen.ideal, unit="s")
         row("  requests to others, a node", asked[count], unit="requests")
@@ -147,7 +148,7 @@ def growth():
 
 def mounts():
     """The crowd through FUSE."""
-    told(MountCrowd(MOUNTS, SIZE, mounts=True), label(f"{MOUNTS} mounts, huggingface_hub", SIZE))
+    told(MountCrowd(MOUNTS, SIZE, mounts=True), f"{MOUNTS} mounts, huggingface_hub")
 
 
 def give_the_same(node, etag):

@@ -14,6 +14,7 @@
 #define RATE 125000000.0 /* 1 Gbit/s */
 #define SLOW_RATE 800000.0
 #define WINDOW 8
+#define RACES 5        /* at once: as many as 64 MiB have places for */
 #define GIVE_UP_S 20.0 /* a reader's patience, and as much longer as links are slower than: */
 #define USUAL_RATE 6000000.0
 
@@ -51,6 +52,7 @@ static void run(const struct load *l)
 		.window = l->window,
 		.give_up_ms = (int64_t)(give_up_s(l->rate) * 1e3),
 		.limit_ms = 3600000,
+		.races = RACES, .faults = l->nodes <= 60,
 	};
 	double began = now(), ideal = l->segments * (double)(16 << 20) / l->rate * 1e3;
 	struct swarm *s = swarm_new(&conf);
@@ -64,11 +66,13 @@ static void run(const struct load *l)
 	       (double)r.asked / l->nodes, (unsigned long long)r.asked_most,
 	       (unsigned long long)r.heard_most);
 	printf("       longest wait for a chunk %.1f of %.0f s, ended %u failed %u unfinished %u "
-	       "dropped %llu again %llu races %llu rings %llu; %llu events in %.1f s\n",
+	       "dropped %llu again %llu left %llu raced %llu won %llu twice %.3f "
+	       "rings %llu; %llu events in %.1f s\n",
 	       (double)r.waited_ms / 1e3, give_up_s(l->rate), r.ended, r.failed, r.unfinished,
 	       (unsigned long long)r.dropped, (unsigned long long)r.again,
-	       (unsigned long long)r.races, (unsigned long long)r.rings,
-	       (unsigned long long)r.events, now() - began);
+	       (unsigned long long)r.left, (unsigned long long)r.raced, (unsigned long long)r.won,
+	       r.twice_most, (unsigned long long)r.rings, (unsigned long long)r.events,
+	       now() - began);
 	fflush(stdout);
 	swarm_free(s);
 }

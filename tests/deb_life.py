@@ -98,6 +98,20 @@ def test_readers_go_on_across_upgrades_whatever_the_configuration_says(system, u
     assert told(system) == [2, 1]
 
 
+def test_a_hub_goes_on_as_it_is_where_its_configuration_is_wrong(system, upstream):
+    system.run(INSTALL, seconds=300)
+    port = free_port()
+    right = f"upstream = {upstream.url}\nlisten = 127.0.0.1:{port}\ncache-min-free = 0"
+    configure(system, "matrixhubd.conf", right)
+    system.run("systemctl start matrixhubd")
+    for text, wrong in (right, False), (right + "\nanonymous = perhaps", True):
+        configure(system, "matrixhubd.conf", text)
+        before = system.show("matrixhubd", "MainPID")
+        said = system.run(AGAIN, seconds=300)
+        assert ("matrixhubd: it stays the version it is" in said and "/etc/matrixfs/matrixhubd.conf:4:" in said) == wrong
+        assert (system.show("matrixhubd", "MainPID") == before) == wrong and ask(port) == 200
+
+
 def test_who_holds_a_mount_without_a_unit_becomes_the_new_version(system, upstream):
     """A line of mount(8), and one whose configuration is no longer right."""
     system.run(INSTALL, seconds=300)

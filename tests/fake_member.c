@@ -54,10 +54,14 @@ static void answer(void *arg, int fd, const char *request)
 		talk_say(fd, "HTTP/1.1 503 Word\r\n" NO_BODY "\r\n");
 		return;
 	}
-	stalls = m->stalls && role == FAKE_VOUCHER;
+	if (m->strange) {
+		talk_say(fd, "HTTP/1.1 200 Word\r\n" NO_BODY "\r\n");
+		return;
+	}
+	stalls = (m->stalls && role == FAKE_VOUCHER) || (m->hides && role == FAKE_HOLDER);
 	if (!stalls && memcmp(&m->says[role], &none, sizeof(none)) != 0)
 		wire_write_digests(&ask, &m->says[role], &digests);
-	say(m, fd, request, stalls, buf_str(&digests));
+	say(m, fd, request, stalls, m->raves ? "none" : buf_str(&digests));
 }
 
 void fake_member_start(struct fake_member *m, struct cluster_key *key)

@@ -15,6 +15,9 @@ struct fake_member {
 	atomic_uint chunks;     /* for which it was asked as a witness last, bit i; 0: for all */
 	atomic_uint full;       /* it has no connection free for so many questions: unsigned 503 */
 	atomic_bool stalls;     /* as a voucher it says that it is finding out: 202 */
+	atomic_bool hides;      /* likewise as a holder */
+	atomic_bool strange;    /* its key is another one */
+	atomic_bool raves;      /* what it tells are no digests */
 	struct stand_in played; /* its own */
 };
 

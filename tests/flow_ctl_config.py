@@ -9,7 +9,7 @@ import pytest
 import models
 from flow_ctl_mount import node, run
 from flow_hub_ctl import CTL
-from mountlib import DEADLINE
+from mountlib import DEADLINE, PROGRAM
 
 
 FILES = {"config.json": b"{}", "w.safetensors": models.big_file((4 << 20) + 3, seed=441)}
@@ -53,6 +53,21 @@ def test_a_file_that_is_wrong_is_told_with_what(tmp_path, program, text, words):
     status, out, _ = run("config", "check", file, f"--program={program}", "--json")
     answer = json.loads(out)
     assert answer["right"] is (words is None) and (answer["error"] is None) == (words is None) and answer["program"] == program
+
+
+@pytest.mark.parametrize("program, text, words", [
+    ("matrixhubd", "listen = nowhere\n", "listen"), ("matrixhubd", "no-such = 1\n", "no-such"),
+    ("matrixhubd", "upstream-token-file = /nonexistent/token\n", "/nonexistent/token"),
+    ("matrixhubd", "tls-cert = /nonexistent/cert\ntls-key = /nonexistent/key\n", "/nonexistent/"),
+    ("matrixhubd", "cluster-key-file = /nonexistent/key\n", "/nonexistent/key"), ("matrixhubd", "cache-size = 1GiB\n", None),
+    ("matrixfs", "nfs = 127.0.0.1:0\nnfs-key-file = /nonexistent/key\n", "/nonexistent/key"), ("matrixfs", "cache-size = 1GiB\n", None)])
+def test_a_program_looks_at_what_it_would_begin_with(tmp_path, program, text, words):
+    """And does nothing."""
+    file, data = tmp_path / "x.conf", tmp_path / "data"
+    file.write_text(f"{'data' if program == 'matrixhubd' else 'cache'} = {data}\n{text}")
+    done = subprocess.run([PROGRAM.parent / program, f"--config={file}", "--check"], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == (2 if words else 0) and not data.exists()
+    assert words in done.stderr if words else done.stdout == "The configuration is right.\n"
 
 
 def test_a_program_that_says_much_is_waited_for_and_no_longer(tmp_path):

@@ -97,9 +97,35 @@ def test_who_cannot_be_reached_or_does_not_let_in_is_told_with_what_to_do(hubd, 
     fine(h, "user add alice")
     (tmp_path / "t").write_text(fine(h, "token create alice --name=n --role=admin"))
     assert "not an administrator's" in refused(h, "status --token-file", tmp_path / "t")
-    assert fine(h, "status").startswith("version")
+    assert fine(h, "status").startswith("matrixhubd   ")
     assert fine(h, "status", env=environment(MATRIXHUB_URL=h.url, MATRIXHUB_TOKEN=h.admin_token))
     assert fine(None, f"status --hub={h.url} --token-file=-", env=environment(), input=h.admin_token + "\n")
+
+
+# ---- one screen ----
+
+def test_the_status_of_a_hub_is_one_screen(tiny, hubd):
+    h = hubd(tiny, args=["--cache-min-free=1MiB"])
+    text = fine(h, "status")
+    for line in r"matrixhubd   \d+\.\d+\.\d+, up 00:00:\d\d", "health       ok", "repositories 0 known", "cache        0 B  of upstreams", \
+            r"disk         [\d.]+ [GT]iB of [\d.]+ [GT]iB free, 1\.00 MiB stay so", f"upstream     {re.escape(tiny.url)} not asked yet", "transfers    0":
+        assert re.search(f"^{line}$", text, re.M), (line, text)
+    with tiny.fault("GET .*w.safetensors", "slow", rate=MIB):
+        fine(h, "pull org/tiny --no-wait")
+        want = re.compile(r"^repositories 1 known\n(.*\n)+upstream .* ok\ntransfers +1, [\d.]+ [KM]iB/s\n  models/org/tiny w\.safetensors \(\d read\)\n"
+                          r"    \[=*> *\] .*\njob +\d+ pull models/org/tiny@main  \[=*> *\] .*\n", re.M)
+        assert eventually(lambda: want.search(fine(h, "status")), DEADLINE, 0.1), fine(h, "status")
+
+
+def test_what_is_amiss_with_a_hub_is_on_its_screen(tiny, hubd):
+    """The twin of the one above."""
+    h = hubd(tiny, args=["--cache-size=1GiB"])
+    tiny.down()
+    assert ctl(h, "pull org/tiny").returncode == 1
+    text = fine(h, "status")
+    assert "health       amiss: upstream (matrixctl doctor says what to do)\n" in text and re.search(r"^upstream .* down: \S", text, re.M)
+    assert re.search(r"^cache +\[>? *\] +0 %  0 B of 1\.00 GiB  of upstreams$", text, re.M) and ", offline\n" not in text
+    assert ", offline\n" in fine(hubd(args=["--offline"]), "status")
 
 
 # ---- an operator's day ----

@@ -69,7 +69,7 @@ def lines_of(name):
 def test_a_mount_of_the_template_is_run_as_the_other_one():
     """They differ in what has a name in it, and in nothing else."""
     differ = [(a.split("=")[0], b.split("=")[0]) for a, b in zip(lines_of("matrixfs.service"), lines_of("matrixfs@.service"), strict=True) if a != b]
-    keys = ["Description", "Environment", "EnvironmentFile", "ExecStart", "LogExtraFields", "CacheDirectory"]
+    keys = ["Description", "Environment", "EnvironmentFile", "ExecStart", "ExecReload", "LogExtraFields", "CacheDirectory"]
     assert differ == [(key, key) for key in keys]
 
 

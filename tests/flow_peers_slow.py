@@ -54,7 +54,7 @@ def test_members_that_give_only_so_much_in_a_second_are_waited_for(hub, tmp_path
     directory.mkdir()
     models.big_file(32 * MIB, 9, directory / "w.safetensors")
     hub.repo(REPO).commit({"w.safetensors": directory / "w.safetensors"})
-    with Cluster(tmp_path, hub, 4, args=[f"--peer-rate={rate}"] if rate else []) as cluster:
+    with Cluster(tmp_path, hub, 4, args=[f"--peer-rate={rate}", f"--peer-rate-waiting={rate}"] if rate else []) as cluster:
         loads = cluster.load(REPO, directory, seconds=150)
         assert right(loads, directory)
         assert cluster.upstream_bytes() <= upstream * 32 * MIB, cluster.upstream_bytes() / 32 / MIB

@@ -1,4 +1,5 @@
 """The mount outlives its daemon: who reads meanwhile waits, and no more, when that is killed or replaced by a new version."""
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -74,11 +75,31 @@ def change(m, how):
     return getattr(m, how)()
 
 
+def named(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 # ---- readers ----
 
 def hashers(paths, tmp_path):
     return [subprocess.Popen([sys.executable, "-c", HASHER, str(path), want, str(tmp_path / "end"), ("read", "mmap")[n % 2]],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for n, (path, want) in enumerate(paths)]
+
+
+@contextlib.contextmanager
+def hashing(paths, tmp_path):
+    """They hash all the while, and none of them sees an error or a wrong byte."""
+    running = hashers(paths, tmp_path)
+    try:
+        yield
+        (tmp_path / "end").touch()
+        for process in running:
+            out, error = within(DEADLINE, process.communicate)
+            assert process.returncode == 0 and int(out) >= 2, error
+    finally:
+        for process in running:
+            process.kill()
+            process.wait(DEADLINE)
 
 
 def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=lambda: None):
@@ -88,21 +109,12 @@ def hash_across(m, hub, tmp_path, rounds, readers=8, ways=("upgrade",), before=l
     complete(m)
     for n in range(readers // 2):
         read(m.file("org/many", f"part-{n}.safetensors"))
-    running = hashers([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path)
-    try:
-        pauses = []
+    pauses = []
+    with hashing([(m.file("org/many", name), sha(data)) for name, data in files.items()], tmp_path):
         for n in range(rounds):
             time.sleep(0.2)
             before()
             pauses.append(change(m, ways[n % len(ways)]))
-        (tmp_path / "end").touch()
-        for process in running:
-            out, error = within(DEADLINE, process.communicate)
-            assert process.returncode == 0 and int(out) >= 2, error
-    finally:
-        for process in running:
-            process.kill()
-            process.wait(DEADLINE)
     return pauses
 
 
@@ -471,6 +483,50 @@ def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, program):
     m.stop()
 
 
+def test_a_hangup_is_an_upgrade(held):
+    """As `pkill -HUP` or a habit of log rotation sends it; the twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
+    m = held(passthrough=False)
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        m._next(signal.SIGHUP, DEADLINE)
+        assert m.count("handing over") == 1 and m.count("took over") == 1
+        assert reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+def test_a_daemon_that_hangs_is_replaced(held):
+    """The twins: a well one is let alone, and so is one that slept as long as who watches it."""
+    m = held(env={"WATCHDOG_USEC": 3_000_000}, passthrough=False)
+    assert pathlib.Path(f"/proc/{m.process.pid}/comm").read_text() == "mfs-holder\n"
+    with Reader(weights(m)) as reader:
+        assert reader.ask("read", 0, MIB) == DATA[:MIB]
+        time.sleep(3.5)
+        both = (m.process.pid, m.daemon)
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4.5)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+        assert reader.ask("read", 0, MIB) == DATA[:MIB] and m.daemon == both[1]
+        os.kill(m.daemon, signal.SIGSTOP)
+        assert reader.ask("read", 0, len(DATA), 30) == DATA
+        assert m.served() == 2 and m.count("the daemon is killed: it does not say any more that it is well") == 1
+    m.stop()
+
+
+def test_a_mount_whose_path_is_another_one_now_is_not_taken_for_dead(held, tmp_path):
+    """Nobody finds it there, and who is inside goes on."""
+    root = tmp_path / "above/models"
+    root.mkdir(parents=True)
+    m = held(root=root, env={"WATCHDOG_USEC": 1_500_000}, passthrough=False)
+    with Reader(weights(m)) as reader:
+        root.parent.rename(tmp_path / "elsewhere")
+        time.sleep(4)
+        assert reader.ask("read", 0, len(DATA)) == DATA and m.served() == 1 and not m.logged("is killed")
+        (tmp_path / "elsewhere").rename(root.parent)
+    m.stop()
+
+
 def test_a_holder_whose_program_was_just_replaced(held, tmp_path):
     """It is where the new one is: /proc/self/exe says "(deleted)"."""
     program = tmp_path / "matrixfs"
@@ -521,7 +577,7 @@ def manager(tmp_path):
 @pytest.fixture
 def started(manager, mount, tiny, tmp_path):
     (tmp_path / "models").mkdir()
-    return lambda: manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10)
+    return lambda *args, **kw: manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10, args=args, **kw)
 
 
 def test_a_service_manager_is_a_holder(manager, started):
@@ -552,7 +608,7 @@ def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
     m = manager.start(mount, tiny, env={"WATCHDOG_USEC": 900_000})
     alive = lambda: manager.said.count({"WATCHDOG": "1"})
     assert eventually(lambda: alive() >= 2) and not m.logged("looks through the mount is gone")
-    lookout, = (pid for pid in children(m.pid) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "mfs-lookout\n")
+    lookout, = (pid for pid in children(m.pid) if named(pid) == "mfs-lookout")
     os.kill(lookout, signal.SIGKILL)
     before = alive()
     assert eventually(lambda: alive() >= before + 3) and m.log_text().count("looks through the mount is gone") == 1
@@ -564,6 +620,7 @@ def test_a_daemon_is_well_when_only_who_looks_for_it_died(manager, mount, tiny):
 def test_kernels_that_do_not_repeat_requests(manager, started, hub, sig, status):
     """The mount is made anew, as some answers might be waited for in vain; the twin is test_a_service_manager_is_a_holder."""
     m = started()
+    assert eventually(lambda: "matrixfs-mount" in manager.kept)
     estate = manager.kept["matrixfs-estate"][0]
     at = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))           # the FUSE_INIT that the kernel sent
     os.pwrite(estate, struct.pack("<I", 39), at + 44)                          # its protocol's minor number
@@ -593,7 +650,7 @@ def test_what_cannot_be_taken_over_is_mounted_anew(manager, started, damage, why
     assert eventually(lambda: not manager.kept)
 
 
-def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_of_them(manager, mount, tiny, tmp_path, started):
+def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_of_them(manager, started, tmp_path):
     """Exit status 3: it is to be started again, and mounts anew; as it knew too late, it could not do so itself."""
     m = started()
     os.kill(m.pid, signal.SIGKILL)
@@ -601,7 +658,7 @@ def test_settings_that_cannot_be_kept_are_left_to_a_process_that_knows_nothing_o
     estate = manager.kept["matrixfs-estate"][0]
     request = os.pread(estate, MIB, 0).index(struct.pack("<II", 104, 26))
     os.pwrite(estate, b"\xff" * 4, request + 256 + 16 + 12)                    # the flags of the reply to it
-    m = manager.start(mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", timeout=10, expect_fail=True)
+    m = started(expect_fail=True)
     assert m.status == 3 and m.logged("made with other settings") and not mounts_below(tmp_path)
     assert eventually(lambda: not manager.kept)
     m = started()
@@ -654,7 +711,7 @@ def test_a_stop_while_it_hands_over(manager, started, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_stop_while_it_starts(manager, mount, tiny, tmp_path, started, kept):
+def test_a_stop_while_it_starts(manager, started, tmp_path, kept):
     """Its token comes from a pipe: it waits there. The twin had nothing to go on with, and dies of the signal as ever."""
     m = started()
     if kept:
@@ -666,12 +723,10 @@ def test_a_stop_while_it_starts(manager, mount, tiny, tmp_path, started, kept):
     pipe = tmp_path / "token"
     os.mkfifo(pipe)
     ended = []
-    starting = threading.Thread(daemon=True, target=lambda: ended.append(manager.start(
-        mount, tiny, cache=tmp_path / "cache", root=tmp_path / "models", expect_fail=True, args=[f"--token-file={pipe}"])))
+    starting = threading.Thread(daemon=True, target=lambda: ended.append(started(f"--token-file={pipe}", expect_fail=True)))
     starting.start()
     with open(within(DEADLINE, os.open, pipe, os.O_WRONLY), "w") as token:
-        daemon, = (pid for pid in daemons_of(tmp_path) if str(pipe) in pathlib.Path(f"/proc/{pid}/cmdline").read_text()
-                   and pathlib.Path(f"/proc/{pid}/comm").read_text() == "matrixfs\n")
+        daemon = eventually(lambda: (found := [pid for pid in daemons_of(tmp_path) if named(pid) == "matrixfs"])[1:] == [] and found)[0]
         os.kill(daemon, signal.SIGTERM)
         time.sleep(0.2)
         token.write("hf_token\n") if kept else None
@@ -679,3 +734,117 @@ def test_a_stop_while_it_starts(manager, mount, tiny, tmp_path, started, kept):
     assert ended[0].status == (0 if kept else -signal.SIGTERM), ended[0].log_text()
     assert not mounts_below(tmp_path) and eventually(lambda: not manager.kept)
     started().stop()
+
+
+# ---- who holds it ----
+
+def holding(m):
+    status = Control(m).get("/v1/status")
+    return status["held_by"], status["holder_pid"], status["takeovers"]
+
+
+def test_who_holds_a_mount_is_told(held, started, mount, tiny):
+    m = held()
+    assert holding(m) == ("holder", m.process.pid, 0)
+    m.murder()
+    m.upgrade()
+    assert holding(m) == ("holder", m.process.pid, 2)
+    m = started()
+    assert holding(m) == ("systemd", None, 0)
+    m.crash()
+    m = started()
+    assert holding(m) == ("systemd", None, 1)
+    m.stop()
+    assert holding(mount(tiny)) == ("nobody", None, 0)
+
+
+# ---- a new configuration ----
+
+@pytest.fixture
+def configured(tmp_path, started):
+    """configured(text): a mount that somebody holds, by a configuration file, which is there, too."""
+    file = tmp_path / "matrixfs.conf"
+
+    def start(text="slow-op = 7\n", **kw):
+        file.write_text(text)
+        return started(f"--config={file}", **kw), file
+    return start
+
+
+def slow_op(m):
+    return next(row["value"] for row in Control(m).get("/v1/config")["parameters"] if row["name"] == "slow-op")
+
+
+def reload(m, rounds):
+    os.kill(m.pid, signal.SIGHUP)
+    assert eventually(lambda: sum("took over" in line for line in list(m.log)) == rounds, DEADLINE), m.log_text()
+
+
+def test_a_new_configuration_counts_from_now_on_and_readers_wait(manager, configured):
+    """The process is the same one: a service manager sees it reload, and no end."""
+    m, file = configured()
+    with Reader(weights(m)) as reader:
+        for n in range(3):
+            assert reader.ask("read", n * MIB, MIB) == DATA[n * MIB:][:MIB]
+            file.write_text(f"slow-op = {10 + n}\n")
+            before = len(manager.said)
+            reload(m, n + 1)
+            assert slow_op(m) == f"{10 + n}s" and m.pid == m.process.pid
+            assert eventually(lambda: {"READY": "1"} in manager.said[before:])
+            said = [word for words in manager.said[before:] for word in words]
+            assert said.index("RELOADING") < said.index("READY") and "STOPPING" not in said and "FDSTOREREMOVE" not in said
+            assert reader.ask("map", 0, len(DATA)) == DATA
+    assert named(m.pid) == "matrixfs" and len(children(m.pid)) == 1
+    m.stop()
+    assert eventually(lambda: not manager.kept)
+
+
+@pytest.mark.parametrize("text, why", [("slow-op = soon\n", "slow-op"), ("token-file = /none/token\n", "/none/token"),
+                                       ("peer-listen = 127.0.0.1:1\npeers = 127.0.0.1:2\ncluster-key-file = /none/key\n", "/none/key"),
+                                       ("nfs = 127.0.0.1:0\nnfs-key-file = /none/key\n", "/none/key")])
+def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, text, why):
+    """Nor is it begun with, where a mount is kept; but that ends with no status (2) by which it is given up."""
+    m, file = configured()
+    file.write_text(text)
+    with Reader(weights(m)) as reader:
+        os.kill(m.pid, signal.SIGHUP)
+        m.wait_log(f"the configuration stays as it was: .*{why}")
+        assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "7s" and not m.logged("took over")
+        os.kill(m.pid, signal.SIGUSR2)
+        assert m._ended(DEADLINE) == 3
+        check = subprocess.run([mountlib.PROGRAM, f"--config={file}", "--check"], capture_output=True, text=True)
+        assert check.returncode == 2 and why in check.stderr
+        m, _ = configured(text, expect_fail=True)
+        assert m.status in (1, 3) and m.logged(why)
+        m, _ = configured()
+        assert m.logged("took over") and reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+def test_what_nobody_holds_needs_a_restart(mount, tiny, tmp_path, mounted):
+    """And is not ended by the signal any more."""
+    file = tmp_path / "matrixfs.conf"
+    file.write_text("slow-op = 7\n")
+    m = mount(tiny, args=[f"--config={file}", "--nfs=127.0.0.1:0"], mounted=mounted)
+    file.write_text("slow-op = soon\n")
+    os.kill(m.pid, signal.SIGHUP)
+    m.wait_log("the configuration stays as it was: .*slow-op")
+    file.write_text("slow-op = 8\n")
+    os.kill(m.pid, signal.SIGHUP)
+    m.wait_log("needs a restart")
+    assert slow_op(m) == "7s" and (not mounted or read(weights(m)) == DATA)
+    m.stop()
+
+
+def test_a_restart_counts_more_than_a_new_configuration(configured, manager):
+    """Who asks for that waits for the end of the process."""
+    m, file = configured()
+    file.write_text("slow-op = 8\n")
+    os.kill(m.pid, signal.SIGSTOP)
+    for sig in (signal.SIGHUP, signal.SIGUSR2, signal.SIGCONT):
+        os.kill(m.pid, sig)
+    assert m._ended(DEADLINE) == 3
+    m, _ = configured("slow-op = 9\n")
+    assert m.logged("took over") and slow_op(m) == "9s"
+    m.stop()

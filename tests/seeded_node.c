@@ -7,6 +7,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/cache/store.h"
+#include "fs/view_written.h"
 
 #define MODEL "models/org/model"
 #define MIRROR "models/mirror/model"
@@ -269,7 +270,7 @@ void seeded_node_write(struct seeded_node *s, const char *dir, const char *name,
 {
 	struct place at = seeded_node_place(s, dir);
 	struct scratch_node *parent = NULL, *made = NULL;
-	int r = view_scratch_dir(&s->view, &at, true, &parent);
+	int r = view_written_dir(&s->view, &at, true, &parent);
 
 	assert(r == 0);
 	r = scratch_make(s->scratch, parent, name, mode, 1, 2, NULL, &made);

@@ -144,7 +144,10 @@ static void be_born(struct swarm *s, struct node *n)
 
 	segment_notes_init(&n->notes);
 	must(fanout_new(&n->fanout));
-	n->way = (struct trip_node){ .notes = &n->notes, .give_up_ms = s->conf.give_up_ms };
+	n->way = (struct trip_node){ .notes = &n->notes,
+				     .give_up_ms = s->conf.give_up_ms,
+				     .races_max = &s->conf.races };
+	metrics_add(&n->way.in, s->conf.past);
 	if (!s->conf.faults) {
 		n->way.placement = &s->placement;
 		return;
@@ -294,6 +297,9 @@ void swarm_fault_now(struct swarm *s, const struct fault *f)
 	case SWARM_AGAIN:
 		read_again(s, n);
 		break;
+	case SWARM_SLOW:
+		n->up.rate = f->b;
+		break;
 	default:
 		n->lie = f->what;
 	}
@@ -377,6 +383,9 @@ static bool is_over(const struct swarm *s)
 
 static void count_node(const struct node *n, struct swarm_result *r)
 {
+	uint64_t in;
+	double part;
+
 	r->ended += n->ended;
 	r->failed += n->failed;
 	r->unfinished += n->alive && !n->ended && !n->failed;
@@ -384,6 +393,9 @@ static void count_node(const struct node *n, struct swarm_result *r)
 	r->last_ms = n->ended && (double)n->took_ms > r->last_ms ? (double)n->took_ms : r->last_ms;
 	r->failed_ms = n->failed && (double)n->took_ms > r->failed_ms ? (double)n->took_ms
 								      : r->failed_ms;
+	in = metrics_get(&n->way.in);
+	part = in ? (double)metrics_get(&n->way.twice) / (double)in : 0;
+	r->twice_most = part > r->twice_most ? part : r->twice_most;
 	r->waited_ms = max_i64(r->waited_ms, n->ended ? n->waited_ms : 0);
 	r->asked += n->asked;
 	r->sent_most = n->sent > r->sent_most ? n->sent : r->sent_most;

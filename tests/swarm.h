@@ -3,8 +3,8 @@
  * links with rates and delays. Whom a node asks, for what and until when, and what it answers, is
  * the real code of daemon/peer (trip and decide, and what those stand on). What is only a model
  * here: links (whole chunks take turns), the stream threads (a window of runs of 8 MiB), how they
- * try again when upstream fails (as stream.c and hub.c do), and HTTP. What is not here: probes (a
- * member in doubt is asked by readers), and limits of connections, of blobs that are open and of
+ * try again when upstream fails (as stream.c and hub.c do), when a race is looked at (as source_peer
+ * does), and HTTP. What is not here: probes (a member in doubt is asked by readers), and limits of connections, of blobs that are open and of
  * what is remembered against repetition. Everything follows from the seed. */
 #ifndef MATRIXFS_TESTS_SWARM_H
 #define MATRIXFS_TESTS_SWARM_H
@@ -26,7 +26,9 @@ struct swarm_conf {
 	unsigned zones;                             /* 0: nodes have none */
 	int64_t give_up_ms;                         /* of silence, a reader has had enough */
 	int64_t limit_ms;                           /* the simulation ends then */
-	bool faults; /* each node learns for itself who its members are, and how they behave */
+	bool faults;    /* each node learns for itself who its members are, and how they behave */
+	unsigned races; /* a node may have so many on at once */
+	uint64_t past;  /* bytes that members gave each node before: they allow races */
 };
 
 enum swarm_fault {
@@ -46,6 +48,7 @@ enum swarm_fault {
 	SWARM_FORGETS, /* node a has lost what it had; it starts with the next SWARM_JOIN */
 	SWARM_AGAIN,   /* node a has lost what it had, and reads it again */
 	SWARM_DENIES,  /* node a says that upstream fails, whatever it is asked to bring */
+	SWARM_SLOW,    /* node a gives b bytes a second at most */
 	SWARM_HONEST,  /* node a does as all others */
 };
 
@@ -69,11 +72,14 @@ struct swarm_result {
 	uint64_t asked, asked_most;         /* questions of nodes; of the one who asked most */
 	uint64_t heard_most;                /* questions that one node was asked */
 	uint64_t used, wrong, dropped; /* chunks that came and were kept, lied, were for nothing */
-	uint64_t again;  /* chunks a node kept though it had them: never but after it forgot them */
-	uint64_t races;  /* answers left for being late */
-	uint64_t bans;   /* lies that were noticed */
-	uint64_t rings;  /* times that one was told to wait on for who waited for him */
-	uint64_t passed; /* runs that went upstream */
+	uint64_t again; /* chunks a node kept though it had them: never but after it forgot them */
+	uint64_t left;  /* answers left for being late */
+	uint64_t raced, won;     /* questions to others besides, and those that were faster */
+	uint64_t twice;          /* chunks that came twice for that, wholly or in part */
+	double twice_most;       /* of a node: part of what members gave it */
+	uint64_t bans;           /* lies that were noticed */
+	uint64_t rings;          /* times that one was told to wait on for who waited for him */
+	uint64_t passed;         /* runs that went upstream */
 	double mean_ms, last_ms; /* time of readers that ended */
 	double failed_ms;        /* and the longest of one that failed */
 	int64_t waited_ms;       /* the longest that a reader that ended waited for one chunk, */

@@ -200,6 +200,11 @@ static void park(struct swarm *s, struct query *q)
 	swarm_event(s, s->now_us + q->wait_ms * 1000, EV_WAITED, 0, q->number, q);
 }
 
+bool swarm_has_begun(const struct swarm *s, const struct query *q)
+{
+	return q->in_air || s->nodes[q->giver].up.sending == q;
+}
+
 bool swarm_is_flowing(const struct swarm *s, const struct query *q)
 {
 	return (q->on_link || q->in_air) && !q->broken && swarm_reaches(s, q->giver, q->asker);
@@ -436,18 +441,22 @@ void swarm_fail_parked(struct swarm *s, struct node *n, uint32_t from, uint32_t 
 	}
 }
 
+static void break_off(struct swarm *s, struct query *q, uint32_t giver)
+{
+	if (!q || q->giver != giver || q->broken)
+		return;
+	q->broken = true;
+	say(s, q, giver == s->conf.nodes ? ROUTE_FAILED : ROUTE_SILENT);
+}
+
 void swarm_break(struct swarm *s, struct node *n)
 {
 	uint32_t id = n ? n->id : s->conf.nodes;
 
 	for (uint32_t i = 0; i < s->conf.nodes; i++)
 		for (struct run *r = s->nodes[i].runs; r; r = r->next) {
-			struct query *q = r->query;
-
-			if (!q || q->giver != id || q->broken)
-				continue;
-			q->broken = true;
-			say(s, q, n ? ROUTE_SILENT : ROUTE_FAILED);
+			break_off(s, r->query, id);
+			break_off(s, r->race, id);
 		}
 }
 
@@ -522,8 +531,13 @@ static void happen(struct swarm *s, const struct event *e)
 		break;
 	case EV_STEP:
 		r = e->what;
-		if (r->number == e->number)
+		if (r->number == e->number && r->rests == e->a)
 			swarm_step(s, r);
+		break;
+	case EV_TICK:
+		r = e->what;
+		if (r->number == e->number)
+			swarm_tick(s, r);
 		break;
 	case EV_FAULT:
 		s->faults_left--;

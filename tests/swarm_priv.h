@@ -25,7 +25,8 @@ enum event_kind {
 	EV_SENT,     /* a = link: a chunk has left */
 	EV_CHUNK,    /* a chunk is there */
 	EV_PATIENCE, /* who asked looks whether anything came */
-	EV_STEP,     /* a run goes on after a rest */
+	EV_STEP,     /* a run goes on after a rest: a = which */
+	EV_TICK,     /* a run looks whether another is to be asked besides */
 	EV_FAULT,    /* a = number of the fault */
 	EV_LIST,     /* a = node: it reads the list of members */
 };
@@ -53,6 +54,7 @@ struct query {
 	uint32_t next, stop;   /* of the answer: to be sent, and its end */
 	unsigned in_air;       /* chunks that were sent, and have not come */
 	bool bring, over, broken, on_link, parked, late, dripping, hangs;
+	bool races; /* it is put besides another one */
 	struct query *next_on_link;
 	struct query *next_parked, *previous_parked;
 	int64_t wait_ms; /* for bytes that are coming */
@@ -75,6 +77,9 @@ struct run {
 	const struct membership *members;
 	struct trip trip;
 	struct query *query; /* under way */
+	struct query *race;  /* and besides */
+	int64_t raced_ms;    /* that began */
+	uint32_t rests;      /* only the end of the last one counts */
 	int64_t brought_ms;  /* when it last brought a chunk, or began */
 	unsigned tries;      /* of upstream, since then */
 	bool failed;         /* it had to try again */
@@ -171,6 +176,7 @@ void swarm_start_reader(struct swarm *s, struct node *n);
 /* Has the absent chunks of a range asked for. */
 void swarm_want(struct swarm *s, struct node *n, uint32_t from, uint32_t end);
 void swarm_step(struct swarm *s, struct run *r);
+void swarm_tick(struct swarm *s, struct run *r);
 /* The first chunk that it has to bring still. */
 uint32_t swarm_next_chunk(const struct run *r);
 /* True if upstream fails the run that is to bring the chunk, or lets it wait; if there is none, any
@@ -191,6 +197,8 @@ void swarm_event(struct swarm *s, int64_t at_us, enum event_kind kind, uint32_t 
 bool swarm_next(struct swarm *s);
 /* True if bytes of its answer are on their way, between those of others. */
 bool swarm_is_flowing(const struct swarm *s, const struct query *q);
+/* True if part of a chunk of a node's answer has come, or all of one is in the air. */
+bool swarm_has_begun(const struct swarm *s, const struct query *q);
 void swarm_ask(struct swarm *s, struct query *q);
 void swarm_end_query(struct swarm *s, struct query *q);
 /* Something has changed for those who wait here: chunk is there, or (UINT32_MAX) anything may. */

@@ -10,8 +10,12 @@
 #define RETRY_DOUBLED 2            /* so often, give or take a half */
 #define REFUSED_MS 250             /* who cannot be reached is left alone for so long */
 #define LONG_MS 3000               /* a request takes, if all is well */
+#define TICK_MS 200                /* as peer_request.h has it */
+#define RESTED_MS 50               /* as source_peer.c: while only a race is left, */
+#define RACE_LEFT_MS 1500          /* which gets on by then, or is left as well */
 #define OUTAGE_MS 5000             /* what a node knows of upstream itself counts for so long */
 
+/* Of the run, or besides another one of it. */
 static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 {
 	struct query *q = s->free_queries;
@@ -27,7 +31,6 @@ static struct query *new_query(struct swarm *s, struct run *r, uint32_t giver)
 	q->end = r->end;
 	q->asked_ms = q->heard_ms = swarm_ms(s);
 	q->first_ms = q->quiet_ms = -1;
-	r->query = q;
 	return q;
 }
 
@@ -81,7 +84,30 @@ static void start_run(struct swarm *s, struct node *n, uint32_t from, uint32_t e
 		n->chunks[i] |= CHUNK_ON_ITS_WAY;
 	r->members = swarm_members(n);
 	begin_trip(s, r, from);
+	if (s->conf.races)
+		swarm_event(s, s->now_us + TICK_MS * 1000, EV_TICK, 0, r->number, r);
 	swarm_step(s, r);
+}
+
+/* A chunk of that answer is for nothing, as another brings it. */
+static void count_twice(struct swarm *s, struct run *r, const struct query *q)
+{
+	if (!swarm_has_begun(s, q))
+		return;
+	s->result.twice++;
+	metrics_add(&r->node->way.twice, SWARM_CHUNK);
+}
+
+static void lose_race(struct swarm *s, struct run *r)
+{
+	const struct trip_heard nothing = { .answer = ROUTE_LEFT, .first_ms = -1, .quiet_ms = -1 };
+
+	if (!r->race)
+		return;
+	count_twice(s, r, r->race);
+	trip_race_heard(&r->trip, &nothing, swarm_ms(s));
+	swarm_end_query(s, r->race);
+	r->race = NULL;
 }
 
 static void free_run(struct swarm *s, struct run *r)
@@ -89,6 +115,7 @@ static void free_run(struct swarm *s, struct run *r)
 	struct node *n = r->node;
 	struct run **at = &n->runs;
 
+	lose_race(s, r);
 	while (*at != r)
 		at = &(*at)->next;
 	*at = r->next;
@@ -182,41 +209,76 @@ static void ask_upstream(struct swarm *s, struct run *r)
 		try_again(s, r);
 		return;
 	}
-	q = new_query(s, r, s->conf.nodes);
+	q = r->query = new_query(s, r, s->conf.nodes);
 	q->end = (uint32_t)min_u64(q->end, q->from + SWARM_SOON_CHUNKS);
 	q->patience_ms = hangs ? 2 * s->conf.give_up_ms / 3 : UPSTREAM_PATIENCE_MS;
 	s->result.passed++;
 	swarm_ask(s, q);
 }
 
-static void ask_member(struct swarm *s, struct run *r, uint32_t member)
+static struct query *put_question(struct swarm *s, struct run *r, uint32_t member,
+				  const struct trip_ask *ask)
 {
 	struct query *q = new_query(s, r, swarm_find(s, r->members->nodes[member].key)->id);
-	const struct trip_ask ask = trip_ask(trip_of(s, r), swarm_ms(s));
 
 	q->member = member;
-	q->bring = ask.bring;
-	q->number_of_asker = ask.number;
-	for (unsigned i = 0; i < ask.failed_count; i++)
-		q->failed[q->failed_count++] = r->members->nodes[ask.failed[i]].key;
-	q->wait_ms = ask.wait_ms;
-	q->patience_ms = ask.patience_ms;
-	if (ask.connect_ms && !swarm_connects(s, q->asker, q->giver))
-		q->patience_ms = min_i64(q->patience_ms, ask.connect_ms);
+	q->bring = ask->bring;
+	q->number_of_asker = ask->number;
+	for (unsigned i = 0; i < ask->failed_count; i++)
+		q->failed[q->failed_count++] = r->members->nodes[ask->failed[i]].key;
+	q->wait_ms = ask->wait_ms;
+	q->patience_ms = ask->patience_ms;
+	if (ask->connect_ms && !swarm_connects(s, q->asker, q->giver))
+		q->patience_ms = min_i64(q->patience_ms, ask->connect_ms);
 	r->node->asked++;
 	swarm_ask(s, q);
+	return q;
+}
+
+static void ask_member(struct swarm *s, struct run *r, uint32_t member)
+{
+	const struct trip_ask ask = trip_ask(trip_of(s, r), swarm_ms(s));
+
+	r->query = put_question(s, r, member, &ask);
+}
+
+static void rest(struct swarm *s, struct run *r, int64_t ms)
+{
+	swarm_event(s, s->now_us + ms * 1000, EV_STEP, ++r->rests, r->number, r);
+}
+
+/* As await_race of source_peer: false if it is no use. */
+static bool awaits_race(struct swarm *s, struct run *r, const struct trip_step *step)
+{
+	bool is_left = step->kind == TRIP_SOURCE ||
+		       (step->kind == TRIP_ASK && step->member == r->trip.racer);
+	bool last = r->trip.seeks && r->race && !swarm_has_begun(s, r->race);
+
+	if (!r->race || !is_left)
+		return false;
+	if (!last || swarm_ms(s) <= r->raced_ms + RACE_LEFT_MS) {
+		rest(s, r, RESTED_MS);
+		return true;
+	}
+	lose_race(s, r);
+	if (step->kind == TRIP_ASK)
+		trip_skip(&r->trip);
+	rest(s, r, 0);
+	return true;
 }
 
 void swarm_step(struct swarm *s, struct run *r)
 {
 	const struct trip_step step = trip_next(trip_of(s, r), swarm_ms(s));
 
+	if (awaits_race(s, r, &step))
+		return;
 	switch (step.kind) {
 	case TRIP_ASK:
 		ask_member(s, r, step.member);
 		break;
 	case TRIP_REST:
-		swarm_event(s, s->now_us + step.rest_ms * 1000, EV_STEP, 0, r->number, r);
+		rest(s, r, step.rest_ms);
 		break;
 	case TRIP_SOURCE:
 		ask_upstream(s, r);
@@ -230,12 +292,31 @@ void swarm_step(struct swarm *s, struct run *r)
 	}
 }
 
+/* If a reader waits for long for who is asked, another is asked besides. */
+void swarm_tick(struct swarm *s, struct run *r)
+{
+	bool upstream = r->query && r->query->giver == s->conf.nodes;
+	uint32_t racer = ROUTE_NOBODY;
+	struct trip_ask ask;
+
+	swarm_event(s, s->now_us + TICK_MS * 1000, EV_TICK, 0, r->number, r);
+	if (!r->race && !upstream && (r->query || r->trip.again_ms))
+		racer = trip_race(trip_of(s, r), swarm_ms(s));
+	if (racer == ROUTE_NOBODY)
+		return;
+	ask = trip_race_ask(&r->trip, swarm_ms(s));
+	r->race = put_question(s, r, racer, &ask);
+	r->race->races = true;
+	r->race->end = r->race->from + 1;
+	r->raced_ms = swarm_ms(s);
+	s->result.raced++;
+}
+
 /* ---- what comes of a question ---- */
 
-static void hear_member(struct swarm *s, struct run *r, const struct query *q,
-			enum route_answer answer)
+static struct trip_heard heard_of(struct swarm *s, const struct run *r, const struct query *q,
+				  enum route_answer answer, uint32_t others[FANOUT_NAMES_MAX])
 {
-	uint32_t others[FANOUT_NAMES_MAX];
 	struct trip_heard heard = {
 		.answer = answer,
 		.others = others,
@@ -251,9 +332,56 @@ static void hear_member(struct swarm *s, struct run *r, const struct query *q,
 		if (at != ROUTE_NOBODY)
 			others[heard.other_count++] = at;
 	}
+	return heard;
+}
+
+static void hear_member(struct swarm *s, struct run *r, const struct query *q,
+			enum route_answer answer)
+{
+	uint32_t others[FANOUT_NAMES_MAX];
+	const struct trip_heard heard = heard_of(s, r, q, answer, others);
+
 	answer = trip_heard(trip_of(s, r), &heard, swarm_ms(s));
-	s->result.races += answer == ROUTE_SLOW;
+	s->result.left += answer == ROUTE_SLOW;
 	s->result.bans += answer == ROUTE_LIED;
+}
+
+static void hear_race(struct swarm *s, struct query *q, enum route_answer answer)
+{
+	struct run *r = q->run;
+	uint32_t others[FANOUT_NAMES_MAX];
+	const struct trip_heard heard = heard_of(s, r, q, answer, others);
+
+	count_twice(s, r, q);
+	trip_race_heard(trip_of(s, r), &heard, swarm_ms(s));
+	swarm_end_query(s, q);
+	r->race = NULL;
+}
+
+/* What it brings is as if it alone had been asked. */
+static void win_race(struct swarm *s, struct query *q)
+{
+	struct run *r = q->run;
+	const struct query *first = r->query;
+	const struct trip_heard heard = {
+		.answer = first && first->first_ms >= 0 ? ROUTE_LEFT : ROUTE_SILENT,
+		.number = first ? first->told : 0,
+		.first_ms = first ? first->first_ms : -1,
+		.quiet_ms = -1,
+		.bytes = r->trip.range.pos - r->trip.asked_pos,
+	};
+
+	if (first) {
+		count_twice(s, r, first);
+		trip_outrun(trip_of(s, r), &heard, swarm_ms(s));
+		swarm_end_query(s, r->query);
+	}
+	trip_race_won(&r->trip);
+	s->result.won++;
+	r->rests++;
+	r->race = NULL;
+	r->query = q;
+	q->races = false;
 }
 
 static void begin_anew(struct swarm *s, struct run *r)
@@ -276,7 +404,7 @@ static void try_again(struct swarm *s, struct run *r)
 		return;
 	}
 	begin_anew(s, r);
-	swarm_event(s, s->now_us + pause * 1000, EV_STEP, 0, r->number, r);
+	rest(s, r, pause);
 }
 
 /* What is left of it may have come to another meanwhile, if that took long. */
@@ -298,6 +426,10 @@ void swarm_done(struct swarm *s, struct query *q, enum route_answer answer)
 	struct run *r = q->run;
 	bool upstream = q->giver == s->conf.nodes, was_long = swarm_ms(s) - q->asked_ms > LONG_MS;
 
+	if (q->races) {
+		hear_race(s, q, answer);
+		return;
+	}
 	r->query = NULL;
 	if (!upstream)
 		hear_member(s, r, q, answer);
@@ -352,6 +484,8 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 	struct node *n = r->node;
 	bool last = chunk + 1 == q->stop;
 
+	if (q->races)
+		win_race(s, q);
 	q->heard_ms = swarm_ms(s);
 	if (is_wrong(s, q->giver)) {
 		s->result.wrong++;
@@ -363,6 +497,7 @@ void swarm_chunk_came(struct swarm *s, struct query *q, uint32_t chunk)
 		take_from_upstream(s, r);
 	else
 		trip_gave(&r->trip, SWARM_CHUNK, swarm_ms(s));
+	lose_race(s, r);
 	r->tries = 0;
 	r->brought_ms = swarm_ms(s);
 	keep(s, n, chunk);

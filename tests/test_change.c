@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "fs/view_written.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"
@@ -86,7 +87,7 @@ static int link_in(struct seeded_node *s, const struct place *dir, const char *n
 	int r = make(s, dir, "a-file", S_IFREG | 0644);
 
 	if (r == 0)
-		r = view_lookup_written(&s->view, dir, "a-file", &file);
+		r = view_written_find(&s->view, dir, "a-file", &file);
 	if (r == 0)
 		r = change_link(&c, &file, dir, name);
 	place_fini(&file);
@@ -98,7 +99,7 @@ static void write_behind(struct seeded_node *s, const struct place *dir, const c
 {
 	struct scratch_node *in, *n;
 
-	assert_int_equal(view_scratch_dir(&s->view, dir, true, &in), 0);
+	assert_int_equal(view_written_dir(&s->view, dir, true, &in), 0);
 	if (scratch_find(s->scratch, in, name, &n) < 0)
 		assert_int_equal(
 			scratch_make(s->scratch, in, name, S_IFDIR | 0755, UID, UID, NULL, &n), 0);
@@ -192,7 +193,7 @@ static int link_by(struct seeded_node *s, const struct way *w)
 {
 	struct place from = seeded_node_place(s, w->from), to = seeded_node_place(s, w->to), file;
 	struct change c = change_of(s);
-	int r = view_lookup_written(&s->view, &from, w->name, &file);
+	int r = view_written_find(&s->view, &from, w->name, &file);
 
 	assert_int_equal(r, 0);
 	r = change_link(&c, &file, &to, w->to_name);
@@ -273,9 +274,9 @@ static void what_is_to_become_a_shown_ref_is_dropped(void **state)
 	assert_int_equal(make(s, &refs, "b.tmp", S_IFREG | 0644), 0);
 	assert_int_equal(rename_in(s, &refs, "a.tmp", "main"), 0);
 	assert_int_equal(rename_in(s, &refs, "b.tmp", "mine"), 0);
-	assert_int_equal(view_lookup_written(&s->view, &refs, "a.tmp", &p), -ENOENT);
-	assert_int_equal(view_lookup_written(&s->view, &refs, "main", &p), -ENOENT);
-	assert_int_equal(view_lookup_written(&s->view, &refs, "mine", &p), 0);
+	assert_int_equal(view_written_find(&s->view, &refs, "a.tmp", &p), -ENOENT);
+	assert_int_equal(view_written_find(&s->view, &refs, "main", &p), -ENOENT);
+	assert_int_equal(view_written_find(&s->view, &refs, "mine", &p), 0);
 	place_fini(&p);
 	place_fini(&refs);
 }

@@ -22,6 +22,7 @@
 #define ONE "the first key of 16 bytes or more\n"
 #define TWO "0123456789abcdef0123456789abcdef\n"
 #define NOW INT64_C(1700000000000)
+#define HOUR_MS 3600000
 #define AFTER_A_LOOK_MS 1050
 
 static const struct cluster_words words = {
@@ -388,6 +389,38 @@ static void an_answer_is_believed_if_a_member_gave_it_to_this_request(void **sta
 	cluster_key_free(k);
 }
 
+/* As members and hubs are asked: by their clock, which their answers tell. */
+static void who_is_asked_by_its_own_clock_is_understood_and_tells_it(void **state)
+{
+	struct cluster_key *k = opened(ONE);
+	CLEANUP(buf_free) struct buf line = { 0 }, late = { 0 }, info = { 0 };
+	char nonce[CLUSTER_NONCE_HEX + 1], node[CLUSTER_NODE_MAX + 1];
+	int64_t now_ms = clock_wall_ms(), ahead_ms = 0;
+	struct cluster_answer of_hers = answer;
+	struct cluster_heard who;
+
+	(void)state;
+	assert_int_equal(cluster_key_authorize(k, &words, HOUR_MS, &line, nonce), 0);
+	assert_int_equal(strncmp(buf_str(&line), "Authorization: ", 15), 0);
+	assert_int_equal(cluster_key_verify(k, &words, buf_str(&line) + 15, now_ms + HOUR_MS, &who),
+			 CLUSTER_TRUE);
+	assert_string_equal(who.nonce, nonce);
+	assert_int_equal(cluster_key_authorize(k, &words, 0, &late, nonce), 0);
+	assert_int_equal(cluster_key_verify(k, &words, buf_str(&late) + 15, now_ms + HOUR_MS, &who),
+			 CLUSTER_STALE);
+	of_hers.wall_ms = now_ms + HOUR_MS;
+	assert_int_equal(cluster_key_sign_answer(k, &of_hers, nonce, &info), 0);
+	assert_true(cluster_key_believe(k, &of_hers, nonce, buf_str(&info), node, &ahead_ms));
+	assert_in_range(ahead_ms, HOUR_MS - 60000, HOUR_MS);
+	assert_string_equal(node, answer.node);
+	ahead_ms = 5;
+	assert_false(cluster_key_believe(k, &of_hers, nonce, NULL, node, &ahead_ms));
+	of_hers.status++;
+	assert_false(cluster_key_believe(k, &of_hers, nonce, buf_str(&info), node, &ahead_ms));
+	assert_int_equal(ahead_ms, 5);
+	cluster_key_free(k);
+}
+
 static void no_byte_of_an_answer_can_be_altered(void **state)
 {
 	struct cluster_key *k = opened(ONE);
@@ -599,6 +632,7 @@ int main(void)
 		cmocka_unit_test(what_was_sent_before_a_restart_is_not_heard_after_it),
 		cmocka_unit_test(no_node_uses_up_the_room_of_all),
 		cmocka_unit_test(an_answer_is_believed_if_a_member_gave_it_to_this_request),
+		cmocka_unit_test(who_is_asked_by_its_own_clock_is_understood_and_tells_it),
 		cmocka_unit_test(no_byte_of_an_answer_can_be_altered),
 		cmocka_unit_test(what_signs_an_answer_signs_no_request),
 		cmocka_unit_test(a_key_that_changes_is_read_again),

@@ -71,6 +71,12 @@ static void find(UNUSED void *arg, const char *path,
 	}
 }
 
+static void held(void *holding, struct control_held *ret)
+{
+	assert_null(holding);
+	*ret = (struct control_held){ "holder", 4711, 2 };
+}
+
 static int set_up(void **state)
 {
 	CLEANUP(buf_free) struct buf why = { 0 };
@@ -207,10 +213,18 @@ static void status_says_what_it_runs_with(void **state)
 	assert_int_equal(jval_get_size(root, "pid"), getpid());
 	assert_int_equal(jval_get_size(root, "requests_under_way"), 3);
 	assert_null(jval_get(root, "passthrough_why_not"));
+	assert_string_equal(jval_get_str(root, "held_by"), "nobody");
+	assert_null(jval_get(root, "holder_pid"));
+	assert_int_equal(jval_get_size(root, "takeovers"), 0);
 	assert_true(jval_is_array(jval_get(root, "hubs")));
 	f->why_not = "switched off";
+	f->face.held = held;
 	again = json(f, "GET", "/v1/status", "", 200);
-	assert_string_equal(jval_get_str(jdoc_root(again), "passthrough_why_not"), "switched off");
+	root = jdoc_root(again);
+	assert_string_equal(jval_get_str(root, "passthrough_why_not"), "switched off");
+	assert_string_equal(jval_get_str(root, "held_by"), "holder");
+	assert_int_equal(jval_get_size(root, "holder_pid"), 4711);
+	assert_int_equal(jval_get_size(root, "takeovers"), 2);
 }
 
 static void why_tells_all_of_a_file(void **state)

@@ -94,6 +94,37 @@ static void it_vouches_for_what_a_hub_gave_and_for_nothing_else(void **state)
 	assert_tells(&d, 2, 0);
 }
 
+/* Or an owner that has not all of a segment yet would be finding out for ever, to all who come again
+ * as seldom as they do, and witnesses would be asked for what it gave. */
+static void what_was_found_out_is_said_to_who_comes_again_later(void **state)
+{
+	static const enum as all[] = { VOUCHER, HOLDER };
+	struct fixture *f = *state;
+
+	cell_put(&f->cell, &f->what, 0, SEED, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire_ask ask = wire_ask_of(&f->what, 0, SIZE);
+		struct wire_digests d;
+
+		ask.digests = true;
+		ask.held = all[i] == HOLDER;
+		assert_int_equal(digest_answers_get(f->cell.answers, &ask, &d), -EAGAIN);
+		clock_sleep_ms(1500);
+		assert_int_equal(digest_answers_get(f->cell.answers, &ask, &d), 0);
+		assert_tells(&d, 0, SEED);
+		assert_tells(&d, 1, 0);
+	}
+	/* The twin: a second after it was said there may be more. */
+	cell_put(&f->cell, &f->what, 1, SEED, NULL);
+	clock_sleep_ms(1100);
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire_digests d;
+
+		assert_int_equal(ask(f, all[i], &d), 0);
+		assert_tells(&d, 1, SEED);
+	}
+}
+
 static void who_has_nothing_says_nothing(void **state)
 {
 	struct wire_digests d;
@@ -395,6 +426,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(it_vouches_for_what_a_hub_gave_and_for_nothing_else,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_nothing_says_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_found_out_is_said_to_who_comes_again_later,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(it_holds_what_members_gave_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			of_what_it_knows_to_be_otherwise_it_does_not_say_that_it_holds_it, set_up,

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/base/clock.h"
+#include "daemon/base/err.h"
 #include "tests/verifying.h"
 
 struct fixture {
@@ -108,6 +110,27 @@ static void who_finds_out_or_is_full_is_to_be_asked_again(void **state)
 	assert_int_equal(ask(f, f->v->witness, AS_OWNER), -EAGAIN);
 }
 
+static const char *state_after(struct fixture *f, struct fake_member *m, int must)
+{
+	assert_int_equal(ask(f, m, AS_OWNER), must);
+	return verifying_is_in_state(f->v, m, "refused")  ? "refused"
+	       : verifying_is_in_state(f->v, m, "slow")   ? "slow"
+	       : verifying_is_in_state(f->v, m, "silent") ? "silent"
+							  : "up";
+}
+
+/* As if it had been asked for bytes. */
+static void what_an_answer_says_of_a_member_is_noted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->v->owner->strange = true;
+	assert_string_equal(state_after(f, f->v->owner, ERR_TOKEN), "refused");
+	f->v->witness->raves = true;
+	assert_string_equal(state_after(f, f->v->witness, ERR_PROTO), "slow");
+	assert_string_equal(state_after(f, f->v->second, -ENOENT), "up");
+}
+
 static void a_witness_is_asked_for_those_chunks_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -134,6 +157,15 @@ static void who_is_banned_is_asked_as_an_owner_alone(void **state)
 	assert_int_equal(ask(f, f->v->owner, AS_OWNER), 0);
 }
 
+/* True if it says what its first chunk is. */
+static bool says_of_first(struct fixture *f, uint32_t member, struct digest_questions_held *held)
+{
+	const struct wire_digests *d = digest_questions_ask_holder(&f->asks, member, 0, held);
+
+	assert_non_null(d);
+	return chunk_digest_known(d->of[0]);
+}
+
 static void one_who_holds_a_segment_is_asked_for_it_once(void **state)
 {
 	struct fixture *f = *state;
@@ -141,13 +173,36 @@ static void one_who_holds_a_segment_is_asked_for_it_once(void **state)
 	uint32_t giver = number_of(f, f->v->giver), owner = number_of(f, f->v->owner);
 
 	verifying_say(f->v, f->v->giver, FAKE_HOLDER, f->v->seed);
-	digest_questions_ask_holder(&f->asks, giver, 0, &held);
-	digest_questions_ask_holder(&f->asks, giver, 0, &held);
+	assert_true(says_of_first(f, giver, &held));
+	assert_false(says_of_first(f, owner, &held));
+	assert_true(says_of_first(f, giver, &held));
+	assert_false(says_of_first(f, owner, &held));
 	assert_int_equal(f->v->giver->asked[FAKE_HOLDER], 1);
-	assert_true(chunk_digest_known(held.d.of[0]));
-	digest_questions_ask_holder(&f->asks, owner, 0, &held);
-	assert_int_equal(held.member, owner);
-	assert_false(chunk_digest_known(held.d.of[0]));
+	assert_int_equal(f->v->owner->asked[FAKE_HOLDER], 1);
+	digest_questions_forget_held(&held);
+	assert_true(says_of_first(f, giver, &held));
+	assert_int_equal(f->v->giver->asked[FAKE_HOLDER], 2);
+	digest_questions_forget_held(&held);
+}
+
+/* Nobody waits for it meanwhile. */
+static void one_who_finds_out_what_it_holds_is_to_be_asked_again_for_three_seconds(void **state)
+{
+	struct fixture *f = *state;
+	struct digest_questions_held held = { 0 };
+	uint32_t giver = number_of(f, f->v->giver);
+	int64_t began_ms = clock_ms();
+
+	f->v->giver->hides = true;
+	verifying_say(f->v, f->v->giver, FAKE_HOLDER, f->v->seed);
+	while (!digest_questions_ask_holder(&f->asks, giver, 0, &held))
+		clock_sleep_ms(100);
+	assert_in_range(clock_ms() - began_ms, 3000, 9000);
+	f->v->giver->hides = false;
+	assert_false(says_of_first(f, giver, &held)); /* it has had its time */
+	digest_questions_forget_held(&held);
+	assert_true(says_of_first(f, giver, &held));
+	digest_questions_forget_held(&held);
 }
 
 /* ---- whose doing it is ---- */
@@ -201,10 +256,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_one_says_depends_on_what_it_is_asked_as),
 		TEST(who_has_nothing_to_say_says_nothing),
+		TEST(what_an_answer_says_of_a_member_is_noted),
 		TEST(who_finds_out_or_is_full_is_to_be_asked_again),
 		TEST(a_witness_is_asked_for_those_chunks_alone),
 		TEST(who_is_banned_is_asked_as_an_owner_alone),
 		TEST(one_who_holds_a_segment_is_asked_for_it_once),
+		TEST(one_who_finds_out_what_it_holds_is_to_be_asked_again_for_three_seconds),
 		TEST(who_holds_other_bytes_than_it_gave_did_it),
 		TEST(who_vouches_for_what_it_gave_did_it),
 		TEST(who_only_holds_it_may_have_passed_it_on),

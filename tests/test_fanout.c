@@ -34,7 +34,7 @@ static struct fanout *new_fanout(void)
 static uint64_t ask(struct fanout *c, uint64_t node, uint64_t zone, const uint64_t *failed,
 		    unsigned failed_count, int64_t now_ms)
 {
-	const struct fanout_guest guest = { node, zone, failed, failed_count };
+	const struct fanout_guest guest = { node, zone, failed, failed_count, false };
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	return fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, now_ms, names, &number) ? names[0]
@@ -117,7 +117,7 @@ static void who_comes_first_to_all_segments_gives_little_more_than_he_gets(UNUSE
 
 	for (uint32_t s = 0; s < 64; s++)
 		for (uint64_t i = 1; i <= NODES; i++) {
-			const struct fanout_guest guest = { i, HOME, NULL, 0 };
+			const struct fanout_guest guest = { i, HOME, NULL, 0, false };
 
 			if (fanout_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number))
 				copies[names[0]]++;
@@ -155,7 +155,7 @@ static void a_copy_that_is_over_makes_room_for_another(UNUSED void **state)
 static void segments_have_nothing_to_do_with_each_other(UNUSED void **state)
 {
 	struct fanout *c = new_fanout();
-	const struct fanout_guest guest = { 50, HOME, NULL, 0 };
+	const struct fanout_guest guest = { 50, HOME, NULL, 0, false };
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint64_t i = 1; i <= 20; i++)
@@ -218,7 +218,7 @@ static void two_strikes_and_nobody_is_sent_there(UNUSED void **state)
 	assert_in_range(sent, 0, 1);
 	ask(c, 3, HOME, &bad, 1, 1000);
 	for (; node < 300; node++) {
-		const struct fanout_guest guest = { node, HOME, NULL, 0 };
+		const struct fanout_guest guest = { node, HOME, NULL, 0, false };
 		unsigned count = fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest,
 					    1000 + (int64_t)node * FANOUT_COPY_MS / 100, names,
 					    &number);
@@ -235,7 +235,7 @@ static unsigned named_after(uint64_t accusers)
 {
 	struct fanout *c = new_fanout();
 	uint64_t giver[2], names[FANOUT_NAMES_MAX];
-	const struct fanout_guest guest = { 99, HOME, NULL, 0 };
+	const struct fanout_guest guest = { 99, HOME, NULL, 0, false };
 	unsigned count, named = 0;
 
 	for (uint64_t node = 1; node <= 4; node++)
@@ -253,6 +253,28 @@ static unsigned named_after(uint64_t accusers)
 	return named;
 }
 
+/* Who only looks for somebody besides has his giver still: it is not named again, nor struck. */
+static void who_looks_strikes_nobody(UNUSED void **state)
+{
+	struct fanout *c = new_fanout();
+	struct fanout_guest guest = { .zone = HOME, .failed_count = 1, .looks = true };
+	uint64_t names[FANOUT_NAMES_MAX], giver[7];
+
+	for (uint64_t i = 1; i < 7; i++)
+		giver[i] = ask(c, i, HOME, NULL, 0, 1000);
+	assert_true(giver[3] != OWNER);
+	for (guest.node = 3; guest.node < 7; guest.node++) {
+		unsigned count;
+
+		guest.failed = &giver[guest.node];
+		count = fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
+		for (unsigned i = 0; i < count; i++)
+			assert_true(names[i] != giver[guest.node]);
+		assert_true(ask(c, guest.node, HOME, NULL, 0, 1000) == giver[guest.node]);
+	}
+	fanout_free(c);
+}
+
 static void one_guest_alone_strikes_nobody_out(UNUSED void **state)
 {
 	assert_int_equal(named_after(0), 2);
@@ -266,7 +288,7 @@ static void names_to_fall_back_on_came_before(UNUSED void **state)
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint64_t i = 1; i <= NODES; i++) {
-		const struct fanout_guest guest = { i, HOME, NULL, 0 };
+		const struct fanout_guest guest = { i, HOME, NULL, 0, false };
 		unsigned count =
 			fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
@@ -294,7 +316,7 @@ static void whatever_happens_all_are_sent_to_earlier_ones(UNUSED void **state)
 
 		for (unsigned step = 0; step < 300; step++) {
 			uint64_t node = 1 + (uint64_t)(rand() % 60);
-			struct fanout_guest guest = { node, HOME + node % 3, failed, 0 };
+			struct fanout_guest guest = { node, HOME + node % 3, failed, 0, false };
 			unsigned count;
 
 			order[node] = order[node] ? order[node] : ++known;
@@ -317,7 +339,7 @@ static void who_is_named_has_a_lower_number(UNUSED void **state)
 	uint32_t numbers[NODES + 1];
 
 	for (uint64_t i = 1; i <= NODES; i++) {
-		const struct fanout_guest guest = { i, HOME, NULL, 0 };
+		const struct fanout_guest guest = { i, HOME, NULL, 0, false };
 		unsigned count =
 			fanout_ask(c, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &number);
 
@@ -384,7 +406,7 @@ static void what_nobody_asked_for_long_begins_anew(UNUSED void **state)
 /* How many guests of a segment were known before one more came, which it does. */
 static unsigned known(struct fanout *c, uint32_t segment)
 {
-	const struct fanout_guest guest = { 999999, HOME, NULL, 0 };
+	const struct fanout_guest guest = { 999999, HOME, NULL, 0, false };
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	fanout_ask(c, AT(BLOB, segment), HOME, &guest, 1000, names, &number);
@@ -394,7 +416,7 @@ static unsigned known(struct fanout *c, uint32_t segment)
 static void the_segments_asked_for_longest_ago_are_forgotten(UNUSED void **state)
 {
 	struct fanout *c = new_fanout();
-	const struct fanout_guest guest = { 1, HOME, NULL, 0 };
+	const struct fanout_guest guest = { 1, HOME, NULL, 0, false };
 	uint64_t names[FANOUT_NAMES_MAX];
 
 	for (uint32_t i = 0; i < FANOUT_SEGMENTS_MAX; i++)
@@ -415,7 +437,7 @@ static void so_many_guests_are_remembered_and_no_more(UNUSED void **state)
 
 	for (uint32_t s = 0; s < 3; s++)
 		for (uint64_t i = 1; i <= FANOUT_GUESTS_MAX / 2; i++) {
-			const struct fanout_guest guest = { i, HOME, NULL, 0 };
+			const struct fanout_guest guest = { i, HOME, NULL, 0, false };
 
 			fanout_ask(c, AT(BLOB, s), HOME, &guest, 1000, names, &number);
 		}
@@ -435,7 +457,7 @@ static void *come_together(void *arg)
 	struct party *p = arg;
 
 	for (unsigned i = 0; i < THREAD_GUESTS; i++) {
-		const struct fanout_guest guest = { p->first + i, HOME, NULL, 0 };
+		const struct fanout_guest guest = { p->first + i, HOME, NULL, 0, false };
 		uint64_t names[FANOUT_NAMES_MAX];
 
 		fanout_ask(p->fanout, AT(BLOB, SEGMENT), HOME, &guest, 1000, names, &p->numbers[i]);
@@ -480,6 +502,7 @@ int main(void)
 		cmocka_unit_test(who_was_sent_in_vain_gets_another),
 		cmocka_unit_test(when_all_have_failed_the_owner_gives_it),
 		cmocka_unit_test(two_strikes_and_nobody_is_sent_there),
+		cmocka_unit_test(who_looks_strikes_nobody),
 		cmocka_unit_test(one_guest_alone_strikes_nobody_out),
 		cmocka_unit_test(names_to_fall_back_on_came_before),
 		cmocka_unit_test(whatever_happens_all_are_sent_to_earlier_ones),

@@ -1502,6 +1502,61 @@ static void who_reads_here_waits_for_his_turn(void **state)
 	assert_false(goes_on(*state, 4 * MIB, 0));
 }
 
+#define PLACES 42 /* of a stream and a piece each, in 64 MiB */
+#define READS (2 * PLACES)
+
+/* How many are asked for at once at most, with those that its source may have besides. */
+static unsigned at_once(struct world *w, uint64_t memory_bytes, bool hearsay)
+{
+	const struct fake_rule hold = { .act = FAKE_HOLD };
+	struct parked here[READS];
+	struct pull *p;
+
+	stop(w);
+	w->memory_bytes = memory_bytes;
+	w->source_count = 1;
+	w->a.source.hearsay = hearsay;
+	fake_blob(SEED, READS * APART, DIGEST_SHA256, &w->what);
+	start(w);
+	fake_source_rule(&w->a, &hold);
+	p = open_file(w);
+	for (uint64_t i = 0; i < READS; i++)
+		assert_true(is_parked(w, p, &here[i], i * APART, 100, LONG_MS));
+	assert_true(fake_source_await_held(&w->a, 1));
+	clock_sleep_ms(300);
+	fake_source_calm(&w->a);
+	fake_source_release(&w->a);
+	for (size_t i = 0; i < READS; i++)
+		assert_int_equal(end_of(w, &here[i]), 0);
+	fetch_close(w->fetch, p);
+	return fake_source_most(&w->a) + w->a.source.besides_max;
+}
+
+static void what_a_source_of_hearsay_has_besides_is_within_the_memory(void **state)
+{
+	struct world *w = *state;
+
+	assert_in_range(at_once(w, 64 * MIB, true), PLACES / 2, PLACES);
+	assert_int_equal(w->a.source.besides_max, PLACES / 8);
+}
+
+/* The twins. */
+static void with_little_memory_it_has_none_besides(void **state)
+{
+	struct world *w = *state;
+
+	assert_in_range(at_once(w, 4 * MIB, true), 1, 2);
+	assert_int_equal(w->a.source.besides_max, 0);
+}
+
+static void nor_has_a_hub(void **state)
+{
+	struct world *w = *state;
+
+	at_once(w, 64 * MIB, false);
+	assert_int_equal(w->a.source.besides_max, 0);
+}
+
 /* ---- the middle of a slow run ---- */
 
 #define RUN (8 * MIB)
@@ -2745,6 +2800,9 @@ int main(void)
 		TEST(nodes_that_wait_for_each_other_do_not_stand_still),
 		TEST(nor_with_memory_for_two),
 		TEST(who_reads_here_waits_for_his_turn),
+		TEST(what_a_source_of_hearsay_has_besides_is_within_the_memory),
+		TEST(with_little_memory_it_has_none_besides),
+		TEST(nor_has_a_hub),
 		TEST(a_guest_who_wants_the_middle_of_a_run_costs_a_hub_nothing),
 		TEST(nor_does_a_reader_here),
 		TEST(nor_does_who_wants_what_comes_next),

@@ -8,8 +8,12 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "daemon/base/file.h"
 #include "fs/inode.h"
 #include "tests/seeded_node.h"
 
@@ -126,6 +130,60 @@ static void test_every_kind_of_place_is_found_again(void **state)
 	assert_int_equal(inodes_new(view_root(), &f->table), 0);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		assert_null(inodes_get(f->table, numbers[i]));
+}
+
+/* What a process of 0.1.0 left, up to its last record; the file is as long as it grew. */
+#define LEFT_BY_0_1_0 "tests/corpus/estate/0.1.0"
+#define LEFT_BYTES (1 << 20)
+
+static const char *const left_paths[] = {
+	"hub",
+	"hub/.locks/models--org--model",
+	"hub/models--old--model",
+	MODEL "/refs/refs/pr",
+	MODEL "/refs/main",
+	MODEL "/snapshots/" COMMIT_MAIN "/config.json",
+	SHARD,
+	MODEL "/.no_exist/" COMMIT_MAIN "/none.json",
+	MODEL "/trees/" COMMIT_MAIN ".json",
+	"files/datasets",
+	"files/org/model/onnx/quant",
+	"files/datasets/org/data/README.md",
+};
+
+static void take_left(struct fixture *f)
+{
+	CLEANUP(closep) int fd = memfd_create("left", MFD_CLOEXEC);
+	CLEANUP(buf_free) struct buf bytes = { 0 };
+
+	assert_int_equal(file_read_all(AT_FDCWD, LEFT_BY_0_1_0, LEFT_BYTES, &bytes), 0);
+	assert_int_equal(file_pwrite(fd, bytes.data, bytes.len, 0), 0);
+	assert_int_equal(ftruncate(fd, LEFT_BYTES), 0);
+	inodes_free(f->table);
+	estate_free(f->estate);
+	assert_int_equal(estate_inherit(fd, &f->estate), 0);
+	begin(f);
+}
+
+/* Where a change of the program gives a kind, a number or a field another meaning, this fails: that
+ * is a new version of the estate, which reads this one, too (docs/formats.md). */
+static void test_what_0_1_0_left_means_what_it_meant(void **state)
+{
+	struct fixture *f = *state;
+
+	take_left(f);
+	assert_int_equal(inodes_count(f->table), ARRAY_LEN(left_paths) + 1);
+	for (size_t i = 0; i < ARRAY_LEN(left_paths); i++) {
+		struct place want = seeded_node_place(f->node, left_paths[i]);
+		struct inode *found = inodes_get(f->table, place_number(&want));
+
+		if (!found || !place_same(&found->place, &want))
+			fail_msg("%s is not what it was", left_paths[i]);
+		assert_int_equal(found->lookups, 1 + i % 3);
+		place_fini(&want);
+	}
+	/* The twin: what it does not know is not there. */
+	assert_int_equal(inodes_find_blob(f->table, ETAG_CONFIG), 0);
 }
 
 static void test_lookups_are_counted_on(void **state)
@@ -268,6 +326,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_every_kind_of_place_is_found_again),
+		TEST(test_what_0_1_0_left_means_what_it_meant),
 		TEST(test_lookups_are_counted_on),
 		TEST(test_open_modes_go_on),
 		TEST(test_an_id_that_nobody_has_open_is_closed),

@@ -14,11 +14,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "daemon/base/clock.h"
+#include "fs/successor.h"
+
 #define LONG_MS 20000
 #define STRAY 40
+#define SHORT_MS 400 /* of a watch, and for an end */
+#define CROWDED_MS 300
+#define NOBODY 65534
+#define SKIPPED 77
 
 /* ---- the daemon ---- */
 
@@ -54,6 +62,7 @@ static void send_strays(const struct notify *n)
 	notify_drop_fds(n, "stray");
 }
 
+/* Of those that are blocked. */
 static void await(int sig)
 {
 	const struct timespec patience = { .tv_sec = LONG_MS / 1000 };
@@ -61,9 +70,51 @@ static void await(int sig)
 
 	sigemptyset(&set);
 	sigaddset(&set, sig);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (sigtimedwait(&set, NULL, &patience) < 0)
 		_exit(8);
+}
+
+/* Is told to end, and does not heed it, or does. */
+static int be_stopped(const struct notify *n, bool heeds)
+{
+	notify_ready(n);
+	kill(getppid(), SIGTERM);
+	if (heeds)
+		await(SIGTERM);
+	else
+		usleep(LONG_MS * 1000);
+	return 4;
+}
+
+/* For some times as long as it may be silent; then it is stopped. */
+static int serve_long(const struct notify *n, bool says_so)
+{
+	notify_ready(n);
+	for (int i = 0; i < 30; i++) {
+		usleep(SHORT_MS / 10 * 1000);
+		if (says_so)
+			notify_alive(n);
+	}
+	return be_stopped(n, true);
+}
+
+/* Dies when its holder can have no process, which passes. */
+static int be_crowded(const struct notify *n)
+{
+	struct rlimit none, before;
+	pid_t holder = getppid();
+
+	if (prlimit(holder, RLIMIT_NPROC, NULL, &before) < 0)
+		return 9;
+	if (fork() == 0) {
+		usleep(CROWDED_MS * 1000);
+		_exit(prlimit(holder, RLIMIT_NPROC, &before, NULL) < 0);
+	}
+	none = (struct rlimit){ 0, before.rlim_max };
+	if (prlimit(holder, RLIMIT_NPROC, &none, NULL) < 0)
+		return 9;
+	notify_ready(n);
+	return 11;
 }
 
 /* Its exit status. The text of what is kept is what was before. */
@@ -71,7 +122,10 @@ static int be_daemon(const char *what)
 {
 	struct notify n;
 	int fd = notify_passed(getenv, "kept", 0), before;
+	sigset_t set;
 
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (notify_open(&n, getenv) < 0 || strncmp(getenv("NOTIFY_SOCKET"), "/proc/self/fd/", 14))
 		return 9;
 	if (strcmp(what, "strays") == 0) {
@@ -86,7 +140,14 @@ static int be_daemon(const char *what)
 	fd = memfd_create("kept", MFD_CLOEXEC);
 	if (write(fd, "yes", 3) != 3 || notify_keep_fds(&n, "kept", &fd, 1, false) < 0)
 		return 9;
-	kill(getppid(), SIGUSR2); /* before it is ready, when it would die of one */
+	if (strcmp(what, "silent") == 0 || strcmp(what, "lively") == 0)
+		return serve_long(&n, what[0] == 'l');
+	if (strcmp(what, "deaf") == 0 || strcmp(what, "obedient") == 0)
+		return be_stopped(&n, what[0] == 'o');
+	if (strcmp(what, "crowded") == 0)
+		return be_crowded(&n);
+	/* "upgrade" or "hangup" */
+	kill(getppid(), what[0] == 'h' ? SIGHUP : SIGUSR2); /* before it is ready */
 	usleep(100000);
 	notify_ready(&n);
 	await(SIGUSR2);
@@ -103,7 +164,13 @@ static int hold(const char *what)
 {
 	char self[] = "test_holder", mode[] = "daemon", copy[16];
 	char *const argv[] = { self, mode, copy, NULL };
-	const struct holder_conf conf = { argv, "/nonexistent", on_ready, NULL };
+	const struct holder_conf conf = {
+		.argv = argv,
+		.mountpoint = "/nonexistent",
+		.ready = on_ready,
+		.stop_ms = SHORT_MS,
+		.watch_ms = SHORT_MS,
+	};
 
 	snprintf(copy, sizeof(copy), "%s", what);
 	alarm(LONG_MS / 1000);
@@ -135,11 +202,75 @@ static void test_an_upgrade_during_the_start_comes_after_it(void **state)
 	assert_int_equal(status_of("upgrade"), 0);
 }
 
+/* The next one ends well. The twin says that it is well, and gets to be stopped. */
+static void test_one_that_does_not_say_that_it_is_well_is_killed(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("silent"), 0);
+	assert_int_equal(status_of("lively"), 4);
+}
+
+/* Its time is the environment's where nobody else listens; 0 is never. */
+static void test_who_needs_no_watch_has_none(void **state)
+{
+	(void)state;
+	setenv("WATCHDOG_USEC", "0", 1);
+	assert_int_equal(status_of("silent"), 4);
+	unsetenv("WATCHDOG_USEC");
+}
+
+static void test_one_that_does_not_end_is_killed(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("deaf"), 1);
+	assert_int_equal(status_of("obedient"), 4);
+}
+
+static void test_a_hangup_is_an_upgrade(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("hangup"), 0);
+}
+
+/* Limits of processes are not for root; nobody may not be allowed to run this program. */
+static int hold_as_nobody(const char *what)
+{
+	char path[PATH_MAX];
+
+	if (getuid() == 0 && setuid(NOBODY) < 0)
+		return SKIPPED;
+	if (successor_find(path) < 0 || access(path, X_OK) < 0)
+		return SKIPPED;
+	return hold(what);
+}
+
+static void test_where_there_is_no_process_to_be_had_it_is_waited_for(void **state)
+{
+	int64_t began_ms = clock_ms();
+	pid_t pid = fork();
+	int status = 0;
+
+	(void)state;
+	if (pid == 0)
+		_exit(hold_as_nobody("crowded"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == SKIPPED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(clock_ms() >= began_ms + CROWDED_MS);
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_not_asked_for_is_not_kept),
 		cmocka_unit_test(test_an_upgrade_during_the_start_comes_after_it),
+		cmocka_unit_test(test_one_that_does_not_say_that_it_is_well_is_killed),
+		cmocka_unit_test(test_who_needs_no_watch_has_none),
+		cmocka_unit_test(test_one_that_does_not_end_is_killed),
+		cmocka_unit_test(test_a_hangup_is_an_upgrade),
+		cmocka_unit_test(test_where_there_is_no_process_to_be_had_it_is_waited_for),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--check") == 0)

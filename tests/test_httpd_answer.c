@@ -31,13 +31,15 @@ struct fixture {
 	struct sockaddr_in at;
 	int fd; /* of the file */
 	atomic_int over;
+	atomic_ullong sent; /* as it was told at last */
 	_Atomic(struct httpd_request *) held;
 };
 
-static void note_over(void *arg)
+static void note_over(void *arg, uint64_t sent)
 {
 	struct fixture *f = arg;
 
+	atomic_store(&f->sent, sent);
 	atomic_fetch_add(&f->over, 1);
 }
 
@@ -168,6 +170,7 @@ static void a_piece_of_a_file_goes_out_as_it_lies_there(void **state)
 		if (body[i] != byte_at(FROM + i))
 			fail_msg("byte %zu", i);
 	await_over(f, 1);
+	assert_int_equal(atomic_load(&f->sent), LEN);
 }
 
 static void what_is_sent_is_held_until_it_has_gone_out(void **state)
@@ -193,6 +196,7 @@ static void it_is_let_go_when_its_client_leaves(void **state)
 	assert_int_equal(recv(fd, &byte, 1, 0), 1);
 	close(fd);
 	await_over(f, 1);
+	assert_in_range(atomic_load(&f->sent), 1, LEN - 1);
 }
 
 static void an_answer_for_nobody_lets_it_go_at_once(void **state)
@@ -205,6 +209,7 @@ static void an_answer_for_nobody_lets_it_go_at_once(void **state)
 	close(fd);
 	reply(f, q, f->fd);
 	await_over(f, 1);
+	assert_int_equal(atomic_load(&f->sent), 0);
 }
 
 static void without_the_file_the_connection_ends(void **state)

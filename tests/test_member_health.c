@@ -65,16 +65,35 @@ static void who_is_outrun_once_is_asked_on(void **state)
 	assert_true(health_may_ask(h, NOW + 2 * MEMBER_OUTRUN_MAX_MS));
 }
 
-/* The twin. */
-static void who_is_outrun_again_promises_in_vain(void **state)
+/* The twin: it may be asked, but others are before it. */
+static void who_is_outrun_again_lags(void **state)
 {
 	struct member_health *h = *state;
+	int64_t now = NOW + MEMBER_OUTRUN_MS + 1;
 
 	note(h, MEMBER_OUTRUN, NOW);
 	note(h, MEMBER_ANSWERED, NOW); /* words are no bytes */
-	note(h, MEMBER_OUTRUN, NOW + MEMBER_OUTRUN_MS + 1);
-	assert_false(health_may_ask(h, NOW + MEMBER_VAIN_MS / 2));
+	assert_false(health_lags(h, NOW));
+	note(h, MEMBER_OUTRUN, now);
+	note(h, MEMBER_ANSWERED, now);
+	assert_true(health_lags(h, now + MEMBER_VAIN_MS / 2));
 	assert_int_equal(health_state(h), MEMBER_IS_SLOW);
+	assert_true(health_may_ask(h, now));
+	assert_false(health_lags(h, now + 2 * MEMBER_VAIN_MS));
+	note(h, MEMBER_GAVE, now);
+	assert_false(health_lags(h, now));
+	assert_int_equal(health_state(h), MEMBER_IS_UP);
+}
+
+static void who_is_outrun_again_without_a_word_is_silent(void **state)
+{
+	struct member_health *h = *state;
+
+	note(h, MEMBER_MUTE, NOW);
+	assert_true(health_may_ask(h, NOW));
+	note(h, MEMBER_MUTE, NOW + MEMBER_OUTRUN_MS + 1);
+	assert_false(health_may_ask(h, NOW + MEMBER_OUTRUN_MS + 1));
+	assert_int_equal(health_state(h), MEMBER_IS_SILENT);
 }
 
 /* --- promises */
@@ -164,7 +183,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORY(who_is_outrun_once_is_asked_on),
-		STORY(who_is_outrun_again_promises_in_vain),
+		STORY(who_is_outrun_again_lags),
+		STORY(who_is_outrun_again_without_a_word_is_silent),
 		STORY(an_answer_does_not_acquit_who_promises_in_vain),
 		STORY(bytes_take_one_promise_back),
 		STORY(a_clean_hour_takes_one_promise_back),

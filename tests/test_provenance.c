@@ -58,6 +58,20 @@ static void each_chunk_has_its_giver(void **state)
 	assert_giver(*state, 9, PROVENANCE_NOBODY, "");
 }
 
+static void what_members_gave_is_found_from_chunk_to_chunk(void **state)
+{
+	assert_int_equal(provenance_next_given(*state, BLOB, 0), UINT32_MAX);
+	provenance_note(*state, BLOB, SIZE, 0, 100, NULL);
+	assert_int_equal(provenance_next_given(*state, BLOB, 0), UINT32_MAX);
+	provenance_note(*state, BLOB, SIZE, 2, 4, ONE);
+	provenance_note(*state, BLOB, SIZE, 7, 8, OTHER);
+	assert_int_equal(provenance_next_given(*state, BLOB, 0), 2);
+	assert_int_equal(provenance_next_given(*state, BLOB, 3), 3);
+	assert_int_equal(provenance_next_given(*state, BLOB, 4), 7);
+	assert_int_equal(provenance_next_given(*state, BLOB, 8), UINT32_MAX);
+	assert_int_equal(provenance_next_given(*state, BLOB, 100), UINT32_MAX);
+}
+
 static void what_is_not_remembered_is_nobodys(void **state)
 {
 	assert_giver(*state, 0, PROVENANCE_NOBODY, "");
@@ -397,6 +411,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_chunk_has_its_giver, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_members_gave_is_found_from_chunk_to_chunk,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_remembered_is_nobodys, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -13,6 +13,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/err.h"
+#include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/source_peer.h"
 #include "tests/stand_in.h"
@@ -25,6 +26,7 @@
 enum manner {
 	GIVES,
 	STALLS,  /* after a bit of the first chunk, but for drops, until nobody listens */
+	TIRES,   /* likewise, but after two */
 	HICCUPS, /* after half of it, and goes on after STALL_MS */
 	HOPES,   /* says that it comes */
 	HAS_NOT,
@@ -62,11 +64,14 @@ static void give(struct player *p, int fd, const char *request)
 	CLEANUP(freep) char *bytes = calloc(1, SIZE);
 	size_t now, len = stand_in_promise(&p->s, fd, request, SIZE, SIZE);
 
-	now = p->manner == GIVES ? len : p->manner == STALLS ? BIT : CHUNK_BYTES / 2;
+	now = p->manner == STALLS  ? BIT
+	      : p->manner == TIRES ? 2 * CHUNK_BYTES + BIT
+				   : CHUNK_BYTES / 2;
+	now = p->manner == GIVES ? len : min_u64(now, len);
 	stand_in_send(fd, bytes, now);
 	if (p->manner == HICCUPS)
 		clock_sleep_ms(STALL_MS);
-	if (p->manner == STALLS)
+	if (p->manner == STALLS || p->manner == TIRES)
 		stand_in_drip(&p->s, fd, "x");
 	else
 		stand_in_send(fd, bytes, len - now);
@@ -145,6 +150,7 @@ static void make_source(struct fixture *f)
 	};
 
 	assert_int_equal(source_peer_new(&conf, &f->source), 0);
+	f->source->besides_max = 1;
 }
 
 static int set_up(void **state)
@@ -246,12 +252,27 @@ static void warm_up(struct fixture *f)
 	segment_notes_forget(&f->notes, placement_key(f->blob.etag));
 }
 
-static void note_state(void *arg, const struct member_status *s)
-{
-	struct fixture *f = arg;
+struct sums {
+	struct fixture *f;
+	enum member_state first; /* how that one is */
+	uint64_t in;
+};
 
-	if (!strcmp(s->address, f->first.s.address))
-		assert_int_equal(s->state, MEMBER_IS_UP);
+static void add_member(void *arg, const struct member_status *s)
+{
+	struct sums *sums = arg;
+
+	sums->in += s->bytes_in;
+	if (!strcmp(s->address, sums->f->first.s.address))
+		sums->first = s->state;
+}
+
+static struct sums add_up(struct fixture *f)
+{
+	struct sums sums = { .f = f };
+
+	members_each(f->members, clock_ms(), add_member, &sums);
+	return sums;
 }
 
 static uint64_t twice(struct fixture *f)
@@ -272,7 +293,7 @@ static void who_stalls_is_outrun_by_the_next(void **state)
 	assert_int_equal(f->second.to_bring, 1); /* for that it is asked alone */
 	assert_in_range(twice(f), BIT, 2 * BIT);
 	assert_true(twice(f) * 50 <= metrics_get(&f->counts.bytes_in));
-	members_each(f->members, clock_ms(), note_state, f);
+	assert_int_equal(add_up(f).first, MEMBER_IS_UP);
 	segment_notes_forget(&f->notes, placement_key(f->blob.etag));
 	bring(f, GIVES, GIVES); /* and it is asked first all the same */
 	assert_int_equal(f->first.asked, 1);
@@ -289,7 +310,7 @@ static void who_hiccups_and_comes_first_has_won(void **state)
 	assert_int_equal(f->first.to_bring, 1);
 	assert_int_equal(f->second.to_bring, 0);
 	assert_in_range(twice(f), BIT, 2 * BIT);
-	members_each(f->members, clock_ms(), note_state, f);
+	assert_int_equal(add_up(f).first, MEMBER_IS_UP);
 }
 
 static void who_has_nothing_costs_nothing(void **state)
@@ -328,6 +349,36 @@ static void what_is_wrong_wins_nothing(void **state)
 	bring(f, STALLS, GIVES);
 	assert_int_equal(metrics_get(&f->counts.raced), 1);
 	assert_true(metrics_get(&f->counts.bytes_wrong) >= CHUNK_BYTES);
+}
+
+/* Twice within a minute: who gave whole chunks before is not slow for it, and is named for those. */
+static struct sums outrun_twice(struct fixture *f, enum manner first)
+{
+	warm_up(f);
+	for (int i = 0; i < WARM; i++)
+		bring(f, GIVES, GIVES);
+	segment_notes_forget(&f->notes, placement_key(f->blob.etag));
+	for (int i = 0; i < 2; i++) {
+		bring(f, first, GIVES);
+		segment_notes_forget(&f->notes, placement_key(f->blob.etag));
+	}
+	assert_int_equal(metrics_get(&f->counts.raced), 2);
+	return add_up(f);
+}
+
+static void who_gives_before_it_is_outrun_is_not_slow(void **state)
+{
+	struct fixture *f = *state;
+	struct sums sums = outrun_twice(f, TIRES);
+
+	assert_int_equal(sums.first, MEMBER_IS_UP);
+	assert_true(sums.in >= metrics_get(&f->counts.bytes_in));
+}
+
+/* The twin. */
+static void who_gives_nothing_is(void **state)
+{
+	assert_int_equal(outrun_twice(*state, STALLS).first, MEMBER_IS_SLOW);
 }
 
 /* Both: the rest is left to the hubs, and not long after that. */
@@ -483,6 +534,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(who_stalls_is_outrun_by_the_next),
 		TEST(who_hiccups_and_comes_first_has_won),
+		TEST(who_gives_before_it_is_outrun_is_not_slow),
+		TEST(who_gives_nothing_is),
 		TEST(what_is_wrong_wins_nothing),
 		TEST(who_stalls_besides_is_left_too),
 		TEST(who_has_nothing_costs_nothing),

@@ -63,15 +63,37 @@ static void who_is_not_there_has_no_trouble_with_it(void **state)
 	assert_false(is_told(*state, ""));
 }
 
-static void of_too_many_the_last_are_not_told(void **state)
+/* With so many more it fails, each once. */
+static void fail_with(struct tls_troubles *t, int count)
 {
 	char member[40], why[TLS_TROUBLE_TEXT];
 
-	for (int i = 0; i <= TLS_TROUBLES_MAX; i++) {
+	for (int i = 0; i < count; i++) {
 		snprintf(member, sizeof(member), "192.0.2.1:%d", 1000 + i);
-		tls_troubles_note(*state, member, true, ERR_TLS, "");
-		assert_int_equal(tls_troubles_find(*state, member, why), i < TLS_TROUBLES_MAX);
+		tls_troubles_note(t, member, true, ERR_TLS, "");
+		assert_true(tls_troubles_find(t, member, why));
 	}
+}
+
+static void of_too_many_those_are_told_that_failed_last(void **state)
+{
+	tls_troubles_note(*state, ONE, true, ERR_TLS, WORDS);
+	fail_with(*state, TLS_TROUBLES_MAX - 1);
+	assert_true(is_told(*state, WORDS)); /* there is room for all */
+	fail_with(*state, TLS_TROUBLES_MAX);
+	assert_false(is_told(*state, ""));
+}
+
+static void who_fails_still_is_told_still(void **state)
+{
+	tls_troubles_note(*state, ONE, true, ERR_TLS, WORDS);
+	fail_with(*state, TLS_TROUBLES_MAX - 1);
+	tls_troubles_note(*state, ONE, true, ERR_TLS, WORDS);
+	fail_with(*state, TLS_TROUBLES_MAX);
+	assert_false(is_told(*state, "")); /* these all failed since */
+	tls_troubles_note(*state, ONE, true, ERR_TLS, WORDS);
+	fail_with(*state, TLS_TROUBLES_MAX - 1);
+	assert_true(is_told(*state, WORDS));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -82,7 +104,8 @@ int main(void)
 		TEST(what_the_library_says_of_it_is_told_until_it_is_over),
 		TEST(it_may_not_even_begin),
 		TEST(who_is_not_there_has_no_trouble_with_it),
-		TEST(of_too_many_the_last_are_not_told),
+		TEST(of_too_many_those_are_told_that_failed_last),
+		TEST(who_fails_still_is_told_still),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

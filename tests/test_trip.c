@@ -28,6 +28,7 @@ struct world {
 	struct placement_cache placement;
 	struct segment_notes notes;
 	struct trip_node node;
+	unsigned races_max;
 	struct trip_range range;
 	uint32_t owners[PLACEMENT_OWNERS];
 	struct trip trip;
@@ -63,7 +64,7 @@ static struct world *new_world(bool own)
 	static struct world w;
 	struct member_spec list[NODES];
 
-	w = (struct world){ .range.size = SIZE };
+	w = (struct world){ .range.size = SIZE, .races_max = 2 };
 	for (unsigned i = 0; i < NODES; i++) {
 		list[i] = (struct member_spec){ .weight = 1 };
 		snprintf(list[i].address, sizeof(list[i].address), "n%02u.example:9980", i);
@@ -76,6 +77,7 @@ static struct world *new_world(bool own)
 	w.node.placement = &w.placement;
 	w.node.notes = &w.notes;
 	w.node.give_up_ms = GIVE_UP_MS;
+	w.node.races_max = &w.races_max;
 	find_segment(&w, own);
 	begin(&w);
 	return &w;
@@ -132,6 +134,7 @@ static struct segment_note trail(struct world *w, int64_t now_ms)
 
 struct sought {
 	const char *address, *state;
+	uint64_t bytes;
 };
 
 static void note_state(void *arg, const struct member_status *s)
@@ -139,15 +142,23 @@ static void note_state(void *arg, const struct member_status *s)
 	struct sought *of = arg;
 
 	if (!strcmp(s->address, of->address))
-		of->state = member_state_name(s->state);
+		*of = (struct sought){ of->address, member_state_name(s->state), s->bytes_in };
 }
 
 static const char *state_of(struct world *w, uint32_t member, int64_t now_ms)
 {
-	struct sought of = { member_address(w->ms->members[member]), NULL };
+	struct sought of = { member_address(w->ms->members[member]), NULL, 0 };
 
 	members_each(w->members, now_ms, note_state, &of);
 	return of.state;
+}
+
+static uint64_t bytes_of(struct world *w, uint32_t member)
+{
+	struct sought of = { member_address(w->ms->members[member]), NULL, 0 };
+
+	members_each(w->members, NOW, note_state, &of);
+	return of.bytes;
 }
 
 /* ---- where it goes ---- */
@@ -496,6 +507,21 @@ static void each_ending_says_something_of_the_member(UNUSED void **state)
 		assert_string_equal(after(cases[i].answer), cases[i].state);
 }
 
+/* What was right before is counted as such. */
+static void who_gives_a_wrong_chunk_after_right_ones_gave_those(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	const struct trip_heard h = { ROUTE_LIED, NULL, 0, 0, -1, 1, CHUNK };
+
+	ask(w, NOW);
+	trip_gave(&w->trip, CHUNK, NOW);
+	trip_gave(&w->trip, CHUNK, NOW);
+	assert_int_equal(trip_heard(&w->trip, &h, NOW), ROUTE_LIED);
+	assert_int_equal(bytes_of(w, w->owners[0]), 2 * CHUNK);
+	assert_string_equal(state_of(w, w->owners[0], NOW), "banned");
+	end(w);
+}
+
 static void who_is_silent_is_followed_by_the_next(UNUSED void **state)
 {
 	static const enum route_answer answers[] = { ROUTE_SILENT, ROUTE_REFUSED,  ROUTE_LIED,
@@ -766,13 +792,57 @@ static void nobody_is_if_none_waits_or_it_is_too_dear(UNUSED void **state)
 	end(w);
 }
 
+/* Of two ranges whose readers wait for the same member: both look before either asks. */
+static unsigned races_of_two(uint64_t in, unsigned races_max)
+{
+	struct world *w = wait_for_first(in);
+	struct trip other = w->trip;
+	unsigned races;
+
+	w->races_max = races_max;
+	races = trip_race(&w->trip, LATE) != ROUTE_NOBODY;
+	races += trip_race(&other, LATE) != ROUTE_NOBODY;
+	assert_int_equal(w->node.races, races);
+	if (w->trip.racer != ROUTE_NOBODY)
+		trip_race_skip(&w->trip);
+	assert_int_equal(w->node.races, races > 1);
+	end(w);
+	return races;
+}
+
+static void two_at_once_do_not_take_the_same_share(UNUSED void **state)
+{
+	assert_int_equal(races_of_two(ENOUGH, 2), 1);
+	assert_int_equal(races_of_two(2 * ENOUGH, 2), 2); /* the twin */
+}
+
+static void no_more_races_are_on_than_there_is_memory_for(UNUSED void **state)
+{
+	assert_int_equal(races_of_two(2 * ENOUGH, 1), 1);
+	assert_int_equal(races_of_two(2 * ENOUGH, 0), 0);
+}
+
+/* Nobody is left to be asked: no place is kept for that. */
+static void a_race_with_nobody_takes_no_place(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+
+	for (int i = 0; trip_race(&w->trip, LATE) != ROUTE_NOBODY; i++) {
+		assert_true(i < NODES);
+		race_hears(w, ROUTE_NOT_HERE, LATE);
+	}
+	assert_int_equal(w->node.races, 0);
+	end(w);
+}
+
 static void who_wins_is_asked_on_and_a_hiccup_is_forgiven(UNUSED void **state)
 {
 	struct world *w = wait_for_first(ENOUGH);
 	uint32_t first = w->owners[0], racer = trip_race(&w->trip, LATE);
 
 	trip_race_ask(&w->trip, LATE);
-	trip_race_won(&w->trip, LATE);
+	trip_outrun(&w->trip, &(struct trip_heard){ .answer = ROUTE_LEFT }, LATE);
+	trip_race_won(&w->trip);
 	trip_gave(&w->trip, CHUNK, LATE);
 	assert_int_equal(hear(w, ROUTE_GAVE, LATE), ROUTE_GAVE);
 	assert_string_equal(state_of(w, first, LATE), "new");
@@ -795,7 +865,7 @@ static void who_wins_when_only_the_source_was_left_gives_the_rest(UNUSED void **
 	trip_race_ask(&w->trip, LATE);
 	trip_next(&w->trip, dry_ms);
 	assert_true(w->trip.seeks);
-	trip_race_won(&w->trip, dry_ms);
+	trip_race_won(&w->trip);
 	assert_null(w->trip.sought);
 	trip_gave(&w->trip, CHUNK, dry_ms);
 	assert_int_equal(hear(w, ROUTE_GAVE, dry_ms), ROUTE_GAVE);
@@ -814,7 +884,7 @@ static void who_wins_against_another_than_it_began_with_is_put_on_that_way(UNUSE
 	trip_race_ask(&w->trip, LATE);
 	hear_of(w, other, 12);
 	assert_int_equal(ask(w, LATE), other);
-	trip_race_won(&w->trip, LATE);
+	trip_race_won(&w->trip);
 	trip_gave(&w->trip, CHUNK, LATE);
 	hear(w, ROUTE_GAVE, LATE);
 	assert_int_equal(ask(w, LATE), racer);
@@ -826,6 +896,24 @@ static void who_wins_against_another_than_it_began_with_is_put_on_that_way(UNUSE
 	end(w);
 }
 
+/* Nor is it one of those who failed when the way had come to it by itself meanwhile. */
+static void who_wins_when_the_way_has_come_to_it_has_not_failed(UNUSED void **state)
+{
+	struct world *w = wait_for_first(ENOUGH);
+	uint32_t racer = trip_race(&w->trip, LATE);
+
+	trip_race_ask(&w->trip, LATE);
+	hear(w, ROUTE_NOT_HERE, LATE);
+	assert_int_equal(trip_next(&w->trip, LATE).member, racer);
+	trip_race_won(&w->trip);
+	trip_gave(&w->trip, CHUNK, LATE);
+	hear(w, ROUTE_GAVE, LATE);
+	assert_int_equal(ask(w, LATE), racer);
+	assert_int_equal(w->trip.route.failed_count, 1);
+	assert_int_equal(w->trip.route.failed[0], w->owners[0]);
+	end(w);
+}
+
 /* The twin: who it began with is left for the next one. */
 static void who_wins_against_the_first_is_followed_by_the_next(UNUSED void **state)
 {
@@ -833,7 +921,7 @@ static void who_wins_against_the_first_is_followed_by_the_next(UNUSED void **sta
 	uint32_t racer = trip_race(&w->trip, LATE);
 
 	trip_race_ask(&w->trip, LATE);
-	trip_race_won(&w->trip, LATE);
+	trip_race_won(&w->trip);
 	trip_gave(&w->trip, CHUNK, LATE);
 	hear(w, ROUTE_GAVE, LATE);
 	assert_int_equal(ask(w, LATE), racer);
@@ -842,23 +930,106 @@ static void who_wins_against_the_first_is_followed_by_the_next(UNUSED void **sta
 	end(w);
 }
 
-static void who_is_outrun_again_and_gives_nothing_is_left_alone(UNUSED void **state)
+/* Twice within a minute: how the first one is then, if it had given so many chunks, and had said so
+ * much, when it was outrun. */
+static struct world *outrun_twice(unsigned gave, enum route_answer said)
 {
 	struct world *w = wait_for_first(ENOUGH);
-	uint32_t first = w->owners[0];
+	const struct trip_heard h = {
+		.answer = said, .quiet_ms = -1, .first_ms = -1, .bytes = gave * CHUNK
+	};
 
 	for (int64_t now_ms = LATE; now_ms <= LATE + 5000; now_ms += 5000) {
-		trip_race(&w->trip, now_ms);
+		if (now_ms > LATE)
+			assert_int_equal(ask(w, NOW), w->owners[0]);
+		for (unsigned i = 0; i < gave; i++)
+			trip_gave(&w->trip, CHUNK, NOW);
+		assert_int_equal(trip_race(&w->trip, now_ms), w->owners[1]);
 		trip_race_ask(&w->trip, now_ms);
-		trip_race_won(&w->trip, now_ms);
-		assert_string_equal(state_of(w, first, now_ms), now_ms == LATE ? "new" : "slow");
+		trip_outrun(&w->trip, &h, now_ms);
+		trip_race_won(&w->trip);
+		begin(w);
+		segment_notes_forget(&w->notes, BLOB);
 		begin(w);
 		trip_demand(&w->trip, true, NOW);
-		if (now_ms == LATE)
-			assert_int_equal(ask(w, NOW), first);
-		else
-			assert_int_not_equal(ask(w, now_ms), first);
 	}
+	return w;
+}
+
+static void who_is_outrun_again_and_gives_nothing_is_slow(UNUSED void **state)
+{
+	struct world *w = outrun_twice(0, ROUTE_LEFT);
+
+	assert_string_equal(state_of(w, w->owners[0], LATE + 5000), "slow");
+	end(w);
+}
+
+/* Of those that an owner names. */
+static void others_are_asked_before_who_is_slow(UNUSED void **state)
+{
+	struct world *w = new_world(false);
+	uint32_t slow = w->owners[2], names[] = { slow, w->owners[1] };
+	const struct trip_heard h = { ROUTE_ELSEWHERE, names, 2, 7, -1, 1, 0 };
+
+	for (int64_t ms = NOW - 2000; ms <= NOW; ms += 2000)
+		member_note(w->ms->members[slow], MEMBER_OUTRUN, 0, -1, ms);
+	assert_string_equal(state_of(w, slow, NOW), "slow");
+	assert_int_equal(ask(w, NOW), w->owners[0]);
+	trip_heard(&w->trip, &h, NOW);
+	assert_int_equal(ask(w, NOW), w->owners[1]);
+	end(w);
+}
+
+/* That others have bytes is no reason to fetch them a second time from upstream. */
+static void who_is_outrun_ever_so_often_brings_what_it_owns(UNUSED void **state)
+{
+	struct world *w = outrun_twice(0, ROUTE_LEFT);
+	struct trip_ask words;
+
+	assert_int_equal(asked(w, LATE + 5000, &words), w->owners[0]);
+	assert_true(words.bring);
+	end(w);
+}
+
+/* The twins. */
+static void who_gave_before_it_was_outrun_is_not_slow(UNUSED void **state)
+{
+	struct world *w = outrun_twice(2, ROUTE_LEFT);
+
+	assert_string_equal(state_of(w, w->owners[0], LATE + 5000), "up");
+	assert_int_equal(bytes_of(w, w->owners[0]), 4 * CHUNK);
+	end(w);
+}
+
+/* Nor is who is usually late with a word, behind a slow link. */
+static void who_had_not_answered_yet_as_usual_is_not_silent(UNUSED void **state)
+{
+	for (int64_t ms = 0; ms <= 4000; ms += 4000) {
+		struct world *w = wait_for_first(ENOUGH);
+		struct member *first = w->ms->members[w->owners[0]];
+
+		for (int i = 0; i < 20; i++)
+			member_note(first, MEMBER_ANSWERED, 0, ms ? 4000 : 1, NOW - 2000);
+		member_note(first, MEMBER_OUTRUN, 0, -1, NOW - 2000);
+		begin(w);
+		trip_demand(&w->trip, true, NOW);
+		assert_int_equal(ask(w, NOW), w->owners[0]);
+		trip_race(&w->trip, LATE);
+		trip_race_ask(&w->trip, LATE);
+		trip_outrun(&w->trip,
+			    &(struct trip_heard){ .answer = ROUTE_SILENT, .first_ms = -1 }, LATE);
+		trip_race_won(&w->trip);
+		assert_string_equal(state_of(w, w->owners[0], LATE), ms ? "slow" : "silent");
+		end(w);
+	}
+}
+
+static void who_had_not_even_answered_is_silent(UNUSED void **state)
+{
+	struct world *w = outrun_twice(0, ROUTE_SILENT);
+
+	assert_string_equal(state_of(w, w->owners[0], LATE + 5000), "silent");
+	assert_int_not_equal(ask(w, LATE + 5000), w->owners[0]);
 	end(w);
 }
 
@@ -872,7 +1043,8 @@ static void who_says_that_it_comes_may_be_outrun_ever_so_often(UNUSED void **sta
 		assert_int_equal(hear(w, ROUTE_COMING, now_ms), ROUTE_COMING);
 		assert_int_equal(trip_race(&w->trip, now_ms), w->owners[1]);
 		trip_race_ask(&w->trip, now_ms);
-		trip_race_won(&w->trip, now_ms);
+		trip_outrun(&w->trip, &(struct trip_heard){ .answer = ROUTE_SILENT }, now_ms);
+		trip_race_won(&w->trip);
 		assert_string_equal(state_of(w, first, now_ms), "up");
 		begin(w);
 		trip_demand(&w->trip, true, NOW);
@@ -983,6 +1155,7 @@ int main(void)
 		cmocka_unit_test(a_reader_is_left_time_for_the_source),
 		cmocka_unit_test(his_time_begins_when_he_comes_and_with_each_chunk),
 		cmocka_unit_test(each_ending_says_something_of_the_member),
+		cmocka_unit_test(who_gives_a_wrong_chunk_after_right_ones_gave_those),
 		cmocka_unit_test(who_is_silent_is_followed_by_the_next),
 		cmocka_unit_test(who_is_busy_is_asked_again_after_a_rest_and_a_reader_rests_less),
 		cmocka_unit_test(who_is_busy_for_too_long_is_left_alone_for_a_moment),
@@ -997,11 +1170,20 @@ int main(void)
 		cmocka_unit_test(a_reader_who_comes_later_waits_as_long),
 		cmocka_unit_test(nobody_is_asked_besides_while_this_node_is_busy_itself),
 		cmocka_unit_test(nobody_is_if_none_waits_or_it_is_too_dear),
+		cmocka_unit_test(two_at_once_do_not_take_the_same_share),
+		cmocka_unit_test(no_more_races_are_on_than_there_is_memory_for),
+		cmocka_unit_test(a_race_with_nobody_takes_no_place),
 		cmocka_unit_test(who_wins_is_asked_on_and_a_hiccup_is_forgiven),
 		cmocka_unit_test(who_wins_when_only_the_source_was_left_gives_the_rest),
 		cmocka_unit_test(who_wins_against_another_than_it_began_with_is_put_on_that_way),
+		cmocka_unit_test(who_wins_when_the_way_has_come_to_it_has_not_failed),
 		cmocka_unit_test(who_wins_against_the_first_is_followed_by_the_next),
-		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_left_alone),
+		cmocka_unit_test(who_is_outrun_again_and_gives_nothing_is_slow),
+		cmocka_unit_test(others_are_asked_before_who_is_slow),
+		cmocka_unit_test(who_is_outrun_ever_so_often_brings_what_it_owns),
+		cmocka_unit_test(who_gave_before_it_was_outrun_is_not_slow),
+		cmocka_unit_test(who_had_not_even_answered_is_silent),
+		cmocka_unit_test(who_had_not_answered_yet_as_usual_is_not_silent),
 		cmocka_unit_test(who_says_that_it_comes_may_be_outrun_ever_so_often),
 		cmocka_unit_test(who_has_nothing_is_followed_by_the_next),
 		cmocka_unit_test(but_not_if_upstream_fails_it),

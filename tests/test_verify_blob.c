@@ -25,10 +25,11 @@ static int look(struct verifying *c, bool early, struct verify_compared *ret)
 	/* No handle: with that the digest of all that is there would tell. */
 	assert_int_equal(
 		store_blob(c->cell.node.store, c->what.etag, VERIFYING_SIZE, false, &d.blob), 0);
-	ret->told = c->told;
+	*ret = (struct verify_compared){ .told = c->told };
 	r = early ? verify_segment(&c->conf, &d, 0, c->owner->address, c->time, ret)
 		  : verify_blob(&c->conf, &d);
 	c->told = ret->told;
+	digest_questions_forget_held(&ret->held);
 	assert_true(blob_may_have(d.blob, 0));
 	blob_unref(d.blob);
 	return r;

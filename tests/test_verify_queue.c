@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/base/clock.h"
@@ -83,6 +84,101 @@ static void an_owner_that_is_busy_is_asked_three_times_at_most(void **state)
 			NULL);
 	clock_sleep_ms(6000);
 	assert_int_equal(v->owner->asked[FAKE_VOUCHER], 3);
+}
+
+/* ---- one that takes its time ---- */
+
+#define HIDDEN 12 /* segments, which is more than there are threads */
+
+/* Another file with the same bytes and the same owner. */
+static struct source_blob alike(struct verifying *v, unsigned i)
+{
+	const struct membership *members = members_now(v->members);
+	struct source_blob what = v->what;
+	uint32_t owners[PLACEMENT_OWNERS];
+	unsigned k = 0;
+
+	do {
+		snprintf(what.etag, sizeof(what.etag), "%032x%032x", i, k++);
+		(void)placement_cache_owners(&v->placement, members,
+					     (struct segment){ placement_key(what.etag), 0 },
+					     VERIFYING_SIZE, owners);
+	} while (strcmp(member_address(members->members[owners[0]]), v->owner->address) != 0);
+	membership_unref(members);
+	return what;
+}
+
+/* What members are to bring of it comes from this one, with a wrong chunk. */
+static void come_wrong(struct verifying *v, const struct source_blob *what,
+		       const struct fake_member *giver)
+{
+	provenance_note(v->cell.provenance, what->etag, VERIFYING_SIZE, VERIFYING_WRONG + 1,
+			VERIFYING_CHUNKS, NULL);
+	for (uint32_t i = 0; i <= VERIFYING_WRONG; i++) {
+		cell_put(&v->cell, what, i, i == VERIFYING_WRONG ? VERIFYING_OTHER : v->seed,
+			 giver->address);
+		verify_queue_came(v->queue, what, i);
+	}
+}
+
+static void suspect(void *arg, const struct source_refused *r)
+{
+	struct verifying *v = arg;
+
+	verify_givers_add(v->givers, r);
+}
+
+static bool has_gone(struct verifying *v, const struct source_blob *what)
+{
+	return provenance_dropped(v->cell.provenance, what->etag, VERIFYING_WRONG);
+}
+
+/* How long a wrong chunk stays that came after those of many segments, whose giver says for ever
+ * that it is finding out what it holds, or says it. */
+static int64_t wrong_ms(struct verifying *v, bool hides)
+{
+	struct source_blob hidden[HIDDEN], last = alike(v, HIDDEN);
+	int64_t began_ms = clock_ms(), ms;
+
+	v->conf.suspect = suspect;
+	v->conf.arg = v;
+	assert_int_equal(verify_givers_start(v->givers, &v->conf, v->cell.node.http), 0);
+	start(v);
+	v->giver->hides = hides;
+	verifying_say(v, v->owner, FAKE_VOUCHER, v->seed);
+	verifying_say(v, v->second, FAKE_HOLDER, v->seed); /* what it gave is another thing */
+	verifying_say(v, v->giver, FAKE_HOLDER, v->seed);
+	for (unsigned i = 0; i < HIDDEN; i++) {
+		hidden[i] = alike(v, i);
+		come_wrong(v, &hidden[i], v->giver);
+	}
+	come_wrong(v, &last, v->second);
+	while (!has_gone(v, &last) && clock_ms() < began_ms + 15000)
+		clock_sleep_ms(10);
+	ms = clock_ms() - began_ms;
+	/* That it says nothing is no reason to keep what it gave. */
+	for (unsigned i = 0; i < HIDDEN; i++)
+		while (!has_gone(v, &hidden[i]) && clock_ms() < began_ms + 15000)
+			clock_sleep_ms(10);
+	for (unsigned i = 0; i < HIDDEN; i++)
+		assert_true(has_gone(v, &hidden[i]));
+	return ms;
+}
+
+static void who_takes_its_time_holds_up_its_own_segments_alone(void **state)
+{
+	assert_in_range(wrong_ms(*state, true), 0, 2500);
+}
+
+static void who_answers_holds_up_nothing(void **state)
+{
+	struct verifying *v = *state;
+	int64_t until_ms = clock_ms() + 15000;
+
+	assert_in_range(wrong_ms(v, false), 0, 2500);
+	while (!verifying_is_in_state(v, v->giver, "banned") && clock_ms() < until_ms)
+		clock_sleep_ms(10);
+	assert_true(verifying_is_in_state(v, v->giver, "banned"));
 }
 
 /* It owns what it gave, and says for ever that it is finding out what it had. */
@@ -213,6 +309,8 @@ int main(void)
 		TEST(what_has_paused_is_compared_with_one_question),
 		TEST(a_segment_that_is_there_is_not_waited_for),
 		TEST(an_owner_that_is_busy_is_asked_three_times_at_most),
+		TEST(who_takes_its_time_holds_up_its_own_segments_alone),
+		TEST(who_answers_holds_up_nothing),
 		TEST(an_owner_that_stalls_hides_what_it_gave_for_some_seconds_only),
 		TEST(a_banned_owner_is_asked_what_it_had),
 		TEST(one_that_is_silent_is_not),

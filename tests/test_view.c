@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "daemon/base/err.h"
+#include "fs/view_written.h"
 #include "tests/seeded_node.h"
 
 #define MODEL "hub/models--org--model"
@@ -347,14 +348,14 @@ static void test_where_clients_may_not_write(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		p = seeded_node_place(s, paths[i]);
-		assert_int_equal(view_scratch_dir(&s->view, &p, true, &n), -EROFS);
+		assert_int_equal(view_written_dir(&s->view, &p, true, &n), -EROFS);
 		place_fini(&p);
 	}
 	p = seeded_node_place(s, MODEL "/refs");
-	assert_int_equal(view_scratch_dir(&s->view, &p, false, &n), -ENOENT);
-	assert_int_equal(view_scratch_dir(&s->view, &p, true, &n), 0);
+	assert_int_equal(view_written_dir(&s->view, &p, false, &n), -ENOENT);
+	assert_int_equal(view_written_dir(&s->view, &p, true, &n), 0);
 	scratch_unref(s->scratch, n);
-	assert_int_equal(view_scratch_dir(&s->view, &p, false, &n), 0);
+	assert_int_equal(view_written_dir(&s->view, &p, false, &n), 0);
 	scratch_unref(s->scratch, n);
 	place_fini(&p);
 }

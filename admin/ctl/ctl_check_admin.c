@@ -80,9 +80,7 @@ static void check_room(struct ctl_checkup *u, const struct jval *status)
 	uint64_t keep = number(jval_get(status, "cache"), "min_free_bytes");
 	CLEANUP(buf_free) struct buf found = { 0 };
 
-	ctl_print_size(left, &found);
-	buf_add_str(&found, " of ");
-	ctl_print_size(total, &found);
+	ctl_print_part(left, total, &found);
 	buf_add_str(&found, " are free");
 	if (left <= keep)
 		ctl_checkup_add(u, CTL_WARN, "room",

@@ -110,9 +110,7 @@ static void check_room(struct ctl_checkup *u, int fd, const struct jval *status)
 		return;
 	/* Without a daemon nobody knows what the cache has taken, or is to leave. */
 	more = !used || number(used, "capacity_bytes") >= ROOM_WANTED;
-	ctl_print_size(left, &found);
-	buf_add_str(&found, " of ");
-	ctl_print_size(total, &found);
+	ctl_print_part(left, total, &found);
 	buf_add_str(&found, " are free");
 	if (left <= keep)
 		ctl_checkup_add(u, CTL_FAIL, "room",

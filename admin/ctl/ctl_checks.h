@@ -37,9 +37,9 @@ void ctl_check_device(struct ctl_checkup *u);
 void ctl_check_mount(struct ctl_checkup *u, const struct jval *status);
 void ctl_check_passthrough(struct ctl_checkup *u, const struct jval *status);
 
-/* --- what the daemon stands on: by /v1/status who holds its mount (nothing if it does not tell), and
- * how many files it may open (nothing if we cannot see it); by /v1/peers its peers (NULL: it has
- * none); by /v1/config, of one that runs since then, whether its file is what runs */
+/* --- what the daemon stands on: by /v1/status who holds its mount (nothing if it does not tell),
+ * and how many files it may open (nothing if we cannot see it); by /v1/peers its peers (NULL: it
+ * has none); by /v1/config, of one that runs since then, whether its file is what runs */
 void ctl_check_held(struct ctl_checkup *u, const struct jval *status);
 void ctl_check_files(struct ctl_checkup *u, const struct jval *status);
 void ctl_check_peers(struct ctl_checkup *u, const struct jval *answer);

@@ -18,6 +18,7 @@ enum ctl_held ctl_held_by(const struct jval *status, int64_t *ret_takeovers)
 void ctl_held_print(const struct jval *status, struct buf *ret)
 {
 	long long pid = jval_get_size(status, "holder_pid");
+	const char *by = jval_get_str(status, "held_by");
 	int64_t takeovers = 0;
 
 	switch (ctl_held_by(status, &takeovers)) {
@@ -25,7 +26,8 @@ void ctl_held_print(const struct jval *status, struct buf *ret)
 		buf_printf(ret, "process %lld (kill -USR2 %lld replaces the daemon)", pid, pid);
 		break;
 	case CTL_HELD_BY_MANAGER:
-		buf_add_str(ret, "systemd (systemctl restart replaces the daemon)");
+		buf_printf(ret, "%s (%s restart replaces the daemon)", by,
+			   strcmp(by, "systemd") ? "its" : "systemctl");
 		break;
 	case CTL_HELD_BY_NOBODY:
 		buf_add_str(ret, "nobody (it ends with its daemon)");

@@ -50,8 +50,8 @@ MUST_USE int ctl_hub_ask(struct ctl_hub *h, const char *method, const char *path
 			 const struct buf *json, struct buf *ret, struct buf *why);
 /* The same for a GET whose answer is long: it is written to fd as it comes. */
 MUST_USE int ctl_hub_copy(struct ctl_hub *h, const char *path, int fd, struct buf *why);
-/* Asks a path of the server itself ("/readyz") within ten seconds and without the token, whatever the
- * status of the answer. Negative, as above, with a sentence in why. */
+/* Asks a path of the server itself ("/readyz") within ten seconds and without the token, whatever
+ * the status of the answer. Negative, as above, with a sentence in why. */
 MUST_USE int ctl_hub_look(struct ctl_hub *h, const char *path, struct ctl_door *ret,
 			  struct buf *why);
 void ctl_door_fini(struct ctl_door *d);

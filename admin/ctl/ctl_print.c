@@ -292,6 +292,13 @@ void ctl_print_object(const char *shape, const struct jval *object, struct buf *
 
 /* --- how far */
 
+void ctl_print_part(uint64_t part, uint64_t whole, struct buf *ret)
+{
+	ctl_print_size(part, ret);
+	buf_add_str(ret, " of ");
+	ctl_print_size(whole, ret);
+}
+
 void ctl_print_bar(uint64_t done, uint64_t total, uint64_t rate, unsigned width, struct buf *ret)
 {
 	double share = total ? (double)min_u64(done, total) / (double)total : 0;
@@ -301,9 +308,7 @@ void ctl_print_bar(uint64_t done, uint64_t total, uint64_t rate, unsigned width,
 	for (unsigned i = 0; i < width; i++)
 		buf_add_str(ret, i < filled ? "=" : i == filled ? ">" : " ");
 	buf_printf(ret, "] %3u %%  ", (unsigned)(share * 100));
-	ctl_print_size(done, ret);
-	buf_add_str(ret, " of ");
-	ctl_print_size(total, ret);
+	ctl_print_part(done, total, ret);
 	if (!rate)
 		return;
 	buf_add_str(ret, "  ");

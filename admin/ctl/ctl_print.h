@@ -32,6 +32,8 @@ void ctl_grid_print(const struct ctl_grid *g, struct buf *ret);
 void ctl_print_object(const char *shape, const struct jval *object, struct buf *ret);
 /* Appends "1.5 GiB". */
 void ctl_print_size(uint64_t bytes, struct buf *ret);
+/* Appends "1.5 GiB of 2.0 GiB". */
+void ctl_print_part(uint64_t part, uint64_t whole, struct buf *ret);
 /* Appends what a terminal cannot take for anything but text. */
 void ctl_print_text(const char *text, struct buf *ret);
 /* Appends how far something is: "[==>  ]  50 %  1.0 GiB of 2.0 GiB", and if it comes at so many

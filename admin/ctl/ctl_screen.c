@@ -15,14 +15,6 @@
 #define INTERVAL_S 1
 #define LINES_DEFAULT 24
 
-const char ctl_shape_status[] =
-	"version uptime_seconds:span offline repositories cache.used_bytes:size "
-	"cache.max_bytes:size cache.incomplete_bytes:size disk.total_bytes:size "
-	"disk.free_bytes:size"
-	";upstreams url state down_seconds:span last_error"
-	";transfers repo path present_bytes:size size:size bytes_per_second:size readers"
-	";jobs id kind state what bytes_done:size bytes_total:size error";
-
 /* --- the parts of the screen */
 
 struct screen {
@@ -67,11 +59,13 @@ static const char *text_or(const struct jval *object, const char *name, const ch
 	return text ? text : otherwise;
 }
 
-static void print_process(const struct screen *s, const struct jval *v)
+static void print_process(const struct screen *s, const char *name, const struct jval *v)
 {
-	label(s, "matrixfs");
+	label(s, name);
 	paint(s, CTL_BOLD, text_or(v, "version", "?"));
-	buf_printf(s->to, ", process %llu, up ", (unsigned long long)number(v, "pid"));
+	if (number(v, "pid"))
+		buf_printf(s->to, ", process %llu", (unsigned long long)number(v, "pid"));
+	buf_add_str(s->to, ", up ");
 	ctl_print_span((int64_t)number(v, "uptime_seconds"), s->to);
 	if (jval_bool(jval_get(v, "offline")) > 0) {
 		buf_add_str(s->to, ", ");
@@ -109,35 +103,38 @@ static void print_mount(const struct screen *s, const struct jval *v)
 	line_end(s);
 }
 
-static void print_cache(const struct screen *s, const struct jval *v)
+/* A bar needs an end: of a cache without a limit only its bytes are told. */
+static void print_cache(const struct screen *s, uint64_t used, uint64_t capacity, const char *where)
 {
-	const struct jval *used = jval_get(v, "used");
-
 	label(s, "cache");
-	ctl_print_bar(number(used, "cache_bytes"), number(used, "capacity_bytes"), 0, BAR_WIDTH,
-		      s->to);
+	if (capacity)
+		ctl_print_bar(used, capacity, 0, BAR_WIDTH, s->to);
+	else
+		ctl_print_size(used, s->to);
 	buf_add_str(s->to, "  ");
-	ctl_print_text(text_or(v, "cache", ""), s->to);
+	ctl_print_text(where, s->to);
 	line_end(s);
+}
+
+static void print_disk(const struct screen *s, uint64_t left, uint64_t total, uint64_t keep)
+{
 	label(s, "disk");
-	ctl_print_size(number(used, "disk_free_bytes"), s->to);
-	buf_add_str(s->to, " of ");
-	ctl_print_size(number(used, "disk_bytes"), s->to);
+	ctl_print_part(left, total, s->to);
 	buf_add_str(s->to, " free");
-	if (number(jval_get(v, "limits"), "cache_min_free")) {
+	if (keep) {
 		buf_add_str(s->to, ", ");
-		ctl_print_size(number(jval_get(v, "limits"), "cache_min_free"), s->to);
+		ctl_print_size(keep, s->to);
 		buf_add_str(s->to, " stay so");
 	}
 	line_end(s);
 }
 
-static void print_hub(const struct screen *s, const struct jval *hub)
+static void print_hub(const struct screen *s, const char *name, const struct jval *hub)
 {
 	const char *state = text_or(hub, "state", "unknown"), *error;
 	bool down = !strcmp(state, "down");
 
-	label(s, "hub");
+	label(s, name);
 	ctl_print_text(text_or(hub, "url", ""), s->to);
 	buf_add_str(s->to, " ");
 	paint(s,
@@ -153,6 +150,22 @@ static void print_hub(const struct screen *s, const struct jval *hub)
 	line_end(s);
 }
 
+/* Of a matrixfs what they wait for is known, too. */
+static void print_readers(const struct screen *s, const struct jval *t)
+{
+	const char *class = jval_get_str(t, "class");
+	uint64_t waiting = number(t, "waiting"), readers = number(t, "readers");
+
+	buf_add_str(s->to, " (");
+	if (class)
+		buf_add_str(s->to, class);
+	else
+		buf_printf(s->to, "%llu read", (unsigned long long)readers);
+	if (waiting)
+		buf_printf(s->to, ", %llu wait", (unsigned long long)waiting);
+	buf_add_str(s->to, ")");
+}
+
 static void print_transfer(const struct screen *s, const struct jval *t)
 {
 	const struct jval *error = jval_get(t, "last_error");
@@ -161,12 +174,10 @@ static void print_transfer(const struct screen *s, const struct jval *t)
 	ctl_print_text(text_or(t, "repo", ""), s->to);
 	buf_add_str(s->to, " ");
 	paint(s, CTL_BOLD, text_or(t, "path", ""));
-	buf_printf(s->to, " (%s", text_or(t, "class", "?"));
-	if (number(t, "waiting"))
-		buf_printf(s->to, ", %llu wait", (unsigned long long)number(t, "waiting"));
-	buf_add_str(s->to, ")\n    ");
-	ctl_print_bar(number(t, "present"), number(t, "size"), number(t, "bytes_per_second"),
-		      BAR_WIDTH, s->to);
+	print_readers(s, t);
+	buf_add_str(s->to, "\n    ");
+	ctl_print_bar(number(t, "present") + number(t, "present_bytes"), number(t, "size"),
+		      number(t, "bytes_per_second"), BAR_WIDTH, s->to);
 	if (error) {
 		buf_add_str(s->to, "  ");
 		paint(s, CTL_BAD, text_or(error, "message", ""));
@@ -192,17 +203,72 @@ static void print_transfers(const struct screen *s, const struct jval *list)
 		print_transfer(s, jval_at(list, i));
 }
 
-static void print_screen(const struct screen *s, const struct jval *status,
-			 const struct jval *transfers)
+static void print_job(const struct screen *s, const struct jval *j)
 {
-	const struct jval *hubs = jval_get(status, "hubs");
+	label(s, "job");
+	buf_printf(s->to, "%llu %s ", (unsigned long long)number(j, "id"), text_or(j, "kind", "?"));
+	paint(s, CTL_BOLD, text_or(j, "what", ""));
+	buf_add_str(s->to, jval_bool(jval_get(j, "waits")) > 0 ? " waits for its turn  " : "  ");
+	if (number(j, "bytes_total"))
+		ctl_print_bar(number(j, "bytes_done"), number(j, "bytes_total"), 0, BAR_WIDTH,
+			      s->to);
+	line_end(s);
+}
 
-	print_process(s, status);
+static void print_node(const struct screen *s, const struct jval *status,
+		       const struct jval *transfers)
+{
+	const struct jval *hubs = jval_get(status, "hubs"), *used = jval_get(status, "used");
+
+	print_process(s, "matrixfs", status);
 	print_mount(s, status);
-	print_cache(s, status);
+	print_cache(s, number(used, "cache_bytes"), number(used, "capacity_bytes"),
+		    text_or(status, "cache", ""));
+	print_disk(s, number(used, "disk_free_bytes"), number(used, "disk_bytes"),
+		   number(jval_get(status, "limits"), "cache_min_free"));
 	for (size_t i = 0; i < jval_count(hubs); i++)
-		print_hub(s, jval_at(hubs, i));
+		print_hub(s, "hub", jval_at(hubs, i));
 	print_transfers(s, transfers);
+}
+
+/* What it says is amiss; ready may be NULL: it said nothing that we understand. */
+static void print_health(const struct screen *s, const struct jval *ready)
+{
+	const struct jval *reasons = jval_get(ready, "reasons");
+
+	label(s, "health");
+	if (!ready)
+		paint(s, CTL_BAD, "unknown");
+	else if (!jval_count(reasons))
+		paint(s, CTL_GOOD, "ok");
+	for (size_t i = 0; i < jval_count(reasons); i++) {
+		const char *reason = jval_str(jval_at(reasons, i));
+
+		buf_add_str(s->to, i ? ", " : "amiss: ");
+		paint(s, CTL_BAD, reason ? reason : "?");
+	}
+	if (jval_count(reasons))
+		buf_add_str(s->to, " (matrixctl doctor says what to do)");
+	line_end(s);
+}
+
+static void print_hubd(const struct screen *s, const struct jval *status, const struct jval *ready)
+{
+	const struct jval *ups = jval_get(status, "upstreams"), *jobs = jval_get(status, "jobs");
+	const struct jval *cache = jval_get(status, "cache"), *disk = jval_get(status, "disk");
+
+	print_process(s, "matrixhubd", status);
+	print_health(s, ready);
+	label(s, "repositories");
+	buf_printf(s->to, "%llu known\n", (unsigned long long)number(status, "repositories"));
+	print_cache(s, number(cache, "used_bytes"), number(cache, "max_bytes"), "of upstreams");
+	print_disk(s, number(disk, "free_bytes"), number(disk, "total_bytes"),
+		   number(cache, "min_free_bytes"));
+	for (size_t i = 0; i < jval_count(ups); i++)
+		print_hub(s, "upstream", jval_at(ups, i));
+	print_transfers(s, jval_get(status, "transfers"));
+	for (size_t i = 0; i < jval_count(jobs); i++)
+		print_job(s, jval_at(jobs, i));
 }
 
 /* --- one look */
@@ -235,22 +301,37 @@ static int look_at_node(struct ctl *c, struct buf *ret)
 	list = jval_get(jdoc_root(transfers), "transfers");
 	if (c->json)
 		return add_json(jdoc_root(status), list, ret);
-	print_screen(&s, jdoc_root(status), list);
+	print_node(&s, jdoc_root(status), list);
 	return ret->failed;
 }
 
 static int look_at_hub(struct ctl *c, struct buf *ret)
 {
-	CLEANUP(jdoc_freep) struct jdoc *d = NULL;
+	CLEANUP(ctl_door_fini) struct ctl_door door = { 0 };
+	CLEANUP(jdoc_freep) struct jdoc *d = NULL, *ready = NULL;
+	const struct screen s = { c->coloured, ret };
 	int r = ctl_ask(c, "GET", "/status", NULL, &d);
 
-	return r < 0 ? r : ctl_render(c, ctl_shape_status, jdoc_root(d), ret);
+	if (r < 0)
+		return r;
+	if (c->json)
+		return ctl_render(c, "", jdoc_root(d), ret);
+	if (ctl_hub_look(&c->hub, "/readyz", &door, &c->why) < 0 ||
+	    jdoc_parse(buf_str(&door.body), door.body.len, &ready) < 0)
+		buf_clear(&c->why);
+	print_hubd(&s, jdoc_root(d), ready ? jdoc_root(ready) : NULL);
+	return ret->failed;
 }
 
-int ctl_status_node(struct ctl *c)
+static int look(struct ctl *c, struct buf *ret)
+{
+	return c->hub.socket ? look_at_node(c, ret) : look_at_hub(c, ret);
+}
+
+int ctl_status(struct ctl *c)
 {
 	CLEANUP(buf_free) struct buf text = { 0 };
-	int r = look_at_node(c, &text);
+	int r = look(c, &text);
 
 	return r < 0 ? r : ctl_put(c, &text);
 }
@@ -283,7 +364,7 @@ static void over(const char *text, unsigned lines, struct buf *ret)
 static int draw(struct ctl *c, bool screen, bool first)
 {
 	CLEANUP(buf_free) struct buf text = { 0 }, drawn = { 0 };
-	int r = c->hub.socket ? look_at_node(c, &text) : look_at_hub(c, &text);
+	int r = look(c, &text);
 
 	if (r < 0 && (first || !screen))
 		return r;

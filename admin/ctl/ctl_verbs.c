@@ -274,7 +274,7 @@ static const char promotion_shape[] = "tag commit was rule from checks changed";
 static const struct ctl_verb verbs[] = {
 	{ "status", "", NULL,
 	  "How a matrixfs or a hub is: cache, disk, hubs, what it is doing, on one screen.", "GET",
-	  "/status", ctl_shape_status, NULL, NULL },
+	  "/status", NULL, NULL, ctl_status },
 	{ "top", "", top_options, "The same, again and again.", "GET", "/status", NULL, NULL,
 	  ctl_top },
 	{ "ls", "[REPO[@REV]]", ls_options,
@@ -296,9 +296,9 @@ static const struct ctl_verb verbs[] = {
 	  "All that is known of a file of a mount: why it is slow, wrong or not there.", "GET",
 	  "/why", NULL, NULL, ctl_why },
 	{ "doctor", "", NULL,
-	  "Look at all that a matrixfs needs (kernel, mount, cache, hubs, token, clock, engines), or "
-	  "a hub (TLS, clock, token, disk, upstreams, scrub): each is ok, warn or fail, with what to "
-	  "do.",
+	  "Look at all that a matrixfs needs (kernel, mount, cache, hubs, token, clock, peers, "
+	  "engines), or a hub (TLS, clock, token, disk, upstreams, scrub): each is ok, warn or "
+	  "fail, with what to do.",
 	  "GET", "/status", NULL, NULL, ctl_doctor },
 	{ "bench", "[REPO[@REV]]", bench_options,
 	  "Measure the disk of the cache, SHA-256 and, with REPO, the link by pulling it; which is "
@@ -483,7 +483,6 @@ const struct ctl_table ctl_verbs = { globals, verbs, ARRAY_LEN(verbs) };
 
 /* Where a matrixfs is asked otherwise than a hub. */
 static const struct ctl_verb node_verbs[] = {
-	{ "status", "", NULL, "", "GET", "/status", NULL, NULL, ctl_status_node },
 	{ "scrub", "", scrub_options, "", "POST", "/scrub", NULL, NULL, ctl_scrub_node },
 	{ "job list", "", NULL, "", "GET", "/jobs", ";jobs" JOB_COLUMNS, NULL, NULL },
 	{ "job cancel", "ID", NULL, "", "DELETE", "/jobs/{ID}", ctl_shape_job, NULL, NULL },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job that the line's command has started, shown until it has ended. A daemon that is replaced on
- * the way takes its jobs with it: the next one, which has half a minute to come, is told the same. */
+/* A job that the line's command has started, shown until it has ended. A daemon that is replaced
+ * on the way takes its jobs with it: the next one, which has half a minute to come, is told the
+ * same. */
 #ifndef MATRIXFS_CTL_WATCH_H
 #define MATRIXFS_CTL_WATCH_H
 

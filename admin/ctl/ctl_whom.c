@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/base/cachedir.h"
+
 #define CONTROL "control" /* in the directory of the cache */
 
 static const struct {
@@ -52,25 +54,13 @@ static const char *env(char *(*getenv_fn)(const char *), const char *name)
 	return value && *value ? value : NULL;
 }
 
-/* As matrixfs does it. */
-static int default_cache(char *(*getenv_fn)(const char *), struct buf *ret)
-{
-	const char *xdg = env(getenv_fn, "XDG_CACHE_HOME"), *home = env(getenv_fn, "HOME");
-
-	if (geteuid() != 0 && xdg && *xdg == '/')
-		return buf_printf(ret, "%s/matrixfs", xdg);
-	if (geteuid() != 0 && home)
-		return buf_printf(ret, "%s/.cache/matrixfs", home);
-	return buf_add_str(ret, "/var/cache/matrixfs");
-}
-
 int ctl_whom_socket(const char *node, char *(*getenv_fn)(const char *), struct buf *ret)
 {
 	struct stat st;
 	int r;
 
 	node = node ? node : env(getenv_fn, "MATRIXFS_NODE");
-	r = node ? buf_add_str(ret, node) : default_cache(getenv_fn, ret);
+	r = node ? buf_add_str(ret, node) : cachedir_default(geteuid() == 0, getenv_fn, ret);
 	if (r == 0 && (!node || (stat(node, &st) == 0 && S_ISDIR(st.st_mode))))
 		r = buf_add_str(ret, "/" CONTROL);
 	return r;

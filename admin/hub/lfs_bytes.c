@@ -417,7 +417,7 @@ int lfs_join(struct ask *a)
 
 /* ---- out ---- */
 
-static void close_fd(void *arg)
+static void close_fd(void *arg, UNUSED uint64_t sent)
 {
 	close((int)(intptr_t)arg);
 }

@@ -261,7 +261,7 @@ static uint64_t total(const struct sending *s)
 
 /* --- beginning */
 
-static void end_whole(void *arg)
+static void end_whole(void *arg, UNUSED uint64_t sent)
 {
 	sending_free(arg);
 }

@@ -4,7 +4,7 @@
 #include <curl/curl.h>
 #include <string.h>
 
-/* libcurl tells a certificate as lines: the first one is the server's, those behind vouch for it. */
+/* libcurl tells each certificate as lines; the first one is the server's, the rest vouch for it. */
 int64_t httpc_certificate_ends_s(const struct httpc_response *r)
 {
 	static const char name[] = "Expire date:";

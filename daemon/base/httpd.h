@@ -112,12 +112,12 @@ void httpd_head_free(struct httpd_head *h);
 /* With a body, which is taken; or to a HEAD whose GET would have a body of so many bytes. */
 void httpd_reply_head(struct httpd_request *q, struct httpd_head *h, struct buf *body);
 void httpd_reply_length(struct httpd_request *q, struct httpd_head *h, uint64_t len);
-/* Answer with bytes that nobody copies; done is called at their end, also on failure. Those of a
- * file, [off, off + len), the kernel sends itself; the descriptor stays the caller's. */
+/* Answer with bytes that nobody copies; done is called at their end, also on failure. A file's,
+ * [off, off + len), the kernel sends; fd stays the caller's; done hears how many went, about. */
 void httpd_reply_bytes(struct httpd_request *q, struct httpd_head *h, const void *data, size_t len,
 		       void (*done)(void *arg), void *arg);
 void httpd_reply_file(struct httpd_request *q, struct httpd_head *h, int fd, uint64_t off,
-		      uint64_t len, void (*done)(void *arg), void *arg);
+		      uint64_t len, void (*done)(void *arg, uint64_t sent), void *arg);
 
 /* A body of known length whose bytes are still coming. */
 struct httpd_flow {

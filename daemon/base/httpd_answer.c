@@ -55,7 +55,7 @@ struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, con
 /* Hands over the answer, which may come when nobody wants it any more: then false. len is its
  * body's. `done`, or NULL, is called at the end of one that was taken. */
 static bool give_until(struct httpd_request *q, int status, struct MHD_Response *m, uint64_t len,
-		       void (*done)(void *arg), void *arg)
+		       void (*done)(void *arg, uint64_t sent), void *arg)
 {
 	struct httpd *h = q->all;
 	bool taken;
@@ -84,7 +84,7 @@ void httpd_answer_over(struct httpd_request *q)
 {
 	struct httpd *h = q->all;
 	struct MHD_Response *unsent;
-	void (*done)(void *arg);
+	void (*done)(void *arg, uint64_t sent);
 
 	lock_take(&h->lock);
 	q->stage = STAGE_ANSWERED; /* no other may come now */
@@ -95,7 +95,7 @@ void httpd_answer_over(struct httpd_request *q)
 		MHD_destroy_response(unsent);
 	if (!done)
 		return;
-	done(q->done_arg);
+	done(q->done_arg, q->end.bytes);
 	httpd_leave(q, &q->in_handler);
 }
 
@@ -293,14 +293,14 @@ static struct MHD_Response *make_file(int fd, uint64_t off, uint64_t len)
 }
 
 void httpd_reply_file(struct httpd_request *q, struct httpd_head *h, int fd, uint64_t off,
-		      uint64_t len, void (*done)(void *arg), void *arg)
+		      uint64_t len, void (*done)(void *arg, uint64_t sent), void *arg)
 {
 	struct MHD_Response *m = with_head(make_file(fd, off, len), h);
 
 	/* What is sent is the handler's side of the request until it ends. */
 	if (m && give_until(q, h->status, m, len, done, arg))
 		return;
-	done(arg);
+	done(arg, 0);
 	if (m)
 		httpd_leave(q, &q->in_handler);
 	else

@@ -93,7 +93,7 @@ struct httpd_request {
 	uint64_t moved;              /* what it had moved then */
 	struct MHD_Response *answer; /* to be queued */
 	int status;
-	void (*done)(void *arg); /* guarded by all->lock: to be called at its end, or NULL */
+	void (*done)(void *arg, uint64_t sent); /* guarded by all->lock: at its end, or NULL */
 	void *done_arg;
 	/* A streamed answer: touched by the connection's thread, but for what the lock guards. */
 	struct httpd_stream stream;

@@ -142,6 +142,15 @@ void pulse_stopping(struct pulse *p)
 	notify_stopping(&p->notify);
 }
 
+void pulse_reloading(struct pulse *p)
+{
+	if (!p)
+		return;
+	set(p, &p->stop);
+	notify_status(&p->notify, "reading its configuration again");
+	notify_reloading(&p->notify);
+}
+
 bool pulse_free(struct pulse *p, int64_t deadline_ms)
 {
 	bool ended;

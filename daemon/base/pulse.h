@@ -28,7 +28,9 @@ MUST_USE int pulse_start(const struct pulse_conf *conf, struct pulse **ret);
 void pulse_ready(struct pulse *p);
 /* It is about to end: no check is begun any more, one may be under way. */
 void pulse_stopping(struct pulse *p);
-/* Frees, after pulse_stopping. False if a check has not ended at deadline_ms (clock_ms()): then all
+/* Likewise, but the same process is to be ready again. */
+void pulse_reloading(struct pulse *p);
+/* Frees, after one of them. False if a check has not ended at deadline_ms (clock_ms()): then all
  * stays, and what checks use must, too. NULL is none. */
 MUST_USE bool pulse_free(struct pulse *p, int64_t deadline_ms);
 

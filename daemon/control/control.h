@@ -47,6 +47,12 @@ struct control_nfs_client {
 	uint64_t bytes;           /* of files */
 	int64_t since_s, heard_s; /* wall clock */
 };
+/* Who goes on with the mount when this process ends. */
+struct control_held {
+	const char *by;     /* "systemd", or another service manager; "holder"; "nobody" */
+	pid_t holder_pid;   /* or 0 */
+	unsigned takeovers; /* how many processes had the mount before */
+};
 typedef int (*control_nfs_fn)(void *ctx, const struct control_nfs_client *c);
 
 /* What only the face that mounts knows. Functions are called from any thread, no lock held. */
@@ -66,6 +72,9 @@ struct control_face {
 	 * nothing is exported. -ENOMEM. */
 	int (*each_nfs_client)(void *nfs, control_nfs_fn fn, void *ctx);
 	void *nfs;
+	/* NULL: nobody does. */
+	void (*held)(void *holding, struct control_held *ret);
+	void *holding;
 	void *arg; /* of the other functions */
 };
 

@@ -61,6 +61,20 @@ static void write_fuse(struct jwrite *w, const struct control_face *face)
 	jwrite_text(w, "fuse_protocol", major ? protocol : NULL);
 }
 
+static void write_held(struct jwrite *w, const struct control_face *face)
+{
+	struct control_held held = { .by = "nobody" };
+
+	if (face->held)
+		face->held(face->holding, &held);
+	jwrite_text(w, "held_by", held.by);
+	if (held.holder_pid)
+		jwrite_int(w, "holder_pid", held.holder_pid);
+	else
+		jwrite_null(w, "holder_pid");
+	jwrite_uint(w, "takeovers", held.takeovers);
+}
+
 static void write_mount(struct jwrite *w, const struct control_face *face)
 {
 	const char *why_not = face->passthrough_why_not(face->arg);
@@ -68,6 +82,7 @@ static void write_mount(struct jwrite *w, const struct control_face *face)
 	unsigned under_way = face->under_way(face->arg, &oldest_ms);
 
 	jwrite_text(w, "mountpoint", face->mountpoint);
+	write_held(w, face);
 	jwrite_bool(w, "passthrough", !why_not);
 	jwrite_text(w, "passthrough_why_not", why_not);
 	write_fuse(w, face);

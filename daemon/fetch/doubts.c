@@ -14,6 +14,7 @@ struct doubts {
 	/* Guarded by conf.pulls->lock. */
 	struct cond some;
 	struct pull *first, **end; /* by hash_next: none of them is in the queue of `seal` */
+	struct pull *now;          /* is looked into */
 };
 
 static struct pull *pop_locked(struct doubts *d)
@@ -26,13 +27,17 @@ static struct pull *pop_locked(struct doubts *d)
 	return p;
 }
 
+/* Those that wait for their turn come nearer to it as well: their readers wait on. */
 static void note_moved(void *arg)
 {
-	struct pull *p = arg;
+	struct doubts *d = arg;
+	int64_t now_ms = clock_ms();
 
-	lock_take(&p->all->lock);
-	p->moved_ms = clock_ms();
-	lock_drop(&p->all->lock);
+	lock_take(&d->conf.pulls->lock);
+	d->now->moved_ms = now_ms;
+	for (struct pull *p = d->first; p; p = p->hash_next)
+		p->moved_ms = now_ms;
+	lock_drop(&d->conf.pulls->lock);
 }
 
 static int look_into(struct doubts *d, struct pull *p)
@@ -42,7 +47,7 @@ static int look_into(struct doubts *d, struct pull *p)
 		.blob = p->blob,
 		.cancel = &d->cancel,
 		.moved = note_moved,
-		.arg = p,
+		.arg = d,
 	};
 
 	return d->conf.verifier.look(d->conf.verifier.arg, &doubt);
@@ -62,7 +67,7 @@ static void *doubts_main(void *arg)
 			cond_wait(&d->some, &pulls->lock, CLOCK_FOREVER);
 			continue;
 		}
-		p = pop_locked(d);
+		p = d->now = pop_locked(d);
 		lock_drop(&pulls->lock);
 		d->conf.end(d->conf.arg, p, look_into(d, p));
 		lock_take(&pulls->lock);

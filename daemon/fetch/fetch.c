@@ -15,6 +15,7 @@
 
 #define STREAM_BYTES (UINT64_C(512) << 10) /* buffers of one stream: ours, libcurl's, TLS's */
 #define THREADS_CAP 256
+#define BESIDES_SHARE 8 /* of all places */
 #define SEALERS 2
 #define IDLE_MS 10000
 #define TICK_MS 250
@@ -63,12 +64,19 @@ static void *clockwork(void *arg)
 }
 
 /* A stream keeps no bytes but those it is just receiving, and of hearsay that goes past the cache
- * the piece that is compared as a whole: their number is the budget. */
-static unsigned threads_within(uint64_t memory_bytes, bool hearsay)
+ * the piece that is compared as a whole; so does a request that its source has besides. The number
+ * of both is the budget. */
+static unsigned places_within(uint64_t memory_bytes, bool hearsay)
 {
 	uint64_t n = memory_bytes / (STREAM_BYTES + (hearsay ? SOURCE_PIECE_MAX : 0));
 
 	return n < 1 ? 1 : n > THREADS_CAP ? THREADS_CAP : (unsigned)n;
+}
+
+/* How many of those places are kept for requests that a source of hearsay has besides. */
+static unsigned besides_within(unsigned places, bool hearsay)
+{
+	return hearsay ? places / BESIDES_SHARE : 0;
 }
 
 /* How many of those threads may come to wait at other nodes: see schedule.h. */
@@ -93,13 +101,15 @@ static int start_threads(struct fetch *f)
 {
 	const struct fetch_conf *conf = &f->conf;
 	uint64_t hearsay = find_hearsay(conf);
+	unsigned places = places_within(conf->memory_bytes, hearsay);
+	unsigned besides = besides_within(places, hearsay);
 	struct streams_conf streams = {
 		.throttle = &f->throttle,
 		.pulls = &f->pulls,
 		.http = conf->http,
 		.sources = conf->sources,
 		.source_count = conf->source_count,
-		.threads_max = threads_within(conf->memory_bytes, hearsay),
+		.threads_max = places - besides,
 		.idle_ms = IDLE_MS,
 		.failures = conf->outcry.failures,
 		/* Before the readers' own deadline, so that they learn the reason. */
@@ -120,6 +130,9 @@ static int start_threads(struct fetch *f)
 	};
 	int r = streams_new(&streams, &f->streams);
 
+	for (unsigned i = 0; i < conf->source_count; i++)
+		if (conf->sources[i]->hearsay)
+			conf->sources[i]->besides_max = besides;
 	if (hearsay)
 		f->pulls.schedule.waits_max = waits_within(streams.threads_max);
 

@@ -67,6 +67,9 @@ struct source {
 	/* It gives what it had from others: of wrong bytes it is blamed before those who had not.
 	 */
 	bool hearsay;
+	/* So many requests besides those that it is asked by it may have at once: each holds a
+	 * piece, and a connection. To be set before it is asked. */
+	unsigned besides_max;
 };
 
 #endif

@@ -10,7 +10,8 @@
 
 #include "daemon/base/own.h"
 
-enum repo_type { REPO_MODEL, REPO_DATASET, REPO_SPACE, REPO_TYPE_COUNT };
+/* Numbers stay what they are: they are left to another process. */
+enum repo_type { REPO_MODEL = 0, REPO_DATASET = 1, REPO_SPACE = 2, REPO_TYPE_COUNT };
 #define REPO_TYPE_WORDS "model|dataset|space" /* what people call them */
 
 #define REPO_NAME_MAX 193 /* "namespace/name" */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/peer/answered.h"
 
-#include <errno.h>
-
 #include "daemon/base/err.h"
+#include "daemon/peer/outcome.h"
 
 static enum route_answer status_of(const struct peer_get *q)
 {
@@ -30,15 +29,11 @@ static enum route_answer status_of(const struct peer_get *q)
 
 enum route_answer answered_as(const struct peer_get *q, int r)
 {
-	if (q->sunk < 0 || r == -ENOMEM || r == ERR_CANCELED)
+	if (q->sunk < 0)
 		return ROUTE_LEFT;
-	if (r == ERR_BUSY)
-		return ROUTE_CROWDED;
-	if (q->nonsense)
+	if (q->nonsense && r == ERR_PROTO)
 		return ROUTE_NONSENSE;
-	if (r < 0)
-		return r == ERR_TOKEN ? ROUTE_REFUSED : ROUTE_SILENT;
-	return status_of(q);
+	return r < 0 ? outcome_failed(r) : status_of(q);
 }
 
 unsigned answered_others(const struct membership *members, const struct peer_get *q,

@@ -352,6 +352,14 @@ int cluster_key_sign(struct cluster_key *k, const struct cluster_words *words, i
 	return add_field(&keys, &said, &text, ret);
 }
 
+int cluster_key_authorize(struct cluster_key *k, const struct cluster_words *words,
+			  int64_t ahead_ms, struct buf *ret_line,
+			  char ret_nonce[static CLUSTER_NONCE_HEX + 1])
+{
+	buf_add_str(ret_line, "Authorization: ");
+	return cluster_key_sign(k, words, clock_wall_ms() + ahead_ms, ret_line, ret_nonce);
+}
+
 /* What follows for a request that is signed as it should be. */
 static enum cluster_verdict hear(struct cluster_key *k, const struct said *said, int64_t wall_ms)
 {
@@ -421,5 +429,17 @@ bool cluster_key_check_answer(struct cluster_key *k, const struct cluster_answer
 		return false;
 	memcpy(ret_node, said.node, sizeof(said.node));
 	*ret_wall_ms = said.wall_ms;
+	return true;
+}
+
+bool cluster_key_believe(struct cluster_key *k, const struct cluster_answer *a, const char *nonce,
+			 const char *info, char ret_node[static CLUSTER_NODE_MAX + 1],
+			 int64_t *ret_ahead_ms)
+{
+	int64_t wall_ms;
+
+	if (!cluster_key_check_answer(k, a, nonce, info, ret_node, &wall_ms))
+		return false;
+	*ret_ahead_ms = wall_ms - clock_wall_ms();
 	return true;
 }

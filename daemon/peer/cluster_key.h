@@ -42,6 +42,14 @@ MUST_USE int cluster_key_sign(struct cluster_key *k, const struct cluster_words 
 			      int64_t wall_ms, struct buf *ret,
 			      char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
 
+/* The same of one that is sent now, to whose clock is ahead of ours by so much: appends the whole
+ * field. */
+MUST_USE int cluster_key_authorize(struct cluster_key *k, const struct cluster_words *words,
+				   int64_t ahead_ms, struct buf *ret_line,
+				   char ret_nonce[static CLUSTER_NONCE_HEX + 1]);
+
+#define CLUSTER_TRIES 2 /* a second one with the clock that the first has told: CLUSTER_STALE */
+
 enum cluster_verdict {
 	CLUSTER_TRUE,
 	CLUSTER_FALSE, /* no field, no such key, another text: says nothing more on purpose */
@@ -80,5 +88,9 @@ MUST_USE int cluster_key_sign_answer(struct cluster_key *k, const struct cluster
 bool cluster_key_check_answer(struct cluster_key *k, const struct cluster_answer *a,
 			      const char *nonce, const char *info,
 			      char ret_node[static CLUSTER_NODE_MAX + 1], int64_t *ret_wall_ms);
+/* The same of one that has just come: *ret_ahead_ms is how far its clock is ahead of ours. */
+bool cluster_key_believe(struct cluster_key *k, const struct cluster_answer *a, const char *nonce,
+			 const char *info, char ret_node[static CLUSTER_NODE_MAX + 1],
+			 int64_t *ret_ahead_ms);
 
 #endif

@@ -65,7 +65,13 @@ unsigned decide_others(const struct decide_here *here, const struct decide_ask *
 		       uint32_t ret[static FANOUT_NAMES_MAX], uint32_t *ret_number)
 {
 	const struct membership *members = here->members;
-	const struct fanout_guest guest = { ask->guest, ask->zone, ask->failed, ask->failed_count };
+	const struct fanout_guest guest = {
+		.node = ask->guest,
+		.zone = ask->zone,
+		.failed = ask->failed,
+		.failed_count = ask->failed_count,
+		.looks = !ask->bring,
+	};
 	uint64_t home = placement_key(member_zone(members->members[members->self]));
 	uint64_t keys[FANOUT_NAMES_MAX];
 	uint32_t rank;

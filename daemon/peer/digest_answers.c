@@ -23,6 +23,7 @@
 #define PAUSE_MS 100    /* of a pause at a time, so that a stop is noticed */
 #define KNOWN_MS 600000 /* what was found out is said again for so long; */
 #define PARTIAL_MS 1000 /* what is not all there is to be known, or a failure, */
+#define UNTOLD_MS 5000  /* and till it was said once, as who was told to ask again comes then */
 
 #define KEY_MAX (DIGEST_HEX_MAX + sizeof(":4294967295:w:4294967295"))
 
@@ -33,6 +34,7 @@ struct answer {
 	uint64_t size;        /* of the blob */
 	struct wire_ask *ask; /* owned, with its path; NULL once it is made */
 	bool made;
+	bool brief;       /* there may be more to say soon */
 	int64_t until_ms; /* of what is made */
 	int result;
 	struct wire_digests digests;
@@ -387,7 +389,8 @@ static void work(void *arg, uint64_t number UNUSED)
 	lock_take(&a->all->lock);
 	a->digests = digests;
 	a->result = r;
-	a->until_ms = clock_ms() + (all && !a->ask->held ? KNOWN_MS : PARTIAL_MS);
+	a->brief = !all || a->ask->held;
+	a->until_ms = clock_ms() + (a->brief ? UNTOLD_MS : KNOWN_MS);
 	free_ask(steal(a->ask));
 	a->made = true;
 	lock_drop(&a->all->lock);
@@ -487,6 +490,8 @@ int digest_answers_get(struct digest_answers *all, const struct wire_ask *ask,
 	if (a && a->made) {
 		r = a->result;
 		*ret = a->digests;
+		if (a->brief)
+			a->until_ms = min_i64(a->until_ms, clock_ms() + PARTIAL_MS);
 	} else if (!a) {
 		r = begin_locked(all, key, ask);
 	}

@@ -8,6 +8,8 @@
 #include "daemon/base/err.h"
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
+#include "daemon/peer/answered.h"
+#include "daemon/peer/outcome.h"
 
 #define ANSWER_MS 2000   /* what an answer may take */
 #define PATIENCE_MS 3000 /* of a question that is put again, in all */
@@ -26,13 +28,15 @@ static struct wire_ask ask_for(const struct source_blob *what, uint32_t segment,
 	return ask;
 }
 
-/* What became of a question says of the member. To have no connection free is no silence, and
- * neither is an answer that got less time than one may take. */
-static enum member_outcome outcome(int r, int64_t patience_ms)
+/* What became of a question says of the member. Who has no connection free is asked again soon, and
+ * to get less time than an answer may take is no silence. */
+static enum member_outcome outcome(const struct peer_get *q, int r, int64_t patience_ms)
 {
-	if (r == ERR_CANCELED || r == ERR_BUSY || (r < 0 && patience_ms < ANSWER_MS))
+	enum route_answer a = answered_as(q, r);
+
+	if (a == ROUTE_CROWDED || (a == ROUTE_SILENT && patience_ms < ANSWER_MS))
 		return MEMBER_LEFT;
-	return r < 0 ? MEMBER_SILENT : MEMBER_ANSWERED;
+	return r == 0 && q->status == WIRE_TOLD ? MEMBER_ANSWERED : outcome_of(a);
 }
 
 static int ask_member(const struct digest_questions *q, const struct wire_ask *ask, uint32_t member,
@@ -52,7 +56,7 @@ static int ask_member(const struct digest_questions *q, const struct wire_ask *a
 		return -ENOENT;
 	metrics_add(&q->counts->asked, 1);
 	r = peer_get_run(&question, q->asker);
-	member_note(question.member, outcome(r, patience_ms), 0, -1, clock_ms());
+	member_note(question.member, outcome(&question, r, patience_ms), 0, -1, clock_ms());
 	if (r < 0)
 		return r == ERR_BUSY ? -EAGAIN : r;
 	if (question.status == WIRE_TOLD)
@@ -136,12 +140,50 @@ bool digest_questions_is_to_blame(const struct digest_questions *q, uint32_t mem
 	return chunk_digest_same(holds, gave);
 }
 
-void digest_questions_ask_holder(const struct digest_questions *q, uint32_t member,
-				 uint32_t segment, struct digest_questions_held *held)
+/* Its place, made if need be; NULL: no memory. */
+static struct digest_questions_holder *place_of(struct digest_questions_held *held, uint64_t member)
 {
-	if (held->asked && held->member == member)
-		return;
-	*held = (struct digest_questions_held){ .asked = true, .member = member };
-	if (ask_patiently(q, member, segment, AS_HOLDER, &held->d) < 0)
-		held->d = (struct wire_digests){ 0 };
+	struct digest_questions_holder *of;
+
+	for (of = held->of; of < held->of + held->count; of++)
+		if (of->member == member)
+			return of;
+	of = reallocarray(held->of, held->count + 1, sizeof(*of));
+	if (!of)
+		return NULL;
+	held->of = of;
+	of += held->count++;
+	*of = (struct digest_questions_holder){
+		.member = member,
+		.until_ms = clock_ms() + PATIENCE_MS,
+	};
+	return of;
+}
+
+const struct wire_digests *digest_questions_ask_holder(const struct digest_questions *q,
+						       uint32_t member, uint32_t segment,
+						       struct digest_questions_held *held)
+{
+	static const struct wire_digests nothing;
+	struct digest_questions_holder *h =
+		place_of(held, placement_key(member_address(q->members->members[member])));
+	int r;
+
+	if (!h)
+		return &nothing;
+	if (h->over)
+		return &h->d;
+	r = digest_questions_ask(q, member, segment, AS_HOLDER, &h->d);
+	if (r == -EAGAIN && clock_ms() < h->until_ms)
+		return NULL;
+	if (r < 0)
+		h->d = nothing;
+	h->over = true;
+	return &h->d;
+}
+
+void digest_questions_forget_held(struct digest_questions_held *held)
+{
+	free(held->of);
+	*held = (struct digest_questions_held){ 0 };
 }

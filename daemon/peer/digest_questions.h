@@ -39,16 +39,23 @@ MUST_USE bool digest_questions_is_to_blame(const struct digest_questions *q, uin
 					   uint32_t chunk,
 					   const uint8_t gave[static CHUNK_LIST_DIGEST]);
 
-/* What one member answered as a holder of one segment. Zeroed memory is nobody's answer. */
+/* What members answered as holders of one segment, each of all of it. Zeroed memory is nobody's
+ * answer. */
 struct digest_questions_held {
-	bool asked;
-	uint32_t member;
-	struct wire_digests d; /* all zero: it has nothing to say */
+	struct digest_questions_holder {
+		uint64_t member;       /* key of its address */
+		int64_t until_ms;      /* so long it may be finding out */
+		bool over;             /* it need not be asked again */
+		struct wire_digests d; /* all zero: it has nothing to say */
+	} * of;                        /* owned */
+	unsigned count;
 };
 
-/* Asks it as a holder until it has found out, for 3 s at most, unless *held is its answer already:
- * that is of the whole segment. */
-void digest_questions_ask_holder(const struct digest_questions *q, uint32_t member,
-				 uint32_t segment, struct digest_questions_held *held);
+/* Asks it once as a holder, unless its answer is there already: what it says, which is *held's.
+ * NULL: it is finding out, and has been for less than 3 s: ask again later. Blocking. */
+const struct wire_digests *digest_questions_ask_holder(const struct digest_questions *q,
+						       uint32_t member, uint32_t segment,
+						       struct digest_questions_held *held);
+void digest_questions_forget_held(struct digest_questions_held *held);
 
 #endif

@@ -333,7 +333,8 @@ static unsigned name_others(const struct gathering *g, const struct fanout_guest
 	uint32_t giver = giver_of(g, number);
 	unsigned count = 0;
 
-	ret[count++] = g->guests[giver].node;
+	if (!has_failed(guest, g->guests[giver].node))
+		ret[count++] = g->guests[giver].node;
 	/* To fall back on: those who came just before it, who are asked by nobody else for that. */
 	for (uint32_t k = number; k-- > OWNER + 1 && count < FANOUT_NAMES_MAX;)
 		if (k != giver && !is_bad(g, guest, k))
@@ -355,7 +356,7 @@ static unsigned ask_locked(struct fanout *c, const struct gathering_key *key, ui
 		return 0;
 	*ret_number = number;
 	giver = giver_of(g, number);
-	if (giver != OWNER && has_failed(guest, g->guests[giver].node))
+	if (giver != OWNER && !guest->looks && has_failed(guest, g->guests[giver].node))
 		change_giver(g, guest, number, now_ms);
 	return giver_of(g, number) == OWNER ? 0 : name_others(g, guest, number, ret);
 }

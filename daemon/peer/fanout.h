@@ -11,6 +11,7 @@
 #ifndef MATRIXFS_FANOUT_H
 #define MATRIXFS_FANOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/base/own.h"
@@ -29,6 +30,7 @@ struct fanout_guest {
 	uint64_t node, zone;
 	const uint64_t *failed; /* nodes it was sent to in vain; borrowed */
 	unsigned failed_count;
+	bool looks; /* only for who has it besides: those it names are at it still */
 };
 
 /* An empty memory. -ENOMEM. */
@@ -36,7 +38,7 @@ MUST_USE int fanout_new(struct fanout **ret);
 void fanout_free(struct fanout *c);
 /* A guest asks the owner, which is in zone `home`, for a segment: 0 if the owner gives it itself,
  * else how many others are to be asked, in this order. When all others have failed the guest, or
- * there is no memory, the owner gives it itself. *ret_number is the guest's place in the order of
+ * there is no memory, the owner gives it itself. Who only looks keeps his giver, and strikes nobody. *ret_number is the guest's place in the order of
  * arrival, from 1 on: those others came before it. */
 unsigned fanout_ask(struct fanout *c, struct segment segment, uint64_t home,
 		    const struct fanout_guest *guest, int64_t now_ms,

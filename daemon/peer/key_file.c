@@ -122,6 +122,16 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+int key_file_check(const char *path, struct buf *why)
+{
+	struct key_file keys = { 0 };
+	struct key_file_stamp stamp;
+	int r = path ? key_file_read(path, &keys, &stamp, why) : 0;
+
+	key_file_wipe(&keys);
+	return r;
+}
+
 bool key_file_changed(const char *path, struct key_file_stamp *stamp)
 {
 	const struct key_file_stamp old = *stamp;

@@ -38,6 +38,8 @@ struct key_file_stamp {
  * nothing of a key; `ret_stamp` tells which file it was also then, if there was one. */
 MUST_USE int key_file_read(const char *path, struct key_file *ret, struct key_file_stamp *ret_stamp,
 			   struct buf *why);
+/* 0 if it could be read now, or path is NULL; errors as above. */
+MUST_USE int key_file_check(const char *path, struct buf *why);
 /* True if that is another file now than *stamp says, which says it then. */
 bool key_file_changed(const char *path, struct key_file_stamp *stamp);
 /* Overwrites the keys. */

@@ -12,7 +12,6 @@
 #define ANSWER_BYTES_MAX (4u << 20)
 #define ANSWER_MS 5000
 #define INFO_MAX 511 /* bytes of an Authentication-Info */
-#define TRIES 2      /* a second one with the clock that the first has told */
 
 /* One request and its answer. */
 struct exchange {
@@ -77,10 +76,7 @@ static int sign(struct member_checkin *c, const struct buf *content, struct exch
 
 	if (r == 0)
 		r = member_checkin_digest(content->data, content->len, digest);
-	buf_add_str(ret, "Authorization: ");
-	return r == 0 ? cluster_key_sign(c->key, &words, clock_wall_ms() + c->ahead_ms, ret,
-					 x->nonce)
-		      : r;
+	return r == 0 ? cluster_key_authorize(c->key, &words, c->ahead_ms, ret, x->nonce) : r;
 }
 
 /* The status. */
@@ -123,13 +119,10 @@ static bool is_signed(struct member_checkin *c, int status, const struct exchang
 		.status = status,
 		.others = digest,
 	};
-	int64_t wall_ms;
 
-	if (!x->info[0] || member_checkin_digest(buf_str(&x->body), x->body.len, digest) < 0 ||
-	    !cluster_key_check_answer(c->key, &answer, x->nonce, x->info, node, &wall_ms))
-		return false;
-	c->ahead_ms = wall_ms - clock_wall_ms();
-	return true;
+	return member_checkin_digest(buf_str(&x->body), x->body.len, digest) == 0 &&
+	       cluster_key_believe(c->key, &answer, x->nonce, x->info[0] ? x->info : NULL, node,
+				   &c->ahead_ms);
 }
 
 static int read_list(const struct member_checkin *c, const struct exchange *x,
@@ -168,23 +161,28 @@ static int take_answer(struct member_checkin *c, int status, const struct exchan
 	return read_list(c, x, ret);
 }
 
-int member_look_hub(struct member_checkin *c, struct member_look *ret)
+/* True if it is to be signed again: whose clock differs is told so by who has the key. */
+static bool try_once(struct member_checkin *c, bool last, struct member_look *ret, int *ret_r)
 {
 	char digest[DIGEST_HEX_MAX + 1];
-	bool is_ours = false;
-	int status = 401, r = 0;
+	struct exchange x = { .body.len = 0 };
+	int status = ask(c, &x);
+	bool is_ours = status > 0 && is_signed(c, status, &x, digest);
+	bool again = status == 401 && is_ours && !last;
 
-	/* Whose clock differs is told so by who has the key, and tries again. */
-	for (int i = 0; status == 401 && i < TRIES && is_ours == (i > 0); i++) {
-		struct exchange x = { .body.len = 0 };
+	if (is_ours && (status == 200 || status == 202 || status == 204))
+		*ret_r = take_answer(c, status, &x, digest, ret);
+	else if (!again)
+		*ret_r = fail(c, status, is_ours, &ret->why);
+	buf_free(&x.body);
+	return again;
+}
 
-		status = ask(c, &x);
-		is_ours = status > 0 && is_signed(c, status, &x, digest);
-		if (is_ours && (status == 200 || status == 202 || status == 204))
-			r = take_answer(c, status, &x, digest, ret);
-		else if (status != 401)
-			r = fail(c, status, is_ours, &ret->why);
-		buf_free(&x.body);
-	}
-	return status == 401 ? fail(c, status, is_ours, &ret->why) : r;
+int member_look_hub(struct member_checkin *c, struct member_look *ret)
+{
+	int r = 0, tries = 1;
+
+	while (try_once(c, tries == CLUSTER_TRIES, ret, &r))
+		tries++;
+	return r;
 }

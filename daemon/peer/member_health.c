@@ -128,7 +128,7 @@ bool health_forgive(struct member_health *h)
 }
 
 /* All that were asked of it in the same moment wait for the same. */
-static void outrun(struct member_health *h, int64_t now_ms)
+static void outrun(struct member_health *h, bool mute, int64_t now_ms)
 {
 	int64_t since = now_ms - h->outrun_ms;
 
@@ -137,8 +137,16 @@ static void outrun(struct member_health *h, int64_t now_ms)
 		h->outrun_ms = now_ms;
 	} else if (since > MEMBER_OUTRUN_MS) {
 		h->outrun_ms = 0;
-		fail(h, MEMBER_VAIN, now_ms);
+		if (mute)
+			fail(h, MEMBER_SILENT, now_ms);
+		else
+			h->lags_ms = now_ms + random_near(&h->random, MEMBER_VAIN_MS, 25);
 	}
+}
+
+bool health_lags(const struct member_health *h, int64_t now_ms)
+{
+	return now_ms < h->lags_ms;
 }
 
 /* --- how fast it is */
@@ -182,6 +190,8 @@ static void succeed(struct member_health *h, int64_t first_ms, int64_t now_ms)
 		measure(h, min_i64(first_ms, MEMBER_PATIENCE_MAX_MS) * 1000);
 	if (!health_is_banned(h, now_ms))
 		h->failures = 0;
+	if (!health_lags(h, now_ms))
+		h->lags_ms = 0;
 }
 
 void health_note(struct member_health *h, enum member_outcome outcome, int64_t first_ms,
@@ -190,7 +200,7 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 	switch (outcome) {
 	case MEMBER_GAVE:
 		h->vains -= h->vains > 0;
-		h->outrun_ms = 0;
+		h->outrun_ms = h->lags_ms = 0;
 		succeed(h, first_ms, now_ms);
 		break;
 	case MEMBER_ANSWERED:
@@ -210,7 +220,8 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 		suspect(h, now_ms);
 		break;
 	case MEMBER_OUTRUN:
-		outrun(h, now_ms);
+	case MEMBER_MUTE:
+		outrun(h, outcome == MEMBER_MUTE, now_ms);
 		break;
 	case MEMBER_LEFT:
 		h->turn_ms = 0;
@@ -220,6 +231,8 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 
 enum member_state health_state(const struct member_health *h)
 {
+	if (!h->failures && h->lags_ms)
+		return MEMBER_IS_SLOW;
 	if (!h->failures)
 		return h->answered ? MEMBER_IS_UP : MEMBER_IS_NEW;
 	switch (h->cause) {

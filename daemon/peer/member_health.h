@@ -20,7 +20,7 @@
 #define MEMBER_VAIN_MS (30 * 1000) /* bytes, or a clean hour, take one time back; no answer does */
 #define MEMBER_AWAY_MAX_MS (60 * 1000)
 /* Who was outrun is so still when it has given nothing since, and that was so long ago, not longer:
- * the second time counts as a promise in vain. */
+ * the second time it is slow, or silent if it had not even answered. */
 #define MEMBER_OUTRUN_MS 1000
 #define MEMBER_OUTRUN_MAX_MS (60 * 1000)
 /* Then one request tries it. If nothing is heard of that one for so long, another may. */
@@ -51,6 +51,7 @@ enum member_outcome {
 	MEMBER_MISLED,   /* likewise, but it may have passed on what it was given */
 	MEMBER_VAIN,     /* it hoped for too long, gave scraps of bytes, or made no sense */
 	MEMBER_OUTRUN,   /* another was faster: a hiccup, if it does not go on so */
+	MEMBER_MUTE,     /* likewise, before it had answered at all */
 	MEMBER_LEFT,     /* we gave it up before it could tell anything: not its fault */
 };
 
@@ -60,7 +61,8 @@ enum member_outcome {
 	X(NEW, "new")   /* it was not heard of yet */ \
 	X(UP, "up") \
 	X(BUSY, "busy") /* it has no connection free, or says that it is busy */ \
-	X(SLOW, "slow") /* of what it promised nothing came, or too slowly */ \
+	X(SLOW, \
+	  "slow") /* of what it promised nothing came, or too slowly, or others are faster */ \
 	X(SILENT, "silent") \
 	X(REFUSED, "refused") \
 	X(BANNED, "banned")
@@ -82,6 +84,7 @@ struct member_health {
 	unsigned vains;            /* promises that were in vain, as of vain_ms, the last one */
 	int64_t vain_ms;
 	int64_t outrun_ms;           /* when it was, and has given nothing since; 0: it was not */
+	int64_t lags_ms;             /* it was again: until then others are asked; 0: it was not */
 	int64_t misled_ms;           /* when it first may have been, lately; 0: it was not */
 	bool answered;               /* once, at least */
 	int64_t usual_us, spread_us; /* time to the first byte, and how far off it is; usual < 0:
@@ -98,6 +101,10 @@ MUST_USE bool health_may_ask(struct member_health *h, int64_t now_ms);
  * alone already are of requests that were under way: they count as one. */
 void health_note(struct member_health *h, enum member_outcome outcome, int64_t first_ms,
 		 int64_t now_ms);
+/* True if it was outrun again and again: others are asked before it. What nobody else has is had
+ * from it all the same: who is faster with bytes proves that they are there, not that it is to be
+ * fetched twice. */
+bool health_lags(const struct member_health *h, int64_t now_ms);
 /* So long silence is usual. After a silence it is that of somebody new, or longer: perhaps the line
  * has become slow. But not longer each time: where half of a cluster is out of reach, all would
  * spend their time with those who try it. */

@@ -457,6 +457,16 @@ bool member_may_ask(struct member *m, int64_t now_ms)
 	return may;
 }
 
+bool member_lags(const struct member *m, int64_t now_ms)
+{
+	bool lags;
+
+	lock_take(&m->table->lock);
+	lags = health_lags(&m->health, now_ms);
+	lock_drop(&m->table->lock);
+	return lags;
+}
+
 bool member_is_doubted(const struct member *m)
 {
 	bool doubted;
@@ -544,7 +554,7 @@ static void describe(struct member *m, uint32_t weight, int64_t now_ms, struct m
 		.weight = weight,
 		.self = m->is_self,
 		.state = m->is_self ? MEMBER_IS_SELF : health_state(h),
-		.state_until_ms = h->failures ? h->until_ms : 0,
+		.state_until_ms = h->failures ? h->until_ms : h->lags_ms,
 		.failures = h->failures,
 		.bans = health_bans(h, now_ms),
 		.first_ms = h->usual_us < 0 ? -1 : h->usual_us / 1000,

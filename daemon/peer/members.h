@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The nodes of a cluster, as far as this one knows: whom the list names, and how each has behaved
  * when it was asked. No messages are sent to find that out: it follows from real requests. Who is
- * silent is left alone for a while, longer each time (1 s doubling to 60 s, jittered), then one
+ * silent is left alone for a while, longer each time (member_health.h tells how long), then one
  * request tries it again. Who gave wrong bytes is banned for a minute, then
  * for longer.
  * Times are clock_ms() values that the caller gives, so that a simulation can have its own.
@@ -63,6 +63,9 @@ void member_is_self(struct member *m, int64_t now_ms);
  * request to try; that is this one then, until it is noted how it ended, at most for
  * MEMBER_TURN_MS. */
 MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
+/* True if others have been faster than it again and again: those that are named are asked before
+ * it. */
+bool member_lags(const struct member *m, int64_t now_ms);
 /* True if its last request failed, or it seemed to be this node: whoever may ask it is the one who
  * tries it. */
 bool member_is_doubted(const struct member *m);

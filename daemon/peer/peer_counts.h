@@ -12,7 +12,8 @@
  *
  * bytes_in: that members gave, and the cache took. bytes_wrong: that were not those of the blob.
  * bytes_twice: that came of chunks which never became whole, because who sent them broke off or was
- * left, or outrun by another; they come once more. Races keep that below a fiftieth of bytes_in.
+ * left, or outrun by another; they come once more. No race begins that could
+ * bring that above a fiftieth of bytes_in; what breaks off does.
  * asked: requests to members; raced: of those, that began while another member was slow.
  * passed: ranges that were left to hubs. bytes_out: given to members. answers: requests of members
  * that got bytes; waits: that were told to ask again, the bytes being on their way; redirects: that

@@ -12,13 +12,13 @@ struct peer_gift {
 	const char *member;             /* its address, which is signed */
 	const char *from;               /* where its connection comes from */
 	const struct source_blob *blob; /* own: it is of those that are hosted here */
-	uint64_t off, len;              /* of what it is given now; 0, 0 while nothing is */
+	uint64_t off, len;              /* of what it was given; 0, 0 while nothing is */
 };
 
 struct peer_host {
 	/* Before anything is looked for: 0, or why it gets nothing; -EAGAIN: not yet. */
 	int (*may)(void *arg, const struct peer_gift *gift);
-	/* Bytes are going out. */
+	/* Bytes have gone out: of an answer that broke off about so many. */
 	void (*gave)(void *arg, const struct peer_gift *gift);
 	void *arg;
 };

@@ -8,7 +8,6 @@
 #include "daemon/base/err.h"
 #include "daemon/peer/wire.h"
 
-#define TRIES 2 /* a second one with the clock that the first has told */
 #define TOO_MANY 429
 
 /* One attempt: what is sent, and what came. */
@@ -43,10 +42,8 @@ static int sign(struct attempt *t)
 		.zone = t->who->zone,
 	};
 
-	buf_add_str(&t->authorization, "Authorization: ");
-	return cluster_key_sign(t->who->key, &words,
-				clock_wall_ms() + member_clock_ahead_ms(s->member),
-				&t->authorization, t->nonce);
+	return cluster_key_authorize(t->who->key, &words, member_clock_ahead_ms(s->member),
+				     &t->authorization, t->nonce);
 }
 
 static int compose(struct attempt *t)
@@ -94,15 +91,14 @@ static bool is_signed(const struct attempt *t, const struct httpc_response *r)
 		.quiet = httpc_header(r, WIRE_QUIET),
 	};
 	char node[CLUSTER_NODE_MAX + 1];
-	int64_t wall_ms;
+	int64_t ahead_ms;
 
-	if (!info || !alone ||
-	    !cluster_key_check_answer(t->who->key, &answer, t->nonce, info, node, &wall_ms))
+	if (!alone || !cluster_key_believe(t->who->key, &answer, t->nonce, info, node, &ahead_ms))
 		return false;
 	if (!strcmp(node, t->who->process))
 		member_is_self(t->s->member, clock_ms());
 	else
-		member_tell_clock(t->s->member, wall_ms - clock_wall_ms(), clock_ms());
+		member_tell_clock(t->s->member, ahead_ms, clock_ms());
 	return true;
 }
 
@@ -192,7 +188,7 @@ int peer_request_run(const struct peer_request *s, const struct asker *who)
 {
 	int r;
 
-	for (int i = 0; i < TRIES; i++)
+	for (int i = 0; i < CLUSTER_TRIES; i++)
 		if (!try_once(s, who, &r))
 			return r;
 	return ERR_TOKEN; /* signed by the key we share, and yet it does not take our word */

@@ -37,7 +37,7 @@ struct peer_request {
 	int (*tick)(void *arg);
 	void *arg;
 };
-#define PEER_REQUEST_TICK_MS 50
+#define PEER_REQUEST_TICK_MS 200 /* of each request under way: a thread wakes up for it */
 #define PEER_REQUEST_BODY_MAX (64 << 10)
 
 /* Asks; if the member finds that its clock is another one, once more by that. Notes its clock, or

@@ -11,6 +11,8 @@
 
 #define PEER_CONNECTIONS_MAX 100000
 
+#define PEER_WAITING_SHARE 4 /* while somebody waits here members get 1/4 of the rate, if not told */
+
 /* As parameters set them; texts are NULL where they are empty. */
 struct peer_settings {
 	char *listen;  /* ADDRESS:PORT; NULL: there are no peers */
@@ -21,7 +23,7 @@ struct peer_settings {
 	char *tls_cert, *tls_key, *tls_ca;
 	int64_t weight, connections; /* of others, at once */
 	uint64_t rate;               /* bytes a second to all peers together; 0: no limit */
-	uint64_t rate_waiting;       /* the same while somebody here waits for bytes; 0: as rate */
+	uint64_t rate_waiting;       /* while somebody here waits for bytes; 0: a share of rate */
 };
 
 #define PEER_ROW(base, name, type, field, def, min, max, arg, doc) \
@@ -62,7 +64,7 @@ struct peer_settings {
 			 "no limit."), \
 		PEER_ROW(base, "peer-rate-waiting", CONF_BYTES, rate_waiting, "0", 0, 0, "BYTES", \
 			 "The same while somebody waits here for bytes that are not there " \
-			 "yet, if that is less; 0: as peer-rate."), \
+			 "yet, if that is less; 0: a quarter of peer-rate."), \
 		PEER_ROW(base, "peer-tls-cert", CONF_TEXT, tls_cert, NULL, 1, 0, "FILE", \
 			 "Speak TLS with peers: this node's certificate in PEM, which " \
 			 "names the address or the DNS name by which they call it, " \

@@ -74,6 +74,13 @@ static void listed(void *arg, const struct source_blob *what)
 	verify_queue_listed(p->queue, what);
 }
 
+static void suspect(void *arg, const struct source_refused *r)
+{
+	struct peers *p = arg;
+
+	verify_givers_add(p->givers, r);
+}
+
 static bool refused(void *arg, const struct source_refused *r)
 {
 	struct peers *p = arg;
@@ -220,6 +227,8 @@ static int start_verifying(struct peers *p, struct fetch *f, struct store *s)
 		.asker = &p->asker,
 		.counts = &p->counts,
 		.give_up_ms = p->ground.timeout_ms / 2,
+		.suspect = suspect,
+		.arg = p,
 	};
 	atomic_store(&p->verifies, true);
 	r = verify_queue_start(p->queue, &queue);

@@ -9,6 +9,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
+#include "daemon/peer/outcome.h"
 #include "daemon/peer/peer_call.h"
 
 #define SLACK_MS 1000 /* silence begins to be counted after it: a node may be busy */
@@ -56,19 +57,12 @@ static void ask(struct probes *t, struct probe *probe, struct member *m)
 		.target = PROBE_TARGET,
 		.cancel = &probe->cancel,
 	};
-	enum member_outcome outcome;
 	int r;
 
 	e.patience_ms = SLACK_MS + member_patience_ms(m, &e.connect_ms);
 	r = peer_call_run(&e, t->who, &answer);
-	outcome = r > 0               ? MEMBER_ANSWERED
-		  : r == ERR_TOKEN    ? MEMBER_REFUSED
-		  : r == ERR_CANCELED ? MEMBER_LEFT
-		  : r == ERR_BUSY     ? MEMBER_CROWDED
-				      : MEMBER_SILENT;
-
 	log_debug("tried peer=%s r=%d", member_address(m), r);
-	member_note(m, outcome, 0, -1, clock_ms());
+	member_note(m, r > 0 ? MEMBER_ANSWERED : outcome_of(outcome_failed(r)), 0, -1, clock_ms());
 }
 
 static void run(struct probes *t, struct probe *probe)

@@ -483,6 +483,20 @@ enum provenance_giver provenance_giver(struct provenance *p, const char *etag, u
 				   : PROVENANCE_NOBODY;
 }
 
+uint32_t provenance_next_given(struct provenance *p, const char *etag, uint32_t from)
+{
+	const struct record *rec;
+	uint32_t i = from, count;
+
+	lock_take(&p->lock);
+	rec = map_find_str(&p->by_etag, etag);
+	count = rec ? rec->count : 0;
+	while (i < count && rec->givers[i] < FIRST_NAME)
+		i++;
+	lock_drop(&p->lock);
+	return i < count ? i : UINT32_MAX;
+}
+
 bool provenance_has(struct provenance *p, const char *etag, uint64_t size)
 {
 	const struct record *rec;

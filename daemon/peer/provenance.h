@@ -56,6 +56,8 @@ enum provenance_giver provenance_giver(struct provenance *p, const char *etag, u
 				       char ret[static MEMBER_ADDRESS_MAX + 1]);
 /* True if of each of the chunks [from, to) somebody is remembered who gave it. */
 bool provenance_whole(struct provenance *p, const char *etag, uint32_t from, uint32_t to);
+/* The first chunk from that one on that a member gave; UINT32_MAX: there is none. */
+uint32_t provenance_next_given(struct provenance *p, const char *etag, uint32_t from);
 /* True if anything of a blob of that size is remembered. */
 bool provenance_has(struct provenance *p, const char *etag, uint64_t size);
 

@@ -71,7 +71,8 @@ static uint32_t take_other(struct route *r, int64_t now_ms)
 		uint32_t member = r->others[0];
 
 		memmove(r->others, r->others + 1, --r->other_count * sizeof(*r->others));
-		if (!has_failed(r, member) && may_ask(r, member, now_ms))
+		if (!has_failed(r, member) && !member_lags(r->members->members[member], now_ms) &&
+		    may_ask(r, member, now_ms))
 			return member;
 	}
 	return ROUTE_NOBODY;
@@ -112,7 +113,7 @@ static uint32_t next_best(struct route *r)
 	return best;
 }
 
-/* Whose turn it is; ROUTE_NOBODY if there is none any more, or this node itself is meant. */
+/* Whose turn it is, be it fast or not, for a second one would bring it a second time; ROUTE_NOBODY if there is none any more, or this node itself is meant. */
 static uint32_t whose_turn(struct route *r, int64_t now_ms)
 {
 	for (; r->turn < ROUTE_REACH; next_owner(r)) {

@@ -65,6 +65,8 @@ uint64_t serve_rate(const struct serve *s)
 {
 	uint64_t rate = s->conf.settings->rate, less = s->conf.settings->rate_waiting;
 
+	if (!less)
+		less = rate / PEER_WAITING_SHARE;
 	if (!less || (rate && rate < less) || !fetch_has_waiting(s->conf.fetch))
 		return rate;
 	return less;
@@ -103,31 +105,25 @@ static void wait_for_turn(struct giving *v, uint64_t len)
 
 /* ---- bytes ---- */
 
-static void on_sent(void *arg)
-{
-	giving_free(arg);
-}
-
-static void note_given(const struct giving *v)
+static void note_given(const struct giving *v, uint64_t sent)
 {
 	const struct serve_conf *conf = &v->guest.serve->conf;
 	const struct membership *members = members_now(conf->members);
 	int at = membership_find(members, v->guest.address);
 
 	if (at >= 0)
-		member_note_sent(members->members[at], v->len);
+		member_note_sent(members->members[at], sent);
 	membership_unref(members);
-	metrics_add(&conf->counts->answers, 1);
-	metrics_add(&conf->counts->bytes_out, v->len);
+	metrics_add(&conf->counts->bytes_out, sent);
 }
 
 /* Tells the program of it, that which has a say in it. */
-static void tell_host(const struct giving *v)
+static void tell_host(const struct giving *v, uint64_t sent)
 {
 	const struct peer_host *host = v->guest.serve->conf.host;
 	char from[HTTPD_ADDRESS_MAX];
 	struct source_blob what;
-	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, v->len };
+	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, sent };
 
 	if (!host || wire_blob(&v->ask, &what) < 0)
 		return;
@@ -135,6 +131,18 @@ static void tell_host(const struct giving *v)
 	what.path = v->path;
 	httpd_address(v->guest.http, from);
 	host->gave(host->arg, &gift);
+}
+
+/* A guest that was outrun, or killed, leaves in the middle. */
+static void on_sent(void *arg, uint64_t sent)
+{
+	struct giving *v = arg;
+
+	if (sent) {
+		note_given(v, sent);
+		tell_host(v, sent);
+	}
+	giving_free(v);
 }
 
 /* Sends what is held. */
@@ -154,8 +162,7 @@ static void send_bytes(struct giving *v)
 		end_failed(v, r);
 		return;
 	}
-	note_given(v);
-	tell_host(v);
+	metrics_add(&v->guest.serve->conf.counts->answers, 1);
 	httpd_reply_file(v->guest.http, &head, fd, off, v->len, on_sent, v);
 }
 

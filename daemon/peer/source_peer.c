@@ -15,7 +15,7 @@
 #include "daemon/peer/trip.h"
 #include "daemon/peer/waiting.h"
 
-#define RESTED_MS 50 /* of a rest at a time, so that its end is noticed */
+#define RESTED_MS 100 /* of a rest at a time, so that its end is noticed */
 
 struct source_peer {
 	struct source source;
@@ -81,8 +81,8 @@ static void lose_race(struct bringing *b)
 		return;
 	if (b->race.state == RACE_RUNS)
 		(void)race_end(&b->race);
-	trip_race_heard(&b->trip, &nothing, clock_ms());
 	count_twice(b, b->race.have);
+	trip_race_heard(&b->trip, &nothing, clock_ms());
 	race_fini(&b->race);
 }
 
@@ -260,13 +260,15 @@ static void begin_race(struct bringing *b)
 	}
 	a = trip_race_ask(&b->trip, clock_ms());
 	ask = ask_for(b, &a, chunk_end(chunk_of(pos), size));
-	metrics_add(&conf->counts->asked, 1);
-	metrics_add(&conf->counts->raced, 1);
 	log_debug("peer=%s is asked besides peer=%s etag=%s pos=%llu", member_address(member),
 		  member_address(b->trip.members->members[b->trip.member]), b->ask->blob->etag,
 		  (unsigned long long)pos);
-	if (race_begin(&b->race, member, &ask, a.patience_ms, a.connect_ms, conf->asker) < 0)
+	if (race_begin(&b->race, member, &ask, a.patience_ms, a.connect_ms, conf->asker) < 0) {
 		trip_race_heard(&b->trip, &nothing, clock_ms());
+		return;
+	}
+	metrics_add(&conf->counts->asked, 1);
+	metrics_add(&conf->counts->raced, 1);
 }
 
 /* It has ended, or is to, as `slow` as it is: who was asked besides has brought all of the chunk,
@@ -289,8 +291,8 @@ static void hear_race(struct bringing *b, bool slow)
 		return;
 	if (slow || heard.answer == ROUTE_GAVE)
 		heard.answer = slow ? ROUTE_SLOW : ROUTE_SCANT;
-	trip_race_heard(&b->trip, &heard, clock_ms());
 	count_twice(b, race->have);
+	trip_race_heard(&b->trip, &heard, clock_ms());
 	race_fini(race);
 }
 
@@ -395,7 +397,7 @@ static int take_from_race(struct bringing *b)
 	struct race *race = &b->race;
 	int r;
 
-	trip_race_won(&b->trip, clock_ms());
+	trip_race_won(&b->trip);
 	race->state = RACE_NONE;
 	b->question = race->question;
 	b->question.ask = NULL;
@@ -404,6 +406,22 @@ static int take_from_race(struct bringing *b)
 	chunk_in_end(&b->in);
 	race_fini(race);
 	return conclude(b, r);
+}
+
+/* Of a question that was ended since another one has brought the chunk. */
+static void hear_outrun(struct bringing *b)
+{
+	const struct peer_get *q = &b->question;
+	const struct trip_heard heard = {
+		.answer = q->status ? ROUTE_LEFT : ROUTE_SILENT,
+		.number = q->number,
+		.quiet_ms = q->quiet_ms,
+		.first_ms = q->first_ms,
+		.bytes = b->came,
+	};
+
+	count_twice(b, b->in.have);
+	trip_outrun(&b->trip, &heard, clock_ms());
 }
 
 /* Asks a member. Non-zero: likewise. */
@@ -415,7 +433,7 @@ static int ask_member(struct bringing *b, uint32_t member)
 	r = put_question(b, member);
 	if (b->race.state != RACE_WON)
 		return conclude(b, r);
-	count_twice(b, b->in.have);
+	hear_outrun(b);
 	return 0;
 }
 
@@ -587,6 +605,7 @@ int source_peer_new(const struct source_peer_conf *conf, struct source **ret)
 	s->node.placement = conf->placement;
 	s->node.notes = conf->notes;
 	s->node.give_up_ms = conf->give_up_ms;
+	s->node.races_max = &s->source.besides_max;
 	*ret = (struct source *)s; /* its first member, named so that gcc's analyzer sees no leak */
 	return 0;
 }

@@ -16,9 +16,11 @@ enum trouble { NOTHING, OVER, FAILS };
 struct tls_troubles {
 	struct lock lock;
 	/* Guarded by lock. */
+	uint64_t clock; /* counts failures */
 	struct tls_trouble {
 		char member[MEMBER_ADDRESS_MAX + 1]; /* "": free */
 		char text[TLS_TROUBLE_TEXT];
+		uint64_t last; /* its last failure, by that clock */
 	} of[TLS_TROUBLES_MAX];
 };
 
@@ -51,7 +53,7 @@ static enum trouble kind_of(bool secure, int r, const char *words)
 	return NOTHING;
 }
 
-/* Its place, or (of nobody, "") a free one; NULL: there is none. */
+/* Its place; NULL: there is none. */
 static struct tls_trouble *find_locked(struct tls_troubles *t, const char *member)
 {
 	for (struct tls_trouble *one = t->of; one < t->of + TLS_TROUBLES_MAX; one++)
@@ -60,13 +62,29 @@ static struct tls_trouble *find_locked(struct tls_troubles *t, const char *membe
 	return NULL;
 }
 
+/* A free place, or that of who failed longest ago: it may be no member any more. */
+static struct tls_trouble *oldest_locked(struct tls_troubles *t)
+{
+	struct tls_trouble *oldest = t->of;
+
+	for (struct tls_trouble *one = t->of; one < t->of + TLS_TROUBLES_MAX; one++)
+		if (one->last < oldest->last)
+			oldest = one;
+	return oldest;
+}
+
 /* True if it was not known. */
 static bool put_locked(struct tls_troubles *t, const char *member, const char *text)
 {
 	struct tls_trouble *one = find_locked(t, member);
 
-	if (one || !(one = find_locked(t, "")))
+	t->clock++;
+	if (one) {
+		one->last = t->clock;
 		return false;
+	}
+	one = oldest_locked(t);
+	one->last = t->clock;
 	snprintf(one->member, sizeof(one->member), "%s", member);
 	snprintf(one->text, sizeof(one->text), "%s", text);
 	return true;

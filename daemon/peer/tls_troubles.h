@@ -9,7 +9,7 @@
 
 #include "daemon/base/own.h"
 
-#define TLS_TROUBLES_MAX 64 /* members; of more nothing is told */
+#define TLS_TROUBLES_MAX 64 /* members; of more those are told that failed last */
 #define TLS_TROUBLE_TEXT 200
 
 struct tls_troubles;

@@ -4,6 +4,7 @@
 #include "daemon/base/num.h"
 #include "daemon/cache/chunk.h"
 #include "daemon/peer/likely_holders.h"
+#include "daemon/peer/outcome.h"
 #include "daemon/peer/waiting.h"
 
 #define SPREAD 2 /* in an outage readers go upstream by themselves within half as long again */
@@ -104,7 +105,6 @@ static struct waiting way_of(const struct trip *t, int64_t waited_ms, int64_t qu
 		.give_up_ms = n->give_up_ms,
 		.demand = t->demand,
 		.in = metrics_get(&n->in),
-		.twice = metrics_get(&n->twice) + atomic_load(&n->races) * CHUNK_BYTES,
 	};
 }
 
@@ -216,24 +216,13 @@ struct trip_ask trip_ask(struct trip *t, int64_t now_ms)
 	ask.wait_ms = waiting_poll_ms(now_ms - t->since_ms, t->demand);
 	ask.patience_ms = ask.wait_ms + WAITING_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->member], &ask.connect_ms);
+	t->asked_ms = now_ms;
 	t->patience_ms = ask.patience_ms;
 	t->again_ms = now_ms + ask.wait_ms;
 	return ask;
 }
 
 /* ---- what comes of it ---- */
-
-/* What an ending says of the member. */
-static const enum member_outcome outcomes[] = {
-	[ROUTE_GAVE] = MEMBER_GAVE,          [ROUTE_COMING] = MEMBER_ANSWERED,
-	[ROUTE_ELSEWHERE] = MEMBER_ANSWERED, [ROUTE_BUSY] = MEMBER_ANSWERED,
-	[ROUTE_NOT_HERE] = MEMBER_ANSWERED,  [ROUTE_FAILED] = MEMBER_ANSWERED,
-	[ROUTE_MISPLACED] = MEMBER_ANSWERED, [ROUTE_NONSENSE] = MEMBER_VAIN,
-	[ROUTE_CROWDED] = MEMBER_CROWDED,    [ROUTE_SILENT] = MEMBER_SILENT,
-	[ROUTE_REFUSED] = MEMBER_REFUSED,    [ROUTE_LIED] = MEMBER_LIED,
-	[ROUTE_MISLED] = MEMBER_MISLED,      [ROUTE_SLOW] = MEMBER_VAIN,
-	[ROUTE_LEFT] = MEMBER_LEFT,          [ROUTE_SCANT] = MEMBER_VAIN,
-};
 
 /* How long the answer took, as far as that was not waiting for bytes. */
 static int64_t own_ms(int64_t first_ms)
@@ -265,7 +254,9 @@ static enum route_answer judge(const struct trip *t, const struct trip_heard *h,
 
 	if (a == ROUTE_GAVE && t->range.pos == t->asked_pos)
 		a = ROUTE_SCANT;
-	member_note(member, busy ? MEMBER_BUSY : outcomes[a], h->bytes, own_ms(h->first_ms),
+	if ((a == ROUTE_LIED || a == ROUTE_MISLED) && t->range.pos != t->asked_pos)
+		member_note(member, MEMBER_GAVE, t->range.pos - t->asked_pos, -1, now_ms);
+	member_note(member, busy ? MEMBER_BUSY : outcome_of(a), h->bytes, own_ms(h->first_ms),
 		    now_ms);
 	return a == ROUTE_COMING && !member_may_ask(member, now_ms) ? ROUTE_NOT_HERE : a;
 }
@@ -379,22 +370,49 @@ static void begin_besides(struct trip *t)
 	t->besides_ms = 0;
 }
 
-/* What upstream has not is not the member's to be faster with. */
-uint32_t trip_race(struct trip *t, int64_t now_ms)
+/* Each race may cost a chunk: of all that are on none is to bring what came twice above its share,
+ * nor take memory that is another's. */
+static bool take_place(const struct trip *t, int64_t now_ms)
 {
-	const struct waiting way = way_of(t, now_ms - max_i64(t->since_ms, t->demand_ms), -1);
+	struct trip_node *n = t->node;
+	struct waiting way = way_of(t, now_ms - max_i64(t->since_ms, t->demand_ms), -1);
+	unsigned races = atomic_load(&n->races);
+
+	do {
+		way.twice = metrics_get(&n->twice) + races * CHUNK_BYTES;
+		if (!n->races_max || races >= *n->races_max || !waiting_may_race(&way, CHUNK_BYTES))
+			return false;
+	} while (!atomic_compare_exchange_weak(&n->races, &races, races + 1));
+	return true;
+}
+
+static uint32_t find_racer(struct trip *t, int64_t now_ms)
+{
 	struct route_step step;
 
-	if (t->seeks || t->fails || t->member == ROUTE_NOBODY ||
-	    !waiting_may_race(&way, CHUNK_BYTES))
-		return ROUTE_NOBODY;
 	if (!t->besides_begun)
 		begin_besides(t);
 	if (now_ms < t->besides_ms)
 		return ROUTE_NOBODY;
 	step = route_next(&t->besides, now_ms);
 	t->besides_ms = step.kind == ROUTE_REST ? now_ms + step.rest_ms : t->besides_ms;
-	t->racer = step.kind == ROUTE_ASK ? step.member : ROUTE_NOBODY;
+	return step.kind == ROUTE_ASK ? step.member : ROUTE_NOBODY;
+}
+
+static void end_race(struct trip *t)
+{
+	atomic_fetch_sub(&t->node->races, 1);
+	t->racer = ROUTE_NOBODY;
+}
+
+/* What upstream has not is not the member's to be faster with. */
+uint32_t trip_race(struct trip *t, int64_t now_ms)
+{
+	if (t->seeks || t->fails || t->member == ROUTE_NOBODY || !take_place(t, now_ms))
+		return ROUTE_NOBODY;
+	t->racer = find_racer(t, now_ms);
+	if (t->racer == ROUTE_NOBODY)
+		end_race(t);
 	return t->racer;
 }
 
@@ -411,27 +429,25 @@ struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms)
 	ask.patience_ms = ask.wait_ms + WAITING_ANSWER_MS +
 			  member_patience_ms(t->members->members[t->racer], &ask.connect_ms);
 	t->besides_ms = now_ms + ask.wait_ms;
-	atomic_fetch_add(&t->node->races, 1);
 	return ask;
 }
 
 void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms)
 {
-	atomic_fetch_sub(&t->node->races, 1);
-	member_note(t->members->members[t->racer], outcomes[h->answer], h->bytes,
+	member_note(t->members->members[t->racer], outcome_of(h->answer), h->bytes,
 		    own_ms(h->first_ms), now_ms);
 	if (h->answer != ROUTE_COMING) /* who says that upstream fails is the last one */
 		t->besides_ms = h->answer == ROUTE_FAILED ? INT64_MAX : 0;
 	if (h->answer == ROUTE_ELSEWHERE && h->number)
 		segment_notes_number(t->node->notes, t->range.segment, h->number, now_ms);
 	route_heard(&t->besides, h->answer, h->others, h->other_count);
-	t->racer = ROUTE_NOBODY;
+	end_race(t);
 }
 
 void trip_race_skip(struct trip *t)
 {
 	route_heard(&t->besides, ROUTE_SILENT, NULL, 0);
-	t->racer = ROUTE_NOBODY;
+	end_race(t);
 }
 
 /* The way goes on with who won: from where he was asked, if that has led nowhere since but to the
@@ -441,7 +457,7 @@ static void follow_racer(struct trip *t)
 	if (t->besides_begun || t->seeks) {
 		t->route = t->besides;
 	} else {
-		if (t->route.asked != ROUTE_NOBODY)
+		if (t->route.asked != ROUTE_NOBODY && t->route.asked != t->racer)
 			route_heard(&t->route, ROUTE_LEFT, NULL, 0);
 		route_goes_on(&t->route, t->racer, route_was_named(&t->besides));
 	}
@@ -450,14 +466,37 @@ static void follow_racer(struct trip *t)
 	t->sought_count = t->sought_at = 0;
 }
 
-void trip_race_won(struct trip *t, int64_t now_ms)
+/* It should have said by now at least that it has nothing yet. */
+static bool is_mute(const struct trip *t, int64_t now_ms)
 {
-	atomic_fetch_sub(&t->node->races, 1);
-	if (t->route.asked == t->member && !t->hopes) /* who waits itself is not the slow one */
-		member_note(t->members->members[t->member], MEMBER_OUTRUN, 0, -1, now_ms);
+	return now_ms - t->asked_ms > t->patience_ms - WAITING_ANSWER_MS;
+}
+
+/* Who gave chunks, or waits itself, is not the slow one. */
+static enum member_outcome outrun_as(const struct trip *t, const struct trip_heard *h,
+				     int64_t now_ms)
+{
+	if (t->range.pos != t->asked_pos)
+		return MEMBER_GAVE;
+	if (t->hopes)
+		return MEMBER_LEFT;
+	return h->answer == ROUTE_SILENT && is_mute(t, now_ms) ? MEMBER_MUTE : MEMBER_OUTRUN;
+}
+
+void trip_outrun(struct trip *t, const struct trip_heard *h, int64_t now_ms)
+{
+	enum member_outcome outcome = outrun_as(t, h, now_ms);
+
+	member_note(t->members->members[t->member], outcome, h->bytes, own_ms(h->first_ms), now_ms);
+	if (outcome == MEMBER_GAVE)
+		remember(t, ROUTE_GAVE, h, now_ms);
+}
+
+void trip_race_won(struct trip *t)
+{
 	follow_racer(t);
 	t->member = t->next = t->racer;
-	t->racer = ROUTE_NOBODY;
+	end_race(t);
 	t->number = 0;
 	t->asked_pos = t->range.pos;
 }

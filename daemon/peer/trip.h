@@ -23,10 +23,11 @@
 struct trip_node {
 	struct placement_cache *placement; /* borrowed, like the next */
 	struct segment_notes *notes;
-	int64_t give_up_ms;       /* a member may have nothing but hope to give for so long */
-	metric in, twice;         /* bytes of members, and those of no use; zeroed, like the rest */
-	_Atomic unsigned races;   /* that are on */
-	_Atomic int64_t usual_ms; /* from one chunk to the next, lately; 0: there was none yet */
+	int64_t give_up_ms;     /* a member may have nothing but hope to give for so long */
+	metric in, twice;       /* bytes of members, and those of no use; zeroed, like the rest */
+	_Atomic unsigned races; /* that are on, or about to */
+	const unsigned *races_max; /* so many at once; borrowed; NULL: none */
+	_Atomic int64_t usual_ms;  /* from one chunk to the next, lately; 0: there was none yet */
 };
 
 /* What is to be brought: the bytes from pos to end, of a segment of a blob of that size. */
@@ -54,6 +55,7 @@ struct trip {
 	uint32_t member;      /* who is asked, or was last; ROUTE_NOBODY: nobody was yet */
 	uint32_t number;      /* that it is asked with: another had said to ask there; or 0 */
 	uint64_t asked_pos;   /* where the range began when it was */
+	int64_t asked_ms;     /* when; */
 	int64_t patience_ms;  /* of silence, with who is asked */
 	int64_t again_ms;     /* who has nothing but hope yet is not asked again before */
 	uint64_t came;        /* bytes, of the last question */
@@ -138,13 +140,17 @@ bool trip_is_trickle(const struct trip *t, int64_t since_ms, uint64_t came, uint
 		     int64_t now_ms);
 
 /* Whom to ask besides for the next chunk, while one is waited for, as a reader waits for longer
- * than is usual; ROUTE_NOBODY: nobody. Then trip_race_ask has the words, or it is skipped. */
+ * than is usual; ROUTE_NOBODY: nobody. Then trip_race_ask has the words, or it is skipped; it is on
+ * until then, or until it is heard or won. */
 uint32_t trip_race(struct trip *t, int64_t now_ms);
 struct trip_ask trip_race_ask(struct trip *t, int64_t now_ms);
 void trip_race_skip(struct trip *t);
 /* It has not brought it, or was given up (ROUTE_LEFT). */
 void trip_race_heard(struct trip *t, const struct trip_heard *h, int64_t now_ms);
+/* It has, while another was asked: what that one had answered until then (ROUTE_SILENT: not even a
+ * head). Nothing else is to be heard of its question. */
+void trip_outrun(struct trip *t, const struct trip_heard *h, int64_t now_ms);
 /* It has: it is as if it had been asked alone. trip_gave and trip_heard follow. */
-void trip_race_won(struct trip *t, int64_t now_ms);
+void trip_race_won(struct trip *t);
 
 #endif

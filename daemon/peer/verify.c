@@ -158,13 +158,26 @@ void verify_apply(struct verify *v, uint32_t from, uint32_t to, enum provenance_
 
 /* ---- blame ---- */
 
+/* Other segments do not wait until a giver has said what it holds: it may take its time. */
+static bool is_to_blame(struct verify *v, const struct blamed *s, uint32_t member)
+{
+	const struct source_refused r = {
+		.what = v->doubt->what,
+		.chunk = s->chunks[0],
+		.member = s->address,
+		.gave = verify_digest(v, v->have, s->chunks[0]),
+	};
+
+	if (v->voucher == VERIFY_OWNERS || !v->conf->suspect)
+		return digest_questions_is_to_blame(&v->by, member, r.chunk, r.gave);
+	v->conf->suspect(v->conf->arg, &r);
+	return false;
+}
+
 static void ban(struct verify *v, const struct blamed *s)
 {
 	int at = membership_find(v->members, s->address);
-	bool sure =
-		s->sure ||
-		(at >= 0 && digest_questions_is_to_blame(&v->by, (uint32_t)at, s->chunks[0],
-							 verify_digest(v, v->have, s->chunks[0])));
+	bool sure = s->sure || (at >= 0 && is_to_blame(v, s, (uint32_t)at));
 
 	blame_tell(s, sure, v->doubt->what);
 	if (at >= 0)
@@ -177,8 +190,10 @@ void verify_conclude(struct verify *v)
 	const struct source_blob *what = v->doubt->what;
 	bool over = blob_is_sealed(v->doubt->blob); /* the digest of all has told meanwhile */
 
-	for (unsigned i = 0; !over && i < v->blame.count; i++)
+	for (unsigned i = 0; !over && i < v->blame.count; i++) {
+		v->doubt->moved(v->doubt->arg);
 		ban(v, &v->blame.of[i]);
+	}
 	if (!over)
 		provenance_learn_part(v->conf->provenance, what->etag, what->file.size, v->first,
 				      v->count, v->must, PROVENANCE_BELIEVED);

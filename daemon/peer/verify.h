@@ -14,6 +14,7 @@
 #include "daemon/peer/placement_cache.h"
 #include "daemon/peer/provenance.h"
 #include "daemon/peer/segment_notes.h"
+#include "daemon/peer/source_peer.h"
 
 #define VERIFY_OWNERS UINT32_MAX /* of each segment vouches its owner */
 
@@ -27,6 +28,10 @@ struct verify_conf {
 	const struct asker *asker;
 	struct peer_counts *counts;
 	int64_t give_up_ms; /* who says nothing for so long has nothing to say */
+	/* Of a segment that is compared before the blob is whole: asks a giver, on another thread,
+	 * whether a wrong chunk was its own doing. Does not wait. NULL: it is asked at once. */
+	void (*suspect)(void *arg, const struct source_refused *r);
+	void *arg;
 };
 
 struct verify {

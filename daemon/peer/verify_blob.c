@@ -19,6 +19,7 @@ struct verification {
 	bool *disputed;        /* one for each: its owner says that something is wrong */
 	uint32_t disputes;
 	bool stalled; /* who vouches for the segment does not say of what, and gave of it */
+	bool waits;   /* who gave of it does not say yet what it holds */
 };
 
 /* Who is heard of one segment, one after another. */
@@ -366,7 +367,9 @@ static void ask_giver(struct verification *q, uint32_t chunk, struct digest_ques
 	struct verify *v = &q->verify;
 	const uint8_t *vouched = verify_digest(v, v->vouched, chunk),
 		      *gave = verify_digest(v, v->have, chunk);
-	const uint8_t *holds = held->d.of[chunk % WIRE_CHUNKS];
+	static const struct wire_digests nothing;
+	const struct wire_digests *says = &nothing;
+	const uint8_t *holds;
 	const char *etag = v->doubt->what->etag;
 	char who[MEMBER_ADDRESS_MAX + 1];
 	bool vouches;
@@ -378,8 +381,12 @@ static void ask_giver(struct verification *q, uint32_t chunk, struct digest_ques
 		return;
 	vouches = at == (int)v->voucher;
 	if (!vouches)
-		digest_questions_ask_holder(&v->by, (uint32_t)at, segment_of(chunk_start(chunk)),
-					    held);
+		says = digest_questions_ask_holder(&v->by, (uint32_t)at,
+						   segment_of(chunk_start(chunk)), held);
+	q->waits |= !says;
+	if (!says)
+		return;
+	holds = says->of[chunk % WIRE_CHUNKS];
 	if (!vouches && chunk_digest_same(holds, vouched))
 		verify_settle(v, chunk, vouched);
 	else if ((vouches || !chunk_digest_same(holds, gave)) &&
@@ -388,15 +395,14 @@ static void ask_giver(struct verification *q, uint32_t chunk, struct digest_ques
 }
 
 /* Of the chunks that are not as the owner says. */
-static void ask_givers(struct verification *q, uint32_t segment)
+static void ask_givers(struct verification *q, uint32_t segment, struct digest_questions_held *held)
 {
 	struct verify *v = &q->verify;
 	uint32_t first, count = verify_chunks(v, segment, &first);
-	struct digest_questions_held held = { 0 };
 
 	for (uint32_t i = first; i < first + count; i++)
 		if (verify_differs(v, i, verify_digest(v, v->vouched, i)))
-			ask_giver(q, i, &held);
+			ask_giver(q, i, held);
 }
 
 /* True if a chunk is not as the owner says (or it does not say), and nobody knows yet which of the
@@ -423,9 +429,10 @@ static void stall(struct verification *q, uint32_t segment)
 /* What came before a hub published the list, or gave it to this node as a witness, is as that says,
  * or goes: no word of a member counts beside it. 0; or as verify_segment. */
 static int verify_early(struct verification *q, uint32_t segment, enum verify_time time,
-			struct wire_digests *told)
+			struct verify_compared *c)
 {
 	struct verify *v = &q->verify;
+	struct wire_digests *told = &c->told;
 	struct poll h = { .segment = segment };
 	uint32_t first, count = verify_chunks(v, segment, &first);
 	int r = 0;
@@ -438,10 +445,10 @@ static int verify_early(struct verification *q, uint32_t segment, enum verify_ti
 	if (r == 0)
 		note_owner(q, &h, told);
 	if (q->disputes && !q->stalled)
-		ask_givers(q, segment);
+		ask_givers(q, segment, &c->held);
 	if (q->disputes && q->stalled)
 		r = 0;
-	if (time != VERIFY_FIRST && is_open(q, segment))
+	if (time != VERIFY_FIRST && !q->waits && is_open(q, segment))
 		r = poll_segments(q, 1);
 	if (q->disputes || v->dropped)
 		verify_conclude(v);
@@ -465,18 +472,19 @@ int verify_segment(const struct verify_conf *conf, const struct doubt *d, uint32
 	int r = q ? begin(q, conf, d, segment, segment + 1) : -ENOMEM, at;
 
 	c->dropped = 0;
-	c->refuted = c->open = c->own = false;
+	c->refuted = c->open = c->own = c->waits = false;
 	if (r < 0)
 		return r;
 	at = membership_find(q->verify.members, owner);
 	if (at >= 0) {
 		q->verify.voucher = (uint32_t)at;
-		r = verify_early(q, segment, time, &c->told);
+		r = verify_early(q, segment, time, c);
 		c->open = r == 0 && is_open(q, segment);
 		c->own = has_given(&q->verify, segment, owner);
 	}
 	c->dropped = q->verify.gone;
 	c->refuted = q->verify.refuted;
+	c->waits = q->waits;
 	end(q);
 	return at < 0 ? at : r;
 }

@@ -29,11 +29,14 @@ struct verify_compared {
 	bool refuted;             /* witnesses and this node say otherwise than the owner */
 	bool open;                /* it differs, and no witness has told yet: compare it later */
 	bool own;                 /* the owner gave something of it */
+	bool waits; /* somebody who gave of it is finding out what it holds: compare it soon */
+	/* What givers said, for the next time; to be forgotten after the last. */
+	struct digest_questions_held held;
 };
 /* Compares what members gave of one segment, while others still come, with what its owner (its
  * address) says that it had from a hub: that is one question, or none if it has told. Of what
  * differs who gave it is asked what it holds; where it stands by it witnesses are heard, as above.
- * c->told is what the owner told before, all zero at first.
+ * c->told is what the owner told before, and c->held what givers did, all zero at first.
  * The doubt's blob is that of an open handle. 0; -EAGAIN: the owner is finding out, or busy;
  * -ENOENT: it has nothing to say; or how it failed. Blocking. */
 MUST_USE int verify_segment(const struct verify_conf *conf, const struct doubt *d, uint32_t segment,

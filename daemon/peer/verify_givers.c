@@ -42,7 +42,7 @@ static bool is_list_wrong(const struct question *q)
 	return digest_lists_is_refuted(q->all->conf->lists, q->what.etag);
 }
 
-static void ask(struct question *q)
+static void ask(struct question *q, struct httpc_cancel *cancel)
 {
 	const struct verify_conf *conf = q->all->conf;
 	const struct membership *members = members_now(conf->members);
@@ -51,7 +51,7 @@ static void ask(struct question *q)
 		.members = members,
 		.what = &q->what,
 		.answers = conf->answers,
-		.cancel = &q->all->thread.cancel,
+		.cancel = cancel,
 		.counts = conf->counts,
 	};
 	int at = membership_find(members, q->member);
@@ -75,8 +75,10 @@ static void work(void *arg, uint64_t number UNUSED)
 {
 	struct question *q = arg;
 	struct verify_givers *g = q->all;
+	struct httpc_cancel *cancel = verify_thread_take_cancel(&g->thread);
 
-	ask(q);
+	ask(q, cancel);
+	verify_thread_give_cancel(&g->thread, cancel);
 	lock_take(&g->thread.lock);
 	leave_locked(q);
 	lock_drop(&g->thread.lock);
@@ -136,7 +138,8 @@ int verify_givers_new(struct verify_givers **ret)
 int verify_givers_start(struct verify_givers *g, const struct verify_conf *conf, struct httpc *http)
 {
 	g->conf = conf;
-	return verify_thread_start(&g->thread, "mfs-givers", VERIFY_GIVERS_MAX, http);
+	return verify_thread_start(&g->thread, "mfs-givers", VERIFY_THREADS, VERIFY_GIVERS_MAX,
+				   http);
 }
 
 bool verify_givers_stop(struct verify_givers *g)

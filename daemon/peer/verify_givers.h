@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members that gave a wrong chunk, as was seen when it came: each is asked, on a thread of its own,
- * what it holds and vouches for, since it may have passed on what it was given before it could
+/* Members that gave a wrong chunk, as was seen when it came, or since: each is asked, on threads of
+ * their own, what it holds and vouches for, since it may have passed on what it was given before it could
  * compare it. Who contradicts what it gave, or vouches for it, is banned. What does not fit is left
  * out: whose bytes are wrong once more is asked then. Threads: any. */
 #ifndef MATRIXFS_VERIFY_GIVERS_H

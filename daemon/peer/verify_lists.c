@@ -159,7 +159,7 @@ int verify_lists_start(struct verify_lists *all, const struct verify_conf *conf,
 {
 	all->conf = conf;
 	all->store = s;
-	return verify_thread_start(&all->thread, "mfs-lists", VERIFY_LISTS_MAX, NULL);
+	return verify_thread_start(&all->thread, "mfs-lists", 1, VERIFY_LISTS_MAX, NULL);
 }
 
 bool verify_lists_stop(struct verify_lists *all)

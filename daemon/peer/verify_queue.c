@@ -19,6 +19,7 @@
 #define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
 #define BUSY_MAX_MS 4000
 #define TRIES 3
+#define REST_MS 100      /* likewise one that finds out what it holds, but BUSY_MS at most */
 #define OWN_TRIES 4      /* of one that gave of it itself; then witnesses are asked */
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
 #define NICE 10          /* readers come first */
@@ -32,6 +33,8 @@ struct part {
 	uint32_t segment;
 	struct wire_digests told; /* by its owner: the thread's, like all until the lock's */
 	uint64_t told_by;         /* the key of its address */
+	struct digest_questions_held held; /* by those who gave of it */
+	unsigned rests;                    /* for one of those, in a row */
 	unsigned tries;
 	bool disputed; /* it was once, and who gave it stood by it */
 	bool stalled;  /* who should have told gave of it, and was still finding out */
@@ -74,6 +77,7 @@ static void free_locked(struct part *p)
 
 	lru_remove(&q->by_age, &p->link);
 	q->count--;
+	digest_questions_forget_held(&p->held);
 	free((void *)(uintptr_t)p->what.path);
 	free(p);
 }
@@ -227,11 +231,11 @@ static int64_t wait_for_owner(struct part *p, bool own)
 static int64_t compare_with(struct part *p, struct pull *pull, const char *owner)
 {
 	const struct verify_queue_conf *conf = &p->all->conf;
-	struct verify_compared c = { .told = p->told };
+	struct verify_compared c = { .told = p->told, .held = p->held };
 	const struct doubt d = {
 		.what = &p->what,
 		.blob = fetch_blob(pull),
-		.cancel = &p->all->thread.cancel,
+		.cancel = verify_thread_take_cancel(&p->all->thread),
 		.moved = moved,
 	};
 	int r;
@@ -240,14 +244,21 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 		c.told = (struct wire_digests){ 0 };
 	p->told_by = placement_key(owner);
 	r = verify_segment(conf->verify, &d, p->segment, owner, time_of(p), &c);
+	verify_thread_give_cancel(&p->all->thread, d.cancel);
 	p->told = c.told;
-	p->disputed = c.open;
+	if (!c.waits) /* what they say next time may be another thing */
+		digest_questions_forget_held(&c.held);
+	p->held = c.held;
+	p->disputed = c.open && !c.waits;
 	if (c.dropped)
 		fetch_lost(conf->fetch, pull, chunk_of(segment_start(p->segment)), c.dropped);
 	if (c.refuted && !c.dropped)
 		note_refuted(p->all, owner);
 	if (r == -EAGAIN)
 		return wait_for_owner(p, c.own);
+	if (c.waits)
+		return min_i64(REST_MS << p->rests++, BUSY_MS);
+	p->rests = 0;
 	return c.open ? busy_ms(p, WITNESS_TRIES) : 0;
 }
 
@@ -299,7 +310,7 @@ static int64_t compare(struct part *p)
 	return again_ms;
 }
 
-/* ---- the thread ---- */
+/* ---- the threads ---- */
 
 static bool is_due(struct part *p)
 {
@@ -308,7 +319,7 @@ static bool is_due(struct part *p)
 	bool due;
 
 	lock_take(&p->all->thread.lock);
-	due = p->tries || clock_ms() - p->came_ms >= QUIET_MS;
+	due = p->tries || p->rests || clock_ms() - p->came_ms >= QUIET_MS;
 	lock_drop(&p->all->thread.lock);
 	return due || provenance_whole(p->all->conf.verify->provenance, p->what.etag, first,
 				       chunk_of(end - 1) + 1);
@@ -349,8 +360,9 @@ static void work(void *arg, uint64_t number UNUSED)
 	lock_take(&q->thread.lock);
 	p->queued = false;
 	if (!again_ms) { /* what comes now is tried as often, and waited for */
-		p->tries = 0;
+		p->tries = p->rests = 0;
 		p->stalled = false;
+		digest_questions_forget_held(&p->held);
 	}
 	if (p->gone)
 		free_locked(p);
@@ -396,26 +408,17 @@ void verify_queue_came(struct verify_queue *q, const struct source_blob *what, u
 		note(q, what, segment_of(chunk_start(i)));
 }
 
-/* Members gave something of it. */
-static bool is_given(const struct verify_queue *q, const struct source_blob *what, uint32_t segment)
-{
-	uint32_t end = chunk_of(segment_end(segment, what->file.size) - 1) + 1;
-	char who[MEMBER_ADDRESS_MAX + 1];
-	bool so = false;
-
-	for (uint32_t i = chunk_of(segment_start(segment)); !so && i < end; i++)
-		so = provenance_giver(q->conf.verify->provenance, what->etag, i, who) ==
-		     PROVENANCE_MEMBER;
-	return so;
-}
-
 void verify_queue_listed(struct verify_queue *q, const struct source_blob *what)
 {
-	uint32_t count = is_started(q) ? segment_count(what->file.size) : 0;
+	uint32_t count = is_started(q) ? chunk_count(what->file.size) : 0, segment;
 
-	for (uint32_t k = 0; k < count; k++)
-		if (is_given(q, what, k))
-			note(q, what, k);
+	for (uint32_t i = 0; i < count; i = chunk_of(segment_start(segment + 1))) {
+		i = provenance_next_given(q->conf.verify->provenance, what->etag, i);
+		if (i >= count)
+			break;
+		segment = segment_of(chunk_start(i));
+		note(q, what, segment);
+	}
 }
 
 void verify_queue_forget(struct verify_queue *q, const char *etag)
@@ -445,7 +448,8 @@ int verify_queue_new(struct verify_queue **ret)
 int verify_queue_start(struct verify_queue *q, const struct verify_queue_conf *conf)
 {
 	q->conf = *conf;
-	return verify_thread_start(&q->thread, "mfs-verify", VERIFY_QUEUE_MAX, conf->http);
+	return verify_thread_start(&q->thread, "mfs-verify", VERIFY_THREADS, VERIFY_QUEUE_MAX,
+				   conf->http);
 }
 
 bool verify_queue_stop(struct verify_queue *q)

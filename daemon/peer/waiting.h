@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* For how long a node waits for a member that it has asked for bytes, and when it gives it up. The
- * simulation of many nodes runs these rules, too, but for races. Times are in ms. Pure. */
+ * simulation of many nodes runs these rules, too. Times are in ms. Pure. */
 #ifndef MATRIXFS_WAITING_H
 #define MATRIXFS_WAITING_H
 

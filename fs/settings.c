@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/settings.h"
+
+#include <stdlib.h>
+
+#include "daemon/base/err.h"
+#include "daemon/base/why.h"
+#include "daemon/peer/key_file.h"
+
+int settings_find_tokens(struct settings *s, struct buf *why)
+{
+	const struct conf_list *hubs = &s->options.hubs;
+	int r = 0;
+
+	if (hubs->count > NODE_HUBS_MAX)
+		return complain(why, "at most %d hubs can be given", NODE_HUBS_MAX);
+	for (size_t i = 0; r == 0 && i < hubs->count; i++) {
+		r = options_token(&s->options, hubs->items[i], i == 0, getenv, &s->tokens[i], why);
+		s->hubs[i] = (struct node_hub){ hubs->items[i], s->tokens[i] };
+		s->hub_count++;
+	}
+	return r;
+}
+
+void settings_forget_tokens(struct settings *s)
+{
+	for (unsigned i = 0; i < s->hub_count; i++)
+		options_token_free(steal(s->tokens[i]));
+}
+
+int settings_check(struct settings *s, struct buf *why)
+{
+	int r = settings_find_tokens(s, why);
+
+	settings_forget_tokens(s);
+	if (r == 0)
+		r = key_file_check(s->options.peer.key_file, why);
+	return r < 0 ? r : key_file_check(s->options.nfs_key_file, why);
+}
+
+int settings_read(struct settings *s, int argc, char *const argv[], struct buf *why)
+{
+	enum options_action action;
+	int r = options_parse(argc, argv, getenv, &s->options, &action, why);
+
+	return r < 0 ? r : settings_check(s, why);
+}
+
+void settings_fini(struct settings *s)
+{
+	settings_forget_tokens(s);
+	options_fini(&s->options);
+}
