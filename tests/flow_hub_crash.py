@@ -15,11 +15,10 @@ from flow_crash import SEED, SHIM
 from hubd import Hubd
 from mountlib import PROGRAM, eventually
 from registry import Repo, lfs, put
-from xet import Store, Xorb, whole
+from xet import Store, Xorb, bytes_of, made_of
 
 POINTS = int(os.environ.get("CRASH_POINTS", 2))     # of each kind; 0: all there are
 FAR = 1 << 40                                       # changes that no life comes to
-RECIPE = 1 << 20                                    # of smaller files nobody remembers what they are made of
 LATE_S = 1.3                                        # rows of records that are durable go later
 NEVER = object()
 pytestmark = pytest.mark.skipif("san" in str(PROGRAM) or not SHIM.exists(), reason="needs `make helpers` and a plain build")
@@ -27,15 +26,6 @@ pytestmark = pytest.mark.skipif("san" in str(PROGRAM) or not SHIM.exists(), reas
 
 def noise(i):
     return random.Random(i).randbytes(70000)
-
-
-def made_of(*xorbs):
-    """A file of a MiB and some more of chunks that come again and again."""
-    return whole(*xorbs) * (RECIPE // sum(len(c) for x in xorbs for c in x.chunks) + 1)
-
-
-def bytes_of(file):
-    return b"".join(c for x, start, end in file for c in x.chunks[start:end])
 
 
 def sha256(data):

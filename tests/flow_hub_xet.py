@@ -12,7 +12,7 @@ from hubd import Hubd
 from mountlib import eventually
 from peers import INSTRUMENTED
 from registry import Repo, lfs
-from xet import DATA, Store, Xorb, blake3, shard, whole
+from xet import DATA, Store, Xorb, blake3, bytes_of, made_of, shard, whole
 
 EMPTY, RECORD, END = bytes(32), 48, 200
 
@@ -128,6 +128,24 @@ def test_a_token_is_for_one_repository(tmp_path):
     got = two.commit(lfs("w.bin", data))
     assert got.status in (400, 404, 422) and "w.bin" not in two.tree(), got
     assert one.commit(lfs("w.bin", data)).status == 200 and one.read("w.bin") == data
+    h.stop()
+
+
+def test_what_older_clients_call_it_is_there_too(tmp_path):
+    """hf_xet 1.5.1 and before, which huggingface_hub 1.20 and 1.24 take, tells of files without a version; 1.2 and 1.1 read so."""
+    h, x = Hubd(tmp_path, [], args=["--xet-read=always"]), Xorb(*(b"%d of old" % n * 999 for n in range(3)))
+    repo = Repo(h, "admin/m", h.admin_token)
+    store, file = Store(h, repo, h.admin_token), made_of(x)
+    tell = lambda path, file: h.ask(store.base + path, "POST", shard(file), store.token)
+    assert store.send(x).status == 200 and tell("/shards", file).status == 200
+    repo.done(lfs("w.bin", bytes_of(file)))
+    name = h.ask(f"/{repo.id}/resolve/main/w.bin", "HEAD", token=repo.token).headers["x-xet-hash"]
+    mine = h.ask(f"{repo.api}/xet-read-token/main", token=repo.token).json["accessToken"]
+    told = [h.ask(f"/api/xet/1/{path}/{name}", token=mine) for path in ("v1/reconstructions", "reconstructions", "reconstruction")]
+    plans = [(got.status, got.json["terms"], list(got.json["fetch_info"])) for got in told]
+    assert plans[0][0] == 200 and plans == plans[:1] * 3
+    # Twins: refused alike; what nobody ever called so.
+    assert [tell(path, [(Xorb(b"nobody's"), 0, 1)]).status for path in ("/v1/shards", "/shards", "/shard")] == [400, 400, 404]
     h.stop()
 
 

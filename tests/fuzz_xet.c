@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input: what a client of a Xet store sends, taken as a xorb, at once and in pieces, and as a shard;
- * and as what a staged xorb says of its chunks, or a row of where they lie. */
+/* Input: what a client of a Xet store sends, taken as a xorb, at once and in pieces, and as a
+ * shard; and as what a staged xorb says of its chunks, or a row of where they lie. */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>

@@ -7,6 +7,7 @@ from registry import lfs
 
 CHUNK_MAX = 16384                                       # here: what is hashed in a moment
 PIECE = 1024                                            # of BLAKE3
+RECIPE = 1 << 20                                        # of smaller files nobody remembers what they are made of
 MASK = 0xffffffff
 DATA = bytes.fromhex("6697f5775b9550de3135cbaca597181c9de421109beb2b58b4d0b04b93adf229")
 NODE = bytes.fromhex("017ec5c7a5472996fd946666b48a02e65ddd536f37c76dd2f86352e64a53713f")
@@ -127,3 +128,12 @@ class Store:
 def whole(*xorbs):
     """A file of all that they have."""
     return [(x, 0, len(x.chunks)) for x in xorbs]
+
+
+def made_of(*xorbs):
+    """A file of a MiB and some more of chunks that come again and again."""
+    return whole(*xorbs) * (RECIPE // sum(len(c) for x in xorbs for c in x.chunks) + 1)
+
+
+def bytes_of(file):
+    return b"".join(c for x, start, end in file for c in x.chunks[start:end])

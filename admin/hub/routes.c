@@ -156,6 +156,10 @@ static const struct route routes[] = {
 	{ "POST", "/api/xet/:num/v1/xorbs/default/:path", xet_put_xorb, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v1/shards", xet_put_shard, ROLE_NONE },
 	{ "POST", "/api/xet/:num/v2/shards", xet_put_shard_v2, ROLE_NONE },
+	/* As clients said before there were versions: hf_xet 1.5.1 and before, 1.2, 1.1. */
+	{ "POST", "/api/xet/:num/shards", xet_put_shard, ROLE_NONE },
+	{ "GET", "/api/xet/:num/reconstructions/:path", xet_reconstruct, ROLE_NONE },
+	{ "GET", "/api/xet/:num/reconstruction/:path", xet_reconstruct, ROLE_NONE },
 	{ "GET", "/api/xet/:num/v1/chunks/default/:path", xet_find_chunk, ROLE_NONE },
 	{ "GET", "/api/xet/:num/v1/chunks/default-merkledb/:path", xet_find_chunk, ROLE_NONE },
 	{ NULL, "/api/xet/:path?", xet_nothing, ROLE_NONE },

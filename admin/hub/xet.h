@@ -26,7 +26,7 @@ MUST_USE int xet_pass(struct ask *a, struct registry_repo *repo, struct xet_pass
 
 /* POST N/v1/xorbs/default/HASH: chunks. */
 int xet_put_xorb(struct ask *a);
-/* POST N/v1/shards, N/v2/shards: which files are made of them. */
+/* POST N/shards, N/v1/shards, N/v2/shards: which files are made of them. */
 int xet_put_shard(struct ask *a);
 int xet_put_shard_v2(struct ask *a);
 /* GET N/v1/chunks/default/HASH: whether that chunk is here, and which others are. */

@@ -10,7 +10,8 @@
 
 /* GET .../xet-read-token/REV: a token, and where the store is. */
 int xet_read_token(struct ask *a);
-/* GET N/v1/reconstructions/FILE and N/v2/...: what a file, or a range of it, is made of. */
+/* GET N/v1/reconstructions/FILE, which older clients ask without a version, and N/v2/...: what a
+ * file, or a range of it, is made of. */
 int xet_reconstruct(struct ask *a);
 int xet_reconstruct_v2(struct ask *a);
 /* GET N/v1/reconstructions?file_id=FILE&...: the same of several, as wholes. */
