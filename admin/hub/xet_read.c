@@ -314,6 +314,16 @@ static int refuse(struct ask *a, int r)
 	return 0;
 }
 
+/* Answers with that, if it could be made. */
+static int give(struct ask *a, int r, struct buf *json)
+{
+	if (r == 0)
+		answer_json(a, 200, json);
+	else
+		buf_free(json);
+	return r < 0 ? refuse(a, r) : 0;
+}
+
 static int rebuild(struct ask *a, const char *key, write_fn write)
 {
 	CLEANUP(rebuilding_fini) struct rebuilding b = { .ask = a };
@@ -329,11 +339,7 @@ static int rebuild(struct ask *a, const char *key, write_fn write)
 		r = db_read(a->server->rights.db, make_plan, &b);
 	if (r == 0)
 		r = write_all(&b, key, write, &json);
-	if (r == 0)
-		answer_json(a, 200, &json);
-	else
-		buf_free(&json);
-	return r < 0 ? refuse(a, r) : 0;
+	return give(a, r, &json);
 }
 
 int xet_reconstruct(struct ask *a)
@@ -508,9 +514,5 @@ int xet_reconstruct_all(struct ask *a)
 		r = -ENOENT;
 	if (r == 0)
 		r = write_batch(x, &json);
-	if (r == 0)
-		answer_json(a, 200, &json);
-	else
-		buf_free(&json);
-	return r < 0 ? refuse(a, r) : 0;
+	return give(a, r, &json);
 }

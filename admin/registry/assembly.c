@@ -10,8 +10,8 @@
 #include "admin/registry/xorb_notes.h"
 #include "daemon/base/err.h"
 
-/* Files that are kept at once: of many it flushes all of the disk, with what waits there of others to
- * be deleted soon. Clients send as many of a folder at a time. */
+/* Files that are kept at once: of many it flushes all of the disk, with what waits there of others
+ * to be deleted soon. Clients send as many of a folder at a time. */
 #define OPEN_MAX 256
 #define NOT_HERE \
 	"is not here, or not for who sends this: its chunks are to be sent before what is made " \

@@ -52,18 +52,6 @@ struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, con
 	return m;
 }
 
-void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m)
-{
-	bool suspended = q->stage == STAGE_PARKED || q->waits;
-
-	q->stage = STAGE_ANSWERED;
-	q->status = status;
-	q->answer = m;
-	q->waits = false;
-	if (suspended && q->in_library)
-		MHD_resume_connection(q->connection);
-}
-
 /* Hands over the answer, which may come when nobody wants it any more: then false. len is its
  * body's. `done`, or NULL, is called at the end of one that was taken. */
 static bool give_until(struct httpd_request *q, int status, struct MHD_Response *m, uint64_t len,

@@ -11,6 +11,8 @@ struct httpd_request *httpd_request_new(struct httpd *h, struct MHD_Connection *
 					const char *target);
 /* One side is done with it; the second tells that it has ended, and frees it. No lock held. */
 void httpd_leave(struct httpd_request *q, bool *side);
+/* Keeps the answer; who is parked goes on. The first one counts. all->lock is held. */
+void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m);
 /* A thread of the library begins to run, or has run, what others gave us. */
 void httpd_enter(struct httpd *h);
 void httpd_exit(struct httpd *h);
@@ -28,8 +30,6 @@ void httpd_pieces_end(struct httpd_request *q, int r);
 /* ---- httpd_answer.c ---- */
 /* An answer of ours in JSON; NULL without memory. */
 struct MHD_Response *httpd_refusal(const struct httpd *h, const char *error, const char *message);
-/* Keeps the answer; who is parked goes on. The first one counts. all->lock is held. */
-void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m);
 /* Its answer, if any, has ended: releases what it was made of. */
 void httpd_answer_over(struct httpd_request *q);
 /* Lets go on whatever waits to be told that there is more. all->lock is held. */

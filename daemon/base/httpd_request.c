@@ -120,6 +120,18 @@ void httpd_nudge(struct httpd *h)
 	(void)!write(h->wake_fd, &one, sizeof(one));
 }
 
+void httpd_keep_locked(struct httpd_request *q, int status, struct MHD_Response *m)
+{
+	bool suspended = q->stage == STAGE_PARKED || q->waits;
+
+	q->stage = STAGE_ANSWERED;
+	q->status = status;
+	q->answer = m;
+	q->waits = false;
+	if (suspended && q->in_library)
+		MHD_resume_connection(q->connection);
+}
+
 /* --- what it says */
 
 const char *httpd_target(const struct httpd_request *q)

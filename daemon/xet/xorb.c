@@ -113,30 +113,29 @@ static void ungroup(const uint8_t *from, uint32_t len, uint8_t *to)
 			to[at] = *from++;
 }
 
-/* The chunk as it was, borrowed; or NULL. */
-static const uint8_t *unpack(struct xorb_reader *x, const uint8_t *packed, int *ret)
+/* *ret is the chunk as it was, borrowed. */
+static int unpack(struct xorb_reader *x, const uint8_t *packed, const uint8_t **ret)
 {
 	uint8_t *to = x->scheme == GROUPED_LZ4 ? x->grouped : x->out;
+	int r = 0;
 
-	if (x->scheme == PLAIN)
-		return packed;
-	*ret = lz4_unpack(x->lz4, packed, x->packed, to, x->raw);
-	if (*ret == -EBADMSG)
-		*ret = bad(x, "a chunk cannot be unpacked, or has another size than it says");
-	if (*ret < 0)
-		return NULL;
-	if (x->scheme == GROUPED_LZ4)
+	*ret = x->scheme == PLAIN ? packed : x->out;
+	if (x->scheme != PLAIN)
+		r = lz4_unpack(x->lz4, packed, x->packed, to, x->raw);
+	if (r == 0 && x->scheme == GROUPED_LZ4)
 		ungroup(x->grouped, x->raw, x->out);
-	return x->out;
+	return r == -EBADMSG
+		       ? bad(x, "a chunk cannot be unpacked, or has another size than it says")
+		       : r;
 }
 
 static int give_chunk(struct xorb_reader *x, const uint8_t *packed)
 {
 	uint8_t hash[XET_HASH];
-	int r = 0;
-	const uint8_t *data = unpack(x, packed, &r);
+	const uint8_t *data;
+	int r = unpack(x, packed, &data);
 
-	if (!data)
+	if (r < 0)
 		return r;
 	xet_hash_chunk(data, x->raw, hash);
 	xet_tree_add(&x->tree, hash, x->raw);
