@@ -74,9 +74,10 @@ print(json.dumps({"version": sentence_transformers.__version__, "vectors": m.enc
 
 
 def run(*words, **env):
-    """What it prints, or None if it fails."""
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=4 * DEADLINE,
-                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "HF_HUB_DISABLE_TELEMETRY": "1"} | env)
+    """What it prints, or None if it fails; what it keeps at home goes."""
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=4 * DEADLINE,
+                              env={"PATH": os.environ["PATH"], "HOME": home, "HF_HUB_DISABLE_TELEMETRY": "1"} | env)
     if done.returncode:
         print(done.stderr)
         return None
