@@ -170,6 +170,8 @@ static bool is_to_blame(struct verify *v, const struct blamed *s, uint32_t membe
 
 	if (v->voucher == VERIFY_OWNERS || !v->conf->suspect)
 		return digest_questions_is_to_blame(&v->by, member, r.chunk, r.gave);
+	log_info("peer=%s passed on wrong bytes, it is asked what it holds etag=%s chunk=%u",
+		 s->address, r.what->etag, r.chunk);
 	v->conf->suspect(v->conf->arg, &r);
 	return false;
 }
@@ -179,7 +181,9 @@ static void ban(struct verify *v, const struct blamed *s)
 	int at = membership_find(v->members, s->address);
 	bool sure = s->sure || (at >= 0 && is_to_blame(v, s, (uint32_t)at));
 
-	blame_tell(s, sure, v->doubt->what);
+	/* Of whom it is asked yet it is told then: a second warning at once would be held back. */
+	if (sure || v->voucher == VERIFY_OWNERS || !v->conf->suspect)
+		blame_tell(s, sure, v->doubt->what);
 	if (at >= 0)
 		member_note(v->members->members[at], sure ? MEMBER_LIED : MEMBER_MISLED,
 			    s->count * CHUNK_BYTES, -1, clock_ms());
