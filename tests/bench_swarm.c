@@ -52,7 +52,8 @@ static void run(const struct load *l)
 		.window = l->window,
 		.give_up_ms = (int64_t)(give_up_s(l->rate) * 1e3),
 		.limit_ms = 3600000,
-		.races = RACES, .faults = l->nodes <= 60,
+		.races = RACES,
+		.faults = l->nodes <= 60,
 	};
 	double began = now(), ideal = l->segments * (double)(16 << 20) / l->rate * 1e3;
 	struct swarm *s = swarm_new(&conf);

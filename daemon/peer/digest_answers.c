@@ -529,6 +529,7 @@ int digest_answers_start(const struct digest_answers_conf *conf, struct digest_a
 
 bool digest_answers_stop(struct digest_answers *all)
 {
+	struct answer *a, *newer;
 	int64_t deadline_ms;
 	bool over;
 
@@ -541,8 +542,10 @@ bool digest_answers_stop(struct digest_answers *all)
 	if (!over)
 		return false;
 	lock_take(&all->lock);
-	while (all->by_age.oldest)
-		forget_locked(all, oldest_locked(all));
+	for (a = oldest_locked(all); a; a = newer) {
+		newer = lru_item(a->link.newer, struct answer, link);
+		forget_locked(all, a);
+	}
 	lock_drop(&all->lock);
 	map_fini(&all->by_key);
 	lock_fini(&all->lock);
