@@ -151,7 +151,7 @@ def test_a_page_of_a_commits_directory_costs_nothing_for_the_names_behind_it(hub
     many = {f"f{n:05}.txt": b"%d" % n for n in range(20000)}
     hub.repo("org/few").commit(few)
     hub.repo("org/many").commit(many)
-    e = export(hub, args=["--prefetch=no"])
+    e = export(hub, timeout=30, args=["--prefetch=no"])
     with e.client(seconds=60) as nfs:
         short, long = nfs.walk("files", "org", "few"), nfs.walk("files", "org", "many")
         assert {x.name for x in nfs.list(long, count=65536)} == {name.encode() for name in many} | {b".", b".."}
