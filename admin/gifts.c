@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "admin/server.h"
-#include "daemon/base/clock.h"
 #include "daemon/base/err.h"
 
 #define AGENT "matrixfs-peer "
@@ -51,7 +50,7 @@ static void gave(void *arg, const struct peer_gift *gift)
 		.file = b->path,
 		.has_bytes = true,
 		.size = b->file.size,
-		.since_ms = clock_wall_ms(),
+		.since_ms = gift->since_ms,
 		.status = 206,
 	};
 
@@ -61,7 +60,7 @@ static void gave(void *arg, const struct peer_gift *gift)
 	rec.agent = buf_str(&agent);
 	rec.note = buf_str(&note);
 	audit_download_begin(g->server->audit, &rec);
-	audit_download_end(g->server->audit, &rec, &span, 1, gift->len, false);
+	audit_download_end(g->server->audit, &rec, &span, 1, gift->len, gift->cut);
 }
 
 void gifts_init(struct gifts *g, struct server *s)

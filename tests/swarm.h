@@ -4,7 +4,7 @@
  * the real code of daemon/peer (trip and decide, and what those stand on). What is only a model
  * here: links (whole chunks take turns), the stream threads (a window of runs of 8 MiB), how they
  * try again when upstream fails (as stream.c and hub.c do), when a race is looked at (as in
- * bring_race.c), and HTTP. What is not here: probes (a member in doubt is asked by readers), and
+ * source_peer.c), and HTTP. What is not here: probes (a member in doubt is asked by readers), and
  * limits of connections, of blobs that are open and of what is remembered against repetition.
  * Everything follows from the seed. */
 #ifndef MATRIXFS_TESTS_SWARM_H

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "daemon/base/num.h"
+#include "daemon/peer/peer_request.h"
 #include "daemon/peer/waiting.h"
 #include "tests/swarm_priv.h"
 
@@ -10,9 +11,7 @@
 #define RETRY_DOUBLED 2            /* so often, give or take a half */
 #define REFUSED_MS 250             /* who cannot be reached is left alone for so long */
 #define LONG_MS 3000               /* a request takes, if all is well */
-#define TICK_MS 200                /* as peer_request.h has it */
-#define RESTED_MS 50               /* as source_peer.c: while only a race is left, */
-#define RACE_LEFT_MS 1500          /* which gets on by then, or is left as well */
+#define RESTED_MS 100              /* as source_peer.c: while only a race is left */
 #define OUTAGE_MS 5000             /* what a node knows of upstream itself counts for so long */
 
 /* Of the run, or besides another one of it. */
@@ -85,7 +84,7 @@ static void start_run(struct swarm *s, struct node *n, uint32_t from, uint32_t e
 	r->members = swarm_members(n);
 	begin_trip(s, r, from);
 	if (s->conf.races)
-		swarm_event(s, s->now_us + TICK_MS * 1000, EV_TICK, 0, r->number, r);
+		swarm_event(s, s->now_us + PEER_REQUEST_TICK_MS * 1000, EV_TICK, 0, r->number, r);
 	swarm_step(s, r);
 }
 
@@ -256,7 +255,7 @@ static bool awaits_race(struct swarm *s, struct run *r, const struct trip_step *
 
 	if (!r->race || !is_left)
 		return false;
-	if (!last || swarm_ms(s) <= r->raced_ms + RACE_LEFT_MS) {
+	if (!last || swarm_ms(s) <= r->raced_ms + WAITING_DEMAND_MS) {
 		rest(s, r, RESTED_MS);
 		return true;
 	}
@@ -299,7 +298,7 @@ void swarm_tick(struct swarm *s, struct run *r)
 	uint32_t racer = ROUTE_NOBODY;
 	struct trip_ask ask;
 
-	swarm_event(s, s->now_us + TICK_MS * 1000, EV_TICK, 0, r->number, r);
+	swarm_event(s, s->now_us + PEER_REQUEST_TICK_MS * 1000, EV_TICK, 0, r->number, r);
 	if (!r->race && !upstream && (r->query || r->trip.again_ms))
 		racer = trip_race(trip_of(s, r), swarm_ms(s));
 	if (racer == ROUTE_NOBODY)

@@ -77,12 +77,13 @@ static void who_is_outrun_again_lags(void **state)
 	note(h, MEMBER_OUTRUN, now);
 	note(h, MEMBER_ANSWERED, now);
 	assert_true(health_lags(h, now + MEMBER_VAIN_MS / 2));
-	assert_int_equal(health_state(h), MEMBER_IS_SLOW);
+	assert_int_equal(health_state(h, now + MEMBER_VAIN_MS / 2), MEMBER_IS_SLOW);
 	assert_true(health_may_ask(h, now));
 	assert_false(health_lags(h, now + 2 * MEMBER_VAIN_MS));
+	assert_int_equal(health_state(h, now + 2 * MEMBER_VAIN_MS), MEMBER_IS_UP);
 	note(h, MEMBER_GAVE, now);
 	assert_false(health_lags(h, now));
-	assert_int_equal(health_state(h), MEMBER_IS_UP);
+	assert_int_equal(health_state(h, now), MEMBER_IS_UP);
 }
 
 static void who_is_outrun_again_without_a_word_is_silent(void **state)
@@ -93,7 +94,7 @@ static void who_is_outrun_again_without_a_word_is_silent(void **state)
 	assert_true(health_may_ask(h, NOW));
 	note(h, MEMBER_MUTE, NOW + MEMBER_OUTRUN_MS + 1);
 	assert_false(health_may_ask(h, NOW + MEMBER_OUTRUN_MS + 1));
-	assert_int_equal(health_state(h), MEMBER_IS_SILENT);
+	assert_int_equal(health_state(h, NOW + MEMBER_OUTRUN_MS + 1), MEMBER_IS_SILENT);
 }
 
 /* --- promises */
@@ -142,12 +143,12 @@ static enum member_state state_after(struct member_health *h, enum member_outcom
 {
 	health_init(h, 7);
 	note(h, outcome, NOW);
-	return health_state(h);
+	return health_state(h, NOW);
 }
 
 static void only_who_does_not_answer_is_silent(void **state)
 {
-	assert_int_equal(health_state(*state), MEMBER_IS_NEW);
+	assert_int_equal(health_state(*state, NOW), MEMBER_IS_NEW);
 	assert_int_equal(state_after(*state, MEMBER_GAVE), MEMBER_IS_UP);
 	assert_int_equal(state_after(*state, MEMBER_ANSWERED), MEMBER_IS_UP);
 	assert_int_equal(state_after(*state, MEMBER_SILENT), MEMBER_IS_SILENT);

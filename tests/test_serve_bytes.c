@@ -30,9 +30,12 @@ struct fixture {
 	struct peer_settings settings;
 	struct peer_host host;
 	struct source_blob what;
-	int may;            /* what the program says of who may have it */
-	atomic_ullong gift; /* how much of it the program was told of */
-	atomic_int over;    /* requests that are */
+	int may;             /* what the program says of who may have it */
+	atomic_ullong gift;  /* how much of it the program was told of, */
+	atomic_uint cut;     /* how many gifts that broke off, */
+	atomic_uint gifts;   /* and how many in all; the last that changes */
+	atomic_bool holds;   /* who asks is not answered yet, */
+	atomic_bool waiting; /* and waits for that */
 };
 
 static int may(void *arg, const struct peer_gift *gift UNUSED)
@@ -47,7 +50,10 @@ static void gave(void *arg, const struct peer_gift *gift)
 	struct fixture *f = arg;
 
 	assert_string_equal(gift->member, f->v->giver->address);
+	assert_in_range(gift->since_ms, 1, clock_wall_ms());
 	f->gift += gift->len;
+	f->cut += gift->cut;
+	f->gifts++;
 }
 
 static void handle(void *arg, struct httpd_request *q)
@@ -60,6 +66,10 @@ static void handle(void *arg, struct httpd_request *q)
 	snprintf(g.address, sizeof(g.address), "%s", f->v->giver->address);
 	assert_int_equal(wire_read_ask(httpd_target(q), httpd_field(q, "Range"), &ask, &path, &why),
 			 0);
+	while (f->holds) {
+		f->waiting = true;
+		clock_sleep_ms(5);
+	}
 	serve_bytes(&g, &ask);
 }
 
@@ -124,20 +134,28 @@ static int connect_slowly(const struct fixture *f)
 	return fd;
 }
 
-/* Asks for all of it, and reads so many bytes at most: how many came, and the answer's head. */
-static uint64_t take(struct fixture *f, uint64_t most, struct buf *ret_head)
+/* Asks for the first bytes. */
+static int begin(const struct fixture *f, uint64_t len)
 {
 	CLEANUP(buf_free) struct buf target = { 0 }, range = { 0 }, request = { 0 };
-	const struct wire_ask ask = wire_ask_of(&f->what, 0, SIZE);
-	CLEANUP(closep) int fd = connect_slowly(f);
-	static char bytes[READ];
-	uint64_t got = 0;
-	ssize_t n = 1;
+	const struct wire_ask ask = wire_ask_of(&f->what, 0, len);
+	int fd = connect_slowly(f);
 
 	assert_int_equal(wire_write_ask(&ask, &target, &range), 0);
 	buf_printf(&request, "GET %s HTTP/1.1\r\nHost: x\r\nRange: %s\r\nConnection: close\r\n\r\n",
 		   buf_str(&target), buf_str(&range));
 	talk_say(fd, buf_str(&request));
+	return fd;
+}
+
+/* Asks for all of it, and reads so many bytes at most: how many came, and the answer's head. */
+static uint64_t take(struct fixture *f, uint64_t most, struct buf *ret_head)
+{
+	CLEANUP(closep) int fd = begin(f, SIZE);
+	static char bytes[READ];
+	uint64_t got = 0;
+	ssize_t n = 1;
+
 	assert_true(talk_hear(fd, ret_head, "\r\n\r\n"));
 	while (got < most && n > 0) {
 		n = recv(fd, bytes, min_u64(sizeof(bytes), most - got), 0);
@@ -146,18 +164,34 @@ static uint64_t take(struct fixture *f, uint64_t most, struct buf *ret_head)
 	return got;
 }
 
+/* Asks for so many, and is gone before they are sent. */
+static void ask_and_leave(struct fixture *f, uint64_t len)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+	int fd;
+
+	f->holds = true;
+	fd = begin(f, len);
+	while (!f->waiting)
+		clock_sleep_ms(5);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	close(fd);
+	f->holds = false;
+}
+
 static uint64_t noted(const struct fixture *f)
 {
 	return metrics_get(&f->v->counts.bytes_out);
 }
 
-static void await_noted(const struct fixture *f)
+/* One answer is over. What came before it is, too. */
+static void await_gift(const struct fixture *f)
 {
 	int64_t until_ms = clock_ms() + 10000;
 
-	while (!noted(f) && clock_ms() < until_ms)
+	while (!f->gifts && clock_ms() < until_ms)
 		clock_sleep_ms(5);
-	assert_true(noted(f));
+	assert_int_equal(f->gifts, 1);
 }
 
 static void find_out(void *arg, const struct member_status *s)
@@ -183,10 +217,11 @@ static void what_is_here_is_given_and_noted(void **state)
 	have(f, CHUNKS);
 	take(f, SIZE, &head);
 	assert_non_null(strstr(buf_str(&head), " 206 "));
-	await_noted(f);
+	await_gift(f);
 	assert_int_equal(noted(f), SIZE);
 	assert_int_equal(noted_of_members(f), SIZE);
 	assert_int_equal(f->gift, SIZE);
+	assert_int_equal(f->cut, 0);
 }
 
 static void of_what_breaks_off_that_is_noted_which_went_out(void **state)
@@ -196,10 +231,24 @@ static void of_what_breaks_off_that_is_noted_which_went_out(void **state)
 
 	have(f, CHUNKS);
 	assert_int_equal(take(f, READ, &head), READ);
-	await_noted(f);
+	await_gift(f);
 	assert_in_range(noted(f), READ, SIZE / 2);
 	assert_int_equal(noted_of_members(f), noted(f));
 	assert_int_equal(f->gift, noted(f));
+	assert_int_equal(f->cut, 1);
+}
+
+/* Else all of it could be had so, a little at a time. */
+static void who_asks_for_little_and_breaks_off_at_once_is_on_record(void **state)
+{
+	struct fixture *f = *state;
+
+	have(f, CHUNKS);
+	ask_and_leave(f, 1000);
+	await_gift(f);
+	assert_int_equal(f->cut, 1);
+	assert_int_equal(f->gift, 0);
+	assert_int_equal(noted(f), 0);
 }
 
 static void of_what_is_here_in_part_the_first_chunks_are_given(void **state)
@@ -210,8 +259,19 @@ static void of_what_is_here_in_part_the_first_chunks_are_given(void **state)
 	have(f, 2);
 	take(f, SIZE, &head);
 	assert_non_null(strstr(buf_str(&head), "Content-Range: bytes 0-2097151/12582912\r\n"));
-	await_noted(f);
+	await_gift(f);
 	assert_int_equal(noted(f), 2 * CHUNK_BYTES);
+}
+
+/* Nothing was noted before it: what comes next is noted after that. */
+static void assert_first_gift_is(struct fixture *f, uint64_t bytes)
+{
+	CLEANUP(buf_free) struct buf head = { 0 };
+
+	take(f, SIZE, &head);
+	await_gift(f);
+	assert_int_equal(noted(f), bytes);
+	assert_int_equal(f->gift, bytes);
 }
 
 static void what_is_not_here_is_not_noted(void **state)
@@ -221,7 +281,8 @@ static void what_is_not_here_is_not_noted(void **state)
 
 	assert_int_equal(take(f, SIZE, &head), 0);
 	assert_non_null(strstr(buf_str(&head), " 404 "));
-	assert_int_equal(noted(f), 0);
+	have(f, 1);
+	assert_first_gift_is(f, CHUNK_BYTES);
 }
 
 static void nor_is_it_given_to_whom_the_program_forbids_it(void **state)
@@ -233,7 +294,8 @@ static void nor_is_it_given_to_whom_the_program_forbids_it(void **state)
 	f->may = -ENOENT;
 	assert_int_equal(take(f, SIZE, &head), 0);
 	assert_non_null(strstr(buf_str(&head), " 404 "));
-	assert_int_equal(noted(f), 0);
+	f->may = 0;
+	assert_first_gift_is(f, 2 * CHUNK_BYTES);
 }
 
 /* ---- how much may go out ---- */
@@ -278,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_here_is_given_and_noted),
 		TEST(of_what_breaks_off_that_is_noted_which_went_out),
+		TEST(who_asks_for_little_and_breaks_off_at_once_is_on_record),
 		TEST(of_what_is_here_in_part_the_first_chunks_are_given),
 		TEST(what_is_not_here_is_not_noted),
 		TEST(nor_is_it_given_to_whom_the_program_forbids_it),

@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "tests/verifying.h"
 
@@ -152,6 +155,76 @@ static void who_gave_what_another_vouches_for_is_not(void **state)
 	assert_int_equal(f->v->giver->asked[FAKE_HOLDER], 1); /* what it holds */
 }
 
+static void suspect(void *arg, UNUSED const struct source_refused *r)
+{
+	unsigned *asked = arg;
+
+	++*asked;
+}
+
+/* The list goes on without who gave it. */
+static void leave(struct fixture *f)
+{
+	struct member_spec list[2] = { { .weight = 1 }, { .weight = 1 } };
+
+	snprintf(list[0].address, sizeof(list[0].address), "%s", f->v->owner->address);
+	snprintf(list[1].address, sizeof(list[1].address), "%s", f->v->witness->address);
+	assert_int_equal(members_set(f->v->members, list, ARRAY_LEN(list)), 0);
+	verify_end(&f->verify);
+	assert_int_equal(verify_begin(&f->verify, &f->v->conf, &f->doubt, 1, 2), 0);
+}
+
+/* How many lines of the log have these words, while what is known is made the end of. */
+static unsigned lines_with(struct fixture *f, const char *words)
+{
+	char path[] = "/tmp/verify-XXXXXX", line[4096];
+	int fd = mkstemp(path), was = dup(STDERR_FILENO);
+	unsigned lines = 0;
+	FILE *said;
+
+	assert_true(fd >= 0 && was >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+	verify_conclude(&f->verify);
+	assert_true(dup2(was, STDERR_FILENO) >= 0);
+	close(was);
+	said = fdopen(fd, "r");
+	assert_non_null(said);
+	rewind(said);
+	while (fgets(line, sizeof(line), said))
+		lines += strstr(line, words) != NULL;
+	fclose(said);
+	unlink(path);
+	return lines;
+}
+
+/* Who gave wrong bytes that another vouches for: it is asked what it holds, or told of now. */
+static unsigned told_now(struct fixture *f, bool gone, unsigned *ret_asked)
+{
+	f->v->conf.suspect = suspect;
+	f->v->conf.arg = ret_asked;
+	if (gone)
+		leave(f);
+	vouch(f, f->v->witness);
+	settle(f, BAD);
+	return lines_with(f, "passed on wrong bytes etag=");
+}
+
+static void who_gave_wrong_bytes_and_left_is_told_of_all_the_same(void **state)
+{
+	unsigned asked = 0;
+
+	assert_int_equal(told_now(*state, true, &asked), 1);
+	assert_int_equal(asked, 0);
+}
+
+/* The twin. */
+static void who_is_here_still_is_asked_first(void **state)
+{
+	unsigned asked = 0;
+
+	assert_int_equal(told_now(*state, false, &asked), 0);
+	assert_int_equal(asked, 1);
+}
+
 static void a_false_witness_is_banned(void **state)
 {
 	struct fixture *f = *state;
@@ -209,6 +282,9 @@ static void a_file_of_one_chunk_is_left_to_its_digest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: more such warnings would be held back. */
+		TEST(who_is_here_still_is_asked_first),
+		TEST(who_gave_wrong_bytes_and_left_is_told_of_all_the_same),
 		TEST(a_segment_has_its_own_chunks_alone),
 		TEST(what_is_otherwise_goes_and_nothing_else),
 		TEST(what_was_found_out_is_remembered_of_this_segment),

@@ -112,8 +112,8 @@ void httpd_head_free(struct httpd_head *h);
 /* With a body, which is taken; or to a HEAD whose GET would have a body of so many bytes. */
 void httpd_reply_head(struct httpd_request *q, struct httpd_head *h, struct buf *body);
 void httpd_reply_length(struct httpd_request *q, struct httpd_head *h, uint64_t len);
-/* Answer with bytes that nobody copies; done is called at their end, also on failure. A file's,
- * [off, off + len), the kernel sends; fd stays the caller's; done hears how many went, about. */
+/* Bytes that nobody copies; done is called at the end, also on failure. A file's, [off, off + len),
+ * the kernel sends; fd stays the caller's; done hears about how many: 0 of one cut below 64 KiB. */
 void httpd_reply_bytes(struct httpd_request *q, struct httpd_head *h, const void *data, size_t len,
 		       void (*done)(void *arg), void *arg);
 void httpd_reply_file(struct httpd_request *q, struct httpd_head *h, int fd, uint64_t off,

@@ -201,8 +201,6 @@ static int free_left(void *arg, void *value)
 	struct pull *p = value;
 
 	map_del_str(arg, p->what.etag);
-	if (p->readers)
-		log_debug("etag=%s is open still handles=%u", p->what.etag, p->readers);
 	p->readers = 1; /* whoever has it open still: his runs end here */
 	pull_leave_locked(p);
 	pull_free(p);

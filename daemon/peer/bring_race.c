@@ -9,7 +9,6 @@
 #include "daemon/peer/source_peer_priv.h"
 #include "daemon/peer/trip_race.h"
 
-/* Whole chunks are asked for, whatever is wanted of them: nothing less can be compared. */
 struct wire_ask bring_ask_for(const struct bringing *b, const struct trip_ask *a, uint64_t end)
 {
 	const struct source_blob *blob = b->ask->blob;

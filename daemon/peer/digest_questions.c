@@ -140,6 +140,8 @@ bool digest_questions_is_to_blame(const struct digest_questions *q, uint32_t mem
 	return chunk_digest_same(holds, gave);
 }
 
+const struct wire_digests digest_questions_nothing;
+
 /* Its place, made if need be; NULL: no memory. */
 static struct digest_questions_holder *place_of(struct digest_questions_held *held, uint64_t member)
 {
@@ -164,20 +166,19 @@ const struct wire_digests *digest_questions_ask_holder(const struct digest_quest
 						       uint32_t member, uint32_t segment,
 						       struct digest_questions_held *held)
 {
-	static const struct wire_digests nothing;
 	struct digest_questions_holder *h =
 		place_of(held, placement_key(member_address(q->members->members[member])));
 	int r;
 
 	if (!h)
-		return &nothing;
+		return &digest_questions_nothing;
 	if (h->over)
 		return &h->d;
 	r = digest_questions_ask(q, member, segment, AS_HOLDER, &h->d);
 	if (r == -EAGAIN && clock_ms() < h->until_ms)
 		return NULL;
 	if (r < 0)
-		h->d = nothing;
+		h->d = digest_questions_nothing;
 	h->over = true;
 	return &h->d;
 }

@@ -51,6 +51,9 @@ struct digest_questions_held {
 	unsigned count;
 };
 
+/* Nothing is said of any chunk. */
+extern const struct wire_digests digest_questions_nothing;
+
 /* Asks it once as a holder, unless its answer is there already: what it says, which is *held's.
  * NULL: it is finding out, and has been for less than 3 s: ask again later. Blocking. */
 const struct wire_digests *digest_questions_ask_holder(const struct digest_questions *q,

@@ -229,9 +229,9 @@ void health_note(struct member_health *h, enum member_outcome outcome, int64_t f
 	}
 }
 
-enum member_state health_state(const struct member_health *h)
+enum member_state health_state(const struct member_health *h, int64_t now_ms)
 {
-	if (!h->failures && h->lags_ms)
+	if (!h->failures && health_lags(h, now_ms))
 		return MEMBER_IS_SLOW;
 	if (!h->failures)
 		return h->answered ? MEMBER_IS_UP : MEMBER_IS_NEW;

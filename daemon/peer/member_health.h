@@ -117,7 +117,8 @@ unsigned health_bans(const struct member_health *h, int64_t now_ms);
 bool health_forgive(struct member_health *h);
 /* True if it gave wrong bytes, and the time for that is not over. */
 bool health_is_banned(const struct member_health *h, int64_t now_ms);
-enum member_state health_state(const struct member_health *h);
+/* Who failed is as it was then until it is heard of again. */
+enum member_state health_state(const struct member_health *h, int64_t now_ms);
 /* The word for it; static. */
 const char *member_state_name(enum member_state state);
 

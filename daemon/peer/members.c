@@ -553,7 +553,7 @@ static void describe(struct member *m, uint32_t weight, int64_t now_ms, struct m
 		.zone = member_zone(m),
 		.weight = weight,
 		.self = m->is_self,
-		.state = m->is_self ? MEMBER_IS_SELF : health_state(h),
+		.state = m->is_self ? MEMBER_IS_SELF : health_state(h, now_ms),
 		.state_until_ms = h->failures ? h->until_ms : h->lags_ms,
 		.failures = h->failures,
 		.bans = health_bans(h, now_ms),

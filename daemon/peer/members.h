@@ -63,8 +63,8 @@ void member_is_self(struct member *m, int64_t now_ms);
  * request to try; that is this one then, until it is noted how it ended, at most for
  * MEMBER_TURN_MS. */
 MUST_USE bool member_may_ask(struct member *m, int64_t now_ms);
-/* True if others have been faster than it again and again: those that are named are asked before
- * it. */
+/* True if others have been faster than it again and again: those that are named with it are asked
+ * before it, and it if there are none. */
 bool member_lags(const struct member *m, int64_t now_ms);
 /* True if its last request failed, or it seemed to be this node: whoever may ask it is the one who
  * tries it. */

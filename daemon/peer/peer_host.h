@@ -13,12 +13,15 @@ struct peer_gift {
 	const char *from;               /* where its connection comes from */
 	const struct source_blob *blob; /* own: it is of those that are hosted here */
 	uint64_t off, len;              /* of what it was given; 0, 0 while nothing is */
+	bool cut;                       /* it broke off */
+	int64_t since_ms;               /* when it began, in ms of the wall clock */
 };
 
 struct peer_host {
 	/* Before anything is looked for: 0, or why it gets nothing; -EAGAIN: not yet. */
 	int (*may)(void *arg, const struct peer_gift *gift);
-	/* Bytes have gone out: of an answer that broke off about so many. */
+	/* An answer with bytes is over: of one that broke off about so many went out, 0 if that is
+	 * not known. */
 	void (*gave)(void *arg, const struct peer_gift *gift);
 	void *arg;
 };

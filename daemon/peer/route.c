@@ -64,18 +64,24 @@ static bool may_ask(const struct route *r, uint32_t member, int64_t now_ms)
 	return member != r->members->self && member_may_ask(r->members->members[member], now_ms);
 }
 
-/* The first of the others that may be asked; ROUTE_NOBODY if none is left. */
+/* The first of the others that may be asked, of those who lag only if there is nobody else: who
+ * named it names it again. ROUTE_NOBODY if none is left. */
 static uint32_t take_other(struct route *r, int64_t now_ms)
 {
+	uint32_t slow = ROUTE_NOBODY;
+
 	while (r->other_count) {
 		uint32_t member = r->others[0];
 
 		memmove(r->others, r->others + 1, --r->other_count * sizeof(*r->others));
-		if (!has_failed(r, member) && !member_lags(r->members->members[member], now_ms) &&
-		    may_ask(r, member, now_ms))
+		if (has_failed(r, member))
+			continue;
+		if (member_lags(r->members->members[member], now_ms))
+			slow = slow == ROUTE_NOBODY ? member : slow;
+		else if (may_ask(r, member, now_ms)) /* it is this one then: ask last */
 			return member;
 	}
-	return ROUTE_NOBODY;
+	return slow != ROUTE_NOBODY && may_ask(r, slow, now_ms) ? slow : ROUTE_NOBODY;
 }
 
 /* ---- owners, and who comes after them ---- */

@@ -31,6 +31,7 @@ struct giving {
 	bool may_send;    /* the bytes of its turn are booked */
 	const void *data; /* what is sent, held */
 	uint64_t len;
+	int64_t since_ms; /* by the wall clock */
 };
 
 static void giving_free(struct giving *v)
@@ -123,7 +124,15 @@ static void tell_host(const struct giving *v, uint64_t sent)
 	const struct peer_host *host = v->guest.serve->conf.host;
 	char from[HTTPD_ADDRESS_MAX];
 	struct source_blob what;
-	const struct peer_gift gift = { v->guest.address, from, &what, v->ask.off, sent };
+	const struct peer_gift gift = {
+		.member = v->guest.address,
+		.from = from,
+		.blob = &what,
+		.off = v->ask.off,
+		.len = sent,
+		.cut = sent < v->len,
+		.since_ms = v->since_ms,
+	};
 
 	if (!host || wire_blob(&v->ask, &what) < 0)
 		return;
@@ -133,15 +142,15 @@ static void tell_host(const struct giving *v, uint64_t sent)
 	host->gave(host->arg, &gift);
 }
 
-/* A guest that was outrun, or killed, leaves in the middle. */
+/* A guest that was outrun, or killed, leaves in the middle. The program hears of it also when it is
+ * not known to have got anything: of a short answer that broke off nobody can tell. */
 static void on_sent(void *arg, uint64_t sent)
 {
 	struct giving *v = arg;
 
-	if (sent) {
+	if (sent)
 		note_given(v, sent);
-		tell_host(v, sent);
-	}
+	tell_host(v, sent);
 	giving_free(v);
 }
 
@@ -163,6 +172,7 @@ static void send_bytes(struct giving *v)
 		return;
 	}
 	metrics_add(&v->guest.serve->conf.counts->answers, 1);
+	v->since_ms = clock_wall_ms();
 	httpd_reply_file(v->guest.http, &head, fd, off, v->len, on_sent, v);
 }
 

@@ -181,8 +181,9 @@ static void ban(struct verify *v, const struct blamed *s)
 	int at = membership_find(v->members, s->address);
 	bool sure = s->sure || (at >= 0 && is_to_blame(v, s, (uint32_t)at));
 
-	/* Of whom it is asked yet it is told then: a second warning at once would be held back. */
-	if (sure || v->voucher == VERIFY_OWNERS || !v->conf->suspect)
+	/* Of whom it is asked yet it is told then: a second warning at once would be held back. Who
+	 * is not a member any more is not asked. */
+	if (sure || at < 0 || v->voucher == VERIFY_OWNERS || !v->conf->suspect)
 		blame_tell(s, sure, v->doubt->what);
 	if (at >= 0)
 		member_note(v->members->members[at], sure ? MEMBER_LIED : MEMBER_MISLED,

@@ -367,8 +367,7 @@ static void ask_giver(struct verification *q, uint32_t chunk, struct digest_ques
 	struct verify *v = &q->verify;
 	const uint8_t *vouched = verify_digest(v, v->vouched, chunk),
 		      *gave = verify_digest(v, v->have, chunk);
-	static const struct wire_digests nothing;
-	const struct wire_digests *says = &nothing;
+	const struct wire_digests *says = &digest_questions_nothing;
 	const uint8_t *holds;
 	const char *etag = v->doubt->what->etag;
 	char who[MEMBER_ADDRESS_MAX + 1];

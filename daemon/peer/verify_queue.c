@@ -19,7 +19,8 @@
 #define BUSY_MS 500   /* an owner that finds out is asked again so much later, then twice that */
 #define BUSY_MAX_MS 4000
 #define TRIES 3
-#define REST_MS 100      /* likewise one that finds out what it holds, but BUSY_MS at most */
+#define REST_MS 100      /* likewise one that finds out what it holds, but BUSY_MS at most, */
+#define REST_DOUBLED 3   /* after so many */
 #define OWN_TRIES 4      /* of one that gave of it itself; then witnesses are asked */
 #define WITNESS_TRIES 16 /* what a hub gives a witness may take its time */
 #define NICE 10          /* readers come first */
@@ -257,7 +258,7 @@ static int64_t compare_with(struct part *p, struct pull *pull, const char *owner
 	if (r == -EAGAIN)
 		return wait_for_owner(p, c.own);
 	if (c.waits)
-		return min_i64(REST_MS << p->rests++, BUSY_MS);
+		return min_i64(REST_MS << min_u64(p->rests++, REST_DOUBLED), BUSY_MS);
 	p->rests = 0;
 	return c.open ? busy_ms(p, WITNESS_TRIES) : 0;
 }

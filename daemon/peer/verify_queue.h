@@ -2,8 +2,8 @@
 /* While a blob comes from members and no hub publishes its digest list: each segment that is there
  * is compared with what its owner had (verify_blob.h), on threads of their own, so that wrong bytes
  * are found before the digest of the whole can tell. Who takes its time to answer holds up its own
- * segments alone. One question a segment; what cannot be asked
- * now is left to that digest, and so is what comes when too much waits. Threads: any. */
+ * segments alone. One question a segment; what cannot be asked now is left to that digest, and so
+ * is what comes when too much waits. Threads: any. */
 #ifndef MATRIXFS_VERIFY_QUEUE_H
 #define MATRIXFS_VERIFY_QUEUE_H
 
