@@ -101,14 +101,16 @@ def test_readers_go_on_across_upgrades_whatever_the_configuration_says(system, u
 def test_a_hub_goes_on_as_it_is_where_its_configuration_is_wrong(system, upstream):
     system.run(INSTALL, seconds=300)
     port = free_port()
-    right = f"upstream = {upstream.url}\nlisten = 127.0.0.1:{port}\ncache-min-free = 0"
+    # A key of its own: root, who upgrades, is not who reads it.
+    system.run("install -m 600 -o matrixhubd -g matrixhubd /dev/stdin /etc/matrixfs/cluster.key <<'END'\n" + "5a" * 32 + "\nEND")
+    right = f"upstream = {upstream.url}\nlisten = 127.0.0.1:{port}\ncache-min-free = 0\ncluster-key-file = /etc/matrixfs/cluster.key"
     configure(system, "matrixhubd.conf", right)
     system.run("systemctl start matrixhubd")
     for text, wrong in (right, False), (right + "\nanonymous = perhaps", True):
         configure(system, "matrixhubd.conf", text)
         before = system.show("matrixhubd", "MainPID")
         said = system.run(AGAIN, seconds=300)
-        assert ("matrixhubd: it stays the version it is" in said and "/etc/matrixfs/matrixhubd.conf:4:" in said) == wrong
+        assert ("matrixhubd: it stays the version it is" in said and "/etc/matrixfs/matrixhubd.conf:5:" in said) == wrong
         assert (system.show("matrixhubd", "MainPID") == before) == wrong and ask(port) == 200
 
 

@@ -107,8 +107,9 @@ def test_colours_are_for_terminals_alone(tiny, mount):
 def test_top_looks_again_and_again(tiny, mount):
     m = mount(tiny)
     status, seen = on_screen([node(m), "top", "--count=2"], lines=5)
-    assert status == 0 and seen.count("\x1b[H") == 2 and seen.startswith("\x1b[2J") and seen.endswith("\x1b[J")
+    assert status == 0 and seen.count("\x1b[H") == 2 and seen.startswith("\x1b[2J") and seen.endswith("\x1b[J\x1b[?7h")
     assert seen.count("\x1b[K") == 2 * 4                # no more lines than there is room for
+    assert seen.count("\x1b[?7l") == seen.count("\x1b[?7h") == 2  # and none of them takes two
     status, out, _ = run(node(m), "top", "--count=2", "--json")
     assert status == 0 and [json.loads(line)["pid"] for line in out.splitlines()] == [m.pid] * 2
     assert "Nobody answers" in run(f"--node={m.cache}/none", "top", "--count=1")[2]

@@ -102,12 +102,25 @@ class Strange(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_the_job_of_another_daemon_is_not_taken_for_ours():
+def test_the_job_of_another_daemon_is_not_taken_for_ours(monkeypatch):
+    monkeypatch.setattr(Strange, "posts", 0)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         status, job, err = ended(begin(f"--hub=http://127.0.0.1:{server.server_port}", "pull", REPO))
         server.shutdown()
     assert (status, err, Strange.posts) == (0, "", 2) and job["started"] == 2
+
+
+def test_a_job_that_is_lost_again_and_again_is_not_begun_for_ever(monkeypatch):
+    """It may be what ends its daemon, and that would be the end of everybody's mount. The twin above is lost once."""
+    began = iter(range(100, 1000))
+    monkeypatch.setattr(Strange, "posts", 0)
+    monkeypatch.setattr(Strange, "do_GET", lambda self: self.answer(state="running", started=next(began)))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Strange) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        status, job, err = ended(begin(f"--hub=http://127.0.0.1:{server.server_port}", "pull", REPO))
+        server.shutdown()
+    assert (status, job, Strange.posts) == (1, None, 6) and "The job was lost 6 times" in err
 
 
 def test_who_does_not_come_back_is_not_waited_for_for_ever(slow, mount):

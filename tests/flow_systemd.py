@@ -81,6 +81,11 @@ def models_of(system, upstream):
     configure(system, "matrixfs.conf", f"hub = {upstream.url}\ncache-min-free = 0\ncache-size = 100MiB")
 
 
+def journal(system, words):
+    """What it has now, not a moment ago."""
+    return system.run(f"journalctl --sync; journalctl -b --no-pager {words}")
+
+
 def reads(system, where="/models"):
     return len(BIG) == int(system.run(f"cat {where}/files/org/tiny/model.safetensors | wc -c"))
 
@@ -120,7 +125,7 @@ def test_a_mount_is_ready_when_it_answers_and_says_what_it_does(system, unit, mo
 
 def test_the_journal_has_priorities_and_which_mount_it_was(system, unit, models_of):
     unit("matrixfs.service")
-    lines = [json.loads(line) for line in system.run("journalctl -b -u matrixfs -o json --no-pager").splitlines()]
+    lines = [json.loads(line) for line in journal(system, "-u matrixfs -o json").splitlines()]
     mounted = [line for line in lines if line["MESSAGE"].startswith("mounted mountpoint=/models")]
     assert mounted and mounted[-1]["PRIORITY"] == "6" and mounted[-1]["SYSLOG_IDENTIFIER"] == "matrixfs"
     assert mounted[-1]["MATRIXFS_INSTANCE"] == "default"
@@ -140,7 +145,7 @@ def test_a_template_has_its_own_file_cache_and_place(system, unit, upstream):
     unit("matrixfs@second.service")
     assert reads(system, "/models-second")
     assert system.run("ls /var/cache/matrixfs-second")
-    assert "MATRIXFS_INSTANCE=second" in system.run("journalctl -b -u matrixfs@second -o verbose --no-pager")
+    assert "MATRIXFS_INSTANCE=second" in journal(system, "-u matrixfs@second -o verbose")
 
 
 @pytest.mark.parametrize("how", ["stopped", "stuck", "well", "unwatched"])
@@ -165,7 +170,7 @@ def test_who_no_longer_answers_is_started_anew(system, unit, models_of, how):
         system.run("rm /run/stuck")
     system.eventually(lambda: system.show("matrixfs", "NRestarts") == "1", "a restart")
     system.eventually(lambda: system.show("matrixfs", "ActiveState") == "active", "the mount again")
-    assert "Watchdog timeout" in system.run("journalctl -b --no-pager -u matrixfs")
+    assert "Watchdog timeout" in journal(system, "-u matrixfs")
     assert reads(system)
 
 
@@ -174,8 +179,7 @@ def test_who_no_longer_answers_is_started_anew(system, unit, models_of, how):
 MODEL = "/models/files/org/tiny/model.safetensors"
 def told(system):
     """How many daemons of this mount the journal has that took over, and that mounted anew."""
-    system.run("journalctl --sync")
-    lines = system.run("journalctl -b -u matrixfs -o cat --no-pager").splitlines()
+    lines = journal(system, "-u matrixfs -o cat").splitlines()
     return [sum(line.startswith(f"{text} mountpoint=/models ") for line in lines) for text in ("took over", "mounted")]
 
 
@@ -232,7 +236,7 @@ def test_a_reload_has_the_mount_go_on_with_another_configuration(system, unit, u
     with Reader(system.path(MODEL)) as reader:
         configure(system, "matrixfs.conf", "no-such-thing = 1")
         system.run("! systemctl reload matrixfs")
-        assert "/etc/matrixfs/matrixfs.conf:1:" in system.run("journalctl -b -u matrixfs --no-pager | tail -5")
+        assert "/etc/matrixfs/matrixfs.conf:1:" in journal(system, "-u matrixfs")
         assert system.show("matrixfs", "MainPID") == before and reader.ask("read", 0, len(BIG)) == BIG
         configure(system, "matrixfs.conf", f"hub = {upstream.url}\ncache-min-free = 0\npassthrough = no\ncache-size = 200MiB")
         system.run("systemctl reload matrixfs")
@@ -259,7 +263,7 @@ def test_who_cannot_be_right_is_not_tried_again(system, unit):
     unit("matrixfs.service", start=False)
     system.run("systemctl start matrixfs", check=False)
     assert system.show("matrixfs", "ExecMainStatus") == "2" and system.show("matrixfs", "NRestarts") == "0"
-    assert "/etc/matrixfs/matrixfs.conf:1:" in system.run("journalctl -b -u matrixfs --no-pager | tail -5")
+    assert "/etc/matrixfs/matrixfs.conf:1:" in journal(system, "-u matrixfs")
 
 
 def test_a_line_of_fstab_is_a_unit(system, upstream):
@@ -321,9 +325,9 @@ def test_a_reload_is_one_and_a_bad_one_changes_nothing(system, unit, hub_conf):
     assert eventually(lambda: ask(port, "/api/models/org/tiny") == 401)
     configure(system, "matrixhubd.conf", text + "\nanonymous = perhaps")
     system.run("! systemctl reload matrixhubd")
-    assert "/etc/matrixfs/matrixhubd.conf:4:" in system.run("journalctl -b -u matrixhubd --no-pager | tail -5")
+    assert "/etc/matrixfs/matrixhubd.conf:4:" in journal(system, "-u matrixhubd")
     system.run("systemctl kill --signal=HUP matrixhubd")     # by hand: the hub finds out by itself
-    system.eventually(lambda: "the configuration stays as it was" in system.run("journalctl -b -u matrixhubd -p err --no-pager"),
+    system.eventually(lambda: "the configuration stays as it was" in journal(system, "-u matrixhubd -p err"),
                       "told")
     assert ask(port, "/api/models/org/tiny") == 401 and system.show("matrixhubd", "MainPID") == pid
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from flow_systemd import (BIG, MODEL, hash_across, main_pid, models_of, murder, pytestmark, reads, system, through_daemon,  # noqa: F401 (fixtures)
+from flow_systemd import (BIG, MODEL, hash_across, journal, main_pid, models_of, murder, pytestmark, reads, system, through_daemon,  # noqa: F401 (fixtures)
                           unit, upstream)
 from holding import Reader
 
@@ -33,6 +33,6 @@ def test_a_program_that_cannot_begin_is_given_up_after_a_minute(system, unit, th
         os.kill(main_pid(system, "matrixfs"), signal.SIGKILL)
         assert reader.ask("read", 0, len(BIG), seconds=150) == b""
         assert 50 < time.monotonic() - begun < 120
-    assert "repeated too quickly" in system.run("journalctl -b -u matrixfs --no-pager | tail -5")
+    assert "repeated too quickly" in journal(system, "-u matrixfs")
     system.run("mv /usr/bin/well /usr/bin/matrixfs; systemctl reset-failed matrixfs && systemctl start matrixfs")
     assert reads(system)

@@ -117,9 +117,11 @@ static void who_waits_is_told_so_until_the_answer_comes(void **state)
 	CLEANUP(buf_free) struct buf got = { 0 };
 	CLEANUP(closep) int fd = talk_dial(&f->at);
 	struct httpd_request *q;
+	int64_t began_ms;
 
 	for (int status = 200; status <= 400; status += 200) {
 		buf_clear(&got);
+		began_ms = clock_ms();
 		talk_say(fd, "GET /early HTTP/1.1\r\nHost: x\r\n\r\n");
 		assert_true(talk_hear(fd, &got, "wait\n")); /* at once */
 		q = await(f);
@@ -131,7 +133,8 @@ static void who_waits_is_told_so_until_the_answer_comes(void **state)
 		assert_non_null(strstr(buf_str(&got), "text/x-lines"));
 		assert_non_null(strstr(buf_str(&got),
 				       status == 200 ? "last 200 said\n" : "last 400 said\n"));
-		assert_in_range(waits_in(&got), 2, 4);
+		assert_in_range(waits_in(&got), 2,
+				2 + (uint64_t)(clock_ms() - began_ms) / EVERY_MS);
 	}
 	/* Twin: one that does not begin early has its own status, and nothing comes before. */
 	buf_clear(&got);
@@ -147,17 +150,20 @@ static void the_answer_is_not_late_because_of_the_waiting(void **state)
 	struct fixture *f = *state;
 	CLEANUP(buf_free) struct buf got = { 0 };
 	CLEANUP(closep) int fd = talk_dial(&f->at);
-	int64_t began_ms = clock_ms();
+	unsigned quick = 0;
 
 	for (int i = 0; i < 20; i++) {
+		int64_t began_ms = clock_ms();
+
 		buf_clear(&got);
 		talk_say(fd, "GET /early HTTP/1.1\r\nHost: x\r\n\r\n");
 		assert_true(talk_hear(fd, &got, "wait\n"));
 		reply(await(f), 200, "said");
 		assert_true(talk_hear(fd, &got, "\r\n0\r\n\r\n"));
+		quick += clock_ms() - began_ms < HTTPD_POLL_MS / 2;
 	}
-	/* With ticks it would be four seconds. */
-	assert_true(clock_ms() - began_ms < 20 * HTTPD_POLL_MS / 2);
+	/* With ticks none would be, nearly; who else is at work here makes some of them slow. */
+	assert_in_range(quick, 10, 20);
 }
 
 static void who_leaves_is_seen_to_have_left(void **state)

@@ -128,12 +128,13 @@ void ctl_check_config(struct ctl_checkup *u, const struct jval *answer, int64_t 
 		return;
 	}
 	add_different(&s, list, &names);
-	if (st.st_mtime <= since_s || !names.len)
+	/* Not when its bytes were written: a copy may be older than what it replaces. */
+	if (st.st_ctime <= since_s || !names.len)
 		ctl_checkup_add(u, CTL_OK, "configuration", NULL, "%s is what runs", path);
 	else
 		ctl_checkup_add(u, CTL_WARN, "configuration",
 				"matrixctl config check, then systemctl reload matrixfs; matrixctl "
 				"config show tells what runs",
-				"%s was written after the start, and says otherwise: %s", path,
+				"%s came after the start, and says otherwise: %s", path,
 				buf_str(&names));
 }

@@ -62,6 +62,17 @@ static unsigned count_open(long long pid)
 	return count;
 }
 
+/* By the name of a process: what mount(8) starts has another one, as far as names go. */
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = { "matrixfs", "mfs", "mount.fuse.matr" };
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!strncmp(name, ours[i], strlen(ours[i])))
+			return true;
+	return false;
+}
+
 /* The limit of a process, or 0. In another PID namespace the number may be another's. */
 static unsigned long long find_limit(long long pid)
 {
@@ -71,8 +82,7 @@ static unsigned long long find_limit(long long pid)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%lld/comm", pid);
-	if (file_read_all(AT_FDCWD, path, PROC_BYTES_MAX, &name) < 0 ||
-	    (strncmp(buf_str(&name), "matrixfs", 8) != 0 && strncmp(buf_str(&name), "mfs", 3) != 0))
+	if (file_read_all(AT_FDCWD, path, PROC_BYTES_MAX, &name) < 0 || !is_ours(buf_str(&name)))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%lld/limits", pid);
 	if (file_read_all(AT_FDCWD, path, PROC_BYTES_MAX, &limits) < 0)

@@ -26,8 +26,7 @@ void ctl_held_print(const struct jval *status, struct buf *ret)
 		buf_printf(ret, "process %lld (kill -USR2 %lld replaces the daemon)", pid, pid);
 		break;
 	case CTL_HELD_BY_MANAGER:
-		buf_printf(ret, "%s (%s restart replaces the daemon)", by,
-			   strcmp(by, "systemd") ? "its" : "systemctl");
+		buf_printf(ret, "%s (systemctl restart of its unit replaces the daemon)", by);
 		break;
 	case CTL_HELD_BY_NOBODY:
 		buf_add_str(ret, "nobody (it ends with its daemon)");

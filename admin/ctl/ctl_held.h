@@ -9,7 +9,7 @@
 enum ctl_held {
 	CTL_HELD_UNTOLD, /* no mount, or a daemon that does not tell */
 	CTL_HELD_BY_NOBODY,
-	CTL_HELD_BY_MANAGER, /* systemd, or another one */
+	CTL_HELD_BY_MANAGER, /* systemd */
 	CTL_HELD_BY_HOLDER,  /* a process */
 };
 

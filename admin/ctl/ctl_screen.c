@@ -346,10 +346,11 @@ static unsigned screen_lines(struct ctl *c)
 										: LINES_DEFAULT;
 }
 
-/* Over what is there, as far as there is room: each line to its end, then the rest below. */
+/* Over what is there, as far as there is room: each line to its end, then the rest below.
+ * What is wider is cut: a line that took two would drive the first ones out above. */
 static void over(const char *text, unsigned lines, struct buf *ret)
 {
-	buf_add_str(ret, "\033[H");
+	buf_add_str(ret, "\033[?7l\033[H");
 	for (unsigned i = 1; i < lines && *text; i++) {
 		size_t len = strcspn(text, "\n");
 
@@ -357,7 +358,7 @@ static void over(const char *text, unsigned lines, struct buf *ret)
 		buf_add_str(ret, "\033[K\n");
 		text += len + (text[len] == '\n');
 	}
-	buf_add_str(ret, "\033[J");
+	buf_add_str(ret, "\033[J\033[?7h");
 }
 
 /* On a screen a daemon that is started anew is waited for; what goes into a file ends there. */

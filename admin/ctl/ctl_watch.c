@@ -13,6 +13,7 @@
 
 #define POLL_MS 250
 #define PATIENCE_MS 30000 /* who is replaced is back long before */
+#define AGAIN_MAX 5       /* times that a job is begun anew, and brings nothing more */
 #define BAR_WIDTH 24
 #define PATH_CHARS_MAX 64
 #define ADDRESS_WIDTH 22   /* of a node */
@@ -23,6 +24,8 @@ struct watch {
 	bool nodes; /* each is shown */
 	struct ctl_pace pace;
 	unsigned lines; /* of nodes that were drawn last */
+	unsigned again; /* how often it was begun anew since it had ... */
+	int64_t most;   /* bytes, more than ever before */
 	struct ctl_pace paces[NODES_DRAWN_MAX];
 };
 
@@ -127,6 +130,16 @@ static bool ended_with_daemon(const struct jval *job)
 	return error && !strncmp(error, stopping, strlen(stopping));
 }
 
+static void note_progress(struct watch *w, const struct jval *job)
+{
+	int64_t done = jval_get_size(job, "bytes_done");
+
+	if (done <= w->most)
+		return;
+	w->most = done;
+	w->again = 0;
+}
+
 /* Asks how it is: ERR_STOPPING if its daemon ends with it, -ENOENT if that has. */
 static int ask(struct watch *w, struct jdoc **job)
 {
@@ -144,13 +157,15 @@ static int ask(struct watch *w, struct jdoc **job)
 		return complain_as(ERR_STOPPING, &w->c->why, "It stops, and its jobs with it.");
 	jdoc_free(*job);
 	*job = steal(d);
+	note_progress(w, jdoc_root(*job));
 	if (w->nodes)
 		return draw_nodes(w, jdoc_root(*job));
 	draw(w, jdoc_root(*job));
 	return 0;
 }
 
-/* One look; a job that is gone with its daemon is started again: what it has brought is here. */
+/* One look; a job that is gone with its daemon is started again: what it has brought is here. But
+ * not for ever: it may be the job that ends its daemon, with all who read there. */
 static int look(struct watch *w, struct jdoc **job)
 {
 	struct jdoc *again = NULL;
@@ -158,6 +173,11 @@ static int look(struct watch *w, struct jdoc **job)
 
 	if (r != -ENOENT)
 		return r;
+	if (++w->again > AGAIN_MAX)
+		return complain_as(r, &w->c->why,
+				   "The job was lost %u times, and no more of it is there: see the "
+				   "log of what it was asked of.",
+				   w->again);
 	buf_clear(&w->c->why);
 	r = ctl_post(w->c, NULL, NULL, &again);
 	if (r < 0)

@@ -90,7 +90,7 @@ int xet_may_read(struct ask *a, const struct xet_token *by, struct registry_repo
 /* Of one file, the bytes [from, to). */
 struct rebuilding {
 	struct ask *ask;
-	struct xet_token by;
+	struct xet_token *by; /* borrowed */
 	struct registry_repo repo;
 	uint8_t hash[XET_HASH];
 	struct recipe recipe;
@@ -101,7 +101,6 @@ struct rebuilding {
 
 static void rebuilding_fini(struct rebuilding *b)
 {
-	xet_token_fini(&b->by);
 	xet_plan_fini(&b->plan);
 }
 
@@ -211,7 +210,7 @@ static int write_ranges(struct jwrite *w, const struct rebuilding *b, const stru
 			size_t count, write_fn write)
 {
 	CLEANUP(buf_free) struct buf link = { 0 };
-	struct xet_link l = { .of = b->by };
+	struct xet_link l = { .of = *b->by };
 	int r;
 
 	l.of.expires_s = clock_wall_s() + XET_LINK_S;
@@ -280,13 +279,19 @@ static int find_whole(struct ask *a, const char *name, struct rebuilding *b)
 	return r;
 }
 
+/* By whose token it is asked, and of which repository they may have the files. */
+static int admit(struct ask *a, struct xet_token *by, struct registry_repo *ret)
+{
+	int r = xet_read_bearer(a, by);
+
+	return r == 0 ? xet_may_read(a, by, ret) : r;
+}
+
 static int find(struct ask *a, struct rebuilding *b)
 {
 	struct ranges ranges;
-	int r = xet_read_bearer(a, &b->by);
+	int r = admit(a, b->by, &b->repo);
 
-	if (r == 0)
-		r = xet_may_read(a, &b->by, &b->repo);
 	if (r == 0)
 		r = find_whole(a, a->asked.target.path, b);
 	if (r != 0)
@@ -305,7 +310,9 @@ static int refuse(struct ask *a, int r)
 		answer_refuse(a, 404,
 			      "no file of that hash is here, or the token does not open it");
 	else if (r == -E2BIG)
-		answer_refuse(a, 413, "that is made of too much to tell at once: ask for a Range");
+		answer_refuse(a, 413,
+			      "that is made of too much to tell at once: ask for a Range, or for "
+			      "fewer files");
 	else if (r == -ERANGE)
 		answer_refuse(a, 416, "the file has not so many bytes");
 	else
@@ -326,7 +333,8 @@ static int give(struct ask *a, int r, struct buf *json)
 
 static int rebuild(struct ask *a, const char *key, write_fn write)
 {
-	CLEANUP(rebuilding_fini) struct rebuilding b = { .ask = a };
+	CLEANUP(xet_token_fini) struct xet_token by = { 0 };
+	CLEANUP(rebuilding_fini) struct rebuilding b = { .ask = a, .by = &by };
 	struct buf json = { 0 };
 	int r = 0;
 
@@ -357,9 +365,11 @@ int xet_reconstruct_v2(struct ask *a)
 #define BATCH_MAX 64 /* files of a question, as far as its address has room for them */
 
 struct batch {
+	struct xet_token by;
+	struct registry_repo repo;
 	struct rebuilding all[BATCH_MAX];
-	size_t count, terms;
-	struct buf runs; /* struct run, by their xorbs */
+	size_t asked, count, terms; /* files asked for, those that are there, and of them */
+	struct buf runs;            /* struct run, by their xorbs */
 };
 
 /* Ranges of one xorb, as one of the files has it. */
@@ -373,8 +383,10 @@ static void batch_free(struct batch **b)
 {
 	for (size_t i = 0; *b && i < (*b)->count; i++)
 		rebuilding_fini(&(*b)->all[i]);
-	if (*b)
+	if (*b) {
 		buf_free(&(*b)->runs);
+		xet_token_fini(&(*b)->by);
+	}
 	free(*b);
 }
 
@@ -392,12 +404,10 @@ static int add_file(struct ask *a, const char *name, struct batch *x)
 	struct rebuilding *b = &x->all[x->count];
 	int r;
 
-	*b = (struct rebuilding){ .ask = a };
-	r = xet_read_bearer(a, &b->by);
-	if (r == 0)
-		r = xet_may_read(a, &b->by, &b->repo);
-	if (r == 0)
-		r = find_whole(a, name, b);
+	if (++x->asked > BATCH_MAX)
+		return -E2BIG;
+	*b = (struct rebuilding){ .ask = a, .by = &x->by, .repo = x->repo };
+	r = find_whole(a, name, b);
 	if (r == 0 && !has_file(x, b))
 		r = db_read(a->server->rights.db, make_plan, b);
 	else if (r == 0)
@@ -422,8 +432,6 @@ static int add_files(struct ask *a, struct batch *x)
 
 		if (!id)
 			return -ENOMEM;
-		if (x->count == BATCH_MAX)
-			return -E2BIG;
 		if (!strncmp(id, name, sizeof(name) - 1))
 			r = add_file(a, id + sizeof(name) - 1, x);
 		at += len;
@@ -509,7 +517,9 @@ int xet_reconstruct_all(struct ask *a)
 	if (!ask_aside(a, 0, &r))
 		return r;
 	x = calloc(1, sizeof(*x));
-	r = x ? add_files(a, x) : -ENOMEM;
+	r = x ? admit(a, &x->by, &x->repo) : -ENOMEM;
+	if (r == 0)
+		r = add_files(a, x);
 	if (r == 0 && !x->count)
 		r = -ENOENT;
 	if (r == 0)

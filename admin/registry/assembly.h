@@ -20,7 +20,8 @@ struct assembly_conf {
 	void *arg; /* of both */
 };
 
-/* Bytes of memory that a shard and what is made of it take at most, beside what any takes. */
+/* About how many bytes of memory a shard and what is made of it take, beside what any takes, and
+ * not counting what buffers have in reserve. */
 uint64_t assembly_memory(const struct xet_shard *s);
 /* -ENOMEM. */
 MUST_USE int assembly_new(const struct assembly_conf *conf, struct assembly **ret);

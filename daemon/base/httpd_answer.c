@@ -62,6 +62,7 @@ static bool give_until(struct httpd_request *q, int status, struct MHD_Response 
 
 	lock_take(&h->lock);
 	assert(q->in_handler);
+	assert(!q->early); /* ends otherwise: httpd_early.h */
 	taken = q->stage != STAGE_ANSWERED && q->in_library;
 	if (taken) {
 		q->length = len;

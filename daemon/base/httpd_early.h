@@ -16,8 +16,8 @@ struct httpd_early {
 };
 
 /* Answers 200, and goes on to say that it takes some time, until the handler answers: by
- * httpd_reply or httpd_reply_head, whose body is the last piece. After the request's body came, or
- * right before the answer. `e` is borrowed for ever. */
+ * httpd_reply or httpd_reply_head, and nothing else; its body is the last piece. After the
+ * request's body came, or right before the answer. `e` is borrowed for ever. */
 void httpd_begin_early(struct httpd_request *q, const struct httpd_early *e);
 
 #endif

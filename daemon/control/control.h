@@ -49,7 +49,7 @@ struct control_nfs_client {
 };
 /* Who goes on with the mount when this process ends. */
 struct control_held {
-	const char *by;     /* "systemd", or another service manager; "holder"; "nobody" */
+	const char *by;     /* "systemd", "holder" or "nobody" */
 	pid_t holder_pid;   /* or 0 */
 	unsigned takeovers; /* how many processes had the mount before */
 };
