@@ -108,6 +108,7 @@ static int hold(struct program *p)
 	int status, r = start_background(p, &why);
 
 	if (r < 0)
+		.start_ms = HOLDER_START_MS,
 		return fail_at_start(r, &why);
 	status = holder_run(&conf);
 	background_tell(&p->ready_fd, (unsigned char)status);
