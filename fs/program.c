@@ -88,7 +88,8 @@ static void tell_standing(void *arg, struct buf *ret)
 
 static int open_pulse(struct program *p, struct buf *why)
 {
-	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
+	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p,
+					 p->takeover.fd >= 0 ? HOLDER_START_MS : 0 };
 	int r = pulse_start(&conf, &p->pulse);
 
 	if (r < 0)
