@@ -67,11 +67,13 @@ static int check_mount(void *arg)
 
 	if (is_led_astray(r))
 		return node_probe(p->ops.view.node);
+	if (p->closing)
+		return 0;
 	if (r != ERR_STOPPING)
 		return r;
-	if (p->lookout)
+	if (p->lookout && !p->blind)
 		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
-	lookout_free(steal(p->lookout));
+	p->blind = true;
 	return node_probe(p->ops.view.node);
 }
 
@@ -309,13 +311,14 @@ static void close_all(struct program *p)
 	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
 	over = reload_stop(p->reload, clock_ms() + FORGETTING_MS) && over;
+	p->closing = true;
+	lookout_stop(p->lookout);
 	if (!over) {
 		leave(p);
 		mount_leave(p->mount);
 		return;
 	}
 	mount_close(p->mount);
-	/* A look through the mount ends with it. */
 	over = pulse_free(p->pulse, clock_ms() + FORGETTING_MS);
 	over = nfs_free(p->nfs) && over;
 	if (!over) {
