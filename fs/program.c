@@ -288,10 +288,17 @@ static int open_nfs(struct program *p, struct buf *why)
 	return o->nfs ? nfs_start(&conf, &p->nfs, why) : 0;
 }
 
+static void go_on_no_more(struct program *p)
+{
+	if (p->goes_on)
+		notify_stopping(&p->notify);
+	p->goes_on = false;
+}
+
 static void leave(struct program *p)
 {
 	p->left = true;
-	p->goes_on = false;
+	go_on_no_more(p);
 	log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
 }
 
@@ -304,6 +311,8 @@ static void close_all(struct program *p)
 		pulse_reloading(p->pulse);
 	else
 		pulse_stopping(p->pulse);
+	p->closing = true;
+	lookout_stop(p->lookout);
 	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
@@ -311,8 +320,6 @@ static void close_all(struct program *p)
 	over = control_stop(p->control) && over;
 	over = workers_stop(p->ops.forgetting, clock_ms() + FORGETTING_MS) && over;
 	over = reload_stop(p->reload, clock_ms() + FORGETTING_MS) && over;
-	p->closing = true;
-	lookout_stop(p->lookout);
 	if (!over) {
 		leave(p);
 		mount_leave(p->mount);
@@ -435,7 +442,7 @@ static int open_all(struct program *p, struct buf *why)
 
 static int end_unserved(struct program *p)
 {
-	p->goes_on = false;
+	go_on_no_more(p);
 	log_info("unmounting mountpoint=%s", p->mountpoint);
 	takeover_unmount(&p->takeover, p->takeover.fd, p->mountpoint);
 	return 0;
@@ -457,7 +464,7 @@ int program_serve(struct program *p, struct buf *why)
 	if (told_to_end(p))
 		return end_unserved(p);
 	if (mount_is_awaited())
-		p->goes_on = false;
+		go_on_no_more(p);
 	if (r >= 0)
 		return r > 0 ? HOLDER_AGAIN : 0;
 	if (!why->len)
