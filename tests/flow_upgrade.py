@@ -837,6 +837,56 @@ def test_what_nobody_holds_needs_a_restart(mount, tiny, tmp_path, mounted):
     assert slow_op(m) == "7s" and (not mounted or read(weights(m)) == DATA)
     m.stop()
 
+@pytest.mark.parametrize("what", ["control-listen", "nfs"])
+def test_a_port_that_somebody_else_has_changes_nothing(configured, what):
+    """What is right but cannot be had would take the mount away. The twin: it is free then, and ours the next time."""
+    m, file = configured()
+    with Reader(weights(m)) as reader:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            file.write_text(f"slow-op = 8\n{what} = {address}\n")
+            os.kill(m.pid, signal.SIGHUP)
+            m.wait_log(f"the configuration stays as it was: cannot listen on {address}: .*in use")
+            assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "7s" and not m.logged("took over")
+        reload(m, 1)
+        assert reader.ask("map", 0, len(DATA)) == DATA and slow_op(m) == "8s"
+        file.write_text(f"slow-op = 9\n{what} = :{address.split(':')[1]}\n")
+        reload(m, 2)
+        assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "9s"
+    m.stop()
+
+
+# What is said on the command line counts more than the file.
+NO_CACHE = 'for a; do case $a in --cache=*) ;; *) set -- "$@" "$a";; esac; shift; done; exec "$@"'
+
+
+def test_another_cache_needs_a_restart(configured, tmp_path):
+    """What readers have open lies in this one. The twin: what else is new counts at once."""
+    m, file = configured(f"cache = {tmp_path}/cache\n", wrapper=["bash", "-c", NO_CACHE, "-"])
+    with Reader(weights(m)) as reader:
+        file.write_text(f"slow-op = 8\ncache = {tmp_path}/other\n")
+        os.kill(m.pid, signal.SIGHUP)
+        m.wait_log("the configuration stays as it was: another cache, .*/other\", needs a restart")
+        assert reader.ask("read", 0, len(DATA)) == DATA and not m.logged("took over")
+        file.write_text(f"slow-op = 8\ncache = {tmp_path}/cache\n")
+        reload(m, 1)
+        assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "8s"
+    m.stop()
+
+
+def test_what_it_says_to_itself_nobody_else_says_for_it(configured, mount, tiny):
+    """SIGUSR1 from outside: no look was taken. The twin is SIGHUP, by which it says it."""
+    m, file = configured()
+    file.write_text("slow-op = soon\n")
+    for other in (m, mount(tiny)):
+        os.kill(other.pid, signal.SIGUSR1)
+        time.sleep(0.3)
+        assert read(weights(other)) == DATA and not other.logged("going on|unmounting")
+    file.write_text("slow-op = 8\n")
+    reload(m, 1)
+    m.stop()
+
+
 
 def test_a_restart_counts_more_than_a_new_configuration(configured, manager):
     """Who asks for that waits for the end of the process."""
