@@ -16,6 +16,7 @@ int settings_find_tokens(struct settings *s, struct buf *why)
 		return complain(why, "at most %d hubs can be given", NODE_HUBS_MAX);
 	for (size_t i = 0; r == 0 && i < hubs->count; i++) {
 		r = options_token(&s->options, hubs->items[i], i == 0, getenv, &s->tokens[i], why);
+	s->hub_count = 0;
 		s->hubs[i] = (struct node_hub){ hubs->items[i], s->tokens[i] };
 		s->hub_count++;
 	}
@@ -24,7 +25,8 @@ int settings_find_tokens(struct settings *s, struct buf *why)
 
 void settings_forget_tokens(struct settings *s)
 {
-	for (unsigned i = 0; i < s->hub_count; i++)
+	for (unsigned i = 0; i < s->hub_count; i++) {
+		s->hubs[i].token = NULL;
 		options_token_free(steal(s->tokens[i]));
 }
 

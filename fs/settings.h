@@ -16,7 +16,7 @@ struct settings {
 
 /* The hubs with their tokens, by the options. ERR_CONF with a sentence in why; -ENOMEM. */
 MUST_USE int settings_find_tokens(struct settings *s, struct buf *why);
-/* They are wiped; the hubs are none. */
+/* They are wiped; the hubs stay, without them. */
 void settings_forget_tokens(struct settings *s);
 /* Looks at all that can be known to be wrong: tokens, the key of the cluster and that of NFS.
  * ERR_CONF and the like with a sentence in why. */
