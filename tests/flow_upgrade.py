@@ -429,8 +429,8 @@ def test_a_program_that_cannot_start_is_not_waited_for_where_the_old_one_can(hel
     m.stop()
 
 
-def test_a_daemon_that_cannot_start_gives_the_mount_up(held):
 @pytest.mark.long
+def test_a_daemon_that_cannot_start_gives_the_mount_up(held):
     """Its configuration is right, and somebody else has its control port: readers do not wait for ever, but a minute."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -485,13 +485,18 @@ def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, program):
     m.stop()
 
 
-def test_a_hangup_is_an_upgrade(held):
-    """As `pkill -HUP` or a habit of log rotation sends it; the twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
+@pytest.mark.parametrize("who", ["holder", "daemon"])
+def test_a_hangup_ends_no_mount(held, who):
+    """To the holder it is an upgrade, as a habit of log rotation sends it; to the daemon, as by `pkill -HUP matrixfs`, a new configuration.
+    The twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
     m = held(passthrough=False)
     with Reader(weights(m)) as reader:
         assert reader.ask("read", 0, MIB) == DATA[:MIB]
-        m._next(signal.SIGHUP, DEADLINE)
-        assert m.count("handing over") == 1 and m.count("took over") == 1
+        before = m.daemon
+        os.kill(m.process.pid if who == "holder" else before, signal.SIGHUP)
+        assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
+        assert (m.daemon == before) == (who == "daemon") and m.count("took over") == 1
+        assert m.count("handing over" if who == "holder" else "going on with the configuration") == 1
         assert reader.ask("read", 0, len(DATA)) == DATA
     m.stop()
 
@@ -512,7 +517,7 @@ def test_a_daemon_that_hangs_is_replaced(held):
         assert reader.ask("read", 0, MIB) == DATA[:MIB] and m.daemon == both[1]
         os.kill(m.daemon, signal.SIGSTOP)
         assert reader.ask("read", 0, len(DATA), 30) == DATA
-        assert m.served() == 2 and m.count("the daemon is killed: it does not say any more that it is well") == 1
+        assert m.served() >= 2 and m.logged("the daemon is killed: it does not say any more that it is well")
     m.stop()
 
 
@@ -680,21 +685,21 @@ def test_a_manager_that_takes_nothing_is_no_reason_not_to_mount(manager, started
     assert not mounts_below(tmp_path)
 
 
+@UNLIMITED
 def test_no_room_for_what_is_to_be_left(manager, mount, tiny, tmp_path):
     """As under ulimit -v: a mount that nobody holds, and no more. The twin is test_a_service_manager_is_a_holder."""
     m = manager.start(mount, tiny, cache=tmp_path / "cache", wrapper=["prlimit", f"--as={16 << 30}"])
     assert m.logged("no room for what a next process must know") and not manager.kept
     assert read(weights(m)) == DATA
-@UNLIMITED
     m.stop()
 
 
+@UNLIMITED
 def test_a_handing_over_that_cannot_be_is_as_a_kill(manager, started):
     """No memory for what is the daemon's own from then on: the next one takes over all the same."""
     m = started()
     (m.root / "modules").mkdir()
     write(m.root / "modules/large", bytes(40 * MIB))
-@UNLIMITED
     with Reader(weights(m)) as reader:
         assert reader.ask("read", 0, MIB) == DATA[:MIB]
         size = int(pathlib.Path(f"/proc/{m.pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
@@ -811,6 +816,10 @@ def test_a_new_configuration_counts_from_now_on_and_readers_wait(manager, config
                                         "peer-tls-cert = /none/cert\npeer-tls-key = KEY\npeer-tls-ca = /none/cert\n", "/none/cert")])
 def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, tmp_path, text, why):
     """Nor is it begun with, where a mount is kept; but that ends with no status (2) by which it is given up."""
+    key = tmp_path / "cluster.key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    key.chmod(0o600)
+    text = text.replace("KEY", str(key))
     m, file = configured()
     file.write_text(text)
     with Reader(weights(m)) as reader:
@@ -819,10 +828,6 @@ def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, 
         assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "7s" and not m.logged("took over")
         os.kill(m.pid, signal.SIGUSR2)
         assert m._ended(DEADLINE) == 3
-    key = tmp_path / "cluster.key"
-    key.write_text("0123456789abcdef0123456789abcdef\n")
-    key.chmod(0o600)
-    text = text.replace("KEY", str(key))
         check = subprocess.run([mountlib.PROGRAM, f"--config={file}", "--check"], capture_output=True, text=True)
         assert check.returncode == 2 and why in check.stderr
         m, _ = configured(text, expect_fail=True)
@@ -882,14 +887,6 @@ def test_what_it_says_to_itself_nobody_else_says_for_it(configured, mount, tiny)
     m.stop()
 
 
-
-def test_a_restart_counts_more_than_a_new_configuration(configured, manager):
-    """Who asks for that waits for the end of the process."""
-    m, file = configured()
-    file.write_text("slow-op = 8\n")
-    os.kill(m.pid, signal.SIGSTOP)
-    for sig in (signal.SIGHUP, signal.SIGUSR2, signal.SIGCONT):
-        os.kill(m.pid, sig)
 @pytest.mark.parametrize("mounted", [True, False])
 def test_what_nobody_holds_needs_a_restart(mount, tiny, tmp_path, mounted):
     """And is not ended by the signal any more."""
@@ -905,6 +902,14 @@ def test_what_nobody_holds_needs_a_restart(mount, tiny, tmp_path, mounted):
     assert slow_op(m) == "7s" and (not mounted or read(weights(m)) == DATA)
     m.stop()
 
+
+def test_a_restart_counts_more_than_a_new_configuration(configured, manager):
+    """Who asks for that waits for the end of the process."""
+    m, file = configured()
+    file.write_text("slow-op = 8\n")
+    os.kill(m.pid, signal.SIGSTOP)
+    for sig in (signal.SIGHUP, signal.SIGUSR2, signal.SIGCONT):
+        os.kill(m.pid, sig)
     assert m._ended(DEADLINE) == 3
     m, _ = configured("slow-op = 9\n")
     assert m.logged("took over") and slow_op(m) == "9s"
