@@ -38,28 +38,33 @@ static int check_place(const struct options *now, const struct options *fresh, s
 
 static const char *port_of(const char *address)
 {
-	return address ? strrchr(address, ':') : NULL;
+	return strrchr(address, ':');
 }
 
-/* A port that we have already is had again. */
-static bool is_ours(const struct options *now, const char *port)
+static bool is_ours(const struct options *now, const char *address, bool port_alone)
 {
 	const char *const ours[] = { now->control_listen, now->nfs, now->peer.listen };
 
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-		if (port_of(ours[i]) && strcmp(port_of(ours[i]), port) == 0)
+		if (ours[i] && strcmp(port_alone ? port_of(ours[i]) : ours[i],
+				      port_alone ? port_of(address) : address) == 0)
 			return true;
 	return false;
 }
 
+/* One that is taken by ourselves, on another address, is had when we have let go of it. */
 static int check_address(const struct options *now, const char *fresh, struct buf *why)
 {
+	CLEANUP(buf_free) struct buf said = { 0 };
 	CLEANUP(closep) int fd = -1;
 
-	if (!port_of(fresh) || is_ours(now, port_of(fresh)))
+	if (!fresh || is_ours(now, fresh, false))
 		return 0;
-	fd = listen_address(fresh, why);
-	return fd < 0 ? fd : 0;
+	fd = listen_address(fresh, &said);
+	if (fd >= 0 || (fd == -EADDRINUSE && is_ours(now, fresh, true)))
+		return 0;
+	buf_add_str(why, buf_str(&said));
+	return fd;
 }
 
 /* What --check does not look at, as it does not know what is ours. */

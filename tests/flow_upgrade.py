@@ -853,6 +853,10 @@ def test_a_port_that_somebody_else_has_changes_nothing(configured, what):
         file.write_text(f"slow-op = 9\n{what} = :{address.split(':')[1]}\n")
         reload(m, 2)
         assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "9s"
+        file.write_text(f"{what} = 192.0.2.1:{address.split(':')[1]}\n")      # nor is it of this host
+        os.kill(m.pid, signal.SIGHUP)
+        m.wait_log("the configuration stays as it was: cannot listen on 192.0.2.1:.*assign")
+        assert reader.ask("map", 0, len(DATA)) == DATA and slow_op(m) == "9s"
     m.stop()
 
 
