@@ -388,7 +388,7 @@ static void tell_standing(void *arg, struct buf *ret)
 
 static int open_pulse(struct program *p, struct buf *why)
 {
-	const struct pulse_conf conf = { getenv, check_self, tell_standing, p };
+	const struct pulse_conf conf = { getenv, check_self, tell_standing, p, 0 };
 	int r = pulse_start(&conf, &p->pulse);
 
 	if (r < 0)

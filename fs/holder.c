@@ -101,6 +101,15 @@ static void feed(struct holder *h)
 	h->why = "it does not say any more that it is well";
 }
 
+/* It begins to serve, for the first time or once more. */
+static void expect_it(struct holder *h)
+{
+	if (h->ending)
+		return;
+	h->kill_ms = clock_ms() + h->conf->start_ms;
+	h->why = "it has not begun to serve";
+}
+
 static void tell_that_it_is_watched(const struct holder *h)
 {
 	char number[24];
@@ -145,6 +154,8 @@ static void pass_on(struct holder *h, const char *text)
 		notify_ready(&h->above);
 	if (hearing_value(text, "STATUS", line, sizeof(line)))
 		notify_status(&h->above, line);
+	if (h->ready && hearing_value(text, "RELOADING", line, sizeof(line)))
+		expect_it(h);
 	if (!hearing_value(text, "WATCHDOG", line, sizeof(line)))
 		return;
 	notify_alive(&h->above);
@@ -159,6 +170,8 @@ static void on_serving(struct holder *h)
 	if (!h->served_once)
 		h->conf->ready(h->conf->arg);
 	h->served_once = true;
+	if (!h->ending)
+		h->kill_ms = 0;
 	feed(h);
 	if (h->asked)
 		ask_to_hand_over(h);
@@ -211,8 +224,8 @@ static int start(struct holder *h)
 	h->ready = false;
 	h->agreed = false;
 	h->ending = false;
-	h->kill_ms = 0;
 	h->due_ms = 0;
+	expect_it(h);
 	pid = fork();
 	if (pid == 0)
 		be_daemon(h);
@@ -409,8 +422,10 @@ static int on_time(struct holder *h)
 
 	if (!h->child)
 		return start_due(h);
-	if (late && !h->ending)
+	if (late && h->ready && h->watch_ms)
 		feed(h);
+	else if (late)
+		expect_it(h);
 	take_messages(h);
 	if (clock_ms() < h->kill_ms)
 		return -1;

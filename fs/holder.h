@@ -13,9 +13,11 @@
 /* The daemon's exit status when it wants to be started again. */
 #define HOLDER_AGAIN 3
 
-/* What is right for a daemon that people use. */
-#define HOLDER_STOP_MS 60000
+/* What is right for a daemon that people use. Who runs the holder waits longer for its end: Docker
+ * 30 seconds, as we tell it, Kubernetes 60. */
+#define HOLDER_STOP_MS 20000
 #define HOLDER_WATCH_MS 60000
+#define HOLDER_START_MS 300000 /* as TimeoutStartSec in the unit */
 
 struct holder_conf {
 	char *const *argv;        /* of the daemon, which is this program */
@@ -24,6 +26,7 @@ struct holder_conf {
 	void *arg;
 	int64_t stop_ms;  /* one that does not end so long after it was told to is killed */
 	int64_t watch_ms; /* so is one that serves and does not say for so long that it is well */
+	int64_t start_ms; /* and one that does not come to serve within it */
 };
 
 /* True if this process is a holder that was replaced by a new version of itself. */

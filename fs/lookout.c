@@ -99,20 +99,35 @@ static int wait_answer(struct lookout *l, int64_t deadline_ms)
 	return r > 0 ? 0 : r == 0 ? ERR_TIMEOUT : -errno;
 }
 
+/* One that waits inside the mount ends with that, whoever reaps it then. */
+static int end(struct lookout *l)
+{
+	if (l->pid > 0)
+		child_kill(l->pid, clock_ms() + END_MS);
+	l->pid = -1;
+	return ERR_STOPPING;
+}
+
 int lookout_ask(struct lookout *l, const char *mountpoint, int64_t deadline_ms)
 {
 	int answer, r;
 
 	if (!l->asked && send(l->fd, mountpoint, strlen(mountpoint), MSG_NOSIGNAL) < 0)
-		return ERR_STOPPING;
+		return end(l);
 	l->asked = true;
 	r = wait_answer(l, deadline_ms);
 	if (r < 0)
 		return r;
 	if (recv(l->fd, &answer, sizeof(answer), 0) != sizeof(answer))
-		return ERR_STOPPING;
+		return end(l);
 	l->asked = false;
 	return answer;
+}
+
+void lookout_stop(struct lookout *l)
+{
+	if (l)
+		shutdown(l->fd, SHUT_RDWR);
 }
 
 void lookout_free(struct lookout *l)
@@ -120,8 +135,6 @@ void lookout_free(struct lookout *l)
 	if (!l)
 		return;
 	close(l->fd);
-	/* One that waits inside the mount ends with that, whoever reaps it then. */
-	if (l->pid > 0)
-		child_kill(l->pid, clock_ms() + END_MS);
+	end(l);
 	free(l);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/base/err.h"
@@ -61,6 +62,9 @@ static int prepare(struct program *p, struct buf *why)
 {
 	int r = 0;
 
+	/* Of the program that this process was before a new configuration. */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
 	if (p->told.options.mountpoint && getenv("NOTIFY_SOCKET"))
 		r = lookout_start(&p->lookout); /* it is to know nothing */
 	if (r == 0)
@@ -104,6 +108,7 @@ static int hold(struct program *p)
 		.arg = p,
 		.stop_ms = HOLDER_STOP_MS,
 		.watch_ms = HOLDER_WATCH_MS,
+		.start_ms = HOLDER_START_MS,
 	};
 	int status, r = start_background(p, &why);
 
@@ -144,6 +149,7 @@ static void begin_again(struct program *p)
 	if (r == 0)
 		execv("/proc/self/exe", p->argv);
 	log_warn(r < 0 ? r : -errno, "cannot go on in this process");
+	notify_stopping(&p->notify);
 }
 
 static int hold_or_run(struct program *p)

@@ -33,7 +33,7 @@ struct mount {
 
 /* For the signal handler. */
 static _Atomic(struct fuse_session *) serving;
-static atomic_bool hand_over_asked, others_asked, end_asked;
+static atomic_bool go_on_asked, hand_over_asked, others_asked, end_asked;
 
 /* ---- mount points ---- */
 
@@ -270,6 +270,8 @@ static void on_hand_over(int sig)
 {
 	struct fuse_session *s = serving;
 
+	if (sig == SIGUSR1 && !go_on_asked)
+		return; /* of somebody else, and nobody has looked at the configuration */
 	hand_over_asked = true;
 	if (sig == SIGUSR2)
 		others_asked = true;
@@ -296,6 +298,7 @@ static void heed_signals(struct mount *m)
 
 void mount_go_on(void)
 {
+	go_on_asked = true;
 	kill(getpid(), SIGUSR1);
 }
 

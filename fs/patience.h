@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define PATIENCE_WELL_MS 2000   /* who has served so long has not failed */
-#define PATIENCE_TRIES 7        /* that never served; then one with nothing that was kept */
+#define PATIENCE_TRIES 18       /* that never served, nearly a minute; then one with nothing kept */
 #define PATIENCE_SHORT_LIVES 60 /* in a row that served, but not so long; then likewise */
 #define PATIENCE_REFUSED_MS \
 	600000 /* for whoever mends what keeps it from beginning; then likewise */

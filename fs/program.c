@@ -67,11 +67,13 @@ static int check_mount(void *arg)
 
 	if (is_led_astray(r))
 		return node_probe(p->ops.view.node);
+	if (p->closing)
+		return 0;
 	if (r != ERR_STOPPING)
 		return r;
-	if (p->lookout)
+	if (p->lookout && !p->blind)
 		log_warn(0, "the process that looks through the mount is gone: that goes unseen");
-	lookout_free(steal(p->lookout));
+	p->blind = true;
 	return node_probe(p->ops.view.node);
 }
 
@@ -88,7 +90,8 @@ static void tell_standing(void *arg, struct buf *ret)
 
 static int open_pulse(struct program *p, struct buf *why)
 {
-	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p };
+	const struct pulse_conf conf = { getenv, check_mount, tell_standing, p,
+					 p->takeover.fd >= 0 ? HOLDER_START_MS : 0 };
 	int r = pulse_start(&conf, &p->pulse);
 
 	if (r < 0)
@@ -285,10 +288,17 @@ static int open_nfs(struct program *p, struct buf *why)
 	return o->nfs ? nfs_start(&conf, &p->nfs, why) : 0;
 }
 
+static void go_on_no_more(struct program *p)
+{
+	if (p->goes_on)
+		notify_stopping(&p->notify);
+	p->goes_on = false;
+}
+
 static void leave(struct program *p)
 {
 	p->left = true;
-	p->goes_on = false;
+	go_on_no_more(p);
 	log_err(ERR_TIMEOUT, "something has not ended: it ends with the process");
 }
 
@@ -301,6 +311,8 @@ static void close_all(struct program *p)
 		pulse_reloading(p->pulse);
 	else
 		pulse_stopping(p->pulse);
+	p->closing = true;
+	lookout_stop(p->lookout);
 	nfs_stop(p->nfs);
 	keeper_stop(p->keeper);
 	if (p->ops.view.node)
@@ -314,7 +326,6 @@ static void close_all(struct program *p)
 		return;
 	}
 	mount_close(p->mount);
-	/* A look through the mount ends with it. */
 	over = pulse_free(p->pulse, clock_ms() + FORGETTING_MS);
 	over = nfs_free(p->nfs) && over;
 	if (!over) {
@@ -431,7 +442,7 @@ static int open_all(struct program *p, struct buf *why)
 
 static int end_unserved(struct program *p)
 {
-	p->goes_on = false;
+	go_on_no_more(p);
 	log_info("unmounting mountpoint=%s", p->mountpoint);
 	takeover_unmount(&p->takeover, p->takeover.fd, p->mountpoint);
 	return 0;
@@ -453,7 +464,7 @@ int program_serve(struct program *p, struct buf *why)
 	if (told_to_end(p))
 		return end_unserved(p);
 	if (mount_is_awaited())
-		p->goes_on = false;
+		go_on_no_more(p);
 	if (r >= 0)
 		return r > 0 ? HOLDER_AGAIN : 0;
 	if (!why->len)

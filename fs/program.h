@@ -3,6 +3,7 @@
 #ifndef MATRIXFS_PROGRAM_H
 #define MATRIXFS_PROGRAM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "daemon/base/pulse.h"
@@ -43,6 +44,8 @@ struct program {
 	struct nfs *nfs;
 	struct pulse *pulse; /* or NULL */
 	struct reload *reload;
+	atomic_bool closing; /* nobody answers on the mount any more */
+	bool blind;          /* of the pulse: nobody looks */
 	bool goes_on; /* the mount was handed over to the program that this process is next */
 	bool left;    /* somebody may still use it: it stays to the end of the process */
 };

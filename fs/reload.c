@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/base/err.h"
+#include "daemon/base/listen.h"
 #include "daemon/base/lock.h"
 #include "daemon/base/log.h"
 #include "daemon/base/why.h"
@@ -21,15 +23,58 @@ struct reload {
 	atomic_bool stop;
 };
 
-/* Where it is mounted is what readers hold on to. */
+/* Where it is mounted is what readers hold on to, and what they have open lies in the cache. */
 static int check_place(const struct options *now, const struct options *fresh, struct buf *why)
 {
 	const char *here = now->mountpoint ? now->mountpoint : "";
 	const char *there = fresh->mountpoint ? fresh->mountpoint : "";
 
-	if (strcmp(here, there) == 0)
+	if (strcmp(here, there) != 0)
+		return complain(why, "another mount point, \"%s\", needs a restart", there);
+	if (strcmp(now->cache, fresh->cache) != 0)
+		return complain(why, "another cache, \"%s\", needs a restart", fresh->cache);
+	return 0;
+}
+
+static const char *port_of(const char *address)
+{
+	return strrchr(address, ':');
+}
+
+static bool is_ours(const struct options *now, const char *address, bool port_alone)
+{
+	const char *const ours[] = { now->control_listen, now->nfs, now->peer.listen };
+
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (ours[i] && strcmp(port_alone ? port_of(ours[i]) : ours[i],
+				      port_alone ? port_of(address) : address) == 0)
+			return true;
+	return false;
+}
+
+/* One that is taken by ourselves, on another address, is had when we have let go of it. */
+static int check_address(const struct options *now, const char *fresh, struct buf *why)
+{
+	CLEANUP(buf_free) struct buf said = { 0 };
+	CLEANUP(closep) int fd = -1;
+
+	if (!fresh || is_ours(now, fresh, false))
 		return 0;
-	return complain(why, "another mount point, \"%s\", needs a restart", there);
+	fd = listen_address(fresh, &said);
+	if (fd >= 0 || (fd == -EADDRINUSE && is_ours(now, fresh, true)))
+		return 0;
+	buf_add_str(why, buf_str(&said));
+	return fd;
+}
+
+/* What --check does not look at, as it does not know what is ours. */
+static int check_addresses(const struct options *now, const struct options *fresh, struct buf *why)
+{
+	int r = check_address(now, fresh->control_listen, why);
+
+	if (r == 0)
+		r = check_address(now, fresh->nfs, why);
+	return r < 0 ? r : check_address(now, fresh->peer.listen, why);
 }
 
 static int look(const struct reload *r, struct buf *why)
@@ -42,6 +87,8 @@ static int look(const struct reload *r, struct buf *why)
 	rc = settings_read(fresh, r->conf.argc, r->conf.argv, why);
 	if (rc == 0)
 		rc = check_place(&r->conf.now->options, &fresh->options, why);
+	if (rc == 0)
+		rc = check_addresses(&r->conf.now->options, &fresh->options, why);
 	settings_fini(fresh);
 	return rc;
 }

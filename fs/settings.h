@@ -16,10 +16,10 @@ struct settings {
 
 /* The hubs with their tokens, by the options. ERR_CONF with a sentence in why; -ENOMEM. */
 MUST_USE int settings_find_tokens(struct settings *s, struct buf *why);
-/* They are wiped; the hubs are none. */
+/* They are wiped; the hubs stay, without them. */
 void settings_forget_tokens(struct settings *s);
-/* Looks at all that can be known to be wrong: tokens, the key of the cluster and that of NFS.
- * ERR_CONF and the like with a sentence in why. */
+/* Looks at all that can be known to be wrong: tokens, the key of the cluster and that of NFS, the
+ * certificates of peers. ERR_CONF and the like with a sentence in why. */
 MUST_USE int settings_check(struct settings *s, struct buf *why);
 /* Parses all anew, and checks it. Likewise. */
 MUST_USE int settings_read(struct settings *s, int argc, char *const argv[], struct buf *why);

@@ -20,9 +20,9 @@ REPO = "org/slow"
 
 @pytest.fixture
 def slow(hub):
-    """A link of 1 MiB/s."""
+    """A link on which there is time for another daemon."""
     hub.repo(REPO).commit({"config.json": b"{}", "w.safetensors": SLOW})
-    with hub.fault("GET .*w.safetensors", "slow", rate=MIB):
+    with hub.fault("GET .*w.safetensors", "slow", rate=MIB // 2):
         yield hub
 
 

@@ -54,6 +54,23 @@ def test_an_option_that_does_not_exist_is_found():
     assert "the-last" not in complaint("matrixhubd", ["--anonymous=perhaps"])
 
 
+def graces():
+    """{where: seconds from SIGTERM to SIGKILL} of what runs a holder."""
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    found = {"compose.yaml": int(compose["mount"]["stop_grace_period"].removesuffix("s")),
+             "values.yaml": yaml.safe_load((DEPLOY / "chart/values.yaml").read_text())["mount"]["gracePeriodSeconds"]}
+    for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")):
+        found |= {path.name: o["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] for o in yaml.safe_load_all(path.read_text())
+                  if o and o["kind"] == "DaemonSet"}
+    return found
+
+
+def test_a_holder_has_the_time_to_take_the_mount_away():
+    """A daemon that hangs is killed by it, and not both of them from outside."""
+    stop_ms = int(re.search(r"HOLDER_STOP_MS (\d+)", (DEPLOY.parent.parent / "fs/holder.h").read_text())[1])
+    assert len(graces()) >= 3 and all(1000 * seconds >= stop_ms + 10_000 for seconds in graces().values()), graces()
+
+
 # ---- a mount that is handed on: containers are mount namespaces here ----
 
 FILES = {"config.json": b"{}"}

@@ -27,6 +27,7 @@ DATA = models.big_file(12 * MIB + 77, seed=5)
 SMALL = b'{"model_type": "bert"}'
 FILES = {"config.json": SMALL, "sub/vocab.txt": b"words\n", "w.safetensors": DATA}
 WAYS = ("murder", "upgrade")
+UNLIMITED = pytest.mark.skipif(mountlib.PROGRAM.parent.name != "build", reason="a sanitizer has more addresses than that, and ends without")
 ORIGINAL = mountlib.PROGRAM
 # Reads a file again and again, by read() or from a mapping that is dropped and faulted in anew, until a file appears.
 HASHER = """
@@ -428,8 +429,9 @@ def test_a_program_that_cannot_start_is_not_waited_for_where_the_old_one_can(hel
     m.stop()
 
 
+@pytest.mark.long
 def test_a_daemon_that_cannot_start_gives_the_mount_up(held):
-    """Its configuration is right, and somebody else has its control port: readers do not wait for ever."""
+    """Its configuration is right, and somebody else has its control port: readers do not wait for ever, but a minute."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     m = held(f"--control-listen=127.0.0.1:{port}")
@@ -442,7 +444,7 @@ def test_a_daemon_that_cannot_start_gives_the_mount_up(held):
         taken.listen()
         reader = subprocess.Popen(["cat", str(weights(m))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.kill(m.process.pid, signal.SIGCONT)
-        assert m._ended(DEADLINE) == 1 and m.logged("taken away") and not mounts_below(m.root)
+        assert m._ended(120) == 1 and m.logged("taken away") and not mounts_below(m.root)
     within(DEADLINE, reader.wait)
 
 
@@ -483,13 +485,18 @@ def test_a_program_that_is_mended_in_time_goes_on_with_the_mount(held, program):
     m.stop()
 
 
-def test_a_hangup_is_an_upgrade(held):
-    """As `pkill -HUP` or a habit of log rotation sends it; the twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
+@pytest.mark.parametrize("who", ["holder", "daemon"])
+def test_a_hangup_ends_no_mount(held, who):
+    """To the holder it is an upgrade, as a habit of log rotation sends it; to the daemon, as by `pkill -HUP matrixfs`, a new configuration.
+    The twin is test_an_upgrade_with_a_wrong_configuration_is_refused."""
     m = held(passthrough=False)
     with Reader(weights(m)) as reader:
         assert reader.ask("read", 0, MIB) == DATA[:MIB]
-        m._next(signal.SIGHUP, DEADLINE)
-        assert m.count("handing over") == 1 and m.count("took over") == 1
+        before = m.daemon
+        os.kill(m.process.pid if who == "holder" else before, signal.SIGHUP)
+        assert eventually(lambda: m.served() == 2, DEADLINE), m.log_text()
+        assert (m.daemon == before) == (who == "daemon") and m.count("took over") == 1
+        assert m.count("handing over" if who == "holder" else "going on with the configuration") == 1
         assert reader.ask("read", 0, len(DATA)) == DATA
     m.stop()
 
@@ -510,7 +517,7 @@ def test_a_daemon_that_hangs_is_replaced(held):
         assert reader.ask("read", 0, MIB) == DATA[:MIB] and m.daemon == both[1]
         os.kill(m.daemon, signal.SIGSTOP)
         assert reader.ask("read", 0, len(DATA), 30) == DATA
-        assert m.served() == 2 and m.count("the daemon is killed: it does not say any more that it is well") == 1
+        assert m.served() >= 2 and m.logged("the daemon is killed: it does not say any more that it is well")
     m.stop()
 
 
@@ -678,6 +685,7 @@ def test_a_manager_that_takes_nothing_is_no_reason_not_to_mount(manager, started
     assert not mounts_below(tmp_path)
 
 
+@UNLIMITED
 def test_no_room_for_what_is_to_be_left(manager, mount, tiny, tmp_path):
     """As under ulimit -v: a mount that nobody holds, and no more. The twin is test_a_service_manager_is_a_holder."""
     m = manager.start(mount, tiny, cache=tmp_path / "cache", wrapper=["prlimit", f"--as={16 << 30}"])
@@ -686,6 +694,7 @@ def test_no_room_for_what_is_to_be_left(manager, mount, tiny, tmp_path):
     m.stop()
 
 
+@UNLIMITED
 def test_a_handing_over_that_cannot_be_is_as_a_kill(manager, started):
     """No memory for what is the daemon's own from then on: the next one takes over all the same."""
     m = started()
@@ -792,7 +801,8 @@ def test_a_new_configuration_counts_from_now_on_and_readers_wait(manager, config
             assert slow_op(m) == f"{10 + n}s" and m.pid == m.process.pid
             assert eventually(lambda: {"READY": "1"} in manager.said[before:])
             said = [word for words in manager.said[before:] for word in words]
-            assert said.index("RELOADING") < said.index("READY") and "STOPPING" not in said and "FDSTOREREMOVE" not in said
+            assert "WATCHDOG" in said[said.index("RELOADING"):said.index("READY")]      # whose time does not stand still
+            assert "STOPPING" not in said and "FDSTOREREMOVE" not in said
             assert reader.ask("map", 0, len(DATA)) == DATA
     assert named(m.pid) == "matrixfs" and len(children(m.pid)) == 1
     m.stop()
@@ -801,9 +811,15 @@ def test_a_new_configuration_counts_from_now_on_and_readers_wait(manager, config
 
 @pytest.mark.parametrize("text, why", [("slow-op = soon\n", "slow-op"), ("token-file = /none/token\n", "/none/token"),
                                        ("peer-listen = 127.0.0.1:1\npeers = 127.0.0.1:2\ncluster-key-file = /none/key\n", "/none/key"),
-                                       ("nfs = 127.0.0.1:0\nnfs-key-file = /none/key\n", "/none/key")])
-def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, text, why):
+                                       ("nfs = 127.0.0.1:0\nnfs-key-file = /none/key\n", "/none/key"),
+                                       ("peer-listen = 127.0.0.1:0\npeer-address = 127.0.0.1:1\npeers = 127.0.0.1:2\ncluster-key-file = KEY\n"
+                                        "peer-tls-cert = /none/cert\npeer-tls-key = KEY\npeer-tls-ca = /none/cert\n", "/none/cert")])
+def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, tmp_path, text, why):
     """Nor is it begun with, where a mount is kept; but that ends with no status (2) by which it is given up."""
+    key = tmp_path / "cluster.key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    key.chmod(0o600)
+    text = text.replace("KEY", str(key))
     m, file = configured()
     file.write_text(text)
     with Reader(weights(m)) as reader:
@@ -818,6 +834,60 @@ def test_a_wrong_configuration_is_told_and_changes_nothing(manager, configured, 
         assert m.status in (1, 3) and m.logged(why)
         m, _ = configured()
         assert m.logged("took over") and reader.ask("read", 0, len(DATA)) == DATA
+    m.stop()
+
+
+@pytest.mark.parametrize("what", ["control-listen", "nfs"])
+def test_a_port_that_somebody_else_has_changes_nothing(configured, what):
+    """What is right but cannot be had would take the mount away. The twin: it is free then, and ours the next time."""
+    m, file = configured()
+    with Reader(weights(m)) as reader:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = "127.0.0.1:%d" % taken.getsockname()[1]
+            file.write_text(f"slow-op = 8\n{what} = {address}\n")
+            os.kill(m.pid, signal.SIGHUP)
+            m.wait_log(f"the configuration stays as it was: cannot listen on {address}: .*in use")
+            assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "7s" and not m.logged("took over")
+        reload(m, 1)
+        assert reader.ask("map", 0, len(DATA)) == DATA and slow_op(m) == "8s"
+        file.write_text(f"slow-op = 9\n{what} = :{address.split(':')[1]}\n")
+        reload(m, 2)
+        assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "9s"
+        file.write_text(f"{what} = 192.0.2.1:{address.split(':')[1]}\n")      # nor is it of this host
+        os.kill(m.pid, signal.SIGHUP)
+        m.wait_log("the configuration stays as it was: cannot listen on 192.0.2.1:.*assign")
+        assert reader.ask("map", 0, len(DATA)) == DATA and slow_op(m) == "9s"
+    m.stop()
+
+
+# What is said on the command line counts more than the file.
+NO_CACHE = 'for a; do case $a in --cache=*) ;; *) set -- "$@" "$a";; esac; shift; done; exec "$@"'
+
+
+def test_another_cache_needs_a_restart(configured, tmp_path):
+    """What readers have open lies in this one. The twin: what else is new counts at once."""
+    m, file = configured(f"cache = {tmp_path}/cache\n", wrapper=["bash", "-c", NO_CACHE, "-"])
+    with Reader(weights(m)) as reader:
+        file.write_text(f"slow-op = 8\ncache = {tmp_path}/other\n")
+        os.kill(m.pid, signal.SIGHUP)
+        m.wait_log("the configuration stays as it was: another cache, .*/other\", needs a restart")
+        assert reader.ask("read", 0, len(DATA)) == DATA and not m.logged("took over")
+        file.write_text(f"slow-op = 8\ncache = {tmp_path}/cache\n")
+        reload(m, 1)
+        assert reader.ask("read", 0, len(DATA)) == DATA and slow_op(m) == "8s"
+    m.stop()
+
+
+def test_what_it_says_to_itself_nobody_else_says_for_it(configured, mount, tiny):
+    """SIGUSR1 from outside: no look was taken. The twin is SIGHUP, by which it says it."""
+    m, file = configured()
+    file.write_text("slow-op = soon\n")
+    for other in (m, mount(tiny)):
+        os.kill(other.pid, signal.SIGUSR1)
+        time.sleep(0.3)
+        assert read(weights(other)) == DATA and not other.logged("going on|unmounting")
+    file.write_text("slow-op = 8\n")
+    reload(m, 1)
     m.stop()
 
 

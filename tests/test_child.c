@@ -86,7 +86,7 @@ static void a_program_that_hangs_is_killed(void **state UNUSED)
 	CLEANUP(buf_free) struct buf said = { 0 };
 	int64_t began_ms = clock_ms();
 
-	assert_int_equal(say("echo begun >&2; exec sleep 60", 300, &said), ERR_TIMEOUT);
+	assert_int_equal(say("echo begun >&2; exec sleep 60", 3000, &said), ERR_TIMEOUT);
 	assert_true(clock_ms() < began_ms + 20000);
 	assert_string_equal(buf_str(&said), "begun\n");
 	assert_int_equal(wait(NULL), -1);

@@ -23,12 +23,19 @@
 
 #define LONG_MS 20000
 #define STRAY 40
-#define SHORT_MS 400 /* of a watch, and for an end */
+#define SHORT_MS 400 /* for those who are to be killed */
+#define SERVED_MS 2400
+#define WATCH_MS 1500 /* of one that says that it is well: less than it serves */
 #define CROWDED_MS 300
 #define NOBODY 65534
 #define SKIPPED 77
 
 /* ---- the daemon ---- */
+
+static bool is_one_of(const char *what, const char *one, const char *other)
+{
+	return strcmp(what, one) == 0 || strcmp(what, other) == 0;
+}
 
 static int count_fds(pid_t pid)
 {
@@ -86,15 +93,26 @@ static int be_stopped(const struct notify *n, bool heeds)
 	return 4;
 }
 
-/* For some times as long as it may be silent; then it is stopped. */
+/* For longer than it may be silent; then it is stopped. */
 static int serve_long(const struct notify *n, bool says_so)
 {
 	notify_ready(n);
-	for (int i = 0; i < 30; i++) {
-		usleep(SHORT_MS / 10 * 1000);
+	for (int ms = 0; ms < SERVED_MS; ms += 40) {
+		usleep(40000);
 		if (says_so)
 			notify_alive(n);
 	}
+	return be_stopped(n, true);
+}
+
+/* Comes to serve late, or never; once more, where it has served. */
+static int begin_late(const struct notify *n, bool once_more, bool comes)
+{
+	if (once_more) {
+		notify_ready(n);
+		notify_reloading(n);
+	}
+	usleep((comes ? 2 * SHORT_MS : LONG_MS) * 1000);
 	return be_stopped(n, true);
 }
 
@@ -140,10 +158,14 @@ static int be_daemon(const char *what)
 	fd = memfd_create("kept", MFD_CLOEXEC);
 	if (write(fd, "yes", 3) != 3 || notify_keep_fds(&n, "kept", &fd, 1, false) < 0)
 		return 9;
-	if (strcmp(what, "silent") == 0 || strcmp(what, "lively") == 0)
+	if (is_one_of(what, "silent", "lively"))
 		return serve_long(&n, what[0] == 'l');
-	if (strcmp(what, "deaf") == 0 || strcmp(what, "obedient") == 0)
+	if (is_one_of(what, "deaf", "obedient"))
 		return be_stopped(&n, what[0] == 'o');
+	if (is_one_of(what, "stuck", "slow"))
+		return begin_late(&n, false, what[1] == 'l');
+	if (is_one_of(what, "lost", "found"))
+		return begin_late(&n, true, what[0] == 'f');
 	if (strcmp(what, "crowded") == 0)
 		return be_crowded(&n);
 	/* "upgrade" or "hangup" */
@@ -160,6 +182,13 @@ static void on_ready(void *arg UNUSED)
 {
 }
 
+static int64_t watch_ms(const char *what)
+{
+	return strcmp(what, "silent") == 0   ? SHORT_MS
+	       : strcmp(what, "lively") == 0 ? WATCH_MS
+					     : LONG_MS;
+}
+
 static int hold(const char *what)
 {
 	char self[] = "test_holder", mode[] = "daemon", copy[16];
@@ -168,8 +197,9 @@ static int hold(const char *what)
 		.argv = argv,
 		.mountpoint = "/nonexistent",
 		.ready = on_ready,
-		.stop_ms = SHORT_MS,
-		.watch_ms = SHORT_MS,
+		.stop_ms = strcmp(what, "deaf") == 0 ? SHORT_MS : LONG_MS,
+		.watch_ms = watch_ms(what),
+		.start_ms = is_one_of(what, "stuck", "lost") ? SHORT_MS : LONG_MS,
 	};
 
 	snprintf(copy, sizeof(copy), "%s", what);
@@ -226,6 +256,16 @@ static void test_one_that_does_not_end_is_killed(void **state)
 	assert_int_equal(status_of("obedient"), 4);
 }
 
+/* With nothing that is kept the holder ends, else the next one goes on. The twins take time. */
+static void test_one_that_does_not_begin_to_serve_is_killed(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("stuck"), 1);
+	assert_int_equal(status_of("slow"), 4);
+	assert_int_equal(status_of("lost"), 0);
+	assert_int_equal(status_of("found"), 4);
+}
+
 static void test_a_hangup_is_an_upgrade(void **state)
 {
 	(void)state;
@@ -269,6 +309,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(test_one_that_does_not_say_that_it_is_well_is_killed),
 		cmocka_unit_test(test_who_needs_no_watch_has_none),
 		cmocka_unit_test(test_one_that_does_not_end_is_killed),
+		cmocka_unit_test(test_one_that_does_not_begin_to_serve_is_killed),
 		cmocka_unit_test(test_a_hangup_is_an_upgrade),
 		cmocka_unit_test(test_where_there_is_no_process_to_be_had_it_is_waited_for),
 	};

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -80,6 +81,33 @@ static void who_does_not_answer_is_asked_once(void **state)
 	lookout_free(l);
 }
 
+static void *stop_later(void *arg)
+{
+	clock_sleep_ms(100);
+	lookout_stop(arg);
+	return NULL;
+}
+
+/* The twin is who_does_not_answer_is_asked_once. */
+static void a_wait_for_an_answer_can_be_ended(void **state)
+{
+	const struct workdir *d = *state;
+	int64_t began_ms = clock_ms();
+	struct lookout *l;
+	pthread_t thread;
+
+	assert_int_equal(lookout_start(&l), 0);
+	assert_int_equal(ask(l, d->path, LONG_MS), 0);
+	kill(child_of_this(), SIGSTOP);
+	assert_int_equal(pthread_create(&thread, NULL, stop_later, l), 0);
+	assert_int_equal(ask(l, d->path, LONG_MS), ERR_STOPPING);
+	assert_true(clock_ms() < began_ms + LONG_MS / 2);
+	pthread_join(thread, NULL);
+	assert_int_equal(ask(l, d->path, LONG_MS), ERR_STOPPING);
+	assert_int_equal(wait(NULL), -1);
+	lookout_free(l);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, workdir_setup, workdir_teardown)
 
 int main(void)
@@ -88,6 +116,7 @@ int main(void)
 		TEST(what_is_there_answers_again_and_again),
 		cmocka_unit_test(what_is_not_there_is_told),
 		TEST(who_does_not_answer_is_asked_once),
+		TEST(a_wait_for_an_answer_can_be_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,11 +82,16 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start(struct process *p)
+static void start_anew(struct process *p, int64_t begin_ms)
 {
-	const struct pulse_conf conf = { test_env, check, tell, p };
+	const struct pulse_conf conf = { test_env, check, tell, p, begin_ms };
 
 	assert_int_equal(pulse_start(&conf, &p->pulse), 0);
+}
+
+static void start(struct process *p)
+{
+	start_anew(p, 0);
 }
 
 static void stop(struct process *p)
@@ -204,11 +209,33 @@ static void without_a_manager_there_is_none(void **state)
 static void an_address_that_is_none_is_refused(void **state)
 {
 	struct process *p = *state;
-	const struct pulse_conf conf = { test_env, check, tell, p };
+	const struct pulse_conf conf = { test_env, check, tell, p, 0 };
 
 	snprintf(where, sizeof(where), "nowhere");
 	assert_int_equal(pulse_start(&conf, &p->pulse), -EINVAL);
 	assert_null(p->pulse);
+}
+
+/* The watchdog does not stop for it. The twin without is a_life_is_told, which is silent there. */
+static void a_new_beginning_is_well_for_some_time(void **state)
+{
+	struct process *p = *state;
+
+	start_anew(p, LONG_MS);
+	assert_string_equal(hear(p, LONG_MS), "STATUS=starting");
+	for (int i = 0; i < 5; i++)
+		assert_string_equal(hear(p, LONG_MS), "WATCHDOG=1");
+	pulse_reloading(p->pulse);
+	expect(p, "STATUS=reading its configuration again");
+	assert_memory_equal(hear(p, LONG_MS), "RELOADING=1", strlen("RELOADING=1"));
+	assert_string_equal(hear(p, LONG_MS), "WATCHDOG=1");
+	assert_true(pulse_free(p->pulse, clock_ms() + LONG_MS));
+	start_anew(p, SILENCE_MS);
+	expect(p, "WATCHDOG=1");
+	assert_true(is_silent(p));
+	pulse_ready(p->pulse);
+	expect(p, "WATCHDOG=1");
+	stop(p);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -221,6 +248,7 @@ int main(void)
 		TEST(what_is_stuck_feeds_no_watchdog_and_cannot_be_freed),
 		TEST(without_a_watchdog_the_status_is_told_all_the_same),
 		TEST(without_a_manager_there_is_none),
+		TEST(a_new_beginning_is_well_for_some_time),
 		TEST(an_address_that_is_none_is_refused),
 	};
 

@@ -67,10 +67,35 @@ static void look(struct pulse *p)
 	tell(p, r);
 }
 
+/* False if that is over at due_ms. */
+static bool begins_still(struct pulse *p, int64_t due_ms)
+{
+	bool r;
+
+	lock_take(&p->lock);
+	while (!p->stop && !p->ready && cond_wait(&p->changed, &p->lock, due_ms) == 0)
+		continue;
+	r = !p->stop && !p->ready;
+	lock_drop(&p->lock);
+	return r;
+}
+
+static void begin(struct pulse *p)
+{
+	int64_t end_ms = clock_ms() + p->conf.begin_ms;
+
+	while (clock_ms() < end_ms) {
+		notify_alive(&p->notify);
+		if (!begins_still(p, min_i64(clock_ms() + p->period_ms, end_ms)))
+			break;
+	}
+}
+
 static void *run(void *arg)
 {
 	struct pulse *p = arg;
 
+	begin(p);
 	for (int64_t due_ms = 0; wait_until(p, due_ms); due_ms = clock_ms() + p->period_ms)
 		look(p);
 	lock_take(&p->lock);
@@ -149,6 +174,7 @@ void pulse_reloading(struct pulse *p)
 	set(p, &p->stop);
 	notify_status(&p->notify, "reading its configuration again");
 	notify_reloading(&p->notify);
+	notify_alive(&p->notify);
 }
 
 bool pulse_free(struct pulse *p, int64_t deadline_ms)

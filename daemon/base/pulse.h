@@ -20,6 +20,9 @@ struct pulse_conf {
 	/* Appends what it is doing, one line. Both on the pulse's thread, no lock held. */
 	void (*tell)(void *arg, struct buf *ret);
 	void *arg;
+	/* For so long at most it is said to be well before pulse_ready, too: the manager's watchdog
+	 * runs on while a process begins anew. 0: it is not. */
+	int64_t begin_ms;
 };
 
 /* *ret is NULL if nobody looks after this process. -EINVAL (NOTIFY_SOCKET), -ENOMEM, -EAGAIN. */
@@ -28,7 +31,7 @@ MUST_USE int pulse_start(const struct pulse_conf *conf, struct pulse **ret);
 void pulse_ready(struct pulse *p);
 /* It is about to end: no check is begun any more, one may be under way. */
 void pulse_stopping(struct pulse *p);
-/* Likewise, but the same process is to be ready again. */
+/* Likewise, but the same process is to be ready again, and is well until it begins. */
 void pulse_reloading(struct pulse *p);
 /* Frees, after one of them. False if a check has not ended at deadline_ms (clock_ms()): then all
  * stays, and what checks use must, too. NULL is none. */
