@@ -246,6 +246,7 @@ static void test_a_kill_leaves_no_record_by_half(void **state)
 	}
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they end without memory */
 /* In a process of its own, as a limit of addresses stays. 0: as it should be. */
 static int in_child(int (*fn)(void))
 {
@@ -258,7 +259,6 @@ static int in_child(int (*fn)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they end without memory */
 static void limit_addresses(uint64_t beyond)
 {
 	unsigned long pages = 0;
