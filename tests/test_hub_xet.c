@@ -33,6 +33,9 @@ struct fixture {
 	struct hub *hub;
 	struct made_xorb xorbs[2];
 	struct buf heads, token, plan, want, got, spoiled;
+	struct buf offered
+		[8]; /* tokens that come one after another: what was sent is not written to */
+	size_t offered_count;
 };
 
 static struct hub *make_hub(struct fixture *f, enum hub_xet xet)
@@ -178,6 +181,8 @@ static int tear_down(void **state)
 		made_xorb_free(&f->xorbs[i]);
 	buf_free(&f->heads);
 	buf_free(&f->token);
+	for (size_t i = 0; i < f->offered_count; i++)
+		buf_free(&f->offered[i]);
 	buf_free(&f->plan);
 	buf_free(&f->want);
 	buf_free(&f->got);
@@ -355,10 +360,11 @@ static void test_a_store_without_a_second_version(void **state)
 
 static void give_token(struct fixture *f, const char *bearer)
 {
-	buf_clear(&f->token);
-	buf_printf(&f->token, "{\"accessToken\":\"%s\",\"exp\":%lld,\"casUrl\":\"%s\"}", bearer,
+	struct buf *token = &f->offered[f->offered_count++];
+
+	buf_printf(token, "{\"accessToken\":\"%s\",\"exp\":%lld,\"casUrl\":\"%s\"}", bearer,
 		   (long long)FOR_EVER, fake_origin_url(f->store));
-	rescript(f->origin, TOKENS, 200, "X: y\r\n", &f->token);
+	rescript(f->origin, TOKENS, 200, "X: y\r\n", token);
 }
 
 /* Who names the store names what it is asked with, too: no more than a word. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ struct fixture {
 	struct wire_ask ask;
 	struct peer_get get;
 	struct httpc_cancel cancel;
-	/* What it answers: */
+	/* What it answers, under the mutex: */
+	pthread_mutex_t mutex;
 	struct cluster_answer says; /* signed, */
 	const char *lines;          /* and sent, */
 	size_t bytes;               /* before so many of a body */
@@ -40,9 +42,11 @@ static void answer(void *arg, int fd, const char *request)
 	struct fixture *f = arg;
 	static const char body[LEN];
 
+	pthread_mutex_lock(&f->mutex);
 	f->says.wall_ms = clock_wall_ms();
 	stand_in_say(&f->other, fd, request, &f->says, f->lines);
 	stand_in_send(fd, body, f->bytes);
+	pthread_mutex_unlock(&f->mutex);
 }
 
 static int sink(void *arg, const void *data UNUSED, size_t len)
@@ -58,6 +62,7 @@ static int set_up(void **state)
 	int r = stand_in_set_up(state, sizeof(struct fixture), answer);
 	struct fixture *f = *state;
 
+	pthread_mutex_init(&f->mutex, NULL);
 	fake_blob(7, SIZE, DIGEST_SHA256, &f->what);
 	f->ask = wire_ask_of(&f->what, OFF, LEN);
 	f->get = (struct peer_get){
@@ -74,9 +79,11 @@ static int set_up(void **state)
 /* Of an answer that is signed as `says`, and comes so. */
 static int get(struct fixture *f, struct cluster_answer says, const char *lines, size_t bytes)
 {
+	pthread_mutex_lock(&f->mutex);
 	f->says = says;
 	f->lines = lines;
 	f->bytes = bytes;
+	pthread_mutex_unlock(&f->mutex);
 	f->got = 0;
 	return peer_get_run(&f->get, &f->other.asker);
 }
