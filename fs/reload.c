@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/err.h"
@@ -20,7 +18,9 @@
 struct reload {
 	struct reload_conf conf;
 	pthread_t thread;
-	atomic_bool stop;
+	struct lock lock;
+	struct cond over;
+	bool stop, ended;
 };
 
 /* Where it is mounted is what readers hold on to, and what they have open lies in the cache. */
@@ -106,6 +106,16 @@ static void heed(const struct reload *r)
 		r->conf.right(r->conf.arg);
 }
 
+static bool is_stopped(struct reload *r)
+{
+	bool stop;
+
+	lock_take(&r->lock);
+	stop = r->stop;
+	lock_drop(&r->lock);
+	return stop;
+}
+
 static void *run(void *arg)
 {
 	struct reload *r = arg;
@@ -114,9 +124,20 @@ static void *run(void *arg)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
-	while (sigwait(&set, &sig) == 0 && !r->stop)
+	while (sigwait(&set, &sig) == 0 && !is_stopped(r))
 		heed(r);
+	lock_take(&r->lock);
+	r->ended = true;
+	cond_wake_all(&r->over);
+	lock_drop(&r->lock);
 	return NULL;
+}
+
+static void drop(struct reload *r)
+{
+	cond_fini(&r->over);
+	lock_fini(&r->lock);
+	free(r);
 }
 
 int reload_start(const struct reload_conf *conf, struct reload **ret)
@@ -127,9 +148,11 @@ int reload_start(const struct reload_conf *conf, struct reload **ret)
 	if (!r)
 		return -ENOMEM;
 	r->conf = *conf;
+	lock_init(&r->lock, LOCK_RELOAD);
+	cond_init(&r->over);
 	rc = thread_start(&r->thread, "mfs-reload", run, r);
 	if (rc < 0)
-		free(r);
+		drop(r);
 	else
 		*ret = r;
 	return rc;
@@ -137,17 +160,20 @@ int reload_start(const struct reload_conf *conf, struct reload **ret)
 
 bool reload_stop(struct reload *r, int64_t deadline_ms)
 {
-	const struct timespec until = {
-		.tv_sec = deadline_ms / 1000,
-		.tv_nsec = deadline_ms % 1000 * 1000000,
-	};
+	bool ended;
 
 	if (!r)
 		return true;
+	lock_take(&r->lock);
 	r->stop = true;
 	pthread_kill(r->thread, SIGHUP);
-	if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+	while (!r->ended && cond_wait(&r->over, &r->lock, deadline_ms) == 0)
+		continue;
+	ended = r->ended;
+	lock_drop(&r->lock);
+	if (!ended)
 		return false;
-	free(r);
+	pthread_join(r->thread, NULL);
+	drop(r);
 	return true;
 }
