@@ -193,19 +193,12 @@ bool audit_link_holds(const char *prev, const char *line, size_t len)
 
 /* --- and back */
 
-static uint64_t number(const struct jval *v, const char *key)
-{
-	int64_t n = jval_get_size(v, key);
-
-	return n < 0 ? 0 : (uint64_t)n;
-}
-
 static void fill(const struct jval *v, struct audit_record *ret)
 {
 	int64_t since = audit_time_parse(jval_get_str(v, "since"));
 
 	*ret = (struct audit_record){
-		.seq = number(v, "seq"),
+		.seq = jval_get_size_or_0(v, "seq"),
 		.time_ms = audit_time_parse(jval_get_str(v, "time")),
 		.kind = jval_get_str(v, "kind"),
 		.act = jval_get_str(v, "act"),
@@ -216,11 +209,11 @@ static void fill(const struct jval *v, struct audit_record *ret)
 		.commit = jval_get_str(v, "commit"),
 		.file = jval_get_str(v, "file"),
 		.has_bytes = jval_get_size(v, "bytes") >= 0,
-		.bytes = number(v, "bytes"),
-		.size = number(v, "size"),
-		.requests = number(v, "requests"),
+		.bytes = jval_get_size_or_0(v, "bytes"),
+		.size = jval_get_size_or_0(v, "size"),
+		.requests = jval_get_size_or_0(v, "requests"),
 		.since_ms = since < 0 ? 0 : since,
-		.status = (int)(number(v, "status") % 1000),
+		.status = (int)(jval_get_size_or_0(v, "status") % 1000),
 		.outcome = jval_get_str(v, "outcome"),
 		.why = jval_get_str(v, "why"),
 		.request_id = jval_get_str(v, "request"),

@@ -10,13 +10,6 @@
 #define ROOM_WANTED (UINT64_C(1) << 30)
 #define SCRUB_WANTED_S (30 * 24 * 3600)
 
-static uint64_t number(const struct jval *object, const char *name)
-{
-	int64_t n = jval_get_size(object, name);
-
-	return n > 0 ? (uint64_t)n : 0;
-}
-
 void ctl_check_who(struct ctl_checkup *u, const struct jval *who, bool is_admin)
 {
 	const struct jval *token = jval_get(jval_get(who, "auth"), "accessToken");
@@ -76,8 +69,9 @@ static void check_upstreams(struct ctl_checkup *u, const struct jval *status)
 static void check_room(struct ctl_checkup *u, const struct jval *status)
 {
 	const struct jval *disk = jval_get(status, "disk");
-	uint64_t left = number(disk, "free_bytes"), total = number(disk, "total_bytes");
-	uint64_t keep = number(jval_get(status, "cache"), "min_free_bytes");
+	uint64_t left = jval_get_size_or_0(disk, "free_bytes"),
+		 total = jval_get_size_or_0(disk, "total_bytes");
+	uint64_t keep = jval_get_size_or_0(jval_get(status, "cache"), "min_free_bytes");
 	CLEANUP(buf_free) struct buf found = { 0 };
 
 	ctl_print_part(left, total, &found);
@@ -128,7 +122,8 @@ void ctl_check_scrub(struct ctl_checkup *u, const struct jval *report, int64_t u
 			"%llu uploaded files are damaged or missing", lost);
 	else if (add_age(report, &age_s, &ago))
 		ctl_checkup_add(u, CTL_OK, "scrub", NULL, "%s: %llu uploaded files, all well",
-				buf_str(&ago), (unsigned long long)number(report, "blobs"));
+				buf_str(&ago),
+				(unsigned long long)jval_get_size_or_0(report, "blobs"));
 	else
 		ctl_checkup_add(u, uptime_s > SCRUB_WANTED_S ? CTL_WARN : CTL_OK, "scrub",
 				uptime_s > SCRUB_WANTED_S

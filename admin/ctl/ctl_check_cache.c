@@ -92,24 +92,18 @@ static void check_holes(struct ctl_checkup *u, int fd)
 				"files of this file system cannot have some: %s", err_text(r));
 }
 
-static uint64_t number(const struct jval *object, const char *name)
-{
-	int64_t n = jval_get_size(object, name);
-
-	return n > 0 ? (uint64_t)n : 0;
-}
-
 static void check_room(struct ctl_checkup *u, int fd, const struct jval *status)
 {
 	const struct jval *used = jval_get(status, "used");
-	uint64_t keep = number(jval_get(status, "limits"), "cache_min_free"), left, total;
+	uint64_t keep = jval_get_size_or_0(jval_get(status, "limits"), "cache_min_free"), left,
+		 total;
 	CLEANUP(buf_free) struct buf found = { 0 };
 	bool more;
 
 	if (file_space(fd, &left, &total) < 0)
 		return;
 	/* Without a daemon nobody knows what the cache has taken, or is to leave. */
-	more = !used || number(used, "capacity_bytes") >= ROOM_WANTED;
+	more = !used || jval_get_size_or_0(used, "capacity_bytes") >= ROOM_WANTED;
 	ctl_print_part(left, total, &found);
 	buf_add_str(&found, " are free");
 	if (left <= keep)

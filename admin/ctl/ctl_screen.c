@@ -38,13 +38,6 @@ static void line_end(const struct screen *s)
 	buf_add_str(s->to, "\n");
 }
 
-static uint64_t number(const struct jval *object, const char *name)
-{
-	int64_t n = jval_get_size(object, name);
-
-	return n > 0 ? (uint64_t)n : 0;
-}
-
 static double real(const struct jval *object, const char *name)
 {
 	double value = 0;
@@ -63,10 +56,11 @@ static void print_process(const struct screen *s, const char *name, const struct
 {
 	label(s, name);
 	paint(s, CTL_BOLD, text_or(v, "version", "?"));
-	if (number(v, "pid"))
-		buf_printf(s->to, ", process %llu", (unsigned long long)number(v, "pid"));
+	if (jval_get_size_or_0(v, "pid"))
+		buf_printf(s->to, ", process %llu",
+			   (unsigned long long)jval_get_size_or_0(v, "pid"));
 	buf_add_str(s->to, ", up ");
-	ctl_print_span((int64_t)number(v, "uptime_seconds"), s->to);
+	ctl_print_span((int64_t)jval_get_size_or_0(v, "uptime_seconds"), s->to);
 	if (jval_bool(jval_get(v, "offline")) > 0) {
 		buf_add_str(s->to, ", ");
 		paint(s, CTL_ODD, "offline");
@@ -97,8 +91,9 @@ static void print_mount(const struct screen *s, const struct jval *v)
 		line_end(s);
 	}
 	label(s, "requests");
-	buf_printf(s->to, "%llu under way", (unsigned long long)number(v, "requests_under_way"));
-	if (number(v, "requests_under_way"))
+	buf_printf(s->to, "%llu under way",
+		   (unsigned long long)jval_get_size_or_0(v, "requests_under_way"));
+	if (jval_get_size_or_0(v, "requests_under_way"))
 		buf_printf(s->to, ", the oldest for %.1f s", real(v, "oldest_request_seconds"));
 	line_end(s);
 }
@@ -154,7 +149,8 @@ static void print_hub(const struct screen *s, const char *name, const struct jva
 static void print_readers(const struct screen *s, const struct jval *t)
 {
 	const char *class = jval_get_str(t, "class");
-	uint64_t waiting = number(t, "waiting"), readers = number(t, "readers");
+	uint64_t waiting = jval_get_size_or_0(t, "waiting"),
+		 readers = jval_get_size_or_0(t, "readers");
 
 	buf_add_str(s->to, " (");
 	if (class)
@@ -176,8 +172,9 @@ static void print_transfer(const struct screen *s, const struct jval *t)
 	paint(s, CTL_BOLD, text_or(t, "path", ""));
 	print_readers(s, t);
 	buf_add_str(s->to, "\n    ");
-	ctl_print_bar(number(t, "present") + number(t, "present_bytes"), number(t, "size"),
-		      number(t, "bytes_per_second"), BAR_WIDTH, s->to);
+	ctl_print_bar(jval_get_size_or_0(t, "present") + jval_get_size_or_0(t, "present_bytes"),
+		      jval_get_size_or_0(t, "size"), jval_get_size_or_0(t, "bytes_per_second"),
+		      BAR_WIDTH, s->to);
 	if (error) {
 		buf_add_str(s->to, "  ");
 		paint(s, CTL_BAD, text_or(error, "message", ""));
@@ -190,7 +187,7 @@ static void print_transfers(const struct screen *s, const struct jval *list)
 	uint64_t rate = 0;
 
 	for (size_t i = 0; i < jval_count(list); i++)
-		rate += number(jval_at(list, i), "bytes_per_second");
+		rate += jval_get_size_or_0(jval_at(list, i), "bytes_per_second");
 	label(s, "transfers");
 	buf_printf(s->to, "%zu", jval_count(list));
 	if (rate) {
@@ -206,12 +203,13 @@ static void print_transfers(const struct screen *s, const struct jval *list)
 static void print_job(const struct screen *s, const struct jval *j)
 {
 	label(s, "job");
-	buf_printf(s->to, "%llu %s ", (unsigned long long)number(j, "id"), text_or(j, "kind", "?"));
+	buf_printf(s->to, "%llu %s ", (unsigned long long)jval_get_size_or_0(j, "id"),
+		   text_or(j, "kind", "?"));
 	paint(s, CTL_BOLD, text_or(j, "what", ""));
 	buf_add_str(s->to, jval_bool(jval_get(j, "waits")) > 0 ? " waits for its turn  " : "  ");
-	if (number(j, "bytes_total"))
-		ctl_print_bar(number(j, "bytes_done"), number(j, "bytes_total"), 0, BAR_WIDTH,
-			      s->to);
+	if (jval_get_size_or_0(j, "bytes_total"))
+		ctl_print_bar(jval_get_size_or_0(j, "bytes_done"),
+			      jval_get_size_or_0(j, "bytes_total"), 0, BAR_WIDTH, s->to);
 	line_end(s);
 }
 
@@ -222,10 +220,11 @@ static void print_node(const struct screen *s, const struct jval *status,
 
 	print_process(s, "matrixfs", status);
 	print_mount(s, status);
-	print_cache(s, number(used, "cache_bytes"), number(used, "capacity_bytes"),
-		    text_or(status, "cache", ""));
-	print_disk(s, number(used, "disk_free_bytes"), number(used, "disk_bytes"),
-		   number(jval_get(status, "limits"), "cache_min_free"));
+	print_cache(s, jval_get_size_or_0(used, "cache_bytes"),
+		    jval_get_size_or_0(used, "capacity_bytes"), text_or(status, "cache", ""));
+	print_disk(s, jval_get_size_or_0(used, "disk_free_bytes"),
+		   jval_get_size_or_0(used, "disk_bytes"),
+		   jval_get_size_or_0(jval_get(status, "limits"), "cache_min_free"));
 	for (size_t i = 0; i < jval_count(hubs); i++)
 		print_hub(s, "hub", jval_at(hubs, i));
 	print_transfers(s, transfers);
@@ -260,10 +259,13 @@ static void print_hubd(const struct screen *s, const struct jval *status, const 
 	print_process(s, "matrixhubd", status);
 	print_health(s, ready);
 	label(s, "repositories");
-	buf_printf(s->to, "%llu known\n", (unsigned long long)number(status, "repositories"));
-	print_cache(s, number(cache, "used_bytes"), number(cache, "max_bytes"), "of upstreams");
-	print_disk(s, number(disk, "free_bytes"), number(disk, "total_bytes"),
-		   number(cache, "min_free_bytes"));
+	buf_printf(s->to, "%llu known\n",
+		   (unsigned long long)jval_get_size_or_0(status, "repositories"));
+	print_cache(s, jval_get_size_or_0(cache, "used_bytes"),
+		    jval_get_size_or_0(cache, "max_bytes"), "of upstreams");
+	print_disk(s, jval_get_size_or_0(disk, "free_bytes"),
+		   jval_get_size_or_0(disk, "total_bytes"),
+		   jval_get_size_or_0(cache, "min_free_bytes"));
 	for (size_t i = 0; i < jval_count(ups); i++)
 		print_hub(s, "upstream", jval_at(ups, i));
 	print_transfers(s, jval_get(status, "transfers"));

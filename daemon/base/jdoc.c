@@ -218,6 +218,13 @@ int64_t jval_get_size(const struct jval *v, const char *key)
 	return jval_size(jval_get(v, key));
 }
 
+uint64_t jval_get_size_or_0(const struct jval *v, const char *key)
+{
+	int64_t n = jval_get_size(v, key);
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
 static int must_escape(char c)
 {
 	return (unsigned char)c < ' ' || c == '"' || c == '\\';

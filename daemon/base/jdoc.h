@@ -41,9 +41,10 @@ int jval_bool(const struct jval *v);
 /* The member of an object after the one called *name (NULL: the first), in the order of the text;
  * *name becomes its name, borrowed like the value. A null is a value here. NULL: no more. */
 const struct jval *jval_next(const struct jval *v, const char **name);
-/* Shorthands: a member's text or size. */
+/* Shorthands: a member's text or size; a size where none is as good as 0. */
 const char *jval_get_str(const struct jval *v, const char *key);
 int64_t jval_get_size(const struct jval *v, const char *key);
+uint64_t jval_get_size_or_0(const struct jval *v, const char *key);
 
 /* Appends v as one JSON text without white space: UTF-8 as it came, reals in as few digits as give
  * them back. Left out are the members of v itself that are named in `without`, and those of any
