@@ -54,6 +54,14 @@ void stand_in_say(const struct stand_in *s, int fd, const char *request,
 	stand_in_send(fd, head.data, head.len);
 }
 
+void stand_in_say_unsigned(int fd, int status)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "HTTP/1.1 %d Word\r\nContent-Length: 0\r\n\r\n", status);
+	stand_in_send(fd, text, strlen(text));
+}
+
 void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
 		   const char *range, const char *length, int64_t ahead_ms)
 {

@@ -50,7 +50,9 @@ bool stand_in_send(int fd, const void *data, size_t len);
 /* A head that it signs, of that answer (whose node is not said), with these lines, each ended. */
 void stand_in_say(const struct stand_in *s, int fd, const char *request,
 		  const struct cluster_answer *a, const char *lines);
-/* The same with a Content-Range ("": none), the line about its length, and the time
+/* An answer of that status without a body, which nobody has signed. */
+void stand_in_say_unsigned(int fd, int status);
+/* As stand_in_say, with a Content-Range ("": none), the line about its length, and the time
  * by a clock that is so far ahead. */
 void stand_in_head(const struct stand_in *s, int fd, const char *request, int status,
 		   const char *range, const char *length, int64_t ahead_ms);

@@ -60,7 +60,6 @@ static void answer(void *arg, int fd, const char *request)
 	struct fixture *f = arg;
 	int64_t time_ms = strtoll(strstr(request, "time=") + 5, NULL, 10);
 	bool in_time = time_ms > clock_wall_ms() + HOUR_MS / 2;
-	char text[100];
 
 	buf_add_str(&all, request);
 	if (!strchr(request, '}'))
@@ -73,9 +72,7 @@ static void answer(void *arg, int fd, const char *request)
 		say(f, fd, request, f->status, 0);
 		break;
 	case IS_UNSIGNED:
-		snprintf(text, sizeof(text), "HTTP/1.1 %d Word\r\nContent-Length: 0\r\n\r\n",
-			 f->status);
-		stand_in_send(fd, text, strlen(text));
+		stand_in_say_unsigned(fd, f->status);
 		break;
 	case HAS_A_CLOCK:
 		say(f, fd, request, in_time ? f->status : 401, HOUR_MS);

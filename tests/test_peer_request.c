@@ -82,7 +82,6 @@ static void answer(void *arg, int fd, const char *request)
 {
 	struct fixture *f = arg;
 	bool in_time = time_of(request) > clock_wall_ms() + HOUR_MS / 2;
-	char text[100];
 
 	f->asked++;
 	switch (f->manner) {
@@ -91,9 +90,7 @@ static void answer(void *arg, int fd, const char *request)
 		say(f, fd, request, f->status, 0);
 		break;
 	case IS_UNSIGNED:
-		snprintf(text, sizeof(text), "HTTP/1.1 %d Word\r\nContent-Length: 0\r\n\r\n",
-			 f->status);
-		stand_in_send(fd, text, strlen(text));
+		stand_in_say_unsigned(fd, f->status);
 		break;
 	case HAS_A_CLOCK:
 		say(f, fd, request, in_time ? f->status : WIRE_KEY, HOUR_MS);
