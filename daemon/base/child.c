@@ -56,17 +56,27 @@ static int outcome(pid_t pid)
 		       : ERR_CORRUPT;
 }
 
+/* What is written there is read here. */
+static int open_pipe(int *ret_here, int *ret_there)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	*ret_here = fds[0];
+	*ret_there = fds[1];
+	return 0;
+}
+
 int child_run(int (*fn)(void *arg), void *arg, int64_t timeout_ms, uint64_t file_bytes_max)
 {
 	CLEANUP(closep) int there = -1;
 	CLEANUP(closep) int here = -1;
-	int fds[2];
+	int r = open_pipe(&here, &there);
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	here = fds[0];
-	there = fds[1];
+	if (r < 0)
+		return r;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
@@ -158,13 +168,11 @@ int child_say(const char *program, char *const argv[], int64_t timeout_ms, struc
 {
 	CLEANUP(closep) int here = -1, there = -1;
 	int64_t until_ms = clock_ms() + timeout_ms;
-	int fds[2], status, r;
+	int status, r = open_pipe(&here, &there);
 	pid_t pid = 0;
 
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	here = fds[0];
-	there = fds[1];
+	if (r < 0)
+		return r;
 	r = spawn(program, argv, there, &pid);
 	close(steal_fd(&there));
 	if (r < 0 || pid <= 0)
