@@ -36,18 +36,24 @@ static int check_place(const struct options *now, const struct options *fresh, s
 	return 0;
 }
 
+static const char *whole_of(const char *address)
+{
+	return address;
+}
+
 static const char *port_of(const char *address)
 {
 	return strrchr(address, ':');
 }
 
-static bool is_ours(const struct options *now, const char *address, bool port_alone)
+/* Whether an address that we have is the same in that part. */
+static bool is_ours(const struct options *now, const char *address,
+		    const char *(*part)(const char *address))
 {
 	const char *const ours[] = { now->control_listen, now->nfs, now->peer.listen };
 
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-		if (ours[i] && strcmp(port_alone ? port_of(ours[i]) : ours[i],
-				      port_alone ? port_of(address) : address) == 0)
+		if (ours[i] && strcmp(part(ours[i]), part(address)) == 0)
 			return true;
 	return false;
 }
@@ -58,10 +64,10 @@ static int check_address(const struct options *now, const char *fresh, struct bu
 	CLEANUP(buf_free) struct buf said = { 0 };
 	CLEANUP(closep) int fd = -1;
 
-	if (!fresh || is_ours(now, fresh, false))
+	if (!fresh || is_ours(now, fresh, whole_of))
 		return 0;
 	fd = listen_address(fresh, &said);
-	if (fd >= 0 || (fd == -EADDRINUSE && is_ours(now, fresh, true)))
+	if (fd >= 0 || (fd == -EADDRINUSE && is_ours(now, fresh, port_of)))
 		return 0;
 	buf_add_str(why, buf_str(&said));
 	return fd;
